@@ -1,0 +1,53 @@
+"""An optimized prompt put to work: one input, one answer, in this process. Knows best/TRIAL.json; starts no Ray."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cluster.preparation import SETTINGS_FILE
+from cluster.settings import ExperimentSettings
+from optimizer.errors import DataError, EndpointError, SettingsError, StorageError
+from optimizer.prompt import Prompt
+from optimizer.types import Failed, Request
+from serving.settings import ModelSettings, parse_model
+
+
+async def apply_prompt(file: Path, input: str, target: str | None = None) -> str:
+    """The target's whole response. `target` None takes the model that the prompt was optimized for.
+
+    Raises StorageError or DataError for an unusable file, SettingsError where the model is not known any more, AccessError or
+    EndpointError where it does not answer.
+    """
+    data = _read(file)
+    prompt = Prompt.from_json(data.get("prompt", data))
+    model = parse_model(target) if target else _own_target(file, data)
+    (outcome,) = await model.in_process().complete([Request(prompt.render(input))])
+    if isinstance(outcome, Failed):
+        raise EndpointError(f"The model {model.label} gave no answer: {outcome.reason}")
+    return outcome.text
+
+
+def _read(file: Path) -> Mapping[str, Any]:
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as problem:
+        raise StorageError(f"There is no prompt file {file}; take one from a results folder's best/.") from problem
+    except OSError as problem:
+        raise StorageError(f"The prompt file {file} cannot be read ({problem.strerror}).") from problem
+    except ValueError as problem:
+        raise DataError(f"The prompt file {file} is not JSON; take one from a results folder's best/.") from problem
+    if not isinstance(data, dict):
+        raise DataError(f"The prompt file {file} holds no prompt; take one from a results folder's best/.")
+    return data
+
+
+def _own_target(file: Path, data: Mapping[str, Any]) -> ModelSettings:
+    """From the settings of the results folder that the prompt lies in, else from the prompt's own label if that says enough."""
+    settings = file.absolute().parent.parent / SETTINGS_FILE
+    if settings.is_file():
+        return ExperimentSettings.read(settings).target_model
+    label = str(data.get("target", ""))
+    if label.startswith("builtin:"):
+        return parse_model(label)
+    raise SettingsError(f"{file} does not say where its target model is; name it with --target.")

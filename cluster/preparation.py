@@ -1,0 +1,141 @@
+"""All that can go wrong before a trial starts goes wrong here: data, splits, the results folder, the models. Starts no Ray.
+
+Turns settings into an `Experiment`: plans and tasks that are known to be usable.
+"""
+
+import asyncio
+import importlib.metadata
+import platform
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import yaml
+
+from cluster.settings import ExperimentSettings, Recorded, StrategyChoice, TaskSettings, slug
+from cluster.trial import TrialPlan
+from optimizer.errors import DataError, SettingsError, StorageError
+from optimizer.tasks.generated import GENERATED
+from optimizer.tasks.loading import load_task
+from optimizer.tasks.task import Task
+from serving.clients.reach import reach
+from serving.settings import ModelSettings
+
+RESULTS = Path("results")
+SETTINGS_FILE = "settings.yaml"
+_PACKAGES = ("promptray", "ray", "openai", "ctranslate2", "tokenizers")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is to be run: every plan's task is in `tasks`, under the plan's task label and seed."""
+
+    settings: ExperimentSettings
+    plans: tuple[TrialPlan, ...]
+    tasks: Mapping[tuple[str, int], Task]
+    out: Path
+    notes: tuple[str, ...] = ()
+    """Sentences that the user should read, such as that a version differs from the recorded one."""
+
+    def task_of(self, plan: TrialPlan) -> Task:
+        return self.tasks[plan.task, plan.seed]
+
+
+def prepare(settings: ExperimentSettings) -> Experiment:
+    """Checks everything that can be checked and makes the results folder with its settings.yaml.
+
+    Raises UserError or EndpointError in one sentence; then nothing was started and nothing but the check calls was spent.
+    """
+    tasks = {(task.label, seed): _load(settings, task, seed) for task in settings.tasks for seed in settings.seeds}
+    plans = tuple(_plan(settings, task, strategy, seed) for task, strategy, seed in settings.grid())
+    _check_test_budget(settings, tasks)
+    hashes = {task.label: {seed: tasks[task.label, seed].data_hash for seed in settings.seeds} for task in settings.tasks}
+    _check_data(settings.recorded, hashes)
+    now = versions()
+    notes = _differing_versions(settings.recorded, now)
+    out = make_results_folder(settings)
+    asyncio.run(check_models({settings.target_model.identity: settings.target_model,
+                              settings.optimizer_model.identity: settings.optimizer_model}.values()))
+    settings = _completed(settings, out, Recorded(versions=now, data=hashes))
+    write_settings(settings, out)
+    return Experiment(settings, plans, tasks, out, notes)
+
+
+def versions() -> dict[str, str]:
+    """Python, and the packages that decide what a run does."""
+    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in _PACKAGES}}
+
+
+def make_results_folder(settings: ExperimentSettings) -> Path:
+    """The results folder, made and seen writable. Raises StorageError."""
+    stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+    out = Path(settings.out) if settings.out else RESULTS / f"{settings.name}-{stamp}"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as problem:
+        raise StorageError(f"The results folder {out} is not writable ({problem.strerror}); name another with --out.") from problem
+    return out
+
+
+def write_settings(settings: ExperimentSettings, out: Path) -> None:
+    """The full settings, re-runnable: `promptray run OUT/settings.yaml` continues or repeats this experiment."""
+    text = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    try:
+        (out / SETTINGS_FILE).write_text(text, encoding="utf-8")
+    except OSError as problem:
+        raise StorageError(f"{out / SETTINGS_FILE} cannot be written ({problem.strerror}).") from problem
+
+
+async def check_models(models: Iterable[ModelSettings]) -> None:
+    """One call to each model that is not ours to host, all at once. Raises AccessError or EndpointError."""
+    await asyncio.gather(*(reach(model.build()) for model in models if not model.served))
+
+
+def _load(settings: ExperimentSettings, task: TaskSettings, seed: int) -> Task:
+    return load_task(
+        task.source, sizes=settings.sizes_of(task), seed=seed, scorer=task.scorer, seed_instruction=task.seed_instruction)
+
+
+def _plan(settings: ExperimentSettings, task: TaskSettings, strategy: StrategyChoice, seed: int) -> TrialPlan:
+    return TrialPlan(
+        id=f"{slug(task.label)}-{slug(strategy.label)}-s{seed}", task=task.label, strategy=strategy.build(),
+        strategy_label=strategy.label, selection=settings.selection.build(), selection_label=settings.selection.title, seed=seed,
+        target=settings.target_model, optimizer=settings.optimizer_model, sampling=settings.sampling.build(),
+        max_target_calls=settings.budget.target_calls, max_optimizer_calls=settings.budget.optimizer_calls)
+
+
+def _check_test_budget(settings: ExperimentSettings, tasks: Mapping[tuple[str, int], Task]) -> None:
+    limit = settings.budget.target_calls
+    needed = 2 * max(len(task.test) for task in tasks.values())
+    if limit is not None and needed >= limit:
+        raise SettingsError(
+            f"The final test needs {needed} target calls, which budget.target_calls ({limit}) does not leave room for; "
+            "raise it or make sizes.test smaller.")
+
+
+def _check_data(recorded: Recorded | None, hashes: Mapping[str, Mapping[int, str]]) -> None:
+    for label, hash_by_seed in (recorded.data if recorded else {}).items():
+        for seed, expected in hash_by_seed.items():
+            if hashes.get(label, {}).get(seed, expected) != expected:
+                raise DataError(
+                    f"The data of task {label!r} is not what these settings were recorded with; "
+                    "bring the old data back, or take 'recorded' out of the settings to accept the new.")
+
+
+def _differing_versions(recorded: Recorded | None, now: Mapping[str, str]) -> tuple[str, ...]:
+    before = recorded.versions if recorded else {}
+    return tuple(
+        f"Recorded with {name} {version}, running with {now[name]}."
+        for name, version in before.items() if now.get(name, version) != version)
+
+
+def _completed(settings: ExperimentSettings, out: Path, recorded: Recorded) -> ExperimentSettings:
+    """The settings as they stand in settings.yaml: files and folder with their whole paths."""
+    tasks = tuple(
+        task if task.source in GENERATED else task.model_copy(update={"source": str(Path(task.source).absolute())})
+        for task in settings.tasks)
+    return settings.model_copy(update={"tasks": tasks, "out": str(out.absolute()), "recorded": recorded})

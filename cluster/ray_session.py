@@ -1,0 +1,50 @@
+"""Ray for as long as a command needs it: the cluster that RAY_ADDRESS names, or a small quiet one on this machine."""
+
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ray
+
+OBJECT_STORE_BYTES = 200 * 2**20
+"""Prompts and answers are small; Ray's default of 30% of memory would not be."""
+_ENVIRONMENT = {
+    "RAY_AIR_NEW_OUTPUT": "0",  # Tune's newer output prints even at verbose=0
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths in settings keep their meaning
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the results folder is our record
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Tune would wait for its trials; we stop within seconds
+}
+
+
+@contextmanager
+def ray_session() -> Iterator[None]:
+    """Ray, running. A local one is gone afterwards, with all its processes; one that was found stays. What the user has set in the
+    environment stands.
+
+    On a cluster that is found, the models that were hosted stay too, for the next experiment.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    try:
+        _start()
+        for name in ("ray", "ray.serve"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        yield
+    finally:
+        # A second Ctrl-C must not leave Ray's processes behind.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        ray.shutdown()
+        signal.signal(signal.SIGINT, before)
+
+
+def _start() -> None:
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(log_to_driver=False, logging_level=logging.ERROR)
+        return
+    ray.init(
+        address="local", num_cpus=max(2, os.cpu_count() or 2), include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES,
+        log_to_driver=False, logging_level=logging.ERROR)

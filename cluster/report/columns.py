@@ -1,0 +1,95 @@
+"""The two result tables as Arrow: `trials.parquet` and `candidates.parquet`. Their names and columns are an interface: keep them.
+
+Both are made from `TrialResult` alone. Text that cannot be stored as UTF-8 (a lone surrogate out of some reply) is stored escaped.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from cluster.result import TrialResult
+from optimizer.candidate import Candidate, Standing
+
+TRIALS: pa.Schema = pa.schema([
+    pa.field("task", pa.string(), nullable=False),
+    pa.field("strategy", pa.string(), nullable=False),  # the label in the experiment file
+    pa.field("selection", pa.string(), nullable=False),
+    pa.field("seed", pa.int64(), nullable=False),
+    pa.field("target", pa.string(), nullable=False),
+    pa.field("optimizer", pa.string(), nullable=False),
+    pa.field("status", pa.string(), nullable=False),  # finished, budget, stopped, failed
+    pa.field("seed_prompt_test_accuracy", pa.float64()),  # accuracies are shares from 0 to 1; null is "not measured"
+    pa.field("test_accuracy", pa.float64()),
+    pa.field("test_low", pa.float64()),  # ends of the 95% interval of test_accuracy
+    pa.field("test_high", pa.float64()),
+    pa.field("verdict", pa.string()),  # better, worse, not distinguishable; null where there was no test
+    pa.field("dev_accuracy", pa.float64()),
+    pa.field("adherence", pa.float64()),  # share of the best prompt's steps that were followed; null for a prompt without steps
+    pa.field("target_calls", pa.int64(), nullable=False),  # calls count those that the ledger answered
+    pa.field("optimizer_calls", pa.int64(), nullable=False),
+    pa.field("ledger_hits", pa.int64(), nullable=False),
+    pa.field("wall_s", pa.float64(), nullable=False),
+])
+"""A row a trial."""
+
+CANDIDATES: pa.Schema = pa.schema([
+    pa.field("trial", pa.string(), nullable=False),  # names the trial as the files in best/ do
+    pa.field("round", pa.int64(), nullable=False),  # in which it was proposed
+    pa.field("candidate", pa.string(), nullable=False),  # its id
+    pa.field("parent", pa.string()),  # the parent's id; null for a first prompt
+    pa.field("operator", pa.string(), nullable=False),
+    pa.field("prompt", pa.string(), nullable=False),  # JSON, as Prompt.to_json gives it
+    pa.field("dev_accuracy", pa.float64()),  # dev_accuracy, items and kept: from the last round that it competed in
+    pa.field("items", pa.int64(), nullable=False),
+    pa.field("kept", pa.bool_(), nullable=False),
+])
+"""A row a candidate of a trial, in the order in which they first competed."""
+
+
+def trials_table(results: Sequence[TrialResult]) -> pa.Table:
+    """One row a result, with the columns of TRIALS."""
+    return pa.Table.from_pylist([_trial_row(result) for result in results], schema=TRIALS)
+
+
+def candidates_table(results: Sequence[TrialResult]) -> pa.Table:
+    """One row for each candidate that competed in any round of any result, with the columns of CANDIDATES."""
+    rows = [_candidate_row(result, *entry) for result in results for entry in _last_standings(result)]
+    return pa.Table.from_pylist(rows, schema=CANDIDATES)
+
+
+def storable(text: str) -> str:
+    """The text with what UTF-8 cannot hold written as a backslash escape."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _trial_row(result: TrialResult) -> dict[str, Any]:
+    row = {name: getattr(result, name) for name in TRIALS.names}
+    stored = {name: storable(value) if isinstance(value, str) else value for name, value in row.items()}
+    return stored | {"verdict": result.verdict or None}
+
+
+def _last_standings(result: TrialResult) -> Iterator[tuple[Candidate, Standing]]:
+    """Each candidate as first proposed, with its last standing."""
+    first: dict[str, Candidate] = {}
+    last: dict[str, Standing] = {}
+    for round in result.rounds:
+        for standing in round.standings:
+            first.setdefault(standing.candidate.id, standing.candidate)
+            last[standing.candidate.id] = standing
+    return ((candidate, last[id]) for id, candidate in first.items())
+
+
+def _candidate_row(result: TrialResult, candidate: Candidate, standing: Standing) -> dict[str, Any]:
+    return {
+        "trial": storable(result.trial),
+        "round": candidate.round,
+        "candidate": candidate.id,
+        "parent": candidate.parent,
+        "operator": storable(candidate.operator),
+        "prompt": storable(json.dumps(candidate.prompt.to_json(), ensure_ascii=False)),
+        "dev_accuracy": standing.accuracy,
+        "items": standing.items,
+        "kept": standing.kept,
+    }

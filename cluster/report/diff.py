@@ -1,0 +1,56 @@
+"""What changed between two texts, word by word. Knows nothing of prompts."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from typing import Literal
+
+_WORDS = re.compile(r"\n|[^\S\n]+|[^\s]+")
+_LEAST_ALIKE = 0.3
+"""Below this ratio two texts share filler words only: a mixture of both cannot be read, so they are shown one after the other."""
+_THIN_WORDS = 2
+_MOST_WORDS = 4000
+"""difflib's time grows with the square of the length."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A run of text that is in both, or in one of them only."""
+
+    kind: Literal["same", "removed", "added"]
+    text: str
+
+
+def word_diff(old: str, new: str) -> tuple[Piece, ...]:
+    """Pieces in reading order. The same and removed ones joined are `old`; the same and added ones joined are `new`."""
+    if old == new:
+        return (Piece("same", old),) if old else ()
+    old_words, new_words = _WORDS.findall(old), _WORDS.findall(new)
+    matcher = SequenceMatcher(None, old_words, new_words, autojunk=False)
+    if len(old_words) + len(new_words) > _MOST_WORDS or matcher.ratio() < _LEAST_ALIKE:
+        return tuple(piece for piece in (Piece("removed", old), Piece("added", new)) if piece.text)
+    return tuple(_pieces(matcher, old_words, new_words))
+
+
+def _pieces(matcher: "SequenceMatcher[str]", old: list[str], new: list[str]) -> Iterator[Piece]:
+    """A few words between two changes are shown as changed too: a chance "of the" in a new sentence only makes it hard to read."""
+    removed = added = ""
+    operations = matcher.get_opcodes()
+    for place, (operation, old_start, old_end, new_start, new_end) in enumerate(operations):
+        gone, came = "".join(old[old_start:old_end]), "".join(new[new_start:new_end])
+        if operation != "equal" or (0 < place < len(operations) - 1 and _is_thin(gone)):
+            removed, added = removed + gone, added + came
+            continue
+        yield from _changes(removed, added)
+        yield Piece("same", gone)
+        removed = added = ""
+    yield from _changes(removed, added)
+
+
+def _is_thin(text: str) -> bool:
+    return "\n" not in text and len(text.split()) <= _THIN_WORDS
+
+
+def _changes(removed: str, added: str) -> Iterator[Piece]:
+    yield from (piece for piece in (Piece("removed", removed), Piece("added", added)) if piece.text)

@@ -1,0 +1,61 @@
+"""A best prompt as a page of Markdown: what it is, how it did, how it came about. Texts stand in fences, or are escaped."""
+
+import re
+
+from cluster.report.lineage import Refinement, lineage
+from cluster.report.wording import interval, plural, share
+from cluster.result import TrialResult
+from optimizer.prompt import Demonstration
+
+
+def best_prompt_page(result: TrialResult) -> str:
+    """The content of `best/TRIAL.md`. Raises ValueError where the trial has no best prompt."""
+    if result.best is None:
+        raise ValueError(f"Trial {result.trial} has no best prompt.")
+    prompt = result.best.prompt
+    parts = [
+        f"# {line(result.trial)}", _facts(result),
+        f"    promptray apply best/{result.trial}.json --input \"...\"", "## The prompt", fenced(prompt.text())]
+    if prompt.demonstrations:
+        parts += ["## Demonstrations", *map(_demonstration, prompt.demonstrations)]
+    parts += ["## How it came about", *(_refinement(place, step) for place, step in enumerate(lineage(result), 1))]
+    parts += ["## The seed prompt", fenced(result.seed_prompt.text())]
+    return "\n\n".join(parts) + "\n"
+
+
+def fenced(text: str) -> str:
+    """The text in a fence that is longer than any run of backticks in it."""
+    longest = max(map(len, re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}text\n{text}\n{fence}"
+
+
+def line(text: str) -> str:
+    """The text on one line, with what Markdown or HTML would interpret escaped."""
+    return re.sub(r"([\\`*_\[\]<>&|#])", r"\\\1", " ".join(text.split()))
+
+
+def _facts(result: TrialResult) -> str:
+    facts = [
+        f"Task: {line(result.task)}", f"Target model: {line(result.target)}",
+        f"Optimizer model: {line(result.optimizer)}" + (" (a stand-in for a large model)" if result.stand_in else ""),
+        f"Strategy: {line(result.strategy)}, selection {line(result.selection)}, seed {result.seed}",
+        f"Test accuracy: {share(result.test_accuracy)} (95% interval {interval(result.test_low, result.test_high)}); "
+        f"seed prompt {share(result.seed_prompt_test_accuracy)}; verdict: {result.verdict or 'not tested'}",
+        f"Dev accuracy: {share(result.dev_accuracy)}; steps followed: {share(result.adherence)}"]
+    return "\n".join(f"- {fact}" for fact in facts)
+
+
+def _demonstration(shown: Demonstration) -> str:
+    return f"{fenced(shown.input)}\n\n{fenced(shown.response)}"
+
+
+def _refinement(place: int, refinement: Refinement) -> str:
+    candidate, standing = refinement.candidate, refinement.standing
+    measured = f", dev accuracy {share(standing.accuracy)} on {plural(standing.items, 'item')}" if standing is not None else ""
+    parts = [f"{place}. Round {candidate.round}, {line(candidate.operator)}{measured}"]
+    if refinement.failing_step is not None:
+        parts.append(f"   - Failing step {candidate.changed_step}: {line(refinement.failing_step)}")
+    if candidate.reflection:
+        parts.append(f"   - Why: {line(candidate.reflection)}")
+    return "\n".join(parts)

@@ -1,0 +1,89 @@
+"""Trials put together: by task, and by task and strategy with means over seeds. Knows no output form."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from cluster.result import TrialResult
+
+
+@dataclass(frozen=True)
+class Group:
+    """The trials of one strategy on one task: they differ by seed only. A mean is over the trials that have the figure."""
+
+    task: str
+    strategy: str
+    trials: tuple[TrialResult, ...]
+
+    def mean(self, figure: Callable[[TrialResult], float | None]) -> float | None:
+        """None where no trial has the figure."""
+        values = [value for value in map(figure, self.trials) if value is not None]
+        return fmean(values) if values else None
+
+    def mean_of(self, name: str) -> float | None:
+        """The mean of a field of TrialResult, by its name, over the tested trials: one that broke off early would look cheap."""
+        return self.mean(lambda trial: None if trial.test_accuracy is None else getattr(trial, name))
+
+    @property
+    def before(self) -> float | None:
+        """Mean test accuracy of the seed prompt, over the trials that tested their best prompt too: like with like."""
+        return self.mean(lambda trial: None if trial.test_accuracy is None else trial.seed_prompt_test_accuracy)
+
+    @property
+    def after(self) -> float | None:
+        """Mean test accuracy of the best prompts."""
+        return self.mean(lambda trial: trial.test_accuracy)
+
+    @property
+    def tested(self) -> int:
+        return sum(trial.test_accuracy is not None for trial in self.trials)
+
+    @property
+    def better(self) -> int:
+        """Trials whose best prompt was better than the seed prompt by the paired test."""
+        return self.verdicts["better"]
+
+    @property
+    def verdicts(self) -> Counter[str]:
+        return Counter(trial.verdict for trial in self.trials if trial.verdict)
+
+    @property
+    def best_trial(self) -> TrialResult | None:
+        """The trial to show first. Chosen by dev accuracy, as a user would have to choose: the test split selects nothing."""
+        chosen = [trial for trial in self.trials if trial.best is not None]
+        return max(chosen, key=lambda trial: trial.dev_accuracy or 0.0, default=None)
+
+
+@dataclass(frozen=True)
+class TaskSummary:
+    """One task's groups, in the order in which their strategies first came."""
+
+    task: str
+    groups: tuple[Group, ...]
+
+    @property
+    def trials(self) -> tuple[TrialResult, ...]:
+        return tuple(trial for group in self.groups for trial in group.trials)
+
+    @property
+    def leader(self) -> Group | None:
+        """The strategy with the highest mean test accuracy; None where nothing was tested. Ties go to the one listed first."""
+        tested = [(group.after, group) for group in self.groups if group.after is not None]
+        return max(tested, key=lambda pair: pair[0] or 0.0)[1] if tested else None
+
+
+def summarise(results: Sequence[TrialResult]) -> tuple[TaskSummary, ...]:
+    """The results by task and strategy, each in order of first appearance, the trials of a group by seed."""
+    found: dict[str, dict[str, list[TrialResult]]] = {}
+    for result in results:
+        found.setdefault(result.task, {}).setdefault(result.strategy, []).append(result)
+    return tuple(
+        TaskSummary(task, tuple(
+            Group(task, strategy, tuple(sorted(trials, key=lambda trial: trial.seed))) for strategy, trials in by_strategy.items()))
+        for task, by_strategy in found.items())
+
+
+def strategies(results: Sequence[TrialResult]) -> tuple[str, ...]:
+    """All strategy labels, in order of first appearance: a strategy has one place and one colour throughout a report."""
+    return tuple(dict.fromkeys(result.strategy for result in results))

@@ -1,0 +1,40 @@
+"""How figures are written for people, the same in every table. A figure that was not measured is a dash, never a zero."""
+
+MISSING = "–"  # noqa: RUF001 - an en dash is meant
+
+
+def share(value: float | None) -> str:
+    """0.9 -> "0.90"."""
+    return MISSING if value is None else f"{value:.2f}"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """(0.8, 0.95) -> "0.80 to 0.95"."""
+    return MISSING if low is None or high is None else f"{low:.2f} to {high:.2f}"
+
+
+def count(value: float | None) -> str:
+    """2310 -> "2,310"."""
+    return MISSING if value is None else f"{value:,.0f}"
+
+
+def duration(seconds: float | None) -> str:
+    """41.2 -> "41 s"; 125 -> "2:05 min"; 4000 -> "1:06 h"."""
+    if seconds is None:
+        return MISSING
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02} min"
+    return f"{whole // 3600}:{whole % 3600 // 60:02} h"
+
+
+def plural(number: int, noun: str) -> str:
+    """(1, "seed") -> "1 seed"; (2, "seed") -> "2 seeds"."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def shortened(text: str, limit: int = 4000) -> str:
+    """The text, cut at `limit` characters with a note of how many are left out."""
+    return text if len(text) <= limit else f"{text[:limit]}\n[… {len(text) - limit:,} more characters]"

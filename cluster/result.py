@@ -1,0 +1,103 @@
+"""What one trial leaves behind: `TrialResult`, with JSON both ways. Knows no file, no page and no Ray.
+
+It is what a trial returns, what stands in `OUT/trials/TRIAL.json`, and all that the report is made from.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from optimizer.candidate import Candidate, Round
+from optimizer.errors import DataError
+from optimizer.prompt import Prompt
+
+Status = Literal["finished", "budget", "stopped", "failed"]
+"""Ran to its end; ended on its budget (its best prompt was still tested); was interrupted; ended on an error (see `error`)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One test item, answered under the seed prompt (`before`) and under the best prompt (`after`)."""
+
+    input: str
+    gold: str
+    """The accepted answer that a person would write; the first where there are several."""
+    before: str
+    after: str
+    right_before: bool | None
+    """None where infrastructure gave no answer."""
+    right_after: bool | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialResult:
+    """One optimization run: what it was, what it found, what it cost. Accuracies are shares from 0 to 1; None is "not measured"."""
+
+    trial: str
+    """Name within the experiment, usable as a file name, such as "navigate-abo-s0"."""
+    task: str
+    strategy: str
+    """The label in the experiment file: the strategy's name, or an ablation's."""
+    selection: str
+    seed: int
+    target: str
+    optimizer: str
+    status: Status
+    seed_prompt: Prompt = field(default_factory=Prompt)
+    best: Candidate | None = None
+    """The kept candidate that stood first at the end; None where the trial ended before its first selection."""
+    rounds: tuple[Round, ...] = ()
+    seed_prompt_test_accuracy: float | None = None
+    test_accuracy: float | None = None
+    """Of `best`, on the locked test split, as are `test_low` and `test_high`."""
+    test_low: float | None = None
+    test_high: float | None = None
+    """Ends of the 95% interval."""
+    test_items: int = 0
+    """Items of the test split that were scored."""
+    verdict: str = ""
+    """Of the paired test, best against seed prompt: "better", "worse" or "not distinguishable"; "" where there was no test."""
+    dev_accuracy: float | None = None
+    adherence: float | None = None
+    """Share of the best prompt's steps that the target followed; None for a prompt without steps."""
+    target_calls: int = 0
+    optimizer_calls: int = 0
+    ledger_hits: int = 0
+    """Calls, of both models together, that the ledger answered; they are counted in the calls too."""
+    wall_s: float = 0.0
+    calls_by_purpose: Mapping[str, int] = field(default_factory=dict)
+    """Of both models; the keys are those of `optimizer.types.Purpose`."""
+    parse_failures: int = 0
+    """Replies of the optimizer model that could not be read, even when asked again."""
+    samples: tuple[Sample, ...] = ()
+    scorer: str = ""
+    data_hash: str = ""
+    """Of the task's examples, as `optimizer.tasks.task.Task` has it."""
+    error: str = ""
+    """One sentence, for a failed trial."""
+    stand_in: bool = False
+    """The optimizer model was the built-in stand-in for a large model."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dicts, lists, strings and numbers; `from_json` gives back an equal result."""
+        return asdict(self) | {
+            "seed_prompt": self.seed_prompt.to_json(),
+            "best": None if self.best is None else self.best.to_json(),
+            "rounds": [round.to_json() for round in self.rounds],
+            "calls_by_purpose": dict(self.calls_by_purpose),
+            "samples": [asdict(sample) for sample in self.samples],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "TrialResult":
+        """Raises DataError where `data` is not what `to_json` gives."""
+        try:
+            return cls(**{
+                **data,
+                "seed_prompt": Prompt.from_json(data["seed_prompt"]),
+                "best": None if data["best"] is None else Candidate.from_json(data["best"]),
+                "rounds": tuple(Round.from_json(round) for round in data["rounds"]),
+                "samples": tuple(Sample(**sample) for sample in data["samples"]),
+            })
+        except (KeyError, TypeError) as problem:
+            raise DataError(f"This is not a trial's result: {problem}. Use a file from a results folder's trials/.") from problem

@@ -1,0 +1,207 @@
+"""What an experiment is: `ExperimentSettings`, read from a YAML file, with every mistake answered in one sentence.
+
+The grid is tasks x strategies x seeds. Knows the tables of names; starts no model, opens no task file and no Ray.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import ConfigDict, Field, field_validator, model_validator
+
+from cluster.strictness import Strict, build_named, read_settings
+from optimizer.protocols import SelectionRule, Strategy
+from optimizer.selection import SELECTION_RULES
+from optimizer.strategies import STRATEGIES
+from optimizer.tasks.task import Sizes
+from optimizer.types import Sampling
+from serving.settings import ModelSettings, parse_model
+
+ModelText = str | dict[str, Any]
+"""`builtin:NAME`, `openai:MODEL@BASE_URL`, or a mapping with the model's settings; never a key, only the name of its variable."""
+
+
+class SizeSettings(Strict):
+    """How many examples each split gets."""
+
+    train: Annotated[int, Field(ge=1)] = 50
+    dev: Annotated[int, Field(ge=1)] = 50
+    test: Annotated[int, Field(ge=1)] = 100
+
+    def build(self) -> Sizes:
+        return Sizes(self.train, self.dev, self.test)
+
+
+class TaskSettings(Strict):
+    """A task: only `source` is needed, and may stand alone as a text."""
+
+    source: str
+    """A generated task's name, or the path of a BIG-bench or BBH .json, a .jsonl, .csv or .parquet file."""
+    label: str = ""
+    """Its name in tables and file names; "" takes the source's."""
+    scorer: str | None = None
+    """exact, choice, number or regex; None lets the examples decide."""
+    seed_instruction: str | None = None
+    sizes: SizeSettings | None = None
+    """None takes the experiment's."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, data: Any) -> Any:
+        return {"source": data} if isinstance(data, str) else data
+
+
+class Choice(Strict):
+    """A thing from a table of names, with its own settings; a text stands for the name alone."""
+
+    name: str
+    label: str = ""
+    """Its name in tables and file names; "" takes the name, numbered where it is used twice."""
+    settings: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, data: Any) -> Any:
+        return {"name": data} if isinstance(data, str) else data
+
+    @property
+    def title(self) -> str:
+        return self.label or self.name
+
+
+class StrategyChoice(Choice):
+    """A search method, as in optimizer.strategies.STRATEGIES."""
+
+    @model_validator(mode="after")
+    def _can_be_built(self) -> Self:
+        self.build()
+        return self
+
+    def build(self) -> Strategy:
+        return build_named("strategy", STRATEGIES, self.name, self.settings)
+
+
+class SelectionChoice(Choice):
+    """A selection rule, as in optimizer.selection.SELECTION_RULES."""
+
+    name: str = "racing"
+
+    @model_validator(mode="after")
+    def _can_be_built(self) -> Self:
+        self.build()
+        return self
+
+    def build(self) -> SelectionRule:
+        return build_named("selection rule", SELECTION_RULES, self.name, self.settings)
+
+
+class BudgetSettings(Strict):
+    """Calls that one trial may make, answers from the ledger included; null means no limit. The defaults are [ours]."""
+
+    target_calls: Annotated[int, Field(ge=1)] | None = 10_000
+    """The final test's calls are kept aside."""
+    optimizer_calls: Annotated[int, Field(ge=1)] | None = 1_000
+
+
+class SamplingSettings(Strict):
+    """How the target model is to answer."""
+
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
+    """ProTeGi, arXiv 2305.03495: the target answers at temperature 0."""
+    max_tokens: Annotated[int, Field(ge=1)] = 512
+
+    def build(self) -> Sampling:
+        return Sampling(self.temperature, self.max_tokens)
+
+
+class Recorded(Strict):
+    """What a run wrote beside its settings. Running them again checks the data, and tells where a version differs."""
+
+    versions: dict[str, str] = {}
+    data: dict[str, dict[int, str]] = {}
+    """Task label -> seed -> hash of the task's examples."""
+
+
+class ExperimentSettings(Strict):
+    """One experiment. `read` is the way in."""
+
+    model_config = ConfigDict(validate_default=True)
+
+    name: Annotated[str, Field(pattern=r"^[\w.-]+$")] = "experiment"
+    description: str = ""
+    tasks: Annotated[tuple[TaskSettings, ...], Field(min_length=1)]
+    target: ModelText = "builtin:target"
+    optimizer: ModelText = "builtin:optimizer"
+    strategies: Annotated[tuple[StrategyChoice, ...], Field(min_length=1)]
+    selection: SelectionChoice = SelectionChoice()
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
+    sizes: SizeSettings = SizeSettings()
+    sampling: SamplingSettings = SamplingSettings()
+    budget: BudgetSettings = BudgetSettings()
+    concurrency: Annotated[int, Field(ge=1, le=256)] = 4
+    """Trials that run at once."""
+    out: str = ""
+    """Results folder; "" makes a new one under results/."""
+    recorded: Recorded | None = None
+
+    @field_validator("target", "optimizer")
+    @classmethod
+    def _is_a_model(cls, value: ModelText) -> ModelText:
+        parse_model(value)
+        return value
+
+    @field_validator("tasks", "strategies")
+    @classmethod
+    def _labelled(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Every entry gets a label of its own, since trials are named by it."""
+        used: set[str] = set()
+        return tuple(entry.model_copy(update={"label": _unused(_title(entry), used)}) for entry in value)
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(dict.fromkeys(value))
+
+    @property
+    def target_model(self) -> ModelSettings:
+        return parse_model(self.target)
+
+    @property
+    def optimizer_model(self) -> ModelSettings:
+        return parse_model(self.optimizer)
+
+    def grid(self) -> Iterator[tuple[TaskSettings, StrategyChoice, int]]:
+        """Every trial's task, strategy and seed. Seeds come last in the order, so that the first results compare strategies."""
+        for seed, task, strategy in product(self.seeds, self.tasks, self.strategies):
+            yield task, strategy, seed
+
+    def sizes_of(self, task: TaskSettings) -> Sizes:
+        return (task.sizes or self.sizes).build()
+
+    @classmethod
+    def read(cls, path: Path, overrides: Mapping[str, Any] | None = None) -> Self:
+        """The settings of a YAML file, with top-level keys replaced by `overrides`. Raises SettingsError in one sentence."""
+        return read_settings(cls, path, overrides or {})
+
+
+def slug(text: str) -> str:
+    """The text as a part of a file name."""
+    return re.sub(r"[^\w.]+", "-", text).strip("-.") or "unnamed"
+
+
+def _title(entry: TaskSettings | Choice) -> str:
+    if isinstance(entry, Choice):
+        return entry.title
+    return entry.label or slug(Path(entry.source).stem)
+
+
+def _unused(title: str, used: set[str]) -> str:
+    """The title, numbered if it (or one that gives the same file name) was used."""
+    name, number = title, 1
+    while slug(name) in used:
+        number += 1
+        name = f"{title} {number}"
+    used.add(slug(name))
+    return name

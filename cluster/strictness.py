@@ -1,0 +1,103 @@
+"""From YAML to strict settings: an unknown key names its nearest known one, and every mistake becomes one sentence.
+
+Knows pydantic and YAML; knows nothing of experiments.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
+
+from optimizer.errors import PromptrayError, SettingsError, unknown_name
+
+T = TypeVar("T")
+S = TypeVar("S", bound="Strict")
+
+
+class Strict(BaseModel):
+    """Settings that take no key which they do not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _knows_its_keys(cls, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            refuse_unknown(data, cls.model_fields)
+        return data
+
+
+def refuse_unknown(given: Iterable[Any], known: Iterable[str]) -> None:
+    """Raises SettingsError for the first key that is not known."""
+    names = list(known)
+    for key in given:
+        if key not in names:
+            near = get_close_matches(str(key), names, n=1)
+            rest = f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(names)}."
+            raise SettingsError(f"There is no setting called {str(key)!r}; {rest}")
+
+
+def build_named(noun: str, table: Mapping[str, type[T]], name: str, settings: Mapping[str, Any]) -> T:
+    """The dataclass that `table` has under `name`, built from checked settings. Raises SettingsError."""
+    if name not in table:
+        raise unknown_name(noun, name, table)
+    kind: Any = table[name]
+    refuse_unknown(settings, [field.name for field in fields(kind)])
+    try:
+        return TypeAdapter[T](kind).validate_python(dict(settings))
+    except ValidationError as problem:
+        raise SettingsError(f"Of {noun} {name!r}: {sentence(problem)}") from problem
+
+
+def read_settings(kind: type[S], path: Path, overrides: Mapping[str, Any]) -> S:
+    """The settings in a YAML file, its top-level keys replaced by `overrides`. Raises SettingsError in one sentence."""
+    data = {**read_mapping(path), **overrides}
+    try:
+        return kind.model_validate(data)
+    except ValidationError as problem:
+        raise SettingsError(f"{path}: {sentence(problem)}") from problem
+
+
+def sentence(problem: ValidationError) -> str:
+    """The first fault of a failed validation, said to a person."""
+    fault = problem.errors()[0]
+    place = ".".join(str(part) for part in fault["loc"])
+    cause = fault.get("ctx", {}).get("error")
+    if isinstance(cause, PromptrayError):
+        return f"{cause} (In {place}.)" if place else str(cause)
+    if fault["type"] == "missing":
+        return f"The setting {place} is missing; add it."
+    return f"The setting {place} cannot be {fault['input']!r}: {_lower(fault['msg'])}."
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:].rstrip(".")
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """A YAML file's top-level keys. Raises SettingsError where there are none."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as problem:
+        raise SettingsError(f"There is no settings file {path}; see tune_configs/ for some to start from.") from problem
+    except (OSError, UnicodeDecodeError) as problem:
+        raise SettingsError(f"The settings file {path} cannot be read: {_reason(problem)}.") from problem
+    except yaml.YAMLError as problem:
+        raise SettingsError(f"The settings file {path} is not YAML{_place(problem)}.") from problem
+    if not isinstance(data, dict):
+        raise SettingsError(f"The settings file {path} holds no settings; it needs at least 'tasks:' and 'strategies:'.")
+    return data
+
+
+def _reason(problem: OSError | UnicodeDecodeError) -> str:
+    return problem.strerror or str(problem) if isinstance(problem, OSError) else "it is not UTF-8 text"
+
+
+def _place(problem: yaml.YAMLError) -> str:
+    mark = getattr(problem, "problem_mark", None)
+    what = getattr(problem, "problem", None)
+    return (f": {what}" if what else "") + (f" (line {mark.line + 1})" if mark else "")

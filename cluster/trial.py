@@ -1,0 +1,173 @@
+"""One trial: the search under its budgets, then the one test on the locked split. Knows no Ray and no file.
+
+The order of the guards around a model is budget -> ledger -> limiter -> client; this module adds the outermost.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from random import Random
+
+from cluster.result import Sample, Status, TrialResult
+from optimizer.budget import Budget, Budgeted
+from optimizer.candidate import Candidate, Problem, Round
+from optimizer.errors import BudgetExhausted, PromptrayError
+from optimizer.evaluation import Evaluation
+from optimizer.prompt import adherence
+from optimizer.protocols import LanguageModel, SelectionRule, Strategy
+from optimizer.statistics import estimate, paired_test
+from optimizer.tasks.scorers import SCORERS
+from optimizer.tasks.task import Task
+from optimizer.types import Answer, Sampling
+from serving.settings import ModelSettings
+
+SAMPLES = 6
+"""Test items shown in the report, before and after [ours]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialPlan:
+    """All that makes a trial what it is, but its data. Small and picklable: it travels to a worker."""
+
+    id: str
+    task: str
+    """The label in the experiment."""
+    strategy: Strategy
+    strategy_label: str
+    selection: SelectionRule
+    selection_label: str
+    seed: int
+    target: ModelSettings
+    optimizer: ModelSettings
+    sampling: Sampling
+    max_target_calls: int | None
+    max_optimizer_calls: int | None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a trial is."""
+
+    round: int | None = None
+    """The last finished round; None before the first."""
+    dev_accuracy: float | None = None
+    """Of the best candidate of that round."""
+    target_calls: int = 0
+    optimizer_calls: int = 0
+    ledger_hits: int = 0
+
+
+@dataclass(frozen=True)
+class _Tested:
+    """The two prompts on the test split, item by item."""
+
+    before: Sequence[Answer]
+    after: Sequence[Answer]
+
+
+class Trial:
+    """A search in progress. `run` it once; `progress` may be read at any time, from the same event loop."""
+
+    def __init__(self, plan: TrialPlan, task: Task, target: LanguageModel, optimizer: LanguageModel) -> None:
+        self.plan = plan
+        self._task = task
+        self._problem: Problem = task.problem()
+        self._target_budget = Budget(plan.max_target_calls, "target")
+        self._optimizer_budget = Budget(plan.max_optimizer_calls, "optimizer")
+        self._optimizer = Budgeted(optimizer, self._optimizer_budget)
+        self._evaluation = Evaluation(
+            Budgeted(target, self._target_budget), SCORERS[task.scorer], task.dev, plan.selection, plan.sampling)
+        self._rounds: list[Round] = []
+        self._started = time.monotonic()
+
+    @property
+    def progress(self) -> Progress:
+        best = self._rounds[-1].best if self._rounds else None
+        target, optimizer = self._target_budget.usage, self._optimizer_budget.usage
+        return Progress(
+            self._rounds[-1].number if self._rounds else None, best.accuracy if best else None,
+            target.calls, optimizer.calls, target.ledger_hits + optimizer.ledger_hits)
+
+    async def run(self, on_round: Callable[[Round], None] = lambda _: None) -> TrialResult:
+        """Search, then test. After one of our errors the result has status "failed", and keeps what was found before it."""
+        try:
+            self._target_budget.reserve_for_test(2 * len(self._task.test))
+            status = await self._search(on_round)
+            if not self._rounds:
+                return self._result("failed", error="The budget ended before the first round; raise budget in the settings.")
+            return self._result(status, await self._test(self._rounds[-1].best.candidate))
+        except PromptrayError as problem:
+            return self._result("failed", error=str(problem))
+
+    async def _search(self, on_round: Callable[[Round], None]) -> Status:
+        rng = Random(self.plan.seed)
+        search = self.plan.strategy.search(self._problem, self._optimizer, self._evaluation, rng)
+        try:
+            async with aclosing(search) as rounds:  # type: ignore[type-var]  # an async generator, by the protocol's contract
+                async for round in rounds:
+                    self._rounds.append(round)
+                    on_round(round)
+        except BudgetExhausted:
+            return "budget"
+        return "finished"
+
+    async def _test(self, best: Candidate) -> _Tested:
+        """Both prompts on the same items, as one batch; this is the only use of the test split."""
+        test = self._task.test
+        prompts = (self._problem.seed, best.prompt)
+        answers = await self._evaluation.answers([(prompt, example) for prompt in prompts for example in test], "test")
+        return _Tested(answers[: len(test)], answers[len(test) :])
+
+    def _result(self, status: Status, tested: _Tested | None = None, error: str = "") -> TrialResult:
+        progress = self.progress
+        found = replace(
+            without_result(self.plan, status, error), scorer=self._task.scorer, data_hash=self._task.data_hash,
+            seed_prompt=self._problem.seed, best=self._rounds[-1].best.candidate if self._rounds else None,
+            rounds=tuple(self._rounds), dev_accuracy=progress.dev_accuracy, target_calls=progress.target_calls,
+            optimizer_calls=progress.optimizer_calls, ledger_hits=progress.ledger_hits, wall_s=time.monotonic() - self._started,
+            calls_by_purpose=self._target_budget.calls_by_purpose | self._optimizer_budget.calls_by_purpose,
+            parse_failures=sum(round.parse_failures for round in self._rounds))
+        return _with_test(found, tested) if tested else found
+
+
+def without_result(plan: TrialPlan, status: Status, error: str = "") -> TrialResult:
+    """What is known before a trial starts; the whole row of one that did not come to report."""
+    return TrialResult(
+        trial=plan.id, task=plan.task, strategy=plan.strategy_label, selection=plan.selection_label, seed=plan.seed,
+        target=plan.target.label, optimizer=plan.optimizer.label, stand_in=plan.optimizer.stand_in, status=status, error=error)
+
+
+def _with_test(found: TrialResult, tested: _Tested) -> TrialResult:
+    before, after = _scores(tested.before), _scores(tested.after)
+    measured = estimate(after)
+    return replace(
+        found, seed_prompt_test_accuracy=estimate(before).mean, test_accuracy=measured.mean, test_low=measured.low,
+        test_high=measured.high, test_items=measured.items, verdict=paired_test(before, after).verdict,
+        adherence=adherence(found.best.prompt, _responses(tested.after)) if found.best else None, samples=_samples(tested))
+
+
+def _scores(answers: Sequence[Answer]) -> list[float | None]:
+    return [answer.score.value for answer in answers]
+
+
+def _responses(answers: Sequence[Answer]) -> list[str]:
+    return [answer.text for answer in answers if answer.score.verdict not in ("missing", "refused")]
+
+
+def _samples(tested: _Tested) -> tuple[Sample, ...]:
+    """A few items for people: first those that the best prompt mended, then the others by how they came out."""
+    pairs = list(zip(tested.before, tested.after, strict=True))
+    mended = [pair for pair in pairs if _right(pair[1]) and not _right(pair[0])]
+    others = [pair for pair in pairs if pair not in mended]
+    others.sort(key=lambda pair: (bool(_right(pair[1])), bool(_right(pair[0]))))
+    chosen = (mended[: SAMPLES // 2] + others)[:SAMPLES]
+    return tuple(
+        Sample(input=before.example.input, gold=before.example.answers[0], before=before.text, after=after.text,
+               right_before=_right(before), right_after=_right(after))
+        for before, after in chosen)
+
+
+def _right(answer: Answer) -> bool | None:
+    value = answer.score.value
+    return None if value is None else value == 1.0

@@ -1,0 +1,137 @@
+"""What a run may spend on one model, and what it has spent: reserve before dispatch, settle after.
+
+A call that the ledger answers counts like any other, so that a replayed run takes the same course as the run that it repeats;
+it is also counted apart, so that people see what was paid. Knows no clock, no price and no client.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from optimizer.errors import BudgetExhausted, SettingsError
+from optimizer.protocols import LanguageModel
+from optimizer.types import Completion, Failed, Outcome, Purpose, Request
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What was spent. Tokens are those of fresh answers only: an answer from the ledger costs none."""
+
+    calls: int = 0
+    failed: int = 0
+    ledger_hits: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            self.calls + other.calls, self.failed + other.failed, self.ledger_hits + other.ledger_hits,
+            self.prompt_tokens + other.prompt_tokens, self.completion_tokens + other.completion_tokens)
+
+
+class Budget:
+    """The calls of one model in one trial. For one event loop: it never waits, so it needs no lock.
+
+    `max_calls` None means no limit. `model` names the model in messages. Raises SettingsError for a negative limit.
+    """
+
+    def __init__(self, max_calls: int | None = None, model: str = "model") -> None:
+        if max_calls is not None and max_calls < 0:
+            raise SettingsError(f"The budget of {max_calls} {model} calls is negative; give 0 or more, or leave it out.")
+        self.max_calls = max_calls
+        self.model = model
+        self._usage: dict[Purpose, Usage] = {}
+        self._in_flight: Counter[Purpose] = Counter()
+        self._kept_for_test = 0
+
+    @property
+    def usage_by_purpose(self) -> Mapping[Purpose, Usage]:
+        return dict(self._usage)
+
+    @property
+    def usage(self) -> Usage:
+        """Over all purposes."""
+        return sum(self._usage.values(), Usage())
+
+    @property
+    def calls_by_purpose(self) -> dict[str, int]:
+        return {purpose: usage.calls for purpose, usage in self._usage.items()}
+
+    def available(self, purpose: Purpose) -> int | None:
+        """Calls that may still be reserved for this purpose; None where there is no limit."""
+        if self.max_calls is None:
+            return None
+        left = self.max_calls - self.usage.calls - self._in_flight.total()
+        return left if purpose == "test" else max(0, left - self._still_kept())
+
+    def reserve_for_test(self, calls: int) -> None:
+        """Keep calls aside that only the purpose "test" may use. Raises SettingsError if the budget does not have them."""
+        left = self.available("test")
+        if left is not None and calls > left:
+            raise SettingsError(
+                f"The final test needs {calls} {self.model} calls, but the budget has only {left}; "
+                "raise the budget or make the test split smaller.")
+        self._kept_for_test = calls
+
+    def reserve(self, calls_by_purpose: Mapping[Purpose, int]) -> None:
+        """Take the calls of one batch, all or nothing. Raises BudgetExhausted; then nothing is taken."""
+        search = sum(calls for purpose, calls in calls_by_purpose.items() if purpose != "test")
+        for purpose, wanted in (("learn", search), ("test", sum(calls_by_purpose.values()))):
+            left = self.available("test" if purpose == "test" else "learn")
+            if left is not None and wanted > left:
+                raise BudgetExhausted(self._refusal(wanted, left))
+        self._in_flight.update(calls_by_purpose)
+
+    def release(self, calls_by_purpose: Mapping[Purpose, int]) -> None:
+        """Give a reservation back: the batch raised, so that it has no answers."""
+        self._in_flight.subtract(calls_by_purpose)
+
+    def settle(self, requests: Sequence[Request], outcomes: Sequence[Outcome]) -> None:
+        """Book a reserved batch that came back."""
+        for request, outcome in zip(requests, outcomes, strict=True):
+            self._in_flight[request.purpose] -= 1
+            self._usage[request.purpose] = self._usage.get(request.purpose, Usage()) + _usage_of(outcome)
+
+    def _still_kept(self) -> int:
+        used = self._usage.get("test", Usage()).calls + self._in_flight["test"]
+        return max(0, self._kept_for_test - used)
+
+    def _refusal(self, wanted: int, left: int) -> str:
+        kept = self._still_kept()
+        aside = f" and {kept} kept for the final test" if kept else ""
+        return (f"The next batch needs {wanted} {self.model} calls, but of the budget of {self.max_calls} only {left} are left"
+                f"{aside}; raise the budget to search on.")
+
+
+class Budgeted:
+    """A language model inside a budget: no batch is sent that the budget does not cover whole."""
+
+    def __init__(self, model: LanguageModel, budget: Budget) -> None:
+        self._model = model
+        self._budget = budget
+
+    @property
+    def name(self) -> str:
+        return self._model.name
+
+    async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
+        """As LanguageModel.complete. Raises BudgetExhausted before anything is sent."""
+        calls_by_purpose = Counter(request.purpose for request in requests)
+        self._budget.reserve(calls_by_purpose)
+        try:
+            outcomes = await self._model.complete(requests)
+        except BaseException:
+            # Cancelled or broken: the reservation must not stay behind in either case.
+            self._budget.release(calls_by_purpose)
+            raise
+        self._budget.settle(requests, outcomes)
+        return outcomes
+
+
+def _usage_of(outcome: Outcome) -> Usage:
+    match outcome:
+        case Failed():
+            return Usage(calls=1, failed=1)
+        case Completion(from_ledger=True):
+            return Usage(calls=1, ledger_hits=1)
+    return Usage(calls=1, prompt_tokens=outcome.prompt_tokens, completion_tokens=outcome.completion_tokens)

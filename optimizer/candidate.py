@@ -1,0 +1,93 @@
+"""What a search proposes and how it stands: candidates with their lineage, standings, rounds."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from optimizer.prompt import Prompt
+from optimizer.types import Example
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A prompt with where it comes from. Its id is its prompt's id: the same prompt proposed twice is one candidate."""
+
+    prompt: Prompt
+    operator: str
+    """What made it: "seed", or the name of an operator."""
+    round: int
+    parent: str | None = None
+    """The parent's id."""
+    reflection: str = ""
+    """Why it was made, in the optimizer model's words: the criticism, or the failing step and its evidence."""
+    changed_step: int | None = None
+    """The step that was refined, where one was."""
+
+    @property
+    def id(self) -> str:
+        return self.prompt.id
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {"prompt": self.prompt.to_json()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Candidate":
+        return cls(**{**data, "prompt": Prompt.from_json(data["prompt"])})
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a candidate came out of a round's selection on the dev split."""
+
+    candidate: Candidate
+    accuracy: float | None
+    """Mean score over the dev items that were measured; None where none could be."""
+    items: int
+    """Dev items measured: under `racing` a hopeless candidate is measured on few."""
+    adherence: float | None
+    """Share of steps followed in its dev responses; None for a prompt without steps."""
+    kept: bool
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {"candidate": self.candidate.to_json()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Standing":
+        return cls(**{**data, "candidate": Candidate.from_json(data["candidate"])})
+
+
+@dataclass(frozen=True)
+class Round:
+    """One propose, evaluate, select cycle. `standings`: all that competed, best first, the kept ones before the others."""
+
+    number: int
+    standings: tuple[Standing, ...]
+    note: str = ""
+    """One sentence for people: what this round did."""
+    parse_failures: int = 0
+    """Questions to the optimizer model in this round that stayed without a readable reply."""
+
+    @property
+    def best(self) -> Standing:
+        return self.standings[0]
+
+    @property
+    def kept(self) -> tuple[Candidate, ...]:
+        return tuple(standing.candidate for standing in self.standings if standing.kept)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {"standings": [standing.to_json() for standing in self.standings]}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Round":
+        return cls(**{**data, "standings": tuple(Standing.from_json(standing) for standing in data["standings"])})
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a strategy is given to work on. There is no test split in it, and dev items show only as standings."""
+
+    description: str
+    """One or two sentences on the task; may be empty."""
+    seed: Prompt
+    train: tuple[Example, ...]

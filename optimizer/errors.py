@@ -1,0 +1,52 @@
+"""The error tree. Every error is one sentence that says what is wrong and how to mend it; all survive pickling.
+
+    PromptrayError
+    ├── UserError              the user can mend it: printed without a traceback, exit code 2
+    │   ├── SettingsError      a settings file or option
+    │   ├── DataError          a task file or its examples
+    │   ├── AccessError        a key was refused, or the model is not known to the endpoint
+    │   └── StorageError       a folder or file that cannot be read or written
+    ├── EndpointError          a model cannot be reached, or answers with garbage, beyond all retries
+    └── BudgetExhausted        the next calls would pass the budget; nothing was sent
+
+One bad answer is never an exception: it is a `Failed` value (see types.py). To add an error, give it one message argument.
+"""
+
+from collections.abc import Iterable
+
+
+class PromptrayError(Exception):
+    """Base of all our errors; takes one sentence."""
+
+
+class UserError(PromptrayError, ValueError):
+    """A mistake that the user can mend."""
+
+
+class SettingsError(UserError):
+    """A setting is unknown, missing or impossible."""
+
+
+class DataError(UserError):
+    """A task cannot be read, or its examples cannot be used."""
+
+
+class AccessError(UserError):
+    """An endpoint refused the key, or does not know the model. Never retried."""
+
+
+class StorageError(UserError):
+    """A file or folder cannot be read or written."""
+
+
+class EndpointError(PromptrayError, ConnectionError):
+    """A model cannot be reached, or its replies are not of its protocol."""
+
+
+class BudgetExhausted(PromptrayError, RuntimeError):
+    """A budget does not allow the calls that were asked for."""
+
+
+def unknown_name(noun: str, name: str, known: Iterable[str]) -> SettingsError:
+    """The error for a name that no table has; it lists the known ones."""
+    return SettingsError(f"There is no {noun} called {name!r}; known are: {', '.join(sorted(known))}.")

@@ -1,0 +1,92 @@
+"""Asking the optimizer model: all questions of a moment as one batch, and once more where a reply cannot be read.
+
+Knows batches, sample numbers and the second chance. Knows no operator, no template and no strategy.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Generic, TypeVar
+
+from optimizer.operators.reply import Unreadable
+from optimizer.protocols import LanguageModel
+from optimizer.types import Completion, Message, Outcome, Request, Sampling
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A reply that could not be used, and why."""
+
+    reply: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Question(Generic[T]):
+    """What an operator asks, and how its reply is read."""
+
+    text: str
+    read: Callable[[str], T]
+    """Raises Unreadable for a reply that cannot be used."""
+
+    def judge(self, outcome: Outcome) -> T | Fault | None:
+        """What is read from an outcome; None for a call that failed."""
+        if not isinstance(outcome, Completion):
+            return None
+        try:
+            return self.read(outcome.text)
+        except Unreadable as fault:
+            cut = "; it was cut off at the length limit, so be shorter" if outcome.truncated else ""
+            return Fault(outcome.text, f"{fault}{cut}")
+
+
+class Asking:
+    """The optimizer model of one search. Call it with questions; it gives what was read from each reply, None where nothing was.
+
+    Each reply that cannot be read is asked again once, with the fault named; if that fails too it is a failed proposal and counted.
+    A call that failed (no reply at all) is not asked again: the guards around the model have already tried.
+
+    The same question asked again is a new draw: it gets the next sample number. The first number comes from the search's `rng`, so
+    that searches with different seeds draw independently although they share a ledger.
+    """
+
+    def __init__(self, optimizer: LanguageModel, sampling: Sampling, rng: Random) -> None:
+        self._optimizer = optimizer
+        self._sampling = sampling
+        self._first_sample = rng.randrange(2**20)
+        self._times_asked: Counter[str] = Counter()
+        self._parse_failures = 0
+
+    async def __call__(self, questions: Sequence[Question[T]]) -> list[T | None]:
+        """One result a question, in order. One batch goes out, a second one if any reply was unreadable; none for no questions."""
+        requests = [self._request(question.text) for question in questions]
+        found = await self._attempt(questions, requests)
+        faults = [(at, result) for at, result in enumerate(found) if isinstance(result, Fault)]
+        second = await self._attempt(
+            [questions[at] for at, _ in faults], [_again(requests[at], fault) for at, fault in faults])
+        for (at, _), result in zip(faults, second, strict=True):
+            found[at] = result
+        self._parse_failures += sum(isinstance(result, Fault) for result in found)
+        return [None if isinstance(result, Fault) else result for result in found]
+
+    def take_parse_failures(self) -> int:
+        """How many questions stayed without a readable reply since this was last called."""
+        taken, self._parse_failures = self._parse_failures, 0
+        return taken
+
+    def _request(self, text: str) -> Request:
+        sample = self._first_sample + self._times_asked[text]
+        self._times_asked[text] += 1
+        return Request((Message("user", text),), self._sampling, sample, "propose")
+
+    async def _attempt(self, questions: Sequence[Question[T]], requests: Sequence[Request]) -> list[T | Fault | None]:
+        outcomes = await self._optimizer.complete(requests) if requests else []
+        return [question.judge(outcome) for question, outcome in zip(questions, outcomes, strict=True)]
+
+
+def _again(request: Request, fault: Fault) -> Request:
+    complaint = f"Your reply cannot be used: {fault.reason}. Answer once more, in exactly the form that was asked for."
+    return replace(request, messages=(*request.messages, Message("assistant", fault.reply), Message("user", complaint)))

@@ -1,0 +1,43 @@
+"""Demonstrate: a worked response that follows the steps, for a solved training example (ABO, arXiv 2402.02101, section 6).
+
+A trace that misses a step, leaves a step's form, or ends in another answer teaches the wrong behaviour: it is unreadable, so it is
+asked again with that fault named. Knows no scorer: the gold answer is compared as text.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+from optimizer.operators.asking import Question
+from optimizer.operators.reply import Unreadable, read_tag
+from optimizer.operators.template import FORMS, fill, forms, load, numbered, solved
+from optimizer.prompt import Demonstration, Prompt, Step, Trace, followed_steps, read_trace
+from optimizer.types import Example
+
+_TEMPLATE = load("demonstrate")
+
+
+def demonstrate(task: str, steps: Sequence[Step], example: Example) -> Question[Demonstration]:
+    """Asks for a demonstration of the steps on one training example; only a verified one is read."""
+    text = fill(_TEMPLATE, task=task, steps=numbered(steps), forms=forms(steps), examples=solved([example]))
+    return Question(text, partial(_read, steps=tuple(steps), example=example))
+
+
+def _read(reply: str, steps: tuple[Step, ...], example: Example) -> Demonstration:
+    response = read_tag(reply, "response")
+    trace = read_trace(response)
+    _check_steps(trace, steps)
+    if trace.answer is None:
+        raise Unreadable("its <response> has no last line 'Answer: ...'")
+    if trace.answer.casefold() not in {accepted.strip().casefold() for accepted in example.answers}:
+        raise Unreadable(f"its <response> ends in the answer {trace.answer!r}, and the gold answer is {example.answers[0]!r}")
+    return Demonstration(example.input, response)
+
+
+def _check_steps(trace: Trace, steps: tuple[Step, ...]) -> None:
+    surplus = [number for number in trace.order if number > len(steps)]
+    if surplus:
+        raise Unreadable(f"its <response> has a step {surplus[0]}, and there are only {len(steps)}")
+    for number, followed in enumerate(followed_steps(Prompt(steps=steps), trace), 1):
+        if not followed:
+            raise Unreadable(
+                f"its <response> has no line 'Step {number}: ...' in its order and its form ({FORMS[steps[number - 1].form]})")

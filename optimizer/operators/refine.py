@@ -1,0 +1,40 @@
+"""Refine: a replacement for the failing step alone, or its split into smaller ones (ABO, arXiv 2402.02101, section 6)."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from optimizer.operators.asking import Question
+from optimizer.operators.localise import Blame
+from optimizer.operators.reply import Unreadable, read_steps
+from optimizer.operators.template import attempted, fill, load, numbered
+from optimizer.prompt import Step
+from optimizer.types import Answer
+
+MAX_PARTS = 3
+"""A step is split into at most so many [ours]."""
+_TEMPLATE = load("refine")
+
+
+def refine(
+    task: str, steps: Sequence[Step], blame: Blame, cases: Sequence[Answer], tried: Sequence[str]
+) -> Question[tuple[Step, ...]]:
+    """Asks for one to three steps in place of the blamed one.
+
+    `cases` are errors in which it failed; `tried` are replacements (see `wording`) that did not help, and are refused.
+    """
+    text = fill(
+        _TEMPLATE, task=task, steps=numbered(steps), step=str(blame.step), kind=blame.kind, evidence=blame.evidence,
+        examples=attempted(cases), tried="\n".join(tried))
+    return Question(text, partial(_read, refused=frozenset((steps[blame.step - 1].text, *tried))))
+
+
+def wording(steps: Sequence[Step]) -> str:
+    """A replacement as one line of text: its parts with " / " between them."""
+    return " / ".join(step.text for step in steps)
+
+
+def _read(reply: str, refused: frozenset[str]) -> tuple[Step, ...]:
+    steps = read_steps(reply, at_most=MAX_PARTS)
+    if wording(steps) in refused:
+        raise Unreadable("its <steps> repeats the old step, or a replacement that was tried and did not help")
+    return steps

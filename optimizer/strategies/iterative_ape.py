@@ -1,0 +1,86 @@
+"""Iterative APE: resampling without reflection. The control arm: does learning from errors beat blind rewording?
+
+It draws a pool of instructions, keeps the best, and each round asks for one variation of every survivor. The optimizer model never
+sees an error or a score. Zhou et al., "Large Language Models Are Human-Level Prompt Engineers", arXiv 2211.01910, section 3.3; as
+an arm of the comparison in Ma et al., arXiv 2402.02101. Knows no engine, no clock and no test split.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Literal, get_args
+
+from optimizer.candidate import Candidate, Problem, Round
+from optimizer.operators.asking import Asking
+from optimizer.operators.induce import induce
+from optimizer.operators.vary import vary
+from optimizer.protocols import Evaluator, LanguageModel
+from optimizer.strategies.lineage import unseen
+from optimizer.strategies.minibatch import some
+from optimizer.strategies.ranges import at_least, one_of
+from optimizer.types import Sampling
+
+Pool = Literal["induce", "vary"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class IterativeAPE:
+    """Settings of the search. Raises SettingsError for an impossible one."""
+
+    rounds: int = 6
+    """Rounds after round 0: as many as APO, so that both are selected equally often [ours] (EvoPrompt's baseline: 10)."""
+    beam: int = 4
+    """Survivors of a round: as many as APO [ours] (EvoPrompt's baseline: 10)."""
+    pool: int = 10
+    """Instructions drawn for round 0, beside the seed prompt (taagarwa-rh/prompt-optimizer: 10; APE: 250)."""
+    source: Pool = "induce"
+    """Where the pool comes from: induced from solved examples (APE), or variations of the seed prompt."""
+    solved_examples: int = 5
+    """Examples shown in one induction (APE's `simple_ape`: 5)."""
+    temperature: float = 0.9
+    """Of the optimizer model (APE: 0.9)."""
+    max_tokens: int = 1024
+    """Of a reply of the optimizer model [ours: as APO]."""
+
+    def __post_init__(self) -> None:
+        at_least(0, rounds=self.rounds, pool=self.pool, temperature=self.temperature)
+        at_least(1, beam=self.beam, solved_examples=self.solved_examples, max_tokens=self.max_tokens)
+        one_of(get_args(Pool), source=self.source)
+
+    async def search(
+        self, problem: Problem, optimizer: LanguageModel, evaluate: Evaluator, rng: Random
+    ) -> AsyncIterator[Round]:
+        """See protocols.Strategy."""
+        ask = Asking(optimizer, Sampling(self.temperature, self.max_tokens), rng)
+        seed = Candidate(problem.seed, "seed", 0)
+        pool = unseen(await self._pool(seed, problem, ask, rng), {seed.id})
+        seen = {seed.id, *(candidate.id for candidate in pool)}
+        standings = await evaluate.select([seed, *pool], self.beam, rng)
+        latest = Round(0, standings, f"{len(pool)} prompts drawn beside the seed prompt.", ask.take_parse_failures())
+        yield latest
+        for number in range(1, self.rounds + 1):
+            survivors = latest.kept
+            variations = unseen(await self._variations(survivors, problem, ask, number), seen)
+            seen.update(candidate.id for candidate in variations)
+            standings = await evaluate.select([*survivors, *variations], self.beam, rng)
+            note = f"{len(variations)} variations of {len(survivors)} survivors."
+            latest = Round(number, standings, note, ask.take_parse_failures())
+            yield latest
+
+    async def _pool(self, seed: Candidate, problem: Problem, ask: Asking, rng: Random) -> list[Candidate]:
+        if self.source == "vary":
+            return await self._variations([seed] * self.pool, problem, ask, 0)
+        shown = [some(problem.train, self.solved_examples, rng) for _ in range(self.pool)]
+        texts = await ask([induce(problem.description, examples) for examples in shown])
+        return [_child(seed, "induce", text, 0) for text in texts if text]
+
+    async def _variations(
+        self, parents: Sequence[Candidate], problem: Problem, ask: Asking, number: int
+    ) -> list[Candidate]:
+        worded = [parent for parent in parents if parent.prompt.instruction]
+        texts = await ask([vary(problem.description, parent.prompt.instruction) for parent in worded])
+        return [_child(parent, "vary", text, number) for parent, text in zip(worded, texts, strict=True) if text]
+
+
+def _child(parent: Candidate, operator: str, instruction: str, number: int) -> Candidate:
+    return Candidate(replace(parent.prompt, instruction=instruction), operator, number, parent.id)

@@ -1,0 +1,179 @@
+"""The forms of task files -> examples: BIG-bench task.json, BIG-Bench Hard json, .jsonl, .csv and .parquet.
+
+Knows what each form calls its parts; nothing of scorers or splits. Every fault of a file is a DataError that names the file.
+"""
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from optimizer.errors import DataError
+from optimizer.types import Example
+
+Row = Mapping[str, Any]
+Parts = tuple[str, tuple[str, ...], tuple[str, ...]]
+"""Input, answers and choices of one example."""
+_OPTIONS = re.compile(r"^Options:[ \t]*\n((?:[ \t]*(?:\([A-Za-z]\)|-)[ \t]*\S.*\n?)+)\s*\Z", re.MULTILINE)
+_LOOKS = '{"examples": [{"input": "...", "target": "..."}]}'
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_NAMED = 5
+"""How many faulty examples a message names."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a file, or a generator, gives: examples in their own order, duplicates included."""
+
+    name: str
+    description: str
+    examples: tuple[Example, ...]
+
+
+def read_source(path: Path) -> Source:
+    """Read a task file by its extension. Raises DataError: missing, of an unknown form, empty, or with unusable examples."""
+    if path.suffix.lower() not in READERS:
+        raise DataError(f"{path} is not a task file that can be read; its name must end in {', '.join(READERS)}.")
+    if not path.is_file():
+        raise DataError(f"There is no task file {path}; check the path.")
+    try:
+        return READERS[path.suffix.lower()](path)
+    except OSError as problem:
+        raise DataError(f"The task file {path} cannot be read: {problem.strerror or problem}.") from problem
+    except UnicodeDecodeError as problem:
+        raise DataError(f"The task file {path} is not UTF-8 text (byte {problem.start}); save it as UTF-8.") from problem
+
+
+def _read_json(path: Path) -> Source:
+    data = _parse(path.read_text("utf-8-sig"), f"{path} is not JSON")
+    header: Row = data if isinstance(data, dict) else {"examples": data}
+    rows = header.get("examples")
+    if not isinstance(rows, list):
+        raise DataError(f"{path} has no list called 'examples'; it must look like {_LOOKS}.")
+    stem = path.parent.name if path.stem == "task" else path.stem
+    prefix = _text(header.get("task_prefix"))
+    name, description = _text(header.get("name")) or stem, _text(header.get("description"))
+    appends = header.get("append_choices_to_input", True) is not False
+    return _source(path, name, description, rows, lambda row: _listed(row, prefix, appends))
+
+
+def _read_jsonl(path: Path) -> Source:
+    lines = path.read_text("utf-8-sig").split("\n")
+    rows = [_parse(line, f"Line {number} of {path} is not JSON") for number, line in enumerate(lines, 1) if line.strip()]
+    return _source(path, path.stem, "", rows, _plain)
+
+
+def _read_csv(path: Path) -> Source:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        try:
+            rows = list(reader)
+        except csv.Error as problem:
+            raise DataError(f"{path} is not CSV: {problem} (line {reader.line_num}).") from problem
+        _need_columns(path, reader.fieldnames or ())
+    return _source(path, path.stem, "", rows, _plain)
+
+
+def _read_parquet(path: Path) -> Source:
+    # Imported here: the other forms need no Arrow, and it is slow to load.
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        table = pyarrow.parquet.read_table(path)
+    except pyarrow.ArrowInvalid as problem:
+        raise DataError(f"{path} is not a parquet file: {str(problem).splitlines()[0].rstrip('.')}.") from problem
+    _need_columns(path, table.column_names)
+    return _source(path, path.stem, "", table.select(["input", "target"]).to_pylist(), _plain)
+
+
+READERS: dict[str, Callable[[Path], Source]] = {
+    ".json": _read_json,
+    ".jsonl": _read_jsonl,
+    ".csv": _read_csv,
+    ".parquet": _read_parquet,
+}
+
+
+def _parse(text: str, fault: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as problem:
+        raise DataError(f"{fault}: {problem.msg} (line {problem.lineno}, column {problem.colno}).") from problem
+    except RecursionError as problem:
+        raise DataError(f"{fault}: it is nested too deep.") from problem
+
+
+def _need_columns(path: Path, columns: Iterable[str]) -> None:
+    has = list(columns)
+    missing = [column for column in ("input", "target") if column not in has]
+    if has and missing:
+        raise DataError(f"{path} has no column {' and no column '.join(missing)}; it has: {', '.join(map(str, has))}.")
+
+
+def _source(path: Path, name: str, description: str, rows: Sequence[Any], read: Callable[[Row], Parts]) -> Source:
+    """Examples are numbered from 1 in the order of the file. Raises DataError if there are none, or for those without an answer."""
+    if not rows:
+        raise DataError(f"{path} has no examples; give it at least as many as the splits need.")
+    parts = [read(row) if isinstance(row, Mapping) else ("", (), ()) for row in rows]
+    _refuse(path, "input", "an input text", [number for number, (text, _, _) in enumerate(parts, 1) if not text.strip()])
+    _refuse(path, "answer", "a target", [number for number, (_, answers, _) in enumerate(parts, 1) if not answers])
+    return Source(name, description, tuple(
+        Example(f"{name}/{number}", text, answers, choices) for number, (text, answers, choices) in enumerate(parts, 1)))
+
+
+def _refuse(path: Path, what: str, cure: str, faulty: Sequence[int]) -> None:
+    if faulty:
+        named = ", ".join(map(str, faulty[:_NAMED])) + (f" and {len(faulty) - _NAMED} more" if len(faulty) > _NAMED else "")
+        raise DataError(f"{path} has examples without an {what}: number {named}; give each {cure}.")
+
+
+def _plain(row: Row) -> Parts:
+    """A row with input and target. The choices are those that the input lists as its options."""
+    text = _text(row.get("input"))
+    return text, _answers(row.get("target")), _options(text)
+
+
+def _listed(row: Row, prefix: str, appends: bool) -> Parts:
+    """As `_plain`, for BIG-bench: a prefix for all inputs, and a score for each choice in place of a target."""
+    text = _text(row.get("input"))
+    if text and prefix:
+        text = f"{prefix}{'' if prefix[-1].isspace() else ' '}{text}"
+    scores = row.get("target_scores")
+    if not isinstance(scores, Mapping):
+        return text, _answers(row.get("target")), _options(text)
+    choices = tuple(scores)
+    return text + (_appended(choices) if appends and text else ""), _best(scores), choices
+
+
+def _best(scores: Mapping[str, Any]) -> tuple[str, ...]:
+    """The choices with the best score; none where that is not above 0."""
+    numbers = {choice: score for choice, score in scores.items() if isinstance(score, int | float)}
+    best = max(numbers.values(), default=0)
+    return tuple(choice for choice, score in numbers.items() if score == best and best > 0 and choice.strip())
+
+
+def _appended(choices: Sequence[str]) -> str:
+    """BIG-bench adds the choices to an input unless told not to; in the form of BIG-Bench Hard, with letters."""
+    return "\nOptions:\n" + "\n".join(f"({letter}) {choice}" for letter, choice in zip(_LETTERS, choices, strict=False))
+
+
+def _options(text: str) -> tuple[str, ...]:
+    """The options that a BIG-Bench Hard input ends with: "(A) text", or the text behind a dash."""
+    found = _OPTIONS.search(text)
+    lines = [line.strip() for line in found[1].splitlines()] if found else []
+    return tuple(line.removeprefix("-").strip() for line in lines if line)
+
+
+def _answers(target: Any) -> tuple[str, ...]:
+    """The accepted answers of a target: a text, a number, or a list of them. Empty ones are none."""
+    several = target if isinstance(target, list | tuple) else [target]
+    return tuple(text for text in map(_text, several) if text.strip())
+
+
+def _text(value: Any) -> str:
+    """A cell as text; "" for none, for NaN (an empty cell of a number column), and for what is no plain value."""
+    return str(value) if isinstance(value, str | int | float) and value == value else ""

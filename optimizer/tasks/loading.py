@@ -1,0 +1,109 @@
+"""A task's name or file -> Task. Decides what a source's examples mean: their scorer, their choices, their splits.
+
+The forms of files are read in optimizer.tasks.files; this module knows none of them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+from optimizer.errors import DataError, unknown_name
+from optimizer.tasks.files import Source, read_source
+from optimizer.tasks.generated import GENERATED, GeneratedTask
+from optimizer.tasks.numbers import as_number
+from optimizer.tasks.scorers import SCORERS, check_pattern
+from optimizer.tasks.splitting import distinct, split
+from optimizer.tasks.task import SEED_INSTRUCTION, Sizes, Task, hash_examples
+from optimizer.types import Example
+
+FEW_TARGETS = 10
+"""At most this many different targets, each used twice or more on average, are choices [ours]."""
+TRIES_PER_ITEM = 50
+_TRUTH = {"true": "Yes", "false": "No"}
+
+
+def load_task(
+    source: str, *, sizes: Sizes, seed: int, scorer: str | None = None, seed_instruction: str | None = None
+) -> Task:
+    """The task that `source` names: a generated task's name, or the path of a .json, .jsonl, .csv or .parquet file.
+
+    `scorer` None lets the examples decide. The same source, sizes and seed give the same task on every machine. Raises
+    DataError for a source that cannot be used, and SettingsError for an unknown scorer.
+    """
+    if scorer is not None and scorer not in SCORERS:
+        raise unknown_name("scorer", scorer, SCORERS)
+    if source in GENERATED:
+        found = _generate(GENERATED[source], sizes, seed)
+        scorer = scorer or GENERATED[source].scorer
+    else:
+        found = _read(source)
+    examples = [_with_yes_no(example) for example in distinct(found.examples)]
+    scorer = scorer or default_scorer(examples)
+    examples = _fitted(examples, scorer)
+    train, dev, test = split(found.name, examples, sizes, Random(f"split {seed}"))
+    instruction = SEED_INSTRUCTION if seed_instruction is None else seed_instruction
+    return Task(found.name, found.description, instruction, scorer, train, dev, test, hash_examples(examples))
+
+
+def default_scorer(examples: Sequence[Example]) -> str:
+    """The scorer that the examples call for: choice where they list choices, or their targets are few; number where all targets
+    are numbers; else exact."""
+    if all(example.choices for example in examples):
+        return "choice"
+    if all(as_number(answer) is not None for example in examples for answer in example.answers):
+        return "number"
+    return "choice" if _few_targets(examples) else "exact"
+
+
+def _few_targets(examples: Sequence[Example]) -> bool:
+    targets = {example.answers[0].casefold() for example in examples}
+    return targets <= {"yes", "no", "true", "false"} or (len(targets) <= FEW_TARGETS and 2 * len(targets) <= len(examples))
+
+
+def _with_yes_no(example: Example) -> Example:
+    """Where the answer is True or False, Yes or No is accepted too: a model may say either."""
+    said = _TRUTH.get(example.answers[0].casefold())
+    known = {answer.casefold() for answer in example.answers}
+    if said is None or said.casefold() in known or len(known) > 1:
+        return example
+    return replace(example, answers=(*example.answers, said))
+
+
+def _fitted(examples: Sequence[Example], scorer: str) -> list[Example]:
+    """The examples as their scorer needs them: with choices, or with patterns that compile. Raises DataError."""
+    if scorer == "regex":
+        for example in examples:
+            for pattern in example.answers:
+                check_pattern(pattern, example.id)
+    if scorer == "number":
+        odd = next((example for example in examples if all(as_number(answer) is None for answer in example.answers)), None)
+        if odd is not None:
+            raise DataError(f"Example {odd.id} has the target {odd.answers[0]!r}, which is no number; use the scorer exact.")
+    if scorer == "choice":
+        targets = tuple(sorted({example.answers[0] for example in examples}))
+        return [example if example.choices else replace(example, choices=targets) for example in examples]
+    return list(examples)
+
+
+def _read(source: str) -> Source:
+    path = Path(source).expanduser()
+    if not path.exists() and not path.suffix and path.name == source:
+        raise DataError(f"There is no task called {source!r}, and no file of that name; generated tasks are: "
+                        f"{', '.join(sorted(GENERATED))}.")
+    return read_source(path)
+
+
+def _generate(task: GeneratedTask, sizes: Sizes, seed: int) -> Source:
+    """Just the items that the splits need, all of them different."""
+    rng = Random(f"{task.name} {seed}")
+    answer_by_question: dict[str, str] = {}
+    for _ in range(TRIES_PER_ITEM * sizes.total):
+        if len(answer_by_question) == sizes.total:
+            break
+        item = task.generate(rng)
+        answer_by_question[item.question()] = item.answer
+    examples = tuple(
+        Example(f"{task.name}/{number}", question, (answer,), task.answers)
+        for number, (question, answer) in enumerate(answer_by_question.items(), 1))
+    return Source(task.name, task.description, examples)

@@ -1,0 +1,62 @@
+"""A task: examples in three disjoint splits, the name of a scorer, and a seed instruction. Knows no file format and no model."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from optimizer.candidate import Problem
+from optimizer.errors import SettingsError
+from optimizer.prompt import Prompt
+from optimizer.types import Example
+
+SEED_INSTRUCTION = "Let's think step by step."
+"""Zero-shot chain of thought (Kojima et al. 2022, arXiv 2205.11916); the starting prompt of Ma et al. 2024, arXiv 2402.02101."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How many examples each split gets; the defaults are ours. Raises SettingsError for a split without examples."""
+
+    train: int = 50
+    dev: int = 50
+    test: int = 100
+
+    def __post_init__(self) -> None:
+        for split in ("train", "dev", "test"):
+            if getattr(self, split) < 1:
+                raise SettingsError(f"The {split} split needs at least 1 example, not {getattr(self, split)}; raise sizes.{split}.")
+
+    @property
+    def total(self) -> int:
+        return self.train + self.dev + self.test
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be solved. No input stands in two splits; the order within a split is the seed's."""
+
+    name: str
+    description: str
+    """One or two sentences for the optimizer model; "" where the source has none."""
+    seed_instruction: str
+    scorer: str
+    """A name in optimizer.tasks.scorers.SCORERS."""
+    train: tuple[Example, ...]
+    dev: tuple[Example, ...]
+    test: tuple[Example, ...]
+    data_hash: str
+    """`hash_examples` of all usable examples of the source: the same for every seed where the source is a file."""
+
+    def problem(self) -> Problem:
+        """What a strategy may see: no dev items and no test items."""
+        return Problem(self.description, Prompt(self.seed_instruction), self.train)
+
+
+def hash_examples(examples: Iterable[Example]) -> str:
+    """sha256, in hex, of the examples' inputs, answers and choices, in order."""
+    digest = hashlib.sha256()
+    for example in examples:
+        line = json.dumps([example.input, example.answers, example.choices], ensure_ascii=True)
+        digest.update(line.encode() + b"\n")
+    return digest.hexdigest()

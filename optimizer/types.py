@@ -1,0 +1,93 @@
+"""The values that pass between the parts: frozen, picklable, comparable. Knows no model, no file and no clock."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Role = Literal["system", "user", "assistant"]
+Purpose = Literal["learn", "validate", "propose", "test"]
+"""What a call is for: errors to learn from, dev scores to select by, the optimizer model's proposals, the final test."""
+FailureKind = Literal["infrastructure", "refused"]
+Verdict = Literal["right", "wrong", "unparsable", "truncated", "refused", "missing"]
+"""`missing` is an infrastructure failure: it never counts against a prompt. All others but `right` score 0."""
+
+
+@dataclass(frozen=True)
+class Message:
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a model is to answer."""
+
+    temperature: float = 0.0
+    max_tokens: int = 512
+
+
+@dataclass(frozen=True)
+class Request:
+    """One call of a model. `sample` numbers independent draws of the same messages, so that two samples stay two."""
+
+    messages: tuple[Message, ...]
+    sampling: Sampling = Sampling()
+    sample: int = 0
+    purpose: Purpose = "learn"
+
+
+@dataclass(frozen=True)
+class Completion:
+    """A model's answer."""
+
+    text: str
+    truncated: bool = False
+    """The answer ended at max_tokens."""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    from_ledger: bool = False
+    metadata: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """What an engine says of itself, such as that it is a stand-in."""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A call that gave no answer, after all retries."""
+
+    kind: FailureKind
+    reason: str
+
+
+Outcome = Completion | Failed
+
+
+@dataclass(frozen=True)
+class Example:
+    """One item of a task. `answers` are all accepted; `choices` are the allowed answers where the task has them."""
+
+    id: str
+    input: str
+    answers: tuple[str, ...]
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Score:
+    """A judged response: `answer` is what was read from it, "" if nothing."""
+
+    verdict: Verdict
+    answer: str = ""
+
+    @property
+    def value(self) -> float | None:
+        """1.0 right, 0.0 not right, None where there was no answer to judge."""
+        return None if self.verdict == "missing" else float(self.verdict == "right")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the target model made of one example under one prompt."""
+
+    example: Example
+    text: str
+    score: Score

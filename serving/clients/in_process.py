@@ -1,0 +1,26 @@
+"""A model in this very process, for one-off answers without Ray. Knows nothing of the engine but how to get it."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from optimizer.types import Outcome, Request
+from serving.engines import Engine
+
+
+class InProcessModel:
+    """Loads its engine at the first call, in a thread, once."""
+
+    def __init__(self, load: Callable[[], Engine], name: str) -> None:
+        self._load = load
+        self._name = name
+        self._loading: asyncio.Task[Engine] | None = None
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
+        if self._loading is None:
+            self._loading = asyncio.create_task(asyncio.to_thread(self._load))
+        engine = await asyncio.shield(self._loading)
+        return await engine.complete(requests)

@@ -1,0 +1,182 @@
+"""A trial, with scripted models: what it reports, how it ends on its budget and on errors, and that the test split is used once."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+
+import pytest
+
+from cluster.result import TrialResult
+from cluster.trial import Trial, TrialPlan, without_result
+from optimizer.candidate import Candidate, Problem, Round
+from optimizer.errors import EndpointError
+from optimizer.prompt import Prompt
+from optimizer.protocols import Evaluator, LanguageModel
+from optimizer.scripted import ScriptedModel
+from optimizer.selection import Full
+from optimizer.tasks.loading import load_task
+from optimizer.tasks.task import Sizes, Task
+from optimizer.types import Completion, Message, Outcome, Request, Sampling
+from serving.settings import parse_model
+
+GOOD = "Count well."
+
+
+@dataclass(frozen=True)
+class OneByOne:
+    """A search that tries a better instruction each round; `rounds` of them."""
+
+    rounds: int = 2
+
+    async def search(
+        self, problem: Problem, optimizer: LanguageModel, evaluate: Evaluator, rng: Random
+    ) -> AsyncIterator[Round]:
+        seed = Candidate(problem.seed, "seed", 0)
+        yield Round(0, await evaluate.select([seed], 1, rng))
+        for number in range(1, self.rounds + 1):
+            await evaluate.answers([(problem.seed, problem.train[0])])
+            (reply,) = await optimizer.complete([Request((Message("user", f"round {number}"),), purpose="propose")])
+            assert isinstance(reply, Completion)
+            child = Candidate(Prompt(f"{reply.text} {number}"), "vary", number, seed.id)
+            yield Round(number, await evaluate.select([seed, child], 1, rng), parse_failures=1)
+
+
+@pytest.fixture
+def task() -> Task:
+    return load_task("object_counting", sizes=Sizes(4, 6, 10), seed=0)
+
+
+@pytest.fixture
+def plan() -> TrialPlan:
+    model = parse_model("openai:tiny@http://127.0.0.1:1/v1")
+    return TrialPlan(
+        id="t", task="counting", strategy=OneByOne(), strategy_label="one by one", selection=Full(), selection_label="full", seed=0,
+        target=model, optimizer=model, sampling=Sampling(), max_target_calls=None, max_optimizer_calls=None)
+
+
+def target_of(task: Task) -> ScriptedModel:
+    """Answers rightly where the prompt says GOOD."""
+    answer_by_input = {example.input: example.answers[0] for example in (*task.train, *task.dev, *task.test)}
+
+    def script(request: Request) -> str:
+        right = answer_by_input[request.messages[-1].content]
+        return f"Answer: {right if GOOD in request.messages[0].content else 'none'}"
+
+    return ScriptedModel(script, "target")
+
+
+async def run(plan: TrialPlan, task: Task, target: LanguageModel | None = None) -> TrialResult:
+    return await Trial(plan, task, target or target_of(task), ScriptedModel(lambda _: GOOD, "optimizer")).run()
+
+
+async def test_the_best_prompt_is_tested_against_the_seed_prompt(plan: TrialPlan, task: Task) -> None:
+    result = await run(plan, task)
+    assert result.status == "finished"
+    assert (result.seed_prompt_test_accuracy, result.test_accuracy, result.dev_accuracy) == (0.0, 1.0, 1.0)
+    assert result.verdict == "better"
+    assert result.test_low is not None
+    assert 0 < result.test_low < 1
+    assert result.best is not None
+    assert result.best.operator == "vary"
+    assert [round.number for round in result.rounds] == [0, 1, 2]
+
+
+async def test_every_call_is_counted_by_its_purpose(plan: TrialPlan, task: Task) -> None:
+    target = target_of(task)
+    result = await run(plan, task, target)
+    assert result.target_calls == target.calls == 2 + 5 * 6 + 2 * 10
+    assert result.calls_by_purpose == {"learn": 2, "validate": 30, "test": 20, "propose": 2}
+    assert result.optimizer_calls == 2
+    assert result.parse_failures == 2
+
+
+async def test_the_test_split_is_asked_once_as_one_batch_and_last(plan: TrialPlan, task: Task) -> None:
+    target = target_of(task)
+    await run(plan, task, target)
+    inputs = {example.input for example in task.test}
+    asked = [{request.messages[-1].content for request in batch} & inputs for batch in target.batches]
+    assert [bool(batch) for batch in asked] == [False] * (len(asked) - 1) + [True]
+    assert asked[-1] == inputs
+
+
+@pytest.mark.parametrize(("limit", "rounds"), [(26, 1), (39, 2), (40, 2)])
+async def test_on_its_budget_the_best_so_far_is_still_tested(plan: TrialPlan, task: Task, limit: int, rounds: int) -> None:
+    result = await run(replace(plan, max_target_calls=limit), task)
+    assert result.status == "budget"
+    assert len(result.rounds) == rounds
+    assert result.test_items == 10
+    assert result.target_calls <= limit
+
+
+async def test_the_optimizer_has_a_budget_too(plan: TrialPlan, task: Task) -> None:
+    result = await run(replace(plan, max_optimizer_calls=1), task)
+    assert (result.status, result.optimizer_calls, len(result.rounds)) == ("budget", 1, 2)
+
+
+@pytest.mark.parametrize("limit", [10, 22])
+async def test_a_budget_without_room_fails_in_one_sentence(plan: TrialPlan, task: Task, limit: int) -> None:
+    result = await run(replace(plan, max_target_calls=limit), task)
+    assert result.status == "failed"
+    assert "budget" in result.error
+    assert result.test_accuracy is None
+
+
+class Breaking:
+    """Answers some batches, then breaks."""
+
+    name = "breaking"
+
+    def __init__(self, model: LanguageModel, batches: int, error: Callable[[], Exception]) -> None:
+        self._model, self._left, self._error = model, batches, error
+
+    async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
+        self._left -= 1
+        if self._left < 0:
+            raise self._error()
+        return await self._model.complete(requests)
+
+
+async def test_an_endpoint_that_breaks_leaves_what_was_found(plan: TrialPlan, task: Task) -> None:
+    result = await run(plan, task, Breaking(target_of(task), 3, lambda: EndpointError("The line is cut.")))
+    assert (result.status, result.error) == ("failed", "The line is cut.")
+    assert len(result.rounds) == 2
+    assert result.best is not None
+    assert result.dev_accuracy == 1.0
+
+
+async def test_a_mistake_of_ours_is_not_swallowed(plan: TrialPlan, task: Task) -> None:
+    with pytest.raises(ZeroDivisionError):
+        await run(plan, task, Breaking(target_of(task), 1, ZeroDivisionError))
+
+
+async def test_progress_follows_the_rounds(plan: TrialPlan, task: Task) -> None:
+    trial = Trial(plan, task, target_of(task), ScriptedModel(lambda _: GOOD))
+    seen = [trial.progress]
+    await trial.run(lambda _: seen.append(trial.progress))
+    assert [progress.round for progress in seen] == [None, 0, 1, 2]
+    assert [progress.dev_accuracy for progress in seen] == [None, 0.0, 1.0, 1.0]
+    assert seen[-1].target_calls == 32
+
+
+async def test_samples_show_what_was_mended(plan: TrialPlan, task: Task) -> None:
+    sample = (await run(plan, task)).samples[0]
+    assert (sample.right_before, sample.right_after) == (False, True)
+    assert sample.after == f"Answer: {sample.gold}"
+
+
+async def test_answers_of_the_ledger_are_told_apart(plan: TrialPlan, task: Task) -> None:
+    known = ScriptedModel(lambda _: Completion("Answer: 1", from_ledger=True))
+    result = await run(plan, task, known)
+    assert result.ledger_hits == result.target_calls > 0
+
+
+async def test_a_result_survives_json(plan: TrialPlan, task: Task) -> None:
+    result = await run(plan, task)
+    assert TrialResult.from_json(result.to_json()) == result
+
+
+def test_a_trial_that_never_reported_has_a_row(plan: TrialPlan) -> None:
+    row = without_result(plan, "stopped")
+    assert (row.trial, row.strategy, row.status, row.target) == ("t", "one by one", "stopped", "openai:tiny")
+
+

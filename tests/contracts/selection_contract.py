@@ -1,0 +1,99 @@
+"""What every selection rule must do. A new rule's test is two lines: a class that inherits this one and sets `rule`."""
+
+from collections.abc import Callable, Sequence
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from optimizer.protocols import SelectionRule
+
+ScoreOf = Callable[[int, int], float | None]
+# Hypothesis warns of one test that runs on several classes, which is just what a contract is for.
+INHERITED = settings(deadline=None, suppress_health_check=[HealthCheck.differing_executors])
+
+
+class Bench:
+    """A measure over known scores. It finishes the pairs in an order of its own, and counts them."""
+
+    def __init__(self, score_of: ScoreOf, shuffle: int | None = None) -> None:
+        self._score_of = score_of
+        self._shuffle = shuffle
+        self.asked: list[tuple[int, int]] = []
+        self.batches = 0
+
+    async def measure(self, pairs: Sequence[tuple[int, int]]) -> list[float | None]:
+        self.batches += 1
+        self.asked.extend(pairs)
+        finishing = list(pairs)
+        if self._shuffle is not None:
+            Random(self._shuffle).shuffle(finishing)
+        score_by_pair = {pair: self._score_of(*pair) for pair in finishing}
+        return [score_by_pair[pair] for pair in pairs]
+
+
+def coin(share_by_arm: Sequence[float], seed: int, missing: float = 0.0) -> ScoreOf:
+    """Scores of arms that are right with the given shares; the same pair always scores the same."""
+
+    def score(arm: int, item: int) -> float | None:
+        draw = Random(f"{seed} {arm} {item}")
+        return None if draw.random() < missing else float(draw.random() < share_by_arm[arm])
+
+    return score
+
+
+class SelectionContract:
+    rule: SelectionRule
+
+    @settings(INHERITED, max_examples=40)
+    @given(
+        arms=st.integers(1, 9), items=st.integers(1, 45), keep=st.integers(1, 12), seed=st.integers(0, 999),
+        missing=st.sampled_from([0.0, 0.3, 1.0]))
+    async def test_orders_all_arms_and_measures_each_pair_at_most_once(
+        self, arms: int, items: int, keep: int, seed: int, missing: float
+    ) -> None:
+        bench = Bench(coin([Random(seed + arm).random() for arm in range(arms)], seed, missing))
+        order = await self.rule.select(arms, items, keep, bench.measure, Random(seed))
+        assert sorted(order) == list(range(arms))
+        assert len(bench.asked) == len(set(bench.asked)) <= arms * items
+        assert {arm for arm, _ in bench.asked} == set(range(arms))
+        assert all(0 <= arm < arms and 0 <= item < items for arm, item in bench.asked)
+
+    @settings(INHERITED, max_examples=25)
+    @given(seed=st.integers(0, 999), shuffle=st.integers(0, 999))
+    async def test_the_order_in_which_calls_finish_changes_nothing(self, seed: int, shuffle: int) -> None:
+        scores = coin([0.2, 0.5, 0.55, 0.9, 0.5], seed, missing=0.1)
+        calm, stormy = Bench(scores), Bench(scores, shuffle)
+        first = await self.rule.select(5, 40, 2, calm.measure, Random(seed))
+        assert first == await self.rule.select(5, 40, 2, stormy.measure, Random(seed))
+        assert calm.asked == stormy.asked
+
+    @pytest.mark.parametrize("best", range(6))
+    async def test_finds_the_planted_best_arm(self, best: int) -> None:
+        shares = [0.95 if arm == best else 0.3 for arm in range(6)]
+        found = [(await self.rule.select(6, 60, 1, Bench(coin(shares, seed)).measure, Random(seed)))[0] for seed in range(10)]
+        assert found.count(best) >= 9
+
+    async def test_missing_scores_are_not_zeros(self) -> None:
+        """Arm 1 is always right, but every other call of it fails; arm 0 is right on three items of four."""
+        bench = Bench(lambda arm, item: float(item % 4 > 0) if arm == 0 else (None if item % 2 else 1.0))
+        assert (await self.rule.select(2, 40, 1, bench.measure, Random(0)))[0] == 1
+
+    async def test_an_arm_of_which_nothing_is_known_is_not_kept(self) -> None:
+        bench = Bench(lambda arm, item: None if arm == 0 else 0.0)
+        assert await self.rule.select(3, 20, 1, bench.measure, Random(0)) == [1, 2, 0]
+
+    async def test_survives_a_world_without_answers(self) -> None:
+        assert await self.rule.select(3, 20, 1, Bench(lambda arm, item: None).measure, Random(0)) == [0, 1, 2]
+
+    async def test_ties_go_to_the_lower_arm(self) -> None:
+        assert await self.rule.select(4, 30, 2, Bench(lambda arm, item: float(item % 2)).measure, Random(3)) == [0, 1, 2, 3]
+
+    async def test_a_single_arm_is_evaluated(self) -> None:
+        bench = Bench(lambda arm, item: 1.0)
+        assert await self.rule.select(1, 10, 1, bench.measure, Random(0)) == [0]
+        assert bench.asked
+
+    async def test_keeping_more_than_there_are_works(self) -> None:
+        assert await self.rule.select(2, 10, 5, Bench(lambda arm, item: float(arm)).measure, Random(0)) == [1, 0]

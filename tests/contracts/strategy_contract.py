@@ -1,0 +1,206 @@
+"""What every search method must do. A new one inherits StrategyContract, and gives its small settings and its number of batches."""
+
+import pickle
+import re
+from dataclasses import FrozenInstanceError, fields, replace
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from optimizer.candidate import Candidate, Problem, Round
+from optimizer.errors import BudgetExhausted, SettingsError
+from optimizer.prompt import Prompt
+from optimizer.protocols import LanguageModel, Strategy
+from optimizer.scripted import ScriptedModel
+from optimizer.types import Completion, Failed, Outcome, Request
+from tests.contracts import toy
+
+GARBAGE = ("", "no idea", "<prompt></prompt>", "<steps>\nnothing numbered\n</steps>", "<step>99</step><kind>odd</kind>",
+           "<response>x</response>", "</prompt><prompt>", "<reason>", "<steps>" + "- a\n" * 40 + "</steps>")
+
+
+class Capped:
+    """A model that sends no batch once `max_calls` would be passed."""
+
+    def __init__(self, model: LanguageModel, max_calls: int) -> None:
+        self._model = model
+        self._left = max_calls
+        self.name = model.name
+
+    async def complete(self, requests: list[Request]) -> list[Outcome]:
+        if len(requests) > self._left:
+            raise BudgetExhausted("The budget of calls is used up.")
+        self._left -= len(requests)
+        return await self._model.complete(requests)
+
+
+async def run(
+    strategy: Strategy, optimizer: LanguageModel | None = None, target: LanguageModel | None = None, seed: int = 0,
+    problem: Problem = toy.PROBLEM, rounds: list[Round] | None = None,
+) -> list[Round]:
+    """All rounds of a search on the toy task; they are put into `rounds` as they come."""
+    rounds = [] if rounds is None else rounds
+    evaluate = toy.InMemoryEvaluator(target or ScriptedModel(toy.target))
+    async for latest in strategy.search(problem, optimizer or ScriptedModel(toy.author), evaluate, Random(seed)):
+        rounds.append(latest)
+    return rounds
+
+
+def candidates(rounds: list[Round]) -> list[Candidate]:
+    return [standing.candidate for latest in rounds for standing in latest.standings]
+
+
+def check_lineage(rounds: list[Round]) -> None:
+    """Each round's candidates are survivors or new; a new one's parent survived the round before; no prompt has two origins."""
+    origin_by_id: dict[str, Candidate] = {}
+    for latest in rounds:
+        before = rounds[latest.number - 1].kept if latest.number else (Candidate(toy.SEED, "seed", 0),)
+        for standing in latest.standings:
+            one = standing.candidate
+            assert origin_by_id.setdefault(one.id, one) == one
+            assert one in before or (one.round == latest.number and one.parent in {parent.id for parent in before})
+        assert {parent.id for parent in before} <= {standing.candidate.id for standing in latest.standings}
+
+
+class StrategyContract:
+    """Inherit, and set these."""
+
+    make: type[Any]
+    """The settings class."""
+    small: dict[str, Any]
+    """Settings under which it runs in moments; `rounds` is 3."""
+    max_batches_per_round: int
+    """Batches to the optimizer model in a round, when every reply is readable: independent calls go out together."""
+
+    @pytest.fixture
+    def strategy(self) -> Strategy:
+        return self.make(**self.small)
+
+    async def test_rounds_are_numbered_from_the_seed_prompt_on(self, strategy: Strategy) -> None:
+        rounds = await run(strategy)
+        assert [latest.number for latest in rounds] == [0, 1, 2, 3]
+        assert toy.SEED in [one.prompt for one in candidates(rounds[:1])]
+        assert all(latest.note.endswith(".") for latest in rounds)
+
+    async def test_no_rounds_is_round_0_alone(self) -> None:
+        rounds = await run(self.make(**self.small | {"rounds": 0}))
+        assert [latest.number for latest in rounds] == [0]
+
+    async def test_same_seed_and_same_answers_give_the_same_rounds(self, strategy: Strategy) -> None:
+        assert await run(strategy, seed=5) == await run(self.make(**self.small), seed=5)
+
+    async def test_seeds_draw_independently(self, strategy: Strategy) -> None:
+        first, second = [await run(strategy, seed=seed) for seed in (1, 2)]
+        assert {one.id for one in candidates(first)} != {one.id for one in candidates(second)}
+
+    async def test_it_finds_better_prompts_on_a_task_where_there_are_some(self, strategy: Strategy) -> None:
+        rounds = await run(strategy)
+        start = next(standing for standing in rounds[0].standings if standing.candidate.operator == "seed")
+        assert (rounds[-1].best.accuracy or 0) >= (start.accuracy or 0) + 0.3
+
+    async def test_lineage_is_sane(self, strategy: Strategy) -> None:
+        check_lineage(await run(strategy))
+
+    async def test_a_prompt_that_is_proposed_again_does_not_enter_again(self, strategy: Strategy) -> None:
+        def repetitive(request: Request) -> str:
+            return re.sub(r"\(\d+\)", "", toy.author(request))
+
+        check_lineage(await run(strategy, ScriptedModel(repetitive)))
+
+    async def test_independent_calls_go_out_together(self, strategy: Strategy) -> None:
+        optimizer, evaluate = ScriptedModel(toy.author), toy.InMemoryEvaluator(ScriptedModel(toy.target))
+        before = 0
+        async for latest in strategy.search(toy.PROBLEM, optimizer, evaluate, Random(0)):
+            assert len(optimizer.batches) - before <= self.max_batches_per_round
+            assert evaluate.select_calls == latest.number + 1
+            assert evaluate.answer_calls <= latest.number
+            before = len(optimizer.batches)
+
+    async def test_no_call_is_asked_twice_and_all_are_proposals(self, strategy: Strategy) -> None:
+        optimizer = ScriptedModel(toy.author)
+        await run(strategy, optimizer)
+        asked = [request for batch in optimizer.batches for request in batch]
+        assert {request.purpose for request in asked} == {"propose"}
+        assert len(set(asked)) == len(asked) > 0
+        assert all(request.messages[0].content.startswith("Operator: ") for request in asked)
+
+    async def test_the_optimizer_model_sees_training_items_only(self, strategy: Strategy) -> None:
+        optimizer = ScriptedModel(toy.author)
+        rounds = await run(strategy, optimizer)
+        shown = "\n".join(message.content for batch in optimizer.batches for request in batch for message in request.messages)
+        assert "How much is" in shown
+        assert toy.MARKER not in shown
+        assert not any(toy.MARKER in str(one.prompt.to_json()) for one in candidates(rounds))
+
+    @pytest.mark.parametrize("kind", ["infrastructure", "refused"])
+    async def test_an_optimizer_model_that_always_fails_leaves_the_seed_prompt(self, strategy: Strategy, kind: Any) -> None:
+        rounds = await run(strategy, ScriptedModel(lambda _: Failed(kind, "down")))
+        assert [one.prompt for one in candidates(rounds)] == [toy.SEED] * 4
+        assert sum(latest.parse_failures for latest in rounds) == 0
+
+    @pytest.mark.parametrize("reply", GARBAGE)
+    async def test_unreadable_replies_are_asked_again_once_and_counted(self, strategy: Strategy, reply: str) -> None:
+        optimizer = ScriptedModel(lambda _: reply)
+        rounds = await run(strategy, optimizer)
+        assert [one.prompt for one in candidates(rounds)] == [toy.SEED] * 4
+        questions = [request for batch in optimizer.batches for request in batch if len(request.messages) == 1]
+        assert sum(latest.parse_failures for latest in rounds) == len(questions) == optimizer.calls / 2 > 0
+
+    @settings(max_examples=15, deadline=None, database=None, suppress_health_check=[HealthCheck.differing_executors])
+    @given(seed=st.integers(0, 2**16), share=st.floats(0.1, 0.9))
+    async def test_it_survives_any_mixture_of_good_bad_and_missing_replies(self, seed: int, share: float) -> None:
+        def flaky(script: Any, request: Request) -> str | Outcome:
+            draw = toy.chance(seed, request.messages, request.sample)
+            if draw > share:
+                return str(script(request))
+            cut = Completion("<prompt>cut", truncated=True)
+            broken = [Failed("infrastructure", "down"), Failed("refused", "no"), cut, *GARBAGE]
+            return broken[int(draw / share * len(broken))]
+
+        rounds = await run(
+            self.make(**self.small), ScriptedModel(lambda request: flaky(toy.author, request)),
+            ScriptedModel(lambda request: flaky(toy.target, request)), seed)
+        assert len(rounds) == 4
+        check_lineage(rounds)
+
+    async def test_a_target_model_that_always_fails_is_survived(self, strategy: Strategy) -> None:
+        rounds = await run(strategy, target=ScriptedModel(lambda _: Failed("infrastructure", "down")))
+        assert len(rounds) == 4
+        assert not any(one.operator in ("edit", "refine") for one in candidates(rounds))
+
+    @pytest.mark.parametrize("share", [0.0, 0.3, 0.7, 0.99])
+    @pytest.mark.parametrize("which", ["optimizer", "target"])
+    async def test_an_exhausted_budget_ends_it_after_the_rounds_so_far(self, strategy: Strategy, which: str, share: float) -> None:
+        whole = {"optimizer": ScriptedModel(toy.author), "target": ScriptedModel(toy.target)}
+        full = await run(strategy, **whole)
+        again = {"optimizer": ScriptedModel(toy.author), "target": ScriptedModel(toy.target)}
+        again[which] = Capped(again[which], int(whole[which].calls * share))  # type: ignore[assignment]
+        rounds: list[Round] = []
+        with pytest.raises(BudgetExhausted):
+            await run(strategy, **again, rounds=rounds)
+        assert rounds == full[: len(rounds)]
+
+    async def test_a_handful_of_examples_and_an_empty_description_are_enough(self, strategy: Strategy) -> None:
+        problem = Problem("", toy.SEED, toy.PROBLEM.train[:1])
+        assert len(await run(strategy, problem=problem)) == 4
+
+    async def test_an_empty_seed_prompt_is_not_reworded(self, strategy: Strategy) -> None:
+        optimizer = ScriptedModel(toy.author)
+        rounds = await run(strategy, optimizer, problem=replace(toy.PROBLEM, seed=Prompt()))
+        assert len(rounds) == 4
+        asked = [request.messages[0].content for batch in optimizer.batches for request in batch]
+        assert not any(text.startswith(("Operator: vary", "Operator: paraphrase")) and "<prompt>\n\n" in text for text in asked)
+
+    def test_settings_are_frozen_small_and_cross_processes(self, strategy: Any) -> None:
+        assert pickle.loads(pickle.dumps(strategy)) == strategy
+        with pytest.raises(FrozenInstanceError):
+            strategy.rounds = 9
+        assert all(isinstance(getattr(strategy, field.name), int | float | str) for field in fields(strategy))
+
+    @pytest.mark.parametrize(("name", "value"), [("rounds", -1), ("beam", 0), ("max_tokens", 0), ("temperature", -0.5)])
+    def test_impossible_settings_are_refused_by_name(self, name: str, value: float) -> None:
+        with pytest.raises(SettingsError, match=name):
+            self.make(**{name: value})

@@ -1,0 +1,117 @@
+"""Models on a real, small Ray: by handle, by ledger actor, and through the door."""
+
+import asyncio
+import pickle
+from pathlib import Path
+
+import pytest
+
+from optimizer.errors import AccessError, EndpointError, SettingsError, StorageError
+from optimizer.scripted import ScriptedModel
+from optimizer.types import Completion
+from serving.clients.reach import reach
+from serving.clients.serve_handle import ServeHandleModel
+from serving.deployment import app_name, host
+from serving.ledger import Ledger
+from serving.ledger_actor import RemoteLedger, open_ledger
+from serving.openai_api import serve_models
+from serving.settings import OptimizerSettings
+from serving.single_flight import Ledgered
+from tests.contracts.client_contract import LanguageModelContract, ask
+from tests.contracts.scripted_hosting import ScriptedSettings
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
+
+
+@pytest.fixture(scope="module")
+def apps(local_ray: None) -> list[str]:
+    return host([OptimizerSettings(), ScriptedSettings(), OptimizerSettings()])
+
+
+@pytest.fixture
+def echo(apps: list[str]) -> ServeHandleModel:
+    return ServeHandleModel(apps[1], "scripted:echo@1", chunk=4)
+
+
+class TestServeHandleModel(LanguageModelContract):
+    @pytest.fixture
+    def model(self, apps: list[str]) -> ServeHandleModel:
+        return ServeHandleModel(apps[0], OptimizerSettings().identity)
+
+
+async def test_a_model_that_runs_is_left_alone_when_it_is_hosted_again(apps: list[str], echo: ServeHandleModel) -> None:
+    before = await echo.complete([ask("who")])
+    assert await asyncio.to_thread(host, [ScriptedSettings()]) == [apps[1]]
+    assert await echo.complete([ask("who")]) == before
+
+
+def test_equal_models_are_hosted_once(apps: list[str]) -> None:
+    assert apps[0] == apps[2] == app_name(OptimizerSettings())
+    assert apps[0] != apps[1]
+
+
+async def test_a_batch_goes_out_in_chunks(echo: ServeHandleModel) -> None:
+    outcomes = await echo.complete([ask(str(number)) for number in range(6)])
+    assert outcomes == [Completion(f"{4 if number < 4 else 2} heard {number}") for number in range(6)]
+
+
+async def test_the_client_survives_pickling_after_use(echo: ServeHandleModel) -> None:
+    await reach(echo)
+    again: ServeHandleModel = pickle.loads(pickle.dumps(echo))
+    assert await again.complete([ask("a")]) == [Completion("1 heard a")]
+
+
+async def test_our_errors_come_through_a_replica_as_they_are(echo: ServeHandleModel) -> None:
+    with pytest.raises(AccessError, match="no access"):
+        await echo.complete([ask("no access")])
+
+
+async def test_a_broken_engine_is_an_endpoint_error(echo: ServeHandleModel) -> None:
+    with pytest.raises(EndpointError, match="the engine broke"):
+        await echo.complete([ask("break")])
+
+
+async def test_a_model_that_is_not_hosted_is_an_endpoint_error(apps: list[str]) -> None:
+    with pytest.raises(EndpointError, match="not hosted"):
+        await ServeHandleModel("nobody", "nobody").complete([ask("a")])
+
+
+async def test_a_replica_that_dies_is_waited_for(tmp_path: Path, apps: list[str]) -> None:
+    mortal = ScriptedSettings("scripted:mortal", "scripted:mortal@1", die_once=str(tmp_path / "died"))
+    (app,) = await asyncio.to_thread(host, [mortal])
+    assert await ServeHandleModel(app, mortal.identity).complete([ask("a")]) == [Completion("1 heard a")]
+    assert (tmp_path / "died").exists()
+
+
+async def test_trials_share_one_ledger_actor(tmp_path: Path) -> None:
+    ledger = open_ledger(tmp_path)
+    other: RemoteLedger = pickle.loads(pickle.dumps(open_ledger(tmp_path)))
+    model = ScriptedModel(lambda request: f"heard {request.messages[0].content}")
+    both = await asyncio.gather(*(Ledgered(model, one).complete([ask(letter) for letter in "abcd"]) for one in (ledger, other)))
+    assert both[0] == [Completion(f"heard {letter}") for letter in "abcd"] or both[1] == both[0]
+    assert model.calls == 4
+    assert len(Ledger(tmp_path)) == 4
+    counts = await ledger.counts()
+    assert (counts.paid, counts.hits, counts.hit_share) == (4, 4, 0.5)
+    assert await asyncio.to_thread(other.counts_now) == counts
+
+
+async def test_a_folder_without_room_for_a_ledger_is_a_storage_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError):
+        open_ledger(tmp_path / "file")
+
+
+async def test_the_ledger_actor_says_storage_error_where_it_cannot_write(tmp_path: Path) -> None:
+    ledger = open_ledger(tmp_path / "ledger")
+    await ledger.counts()
+    (tmp_path / "ledger").rmdir()
+    with pytest.raises(StorageError, match="cannot be written"):
+        await Ledgered(ScriptedModel(lambda request: "a"), ledger).complete([ask("a")])
+
+
+def test_a_door_to_other_machines_wants_a_key() -> None:
+    with pytest.raises(SettingsError, match="API key"):
+        serve_models([OptimizerSettings()], host="0.0.0.0")
+    with pytest.raises(SettingsError, match="NO_KEY_OF_THIS_TEST"):
+        serve_models([OptimizerSettings()], api_key_env="NO_KEY_OF_THIS_TEST")

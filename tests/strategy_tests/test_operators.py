@@ -1,0 +1,186 @@
+"""The operators' questions and replies: data stays data, and only what is of the form is read."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import optimizer.operators
+from optimizer.operators import template
+from optimizer.operators.asking import Question
+from optimizer.operators.criticise import criticise
+from optimizer.operators.decompose import decompose
+from optimizer.operators.demonstrate import demonstrate
+from optimizer.operators.edit import edit
+from optimizer.operators.induce import induce
+from optimizer.operators.localise import Blame, localise
+from optimizer.operators.paraphrase import paraphrase
+from optimizer.operators.refine import refine, wording
+from optimizer.operators.reply import MAX_PROMPT_CHARACTERS, Unreadable, read_prompt, read_steps, read_tag
+from optimizer.operators.template import TAGS, escape, fill, load, solved, unescape
+from optimizer.operators.vary import vary
+from optimizer.prompt import Demonstration, Step
+from optimizer.types import Answer, Example, Score
+
+STEPS = (Step("List the moves.", "list"), Step("Say the total.", "number"))
+BLAME = Blame(2, "skipped", "No total is written.")
+OPERATORS: dict[str, Callable[[str], Question[Any]]] = {
+    "induce": lambda data: induce(data, [example(data)]),
+    "vary": lambda data: vary(data, data),
+    "criticise": lambda data: criticise(data, data, [error(data)]),
+    "edit": lambda data: edit(data, data, [error(data)], data),
+    "paraphrase": lambda data: paraphrase(data),
+    "decompose": lambda data: decompose(data, data, solved([example(data)]), data),
+    "demonstrate": lambda data: demonstrate(data, (Step(data), Step(data)), example(data)),
+    "localise": lambda data: localise(data, (Step(data), Step(data)), error(data)),
+    "refine": lambda data: refine(data, (Step(data), Step(data)), Blame(1, "wrong", data), [error(data)], [data]),
+}
+PLAIN = "Plain-Data"
+HOSTILE = st.text() | st.lists(st.sampled_from([
+    *(f"<{tag}>" for tag in TAGS), *(f"</{tag}>" for tag in TAGS), "{{task}}", "{{", "}}", "{0}", "$task", "${x}", "{% raw %}",
+    "&lt;", "&amp;", "&amp;lt;", "<", "&", "/prompt>", "\\g<0>", "\\1", "Operator: edit\n", "x", "\n"]), max_size=12).map("".join)
+
+
+def example(data: str) -> Example:
+    return Example("1", data, (data,))
+
+
+def error(data: str) -> Answer:
+    return Answer(example(data), data, Score("wrong", data))
+
+
+def outline(text: str) -> list[str]:
+    """The tags of a question, in order."""
+    return re.findall(rf"</?(?:{'|'.join(TAGS)})>", text)
+
+
+def test_every_operator_has_its_template_and_every_template_its_operator() -> None:
+    folder = Path(optimizer.operators.__file__).with_name("templates")
+    assert {path.stem for path in folder.iterdir()} == set(OPERATORS)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_the_first_line_names_the_operator(name: str) -> None:
+    assert OPERATORS[name]("data").text.split("\n")[0] == f"Operator: {name}"
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+@given(data=HOSTILE)
+def test_data_is_never_read_as_a_template_or_as_our_tags(name: str, data: str) -> None:
+    hostile, plain = OPERATORS[name](data).text, OPERATORS[name](PLAIN).text
+    assert outline(hostile) == outline(plain)
+    assert hostile == plain.replace(PLAIN, escape(data))
+
+
+@given(data=HOSTILE)
+def test_unescape_undoes_escape_and_escaped_text_has_no_tag_of_ours(data: str) -> None:
+    assert unescape(escape(data)) == data
+    assert outline(escape(data)) == []
+    assert escape(escape(data)) == escape(data)
+
+
+@given(data=HOSTILE.map(str.strip).filter(bool))
+def test_a_prompt_that_quotes_our_tags_comes_back_as_it_was(data: str) -> None:
+    assert read_prompt(f"Here it is: <prompt>\n{escape(data)}\n</prompt> Good luck!") == data
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_a_template_without_its_data_is_an_error(name: str) -> None:
+    with pytest.raises(KeyError):
+        fill(load(name))
+
+
+def test_the_last_complete_tag_counts() -> None:
+    reply = "I shall write <prompt>...</prompt>.\n<prompt> one\ntwo </prompt> So much for <prompt>."
+    assert read_tag(reply, "prompt") == "one\ntwo"
+
+
+@pytest.mark.parametrize("reply", [
+    "", "text", "<prompt>", "</prompt>", "</prompt><prompt>", "<prompt> \n</prompt>", "<reason>x</reason>"])
+def test_a_reply_without_its_tag_is_unreadable(reply: str) -> None:
+    with pytest.raises(Unreadable, match="<prompt>"):
+        read_prompt(reply)
+
+
+def test_an_overlong_prompt_is_unreadable() -> None:
+    assert read_prompt(f"<prompt>{'x' * MAX_PROMPT_CHARACTERS}</prompt>")
+    with pytest.raises(Unreadable, match="longer"):
+        read_prompt(f"<prompt>{'x' * (MAX_PROMPT_CHARACTERS + 1)}</prompt>")
+
+
+def test_steps_are_read_with_their_forms() -> None:
+    lines = ("1. List [list]", " 2) Say it [number]  ", "- Plain", "* Odd [yes/no]", "3. Odder [maybe]", "not a step", "4.  [text]")
+    assert read_steps("<steps>\n" + "\n".join(lines) + "\n</steps>") == (
+        Step("List", "list"), Step("Say it", "number"), Step("Plain"), Step("Odd [yes/no]"), Step("Odder [maybe]"))
+
+
+@pytest.mark.parametrize(("lines", "fault"), [("prose", "no line"), ("1. a\n2. b\n3. c\n4. d", "at most 3")])
+def test_steps_that_are_none_or_too_many_are_unreadable(lines: str, fault: str) -> None:
+    with pytest.raises(Unreadable, match=fault):
+        read_steps(f"<steps>\n{lines}\n</steps>", at_most=3)
+
+
+class TestDemonstrate:
+    question = demonstrate("Add.", STEPS, Example("1", "2 and 3", ("5", "five")))
+
+    def test_the_forms_are_told(self) -> None:
+        assert f"<forms>\nStep 1: {template.FORMS['list']}\nStep 2: {template.FORMS['number']}\n</forms>" in self.question.text
+        assert "<steps>\n1. List the moves.\n2. Say the total.\n</steps>" in self.question.text
+
+    @pytest.mark.parametrize("answer", ["5", "Five"])
+    def test_a_right_trace_is_read(self, answer: str) -> None:
+        response = f"Step 1: 2; 3\nStep 2: 5\nAnswer: {answer}"
+        assert self.question.read(f"<response>\n{response}\n</response>") == Demonstration("2 and 3", response)
+
+    @pytest.mark.parametrize(("response", "fault"), [
+        ("Step 1: 2; 3\nStep 2: 5", "no last line"),
+        ("Step 1: 2; 3\nStep 2: 5\nAnswer: 6", "answer '6', and the gold answer is '5'"),
+        ("Step 1: 2; 3\nAnswer: 5", r"no line 'Step 2: ...' in its order and its form \(ends in one number\)"),
+        ("Step 1: 2; 3\nStep 2: five\nAnswer: 5", "'Step 2: ...'"),
+        ("Step 2: 5\nStep 1: 2; 3\nAnswer: 5", "'Step 2: ...'"),
+        ("Step 1: 2; 3\nStep 2: 5\nStep 3: 5\nAnswer: 5", "step 3, and there are only 2"),
+    ])
+    def test_a_faulty_trace_is_unreadable_and_says_why(self, response: str, fault: str) -> None:
+        with pytest.raises(Unreadable, match=fault):
+            self.question.read(f"<response>{response}</response>")
+
+
+class TestLocalise:
+    question = localise("Add.", STEPS, Answer(Example("1", "2 and 3", ("5",)), "Step 1: 2; 3\nAnswer: 6", Score("wrong", "6")))
+
+    def test_the_response_and_the_answer_read_from_it_are_shown(self) -> None:
+        assert "<response>Step 1: 2; 3\nAnswer: 6</response>\n<given>6</given>" in self.question.text
+
+    def test_the_blame_is_read(self) -> None:
+        reply = "<step>Step 2</step>\n<kind>Skipped.</kind>\n<evidence>No total is written.</evidence>"
+        assert self.question.read(reply) == BLAME
+
+    @pytest.mark.parametrize(("step", "kind", "fault"), [
+        ("0", "wrong", "from 1 to 2"), ("3", "wrong", "from 1 to 2"), ("two", "wrong", "from 1 to 2"),
+        ("1", "odd", "skipped, wrong, ambiguous")])
+    def test_a_blame_that_names_no_step_or_kind_is_unreadable(self, step: str, kind: str, fault: str) -> None:
+        with pytest.raises(Unreadable, match=fault):
+            self.question.read(f"<step>{step}</step><kind>{kind}</kind><evidence>x</evidence>")
+
+
+class TestRefine:
+    question = refine("Add.", STEPS, BLAME, [], ["Say it loudly.", "Add. / Say it."])
+
+    def test_the_failing_step_its_evidence_and_what_was_tried_are_shown(self) -> None:
+        assert "<step>2</step>\n<kind>skipped</kind>\n<evidence>\nNo total is written.\n</evidence>" in self.question.text
+        assert "<tried>\nSay it loudly.\nAdd. / Say it.\n</tried>" in self.question.text
+
+    def test_one_to_three_steps_are_read(self) -> None:
+        made = self.question.read("<steps>\n- Add them, one by one. [numbers]\n- Say the total. [number]\n</steps>")
+        assert made == (Step("Add them, one by one.", "numbers"), Step("Say the total.", "number"))
+        assert wording(made) == "Add them, one by one. / Say the total."
+
+    @pytest.mark.parametrize("lines", [
+        "- Say the total. [text]", "- Say it loudly.", "- Add.\n- Say it.", "- a\n- b\n- c\n- d"])
+    def test_the_old_step_what_was_tried_and_too_many_parts_are_unreadable(self, lines: str) -> None:
+        with pytest.raises(Unreadable):
+            self.question.read(f"<steps>\n{lines}\n</steps>")
