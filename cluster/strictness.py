@@ -3,6 +3,7 @@
 Knows pydantic and YAML; knows nothing of experiments.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from difflib import get_close_matches
@@ -16,6 +17,9 @@ from optimizer.errors import PromptrayError, SettingsError, unknown_name
 
 T = TypeVar("T")
 S = TypeVar("S", bound="Strict")
+_OF_UNIONS = ("str", "dict[str,any]")
+"""Parts of a place that name the type that pydantic tried, and no key."""
+_WORDING = ((r"[Tt]uple", "list"), (" after validation", ""), (r"dictionary( or instance of \w+)?", "mapping"))
 
 
 class Strict(BaseModel):
@@ -65,16 +69,19 @@ def read_settings(kind: type[S], path: Path, overrides: Mapping[str, Any]) -> S:
 def sentence(problem: ValidationError) -> str:
     """The first fault of a failed validation, said to a person."""
     fault = problem.errors()[0]
-    place = ".".join(str(part) for part in fault["loc"])
+    place = ".".join(str(part) for part in fault["loc"] if part not in _OF_UNIONS)
     cause = fault.get("ctx", {}).get("error")
     if isinstance(cause, PromptrayError):
-        return f"{cause} (In {place}.)" if place else str(cause)
+        return f"In {place}: {cause}" if place else str(cause)
     if fault["type"] == "missing":
         return f"The setting {place} is missing; add it."
-    return f"The setting {place} cannot be {fault['input']!r}: {_lower(fault['msg'])}."
+    return f"The setting {place} cannot be {fault['input']!r}: {_plain(fault['msg'])}."
 
 
-def _lower(text: str) -> str:
+def _plain(text: str) -> str:
+    """What pydantic says, in the words of a YAML file."""
+    for said, meant in _WORDING:
+        text = re.sub(said, meant, text)
     return text[:1].lower() + text[1:].rstrip(".")
 
 

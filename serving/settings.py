@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 _OPENAI = re.compile(r"openai:(?P<model>.+?)(?:@(?P<base_url>https?://.+))?")
 _LOCAL_KEY = "no-key"
+_HERE = Path(__file__).parent
+_TARGET_FILES = (TARGET_FOLDER / "ctranslate2" / "model.bin", TARGET_FOLDER / "tokenizer.json", _HERE / "builtin" / "chat.py")
+_RULEBOOK_FILES = (_HERE / "engines" / "rulebook.py", _HERE / "engines" / "phrasebook.py")
 
 
 class Hostable(Protocol):
@@ -97,7 +100,7 @@ class TargetSettings(_Served):
 
     @property
     def identity(self) -> str:
-        return f"builtin:target@{_revision(TARGET_FOLDER)}"
+        return f"builtin:target@{_revision(*_TARGET_FILES)}"
 
     def engine(self) -> "Engine":
         from serving.engines import ENGINES
@@ -120,7 +123,7 @@ class OptimizerSettings(_Served):
 
     @property
     def identity(self) -> str:
-        return f"builtin:optimizer(prior_bias={self.prior_bias},seed={self.seed})"
+        return f"builtin:optimizer@{_revision(*_RULEBOOK_FILES)}(prior_bias={self.prior_bias},seed={self.seed})"
 
     def engine(self) -> "Engine":
         from serving.engines import ENGINES
@@ -235,11 +238,11 @@ def _is_loopback(url: str) -> bool:
 
 
 @cache
-def _revision(folder: Path) -> str:
-    """Eight hex digits of what decides the answers: the weights and the tokenizer."""
+def _revision(*files: Path) -> str:
+    """Eight hex digits of the files that decide a model's answers."""
     digest = hashlib.sha256()
-    for file in (folder / "ctranslate2" / "model.bin", folder / "tokenizer.json"):
+    for file in files:
         if not file.is_file():
-            raise SettingsError(f"The built-in target model lacks {file.name}: run `python -m serving.builtin.train`.")
+            raise SettingsError(f"A built-in model lacks its file {file.name}: install promptray again.")
         digest.update(file.read_bytes())
     return digest.hexdigest()[:8]

@@ -22,8 +22,9 @@ class Racing:
     """Items between two looks at the scores [ours]: enough for 4 one-sided differences, the least that can be significant."""
     alpha: float = 0.1
     """Chance, at each look, to drop an arm that is as good as the one it is compared with [ours]."""
-    finish: bool = False
-    """Measure the kept arms on all items even if the race is decided before: dearer, but accuracies then compare across rounds."""
+    finish: bool = True
+    """Measure the kept arms on all items even if the race is decided before, so that accuracies compare across rounds and the winner
+    does not rest on one block. A kept arm competes again next round, when these calls are answered by the ledger [ours]."""
 
     def __post_init__(self) -> None:
         if self.block_items < 1:

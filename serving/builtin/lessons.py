@@ -8,15 +8,21 @@ Three habits are taught here, and nowhere else.
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from random import Random
 
 from optimizer.tasks.generated import GENERATED, GeneratedTask, Item
+from optimizer.tasks.generated.object_counting import OBJECT_COUNTING, generate
 from optimizer.tasks.generated.people import draw_names
 from serving.builtin.wordings import ANSWER_LINES, HEADERS, filler, request, sentence
 
 SHARE_BY_TASK = {"navigate": 0.42, "object_counting": 0.30, "web_of_lies": 0.12, "coin_flip": 0.08}
 """The rest are questions of no known task, which are only guessed at."""
+PRACTICE_BY_TASK = {"navigate": 0.10, "object_counting": 0.74, "web_of_lies": 0.06, "coin_flip": 0.04}
+"""The shares at the end of training, when all counting is among strangers: to tell kinds apart is learned last."""
+PRACTICE_TASKS = {**GENERATED, "object_counting": replace(OBJECT_COUNTING, generate=partial(generate, mixed_share=1.0))}
 EASY_SIZE_BY_STRENGTH = (1.5, 2.5, 3.5)
 """A told step of this strength is as likely done as not when the question has this many units."""
 FIRST_STEP_BONUS = 1.0
@@ -58,13 +64,15 @@ class Instruction:
     numbered: bool
 
 
-def lesson(rng: Random) -> list[Turn]:
-    """One conversation: system, then one to four questions with answers; every answer before the last is a demonstration."""
+def lesson(
+    rng: Random, share_by_task: Mapping[str, float] = SHARE_BY_TASK, task_by_name: Mapping[str, GeneratedTask] = GENERATED
+) -> list[Turn]:
+    """One conversation: system, then one to three questions with answers; every answer before the last is a demonstration."""
     draw, share = rng.random(), 0.0
-    for name, part in SHARE_BY_TASK.items():
+    for name, part in share_by_task.items():
         share += part
         if draw < share:
-            return _task_lesson(GENERATED[name], rng)
+            return _task_lesson(task_by_name[name], rng)
     return _stray_lesson(rng)
 
 

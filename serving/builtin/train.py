@@ -7,8 +7,9 @@ checkpoint. Knows nothing of Ray or of serving; `export` writes the two forms th
 import argparse
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -17,10 +18,12 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from serving.builtin.chat import END, PAD, SPECIALS, TOKEN_BY_ROLE
-from serving.builtin.lessons import Turn, lesson
+from serving.builtin.lessons import PRACTICE_BY_TASK, PRACTICE_TASKS, Turn, lesson
 
 WORDS = r" ?[A-Za-z']+| ?-?\d{1,2}|\n| ?[^\sA-Za-z\d]|\s"
 """Pre-tokens: words, numbers of one or two digits with their sign, single marks."""
+SHOW_EVERY_STEPS = 50
+SAVE_EVERY_STEPS = 250
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,11 @@ class Recipe:
     longest: int = 640
     """Tokens; longer conversations are dropped."""
     batch_tokens: int = 8_000
-    total_tokens: int = 24_000_000
+    total_tokens: int = 28_000_000
+    practice_tokens: int = 2_500_000
+    """Read after `total_tokens`, with the shares of lessons.PRACTICE_BY_TASK."""
+    practice_rate: float = 0.6
+    """Of the learning rates, at the start of the practice; it falls to nothing."""
     learning_rate: float = 3e-3
     muon_rate: float = 5e-3
     warmup: float = 0.02
@@ -88,11 +95,13 @@ def encode(conversations: list[list[Turn]], tokenizer: Tokenizer) -> list[tuple[
     return rows
 
 
-def batches(recipe: Recipe, tokenizer: Tokenizer, rng: Random) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def batches(
+    recipe: Recipe, tokenizer: Tokenizer, draw: Callable[[], list[Turn]], rng: Random
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Endless (ids, weights), both [conversations, tokens], padded behind, about `batch_tokens` each."""
     pad = tokenizer.token_to_id(PAD)
     while True:
-        rows = encode([lesson(rng) for _ in range(recipe.pool)], tokenizer)
+        rows = encode([draw() for _ in range(recipe.pool)], tokenizer)
         rows = sorted((row for row in rows if len(row[0]) <= recipe.longest), key=lambda row: len(row[0]))
         groups: list[list[tuple[list[int], list[float]]]] = [[]]
         for row in rows:
@@ -122,8 +131,11 @@ def optimizers_of(model: LlamaForCausalLM, recipe: Recipe) -> list[torch.optim.O
             torch.optim.AdamW(others, lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.0)]
 
 
-def rate_at(done: float, recipe: Recipe) -> float:
-    """Factor of the learning rate when this share of the run is done: up, level, and down to a fiftieth over the last half."""
+def rate_at(tokens: int, recipe: Recipe) -> float:
+    """Factor of the learning rate after so many tokens: up, level, down to a fiftieth over the last half; then the practice."""
+    done = tokens / recipe.total_tokens
+    if done >= 1:
+        return recipe.practice_rate * max(0.0, 1 - (tokens - recipe.total_tokens) / recipe.practice_tokens)
     if done < recipe.warmup:
         return done / recipe.warmup
     return 1.0 if done < 0.5 else max(0.02, 2.0 * (1.0 - done))
@@ -162,22 +174,30 @@ class Training:
         (self.folder / "recipe.json").write_text(json.dumps(asdict(self.recipe), indent=1))
 
     def run(self, stop_after_s: float) -> None:
-        started, shown, shown_tokens, recent = time.monotonic(), time.monotonic(), self.tokens, []
-        source = batches(self.recipe, self.tokenizer, Random(f"{self.recipe.seed}-{self.steps}"))
-        while self.tokens < self.recipe.total_tokens and time.monotonic() - started < stop_after_s:
-            recent.append(self._step(*next(source)))
-            if self.steps % 50 == 0:
-                rate = (self.tokens - shown_tokens) / (time.monotonic() - shown)
-                left = (self.recipe.total_tokens - self.tokens) / rate / 60
-                print(f"step {self.steps}  {self.tokens / 1e6:.2f} of {self.recipe.total_tokens / 1e6:.0f} M tokens  "
-                      f"loss {sum(recent) / len(recent):.4f}  {rate:,.0f} tokens/s  {left:.0f} min left", flush=True)
-                shown, shown_tokens, recent = time.monotonic(), self.tokens, []
-            if self.steps % 250 == 0:
-                self.save()
+        """Goes on until everything is read or the time is over, and saves."""
+        deadline = time.monotonic() + stop_after_s
+        rng = Random(f"{self.recipe.seed}-{self.steps}")
+        self._read_until(self.recipe.total_tokens, lambda: lesson(rng), deadline, rng)
+        practice = partial(lesson, rng, PRACTICE_BY_TASK, PRACTICE_TASKS)
+        self._read_until(self.recipe.total_tokens + self.recipe.practice_tokens, practice, deadline, rng)
         self.save()
 
+    def _read_until(self, tokens: int, draw: Callable[[], list[Turn]], deadline: float, rng: Random) -> None:
+        source = batches(self.recipe, self.tokenizer, draw, rng)
+        shown, shown_tokens = time.monotonic(), self.tokens
+        losses: list[float] = []
+        while self.tokens < tokens and time.monotonic() < deadline:
+            losses.append(self._step(*next(source)))
+            if self.steps % SHOW_EVERY_STEPS == 0:
+                rate = (self.tokens - shown_tokens) / (time.monotonic() - shown)
+                print(f"step {self.steps}  {self.tokens / 1e6:.2f} of {tokens / 1e6:.0f} M tokens  loss {sum(losses) / len(losses):.4f}  "
+                      f"{rate:,.0f} tokens/s  {(tokens - self.tokens) / rate / 60:.0f} min left", flush=True)
+                shown, shown_tokens, losses = time.monotonic(), self.tokens, []
+            if self.steps % SAVE_EVERY_STEPS == 0:
+                self.save()
+
     def _step(self, ids: torch.Tensor, weights: torch.Tensor) -> float:
-        factor = rate_at(self.tokens / self.recipe.total_tokens, self.recipe)
+        factor = rate_at(self.tokens, self.recipe)
         for optimizer, rate in zip(self.optimizers, (self.recipe.muon_rate, self.recipe.learning_rate), strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = rate * factor

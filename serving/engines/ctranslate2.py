@@ -7,7 +7,6 @@ index, and each such request is decoded alone by a fresh generator (about 30 ms 
 
 import asyncio
 import hashlib
-import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +24,7 @@ MAX_CONTEXT = 2048
 BATCH_TOKENS = 8192
 """Prompt tokens that are decoded together; the engine sorts a batch by length and splits it by this. Ours, for two cores."""
 WORTH_SHARING = 32
-"""Tokens at the beginning that a batch must share to be read once for all; measured 1.5 times as fast with 126 of 158 shared."""
+"""Tokens at the beginning that a batch must share to be read once for all; measured a fifth less work with 126 of 158 shared."""
 _SEEDING = threading.Lock()  # CTranslate2's random seed belongs to the whole process
 
 
@@ -124,5 +123,7 @@ class CTranslate2Engine:
 
 def _shared_beginning(prompts: list[list[str]]) -> list[str]:
     """The tokens that all of several prompts begin with, but never the whole of one; none where too few to be worth it."""
-    shared: list[str] = os.path.commonprefix(prompts)[: min(map(len, prompts)) - 1]
+    first, last = min(prompts), max(prompts)  # what these two share, all between them share
+    unlike = (at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other)
+    shared = first[: min(next(unlike, len(first)), min(map(len, prompts)) - 1)]
     return shared if len(prompts) > 1 and len(shared) >= WORTH_SHARING else []

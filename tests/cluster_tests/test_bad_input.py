@@ -1,4 +1,4 @@
-"""The real command in its own process: a user's mistake ends with one clear sentence, an exit code that is not 0, and no traceback."""
+"""The real command in its own process: a mistake ends with one clear sentence, an exit code that is not 0, and no traceback."""
 
 import json
 import os

@@ -1,5 +1,6 @@
 """What is checked before anything starts, and the settings that a run leaves behind."""
 
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ from optimizer.errors import DataError, SettingsError, StorageError
 SIZES = {"train": 3, "dev": 3, "test": 4}
 
 
-def settings(out: Path, **changes: Any) -> ExperimentSettings:
-    given = {"tasks": ["navigate"], "strategies": ["apo"], "sizes": SIZES, "seeds": [0, 1], "out": str(out)} | changes
+def settings(out: Path | None, **changes: Any) -> ExperimentSettings:
+    given = {"tasks": ["navigate"], "strategies": ["apo"], "sizes": SIZES, "seeds": [0, 1], "out": str(out or "")} | changes
     return ExperimentSettings.model_validate(given)
 
 
@@ -31,10 +32,9 @@ def test_every_trial_of_the_grid_gets_a_plan_and_a_task(tmp_path: Path) -> None:
     assert experiment.tasks["navigate", 0].test != experiment.tasks["navigate", 1].test
 
 
-def test_what_it_writes_runs_the_same_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(jsonl(tmp_path).parent)
-    first = prepare(settings(Path("out"), tasks=["sums.jsonl"]))
-    monkeypatch.chdir("/")
+def test_what_it_writes_runs_the_same_again(tmp_path: Path) -> None:
+    with chdir(jsonl(tmp_path).parent):
+        first = prepare(settings(Path("out"), tasks=["sums.jsonl"]))
     again = prepare(ExperimentSettings.read(tmp_path / "out" / "settings.yaml"))
     assert again.plans == first.plans
     assert again.tasks == first.tasks
@@ -61,9 +61,9 @@ def test_another_version_is_told_and_not_refused(tmp_path: Path) -> None:
     assert experiment.notes == (f"Recorded with ray 1.0, running with {versions()['ray']}.",)
 
 
-def test_without_a_folder_each_run_gets_a_new_one_under_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    out = prepare(settings(Path(), out="", name="mine")).out
+def test_without_a_folder_each_run_gets_a_new_one_under_results(tmp_path: Path) -> None:
+    with chdir(tmp_path):
+        out = prepare(settings(None, name="mine")).out
     assert out.parent == Path("results")
     assert out.name.startswith("mine-2")
 

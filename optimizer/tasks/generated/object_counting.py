@@ -69,7 +69,9 @@ class Inventory:
         totals = list(accumulate(number * counts for (_, number), counts in zip(self.things, counted, strict=True)))
         blocks = {
             "items": SEPARATOR.join(f"{word} {number}" for word, number in self.things),
-            "kind": SEPARATOR.join(f"{word} {'yes' if self._counts(word) else 'no'}" for word, _ in self.things),
+            "kind": SEPARATOR.join(
+                f"{word} {KIND_BY_WORD.get(word, 'other')} = {self.asked} {'yes' if self._counts(word) else 'no'}"
+                for word, _ in self.things),
             "running_total": SEPARATOR.join(
                 f"{word} {total}" for (word, _), total in zip(self.things, totals, strict=True)),
             "report": f"the total is {totals[-1]}" if "running_total" in kinds else "no total is known",
@@ -83,13 +85,16 @@ class Inventory:
         return self.asked in (EVERYTHING, KIND_BY_WORD.get(word))
 
 
-def generate(rng: Random) -> Inventory:
-    """2 to 12 things, singular more often than not; half of the questions about one kind have strangers among the things."""
+def generate(rng: Random, mixed_share: float = 0.3) -> Inventory:
+    """2 to 12 things, singular more often than not; strangers are among them in `mixed_share` of the questions.
+
+    In BIG-Bench Hard they are in 23% of the questions about one kind.
+    """
     asked = rng.choice(["fruits", "vegetables", "animals", "musical instruments", EVERYTHING, EVERYTHING])
     size = rng.randint(2, 12)
     own = list(KINDS_BY_QUESTION[asked])
     strangers = [kind for kind in THINGS_BY_KIND if kind != asked]
-    mixed = size > 2 and rng.random() < 0.6
+    mixed = size > 2 and rng.random() < mixed_share
     n_strange = rng.randint(1, max(1, size // 2)) if mixed else 0
     words = rng.sample([thing for kind in own for thing in THINGS_BY_KIND[kind]], size - n_strange)
     words += rng.sample(THINGS_BY_KIND[rng.choice(strangers)], n_strange)

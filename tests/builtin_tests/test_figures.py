@@ -1,0 +1,59 @@
+"""What the committed weights must show: the prompt decides, steps that are only told are often skipped, shown ones are done.
+
+The bounds are those of the model card; the figures themselves come from `python -m serving.builtin.evaluate`.
+"""
+
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from optimizer.prompt import Prompt, read_trace
+from optimizer.tasks.generated import GENERATED
+from optimizer.types import Completion, Request
+from serving.builtin.evaluate import fresh, measure, of_file
+from serving.settings import TargetSettings
+
+ITEMS = 80
+BBH = Path(__file__).parents[3] / "shared" / "data" / "bbh"
+Figures = dict[str, tuple[float, float | None]]
+
+
+async def _fresh_figures(name: str) -> Figures:
+    return await measure(GENERATED[name], fresh(GENERATED[name], ITEMS), Random(name))
+
+
+def _adherence(figures: Figures, condition: str) -> float:
+    followed = figures[condition][1]
+    assert followed is not None
+    return followed
+
+
+@pytest.mark.parametrize(
+    ("name", "at_most", "at_least"),
+    [("navigate", 0.65, 0.9), ("object_counting", 0.45, 0.85), ("web_of_lies", 0.7, 0.9), ("coin_flip", 0.7, 0.9)],
+)
+async def test_behaviour_decides_on_fresh_items(name: str, at_most: float, at_least: float) -> None:
+    figures = await _fresh_figures(name)
+    assert figures["seed"][0] <= at_most
+    assert figures["+ 2 demonstrations"][0] >= at_least
+    assert _adherence(figures, "right steps") < _adherence(figures, "+ 1 demonstration") - 0.3
+
+
+@pytest.mark.parametrize(("name", "at_most", "at_least"), [("navigate", 0.65, 0.85), ("object_counting", 0.45, 0.8)])
+async def test_behaviour_decides_on_big_bench_items_never_trained_on(name: str, at_most: float, at_least: float) -> None:
+    if not (BBH / f"{name}.json").exists():
+        pytest.skip("the BIG-Bench Hard files are not beside the project")
+    figures = await measure(*of_file(str(BBH / f"{name}.json"), ITEMS), Random(name))
+    assert figures["seed"][0] <= at_most
+    assert max(figures["+ 1 demonstration"][0], figures["+ 2 demonstrations"][0]) >= at_least
+
+
+async def test_words_that_it_never_saw_give_a_direct_guess() -> None:
+    prompts = ["Zyqx flurb: 你好, gib mir Antwort!", "Rédige un poème (très court).", "🙂 <b>{{x}}</b> ${y}"]
+    texts = ["Which statement is sarcastic? (a) Oh great. (b) It is great.", "quux" * 40, fresh(GENERATED["navigate"], 1)[0].input]
+    requests = [Request(Prompt(prompt).render(text)) for prompt in prompts for text in texts]
+    for outcome in await TargetSettings().in_process().complete(requests):
+        assert isinstance(outcome, Completion)
+        assert not outcome.truncated
+        assert read_trace(outcome.text).answer

@@ -1,0 +1,89 @@
+"""The whole system through the real command, on a real local Ray, with tiny sizes: run, interrupt, continue, repeat, apply."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-c", "from cluster.cli import main; main()"]
+SETTINGS = {
+    "tasks": ["navigate"],
+    "strategies": [
+        {"name": "iterative_ape", "settings": {"rounds": 3, "pool": 3}},
+        {"name": "abo", "settings": {"rounds": 1, "decompositions": 2, "minibatch": 8, "children": 2}}],
+    "sizes": {"train": 10, "dev": 10, "test": 10},
+    "budget": {"target_calls": 600, "optimizer_calls": 80},
+}
+SAME_AFTER_REPLAY = ("strategy", "status", "test_accuracy", "dev_accuracy", "target_calls", "optimizer_calls", "verdict")
+
+
+def promptray(*arguments: str) -> str:
+    ended = subprocess.run([*COMMAND, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+def rows(out: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = pq.read_table(out / "trials.parquet").to_pylist()
+    return found
+
+
+def interrupted(file: Path, out: Path) -> tuple[int, str, float]:
+    """Starts a run, presses Ctrl-C once the ledger holds something, and gives exit code, what was said, and the seconds it took."""
+    started = subprocess.Popen(
+        [*COMMAND, "run", str(file), "--out", str(out)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
+    ends_at = time.monotonic() + 200
+    while not any(segment.stat().st_size for segment in out.glob("ledger/*")):
+        assert started.poll() is None, started.communicate()[0]
+        assert time.monotonic() < ends_at
+        time.sleep(0.05)
+    pressed = time.monotonic()
+    os.killpg(started.pid, signal.SIGINT)
+    said, _ = started.communicate(timeout=60)
+    return started.returncode, said, time.monotonic() - pressed
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_run_that_is_cut_goes_on_from_its_ledger_and_repeats_exactly(tmp_path: Path) -> None:
+    file, out = tmp_path / "tiny.yaml", tmp_path / "out"
+    file.write_text(yaml.safe_dump(SETTINGS))
+
+    code, said, took_s = interrupted(file, out)
+    assert code == 130
+    assert "Traceback" not in said
+    assert f"promptray run {out}/settings.yaml" in said
+    assert took_s < 20
+    assert {row["status"] for row in rows(out)} <= {"stopped", "finished"}
+
+    table = promptray("run", str(out / "settings.yaml"))
+    continued = rows(out)
+    assert [row["status"] for row in continued] == ["finished"] * 2, table
+    assert sum(row["ledger_hits"] for row in continued) > 0
+    assert "iterative_ape" in table
+    assert str(out / "report.html") in table
+    expected = {"trials.parquet", "candidates.parquet", "settings.yaml", "report.html", "best", "trials", "ledger"}
+    assert {path.name for path in out.iterdir()} == expected
+    assert len(list((out / "best").iterdir())) == 4
+
+    promptray("run", str(out / "settings.yaml"))
+    repeated = rows(out)
+    for before, after in zip(continued, repeated, strict=True):
+        assert {name: after[name] for name in SAME_AFTER_REPLAY} == {name: before[name] for name in SAME_AFTER_REPLAY}
+        assert after["ledger_hits"] == after["target_calls"] + after["optimizer_calls"]
+
+    prompt = out / "best" / "navigate-abo-s0.json"
+    question = "If you follow these instructions, do you return to the starting point? Take 2 steps. Take 2 steps."
+    answer = promptray("apply", str(prompt), "--input", question)
+    assert answer.strip()
+    assert json.loads(prompt.read_text())["task"] == "navigate"
