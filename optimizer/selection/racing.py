@@ -23,8 +23,8 @@ class Racing:
     alpha: float = 0.1
     """Chance, at each look, to drop an arm that is as good as the one it is compared with [ours]."""
     finish: bool = True
-    """Measure the kept arms on all items even if the race is decided before, so that accuracies compare across rounds and the winner
-    does not rest on one block. A kept arm competes again next round, when these calls are answered by the ledger [ours]."""
+    """Measure the kept arms on all items even if the race is decided before, so that accuracies compare across rounds and the
+    winner does not rest on one block. A kept arm competes again next round, when these calls are answered by the ledger [ours]."""
 
     def __post_init__(self) -> None:
         if self.block_items < 1:

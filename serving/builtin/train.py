@@ -39,10 +39,10 @@ class Recipe:
     longest: int = 640
     """Tokens; longer conversations are dropped."""
     batch_tokens: int = 8_000
-    total_tokens: int = 28_000_000
-    practice_tokens: int = 2_500_000
-    """Read after `total_tokens`, with the shares of lessons.PRACTICE_BY_TASK."""
-    practice_rate: float = 0.6
+    total_tokens: int = 30_500_000
+    practice_tokens: int = 1_600_000
+    """Read after `total_tokens`, with the shares and tasks of lessons.PRACTICE_BY_TASK and PRACTICE_TASKS."""
+    practice_rate: float = 0.9
     """Of the learning rates, at the start of the practice; it falls to nothing."""
     learning_rate: float = 3e-3
     muon_rate: float = 5e-3
@@ -76,11 +76,18 @@ def new_model(recipe: Recipe, tokenizer: Tokenizer) -> LlamaForCausalLM:
     return LlamaForCausalLM(config)
 
 
+def id_of(token: str, tokenizer: Tokenizer) -> int:
+    """The id of a token that the tokenizer is known to have."""
+    found: int | None = tokenizer.token_to_id(token)
+    assert found is not None, f"the tokenizer has no {token}"
+    return found
+
+
 def encode(conversations: list[list[Turn]], tokenizer: Tokenizer) -> list[tuple[list[int], list[float]]]:
     """Token ids and the weight of each as something to predict: only an assistant's pieces, and the end of its message, weigh."""
     turns = [turn for conversation in conversations for turn in conversation]
     encodings = iter(tokenizer.encode_batch([turn.text for turn in turns]))
-    end = tokenizer.token_to_id(END)
+    end = id_of(END, tokenizer)
     rows = []
     for conversation in conversations:
         ids: list[int] = []
@@ -88,7 +95,7 @@ def encode(conversations: list[list[Turn]], tokenizer: Tokenizer) -> list[tuple[
         for turn in conversation:
             encoding = next(encodings)
             by_character = [piece.weight for piece in turn.pieces for _ in piece.text]
-            ids += [tokenizer.token_to_id(TOKEN_BY_ROLE[turn.role]), *encoding.ids, end]
+            ids += [id_of(TOKEN_BY_ROLE[turn.role], tokenizer), *encoding.ids, end]
             weights += [0.0, *(min(by_character[start:stop], default=0.0) for start, stop in encoding.offsets),
                         float(turn.role == "assistant")]
         rows.append((ids, weights))
@@ -99,7 +106,7 @@ def batches(
     recipe: Recipe, tokenizer: Tokenizer, draw: Callable[[], list[Turn]], rng: Random
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Endless (ids, weights), both [conversations, tokens], padded behind, about `batch_tokens` each."""
-    pad = tokenizer.token_to_id(PAD)
+    pad = id_of(PAD, tokenizer)
     while True:
         rows = encode([draw() for _ in range(recipe.pool)], tokenizer)
         rows = sorted((row for row in rows if len(row[0]) <= recipe.longest), key=lambda row: len(row[0]))
@@ -190,8 +197,9 @@ class Training:
             losses.append(self._step(*next(source)))
             if self.steps % SHOW_EVERY_STEPS == 0:
                 rate = (self.tokens - shown_tokens) / (time.monotonic() - shown)
-                print(f"step {self.steps}  {self.tokens / 1e6:.2f} of {tokens / 1e6:.0f} M tokens  loss {sum(losses) / len(losses):.4f}  "
-                      f"{rate:,.0f} tokens/s  {(tokens - self.tokens) / rate / 60:.0f} min left", flush=True)
+                loss, left_min = sum(losses) / len(losses), (tokens - self.tokens) / rate / 60
+                print(f"step {self.steps}  {self.tokens / 1e6:.2f} of {tokens / 1e6:.0f} M tokens  loss {loss:.4f}  "
+                      f"{rate:,.0f} tokens/s  {left_min:.0f} min left", flush=True)
                 shown, shown_tokens, losses = time.monotonic(), self.tokens, []
             if self.steps % SAVE_EVERY_STEPS == 0:
                 self.save()
@@ -210,7 +218,7 @@ class Training:
             optimizer.zero_grad(set_to_none=True)
         self.tokens += int((ids != 0).sum())
         self.steps += 1
-        return loss.item()
+        return float(loss.item())
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 import json
 from random import Random
 
+import ctranslate2
 import jinja2
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +12,9 @@ from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
 from optimizer.tasks.generated import GENERATED
-from optimizer.types import Completion, Request
 from serving.builtin import TARGET_FOLDER
 from serving.builtin.chat import TEMPLATE, chat_text
 from serving.builtin.evaluate import conditions
-from serving.engines.ctranslate2 import CTranslate2Engine
 
 Array = npt.NDArray[np.float32]
 
@@ -71,18 +70,20 @@ def tokenizer() -> Tokenizer:
 
 
 @pytest.mark.parametrize("name", GENERATED)
-async def test_both_forms_give_the_same_greedy_answers(name: str, tokenizer: Tokenizer) -> None:
+def test_both_forms_give_the_same_greedy_answers(name: str, tokenizer: Tokenizer) -> None:
     task = GENERATED[name]
     rng = Random(5)
-    prompts = [prompt for prompt in conditions(task, rng).values() for _ in range(4)]
-    requests = [Request(prompt.render(task.generate(rng).question())) for prompt in prompts]
-    engine = CTranslate2Engine("target", TARGET_FOLDER)
+    rendered = [prompt.render(task.generate(rng).question()) for prompt in conditions(task, rng).values() for _ in range(4)]
+    prompts = [
+        tokenizer.encode(chat_text((m.role, m.content) for m in messages), add_special_tokens=False) for messages in rendered]
+    generator = ctranslate2.Generator(str(TARGET_FOLDER / "ctranslate2"), compute_type="float32")
+    results = generator.generate_batch(
+        [prompt.tokens for prompt in prompts], max_length=400, sampling_topk=1, end_token="<|end|>", return_end_token=True,
+        include_prompt_in_result=False)
     plain = PlainLlama()
-    for request, outcome in zip(requests, await engine.complete(requests), strict=True):
-        assert isinstance(outcome, Completion)
-        prompt = tokenizer.encode(chat_text((m.role, m.content) for m in request.messages), add_special_tokens=False).ids
-        answer = tokenizer.encode(outcome.text + "<|end|>", add_special_tokens=False).ids
-        assert plain.next_tokens(prompt + answer)[len(prompt) - 1 : -1].tolist() == answer
+    for prompt, result in zip(prompts, results, strict=True):
+        answer = result.sequences_ids[0]
+        assert plain.next_tokens(prompt.ids + answer)[len(prompt.ids) - 1 : -1].tolist() == answer
 
 
 def test_weights_and_tokenizer_stay_within_twelve_megabytes() -> None:
