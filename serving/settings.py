@@ -8,6 +8,7 @@ import hashlib
 import ipaddress
 import os
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -52,7 +53,7 @@ class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class _Served(_Settings):
+class _Served(_Settings, ABC):
     """A model that we run ourselves: hosted on Ray Serve for a cluster, or in this process without Ray."""
 
     served: ClassVar[bool] = True
@@ -63,15 +64,15 @@ class _Served(_Settings):
     replicas: int = Field(1, ge=1, le=256)
 
     @property
-    def label(self) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def label(self) -> str: ...
 
     @property
-    def identity(self) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def identity(self) -> str: ...
 
-    def engine(self) -> "Engine":
-        raise NotImplementedError
+    @abstractmethod
+    def engine(self) -> "Engine": ...
 
     def build(self) -> LanguageModel:
         """The client, in a worker of the Ray cluster on which the model is hosted."""
