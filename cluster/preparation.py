@@ -1,12 +1,11 @@
 """All that can go wrong before a trial starts goes wrong here: data, splits, the results folder, the models. Starts no Ray.
 
-Turns settings into an `Experiment`: plans and tasks that are known to be usable.
+Turns settings into an `Experiment`: assignments and tasks that are known to be usable.
 """
 
 import asyncio
 import importlib.metadata
 import platform
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +13,8 @@ from pathlib import Path
 
 import yaml
 
-from cluster.settings import ExperimentSettings, Recorded, StrategyChoice, TaskSettings, slug
+from cluster.plans import Assignment, assignments, optimizers, plan_of
+from cluster.settings import ExperimentSettings, Recorded, TaskSettings
 from cluster.trial import TrialPlan
 from optimizer.errors import DataError, SettingsError, StorageError
 from optimizer.tasks.generated import GENERATED
@@ -22,6 +22,7 @@ from optimizer.tasks.loading import load_task
 from optimizer.tasks.task import Task
 from serving.clients.reach import reach
 from serving.settings import ModelSettings
+from serving.storage import Folder, open_folder
 
 RESULTS = Path("results")
 SETTINGS_FILE = "settings.yaml"
@@ -30,14 +31,19 @@ _PACKAGES = ("promptray", "ray", "openai", "ctranslate2", "tokenizers")
 
 @dataclass(frozen=True)
 class Experiment:
-    """What is to be run: every plan's task is in `tasks`, under the plan's task label and seed."""
+    """What is to be run: every trial's task is in `tasks`, under its task label and seed."""
 
     settings: ExperimentSettings
-    plans: tuple[TrialPlan, ...]
+    assignments: tuple[Assignment, ...]
     tasks: Mapping[tuple[str, int], Task]
-    out: Path
+    out: Folder
     notes: tuple[str, ...] = ()
     """Sentences that the user should read, such as that a version differs from the recorded one."""
+
+    @property
+    def plans(self) -> tuple[TrialPlan, ...]:
+        """Of the trials whose point is planned: all of them, unless a searcher chooses as it goes."""
+        return tuple(plan_of(self.settings, assignment) for assignment in self.assignments if assignment.point is not None)
 
     def task_of(self, plan: TrialPlan) -> Task:
         return self.tasks[plan.task, plan.seed]
@@ -48,19 +54,30 @@ def prepare(settings: ExperimentSettings) -> Experiment:
 
     Raises UserError or EndpointError in one sentence; then nothing was started and nothing but the check calls was spent.
     """
+    trials, tasks, recorded = check(settings)
+    if settings.search:
+        settings.search.searcher.build().check()
+    notes = _differing_versions(settings.recorded, recorded.versions)
+    out = make_results_folder(settings)
+    asyncio.run(check_models(models_of(settings)))
+    settings = _completed(settings, out, recorded)
+    write_settings(settings, out)
+    return Experiment(settings, trials, tasks, out, notes)
+
+
+def check(settings: ExperimentSettings) -> tuple[tuple[Assignment, ...], dict[tuple[str, int], Task], Recorded]:
+    """What can be checked on any machine, without the models and the results folder: trials, tasks, and what is to be recorded of
+    them. Raises UserError in one sentence.
+    """
+    trials = assignments(settings)
+    for trial in trials:
+        if trial.point is not None:
+            plan_of(settings, trial)
     tasks = {(task.label, seed): _load(settings, task, seed) for task in settings.tasks for seed in settings.seeds}
-    plans = tuple(_plan(settings, task, strategy, seed) for task, strategy, seed in settings.grid())
     _check_test_budget(settings, tasks)
     hashes = {task.label: {seed: tasks[task.label, seed].data_hash for seed in settings.seeds} for task in settings.tasks}
     _check_data(settings.recorded, hashes)
-    now = versions()
-    notes = _differing_versions(settings.recorded, now)
-    out = make_results_folder(settings)
-    asyncio.run(check_models({settings.target_model.identity: settings.target_model,
-                              settings.optimizer_model.identity: settings.optimizer_model}.values()))
-    settings = _completed(settings, out, Recorded(versions=now, data=hashes))
-    write_settings(settings, out)
-    return Experiment(settings, plans, tasks, out, notes)
+    return trials, tasks, Recorded(versions=versions(), data=hashes)
 
 
 def versions() -> dict[str, str]:
@@ -68,26 +85,31 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in _PACKAGES}}
 
 
-def make_results_folder(settings: ExperimentSettings) -> Path:
+def make_results_folder(settings: ExperimentSettings) -> Folder:
     """The results folder, made and seen writable. Raises StorageError."""
     stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
-    out = Path(settings.out) if settings.out else RESULTS / f"{settings.name}-{stamp}"
+    out = open_folder(settings.out or RESULTS / f"{settings.name}-{stamp}")
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
-            pass
-    except OSError as problem:
-        raise StorageError(f"The results folder {out} is not writable ({problem.strerror}); name another with --out.") from problem
+        out.make()
+    except StorageError as problem:
+        raise StorageError(f"The results folder cannot be used: {str(problem).rstrip('.')}; name another with --out.") from problem
     return out
 
 
-def write_settings(settings: ExperimentSettings, out: Path) -> None:
+def write_settings(settings: ExperimentSettings, out: Folder) -> None:
     """The full settings, re-runnable: `promptray run OUT/settings.yaml` continues or repeats this experiment."""
-    text = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    try:
-        (out / SETTINGS_FILE).write_text(text, encoding="utf-8")
-    except OSError as problem:
-        raise StorageError(f"{out / SETTINGS_FILE} cannot be written ({problem.strerror}).") from problem
+    out.write(SETTINGS_FILE, as_yaml(settings).encode())
+
+
+def as_yaml(settings: ExperimentSettings) -> str:
+    """The text that `ExperimentSettings.read` gives these settings back from."""
+    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def models_of(settings: ExperimentSettings) -> tuple[ModelSettings, ...]:
+    """Every model that a trial may call, each once."""
+    models = (settings.target_model, *optimizers(settings))
+    return tuple({model.identity: model for model in models}.values())
 
 
 async def check_models(models: Iterable[ModelSettings]) -> None:
@@ -98,14 +120,6 @@ async def check_models(models: Iterable[ModelSettings]) -> None:
 def _load(settings: ExperimentSettings, task: TaskSettings, seed: int) -> Task:
     return load_task(
         task.source, sizes=settings.sizes_of(task), seed=seed, scorer=task.scorer, seed_instruction=task.seed_instruction)
-
-
-def _plan(settings: ExperimentSettings, task: TaskSettings, strategy: StrategyChoice, seed: int) -> TrialPlan:
-    return TrialPlan(
-        id=f"{slug(task.label)}-{slug(strategy.label)}-s{seed}", task=task.label, strategy=strategy.build(),
-        strategy_label=strategy.label, selection=settings.selection.build(), selection_label=settings.selection.title, seed=seed,
-        target=settings.target_model, optimizer=settings.optimizer_model, sampling=settings.sampling.build(),
-        max_target_calls=settings.budget.target_calls, max_optimizer_calls=settings.budget.optimizer_calls)
 
 
 def _check_test_budget(settings: ExperimentSettings, tasks: Mapping[tuple[str, int], Task]) -> None:
@@ -133,9 +147,9 @@ def _differing_versions(recorded: Recorded | None, now: Mapping[str, str]) -> tu
         for name, version in before.items() if now.get(name, version) != version)
 
 
-def _completed(settings: ExperimentSettings, out: Path, recorded: Recorded) -> ExperimentSettings:
+def _completed(settings: ExperimentSettings, out: Folder, recorded: Recorded) -> ExperimentSettings:
     """The settings as they stand in settings.yaml: files and folder with their whole paths."""
     tasks = tuple(
         task if task.source in GENERATED else task.model_copy(update={"source": str(Path(task.source).absolute())})
         for task in settings.tasks)
-    return settings.model_copy(update={"tasks": tasks, "out": str(out.absolute()), "recorded": recorded})
+    return settings.model_copy(update={"tasks": tasks, "out": out.absolute().place, "recorded": recorded})

@@ -23,7 +23,8 @@ from cluster.trial import Progress
 State = Literal["waiting", "running"] | Status
 ENDED_SHOWN = 8
 """Rows of the live table for trials that have ended; the waiting ones are only counted."""
-_STYLE_BY_STATE = {"running": "cyan", "finished": "green", "budget": "green", "failed": "red", "stopped": "yellow"}
+_STYLE_BY_STATE = {
+    "running": "cyan", "finished": "green", "budget": "green", "pruned": "yellow", "stopped": "yellow", "failed": "red"}
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Board:
         old = self.row_by_trial[result.trial].progress
         last = Progress(
             result.rounds[-1].number if result.rounds else old.round, result.dev_accuracy, result.target_calls,
-            result.optimizer_calls, result.ledger_hits)
+            result.optimizer_calls, result.ledger_hits, result.prefix_hit_rate)
         self._update(result.trial, state=result.status, progress=last, test_accuracy=result.test_accuracy,
                      before=result.seed_prompt_test_accuracy, error=result.error)
         self._ended = [*(trial for trial in self._ended if trial != result.trial), result.trial]
@@ -98,8 +99,7 @@ class Board:
     def headline(self) -> str:
         states = self.count_by_state
         parts = [f"{self.ended} of {len(self.row_by_trial)} trials done", f"{states['running']} running"]
-        if states["failed"]:
-            parts.append(f"{states['failed']} failed")
+        parts += [f"{states[state]} {state}" for state in ("pruned", "failed") if states[state]]
         parts += [f"{count(self.calls)} calls", f"{self.ledger_share:.0%} from the ledger", duration(self.elapsed_s)]
         return " · ".join(parts)
 
@@ -189,6 +189,8 @@ def _outcome(row: Row) -> str:
     """One short sentence on what became of a trial."""
     if row.state == "failed":
         return f"failed: {row.error}"
+    if row.state == "pruned":
+        return f"pruned at dev accuracy {share(row.progress.dev_accuracy)}"
     if row.test_accuracy is None:
         return row.state
     ended = "finished on its budget" if row.state == "budget" else row.state

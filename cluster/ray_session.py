@@ -10,7 +10,7 @@ import ray
 
 OBJECT_STORE_BYTES = 200 * 2**20
 """Prompts and answers are small; Ray's default of 30% of memory would not be."""
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",  # Tune's newer output prints even at verbose=0
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths in settings keep their meaning
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -18,6 +18,7 @@ _ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the results folder is our record
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Tune would wait for its trials; we stop within seconds
 }
+"""For every process of ours; what the user has set stands. A job carries it to the cluster's workers."""
 
 
 @contextmanager
@@ -27,18 +28,22 @@ def ray_session() -> Iterator[None]:
 
     On a cluster that is found, the models that were hosted stay too, for the next experiment.
     """
-    for name, value in _ENVIRONMENT.items():
+    for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    before = {number: signal.getsignal(number) or signal.SIG_DFL for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         _start()
+        signal.signal(signal.SIGTERM, before[signal.SIGTERM])  # Ray has put its own there
         for name in ("ray", "ray.serve"):
             logging.getLogger(name).setLevel(logging.ERROR)
         yield
     finally:
         # A second Ctrl-C must not leave Ray's processes behind.
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in before:
+            signal.signal(number, signal.SIG_IGN)
         ray.shutdown()
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _start() -> None:

@@ -11,8 +11,9 @@ from optimizer.candidate import Candidate, Round
 from optimizer.errors import DataError
 from optimizer.prompt import Prompt
 
-Status = Literal["finished", "budget", "stopped", "failed"]
-"""Ran to its end; ended on its budget (its best prompt was still tested); was interrupted; ended on an error (see `error`)."""
+Status = Literal["finished", "budget", "pruned", "stopped", "failed"]
+"""Ran to its end; ended on its budget (its best prompt was still tested); was stopped early by a search's scheduler, to save calls
+(it keeps its rounds and its best prompt, which was not tested); was interrupted; ended on an error (see `error`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +78,10 @@ class TrialResult:
     """One sentence, for a failed trial."""
     stand_in: bool = False
     """The optimizer model was the built-in stand-in for a large model."""
+    settings: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
+    """The trial's point in the search space; empty where there was no search."""
+    prefix_hit_rate: float | None = None
+    """Share of the target's prompt tokens that its engine took from its prefix cache; None where it does not tell."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain dicts, lists, strings and numbers; `from_json` gives back an equal result."""
@@ -85,6 +90,7 @@ class TrialResult:
             "best": None if self.best is None else self.best.to_json(),
             "rounds": [round.to_json() for round in self.rounds],
             "calls_by_purpose": dict(self.calls_by_purpose),
+            "settings": dict(self.settings),
             "samples": [asdict(sample) for sample in self.samples],
         }
 

@@ -1,6 +1,7 @@
 """What an experiment is: `ExperimentSettings`, read from a YAML file, with every mistake answered in one sentence.
 
-The grid is tasks x strategies x seeds. Knows the tables of names; starts no model, opens no task file and no Ray.
+The grid is tasks x strategies x seeds; with `search`, each task and seed gets a search among the strategies and their settings
+instead (see search/settings.py). Knows the tables of names; starts no model, opens no task file and no Ray.
 """
 
 import re
@@ -9,15 +10,17 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from cluster.strictness import Strict, build_named, read_settings
-from optimizer.protocols import SelectionRule, Strategy
-from optimizer.selection import SELECTION_RULES
-from optimizer.strategies import STRATEGIES
+from cluster.choices import Choice, SelectionChoice, StrategyChoice
+from cluster.search.keys import read_space
+from cluster.search.settings import SearchSettings
+from cluster.search.space import Space
+from optimizer.errors import SettingsError
 from optimizer.tasks.task import Sizes
 from optimizer.types import Sampling
 from serving.settings import ModelSettings, parse_model
+from serving.strictness import Strict, read_settings, sentence
 
 ModelText = str | dict[str, Any]
 """`builtin:NAME`, `openai:MODEL@BASE_URL`, or a mapping with the model's settings; never a key, only the name of its variable."""
@@ -53,50 +56,6 @@ class TaskSettings(Strict):
         return {"source": data} if isinstance(data, str) else data
 
 
-class Choice(Strict):
-    """A thing from a table of names, with its own settings; a text stands for the name alone."""
-
-    name: str
-    label: str = ""
-    """Its name in tables and file names; "" takes the name, numbered where it is used twice."""
-    settings: dict[str, Any] = {}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_text(cls, data: Any) -> Any:
-        return {"name": data} if isinstance(data, str) else data
-
-    @property
-    def title(self) -> str:
-        return self.label or self.name
-
-
-class StrategyChoice(Choice):
-    """A search method, as in optimizer.strategies.STRATEGIES."""
-
-    @model_validator(mode="after")
-    def _can_be_built(self) -> Self:
-        self.build()
-        return self
-
-    def build(self) -> Strategy:
-        return build_named("strategy", STRATEGIES, self.name, self.settings)
-
-
-class SelectionChoice(Choice):
-    """A selection rule, as in optimizer.selection.SELECTION_RULES."""
-
-    name: str = "racing"
-
-    @model_validator(mode="after")
-    def _can_be_built(self) -> Self:
-        self.build()
-        return self
-
-    def build(self) -> SelectionRule:
-        return build_named("selection rule", SELECTION_RULES, self.name, self.settings)
-
-
 class BudgetSettings(Strict):
     """Calls that one trial may make, answers from the ledger included; null means no limit. The defaults are [ours]."""
 
@@ -114,6 +73,23 @@ class SamplingSettings(Strict):
 
     def build(self) -> Sampling:
         return Sampling(self.temperature, self.max_tokens)
+
+    def changed(self, changes: Mapping[str, Any]) -> "SamplingSettings":
+        """With some settings replaced. Raises SettingsError."""
+        try:
+            return SamplingSettings.model_validate(self.model_dump() | dict(changes))
+        except ValidationError as problem:
+            raise SettingsError(sentence(problem)) from problem
+
+
+class TrialSettings(Strict):
+    """How trials are run on the cluster; it decides nothing about their results."""
+
+    cpus: Annotated[float, Field(gt=0, le=1024)] | None = None
+    """CPUs of Ray that a trial holds. A trial waits for models nearly all the time, so null gives it the share with which as many
+    as `concurrency` fit beside the models, at most 1."""
+    attempts: Annotated[int, Field(ge=1, le=100)] = 2
+    """How often a trial is started when its process dies; started again, it is answered by the ledger up to where it was."""
 
 
 class Recorded(Strict):
@@ -140,8 +116,11 @@ class ExperimentSettings(Strict):
     sizes: SizeSettings = SizeSettings()
     sampling: SamplingSettings = SamplingSettings()
     budget: BudgetSettings = BudgetSettings()
+    search: SearchSettings | None = None
+    """None runs the grid."""
     concurrency: Annotated[int, Field(ge=1, le=256)] = 4
     """Trials that run at once."""
+    trials: TrialSettings = TrialSettings()
     out: str = ""
     """Results folder; "" makes a new one under results/."""
     recorded: Recorded | None = None
@@ -164,6 +143,12 @@ class ExperimentSettings(Strict):
     def _distinct(cls, value: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(dict.fromkeys(value))
 
+    @model_validator(mode="after")
+    def _can_be_searched(self) -> Self:
+        if self.search is not None:
+            self.search.searcher.build().plan(self.space(), self.search.trials)
+        return self
+
     @property
     def target_model(self) -> ModelSettings:
         return parse_model(self.target)
@@ -177,11 +162,16 @@ class ExperimentSettings(Strict):
         for seed, task, strategy in product(self.seeds, self.tasks, self.strategies):
             yield task, strategy, seed
 
+    def space(self) -> Space:
+        """What a search looks through; without one, the listed strategies alone. Raises SettingsError."""
+        given = self.search.space if self.search else {}
+        return read_space(given, self.strategies, self.selection, self.optimizer, self.sampling.changed)
+
     def sizes_of(self, task: TaskSettings) -> Sizes:
         return (task.sizes or self.sizes).build()
 
     @classmethod
-    def read(cls, path: Path, overrides: Mapping[str, Any] | None = None) -> Self:
+    def read(cls, path: Path | str, overrides: Mapping[str, Any] | None = None) -> Self:
         """The settings of a YAML file, with top-level keys replaced by `overrides`. Raises SettingsError in one sentence."""
         return read_settings(cls, path, overrides or {})
 

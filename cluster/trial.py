@@ -1,16 +1,17 @@
-"""One trial: the search under its budgets, then the one test on the locked split. Knows no Ray and no file.
+"""One trial: the search under its budgets, then the one test on the locked split. Knows no Ray and no file, and of a search space
+only its own point.
 
 The order of the guards around a model is budget -> ledger -> limiter -> client; this module adds the outermost.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from cluster.result import Sample, Status, TrialResult
-from optimizer.budget import Budget, Budgeted
+from optimizer.budget import Budget, Budgeted, Usage
 from optimizer.candidate import Candidate, Problem, Round
 from optimizer.errors import BudgetExhausted, PromptrayError
 from optimizer.evaluation import Evaluation
@@ -19,7 +20,7 @@ from optimizer.protocols import LanguageModel, SelectionRule, Strategy
 from optimizer.statistics import estimate, paired_test
 from optimizer.tasks.scorers import SCORERS
 from optimizer.tasks.task import Task
-from optimizer.types import Answer, Sampling
+from optimizer.types import Answer, Purpose, Sampling
 from serving.settings import ModelSettings
 
 SAMPLES = 6
@@ -43,6 +44,8 @@ class TrialPlan:
     sampling: Sampling
     max_target_calls: int | None
     max_optimizer_calls: int | None
+    settings: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
+    """The point of the search space, where there is a search; it is in the other fields already."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,12 @@ class Progress:
     target_calls: int = 0
     optimizer_calls: int = 0
     ledger_hits: int = 0
+    prefix_hit_rate: float | None = None
+    """Of the target; None where its engine does not tell."""
+
+
+async def _go_on(_: Round) -> None:
+    """Nobody looks at the rounds."""
 
 
 @dataclass(frozen=True)
@@ -87,10 +96,23 @@ class Trial:
         target, optimizer = self._target_budget.usage, self._optimizer_budget.usage
         return Progress(
             self._rounds[-1].number if self._rounds else None, best.accuracy if best else None,
-            target.calls, optimizer.calls, target.ledger_hits + optimizer.ledger_hits)
+            target.calls, optimizer.calls, target.ledger_hits + optimizer.ledger_hits, target.prefix_hit_rate)
 
-    async def run(self, on_round: Callable[[Round], None] = lambda _: None) -> TrialResult:
-        """Search, then test. After one of our errors the result has status "failed", and keeps what was found before it."""
+    @property
+    def so_far(self) -> TrialResult:
+        """The result if the trial were stopped now: it keeps its rounds, and is not tested."""
+        return self._result("pruned")
+
+    @property
+    def usage(self) -> dict[str, Mapping[Purpose, Usage]]:
+        """What was spent on each of the two models, "target" and "optimizer"."""
+        return {budget.model: budget.usage_by_purpose for budget in (self._target_budget, self._optimizer_budget)}
+
+    async def run(self, on_round: Callable[[Round], Awaitable[None]] = _go_on) -> TrialResult:
+        """Search, then test. After one of our errors the result has status "failed", and keeps what was found before it.
+
+        `on_round` is awaited before the next round begins; what it raises ends the trial.
+        """
         try:
             self._target_budget.reserve_for_test(2 * len(self._task.test))
             status = await self._search(on_round)
@@ -100,14 +122,14 @@ class Trial:
         except PromptrayError as problem:
             return self._result("failed", error=str(problem))
 
-    async def _search(self, on_round: Callable[[Round], None]) -> Status:
+    async def _search(self, on_round: Callable[[Round], Awaitable[None]]) -> Status:
         rng = Random(self.plan.seed)
         search = self.plan.strategy.search(self._problem, self._optimizer, self._evaluation, rng)
         try:
             async with aclosing(search) as rounds:  # type: ignore[type-var]  # an async generator, by the protocol's contract
                 async for round in rounds:
                     self._rounds.append(round)
-                    on_round(round)
+                    await on_round(round)
         except BudgetExhausted:
             return "budget"
         return "finished"
@@ -125,7 +147,8 @@ class Trial:
             without_result(self.plan, status, error), scorer=self._task.scorer, data_hash=self._task.data_hash,
             seed_prompt=self._problem.seed, best=self._rounds[-1].best.candidate if self._rounds else None,
             rounds=tuple(self._rounds), dev_accuracy=progress.dev_accuracy, target_calls=progress.target_calls,
-            optimizer_calls=progress.optimizer_calls, ledger_hits=progress.ledger_hits, wall_s=time.monotonic() - self._started,
+            optimizer_calls=progress.optimizer_calls, ledger_hits=progress.ledger_hits, prefix_hit_rate=progress.prefix_hit_rate,
+            wall_s=time.monotonic() - self._started,
             calls_by_purpose=self._target_budget.calls_by_purpose | self._optimizer_budget.calls_by_purpose,
             parse_failures=sum(round.parse_failures for round in self._rounds))
         return _with_test(found, tested) if tested else found
@@ -135,7 +158,8 @@ def without_result(plan: TrialPlan, status: Status, error: str = "") -> TrialRes
     """What is known before a trial starts; the whole row of one that did not come to report."""
     return TrialResult(
         trial=plan.id, task=plan.task, strategy=plan.strategy_label, selection=plan.selection_label, seed=plan.seed,
-        target=plan.target.label, optimizer=plan.optimizer.label, stand_in=plan.optimizer.stand_in, status=status, error=error)
+        target=plan.target.label, optimizer=plan.optimizer.label, stand_in=plan.optimizer.stand_in, status=status, error=error,
+        settings=plan.settings)
 
 
 def _with_test(found: TrialResult, tested: _Tested) -> TrialResult:

@@ -1,19 +1,25 @@
 """What runs in the worker of a Tune trial: builds the models from their settings, runs the trial, reports to Tune.
 
-Knows Tune and the ledger's client. Writes no file: the result travels to the driver as the last report, so that nodes need no
-shared disk.
+Knows Tune and the ledger's client. Writes no file: the result travels to the driver as the last report (see reporting.py), so that
+nodes need no shared disk.
 """
 
 import asyncio
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
 from ray import tune
 
+from cluster.metrics import TrialMetrics
+from cluster.plans import Assignment, plan_of
+from cluster.reporting import RESULT, SO_FAR
 from cluster.result import TrialResult
+from cluster.settings import ExperimentSettings
 from cluster.trial import Trial, TrialPlan, without_result
+from optimizer.candidate import Round
 from optimizer.errors import PromptrayError
 from optimizer.protocols import LanguageModel
 from optimizer.tasks.task import Task
@@ -21,54 +27,88 @@ from serving.settings import ModelSettings
 from serving.single_flight import LedgerClient, Ledgered
 
 REPORT_EVERY_S = 1.0
-RESULT_KEY = "trial_result"
-"""Metric of the last report: the TrialResult as JSON text, which Tune carries without looking into it."""
+
+
+class StoppedByTune(Exception):
+    """Tune wants no more of this trial. It says so by a SystemExit out of a report, which an event loop does not carry safely."""
 
 
 def run_in_worker(
-    config: Mapping[str, Any], *, plans: Mapping[str, TrialPlan], tasks: Mapping[tuple[str, int], Task], ledger: LedgerClient
+    config: Mapping[str, Any], *, settings: ExperimentSettings, tasks: Mapping[tuple[str, int], Task], ledger: LedgerClient
 ) -> None:
-    """The Tune trainable. `config["trial"]` is the id of a plan. A Tune stop leaves it as SystemExit, out of a report."""
-    plan = plans[config["trial"]]
-    asyncio.run(_run(plan, tasks[plan.task, plan.seed], ledger))
+    """The Tune trainable. `config` is an Assignment's. A trial that Tune stops leaves it as SystemExit, as Tune expects."""
+    assignment = Assignment.from_config(config)
+    plan = plan_of(settings, assignment)
+    try:
+        asyncio.run(_run(plan, settings.name, tasks[assignment.contest], ledger))
+    except StoppedByTune:
+        raise SystemExit(0) from None
 
 
-async def _run(plan: TrialPlan, task: Task, ledger: LedgerClient) -> None:
+async def _run(plan: TrialPlan, experiment: str, task: Task, ledger: LedgerClient) -> None:
+    reporter = _Reporter()
     try:
         trial = Trial(plan, task, _model(plan.target, ledger), _model(plan.optimizer, ledger))
     except PromptrayError as problem:
-        await _report({RESULT_KEY: _as_text(without_result(plan, "failed", str(problem)))})
+        await reporter.tell({RESULT: _as_text(without_result(plan, "failed", str(problem)))})
         return
+    metrics = TrialMetrics(experiment, plan.task, plan.strategy_label)
+
+    async def end_round(_: Round) -> None:
+        await reporter.tell(asdict(trial.progress) | {SO_FAR: _as_text(trial.so_far)})
+
     over = asyncio.Event()
-    reporting = asyncio.create_task(_report_progress(trial, over))
+    ticking = asyncio.create_task(_tick(trial, reporter, metrics, over))
     try:
-        result = await trial.run()
+        result = await trial.run(end_round)
     finally:
         over.set()
-        await reporting  # two reports at once would upset Tune's session
-    await _report(asdict(trial.progress) | {RESULT_KEY: _as_text(result)})
+        await ticking
+        metrics.update(trial.usage)
+    await reporter.tell(asdict(trial.progress) | {RESULT: _as_text(result)})
 
 
 def _model(settings: ModelSettings, ledger: LedgerClient) -> LanguageModel:
     return Ledgered(settings.build(), ledger)
 
 
-async def _report_progress(trial: Trial, over: asyncio.Event) -> None:
-    """Tells Tune how far the trial is, about once a second and only where something changed."""
+class _Reporter:
+    """Reports to Tune, one at a time: two at once would upset its session."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+        self._stopped = False
+
+    async def tell(self, metrics: dict[str, Any]) -> None:
+        """Returns when the driver has taken the report. Raises StoppedByTune, now and ever after."""
+        async with self._turn:
+            if not self._stopped:
+                # tune.report blocks until the driver has taken it: in a thread, so that calls in flight go on.
+                self._stopped = not await asyncio.to_thread(_report, metrics)
+            if self._stopped:
+                raise StoppedByTune
+
+
+def _report(metrics: dict[str, Any]) -> bool:
+    """Says whether Tune wants the trial to go on."""
+    try:
+        tune.report(metrics)
+    except SystemExit:
+        return False
+    return True
+
+
+async def _tick(trial: Trial, reporter: _Reporter, metrics: TrialMetrics, over: asyncio.Event) -> None:
+    """Tells Tune how far the trial is, about once a second and only where something changed. A stop is the round's to notice."""
     told = None
     while not over.is_set():
         if trial.progress != told:
             told = trial.progress
-            await _report(asdict(told))
-        try:
+            metrics.update(trial.usage)
+            with suppress(StoppedByTune):
+                await reporter.tell(asdict(told))
+        with suppress(TimeoutError):
             await asyncio.wait_for(over.wait(), REPORT_EVERY_S)
-        except TimeoutError:
-            continue
-
-
-async def _report(metrics: dict[str, Any]) -> None:
-    # tune.report blocks until the driver has taken it: in a thread, so that calls in flight go on.
-    await asyncio.to_thread(tune.report, metrics)
 
 
 def _as_text(result: TrialResult) -> str:

@@ -6,27 +6,38 @@ it is also counted apart, so that people see what was paid. Knows no clock, no p
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from optimizer.errors import BudgetExhausted, SettingsError
 from optimizer.protocols import LanguageModel
-from optimizer.types import Completion, Failed, Outcome, Purpose, Request
+from optimizer.types import Failed, Outcome, Purpose, Request
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What was spent. Tokens are those of fresh answers only: an answer from the ledger costs none."""
+    """What was spent. Prompt and completion tokens are those of fresh answers only: an answer from the ledger costs none."""
 
     calls: int = 0
     failed: int = 0
     ledger_hits: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_tokens: int = 0
+    """Prompt tokens that engines took from their prefix caches. An answer of the ledger has the figure with which it was paid, so
+    that a repeated run shows the same."""
+    cacheable_tokens: int = 0
+    """Prompt tokens of the answers that say how many of them were cached."""
+
+    @property
+    def prefix_hit_rate(self) -> float | None:
+        """Share of the prompt tokens that came from a prefix cache; None where no engine says."""
+        return self.cached_tokens / self.cacheable_tokens if self.cacheable_tokens else None
 
     def __add__(self, other: "Usage") -> "Usage":
-        return Usage(
-            self.calls + other.calls, self.failed + other.failed, self.ledger_hits + other.ledger_hits,
-            self.prompt_tokens + other.prompt_tokens, self.completion_tokens + other.completion_tokens)
+        return Usage(**{field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(self)})
+
+    def __sub__(self, other: "Usage") -> "Usage":
+        return Usage(**{field.name: getattr(self, field.name) - getattr(other, field.name) for field in fields(self)})
 
 
 class Budget:
@@ -129,9 +140,10 @@ class Budgeted:
 
 
 def _usage_of(outcome: Outcome) -> Usage:
-    match outcome:
-        case Failed():
-            return Usage(calls=1, failed=1)
-        case Completion(from_ledger=True):
-            return Usage(calls=1, ledger_hits=1)
-    return Usage(calls=1, prompt_tokens=outcome.prompt_tokens, completion_tokens=outcome.completion_tokens)
+    if isinstance(outcome, Failed):
+        return Usage(calls=1, failed=1)
+    told = outcome.cached_tokens is not None
+    cached, cacheable = outcome.cached_tokens or 0, outcome.prompt_tokens if told else 0
+    if outcome.from_ledger:
+        return Usage(calls=1, ledger_hits=1, cached_tokens=cached, cacheable_tokens=cacheable)
+    return Usage(1, 0, 0, outcome.prompt_tokens, outcome.completion_tokens, cached, cacheable)

@@ -5,7 +5,8 @@
     │   ├── SettingsError      a settings file or option
     │   ├── DataError          a task file or its examples
     │   ├── AccessError        a key was refused, or the model is not known to the endpoint
-    │   └── StorageError       a folder or file that cannot be read or written
+    │   ├── StorageError       a folder or file that cannot be read or written
+    │   └── JobError           a job that the cluster does not know, or does not take
     ├── EndpointError          a model cannot be reached, or answers with garbage, beyond all retries
     └── BudgetExhausted        the next calls would pass the budget; nothing was sent
 
@@ -37,6 +38,10 @@ class AccessError(UserError):
 
 class StorageError(UserError):
     """A file or folder cannot be read or written."""
+
+
+class JobError(UserError):
+    """A job cannot be submitted, or is not known to the cluster."""
 
 
 class EndpointError(PromptrayError, ConnectionError):

@@ -34,6 +34,8 @@ class Request:
     sampling: Sampling = Sampling()
     sample: int = 0
     purpose: Purpose = "learn"
+    raw: bool = False
+    """The content of the one message goes to the model as it is, without the model's chat template."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,9 @@ class Completion:
     from_ledger: bool = False
     metadata: Mapping[str, str] = field(default_factory=dict, compare=False)
     """What an engine says of itself, such as that it is a stand-in."""
+    cached_tokens: int | None = field(default=None, compare=False)
+    """Prompt tokens that the engine took from its prefix cache; None where it does not say. No part of the answer: it depends on
+    what was asked before."""
 
 
 @dataclass(frozen=True)

@@ -1,76 +1,153 @@
-"""Hosts models on Ray Serve: one application a model, one deployment class for all engines. Knows no engine by name.
+"""Hosts models on Ray Serve: one deployment a model, one deployment class for all engines. Knows no engine by name.
 
-Models are called by handle; no HTTP proxy runs unless the door (openai_api.py) is opened.
+A deployment's name says which model it is, so a model is found by it in whatever application it runs: in one of its own, where
+`host` put it there for an experiment, or beside others and a door (application.py). Models are called by handle, without HTTP.
 """
 
 import hashlib
 import logging
-from collections.abc import Sequence
+import os
+import re
+import threading
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from typing import Any, TypeVar
 
 from ray import serve
 from ray.serve.api import RunTarget
+from ray.serve.config import AutoscalingConfig
 from ray.serve.schema import ApplicationStatus, LoggingConfig
 
-from optimizer.errors import EndpointError
+from optimizer.errors import AccessError, EndpointError, PromptrayError, SettingsError, StorageError
 from optimizer.types import Outcome, Request
-from serving.settings import Hostable
+from serving.engines import EngineDied
+from serving.settings import Hostable, Scaling
+from serving.streaming import Piece
 
-MAX_ONGOING_CHUNKS = 16
-"""Handle calls that one replica works on. An engine batches inside a chunk, so a few are enough to keep it busy; the rest wait at
-the callers, where a free replica can still take them."""
+AFFINE_ROUTER = "ray.serve.experimental.consistent_hash_router.ConsistentHashRouter"
+HEALTH_CHECK_EVERY_S = 5.0
+LEAVE_AFTER_S = 1.0
+"""From the moment that a replica's engine is found dead: long enough to tell its callers, who ask elsewhere."""
+STOP_S = 120.0
+"""What a replica that is told to stop gives to the chunks that it works on: they would have to be paid for again."""
+START_ATTEMPTS = 3
 QUIET = LoggingConfig(log_level="WARNING", enable_access_log=False)
 """Serve logs to its files only what is wrong."""
+_GONE = (ApplicationStatus.NOT_STARTED, ApplicationStatus.DEPLOY_FAILED, ApplicationStatus.DELETING)
+_ERROR_BY_NAME = {error.__name__: error for error in (SettingsError, AccessError, StorageError, EndpointError)}
+_OUR_ERROR = re.compile(rf"optimizer\.errors\.({'|'.join(_ERROR_BY_NAME)}): (.+)")
+T = TypeVar("T")
 
 
 class ModelReplica:
-    """One engine in one replica, built there from its settings."""
+    """One engine in one replica, built there from its settings.
+
+    When the engine dies, the replica tells its callers EngineDied and ends its process: Serve starts another in its place.
+    """
 
     def __init__(self, model: Hostable) -> None:
         self._engine = model.engine()
 
     async def complete(self, requests: list[Request]) -> list[Outcome]:
         """One outcome a request, in order."""
-        return await self._engine.complete(requests)
+        return await self._or_leave(self._engine.complete(requests))
+
+    async def stream(self, request: Request) -> AsyncIterator[Piece]:
+        """The pieces of one answer, and its outcome."""
+        try:
+            async for piece in self._engine.stream(request):
+                yield piece
+        except EngineDied:
+            self._leave()
+            raise
+
+    async def check_health(self) -> None:
+        """Called by Serve, every HEALTH_CHECK_EVERY_S."""
+        await self._or_leave(self._engine.check_health())
 
     def __del__(self) -> None:
+        """Called by Serve when the replica is to stop and its calls are done."""
         if hasattr(self, "_engine"):
             self._engine.close()
 
+    async def _or_leave(self, work: Awaitable[T]) -> T:
+        try:
+            return await work
+        except EngineDied:
+            self._leave()
+            raise
 
-def app_name(model: Hostable) -> str:
-    """The Serve application of a model: the same for the same settings, different for different ones."""
-    return f"model-{hashlib.sha256(model.identity.encode()).hexdigest()[:10]}"
+    def _leave(self) -> None:
+        # Not by Serve's health checks: they would take three failures, and calls would come in all the while.
+        ending = threading.Timer(LEAVE_AFTER_S, os._exit, (1,))
+        ending.daemon = True
+        ending.start()
 
 
-def host(models: Sequence[Hostable], *, http_port: int | None = None, http_host: str = "127.0.0.1") -> list[str]:
-    """Hosts each model and waits until its replicas run; returns the application names, in order. A model that runs stays as it is.
+def deployment_name(model: Hostable) -> str:
+    """The same for the same model, different for different ones; it begins with the label, for people and for metrics."""
+    slug = re.sub(r"[^a-z0-9.]+", "-", model.label.lower()).strip("-")[:48]
+    return f"{slug}-{hashlib.sha256(model.identity.encode()).hexdigest()[:8]}"
 
-    Serve starts without an HTTP proxy, unless `http_port` is given. Needs a running Ray (`ray.init`). Raises EndpointError where a
-    replica does not start.
+
+def bind(model: Hostable) -> serve.Application:
+    """The model as an application of one deployment, which may become a part of a larger one."""
+    deployment = serve.deployment(
+        name=deployment_name(model), ray_actor_options=model.actor_options, max_ongoing_requests=model.scaling.most_ongoing_chunks,
+        graceful_shutdown_timeout_s=STOP_S, graceful_shutdown_wait_loop_s=0.5, health_check_period_s=HEALTH_CHECK_EVERY_S,
+        max_constructor_retry_count=START_ATTEMPTS, **_replicas(model.scaling), **_routing(model))(ModelReplica)
+    return deployment.bind(model)
+
+
+def _replicas(scaling: Scaling) -> dict[str, Any]:
+    if scaling.is_fixed:
+        return {"num_replicas": scaling.min}
+    return {"autoscaling_config": AutoscalingConfig(
+        min_replicas=scaling.min, max_replicas=scaling.max, target_ongoing_requests=scaling.target_ongoing_chunks,
+        upscale_delay_s=scaling.upscale_delay_s, downscale_delay_s=scaling.downscale_delay_s,
+        downscale_to_zero_delay_s=scaling.to_zero_delay_s, look_back_period_s=scaling.look_back_s)}
+
+
+def _routing(model: Hostable) -> dict[str, Any]:
+    if model.routing == "balanced":
+        return {}
+    return {"request_router_config": {"request_router_class": AFFINE_ROUTER}}
+
+
+def find(deployment: str) -> str | None:
+    """The application on this cluster that has the deployment, or is about to; None where there is none, or no Serve."""
+    applications = serve.status().applications.items()
+    return next((app for app, state in applications if deployment in state.deployments and state.status not in _GONE), None)
+
+
+def host(models: Sequence[Hostable]) -> list[str]:
+    """Hosts each model that is not on this cluster yet, in whatever application, and waits until those replicas run. Returns the
+    deployments' names, in order.
+
+    Serve, where it does not run yet, starts without an HTTP proxy. Needs a running Ray (`ray.init`). Raises EndpointError where a
+    replica does not start; where a replica says why in an error of ours, that error.
     """
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
-    if http_port is None:
-        serve.start(proxy_location="Disabled", logging_config=QUIET)
-    else:
-        serve.start(proxy_location="HeadOnly", http_options={"host": http_host, "port": http_port}, logging_config=QUIET)
-    running = {app for app, state in serve.status().applications.items() if state.status == ApplicationStatus.RUNNING}
-    model_by_app = {app_name(model): model for model in models}
+    serve.start(proxy_location="Disabled", logging_config=QUIET)
+    model_by_name = {deployment_name(model): model for model in models}
     # Deployed again, a running model would lose its replicas and what they work on.
-    targets = [RunTarget(_application(model), app, None, QUIET) for app, model in model_by_app.items() if app not in running]
+    targets = [RunTarget(bind(model), name, None, QUIET) for name, model in model_by_name.items() if find(name) is None]
     if targets:
         try:
             serve.run_many(targets)
         except RuntimeError as problem:
-            raise EndpointError(f"A model could not be hosted: {problem}.") from problem
-    return [app_name(model) for model in models]
+            raise start_failure(problem, [target.name for target in targets]) from problem
+    return [deployment_name(model) for model in models]
 
 
-def _application(model: Hostable) -> serve.Application:
-    """Replicas ask Ray for no CPU: trials are what Ray has to place, and an engine's threads are bounded by its own settings."""
-    deployment = serve.deployment(
-        name=model.label.replace(":", "-").replace("/", "-"), num_replicas=model.replicas, max_ongoing_requests=MAX_ONGOING_CHUNKS,
-        ray_actor_options={"num_cpus": 0}, graceful_shutdown_timeout_s=5, health_check_period_s=5)(ModelReplica)
-    return deployment.bind(model)
+def start_failure(problem: RuntimeError, apps: Sequence[str]) -> PromptrayError:
+    """What becomes of Serve's complaint that applications did not start: our replica's own error, where it raised one."""
+    state_by_app = serve.status().applications
+    deployments = [one for app in apps if app in state_by_app for one in state_by_app[app].deployments.values()]
+    for deployment in deployments:
+        if said := _OUR_ERROR.findall(deployment.message):
+            name, reason = said[-1]
+            return _ERROR_BY_NAME[name](reason)
+    return EndpointError(f"A model could not be hosted: {str(problem).rstrip('.')}.")
 
 
 def shut_down() -> None:

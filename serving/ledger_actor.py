@@ -7,11 +7,13 @@ from typing import Any, TypeVar
 
 import ray
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from optimizer.errors import PromptrayError, StorageError
 from optimizer.types import Completion
 from serving.ledger import Ledger
 from serving.single_flight import Claim, LedgerCounts, SharedLedger
+from serving.storage import Folder, open_folder
 
 NAMESPACE = "promptray"
 T = TypeVar("T")
@@ -76,18 +78,23 @@ class RemoteLedger:
         return counts
 
 
-def open_ledger(folder: Path | str) -> RemoteLedger:
+def open_ledger(folder: Folder | Path | str) -> RemoteLedger:
     """The ledger of a folder on this Ray cluster; the same actor for every caller. Raises StorageError.
 
     The actor needs no CPU of its own, comes back by itself after a crash (the folder holds all that it must know), and ends with
-    the job that opened it.
+    the job that opened it. A folder of this machine keeps it on this node; on shared storage it may come back on any.
     """
-    place = Path(folder).resolve()
-    options = {
-        "name": f"ledger-{hashlib.sha256(str(place).encode()).hexdigest()[:12]}", "namespace": NAMESPACE, "get_if_exists": True,
-        "num_cpus": 0, "max_restarts": -1, "max_task_retries": 3, "max_concurrency": 1000}
-    Ledger(place).close()  # a folder that cannot be used is found here, with a clear error
-    actor: Any = ray.remote(LedgerActor).options(**options).remote(str(place))
+    place = open_folder(folder).absolute()
+    place.make()  # a folder that cannot be used is found here, with a clear error
+    options: dict[str, Any] = {
+        "namespace": NAMESPACE, "get_if_exists": True, "num_cpus": 0, "max_restarts": -1, "max_task_retries": 3,
+        "max_concurrency": 1000}
+    node = ray.get_runtime_context().get_node_id() if place.local else ""
+    if node:
+        options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node, soft=False)
+    # The same path on two nodes is two ledgers.
+    name = f"ledger-{hashlib.sha256(f'{node}{place}'.encode()).hexdigest()[:12]}"
+    actor: Any = ray.remote(LedgerActor).options(name=name, **options).remote(place.place)
     return RemoteLedger(actor)
 
 

@@ -1,11 +1,16 @@
 """Fixtures that all areas share."""
 
+import itertools
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+# How often callers tell Serve's autoscaler of their load; its own 10 s would be waited for. Read when Ray is imported.
+os.environ.setdefault("RAY_SERVE_HANDLE_AUTOSCALING_METRIC_PUSH_INTERVAL_S", "1")
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +25,38 @@ def local_ray() -> Iterator[None]:
     yield
     serve.shutdown()
     ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def object_store() -> Iterator[str]:
+    """The address of a server in this process that speaks S3's protocol, with the keys for it in the environment."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_ACCESS_KEY_ID", "an-id")
+        environment.setenv("AWS_SECRET_ACCESS_KEY", "a-secret")
+        yield f"http://{host}:{port}"
+    server.stop()
+
+
+_buckets = itertools.count(1)
+
+
+@pytest.fixture
+def bucket(object_store: str) -> str:
+    """The URI of a new and empty place on the object store."""
+    name = f"bucket-{next(_buckets)}"
+    urlopen(Request(f"{object_store}/{name}", method="PUT")).close()
+    return f"s3://{name}/out?endpoint_override={object_store}&scheme=http"
+
+
+@pytest.fixture(params=["on this machine", "on an object store"])
+def any_place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A folder that does not exist yet, on each kind of file system."""
+    return str(tmp_path / "out") if request.param == "on this machine" else str(request.getfixturevalue("bucket"))
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 """What an experiment leaves for people: the results folder with its tables and page, and the table for the terminal."""
 
-from cluster.report.folder import read_trials, write_results, write_trial
+from cluster.report.folder import clear_trials, read_trials, write_results, write_trial
 from cluster.report.table import results_table
 
-__all__ = ["read_trials", "results_table", "write_results", "write_trial"]
+__all__ = ["clear_trials", "read_trials", "results_table", "write_results", "write_trial"]

@@ -19,7 +19,7 @@ TRIALS: pa.Schema = pa.schema([
     pa.field("seed", pa.int64(), nullable=False),
     pa.field("target", pa.string(), nullable=False),
     pa.field("optimizer", pa.string(), nullable=False),
-    pa.field("status", pa.string(), nullable=False),  # finished, budget, stopped, failed
+    pa.field("status", pa.string(), nullable=False),  # finished, budget, pruned, stopped, failed
     pa.field("seed_prompt_test_accuracy", pa.float64()),  # accuracies are shares from 0 to 1; null is "not measured"
     pa.field("test_accuracy", pa.float64()),
     pa.field("test_low", pa.float64()),  # ends of the 95% interval of test_accuracy
@@ -31,6 +31,8 @@ TRIALS: pa.Schema = pa.schema([
     pa.field("optimizer_calls", pa.int64(), nullable=False),
     pa.field("ledger_hits", pa.int64(), nullable=False),
     pa.field("wall_s", pa.float64(), nullable=False),
+    pa.field("settings", pa.string()),  # JSON: the point of the search space, by key; null where there was no search
+    pa.field("prefix_hit_rate", pa.float64()),  # share of the target's prompt tokens; null where its engine does not tell
 ])
 """A row a trial."""
 
@@ -65,7 +67,8 @@ def storable(text: str) -> str:
 
 
 def _trial_row(result: TrialResult) -> dict[str, Any]:
-    row = {name: getattr(result, name) for name in TRIALS.names}
+    point = json.dumps(dict(result.settings), ensure_ascii=False) if result.settings else None
+    row = {name: getattr(result, name) for name in TRIALS.names} | {"settings": point}
     stored = {name: storable(value) if isinstance(value, str) else value for name, value in row.items()}
     return stored | {"verdict": result.verdict or None}
 

@@ -1,4 +1,4 @@
-"""The results folder: which files stand in it, and writing them so that a reader never sees half a file.
+"""The results folder: which files stand in it. Where it lies, and how a file gets there whole, is serving.storage's.
 
     OUT/
       trials.parquet       a row a trial          (columns.TRIALS)
@@ -12,8 +12,6 @@
 """
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,77 +23,67 @@ from cluster.report.columns import candidates_table, trials_table
 from cluster.report.markdown import best_prompt_page
 from cluster.report.page import report_page
 from cluster.result import TrialResult
-from optimizer.errors import DataError, StorageError
+from optimizer.errors import DataError, PromptrayError, StorageError
+from serving.storage import Folder, open_folder
+
+Place = Folder | Path | str
+REPORT_FILE = "report.html"
 
 
-def write_results(out: Path, results: Sequence[TrialResult], settings: Mapping[str, Any]) -> Path:
-    """Writes all that is made from `results`, over what an earlier run left there; returns the path of the page.
+def write_results(out: Place, results: Sequence[TrialResult], settings: Mapping[str, Any]) -> str:
+    """Writes all that is made from `results`, over what an earlier run left there; returns the place of the page.
 
     `settings` is shown on the page as it is, so it must hold no secrets. Raises StorageError where `out` cannot be written.
     """
+    folder = open_folder(out)
     for result in results:
-        _write_best(out / "best", result)
-    write_file(out / "trials.parquet", _parquet(trials_table(results)))
-    write_file(out / "candidates.parquet", _parquet(candidates_table(results)))
-    write_file(out / "report.html", report_page(results, settings))
-    return out / "report.html"
+        _write_best(folder / "best", result)
+    _write(folder, "trials.parquet", _parquet(trials_table(results)))
+    _write(folder, "candidates.parquet", _parquet(candidates_table(results)))
+    _write(folder, REPORT_FILE, report_page(results, settings))
+    return folder.place_of(REPORT_FILE)
 
 
-def write_trial(out: Path, result: TrialResult) -> Path:
+def write_trial(out: Place, result: TrialResult) -> None:
     """Writes `OUT/trials/TRIAL.json`. Raises StorageError."""
-    return write_json(out / "trials" / _file_name(result, "json"), result.to_json())
+    _write(open_folder(out) / "trials", _file_name(result, "json"), _json(result.to_json()))
 
 
-def read_trials(out: Path) -> list[TrialResult]:
+def clear_trials(out: Place) -> None:
+    """Takes away `OUT/trials/*.json` of an earlier run, which would be taken for this one's. Raises StorageError."""
+    folder = open_folder(out) / "trials"
+    for name in folder.names(".json"):
+        folder.delete(name)
+
+
+def read_trials(out: Place) -> list[TrialResult]:
     """All results in `OUT/trials/`, by name. Raises DataError where a file is not a trial's result, StorageError if unreadable."""
-    return [_read_trial(path) for path in sorted((out / "trials").glob("*.json"))]
+    folder = open_folder(out) / "trials"
+    return [_read_trial(folder, name) for name in folder.names(".json")]
 
 
-def write_json(path: Path, value: Any) -> Path:
-    """Writes indented JSON, atomically. Lone surrogates become JSON escapes, so that reading gives back an equal value."""
-    return write_file(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
-
-
-def write_file(path: Path, content: str | bytes) -> Path:
-    """Writes a file beside its place and renames it into it, making the folders above. Raises StorageError."""
+def _write(folder: Folder, name: str, content: str | bytes) -> None:
     data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, data)
-    except OSError as problem:
-        reason = problem.strerror or problem
-        raise StorageError(f"{path} cannot be written ({reason}); name a folder that you may write to (--out).") from problem
-    return path
+        folder.write(name, data)
+    except StorageError as problem:
+        raise StorageError(f"{str(problem).rstrip('.')}; name a folder that you may write to (--out).") from problem
 
 
-def _replace(path: Path, data: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(temporary, 0o644)  # mkstemp gives a file that only its owner may read
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+def _json(value: Any) -> str:
+    """Indented JSON. Where it is written, lone surrogates become JSON escapes, so that reading gives back an equal value."""
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
-def _write_best(folder: Path, result: TrialResult) -> None:
+def _write_best(folder: Folder, result: TrialResult) -> None:
     """A trial without a best prompt has no file: what an earlier run left under its name goes."""
-    page, data = folder / _file_name(result, "md"), folder / _file_name(result, "json")
+    page, data = _file_name(result, "md"), _file_name(result, "json")
     if result.best is None:
-        _remove(page)
-        _remove(data)
+        folder.delete(page)
+        folder.delete(data)
         return
-    write_json(data, _best(result))
-    write_file(page, best_prompt_page(result))
-
-
-def _remove(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as problem:
-        raise StorageError(f"{path} is of an earlier run and cannot be removed; name another folder (--out).") from problem
+    _write(folder, data, _json(_best(result)))
+    _write(folder, page, best_prompt_page(result))
 
 
 def _best(result: TrialResult) -> dict[str, Any]:
@@ -119,10 +107,10 @@ def _parquet(table: pa.Table) -> bytes:
     return bytes(sink.getvalue().to_pybytes())
 
 
-def _read_trial(path: Path) -> TrialResult:
+def _read_trial(folder: Folder, name: str) -> TrialResult:
     try:
-        return TrialResult.from_json(json.loads(path.read_text(encoding="utf-8")))
-    except OSError as problem:
-        raise StorageError(f"{path} cannot be read: {problem.strerror}.") from problem
-    except json.JSONDecodeError as problem:
-        raise DataError(f"{path} is not JSON ({problem.msg}, line {problem.lineno}); run the experiment again.") from problem
+        return TrialResult.from_json(json.loads(folder.read(name)))
+    except ValueError as problem:
+        if isinstance(problem, PromptrayError):
+            raise
+        raise DataError(f"{folder.place_of(name)} is not JSON ({problem}); run the experiment again.") from problem

@@ -16,8 +16,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from cluster.report import wording
-from cluster.report.charts import accuracy_figure, colours, learning_figure
+from cluster.report.charts import accuracy_figure, colours, found_figure, learning_figure
 from cluster.report.lineage import lineage
+from cluster.report.search import MOST_POINTS, searched
 from cluster.report.summary import strategies, summarise
 from cluster.result import Sample, TrialResult
 
@@ -31,11 +32,14 @@ def report_page(results: Sequence[TrialResult], settings: Mapping[str, Any]) -> 
     plotly, script = _text("plotly", "package_data/plotly.min.js"), _text("cluster.report", "templates/report.js")
     charts = {f"accuracy-{place}": accuracy_figure(summary, labels) for place, summary in enumerate(summaries)}
     charts |= {f"learning-{place}": learning_figure(summary, labels) for place, summary in enumerate(summaries)}
+    if searched(results):
+        charts |= {f"found-{place}": found_figure(summary, labels) for place, summary in enumerate(summaries)}
     return _environment().get_template("report.html.j2").render(
         summaries=summaries, results=results, charts=charts, colours=colours(labels), settings=_yaml(settings),
         anchors={result.trial: f"trial-{place}" for place, result in enumerate(results)},
         style=Markup(_text("cluster.report", "templates/report.css")), scripts=[Markup(plotly), Markup(script)],
-        hashes=[_hash(plotly), _hash(script)], any_stand_in=any(result.stand_in for result in results))
+        hashes=[_hash(plotly), _hash(script)], any_stand_in=any(result.stand_in for result in results),
+        searched=searched(results))
 
 
 def shown_samples(samples: Sequence[Sample]) -> list[Sample]:
@@ -54,8 +58,8 @@ def _environment() -> Environment:
         loader=PackageLoader("cluster.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
         "share": wording.share, "count": wording.count, "duration": wording.duration, "shortened": wording.shortened,
-        "lineage": lineage, "shown_samples": shown_samples}
-    environment.globals |= {"interval": wording.interval, "plural": wording.plural}
+        "settings_told": wording.settings_told, "lineage": lineage, "shown_samples": shown_samples}
+    environment.globals |= {"interval": wording.interval, "plural": wording.plural, "MOST_POINTS": MOST_POINTS}
     return environment
 
 

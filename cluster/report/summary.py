@@ -1,7 +1,8 @@
-"""Trials put together: by task, and by task and strategy with means over seeds. Knows no output form."""
+"""Trials put together: by task, and by task, strategy and point of a search, with means over seeds. Knows no output form."""
 
+import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -10,11 +11,23 @@ from cluster.result import TrialResult
 
 @dataclass(frozen=True)
 class Group:
-    """The trials of one strategy on one task: they differ by seed only. A mean is over the trials that have the figure."""
+    """The trials of one strategy, and in a search of one point, on one task: they differ by seed only. A mean is over the trials
+    that have the figure.
+    """
 
     task: str
     strategy: str
     trials: tuple[TrialResult, ...]
+
+    @property
+    def settings(self) -> Mapping[str, str | int | float | bool | None]:
+        """The point; empty where there was no search."""
+        return self.trials[0].settings
+
+    @property
+    def dev(self) -> float | None:
+        """Mean dev accuracy, of pruned trials too."""
+        return self.mean(lambda trial: trial.dev_accuracy)
 
     def mean(self, figure: Callable[[TrialResult], float | None]) -> float | None:
         """None where no trial has the figure."""
@@ -68,20 +81,34 @@ class TaskSummary:
 
     @property
     def leader(self) -> Group | None:
-        """The strategy with the highest mean test accuracy; None where nothing was tested. Ties go to the one listed first."""
-        tested = [(group.after, group) for group in self.groups if group.after is not None]
-        return max(tested, key=lambda pair: pair[0] or 0.0)[1] if tested else None
+        """The strategy with the highest mean test accuracy; None where nothing was tested. Ties go to the one listed first.
+
+        Of the many points of a search, it is the first of `ranked`: there the test split selects nothing.
+        """
+        if any(group.settings for group in self.groups):
+            return next((group for group in self.ranked if group.after is not None), None)
+        tested = (group for group in self.groups if group.after is not None)
+        return max(tested, key=lambda group: group.after or 0.0, default=None)
+
+    @property
+    def ranked(self) -> tuple[Group, ...]:
+        """By mean dev accuracy, as a search chooses; of equals the one with fewer target calls. Those without any are last."""
+        return tuple(sorted(self.groups, key=lambda group: (
+            group.dev is None, -(group.dev or 0.0), group.mean(lambda trial: trial.target_calls) or 0.0)))
 
 
 def summarise(results: Sequence[TrialResult]) -> tuple[TaskSummary, ...]:
-    """The results by task and strategy, each in order of first appearance, the trials of a group by seed."""
-    found: dict[str, dict[str, list[TrialResult]]] = {}
+    """The results by task, strategy and point, each in order of first appearance, the trials of a group by seed."""
+    places = {strategy: place for place, strategy in enumerate(strategies(results))}
+    found: dict[str, dict[tuple[str, str], list[TrialResult]]] = {}
     for result in results:
-        found.setdefault(result.task, {}).setdefault(result.strategy, []).append(result)
+        point = json.dumps(dict(result.settings), sort_keys=True)
+        found.setdefault(result.task, {}).setdefault((result.strategy, point), []).append(result)
     return tuple(
         TaskSummary(task, tuple(
-            Group(task, strategy, tuple(sorted(trials, key=lambda trial: trial.seed))) for strategy, trials in by_strategy.items()))
-        for task, by_strategy in found.items())
+            Group(task, strategy, tuple(sorted(trials, key=lambda trial: trial.seed)))
+            for (strategy, _), trials in sorted(by_point.items(), key=lambda entry: places[entry[0][0]])))
+        for task, by_point in found.items())
 
 
 def strategies(results: Sequence[TrialResult]) -> tuple[str, ...]:

@@ -1,30 +1,49 @@
 """The results as a table for the terminal: trials by task and strategy, with means over seeds. Knows nothing of files."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from cluster.report.summary import Group, summarise
-from cluster.report.wording import MISSING, count, duration, share
+from cluster.report.wording import MISSING, count, duration, settings_told, share
 from cluster.result import TrialResult
 
 _STYLE_BY_VERDICT = {"better": "green", "worse": "red"}
+_STYLE_BY_END = {"failed": "red", "stopped": "yellow", "pruned": "yellow"}
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column: its head, what it says of a trial, and what of a group's mean."""
+
+    head: str
+    trial: Callable[[TrialResult], str | Text]
+    mean: Callable[[Group], str]
+    justify: Literal["left", "right"] = "right"
+    fold: bool = False
 
 
 def results_table(results: Sequence[TrialResult]) -> Table:
     """A row a trial, and under each strategy with several seeds the row of their means. Errors stand below the table.
 
-    In a mean row the range after the accuracy is that of its trials, not a confidence interval. Needs about 120 columns.
+    In a mean row the range after the accuracy is that of its trials, not a confidence interval. Needs about 120 columns, and 150
+    for a search, whose table has the points and their dev accuracies too.
     """
-    table = _empty()
+    columns = _columns(results)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
+    for column in columns:
+        table.add_column(
+            column.head, justify=column.justify, no_wrap=not column.fold, overflow="fold" if column.fold else "ellipsis")
     for summary in summarise(results):
         for group in summary.groups:
             for trial in group.trials:
-                table.add_row(*_trial_cells(trial))
+                table.add_row(*(_plain(column.trial(trial)) for column in columns))
             if len(group.trials) > 1:
-                table.add_row(*_mean_cells(group), style="bold")
+                table.add_row(*(_plain(column.mean(group)) for column in columns), style="bold")
         table.add_section()
     if failures := [f"{trial.trial}: {trial.error}" for trial in results if trial.error]:
         table.caption = Text("\n".join(failures))
@@ -32,40 +51,50 @@ def results_table(results: Sequence[TrialResult]) -> Table:
     return table
 
 
-def _empty() -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
-    table.add_column("task", overflow="fold")
-    table.add_column("strategy", overflow="fold")
-    table.add_column("seed", justify="right")
-    table.add_column("seed\nprompt", justify="right")
-    table.add_column("best prompt\n[95% interval]", no_wrap=True)
-    table.add_column("verdict", overflow="fold")
-    for name in ("adher-\nence", "target\ncalls", "optimizer\ncalls", "wall\ntime"):
-        table.add_column(name, justify="right", no_wrap=True)
-    return table
+def _columns(results: Sequence[TrialResult]) -> list[_Column]:
+    """Those that have something to say of these results."""
+    searched = any(trial.settings for trial in results)
+    told = any(trial.prefix_hit_rate is not None for trial in results)
+    return [*_WHAT, *(_POINT if searched else ()), *_FOUND, *(_DEV if searched else ()), *_COSTS, *(_PREFIX if told else ())]
 
 
-def _trial_cells(trial: TrialResult) -> list[Text]:
-    return [
-        Text(trial.task), Text(trial.strategy), Text(str(trial.seed)), Text(share(trial.seed_prompt_test_accuracy)),
-        Text(_with_range(trial.test_accuracy, trial.test_low, trial.test_high)), _verdict(trial), Text(share(trial.adherence)),
-        Text(count(trial.target_calls)), Text(count(trial.optimizer_calls)), Text(duration(trial.wall_s))]
+def _plain(cell: str | Text) -> Text:
+    """A text is never read as markup."""
+    return cell if isinstance(cell, Text) else Text(cell)
 
 
 def _verdict(trial: TrialResult) -> Text:
-    if trial.status in {"failed", "stopped"}:
-        return Text(trial.status, "red" if trial.status == "failed" else "yellow")
+    if trial.status in _STYLE_BY_END:
+        return Text(trial.status, _STYLE_BY_END[trial.status])
     return Text(trial.verdict or MISSING, _STYLE_BY_VERDICT.get(trial.verdict, "yellow"))
 
 
-def _mean_cells(group: Group) -> list[Text]:
+def _mean_accuracy(group: Group) -> str:
     accuracies = [trial.test_accuracy for trial in group.trials if trial.test_accuracy is not None]
-    low, high = min(accuracies, default=None), max(accuracies, default=None)
-    return [Text(cell) for cell in (
-        group.task, group.strategy, "mean", share(group.before), _with_range(group.after, low, high),
-        f"better {group.better} of {group.tested}", share(group.mean_of("adherence")), count(group.mean_of("target_calls")),
-        count(group.mean_of("optimizer_calls")), duration(group.mean_of("wall_s")))]
+    return _with_range(group.after, min(accuracies, default=None), max(accuracies, default=None))
 
 
 def _with_range(value: float | None, low: float | None, high: float | None) -> str:
     return MISSING if value is None else f"{share(value)} [{share(low)}, {share(high)}]"
+
+
+_WHAT = (
+    _Column("task", lambda trial: trial.task, lambda group: group.task, "left", fold=True),
+    _Column("strategy", lambda trial: trial.strategy, lambda group: group.strategy, "left", fold=True))
+_POINT = (_Column(
+    "settings", lambda trial: settings_told(trial.settings), lambda group: settings_told(group.settings), "left", fold=True),)
+_FOUND = (
+    _Column("seed", lambda trial: str(trial.seed), lambda group: "mean"),
+    _Column("seed\nprompt", lambda trial: share(trial.seed_prompt_test_accuracy), lambda group: share(group.before)),
+    _Column(
+        "best prompt\n[95% interval]", lambda trial: _with_range(trial.test_accuracy, trial.test_low, trial.test_high),
+        _mean_accuracy, "left"),
+    _Column("verdict", _verdict, lambda group: f"better {group.better} of {group.tested}", "left", fold=True))
+_DEV = (_Column("dev", lambda trial: share(trial.dev_accuracy), lambda group: share(group.dev)),)
+_COSTS = (
+    _Column("adher-\nence", lambda trial: share(trial.adherence), lambda group: share(group.mean_of("adherence"))),
+    _Column("target\ncalls", lambda trial: count(trial.target_calls), lambda group: count(group.mean_of("target_calls"))),
+    _Column("optimizer\ncalls", lambda trial: count(trial.optimizer_calls), lambda group: count(group.mean_of("optimizer_calls"))),
+    _Column("wall\ntime", lambda trial: duration(trial.wall_s), lambda group: duration(group.mean_of("wall_s"))))
+_PREFIX = (_Column(
+    "prefix\nhits", lambda trial: share(trial.prefix_hit_rate), lambda group: share(group.mean_of("prefix_hit_rate"))),)

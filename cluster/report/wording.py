@@ -1,5 +1,7 @@
 """How figures are written for people, the same in every table. A figure that was not measured is a dash, never a zero."""
 
+from collections.abc import Mapping
+
 MISSING = "–"  # noqa: RUF001 - an en dash is meant
 
 
@@ -33,6 +35,13 @@ def duration(seconds: float | None) -> str:
 def plural(number: int, noun: str) -> str:
     """(1, "seed") -> "1 seed"; (2, "seed") -> "2 seeds"."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def settings_told(settings: Mapping[str, str | int | float | bool | None]) -> str:
+    """{"strategy": "abo", "abo.beam": 4, "optimizer.prior_bias": 0.1} -> "beam 4, prior_bias 0.1": the strategy is told apart."""
+    return ", ".join(
+        f"{key.rpartition('.')[2]} {f'{value:.3g}' if isinstance(value, float) else value}"
+        for key, value in settings.items() if key != "strategy") or MISSING
 
 
 def shortened(text: str, limit: int = 4000) -> str:

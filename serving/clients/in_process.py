@@ -1,10 +1,11 @@
 """A model in this very process, for one-off answers without Ray. Knows nothing of the engine but how to get it."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from optimizer.types import Outcome, Request
 from serving.engines import Engine
+from serving.streaming import Piece
 
 
 class InProcessModel:
@@ -20,7 +21,13 @@ class InProcessModel:
         return self._name
 
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
+        return await (await self._engine()).complete(requests)
+
+    async def stream(self, request: Request) -> AsyncIterator[Piece]:
+        async for piece in (await self._engine()).stream(request):
+            yield piece
+
+    async def _engine(self) -> Engine:
         if self._loading is None:
             self._loading = asyncio.create_task(asyncio.to_thread(self._load))
-        engine = await asyncio.shield(self._loading)
-        return await engine.complete(requests)
+        return await asyncio.shield(self._loading)

@@ -6,17 +6,19 @@ endpoint is broken, and raises EndpointError; only a lone call may fail once bet
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from functools import partial
 from typing import Any, NoReturn
 
 import openai
-from openai.types.chat import ChatCompletion
 
 from optimizer.errors import AccessError, EndpointError
-from optimizer.types import Completion, Failed, Outcome, Request
+from optimizer.types import Failed, Outcome, Request
+from serving.clients.openai_replies import GrowingReply, read
 from serving.limiter import Limiter, Retry, Transient, all_of
 from serving.settings import OpenAISettings
+from serving.streaming import Piece
 
 REFUSAL_CODES = frozenset({"content_filter", "content_policy_violation", "context_length_exceeded", "request_refused"})
 _OVERLOAD_STATUSES = frozenset({408, 429, 503, 529})
@@ -40,15 +42,23 @@ class OpenAIModel:
         return self._settings.identity
 
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
-        outcomes = await all_of(self._outcome(request) for request in requests)
-        lost = [outcome for outcome in outcomes if isinstance(outcome, Failed) and outcome.kind == "infrastructure"]
-        if len(lost) < len(outcomes):
-            self._dark = 0
-        elif lost:
-            self._dark += len(lost)
-            if self._dark > 1:
-                raise EndpointError(f"{lost[0].reason} Check that base_url {self._settings.base_url} is right and answers.")
-        return outcomes
+        return self._borne(await all_of(self._outcome(request) for request in requests))
+
+    async def stream(self, request: Request) -> AsyncIterator[Piece]:
+        """Server-sent events. Tried again only before the first of them."""
+        growing, failed = GrowingReply(), None
+        try:
+            reply = await self._limiter.run(partial(self._send, request, stream=True, stream_options={"include_usage": True}))
+            if isinstance(reply, Failed):
+                failed = reply
+            else:
+                async with aclosing(self._events(reply)) as events:
+                    async for event in events:
+                        if text := growing.add(event):
+                            yield text
+        except Transient as problem:
+            failed = Failed("infrastructure", problem.reason)
+        yield self._borne([failed or growing.outcome or self._garbled()])[0]
 
     async def aclose(self) -> None:
         """Closes the connections."""
@@ -61,9 +71,16 @@ class OpenAIModel:
             return Failed("infrastructure", problem.reason)
 
     async def _ask(self, request: Request) -> Outcome:
-        where = self._settings.base_url
+        reply = await self._send(request)
+        return reply if isinstance(reply, Failed) else read(reply) or self._garbled()
+
+    async def _send(self, request: Request, **more: Any) -> Any:
+        """The reply, whatever it is, or the call's own fate. Raises Transient and AccessError."""
+        where, create = self._settings.base_url, self._client.chat.completions.create
+        if request.raw:
+            create = self._client.completions.create  # type: ignore[assignment]
         try:
-            reply: Any = await self._client.chat.completions.create(**self._body(request))
+            return await create(**self._body(request), **more)
         except openai.APIStatusError as problem:
             return self._refusal(problem)
         except openai.APITimeoutError as problem:
@@ -72,15 +89,37 @@ class OpenAIModel:
             raise Transient(f"{where} cannot be reached ({problem.__cause__ or problem}).") from problem
         except (openai.OpenAIError, json.JSONDecodeError, UnicodeDecodeError):
             return self._garbled()
-        return self._read(reply)
+
+    async def _events(self, reply: Any) -> AsyncGenerator[Any, None]:
+        """The events of a reply until it ends or breaks off. Closes it, also where the caller leaves."""
+        try:
+            async for event in reply:
+                yield event
+        except (openai.OpenAIError, ValueError) as problem:
+            raise Transient(f"{self._settings.base_url} broke off its answer ({self._clean(str(problem))}).") from problem
+        finally:
+            await reply.close()
+
+    def _borne(self, outcomes: list[Outcome]) -> list[Outcome]:
+        """The outcomes, if the endpoint can still be believed to work."""
+        lost = [outcome for outcome in outcomes if isinstance(outcome, Failed) and outcome.kind == "infrastructure"]
+        if len(lost) < len(outcomes):
+            self._dark = 0
+        elif lost:
+            self._dark += len(lost)
+            if self._dark > 1:
+                raise EndpointError(f"{lost[0].reason} Check that base_url {self._settings.base_url} is right and answers.")
+        return outcomes
 
     def _body(self, request: Request) -> dict[str, Any]:
         settings, sampling = self._settings, request.sampling
-        body: dict[str, Any] = {
-            "model": settings.model,
-            "messages": [{"role": message.role, "content": message.content} for message in request.messages],
-            settings.max_tokens_field: settings.max_tokens or sampling.max_tokens,
-        }
+        limit = settings.max_tokens or sampling.max_tokens
+        body: dict[str, Any] = {"model": settings.model}
+        if request.raw:
+            body |= {"prompt": request.messages[-1].content, "max_tokens": limit}
+        else:
+            messages = [{"role": message.role, "content": message.content} for message in request.messages]
+            body |= {"messages": messages, settings.max_tokens_field: limit}
         if settings.send_temperature:
             body["temperature"] = sampling.temperature
         if request.sample:
@@ -101,23 +140,7 @@ class OpenAIModel:
         settings = self._settings
         if status == 404:
             raise AccessError(f"{settings.base_url} does not know the model {settings.model!r} (404: {reason}).")
-        raise AccessError(f"{settings.base_url} refused the key in {settings.api_key_env} ({status}: {reason}).")
-
-    def _read(self, reply: Any) -> Outcome:
-        """The answer in a reply, trusting nothing: the package hands through whatever came, even a web page."""
-        choices = reply.choices if isinstance(reply, ChatCompletion) else None
-        choice = choices[0] if isinstance(choices, list) and choices else None
-        message = getattr(choice, "message", None)
-        text = getattr(message, "content", None)
-        if choice is None or message is None or not (text is None or isinstance(text, str)):
-            return self._garbled()
-        refusal = getattr(message, "refusal", None)
-        if refusal or (choice.finish_reason == "content_filter" and not text):
-            return Failed("refused", str(refusal or "The endpoint's content filter stopped the answer."))
-        usage = reply.usage
-        return Completion(
-            text or "", choice.finish_reason == "length", getattr(usage, "prompt_tokens", 0) or 0,
-            getattr(usage, "completion_tokens", 0) or 0)
+        raise AccessError(f"{settings.base_url} refused the key in {settings.key_place} ({status}: {reason}).")
 
     def _garbled(self) -> Failed:
         return Failed("infrastructure", f"{self._settings.base_url} answers with something that is no chat completion.")

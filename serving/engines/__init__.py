@@ -1,22 +1,33 @@
-"""What runs inside a replica. An engine is a language model that is loaded, and that can be closed.
+"""What runs inside a replica. An engine is a language model that is loaded, can say whether it is well, and can be closed.
 
 The table builds engines by name; each is imported only when it is built.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+from optimizer.errors import EndpointError
 from optimizer.types import Outcome, Request
+from serving.streaming import Piece
+
+
+class EngineDied(EndpointError):
+    """The engine will answer nothing any more. Its replica tells its callers so and ends; they ask the one that takes its place."""
 
 
 class Engine(Protocol):
-    """The contract is that of LanguageModel, and `close`."""
+    """The contract is that of LanguageModel and Streams, and the two methods below. `complete` and `stream` raise EngineDied."""
 
     @property
     def name(self) -> str: ...
 
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]: ...
+
+    def stream(self, request: Request) -> AsyncIterator[Piece]: ...
+
+    async def check_health(self) -> None:
+        """Returns soon while the engine works. Raises EngineDied where it does not, and once it is closed."""
 
     def close(self) -> None:
         """Gives memory and threads back. Closing twice is allowed."""
@@ -34,4 +45,10 @@ def _rulebook(prior_bias: float, seed: int) -> Engine:
     return RulebookEngine(prior_bias, seed)
 
 
-ENGINES: dict[str, Callable[..., Engine]] = {"ctranslate2": _ctranslate2, "rulebook": _rulebook}
+def _vllm(name: str, arguments: Mapping[str, Any], cpu_threads: int | None, chat_template: Path | None) -> Engine:
+    from serving.engines.vllm import VLLMEngine
+
+    return VLLMEngine(name, arguments, cpu_threads, chat_template)
+
+
+ENGINES: dict[str, Callable[..., Engine]] = {"ctranslate2": _ctranslate2, "rulebook": _rulebook, "vllm": _vllm}

@@ -3,78 +3,22 @@
 A stand-in for a large model, so that the whole system runs, is tested and is compared offline; it says so with every reply. It
 looks at the evidence in the meta-prompt (which steps are missing or false in the responses), but with probability `prior_bias`
 it ignores it and falls back on what it always says, as the paper found of large models. For tasks that its phrase book does not
-have it works weakly, with general advice. Knows the operators' tags; draws its chances from the request alone: equal requests
-get equal replies.
+have it works weakly, with general advice. Draws its chances from the request alone: equal requests get equal replies.
 """
 
 import hashlib
 import re
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import zip_longest
+from collections.abc import AsyncIterator, Sequence
 from random import Random
 
-from optimizer.operators.template import escape, unescape
-from optimizer.prompt import read_trace
-from optimizer.tasks.generated import GeneratedTask, Item
 from optimizer.types import Completion, Outcome, Request
-from serving.engines.phrasebook import (
-    GENERIC_STEPS,
-    PHRASEBOOK,
-    STOCK_REASONS,
-    STRONGER,
-    SYNONYMS,
-    VAGUE,
-    kind_of,
-    sentences,
-    task_behind,
-)
+from serving.engines import EngineDied
+from serving.engines.metaprompt import Query
+from serving.engines.rules import RULES
+from serving.streaming import Piece, in_one_piece
 
 STAND_IN = {"stand_in": "a rulebook, not a language model"}
-_EXAMPLE = re.compile(r"<example>(.*?)</example>", re.DOTALL)
-_FORM = "\nReply in exactly this form"
-"""Where a meta-prompt's inputs end and the form of the reply begins."""
-_NUMBERED = re.compile(r"^\s*\d+\.\s*")
 _OPERATOR = re.compile(r"^Operator: (\w+)$", re.MULTILINE)
-
-
-def _tag(text: str, name: str) -> str:
-    found = re.search(rf"<{name}>(.*?)</{name}>", text, re.DOTALL)
-    return unescape(found[1].strip()) if found else ""
-
-
-@dataclass(frozen=True)
-class Case:
-    """One example of a meta-prompt: `response` and `given` are empty where the target was not asked."""
-
-    input: str
-    gold: str
-    response: str
-    given: str
-
-
-class Query:
-    """A meta-prompt, taken apart."""
-
-    def __init__(self, asked: str, rng: Random, prior_bias: float) -> None:
-        text = asked.rpartition(_FORM)[0] or asked
-        self.rng = rng
-        self.prompt = _tag(text, "prompt")
-        self.reason = _tag(text, "reason")
-        self.steps = [_NUMBERED.sub("", line) for line in _tag(text, "steps").splitlines() if line.strip()]
-        number = _tag(text, "step")
-        self.number = int(number) if number.isdigit() else 0
-        self.kind = _tag(text, "kind")
-        self.evidence = _tag(text, "evidence")
-        self.tried = {line.strip("- .") for line in _tag(text, "tried").splitlines() if line.strip()}
-        self.cases = [
-            Case(*(_tag(block, name) for name in ("input", "gold", "response", "given"))) for block in _EXAMPLE.findall(text)]
-        self.task = task_behind([case.input for case in self.cases])
-        self.biased = rng.random() < prior_bias
-
-    def item(self, case: Case) -> Item | None:
-        return self.task.read(case.input) if self.task else None
 
 
 class RulebookEngine:
@@ -83,6 +27,7 @@ class RulebookEngine:
     def __init__(self, prior_bias: float = 0.1, seed: int = 0) -> None:
         self._prior_bias = prior_bias
         self._seed = seed
+        self._closed = False
 
     @property
     def name(self) -> str:
@@ -91,8 +36,16 @@ class RulebookEngine:
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
         return [self._answer(request) for request in requests]
 
+    def stream(self, request: Request) -> AsyncIterator[Piece]:
+        return in_one_piece(self, request)
+
+    async def check_health(self) -> None:
+        if self._closed:
+            raise EngineDied(f"The rulebook {self.name} is closed.")
+
     def close(self) -> None:
         """Nothing to release."""
+        self._closed = True
 
     def _answer(self, request: Request) -> Completion:
         asked = next((message.content for message in request.messages if _OPERATOR.search(message.content)), "")
@@ -105,184 +58,3 @@ class RulebookEngine:
     def _chance(self, request: Request) -> Random:
         asked = "\0".join([str(self._seed), str(request.sample), *(message.content for message in request.messages)])
         return Random(hashlib.sha256(asked.encode("utf-8", "surrogatepass")).digest())
-
-
-def _induce(query: Query) -> str:
-    """A task sentence, and now and then a first step: what one can tell from inputs and outputs alone."""
-    parts = [query.task.description if query.task and not query.biased else "Answer the question."]
-    if query.task and not query.biased and query.rng.random() < 0.5:
-        parts.append(_phrase(query.task, query.rng.choice(query.task.kinds), query.rng) + ".")
-    if query.rng.random() < 0.5:
-        parts.append(f"{query.rng.choice(VAGUE)}.")
-    return _prompt(" ".join(parts))
-
-
-def _reword(query: Query) -> str:
-    """Other words, the same meaning."""
-    text = query.prompt
-    for old, new in query.rng.sample(SYNONYMS, len(SYNONYMS)):
-        if re.search(rf"\b{old}\b", text) and query.rng.random() < 0.7:
-            return _prompt(re.sub(rf"\b{old}\b", new, text, count=1))
-    return _prompt(f"{text.rstrip()} {query.rng.choice(VAGUE)}.")
-
-
-def _criticise(query: Query) -> str:
-    if query.biased or not query.task:
-        return f"<reason>{query.rng.choice(STOCK_REASONS)}</reason>"
-    lacking = Counter(kind for case in query.cases for kind in _lacking(query, case))
-    if not lacking:
-        return f"<reason>{query.rng.choice(STOCK_REASONS)}</reason>"
-    kinds = [kind for kind, _ in lacking.most_common(3)]
-    kind = query.rng.choices(kinds, weights=[lacking[kind] for kind in kinds])[0]
-    return f"<reason>In the responses {PHRASEBOOK[query.task.name][kind].missing}.</reason>"
-
-
-def _edit(query: Query) -> str:
-    """The prompt with one more request, or the same request made stronger."""
-    kind = _kind_of_reason(query.reason, query.task) if query.task else None
-    if kind is None or query.task is None or query.biased:
-        return _prompt(f"{query.prompt.rstrip()} {query.rng.choice(VAGUE)}.")
-    kept = [text for text in sentences(query.prompt) if kind_of(text, query.task) != kind]
-    asked_before = len(kept) < len(sentences(query.prompt))
-    wish = _phrase(query.task, kind, query.rng) + (query.rng.choice(STRONGER) if asked_before or query.rng.random() < 0.4 else "")
-    wishes = _in_order([*kept, wish], query.task)
-    return _prompt(" ".join(f"{text}." for text in wishes))
-
-
-def _decompose(query: Query) -> str:
-    """A plan of the task. What is often forgotten is forgotten here, too; refinement has to find it."""
-    if query.task is None or query.biased:
-        return _steps([f"{number}. {text} [{form}]" for number, (text, form) in enumerate(GENERIC_STEPS, 1)])
-    book = PHRASEBOOK[query.task.name]
-    known = " ".join(sentences(query.reason))
-    kinds = [kind for kind in query.task.kinds
-             if query.rng.random() < (0.35 if book[kind].often_forgotten and book[kind].missing not in known else 0.9)]
-    kinds = kinds or [query.rng.choice(query.task.kinds)]
-    wishes = [f"{_phrase(query.task, kind, query.rng)}. [{book[kind].form}]" for kind in kinds]
-    return _steps([f"{number}. {wish}" for number, wish in enumerate(wishes, 1)])
-
-
-def _demonstrate(query: Query) -> str:
-    """The steps carried out on the item, and the answer that follows from them; the gold answer where nothing follows."""
-    case = query.cases[0]
-    item = query.item(case)
-    if item is None or query.task is None:
-        lines = [f"Step {number}: {case.input.splitlines()[0][:80]}" for number, _ in enumerate(query.steps, 1)]
-        return f"<response>{escape(chr(10).join([*lines, f'Answer: {case.gold}']))}</response>"
-    kinds = [kind_of(text, query.task) for text in query.steps]
-    blocks = item.work([kind for kind in kinds if kind])
-    lines = [f"Step {number}: {blocks[kind] if kind else 'done'}" for number, kind in enumerate(kinds, 1)]
-    if query.biased:
-        lines.pop(query.rng.randrange(len(lines)))
-    answer = item.conclude([kind for kind in kinds if kind])
-    return f"<response>{escape(chr(10).join([*lines, f'Answer: {_as_gold(answer, case.gold)}']))}</response>"
-
-
-def _localise(query: Query) -> str:
-    """The first step that is missing from the trace, or whose block is not what it should be."""
-    number, kind, evidence = 1, "ambiguous", "the responses do not show where they go wrong"
-    if query.biased:
-        return _located(query.rng.randint(1, max(1, len(query.steps))), "skipped", "the model was not careful here")
-    case = query.cases[0]
-    item, trace = query.item(case), read_trace(case.response)
-    right = item.work(query.task.kinds) if item and query.task else {}
-    for number, text in enumerate(query.steps, 1):
-        wanted = kind_of(text, query.task) if query.task else None
-        written = trace.block_by_step.get(number)
-        if written is None:
-            return _located(number, "skipped", f"the response has no Step {number}")
-        if wanted and written != right[wanted] and not _same_values(written, right[wanted]):
-            return _located(number, "wrong", _difference(written, right[wanted]))
-    return _located(number, kind, evidence)
-
-
-def _refine(query: Query) -> str:
-    """A stronger wording for a step that was skipped; what it leans on, put before it, for a step that came out wrong."""
-    old = query.steps[query.number - 1] if 0 < query.number <= len(query.steps) else ""
-    kind = kind_of(old, query.task) if query.task else None
-    if kind is None or query.task is None or query.biased:
-        return _replacement([(f"{old.rstrip('.')}. {query.rng.choice(VAGUE)}", "text")])
-    book, present = PHRASEBOOK[query.task.name], {kind_of(text, query.task) for text in query.steps}
-    lacking = [other for other in book[kind].leans_on if other not in present]
-    if query.kind != "skipped" and lacking:
-        first = (_phrase(query.task, lacking[0], query.rng), book[lacking[0]].form)
-        return _replacement([first, (old.rstrip("."), book[kind].form)])
-    wordings = [phrase + tail for phrase in book[kind].phrases for tail in STRONGER if phrase + tail not in query.tried]
-    return _replacement([(query.rng.choice(wordings) if wordings else old.rstrip("."), book[kind].form)])
-
-
-RULES: dict[str, Callable[[Query], str]] = {
-    "induce": _induce,
-    "vary": _reword,
-    "paraphrase": _reword,
-    "criticise": _criticise,
-    "edit": _edit,
-    "decompose": _decompose,
-    "demonstrate": _demonstrate,
-    "localise": _localise,
-    "refine": _refine,
-}
-
-
-def _lacking(query: Query, case: Case) -> list[str]:
-    """The kinds that a response does not show rightly: those whose values are nowhere in it."""
-    item = query.item(case)
-    if item is None or query.task is None:
-        return []
-    right = item.work(query.task.kinds)
-    written = list(read_trace(case.response).block_by_step.values())
-    return [kind for kind in query.task.kinds if not any(_same_values(block, right[kind]) for block in written)]
-
-
-def _ends(entry: str) -> tuple[str, ...]:
-    """The first and the last word: what an entry is about, and its value."""
-    words = entry.split()
-    return (words[0], words[-1]) if words else ()
-
-
-def _same_values(written: str, right: str) -> bool:
-    """Whether two blocks show the same values for the same things, whatever stands between."""
-    return [_ends(entry) for entry in written.split(";")] == [_ends(entry) for entry in right.split(";")]
-
-
-def _difference(written: str, right: str) -> str:
-    pairs = zip_longest(written.split(";"), right.split(";"), fillvalue="nothing")
-    here, wanted = next((pair for pair in pairs if _ends(pair[0]) != _ends(pair[1])), (written, right))
-    return f'it says "{here.strip()}" where "{wanted.strip()}" is right'
-
-
-def _kind_of_reason(reason: str, task: GeneratedTask) -> str | None:
-    named = [kind for kind, entry in PHRASEBOOK[task.name].items() if entry.missing in reason]
-    return named[0] if named else kind_of(reason, task)
-
-
-def _in_order(texts: Sequence[str], task: GeneratedTask) -> list[str]:
-    """General advice first, then the steps in the order in which they are done."""
-    place = {kind: at for at, kind in enumerate(task.kinds)}
-    return sorted(texts, key=lambda text: place.get(kind_of(text, task) or "", -1))
-
-
-def _phrase(task: GeneratedTask, kind: str, rng: Random) -> str:
-    return rng.choice(PHRASEBOOK[task.name][kind].phrases)
-
-
-def _as_gold(answer: str | None, gold: str) -> str:
-    """The answer in the words of the gold one: a task may say True where the procedure says Yes."""
-    same = {("yes", "true"), ("no", "false")}
-    return gold if answer is None or (answer.lower(), gold.lower()) in same else answer
-
-
-def _prompt(text: str) -> str:
-    return f"<prompt>{escape(text)}</prompt>"
-
-
-def _steps(lines: Sequence[str]) -> str:
-    return f"<steps>\n{chr(10).join(lines)}\n</steps>"
-
-
-def _replacement(steps: Sequence[tuple[str, str]]) -> str:
-    return _steps([f"- {text}. [{form}]" for text, form in steps])
-
-
-def _located(number: int, kind: str, evidence: str) -> str:
-    return f"<step>{number}</step><kind>{kind}</kind><evidence>{escape(evidence)}</evidence>"

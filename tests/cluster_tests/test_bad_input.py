@@ -126,8 +126,32 @@ def test_a_prompt_whose_model_is_not_known(tmp_path: Path) -> None:
     assert "--target" in complaint("apply", file, "--input", "hello")
 
 
+def test_a_missing_file_of_models_to_serve(tmp_path: Path) -> None:
+    assert "There is no settings file" in complaint("serve", str(tmp_path / "none.yaml"))
+
+
+def test_a_misspelt_key_of_the_door(tmp_path: Path) -> None:
+    file = data(tmp_path, "models.yaml", "models: [builtin:target]\ndoor: {prot: 8000}")
+    assert "no setting called 'door.prot'" in complaint("serve", file)
+
+
 def test_an_unknown_model_to_serve() -> None:
     assert "known are: optimizer, target" in complaint("serve", "--model", "builtin:nobody")
+
+
+def test_a_search_that_cannot_be(tmp_path: Path) -> None:
+    assert "did you mean 'beam'?" in run(tmp_path, search={"space": {"strategy.bean": [1]}})
+
+
+def test_optuna_without_its_package(tmp_path: Path) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text(yaml.safe_dump(GOOD | {"search": {"searcher": "optuna"}, "out": str(tmp_path / "out")}))
+    absent = "import sys; sys.modules['optuna'] = None; from cluster.cli import main; main()"
+    ended = subprocess.run(
+        [sys.executable, "-c", absent, "run", str(file)], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 2
+    assert ended.stderr.strip() == (
+        "The searcher optuna needs a package that is not installed: pip install 'promptray[optuna]'.")
 
 
 def test_the_list_names_all_shelves() -> None:

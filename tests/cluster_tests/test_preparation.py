@@ -10,11 +10,12 @@ import yaml
 from cluster.preparation import prepare, versions
 from cluster.settings import ExperimentSettings
 from optimizer.errors import DataError, SettingsError, StorageError
+from serving.storage import open_folder
 
 SIZES = {"train": 3, "dev": 3, "test": 4}
 
 
-def settings(out: Path | None, **changes: Any) -> ExperimentSettings:
+def settings(out: Path | str | None, **changes: Any) -> ExperimentSettings:
     given = {"tasks": ["navigate"], "strategies": ["apo"], "sizes": SIZES, "seeds": [0, 1], "out": str(out or "")} | changes
     return ExperimentSettings.model_validate(given)
 
@@ -38,8 +39,21 @@ def test_what_it_writes_runs_the_same_again(tmp_path: Path) -> None:
     again = prepare(ExperimentSettings.read(tmp_path / "out" / "settings.yaml"))
     assert again.plans == first.plans
     assert again.tasks == first.tasks
-    assert again.out == tmp_path / "out"
+    assert again.out == open_folder(tmp_path / "out")
     assert again.settings == first.settings
+
+
+def test_on_an_object_store_too(bucket: str) -> None:
+    first = prepare(settings(bucket))
+    assert first.out.names() == ["settings.yaml"]
+    again = prepare(ExperimentSettings.read(first.out.place_of("settings.yaml")))
+    assert (again.settings, again.out) == (first.settings, first.out)
+
+
+def test_a_place_with_a_key_in_it_is_refused_and_not_repeated() -> None:
+    with pytest.raises(StorageError, match="holds a key") as told:
+        prepare(settings("s3://id:hunter2@bucket/x"))
+    assert "hunter2" not in str(told.value)
 
 
 def test_it_records_versions_and_the_hash_of_the_data(tmp_path: Path) -> None:
@@ -64,8 +78,7 @@ def test_another_version_is_told_and_not_refused(tmp_path: Path) -> None:
 def test_without_a_folder_each_run_gets_a_new_one_under_results(tmp_path: Path) -> None:
     with chdir(tmp_path):
         out = prepare(settings(None, name="mine")).out
-    assert out.parent == Path("results")
-    assert out.name.startswith("mine-2")
+    assert out.place.startswith("results/mine-2")
 
 
 def test_a_folder_that_cannot_be_is_refused(tmp_path: Path) -> None:

@@ -56,6 +56,13 @@ def test_lines_say_rounds_and_outcomes(board: Board) -> None:
     assert "two: failed: The line [is] cut." in lines[2]
 
 
+def test_a_pruned_trial_says_how_far_it_came(board: Board) -> None:
+    text = StringIO()
+    PlainWatcher(board, Console(file=text, width=200)).ended(result("one", status="pruned", dev_accuracy=0.4, target_calls=9))
+    assert "one: pruned at dev accuracy 0.40, 9 target" in text.getvalue()
+    assert "1 of 3 trials done · 0 running · 1 pruned" in text.getvalue()
+
+
 def test_the_live_table_shows_running_trials_and_the_last_that_ended() -> None:
     board = Board([f"trial-{number}" for number in range(30)])
     watcher = LiveWatcher(board)

@@ -73,6 +73,9 @@ def test_an_unknown_selection_rule_names_the_known_ones(tmp_path: Path) -> None:
     ({"seeds": []}, "seeds"),
     ({"sizes": {"train": 0}}, "sizes.train"),
     ({"concurrency": "some"}, "concurrency"),
+    ({"trials": {"cpus": 0}}, "trials.cpus"),
+    ({"trials": {"attempts": 0}}, "trials.attempts"),
+    ({"trials": {"attempt": 2}}, "did you mean 'attempts'?"),
     ({"tasks": []}, "tasks"),
     ({"name": "a/b"}, "name"),
 ])

@@ -152,10 +152,43 @@ async def test_a_mistake_of_ours_is_not_swallowed(plan: TrialPlan, task: Task) -
 async def test_progress_follows_the_rounds(plan: TrialPlan, task: Task) -> None:
     trial = Trial(plan, task, target_of(task), ScriptedModel(lambda _: GOOD))
     seen = [trial.progress]
-    await trial.run(lambda _: seen.append(trial.progress))
+
+    async def look(_: Round) -> None:
+        seen.append(trial.progress)
+
+    await trial.run(look)
     assert [progress.round for progress in seen] == [None, 0, 1, 2]
     assert [progress.dev_accuracy for progress in seen] == [None, 0.0, 1.0, 1.0]
     assert seen[-1].target_calls == 32
+
+
+async def test_stopped_between_rounds_it_keeps_its_prompt_and_is_not_tested(plan: TrialPlan, task: Task) -> None:
+    target = target_of(task)
+    trial = Trial(replace(plan, settings={"strategy": "one by one"}), task, target, ScriptedModel(lambda _: GOOD))
+
+    class Stop(Exception):
+        pass
+
+    async def stop_after_one(round: Round) -> None:
+        if round.number == 1:
+            raise Stop
+
+    with pytest.raises(Stop):
+        await trial.run(stop_after_one)
+    result = trial.so_far
+    assert (result.status, result.test_accuracy, result.dev_accuracy) == ("pruned", None, 1.0)
+    assert result.settings == {"strategy": "one by one"}
+    assert result.best is not None
+    assert result.best.operator == "vary"
+    assert result.target_calls == target.calls
+    assert "test" not in result.calls_by_purpose
+    assert TrialResult.from_json(result.to_json()) == result
+
+
+async def test_the_targets_prefix_hits_are_told_where_its_engine_tells(plan: TrialPlan, task: Task) -> None:
+    caching = ScriptedModel(lambda _: Completion("Answer: 1", prompt_tokens=10, cached_tokens=9))
+    assert (await run(plan, task, caching)).prefix_hit_rate == 0.9
+    assert (await run(plan, task)).prefix_hit_rate is None
 
 
 async def test_samples_show_what_was_mended(plan: TrialPlan, task: Task) -> None:

@@ -1,9 +1,11 @@
 """What every client and every engine does as a language model. Inherit, and give a `model` fixture that answers `QUESTIONS`."""
 
 import asyncio
+from dataclasses import replace
 
 from optimizer.protocols import LanguageModel
 from optimizer.types import Completion, Failed, Message, Request, Sampling
+from serving.streaming import pieces
 
 
 def ask(text: str, sample: int = 0, temperature: float = 0.0, max_tokens: int = 24) -> Request:
@@ -35,6 +37,26 @@ class LanguageModelContract:
     async def test_batches_may_run_at_the_same_time(self, model: LanguageModel) -> None:
         halves = await asyncio.gather(model.complete(QUESTIONS[:10]), model.complete(QUESTIONS[10:]))
         assert [*halves[0], *halves[1]] == await model.complete(QUESTIONS)
+
+    async def test_a_stream_is_the_whole_answer_in_pieces(self, model: LanguageModel) -> None:
+        for question in QUESTIONS[:4]:
+            *texts, outcome = [piece async for piece in pieces(model, question)]
+            assert [outcome] == await model.complete([question])
+            assert isinstance(outcome, Completion)
+            assert all(isinstance(text, str) and text for text in texts)
+            assert "".join(str(text) for text in texts) == outcome.text
+
+    async def test_streams_may_run_at_the_same_time(self, model: LanguageModel) -> None:
+        async def last(question: Request) -> object:
+            return [piece async for piece in pieces(model, question)][-1]
+
+        assert await asyncio.gather(*map(last, QUESTIONS[:6])) == await model.complete(QUESTIONS[:6])
+
+    async def test_a_raw_request_is_answered_whole_and_in_pieces(self, model: LanguageModel) -> None:
+        raw = replace(QUESTIONS[0], raw=True)
+        (outcome,) = await model.complete([raw])
+        assert isinstance(outcome, Completion)
+        assert [piece async for piece in pieces(model, raw)][-1] == outcome
 
     async def test_requests_are_left_as_they_were(self, model: LanguageModel) -> None:
         questions = list(QUESTIONS[:3])

@@ -41,6 +41,18 @@ async def test_a_batch_that_does_not_fit_is_not_sent_at_all() -> None:
     assert model.calls == 10
 
 
+async def test_the_prefix_hit_rate_is_over_the_answers_that_tell_of_it() -> None:
+    answers = iter([
+        Completion("a", prompt_tokens=100, cached_tokens=80), Completion("b", prompt_tokens=100, cached_tokens=0),
+        Completion("c", prompt_tokens=999), Failed("infrastructure", "gone"),
+        Completion("d", prompt_tokens=200, cached_tokens=160, from_ledger=True)])
+    budget = Budget()
+    assert budget.usage.prefix_hit_rate is None
+    await Budgeted(ScriptedModel(lambda _: next(answers)), budget).complete(batch(5))
+    assert budget.usage.prefix_hit_rate == 240 / 400
+    assert budget.usage.prompt_tokens == 1199
+
+
 async def test_calls_and_tokens_are_counted_by_purpose() -> None:
     def script(request: Request) -> Outcome:
         outcomes = {

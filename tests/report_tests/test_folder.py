@@ -4,21 +4,23 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cluster.report import read_trials, write_results, write_trial
-from cluster.report.folder import write_file, write_json
+from cluster.report import clear_trials, read_trials, write_results, write_trial
 from cluster.result import TrialResult
 from optimizer.errors import DataError, StorageError
 from optimizer.prompt import Prompt
+from serving.storage import open_folder
 
 
 def test_the_columns_are_the_documented_ones(tmp_path: Path, results: list[TrialResult]) -> None:
     write_results(tmp_path, results, {})
     assert pq.read_table(tmp_path / "trials.parquet").column_names == [
         "task", "strategy", "selection", "seed", "target", "optimizer", "status", "seed_prompt_test_accuracy", "test_accuracy",
-        "test_low", "test_high", "verdict", "dev_accuracy", "adherence", "target_calls", "optimizer_calls", "ledger_hits", "wall_s"]
+        "test_low", "test_high", "verdict", "dev_accuracy", "adherence", "target_calls", "optimizer_calls", "ledger_hits", "wall_s",
+        "settings", "prefix_hit_rate"]
     assert pq.read_table(tmp_path / "candidates.parquet").column_names == [
         "trial", "round", "candidate", "parent", "operator", "prompt", "dev_accuracy", "items", "kept"]
 
@@ -71,7 +73,7 @@ def test_trials_are_read_back(tmp_path: Path, results: list[TrialResult]) -> Non
 
 
 def test_a_broken_trial_file_is_one_sentence(tmp_path: Path) -> None:
-    write_file(tmp_path / "trials" / "x.json", "{")
+    open_folder(tmp_path / "trials").write("x.json", b"{")
     with pytest.raises(DataError, match=r"x\.json is not JSON"):
         read_trials(tmp_path)
 
@@ -96,8 +98,16 @@ def test_a_trial_name_cannot_leave_the_folder(tmp_path: Path, result: TrialResul
     assert not list(tmp_path.rglob("*.json"))
 
 
-def test_a_failed_write_leaves_nothing_half_done(tmp_path: Path) -> None:
-    (tmp_path / "taken" / "inside").mkdir(parents=True)
-    with pytest.raises(StorageError):
-        write_json(tmp_path / "taken", {"a folder": "stands here"})
-    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+def test_the_same_files_on_any_file_system(any_place: str, results: list[TrialResult]) -> None:
+    for result in results:
+        write_trial(any_place, result)
+    page = write_results(any_place, results, {})
+    out = open_folder(any_place)
+    assert out.names() == ["candidates.parquet", "report.html", "trials.parquet"]
+    assert (out / "trials").names() == sorted(f"{result.trial}.json" for result in results)
+    assert (out / "best").names(".md") == sorted(f"{result.trial}.md" for result in results if result.best)
+    assert page == out.place_of("report.html")
+    assert pq.read_table(pa.BufferReader(out.read("trials.parquet"))).num_rows == len(results)
+    assert len(read_trials(any_place)) == len(results)
+    clear_trials(any_place)
+    assert read_trials(any_place) == []

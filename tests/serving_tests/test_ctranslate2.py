@@ -10,6 +10,7 @@ from optimizer.errors import EndpointError, StorageError
 from optimizer.protocols import LanguageModel
 from optimizer.types import Completion, Failed, Message, Request, Sampling
 from serving.builtin import TARGET_FOLDER
+from serving.builtin.chat import chat_text
 from serving.engines.ctranslate2 import MAX_CONTEXT, CTranslate2Engine
 from serving.settings import TargetSettings
 from tests.contracts.client_contract import QUESTIONS, LanguageModelContract, ask
@@ -27,6 +28,9 @@ class TestCTranslate2Engine(EngineContract):
     @pytest.fixture
     def engine(self, engine: CTranslate2Engine) -> CTranslate2Engine:
         return engine
+
+    def templated(self, text: str) -> str:
+        return chat_text([("user", text)])
 
 
 class TestInProcessModel(LanguageModelContract):
@@ -110,3 +114,23 @@ async def test_a_beginning_that_is_read_once_changes_no_answer(engine: CTranslat
     outcomes = await engine.complete(batch)
     assert outcomes == [(await engine.complete([one]))[0] for one in batch]
     assert outcomes[0] == outcomes[-1]
+
+
+async def test_an_answer_comes_token_by_token(engine: CTranslate2Engine) -> None:
+    question = ask("If you follow these steps, do you return to the start? Take 3 steps. Step by step", max_tokens=40)
+    *texts, outcome = [piece async for piece in engine.stream(question)]
+    assert isinstance(outcome, Completion)
+    assert len(texts) > outcome.completion_tokens / 2 > 2
+
+
+async def test_an_empty_raw_prompt_is_refused(engine: CTranslate2Engine) -> None:
+    (outcome,) = await engine.complete([Request((Message("user", ""),), raw=True)])
+    assert isinstance(outcome, Failed)
+    assert outcome.kind == "refused"
+
+
+async def test_raw_prompts_of_any_length_are_answered_together_as_alone(engine: CTranslate2Engine) -> None:
+    long = "List the moves. Write the position after each move. " * 4
+    texts = ["a", "Step", chat_text([("user", "Are there 2 apples?")]), long, f"{long}a", f"{long}a b c d"]
+    batch = [Request((Message("user", text),), Sampling(max_tokens=12), raw=True) for text in texts]
+    assert await engine.complete(batch) == [(await engine.complete([one]))[0] for one in batch]

@@ -8,17 +8,18 @@ import pytest
 
 from optimizer.errors import AccessError, EndpointError, SettingsError, StorageError
 from optimizer.scripted import ScriptedModel
-from optimizer.types import Completion
+from optimizer.types import Completion, Failed
 from serving.clients.reach import reach
 from serving.clients.serve_handle import ServeHandleModel
-from serving.deployment import app_name, host
+from serving.deployment import deployment_name, find, host
 from serving.ledger import Ledger
 from serving.ledger_actor import RemoteLedger, open_ledger
-from serving.openai_api import serve_models
 from serving.settings import OptimizerSettings
 from serving.single_flight import Ledgered
+from serving.streaming import Piece
 from tests.contracts.client_contract import LanguageModelContract, ask
 from tests.contracts.scripted_hosting import ScriptedSettings
+from tests.contracts.waiting import until
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
 
@@ -46,8 +47,29 @@ async def test_a_model_that_runs_is_left_alone_when_it_is_hosted_again(apps: lis
 
 
 def test_equal_models_are_hosted_once(apps: list[str]) -> None:
-    assert apps[0] == apps[2] == app_name(OptimizerSettings())
+    assert apps[0] == apps[2] == deployment_name(OptimizerSettings())
     assert apps[0] != apps[1]
+    assert find(apps[0]) == apps[0]
+    assert find("nobody") is None
+
+
+def test_an_engine_that_refuses_its_settings_is_a_settings_error() -> None:
+    with pytest.raises(SettingsError) as caught:
+        host([ScriptedSettings("scripted:misset", "scripted:misset@1", misset=True)])
+    assert str(caught.value) == "The scripted engine has no setting 'x'."
+
+
+async def in_pieces(model: ServeHandleModel, text: str) -> list[Piece]:
+    return [piece async for piece in model.stream(ask(text))]
+
+
+async def test_an_answer_comes_in_pieces(echo: ServeHandleModel) -> None:
+    assert await in_pieces(echo, "you and me") == ["1", " heard", " you", " and", " me", Completion("1 heard you and me")]
+
+
+async def test_our_errors_come_through_a_stream_as_they_are(echo: ServeHandleModel) -> None:
+    with pytest.raises(AccessError, match="no access"):
+        await in_pieces(echo, "no access")
 
 
 async def test_a_batch_goes_out_in_chunks(echo: ServeHandleModel) -> None:
@@ -83,12 +105,31 @@ async def test_a_replica_that_dies_is_waited_for(tmp_path: Path, apps: list[str]
     assert (tmp_path / "died").exists()
 
 
+async def test_an_engine_that_dies_is_replaced_with_its_process(tmp_path: Path, apps: list[str]) -> None:
+    mark = tmp_path / "died"
+    mortal = ScriptedSettings("scripted:engine-dies", "scripted:engine-dies@1", engine_dies_once=str(mark))
+    (deployment,) = await asyncio.to_thread(host, [mortal])
+    (outcome,) = await ServeHandleModel(deployment, mortal.identity).complete([ask("process")])
+    assert isinstance(outcome, Completion)
+    assert int(outcome.text) != int(mark.read_text())
+    await until(lambda: not Path(f"/proc/{mark.read_text()}").exists())
+
+
+async def test_a_stream_whose_engine_dies_ends_with_a_value(apps: list[str]) -> None:
+    mortal = ScriptedSettings("scripted:dies-talking", "scripted:dies-talking@1")
+    (deployment,) = await asyncio.to_thread(host, [mortal])
+    model = ServeHandleModel(deployment, mortal.identity)
+    assert await in_pieces(model, "die in the middle") == ["1", Failed("infrastructure", "The scripted engine died in the middle.")]
+    assert await model.complete([ask("a")]) == [Completion("1 heard a")]
+
+
 async def test_trials_share_one_ledger_actor(tmp_path: Path) -> None:
     ledger = open_ledger(tmp_path)
     other: RemoteLedger = pickle.loads(pickle.dumps(open_ledger(tmp_path)))
     model = ScriptedModel(lambda request: f"heard {request.messages[0].content}")
     both = await asyncio.gather(*(Ledgered(model, one).complete([ask(letter) for letter in "abcd"]) for one in (ledger, other)))
-    for letter, one, two in zip("abcd", *both, strict=True):  # whichever asked first pays; that may be one for some and the other for others
+    # Whichever asked first pays; that may be one for some letters and the other for others.
+    for letter, one, two in zip("abcd", *both, strict=True):
         assert {one, two} == {Completion(f"heard {letter}"), Completion(f"heard {letter}", from_ledger=True)}
     assert model.calls == 4
     assert len(Ledger(tmp_path)) == 4
@@ -107,12 +148,6 @@ async def test_the_ledger_actor_says_storage_error_where_it_cannot_write(tmp_pat
     ledger = open_ledger(tmp_path / "ledger")
     await ledger.counts()
     (tmp_path / "ledger").rmdir()
+    (tmp_path / "ledger").write_text("a file stands in its place")
     with pytest.raises(StorageError, match="cannot be written"):
         await Ledgered(ScriptedModel(lambda request: "a"), ledger).complete([ask("a")])
-
-
-def test_a_door_to_other_machines_wants_a_key() -> None:
-    with pytest.raises(SettingsError, match="API key"):
-        serve_models([OptimizerSettings()], host="0.0.0.0")
-    with pytest.raises(SettingsError, match="NO_KEY_OF_THIS_TEST"):
-        serve_models([OptimizerSettings()], api_key_env="NO_KEY_OF_THIS_TEST")

@@ -1,6 +1,7 @@
 """The HTTP client against a real server on this machine that behaves in every bad way."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from serving.clients.openai_http import OpenAIModel
 from serving.clients.reach import reach
 from serving.limiter import Retry
 from serving.settings import OpenAISettings
+from serving.streaming import Piece
 from tests.contracts.client_contract import QUESTIONS, LanguageModelContract, ask
 
 Handler = Callable[[dict[str, Any]], web.Response]
@@ -32,8 +34,30 @@ def problem(status: int, code: str = "", message: str = "It went wrong.", header
     return web.json_response({"error": {"message": message, "code": code, "type": "x"}}, status=status, headers=headers)
 
 
+def events(*data: dict[str, Any] | str, done: bool = True) -> web.Response:
+    lines = [f"data: {one if isinstance(one, str) else json.dumps(one)}\n\n" for one in data]
+    return web.Response(text="".join(lines) + ("data: [DONE]\n\n" if done else ""), content_type="text/event-stream")
+
+
+def event(text: str | None, finish_reason: str | None = None, **delta: Any) -> dict[str, Any]:
+    return {
+        "id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m",
+        "choices": [{"index": 0, "finish_reason": finish_reason, "delta": {"content": text, **delta}}]}
+
+
+USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10, "prompt_tokens_details": {"cached_tokens": 5}}
+LAST = {**event(None), "choices": [], "usage": USAGE}
+
+
 def echo(body: dict[str, Any]) -> web.Response:
-    return reply(f"heard {body['messages'][-1]['content']}")
+    text = f"heard {body['prompt'] if 'prompt' in body else body['messages'][-1]['content']}"
+    if "prompt" in body:
+        shape = {"id": "x", "object": "text_completion", "created": 1, "model": "m", "usage": USAGE}
+        whole = {**shape, "choices": [{"index": 0, "finish_reason": "stop", "text": text}]}
+        return events(whole) if body.get("stream") else web.json_response(whole)
+    if body.get("stream"):
+        return events(event(""), event(text[:3]), event(text[3:]), event(None, "stop"), LAST)
+    return reply(text)
 
 
 @pytest.fixture
@@ -47,6 +71,7 @@ async def connect() -> AsyncIterator[Connect]:
 
         app = web.Application()
         app.router.add_post("/v1/chat/completions", chat)
+        app.router.add_post("/v1/completions", chat)
         runner = web.AppRunner(app)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -192,3 +217,90 @@ async def test_no_more_calls_are_in_flight_than_allowed(connect: Connect) -> Non
     model = await connect(echo, max_in_flight=3)
     assert len(await model.complete(QUESTIONS)) == len(QUESTIONS)
     assert model._limiter.window.in_flight == 0
+
+
+async def in_pieces(model: OpenAIModel) -> list[Piece]:
+    return [piece async for piece in model.stream(ask("a"))]
+
+
+async def test_a_stream_asks_for_its_usage_and_reads_it(connect: Connect) -> None:
+    bodies: list[dict[str, Any]] = []
+
+    def handler(body: dict[str, Any]) -> web.Response:
+        bodies.append(body)
+        return echo(body)
+
+    *texts, outcome = await in_pieces(await connect(handler))
+    assert (texts, outcome) == (["hea", "rd a"], Completion("heard a", False, 7, 3))
+    assert isinstance(outcome, Completion)
+    assert outcome.cached_tokens == 5
+    assert (bodies[0]["stream"], bodies[0]["stream_options"]) == (True, {"include_usage": True})
+
+
+async def test_a_raw_text_goes_to_the_completions_endpoint(connect: Connect) -> None:
+    bodies: list[dict[str, Any]] = []
+
+    def handler(body: dict[str, Any]) -> web.Response:
+        bodies.append(body)
+        return echo(body)
+
+    model = await connect(handler, max_tokens=5, max_tokens_field="max_completion_tokens")
+    (outcome,) = await model.complete([Request((Message("user", "Once upon"),), Sampling(0.5, 9), sample=2, raw=True)])
+    assert outcome == Completion("heard Once upon", False, 7, 3)
+    assert bodies == [{"model": "m", "prompt": "Once upon", "max_tokens": 5, "temperature": 0.5, "seed": 2}]
+
+
+@pytest.mark.parametrize(("answer", "fate"), [
+    (lambda: problem(400, "content_filter"), "refused"),
+    (lambda: events(event("I"), event(None, "stop", refusal="I will not.")), "refused"),
+    (lambda: events(event(None, "content_filter")), "refused"),
+    (lambda: problem(400, "other"), "infrastructure"),
+    (lambda: events(event("It br")), "infrastructure"),
+    (lambda: events(event("It br"), done=False), "infrastructure"),
+    (lambda: events(event("It br"), {"error": {"message": f"The engine with {KEY} died."}}), "infrastructure"),
+    (lambda: events("{not json"), "infrastructure"),
+    (lambda: GARBAGE["a web page"](), "infrastructure"),
+    (lambda: GARBAGE["null"](), "infrastructure"),
+])
+async def test_a_stream_that_fails_ends_with_a_value(connect: Connect, answer: Callable[[], web.Response], fate: str) -> None:
+    queue = [echo({"messages": [{"content": "a"}]})]
+    model = await connect(lambda _: queue.pop() if queue else answer())
+    await model.complete([ask("a")])  # a lone failure is borne once, after a good answer
+    *_, outcome = await in_pieces(model)
+    assert isinstance(outcome, Failed)
+    assert outcome.kind == fate
+    assert KEY not in outcome.reason
+
+
+async def test_a_stream_is_tried_again_before_its_first_event(connect: Connect) -> None:
+    queue = [problem(503), problem(429)]
+    model = await connect(lambda body: queue.pop() if queue else echo(body))
+    assert (await in_pieces(model))[-1] == Completion("heard a", False, 7, 3)
+
+
+async def test_a_stream_from_nowhere_is_an_endpoint_error() -> None:
+    model = OpenAIModel(OpenAISettings(model="m", base_url="http://127.0.0.1:9/v1"), KEY, FAST)
+    with pytest.raises(EndpointError, match=r"127\.0\.0\.1:9"):
+        await in_pieces(model)
+    await model.aclose()
+
+
+async def test_an_endpoint_that_breaks_off_in_the_middle_is_an_endpoint_error() -> None:
+    async def cut(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await answer.prepare(request)
+        await answer.write(f"data: {json.dumps(event('It br'))}\n\n".encode())
+        assert request.transport is not None
+        request.transport.abort()
+        return answer
+
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", cut)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    model = OpenAIModel(OpenAISettings(model="m", base_url=f"http://127.0.0.1:{runner.addresses[0][1]}/v1"), KEY, FAST)
+    with pytest.raises(EndpointError, match="broke off"):
+        await in_pieces(model)
+    await model.aclose()
+    await runner.cleanup()

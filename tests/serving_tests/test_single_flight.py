@@ -1,8 +1,7 @@
 """Each answer is paid for once; a failed, cancelled or killed owner holds nobody up."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -44,9 +43,8 @@ class SlowModel:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with closing(Ledger(tmp_path)) as opened:
-        yield opened
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(tmp_path)
 
 
 def texts(outcomes: list[Outcome]) -> list[str]:
@@ -168,8 +166,8 @@ async def test_the_answer_that_was_recorded_first_is_everybodys(ledger: Ledger) 
 @given(st.lists(st.text("abcdeF", min_size=1, max_size=6), min_size=1, max_size=5), st.integers(1, 3))
 def test_whoever_asks_in_whatever_order_ends_with_its_answers(orders: list[str], chunk: int) -> None:
     async def play() -> None:
-        with TemporaryDirectory() as folder, closing(Ledger(folder)) as record:
-            shared, model = SharedLedger(record), SlowModel()
+        with TemporaryDirectory() as folder:
+            shared, model = SharedLedger(Ledger(folder)), SlowModel()
             model.gate.set()
             callers = [Ledgered(model, shared, chunk).complete(asked(order)) for order in orders]
             results = await asyncio.wait_for(asyncio.gather(*callers, return_exceptions=True), 10)

@@ -1,6 +1,6 @@
 """From YAML to strict settings: an unknown key names its nearest known one, and every mistake becomes one sentence.
 
-Knows pydantic and YAML; knows nothing of experiments.
+Knows pydantic and YAML; knows nothing of models and experiments.
 """
 
 import re
@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
 from optimizer.errors import PromptrayError, SettingsError, unknown_name
+from serving.storage import split_place
 
 T = TypeVar("T")
 S = TypeVar("S", bound="Strict")
@@ -57,7 +58,7 @@ def build_named(noun: str, table: Mapping[str, type[T]], name: str, settings: Ma
         raise SettingsError(f"Of {noun} {name!r}: {sentence(problem)}") from problem
 
 
-def read_settings(kind: type[S], path: Path, overrides: Mapping[str, Any]) -> S:
+def read_settings(kind: type[S], path: Path | str, overrides: Mapping[str, Any]) -> S:
     """The settings in a YAML file, its top-level keys replaced by `overrides`. Raises SettingsError in one sentence."""
     data = {**read_mapping(path), **overrides}
     try:
@@ -75,6 +76,8 @@ def sentence(problem: ValidationError) -> str:
         return f"In {place}: {cause}" if place else str(cause)
     if fault["type"] == "missing":
         return f"The setting {place} is missing; add it."
+    if fault["type"] == "extra_forbidden":  # its value is not quoted: it may be a secret in the wrong place
+        return f"There is no setting called {place!r}."
     return f"The setting {place} cannot be {fault['input']!r}: {_plain(fault['msg'])}."
 
 
@@ -85,23 +88,20 @@ def _plain(text: str) -> str:
     return text[:1].lower() + text[1:].rstrip(".")
 
 
-def read_mapping(path: Path) -> dict[str, Any]:
-    """A YAML file's top-level keys. Raises SettingsError where there are none."""
+def read_mapping(place: Path | str) -> dict[str, Any]:
+    """A YAML file's top-level keys, from a path or a URI. Raises SettingsError where there are none, StorageError if unreadable."""
+    folder, name = split_place(place)
+    if not folder.exists(name):
+        raise SettingsError(f"There is no settings file {place}; see tune_configs/ for some to start from.")
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as problem:
-        raise SettingsError(f"There is no settings file {path}; see tune_configs/ for some to start from.") from problem
-    except (OSError, UnicodeDecodeError) as problem:
-        raise SettingsError(f"The settings file {path} cannot be read: {_reason(problem)}.") from problem
+        data = yaml.safe_load(folder.read(name).decode())
+    except UnicodeDecodeError as problem:
+        raise SettingsError(f"The settings file {place} cannot be read: it is not UTF-8 text.") from problem
     except yaml.YAMLError as problem:
-        raise SettingsError(f"The settings file {path} is not YAML{_place(problem)}.") from problem
+        raise SettingsError(f"The settings file {place} is not YAML{_place(problem)}.") from problem
     if not isinstance(data, dict):
-        raise SettingsError(f"The settings file {path} holds no settings; it needs at least 'tasks:' and 'strategies:'.")
+        raise SettingsError(f"The settings file {place} holds no settings; see tune_configs/ for some to start from.")
     return data
-
-
-def _reason(problem: OSError | UnicodeDecodeError) -> str:
-    return problem.strerror or str(problem) if isinstance(problem, OSError) else "it is not UTF-8 text"
 
 
 def _place(problem: yaml.YAMLError) -> str:

@@ -1,0 +1,35 @@
+"""The command line: `promptray run`, `submit`, `apply`, `list`, `serve` ... The only part that prints.
+
+A mistake that the user can mend ends with one sentence and exit code 2; what broke by itself, with code 1; Ctrl-C, with 130;
+SIGTERM, with 143.
+"""
+
+import typer
+
+from cluster.cli.console import end
+from cluster.cli.experiments import apply, list_names, run
+from cluster.cli.hosting import serve
+from cluster.cli.jobs import logs, status, stop, submit
+from cluster.stopping import INTERRUPTED, exit_code, take_sigterm
+from optimizer.errors import PromptrayError, UserError
+
+app = typer.Typer(
+    name="promptray", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    help="Optimizes prompts for a target model, distributed on Ray.")
+for command in (run, submit, status, logs, stop, apply, serve):
+    app.command()(command)
+app.command(name="list")(list_names)
+
+
+def main() -> None:
+    """The console script: runs the command, and says our errors in one sentence."""
+    take_sigterm()
+    try:
+        app()
+    except PromptrayError as problem:
+        end(str(problem), 2 if isinstance(problem, UserError) else 1)
+    except KeyboardInterrupt:
+        end("Interrupted.", exit_code())
+    except SystemExit as ended:
+        # Typer ends a command that was interrupted by itself, and knows no SIGTERM.
+        raise SystemExit(exit_code() if ended.code == INTERRUPTED else ended.code) from None

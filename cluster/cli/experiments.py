@@ -1,0 +1,93 @@
+"""`promptray run`, `apply` and `list`. Knows no Ray until a command needs it."""
+
+import asyncio
+import shlex
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.text import Text
+
+from cluster.application import apply_prompt
+from cluster.catalogue import catalogue
+from cluster.cli import options
+from cluster.cli.console import ERR, OUT, end, say
+from cluster.overrides import overrides
+from cluster.preparation import SETTINGS_FILE, Experiment, prepare
+from cluster.settings import ExperimentSettings
+from cluster.stopping import exit_code
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cluster.result import TrialResult
+
+
+def run(
+    file: options.File, task: options.Tasks = None, target: options.Target = None, optimizer: options.Optimizer = None,
+    strategy: options.Strategies = None, selection: options.Selection = None, seed: options.Seeds = None,
+    scorer: options.Scorer = None, seed_instruction: options.SeedInstruction = None, sizes: options.Splits = None,
+    target_calls: options.TargetCalls = None, optimizer_calls: options.OptimizerCalls = None,
+    concurrency: options.Concurrency = None, out: options.Out = None,
+) -> None:
+    """Run an experiment: every task with every strategy and every seed. Options stand above FILE."""
+    given = overrides(
+        file, tasks=task, target=target, optimizer=optimizer, strategies=strategy, selection=selection, seeds=seed, scorer=scorer,
+        seed_instruction=seed_instruction, sizes=sizes, target_calls=target_calls, optimizer_calls=optimizer_calls,
+        concurrency=concurrency, out=out)
+    experiment = prepare(ExperimentSettings.read(file, given))
+    for note in experiment.notes:
+        ERR.print(Text(note, "yellow"))
+    _run(experiment)
+
+
+def apply(
+    prompt: Annotated[str, typer.Argument(help="A file from a results folder's best/, a path or a URI.")],
+    input: Annotated[str, typer.Option(help="What to answer; - reads it from standard input.")],
+    target: Annotated[str | None, typer.Option(help="builtin:NAME or openai:MODEL@BASE_URL; default: the prompt's own.")] = None,
+) -> None:
+    """Answer one input with an optimized prompt."""
+    text = sys.stdin.read().strip() if input == "-" else input
+    say(asyncio.run(apply_prompt(prompt, text, target)))
+
+
+def list_names() -> None:
+    """The names of tasks, scorers, strategies, selection rules and models."""
+    for shelf, description_by_name in catalogue().items():
+        say(shelf, "bold")
+        width = max(map(len, description_by_name))
+        for name, description in description_by_name.items():
+            OUT.print(Text(f"  {name:<{width}}  ") + Text(description, "dim"), soft_wrap=not OUT.is_terminal)
+
+
+def _run(experiment: Experiment) -> None:
+    from cluster.experiment import Interrupted, run_experiment
+    from cluster.progress import watching
+
+    try:
+        with watching([assignment.trial for assignment in experiment.assignments], OUT) as watcher:
+            results = run_experiment(experiment, watcher)
+    except Interrupted as stop:
+        _save(experiment, stop.results)
+        command = f"promptray run {shlex.quote(experiment.out.place_of(SETTINGS_FILE))}"
+        end(f"Stopped. Every finished call is kept; continue with:  {command}", exit_code())
+    _save(experiment, results)
+    _show(experiment, results)
+    if any(result.status == "failed" for result in results):
+        raise typer.Exit(1)
+
+
+def _save(experiment: Experiment, results: "Sequence[TrialResult]") -> None:
+    from cluster.report import write_results
+
+    settings: dict[str, Any] = experiment.settings.model_dump(mode="json")
+    write_results(experiment.out, results, settings)
+
+
+def _show(experiment: Experiment, results: "Sequence[TrialResult]") -> None:
+    from cluster.report import results_table
+
+    OUT.print(results_table(results))
+    say(f"Results: {experiment.out}   Report: {experiment.out.place_of('report.html')}")
+    if any(result.stand_in for result in results):
+        say("The built-in optimizer is a stand-in for a large model.", "dim")

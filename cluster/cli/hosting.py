@@ -1,0 +1,33 @@
+"""`promptray serve`: models at an OpenAI-compatible address."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cluster.cli.console import say
+
+
+def serve(
+    file: Annotated[Path | None, typer.Argument(help="Models and door, such as cluster/deploy/models.yaml.")] = None,
+    model: Annotated[list[str] | None, typer.Option(help="A model to offer; may be repeated. Default: both built-in ones.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on. Default: 127.0.0.1, this machine alone.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: 8000.")] = None,
+    api_key_env: Annotated[str | None, typer.Option(help="Variable that holds the key to ask callers for.")] = None,
+    api_keys_file: Annotated[Path | None, typer.Option(help="File with an API key on each line.")] = None,
+) -> None:
+    """Offer models at an OpenAI-compatible address, until Ctrl-C. Options stand above FILE."""
+    from cluster.ray_session import ray_session
+    from serving.application import application, read
+    from serving.door.deployment import open_door
+
+    given = {"host": host, "port": port, "api_key_env": api_key_env, "api_keys_file": api_keys_file}
+    settings = read(file, model or (), {name: value for name, value in given.items() if value is not None})
+    assert settings.door is not None  # read sees to it
+    with ray_session():
+        base_url = open_door(application(settings), settings.door)
+        labels = ", ".join(one.label for one in settings.parsed)
+        say(f"Serving {labels} at {base_url} (Ctrl-C stops)")
+        while True:
+            time.sleep(3600)

@@ -1,0 +1,145 @@
+"""What the driver takes of the trials while they run: results to disk, news to the watcher, gauges to Ray's metrics.
+
+A Tune callback. Knows the results folder and the reports of workers (see reporting.py); starts and stops nothing.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Protocol, get_args
+
+from ray import tune
+
+from cluster.metrics import set_gauge
+from cluster.plans import Assignment, plan_of
+from cluster.preparation import Experiment
+from cluster.report import clear_trials, write_trial
+from cluster.reporting import RESULT, SO_FAR
+from cluster.result import Status, TrialResult
+from cluster.trial import Progress, without_result
+
+
+class Watcher(Protocol):
+    """Whoever shows the run to people. Called in the driver, from one thread."""
+
+    def phase(self, text: str) -> None: ...
+    def started(self, trial: str) -> None: ...
+    def progressed(self, trial: str, progress: Progress) -> None: ...
+    def ended(self, result: TrialResult) -> None: ...
+
+
+class Collector(tune.Callback):
+    """Takes what the trials report. Raises StorageError where the results folder cannot be written."""
+
+    def __init__(self, experiment: Experiment, watch: Watcher) -> None:
+        self._experiment = experiment
+        self._watch = watch
+        self._assignment_by_trial = {assignment.trial: assignment for assignment in experiment.assignments}
+        self._result_by_trial: dict[str, TrialResult] = {}
+        self._gauges = _Gauges(experiment.settings.name, len(experiment.assignments))
+        self.crashed = False
+        """Did a trial's process fail in a way that none of our errors describes? Then Tune's logs are worth keeping."""
+        clear_trials(experiment.out)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune pickles its callbacks for a restore that we never ask for; the watcher and its console stay here."""
+        return {}
+
+    def results(self, missing: Status) -> tuple[TrialResult, ...]:
+        """One a trial; `missing` is the status of those that did not report. A trial that was never given a point has none."""
+        return tuple(
+            self._result_by_trial.get(trial) or self._without_result(assignment, missing)
+            for trial, assignment in self._assignment_by_trial.items()
+            if assignment.point is not None)
+
+    def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        assignment = Assignment.from_config(trial.config)
+        self._assignment_by_trial[assignment.trial] = assignment
+        self._watch.started(assignment.trial)
+        self._gauges.started(assignment.trial)
+
+    def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: Mapping[str, Any], **info: Any) -> None:
+        if RESULT in result:
+            self._keep(TrialResult.from_json(json.loads(result[RESULT])))
+        elif SO_FAR in result and result.get("done"):
+            self._keep(TrialResult.from_json(json.loads(result[SO_FAR])))  # the scheduler has stopped it
+        else:
+            assignment = Assignment.from_config(trial.config)
+            progress = Progress(**{field.name: result[field.name] for field in fields(Progress)})
+            self._watch.progressed(assignment.trial, progress)
+            self._gauges.progressed(assignment, progress)
+
+    def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        """A crash that is not one of our errors: its traceback stays in OUT/tune."""
+        self.crashed = True
+        cause = _last_line(trial.error_file)
+        error = f"The trial's process failed ({cause}); the traceback is in {self._experiment.out / 'tune'}."
+        self._keep(self._without_result(Assignment.from_config(trial.config), "failed", error))
+
+    def _without_result(self, assignment: Assignment, status: Status, error: str = "") -> TrialResult:
+        return without_result(plan_of(self._experiment.settings, assignment), status, error)
+
+    def _keep(self, result: TrialResult) -> None:
+        self._result_by_trial[result.trial] = result
+        write_trial(self._experiment.out, result)
+        self._watch.ended(result)
+        self._gauges.ended(result)
+
+
+class _Gauges:
+    """The driver's part of metrics.METRICS."""
+
+    def __init__(self, experiment: str, trials: int) -> None:
+        self._experiment = experiment
+        self._waiting = trials
+        self._state_by_trial: dict[str, str] = {}
+        self._best: defaultdict[tuple[str, str], float] = defaultdict(float)
+        self._progress_by_trial: dict[str, tuple[str, Progress]] = {}
+
+    def started(self, trial: str) -> None:
+        self._state_by_trial[trial] = "running"
+        self._set_trials()
+
+    def progressed(self, assignment: Assignment, progress: Progress) -> None:
+        assert assignment.point is not None
+        self._spent(assignment.trial, assignment.task, progress)
+        self._reached(assignment.task, str(assignment.point["strategy"]), progress.dev_accuracy)
+
+    def ended(self, result: TrialResult) -> None:
+        self._state_by_trial[result.trial] = result.status
+        self._set_trials()
+        self._reached(result.task, result.strategy, result.dev_accuracy)
+
+    def _set_trials(self) -> None:
+        count_by_state = Counter(self._state_by_trial.values())
+        count_by_state["waiting"] = self._waiting - len(self._state_by_trial)
+        for state in ("waiting", "running", *get_args(Status)):
+            set_gauge("promptray_trials", count_by_state[state], experiment=self._experiment, status=state)
+
+    def _reached(self, task: str, strategy: str, accuracy: float | None) -> None:
+        if accuracy is None:
+            return
+        self._best[task, strategy] = max(self._best[task, strategy], accuracy)
+        set_gauge(
+            "promptray_best_dev_accuracy", self._best[task, strategy], experiment=self._experiment, task=task, strategy=strategy)
+
+    def _spent(self, trial: str, task: str, progress: Progress) -> None:
+        self._progress_by_trial[trial] = (task, progress)
+        known = [progress for _, progress in self._progress_by_trial.values()]
+        calls = sum(progress.target_calls + progress.optimizer_calls for progress in known)
+        hits = sum(progress.ledger_hits for progress in known)
+        set_gauge("promptray_ledger_hit_share", hits / calls if calls else 0.0, experiment=self._experiment)
+        rates = [
+            progress.prefix_hit_rate for own, progress in self._progress_by_trial.values()
+            if own == task and progress.prefix_hit_rate is not None]
+        if rates:
+            set_gauge("promptray_prefix_hit_rate", sum(rates) / len(rates), experiment=self._experiment, task=task)
+
+
+def _last_line(file: str | None) -> str:
+    if not file or not Path(file).is_file():
+        return "no cause is known"
+    lines = [line.strip() for line in Path(file).read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    return lines[-1] if lines else "no cause is known"

@@ -1,0 +1,71 @@
+"""The space that a search looks through: dimensions, some of which exist only under one value of another; and its points.
+
+A point maps keys to values, such as {"strategy": "apo", "strategy.beam": 4}: a key that does not apply (another strategy's setting)
+is not in it. One walk over the dimensions serves every searcher. Knows no meaning of a key.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from cluster.search.domains import Domain, Value
+
+Point = Mapping[str, Value]
+Pick = Callable[["Dimension"], Value]
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One key. It applies to points that have one of the values `among` under the key `parent`; without a parent, to all."""
+
+    key: str
+    domain: Domain
+    parent: str = ""
+    among: frozenset[Value] = frozenset()
+
+    def applies(self, point: Point) -> bool:
+        return not self.parent or point[self.parent] in self.among
+
+
+@dataclass(frozen=True)
+class Space:
+    """Dimensions in an order in which parents stand before their children."""
+
+    dimensions: tuple[Dimension, ...]
+
+    def draw(self, pick: Pick) -> Point:
+        """The point whose every value `pick` has chosen; asked only for the dimensions that apply."""
+        point: dict[str, Value] = {}
+        for dimension in self.dimensions:
+            if dimension.applies(point):
+                point[dimension.key] = pick(dimension)
+        return point
+
+    def all(self) -> Iterator[Point]:
+        """Every point once, the last dimension's values changing fastest. No dimension may be a range of real numbers."""
+        yield from self._below({}, self.dimensions)
+
+    def endless(self) -> str:
+        """The key of a dimension that is a range of real numbers; "" where there is none, so that the points can be listed."""
+        return next((dimension.key for dimension in self.dimensions if dimension.domain.all() is None), "")
+
+    def part(self, owner: str) -> "Space":
+        """The dimensions called `owner`, or OWNER.SETTING."""
+        return Space(tuple(
+            dimension for dimension in self.dimensions if dimension.key == owner or dimension.key.startswith(f"{owner}.")))
+
+    def _below(self, point: dict[str, Value], dimensions: tuple[Dimension, ...]) -> Iterator[Point]:
+        if not dimensions:
+            yield point
+            return
+        first, *rest = dimensions
+        if not first.applies(point):
+            yield from self._below(point, tuple(rest))
+            return
+        for value in first.domain.all() or ():
+            yield from self._below({**point, first.key: value}, tuple(rest))
+
+
+def settings_at(point: Point, owner: str) -> dict[str, Value]:
+    """The settings that a point has for an owner: OWNER.SETTING -> SETTING."""
+    split = ((*key.rpartition("."), value) for key, value in point.items())
+    return {setting: value for before, _, setting, value in split if before == owner}

@@ -1,0 +1,49 @@
+"""The door's HTTP application over models by public name: which path leads where. Knows no engine, and no Ray."""
+
+from collections.abc import Mapping
+from typing import NoReturn
+
+from fastapi import FastAPI
+from fastapi import Request as HttpRequest
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from optimizer.protocols import LanguageModel
+from serving.door.desk import Desk
+from serving.door.guard import HEALTH, Guard
+from serving.door.keys import Keys
+from serving.door.limits import Places, Rate
+from serving.door.metrics import Metrics
+from serving.door.refusal import Refused
+from serving.door.settings import DoorSettings
+
+
+def build_app(models: Mapping[str, LanguageModel], settings: DoorSettings | None = None, keys: Keys | None = None) -> FastAPI:
+    """The application. With `keys`, all but /healthz wants one as a bearer token; the settings' own sources are not read."""
+    settings = settings or DoorSettings()
+    metrics = Metrics()
+    desk = Desk(models, settings, metrics)
+    app = FastAPI(
+        title="promptray", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False,
+        exception_handlers={HTTPException: _unknown})
+    rate, places = Rate(settings.requests_per_minute), Places(settings.max_in_flight)
+    app.add_middleware(Guard, keys=keys or Keys(), rate=rate, places=places, metrics=metrics)
+    app.add_api_route(HEALTH, _health)
+    app.add_api_route("/metrics", desk.metrics)
+    app.add_api_route("/v1/models", desk.models)
+    app.add_api_route("/v1/models/{label:path}", desk.model)
+    app.add_api_route("/v1/chat/completions", desk.chat, methods=["POST"])
+    app.add_api_route("/v1/completions", desk.completions, methods=["POST"])
+    return app
+
+
+async def _health() -> JSONResponse:
+    return JSONResponse({"status": "ok"})
+
+
+async def _unknown(http: HttpRequest, problem: Exception) -> NoReturn:
+    """What the framework says of a path or a method, in our form."""
+    assert isinstance(problem, HTTPException)
+    code = {404: "unknown_url", 405: "method_not_allowed"}.get(problem.status_code, "invalid_request")
+    reason = f"{http.method[:20]} {http.url.path[:100]}: {problem.detail}."
+    raise Refused(problem.status_code, code, reason, headers=problem.headers)

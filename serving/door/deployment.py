@@ -1,0 +1,104 @@
+"""The door on Ray Serve: one more deployment in the application of its models, and the one that HTTP comes to.
+
+Knows Serve, and nothing of OpenAI's protocol. The door is never open to other machines without keys: that is looked at before it is
+opened from here, and again in every replica, which asks Serve for the address that it really listens on, as a deployment file may
+say another.
+"""
+
+from collections.abc import Mapping, Sequence
+from urllib.request import urlopen
+
+import ray
+from fastapi import FastAPI
+from ray import serve
+from ray.serve._private.constants import SERVE_CONTROLLER_NAME, SERVE_NAMESPACE
+
+from optimizer.errors import EndpointError
+from optimizer.protocols import LanguageModel
+from serving.deployment import QUIET, START_ATTEMPTS, start_failure
+from serving.door.app import build_app
+from serving.door.settings import DoorSettings, expect_guarded
+from serving.settings import ModelSettings, Served
+
+DOOR = "door"
+"""The name of the deployment and, where `open_door` opens it, of the application."""
+STOP_S = 30.0
+"""What a replica that is told to stop gives to the answers under way."""
+
+
+def bind_door(
+    settings: DoorSettings, models: Sequence[ModelSettings], hosted: Mapping[str, serve.Application]
+) -> serve.Application:
+    """The door to `models`, as an application. `hosted` has those that we run ourselves, bound, by label: so they come with it.
+
+    Replicas read the keys themselves, from their own environment and files: no key is in the application.
+    """
+    door = serve.deployment(
+        name=DOOR, num_replicas=settings.replicas, graceful_shutdown_timeout_s=STOP_S, max_constructor_retry_count=START_ATTEMPTS,
+        # Above our own limit, whose refusals are in OpenAI's form; Serve's are not.
+        max_ongoing_requests=2 * settings.max_in_flight, ray_actor_options={"num_cpus": 0})
+    return door(serve.ingress()(_Replica)).bind(settings, tuple(models), tuple(hosted.values()))
+
+
+def open_door(application: serve.Application, settings: DoorSettings) -> str:
+    """Runs an application whose ingress is the door, and returns the door's base URL. Does not block.
+
+    Raises SettingsError where the door would be open to other machines without a key, or where a source of keys holds none;
+    EndpointError where the port is not to be had, or a model does not start. Ray's own token does not protect this port.
+    """
+    expect_guarded(settings.host, settings.keys())
+    options = {"host": settings.host, "port": settings.port}
+    serve.start(proxy_location="HeadOnly", http_options=options, logging_config=QUIET)
+    try:
+        serve.run(application, name=DOOR, route_prefix="/", logging_config=QUIET)
+    except RuntimeError as problem:
+        raise start_failure(problem, [DOOR]) from problem
+    _expect_open(settings.host, settings.port)
+    return f"http://{_bracketed(settings.host)}:{settings.port}/v1"
+
+
+class _Replica:
+    """What FastAPI's application runs in. The handles of the models are not used: clients find their deployments."""
+
+    def __init__(self, settings: DoorSettings, models: tuple[ModelSettings, ...], handles: tuple[object, ...]) -> None:
+        self._settings = settings
+        self._models = models
+
+    async def __serve_build_asgi_app__(self) -> FastAPI:
+        """Serve asks for the application by this name, when the replica starts."""
+        keys = self._settings.keys()
+        expect_guarded(await _real_host(), keys)
+        return build_app({model.label: _client(model, self._settings) for model in self._models}, self._settings, keys)
+
+
+def _client(model: ModelSettings, settings: DoorSettings) -> LanguageModel:
+    """A model of ours gets as many calls at once as the door takes questions: a trial's few chunks would leave its engine idle, as
+    here each question is a chunk of its own."""
+    own = {"chunks_in_flight": settings.max_in_flight} if isinstance(model, Served) else {}
+    return model.model_copy(update=own).build()
+
+
+async def _real_host() -> str | None:
+    """The address that Serve listens on: that of its first start, whatever was asked for later. None: it does not listen."""
+    controller = ray.get_actor(SERVE_CONTROLLER_NAME, namespace=SERVE_NAMESPACE)
+    options = await controller.get_http_config.remote()
+    host: str | None = options.host
+    return host
+
+
+def _expect_open(host: str, port: int) -> None:
+    """Raises EndpointError where the door does not answer: a Serve that runs already keeps its own HTTP settings without a word."""
+    near = _bracketed({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host))
+    try:
+        with urlopen(f"http://{near}:{port}/healthz", timeout=10) as reply:
+            answer = reply.read(100)
+    except OSError as problem:
+        raise EndpointError(
+            f"The door does not answer on {host}:{port} ({problem}); if Serve runs on this cluster with another port, shut it down "
+            "first, or choose that port.") from problem
+    if b"ok" not in answer:
+        raise EndpointError(f"Something else answers on {host}:{port}: choose another port.")
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,61 @@
+"""An event loop in a thread of its own: for an engine that belongs to one loop, while its callers may come from any."""
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class OwnLoop:
+    """Runs until `close`. What is given to it runs in its thread; a caller that is cancelled cancels it there."""
+
+    def __init__(self, name: str) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Waits for the result in a thread that has no event loop, or whose loop may wait."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    async def ask(self, work: Coroutine[Any, Any, T]) -> T:
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+
+    async def items(self, source: Callable[[], AsyncGenerator[T, None]]) -> AsyncIterator[T]:
+        """The items of a generator that runs in the other loop, as they come. Closed early, it closes the generator."""
+        here = asyncio.get_running_loop()
+        arrived: asyncio.Queue[T | None] = asyncio.Queue()
+
+        async def pump() -> None:
+            generator = source()
+            try:
+                async for item in generator:
+                    here.call_soon_threadsafe(arrived.put_nowait, item)
+            finally:
+                await generator.aclose()
+                here.call_soon_threadsafe(arrived.put_nowait, None)
+
+        pumping = asyncio.run_coroutine_threadsafe(pump(), self._loop)
+        try:
+            while (item := await arrived.get()) is not None:
+                yield item
+            await asyncio.wrap_future(pumping)  # raises what the generator raised
+        finally:
+            pumping.cancel()
+
+    def close(self) -> None:
+        """Ends the loop's tasks and then the thread. Closing twice is allowed."""
+        if self._thread.is_alive():
+            self.run(_end_tasks())
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+
+
+async def _end_tasks() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

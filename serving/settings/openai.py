@@ -1,0 +1,103 @@
+"""A model behind an OpenAI-compatible endpoint. Its key is named here, never held."""
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import ClassVar, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator
+
+from optimizer.errors import AccessError
+from optimizer.protocols import LanguageModel
+from serving.settings.base import Settings
+
+_LOCAL_KEY = "no-key"
+
+
+class OpenAISettings(Settings):
+    """Any OpenAI-compatible endpoint: vLLM, a company's gateway, `promptray serve`, OpenAI itself."""
+
+    served: ClassVar[bool] = False
+    stand_in: ClassVar[bool] = False
+    kind: Literal["openai"] = "openai"
+    model: str = Field(min_length=1)
+    base_url: str = "https://api.openai.com/v1"
+    api_key_env: str = Field("OPENAI_API_KEY", min_length=1)
+    """The environment variable that holds the key. The key itself is never part of the settings."""
+    api_key_file: Path | None = None
+    """A file whose first line is the key, such as a secret that Kubernetes mounts. Where it is given, the variable is not read."""
+    max_in_flight: int = Field(32, ge=1, le=4096)
+    """Calls at once from one trial, at most; the limiter goes below it when the endpoint pushes back."""
+    timeout_s: float = Field(120.0, gt=0)
+    attempts: int = Field(5, ge=1, le=20)
+    max_tokens: int | None = Field(None, ge=1)
+    """Replaces the callers' limit, for models that think before they answer."""
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    """Newer models of OpenAI take only `max_completion_tokens`."""
+    send_temperature: bool = True
+    """False for models that refuse to be told a temperature."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _plain_url(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("must be an http:// or https:// address, such as http://127.0.0.1:8000/v1")
+        if parts.username or parts.password or parts.query:
+            raise ValueError("must not hold a key or a query: put the key into the variable that api_key_env names")
+        return url.rstrip("/")
+
+    @property
+    def label(self) -> str:
+        return f"openai:{self.model}"
+
+    @property
+    def identity(self) -> str:
+        own = {"max_tokens": self.max_tokens, "send_temperature": None if self.send_temperature else "no"}
+        return f"openai:{self.model}@{self.base_url}" + "".join(f";{key}={value}" for key, value in own.items() if value)
+
+    @property
+    def key_place(self) -> str:
+        """Where the key comes from, to name it in messages."""
+        return str(self.api_key_file or self.api_key_env)
+
+    def api_key(self) -> str:
+        """The key from its file or from the environment. Raises AccessError where it is missing; from the environment it may be
+        missing for an endpoint on this machine."""
+        if self.api_key_file is not None:
+            return _first_line(self.api_key_file)
+        key = os.environ.get(self.api_key_env, "").strip()
+        if not key and not _is_loopback(self.base_url):
+            raise AccessError(f"There is no key for {self.base_url}: set the environment variable {self.api_key_env}.")
+        return key or _LOCAL_KEY
+
+    def build(self) -> LanguageModel:
+        """The client; use it in one event loop. Raises AccessError where the key is missing."""
+        from serving.clients.openai_http import OpenAIModel
+
+        return OpenAIModel(self, self.api_key())
+
+    def in_process(self) -> LanguageModel:
+        """The same as `build`: an endpoint needs no Ray."""
+        return self.build()
+
+
+def _first_line(file: Path) -> str:
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as problem:
+        reason = problem.strerror if isinstance(problem, OSError) else "it is not UTF-8 text"
+        raise AccessError(f"The key file {file} cannot be read ({reason}).") from None
+    key = lines[0].strip() if lines else ""
+    if not key:
+        raise AccessError(f"The key file {file} has no key in its first line.")
+    return key
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,207 @@
+"""A Hugging Face checkpoint that vLLM serves: on GPUs, or on CPUs with vLLM's CPU build. Knows vLLM's words; does not import it.
+
+Nothing differs between the two but `gpus`: 0 asks Ray for CPUs only.
+"""
+
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from optimizer.errors import StorageError
+from serving.builtin import TARGET_FOLDER
+from serving.settings.base import Served
+
+if TYPE_CHECKING:
+    from serving.engines import Engine
+
+BUILTIN = "builtin:target"
+CPU_BLOCK = 32
+"""Tokens a block of the prefix cache on CPUs, the smallest that the kernels take. The CPU build's own default of 128 would share
+only 256 tokens of prompts that begin with 300 equal ones."""
+WHOLE_BELOW_BYTES = 16 * 2**20
+"""Files up to this size go into a folder's revision whole; of larger ones, which are weights, the size and both ends."""
+_ENDS_BYTES = 64 * 2**10
+_OUR_NAME = {
+    "model": "model", "revision": "revision", "dtype": "dtype", "seed": "seed", "max_model_len": "max_model_len",
+    "enable_prefix_caching": "prefix_caching", "gpu_memory_utilization": "gpu_memory_utilization", "enforce_eager": "enforce_eager",
+    "tensor_parallel_size": "tensor_parallel_size", "max_num_seqs": "max_num_seqs", "block_size": "block_size"}
+_SECRETS = ("hf_token", "api_key", "token")
+
+
+class VLLMSettings(Served):
+    """Prompts go through the model's own chat template. Answers at temperature 0 are greedy. The sampling defaults that a
+    checkpoint brings along (top_p, repetition_penalty ...) are left out, so that all models are asked under the same rule."""
+
+    kind: Literal["vllm"] = "vllm"
+    model: str = Field(min_length=1)
+    """A folder that every node has under this path, a name on the Hugging Face hub, or "builtin:target"."""
+    revision: str | None = None
+    """Branch, tag or commit of a hub name; for a folder a name of your own for what is in it, instead of a hash of its files."""
+    gpus: float = Field(1.0, ge=0, le=64)
+    """GPUs a replica. 0: vLLM's CPU build. Below 1: a share of one, with `gpu_memory_utilization` no larger."""
+    tensor_parallel_size: int | None = Field(None, ge=1, le=64)
+    """GPUs that one copy of the weights is cut over; None: all of a replica's."""
+    accelerator_type: str | None = None
+    """Ray's name of a GPU model, such as "H100", where only that will do."""
+    cpus: float = Field(1.0, ge=0, le=1024)
+    """CPUs of Ray that a replica holds; with gpus: 0 also the threads that compute."""
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    max_model_len: int | None = Field(None, ge=8)
+    """Tokens of prompt and answer together; None: what the checkpoint says."""
+    prefix_caching: bool = True
+    seed: int = Field(0, ge=0)
+    """Of what is sampled at a temperature above 0: another seed draws other answers."""
+    gpu_memory_utilization: float = Field(0.9, gt=0, le=1, validate_default=True)
+    enforce_eager: bool = False
+    """No compilation and no CUDA graphs: starts faster and answers more slowly."""
+    chat_template: Path | None = None
+    """A Jinja file in place of the checkpoint's own template."""
+    max_num_seqs: int | None = Field(None, ge=1)
+    """Answers that are written side by side; None: vLLM's choice."""
+    block_size: int | None = Field(None, ge=1)
+    """Tokens a block of the prefix cache; None: 32 on CPUs, vLLM's choice (mostly 16) on GPUs."""
+    cpu_kv_cache_gib: float = Field(2.0, gt=0)
+    """Memory for the prefix cache on CPUs, a replica. On GPUs `gpu_memory_utilization` says it."""
+    engine_args: dict[str, Any] = {}
+    """Anything else of vLLM's AsyncEngineArgs, such as quantization or hf_overrides."""
+
+    @field_validator("model")
+    @classmethod
+    def _full_path(cls, model: str) -> str:
+        """A replica has another working directory."""
+        if model.startswith("builtin:"):
+            if model != BUILTIN:
+                raise ValueError(f"of the built-in models vLLM serves {BUILTIN} alone")
+            return model
+        return str(Path(model).expanduser().resolve()) if _is_path(model) else model
+
+    @field_validator("gpus")
+    @classmethod
+    def _whole_above_one(cls, gpus: float) -> float:
+        if gpus > 1 and gpus != int(gpus):
+            raise ValueError("must be 0, a share of one GPU, or a whole number of them")
+        return gpus
+
+    @field_validator("tensor_parallel_size")
+    @classmethod
+    def _within_gpus(cls, size: int | None, info: ValidationInfo) -> int | None:
+        gpus = info.data.get("gpus", 0)
+        if size is not None and 0 < gpus < size:
+            raise ValueError(f"needs {size} GPUs, and a replica has gpus: {gpus:g}")
+        return size
+
+    @field_validator("gpu_memory_utilization")
+    @classmethod
+    def _within_share(cls, share: float, info: ValidationInfo) -> float:
+        gpus = info.data.get("gpus", 1)
+        if 0 < gpus < 1 and share > gpus:
+            raise ValueError(f"must be at most {gpus:g}, the share of a GPU that gpus asks for; others use the rest")
+        return share
+
+    @field_validator("chat_template")
+    @classmethod
+    def _template_is_there(cls, file: Path | None) -> Path | None:
+        if file is not None and not file.expanduser().is_file():
+            raise ValueError(f"there is no file {file}")
+        return file and file.expanduser().resolve()
+
+    @field_validator("engine_args")
+    @classmethod
+    def _not_ours(cls, given: dict[str, Any]) -> dict[str, Any]:
+        for key in given:
+            if key in _SECRETS:
+                raise ValueError(f"must not hold {key}: put a token for the hub into the environment variable HF_TOKEN")
+            if key in _OUR_NAME:
+                raise ValueError(f"must not hold {key}: it is a setting of the model itself, called {_OUR_NAME[key]}")
+        return given
+
+    @property
+    def label(self) -> str:
+        return f"vllm:{Path(self.model).name if _is_path(self.model) else self.model}"
+
+    @property
+    def identity(self) -> str:
+        """Raises StorageError for a folder that is not on this machine, if `revision` does not name what is in it."""
+        deciding = {
+            "dtype": self.dtype, "max_model_len": self.max_model_len, "seed": self.seed or None,
+            "chat_template": self.chat_template and _hash(self.chat_template.read_bytes()), **self.engine_args}
+        told = ",".join(f"{key}={_plain(value)}" for key, value in deciding.items() if value is not None)
+        return f"{self.label}@{self._revision()}({told})"
+
+    @property
+    def actor_options(self) -> dict[str, Any]:
+        return super().actor_options | ({"accelerator_type": self.accelerator_type} if self.accelerator_type else {})
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The settings in the words of AsyncEngineArgs, without those that are left to vLLM."""
+        on_cpu = self.gpus == 0
+        size = self.tensor_parallel_size or max(1, int(self.gpus))
+        chosen = {
+            "model": str(TARGET_FOLDER) if self.model == BUILTIN else self.model,
+            "revision": None if self._folder() else self.revision,
+            "dtype": self.dtype, "seed": self.seed, "max_model_len": self.max_model_len, "enforce_eager": self.enforce_eager,
+            "enable_prefix_caching": self.prefix_caching, "max_num_seqs": self.max_num_seqs, "tensor_parallel_size": size,
+            # Inside a Ray actor vLLM might place workers by Ray itself, outside the GPUs that this replica was given.
+            "distributed_executor_backend": "mp" if size > 1 else None,
+            "gpu_memory_utilization": self.gpu_memory_utilization,
+            "block_size": self.block_size or (CPU_BLOCK if on_cpu else None),
+            "kv_cache_memory_bytes": int(self.cpu_kv_cache_gib * 2**30) if on_cpu else None}
+        return {key: value for key, value in chosen.items() if value is not None} | self.engine_args
+
+    def engine(self) -> "Engine":
+        from serving.engines import ENGINES
+
+        return ENGINES["vllm"](
+            name=self.identity, arguments=self.arguments, cpu_threads=max(1, int(self.cpus)) if self.gpus == 0 else None,
+            chat_template=self.chat_template)
+
+    def _folder(self) -> Path | None:
+        if self.model == BUILTIN:
+            return TARGET_FOLDER
+        return Path(self.model) if _is_path(self.model) else None
+
+    def _revision(self) -> str:
+        folder = self._folder()
+        return self.revision or (_hash_of_files(folder) if folder else "main")
+
+
+def _is_path(model: str) -> bool:
+    return model.startswith(("/", "./", "../", "~")) or Path(model).is_dir()
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:8]
+
+
+@cache
+def _hash_of_files(folder: Path) -> str:
+    """Eight hex digits of the files that a checkpoint is made of; what is written about it does not count."""
+    try:
+        files = sorted(
+            file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".") and file.suffix != ".md")
+        if not files:
+            raise FileNotFoundError(2, "it is empty")
+        return _hash(b"".join(file.name.encode() + _signature(file) for file in files))
+    except OSError as problem:
+        raise StorageError(
+            f"The model folder {folder} cannot be read here ({problem.strerror}); name a folder that every node has, and if this "
+            "machine lacks it, say with `revision` what is in it.") from problem
+
+
+def _signature(file: Path) -> bytes:
+    size = file.stat().st_size
+    if size <= WHOLE_BELOW_BYTES:
+        return hashlib.sha256(file.read_bytes()).digest()
+    with file.open("rb") as opened:
+        begin = opened.read(_ENDS_BYTES)
+        opened.seek(-_ENDS_BYTES, 2)
+        return hashlib.sha256(str(size).encode() + begin + opened.read()).digest()

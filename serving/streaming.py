@@ -1,0 +1,56 @@
+"""An answer in pieces: text as it is written, and the whole outcome as the last item. Knows no engine and no protocol on the wire.
+
+The pieces of a stream, put together, are the outcome's text. A stream that fails ends with a Failed, whatever it has given before.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Protocol, runtime_checkable
+
+from optimizer.protocols import LanguageModel
+from optimizer.types import Completion, Outcome, Request
+
+Piece = str | Outcome
+"""Some text, or at last the outcome."""
+
+
+@runtime_checkable
+class Streams(Protocol):
+    """A language model that can answer in pieces."""
+
+    def stream(self, request: Request) -> AsyncIterator[Piece]:
+        """Pieces of text, none of them empty, then the outcome. Raises what `complete` raises, before the first piece."""
+
+
+def pieces(model: LanguageModel, request: Request) -> AsyncIterator[Piece]:
+    """The model's own stream, or the answer of a model without one as one piece."""
+    return model.stream(request) if isinstance(model, Streams) else in_one_piece(model, request)
+
+
+async def in_one_piece(model: LanguageModel, request: Request) -> AsyncIterator[Piece]:
+    """For models whose answer is there at once."""
+    (outcome,) = await model.complete([request])
+    if isinstance(outcome, Completion) and outcome.text:
+        yield outcome.text
+    yield outcome
+
+
+class GrowingText:
+    """Cuts a text that grows from its beginning into pieces: what is not yet sure to stay is held back.
+
+    Not sure are white space at the end, which is stripped if nothing follows, and a replacement character, in whose place the
+    tokens to come may complete a letter.
+    """
+
+    def __init__(self) -> None:
+        self._given = 0
+
+    def grown_to(self, text: str) -> str:
+        """What is new and sure in the text so far; may be empty."""
+        sure = text.strip().rstrip("\N{REPLACEMENT CHARACTER}").rstrip()
+        new, self._given = sure[self._given :], max(self._given, len(sure))
+        return new
+
+    def ended_with(self, text: str) -> str:
+        """What was held back of the whole text."""
+        new, self._given = text[self._given :], len(text)
+        return new
