@@ -5,6 +5,7 @@ and first of all, unasked, {"address": ..., "workers": [node id, ...]}. Ends, wi
 """
 
 import json
+import os
 import sys
 
 import ray
@@ -12,6 +13,8 @@ from ray._private.state import actors
 from ray.cluster_utils import Cluster
 
 MEMORY = 100_000_000
+ANSWERS = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)  # what Ray prints is no answer
 
 
 def living() -> dict[str, list[str]]:
@@ -40,7 +43,7 @@ def main() -> None:
 
 
 def say(answer: object) -> None:
-    print(json.dumps(answer), flush=True)
+    print(json.dumps(answer), file=ANSWERS, flush=True)
 
 
 if __name__ == "__main__":
