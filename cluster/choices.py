@@ -1,5 +1,6 @@
 """A thing chosen from a table of names, with its own settings, as a YAML file writes it. Knows the core's tables, no experiment."""
 
+from abc import ABC, abstractmethod
 from typing import Any, Self
 
 from pydantic import model_validator
@@ -10,7 +11,7 @@ from optimizer.strategies import STRATEGIES
 from serving.strictness import Strict, build_named
 
 
-class Choice(Strict):
+class Choice(Strict, ABC):
     """A thing from a table of names, with its own settings; a text stands for the name alone."""
 
     name: str
@@ -23,18 +24,22 @@ class Choice(Strict):
     def _from_text(cls, data: Any) -> Any:
         return {"name": data} if isinstance(data, str) else data
 
-    @property
-    def title(self) -> str:
-        return self.label or self.name
-
-
-class StrategyChoice(Choice):
-    """A search method, as in optimizer.strategies.STRATEGIES."""
-
     @model_validator(mode="after")
     def _can_be_built(self) -> Self:
         self.build()
         return self
+
+    @property
+    def title(self) -> str:
+        return self.label or self.name
+
+    @abstractmethod
+    def build(self) -> object:
+        """The thing itself. Raises SettingsError where its settings are not of its kind; so it is built once when it is read."""
+
+
+class StrategyChoice(Choice):
+    """A search method, as in optimizer.strategies.STRATEGIES."""
 
     def build(self, **changes: Any) -> Strategy:
         """With its settings, some of them replaced. Raises SettingsError."""
@@ -45,11 +50,6 @@ class SelectionChoice(Choice):
     """A selection rule, as in optimizer.selection.SELECTION_RULES."""
 
     name: str = "racing"
-
-    @model_validator(mode="after")
-    def _can_be_built(self) -> Self:
-        self.build()
-        return self
 
     def build(self, **changes: Any) -> SelectionRule:
         """With its settings, some of them replaced. Raises SettingsError."""

@@ -14,9 +14,9 @@ The trials of one task and one seed are a contest: they share their data, and on
 lists the strategies to choose from. Without `search` an experiment is a fixed grid of tasks, strategies and seeds.
 """
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from cluster.choices import Choice
 from cluster.search.schedulers import ASHA, SCHEDULERS, Median, Unscheduled
@@ -29,11 +29,6 @@ class SearcherChoice(Choice):
 
     name: str = "random"
 
-    @model_validator(mode="after")
-    def _can_be_built(self) -> Self:
-        self.build()
-        return self
-
     def build(self) -> Searcher:
         return build_named("searcher", SEARCHERS, self.name, self.settings)
 
@@ -42,11 +37,6 @@ class SchedulerChoice(Choice):
     """Which trials are stopped early, as in SCHEDULERS."""
 
     name: str = "none"
-
-    @model_validator(mode="after")
-    def _can_be_built(self) -> Self:
-        self.build()
-        return self
 
     def build(self) -> ASHA | Median | Unscheduled:
         return build_named("scheduler", SCHEDULERS, self.name, self.settings)

@@ -60,10 +60,6 @@ class Proposals(Searcher):
         """Nothing: a run that was cut is repeated, and answered by its ledger."""
         Path(checkpoint_path).touch()
 
-    def restore(self, checkpoint_path: str) -> None:
-        """Never asked for; see `save`."""
-        raise NotImplementedError
-
 
 class ContestScheduler(FIFOScheduler):
     """One scheduler for each contest, which sees only reports that end a round, and each round once: a trial that is started again

@@ -4,6 +4,7 @@ Strict, because a field that is passed over would change the answer in silence: 
 given with the value that changes nothing. Knows no model and no HTTP framework.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
@@ -35,7 +36,7 @@ class StreamOptions(BaseModel):
     include_usage: bool | None = False
 
 
-class Body(BaseModel):
+class Body(BaseModel, ABC):
     """What both calls have in common."""
 
     model_config = ConfigDict(extra="allow")
@@ -63,9 +64,9 @@ class Body(BaseModel):
         """Is a stream to end with the tokens?"""
         return self.stream_options is not None and bool(self.stream_options.include_usage)
 
+    @abstractmethod
     def requests(self) -> list[Request]:
         """The questions, in order."""
-        raise NotImplementedError
 
     def check(self) -> None:
         """Raises Refused (400) where it cannot be carried out."""

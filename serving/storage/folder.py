@@ -48,7 +48,7 @@ class Folder(ABC):
 
     @abstractmethod
     def names(self, ending: str = "") -> list[str]:
-        """The files in it with that ending, sorted; hidden ones are not shown. None where the folder does not exist."""
+        """The files in it with that ending, sorted; hidden ones are not shown. [] where there is no such folder."""
 
     @abstractmethod
     def exists(self, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""What the whole path to a model costs: trial -> handle -> replica -> engine, against the engine's own batch call.
+"""What the path to a hosted model costs: a trial's client -> handle -> replica -> engine, against the engine's own batch call.
 
     python -m tests.benchmarks.serving --engine vllm --gpus 0
     python -m tests.benchmarks.serving --engine ctranslate2
