@@ -30,4 +30,4 @@ def serve(
         labels = ", ".join(one.label for one in settings.parsed)
         say(f"Serving {labels} at {base_url} (Ctrl-C stops)")
         while True:
-            time.sleep(3600)
+            time.sleep(1)  # no longer: a signal that comes just before it is seen behind it

@@ -16,6 +16,9 @@ from pathlib import Path
 import psutil
 
 SCRIPTS = Path(sys.executable).parent
+_OWN_PORTS = (
+    "--dashboard-agent-listen-port", "--dashboard-agent-grpc-port", "--runtime-env-agent-port", "--metrics-export-port",
+    "--ray-client-server-port", "--node-manager-port", "--object-manager-port")
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,9 @@ def ray_head(home: Path) -> Iterator[Head]:
         started = subprocess.Popen(
             [SCRIPTS / "ray", "start", "--head", "--block", "--port", str(_free_port()), "--num-cpus", "2", "--temp-dir", folder,
              "--include-dashboard", "true", "--dashboard-host", "127.0.0.1", "--dashboard-port", head.address.rpartition(":")[2],
-             "--object-store-memory", "100000000", "--disable-usage-stats"],
+             "--object-store-memory", "100000000", "--disable-usage-stats",
+             # Ray has fixed numbers for these, which another Ray on this machine may have taken.
+             *(word for option in _OWN_PORTS for word in (option, str(_free_port())))],
             env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, cwd=home)
         try:
             _wait_until_it_answers(head, started, home / "head.log")

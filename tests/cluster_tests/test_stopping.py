@@ -15,7 +15,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts 
 @app.command()
 def nap():
     print("asleep", flush=True)
-    time.sleep(60)
+    for _ in range(600):
+        time.sleep(0.1)  # a signal just before a sleep is seen behind it
 main()
 """
 
