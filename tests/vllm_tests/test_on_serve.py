@@ -39,9 +39,16 @@ def model(local_ray: None) -> ServeHandleModel:
 
 
 def cores() -> list[psutil.Process]:
-    """vLLM's core processes under this test's Ray."""
-    ours = psutil.Process().children(recursive=True)
-    return [process for process in ours if "EngineCore" in " ".join(process.cmdline())]
+    """vLLM's core processes under this test's Ray: the first with an engine's mark. Not every environment lets them set a title."""
+    of_engines = {process.pid: process for process in psutil.Process().children(recursive=True) if MARK in _environment(process)}
+    return [process for process in of_engines.values() if process.ppid() not in of_engines]
+
+
+def _environment(process: psutil.Process) -> dict[str, str]:
+    try:
+        return dict(process.environ())
+    except psutil.Error:  # it has just ended
+        return {}
 
 
 def outcome_of_run(target: Any, out: Path) -> dict[str, Any]:
