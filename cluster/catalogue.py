@@ -29,7 +29,7 @@ def catalogue() -> dict[str, dict[str, str]]:
         "Selection rules": _described(SELECTION_RULES),
         "Searchers, for search in the settings": _described(SEARCHERS),
         "Schedulers, for search in the settings": _described(SCHEDULERS),
-        "Models (openai:MODEL@BASE_URL is any OpenAI-compatible endpoint)": {
+        "Models (openai:MODEL@BASE_URL is any OpenAI-compatible endpoint, scripted:FILE plays a script of replies)": {
             f"builtin:{name}": _first_sentence(model).partition(": ")[2] for name, model in BUILTIN_MODELS.items()},
     }
 

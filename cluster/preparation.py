@@ -10,8 +10,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 import yaml
+from pydantic import BaseModel
 
 from cluster.plans import Assignment, assignments, optimizers, plan_of
 from cluster.settings import ExperimentSettings, Recorded, TaskSettings
@@ -27,6 +29,17 @@ from serving.storage import Folder, open_folder
 RESULTS = Path("results")
 SETTINGS_FILE = "settings.yaml"
 _PACKAGES = ("promptray", "ray", "openai", "ctranslate2", "tokenizers")
+
+
+class Named(Protocol):
+    """What a results folder needs to know of settings."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def out(self) -> str:
+        """"" for a new folder under RESULTS."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +70,7 @@ def prepare(settings: ExperimentSettings) -> Experiment:
     trials, tasks, recorded = check(settings)
     if settings.search:
         settings.search.searcher.build().check()
-    notes = _differing_versions(settings.recorded, recorded.versions)
+    notes = differing_versions(settings.recorded, recorded.versions)
     out = make_results_folder(settings)
     asyncio.run(check_models(models_of(settings)))
     settings = _completed(settings, out, recorded)
@@ -76,7 +89,7 @@ def check(settings: ExperimentSettings) -> tuple[tuple[Assignment, ...], dict[tu
     tasks = {(task.label, seed): _load(settings, task, seed) for task in settings.tasks for seed in settings.seeds}
     _check_test_budget(settings, tasks)
     hashes = {task.label: {seed: tasks[task.label, seed].data_hash for seed in settings.seeds} for task in settings.tasks}
-    _check_data(settings.recorded, hashes)
+    check_data(settings.recorded, hashes)
     return trials, tasks, Recorded(versions=versions(), data=hashes)
 
 
@@ -85,7 +98,7 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in _PACKAGES}}
 
 
-def make_results_folder(settings: ExperimentSettings) -> Folder:
+def make_results_folder(settings: Named) -> Folder:
     """The results folder, made and seen writable. Raises StorageError."""
     stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
     out = open_folder(settings.out or RESULTS / f"{settings.name}-{stamp}")
@@ -96,13 +109,13 @@ def make_results_folder(settings: ExperimentSettings) -> Folder:
     return out
 
 
-def write_settings(settings: ExperimentSettings, out: Folder) -> None:
+def write_settings(settings: BaseModel, out: Folder) -> None:
     """The full settings, re-runnable: `promptray run OUT/settings.yaml` continues or repeats this experiment."""
     out.write(SETTINGS_FILE, as_yaml(settings).encode())
 
 
-def as_yaml(settings: ExperimentSettings) -> str:
-    """The text that `ExperimentSettings.read` gives these settings back from."""
+def as_yaml(settings: BaseModel) -> str:
+    """The text that the settings' own `read` gives them back from."""
     return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
@@ -131,7 +144,7 @@ def _check_test_budget(settings: ExperimentSettings, tasks: Mapping[tuple[str, i
             "raise it or make sizes.test smaller.")
 
 
-def _check_data(recorded: Recorded | None, hashes: Mapping[str, Mapping[int, str]]) -> None:
+def check_data(recorded: Recorded | None, hashes: Mapping[str, Mapping[int, str]]) -> None:
     for label, hash_by_seed in (recorded.data if recorded else {}).items():
         for seed, expected in hash_by_seed.items():
             if hashes.get(label, {}).get(seed, expected) != expected:
@@ -140,7 +153,7 @@ def _check_data(recorded: Recorded | None, hashes: Mapping[str, Mapping[int, str
                     "bring the old data back, or take 'recorded' out of the settings to accept the new.")
 
 
-def _differing_versions(recorded: Recorded | None, now: Mapping[str, str]) -> tuple[str, ...]:
+def differing_versions(recorded: Recorded | None, now: Mapping[str, str]) -> tuple[str, ...]:
     before = recorded.versions if recorded else {}
     return tuple(
         f"Recorded with {name} {version}, running with {now[name]}."

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from optimizer.candidate import Candidate, Round
 from optimizer.errors import DataError
 from optimizer.prompt import Prompt
+from optimizer.statistics import Scores
 
 Status = Literal["finished", "budget", "pruned", "stopped", "failed"]
 """Ran to its end; ended on its budget (its best prompt was still tested); was stopped early by a search's scheduler, to save calls
@@ -57,8 +58,18 @@ class TrialResult:
     test_items: int = 0
     """Items of the test split that were scored."""
     verdict: str = ""
-    """Of the paired test, best against seed prompt: "better", "worse" or "not distinguishable"; "" where there was no test."""
+    """Of the paired test, best against seed prompt: "better", "worse" or "not distinguishable"; "" where there was no test. Of this
+    trial alone: a report of many trials corrects for their number (see report/contests.py)."""
+    p_value: float | None = None
+    """Of the same test, two-sided."""
+    seed_prompt_test_marks: str = ""
+    """A mark each test item, in the split's order: "1" right, "0" not right, "-" no answer to judge. "" where there was no test."""
+    test_marks: str = ""
+    """The same of `best`. Trials of one task and seed share their test items, so that their marks can be compared one by one."""
     dev_accuracy: float | None = None
+    train_accuracy: float | None = None
+    """Of `best`, on the training items that the search tried it on; None where it tried it on none: a prompt of the last round."""
+    train_items: int = 0
     adherence: float | None = None
     """Share of the best prompt's steps that the target followed; None for a prompt without steps."""
     target_calls: int = 0
@@ -82,6 +93,28 @@ class TrialResult:
     """The trial's point in the search space; empty where there was no search."""
     prefix_hit_rate: float | None = None
     """Share of the target's prompt tokens that its engine took from its prefix cache; None where it does not tell."""
+    verdicts_by_purpose: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Purpose -> `optimizer.types.Verdict` -> answers of the target; together as many as `target_calls`."""
+    replies_by_attempt: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """"first" or "again" -> `optimizer.tally.ReplyKind` -> replies of the optimizer model; together `optimizer_calls`."""
+    max_tokens: int | None = None
+    """The limit of each answer of the target."""
+    money: float | None = None
+    """What the fresh calls have cost, in the currency of the models' prices; None where a model has no prices."""
+
+    @property
+    def gap(self) -> float | None:
+        """Dev less test accuracy of the best prompt: by how much the accuracy that it was chosen for flatters it."""
+        return None if self.dev_accuracy is None or self.test_accuracy is None else self.dev_accuracy - self.test_accuracy
+
+    @property
+    def test_scores(self) -> Scores:
+        """Of the best prompt, item by item; empty where there was no test."""
+        return scores_of(self.test_marks)
+
+    @property
+    def seed_prompt_test_scores(self) -> Scores:
+        return scores_of(self.seed_prompt_test_marks)
 
     def to_json(self) -> dict[str, Any]:
         """Plain dicts, lists, strings and numbers; `from_json` gives back an equal result."""
@@ -107,3 +140,13 @@ class TrialResult:
             })
         except (KeyError, TypeError) as problem:
             raise DataError(f"This is not a trial's result: {problem}. Use a file from a results folder's trials/.") from problem
+
+
+def marks_of(scores: Scores) -> str:
+    """Scores of 0.0, 1.0 and None as one character each."""
+    return "".join("-" if score is None else str(int(score)) for score in scores)
+
+
+def scores_of(marks: str) -> Scores:
+    """The scores that `marks_of` has written."""
+    return [None if mark == "-" else float(mark) for mark in marks]

@@ -135,8 +135,7 @@ class ExperimentSettings(Strict):
     @classmethod
     def _labelled(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
         """Every entry gets a label of its own, since trials are named by it."""
-        used: set[str] = set()
-        return tuple(entry.model_copy(update={"label": _unused(_title(entry), used)}) for entry in value)
+        return labelled(value)
 
     @field_validator("seeds")
     @classmethod
@@ -174,6 +173,12 @@ class ExperimentSettings(Strict):
     def read(cls, path: Path | str, overrides: Mapping[str, Any] | None = None) -> Self:
         """The settings of a YAML file, with top-level keys replaced by `overrides`. Raises SettingsError in one sentence."""
         return read_settings(cls, path, overrides or {})
+
+
+def labelled(entries: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The entries, each with a label of its own."""
+    used: set[str] = set()
+    return tuple(entry.model_copy(update={"label": _unused(_title(entry), used)}) for entry in entries)
 
 
 def slug(text: str) -> str:

@@ -9,19 +9,21 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from random import Random
+from typing import Any
 
-from cluster.result import Sample, Status, TrialResult
+from cluster.result import Sample, Status, TrialResult, marks_of
 from optimizer.budget import Budget, Budgeted, Usage
 from optimizer.candidate import Candidate, Problem, Round
 from optimizer.errors import BudgetExhausted, PromptrayError
 from optimizer.evaluation import Evaluation
-from optimizer.prompt import adherence
+from optimizer.prompt import Prompt, adherence
 from optimizer.protocols import LanguageModel, SelectionRule, Strategy
-from optimizer.statistics import estimate, paired_test
+from optimizer.statistics import Estimate, estimate, paired_test
+from optimizer.tally import Tallied, Tally
 from optimizer.tasks.scorers import SCORERS
 from optimizer.tasks.task import Task
-from optimizer.types import Answer, Purpose, Sampling
-from serving.settings import ModelSettings
+from optimizer.types import Answer, Example, Purpose, Sampling
+from serving.settings import ModelSettings, OpenAISettings
 
 SAMPLES = 6
 """Test items shown in the report, before and after [ours]."""
@@ -75,18 +77,40 @@ class _Tested:
     after: Sequence[Answer]
 
 
+class _Trying(Evaluation):
+    """Remembers how prompts did on the training items on which the search tried them: what was paid for anyhow."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self._score_by_example: dict[str, dict[str, float | None]] = {}
+
+    async def answers(self, work: Sequence[tuple[Prompt, Example]], purpose: Purpose = "learn") -> list[Answer]:
+        """As Evaluation.answers."""
+        answers = await super().answers(work, purpose)
+        if purpose == "learn":
+            for (prompt, example), answer in zip(work, answers, strict=True):
+                self._score_by_example.setdefault(prompt.id, {})[example.id] = answer.score.value
+        return answers
+
+    def tried(self, prompt: Prompt) -> Estimate:
+        """Its accuracy on those items."""
+        return estimate(list(self._score_by_example.get(prompt.id, {}).values()))
+
+
 class Trial:
     """A search in progress. `run` it once; `progress` may be read at any time, from the same event loop."""
 
     def __init__(self, plan: TrialPlan, task: Task, target: LanguageModel, optimizer: LanguageModel) -> None:
         self.plan = plan
         self._task = task
+        self._test_split = task.test.single_reading()
         self._problem: Problem = task.problem()
         self._target_budget = Budget(plan.max_target_calls, "target")
         self._optimizer_budget = Budget(plan.max_optimizer_calls, "optimizer")
-        self._optimizer = Budgeted(optimizer, self._optimizer_budget)
-        self._evaluation = Evaluation(
-            Budgeted(target, self._target_budget), SCORERS[task.scorer], task.dev, plan.selection, plan.sampling)
+        self._tally = Tally()
+        self._optimizer = Tallied(Budgeted(optimizer, self._optimizer_budget), self._tally)
+        self._evaluation = _Trying(
+            Budgeted(target, self._target_budget), SCORERS[task.scorer], task.dev, plan.selection, plan.sampling, self._tally)
         self._rounds: list[Round] = []
         self._started = time.monotonic()
 
@@ -114,7 +138,7 @@ class Trial:
         `on_round` is awaited before the next round begins; what it raises ends the trial.
         """
         try:
-            self._target_budget.reserve_for_test(2 * len(self._task.test))
+            self._target_budget.reserve_for_test(2 * self._test_split.items)
             status = await self._search(on_round)
             if not self._rounds:
                 return self._result("failed", error="The budget ended before the first round; raise budget in the settings.")
@@ -135,23 +159,32 @@ class Trial:
         return "finished"
 
     async def _test(self, best: Candidate) -> _Tested:
-        """Both prompts on the same items, as one batch; this is the only use of the test split."""
-        test = self._task.test
+        """Both prompts on the same items, as one batch; this is the only use of the test split, and its lock sees to that."""
+        test = self._test_split.read()
         prompts = (self._problem.seed, best.prompt)
         answers = await self._evaluation.answers([(prompt, example) for prompt in prompts for example in test], "test")
         return _Tested(answers[: len(test)], answers[len(test) :])
 
     def _result(self, status: Status, tested: _Tested | None = None, error: str = "") -> TrialResult:
         progress = self.progress
+        best = self._rounds[-1].best.candidate if self._rounds else None
+        tried = self._evaluation.tried(best.prompt) if best else estimate(())
         found = replace(
             without_result(self.plan, status, error), scorer=self._task.scorer, data_hash=self._task.data_hash,
-            seed_prompt=self._problem.seed, best=self._rounds[-1].best.candidate if self._rounds else None,
+            seed_prompt=self._problem.seed, best=best, train_accuracy=tried.mean, train_items=tried.items, money=self._money(),
             rounds=tuple(self._rounds), dev_accuracy=progress.dev_accuracy, target_calls=progress.target_calls,
             optimizer_calls=progress.optimizer_calls, ledger_hits=progress.ledger_hits, prefix_hit_rate=progress.prefix_hit_rate,
             wall_s=time.monotonic() - self._started,
             calls_by_purpose=self._target_budget.calls_by_purpose | self._optimizer_budget.calls_by_purpose,
-            parse_failures=sum(round.parse_failures for round in self._rounds))
+            parse_failures=sum(round.parse_failures for round in self._rounds),
+            verdicts_by_purpose=self._tally.verdicts_by_purpose, replies_by_attempt=self._tally.replies_by_attempt)
         return _with_test(found, tested) if tested else found
+
+    def _money(self) -> float | None:
+        spent = [
+            model.prices.money(budget.usage.prompt_tokens, budget.usage.completion_tokens) if model.prices else None
+            for model, budget in ((self.plan.target, self._target_budget), (self.plan.optimizer, self._optimizer_budget))]
+        return None if None in spent else sum(money for money in spent if money is not None)
 
 
 def without_result(plan: TrialPlan, status: Status, error: str = "") -> TrialResult:
@@ -159,15 +192,22 @@ def without_result(plan: TrialPlan, status: Status, error: str = "") -> TrialRes
     return TrialResult(
         trial=plan.id, task=plan.task, strategy=plan.strategy_label, selection=plan.selection_label, seed=plan.seed,
         target=plan.target.label, optimizer=plan.optimizer.label, stand_in=plan.optimizer.stand_in, status=status, error=error,
-        settings=plan.settings)
+        settings=plan.settings, max_tokens=_max_tokens(plan))
+
+
+def _max_tokens(plan: TrialPlan) -> int:
+    """An endpoint's own limit replaces the experiment's."""
+    own = plan.target.max_tokens if isinstance(plan.target, OpenAISettings) else None
+    return own or plan.sampling.max_tokens
 
 
 def _with_test(found: TrialResult, tested: _Tested) -> TrialResult:
     before, after = _scores(tested.before), _scores(tested.after)
-    measured = estimate(after)
+    measured, test = estimate(after), paired_test(before, after)
     return replace(
         found, seed_prompt_test_accuracy=estimate(before).mean, test_accuracy=measured.mean, test_low=measured.low,
-        test_high=measured.high, test_items=measured.items, verdict=paired_test(before, after).verdict,
+        test_high=measured.high, test_items=measured.items, verdict=test.verdict, p_value=test.p_value,
+        seed_prompt_test_marks=marks_of(before), test_marks=marks_of(after),
         adherence=adherence(found.best.prompt, _responses(tested.after)) if found.best else None, samples=_samples(tested))
 
 

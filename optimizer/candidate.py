@@ -1,11 +1,11 @@
 """What a search proposes and how it stands: candidates with their lineage, standings, rounds."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from optimizer.prompt import Prompt
-from optimizer.types import Example
+from optimizer.prompt import Prompt, read_trace
+from optimizer.types import Completion, Example, Score
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,19 @@ class Standing:
     adherence: float | None
     """Share of steps followed in its dev responses; None for a prompt without steps."""
     kept: bool
+    adherence_by_step: tuple[float, ...] = ()
+    """Share of its dev responses that follow each step; empty where `adherence` is None."""
+    scores: tuple[float | None, ...] = ()
+    """On each dev item, by the item's place in the split; None where it was not measured. Numbers only: what an item says stays
+    unknown to a strategy, and no model is shown them. Empty where an evaluator does not tell."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"candidate": self.candidate.to_json()}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Standing":
-        return cls(**{**data, "candidate": Candidate.from_json(data["candidate"])})
+        numbers = {name: tuple(data.get(name, ())) for name in ("adherence_by_step", "scores")}
+        return cls(**{**data, **numbers, "candidate": Candidate.from_json(data["candidate"])})
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,13 @@ class Round:
         return cls(**{**data, "standings": tuple(Standing.from_json(standing) for standing in data["standings"])})
 
 
+def same_text(response: Completion, example: Example) -> Score:
+    """Whether the response's `Answer:` line is one of the accepted answers, in whatever case."""
+    given = read_trace(response.text).answer or ""
+    right = given.casefold() in {accepted.strip().casefold() for accepted in example.answers}
+    return Score("right" if right else "wrong", given)
+
+
 @dataclass(frozen=True)
 class Problem:
     """What a strategy is given to work on. There is no test split in it, and dev items show only as standings."""
@@ -91,3 +104,5 @@ class Problem:
     """One or two sentences on the task; may be empty."""
     seed: Prompt
     train: tuple[Example, ...]
+    scorer: Callable[[Completion, Example], Score] = same_text
+    """Judges a response to a training example, as the target model's are judged: "(A)" may be as right as "A"."""

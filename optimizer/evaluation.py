@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from random import Random
 
 from optimizer.candidate import Candidate, Standing
-from optimizer.prompt import Prompt, adherence
+from optimizer.prompt import Prompt, adherence, adherence_by_step
 from optimizer.protocols import LanguageModel, Scorer, SelectionRule
 from optimizer.statistics import mean_score
+from optimizer.tally import Tally
 from optimizer.tasks.scorers import judge
 from optimizer.types import Answer, Completion, Example, Outcome, Purpose, Request, Sampling
 
@@ -22,13 +23,15 @@ class Evaluation:
     """
 
     def __init__(
-        self, target: LanguageModel, scorer: Scorer, dev: Sequence[Example], rule: SelectionRule, sampling: Sampling | None = None
+        self, target: LanguageModel, scorer: Scorer, dev: Sequence[Example], rule: SelectionRule, sampling: Sampling | None = None,
+        tally: Tally | None = None,
     ) -> None:
         self._target = target
         self._scorer = scorer
         self._dev = tuple(dev)
         self._rule = rule
         self._sampling = sampling or Sampling()
+        self._tally = tally or Tally()
 
     async def answers(self, work: Sequence[tuple[Prompt, Example]], purpose: Purpose = "learn") -> list[Answer]:
         """The target's answer to each (prompt, example), in order; one batch. What the target raises passes through."""
@@ -36,7 +39,9 @@ class Evaluation:
             return []
         requests = [Request(prompt.render(example.input), self._sampling, purpose=purpose) for prompt, example in work]
         outcomes = await self._target.complete(requests)
-        return [self._answer(example, outcome) for (_, example), outcome in zip(work, outcomes, strict=True)]
+        answers = [self._answer(example, outcome) for (_, example), outcome in zip(work, outcomes, strict=True)]
+        self._tally.judged(purpose, (answer.score.verdict for answer in answers))
+        return answers
 
     async def grade(self, prompt: Prompt, examples: Sequence[Example], purpose: Purpose = "test") -> list[Answer]:
         """One prompt on many examples: the final test, whose examples come from the caller."""
@@ -74,9 +79,10 @@ class _Contest:
         return [self.answer_by_pair[pair].score.value for pair in pairs]
 
     def standing(self, arm: int, kept: bool) -> Standing:
-        answers = [answer for (own, _), answer in sorted(self.answer_by_pair.items(), key=lambda entry: entry[0]) if own == arm]
-        scores = [answer.score.value for answer in answers]
-        responses = [answer.text for answer in answers if answer.score.verdict not in ("missing", "refused")]
+        answers = [self.answer_by_pair.get((arm, item)) for item in range(len(self.dev))]
+        scores = tuple(answer.score.value if answer else None for answer in answers)
+        responses = [answer.text for answer in answers if answer and answer.score.verdict not in ("missing", "refused")]
         candidate = self.arms[arm]
-        items = sum(score is not None for score in scores)
-        return Standing(candidate, mean_score(scores), items, adherence(candidate.prompt, responses), kept)
+        return Standing(
+            candidate, mean_score(scores), sum(score is not None for score in scores), adherence(candidate.prompt, responses), kept,
+            adherence_by_step(candidate.prompt, responses), scores)

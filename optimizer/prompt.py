@@ -142,3 +142,9 @@ def adherence(prompt: Prompt, responses: list[str]) -> float | None:
     """Share of (response, step) pairs that are followed; None for a prompt without steps, or without responses."""
     followed = [step for response in responses for step in followed_steps(prompt, read_trace(response))]
     return sum(followed) / len(followed) if followed else None
+
+
+def adherence_by_step(prompt: Prompt, responses: list[str]) -> tuple[float, ...]:
+    """Share of the responses that follow each step, in the order of the steps; empty where `adherence` is None."""
+    rows = [followed_steps(prompt, read_trace(response)) for response in responses]
+    return tuple(sum(column) / len(column) for column in zip(*rows, strict=True))

@@ -9,15 +9,16 @@ import logging
 import os
 import re
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from typing import Any, TypeVar
 
 from ray import serve
 from ray.serve.api import RunTarget
 from ray.serve.config import AutoscalingConfig
-from ray.serve.schema import ApplicationStatus, LoggingConfig
+from ray.serve.schema import ApplicationStatus, ApplicationStatusOverview, LoggingConfig
 
-from optimizer.errors import AccessError, EndpointError, PromptrayError, SettingsError, StorageError
+from optimizer.errors import AccessError, EndpointError, PromptrayError, SettingsError, StorageError, UserError
 from optimizer.types import Outcome, Request
 from serving.engines import EngineDied
 from serving.settings import Hostable, Scaling
@@ -30,6 +31,9 @@ LEAVE_AFTER_S = 1.0
 STOP_S = 120.0
 """What a replica that is told to stop gives to the chunks that it works on: they would have to be paid for again."""
 START_ATTEMPTS = 3
+"""For a replica that does not start, unless it says that the user must mend something: that is told at once."""
+LOOK_EVERY_S = 0.1
+"""At a start. Serve's own wait looks once a second, for the deployment and again for its replicas."""
 QUIET = LoggingConfig(log_level="WARNING", enable_access_log=False)
 """Serve logs to its files only what is wrong."""
 _GONE = (ApplicationStatus.NOT_STARTED, ApplicationStatus.DEPLOY_FAILED, ApplicationStatus.DELETING)
@@ -123,31 +127,50 @@ def host(models: Sequence[Hostable]) -> list[str]:
     """Hosts each model that is not on this cluster yet, in whatever application, and waits until those replicas run. Returns the
     deployments' names, in order.
 
-    Serve, where it does not run yet, starts without an HTTP proxy. Needs a running Ray (`ray.init`). Raises EndpointError where a
-    replica does not start; where a replica says why in an error of ours, that error.
+    Serve, where it does not run yet, starts without an HTTP proxy. Needs a running Ray (`ray.init`). Raises as `start`.
     """
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     serve.start(proxy_location="Disabled", logging_config=QUIET)
     model_by_name = {deployment_name(model): model for model in models}
     # Deployed again, a running model would lose its replicas and what they work on.
-    targets = [RunTarget(bind(model), name, None, QUIET) for name, model in model_by_name.items() if find(name) is None]
-    if targets:
-        try:
-            serve.run_many(targets)
-        except RuntimeError as problem:
-            raise start_failure(problem, [target.name for target in targets]) from problem
+    start([RunTarget(bind(model), name, None, QUIET) for name, model in model_by_name.items() if find(name) is None])
     return [deployment_name(model) for model in models]
 
 
-def start_failure(problem: RuntimeError, apps: Sequence[str]) -> PromptrayError:
-    """What becomes of Serve's complaint that applications did not start: our replica's own error, where it raised one."""
+def start(targets: Sequence[RunTarget]) -> None:
+    """Deploys applications, side by side, and returns when their first replicas run.
+
+    Raises EndpointError where a replica does not start in START_ATTEMPTS; where it says why in an error of ours, that error. If it
+    is one that the user must mend, there is only one attempt.
+    """
+    if not targets:
+        return
+    serve.run_many(targets, wait_for_ingress_deployment_creation=False, wait_for_applications_running=False)
+    names = [target.name for target in targets]
+    while not _all_run(names):
+        time.sleep(LOOK_EVERY_S)
+
+
+def _all_run(apps: Sequence[str]) -> bool:
+    """Raises what a replica of theirs has said, if it is final; its application is then taken away."""
     state_by_app = serve.status().applications
-    deployments = [one for app in apps if app in state_by_app for one in state_by_app[app].deployments.values()]
-    for deployment in deployments:
+    for app in apps:
+        state = state_by_app[app]
+        if state.status == ApplicationStatus.DEPLOY_FAILED:
+            raise _reason(state) or EndpointError(f"A model could not be hosted: {state.message.rstrip('.')}.")
+        if state.status != ApplicationStatus.RUNNING and isinstance(problem := _reason(state), UserError):
+            serve.delete(app, _blocking=False)
+            raise problem
+    return all(state_by_app[app].status == ApplicationStatus.RUNNING for app in apps)
+
+
+def _reason(state: ApplicationStatusOverview) -> PromptrayError | None:
+    """Why a replica did not start, where it said so in an error of ours."""
+    for deployment in state.deployments.values():
         if said := _OUR_ERROR.findall(deployment.message):
             name, reason = said[-1]
             return _ERROR_BY_NAME[name](reason)
-    return EndpointError(f"A model could not be hosted: {str(problem).rstrip('.')}.")
+    return None
 
 
 def shut_down() -> None:

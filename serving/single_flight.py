@@ -17,7 +17,8 @@ from optimizer.types import Completion, Outcome, Request
 from serving.ledger import Ledger, key_of
 from serving.limiter import all_of
 
-LEASE_S = 60.0
+LEASE_S = 20.0
+"""What others wait for the answers of a caller that was killed. Its owner renews a lease four times in this."""
 Claim = Completion | Literal["yours", "elsewhere"]
 
 

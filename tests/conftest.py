@@ -9,8 +9,10 @@ from urllib.request import Request, urlopen
 import pytest
 
 ROOT = Path(__file__).parents[1]
-# How often callers tell Serve's autoscaler of their load; its own 10 s would be waited for. Read when Ray is imported.
+# How often callers tell Serve's autoscaler of their load, and how soon one that tells no more is forgotten; Serve's own 10 s would
+# be waited for. Read when Ray is imported.
 os.environ.setdefault("RAY_SERVE_HANDLE_AUTOSCALING_METRIC_PUSH_INTERVAL_S", "1")
+os.environ.setdefault("RAY_SERVE_MIN_HANDLE_METRICS_TIMEOUT_S", "3")
 
 
 @pytest.fixture(scope="session")
@@ -22,9 +24,19 @@ def local_ray() -> Iterator[None]:
     ray.init(
         address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR", namespace="tests",
         object_store_memory=100_000_000)
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("serving.deployment.HEALTH_CHECK_EVERY_S", 1.0)  # a dead replica is to be seen soon
+        yield
     serve.shutdown()
     ray.shutdown()
+
+
+@pytest.fixture
+def on_local_ray(local_ray: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands that this test starts run on the session's Ray, where the models that one has hosted stay for the next."""
+    import ray
+
+    monkeypatch.setenv("RAY_ADDRESS", ray.get_runtime_context().gcs_address)
 
 
 @pytest.fixture(scope="session")

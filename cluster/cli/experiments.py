@@ -12,6 +12,7 @@ from cluster.application import apply_prompt
 from cluster.catalogue import catalogue
 from cluster.cli import options
 from cluster.cli.console import ERR, OUT, end, say
+from cluster.estimate import cost_of_calls, estimated
 from cluster.overrides import overrides
 from cluster.preparation import SETTINGS_FILE, Experiment, prepare
 from cluster.settings import ExperimentSettings
@@ -38,6 +39,8 @@ def run(
     experiment = prepare(ExperimentSettings.read(file, given))
     for note in experiment.notes:
         ERR.print(Text(note, "yellow"))
+    cost = cost_of_calls(experiment.settings, experiment.tasks, experiment.out)
+    say(estimated(experiment.settings, experiment.assignments, cost).line)
     _run(experiment)
 
 
@@ -85,9 +88,13 @@ def _save(experiment: Experiment, results: "Sequence[TrialResult]") -> None:
 
 
 def _show(experiment: Experiment, results: "Sequence[TrialResult]") -> None:
-    from cluster.report import results_table
+    from cluster.report import answer_warnings, leader_lines, results_table
 
     OUT.print(results_table(results))
+    for line in leader_lines(results):
+        say(line)
+    for warning in answer_warnings(results):
+        say(warning, "yellow")
     say(f"Results: {experiment.out}   Report: {experiment.out.place_of('report.html')}")
     if any(result.stand_in for result in results):
         say("The built-in optimizer is a stand-in for a large model.", "dim")

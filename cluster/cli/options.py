@@ -6,7 +6,7 @@ import typer
 
 File = Annotated[str, typer.Argument(help="Settings of the experiment, such as tune_configs/quickstart.yaml.")]
 Tasks = Annotated[list[str] | None, typer.Option("--task", help="A generated task's name or a data file; may be repeated.")]
-Target = Annotated[str | None, typer.Option(help="builtin:NAME, vllm:MODEL or openai:MODEL@BASE_URL.")]
+Target = Annotated[str | None, typer.Option(help="builtin:NAME, vllm:MODEL, openai:MODEL@BASE_URL or scripted:FILE.")]
 Optimizer = Annotated[str | None, typer.Option(help="As --target.")]
 Strategies = Annotated[
     list[str] | None, typer.Option("--strategy", help="A strategy's name, or its label in FILE; may be repeated.")]

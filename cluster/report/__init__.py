@@ -1,6 +1,8 @@
 """What an experiment leaves for people: the results folder with its tables and page, and the table for the terminal."""
 
+from cluster.report.answers import answer_warnings
+from cluster.report.contests import leader_lines
 from cluster.report.folder import clear_trials, read_trials, write_results, write_trial
 from cluster.report.table import results_table
 
-__all__ = ["clear_trials", "read_trials", "results_table", "write_results", "write_trial"]
+__all__ = ["answer_warnings", "clear_trials", "leader_lines", "read_trials", "results_table", "write_results", "write_trial"]

@@ -6,11 +6,12 @@ Plotly reads a little HTML in every text, so all text goes through `html.escape`
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from itertools import count as numbers
+from statistics import fmean
 from typing import Any
 
+from cluster.report.contests import SEED_PROMPT, Contest
 from cluster.report.search import Found, found
-from cluster.report.summary import TaskSummary
+from cluster.report.summary import Group, TaskSummary
 from cluster.report.wording import interval, plural, settings_told, share
 from cluster.result import TrialResult
 from optimizer.candidate import Round
@@ -22,6 +23,7 @@ PALETTE = ("#4a8fe0", "#e8833a", "#2f9e8f", "#d6508a", "#8a6fe8", "#a3862c", "#6
 """Mid-tones: each can be read on white and on near-black. Grey is not among them: it is the seed prompt's."""
 _DASHES = ("solid", "dash", "dot", "dashdot")
 _GREY = "#8a8f98"
+_MOST_WITH_INTERVALS = 6
 _WIDEST_APART = 0.4
 """Of a round's width, all lines together."""
 
@@ -32,31 +34,70 @@ def colours(labels: Sequence[str]) -> dict[str, str]:
 
 
 def accuracy_figure(summary: TaskSummary, labels: Sequence[str]) -> Figure:
-    """Test accuracy: a row a trial, from the seed prompt's (hollow) to the best prompt's (filled, with its 95% interval)."""
-    tested = [trial for trial in summary.trials if trial.test_accuracy is not None]
-    rows = list(range(len(tested)))
-    seeds = [escape(trial.trial if trial.settings else f"{trial.strategy} · {trial.seed}") for trial in tested]
-    data = [_moves(tested), _seed_prompts(tested)]
-    data += [_best_prompts(tested, label, colour) for label, colour in colours(labels).items() if _has(tested, label)]
+    """Test accuracy: a row a strategy (of a search, a row a point), from the seed prompt's (hollow) to the best prompts' (filled,
+    with the 95% interval over the items of all seeds). Small dots are single trials, where there are several."""
+    groups = [group for group in summary.groups if group.after is not None]
+    names = [escape(group.trials[0].trial if group.settings else group.strategy) for group in groups]
+    colour_by_label = colours(labels)
+    data = [_moves(groups), _single_trials(groups, colour_by_label), _seed_prompts(groups), _best_prompts(groups, colour_by_label)]
     return {"data": data, "layout": _layout(
-        height=78 + 26 * len(rows),
+        height=78 + 32 * len(groups),
         xaxis={"range": [0, 1.02], "title": {"text": "test accuracy"}, "dtick": 0.2, "tickformat": ".1f"},
-        yaxis={"tickvals": rows, "ticktext": seeds, "range": [len(rows) - 0.4, -0.6], "showgrid": False})}
+        yaxis=_named_rows(names))}
+
+
+def contests_figure(own: Sequence[Contest], labels: Sequence[str]) -> Figure:
+    """A leader's contests: a row a rival, the leader's lead on the items that both have answered, with its 95% interval. Filled
+    where the corrected verdict tells them apart, hollow where not."""
+    colour_by_label = colours(labels) | {SEED_PROMPT: _GREY}
+    hues = [colour_by_label[contest.second] for contest in own]
+    apart = [contest.verdict != "not distinguishable" for contest in own]
+    points = {
+        "type": "scatter", "mode": "markers", "x": [contest.difference for contest in own], "y": list(range(len(own))),
+        "marker": {
+            "size": 12, "color": hues, "line": {"width": 2, "color": hues},
+            "symbol": ["circle" if told else "circle-open" for told in apart]},
+        "text": [escape(contest.sentence) for contest in own], "hovertemplate": "%{text}<extra></extra>"}
+    low = min((contest.interval.low for contest in own if contest.interval), default=0.0)
+    high = max((contest.interval.high for contest in own if contest.interval), default=1.0)
+    return {"data": [*_whiskers(own, hues), points], "layout": _layout(
+        height=78 + 32 * len(own),
+        xaxis={"range": [min(low, 0.0) - 0.05, max(high, 0.1) + 0.05], "tickformat": "+.1f", "zeroline": True, "zerolinewidth": 2,
+               "zerolinecolor": _GREY, "title": {"text": f"lead of {escape(own[0].first)} in test accuracy" if own else ""}},
+        yaxis=_named_rows([escape(contest.second) for contest in own]))}
+
+
+def _whiskers(own: Sequence[Contest], hues: Sequence[str]) -> list[Figure]:
+    """A line a row, since one trace has one colour of lines."""
+    return [
+        {"type": "scatter", "mode": "lines", "x": [contest.interval.low, contest.interval.high], "y": [row, row],
+         "line": {"color": hue, "width": 2}, "hoverinfo": "skip"}
+        for row, (contest, hue) in enumerate(zip(own, hues, strict=True)) if contest.interval]
+
+
+def _named_rows(names: Sequence[str]) -> Figure:
+    return {"tickvals": list(range(len(names))), "ticktext": list(names), "range": [len(names) - 0.4, -0.6], "showgrid": False}
 
 
 def learning_figure(summary: TaskSummary, labels: Sequence[str]) -> Figure:
-    """Best dev accuracy by round: a line a trial, with 95% intervals, slightly apart so that they can be told.
+    """Best dev accuracy by round: a line a trial, slightly apart so that they can be told; a few have their 95% intervals.
 
-    The many trials of a search have no intervals, which would cover each other; one that was pruned ends with a cross.
+    Where there are several seeds, a strategy's line is their mean, and its trials stay as faint lines. Intervals of many lines
+    would cover each other. A trial that was pruned ends with a cross.
     """
     trials = [trial for trial in summary.trials if any(round.standings for round in trial.rounds)]
+    means = [] if any(trial.settings for trial in trials) else [group for group in summary.groups if len(group.trials) > 1]
     colour_by_label = colours(labels)
     middle = (len(trials) - 1) / 2
     apart = min(0.035, _WIDEST_APART / max(1, len(trials)))
     lines = [
         _line(trial, colour_by_label[trial.strategy], _DASHES[_place(summary, trial) % len(_DASHES)], apart * (place - middle))
         for place, trial in enumerate(trials)]
-    return {"data": lines, "layout": _layout(
+    if len(trials) > _MOST_WITH_INTERVALS:
+        lines = [{key: value for key, value in line.items() if key != "error_y"} for line in lines]
+    if means:
+        lines = [line | {"opacity": 0.3, "line": line["line"] | {"width": 1}, "marker": {"size": 4}} for line in lines]
+    return {"data": [*lines, *(_mean_line(group, colour_by_label[group.strategy]) for group in means)], "layout": _layout(
         height=300, xaxis={"title": {"text": "round"}, "dtick": 1, "showgrid": False},
         yaxis={"range": [0, 1.04], "title": {"text": "best dev accuracy"}, "dtick": 0.2, "tickformat": ".1f"})}
 
@@ -91,32 +132,51 @@ def _layout(height: int, xaxis: Figure, yaxis: Figure) -> Figure:
         "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "xaxis": shared | xaxis, "yaxis": shared | yaxis}
 
 
-def _moves(tested: Sequence[TrialResult]) -> Figure:
-    """A thin line from each trial's seed prompt to its best prompt."""
-    x = [end for trial in tested for end in (trial.seed_prompt_test_accuracy, trial.test_accuracy, None)]
-    y = [end for row in range(len(tested)) for end in (row, row, None)]
+def _moves(groups: Sequence[Group]) -> Figure:
+    """A thin line from each row's seed prompt to its best prompts."""
+    x = [end for group in groups for end in (group.before, group.after, None)]
+    y = [end for row in range(len(groups)) for end in (row, row, None)]
     line = {"color": _GREY, "width": 1, "dash": "dot"}
     return {"type": "scatter", "mode": "lines", "x": x, "y": y, "line": line, "hoverinfo": "skip"}
 
 
-def _seed_prompts(tested: Sequence[TrialResult]) -> Figure:
+def _single_trials(groups: Sequence[Group], colour_by_label: Mapping[str, str]) -> Figure:
+    """A little below their row's line, so that the interval does not cover them."""
+    found = [
+        (row, trial) for row, group in enumerate(groups) if group.tested > 1 for trial in group.trials
+        if trial.test_accuracy is not None]
+    return {
+        "type": "scatter", "mode": "markers",
+        "x": [trial.test_accuracy for _, trial in found], "y": [row + 0.3 for row, _ in found],
+        "marker": {"size": 6, "opacity": 0.75, "color": [colour_by_label[trial.strategy] for _, trial in found]},
+        "text": [_told(trial) for _, trial in found], "hovertemplate": "%{text}<extra></extra>"}
+
+
+def _seed_prompts(groups: Sequence[Group]) -> Figure:
     return {
         "type": "scatter", "mode": "markers", "name": "seed prompt",
-        "x": [trial.seed_prompt_test_accuracy for trial in tested], "y": list(range(len(tested))),
+        "x": [group.before for group in groups], "y": list(range(len(groups))),
         "marker": {"symbol": "circle-open", "size": 10, "color": _GREY, "line": {"width": 2}},
         "hovertemplate": "seed prompt: %{x:.2f}<extra></extra>"}
 
 
-def _best_prompts(tested: Sequence[TrialResult], label: str, colour: str) -> Figure:
-    mine = [(row, trial) for row, trial in zip(numbers(), tested) if trial.strategy == label]
+def _best_prompts(groups: Sequence[Group], colour_by_label: Mapping[str, str]) -> Figure:
+    hues = [colour_by_label[group.strategy] for group in groups]
+    spreads = [group.spread for group in groups]
     return {
-        "type": "scatter", "mode": "markers", "name": escape(label),
-        "x": [trial.test_accuracy for _, trial in mine], "y": [row for row, _ in mine],
-        "marker": {"size": 12, "color": colour},
+        "type": "scatter", "mode": "markers", "x": [group.after for group in groups], "y": list(range(len(groups))),
+        "marker": {"size": 12, "color": hues},
         "error_x": _bars(
-            [_above(trial.test_accuracy, trial.test_high) for _, trial in mine],
-            [_above(trial.test_low, trial.test_accuracy) for _, trial in mine], colour),
-        "text": [_told(trial) for _, trial in mine], "hovertemplate": "%{text}<extra></extra>"}
+            [_above(group.after, spread.high) for group, spread in zip(groups, spreads, strict=True)],
+            [_above(spread.low, group.after) for group, spread in zip(groups, spreads, strict=True)], _GREY),
+        "text": [_group_told(group) for group in groups], "hovertemplate": "%{text}<extra></extra>"}
+
+
+def _group_told(group: Group) -> str:
+    if len(group.trials) == 1:
+        return _told(group.trials[0])
+    return (f"<b>{escape(group.strategy)}</b>, {plural(group.tested, 'seed')}<br>{share(group.after)} "
+            f"({interval(group.spread.low, group.spread.high)})")
 
 
 def _told(trial: TrialResult) -> str:
@@ -146,6 +206,21 @@ def _line(trial: TrialResult, colour: str, dash: str, apart: float) -> Figure:
         [_above(end.low, accuracy) for (_, accuracy), end in zip(rounds, ends, strict=True)], colour, thickness=1)}
 
 
+def _mean_line(group: Group, colour: str) -> Figure:
+    """The mean of the trials' best dev accuracies; one that has ended keeps its last."""
+    courses = [
+        course for trial in group.trials
+        if (course := [round.best.accuracy for round in trial.rounds if round.standings and round.best.accuracy is not None])]
+    length = max(map(len, courses), default=0)
+    means = [fmean(course[min(place, len(course) - 1)] for course in courses) for place in range(length)]
+    return {
+        "type": "scatter", "mode": "lines+markers", "name": escape(group.strategy), "x": list(range(length)), "y": means,
+        "line": {"color": colour, "width": 2.5}, "marker": {"size": 7, "color": colour},
+        "text": [f"<b>{escape(group.strategy)}</b>, mean of {plural(len(courses), 'seed')}<br>round {place}: {share(mean)}"
+                 for place, mean in enumerate(means)],
+        "hovertemplate": "%{text}<extra></extra>"}
+
+
 def _round_told(trial: TrialResult, round: Round, end: Interval) -> str:
     return (f"{_named(trial)}<br>round {round.number}: {share(round.best.accuracy)} "
             f"({interval(end.low, end.high)}, {plural(round.best.items, 'item')})<br>by {escape(round.best.candidate.operator)}")
@@ -158,10 +233,6 @@ def _bars(above: Sequence[float], below: Sequence[float], colour: str, thickness
 
 def _above(low: float | None, high: float | None) -> float:
     return 0.0 if low is None or high is None else max(0.0, high - low)
-
-
-def _has(trials: Sequence[TrialResult], label: str) -> bool:
-    return any(trial.strategy == label for trial in trials)
 
 
 def _place(summary: TaskSummary, trial: TrialResult) -> int:

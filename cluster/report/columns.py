@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from cluster.report.contests import corrected_verdicts
 from cluster.result import TrialResult
 from optimizer.candidate import Candidate, Standing
 
@@ -33,8 +34,19 @@ TRIALS: pa.Schema = pa.schema([
     pa.field("wall_s", pa.float64(), nullable=False),
     pa.field("settings", pa.string()),  # JSON: the point of the search space, by key; null where there was no search
     pa.field("prefix_hit_rate", pa.float64()),  # share of the target's prompt tokens; null where its engine does not tell
+    pa.field("verdicts_by_purpose", pa.string()),  # JSON: the target's answers, by purpose and verdict; null where there were none
+    pa.field("replies_by_attempt", pa.string()),  # JSON: the optimizer model's replies, by attempt and kind; null likewise
+    pa.field("p_value", pa.float64()),  # of the verdict's test, two-sided
+    pa.field("corrected_verdict", pa.string()),  # the verdict after Holm's correction for all tested trials of the experiment
+    pa.field("train_accuracy", pa.float64()),  # of the best prompt, on the training items that the search tried it on
+    pa.field("gap", pa.float64()),  # dev_accuracy less test_accuracy
+    pa.field("money", pa.float64()),  # of the fresh calls, in the currency of the prices; null where a model has none
+    pa.field("seed_prompt_test_marks", pa.string()),  # a mark each test item: 1 right, 0 not, - no answer; null without a test
+    pa.field("test_marks", pa.string()),
 ])
 """A row a trial."""
+
+_MAPPINGS = ("settings", "verdicts_by_purpose", "replies_by_attempt")
 
 CANDIDATES: pa.Schema = pa.schema([
     pa.field("trial", pa.string(), nullable=False),  # names the trial as the files in best/ do
@@ -52,7 +64,9 @@ CANDIDATES: pa.Schema = pa.schema([
 
 def trials_table(results: Sequence[TrialResult]) -> pa.Table:
     """One row a result, with the columns of TRIALS."""
-    return pa.Table.from_pylist([_trial_row(result) for result in results], schema=TRIALS)
+    corrected = corrected_verdicts(results)
+    rows = [_trial_row(result) | {"corrected_verdict": corrected.get(result.trial)} for result in results]
+    return pa.Table.from_pylist(rows, schema=TRIALS)
 
 
 def candidates_table(results: Sequence[TrialResult]) -> pa.Table:
@@ -67,10 +81,10 @@ def storable(text: str) -> str:
 
 
 def _trial_row(result: TrialResult) -> dict[str, Any]:
-    point = json.dumps(dict(result.settings), ensure_ascii=False) if result.settings else None
-    row = {name: getattr(result, name) for name in TRIALS.names} | {"settings": point}
+    row = {name: getattr(result, name) for name in TRIALS.names if name != "corrected_verdict"}
+    row |= {name: json.dumps(dict(row[name]), ensure_ascii=False) if row[name] else None for name in _MAPPINGS}
     stored = {name: storable(value) if isinstance(value, str) else value for name, value in row.items()}
-    return stored | {"verdict": result.verdict or None}
+    return stored | {name: stored[name] or None for name in ("verdict", "seed_prompt_test_marks", "test_marks")}
 
 
 def _last_standings(result: TrialResult) -> Iterator[tuple[Candidate, Standing]]:

@@ -4,20 +4,20 @@ Whatever comes from data or models is shown as text: the template escapes it, an
 scripts whose hashes it names and loads nothing from anywhere, so that a fault in escaping could still execute nothing.
 """
 
-import base64
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from typing import Any
 
-import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from cluster.report import wording
-from cluster.report.charts import accuracy_figure, colours, found_figure, learning_figure
+from cluster.report.answers import answer_warnings, counts_told
+from cluster.report.charts import accuracy_figure, colours, contests_figure, found_figure, learning_figure
+from cluster.report.contests import contests as all_contests
+from cluster.report.contests import contests_over_tasks, corrected_verdicts, leaders
 from cluster.report.lineage import lineage
+from cluster.report.matrix import matrices
+from cluster.report.offline import asset, script_hash, shown_yaml
 from cluster.report.search import MOST_POINTS, searched
 from cluster.report.summary import strategies, summarise
 from cluster.result import Sample, TrialResult
@@ -29,16 +29,20 @@ MOST_SAMPLES = 6
 def report_page(results: Sequence[TrialResult], settings: Mapping[str, Any]) -> str:
     """The page as HTML; about 5 MB, nearly all of it Plotly. `settings` is shown as YAML, so it must hold no secrets."""
     summaries, labels = summarise(results), strategies(results)
-    plotly, script = _text("plotly", "package_data/plotly.min.js"), _text("cluster.report", "templates/report.js")
+    plotly, script = asset("plotly", "package_data/plotly.min.js"), asset("cluster.report", "templates/report.js")
     charts = {f"accuracy-{place}": accuracy_figure(summary, labels) for place, summary in enumerate(summaries)}
     charts |= {f"learning-{place}": learning_figure(summary, labels) for place, summary in enumerate(summaries)}
+    led = leaders(results)
+    charts |= {f"lead-{place}": contests_figure(own, labels) for place, own in enumerate(led)}
     if searched(results):
         charts |= {f"found-{place}": found_figure(summary, labels) for place, summary in enumerate(summaries)}
     return _environment().get_template("report.html.j2").render(
-        summaries=summaries, results=results, charts=charts, colours=colours(labels), settings=_yaml(settings),
+        summaries=summaries, results=results, charts=charts, colours=colours(labels), settings=shown_yaml(settings),
         anchors={result.trial: f"trial-{place}" for place, result in enumerate(results)},
-        style=Markup(_text("cluster.report", "templates/report.css")), scripts=[Markup(plotly), Markup(script)],
-        hashes=[_hash(plotly), _hash(script)], any_stand_in=any(result.stand_in for result in results),
+        style=Markup(asset("cluster.report", "templates/report.css")), scripts=[Markup(plotly), Markup(script)],
+        hashes=[script_hash(plotly), script_hash(script)], any_stand_in=any(result.stand_in for result in results),
+        warnings=answer_warnings(results), led=led, matrices=matrices((*all_contests(results), *contests_over_tasks(results))),
+        corrected=corrected_verdicts(results),
         searched=searched(results))
 
 
@@ -58,19 +62,7 @@ def _environment() -> Environment:
         loader=PackageLoader("cluster.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
         "share": wording.share, "count": wording.count, "duration": wording.duration, "shortened": wording.shortened,
-        "settings_told": wording.settings_told, "lineage": lineage, "shown_samples": shown_samples}
-    environment.globals |= {"interval": wording.interval, "plural": wording.plural, "MOST_POINTS": MOST_POINTS}
+        "settings_told": wording.settings_told, "signed": wording.signed, "lineage": lineage, "shown_samples": shown_samples}
+    environment.globals |= {
+        "interval": wording.interval, "plural": wording.plural, "counts_told": counts_told, "MOST_POINTS": MOST_POINTS}
     return environment
-
-
-def _text(package: str, path: str) -> str:
-    """A text file of a package, with the line ends that a browser hashes."""
-    return files(package).joinpath(path).read_text(encoding="utf-8").replace("\r\n", "\n").replace("</script", "<\\/script")
-
-
-def _hash(script: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-
-
-def _yaml(settings: Mapping[str, Any]) -> str:
-    return yaml.safe_dump(json.loads(json.dumps(settings, default=str)), sort_keys=False, allow_unicode=True)

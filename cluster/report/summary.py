@@ -1,12 +1,12 @@
 """Trials put together: by task, and by task, strategy and point of a search, with means over seeds. Knows no output form."""
 
 import json
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 from cluster.result import TrialResult
+from optimizer.statistics import Interval, wilson
 
 
 @dataclass(frozen=True)
@@ -49,17 +49,22 @@ class Group:
         return self.mean(lambda trial: trial.test_accuracy)
 
     @property
+    def spread(self) -> Interval:
+        """95% interval of the best prompts' accuracy, over the test items of all seeds together. It is about items: how far
+        searches differ from each other is to be seen from the trials themselves."""
+        tested = [trial for trial in self.trials if trial.test_accuracy is not None]
+        if len(tested) == 1 and tested[0].test_low is not None and tested[0].test_high is not None:
+            return Interval(tested[0].test_low, tested[0].test_high)
+        items = sum(trial.test_items for trial in tested)
+        return wilson(min(items, sum((trial.test_accuracy or 0.0) * trial.test_items for trial in tested)), items)
+
+    @property
     def tested(self) -> int:
         return sum(trial.test_accuracy is not None for trial in self.trials)
 
-    @property
-    def better(self) -> int:
-        """Trials whose best prompt was better than the seed prompt by the paired test."""
-        return self.verdicts["better"]
-
-    @property
-    def verdicts(self) -> Counter[str]:
-        return Counter(trial.verdict for trial in self.trials if trial.verdict)
+    def better_of(self, corrected: Mapping[str, str]) -> int:
+        """Trials whose best prompt was better than the seed prompt, by corrected verdicts; a trial that has none keeps its own."""
+        return sum(corrected.get(trial.trial, trial.verdict) == "better" for trial in self.trials)
 
     @property
     def best_trial(self) -> TrialResult | None:

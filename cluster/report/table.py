@@ -1,6 +1,6 @@
 """The results as a table for the terminal: trials by task and strategy, with means over seeds. Knows nothing of files."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,8 +8,9 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from cluster.report.contests import corrected_verdicts
 from cluster.report.summary import Group, summarise
-from cluster.report.wording import MISSING, count, duration, settings_told, share
+from cluster.report.wording import MISSING, count, duration, settings_told, share, signed
 from cluster.result import TrialResult
 
 _STYLE_BY_VERDICT = {"better": "green", "worse": "red"}
@@ -30,8 +31,9 @@ class _Column:
 def results_table(results: Sequence[TrialResult]) -> Table:
     """A row a trial, and under each strategy with several seeds the row of their means. Errors stand below the table.
 
-    In a mean row the range after the accuracy is that of its trials, not a confidence interval. Needs about 120 columns, and 150
-    for a search, whose table has the points and their dev accuracies too.
+    In a mean row the range after the accuracy is that of its trials, not a confidence interval, and verdicts are counted as they
+    are after correction for the number of tested trials. Needs about 130 columns, and 160 for a search, whose table has the points
+    and their dev accuracies too.
     """
     columns = _columns(results)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
@@ -45,8 +47,8 @@ def results_table(results: Sequence[TrialResult]) -> Table:
             if len(group.trials) > 1:
                 table.add_row(*(_plain(column.mean(group)) for column in columns), style="bold")
         table.add_section()
-    if failures := [f"{trial.trial}: {trial.error}" for trial in results if trial.error]:
-        table.caption = Text("\n".join(failures))
+    if notes := _notes(results):
+        table.caption = Text("\n".join(notes))
         table.caption_justify = "left"
     return table
 
@@ -55,7 +57,21 @@ def _columns(results: Sequence[TrialResult]) -> list[_Column]:
     """Those that have something to say of these results."""
     searched = any(trial.settings for trial in results)
     told = any(trial.prefix_hit_rate is not None for trial in results)
-    return [*_WHAT, *(_POINT if searched else ()), *_FOUND, *(_DEV if searched else ()), *_COSTS, *(_PREFIX if told else ())]
+    found = (*_FOUND, _verdicts(corrected_verdicts(results)))
+    return [*_WHAT, *(_POINT if searched else ()), *found, *(_DEV if searched else ()), *_COSTS, *(_PREFIX if told else ())]
+
+
+def _notes(results: Sequence[TrialResult]) -> list[str]:
+    corrected = corrected_verdicts(results)
+    lost = any(corrected.get(trial.trial, trial.verdict) != trial.verdict for trial in results)
+    star = f"* Not after correction for {len(corrected)} tested trials (Holm)."
+    return [f"{trial.trial}: {trial.error}" for trial in results if trial.error] + ([star] if lost else [])
+
+
+def _verdicts(corrected: Mapping[str, str]) -> _Column:
+    return _Column(
+        "verdict", lambda trial: _verdict(trial, corrected), lambda group: f"better {group.better_of(corrected)} of {group.tested}",
+        "left", fold=True)
 
 
 def _plain(cell: str | Text) -> Text:
@@ -63,10 +79,11 @@ def _plain(cell: str | Text) -> Text:
     return cell if isinstance(cell, Text) else Text(cell)
 
 
-def _verdict(trial: TrialResult) -> Text:
+def _verdict(trial: TrialResult, corrected: Mapping[str, str]) -> Text:
     if trial.status in _STYLE_BY_END:
         return Text(trial.status, _STYLE_BY_END[trial.status])
-    return Text(trial.verdict or MISSING, _STYLE_BY_VERDICT.get(trial.verdict, "yellow"))
+    star = "*" if corrected.get(trial.trial, trial.verdict) != trial.verdict else ""
+    return Text((trial.verdict or MISSING) + star, _STYLE_BY_VERDICT.get(trial.verdict, "yellow"))
 
 
 def _mean_accuracy(group: Group) -> str:
@@ -88,10 +105,10 @@ _FOUND = (
     _Column("seed\nprompt", lambda trial: share(trial.seed_prompt_test_accuracy), lambda group: share(group.before)),
     _Column(
         "best prompt\n[95% interval]", lambda trial: _with_range(trial.test_accuracy, trial.test_low, trial.test_high),
-        _mean_accuracy, "left"),
-    _Column("verdict", _verdict, lambda group: f"better {group.better} of {group.tested}", "left", fold=True))
+        _mean_accuracy, "left"))
 _DEV = (_Column("dev", lambda trial: share(trial.dev_accuracy), lambda group: share(group.dev)),)
 _COSTS = (
+    _Column("dev −\ntest", lambda trial: signed(trial.gap), lambda group: signed(group.mean_of("gap"))),  # noqa: RUF001 - a minus
     _Column("adher-\nence", lambda trial: share(trial.adherence), lambda group: share(group.mean_of("adherence"))),
     _Column("target\ncalls", lambda trial: count(trial.target_calls), lambda group: count(group.mean_of("target_calls"))),
     _Column("optimizer\ncalls", lambda trial: count(trial.optimizer_calls), lambda group: count(group.mean_of("optimizer_calls"))),

@@ -6,8 +6,13 @@ MISSING = "–"  # noqa: RUF001 - an en dash is meant
 
 
 def share(value: float | None) -> str:
-    """0.9 -> "0.90"."""
-    return MISSING if value is None else f"{value:.2f}"
+    """0.9 -> "0.90"; -0.001 -> "0.00"."""
+    return MISSING if value is None else f"{value:.2f}".replace("-0.00", "0.00")
+
+
+def signed(value: float | None) -> str:
+    """0.35 -> "+0.35"; -0.001 -> "0.00": a difference of shares."""
+    return MISSING if value is None else f"{value:+.2f}".replace("+0.00", "0.00").replace("-0.00", "0.00")
 
 
 def interval(low: float | None, high: float | None) -> str:

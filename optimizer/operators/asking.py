@@ -1,6 +1,7 @@
 """Asking the optimizer model: all questions of a moment as one batch, and once more where a reply cannot be read.
 
-Knows batches, sample numbers and the second chance. Knows no operator, no template and no strategy.
+Knows batches, sample numbers and the second chance, and counts what became of each reply. Knows no operator, no template and no
+strategy.
 """
 
 from collections import Counter
@@ -11,9 +12,12 @@ from typing import Generic, TypeVar
 
 from optimizer.operators.reply import Unreadable
 from optimizer.protocols import LanguageModel
-from optimizer.types import Completion, Message, Outcome, Request, Sampling
+from optimizer.tally import Attempt, ReplyKind, tally_of
+from optimizer.types import Completion, Failed, Message, Outcome, Request, Sampling
 
 T = TypeVar("T")
+_NO_TEXT = "(an empty reply)"
+"""What stands for an empty reply when it is shown back: some endpoints refuse a message without text."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,7 @@ class Fault:
 
     reply: str
     reason: str
+    kind: ReplyKind = "unreadable"
 
 
 @dataclass(frozen=True)
@@ -39,15 +44,19 @@ class Question(Generic[T]):
         try:
             return self.read(outcome.text)
         except Unreadable as fault:
-            cut = "; it was cut off at the length limit, so be shorter" if outcome.truncated else ""
-            return Fault(outcome.text, f"{fault}{cut}")
+            empty = not outcome.text.strip()
+            reason = "it is empty" if empty else str(fault)
+            if outcome.truncated:
+                return Fault(outcome.text, f"{reason}; it was cut off at the length limit, so be shorter", "truncated")
+            return Fault(outcome.text, reason, "empty" if empty else "unreadable")
 
 
 class Asking:
     """The optimizer model of one search. Call it with questions; it gives what was read from each reply, None where nothing was.
 
     Each reply that cannot be read is asked again once, with the fault named; if that fails too it is a failed proposal and counted.
-    A call that failed (no reply at all) is not asked again: the guards around the model have already tried.
+    A call that failed (no reply at all) is not asked again: the guards around the model have already tried, and who refused once
+    would refuse again. The kind of every reply goes to the model's tally, where it has one.
 
     The same question asked again is a new draw: it gets the next sample number. The first number comes from the search's `rng`, so
     that searches with different seeds draw independently although they share a ledger.
@@ -59,14 +68,15 @@ class Asking:
         self._first_sample = rng.randrange(2**20)
         self._times_asked: Counter[str] = Counter()
         self._parse_failures = 0
+        self._tally = tally_of(optimizer)
 
     async def __call__(self, questions: Sequence[Question[T]]) -> list[T | None]:
         """One result a question, in order. One batch goes out, a second one if any reply was unreadable; none for no questions."""
         requests = [self._request(question.text) for question in questions]
-        found = await self._attempt(questions, requests)
+        found = await self._attempt("first", questions, requests)
         faults = [(at, result) for at, result in enumerate(found) if isinstance(result, Fault)]
         second = await self._attempt(
-            [questions[at] for at, _ in faults], [_again(requests[at], fault) for at, fault in faults])
+            "again", [questions[at] for at, _ in faults], [_again(requests[at], fault) for at, fault in faults])
         for (at, _), result in zip(faults, second, strict=True):
             found[at] = result
         self._parse_failures += sum(isinstance(result, Fault) for result in found)
@@ -82,11 +92,23 @@ class Asking:
         self._times_asked[text] += 1
         return Request((Message("user", text),), self._sampling, sample, "propose")
 
-    async def _attempt(self, questions: Sequence[Question[T]], requests: Sequence[Request]) -> list[T | Fault | None]:
+    async def _attempt(
+        self, attempt: Attempt, questions: Sequence[Question[T]], requests: Sequence[Request]
+    ) -> list[T | Fault | None]:
         outcomes = await self._optimizer.complete(requests) if requests else []
-        return [question.judge(outcome) for question, outcome in zip(questions, outcomes, strict=True)]
+        results = [question.judge(outcome) for question, outcome in zip(questions, outcomes, strict=True)]
+        self._tally.replied(attempt, map(_kind, outcomes, results))
+        return results
+
+
+def _kind(outcome: Outcome, result: object) -> ReplyKind:
+    """What a reply was good for, from what came and what was read from it."""
+    if isinstance(outcome, Failed):
+        return "refused" if outcome.kind == "refused" else "failed"
+    return result.kind if isinstance(result, Fault) else "readable"
 
 
 def _again(request: Request, fault: Fault) -> Request:
     complaint = f"Your reply cannot be used: {fault.reason}. Answer once more, in exactly the form that was asked for."
-    return replace(request, messages=(*request.messages, Message("assistant", fault.reply), Message("user", complaint)))
+    shown = fault.reply if fault.reply.strip() else _NO_TEXT
+    return replace(request, messages=(*request.messages, Message("assistant", shown), Message("user", complaint)))

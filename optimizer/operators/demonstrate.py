@@ -1,34 +1,36 @@
 """Demonstrate: a worked response that follows the steps, for a solved training example (ABO, arXiv 2402.02101, section 6).
 
 A trace that misses a step, leaves a step's form, or ends in another answer teaches the wrong behaviour: it is unreadable, so it is
-asked again with that fault named. Knows no scorer: the gold answer is compared as text.
+asked again with that fault named. The task's own scorer says whether an answer is right.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
+from optimizer.candidate import same_text
 from optimizer.operators.asking import Question
 from optimizer.operators.reply import Unreadable, read_tag
 from optimizer.operators.template import FORMS, fill, forms, load, numbered, solved
 from optimizer.prompt import Demonstration, Prompt, Step, Trace, followed_steps, read_trace
-from optimizer.types import Example
+from optimizer.types import Completion, Example, Score
 
+Judge = Callable[[Completion, Example], Score]
 _TEMPLATE = load("demonstrate")
 
 
-def demonstrate(task: str, steps: Sequence[Step], example: Example) -> Question[Demonstration]:
-    """Asks for a demonstration of the steps on one training example; only a verified one is read."""
+def demonstrate(task: str, steps: Sequence[Step], example: Example, scorer: Judge = same_text) -> Question[Demonstration]:
+    """Asks for a demonstration of the steps on one training example; only one that `scorer` calls right is read."""
     text = fill(_TEMPLATE, task=task, steps=numbered(steps), forms=forms(steps), examples=solved([example]))
-    return Question(text, partial(_read, steps=tuple(steps), example=example))
+    return Question(text, partial(_read, steps=tuple(steps), example=example, scorer=scorer))
 
 
-def _read(reply: str, steps: tuple[Step, ...], example: Example) -> Demonstration:
+def _read(reply: str, steps: tuple[Step, ...], example: Example, scorer: Judge) -> Demonstration:
     response = read_tag(reply, "response")
     trace = read_trace(response)
     _check_steps(trace, steps)
     if trace.answer is None:
         raise Unreadable("its <response> has no last line 'Answer: ...'")
-    if trace.answer.casefold() not in {accepted.strip().casefold() for accepted in example.answers}:
+    if scorer(Completion(response), example).verdict != "right":
         raise Unreadable(f"its <response> ends in the answer {trace.answer!r}, and the gold answer is {example.answers[0]!r}")
     return Demonstration(example.input, response)
 

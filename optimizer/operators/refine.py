@@ -1,6 +1,7 @@
 """Refine: a replacement for the failing step alone, or its split into smaller ones (ABO, arXiv 2402.02101, section 6)."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from optimizer.operators.asking import Question
@@ -12,19 +13,30 @@ from optimizer.types import Answer
 
 MAX_PARTS = 3
 """A step is split into at most so many [ours]."""
+BECAUSE = " => "
+"""Stands between a replacement that did not help and the reason."""
 _TEMPLATE = load("refine")
 
 
+@dataclass(frozen=True)
+class Setback:
+    """A replacement (see `wording`) that did not help, and how that showed."""
+
+    wording: str
+    reason: str
+
+
 def refine(
-    task: str, steps: Sequence[Step], blame: Blame, cases: Sequence[Answer], tried: Sequence[str]
+    task: str, steps: Sequence[Step], blame: Blame, cases: Sequence[Answer], setbacks: Sequence[Setback]
 ) -> Question[tuple[Step, ...]]:
     """Asks for one to three steps in place of the blamed one.
 
-    `cases` are errors in which it failed; `tried` are replacements (see `wording`) that did not help, and are refused.
+    `cases` are errors in which it failed; `setbacks` are shown with their reasons, and their replacements are refused.
     """
+    tried = [setback.wording for setback in setbacks]
     text = fill(
         _TEMPLATE, task=task, steps=numbered(steps), step=str(blame.step), kind=blame.kind, evidence=blame.evidence,
-        examples=attempted(cases), tried="\n".join(tried))
+        examples=attempted(cases), tried="\n".join(f"{setback.wording}{BECAUSE}{setback.reason}" for setback in setbacks))
     return Question(text, partial(_read, refused=frozenset((steps[blame.step - 1].text, *tried))))
 
 

@@ -14,6 +14,7 @@ MAX_PROMPT_CHARACTERS = 6000
 MAX_STEPS = 12
 """More steps than this are a plan for the optimizer model, not for a weak target [ours]."""
 _FORMS = {form: form for form in get_args(Form)}
+_CAUSE = re.compile(r"^[ \t]*(?:\d{1,3}[.)]|[-*])[ \t]+(.*)$", re.MULTILINE)
 _STEP = re.compile(r"^[ \t]*(?:\d{1,3}[.)]|[-*])[ \t]+(.*?)[ \t]*(?:\[(\w+)\])?[ \t]*$", re.MULTILINE)
 
 
@@ -46,6 +47,14 @@ def read_prompt(reply: str) -> str:
 def read_reason(reply: str) -> str:
     """The criticism of a reply. Raises Unreadable."""
     return read_tag(reply, "reason")
+
+
+def read_causes(reply: str) -> str:
+    """The causes of a reply, one line `- cause` each, no cause twice. Raises Unreadable where there is none."""
+    causes = dict.fromkeys(line[1].strip() for line in _CAUSE.finditer(read_tag(reply, "causes")) if line[1].strip())
+    if not causes:
+        raise Unreadable("its <causes> has no line of the form '- cause'")
+    return "\n".join(f"- {cause}" for cause in causes)
 
 
 def read_steps(reply: str, at_most: int = MAX_STEPS) -> tuple[Step, ...]:

@@ -13,7 +13,7 @@ from optimizer.prompt import Form, Step
 from optimizer.types import Answer, Example
 
 TAGS = ("task", "prompt", "steps", "forms", "examples", "example", "input", "gold", "response", "given", "reason", "step", "kind",
-        "evidence", "tried")
+        "evidence", "tried", "scored", "score", "reasons", "causes", "path")
 """Every tag that a template or a reply may hold."""
 FORMS: dict[Form, str] = {
     "text": "any text",

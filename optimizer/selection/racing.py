@@ -1,12 +1,19 @@
-"""Selection `racing`: all arms run over the same items, block by block, and an arm that is significantly behind drops out."""
+"""Selection `racing`: all arms run over the same items, block by block, and an arm that is significantly behind drops out; with a
+limited budget of pairs, an arm that is too far behind to be worth its share of the rest."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 
 from optimizer.errors import SettingsError
 from optimizer.protocols import Measure
-from optimizer.selection.full import rank
-from optimizer.statistics import discordant, mean_score, sign_test
+from optimizer.ranges import at_least
+from optimizer.selection.allocation import worthwhile_items
+from optimizer.selection.scoreboard import Scoreboard, check_budget_share
+from optimizer.statistics import discordant, sign_test
+
+CROWDING = 0.3
+"""With a limited budget, an arm's gap counts as larger by its place to this power: of many close arms only a few can run far enough
+to be told apart [ours]. Chosen between 0 and 0.5 on made-up rounds as README.md's, of another seed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,62 +28,85 @@ class Racing:
     block_items: int = 10
     """Items between two looks at the scores [ours]: enough for 4 one-sided differences, the least that can be significant."""
     alpha: float = 0.1
-    """Chance, at each look, to drop an arm that is as good as the one it is compared with [ours]."""
+    """Chance, at each look, to drop an arm that is as good as the one it is compared with [ours]. Without a limited budget."""
     finish: bool = True
-    """Measure the kept arms on all items even if the race is decided before, so that accuracies compare across rounds and the
-    winner does not rest on one block. A kept arm competes again next round, when these calls are answered by the ledger [ours]."""
+    """Measure the kept arms on all items, or as far as the budget goes, even if the race is decided before: so that accuracies
+    compare across rounds and the winner does not rest on one block. A kept arm competes again next round, when these calls are
+    answered by the ledger [ours]."""
+    budget_share: float = 1.0
+    """Share of all pairs that may be measured. 1: as many as it takes to be sure, by `alpha`. Less: the budget decides how many
+    arms run on, by selection.allocation, and nearly all of it is spent [ours]."""
+    tolerance: float = 0.02
+    """With a limited budget: the difference in score that is not worth settling [ours]; an indifference zone (Bechhofer 1954)."""
 
     def __post_init__(self) -> None:
-        if self.block_items < 1:
-            raise SettingsError(f"racing's block_items must be at least 1, not {self.block_items}.")
+        at_least(1, block_items=self.block_items)
         if not 0 < self.alpha < 0.5:
             raise SettingsError(f"racing's alpha must lie between 0 and 0.5, not at {self.alpha}.")
+        if not 0 < self.tolerance < 1:
+            raise SettingsError(f"racing's tolerance must lie between 0 and 1, not at {self.tolerance}.")
+        check_budget_share(self.budget_share)
 
     async def select(self, arms: int, items: int, keep: int, measure: Measure, rng: Random) -> list[int]:
-        """See protocols.SelectionRule. One batch a block; ends when only `keep` arms run, or with the items."""
-        race = _Race(list(range(arms)), keep)
-        done = 0
-        while done < items and (done == 0 or len(race.running) > keep):
-            block = range(done, min(done + self.block_items, items))
-            await race.run(block, measure)
-            race.drop_those_behind(self.alpha)
-            done = block.stop
-        if self.finish and done < items:
-            await race.run(range(done, items), measure)
+        """See protocols.SelectionRule. One batch a block; ends when only `keep` arms run, or with the items or the budget."""
+        race = _Race(self, Scoreboard(arms, items, measure, self.budget_share), keep)
+        await race.run_block()
+        race.drop()
+        while race.goes_on:
+            await race.run_block()
+            race.drop()
+        if self.finish:
+            await race.run_to_the_end()
         return race.order()
 
 
-@dataclass
 class _Race:
-    """The state of a race. `running` arms have been measured on the same items."""
+    """The state of a race. `running` arms have been measured on the same items; at least `keep` of them always run on."""
 
-    running: list[int]
-    keep: int
-    dropped: list[int] = field(default_factory=list)
-    """Best first: those that held out longer, then by mean."""
-    scores_by_arm: dict[int, list[float | None]] = field(default_factory=dict)
+    def __init__(self, rules: Racing, board: Scoreboard, keep: int) -> None:
+        self._rules = rules
+        self._board = board
+        self._keep = keep
+        self._running = list(board.arms)
+        self._dropped: list[int] = []
+        """Best first: those that held out longer, then by mean."""
 
-    async def run(self, block: range, measure: Measure) -> None:
-        pairs = [(arm, item) for arm in self.running for item in block]
-        for (arm, _), score in zip(pairs, await measure(pairs), strict=True):
-            self.scores_by_arm.setdefault(arm, []).append(score)
+    @property
+    def goes_on(self) -> bool:
+        undecided = len(self._running) > self._keep
+        return undecided and self._done < self._board.items and self._board.left >= len(self._running)
 
-    def drop_those_behind(self, alpha: float) -> None:
-        """Drop each running arm that loses to the keep-th best one; so at least `keep` arms stay."""
-        ranked = self._ranked(self.running)
-        if len(ranked) <= self.keep:
-            return
-        marker = ranked[self.keep - 1]
-        behind = [arm for arm in ranked[self.keep :] if self._is_behind(arm, marker, alpha)]
-        self.running = [arm for arm in self.running if arm not in behind]
-        self.dropped = behind + self.dropped
+    async def run_block(self) -> None:
+        await self._board.run_together(self._running, self._done + self._rules.block_items)
+
+    async def run_to_the_end(self) -> None:
+        await self._board.run_together(self._running, self._board.items)
+
+    def drop(self) -> None:
+        ranked = self._board.ranked(self._running)
+        if len(ranked) > self._keep:
+            leaving = self._behind(ranked) if self._rules.budget_share == 1 else self._too_dear(ranked)
+            self._running = [arm for arm in self._running if arm not in leaving]
+            self._dropped = leaving + self._dropped
 
     def order(self) -> list[int]:
-        return self._ranked(self.running) + self.dropped
+        return self._board.ranked(self._running) + self._dropped
 
-    def _is_behind(self, arm: int, marker: int, alpha: float) -> bool:
-        wins, losses, _ = discordant(self.scores_by_arm[marker], self.scores_by_arm[arm])
-        return sign_test(wins, losses) <= alpha
+    @property
+    def _done(self) -> int:
+        return self._board.done(self._running[0])
 
-    def _ranked(self, arms: list[int]) -> list[int]:
-        return sorted(arms, key=lambda arm: rank(arm, mean_score(self.scores_by_arm.get(arm, []))))
+    def _behind(self, ranked: list[int]) -> list[int]:
+        """The arms that lose to the last one that would be kept."""
+        marker = self._board.scores(ranked[self._keep - 1])
+        tests = {arm: discordant(marker, self._board.scores(arm)) for arm in ranked[self._keep :]}
+        return [arm for arm, (wins, losses, _) in tests.items() if sign_test(wins, losses) <= self._rules.alpha]
+
+    def _too_dear(self, ranked: list[int]) -> list[int]:
+        """The arms that are not worth half of another block, by their gaps to the last one that would be kept."""
+        means = [self._board.mean_or_middling(arm) for arm in ranked]
+        gaps = [max(means[self._keep - 1] - mean, self._rules.tolerance) for mean in means]
+        widened = [gap * max(1, place - self._keep) ** CROWDING for place, gap in enumerate(gaps, 2)]
+        worth = worthwhile_items(widened, self._done, self._board.items, self._board.left)
+        half = min(self._rules.block_items, self._board.items - self._done) / 2
+        return [arm for arm, upto in list(zip(ranked, worth, strict=True))[self._keep :] if upto < self._done + half]

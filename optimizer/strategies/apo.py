@@ -1,120 +1,22 @@
 """APO: explicit reflection on errors, with a beam. Pryzant et al., "Automatic Prompt Optimization with 'Gradient Descent' and Beam
 Search" (ProTeGi), arXiv 2305.03495; as an arm of the comparison in Ma et al., arXiv 2402.02101.
 
-Each round, for every prompt of the beam: collect its errors on a shared minibatch; a critic says why it failed, from a few errors
-at a time; an editor writes a new prompt from each criticism; paraphrases search around each new prompt and around the old one. Then
-all compete. It writes instructions only: steps and demonstrations that a prompt may hold stay as they are. Knows no engine, no
-clock and no test split.
+The editor of a group of errors is told what the critic of that group said. The rest of a round is in reflection.py.
 """
 
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
-from random import Random
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from optimizer.candidate import Candidate, Problem, Round
 from optimizer.operators.asking import Asking
-from optimizer.operators.criticise import criticise
-from optimizer.operators.edit import edit
-from optimizer.operators.paraphrase import paraphrase
-from optimizer.prompt import Prompt
-from optimizer.protocols import Evaluator, LanguageModel
-from optimizer.strategies.lineage import unseen
-from optimizer.strategies.minibatch import errors_by_parent, some
-from optimizer.strategies.ranges import at_least
-from optimizer.types import Answer, Sampling
-
-
-@dataclass(frozen=True)
-class _Group:
-    """A few errors of one prompt, which a critic sees together."""
-
-    parent: Candidate
-    errors: tuple[Answer, ...]
+from optimizer.strategies.reflection import Group, Reflection
 
 
 @dataclass(frozen=True, kw_only=True)
-class APO:
-    """Settings of the search; the defaults are those of `main.py` in microsoft/LMOps `prompt_optimization`, the paper's own code.
+class APO(Reflection):
+    """The settings are those of Reflection, with ProTeGi's defaults."""
 
-    Raises SettingsError for an impossible one.
-    """
-
-    rounds: int = 6
-    """Rounds after round 0."""
-    beam: int = 4
-    """Prompts kept of a round."""
-    minibatch: int = 64
-    """Training examples that all prompts of a round are tried on, for their errors."""
-    error_groups: int = 4
-    """Criticisms of one prompt in a round."""
-    errors_per_group: int = 4
-    """Errors that a critic sees, at most."""
-    paraphrases: int = 2
-    """Of each new prompt, and of the old one."""
-    max_children: int = 8
-    """New prompts of one old prompt that compete, at most; a random choice of all."""
-    temperature: float = 0.7
-    """Of the optimizer model."""
-    max_tokens: int = 1024
-    """Of a reply of the optimizer model."""
-
-    def __post_init__(self) -> None:
-        at_least(0, rounds=self.rounds, error_groups=self.error_groups, paraphrases=self.paraphrases, temperature=self.temperature)
-        at_least(1, beam=self.beam, minibatch=self.minibatch, errors_per_group=self.errors_per_group,
-                 max_children=self.max_children, max_tokens=self.max_tokens)
-
-    async def search(
-        self, problem: Problem, optimizer: LanguageModel, evaluate: Evaluator, rng: Random
-    ) -> AsyncIterator[Round]:
-        """See protocols.Strategy."""
-        ask = Asking(optimizer, Sampling(self.temperature, self.max_tokens), rng)
-        seed = Candidate(problem.seed, "seed", 0)
-        seen = {seed.id}
-        standings = await evaluate.select([seed], self.beam, rng)
-        latest = Round(0, standings, "The seed prompt alone.")
-        yield latest
-        for number in range(1, self.rounds + 1):
-            parents = latest.kept
-            errors = await errors_by_parent(parents, problem.train, self.minibatch, evaluate, rng)
-            groups = self._groups(parents, errors, rng)
-            edits = await self._edits(groups, problem.description, ask, number)
-            paraphrases = await self._paraphrases(parents, edits, ask, number)
-            children = self._capped(parents, unseen([*edits, *paraphrases], seen), rng)
-            seen.update(child.id for child in children)
-            standings = await evaluate.select([*parents, *children], self.beam, rng)
-            note = f"{len(groups)} criticisms of {sum(map(len, errors))} errors; {len(children)} new prompts from {len(parents)}."
-            latest = Round(number, standings, note, ask.take_parse_failures())
-            yield latest
-
-    def _groups(self, parents: Sequence[Candidate], errors: Sequence[list[Answer]], rng: Random) -> list[_Group]:
-        return [
-            _Group(parent, tuple(some(wrong, self.errors_per_group, rng)))
-            for parent, wrong in zip(parents, errors, strict=True) if wrong
-            for _ in range(self.error_groups)]
-
-    async def _edits(self, groups: Sequence[_Group], task: str, ask: Asking, number: int) -> list[Candidate]:
-        """Critic, then editor: at most one new prompt a group."""
-        reasons = await ask([criticise(task, group.parent.prompt.instruction, group.errors) for group in groups])
-        criticised = [(group, reason) for group, reason in zip(groups, reasons, strict=True) if reason]
-        texts = await ask([
-            edit(task, group.parent.prompt.instruction, group.errors, reason) for group, reason in criticised])
-        return [
-            Candidate(replace(group.parent.prompt, instruction=text), "edit", number, group.parent.id, reason)
-            for (group, reason), text in zip(criticised, texts, strict=True) if text]
-
-    async def _paraphrases(
-        self, parents: Sequence[Candidate], edits: Sequence[Candidate], ask: Asking, number: int
-    ) -> list[Candidate]:
-        """Rewordings of the beam and of its edits. Their parent is the beam's prompt, since an edit may not come to compete."""
-        origins: list[tuple[Prompt, str | None, str]] = [(parent.prompt, parent.id, "") for parent in parents]
-        origins += [(edited.prompt, edited.parent, edited.reflection) for edited in edits]
-        drawn = [origin for origin in origins if origin[0].instruction for _ in range(self.paraphrases)]
-        texts = await ask([paraphrase(prompt.instruction) for prompt, _, _ in drawn])
-        return [
-            Candidate(replace(prompt, instruction=text), "paraphrase", number, parent, reason)
-            for (prompt, parent, reason), text in zip(drawn, texts, strict=True) if text]
-
-    def _capped(self, parents: Sequence[Candidate], children: Sequence[Candidate], rng: Random) -> list[Candidate]:
-        """At most `max_children` of each parent."""
-        litters = [[child for child in children if child.parent == parent.id] for parent in parents]
-        return [child for litter in litters for child in some(litter, self.max_children, rng)]
+    async def _told(
+        self, groups: Sequence[Group], reasons: Sequence[str | None], task: str, ask: Asking
+    ) -> Sequence[str | None]:
+        """Each editor its own critic's reason."""
+        return reasons

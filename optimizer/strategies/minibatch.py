@@ -5,18 +5,11 @@ Knows training examples and scores only; what is made of the errors is each stra
 
 from collections.abc import Sequence
 from random import Random
-from typing import TypeVar
 
 from optimizer.candidate import Candidate
+from optimizer.drawing import some
 from optimizer.protocols import Evaluator
 from optimizer.types import Answer, Example
-
-T = TypeVar("T")
-
-
-def some(things: Sequence[T], at_most: int, rng: Random) -> list[T]:
-    """A random choice without repeats, in random order; all of them where there are no more than `at_most`."""
-    return rng.sample(things, min(at_most, len(things)))
 
 
 async def errors_by_parent(

@@ -11,6 +11,7 @@ from random import Random
 from optimizer.errors import DataError, unknown_name
 from optimizer.tasks.files import Source, read_source
 from optimizer.tasks.generated import GENERATED, GeneratedTask
+from optimizer.tasks.locked import LockedSplit
 from optimizer.tasks.numbers import as_number
 from optimizer.tasks.scorers import SCORERS, check_pattern
 from optimizer.tasks.splitting import distinct, split
@@ -43,7 +44,7 @@ def load_task(
     examples = _fitted(examples, scorer)
     train, dev, test = split(found.name, examples, sizes, Random(f"split {seed}"))
     instruction = SEED_INSTRUCTION if seed_instruction is None else seed_instruction
-    return Task(found.name, found.description, instruction, scorer, train, dev, test, hash_examples(examples))
+    return Task(found.name, found.description, instruction, scorer, train, dev, LockedSplit.lock(test), hash_examples(examples))
 
 
 def default_scorer(examples: Sequence[Example]) -> str:

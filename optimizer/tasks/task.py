@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from optimizer.candidate import Problem
 from optimizer.errors import SettingsError
 from optimizer.prompt import Prompt
+from optimizer.tasks.locked import LockedSplit
+from optimizer.tasks.scorers import SCORERS
 from optimizer.types import Example
 
 SEED_INSTRUCTION = "Let's think step by step."
@@ -44,13 +46,14 @@ class Task:
     """A name in optimizer.tasks.scorers.SCORERS."""
     train: tuple[Example, ...]
     dev: tuple[Example, ...]
-    test: tuple[Example, ...]
+    test: LockedSplit
+    """Not examples, but the lock on them: nothing that gets a Task can train or select on its test split by mistake."""
     data_hash: str
     """`hash_examples` of all usable examples of the source: the same for every seed where the source is a file."""
 
     def problem(self) -> Problem:
-        """What a strategy may see: no dev items and no test items."""
-        return Problem(self.description, Prompt(self.seed_instruction), self.train)
+        """What a strategy may see: no dev items, and no way to the test split."""
+        return Problem(self.description, Prompt(self.seed_instruction), self.train, SCORERS[self.scorer])
 
 
 def hash_examples(examples: Iterable[Example]) -> str:

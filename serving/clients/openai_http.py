@@ -1,8 +1,10 @@
 """Any OpenAI-compatible endpoint, by the openai package. A batch fans out; each call is limited and retried on its own.
 
 What becomes of a fault: a wrong key or model is an AccessError at once; what may pass (429, 5xx, no connection) is tried again;
-after that, and for a garbled reply, the call is a Failed("infrastructure"). A batch of which no call is answered means that the
-endpoint is broken, and raises EndpointError; only a lone call may fail once between good ones.
+after that, and for a garbled reply, the call is a Failed("infrastructure"). Where no call of a batch is answered, the endpoint may
+be broken: it is asked one thing more, and if it does not answer that either, EndpointError is raised. Only a lone call may fail
+between good ones without that question. So a request that breaks an endpoint every time ends no run, not even where the ledger has
+answered all others of its batch.
 """
 
 import json
@@ -16,6 +18,7 @@ import openai
 from optimizer.errors import AccessError, EndpointError
 from optimizer.types import Failed, Outcome, Request
 from serving.clients.openai_replies import GrowingReply, read
+from serving.clients.reach import PROBE
 from serving.limiter import Limiter, Retry, Transient, all_of
 from serving.settings import OpenAISettings
 from serving.streaming import Piece
@@ -42,7 +45,7 @@ class OpenAIModel:
         return self._settings.identity
 
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
-        return self._borne(await all_of(self._outcome(request) for request in requests))
+        return await self._borne(await all_of(self._outcome(request) for request in requests))
 
     async def stream(self, request: Request) -> AsyncIterator[Piece]:
         """Server-sent events. Tried again only before the first of them."""
@@ -58,7 +61,7 @@ class OpenAIModel:
                             yield text
         except Transient as problem:
             failed = Failed("infrastructure", problem.reason)
-        yield self._borne([failed or growing.outcome or self._garbled()])[0]
+        yield (await self._borne([failed or growing.outcome or self._garbled()]))[0]
 
     async def aclose(self) -> None:
         """Closes the connections."""
@@ -100,16 +103,26 @@ class OpenAIModel:
         finally:
             await reply.close()
 
-    def _borne(self, outcomes: list[Outcome]) -> list[Outcome]:
-        """The outcomes, if the endpoint can still be believed to work."""
+    async def _borne(self, outcomes: list[Outcome]) -> list[Outcome]:
+        """The outcomes, if the endpoint can still be believed to work. Raises EndpointError."""
         lost = [outcome for outcome in outcomes if isinstance(outcome, Failed) and outcome.kind == "infrastructure"]
         if len(lost) < len(outcomes):
             self._dark = 0
         elif lost:
             self._dark += len(lost)
-            if self._dark > 1:
+            if self._dark > 1 and not await self._is_there():
                 raise EndpointError(f"{lost[0].reason} Check that base_url {self._settings.base_url} is right and answers.")
         return outcomes
+
+    async def _is_there(self) -> bool:
+        """Does it answer a simple question, asked once?"""
+        try:
+            outcome = await self._ask(PROBE)
+        except Transient:
+            return False
+        there = not (isinstance(outcome, Failed) and outcome.kind == "infrastructure")
+        self._dark = 0 if there else self._dark
+        return there
 
     def _body(self, request: Request) -> dict[str, Any]:
         settings, sampling = self._settings, request.sampling

@@ -5,7 +5,8 @@ from typing import Any
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.completion import Completion as TextCompletion
 
-from optimizer.types import Completion, Failed, Outcome
+from optimizer.types import Completion, Outcome
+from serving.refusals import declined
 
 _FILTERED = "The endpoint's content filter stopped the answer."
 
@@ -57,8 +58,10 @@ def _first_choice(reply: Any) -> Any:
 
 
 def _outcome(text: str, finish_reason: str | None, refusal: Any, usage: Any) -> Outcome:
-    if refusal or (finish_reason == "content_filter" and not text):
-        return Failed("refused", str(refusal or _FILTERED))
+    if refusal:
+        return declined(str(refusal))
+    if finish_reason == "content_filter":  # what came before the filter's stop is no answer
+        return declined(_FILTERED, "filter")
     details = getattr(usage, "prompt_tokens_details", None)
     cached = getattr(details, "cached_tokens", None)
     return Completion(

@@ -10,6 +10,7 @@ from optimizer.protocols import LanguageModel
 from optimizer.types import Completion, Failed, Outcome, Request
 from serving.door.refusal import Refused
 from serving.limiter import Transient
+from serving.refusals import Declined, Said
 from serving.streaming import Piece, pieces
 
 T = TypeVar("T")
@@ -19,7 +20,7 @@ GONE_RETRY_S = 5.0
 _log = logging.getLogger(__name__)
 
 
-async def whole(model: LanguageModel, requests: Sequence[Request]) -> list[Completion]:
+async def whole(model: LanguageModel, requests: Sequence[Request]) -> list[Said]:
     """All answers, of one batch. Raises Refused where one of them failed: OpenAI's form has no place for a part."""
     try:
         outcomes = await model.complete(requests)
@@ -28,7 +29,7 @@ async def whole(model: LanguageModel, requests: Sequence[Request]) -> list[Compl
     return [_answer(number, outcome, len(outcomes)) for number, outcome in enumerate(outcomes)]
 
 
-async def in_pieces(model: LanguageModel, requests: Sequence[Request]) -> AsyncGenerator[tuple[int, str | Completion]]:
+async def in_pieces(model: LanguageModel, requests: Sequence[Request]) -> AsyncGenerator[tuple[int, str | Said]]:
     """The pieces of all answers as they come, each with its request's number; an answer's last is the whole. Raises Refused."""
     queue: asyncio.Queue[tuple[int, Piece | Exception]] = asyncio.Queue()
     pumps = [asyncio.create_task(_pump(number, pieces(model, request), queue)) for number, request in enumerate(requests)]
@@ -58,8 +59,8 @@ async def _pump(number: int, stream: AsyncIterator[Piece], queue: "asyncio.Queue
         queue.put_nowait((number, problem))
 
 
-def _answer(number: int, outcome: Outcome, of: int) -> Completion:
-    if isinstance(outcome, Completion):
+def _answer(number: int, outcome: Outcome, of: int) -> Said:
+    if isinstance(outcome, Completion | Declined):
         return outcome
     where = f"Prompt {number}: " if of > 1 else ""
     if outcome.kind == "refused":

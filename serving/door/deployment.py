@@ -5,17 +5,20 @@ opened from here, and again in every replica, which asks Serve for the address t
 say another.
 """
 
+import time
 from collections.abc import Mapping, Sequence
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import ray
 from fastapi import FastAPI
 from ray import serve
 from ray.serve._private.constants import SERVE_CONTROLLER_NAME, SERVE_NAMESPACE
+from ray.serve.api import RunTarget
 
 from optimizer.errors import EndpointError
 from optimizer.protocols import LanguageModel
-from serving.deployment import QUIET, START_ATTEMPTS, start_failure
+from serving.deployment import LOOK_EVERY_S, QUIET, START_ATTEMPTS, start
 from serving.door.app import build_app
 from serving.door.settings import DoorSettings, expect_guarded
 from serving.settings import ModelSettings, Served
@@ -24,6 +27,7 @@ DOOR = "door"
 """The name of the deployment and, where `open_door` opens it, of the application."""
 STOP_S = 30.0
 """What a replica that is told to stop gives to the answers under way."""
+KNOWN_WITHIN_S = 10.0
 
 
 def bind_door(
@@ -49,10 +53,7 @@ def open_door(application: serve.Application, settings: DoorSettings) -> str:
     expect_guarded(settings.host, settings.keys())
     options = {"host": settings.host, "port": settings.port}
     serve.start(proxy_location="HeadOnly", http_options=options, logging_config=QUIET)
-    try:
-        serve.run(application, name=DOOR, route_prefix="/", logging_config=QUIET)
-    except RuntimeError as problem:
-        raise start_failure(problem, [DOOR]) from problem
+    start([RunTarget(application, DOOR, "/", QUIET)])
     _expect_open(settings.host, settings.port)
     return f"http://{_bracketed(settings.host)}:{settings.port}/v1"
 
@@ -90,14 +91,28 @@ def _expect_open(host: str, port: int) -> None:
     """Raises EndpointError where the door does not answer: a Serve that runs already keeps its own HTTP settings without a word."""
     near = _bracketed({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host))
     try:
-        with urlopen(f"http://{near}:{port}/healthz", timeout=10) as reply:
-            answer = reply.read(100)
+        answer = _answer(f"http://{near}:{port}/healthz")
     except OSError as problem:
         raise EndpointError(
             f"The door does not answer on {host}:{port} ({problem}); if Serve runs on this cluster with another port, shut it down "
             "first, or choose that port.") from problem
     if b"ok" not in answer:
         raise EndpointError(f"Something else answers on {host}:{port}: choose another port.")
+
+
+def _answer(url: str) -> bytes:
+    """Its beginning. Serve's proxy learns of the door a moment after it runs, and until then knows no such page."""
+    ends_at = time.monotonic() + KNOWN_WITHIN_S
+    while True:
+        try:
+            with urlopen(url, timeout=10) as reply:
+                beginning: bytes = reply.read(100)
+                return beginning
+        except HTTPError as problem:
+            problem.close()
+            if problem.code != 404 or time.monotonic() > ends_at:
+                raise
+        time.sleep(LOOK_EVERY_S)
 
 
 def _bracketed(host: str) -> str:

@@ -14,7 +14,6 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from optimizer.protocols import LanguageModel
-from optimizer.types import Completion
 from serving.door.answering import by, in_pieces, refusal, whole
 from serving.door.bodies import B, Body, ChatBody, CompletionBody
 from serving.door.limits import bounded
@@ -22,6 +21,7 @@ from serving.door.metrics import CONTENT_TYPE, Metrics
 from serving.door.refusal import Refused
 from serving.door.replies import DONE, ChatReply, CompletionReply, Reply, event, model_card
 from serving.door.settings import DoorSettings
+from serving.refusals import Said
 
 T = TypeVar("T")
 
@@ -80,14 +80,14 @@ class Desk:
         return JSONResponse(reply.whole(answers))
 
     async def _events(self, model: LanguageModel, body: Body, reply: Reply) -> AsyncGenerator[str]:
-        answer_by_index: dict[int, Completion] = {}
+        answer_by_index: dict[int, Said] = {}
         opened: set[int] = set()
         async with aclosing(in_pieces(model, body.requests())) as stream:
             async for index, piece in stream:
                 if index not in opened and (opening := reply.opening(index)):
                     yield event(reply.chunk(opening, body.wants_usage))
                 opened.add(index)
-                if isinstance(piece, Completion):
+                if not isinstance(piece, str):
                     answer_by_index[index] = piece
                     self._count(body.model, [piece])
                 choice = reply.piece(index, piece) if isinstance(piece, str) else reply.ending(index, piece)
@@ -107,7 +107,7 @@ class Desk:
             self._metrics.refused(no.code)
             yield event(no.content())
 
-    def _count(self, model: str, answers: list[Completion]) -> None:
+    def _count(self, model: str, answers: list[Said]) -> None:
         for answer in answers:
             self._metrics.answered(model, answer)
 

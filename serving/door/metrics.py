@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from optimizer.types import Completion
+from serving.refusals import Declined, Said
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 CLIENT_GONE = 499
@@ -37,6 +37,7 @@ class Metrics:
         self._registry = CollectorRegistry()
         self._requests = self._counter("requests", "HTTP requests that ended.", "route", "model", "status")
         self._tokens = self._counter("tokens", "Tokens that models read and wrote; cached: those not read again.", "model", "kind")
+        self._answers = self._counter("answers", "Answers of models, by why they ended.", "model", "ended")
         self._refusals = self._counter("refusals", "Requests, or streams under way, that ended in an error.", "reason")
         self._in_flight = Gauge("promptray_door_in_flight", "HTTP requests under way.", registry=self._registry)
         self._seconds = Histogram(
@@ -62,8 +63,12 @@ class Metrics:
         """One more refusal, for a reason out of our own code."""
         self._refusals.labels(code).inc()
 
-    def answered(self, model: str, answer: Completion) -> None:
-        """The tokens of one answer."""
+    def answered(self, model: str, answer: Said) -> None:
+        """One answer: why it ended, and its tokens, which nobody knows of a refusal."""
+        if isinstance(answer, Declined):
+            self._answers.labels(model, "refusal" if answer.mark == "message" else "content_filter").inc()
+            return
+        self._answers.labels(model, "length" if answer.truncated else "stop").inc()
         self._tokens.labels(model, "prompt").inc(answer.prompt_tokens)
         self._tokens.labels(model, "completion").inc(answer.completion_tokens)
         self._tokens.labels(model, "cached").inc(answer.cached_tokens or 0)

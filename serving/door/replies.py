@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from optimizer.types import Completion
+from serving.refusals import Declined, Said
 
 DONE = "data: [DONE]\n\n"
 """The last event of a stream that came to its end."""
@@ -29,7 +30,7 @@ class Reply(ABC):
         self._created = int(time.time())
 
     @abstractmethod
-    def choice(self, index: int, answer: Completion) -> dict[str, Any]:
+    def choice(self, index: int, answer: Said) -> dict[str, Any]:
         """A whole answer."""
 
     @abstractmethod
@@ -41,10 +42,10 @@ class Reply(ABC):
         """Some of an answer's text."""
 
     @abstractmethod
-    def ending(self, index: int, answer: Completion) -> dict[str, Any]:
+    def ending(self, index: int, answer: Said) -> dict[str, Any]:
         """That an answer ended, and why."""
 
-    def whole(self, answers: Sequence[Completion]) -> dict[str, Any]:
+    def whole(self, answers: Sequence[Said]) -> dict[str, Any]:
         """All answers, one choice each, in order."""
         choices = [self.choice(index, answer) for index, answer in enumerate(answers)]
         return self._envelope(self.whole_kind, choices) | {"usage": usage(answers), "metadata": _metadata(answers)}
@@ -53,7 +54,7 @@ class Reply(ABC):
         """One choice's part of a stream. Where the tokens will be told at the end, all other chunks say that they do not."""
         return self._envelope(self.chunk_kind, [choice]) | ({"usage": None} if wants_usage else {})
 
-    def usage_chunk(self, answers: Sequence[Completion]) -> dict[str, Any]:
+    def usage_chunk(self, answers: Sequence[Said]) -> dict[str, Any]:
         """The tokens of a stream, after all of its choices."""
         return self._envelope(self.chunk_kind, []) | {"usage": usage(answers)}
 
@@ -66,9 +67,10 @@ class ChatReply(Reply):
     whole_kind = "chat.completion"
     chunk_kind = "chat.completion.chunk"
 
-    def choice(self, index: int, answer: Completion) -> dict[str, Any]:
-        message = {"role": "assistant", "content": answer.text, "refusal": None}
-        return {"index": index, "message": message, "logprobs": None, "finish_reason": _why(answer)}
+    def choice(self, index: int, answer: Said) -> dict[str, Any]:
+        refusal = _refusal(answer)
+        message = {"role": "assistant", "content": None if refusal else _text(answer), "refusal": refusal}
+        return {"index": index, "message": message, "logprobs": None, "finish_reason": why_it_ended(answer)}
 
     def opening(self, index: int) -> dict[str, Any] | None:
         return self._delta(index, {"role": "assistant", "content": ""})
@@ -76,20 +78,23 @@ class ChatReply(Reply):
     def piece(self, index: int, text: str) -> dict[str, Any]:
         return self._delta(index, {"content": text})
 
-    def ending(self, index: int, answer: Completion) -> dict[str, Any]:
-        return self._delta(index, {}, _why(answer))
+    def ending(self, index: int, answer: Said) -> dict[str, Any]:
+        refusal = _refusal(answer)
+        return self._delta(index, {"refusal": refusal} if refusal else {}, why_it_ended(answer))
 
     def _delta(self, index: int, delta: dict[str, Any], why: str | None = None) -> dict[str, Any]:
         return {"index": index, "delta": delta, "logprobs": None, "finish_reason": why}
 
 
 class CompletionReply(Reply):
+    """Its form has no place for a refusal in words: each is marked as a filter's."""
+
     prefix = "cmpl"
     whole_kind = "text_completion"
     chunk_kind = "text_completion"
 
-    def choice(self, index: int, answer: Completion) -> dict[str, Any]:
-        return self._text(index, answer.text, _why(answer))
+    def choice(self, index: int, answer: Said) -> dict[str, Any]:
+        return self._text(index, _text(answer), self._why(answer))
 
     def opening(self, index: int) -> dict[str, Any] | None:
         return None
@@ -97,11 +102,14 @@ class CompletionReply(Reply):
     def piece(self, index: int, text: str) -> dict[str, Any]:
         return self._text(index, text)
 
-    def ending(self, index: int, answer: Completion) -> dict[str, Any]:
-        return self._text(index, "", _why(answer))
+    def ending(self, index: int, answer: Said) -> dict[str, Any]:
+        return self._text(index, "", self._why(answer))
 
     def _text(self, index: int, text: str, why: str | None = None) -> dict[str, Any]:
         return {"index": index, "text": text, "logprobs": None, "finish_reason": why}
+
+    def _why(self, answer: Said) -> str:
+        return "content_filter" if isinstance(answer, Declined) else why_it_ended(answer)
 
 
 def event(content: Mapping[str, Any]) -> str:
@@ -109,10 +117,11 @@ def event(content: Mapping[str, Any]) -> str:
     return f"data: {json.dumps(content, separators=(',', ':'))}\n\n"
 
 
-def usage(answers: Sequence[Completion]) -> dict[str, Any]:
+def usage(answers: Sequence[Said]) -> dict[str, Any]:
     """The tokens of all answers; those from the prefix cache only where the engine says so."""
-    prompt, completion = sum(one.prompt_tokens for one in answers), sum(one.completion_tokens for one in answers)
-    told = [one.cached_tokens for one in answers if one.cached_tokens is not None]
+    given = _given(answers)
+    prompt, completion = sum(one.prompt_tokens for one in given), sum(one.completion_tokens for one in given)
+    told = [one.cached_tokens for one in given if one.cached_tokens is not None]
     counts: dict[str, Any] = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
     return counts | ({"prompt_tokens_details": {"cached_tokens": sum(told)}} if told else {})
 
@@ -121,10 +130,27 @@ def model_card(label: str) -> dict[str, Any]:
     return {"id": label, "object": "model", "created": 0, "owned_by": "promptray"}
 
 
-def _metadata(answers: Sequence[Completion]) -> dict[str, str]:
+def _metadata(answers: Sequence[Said]) -> dict[str, str]:
     """What the engine says of itself; the same for all answers of one model."""
-    return {key: value for answer in answers for key, value in answer.metadata.items()}
+    return {key: value for answer in _given(answers) for key, value in answer.metadata.items()}
 
 
-def _why(answer: Completion) -> str:
+def why_it_ended(answer: Said) -> str:
+    """The finish_reason of a chat."""
+    if isinstance(answer, Declined):
+        return "content_filter" if answer.mark == "filter" else "stop"
     return "length" if answer.truncated else "stop"
+
+
+def _given(answers: Sequence[Said]) -> list[Completion]:
+    """Those that are no refusals, of which no engine tells the tokens."""
+    return [answer for answer in answers if isinstance(answer, Completion)]
+
+
+def _text(answer: Said) -> str:
+    return answer.text if isinstance(answer, Completion) else ""
+
+
+def _refusal(answer: Said) -> str | None:
+    """What the model says in place of an answer."""
+    return answer.reason if isinstance(answer, Declined) and answer.mark == "message" else None

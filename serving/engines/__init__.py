@@ -5,11 +5,14 @@ The table builds engines by name; each is imported only when it is built.
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from optimizer.errors import EndpointError
 from optimizer.types import Outcome, Request
 from serving.streaming import Piece
+
+if TYPE_CHECKING:
+    from serving.settings.script import Script
 
 
 class EngineDied(EndpointError):
@@ -45,10 +48,17 @@ def _rulebook(prior_bias: float, seed: int) -> Engine:
     return RulebookEngine(prior_bias, seed)
 
 
+def _scripted(name: str, script: "Script", seed: int, log: Path | None) -> Engine:
+    from serving.engines.scripted import ScriptedEngine
+
+    return ScriptedEngine(name, script, seed, log)
+
+
 def _vllm(name: str, arguments: Mapping[str, Any], cpu_threads: int | None, chat_template: Path | None) -> Engine:
     from serving.engines.vllm import VLLMEngine
 
     return VLLMEngine(name, arguments, cpu_threads, chat_template)
 
 
-ENGINES: dict[str, Callable[..., Engine]] = {"ctranslate2": _ctranslate2, "rulebook": _rulebook, "vllm": _vllm}
+ENGINES: dict[str, Callable[..., Engine]] = {
+    "ctranslate2": _ctranslate2, "rulebook": _rulebook, "scripted": _scripted, "vllm": _vllm}

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
+from optimizer.operators.refine import BECAUSE
 from optimizer.operators.template import escape, unescape
 from optimizer.tasks.generated import Item
 from serving.engines.phrasebook import task_behind
@@ -12,6 +13,7 @@ from serving.engines.phrasebook import task_behind
 _EXAMPLE = re.compile(r"<example>(.*?)</example>", re.DOTALL)
 _FORM = "\nReply in exactly this form"
 """Where a meta-prompt's inputs end and the form of the reply begins."""
+_SCORED = re.compile(r"<prompt>(.*?)</prompt>\s*<score>(\d+)</score>", re.DOTALL)
 _NUMBERED = re.compile(r"^\s*\d+\.\s*")
 
 
@@ -38,7 +40,10 @@ class Query:
         self.number = int(number) if number.isdigit() else 0
         self.kind = _tag(text, "kind")
         self.evidence = _tag(text, "evidence")
-        self.tried = {line.strip("- .") for line in _tag(text, "tried").splitlines() if line.strip()}
+        self.reasons = _tags(_block(text, "reasons"), "reason")
+        self.path = _tags(_block(text, "path"), "prompt")
+        self.scored = [(unescape(prompt), int(score)) for prompt, score in _SCORED.findall(_block(text, "scored"))]
+        self.tried = {line.partition(BECAUSE)[0].strip("- .") for line in _tag(text, "tried").splitlines() if line.strip()}
         self.cases = [
             Case(*(_tag(block, name) for name in ("input", "gold", "response", "given"))) for block in _EXAMPLE.findall(text)]
         self.task = task_behind([case.input for case in self.cases])
@@ -49,8 +54,17 @@ class Query:
 
 
 def _tag(text: str, name: str) -> str:
+    return unescape(_block(text, name).strip())
+
+
+def _tags(text: str, name: str) -> list[str]:
+    return [unescape(inside.strip()) for inside in re.findall(rf"<{name}>(.*?)</{name}>", text, re.DOTALL)]
+
+
+def _block(text: str, name: str) -> str:
+    """What stands in the first such tag, as it stands there."""
     found = re.search(rf"<{name}>(.*?)</{name}>", text, re.DOTALL)
-    return unescape(found[1].strip()) if found else ""
+    return found[1] if found else ""
 
 
 def prompt_of(text: str) -> str:

@@ -7,9 +7,11 @@ from serving.settings.base import Hostable, Routing, Served, Settings
 from serving.settings.builtin import BUILTIN_MODELS, OptimizerSettings, TargetSettings
 from serving.settings.openai import OpenAISettings
 from serving.settings.parsing import ModelSettings, parse_model
+from serving.settings.prices import Prices
 from serving.settings.scaling import Scaling
+from serving.settings.scripted import ScriptedSettings
 from serving.settings.vllm import VLLMSettings
 
 __all__ = [
-    "BUILTIN_MODELS", "Hostable", "ModelSettings", "OpenAISettings", "OptimizerSettings", "Routing", "Scaling", "Served",
-    "Settings", "TargetSettings", "VLLMSettings", "parse_model"]
+    "BUILTIN_MODELS", "Hostable", "ModelSettings", "OpenAISettings", "OptimizerSettings", "Prices", "Routing", "Scaling",
+    "ScriptedSettings", "Served", "Settings", "TargetSettings", "VLLMSettings", "parse_model"]

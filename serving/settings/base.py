@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from optimizer.protocols import LanguageModel
+from serving.settings.prices import Prices
 from serving.settings.scaling import MOST_REPLICAS, Scaling
-from serving.strictness import sentence
+from serving.strictness import Strict, sentence
 
 if TYPE_CHECKING:
     from serving.engines import Engine
@@ -24,6 +25,18 @@ class Settings(BaseModel):
     """Strict: a key that is not known is refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Priced(Settings):
+    """What the settings of every kind of model have."""
+
+    prices: Prices | None = None
+    """What its tokens cost, for estimates and results; None: not known. Write 0 for what costs nothing."""
+
+    @field_validator("prices", mode="before")
+    @classmethod
+    def _prices_in_one_sentence(cls, given: Any) -> Any:
+        return _in_one_sentence(Prices, given)
 
 
 class Hostable(Protocol):
@@ -51,7 +64,7 @@ class Hostable(Protocol):
         """The heavy thing; called once in each replica."""
 
 
-class Served(Settings, ABC):
+class Served(Priced, ABC):
     """A model that we run ourselves: hosted on Ray Serve for a cluster, or in this process without Ray.
 
     A subclass gives `kind`, a default for `cpus`, and the three abstract members. What it must not do is to let how a model is run
@@ -85,12 +98,7 @@ class Served(Settings, ABC):
     @classmethod
     def _scaling_in_one_sentence(cls, given: Any) -> Any:
         """A mapping is read here: pydantic would complain first that it is no number."""
-        if not isinstance(given, Mapping):
-            return given
-        try:
-            return Scaling.model_validate(given)
-        except ValidationError as problem:
-            raise ValueError(sentence(problem).rstrip(".")) from None
+        return _in_one_sentence(Scaling, given)
 
     @property
     @abstractmethod
@@ -125,3 +133,13 @@ class Served(Settings, ABC):
         from serving.clients.in_process import InProcessModel
 
         return InProcessModel(self.engine, self.identity)
+
+
+def _in_one_sentence(kind: type[Strict], given: Any) -> Any:
+    """A mapping within a model's settings, read by its own kind, whose fault names its own key."""
+    if not isinstance(given, Mapping):
+        return given
+    try:
+        return kind.model_validate(given)
+    except ValidationError as problem:
+        raise ValueError(sentence(problem).rstrip(".")) from None

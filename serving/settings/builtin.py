@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 _SERVING = Path(__file__).parents[1]
 _TARGET_FILES = (TARGET_FOLDER / "ctranslate2" / "model.bin", TARGET_FOLDER / "tokenizer.json", _SERVING / "builtin" / "chat.py")
-_RULEBOOK_FILES = tuple(_SERVING / "engines" / f"{name}.py" for name in ("rulebook", "rules", "metaprompt", "phrasebook"))
+_ENGINES = _SERVING / "engines"
+_RULEBOOK_FILES = (
+    *(_ENGINES / f"{name}.py" for name in ("rulebook", "metaprompt", "phrasebook")),
+    *sorted((_ENGINES / "rules").glob("[!.]*.py")))  # by name: a folder's own order differs between machines
 
 
 class TargetSettings(Served):

@@ -10,12 +10,12 @@ from pydantic import Field, field_validator
 
 from optimizer.errors import AccessError
 from optimizer.protocols import LanguageModel
-from serving.settings.base import Settings
+from serving.settings.base import Priced
 
 _LOCAL_KEY = "no-key"
 
 
-class OpenAISettings(Settings):
+class OpenAISettings(Priced):
     """Any OpenAI-compatible endpoint: vLLM, a company's gateway, `promptray serve`, OpenAI itself."""
 
     served: ClassVar[bool] = False

@@ -1,6 +1,6 @@
 """From one line or a mapping to the settings of a model, with every mistake answered in one sentence.
 
-A line is `builtin:NAME`, `openai:MODEL`, `openai:MODEL@BASE_URL` or `vllm:MODEL`; a mapping has `kind`.
+A line is `builtin:NAME`, `openai:MODEL`, `openai:MODEL@BASE_URL`, `vllm:MODEL` or `scripted:FILE`; a mapping has `kind`.
 """
 
 import re
@@ -13,6 +13,7 @@ from optimizer.errors import SettingsError, unknown_name
 from serving.settings.base import Served
 from serving.settings.builtin import BUILTIN_MODELS
 from serving.settings.openai import OpenAISettings
+from serving.settings.scripted import ScriptedSettings
 from serving.settings.vllm import VLLMSettings
 
 ModelSettings = Served | OpenAISettings
@@ -40,7 +41,8 @@ def _builtin(fields: Mapping[str, Any]) -> type[Served]:
 
 
 _KINDS: dict[str, Callable[[Mapping[str, Any]], type[Served] | type[OpenAISettings]]] = {
-    "builtin": _builtin, "openai": lambda fields: OpenAISettings, "vllm": lambda fields: VLLMSettings}
+    "builtin": _builtin, "openai": lambda fields: OpenAISettings, "scripted": lambda fields: ScriptedSettings,
+    "vllm": lambda fields: VLLMSettings}
 
 
 def _from_line(line: str) -> dict[str, Any]:
@@ -49,9 +51,12 @@ def _from_line(line: str) -> dict[str, Any]:
         return {"kind": kind, "name": rest}
     if kind == "vllm" and rest:
         return {"kind": kind, "model": rest}
+    if kind == "scripted" and rest:
+        return {"kind": kind, "script": rest}
     if match := _OPENAI.fullmatch(line.strip()):
         return {"kind": "openai", **{key: value for key, value in match.groupdict().items() if value}}
-    raise SettingsError(f"{line!r} names no model: write builtin:target, builtin:optimizer, vllm:MODEL or openai:MODEL@BASE_URL.")
+    raise SettingsError(
+        f"{line!r} names no model: write builtin:target, builtin:optimizer, vllm:MODEL, openai:MODEL@BASE_URL or scripted:FILE.")
 
 
 def _sentence(problem: ValidationError, model: type[Served] | type[OpenAISettings]) -> str:

@@ -1,19 +1,22 @@
-"""What the path to a hosted model costs: a trial's client -> handle -> replica -> engine, against the engine's own batch call.
+"""What the path to a hosted model costs: a trial's budget -> ledger -> client -> handle -> replica -> engine, against the engine's
+own batch call.
 
     python -m tests.benchmarks.serving --engine vllm --gpus 0
     python -m tests.benchmarks.serving --engine ctranslate2
     python -m tests.benchmarks.serving --engine vllm --gpus 1 --model FOLDER --engine-args '{"load_format": "dummy"}'
 
 Both sides get the same prompts and settings in one run, on one machine, by turns, each after an equal warm-up. Every repetition has
-items of its own under one prompt, so both find the prompt's beginning in their cache, and none of the items. A script, no test.
+items of its own under one prompt, so both find the prompt's beginning in their cache, and none of the items. No item comes twice,
+so the ledger answers none. It is a trial's ledger: an actor, and a folder that it writes to. A script, no test.
 """
 
 import argparse
 import asyncio
 import json
 import statistics
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from random import Random
 from typing import Any
@@ -22,15 +25,18 @@ import ray
 from rich.console import Console
 from rich.table import Table
 
+from optimizer.budget import Budget, Budgeted
+from optimizer.protocols import LanguageModel
 from optimizer.tasks.generated import GENERATED
 from optimizer.types import Completion, Outcome, Request, Sampling
 from serving.builtin import TARGET_FOLDER
 from serving.builtin.chat import END, chat_text
 from serving.builtin.evaluate import conditions
-from serving.clients.serve_handle import ServeHandleModel
 from serving.deployment import host
+from serving.ledger_actor import open_ledger
 from serving.settings import Served, TargetSettings
 from serving.settings.vllm import VLLMSettings
+from serving.single_flight import Ledgered
 
 TASK = "navigate"
 PROMPT = "+ 2 demonstrations"
@@ -49,14 +55,24 @@ class Figures:
     direct_s: float
     ratio: float
     """Throughput of the whole path divided by the direct one's: the median of the repetitions' own ratios."""
+    lowest_ratio: float
+    highest_ratio: float
     prefix_hit_rate: float | None
 
 
-def questions(items: int, repetition: int, max_tokens: int) -> list[Request]:
-    task = GENERATED[TASK]
+def repetitions(items: int, max_tokens: int) -> Iterator[list[Request]]:
+    """Always other items."""
+    task, rng = GENERATED[TASK], Random("benchmark")
     prompt = conditions(task, Random(TASK))[PROMPT]
-    rng = Random(f"benchmark {repetition}")
-    return [Request(prompt.render(task.generate(rng).question()), Sampling(max_tokens=max_tokens)) for _ in range(items)]
+    seen = set[Request]()
+    while True:
+        asked = dict[Request, None]()
+        while len(asked) < items:
+            request = Request(prompt.render(task.generate(rng).question()), Sampling(max_tokens=max_tokens))
+            if request not in seen:
+                asked[request] = None
+        seen.update(asked)
+        yield list(asked)
 
 
 class DirectVLLM:
@@ -116,16 +132,22 @@ class DirectCTranslate2:
 DIRECT: dict[str, type[DirectVLLM] | type[DirectCTranslate2]] = {"vllm": DirectVLLM, "ctranslate2": DirectCTranslate2}
 
 
-async def path_timed(model: ServeHandleModel, requests: Sequence[Request]) -> tuple[float, list[Outcome]]:
+def as_in_a_trial(settings: Served, folder: str, budget: Budget) -> LanguageModel:
+    """The model as a trial has it; see cluster/worker.py and cluster/trial.py."""
+    return Budgeted(Ledgered(settings.build(), open_ledger(folder)), budget)
+
+
+async def path_timed(model: LanguageModel, requests: Sequence[Request]) -> tuple[float, list[Outcome]]:
     began = time.perf_counter()
     outcomes = await model.complete(requests)
     return time.perf_counter() - began, outcomes
 
 
-async def measure(options: argparse.Namespace, settings: Served, model: ServeHandleModel, direct: Any) -> Figures:
+async def measure(options: argparse.Namespace, settings: Served, folder: str, direct: Any) -> Figures:
+    budget = Budget((options.repetitions + 1) * options.items)
+    model = as_in_a_trial(settings, folder, budget)
     pairs, answers = list[tuple[float, float]](), list[Completion]()
-    for repetition in range(options.repetitions + 1):
-        asked = questions(options.items, repetition, options.max_tokens)
+    for repetition, asked in zip(range(options.repetitions + 1), repetitions(options.items, options.max_tokens), strict=False):
         direct_first = repetition % 2 == 0
         if direct_first:
             direct_s, written = await direct.timed.remote(asked)
@@ -139,18 +161,28 @@ async def measure(options: argparse.Namespace, settings: Served, model: ServeHan
         if repetition:
             pairs.append((path_s, direct_s))
             answers.extend(done)
+    assert not budget.usage.ledger_hits, f"the ledger answered {budget.usage.ledger_hits} calls"
+    return figures_of(options, settings, pairs, answers)
+
+
+def figures_of(
+    options: argparse.Namespace, settings: Served, pairs: Sequence[tuple[float, float]], answers: Sequence[Completion],
+) -> Figures:
+    """`pairs`: seconds of the path and of the direct side, one pair a repetition."""
     cached = [answer.cached_tokens for answer in answers if answer.cached_tokens is not None]
     prompt_tokens = sum(answer.prompt_tokens for answer in answers)
+    ratios = [direct_s / path_s for path_s, direct_s in pairs]
     return Figures(
         settings.identity, options.items, options.repetitions, prompt_tokens, sum(answer.completion_tokens for answer in answers),
         statistics.median(path_s for path_s, _ in pairs), statistics.median(direct_s for _, direct_s in pairs),
-        statistics.median(direct_s / path_s for path_s, direct_s in pairs), sum(cached) / prompt_tokens if cached else None)
+        statistics.median(ratios), min(ratios), max(ratios), sum(cached) / prompt_tokens if cached else None)
 
 
 def settings_of(options: argparse.Namespace) -> Served:
     if options.engine == "ctranslate2":
-        return TargetSettings()
+        return TargetSettings(chunk=options.chunk, chunks_in_flight=options.in_flight)
     return VLLMSettings(
+        chunk=options.chunk, chunks_in_flight=options.in_flight,
         model=options.model, gpus=options.gpus, dtype=options.dtype, enforce_eager=options.gpus == 0, max_num_seqs=256,
         engine_args={"max_num_batched_tokens": 4096} | json.loads(options.engine_args))
 
@@ -186,10 +218,10 @@ def main() -> None:
     settings = settings_of(options)
     ray.init(address="local", num_cpus=4, num_gpus=2 * options.gpus or None, include_dashboard=False, log_to_driver=False)
     try:
-        (deployment,) = host([settings])
+        host([settings])
         direct: Any = ray.remote(DIRECT[options.engine]).options(**settings.actor_options).remote(settings, options.chunk)
-        model = ServeHandleModel(deployment, settings.identity, options.chunk, options.in_flight)
-        figures = asyncio.run(measure(options, settings, model, direct))
+        with tempfile.TemporaryDirectory() as folder:
+            figures = asyncio.run(measure(options, settings, folder, direct))
     finally:
         ray.shutdown()
     if options.json:

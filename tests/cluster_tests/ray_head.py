@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,8 +81,10 @@ def _end(started: subprocess.Popen[bytes]) -> None:
     own = psutil.Process(started.pid)
     family = [own, *own.children(recursive=True)]
     os.killpg(started.pid, signal.SIGTERM)
-    _, alive = psutil.wait_procs(family, timeout=5)
+    psutil.wait_procs([own], timeout=5)  # it ends its own; of those that made sessions, it does not know
+    alive = [process for process in family if process.is_running()]
     for process in alive:
-        process.kill()
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
     psutil.wait_procs(alive, timeout=5)
     started.wait(timeout=5)

@@ -1,4 +1,5 @@
-"""The whole system through the real command, on a real local Ray, with tiny sizes: run, interrupt, continue, repeat, apply."""
+"""The whole system through the real command, with tiny sizes: a run is interrupted on a Ray of its own; on another one it goes on
+and is repeated, and its prompt is applied."""
 
 import json
 import os
@@ -55,7 +56,9 @@ def interrupted(file: Path, out: Path) -> tuple[int, str, float]:
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_run_that_is_cut_goes_on_from_its_ledger_and_repeats_exactly(tmp_path: Path) -> None:
+def test_a_run_that_is_cut_goes_on_from_its_ledger_and_repeats_exactly(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     file, out = tmp_path / "tiny.yaml", tmp_path / "out"
     file.write_text(yaml.safe_dump(SETTINGS))
 
@@ -66,6 +69,7 @@ def test_a_run_that_is_cut_goes_on_from_its_ledger_and_repeats_exactly(tmp_path:
     assert took_s < 20
     assert {row["status"] for row in rows(out)} <= {"stopped", "finished"}
 
+    request.getfixturevalue("on_local_ray")
     table = promptray("run", str(out / "settings.yaml"))
     continued = rows(out)
     assert [row["status"] for row in continued] == ["finished"] * 2, table

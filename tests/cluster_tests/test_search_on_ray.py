@@ -16,7 +16,7 @@ import yaml
 
 from cluster.plans import Assignment, assignments
 from cluster.reporting import ACCURACY, RESULT, ROUND, SO_FAR
-from cluster.search.schedulers import ASHA
+from cluster.search.schedulers import ASHA, Median
 from cluster.search.tuning import ContestScheduler, proposals
 from cluster.settings import ExperimentSettings
 
@@ -28,7 +28,9 @@ Ended = tuple[dict[str, Any], int]
 """A trial's point, and the last round that it came to."""
 
 
-def tuned(folder: Path, settings: ExperimentSettings, accuracy_by_task: Mapping[str, float]) -> dict[str, Ended]:
+def tuned(
+    folder: Path, settings: ExperimentSettings, accuracy_by_task: Mapping[str, float], scheduler: ASHA | Median,
+) -> dict[str, Ended]:
     """Runs a search whose trials only report; trial -> how it ended. Its accuracy grows with the beam, up to the task's."""
     from ray import tune
 
@@ -43,7 +45,7 @@ def tuned(folder: Path, settings: ExperimentSettings, accuracy_by_task: Mapping[
     found = tune.Tuner(
         tune.with_resources(trainable, {"cpu": 0.1}),
         tune_config=tune.TuneConfig(
-            search_alg=proposals(settings, trials), scheduler=ContestScheduler(ASHA(reduction_factor=2).build),
+            search_alg=proposals(settings, trials), scheduler=ContestScheduler(scheduler.build),
             num_samples=len(trials), max_concurrent_trials=settings.concurrency, reuse_actors=True),
         run_config=tune.RunConfig(name="t", storage_path=str(folder), verbose=0)).fit()
     ended = [(Assignment.from_config(result.config), result.metrics) for result in found]
@@ -58,13 +60,14 @@ def searching(beams: list[int], searcher: Any, trials: int | None = None) -> Exp
 
 @pytest.mark.ray
 @pytest.mark.slow
+@pytest.mark.parametrize("scheduler", [ASHA(reduction_factor=2), Median(least_trials=1)], ids=["asha", "median"])
 def test_one_tuner_stops_the_hopeless_of_each_task_and_compares_no_tasks(
-    local_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    local_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheduler: ASHA | Median
 ) -> None:
     monkeypatch.setenv("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
     rounds = {
         trial: round for trial, (_, round) in
-        tuned(tmp_path, searching([3, 4, 1], "grid"), {"navigate": 1.0, "coin_flip": 0.2}).items()}
+        tuned(tmp_path, searching([3, 4, 1], "grid"), {"navigate": 1.0, "coin_flip": 0.2}, scheduler).items()}
     # One at a time: the first of a task always goes on, the second is better, the third is the hopeless one.
     assert rounds == {f"{task}-p0{number}-s0": 1 if number == 2 else 2 for task in ("navigate", "coin_flip") for number in range(3)}
 
@@ -77,7 +80,7 @@ def test_optuna_proposes_points_of_the_space_and_finds_the_better_half(
     monkeypatch.setenv("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
     settings = searching([1, 2, 3, 4], {"name": "optuna", "settings": {"startup_trials": 4}}, trials=10)
     beams = {trial: point["strategy.beam"] for trial, (point, _) in
-             tuned(tmp_path, settings, {"navigate": 1.0, "coin_flip": 0.2}).items()}
+             tuned(tmp_path, settings, {"navigate": 1.0, "coin_flip": 0.2}, ASHA(reduction_factor=2)).items()}
     assert len(beams) == 20
     assert set(beams.values()) <= {1, 2, 3, 4}
     for task in ("navigate", "coin_flip"):
@@ -113,9 +116,9 @@ def descendants(pid: int) -> set[int]:
     return found - {pid}
 
 
-def trial_process(pid: int) -> int | None:
-    """The trial worker below a process."""
-    for child in descendants(pid):
+def trial_process() -> int | None:
+    """A trial worker of this session's Ray."""
+    for child in descendants(os.getpid()):
         try:
             if Path(f"/proc/{child}/cmdline").read_bytes().startswith(b"ray::ImplicitFunc.train"):
                 return child
@@ -133,7 +136,7 @@ def run(file: Path, out: Path, kill: bool) -> str:
         while kill:
             assert started.poll() is None, started.communicate()[0]
             assert time.monotonic() < ends_at
-            worker = trial_process(started.pid) if any(part.stat().st_size for part in out.glob("ledger/*")) else None
+            worker = trial_process() if any(part.stat().st_size for part in out.glob("ledger/*")) else None
             if worker:
                 os.kill(worker, signal.SIGKILL)
                 break
@@ -153,7 +156,7 @@ def rows(out: Path) -> dict[str, dict[str, Any]]:
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_killed_trial_is_made_up_for_and_a_pruned_one_keeps_its_prompt(tmp_path: Path) -> None:
+def test_a_killed_trial_is_made_up_for_and_a_pruned_one_keeps_its_prompt(on_local_ray: None, tmp_path: Path) -> None:
     file, out = tmp_path / "search.yaml", tmp_path / "out"
     file.write_text(yaml.safe_dump(SETTINGS))
     table = run(file, out, kill=True)

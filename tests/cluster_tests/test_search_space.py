@@ -158,7 +158,7 @@ def test_a_domain_is_read_from_what_a_file_would_say(domain: Domain) -> None:
     ({"x": [1]}, "known are: strategy.SETTING, selection.SETTING, optimizer.SETTING, sampling.SETTING, apo."),
     ({"abo.beam": [1]}, "A space has no such key"),
     ({"strategy.beam": [1], "bare.beam": [2]}, "bare.beam and strategy.beam set the same of bare; keep one."),
-    ({"selection": ["best"]}, "In search.space, selection: There is no selection rule called 'best'; known are: full, racing."),
+    ({"selection": ["best"]}, "In search.space, selection: There is no selection rule called 'best'; known are: full, racing, "),
     ({"selection": {"int": [1, 2]}}, "It must be a list of names."),
     ({"selection.block": [1]}, "did you mean 'block_items'?"),
     ({"optimizer": ["builtin:nobody"]}, "known are: optimizer, target"),

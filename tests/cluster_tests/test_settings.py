@@ -61,7 +61,7 @@ def test_an_unknown_strategy_names_the_known_ones(tmp_path: Path) -> None:
 
 
 def test_an_unknown_selection_rule_names_the_known_ones(tmp_path: Path) -> None:
-    assert "known are: full, racing." in complaint(tmp_path, selection="best")
+    assert "known are: full, racing, successive_halving, successive_rejects, ucb, ucb_e." in complaint(tmp_path, selection="best")
 
 
 @pytest.mark.parametrize(("changes", "expected"), [

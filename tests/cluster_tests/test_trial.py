@@ -1,12 +1,14 @@
 """A trial, with scripted models: what it reports, how it ends on its budget and on errors, and that the test split is used once."""
 
+import gc
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
+from types import FunctionType, ModuleType
 
 import pytest
 
-from cluster.result import TrialResult
+from cluster.result import TrialResult, marks_of, scores_of
 from cluster.trial import Trial, TrialPlan, without_result
 from optimizer.candidate import Candidate, Problem, Round
 from optimizer.errors import EndpointError
@@ -15,8 +17,9 @@ from optimizer.protocols import Evaluator, LanguageModel
 from optimizer.scripted import ScriptedModel
 from optimizer.selection import Full
 from optimizer.tasks.loading import load_task
+from optimizer.tasks.locked import ReadTwice
 from optimizer.tasks.task import Sizes, Task
-from optimizer.types import Completion, Message, Outcome, Request, Sampling
+from optimizer.types import Completion, Example, Message, Outcome, Request, Sampling
 from serving.settings import parse_model
 
 GOOD = "Count well."
@@ -54,9 +57,13 @@ def plan() -> TrialPlan:
         target=model, optimizer=model, sampling=Sampling(), max_target_calls=None, max_optimizer_calls=None)
 
 
+def locked_examples(task: Task) -> tuple[Example, ...]:
+    return task.test.single_reading().read()
+
+
 def target_of(task: Task) -> ScriptedModel:
     """Answers rightly where the prompt says GOOD."""
-    answer_by_input = {example.input: example.answers[0] for example in (*task.train, *task.dev, *task.test)}
+    answer_by_input = {example.input: example.answers[0] for example in (*task.train, *task.dev, *locked_examples(task))}
 
     def script(request: Request) -> str:
         right = answer_by_input[request.messages[-1].content]
@@ -93,7 +100,7 @@ async def test_every_call_is_counted_by_its_purpose(plan: TrialPlan, task: Task)
 async def test_the_test_split_is_asked_once_as_one_batch_and_last(plan: TrialPlan, task: Task) -> None:
     target = target_of(task)
     await run(plan, task, target)
-    inputs = {example.input for example in task.test}
+    inputs = {example.input for example in locked_examples(task)}
     asked = [{request.messages[-1].content for request in batch} & inputs for batch in target.batches]
     assert [bool(batch) for batch in asked] == [False] * (len(asked) - 1) + [True]
     assert asked[-1] == inputs
@@ -213,3 +220,92 @@ def test_a_trial_that_never_reported_has_a_row(plan: TrialPlan) -> None:
     assert (row.trial, row.strategy, row.status, row.target) == ("t", "one by one", "stopped", "openai:tiny")
 
 
+
+
+def strings_within(*roots: object) -> set[str]:
+    """Every text that can be reached from some objects through any attribute, container or closure, private ones too."""
+    seen: set[int] = set()
+    found: set[str] = set()
+    waiting = list(roots)
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen or isinstance(one, type | ModuleType):
+            continue
+        seen.add(id(one))
+        if isinstance(one, str):
+            found.add(one)
+        elif isinstance(one, FunctionType):
+            waiting += [cell.cell_contents for cell in one.__closure__ or ()] + [one.__defaults__]
+        else:
+            waiting += gc.get_referents(one)
+    return found
+
+
+@dataclass(frozen=True)
+class Spy:
+    """A search that looks for test items in all that it is given, and in every example of its process."""
+
+    found: list[set[str]]
+
+    async def search(
+        self, problem: Problem, optimizer: LanguageModel, evaluate: Evaluator, rng: Random
+    ) -> AsyncIterator[Round]:
+        yield Round(0, await evaluate.select([Candidate(problem.seed, "seed", 0)], 1, rng))
+        anywhere = {one.input for one in gc.get_objects() if isinstance(one, Example)}
+        self.found.append(strings_within(problem, optimizer, evaluate, rng) | anywhere)
+
+
+async def test_a_search_that_looks_everywhere_finds_no_test_item(plan: TrialPlan) -> None:
+    spy = Spy([])
+    task = load_task("navigate", sizes=Sizes(4, 6, 10), seed=5)
+    await run(replace(plan, strategy=spy), task, ScriptedModel(lambda _: "Answer: yes"))
+    assert {example.input for example in task.train} < spy.found[0], "the spy must find what is there"
+    assert {example.input for example in task.dev} < spy.found[0], "dev items are private, not locked"
+    assert not {example.input for example in locked_examples(task)} & spy.found[0]
+
+
+async def test_dev_items_have_no_public_name(plan: TrialPlan, task: Task) -> None:
+    class Looking(Spy):
+        async def search(
+            self, problem: Problem, optimizer: LanguageModel, evaluate: Evaluator, rng: Random
+        ) -> AsyncIterator[Round]:
+            standings = await evaluate.select([Candidate(problem.seed, "seed", 0)], 1, rng)
+            public = [getattr(evaluate, name) for name in dir(evaluate) if not name.startswith("_")]
+            shown = [value for value in public if not callable(value)]
+            self.found.append(strings_within(problem, standings, *shown))
+            yield Round(0, standings)
+
+    looking = Looking([])
+    await run(replace(plan, strategy=looking), task)
+    assert not {example.input for example in task.dev} & looking.found[0]
+
+
+async def test_a_trial_tests_once(plan: TrialPlan, task: Task) -> None:
+    trial = Trial(plan, task, target_of(task), ScriptedModel(lambda _: GOOD))
+    await trial.run()
+    with pytest.raises(ReadTwice):
+        await trial.run()
+
+
+async def test_the_marks_say_which_test_items_were_right(plan: TrialPlan, task: Task) -> None:
+    result = await run(plan, task)
+    assert (result.seed_prompt_test_marks, result.test_marks) == ("0" * 10, "1" * 10)
+    assert list(result.test_scores) == [1.0] * 10
+    assert result.p_value == pytest.approx(2 / 2**10)
+    assert scores_of(marks_of([1.0, 0.0, None])) == [1.0, 0.0, None]
+
+
+async def test_the_gap_is_told_and_train_accuracy_where_the_search_has_measured_it(plan: TrialPlan, task: Task) -> None:
+    result = await run(plan, task)
+    assert result.gap == 0.0
+    assert (result.train_accuracy, result.train_items) == (None, 0)  # this search tries only the seed prompt on training items
+    unchanged = await run(plan, task, ScriptedModel(lambda _: "Answer: none"))
+    assert (unchanged.train_accuracy, unchanged.train_items) == (0.0, 1)
+
+
+async def test_what_fresh_calls_cost_is_told_where_all_models_have_prices(plan: TrialPlan, task: Task) -> None:
+    priced = parse_model({"kind": "openai", "model": "tiny", "prices": {"prompt_per_million": 2, "completion_per_million": 10}})
+    target = ScriptedModel(lambda _: Completion("Answer: 1", prompt_tokens=100, completion_tokens=10))
+    paid = await run(replace(plan, target=priced, optimizer=priced), task, target)
+    assert paid.money == pytest.approx(paid.target_calls * (100 * 2 + 10 * 10) / 1e6)
+    assert (await run(replace(plan, target=priced), task, target)).money is None

@@ -1,7 +1,7 @@
 """A Ray cluster of three nodes on this machine, in a process of its own, commanded by lines: a head without work, and two workers.
 
-Writes one line of JSON for each line that it reads: `actors` -> {node id: [class name, ...]} of all that live, `remove NODE` -> {},
-and first of all, unasked, {"address": ..., "workers": [node id, ...]}. Ends, with all its nodes, when its input does.
+Writes one line of JSON for each line that it reads: `actors` -> {node id: {process id: class name}} of all that live, `remove NODE`
+-> {}, and first of all, unasked, {"address": ..., "workers": [node id, ...]}. Ends, with all its nodes, when its input does.
 """
 
 import json
@@ -17,11 +17,11 @@ ANSWERS = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)  # what Ray prints is no answer
 
 
-def living() -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+def living() -> dict[str, dict[int, str]]:
+    found: dict[str, dict[int, str]] = {}
     for actor in actors().values():
         if actor["State"] == "ALIVE":
-            found.setdefault(actor["Address"]["NodeID"], []).append(actor["ActorClassName"])
+            found.setdefault(actor["Address"]["NodeID"], {})[actor["Pid"]] = actor["ActorClassName"]
     return found
 
 

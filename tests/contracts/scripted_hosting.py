@@ -32,11 +32,13 @@ class ScriptedSettings:
     """A file: the first call finds its engine dead, for good, and leaves the number of its process in the file."""
     gate: str = ""
     """A folder: every call leaves a file `busy-PID-...` in it, and waits until there is a file `open`."""
-    misset: bool = False
-    """It cannot be built, and says that its settings are the cause."""
+    misset: str = ""
+    """A file: it cannot be built, says that its settings are the cause, and adds a line to the file each time."""
 
     def engine(self) -> Engine:
         if self.misset:
+            with Path(self.misset).open("a") as attempts:
+                attempts.write("tried\n")
             raise SettingsError("The scripted engine has no setting 'x'.")
         return ScriptedEngine(self)
 

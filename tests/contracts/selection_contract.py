@@ -1,4 +1,4 @@
-"""What every selection rule must do. A new rule's test is two lines: a class that inherits this one and sets `rule`."""
+"""What every selection rule must do. A new rule's test is a class that inherits this one and sets `rule`, and its limits."""
 
 from collections.abc import Callable, Sequence
 from random import Random
@@ -45,6 +45,12 @@ def coin(share_by_arm: Sequence[float], seed: int, missing: float = 0.0) -> Scor
 
 class SelectionContract:
     rule: SelectionRule
+    budget_share: float = 1.0
+    """Of all pairs, at most; but every arm is measured on one item."""
+
+    def most_batches(self, arms: int, items: int) -> int:
+        """Rules that leave a round only when it brings something take a batch for each block of items or for each dropped arm."""
+        return arms + items
 
     @settings(INHERITED, max_examples=40)
     @given(
@@ -56,9 +62,25 @@ class SelectionContract:
         bench = Bench(coin([Random(seed + arm).random() for arm in range(arms)], seed, missing))
         order = await self.rule.select(arms, items, keep, bench.measure, Random(seed))
         assert sorted(order) == list(range(arms))
-        assert len(bench.asked) == len(set(bench.asked)) <= arms * items
-        assert {arm for arm, _ in bench.asked} == set(range(arms))
-        assert all(0 <= arm < arms and 0 <= item < items for arm, item in bench.asked)
+        assert len(bench.asked) == len(set(bench.asked)) <= max(arms, self.budget_share * arms * items)
+        assert bench.batches <= self.most_batches(arms, items)
+        for arm in range(arms):
+            # Common items, in their order: so that arms can be compared item by item.
+            own = sorted(item for asked, item in bench.asked if asked == arm)
+            assert own == list(range(len(own)))
+            assert 1 <= len(own) <= items
+
+    @settings(INHERITED, max_examples=25)
+    @given(
+        arms=st.integers(2, 40), items=st.integers(1, 60), keep=st.integers(1, 5), best=st.integers(0, 39),
+        missing=st.sampled_from([0.0, 0.4]), seed=st.integers(0, 99))
+    async def test_an_arm_that_is_right_where_all_others_are_wrong_stands_first(
+        self, arms: int, items: int, keep: int, best: int, missing: float, seed: int
+    ) -> None:
+        best %= arms
+        others = coin([0.0] * arms, seed, missing)
+        bench = Bench(lambda arm, item: 1.0 if arm == best else others(arm, item))
+        assert (await self.rule.select(arms, items, keep, bench.measure, Random(seed)))[0] == best
 
     @settings(INHERITED, max_examples=25)
     @given(seed=st.integers(0, 999), shuffle=st.integers(0, 999))
@@ -89,6 +111,18 @@ class SelectionContract:
 
     async def test_ties_go_to_the_lower_arm(self) -> None:
         assert await self.rule.select(4, 30, 2, Bench(lambda arm, item: float(item % 2)).measure, Random(3)) == [0, 1, 2, 3]
+
+    async def test_the_same_scores_give_the_same_order_and_the_same_calls(self) -> None:
+        first, again = [Bench(coin([0.5, 0.6, 0.4, 0.6, 0.7], 8, missing=0.2)) for _ in range(2)]
+        orders = [await self.rule.select(5, 50, 2, bench.measure, Random(1)) for bench in (first, again)]
+        assert orders[0] == orders[1]
+        assert first.asked == again.asked
+
+    async def test_an_arm_whose_calls_all_fail_does_not_take_the_others_items(self) -> None:
+        bench = Bench(lambda arm, item: None if arm == 0 else float(item % (arm + 1) == 0))
+        await self.rule.select(6, 60, 1, bench.measure, Random(0))
+        items_by_arm = [sum(asked == arm for asked, _ in bench.asked) for arm in range(6)]
+        assert items_by_arm[1] >= items_by_arm[0] * 0.9
 
     async def test_a_single_arm_is_evaluated(self) -> None:
         bench = Bench(lambda arm, item: 1.0)

@@ -53,15 +53,19 @@ def candidates(rounds: list[Round]) -> list[Candidate]:
     return [standing.candidate for latest in rounds for standing in latest.standings]
 
 
-def check_lineage(rounds: list[Round]) -> None:
-    """Each round's candidates are survivors or new; a new one's parent survived the round before; no prompt has two origins."""
+def check_lineage(rounds: list[Round], beam: bool = True) -> None:
+    """Each round's candidates are survivors or new, and a new one's parent survived the round before; no prompt has two origins.
+
+    Without a beam nothing dies: what competes, and what a new prompt is written from, may come from any earlier round.
+    """
     origin_by_id: dict[str, Candidate] = {}
     for latest in rounds:
         before = rounds[latest.number - 1].kept if latest.number else (Candidate(toy.SEED, "seed", 0),)
+        alive = before if beam or not latest.number else tuple(candidates(rounds[: latest.number]))
         for standing in latest.standings:
             one = standing.candidate
             assert origin_by_id.setdefault(one.id, one) == one
-            assert one in before or (one.round == latest.number and one.parent in {parent.id for parent in before})
+            assert one in alive or (one.round == latest.number and one.parent in {parent.id for parent in alive})
         assert {parent.id for parent in before} <= {standing.candidate.id for standing in latest.standings}
 
 
@@ -74,6 +78,12 @@ class StrategyContract:
     """Settings under which it runs in moments; `rounds` is 3."""
     max_batches_per_round: int
     """Batches to the optimizer model in a round, when every reply is readable: independent calls go out together."""
+    wide: dict[str, Any] = {"beam": 7}
+    """Settings under which it does more in a round: a larger beam, more children, more examples."""
+    impossible: dict[str, float] = {"rounds": -1, "beam": 0, "max_tokens": 0, "temperature": -0.5}
+    """Settings of which each alone is to be refused."""
+    beam: bool = True
+    """Whether new prompts are written from those only that the round before has kept."""
 
     @pytest.fixture
     def strategy(self) -> Strategy:
@@ -102,15 +112,18 @@ class StrategyContract:
         assert (rounds[-1].best.accuracy or 0) >= (start.accuracy or 0) + 0.3
 
     async def test_lineage_is_sane(self, strategy: Strategy) -> None:
-        check_lineage(await run(strategy))
+        check_lineage(await run(strategy), self.beam)
 
     async def test_a_prompt_that_is_proposed_again_does_not_enter_again(self, strategy: Strategy) -> None:
         def repetitive(request: Request) -> str:
             return re.sub(r"\(\d+\)", "", toy.author(request))
 
-        check_lineage(await run(strategy, ScriptedModel(repetitive)))
+        check_lineage(await run(strategy, ScriptedModel(repetitive)), self.beam)
 
-    async def test_independent_calls_go_out_together(self, strategy: Strategy) -> None:
+    @pytest.mark.parametrize("width", ["small", "wide"])
+    async def test_the_batches_of_a_round_are_as_many_as_its_dependent_steps_however_wide_it_is(self, width: str) -> None:
+        """What a round waits for is the depth of its calls, never their number."""
+        strategy = self.make(**self.small | (self.wide if width == "wide" else {}))
         optimizer, evaluate = ScriptedModel(toy.author), toy.InMemoryEvaluator(ScriptedModel(toy.target))
         before = 0
         async for latest in strategy.search(toy.PROBLEM, optimizer, evaluate, Random(0)):
@@ -118,6 +131,12 @@ class StrategyContract:
             assert evaluate.select_calls == latest.number + 1
             assert evaluate.answer_calls <= latest.number
             before = len(optimizer.batches)
+
+    async def test_wider_rounds_have_more_calls_in_them(self, strategy: Strategy) -> None:
+        narrow, wide = ScriptedModel(toy.author), ScriptedModel(toy.author)
+        await run(strategy, narrow)
+        await run(self.make(**self.small | self.wide), wide)
+        assert wide.calls > narrow.calls
 
     async def test_no_call_is_asked_twice_and_all_are_proposals(self, strategy: Strategy) -> None:
         optimizer = ScriptedModel(toy.author)
@@ -164,7 +183,7 @@ class StrategyContract:
             self.make(**self.small), ScriptedModel(lambda request: flaky(toy.author, request)),
             ScriptedModel(lambda request: flaky(toy.target, request)), seed)
         assert len(rounds) == 4
-        check_lineage(rounds)
+        check_lineage(rounds, self.beam)
 
     async def test_a_target_model_that_always_fails_is_survived(self, strategy: Strategy) -> None:
         rounds = await run(strategy, target=ScriptedModel(lambda _: Failed("infrastructure", "down")))
@@ -200,7 +219,7 @@ class StrategyContract:
             strategy.rounds = 9
         assert all(isinstance(getattr(strategy, field.name), int | float | str) for field in fields(strategy))
 
-    @pytest.mark.parametrize(("name", "value"), [("rounds", -1), ("beam", 0), ("max_tokens", 0), ("temperature", -0.5)])
-    def test_impossible_settings_are_refused_by_name(self, name: str, value: float) -> None:
-        with pytest.raises(SettingsError, match=name):
-            self.make(**{name: value})
+    def test_impossible_settings_are_refused_by_name(self) -> None:
+        for name, value in self.impossible.items():
+            with pytest.raises(SettingsError, match=name):
+                self.make(**{name: value})

@@ -10,10 +10,11 @@ T4. Dev items carry MARKER; training items never do.
 import hashlib
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 
 from optimizer.candidate import Candidate, Problem, Standing
-from optimizer.prompt import Prompt, adherence, read_trace
+from optimizer.prompt import Prompt, adherence, adherence_by_step, read_trace
 from optimizer.protocols import LanguageModel
 from optimizer.types import Answer, Completion, Example, Outcome, Purpose, Request, Sampling, Score
 
@@ -68,10 +69,13 @@ def author(request: Request) -> str:
     worked = "\n".join(f"Step {number}: done" for number in range(1, steps + 1))
     return {
         "criticise": f"<reason>It never says: {phrase}</reason>",
+        "criticise_unseen": f"<reason>It never says: {phrase}</reason>",
+        "summarise": f"<causes>\n- It never says: {phrase}\n</causes>",
         "decompose": f"<steps>\n1. Read the question. [text]\n2. {phrase}\n</steps>",
         "demonstrate": f"<response>\n{worked}\nAnswer: {gold[1] if gold else ''}\n</response>",
         "localise": f"<step>{steps}</step><kind>skipped</kind><evidence>There is no line for it.</evidence>",
         "refine": f"<steps>\n- {phrase}\n</steps>",
+        "revise": f"<steps>\n1. Read the question. [text]\n2. {phrase}\n</steps>",
     }.get(operator, f"<prompt>{phrase}</prompt>")
 
 
@@ -99,8 +103,7 @@ class InMemoryEvaluator:
         size = len(self._dev)
         measured = [self._standing(one, answers[at * size : (at + 1) * size]) for at, one in enumerate(distinct)]
         ranked = sorted(measured, key=lambda standing: -1.0 if standing.accuracy is None else -standing.accuracy)
-        return tuple(
-            Standing(one.candidate, one.accuracy, one.items, one.adherence, at < keep) for at, one in enumerate(ranked))
+        return tuple(replace(standing, kept=at < keep) for at, standing in enumerate(ranked))
 
     async def _ask(self, work: Sequence[tuple[Prompt, Example]], purpose: Purpose) -> list[Answer]:
         requests = [Request(prompt.render(example.input), Sampling(), 0, purpose) for prompt, example in work]
@@ -110,7 +113,9 @@ class InMemoryEvaluator:
     def _standing(self, candidate: Candidate, answers: Sequence[Answer]) -> Standing:
         scores = [answer.score.value for answer in answers if answer.score.value is not None]
         followed = adherence(candidate.prompt, [answer.text for answer in answers])
-        return Standing(candidate, sum(scores) / len(scores) if scores else None, len(scores), followed, False)
+        by_step = adherence_by_step(candidate.prompt, [answer.text for answer in answers])
+        by_item = tuple(answer.score.value for answer in answers)
+        return Standing(candidate, sum(scores) / len(scores) if scores else None, len(scores), followed, False, by_step, by_item)
 
 
 def _answer(example: Example, outcome: Outcome) -> Answer:

@@ -1,9 +1,12 @@
 """The evaluator: one batch a call, standings from the dev split, failures that do not count."""
 
+from collections import Counter
 from collections.abc import Sequence
 from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from optimizer.budget import Budget, Budgeted
 from optimizer.candidate import Candidate
@@ -13,6 +16,7 @@ from optimizer.prompt import Prompt, Step
 from optimizer.protocols import SelectionRule
 from optimizer.scripted import ScriptedModel
 from optimizer.selection import Full, Racing
+from optimizer.tally import Tally
 from optimizer.tasks.scorers import SCORERS
 from optimizer.types import Completion, Example, Failed, Outcome, Request, Sampling
 
@@ -103,6 +107,19 @@ async def test_adherence_is_of_the_responses_that_there_are() -> None:
 
     standing, = await evaluation(ScriptedModel(script)).select([candidate(steps)], 1, Random(0))
     assert standing.adherence == pytest.approx(0.75)
+    assert standing.adherence_by_step == pytest.approx((1.0, 0.5))
+
+
+async def test_scores_stand_by_item_and_what_was_not_measured_is_none() -> None:
+    def script(request: Request) -> str | Outcome:
+        return Failed("infrastructure", "gone") if request.messages[-1].content == "dev 2" else target(request)
+
+    candidates = [candidate(GOOD), candidate(Prompt("fair")), candidate(BAD)]
+    standings = await evaluation(ScriptedModel(script), Racing(block_items=5)).select(candidates, 1, Random(0))
+    scores_by_prompt = {standing.candidate.prompt.instruction: standing.scores for standing in standings}
+    assert scores_by_prompt["good"] == tuple(None if item == 2 else 1.0 for item in range(20))
+    assert scores_by_prompt["bad"] == (0.0, 0.0, None, 0.0, 0.0, *[None] * 15)
+    assert scores_by_prompt["fair"][:5] == (1.0, 0.0, None, 0.0, 1.0)
 
 
 async def test_racing_measures_the_hopeless_on_few_items() -> None:
@@ -139,3 +156,29 @@ async def test_truncated_answers_count_as_wrong() -> None:
     model = ScriptedModel(lambda request: Completion("Step 1: and so on and so", truncated=True))
     standing, = await evaluation(model).select([candidate(GOOD)], 1, Random(0))
     assert (standing.accuracy, standing.items) == (0.0, 20)
+
+
+OUTCOME_BY_VERDICT: dict[str, Outcome] = {
+    "right": Completion("Answer: 7"), "wrong": Completion("Answer: 8"), "unparsable": Completion(""),
+    "truncated": Completion("Let me see: 7", truncated=True), "refused": Failed("refused", "I will not."),
+    "missing": Failed("infrastructure", "The line is cut.")}
+
+
+@given(played=st.lists(st.tuples(st.sampled_from(["learn", "validate", "test"]), st.sampled_from(sorted(OUTCOME_BY_VERDICT)))))
+async def test_every_answer_is_counted_by_its_purpose_and_verdict(played: list[tuple[str, str]]) -> None:
+    queue = [OUTCOME_BY_VERDICT[verdict] for _, verdict in played]
+    tally = Tally()
+    subject = Evaluation(ScriptedModel(lambda _: queue.pop(0)), SCORERS["number"], DEV, Full(), tally=tally)
+    for purpose, _ in played:
+        await subject.answers([(GOOD, DEV[0])], purpose)  # type: ignore[arg-type]
+    counted = {
+        (purpose, verdict): number
+        for purpose, counts in tally.verdicts_by_purpose.items() for verdict, number in counts.items()}
+    assert counted == Counter(played)
+
+
+async def test_what_a_selection_measures_is_counted_too_and_a_complete_answer_counts_though_it_was_cut() -> None:
+    tally = Tally()
+    model = ScriptedModel(lambda request: Completion(target(request), truncated=True))
+    await Evaluation(model, SCORERS["number"], DEV, Full(), tally=tally).select([candidate(GOOD), candidate(BAD)], 1, Random(0))
+    assert tally.verdicts_by_purpose == {"validate": {"right": 20, "wrong": 20}}

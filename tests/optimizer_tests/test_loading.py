@@ -37,7 +37,7 @@ def load(source: str, seed: int = 0, scorer: str | None = None, sizes: Sizes = S
 
 
 def all_examples(task: Task) -> list[Example]:
-    return [*task.train, *task.dev, *task.test]
+    return [*task.train, *task.dev, *task.test.single_reading().read()]
 
 
 @pytest.mark.parametrize(("targets", "scorer"), [
@@ -118,10 +118,10 @@ def test_the_seed_moves_the_splits_but_not_the_hash_of_a_file(tmp_path: Path) ->
 
 def test_another_process_makes_the_same_task() -> None:
     code = ("from optimizer.tasks.loading import load_task; from optimizer.tasks.task import Sizes;"
-            "t = load_task('navigate', sizes=Sizes(2, 3, 4), seed=7); print(t.data_hash, t.test[0].id)")
+            "t = load_task('navigate', sizes=Sizes(2, 3, 4), seed=7); print(t.data_hash, t.test.single_reading().read()[0].id)")
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout.split()
     task = load("navigate", seed=7)
-    assert shown == [task.data_hash, task.test[0].id]
+    assert shown == [task.data_hash, task.test.single_reading().read()[0].id]
 
 
 @pytest.mark.parametrize("name", sorted(GENERATED))
@@ -139,7 +139,8 @@ def test_generated_tasks_make_what_is_needed(name: str) -> None:
 def test_a_strategy_is_shown_neither_dev_nor_test(tmp_path: Path) -> None:
     task = load("navigate")
     assert task.problem().train == task.train
-    assert not any(example.input in repr(task.problem()) for example in (*task.dev, *task.test))
+    hidden = set(all_examples(task)) - set(task.train)
+    assert not any(example.input in repr(task.problem()) for example in hidden)
 
 
 @real_data

@@ -20,7 +20,8 @@ def test_the_columns_are_the_documented_ones(tmp_path: Path, results: list[Trial
     assert pq.read_table(tmp_path / "trials.parquet").column_names == [
         "task", "strategy", "selection", "seed", "target", "optimizer", "status", "seed_prompt_test_accuracy", "test_accuracy",
         "test_low", "test_high", "verdict", "dev_accuracy", "adherence", "target_calls", "optimizer_calls", "ledger_hits", "wall_s",
-        "settings", "prefix_hit_rate"]
+        "settings", "prefix_hit_rate", "verdicts_by_purpose", "replies_by_attempt", "p_value", "corrected_verdict",
+        "train_accuracy", "gap", "money", "seed_prompt_test_marks", "test_marks"]
     assert pq.read_table(tmp_path / "candidates.parquet").column_names == [
         "trial", "round", "candidate", "parent", "operator", "prompt", "dev_accuracy", "items", "kept"]
 

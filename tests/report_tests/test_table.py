@@ -61,6 +61,11 @@ def test_durations(seconds: float | None, told: str) -> None:
     assert w.duration(seconds) == told
 
 
+@pytest.mark.parametrize(("value", "told"), [(0.354, "+0.35"), (-0.2, "-0.20"), (-0.001, "0.00"), (0.0, "0.00"), (None, "–")])  # noqa: RUF001
+def test_differences(value: float | None, told: str) -> None:
+    assert w.signed(value) == told
+
+
 def test_long_texts_are_cut_with_a_note() -> None:
     assert w.shortened("x" * 10, 4) == "xxxx\n[… 6 more characters]"
     assert w.shortened("x" * 4, 4) == "xxxx"

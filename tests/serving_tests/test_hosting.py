@@ -11,7 +11,7 @@ from optimizer.scripted import ScriptedModel
 from optimizer.types import Completion, Failed
 from serving.clients.reach import reach
 from serving.clients.serve_handle import ServeHandleModel
-from serving.deployment import deployment_name, find, host
+from serving.deployment import START_ATTEMPTS, deployment_name, find, host
 from serving.ledger import Ledger
 from serving.ledger_actor import RemoteLedger, open_ledger
 from serving.settings import OptimizerSettings
@@ -53,10 +53,14 @@ def test_equal_models_are_hosted_once(apps: list[str]) -> None:
     assert find("nobody") is None
 
 
-def test_an_engine_that_refuses_its_settings_is_a_settings_error() -> None:
+async def test_an_engine_that_refuses_its_settings_is_a_settings_error_at_once(tmp_path: Path) -> None:
+    model = ScriptedSettings("scripted:misset", "scripted:misset@1", misset=str(tmp_path / "attempts"))
     with pytest.raises(SettingsError) as caught:
-        host([ScriptedSettings("scripted:misset", "scripted:misset@1", misset=True)])
+        await asyncio.to_thread(host, [model])
     assert str(caught.value) == "The scripted engine has no setting 'x'."
+    await until(lambda: find(deployment_name(model)) is None)
+    # A second attempt may be under way when the first is heard of.
+    assert len((tmp_path / "attempts").read_text().splitlines()) < START_ATTEMPTS
 
 
 async def in_pieces(model: ServeHandleModel, text: str) -> list[Piece]:

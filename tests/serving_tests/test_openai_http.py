@@ -170,9 +170,25 @@ async def test_one_garbled_reply_among_good_ones_is_a_value(connect: Connect) ->
     model = await connect(lambda body: reply("ok") if "number 1." not in str(body) else GARBAGE["a web page"]())
     outcomes = await model.complete(QUESTIONS[:3])
     assert [type(outcome) for outcome in outcomes] == [Completion, Failed, Completion]
-    assert (await model.complete(QUESTIONS[1:2]))[0] == outcomes[1]  # a lone one is borne once...
-    with pytest.raises(EndpointError):
-        await model.complete(QUESTIONS[1:2])  # ...not for ever
+    for _ in range(3):
+        assert await model.complete(QUESTIONS[1:2]) == outcomes[1:2]  # a lone one too, as the endpoint answers another question
+
+
+async def test_a_request_that_always_breaks_is_a_value_though_it_is_the_first_and_the_only_one(connect: Connect) -> None:
+    model = await connect(lambda body: problem(500) if "number 1." in str(body) else echo(body))
+    (outcome,) = await model.complete(QUESTIONS[1:2])
+    assert isinstance(outcome, Failed)
+    assert outcome.kind == "infrastructure"
+
+
+async def test_an_endpoint_that_has_gone_is_an_endpoint_error_after_a_lone_failure(connect: Connect) -> None:
+    queue = [echo({"messages": [{"content": "a"}]})]
+    model = await connect(lambda _: queue.pop() if queue else problem(500))
+    await model.complete([ask("a")])
+    (outcome,) = await model.complete([ask("b")])  # borne once, without a further question
+    assert isinstance(outcome, Failed)
+    with pytest.raises(EndpointError, match="500"):
+        await model.complete([ask("c")])
 
 
 async def _after(connect: Connect, *before: web.Response, retry: Retry = FAST) -> list[Outcome]:
@@ -200,7 +216,8 @@ async def test_one_call_that_always_fails_does_not_take_the_others_with_it(conne
 
 @pytest.mark.parametrize("answer", [
     lambda: problem(400, "content_filter"), lambda: problem(400, "context_length_exceeded"),
-    lambda: reply(None, refusal="I will not."), lambda: reply("", "content_filter")])
+    lambda: reply(None, refusal="I will not."), lambda: reply("", "content_filter"),
+    lambda: reply("You take two", "content_filter")])
 async def test_a_refusal_is_a_value(connect: Connect, answer: Callable[[], web.Response]) -> None:
     model = await connect(lambda _: answer())
     (outcome,) = await model.complete([ask("a")])
@@ -254,6 +271,7 @@ async def test_a_raw_text_goes_to_the_completions_endpoint(connect: Connect) -> 
     (lambda: problem(400, "content_filter"), "refused"),
     (lambda: events(event("I"), event(None, "stop", refusal="I will not.")), "refused"),
     (lambda: events(event(None, "content_filter")), "refused"),
+    (lambda: events(event("You take two"), event(None, "content_filter")), "refused"),
     (lambda: problem(400, "other"), "infrastructure"),
     (lambda: events(event("It br")), "infrastructure"),
     (lambda: events(event("It br"), done=False), "infrastructure"),

@@ -8,8 +8,10 @@ from optimizer.operators.criticise import criticise
 from optimizer.operators.decompose import decompose
 from optimizer.operators.demonstrate import demonstrate
 from optimizer.operators.edit import edit
-from optimizer.operators.localise import localise
+from optimizer.operators.localise import Blame, Kind, localise
 from optimizer.operators.paraphrase import paraphrase
+from optimizer.operators.refine import Setback, refine
+from optimizer.operators.revise import revise
 from optimizer.operators.template import solved
 from optimizer.prompt import Demonstration, Step
 from optimizer.tasks.generated import GENERATED, GeneratedTask
@@ -122,3 +124,54 @@ async def test_it_works_weakly_on_a_task_that_it_does_not_know() -> None:
 
 async def test_it_says_so_when_it_is_asked_something_else() -> None:
     assert "operators" in (await _reply("What is the capital of France?")).text
+
+
+def _without(kind: str) -> list[Step]:
+    return [step for step in _full_steps(NAVIGATE) if kind_of(step.text, NAVIGATE) != kind]
+
+
+async def _refined(steps: list[Step], number: int, kind: Kind, setbacks: list[Setback]) -> list[str | None]:
+    cases = [Answer(example, "Answer: Yes", Score("wrong", "Yes")) for example in _examples(NAVIGATE, 2)]
+    question = refine(NAVIGATE.description, steps, Blame(number, kind, ""), cases, setbacks)
+    return [kind_of(step.text, NAVIGATE) for step in question.read((await _reply(question.text)).text)]
+
+
+async def test_a_false_step_is_split_from_what_it_leans_on() -> None:
+    assert await _refined(_without("facing"), 2, "wrong", []) == ["facing", "positions"]
+
+
+async def test_a_skipped_step_is_reworded_first_and_split_once_that_was_rolled_back() -> None:
+    assert await _refined(_without("facing"), 2, "skipped", []) == ["positions"]
+    assert await _refined(_without("facing"), 2, "skipped", [Setback("Note it all.", "not followed")]) == ["facing", "positions"]
+
+
+async def test_a_step_that_says_too_little_gets_the_next_one_behind_it() -> None:
+    assert await _refined(_full_steps(NAVIGATE)[:1], 1, "ambiguous", []) == ["moves", "facing"]
+
+
+async def test_what_was_rolled_back_is_not_written_again() -> None:
+    entry = PHRASEBOOK["navigate"]["moves"]
+    setbacks = [Setback(phrase + tail, "no gain") for phrase in entry.phrases for tail in STRONGER][:-1]
+    cases = [Answer(example, "Answer: Yes", Score("wrong", "Yes")) for example in _examples(NAVIGATE, 2)]
+    question = refine("", _full_steps(NAVIGATE), Blame(1, "skipped", ""), cases, setbacks)
+    assert [step.text for step in question.read((await _reply(question.text)).text)] == [entry.phrases[-1] + STRONGER[-1] + "."]
+
+
+@pytest.mark.parametrize(("lacking", "kinds"), [
+    ("facing", ["moves", "facing", "positions", "compare"]), ("moves", ["moves", "facing", "positions", "compare"])])
+async def test_a_revision_puts_the_missing_step_in_its_place_and_copies_the_others(lacking: str, kinds: list[str]) -> None:
+    old = _without(lacking)
+    cases = [Answer(example, "Answer: Yes", Score("wrong", "Yes")) for example in _examples(NAVIGATE, 2)]
+    question = revise("", old, cases, f"In the responses {PHRASEBOOK['navigate'][lacking].missing}.")
+    new = question.read((await _reply(question.text)).text)
+    assert [kind_of(step.text, NAVIGATE) for step in new] == kinds
+    assert [step for step in new if step in old] == old
+
+
+async def test_a_revision_says_a_step_that_is_there_more_strongly() -> None:
+    old = _full_steps(NAVIGATE)
+    cases = [Answer(example, "Answer: Yes", Score("wrong", "Yes")) for example in _examples(NAVIGATE, 2)]
+    question = revise("", old, cases, f"In the responses {PHRASEBOOK['navigate']['moves'].missing}.")
+    new = question.read((await _reply(question.text)).text)
+    assert new[1:] == tuple(old[1:])
+    assert any(new[0].text.endswith(f"{tail}.") for tail in STRONGER)

@@ -7,17 +7,18 @@ from dataclasses import replace
 
 import pytest
 
+from optimizer.behaviour.localisation import vote
 from optimizer.candidate import Candidate, Round
 from optimizer.errors import SettingsError
 from optimizer.operators.localise import Blame
 from optimizer.prompt import followed_steps, read_trace
 from optimizer.scripted import ScriptedModel
-from optimizer.strategies.abo import ABO, vote
+from optimizer.strategies.abo import ABO
 from optimizer.types import Example, Request
 from tests.contracts import toy
 from tests.contracts.strategy_contract import StrategyContract, candidates, run
 
-SMALL = {"rounds": 3, "beam": 2, "minibatch": 8, "decompositions": 3, "children": 2, "localised_errors": 3}
+SMALL = {"rounds": 3, "patience": 3, "beam": 2, "minibatch": 8, "decompositions": 3, "children": 2, "localised_errors": 3}
 
 
 class TestABO(StrategyContract):
@@ -164,17 +165,27 @@ async def test_a_demonstration_mended_at_the_second_asking_is_used() -> None:
     assert rounds[0].parse_failures == 0
 
 
-async def test_refinements_that_do_not_win_are_remembered_and_refused() -> None:
+async def test_refinements_that_do_not_help_are_rolled_back_and_their_reason_reaches_the_next_try() -> None:
     optimizer = authored("refine", lambda request: f"<steps>\n- Be calm {request.sample % 3}\n</steps>")
     rounds = await run(ABO(rounds=2, beam=2, decompositions=2, children=2), optimizer)
     tried = [text.partition("<tried>")[2].partition("</tried>")[0].split("\n")[1:-1] for text in questions(optimizer, "refine")]
-    lost = {child.prompt.steps[1].text for _, child in refinements(rounds[:2]) if child not in rounds[1].kept}
+    accuracy_by_id = {standing.candidate.id: standing.accuracy for standing in rounds[1].standings}
+    lost = {child.prompt.steps[1].text for parent, child in refinements(rounds[:2])
+            if (accuracy_by_id[child.id] or 0) <= (accuracy_by_id[parent.id] or 0)}
     assert lost
+    assert not any(child in rounds[1].kept for _, child in refinements(rounds[:2]) if child.prompt.steps[1].text in lost)
     assert tried[0] == [""]
-    assert {line for lines in tried for line in lines if line} == lost
-    parents = {standing.candidate.id for standing in rounds[1].standings if standing.kept}
-    again = [child.prompt.steps[1].text for parent, child in refinements(rounds) if child.round == 2 and parent.id in parents]
+    reasons = [line.split(" => ") for lines in tried for line in lines if line]
+    assert {wording for wording, _ in reasons} == lost
+    told = re.compile(r"accuracy went from 0\.\d\d to 0\.\d\d; followed in \d+% of the responses, the old step in \d+%")
+    assert all(told.fullmatch(reason) for _, reason in reasons)
+    again = [child.prompt.steps[1].text for parent, child in refinements(rounds) if child.round == 2 and parent in rounds[1].kept]
     assert not lost.intersection(again)
+
+
+async def test_it_ends_when_nothing_moves_any_more() -> None:
+    rounds = await run(ABO(**SMALL | {"rounds": 9, "patience": 2}), target=ScriptedModel(toy.flawless))
+    assert [latest.number for latest in rounds] == [0, 1, 2]
 
 
 async def test_without_demonstrations_none_is_written() -> None:

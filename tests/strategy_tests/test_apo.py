@@ -15,6 +15,7 @@ class TestAPO(StrategyContract):
     make = APO
     small = {"rounds": 3, "beam": 2, "minibatch": 8, "error_groups": 2, "max_children": 3}
     max_batches_per_round = 3
+    wide = {"beam": 6, "minibatch": 24, "error_groups": 5, "paraphrases": 4, "max_children": 9}
 
     async def test_a_round_is_critics_then_editors_then_paraphrases(self) -> None:
         optimizer = ScriptedModel(toy.author)

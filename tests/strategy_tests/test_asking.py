@@ -1,13 +1,18 @@
 """Asking the optimizer model: one batch, one second chance, distinct samples, honest counts."""
 
+from collections import Counter
 from random import Random
+from typing import get_args
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from optimizer.errors import EndpointError
 from optimizer.operators.asking import Asking, Question
 from optimizer.operators.reply import read_prompt
 from optimizer.scripted import ScriptedModel
+from optimizer.tally import ReplyKind, Tallied, Tally
 from optimizer.types import Completion, Failed, Message, Outcome, Request, Sampling
 
 SAMPLING = Sampling(0.7, 256)
@@ -101,3 +106,71 @@ async def test_a_broken_system_is_not_hidden() -> None:
 
     with pytest.raises(EndpointError):
         await asking(ScriptedModel(broken))([question("a")])
+
+
+GOOD = "<prompt>Count well.</prompt>"
+OUTCOMES_BY_KIND: dict[str, tuple[str | Outcome, ...]] = {
+    "readable": (GOOD, Completion(f"Let me see. {GOOD} And now", truncated=True)),
+    "unreadable": ("Certainly! Count well.", "<prompt></prompt>", "<prompt>never closed", f"<prompt>{'x' * 9000}</prompt>"),
+    "empty": ("", " \n\t"),
+    "truncated": (Completion("<prompt>Count", truncated=True), Completion("", truncated=True)),
+    "refused": (Failed("refused", "I will not."),),
+    "failed": (Failed("infrastructure", "The line is cut."),),
+}
+ASKED_AGAIN = {"unreadable", "empty", "truncated"}
+
+
+def test_every_kind_is_here() -> None:
+    assert set(OUTCOMES_BY_KIND) == set(get_args(ReplyKind))
+
+
+@pytest.mark.parametrize("kind", OUTCOMES_BY_KIND)
+async def test_each_reply_is_counted_under_its_kind_and_asked_again_where_that_may_help(kind: str) -> None:
+    outcomes = OUTCOMES_BY_KIND[kind]
+    queue = list(outcomes)
+    tally = Tally()
+    model = ScriptedModel(lambda request: queue.pop(0) if len(request.messages) == 1 else GOOD)
+    found = await Asking(Tallied(model, tally), SAMPLING, Random(0))([question(f"q {number}") for number in range(len(outcomes))])
+    again = {"again": {"readable": len(outcomes)}} if kind in ASKED_AGAIN else {}
+    assert tally.replies_by_attempt == {"first": {kind: len(outcomes)}} | again
+    assert [one is not None for one in found] == [kind not in ("refused", "failed")] * len(outcomes)
+
+
+@pytest.mark.parametrize(("reply", "says"), [
+    ("", "it is empty"), (Completion("", truncated=True), "it is empty; it was cut off"), ("hm", "it has no <prompt>"),
+    (Completion("<prompt>Count", truncated=True), "it has no <prompt>...</prompt>; it was cut off")])
+async def test_the_fault_is_named_and_no_message_goes_back_without_text(reply: str | Outcome, says: str) -> None:
+    model = ScriptedModel(lambda _: reply)
+    await asking(model)([question("a")])
+    _, said, complaint = model.batches[1][0].messages
+    assert says in complaint.content
+    assert said.content.strip()
+
+
+@given(draws=st.lists(st.tuples(st.sampled_from(sorted(OUTCOMES_BY_KIND)), st.sampled_from(sorted(OUTCOMES_BY_KIND))), max_size=30))
+async def test_the_counts_are_those_of_what_was_played_and_add_up_to_the_calls(draws: list[tuple[str, str]]) -> None:
+    kinds_by_question = {f"q {number}": kinds for number, kinds in enumerate(draws)}
+
+    def play(request: Request) -> str | Outcome:
+        kind = kinds_by_question[request.messages[0].content][len(request.messages) > 1]
+        return OUTCOMES_BY_KIND[kind][-1]
+
+    tally, model = Tally(), ScriptedModel(play)
+    ask = Asking(Tallied(model, tally), SAMPLING, Random(0))
+    found = await ask([question(text) for text in kinds_by_question])
+    first, again = Counter(kind for kind, _ in draws), Counter(kind for before, kind in draws if before in ASKED_AGAIN)
+    counted = tally.replies_by_attempt
+    assert (counted.get("first", {}), counted.get("again", {})) == (first, again)
+    assert sum(sum(counts.values()) for counts in counted.values()) == model.calls
+    assert sum(one is not None for one in found) == first["readable"] + again["readable"]
+    assert ask.take_parse_failures() == sum(again[kind] for kind in ASKED_AGAIN)
+
+
+async def test_a_batch_that_breaks_is_not_counted() -> None:
+    def broken(_: Request) -> Outcome:
+        raise EndpointError("The optimizer model cannot be reached.")
+
+    tally = Tally()
+    with pytest.raises(EndpointError):
+        await Asking(Tallied(ScriptedModel(broken), tally), SAMPLING, Random(0))([question("a")])
+    assert tally.replies_by_attempt == {}

@@ -16,6 +16,7 @@ class TestIterativeAPE(StrategyContract):
     make = IterativeAPE
     small = {"rounds": 3, "pool": 5, "beam": 2}
     max_batches_per_round = 1
+    wide = {"pool": 20, "beam": 9}
 
     async def test_the_pool_is_induced_from_examples_and_survivors_are_varied(self) -> None:
         optimizer = ScriptedModel(toy.author)

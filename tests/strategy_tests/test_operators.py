@@ -13,17 +13,23 @@ import optimizer.operators
 from optimizer.operators import template
 from optimizer.operators.asking import Question
 from optimizer.operators.criticise import criticise
+from optimizer.operators.criticise_unseen import criticise_unseen
 from optimizer.operators.decompose import decompose
 from optimizer.operators.demonstrate import demonstrate
 from optimizer.operators.edit import edit
 from optimizer.operators.induce import induce
 from optimizer.operators.localise import Blame, localise
 from optimizer.operators.paraphrase import paraphrase
-from optimizer.operators.refine import refine, wording
+from optimizer.operators.propose import propose
+from optimizer.operators.refine import Setback, refine, wording
 from optimizer.operators.reply import MAX_PROMPT_CHARACTERS, Unreadable, read_prompt, read_steps, read_tag
+from optimizer.operators.revise import revise
+from optimizer.operators.rewrite import rewrite
+from optimizer.operators.summarise import summarise
 from optimizer.operators.template import TAGS, escape, fill, load, solved, unescape
 from optimizer.operators.vary import vary
 from optimizer.prompt import Demonstration, Step
+from optimizer.tasks.scorers import SCORERS
 from optimizer.types import Answer, Example, Score
 
 STEPS = (Step("List the moves.", "list"), Step("Say the total.", "number"))
@@ -32,12 +38,17 @@ OPERATORS: dict[str, Callable[[str], Question[Any]]] = {
     "induce": lambda data: induce(data, [example(data)]),
     "vary": lambda data: vary(data, data),
     "criticise": lambda data: criticise(data, data, [error(data)]),
+    "criticise_unseen": lambda data: criticise_unseen(data, data),
     "edit": lambda data: edit(data, data, [error(data)], data),
     "paraphrase": lambda data: paraphrase(data),
+    "propose": lambda data: propose(data, [(data, 7), (data, 70)], [example(data)], 500),
+    "summarise": lambda data: summarise(data, data, [data, data]),
+    "rewrite": lambda data: rewrite(data, [data, data], [error(data)], data),
     "decompose": lambda data: decompose(data, data, solved([example(data)]), data),
     "demonstrate": lambda data: demonstrate(data, (Step(data), Step(data)), example(data)),
     "localise": lambda data: localise(data, (Step(data), Step(data)), error(data)),
-    "refine": lambda data: refine(data, (Step(data), Step(data)), Blame(1, "wrong", data), [error(data)], [data]),
+    "refine": lambda data: refine(data, (Step(data), Step(data)), Blame(1, "wrong", data), [error(data)], [Setback(data, data)]),
+    "revise": lambda data: revise(data, (Step(data), Step(data)), [error(data)], data),
 }
 PLAIN = "Plain-Data"
 HOSTILE = st.text() | st.lists(st.sampled_from([
@@ -149,6 +160,26 @@ class TestDemonstrate:
             self.question.read(f"<response>{response}</response>")
 
 
+@pytest.mark.parametrize(("scorer", "answers", "choices", "answer", "right"), [
+    ("choice", ("(A)",), ("(A) yes", "(B) no"), "A", True),
+    ("choice", ("(A)",), ("(A) yes", "(B) no"), "(A) yes", True),
+    ("choice", ("(A)",), ("(A) yes", "(B) no"), "B", False),
+    ("number", ("12",), (), "twelve", True),
+    ("number", ("12",), (), "12 apples", True),
+    ("number", ("12",), (), "21", False),
+])
+def test_a_demonstration_is_right_if_the_tasks_scorer_says_so(
+    scorer: str, answers: tuple[str, ...], choices: tuple[str, ...], answer: str, right: bool
+) -> None:
+    question = demonstrate("", STEPS, Example("1", "2 and 3", answers, choices), SCORERS[scorer])
+    reply = f"<response>Step 1: 2; 3\nStep 2: 5\nAnswer: {answer}</response>"
+    if right:
+        assert question.read(reply).response.endswith(answer)
+    else:
+        with pytest.raises(Unreadable, match="gold answer"):
+            question.read(reply)
+
+
 class TestLocalise:
     question = localise("Add.", STEPS, Answer(Example("1", "2 and 3", ("5",)), "Step 1: 2; 3\nAnswer: 6", Score("wrong", "6")))
 
@@ -168,11 +199,11 @@ class TestLocalise:
 
 
 class TestRefine:
-    question = refine("Add.", STEPS, BLAME, [], ["Say it loudly.", "Add. / Say it."])
+    question = refine("Add.", STEPS, BLAME, [], [Setback("Say it loudly.", "not followed"), Setback("Add. / Say it.", "no gain")])
 
     def test_the_failing_step_its_evidence_and_what_was_tried_are_shown(self) -> None:
         assert "<step>2</step>\n<kind>skipped</kind>\n<evidence>\nNo total is written.\n</evidence>" in self.question.text
-        assert "<tried>\nSay it loudly.\nAdd. / Say it.\n</tried>" in self.question.text
+        assert "<tried>\nSay it loudly. => not followed\nAdd. / Say it. => no gain\n</tried>" in self.question.text
 
     def test_one_to_three_steps_are_read(self) -> None:
         made = self.question.read("<steps>\n- Add them, one by one. [numbers]\n- Say the total. [number]\n</steps>")
@@ -184,3 +215,19 @@ class TestRefine:
     def test_the_old_step_what_was_tried_and_too_many_parts_are_unreadable(self, lines: str) -> None:
         with pytest.raises(Unreadable):
             self.question.read(f"<steps>\n{lines}\n</steps>")
+
+
+class TestRevise:
+    question = revise("Add.", STEPS, [], "Nothing is added up.")
+
+    def test_the_steps_are_shown_in_the_form_in_which_they_are_asked_for(self) -> None:
+        assert "<steps>\n1. List the moves. [list]\n2. Say the total. [number]\n</steps>" in self.question.text
+        assert "<reason>\nNothing is added up.\n</reason>" in self.question.text
+
+    def test_all_steps_are_read(self) -> None:
+        made = self.question.read("<steps>\n1. List the moves. [list]\n2. Add. [numbers]\n3. Say the total. [number]\n</steps>")
+        assert made == (STEPS[0], Step("Add.", "numbers"), STEPS[1])
+
+    def test_the_old_steps_again_are_unreadable(self) -> None:
+        with pytest.raises(Unreadable, match="old ones"):
+            self.question.read("<steps>\n1. List the moves. [text]\n2. Say the total. [number]\n</steps>")

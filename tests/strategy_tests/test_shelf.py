@@ -16,13 +16,12 @@ PROGRAM = """
 import asyncio, sys
 from optimizer.strategies import STRATEGIES
 from tests.contracts.strategy_contract import candidates, run
-rounds = asyncio.run(run(STRATEGIES[sys.argv[1]](rounds=2, beam=2)))
+rounds = asyncio.run(run(STRATEGIES[sys.argv[1]](rounds=2)))
 print(*(one.id for one in candidates(rounds)))
 """
 
 
 def test_every_strategy_runs_with_its_defaults_and_cites_its_paper() -> None:
-    assert sorted(STRATEGIES) == ["abo", "apo", "iterative_ape"]
     for make in STRATEGIES.values():
         assert make() == make()
         assert "arXiv" in (sys.modules[make.__module__].__doc__ or "")
@@ -39,7 +38,7 @@ def test_a_search_is_the_same_in_another_process(name: str) -> None:
     """No order of a set or a hash decides anything: a search is replayed from its answers, perhaps on another machine."""
     first, second = (_searched(name, hash_seed) for hash_seed in ("1", "2"))
     assert first == second
-    assert len(first.split()) > 8
+    assert len(first.split()) > 5
 
 
 def _searched(name: str, hash_seed: str) -> str:

@@ -9,6 +9,7 @@ import pytest
 from optimizer.errors import PromptrayError, SettingsError, StorageError
 from serving.engines.keeper import MARK
 from serving.settings.vllm import VLLMSettings
+from tests.vllm_tests.processes import environment
 from tests.vllm_tests.target import SETTINGS
 
 
@@ -21,7 +22,7 @@ def refused(**changes: Any) -> PromptrayError:
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 700
     assert str(caught.value).endswith((".", "?"))
-    assert not [process for process in psutil.process_iter() if process.pid not in before and MARK in process.environ()]
+    assert not [process for process in psutil.process_iter() if process.pid not in before and MARK in environment(process)]
     return caught.value
 
 

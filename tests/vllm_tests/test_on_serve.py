@@ -17,6 +17,7 @@ from serving.clients.serve_handle import ServeHandleModel
 from serving.deployment import host
 from serving.engines.keeper import MARK, marked
 from serving.settings import TargetSettings
+from tests.vllm_tests.processes import environment
 from tests.vllm_tests.target import SETTINGS, questions
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.usefixtures("local_ray")]
@@ -40,15 +41,8 @@ def model(local_ray: None) -> ServeHandleModel:
 
 def cores() -> list[psutil.Process]:
     """vLLM's core processes under this test's Ray: the first with an engine's mark. Not every environment lets them set a title."""
-    of_engines = {process.pid: process for process in psutil.Process().children(recursive=True) if MARK in _environment(process)}
+    of_engines = {process.pid: process for process in psutil.Process().children(recursive=True) if MARK in environment(process)}
     return [process for process in of_engines.values() if process.ppid() not in of_engines]
-
-
-def _environment(process: psutil.Process) -> dict[str, str]:
-    try:
-        return dict(process.environ())
-    except psutil.Error:  # it has just ended
-        return {}
 
 
 def outcome_of_run(target: Any, out: Path) -> dict[str, Any]:

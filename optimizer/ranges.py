@@ -1,4 +1,4 @@
-"""Checks of strategies' own settings. Knows no strategy."""
+"""Checks of settings. Knows nobody's settings."""
 
 from optimizer.errors import SettingsError
 
@@ -8,6 +8,13 @@ def at_least(least: int, **values: float) -> None:
     for name, value in values.items():
         if value < least:
             raise SettingsError(f"The setting {name} is {value}, and must be at least {least}.")
+
+
+def at_most(most: int, **values: float) -> None:
+    """Raises SettingsError for the first value that is above `most`."""
+    for name, value in values.items():
+        if value > most:
+            raise SettingsError(f"The setting {name} is {value}, and must be at most {most}.")
 
 
 def one_of(known: tuple[str, ...], **values: str) -> None:

@@ -1,0 +1,168 @@
+"""Headroom and noise of an experiment's tasks before anything is spent on searching, and what the search may cost.
+
+Runs where `promptray run` would: the same models on Ray Serve, the same ledger, so that a run into the same folder does not pay
+again for what the check has asked. Of several seeds it looks at the first.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+
+from cluster.estimate import CHECK_FILE, CallCost, ExperimentEstimate, cost_of_calls, cost_to_json, estimated
+from cluster.plans import optimizers
+from cluster.preparation import Experiment
+from cluster.settings import ExperimentSettings
+from optimizer.probing import Probed, Probing, probe
+from optimizer.protocols import LanguageModel
+from optimizer.selection import Racing
+from optimizer.statistics import Estimate, Headroom, Noise, detectable_gain, discordant, estimate, headroom, mean_score, noise_floor
+from optimizer.strategies.abo import ABO
+from optimizer.tasks.task import Task
+from optimizer.types import Completion, Outcome, Request
+from serving.settings import ModelSettings, OpenAISettings
+from serving.single_flight import LedgerClient, Ledgered
+
+
+@dataclass(frozen=True)
+class TaskCheck:
+    """One task: what the seed prompt does, how steadily, and what seems within reach."""
+
+    task: str
+    seed_prompt: Estimate
+    """Of its first run over the items."""
+    noise: Noise
+    best_other: str
+    """What the best other prompt was; "" where none was measured."""
+    best_other_accuracy: float | None
+    ever_right: float
+    """Share of the items that came right in at least one try; chance_of_any of it would come by guessing."""
+    chance_of_any: float
+    ceiling: float
+    test_items: int
+    detectable: float | None
+    """The least gain that the final test of one trial finds in 4 of 5 cases; None: it finds none."""
+    outlook: Headroom
+
+    @property
+    def headroom(self) -> float | None:
+        return None if self.seed_prompt.mean is None else self.ceiling - self.seed_prompt.mean
+
+
+@dataclass(frozen=True)
+class Check:
+    """An experiment's check."""
+
+    tasks: tuple[TaskCheck, ...]
+    cost_by_model: dict[str, CallCost]
+    estimate: ExperimentEstimate
+
+    @property
+    def can_pay(self) -> bool:
+        return any(task.outlook.pays for task in self.tasks)
+
+
+def run_check(experiment: Experiment, repeats: int, tell: Callable[[str], None]) -> Check:
+    """Probes every task, and leaves OUT/check.json. `tell` is given a line at each step.
+
+    Raises UserError or EndpointError in one sentence.
+    """
+    from cluster.ray_session import ray_session
+    from serving.deployment import host
+    from serving.ledger_actor import open_ledger
+
+    models = (experiment.settings.target_model, optimizers(experiment.settings)[0])
+    served = [model for model in models if not isinstance(model, OpenAISettings)]
+    tell("Starting Ray …")
+    with ray_session():
+        if served:
+            tell(f"Hosting {' and '.join(dict.fromkeys(model.label for model in served))} …")
+            host(served)
+        check = asyncio.run(_check(experiment, repeats, tell, models, open_ledger(experiment.out / "ledger")))
+    experiment.out.write(CHECK_FILE, (json.dumps(check_to_json(check), indent=2) + "\n").encode())
+    return check
+
+
+def check_to_json(check: Check) -> dict[str, object]:
+    """What stands in OUT/check.json."""
+    return {
+        "tasks": [asdict(task) | {"headroom": task.headroom, "sentence": task.outlook.sentence} for task in check.tasks],
+        "calls": cost_to_json(check.cost_by_model), "can_pay": check.can_pay,
+        "estimate": asdict(check.estimate) | {"trial": asdict(check.estimate.trial), "total": asdict(check.estimate.total)}}
+
+
+def judged(label: str, task: Task, probed: Probed) -> TaskCheck:
+    """What the tries of one task say."""
+    seed, noise, other = estimate(probed.repeats[0]), noise_floor(probed.repeats), probed.best_other
+    accuracy = mean_score(other[1]) if other else None
+    # A better prompt breaks some items too: as many as the best other prompt did, and at least what noise breaks.
+    lost = noise.flip_rate / 2
+    if other and accuracy is not None and seed.mean is not None and accuracy > seed.mean:
+        _, worsened, items = discordant(probed.repeats[0], other[1])
+        lost = max(lost, worsened / items)
+    detectable = detectable_gain(len(task.test), lost)
+    known_by = other[0] if other and accuracy == probed.ceiling else "right in some try, beyond guessing"
+    return TaskCheck(
+        label, seed, noise, other[0] if other else "", accuracy, probed.ever_right, probed.chance_of_any, probed.ceiling,
+        len(task.test), detectable, headroom(seed.mean, probed.ceiling, known_by, detectable, len(task.test)))
+
+
+async def _check(
+    experiment: Experiment, repeats: int, tell: Callable[[str], None], models: Sequence[ModelSettings], ledger: LedgerClient
+) -> Check:
+    settings = experiment.settings
+    target, optimizer = (_Metered(Ledgered(model.build(), ledger)) for model in models)
+    checks = []
+    for setting in settings.tasks:
+        task = experiment.tasks[setting.label, settings.seeds[0]]
+        tell(f"Probing {setting.label} …")
+        probed = await probe(task, target, optimizer, _probing(experiment, setting.label, repeats))
+        checks.append(judged(setting.label, task, probed))
+    known = cost_of_calls(settings, experiment.tasks, experiment.out)
+    cost = {"target": target.cost(known["target"]), "optimizer": optimizer.cost(known["optimizer"])}
+    return Check(tuple(checks), cost, estimated(settings, experiment.assignments, cost))
+
+
+def _probing(experiment: Experiment, label: str, repeats: int) -> Probing:
+    """By the first round of the experiment's own ABO trial if there is one: a run then finds all its answers in the ledger. Worked
+    steps show best what a target model can do (Ma et al. 2024, arXiv 2402.02101), so without one it is ABO with its defaults."""
+    settings: ExperimentSettings = experiment.settings
+    for plan in experiment.plans:
+        if plan.task == label and plan.seed == settings.seeds[0] and isinstance(plan.strategy, ABO):
+            return Probing(plan.strategy, plan.selection, plan.sampling, plan.seed, repeats)
+    return Probing(ABO(), Racing(), settings.sampling.build(), settings.seeds[0], repeats)
+
+
+class _Metered:
+    """A model that counts what its calls cost, and how fast the fresh ones were answered."""
+
+    def __init__(self, model: LanguageModel) -> None:
+        self._model = model
+        self._calls = self._fresh = self._read = self._written = 0
+        self._busy_s = 0.0
+
+    @property
+    def name(self) -> str:
+        return self._model.name
+
+    def cost(self, known: CallCost) -> CallCost:
+        """What was measured, and `known` where nothing was: the speed of answers that all came from the ledger."""
+        if not self._calls:
+            return known
+        rate = self._fresh / self._busy_s if self._fresh else known.calls_per_s
+        return CallCost(self._read / self._calls, self._written / self._calls, rate)
+
+    async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
+        """As LanguageModel.complete."""
+        started = time.monotonic()
+        outcomes = await self._model.complete(requests)
+        answers = [outcome for outcome in outcomes if isinstance(outcome, Completion)]
+        fresh = sum(not answer.from_ledger for answer in answers)
+        self._calls += len(answers)
+        self._read += sum(answer.prompt_tokens for answer in answers)
+        self._written += sum(answer.completion_tokens for answer in answers)
+        if fresh:
+            self._fresh += fresh
+            self._busy_s += time.monotonic() - started
+        return outcomes

@@ -1,0 +1,41 @@
+"""`promptray check`: can an experiment pay, and what may it cost? Knows no Ray until it needs it."""
+
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from cluster.cli import options
+from cluster.cli.console import ERR, OUT, say
+from cluster.overrides import overrides
+from cluster.preparation import SETTINGS_FILE, prepare
+from cluster.settings import ExperimentSettings
+
+NONE_CAN_PAY = 3
+"""Exit code where no task has room for optimization."""
+
+
+def check(
+    file: options.File, task: options.Tasks = None, target: options.Target = None, optimizer: options.Optimizer = None,
+    strategy: options.Strategies = None, selection: options.Selection = None, seed: options.Seeds = None,
+    scorer: options.Scorer = None, seed_instruction: options.SeedInstruction = None, sizes: options.Splits = None,
+    target_calls: options.TargetCalls = None, optimizer_calls: options.OptimizerCalls = None,
+    concurrency: options.Concurrency = None, out: options.Out = None,
+    repeats: Annotated[int, typer.Option(min=2, max=20, help="Runs of the seed prompt, for the noise.")] = 3,
+) -> None:
+    """Say of each task of an experiment whether optimization can pay, and what the experiment may cost. Exit code 3: none can."""
+    from cluster.checking import run_check
+    from cluster.report.check_table import check_table
+
+    given = overrides(
+        file, tasks=task, target=target, optimizer=optimizer, strategies=strategy, selection=selection, seeds=seed, scorer=scorer,
+        seed_instruction=seed_instruction, sizes=sizes, target_calls=target_calls, optimizer_calls=optimizer_calls,
+        concurrency=concurrency, out=out)
+    experiment = prepare(ExperimentSettings.read(file, given))
+    for note in experiment.notes:
+        ERR.print(Text(note, "yellow"))
+    checked = run_check(experiment, repeats, say)
+    OUT.print(check_table(checked))
+    say(f"A run into the same folder has these answers:  promptray run {experiment.out.place_of(SETTINGS_FILE)}")
+    if not checked.can_pay:
+        raise typer.Exit(NONE_CAN_PAY)

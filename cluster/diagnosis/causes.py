@@ -1,0 +1,36 @@
+"""Which generated task's procedure judges a task's errors, and which of its steps a feedback blames, by the phrase book's signs.
+
+A file of items that a generated task can read is judged by its procedure too.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from optimizer.diagnostics import ByProcedure
+from optimizer.types import Example
+from serving.engines.phrasebook import PHRASEBOOK, Entry, task_behind
+
+_TALK_OF_PROMPTS = re.compile(r"\b(instructions?|prompts?|step[- ]by[- ]step)\b", re.IGNORECASE)
+"""A critic speaks of the prompt with words that the tasks use for something else."""
+
+
+def procedure_of(examples: Sequence[Example]) -> ByProcedure | None:
+    """The procedure behind these examples; None for a task whose right steps are not known."""
+    task = task_behind([example.input for example in examples])
+    if task is None:
+        return None
+
+    return ByProcedure(task, lambda feedback: _most_spoken_of(feedback, PHRASEBOOK[task.name]))
+
+
+def _most_spoken_of(feedback: str, entry_by_kind: Mapping[str, Entry]) -> str | None:
+    """The step that the feedback's words point to most often; of equals the narrower one, which stands first in the phrase book.
+
+    A feedback of the rulebook says which it means, whatever other words there are in it.
+    """
+    said = next((kind for kind, entry in entry_by_kind.items() if entry.missing in feedback), None)
+    words = _TALK_OF_PROMPTS.sub("", feedback)
+    signs_by_kind = {
+        kind: sum(1 for _ in re.finditer(entry.signs, words, re.IGNORECASE)) for kind, entry in entry_by_kind.items()}
+    most = max(signs_by_kind.values())
+    return said or next((kind for kind, signs in signs_by_kind.items() if most and signs == most), None)

@@ -1,0 +1,65 @@
+"""All that can go wrong before a diagnosis starts goes wrong here: data, splits, the results folder, the models. Starts no Ray."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster.diagnosis.settings import DiagnosisSettings
+from cluster.preparation import check_data, check_models, differing_versions, make_results_folder, versions, write_settings
+from cluster.settings import Recorded
+from optimizer.tasks.generated import GENERATED
+from optimizer.tasks.loading import load_task
+from optimizer.tasks.task import Task
+from serving.settings import ModelSettings
+from serving.storage import Folder
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is to be diagnosed, known to be usable."""
+
+    settings: DiagnosisSettings
+    tasks: Mapping[str, Task]
+    """By label, in the order of the settings."""
+    out: Folder
+    notes: tuple[str, ...] = ()
+    """Sentences that the user should read, such as that a version differs from the recorded one."""
+
+    @property
+    def models(self) -> tuple[ModelSettings, ...]:
+        return models_of(self.settings)
+
+
+def prepare(settings: DiagnosisSettings) -> Prepared:
+    """Loads the tasks, makes the results folder with its settings.yaml, and calls each model once that is not ours to host.
+
+    Raises UserError or EndpointError in one sentence; then nothing was started and nothing but the check calls was spent.
+    """
+    tasks = {
+        task.label: load_task(
+            task.source, sizes=settings.sizes.build(), seed=settings.seed, scorer=task.scorer,
+            seed_instruction=task.seed_instruction)
+        for task in settings.tasks}
+    recorded = Recorded(versions=versions(), data={label: {settings.seed: task.data_hash} for label, task in tasks.items()})
+    check_data(settings.recorded, recorded.data)
+    notes = differing_versions(settings.recorded, recorded.versions)
+    out = make_results_folder(settings)
+    asyncio.run(check_models(models_of(settings)))
+    settings = _completed(settings, out, recorded)
+    write_settings(settings, out)
+    return Prepared(settings, tasks, out, notes)
+
+
+def models_of(settings: DiagnosisSettings) -> tuple[ModelSettings, ...]:
+    """Both models; one of them where they are the same."""
+    models = (settings.target_model, settings.optimizer_model)
+    return tuple({model.identity: model for model in models}.values())
+
+
+def _completed(settings: DiagnosisSettings, out: Folder, recorded: Recorded) -> DiagnosisSettings:
+    """The settings as they stand in settings.yaml: files and folder with their whole paths."""
+    tasks = tuple(
+        task if task.source in GENERATED else task.model_copy(update={"source": str(Path(task.source).absolute())})
+        for task in settings.tasks)
+    return settings.model_copy(update={"tasks": tasks, "out": out.absolute().place, "recorded": recorded})

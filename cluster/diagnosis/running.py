@@ -1,0 +1,69 @@
+"""Runs a prepared diagnosis on Ray: models on Serve, one ledger, every task under its own budgets, all tasks at once.
+
+The order of the guards around a model is budget -> ledger -> limiter -> client. As with an experiment the state of a run is its
+ledger: the same settings into the same folder again pay only for what is missing.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from cluster.diagnosis.causes import procedure_of
+from cluster.diagnosis.preparation import Prepared
+from cluster.diagnosis.result import TaskDiagnosis
+from cluster.ray_session import ray_session
+from optimizer.budget import Budget, Budgeted
+from optimizer.diagnostics import Subject, diagnose
+from optimizer.errors import PromptrayError
+from optimizer.evaluation import Evaluation
+from optimizer.protocols import LanguageModel
+from optimizer.selection import Racing
+from optimizer.tasks.scorers import SCORERS
+from serving.deployment import host
+from serving.ledger_actor import open_ledger
+from serving.settings import ModelSettings, OpenAISettings
+from serving.single_flight import LedgerClient, Ledgered
+
+Tell = Callable[[str], None]
+
+
+def run_diagnosis(prepared: Prepared, tell: Tell) -> tuple[TaskDiagnosis, ...]:
+    """One result a task, in their order, whatever became of it. Raises EndpointError where a model cannot be hosted."""
+    tell("Starting Ray")
+    with ray_session():
+        served = [model for model in prepared.models if not isinstance(model, OpenAISettings)]
+        if served:
+            tell(f"Hosting {' and '.join(model.label for model in served)}")
+            host(served)
+        return asyncio.run(_all(prepared, open_ledger(prepared.out / "ledger"), tell))
+
+
+async def _all(prepared: Prepared, ledger: LedgerClient, tell: Tell) -> tuple[TaskDiagnosis, ...]:
+    def model(settings: ModelSettings) -> LanguageModel:
+        return Ledgered(settings.build(), ledger)
+
+    target, optimizer = model(prepared.settings.target_model), model(prepared.settings.optimizer_model)
+    return tuple(await asyncio.gather(*(
+        diagnose_task(prepared, label, target, optimizer, lambda text, label=label: tell(f"{label}: {text}"))  # type: ignore[misc]
+        for label in prepared.tasks)))
+
+
+async def diagnose_task(
+    prepared: Prepared, label: str, target: LanguageModel, optimizer: LanguageModel, tell: Tell
+) -> TaskDiagnosis:
+    """All measures of one task. After one of our errors the result has its sentence."""
+    settings, task = prepared.settings, prepared.tasks[label]
+    budgets = (Budget(settings.budget.target_calls, "target"), Budget(settings.budget.optimizer_calls, "optimizer"))
+    evaluation = Evaluation(
+        Budgeted(target, budgets[0]), SCORERS[task.scorer], task.dev, Racing(), settings.sampling.build())
+    subject = Subject(task.problem(), task.dev, task.test.single_reading().read(), procedure_of(task.train))
+    started, found, error = time.monotonic(), None, ""
+    try:
+        found = await diagnose(subject, Budgeted(optimizer, budgets[1]), evaluation, settings.depth(), settings.seed, tell)
+    except PromptrayError as problem:
+        error = str(problem)
+    return TaskDiagnosis(
+        task=label, target=settings.target_model.label, optimizer=settings.optimizer_model.label, seed=settings.seed,
+        seed_prompt=subject.problem.seed, data_hash=task.data_hash, stand_in=settings.optimizer_model.stand_in, found=found,
+        error=error, calls_by_model={budget.model: budget.usage.calls for budget in budgets},
+        ledger_hits=sum(budget.usage.ledger_hits for budget in budgets), wall_s=time.monotonic() - started)

@@ -1,0 +1,125 @@
+"""What a diagnosis is: `DiagnosisSettings`, from a YAML file or from options alone, with every mistake answered in one sentence.
+
+Knows the tables of names; starts no model, opens no task file and no Ray.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from cluster.settings import BudgetSettings, ModelText, Recorded, SamplingSettings, TaskSettings, labelled
+from optimizer.diagnostics import Depth
+from optimizer.diagnostics.ablations import SHORT
+from optimizer.errors import SettingsError
+from optimizer.strategies.abo import ABO
+from optimizer.tasks.task import Sizes
+from serving.settings import ModelSettings, parse_model
+from serving.strictness import Strict, build_named, read_settings, sentence
+
+_DEPTH = Depth()
+
+
+class DiagnosisSizes(Strict):
+    """How many examples each part gets; all together they fit into a BIG-Bench Hard file. The defaults are [ours]."""
+
+    train: Annotated[int, Field(ge=1)] = 120
+    """For the seed prompt's errors, and for searches to learn from."""
+    dev: Annotated[int, Field(ge=1)] = 50
+    """For refinements to be tried on, and for searches to select by."""
+    held_out: Annotated[int, Field(ge=1)] = 50
+    """Seen by no search."""
+
+    def build(self) -> Sizes:
+        return Sizes(self.train, self.dev, self.held_out)
+
+
+class ReflectionSettings(Strict):
+    """How the optimizer model is made to reflect; see optimizer.diagnostics.Depth."""
+
+    error_sets: Annotated[int, Field(ge=1)] = _DEPTH.error_sets
+    errors_per_set: Annotated[int, Field(ge=1)] = _DEPTH.errors_per_set
+    temperature: Annotated[float, Field(ge=0, le=2)] = _DEPTH.temperature
+    max_tokens: Annotated[int, Field(ge=1)] = _DEPTH.max_tokens
+
+
+class AblationSettings(Strict):
+    """The short searches of ABO."""
+
+    seeds: Annotated[int, Field(ge=1, le=20)] = _DEPTH.ablation_seeds
+    """Searches of each variant; the first has the diagnosis' own seed."""
+    settings: dict[str, Any] = {}
+    """Of ABO, above those of the short search (optimizer.diagnostics.ablations.SHORT)."""
+
+    def search(self) -> ABO:
+        """Raises SettingsError where the settings are not ABO's."""
+        short = {name: getattr(SHORT, name) for name in SHORT.__dataclass_fields__}
+        return build_named("strategy", {"abo": ABO}, "abo", short | self.settings)
+
+
+class DiagnosisSettings(Strict):
+    """One diagnosis: a pair of models on one task or several. `read` and `of` are the ways in."""
+
+    model_config = ConfigDict(validate_default=True)
+
+    name: Annotated[str, Field(pattern=r"^[\w.-]+$")] = "diagnosis"
+    tasks: Annotated[tuple[TaskSettings, ...], Field(min_length=1)]
+    target: ModelText = "builtin:target"
+    optimizer: ModelText = "builtin:optimizer"
+    seed: int = 0
+    sizes: DiagnosisSizes = DiagnosisSizes()
+    sampling: SamplingSettings = SamplingSettings()
+    """Of the target."""
+    budget: BudgetSettings = BudgetSettings()
+    """Of one task."""
+    reflection: ReflectionSettings = ReflectionSettings()
+    ablations: AblationSettings = AblationSettings()
+    out: str = ""
+    """Results folder; "" makes a new one under results/."""
+    recorded: Recorded | None = None
+
+    @field_validator("target", "optimizer")
+    @classmethod
+    def _is_a_model(cls, value: ModelText) -> ModelText:
+        parse_model(value)
+        return value
+
+    @field_validator("tasks")
+    @classmethod
+    def _labelled(cls, value: tuple[TaskSettings, ...]) -> tuple[TaskSettings, ...]:
+        if any(task.sizes for task in value):
+            raise SettingsError("A task of a diagnosis has no sizes of its own; give sizes to the diagnosis: train, dev, held_out.")
+        return labelled(value)
+
+    @model_validator(mode="after")
+    def _can_be_built(self) -> Self:
+        self.depth()
+        return self
+
+    @property
+    def target_model(self) -> ModelSettings:
+        return parse_model(self.target)
+
+    @property
+    def optimizer_model(self) -> ModelSettings:
+        return parse_model(self.optimizer)
+
+    def depth(self) -> Depth:
+        """Raises SettingsError for what cannot be measured."""
+        return Depth(**self.reflection.model_dump(), ablation_seeds=self.ablations.seeds, search=self.ablations.search())
+
+    @classmethod
+    def read(cls, path: Path | str, overrides: Mapping[str, Any]) -> Self:
+        """The settings of a YAML file, with top-level keys replaced. Raises SettingsError in one sentence."""
+        return read_settings(cls, path, overrides)
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Self:
+        """The settings of options alone. Raises SettingsError in one sentence."""
+        if "tasks" not in given:
+            raise SettingsError("There is nothing to diagnose: name a task with --task, or a settings file.")
+        try:
+            return cls.model_validate(given)
+        except ValidationError as problem:
+            raise SettingsError(sentence(problem)) from problem

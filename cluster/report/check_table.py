@@ -1,0 +1,58 @@
+"""A check for the terminal: a table of its tasks, a sentence each, and what the experiment may cost."""
+
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from cluster.checking import Check, TaskCheck
+from cluster.estimate import Bound, ExperimentEstimate, money_told, tokens_told
+from cluster.report.wording import MISSING, count, duration, interval, share
+
+_TASKS = (
+    "task", "seed prompt\n[95% interval]", "flips", "noise\nsd", "best other\nprompt", "right in\nsome try", "of these\nby chance",
+    "ceiling", "head-\nroom", "detect-\nable")
+
+
+def check_table(check: Check) -> Group:
+    """All of it. Needs about 100 columns."""
+    sentences = [_sentence(task) for task in check.tasks]
+    source = "as measured here" if check.estimate.measured else "where nothing was measured, as is usual"
+    note = f"Calls are bounded by the budgets; tokens, money and time of a call are {source}."
+    return Group(_tasks(check), *sentences, Text(), _costs(check.estimate), Text(note, "dim"))
+
+
+def _tasks(check: Check) -> Table:
+    table = _table(_TASKS)
+    for task in check.tasks:
+        seed = task.seed_prompt
+        shown = MISSING if seed.mean is None else f"{share(seed.mean)} [{interval(seed.low, seed.high).replace(' to ', ', ')}]"
+        table.add_row(*map(Text, (
+            task.task, shown, share(task.noise.flip_rate), f"{task.noise.sd:.3f}", share(task.best_other_accuracy),
+            share(task.ever_right), share(task.chance_of_any), share(task.ceiling), share(task.headroom), share(task.detectable))))
+    return table
+
+
+def _sentence(task: TaskCheck) -> Text:
+    return Text(f"{task.task}: ", "bold") + Text(task.outlook.sentence, "green" if task.outlook.pays else "yellow")
+
+
+def _costs(estimate: ExperimentEstimate) -> Table:
+    table = _table(("at most", "target\ncalls", "optimizer\ncalls", "tokens", "money", "wall time"))
+    rows = (("a trial", 1), (f"all {estimate.trials} trials", estimate.trials))
+    for name, times in rows:
+        table.add_row(*map(Text, (name, *_cells(estimate.target * times, estimate.optimizer * times))))
+    return table
+
+
+def _cells(target: Bound, optimizer: Bound) -> tuple[str, ...]:
+    both = target + optimizer
+    calls = ("no limit" if bound.calls is None else count(bound.calls) for bound in (target, optimizer))
+    return (*calls, tokens_told(both.tokens), money_told(both.money), duration(both.wall_s))
+
+
+def _table(heads: tuple[str, ...]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
+    for place, head in enumerate(heads):
+        table.add_column(head, justify="right" if place else "left", no_wrap=True)
+    return table

@@ -1,0 +1,15 @@
+"""Decompose: several plans of the whole task, to compete with each other (ABO, arXiv 2402.02101, section 6)."""
+
+from optimizer.behaviour.teaching import Teaching
+from optimizer.candidate import Candidate
+from optimizer.drawing import some
+from optimizer.operators.decompose import decompose
+from optimizer.operators.template import solved
+
+
+async def decomposed(seed: Candidate, teaching: Teaching) -> list[Candidate]:
+    """Plans of numbered steps, each from other solved examples; still without demonstrations. One batch."""
+    settings, problem = teaching.settings, teaching.problem
+    shown = [some(problem.train, settings.solved_examples, teaching.rng) for _ in range(settings.decompositions)]
+    plans = await teaching.ask([decompose(problem.description, seed.prompt.text(), solved(examples)) for examples in shown])
+    return [Candidate(teaching.prompt(steps), "decompose", 0, seed.id) for steps in plans if steps]

@@ -1,0 +1,101 @@
+"""Localise: the step in which a prompt's errors fail first, by a vote over the errors (ABO, arXiv 2402.02101, section 6)."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from optimizer.behaviour.teaching import Teaching
+from optimizer.candidate import Candidate
+from optimizer.drawing import some
+from optimizer.operators.asking import Question
+from optimizer.operators.localise import Blame, localise
+from optimizer.types import Answer
+
+EVIDENCE_SHOWN = 3
+"""Of the votes for a step, so many are quoted to the refiner [ours]."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a round found out about one prompt: the step that failed (None: it has no steps), and errors that show it."""
+
+    parent: Candidate
+    blame: Blame | None
+    cases: tuple[Answer, ...]
+
+    @property
+    def reflection(self) -> str:
+        return f"Step {self.blame.step} was {self.blame.kind}: {self.blame.evidence}" if self.blame else ""
+
+
+class Inspection:
+    """The errors of some parents, to be inspected one by one. A parent without steps has none to blame: it is to be decomposed."""
+
+    def __init__(self, parents: Sequence[Candidate], errors: Sequence[Sequence[Answer]], teaching: Teaching) -> None:
+        samples = [some(wrong, teaching.settings.localised_errors, teaching.rng) for wrong in errors]
+        self._teaching = teaching
+        self._erring = [(parent, sample) for parent, sample in zip(parents, samples, strict=True) if sample]
+        self._inspected = [(parent, error) for parent, sample in self._erring if parent.prompt.steps for error in sample]
+
+    @property
+    def questions(self) -> list[Question[Blame]]:
+        """One an error."""
+        task = self._teaching.problem.description
+        return [localise(task, parent.prompt.steps, error) for parent, error in self._inspected]
+
+    def findings(self, blames: Sequence[Blame | None]) -> list[Finding]:
+        """What failed in each parent, by the answers to the questions; nothing of one about which no answer could be read."""
+        found = [self._voted(parent, sample, blames) for parent, sample in self._erring]
+        return [finding for finding in found if finding]
+
+    def blind(self) -> list[Finding]:
+        """Any step of each parent, without a question."""
+        return [self._finding(parent, self._any_step(parent), sample) for parent, sample in self._erring]
+
+    def _voted(self, parent: Candidate, sample: Sequence[Answer], blames: Sequence[Blame | None]) -> Finding | None:
+        if not parent.prompt.steps:
+            return self._finding(parent, None, sample)
+        pairs = zip(self._inspected, blames, strict=True)
+        votes = [(blame, error) for (erring, error), blame in pairs if blame and erring is parent]
+        if not votes:
+            return None
+        winner = vote([blame for blame, _ in votes])
+        return self._finding(parent, winner, [error for blame, error in votes if blame.step == winner.step])
+
+    def _any_step(self, parent: Candidate) -> Blame | None:
+        steps = len(parent.prompt.steps)
+        return Blame(self._teaching.rng.randint(1, steps), "ambiguous", "not inspected") if steps else None
+
+    def _finding(self, parent: Candidate, blame: Blame | None, errors: Sequence[Answer]) -> Finding:
+        return Finding(parent, blame, tuple(errors[: self._teaching.settings.cases]))
+
+
+async def localised(
+    parents: Sequence[Candidate], errors: Sequence[Sequence[Answer]], teaching: Teaching, at_random: bool = False
+) -> list[Finding]:
+    """What failed in each parent that has errors; one batch. `at_random` blames any step instead (an ablation of the paper's)."""
+    inspection = Inspection(parents, errors, teaching)
+    if at_random:
+        return inspection.blind()
+    blames = await teaching.ask(inspection.questions)
+    return inspection.findings(blames)
+
+
+def vote(blames: Sequence[Blame]) -> Blame:
+    """The step that most of the blames name (of equals the earlier one), how it mostly failed, and some of the evidence.
+
+    >>> vote([Blame(2, "wrong", "a"), Blame(1, "skipped", "b"), Blame(2, "skipped", "c"), Blame(2, "wrong", "d")])
+    Blame(step=2, kind='wrong', evidence='a\\nc\\nd')
+    """
+    votes = Counter(blame.step for blame in blames)
+    step = min(votes, key=lambda candidate: (-votes[candidate], candidate))
+    agreeing = [blame for blame in blames if blame.step == step]
+    kind = Counter(blame.kind for blame in agreeing).most_common(1)[0][0]
+    evidence = dict.fromkeys(blame.evidence for blame in agreeing)
+    return Blame(step, kind, "\n".join(list(evidence)[:EVIDENCE_SHOWN]))
+
+
+def note_of(findings: Sequence[Finding], children: int) -> str:
+    """One sentence on a round, for people."""
+    blames = [f"step {finding.blame.step} ({finding.blame.kind})" for finding in findings if finding.blame]
+    return f"Failing first: {', '.join(blames) or 'no step'}; {children} new prompts from {len(findings)}."

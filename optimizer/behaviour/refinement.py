@@ -1,0 +1,86 @@
+"""Refine: only the failing step becomes another; what does not help is rolled back, and its reason kept for the next try.
+
+ABO, arXiv 2402.02101, section 6. How a refinement is judged, and in what words its reason is kept, is [ours].
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+
+from optimizer.behaviour.drafting import Draft, new_plan
+from optimizer.behaviour.localisation import Finding
+from optimizer.behaviour.teaching import Teaching
+from optimizer.candidate import Candidate, Round, Standing
+from optimizer.operators.refine import Setback, refine, wording
+from optimizer.prompt import Step
+from optimizer.statistics import mean_score
+
+
+class Setbacks:
+    """The refinements of a search that did not help, by the text of the step that they replaced."""
+
+    def __init__(self) -> None:
+        self._by_step: defaultdict[str, list[Setback]] = defaultdict(list)
+
+    def of(self, step: Step) -> tuple[Setback, ...]:
+        """In the order in which they were tried."""
+        return tuple(self._by_step[step.text])
+
+    def note(self, latest: Round) -> None:
+        """Takes down the round's refinements that came out behind the prompt that they refine."""
+        ahead: dict[str, Standing] = {}
+        for standing in latest.standings:
+            child = standing.candidate
+            parent = ahead.get(child.parent or "")
+            if child.round == latest.number and child.changed_step and parent:
+                self._add(parent, standing, child.changed_step)
+            ahead[child.id] = standing
+
+    def _add(self, parent: Standing, child: Standing, changed: int) -> None:
+        old, new = parent.candidate.prompt.steps, child.candidate.prompt.steps
+        parts = slice(changed - 1, changed + len(new) - len(old))
+        setback = Setback(wording(new[parts]), _reason(parent, child, changed, child.adherence_by_step[parts]))
+        known = self._by_step[old[changed - 1].text]
+        if setback.wording not in {tried.wording for tried in known}:
+            known.append(setback)
+
+
+def refinement(finding: Finding, setbacks: Setbacks, number: int, teaching: Teaching, whole: bool = False) -> Draft:
+    """The failing step in other words, or split; all steps anew where there are none yet, or `whole` says so (an ablation)."""
+    task, parent, blame = teaching.problem.description, finding.parent, finding.blame
+    if blame is None or whole:
+        return new_plan(parent, finding.cases, finding.reflection, number, teaching)
+    steps = parent.prompt.steps
+    return Draft(
+        refine(task, steps, blame, finding.cases, setbacks.of(steps[blame.step - 1])),
+        lambda new: Candidate(
+            parent.prompt.with_step(blame.step, *new), "refine", number, parent.id, finding.reflection, blame.step))
+
+
+def rolled_back(standings: Sequence[Standing], number: int) -> tuple[Standing, ...]:
+    """The standings of round `number` in which no new prompt is kept that is not better than its parent: the parent goes on."""
+    accuracy_by_id = {standing.candidate.id: standing.accuracy or 0.0 for standing in standings}
+    judged = [
+        replace(standing, kept=standing.kept and not _is_no_better(standing, number, accuracy_by_id)) for standing in standings]
+    return tuple(sorted(judged, key=lambda standing: not standing.kept))
+
+
+def _is_no_better(child: Standing, number: int, accuracy_by_id: dict[str, float]) -> bool:
+    parent = accuracy_by_id.get(child.candidate.parent or "")
+    return child.candidate.round == number and parent is not None and (child.accuracy or 0.0) <= parent
+
+
+def _reason(parent: Standing, child: Standing, changed: int, adherence: Sequence[float]) -> str:
+    """What a refinement changed, in numbers: nothing of the dev items themselves."""
+    pairs = zip(parent.scores, child.scores, strict=True)
+    shared = [(old, new) for old, new in pairs if old is not None and new is not None]
+    before, after = (mean_score([pair[at] for pair in shared]) for at in (0, 1))
+    told = [] if before is None or after is None else [f"accuracy went from {before:.2f} to {after:.2f}"]
+    if adherence:
+        old = _percent(parent.adherence_by_step[changed - 1 : changed])
+        told.append(f"followed in {_percent(adherence)} of the responses" + (f", the old step in {old}" if old else ""))
+    return "; ".join(told) or "it did not help"
+
+
+def _percent(shares: Sequence[float]) -> str:
+    return " and ".join(f"{share:.0%}" for share in shares)

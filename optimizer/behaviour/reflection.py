@@ -1,0 +1,37 @@
+"""Reflect: what a critic says of a prompt's errors, and steps revised by it (ProTeGi, arXiv 2305.03495, section 2.1).
+
+Other than localisation it is not bound to the steps that there are: it can say that one is missing.
+"""
+
+from dataclasses import dataclass
+
+from optimizer.behaviour.drafting import Draft, new_plan
+from optimizer.behaviour.teaching import Teaching
+from optimizer.candidate import Candidate
+from optimizer.operators.asking import Question
+from optimizer.operators.criticise import criticise
+from optimizer.operators.revise import revise
+from optimizer.types import Answer
+
+
+@dataclass(frozen=True)
+class Group:
+    """A few errors of one prompt, which a critic sees together."""
+
+    parent: Candidate
+    errors: tuple[Answer, ...]
+
+
+def criticism(group: Group, teaching: Teaching) -> Question[str]:
+    """Asks why the prompt led to these errors."""
+    return criticise(teaching.problem.description, group.parent.prompt.text(), group.errors)
+
+
+def revision(group: Group, reason: str, number: int, teaching: Teaching) -> Draft:
+    """The steps changed as the critic's reason asks; a first plan where the prompt has none."""
+    parent = group.parent
+    if not parent.prompt.steps:
+        return new_plan(parent, group.errors, reason, number, teaching)
+    return Draft(
+        revise(teaching.problem.description, parent.prompt.steps, group.errors, reason),
+        lambda steps: Candidate(teaching.prompt(steps), "revise", number, parent.id, reason))

@@ -1,0 +1,23 @@
+"""When a search over behaviour has nothing more to gain: neither what the target model gets right nor what it does moves on."""
+
+from optimizer.candidate import Round
+
+LEAST_MOVE = 0.01
+"""A smaller change of adherence is no move [ours]."""
+
+
+class Standstill:
+    """Watches the best prompt's dev accuracy and adherence, round by round."""
+
+    def __init__(self, patience: int) -> None:
+        self._patience = patience
+        self._accuracy = self._adherence = -1.0
+        self._still = -1
+
+    def reached(self, latest: Round) -> bool:
+        """Takes the round in; whether neither has risen for `patience` rounds."""
+        accuracy, adherence = latest.best.accuracy or 0.0, latest.best.adherence or 0.0
+        moved = accuracy > self._accuracy or adherence >= self._adherence + LEAST_MOVE
+        self._still = 0 if moved else self._still + 1
+        self._accuracy, self._adherence = max(accuracy, self._accuracy), max(adherence, self._adherence)
+        return self._still >= self._patience

@@ -1,0 +1,107 @@
+"""Measure 5, ABO's ablations: what of behaviour optimization does the work?
+
+Ma et al., arXiv 2402.02101, section 6: short searches with everything, without demonstrations, with the whole prompt rewritten
+instead of one step, and with a random step instead of the one that failed. Each best prompt is tried on items that no search saw.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from itertools import islice
+from random import Random
+from typing import Any
+
+from optimizer.candidate import Candidate, Problem
+from optimizer.diagnostics.findings import figure
+from optimizer.errors import BudgetExhausted
+from optimizer.prompt import Prompt
+from optimizer.protocols import Evaluator, LanguageModel
+from optimizer.statistics import Estimate, PairedTest, estimate, paired_test
+from optimizer.strategies.abo import ABO
+from optimizer.types import Example
+
+FULL = "full"
+SHORT = ABO(rounds=2, beam=2, minibatch=16, decompositions=1, children=2, localised_errors=6)
+"""One plan, so that there is something to refine; else short enough for a diagnosis [ours]."""
+CHANGES: Mapping[str, Mapping[str, Any]] = {
+    FULL: {}, "without demonstrations": {"demonstrations": 0}, "whole prompt": {"refine": "whole_prompt"},
+    "random step": {"localise": "random"}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """The searches of one variant, all seeds together."""
+
+    accuracy: Estimate
+    """Of the best prompts on the held-out items, with Wilson's interval."""
+    against_full: PairedTest | None
+    """Item by item, seed by seed; None for the full one."""
+    prompts: tuple[Prompt, ...]
+    """The best prompt of each seed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ablations:
+    seed_prompt: Estimate
+    """Accuracy of the seed prompt on the held-out items."""
+    by_variant: Mapping[str, Variant]
+    unfinished: int
+    """Searches that the budget ended; their best prompt so far was tried."""
+
+    @property
+    def verdict(self) -> str:
+        """What is needed: the parts without which the best prompts are worse."""
+        worse = [name for name, one in self.by_variant.items() if one.against_full and one.against_full.verdict == "worse"]
+        return f"worse: {', '.join(worse)}" if worse else "not distinguishable"
+
+    @property
+    def sentence(self) -> str:
+        parts = [
+            f"{name} {figure(one.accuracy)}, {one.against_full.verdict}"
+            for name, one in self.by_variant.items() if one.against_full]
+        cut = f" The budget cut {self.unfinished} searches short." if self.unfinished else ""
+        return (f"Behaviour optimization reaches {figure(self.by_variant[FULL].accuracy)} from {figure(self.seed_prompt)}; "
+                f"against that: {'; '.join(parts)}.{cut}")
+
+    @property
+    def best_plan(self) -> Prompt | None:
+        """A prompt with steps, and with demonstrations if there is one: that of the full search which came out best."""
+        plans = [prompt for variant in self.by_variant.values() for prompt in variant.prompts if prompt.steps]
+        return max(plans, key=lambda prompt: bool(prompt.demonstrations), default=None)
+
+
+async def ablations(
+    problem: Problem, optimizer: LanguageModel, evaluate: Evaluator, held_out: Sequence[Example], seeds: Sequence[int],
+    short: ABO = SHORT,
+) -> Ablations:
+    """All searches at once, then all best prompts as one batch. Raises BudgetExhausted where not even these can be tried."""
+    runs = [(name, seed) for name in CHANGES for seed in seeds]
+    found = await asyncio.gather(*(
+        _search(replace(short, **CHANGES[name]), problem, optimizer, evaluate, seed) for name, seed in runs))
+    prompts = [best.prompt if best else problem.seed for best, _ in found]
+    answers = await evaluate.answers([(one, example) for one in [problem.seed, *prompts] for example in held_out], "validate")
+    scores = [answer.score.value for answer in answers]
+    seed_scores, rest = scores[: len(held_out)], iter(scores[len(held_out) :])
+    scores_by_name = {name: list(islice(rest, len(seeds) * len(held_out))) for name in CHANGES}
+    return Ablations(
+        seed_prompt=estimate(seed_scores), unfinished=sum(not whole for _, whole in found),
+        by_variant={name: Variant(
+            accuracy=estimate(scores_by_name[name]),
+            against_full=None if name == FULL else paired_test(scores_by_name[FULL], scores_by_name[name]),
+            prompts=tuple(prompt for (own, _), prompt in zip(runs, prompts, strict=True) if own == name)) for name in CHANGES})
+
+
+async def _search(
+    settings: ABO, problem: Problem, optimizer: LanguageModel, evaluate: Evaluator, seed: int
+) -> tuple[Candidate | None, bool]:
+    """The best candidate of a search, and whether it came to its end."""
+    best: Candidate | None = None
+    search = settings.search(problem, optimizer, evaluate, Random(f"ablation {seed}"))
+    try:
+        async with aclosing(search) as rounds:  # type: ignore[type-var]  # an async generator, by the protocol's contract
+            async for round in rounds:
+                best = round.best.candidate
+    except BudgetExhausted:
+        return best, False
+    return best, True

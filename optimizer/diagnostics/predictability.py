@@ -1,0 +1,103 @@
+"""Measure 4, predictability of the target: does it do what the prompt says, and does it matter?
+
+Ma et al., arXiv 2402.02101, section 5: the target model does not reliably follow what it is told, so that even a right prompt does
+not bring about the behaviour. One prompt with steps is tried with and without its demonstrations. Knows no search.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from optimizer.diagnostics.findings import Verdict, figure, share_above
+from optimizer.prompt import Prompt, followed_steps, read_trace
+from optimizer.protocols import Evaluator
+from optimizer.statistics import Estimate, estimate
+from optimizer.types import Answer, Example
+
+Following = Literal["follows", "does not follow", "cannot be told"]
+_VERDICTS: dict[Verdict, Following] = {
+    "detected": "does not follow", "not detected": "follows", "cannot be told": "cannot be told"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """How the target answered under one prompt; each share with Wilson's interval."""
+
+    demonstrations: int
+    followed_by_step: tuple[Estimate, ...]
+    """Of the responses, those in which the step is present, in order, and in its form."""
+    followed_all: Estimate
+    """Of the responses, those that follow every step."""
+    accuracy: Estimate
+    accuracy_followed: Estimate
+    """Of the responses that follow every step."""
+    accuracy_not_followed: Estimate
+    """Of the others."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictability:
+    """Whether the target does what it is told, and what comes of it."""
+
+    verdict: Following
+    """By the share of responses that follow every step of a prompt without demonstrations: most of them, or most not."""
+    steps: tuple[str, ...]
+    told: Condition
+    """The steps in words alone."""
+    shown: Condition | None
+    """With the prompt's demonstrations; None where it has none."""
+    accuracy_followed: Estimate
+    accuracy_not_followed: Estimate
+    """Over both conditions: of the responses that follow every step, and of the others."""
+
+    @property
+    def sentence(self) -> str:
+        told = {"does not follow": "Does not do what it is told", "follows": "Does what it is told"}.get(
+            self.verdict, "Cannot be told whether it does what it is told")
+        shown = f", with {_plural(self.shown.demonstrations)} {figure(self.shown.followed_all)}" if self.shown else ""
+        return (f"{told}: {figure(self.told.followed_all)} of its responses follow every step of a prompt without demonstrations"
+                f"{shown}; accuracy of those that follow {figure(self.accuracy_followed)}, of the others "
+                f"{figure(self.accuracy_not_followed)}.")
+
+
+async def predictability(prompt: Prompt, examples: Sequence[Example], evaluate: Evaluator) -> Predictability:
+    """The measure for one prompt that has steps. One batch of the target model."""
+    prompts = [replace(prompt, demonstrations=()), *([prompt] if prompt.demonstrations else [])]
+    answers = await evaluate.answers([(one, example) for one in prompts for example in examples], "validate")
+    rows = [_answered(answers[at * len(examples) : (at + 1) * len(examples)]) for at in range(len(prompts))]
+    told, *shown = [_condition(one, row) for one, row in zip(prompts, rows, strict=True)]
+    follows = [(answer, _follows(prompt, answer)) for row in rows for answer in row]
+    lapses = estimate([float(not _follows(prompt, answer)) for answer in rows[0]])
+    return Predictability(
+        verdict=_VERDICTS[share_above(lapses)], steps=tuple(step.text for step in prompt.steps), told=told,
+        shown=next(iter(shown), None),
+        accuracy_followed=_accuracy([answer for answer, whole in follows if whole]),
+        accuracy_not_followed=_accuracy([answer for answer, whole in follows if not whole]))
+
+
+def _condition(prompt: Prompt, answers: Sequence[Answer]) -> Condition:
+    rows = [followed_steps(prompt, read_trace(answer.text)) for answer in answers]
+    whole = [all(row) for row in rows]
+    return Condition(
+        demonstrations=len(prompt.demonstrations),
+        followed_by_step=tuple(estimate([float(row[at]) for row in rows]) for at in range(len(prompt.steps))),
+        followed_all=estimate([float(one) for one in whole]), accuracy=_accuracy(answers),
+        accuracy_followed=_accuracy([answer for answer, one in zip(answers, whole, strict=True) if one]),
+        accuracy_not_followed=_accuracy([answer for answer, one in zip(answers, whole, strict=True) if not one]))
+
+
+def _answered(answers: Sequence[Answer]) -> list[Answer]:
+    """Those with a response; a refusal says nothing of steps."""
+    return [answer for answer in answers if answer.score.verdict not in ("missing", "refused")]
+
+
+def _follows(prompt: Prompt, answer: Answer) -> bool:
+    return all(followed_steps(prompt, read_trace(answer.text)))
+
+
+def _accuracy(answers: Sequence[Answer]) -> Estimate:
+    return estimate([answer.score.value for answer in answers])
+
+
+def _plural(demonstrations: int) -> str:
+    return f"{demonstrations} demonstration" + ("" if demonstrations == 1 else "s")

@@ -1,0 +1,12 @@
+"""Random choices, from a generator that the caller gives. Knows nothing of what is drawn."""
+
+from collections.abc import Sequence
+from random import Random
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def some(things: Sequence[T], at_most: int, rng: Random) -> list[T]:
+    """A random choice without repeats, in random order; all of them where there are no more than `at_most`."""
+    return rng.sample(things, min(at_most, len(things)))

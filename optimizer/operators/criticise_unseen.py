@@ -1,0 +1,15 @@
+"""Criticise unseen: why may this prompt fail? No error is shown: the reply is what the optimizer model believes anyhow [ours].
+
+For the diagnosis of reflection bias (Ma et al., arXiv 2402.02101, section 4); no search asks it.
+"""
+
+from optimizer.operators.asking import Question
+from optimizer.operators.reply import read_reason
+from optimizer.operators.template import fill, load
+
+_TEMPLATE = load("criticise_unseen")
+
+
+def criticise_unseen(task: str, prompt: str) -> Question[str]:
+    """Asks for one reason, as `criticise` does, from the task and the prompt alone."""
+    return Question(fill(_TEMPLATE, task=task, prompt=prompt), read_reason)

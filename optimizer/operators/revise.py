@@ -1,0 +1,30 @@
+"""Revise: steps without the fault that a critic found. ProTeGi's edit (arXiv 2305.03495, section 2.1), for a prompt of steps."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from optimizer.operators.asking import Question
+from optimizer.operators.reply import Unreadable, read_steps
+from optimizer.operators.template import attempted, fill, load
+from optimizer.prompt import Step
+from optimizer.types import Answer
+
+_TEMPLATE = load("revise")
+
+
+def revise(task: str, steps: Sequence[Step], errors: Sequence[Answer], reason: str) -> Question[tuple[Step, ...]]:
+    """Asks for all the steps anew, changed no more than the reason calls for. The old steps as they were are refused."""
+    text = fill(_TEMPLATE, task=task, steps=_listed(steps), examples=attempted(errors), reason=reason)
+    return Question(text, partial(_read, old=tuple(step.text for step in steps)))
+
+
+def _listed(steps: Sequence[Step]) -> str:
+    """The steps in the form in which they are asked for, so that they can be copied."""
+    return "\n".join(f"{number}. {step.text} [{step.form}]" for number, step in enumerate(steps, 1))
+
+
+def _read(reply: str, old: tuple[str, ...]) -> tuple[Step, ...]:
+    steps = read_steps(reply)
+    if tuple(step.text for step in steps) == old:
+        raise Unreadable("its <steps> are the old ones, word for word")
+    return steps

@@ -1,0 +1,76 @@
+"""What a selection has measured so far, and what it may still spend. Knows no rule: it measures, counts and ranks.
+
+Every arm is measured on the first items of the common order, some arms on more of them than others. So two arms always share the
+items that the shorter-run one has, and a parent that competes again next round meets the same items, which the ledger has answered.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from optimizer.errors import SettingsError
+from optimizer.protocols import Measure
+from optimizer.statistics import mean_score
+
+
+class Scoreboard:
+    """Scores by arm. `budget_share` of all pairs may be measured in the whole selection, but always one item of every arm."""
+
+    def __init__(self, arms: int, items: int, measure: Measure, budget_share: float = 1.0) -> None:
+        self.items = items
+        self.left = max(arms, int(budget_share * arms * items))
+        """Pairs that may still be measured."""
+        self._measure = measure
+        self._scores_by_arm: dict[int, list[float | None]] = {arm: [] for arm in range(arms)}
+
+    @property
+    def arms(self) -> range:
+        return range(len(self._scores_by_arm))
+
+    def scores(self, arm: int) -> list[float | None]:
+        """In the order of the items; None where there was no answer."""
+        return self._scores_by_arm[arm]
+
+    def done(self, arm: int) -> int:
+        """Items that were asked, with an answer or without: so that an arm whose calls fail is not asked for ever."""
+        return len(self._scores_by_arm[arm])
+
+    async def run(self, upto_by_arm: Mapping[int, int]) -> None:
+        """Measures each of these arms as far as that many items, in one batch. Never goes back, nor beyond the items; what the
+        budget does not cover is left out, from the last of the arms named."""
+        pairs = [
+            (arm, item) for arm, upto in upto_by_arm.items() for item in range(self.done(arm), min(upto, self.items))][: self.left]
+        if not pairs:
+            return
+        self.left -= len(pairs)
+        for (arm, _), score in zip(pairs, await self._measure(pairs), strict=True):
+            self._scores_by_arm[arm].append(score)
+
+    async def run_together(self, arms: Iterable[int], upto: int) -> None:
+        """Measures arms that stand at the same item as far as that many items, or as far as the budget takes all of them."""
+        running = list(arms)
+        at = min(self.done(arm) for arm in running)
+        await self.run(dict.fromkeys(running, min(upto, at + self.left // len(running))))
+
+    def mean(self, arm: int) -> float | None:
+        return mean_score(self.scores(arm))
+
+    def mean_or_middling(self, arm: int) -> float:
+        """The arm's mean; for an arm without an answer that of all arms, since a missing answer is neither right nor wrong."""
+        own = self.mean(arm)
+        if own is not None:
+            return own
+        return mean_score([score for scores in self._scores_by_arm.values() for score in scores]) or 0.0
+
+    def ranked(self, arms: Iterable[int]) -> list[int]:
+        """Best first, by mean; equal ones by number. An arm of which nothing is known stands last."""
+        mean_by_arm = {arm: self.mean(arm) for arm in arms}
+        return sorted(mean_by_arm, key=lambda arm: _place(arm, mean_by_arm[arm]))
+
+
+def check_budget_share(share: float) -> None:
+    """Raises SettingsError for what is no share."""
+    if not 0 < share <= 1:
+        raise SettingsError(f"The setting budget_share is {share}, and must be above 0 and at most 1.")
+
+
+def _place(arm: int, mean: float | None) -> tuple[float, int]:
+    return (1.0 if mean is None else -mean, arm)

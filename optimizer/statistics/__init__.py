@@ -1,0 +1,15 @@
+"""Intervals and paired tests on scores. A score is 0.0 to 1.0, or None where there was no answer to judge: None is left out.
+
+Knows nothing of models or prompts. All tests are exact and need no large sample.
+"""
+
+from optimizer.statistics.comparisons import Pooled, holm, pooled_test, sign_flip_test
+from optimizer.statistics.headroom import Headroom, Noise, detectable_gain, headroom, noise_floor, share_known
+from optimizer.statistics.intervals import Estimate, Interval, bootstrap_difference, difference_interval, estimate, wilson
+from optimizer.statistics.paired import Comparison, PairedTest, paired_test, sign_test, two_sided, verdict
+from optimizer.statistics.scores import Scores, discordant, mean_score
+
+__all__ = [
+    "Comparison", "Estimate", "Headroom", "Interval", "Noise", "PairedTest", "Pooled", "Scores", "bootstrap_difference",
+    "detectable_gain", "difference_interval", "discordant", "estimate", "headroom", "holm", "mean_score", "noise_floor",
+    "paired_test", "pooled_test", "share_known", "sign_flip_test", "sign_test", "two_sided", "verdict", "wilson"]

@@ -1,0 +1,126 @@
+"""Before an experiment: how much noise there is, how much there may be to gain, and whether its test could show it.
+
+Knows scores of a few probing prompts, not where they come from.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations
+from math import ceil, exp, lgamma, log, sqrt
+
+from optimizer.statistics.scores import Scores, differences
+
+POWER = 0.8
+"""Chance with which a gain of the detectable size is found (Cohen 1988's convention)."""
+_STEP = 0.005
+"""Detectable gains are found to within this."""
+_WITHIN_SD = 7.0
+"""Counts that are farther than this from their mean do not matter."""
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What repeating one prompt on the same items changes. All 0.0 where repeats agree, or where there is only one."""
+
+    flip_rate: float
+    """Share of items whose score differs between two runs."""
+    sd: float
+    """Standard deviation of the accuracy from run to run on the same items: sqrt(flip_rate / 2 / items). A flip has the chance
+    2q(1-q) where q is the item's chance to be right, and q(1-q) is its variance."""
+    repeats: int
+
+
+def noise_floor(repeats: Sequence[Scores]) -> Noise:
+    """`repeats`: the scores of one prompt, run after run, over the same items."""
+    changes = [change for first, second in combinations(repeats, 2) for change in differences(first, second)]
+    flip_rate = sum(change != 0 for change in changes) / len(changes) if changes else 0.0
+    items = len(repeats[0]) if repeats else 0
+    return Noise(flip_rate, sqrt(flip_rate / 2 / items) if items else 0.0, len(repeats))
+
+
+def share_known(right_at_least_once: float, by_chance: float) -> float:
+    """The share of items that can be answered, given the share that came right at least once in several tries, and the chance that
+    tries which know nothing do so: the classical correction for guessing, for a set of tries."""
+    return max(0.0, (right_at_least_once - by_chance) / (1 - by_chance)) if by_chance < 1 else 0.0
+
+
+def power(items: int, gain: float, lost: float, alpha: float = 0.05) -> float:
+    """The chance that the exact paired test says "better", when a share `gain + lost` of the items is mended and `lost` broken.
+
+    Exact: summed over how many items differ, and how many of these are mended (Duffy 1984; Connor 1987 approximates it).
+    """
+    differing = gain + 2 * lost
+    if differing <= 0 or differing > 1:
+        return 0.0
+    mended = (gain + lost) / differing
+    return sum(
+        chance * _tail(count, _critical(count, alpha), mended) for count, chance in _likely(items, differing))
+
+
+def detectable_gain(items: int, lost: float, alpha: float = 0.05, wanted: float = POWER) -> float | None:
+    """The least gain in accuracy that the paired test finds with the chance `wanted`; None where it would find none at all."""
+    low, high = 0, int((1 - 2 * lost) / _STEP + 1e-9)
+    if high < 1 or power(items, high * _STEP, lost, alpha) < wanted:
+        return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if power(items, middle * _STEP, lost, alpha) >= wanted else (middle, high)
+    return high * _STEP
+
+
+@dataclass(frozen=True)
+class Headroom:
+    """Whether optimization can pay, and why: `reason` continues "optimization can pay here, because" or "... cannot pay ..."."""
+
+    pays: bool
+    reason: str
+
+    @property
+    def sentence(self) -> str:
+        return f"Optimization {'can' if self.pays else 'cannot'} pay here, because {self.reason}"
+
+
+def headroom(seed: float | None, ceiling: float, known_by: str, detectable: float | None, test_items: int) -> Headroom:
+    """`seed`: the seed prompt's accuracy; `ceiling`: what seems within reach, as `known_by` has shown; `detectable`: the least gain
+    that the final test finds. Optimization can pay where seed and ceiling are that far apart [ours].
+    """
+    if seed is None:
+        return Headroom(False, "the target model gave no answer that could be judged.")
+    if detectable is None:
+        return Headroom(False, f"a test of {test_items} items cannot show any gain; make sizes.test larger.")
+    shows = f"a test of {test_items} items shows gains from {detectable:.2f} on"
+    if 1 - seed < detectable:
+        return Headroom(False, f"the seed prompt gets {seed:.2f} right already: at most {1 - seed:.2f} can be gained, and {shows}.")
+    if ceiling - seed < detectable:
+        return Headroom(False, (
+            f"nothing that was tried gets clearly more right than the seed prompt's {seed:.2f}: {ceiling:.2f} seem within reach, "
+            f"and {shows}."))
+    return Headroom(True, f"the seed prompt gets {seed:.2f} right, and {ceiling:.2f} are within reach ({known_by}); {shows}.")
+
+
+def _likely(draws: int, chance: float) -> list[tuple[int, float]]:
+    """Counts of a binomial with their chances, but for the ones that do not matter."""
+    reach = _WITHIN_SD * sqrt(draws * chance * (1 - chance)) + 1
+    counts = range(max(0, ceil(draws * chance - reach)), min(draws, int(draws * chance + reach)) + 1)
+    return [(count, _chance(draws, count, chance)) for count in counts]
+
+
+def _tail(draws: int, least: int | None, chance: float) -> float:
+    return 0.0 if least is None else sum(own for count, own in _likely(draws, chance) if count >= least)
+
+
+def _chance(draws: int, count: int, chance: float) -> float:
+    if chance in (0.0, 1.0):
+        return float(count == draws * chance)
+    return exp(
+        lgamma(draws + 1) - lgamma(count + 1) - lgamma(draws - count + 1) + count * log(chance) + (draws - count) * log(1 - chance))
+
+
+@lru_cache(maxsize=4096)
+def _critical(draws: int, alpha: float) -> int | None:
+    """The least number of wins in `draws` that the two-sided test finds significant; None where not even all of them are."""
+    wins, tail = draws + 1, 0.0
+    while wins and 2 * (tail := tail + _chance(draws, wins - 1, 0.5)) <= alpha * (1 + 1e-9):
+        wins -= 1
+    return wins if wins <= draws else None

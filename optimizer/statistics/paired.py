@@ -1,0 +1,48 @@
+"""The exact paired test of two prompts on the same items, and its verdict. Knows one pair of prompts, not many."""
+
+from dataclasses import dataclass
+from math import comb
+from typing import Literal
+
+from optimizer.statistics.scores import Scores, discordant
+
+Comparison = Literal["better", "worse", "not distinguishable"]
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """How a second set of scores compares with the first, item by item."""
+
+    p_value: float
+    """Two-sided."""
+    verdict: Comparison
+    improved: int
+    """Items that the second scores higher."""
+    worsened: int
+    pairs: int
+    """Items that both have a score for."""
+
+
+def sign_test(fewer: int, more: int) -> float:
+    """One-sided exact sign test: the chance of at least `more` wins in `fewer + more` fair draws."""
+    draws = fewer + more
+    return sum(comb(draws, wins) for wins in range(more, draws + 1)) / (1 << draws)
+
+
+def two_sided(improved: int, worsened: int) -> float:
+    """The p-value of the exact McNemar test (McNemar 1947; exact form: two-sided binomial on the items that differ)."""
+    return min(1.0, 2 * sign_test(min(improved, worsened), max(improved, worsened)))
+
+
+def verdict(p_value: float, difference: float, alpha: float = 0.05) -> Comparison:
+    """In words, from a two-sided p-value, corrected or not. `difference` needs only the right sign."""
+    if p_value > alpha or difference == 0:
+        return "not distinguishable"
+    return "better" if difference > 0 else "worse"
+
+
+def paired_test(before: Scores, after: Scores, alpha: float = 0.05) -> PairedTest:
+    """Exact McNemar test. Both sequences are over the same items in the same order. Raises ValueError if their lengths differ."""
+    improved, worsened, pairs = discordant(before, after)
+    p_value = two_sided(improved, worsened)
+    return PairedTest(p_value, verdict(p_value, improved - worsened, alpha), improved, worsened, pairs)

@@ -1,0 +1,25 @@
+"""Scores of one or two prompts, item by item. Knows no test and no interval."""
+
+from collections.abc import Sequence
+from statistics import fmean
+
+Scores = Sequence[float | None]
+"""One a item, in the items' order: 0.0 to 1.0, or None where there was no answer to judge."""
+
+
+def mean_score(scores: Scores) -> float | None:
+    """The mean of what was measured; None if nothing was."""
+    measured = [score for score in scores if score is not None]
+    return fmean(measured) if measured else None
+
+
+def differences(before: Scores, after: Scores) -> list[float]:
+    """`after - before` of each item that both have a score for. Raises ValueError if their lengths differ."""
+    pairs = zip(before, after, strict=True)
+    return [second - first for first, second in pairs if first is not None and second is not None]
+
+
+def discordant(before: Scores, after: Scores) -> tuple[int, int, int]:
+    """Items that `after` scores higher, items that it scores lower, and items that both have a score for."""
+    found = differences(before, after)
+    return sum(d > 0 for d in found), sum(d < 0 for d in found), len(found)

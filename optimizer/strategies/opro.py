@@ -1,0 +1,112 @@
+"""OPRO: implicit reflection, on scores instead of errors. The optimizer model sees earlier instructions with what they scored, and
+writes a better one.
+
+Each round it is shown the best instructions so far in ascending order of score, and a few examples of the task; all samples of its
+reply compete. Yang et al., "Large Language Models as Optimizers", arXiv 2309.03409; as an arm of the comparison in Ma et al.,
+arXiv 2402.02101. It writes instructions only: steps and demonstrations of the seed prompt stay as they are. Knows no engine, no
+clock and no test split.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+
+from optimizer.candidate import Candidate, Problem, Round, Standing
+from optimizer.drawing import some
+from optimizer.operators.asking import Asking
+from optimizer.operators.propose import propose
+from optimizer.protocols import Evaluator, LanguageModel
+from optimizer.ranges import at_least
+from optimizer.strategies.scores import Scores
+from optimizer.types import Sampling
+
+
+@dataclass(frozen=True, kw_only=True)
+class OPRO:
+    """Settings of the search; the defaults are those of `optimize_instructions.py` in google-deepmind/opro, the paper's own code.
+
+    The paper scores an instruction on all of its training examples. Here a score is the dev accuracy that the selection rule found
+    (scores.py says what it is worth where the rule looked at few items), so that all methods are selected alike [ours]. Raises
+    SettingsError for an impossible setting.
+    """
+
+    rounds: int = 200
+    """Rounds after round 0 (the code's 200 steps); a budget mostly ends it before."""
+    samples: int = 8
+    """Instructions drawn in a round, from the same question."""
+    shown: int = 20
+    """Of all instructions so far, the best are shown, at most so many."""
+    hide_below: float = 0.0
+    """Instructions with a lower score, from 0 to 1, are not shown (the code: 0.3 for GPT targets, 0.0 for a weaker one)."""
+    exemplars: int = 3
+    """Training examples shown with their answers, drawn anew each round."""
+    max_characters: int = 500
+    """Longer instructions are dropped; the optimizer model is told so [ours]."""
+    beam: int = 4
+    """Best prompts that compete again in the next round, as many as in APO [ours]. The paper's code has none: it keeps them all,
+    and measures each once, on everything."""
+    temperature: float = 1.0
+    """Of the optimizer model."""
+    max_tokens: int = 512
+    """Of a reply of the optimizer model."""
+
+    def __post_init__(self) -> None:
+        at_least(0, rounds=self.rounds, samples=self.samples, shown=self.shown, hide_below=self.hide_below,
+                 exemplars=self.exemplars, temperature=self.temperature)
+        at_least(1, beam=self.beam, max_characters=self.max_characters, max_tokens=self.max_tokens)
+
+    async def search(
+        self, problem: Problem, optimizer: LanguageModel, evaluate: Evaluator, rng: Random
+    ) -> AsyncIterator[Round]:
+        """See protocols.Strategy."""
+        ask = Asking(optimizer, Sampling(self.temperature, self.max_tokens), rng)
+        archive = _Archive()
+        seed = Candidate(problem.seed, "seed", 0)
+        archive.admit(seed)
+        standings = await evaluate.select([seed], self.beam, rng)
+        archive.note(standings)
+        latest = Round(0, standings, "The seed prompt alone.")
+        yield latest
+        for number in range(1, self.rounds + 1):
+            shown = archive.best(self.shown, self.hide_below)
+            exemplars = some(problem.train, self.exemplars, rng)
+            texts = await ask([propose(problem.description, shown, exemplars, self.max_characters)] * self.samples)
+            # All that were shown are its parents; a lineage is a tree, so the best survivor stands for them.
+            parent = latest.best.candidate
+            drawn = [
+                Candidate(replace(parent.prompt, instruction=text), "propose", number, parent.id)
+                for text in texts if text and len(text) <= self.max_characters]
+            children = [candidate for candidate in drawn if archive.admit(candidate)]
+            standings = await evaluate.select([*latest.kept, *children], self.beam, rng)
+            archive.note(standings)
+            note = f"{len(children)} new instructions, written after {len(shown)} earlier ones and their scores."
+            latest = Round(number, standings, note, ask.take_parse_failures())
+            yield latest
+
+
+class _Archive:
+    """Every instruction of the search, in the order in which they came, and what they scored."""
+
+    def __init__(self) -> None:
+        self._candidates: list[Candidate] = []
+        self._texts: set[str] = set()
+        self._scores = Scores()
+
+    def admit(self, candidate: Candidate) -> bool:
+        """Whether the instruction is new. Upper case, white space and a last full stop make no difference (as in the code)."""
+        text = " ".join(candidate.prompt.instruction.casefold().split()).rstrip(".")
+        new = text not in self._texts
+        if new:
+            self._texts.add(text)
+            self._candidates.append(candidate)
+        return new
+
+    def note(self, standings: Sequence[Standing]) -> None:
+        self._scores.note(standings)
+
+    def best(self, at_most: int, least: float) -> list[tuple[str, int]]:
+        """The best instructions with their scores from 0 to 100, in ascending order; of equals the later one stands later."""
+        known = [(candidate.prompt.instruction, score) for candidate in self._candidates
+                 if (score := self._scores.score(candidate.id)) is not None and score >= least]
+        ascending = sorted(known, key=lambda entry: entry[1])
+        return [(instruction, round(100 * score)) for instruction, score in ascending[max(0, len(ascending) - at_most) :]]

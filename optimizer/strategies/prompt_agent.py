@@ -1,0 +1,173 @@
+"""PromptAgent: Monte Carlo tree search over prompts, with explicit reflection. Wang et al., "PromptAgent: Strategic Planning with
+Language Models Enables Expert-level Prompt Optimization", arXiv 2310.16427.
+
+An iteration walks down the tree by UCT to a prompt that nothing was written from, and on from there: it writes children of it, goes
+to the best of them, writes children of that one, and so on, until a prompt is good enough, not good enough, or too deep. Then the
+rewards go back up the path.
+
+One expansion is one round: its children are written side by side, each from errors of its own, and measured together. So the rounds
+of an iteration follow one another, and nothing else does. A reward is the dev accuracy that the selection rule found when the
+children competed with the search's present result, and it keeps the best alone [ours] (the paper's code measures every child on
+everything). It writes instructions only. Knows no engine, no clock and no test split.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+
+from optimizer.candidate import Candidate, Problem, Round, Standing
+from optimizer.drawing import some
+from optimizer.operators.asking import Asking
+from optimizer.operators.criticise import criticise
+from optimizer.operators.rewrite import rewrite
+from optimizer.protocols import Evaluator, LanguageModel
+from optimizer.ranges import at_least
+from optimizer.strategies.lineage import unseen
+from optimizer.strategies.scores import Scores
+from optimizer.strategies.tree import Node, back_propagate, best_of, selected
+from optimizer.types import Answer, Sampling
+
+ALL_RIGHT = "All of these examples were answered rightly. Keep what led to that, and say it more clearly and more completely."
+"""What a rewriter is told where there is no error to criticise [ours] (the paper's code has a pair of questions for this)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptAgent:
+    """Settings of the search; the defaults are those of the paper's own code (XinyuanWangCS/PromptAgent, `main.py`), whose example
+    configurations have 10 iterations and a depth limit of 5. Raises SettingsError for an impossible one.
+    """
+
+    iterations: int = 12
+    """Walks from the root to the end of a path."""
+    rounds: int = 96
+    """Expansions in all, at most: as many as the iterations and the depth limit allow, so that these decide [ours]."""
+    expand_width: int = 3
+    """Children written of one prompt."""
+    batch: int = 5
+    """Training examples that a prompt is tried on before each child of it is written."""
+    exploration: float = 2.5
+    """The weight of UCT's second term."""
+    depth_limit: int = 8
+    """Nothing is written from a prompt that is so deep; the root's depth is 0."""
+    min_depth: int = 2
+    """Only a prompt that is deeper ends a path by its reward: one that beats all before it, or one that falls behind."""
+    temperature: float = 1.0
+    """Of the optimizer model."""
+    max_tokens: int = 1024
+    """Of a reply of the optimizer model [ours: as APO]."""
+
+    def __post_init__(self) -> None:
+        at_least(0, iterations=self.iterations, rounds=self.rounds, exploration=self.exploration, depth_limit=self.depth_limit,
+                 min_depth=self.min_depth, temperature=self.temperature)
+        at_least(1, expand_width=self.expand_width, batch=self.batch, max_tokens=self.max_tokens)
+
+    async def search(
+        self, problem: Problem, optimizer: LanguageModel, evaluate: Evaluator, rng: Random
+    ) -> AsyncIterator[Round]:
+        """See protocols.Strategy. The best standing of each round is the result so far: the best prompt of the best path."""
+        writer = _Writer(self, problem, Asking(optimizer, Sampling(self.temperature, self.max_tokens), rng), evaluate, rng)
+        scores = Scores()
+        seed = Candidate(problem.seed, "seed", 0)
+        standings = await evaluate.select([seed], 1, rng)
+        scores.note(standings)
+        yield Round(0, standings, "The seed prompt alone.")
+        root = Node(seed, scores.score(seed.id) or 0.0, ended=self.depth_limit == 0)
+        threshold, result, number = root.reward, root, 0
+        paths: list[list[Node]] = []
+        for _ in range(self.iterations):
+            path = selected(root, self.exploration)
+            paths.append(path)
+            while not path[-1].ended:
+                if number == self.rounds:
+                    return
+                number += 1
+                children = await writer.children(path, number)
+                standings = await evaluate.select([result.candidate, *children], 1, rng)
+                scores.note(standings)
+                result.reward = scores.score(result.candidate.id) or 0.0  # perhaps on more items than before
+                best = self._grown(path[-1], children, scores, threshold)
+                if best:
+                    path.append(best)
+                    threshold = max(threshold, best.reward)
+                result = best_of(paths)
+                note = f"Iteration {len(paths)}, depth {len(path) - 1}: {len(children)} new prompts."
+                yield Round(number, _led_by(result, standings, scores), note, writer.ask.take_parse_failures())
+                if not best:
+                    break  # the optimizer model wrote nothing new; the next iteration may come here again
+            back_propagate(path)
+
+    def _grown(self, node: Node, children: Sequence[Candidate], scores: Scores, threshold: float) -> Node | None:
+        """Puts the children into the tree, but for those that infrastructure kept from being measured. Gives the best of them."""
+        rewards = [(child, scores.score(child.id)) for child in children]
+        node.children = [Node(child, reward, node) for child, reward in rewards if reward is not None]
+        for child in node.children:
+            child.ended = self._too_deep_or_poor(child)
+        best = max(node.children, key=lambda child: child.reward, default=None)
+        if best and best.depth > self.min_depth and best.reward > threshold:
+            best.ended = True
+        return best
+
+    def _too_deep_or_poor(self, node: Node) -> bool:
+        above = node.path[:-1]
+        least = (above[0].reward + above[-1].reward) / 2
+        return node.depth >= self.depth_limit or (node.depth > self.min_depth and node.reward < least)
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """What the writer of one child is shown: the errors of a batch, or its right answers where there is none, and what of them."""
+
+    answers: tuple[Answer, ...]
+    reason: str
+
+
+class _Writer:
+    """One search's work with the optimizer model. All children of a prompt are written together."""
+
+    def __init__(self, settings: PromptAgent, problem: Problem, ask: Asking, evaluate: Evaluator, rng: Random) -> None:
+        self.ask = ask
+        self._settings = settings
+        self._problem = problem
+        self._evaluate = evaluate
+        self._rng = rng
+        self._seen = {problem.seed.id}
+
+    async def children(self, path: Sequence[Node], number: int) -> list[Candidate]:
+        """New prompts from the last one of the path. Each knows the errors of its own batch, and the prompts on the path."""
+        parent = path[-1].candidate
+        series = [node.candidate.prompt.instruction for node in path]
+        drafts = await self._drafts(parent)
+        texts = await self.ask([rewrite(self._problem.description, series, draft.answers, draft.reason) for draft in drafts])
+        written = unseen(
+            [Candidate(replace(parent.prompt, instruction=text), "rewrite", number, parent.id, draft.reason)
+             for draft, text in zip(drafts, texts, strict=True) if text], self._seen)
+        self._seen.update(child.id for child in written)
+        return written
+
+    async def _drafts(self, parent: Candidate) -> list[_Draft]:
+        batches = [some(self._problem.train, self._settings.batch, self._rng) for _ in range(self._settings.expand_width)]
+        answers = iter(await self._evaluate.answers([(parent.prompt, example) for batch in batches for example in batch]))
+        tries = [[next(answers) for _ in batch] for batch in batches]
+        shown = [_scored(tried, 0.0) or _scored(tried, 1.0) for tried in tries]
+        reasons = await self.ask([
+            criticise(self._problem.description, parent.prompt.instruction, answers) for answers in shown if _has_errors(answers)])
+        given = iter(reasons)
+        drafts = [(answers, next(given) if _has_errors(answers) else ALL_RIGHT) for answers in shown if answers]
+        return [_Draft(answers, reason) for answers, reason in drafts if reason]
+
+
+def _scored(answers: Sequence[Answer], value: float) -> tuple[Answer, ...]:
+    return tuple(answer for answer in answers if answer.score.value == value)
+
+
+def _has_errors(answers: Sequence[Answer]) -> bool:
+    return any(answer.score.value == 0.0 for answer in answers)
+
+
+def _led_by(result: Node, standings: Sequence[Standing], scores: Scores) -> tuple[Standing, ...]:
+    """The round's standings with the result in the first place, as the one that is kept."""
+    first = scores.standing(result.candidate.id)
+    if first is None:
+        return tuple(standings)
+    others = [replace(standing, kept=False) for standing in standings if standing.candidate.id != result.candidate.id]
+    return (replace(first, kept=True), *others)

@@ -1,0 +1,111 @@
+"""A model that plays a script: the first rule that matches a request answers it, by a reply drawn with the request's own chances.
+
+A product and not a patch: hosted behind the door it is a server that refuses, breaks off, forgets its tags and says nothing, as
+often as its script says, and the log tells what it played. Equal requests get equal replies, in every replica. Knows no language.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import AsyncIterator, Sequence
+from itertools import accumulate
+from pathlib import Path
+from random import Random
+
+from optimizer.errors import StorageError
+from optimizer.types import Completion, Failed, Outcome, Request
+from serving.engines import EngineDied
+from serving.refusals import declined
+from serving.settings.script import PLACE, Fate, Reply, Rule, Script
+from serving.streaming import Piece, in_one_piece
+
+NO_RULE = "The script has no rule for this request; add one without `match` at its end, to take all others."
+
+
+class ScriptedEngine:
+    """A language model's interface over a script. Holds no state but the log: safe to replicate.
+
+    Raises StorageError where the log cannot be written.
+    """
+
+    def __init__(self, name: str, script: Script, seed: int = 0, log: Path | None = None) -> None:
+        self._name = name
+        self._script = script
+        self._pattern_by_rule = [re.compile(rule.match, re.MULTILINE) for rule in script.rules]
+        self._fault_ends = list(accumulate(fault.share for fault in script.faults))
+        self._seed = seed
+        self._log = log
+        self._closed = False
+        self._write([])
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
+        """Raises EngineDied once closed."""
+        await self.check_health()
+        played = [self._play(request) for request in requests]
+        self._write([line for _, line in played])
+        return [outcome for outcome, _ in played]
+
+    def stream(self, request: Request) -> AsyncIterator[Piece]:
+        return in_one_piece(self, request)
+
+    async def check_health(self) -> None:
+        if self._closed:
+            raise EngineDied(f"The scripted model {self._name} is closed.")
+
+    def close(self) -> None:
+        """Nothing to release."""
+        self._closed = True
+
+    def _play(self, request: Request) -> tuple[Outcome, dict[str, str]]:
+        """The outcome, and its line of the log."""
+        chance = self._chance(request)
+        draw, drawn = f"{chance.getrandbits(24):06x}", chance.random()
+        value_by_place = {"draw": draw, "sample": str(request.sample)}
+        for fault, ends_at in zip(self._script.faults, self._fault_ends, strict=True):
+            if drawn < ends_at:
+                return _outcome(fault, value_by_place, request), _line("fault", fault.name, fault.fate)
+        for number, (rule, pattern) in enumerate(zip(self._script.rules, self._pattern_by_rule, strict=True), 1):
+            if match := pattern.search(_searched(request, rule)):
+                (reply,) = chance.choices(rule.replies, [reply.weight for reply in rule.replies])
+                caught = {name: value or "" for name, value in match.groupdict().items()}
+                line = _line(rule.name or f"rule {number}", reply.name, reply.fate)
+                return _outcome(reply, caught | value_by_place, request), line
+        return Failed("infrastructure", NO_RULE), _line("none", "", "failure")
+
+    def _chance(self, request: Request) -> Random:
+        asked = json.dumps([self._seed, request.sample, *([one.role, one.content] for one in request.messages)])
+        return Random(hashlib.sha256(asked.encode()).digest())
+
+    def _write(self, lines: Sequence[dict[str, str]]) -> None:
+        if self._log is None:
+            return
+        try:
+            with self._log.open("a", encoding="utf-8") as log:  # one write a call: replicas append to one file
+                log.write("".join(f"{json.dumps({'model': self._name, **line})}\n" for line in lines))
+        except OSError as problem:
+            raise StorageError(f"The log {self._log} of {self._name} cannot be written: {problem.strerror or problem}.") from None
+
+
+def _searched(request: Request, rule: Rule) -> str:
+    contents = [message.content for message in request.messages]
+    return {"anywhere": "\n".join(contents), "first": contents[0], "last": contents[-1]}[rule.where]
+
+
+def _outcome(reply: Reply, value_by_place: dict[str, str], request: Request) -> Outcome:
+    if reply.failure is not None:
+        return Failed("infrastructure", reply.failure)
+    if reply.refusal is not None:
+        if reply.finish == "error":
+            return Failed("refused", reply.refusal)
+        return declined(reply.refusal, "message" if reply.finish == "stop" else "filter")
+    text = PLACE.sub(lambda place: value_by_place[place[1]], reply.text or "")
+    words = sum(len(message.content.split()) for message in request.messages)
+    return Completion(text, reply.finish == "length", words, len(text.split()))
+
+
+def _line(rule: str, name: str, fate: Fate) -> dict[str, str]:
+    return {"rule": rule, "reply": name or fate, "fate": fate}

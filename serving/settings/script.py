@@ -1,0 +1,173 @@
+"""A script of replies: which request gets which, with what chances. Strict, and read from a file; plays nothing itself.
+
+A YAML file has `rules`, and `faults` where some of the requests are to fail whatever they ask; in a `.jsonl` file each line is a
+rule. The first rule that matches a request answers it, by one of its replies, drawn by their weights.
+
+    faults:
+    - {share: 0.05, refusal: I cannot help with that.}
+    - {share: 0.05, text: Certainly! Let me begin by, finish: length}
+    rules:
+    - name: capital                                   # for the log
+      match: What is the capital of (?P<land>[A-Za-z]+)  # a regular expression; without one, the rule takes every request
+      where: last                                     # the message that it is searched in: first, last, or anywhere
+      replies:
+      - {text: "Nobody knows {{land}}. Answer: none", weight: 3}
+      - "Answer: {{draw}}"                            # the same as {text: ...}
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, field_validator, model_validator
+
+from optimizer.errors import SettingsError
+from serving.strictness import Strict, sentence
+
+MOST_BYTES = 4 * 2**20
+"""A script travels to the replicas with the settings; a longer one is refused [ours]."""
+OWN_PLACES = frozenset({"draw", "sample"})
+"""What a text may ask for beside the groups of its rule's match: six hex digits that the request decides, and its sample number."""
+PLACE = re.compile(r"\{\{(\w+)\}\}")
+Fate = Literal["text", "empty", "length", "refusal", "content_filter", "error", "failure"]
+"""What is played, for the log: a whole text; none; one that ends at max_tokens; a refusal as the message, as a content filter's
+mark, as an error; no answer at all."""
+
+
+class Reply(Strict):
+    """One reply: a `text`, a `refusal` or a `failure`."""
+
+    name: str = ""
+    """For the log; "" is the fate's."""
+    text: str | None = None
+    refusal: str | None = Field(None, min_length=1)
+    """Why the model will not answer."""
+    failure: str | None = Field(None, min_length=1)
+    """Why there is no answer, as if the infrastructure had failed: callers try again, and get the same."""
+    finish: Literal["stop", "length", "content_filter", "error"] = "stop"
+    """With a text: `stop`, or `length` as if it had reached max_tokens. With a refusal: `stop` as the reply's message,
+    `content_filter` as that mark on a reply without text, `error` as an HTTP error (400) in place of a reply."""
+    weight: float = Field(1.0, gt=0, le=1e9, allow_inf_nan=False)
+    """Its chance, in proportion to the other replies of its rule."""
+
+    @model_validator(mode="after")
+    def _is_one_thing(self) -> Self:
+        given = [name for name in ("text", "refusal", "failure") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"a reply has one of text, refusal and failure, not {' and '.join(given) or 'none'}")
+        allowed = {"text": ("stop", "length"), "refusal": ("stop", "content_filter", "error"), "failure": ("stop",)}[given[0]]
+        if self.finish not in allowed:
+            raise ValueError(f"the finish of a {given[0]} is {' or '.join(allowed)}, not {self.finish}")
+        return self
+
+    @property
+    def fate(self) -> Fate:
+        if self.failure is not None:
+            return "failure"
+        if self.refusal is not None:
+            return "refusal" if self.finish == "stop" else "content_filter" if self.finish == "content_filter" else "error"
+        return "length" if self.finish == "length" else "text" if (self.text or "").strip() else "empty"
+
+
+class Fault(Reply):
+    """A reply to some of all requests, before any rule is looked at."""
+
+    share: float = Field(ge=0, le=1)
+    """Of the requests. `weight` means nothing here."""
+
+
+def _reply(given: Any) -> Any:
+    return {"text": given} if isinstance(given, str) else given
+
+
+class Rule(Strict):
+    """Which requests, and the replies to them."""
+
+    name: str = ""
+    """For the log; "" is "rule 1", by its place."""
+    match: str = ""
+    """A regular expression that is searched for, `^` and `$` at every line."""
+    where: Literal["anywhere", "first", "last"] = "anywhere"
+    """The messages that it is searched in: all, each beginning on a line of its own, or one of them."""
+    replies: Annotated[tuple[Annotated[Reply, BeforeValidator(_reply)], ...], Field(min_length=1)]
+
+    @field_validator("match")
+    @classmethod
+    def _is_a_pattern(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern, re.MULTILINE)
+        except (re.error, RecursionError, OverflowError) as problem:
+            raise ValueError(f"this is not a regular expression: {problem}") from None
+        return pattern
+
+    @model_validator(mode="after")
+    def _has_what_is_asked_for(self) -> Self:
+        known = {*re.compile(self.match).groupindex, *OWN_PLACES}
+        for reply in self.replies:
+            _check_places(reply, known)
+        return self
+
+
+class Script(Strict):
+    """All of a script. `read` is the way in."""
+
+    faults: tuple[Fault, ...] = ()
+    rules: Annotated[tuple[Rule, ...], Field(min_length=1)]
+    _revision: str = PrivateAttr("")
+
+    @property
+    def revision(self) -> str:
+        """Eight hex digits of the file."""
+        return self._revision
+
+    @model_validator(mode="after")
+    def _leaves_room(self) -> Self:
+        if (total := sum(fault.share for fault in self.faults)) > 1 + 1e-9:
+            raise ValueError(f"the shares of all faults are {total:g} together, more than 1")
+        for fault in self.faults:
+            _check_places(fault, OWN_PLACES)
+        return self
+
+    @classmethod
+    def read(cls, file: Path) -> "Script":
+        """The script in a file. Raises SettingsError in one sentence."""
+        try:
+            data = file.read_bytes()
+        except OSError as problem:
+            raise SettingsError(f"The script {file} cannot be read: {problem.strerror or problem}.") from None
+        if len(data) > MOST_BYTES:
+            raise SettingsError(f"The script {file} has {len(data)} bytes, more than the {MOST_BYTES} that may travel.")
+        try:
+            script = cls.model_validate(_content(file, data))
+        except ValidationError as problem:
+            raise SettingsError(f"The script {file}: {sentence(problem)}") from None
+        script._revision = sha256(data).hexdigest()[:8]
+        return script
+
+
+def _content(file: Path, data: bytes) -> Mapping[str, Any]:
+    try:
+        text = data.decode("utf-8")
+        lines = [line for line in text.split("\n") if line.strip()]
+        content = {"rules": [json.loads(line) for line in lines]} if file.suffix == ".jsonl" else yaml.safe_load(text)
+    except UnicodeDecodeError:
+        raise SettingsError(f"The script {file} is not UTF-8 text.") from None
+    except json.JSONDecodeError as problem:
+        raise SettingsError(f"The script {file} has a line that is not JSON: {problem.msg}, in {problem.doc[:60]!r}.") from None
+    except (yaml.YAMLError, RecursionError) as problem:
+        said = " ".join(str(problem).split())
+        raise SettingsError(f"The script {file} is not YAML: {said[:200]}.") from None
+    if not isinstance(content, Mapping):
+        raise SettingsError(f"The script {file} has no rules; write `rules:` and below it at least one with `replies:`.")
+    return content
+
+
+def _check_places(reply: Reply, known: frozenset[str] | set[str]) -> None:
+    for name in PLACE.findall(reply.text or ""):
+        if name not in known:
+            names = ", ".join(sorted(known))
+            raise ValueError(f"a text asks for {{{{{name}}}}}, which is not caught by its match; known are {names}")

@@ -1,0 +1,57 @@
+"""A model that plays a script: for load and fault tests, for demonstrations, and for runs that must not cost anything."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import PrivateAttr, field_validator
+
+from serving.settings.base import Served
+from serving.settings.script import Script
+
+if TYPE_CHECKING:
+    from serving.engines import Engine
+
+
+class ScriptedSettings(Served):
+    """`scripted:FILE`: replies by rules and chances, with refusals, cut and empty replies where the script has them.
+
+    The script is read where the settings are, and travels with them: a replica needs no file.
+    """
+
+    kind: Literal["scripted"] = "scripted"
+    script: Path
+    """A YAML or .jsonl file; serving/settings/script.py says what stands in it."""
+    seed: int = 0
+    """Another seed draws other replies. Equal requests get equal replies."""
+    log: Path | None = None
+    """A file to which each replica, where it runs, appends a line of JSON a reply: what was played, and by which rule."""
+    _script: Script = PrivateAttr()
+
+    @field_validator("script")
+    @classmethod
+    def _can_be_read(cls, file: Path) -> Path:
+        whole = file.expanduser().absolute()
+        Script.read(whole)
+        return whole
+
+    @field_validator("log")
+    @classmethod
+    def _whole_path(cls, file: Path | None) -> Path | None:
+        """A replica stands in another folder than whoever wrote a short path."""
+        return file and file.expanduser().absolute()
+
+    def model_post_init(self, context: object) -> None:
+        self._script = Script.read(self.script)
+
+    @property
+    def label(self) -> str:
+        return f"scripted:{self.script.stem}"
+
+    @property
+    def identity(self) -> str:
+        return f"{self.label}@{self._script.revision}(seed={self.seed})"
+
+    def engine(self) -> "Engine":
+        from serving.engines import ENGINES
+
+        return ENGINES["scripted"](name=self.identity, script=self._script, seed=self.seed, log=self.log)

@@ -1,0 +1,75 @@
+"""Noise, power and headroom: against simulation, and the sentence that comes out of them."""
+
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from optimizer.statistics import detectable_gain, headroom, noise_floor, paired_test, share_known
+from optimizer.statistics.headroom import power
+
+
+def test_a_target_that_repeats_itself_has_no_noise() -> None:
+    noise = noise_floor([[1.0, 0.0, None]] * 3)
+    assert (noise.flip_rate, noise.sd, noise.repeats) == (0.0, 0.0, 3)
+
+
+def test_the_noise_is_the_spread_of_accuracy_between_runs() -> None:
+    """Half of 200 items are settled, the others are coins: the accuracy varies by sqrt(100 * 0.25) / 200 = 0.025."""
+    rng = Random(0)
+    runs = [[1.0] * 100 + [float(rng.random() < 0.5) for _ in range(100)] for _ in range(20)]
+    noise = noise_floor(runs)
+    assert noise.flip_rate == pytest.approx(0.25, abs=0.02)
+    assert noise.sd == pytest.approx(0.025, abs=0.002)
+
+
+@pytest.mark.parametrize(("items", "gain", "lost"), [(40, 0.2, 0.05), (100, 0.15, 0.05), (100, 0.1, 0.0), (12, 0.5, 0.1)])
+def test_power_agrees_with_simulated_tests(items: int, gain: float, lost: float) -> None:
+    rng, found, runs = Random(1), 0, 2000
+    for _ in range(runs):
+        draws = [rng.random() for _ in range(items)]
+        after = [1.0 if draw < gain + lost else 0.0 if draw < gain + 2 * lost else 0.5 for draw in draws]
+        found += paired_test([0.5] * items, after).verdict == "better"
+    assert power(items, gain, lost) == pytest.approx(found / runs, abs=0.035)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 300), st.floats(0, 0.3))
+def test_the_detectable_gain_is_the_least_that_is_found(items: int, lost: float) -> None:
+    gain = detectable_gain(items, lost)
+    if gain is None:
+        assert items < 30 or lost > 0.2
+        return
+    assert power(items, gain, lost) >= 0.8 > power(items, gain - 0.005, lost)
+
+
+def test_larger_tests_show_smaller_gains() -> None:
+    gains = [detectable_gain(items, 0.05) or 1.0 for items in (20, 50, 100, 300)]
+    assert gains == sorted(gains, reverse=True)
+    assert detectable_gain(5, 0.0) is None
+
+
+def test_what_guessing_gives_is_not_known() -> None:
+    assert share_known(0.75, 0.75) == 0.0
+    assert share_known(0.5, 0.75) == 0.0
+    assert share_known(0.9, 0.8) == pytest.approx(0.5)
+    assert share_known(0.3, 0.0) == 0.3
+    assert share_known(1.0, 1.0) == 0.0
+
+
+@pytest.mark.parametrize(("seed", "ceiling", "detectable", "pays", "because"), [
+    (0.5, 0.9, 0.15, True, "0.90 are within reach (3 solved examples)"),
+    (0.95, 1.0, 0.1, False, "at most 0.05 can be gained"),
+    (0.5, 0.55, 0.15, False, "nothing that was tried gets clearly more right"),
+    (0.5, 0.9, None, False, "cannot show any gain"),
+    (None, 0.0, 0.1, False, "no answer that could be judged"),
+])
+def test_the_sentence_gives_the_reason(
+    seed: float | None, ceiling: float, detectable: float | None, pays: bool, because: str
+) -> None:
+    found = headroom(seed, ceiling, "3 solved examples", detectable, 60)
+    assert found.pays is pays
+    assert found.sentence.startswith(f"Optimization {'can' if pays else 'cannot'} pay here, because ")
+    assert because in found.sentence
+    assert found.sentence.endswith(".")
