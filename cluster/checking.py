@@ -6,6 +6,7 @@ again for what the check has asked. Of several seeds it looks at the first.
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -79,6 +80,7 @@ def run_check(experiment: Experiment, repeats: int, tell: Callable[[str], None])
         if served:
             tell(f"Hosting {' and '.join(dict.fromkeys(model.label for model in served))} …")
             host(served)
+        logging.getLogger("ray.serve").setLevel(logging.ERROR)  # hosting has set its own; here the handles are this process's
         check = asyncio.run(_check(experiment, repeats, tell, models, open_ledger(experiment.out / "ledger")))
     experiment.out.write(CHECK_FILE, (json.dumps(check_to_json(check), indent=2) + "\n").encode())
     return check

@@ -51,9 +51,9 @@ def power(items: int, gain: float, lost: float, alpha: float = 0.05) -> float:
     Exact: summed over how many items differ, and how many of these are mended (Duffy 1984; Connor 1987 approximates it).
     """
     differing = gain + 2 * lost
-    if differing <= 0 or differing > 1:
+    if differing <= 0 or differing > 1 + 1e-9:  # rounding alone is no impossible case
         return 0.0
-    mended = (gain + lost) / differing
+    differing, mended = min(1.0, differing), min(1.0, (gain + lost) / differing)
     return sum(
         chance * _tail(count, _critical(count, alpha), mended) for count, chance in _likely(items, differing))
 

@@ -3,7 +3,7 @@
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from optimizer.statistics import detectable_gain, headroom, noise_floor, paired_test, share_known
@@ -35,6 +35,7 @@ def test_power_agrees_with_simulated_tests(items: int, gain: float, lost: float)
 
 
 @settings(max_examples=30, deadline=None)
+@example(30, 2.2e-16)
 @given(st.integers(1, 300), st.floats(0, 0.3))
 def test_the_detectable_gain_is_the_least_that_is_found(items: int, lost: float) -> None:
     gain = detectable_gain(items, lost)
