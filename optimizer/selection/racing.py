@@ -13,7 +13,7 @@ from optimizer.statistics import discordant, sign_test
 
 CROWDING = 0.3
 """With a limited budget, an arm's gap counts as larger by its place to this power: of many close arms only a few can run far enough
-to be told apart [ours]. Chosen between 0 and 0.5 on made-up rounds as README.md's, of another seed."""
+to be told apart [ours]. Chosen between 0 and 0.5 on made-up rounds of another seed than README.md's, and on recorded ones."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.selection [--cases 250] [--keep 1] [--seed 0]
 
-Prints Markdown tables, in about three minutes. The rounds are those of tests/contracts/score_matrices.py, which says how they are
+Prints Markdown tables, in about two minutes. The rounds are those of tests/contracts/score_matrices.py, which says how they are
 made: 16 to 32 arms on 100 to 200 items each. "Found" is a case in which the arm that the rule puts first has a mean over all items
 (brute force) within 0.02 of the best arm's.
 """

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cluster.settings import ExperimentSettings, slug
 from optimizer.errors import SettingsError
-from optimizer.strategies import ABO, APO
+from optimizer.strategies import ABO, APO, STRATEGIES
 
 ROOT = Path(__file__).parents[2]
 SMALL = {"tasks": ["navigate"], "strategies": ["apo"]}
@@ -57,7 +57,8 @@ def test_a_key_that_is_like_none_lists_the_known_ones(tmp_path: Path) -> None:
 
 
 def test_an_unknown_strategy_names_the_known_ones(tmp_path: Path) -> None:
-    assert "There is no strategy called 'opt'; known are: abo, apo, iterative_ape." in complaint(tmp_path, strategies=["opt"])
+    known = ", ".join(sorted(STRATEGIES))
+    assert f"There is no strategy called 'opt'; known are: {known}." in complaint(tmp_path, strategies=["opt"])
 
 
 def test_an_unknown_selection_rule_names_the_known_ones(tmp_path: Path) -> None:
