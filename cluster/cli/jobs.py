@@ -11,15 +11,15 @@ from rich.text import Text
 
 from cluster.cli import options
 from cluster.cli.console import ERR, OUT, end, say
+from cluster.jobs.runtime_env import read_runtime_env
 from cluster.overrides import overrides
-from cluster.runtime_env import read_runtime_env
 from cluster.settings import ExperimentSettings
 from cluster.stopping import exit_code
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cluster.jobs import Job, Jobs
+    from cluster.jobs.client import Job, Jobs
 
 Address = Annotated[str | None, typer.Option(
     help="The cluster's dashboard. Default: what RAY_API_SERVER_ADDRESS or RAY_ADDRESS says, else http://127.0.0.1:8265.")]
@@ -39,8 +39,8 @@ def submit(
     wait: Annotated[bool, typer.Option(help="Show the job's output until it ends.")] = True,
 ) -> None:
     """Run an experiment on a Ray cluster. Submitted again, it continues; while it runs, its output is shown."""
-    from cluster.jobs import Jobs
-    from cluster.shipping import keys_on_cluster
+    from cluster.jobs.client import Jobs
+    from cluster.jobs.shipping import keys_on_cluster
 
     settings = ExperimentSettings.read(file, overrides(
         file, tasks=task, target=target, optimizer=optimizer, strategies=strategy, selection=selection, seeds=seed, scorer=scorer,
@@ -63,7 +63,7 @@ def status(
     name: Annotated[str | None, typer.Argument(help="Only this experiment.")] = None, address: Address = None,
 ) -> None:
     """The experiments that were submitted to a cluster, and how they stand."""
-    from cluster.jobs import Jobs
+    from cluster.jobs.client import Jobs
 
     jobs = Jobs(address)
     if name is None:
@@ -78,7 +78,7 @@ def status(
 
 def logs(name: Name, address: Address = None, follow: Annotated[bool, typer.Option(help="Until the job ends.")] = False) -> None:
     """What an experiment's last run has printed."""
-    from cluster.jobs import Jobs
+    from cluster.jobs.client import Jobs
 
     jobs = Jobs(address)
     if follow:
@@ -89,7 +89,7 @@ def logs(name: Name, address: Address = None, follow: Annotated[bool, typer.Opti
 
 def stop(name: Name, address: Address = None) -> None:
     """Stop an experiment; its results so far are kept, and submitting it again continues it."""
-    from cluster.jobs import STOP_WITHIN_S, Jobs
+    from cluster.jobs.client import STOP_WITHIN_S, Jobs
 
     jobs = Jobs(address)
     if not jobs.stop(name):

@@ -9,7 +9,7 @@ from threading import Thread
 
 import pytest
 
-from cluster.jobs import Jobs, id_of
+from cluster.jobs.client import Jobs, id_of
 from optimizer.errors import AccessError, EndpointError
 
 

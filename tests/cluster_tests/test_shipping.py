@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from cluster.jobs.runtime_env import read_runtime_env, with_variables
+from cluster.jobs.shipping import Shipment, keys_on_cluster, pack, place_on_cluster
 from cluster.preparation import check
-from cluster.runtime_env import read_runtime_env, with_variables
 from cluster.settings import ExperimentSettings
-from cluster.shipping import Shipment, keys_on_cluster, pack, place_on_cluster
 from optimizer.errors import DataError, SettingsError
 
 

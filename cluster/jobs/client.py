@@ -20,11 +20,11 @@ import requests
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobSubmissionClient
 
+from cluster.jobs.runtime_env import with_variables
+from cluster.jobs.shipping import Shipment, pack
 from cluster.preparation import SETTINGS_FILE
 from cluster.ray_session import ENVIRONMENT
-from cluster.runtime_env import with_variables
 from cluster.settings import ExperimentSettings, slug
-from cluster.shipping import Shipment, pack
 from optimizer.errors import AccessError, EndpointError, JobError
 
 PREFIX = "promptray-"

@@ -20,7 +20,7 @@ from serving.storage import open_folder
 PACKAGES = ("optimizer", "serving", "cluster")
 MOST_BYTES = 200 * 2**20
 """Ray passes a working directory through its head's memory and refuses more than 500 MiB; ours is 9 MB and the data."""
-_ROOT = Path(__file__).parents[1]
+_ROOT = Path(__file__).parents[2]
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
 
 
