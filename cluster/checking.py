@@ -23,7 +23,7 @@ from optimizer.strategies.abo import ABO
 from optimizer.tasks.task import Task
 from optimizer.types import Completion, Outcome, Request
 from serving.settings import ModelSettings, OpenAISettings
-from serving.single_flight import LedgerClient, Ledgered
+from serving.single_flight import LedgerClient, ledgered
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ async def _check(
     experiment: Experiment, repeats: int, tell: Callable[[str], None], models: Sequence[ModelSettings], ledger: LedgerClient
 ) -> Check:
     settings = experiment.settings
-    target, optimizer = (_Metered(Ledgered(model.build(), ledger)) for model in models)
+    target, optimizer = (_Metered(ledgered(model, ledger)) for model in models)
     checks = []
     for setting in settings.tasks:
         task = experiment.tasks[setting.label, settings.seeds[0]]

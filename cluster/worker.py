@@ -21,10 +21,8 @@ from cluster.settings import ExperimentSettings
 from cluster.trial import Trial, TrialPlan, without_result
 from optimizer.candidate import Round
 from optimizer.errors import PromptrayError
-from optimizer.protocols import LanguageModel
 from optimizer.tasks.task import Task
-from serving.settings import ModelSettings
-from serving.single_flight import LedgerClient, Ledgered
+from serving.single_flight import LedgerClient, ledgered
 
 REPORT_EVERY_S = 1.0
 
@@ -48,7 +46,7 @@ def run_in_worker(
 async def _run(plan: TrialPlan, experiment: str, task: Task, ledger: LedgerClient) -> None:
     reporter = _Reporter()
     try:
-        trial = Trial(plan, task, _model(plan.target, ledger), _model(plan.optimizer, ledger))
+        trial = Trial(plan, task, ledgered(plan.target, ledger), ledgered(plan.optimizer, ledger))
     except PromptrayError as problem:
         await reporter.tell({RESULT: _as_text(without_result(plan, "failed", str(problem)))})
         return
@@ -66,10 +64,6 @@ async def _run(plan: TrialPlan, experiment: str, task: Task, ledger: LedgerClien
         await ticking
         metrics.update(trial.usage)
     await reporter.tell(asdict(trial.progress) | {RESULT: _as_text(result)})
-
-
-def _model(settings: ModelSettings, ledger: LedgerClient) -> LanguageModel:
-    return Ledgered(settings.build(), ledger)
 
 
 class _Reporter:

@@ -58,6 +58,16 @@ class LedgerClient(Protocol):
     async def counts(self) -> LedgerCounts: ...
 
 
+class Buildable(Protocol):
+    """What `ledgered` asks of a model's settings."""
+
+    @property
+    def chunk(self) -> int:
+        """Requests that go out, and are recorded, together."""
+
+    def build(self) -> LanguageModel: ...
+
+
 @dataclass
 class _Flight:
     owner: str
@@ -202,6 +212,11 @@ class Ledgered:
         while True:
             await asyncio.sleep(self._lease_s / 4)
             await self._ledger.renew(owner)
+
+
+def ledgered(settings: Buildable, ledger: LedgerClient) -> Ledgered:
+    """The client of a model behind the ledger, which cuts batches as the model wants them."""
+    return Ledgered(settings.build(), ledger, settings.chunk)
 
 
 def _in_order(keys: Sequence[bytes], outcome_by_key: Mapping[bytes, Outcome]) -> list[Outcome]:

@@ -21,8 +21,8 @@ from optimizer.selection import Racing
 from optimizer.tasks.scorers import SCORERS
 from serving.deployment import host
 from serving.ledger_actor import open_ledger
-from serving.settings import ModelSettings, OpenAISettings
-from serving.single_flight import LedgerClient, Ledgered
+from serving.settings import OpenAISettings
+from serving.single_flight import LedgerClient, ledgered
 
 Tell = Callable[[str], None]
 
@@ -39,10 +39,7 @@ def run_diagnosis(prepared: Prepared, tell: Tell) -> tuple[TaskDiagnosis, ...]:
 
 
 async def _all(prepared: Prepared, ledger: LedgerClient, tell: Tell) -> tuple[TaskDiagnosis, ...]:
-    def model(settings: ModelSettings) -> LanguageModel:
-        return Ledgered(settings.build(), ledger)
-
-    target, optimizer = model(prepared.settings.target_model), model(prepared.settings.optimizer_model)
+    target, optimizer = (ledgered(model, ledger) for model in (prepared.settings.target_model, prepared.settings.optimizer_model))
     return tuple(await asyncio.gather(*(
         diagnose_task(prepared, label, target, optimizer, lambda text, label=label: tell(f"{label}: {text}"))  # type: ignore[misc]
         for label in prepared.tasks)))

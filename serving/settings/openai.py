@@ -20,6 +20,8 @@ class OpenAISettings(Priced):
 
     served: ClassVar[bool] = False
     stand_in: ClassVar[bool] = False
+    chunk: ClassVar[int] = 16
+    """Answers that are recorded together, at most; each is a call of its own."""
     kind: Literal["openai"] = "openai"
     model: str = Field(min_length=1)
     base_url: str = "https://api.openai.com/v1"

@@ -36,7 +36,7 @@ from serving.deployment import host
 from serving.ledger_actor import open_ledger
 from serving.settings import Served, TargetSettings
 from serving.settings.vllm import VLLMSettings
-from serving.single_flight import Ledgered
+from serving.single_flight import ledgered
 
 TASK = "navigate"
 PROMPT = "+ 2 demonstrations"
@@ -134,7 +134,7 @@ DIRECT: dict[str, type[DirectVLLM] | type[DirectCTranslate2]] = {"vllm": DirectV
 
 def as_in_a_trial(settings: Served, folder: str, budget: Budget) -> LanguageModel:
     """The model as a trial has it; see cluster/worker.py and cluster/trial.py."""
-    return Budgeted(Ledgered(settings.build(), open_ledger(folder)), budget)
+    return Budgeted(ledgered(settings, open_ledger(folder)), budget)
 
 
 async def path_timed(model: LanguageModel, requests: Sequence[Request]) -> tuple[float, list[Outcome]]:

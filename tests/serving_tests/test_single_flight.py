@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,7 +14,7 @@ from optimizer.errors import EndpointError
 from optimizer.scripted import ScriptedModel
 from optimizer.types import Completion, Failed, Message, Outcome, Request
 from serving.ledger import Ledger, key_of
-from serving.single_flight import Ledgered, SharedLedger
+from serving.single_flight import Ledgered, SharedLedger, ledgered
 
 
 def request(text: str, sample: int = 0) -> Request:
@@ -67,6 +68,23 @@ async def test_equal_requests_of_a_batch_are_asked_once(ledger: Ledger) -> None:
     outcomes = await Ledgered(model, SharedLedger(ledger)).complete([*asked("aba"), request("a", sample=1)])
     assert model.calls == 3
     assert [outcome.from_ledger for outcome in outcomes if isinstance(outcome, Completion)] == [False, False, True, False]
+
+
+@dataclass
+class Chunked:
+    """Settings that ask for calls of so many requests."""
+
+    chunk: int
+    model: ScriptedModel
+
+    def build(self) -> ScriptedModel:
+        return self.model
+
+
+async def test_batches_are_cut_as_the_settings_ask(ledger: Ledger) -> None:
+    model = ScriptedModel(lambda request: request.messages[0].content)
+    await ledgered(Chunked(32, model), SharedLedger(ledger)).complete([request(str(number)) for number in range(40)])
+    assert [len(batch) for batch in model.batches] == [32, 8]
 
 
 async def test_a_failure_is_not_kept(ledger: Ledger) -> None:
