@@ -1,7 +1,7 @@
 """How many replicas a model has: a fixed number, or as many as its load asks for. Knows no model and no Ray.
 
-Load is counted in chunks, the calls that a replica works on or that wait for it: `ServeHandleModel` sends 16 prompts a chunk, and a
-trial has at most 8 chunks under way.
+Load is counted in chunks, the calls that a replica works on or that wait for it: `ServeHandleModel` sends 16 prompts a chunk (for
+vLLM 32), and a trial has at most 8 chunks (12) under way.
 """
 
 from math import ceil
@@ -26,8 +26,8 @@ class Scaling(Strict):
     """0: a model that is not in use holds no GPU; its next call waits until a replica is there."""
     max: int = Field(ge=1, le=MOST_REPLICAS)
     target_ongoing_chunks: float = Field(10.0, gt=0, le=1000)
-    """Chunks that one replica is to have. 10 is above the 8 of one trial, so one trial keeps one replica and the second asks for
-    another; with 16 prompts each they are 160 sequences for an engine to batch."""
+    """Chunks that one replica is to have. 10 is above what one trial has under way for long, so one trial keeps one replica and
+    the second asks for another; with 16 prompts each they are 160 sequences for an engine to batch, with vLLM's 32 they are 320."""
     upscale_delay_s: float = Field(5.0, ge=0)
     """How long the load must last before replicas are added: a burst that is over in 5 s would be gone before a replica of a large
     model, which loads for 20 to 60 s, could help."""
@@ -57,6 +57,5 @@ class Scaling(Strict):
     @property
     def most_ongoing_chunks(self) -> int:
         """Chunks that a replica takes at most: half more than its target, so that there is always one to begin with, while the rest
-        wait at the callers, where a new replica can still take them. With the defaults 15, that is 240 prompts: below the 256
-        sequences that vLLM batches by default."""
+        wait at the callers, where a new replica can still take them. With the defaults 15."""
         return ceil(1.5 * self.target_ongoing_chunks)

@@ -179,11 +179,12 @@ def figures_of(
 
 
 def settings_of(options: argparse.Namespace) -> Served:
+    asked = {"chunk": options.chunk, "chunks_in_flight": options.in_flight}
+    given = {name: value for name, value in asked.items() if value is not None}
     if options.engine == "ctranslate2":
-        return TargetSettings(chunk=options.chunk, chunks_in_flight=options.in_flight)
+        return TargetSettings(**given)
     return VLLMSettings(
-        chunk=options.chunk, chunks_in_flight=options.in_flight,
-        model=options.model, gpus=options.gpus, dtype=options.dtype, enforce_eager=options.gpus == 0, max_num_seqs=256,
+        **given, model=options.model, gpus=options.gpus, dtype=options.dtype, enforce_eager=options.gpus == 0, max_num_seqs=256,
         engine_args={"max_num_batched_tokens": 4096} | json.loads(options.engine_args))
 
 
@@ -207,8 +208,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--items", type=int, default=512)
     parser.add_argument("--max-tokens", type=int, default=256)
     parser.add_argument("--repetitions", type=int, default=5)
-    parser.add_argument("--chunk", type=int, default=16, help="prompts a handle call")
-    parser.add_argument("--in-flight", type=int, default=8, help="handle calls at once")
+    parser.add_argument("--chunk", type=int, help="prompts a handle call; the engine's default if not given")
+    parser.add_argument("--in-flight", type=int, help="handle calls at once; likewise")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON instead of a table")
     return parser.parse_args()
 
@@ -219,7 +220,7 @@ def main() -> None:
     ray.init(address="local", num_cpus=4, num_gpus=2 * options.gpus or None, include_dashboard=False, log_to_driver=False)
     try:
         host([settings])
-        direct: Any = ray.remote(DIRECT[options.engine]).options(**settings.actor_options).remote(settings, options.chunk)
+        direct: Any = ray.remote(DIRECT[options.engine]).options(**settings.actor_options).remote(settings, settings.chunk)
         with tempfile.TemporaryDirectory() as folder:
             figures = asyncio.run(measure(options, settings, folder, direct))
     finally:
