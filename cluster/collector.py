@@ -19,6 +19,7 @@ from cluster.report import clear_trials, write_trial
 from cluster.reporting import RESULT, SO_FAR
 from cluster.result import Status, TrialResult
 from cluster.trial import Progress, without_result
+from serving.purse import SharedPurse
 
 
 class Watcher(Protocol):
@@ -39,6 +40,8 @@ class Collector(tune.Callback):
         self._assignment_by_trial = {assignment.trial: assignment for assignment in experiment.assignments}
         self._result_by_trial: dict[str, TrialResult] = {}
         self._gauges = _Gauges(experiment.settings.name, len(experiment.assignments))
+        self.purse: SharedPurse | None = None
+        """Where the experiment as a whole has limits: to be told of trials that end without saying so."""
         self.crashed = False
         """Did a trial's process fail in a way that none of our errors describes? Then Tune's logs are worth keeping."""
         clear_trials(experiment.out)
@@ -65,6 +68,7 @@ class Collector(tune.Callback):
             self._keep(TrialResult.from_json(json.loads(result[RESULT])))
         elif SO_FAR in result and result.get("done"):
             self._keep(TrialResult.from_json(json.loads(result[SO_FAR])))  # the scheduler has stopped it
+            self._close(trial, done=True)
         else:
             assignment = Assignment.from_config(trial.config)
             progress = Progress(**{field.name: result[field.name] for field in fields(Progress)})
@@ -74,9 +78,15 @@ class Collector(tune.Callback):
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         """A crash that is not one of our errors: its traceback stays in OUT/tune."""
         self.crashed = True
+        self._close(trial, done=False)
         cause = _last_line(trial.error_file)
         error = f"The trial's process failed ({cause}); the traceback is in {self._experiment.out / 'tune'}."
         self._keep(self._without_result(Assignment.from_config(trial.config), "failed", error))
+
+    def _close(self, trial: Any, done: bool) -> None:
+        """Its part of the experiment's budget comes free."""
+        if self.purse:
+            self.purse.close(Assignment.from_config(trial.config).trial, done)
 
     def _without_result(self, assignment: Assignment, status: Status, error: str = "") -> TrialResult:
         return without_result(plan_of(self._experiment.settings, assignment), status, error)

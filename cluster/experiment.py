@@ -4,6 +4,7 @@ The state of a run is its ledger. Running the same settings into the same folder
 is missing, so there are no checkpoints: a run that was cut is continued by repeating it.
 """
 
+import time
 from typing import Any
 
 import ray
@@ -12,15 +13,16 @@ from ray.tune import ProgressReporter
 
 from cluster.collector import Collector, Watcher
 from cluster.placement import cpus_of_a_trial
-from cluster.preparation import Experiment, models_of
+from cluster.preparation import Experiment, models_of, tests_of
 from cluster.ray_session import ray_session
 from cluster.result import TrialResult
 from cluster.search.schedulers import Unscheduled
 from cluster.search.tuning import ContestScheduler, proposals
 from cluster.settings import ExperimentSettings
-from cluster.worker import run_in_worker
+from cluster.worker import Shared, run_in_worker
 from serving.deployment import host
 from serving.ledger_actor import open_ledger
+from serving.purse import open_purse
 from serving.settings import OpenAISettings
 
 
@@ -68,7 +70,7 @@ def _tuner(experiment: Experiment, collected: Collector, logs: str, held_cpus: f
     """`held_cpus`: those that the models hold, or may come to hold."""
     settings = experiment.settings
     trainable = tune.with_parameters(
-        run_in_worker, settings=settings, tasks=dict(experiment.tasks), ledger=open_ledger(experiment.out / "ledger"))
+        run_in_worker, settings=settings, tasks=dict(experiment.tasks), shared=_shared(experiment, collected))
     cpus = settings.trials.cpus or cpus_of_a_trial(_cpus_by_node(), held_cpus, settings.concurrency)
     return tune.Tuner(
         tune.with_resources(trainable, {"cpu": cpus}),
@@ -78,6 +80,15 @@ def _tuner(experiment: Experiment, collected: Collector, logs: str, held_cpus: f
         run_config=tune.RunConfig(
             name="trials", storage_path=logs, callbacks=[collected], verbose=0, progress_reporter=_Silent(),
             failure_config=tune.FailureConfig(max_failures=settings.trials.attempts - 1)))
+
+
+def _shared(experiment: Experiment, collected: Collector) -> Shared:
+    """What the trials share: the ledger, and what the experiment may spend as a whole."""
+    total = experiment.settings.budget.total
+    ledger, limits = open_ledger(experiment.out / "ledger"), total.limits()
+    if limits.bounded:
+        collected.purse = open_purse(experiment.out, limits, tests_of(experiment))
+    return Shared(ledger, collected.purse, None if total.wall_s is None else time.time() + total.wall_s)
 
 
 def _scheduler(settings: ExperimentSettings) -> ContestScheduler | None:

@@ -72,7 +72,7 @@ def plan_of(settings: ExperimentSettings, assignment: Assignment) -> TrialPlan:
         strategy_label=strategy.label, selection=selection.build(**settings_at(point, SELECTION)), selection_label=selection.title,
         target=settings.target_model, optimizer=_optimizer(settings, point),
         sampling=settings.sampling.changed(settings_at(point, SAMPLING)).build(),
-        max_target_calls=settings.budget.target_calls, max_optimizer_calls=settings.budget.optimizer_calls)
+        allowed=settings.budget.of_a_trial())
 
 
 def optimizers(settings: ExperimentSettings) -> tuple[ModelSettings, ...]:

@@ -15,10 +15,12 @@ from typing import Protocol
 import yaml
 from pydantic import BaseModel
 
+from cluster.accounts import FinalTest, tariff_of
 from cluster.plans import Assignment, assignments, optimizers, plan_of
 from cluster.settings import ExperimentSettings, Recorded, TaskSettings
 from cluster.trial import TrialPlan
 from optimizer.errors import DataError, SettingsError, StorageError
+from optimizer.purse import Cost
 from optimizer.tasks.generated import GENERATED
 from optimizer.tasks.loading import load_task
 from optimizer.tasks.task import Task
@@ -109,6 +111,15 @@ def make_results_folder(settings: Named) -> Folder:
     return out
 
 
+def settings_place(folder: Folder | str) -> str:
+    """Where the settings of the experiment in a results folder stand. Raises StorageError where there are none."""
+    out = open_folder(folder)
+    if not out.exists(SETTINGS_FILE):
+        raise StorageError(
+            f"{out} has no {SETTINGS_FILE}, so there is nothing to continue; name the results folder of a run (its --out).")
+    return out.place_of(SETTINGS_FILE)
+
+
 def write_settings(settings: BaseModel, out: Folder) -> None:
     """The full settings, re-runnable: `promptray run OUT/settings.yaml` continues or repeats this experiment."""
     out.write(SETTINGS_FILE, as_yaml(settings).encode())
@@ -128,6 +139,18 @@ def models_of(settings: ExperimentSettings) -> tuple[ModelSettings, ...]:
 async def check_models(models: Iterable[ModelSettings]) -> None:
     """One call to each model that is not ours to host, all at once. Raises AccessError or EndpointError."""
     await asyncio.gather(*(reach(model.build()) for model in models if not model.served))
+
+
+def tests_of(experiment: Experiment) -> dict[str, Cost]:
+    """Trial -> the least that its final test may cost, which depends on its prompts: that of two prompts like the seed prompt. A
+    trial that gets its point later has the same target model and task as its neighbours."""
+    settings = experiment.settings
+    tariff = tariff_of(settings.target_model, "target")
+    cost_by_contest = {}
+    for contest, task in experiment.tasks.items():
+        test = FinalTest(len(task.test), task.test.longest_input_bytes, settings.sampling.build())
+        cost_by_contest[contest] = test.cost(task.problem().seed, tariff) * 2
+    return {assignment.trial: cost_by_contest[assignment.contest] for assignment in experiment.assignments}
 
 
 def _load(settings: ExperimentSettings, task: TaskSettings, seed: int) -> Task:

@@ -12,11 +12,13 @@ from typing import Annotated, Any, Self
 
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from cluster.accounts import Allowed
 from cluster.choices import Choice, SelectionChoice, StrategyChoice
 from cluster.search.keys import read_space
 from cluster.search.settings import SearchSettings
 from cluster.search.space import Space
 from optimizer.errors import SettingsError
+from optimizer.purse import Limits
 from optimizer.tasks.task import Sizes
 from optimizer.types import Sampling
 from serving.settings import ModelSettings, parse_model
@@ -56,12 +58,48 @@ class TaskSettings(Strict):
         return {"source": data} if isinstance(data, str) else data
 
 
-class BudgetSettings(Strict):
-    """Calls that one trial may make, answers from the ledger included; null means no limit. The defaults are [ours]."""
+class CallSettings(Strict):
+    """Calls that may be made, answers from the ledger included; null means no limit. The defaults are [ours]."""
 
     target_calls: Annotated[int, Field(ge=1)] | None = 10_000
     """The final test's calls are kept aside."""
     optimizer_calls: Annotated[int, Field(ge=1)] | None = 1_000
+
+
+class TotalSettings(Strict):
+    """What all trials together may cost: paid calls alone, as the ledger's answers cost nothing; null means no limit.
+
+    It holds for the results folder: an experiment that is continued goes on with what is left. Calls that were under way when a
+    process was killed count as made, at the most that they can cost. A trial that it stops is still tested.
+    """
+
+    target_calls: Annotated[int, Field(ge=1)] | None = None
+    optimizer_calls: Annotated[int, Field(ge=1)] | None = None
+    tokens: Annotated[int, Field(ge=1)] | None = None
+    money: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    wall_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """From the start of this run: a continued run has it anew."""
+
+    def limits(self) -> Limits:
+        """Those that are paid from a purse."""
+        return Limits(**self.model_dump(exclude={"wall_s"}))
+
+
+class BudgetSettings(CallSettings):
+    """What one trial may spend. All of it counts what the search asked for, whether or not the ledger had the answer: so a run that
+    is repeated or continued takes the same course. The search ends before it would pass a limit; the final test is kept aside."""
+
+    tokens: Annotated[int, Field(ge=1)] | None = None
+    """Read and written, of both models."""
+    money: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """In the currency of the models' `prices`, which both need."""
+    wall_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """After that many seconds nothing more is asked but the final test."""
+    total: TotalSettings = TotalSettings()
+    """Of the whole experiment."""
+
+    def of_a_trial(self) -> Allowed:
+        return Allowed(**self.model_dump(exclude={"total"}))
 
 
 class SamplingSettings(Strict):
@@ -146,6 +184,16 @@ class ExperimentSettings(Strict):
     def _can_be_searched(self) -> Self:
         if self.search is not None:
             self.search.searcher.build().plan(self.space(), self.search.trials)
+        return self
+
+    @model_validator(mode="after")
+    def _has_prices_for_its_money(self) -> Self:
+        if self.budget.money is not None or self.budget.total.money is not None:
+            for model in (self.target_model, self.optimizer_model):
+                if model.prices is None:
+                    raise SettingsError(
+                        f"A budget in money needs the prices of both models, and {model.label} has none; give it "
+                        "prices: {prompt_per_million: ..., completion_per_million: ...}, or 0 for both.")
         return self
 
     @property

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
+from cluster.accounts import Accounts, Allowed, FinalTest, Reserve, own_limit
 from cluster.result import Sample, Status, TrialResult, marks_of
-from optimizer.budget import Budget, Budgeted, Usage
+from optimizer.budget import Usage
 from optimizer.candidate import Candidate, Problem, Round
 from optimizer.errors import BudgetExhausted, PromptrayError
 from optimizer.evaluation import Evaluation
@@ -23,7 +24,7 @@ from optimizer.tally import Tallied, Tally
 from optimizer.tasks.scorers import SCORERS
 from optimizer.tasks.task import Task
 from optimizer.types import Answer, Example, Purpose, Sampling
-from serving.settings import ModelSettings, OpenAISettings
+from serving.settings import ModelSettings
 
 SAMPLES = 6
 """Test items shown in the report, before and after [ours]."""
@@ -44,8 +45,7 @@ class TrialPlan:
     target: ModelSettings
     optimizer: ModelSettings
     sampling: Sampling
-    max_target_calls: int | None
-    max_optimizer_calls: int | None
+    allowed: Allowed = field(default_factory=Allowed)
     settings: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
     """The point of the search space, where there is a search; it is in the other fields already."""
 
@@ -78,14 +78,18 @@ class _Tested:
 
 
 class _Trying(Evaluation):
-    """Remembers how prompts did on the training items on which the search tried them: what was paid for anyhow."""
+    """Remembers how prompts did on the training items on which the search tried them: what was paid for anyhow. Keeps aside what
+    the final test of each prompt that comes to the dev split may cost."""
 
-    def __init__(self, *given: Any) -> None:
+    def __init__(self, accounts: Accounts, *given: Any) -> None:
         super().__init__(*given)
+        self._accounts = accounts
         self._score_by_example: dict[str, dict[str, float | None]] = {}
 
     async def answers(self, work: Sequence[tuple[Prompt, Example]], purpose: Purpose = "learn") -> list[Answer]:
         """As Evaluation.answers."""
+        if purpose == "validate":
+            await self._accounts.may_be_best({prompt.id: prompt for prompt, _ in work}.values())
         answers = await super().answers(work, purpose)
         if purpose == "learn":
             for (prompt, example), answer in zip(work, answers, strict=True):
@@ -100,24 +104,30 @@ class _Trying(Evaluation):
 class Trial:
     """A search in progress. `run` it once; `progress` may be read at any time, from the same event loop."""
 
-    def __init__(self, plan: TrialPlan, task: Task, target: LanguageModel, optimizer: LanguageModel) -> None:
+    def __init__(
+        self, plan: TrialPlan, task: Task, target: LanguageModel, optimizer: LanguageModel, experiment: Reserve | None = None,
+        ends_at: float | None = None,
+    ) -> None:
+        """`experiment` and `ends_at` (seconds of time.monotonic) are the limits of the whole experiment, as a trial sees them."""
         self.plan = plan
         self._task = task
         self._test_split = task.test.single_reading()
         self._problem: Problem = task.problem()
-        self._target_budget = Budget(plan.max_target_calls, "target")
-        self._optimizer_budget = Budget(plan.max_optimizer_calls, "optimizer")
+        self._accounts = Accounts(
+            plan.allowed, {"target": plan.target, "optimizer": plan.optimizer},
+            FinalTest(self._test_split.items, self._test_split.longest_input_bytes, plan.sampling), experiment, ends_at)
         self._tally = Tally()
-        self._optimizer = Tallied(Budgeted(optimizer, self._optimizer_budget), self._tally)
+        self._optimizer = Tallied(self._accounts.guarded(optimizer, "optimizer"), self._tally)
         self._evaluation = _Trying(
-            Budgeted(target, self._target_budget), SCORERS[task.scorer], task.dev, plan.selection, plan.sampling, self._tally)
+            self._accounts, self._accounts.guarded(target, "target"), SCORERS[task.scorer], task.dev, plan.selection, plan.sampling,
+            self._tally)
         self._rounds: list[Round] = []
         self._started = time.monotonic()
 
     @property
     def progress(self) -> Progress:
         best = self._rounds[-1].best if self._rounds else None
-        target, optimizer = self._target_budget.usage, self._optimizer_budget.usage
+        target, optimizer = self._accounts.budgets["target"].usage, self._accounts.budgets["optimizer"].usage
         return Progress(
             self._rounds[-1].number if self._rounds else None, best.accuracy if best else None,
             target.calls, optimizer.calls, target.ledger_hits + optimizer.ledger_hits, target.prefix_hit_rate)
@@ -130,7 +140,7 @@ class Trial:
     @property
     def usage(self) -> dict[str, Mapping[Purpose, Usage]]:
         """What was spent on each of the two models, "target" and "optimizer"."""
-        return {budget.model: budget.usage_by_purpose for budget in (self._target_budget, self._optimizer_budget)}
+        return self._accounts.usage
 
     async def run(self, on_round: Callable[[Round], Awaitable[None]] = _go_on) -> TrialResult:
         """Search, then test. After one of our errors the result has status "failed", and keeps what was found before it.
@@ -138,7 +148,7 @@ class Trial:
         `on_round` is awaited before the next round begins; what it raises ends the trial.
         """
         try:
-            self._target_budget.reserve_for_test(2 * self._test_split.items)
+            await self._accounts.open(self._problem.seed)
             status = await self._search(on_round)
             if not self._rounds:
                 return self._result("failed", error="The budget ended before the first round; raise budget in the settings.")
@@ -171,20 +181,15 @@ class Trial:
         tried = self._evaluation.tried(best.prompt) if best else estimate(())
         found = replace(
             without_result(self.plan, status, error), scorer=self._task.scorer, data_hash=self._task.data_hash,
-            seed_prompt=self._problem.seed, best=best, train_accuracy=tried.mean, train_items=tried.items, money=self._money(),
-            rounds=tuple(self._rounds), dev_accuracy=progress.dev_accuracy, target_calls=progress.target_calls,
+            seed_prompt=self._problem.seed, best=best, train_accuracy=tried.mean, train_items=tried.items,
+            money=self._accounts.money, rounds=tuple(self._rounds), dev_accuracy=progress.dev_accuracy,
+            target_calls=progress.target_calls,
             optimizer_calls=progress.optimizer_calls, ledger_hits=progress.ledger_hits, prefix_hit_rate=progress.prefix_hit_rate,
             wall_s=time.monotonic() - self._started,
-            calls_by_purpose=self._target_budget.calls_by_purpose | self._optimizer_budget.calls_by_purpose,
+            calls_by_purpose=self._accounts.calls_by_purpose,
             parse_failures=sum(round.parse_failures for round in self._rounds),
             verdicts_by_purpose=self._tally.verdicts_by_purpose, replies_by_attempt=self._tally.replies_by_attempt)
         return _with_test(found, tested) if tested else found
-
-    def _money(self) -> float | None:
-        spent = [
-            model.prices.money(budget.usage.prompt_tokens, budget.usage.completion_tokens) if model.prices else None
-            for model, budget in ((self.plan.target, self._target_budget), (self.plan.optimizer, self._optimizer_budget))]
-        return None if None in spent else sum(money for money in spent if money is not None)
 
 
 def without_result(plan: TrialPlan, status: Status, error: str = "") -> TrialResult:
@@ -192,13 +197,7 @@ def without_result(plan: TrialPlan, status: Status, error: str = "") -> TrialRes
     return TrialResult(
         trial=plan.id, task=plan.task, strategy=plan.strategy_label, selection=plan.selection_label, seed=plan.seed,
         target=plan.target.label, optimizer=plan.optimizer.label, stand_in=plan.optimizer.stand_in, status=status, error=error,
-        settings=plan.settings, max_tokens=_max_tokens(plan))
-
-
-def _max_tokens(plan: TrialPlan) -> int:
-    """An endpoint's own limit replaces the experiment's."""
-    own = plan.target.max_tokens if isinstance(plan.target, OpenAISettings) else None
-    return own or plan.sampling.max_tokens
+        settings=plan.settings, max_tokens=own_limit(plan.target) or plan.sampling.max_tokens)
 
 
 def _with_test(found: TrialResult, tested: _Tested) -> TrialResult:

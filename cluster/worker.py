@@ -6,13 +6,15 @@ nodes need no shared disk.
 
 import asyncio
 import json
+import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ray import tune
 
+from cluster.accounts import tariff_of
 from cluster.metrics import TrialMetrics
 from cluster.plans import Assignment, plan_of
 from cluster.reporting import RESULT, SO_FAR
@@ -22,9 +24,25 @@ from cluster.trial import Trial, TrialPlan, without_result
 from optimizer.candidate import Round
 from optimizer.errors import PromptrayError
 from optimizer.tasks.task import Task
+from serving.purse import SharedPurse
 from serving.single_flight import LedgerClient, ledgered
 
 REPORT_EVERY_S = 1.0
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all trials of an experiment share."""
+
+    ledger: LedgerClient
+    purse: SharedPurse | None = None
+    """None: the experiment as a whole has no limit that is paid from it."""
+    ends_at: float | None = None
+    """When the experiment's time is over, in seconds of time.time(), which all nodes share."""
+
+    def ends_at_here(self) -> float | None:
+        """The same in seconds of this process's time.monotonic()."""
+        return None if self.ends_at is None else self.ends_at - time.time() + time.monotonic()
 
 
 class StoppedByTune(Exception):
@@ -32,21 +50,26 @@ class StoppedByTune(Exception):
 
 
 def run_in_worker(
-    config: Mapping[str, Any], *, settings: ExperimentSettings, tasks: Mapping[tuple[str, int], Task], ledger: LedgerClient
+    config: Mapping[str, Any], *, settings: ExperimentSettings, tasks: Mapping[tuple[str, int], Task], shared: Shared
 ) -> None:
     """The Tune trainable. `config` is an Assignment's. A trial that Tune stops leaves it as SystemExit, as Tune expects."""
     assignment = Assignment.from_config(config)
     plan = plan_of(settings, assignment)
     try:
-        asyncio.run(_run(plan, settings.name, tasks[assignment.contest], ledger))
+        asyncio.run(_run(plan, settings.name, tasks[assignment.contest], shared))
     except StoppedByTune:
         raise SystemExit(0) from None
 
 
-async def _run(plan: TrialPlan, experiment: str, task: Task, ledger: LedgerClient) -> None:
+async def _run(plan: TrialPlan, experiment: str, task: Task, shared: Shared) -> None:
     reporter = _Reporter()
+    purse = shared.purse.of(plan.id) if shared.purse else None
     try:
-        trial = Trial(plan, task, ledgered(plan.target, ledger), ledgered(plan.optimizer, ledger))
+        if purse:
+            await purse.begin()
+        target = ledgered(plan.target, shared.ledger, purse, tariff_of(plan.target, "target"))
+        optimizer = ledgered(plan.optimizer, shared.ledger, purse, tariff_of(plan.optimizer, "optimizer"))
+        trial = Trial(plan, task, target, optimizer, purse, shared.ends_at_here())
     except PromptrayError as problem:
         await reporter.tell({RESULT: _as_text(without_result(plan, "failed", str(problem)))})
         return
@@ -56,6 +79,7 @@ async def _run(plan: TrialPlan, experiment: str, task: Task, ledger: LedgerClien
         await reporter.tell(asdict(trial.progress) | {SO_FAR: _as_text(trial.so_far)})
 
     over = asyncio.Event()
+    result = None
     ticking = asyncio.create_task(_tick(trial, reporter, metrics, over))
     try:
         result = await trial.run(end_round)
@@ -63,6 +87,8 @@ async def _run(plan: TrialPlan, experiment: str, task: Task, ledger: LedgerClien
         over.set()
         await ticking
         metrics.update(trial.usage)
+        if purse:
+            await purse.close(done=result is not None and result.status != "failed")
     await reporter.tell(asdict(trial.progress) | {RESULT: _as_text(result)})
 
 

@@ -1,7 +1,8 @@
 """What a run may spend on one model, and what it has spent: reserve before dispatch, settle after.
 
 A call that the ledger answers counts like any other, so that a replayed run takes the same course as the run that it repeats;
-it is also counted apart, so that people see what was paid. Knows no clock, no price and no client.
+it is also counted apart, so that people see what was paid. Knows no clock, no price and no client: limits of tokens, money and time
+are those of a purse (purse.py), which both models of a trial share.
 """
 
 from collections import Counter
@@ -10,6 +11,7 @@ from dataclasses import dataclass, fields
 
 from optimizer.errors import BudgetExhausted, SettingsError
 from optimizer.protocols import LanguageModel
+from optimizer.purse import Purse, Spending, Tariff, in_waves
 from optimizer.types import Failed, Outcome, Purpose, Request
 
 
@@ -115,28 +117,38 @@ class Budget:
 
 
 class Budgeted:
-    """A language model inside a budget: no batch is sent that the budget does not cover whole."""
+    """A language model inside a budget, and inside a purse: no batch is sent whose calls the budget does not cover whole. Near a
+    limit of tokens or money a batch goes out in parts."""
 
-    def __init__(self, model: LanguageModel, budget: Budget) -> None:
+    def __init__(
+        self, model: LanguageModel, budget: Budget, purse: Spending | None = None, tariff: Tariff | None = None
+    ) -> None:
         self._model = model
         self._budget = budget
+        self._purse = purse or Purse()
+        self._tariff = tariff or Tariff()
 
     @property
     def name(self) -> str:
         return self._model.name
 
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
-        """As LanguageModel.complete. Raises BudgetExhausted before anything is sent."""
-        calls_by_purpose = Counter(request.purpose for request in requests)
-        self._budget.reserve(calls_by_purpose)
+        """As LanguageModel.complete. Raises BudgetExhausted: for calls, before anything is sent; for tokens and money, behind parts
+        that were sent and booked."""
+        outcomes: list[Outcome] = []
+        self._budget.reserve(_purposes(requests))
         try:
-            outcomes = await self._model.complete(requests)
-        except BaseException:
-            # Cancelled or broken: the reservation must not stay behind in either case.
-            self._budget.release(calls_by_purpose)
-            raise
-        self._budget.settle(requests, outcomes)
+            await in_waves(self._purse, self._tariff, requests, self._model.complete, outcomes)
+        finally:
+            # Cancelled or broken: what has no answer must not stay reserved.
+            answered = len(outcomes)
+            self._budget.settle(requests[:answered], outcomes)
+            self._budget.release(_purposes(requests[answered:]))
         return outcomes
+
+
+def _purposes(requests: Sequence[Request]) -> Counter[Purpose]:
+    return Counter(request.purpose for request in requests)
 
 
 def _usage_of(outcome: Outcome) -> Usage:

@@ -1,4 +1,4 @@
-"""The command line: `promptray run`, `check`, `submit`, `apply`, `list`, `serve` ... The only part that prints.
+"""The command line: `promptray run`, `resume`, `check`, `submit`, `apply`, `list`, `serve` ... The only part that prints.
 
 A mistake that the user can mend ends with one sentence and exit code 2; what broke by itself, with code 1; Ctrl-C, with 130;
 SIGTERM, with 143. A check that finds no task with room for optimization ends with code 3.
@@ -9,7 +9,7 @@ import typer
 from cluster.cli.checks import check
 from cluster.cli.console import end
 from cluster.cli.diagnose import diagnose
-from cluster.cli.experiments import apply, list_names, run
+from cluster.cli.experiments import apply, list_names, resume, run
 from cluster.cli.hosting import serve
 from cluster.cli.jobs import logs, status, stop, submit
 from cluster.stopping import INTERRUPTED, exit_code, take_sigterm
@@ -18,7 +18,7 @@ from optimizer.errors import PromptrayError, UserError
 app = typer.Typer(
     name="promptray", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
     help="Optimizes prompts for a target model, distributed on Ray.")
-for command in (run, check, submit, status, logs, stop, apply, diagnose, serve):
+for command in (run, resume, check, submit, status, logs, stop, apply, diagnose, serve):
     app.command()(command)
 app.command(name="list")(list_names)
 

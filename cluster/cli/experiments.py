@@ -1,4 +1,4 @@
-"""`promptray run`, `apply` and `list`. Knows no Ray until a command needs it."""
+"""`promptray run`, `resume`, `apply` and `list`. Knows no Ray until a command needs it."""
 
 import asyncio
 import shlex
@@ -14,7 +14,7 @@ from cluster.cli import options
 from cluster.cli.console import ERR, OUT, end, say
 from cluster.estimate import cost_of_calls, estimated
 from cluster.overrides import overrides
-from cluster.preparation import SETTINGS_FILE, Experiment, prepare
+from cluster.preparation import Experiment, prepare, settings_place
 from cluster.settings import ExperimentSettings
 from cluster.stopping import exit_code
 
@@ -36,12 +36,14 @@ def run(
         file, tasks=task, target=target, optimizer=optimizer, strategies=strategy, selection=selection, seeds=seed, scorer=scorer,
         seed_instruction=seed_instruction, sizes=sizes, target_calls=target_calls, optimizer_calls=optimizer_calls,
         concurrency=concurrency, out=out)
-    experiment = prepare(ExperimentSettings.read(file, given))
-    for note in experiment.notes:
-        ERR.print(Text(note, "yellow"))
-    cost = cost_of_calls(experiment.settings, experiment.tasks, experiment.out)
-    say(estimated(experiment.settings, experiment.assignments, cost).line)
-    _run(experiment)
+    _begin(ExperimentSettings.read(file, given))
+
+
+def resume(
+    folder: Annotated[str, typer.Argument(help="A results folder, a path or a URI.")],
+) -> None:
+    """Continue an experiment that was cut, or repeat one that is finished: what was paid for is not paid for again."""
+    _begin(ExperimentSettings.read(settings_place(folder)))
 
 
 def apply(
@@ -63,6 +65,15 @@ def list_names() -> None:
             OUT.print(Text(f"  {name:<{width}}  ") + Text(description, "dim"), soft_wrap=not OUT.is_terminal)
 
 
+def _begin(settings: ExperimentSettings) -> None:
+    experiment = prepare(settings)
+    for note in experiment.notes:
+        ERR.print(Text(note, "yellow"))
+    cost = cost_of_calls(experiment.settings, experiment.tasks, experiment.out)
+    say(estimated(experiment.settings, experiment.assignments, cost).line)
+    _run(experiment)
+
+
 def _run(experiment: Experiment) -> None:
     from cluster.experiment import Interrupted, run_experiment
     from cluster.progress import watching
@@ -72,7 +83,7 @@ def _run(experiment: Experiment) -> None:
             results = run_experiment(experiment, watcher)
     except Interrupted as stop:
         _save(experiment, stop.results)
-        command = f"promptray run {shlex.quote(experiment.out.place_of(SETTINGS_FILE))}"
+        command = f"promptray resume {shlex.quote(experiment.out.place)}"
         end(f"Stopped. Every finished call is kept; continue with:  {command}", exit_code())
     _save(experiment, results)
     _show(experiment, results)

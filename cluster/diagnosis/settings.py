@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from cluster.settings import BudgetSettings, ModelText, Recorded, SamplingSettings, TaskSettings, labelled
+from cluster.settings import CallSettings, ModelText, Recorded, SamplingSettings, TaskSettings, labelled
 from optimizer.diagnostics import Depth
 from optimizer.diagnostics.ablations import SHORT
 from optimizer.errors import SettingsError
@@ -71,7 +71,7 @@ class DiagnosisSettings(Strict):
     sizes: DiagnosisSizes = DiagnosisSizes()
     sampling: SamplingSettings = SamplingSettings()
     """Of the target."""
-    budget: BudgetSettings = BudgetSettings()
+    budget: CallSettings = CallSettings()
     """Of one task."""
     reflection: ReflectionSettings = ReflectionSettings()
     ablations: AblationSettings = AblationSettings()

@@ -1,6 +1,8 @@
-"""The two result tables as Arrow: `trials.parquet` and `candidates.parquet`. Their names and columns are an interface: keep them.
+"""The result tables as Arrow: trials, candidates and costs. Their names and columns are an interface: keep them.
 
-Both are made from `TrialResult` alone. Text that cannot be stored as UTF-8 (a lone surrogate out of some reply) is stored escaped.
+The first two say what was found, and are the same to the last byte however often a run was cut and continued; the third says what
+that took. All are made from `TrialResult` alone. Text that cannot be stored as UTF-8 (a lone surrogate out of some reply) is stored
+escaped.
 """
 
 import json
@@ -30,21 +32,27 @@ TRIALS: pa.Schema = pa.schema([
     pa.field("adherence", pa.float64()),  # share of the best prompt's steps that were followed; null for a prompt without steps
     pa.field("target_calls", pa.int64(), nullable=False),  # calls count those that the ledger answered
     pa.field("optimizer_calls", pa.int64(), nullable=False),
-    pa.field("ledger_hits", pa.int64(), nullable=False),
-    pa.field("wall_s", pa.float64(), nullable=False),
     pa.field("settings", pa.string()),  # JSON: the point of the search space, by key; null where there was no search
-    pa.field("prefix_hit_rate", pa.float64()),  # share of the target's prompt tokens; null where its engine does not tell
     pa.field("verdicts_by_purpose", pa.string()),  # JSON: the target's answers, by purpose and verdict; null where there were none
     pa.field("replies_by_attempt", pa.string()),  # JSON: the optimizer model's replies, by attempt and kind; null likewise
     pa.field("p_value", pa.float64()),  # of the verdict's test, two-sided
     pa.field("corrected_verdict", pa.string()),  # the verdict after Holm's correction for all tested trials of the experiment
     pa.field("train_accuracy", pa.float64()),  # of the best prompt, on the training items that the search tried it on
     pa.field("gap", pa.float64()),  # dev_accuracy less test_accuracy
-    pa.field("money", pa.float64()),  # of the fresh calls, in the currency of the prices; null where a model has none
     pa.field("seed_prompt_test_marks", pa.string()),  # a mark each test item: 1 right, 0 not, - no answer; null without a test
     pa.field("test_marks", pa.string()),
+    pa.field("trial", pa.string(), nullable=False),  # names the trial as the files in best/ do, and as the other tables
 ])
 """A row a trial."""
+
+COSTS: pa.Schema = pa.schema([
+    pa.field("trial", pa.string(), nullable=False),
+    pa.field("wall_s", pa.float64(), nullable=False),
+    pa.field("ledger_hits", pa.int64(), nullable=False),  # calls that the ledger answered: paid for before, or by others
+    pa.field("money", pa.float64()),  # of the other calls, in the currency of the prices; null where a model has none
+    pa.field("prefix_hit_rate", pa.float64()),  # share of the target's prompt tokens; null where its engine does not tell
+])
+"""A row a trial: what the last run of it took. A run that was continued finds in the ledger what the one before it has paid."""
 
 _MAPPINGS = ("settings", "verdicts_by_purpose", "replies_by_attempt")
 
@@ -67,6 +75,12 @@ def trials_table(results: Sequence[TrialResult]) -> pa.Table:
     corrected = corrected_verdicts(results)
     rows = [_trial_row(result) | {"corrected_verdict": corrected.get(result.trial)} for result in results]
     return pa.Table.from_pylist(rows, schema=TRIALS)
+
+
+def costs_table(results: Sequence[TrialResult]) -> pa.Table:
+    """One row a result, with the columns of COSTS."""
+    rows = [{name: getattr(result, name) for name in COSTS.names} for result in results]
+    return pa.Table.from_pylist([row | {"trial": storable(row["trial"])} for row in rows], schema=COSTS)
 
 
 def candidates_table(results: Sequence[TrialResult]) -> pa.Table:

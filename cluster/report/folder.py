@@ -3,6 +3,7 @@
     OUT/
       trials.parquet       a row a trial          (columns.TRIALS)
       candidates.parquet   a row a candidate      (columns.CANDIDATES)
+      costs.parquet        a row a trial          (columns.COSTS)
       report.html          the page for people    (page.py)
       best/TRIAL.json      the best prompt, for `promptray apply`
       best/TRIAL.md        the same for reading
@@ -19,7 +20,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cluster.report.columns import candidates_table, trials_table
+from cluster.report.columns import candidates_table, costs_table, trials_table
 from cluster.report.markdown import best_prompt_page
 from cluster.report.page import report_page
 from cluster.result import TrialResult
@@ -40,6 +41,7 @@ def write_results(out: Place, results: Sequence[TrialResult], settings: Mapping[
         _write_best(folder / "best", result)
     _write(folder, "trials.parquet", _parquet(trials_table(results)))
     _write(folder, "candidates.parquet", _parquet(candidates_table(results)))
+    _write(folder, "costs.parquet", _parquet(costs_table(results)))
     _write(folder, REPORT_FILE, report_page(results, settings))
     return folder.place_of(REPORT_FILE)
 

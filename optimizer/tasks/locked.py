@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from optimizer.purse import text_bytes
 from optimizer.types import Example
 
 
@@ -24,11 +25,14 @@ class LockedSplit:
 
     items: int
     _sealed: bytes = field(repr=False)
+    longest_input_bytes: int = field(default=0, repr=False)
+    """For what a test can cost at most."""
 
     @classmethod
     def lock(cls, examples: Sequence[Example]) -> "LockedSplit":
         rows = [[example.id, example.input, example.answers, example.choices] for example in examples]
-        return cls(len(examples), zlib.compress(json.dumps(rows).encode()))
+        longest = max((text_bytes(example.input) for example in examples), default=0)
+        return cls(len(examples), zlib.compress(json.dumps(rows).encode()), longest)
 
     def __len__(self) -> int:
         return self.items
@@ -44,6 +48,7 @@ class SingleReading:
     def __init__(self, split: LockedSplit) -> None:
         self._split: LockedSplit | None = split
         self.items = len(split)
+        self.longest_input_bytes = split.longest_input_bytes
 
     def read(self) -> tuple[Example, ...]:
         """The examples, in the split's order. Raises ReadTwice from the second time on."""

@@ -78,8 +78,7 @@ async def search(server: Server, strategy: str) -> TrialResult:
     target, optimizer = OpenAISettings(**server.model("target")), OpenAISettings(**server.model("optimizer"))
     plan = TrialPlan(
         id="t", task="sums", strategy=STRATEGIES[strategy](rounds=2), strategy_label=strategy, selection=Full(),
-        selection_label="full", seed=0, target=target, optimizer=optimizer, sampling=Sampling(max_tokens=64),
-        max_target_calls=None, max_optimizer_calls=None)
+        selection_label="full", seed=0, target=target, optimizer=optimizer, sampling=Sampling(max_tokens=64))
     task = load_task(str(server.folder / "sums.jsonl"), sizes=Sizes(**SIZES), seed=0, scorer="number")
     clients = [OpenAIModel(model, model.api_key()) for model in (target, optimizer)]
     try:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from cluster.accounts import Allowed
 from cluster.report import answer_warnings
 from cluster.result import TrialResult
 from cluster.trial import Trial, TrialPlan
@@ -19,8 +20,8 @@ from tests.contracts import toy
 REMOTE = parse_model({"kind": "openai", "model": "m", "base_url": "http://127.0.0.1:1/v1"})
 PLAN = TrialPlan(
     id="t", task="counting", strategy=STRATEGIES["apo"](rounds=1), strategy_label="apo", selection=Racing(),
-    selection_label="racing", seed=0, target=REMOTE, optimizer=REMOTE, sampling=Sampling(max_tokens=32), max_target_calls=2000,
-    max_optimizer_calls=200)
+    selection_label="racing", seed=0, target=REMOTE, optimizer=REMOTE, sampling=Sampling(max_tokens=32),
+    allowed=Allowed(target_calls=2000, optimizer_calls=200))
 
 
 async def ended(plan: TrialPlan, answer: str | Outcome, reply: str | Outcome | None = None) -> TrialResult:

@@ -33,7 +33,7 @@ SETTINGS = {
     "budget": {"target_calls": 1500, "optimizer_calls": 200},
     "concurrency": 4,
 }
-NOT_THE_SAME = ("wall_s", "ledger_hits", "prefix_hit_rate")
+NOT_THE_SAME = ("wall_s", "ledger_hits", "prefix_hit_rate", "money")
 # Ray is to see within seconds that a node is no more.
 HURRIED = {
     "RAY_health_check_period_ms": "1000", "RAY_health_check_failure_threshold": "2", "RAY_health_check_initial_delay_ms": "0"}

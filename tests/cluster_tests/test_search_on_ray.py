@@ -150,8 +150,9 @@ def run(file: Path, out: Path, kill: bool) -> str:
 
 
 def rows(out: Path) -> dict[str, dict[str, Any]]:
-    """strategy -> its row."""
-    return {row["strategy"]: row for row in pq.read_table(out / "trials.parquet").to_pylist()}
+    """strategy -> its row, with what it took."""
+    found, costs = (pq.read_table(out / name).to_pylist() for name in ("trials.parquet", "costs.parquet"))
+    return {row["strategy"]: row | cost for row, cost in zip(found, costs, strict=True)}
 
 
 @pytest.mark.ray

@@ -53,8 +53,8 @@ def settings_file(folder: Path, settings: dict[str, Any]) -> str:
 
 
 def row(out: Folder) -> dict[str, Any]:
-    (found,) = pq.read_table(pa.BufferReader(out.read("trials.parquet"))).to_pylist()
-    return dict(found)
+    (found,), (cost,) = (pq.read_table(pa.BufferReader(out.read(name))).to_pylist() for name in ("trials.parquet", "costs.parquet"))
+    return dict(found) | dict(cost)
 
 
 async def test_a_submitted_experiment_runs_is_seen_and_continues(head: Head, tmp_path: Path, bucket: str) -> None:
@@ -64,7 +64,7 @@ async def test_a_submitted_experiment_runs_is_seen_and_continues(head: Head, tmp
     assert f"results go to {bucket} there" in said
     assert "object_counting-abo-s0: finished" in said  # the job's own output, streamed
     assert said.strip().endswith("tiny: succeeded.")
-    assert out.names() == ["candidates.parquet", "report.html", "settings.yaml", "trials.parquet"]
+    assert out.names() == ["candidates.parquet", "costs.parquet", "report.html", "settings.yaml", "trials.parquet"]
     first = row(out)
     assert (first["status"], first["ledger_hits"] < first["target_calls"]) == ("finished", True)
     prompt = (out / "best").place_of("object_counting-abo-s0.json")

@@ -8,6 +8,7 @@ from types import FunctionType, ModuleType
 
 import pytest
 
+from cluster.accounts import Allowed
 from cluster.result import TrialResult, marks_of, scores_of
 from cluster.trial import Trial, TrialPlan, without_result
 from optimizer.candidate import Candidate, Problem, Round
@@ -54,7 +55,7 @@ def plan() -> TrialPlan:
     model = parse_model("openai:tiny@http://127.0.0.1:1/v1")
     return TrialPlan(
         id="t", task="counting", strategy=OneByOne(), strategy_label="one by one", selection=Full(), selection_label="full", seed=0,
-        target=model, optimizer=model, sampling=Sampling(), max_target_calls=None, max_optimizer_calls=None)
+        target=model, optimizer=model, sampling=Sampling())
 
 
 def locked_examples(task: Task) -> tuple[Example, ...]:
@@ -108,7 +109,7 @@ async def test_the_test_split_is_asked_once_as_one_batch_and_last(plan: TrialPla
 
 @pytest.mark.parametrize(("limit", "rounds"), [(26, 1), (39, 2), (40, 2)])
 async def test_on_its_budget_the_best_so_far_is_still_tested(plan: TrialPlan, task: Task, limit: int, rounds: int) -> None:
-    result = await run(replace(plan, max_target_calls=limit), task)
+    result = await run(replace(plan, allowed=Allowed(target_calls=limit)), task)
     assert result.status == "budget"
     assert len(result.rounds) == rounds
     assert result.test_items == 10
@@ -116,13 +117,13 @@ async def test_on_its_budget_the_best_so_far_is_still_tested(plan: TrialPlan, ta
 
 
 async def test_the_optimizer_has_a_budget_too(plan: TrialPlan, task: Task) -> None:
-    result = await run(replace(plan, max_optimizer_calls=1), task)
+    result = await run(replace(plan, allowed=Allowed(optimizer_calls=1)), task)
     assert (result.status, result.optimizer_calls, len(result.rounds)) == ("budget", 1, 2)
 
 
 @pytest.mark.parametrize("limit", [10, 22])
 async def test_a_budget_without_room_fails_in_one_sentence(plan: TrialPlan, task: Task, limit: int) -> None:
-    result = await run(replace(plan, max_target_calls=limit), task)
+    result = await run(replace(plan, allowed=Allowed(target_calls=limit)), task)
     assert result.status == "failed"
     assert "budget" in result.error
     assert result.test_accuracy is None

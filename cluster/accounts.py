@@ -1,0 +1,122 @@
+"""The books of one trial: a budget of calls for each of its models, and one purse of tokens, money and time for both; with what its
+final test may cost kept aside from the start, in its own purse and in the experiment's. Knows no search, no Ray and no file.
+"""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from optimizer.budget import Budget, Budgeted, Usage
+from optimizer.errors import SettingsError
+from optimizer.prompt import Prompt
+from optimizer.protocols import LanguageModel
+from optimizer.purse import Cost, Limits, Purse, Role, Tariff
+from optimizer.types import Purpose, Request, Sampling
+from serving.settings import ModelSettings, OpenAISettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allowed:
+    """What a trial may spend; None: no limit."""
+
+    target_calls: int | None = None
+    optimizer_calls: int | None = None
+    tokens: int | None = None
+    money: float | None = None
+    wall_s: float | None = None
+
+
+class Reserve(Protocol):
+    """What the experiment keeps for a trial's final test (see serving.purse)."""
+
+    async def keep(self, cost: Cost) -> None: ...
+
+
+@dataclass(frozen=True)
+class FinalTest:
+    """The size of a trial's test: two prompts on so many items, of which the longest has so many bytes."""
+
+    items: int
+    longest_input_bytes: int
+    sampling: Sampling
+
+    def cost(self, prompt: Prompt, tariff: Tariff) -> Cost:
+        """The most that one prompt's half of it can cost."""
+        return tariff.at_most(Request(prompt.render("x" * self.longest_input_bytes), self.sampling)) * self.items
+
+
+class Accounts:
+    """What a trial has spent and may spend. `experiment` and `ends_at` (seconds of time.monotonic) bound it from outside."""
+
+    def __init__(
+        self, allowed: Allowed, models: Mapping[Role, ModelSettings], test: FinalTest, experiment: Reserve | None = None,
+        ends_at: float | None = None,
+    ) -> None:
+        self._models = models
+        self._test = test
+        self._experiment = experiment
+        self.budgets: dict[Role, Budget] = {
+            "target": Budget(allowed.target_calls, "target"), "optimizer": Budget(allowed.optimizer_calls, "optimizer")}
+        own_end = None if allowed.wall_s is None else time.monotonic() + allowed.wall_s
+        ends = [end for end in (own_end, ends_at) if end is not None]
+        self.purse = Purse(Limits(tokens=allowed.tokens, money=allowed.money), min(ends, default=None))
+        self._tariff_by_role: dict[Role, Tariff] = {role: tariff_of(model, role) for role, model in models.items()}
+        self._half = Cost()
+        """The most that the test of any prompt that may become the best can cost."""
+
+    def guarded(self, model: LanguageModel, role: Role) -> Budgeted:
+        """The model inside this trial's limits."""
+        return Budgeted(model, self.budgets[role], self.purse, self._tariff_by_role[role])
+
+    async def open(self, seed: Prompt) -> None:
+        """Keeps the final test aside. Raises SettingsError where the limits have no room for it."""
+        self.budgets["target"].reserve_for_test(2 * self._test.items)
+        self._seed_half = self._test.cost(seed, self._tariff_by_role["target"])
+        await self.may_be_best([seed])
+        if name := self.purse.limits.passed_by(self.purse.kept_by_holder[""]):
+            needed = getattr(self.purse.kept_by_holder[""], name)
+            raise SettingsError(
+                f"The final test may cost {needed:,.6g} {name}, which budget.{name} does not leave room for; raise it, or make "
+                "sizes.test or sampling.max_tokens smaller.")
+
+    async def may_be_best(self, prompts: Iterable[Prompt]) -> None:
+        """Keeps enough aside for a test of each of these prompts: they are about to be compared on the dev split."""
+        half = Cost.of_all([])
+        for prompt in prompts:
+            half = half.at_least(self._test.cost(prompt, self._tariff_by_role["target"]))
+        if half.at_least(self._half) == self._half:
+            return
+        self._half = self._half.at_least(half)
+        self.purse.keep(self._seed_half + self._half)
+        if self._experiment:
+            await self._experiment.keep(self._seed_half + self._half)
+
+    @property
+    def usage(self) -> dict[str, Mapping[Purpose, Usage]]:
+        """What was spent on each model, by role and purpose."""
+        return {role: budget.usage_by_purpose for role, budget in self.budgets.items()}
+
+    @property
+    def calls_by_purpose(self) -> dict[str, int]:
+        """Of both models, whose purposes differ."""
+        return {purpose: calls for budget in self.budgets.values() for purpose, calls in budget.calls_by_purpose.items()}
+
+    @property
+    def money(self) -> float | None:
+        """What the fresh calls have cost; None where a model has no prices."""
+        spent = [
+            model.prices.money(self.budgets[role].usage.prompt_tokens, self.budgets[role].usage.completion_tokens)
+            for role, model in self._models.items() if model.prices]
+        return sum(spent) if len(spent) == len(self._models) else None
+
+
+def tariff_of(model: ModelSettings, role: Role) -> Tariff:
+    """What its calls cost. An endpoint's own limit of tokens replaces the experiment's."""
+    prices = (model.prices.prompt_per_million / 1e6, model.prices.completion_per_million / 1e6) if model.prices else (0.0, 0.0)
+    return Tariff(role, *prices, max_tokens=own_limit(model))
+
+
+def own_limit(model: ModelSettings) -> int | None:
+    """Tokens of an answer, where the model's settings say how many."""
+    return model.max_tokens if isinstance(model, OpenAISettings) else None

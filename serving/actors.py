@@ -1,0 +1,37 @@
+"""What our named actors on the Ray cluster have in common: where they live, and how what they raise is told. Knows none of them."""
+
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+import ray
+from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from optimizer.errors import PromptrayError, StorageError
+from serving.storage import Folder
+
+NAMESPACE = "promptray"
+T = TypeVar("T")
+
+
+def lasting(folder: Folder) -> dict[str, Any]:
+    """Ray's options for an actor whose state stands in a folder: it needs no CPU of its own and comes back by itself after a crash.
+    A folder of this machine keeps it on this node; on shared storage it may come back on any."""
+    options: dict[str, Any] = {
+        "namespace": NAMESPACE, "num_cpus": 0, "max_restarts": -1, "max_task_retries": 3, "max_concurrency": 1000}
+    if folder.local:
+        options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return options
+
+
+async def answered(call: Awaitable[T], of: str) -> T:
+    """The answer of an actor, the one `of` something. Raises our own errors as they were raised there, and StorageError where the
+    actor is gone beyond its restarts."""
+    try:
+        return await call
+    except RayTaskError as problem:
+        if isinstance(problem.cause, PromptrayError):
+            raise problem.cause from None
+        raise
+    except (ActorDiedError, ActorUnavailableError) as problem:
+        raise StorageError(f"The process of {of} is gone ({problem}); start the same command again.") from problem
