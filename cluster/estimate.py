@@ -7,15 +7,19 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean
+from typing import TypeVar
 
+from cluster.accounts import Allowed
 from cluster.plans import Assignment
 from cluster.report.wording import count, duration, plural
 from cluster.settings import ExperimentSettings
 from optimizer.errors import PromptrayError
+from optimizer.purse import Role
 from optimizer.tasks.task import Task
 from serving.settings import ModelSettings
 from serving.storage import Folder
 
+N = TypeVar("N", int, float)
 CHECK_FILE = "check.json"
 """What `promptray check` leaves in the results folder."""
 CHARACTERS_PER_TOKEN = 4.0
@@ -65,21 +69,34 @@ class ExperimentEstimate:
     optimizer: Bound
     measured: bool
     """Were tokens and time measured? Else tokens are assumed, and time is not known."""
+    own: Allowed
+    """What one trial may spend."""
+    together: Allowed
+    """What all trials together may cost."""
 
     @property
     def trial(self) -> Bound:
-        return self.target + self.optimizer
+        return _within(self.target + self.optimizer, self.own)
 
     @property
     def total(self) -> Bound:
-        return self.trial * self.trials
+        calls = [self.calls(role) for role in ("target", "optimizer")]
+        known = [call for call in calls if call is not None]
+        most = _within(self.trial * self.trials, self.together)
+        return Bound(sum(known) if len(known) == len(calls) else None, most.tokens, most.money, most.wall_s)
+
+    def calls(self, role: Role) -> int | None:
+        """Of all trials, to one of the two models."""
+        bound, limit = (
+            (self.target, self.together.target_calls) if role == "target" else (self.optimizer, self.together.optimizer_calls))
+        return _least((bound * self.trials).calls, limit)
 
     @property
     def line(self) -> str:
         """One line for whoever starts the experiment."""
         calls = [
-            f"{count(bound.calls * self.trials)} {model}" if bound.calls is not None else f"any number of {model}"
-            for model, bound in (("target", self.target), ("optimizer", self.optimizer))]
+            f"any number of {role}" if (most := self.calls(role)) is None else f"{count(most)} {role}"
+            for role in ("target", "optimizer")]
         told = f"At most {' and '.join(calls)} calls in {plural(self.trials, 'trial')}"
         if self.total.tokens is None:
             return f"{told}: there is no bound of tokens or money."
@@ -93,9 +110,12 @@ def estimated(
     settings: ExperimentSettings, trials: Sequence[Assignment], cost_by_model: Mapping[str, CallCost]
 ) -> ExperimentEstimate:
     """`cost_by_model` has the keys "target" and "optimizer"."""
-    target = _bound(settings.budget.target_calls, cost_by_model["target"], settings.target_model)
-    optimizer = _bound(settings.budget.optimizer_calls, cost_by_model["optimizer"], settings.optimizer_model)
-    return ExperimentEstimate(len(trials), target, optimizer, all(cost.measured for cost in cost_by_model.values()))
+    budget = settings.budget
+    target = _bound(budget.target_calls, cost_by_model["target"], settings.target_model)
+    optimizer = _bound(budget.optimizer_calls, cost_by_model["optimizer"], settings.optimizer_model)
+    return ExperimentEstimate(
+        len(trials), target, optimizer, all(cost.measured for cost in cost_by_model.values()), budget.of_a_trial(),
+        budget.total.of_all_trials())
 
 
 def cost_of_calls(settings: ExperimentSettings, tasks: Mapping[tuple[str, int], Task], out: Folder) -> dict[str, CallCost]:
@@ -117,6 +137,16 @@ def tokens_told(tokens: float | None) -> str:
 def money_told(money: float | None) -> str:
     """None -> "not known": a model has no prices."""
     return "not known" if money is None else f"{money:,.2f}"
+
+
+def _within(bound: Bound, allowed: Allowed) -> Bound:
+    return Bound(
+        bound.calls, _least(bound.tokens, allowed.tokens), _least(bound.money, allowed.money), _least(bound.wall_s, allowed.wall_s))
+
+
+def _least(*bounds: N | None) -> N | None:
+    """The least of those that there are."""
+    return min((bound for bound in bounds if bound is not None), default=None)
 
 
 def _bound(calls: int | None, cost: CallCost, model: ModelSettings) -> Bound:

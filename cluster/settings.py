@@ -80,6 +80,9 @@ class TotalSettings(Strict):
     wall_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """From the start of this run: a continued run has it anew."""
 
+    def of_all_trials(self) -> Allowed:
+        return Allowed(**self.model_dump())
+
     def limits(self) -> Limits:
         """Those that are paid from a purse."""
         return Limits(**self.model_dump(exclude={"wall_s"}))

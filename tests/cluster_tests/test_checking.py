@@ -66,6 +66,20 @@ def test_money_is_known_where_both_models_have_prices() -> None:
     assert ", 3.20 in money" in found.line
 
 
+def test_the_limits_of_a_trial_and_of_all_of_them_bound_the_estimate() -> None:
+    found = estimate_of(budget={
+        "target_calls": 1000, "optimizer_calls": 100, "tokens": 100_000, "total": {"target_calls": 5000, "wall_s": 100}})
+    assert (found.trial.tokens, found.total.tokens) == (100_000, 800_000)
+    assert (found.total.calls, found.total.wall_s) == (5800, 100)
+    assert "At most 5,000 target and 800 optimizer calls in 8 trials: about 800,000 tokens" in found.line
+
+
+def test_a_budget_in_money_needs_prices() -> None:
+    for budget in ({"money": 1.0}, {"total": {"money": 1.0}}):
+        with pytest.raises(SettingsError, match="needs the prices of both models, and builtin:target has none"):
+            settings(budget=budget)
+
+
 def test_prices_are_no_part_of_a_models_identity() -> None:
     plain, priced = (settings(target={"kind": "builtin", "name": "target"} | extra) for extra in ({}, {"prices": PRICES}))
     assert plain.target_model.identity == priced.target_model.identity
