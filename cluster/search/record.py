@@ -5,7 +5,7 @@
       settings.json                    what they were made under
 
 A folder takes whole files only: a decision is kept by writing the last file again with one more line, and after `LINES` lines the
-next file is begun. So whatever is cut, there is a whole record of everything but, at most, the decision that was not acted on yet.
+next file is begun. So wherever a run is cut, all that was acted on is there.
 """
 
 import json
@@ -14,7 +14,7 @@ from typing import Any
 
 from cluster.search.decisions import Decision, Decisions, from_json, to_json
 from cluster.settings import ExperimentSettings, Recorded
-from optimizer.errors import DataError, SettingsError
+from optimizer.errors import DataError, SettingsError, StorageError
 from serving.storage import Folder
 
 DECISIONS = "decisions"
@@ -88,7 +88,8 @@ class _Kept:
         return decisions
 
     def write(self, decision: Decision) -> None:
-        """Returns when it is on storage. Raises StorageError; then it is not there."""
+        """Returns when it is on storage. Raises StorageError, also where another run decides here at the same time."""
+        self._see_that_it_is_ours()
         line = json.dumps(to_json(decision)).encode() + b"\n"
         if self.made_under is not None:
             self.folder.write(_BASIS_FILE, json.dumps(self.made_under, indent=2).encode() + b"\n")
@@ -97,6 +98,14 @@ class _Kept:
         number, lines = (self._number + 1, [line]) if full else (self._number, [*self._lines, line])
         self.folder.write(_file(number), b"".join(lines))
         self._number, self._lines = number, lines
+
+    def _see_that_it_is_ours(self) -> None:
+        name, after = _file(self._number), _file(self._number + 1)
+        there = self.folder.read(name) if self.folder.exists(name) else b""
+        if there != b"".join(self._lines) or (len(self._lines) >= LINES and self.folder.exists(after)):
+            raise StorageError(
+                f"Something else has written to {self.folder} while this search was running: let only one run at a time use a "
+                "results folder, and start this one again.")
 
     def basis(self) -> dict[str, Any]:
         """What the decisions were made under. Raises DataError."""

@@ -12,6 +12,15 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from ray import tune
+
+from cluster.experiment import cause_of
+from cluster.plans import Assignment
+from cluster.reporting import ACCURACY, ROUND, SO_FAR
+from cluster.search.decisions import Decision, Decisions
+from cluster.search.schedulers import ASHA
+from cluster.search.tuning import ContestScheduler, Proposals
+from optimizer.errors import StorageError
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-c", "from cluster.cli import main; main()"]
@@ -63,6 +72,11 @@ def rows(out: Path) -> list[dict[str, Any]]:
     return found
 
 
+def candidates(out: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = pq.read_table(out / "candidates.parquet").to_pylist()
+    return found
+
+
 @pytest.mark.ray
 @pytest.mark.slow
 def test_a_search_whose_driver_is_killed_goes_on_as_it_had_decided(on_local_ray: None, tmp_path: Path) -> None:
@@ -76,7 +90,7 @@ def test_a_search_whose_driver_is_killed_goes_on_as_it_had_decided(on_local_ray:
     whole = decided(out)
     assert whole[: len(before)] == before
     assert len([decision for decision in whole if decision["kind"] == "given"]) == 6
-    finished = rows(out)
+    finished, found = rows(out), candidates(out)
     judged = {(decision["trial"], decision["round"]): decision["goes_on"] for decision in whole if decision["kind"] == "judged"}
     stopped = {trial for (trial, _), goes_on in judged.items() if not goes_on}
     assert {row["trial"] for row in finished if row["status"] == "pruned"} == stopped
@@ -84,3 +98,29 @@ def test_a_search_whose_driver_is_killed_goes_on_as_it_had_decided(on_local_ray:
     run(file, out)
     assert decided(out) == whole
     assert rows(out) == finished
+    assert candidates(out) == found
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_decision_that_cannot_be_kept_ends_the_run_with_our_own_error(
+    local_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+    point = {"strategy": "apo"}
+
+    def trainable(config: dict[str, Any]) -> None:
+        tune.report({ROUND: 1, ACCURACY: 0.5, SO_FAR: "{}"})
+
+    def full(decision: Decision) -> None:
+        raise StorageError("The disk is full.")
+
+    trials = [Assignment(trial="t", task="k", seed=0, number=0, point=point)]
+    tuner = tune.Tuner(
+        tune.with_resources(trainable, {"cpu": 0.1}),
+        tune_config=tune.TuneConfig(
+            search_alg=Proposals(trials, {}, Decisions()), scheduler=ContestScheduler(ASHA().build, Decisions((), full))),
+        run_config=tune.RunConfig(name="t", storage_path=str(tmp_path), verbose=0))
+    with pytest.raises(tune.TuneError) as failed:
+        tuner.fit()
+    assert str(cause_of(failed.value)) == "The disk is full."
