@@ -1,7 +1,7 @@
 """Runs a prepared experiment on Ray: models on Serve, one ledger, and a Tune trial for every assignment.
 
-The state of a run is its ledger. Running the same settings into the same folder again takes the same course and pays only for what
-is missing, so there are no checkpoints: a run that was cut is continued by repeating it.
+The state of a run is its ledger and, with a search, its decisions. Running the same settings into the same folder again takes the
+same course and pays only for what is missing, so there are no checkpoints: a run that was cut is continued by repeating it.
 """
 
 import time
@@ -9,17 +9,19 @@ from typing import Any
 
 import ray
 from ray import tune
-from ray.tune import ProgressReporter
+from ray.tune import ProgressReporter, TuneError
 
 from cluster.collector import Collector, Watcher
 from cluster.placement import cpus_of_a_trial
 from cluster.preparation import Experiment, models_of, tests_of
 from cluster.ray_session import ray_session
 from cluster.result import TrialResult
+from cluster.search.decisions import Decisions
 from cluster.search.schedulers import Unscheduled
 from cluster.search.tuning import ContestScheduler, proposals
 from cluster.settings import ExperimentSettings
 from cluster.worker import Shared, run_in_worker
+from optimizer.errors import PromptrayError
 from serving.deployment import host
 from serving.ledger_actor import open_ledger
 from serving.purse import open_purse
@@ -61,9 +63,21 @@ def _run_trials(experiment: Experiment, collected: Collector, watch: Watcher) ->
     held_cpus = sum(model.cpus * model.scaling.max for model in served)
     try:
         _tuner(experiment, collected, str(logs.absolute()), held_cpus).fit()
+    except TuneError as failure:
+        raise cause_of(failure) from None
     finally:
         if not collected.crashed:
             logs.remove()
+
+
+def cause_of(failure: TuneError) -> Exception:
+    """Of a run that Tune gave up: our own error, such as a folder that cannot be written, which Tune has wrapped; else `failure`."""
+    cause: BaseException | None = failure
+    while cause is not None:
+        if isinstance(cause, PromptrayError):
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    return failure
 
 
 def _tuner(experiment: Experiment, collected: Collector, logs: str, held_cpus: float) -> tune.Tuner:
@@ -75,8 +89,8 @@ def _tuner(experiment: Experiment, collected: Collector, logs: str, held_cpus: f
     return tune.Tuner(
         tune.with_resources(trainable, {"cpu": cpus}),
         tune_config=tune.TuneConfig(
-            search_alg=proposals(settings, experiment.assignments), num_samples=len(experiment.assignments),
-            scheduler=_scheduler(settings), max_concurrent_trials=settings.concurrency, reuse_actors=True),
+            search_alg=proposals(settings, experiment.assignments, experiment.decisions), num_samples=len(experiment.assignments),
+            scheduler=_scheduler(settings, experiment.decisions), max_concurrent_trials=settings.concurrency, reuse_actors=True),
         run_config=tune.RunConfig(
             name="trials", storage_path=logs, callbacks=[collected], verbose=0, progress_reporter=_Silent(),
             failure_config=tune.FailureConfig(max_failures=settings.trials.attempts - 1)))
@@ -91,9 +105,9 @@ def _shared(experiment: Experiment, collected: Collector) -> Shared:
     return Shared(ledger, collected.purse, None if total.wall_s is None else time.time() + total.wall_s)
 
 
-def _scheduler(settings: ExperimentSettings) -> ContestScheduler | None:
+def _scheduler(settings: ExperimentSettings, decisions: Decisions) -> ContestScheduler | None:
     scheduler = settings.search.scheduler.build() if settings.search else None
-    return None if scheduler is None or isinstance(scheduler, Unscheduled) else ContestScheduler(scheduler.build)
+    return None if scheduler is None or isinstance(scheduler, Unscheduled) else ContestScheduler(scheduler.build, decisions)
 
 
 def _cpus_by_node() -> list[float]:

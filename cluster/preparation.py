@@ -7,7 +7,7 @@ import asyncio
 import importlib.metadata
 import platform
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -17,6 +17,8 @@ from pydantic import BaseModel
 
 from cluster.accounts import FinalTest, tariff_of
 from cluster.plans import Assignment, assignments, optimizers, plan_of
+from cluster.search.decisions import Decisions
+from cluster.search.record import open_decisions
 from cluster.settings import ExperimentSettings, Recorded, TaskSettings
 from cluster.trial import TrialPlan
 from optimizer.errors import DataError, SettingsError, StorageError
@@ -54,6 +56,8 @@ class Experiment:
     out: Folder
     notes: tuple[str, ...] = ()
     """Sentences that the user should read, such as that a version differs from the recorded one."""
+    decisions: Decisions = field(default_factory=Decisions)
+    """Those of its search, as far as they were made before; without a search there are none."""
 
     @property
     def plans(self) -> tuple[TrialPlan, ...]:
@@ -74,10 +78,12 @@ def prepare(settings: ExperimentSettings) -> Experiment:
         settings.search.searcher.build().check()
     notes = differing_versions(settings.recorded, recorded.versions)
     out = make_results_folder(settings)
+    names = [trial.trial for trial in trials]
+    decisions = open_decisions(out, settings, recorded, names) if settings.search else Decisions()
     asyncio.run(check_models(models_of(settings)))
     settings = _completed(settings, out, recorded)
     write_settings(settings, out)
-    return Experiment(settings, trials, tasks, out, notes)
+    return Experiment(settings, trials, tasks, out, notes, decisions)
 
 
 def check(settings: ExperimentSettings) -> tuple[tuple[Assignment, ...], dict[tuple[str, int], Task], Recorded]:

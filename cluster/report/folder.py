@@ -9,7 +9,8 @@
       best/TRIAL.md        the same for reading
       trials/TRIAL.json    all of a TrialResult, as each trial leaves it
 
-`settings.yaml` stands beside them and is written by whoever starts the experiment. These names are an interface: keep them.
+`settings.yaml` stands beside them and is written by whoever starts the experiment; `decisions/` of a search is told of in
+search/record.py. These names are an interface: keep them.
 """
 
 import json

@@ -2,8 +2,8 @@
 through Ray Tune's OptunaSearch. Akiba et al., "Optuna", KDD 2019; Bergstra et al., NeurIPS 2011. Needs the package optuna.
 
 A study learns of the trials in their order, and only of those that must have ended before the next one starts. So its proposals
-depend on results and never on their timing: a repeated experiment gets the same points, unless a scheduler, which goes by timing,
-has cut a trial at another round.
+depend on results and never on their timing. Where a scheduler, which goes by timing, cuts the trials, a repeated experiment gets
+the same points because its decisions are recorded (see ../decisions.py).
 """
 
 import logging

@@ -1,0 +1,157 @@
+"""Where the decisions of a search are kept, and whether those in a results folder are this search's. Knows no Ray.
+
+    OUT/decisions/
+      000000.jsonl, 000001.jsonl ...   decisions in their order, one a line (see decisions.py)
+      settings.json                    what they were made under
+
+A folder takes whole files only: a decision is kept by writing the last file again with one more line, and after `LINES` lines the
+next file is begun. So wherever a run is cut, all that was acted on is there.
+"""
+
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from cluster.search.decisions import Decision, Decisions, from_json, to_json
+from cluster.settings import ExperimentSettings, Recorded
+from optimizer.errors import DataError, SettingsError, StorageError
+from serving.storage import Folder
+
+DECISIONS = "decisions"
+LINES = 200
+"""Of a file: about 30 kB, which are written again for each decision [ours]."""
+_BASIS_FILE = "settings.json"
+_MOST_SHOWN = 200
+
+
+def open_decisions(out: Folder, settings: ExperimentSettings, recorded: Recorded, trials: Collection[str]) -> Decisions:
+    """The decisions that stand in `out`, to be repeated; new ones are kept there too.
+
+    They hold for the same search: an experiment may have become larger by tasks, seeds or search.trials, and may have another
+    budget or concurrency. Raises SettingsError where another setting differs, or a trial is gone; DataError where they cannot be
+    read, StorageError where the folder cannot be used.
+    """
+    kept, basis = _Kept(out / DECISIONS), basis_of(settings, recorded)
+    decisions = Decisions(kept.read(), kept.write)
+    known = kept.basis() if decisions.made else {}
+    _refuse_another_search(kept.folder, known, basis)
+    _refuse_lost_trials(kept.folder, decisions, trials)
+    kept.made_under = known | basis
+    return decisions
+
+
+def basis_of(settings: ExperimentSettings, recorded: Recorded) -> dict[str, Any]:
+    """What decides how the trials of a search go and what is made of them: name -> plain value. Not the budget, concurrency or
+    placement: a trial with a larger budget goes the same way, only further.
+    """
+    search = settings.search
+    assert search is not None, "only a search makes decisions"
+    basis: dict[str, Any] = {
+        "the setting target": settings.target_model.identity,
+        "the setting optimizer": settings.optimizer_model.identity,
+        "the setting strategies": [f"{choice.label}: {choice.build()!r}" for choice in settings.strategies],
+        "the setting selection": repr(settings.selection.build()),
+        "the setting sampling": repr(settings.sampling.build()),
+        "the setting search.space": list(search.space.items()),  # searchers go by the order, too
+        "the setting search.searcher": repr(search.searcher.build()),
+        "the setting search.scheduler": repr(search.scheduler.build()),
+    }
+    for task in settings.tasks:
+        basis[f"the task {task.label}"] = {
+            "scorer": task.scorer, "seed_instruction": task.seed_instruction, "sizes": repr(settings.sizes_of(task))}
+        for seed, data_hash in recorded.data.get(task.label, {}).items():
+            basis[f"the data of task {task.label} with seed {seed}"] = data_hash
+    plain: dict[str, Any] = json.loads(json.dumps(basis))
+    return plain
+
+
+class _Kept:
+    """The files."""
+
+    def __init__(self, folder: Folder) -> None:
+        self.folder = folder
+        self._number = 0
+        self._lines: list[bytes] = []
+        """Of the last file."""
+        self.made_under: Mapping[str, Any] | None = None
+        """To be written before the next decision; None where it stands there."""
+
+    def read(self) -> list[Decision]:
+        """All there is. Raises DataError."""
+        names = self.folder.names(".jsonl")
+        if names != [_file(number) for number in range(len(names))]:
+            raise DataError(f"A file of {self.folder} is missing between the others; {_mend(self.folder)}")
+        decisions: list[Decision] = []
+        for number, name in enumerate(names):
+            self._number, self._lines = number, self.folder.read(name).splitlines(keepends=True)
+            decisions += [self._parse(name, line) for line in self._lines]
+        return decisions
+
+    def write(self, decision: Decision) -> None:
+        """Returns when it is on storage. Raises StorageError, also where another run decides here at the same time."""
+        self._see_that_it_is_ours()
+        line = json.dumps(to_json(decision)).encode() + b"\n"
+        if self.made_under is not None:
+            self.folder.write(_BASIS_FILE, json.dumps(self.made_under, indent=2).encode() + b"\n")
+            self.made_under = None
+        full = len(self._lines) >= LINES
+        number, lines = (self._number + 1, [line]) if full else (self._number, [*self._lines, line])
+        self.folder.write(_file(number), b"".join(lines))
+        self._number, self._lines = number, lines
+
+    def _see_that_it_is_ours(self) -> None:
+        name, after = _file(self._number), _file(self._number + 1)
+        there = self.folder.read(name) if self.folder.exists(name) else b""
+        if there != b"".join(self._lines) or (len(self._lines) >= LINES and self.folder.exists(after)):
+            raise StorageError(
+                f"Something else has written to {self.folder} while this search was running: let only one run at a time use a "
+                "results folder, and start this one again.")
+
+    def basis(self) -> dict[str, Any]:
+        """What the decisions were made under. Raises DataError."""
+        if not self.folder.exists(_BASIS_FILE):
+            raise DataError(f"{self.folder.place_of(_BASIS_FILE)} is missing; {_mend(self.folder)}")
+        return self._json(_BASIS_FILE, self.folder.read(_BASIS_FILE))
+
+    def _parse(self, name: str, line: bytes) -> Decision:
+        try:
+            return from_json(self._json(name, line))
+        except DataError as problem:
+            raise DataError(f"{self.folder.place_of(name)} cannot be used; {_mend(self.folder)}") from problem
+
+    def _json(self, name: str, data: bytes) -> dict[str, Any]:
+        try:
+            value = json.loads(data)
+        except ValueError as problem:
+            raise DataError(f"{self.folder.place_of(name)} is not JSON ({problem}); {_mend(self.folder)}") from problem
+        if not isinstance(value, dict):
+            raise DataError(f"{self.folder.place_of(name)} does not hold JSON objects; {_mend(self.folder)}")
+        return value
+
+
+def _file(number: int) -> str:
+    return f"{number:06}.jsonl"
+
+
+def _refuse_another_search(folder: Folder, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    for what in now:
+        if what in then and then[what] != now[what]:
+            raise SettingsError(
+                f"The search in {folder} cannot be continued: {what} was {_shown(then[what])} and is {_shown(now[what])} now; "
+                f"set it back, or {_mend(folder)}")
+
+
+def _refuse_lost_trials(folder: Folder, decisions: Decisions, trials: Collection[str]) -> None:
+    if lost := sorted(decisions.trials - set(trials)):
+        raise SettingsError(
+            f"The search in {folder} cannot be continued: it has the trial {lost[0]}, and these settings have not; tasks, seeds "
+            f"and search.trials may only be added to. Set them back, or {_mend(folder)}")
+
+
+def _mend(folder: Folder) -> str:
+    return f"name another folder with --out, or remove {folder} to let the search decide anew."
+
+
+def _shown(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]} ..."
