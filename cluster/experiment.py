@@ -20,6 +20,7 @@ from cluster.search.tuning import ContestScheduler, proposals
 from cluster.settings import ExperimentSettings
 from cluster.worker import run_in_worker
 from serving.deployment import host
+from serving.endpoint_actor import windows_kept
 from serving.ledger_actor import open_ledger
 from serving.settings import OpenAISettings
 
@@ -58,7 +59,8 @@ def _run_trials(experiment: Experiment, collected: Collector, watch: Watcher) ->
     logs = experiment.out / "tune"
     held_cpus = sum(model.cpus * model.scaling.max for model in served)
     try:
-        _tuner(experiment, collected, str(logs.absolute()), held_cpus).fit()
+        with windows_kept(model.base_url for model in models_of(settings) if isinstance(model, OpenAISettings)):
+            _tuner(experiment, collected, str(logs.absolute()), held_cpus).fit()
     finally:
         if not collected.crashed:
             logs.remove()

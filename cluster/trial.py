@@ -63,6 +63,8 @@ class Progress:
     ledger_hits: int = 0
     prefix_hit_rate: float | None = None
     """Of the target; None where its engine does not tell."""
+    paused: str = ""
+    """One sentence while a model's endpoint is down and waited for; "" while all answer."""
 
 
 async def _go_on(_: Round) -> None:
@@ -100,8 +102,12 @@ class _Trying(Evaluation):
 class Trial:
     """A search in progress. `run` it once; `progress` may be read at any time, from the same event loop."""
 
-    def __init__(self, plan: TrialPlan, task: Task, target: LanguageModel, optimizer: LanguageModel) -> None:
+    def __init__(
+        self, plan: TrialPlan, task: Task, target: LanguageModel, optimizer: LanguageModel, pause: Callable[[], str] = lambda: ""
+    ) -> None:
+        """`pause` tells what its models wait for, as in Progress.paused."""
         self.plan = plan
+        self._pause = pause
         self._task = task
         self._test_split = task.test.single_reading()
         self._problem: Problem = task.problem()
@@ -120,7 +126,8 @@ class Trial:
         target, optimizer = self._target_budget.usage, self._optimizer_budget.usage
         return Progress(
             self._rounds[-1].number if self._rounds else None, best.accuracy if best else None,
-            target.calls, optimizer.calls, target.ledger_hits + optimizer.ledger_hits, target.prefix_hit_rate)
+            target.calls, optimizer.calls, target.ledger_hits + optimizer.ledger_hits, target.prefix_hit_rate,
+            self._pause())
 
     @property
     def so_far(self) -> TrialResult:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from ray import tune
@@ -22,7 +23,8 @@ from cluster.trial import Trial, TrialPlan, without_result
 from optimizer.candidate import Round
 from optimizer.errors import PromptrayError
 from optimizer.tasks.task import Task
-from serving.single_flight import LedgerClient, ledgered
+from serving.clients.outage import pause_of
+from serving.single_flight import LedgerClient, Ledgered
 
 REPORT_EVERY_S = 1.0
 
@@ -46,7 +48,9 @@ def run_in_worker(
 async def _run(plan: TrialPlan, experiment: str, task: Task, ledger: LedgerClient) -> None:
     reporter = _Reporter()
     try:
-        trial = Trial(plan, task, ledgered(plan.target, ledger), ledgered(plan.optimizer, ledger))
+        models = [(settings, settings.build()) for settings in (plan.target, plan.optimizer)]
+        target, optimizer = (Ledgered(model, ledger, settings.chunk) for settings, model in models)
+        trial = Trial(plan, task, target, optimizer, partial(pause_of, *(model for _, model in models)))
     except PromptrayError as problem:
         await reporter.tell({RESULT: _as_text(without_result(plan, "failed", str(problem)))})
         return

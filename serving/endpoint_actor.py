@@ -5,7 +5,8 @@ Thin: the arithmetic is in sharing, the caller's side in joint_window. There is 
 
 import asyncio
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import ray
@@ -54,9 +55,12 @@ def open_window(base_url: str) -> Any:
         name=name, namespace=NAMESPACE, get_if_exists=True, num_cpus=0, max_restarts=-1, max_concurrency=1000).remote()
 
 
-def open_windows(base_urls: Iterable[str]) -> list[Any]:
-    """Their actors, which last as long as the caller keeps them."""
-    return [open_window(base_url) for base_url in dict.fromkeys(base_urls)]
+@contextmanager
+def windows_kept(base_urls: Iterable[str]) -> Iterator[None]:
+    """Opens the actors of some endpoints, and keeps them until the block ends: what they learn is not lost between two trials."""
+    actors = [open_window(base_url) for base_url in dict.fromkeys(base_urls)]
+    yield
+    del actors  # an actor ends with its opener's last handle
 
 
 def window_on_cluster(base_url: str, model: str, most: int) -> Gate | None:
