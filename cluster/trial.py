@@ -18,7 +18,7 @@ from optimizer.errors import BudgetExhausted, PromptrayError
 from optimizer.evaluation import Evaluation
 from optimizer.prompt import Prompt, adherence
 from optimizer.protocols import LanguageModel, SelectionRule, Strategy
-from optimizer.statistics import Estimate, estimate, paired_test
+from optimizer.statistics import Estimate, estimate, paired_test, too_many_missing
 from optimizer.tally import Tallied, Tally
 from optimizer.tasks.scorers import SCORERS
 from optimizer.tasks.task import Task
@@ -210,10 +210,12 @@ def _max_tokens(plan: TrialPlan) -> int:
 
 def _with_test(found: TrialResult, tested: _Tested) -> TrialResult:
     before, after = _scores(tested.before), _scores(tested.after)
-    measured, test = estimate(after), paired_test(before, after)
+    measured = estimate(after)
+    test = None if too_many_missing(before) or too_many_missing(after) else paired_test(before, after)
     return replace(
         found, seed_prompt_test_accuracy=estimate(before).mean, test_accuracy=measured.mean, test_low=measured.low,
-        test_high=measured.high, test_items=measured.items, verdict=test.verdict, p_value=test.p_value,
+        test_high=measured.high, test_items=measured.items,
+        verdict=test.verdict if test else "", p_value=test.p_value if test else None,
         seed_prompt_test_marks=marks_of(before), test_marks=marks_of(after),
         adherence=adherence(found.best.prompt, _responses(tested.after)) if found.best else None, samples=_samples(tested))
 
