@@ -38,6 +38,8 @@ _CONNECT_S = 15.0
 _CHECK_S = 8.0
 _CHECK_WAIT_S = 1.0
 """For the attempts of a call that waits for no outage, and between two of them at most [ours]."""
+_PROBES = 3
+_AT_ONCE_S = 2.0
 
 
 class OpenAIModel:
@@ -146,13 +148,20 @@ class OpenAIModel:
             await reply.close()
 
     async def _is_there(self) -> bool:
-        """Does it answer another question, asked once, whatever it says? It is asked beside the window, which may be full of calls
-        that wait for nothing. Raises AccessError."""
-        try:
-            await self._ask(PROBE)
-        except Transient:
-            return False
-        return True
+        """Does it answer another question, whatever it says? It is asked beside the window, which may be full of calls that wait for
+        nothing. What fails at once is asked again, as a connection from before may have been dead. Raises AccessError."""
+        now = asyncio.get_running_loop().time
+        began = now()
+        for _ in range(_PROBES):
+            try:
+                await self._ask(PROBE)
+            except Transient:
+                if now() - began > _AT_ONCE_S:
+                    return False
+                await asyncio.sleep(_AT_ONCE_S / 10)
+            else:
+                return True
+        return False
 
     async def _believed(self, outcome: Outcome) -> Outcome:
         """A request that the endpoint finds fault with is a value. But if it never answers any, the settings are at fault."""
