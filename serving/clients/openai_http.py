@@ -40,6 +40,7 @@ _CHECK_WAIT_S = 1.0
 """For the attempts of a call that waits for no outage, and between two of them at most [ours]."""
 _PROBES = 3
 _AT_ONCE_S = 2.0
+"""Questions that must fail before an endpoint counts as down, and the time after which a failure is no accident of the line [ours]."""
 
 
 class OpenAIModel:
@@ -148,8 +149,8 @@ class OpenAIModel:
             await reply.close()
 
     async def _is_there(self) -> bool:
-        """Does it answer another question, whatever it says? It is asked beside the window, which may be full of calls that wait for
-        nothing. What fails at once is asked again, as a connection from before may have been dead. Raises AccessError."""
+        """Does it answer another question, whatever it says? Asked beside the window, which may be full of calls that wait for
+        nothing; and again where that fails at once, as a connection from before may have been dead. Raises AccessError."""
         now = asyncio.get_running_loop().time
         began = now()
         for _ in range(_PROBES):

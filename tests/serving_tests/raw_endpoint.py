@@ -38,7 +38,8 @@ def http(body: bytes, status: str = "200 OK", kind: str = "application/json", le
         name.replace("_", "-"): value for name, value in headers.items()}
     if length is not None:
         lines["Content-Length"] = str(len(body) if length < 0 else length)
-    return f"HTTP/1.1 {status}\r\n".encode() + "".join(f"{name}: {value}\r\n" for name, value in lines.items()).encode() + b"\r\n" + body
+    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+    return f"HTTP/1.1 {status}\r\n{head}\r\n".encode() + body
 
 
 class RawEndpoint:

@@ -1,4 +1,4 @@
-"""A caller's part of a shared window, with the office in this process: it keeps to its word, and never waits for one that is gone."""
+"""A caller's part of a shared window, with the office in this process: it keeps to its word, and waits for none that is gone."""
 
 import asyncio
 from collections.abc import Sequence

@@ -34,7 +34,9 @@ def test_the_odd_places_go_to_those_named_first(places: int, callers: int) -> No
 class Caller:
     """One that sends as many calls as it may and reports like a real one. Time is the world's."""
 
-    def __init__(self, name: str, office: SharedWindow, work: int, seconds: Callable[[], float], model: str = "m", most: int = 8) -> None:
+    def __init__(
+        self, name: str, office: SharedWindow, work: int, seconds: Callable[[], float], model: str = "m", most: int = 8
+    ) -> None:
         self.name, self.office, self.work, self.seconds, self.model, self.most = name, office, work, seconds, model, most
         self.ends_at: list[float] = []
         self.allowed = self.done = self.good = 0
@@ -120,7 +122,7 @@ def test_a_caller_that_falls_silent_loses_its_places_and_one_that_lives_keeps_th
     assert busy.allowed == 8
 
 
-def test_a_places_that_is_still_in_use_is_not_given_away() -> None:
+def test_a_place_that_is_still_in_use_is_not_given_away() -> None:
     world = World()
     slow = Caller("slow", world.office, 8, lambda: 30.0)
     late = Caller("late", world.office, 100, lambda: 0.2)
