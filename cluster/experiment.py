@@ -23,6 +23,7 @@ from cluster.settings import ExperimentSettings
 from cluster.worker import Shared, run_in_worker
 from optimizer.errors import PromptrayError
 from serving.deployment import host
+from serving.endpoint_actor import windows_kept
 from serving.ledger_actor import open_ledger
 from serving.purse import open_purse
 from serving.settings import OpenAISettings
@@ -62,7 +63,8 @@ def _run_trials(experiment: Experiment, collected: Collector, watch: Watcher) ->
     logs = experiment.out / "tune"
     held_cpus = sum(model.cpus * model.scaling.max for model in served)
     try:
-        _tuner(experiment, collected, str(logs.absolute()), held_cpus).fit()
+        with windows_kept(model.base_url for model in models_of(settings) if isinstance(model, OpenAISettings)):
+            _tuner(experiment, collected, str(logs.absolute()), held_cpus).fit()
     except TuneError as failure:
         raise cause_of(failure) from None
     finally:
@@ -71,7 +73,7 @@ def _run_trials(experiment: Experiment, collected: Collector, watch: Watcher) ->
 
 
 def cause_of(failure: TuneError) -> Exception:
-    """Of a run that Tune gave up: our own error, such as a folder that cannot be written, if Tune has wrapped one; else `failure`."""
+    """Of a run that Tune gave up: our own error in it, such as a folder that cannot be written; else `failure`."""
     cause: BaseException | None = failure
     while cause is not None:
         if isinstance(cause, PromptrayError):

@@ -24,7 +24,8 @@ State = Literal["waiting", "running"] | Status
 ENDED_SHOWN = 8
 """Rows of the live table for trials that have ended; the waiting ones are only counted."""
 _STYLE_BY_STATE = {
-    "running": "cyan", "finished": "green", "budget": "green", "pruned": "yellow", "stopped": "yellow", "failed": "red"}
+    "running": "cyan", "paused": "yellow",
+    "finished": "green", "budget": "green", "pruned": "yellow", "stopped": "yellow", "failed": "red"}
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,12 @@ class Board:
     def ledger_share(self) -> float:
         """Share of the calls that the ledger answered."""
         return sum(row.progress.ledger_hits for row in self.row_by_trial.values()) / self.calls if self.calls else 0.0
+
+    @property
+    def pauses(self) -> list[str]:
+        """What running trials wait for, each sentence once."""
+        running = [row for row in self.row_by_trial.values() if row.state == "running"]
+        return list(dict.fromkeys(row.progress.paused for row in running if row.progress.paused))
 
     def started(self, trial: str) -> None:
         self._update(trial, state="running")
@@ -128,7 +135,7 @@ class LiveWatcher:
     def __rich__(self) -> Group:
         board = self._board
         head = Text(f"{board.phase} … ", "bold") if not board.calls else Text("")
-        return Group(head + Text(board.headline()), _table(board.rows()))
+        return Group(head + Text(board.headline()), _table(board.rows()), *(Text(pause, "yellow") for pause in board.pauses))
 
 
 class PlainWatcher:
@@ -145,6 +152,10 @@ class PlainWatcher:
         self._board.started(trial)
 
     def progressed(self, trial: str, progress: Progress) -> None:
+        before = self._board.row_by_trial[trial].progress.paused
+        if before != progress.paused:
+            told = f"paused, as {progress.paused}" if progress.paused else "the endpoint answers again, it goes on"
+            self._say(f"{trial}: {told}")
         if self._board.progressed(trial, progress):
             self._say(f"{trial}: round {progress.round}, best dev accuracy {share(progress.dev_accuracy)}, {_calls(progress)}")
 
@@ -179,7 +190,7 @@ def _table(rows: Sequence[Row]) -> Table:
         progress = row.progress
         calls = progress.target_calls + progress.optimizer_calls
         table.add_row(
-            Text(row.trial), Text(_outcome(row), _STYLE_BY_STATE.get(row.state, "")),
+            Text(row.trial), Text(_outcome(row), _STYLE_BY_STATE.get(_outcome(row), _STYLE_BY_STATE.get(row.state, ""))),
             MISSING if progress.round is None else str(progress.round), share(progress.dev_accuracy), count(progress.target_calls),
             count(progress.optimizer_calls), f"{progress.ledger_hits / calls:.0%}" if calls else MISSING)
     return table
@@ -192,7 +203,7 @@ def _outcome(row: Row) -> str:
     if row.state == "pruned":
         return f"pruned at dev accuracy {share(row.progress.dev_accuracy)}"
     if row.test_accuracy is None:
-        return row.state
+        return "paused" if row.state == "running" and row.progress.paused else row.state
     ended = "finished on its budget" if row.state == "budget" else row.state
     return f"{ended}, test accuracy {share(row.before)} → {share(row.test_accuracy)}"
 

@@ -58,8 +58,9 @@ class TrialResult:
     test_items: int = 0
     """Items of the test split that were scored."""
     verdict: str = ""
-    """Of the paired test, best against seed prompt: "better", "worse" or "not distinguishable"; "" where there was no test. Of this
-    trial alone: a report of many trials corrects for their number (see report/contests.py)."""
+    """Of the paired test, best against seed prompt: "better", "worse" or "not distinguishable"; "" where there was no test, or
+    too many of its answers are missing to tell (see `test_items`). Of this trial alone: a report of many trials corrects for their
+    number (see report/contests.py)."""
     p_value: float | None = None
     """Of the same test, two-sided."""
     seed_prompt_test_marks: str = ""

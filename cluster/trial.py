@@ -19,7 +19,7 @@ from optimizer.errors import BudgetExhausted, PromptrayError
 from optimizer.evaluation import Evaluation
 from optimizer.prompt import Prompt, adherence
 from optimizer.protocols import LanguageModel, SelectionRule, Strategy
-from optimizer.statistics import Estimate, estimate, paired_test
+from optimizer.statistics import Estimate, estimate, paired_test, too_many_missing
 from optimizer.tally import Tallied, Tally
 from optimizer.tasks.scorers import SCORERS
 from optimizer.tasks.task import Task
@@ -63,6 +63,20 @@ class Progress:
     ledger_hits: int = 0
     prefix_hit_rate: float | None = None
     """Of the target; None where its engine does not tell."""
+    paused: str = ""
+    """One sentence while a model's endpoint is down and waited for; "" while all answer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What a trial sees of the experiment around it."""
+
+    reserve: Reserve | None = None
+    """Where the experiment as a whole has limits: it keeps the trial's test affordable."""
+    ends_at: float | None = None
+    """When the experiment's time is over, in seconds of time.monotonic(); None: never."""
+    pause: Callable[[], str] = lambda: ""
+    """What the trial's models wait for, as in Progress.paused."""
 
 
 async def _go_on(_: Round) -> None:
@@ -105,17 +119,16 @@ class Trial:
     """A search in progress. `run` it once; `progress` may be read at any time, from the same event loop."""
 
     def __init__(
-        self, plan: TrialPlan, task: Task, target: LanguageModel, optimizer: LanguageModel, experiment: Reserve | None = None,
-        ends_at: float | None = None,
+        self, plan: TrialPlan, task: Task, target: LanguageModel, optimizer: LanguageModel, around: Surroundings | None = None
     ) -> None:
-        """`experiment` and `ends_at` (seconds of time.monotonic) are the limits of the whole experiment, as a trial sees them."""
         self.plan = plan
+        self._around = around = around or Surroundings()
         self._task = task
         self._test_split = task.test.single_reading()
         self._problem: Problem = task.problem()
         self._accounts = Accounts(
             plan.allowed, {"target": plan.target, "optimizer": plan.optimizer},
-            FinalTest(self._test_split.items, self._test_split.longest_input_bytes, plan.sampling), experiment, ends_at)
+            FinalTest(self._test_split.items, self._test_split.longest_input_bytes, plan.sampling), around.reserve, around.ends_at)
         self._tally = Tally()
         self._optimizer = Tallied(self._accounts.guarded(optimizer, "optimizer"), self._tally)
         self._evaluation = _Trying(
@@ -130,7 +143,8 @@ class Trial:
         target, optimizer = self._accounts.budgets["target"].usage, self._accounts.budgets["optimizer"].usage
         return Progress(
             self._rounds[-1].number if self._rounds else None, best.accuracy if best else None,
-            target.calls, optimizer.calls, target.ledger_hits + optimizer.ledger_hits, target.prefix_hit_rate)
+            target.calls, optimizer.calls, target.ledger_hits + optimizer.ledger_hits, target.prefix_hit_rate,
+            self._around.pause())
 
     @property
     def so_far(self) -> TrialResult:
@@ -202,10 +216,12 @@ def without_result(plan: TrialPlan, status: Status, error: str = "") -> TrialRes
 
 def _with_test(found: TrialResult, tested: _Tested) -> TrialResult:
     before, after = _scores(tested.before), _scores(tested.after)
-    measured, test = estimate(after), paired_test(before, after)
+    measured = estimate(after)
+    test = None if too_many_missing(before) or too_many_missing(after) else paired_test(before, after)
     return replace(
         found, seed_prompt_test_accuracy=estimate(before).mean, test_accuracy=measured.mean, test_low=measured.low,
-        test_high=measured.high, test_items=measured.items, verdict=test.verdict, p_value=test.p_value,
+        test_high=measured.high, test_items=measured.items,
+        verdict=test.verdict if test else "", p_value=test.p_value if test else None,
         seed_prompt_test_marks=marks_of(before), test_marks=marks_of(after),
         adherence=adherence(found.best.prompt, _responses(tested.after)) if found.best else None, samples=_samples(tested))
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from ray import tune
@@ -20,12 +21,13 @@ from cluster.plans import Assignment, plan_of
 from cluster.reporting import RESULT, SO_FAR
 from cluster.result import TrialResult
 from cluster.settings import ExperimentSettings
-from cluster.trial import Trial, TrialPlan, without_result
+from cluster.trial import Surroundings, Trial, TrialPlan, without_result
 from optimizer.candidate import Round
 from optimizer.errors import PromptrayError
 from optimizer.tasks.task import Task
+from serving.clients.outage import pause_of
+from serving.ledger import LedgerClient, Ledgered
 from serving.purse import SharedPurse
-from serving.single_flight import LedgerClient, ledgered
 
 REPORT_EVERY_S = 1.0
 
@@ -67,9 +69,12 @@ async def _run(plan: TrialPlan, experiment: str, task: Task, shared: Shared) -> 
     try:
         if purse:
             await purse.begin()
-        target = ledgered(plan.target, shared.ledger, purse, tariff_of(plan.target, "target"))
-        optimizer = ledgered(plan.optimizer, shared.ledger, purse, tariff_of(plan.optimizer, "optimizer"))
-        trial = Trial(plan, task, target, optimizer, purse, shared.ends_at_here())
+        target, optimizer = plan.target.build(), plan.optimizer.build()
+        trial = Trial(
+            plan, task,
+            Ledgered(target, shared.ledger, plan.target.chunk, purse, tariff_of(plan.target, "target")),
+            Ledgered(optimizer, shared.ledger, plan.optimizer.chunk, purse, tariff_of(plan.optimizer, "optimizer")),
+            Surroundings(reserve=purse, ends_at=shared.ends_at_here(), pause=partial(pause_of, target, optimizer)))
     except PromptrayError as problem:
         await reporter.tell({RESULT: _as_text(without_result(plan, "failed", str(problem)))})
         return

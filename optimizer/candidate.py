@@ -41,7 +41,8 @@ class Standing:
 
     candidate: Candidate
     accuracy: float | None
-    """Mean score over the dev items that were measured; None where none could be."""
+    """Mean score over the dev items that were measured; None where none could be, or too many that were asked gave no answer
+    (optimizer.statistics.MOST_MISSING): such a candidate is unknown, and stands behind all that are known."""
     items: int
     """Dev items measured: under `racing` a hopeless candidate is measured on few."""
     adherence: float | None

@@ -10,7 +10,7 @@ from random import Random
 from optimizer.candidate import Candidate, Standing
 from optimizer.prompt import Prompt, adherence, adherence_by_step
 from optimizer.protocols import LanguageModel, Scorer, SelectionRule
-from optimizer.statistics import mean_score
+from optimizer.statistics import known_mean
 from optimizer.tally import Tally
 from optimizer.tasks.scorers import judge
 from optimizer.types import Answer, Completion, Example, Outcome, Purpose, Request, Sampling
@@ -83,6 +83,7 @@ class _Contest:
         scores = tuple(answer.score.value if answer else None for answer in answers)
         responses = [answer.text for answer in answers if answer and answer.score.verdict not in ("missing", "refused")]
         candidate = self.arms[arm]
+        accuracy = known_mean([answer.score.value for answer in answers if answer])
         return Standing(
-            candidate, mean_score(scores), sum(score is not None for score in scores), adherence(candidate.prompt, responses), kept,
+            candidate, accuracy, sum(score is not None for score in scores), adherence(candidate.prompt, responses), kept,
             adherence_by_step(candidate.prompt, responses), scores)

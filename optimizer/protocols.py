@@ -42,7 +42,8 @@ class SelectionRule(Protocol):
     async def select(self, arms: int, items: int, keep: int, measure: Measure, rng: Random) -> list[int]:
         """The arms, best first; the first `keep` of them are kept. Measures what it needs, each pair at most once.
 
-        Every arm is measured on at least one item. Ties go to the lower arm number (parents stand before children).
+        Every arm is measured on at least one item. An arm too many of whose items gave no answer is unknown, and stands behind all
+        that are known (optimizer.statistics.MOST_MISSING). Ties go to the lower arm number (parents stand before children).
         """
 
 

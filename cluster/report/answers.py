@@ -27,7 +27,7 @@ _ADVICE_BY_KIND = {
 
 def answer_warnings(results: Sequence[TrialResult]) -> list[str]:
     """One sentence for each kind of answer that came too often, by task, and by optimizer model; none where all is well."""
-    return [*_of_targets(results), *_of_optimizers(results)]
+    return [*_of_targets(results), *_of_optimizers(results), *_of_tests(results)]
 
 
 def counts_told(counts: Iterable[Mapping[str, int]]) -> str:
@@ -59,6 +59,14 @@ def _of_optimizers(results: Sequence[TrialResult]) -> list[str]:
                 f"{share:.0%} of the questions to {label} brought nothing to use ({counts_told([lost])}), so fewer prompts were "
                 f"tried: {advice}.")
     return found
+
+
+def _of_tests(results: Sequence[TrialResult]) -> list[str]:
+    """Verdicts that the infrastructure has prevented."""
+    return [
+        f"The final test of {trial.trial} has no verdict, as only {trial.test_items} of its {len(trial.test_marks)} answers came: "
+        "run the same command again, which asks for those that are missing."
+        for trial in results if trial.test_marks and not trial.verdict]
 
 
 def _fates(attempts: Sequence[Mapping[str, Mapping[str, int]]]) -> Counter[str]:

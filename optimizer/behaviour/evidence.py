@@ -35,7 +35,8 @@ class Evidence:
     def ranked(self, standings: Sequence[Standing]) -> list[Standing]:
         """The standings by the accuracy to be expected of their prompts on new items, and of equals by adherence, best first.
 
-        A prompt without training answers of its own stands before its parent only where its dev accuracy is better.
+        Those whose dev accuracy is unknown stand last. A prompt without training answers of its own stands before its parent only
+        where its dev accuracy is better.
         """
         by_id = {standing.candidate.id: standing for standing in standings}
         learned = {id: self._learned(id) for id in by_id}
@@ -49,7 +50,7 @@ class Evidence:
                 return expected[own]
             return min(expected[own], expected[parent.candidate.id])
 
-        return sorted(standings, key=lambda standing: (-merit(standing), -(standing.adherence or 0.0)))
+        return sorted(standings, key=lambda one: (one.accuracy is None, -merit(one), -(one.adherence or 0.0)))
 
     def _learned(self, id: str) -> list[float]:
         """The scores of a prompt's training answers."""
@@ -59,5 +60,6 @@ class Evidence:
 
 def _expected(standing: Standing, learned: Sequence[float], usual: float) -> float:
     """The mean over dev and training items, drawn towards what is usual: the more so, the fewer items there are."""
-    right = sum(learned) + (standing.accuracy or 0.0) * standing.items
-    return (right + usual * SPREAD_ITEMS) / (len(learned) + standing.items + SPREAD_ITEMS)
+    items = 0 if standing.accuracy is None else standing.items
+    right = sum(learned) + (standing.accuracy or 0.0) * items
+    return (right + usual * SPREAD_ITEMS) / (len(learned) + items + SPREAD_ITEMS)

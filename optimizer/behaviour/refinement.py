@@ -58,8 +58,9 @@ def refinement(finding: Finding, setbacks: Setbacks, number: int, teaching: Teac
 
 
 def rolled_back(standings: Sequence[Standing], number: int) -> tuple[Standing, ...]:
-    """The standings of round `number` in which no new prompt is kept that is not better than its parent: the parent goes on."""
-    accuracy_by_id = {standing.candidate.id: standing.accuracy or 0.0 for standing in standings}
+    """The standings of round `number` in which no new prompt is kept that is not better than its parent: the parent goes on. One
+    whose accuracy is unknown is not better than anything, and one that is known is better than a parent that is not."""
+    accuracy_by_id = {one.candidate.id: -1.0 if one.accuracy is None else one.accuracy for one in standings}
     judged = [
         replace(standing, kept=standing.kept and not _is_no_better(standing, number, accuracy_by_id)) for standing in standings]
     return tuple(sorted(judged, key=lambda standing: not standing.kept))
@@ -67,7 +68,7 @@ def rolled_back(standings: Sequence[Standing], number: int) -> tuple[Standing, .
 
 def _is_no_better(child: Standing, number: int, accuracy_by_id: dict[str, float]) -> bool:
     parent = accuracy_by_id.get(child.candidate.parent or "")
-    return child.candidate.round == number and parent is not None and (child.accuracy or 0.0) <= parent
+    return child.candidate.round == number and parent is not None and accuracy_by_id[child.candidate.id] <= parent
 
 
 def _reason(parent: Standing, child: Standing, changed: int, adherence: Sequence[float]) -> str:

@@ -90,7 +90,7 @@ class _Race:
             self._dropped = leaving + self._dropped
 
     def order(self) -> list[int]:
-        return self._board.ranked(self._running) + self._dropped
+        return self._board.known_first(self._board.ranked(self._running) + self._dropped)
 
     @property
     def _done(self) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from optimizer.errors import SettingsError
 from optimizer.protocols import Measure
-from optimizer.statistics import mean_score
+from optimizer.statistics import known_mean, mean_score
 
 
 class Scoreboard:
@@ -51,19 +51,24 @@ class Scoreboard:
         await self.run(dict.fromkeys(running, min(upto, at + self.left // len(running))))
 
     def mean(self, arm: int) -> float | None:
-        return mean_score(self.scores(arm))
+        """None for an arm of which too little is known, as too many of its items gave no answer."""
+        return known_mean(self.scores(arm))
 
     def mean_or_middling(self, arm: int) -> float:
-        """The arm's mean; for an arm without an answer that of all arms, since a missing answer is neither right nor wrong."""
+        """The arm's mean; for an unknown arm that of all arms, since a missing answer is neither right nor wrong."""
         own = self.mean(arm)
         if own is not None:
             return own
         return mean_score([score for scores in self._scores_by_arm.values() for score in scores]) or 0.0
 
     def ranked(self, arms: Iterable[int]) -> list[int]:
-        """Best first, by mean; equal ones by number. An arm of which nothing is known stands last."""
+        """Best first, by mean; equal ones by number. Unknown arms stand last."""
         mean_by_arm = {arm: self.mean(arm) for arm in arms}
         return sorted(mean_by_arm, key=lambda arm: _place(arm, mean_by_arm[arm]))
+
+    def known_first(self, order: Iterable[int]) -> list[int]:
+        """The same order with the unknown arms moved behind all others: for rules that drop arms, and rank the dropped behind."""
+        return sorted(order, key=lambda arm: self.mean(arm) is None)
 
 
 def check_budget_share(share: float) -> None:

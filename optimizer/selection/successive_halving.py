@@ -36,7 +36,7 @@ class SuccessiveHalving:
             await board.run_together(running, board.done(running[0]) + max(1, pairs // len(running)))
             ranked = board.ranked(running)
             running, dropped = sorted(ranked[:size]), ranked[size:] + dropped
-        return board.ranked(running) + dropped
+        return board.known_first(board.ranked(running) + dropped)
 
     def _sizes(self, arms: int, keep: int) -> list[int]:
         """Of the fields that the rounds leave."""

@@ -37,7 +37,7 @@ class SuccessiveRejects:
             ranked = board.ranked(running)
             left = len(ranked) - rejects
             running, rejected = sorted(ranked[:left]), ranked[left:] + rejected
-        return board.ranked(running) + rejected
+        return board.known_first(board.ranked(running) + rejected)
 
     def _joined(self, numbers: Iterator[int], items: int) -> list[tuple[int, int]]:
         """(items behind the running arms at the end of a phase, arms rejected then)."""

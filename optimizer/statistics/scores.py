@@ -7,6 +7,22 @@ Scores = Sequence[float | None]
 """One a item, in the items' order: 0.0 to 1.0, or None where there was no answer to judge."""
 
 
+MOST_MISSING = 0.2
+"""Share of the answers that were asked for, above which what came is no measure of the whole [ours]: which calls fail may depend on
+what was asked, and a fifth of the items moves a mean as far as prompts differ."""
+
+
+def too_many_missing(asked: Scores) -> bool:
+    """Of items that were all asked. One that is missing is never too many: of the first few items it would be a large share."""
+    missing = sum(score is None for score in asked)
+    return missing == len(asked) or (missing > 1 and missing > MOST_MISSING * len(asked))
+
+
+def known_mean(asked: Scores) -> float | None:
+    """The mean of what was measured of items that were all asked; None where too many of them are missing."""
+    return None if too_many_missing(asked) else mean_score(asked)
+
+
 def mean_score(scores: Scores) -> float | None:
     """The mean of what was measured; None if nothing was."""
     measured = [score for score in scores if score is not None]

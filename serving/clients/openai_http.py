@@ -1,59 +1,97 @@
 """Any OpenAI-compatible endpoint, by the openai package. A batch fans out; each call is limited and retried on its own.
 
-What becomes of a fault: a wrong key or model is an AccessError at once; what may pass (429, 5xx, no connection) is tried again;
-after that, and for a garbled reply, the call is a Failed("infrastructure"). Where no call of a batch is answered, the endpoint may
-be broken: it is asked one thing more, and if it does not answer that either, EndpointError is raised. Only a lone call may fail
-between good ones without that question. So a request that breaks an endpoint every time ends no run, not even where the ledger has
-answered all others of its batch.
+What becomes of a fault (see openai_faults): a wrong key or model is an AccessError at once; what may pass is tried again, within
+bounds of number and time; where the endpoint does not answer even another question, it is down, and all calls wait until it is
+back or EndpointError is raised (see outage). What is left of a call after that is a Failed("infrastructure"): so a request that
+breaks an endpoint every time ends no run.
+
+All attempts of a call carry one `Idempotency-Key`, so that a gateway that honours it never charges for a call twice.
 """
 
-import json
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any
 
 import openai
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.completion import Completion as TextCompletion
 
-from optimizer.errors import AccessError, EndpointError
-from optimizer.types import Failed, Outcome, Request
+from optimizer.errors import EndpointError
+from optimizer.types import Completion, Failed, Outcome, Request
+from serving.clients.hedging import Hedging
+from serving.clients.openai_bodies import body_of, idempotency_key
+from serving.clients.openai_faults import UNREADABLE, Faults
 from serving.clients.openai_replies import GrowingReply, read
+from serving.clients.outage import Outage
 from serving.clients.reach import PROBE
+from serving.congestion import effort
 from serving.limiter import Limiter, Retry, Transient, all_of
 from serving.settings import OpenAISettings
 from serving.streaming import Piece
+from serving.window import Gate, Window
 
-REFUSAL_CODES = frozenset({"content_filter", "content_policy_violation", "context_length_exceeded", "request_refused"})
-_OVERLOAD_STATUSES = frozenset({408, 429, 503, 529})
+_CONNECT_S = 15.0
+"""For a connection alone [ours]: a host that is gone is known before an answer could be late."""
+_CHECK_S = 8.0
+_CHECK_WAIT_S = 1.0
+"""For the attempts of a call that waits for no outage, and between two of them at most [ours]."""
+_PROBES = 3
+_AT_ONCE_S = 2.0
+"""Questions that must fail before an endpoint counts as down, and the time after which a failure is no accident of the line [ours]."""
 
 
 class OpenAIModel:
-    """A LanguageModel over HTTP; for one event loop."""
+    """A LanguageModel over HTTP; for one event loop. `window`: None for one of its own, with settings.max_in_flight places."""
 
-    def __init__(self, settings: OpenAISettings, api_key: str, retry: Retry | None = None) -> None:
+    def __init__(self, settings: OpenAISettings, api_key: str, retry: Retry | None = None, window: Gate | None = None) -> None:
         self._settings = settings
-        self._key = api_key
-        self._limiter = Limiter(settings.max_in_flight, retry or Retry(attempts=settings.attempts))
+        self._faults = Faults(settings, api_key)
+        self._retry = retry or Retry(attempts=settings.attempts, retry_s=settings.retry_s)
+        self._outage = Outage(settings.base_url, self._is_there, settings.outage_s)
+        gate = window or Window(settings.max_in_flight)
+        hedge = Hedging(settings.hedge_percentile, gate) if settings.hedge_percentile else None
+        self._limiter = Limiter(
+            settings.max_in_flight, self._retry, window=gate, patience=self._outage, hedge=hedge, effort_of=_effort_of)
         # The package's own HTTP client: one handed in was measured ten times slower. We retry ourselves.
+        # Its timeout is for each step (connect, each read of some bytes), not for the call: see _send.
         self._client = openai.AsyncOpenAI(
-            api_key=api_key, base_url=settings.base_url, max_retries=0, timeout=settings.timeout_s)
-        self._dark = 1
-        """Calls since the last answer; one to begin with, as nothing is known of the endpoint."""
+            api_key=api_key, base_url=settings.base_url, max_retries=0,
+            timeout=openai.Timeout(settings.timeout_s, connect=min(_CONNECT_S, settings.timeout_s)))
+        self._proven = False
+        """Has it answered any question?"""
 
     @property
     def name(self) -> str:
         return self._settings.identity
 
+    @property
+    def pause(self) -> str:
+        """See outage.Pauses."""
+        return self._outage.pause
+
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
-        return await self._borne(await all_of(self._outcome(request) for request in requests))
+        return await all_of(self._outcome(request) for request in requests)
+
+    async def at_once(self, request: Request) -> Outcome:
+        """See reach.Impatient."""
+        retry = replace(
+            self._retry, retry_s=min(_CHECK_S, self._retry.retry_s), longest_wait_s=min(_CHECK_WAIT_S, self._retry.longest_wait_s))
+        try:
+            return await Limiter(1, retry).run(partial(self._ask, request))
+        except Transient as problem:
+            raise self._misled(problem.reason) from problem
 
     async def stream(self, request: Request) -> AsyncIterator[Piece]:
-        """Server-sent events. Tried again only before the first of them."""
+        """Server-sent events. Tried again, and an outage waited for, only before the first of them. `timeout_s` bounds the time to
+        the first and between two, not the whole, which is as fast as the caller takes it."""
         growing, failed = GrowingReply(), None
         try:
-            reply = await self._limiter.run(partial(self._send, request, stream=True, stream_options={"include_usage": True}))
+            reply = await self._limiter.run(partial(self._send, request, stream=True))
             if isinstance(reply, Failed):
-                failed = reply
+                failed = await self._believed(reply)
             else:
                 async with aclosing(self._events(reply)) as events:
                     async for event in events:
@@ -61,111 +99,89 @@ class OpenAIModel:
                             yield text
         except Transient as problem:
             failed = Failed("infrastructure", problem.reason)
-        yield (await self._borne([failed or growing.outcome or self._garbled()]))[0]
+        yield failed or growing.outcome or Failed("infrastructure", self._faults.garbled().reason)
 
     async def aclose(self) -> None:
         """Closes the connections."""
+        await self._limiter.window.aclose()
         await self._client.close()
 
     async def _outcome(self, request: Request) -> Outcome:
         try:
-            return await self._limiter.run(partial(self._ask, request))
+            return await self._believed(await self._limiter.run(partial(self._ask, request)))
         except Transient as problem:
             return Failed("infrastructure", problem.reason)
 
     async def _ask(self, request: Request) -> Outcome:
+        """Raises Transient and AccessError."""
         reply = await self._send(request)
-        return reply if isinstance(reply, Failed) else read(reply) or self._garbled()
+        outcome = reply if isinstance(reply, Failed) else read(reply)
+        if outcome is None:
+            raise self._faults.garbled()
+        self._outage.answered()
+        self._proven = self._proven or not _is_lost(outcome)
+        return outcome
 
-    async def _send(self, request: Request, **more: Any) -> Any:
+    async def _send(self, request: Request, *, stream: bool = False) -> Any:
         """The reply, whatever it is, or the call's own fate. Raises Transient and AccessError."""
-        where, create = self._settings.base_url, self._client.chat.completions.create
-        if request.raw:
-            create = self._client.completions.create  # type: ignore[assignment]
+        whole, event = (TextCompletion, TextCompletion) if request.raw else (ChatCompletion, ChatCompletionChunk)
+        body = body_of(self._settings, request, stream=stream)
+        options: Any = {
+            "headers": {"Idempotency-Key": idempotency_key(self.name, body)}, "security": {"bearer_auth": True}}
         try:
-            return await create(**self._body(request), **more)
-        except openai.APIStatusError as problem:
-            return self._refusal(problem)
-        except openai.APITimeoutError as problem:
-            raise Transient(f"{where} did not answer within {self._settings.timeout_s:g} s.", overloaded=True) from problem
-        except openai.APIConnectionError as problem:
-            raise Transient(f"{where} cannot be reached ({problem.__cause__ or problem}).") from problem
-        except (openai.OpenAIError, json.JSONDecodeError, UnicodeDecodeError):
-            return self._garbled()
+            async with asyncio.timeout(self._settings.timeout_s):  # an endpoint that drips is as late as one that says nothing
+                return await self._client.post(
+                    "/completions" if request.raw else "/chat/completions", content=body, cast_to=whole, options=options,
+                    stream=stream, stream_cls=openai.AsyncStream[event])  # type: ignore[valid-type]
+        except TimeoutError as problem:
+            raise self._faults.too_late() from problem
+        except (openai.OpenAIError, *UNREADABLE) as problem:
+            return self._faults.fate(problem)
 
     async def _events(self, reply: Any) -> AsyncGenerator[Any, None]:
         """The events of a reply until it ends or breaks off. Closes it, also where the caller leaves."""
         try:
             async for event in reply:
                 yield event
-        except (openai.OpenAIError, ValueError) as problem:
-            raise Transient(f"{self._settings.base_url} broke off its answer ({self._clean(str(problem))}).") from problem
+        except (openai.OpenAIError, *UNREADABLE) as problem:
+            raise self._faults.broke_off(problem) from problem
         finally:
             await reply.close()
 
-    async def _borne(self, outcomes: list[Outcome]) -> list[Outcome]:
-        """The outcomes, if the endpoint can still be believed to work. Raises EndpointError."""
-        lost = [outcome for outcome in outcomes if isinstance(outcome, Failed) and outcome.kind == "infrastructure"]
-        if len(lost) < len(outcomes):
-            self._dark = 0
-        elif lost:
-            self._dark += len(lost)
-            if self._dark > 1 and not await self._is_there():
-                raise EndpointError(f"{lost[0].reason} Check that base_url {self._settings.base_url} is right and answers.")
-        return outcomes
-
     async def _is_there(self) -> bool:
-        """Does it answer a simple question, asked once?"""
-        try:
-            outcome = await self._ask(PROBE)
-        except Transient:
-            return False
-        there = not (isinstance(outcome, Failed) and outcome.kind == "infrastructure")
-        self._dark = 0 if there else self._dark
-        return there
+        """Does it answer another question, whatever it says? Asked beside the window, which may be full of calls that wait for
+        nothing; and again where that fails at once, as a connection from before may have been dead. Raises AccessError."""
+        now = asyncio.get_running_loop().time
+        began = now()
+        for _ in range(_PROBES):
+            try:
+                await self._ask(PROBE)
+            except Transient:
+                if now() - began > _AT_ONCE_S:
+                    return False
+                await asyncio.sleep(_AT_ONCE_S / 10)
+            else:
+                return True
+        return False
 
-    def _body(self, request: Request) -> dict[str, Any]:
-        settings, sampling = self._settings, request.sampling
-        limit = settings.max_tokens or sampling.max_tokens
-        body: dict[str, Any] = {"model": settings.model}
-        if request.raw:
-            body |= {"prompt": request.messages[-1].content, "max_tokens": limit}
-        else:
-            messages = [{"role": message.role, "content": message.content} for message in request.messages]
-            body |= {"messages": messages, settings.max_tokens_field: limit}
-        if settings.send_temperature:
-            body["temperature"] = sampling.temperature
-        if request.sample:
-            body["seed"] = request.sample
-        return body
+    async def _believed(self, outcome: Outcome) -> Outcome:
+        """A request that the endpoint finds fault with is a value. But if it never answers any, the settings are at fault."""
+        if _is_lost(outcome) and not self._proven:
+            try:
+                probed = await self._ask(PROBE)
+            except Transient:
+                return outcome  # a doubt that stays
+            if isinstance(probed, Failed) and _is_lost(probed):
+                raise self._misled(probed.reason)
+        return outcome
 
-    def _refusal(self, problem: openai.APIStatusError) -> Failed:
-        """The endpoint said no: raises what ends or repeats the call, returns what is the call's own fate."""
-        status, reason = problem.status_code, self._clean(problem.message)
-        said = f"{self._settings.base_url} answered {status}: {reason}."
-        if status in (401, 403, 404) or problem.code == "insufficient_quota":
-            self._no_access(status, reason)
-        if status in _OVERLOAD_STATUSES or status == 409 or status >= 500:
-            raise Transient(said, status in _OVERLOAD_STATUSES, _wait_s(problem))
-        return Failed("refused", reason) if problem.code in REFUSAL_CODES else Failed("infrastructure", said)
-
-    def _no_access(self, status: int, reason: str) -> NoReturn:
-        settings = self._settings
-        if status == 404:
-            raise AccessError(f"{settings.base_url} does not know the model {settings.model!r} (404: {reason}).")
-        raise AccessError(f"{settings.base_url} refused the key in {settings.key_place} ({status}: {reason}).")
-
-    def _garbled(self) -> Failed:
-        return Failed("infrastructure", f"{self._settings.base_url} answers with something that is no chat completion.")
-
-    def _clean(self, text: str) -> str:
-        """One short line, without the key, should the endpoint repeat it."""
-        return " ".join(text.replace(self._key, "[key]").split())[:300].rstrip(".")
+    def _misled(self, reason: str) -> EndpointError:
+        return EndpointError(f"{reason} Check that base_url {self._settings.base_url} is right and answers.")
 
 
-def _wait_s(problem: openai.APIStatusError) -> float | None:
-    """The seconds of a Retry-After header; None where there is none, or a date."""
-    try:
-        return float(problem.response.headers.get("retry-after", ""))
-    except ValueError:
-        return None
+def _is_lost(outcome: Outcome) -> bool:
+    return isinstance(outcome, Failed) and outcome.kind == "infrastructure"
+
+
+def _effort_of(result: Any, seconds: float) -> float | None:
+    return effort(seconds, result.completion_tokens) if isinstance(result, Completion) else None

@@ -9,16 +9,21 @@ from optimizer.types import Completion, Outcome
 from serving.refusals import declined
 
 _FILTERED = "The endpoint's content filter stopped the answer."
+_BROKEN = frozenset({"error", "abort", "cancelled"})
+"""Reasons to end that some gateways and engines give where something broke behind them."""
+_MOST_TOKENS = 2**40
+"""A larger count is no count [ours]."""
 
 
 def read(reply: Any) -> Outcome | None:
-    """The outcome in a whole reply; None where it is no reply of this protocol."""
+    """The outcome in a whole reply; None where it is no reply of this protocol, or broke off: what ends rightly says why."""
     choice = _first_choice(reply) if isinstance(reply, ChatCompletion | TextCompletion) else None
     said = getattr(choice, "message", None) if isinstance(reply, ChatCompletion) else choice
     text = getattr(said, "content" if isinstance(reply, ChatCompletion) else "text", None)
     if choice is None or said is None or not (text is None or isinstance(text, str)):
         return None
-    return _outcome(text or "", choice.finish_reason, getattr(said, "refusal", None), reply.usage)
+    refusal = getattr(said, "refusal", None)
+    return _outcome(text or "", choice.finish_reason, refusal, reply.usage) if refusal or _ended(choice.finish_reason) else None
 
 
 class GrowingReply:
@@ -47,7 +52,7 @@ class GrowingReply:
     @property
     def outcome(self) -> Outcome | None:
         """None where the reply broke off, or never was one: what ends rightly says why it ends."""
-        if not self._finish_reason:
+        if not _ended(self._finish_reason):
             return None
         return _outcome(self._text, self._finish_reason, self._refusal, self._usage)
 
@@ -62,8 +67,20 @@ def _outcome(text: str, finish_reason: str | None, refusal: Any, usage: Any) -> 
         return declined(str(refusal))
     if finish_reason == "content_filter":  # what came before the filter's stop is no answer
         return declined(_FILTERED, "filter")
-    details = getattr(usage, "prompt_tokens_details", None)
-    cached = getattr(details, "cached_tokens", None)
+    cached = getattr(getattr(usage, "prompt_tokens_details", None), "cached_tokens", None)
     return Completion(
-        text, finish_reason == "length", getattr(usage, "prompt_tokens", 0) or 0, getattr(usage, "completion_tokens", 0) or 0,
-        cached_tokens=cached if isinstance(cached, int) else None)
+        text, finish_reason == "length", _count(usage, "prompt_tokens"), _count(usage, "completion_tokens"),
+        cached_tokens=cached if _is_count(cached) else None)
+
+
+def _ended(finish_reason: Any) -> bool:
+    return isinstance(finish_reason, str) and bool(finish_reason) and finish_reason not in _BROKEN
+
+
+def _count(usage: Any, name: str) -> int:
+    found = getattr(usage, name, 0)
+    return found if _is_count(found) else 0
+
+
+def _is_count(found: Any) -> bool:
+    return isinstance(found, int) and not isinstance(found, bool) and 0 <= found <= _MOST_TOKENS

@@ -74,8 +74,8 @@ class _Replica:
 
 def _client(model: ModelSettings, settings: DoorSettings) -> LanguageModel:
     """A model of ours gets as many calls at once as the door takes questions: a trial's few chunks would leave its engine idle, as
-    here each question is a chunk of its own."""
-    own = {"chunks_in_flight": settings.max_in_flight} if isinstance(model, Served) else {}
+    here each question is a chunk of its own. An endpoint that is down is told to the door's callers, who wait as they like."""
+    own = {"chunks_in_flight": settings.max_in_flight} if isinstance(model, Served) else {"outage_s": 0.0}
     return model.model_copy(update=own).build()
 
 

@@ -29,10 +29,22 @@ class OpenAISettings(Priced):
     """The environment variable that holds the key. The key itself is never part of the settings."""
     api_key_file: Path | None = None
     """A file whose first line is the key, such as a secret that Kubernetes mounts. Where it is given, the variable is not read."""
-    max_in_flight: int = Field(32, ge=1, le=4096)
-    """Calls at once from one trial, at most; the limiter goes below it when the endpoint pushes back."""
+    max_in_flight: int = Field(64, ge=1, le=4096)
+    """Calls at once on the endpoint, of all trials on the Ray cluster together, at most; without Ray, of this client alone. The
+    window goes below it when the endpoint pushes back. Of several models on one endpoint each keeps to its own number, and all
+    together to the largest."""
     timeout_s: float = Field(120.0, gt=0)
-    attempts: int = Field(5, ge=1, le=20)
+    """For a whole call, from its sending to the last byte of its answer."""
+    attempts: int = Field(10, ge=1, le=100)
+    """Of one call, where it fails in a way that may pass [ours]: of an endpoint that fails three calls in ten, one call in 170,000
+    stays without an answer."""
+    retry_s: float = Field(300.0, ge=0)
+    """No attempt of a call begins later than this after its first one failed [ours]."""
+    outage_s: float = Field(600.0, ge=0)
+    """How long an endpoint that is down is waited for, before the run ends [ours]; 0: not at all."""
+    hedge_percentile: float | None = Field(None, ge=50, lt=100)
+    """Such as 95: a call that takes longer than so many percent of the calls before it is sent a second time, and the first answer
+    counts. It cuts waiting for stragglers; a gateway that does not honour `Idempotency-Key` may charge for both. None: never."""
     max_tokens: int | None = Field(None, ge=1)
     """Replaces the callers' limit, for models that think before they answer."""
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
@@ -75,14 +87,18 @@ class OpenAISettings(Priced):
         return key or _LOCAL_KEY
 
     def build(self) -> LanguageModel:
-        """The client; use it in one event loop. Raises AccessError where the key is missing."""
+        """The client; use it in one event loop. On a Ray cluster it shares the endpoint's window with all others there. Raises
+        AccessError where the key is missing."""
+        from serving.clients.openai_http import OpenAIModel
+        from serving.endpoint_actor import window_on_cluster
+
+        return OpenAIModel(self, self.api_key(), window=window_on_cluster(self.base_url, self.model, self.max_in_flight))
+
+    def in_process(self) -> LanguageModel:
+        """The same with a window of its own: an endpoint needs no Ray."""
         from serving.clients.openai_http import OpenAIModel
 
         return OpenAIModel(self, self.api_key())
-
-    def in_process(self) -> LanguageModel:
-        """The same as `build`: an endpoint needs no Ray."""
-        return self.build()
 
 
 def _first_line(file: Path) -> str:

@@ -56,6 +56,33 @@ def test_lines_say_rounds_and_outcomes(board: Board) -> None:
     assert "two: failed: The line [is] cut." in lines[2]
 
 
+def test_a_pause_is_told_when_it_begins_and_when_it_ends(board: Board) -> None:
+    text, pause = StringIO(), "http://x/v1 does not answer since 14:03:22: waiting for it until 14:13:22 at most."
+    watcher = PlainWatcher(board, Console(file=text, width=200))
+    watcher.started("one")
+    for paused in ("", pause, pause, "", ""):
+        watcher.progressed("one", Progress(paused=paused))
+    lines = [line.split("  ", 1)[1].strip() for line in text.getvalue().splitlines() if line]
+    assert [line.split("  ")[-1] for line in lines] == [f"one: paused, as {pause}", "one: the endpoint answers again, it goes on"]
+
+
+def test_the_live_table_shows_a_pause_once_and_while_it_lasts() -> None:
+    board, pause = Board(["one", "two"]), "http://x/v1 does not answer since 14:03:22."
+    watcher = LiveWatcher(board)
+
+    def shown(paused: str) -> str:
+        for trial in ("one", "two"):
+            watcher.started(trial)
+            watcher.progressed(trial, Progress(0, paused=paused))
+        text = StringIO()
+        Console(file=text, width=120).print(watcher)
+        return text.getvalue()
+
+    assert (shown(pause).count(pause), shown(pause).count("paused")) == (1, 2)
+    assert pause not in shown("")
+    assert "paused" not in shown("")
+
+
 def test_a_pruned_trial_says_how_far_it_came(board: Board) -> None:
     text = StringIO()
     PlainWatcher(board, Console(file=text, width=200)).ended(result("one", status="pruned", dev_accuracy=0.4, target_calls=9))

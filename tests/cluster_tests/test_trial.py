@@ -9,6 +9,7 @@ from types import FunctionType, ModuleType
 import pytest
 
 from cluster.accounts import Allowed
+from cluster.report import answer_warnings
 from cluster.result import TrialResult, marks_of, scores_of
 from cluster.trial import Trial, TrialPlan, without_result
 from optimizer.candidate import Candidate, Problem, Round
@@ -20,7 +21,7 @@ from optimizer.selection import Full
 from optimizer.tasks.loading import load_task
 from optimizer.tasks.locked import ReadTwice
 from optimizer.tasks.task import Sizes, Task
-from optimizer.types import Completion, Example, Message, Outcome, Request, Sampling
+from optimizer.types import Completion, Example, Failed, Message, Outcome, Request, Sampling
 from serving.settings import parse_model
 
 GOOD = "Count well."
@@ -191,6 +192,26 @@ async def test_stopped_between_rounds_it_keeps_its_prompt_and_is_not_tested(plan
     assert result.target_calls == target.calls
     assert "test" not in result.calls_by_purpose
     assert TrialResult.from_json(result.to_json()) == result
+
+
+@pytest.mark.parametrize(("lost", "verdict"), [(2, "better"), (3, "")])
+async def test_a_test_too_many_of_whose_items_are_missing_has_no_verdict(
+    plan: TrialPlan, task: Task, lost: int, verdict: str
+) -> None:
+    right, missing = target_of(task), {example.input for example in locked_examples(task)[:lost]}
+
+    class Losing:
+        name = "losing"
+
+        async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
+            return [
+                Failed("infrastructure", "gone") if request.messages[-1].content in missing else outcome
+                for request, outcome in zip(requests, await right.complete(requests), strict=True)]
+
+    result = await run(plan, task, Losing())
+    assert (result.verdict, result.p_value is None, result.test_items) == (verdict, not verdict, 10 - lost)
+    warned = [warning for warning in answer_warnings([result]) if "has no verdict" in warning]
+    assert bool(warned) == (not verdict)
 
 
 async def test_the_targets_prefix_hits_are_told_where_its_engine_tells(plan: TrialPlan, task: Task) -> None:

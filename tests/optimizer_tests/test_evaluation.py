@@ -15,7 +15,7 @@ from optimizer.evaluation import Evaluation
 from optimizer.prompt import Prompt, Step
 from optimizer.protocols import SelectionRule
 from optimizer.scripted import ScriptedModel
-from optimizer.selection import Full, Racing
+from optimizer.selection import SELECTION_RULES, Full, Racing
 from optimizer.tally import Tally
 from optimizer.tasks.scorers import SCORERS
 from optimizer.types import Completion, Example, Failed, Outcome, Request, Sampling
@@ -82,12 +82,26 @@ async def test_the_same_prompt_competes_once_and_the_first_one_stays() -> None:
 async def test_infrastructure_failures_count_for_nothing_and_refusals_count_as_wrong() -> None:
     def script(request: Request) -> str | Outcome:
         number = int(request.messages[-1].content.split()[1])
-        if number < 10:
+        if number < 4:
             return Failed("infrastructure", "gone")
-        return Failed("refused", "no") if number < 15 else "Answer: 7"
+        return Failed("refused", "no") if number < 12 else "Answer: 7"
 
     standing, = await evaluation(ScriptedModel(script)).select([candidate(GOOD)], 1, Random(0))
-    assert (standing.accuracy, standing.items) == (0.5, 10)
+    assert (standing.accuracy, standing.items) == (0.5, 16)
+
+
+@pytest.mark.parametrize("rule", SELECTION_RULES.values())
+async def test_a_candidate_too_many_of_whose_items_are_missing_is_unknown_and_stands_behind(rule: type[SelectionRule]) -> None:
+    def script(request: Request) -> str | Outcome:
+        if "fair" in request.messages[0].content and int(request.messages[-1].content.split()[1]) % 4 < 2:
+            return Failed("infrastructure", "gone")
+        return target(request)
+
+    child = Candidate(Prompt("fair"), "vary", 1, candidate(BAD).id)
+    standings = await evaluation(ScriptedModel(script), rule()).select([candidate(BAD), child], 1, Random(0))
+    assert [(one.candidate.prompt.instruction, one.accuracy, one.kept) for one in standings] == [
+        ("bad", 0.0, True), ("fair", None, False)]
+    assert standings[1].items < len(standings[1].scores)
 
 
 async def test_a_world_without_answers_gives_standings_without_accuracy() -> None:

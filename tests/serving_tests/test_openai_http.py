@@ -77,7 +77,8 @@ async def connect() -> AsyncIterator[Connect]:
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         port = runner.addresses[0][1]
-        model = OpenAIModel(OpenAISettings(model="m", base_url=f"http://127.0.0.1:{port}/v1", **settings), KEY, retry)
+        known = {"outage_s": 0} | settings
+        model = OpenAIModel(OpenAISettings(model="m", base_url=f"http://127.0.0.1:{port}/v1", **known), KEY, retry)
         closers.extend([runner.cleanup, model.aclose])
         return model
 
@@ -181,14 +182,29 @@ async def test_a_request_that_always_breaks_is_a_value_though_it_is_the_first_an
     assert outcome.kind == "infrastructure"
 
 
-async def test_an_endpoint_that_has_gone_is_an_endpoint_error_after_a_lone_failure(connect: Connect) -> None:
+async def test_an_endpoint_that_has_gone_is_an_endpoint_error_where_it_is_not_waited_for(connect: Connect) -> None:
     queue = [echo({"messages": [{"content": "a"}]})]
     model = await connect(lambda _: queue.pop() if queue else problem(500))
     await model.complete([ask("a")])
-    (outcome,) = await model.complete([ask("b")])  # borne once, without a further question
-    assert isinstance(outcome, Failed)
     with pytest.raises(EndpointError, match="500"):
-        await model.complete([ask("c")])
+        await model.complete([ask("b")])
+
+
+async def test_a_request_at_fault_is_asked_once_and_an_endpoint_that_faults_every_request_is_misset(connect: Connect) -> None:
+    bodies = []
+
+    def handler(body: dict[str, Any]) -> web.Response:
+        bodies.append(body)
+        return problem(400, "unsupported", "No temperature.") if "number 1." in str(body) else echo(body)
+
+    model = await connect(handler)
+    await model.complete(QUESTIONS[2:3])
+    (outcome,) = await model.complete(QUESTIONS[1:2])
+    assert isinstance(outcome, Failed)
+    assert (outcome.kind, len(bodies)) == ("infrastructure", 2)
+    misset = await connect(lambda _: problem(400, "unsupported", "No temperature."))
+    with pytest.raises(EndpointError, match="No temperature"):
+        await misset.complete(QUESTIONS[1:3])
 
 
 async def _after(connect: Connect, *before: web.Response, retry: Retry = FAST) -> list[Outcome]:
@@ -297,13 +313,13 @@ async def test_a_stream_is_tried_again_before_its_first_event(connect: Connect) 
 
 
 async def test_a_stream_from_nowhere_is_an_endpoint_error() -> None:
-    model = OpenAIModel(OpenAISettings(model="m", base_url="http://127.0.0.1:9/v1"), KEY, FAST)
+    model = OpenAIModel(OpenAISettings(model="m", base_url="http://127.0.0.1:9/v1", outage_s=0), KEY, FAST)
     with pytest.raises(EndpointError, match=r"127\.0\.0\.1:9"):
         await in_pieces(model)
     await model.aclose()
 
 
-async def test_an_endpoint_that_breaks_off_in_the_middle_is_an_endpoint_error() -> None:
+async def test_a_stream_that_breaks_off_in_the_middle_ends_with_a_value() -> None:
     async def cut(request: web.Request) -> web.StreamResponse:
         answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await answer.prepare(request)
@@ -318,7 +334,9 @@ async def test_an_endpoint_that_breaks_off_in_the_middle_is_an_endpoint_error() 
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     model = OpenAIModel(OpenAISettings(model="m", base_url=f"http://127.0.0.1:{runner.addresses[0][1]}/v1"), KEY, FAST)
-    with pytest.raises(EndpointError, match="broke off"):
-        await in_pieces(model)
+    *texts, outcome = await in_pieces(model)
+    assert texts == ["It br"]
+    assert isinstance(outcome, Failed)
+    assert "broke off" in outcome.reason
     await model.aclose()
     await runner.cleanup()

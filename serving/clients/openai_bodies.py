@@ -1,0 +1,41 @@
+"""What goes out to an OpenAI-compatible endpoint for a request: the JSON body, and the key that tells a repetition."""
+
+import hashlib
+import json
+from typing import Any
+
+from optimizer.types import Request
+from serving.settings import OpenAISettings
+
+
+def body_of(settings: OpenAISettings, request: Request, *, stream: bool = False) -> bytes:
+    """JSON. A lone surrogate, which UTF-8 has no bytes for, goes out escaped, as JSON allows."""
+    content = _content(settings, request) | ({"stream": True, "stream_options": {"include_usage": True}} if stream else {})
+    try:
+        return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        return json.dumps(content, ensure_ascii=True, separators=(",", ":")).encode()
+
+
+def idempotency_key(identity: str, body: bytes) -> str:
+    """The same for all sendings of one call, and for no other call. It tells nothing of what is in it.
+
+    A gateway that honours the header `Idempotency-Key` answers a repetition with what it has, and charges once; others ignore it.
+    """
+    return hashlib.sha256(identity.encode() + b"\0" + body).hexdigest()
+
+
+def _content(settings: OpenAISettings, request: Request) -> dict[str, Any]:
+    sampling = request.sampling
+    limit = settings.max_tokens or sampling.max_tokens
+    content: dict[str, Any] = {"model": settings.model}
+    if request.raw:
+        content |= {"prompt": request.messages[-1].content, "max_tokens": limit}
+    else:
+        messages = [{"role": message.role, "content": message.content} for message in request.messages]
+        content |= {"messages": messages, settings.max_tokens_field: limit}
+    if settings.send_temperature:
+        content["temperature"] = sampling.temperature
+    if request.sample:
+        content["seed"] = request.sample
+    return content

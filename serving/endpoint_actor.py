@@ -1,0 +1,70 @@
+"""An endpoint's shared window as a named actor of the Ray cluster, to which every caller there reports a few times a second.
+
+Thin: the arithmetic is in sharing, the caller's side in joint_window. There is no call of the actor for a call of a model.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+from serving.joint_window import JointWindow
+from serving.sharing import Report, SharedWindow
+from serving.window import Gate
+
+NAMESPACE = "promptray"
+ANSWERS_WITHIN_S = 2.0
+
+
+class EndpointActor:
+    """`SharedWindow` behind Ray. Async, so that its methods run one at a time in one thread."""
+
+    def __init__(self) -> None:
+        self._shared = SharedWindow()
+
+    async def report(self, caller: str, report: Report) -> int:
+        return self._shared.report(caller, report)
+
+
+class RemoteOffice:
+    """joint_window.Office, in the actor. One that is gone is opened again, with nothing remembered."""
+
+    def __init__(self, base_url: str) -> None:
+        self._base_url = base_url
+        self._actor: Any = None
+
+    async def report(self, caller: str, report: Report) -> int | None:
+        try:
+            self._actor = self._actor or await asyncio.to_thread(open_window, self._base_url)
+            granted: int = await asyncio.wait_for(self._actor.report.remote(caller, report), ANSWERS_WITHIN_S)
+            return granted
+        except (RayError, OSError, RuntimeError, ValueError):  # the last: the name went to another in this very moment
+            self._actor = None
+            return None
+
+
+def open_window(base_url: str) -> Any:
+    """The actor of an endpoint on this Ray cluster; the same for every caller. It ends with its opener: an experiment opens it in
+    its driver before its trials do. It needs no CPU of its own."""
+    name = f"endpoint-{hashlib.sha256(base_url.encode()).hexdigest()[:12]}"
+    return ray.remote(EndpointActor).options(
+        name=name, namespace=NAMESPACE, get_if_exists=True, num_cpus=0, max_restarts=-1, max_concurrency=1000).remote()
+
+
+@contextmanager
+def windows_kept(base_urls: Iterable[str]) -> Iterator[None]:
+    """Opens the actors of some endpoints, and keeps them until the block ends: what they learn is not lost between two trials."""
+    actors = [open_window(base_url) for base_url in dict.fromkeys(base_urls)]
+    yield
+    del actors  # an actor ends with its opener's last handle
+
+
+def window_on_cluster(base_url: str, model: str, most: int) -> Gate | None:
+    """A caller's part of the endpoint's window; None where this process has no Ray."""
+    if not ray.is_initialized():
+        return None
+    return JointWindow(RemoteOffice(base_url), model, most)

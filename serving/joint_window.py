@@ -1,0 +1,118 @@
+"""A caller's part of a window that many share. Knows whom to report to (an Office), not that it is on Ray.
+
+While there is work it reports about four times a second, and at once where all that it asked for was granted and it wants more.
+Without work it gives its places back and says nothing. Where the office says nothing, the last word stands.
+"""
+
+import asyncio
+import uuid
+from typing import Protocol
+
+from serving.sharing import Report
+from serving.window import Gate
+
+REPORT_EVERY_S = 0.25
+SOONEST_S = 0.02
+"""Between two reports, however much is wanted."""
+SHARE_WITHOUT_WORD = 4
+"""One in so many of the most: what a caller takes that has never had a word from the office [ours]."""
+
+
+class Office(Protocol):
+    """Who grants places."""
+
+    async def report(self, caller: str, report: Report) -> int | None:
+        """Places for this caller until its next report; None: no word. Never raises."""
+
+
+class JointWindow(Gate):
+    """For one event loop."""
+
+    def __init__(self, office: Office, model: str, most: int, report_every_s: float = REPORT_EVERY_S) -> None:
+        super().__init__()
+        self._office = office
+        self._model = model
+        self._most = most
+        self._report_every_s = report_every_s
+        self._caller = uuid.uuid4().hex
+        self._allowed = 0
+        self._told = 0
+        """The demand in the last report."""
+        self._heard = False
+        self._wants_more = asyncio.Event()
+        self._reporting: asyncio.Task[None] | None = None
+        self._forget()
+
+    @property
+    def size(self) -> int:
+        return self._allowed
+
+    async def enter(self) -> None:
+        if self._reporting is None:
+            self._reporting = asyncio.create_task(self._report_while_busy())
+            self._reporting.add_done_callback(self._ended)
+        elif self._told <= self._allowed <= self.in_flight:
+            self._wants_more.set()
+        await super().enter()
+
+    def went_well(self, effort: float | None = None) -> None:
+        self._good += 1
+        if effort is not None:
+            self._measured += 1
+            self._efforts += effort
+
+    def pushed_back(self) -> None:
+        self._pushed_back = True
+
+    async def aclose(self) -> None:
+        """Stops reporting and gives the places back."""
+        if self._reporting:
+            reporting, self._reporting = self._reporting, None
+            reporting.cancel()
+            await asyncio.gather(reporting, return_exceptions=True)
+            await self._office.report(self._caller, self._report(demand=0))
+
+    async def _report_while_busy(self) -> None:
+        while True:
+            self._told = self.in_flight + self.waiting
+            granted = await self._office.report(self._caller, self._report(self._told))
+            self._take(granted)
+            if not (self._told or self.in_flight or self.waiting):
+                self._reporting, self._allowed = None, 0  # it was told: these places are another's now
+                return
+            await asyncio.sleep(min(SOONEST_S, self._report_every_s))
+            try:
+                async with asyncio.timeout(self._report_every_s):
+                    await self._wants_more.wait()
+            except TimeoutError:
+                pass
+
+    def _take(self, granted: int | None) -> None:
+        self._wants_more.clear()
+        self._heard = self._heard or granted is not None
+        if granted is not None:
+            self._allowed = granted
+        elif not self._heard:
+            self._allowed = max(1, self._most // SHARE_WITHOUT_WORD)
+        self._let_in()
+
+    def _report(self, demand: int) -> Report:
+        mean = self._efforts / self._measured if self._measured else 0.0
+        report = Report(
+            model=self._model, most=self._most, demand=demand, in_flight=self.in_flight, good=self._good,
+            pushed_back=self._pushed_back, effort=mean, measured=self._measured)
+        self._forget()
+        return report
+
+    def _forget(self) -> None:
+        """Begins a new report."""
+        self._good = self._measured = 0
+        self._efforts = 0.0
+        self._pushed_back = False
+
+    def _ended(self, reporting: asyncio.Task[None]) -> None:
+        """A reporter that broke by a mistake of ours leaves nobody waiting."""
+        broken = None if reporting.cancelled() else reporting.exception()
+        for turn in self._waiting:
+            if broken and not turn.done():
+                turn.set_exception(broken)

@@ -1,0 +1,24 @@
+"""A process of a Ray cluster that calls an endpoint as a trial's worker does."""
+
+import asyncio
+from typing import Any
+
+from optimizer.types import Completion
+from serving.clients.openai_http import OpenAIModel
+from serving.settings import OpenAISettings
+from tests.contracts.client_contract import ask
+
+
+class CallingProcess:
+    """For `ray.remote`: a process of its own, with a client that its settings build."""
+
+    def call(self, settings: dict[str, Any], name: str, calls: int) -> tuple[int, str]:
+        """(calls that were answered, the kind of window they went through)"""
+        return asyncio.run(self._call(OpenAISettings(**settings), name, calls))
+
+    async def _call(self, settings: OpenAISettings, name: str, calls: int) -> tuple[int, str]:
+        model = settings.build()
+        assert isinstance(model, OpenAIModel)
+        outcomes = await model.complete([ask(f"{name} {number}") for number in range(calls)])
+        await model.aclose()
+        return sum(isinstance(outcome, Completion) for outcome in outcomes), type(model._limiter.window).__name__

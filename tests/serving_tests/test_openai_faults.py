@@ -1,0 +1,201 @@
+"""Faults on the wire that may pass are tried again, within bounds; those that are the request's own are not; none ends a run."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from optimizer.types import Completion, Failed
+from serving.clients.openai_bodies import body_of, idempotency_key
+from serving.clients.openai_faults import asked_wait_s
+from serving.clients.openai_http import OpenAIModel
+from serving.limiter import Retry
+from serving.settings import OpenAISettings
+from tests.contracts.client_contract import QUESTIONS, ask
+from tests.serving_tests.raw_endpoint import Asked, Play, RawEndpoint, chat, http
+
+KEY = "sk-very-secret"
+FAST = Retry(attempts=4, first_wait_s=0.001, longest_wait_s=0.01)
+Serve = Callable[..., Awaitable[tuple[OpenAIModel, RawEndpoint]]]
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    started: list[tuple[OpenAIModel, RawEndpoint]] = []
+
+    async def start(play: Callable[[Asked], Play | None], retry: Retry = FAST, **settings: Any) -> tuple[OpenAIModel, RawEndpoint]:
+        endpoint = RawEndpoint(play)
+        await endpoint.start()
+        known = {"timeout_s": 5.0, "outage_s": 0} | settings
+        started.append((OpenAIModel(OpenAISettings(model="m", base_url=endpoint.base_url, **known), KEY, retry), endpoint))
+        return started[-1]
+
+    yield start
+    for model, endpoint in started:
+        await model.aclose()
+        await endpoint.stop()
+
+
+def says(data: bytes) -> Play:
+    async def play(writer: asyncio.StreamWriter) -> None:
+        writer.write(data)
+        await writer.drain()
+
+    return play
+
+
+async def says_nothing(writer: asyncio.StreamWriter) -> None:
+    await asyncio.sleep(60)
+
+
+async def drips(writer: asyncio.StreamWriter) -> None:
+    for byte in http(chat("never comes")):
+        writer.write(bytes([byte]))
+        await writer.drain()
+        await asyncio.sleep(0.1)
+
+
+async def resets(writer: asyncio.StreamWriter) -> None:
+    writer.write(http(chat("a"))[:150])
+    await writer.drain()
+    writer.transport.abort()
+
+
+WHOLE = chat("wrong")
+MAY_PASS: dict[str, Play] = {
+    "cut, with its length": says(http(WHOLE[:90], length=len(WHOLE))),
+    "cut, without a length": says(http(WHOLE[:90], length=None)),
+    "cut in the head": says(http(WHOLE)[:40]),
+    "no answer at all": says(b""),
+    "no http": says(b"SSH-2.0-OpenSSH_9.6\r\n\r\n"),
+    "a reset in the body": resets,
+    "malformed json": says(http(b'{"choices": [{]}')),
+    "a nesting without end": says(http(b"[" * 100_000)),
+    "a number without end": says(http(b'{"created": ' + b"1" * 5000 + b"}")),
+    "a web page": says(http(b"<html>hello</html>", kind="text/html")),
+    "an odd charset": says(http(b"<html>hello</html>", kind="text/html; charset=klingon")),
+    "bytes that are not gzip": says(http(WHOLE, Content_Encoding="gzip")),
+    "empty choices": says(http(b'{"choices": []}')),
+    "an error in place of choices": says(http(b'{"error": {"message": "upstream", "code": 502}}')),
+    "broken off": says(http(chat("wrong", None))),
+    "an error behind the gateway": says(http(chat("wrong", "error"))),
+    "a redirect": says(http(b"", "302 Found", Location="/v1/chat/completions")),
+    "silence": says_nothing,
+    "a slow drip": drips,
+    **{status: says(http(b'{"error": {"message": "no"}}', status)) for status in (
+        "408 Timeout", "409 Conflict", "429 Too Many Requests", "500 Error", "502 Bad Gateway", "503 Unavailable", "504 Timeout",
+        "529 Overloaded")},
+}
+
+
+@pytest.mark.parametrize("fault", MAY_PASS)
+async def test_what_may_pass_is_tried_again_and_is_one_answer(serve: Serve, fault: str) -> None:
+    queue = [MAY_PASS[fault]] * 2
+    model, endpoint = await serve(lambda asked: queue.pop() if queue else None, timeout_s=0.3)
+    assert await model.complete([ask("a")]) == [Completion("heard a", False, 7, 3)]
+    assert len(endpoint.asked) == 3
+
+
+@pytest.mark.parametrize("fault", MAY_PASS)
+async def test_what_does_not_pass_is_missing_while_the_endpoint_answers_others(serve: Serve, fault: str) -> None:
+    model, endpoint = await serve(
+        lambda asked: MAY_PASS[fault] if "number 1." in asked.text else None, Retry(attempts=2, first_wait_s=0.001), timeout_s=0.3)
+    outcomes = await model.complete(QUESTIONS[:3])
+    assert [isinstance(outcome, Failed) and outcome.kind for outcome in outcomes] == [False, "infrastructure", False]
+    assert sum("number 1." in asked.text for asked in endpoint.asked) == 2
+
+
+@pytest.mark.parametrize(("status", "code", "kind"), [
+    ("400 Bad Request", "content_filter", "refused"), ("400 Bad Request", "context_length_exceeded", "refused"),
+    ("400 Bad Request", "other", "infrastructure"), ("413 Too Large", "", "infrastructure"),
+    ("422 Unprocessable", "", "infrastructure")])
+async def test_a_request_at_fault_is_not_tried_again(serve: Serve, status: str, code: str, kind: str) -> None:
+    fault = says(http(json.dumps({"error": {"message": "no", "code": code}}).encode(), status))
+    model, endpoint = await serve(lambda asked: fault if asked.text == "bad" else None)
+    await model.complete([ask("a")])
+    (outcome,) = await model.complete([ask("bad")])
+    assert isinstance(outcome, Failed)
+    assert (outcome.kind, len(endpoint.asked)) == (kind, 2)
+
+
+@pytest.mark.parametrize("header", ["2", "date"])
+async def test_it_waits_as_long_as_it_is_asked_to_whichever_way(serve: Serve, header: str) -> None:
+    now = datetime(2020, 1, 1, tzinfo=UTC)  # a clock of its own
+    asked = format_datetime(now + timedelta(seconds=2), usegmt=True) if header == "date" else header
+    queue = [says(http(b"{}", "429 Slow", Retry_After=asked, Date=format_datetime(now, usegmt=True)))]
+    model, _ = await serve(lambda asked: queue.pop() if queue else None)
+    began = asyncio.get_running_loop().time()
+    assert isinstance((await model.complete([ask("a")]))[0], Completion)
+    assert 2.0 <= asyncio.get_running_loop().time() - began < 4.0
+
+
+@pytest.mark.parametrize(("headers", "seconds"), [
+    ({"retry-after": "1.5"}, 1.5), ({"retry-after": "-3"}, 0.0), ({"retry-after": "nan"}, None), ({"retry-after": "inf"}, None),
+    ({}, None), ({"retry-after": "soon"}, None),
+    ({"retry-after": "Wed, 01 Jan 2020 00:00:30 GMT", "date": "Wed, 01 Jan 2020 00:00:00 GMT"}, 30.0),
+    ({"retry-after": "Wed, 01 Jan 2020 00:00:30 GMT"}, 0.0), ({"retry-after": "Wed, 99 Foo 2020 00:00:30 GMT"}, None)])
+def test_retry_after_in_all_its_forms(headers: dict[str, str], seconds: float | None) -> None:
+    assert asked_wait_s(headers) == seconds
+
+
+@given(st.text() | st.integers().map(str) | st.datetimes(timezones=st.none() | st.just(UTC)).map(format_datetime))
+def test_no_retry_after_breaks_anything(text: str) -> None:
+    seconds = asked_wait_s({"retry-after": text, "date": text})
+    assert seconds is None or seconds >= 0
+
+
+async def test_all_attempts_of_a_call_carry_one_key_and_other_calls_another(serve: Serve) -> None:
+    model, endpoint = await serve(lambda asked: MAY_PASS["500 Error"] if len(endpoint.asked) in (1, 2) else None)
+    await model.complete([ask("a")])
+    await model.complete([ask("a", sample=1)])
+    keys = [asked.headers["idempotency-key"] for asked in endpoint.asked]
+    assert len(keys) == 4
+    assert keys[0] == keys[1] == keys[2] != keys[3]
+    assert all(asked.headers["authorization"] == f"Bearer {KEY}" for asked in endpoint.asked)
+
+
+def test_the_key_depends_on_the_model_and_tells_nothing() -> None:
+    settings = OpenAISettings(model="m")
+    body = body_of(settings, ask("a secret question"))
+    keys = {idempotency_key(identity, body) for identity in ("one", "other")}
+    assert len(keys) == 2
+    assert all(len(key) == 64 and set(key) <= set("0123456789abcdef") for key in keys)
+
+
+@given(st.text(st.characters(codec=None, exclude_categories=())))
+def test_every_text_goes_out_as_json_that_means_it(text: str) -> None:
+    assert json.loads(body_of(OpenAISettings(model="m"), ask(text)))["messages"][0]["content"] == text
+
+
+async def test_lone_surrogates_control_characters_and_a_megabyte_go_both_ways(serve: Serve) -> None:
+    model, endpoint = await serve(lambda asked: None)
+    texts = ["lone \ud800 surrogate", "\x00\x07\u202e{}[END]", "x" * 10**6, "ü"]
+    outcomes = await model.complete([ask(text) for text in texts])
+    assert [isinstance(outcome, Completion) and outcome.text for outcome in outcomes] == [f"heard {text}" for text in texts]
+    assert b"\\ud800" in next(asked.raw for asked in endpoint.asked if "lone" in asked.text)
+
+
+@pytest.mark.parametrize("tokens", ["many", -1, 2**70, None, 1.5, [7]])
+async def test_odd_counts_of_tokens_are_none(serve: Serve, tokens: object) -> None:
+    reply = json.loads(chat("a"))
+    reply["usage"] = {"prompt_tokens": tokens, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": tokens}}
+    model, _ = await serve(lambda asked: says(http(json.dumps(reply).encode())))
+    (outcome,) = await model.complete([ask("a")])
+    assert outcome == Completion("a", False, 0, 3)
+    assert isinstance(outcome, Completion)
+    assert outcome.cached_tokens is None
+
+
+async def test_a_key_in_an_answer_is_not_repeated(serve: Serve) -> None:
+    fault = says(http(json.dumps({"error": {"message": f"The key {KEY} is busy"}}).encode(), "500 Error"))
+    model, _ = await serve(lambda asked: fault if asked.text == "a" else None)
+    (outcome,) = await model.complete([ask("a")])
+    assert isinstance(outcome, Failed)
+    assert "[key]" in outcome.reason
+    assert KEY not in outcome.reason
