@@ -22,8 +22,9 @@ from optimizer.statistics import Estimate, Headroom, Noise, detectable_gain, dis
 from optimizer.strategies.abo import ABO
 from optimizer.tasks.task import Task
 from optimizer.types import Completion, Outcome, Request
+from serving.ledger.ledgered import ledgered
+from serving.ledger.shared import LedgerClient
 from serving.settings import ModelSettings, OpenAISettings
-from serving.single_flight import LedgerClient, ledgered
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def run_check(experiment: Experiment, repeats: int, tell: Callable[[str], None])
     """
     from cluster.ray_session import ray_session
     from serving.deployment import host
-    from serving.ledger_actor import open_ledger
+    from serving.ledger.actor import open_ledger
 
     models = (experiment.settings.target_model, optimizers(experiment.settings)[0])
     served = [model for model in models if not isinstance(model, OpenAISettings)]

@@ -20,7 +20,7 @@ from cluster.search.tuning import ContestScheduler, proposals
 from cluster.settings import ExperimentSettings
 from cluster.worker import run_in_worker
 from serving.deployment import host
-from serving.ledger_actor import open_ledger
+from serving.ledger.actor import open_ledger
 from serving.settings import OpenAISettings
 
 

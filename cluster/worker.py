@@ -22,7 +22,8 @@ from cluster.trial import Trial, TrialPlan, without_result
 from optimizer.candidate import Round
 from optimizer.errors import PromptrayError
 from optimizer.tasks.task import Task
-from serving.single_flight import LedgerClient, ledgered
+from serving.ledger.ledgered import ledgered
+from serving.ledger.shared import LedgerClient
 
 REPORT_EVERY_S = 1.0
 

@@ -20,9 +20,10 @@ from optimizer.protocols import LanguageModel
 from optimizer.selection import Racing
 from optimizer.tasks.scorers import SCORERS
 from serving.deployment import host
-from serving.ledger_actor import open_ledger
+from serving.ledger.actor import open_ledger
+from serving.ledger.ledgered import ledgered
+from serving.ledger.shared import LedgerClient
 from serving.settings import OpenAISettings
-from serving.single_flight import LedgerClient, ledgered
 
 Tell = Callable[[str], None]
 

@@ -13,9 +13,9 @@ from serving.clients.reach import reach
 from serving.clients.serve_handle import ServeHandleModel
 from serving.deployment import START_ATTEMPTS, deployment_name, find, host
 from serving.ledger import Ledger
-from serving.ledger_actor import RemoteLedger, open_ledger
+from serving.ledger.actor import RemoteLedger, open_ledger
+from serving.ledger.ledgered import Ledgered
 from serving.settings import OptimizerSettings
-from serving.single_flight import Ledgered
 from serving.streaming import Piece
 from tests.contracts.client_contract import LanguageModelContract, ask
 from tests.contracts.scripted_hosting import ScriptedSettings

@@ -14,7 +14,8 @@ from optimizer.errors import EndpointError
 from optimizer.scripted import ScriptedModel
 from optimizer.types import Completion, Failed, Message, Outcome, Request
 from serving.ledger import Ledger, key_of
-from serving.single_flight import Ledgered, SharedLedger, ledgered
+from serving.ledger.ledgered import Ledgered, ledgered
+from serving.ledger.shared import SharedLedger
 
 
 def request(text: str, sample: int = 0) -> Request:
