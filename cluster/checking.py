@@ -82,7 +82,8 @@ def run_check(experiment: Experiment, repeats: int, tell: Callable[[str], None])
             tell(f"Hosting {' and '.join(dict.fromkeys(model.label for model in served))} …")
             host(served)
         logging.getLogger("ray.serve").setLevel(logging.ERROR)  # hosting has set its own; here the handles are this process's
-        check = asyncio.run(_check(experiment, repeats, tell, models, open_ledger(experiment.out / "ledger")))
+        with open_ledger(experiment.out / "ledger") as ledger:
+            check = asyncio.run(_check(experiment, repeats, tell, models, ledger))
     experiment.out.write(CHECK_FILE, (json.dumps(check_to_json(check), indent=2) + "\n").encode())
     return check
 

@@ -20,7 +20,7 @@ from cluster.search.tuning import ContestScheduler, proposals
 from cluster.settings import ExperimentSettings
 from cluster.worker import run_in_worker
 from serving.deployment import host
-from serving.ledger.actor import open_ledger
+from serving.ledger.actor import RemoteLedger, open_ledger
 from serving.settings import OpenAISettings
 
 
@@ -58,17 +58,17 @@ def _run_trials(experiment: Experiment, collected: Collector, watch: Watcher) ->
     logs = experiment.out / "tune"
     held_cpus = sum(model.cpus * model.scaling.max for model in served)
     try:
-        _tuner(experiment, collected, str(logs.absolute()), held_cpus).fit()
+        with open_ledger(experiment.out / "ledger") as ledger:
+            _tuner(experiment, collected, str(logs.absolute()), held_cpus, ledger).fit()
     finally:
         if not collected.crashed:
             logs.remove()
 
 
-def _tuner(experiment: Experiment, collected: Collector, logs: str, held_cpus: float) -> tune.Tuner:
+def _tuner(experiment: Experiment, collected: Collector, logs: str, held_cpus: float, ledger: RemoteLedger) -> tune.Tuner:
     """`held_cpus`: those that the models hold, or may come to hold."""
     settings = experiment.settings
-    trainable = tune.with_parameters(
-        run_in_worker, settings=settings, tasks=dict(experiment.tasks), ledger=open_ledger(experiment.out / "ledger"))
+    trainable = tune.with_parameters(run_in_worker, settings=settings, tasks=dict(experiment.tasks), ledger=ledger)
     cpus = settings.trials.cpus or cpus_of_a_trial(_cpus_by_node(), held_cpus, settings.concurrency)
     return tune.Tuner(
         tune.with_resources(trainable, {"cpu": cpus}),

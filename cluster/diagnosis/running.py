@@ -36,7 +36,8 @@ def run_diagnosis(prepared: Prepared, tell: Tell) -> tuple[TaskDiagnosis, ...]:
         if served:
             tell(f"Hosting {' and '.join(model.label for model in served)}")
             host(served)
-        return asyncio.run(_all(prepared, open_ledger(prepared.out / "ledger"), tell))
+        with open_ledger(prepared.out / "ledger") as ledger:
+            return asyncio.run(_all(prepared, ledger, tell))
 
 
 async def _all(prepared: Prepared, ledger: LedgerClient, tell: Tell) -> tuple[TaskDiagnosis, ...]:

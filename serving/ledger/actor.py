@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import ray
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayError, RayTaskError
@@ -114,6 +114,14 @@ class RemoteLedger:
         """The counts, for a caller without an event loop."""
         counts: LedgerCounts = ray.get(self._actor.counts.remote(), timeout=timeout_s)
         return counts
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        # After an error, or Ctrl-C, callers may still be recording what they have paid for: the ledger ends with the job then.
+        if kind is None:
+            self.close()
 
     def close(self) -> None:
         """Gives the folder back, for the driver when all callers are done. Never raises: all that matters is durable, and a folder

@@ -1,8 +1,8 @@
 """Segments that are replaced by fewer or shorter ones. Whoever calls this holds the folder.
 
 A replacement is written whole, under the place in the order of the first segment that it replaces, before those are deleted. So a
-crash at any point leaves every entry in at least one file, and the first answer of a key stands as it did. Torn and foreign files
-are left as they are.
+crash at any point leaves every entry in at least one file, and the first answer of a key stands as it did. Foreign files are left
+as they are.
 """
 
 import uuid
@@ -55,7 +55,8 @@ def mend(folder: Folder) -> None:
 
 
 def prune(folder: Folder, keep: Keep) -> int:
-    """Takes the other entries out of all whole segments; returns how many. Raises StorageError: some may be gone by then."""
+    """Mends the ledger, then takes the other entries out of it; returns how many. Raises StorageError: some may be gone by then."""
+    mend(folder)  # what a torn copy holds would come back otherwise
     return sum(_pruned(folder, name, keep) for name in folder.names(ENDING))
 
 

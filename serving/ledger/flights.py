@@ -36,7 +36,9 @@ class Flights:
         self._closed_until = clock() + grace_s
         self._flight_by_key: dict[bytes, _Flight] = {}
 
-    def __len__(self) -> int:
+    @property
+    def count(self) -> int:
+        """Keys that an owner has."""
         return sum(flight.owner != _NOBODY for flight in self._flight_by_key.values())
 
     def claim(self, key: bytes, owner: str) -> bool:

@@ -44,15 +44,19 @@ class Ledger:
     Raises StorageError where the folder cannot be read or written, or another holds it for longer than `wait_s` seconds.
     """
 
-    def __init__(self, folder: Folder | Path | str, wait_s: float = WAIT_S, take: Callable[[Folder, float], Hold] = hold) -> None:
-        """`take`: how the folder is taken."""
+    def __init__(
+        self, folder: Folder | Path | str, wait_s: float = WAIT_S, *, take: Callable[[Folder, float], Hold] = hold,
+        segment_bytes: int = SEGMENT_BYTES, most_small: int = MOST_SMALL,
+    ) -> None:
+        """`take`: how the folder is taken; `most_small`: small segments in a row that are left unmerged."""
+        self._segment_bytes = segment_bytes
         place = open_folder(folder)
         held = take(place, wait_s)
         try:
             self._open(place, held)
             _sweep(place)
             with suppress(StorageError):  # there may be no room for it now; nothing depends on it
-                merge(place, self._found, MOST_SMALL)
+                merge(place, self._found, most_small)
         except BaseException:
             held.release()
             raise
@@ -122,7 +126,7 @@ class Ledger:
         longer = self._segment.with_batch(batch_of(new, datetime.now(UTC)))
         data = longer.to_bytes()
         self.folder.write(longer.name, data)  # a failed write changes nothing here, and the next one replaces what it left
-        if len(data) < SEGMENT_BYTES:
+        if len(data) < self._segment_bytes:
             self._segment = longer
         else:
             self._segment = OpenSegment.numbered(number_of(longer.name) + 1)

@@ -116,7 +116,7 @@ class SharedLedger:
         await self._flights.wait(keys)
 
     async def counts(self) -> LedgerCounts:
-        return LedgerCounts(len(self._ledger), self._hits, self._paid, len(self._flights))
+        return LedgerCounts(len(self._ledger), self._hits, self._paid, self._flights.count)
 
     def close(self) -> None:
         """Saves the tally and gives the folder back; what was recorded is durable without this."""
