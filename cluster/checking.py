@@ -22,8 +22,9 @@ from optimizer.statistics import Estimate, Headroom, Noise, detectable_gain, dis
 from optimizer.strategies.abo import ABO
 from optimizer.tasks.task import Task
 from optimizer.types import Completion, Outcome, Request
+from serving.ledger.ledgered import ledgered
+from serving.ledger.shared import LedgerClient
 from serving.settings import ModelSettings, OpenAISettings
-from serving.single_flight import LedgerClient, ledgered
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def run_check(experiment: Experiment, repeats: int, tell: Callable[[str], None])
     """
     from cluster.ray_session import ray_session
     from serving.deployment import host
-    from serving.ledger_actor import open_ledger
+    from serving.ledger.actor import open_ledger
 
     models = (experiment.settings.target_model, optimizers(experiment.settings)[0])
     served = [model for model in models if not isinstance(model, OpenAISettings)]
@@ -81,7 +82,8 @@ def run_check(experiment: Experiment, repeats: int, tell: Callable[[str], None])
             tell(f"Hosting {' and '.join(dict.fromkeys(model.label for model in served))} …")
             host(served)
         logging.getLogger("ray.serve").setLevel(logging.ERROR)  # hosting has set its own; here the handles are this process's
-        check = asyncio.run(_check(experiment, repeats, tell, models, open_ledger(experiment.out / "ledger")))
+        with open_ledger(experiment.out / "ledger") as ledger:
+            check = asyncio.run(_check(experiment, repeats, tell, models, ledger))
     experiment.out.write(CHECK_FILE, (json.dumps(check_to_json(check), indent=2) + "\n").encode())
     return check
 

@@ -5,6 +5,8 @@ same course and pays only for what is missing, so there are no checkpoints: a ru
 """
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import ray
@@ -24,7 +26,7 @@ from cluster.worker import Shared, run_in_worker
 from optimizer.errors import PromptrayError
 from serving.deployment import host
 from serving.endpoint_actor import windows_kept
-from serving.ledger_actor import open_ledger
+from serving.ledger.actor import open_ledger
 from serving.purse import open_purse
 from serving.settings import OpenAISettings
 
@@ -63,8 +65,8 @@ def _run_trials(experiment: Experiment, collected: Collector, watch: Watcher) ->
     logs = experiment.out / "tune"
     held_cpus = sum(model.cpus * model.scaling.max for model in served)
     try:
-        with windows_kept(model.base_url for model in models_of(settings) if isinstance(model, OpenAISettings)):
-            _tuner(experiment, collected, str(logs.absolute()), held_cpus).fit()
+        with _shared(experiment, collected) as shared:
+            _tuner(experiment, collected, str(logs.absolute()), held_cpus, shared).fit()
     except TuneError as failure:
         raise cause_of(failure) from None
     finally:
@@ -82,11 +84,10 @@ def cause_of(failure: TuneError) -> Exception:
     return failure
 
 
-def _tuner(experiment: Experiment, collected: Collector, logs: str, held_cpus: float) -> tune.Tuner:
+def _tuner(experiment: Experiment, collected: Collector, logs: str, held_cpus: float, shared: Shared) -> tune.Tuner:
     """`held_cpus`: those that the models hold, or may come to hold."""
     settings = experiment.settings
-    trainable = tune.with_parameters(
-        run_in_worker, settings=settings, tasks=dict(experiment.tasks), shared=_shared(experiment, collected))
+    trainable = tune.with_parameters(run_in_worker, settings=settings, tasks=dict(experiment.tasks), shared=shared)
     cpus = settings.trials.cpus or cpus_of_a_trial(_cpus_by_node(), held_cpus, settings.concurrency)
     return tune.Tuner(
         tune.with_resources(trainable, {"cpu": cpus}),
@@ -98,13 +99,16 @@ def _tuner(experiment: Experiment, collected: Collector, logs: str, held_cpus: f
             failure_config=tune.FailureConfig(max_failures=settings.trials.attempts - 1)))
 
 
-def _shared(experiment: Experiment, collected: Collector) -> Shared:
-    """What the trials share: the ledger, and what the experiment may spend as a whole."""
-    total = experiment.settings.budget.total
-    ledger, limits = open_ledger(experiment.out / "ledger"), total.limits()
-    if limits.bounded:
-        collected.purse = open_purse(experiment.out, limits, tests_of(experiment))
-    return Shared(ledger, collected.purse, None if total.wall_s is None else time.time() + total.wall_s)
+@contextmanager
+def _shared(experiment: Experiment, collected: Collector) -> Iterator[Shared]:
+    """What the trials share, as long as they run: the ledger, the endpoints' windows, and what they may spend together."""
+    settings, total = experiment.settings, experiment.settings.budget.total
+    endpoints = [model.base_url for model in models_of(settings) if isinstance(model, OpenAISettings)]
+    with windows_kept(endpoints), open_ledger(experiment.out / "ledger") as ledger:
+        limits = total.limits()
+        if limits.bounded:
+            collected.purse = open_purse(experiment.out, limits, tests_of(experiment))
+        yield Shared(ledger, collected.purse, None if total.wall_s is None else time.time() + total.wall_s)
 
 
 def _scheduler(settings: ExperimentSettings, decisions: Decisions) -> ContestScheduler | None:

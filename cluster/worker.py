@@ -26,7 +26,8 @@ from optimizer.candidate import Round
 from optimizer.errors import PromptrayError
 from optimizer.tasks.task import Task
 from serving.clients.outage import pause_of
-from serving.ledger import LedgerClient, Ledgered
+from serving.ledger.ledgered import Ledgered
+from serving.ledger.shared import LedgerClient
 from serving.purse import SharedPurse
 
 REPORT_EVERY_S = 1.0

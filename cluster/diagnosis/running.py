@@ -20,9 +20,10 @@ from optimizer.protocols import LanguageModel
 from optimizer.selection import Racing
 from optimizer.tasks.scorers import SCORERS
 from serving.deployment import host
-from serving.ledger_actor import open_ledger
+from serving.ledger.actor import open_ledger
+from serving.ledger.ledgered import ledgered
+from serving.ledger.shared import LedgerClient
 from serving.settings import OpenAISettings
-from serving.single_flight import LedgerClient, ledgered
 
 Tell = Callable[[str], None]
 
@@ -35,7 +36,8 @@ def run_diagnosis(prepared: Prepared, tell: Tell) -> tuple[TaskDiagnosis, ...]:
         if served:
             tell(f"Hosting {' and '.join(model.label for model in served)}")
             host(served)
-        return asyncio.run(_all(prepared, open_ledger(prepared.out / "ledger"), tell))
+        with open_ledger(prepared.out / "ledger") as ledger:
+            return asyncio.run(_all(prepared, ledger, tell))
 
 
 async def _all(prepared: Prepared, ledger: LedgerClient, tell: Tell) -> tuple[TaskDiagnosis, ...]:

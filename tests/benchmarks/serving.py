@@ -33,10 +33,10 @@ from serving.builtin import TARGET_FOLDER
 from serving.builtin.chat import END, chat_text
 from serving.builtin.evaluate import conditions
 from serving.deployment import host
-from serving.ledger_actor import open_ledger
+from serving.ledger.actor import open_ledger
+from serving.ledger.ledgered import ledgered
 from serving.settings import Served, TargetSettings
 from serving.settings.vllm import VLLMSettings
-from serving.single_flight import ledgered
 
 TASK = "navigate"
 PROMPT = "+ 2 demonstrations"

@@ -48,7 +48,7 @@ def interrupted(file: Path, out: Path) -> tuple[int, str, float]:
         [*COMMAND, "run", str(file), "--out", str(out)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
     ends_at = time.monotonic() + 200
-    while not any(segment.stat().st_size for segment in out.glob("ledger/*")):
+    while not any(segment.stat().st_size for segment in out.glob("ledger/*.arrows")):
         assert started.poll() is None, started.communicate()[0]
         assert time.monotonic() < ends_at
         time.sleep(0.05)

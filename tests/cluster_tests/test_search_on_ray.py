@@ -136,7 +136,7 @@ def run(file: Path, out: Path, kill: bool) -> str:
         while kill:
             assert started.poll() is None, started.communicate()[0]
             assert time.monotonic() < ends_at
-            worker = trial_process() if any(part.stat().st_size for part in out.glob("ledger/*")) else None
+            worker = trial_process() if any(part.stat().st_size for part in out.glob("ledger/*.arrows")) else None
             if worker:
                 os.kill(worker, signal.SIGKILL)
                 break

@@ -85,7 +85,7 @@ def test_a_stopped_experiment_keeps_what_it_has(head: Head, tmp_path: Path) -> N
     file, out = settings_file(tmp_path, LONG), open_folder(head.home / "results" / "long")
     assert "results go to ~/results/long there" in promptray(head, "submit", file, "--no-wait")
     ends_at = time.monotonic() + 100
-    while not (out / "ledger").names():
+    while not (out / "ledger").names(".arrows"):
         assert time.monotonic() < ends_at, promptray(head, "logs", "long")
         time.sleep(0.1)
     assert "left alone" in promptray(head, "submit", file, "--no-wait")

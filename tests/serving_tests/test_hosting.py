@@ -1,21 +1,26 @@
 """Models on a real, small Ray: by handle, by ledger actor, and through the door."""
 
 import asyncio
+import os
 import pickle
+import shutil
+import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from optimizer.errors import AccessError, EndpointError, SettingsError, StorageError
 from optimizer.scripted import ScriptedModel
-from optimizer.types import Completion, Failed
+from optimizer.types import Completion, Failed, Outcome, Request
 from serving.clients.reach import reach
 from serving.clients.serve_handle import ServeHandleModel
 from serving.deployment import START_ATTEMPTS, deployment_name, find, host
-from serving.ledger import Ledger
-from serving.ledger_actor import RemoteLedger, open_ledger
+from serving.ledger import Ledger, key_of
+from serving.ledger.actor import RemoteLedger, open_ledger
+from serving.ledger.flights import GRACE_S, RENEWAL_S
+from serving.ledger.ledgered import Ledgered
 from serving.settings import OptimizerSettings
-from serving.single_flight import Ledgered
 from serving.streaming import Piece
 from tests.contracts.client_contract import LanguageModelContract, ask
 from tests.contracts.scripted_hosting import ScriptedSettings
@@ -136,7 +141,7 @@ async def test_trials_share_one_ledger_actor(tmp_path: Path) -> None:
     for letter, one, two in zip("abcd", *both, strict=True):
         assert {one, two} == {Completion(f"heard {letter}"), Completion(f"heard {letter}", from_ledger=True)}
     assert model.calls == 4
-    assert len(Ledger(tmp_path)) == 4
+    assert len(Ledger.read_only(tmp_path)) == 4
     counts = await ledger.counts()
     assert (counts.paid, counts.hits, counts.hit_share) == (4, 4, 0.5)
     assert await asyncio.to_thread(other.counts_now) == counts
@@ -151,7 +156,63 @@ async def test_a_folder_without_room_for_a_ledger_is_a_storage_error(tmp_path: P
 async def test_the_ledger_actor_says_storage_error_where_it_cannot_write(tmp_path: Path) -> None:
     ledger = open_ledger(tmp_path / "ledger")
     await ledger.counts()
-    (tmp_path / "ledger").rmdir()
+    shutil.rmtree(tmp_path / "ledger")
     (tmp_path / "ledger").write_text("a file stands in its place")
     with pytest.raises(StorageError, match="cannot be written"):
         await Ledgered(ScriptedModel(lambda request: "a"), ledger).complete([ask("a")])
+
+
+async def test_a_ledger_that_another_writes_to_is_refused_in_the_driver(tmp_path: Path) -> None:
+    held = Ledger(tmp_path)
+    refused = asyncio.create_task(asyncio.to_thread(open_ledger, tmp_path))
+    with pytest.raises(StorageError, match=f"being written to by process {os.getpid()} on "):
+        await refused
+    held.close()
+    opened = await asyncio.to_thread(open_ledger, tmp_path)
+    opened.close()
+    Ledger(tmp_path, wait_s=0).close()
+
+
+class Gated:
+    """A model that answers when it may, and counts what it was asked."""
+
+    name = "gated@1"
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.gate = asyncio.Event()
+
+    async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
+        self.asked += len(requests)
+        await self.gate.wait()
+        return [Completion("paid once") for _ in requests]
+
+
+async def test_a_killed_ledger_actor_does_not_forget_who_is_paying(tmp_path: Path) -> None:
+    ledger, model = await asyncio.to_thread(open_ledger, tmp_path), Gated()
+    payer = asyncio.create_task(Ledgered(model, ledger).complete([ask("a"), ask("b")]))
+    await until(lambda: model.asked == 2)
+    waiter = asyncio.create_task(Ledgered(model, pickle.loads(pickle.dumps(ledger))).complete([ask("b"), ask("a")]))
+    await asyncio.sleep(0.5)
+    pid = await ledger._actor.__ray_call__.remote(lambda _: os.getpid())
+    os.kill(pid, signal.SIGKILL)
+    newcomer = asyncio.create_task(Ledgered(model, ledger).complete([ask("a")]))
+    await asyncio.sleep(GRACE_S + 2 * RENEWAL_S)  # long enough for a claim that the restarted actor should not grant
+    assert await ledger._actor.__ray_call__.remote(lambda _: os.getpid()) != pid
+    await asyncio.sleep(GRACE_S + RENEWAL_S)  # the grace may have begun late, on a slow machine
+    assert not payer.done()
+    assert not waiter.done()
+    assert model.asked == 2
+    model.gate.set()
+    answers = await asyncio.wait_for(asyncio.gather(payer, waiter, newcomer), 60)
+    assert {outcome.text for outcomes in answers for outcome in outcomes if isinstance(outcome, Completion)} == {"paid once"}
+    assert model.asked == 2
+
+
+async def test_what_a_killed_owner_was_paying_for_is_free_again(tmp_path: Path) -> None:
+    ledger = await asyncio.to_thread(open_ledger, tmp_path)
+    model = ScriptedModel(lambda request: "fine")
+    assert await ledger.claim([key_of(model.name, ask("a"))], "killed") == ["yours"]
+    pid = await ledger._actor.__ray_call__.remote(lambda _: os.getpid())
+    os.kill(pid, signal.SIGKILL)  # so that only the grace is waited for, and not the lease
+    assert await asyncio.wait_for(Ledgered(model, ledger).complete([ask("a")]), 90) == [Completion("fine")]

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from optimizer.errors import EndpointError
 from optimizer.scripted import ScriptedModel
 from optimizer.types import Completion, Failed, Message, Outcome, Request
-from serving.ledger import Ledger, key_of
-from serving.single_flight import Ledgered, SharedLedger, ledgered
+from serving.ledger import Ledger, Paid, key_of
+from serving.ledger.flights import Flights
+from serving.ledger.ledgered import Ledgered, ledgered
+from serving.ledger.shared import SharedLedger
 
 
 def request(text: str, sample: int = 0) -> Request:
@@ -41,6 +43,10 @@ class SlowModel:
         if any(text.isupper() for text in texts):
             raise EndpointError("broken")
         return [Completion(text * 2) for text in texts]
+
+
+def shared_with(ledger: Ledger, lease_s: float) -> SharedLedger:
+    return SharedLedger(ledger, Flights(lease_s))
 
 
 @pytest.fixture
@@ -149,7 +155,7 @@ async def test_what_a_failed_batch_had_finished_is_kept(ledger: Ledger) -> None:
 
 
 async def test_the_lease_of_a_killed_owner_runs_out(ledger: Ledger) -> None:
-    shared = SharedLedger(ledger, lease_s=0.05)
+    shared = shared_with(ledger, 0.05)
     key = key_of("slow", request("a"))
     assert await shared.claim([key], "killed") == ["yours"]
     assert await shared.claim([key], "other") == ["elsewhere"]
@@ -158,8 +164,8 @@ async def test_the_lease_of_a_killed_owner_runs_out(ledger: Ledger) -> None:
 
 
 async def test_a_living_owner_keeps_its_lease(ledger: Ledger) -> None:
-    shared, slow = SharedLedger(ledger, lease_s=0.1), SlowModel()
-    owner = asyncio.create_task(Ledgered(slow, shared, lease_s=0.1).complete(asked("a")))
+    shared, slow = shared_with(ledger, 0.1), SlowModel()
+    owner = asyncio.create_task(Ledgered(slow, shared, renewal_s=0.02).complete(asked("a")))
     await asyncio.sleep(0.3)
     assert await shared.claim([key_of("slow", request("a"))], "other") == ["elsewhere"]
     slow.gate.set()
@@ -175,9 +181,10 @@ async def test_a_released_key_of_another_owner_stays(ledger: Ledger) -> None:
 
 async def test_the_answer_that_was_recorded_first_is_everybodys(ledger: Ledger) -> None:
     shared = SharedLedger(ledger)
+    key = key_of("slow", request("a"))
     one, two = await asyncio.gather(
-        shared.record({b"k" * 32: Completion("first")}), shared.record({b"k" * 32: Completion("second")}))
-    assert one == two == [ledger.get(b"k" * 32)]
+        *(shared.record({key: Paid(Completion(text), "slow", request("a"))}) for text in ("first", "second")))
+    assert one == two == [ledger.get(key)] == [Completion("first", from_ledger=True)]
 
 
 @settings(max_examples=30, deadline=None)

@@ -1,0 +1,170 @@
+"""The ledger as one named actor of a Ray job, shared by all its trials: the only writer of its folder, batched methods only.
+
+The actor opens its folder when it is first asked something, and not when it is made: so what is wrong with the folder reaches the
+caller as the error that it is, after a restart too. What it remembers of who is paying for what is lost with its process; the
+owners' renewals bring it back (see flights.py).
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import ray
+from ray.exceptions import ActorDiedError, ActorUnavailableError, RayError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from optimizer.errors import PromptrayError, StorageError
+from optimizer.types import Completion
+from serving.ledger.flights import GRACE_S, Flights
+from serving.ledger.keys import Paid
+from serving.ledger.record import Ledger
+from serving.ledger.shared import Claim, LedgerCounts, SharedLedger
+from serving.storage import Folder, open_folder
+
+NAMESPACE = "promptray"
+CLOSE_WITHIN_S = 10.0
+"""[ours]"""
+T = TypeVar("T")
+
+
+class LedgerActor:
+    """`SharedLedger` behind Ray. Async: waiting callers do not hold up the others."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._grace_s = GRACE_S if ray.get_runtime_context().was_current_actor_reconstructed else 0.0
+        self._opening = asyncio.Lock()
+        self._shared: SharedLedger | None = None
+        self._closed = False
+
+    async def open(self) -> None:
+        """Raises StorageError where the folder cannot be had; it may be called again."""
+        self._closed = False
+        await self._ready()
+
+    async def close(self) -> None:
+        """Gives the folder back, until `open` is called again."""
+        async with self._opening:
+            self._closed = True
+            if self._shared:
+                await asyncio.to_thread(self._shared.close)
+                self._shared = None
+
+    async def claim(self, keys: list[bytes], owner: str) -> list[Claim]:
+        return await (await self._ready()).claim(keys, owner)
+
+    async def record(self, paid_by_key: dict[bytes, Paid]) -> list[Completion]:
+        return await (await self._ready()).record(paid_by_key)
+
+    async def release(self, keys: list[bytes], owner: str) -> None:
+        await (await self._ready()).release(keys, owner)
+
+    async def renew(self, keys: list[bytes], owner: str) -> None:
+        await (await self._ready()).renew(keys, owner)
+
+    async def wait(self, keys: list[bytes]) -> None:
+        await (await self._ready()).wait(keys)
+
+    async def counts(self) -> LedgerCounts:
+        return await (await self._ready()).counts()
+
+    async def _ready(self) -> SharedLedger:
+        if self._shared:
+            return self._shared
+        async with self._opening:
+            if self._closed:
+                raise StorageError(f"The ledger {self._folder} was closed; start the same command again.")
+            if self._shared is None:
+                self._shared = SharedLedger(await asyncio.to_thread(Ledger, self._folder), Flights(grace_s=self._grace_s))
+            return self._shared
+
+
+class RemoteLedger:
+    """A LedgerClient whose ledger lives in the actor. Small and picklable: hand it to trials.
+
+    Raises StorageError where the actor cannot write, or is gone beyond its restarts.
+    """
+
+    def __init__(self, actor: Any) -> None:
+        self._actor = actor
+
+    async def claim(self, keys: Sequence[bytes], owner: str) -> list[Claim]:
+        return await _answer(self._actor.claim.remote(list(keys), owner))
+
+    async def record(self, paid_by_key: Mapping[bytes, Paid]) -> list[Completion]:
+        return await _answer(self._actor.record.remote(dict(paid_by_key)))
+
+    async def release(self, keys: Sequence[bytes], owner: str) -> None:
+        # Sent, not awaited: it is often called while the caller is being cancelled. A lost release only costs a lease.
+        self._actor.release.remote(list(keys), owner)
+
+    async def renew(self, keys: Sequence[bytes], owner: str) -> None:
+        self._actor.renew.remote(list(keys), owner)
+
+    async def wait(self, keys: Sequence[bytes]) -> None:
+        await _answer(self._actor.wait.remote(list(keys)))
+
+    async def counts(self) -> LedgerCounts:
+        return await _answer(self._actor.counts.remote())
+
+    def counts_now(self, timeout_s: float = 5.0) -> LedgerCounts:
+        """The counts, for a caller without an event loop."""
+        counts: LedgerCounts = ray.get(self._actor.counts.remote(), timeout=timeout_s)
+        return counts
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        # After an error, or Ctrl-C, callers may still be recording what they have paid for: the ledger ends with the job then.
+        if kind is None:
+            self.close()
+
+    def close(self) -> None:
+        """Gives the folder back, for the driver when all callers are done. Never raises: all that matters is durable, and a folder
+        that is not given back comes free by itself."""
+        with suppress(RayError):
+            ray.get(self._actor.close.remote(), timeout=CLOSE_WITHIN_S)
+
+
+def open_ledger(folder: Folder | Path | str) -> RemoteLedger:
+    """The ledger of a folder, open; the same actor for every caller in this Ray job. Raises StorageError where the folder cannot be
+    used, or another job or process is writing to it.
+
+    The actor needs no CPU of its own, comes back by itself after a crash (the folder holds all that it must know), and ends with
+    the job that opened it. A folder of this machine keeps it on this node; on shared storage it may come back on any.
+    """
+    place = open_folder(folder).absolute()
+    place.make()  # a folder that cannot be used is found here, with a clear error
+    options: dict[str, Any] = {
+        "namespace": NAMESPACE, "get_if_exists": True, "num_cpus": 0, "max_restarts": -1, "max_task_retries": 3,
+        "max_concurrency": 1000}
+    context = ray.get_runtime_context()
+    node = context.get_node_id() if place.local else ""
+    if node:
+        options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node, soft=False)
+    # The same path on two nodes is two ledgers, and one ledger is one job's: with that, its actor ends.
+    name = f"ledger-{hashlib.sha256(f'{context.get_job_id()}{node}{place}'.encode()).hexdigest()[:12]}"
+    actor: Any = ray.remote(LedgerActor).options(name=name, **options).remote(place.place)
+    try:
+        ray.get(actor.open.remote())
+    except (RayTaskError, ActorDiedError, ActorUnavailableError) as problem:
+        raise _told(problem) from problem
+    return RemoteLedger(actor)
+
+
+async def _answer(call: Awaitable[T]) -> T:
+    try:
+        return await call
+    except (RayTaskError, ActorDiedError, ActorUnavailableError) as problem:
+        raise _told(problem) from None
+
+
+def _told(problem: RayError) -> Exception:
+    """Our own error out of the actor as it is; any other fault in it unchanged."""
+    if isinstance(problem, RayTaskError):
+        return problem.cause if isinstance(problem.cause, PromptrayError) else problem
+    return StorageError(f"The ledger's process is gone ({problem}); start the same command again.")

@@ -1,0 +1,87 @@
+"""A ledger's entries as a table that people and tools read: one row an answer, the answer that stands. Knows Arrow and JSON."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from optimizer.errors import SettingsError
+from serving.ledger.inspection import read_segments
+from serving.storage import Folder, split_place
+
+COLUMNS: pa.Schema = pa.schema([
+    pa.field("key", pa.string(), nullable=False),  # in hexadecimal
+    pa.field("model", pa.string()),  # null, as what follows to `raw`, for an answer of an old ledger that does not say
+    pa.field("purpose", pa.string()),
+    pa.field("messages", pa.string()),  # JSON: a list of {"role", "content"}
+    pa.field("temperature", pa.float64()),
+    pa.field("max_tokens", pa.int64()),
+    pa.field("sample", pa.int64()),
+    pa.field("raw", pa.bool_()),
+    pa.field("text", pa.string(), nullable=False),
+    pa.field("truncated", pa.bool_(), nullable=False),
+    pa.field("prompt_tokens", pa.int64(), nullable=False),
+    pa.field("completion_tokens", pa.int64(), nullable=False),
+    pa.field("cached_tokens", pa.int64()),
+    pa.field("metadata", pa.string(), nullable=False),  # JSON
+    pa.field("recorded_at", pa.timestamp("us", "UTC")),
+])
+KINDS = (".parquet", ".jsonl")
+
+
+def export(folder: Folder, file: str) -> int:
+    """Writes all answers to a path or URI that ends in .parquet or .jsonl; returns how many. Raises UserError."""
+    if not file.endswith(KINDS):
+        raise SettingsError(f"{file} says not what to write; end its name in {' or '.join(KINDS)}.")
+    target, name = split_place(file)
+    rows = list(_rows(folder))
+    target.write(name, _parquet(rows) if file.endswith(".parquet") else _jsonl(rows))
+    return len(rows)
+
+
+def _rows(folder: Folder) -> Iterator[dict[str, Any]]:
+    seen: set[bytes] = set()
+    for _, _, read in read_segments(folder, _WANTED):
+        for batch in read.batches:
+            for row in batch.to_pylist():
+                if row["key"] not in seen:
+                    seen.add(row["key"])
+                    yield _readable(row)
+
+
+_WANTED = (
+    "key", "model", "purpose", "request", "text", "truncated", "prompt_tokens", "completion_tokens", "cached_tokens", "metadata",
+    "recorded_at")
+
+
+def _readable(row: dict[str, Any]) -> dict[str, Any]:
+    asked = json.loads(row.pop("request") or "null")
+    shown = dict.fromkeys(COLUMNS.names) | row | {
+        "key": row["key"].hex(), "metadata": row["metadata"].decode(),
+        "text": _storable(row["text"].decode("utf-8", "surrogatepass"))}
+    if asked:
+        messages = _storable(json.dumps(asked["messages"], ensure_ascii=False))
+        shown |= asked["sampling"] | {"messages": messages, "sample": asked["sample"], "raw": asked["raw"]}
+    return shown
+
+
+def _storable(text: str) -> str:
+    """Lone surrogates as escapes: no file format takes them."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _parquet(rows: list[dict[str, Any]]) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist(rows, schema=COLUMNS), sink, compression="zstd")
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def _jsonl(rows: list[dict[str, Any]]) -> bytes:
+    return "".join(json.dumps(row | _time(row), ensure_ascii=False) + "\n" for row in rows).encode()
+
+
+def _time(row: dict[str, Any]) -> dict[str, Any]:
+    moment = row["recorded_at"]
+    return {"recorded_at": moment.isoformat() if moment else None}

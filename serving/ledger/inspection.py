@@ -1,0 +1,129 @@
+"""What a ledger holds, and whether it is sound. Reads, and never disturbs a writer. Knows no prices and prints nothing."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow.compute as pc
+
+from serving.ledger.keys import key_of, request_of
+from serving.ledger.segments import ENDING, Contents, State, contents
+from serving.ledger.tally import TALLY_FILE, Use, read_tally
+from serving.storage import Folder
+
+UNKNOWN = ""
+"""The model of an entry of an old segment, which does not say."""
+_OWN_FILES = (TALLY_FILE,)
+
+
+@dataclass
+class Held:
+    """The entries of one model. A key that was recorded twice is one entry."""
+
+    entries: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A ledger as it is now."""
+
+    entries: int
+    segments: int
+    size_bytes: int
+    first_recorded: Any
+    last_recorded: Any
+    """UTC datetimes, or None where no entry says."""
+    held_by_model: dict[str, Held]
+    use_by_model: dict[str, Use]
+
+
+@dataclass
+class Findings:
+    """What `verify` found. `faults` is one sentence each; without any the ledger is sound."""
+
+    segments: int = 0
+    entries: int = 0
+    unchecked: int = 0
+    """Entries of old segments, which do not hold their request."""
+    repeated: int = 0
+    """Entries whose key another segment has too: copies, of which the first counts."""
+    faults: list[str] = field(default_factory=list)
+
+
+def read_segments(folder: Folder, columns: Sequence[str]) -> Iterator[tuple[str, int, Contents]]:
+    """Name, size in bytes and contents of every segment, in their order. Raises StorageError."""
+    for name in folder.names(ENDING):
+        data = folder.read(name)
+        yield name, len(data), contents(data, columns)
+
+
+def summary(folder: Folder) -> Summary:
+    """Raises StorageError."""
+    seen: set[bytes] = set()
+    held_by_model: dict[str, Held] = {}
+    segments = size = 0
+    times: list[Any] = []
+    for _, length, read in read_segments(folder, ("key", "model", "prompt_tokens", "completion_tokens", "recorded_at")):
+        segments += 1
+        size += length
+        for batch in read.batches:
+            times += [end for end in pc.min_max(batch["recorded_at"]).as_py().values() if end is not None]
+            _add(batch, held_by_model, seen)
+    return Summary(
+        len(seen), segments, size, min(times, default=None), max(times, default=None), held_by_model, read_tally(folder))
+
+
+def verify(folder: Folder) -> Findings:
+    """Reads everything to its end, and hashes every request anew. Raises StorageError."""
+    findings = Findings(faults=[
+        f"{name} is no file of a ledger." for name in folder.names() if not name.endswith(ENDING) and name not in _OWN_FILES])
+    seen: set[bytes] = set()
+    for name, _, read in read_segments(folder, ("key", "model", "request")):
+        findings.segments += 1
+        if read.state != "whole":
+            findings.faults.append(_fault(name, read.state, read.rows))
+        for batch in read.batches:
+            _check(name, batch, findings, seen)
+    return findings
+
+
+def _fault(name: str, state: State, rows: int) -> str:
+    if state == "foreign":
+        return f"{name} is no segment of this version; it is passed over."
+    return f"{name} is torn: {rows:,} entries before the tear are read; `promptray ledger compact` writes them anew."
+
+
+def _check(name: str, batch: Any, findings: Findings, seen: set[bytes]) -> None:
+    wrong = 0
+    for key, model, request in zip(*(batch.column(column).to_pylist() for column in ("key", "model", "request")), strict=True):
+        if key in seen:
+            findings.repeated += 1
+        else:
+            seen.add(key)
+            findings.entries += 1
+        if request is None or model is None:
+            findings.unchecked += 1
+        else:
+            wrong += not _fits(key, model, request)
+    if wrong:
+        findings.faults.append(f"{name} has {wrong:,} entries whose key is not the hash of their request.")
+
+
+def _fits(key: bytes, model: str, request: str) -> bool:
+    try:
+        return key_of(model, request_of(request)) == key
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def _add(batch: Any, held_by_model: dict[str, Held], seen: set[bytes]) -> None:
+    columns = (batch.column(name).to_pylist() for name in ("key", "model", "prompt_tokens", "completion_tokens"))
+    for key, model, prompt, completion in zip(*columns, strict=True):
+        if key not in seen:
+            seen.add(key)
+            held = held_by_model.setdefault(model or UNKNOWN, Held())
+            held.entries += 1
+            held.prompt_tokens += prompt
+            held.completion_tokens += completion

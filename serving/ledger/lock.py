@@ -1,0 +1,121 @@
+"""One writer at a time. On this machine a lock of the operating system on a file, which is free as soon as its holder is dead,
+however it died; on a store a lease (lease.py). Reading needs neither.
+
+Knows nothing of what the folder holds.
+"""
+
+import errno
+import fcntl
+import json
+import os
+import socket
+import time
+import weakref
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from optimizer.errors import StorageError
+from serving.storage import Folder
+from serving.storage.local import LocalFolder
+
+WAIT_S = 20.0
+"""[ours] A holder that was just killed may live a moment longer, and a lease goes stale in less than this."""
+LOCK_FILE = ".lock"
+"""Hidden, so that it is no part of what the folder holds. It stays: to take it away would let two writers hold two of the name."""
+_POLL_S = 0.1
+
+
+class Hold(Protocol):
+    """A folder that is ours to write to. Given back when it is released, or forgotten."""
+
+    def check(self) -> None:
+        """Raises StorageError where the folder is another's by now."""
+
+    def release(self) -> None:
+        """Gives the folder back; a second time is no fault."""
+
+
+def hold(folder: Folder, wait_s: float = WAIT_S) -> Hold:
+    """Takes the folder for writing. Raises StorageError, in one sentence that names the holder, if it is not free within `wait_s`
+    seconds."""
+    if isinstance(folder, LocalFolder):
+        return FileLock(folder.path, wait_s)
+    from serving.ledger.lease import Lease
+
+    return Lease(folder, wait_s)
+
+
+def holder(since: datetime | None = None) -> dict[str, Any]:
+    """What a lock or lease says of this process."""
+    return {"host": socket.gethostname(), "pid": os.getpid(), "since": f"{since or datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"}
+
+
+def refusal(folder: Folder | Path, said: bytes) -> StorageError:
+    """`said`: what the holder has left in the file."""
+    try:
+        known = json.loads(said)
+        who = f"process {known['pid']} on {known['host']}, since {known['since']}"
+    except (ValueError, KeyError, TypeError):
+        who = "another process"
+    return StorageError(
+        f"The ledger {folder} is being written to by {who}; wait until it has ended or stop it, or name another results folder.")
+
+
+class FileLock:
+    """The folder is taken by a lock on a file in it. On a network's file system it holds between machines where that carries
+    `flock`, as NFS does on Linux."""
+
+    def __init__(self, path: Path, wait_s: float) -> None:
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as problem:
+            raise StorageError(f"The folder {path} is not writable ({problem.strerror}).") from problem
+        try:
+            _take(descriptor, path, wait_s)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        self._close = weakref.finalize(self, os.close, descriptor)
+
+    def check(self) -> None:
+        """Nothing: the lock of a living process cannot be lost."""
+
+    def release(self) -> None:
+        self._close()
+
+
+def _take(descriptor: int, path: Path, wait_s: float) -> None:
+    if not until(lambda: _locked(descriptor, path), wait_s):
+        raise refusal(path, os.pread(descriptor, 4096, 0))
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(holder()).encode(), 0)
+    except OSError as problem:
+        if problem.errno not in (errno.ENOSPC, errno.EDQUOT):  # the lock holds without a name in it
+            raise StorageError(f"{path / LOCK_FILE} cannot be written ({problem.strerror}).") from problem
+
+
+def _locked(descriptor: int, path: Path) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as problem:
+        raise StorageError(f"The folder {path} cannot be locked ({problem.strerror}).") from problem
+    return True
+
+
+def until(
+    true: Callable[[], bool], wait_s: float, poll_s: float = _POLL_S, clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> bool:
+    """Did it become true within so many seconds? Asked at least once."""
+    ends_at = clock() + wait_s
+    while not true():
+        if clock() >= ends_at:
+            return False
+        sleep(poll_s)
+    return True

@@ -1,0 +1,90 @@
+"""How a ledger was used, ever: per model what was paid, and what its answers saved. A small JSON file in the ledger's folder.
+
+It is written at most every few seconds and when the ledger is closed, so that a crash costs a few seconds of it; nothing but
+`promptray ledger` depends on it. Knows no prices.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, fields
+
+from optimizer.errors import StorageError
+from optimizer.types import Completion
+from serving.storage import Folder
+
+TALLY_FILE = "use.json"
+EVERY_S = 5.0
+"""[ours]"""
+
+
+@dataclass
+class Use:
+    """Of one model. Tokens as its endpoint counts them."""
+
+    paid: int = 0
+    """Answers that were paid for and recorded."""
+    paid_prompt_tokens: int = 0
+    paid_completion_tokens: int = 0
+    hits: int = 0
+    """Answers that were given again, at no cost."""
+    saved_prompt_tokens: int = 0
+    saved_completion_tokens: int = 0
+
+    def pay(self, answer: Completion) -> None:
+        self.paid += 1
+        self.paid_prompt_tokens += answer.prompt_tokens
+        self.paid_completion_tokens += answer.completion_tokens
+
+    def hit(self, answer: Completion) -> None:
+        self.hits += 1
+        self.saved_prompt_tokens += answer.prompt_tokens
+        self.saved_completion_tokens += answer.completion_tokens
+
+
+@dataclass
+class Tally:
+    """The uses of one ledger, continued from its file."""
+
+    folder: Folder
+    clock: Callable[[], float] = time.monotonic
+    use_by_model: dict[str, Use] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.use_by_model = read_tally(self.folder)
+        self._changed = False
+        self._saved_at = self.clock()
+
+    def pay(self, model: str, answer: Completion) -> None:
+        self._of(model).pay(answer)
+
+    def hit(self, model: str, answer: Completion) -> None:
+        self._of(model).hit(answer)
+
+    @property
+    def due(self) -> bool:
+        return self._changed and self.clock() - self._saved_at >= EVERY_S
+
+    def save(self) -> None:
+        """Never raises: a full disk must not stop what pays."""
+        if not self._changed:
+            return
+        self._changed, self._saved_at = False, self.clock()
+        content = json.dumps({"models": {model: asdict(use) for model, use in list(self.use_by_model.items())}}, indent=1)
+        with suppress(StorageError):
+            self.folder.write(TALLY_FILE, content.encode())
+
+    def _of(self, model: str) -> Use:
+        self._changed = True
+        return self.use_by_model.setdefault(model, Use())
+
+
+def read_tally(folder: Folder) -> dict[str, Use]:
+    """Use by model; nothing where there is no file, or none that can be read."""
+    names = [one.name for one in fields(Use)]
+    try:
+        models = json.loads(folder.read(TALLY_FILE))["models"]
+        return {str(model): Use(**{name: int(use[name]) for name in names}) for model, use in models.items()}
+    except (StorageError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
