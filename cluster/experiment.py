@@ -69,7 +69,7 @@ def _run_trials(experiment: Experiment, collected: Collector, watch: Watcher) ->
 
 
 def cause_of(failure: TuneError) -> Exception:
-    """Of a run that Tune gave up: our own error, such as a folder that cannot be written, which Tune has wrapped; else `failure`."""
+    """Of a run that Tune gave up: our own error, such as a full disk, which Tune has wrapped; else `failure` itself."""
     cause: BaseException | None = failure
     while cause is not None:
         if isinstance(cause, PromptrayError):
