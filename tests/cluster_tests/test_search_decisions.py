@@ -30,6 +30,7 @@ decided = st.one_of(
 
 
 @given(decided)
+@settings(deadline=None)
 def test_a_decision_survives_json(decision: Decision) -> None:
     again = from_json(json.loads(json.dumps(to_json(decision))))
     assert (again, repr(again)) == (decision, repr(decision))
@@ -42,6 +43,7 @@ def test_another_thing_is_no_decision(data: Any) -> None:
 
 
 @given(st.lists(decided, max_size=12), st.integers(0, 12))
+@settings(deadline=None)
 def test_a_part_of_a_record_and_the_rest_are_the_whole(made: list[Decision], cut: int) -> None:
     kept: list[Decision] = []
     whole, parts = Decisions(made), Decisions(made[:cut], kept.append)

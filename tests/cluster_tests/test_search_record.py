@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cluster.preparation import prepare
@@ -85,6 +85,7 @@ class CutFolder(LocalFolder):
 
 
 @given(st.integers(0, 6))
+@settings(deadline=None, max_examples=20)  # it waits for the disk
 def test_cut_at_any_write_all_that_counted_is_there(tmp_path_factory: pytest.TempPathFactory, writes: int) -> None:
     folder = tmp_path_factory.mktemp("cut")
     first = opened(CutFolder(folder, [writes]))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as trying
 from hypothesis import strategies as st
 from ray.tune.search import Searcher as TuneSearcher
 
@@ -71,6 +72,7 @@ def test_a_better_trial_goes_on(course: Course) -> None:
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 3)), max_size=40))
+@trying(deadline=None)  # the first use of a scheduler loads it
 def test_equals_are_never_stopped_by_another_task(steps: list[tuple[bool, int]]) -> None:
     """All trials of a task do equally well, so whoever is stopped was compared with the other task."""
     for build in (ASHA(reduction_factor=2).build, Median(least_trials=1).build):
