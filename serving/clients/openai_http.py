@@ -40,7 +40,7 @@ _CHECK_WAIT_S = 1.0
 """For the attempts of a call that waits for no outage, and between two of them at most [ours]."""
 _PROBES = 3
 _AT_ONCE_S = 2.0
-"""Questions that must fail before an endpoint counts as down, and after which time a failure is no accident of a line [ours]."""
+"""Questions that fail before an endpoint counts as down, and the time after which a failure is no accident of the line [ours]."""
 
 
 class OpenAIModel:

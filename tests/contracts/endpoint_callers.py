@@ -14,11 +14,12 @@ class CallingProcess:
 
     def call(self, settings: dict[str, Any], name: str, calls: int) -> tuple[int, str]:
         """(calls that were answered, the kind of window they went through)"""
-        return asyncio.run(self._call(OpenAISettings(**settings), name, calls))
+        return asyncio.run(_call(OpenAISettings(**settings), name, calls))
 
-    async def _call(self, settings: OpenAISettings, name: str, calls: int) -> tuple[int, str]:
-        model = settings.build()
-        assert isinstance(model, OpenAIModel)
-        outcomes = await model.complete([ask(f"{name} {number}") for number in range(calls)])
-        await model.aclose()
-        return sum(isinstance(outcome, Completion) for outcome in outcomes), type(model._limiter.window).__name__
+
+async def _call(settings: OpenAISettings, name: str, calls: int) -> tuple[int, str]:
+    model = settings.build()
+    assert isinstance(model, OpenAIModel)
+    outcomes = await model.complete([ask(f"{name} {number}") for number in range(calls)])
+    await model.aclose()
+    return sum(isinstance(outcome, Completion) for outcome in outcomes), type(model._limiter.window).__name__
