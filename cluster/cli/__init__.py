@@ -12,6 +12,7 @@ from cluster.cli.diagnose import diagnose
 from cluster.cli.experiments import apply, list_names, resume, run
 from cluster.cli.hosting import serve
 from cluster.cli.jobs import logs, status, stop, submit
+from cluster.cli.ledger import ledger
 from cluster.stopping import INTERRUPTED, exit_code, take_sigterm
 from optimizer.errors import PromptrayError, UserError
 
@@ -21,6 +22,7 @@ app = typer.Typer(
 for command in (run, resume, check, submit, status, logs, stop, apply, diagnose, serve):
     app.command()(command)
 app.command(name="list")(list_names)
+app.add_typer(ledger)
 
 
 def main() -> None:

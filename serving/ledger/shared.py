@@ -63,7 +63,9 @@ class SharedLedger:
         self._tally = Tally(ledger.folder)
         self._saving: asyncio.Task[None] | None = None
         self._pending: dict[bytes, Paid] = {}
-        self._writing = asyncio.Lock()
+        self._written: asyncio.Future[None] | None = None
+        """Done when what is pending is durable; None where nobody waits for that."""
+        self._committing: asyncio.Task[None] | None = None
         self._hits = 0
         self._paid = 0
 
@@ -81,25 +83,36 @@ class SharedLedger:
         return "yours" if self._flights.claim(key, owner) else "elsewhere"
 
     async def record(self, paid_by_key: Mapping[bytes, Paid]) -> list[Completion]:
-        self._pending = {**paid_by_key, **self._pending}  # of two answers in one group the first stands too
-        async with self._writing:  # group commit: whoever is first writes what has gathered meanwhile
-            if self._pending:
-                await self._commit()
-        for key in paid_by_key:
-            self._flights.land(key)
+        for key, paid in paid_by_key.items():
+            self._pending.setdefault(key, paid)  # of two answers in one group the first stands too
+        written = self._written = self._written or asyncio.get_running_loop().create_future()
+        if self._committing is None or self._committing.done():
+            self._committing = asyncio.create_task(self._commit_all())
+        await asyncio.shield(written)  # the others wait for it too
         return [self._ledger.get(key) or paid.answer for key, paid in paid_by_key.items()]
 
-    async def _commit(self) -> None:
-        group, self._pending = self._pending, {}
+    async def _commit_all(self) -> None:
+        """Group commit: while one group is being written the next one gathers. All callers of a group go on together."""
+        while self._written:
+            written, group = self._written, self._pending
+            self._written, self._pending = None, {}
+            try:
+                await self._commit(group)
+            except Exception as problem:  # noqa: BLE001 - it is its callers'
+                self._pending = {**group, **self._pending}  # paid for, so the next commit tries again
+                written.set_exception(problem)
+                written.exception()  # all callers may have gone
+            else:
+                written.set_result(None)
+
+    async def _commit(self, group: Mapping[bytes, Paid]) -> None:
         new = [paid for key, paid in group.items() if self._ledger.get(key) is None]
-        try:
-            await asyncio.to_thread(self._append, group)
-        except BaseException:
-            self._pending = {**group, **self._pending}
-            raise
+        await asyncio.to_thread(self._append, group)
         self._paid += len(new)
         for paid in new:
             self._tally.pay(paid.model, paid.answer)
+        for key in group:
+            self._flights.land(key)
 
     def _append(self, group: Mapping[bytes, Paid]) -> None:
         self._ledger.append(group)

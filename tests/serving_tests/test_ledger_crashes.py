@@ -132,7 +132,7 @@ def operations(program: list[Action], atomic: bool) -> int:
 
 
 @pytest.mark.parametrize("atomic", [True, False])
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(program=PROGRAMS, torn_at=st.floats(0, 1))
 def test_a_crash_at_any_operation_loses_and_tears_nothing(atomic: bool, program: list[Action], torn_at: float) -> None:
     for stop in range(operations(program, atomic)):
@@ -147,7 +147,7 @@ def test_a_crash_at_any_operation_loses_and_tears_nothing(atomic: bool, program:
 
 
 @pytest.mark.parametrize("atomic", [True, False])
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(program=PROGRAMS, torn_at=st.floats(0, 1), full=st.lists(st.booleans(), min_size=8, max_size=8))
 def test_a_full_disk_changes_nothing_and_the_next_write_succeeds(
     atomic: bool, program: list[Action], torn_at: float, full: list[bool]

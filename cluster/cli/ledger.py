@@ -1,0 +1,99 @@
+"""`promptray ledger`: what a ledger holds and saves, whether it is sound, and how to take it with you or make it smaller."""
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from cluster.cli.console import OUT, say
+
+Folder = Annotated[str, typer.Argument(help="A results folder, or its ledger folder: a path or a URI.")]
+UNSOUND = 1
+"""Exit code of `verify` where something is wrong."""
+
+
+class _ShowByDefault(TyperGroup):
+    """`promptray ledger FOLDER` is `promptray ledger show FOLDER`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            args = ["show", *args]
+        return super().resolve_command(ctx, args)
+
+
+ledger = typer.Typer(
+    name="ledger", cls=_ShowByDefault, no_args_is_help=True,
+    help="The answers that a results folder has paid for: show (the default), verify, export, prune, compact.")
+
+
+@ledger.command()
+def show(folder: Folder) -> None:
+    """What it holds, by model: answers, tokens, hits, and money where the settings give prices."""
+    from cluster.bookkeeping import account
+    from cluster.report.ledger_table import ledger_table
+
+    OUT.print(ledger_table(account(folder)))
+
+
+@ledger.command()
+def verify(folder: Folder) -> None:
+    """Read every segment to its end, and hash every request anew. Exit code 1 if something is wrong."""
+    from cluster.bookkeeping import ledger_folder
+    from cluster.report.wording import plural
+    from serving.ledger.inspection import verify as verified
+
+    found = verified(ledger_folder(folder))
+    for fault in found.faults:
+        say(fault, "red")
+    say(f"{plural(found.entries, 'answer')} in {plural(found.segments, 'segment')} read to the end.")
+    if found.unchecked:
+        say(f"{found.unchecked:,} of an older version hold no request to check their key by.", "dim")
+    if found.faults:
+        raise typer.Exit(UNSOUND)
+    say("Sound.", "green")
+
+
+@ledger.command()
+def export(folder: Folder, file: Annotated[str, typer.Argument(help="FILE.parquet or FILE.jsonl, a path or a URI.")]) -> None:
+    """Write one row an answer: model, purpose, messages, sampling, sample, text, truncated, tokens, time."""
+    from cluster.bookkeeping import ledger_folder
+    from cluster.report.wording import plural
+    from serving.ledger.export import export as exported
+
+    say(f"{plural(exported(ledger_folder(folder), file), 'answer')} written to {file}.")
+
+
+@ledger.command()
+def prune(
+    folder: Folder,
+    older_than: Annotated[float | None, typer.Option(min=0, metavar="DAYS", help="Recorded longer ago than this.")] = None,
+    model: Annotated[str | None, typer.Option(metavar="NAME", help="Of this model, as `show` names it.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Take answers out for good; a run that needs them pays again. With both options: what is both."""
+    from cluster.bookkeeping import chosen, count_without, ledger_folder, take_out
+
+    place = ledger_folder(folder)
+    keep = chosen(place, older_than, model)
+    gone, there = count_without(place, keep)
+    if not gone:
+        say(f"None of the {there:,} answers is of that kind.")
+        return
+    if not yes:
+        typer.confirm(f"Take {gone:,} of {there:,} answers out of {place} for good?", abort=True)
+    take_out(place, keep)
+    say(f"{gone:,} of {there:,} answers are taken out of {place}.")
+
+
+@ledger.command()
+def compact(folder: Folder) -> None:
+    """Merge small segments, and write anew what can be read of torn ones. A run merges by itself when there are too many."""
+    from cluster.bookkeeping import compact as compacted
+    from cluster.bookkeeping import ledger_folder
+    from cluster.report.ledger_table import size_told
+    from cluster.report.wording import plural
+
+    place = ledger_folder(folder)
+    before, after = compacted(place)
+    say(f"{place}: {plural(before.segments, 'segment')} of {size_told(before.size_bytes)} are now "
+        f"{plural(after.segments, 'segment')} of {size_told(after.size_bytes)}, with {plural(after.entries, 'answer')}.")
