@@ -4,13 +4,15 @@ from collections.abc import Awaitable
 from typing import Any, TypeVar
 
 import ray
-from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
+from ray.exceptions import ActorDiedError, ActorUnavailableError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from optimizer.errors import PromptrayError, StorageError
 from serving.storage import Folder
 
 NAMESPACE = "promptray"
+FAULTS = (RayTaskError, ActorDiedError, ActorUnavailableError)
+"""What a call of an actor raises."""
 T = TypeVar("T")
 
 
@@ -25,13 +27,16 @@ def lasting(folder: Folder) -> dict[str, Any]:
 
 
 async def answered(call: Awaitable[T], of: str) -> T:
-    """The answer of an actor, the one `of` something. Raises our own errors as they were raised there, and StorageError where the
-    actor is gone beyond its restarts."""
+    """The answer of an actor, the one `of` something; what it raises as `told` tells it."""
     try:
         return await call
-    except RayTaskError as problem:
-        if isinstance(problem.cause, PromptrayError):
-            raise problem.cause from None
-        raise
-    except (ActorDiedError, ActorUnavailableError) as problem:
-        raise StorageError(f"The process of {of} is gone ({problem}); start the same command again.") from problem
+    except FAULTS as problem:
+        raise told(problem, of) from None
+
+
+def told(problem: RayError, of: str) -> Exception:
+    """Our own error out of an actor as it was raised there, any other fault in it unchanged; StorageError where the actor is gone for
+    good."""
+    if isinstance(problem, RayTaskError):
+        return problem.cause if isinstance(problem.cause, PromptrayError) else problem
+    return StorageError(f"The process of {of} is gone ({problem}); start the same command again.")

@@ -12,11 +12,11 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
+from serving.actors import NAMESPACE
 from serving.joint_window import JointWindow
 from serving.sharing import Report, SharedWindow
 from serving.window import Gate
 
-NAMESPACE = "promptray"
 ANSWERS_WITHIN_S = 2.0
 
 

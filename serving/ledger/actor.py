@@ -7,27 +7,26 @@ owners' renewals bring it back (see flights.py).
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import ray
-from ray.exceptions import ActorDiedError, ActorUnavailableError, RayError, RayTaskError
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from ray.exceptions import RayError
 
-from optimizer.errors import PromptrayError, StorageError
+from optimizer.errors import StorageError
 from optimizer.types import Completion
+from serving.actors import FAULTS, answered, lasting, told
 from serving.ledger.flights import GRACE_S, Flights
 from serving.ledger.keys import Paid
 from serving.ledger.record import Ledger
 from serving.ledger.shared import Claim, LedgerCounts, SharedLedger
 from serving.storage import Folder, open_folder
 
-NAMESPACE = "promptray"
+_OF = "the ledger"
 CLOSE_WITHIN_S = 10.0
 """[ours]"""
-T = TypeVar("T")
 
 
 class LedgerActor:
@@ -92,10 +91,10 @@ class RemoteLedger:
         self._actor = actor
 
     async def claim(self, keys: Sequence[bytes], owner: str) -> list[Claim]:
-        return await _answer(self._actor.claim.remote(list(keys), owner))
+        return await answered(self._actor.claim.remote(list(keys), owner), _OF)
 
     async def record(self, paid_by_key: Mapping[bytes, Paid]) -> list[Completion]:
-        return await _answer(self._actor.record.remote(dict(paid_by_key)))
+        return await answered(self._actor.record.remote(dict(paid_by_key)), _OF)
 
     async def release(self, keys: Sequence[bytes], owner: str) -> None:
         # Sent, not awaited: it is often called while the caller is being cancelled. A lost release only costs a lease.
@@ -105,10 +104,10 @@ class RemoteLedger:
         self._actor.renew.remote(list(keys), owner)
 
     async def wait(self, keys: Sequence[bytes]) -> None:
-        await _answer(self._actor.wait.remote(list(keys)))
+        await answered(self._actor.wait.remote(list(keys)), _OF)
 
     async def counts(self) -> LedgerCounts:
-        return await _answer(self._actor.counts.remote())
+        return await answered(self._actor.counts.remote(), _OF)
 
     def counts_now(self, timeout_s: float = 5.0) -> LedgerCounts:
         """The counts, for a caller without an event loop."""
@@ -134,37 +133,17 @@ def open_ledger(folder: Folder | Path | str) -> RemoteLedger:
     """The ledger of a folder, open; the same actor for every caller in this Ray job. Raises StorageError where the folder cannot be
     used, or another job or process is writing to it.
 
-    The actor needs no CPU of its own, comes back by itself after a crash (the folder holds all that it must know), and ends with
-    the job that opened it. A folder of this machine keeps it on this node; on shared storage it may come back on any.
+    The actor comes back by itself after a crash, as the folder holds all that it must know, and ends with the job that opened it.
     """
     place = open_folder(folder).absolute()
     place.make()  # a folder that cannot be used is found here, with a clear error
-    options: dict[str, Any] = {
-        "namespace": NAMESPACE, "get_if_exists": True, "num_cpus": 0, "max_restarts": -1, "max_task_retries": 3,
-        "max_concurrency": 1000}
     context = ray.get_runtime_context()
     node = context.get_node_id() if place.local else ""
-    if node:
-        options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node, soft=False)
     # The same path on two nodes is two ledgers, and one ledger is one job's: with that, its actor ends.
     name = f"ledger-{hashlib.sha256(f'{context.get_job_id()}{node}{place}'.encode()).hexdigest()[:12]}"
-    actor: Any = ray.remote(LedgerActor).options(name=name, **options).remote(place.place)
+    actor: Any = ray.remote(LedgerActor).options(name=name, get_if_exists=True, **lasting(place)).remote(place.place)
     try:
         ray.get(actor.open.remote())
-    except (RayTaskError, ActorDiedError, ActorUnavailableError) as problem:
-        raise _told(problem) from problem
+    except FAULTS as problem:
+        raise told(problem, _OF) from problem
     return RemoteLedger(actor)
-
-
-async def _answer(call: Awaitable[T]) -> T:
-    try:
-        return await call
-    except (RayTaskError, ActorDiedError, ActorUnavailableError) as problem:
-        raise _told(problem) from None
-
-
-def _told(problem: RayError) -> Exception:
-    """Our own error out of the actor as it is; any other fault in it unchanged."""
-    if isinstance(problem, RayTaskError):
-        return problem.cause if isinstance(problem.cause, PromptrayError) else problem
-    return StorageError(f"The ledger's process is gone ({problem}); start the same command again.")
