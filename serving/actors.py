@@ -35,8 +35,7 @@ async def answered(call: Awaitable[T], of: str) -> T:
 
 
 def told(problem: RayError, of: str) -> Exception:
-    """Our own error out of an actor as it was raised there, any other fault in it unchanged; StorageError where the actor is gone for
-    good."""
+    """Our own error out of an actor as it was raised there, any other fault in it unchanged; StorageError where it is gone."""
     if isinstance(problem, RayTaskError):
         return problem.cause if isinstance(problem.cause, PromptrayError) else problem
     return StorageError(f"The process of {of} is gone ({problem}); start the same command again.")
