@@ -102,7 +102,8 @@ class Limiter:
                 wait_s = retry.wait_s(attempt, problem.wait_s, self._rng)
                 last = attempt >= retry.attempts or self._clock() + wait_s > failed_at + retry.retry_s
                 if await self._patience.excuses(problem, last, failed_at) and excused < MOST_EXCUSED:
-                    attempt, excused, wait_s = 0, excused + 1, 0.0
+                    attempt, excused = 0, excused + 1
+                    wait_s = retry.wait_s(1, None, self._rng)  # not all at once upon what has just come back
                 elif last:
                     raise
             await self._sleep(wait_s)

@@ -145,7 +145,7 @@ def client(endpoint: RawEndpoint, outage_s: float = 60.0, retry: Retry = FAST, *
 
 
 async def stopped(endpoint: RawEndpoint, after: int, model: OpenAIModel) -> str:
-    """Waits for so many calls, stops the endpoint in the midst of others, and starts it again once the pause shows: its sentence."""
+    """Waits for so many calls, stops the endpoint in the midst of others, and starts it again once the pause shows: its words."""
     while len(endpoint.asked) < after:
         await asyncio.sleep(0.001)
     await endpoint.stop()
@@ -210,6 +210,7 @@ async def test_a_trial_that_is_cut_by_an_outage_ends_as_one_that_was_not(endpoin
 
 async def test_a_request_that_brings_the_endpoint_down_each_time_is_given_up_at_last(endpoint: RawEndpoint) -> None:
     async def endpoint_goes_down() -> None:
+        await asyncio.sleep(0.05)
         await endpoint.stop()
         await asyncio.sleep(0.8)
         await endpoint.start()
