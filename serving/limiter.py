@@ -58,8 +58,9 @@ class Patience(Protocol):
     async def over(self) -> None:
         """Returns when no outage is known. May raise what ends the run."""
 
-    async def excuses(self, problem: Transient, last: bool) -> bool:
-        """Was this failure an outage's, which is over now? Then the attempt does not count. `last`: there is no other attempt."""
+    async def excuses(self, problem: Transient, last: bool, failing_since: float) -> bool:
+        """Was this failure an outage's, which is over now? Then the attempts do not count. `last`: there is no other attempt;
+        `failing_since`: when the first of them failed, by time.monotonic."""
 
 
 class Hedge(Protocol):
@@ -100,8 +101,9 @@ class Limiter:
                 failed_at = self._clock() if attempt == 1 else failed_at
                 wait_s = retry.wait_s(attempt, problem.wait_s, self._rng)
                 last = attempt >= retry.attempts or self._clock() + wait_s > failed_at + retry.retry_s
-                if await self._patience.excuses(problem, last) and excused < MOST_EXCUSED:
-                    attempt, excused, wait_s = 0, excused + 1, 0.0
+                if await self._patience.excuses(problem, last, failed_at) and excused < MOST_EXCUSED:
+                    attempt, excused = 0, excused + 1
+                    wait_s = retry.wait_s(1, None, self._rng)  # not all at once upon what has just come back
                 elif last:
                     raise
             await self._sleep(wait_s)
@@ -127,7 +129,7 @@ class _KnowsOfNone:
     async def over(self) -> None:
         pass
 
-    async def excuses(self, problem: Transient, last: bool) -> bool:
+    async def excuses(self, problem: Transient, last: bool, failing_since: float) -> bool:
         return False
 
 

@@ -4,6 +4,7 @@ Knows no protocol: how to probe is given to it. Implements limiter.Patience.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
@@ -51,6 +52,7 @@ class Outage:
         self._prober: asyncio.Task[bool] | None = None
         self._waiters = 0
         self._unreached = 0
+        self._answered_at = -math.inf
         self.pause = ""
 
     async def over(self) -> None:
@@ -58,10 +60,12 @@ class Outage:
         if self._prober:
             await self._wait(self._prober)
 
-    async def excuses(self, problem: Transient, last: bool) -> bool:
-        """See limiter.Patience. Raises EndpointError and AccessError."""
+    async def excuses(self, problem: Transient, last: bool, failing_since: float) -> bool:
+        """See limiter.Patience. What has answered others while a call failed again and again is not down, and is asked nothing.
+        Raises EndpointError and AccessError."""
         self._unreached = self._unreached + 1 if problem.unreached else 0
-        if not (last or self._prober or self._unreached >= SUSPICIOUS):
+        suspected = last and self._answered_at <= failing_since
+        if not (suspected or self._prober or self._unreached >= SUSPICIOUS):
             return False
         if self._prober is None:
             self._prober = asyncio.create_task(self._probe(problem.reason))
@@ -70,7 +74,7 @@ class Outage:
 
     def answered(self) -> None:
         """The endpoint has said something."""
-        self._unreached = 0
+        self._unreached, self._answered_at = 0, self._clock()
 
     async def _wait(self, prober: asyncio.Task[bool]) -> bool:
         """Shielded, so that one waiter who leaves does not end the wait of the others; the last one does."""

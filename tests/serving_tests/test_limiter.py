@@ -119,7 +119,7 @@ class Outages:
     async def over(self) -> None:
         pass
 
-    async def excuses(self, problem: Transient, last: bool) -> bool:
+    async def excuses(self, problem: Transient, last: bool, failing_since: float) -> bool:
         self.lasts.append(last)
         self.left -= last
         return last and self.left >= 0

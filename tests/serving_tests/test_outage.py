@@ -45,7 +45,7 @@ def outage(answers: Sequence[bool | Exception], longest_s: float) -> tuple[Outag
 async def test_it_probes_with_growing_pauses_and_gives_up_in_one_sentence() -> None:
     subject, clock, probed_at = outage([], 60.0)
     with pytest.raises(EndpointError) as caught:
-        await subject.excuses(Transient("It is gone."), last=True)
+        await subject.excuses(Transient("It is gone."), last=True, failing_since=0.0)
     assert str(caught.value) == (
         "base_url http://x/v1 has not answered for 60 s (It is gone): "
         "once it does, the same command continues where this one ended.")
@@ -56,41 +56,51 @@ async def test_it_probes_with_growing_pauses_and_gives_up_in_one_sentence() -> N
 
 async def test_where_another_question_is_answered_there_is_no_outage() -> None:
     subject, clock, _ = outage([True], 60.0)
-    assert not await subject.excuses(Transient("Only this one."), last=True)
+    assert not await subject.excuses(Transient("Only this one."), last=True, failing_since=0.0)
     assert clock.naps == []
+
+
+async def test_what_answers_others_meanwhile_is_not_asked_but_what_answered_before_is() -> None:
+    subject, clock, probed_at = outage([True], 60.0)
+    clock.now = 5.0
+    subject.answered()
+    assert not await subject.excuses(Transient("Only this one."), last=True, failing_since=4.0)
+    assert probed_at == []
+    await subject.excuses(Transient("Only this one."), last=True, failing_since=5.0)
+    assert probed_at == [5.0]
 
 
 async def test_without_patience_it_is_an_error_at_once() -> None:
     subject, clock, _ = outage([], 0.0)
     with pytest.raises(EndpointError, match=r"It is gone\. Check that base_url http://x/v1 is right"):
-        await subject.excuses(Transient("It is gone."), last=True)
+        await subject.excuses(Transient("It is gone."), last=True, failing_since=0.0)
     assert clock.naps == []
 
 
 async def test_a_key_that_is_refused_during_the_pause_is_said_at_once() -> None:
     subject, _, probed_at = outage([False, AccessError("No.")], 60.0)
     with pytest.raises(AccessError):
-        await subject.excuses(Transient("It is gone."), last=True)
+        await subject.excuses(Transient("It is gone."), last=True, failing_since=0.0)
     assert len(probed_at) == 2
 
 
 async def test_a_single_failure_asks_nothing_and_lines_that_stay_dead_ask_before_all_attempts_are_spent() -> None:
     subject, _, probed_at = outage([True, True], 60.0)
     dead = Transient("No connection.", unreached=True)
-    assert not await subject.excuses(Transient("Busy."), last=False)
+    assert not await subject.excuses(Transient("Busy."), last=False, failing_since=0.0)
     for _ in range(2):
-        assert not await subject.excuses(dead, last=False)
+        assert not await subject.excuses(dead, last=False, failing_since=0.0)
     subject.answered()
     for _ in range(2):
-        assert not await subject.excuses(dead, last=False)
+        assert not await subject.excuses(dead, last=False, failing_since=0.0)
     assert probed_at == []
-    await subject.excuses(dead, last=False)
+    await subject.excuses(dead, last=False, failing_since=0.0)
     assert len(probed_at) == 1
 
 
 async def test_all_wait_for_one_prober_and_one_who_leaves_does_not_end_it() -> None:
     subject, _, probed_at = outage([False] * 4 + [True], 600.0)
-    waiting = [asyncio.create_task(subject.excuses(Transient("Gone."), last=True)) for _ in range(5)]
+    waiting = [asyncio.create_task(subject.excuses(Transient("Gone."), last=True, failing_since=0.0)) for _ in range(5)]
     await asyncio.sleep(0)
     coming = asyncio.create_task(subject.over())
     await asyncio.sleep(0)
@@ -112,7 +122,7 @@ async def test_when_all_have_left_nothing_probes_on() -> None:
         return False
 
     subject = Outage("http://x/v1", is_there, 600.0)
-    waiting = asyncio.create_task(subject.excuses(Transient("Gone."), last=True))
+    waiting = asyncio.create_task(subject.excuses(Transient("Gone."), last=True, failing_since=0.0))
     await started.wait()
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
@@ -130,36 +140,29 @@ async def endpoint() -> AsyncIterator[RawEndpoint]:
 
 
 def client(endpoint: RawEndpoint, outage_s: float = 60.0, retry: Retry = FAST, **settings: object) -> OpenAIModel:
-    known = OpenAISettings(model="m", base_url=endpoint.base_url, outage_s=outage_s, timeout_s=5, **settings)  # type: ignore[arg-type]
+    known = OpenAISettings(model="m", base_url=endpoint.base_url, outage_s=outage_s, timeout_s=30, **settings)  # type: ignore[arg-type]
     return OpenAIModel(known, KEY, retry)
 
 
-async def stopped(endpoint: RawEndpoint, after: int, seconds: float) -> None:
-    """Waits for so many calls, stops the endpoint in the midst of others, and starts it again."""
+async def stopped(endpoint: RawEndpoint, after: int, model: OpenAIModel) -> str:
+    """Waits for so many calls, stops the endpoint in the midst of others, and starts it again once the pause shows: its words."""
     while len(endpoint.asked) < after:
         await asyncio.sleep(0.001)
     await endpoint.stop()
-    await asyncio.sleep(seconds)
+    while not pause_of(model, model, object()):
+        await asyncio.sleep(0.01)
+    pause = pause_of(model, model, object())
     await endpoint.start()
+    return pause
 
 
 async def test_a_batch_that_is_cut_by_an_outage_ends_as_one_that_was_not(endpoint: RawEndpoint) -> None:
     model = client(endpoint, max_in_flight=8)
     requests = [ask(f"question {number}") for number in range(300)]
-    stopping = asyncio.create_task(stopped(endpoint, 60, 1.5))
-    pauses = set()
-
-    async def look() -> None:
-        while True:
-            pauses.add(pause_of(model, model, object()))
-            await asyncio.sleep(0.05)
-
-    looking = asyncio.create_task(look())
+    stopping = asyncio.create_task(stopped(endpoint, 60, model))
     outcomes = await model.complete(requests)
-    looking.cancel()
-    await stopping
+    pause = await stopping
     assert outcomes == [Completion(f"heard question {number}", False, 7, 3) for number in range(300)]
-    (pause,) = pauses - {""}
     assert pause.startswith(f"{endpoint.base_url} does not answer since ")
     assert pause.endswith(" at most.")
     assert model.pause == ""
@@ -196,9 +199,10 @@ async def test_a_trial_that_is_cut_by_an_outage_ends_as_one_that_was_not(endpoin
 
     endpoint.play = answer
     calm = await result(client(endpoint, max_in_flight=4))
-    stopping = asyncio.create_task(stopped(endpoint, len(endpoint.asked) + 90, 1.2))
-    cut = await result(client(endpoint, max_in_flight=4))
-    await stopping
+    model = client(endpoint, max_in_flight=4)
+    stopping = asyncio.create_task(stopped(endpoint, len(endpoint.asked) + 90, model))
+    cut = await result(model)
+    assert await stopping
     assert (cut.rounds, cut.best, cut.test_marks, cut.verdict, cut.target_calls, cut.verdicts_by_purpose) == (
         calm.rounds, calm.best, calm.test_marks, calm.verdict, calm.target_calls, calm.verdicts_by_purpose)
     assert calm.verdict == "better"
@@ -206,6 +210,7 @@ async def test_a_trial_that_is_cut_by_an_outage_ends_as_one_that_was_not(endpoin
 
 async def test_a_request_that_brings_the_endpoint_down_each_time_is_given_up_at_last(endpoint: RawEndpoint) -> None:
     async def endpoint_goes_down() -> None:
+        await asyncio.sleep(0.05)
         await endpoint.stop()
         await asyncio.sleep(0.8)
         await endpoint.start()

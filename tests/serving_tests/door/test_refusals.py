@@ -7,6 +7,7 @@ import pytest
 
 from optimizer.types import Completion, Failed, Outcome
 from serving.clients.openai_http import OpenAIModel
+from serving.clients.reach import PROBE
 from serving.engines.scripted import ScriptedEngine
 from serving.limiter import Retry
 from serving.refusals import Declined
@@ -20,12 +21,14 @@ REPLIES: dict[str, dict[str, Any]] = {
     "cut before it began": {"text": "", "finish": "length"}, "refusal": {"refusal": "I will not."},
     "filter": {"refusal": "It is vile.", "finish": "content_filter"}, "policy": {"refusal": "Too long.", "finish": "error"},
     "broken": {"failure": "The wire is cut."}}
+YES = {"text": "Yes."}
+"""To the question whether the endpoint is there."""
 ARRIVES: dict[str, Outcome] = {
     "whole": Completion("Answer: 7", False, 1, 2), "cut": Completion("Let me", True, 1, 2), "empty": Completion("", False, 1, 0),
     "cut before it began": Completion("", True, 4, 0), "refusal": Declined("refused", "I will not."),
     "filter": Declined("refused", "The endpoint's content filter stopped the answer.", "filter")}
 SCRIPT = Script.model_validate(
-    {"rules": [{"match": f"^{name}$", "replies": [reply]} for name, reply in REPLIES.items()]})
+    {"rules": [{"match": f"^{name}$", "replies": [reply]} for name, reply in {**REPLIES, PROBE.messages[0].content: YES}.items()]})
 
 
 @pytest.fixture
