@@ -19,7 +19,7 @@ from serving.ledger.ledgered import Ledgered
 from serving.ledger.shared import SharedLedger
 from serving.ledger.tally import EVERY_S, TALLY_FILE, Tally, Use, read_tally
 from serving.storage import open_folder
-from tests.contracts.crashing_folder import CrashingFolder, Disk
+from tests.contracts.crashing_folder import CrashingFolder, Disk, no_hold
 from tests.contracts.paid import MODEL, asked, entry, key
 
 
@@ -143,3 +143,20 @@ def test_an_export_has_a_row_an_answer(any_place: str, tmp_path: Path, kind: str
 def test_an_export_of_another_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"\.parquet or \.jsonl"):
         export(open_folder(tmp_path), "answers.csv")
+
+
+def test_of_two_writers_by_mistake_nothing_is_lost_and_the_first_answer_stands() -> None:
+    """As a lease cannot rule out: both write segments of their own, and one merges those of the other while that goes on."""
+    folder = CrashingFolder(Disk(atomic=True))
+    one, two = (Ledger(folder, take=no_hold) for _ in range(2))
+    one.append(entry(1, "a"))
+    two.append(entry(2, "b"))
+    one.append(entry(3, "c"))
+    mend(folder)
+    one.append(entry(2, "too late"))
+    one.append(entry(4, "d"))
+    two.append(entry(5, "e"))
+    read = Ledger.read_only(folder)
+    answers = [read.get(key(number)) for number in range(1, 6)]
+    assert [answer.text for answer in answers if answer] == ["a", "b", "c", "d", "e"]
+    assert verify(folder).faults == []
