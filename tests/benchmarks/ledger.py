@@ -1,6 +1,6 @@
 """What the ledger costs: durable appends, the time that they add to a call, and the speed of a replay.
 
-    python -m tests.benchmarks.ledger [--calls 20000] [--in-flight 64] [--repetitions 5]
+    python -m tests.benchmarks.ledger [--calls 10000] [--in-flight 64] [--repetitions 5]
 
 All through Ledgered over SharedLedger in one process, as in a trial but without Ray. The model behind answers at once or, for the
 overhead, after `--model-ms`; calls go out one request each, so that every call is a claim, an answer and a durable record of its
@@ -116,7 +116,7 @@ def row(table: Table, name: str, values: list[float], worst: Callable[[list[floa
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--calls", type=int, default=20_000)
+    parser.add_argument("--calls", type=int, default=10_000)
     parser.add_argument("--in-flight", type=int, default=64)
     parser.add_argument("--batch", type=int, default=64, help="requests of a batch in the replay")
     parser.add_argument("--model-ms", type=float, default=20.0)

@@ -33,7 +33,7 @@ def key_of_entry(entry: Entry) -> bytes:
 
 def paid(entry: Entry, number: int) -> Paid:
     """The answer of append number `number`: another every time, and now and then so long that its segment is sealed."""
-    filling = "".join(map(chr, Random(number).choices(range(64, 9000), k=800 * (number % 4 == 3))))
+    filling = "".join(map(chr, Random(number).choices(range(64, 9000), k=3000 * (number % 5 == 4))))
     return Paid(Completion(f"{entry} {number} {filling}"), entry[0], asked(str(entry[1])))
 
 
@@ -56,7 +56,7 @@ class Machine:
 
     def open(self) -> Ledger:
         if self.ledger is None:
-            self.ledger = Ledger(self.folder, take=no_hold, segment_bytes=3000, most_small=3)
+            self.ledger = Ledger(self.folder, take=no_hold, segment_bytes=9000, most_small=3)
         return self.ledger
 
     def run(self, action: Action) -> None:
