@@ -191,7 +191,7 @@ def slug(text: str) -> str:
     whole = re.sub(r"[^\w.]+", "-", text).strip("-.") or "unnamed"
     if len(whole.encode()) <= LONGEST_SLUG:
         return whole
-    return whole.encode()[: LONGEST_SLUG - 9].decode(errors="ignore") + "-" + sha256(whole.encode()).hexdigest()[:8]
+    return whole.encode()[: LONGEST_SLUG - 9].decode(errors="ignore").rstrip("-.") + "-" + sha256(whole.encode()).hexdigest()[:8]
 
 
 def _title(entry: TaskSettings | Choice) -> str:

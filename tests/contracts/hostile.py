@@ -1,4 +1,4 @@
-"""A shelf of hostile texts, for any part that texts from data, models or files pass through. They are data: nothing may obey them."""
+"""A shelf of hostile texts, for any part that texts from data, models or files pass through. Nothing may obey them."""
 
 from hypothesis import strategies as st
 
@@ -37,6 +37,7 @@ HOSTILE = st.text() | st.lists(st.sampled_from(_PIECES), max_size=8).map("".join
 STRETCHED = tuple(
     (before, unit, after)
     for before in ("", "Answer: a", "answer is", "- a", "1. a [", "Options:\n- a", "I have ", "<prompt>")
-    for unit in (" ", "\t", "*", "a", "1", "- ", "(A)", "two-", "1,", "<prompt>", "<step>", "[a] ", "Step 1:", "answer is ", "`", "\n")
+    for unit in (
+        " ", "\t", "*", "a", "1", "- ", "(A)", "two-", "1,", "<prompt>", "<step>", "[a] ", "Step 1:", "answer is ", "`", "\n")
     for after in ("", "b", "\nx", "</steps>"))
 """(before, unit, after): a unit again and again, on which a careless pattern takes the square of the length, or worse."""
