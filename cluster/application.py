@@ -35,7 +35,7 @@ def _read(file: str | Path) -> Mapping[str, Any]:
         raise StorageError(f"There is no prompt file {file}; take one from a results folder's best/.")
     try:
         data = json.loads(folder.read(name))
-    except ValueError as problem:
+    except (ValueError, RecursionError) as problem:
         if isinstance(problem, StorageError):
             raise
         raise DataError(f"The prompt file {file} is not JSON; take one from a results folder's best/.") from problem

@@ -6,6 +6,7 @@ instead (see search/settings.py). Knows the tables of names; starts no model, op
 
 import re
 from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -232,9 +233,16 @@ def labelled(entries: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(entry.model_copy(update={"label": _unused(_title(entry), used)}) for entry in entries)
 
 
+LONGEST_SLUG = 80
+"""Bytes: a trial's name has two of them, and file systems take names of 255."""
+
+
 def slug(text: str) -> str:
     """The text as a part of a file name."""
-    return re.sub(r"[^\w.]+", "-", text).strip("-.") or "unnamed"
+    whole = re.sub(r"[^\w.]+", "-", text).strip("-.") or "unnamed"
+    if len(whole.encode()) <= LONGEST_SLUG:
+        return whole
+    return whole.encode()[: LONGEST_SLUG - 9].decode(errors="ignore").rstrip("-.") + "-" + sha256(whole.encode()).hexdigest()[:8]
 
 
 def _title(entry: TaskSettings | Choice) -> str:

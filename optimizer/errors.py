@@ -52,6 +52,12 @@ class BudgetExhausted(PromptrayError, RuntimeError):
     """A budget does not allow the calls that were asked for."""
 
 
+def shortened(text: str, most: int = 200) -> str:
+    """Foreign text for a sentence: on one line, and cut at `most` characters."""
+    line = " ".join(text[: 4 * most].split())
+    return line if len(line) <= most and len(text) <= 4 * most else f"{line[:most]}…"
+
+
 def unknown_name(noun: str, name: str, known: Iterable[str]) -> SettingsError:
     """The error for a name that no table has; it lists the known ones."""
     return SettingsError(f"There is no {noun} called {name!r}; known are: {', '.join(sorted(known))}.")

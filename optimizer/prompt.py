@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from optimizer.errors import DataError
 from optimizer.types import Message
@@ -18,8 +18,9 @@ Form = Literal["text", "list", "number", "numbers", "points"]
 """What a step's result looks like: anything; entries joined by ';'; one number; entries that each end in a number, or in (x,y)."""
 ANSWER_LABEL = "Answer:"
 _BLOCK = re.compile(r"^[ \t]*Step (\d{1,3})[ \t]*:[ \t]*", re.MULTILINE)
-_ANSWER = re.compile(r"^[ \t*]*(?:final )?answer[ \t]*:[ \t*]*(.*?)[ \t*]*$", re.MULTILINE | re.IGNORECASE)
-_NUMBER = re.compile(r"-?\d+(?:\.\d+)?\.?$")
+_ANSWER = re.compile(r"^[ \t*]*(?:final )?answer[ \t]*:(.*)$", re.MULTILINE | re.IGNORECASE)
+# No pattern here has two parts that can share what they match: a response of a megabyte takes no more than its length.
+_NUMBER = re.compile(r"\d\.?$")
 _POINT = re.compile(r"\(-?\d+, ?-?\d+\)\.?$")
 
 
@@ -93,11 +94,22 @@ class Prompt:
     def from_json(cls, data: Mapping[str, Any]) -> "Prompt":
         """Raises DataError where `data` is not what `to_json` gives."""
         try:
-            return cls(
+            prompt = cls(
                 str(data["instruction"]), tuple(Step(**step) for step in data["steps"]),
                 tuple(Demonstration(**shown) for shown in data["demonstrations"]), str(data["closing"]))
+            _check_types(prompt)
+            return prompt
         except (KeyError, TypeError) as problem:
             raise DataError(f"This is not a promptray prompt: {problem}. Use a file from a results folder's best/.") from problem
+
+
+def _check_types(prompt: Prompt) -> None:
+    """Raises TypeError where a part that came from outside is no text, or a form is none of ours."""
+    texts = [*(step.text for step in prompt.steps), *(text for one in prompt.demonstrations for text in (one.input, one.response))]
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("a step or a demonstration holds something that is no text")
+    if odd := [step.form for step in prompt.steps if step.form not in get_args(Form)]:
+        raise TypeError(f"there is no form {odd[0]!r} of a step")
 
 
 def read_trace(response: str) -> Trace:
@@ -109,7 +121,7 @@ def read_trace(response: str) -> Trace:
     blocks: dict[int, str] = {}
     for label, end in zip(labels, ends, strict=True):
         blocks.setdefault(int(label[1]), body[label.end() : end].strip())
-    return Trace(blocks, answers[-1][1].strip() if answers else None)
+    return Trace(blocks, answers[-1][1].strip(" \t*").strip() if answers else None)
 
 
 def has_form(block: str, form: Form) -> bool:

@@ -99,6 +99,8 @@ def read_mapping(place: Path | str) -> dict[str, Any]:
         raise SettingsError(f"The settings file {place} cannot be read: it is not UTF-8 text.") from problem
     except yaml.YAMLError as problem:
         raise SettingsError(f"The settings file {place} is not YAML{_place(problem)}.") from problem
+    except (RecursionError, ValueError) as problem:
+        raise SettingsError(f"The settings file {place} cannot be read: it is nested too deep, or holds an odd value.") from problem
     if not isinstance(data, dict):
         raise SettingsError(f"The settings file {place} holds no settings; see tune_configs/ for some to start from.")
     return data

@@ -1,14 +1,39 @@
 """Where the commands print to, and how they end."""
 
+import re
 import sys
+from collections.abc import Iterable
 from typing import NoReturn
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.text import Text
 
+from optimizer.errors import shortened
+
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What a terminal would obey (control characters, turns of the writing direction), and halves of characters."""
+
+
+class SafeConsole(Console):
+    """Prints what a terminal would interpret in text from data or models as an escape; its own colours stay."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(_UNSAFE.sub(_escaped, segment.text), segment.style)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
+
+
 # Where there is no terminal its width is unknown: wide enough that no figure of a table is cut.
-OUT = Console(width=None if sys.stdout.isatty() else 160)
-ERR = Console(stderr=True)
+OUT = SafeConsole(width=None if sys.stdout.isatty() else 160)
+ERR = SafeConsole(stderr=True)
+
+
+LONGEST_SENTENCE = 2000
+"""A message that quotes foreign text is cut there [ours]."""
 
 
 def say(text: str, style: str = "") -> None:
@@ -17,5 +42,5 @@ def say(text: str, style: str = "") -> None:
 
 def end(sentence: str, code: int) -> NoReturn:
     """The last sentence of a command that did not come to its end."""
-    ERR.print(Text(sentence), soft_wrap=True)
+    ERR.print(Text(shortened(sentence, LONGEST_SENTENCE)), soft_wrap=True)
     raise SystemExit(code)

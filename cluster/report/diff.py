@@ -1,7 +1,8 @@
 """What changed between two texts, word by word. Knows nothing of prompts."""
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Literal
@@ -12,6 +13,9 @@ _LEAST_ALIKE = 0.3
 _THIN_WORDS = 2
 _MOST_WORDS = 4000
 """difflib's time grows with the square of the length."""
+_MOST_PAIRS = 50_000
+"""Of equal words in the two texts. With more of them, words that come often are matched only beside rarer ones: to try them all
+takes the cube of their number."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +31,21 @@ def word_diff(old: str, new: str) -> tuple[Piece, ...]:
     if old == new:
         return (Piece("same", old),) if old else ()
     old_words, new_words = _WORDS.findall(old), _WORDS.findall(new)
-    matcher = SequenceMatcher(None, old_words, new_words, autojunk=False)
-    if len(old_words) + len(new_words) > _MOST_WORDS or matcher.ratio() < _LEAST_ALIKE:
-        return tuple(piece for piece in (Piece("removed", old), Piece("added", new)) if piece.text)
+    if len(old_words) + len(new_words) > _MOST_WORDS:
+        return _apart(old, new)
+    matcher = SequenceMatcher(None, old_words, new_words, autojunk=_pairs(old_words, new_words) > _MOST_PAIRS)
+    if matcher.quick_ratio() < _LEAST_ALIKE or matcher.ratio() < _LEAST_ALIKE:
+        return _apart(old, new)
     return tuple(_pieces(matcher, old_words, new_words))
+
+
+def _apart(old: str, new: str) -> tuple[Piece, ...]:
+    return tuple(piece for piece in (Piece("removed", old), Piece("added", new)) if piece.text)
+
+
+def _pairs(old: Sequence[str], new: Sequence[str]) -> int:
+    count_by_word = Counter(old)
+    return sum(count_by_word[word] for word in new)
 
 
 def _pieces(matcher: "SequenceMatcher[str]", old: list[str], new: list[str]) -> Iterator[Piece]:

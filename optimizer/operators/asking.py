@@ -11,6 +11,7 @@ from random import Random
 from typing import Generic, TypeVar
 
 from optimizer.operators.reply import Unreadable
+from optimizer.operators.template import shown_part
 from optimizer.protocols import LanguageModel
 from optimizer.tally import Attempt, ReplyKind, tally_of
 from optimizer.types import Completion, Failed, Message, Outcome, Request, Sampling
@@ -110,5 +111,5 @@ def _kind(outcome: Outcome, result: object) -> ReplyKind:
 
 def _again(request: Request, fault: Fault) -> Request:
     complaint = f"Your reply cannot be used: {fault.reason}. Answer once more, in exactly the form that was asked for."
-    shown = fault.reply if fault.reply.strip() else _NO_TEXT
+    shown = shown_part(fault.reply) if fault.reply.strip() else _NO_TEXT
     return replace(request, messages=(*request.messages, Message("assistant", shown), Message("user", complaint)))

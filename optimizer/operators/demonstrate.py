@@ -16,6 +16,8 @@ from optimizer.types import Completion, Example, Score
 
 Judge = Callable[[Completion, Example], Score]
 _TEMPLATE = load("demonstrate")
+_QUOTED = 200
+"""Characters of an answer in a complaint."""
 
 
 def demonstrate(task: str, steps: Sequence[Step], example: Example, scorer: Judge = same_text) -> Question[Demonstration]:
@@ -31,7 +33,8 @@ def _read(reply: str, steps: tuple[Step, ...], example: Example, scorer: Judge) 
     if trace.answer is None:
         raise Unreadable("its <response> has no last line 'Answer: ...'")
     if scorer(Completion(response), example).verdict != "right":
-        raise Unreadable(f"its <response> ends in the answer {trace.answer!r}, and the gold answer is {example.answers[0]!r}")
+        answer, gold = trace.answer[:_QUOTED], example.answers[0][:_QUOTED]
+        raise Unreadable(f"its <response> ends in the answer {answer!r}, and the gold answer is {gold!r}")
     return Demonstration(example.input, response)
 
 

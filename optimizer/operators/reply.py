@@ -11,11 +11,12 @@ from optimizer.prompt import Form, Step
 
 MAX_PROMPT_CHARACTERS = 6000
 """Longer prompts are refused: repeated editing makes prompts grow without end (OPRO drops above 500) [ours]."""
+MAX_TAG_CHARACTERS = 20_000
+"""Whatever is asked for, what is longer is no answer to it, and would go into every later question [ours]."""
 MAX_STEPS = 12
 """More steps than this are a plan for the optimizer model, not for a weak target [ours]."""
 _FORMS = {form: form for form in get_args(Form)}
-_CAUSE = re.compile(r"^[ \t]*(?:\d{1,3}[.)]|[-*])[ \t]+(.*)$", re.MULTILINE)
-_STEP = re.compile(r"^[ \t]*(?:\d{1,3}[.)]|[-*])[ \t]+(.*?)[ \t]*(?:\[(\w+)\])?[ \t]*$", re.MULTILINE)
+_LINE = re.compile(r"^[ \t]*(?:\d{1,3}[.)]|[-*])[ \t]+(.*)$", re.MULTILINE)
 
 
 class Unreadable(ValueError):
@@ -33,6 +34,8 @@ def read_tag(reply: str, tag: str) -> str:
         raise Unreadable(f"it has no <{tag}>...</{tag}>")
     if not inside.strip():
         raise Unreadable(f"its <{tag}> is empty")
+    if len(inside) > MAX_TAG_CHARACTERS:
+        raise Unreadable(f"its <{tag}> is longer than {MAX_TAG_CHARACTERS} characters")
     return unescape(inside.strip())
 
 
@@ -51,7 +54,7 @@ def read_reason(reply: str) -> str:
 
 def read_causes(reply: str) -> str:
     """The causes of a reply, one line `- cause` each, no cause twice. Raises Unreadable where there is none."""
-    causes = dict.fromkeys(line[1].strip() for line in _CAUSE.finditer(read_tag(reply, "causes")) if line[1].strip())
+    causes = dict.fromkeys(line[1].strip() for line in _LINE.finditer(read_tag(reply, "causes")) if line[1].strip())
     if not causes:
         raise Unreadable("its <causes> has no line of the form '- cause'")
     return "\n".join(f"- {cause}" for cause in causes)
@@ -62,7 +65,7 @@ def read_steps(reply: str, at_most: int = MAX_STEPS) -> tuple[Step, ...]:
 
     Raises Unreadable where there is no such line, or more than `at_most`.
     """
-    steps = tuple(step for line in _STEP.finditer(read_tag(reply, "steps")) if (step := _step(line[1], line[2])).text)
+    steps = tuple(step for line in _LINE.finditer(read_tag(reply, "steps")) if (step := _step(line[1].strip(" \t"))).text)
     if not steps:
         raise Unreadable("its <steps> has no line of the form '1. text [form]'")
     if len(steps) > at_most:
@@ -70,8 +73,7 @@ def read_steps(reply: str, at_most: int = MAX_STEPS) -> tuple[Step, ...]:
     return steps
 
 
-def _step(text: str, bracketed: str | None) -> Step:
-    if bracketed is None:
-        return Step(text)
-    form = _FORMS.get(bracketed.lower())
-    return Step(text, form) if form else Step(f"{text} [{bracketed}]")
+def _step(line: str) -> Step:
+    text, opening, word = line.rpartition("[")
+    form = _FORMS.get(word[:-1].lower()) if opening and word.endswith("]") else None
+    return Step(text.rstrip(" \t"), form) if form else Step(line)

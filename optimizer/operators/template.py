@@ -23,6 +23,8 @@ FORMS: dict[Form, str] = {
     "points": "entries separated by ';', each ending in a point like (2,-1)",
 }
 """What each form of a step's result looks like, in words for a model."""
+MOST_SHOWN = 20_000
+"""Characters of an input, an answer or a response that a question shows [ours]."""
 _FOLDER = Path(__file__).with_name("templates")
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 _OPENER = re.compile(rf"(?:<|&(?:amp;)*lt;)(?=/?(?:{'|'.join(TAGS)})>)")
@@ -74,7 +76,8 @@ def solved(examples: Sequence[Example]) -> Markup:
 def attempted(answers: Sequence[Answer]) -> Markup:
     """Blocks like `solved`, with the target model's `<response>` and the answer that was read from it, `<given>`."""
     return _blocks([
-        [*_example(answer.example), tagged("response", answer.text), tagged("given", answer.score.answer)] for answer in answers])
+        [*_example(answer.example), tagged("response", shown_part(answer.text)),
+         tagged("given", shown_part(answer.score.answer))] for answer in answers])
 
 
 def numbered(steps: Sequence[Step]) -> str:
@@ -87,8 +90,14 @@ def forms(steps: Sequence[Step]) -> str:
     return "\n".join(f"Step {number}: {FORMS[step.form]}" for number, step in enumerate(steps, 1))
 
 
+def shown_part(text: str) -> str:
+    """The text as a question shows it: one that would fill a model's context alone is cut, and says so."""
+    left_out = len(text) - MOST_SHOWN
+    return text if left_out <= 0 else f"{text[:MOST_SHOWN]}\n[... {left_out} more characters]"
+
+
 def _example(example: Example) -> list[str]:
-    return [tagged("input", example.input), tagged("gold", example.answers[0])]
+    return [tagged("input", shown_part(example.input)), tagged("gold", shown_part(example.answers[0]))]
 
 
 def _blocks(blocks: Sequence[Sequence[str]]) -> Markup:

@@ -75,11 +75,12 @@ def _mentions(text: str, options: Sequence[_Option]) -> list[str]:
     """The choices that a text mentions as whole words, in order. Longer texts are looked for first: one may stand in another."""
     choice_by_words = {word: option.choice for option in reversed(options) for word in option.words}
     choice_by_words |= {f"({option.letter})": option.choice for option in options if option.letter}
-    longest_first = sorted(choice_by_words, key=len, reverse=True)
+    folded = _folded(text)
+    longest_first = sorted((words for words in choice_by_words if len(words) <= len(folded)), key=len, reverse=True)
     if not longest_first:
         return []
     pattern = rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)"
-    return [choice_by_words[found] for found in re.findall(pattern, _folded(text))]
+    return [choice_by_words[found] for found in re.findall(pattern, folded)]
 
 
 def _folded(text: str) -> str:

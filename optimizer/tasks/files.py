@@ -8,16 +8,20 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from optimizer.errors import DataError
+from optimizer.errors import DataError, shortened
 from optimizer.types import Example
 
 Row = Mapping[str, Any]
 Parts = tuple[str, tuple[str, ...], tuple[str, ...]]
 """Input, answers and choices of one example."""
-_OPTIONS = re.compile(r"^Options:[ \t]*\n((?:[ \t]*(?:\([A-Za-z]\)|-)[ \t]*\S.*\n?)+)\s*\Z", re.MULTILINE)
+_OPTION = re.compile(r"[ \t]*(?:\([A-Za-z]\)|-)[ \t]*\S.*")
+"""One line: a pattern over all lines at once would try every way to divide them."""
+MOST_CELL_CHARACTERS = 2**31 - 1
+"""Of a .csv file: an input may be as long as it is."""
 _LOOKS = '{"examples": [{"input": "...", "target": "..."}]}'
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _NAMED = 5
@@ -67,6 +71,7 @@ def _read_jsonl(path: Path) -> Source:
 
 
 def _read_csv(path: Path) -> Source:
+    csv.field_size_limit(MOST_CELL_CHARACTERS)
     with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
         try:
@@ -84,10 +89,11 @@ def _read_parquet(path: Path) -> Source:
 
     try:
         table = pyarrow.parquet.read_table(path)
-    except pyarrow.ArrowInvalid as problem:
-        raise DataError(f"{path} is not a parquet file: {str(problem).splitlines()[0].rstrip('.')}.") from problem
-    _need_columns(path, table.column_names)
-    return _source(path, path.stem, "", table.select(["input", "target"]).to_pylist(), _plain)
+        _need_columns(path, table.column_names)
+        rows = table.select(["input", "target"]).to_pylist() if table.column_names else []
+    except (pyarrow.ArrowException, KeyError, OSError) as problem:
+        raise DataError(f"{path} is not a parquet file that can be read: {shortened(str(problem)).rstrip('.')}.") from problem
+    return _source(path, path.stem, "", rows, _plain)
 
 
 READERS: dict[str, Callable[[Path], Source]] = {
@@ -105,13 +111,15 @@ def _parse(text: str, fault: str) -> Any:
         raise DataError(f"{fault}: {problem.msg} (line {problem.lineno}, column {problem.colno}).") from problem
     except RecursionError as problem:
         raise DataError(f"{fault}: it is nested too deep.") from problem
+    except ValueError as problem:  # Python reads no integer of more than 4300 digits
+        raise DataError(f"{fault}: it holds a number of too many digits; write it as a text.") from problem
 
 
 def _need_columns(path: Path, columns: Iterable[str]) -> None:
     has = list(columns)
     missing = [column for column in ("input", "target") if column not in has]
     if has and missing:
-        raise DataError(f"{path} has no column {' and no column '.join(missing)}; it has: {', '.join(map(str, has))}.")
+        raise DataError(f"{path} has no column {' and no column '.join(missing)}; it has: {shortened(', '.join(map(str, has)))}.")
 
 
 def _source(path: Path, name: str, description: str, rows: Sequence[Any], read: Callable[[Row], Parts]) -> Source:
@@ -163,9 +171,10 @@ def _appended(choices: Sequence[str]) -> str:
 
 def _options(text: str) -> tuple[str, ...]:
     """The options that a BIG-Bench Hard input ends with: "(A) text", or the text behind a dash."""
-    found = _OPTIONS.search(text)
-    lines = [line.strip() for line in found[1].splitlines()] if found else []
-    return tuple(line.removeprefix("-").strip() for line in lines if line)
+    lines = text.rstrip().split("\n")
+    options = list(takewhile(_OPTION.fullmatch, reversed(lines)))[::-1]
+    headed = len(options) < len(lines) and lines[-len(options) - 1].rstrip() == "Options:"
+    return tuple(line.strip().removeprefix("-").strip() for line in options) if headed else ()
 
 
 def _answers(target: Any) -> tuple[str, ...]:

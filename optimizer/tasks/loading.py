@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from random import Random
 
-from optimizer.errors import DataError, unknown_name
+from optimizer.errors import DataError, shortened, unknown_name
 from optimizer.tasks.files import Source, read_source
 from optimizer.tasks.generated import GENERATED, GeneratedTask
 from optimizer.tasks.locked import LockedSplit
@@ -80,7 +80,8 @@ def _fitted(examples: Sequence[Example], scorer: str) -> list[Example]:
     if scorer == "number":
         odd = next((example for example in examples if all(as_number(answer) is None for answer in example.answers)), None)
         if odd is not None:
-            raise DataError(f"Example {odd.id} has the target {odd.answers[0]!r}, which is no number; use the scorer exact.")
+            raise DataError(
+                f"Example {odd.id} has the target {shortened(odd.answers[0])!r}, which is no number; use the scorer exact.")
     if scorer == "choice":
         targets = tuple(sorted({example.answers[0] for example in examples}))
         return [example if example.choices else replace(example, choices=targets) for example in examples]

@@ -9,19 +9,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from optimizer.errors import DataError
+from optimizer.errors import DataError, shortened
 from optimizer.prompt import read_trace
 from optimizer.protocols import Scorer
 from optimizer.tasks.choices import choice_named, last_choice_in
 from optimizer.tasks.numbers import as_number, numbers_in, plain
+from optimizer.tasks.patterns import longest_text, why_unsafe
 from optimizer.types import Completion, Example, Failed, Outcome, Score
 
 READ_CHARS = 20_000
 """Only the end of a longer response is read: that bounds the time of every search in it."""
-PATTERN_CHARS = 500
-"""Longest answer that is matched against a pattern: more is not an answer, and matching could take very long."""
-_ANSWER_IS = re.compile(r"\banswer(?: is|:)[ \t]*:?[ \t]*(\S.*)", re.IGNORECASE)
-_NESTED_REPEAT = re.compile(r"\((?:[^()\\]|\\.)*[+*}](?:[^()\\]|\\.)*\)[+*{]")
+_ANSWER_IS = re.compile(r"\banswer(?: is|:)(.*)", re.IGNORECASE)
 Read = Callable[[str, Example], str | None]
 
 
@@ -56,18 +54,9 @@ class AnswerScorer:
 
 
 def check_pattern(pattern: str, example_id: str) -> None:
-    """Refuse a pattern that the regex scorer cannot use, with a DataError that names the example.
-
-    A repeat inside a repeated group, such as (a+)+, is refused: Python's matcher can take exponential time on it. This finds the
-    usual slips, not every slow pattern: alternatives that overlap inside a repeated group stay the writer's to avoid.
-    """
-    try:
-        re.compile(pattern)
-    except (re.error, RecursionError, OverflowError) as problem:
-        raise DataError(f"The target {pattern!r} of example {example_id} is not a regular expression: {problem}.") from problem
-    if _NESTED_REPEAT.search(pattern):
-        raise DataError(f"The target {pattern!r} of example {example_id} repeats a group that has a repeat in it, which can take "
-                        "for ever to match; write it without the inner repeat.")
+    """Refuse a pattern that the regex scorer cannot use, or not in bounded time, with a DataError that names the example."""
+    if fault := why_unsafe(pattern):
+        raise DataError(f"The target {shortened(pattern)!r} of example {shortened(example_id)} {fault}.")
 
 
 def _clean(text: str) -> str:
@@ -85,8 +74,8 @@ def _lines_backwards(text: str) -> Iterator[str]:
 
 def _said(text: str) -> str | None:
     """What stands behind the last "the answer is", if anything."""
-    said = _ANSWER_IS.findall(text)
-    return said[-1] if said else None
+    said = (found.strip(" \t").removeprefix(":").lstrip(" \t") for found in _ANSWER_IS.findall(text))
+    return next((found for found in reversed(list(said)) if found.strip()), None)
 
 
 def _exact_line(line: str, example: Example) -> str | None:
@@ -154,13 +143,19 @@ def _pattern_text(text: str, example: Example) -> str | None:
 
 
 def _pattern_right(answer: str, example: Example) -> bool:
-    return len(answer) <= PATTERN_CHARS and any(_compiled(pattern).fullmatch(answer) for pattern in example.answers)
+    return any(_matches(pattern, answer) for pattern in example.answers)
+
+
+def _matches(pattern: str, answer: str) -> bool:
+    compiled, longest = _compiled(pattern)
+    return len(answer) <= longest and compiled.fullmatch(answer) is not None
 
 
 @lru_cache(maxsize=1024)
-def _compiled(pattern: str) -> re.Pattern[str]:
+def _compiled(pattern: str) -> tuple[re.Pattern[str], int]:
+    """The pattern, and the longest answer that it may be matched with."""
     check_pattern(pattern, "of this task")
-    return re.compile(pattern)
+    return re.compile(pattern), longest_text(pattern)
 
 
 SCORERS: dict[str, AnswerScorer] = {

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from typing import Any, TypeVar
 
 from fastapi import Request as HttpRequest
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
@@ -19,7 +19,7 @@ from serving.door.bodies import B, Body, ChatBody, CompletionBody
 from serving.door.limits import bounded
 from serving.door.metrics import CONTENT_TYPE, Metrics
 from serving.door.refusal import Refused
-from serving.door.replies import DONE, ChatReply, CompletionReply, Reply, event, model_card
+from serving.door.replies import DONE, ChatReply, CompletionReply, Reply, Sheet, event, model_card
 from serving.door.settings import DoorSettings
 from serving.refusals import Said
 
@@ -38,11 +38,11 @@ class Desk:
         return Response(self._metrics.text(), headers={"Content-Type": CONTENT_TYPE})
 
     async def models(self) -> Response:
-        return JSONResponse({"object": "list", "data": [model_card(label) for label in self._models]})
+        return Sheet({"object": "list", "data": [model_card(label) for label in self._models]})
 
     async def model(self, label: str) -> Response:
         self._known(label)
-        return JSONResponse(model_card(label))
+        return Sheet(model_card(label))
 
     async def chat(self, http: HttpRequest) -> Response:
         body = await self._read(http, ChatBody)
@@ -77,7 +77,7 @@ class Desk:
             return _EventStream(events, self._delivered(first, events, deadline))
         answers = await unless_gone(http, by(deadline, whole(model, body.requests())))
         self._count(body.model, answers)
-        return JSONResponse(reply.whole(answers))
+        return Sheet(reply.whole(answers))
 
     async def _events(self, model: LanguageModel, body: Body, reply: Reply) -> AsyncGenerator[str]:
         answer_by_index: dict[int, Said] = {}

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.door.answering import refusal
 from serving.door.keys import Keys
 from serving.door.limits import Places, Rate
 from serving.door.metrics import Metrics, Visit
+from serving.door.replies import Sheet
 
 HEALTH = "/healthz"
 ROUTE_BY_PATH = {
@@ -61,7 +61,7 @@ class Guard:
             self._metrics.refused(no.code)
             if visit.status is not None:  # an answer is under way: whoever gives it tells what it can
                 raise
-            await JSONResponse(no.content(), no.status, no.headers())(scope, receive, send)
+            await Sheet(no.content(), no.status, no.headers())(scope, receive, send)
 
     @contextmanager
     def _admitted(self, visit: Visit, scope: Scope) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""What the door answers: whole answers and the chunks of a stream, as OpenAI writes them. Knows no model and no HTTP framework.
+"""What the door answers: whole answers and the chunks of a stream, as OpenAI writes them. Knows no model.
 
 One shape for each of the two calls; both know how to say a whole answer, a piece of one, its end, and the tokens.
 """
@@ -9,6 +9,8 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
+
+from starlette.responses import Response
 
 from optimizer.types import Completion
 from serving.refusals import Declined, Said
@@ -110,6 +112,15 @@ class CompletionReply(Reply):
 
     def _why(self, answer: Said) -> str:
         return "content_filter" if isinstance(answer, Declined) else why_it_ended(answer)
+
+
+class Sheet(Response):
+    """A JSON body in ASCII: what a model writes may hold halves of characters, which UTF-8 cannot carry."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
 
 
 def event(content: Mapping[str, Any]) -> str:

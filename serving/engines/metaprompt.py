@@ -1,7 +1,7 @@
 """The form of our operators' meta-prompts, taken apart, and of the replies to them, put together. Knows no rule."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -10,10 +10,11 @@ from optimizer.operators.template import escape, unescape
 from optimizer.tasks.generated import Item
 from serving.engines.phrasebook import task_behind
 
-_EXAMPLE = re.compile(r"<example>(.*?)</example>", re.DOTALL)
 _FORM = "\nReply in exactly this form"
 """Where a meta-prompt's inputs end and the form of the reply begins."""
-_SCORED = re.compile(r"<prompt>(.*?)</prompt>\s*<score>(\d+)</score>", re.DOTALL)
+_SMALL = re.compile(r"[0-9]{1,3}")
+MOST_READ = 4000
+"""Characters of an input that is looked at: no generated item is half as long."""
 _NUMBERED = re.compile(r"^\s*\d+\.\s*")
 
 
@@ -35,22 +36,22 @@ class Query:
         self.rng = rng
         self.prompt = _tag(text, "prompt")
         self.reason = _tag(text, "reason")
-        self.steps = [_NUMBERED.sub("", line) for line in _tag(text, "steps").splitlines() if line.strip()]
+        self.steps = [_NUMBERED.sub("", line) for line in _tag(text, "steps").split("\n") if line.strip()]
         number = _tag(text, "step")
-        self.number = int(number) if number.isdigit() else 0
+        self.number = int(number) if _SMALL.fullmatch(number) else 0
         self.kind = _tag(text, "kind")
         self.evidence = _tag(text, "evidence")
         self.reasons = _tags(_block(text, "reasons"), "reason")
         self.path = _tags(_block(text, "path"), "prompt")
-        self.scored = [(unescape(prompt), int(score)) for prompt, score in _SCORED.findall(_block(text, "scored"))]
-        self.tried = {line.partition(BECAUSE)[0].strip("- .") for line in _tag(text, "tried").splitlines() if line.strip()}
+        self.scored = _scored(_block(text, "scored"))
+        self.tried = {line.partition(BECAUSE)[0].strip("- .") for line in _tag(text, "tried").split("\n") if line.strip()}
         self.cases = [
-            Case(*(_tag(block, name) for name in ("input", "gold", "response", "given"))) for block in _EXAMPLE.findall(text)]
-        self.task = task_behind([case.input for case in self.cases])
+            Case(*(_tag(block, name) for name in ("input", "gold", "response", "given"))) for block in _blocks(text, "example")]
+        self.task = task_behind([case.input[:MOST_READ] for case in self.cases])
         self.biased = rng.random() < prior_bias
 
     def item(self, case: Case) -> Item | None:
-        return self.task.read(case.input) if self.task else None
+        return self.task.read(case.input[:MOST_READ]) if self.task else None
 
 
 def _tag(text: str, name: str) -> str:
@@ -58,13 +59,26 @@ def _tag(text: str, name: str) -> str:
 
 
 def _tags(text: str, name: str) -> list[str]:
-    return [unescape(inside.strip()) for inside in re.findall(rf"<{name}>(.*?)</{name}>", text, re.DOTALL)]
+    return [unescape(inside.strip()) for inside in _blocks(text, name)]
 
 
 def _block(text: str, name: str) -> str:
     """What stands in the first such tag, as it stands there."""
-    found = re.search(rf"<{name}>(.*?)</{name}>", text, re.DOTALL)
-    return found[1] if found else ""
+    return next(_blocks(text, name), "")
+
+
+def _blocks(text: str, name: str) -> Iterator[str]:
+    """What stands in each such tag, in one walk: a pattern would look for the end again from every opening without one."""
+    opening, closing, at = f"<{name}>", f"</{name}>", 0
+    while (begins := text.find(opening, at)) >= 0 and (ends := text.find(closing, begins)) >= 0:
+        yield text[begins + len(opening) : ends]
+        at = ends + len(closing)
+
+
+def _scored(archive: str) -> list[tuple[str, int]]:
+    scores = [score.strip() for score in _blocks(archive, "score")]
+    pairs = zip(_tags(archive, "prompt"), scores, strict=False)
+    return [(prompt, int(score)) for prompt, score in pairs if _SMALL.fullmatch(score)]
 
 
 def prompt_of(text: str) -> str:

@@ -109,6 +109,9 @@ SYNONYMS = (("List", "Write down"), ("Write", "Give"), ("Keep track of", "Follow
             ("Say", "State"))
 
 
+_LONGEST_SENTENCE = 2000
+
+
 def task_behind(inputs: Sequence[str]) -> GeneratedTask | None:
     """The task that most of these inputs belong to, among those that the phrase book has; None for an unknown one."""
     for task in GENERATED.values():
@@ -120,6 +123,7 @@ def task_behind(inputs: Sequence[str]) -> GeneratedTask | None:
 
 def kind_of(text: str, task: GeneratedTask) -> str | None:
     """The kind of step that a sentence asks for, None for advice that asks for none."""
+    text = text[:_LONGEST_SENTENCE]  # some signs look from one word for another, which takes the square of the length
     for kind, entry in PHRASEBOOK[task.name].items():
         if re.search(entry.signs, text, re.IGNORECASE):
             return kind

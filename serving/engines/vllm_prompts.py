@@ -111,7 +111,9 @@ def without_system(messages: Sequence[Message]) -> tuple[Message, ...]:
 
 def harmless(content: str, specials: "re.Pattern[str] | None") -> str:
     """The content with its special tokens taken apart by a zero-width space: data can never end its own message."""
-    return specials.sub(lambda token: token[0][0] + ZERO_WIDTH_SPACE + token[0][1:], content) if specials else content
+    while specials and specials.search(content):  # again, where taking one token apart leaves another that it overlapped
+        content = specials.sub(lambda token: token[0][0] + ZERO_WIDTH_SPACE + token[0][1:], content)
+    return content
 
 
 def any_of(tokens: Sequence[str]) -> "re.Pattern[str] | None":

@@ -11,7 +11,7 @@ from optimizer.tasks.generated.people import draw_names
 
 START = "A coin is heads up."
 ASK = "Is the coin still heads up?"
-_ACT = re.compile(r"(\w+) (flips|does not flip) the coin\.")
+_ACT = re.compile(r"\b(\w+) (flips|does not flip) the coin\.")
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,11 @@ def shown_kinds(item: Item, kinds: Sequence[str], response: str) -> set[str]:
     if written:
         return {kind for block in written for kind in _kind_of(block, right)}
     words = [_plain(word) for word in _WORD.findall(response)]
-    return {kind for kind in kinds if _in_order([_plain(entry.split()[-1]) for entry in right[kind].split(SEPARATOR)], words)}
+    return {kind for kind in kinds if _in_order(_values(right[kind]), words)}
+
+
+def _values(block: str) -> list[str]:
+    return [_plain(entry.split()[-1]) for entry in block.split(SEPARATOR) if entry.strip()]
 
 
 def _kind_of(block: str, right: Mapping[str, str]) -> list[str]:

@@ -13,7 +13,7 @@ COMPASS = ("north", "east", "south", "west")
 TURNS = {"right": 1, "around": 2, "left": 3}
 WAYS = {"forward": 0, "right": 1, "backward": 2, "left": 3}
 STRIDE = ((0, 1), (1, 0), (0, -1), (-1, 0))
-_SENTENCE = re.compile(r"Take (\d+) steps?(?: (forward|backward|left|right))?\.|Turn (left|right|around)\.")
+_SENTENCE = re.compile(r"Take ([0-9]{1,6}) steps?(?: (forward|backward|left|right))?\.|Turn (left|right|around)\.")
 
 
 @dataclass(frozen=True)

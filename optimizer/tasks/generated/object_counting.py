@@ -109,6 +109,7 @@ KINDS_BY_QUESTION = {**{kind: (kind,) for kind in THINGS_BY_KIND}, EVERYTHING: t
 _NUMBER_BY_WORD = {"a": 1, "an": 1, **{word: number for number, word in enumerate(NUMBERS)}}
 _HAVE = re.compile(r"I have (.+?)\.(?:\s|$)", re.DOTALL)
 _ASK = re.compile(r"How many (.+?) do I have\?")
+_FEW = re.compile(r"[0-9]{1,6}")
 
 
 def read(text: str) -> Inventory | None:
@@ -120,7 +121,7 @@ def read(text: str) -> Inventory | None:
         number, _, word = listed.partition(" ")
         if not word:
             return None
-        things.append((word, _NUMBER_BY_WORD.get(number) or (int(number) if number.isdigit() else 1)))
+        things.append((word, _NUMBER_BY_WORD.get(number) or (int(number) if _FEW.fullmatch(number) else 1)))
     return Inventory(tuple(things), ask[1], question_first=ask.start() < have.start())
 
 

@@ -9,8 +9,8 @@ from random import Random
 from optimizer.tasks.generated.item import SEPARATOR, GeneratedTask
 from optimizer.tasks.generated.people import draw_names
 
-_FIRST = re.compile(r"(\w+) (tells the truth|lies)\.")
-_SAYS = re.compile(r"(\w+) says \w+ (tells the truth|lies)\.")
+_FIRST = re.compile(r"\b(\w+) (tells the truth|lies)\.")
+_SAYS = re.compile(r"\b(\w+) says \w+ (tells the truth|lies)\.")
 _ASK = re.compile(r"Does (\w+) tell the truth\?")
 
 
