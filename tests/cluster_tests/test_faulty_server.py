@@ -25,10 +25,11 @@ from optimizer.tasks.task import Sizes
 from optimizer.types import Sampling
 from serving.application import application, validated
 from serving.clients.openai_http import OpenAIModel
+from serving.clients.reach import PROBE as QUESTION
 from serving.deployment import shut_down
 from serving.door.deployment import open_door
 from serving.settings import OpenAISettings
-from tests.contracts.faulty_models import PROBE, write_optimizer, write_target, write_task
+from tests.contracts.faulty_models import write_optimizer, write_target, write_task
 from tests.serving_tests.door.test_on_serve import free_port
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
@@ -47,10 +48,18 @@ class Server:
         """No second attempts: the script gives the same reply again."""
         return {"kind": "openai", "model": f"scripted:{name}", "base_url": self.base_url, "attempts": 1}
 
-    def played(self, name: str, since: int = 0) -> Counter[str]:
-        """What a model played, by the kinds that its replies are named by, behind so many lines of its log."""
+    def played(self, name: str, since: int, calls: int, probe: str) -> Counter[str]:
+        """What a model played to so many calls, by the kinds that its replies are named by, behind so many lines of its log. All
+        beyond the calls are the client's probes, each of which hears the same reply, of the kind `probe`."""
         played = Counter(json.loads(line)["reply"] for line in self.lines(name)[since:])
-        return Counter({kind: number for kind, number in played.items() if kind != PROBE})
+        return played - Counter({probe: played.total() - calls})
+
+    async def heard_by_a_probe(self, name: str) -> str:
+        """The kind of the reply: faulty_models.PROBE, or that of a fault, which strikes any question."""
+        client = OpenAIModel(OpenAISettings(**self.model(name)), "no-key")
+        await client.at_once(QUESTION)
+        await client.aclose()
+        return str(json.loads(self.lines(name)[-1])["reply"])
 
     def lines(self, name: str) -> list[str]:
         return (self.folder / f"{name}.log").read_text().splitlines()
@@ -90,15 +99,16 @@ async def search(server: Server, strategy: str) -> TrialResult:
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 async def test_every_answer_is_counted_under_the_kind_that_the_server_played(server: Server, strategy: str) -> None:
-    before = {name: len(server.lines(name)) for name in ("target", "optimizer")}
+    probes = {name: await server.heard_by_a_probe(name) for name in ("target", "optimizer")}
+    before = {name: len(server.lines(name)) for name in probes}
     result = await search(server, strategy)
     assert (result.status, result.error) == ("finished", "")
     assert result.best is not None
     assert result.test_accuracy is not None
     verdicts, replies = counted(result.verdicts_by_purpose), counted(result.replies_by_attempt)
     assert (verdicts.total(), replies.total()) == (result.target_calls, result.optimizer_calls)
-    assert verdicts == server.played("target", before["target"])
-    assert replies == server.played("optimizer", before["optimizer"])
+    assert verdicts == server.played("target", before["target"], result.target_calls, probes["target"])
+    assert replies == server.played("optimizer", before["optimizer"], result.optimizer_calls, probes["optimizer"])
     assert {"right", "wrong", "truncated", "refused"} <= set(verdicts)
     by_purpose = {purpose: sum(counts.values()) for purpose, counts in result.verdicts_by_purpose.items()}
     assert by_purpose == {purpose: calls for purpose, calls in result.calls_by_purpose.items() if purpose != "propose"}

@@ -48,9 +48,10 @@ async def test_a_target_that_never_answers(plan: TrialPlan, answer: str | Outcom
 async def test_a_target_whose_calls_all_fail_has_no_accuracy_and_no_verdict_in_its_favour() -> None:
     result = await ended(PLAN, Failed("infrastructure", "down"))
     assert (result.test_accuracy, result.test_items) == (None, 0)
-    assert result.verdict in ("", "not distinguishable")
-    (warning,) = answer_warnings([result])
-    assert "100% of the target's answers never came" in warning
+    assert (result.verdict, result.p_value) == ("", None)
+    of_answers, of_test = answer_warnings([result])
+    assert "100% of the target's answers never came" in of_answers
+    assert "has no verdict, as only 0 of its" in of_test
 
 
 @pytest.mark.parametrize(("reply", "kind", "says"), [

@@ -156,6 +156,15 @@ def test_latency_narrows_the_window_only_where_it_is_far_above_the_usual() -> No
     assert 8 <= window.size < 64
 
 
+def test_longer_answers_are_no_sign_of_anything() -> None:
+    clock = Clock()
+    window = Window(64, clock)
+    for tokens in [5] * 600 + [400] * 600:  # a judge's words, then an optimizer model's
+        clock.now += 0.1
+        window.went_well(effort(0.5 + 0.02 * tokens, tokens))
+    assert window.size == 64
+
+
 def test_latency_alone_never_closes_the_window() -> None:
     clock = Clock()
     window = Window(64, clock)

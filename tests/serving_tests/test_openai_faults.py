@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from random import Random
 from typing import Any
 
 import pytest
@@ -109,6 +111,21 @@ async def test_what_does_not_pass_is_missing_while_the_endpoint_answers_others(s
     outcomes = await model.complete(QUESTIONS[:3])
     assert [isinstance(outcome, Failed) and outcome.kind for outcome in outcomes] == [False, "infrastructure", False]
     assert sum("number 1." in asked.text for asked in endpoint.asked) == 2
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_three_faults_in_ten_calls_change_no_answer(serve: Serve, seed: int) -> None:
+    draw, played = Random(seed), Counter[str]()
+
+    def play(asked: Asked) -> Play | None:
+        fault = draw.choice(sorted(MAY_PASS)) if draw.random() < 0.3 else ""
+        played[fault] += 1
+        return MAY_PASS.get(fault)
+
+    model, _ = await serve(play, Retry(attempts=10, first_wait_s=0.01, longest_wait_s=0.05), timeout_s=1.0, outage_s=60)
+    outcomes = await model.complete([ask(f"question {number}") for number in range(150)])
+    assert outcomes == [Completion(f"heard question {number}", False, 7, 3) for number in range(150)]
+    assert len(played) > 15
 
 
 @pytest.mark.parametrize(("status", "code", "kind"), [
