@@ -25,7 +25,7 @@ from serving.engines.metaprompt import Query
 from serving.engines.rulebook import RulebookEngine
 from serving.engines.rules import RULES
 from tests.contracts import hostile
-from tests.hostile_tests.growing import check_linear
+from tests.hostile_tests.growing import AT_ONCE_S, check_linear, cpu_seconds
 from tests.strategy_tests.test_operators import OPERATORS, error, example
 
 CHOICES = Example("1", "?", ("yes",), ("yes", "no"))
@@ -64,10 +64,10 @@ READINGS: dict[str, Callable[[str], Any]] = {
 @pytest.mark.parametrize("name", READINGS)
 @pytest.mark.parametrize("before", ["", "Answer: a", "answer is", "- a", "1. a [", "Options:\n- a", "I have ", "<prompt>"])
 def test_no_text_takes_more_than_its_length(name: str, before: str) -> None:
-    """At 20,000 characters, where the square of the length would already be seconds."""
     for _, unit, after in (one for one in hostile.STRETCHED if one[0] == before):
         for length in (36, 100, 20_000):
-            READINGS[name](before + unit * (length // len(unit)) + after)
+            text = before + unit * (length // len(unit)) + after
+            assert cpu_seconds(READINGS[name], text) < AT_ONCE_S, (before, unit, after, length)
 
 
 @pytest.mark.slow

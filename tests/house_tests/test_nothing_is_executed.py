@@ -53,7 +53,8 @@ def _forbidden(node: ast.Call) -> Iterator[tuple[int, str]]:
     name = ast.unparse(node.func)
     given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
     tensors_alone = name == "torch.load" and given.get("weights_only") == "True"
-    if name not in HARMLESS and not tensors_alone and (name in FORBIDDEN or name.rpartition(".")[2] in {"import_module", "__import__", "Unpickler"}):
+    last = name.rpartition(".")[2] in {"import_module", "__import__", "Unpickler"}
+    if (name in FORBIDDEN or last) and name not in HARMLESS and not tensors_alone:
         yield node.lineno, name
     if given.get("shell") == "True":
         yield node.lineno, f"{name}(shell=True)"
