@@ -60,7 +60,7 @@ class Accounts:
         """Calls that were answered in whole more than once, rightly or not."""
         return sum(len(calls) - 1 for calls in self._calls_by_key(answered=True).values())
 
-    def strangers(self) -> set[bytes]:
+    def strangers(self) -> frozenset[bytes]:
         """Keys of whole answers that are not in the ledger, and others than those: none, after a run that came to its end. It
         says that the keys are reckoned here as they are there."""
         return answered_keys(self._out) ^ set(self._calls_by_key(answered=True))

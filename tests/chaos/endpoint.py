@@ -56,6 +56,12 @@ class Endpoint:
 
     def __post_init__(self) -> None:
         self._attempts: Counter[str] = Counter()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def tasks(self) -> int:
+        """Of the endpoint's event loop, at this moment: connections and calls."""
+        return len(asyncio.all_tasks(self._loop)) if self._loop else 0
 
     def settings(self, model: str, **more: Any) -> dict[str, Any]:
         """One of MODELS, as it stands in an experiment's settings."""
@@ -100,7 +106,7 @@ def endpoint(**behaviour: Any) -> Iterator[Endpoint]:
     """An endpoint that answers until the block ends."""
     served = Endpoint(**behaviour)
     ready, over = threading.Event(), asyncio.Event()
-    loop = asyncio.new_event_loop()
+    loop = served._loop = asyncio.new_event_loop()
 
     async def serve() -> None:
         app = web.Application(client_max_size=2**24)

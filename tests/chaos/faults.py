@@ -76,7 +76,6 @@ async def _drip(request: web.Request, reply: Reply) -> web.StreamResponse:
     for at in range(0, len(data), step):
         await asyncio.sleep(DRIP_S / DRIPS)
         await answer.write(data[at : at + step])
-    await answer.write_eof()
     return answer
 
 

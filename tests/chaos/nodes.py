@@ -5,6 +5,7 @@ A head without work, where drivers and ledgers live, and whatever workers are ad
 all, unasked, {"address": ...}. Ends, with all its nodes, when its input does.
 """
 
+import logging
 import sys
 
 import ray
@@ -17,7 +18,7 @@ def main() -> None:
     head = {"num_cpus": 0, "object_store_memory": MEMORY, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     node_by_id = {}
-    ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+    ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
     say({"address": cluster.address})
     for line in sys.stdin:
         command, *arguments = line.split()
@@ -32,7 +33,7 @@ def main() -> None:
             cluster.remove_node(node_by_id.pop(arguments[0]), allow_graceful=False)
             say({})
     ray.shutdown()
-    cluster.shutdown()
+    cluster.shutdown()  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

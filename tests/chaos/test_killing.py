@@ -3,11 +3,11 @@ that nobody touched, and pays for nothing twice.
 
 How it is done. The small experiments of experiments.py run through the real command, first undisturbed and then with kills at
 moments that a seed decides (killing.py; another seed by the variable CHAOS_SEED). Trials, replicas, ledgers and whole nodes are
-killed on one long-lived cluster (victims.py); drivers take a Ray of their own with them. Afterwards the results folders are compared
-(comparison.py): the tables in all but what a run took, and the best prompts. Where models are at the counting endpoint (endpoint.py),
-every call that it saw is held against what stood in the ledger at each death (accounts.py). The same endpoint fails calls by seed and
-by share (faults.py): with nearly a third of them faulty, an experiment ends the same too. A last line says how much was killed, and
-how much repeated. `make soak` (soak.py) does all of this for half an hour, and looks for what grows.
+killed on one long-lived cluster (victims.py); drivers take a Ray of their own with them. Afterwards the results folders are
+compared (comparison.py): the tables in all but what a run took, and the best prompts. Where models are at the counting endpoint
+(endpoint.py), every call that it saw is held against what stood in the ledger at each death (accounts.py). The same endpoint fails
+calls by seed and by share (faults.py): with nearly a third of them faulty, an experiment ends the same too. A last line says how
+much was killed, and how much repeated. `make soak` (soak.py) does all of this for half an hour, and looks for what grows.
 """
 
 import time
@@ -17,10 +17,10 @@ from random import Random
 
 import pytest
 
-from tests.chaos.accounts import Accounts
+from tests.chaos.accounts import Accounts, answered_keys
 from tests.chaos.endpoint import Endpoint
 from tests.chaos.experiments import Run, running
-from tests.chaos.killing import LATEST_S, LOOK_EVERY_S, SEED, Tally, Undisturbed, answered_keys, kill_through, settle
+from tests.chaos.killing import LATEST_S, LOOK_EVERY_S, SEED, Tally, Undisturbed, kill_through, settle
 from tests.chaos.victims import DEATH_S, Nodes, all_gone, wait_until
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -79,7 +79,7 @@ def test_killed_drivers_leave_nothing_behind_and_are_continued(
     with running(out / "settings.yaml", out) as run:
         run.end()
     settle(out, undisturbed_endpoint, accounts, served, tally)
-    assert accounts.strangers() == set()
+    assert accounts.strangers() == frozenset()
 
 
 def _wait_for(run: Run, moment: float, answers: int, rng: Random) -> None:

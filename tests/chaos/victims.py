@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -32,10 +33,21 @@ DEATH_S = 30.0
 class Nodes:
     """A head and one worker of each kind."""
 
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
+    def __init__(self, process: "subprocess.Popen[str]", folder: Path) -> None:
         self._process = process
+        self.folder = folder
+        """Where Ray keeps its sessions."""
         self.address: str = self._answer()["address"]
         self._node_by_kind = {kind: self._added(kind) for kind in WORKERS}
+
+    @property
+    def pid(self) -> int:
+        """Of the process that all nodes came from."""
+        return self._process.pid
+
+    def actors(self) -> list[str]:
+        """The class names of those that live."""
+        return [name for on_node in self._ask("actors").values() for name in on_node.values()]
 
     def processes(self, kind: str) -> list[int]:
         """Of the actors of this kind that live."""
@@ -98,7 +110,7 @@ def nodes() -> Iterator[Nodes]:
         [sys.executable, "-m", "tests.chaos.nodes"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
         cwd=ROOT)
     try:
-        yield Nodes(process)
+        yield Nodes(process, Path(place))
     finally:
         process.communicate(timeout=60)
         shutil.rmtree(place, ignore_errors=True)
@@ -106,7 +118,7 @@ def nodes() -> Iterator[Nodes]:
 
 def is_dead(pid: int) -> bool:
     try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True
 
