@@ -53,11 +53,18 @@ class Accounts:
     @property
     def repeated(self) -> list[str]:
         """The calls that were made again and need not have been, a line each."""
-        return [f"{call.model} was asked again, {why}: {call.request.messages[-1].content[:80]!r}" for call, why in self._repeats()]
+        return [
+            f"{call.model} was asked again, {why}: {call.request.messages[-1].content[:80]!r}"
+            for call, why, forgiven in self._repeats() if not forgiven]
 
     @property
-    def lost(self) -> int:
-        """Calls that were answered in whole more than once, rightly or not."""
+    def forgiven(self) -> int:
+        """Those that are not among them, because a killed ledger forgot its claims."""
+        return sum(forgiven for _, _, forgiven in self._repeats())
+
+    @property
+    def again(self) -> int:
+        """Whole answers to what had been answered before, with or without need."""
         return sum(len(calls) - 1 for calls in self._calls_by_key(answered=True).values())
 
     def strangers(self) -> frozenset[bytes]:
@@ -65,17 +72,17 @@ class Accounts:
         says that the keys are reckoned here as they are there."""
         return answered_keys(self._out) ^ set(self._calls_by_key(answered=True))
 
-    def _repeats(self) -> Iterator[tuple[Call, str]]:
+    def _repeats(self) -> Iterator[tuple[Call, str, bool]]:
+        """The call, what is wrong with it, and whether the known weakness explains it."""
         for key, calls in self._calls_by_key(answered=False).items():
             for call in calls:
                 if any(death.counted_at < call.came_at and key in death.answered for death in self.deaths):
-                    if not self._claim_was_lost(key, call):
-                        yield call, "though its answer was in the ledger"
+                    yield call, "though its answer was in the ledger", self._claim_was_lost(key, call)
                     break
         for key, calls in self._calls_by_key(answered=True).items():
             for before, call in pairwise(calls):
-                if not (self._answer_was_lost(key, before, call) or self._claim_was_lost(key, call)):
-                    yield call, "though it had been answered"
+                if not self._answer_was_lost(key, before, call):
+                    yield call, "though it had been answered", self._claim_was_lost(key, call)
 
     def _answer_was_lost(self, key: bytes, before: Call, again: Call) -> bool:
         return any(

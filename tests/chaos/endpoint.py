@@ -18,7 +18,7 @@ from aiohttp import web
 
 from optimizer.types import Message, Request, Sampling
 from serving.clients.reach import PROBE
-from tests.chaos.faults import ENDS_WELL, FAULTS, fault_of, is_there
+from tests.chaos.faults import ENDS_WELL, FAULTS, fault_of, is_there, to_nobody
 from tests.contracts.toy import author, target
 
 MODELS = {"toy-target": target, "toy-author": author}
@@ -82,7 +82,7 @@ class Endpoint:
         self.calls.append(call)
         await asyncio.sleep(self.latency_s)
         if not is_there(request):
-            raise ConnectionResetError("the caller has left")
+            return to_nobody()
         reply = _reply(MODELS[call.model](call.request), call)
         answer = await (FAULTS[fault](request, reply) if fault else _plain(request, reply))
         if fault in ENDS_WELL:  # a caller who had left would have been noticed in sending; who leaves now has it all

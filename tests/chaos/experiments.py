@@ -37,6 +37,8 @@ MANY_STARTS = {"attempts": 50}
 HURRIED = {
     "RAY_health_check_period_ms": "1000", "RAY_health_check_failure_threshold": "2", "RAY_health_check_initial_delay_ms": "0"}
 """Ray is to see within seconds that a node is no more."""
+FORGETTING = {"RAY_gcs_rpc_server_reconnect_timeout_s": "10"}
+"""Ray's agents outlive a killed driver for as long as they try to tell its Ray, which is gone too: a minute, if nothing is said."""
 LIMIT_S = 200.0
 
 
@@ -83,7 +85,7 @@ class Run:
         self.started_at = time.monotonic()
         self.folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # short: the paths of Ray's sockets have a limit
         self._log = self.folder / "said.txt"
-        place = {"RAY_ADDRESS": address} if address else {"RAY_TMPDIR": str(self.folder)}
+        place = {"RAY_ADDRESS": address} if address else {"RAY_TMPDIR": str(self.folder), **FORGETTING}
         others = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
         with self._log.open("w") as log:
             self.process = subprocess.Popen(

@@ -47,7 +47,7 @@ async def _silent(request: web.Request, reply: Reply) -> web.StreamResponse:
     """Never answers: the caller has to leave."""
     while is_there(request):
         await asyncio.sleep(0.05)
-    raise ConnectionResetError("the caller has left")
+    return to_nobody()
 
 
 async def _reset(request: web.Request, reply: Reply) -> web.StreamResponse:
@@ -110,6 +110,11 @@ ENDS_WELL = frozenset({"", "slow drip"})
 def is_there(request: web.Request) -> bool:
     """Is the caller still connected?"""
     return request.transport is not None and not request.transport.is_closing()
+
+
+def to_nobody() -> web.Response:
+    """What the server is given for a caller who has left; it is not sent."""
+    return web.Response(status=499)
 
 
 def _refused(status: int, message: str, headers: dict[str, str] | None = None) -> web.Response:

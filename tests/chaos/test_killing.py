@@ -15,13 +15,14 @@ from functools import partial
 from pathlib import Path
 from random import Random
 
+import psutil
 import pytest
 
 from tests.chaos.accounts import Accounts, answered_keys
 from tests.chaos.endpoint import Endpoint
 from tests.chaos.experiments import Run, running
 from tests.chaos.killing import LATEST_S, LOOK_EVERY_S, SEED, Tally, Undisturbed, kill_through, settle
-from tests.chaos.victims import DEATH_S, Nodes, all_gone, wait_until
+from tests.chaos.victims import DEATH_S, Nodes, all_gone, is_agent, wait_until
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
 AT_ENDPOINT = ["trial"] * 12 + ["ledger"] * 9
@@ -66,18 +67,22 @@ def test_killed_drivers_leave_nothing_behind_and_are_continued(
     rng, out = Random(f"driver {SEED}"), endpoint_file.parent / "drivers"
     accounts = Accounts(out, served)
     served.forget()
+    families = list[psutil.Process]()
     for moment in sorted(rng.random() for _ in DRIVERS):
         # Its own record is as good as the file that it was started with.
         own = out / "settings.yaml"
         with running(rng.choice([endpoint_file, own]) if own.exists() else endpoint_file, out) as run:
             _wait_for(run, moment, undisturbed_endpoint.answers, rng)
             family, at = run.family(), time.monotonic()
+            families.extend(family)
+            workers = [process for process in family if not is_agent(process)]
             assert run.runs, f"seed {SEED}: it ended before it was killed:\n{run.said}"
             run.kill()
-            wait_until(partial(all_gone, family), DEATH_S)
+            wait_until(partial(all_gone, workers), DEATH_S)
             accounts.note("driver", at)
     with running(out / "settings.yaml", out) as run:
         run.end()
+    wait_until(partial(all_gone, families), DEATH_S)
     settle(out, undisturbed_endpoint, accounts, served, tally)
     assert accounts.strangers() == frozenset()
 

@@ -127,6 +127,15 @@ def all_gone(family: Iterable[psutil.Process]) -> bool:
     return not any(process.is_running() and not is_dead(process.pid) for process in family)
 
 
+def is_agent(process: psutil.Process) -> bool:
+    """Is it one of the two that Ray has on every node? They outlive a killed driver for a while, and do none of its work."""
+    try:
+        return any(word.startswith(("ray::DashboardAgent", "ray::RuntimeEnvAgent")) or word.endswith("agent.py")
+                   or word.endswith("runtime_env/agent/main.py") for word in process.cmdline()[:3])
+    except psutil.NoSuchProcess:
+        return False
+
+
 def wait_until(true: Callable[[], bool], limit_s: float) -> None:
     ends_at = time.monotonic() + limit_s
     while not true():
