@@ -26,6 +26,8 @@ CLASS_BY_KIND = {"trial": "ImplicitFunc", "replica": "ServeReplica:", "ledger": 
 """What the actors' class names hold."""
 WORKERS = {"node with trials": (2, 0), "node with replicas": (0, 4)}
 """CPUs and GPUs of each kind."""
+AGENT_TITLES = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
+AGENT_PROGRAMS = ("dashboard/agent.py", "runtime_env/agent/main.py")
 DEATH_S = 30.0
 """In which a killed process has to be gone."""
 
@@ -130,8 +132,8 @@ def all_gone(family: Iterable[psutil.Process]) -> bool:
 def is_agent(process: psutil.Process) -> bool:
     """Is it one of the two that Ray has on every node? They outlive a killed driver for a while, and do none of its work."""
     try:
-        return any(word.startswith(("ray::DashboardAgent", "ray::RuntimeEnvAgent")) or word.endswith("agent.py")
-                   or word.endswith("runtime_env/agent/main.py") for word in process.cmdline()[:3])
+        words = process.cmdline()[:3]
+        return any(word.startswith(AGENT_TITLES) or word.endswith(AGENT_PROGRAMS) for word in words)
     except psutil.NoSuchProcess:
         return False
 
