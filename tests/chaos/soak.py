@@ -33,6 +33,8 @@ from tests.chaos.victims import Nodes, nodes
 
 SHARE = 0.3
 """Of faulty calls."""
+SIDE_BY_SIDE = {"attempts": 50, "cpus": 0.2}
+"""So that the trials of all lanes fit on the cluster at once."""
 KILL_EVERY_S = 30.0
 SAMPLE_EVERY_S = 5.0
 LOOK_EVERY_S = 0.5
@@ -88,11 +90,12 @@ def soak(minutes: float, seed: int) -> int:
     """The exit code."""
     folder, rng = Path(tempfile.mkdtemp(prefix="soak-")), Random(seed)
     with endpoint(latency_s=0.1, fault_share=SHARE, seed=seed) as served, nodes() as cluster:
-        files = {
-            "faulty": written(at_endpoint(folder, served, attempts=10, timeout_s=5.0), folder / "faulty.yaml"),
-            "built-in": written(built_in(gpus=1), folder / "built_in.yaml"),
-            "endless": written(endless(folder, served), folder / "endless.yaml")}
-        lanes = [Lane(name, file, cluster.address) for name, file in files.items()]
+        settings = {
+            "faulty": at_endpoint(folder, served, attempts=10, timeout_s=5.0), "built-in": built_in(gpus=1),
+            "endless": endless(folder, served)}
+        lanes = [
+            Lane(name, written({**given, "trials": SIDE_BY_SIDE}, folder / f"{name}.yaml"), cluster.address)
+            for name, given in settings.items()]
         try:
             samples, killed = _watched(lanes, cluster, served, minutes * 60, rng)
         finally:
