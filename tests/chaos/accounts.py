@@ -13,13 +13,12 @@ from itertools import pairwise
 from pathlib import Path
 
 from optimizer.errors import StorageError
-from serving.ledger import Ledger, key_of
+from serving.ledger import key_of
+from serving.ledger.inspection import read_segments
 from serving.settings import OpenAISettings
+from serving.storage import open_folder
 from tests.chaos.endpoint import Call, Endpoint
 
-CLAIMS_OUTLIVE_THE_LEDGER = False
-"""Does a ledger that is started again know who pays for what? Where it does not, another trial may be told to pay for what is under
-way already. SWITCH THIS ON once its claims survive: the killed ledger then excuses no repetition any more."""
 HOLDS_CALLS = frozenset({"trial", "driver", "node with trials"})
 """Victims with whom answers are lost that were on their way, or not recorded yet."""
 
@@ -53,14 +52,7 @@ class Accounts:
     @property
     def repeated(self) -> list[str]:
         """The calls that were made again and need not have been, a line each."""
-        return [
-            f"{call.model} was asked again, {why}: {call.request.messages[-1].content[:80]!r}"
-            for call, why, forgiven in self._repeats() if not forgiven]
-
-    @property
-    def forgiven(self) -> int:
-        """Those that are not among them, because a killed ledger forgot its claims."""
-        return sum(forgiven for _, _, forgiven in self._repeats())
+        return [f"{call.model} was asked again, {why}: {call.request.messages[-1].content[:80]!r}" for call, why in self._repeats()]
 
     @property
     def again(self) -> int:
@@ -72,27 +64,21 @@ class Accounts:
         says that the keys are reckoned here as they are there."""
         return answered_keys(self._out) ^ set(self._calls_by_key(answered=True))
 
-    def _repeats(self) -> Iterator[tuple[Call, str, bool]]:
-        """The call, what is wrong with it, and whether the known weakness explains it."""
+    def _repeats(self) -> Iterator[tuple[Call, str]]:
         for key, calls in self._calls_by_key(answered=False).items():
             for call in calls:
                 if any(death.counted_at < call.came_at and key in death.answered for death in self.deaths):
-                    yield call, "though its answer was in the ledger", self._claim_was_lost(key, call)
+                    yield call, "though its answer was in the ledger"
                     break
         for key, calls in self._calls_by_key(answered=True).items():
             for before, call in pairwise(calls):
                 if not self._answer_was_lost(key, before, call):
-                    yield call, "though it had been answered", self._claim_was_lost(key, call)
+                    yield call, "though it had been answered"
 
     def _answer_was_lost(self, key: bytes, before: Call, again: Call) -> bool:
         return any(
             death.kind in HOLDS_CALLS and key not in death.answered
             and before.came_at <= death.counted_at and again.came_at >= death.killed_at for death in self.deaths)
-
-    def _claim_was_lost(self, key: bytes, again: Call) -> bool:
-        """The known weakness: was the ledger killed before, when it had no answer yet?"""
-        return not CLAIMS_OUTLIVE_THE_LEDGER and any(
-            death.kind == "ledger" and death.killed_at <= again.came_at and key not in death.answered for death in self.deaths)
 
     def _calls_by_key(self, *, answered: bool) -> dict[bytes, list[Call]]:
         """In the order in which they came; only those that were answered in whole, or all."""
@@ -108,14 +94,11 @@ class Accounts:
 
 
 def answered_keys(out: Path) -> frozenset[bytes]:
-    """What the ledger of a results folder holds at this moment."""
-    return frozenset(_opened(out)._answer_by_key)
-
-
-def _opened(out: Path) -> Ledger:
+    """What the ledger of a results folder holds at this moment. Takes no lock: a run may be writing to it."""
     for attempt in range(20):
         try:
-            return Ledger(out / "ledger")
+            segments = read_segments(open_folder(out / "ledger"), ["key"])
+            return frozenset(key for _, _, found in segments for batch in found.batches for key in batch["key"].to_pylist())
         except StorageError:  # a file of it has just been replaced by another
             if attempt == 19:
                 raise

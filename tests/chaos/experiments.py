@@ -78,18 +78,20 @@ def written(settings: Mapping[str, Any], file: Path) -> Path:
 
 
 class Run:
-    """`promptray run FILE --out OUT` in a process of its own, on a Ray of its own unless `address` names one."""
+    """`promptray run FILE --out OUT`, or without a file `promptray resume OUT`, in a process of its own, and on a Ray of its own unless
+    `address` names one."""
 
-    def __init__(self, file: Path, out: Path, address: str = "") -> None:
+    def __init__(self, file: Path | None, out: Path, address: str = "") -> None:
         self.out = out
         self.started_at = time.monotonic()
         self.folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # short: the paths of Ray's sockets have a limit
+        words = ["run", str(file), "--out", str(out)] if file else ["resume", str(out)]
         self._log = self.folder / "said.txt"
         place = {"RAY_ADDRESS": address} if address else {"RAY_TMPDIR": str(self.folder), **FORGETTING}
         others = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
         with self._log.open("w") as log:
             self.process = subprocess.Popen(
-                [*COMMAND, "run", str(file), "--out", str(out)], cwd=ROOT, stdout=log, stderr=subprocess.STDOUT,
+                [*COMMAND, *words], cwd=ROOT, stdout=log, stderr=subprocess.STDOUT,
                 env={**others, **place, "RAY_AUTH_MODE": "disabled"})
 
     @property
@@ -129,7 +131,7 @@ class Run:
 
 
 @contextmanager
-def running(file: Path, out: Path, address: str = "") -> Iterator[Run]:
+def running(file: Path | None, out: Path, address: str = "") -> Iterator[Run]:
     """The run, of which nothing is left after the block."""
     run = Run(file, out, address)
     try:

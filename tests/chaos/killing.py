@@ -33,22 +33,19 @@ class Tally:
     kills_by_kind: Counter[str] = field(default_factory=Counter)
     calls: int = 0
     repeated: int = 0
-    forgiven: int = 0
     again: int = 0
 
     def add(self, accounts: Accounts, calls: int) -> None:
         self.kills_by_kind.update(death.kind for death in accounts.deaths)
         self.calls += calls
         self.repeated += len(accounts.repeated)
-        self.forgiven += accounts.forgiven
         self.again += accounts.again
 
     def __str__(self) -> str:
         kinds = ", ".join(f"{kind} {number}" for kind, number in sorted(self.kills_by_kind.items()))
         return (
             f"chaos, seed {SEED}: {self.kills_by_kind.total()} kill points ({kinds}); {self.calls} calls at the endpoint, "
-            f"{self.repeated} repeated without need and {self.forgiven} because a killed ledger forgot its claims; "
-            f"{self.again} answers in all came twice, most of them lost at first with the process that waited for them")
+            f"{self.repeated} repeated; {self.again} more were answered twice, lost at first with the process that waited for them")
 
 
 @dataclass(frozen=True)

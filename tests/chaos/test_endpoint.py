@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from optimizer.types import Completion
-from serving.ledger import Ledger, key_of
+from serving.ledger import Ledger, Paid, key_of
 from serving.settings import OpenAISettings
-from tests.chaos.accounts import CLAIMS_OUTLIVE_THE_LEDGER, Accounts
+from tests.chaos.accounts import Accounts
 from tests.chaos.comparison import differences
 from tests.chaos.endpoint import Call, Endpoint, endpoint, request_of, text_of
 from tests.chaos.faults import FAULTS, fault_of
@@ -116,7 +116,7 @@ class Seen:
 
     def record(self) -> None:
         identity = OpenAISettings(model="toy-target", base_url=self.served.base_url).identity
-        self.ledger.append({key_of(identity, self.request): Completion("x")})
+        self.ledger.append({key_of(identity, self.request): Paid(Completion("x"), identity, self.request)})
 
     def kill(self, kind: str) -> None:
         self.accounts.note(kind, time.monotonic())
@@ -139,7 +139,7 @@ def test_a_call_whose_answer_is_in_the_ledger_is_repeated_whatever_was_killed(se
 
 
 @pytest.mark.parametrize(
-    ("kind", "excused"), [("trial", True), ("driver", True), ("replica", False), ("node with replicas", False)])
+    ("kind", "excused"), [("trial", True), ("driver", True), ("replica", False), ("node with replicas", False), ("ledger", False)])
 def test_an_answer_may_be_lost_with_the_process_that_waits_for_it_alone(seen: Seen, kind: str, excused: bool) -> None:
     seen.call()
     seen.kill(kind)
@@ -152,11 +152,3 @@ def test_without_a_death_nothing_excuses_a_second_answer(seen: Seen) -> None:
     seen.call()
     seen.call()
     assert "though it had been answered" in seen.accounts.repeated[0]
-
-
-@pytest.mark.skipif(CLAIMS_OUTLIVE_THE_LEDGER, reason="the weakness is no more")
-def test_what_a_killed_ledger_forgot_is_counted_apart(seen: Seen) -> None:
-    seen.call()
-    seen.kill("ledger")
-    seen.call()
-    assert (seen.accounts.repeated, seen.accounts.forgiven) == ([], 1)
