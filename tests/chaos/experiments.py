@@ -78,7 +78,7 @@ def written(settings: Mapping[str, Any], file: Path) -> Path:
 
 
 class Run:
-    """`promptray run FILE --out OUT`, or without a file `promptray resume OUT`, in a process of its own, and on a Ray of its own unless
+    """`promptray run FILE --out OUT`, or `promptray resume OUT` without a file, in a process of its own; on a Ray of its own unless
     `address` names one."""
 
     def __init__(self, file: Path | None, out: Path, address: str = "") -> None:
