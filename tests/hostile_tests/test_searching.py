@@ -67,8 +67,7 @@ async def test_hostile_items_change_nothing_but_their_own_score(name: str, task:
     model = parse_model("openai:tiny@http://127.0.0.1:1/v1")
     plan = TrialPlan(
         id=f"hostile-{name}", task="hostile", strategy=STRATEGIES[name](**SMALL_BY_NAME.get(name, SMALL)), strategy_label=name,
-        selection=Full(), selection_label="full", seed=0, target=model, optimizer=model, sampling=Sampling(),
-        max_target_calls=None, max_optimizer_calls=None)
+        selection=Full(), selection_label="full", seed=0, target=model, optimizer=model, sampling=Sampling())
     result = await Trial(plan, task, ScriptedModel(target), ScriptedModel(author)).run()
     assert result.status == "finished"
     assert len({standing.candidate.id for latest in result.rounds for standing in latest.standings}) > 1
