@@ -22,7 +22,7 @@ from tests.chaos.accounts import Accounts, answered_keys
 from tests.chaos.endpoint import Endpoint
 from tests.chaos.experiments import Run, running
 from tests.chaos.killing import LATEST_S, LOOK_EVERY_S, SEED, Tally, Undisturbed, kill_through, settle
-from tests.chaos.victims import DEATH_S, Nodes, all_gone, is_agent, wait_until
+from tests.chaos.victims import AGENTS_S, DEATH_S, Nodes, all_gone, is_agent, wait_until
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
 AT_ENDPOINT = ["trial"] * 13 + ["ledger"] * 7
@@ -81,7 +81,7 @@ def test_killed_drivers_leave_nothing_behind_and_are_continued(
             accounts.note("driver", at)
     with running(None, out) as run:
         run.end()
-    wait_until(partial(all_gone, families), DEATH_S)
+    wait_until(partial(all_gone, families), AGENTS_S)
     settle(out, undisturbed_endpoint, accounts, served, tally)
     assert accounts.strangers() == frozenset()
 
