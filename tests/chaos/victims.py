@@ -31,7 +31,7 @@ AGENT_PROGRAMS = ("dashboard/agent.py", "runtime_env/agent/main.py")
 DEATH_S = 30.0
 """In which a killed process has to be gone."""
 AGENTS_S = 120.0
-"""In which Ray's agents have to follow: they look after their raylet now and then, and on a busy machine that took more than 30 s."""
+"""In which Ray's agents have to follow: they look for their raylet now and then, and a busy machine has taken more than 30 s."""
 
 
 class Nodes:
