@@ -35,7 +35,6 @@ SETTINGS: dict[str, Any] = {
     "budget": {"target_calls": 400, "optimizer_calls": 60},
     "concurrency": 2,
 }
-BY_TIMING = ["wall_s", "ledger_hits", "prefix_hit_rate", "money"]
 
 
 def start(file: Path, out: Path) -> "subprocess.Popen[str]":
@@ -67,8 +66,7 @@ def decided(out: Path) -> list[dict[str, Any]]:
 
 
 def rows(out: Path) -> list[dict[str, Any]]:
-    table = pq.read_table(out / "trials.parquet")
-    found: list[dict[str, Any]] = table.drop_columns(BY_TIMING).to_pylist()
+    found: list[dict[str, Any]] = pq.read_table(out / "trials.parquet").to_pylist()
     return found
 
 
