@@ -20,7 +20,7 @@ def lasting(folder: Folder) -> dict[str, Any]:
     """Ray's options for an actor whose state stands in a folder: it needs no CPU of its own and comes back by itself after a crash.
     A folder of this machine keeps it on this node; on shared storage it may come back on any."""
     options: dict[str, Any] = {
-        "namespace": NAMESPACE, "num_cpus": 0, "max_restarts": -1, "max_task_retries": 3, "max_concurrency": 1000}
+        "namespace": NAMESPACE, "num_cpus": 0, "max_restarts": -1, "max_task_retries": 20, "max_concurrency": 1000}
     if folder.local:
         options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     return options
