@@ -62,8 +62,8 @@ class Accounts:
         ends = [end for end in (own_end, ends_at) if end is not None]
         self.purse = Purse(Limits(tokens=allowed.tokens, money=allowed.money), min(ends, default=None))
         self._tariff_by_role: dict[Role, Tariff] = {role: tariff_of(model, role) for role, model in models.items()}
-        self._half = Cost()
-        """The most that the test of any prompt that may become the best can cost."""
+        self._seed_half = self._half = Cost()
+        """The most that the test of the seed prompt, and that of any prompt that may become the best, can cost."""
 
     def guarded(self, model: LanguageModel, role: Role) -> Budgeted:
         """The model inside this trial's limits."""
