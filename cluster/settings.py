@@ -71,8 +71,8 @@ class TotalSettings(Strict):
     """What all trials together may cost: paid calls alone, as the ledger's answers cost nothing; null means no limit.
 
     It holds for the results folder: an experiment that is continued goes on with what is left. Calls that were under way when a
-    process was killed count as made, at the most that they can cost; all attempts of a call count once. A trial that it stops is still
-    tested.
+    process was killed count as made, at the most that they can cost; all attempts of a call count once. A trial that it stops is
+    still tested.
     """
 
     target_calls: Annotated[int, Field(ge=1)] | None = None
