@@ -11,6 +11,7 @@ from optimizer.protocols import LanguageModel
 from optimizer.purse import Purse, Spending, Tariff, in_waves
 from optimizer.types import Completion, Outcome, Request
 from serving.ledger.flights import RENEWAL_S
+from serving.ledger.grouping import Groups
 from serving.ledger.keys import Paid, key_of
 from serving.ledger.shared import LedgerClient
 from serving.limiter import all_of
@@ -30,7 +31,8 @@ class Ledgered:
     """A LanguageModel that asks the ledger first. Identical requests of one batch are asked once.
 
     What must be paid for goes out in chunks at the same time, and each chunk is recorded when it is finished: if the batch is
-    cancelled, or fails in another chunk, those answers are kept.
+    cancelled, or fails in another chunk, those answers are kept. Chunks that finish while others are being recorded are recorded
+    together. For one event loop.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Ledgered:
         times in a lease."""
         self._model = model
         self._ledger = ledger
+        self._records = Groups[bytes, Paid, Completion](self._record_group)
         self._chunk = chunk
         self._purse = purse or Purse()
         self._tariff = tariff or Tariff()
@@ -96,12 +99,15 @@ class Ledgered:
 
     async def _record(self, paid_by_key: Mapping[bytes, Paid]) -> list[Completion]:
         """What is paid for is recorded, even if the batch is cancelled in this moment."""
-        recording = asyncio.ensure_future(self._ledger.record(paid_by_key))
+        recording = asyncio.ensure_future(self._records.committed(paid_by_key))
         try:
             return await asyncio.shield(recording)
         except asyncio.CancelledError:
             await asyncio.wait([recording])
             raise
+
+    async def _record_group(self, paid_by_key: Mapping[bytes, Paid]) -> dict[bytes, Completion]:
+        return dict(zip(paid_by_key, await self._ledger.record(paid_by_key), strict=True))
 
     async def _stay_alive(self, keys: Sequence[bytes], owner: str) -> None:
         while True:

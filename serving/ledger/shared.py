@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 
 from optimizer.types import Completion
 from serving.ledger.flights import Flights
+from serving.ledger.grouping import Groups
 from serving.ledger.keys import Paid
 from serving.ledger.record import Ledger
 from serving.ledger.tally import Tally
@@ -62,10 +63,7 @@ class SharedLedger:
         self._flights = flights or Flights()
         self._tally = Tally(ledger.folder)
         self._saving: asyncio.Task[None] | None = None
-        self._pending: dict[bytes, Paid] = {}
-        self._written: asyncio.Future[None] | None = None
-        """Done when what is pending is durable; None where nobody waits for that."""
-        self._committing: asyncio.Task[None] | None = None
+        self._groups = Groups[bytes, Paid, Completion](self._commit)
         self._hits = 0
         self._paid = 0
 
@@ -83,29 +81,9 @@ class SharedLedger:
         return "yours" if self._flights.claim(key, owner) else "elsewhere"
 
     async def record(self, paid_by_key: Mapping[bytes, Paid]) -> list[Completion]:
-        for key, paid in paid_by_key.items():
-            self._pending.setdefault(key, paid)  # of two answers in one group the first stands too
-        written = self._written = self._written or asyncio.get_running_loop().create_future()
-        if self._committing is None or self._committing.done():
-            self._committing = asyncio.create_task(self._commit_all())
-        await asyncio.shield(written)  # the others wait for it too
-        return [self._ledger.get(key) or paid.answer for key, paid in paid_by_key.items()]
+        return await self._groups.committed(paid_by_key)
 
-    async def _commit_all(self) -> None:
-        """Group commit: while one group is being written the next one gathers. All callers of a group go on together."""
-        while self._written:
-            written, group = self._written, self._pending
-            self._written, self._pending = None, {}
-            try:
-                await self._commit(group)
-            except Exception as problem:  # noqa: BLE001 - it is its callers'
-                self._pending = {**group, **self._pending}  # paid for, so the next commit tries again
-                written.set_exception(problem)
-                written.exception()  # all callers may have gone
-            else:
-                written.set_result(None)
-
-    async def _commit(self, group: Mapping[bytes, Paid]) -> None:
+    async def _commit(self, group: Mapping[bytes, Paid]) -> dict[bytes, Completion]:
         new = [paid for key, paid in group.items() if self._ledger.get(key) is None]
         await asyncio.to_thread(self._append, group)
         self._paid += len(new)
@@ -113,6 +91,7 @@ class SharedLedger:
             self._tally.pay(paid.model, paid.answer)
         for key in group:
             self._flights.land(key)
+        return {key: self._ledger.get(key) or paid.answer for key, paid in group.items()}
 
     def _append(self, group: Mapping[bytes, Paid]) -> None:
         self._ledger.append(group)

@@ -20,8 +20,8 @@ class OpenAISettings(Priced):
 
     served: ClassVar[bool] = False
     stand_in: ClassVar[bool] = False
-    chunk: ClassVar[int] = 16
-    """Answers that are recorded together, at most; each is a call of its own."""
+    chunk: ClassVar[int] = 1
+    """Each answer is a call of its own, and recorded as it comes: whoever is killed loses only what was in flight."""
     kind: Literal["openai"] = "openai"
     model: str = Field(min_length=1)
     base_url: str = "https://api.openai.com/v1"

@@ -1,0 +1,48 @@
+"""Group commit: while one group is being committed the next one gathers, and all callers of a group go on together.
+
+Knows no ledger.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Generic, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+R = TypeVar("R")
+
+
+class Groups(Generic[K, V, R]):
+    """For one event loop. `commit` gives what stands for each key. What could not be committed is tried again with the next group:
+    it was paid for."""
+
+    def __init__(self, commit: Callable[[Mapping[K, V]], Awaitable[Mapping[K, R]]]) -> None:
+        self._commit = commit
+        self._pending: dict[K, V] = {}
+        self._written: asyncio.Future[Mapping[K, R]] | None = None
+        """Done when what is pending is committed; None where nobody waits for that."""
+        self._committing: asyncio.Task[None] | None = None
+
+    async def committed(self, value_by_key: Mapping[K, V]) -> list[R]:
+        """What stands for these keys, in order, when all of it is committed; of two values of one key in a group the first does.
+        Raises what `commit` raises."""
+        for key, value in value_by_key.items():
+            self._pending.setdefault(key, value)
+        written = self._written = self._written or asyncio.get_running_loop().create_future()
+        if self._committing is None or self._committing.done():
+            self._committing = asyncio.create_task(self._commit_all())
+        standing = await asyncio.shield(written)  # the others wait for it too
+        return [standing[key] for key in value_by_key]
+
+    async def _commit_all(self) -> None:
+        while self._written:
+            written, group = self._written, self._pending
+            self._written, self._pending = None, {}
+            try:
+                standing = await self._commit(group)
+            except Exception as problem:  # noqa: BLE001 - it is its callers'
+                self._pending = {**group, **self._pending}
+                written.set_exception(problem)
+                written.exception()  # all callers may have gone
+            else:
+                written.set_result(standing)
