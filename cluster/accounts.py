@@ -1,8 +1,7 @@
-"""The books of one trial: a budget of calls for each of its models, and one purse of tokens, money and time for both; with what its
-final test may cost kept aside from the start, in its own purse and in the experiment's. Knows no search, no Ray and no file.
+"""The books of one trial: a budget of calls for each of its models, and one purse of tokens and money for both; with what its final
+test may cost kept aside from the start, in its own purse and in the experiment's. Knows no search, no Ray and no file.
 """
 
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -47,20 +46,17 @@ class FinalTest:
 
 
 class Accounts:
-    """What a trial has spent and may spend. `experiment` and `ends_at` (seconds of time.monotonic) bound it from outside."""
+    """What a trial has spent and may spend of all but time; `experiment` bounds it from outside."""
 
     def __init__(
-        self, allowed: Allowed, models: Mapping[Role, ModelSettings], test: FinalTest, experiment: Reserve | None = None,
-        ends_at: float | None = None,
+        self, allowed: Allowed, models: Mapping[Role, ModelSettings], test: FinalTest, experiment: Reserve | None = None
     ) -> None:
         self._models = models
         self._test = test
         self._experiment = experiment
         self.budgets: dict[Role, Budget] = {
             "target": Budget(allowed.target_calls, "target"), "optimizer": Budget(allowed.optimizer_calls, "optimizer")}
-        own_end = None if allowed.wall_s is None else time.monotonic() + allowed.wall_s
-        ends = [end for end in (own_end, ends_at) if end is not None]
-        self.purse = Purse(Limits(tokens=allowed.tokens, money=allowed.money), min(ends, default=None))
+        self.purse = Purse(Limits(tokens=allowed.tokens, money=allowed.money))
         self._tariff_by_role: dict[Role, Tariff] = {role: tariff_of(model, role) for role, model in models.items()}
         self._seed_half = self._half = Cost()
         """The most that the test of the seed prompt, and that of any prompt that may become the best, can cost."""

@@ -4,7 +4,6 @@ The state of a run is its ledger and, with a search, its decisions. Running the 
 same course and pays only for what is missing, so there are no checkpoints: a run that was cut is continued by repeating it.
 """
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -102,13 +101,16 @@ def _tuner(experiment: Experiment, collected: Collector, logs: str, held_cpus: f
 @contextmanager
 def _shared(experiment: Experiment, collected: Collector) -> Iterator[Shared]:
     """What the trials share, as long as they run: the ledger, the endpoints' windows, and what they may spend together."""
-    settings, total = experiment.settings, experiment.settings.budget.total
+    settings, budget = experiment.settings, experiment.settings.budget
     endpoints = [model.base_url for model in models_of(settings) if isinstance(model, OpenAISettings)]
     with windows_kept(endpoints), open_ledger(experiment.out / "ledger") as ledger:
-        limits = total.limits()
-        if limits.bounded:
-            collected.purse = open_purse(experiment.out, limits, tests_of(experiment))
-        yield Shared(ledger, collected.purse, None if total.wall_s is None else time.time() + total.wall_s)
+        limits = budget.total.limits()
+        if limits.bounded or budget.wall_s is not None or budget.total.wall_s is not None:
+            seconds = {"budget.wall_s": budget.wall_s, "budget.total.wall_s": budget.total.wall_s}
+            collected.purse = open_purse(experiment.out, limits, tests_of(experiment) if limits.bounded else {}, seconds)
+        yield Shared(ledger, collected.purse, budget.total.wall_s)
+        if collected.purse:
+            collected.purse.end()
 
 
 def _scheduler(settings: ExperimentSettings, decisions: Decisions) -> ContestScheduler | None:

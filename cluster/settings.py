@@ -80,7 +80,7 @@ class TotalSettings(Strict):
     tokens: Annotated[int, Field(ge=1)] | None = None
     money: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     wall_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    """From the start of this run: a continued run has it anew."""
+    """Of all its runs together. When it is over, nothing more is paid for but final tests."""
 
     def of_all_trials(self) -> Allowed:
         return Allowed(**self.model_dump())
@@ -91,15 +91,17 @@ class TotalSettings(Strict):
 
 
 class BudgetSettings(CallSettings):
-    """What one trial may spend. All of it counts what the search asked for, whether or not the ledger had the answer: so a run that
-    is repeated or continued takes the same course. The search ends before it would pass a limit; the final test is kept aside."""
+    """What one trial may spend. All but time counts what the search asked for, whether or not the ledger had the answer: so a run
+    that is repeated or continued takes the same course. The search ends before it would pass a limit; the final test is kept
+    aside."""
 
     tokens: Annotated[int, Field(ge=1)] | None = None
     """Read and written, of both models."""
     money: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """In the currency of the models' `prices`, which both need."""
     wall_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    """After that many seconds nothing more is asked but the final test."""
+    """Of all its runs together. After that many seconds nothing more is paid for but the final test; what the ledger has is still
+    answered, so that a run which is repeated takes the same course."""
     total: TotalSettings = TotalSettings()
     """Of the whole experiment."""
 

@@ -73,8 +73,6 @@ class Surroundings:
 
     reserve: Reserve | None = None
     """Where the experiment as a whole has limits: it keeps the trial's test affordable."""
-    ends_at: float | None = None
-    """When the experiment's time is over, in seconds of time.monotonic(); None: never."""
     pause: Callable[[], str] = lambda: ""
     """What the trial's models wait for, as in Progress.paused."""
 
@@ -128,7 +126,7 @@ class Trial:
         self._problem: Problem = task.problem()
         self._accounts = Accounts(
             plan.allowed, {"target": plan.target, "optimizer": plan.optimizer},
-            FinalTest(self._test_split.items, self._test_split.longest_input_bytes, plan.sampling), around.reserve, around.ends_at)
+            FinalTest(self._test_split.items, self._test_split.longest_input_bytes, plan.sampling), around.reserve)
         self._tally = Tally()
         self._optimizer = Tallied(self._accounts.guarded(optimizer, "optimizer"), self._tally)
         self._evaluation = _Trying(

@@ -23,12 +23,14 @@ from cluster.result import TrialResult
 from cluster.settings import ExperimentSettings
 from cluster.trial import Surroundings, Trial, TrialPlan, without_result
 from optimizer.candidate import Round
+from optimizer.deadline import Timed
 from optimizer.errors import PromptrayError
+from optimizer.purse import Spending
 from optimizer.tasks.task import Task
 from serving.clients.outage import pause_of
 from serving.ledger.ledgered import Ledgered
 from serving.ledger.shared import LedgerClient
-from serving.purse import SharedPurse
+from serving.purse import SharedPurse, TrialPurse
 
 REPORT_EVERY_S = 1.0
 
@@ -39,13 +41,9 @@ class Shared:
 
     ledger: LedgerClient
     purse: SharedPurse | None = None
-    """None: the experiment as a whole has no limit that is paid from it."""
-    ends_at: float | None = None
-    """When the experiment's time is over, in seconds of time.time(), which all nodes share."""
-
-    def ends_at_here(self) -> float | None:
-        """The same in seconds of this process's time.monotonic()."""
-        return None if self.ends_at is None else self.ends_at - time.time() + time.monotonic()
+    """None: neither the experiment as a whole nor the time of its trials has a limit."""
+    wall_s: float | None = None
+    """Of the whole experiment; None: no limit."""
 
 
 class StoppedByTune(Exception):
@@ -68,14 +66,14 @@ async def _run(plan: TrialPlan, experiment: str, task: Task, shared: Shared) -> 
     reporter = _Reporter()
     purse = shared.purse.of(plan.id) if shared.purse else None
     try:
-        if purse:
-            await purse.begin()
+        paying = await _timed(purse, plan, shared) if purse else None
         target, optimizer = plan.target.build(), plan.optimizer.build()
         trial = Trial(
             plan, task,
-            Ledgered(target, shared.ledger, plan.target.chunk, purse, tariff_of(plan.target, "target")),
-            Ledgered(optimizer, shared.ledger, plan.optimizer.chunk, purse, tariff_of(plan.optimizer, "optimizer")),
-            Surroundings(reserve=purse, ends_at=shared.ends_at_here(), pause=partial(pause_of, target, optimizer)))
+            Ledgered(target, shared.ledger, plan.target.chunk, paying, tariff_of(plan.target, "target"), endings=purse),
+            Ledgered(
+                optimizer, shared.ledger, plan.optimizer.chunk, paying, tariff_of(plan.optimizer, "optimizer"), endings=purse),
+            Surroundings(reserve=purse, pause=partial(pause_of, target, optimizer)))
     except PromptrayError as problem:
         await reporter.tell({RESULT: _as_text(without_result(plan, "failed", str(problem)))})
         return
@@ -96,6 +94,13 @@ async def _run(plan: TrialPlan, experiment: str, task: Task, shared: Shared) -> 
         if purse:
             await purse.close(done=result is not None and result.status != "failed")
     await reporter.tell(asdict(trial.progress) | {RESULT: _as_text(result)})
+
+
+async def _timed(purse: TrialPurse, plan: TrialPlan, shared: Shared) -> Spending:
+    """The trial's part of the experiment's purse, as long as its own time and the experiment's last."""
+    elapsed, now = await purse.begin(), time.monotonic()
+    limits = {"budget": (plan.allowed.wall_s, elapsed.trial_s), "budget.total": (shared.wall_s, elapsed.whole_s)}
+    return Timed(purse, {name: now + limit - spent for name, (limit, spent) in limits.items() if limit is not None})
 
 
 class _Reporter:

@@ -2,11 +2,10 @@
 what they did cost. So a limit is never passed, whatever comes back and however many callers there are.
 
 One purse serves several holders (the trials of an experiment), each with a part kept for its final test. For one event loop. Knows
-no client and no file; its clock comes from outside.
+no client, no clock and no file.
 """
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -109,16 +108,12 @@ class Tariff:
 
 
 class Purse:
-    """`limits` over all holders; after `ends_at` on the clock nothing more is given out but for final tests. A purse that is too
-    small says so when it is asked.
+    """`limits` over all holders. A purse that is too small says so when it is asked.
 
     `of` names in messages whose purse it is, and stands before the settings that would raise its limits.
     """
 
-    def __init__(
-        self, limits: Limits | None = None, ends_at: float | None = None, clock: Callable[[], float] = time.monotonic,
-        of: str = "budget",
-    ) -> None:
+    def __init__(self, limits: Limits | None = None, of: str = "budget") -> None:
         self.limits = limits or Limits()
         self.spent = Cost()
         """What was settled, and the most that the calls in flight can cost."""
@@ -126,8 +121,6 @@ class Purse:
         """For their final tests."""
         self.refused: set[str] = set()
         """Holders whose search was refused once: it is over, whatever comes free later."""
-        self._ends_at = ends_at
-        self._clock = clock
         self._of = of
         self._in_flight_by_holder: Counter[str] = Counter()
         self._turn = asyncio.Lock()
@@ -135,7 +128,7 @@ class Purse:
 
     @property
     def bounded(self) -> bool:
-        return self.limits.bounded or self._ends_at is not None
+        return self.limits.bounded
 
     def keep(self, cost: Cost, holder: str = "") -> None:
         """Sets that much aside for the holder's test, or more where more was set aside already."""
@@ -176,9 +169,6 @@ class Purse:
         self.begin(holder)
 
     def _over(self, holder: str) -> str:
-        if self._ends_at is not None and self._clock() >= self._ends_at:
-            self.refused.add(holder)
-            return f"The time of the {self._of} is over; raise {self._of}.wall_s to search on."
         return f"The {self._of} is spent; raise it to search on." if holder in self.refused else ""
 
     def _fitting(self, costs: Sequence[Cost], holder: str, test: bool) -> int:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
+from optimizer.errors import BudgetExhausted
 from optimizer.protocols import LanguageModel
 from optimizer.purse import Purse, Spending, Tariff, in_waves
 from optimizer.types import Completion, Outcome, Request
@@ -27,6 +28,17 @@ class Buildable(Protocol):
     def build(self) -> LanguageModel: ...
 
 
+class Endings(Protocol):
+    """Where a search was refused what it had to pay for. It ends at the same request when it is repeated, though somebody else may
+    have paid for that meanwhile."""
+
+    def refuses(self, keys: Sequence[bytes]) -> str:
+        """Why, where it was refused one of these; else ""."""
+
+    async def refused(self, key: bytes, reason: str) -> None:
+        """To be called before the search is told."""
+
+
 class Ledgered:
     """A LanguageModel that asks the ledger first. Identical requests of one batch are asked once.
 
@@ -37,10 +49,10 @@ class Ledgered:
 
     def __init__(
         self, model: LanguageModel, ledger: LedgerClient, chunk: int = 16, purse: Spending | None = None,
-        tariff: Tariff | None = None, renewal_s: float = RENEWAL_S,
+        tariff: Tariff | None = None, renewal_s: float = RENEWAL_S, endings: Endings | None = None,
     ) -> None:
-        """`purse`: what is paid for comes out of it, at this tariff. `renewal_s`: how often the ledger hears that we live; a few
-        times in a lease."""
+        """`purse`: what is paid for comes out of it, at this tariff; `endings` remembers what it refused. `renewal_s`: how often
+        the ledger hears that we live; a few times in a lease."""
         self._model = model
         self._ledger = ledger
         self._records = Groups[bytes, Paid, Completion](self._record_group)
@@ -48,6 +60,7 @@ class Ledgered:
         self._purse = purse or Purse()
         self._tariff = tariff or Tariff()
         self._renewal_s = renewal_s
+        self._endings = endings
 
     @property
     def name(self) -> str:
@@ -57,6 +70,8 @@ class Ledgered:
         """As LanguageModel.complete. Raises BudgetExhausted where the purse has not enough for what must be paid."""
         name = self.name
         keys = [key_of(name, request) for request in requests]
+        if self._endings and (reason := self._endings.refuses(keys)):
+            raise BudgetExhausted(reason)
         request_by_key = dict(zip(reversed(keys), reversed(requests), strict=True))  # the first of equals is the one asked
         outcome_by_key: dict[bytes, Outcome] = {}
         owner = uuid.uuid4().hex
@@ -77,6 +92,10 @@ class Ledgered:
         try:
             send = partial(self._pay_chunks, {request: key for key, request in request_by_key.items()})
             await in_waves(self._purse, self._tariff, list(request_by_key.values()), send, outcomes, lost_is_spent=True)
+        except BudgetExhausted as refusal:
+            if self._endings:
+                await self._endings.refused(keys[len(outcomes)], str(refusal))
+            raise
         finally:
             alive.cancel()
             await self._ledger.release(keys, owner)

@@ -91,17 +91,6 @@ async def test_a_holder_whose_search_was_refused_is_not_let_in_again() -> None:
         await purse.take([one], "a", test=True)
 
 
-async def test_after_its_time_only_tests_are_paid() -> None:
-    now = [0.0]
-    purse = Purse(ends_at=10.0, clock=lambda: now[0])
-    one = Cost(1)
-    assert await purse.take([one], test=False) == 1
-    now[0] = 10.0
-    with pytest.raises(BudgetExhausted, match="time"):
-        await purse.take([one])
-    assert await purse.take([one], test=True) == 1
-
-
 async def test_calls_that_break_are_free_or_charged_as_is_asked() -> None:
     class Broken:
         name = "broken"

@@ -2,14 +2,28 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from optimizer.errors import BudgetExhausted, DataError, SettingsError, StorageError
 from optimizer.purse import Cost, Limits
+from optimizer.types import Completion, Message, Outcome, Request
+from serving.ledger import Ledger
+from serving.ledger.ledgered import Ledgered
+from serving.ledger.shared import SharedLedger
 from serving.purse import FILE, RecordedPurse, open_purse
+from serving.purse.recorded import RECORD_EVERY_S
 from serving.storage import open_folder
+
+
+class Echo:
+    name = "echo"
+
+    async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
+        return [Completion(request.messages[0].content) for request in requests]
+
 
 TESTS = {"a": Cost(10), "b": Cost(10)}
 
@@ -69,7 +83,7 @@ async def test_a_holder_that_died_is_not_waited_for(tmp_path: Path) -> None:
     waiting = asyncio.create_task(only.take("alive", [Cost(1, 0, 60)], test=False))
     await asyncio.sleep(0.05)
     assert not waiting.done()
-    only.begin("dead")
+    await only.begin("dead")
     with pytest.raises(BudgetExhausted, match="tokens"):
         await asyncio.wait_for(waiting, 5)
 
@@ -88,6 +102,19 @@ def test_a_broken_record_is_one_sentence(tmp_path: Path, content: str) -> None:
     (tmp_path / FILE).write_text(content)
     with pytest.raises(DataError, match=r"spent\.json, which says what this experiment has spent, cannot be read"):
         purse(tmp_path, Limits(target_calls=10))
+
+
+async def test_time_goes_on_from_the_record_of_a_run_that_was_killed(tmp_path: Path) -> None:
+    first = purse(tmp_path, Limits(), {})
+    assert (await first.begin("a")).trial_s < 1
+    killed = purse(tmp_path, Limits(), {})
+    elapsed = await killed.begin("b")
+    assert elapsed.trial_s < 1
+    assert RECORD_EVERY_S < elapsed.whole_s < 3 * RECORD_EVERY_S
+    await killed.close("b", done=True)
+    assert (await killed.begin("a")).trial_s > RECORD_EVERY_S
+    await killed.end()
+    assert (await purse(tmp_path, Limits(), {}).begin("b")).trial_s < 1
 
 
 @pytest.mark.ray
@@ -115,3 +142,26 @@ async def test_a_trial_takes_from_the_actor_and_its_death_forgets_nothing(local_
 def test_a_total_without_room_for_the_tests_is_a_mistake_of_settings(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"The final tests of 2 trials may take 20 target calls, and of budget\.total"):
         open_purse(open_folder(tmp_path), Limits(target_calls=19), TESTS)
+
+
+@pytest.mark.ray
+async def test_a_search_that_was_refused_ends_at_the_same_request_again_whoever_has_paid_for_it(
+    local_ray: None, tmp_path: Path
+) -> None:
+    folder, asked = open_folder(tmp_path), [Request((Message("user", f"{number}"),)) for number in range(8)]
+    with Ledger(tmp_path / "ledger") as ledger:
+        shared = SharedLedger(ledger)
+
+        async def answers(limits: Limits, requests: list[Request]) -> list[Outcome]:
+            mine = open_purse(folder, limits, {}).of("a")
+            await mine.begin()
+            return await Ledgered(Echo(), shared, purse=mine, endings=mine).complete(requests)
+
+        assert len(await answers(Limits(target_calls=5), asked[:4])) == 4
+        with pytest.raises(BudgetExhausted, match="only 1 are left"):
+            await answers(Limits(target_calls=5), asked[4:])
+        await Ledgered(Echo(), shared).complete(asked)  # somebody else
+        assert len(await answers(Limits(target_calls=5), asked[:4])) == 4
+        with pytest.raises(BudgetExhausted, match="only 1 are left"):
+            await answers(Limits(target_calls=5), asked[4:])
+        assert len(await answers(Limits(target_calls=6), asked)) == 8
