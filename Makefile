@@ -1,5 +1,5 @@
 # make quickstart   optimizes prompts for the built-in model on a local Ray: about five minutes
-# make test         the tests
+# make test         the tests, file by file in WORKERS processes
 # make test-vllm    the tests that need vLLM, with its CPU build in a virtual environment of its own, .venv-vllm
 # make soak         half an hour of experiments that are disturbed, to see what grows; MINUTES=5 makes it shorter
 # make check        linter, types and import floors
@@ -7,6 +7,7 @@
 
 PYTHON ?= python3
 MINUTES ?= 30
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 VLLM_VENV := .venv-vllm
@@ -19,7 +20,7 @@ quickstart: $(VENV)/installed
 	$(BIN)/promptray run tune_configs/quickstart.yaml
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
 
 test-vllm: $(VLLM_VENV)/installed
 	$(VLLM_BIN)/python -m pytest -q tests/vllm_tests

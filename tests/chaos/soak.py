@@ -38,6 +38,11 @@ SIDE_BY_SIDE = {"attempts": 50, "cpus": 0.2}
 KILL_EVERY_S = 30.0
 SAMPLE_EVERY_S = 5.0
 LOOK_EVERY_S = 0.5
+SHORT_MEMORY = {
+    "RAY_task_events_max_num_task_in_gcs": "1000", "RAY_maximum_gcs_destroyed_actor_cached_count": "50",
+    "RAY_maximum_gcs_dead_worker_cached_count": "50"}
+"""Ray remembers tasks, actors and workers that are no more: up to 100,000, which takes it hours to fill. With room for few its own
+memory is flat within minutes, if it is what it says."""
 VICTIMS = ("trial", "trial", "trial", "ledger", "replica")
 
 
@@ -89,9 +94,9 @@ def endless(folder: Path, served: Endpoint) -> Mapping[str, Any]:
 def soak(minutes: float, seed: int) -> int:
     """The exit code."""
     folder, rng = Path(tempfile.mkdtemp(prefix="soak-")), Random(seed)
-    with endpoint(latency_s=0.1, fault_share=SHARE, seed=seed) as served, nodes() as cluster:
+    with endpoint(latency_s=0.1, fault_share=SHARE, seed=seed) as served, nodes(**SHORT_MEMORY) as cluster:
         settings = {
-            "faulty": at_endpoint(folder, served, attempts=10, timeout_s=5.0), "built-in": built_in(gpus=1),
+            "faulty": at_endpoint(folder, served, attempts=10, timeout_s=2.0, max_in_flight=16), "built-in": built_in(gpus=1),
             "endless": endless(folder, served)}
         lanes = [
             Lane(name, written({**given, "trials": SIDE_BY_SIDE}, folder / f"{name}.yaml"), cluster.address)

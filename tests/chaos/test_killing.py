@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
 AT_ENDPOINT = ["trial"] * 13 + ["ledger"] * 7
 BUILT_IN = ["replica"] * 7 + ["ledger"] * 2 + ["trial"] * 2
 ON_NODES = ["node with trials"] * 2 + ["node with replicas"] * 2 + ["replica"]
-DRIVERS = ["driver"] * 6
+DRIVERS = ["driver"] * 4
 STARTING = 0.3
 """The part of a driver's life that passes before the first answer."""
 STARTING_S = 8.0

@@ -106,10 +106,10 @@ class Nodes:
 
 
 @contextmanager
-def nodes() -> Iterator[Nodes]:
-    """The cluster, until the block ends."""
+def nodes(**variables: str) -> Iterator[Nodes]:
+    """The cluster, until the block ends. `variables` are Ray's own, for all of its processes."""
     place = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # short: the paths of Ray's sockets have a limit
-    environment = {**os.environ, **HURRIED, "RAY_TMPDIR": place, "RAY_AUTH_MODE": "disabled"}
+    environment = {**os.environ, **HURRIED, "RAY_TMPDIR": place, "RAY_AUTH_MODE": "disabled", **variables}
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.chaos.nodes"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
         cwd=ROOT)
