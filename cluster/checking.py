@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 
 from cluster.estimate import CHECK_FILE, CallCost, ExperimentEstimate, cost_of_calls, cost_to_json, estimated
 from cluster.plans import optimizers
-from cluster.preparation import Experiment
+from cluster.preparation import Experiment, write_settings
 from cluster.settings import ExperimentSettings
 from optimizer.probing import Probed, Probing, probe
 from optimizer.protocols import LanguageModel
@@ -83,6 +83,7 @@ def run_check(experiment: Experiment, repeats: int, tell: Callable[[str], None])
             host(served)
         logging.getLogger("ray.serve").setLevel(logging.ERROR)  # hosting has set its own; here the handles are this process's
         with open_ledger(experiment.out / "ledger") as ledger:
+            write_settings(experiment.settings, experiment.out)
             check = asyncio.run(_check(experiment, repeats, tell, models, ledger))
     experiment.out.write(CHECK_FILE, (json.dumps(check_to_json(check), indent=2) + "\n").encode())
     return check

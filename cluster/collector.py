@@ -15,7 +15,7 @@ from ray import tune
 from cluster.metrics import set_gauge
 from cluster.plans import Assignment, plan_of
 from cluster.preparation import Experiment
-from cluster.report import clear_trials, write_trial
+from cluster.report import write_trial
 from cluster.reporting import RESULT, SO_FAR
 from cluster.result import Status, TrialResult
 from cluster.trial import Progress, without_result
@@ -44,7 +44,8 @@ class Collector(tune.Callback):
         """Where the experiment as a whole has limits: to be told of trials that end without saying so."""
         self.crashed = False
         """Did a trial's process fail in a way that none of our errors describes? Then Tune's logs are worth keeping."""
-        clear_trials(experiment.out)
+        self.staging: Path | None = None
+        """Where Tune keeps what it is about to write to OUT/tune, on this machine, and leaves it."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune pickles its callbacks for a restore that we never ask for; the watcher and its console stay here."""
@@ -59,6 +60,7 @@ class Collector(tune.Callback):
 
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         assignment = Assignment.from_config(trial.config)
+        self.staging = Path(trial.storage.experiment_driver_staging_path).parent
         self._assignment_by_trial[assignment.trial] = assignment
         self._watch.started(assignment.trial)
         self._gauges.started(assignment.trial)

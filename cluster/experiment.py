@@ -4,6 +4,8 @@ The state of a run is its ledger and, with a search, its decisions. Running the 
 same course and pays only for what is missing, so there are no checkpoints: a run that was cut is continued by repeating it.
 """
 
+import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,8 +16,9 @@ from ray.tune import ProgressReporter, TuneError
 
 from cluster.collector import Collector, Watcher
 from cluster.placement import cpus_of_a_trial
-from cluster.preparation import Experiment, models_of, tests_of
+from cluster.preparation import Experiment, models_of, tests_of, write_settings
 from cluster.ray_session import ray_session
+from cluster.report import clear_trials
 from cluster.result import TrialResult
 from cluster.search.decisions import Decisions
 from cluster.search.schedulers import Unscheduled
@@ -71,6 +74,8 @@ def _run_trials(experiment: Experiment, collected: Collector, watch: Watcher) ->
     finally:
         if not collected.crashed:
             logs.remove()
+        if collected.staging:
+            shutil.rmtree(collected.staging, ignore_errors=True)
 
 
 def cause_of(failure: TuneError) -> Exception:
@@ -94,7 +99,7 @@ def _tuner(experiment: Experiment, collected: Collector, logs: str, held_cpus: f
             search_alg=proposals(settings, experiment.assignments, experiment.decisions), num_samples=len(experiment.assignments),
             scheduler=_scheduler(settings, experiment.decisions), max_concurrent_trials=settings.concurrency, reuse_actors=True),
         run_config=tune.RunConfig(
-            name="trials", storage_path=logs, callbacks=[collected], verbose=0, progress_reporter=_Silent(),
+            name=f"trials-{uuid.uuid4().hex[:8]}", storage_path=logs, callbacks=[collected], verbose=0, progress_reporter=_Silent(),
             failure_config=tune.FailureConfig(max_failures=settings.trials.attempts - 1)))
 
 
@@ -104,6 +109,8 @@ def _shared(experiment: Experiment, collected: Collector) -> Iterator[Shared]:
     settings, budget = experiment.settings, experiment.settings.budget
     endpoints = [model.base_url for model in models_of(settings) if isinstance(model, OpenAISettings)]
     with windows_kept(endpoints), open_ledger(experiment.out / "ledger") as ledger:
+        write_settings(settings, experiment.out)  # now that no other run has the folder
+        clear_trials(experiment.out)
         limits = budget.total.limits()
         if limits.bounded or budget.wall_s is not None or budget.total.wall_s is not None:
             seconds = {"budget.wall_s": budget.wall_s, "budget.total.wall_s": budget.total.wall_s}

@@ -69,7 +69,8 @@ class Experiment:
 
 
 def prepare(settings: ExperimentSettings) -> Experiment:
-    """Checks everything that can be checked and makes the results folder with its settings.yaml.
+    """Checks everything that can be checked and makes the results folder; a new one with its settings.yaml. The settings of a
+    folder that has some are replaced by the run, when it holds the ledger: another one may be at work there.
 
     Raises UserError or EndpointError in one sentence; then nothing was started and nothing but the check calls was spent.
     """
@@ -82,7 +83,8 @@ def prepare(settings: ExperimentSettings) -> Experiment:
     decisions = open_decisions(out, settings, recorded, names) if settings.search else Decisions()
     asyncio.run(check_models(models_of(settings)))
     settings = _completed(settings, out, recorded)
-    write_settings(settings, out)
+    if not out.exists(SETTINGS_FILE):
+        write_settings(settings, out)
     return Experiment(settings, trials, tasks, out, notes, decisions)
 
 

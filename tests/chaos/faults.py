@@ -75,7 +75,10 @@ async def _drip(request: web.Request, reply: Reply) -> web.StreamResponse:
     step = -(-len(data) // DRIPS)
     for at in range(0, len(data), step):
         await asyncio.sleep(DRIP_S / DRIPS)
-        await answer.write(data[at : at + step])
+        try:
+            await answer.write(data[at : at + step])
+        except ConnectionResetError:
+            break  # the caller has left, as many do
     return answer
 
 

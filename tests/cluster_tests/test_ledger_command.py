@@ -135,8 +135,12 @@ TINY = {
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_second_run_into_the_same_folder_is_refused_with_one_sentence(tmp_path: Path) -> None:
+def test_a_second_run_into_the_same_folder_is_refused_with_one_sentence_and_touches_nothing(tmp_path: Path) -> None:
     out = tmp_path / "out"
+    (out / "trials").mkdir(parents=True)
+    files = {out / "settings.yaml": "the first run's", out / "trials" / "one.json": "its first result"}
+    for file, content in files.items():
+        file.write_text(content)
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY))
     with Ledger(out / "ledger"):  # as the first run does
         began = time.monotonic()
@@ -152,3 +156,4 @@ def test_a_second_run_into_the_same_folder_is_refused_with_one_sentence(tmp_path
     assert second.returncode == 2, said
     assert f"The ledger {out / 'ledger'} is being written to by process" in said.splitlines()[-1]
     assert "Traceback" not in said
+    assert {file: file.read_text() for file in files} == files
