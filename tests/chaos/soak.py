@@ -94,15 +94,19 @@ def endless(folder: Path, served: Endpoint) -> Mapping[str, Any]:
 def soak(minutes: float, seed: int) -> int:
     """The exit code."""
     folder, rng = Path(tempfile.mkdtemp(prefix="soak-")), Random(seed)
-    with endpoint(latency_s=0.1, fault_share=SHARE, seed=seed) as served, nodes(**SHORT_MEMORY) as cluster:
+    with (
+        endpoint(latency_s=0.1, fault_share=SHARE, seed=seed) as served,
+        endpoint(latency_s=0.1, fault_share=SHARE, seed=seed) as slow,  # a window of its own, which is narrow
+        nodes(**SHORT_MEMORY) as cluster,
+    ):
         settings = {
             "faulty": at_endpoint(folder, served, attempts=10, timeout_s=2.0, max_in_flight=16), "built-in": built_in(gpus=1),
-            "endless": endless(folder, served)}
+            "endless": endless(folder, slow)}
         lanes = [
             Lane(name, written({**given, "trials": SIDE_BY_SIDE}, folder / f"{name}.yaml"), cluster.address)
             for name, given in settings.items()]
         try:
-            samples, killed = _watched(lanes, cluster, served, minutes * 60, rng)
+            samples, killed = _watched(lanes, cluster, [served, slow], minutes * 60, rng)
         finally:
             for lane in lanes:
                 lane.close()
@@ -111,7 +115,7 @@ def soak(minutes: float, seed: int) -> int:
 
 
 def _watched(
-    lanes: list[Lane], cluster: Nodes, served: Endpoint, length_s: float, rng: Random
+    lanes: list[Lane], cluster: Nodes, endpoints: list[Endpoint], length_s: float, rng: Random
 ) -> tuple[list[Sample], Counter[str]]:
     samples, killed = list[Sample](), Counter[str]()
     ends_at = time.monotonic() + length_s
@@ -126,12 +130,13 @@ def _watched(
             killed[victim] += cluster.kill(victim, rng)
         if time.monotonic() > next_sample:
             next_sample += SAMPLE_EVERY_S
-            samples.append(_sample(lanes, cluster, served))
-            served.forget()  # its own record is not what is looked at
+            samples.append(_sample(lanes, cluster, sum(served.tasks for served in endpoints)))
+            for served in endpoints:
+                served.forget()  # its own record is not what is looked at
     return samples, killed
 
 
-def _sample(lanes: list[Lane], cluster: Nodes, served: Endpoint) -> Sample:
+def _sample(lanes: list[Lane], cluster: Nodes, tasks: int) -> Sample:
     drivers = [lane.run.process.pid for lane in lanes]
     found = list[psutil.Process]()
     with suppress(psutil.NoSuchProcess):
@@ -139,7 +144,7 @@ def _sample(lanes: list[Lane], cluster: Nodes, served: Endpoint) -> Sample:
     for driver in drivers:
         with suppress(psutil.NoSuchProcess):
             found.append(psutil.Process(driver))
-    return measured(found, drivers, cluster.actors(), cluster.folder, served.tasks)
+    return measured(found, drivers, cluster.actors(), cluster.folder, tasks)
 
 
 def _told(lanes: list[Lane], samples: list[Sample], killed: Counter[str]) -> int:
@@ -147,7 +152,7 @@ def _told(lanes: list[Lane], samples: list[Sample], killed: Counter[str]) -> int
     if len(samples) < 3:
         print("That was too short for a verdict.")
         return 1
-    lines, any_grows = table(samples)
+    lines, any_grows = table(samples, sum(lane.ended for lane in lanes))
     complaints = [line for lane in lanes for line in lane.complaints]
     print("\n".join([*lines, *complaints]))
     return int(any_grows or bool(complaints))

@@ -34,11 +34,20 @@ def test_a_count_that_is_missing_is_none_and_a_process_that_is_missing_says_noth
     assert grows((1.0, 5.0, 9.0), ("actors Trial", "count"))
 
 
+def test_what_ray_keeps_of_each_driver_is_tolerated_and_no_more() -> None:
+    assert not grows((100.0, 150.0, 200.0), ("gcs", "open files"), experiments=30)
+    assert grows((100.0, 200.0, 300.0), ("gcs", "open files"), experiments=30)
+
+
 def test_a_sample_tells_of_a_real_process(tmp_path: Path) -> None:
     own = psutil.Process()
+    for place in ("session/logs", "session/artifacts/now/run/driver_artifacts"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "file").touch()
     found = measured([own], [own.pid], ["ServeReplica:one:two", "ServeReplica:one:two", "Other"], tmp_path, 3)
     assert found["driver", "MB"] * MB < own.memory_info().rss
     assert found["driver", "MB"] > 10
     assert found["driver", "threads"] >= 1
     assert (found["actors ServeReplica:one", "count"], found["actors Other", "count"]) == (2, 1)
-    assert found["files of Ray's sessions, but logs", "count"] == 0
+    assert found["files of Ray's sessions", "count"] == 0
+    assert found["folders of Tune's runs", "count"] == 1
