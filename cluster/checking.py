@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from cluster.estimate import CHECK_FILE, CallCost, ExperimentEstimate, cost_of_calls, cost_to_json, estimated
+from cluster.pauses import pauses_told
 from cluster.plans import optimizers
 from cluster.preparation import Experiment, write_settings
 from cluster.settings import ExperimentSettings
@@ -117,13 +118,15 @@ async def _check(
     experiment: Experiment, repeats: int, tell: Callable[[str], None], models: Sequence[ModelSettings], ledger: LedgerClient
 ) -> Check:
     settings = experiment.settings
-    target, optimizer = (_Metered(ledgered(model, ledger)) for model in models)
+    recorded = [ledgered(model, ledger) for model in models]
+    target, optimizer = map(_Metered, recorded)
     checks = []
-    for setting in settings.tasks:
-        task = experiment.tasks[setting.label, settings.seeds[0]]
-        tell(f"Probing {setting.label} …")
-        probed = await probe(task, target, optimizer, _probing(experiment, setting.label, repeats))
-        checks.append(judged(setting.label, task, probed))
+    async with pauses_told(tell, *recorded):
+        for setting in settings.tasks:
+            task = experiment.tasks[setting.label, settings.seeds[0]]
+            tell(f"Probing {setting.label} …")
+            probed = await probe(task, target, optimizer, _probing(experiment, setting.label, repeats))
+            checks.append(judged(setting.label, task, probed))
     known = cost_of_calls(settings, experiment.tasks, experiment.out)
     cost = {"target": target.cost(known["target"]), "optimizer": optimizer.cost(known["optimizer"])}
     return Check(tuple(checks), cost, estimated(settings, experiment.assignments, cost))

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from cluster.diagnosis.causes import procedure_of
 from cluster.diagnosis.preparation import Prepared
 from cluster.diagnosis.result import TaskDiagnosis
+from cluster.pauses import pauses_told
 from cluster.ray_session import ray_session
 from optimizer.budget import Budget, Budgeted
 from optimizer.diagnostics import Subject, diagnose
@@ -42,9 +43,10 @@ def run_diagnosis(prepared: Prepared, tell: Tell) -> tuple[TaskDiagnosis, ...]:
 
 async def _all(prepared: Prepared, ledger: LedgerClient, tell: Tell) -> tuple[TaskDiagnosis, ...]:
     target, optimizer = (ledgered(model, ledger) for model in (prepared.settings.target_model, prepared.settings.optimizer_model))
-    return tuple(await asyncio.gather(*(
-        diagnose_task(prepared, label, target, optimizer, lambda text, label=label: tell(f"{label}: {text}"))  # type: ignore[misc]
-        for label in prepared.tasks)))
+    async with pauses_told(tell, target, optimizer):
+        return tuple(await asyncio.gather(*(
+            diagnose_task(prepared, label, target, optimizer, lambda text, label=label: tell(f"{label}: {text}"))  # type: ignore[misc]
+            for label in prepared.tasks)))
 
 
 async def diagnose_task(

@@ -11,6 +11,7 @@ from optimizer.errors import BudgetExhausted
 from optimizer.protocols import LanguageModel
 from optimizer.purse import Purse, Spending, Tariff, in_waves
 from optimizer.types import Completion, Outcome, Request
+from serving.clients.outage import pause_of
 from serving.ledger.flights import RENEWAL_S
 from serving.ledger.grouping import Groups
 from serving.ledger.keys import Paid, key_of
@@ -65,6 +66,11 @@ class Ledgered:
     @property
     def name(self) -> str:
         return self._model.name
+
+    @property
+    def pause(self) -> str:
+        """See Pauses."""
+        return pause_of(self._model)
 
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
         """As LanguageModel.complete. Raises BudgetExhausted where the purse has not enough for what must be paid."""
