@@ -28,6 +28,9 @@ class Watcher(Protocol):
     def phase(self, text: str) -> None: ...
     def started(self, trial: str) -> None: ...
     def progressed(self, trial: str, progress: Progress) -> None: ...
+    def rounded(self, trial: str, so_far: str) -> None:
+        """A round has ended; `so_far` is what the trial's result would be if it ended here, as JSON text."""
+
     def ended(self, result: TrialResult) -> None: ...
 
 
@@ -75,6 +78,8 @@ class Collector(tune.Callback):
             assignment = Assignment.from_config(trial.config)
             progress = Progress(**{field.name: result[field.name] for field in fields(Progress)})
             self._watch.progressed(assignment.trial, progress)
+            if SO_FAR in result:
+                self._watch.rounded(assignment.trial, result[SO_FAR])
             self._gauges.progressed(assignment, progress)
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:

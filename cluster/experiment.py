@@ -6,13 +6,14 @@ same course and pays only for what is missing, so there are no checkpoints: a ru
 
 import shutil
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import ray
 from ray import tune
-from ray.tune import ProgressReporter, TuneError
+from ray.tune import ProgressReporter, Stopper, TuneError
 
 from cluster.collector import Collector, Watcher
 from cluster.placement import cpus_of_a_trial
@@ -41,23 +42,45 @@ class Interrupted(KeyboardInterrupt):
         self.results = results
 
 
-def run_experiment(experiment: Experiment, watch: Watcher) -> tuple[TrialResult, ...]:
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class Around:
+    """What an experiment runs in. By itself: on a Ray of its own, or one that it finds, until Ctrl-C."""
+
+    session: Callable[[], AbstractContextManager[None]] = ray_session
+    """Gives Ray for as long as the experiment runs."""
+    at_once: int = 1
+    """Experiments that run beside each other on this cluster, which leave each other room for their trials."""
+    group: tuple[str, ...] | None = None
+    """As whom its trials share the models' places with other experiments' (see serving.sharing), the widest group first; None:
+    hosted models are called as if it were alone."""
+    stop: Callable[[], bool] = _never
+    """Asked several times a second: is the experiment to stop? Where no Ctrl-C comes."""
+
+
+def run_experiment(experiment: Experiment, watch: Watcher, around: Around = Around()) -> tuple[TrialResult, ...]:
     """Runs every trial; one result a trial, in their order, whatever became of it.
 
-    Each result stands in OUT/trials/TRIAL.json as soon as its trial ends. Raises Interrupted on Ctrl-C, EndpointError where a model
-    cannot be hosted, StorageError where the folder cannot be written.
+    Each result stands in OUT/trials/TRIAL.json as soon as its trial ends. Raises Interrupted on Ctrl-C, or where it was told to
+    stop before its end; EndpointError where a model cannot be hosted, StorageError where the folder cannot be written.
     """
     collected = Collector(experiment, watch)
+    stopping = _Stopping(around.stop)
     try:
         watch.phase("Starting Ray")
-        with ray_session():
-            _run_trials(experiment, collected, watch)
+        with around.session():
+            _run_trials(experiment, collected, watch, around, stopping)
     except KeyboardInterrupt as stop:
         raise Interrupted(collected.results("stopped")) from stop
+    if stopping.begun:
+        raise Interrupted(collected.results("stopped"))
     return collected.results("failed")
 
 
-def _run_trials(experiment: Experiment, collected: Collector, watch: Watcher) -> None:
+def _run_trials(experiment: Experiment, collected: Collector, watch: Watcher, around: Around, stopping: "_Stopping") -> None:
     settings = experiment.settings
     served = [model for model in models_of(settings) if not isinstance(model, OpenAISettings)]
     if served:
@@ -67,8 +90,9 @@ def _run_trials(experiment: Experiment, collected: Collector, watch: Watcher) ->
     logs = experiment.out / "tune"
     held_cpus = sum(model.cpus * model.scaling.max for model in served)
     try:
-        with _shared(experiment, collected) as shared:
-            _tuner(experiment, collected, str(logs.absolute()), held_cpus, shared).fit()
+        with _shared(experiment, collected, around.group) as shared:
+            cpus = settings.trials.cpus or cpus_of_a_trial(_cpus_by_node(), held_cpus, settings.concurrency * around.at_once)
+            _tuner(experiment, collected, str(logs.absolute()), cpus, shared, stopping).fit()
     except TuneError as failure:
         raise cause_of(failure) from None
     finally:
@@ -88,11 +112,11 @@ def cause_of(failure: TuneError) -> Exception:
     return failure
 
 
-def _tuner(experiment: Experiment, collected: Collector, logs: str, held_cpus: float, shared: Shared) -> tune.Tuner:
-    """`held_cpus`: those that the models hold, or may come to hold."""
+def _tuner(
+    experiment: Experiment, collected: Collector, logs: str, cpus: float, shared: Shared, stopping: "_Stopping"
+) -> tune.Tuner:
     settings = experiment.settings
     trainable = tune.with_parameters(run_in_worker, settings=settings, tasks=dict(experiment.tasks), shared=shared)
-    cpus = settings.trials.cpus or cpus_of_a_trial(_cpus_by_node(), held_cpus, settings.concurrency)
     return tune.Tuner(
         tune.with_resources(trainable, {"cpu": cpus}),
         tune_config=tune.TuneConfig(
@@ -100,11 +124,12 @@ def _tuner(experiment: Experiment, collected: Collector, logs: str, held_cpus: f
             scheduler=_scheduler(settings, experiment.decisions), max_concurrent_trials=settings.concurrency, reuse_actors=True),
         run_config=tune.RunConfig(
             name=f"trials-{uuid.uuid4().hex[:8]}", storage_path=logs, callbacks=[collected], verbose=0, progress_reporter=_Silent(),
+            stop=stopping,
             failure_config=tune.FailureConfig(max_failures=settings.trials.attempts - 1)))
 
 
 @contextmanager
-def _shared(experiment: Experiment, collected: Collector) -> Iterator[Shared]:
+def _shared(experiment: Experiment, collected: Collector, group: tuple[str, ...] | None) -> Iterator[Shared]:
     """What the trials share, as long as they run: the ledger, the endpoints' windows, and what they may spend together."""
     settings, budget = experiment.settings, experiment.settings.budget
     endpoints = [model.base_url for model in models_of(settings) if isinstance(model, OpenAISettings)]
@@ -115,7 +140,7 @@ def _shared(experiment: Experiment, collected: Collector) -> Iterator[Shared]:
         if limits.bounded or budget.wall_s is not None or budget.total.wall_s is not None:
             seconds = {"budget.wall_s": budget.wall_s, "budget.total.wall_s": budget.total.wall_s}
             collected.purse = open_purse(experiment.out, limits, tests_of(experiment) if limits.bounded else {}, seconds)
-        yield Shared(ledger, collected.purse, budget.total.wall_s)
+        yield Shared(ledger, collected.purse, budget.total.wall_s, group)
         if collected.purse:
             collected.purse.end()
 
@@ -127,6 +152,25 @@ def _scheduler(settings: ExperimentSettings, decisions: Decisions) -> ContestSch
 
 def _cpus_by_node() -> list[float]:
     return [float(node["Resources"].get("CPU", 0.0)) for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+
+
+class _Stopping(Stopper):
+    """Ends all trials when the experiment is to stop: each finds it at its next report."""
+
+    def __init__(self, asked: Callable[[], bool]) -> None:
+        self._asked = asked
+        self.begun = False
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        self.begun = self.begun or self._asked()
+        return self.begun
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune pickles it for a restore that we never ask for."""
+        return {}
 
 
 class _Silent(ProgressReporter):

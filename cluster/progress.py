@@ -129,6 +129,9 @@ class LiveWatcher:
     def progressed(self, trial: str, progress: Progress) -> None:
         self._board.progressed(trial, progress)
 
+    def rounded(self, trial: str, so_far: str) -> None:
+        """Nothing more: `progressed` has said it."""
+
     def ended(self, result: TrialResult) -> None:
         self._board.finished(result)
 
@@ -158,6 +161,9 @@ class PlainWatcher:
             self._say(f"{trial}: {told}")
         if self._board.progressed(trial, progress):
             self._say(f"{trial}: round {progress.round}, best dev accuracy {share(progress.dev_accuracy)}, {_calls(progress)}")
+
+    def rounded(self, trial: str, so_far: str) -> None:
+        """Nothing more: `progressed` has said it."""
 
     def ended(self, result: TrialResult) -> None:
         self._board.finished(result)

@@ -44,6 +44,8 @@ class Shared:
     """None: neither the experiment as a whole nor the time of its trials has a limit."""
     wall_s: float | None = None
     """Of the whole experiment; None: no limit."""
+    group: tuple[str, ...] | None = None
+    """As whom the trials share the models' places with other experiments; None: alone."""
 
 
 class StoppedByTune(Exception):
@@ -67,7 +69,7 @@ async def _run(plan: TrialPlan, experiment: str, task: Task, shared: Shared) -> 
     purse = shared.purse.of(plan.id) if shared.purse else None
     try:
         paying = await _timed(purse, plan, shared) if purse else None
-        target, optimizer = plan.target.build(), plan.optimizer.build()
+        target, optimizer = plan.target.build(shared.group), plan.optimizer.build(shared.group)
         trial = Trial(
             plan, task,
             Ledgered(target, shared.ledger, plan.target.chunk, paying, tariff_of(plan.target, "target"), endings=purse),
@@ -84,9 +86,14 @@ async def _run(plan: TrialPlan, experiment: str, task: Task, shared: Shared) -> 
 
     over = asyncio.Event()
     result = None
-    ticking = asyncio.create_task(_tick(trial, reporter, metrics, over))
+    running = asyncio.create_task(trial.run(end_round))
+    ticking = asyncio.create_task(_tick(trial, reporter, metrics, over, running))
     try:
-        result = await trial.run(end_round)
+        result = await running
+    except asyncio.CancelledError:
+        if not reporter.stopped:
+            raise
+        raise StoppedByTune from None
     finally:
         over.set()
         await ticking
@@ -108,15 +115,15 @@ class _Reporter:
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
-        self._stopped = False
+        self.stopped = False
 
     async def tell(self, metrics: dict[str, Any]) -> None:
         """Returns when the driver has taken the report. Raises StoppedByTune, now and ever after."""
         async with self._turn:
-            if not self._stopped:
+            if not self.stopped:
                 # tune.report blocks until the driver has taken it: in a thread, so that calls in flight go on.
-                self._stopped = not await asyncio.to_thread(_report, metrics)
-            if self._stopped:
+                self.stopped = not await asyncio.to_thread(_report, metrics)
+            if self.stopped:
                 raise StoppedByTune
 
 
@@ -129,15 +136,21 @@ def _report(metrics: dict[str, Any]) -> bool:
     return True
 
 
-async def _tick(trial: Trial, reporter: _Reporter, metrics: TrialMetrics, over: asyncio.Event) -> None:
-    """Tells Tune how far the trial is, about once a second and only where something changed. A stop is the round's to notice."""
+async def _tick(
+    trial: Trial, reporter: _Reporter, metrics: TrialMetrics, over: asyncio.Event, running: "asyncio.Task[TrialResult]"
+) -> None:
+    """Tells Tune how far the trial is, about once a second and only where something changed. Where Tune wants no more of it, it
+    ends in the middle of its round."""
     told = None
     while not over.is_set():
         if trial.progress != told:
             told = trial.progress
             metrics.update(trial.usage)
-            with suppress(StoppedByTune):
+            try:
                 await reporter.tell(asdict(told))
+            except StoppedByTune:
+                running.cancel()
+                return
         with suppress(TimeoutError):
             await asyncio.wait_for(over.wait(), REPORT_EVERY_S)
 

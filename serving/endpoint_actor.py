@@ -1,12 +1,14 @@
-"""An endpoint's shared window as a named actor of the Ray cluster, to which every caller there reports a few times a second.
+"""An endpoint's shared window, or a hosted model's, as a named actor of the Ray cluster, to which every caller there reports a few
+times a second.
 
 Thin: the arithmetic is in sharing, the caller's side in joint_window. There is no call of the actor for a call of a model.
 """
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import ray
@@ -14,10 +16,13 @@ from ray.exceptions import RayError
 
 from serving.actors import NAMESPACE
 from serving.joint_window import JointWindow
-from serving.sharing import Report, SharedWindow
+from serving.settings.scaling import Scaling
+from serving.sharing import Group, Report, SharedWindow, Use
 from serving.window import Gate
 
 ANSWERS_WITHIN_S = 2.0
+HELD_S = 0.2
+"""[ours] How long a caller that wants more is kept waiting for its answer."""
 
 
 class EndpointActor:
@@ -25,9 +30,23 @@ class EndpointActor:
 
     def __init__(self) -> None:
         self._shared = SharedWindow()
+        self._reported = asyncio.Event()
 
     async def report(self, caller: str, report: Report) -> int:
-        return self._shared.report(caller, report)
+        """A caller that uses all that it may have, and wants more, is answered a little later: what others leave meanwhile is its
+        at once."""
+        granted = self._shared.report(caller, report)
+        self._reported.set()
+        self._reported = asyncio.Event()
+        ends_at = time.monotonic() + HELD_S
+        while granted <= report.in_flight and granted < report.demand and (left := ends_at - time.monotonic()) > 0:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._reported.wait(), left)
+            granted = self._shared.grant(caller)
+        return granted
+
+    async def use(self) -> Use:
+        return self._shared.use()
 
 
 class RemoteOffice:
@@ -63,8 +82,18 @@ def windows_kept(base_urls: Iterable[str]) -> Iterator[None]:
     del actors  # an actor ends with its opener's last handle
 
 
-def window_on_cluster(base_url: str, model: str, most: int) -> Gate | None:
+def window_on_cluster(base_url: str, model: str, most: int, group: Group = ()) -> Gate | None:
     """A caller's part of the endpoint's window; None where this process has no Ray."""
     if not ray.is_initialized():
         return None
-    return JointWindow(RemoteOffice(base_url), model, most)
+    return JointWindow(RemoteOffice(base_url), model, most, group=group)
+
+
+def fleet_place(deployment: str) -> str:
+    """The name under which the places of a hosted model's replicas are shared; no endpoint has such an address."""
+    return f"deployment:{deployment}"
+
+
+def fleet_window(deployment: str, scaling: Scaling, group: Group) -> Gate:
+    """A caller's part of the chunks that the replicas of a hosted model take, as many replicas as there may be."""
+    return JointWindow(RemoteOffice(fleet_place(deployment)), deployment, scaling.most_ongoing_chunks * scaling.max, group=group)

@@ -1,6 +1,7 @@
 """A caller's part of a window that many share. Knows whom to report to (an Office), not that it is on Ray.
 
-While there is work it reports about four times a second, and at once where all that it asked for was granted and it wants more.
+While there is work it reports about four times a second, and at once where all that it asked for was granted and it wants more, or
+where it got less: an office may keep a caller waiting that wants more, to tell it of free places as soon as there are some.
 Without work it gives its places back and says nothing. Where the office says nothing, the last word stands.
 """
 
@@ -8,7 +9,7 @@ import asyncio
 import uuid
 from typing import Protocol
 
-from serving.sharing import Report
+from serving.sharing import Group, Report
 from serving.window import Gate
 
 REPORT_EVERY_S = 0.25
@@ -28,11 +29,14 @@ class Office(Protocol):
 class JointWindow(Gate):
     """For one event loop."""
 
-    def __init__(self, office: Office, model: str, most: int, report_every_s: float = REPORT_EVERY_S) -> None:
+    def __init__(
+        self, office: Office, model: str, most: int, report_every_s: float = REPORT_EVERY_S, group: Group = ()
+    ) -> None:
         super().__init__()
         self._office = office
         self._model = model
         self._most = most
+        self._group = group
         self._report_every_s = report_every_s
         self._caller = uuid.uuid4().hex
         self._allowed = 0
@@ -54,6 +58,11 @@ class JointWindow(Gate):
         elif self._told <= self._allowed <= self.in_flight:
             self._wants_more.set()
         await super().enter()
+
+    def leave(self) -> None:
+        super().leave()
+        if not (self.in_flight or self.waiting):
+            self._wants_more.set()  # or rather less: others may have the places at once
 
     def went_well(self, effort: float | None = None) -> None:
         self._good += 1
@@ -81,6 +90,8 @@ class JointWindow(Gate):
                 self._reporting, self._allowed = None, 0  # it was told: these places are another's now
                 return
             await asyncio.sleep(min(SOONEST_S, self._report_every_s))
+            if granted is not None and granted < self._told:
+                continue  # the office answers when there is more, or after a while
             try:
                 async with asyncio.timeout(self._report_every_s):
                     await self._wants_more.wait()
@@ -100,7 +111,8 @@ class JointWindow(Gate):
         mean = self._efforts / self._measured if self._measured else 0.0
         report = Report(
             model=self._model, most=self._most, demand=demand, in_flight=self.in_flight, good=self._good,
-            pushed_back=self._pushed_back, effort=mean, measured=self._measured)
+            pushed_back=self._pushed_back, effort=mean, measured=self._measured,
+            group=self._group)
         self._forget()
         return report
 

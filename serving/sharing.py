@@ -1,16 +1,22 @@
-"""One endpoint's window, shared by many callers: how large it is now, and how many places each of them gets. Pure: knows no Ray,
-no call, and no clock but the one it is given.
+"""One endpoint's window, or that of a model's replicas, shared by many callers: how large it is now, and how many places each of
+them gets. Pure: knows no Ray, no call, and no clock but the one it is given.
 
 Max-min fair by demand (Bertsekas & Gallager 1992, "Data networks", 6.5.2): nobody gets more than it asks for, and what one leaves
 goes to those who want more, in equal parts. Where places are fewer than callers, or do not divide evenly, the odd ones go round.
 A place that a caller still holds is nobody else's before it has said that it is free: so the sum never passes the window.
+
+Callers may stand in groups, such as the trials of a job of an owner: then it is fair between the widest groups first, then between
+the groups in each, and last between the callers of one. A caller without a group is a group of its own.
 """
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from serving.congestion import Congestion
+
+Group = tuple[str, ...]
+"""The names of the groups that a caller stands in, the widest first."""
 
 SILENT_S = 3.0
 """A caller that says nothing for so long is gone, and its places are free [ours]; it reports ten times in this."""
@@ -34,6 +40,7 @@ class Report:
     """Mean of the good calls that it is known of; see congestion.effort."""
     measured: int = 0
     """Calls in that mean."""
+    group: Group = ()
 
 
 def fair_shares(places: int, demand_by_caller: Mapping[str, int], order: Sequence[str] = ()) -> dict[str, int]:
@@ -53,6 +60,44 @@ def fair_shares(places: int, demand_by_caller: Mapping[str, int], order: Sequenc
     return share
 
 
+def grouped_shares(places: int, demand_by_path: Mapping[Group, int], order: Sequence[Group] = ()) -> dict[Group, int]:
+    """As `fair_shares`, group by group. A path has the caller's groups and its own name last; `order` ranks paths and groups."""
+    return _shares_below((), places, demand_by_path, order)
+
+
+def _shares_below(above: Group, places: int, demand_by_path: Mapping[Group, int], order: Sequence[Group]) -> dict[Group, int]:
+    depth = len(above) + 1
+    members: dict[Group, dict[Group, int]] = {}
+    for path, demand in demand_by_path.items():
+        members.setdefault(path[:depth], {})[path] = demand
+    rank = {node: place for place, node in enumerate(order)}
+    ranked = sorted(members, key=lambda node: rank.get(node, len(rank)))
+    given = fair_shares(places, {"\0".join(node): sum(members[node].values()) for node in ranked})
+    share: dict[Group, int] = {}
+    for node in ranked:
+        own = given["\0".join(node)]
+        share |= {node: own} if list(members[node]) == [node] else _shares_below(node, own, members[node], order)
+    return share
+
+
+@dataclass(frozen=True)
+class Use:
+    """How a window is used, as its callers have last told."""
+
+    size: int
+    in_flight_by_group: Mapping[Group, int] = field(default_factory=dict)
+    demand_by_group: Mapping[Group, int] = field(default_factory=dict)
+    """Calls in flight or waiting for a place."""
+
+    @property
+    def in_flight(self) -> int:
+        return sum(self.in_flight_by_group.values())
+
+    @property
+    def demand(self) -> int:
+        return sum(self.demand_by_group.values())
+
+
 @dataclass
 class _Caller:
     report: Report
@@ -64,15 +109,18 @@ class _Caller:
         """Places that nobody else may have: it may use what it was granted, and calls sent under an older grant still run."""
         return max(self.granted, self.report.in_flight)
 
+    def path(self, name: str) -> Group:
+        return (*self.report.group, name)
+
 
 class SharedWindow:
-    """The state of an endpoint. `report` is all there is to call."""
+    """The state of an endpoint. `report` is what its callers call."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._caller_by_name: dict[str, _Caller] = {}
-        self._order: list[str] = []
-        """Who gets the odd places first."""
+        self._order: list[Group] = []
+        """Who gets the odd places first: the paths of groups and callers."""
         self._turned_at = clock()
         self._most = 1
         """The largest limit that was reported. It stays when that model is done: what was learned of the endpoint counts on."""
@@ -91,11 +139,29 @@ class SharedWindow:
         self._learn(report, now)
         if report.demand <= 0:
             return 0
-        caller = self._caller_by_name[name] = _Caller(report, now, before.granted if before else 0)
+        self._caller_by_name[name] = _Caller(report, now, before.granted if before else 0)
         self._take_turns(now)
-        share = self._shares()[name]
-        caller.granted = max(0, min(share, self._free(name)))
+        return self.grant(name)
+
+    def grant(self, name: str) -> int:
+        """What is this caller's now, by its last report."""
+        caller = self._caller_by_name.get(name)
+        if caller is None:
+            return 0
+        caller.granted = max(0, min(self._shares()[caller.path(name)], self._free(name)))
         return caller.granted
+
+    def use(self) -> Use:
+        """As of now."""
+        now = self._clock()
+        in_flight: dict[Group, int] = {}
+        demand: dict[Group, int] = {}
+        for caller in self._caller_by_name.values():
+            if now - caller.heard_at <= SILENT_S:
+                group = caller.report.group
+                in_flight[group] = in_flight.get(group, 0) + min(caller.held, caller.report.demand)
+                demand[group] = demand.get(group, 0) + caller.report.demand
+        return Use(self.size, in_flight, demand)
 
     def _learn(self, report: Report, now: float) -> None:
         self._most = max(self._most, report.most)
@@ -108,16 +174,16 @@ class SharedWindow:
         if report.pushed_back:
             self._congestion.pushed_back(now)
 
-    def _shares(self) -> dict[str, int]:
+    def _shares(self) -> dict[Group, int]:
         """Fair within each model's own limit first, then within the window."""
-        capped: dict[str, int] = {}
+        capped: dict[Group, int] = {}
         for model in {caller.report.model for caller in self._caller_by_name.values()}:
-            capped |= fair_shares(*self._demands_of(model), self._order)
-        return fair_shares(self.size, capped, self._order)
+            capped |= grouped_shares(*self._demands_of(model), self._order)
+        return grouped_shares(self.size, capped, self._order)
 
-    def _demands_of(self, model: str) -> tuple[int, dict[str, int]]:
-        own = {name: caller.report for name, caller in self._caller_by_name.items() if caller.report.model == model}
-        return min(report.most for report in own.values()), {name: report.demand for name, report in own.items()}
+    def _demands_of(self, model: str) -> tuple[int, dict[Group, int]]:
+        own = {caller.path(name): caller.report for name, caller in self._caller_by_name.items() if caller.report.model == model}
+        return min(report.most for report in own.values()), {path: report.demand for path, report in own.items()}
 
     def _free(self, name: str) -> int:
         """Places that no other caller holds, of the window and of the model's own limit."""
@@ -128,13 +194,26 @@ class SharedWindow:
         return min(self.size - sum(one.held for one in others), most - sum(one.held for one in same))
 
     def _take_turns(self, now: float) -> None:
-        """Moves those that have had more than others, who want it too, behind them."""
-        self._order = [name for name in self._order if name in self._caller_by_name]
-        self._order += [name for name in self._caller_by_name if name not in self._order]
+        """Moves those that have had more than others beside them, who want it too, behind them."""
+        nodes = self._nodes()
+        known = set(self._order)
+        self._order = [node for node in self._order if node in nodes] + [node for node in nodes if node not in known]
         if now - self._turned_at < TURN_S:
             return
         self._turned_at = now
-        short = [one.granted for one in self._caller_by_name.values() if one.granted < one.report.demand]
-        least = min(short, default=0)
-        had = {name for name, one in self._caller_by_name.items() if short and one.granted > least}
-        self._order = [name for name in self._order if name not in had] + [name for name in self._order if name in had]
+        short: dict[Group, int] = {}
+        for node, (granted, demand) in nodes.items():
+            if granted < demand:
+                short[node[:-1]] = min(granted, short.get(node[:-1], granted))
+        had = {node for node, (granted, _) in nodes.items() if node[:-1] in short and granted > short[node[:-1]]}
+        self._order = [node for node in self._order if node not in had] + [node for node in self._order if node in had]
+
+    def _nodes(self) -> dict[Group, tuple[int, int]]:
+        """What each caller and each group has been granted, and what it wants."""
+        nodes: dict[Group, tuple[int, int]] = {}
+        for name, caller in self._caller_by_name.items():
+            path = caller.path(name)
+            for depth in range(1, len(path) + 1):
+                granted, demand = nodes.get(path[:depth], (0, 0))
+                nodes[path[:depth]] = granted + caller.granted, demand + caller.report.demand
+        return nodes

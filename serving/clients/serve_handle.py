@@ -19,6 +19,7 @@ from optimizer.types import Failed, Message, Outcome, Request
 from serving.engines import EngineDied
 from serving.limiter import Limiter, Retry, Transient, all_of
 from serving.streaming import Piece
+from serving.window import Gate
 
 _DIED = (RayActorError, ObjectLostError, ReplicaUnavailableError, DeploymentUnavailableError)
 """What is raised for a call whose replica, or its node, is no more."""
@@ -29,13 +30,14 @@ PATIENT = Retry(attempts=8)
 class ServeHandleModel:
     """Picklable until its first call. A replica that dies, or whose engine does, is waited for: its chunk goes to the next one.
 
-    `affine`: chunks of one prompt go to one replica, for deployments that route so. Raises EndpointError where the deployment is
+    `affine`: chunks of one prompt go to one replica, for deployments that route so. `window`: places that are shared with others,
+    in place of `max_in_flight` of its own; a client with one stays in its event loop. Raises EndpointError where the deployment is
     not on this cluster, or its replicas die beyond all retries.
     """
 
     def __init__(
         self, deployment: str, identity: str, chunk: int = 16, max_in_flight: int = 8, retry: Retry | None = None, *,
-        affine: bool = False,
+        affine: bool = False, window: Gate | None = None,
     ) -> None:
         self._deployment = deployment
         self._identity = identity
@@ -43,6 +45,7 @@ class ServeHandleModel:
         self._max_in_flight = max_in_flight
         self._retry = retry or PATIENT
         self._affine = affine
+        self._window = window
         self._line: tuple[Any, Limiter] | None = None
 
     @property
@@ -78,7 +81,7 @@ class ServeHandleModel:
     async def _connect(self) -> tuple[Any, Limiter]:
         if self._line is None:
             handle = await asyncio.to_thread(self._find)
-            self._line = self._line or (handle, Limiter(self._max_in_flight, self._retry))
+            self._line = self._line or (handle, Limiter(self._max_in_flight, self._retry, window=self._window))
         return self._line
 
     def _find(self) -> Any:

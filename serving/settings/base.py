@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from optimizer.protocols import LanguageModel
 from serving.settings.prices import Prices
 from serving.settings.scaling import MOST_REPLICAS, Scaling
+from serving.sharing import Group
 from serving.strictness import Strict, sentence
 
 if TYPE_CHECKING:
@@ -120,13 +121,18 @@ class Served(Priced, ABC):
         """What a replica asks of Ray, in the words of `ray_actor_options`."""
         return {"num_cpus": self.cpus, "num_gpus": self.gpus} | ({"resources": self.node_resources} if self.node_resources else {})
 
-    def build(self) -> LanguageModel:
-        """The client, in a worker of the Ray cluster on which the model is hosted."""
+    def build(self, group: Group | None = None) -> LanguageModel:
+        """The client, in a worker of the Ray cluster on which the model is hosted. With a `group` it shares all that the replicas
+        take with whoever else calls as one of a group, in place of having `chunks_in_flight` for itself; it is of one event loop
+        then."""
         from serving.clients.serve_handle import ServeHandleModel
         from serving.deployment import deployment_name
+        from serving.endpoint_actor import fleet_window
 
-        affine = self.routing == "affine"
-        return ServeHandleModel(deployment_name(self), self.identity, self.chunk, self.chunks_in_flight, affine=affine)
+        name = deployment_name(self)
+        window = None if group is None else fleet_window(name, self.scaling, group)
+        return ServeHandleModel(
+            name, self.identity, self.chunk, self.chunks_in_flight, affine=self.routing == "affine", window=window)
 
     def in_process(self) -> LanguageModel:
         """The model in this very process, without Ray; loaded at the first call."""

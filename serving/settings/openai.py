@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 from optimizer.errors import AccessError
 from optimizer.protocols import LanguageModel
 from serving.settings.base import Priced
+from serving.sharing import Group
 
 _LOCAL_KEY = "no-key"
 
@@ -86,13 +87,14 @@ class OpenAISettings(Priced):
             raise AccessError(f"There is no key for {self.base_url}: set the environment variable {self.api_key_env}.")
         return key or _LOCAL_KEY
 
-    def build(self) -> LanguageModel:
-        """The client; use it in one event loop. On a Ray cluster it shares the endpoint's window with all others there. Raises
-        AccessError where the key is missing."""
+    def build(self, group: Group | None = None) -> LanguageModel:
+        """The client; use it in one event loop. On a Ray cluster it shares the endpoint's window with all others there, as one of
+        `group`. Raises AccessError where the key is missing."""
         from serving.clients.openai_http import OpenAIModel
         from serving.endpoint_actor import window_on_cluster
 
-        return OpenAIModel(self, self.api_key(), window=window_on_cluster(self.base_url, self.model, self.max_in_flight))
+        window = window_on_cluster(self.base_url, self.model, self.max_in_flight, group or ())
+        return OpenAIModel(self, self.api_key(), window=window)
 
     def in_process(self) -> LanguageModel:
         """The same with a window of its own: an endpoint needs no Ray."""

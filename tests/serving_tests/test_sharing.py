@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.sharing import SILENT_S, Report, SharedWindow, fair_shares
+from serving.sharing import SILENT_S, Report, SharedWindow, fair_shares, grouped_shares
 
 DEMANDS = st.dictionaries(st.text("abcdefgh", min_size=1, max_size=2), st.integers(0, 100), max_size=12)
 
@@ -35,8 +35,10 @@ class Caller:
     """One that sends as many calls as it may and reports like a real one. Time is the world's."""
 
     def __init__(
-        self, name: str, office: SharedWindow, work: int, seconds: Callable[[], float], model: str = "m", most: int = 8
+        self, name: str, office: SharedWindow, work: int, seconds: Callable[[], float], model: str = "m", most: int = 8,
+        group: tuple[str, ...] = (),
     ) -> None:
+        self.group = group
         self.name, self.office, self.work, self.seconds, self.model, self.most = name, office, work, seconds, model, most
         self.ends_at: list[float] = []
         self.allowed = self.done = self.good = 0
@@ -51,7 +53,8 @@ class Caller:
         if reports:
             demand = self.work + len(self.ends_at)
             self.allowed = self.office.report(self.name, Report(
-                model=self.model, most=self.most, demand=demand, in_flight=len(self.ends_at), good=self.good))
+                model=self.model, most=self.most, demand=demand, in_flight=len(self.ends_at), good=self.good,
+                group=self.group))
             self.good = 0
         while self.work and len(self.ends_at) < self.allowed:
             self.work -= 1
@@ -172,3 +175,48 @@ def test_the_window_narrows_by_what_any_caller_reports(news: str) -> None:
     for _ in range(300):
         report(good=20)
     assert report() == 64
+
+
+PATHS = st.dictionaries(
+    st.tuples(st.sampled_from("abc"), st.sampled_from(["1", "2", "3"]), st.sampled_from("xyz")), st.integers(0, 40), max_size=12)
+
+
+@given(places=st.integers(0, 100), demand_by_path=PATHS)
+def test_grouped_shares_are_fair_between_owners_then_jobs_then_trials(
+    places: int, demand_by_path: dict[tuple[str, ...], int]
+) -> None:
+    share = grouped_shares(places, demand_by_path)
+    assert share.keys() == demand_by_path.keys()
+    assert sum(share.values()) == min(places, sum(demand_by_path.values()))
+    assert all(0 <= share[path] <= demand_by_path[path] for path in share)
+    for depth in (1, 2, 3):
+        by_node: dict[tuple[str, ...], list[int]] = {}
+        for path, own in share.items():
+            total = by_node.setdefault(path[:depth], [0, 0])
+            total[0] += own
+            total[1] += demand_by_path[path]
+        for node, (own, demand) in by_node.items():
+            if own < demand:
+                beside = [other for name, (other, _) in by_node.items() if name[:-1] == node[:-1]]
+                assert max(beside) <= own + 1, "no group beside it has more than one odd place more"
+
+
+def test_an_owner_with_many_callers_gets_no_more_than_one_with_a_single_one() -> None:
+    world = World()
+    many = [Caller(f"m{number}", world.office, 10**6, lambda: 0.2, group=("many", str(number % 3))) for number in range(9)]
+    single = Caller("single", world.office, 10**6, lambda: 0.2, group=("single", "1"))
+    world.callers = [*many, single]
+    world.run(60.0)
+    assert single.done == pytest.approx(sum(caller.done for caller in many), rel=0.25)
+    assert min(caller.done for caller in many) >= 0.6 * max(caller.done for caller in many), "odd places go round in a group, too"
+    use = world.office.use()
+    assert (use.size, use.in_flight) == (8, 8)
+    assert use.in_flight_by_group["single", "1"] == 4
+
+
+def test_groups_that_outnumber_the_places_take_turns() -> None:
+    world = World()
+    world.callers = [
+        Caller(str(number), world.office, 10**6, lambda: 0.2, most=2, group=(f"owner {number}",)) for number in range(5)]
+    world.run(60.0)
+    assert all(caller.longest_wait_s <= 10 for caller in world.callers)
