@@ -10,7 +10,7 @@ from typing import Any
 from cluster.service.events import EventLog
 from cluster.service.job import Filed, Outcome, Spent, State
 from cluster.service.news import Ended, Moved, News, Phase, Rounded, Sized, Started, Warned
-from cluster.service.objects import TERMINAL, EventKind
+from cluster.service.objects import TERMINAL, EventKind, JobStatus
 
 ENDS: dict[EventKind, str] = {"job.succeeded": "succeeded", "job.failed": "failed", "job.cancelled": "cancelled"}
 
@@ -27,6 +27,8 @@ class Desk:
         """The run that is under way, by time.monotonic."""
         self.dirty = False
         """Is there more than the storage knows?"""
+        self.shown: JobStatus = state.status
+        """The status that others see: it is on storage, with the events that led to it."""
         self.steps = 0
         """Signs that its runs get on: rounds, and calls that were paid."""
 

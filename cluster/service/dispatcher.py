@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -212,7 +212,9 @@ class Dispatcher:
     def _shown(self, desk: Desk, place: Mapping[str, int] | None = None) -> Optimization:
         id = desk.filed.id
         place = self._positions() if place is None and desk.state.status == "queued" else place or {}
-        return shown(desk.filed, desk.state, desk.log.last_id, place.get(id), self._in_flight.get(id, 0), desk.running_s)
+        return shown(
+            desk.filed, replace(desk.state, status=desk.shown), desk.log.last_id, place.get(id), self._in_flight.get(id, 0),
+            desk.running_s)
 
     def _line(self) -> tuple[list[Waiting], list[str], dict[str, int], set[str]]:
         desks = self._desk_by_job
@@ -274,7 +276,9 @@ class Dispatcher:
     async def _save(self, desk: Desk) -> None:
         desk.dirty = False
         desk.state.last_event = desk.log.last_id
+        status = desk.state.status
         await self._write(partial(self._store.save_state, desk.filed.id, asdict(desk.state)))
+        desk.shown = status
 
     async def _write(self, write: partial[None]) -> None:
         async with self._saving:
