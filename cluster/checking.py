@@ -9,12 +9,14 @@ import json
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 
 from cluster.estimate import CHECK_FILE, CallCost, ExperimentEstimate, cost_of_calls, cost_to_json, estimated
 from cluster.pauses import pauses_told
 from cluster.plans import optimizers
 from cluster.preparation import Experiment, write_settings
+from cluster.ray_session import ray_session
 from cluster.settings import ExperimentSettings
 from optimizer.probing import Probed, Probing, probe
 from optimizer.protocols import LanguageModel
@@ -66,19 +68,21 @@ class Check:
         return any(task.outlook.pays for task in self.tasks)
 
 
-def run_check(experiment: Experiment, repeats: int, tell: Callable[[str], None]) -> Check:
-    """Probes every task, and leaves OUT/check.json. `tell` is given a line at each step.
+def run_check(
+    experiment: Experiment, repeats: int, tell: Callable[[str], None],
+    session: Callable[[], AbstractContextManager[None]] = ray_session,
+) -> Check:
+    """Probes every task, and leaves OUT/check.json. `tell` is given a line at each step; `session` gives Ray for as long.
 
     Raises UserError or EndpointError in one sentence.
     """
-    from cluster.ray_session import ray_session
     from serving.deployment import host
     from serving.ledger.actor import open_ledger
 
     models = (experiment.settings.target_model, optimizers(experiment.settings)[0])
     served = [model for model in models if not isinstance(model, OpenAISettings)]
     tell("Starting Ray …")
-    with ray_session():
+    with session():
         if served:
             tell(f"Hosting {' and '.join(dict.fromkeys(model.label for model in served))} …")
             host(served)

@@ -1,0 +1,114 @@
+"""The processes that run jobs, on Ray: started when there is work, used for job after job, replaced when they die.
+
+Knows Ray, and of a job only what a run of it is. Belongs to the keeper's process, and ends with it.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError, RayError, RayTaskError
+
+from cluster.service.dispatcher import Lost
+from cluster.service.job import Outcome, Work
+from cluster.service.runner import Runner
+from cluster.service.settings import ServiceSettings
+from optimizer.errors import PromptrayError
+from serving.actors import NAMESPACE, lasting
+from serving.deployment import deployment_name
+from serving.endpoint_actor import fleet_place, open_window
+from serving.settings import OpenAISettings
+from serving.sharing import Group, Use
+from serving.storage import open_folder
+
+ASKED_WITHIN_S = 2.0
+REMEMBERED = 20_000
+"""Looks at the windows, one a second."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was under way in a window at a moment."""
+
+    at: float
+    """By time.time()."""
+    window: str
+    use: Use
+
+
+class RayCrew:
+    """A dispatcher.Crew. `keeper` is the handle of the actor that runs report to."""
+
+    def __init__(self, service: ServiceSettings, keeper: Any) -> None:
+        self._service = service
+        self._keeper = keeper
+        self._idle: list[Any] = []
+        self._runner_by_job: dict[str, Any] = {}
+        self._window_by_name: dict[str, Any] = {}
+        self.looks: deque[Look] = deque(maxlen=REMEMBERED)
+
+    async def host(self) -> None:
+        """Sees that the models run on this cluster, and that their windows stay. Raises EndpointError, UserError."""
+        await asyncio.to_thread(self._host)
+
+    def _host(self) -> None:
+        from serving.deployment import host
+
+        if self._service.served:
+            host(self._service.served)
+        for model in self._service.parsed:
+            place = model.base_url if isinstance(model, OpenAISettings) else fleet_place(deployment_name(model))
+            self._window_by_name[place] = open_window(place)
+
+    async def run(self, work: Work) -> Outcome:
+        runner = self._idle.pop() if self._idle else self._new()
+        self._runner_by_job[work.filed.id] = runner
+        try:
+            outcome: Outcome = await runner.run.remote(work, self._keeper)
+        except RayTaskError as problem:
+            self._idle.append(runner)
+            if isinstance(problem.cause, PromptrayError):
+                return Outcome("failed", code=type(problem.cause).__name__, message=str(problem.cause))
+            said = f"{type(problem.cause).__name__}: {problem.cause}"
+            return Outcome("failed", code="InternalError", message=f"The job broke on a fault of the service ({said}).")
+        except RayActorError as problem:
+            raise Lost(type(problem).__name__) from None
+        finally:
+            self._runner_by_job.pop(work.filed.id, None)
+        self._idle.append(runner)
+        return outcome
+
+    async def stop(self, job: str) -> None:
+        if runner := self._runner_by_job.get(job):
+            with suppress(RayError):  # it is gone: so is the run
+                await runner.stop.remote(job)
+
+    async def in_flight(self) -> Mapping[str, int]:
+        count_by_job: dict[str, int] = {}
+        for group, count in (await self._look()).items():
+            if group:
+                count_by_job[group[-1]] = count_by_job.get(group[-1], 0) + count
+        return count_by_job
+
+    async def _look(self) -> dict[Group, int]:
+        found: dict[Group, int] = {}
+        for name, window in self._window_by_name.items():
+            with suppress(RayError, TimeoutError):
+                use: Use = await asyncio.wait_for(window.use.remote(), ASKED_WITHIN_S)
+                self.looks.append(Look(time.time(), name, use))
+                for group, count in use.in_flight_by_group.items():
+                    found[group] = found.get(group, 0) + count
+        return found
+
+    def _new(self) -> Any:
+        options = lasting(open_folder(self._service.storage)) | {"max_restarts": 0, "max_task_retries": 0, "max_concurrency": 4}
+        return ray.remote(Runner).options(**{**options, "namespace": NAMESPACE}).remote(self._service)
+
+    def processes(self) -> list[Any]:
+        """The runners that work now."""
+        return list(self._runner_by_job.values())

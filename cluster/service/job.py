@@ -1,0 +1,144 @@
+"""A job as its one keeper sees it: what was filed, and how it stands. Plain data with JSON both ways; knows no storage, no Ray."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Self
+
+from cluster.service.errors import Conflict
+from cluster.service.objects import TERMINAL, Fault, JobStatus, Optimization, OptimizationRequest, Usage
+from optimizer.errors import DataError
+
+
+@dataclass(frozen=True)
+class Filed:
+    """What a job is, which never changes."""
+
+    id: str
+    number: int
+    """Jobs are counted from 1."""
+    owner: str
+    created_at: int
+    request: OptimizationRequest
+    idempotency_key: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {**self.__dict__, "request": self.request.model_dump(mode="json")}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Raises DataError."""
+        try:
+            return cls(**{**data, "request": OptimizationRequest.model_validate(data["request"])})
+        except (TypeError, KeyError, ValueError) as problem:
+            raise DataError(f"The record of a job cannot be read ({problem}); bring it back from a copy.") from problem
+
+
+@dataclass(frozen=True)
+class Work:
+    """One run of a job."""
+
+    filed: Filed
+    run: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended."""
+
+    kind: Literal["ended", "stopped", "failed"]
+    failed: tuple[str, ...] = ()
+    """Trials."""
+    code: str = ""
+    message: str = ""
+    statuses: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Spent:
+    """By one trial, in the run of the job that is the last."""
+
+    target_calls: int = 0
+    optimizer_calls: int = 0
+    ledger_hits: int = 0
+    calls_by_purpose: dict[str, int] = field(default_factory=dict)
+    money: float | None = None
+
+    @property
+    def paid(self) -> int:
+        return self.target_calls + self.optimizer_calls - self.ledger_hits
+
+
+@dataclass
+class State:
+    """How a job stands."""
+
+    status: JobStatus = "queued"
+    started_at: int | None = None
+    finished_at: int | None = None
+    runs: int = 0
+    resumes: int = 0
+    turn: int = 0
+    """When it was started last, in the service's counted starts."""
+    last_event: int = 0
+    """The last one when this was written."""
+    trials: int = 0
+    status_by_trial: dict[str, str] = field(default_factory=dict)
+    spent_by_trial: dict[str, Spent] = field(default_factory=dict)
+    paused_by_trial: dict[str, str] = field(default_factory=dict)
+    best_dev_accuracy: float | None = None
+    wall_s: float = 0.0
+    """Of the runs that are over."""
+    fault: dict[str, str] | None = None
+
+    @property
+    def over(self) -> bool:
+        return self.status in TERMINAL
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Raises DataError."""
+        try:
+            spent = {trial: Spent(**one) for trial, one in data["spent_by_trial"].items()}
+            return cls(**{**data, "spent_by_trial": spent})
+        except (TypeError, KeyError, AttributeError) as problem:
+            raise DataError(f"The state of a job cannot be read ({problem}); bring it back from a copy.") from problem
+
+    def usage(self, running_s: float = 0.0) -> Usage:
+        """Of all trials."""
+        spent = list(self.spent_by_trial.values())
+        by_purpose: dict[str, int] = {}
+        for one in spent:
+            for purpose, calls in one.calls_by_purpose.items():
+                by_purpose[purpose] = by_purpose.get(purpose, 0) + calls
+        money = [one.money for one in spent if one.money is not None]
+        return Usage(
+            target_calls=sum(one.target_calls for one in spent), optimizer_calls=sum(one.optimizer_calls for one in spent),
+            ledger_hits=sum(one.ledger_hits for one in spent), calls_by_purpose=by_purpose,
+            money=sum(money) if money else None, wall_s=round(self.wall_s + running_s, 3))
+
+
+def shown(
+    filed: Filed, state: State, last_event: int, position: int | None = None, in_flight: int = 0, running_s: float = 0.0
+) -> Optimization:
+    """As the API gives it."""
+    done = sum(status not in ("waiting", "running") for status in state.status_by_trial.values())
+    return Optimization(
+        id=filed.id, name=filed.request.name, owner=filed.owner, created_at=filed.created_at, started_at=state.started_at,
+        finished_at=state.finished_at, status=state.status, queue_position=position,
+        paused=next(iter(state.paused_by_trial.values()), ""), request=filed.request, trials=state.trials, trials_done=done,
+        in_flight=in_flight, usage=state.usage(running_s), best_dev_accuracy=state.best_dev_accuracy,
+        error=Fault(**state.fault) if state.fault else None, runs=state.runs, last_event=last_event)
+
+
+def expect_cancellable(id: str, status: JobStatus) -> None:
+    """Raises Conflict."""
+    if status in TERMINAL:
+        raise Conflict(f"The job {id} is over ({status}); there is nothing to cancel.")
+
+
+def expect_resumable(id: str, status: JobStatus) -> None:
+    """Raises Conflict."""
+    if status not in ("failed", "cancelled"):
+        raise Conflict(f"The job {id} is {status}; only a failed or a cancelled job can be resumed.")
