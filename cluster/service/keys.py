@@ -98,10 +98,13 @@ class KeyRing:
         self._keys = read_keys(storage)
         self._read_at = clock()
 
+    def __len__(self) -> int:
+        return len(self._keys) + len(self._door_keys)
+
     @property
     def asks(self) -> bool:
         """Are there keys to ask for?"""
-        return bool(self._keys or self._door_keys)
+        return len(self) > 0
 
     async def admit(self, authorization: str | None) -> Hashable:
         """A Caller, or the number of a key of the door's own. Raises Refused."""
