@@ -12,17 +12,21 @@ from cluster.cli.diagnose import diagnose
 from cluster.cli.experiments import apply, list_names, resume, run
 from cluster.cli.hosting import serve
 from cluster.cli.jobs import logs, status, stop, submit
+from cluster.cli.keys import keys
 from cluster.cli.ledger import ledger
+from cluster.cli.optimizations import jobs as service_jobs
+from cluster.cli.showing import show
 from cluster.stopping import INTERRUPTED, exit_code, take_sigterm
 from optimizer.errors import PromptrayError, UserError
 
 app = typer.Typer(
     name="promptray", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
     help="Optimizes prompts for a target model, distributed on Ray.")
-for command in (run, resume, check, submit, status, logs, stop, apply, diagnose, serve):
+for command in (run, resume, check, submit, status, logs, stop, apply, diagnose, serve, show):
     app.command()(command)
 app.command(name="list")(list_names)
-app.add_typer(ledger)
+for group in (ledger, service_jobs, keys):
+    app.add_typer(group)
 
 
 def main() -> None:

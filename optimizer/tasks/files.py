@@ -66,7 +66,16 @@ def _read_json(path: Path) -> Source:
 
 def _read_jsonl(path: Path) -> Source:
     lines = path.read_text("utf-8-sig").split("\n")
-    rows = [_parse(line, f"Line {number} of {path} is not JSON") for number, line in enumerate(lines, 1) if line.strip()]
+    rows: list[Any] = []
+    faults: dict[int, DataError] = {}
+    for number, line in enumerate(lines, 1):
+        try:
+            rows += [_parse(line, f"Line {number} of {path} is not JSON")] if line.strip() else []
+        except DataError as problem:
+            faults[number] = problem
+    if faults:
+        first, *others = faults
+        raise DataError(str(faults[first]) + (f" Nor is line {_named(others)}." if others else "")) from faults[first]
     return _source(path, path.stem, "", rows, _plain)
 
 
@@ -127,16 +136,21 @@ def _source(path: Path, name: str, description: str, rows: Sequence[Any], read: 
     if not rows:
         raise DataError(f"{path} has no examples; give it at least as many as the splits need.")
     parts = [read(row) if isinstance(row, Mapping) else ("", (), ()) for row in rows]
-    _refuse(path, "input", "an input text", [number for number, (text, _, _) in enumerate(parts, 1) if not text.strip()])
-    _refuse(path, "answer", "a target", [number for number, (_, answers, _) in enumerate(parts, 1) if not answers])
+    without = (
+        ("input", "an input text", [number for number, (text, _, _) in enumerate(parts, 1) if not text.strip()]),
+        ("answer", "a target", [number for number, (_, answers, _) in enumerate(parts, 1) if not answers]))
+    if faults := [_lacking(what, cure, numbers) for what, cure, numbers in without if numbers]:
+        raise DataError(f"{path} {' It '.join(faults)}")
     return Source(name, description, tuple(
         Example(f"{name}/{number}", text, answers, choices) for number, (text, answers, choices) in enumerate(parts, 1)))
 
 
-def _refuse(path: Path, what: str, cure: str, faulty: Sequence[int]) -> None:
-    if faulty:
-        named = ", ".join(map(str, faulty[:_NAMED])) + (f" and {len(faulty) - _NAMED} more" if len(faulty) > _NAMED else "")
-        raise DataError(f"{path} has examples without an {what}: number {named}; give each {cure}.")
+def _lacking(what: str, cure: str, numbers: Sequence[int]) -> str:
+    return f"has examples without an {what}: number {_named(numbers)}; give each {cure}."
+
+
+def _named(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers[:_NAMED])) + (f" and {len(numbers) - _NAMED} more" if len(numbers) > _NAMED else "")
 
 
 def _plain(row: Row) -> Parts:

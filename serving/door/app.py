@@ -1,6 +1,7 @@
 """The door's HTTP application over models by public name: which path leads where. Knows no engine, and no Ray."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import NoReturn
 
 from fastapi import FastAPI
@@ -10,15 +11,29 @@ from starlette.exceptions import HTTPException
 
 from optimizer.protocols import LanguageModel
 from serving.door.desk import Desk
-from serving.door.guard import HEALTH, Guard
-from serving.door.keys import Keys
+from serving.door.guard import HEALTH, Guard, Passage, passage
+from serving.door.keys import Gate, Keys
 from serving.door.limits import Places, Rate
 from serving.door.metrics import Metrics
 from serving.door.refusal import Refused
 from serving.door.settings import DoorSettings
 
 
-def build_app(models: Mapping[str, LanguageModel], settings: DoorSettings | None = None, keys: Keys | None = None) -> FastAPI:
+@dataclass(frozen=True)
+class Annex:
+    """What else stands behind the same guard."""
+
+    add: Callable[[FastAPI], None]
+    """Puts its routes into the application."""
+    passages: Callable[[str, str], Passage]
+    """Method and path -> how a request is let in; asked for the door's own paths too."""
+    listeners: int
+    """Requests at once that only wait for news: they hold no place of a question."""
+
+
+def build_app(
+    models: Mapping[str, LanguageModel], settings: DoorSettings | None = None, keys: Gate | None = None, annex: Annex | None = None
+) -> FastAPI:
     """The application. With `keys`, all but /healthz wants one as a bearer token; the settings' own sources are not read."""
     settings = settings or DoorSettings()
     metrics = Metrics()
@@ -27,13 +42,17 @@ def build_app(models: Mapping[str, LanguageModel], settings: DoorSettings | None
         title="promptray", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False,
         exception_handlers={HTTPException: _unknown})
     rate, places = Rate(settings.requests_per_minute), Places(settings.max_in_flight)
-    app.add_middleware(Guard, keys=keys or Keys(), rate=rate, places=places, metrics=metrics)
+    app.add_middleware(
+        Guard, gate=Keys() if keys is None else keys, rate=rate, places=places, metrics=metrics,
+        listeners=Places(annex.listeners) if annex else None, passages=annex.passages if annex else passage)
     app.add_api_route(HEALTH, _health)
     app.add_api_route("/metrics", desk.metrics)
     app.add_api_route("/v1/models", desk.models)
     app.add_api_route("/v1/models/{label:path}", desk.model)
     app.add_api_route("/v1/chat/completions", desk.chat, methods=["POST"])
     app.add_api_route("/v1/completions", desk.completions, methods=["POST"])
+    if annex is not None:
+        annex.add(app)
     return app
 
 
@@ -44,6 +63,8 @@ async def _health() -> JSONResponse:
 async def _unknown(http: HttpRequest, problem: Exception) -> NoReturn:
     """What the framework says of a path or a method, in our form."""
     assert isinstance(problem, HTTPException)
+    if isinstance(problem.__cause__, Refused):  # from under the framework's own reading of a body
+        raise problem.__cause__
     code = {404: "unknown_url", 405: "method_not_allowed"}.get(problem.status_code, "invalid_request")
     reason = f"{http.method[:20]} {http.url.path[:100]}: {problem.detail}."
     raise Refused(problem.status_code, code, reason, headers=problem.headers)

@@ -7,6 +7,7 @@ say another.
 
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -37,11 +38,18 @@ def bind_door(
 
     Replicas read the keys themselves, from their own environment and files: no key is in the application.
     """
+    application: serve.Application = deployed(_Replica, settings).bind(settings, tuple(models), tuple(hosted.values()))
+    return application
+
+
+def deployed(replica: type, settings: DoorSettings, listeners: int = 0) -> Any:
+    """The door's deployment, to be bound. `replica` makes the ASGI application when Serve asks for it; `listeners`: requests at
+    once that only wait for news."""
     door = serve.deployment(
         name=DOOR, num_replicas=settings.replicas, graceful_shutdown_timeout_s=STOP_S, max_constructor_retry_count=START_ATTEMPTS,
         # Above our own limit, whose refusals are in OpenAI's form; Serve's are not.
-        max_ongoing_requests=2 * settings.max_in_flight, ray_actor_options={"num_cpus": 0})
-    return door(serve.ingress()(_Replica)).bind(settings, tuple(models), tuple(hosted.values()))
+        max_ongoing_requests=2 * settings.max_in_flight + listeners, ray_actor_options={"num_cpus": 0})
+    return door(serve.ingress()(replica))
 
 
 def open_door(application: serve.Application, settings: DoorSettings) -> str:
@@ -51,6 +59,11 @@ def open_door(application: serve.Application, settings: DoorSettings) -> str:
     EndpointError where the port is not to be had, or a model does not start. Ray's own token does not protect this port.
     """
     expect_guarded(settings.host, settings.keys())
+    return listen(application, settings)
+
+
+def listen(application: serve.Application, settings: DoorSettings) -> str:
+    """Runs an application whose ingress is the door and whose guard was looked at, as `open_door` does. Raises EndpointError."""
     options = {"host": settings.host, "port": settings.port}
     serve.start(proxy_location="HeadOnly", http_options=options, logging_config=QUIET)
     start([RunTarget(application, DOOR, "/", QUIET)])
@@ -68,8 +81,13 @@ class _Replica:
     async def __serve_build_asgi_app__(self) -> FastAPI:
         """Serve asks for the application by this name, when the replica starts."""
         keys = self._settings.keys()
-        expect_guarded(await _real_host(), keys)
-        return build_app({model.label: _client(model, self._settings) for model in self._models}, self._settings, keys)
+        expect_guarded(await real_host(), keys)
+        return build_app(clients(self._models, self._settings), self._settings, keys)
+
+
+def clients(models: Sequence[ModelSettings], settings: DoorSettings) -> dict[str, LanguageModel]:
+    """The models by label, as the door asks them."""
+    return {model.label: _client(model, settings) for model in models}
 
 
 def _client(model: ModelSettings, settings: DoorSettings) -> LanguageModel:
@@ -79,7 +97,7 @@ def _client(model: ModelSettings, settings: DoorSettings) -> LanguageModel:
     return model.model_copy(update=own).build()
 
 
-async def _real_host() -> str | None:
+async def real_host() -> str | None:
     """The address that Serve listens on: that of its first start, whatever was asked for later. None: it does not listen."""
     controller = ray.get_actor(SERVE_CONTROLLER_NAME, namespace=SERVE_NAMESPACE)
     options = await controller.get_http_config.remote()

@@ -2,15 +2,24 @@
 
 import hmac
 import os
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from hashlib import sha256
 from pathlib import Path
+from typing import Protocol
 
 from optimizer.errors import SettingsError
 from serving.door.refusal import Refused
 
 NOBODY = -1
 """The owner of every request where no keys are asked for."""
+
+
+class Gate(Protocol):
+    """Says who comes. `Keys` is the door's own."""
+
+    async def admit(self, authorization: str | None) -> Hashable:
+        """Who bears the key in the value of an Authorization header: equal for the same owner. Raises Refused (401)."""
+        ...
 
 
 class Keys:
@@ -26,6 +35,10 @@ class Keys:
 
     def __len__(self) -> int:
         return len(self._digests)
+
+    async def admit(self, authorization: str | None) -> Hashable:
+        """As `owner`."""
+        return self.owner(authorization)
 
     def owner(self, authorization: str | None) -> int:
         """Whose key the value of an Authorization header bears, by number. Raises Refused (401).

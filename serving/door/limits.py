@@ -1,7 +1,7 @@
 """How much and how often: a body's size, questions a minute, questions at once. Knows no HTTP framework and no model."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator
 from contextlib import contextmanager
 
 from serving.door.refusal import Refused
@@ -39,10 +39,10 @@ class Rate:
     def __init__(self, per_minute: int | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._per_minute = per_minute
         self._clock = clock
-        self._bucket_by_owner: dict[int, TokenBucket] = {}
+        self._bucket_by_owner: dict[Hashable, TokenBucket] = {}
         """As many as there are keys, at most: owners are known by their keys."""
 
-    def take(self, owner: int) -> None:
+    def take(self, owner: Hashable) -> None:
         """Raises Refused (429) with the time until the next question may come."""
         if self._per_minute is None:
             return
@@ -82,14 +82,15 @@ async def bounded(announced: str | None, chunks: AsyncIterator[bytes], most: int
     Reads no more than the one chunk that passes the limit, and nothing where the length alone does.
     """
     if announced is not None and announced.isdecimal() and (len(announced) > _DIGITS or int(announced) > most):
-        raise _too_large(most)
+        raise too_large(most)
     body = bytearray()
     async for chunk in chunks:
         body += chunk
         if len(body) > most:
-            raise _too_large(most)
+            raise too_large(most)
     return bytes(body)
 
 
-def _too_large(most: int) -> Refused:
+def too_large(most: int) -> Refused:
+    """A refusal that says the limit."""
     return Refused(413, "request_too_large", f"The request is larger than {most} bytes: send less at once.")

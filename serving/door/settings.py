@@ -1,6 +1,7 @@
 """How the door is opened: address, where its keys are, limits. Small and strict; holds no key itself, and builds nothing."""
 
 import ipaddress
+from collections.abc import Sized
 from pathlib import Path
 
 from pydantic import Field, field_validator
@@ -46,15 +47,18 @@ class DoorSettings(Settings):
         return file and file.expanduser().absolute()
 
 
-def expect_guarded(host: str | None, keys: Keys) -> None:
+def expect_guarded(host: str | None, keys: Sized) -> None:
     """Raises SettingsError where other machines could come in without a key. `host` None: no port is open."""
-    if host is not None and not keys and not _only_this_machine(host):
+    if not len(keys) and not only_this_machine(host):
         raise SettingsError(
             f"Other machines could use the models through {host}: name a source of API keys (api_key_env or api_keys_file), "
             "or listen on 127.0.0.1.")
 
 
-def _only_this_machine(host: str) -> bool:
+def only_this_machine(host: str | None) -> bool:
+    """Is the address one that no other machine reaches? None: no port is open."""
+    if host is None:
+        return True
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

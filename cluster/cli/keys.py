@@ -1,0 +1,77 @@
+"""`promptray keys`: who may use an optimizer service. Works on its storage folder; running replicas see a change
+in seconds."""
+
+from typing import Annotated
+
+import typer
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from cluster.cli.console import OUT, say
+
+keys = typer.Typer(name="keys", no_args_is_help=True, help="The keys of an optimizer service: add, list, remove.")
+Storage = Annotated[str, typer.Option("--storage", help="The service's storage folder, a path or a URI.")]
+STORAGE = "service"
+
+
+@keys.command()
+def add(
+    owner: Annotated[str, typer.Argument(help="Whose it is: letters, digits and . _ @ + - alone.")],
+    admin: Annotated[bool, typer.Option("--admin", help="May see and stop everybody's jobs.")] = False,
+    jobs_at_once: Annotated[int | None, typer.Option(min=1)] = None,
+    calls_a_day: Annotated[int | None, typer.Option(min=1, help="Paid calls of models by UTC day.")] = None,
+    money_a_day: Annotated[float | None, typer.Option(min=0)] = None, storage: Storage = STORAGE,
+) -> None:
+    """Make a key. It is shown once, and kept nowhere."""
+    from pydantic import ValidationError
+
+    from cluster.service.audit import Audit
+    from cluster.service.keys import add_key
+    from cluster.service.settings import QuotaSettings
+    from optimizer.errors import SettingsError
+    from serving.storage import open_folder
+    from serving.strictness import sentence
+
+    given = {"jobs_at_once": jobs_at_once, "calls_a_day": calls_a_day, "money_a_day": money_a_day}
+    folder = open_folder(storage)
+    try:
+        quota = QuotaSettings.model_validate(given) if any(value is not None for value in given.values()) else None
+        stored, key = add_key(folder, owner, admin, quota)
+    except ValidationError as problem:
+        raise SettingsError(sentence(problem)) from None
+    Audit(folder).write("command line", "key.add", f"{stored.id} of {owner}")
+    say(f"Key {stored.id} of {owner}{', an admin' if admin else ''}; keep it, it is not shown again:")
+    say(key, "bold")
+
+
+@keys.command(name="list")
+def list_keys(storage: Storage = STORAGE) -> None:
+    """The keys, without what is secret of them."""
+    from datetime import UTC, datetime
+
+    from cluster.service.keys import read_keys
+    from serving.storage import open_folder
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
+    for column in ("id", "owner", "admin", "since", "quota"):
+        table.add_column(column, no_wrap=True)
+    for key in read_keys(open_folder(storage)):
+        limits = key.quota.model_dump(exclude_none=True) if key.quota else {}
+        quota = ", ".join(f"{name} {value:g}" for name, value in limits.items())
+        since = datetime.fromtimestamp(key.created_at, UTC).strftime("%Y-%m-%d")
+        table.add_row(*map(Text, (key.id, key.owner, "yes" if key.admin else "", since, quota)))
+    OUT.print(table)
+
+
+@keys.command()
+def remove(id: Annotated[str, typer.Argument(help="As `promptray keys list` shows it.")], storage: Storage = STORAGE) -> None:
+    """Take a key back: it opens nothing from then on."""
+    from cluster.service.audit import Audit
+    from cluster.service.keys import remove_key
+    from serving.storage import open_folder
+
+    folder = open_folder(storage)
+    gone = remove_key(folder, id)
+    Audit(folder).write("command line", "key.remove", f"{gone.id} of {gone.owner}")
+    say(f"Key {gone.id} of {gone.owner} is taken back.")

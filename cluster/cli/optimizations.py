@@ -1,0 +1,239 @@
+"""`promptray jobs`: the jobs of an optimizer service, over HTTP. Knows no Ray."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from cluster.cli.console import OUT, end, say
+from cluster.report.wording import count, interval, share
+from cluster.stopping import exit_code
+from serving.strictness import read_mapping
+
+if TYPE_CHECKING:
+    from cluster.service.client import ServiceClient
+    from cluster.service.objects import Event, Optimization, OptimizationRequest
+
+jobs = typer.Typer(
+    name="jobs", no_args_is_help=True,
+    help="The jobs of an optimizer service. Its address: --service or PROMPTRAY_SERVICE; the key: PROMPTRAY_API_KEY.")
+Service = Annotated[str | None, typer.Option("--service", help="Default: PROMPTRAY_SERVICE, else http://127.0.0.1:8000.")]
+Id = Annotated[str, typer.Argument(help="Id of a job, as `promptray jobs list` shows it.")]
+File = Annotated[str | None, typer.Argument(help="Settings of the experiment; its data files are uploaded.")]
+Tasks = Annotated[list[str] | None, typer.Option("--task", help="A generated task's name or a data file; may be repeated.")]
+Strategies = Annotated[list[str] | None, typer.Option("--strategy", help="A strategy's name; may be repeated.")]
+Trial = Annotated[str | None, typer.Option(help="Of this trial alone.")]
+_REQUESTED = ("name", "description", "target", "optimizer", "strategies", "selection", "seeds", "sizes", "sampling", "budget",
+              "search", "concurrency")
+
+
+@jobs.command()
+def submit(
+    file: File = None, task: Tasks = None, strategy: Strategies = None,
+    name: Annotated[str | None, typer.Option(help="Name of the job.")] = None,
+    wait: Annotated[bool, typer.Option(help="Show its events until it ends.")] = False, service: Service = None,
+) -> None:
+    """Start a job. Options stand above FILE."""
+    with _client(service) as client:
+        job = client.create(_request(client, file, task, strategy, name))
+        say(f"{job.id} is {job.status}.")
+        if wait:
+            _follow(client, job.id)
+
+
+@jobs.command()
+def estimate(
+    file: File = None, task: Tasks = None, strategy: Strategies = None,
+    probe: Annotated[bool, typer.Option(help="Ask the models, as promptray check does.")] = False, service: Service = None,
+) -> None:
+    """What a job may cost at most, and whether it can pay."""
+    with _client(service) as client:
+        found = client.estimate(_request(client, file, task, strategy, None), probe)
+    say(found.sentence)
+    for outlook in found.tasks:
+        say(f"{outlook.task}: {outlook.sentence}")
+
+
+@jobs.command(name="list")
+def list_jobs(
+    status: Annotated[str | None, typer.Option(help="Of this status alone.")] = None,
+    owner: Annotated[str | None, typer.Option(help="Of this owner alone, for admins.")] = None,
+    most: Annotated[int, typer.Option(min=1, help="So many at most.")] = 20, service: Service = None,
+) -> None:
+    """The newest jobs."""
+    with _client(service) as client:
+        rows = [job for job, _ in zip(client.jobs(status, owner), range(most), strict=False)]
+    _table(
+        ("id", "name", "owner", "status", "trials", "calls", "dev"),
+        [(job.id, job.name, job.owner, _status(job), f"{job.trials_done}/{job.trials}", count(job.usage.target_calls),
+          share(job.best_dev_accuracy)) for job in rows])
+
+
+@jobs.command()
+def show(id: Id, service: Service = None) -> None:
+    """One job and how it stands."""
+    with _client(service) as client:
+        job = client.job(id)
+    say(f"{job.id}  {job.name}  of {job.owner}: {_status(job)}")
+    say(f"Trials {job.trials_done} of {job.trials}; {count(job.usage.target_calls)} target and "
+        f"{count(job.usage.optimizer_calls)} optimizer calls, {count(job.usage.ledger_hits)} of them from the ledger; best on dev "
+        f"{share(job.best_dev_accuracy)}.")
+    for line in filter(None, (job.paused, job.error.message if job.error else "")):
+        say(line, "yellow")
+
+
+@jobs.command()
+def events(
+    id: Id, after: Annotated[int, typer.Option(min=0, help="Those with ids above it.")] = 0,
+    follow: Annotated[bool, typer.Option(help="Until the job ends.")] = False, service: Service = None,
+) -> None:
+    """What has happened to a job."""
+    with _client(service) as client:
+        if follow:
+            _follow(client, id, after)
+            return
+        for event in client.events(id, after):
+            _say_event(event)
+
+
+@jobs.command()
+def cancel(id: Id, service: Service = None) -> None:
+    """Stop a job; every finished call is kept."""
+    with _client(service) as client:
+        say(f"{id} is {client.cancel(id).status}.")
+
+
+@jobs.command()
+def resume(id: Id, service: Service = None) -> None:
+    """Go on with a job that failed or was cancelled; what was paid for is not paid for again."""
+    with _client(service) as client:
+        say(f"{id} is {client.resume(id).status}.")
+
+
+@jobs.command()
+def trials(id: Id, service: Service = None) -> None:
+    """A job's trials."""
+    with _client(service) as client:
+        found = client.trials(id)
+    _table(
+        ("trial", "status", "rounds", "dev", "test", "95%", "verdict"),
+        [(trial.id, trial.status, str(len(trial.curve)), share(trial.curve[-1].dev_accuracy if trial.curve else None),
+          share(trial.test_accuracy), interval(trial.test_low, trial.test_high), trial.verdict) for trial in found])
+
+
+@jobs.command()
+def best(
+    id: Id, trial: Trial = None,
+    format: Annotated[str | None, typer.Option(help="promptray, openai, dspy, mlflow or markdown.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write it to this file.")] = None, service: Service = None,
+) -> None:
+    """A job's best prompt."""
+    with _client(service) as client:
+        if format is None and out is None:
+            found = client.best(id, trial)
+            say(found.text)
+            say(f"{found.trial}: dev {share(found.dev_accuracy)}, test {share(found.test_accuracy)} {found.verdict}", "dim")
+            return
+        content = client.export(id, format or "promptray", trial)
+    _write(content, out)
+
+
+@jobs.command()
+def download(
+    id: Id, name: Annotated[str, typer.Argument(help="report.html, a table's .parquet or settings.yaml.")],
+    out: Annotated[Path | None, typer.Option(help="Write it there. Default: its own name here.")] = None, service: Service = None,
+) -> None:
+    """Fetch a job's report, tables or settings."""
+    with _client(service) as client:
+        content = client.download(id, name)
+    _write(content, out or Path(Path(name).name))
+
+
+@jobs.command()
+def upload(file: Annotated[Path, typer.Argument(help="A .jsonl, .csv, .parquet or BIG-bench .json file.")], service: Service = None,
+           ) -> None:
+    """Upload a data set."""
+    with _client(service) as client:
+        stored = client.upload(file)
+    say(f"{stored.id}: {stored.rows:,} rows, judged by {stored.scorer}.")
+
+
+def _client(service: str | None) -> "ServiceClient":
+    from cluster.service.client import ServiceClient
+
+    return ServiceClient(service)
+
+
+def _request(
+    client: "ServiceClient", file: str | None, tasks: Sequence[str] | None, strategies: Sequence[str] | None, name: str | None
+) -> "OptimizationRequest":
+    """From an experiment's settings: generated tasks by name, data files uploaded."""
+    from pydantic import ValidationError
+
+    from cluster.service.objects import OptimizationRequest
+    from optimizer.errors import SettingsError
+    from serving.strictness import sentence
+
+    data = read_mapping(file) if file else {}
+    given: dict[str, Any] = {key: data[key] for key in _REQUESTED if key in data}
+    given |= {key: value for key, value in (("strategies", strategies), ("name", name)) if value}
+    given["tasks"] = [_task(client, one) for one in tasks or data.get("tasks") or []]
+    try:
+        return OptimizationRequest.model_validate(given)
+    except ValidationError as problem:
+        raise SettingsError(sentence(problem)) from None
+
+
+def _task(client: "ServiceClient", task: Any) -> dict[str, Any]:
+    from optimizer.tasks.generated import GENERATED
+
+    settings = {"source": task} if isinstance(task, str) else dict(task)
+    source = str(settings.pop("source", ""))
+    kind = {"generated": source} if source in GENERATED else {"file": client.upload(source).id}
+    return kind | {"label": settings.pop("label", None) or Path(source).stem} | settings
+
+
+def _follow(client: "ServiceClient", id: str, after: int = 0) -> None:
+    """Ends with the job's outcome; Ctrl-C only takes the eyes off it."""
+    try:
+        for event in client.follow(id, after):
+            _say_event(event)
+    except KeyboardInterrupt:
+        end(f"The job goes on; see it with:  promptray jobs events {id} --follow", exit_code())
+    job = client.job(id)
+    if job.status != "succeeded":
+        end(f"{id}: {job.status}" + (f" ({job.error.message})" if job.error else "."), 1)
+
+
+def _say_event(event: "Event") -> None:
+    OUT.print(Text(f"{event.id:>5}  {event.kind:<16} ", "dim") + Text(f"{event.trial or ''}  {event.message}"), soft_wrap=True)
+
+
+def _status(job: "Optimization") -> str:
+    return f"queued ({job.queue_position})" if job.queue_position else job.status
+
+
+def _write(content: bytes, out: Path | None) -> None:
+    if out is None:
+        say(content.decode())
+        return
+    from optimizer.errors import StorageError
+
+    try:
+        out.write_bytes(content)
+    except OSError as problem:
+        raise StorageError(f"{out} cannot be written ({problem.strerror}).") from problem
+    say(f"Written to {out}.")
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
+    for column in columns:
+        table.add_column(column, no_wrap=True)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    OUT.print(table)

@@ -1,0 +1,21 @@
+"""`promptray show`: finished results folders in the page, without a Ray cluster."""
+
+from typing import Annotated
+
+import typer
+
+from cluster.cli.console import say
+
+
+def show(
+    folders: Annotated[list[str], typer.Argument(help="Results folders, paths or URIs.")],
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+    play: Annotated[float | None, typer.Option(min=0, metavar="SECONDS", help=(
+        "Let jobs be started, which run nothing: each plays the first folder's course, with so long between events."))] = None,
+) -> None:
+    """Show finished results in the browser, on this machine alone, until Ctrl-C."""
+    from cluster.service.show import HOST
+    from cluster.service.show import show as serve_page
+
+    say(f"Showing at http://{HOST}:{port}/ (Ctrl-C stops)")
+    serve_page(folders, port, play)

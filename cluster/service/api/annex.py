@@ -1,0 +1,46 @@
+"""The service as an annex of the models' door: all its routes behind the door's guard, in one application. Knows no Ray."""
+
+from collections.abc import Mapping
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+
+from cluster.service.api.bounds import Bounds, SafeHeaders
+from cluster.service.api.desk import Desk
+from cluster.service.api.document import PATH, Document
+from cluster.service.api.events import Events
+from cluster.service.api.files import Files
+from cluster.service.api.optimizations import Optimizations
+from cluster.service.api.page import PageFiles
+from cluster.service.api.passages import LISTENERS, service_passage
+from cluster.service.api.reading import Reading
+from cluster.service.api.results import JobResults
+from cluster.service.api.service import Service, bad_request, refuse
+from cluster.service.api.takeaway import Takeaway
+from cluster.service.keys import KeyRing
+from optimizer.errors import PromptrayError
+from optimizer.protocols import LanguageModel
+from serving.door.app import Annex, build_app
+
+
+def service_app(service: Service, keys: KeyRing, models: Mapping[str, LanguageModel] | None = None) -> FastAPI:
+    """One application: the models' door, the service and the page."""
+    return build_app(models or {}, service.settings.door, keys, annex_of(service))
+
+
+def annex_of(service: Service) -> Annex:
+    return Annex(lambda app: _add(app, service), service_passage, LISTENERS)
+
+
+def _add(app: FastAPI, service: Service) -> None:
+    reading = Reading(service)
+    for part in (Files(service), Optimizations(service), Events(service), JobResults(reading), Takeaway(reading), Desk(service)):
+        app.include_router(part.router())
+    app.add_api_route(PATH, Document(app).answer, include_in_schema=False)
+    app.include_router(PageFiles(service.page).router())
+    app.add_exception_handler(PromptrayError, refuse)
+    app.add_exception_handler(RequestValidationError, bad_request)
+    door = service.settings.door
+    app.add_middleware(
+        Bounds, body_bytes=door.max_body_bytes, upload_bytes=service.settings.upload_bytes, body_timeout_s=door.body_timeout_s)
+    app.add_middleware(SafeHeaders)

@@ -1,0 +1,77 @@
+"""/v1/files: upload a data set, list, look into it, take it back, delete it."""
+
+from pathlib import PurePath
+from typing import Annotated
+
+from fastapi import APIRouter, File, Form, Path, Query, UploadFile
+from fastapi.responses import Response
+
+from cluster.service.api.service import ERRORS, Asking, Service, aside, sheet
+from cluster.service.api.takeaway import download
+from cluster.service.objects import FileDeleted, Page, Row, StoredFile
+from serving.door.limits import too_large
+
+FileId = Annotated[str, Path(description="Id of an uploaded file.", examples=["file-019d2f1c8e0a5b7c9d1e3f"], max_length=100)]
+
+
+class Files:
+    """Uploaded data sets."""
+
+    def __init__(self, service: Service) -> None:
+        self._files = service.files
+        self._audit = service.audit
+        self._most_bytes = service.settings.upload_bytes
+
+    def router(self) -> APIRouter:
+        router = APIRouter(prefix="/v1/files", tags=["files"], responses=ERRORS)
+        router.add_api_route("", self.upload, methods=["POST"], response_model=StoredFile, summary="Upload a data set")
+        router.add_api_route("", self.page, methods=["GET"], response_model=Page[StoredFile], summary="List uploaded data sets")
+        router.add_api_route("/{id}", self.get, methods=["GET"], response_model=StoredFile, summary="One data set")
+        router.add_api_route("/{id}", self.delete, methods=["DELETE"], response_model=FileDeleted, summary="Delete it")
+        router.add_api_route(
+            "/{id}/rows", self.rows, methods=["GET"], response_model=Page[Row], summary="Its rows, as a job reads them")
+        router.add_api_route(
+            "/{id}/content", self.content, methods=["GET"], summary="Its bytes", response_class=Response, responses={
+                200: {"description": "As it was uploaded.", "content": {
+                    "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}})
+        return router
+
+    async def upload(
+        self, asking: Asking, file: Annotated[UploadFile, File(description="A .jsonl, .csv, .parquet or BIG-bench .json file.")],
+        purpose: Annotated[str, Form(description="Only optimize.", pattern="^optimize$")] = "optimize",
+    ) -> Response:
+        """Read as a job would read it: the first faulty rows are named, and nothing is kept of a file that has any."""
+        if file.size is not None and file.size > self._most_bytes:
+            raise too_large(self._most_bytes)
+        async with self._audit.noted(asking, "file.upload") as note:
+            stored: StoredFile = await aside(self._files.add, asking, file.filename or "", file.file)
+            note.subject = stored.id
+        return sheet(stored)
+
+    async def page(
+        self, asking: Asking, after: Annotated[str | None, Query(max_length=100)] = None,
+        limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    ) -> Response:
+        """The newest first: your own, and everybody's for an admin."""
+        return sheet(await aside(self._files.page, asking, after, limit))
+
+    async def get(self, asking: Asking, id: FileId) -> Response:
+        return sheet(await aside(self._files.get, asking, id))
+
+    async def delete(self, asking: Asking, id: FileId) -> Response:
+        async with self._audit.noted(asking, "file.delete", id):
+            return sheet(await aside(self._files.delete, asking, id))
+
+    async def rows(
+        self, asking: Asking, id: FileId, after: Annotated[int, Query(ge=0, le=2**53, description="Rows to pass over.")] = 0,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 20,
+    ) -> Response:
+        """Ask for what follows with `after` = `last_id`, a row's number."""
+        rows, more = await aside(self._files.rows, asking, id, after, limit)
+        return sheet(Page[Row](
+            data=rows, first_id=str(after + 1) if rows else None, last_id=str(after + len(rows)) if rows else None, has_more=more))
+
+    async def content(self, asking: Asking, id: FileId) -> Response:
+        """A download of no type that a browser would show."""
+        stored, data = await aside(self._files.content, asking, id)
+        return download(data, f"{PurePath(stored.filename).name}", "application/octet-stream")

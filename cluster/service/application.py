@@ -1,0 +1,79 @@
+"""The service on Ray Serve: the models' door, the API and the page in one application of as many replicas as the door has.
+
+No state is in a replica: the office that each builds says what stands in the service's storage folder. No
+`from __future__ import annotations` here: Serve reads the annotations of `build`.
+"""
+
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import ValidationError
+from ray import serve
+
+from cluster.service.settings import ServiceSettings
+from optimizer.errors import SettingsError
+from serving.deployment import bind
+from serving.door.deployment import clients, deployed, listen, real_host
+from serving.door.settings import expect_guarded, only_this_machine
+from serving.storage import open_folder
+from serving.strictness import sentence
+
+
+def bind_service(settings: ServiceSettings) -> serve.Application:
+    """The application. Replicas read the keys themselves, from their environment, files and the storage: no key is in it."""
+    from cluster.service.api.passages import LISTENERS
+
+    settings = _with_whole_place(settings)
+    hosted = tuple(bind(model) for model in settings.served)
+    application: serve.Application = deployed(_Replica, settings.door, LISTENERS).bind(settings, hosted)
+    return application
+
+
+def open_service(settings: ServiceSettings) -> str:
+    """Runs the service on the cluster that this process is connected to, and returns its address. Does not block.
+
+    Raises SettingsError where it would be open to other machines without a key; EndpointError where the port is not to be had.
+    """
+    from cluster.service.keys import read_keys
+
+    settings = _with_whole_place(settings)
+    own = read_keys(open_folder(settings.storage))
+    expect_guarded(settings.door.host, own or settings.door.keys())
+    return listen(bind_service(settings), settings.door).removesuffix("/v1")
+
+
+def build(args: dict[str, Any]) -> serve.Application:
+    """What `serve run` and KubeRay's RayService import: the service from the content of a settings file. Raises SettingsError."""
+    try:
+        return bind_service(ServiceSettings.model_validate(args))
+    except ValidationError as problem:
+        raise SettingsError(sentence(problem)) from None
+
+
+def _with_whole_place(settings: ServiceSettings) -> ServiceSettings:
+    """A replica stands in another folder than whoever wrote a short path."""
+    return settings.model_copy(update={"storage": open_folder(settings.storage).absolute().place})
+
+
+class _Replica:
+    """What the application runs in. The handles of the models are not used: clients find their deployments."""
+
+    def __init__(self, settings: ServiceSettings, handles: tuple[object, ...]) -> None:
+        self._settings = settings
+
+    async def __serve_build_asgi_app__(self) -> FastAPI:
+        """Serve asks for the application by this name, when the replica starts."""
+        from cluster.service.api.annex import service_app
+        from cluster.service.api.service import Service
+        from cluster.service.audit import Audit
+        from cluster.service.files import FileStore
+        from cluster.service.keys import KeyRing
+        from cluster.service.ray_office import RayOffice  # type: ignore[import-untyped, unused-ignore]
+
+        settings = self._settings
+        storage = open_folder(settings.storage)
+        host = await real_host()
+        keys = KeyRing(storage, settings.door.keys(), public=not only_this_machine(host), quota=settings.quota)
+        expect_guarded(host, keys)
+        service = Service(RayOffice(settings, keys.quota), FileStore(storage), Audit(storage), settings, keys.quota)
+        return service_app(service, keys, clients(settings.parsed, settings.door))

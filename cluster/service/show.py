@@ -1,0 +1,61 @@
+"""Finished results folders on the service's page, without a cluster: `python -m cluster.service.show FOLDER...`.
+
+With --play, jobs can be started too: each runs anew the course of the first folder, so that the page can be seen at work. Serves
+this machine alone. Knows no Ray.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+
+import uvicorn
+from fastapi import FastAPI
+
+from cluster.service.api.annex import service_app
+from cluster.service.api.service import Service
+from cluster.service.audit import Audit
+from cluster.service.files import FileStore
+from cluster.service.keys import KeyRing
+from cluster.service.office import Office
+from cluster.service.settings import ServiceSettings
+from cluster.service.shown_office import ShownOffice
+from optimizer.errors import PromptrayError
+from serving.storage import Folder, open_folder
+
+HOST = "127.0.0.1"
+PORT = 8000
+
+
+def shown_app(office: Office, storage: Folder, settings: ServiceSettings | None = None, public: bool = False) -> FastAPI:
+    """The application over an office; uploads and the audit go to `storage`. Its keys are those of that folder, if it has any."""
+    settings = settings or ServiceSettings()
+    keys = KeyRing(storage, settings.door.keys(), public, settings.quota)
+    return service_app(Service(office, FileStore(storage), Audit(storage), settings, keys.quota), keys)
+
+
+def show(folders: Sequence[str], port: int = PORT, play_s: float | None = None) -> None:
+    """Until Ctrl-C. Raises StorageError, DataError or SettingsError for a folder without results."""
+    from cluster.service.playing_office import PlayingOffice
+
+    office = ShownOffice(folders) if play_s is None else PlayingOffice(folders, play_s)
+    with tempfile.TemporaryDirectory(prefix="promptray-show-") as storage:
+        app = shown_app(office, open_folder(storage))
+        uvicorn.run(app, host=HOST, port=port, log_level="warning", lifespan="off", ws="none", timeout_graceful_shutdown=1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m cluster.service.show", description="Show finished results in the page.")
+    parser.add_argument("folders", nargs="+", help="Results folders, paths or URIs.")
+    parser.add_argument("--port", type=int, default=PORT)
+    parser.add_argument(
+        "--play", type=float, metavar="SECONDS", help="Let jobs be started, and play them with so long between events.")
+    given = parser.parse_args()
+    print(f"Showing {len(given.folders)} results at http://{HOST}:{given.port}/ (Ctrl-C stops)", flush=True)
+    try:
+        show(given.folders, given.port, given.play)
+    except PromptrayError as problem:
+        parser.exit(2, f"{problem}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,218 @@
+"""An office that shows finished results folders as jobs that are over: for `promptray show`, and wherever no cluster is needed.
+
+It reads, and changes nothing: what a job would need to be started, cancelled or resumed is answered with a Conflict. Events are
+told from the results, as they would have come. Knows no HTTP and no Ray.
+"""
+
+import hashlib
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cluster.plans import assignments
+from cluster.preparation import SETTINGS_FILE, settings_place
+from cluster.report.folder import read_trials
+from cluster.result import TrialResult
+from cluster.service.errors import Conflict, NotFound
+from cluster.service.objects import (
+    Estimate,
+    Event,
+    EventKind,
+    Fault,
+    Optimization,
+    OptimizationRequest,
+    Page,
+    TaskRequest,
+    Usage,
+)
+from cluster.service.office import Caller
+from cluster.service.views.results import Course
+from cluster.service.views.trials import Spent, total_usage, trial_view
+from cluster.service.views.wording import plain
+from cluster.settings import ExperimentSettings
+from optimizer.candidate import Round
+from optimizer.statistics import wilson
+from optimizer.tasks.generated import GENERATED
+from serving.settings import parse_model
+from serving.storage import Folder, open_folder
+from serving.storage.local import LocalFolder
+
+READ_ONLY = "This service only shows finished results; a service that runs jobs is started with promptray up."
+OWNER = "local"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One results folder as a job."""
+
+    job: Optimization
+    settings: ExperimentSettings
+    folder: Folder
+    events: tuple[Event, ...]
+
+
+class ShownOffice:
+    """An Office over results folders; each is read once, when the office is made. Raises StorageError, DataError or SettingsError
+    for a folder that has no results."""
+
+    def __init__(self, places: Sequence[Folder | Path | str], owner: str = OWNER) -> None:
+        shown = [shown_folder(open_folder(place).absolute(), owner) for place in places]
+        self._shown = {one.job.id: one for one in sorted(shown, key=lambda one: one.job.created_at, reverse=True)}
+
+    async def create(self, caller: Caller, request: OptimizationRequest, idempotency_key: str | None = None) -> Optimization:
+        raise Conflict(READ_ONLY)
+
+    async def estimate(self, caller: Caller, request: OptimizationRequest, probe: bool) -> Estimate:
+        raise Conflict(READ_ONLY)
+
+    async def get(self, caller: Caller, id: str) -> Optimization:
+        return self._seen(caller, id).job
+
+    async def page(
+        self, caller: Caller, after: str | None, limit: int, status: str | None = None, owner: str | None = None
+    ) -> Page[Optimization]:
+        jobs = [one.job for one in self._shown.values() if caller.may_see(one.job.owner)]
+        jobs = [job for job in jobs if status in (None, job.status) and owner in (None, job.owner)]
+        return page_of(jobs, after, limit)
+
+    async def cancel(self, caller: Caller, id: str) -> Optimization:
+        self._seen(caller, id)
+        raise Conflict(READ_ONLY)
+
+    async def resume(self, caller: Caller, id: str) -> Optimization:
+        self._seen(caller, id)
+        raise Conflict(READ_ONLY)
+
+    async def events(self, caller: Caller, id: str, after: int, limit: int) -> list[Event]:
+        return [event for event in self._seen(caller, id).events if event.id > after][:limit]
+
+    async def follow(self, caller: Caller, id: str, after: int) -> AsyncIterator[Event]:
+        for event in self._seen(caller, id).events:
+            if event.id > after:
+                yield event
+
+    async def settings(self, caller: Caller, id: str) -> ExperimentSettings:
+        return self._seen(caller, id).settings
+
+    async def results(self, caller: Caller, id: str) -> Folder:
+        return self._seen(caller, id).folder
+
+    async def quota(self, caller: Caller) -> Mapping[str, Any]:
+        return {"jobs_now": 0, "calls_today": 0, "money_today": 0.0}
+
+    def _seen(self, caller: Caller, id: str) -> Shown:
+        found = self._shown.get(id)
+        if found is None or not caller.may_see(found.job.owner):
+            raise unknown_job(id)
+        return found
+
+
+def unknown_job(id: str) -> NotFound:
+    return NotFound(f"There is no optimization {id[:100]!r}.")
+
+
+def page_of(jobs: Sequence[Optimization], after: str | None, limit: int) -> Page[Optimization]:
+    """The part that follows `after`. Raises NotFound where that is not among them."""
+    ids = [job.id for job in jobs]
+    if after is not None and after not in ids:
+        raise unknown_job(after)
+    start = ids.index(after) + 1 if after is not None else 0
+    part = list(jobs[start : start + limit])
+    return Page[Optimization](
+        data=part, first_id=part[0].id if part else None, last_id=part[-1].id if part else None,
+        has_more=start + limit < len(jobs))
+
+
+def shown_folder(folder: Folder, owner: str) -> Shown:
+    """A results folder as a job that is over. Raises StorageError, DataError or SettingsError."""
+    settings = ExperimentSettings.read(settings_place(folder))
+    results = read_trials(folder)
+    at = _written_at(folder)
+    id = "opt-" + hashlib.sha256(folder.place.encode()).hexdigest()[:16]
+    known = {assignment.trial: assignment for assignment in assignments(settings)}
+    views = {
+        result.trial: trial_view(settings, known[result.trial], Course(result.trial, result.rounds, result), Spent(), "succeeded")
+        for result in results if result.trial in known}
+    usage = total_usage(views)
+    failed = [result for result in results if result.status == "failed"]
+    events = tuple(told(results, at, usage, "job.failed" if failed else "job.succeeded"))
+    job = Optimization(
+        id=id, name=settings.name, owner=owner, created_at=at, started_at=at, finished_at=at + int(usage.wall_s),
+        status="failed" if failed else "succeeded", request=request_of(settings), trials=len(known), trials_done=len(results),
+        usage=usage, best_dev_accuracy=max((one.dev_accuracy for one in results if one.dev_accuracy is not None), default=None),
+        error=Fault(code="trial_failed", message=plain(failed[0].error)) if failed else None, runs=1, last_event=len(events))
+    return Shown(job, settings, folder, events)
+
+
+def request_of(settings: ExperimentSettings) -> OptimizationRequest:
+    """The request that such an experiment would come from; of a data file only the name is told."""
+    tasks = tuple(
+        TaskRequest(
+            **({"generated": task.source} if task.source in GENERATED else {"file": Path(task.source).name}),
+            label=task.label[:80], scorer=task.scorer, seed_instruction=task.seed_instruction, sizes=task.sizes)
+        for task in settings.tasks[:32])
+    return OptimizationRequest(
+        name=settings.name[:64], description=settings.description[:2000], tasks=tasks, target=parse_model(settings.target).label,
+        optimizer=parse_model(settings.optimizer).label, strategies=settings.strategies[:32], selection=settings.selection,
+        seeds=settings.seeds[:100], sizes=settings.sizes, sampling=settings.sampling, budget=settings.budget,
+        search=settings.search, concurrency=min(64, settings.concurrency))
+
+
+def told(
+    results: Sequence[TrialResult], at: int, usage: Usage, end: EventKind, guess_calls: bool = False
+) -> Iterator[Event]:
+    """The events of a job with these results, one trial after the other. What it had spent after a round no result tells;
+    `guess_calls` shares its total out evenly, for a job that is only played."""
+    number = 0
+
+    def event(kind: EventKind, message: str, trial: str | None = None, **data: Any) -> Event:
+        nonlocal number
+        number += 1
+        return Event(id=number, created_at=at, kind=kind, trial=trial, message=plain(message), data=data)
+
+    yield event("job.queued", "The job waits for its turn.")
+    yield event("job.started", "The job has started.")
+    for result in results:
+        yield event("trial.started", f"Trial {result.trial} has started.", result.trial)
+        best: float | None = None
+        for round in result.rounds:
+            if not round.standings:
+                continue
+            said = round.note or f"Round {round.number} is done."
+            yield event("trial.round", said, result.trial, **_round(result, round, guess_calls))
+            accuracy = round.best.accuracy
+            if accuracy is not None and best is not None and accuracy > best:
+                yield event("trial.better", f"A better prompt: {accuracy:.2f} on the dev split, {best:.2f} before.", result.trial,
+                            round=round.number, dev_accuracy=accuracy)
+            best = accuracy if best is None else max(best, accuracy or 0.0)
+        yield _end(event, result)
+    yield event(end, "All trials have ended." if end == "job.succeeded" else "A trial has failed.", target_calls=usage.target_calls)
+
+
+def _round(result: TrialResult, round: Round, guess_calls: bool) -> dict[str, Any]:
+    best = round.best
+    interval = None if best.accuracy is None else wilson(min(best.items, best.accuracy * best.items), best.items)
+    spent: dict[str, int] = {}
+    if guess_calls:
+        share = min(1.0, (round.number + 1) / max(1, len(result.rounds)))
+        spent = {name: int(getattr(result, name) * share) for name in ("target_calls", "optimizer_calls", "ledger_hits")}
+    return {
+        "round": round.number, "dev_accuracy": best.accuracy, "low": interval.low if interval else None,
+        "high": interval.high if interval else None, "best": best.candidate.id, "candidates": len(round.standings), **spent}
+
+
+def _end(event: Any, result: TrialResult) -> Event:
+    data = {name: getattr(result, name) for name in ("status", "test_accuracy", "test_low", "test_high", "verdict")}
+    failed = result.status == "failed"
+    said = result.error if failed else f"Trial {result.trial} has ended."
+    ended: Event = event("trial.failed" if failed else "trial.finished", said, result.trial, **data)
+    return ended
+
+
+def _written_at(folder: Folder) -> int:
+    """When its settings were written, where the file system tells."""
+    if isinstance(folder, LocalFolder):
+        return int((folder.path / SETTINGS_FILE).stat().st_mtime)
+    return int(time.time())

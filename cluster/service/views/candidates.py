@@ -1,0 +1,149 @@
+"""The candidates of a trial: where each comes from, how it stands, and what it gained. Pure.
+
+One pass over the rounds, so that ten thousand candidates take a moment. How a candidate came out is told by the last round that it
+competed in; its gain by the first one, in which it met its parent (as cluster.report.lineage has it).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from cluster.service.errors import NotFound
+from cluster.service.objects import Answer, CandidateDetail
+from cluster.service.objects import Candidate as CandidateAnswer
+from cluster.service.views.results import Course
+from cluster.service.views.wording import diff_of, plain
+from optimizer.candidate import Candidate, Round, Standing
+from optimizer.prompt import Prompt
+
+
+class CandidateTree(Answer):
+    """All candidates of a trial in columns, without their texts: entry i of each column is of candidate i, the oldest first."""
+
+    object: str = "optimization.candidate_tree"
+    trial: str
+    id: list[str]
+    parent: list[int | None]
+    """The parent's place in the columns; None where it is not known."""
+    operator: list[str]
+    round: list[int]
+    changed_step: list[int | None]
+    dev_accuracy: list[float | None]
+    dev_items: list[int]
+    kept: list[bool]
+    gain: list[float | None]
+    best: str | None
+    """Id of the trial's best candidate so far."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A candidate among the others of its trial."""
+
+    candidate: Candidate
+    standing: Standing | None
+    """In the last round that it competed in; None where it never did: a parent that only its children name."""
+    gain: float | None
+
+
+class Family:
+    """The candidates of one trial, the oldest first."""
+
+    def __init__(self, course: Course) -> None:
+        self.trial = course.trial
+        self.members: dict[str, Member] = {}
+        for round in course.rounds:
+            self._add(round)
+        best = course.result.best if course.result else None
+        last = course.rounds[-1].standings if course.rounds else ()
+        self.best: Candidate | None = best or (last[0].candidate if last else None)
+        seed = course.result.seed_prompt if course.result else None
+        if seed is not None and seed.id not in self.members:
+            self.members = {seed.id: Member(Candidate(seed, "seed", 0), None, None), **self.members}
+
+    def _add(self, round: Round) -> None:
+        standing_by_id = {standing.candidate.id: standing for standing in round.standings}
+        for id, standing in standing_by_id.items():
+            if id not in self.members:
+                met = self._met(standing.candidate.parent, standing_by_id)
+                self.members[id] = Member(standing.candidate, standing, _difference(met, standing))
+        for id, standing in standing_by_id.items():
+            self.members[id] = replace(self.members[id], standing=standing)
+
+    def _met(self, parent: str | None, standing_by_id: dict[str, Standing]) -> Standing | None:
+        """How the parent came out of the same round, or, where it did not compete again, of its last one before."""
+        if parent is None:
+            return None
+        before = self.members.get(parent)
+        return standing_by_id.get(parent) or (before.standing if before else None)
+
+    def member(self, id: str) -> Member:
+        """Raises NotFound."""
+        if id not in self.members:
+            raise NotFound(f"Trial {self.trial} has no candidate {id[:40]!r}.")
+        return self.members[id]
+
+    def prompt(self, id: str | None) -> Prompt | None:
+        """None where there is no such candidate."""
+        return self.members[id].candidate.prompt if id in self.members else None
+
+    def tree(self) -> CandidateTree:
+        members = list(self.members.values())
+        place_by_id = {id: place for place, id in enumerate(self.members)}
+        candidates = [member.candidate for member in members]
+        standings = [member.standing for member in members]
+        return CandidateTree(
+            trial=self.trial, id=list(self.members), parent=[place_by_id.get(one.parent or "") for one in candidates],
+            operator=[plain(one.operator) for one in candidates], round=[one.round for one in candidates],
+            changed_step=[one.changed_step for one in candidates],
+            dev_accuracy=[_rounded(standing.accuracy) if standing else None for standing in standings],
+            dev_items=[standing.items if standing else 0 for standing in standings],
+            kept=[bool(standing and standing.kept) for standing in standings],
+            gain=[_rounded(member.gain) for member in members], best=self.best.id if self.best else None)
+
+    def detail(self, id: str) -> CandidateDetail:
+        """Raises NotFound."""
+        member = self.member(id)
+        prompt, parent = member.candidate.prompt, self.prompt(member.candidate.parent)
+        number, steps = member.candidate.changed_step, parent.steps if parent else ()
+        failing = steps[number - 1].text if number is not None and 1 <= number <= len(steps) else None
+        return CandidateDetail(
+            **_fields(self.trial, member), text=plain(prompt.text()), prompt=plain_prompt(prompt),
+            steps=[plain(step.text) for step in prompt.steps], demonstrations=len(prompt.demonstrations),
+            diff=diff_of(parent.text() if parent else prompt.text(), prompt.text()),
+            failing_step=None if failing is None else plain(failing))
+
+
+def plain_prompt(prompt: Prompt) -> dict[str, object]:
+    """As `promptray apply` reads it."""
+    data = prompt.to_json()
+    return data | {
+        "instruction": plain(prompt.instruction), "closing": plain(prompt.closing),
+        "steps": [{"text": plain(step.text), "form": step.form} for step in prompt.steps],
+        "demonstrations": [{"input": plain(one.input), "response": plain(one.response)} for one in prompt.demonstrations]}
+
+
+def _fields(trial: str, member: Member) -> dict[str, object]:
+    candidate, standing = member.candidate, member.standing
+    return {
+        "id": candidate.id, "trial": trial, "parent": candidate.parent, "operator": plain(candidate.operator),
+        "round": candidate.round, "changed_step": candidate.changed_step, "reflection": plain(candidate.reflection),
+        "dev_accuracy": standing.accuracy if standing else None, "dev_items": standing.items if standing else 0,
+        "adherence": standing.adherence if standing else None, "kept": bool(standing and standing.kept), "gain": member.gain}
+
+
+def _difference(before: Standing | None, after: Standing) -> float | None:
+    return None if before is None or before.accuracy is None or after.accuracy is None else after.accuracy - before.accuracy
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def candidate_answer(trial: str, member: Member) -> CandidateAnswer:
+    """Without its prompt."""
+    return CandidateAnswer(**_fields(trial, member))
+
+
+def page_of(families: Sequence[Family]) -> Iterator[tuple[str, Member]]:
+    """Every candidate of several trials, each with its cursor."""
+    return ((f"{family.trial}/{id}", member) for family in families for id, member in family.members.items())

@@ -1,0 +1,144 @@
+"""Two candidates side by side: who is right on which item, with what the target wrote, step by step.
+
+A step is followed, skipped or wrong. For a generated task, wrong is the first followed step whose values its own procedure does not
+have; elsewhere nothing tells which step failed, and of a wrong response the last followed step is marked, from which the wrong
+answer was drawn.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from cluster.plans import Assignment
+from cluster.report.contests import p_told
+from cluster.result import scores_of
+from cluster.service.objects import ComparedItem, Comparison, Response, StepSeen
+from cluster.service.views.candidates import Family
+from cluster.service.views.items import Items, Material, dev_scores, fits, test_marks
+from cluster.service.views.results import Course
+from cluster.service.views.wording import diff_of, plain
+from cluster.settings import ExperimentSettings
+from optimizer.prompt import Prompt, followed_steps, read_trace
+from optimizer.statistics import paired_test
+from optimizer.tasks.generated import GENERATED
+from optimizer.tasks.generated.faults import shown_kinds
+from optimizer.tasks.scorers import judge
+from optimizer.types import Example, Score
+from serving.storage import Folder
+
+LEAST_PAIRS = 5
+"""With fewer items that both have, no exact test can tell anything at 0.05."""
+Split = Literal["dev", "test"]
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two."""
+
+    course: Course
+    assignment: Assignment
+    candidate: str
+
+
+@dataclass(frozen=True)
+class _Read:
+    """One of the two, with what is known of it."""
+
+    family: Family
+    prompt: Prompt
+    material: Material | None
+    dev: Sequence[float | None]
+    test: Sequence[float | None]
+
+
+def compared(items: Items, settings: ExperimentSettings, folder: Folder, left: Side, right: Side) -> Comparison:
+    """On the items of their dev split, and of the test split where both were tested; both need the same task and seed, or they have
+    no item in common. Raises NotFound."""
+    first, second = (_read(items, settings, folder, side) for side in (left, right))
+    same = left.assignment.contest == right.assignment.contest
+    found = [*_items("dev", first, second), *_items("test", first, second)] if same else []
+    test = paired_test([item.right.score for item in found], [item.left.score for item in found])
+    enough = test.pairs >= LEAST_PAIRS
+    details = first.family.detail(left.candidate), second.family.detail(right.candidate)
+    return Comparison(
+        left=details[0], right=details[1], diff=diff_of(first.prompt.text(), second.prompt.text()),
+        counts=dict(Counter(item.winner for item in found)), items=found,
+        verdict=_verdict(test.verdict, test.p_value, test.pairs) if enough else "", p_value=test.p_value if enough else None)
+
+
+def _read(items: Items, settings: ExperimentSettings, folder: Folder, side: Side) -> _Read:
+    family = Family(side.course)
+    prompt = family.member(side.candidate).candidate.prompt
+    material = items.of(settings, folder, side.assignment)
+    if material is not None and not fits(material, side.course):
+        material = None
+    measured = max((len(one.scores) for round in side.course.rounds for one in round.standings), default=0)
+    dev = dev_scores(side.course, side.candidate, len(material.task.dev) if material else measured)
+    return _Read(family, prompt, material, dev, scores_of(test_marks(side.course, side.candidate)))
+
+
+def _items(split: Split, left: _Read, right: _Read) -> Iterator[ComparedItem]:
+    """All of the dev split; of the test split those that both were tested on."""
+    scores = (left.dev, right.dev) if split == "dev" else (left.test, right.test)
+    count = max(map(len, scores)) if split == "dev" else min(map(len, scores))
+    examples: Sequence[Example] = ()
+    if count and left.material is not None:
+        examples = left.material.task.dev if split == "dev" else left.material.test_examples()
+    for place in range(count):
+        example = examples[place] if place < len(examples) else Example(f"{split}/{place + 1}", "", ())
+        known = place < len(examples)
+        one, other = (
+            _response(read, example if known else None, measured[place] if place < len(measured) else None)
+            for read, measured in zip((left, right), scores, strict=True))
+        yield ComparedItem(
+            id=plain(example.id), split=split, input=plain(example.input), answers=[plain(answer) for answer in example.answers],
+            winner=_winner(one.score, other.score), left=one, right=other)
+
+
+def _response(read: _Read, example: Example | None, measured: float | None) -> Response:
+    """What the ledger has, judged anew; the recorded score where it has nothing."""
+    answer = read.material.answer(read.prompt, example) if read.material and example else None
+    if answer is None or read.material is None or example is None:
+        return Response(text=None, score=measured, verdict="" if measured is None else "right" if measured == 1.0 else "not right")
+    score = judge(answer, example, read.material.scorer)
+    return Response(
+        text=plain(answer.text), score=score.value, verdict=score.verdict,
+        steps=_steps(read.prompt, read.material, example, answer.text, score))
+
+
+def _steps(prompt: Prompt, material: Material, example: Example, text: str, score: Score) -> list[StepSeen]:
+    trace = read_trace(text)
+    followed = followed_steps(prompt, trace)
+    wrong = None if score.verdict == "right" else _astray(material.source, example, trace.block_by_step, followed)
+    return [
+        StepSeen(
+            number=number, step=plain(step.text), said=plain(trace.block_by_step.get(number, "")),
+            state="wrong" if number == wrong else "followed" if followed[number - 1] else "skipped")
+        for number, step in enumerate(prompt.steps, 1)]
+
+
+def _astray(source: str, example: Example, block_by_step: "dict[int, str] | object", followed: Sequence[bool]) -> int | None:
+    """The step at which a wrong response goes astray, by its number; None where it follows none."""
+    numbers = [number for number, is_followed in enumerate(followed, 1) if is_followed]
+    if not numbers:
+        return None
+    item = GENERATED[source].read(example.input) if source in GENERATED else None
+    if item is not None and isinstance(block_by_step, dict):
+        kinds = GENERATED[source].kinds
+        odd = (number for number in numbers if not shown_kinds(item, kinds, f"Step {number}: {block_by_step[number]}"))
+        return next(odd, numbers[-1])
+    return numbers[-1]
+
+
+def _winner(left: float | None, right: float | None) -> Literal["left", "right", "both", "neither", "unknown"]:
+    if left is None or right is None:
+        return "unknown"
+    if left == right:
+        return "both" if left > 0 else "neither"
+    return "left" if left > right else "right"
+
+
+def _verdict(told: str, p_value: float, pairs: int) -> str:
+    return f"Left is {told} than right" if told != "not distinguishable" else "They are not distinguishable" + (
+        f" on {pairs} items ({p_told(p_value)}).")

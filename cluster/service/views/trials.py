@@ -1,0 +1,152 @@
+"""A job's trials with their learning curves, and its best prompt. Pure.
+
+What has ended is told by the folder alone. Of what is under way the folder has the rounds, and the job's events tell what it has
+spent so far.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from cluster.plans import Assignment, assignments
+from cluster.report.markdown import best_prompt_page
+from cluster.search.keys import STRATEGY
+from cluster.service.errors import Conflict, NotFound
+from cluster.service.objects import TERMINAL, Best, CurvePoint, Event, JobStatus, Trial, TrialStatus, Usage
+from cluster.service.views.candidates import Family, plain_prompt
+from cluster.service.views.results import Course
+from cluster.service.views.wording import plain
+from cluster.settings import ExperimentSettings
+from optimizer.candidate import Standing
+from optimizer.statistics import estimate, wilson
+
+
+@dataclass
+class Spent:
+    """What the events of a job say of its trials."""
+
+    last_event: int = 0
+    started: set[str] = field(default_factory=set)
+    calls_by_round: dict[tuple[str, int], int] = field(default_factory=dict)
+    """(trial, round) -> target calls."""
+    usage_by_trial: dict[str, Usage] = field(default_factory=dict)
+
+    def hear(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self.last_event = max(self.last_event, event.id)
+            if event.trial is None:
+                continue
+            self.started.add(event.trial)
+            if event.kind == "trial.round":
+                told = {name: _count(event.data.get(name)) for name in ("target_calls", "optimizer_calls", "ledger_hits")}
+                self.usage_by_trial[event.trial] = Usage(**told)
+                self.calls_by_round[event.trial, _count(event.data.get("round"))] = told["target_calls"]
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def names(settings: ExperimentSettings) -> dict[str, Assignment]:
+    """Trial -> what it is, in the order in which they start."""
+    return {assignment.trial: assignment for assignment in assignments(settings)}
+
+
+def assignment_of(settings: ExperimentSettings, trial: str) -> Assignment:
+    """Raises NotFound."""
+    found = names(settings).get(trial)
+    if found is None:
+        raise NotFound(f"The job has no trial {trial[:100]!r}.")
+    return found
+
+
+def trial_view(settings: ExperimentSettings, assignment: Assignment, course: Course, spent: Spent, job: JobStatus) -> Trial:
+    """One trial as people see it."""
+    result = course.result
+    point = assignment.point or {}
+    family = Family(course)
+    curve = [
+        _point(round.number, round.best, spent.calls_by_round.get((course.trial, round.number)))
+        for round in course.rounds if round.standings]
+    common = {
+        "id": course.trial, "task": plain(assignment.task), "seed": assignment.seed, "curve": curve,
+        "candidates": len(family.members), "best": family.best.id if family.best else None}
+    if result is None:
+        return Trial(
+            **common, strategy=plain(str(point.get(STRATEGY, ""))), selection=plain(settings.selection.title),
+            status=_status(course, spent, job), settings=dict(point) if settings.search else {},
+            usage=spent.usage_by_trial.get(course.trial, Usage()))
+    return Trial(
+        **common, strategy=plain(result.strategy), selection=plain(result.selection), status=result.status,
+        error=plain(result.error), settings=dict(result.settings),
+        usage=Usage(
+            target_calls=result.target_calls, optimizer_calls=result.optimizer_calls, ledger_hits=result.ledger_hits,
+            calls_by_purpose=dict(result.calls_by_purpose), money=result.money, wall_s=result.wall_s),
+        seed_prompt_test_accuracy=result.seed_prompt_test_accuracy, test_accuracy=result.test_accuracy, test_low=result.test_low,
+        test_high=result.test_high, test_items=result.test_items, verdict=result.verdict, p_value=result.p_value)
+
+
+def best_view(courses: Sequence[Course], trial: str | None) -> tuple[Course, Best]:
+    """The best prompt of a trial, or of the trial that stands best on its dev split. Raises NotFound, or Conflict where there is
+    none yet."""
+    wanted = [course for course in courses if trial is None or course.trial == trial]
+    if not wanted:
+        raise NotFound(f"The job has no trial {(trial or '')[:100]!r}.")
+    found = [(course, family.best) for course in wanted if (family := Family(course)).best is not None]
+    if not found:
+        raise Conflict("There is no best prompt yet: no trial has finished a round.")
+    course, candidate = max(found, key=lambda pair: _rank(_dev(pair[0])))
+    assert candidate is not None
+    result = course.result
+    return course, Best(
+        trial=course.trial, candidate=candidate.id, text=plain(candidate.prompt.text()), prompt=plain_prompt(candidate.prompt),
+        dev_accuracy=_dev(course), test_accuracy=result.test_accuracy if result else None,
+        test_low=result.test_low if result else None, test_high=result.test_high if result else None,
+        test_items=result.test_items if result else 0,
+        seed_prompt_test_accuracy=result.seed_prompt_test_accuracy if result else None, verdict=result.verdict if result else "")
+
+
+def best_page(course: Course) -> str:
+    """As best/TRIAL.md. Raises Conflict where the trial has not ended."""
+    if course.result is None or course.result.best is None:
+        raise Conflict(f"Trial {course.trial} has not ended; its page is made when it has.")
+    return plain(best_prompt_page(course.result))
+
+
+def _dev(course: Course) -> float | None:
+    standings = course.rounds[-1].standings if course.rounds else ()
+    return standings[0].accuracy if standings else None
+
+
+def _rank(accuracy: float | None) -> float:
+    """What was not measured stands last."""
+    return -1.0 if accuracy is None else accuracy
+
+
+def _point(number: int, best: Standing, target_calls: int | None) -> CurvePoint:
+    if best.accuracy is None:
+        return CurvePoint(round=number, target_calls=target_calls, dev_accuracy=None, low=None, high=None)
+    measured = estimate(best.scores) if any(score is not None for score in best.scores) else None
+    interval = measured or wilson(min(best.items, max(0.0, best.accuracy * best.items)), best.items)
+    return CurvePoint(round=number, target_calls=target_calls, dev_accuracy=best.accuracy, low=interval.low, high=interval.high)
+
+
+def _status(course: Course, spent: Spent, job: JobStatus) -> TrialStatus:
+    begun = bool(course.rounds) or course.trial in spent.started
+    if not begun:
+        return "waiting"
+    return "stopped" if job in TERMINAL else "running"
+
+
+def total_usage(trials: Mapping[str, Trial]) -> Usage:
+    """Of all trials together."""
+    purposes: dict[str, int] = {}
+    for trial in trials.values():
+        for purpose, calls in trial.usage.calls_by_purpose.items():
+            purposes[purpose] = purposes.get(purpose, 0) + calls
+    used = [trial.usage for trial in trials.values()]
+    paid = [one.money for one in used]
+    return Usage(
+        target_calls=sum(one.target_calls for one in used), optimizer_calls=sum(one.optimizer_calls for one in used),
+        ledger_hits=sum(one.ledger_hits for one in used), calls_by_purpose=purposes,
+        money=sum(one for one in paid if one is not None) if paid and None not in paid else None,
+        wall_s=max((one.wall_s for one in used), default=0.0))
