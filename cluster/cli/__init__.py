@@ -13,13 +13,14 @@ from cluster.cli.experiments import apply, list_names, resume, run
 from cluster.cli.hosting import serve
 from cluster.cli.jobs import logs, status, stop, submit
 from cluster.cli.ledger import ledger
+from cluster.cli.service import up
 from cluster.stopping import INTERRUPTED, exit_code, take_sigterm
 from optimizer.errors import PromptrayError, UserError
 
 app = typer.Typer(
     name="promptray", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
     help="Optimizes prompts for a target model, distributed on Ray.")
-for command in (run, resume, check, submit, status, logs, stop, apply, diagnose, serve):
+for command in (run, resume, check, submit, status, logs, stop, apply, diagnose, serve, up):
     app.command()(command)
 app.command(name="list")(list_names)
 app.add_typer(ledger)
