@@ -15,6 +15,7 @@ from cluster.cli.jobs import logs, status, stop, submit
 from cluster.cli.keys import keys
 from cluster.cli.ledger import ledger
 from cluster.cli.optimizations import jobs as service_jobs
+from cluster.cli.service import up
 from cluster.cli.showing import show
 from cluster.stopping import INTERRUPTED, exit_code, take_sigterm
 from optimizer.errors import PromptrayError, UserError
@@ -22,7 +23,7 @@ from optimizer.errors import PromptrayError, UserError
 app = typer.Typer(
     name="promptray", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
     help="Optimizes prompts for a target model, distributed on Ray.")
-for command in (run, resume, check, submit, status, logs, stop, apply, diagnose, serve, show):
+for command in (run, resume, check, submit, status, logs, stop, apply, diagnose, serve, up, show):
     app.command()(command)
 app.command(name="list")(list_names)
 for group in (ledger, service_jobs, keys):

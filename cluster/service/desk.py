@@ -28,7 +28,7 @@ class Desk:
         self.dirty = False
         """Is there more than the storage knows?"""
         self.shown: JobStatus = state.status
-        """The status that others see: it is on storage, with the events that led to it."""
+        """The status that others see: the events that led to it are on storage."""
         self.steps = 0
         """Signs that its runs get on: rounds, and calls that were paid."""
 

@@ -81,8 +81,7 @@ class Dispatcher:
             self._put_on_desk(filed, state, events)
         for desk in self._desk_by_job.values():
             desk.mend()
-            await desk.log.durable()
-            await self._save(desk)
+            await self._settled(desk)
         self._turns = max((desk.state.turn for desk in self._desk_by_job.values()), default=0)
         self._spawn(self._look_around())
         self._fill()
@@ -139,7 +138,7 @@ class Dispatcher:
             desk.resume()
             await self._save(desk)
             desk.say_resumed()
-        await desk.log.durable()
+        await self._settled(desk)
         self._fill()
         return self._shown(desk)
 
@@ -269,16 +268,15 @@ class Dispatcher:
             desk.fail("ProcessLost", f"The process of this job was lost {lost} times without getting any further ({reason}).")
 
     async def _settled(self, desk: Desk) -> None:
-        """Events first, then the state."""
+        """Events first, then the state: it could be mended by them."""
         await desk.log.durable()
+        desk.shown = desk.state.status
         await self._save(desk)
 
     async def _save(self, desk: Desk) -> None:
         desk.dirty = False
         desk.state.last_event = desk.log.last_id
-        status = desk.state.status
         await self._write(partial(self._store.save_state, desk.filed.id, asdict(desk.state)))
-        desk.shown = status
 
     async def _write(self, write: partial[None]) -> None:
         async with self._saving:
@@ -292,7 +290,7 @@ class Dispatcher:
             self._in_flight = await self._crew.in_flight()
             with suppress(PromptrayError):  # a storage that is away for a while; it is tried again
                 for desk in [desk for desk in self._desk_by_job.values() if desk.dirty]:
-                    await self._save(desk)
+                    await self._settled(desk)
                 if self._quotas.dirty:
                     self._quotas.dirty = False
                     copy = {owner: dict(used) for owner, used in self._quotas.used.items()}

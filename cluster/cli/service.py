@@ -1,0 +1,73 @@
+"""`promptray up`: the optimizer service with its models, on one address. Knows no Ray until it runs."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cluster.cli.console import say
+
+if TYPE_CHECKING:
+    from ray import serve
+
+    from cluster.service.settings import ServiceSettings
+
+
+def up(
+    file: Annotated[Path | None, typer.Argument(help="Settings of a service: models, door, storage, running, quota.")] = None,
+    storage: Annotated[str | None, typer.Option(help="Folder for all state, a path or a URI. Default: service.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on. Default: 127.0.0.1, this machine alone.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: 8000.")] = None,
+    running: Annotated[int | None, typer.Option(min=1, max=1024, help="Jobs that run at once. Default: 4.")] = None,
+) -> None:
+    """Run the optimizer service, until Ctrl-C; started again with the same storage, its jobs go on. Options stand above FILE."""
+    import ray
+
+    from cluster.ray_session import ray_session
+    from cluster.service.keeper import open_keeper
+    from serving.actors import told
+    from serving.door.deployment import open_door
+
+    door = {"host": host, "port": port}
+    settings = _settings(file, {"storage": storage, "running": running}, door)
+    with ray_session():
+        base_url = open_door(_application(settings), settings.door)
+        keeper = open_keeper(settings)
+        try:
+            ray.get(keeper.open.remote())
+        except ray.exceptions.RayError as problem:
+            raise told(problem, "the service") from None
+        say(f"The service of {settings.storage} is at {base_url.removesuffix('/v1')}")
+        say("Ctrl-C stops it; started again with the same storage, its jobs go on.")
+        while True:
+            time.sleep(1)  # no longer: a signal that comes just before it is seen behind it
+
+
+def _application(settings: "ServiceSettings") -> "serve.Application":
+    """What listens: the door of the models, with the service's routes beside it."""
+    from serving.application import application
+
+    return application(settings)
+
+
+def _settings(file: Path | None, given: dict[str, Any], door: dict[str, Any]) -> "ServiceSettings":
+    """Raises SettingsError in one sentence."""
+    from pydantic import ValidationError
+
+    from cluster.service.settings import ServiceSettings
+    from optimizer.errors import SettingsError
+    from serving.storage import open_folder
+    from serving.strictness import read_mapping, sentence
+
+    data = {} if file is None else read_mapping(file)
+    own = data.get("door") or {}
+    if not isinstance(own, dict):
+        raise SettingsError(f"{file}: The setting door must be a mapping, such as {{port: 8000}}.")
+    data |= {name: value for name, value in given.items() if value is not None}
+    data["door"] = own | {name: value for name, value in door.items() if value is not None}
+    try:
+        settings = ServiceSettings.model_validate(data)
+    except ValidationError as problem:
+        raise SettingsError(sentence(problem)) from None
+    return settings.model_copy(update={"storage": open_folder(settings.storage).absolute().place})
