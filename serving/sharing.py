@@ -159,7 +159,7 @@ class SharedWindow:
         for caller in self._caller_by_name.values():
             if now - caller.heard_at <= SILENT_S:
                 group = caller.report.group
-                in_flight[group] = in_flight.get(group, 0) + min(caller.held, caller.report.demand)
+                in_flight[group] = in_flight.get(group, 0) + caller.report.in_flight
                 demand[group] = demand.get(group, 0) + caller.report.demand
         return Use(self.size, in_flight, demand)
 

@@ -48,10 +48,10 @@ def _rulebook(prior_bias: float, seed: int) -> Engine:
     return RulebookEngine(prior_bias, seed)
 
 
-def _scripted(name: str, script: "Script", seed: int, log: Path | None) -> Engine:
+def _scripted(name: str, script: "Script", seed: int, log: Path | None, seconds: float) -> Engine:
     from serving.engines.scripted import ScriptedEngine
 
-    return ScriptedEngine(name, script, seed, log)
+    return ScriptedEngine(name, script, seed, log, seconds)
 
 
 def _vllm(name: str, arguments: Mapping[str, Any], cpu_threads: int | None, chat_template: Path | None) -> Engine:

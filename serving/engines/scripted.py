@@ -4,6 +4,7 @@ A product and not a patch: hosted behind the door it is a server that refuses, b
 often as its script says, and the log tells what it played. Equal requests get equal replies, in every replica. Knows no language.
 """
 
+import asyncio
 import hashlib
 import json
 import re
@@ -28,13 +29,15 @@ class ScriptedEngine:
     Raises StorageError where the log cannot be written.
     """
 
-    def __init__(self, name: str, script: Script, seed: int = 0, log: Path | None = None) -> None:
+    def __init__(self, name: str, script: Script, seed: int = 0, log: Path | None = None, seconds: float = 0.0) -> None:
+        """`seconds`: what a call takes."""
         self._name = name
         self._script = script
         self._pattern_by_rule = [re.compile(rule.match, re.MULTILINE) for rule in script.rules]
         self._fault_ends = list(accumulate(fault.share for fault in script.faults))
         self._seed = seed
         self._log = log
+        self._seconds = seconds
         self._closed = False
         self._write([])
 
@@ -45,6 +48,8 @@ class ScriptedEngine:
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
         """Raises EngineDied once closed."""
         await self.check_health()
+        if self._seconds:
+            await asyncio.sleep(self._seconds)
         played = [self._play(request) for request in requests]
         self._write([line for _, line in played])
         return [outcome for outcome, _ in played]

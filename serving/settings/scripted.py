@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import PrivateAttr, field_validator
+from pydantic import Field, PrivateAttr, field_validator
 
 from serving.settings.base import Served
 from serving.settings.script import Script
@@ -23,6 +23,8 @@ class ScriptedSettings(Served):
     """A YAML or .jsonl file; serving/settings/script.py says what stands in it."""
     seed: int = 0
     """Another seed draws other replies. Equal requests get equal replies."""
+    seconds: float = Field(0.0, ge=0, le=3600)
+    """What a call of a replica takes, however many requests it carries."""
     log: Path | None = None
     """A file to which each replica, where it runs, appends a line of JSON a reply: what was played, and by which rule."""
     _script: Script = PrivateAttr()
@@ -54,4 +56,4 @@ class ScriptedSettings(Served):
     def engine(self) -> "Engine":
         from serving.engines import ENGINES
 
-        return ENGINES["scripted"](name=self.identity, script=self._script, seed=self.seed, log=self.log)
+        return ENGINES["scripted"](name=self.identity, script=self._script, seed=self.seed, log=self.log, seconds=self.seconds)
