@@ -9,8 +9,6 @@ import typer
 from cluster.cli.console import say
 
 if TYPE_CHECKING:
-    from ray import serve
-
     from cluster.service.settings import ServiceSettings
 
 
@@ -25,30 +23,23 @@ def up(
     import ray
 
     from cluster.ray_session import ray_session
+    from cluster.service.application import open_service
     from cluster.service.keeper import open_keeper
     from serving.actors import told
-    from serving.door.deployment import open_door
 
     door = {"host": host, "port": port}
     settings = _settings(file, {"storage": storage, "running": running}, door)
     with ray_session():
-        base_url = open_door(_application(settings), settings.door)
+        address = open_service(settings)
         keeper = open_keeper(settings)
         try:
             ray.get(keeper.open.remote())
         except ray.exceptions.RayError as problem:
             raise told(problem, "the service") from None
-        say(f"The service of {settings.storage} is at {base_url.removesuffix('/v1')}")
+        say(f"The service of {settings.storage} is at {address}")
         say("Ctrl-C stops it; started again with the same storage, its jobs go on.")
         while True:
             time.sleep(1)  # no longer: a signal that comes just before it is seen behind it
-
-
-def _application(settings: "ServiceSettings") -> "serve.Application":
-    """What listens: the door of the models, with the service's routes beside it."""
-    from serving.application import application
-
-    return application(settings)
 
 
 def _settings(file: Path | None, given: dict[str, Any], door: dict[str, Any]) -> "ServiceSettings":

@@ -7,6 +7,7 @@ import { Job } from "/assets/views/job.js";
 import { New } from "/assets/views/new.js";
 
 const THEME = "promptray-theme";
+const SAID_MS = 6000;
 const THEMES = ["auto", "light", "dark"];
 
 function applyTheme(theme) {
@@ -56,6 +57,10 @@ function App() {
   const [me, setMe] = useState(null);
   const [problem, setProblem] = useState(null);
   const [said, say] = useState("");
+  useEffect(() => {
+    const timer = said && setTimeout(() => say(""), SAID_MS);
+    return () => clearTimeout(timer);
+  }, [said]);
   const [keyOpen, openKey] = useState(false);
   const ask = () => {
     openKey(false);
