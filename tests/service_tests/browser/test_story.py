@@ -1,4 +1,4 @@
-"""The whole story in a browser, on a running service: upload, estimate, start, watch, look into, compare, cancel, resume, take away."""
+"""The whole story in a browser, on a running service: upload, estimate, start, watch, compare, cancel, resume, take away."""
 
 import json
 import re
