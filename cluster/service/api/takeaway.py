@@ -62,7 +62,7 @@ class Takeaway:
     ) -> Response:
         """Of the trial, or of the one that stands best on its dev split."""
         opened = await self._reading.open(asking, id, None if trial is None else [trial])
-        course, best = await aside(best_view, list(opened.courses.values()), trial)
+        course, best = await aside(best_view, self._reading.service.results, list(opened.courses.values()), trial)
         if format is None:
             return sheet(best)
         async with self._audit.noted(asking, "best.download", f"{id}/{best.trial} as {format}"):
