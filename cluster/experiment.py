@@ -55,6 +55,8 @@ class Around:
     group: tuple[str, ...] | None = None
     """As whom its trials share the models' places with other experiments' (see serving.sharing), the widest group first; None:
     hosted models are called as if it were alone."""
+    lasting: bool = False
+    """Does this process live on, for other experiments? Then the actors of this one are ended with it."""
     stop: Callable[[], bool] = _never
     """Asked several times a second: is the experiment to stop? Where no Ctrl-C comes."""
 
@@ -88,7 +90,7 @@ def _run_trials(experiment: Experiment, collected: Collector, watch: Watcher, ar
     logs = experiment.out / "tune"
     held_cpus = sum(model.cpus * model.scaling.max for model in served)
     try:
-        with _shared(experiment, collected, around.group) as shared:
+        with _shared(experiment, collected, around) as shared:
             cpus = settings.trials.cpus or cpus_of_a_trial(_cpus_by_node(), held_cpus, settings.concurrency * around.at_once)
             _tuner(experiment, collected, str(logs.absolute()), cpus, shared, stopping).fit()
     except TuneError as failure:
@@ -124,15 +126,22 @@ def _tuner(
 
 
 @contextmanager
-def _shared(experiment: Experiment, collected: Collector, group: tuple[str, ...] | None) -> Iterator[Shared]:
+def _shared(experiment: Experiment, collected: Collector, around: Around) -> Iterator[Shared]:
     """What the trials share, as long as they run: the ledger, the endpoints' windows, and what they may spend together."""
     settings, total = experiment.settings, experiment.settings.budget.total
     endpoints = [model.base_url for model in models_of(settings) if isinstance(model, OpenAISettings)]
-    with windows_kept(endpoints), open_ledger(experiment.out / "ledger") as ledger:
-        limits = total.limits()
-        if limits.bounded:
-            collected.purse = open_purse(experiment.out, limits, tests_of(experiment))
-        yield Shared(ledger, collected.purse, None if total.wall_s is None else time.time() + total.wall_s, group)
+    remote = open_ledger(experiment.out / "ledger")
+    try:
+        with windows_kept(endpoints), remote as ledger:
+            limits = total.limits()
+            if limits.bounded:
+                collected.purse = open_purse(experiment.out, limits, tests_of(experiment))
+            yield Shared(ledger, collected.purse, None if total.wall_s is None else time.time() + total.wall_s, around.group)
+    finally:
+        if around.lasting:
+            remote.end()
+            if collected.purse:
+                collected.purse.end()
 
 
 def _scheduler(settings: ExperimentSettings, decisions: Decisions) -> ContestScheduler | None:

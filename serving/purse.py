@@ -177,6 +177,10 @@ class SharedPurse:
         """As TrialPurse.close, sent and not awaited: for whoever sees a trial end that cannot say so itself."""
         self._actor.close.remote(trial, done)
 
+    def end(self) -> None:
+        """As RemoteLedger.end."""
+        ray.kill(self._actor)
+
     def spent(self) -> Cost:
         """For a caller without an event loop."""
         spent: Cost = ray.get(self._actor.spent.remote(), timeout=30)
