@@ -30,7 +30,7 @@ from optimizer.errors import PromptrayError
 from serving.deployment import host
 from serving.endpoint_actor import windows_kept
 from serving.ledger.actor import open_ledger
-from serving.purse import open_purse
+from serving.purse import SharedPurse, open_purse
 from serving.settings import OpenAISettings
 
 
@@ -57,6 +57,8 @@ class Around:
     group: tuple[str, ...] | None = None
     """As whom its trials share the models' places with other experiments' (see serving.sharing), the widest group first; None:
     hosted models are called as if it were alone."""
+    lasting: bool = False
+    """Does this process live on, for other experiments? Then the actors of this one are ended with it."""
     stop: Callable[[], bool] = _never
     """Asked several times a second: is the experiment to stop? Where no Ctrl-C comes."""
 
@@ -90,7 +92,7 @@ def _run_trials(experiment: Experiment, collected: Collector, watch: Watcher, ar
     logs = experiment.out / "tune"
     held_cpus = sum(model.cpus * model.scaling.max for model in served)
     try:
-        with _shared(experiment, collected, around.group) as shared:
+        with _shared(experiment, collected, around) as shared:
             cpus = settings.trials.cpus or cpus_of_a_trial(_cpus_by_node(), held_cpus, settings.concurrency * around.at_once)
             _tuner(experiment, collected, str(logs.absolute()), cpus, shared, stopping).fit()
     except TuneError as failure:
@@ -129,20 +131,33 @@ def _tuner(
 
 
 @contextmanager
-def _shared(experiment: Experiment, collected: Collector, group: tuple[str, ...] | None) -> Iterator[Shared]:
+def _shared(experiment: Experiment, collected: Collector, around: Around) -> Iterator[Shared]:
     """What the trials share, as long as they run: the ledger, the endpoints' windows, and what they may spend together."""
-    settings, budget = experiment.settings, experiment.settings.budget
+    settings = experiment.settings
     endpoints = [model.base_url for model in models_of(settings) if isinstance(model, OpenAISettings)]
-    with windows_kept(endpoints), open_ledger(experiment.out / "ledger") as ledger:
-        write_settings(settings, experiment.out)  # now that no other run has the folder
-        clear_trials(experiment.out)
-        limits = budget.total.limits()
-        if limits.bounded or budget.wall_s is not None or budget.total.wall_s is not None:
-            seconds = {"budget.wall_s": budget.wall_s, "budget.total.wall_s": budget.total.wall_s}
-            collected.purse = open_purse(experiment.out, limits, tests_of(experiment) if limits.bounded else {}, seconds)
-        yield Shared(ledger, collected.purse, budget.total.wall_s, group)
-        if collected.purse:
-            collected.purse.end()
+    remote = open_ledger(experiment.out / "ledger")
+    try:
+        with windows_kept(endpoints), remote as ledger:
+            write_settings(settings, experiment.out)  # now that no other run has the folder
+            clear_trials(experiment.out)
+            collected.purse = _purse(experiment)
+            yield Shared(ledger, collected.purse, settings.budget.total.wall_s, around.group)
+            if collected.purse:
+                collected.purse.stop()
+    finally:
+        if around.lasting:
+            remote.end()
+            if collected.purse:
+                collected.purse.end()
+
+
+def _purse(experiment: Experiment) -> SharedPurse | None:
+    """None where neither the experiment as a whole nor the time of its trials has a limit."""
+    budget = experiment.settings.budget
+    limits, seconds = budget.total.limits(), {"budget.wall_s": budget.wall_s, "budget.total.wall_s": budget.total.wall_s}
+    if not limits.bounded and not any(seconds.values()):
+        return None
+    return open_purse(experiment.out, limits, tests_of(experiment) if limits.bounded else {}, seconds)
 
 
 def _scheduler(settings: ExperimentSettings, decisions: Decisions) -> ContestScheduler | None:

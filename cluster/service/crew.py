@@ -27,6 +27,8 @@ from serving.sharing import Group, Use
 from serving.storage import open_folder
 
 ASKED_WITHIN_S = 2.0
+MOST_JOBS = 50
+"""Of one process [ours]."""
 REMEMBERED = 20_000
 """Looks at the windows, one a second."""
 
@@ -48,7 +50,9 @@ class RayCrew:
         self._service = service
         self._keeper = keeper
         self._idle: list[Any] = []
-        self._runner_by_job: dict[str, Any] = {}
+        self._jobs_by_runner: dict[Any, int] = {}
+        self._running: dict[str, tuple[Any, int]] = {}
+        """Job -> the runner that has it, and the number of the run."""
         self._window_by_name: dict[str, Any] = {}
         self.looks: deque[Look] = deque(maxlen=REMEMBERED)
 
@@ -67,26 +71,29 @@ class RayCrew:
 
     async def run(self, work: Work) -> Outcome:
         runner = self._idle.pop() if self._idle else self._new()
-        self._runner_by_job[work.filed.id] = runner
+        self._jobs_by_runner[runner] = self._jobs_by_runner.get(runner, 0) + 1
+        self._running[work.filed.id] = runner, work.run
         try:
             outcome: Outcome = await runner.run.remote(work, self._keeper)
         except RayTaskError as problem:
-            self._idle.append(runner)
+            self._free(runner)
             if isinstance(problem.cause, PromptrayError):
                 return Outcome("failed", code=type(problem.cause).__name__, message=str(problem.cause))
             said = f"{type(problem.cause).__name__}: {problem.cause}"
             return Outcome("failed", code="InternalError", message=f"The job broke on a fault of the service ({said}).")
         except RayActorError as problem:
+            self._jobs_by_runner.pop(runner, None)
             raise Lost(type(problem).__name__) from None
         finally:
-            self._runner_by_job.pop(work.filed.id, None)
-        self._idle.append(runner)
+            self._running.pop(work.filed.id, None)
+        self._free(runner)
         return outcome
 
     async def stop(self, job: str) -> None:
-        if runner := self._runner_by_job.get(job):
+        if job in self._running:
+            runner, run = self._running[job]
             with suppress(RayError):  # it is gone: so is the run
-                await runner.stop.remote(job)
+                await runner.stop.remote(job, run)
 
     async def in_flight(self) -> Mapping[str, int]:
         count_by_job: dict[str, int] = {}
@@ -105,10 +112,18 @@ class RayCrew:
                     found[group] = found.get(group, 0) + count
         return found
 
+    def _free(self, runner: Any) -> None:
+        """For the next job; one that has had many gives back what has gathered in it."""
+        if self._jobs_by_runner[runner] < MOST_JOBS:
+            self._idle.append(runner)
+        else:
+            del self._jobs_by_runner[runner]
+            ray.kill(runner)
+
     def _new(self) -> Any:
         options = lasting(open_folder(self._service.storage)) | {"max_restarts": 0, "max_task_retries": 0, "max_concurrency": 4}
         return ray.remote(Runner).options(**{**options, "namespace": NAMESPACE}).remote(self._service)
 
     def processes(self) -> list[Any]:
         """The runners that work now."""
-        return list(self._runner_by_job.values())
+        return [runner for runner, _ in self._running.values()]

@@ -10,7 +10,7 @@ from typing import Any
 from cluster.service.events import EventLog
 from cluster.service.job import Filed, Outcome, Spent, State
 from cluster.service.news import Ended, Moved, News, Phase, Rounded, Sized, Started, Warned
-from cluster.service.objects import TERMINAL, EventKind, JobStatus
+from cluster.service.objects import EventKind, JobStatus
 
 ENDS: dict[EventKind, str] = {"job.succeeded": "succeeded", "job.failed": "failed", "job.cancelled": "cancelled"}
 
@@ -79,7 +79,8 @@ class Desk:
         self.state.paused_by_trial = {}
         self.log.add(kind, message)
 
-    def resume(self) -> None:
+    def resume(self, place: int) -> None:
+        self.state.place = place
         self.state.status, self.state.finished_at, self.state.fault = "queued", None, None
         self.state.resumes += 1
 
@@ -93,9 +94,11 @@ class Desk:
         """Brings state and events together after a crash between the two: the event that ends a job comes before its state, the
         event that resumes it comes after."""
         last = self.log.events[-1] if self.log.events else None
-        if last is None:
+        if self.state.over:
+            self.log.forget(self.state.last_event)
+        elif last is None:
             self.say_queued()
-        elif self.state.status not in TERMINAL and last.kind in ENDS:
+        elif last.kind in ENDS:
             if last.id > self.state.last_event:
                 self.state.status = ENDS[last.kind]  # type: ignore[assignment]
                 self.state.finished_at = last.created_at

@@ -6,7 +6,7 @@ in memory is rebuilt from storage: jobs that ran when it died go to the head of 
 
 import asyncio
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
@@ -57,7 +57,12 @@ class Crew(Protocol):
 class Dispatcher:
     """`open` it once before all else. Raises StorageError where the storage is another's."""
 
-    def __init__(self, storage: str, running: int, crew: Crew, default_limits: QuotaSettings = UNLIMITED) -> None:
+    def __init__(
+        self, storage: str, running: int, crew: Crew, default_limits: QuotaSettings = UNLIMITED,
+        lost: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`lost` is called when another has taken the storage, and nothing can be kept any more."""
+        self._lost = lost
         self._store = Store(storage)
         self._places = running
         self._crew = crew
@@ -68,6 +73,8 @@ class Dispatcher:
         self._in_flight: Mapping[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._attended: set[str] = set()
+        self._held: set[str] = set()
+        """Jobs that are not to be started in this moment."""
         self._news = asyncio.Event()
         self._filing = asyncio.Lock()
         self._saving = asyncio.Lock()
@@ -104,7 +111,7 @@ class Dispatcher:
             self._quotas.expect_room(filed.owner, limits, len(own))
             filed = Filed(**{**filed.__dict__, "number": len(self._index) + 1})
             await asyncio.to_thread(self._file, filed)
-            desk = self._put_on_desk(filed, State(), [])
+            desk = self._put_on_desk(filed, State(place=self._last_place() + 1), [])
             desk.say_queued()
         await desk.log.durable()
         self._fill()
@@ -135,9 +142,15 @@ class Dispatcher:
         async with self._filing:
             expect_resumable(id, desk.state.status)
             self._quotas.expect_room(desk.filed.owner, limits, self.use(desk.filed.owner)["jobs_now"])
-            desk.resume()
-            await self._save(desk)
-            desk.say_resumed()
+            if desk.log.forgotten:
+                desk.log.remember(await asyncio.to_thread(self._store.events, id))
+            self._held.add(id)
+            try:
+                desk.resume(self._last_place() + 1)
+                await self._save(desk)
+                desk.say_resumed()
+            finally:
+                self._held.discard(id)
         await self._settled(desk)
         self._fill()
         return self._shown(desk)
@@ -154,13 +167,17 @@ class Dispatcher:
         while True:
             wake = self._news
             found = {
-                job: desk.log.events[after:] for job, after in after_by_job.items()
+                job: await self._since(desk, after) for job, after in after_by_job.items()
                 if (desk := self._desk_by_job.get(job)) and desk.log.last_id > after}
             left = ends_at - time.monotonic()
             if found or left <= 0:
                 return found
             with suppress(TimeoutError):
                 await asyncio.wait_for(wake.wait(), left)
+
+    async def _since(self, desk: Desk, after: int) -> list[Event]:
+        held = desk.log.since(after)
+        return await asyncio.to_thread(self._store.events, desk.filed.id, after) if held is None else held
 
     def report(self, job: str, run: int, news: News) -> None:
         """What a run tells. One that is not the job's last is not heard."""
@@ -177,7 +194,8 @@ class Dispatcher:
         self._quotas = Quotas(self._store.usage)
 
     def _load(self, id: str) -> tuple[Filed, State, list[Event]]:
-        return self._store.filed(id), self._store.state(id), self._store.events(id)
+        state = self._store.state(id)
+        return self._store.filed(id), state, [] if state.over else self._store.events(id)
 
     def _file(self, filed: Filed) -> None:
         self._hold.check()
@@ -218,8 +236,8 @@ class Dispatcher:
     def _line(self) -> tuple[list[Waiting], list[str], dict[str, int], set[str]]:
         desks = self._desk_by_job
         waiting = [
-            Waiting(id, desk.filed.owner, desk.filed.number) for id, desk in desks.items()
-            if desk.state.status == "queued" and id not in self._attended]
+            Waiting(id, desk.filed.owner, desk.state.place or desk.filed.number) for id, desk in desks.items()
+            if desk.state.status == "queued" and id not in self._attended and id not in self._held]
         last_turn: dict[str, int] = {}
         for desk in desks.values():
             if desk.state.turn:
@@ -227,6 +245,9 @@ class Dispatcher:
         owners = {one.owner for one in waiting}
         barred = {owner for owner in owners if self._quotas.spent_out(owner, self._limits.get(owner, self._default))}
         return waiting, [desks[id].filed.owner for id in self._attended], last_turn, barred
+
+    def _last_place(self) -> int:
+        return max((desk.state.place or desk.filed.number for desk in self._desk_by_job.values()), default=0)
 
     def _positions(self) -> dict[str, int]:
         return positions(*self._line())
@@ -240,26 +261,29 @@ class Dispatcher:
 
     async def _attend(self, desk: Desk) -> None:
         """One job, from its start to its end, however many processes it takes."""
-        lost = 0
+        lost, over = 0, desk.state.over  # it may have been cancelled in this very moment
         try:
-            while not desk.state.over:
+            while not over:
                 self._turns += 1
                 desk.start(self._turns)
                 await self._settled(desk)
                 steps = desk.steps
                 try:
-                    outcome = await self._crew.run(Work(desk.filed, desk.state.runs))
-                    desk.pause_clock()
-                    desk.settle(outcome)
+                    desk.settle(await self._run(desk))
                 except Lost as problem:
-                    desk.pause_clock()
                     lost = lost + 1 if desk.steps == steps else 1
                     self._after_loss(desk, lost, str(problem))
-                    await asyncio.sleep(AGAIN_S)
+                over = desk.state.over  # looked at now: it may be resumed as soon as its end is told
+                desk.pause_clock()
                 await self._settled(desk)
+                await asyncio.sleep(0 if over else AGAIN_S)
         finally:
             self._attended.discard(desk.filed.id)
             self._fill()
+
+    async def _run(self, desk: Desk) -> Outcome:
+        """One that was cancelled while it was being started is not run."""
+        return Outcome("stopped") if desk.state.status == "cancelling" else await self._crew.run(Work(desk.filed, desk.state.runs))
 
     def _after_loss(self, desk: Desk, lost: int, reason: str) -> None:
         if desk.state.status == "cancelling":
@@ -287,6 +311,11 @@ class Dispatcher:
         """What has changed is saved, what is under way is counted, and a new day lets waiting jobs start."""
         while True:
             await asyncio.sleep(SAVE_EVERY_S)
+            try:
+                await asyncio.to_thread(self._hold.check)
+            except StorageError:
+                self._lost()
+                return
             self._in_flight = await self._crew.in_flight()
             with suppress(PromptrayError):  # a storage that is away for a while; it is tried again
                 for desk in [desk for desk in self._desk_by_job.values() if desk.dirty]:

@@ -57,20 +57,37 @@ class EventLog:
     """The events of one job. `put` writes entries durably, and is called in a thread."""
 
     def __init__(self, events: Sequence[Event], put: Put, told: Callable[[], None] = lambda: None) -> None:
-        """`events`: those that stand there; `told` is called whenever there are more."""
-        self.events = list(events)
-        """Durable ones."""
-        self._said = Said(events)
-        self._next = len(events) + 1
+        """`events`: those that stand there, all of them; `told` is called whenever there are more."""
         self._put = put
         self._told = told
         self._pending: list[Event] = []
         self._committing: asyncio.Task[None] | None = None
+        self.remember(events)
 
     @property
     def last_id(self) -> int:
         """Of the durable ones."""
-        return len(self.events)
+        return self._forgotten + len(self.events)
+
+    def since(self, after: int) -> list[Event] | None:
+        """Those with ids above `after`; None where some of them are on storage only."""
+        return self.events[after - self._forgotten :] if after >= self._forgotten else None
+
+    def remember(self, events: Sequence[Event]) -> None:
+        """All that stand on storage, before more are added."""
+        self.events = list(events)
+        """Durable ones, behind those that were forgotten."""
+        self._forgotten = 0
+        self._said = Said(events)
+        self._next = len(events) + 1
+
+    def forget(self, last_id: int) -> None:
+        """Leaves the events to the storage, as those of a job that is over: `remember` them before more are added."""
+        self.events, self._forgotten, self._said = [], last_id, Said()
+
+    @property
+    def forgotten(self) -> bool:
+        return self._forgotten > 0
 
     def add(self, kind: EventKind, message: str, trial: str | None = None, data: dict[str, Any] | None = None) -> bool:
         """Takes an event that is news, and says whether it was; it is there for others when it is durable."""

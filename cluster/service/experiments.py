@@ -48,7 +48,7 @@ def checked(request: OptimizationRequest, service: ServiceSettings, out: Folder,
     caller may not see, UserError or EndpointError where it cannot be run."""
     store = Store(service.storage)
     for task in request.tasks:
-        if task.file is not None and not caller.may_see(_owner_of(task.file, store)):
+        if task.file is not None and task.generated is None and not caller.may_see(_owner_of(task.file, store)):
             raise _no_file(task.file)
     settings = experiment_settings(request, service, out)
     trials, tasks, recorded = check(settings)

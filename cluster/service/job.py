@@ -76,6 +76,8 @@ class State:
     finished_at: int | None = None
     runs: int = 0
     resumes: int = 0
+    place: int = 0
+    """In its owner's line: lower is earlier."""
     turn: int = 0
     """When it was started last, in the service's counted starts."""
     last_event: int = 0

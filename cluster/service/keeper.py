@@ -36,7 +36,8 @@ class Keeper:
         self._open = False
         me = ray.get_runtime_context().current_actor
         self._crew = RayCrew(service, me)
-        self._dispatcher = Dispatcher(service.storage, service.running, self._crew, service.quota)
+        # With the process its runners end, too; the one that comes in its place is told who has the storage.
+        self._dispatcher = Dispatcher(service.storage, service.running, self._crew, service.quota, lambda: os._exit(1))
         me.open.remote()
 
     async def open(self) -> int:

@@ -6,14 +6,13 @@ until all of that has arrived. Everything that is this process's dies with its k
 
 import logging
 import os
-import threading
 from contextlib import nullcontext
 from typing import Any
 
 import ray
 
 from cluster.ray_session import ENVIRONMENT
-from cluster.service.job import Filed, Outcome, Work
+from cluster.service.job import Outcome, Work
 from cluster.service.settings import ServiceSettings
 from cluster.service.store import Store
 from optimizer.errors import PromptrayError
@@ -30,8 +29,7 @@ class Runner:
         for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         self._service = service
-        self._stop = threading.Event()
-        self._job: str | None = None
+        self._stopped: set[tuple[str, int]] = set()
 
     def warm(self) -> int:
         """Loads what a job needs, so that the first one does not wait for it; the process's number."""
@@ -39,25 +37,21 @@ class Runner:
 
         return os.getpid()
 
-    def stop(self, job: str) -> None:
-        """The job ends soon, if it is this process's; its finished calls are kept."""
-        if self._job == job:
-            self._stop.set()
+    def stop(self, job: str, run: int) -> None:
+        """This run of the job ends soon, also if it has not begun yet; its finished calls are kept."""
+        self._stopped.add((job, run))
 
     def run(self, work: Work, keeper: Any) -> Outcome:
         """Runs the job to its end. What is wrong with it is told by the outcome."""
-        self._stop.clear()
-        self._job = work.filed.id
         line = _Line(keeper, work)
         try:
-            return self._run(work.filed, line)
+            return self._run(work, line)
         except PromptrayError as problem:
             return Outcome("failed", code=type(problem).__name__, message=str(problem))
         finally:
-            self._job = None
             line.close()
 
-    def _run(self, filed: Filed, line: "_Line") -> Outcome:
+    def _run(self, work: Work, line: "_Line") -> Outcome:
         from cluster.experiment import Around, Interrupted, run_experiment
         from cluster.preparation import prepare
         from cluster.report import write_results
@@ -66,14 +60,15 @@ class Runner:
 
         for name in ("ray", "ray.serve", "ray.tune"):
             logging.getLogger(name).setLevel(logging.ERROR)
-        store = Store(self._service.storage)
+        filed, store = work.filed, Store(self._service.storage)
         out = store.results(filed.id)
         begin_with(store.estimate(probe_digest(filed.request, self._service)), out)
         experiment = prepare(experiment_settings(filed.request, self._service, out))
         line.tell(Sized(len(experiment.assignments)))
         budget = experiment.settings.budget
         watcher = Reporting(out, {"target_calls": budget.target_calls, "optimizer_calls": budget.optimizer_calls}, line.tell)
-        around = Around(nullcontext, self._service.running, (filed.owner, filed.id), self._stop.is_set)
+        around = Around(
+            nullcontext, self._service.running, (filed.owner, filed.id), True, lambda: (filed.id, work.run) in self._stopped)
         stopped = False
         try:
             results = run_experiment(experiment, watcher, around)

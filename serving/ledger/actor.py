@@ -7,13 +7,14 @@ owners' renewals bring it back (see flights.py).
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import ActorDiedError, RayError
 
 from optimizer.errors import StorageError
 from optimizer.types import Completion
@@ -27,6 +28,8 @@ from serving.storage import Folder, open_folder
 _OF = "the ledger"
 CLOSE_WITHIN_S = 10.0
 """[ours]"""
+OPENINGS = 10
+AGAIN_S = 0.3
 
 
 class LedgerActor:
@@ -114,6 +117,10 @@ class RemoteLedger:
         counts: LedgerCounts = ray.get(self._actor.counts.remote(), timeout=timeout_s)
         return counts
 
+    def end(self) -> None:
+        """Ends the actor, for an opener that goes on with something else: handles of it linger where trials were given them."""
+        ray.kill(self._actor)
+
     def __enter__(self) -> Self:
         return self
 
@@ -141,9 +148,13 @@ def open_ledger(folder: Folder | Path | str) -> RemoteLedger:
     node = context.get_node_id() if place.local else ""
     # The same path on two nodes is two ledgers, and one ledger is one job's: with that, its actor ends.
     name = f"ledger-{hashlib.sha256(f'{context.get_job_id()}{node}{place}'.encode()).hexdigest()[:12]}"
-    actor: Any = ray.remote(LedgerActor).options(name=name, get_if_exists=True, **lasting(place)).remote(place.place)
-    try:
-        ray.get(actor.open.remote())
-    except FAULTS as problem:
-        raise told(problem, _OF) from problem
+    for attempt in range(1, OPENINGS + 1):
+        actor: Any = ray.remote(LedgerActor).options(name=name, get_if_exists=True, **lasting(place)).remote(place.place)
+        try:
+            ray.get(actor.open.remote())
+            break
+        except FAULTS as problem:
+            if not isinstance(problem, ActorDiedError) or attempt == OPENINGS:
+                raise told(problem, _OF) from problem
+            time.sleep(AGAIN_S)  # that of an opener that was ended just now
     return RemoteLedger(actor)

@@ -40,10 +40,10 @@ class PurseActor:
     async def ended(self, trial: str, key: str, reason: str) -> None:
         await self._purse.ended(trial, key, reason)
 
-    async def end(self) -> None:
+    async def stop(self) -> None:
         if self._keeping:
             self._keeping.cancel()
-        await self._purse.end()
+        await self._purse.stop()
 
     async def keep(self, trial: str, cost: Cost) -> None:
         await self._purse.keep(trial, cost)
@@ -117,10 +117,14 @@ class SharedPurse:
         spent: Cost = ray.get(self._actor.spent.remote(), timeout=30)
         return spent
 
-    def end(self) -> None:
+    def stop(self) -> None:
         """For the driver when all trials are done. Never raises: a time that is not stopped counts a few seconds too much."""
         with suppress(RayError):
-            ray.get(self._actor.end.remote(), timeout=30)
+            ray.get(self._actor.stop.remote(), timeout=30)
+
+    def end(self) -> None:
+        """As RemoteLedger.end."""
+        ray.kill(self._actor)
 
 
 def open_purse(

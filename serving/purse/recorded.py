@@ -108,7 +108,7 @@ class RecordedPurse:
             await self._write()
             await asyncio.sleep(RECORD_EVERY_S)
 
-    async def end(self) -> None:
+    async def stop(self) -> None:
         """The run is over."""
         for name in self._time.running:
             self._time.stop(name)

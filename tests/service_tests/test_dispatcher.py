@@ -1,6 +1,7 @@
 """The keeper of jobs, with a crew that plays its runs in this process: states, quotas, losses, and what a new keeper finds."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from cluster.service.errors import Conflict, NotFound, OverQuota
 from cluster.service.job import Filed, Outcome, Spent, Work
 from cluster.service.news import Ended, Moved, Rounded, Sized, Started
 from cluster.service.objects import OptimizationRequest
-from cluster.service.quota import Quotas
+from cluster.service.quota import Quotas, day_of
 from cluster.service.settings import QuotaSettings
 from cluster.service.store import Store
 from optimizer.errors import StorageError
@@ -165,6 +166,7 @@ async def test_a_job_is_cancelled_in_the_queue_and_while_it_runs_and_resumed(tmp
         await dispatcher.create(filed("opt-1"), FREE)
         await dispatcher.create(filed("opt-2"), FREE)
         assert (await dispatcher.cancel("opt-2")).status == "cancelled"
+        await until(lambda: "trial.round" in kinds(tmp_path, "opt-1"))
         assert (await dispatcher.cancel("opt-1")).status == "cancelling"
         await over(dispatcher, "opt-1", "cancelled")
         with pytest.raises(Conflict, match="over"):
@@ -226,6 +228,7 @@ async def test_a_new_keeper_goes_on_with_what_waited_and_ran_and_says_nothing_tw
         for id in ("opt-1", "opt-2", "opt-3"):
             await dispatcher.create(filed(id), FREE)
         await dispatcher.cancel("opt-3")
+        await until(lambda: "trial.round" in kinds(tmp_path, "opt-1"))
         before = Store(str(tmp_path)).events("opt-1")
     async with keeper(tmp_path, one_trial, running=1) as (dispatcher, _):
         assert [job.id for job in dispatcher.jobs()] == ["opt-3", "opt-2", "opt-1"]
@@ -246,6 +249,7 @@ async def test_a_crash_between_an_event_and_its_state_is_mended(
     """The event that ends a job comes before its state; the state of a job that was resumed comes before the event."""
     async with keeper(tmp_path, until_stopped) as (dispatcher, _):
         await dispatcher.create(filed("opt-1"), FREE)
+        await until(lambda: "trial.round" in kinds(tmp_path, "opt-1"))
         if ended:
             await dispatcher.cancel("opt-1")
             await over(dispatcher, "opt-1", "cancelled")
@@ -278,7 +282,7 @@ async def test_quotas_bound_jobs_and_calls_and_use_outlives_the_keeper(tmp_path:
         await dispatcher.create(filed("opt-4"), limits)
         await over(dispatcher, "opt-4")
         assert dispatcher.use("ann") == {"jobs_now": 0, "calls_today": 40, "money_today": 0.0}
-        await asyncio.sleep(1.2)  # what was used is saved once a second
+        await until(lambda: Store(str(tmp_path)).usage(day_of(time.time())).get("ann", {}).get("calls") == 40)
     async with keeper(tmp_path, one_trial) as (dispatcher, _):
         assert dispatcher.use("ann")["calls_today"] == 40
         with pytest.raises(OverQuota, match="25 calls a day") as refused:
@@ -308,3 +312,33 @@ async def test_news_come_as_soon_as_there_are_some_and_not_before(tmp_path: Path
         crew.gate.set()
         found = await asyncio.wait_for(asking, 5)
         assert found["opt-1"][0].id == known + 1
+
+
+async def test_a_job_that_is_cancelled_as_soon_as_it_is_filed_is_not_run(tmp_path: Path) -> None:
+    async with keeper(tmp_path, one_trial) as (dispatcher, crew):
+        await dispatcher.create(filed("opt-1"), FREE)
+        await dispatcher.cancel("opt-1")
+        await over(dispatcher, "opt-1", "cancelled")
+        assert crew.works == []
+        await dispatcher.resume("opt-1", FREE)
+        await over(dispatcher, "opt-1")
+    assert kinds(tmp_path, "opt-1")[-1] == "job.succeeded"
+
+
+async def test_a_keeper_whose_storage_was_taken_says_so_and_keeps_nothing_more(tmp_path: Path) -> None:
+    class Taken:
+        def check(self) -> None:
+            raise StorageError("It is another's.")
+
+        def release(self) -> None:
+            """Nothing."""
+
+    lost = asyncio.Event()
+    dispatcher = Dispatcher(str(tmp_path), 1, Crew(one_trial), lost=lost.set)
+    await dispatcher.open(0.5)
+    dispatcher._hold.release()
+    dispatcher._hold = Taken()
+    await asyncio.wait_for(lost.wait(), 5)
+    with pytest.raises(StorageError):
+        await dispatcher.create(filed("opt-1"), FREE)
+    await dispatcher.close()

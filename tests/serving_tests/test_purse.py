@@ -113,7 +113,7 @@ async def test_time_goes_on_from_the_record_of_a_run_that_was_killed(tmp_path: P
     assert RECORD_EVERY_S < elapsed.whole_s < 3 * RECORD_EVERY_S
     await killed.close("b", done=True)
     assert (await killed.begin("a")).trial_s > RECORD_EVERY_S
-    await killed.end()
+    await killed.stop()
     assert (await purse(tmp_path, Limits(), {}).begin("b")).trial_s < 1
 
 

@@ -58,13 +58,15 @@ def compared(items: Items, settings: ExperimentSettings, folder: Folder, left: S
     first, second = (_read(items, settings, folder, side) for side in (left, right))
     same = left.assignment.contest == right.assignment.contest
     found = [*_items("dev", first, second), *_items("test", first, second)] if same else []
-    test = paired_test([item.right.score for item in found], [item.left.score for item in found])
+    judged = _judged(found)
+    test = paired_test([item.right.score for item in judged], [item.left.score for item in judged])
     enough = test.pairs >= LEAST_PAIRS
+    verdict = _verdict(test.verdict, test.p_value, f"{test.pairs} {judged[0].split} items") if enough else ""
     details = first.family.detail(left.candidate), second.family.detail(right.candidate)
     return Comparison(
         left=details[0], right=details[1], diff=diff_of(first.prompt.text(), second.prompt.text()),
         counts=dict(Counter(item.winner for item in found)), items=found,
-        verdict=_verdict(test.verdict, test.p_value, test.pairs) if enough else "", p_value=test.p_value if enough else None)
+        verdict=verdict, p_value=test.p_value if enough else None)
 
 
 def _read(items: Items, settings: ExperimentSettings, folder: Folder, side: Side) -> _Read:
@@ -139,6 +141,12 @@ def _winner(left: float | None, right: float | None) -> Literal["left", "right",
     return "left" if left > right else "right"
 
 
-def _verdict(told: str, p_value: float, pairs: int) -> str:
-    return f"Left is {told} than right" if told != "not distinguishable" else "They are not distinguishable" + (
-        f" on {pairs} items ({p_told(p_value)}).")
+def _judged(items: Sequence[ComparedItem]) -> list[ComparedItem]:
+    """Those of the test split, where there are enough: candidates were chosen by the others."""
+    tested = [item for item in items if item.split == "test" and item.winner != "unknown"]
+    return tested if len(tested) >= LEAST_PAIRS else [item for item in items if item.split == "dev"]
+
+
+def _verdict(told: str, p_value: float, on: str) -> str:
+    how = "They are not distinguishable" if told == "not distinguishable" else f"Left is {told} than right"
+    return f"{how} on {on} ({p_told(p_value)})."
