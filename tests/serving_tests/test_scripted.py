@@ -202,5 +202,5 @@ async def test_a_call_takes_as_long_as_the_settings_say_and_answers_the_same(tmp
     assert slow.identity == fast.identity, "an answer stays paid for"
     began = time.monotonic()
     played = await slow.engine().complete([ask("a"), ask("b")])
-    assert 0.2 <= time.monotonic() - began
+    assert time.monotonic() - began >= 0.2
     assert played == await fast.engine().complete([ask("a"), ask("b")])
