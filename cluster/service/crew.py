@@ -14,8 +14,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
-from cluster.service.dispatcher import Lost
-from cluster.service.job import Outcome, Work
+from cluster.service.job import Lost, Outcome, Work
 from cluster.service.runner import Runner
 from cluster.service.settings import ServiceSettings
 from optimizer.errors import PromptrayError
@@ -44,7 +43,7 @@ class Look:
 
 
 class RayCrew:
-    """A dispatcher.Crew. `keeper` is the handle of the actor that runs report to."""
+    """A job.Crew. `keeper` is the handle of the actor that runs report to."""
 
     def __init__(self, service: ServiceSettings, keeper: Any) -> None:
         self._service = service

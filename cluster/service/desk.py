@@ -90,12 +90,18 @@ class Desk:
     def say_queued(self) -> None:
         self.log.add("job.queued", "The job waits for its turn.")
 
-    def mend(self) -> None:
+    @property
+    def place(self) -> int:
+        """In its owner's line."""
+        return self.state.place or self.filed.number
+
+    def mend(self) -> bool:
         """Brings state and events together after a crash between the two: the event that ends a job comes before its state, the
-        event that resumes it comes after."""
+        event that resumes it comes after. Says whether there is something to save."""
         last = self.log.events[-1] if self.log.events else None
         if self.state.over:
             self.log.forget(self.state.last_event)
+            return False
         elif last is None:
             self.say_queued()
         elif last.kind in ENDS:
@@ -110,6 +116,7 @@ class Desk:
             self.end("cancelled", "job.cancelled", "The job was cancelled; every finished call is kept, so it can be resumed.")
         elif self.state.status == "running":
             self.state.status = "queued"
+        return True
 
     def take(self, news: News) -> None:
         """News of the run that is under way."""

@@ -6,25 +6,21 @@ in memory is rebuilt from storage: jobs that ran when it died go to the head of 
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from cluster.service.desk import Desk
-from cluster.service.errors import NotFound
-from cluster.service.events import EventLog
-from cluster.service.job import Filed, Outcome, State, Work, expect_cancellable, expect_resumable, shown
-from cluster.service.journal import Journal
+from cluster.service.job import Crew, Filed, Lost, Outcome, State, Work, expect_cancellable, expect_resumable
 from cluster.service.news import News
 from cluster.service.objects import Event, Optimization
-from cluster.service.queue import Waiting, positions, starts
-from cluster.service.quota import Quotas
+from cluster.service.roster import Roster
 from cluster.service.settings import QuotaSettings
 from cluster.service.store import Store
 from optimizer.errors import PromptrayError, StorageError
-from serving.ledger.lock import WAIT_S, Hold, hold
+from serving.ledger.lock import WAIT_S
 
 UNLIMITED = QuotaSettings()
 SAVE_EVERY_S = 1.0
@@ -32,26 +28,6 @@ LOST_WITHOUT_PROGRESS = 3
 """Processes that a job may lose in a row without getting any further [ours]."""
 AGAIN_S = 0.5
 """Before a lost job is started again: what its process had is being taken down."""
-
-
-class Lost(Exception):
-    """The process that ran the job is gone."""
-
-
-class Crew(Protocol):
-    """Who runs jobs, as many at once as are given to it."""
-
-    async def run(self, work: Work) -> Outcome:
-        """Raises Lost."""
-        ...
-
-    async def stop(self, job: str) -> None:
-        """The run of this job ends soon; one that there is not is no fault."""
-        ...
-
-    async def in_flight(self) -> Mapping[str, int]:
-        """Job -> calls of models that are under way."""
-        ...
 
 
 class Dispatcher:
@@ -67,14 +43,7 @@ class Dispatcher:
         self._places = running
         self._crew = crew
         self._default = default_limits
-        self._limits: dict[str, QuotaSettings] = {}
-        self._desk_by_job: dict[str, Desk] = {}
-        self._job_by_key: dict[tuple[str, str], str] = {}
-        self._in_flight: Mapping[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._attended: set[str] = set()
-        self._held: set[str] = set()
-        """Jobs that are not to be started in this moment."""
         self._news = asyncio.Event()
         self._filing = asyncio.Lock()
         self._saving = asyncio.Lock()
@@ -82,14 +51,13 @@ class Dispatcher:
 
     async def open(self, wait_s: float = WAIT_S) -> None:
         """Takes the storage and goes on where the last keeper stopped."""
-        await asyncio.to_thread(self._take, wait_s)
-        loaded = await asyncio.to_thread(lambda: [self._load(id) for id in self._store.filed_ids()])
-        for filed, state, events in loaded:
-            self._put_on_desk(filed, state, events)
-        for desk in self._desk_by_job.values():
-            desk.mend()
-            await self._settled(desk)
-        self._turns = max((desk.state.turn for desk in self._desk_by_job.values()), default=0)
+        self.roster = await asyncio.to_thread(Roster, self._store, self._tell, self._default, wait_s)
+        for filed, state, events in await asyncio.to_thread(self.roster.load):
+            self.roster.put(filed, state, events)
+        for desk in self.roster.desks.values():
+            if desk.mend():
+                await self._settled(desk)
+        self._turns = self.roster.last_turn
         self._spawn(self._look_around())
         self._fill()
 
@@ -98,68 +66,67 @@ class Dispatcher:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._hold.release()
+        self.roster.held.release()
 
     async def create(self, filed: Filed, limits: QuotaSettings) -> Optimization:
         """Files a job that was checked. Its number is given here. The same id, or the same key of an owner, is the same job."""
-        self._limits[filed.owner] = limits
+        roster, owner = self.roster, filed.owner
+        roster.limits[owner] = limits
         async with self._filing:
-            known = self._job_by_key.get((filed.owner, filed.idempotency_key or ""), filed.id)
-            if known in self._desk_by_job:
-                return self._shown(self._desk_by_job[known])
-            own = [desk for desk in self._desk_by_job.values() if desk.filed.owner == filed.owner and not desk.state.over]
-            self._quotas.expect_room(filed.owner, limits, len(own))
-            filed = Filed(**{**filed.__dict__, "number": len(self._index) + 1})
-            await asyncio.to_thread(self._file, filed)
-            desk = self._put_on_desk(filed, State(place=self._last_place() + 1), [])
+            if known := roster.same_as(filed):
+                return roster.shown(known)
+            roster.quotas.expect_room(owner, limits, roster.now_of(owner))
+            filed = replace(filed, number=roster.next_number)
+            await asyncio.to_thread(roster.file, filed)
+            desk = roster.put(filed, State(place=roster.last_place + 1), [])
             desk.say_queued()
         await desk.log.durable()
         self._fill()
-        return self._shown(desk)
+        return roster.shown(desk)
 
     def get(self, id: str) -> Optimization:
-        return self._shown(self._desk(id))
+        return self.roster.shown(self.roster.desk(id))
 
     def jobs(self) -> list[Optimization]:
         """All, the newest first."""
-        place = self._positions()
-        return [self._shown(desk, place) for desk in reversed(self._desk_by_job.values())]
+        place = self.roster.positions()
+        return [self.roster.shown(desk, place) for desk in reversed(self.roster.desks.values())]
 
     async def cancel(self, id: str) -> Optimization:
         """Raises Conflict where the job is over."""
-        desk = self._desk(id)
+        desk = self.roster.desk(id)
         expect_cancellable(id, desk.state.status)
         if desk.state.status != "cancelling":
             desk.cancel()
             await self._settled(desk)
             await self._crew.stop(id)
-        return self._shown(desk)
+        return self.roster.shown(desk)
 
     async def resume(self, id: str, limits: QuotaSettings) -> Optimization:
         """Raises Conflict, OverQuota."""
-        desk = self._desk(id)
-        self._limits[desk.filed.owner] = limits
+        roster, desk = self.roster, self.roster.desk(id)
+        owner = desk.filed.owner
+        roster.limits[owner] = limits
         async with self._filing:
             expect_resumable(id, desk.state.status)
-            self._quotas.expect_room(desk.filed.owner, limits, self.use(desk.filed.owner)["jobs_now"])
+            roster.quotas.expect_room(owner, limits, roster.now_of(owner))
             if desk.log.forgotten:
                 desk.log.remember(await asyncio.to_thread(self._store.events, id))
-            self._held.add(id)
+            roster.aside.add(id)
             try:
-                desk.resume(self._last_place() + 1)
+                desk.resume(roster.last_place + 1)
                 await self._save(desk)
                 desk.say_resumed()
             finally:
-                self._held.discard(id)
+                roster.aside.discard(id)
         await self._settled(desk)
         self._fill()
-        return self._shown(desk)
+        return roster.shown(desk)
 
     def use(self, owner: str) -> dict[str, Any]:
         """The fields of objects.Quota that tell of use."""
-        calls, money = self._quotas.of(owner)
-        now = sum(desk.filed.owner == owner and not desk.state.over for desk in self._desk_by_job.values())
-        return {"jobs_now": now, "calls_today": calls, "money_today": money}
+        calls, money = self.roster.quotas.of(owner)
+        return {"jobs_now": self.roster.now_of(owner), "calls_today": calls, "money_today": money}
 
     async def news(self, after_by_job: Mapping[str, int], timeout_s: float) -> dict[str, list[Event]]:
         """Events behind those that are known of some jobs, as soon as there are any; {} after a while without."""
@@ -168,7 +135,7 @@ class Dispatcher:
             wake = self._news
             found = {
                 job: await self._since(desk, after) for job, after in after_by_job.items()
-                if (desk := self._desk_by_job.get(job)) and desk.log.last_id > after}
+                if (desk := self.roster.desks.get(job)) and desk.log.last_id > after}
             left = ends_at - time.monotonic()
             if found or left <= 0:
                 return found
@@ -181,83 +148,19 @@ class Dispatcher:
 
     def report(self, job: str, run: int, news: News) -> None:
         """What a run tells. One that is not the job's last is not heard."""
-        desk = self._desk_by_job.get(job)
-        if desk and desk.state.runs == run and job in self._attended:
+        desk = self.roster.desks.get(job)
+        if desk and desk.state.runs == run and job in self.roster.attended:
             desk.take(news)
-
-    def _take(self, wait_s: float) -> None:
-        try:
-            self._hold: Hold = hold(self._store.jobs, wait_s)
-        except StorageError as problem:
-            raise StorageError(f"The service's storage {self._store.place} is in use or unusable: {problem}") from problem
-        self._index: Journal = self._store.index()
-        self._quotas = Quotas(self._store.usage)
-
-    def _load(self, id: str) -> tuple[Filed, State, list[Event]]:
-        state = self._store.state(id)
-        return self._store.filed(id), state, [] if state.over else self._store.events(id)
-
-    def _file(self, filed: Filed) -> None:
-        self._hold.check()
-        self._store.file_request(filed)
-        self._index.append([{"id": filed.id}])
-
-    def _put_on_desk(self, filed: Filed, state: State, events: Sequence[Event]) -> Desk:
-        journal: list[Journal] = []
-
-        def put(entries: list[dict[str, Any]]) -> None:
-            self._hold.check()
-            if not journal:
-                journal.append(self._store.journal(filed.id))
-            journal[0].append(entries)
-
-        desk = Desk(filed, state, EventLog(events, put, self._tell), self._quotas.pay)
-        self._desk_by_job[filed.id] = desk
-        if filed.idempotency_key:
-            self._job_by_key[filed.owner, filed.idempotency_key] = filed.id
-        return desk
 
     def _tell(self) -> None:
         wake, self._news = self._news, asyncio.Event()
         wake.set()
 
-    def _desk(self, id: str) -> Desk:
-        if id not in self._desk_by_job:
-            raise NotFound(f"There is no job {id!r}.")
-        return self._desk_by_job[id]
-
-    def _shown(self, desk: Desk, place: Mapping[str, int] | None = None) -> Optimization:
-        id = desk.filed.id
-        place = self._positions() if place is None and desk.state.status == "queued" else place or {}
-        return shown(
-            desk.filed, replace(desk.state, status=desk.shown), desk.log.last_id, place.get(id), self._in_flight.get(id, 0),
-            desk.running_s)
-
-    def _line(self) -> tuple[list[Waiting], list[str], dict[str, int], set[str]]:
-        desks = self._desk_by_job
-        waiting = [
-            Waiting(id, desk.filed.owner, desk.state.place or desk.filed.number) for id, desk in desks.items()
-            if desk.state.status == "queued" and id not in self._attended and id not in self._held]
-        last_turn: dict[str, int] = {}
-        for desk in desks.values():
-            if desk.state.turn:
-                last_turn[desk.filed.owner] = max(desk.state.turn, last_turn.get(desk.filed.owner, 0))
-        owners = {one.owner for one in waiting}
-        barred = {owner for owner in owners if self._quotas.spent_out(owner, self._limits.get(owner, self._default))}
-        return waiting, [desks[id].filed.owner for id in self._attended], last_turn, barred
-
-    def _last_place(self) -> int:
-        return max((desk.state.place or desk.filed.number for desk in self._desk_by_job.values()), default=0)
-
-    def _positions(self) -> dict[str, int]:
-        return positions(*self._line())
-
     def _fill(self) -> None:
         """Starts as many jobs as there is room for."""
-        waiting, running, last_turn, barred = self._line()
-        for job in starts(waiting, running, self._places, last_turn, barred):
-            self._attended.add(job)
-            self._spawn(self._attend(self._desk_by_job[job]))
+        for job in self.roster.to_start(self._places):
+            self.roster.attended.add(job)
+            self._spawn(self._attend(self.roster.desks[job]))
 
     async def _attend(self, desk: Desk) -> None:
         """One job, from its start to its end, however many processes it takes."""
@@ -278,7 +181,7 @@ class Dispatcher:
                 await self._settled(desk)
                 await asyncio.sleep(0 if over else AGAIN_S)
         finally:
-            self._attended.discard(desk.filed.id)
+            self.roster.attended.discard(desk.filed.id)
             self._fill()
 
     async def _run(self, desk: Desk) -> Outcome:
@@ -292,10 +195,13 @@ class Dispatcher:
             desk.fail("ProcessLost", f"The process of this job was lost {lost} times without getting any further ({reason}).")
 
     async def _settled(self, desk: Desk) -> None:
-        """Events first, then the state: it could be mended by them."""
+        """Events first, then the state: it could be mended by them, and is saved later where the storage is away."""
         await desk.log.durable()
         desk.shown = desk.state.status
-        await self._save(desk)
+        try:
+            await self._save(desk)
+        except StorageError:
+            desk.dirty = True
 
     async def _save(self, desk: Desk) -> None:
         desk.dirty = False
@@ -304,27 +210,32 @@ class Dispatcher:
 
     async def _write(self, write: partial[None]) -> None:
         async with self._saving:
-            await asyncio.to_thread(self._hold.check)
+            await asyncio.to_thread(self.roster.held.check)
             await asyncio.to_thread(write)
 
     async def _look_around(self) -> None:
         """What has changed is saved, what is under way is counted, and a new day lets waiting jobs start."""
+        roster = self.roster
         while True:
             await asyncio.sleep(SAVE_EVERY_S)
             try:
-                await asyncio.to_thread(self._hold.check)
+                await asyncio.to_thread(roster.held.check)
             except StorageError:
                 self._lost()
                 return
-            self._in_flight = await self._crew.in_flight()
+            roster.in_flight = await self._crew.in_flight()
+            for desk in [desk for desk in roster.desks.values() if desk.dirty]:
+                await self._settled(desk)
             with suppress(PromptrayError):  # a storage that is away for a while; it is tried again
-                for desk in [desk for desk in self._desk_by_job.values() if desk.dirty]:
-                    await self._settled(desk)
-                if self._quotas.dirty:
-                    self._quotas.dirty = False
-                    copy = {owner: dict(used) for owner, used in self._quotas.used.items()}
-                    await self._write(partial(self._store.save_usage, self._quotas.day, copy))
+                await self._save_usage()
             self._fill()
+
+    async def _save_usage(self) -> None:
+        quotas = self.roster.quotas
+        if quotas.dirty:
+            copy = {owner: dict(used) for owner, used in quotas.used.items()}
+            await self._write(partial(self._store.save_usage, quotas.day, copy))
+            quotas.dirty = quotas.used != copy
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

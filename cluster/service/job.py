@@ -1,7 +1,8 @@
 """A job as its one keeper sees it: what was filed, and how it stands. Plain data with JSON both ways; knows no storage, no Ray."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Self
+from typing import Any, Literal, Protocol, Self
 
 from cluster.service.errors import Conflict
 from cluster.service.objects import TERMINAL, Fault, JobStatus, Optimization, OptimizationRequest, Usage
@@ -50,6 +51,26 @@ class Outcome:
     code: str = ""
     message: str = ""
     statuses: dict[str, str] = field(default_factory=dict)
+
+
+class Lost(Exception):
+    """The process that ran the job is gone."""
+
+
+class Crew(Protocol):
+    """Who runs jobs, as many at once as are given to it."""
+
+    async def run(self, work: Work) -> Outcome:
+        """Raises Lost."""
+        ...
+
+    async def stop(self, job: str) -> None:
+        """The run of this job ends soon; one that there is not is no fault."""
+        ...
+
+    async def in_flight(self) -> Mapping[str, int]:
+        """Job -> calls of models that are under way."""
+        ...
 
 
 @dataclass

@@ -183,7 +183,8 @@ class Event(Answer):
     """One sentence for people."""
     data: dict[str, Any] = {}
     """trial.round: round, dev_accuracy, low, high, best, candidates, target_calls, optimizer_calls, ledger_hits. trial.finished:
-    status, test_accuracy, test_low, test_high, verdict. budget.warning: limit, share."""
+    status, test_accuracy, test_low, test_high, verdict. budget.warning: limit, share. trial.better: round, dev_accuracy, best.
+    trial.failed: error."""
 
 
 class CurvePoint(Answer):

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from cluster.service.dispatcher import LOST_WITHOUT_PROGRESS, Dispatcher, Lost
+from cluster.service.dispatcher import LOST_WITHOUT_PROGRESS, Dispatcher
 from cluster.service.errors import Conflict, NotFound, OverQuota
-from cluster.service.job import Filed, Outcome, Spent, Work
+from cluster.service.job import Filed, Lost, Outcome, Spent, Work
 from cluster.service.news import Ended, Moved, Rounded, Sized, Started
 from cluster.service.objects import OptimizationRequest
 from cluster.service.quota import Quotas, day_of
@@ -336,8 +336,8 @@ async def test_a_keeper_whose_storage_was_taken_says_so_and_keeps_nothing_more(t
     lost = asyncio.Event()
     dispatcher = Dispatcher(str(tmp_path), 1, Crew(one_trial), lost=lost.set)
     await dispatcher.open(0.5)
-    dispatcher._hold.release()
-    dispatcher._hold = Taken()
+    dispatcher.roster.held.release()
+    dispatcher.roster.held = Taken()
     await asyncio.wait_for(lost.wait(), 5)
     with pytest.raises(StorageError):
         await dispatcher.create(filed("opt-1"), FREE)

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -193,3 +194,13 @@ def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path, name: str, c
         written(tmp_path, content, name)
     with pytest.raises(SettingsError, match=says):
         parse_model(f"scripted:{tmp_path / name}")
+
+
+async def test_a_call_takes_as_long_as_the_settings_say_and_answers_the_same(tmp_path: Path) -> None:
+    file = written(tmp_path, ECHO)
+    slow, fast = (ScriptedSettings(script=file, seconds=seconds) for seconds in (0.2, 0.0))
+    assert slow.identity == fast.identity, "an answer stays paid for"
+    began = time.monotonic()
+    played = await slow.engine().complete([ask("a"), ask("b")])
+    assert time.monotonic() - began >= 0.2
+    assert played == await fast.engine().complete([ask("a"), ask("b")])

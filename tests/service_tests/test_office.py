@@ -1,0 +1,53 @@
+"""Offices of one service on a real Ray: they agree, show each owner the own jobs, and a probe's answers are not paid for again."""
+
+import json
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from cluster.service.errors import NotFound
+from cluster.service.objects import OptimizationRequest
+from cluster.service.office import Caller
+from cluster.service.ray_office import RayOffice
+from cluster.service.settings import ServiceSettings
+from optimizer.candidate import Round
+from optimizer.errors import SettingsError
+from tests.service_tests.requests import request
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+ANN, BOB, ROOT = Caller("ann"), Caller("bob"), Caller("root", admin=True)
+
+
+async def test_offices_agree_and_a_job_begins_with_what_its_probe_has_paid(local_ray: None, tmp_path: Path) -> None:
+    service = ServiceSettings(storage=str(tmp_path), running=1)
+    office, other = RayOffice(service), RayOffice(service)
+    asked = OptimizationRequest.model_validate(request(selection={"name": "full"}))
+    guess = await office.estimate(ANN, asked, probe=False)
+    assert (guess.trials, guess.measured, guess.can_pay, guess.tasks[0].items["dev"]) == (1, False, None, 10)
+    seen = await office.estimate(ANN, asked, probe=True)
+    assert (seen.measured, seen.can_pay) == (True, seen.tasks[0].can_pay)
+    assert (await other.estimate(ANN, asked, probe=False)).measured, "what was measured is known to the next who asks"
+
+    with pytest.raises(SettingsError, match="builtin:target"):
+        await office.create(ANN, asked.model_copy(update={"target": "builtin:none"}))
+    job = await office.create(ANN, asked, "key")
+    assert (await other.create(ANN, asked, "key")).id == job.id
+    async with aclosing(other.follow(ANN, job.id, 0)) as events:
+        heard = [event async for event in events]
+    assert heard == await office.events(ANN, job.id, 0, 100)
+    assert heard[2:4] == await office.events(ROOT, job.id, 2, 2)
+    done = await other.get(ANN, job.id)
+    assert (done.status, done.trials_done, done.last_event) == ("succeeded", 1, len(heard))
+    assert done.usage.ledger_hits > 0, "the seed prompt on the dev split was asked by the probe"
+
+    for question in (office.get(BOB, job.id), office.cancel(BOB, job.id), office.results(BOB, job.id), office.get(ANN, "opt-0")):
+        with pytest.raises(NotFound):
+            await question
+    assert (await office.get(ROOT, job.id)).id == job.id
+    assert [[one.id for one in (await office.page(who, None, 5)).data] for who in (ANN, BOB, ROOT)] == [[job.id], [], [job.id]]
+    assert (await office.page(ROOT, None, 5, status="failed")).data == []
+    assert (await office.page(ROOT, None, 5, owner="bob")).data == []
+    assert (await office.settings(ANN, job.id)).out == (await office.results(ANN, job.id)).place
+    rounds = sorted((tmp_path / "optimizations" / job.id / "results" / "rounds").glob("*/*.json"))
+    assert [Round.from_json(json.loads(file.read_text())).number for file in rounds] == [0, 1, 2]
