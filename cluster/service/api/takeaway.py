@@ -41,7 +41,8 @@ class Takeaway:
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/v1/optimizations/{id}", tags=["results"], responses=ERRORS)
-        router.add_api_route("/best", self.best, methods=["GET"], response_model=Best, summary="Its best prompt", responses={
+        form = Best | dict[str, Any]
+        router.add_api_route("/best", self.best, methods=["GET"], response_model=form, summary="Its best prompt", responses={
             200: {"description": "The best prompt; with `format` a download in that form.",
                   "content": {"text/markdown": {"schema": {"type": "string"}}}}})
         router.add_api_route(
