@@ -91,7 +91,10 @@ def sight(chromium: Browser, pictures: Path) -> Iterator[Sight]:
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of `promptray up` with the built-in models."""
+    """The address of `promptray up` with the built-in models; or of one that runs already, and has no jobs yet."""
+    if given := os.environ.get("PROMPTRAY_TESTED_SERVICE"):
+        yield given
+        return
     folder, port = tmp_path_factory.mktemp("service"), free_port()
     sockets = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # short: the paths of Ray's sockets have a limit
     others = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}

@@ -13,6 +13,7 @@ from tests.service_tests.browser.conftest import Sight
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
 SOON_MS = 60_000
 JOB_MS = 240_000
+expect.set_options(timeout=SOON_MS)
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script> {{7*7}} ${7*7} {% raw %}"
 
 
@@ -31,8 +32,9 @@ def test_a_person_finds_a_better_prompt_and_takes_it_away(
 
     page.get_by_role("link", name="Start one").click()
     page.get_by_label("Upload a file").set_input_files(shared_data / "bbh" / "navigate.json")
-    expect(page.get_by_text("250 rows", exact=False).first).to_be_visible()
-    expect(page.get_by_role("region", name="First rows")).to_contain_text("If you follow these instructions")
+    first_rows = page.get_by_role("region", name="First rows")
+    expect(first_rows).to_contain_text("150 rows")
+    expect(first_rows).to_contain_text("If you follow these instructions")
     page.get_by_text("Scorer, first prompt, splits").click()
     for split, size in (("train", 20), ("dev", 16), ("test", 24)):
         fill(page, f"{split} split", str(size))
@@ -86,7 +88,7 @@ def comparison(sight: Sight) -> None:
     page.get_by_role("link", name="Compare", exact=True).click()
     expect(page.locator(".counts")).to_contain_text("right wins")
     expect(page.locator(".item.wins-right .steps .is-followed").first).to_be_visible()
-    expect(page.locator("#who + p")).to_contain_text("p =")
+    expect(page.locator("#who + p")).to_contain_text(re.compile("p [=<]"))
     sight.shoot("compare")
     page.get_by_label("Show").select_option("left")
     expect(page.locator(".item.wins-right")).to_have_count(0)
