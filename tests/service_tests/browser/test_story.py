@@ -140,7 +140,7 @@ def test_hostile_data_is_text(service: str, sight: Sight, tmp_path: Path) -> Non
 
 def test_faulty_rows_are_named(service: str, sight: Sight, tmp_path: Path) -> None:
     page = sight.page
-    (tmp_path / "faulty.jsonl").write_text('{"input": "a", "target": "b"}\n{"input": "c"}\nnot json\n')
+    (tmp_path / "faulty.jsonl").write_text('{"input": "a", "target": "b"}\n{"input": "c"}\n{"target": "d"}\n')
     page.goto(f"{service}/new")
     page.get_by_label("Upload a file").set_input_files(tmp_path / "faulty.jsonl")
     expect(page.get_by_role("alert")).to_contain_text("2")
