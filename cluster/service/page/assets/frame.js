@@ -51,10 +51,10 @@ function Who() {
     setApiKey(new FormData(event.target).get("key").trim());
     dialog.current.close();
   };
-  const name = me?.owner ? `${me.owner}${me.admin ? " (admin)" : ""}` : me?.refused ? "Enter a key" : "Key";
+  const name = me?.owner ? `${me.owner}${me.admin ? " (admin)" : ""}` : me?.refused ? "Enter a key" : "API key";
   return html`
     <button class=${me?.refused ? "small primary" : "small"} onClick=${() => dialog.current.showModal()} aria-haspopup="dialog">
-      <span aria-hidden="true">⚿</span> ${name}</button>
+      ${name}</button>
     <dialog ref=${dialog} aria-labelledby="key-title"><form onSubmit=${save}>
       <h2 id="key-title">API key</h2>
       <p class="quiet">It is kept for this tab alone, and sent to this service alone.</p>

@@ -39,6 +39,6 @@ export function Shares({ parts }) {
   if (!whole) return html`<p class="quiet">Nothing yet.</p>`;
   return html`<div class="shares"><div class="stack" aria-hidden="true">${parts.map(([name, value], place) => html`
       <i key=${name} class=${`hue-${place % 8}`} style=${{ flexGrow: value }}></i>`)}</div>
-    <ul>${parts.map(([name, value], place) => html`<li key=${name}><span class=${`dot hue-${place % 8}`} aria-hidden="true"></span>${name}
+    <ul>${parts.map(([name, value], place) => html`<li key=${name}><span class=${`dot hue-${place % 8}`} aria-hidden="true"></span>${name}${" "}
       <b>${count(value)}</b> <span class="quiet">${percent(value / whole)}</span></li>`)}</ul></div>`;
 }

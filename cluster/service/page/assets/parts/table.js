@@ -29,7 +29,7 @@ function Head({ column, sort, turn }) {
   const mine = sort && sort.key === column.key;
   const order = mine ? (sort.down ? "descending" : "ascending") : undefined;
   return html`<th scope="col" aria-sort=${order} class=${column.number ? "number" : ""}>${column.value
-    ? html`<button class="sort" onClick=${() => turn(column.key)}>${column.name} <span aria-hidden="true">${mine ? (sort.down ? "↓" : "↑") : "↕"}</span></button>`
+    ? html`<button class="sort" onClick=${() => turn(column.key)}>${column.name}${mine && html`<span aria-hidden="true">${sort.down ? " ↓" : " ↑"}</span>`}</button>`
     : column.name}</th>`;
 }
 

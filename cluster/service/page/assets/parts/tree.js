@@ -8,12 +8,13 @@ const ROW_PX = 46;
 const COLUMN_PX = 236;
 const NODE_PX = 118;
 const MARGIN_PX = 26;
-const ROOT = "";
+const ROOT = "(root)";
 
 /** Nodes with x and y in pixels, and the size of the whole. */
 export function laidOut(candidates) {
   if (!candidates.length) return { nodes: [], width: 0, height: 0 };
-  const rows = [{ id: ROOT, up: null }, ...candidates.map((one) => ({ ...one, up: upOf(one, candidates) }))];
+  const parents = withoutCircles(candidates.map((one) => one.parent));
+  const rows = [{ id: ROOT, up: null }, ...candidates.map((one) => ({ ...one, up: parents[one.place] === null ? ROOT : candidates[parents[one.place]].id }))];
   const root = stratify().id((row) => row.id).parentId((row) => row.up)(rows);
   treeLayout().nodeSize([ROW_PX, COLUMN_PX]).separation(() => 1)(root);
   const nodes = root.descendants().filter((node) => node.id !== ROOT);
@@ -23,8 +24,20 @@ export function laidOut(candidates) {
   return { nodes, width: most((node) => node.left) + NODE_PX + 16, height: most((node) => node.top) + MARGIN_PX + 12 };
 }
 
-/** A parent stands before its children; what says otherwise is drawn as a root. */
-const upOf = (one, all) => (one.parent === null || one.parent === one.place || one.parent > one.place ? ROOT : all[one.parent].id);
+/** A prompt that an operator has made again may name its own descendant as its parent: such a line is left out. */
+export function withoutCircles(parents) {
+  const found = [...parents];
+  const walked = new Array(found.length).fill(-1);
+  for (let start = 0; start < found.length; start++) {
+    for (let at = start; walked[at] === -1; at = found[at]) {
+      walked[at] = start;
+      if (found[at] === null) break;
+      if (walked[found[at]] === start) found[at] = null;
+      if (found[at] === null) break;
+    }
+  }
+  return found;
+}
 
 export function Tree({ candidates, best, picked, pick }) {
   const { nodes, width, height } = useMemo(() => laidOut(candidates), [candidates]);
@@ -37,8 +50,10 @@ export function Tree({ candidates, best, picked, pick }) {
     const look = () => setSight({ left: element.scrollLeft - COLUMN_PX, top: element.scrollTop - 200,
       right: element.scrollLeft + element.clientWidth + COLUMN_PX, bottom: element.scrollTop + element.clientHeight + 200 });
     look();
+    const sized = new ResizeObserver(look);
+    sized.observe(element);
     element.addEventListener("scroll", look, { passive: true });
-    return () => element.removeEventListener("scroll", look);
+    return () => (sized.disconnect(), element.removeEventListener("scroll", look));
   }, []);
   useLayoutEffect(() => current && bring(box.current, current), [Boolean(nodes.length), picked]);
   useLayoutEffect(() => {

@@ -15,7 +15,7 @@ export function View({ id, query }) {
   const found = useTrial(id, query);
   const { candidates, best, trial, loaded } = found;
   const chosen = (side) => candidates.find((one) => one.id === query.get(side))?.id;
-  const left = chosen("left") || candidates[0]?.id;
+  const left = chosen("left") || (candidates.find((one) => one.operator === "seed") || candidates[0])?.id;
   const right = chosen("right") || best;
   const both = loaded && left && right;
   const { data, error } = useAnswer(both ? url(["optimizations", id, "comparison"], { trial: trial.id, left, right }) : null);

@@ -27,14 +27,9 @@ export function View({ id }) {
   if (!job.data) return html`<p class="quiet">Loading …</p>`;
   return html`<${JobHead} job=${job.data} part="" reload=${again} line=${line} />
     ${(job.error || trials.error) && html`<${Problem} error=${job.error || trials.error} />`}
-    <div class="columns"><div class="wide">
-      <${CurveGrid} trials=${drawn} />
-      <${Trials} job=${job.data} trials=${drawn} />
-    </div><div class="narrow">
-      <${Takeaway} job=${job.data} ready=${drawn.some((trial) => trial.best)} />
-      <${Spending} job=${job.data} trials=${drawn} />
-      <${Log} events=${events} line=${line} />
-    </div></div>`;
+    <div class="columns"><${CurveGrid} trials=${drawn} /><${Takeaway} job=${job.data} ready=${drawn.some((trial) => trial.best)} /></div>
+    <${Trials} job=${job.data} trials=${drawn} />
+    <div class="columns even"><${Spending} job=${job.data} trials=${drawn} /><${Log} events=${events} line=${line} /></div>`;
 }
 
 /** Events so far, oldest first, and how the line to them is: "live", "lost", "over" or "". */
@@ -53,7 +48,7 @@ function useEvents(id, job, again) {
     };
     return follow(url(["optimizations", id, "events"]), events.at(-1)?.id || 0, heard, setLine);
   }, [id, open, run]);
-  return [events, line];
+  return [events, open ? line : "over"];
 }
 
 /** Each strategy has a hue, each seed of it a dash. */
