@@ -43,6 +43,7 @@ class Audit:
         self._clock = clock
         self._writer = secrets.token_hex(4)
         self._lock = threading.Lock()
+        self._written = 0
         self._day, self._file, self._lines = "", 0, list[str]()
 
     @asynccontextmanager
@@ -60,10 +61,11 @@ class Audit:
     def write(self, owner: str, action: str, subject: str, outcome: str = "done") -> None:
         """Raises StorageError."""
         now = self._clock()
-        id = f"audit-{int(now * 1000):012x}-{secrets.token_hex(4)}"
-        entry = AuditEntry(
-            id=id, created_at=int(now), owner=plain(owner), action=action, subject=plain(subject)[:200], outcome=outcome)
         with self._lock:
+            self._written += 1
+            entry = AuditEntry(  # by the id of two acts in one millisecond: which was first
+                id=f"audit-{int(now * 1000):012x}-{self._written:06x}{secrets.token_hex(3)}", created_at=int(now),
+                owner=plain(owner), action=action, subject=plain(subject)[:200], outcome=outcome)
             day = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d")
             if day != self._day or len(self._lines) >= LINES:
                 self._file = self._file + 1 if day == self._day else 0

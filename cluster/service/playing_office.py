@@ -115,6 +115,13 @@ class PlayingOffice(ShownOffice):
         self._jobs_at_once = jobs_at_once
         self._plays: dict[str, _Play] = {}
 
+    async def close(self) -> None:
+        """Ends what is playing."""
+        running = [play.running for play in self._plays.values() if play.running is not None]
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
     async def create(self, caller: Caller, request: OptimizationRequest, idempotency_key: str | None = None) -> Optimization:
         for play in self._plays.values():
             if idempotency_key is not None and (play.owner, play.key) == (caller.owner, idempotency_key):

@@ -28,6 +28,7 @@ from cluster.service.objects import (
     Usage,
 )
 from cluster.service.office import Caller
+from cluster.service.views.candidates import Family
 from cluster.service.views.results import Course
 from cluster.service.views.trials import Spent, total_usage, trial_view
 from cluster.service.views.wording import plain
@@ -133,8 +134,8 @@ def shown_folder(folder: Folder, owner: str) -> Shown:
     id = "opt-" + hashlib.sha256(folder.place.encode()).hexdigest()[:16]
     known = {assignment.trial: assignment for assignment in assignments(settings)}
     views = {
-        result.trial: trial_view(settings, known[result.trial], Course(result.trial, result.rounds, result), Spent(), "succeeded")
-        for result in results if result.trial in known}
+        result.trial: trial_view(settings, known[result.trial], Family(course), course, Spent(), "succeeded")
+        for result in results if result.trial in known and (course := Course(result.trial, result.rounds, result))}
     usage = total_usage(views)
     failed = [result for result in results if result.status == "failed"]
     events = tuple(told(results, at, usage, "job.failed" if failed else "job.succeeded"))

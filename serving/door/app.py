@@ -66,5 +66,5 @@ async def _unknown(http: HttpRequest, problem: Exception) -> NoReturn:
     if isinstance(problem.__cause__, Refused):  # from under the framework's own reading of a body
         raise problem.__cause__
     code = {404: "unknown_url", 405: "method_not_allowed"}.get(problem.status_code, "invalid_request")
-    reason = f"{http.method[:20]} {http.url.path[:100]}: {problem.detail}."
+    reason = f"{http.method[:20]} {http.url.path[:100]}: {str(problem.detail).rstrip('.')}."
     raise Refused(problem.status_code, code, reason, headers=problem.headers)

@@ -45,6 +45,7 @@ def make(app: FastAPI) -> dict[str, Any]:
         schemas[body.__name__] = schema
         made["paths"][path]["post"]["requestBody"] = {
             "required": True, "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{body.__name__}"}}}}
+    made["paths"]["/metrics"]["get"]["responses"]["200"]["content"] = {"text/plain": {"schema": {"type": "string"}}}
     schemas.setdefault("Error", Error.model_json_schema(ref_template="#/components/schemas/{model}"))
     schemas |= schemas["Error"].pop("$defs", {})
     for unused in ("HTTPValidationError", "ValidationError"):

@@ -10,8 +10,8 @@ from cluster.plans import Assignment
 from cluster.service.api.service import Service, aside, page_by_page
 from cluster.service.objects import Optimization, Trial
 from cluster.service.office import Caller
-from cluster.service.views.candidates import Family
-from cluster.service.views.results import Course
+from cluster.service.views.candidates import Family, family_of
+from cluster.service.views.results import Course, Results
 from cluster.service.views.trials import Spent, assignment_of, names, trial_view
 from cluster.settings import ExperimentSettings
 from serving.storage import Folder
@@ -49,13 +49,13 @@ class Reading:
     async def family(self, caller: Caller, id: str, trial: str) -> tuple[Opened, Family]:
         """Raises NotFound."""
         opened = await self.open(caller, id, [trial])
-        return opened, await aside(Family, opened.courses[trial])
+        return opened, await aside(family_of, self.service.results, opened.courses[trial])
 
     async def trials(self, caller: Caller, id: str, names: Sequence[str] | None = None) -> list[Trial]:
         """Raises NotFound."""
         opened = await self.open(caller, id, names)
         spent = await self._spent(caller, opened.job)
-        return await aside(_views, opened, spent)  # type: ignore[no-any-return]
+        return await aside(_views, self.service.results, opened, spent)  # type: ignore[no-any-return]
 
     def _opened(self, job: Optimization, settings: ExperimentSettings, folder: Folder, trials: Sequence[str] | None) -> Opened:
         known = names(settings) if trials is None else {name: assignment_of(settings, name) for name in trials}
@@ -75,7 +75,7 @@ class Reading:
         return spent
 
 
-def _views(opened: Opened, spent: Spent) -> list[Trial]:
+def _views(results: Results, opened: Opened, spent: Spent) -> list[Trial]:
     return [
-        trial_view(opened.settings, opened.assignments[name], course, spent, opened.job.status)
+        trial_view(opened.settings, opened.assignments[name], family_of(results, course), course, spent, opened.job.status)
         for name, course in opened.courses.items()]

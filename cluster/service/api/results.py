@@ -11,7 +11,7 @@ from cluster.service.api.reading import Reading
 from cluster.service.api.service import ERRORS, Asking, aside, sheet
 from cluster.service.errors import NotFound
 from cluster.service.objects import Candidate, CandidateDetail, Comparison, Page, Trial
-from cluster.service.views.candidates import CandidateTree, Family, candidate_answer, page_of
+from cluster.service.views.candidates import CandidateTree, Family, candidate_answer, family_of, page_of
 from cluster.service.views.comparison import Side, compared
 from cluster.service.views.items import Items
 
@@ -55,7 +55,9 @@ class JobResults:
     ) -> Response:
         """By trial, the oldest first. The same prompt may be a candidate of several trials: a cursor names both."""
         opened = await self._reading.open(asking, id, None if trial is None else [trial])
-        return await aside(_page, [Family(course) for course in opened.courses.values()], after, limit)  # type: ignore[no-any-return]
+        results = self._reading.service.results
+        return await aside(  # type: ignore[no-any-return]
+            lambda: _page([family_of(results, course) for course in opened.courses.values()], after, limit))
 
     async def candidate(
         self, asking: Asking, id: JobId, candidate: Annotated[str, Path(max_length=100)], trial: TrialName

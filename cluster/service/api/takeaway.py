@@ -41,7 +41,8 @@ class Takeaway:
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/v1/optimizations/{id}", tags=["results"], responses=ERRORS)
-        router.add_api_route("/best", self.best, methods=["GET"], response_model=Best, summary="Its best prompt", responses={
+        form = Best | dict[str, Any]
+        router.add_api_route("/best", self.best, methods=["GET"], response_model=form, summary="Its best prompt", responses={
             200: {"description": "The best prompt; with `format` a download in that form.",
                   "content": {"text/markdown": {"schema": {"type": "string"}}}}})
         router.add_api_route(
@@ -62,7 +63,7 @@ class Takeaway:
     ) -> Response:
         """Of the trial, or of the one that stands best on its dev split."""
         opened = await self._reading.open(asking, id, None if trial is None else [trial])
-        course, best = await aside(best_view, list(opened.courses.values()), trial)
+        course, best = await aside(best_view, self._reading.service.results, list(opened.courses.values()), trial)
         if format is None:
             return sheet(best)
         async with self._audit.noted(asking, "best.download", f"{id}/{best.trial} as {format}"):

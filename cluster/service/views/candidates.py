@@ -10,10 +10,13 @@ from dataclasses import dataclass, replace
 from cluster.service.errors import NotFound
 from cluster.service.objects import Answer, CandidateDetail
 from cluster.service.objects import Candidate as CandidateAnswer
-from cluster.service.views.results import Course
+from cluster.service.views.results import Course, Results
 from cluster.service.views.wording import diff_of, plain
 from optimizer.candidate import Candidate, Round, Standing
 from optimizer.prompt import Prompt
+
+BYTES_A_STANDING = 300
+"""What a family takes in memory beside its course, about."""
 
 
 class CandidateTree(Answer):
@@ -129,6 +132,14 @@ def _fields(trial: str, member: Member) -> dict[str, object]:
         "round": candidate.round, "changed_step": candidate.changed_step, "reflection": plain(candidate.reflection),
         "dev_accuracy": standing.accuracy if standing else None, "dev_items": standing.items if standing else 0,
         "adherence": standing.adherence if standing else None, "kept": bool(standing and standing.kept), "gain": member.gain}
+
+
+def family_of(results: Results, course: Course) -> Family:
+    """Made once for the same bytes: to name ten thousand prompts by their content takes a second."""
+    if not course.digest:
+        return Family(course)
+    key = b"family " + course.trial.encode("utf-8", "surrogatepass") + course.digest
+    return results.kept(key, lambda: Family(course), BYTES_A_STANDING * sum(len(round.standings) for round in course.rounds))
 
 
 def _difference(before: Standing | None, after: Standing) -> float | None:

@@ -68,7 +68,7 @@ def compared(items: Items, settings: ExperimentSettings, folder: Folder, left: S
 
 
 def _read(items: Items, settings: ExperimentSettings, folder: Folder, side: Side) -> _Read:
-    family = Family(side.course)
+    family = items.family(side.course)
     prompt = family.member(side.candidate).candidate.prompt
     material = items.of(settings, folder, side.assignment)
     if material is not None and not fits(material, side.course):

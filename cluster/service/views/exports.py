@@ -12,7 +12,7 @@ from cluster.service.objects import Best
 from cluster.service.views.results import Course
 from cluster.service.views.wording import plain
 from optimizer.candidate import Candidate
-from optimizer.prompt import Prompt, read_trace
+from optimizer.prompt import Prompt
 
 PLACE = "{{input}}"
 _VARIABLE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
@@ -32,17 +32,16 @@ def as_openai(course: Course, best: Best) -> dict[str, Any]:
 
 
 def as_dspy(course: Course, best: Best) -> dict[str, Any]:
-    """Load it with dspy.Predict("input -> answer").load_state(json.load(file))."""
+    """Load it with dspy.Predict("input -> answer").load("FILE.json"). A demonstration's answer is its whole response, with the
+    steps that the instructions ask for; the answer itself is its last line. Seen to load in DSPy 3.4."""
     prompt = _prompt(best)
     return {
         "traces": [], "train": [],
-        "demos": [
-            {"augmented": True, "input": shown.input, "answer": read_trace(shown.response).answer or shown.response,
-             "response": shown.response} for shown in prompt.demonstrations],
+        "demos": [{"input": shown.input, "answer": shown.response} for shown in prompt.demonstrations],
         "signature": {
             "instructions": prompt.text(),
             "fields": [{"prefix": "Input:", "description": "${input}"}, {"prefix": "Answer:", "description": "${answer}"}]},
-        "lm": None}
+        "lm": None, "metadata": {"dependency_versions": {}}}
 
 
 def as_mlflow(course: Course, best: Best) -> dict[str, Any]:

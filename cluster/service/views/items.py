@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cluster.plans import Assignment, plan_of
 from cluster.search.keys import STRATEGY
+from cluster.service.views.candidates import Family, family_of
 from cluster.service.views.results import Course, Results
 from cluster.settings import ExperimentSettings
 from optimizer.errors import PromptrayError, SettingsError, StorageError
@@ -60,6 +61,10 @@ class Items:
 
     def __init__(self, results: Results) -> None:
         self._results = results
+
+    def family(self, course: Course) -> Family:
+        """The candidates of a trial."""
+        return family_of(self._results, course)
 
     def of(self, settings: ExperimentSettings, folder: Folder, assignment: Assignment) -> Material | None:
         """None where the task's data are not to be had any more."""

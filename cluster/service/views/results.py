@@ -25,6 +25,8 @@ class Course:
     trial: str
     rounds: tuple[Round, ...] = ()
     result: TrialResult | None = None
+    digest: bytes = b""
+    """Of the bytes that it was read from; b"" for one that was not read."""
 
 
 class Results:
@@ -41,11 +43,12 @@ class Results:
         """Raises StorageError where a file cannot be read, or is none of ours."""
         ended = folder / "trials"
         if ended.exists(f"{trial}.json"):
-            result: TrialResult = self._read(ended, f"{trial}.json", _result)
-            return Course(trial, result.rounds, result)
+            digest, result = self._read(ended, f"{trial}.json", _result)
+            return Course(trial, result.rounds, result, digest)
         under_way = folder / "rounds" / trial
-        rounds: list[Round] = [self._read(under_way, name, _round) for name in under_way.names(".json")]
-        return Course(trial, tuple(sorted(rounds, key=lambda round: round.number)))
+        found = [self._read(under_way, name, _round) for name in under_way.names(".json")]
+        rounds = sorted((round for _, round in found), key=lambda round: round.number)
+        return Course(trial, tuple(rounds), None, hashlib.sha256(b"".join(digest for digest, _ in found)).digest())
 
     def kept(self, key: bytes, make: Callable[[], T], size: int) -> T:
         """What `make` gave for this key before, or gives now; `size` is about what it takes, in bytes."""
@@ -63,9 +66,10 @@ class Results:
                 self._bytes -= self._kept.popitem(last=False)[1][0]
         return made
 
-    def _read(self, folder: Folder, name: str, parse: Callable[[Any], T]) -> T:
+    def _read(self, folder: Folder, name: str, parse: Callable[[Any], T]) -> tuple[bytes, T]:
         data = folder.read(name)
-        return self.kept(hashlib.sha256(data).digest(), lambda: _parsed(folder, name, data, parse), len(data))
+        digest = hashlib.sha256(data).digest()
+        return digest, self.kept(digest, lambda: _parsed(folder, name, data, parse), len(data))
 
 
 def _parsed(folder: Folder, name: str, data: bytes, parse: Callable[[Any], T]) -> T:

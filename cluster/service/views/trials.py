@@ -12,8 +12,8 @@ from cluster.report.markdown import best_prompt_page
 from cluster.search.keys import STRATEGY
 from cluster.service.errors import Conflict, NotFound
 from cluster.service.objects import TERMINAL, Best, CurvePoint, Event, JobStatus, Trial, TrialStatus, Usage
-from cluster.service.views.candidates import Family, plain_prompt
-from cluster.service.views.results import Course
+from cluster.service.views.candidates import Family, family_of, plain_prompt
+from cluster.service.views.results import Course, Results
 from cluster.service.views.wording import plain
 from cluster.settings import ExperimentSettings
 from optimizer.candidate import Standing
@@ -59,11 +59,12 @@ def assignment_of(settings: ExperimentSettings, trial: str) -> Assignment:
     return found
 
 
-def trial_view(settings: ExperimentSettings, assignment: Assignment, course: Course, spent: Spent, job: JobStatus) -> Trial:
+def trial_view(
+    settings: ExperimentSettings, assignment: Assignment, family: Family, course: Course, spent: Spent, job: JobStatus
+) -> Trial:
     """One trial as people see it."""
     result = course.result
     point = assignment.point or {}
-    family = Family(course)
     curve = [
         _point(round.number, round.best, spent.calls_by_round.get((course.trial, round.number)))
         for round in course.rounds if round.standings]
@@ -85,13 +86,13 @@ def trial_view(settings: ExperimentSettings, assignment: Assignment, course: Cou
         test_high=result.test_high, test_items=result.test_items, verdict=result.verdict, p_value=result.p_value)
 
 
-def best_view(courses: Sequence[Course], trial: str | None) -> tuple[Course, Best]:
+def best_view(results: Results, courses: Sequence[Course], trial: str | None) -> tuple[Course, Best]:
     """The best prompt of a trial, or of the trial that stands best on its dev split. Raises NotFound, or Conflict where there is
     none yet."""
     wanted = [course for course in courses if trial is None or course.trial == trial]
     if not wanted:
         raise NotFound(f"The job has no trial {(trial or '')[:100]!r}.")
-    found = [(course, family.best) for course in wanted if (family := Family(course)).best is not None]
+    found = [(course, family.best) for course in wanted if (family := family_of(results, course)).best is not None]
     if not found:
         raise Conflict("There is no best prompt yet: no trial has finished a round.")
     course, candidate = max(found, key=lambda pair: _rank(_dev(pair[0])))

@@ -1,0 +1,164 @@
+"""The typed client and `promptray jobs` against a real server."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from typer.testing import CliRunner
+
+from cluster.cli import app as command
+from cluster.service.client import ServiceClient
+from cluster.service.objects import OptimizationRequest
+from cluster.service.replies import ServiceError
+from optimizer.errors import EndpointError, PromptrayError, SettingsError
+from tests.service_tests.api.conftest import EVERY_S, REQUEST, Small, played, served
+
+WANTED = OptimizationRequest.model_validate(REQUEST)
+
+
+@pytest.fixture
+def address(small: Small, tmp_path: Path) -> Iterator[str]:
+    with served(played(small, tmp_path / "storage")) as at:
+        yield at
+
+
+@pytest.fixture
+def client(address: str) -> Iterator[ServiceClient]:
+    with ServiceClient(address) as one:
+        yield one
+
+
+def test_the_whole_story(client: ServiceClient, small: Small, tmp_path: Path) -> None:
+    data = tmp_path / "sums.jsonl"
+    data.write_text('{"input": "1 + 1", "target": "2"}\n')
+    stored = client.upload(data)
+    assert [file.id for file in client.files()] == [stored.id]
+    assert client.estimate(WANTED).trials == 1
+    job = client.create(WANTED)
+    events = list(client.follow(job.id))
+    assert [event.id for event in events] == list(range(1, len(events) + 1))
+    assert events == list(client.events(job.id))
+    assert client.job(job.id).status == "succeeded"
+    best = client.best(job.id)
+    assert best.trial in {trial.id for trial in client.trials(job.id)}
+    assert json.loads(client.export(job.id, "openai"))["messages"]
+    assert client.download(job.id, "report.html") == (small.out / "report.html").read_bytes()
+    assert client.download(job.id, "trials.parquet")[:4] == b"PAR1"
+    candidates = list(client.candidates(job.id, best.trial))
+    assert client.candidate(job.id, best.trial, best.candidate).text == best.text
+    assert client.compare(job.id, best.trial, best.candidate, candidates[0].id).items
+    assert len(list(client.jobs())) == 2
+    assert client.me().admin
+    assert next(client.audit()).action == "best.download"
+    client.delete_file(stored.id)
+    assert list(client.files()) == []
+
+
+def test_a_refusal_is_the_services_own_sentence(client: ServiceClient) -> None:
+    with pytest.raises(ServiceError, match="There is no optimization 'opt-none'") as no:
+        client.job("opt-none")
+    assert (no.value.status, no.value.code) == (404, "not_found")
+    with pytest.raises(ServiceError):
+        client.job("../../x?y=1")
+
+
+def test_a_service_that_is_not_there_is_told_in_one_sentence() -> None:
+    with pytest.raises(EndpointError, match=r"^The service http://127\.0\.0\.1:9 does not answer"):
+        ServiceClient("http://127.0.0.1:9").me()
+    with pytest.raises(SettingsError, match="is no address"):
+        ServiceClient("ftp://x")
+
+
+class Cutting(httpx2.BaseTransport):
+    """A way to the service that cuts every stream of events after some bytes, and remembers from where each was asked for."""
+
+    def __init__(self, at: int) -> None:
+        self._way, self._at = httpx2.HTTPTransport(), at
+        self.asked: list[str] = []
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        answer = self._way.handle_request(request)
+        if "last-event-id" not in request.headers or answer.status_code != 200:
+            return answer
+        self.asked.append(request.headers["last-event-id"])
+        return httpx2.Response(200, headers=answer.headers, stream=Cut(answer.stream, self._at))
+
+    def close(self) -> None:
+        self._way.close()
+
+
+class Cut(httpx2.SyncByteStream):
+    def __init__(self, stream: Any, at: int) -> None:
+        self._stream, self._left = stream, at
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._stream:
+            yield piece[: self._left]
+            self._left -= len(piece)
+            if self._left <= 0:
+                raise httpx2.ReadError("cut")
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def test_a_cut_stream_goes_on_where_it_was(address: str) -> None:
+    way = Cutting(1500)
+    with ServiceClient(address, transport=way, sleep=lambda _: None) as client:
+        job = client.create(WANTED)
+        events = list(client.follow(job.id))
+    assert [event.id for event in events] == list(range(1, client_last(address, job.id) + 1))
+    assert len(way.asked) > 2
+    assert way.asked == sorted(way.asked, key=int)
+    assert way.asked[0] == "0"
+
+
+def client_last(address: str, id: str) -> int:
+    with ServiceClient(address) as client:
+        return client.job(id).last_event
+
+
+def test_what_is_no_service_is_told_so() -> None:
+    def other(request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(502, text="<html>Bad gateway</html>")
+
+    with pytest.raises(EndpointError, match="is no promptray service"):
+        ServiceClient("http://x", transport=httpx2.MockTransport(other)).me()
+    with pytest.raises(EndpointError, match="another version"):
+        ServiceClient("http://x", transport=httpx2.MockTransport(lambda _: httpx2.Response(200, json={"a": 1}))).me()
+
+
+def test_the_commands(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROMPTRAY_SERVICE", address)
+
+    def said(*arguments: str, code: int = 0) -> str:
+        result = CliRunner().invoke(command, ["jobs", *arguments])
+        assert result.exit_code == code, (result.output, result.exception)
+        return result.output
+
+    output = said("submit", "--task", "navigate", "--strategy", "apo", "--name", "mine", "--wait")
+    id = output.split()[0]
+    assert "job.succeeded" in output
+    assert "mine" in said("list")
+    assert "succeeded" in said("show", id)
+    assert "trial.round" in said("events", id)
+    assert "navigate-abo-s0" in said("trials", id)
+    assert said("best", id)
+    said("best", id, "--format", "dspy", "--out", str(tmp_path / "state.json"))
+    assert json.loads((tmp_path / "state.json").read_text())["signature"]
+    said("download", id, "settings.yaml", "--out", str(tmp_path / "s.yaml"), code=1)
+    said("download", id, "report.html", "--out", str(tmp_path / "r.html"))
+    assert (tmp_path / "r.html").read_bytes().startswith(b"<!doctype html>")
+    assert "At most" in said("estimate", "--task", "navigate", "--strategy", "apo")
+    data = tmp_path / "sums.csv"
+    data.write_text("input,target\n1 + 1,2\n")
+    assert "1 rows" in said("upload", str(data))
+    second = said("submit", "--task", str(data), "--strategy", "apo").split()[0]
+    assert "cancelled" in said("cancel", second)
+    assert "queued" in said("resume", second)
+    refused = CliRunner().invoke(command, ["jobs", "show", "opt-none"])
+    assert isinstance(refused.exception, PromptrayError)
+    assert EVERY_S < 1

@@ -1,0 +1,173 @@
+"""What the API says of a real results folder: trials, candidates, the lineage, comparisons, and what is taken away."""
+
+import io
+import json
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from cluster.report.lineage import lineage
+from optimizer.prompt import Prompt
+from optimizer.tasks.loading import load_task
+from optimizer.tasks.task import Sizes
+from tests.service_tests.api.conftest import REQUEST, Client, Small
+
+
+async def test_trials_have_the_figures_of_the_folder(service: Client, small: Small) -> None:
+    id = await service.shown()
+    trials = {trial["id"]: trial for trial in (await service.json(f"/v1/optimizations/{id}/trials"))["data"]}
+    assert trials.keys() == {result.trial for result in small.results}
+    for result in small.results:
+        trial = trials[result.trial]
+        assert (trial["status"], trial["verdict"], trial["test_accuracy"]) == (result.status, result.verdict, result.test_accuracy)
+        assert [point["dev_accuracy"] for point in trial["curve"]] == [round.best.accuracy for round in result.rounds]
+        assert all(0 <= point["low"] <= point["dev_accuracy"] <= point["high"] <= 1 for point in trial["curve"])
+        assert trial["usage"]["target_calls"] == result.target_calls
+        assert await service.json(f"/v1/optimizations/{id}/trials/{result.trial}") == trial
+    assert (await service.get(f"/v1/optimizations/{id}/trials/none")).status_code == 404
+
+
+async def test_a_running_job_shows_its_rounds_before_its_trials_have_ended(service: Client) -> None:
+    id = (await service.post("/v1/optimizations", REQUEST)).json()["id"]
+    stream = service.http.stream("GET", f"/v1/optimizations/{id}/events?stream=true")
+    async with stream as events:
+        assert events.status_code == 200
+    await service.until(id, "running", "succeeded")
+    for _ in range(200):
+        trial = (await service.json(f"/v1/optimizations/{id}/trials"))["data"]
+        if any(one["status"] == "running" and one["curve"] for one in trial) or all(one["status"] != "waiting" for one in trial):
+            break
+    seen = [one for one in trial if one["curve"]]
+    assert seen
+    assert all(point["dev_accuracy"] is not None for one in seen for point in one["curve"])
+
+
+async def test_candidates_come_in_pages_over_all_trials(service: Client, small: Small) -> None:
+    id = await service.shown()
+    seen: list[tuple[str, str]] = []
+    after: dict[str, str] = {}
+    while True:
+        page = await service.json(f"/v1/optimizations/{id}/candidates", limit=3, **after)
+        seen += [(one["trial"], one["id"]) for one in page["data"]]
+        after = {"after": page["last_id"]}
+        if not page["has_more"]:
+            break
+    expected = {
+        (result.trial, standing.candidate.id)
+        for result in small.results for round in result.rounds for standing in round.standings}
+    assert expected <= set(seen)
+    assert len(seen) == len(set(seen))
+    own = await service.json(f"/v1/optimizations/{id}/candidates", limit=1000, trial=small.abo.trial)
+    assert {one["trial"] for one in own["data"]} == {small.abo.trial}
+    assert (await service.get(f"/v1/optimizations/{id}/candidates", after="x/y")).status_code == 404
+
+
+async def test_the_tree_and_the_details_agree_with_the_reports_lineage(service: Client, small: Small) -> None:
+    id, trial = await service.shown(), small.abo.trial
+    tree = await service.json(f"/v1/optimizations/{id}/tree", trial=trial)
+    columns = {name: value for name, value in tree.items() if isinstance(value, list)}
+    assert len({len(column) for column in columns.values()}) == 1
+    assert small.abo.best is not None
+    assert tree["best"] == small.abo.best.id
+    for refinement in lineage(small.abo):
+        place = tree["id"].index(refinement.candidate.id)
+        parent = tree["parent"][place]
+        assert (tree["id"][parent] if parent is not None else None) == (refinement.parent.id if refinement.parent else None)
+        assert tree["gain"][place] == (None if refinement.gain is None else pytest.approx(refinement.gain, abs=1e-4))
+        detail = await service.json(f"/v1/optimizations/{id}/candidates/{refinement.candidate.id}", trial=trial)
+        assert detail["failing_step"] == refinement.failing_step
+        new = [piece["text"] for piece in detail["diff"] if piece["kind"] != "removed"]
+        assert "".join(new) == refinement.candidate.prompt.text()
+        assert Prompt.from_json(detail["prompt"]) == refinement.candidate.prompt
+
+
+async def test_a_comparison_shows_the_recorded_answers_item_by_item(service: Client, small: Small) -> None:
+    id, result = await service.shown(), small.abo
+    assert result.best is not None
+    found = await service.json(
+        f"/v1/optimizations/{id}/comparison", trial=result.trial, left=result.best.id, right=result.seed_prompt.id)
+    by_split = {split: [item for item in found["items"] if item["split"] == split] for split in ("dev", "test")}
+    task = load_task("navigate", sizes=Sizes(8, 6, 8), seed=0)
+    assert [item["input"] for item in by_split["dev"]] == [example.input for example in task.dev]
+    assert len(by_split["test"]) == 8
+    assert "".join(str(int(item["left"]["score"])) for item in by_split["test"]) == result.test_marks
+    assert "".join(str(int(item["right"]["score"])) for item in by_split["test"]) == result.seed_prompt_test_marks
+    assert all(item["left"]["text"] and item["right"]["text"] for item in by_split["test"])
+    assert sum(found["counts"].values()) == len(found["items"])
+    steps = [step for item in found["items"] for step in item["left"]["steps"]]
+    assert {step["state"] for step in steps} <= {"followed", "skipped", "wrong"}
+    for item in found["items"]:
+        wrong = [step for step in item["left"]["steps"] if step["state"] == "wrong"]
+        assert len(wrong) <= (0 if item["left"]["score"] == 1.0 else 1)
+
+
+async def test_the_test_items_of_a_prompt_that_was_not_tested_stay_locked(service: Client, small: Small) -> None:
+    id, result = await service.shown(), small.abo
+    assert result.best is not None
+    tested = {result.best.id, result.seed_prompt.id}
+    seen = {standing.candidate.id for round in result.rounds for standing in round.standings}
+    other = min(seen - tested)
+    found = await service.json(f"/v1/optimizations/{id}/comparison", trial=result.trial, left=result.best.id, right=other)
+    assert {item["split"] for item in found["items"]} == {"dev"}
+
+
+async def test_candidates_of_two_trials_can_be_compared(service: Client, small: Small) -> None:
+    id, (one, two) = await service.shown(), small.results
+    assert one.best is not None
+    assert two.best is not None
+    found = await service.json(
+        f"/v1/optimizations/{id}/comparison", left_trial=one.trial, right_trial=two.trial, left=one.best.id, right=two.best.id)
+    assert (found["left"]["trial"], found["right"]["trial"]) == (one.trial, two.trial)
+    assert len(found["items"]) == 14
+    assert (await service.get(f"/v1/optimizations/{id}/comparison", left=one.best.id, right=two.best.id)).status_code == 404
+
+
+@pytest.mark.parametrize("format", ["promptray", "openai", "dspy", "mlflow", "markdown"])
+async def test_the_best_prompt_is_a_download_in_every_form(service: Client, small: Small, format: str) -> None:
+    id, trial = await service.shown(), small.abo.trial
+    answer = await service.get(f"/v1/optimizations/{id}/best", trial=trial, format=format)
+    assert answer.status_code == 200
+    assert answer.headers["content-disposition"].startswith("attachment; ")
+    assert small.abo.best is not None
+    prompt = small.abo.best.prompt
+    if format == "markdown":
+        assert prompt.text() in answer.text
+        return
+    data = answer.json()
+    checks: dict[str, Any] = {
+        "promptray": lambda: Prompt.from_json(data["prompt"]) == prompt,
+        "openai": lambda: data["messages"][0]["content"] == prompt.text() and data["messages"][-1]["content"] == "{{input}}",
+        "dspy": lambda: data["signature"]["instructions"] == prompt.text() and len(data["demos"]) == len(prompt.demonstrations),
+        "mlflow": lambda: data["template"][-1] == {"role": "user", "content": "{{input}}"}}
+    assert checks[format]()
+
+
+async def test_tables_settings_and_report_are_given_as_they_are(service: Client, small: Small) -> None:
+    id = await service.shown()
+    table = await service.get(f"/v1/optimizations/{id}/files/trials.parquet")
+    assert pq.read_table(io.BytesIO(table.content)).num_rows == 2
+    settings = await service.get(f"/v1/optimizations/{id}/files/settings.yaml")
+    assert settings.headers["content-type"].startswith("text/plain")
+    assert settings.content == (small.out / "settings.yaml").read_bytes()
+    report = await service.get(f"/v1/optimizations/{id}/report")
+    assert report.content == (small.out / "report.html").read_bytes()
+    policy = report.headers["content-security-policy"]
+    assert "sandbox allow-scripts" in policy
+    assert "script-src 'sha256-" in policy
+    assert (await service.get(f"/v1/optimizations/{id}/files/ledger")).status_code == 400
+
+
+async def test_what_is_made_at_the_end_is_not_there_before(service: Client) -> None:
+    id = (await service.post("/v1/optimizations", REQUEST)).json()["id"]
+    for path in ("/best", "/report", "/files/costs.parquet"):
+        assert (await service.get(f"/v1/optimizations/{id}{path}")).status_code == 409, path
+
+
+async def test_the_catalogue_names_what_a_job_may_name(service: Client) -> None:
+    found = await service.json("/v1/catalogue")
+    assert [model["label"] for model in found["targets"]] == ["builtin:target", "builtin:optimizer"]
+    assert {"apo", "abo"} <= found["strategies"].keys()
+    assert {"navigate"} <= found["generated_tasks"].keys()
+    again = await service.post("/v1/optimizations/estimate", found["defaults"] | REQUEST)
+    assert again.status_code == 200, json.dumps(again.json())
