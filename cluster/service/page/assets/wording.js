@@ -33,8 +33,8 @@ export const OVER = ["succeeded", "failed", "cancelled"];
 
 /** What made a candidate, in the field's words. */
 export const OPERATORS = {
-  seed: "seed prompt", edit: "edited", paraphrase: "paraphrased", induce: "induced from examples", propose: "proposed",
-  decompose: "decomposed into steps", demonstrate: "demonstration added", refine: "step refined", rewrite: "rewritten",
+  seed: "seed prompt", edit: "edited", paraphrase: "paraphrased", induce: "induced", propose: "proposed",
+  decompose: "decomposed", demonstrate: "demonstrated", refine: "refined step", rewrite: "rewritten",
   revise: "revised", vary: "varied", summarise: "summarised",
 };
 export const operatorName = (operator) => (Object.hasOwn(OPERATORS, operator) ? OPERATORS[operator] : operator);
