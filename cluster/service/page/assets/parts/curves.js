@@ -1,0 +1,96 @@
+// Learning curves of the trials of one task: the best prompt's dev accuracy after each round, with its interval. Drawn by uPlot;
+// the same figures stand in a table below for those who do not see the drawing.
+import { html, useEffect, useRef, useState } from "/assets/dom.js";
+import uPlot from "/vendor/uPlot.esm.js";
+import { count, interval, share } from "/assets/wording.js";
+
+const DASHES = [[], [8, 4], [2, 4], [12, 4, 2, 4]];
+const HEIGHT_PX = 250;
+const MOST_BANDS = 3;
+/** The same hues as .hue-N in parts.css. */
+export const HUES = 8;
+
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+/** Trials with `hue` and `dash` numbers, all of one task. */
+export function Curves({ trials, byCalls, title }) {
+  const box = useRef(null);
+  const [lit, setLit] = useState(null);
+  const [theme, setTheme] = useState(0);
+  useEffect(() => {
+    const changed = () => setTheme((n) => n + 1);
+    const system = matchMedia("(prefers-color-scheme: dark)");
+    window.addEventListener("promptray:theme", changed);
+    system.addEventListener("change", changed);
+    return () => (window.removeEventListener("promptray:theme", changed), system.removeEventListener("change", changed));
+  }, []);
+  const chart = useRef(null);
+  useEffect(() => {
+    const width = () => Math.max(220, box.current.clientWidth);
+    const plot = (chart.current = new uPlot(options(trials, lit, byCalls, width()), columns(trials, byCalls), box.current));
+    const sized = new ResizeObserver(() => plot.setSize({ width: width(), height: HEIGHT_PX }));
+    sized.observe(box.current);
+    return () => (sized.disconnect(), plot.destroy());
+  }, [trials, lit, byCalls, theme]);
+  const points = trials.reduce((sum, trial) => sum + trial.curve.length, 0);
+  return html`<figure class="curves"><figcaption><h3>${title}</h3>
+      <ul class="legend">${trials.map((trial) => html`<li key=${trial.id}><button class="plain" aria-pressed=${lit === trial.id}
+        onClick=${() => setLit(lit === trial.id ? null : trial.id)} title="Show its interval">
+        <svg class=${`line hue-${trial.hue}`} width="26" height="8" aria-hidden="true"><line x1="0" x2="26" y1="4" y2="4" stroke-dasharray=${DASHES[trial.dash].join(" ")} /></svg>
+        ${trial.name} <b>${share(trial.curve.at(-1)?.dev_accuracy)}</b></button></li>`)}</ul></figcaption>
+    <div ref=${box} class="plot" aria-hidden="true" data-points=${points}></div>
+    <details><summary>The curves as a table</summary><${AsTable} trials=${trials} title=${title} /></details></figure>`;
+}
+
+function AsTable({ trials, title }) {
+  return html`<div class="scroll" tabindex="0" role="region" aria-label=${`Curves of ${title}`}><table><caption class="unseen">Best dev accuracy after each round, ${title}</caption>
+    <thead><tr><th scope="col">Trial</th><th scope="col" class="number">Round</th><th scope="col" class="number">Target calls</th><th scope="col" class="number">Dev accuracy</th><th scope="col">Interval</th></tr></thead>
+    <tbody>${trials.flatMap((trial) => trial.curve.map((point) => html`<tr key=${`${trial.id} ${point.round}`}><th scope="row">${trial.name}</th>
+      <td class="number">${point.round}</td><td class="number">${count(point.target_calls)}</td><td class="number">${share(point.dev_accuracy)}</td>
+      <td>${interval(point.low, point.high)}</td></tr>`))}</tbody></table></div>`;
+}
+
+const placed = (point, byCalls) => (byCalls ? point.target_calls : point.round);
+
+/** All places on the x axis, then low, high and best of each trial there. */
+function columns(trials, byCalls) {
+  const places = new Set(trials.flatMap((trial) => trial.curve.map((point) => placed(point, byCalls))));
+  places.delete(null);
+  const xs = [...places].sort((one, other) => one - other);
+  const ys = trials.flatMap((trial) => {
+    const at = new Map(trial.curve.map((point) => [placed(point, byCalls), point]));
+    return ["low", "high", "dev_accuracy"].map((name) => xs.map((x) => at.get(x)?.[name] ?? null));
+  });
+  return [xs, ...ys];
+}
+
+function options(trials, lit, byCalls, width) {
+  const banded = (trial) => (lit ? lit === trial.id : trials.length <= MOST_BANDS);
+  const series = [{}];
+  const bands = [];
+  for (const trial of trials) {
+    const hue = colour(`--hue-${trial.hue}`);
+    const quiet = lit && lit !== trial.id;
+    const edge = { stroke: "transparent", width: 0, points: { show: false }, spanGaps: true, show: banded(trial) };
+    if (banded(trial)) bands.push({ series: [series.length + 1, series.length], fill: `${hue}2e` });
+    series.push(edge, { ...edge }, {
+      stroke: quiet ? `${hue}55` : hue, width: lit === trial.id ? 3 : 2, dash: DASHES[trial.dash], spanGaps: true,
+      points: { show: true, size: 6, fill: quiet ? `${hue}55` : hue, stroke: hue },
+    });
+  }
+  const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
+  const whole = (_, splits) => splits.map((at) => (byCalls || Number.isInteger(at) ? count(at) : ""));
+  return {
+    width, height: HEIGHT_PX, legend: { show: false }, cursor: { show: false }, series, bands,
+    scales: { x: { time: false }, y: { range: (_, low, high) => range(low, high) } },
+    axes: [{ ...axis, values: whole, label: byCalls ? "target calls" : "round", labelSize: 20, labelFont: axis.font, size: 30 },
+      { ...axis, size: 42, values: (_, splits) => splits.map((at) => at.toFixed(1)) }],
+  };
+}
+
+/** At least a third of the scale, so that noise does not look like a climb. */
+function range(low, high) {
+  if (low === null || high === null) return [0, 1];
+  const room = Math.max(0.36 - (high - low), 0.04) / 2;
+  return [Math.max(0, low - room), Math.min(1.02, high + room)];
+}

@@ -1,0 +1,37 @@
+// Data of the API in a view: loaded, loaded again, and kept while the next answer is on its way.
+import { useCallback, useEffect, useRef, useState } from "/assets/dom.js";
+import { get } from "/assets/api.js";
+
+/** {data, error, reload}. An address of null loads nothing. With `everyMs` it loads again while the page is seen. */
+export function useAnswer(address, everyMs = 0) {
+  const [answer, setAnswer] = useState({});
+  const asked = useRef(0);
+  const load = useCallback(async () => {
+    if (!address) return;
+    const mine = ++asked.current;
+    try {
+      const data = await get(address);
+      if (mine === asked.current) setAnswer({ data, address });
+    } catch (error) {
+      if (mine === asked.current) setAnswer((before) => ({ data: before.address === address ? before.data : undefined, address, error }));
+    }
+  }, [address]);
+  useEffect(() => {
+    load();
+    const timer = everyMs && setInterval(() => document.visibilityState === "visible" && load(), everyMs);
+    return () => (asked.current++, clearInterval(timer));
+  }, [load, everyMs]);
+  const mine = answer.address === address;
+  return { data: mine ? answer.data : undefined, error: mine ? answer.error : undefined, reload: load };
+}
+
+/** Calls `work` at most once in `ms`, and once more after the last request for it. */
+export function useThrottled(work, ms) {
+  const latest = useRef(work);
+  const timer = useRef(0);
+  latest.current = work;
+  useEffect(() => () => clearTimeout(timer.current), []);
+  return useCallback(() => {
+    timer.current = timer.current || setTimeout(() => ((timer.current = 0), latest.current()), ms);
+  }, [ms]);
+}

@@ -1,0 +1,23 @@
+// The trials of a job in a table: how each ended, and whether its best prompt is better than the seed prompt.
+import { html } from "/assets/dom.js";
+import { Link, jobAddress } from "/assets/router.js";
+import { Accuracy, Status, Verdict } from "/assets/parts/marks.js";
+import { Table } from "/assets/parts/table.js";
+import { count, share } from "/assets/wording.js";
+
+export function Trials({ job, trials }) {
+  const columns = [
+    { key: "trial", name: "Trial", value: (trial) => trial.id, cell: (trial) => html`<span class=${`dot hue-${trial.hue}`} aria-hidden="true"></span><${Link} href=${jobAddress(job.id, "lineage", { trial: trial.id })}>${trial.id}<//>${trial.error && html`<br /><span class="bad-ink pre">${trial.error}</span>`}` },
+    { key: "status", name: "Status", value: (trial) => trial.status, cell: (trial) => html`<${Status} status=${trial.status} />` },
+    { key: "dev", name: "Dev", number: true, value: (trial) => trial.curve.at(-1)?.dev_accuracy, cell: (trial) => share(trial.curve.at(-1)?.dev_accuracy) },
+    { key: "test", name: "Test", value: (trial) => trial.test_accuracy, cell: (trial) => html`<${Accuracy} value=${trial.test_accuracy} low=${trial.test_low} high=${trial.test_high} />` },
+    { key: "seed", name: "Seed prompt", number: true, value: (trial) => trial.seed_prompt_test_accuracy, cell: (trial) => share(trial.seed_prompt_test_accuracy) },
+    { key: "verdict", name: "Verdict", value: (trial) => trial.verdict, cell: (trial) => html`<${Verdict} text=${trial.verdict} />` },
+    { key: "candidates", name: "Candidates", number: true, value: (trial) => trial.candidates, cell: (trial) => html`<${Link} href=${jobAddress(job.id, "candidates", { trial: trial.id })} aria-label=${`${trial.candidates} candidates of ${trial.id}`}>${count(trial.candidates)}<//>` },
+    { key: "calls", name: "Target calls", number: true, value: (trial) => trial.usage.target_calls, cell: (trial) => count(trial.usage.target_calls) },
+    { key: "optimizer", name: "Optimizer calls", number: true, value: (trial) => trial.usage.optimizer_calls, cell: (trial) => count(trial.usage.optimizer_calls) },
+    { key: "ledger", name: "From ledger", number: true, value: (trial) => trial.usage.ledger_hits, cell: (trial) => count(trial.usage.ledger_hits) },
+  ];
+  return html`<section class="card" aria-labelledby="trials"><h2 id="trials">Trials</h2>
+    <${Table} rows=${trials} columns=${columns} caption="Trials" idOf=${(trial) => trial.id} /></section>`;
+}

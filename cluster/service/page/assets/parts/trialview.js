@@ -1,0 +1,42 @@
+// What the views of one trial have in common: the job's head, the choice of the trial, its candidates in columns.
+import { html, useEffect, useMemo } from "/assets/dom.js";
+import { url } from "/assets/api.js";
+import { go, jobAddress } from "/assets/router.js";
+import { useAnswer } from "/assets/parts/loading.js";
+import { JobHead } from "/assets/parts/jobhead.js";
+import { Problem } from "/assets/parts/problem.js";
+import { OVER } from "/assets/wording.js";
+
+const EVERY_MS = 4000;
+
+/** {job, trials, trial, candidates, best, error, reload}. A job that is under way is looked at again. */
+export function useTrial(id, query) {
+  const job = useAnswer(url(["optimizations", id]), EVERY_MS);
+  const over = job.data && OVER.includes(job.data.status);
+  const trials = useAnswer(url(["optimizations", id, "trials"]), over === false ? EVERY_MS : 0);
+  const known = trials.data?.data || [];
+  const trial = known.find((one) => one.id === query.get("trial")) || known.find((one) => one.candidates) || known[0];
+  const tree = useAnswer(trial ? url(["optimizations", id, "tree"], { trial: trial.id }) : null, over === false ? EVERY_MS : 0);
+  const candidates = useMemo(() => (tree.data ? unfolded(tree.data) : []), [tree.data]);
+  return { job: job.data, trials: known, trial, candidates, best: tree.data?.best, loaded: Boolean(tree.data), reload: job.reload, error: job.error || trials.error || tree.error };
+}
+
+/** The columns as rows. */
+function unfolded(tree) {
+  return tree.id.map((id, place) => ({
+    id, place, parent: tree.parent[place], operator: tree.operator[place], round: tree.round[place], changed_step: tree.changed_step[place],
+    dev_accuracy: tree.dev_accuracy[place], dev_items: tree.dev_items[place], kept: tree.kept[place], gain: tree.gain[place],
+  }));
+}
+
+export function TrialFrame({ part, title, id, found, children }) {
+  const { job, trials, trial, error, reload } = found;
+  useEffect(() => (document.title = `${title} · ${job?.name || "job"} · promptray`), [job?.name]);
+  const choose = (event) => go(jobAddress(id, part, { trial: event.target.value }));
+  if (!job) return error ? html`<h1 tabindex="-1">${title}</h1><${Problem} error=${error} />` : html`<p class="quiet">Loading …</p>`;
+  return html`<${JobHead} job=${job} part=${part} reload=${reload} query=${{ trial: trial?.id }} />
+    ${error && html`<${Problem} error=${error} />`}
+    <div class="title"><h2>${title}</h2><span class="spring"></span><label for="trial" class="inline">Trial</label>
+      <select id="trial" value=${trial?.id} onChange=${choose}>${trials.map((one) => html`<option key=${one.id} value=${one.id}>${one.id} (${one.candidates})</option>`)}</select></div>
+    ${children}`;
+}

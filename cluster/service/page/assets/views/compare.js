@@ -1,0 +1,66 @@
+// Two prompts of a trial side by side: what differs, who wins where, and what the target model wrote on each item.
+import { html, useMemo, useState } from "/assets/dom.js";
+import { url } from "/assets/api.js";
+import { go, jobAddress } from "/assets/router.js";
+import { useAnswer } from "/assets/parts/loading.js";
+import { Diff } from "/assets/parts/diff.js";
+import { Problem } from "/assets/parts/problem.js";
+import { Items } from "/assets/parts/items.js";
+import { TrialFrame, useTrial } from "/assets/parts/trialview.js";
+import { operatorName, share, short } from "/assets/wording.js";
+
+const MOST_OFFERED = 200;
+
+export function View({ id, query }) {
+  const found = useTrial(id, query);
+  const { candidates, best, trial, loaded } = found;
+  const chosen = (side) => candidates.find((one) => one.id === query.get(side))?.id;
+  const left = chosen("left") || (candidates.find((one) => one.operator === "seed") || candidates[0])?.id;
+  const right = chosen("right") || best;
+  const both = loaded && left && right;
+  const { data, error } = useAnswer(both ? url(["optimizations", id, "comparison"], { trial: trial.id, left, right }) : null);
+  const choose = (changed) => go(jobAddress(id, "compare", { trial: trial.id, left, right, ...changed }), true);
+  const offered = useMemo(() => offer(candidates, [left, right, best]), [candidates, left, right, best]);
+  return html`<${TrialFrame} part="compare" title="Two prompts, item by item" id=${id} found=${found}>
+    ${loaded && !candidates.length && html`<p class="empty">No round is done yet.</p>`}
+    ${both && html`<div class="pair choose">
+      <${Choice} side="Left" value=${left} offered=${offered} best=${best} choose=${(one) => choose({ left: one })} />
+      <${Choice} side="Right" value=${right} offered=${offered} best=${best} choose=${(one) => choose({ right: one })} /></div>`}
+    ${error && html`<${Problem} error=${error} />`}
+    ${both && !data && !error && html`<p class="quiet">Reading the transcripts …</p>`}
+    ${data && html`<${Compared} comparison=${data} />`}
+  <//>`;
+}
+
+/** The best ones, and those that are chosen. */
+function offer(candidates, always) {
+  const ranked = candidates.toSorted((one, other) => (other.dev_accuracy ?? -1) - (one.dev_accuracy ?? -1)).slice(0, MOST_OFFERED);
+  const missing = candidates.filter((one) => always.includes(one.id) && !ranked.includes(one));
+  return [...missing, ...ranked, ...candidates.filter((one) => one.operator === "seed" && !ranked.includes(one) && !missing.includes(one))];
+}
+
+function Choice({ side, value, offered, best, choose }) {
+  const key = `side-${side.toLowerCase()}`;
+  return html`<div><label for=${key}>${side}</label><select id=${key} value=${value} onChange=${(event) => choose(event.target.value)}>
+    ${offered.map((one) => html`<option key=${one.id} value=${one.id}>${share(one.dev_accuracy)} · ${short(one.id)} · ${operatorName(one.operator)}, round ${one.round}${one.id === best ? " ★" : ""}</option>`)}</select></div>`;
+}
+
+function Compared({ comparison }) {
+  const [whole, setWhole] = useState(false);
+  const { left, right, counts } = comparison;
+  return html`<section class="card" aria-labelledby="score"><h2 id="score">Who wins where</h2>
+      <${Tally} counts=${counts} /><p>${comparison.verdict ? html`${comparison.verdict}` : html`<span class="quiet">Too few items were measured under both to tell.</span>`}</p></section>
+    <section class="card" aria-labelledby="words"><div class="title"><h2 id="words">The prompts</h2><span class="spring"></span>
+      <button aria-pressed=${whole} onClick=${() => setWhole(!whole)}>${whole ? "As one text with changes" : "Side by side"}</button></div>
+      ${whole ? html`<div class="pair"><div><h3>Left</h3><div class="words">${left.text}</div></div><div><h3>Right</h3><div class="words">${right.text}</div></div></div>`
+        : html`<p class="quiet"><del>only left</del> <ins>only right</ins></p><${Diff} pieces=${comparison.diff} label="Changes from left to right" />`}</section>
+    <${Items} items=${comparison.items} counts=${counts} />`;
+}
+
+const SIDES = [["left", "left alone"], ["both", "both"], ["neither", "neither"], ["right", "right alone"], ["unknown", "not measured"]];
+
+function Tally({ counts }) {
+  const parts = SIDES.filter(([key]) => counts[key]);
+  return html`<div class="tally"><div class="stack tall" aria-hidden="true">${parts.map(([key]) => html`<i key=${key} class=${`won-${key}`} style=${{ flexGrow: counts[key] }}>${counts[key]}</i>`)}</div>
+    <ul>${parts.map(([key, name]) => html`<li key=${key}><span class=${`dot won-${key}`} aria-hidden="true"></span>${name} <b>${counts[key]}</b></li>`)}</ul></div>`;
+}

@@ -1,0 +1,74 @@
+// A job: how it stands, its learning curves, its trials, what it has spent, what happens now. Follows its events while it runs.
+import { html, useEffect, useMemo, useState } from "/assets/dom.js";
+import { url } from "/assets/api.js";
+import { follow } from "/assets/stream.js";
+import { announce } from "/assets/frame.js";
+import { useAnswer, useThrottled } from "/assets/parts/loading.js";
+import { Problem } from "/assets/parts/problem.js";
+import { JobHead } from "/assets/parts/jobhead.js";
+import { Log } from "/assets/parts/log.js";
+import { Spending } from "/assets/parts/spending.js";
+import { Takeaway } from "/assets/parts/takeaway.js";
+import { Trials } from "/assets/parts/trials.js";
+import { Curves, HUES } from "/assets/parts/curves.js";
+import { OVER } from "/assets/wording.js";
+
+const LOOK_AGAIN_MS = 700;
+const SPOKEN = new Set(["trial.better", "trial.finished", "trial.failed", "job.started", "job.cancelled", "job.failed", "job.succeeded", "budget.warning"]);
+
+export function View({ id }) {
+  const job = useAnswer(url(["optimizations", id]), 5000);
+  const trials = useAnswer(url(["optimizations", id, "trials"]));
+  const again = useThrottled(() => (job.reload(), trials.reload()), LOOK_AGAIN_MS);
+  const [events, line] = useEvents(id, job.data, again);
+  useEffect(() => (document.title = `${job.data?.name || "Job"} · promptray`), [job.data?.name]);
+  const drawn = useMemo(() => withMarks(trials.data?.data || []), [trials.data]);
+  if (job.error && !job.data) return html`<h1 tabindex="-1">Job</h1><${Problem} error=${job.error} />`;
+  if (!job.data) return html`<p class="quiet">Loading …</p>`;
+  return html`<${JobHead} job=${job.data} part="" reload=${again} line=${line} />
+    ${(job.error || trials.error) && html`<${Problem} error=${job.error || trials.error} />`}
+    <div class="columns"><${CurveGrid} trials=${drawn} /><${Takeaway} job=${job.data} ready=${drawn.some((trial) => trial.best)} /></div>
+    <${Trials} job=${job.data} trials=${drawn} />
+    <div class="columns even"><${Spending} job=${job.data} trials=${drawn} /><${Log} events=${events} line=${line} /></div>`;
+}
+
+/** Events so far, oldest first, and how the line to them is: "live", "lost", "over" or "". */
+function useEvents(id, job, again) {
+  const [events, setEvents] = useState([]);
+  const [line, setLine] = useState("");
+  const run = job ? job.runs : null;
+  const open = Boolean(job) && !(OVER.includes(job.status) && events.length >= job.last_event);
+  useEffect(() => setEvents([]), [id]);
+  useEffect(() => {
+    if (!open) return undefined;
+    const heard = (event) => {
+      setEvents((before) => (before.length && before.at(-1).id >= event.id ? before : [...before, event]));
+      if (SPOKEN.has(event.kind)) announce(event.message);
+      again();
+    };
+    return follow(url(["optimizations", id, "events"]), events.at(-1)?.id || 0, heard, setLine);
+  }, [id, open, run]);
+  return [events, open ? line : "over"];
+}
+
+/** Each strategy has a hue, each seed of it a dash. */
+function withMarks(trials) {
+  const strategies = [...new Set(trials.map((trial) => trial.strategy))];
+  const seeds = [...new Set(trials.map((trial) => trial.seed))];
+  const searched = new Set(trials.map((trial) => `${trial.task} ${trial.strategy} ${trial.seed}`)).size < trials.length;
+  return trials.map((trial) => ({
+    ...trial, hue: strategies.indexOf(trial.strategy) % HUES, dash: seeds.indexOf(trial.seed) % 4,
+    name: searched ? trial.id : seeds.length > 1 ? `${trial.strategy}, seed ${trial.seed}` : trial.strategy,
+  }));
+}
+
+function CurveGrid({ trials }) {
+  const [byCalls, setByCalls] = useState(false);
+  const tasks = useMemo(() => Map.groupBy(trials, (trial) => trial.task), [trials]);
+  const counted = trials.some((trial) => trial.curve.some((point) => point.target_calls));
+  return html`<section class="card" aria-labelledby="curves"><div class="title"><h2 id="curves">Learning curves</h2>
+      <span class="quiet">Best prompt on the dev split; the band is its 95 % interval.</span><span class="spring"></span>
+      ${counted && html`<label class="inline"><input type="checkbox" checked=${byCalls} onChange=${() => setByCalls(!byCalls)} /> by target calls</label>`}</div>
+    <div class="curve-grid">${[...tasks].map(([task, its]) => html`<${Curves} key=${task} title=${task} trials=${its} byCalls=${byCalls && counted} />`)}</div>
+    ${!trials.length && html`<p class="empty">No trial has started yet.</p>`}</section>`;
+}

@@ -1,0 +1,52 @@
+// The list of jobs, newest first, as they stand now.
+import { html, useEffect, useState } from "/assets/dom.js";
+import { get, url } from "/assets/api.js";
+import { Link, jobAddress } from "/assets/router.js";
+import { useAnswer } from "/assets/parts/loading.js";
+import { Empty, Problem } from "/assets/parts/problem.js";
+import { Status } from "/assets/parts/marks.js";
+import { STATUS, count, plural, share, when } from "/assets/wording.js";
+
+const EVERY_MS = 3000;
+const CHOICES = ["", "queued", "running", "succeeded", "failed", "cancelled"];
+
+export function View() {
+  const [status, setStatus] = useState("");
+  const { data, error } = useAnswer(url(["optimizations"], { limit: 50, status }), EVERY_MS);
+  const [older, setOlder] = useState([]);
+  const [problem, setProblem] = useState(null);
+  useEffect(() => (document.title = "Jobs · promptray"), []);
+  useEffect(() => setOlder([]), [status]);
+  const pages = data ? [data, ...older] : [];
+  const known = new Set();
+  const jobs = pages.flatMap((page) => page.data).filter((job) => !known.has(job.id) && known.add(job.id));
+  const last = pages.at(-1);
+  const more = () => get(url(["optimizations"], { limit: 50, status, after: last.last_id })).then((page) => setOlder([...older, page]), setProblem);
+  return html`<div class="title"><h1 tabindex="-1">Jobs</h1>
+      <span class="spring"></span>
+      <label for="status" class="inline">Status</label>
+      <select id="status" value=${status} onChange=${(event) => setStatus(event.target.value)}>
+        ${CHOICES.map((one) => html`<option key=${one} value=${one}>${one ? STATUS[one][1] : "all"}</option>`)}</select>
+      <${Link} href="/new" class="button primary">New job<//></div>
+    ${(error || problem) && html`<${Problem} error=${error || problem} />`}
+    ${data && !jobs.length && html`<${Empty}>No job${status && ` is ${status}`} yet. <${Link} href="/new">Start one<//>: a data set or a generated task, two models, a budget.<//>`}
+    <ul class="jobs" aria-label="Jobs">${jobs.map((job) => html`<${Job} key=${job.id} job=${job} />`)}</ul>
+    ${last?.has_more && html`<p><button onClick=${more}>Older jobs</button></p>`}`;
+}
+
+function Job({ job }) {
+  const tasks = job.request.tasks.map((task) => task.label || task.generated || "data").join(", ");
+  const strategies = job.request.strategies.map((one) => one.label || one.name).join(", ");
+  const done = job.trials ? job.trials_done / job.trials : 0;
+  return html`<li class="card job"><div class="job-name">
+      <h2><${Link} href=${jobAddress(job.id)}>${job.name}<//></h2><${Status} status=${job.status} position=${job.queue_position} />
+      ${job.paused && html`<span class="badge note">paused</span>`}</div>
+    <p class="quiet clip">${tasks} · ${strategies} · target ${job.request.target}</p>
+    <dl class="figures">
+      <div><dt>Best on dev</dt><dd>${share(job.best_dev_accuracy)}</dd></div>
+      <div><dt>Trials</dt><dd>${job.trials_done}/${job.trials}</dd></div>
+      <div><dt>Target calls</dt><dd>${count(job.usage.target_calls)}</dd></div>
+      <div><dt>In flight</dt><dd>${job.in_flight}</dd></div></dl>
+    <span class="track" role="img" aria-label=${`${plural(job.trials_done, "trial")} of ${job.trials} done`}><i style=${{ width: `${done * 100}%` }}></i></span>
+    <p class="quiet foot"><span>${job.owner}</span><span>${when(job.created_at)}</span></p></li>`;
+}

@@ -1,0 +1,139 @@
+"""The browser, and services for its page: a real `promptray up`, and one that plays the course of a small real search.
+
+With PROMPTRAY_PAGE_URL (and PROMPTRAY_PAGE_KEY) the story is told to a running service instead. Pictures of each view go to
+PROMPTRAY_SCREENSHOTS, or to pytest's own folder.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from selenium.webdriver import Chrome
+
+from cluster.service.office import Office
+from cluster.service.playing_office import PlayingOffice
+from cluster.service.show import shown_app
+from serving.storage import open_folder
+from tests.service_tests.api.conftest import Small, served, small
+from tests.service_tests.browser.screen import CHROMIUM, DRIVER, Screen, chromium
+from tests.serving_tests.door.test_on_serve import free_port
+
+__all__ = ["small"]
+ROOT = Path(__file__).parents[3]
+COMMAND = [sys.executable, "-c", "from cluster.cli import main; main()"]
+STARTS_WITHIN_S = 180.0
+EVERY_S = 0.35
+"""Between two events of a played job."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """A service that the story is told to."""
+
+    address: str
+    key: str = ""
+    patience_s: float = 15.0
+    """For a job to finish."""
+
+
+@pytest.fixture(scope="session")
+def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("downloads")
+
+
+@pytest.fixture(scope="session")
+def driver(tmp_path_factory: pytest.TempPathFactory, downloads: Path) -> Iterator[Chrome]:
+    if not (CHROMIUM.exists() and DRIVER.exists()):
+        pytest.skip(f"Chromium is not installed: {CHROMIUM} and {DRIVER} come with the packages chromium and chromium-driver")
+    found = chromium(tmp_path_factory.mktemp("profile"), downloads)
+    yield found
+    found.quit()
+
+
+ScreenOf = Callable[[str], Screen]
+
+
+@pytest.fixture
+def screen_of(driver: Chrome, tmp_path: Path, downloads: Path) -> Iterator[ScreenOf]:
+    """A screen for the page at an address, with nothing left of the test before."""
+    yield lambda address: Screen(driver, address, tmp_path / "pictures", downloads)
+    for file in downloads.iterdir():
+        file.unlink()
+    driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    driver.execute_cdp_cmd("Storage.clearDataForOrigin", {"origin": "*", "storageTypes": "all"})
+    if driver.current_url.startswith("http"):
+        driver.execute_script("sessionStorage.clear(); localStorage.clear()")
+    driver.get("about:blank")
+    driver.get_log("browser")
+
+
+ServeOffice = Callable[[Office], str]
+
+
+@pytest.fixture(scope="session")
+def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServeOffice]:
+    """The address of a real server over an office, in a thread of its own."""
+    with ExitStack() as open_servers:
+        yield lambda office: open_servers.enter_context(
+            served(shown_app(office, open_folder(str(tmp_path_factory.mktemp("storage"))))))
+
+
+@pytest.fixture(scope="session")
+def playing(small: Small, serve: ServeOffice) -> str:
+    """A service with a finished job, which plays its course for every new one."""
+    return serve(PlayingOffice([small.out], EVERY_S))
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of `promptray up` with the built-in models, on a Ray of its own."""
+    folder, port = tmp_path_factory.mktemp("service"), free_port()
+    sockets = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # short: the paths of Ray's sockets have a limit
+    log = folder / "said.txt"
+    others = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    with log.open("w") as said:
+        process = subprocess.Popen(
+            [*COMMAND, "up", "--storage", str(folder / "service"), "--port", str(port)], cwd=ROOT, stdout=said,
+            stderr=subprocess.STDOUT, env={**others, "RAY_TMPDIR": sockets, "RAY_AUTH_MODE": "disabled"})
+    ends_at = time.monotonic() + STARTS_WITHIN_S
+    try:
+        while "The service of" not in log.read_text():
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < ends_at, log.read_text()
+            time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+        shutil.rmtree(sockets, ignore_errors=True)
+
+
+@pytest.fixture(params=["played", pytest.param("real", marks=[pytest.mark.ray, pytest.mark.timeout(600)])])
+def told(request: pytest.FixtureRequest) -> Told:
+    if request.param == "played":
+        return Told(request.getfixturevalue("playing"))
+    if address := os.environ.get("PROMPTRAY_PAGE_URL"):
+        return Told(address.rstrip("/"), os.environ.get("PROMPTRAY_PAGE_KEY", ""), patience_s=180.0)
+    return Told(request.getfixturevalue("running"), patience_s=180.0)
+
+
+@pytest.fixture
+def screen(screen_of: ScreenOf, playing: str) -> Screen:
+    return screen_of(playing)
+
+
+@pytest.fixture
+def shown(screen: Screen) -> str:
+    """The id of the job that is finished from the start."""
+    screen.open("/")
+    return str(screen.api("/v1/optimizations?limit=100")["data"][-1]["id"])

@@ -1,0 +1,98 @@
+"""Every view for everybody: axe-core's rules in light and dark, phones, the keyboard, colours that are chosen; and a look at each."""
+
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+from tests.service_tests.browser.screen import Screen
+
+VIEWS = {
+    "jobs": ("/", ".job"), "new": ("/new", "fieldset"), "data": ("/files", "main p"), "job": ("/jobs/JOB", ".plot canvas"),
+    "lineage": ("/jobs/JOB/lineage?trial=TRIAL", "aside .words"), "candidates": ("/jobs/JOB/candidates?trial=TRIAL", "aside .words"),
+    "compare": ("/jobs/JOB/compare?trial=TRIAL", ".item"), "nothing": ("/jobs/opt-none", "[role=alert]")}
+TRIAL = "navigate-abo-s0"
+THEMES = ("light", "dark")
+
+
+def opened(screen: Screen, view: str, job: str) -> None:
+    path, shows = VIEWS[view]
+    screen.open(path.replace("JOB", job).replace("TRIAL", TRIAL), shows)
+    if view == "compare":
+        screen.all(".item > summary")[0].click()
+        screen.find(".item[open] .item-body")
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_no_serious_fault(screen: Screen, shown: str, view: str) -> None:
+    for theme in THEMES:
+        screen.colours(theme)
+        opened(screen, view, shown)
+        assert screen.serious_faults() == [], theme
+        screen.picture(f"{view}-{theme}")
+    if view != "nothing":
+        assert screen.complaints() == []
+
+
+def test_a_serious_fault_is_seen(screen: Screen) -> None:
+    """Of the finder itself."""
+    screen.open("/new")
+    screen.asked("const e = document.createElement('img'); e.src = '/assets/mark.svg'; document.querySelector('main').append(e)")
+    assert any(fault.startswith("image-alt") for fault in screen.serious_faults())
+
+
+@pytest.mark.parametrize("view", [view for view in VIEWS if view != "nothing"])
+def test_a_phone_shows_all_of_it(screen: Screen, shown: str, view: str) -> None:
+    screen.sized(390, 844, phone=True)
+    opened(screen, view, shown)
+    assert screen.asked("return document.documentElement.scrollWidth") <= 390
+    screen.picture(f"{view}-phone")
+
+
+def test_the_keyboard_reaches_the_content_and_moves_in_the_tree(screen: Screen, shown: str) -> None:
+    opened(screen, "lineage", shown)
+    body, active = screen.find("body"), "return document.activeElement.getAttribute(arguments[0])"
+    body.send_keys(Keys.TAB)
+    assert screen.asked(active, "href") == "#main"
+    assert screen.asked("return document.activeElement.getBoundingClientRect().top") >= 0
+    screen.asked("document.querySelector('[role=treeitem][tabindex=\"0\"]').focus()")
+    first, level = screen.asked(active, "aria-label"), int(screen.asked(active, "aria-level"))
+    assert level > 1
+    screen.driver.switch_to.active_element.send_keys(Keys.ARROW_LEFT)
+    screen.until(lambda: screen.asked(active, "aria-level") == str(level - 1), "the parent has the focus")
+    screen.driver.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
+    screen.until(lambda: screen.asked(active, "aria-level") == str(level), "a child has the focus")
+    screen.driver.switch_to.active_element.send_keys(Keys.ARROW_DOWN)
+    screen.until(lambda: screen.asked(active, "aria-label") != first or len(screen.all("[role=treeitem]")) < 4, "the next one")
+    screen.driver.switch_to.active_element.send_keys(Keys.ENTER)
+    screen.until(lambda: screen.asked(active, "aria-selected") == "true", "it is chosen")
+    assert "candidate=" in screen.driver.current_url
+
+
+def test_moving_to_a_view_moves_the_focus_to_its_title(screen: Screen, shown: str) -> None:
+    opened(screen, "jobs", shown)
+    screen.press("New job")
+    screen.until(lambda: screen.asked("return document.activeElement.textContent") == "New job", "the title has the focus")
+    screen.driver.back()
+    screen.find(".job")
+
+
+def test_chosen_colours_stay(screen: Screen) -> None:
+    screen.colours("light")
+    screen.open("/")
+    ground = "return getComputedStyle(document.body).backgroundColor"
+    light = screen.asked(ground)
+    screen.find("header button[title='Use dark colours']").click()
+    dark = screen.asked(ground)
+    assert dark != light
+    screen.open("/")
+    assert screen.asked(ground) == dark
+
+
+def test_a_table_is_sorted_by_its_heads(screen: Screen, shown: str) -> None:
+    opened(screen, "candidates", shown)
+    screen.press("Round", selector="th button")
+    screen.until(lambda: screen.find("th[aria-sort=descending]").text.startswith("Round"), "sorted by round")
+    rounds = [int(cell.text) for cell in screen.all("tbody td:nth-child(6)")]
+    assert rounds == sorted(rounds, reverse=True)
+    screen.press("Round", selector="th button")
+    screen.find("th[aria-sort=ascending]")
+    assert [int(cell.text) for cell in screen.all("tbody td:nth-child(6)")] == sorted(rounds)

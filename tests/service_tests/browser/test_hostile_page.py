@@ -1,0 +1,83 @@
+"""Results, replies and data full of HTML, script and template syntax are shown as text; the page's own code makes no markup."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import cluster.service
+from cluster.service.shown_office import ShownOffice
+from tests.contracts import hostile
+from tests.service_tests.api.test_hostile import TRIAL, planted
+from tests.service_tests.browser.conftest import ScreenOf, ServeOffice
+from tests.service_tests.browser.screen import Screen
+
+MARKUP = ("<img src=x onerror=window.hit=1><script>window.hit=1</script><b id=planted>bold</b><a id=planted href='javascript:hit=1'>x</a>"
+          "{{constructor.constructor('window.hit=1')()}}${window.hit=1}<%= 7*7 %>\u202e\u2028</textarea><svg onload=window.hit=1>")
+PAGE = Path(cluster.service.__file__).parent / "page"
+MAKES_MARKUP = re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|setAttribute\(.on|javascript:")
+FOREIGN = "return document.querySelectorAll('#planted, main img, main script, main svg[onload], body > script').length"
+
+
+def unharmed(screen: Screen) -> None:
+    assert screen.asked("return window.hit") is None
+    assert screen.asked(FOREIGN) == 0
+    assert screen.complaints() == []
+
+
+def test_what_results_say_is_text(screen_of: ScreenOf, serve: ServeOffice, tmp_path: Path) -> None:
+    result = planted(tmp_path / "out", MARKUP)
+    screen = screen_of(serve(ShownOffice([tmp_path / "out"])))
+    screen.open("/")
+    unharmed(screen)
+    job, best = screen.api("/v1/optimizations")["data"][0]["id"], result.best.id if result.best else ""
+    for path, shows in (
+        ("", ".log li"), (f"/lineage?trial={TRIAL}&candidate={best}", "aside .diff"),
+        (f"/candidates?trial={TRIAL}&candidate={best}", "aside .diff"),
+        (f"/compare?trial={TRIAL}&left={result.seed_prompt.id}&right={best}", ".item")):
+        screen.open(f"/jobs/{job}{path}", shows)
+        screen.asked("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+        screen.sees("<script>window.hit=1</script>")
+        screen.sees("{{constructor.constructor('window.hit=1')()}}")
+        unharmed(screen)
+    screen.picture("hostile-compare-light")
+
+
+@pytest.mark.parametrize("text", hostile.SHORT[:4])
+def test_other_odd_texts_break_nothing(screen_of: ScreenOf, serve: ServeOffice, tmp_path: Path, text: str) -> None:
+    result = planted(tmp_path / "out", text)
+    screen = screen_of(serve(ShownOffice([tmp_path / "out"])))
+    screen.open("/")
+    job = screen.api("/v1/optimizations")["data"][0]["id"]
+    screen.open(f"/jobs/{job}/candidates?trial={TRIAL}&candidate={result.best.id if result.best else ''}", "aside .diff")
+    unharmed(screen)
+
+
+def test_what_a_data_file_says_is_text(screen: Screen, tmp_path: Path) -> None:
+    quoted = MARKUP.replace('"', "'")
+    (tmp_path / "<b>data.csv").write_text(f'input,target\n"{quoted}","{quoted}"\n"b","c"\n', encoding="utf-8")
+    screen.open("/new")
+    screen.find("#upload").send_keys(str(tmp_path / "<b>data.csv"))
+    screen.sees("<script>window.hit=1</script>", "table.rows")
+    unharmed(screen)
+    screen.open("/files", "table.rows")
+    screen.sees("{{constructor", "table.rows")
+    unharmed(screen)
+
+
+def test_our_code_makes_no_markup_and_names_no_other_place() -> None:
+    sources = [*(PAGE / "assets").rglob("*.js"), *(PAGE / "assets").rglob("*.css"), PAGE / "index.html"]
+    assert len(sources) > 20
+    for source in sources:
+        text = source.read_text("utf-8")
+        assert not MAKES_MARKUP.search(text), source
+        assert not re.search(r"https?://|[\"'(]//", text.replace("http://www.w3.org/2000/svg", "")), source
+    assert not re.search(r"<style|style=|\son\w+=|<script>", (PAGE / "index.html").read_text("utf-8"))
+
+
+def test_every_library_has_its_license() -> None:
+    vendor = PAGE / "vendor"
+    names = re.findall(r'"([\w-]+)": "\d', (vendor / "package.json").read_text("utf-8").partition("devDependencies")[0])
+    assert len(names) == 5
+    assert {f"LICENSE-{name}.txt" for name in names} == {file.name for file in vendor.glob("LICENSE-*")}
+    assert '"resolved"' not in (vendor / "package-lock.json").read_text("utf-8")
