@@ -28,6 +28,15 @@ _TELLS = (
     "kind, `data` the event as JSON on one line; a comment comes now and then while nothing happens. The stream ends after the "
     "job's last event. Send `Last-Event-ID` to go on where a stream was cut; 204 says that nothing more will come.")
 
+_SENT = {
+    "type": "object", "required": ["id", "event", "data"], "properties": {
+        "id": {"type": "string", "description": "Of the event; send it as Last-Event-ID."},
+        "event": {"type": "string", "description": "Its kind, such as trial.round."},
+        "data": {
+            "type": "string", "contentMediaType": "application/json", "contentSchema": {"$ref": "#/components/schemas/Event"}}},
+    "example": {"id": "7", "event": "trial.round", "data": '{"id":7,"kind":"trial.round", ...}'}}
+"""One event of the stream."""
+
 
 class Events:
     """What has happened to a job, and what happens."""
@@ -40,8 +49,7 @@ class Events:
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/v1/optimizations/{id}", tags=["optimizations"], responses=ERRORS)
         router.add_api_route("/events", self.events, methods=["GET"], response_model=Page[Event], summary="Its events", responses={
-            200: {"description": _TELLS, "content": {"text/event-stream": {"schema": {"type": "string"}, "example": (
-                "id: 7\nevent: trial.round\ndata: {\"id\":7,\"kind\":\"trial.round\",...}\n\n")}}},
+            200: {"description": _TELLS, "content": {"text/event-stream": {"schema": _SENT}}},
             204: {"description": "The job is over and its last event was given: do not connect again."}})
         return router
 
