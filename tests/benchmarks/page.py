@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.page [--repetitions 5]
 
-A generated results folder is served by `promptray show`'s application in this process. Milliseconds by the browser's own clock, from
-the start of the loading to the frame in which all that makes a view useful stands there: for a job its curves and its table of
+A generated results folder is served by `promptray show`'s application in this process. Milliseconds by the browser's own clock,
+from the start of the loading to the frame in which all that makes a view useful stands there: for a job its curves and its table of
 trials, for the lineage the tree and the chosen candidate's words. The first visit reads the folder, later ones find it read. Goal
 [ours]: within a second. A script, no test.
 """

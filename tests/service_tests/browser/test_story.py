@@ -119,7 +119,8 @@ def test_a_cut_line_goes_on_where_it_was(screen: Screen) -> None:
     screen.open("/")
     job = screen.driver.execute_async_script(
         "const done = arguments[0]; fetch('/v1/optimizations', {method: 'POST', headers: {'Content-Type': 'application/json'},"
-        "body: JSON.stringify({tasks: [{generated: 'navigate'}], strategies: ['apo']})}).then((a) => a.json()).then((job) => done(job.id))")
+        "body: JSON.stringify({tasks: [{generated: 'navigate'}], strategies: ['apo']})}).then((a) => a.json())"
+        ".then((job) => done(job.id))")
     screen.open(f"/jobs/{job}")
     screen.until(lambda: len(screen.all(".log li")) > 2, "first events")
     screen.offline(True)
