@@ -68,7 +68,7 @@ class _Replica:
         from cluster.service.audit import Audit
         from cluster.service.files import FileStore
         from cluster.service.keys import KeyRing
-        from cluster.service.ray_office import RayOffice  # type: ignore[import-untyped, unused-ignore]
+        from cluster.service.ray_office import RayOffice
 
         settings = self._settings
         storage = open_folder(settings.storage)
