@@ -82,10 +82,29 @@ function options(trials, lit, byCalls, width) {
   const whole = (_, splits) => splits.map((at) => (byCalls || Number.isInteger(at) ? count(at) : ""));
   return {
     width, height: HEIGHT_PX, legend: { show: false }, cursor: { show: false }, series, bands,
-    scales: { x: { time: false }, y: { range: (_, low, high) => range(low, high) } },
-    axes: [{ ...axis, values: whole, label: byCalls ? "target calls" : "round", labelSize: 20, labelFont: axis.font, size: 30 },
+    hooks: { draw: [(plot) => whiskers(plot, trials.map(banded))] },
+    scales: { x: { time: false, range: (_, low, high) => [low ?? 0, high > low ? high : (low ?? 0) + 1] }, y: { range: (_, low, high) => range(low, high) } },
+    axes: [{ ...axis, values: whole, incrs: [1, 2, 5].flatMap((n) => [1, 10, 100, 1e3, 1e4, 1e5].map((tens) => n * tens)).sort((a, b) => a - b), label: byCalls ? "target calls" : "round", labelSize: 20, labelFont: axis.font, size: 30 },
       { ...axis, size: 42, values: (_, splits) => splits.map((at) => at.toFixed(1)) }],
   };
+}
+
+/** The interval of each point as an upright line: a trial with one round has no band. */
+function whiskers(plot, banded) {
+  const { ctx, data, series } = plot;
+  ctx.save();
+  ctx.lineWidth = devicePixelRatio;
+  banded.forEach((shown, trial) => shown && data[0].forEach((at, place) => {
+    const [low, high] = [data[3 * trial + 1][place], data[3 * trial + 2][place]];
+    if (low === null || high === null) return;
+    const x = plot.valToPos(at, "x", true);
+    ctx.strokeStyle = series[3 * trial + 3].stroke();
+    ctx.beginPath();
+    ctx.moveTo(x, plot.valToPos(low, "y", true));
+    ctx.lineTo(x, plot.valToPos(high, "y", true));
+    ctx.stroke();
+  }));
+  ctx.restore();
 }
 
 /** At least a third of the scale, so that noise does not look like a climb. */
