@@ -17,8 +17,10 @@ from selenium.webdriver.remote.webelement import WebElement
 T = TypeVar("T")
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 AXE = Path(__file__).parent / "axe" / "axe.min.js"
+PRESSABLE = "main button, main a, header button, header a, dialog button, main summary"
 _FLAGS = """--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
-    --disable-component-update --disable-sync --disable-dev-shm-usage --window-size=1366,900 --force-prefers-reduced-motion""".split()
+    --disable-component-update --disable-sync --disable-dev-shm-usage --window-size=1366,900
+    --force-prefers-reduced-motion""".split()
 _NAMED = """
     const [selector, name] = arguments;
     const told = (e) => e.getAttribute("aria-label") || e.textContent;
@@ -70,7 +72,7 @@ class Screen:
     def all(self, selector: str) -> list[WebElement]:
         return self.driver.find_elements(By.CSS_SELECTOR, selector)
 
-    def named(self, name: str, selector: str = "main button, main a, header button, header a, dialog button, main summary") -> WebElement:
+    def named(self, name: str, selector: str = PRESSABLE) -> WebElement:
         return self.until(lambda: self.driver.execute_script(_NAMED, selector, name), f"{selector} {name!r}")
 
     def press(self, name: str, **where: str) -> None:
@@ -100,7 +102,7 @@ class Screen:
     def saved(self, ending: str) -> Path:
         """The file that was downloaded last with such a name."""
         return self.until(lambda: next((
-            file for file in self.downloads.iterdir() if file.name.endswith(ending) and file.stat().st_size), None), f"a file *{ending}")
+            file for file in self.downloads.iterdir() if file.name.endswith(ending) and file.stat().st_size), None), f"*{ending}")
 
     def picture(self, name: str) -> None:
         """The whole page, kept for people."""
@@ -135,5 +137,5 @@ class Screen:
     def api(self, path: str) -> Any:
         """An answer of the service, asked for by the page."""
         return json.loads(self.driver.execute_async_script(
-            "const done = arguments[1]; fetch(arguments[0], {headers: sessionStorage.getItem('promptray-key')"
-            " ? {Authorization: `Bearer ${sessionStorage.getItem('promptray-key')}`} : {}}).then((a) => a.text()).then(done)", path))
+            "const [path, done] = arguments; const key = sessionStorage.getItem('promptray-key');"
+            "fetch(path, {headers: key ? {Authorization: `Bearer ${key}`} : {}}).then((a) => a.text()).then(done)", path))

@@ -1,4 +1,4 @@
-"""Every view for everybody: axe-core's rules in light and dark, phones, the keyboard, colours that are chosen; and a look at each."""
+"""Every view for everybody: axe-core's rules in light and dark, phones, the keyboard, colours that are chosen."""
 
 import pytest
 from selenium.webdriver.common.keys import Keys
@@ -6,9 +6,10 @@ from selenium.webdriver.common.keys import Keys
 from tests.service_tests.browser.screen import Screen
 
 VIEWS = {
-    "jobs": ("/", ".job"), "new": ("/new", "fieldset"), "data": ("/files", "main p"), "job": ("/jobs/JOB", ".plot canvas"),
+    "jobs": ("/", ".job"), "new": ("/new", "fieldset"), "data": ("/files", "main p"),
+    "job": ("/jobs/JOB", ".plot canvas"), "nothing": ("/jobs/opt-none", "[role=alert]"),
     "lineage": ("/jobs/JOB/lineage?trial=TRIAL", "aside .words"), "candidates": ("/jobs/JOB/candidates?trial=TRIAL", "aside .words"),
-    "compare": ("/jobs/JOB/compare?trial=TRIAL", ".item"), "nothing": ("/jobs/opt-none", "[role=alert]")}
+    "compare": ("/jobs/JOB/compare?trial=TRIAL", ".item")}
 TRIAL = "navigate-abo-s0"
 THEMES = ("light", "dark")
 
