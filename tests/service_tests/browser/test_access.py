@@ -8,7 +8,8 @@ from tests.service_tests.browser.screen import Screen
 VIEWS = {
     "jobs": ("/", ".job"), "new": ("/new", "fieldset"), "data": ("/files", "main p"),
     "job": ("/jobs/JOB", ".plot canvas"), "nothing": ("/jobs/opt-none", "[role=alert]"),
-    "lineage": ("/jobs/JOB/lineage?trial=TRIAL", "aside .words"), "candidates": ("/jobs/JOB/candidates?trial=TRIAL", "aside .words"),
+    "lineage": ("/jobs/JOB/lineage?trial=TRIAL", "aside .words"),
+    "candidates": ("/jobs/JOB/candidates?trial=TRIAL", "aside .words"),
     "compare": ("/jobs/JOB/compare?trial=TRIAL", ".item")}
 TRIAL = "navigate-abo-s0"
 THEMES = ("light", "dark")
