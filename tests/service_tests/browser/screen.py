@@ -17,10 +17,10 @@ from selenium.webdriver.remote.webelement import WebElement
 T = TypeVar("T")
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 AXE = Path(__file__).parent / "axe" / "axe.min.js"
-PRESSABLE = "main button, main a, header button, header a, dialog button, main summary"
 _FLAGS = """--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
     --disable-component-update --disable-sync --disable-dev-shm-usage --window-size=1366,900
     --force-prefers-reduced-motion""".split()
+PRESSABLE = "main button, main a, header button, header a, dialog button, main summary"
 _NAMED = """
     const [selector, name] = arguments;
     const told = (e) => e.getAttribute("aria-label") || e.textContent;
@@ -102,7 +102,8 @@ class Screen:
     def saved(self, ending: str) -> Path:
         """The file that was downloaded last with such a name."""
         return self.until(lambda: next((
-            file for file in self.downloads.iterdir() if file.name.endswith(ending) and file.stat().st_size), None), f"*{ending}")
+            file for file in self.downloads.iterdir() if file.name.endswith(ending) and file.stat().st_size), None),
+            f"a file *{ending}")
 
     def picture(self, name: str) -> None:
         """The whole page, kept for people."""
@@ -137,5 +138,6 @@ class Screen:
     def api(self, path: str) -> Any:
         """An answer of the service, asked for by the page."""
         return json.loads(self.driver.execute_async_script(
-            "const [path, done] = arguments; const key = sessionStorage.getItem('promptray-key');"
-            "fetch(path, {headers: key ? {Authorization: `Bearer ${key}`} : {}}).then((a) => a.text()).then(done)", path))
+            "const done = arguments[1]; fetch(arguments[0], {headers: sessionStorage.getItem('promptray-key')"
+            " ? {Authorization: `Bearer ${sessionStorage.getItem('promptray-key')}`} : {}}).then((a) => a.text())"
+            ".then(done)", path))

@@ -1,4 +1,4 @@
-"""Every view for everybody: axe-core's rules in light and dark, phones, the keyboard, colours that are chosen."""
+"""Every view for everybody: axe-core's rules in light and dark, phones, the keyboard, chosen colours; and a picture of each."""
 
 import pytest
 from selenium.webdriver.common.keys import Keys
@@ -6,11 +6,10 @@ from selenium.webdriver.common.keys import Keys
 from tests.service_tests.browser.screen import Screen
 
 VIEWS = {
-    "jobs": ("/", ".job"), "new": ("/new", "fieldset"), "data": ("/files", "main p"),
-    "job": ("/jobs/JOB", ".plot canvas"), "nothing": ("/jobs/opt-none", "[role=alert]"),
+    "jobs": ("/", ".job"), "new": ("/new", "fieldset"), "data": ("/files", "main p"), "job": ("/jobs/JOB", ".plot canvas"),
     "lineage": ("/jobs/JOB/lineage?trial=TRIAL", "aside .words"),
     "candidates": ("/jobs/JOB/candidates?trial=TRIAL", "aside .words"),
-    "compare": ("/jobs/JOB/compare?trial=TRIAL", ".item")}
+    "compare": ("/jobs/JOB/compare?trial=TRIAL", ".item"), "nothing": ("/jobs/opt-none", "[role=alert]")}
 TRIAL = "navigate-abo-s0"
 THEMES = ("light", "dark")
 

@@ -118,9 +118,9 @@ def test_faulty_rows_are_named(screen: Screen, tmp_path: Path) -> None:
 def test_a_cut_line_goes_on_where_it_was(screen: Screen) -> None:
     screen.open("/")
     job = screen.driver.execute_async_script(
-        "const done = arguments[0]; const body = JSON.stringify({tasks: [{generated: 'navigate'}], strategies: ['apo']});"
-        "fetch('/v1/optimizations', {method: 'POST', headers: {'Content-Type': 'application/json'}, body})"
-        ".then((a) => a.json()).then((job) => done(job.id))")
+        "const done = arguments[0]; fetch('/v1/optimizations', {method: 'POST', headers: {'Content-Type': 'application/json'},"
+        "body: JSON.stringify({tasks: [{generated: 'navigate'}], strategies: ['apo']})}).then((a) => a.json())"
+        ".then((job) => done(job.id))")
     screen.open(f"/jobs/{job}")
     screen.until(lambda: len(screen.all(".log li")) > 2, "first events")
     screen.offline(True)
