@@ -2,10 +2,13 @@
 import { useCallback, useEffect, useRef, useState } from "/assets/dom.js";
 import { get } from "/assets/api.js";
 
-/** {data, error, reload}. An address of null loads nothing. With `everyMs` it loads again while the page is seen. */
-export function useAnswer(address, everyMs = 0) {
+/** {data, error, reload}. An address of null loads nothing. With `everyMs` it loads again while the page is seen, as long as
+ * `still(data)` says that there may be news. */
+export function useAnswer(address, everyMs = 0, still = () => true) {
   const [answer, setAnswer] = useState({});
   const asked = useRef(0);
+  const known = useRef();
+  known.current = answer.data;
   const load = useCallback(async () => {
     if (!address) return;
     const mine = ++asked.current;
@@ -18,7 +21,7 @@ export function useAnswer(address, everyMs = 0) {
   }, [address]);
   useEffect(() => {
     load();
-    const timer = everyMs && setInterval(() => document.visibilityState === "visible" && load(), everyMs);
+    const timer = everyMs && setInterval(() => document.visibilityState === "visible" && still(known.current) && load(), everyMs);
     return () => (asked.current++, clearInterval(timer));
   }, [load, everyMs]);
   const mine = answer.address === address;

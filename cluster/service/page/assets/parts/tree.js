@@ -72,7 +72,7 @@ export function Tree({ candidates, best, picked, pick }) {
   const edges = nodes.filter((node) => node.parent.id !== ROOT && crosses(node, sight));
   return html`<div class="tree scroll" ref=${box}><div class="canvas" role="tree" aria-label="Lineage of prompts" onKeyDown=${move} style=${{ width: `${width}px`, height: `${height}px` }}>
     <svg width=${width} height=${height} aria-hidden="true">${edges.map((node) => html`<path key=${node.id} d=${edge(node)} class=${tone(node.data.gain)} />`)}</svg>
-    ${edges.filter(inSight).map((node) => html`<span key=${`${node.id}-edge`} class="edge" aria-hidden="true" style=${{ left: `${node.left - COLUMN_PX + NODE_PX + 22}px`, top: `${node.top - 19}px` }}>${operatorName(node.data.operator)}${node.data.changed_step ? ` ${node.data.changed_step}` : ""}</span>`)}
+    ${edges.filter(inSight).map((node) => html`<span key=${`${node.id}-edge`} class="edge" aria-hidden="true" style=${{ left: `${node.left - COLUMN_PX + NODE_PX + 33}px`, top: `${node.top - 19}px` }}>${operatorName(node.data.operator)}${node.data.changed_step ? ` ${node.data.changed_step}` : ""}</span>`)}
     ${drawn.map((node) => html`<${Node} key=${node.id} node=${node} best=${node.id === best} picked=${node.id === picked} focusable=${node === current}
       pick=${() => (setFocused(node.id), pick(node.id))} />`)}</div></div>`;
 }

@@ -9,9 +9,11 @@ import { OVER } from "/assets/wording.js";
 
 const EVERY_MS = 4000;
 
+const underWay = (job) => !job || !OVER.includes(job.status);
+
 /** {job, trials, trial, candidates, best, error, reload}. A job that is under way is looked at again. */
 export function useTrial(id, query) {
-  const job = useAnswer(url(["optimizations", id]), EVERY_MS);
+  const job = useAnswer(url(["optimizations", id]), EVERY_MS, underWay);
   const over = job.data && OVER.includes(job.data.status);
   const trials = useAnswer(url(["optimizations", id, "trials"]), over === false ? EVERY_MS : 0);
   const known = trials.data?.data || [];

@@ -1,5 +1,5 @@
 // A job: how it stands, its learning curves, its trials, what it has spent, what happens now. Follows its events while it runs.
-import { html, useEffect, useMemo, useState } from "/assets/dom.js";
+import { html, useEffect, useMemo, useRef, useState } from "/assets/dom.js";
 import { url } from "/assets/api.js";
 import { follow } from "/assets/stream.js";
 import { announce } from "/assets/frame.js";
@@ -14,10 +14,11 @@ import { Curves, HUES } from "/assets/parts/curves.js";
 import { OVER } from "/assets/wording.js";
 
 const LOOK_AGAIN_MS = 700;
+const SHOW_MS = 100;
 const SPOKEN = new Set(["trial.better", "trial.finished", "trial.failed", "job.started", "job.cancelled", "job.failed", "job.succeeded", "budget.warning"]);
 
 export function View({ id }) {
-  const job = useAnswer(url(["optimizations", id]), 5000);
+  const job = useAnswer(url(["optimizations", id]), 5000, (one) => !one || !OVER.includes(one.status));
   const trials = useAnswer(url(["optimizations", id, "trials"]));
   const again = useThrottled(() => (job.reload(), trials.reload()), LOOK_AGAIN_MS);
   const [events, line] = useEvents(id, job.data, again);
@@ -37,16 +38,21 @@ function useEvents(id, job, again) {
   const [events, setEvents] = useState([]);
   const [line, setLine] = useState("");
   const run = job ? job.runs : null;
-  const open = Boolean(job) && !(OVER.includes(job.status) && events.length >= job.last_event);
-  useEffect(() => setEvents([]), [id]);
+  const open = Boolean(job) && !(OVER.includes(job.status) && (events.at(-1)?.id || 0) >= job.last_event);
+  const old = useRef(null);
+  if (job && old.current === null) old.current = job.last_event;
+  const come = useRef([]);
+  const show = useThrottled(() => setEvents([...come.current]), SHOW_MS);
   useEffect(() => {
     if (!open) return undefined;
     const heard = (event) => {
-      setEvents((before) => (before.length && before.at(-1).id >= event.id ? before : [...before, event]));
+      come.current.push(event);
+      show();
+      if (event.id <= old.current) return; // it was so when the page came
       if (SPOKEN.has(event.kind)) announce(event.message);
       again();
     };
-    return follow(url(["optimizations", id, "events"]), events.at(-1)?.id || 0, heard, setLine);
+    return follow(url(["optimizations", id, "events"]), come.current.at(-1)?.id || 0, heard, setLine);
   }, [id, open, run]);
   return [events, open ? line : "over"];
 }
