@@ -13,7 +13,8 @@ from tests.service_tests.browser.conftest import ScreenOf, ServeOffice
 from tests.service_tests.browser.screen import Screen
 
 MARKUP = ("<img src=x onerror=window.hit=1><script>window.hit=1</script><b id=planted>bold</b>"
-          "<a id=planted href='javascript:hit=1'>x</a>{{constructor.constructor('window.hit=1')()}}${window.hit=1}<%= 7*7 %>\u202e\u2028</textarea><svg onload=window.hit=1>")
+          "<a id=planted href='javascript:hit=1'>x</a>"
+          "{{constructor.constructor('window.hit=1')()}}${window.hit=1}<%= 7*7 %>\u202e\u2028</textarea><svg onload=window.hit=1>")
 PAGE = Path(cluster.service.__file__).parent / "page"
 MAKES_MARKUP = re.compile(
     r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|setAttribute\(.on|javascript:")
