@@ -97,3 +97,12 @@ def test_a_table_is_sorted_by_its_heads(screen: Screen, shown: str) -> None:
     screen.press("Round", selector="th button")
     screen.find("th[aria-sort=ascending]")
     assert [int(cell.text) for cell in screen.all("tbody td:nth-child(6)")] == sorted(rounds)
+
+
+def test_prompts_of_two_trials_are_compared(screen: Screen, shown: str) -> None:
+    opened(screen, "compare", shown)
+    screen.choose("right-trial", "navigate-apo-s0")
+    screen.until(lambda: "right_trial=navigate-apo-s0" in screen.driver.current_url and screen.all(".item"), "the other trial's")
+    best = next(one["best"] for one in screen.api(f"/v1/optimizations/{shown}/trials")["data"] if one["strategy"] == "apo")
+    assert screen.find("#side-right").get_attribute("value") == best
+    assert screen.complaints() == []

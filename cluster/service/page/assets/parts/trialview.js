@@ -18,9 +18,15 @@ export function useTrial(id, query) {
   const trials = useAnswer(url(["optimizations", id, "trials"]), over === false ? EVERY_MS : 0);
   const known = trials.data?.data || [];
   const trial = known.find((one) => one.id === query.get("trial")) || known.find((one) => one.candidates) || known[0];
-  const tree = useAnswer(trial ? url(["optimizations", id, "tree"], { trial: trial.id }) : null, over === false ? EVERY_MS : 0);
-  const candidates = useMemo(() => (tree.data ? unfolded(tree.data) : []), [tree.data]);
-  return { job: job.data, trials: known, trial, candidates, best: tree.data?.best, loaded: Boolean(tree.data), reload: job.reload, error: job.error || trials.error || tree.error };
+  const tree = useTree(id, trial?.id, over === false ? EVERY_MS : 0);
+  return { ...tree, job: job.data, trials: known, trial, reload: job.reload, error: job.error || trials.error || tree.error };
+}
+
+/** The candidates of one trial; none for no trial. */
+export function useTree(id, trial, everyMs = 0) {
+  const { data, error } = useAnswer(trial ? url(["optimizations", id, "tree"], { trial }) : null, everyMs);
+  const candidates = useMemo(() => (data ? unfolded(data) : []), [data]);
+  return { candidates, best: data?.best, loaded: Boolean(data), error };
 }
 
 /** The columns as rows. */

@@ -1,4 +1,4 @@
-// Two prompts of a trial side by side: what differs, who wins where, and what the target model wrote on each item.
+// Two prompts side by side, of one trial or of two on the same data: what differs, who wins where, and what the target model wrote on each item.
 import { html, useMemo, useState } from "/assets/dom.js";
 import { url } from "/assets/api.js";
 import { go, jobAddress } from "/assets/router.js";
@@ -6,26 +6,34 @@ import { useAnswer } from "/assets/parts/loading.js";
 import { Diff } from "/assets/parts/diff.js";
 import { Problem } from "/assets/parts/problem.js";
 import { Items } from "/assets/parts/items.js";
-import { TrialFrame, useTrial } from "/assets/parts/trialview.js";
+import { TrialFrame, useTree, useTrial } from "/assets/parts/trialview.js";
 import { operatorName, share, short } from "/assets/wording.js";
 
 const MOST_OFFERED = 200;
 
 export function View({ id, query }) {
   const found = useTrial(id, query);
-  const { candidates, best, trial, loaded } = found;
-  const chosen = (side) => candidates.find((one) => one.id === query.get(side))?.id;
-  const left = chosen("left") || (candidates.find((one) => one.operator === "seed") || candidates[0])?.id;
-  const right = chosen("right") || best;
-  const both = loaded && left && right;
-  const { data, error } = useAnswer(both ? url(["optimizations", id, "comparison"], { trial: trial.id, left, right }) : null);
-  const choose = (changed) => go(jobAddress(id, "compare", { trial: trial.id, left, right, ...changed }), true);
-  const offered = useMemo(() => offer(candidates, [left, right, best]), [candidates, left, right, best]);
+  const { candidates, trial } = found;
+  const rivals = found.trials.filter((one) => trial && one.task === trial.task && one.seed === trial.seed);
+  const rival = rivals.find((one) => one.id === query.get("right_trial")) || trial;
+  const foreign = useTree(id, rival !== trial ? rival?.id : null);
+  const other = rival === trial ? found : foreign;
+  const chosen = (side, tree) => tree.candidates.find((one) => one.id === query.get(side))?.id;
+  const left = chosen("left", found) || (candidates.find((one) => one.operator === "seed") || candidates[0])?.id;
+  const right = chosen("right", other) || other.best;
+  const both = found.loaded && other.loaded && left && right;
+  const { data, error } = useAnswer(both ? url(["optimizations", id, "comparison"], { left_trial: trial.id, right_trial: rival.id, left, right }) : null);
+  const choose = (changed) => go(jobAddress(id, "compare", { trial: trial.id, right_trial: rival.id, left, right, ...changed }), true);
+  const offeredLeft = useMemo(() => offer(candidates, [left, found.best]), [candidates, left, found.best]);
+  const offeredRight = useMemo(() => offer(other.candidates, [right, other.best]), [other.candidates, right, other.best]);
   return html`<${TrialFrame} part="compare" title="Two prompts, item by item" id=${id} found=${found}>
-    ${loaded && !candidates.length && html`<p class="empty">No round is done yet.</p>`}
+    ${found.loaded && !candidates.length && html`<p class="empty">No round is done yet.</p>`}
     ${both && html`<div class="pair choose">
-      <${Choice} side="Left" value=${left} offered=${offered} best=${best} choose=${(one) => choose({ left: one })} />
-      <${Choice} side="Right" value=${right} offered=${offered} best=${best} choose=${(one) => choose({ right: one })} /></div>`}
+      <${Choice} side="Left" value=${left} offered=${offeredLeft} best=${found.best} choose=${(one) => choose({ left: one })} />
+      <div><${Choice} side="Right" value=${right} offered=${offeredRight} best=${other.best} choose=${(one) => choose({ right: one })} />
+        ${rivals.length > 1 && html`<label for="right-trial">Trial of the right one</label>
+          <select id="right-trial" value=${rival.id} onChange=${(event) => choose({ right_trial: event.target.value, right: "" })}>
+            ${rivals.map((one) => html`<option key=${one.id} value=${one.id}>${one.id} (${one.candidates})</option>`)}</select>`}</div></div>`}
     ${error && html`<${Problem} error=${error} />`}
     ${both && !data && !error && html`<p class="quiet">Reading the transcripts …</p>`}
     ${data && html`<${Compared} comparison=${data} />`}
