@@ -5,12 +5,6 @@ PROMPTRAY_SCREENSHOTS, or to pytest's own folder.
 """
 
 import os
-import shutil
-import signal
-import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -25,12 +19,9 @@ from cluster.service.show import shown_app
 from serving.storage import open_folder
 from tests.service_tests.api.conftest import Small, served, small
 from tests.service_tests.browser.screen import CHROMIUM, DRIVER, Screen, chromium
-from tests.serving_tests.door.test_on_serve import free_port
+from tests.service_tests.up import up
 
 __all__ = ["small"]
-ROOT = Path(__file__).parents[3]
-COMMAND = [sys.executable, "-c", "from cluster.cli import main; main()"]
-STARTS_WITHIN_S = 180.0
 EVERY_S = 0.35
 """Between two events of a played job."""
 
@@ -96,26 +87,9 @@ def playing(small: Small, serve: ServeOffice) -> str:
 
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of `promptray up` with the built-in models, on a Ray of its own."""
-    folder, port = tmp_path_factory.mktemp("service"), free_port()
-    sockets = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # short: the paths of Ray's sockets have a limit
-    log = folder / "said.txt"
-    others = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
-    with log.open("w") as said:
-        process = subprocess.Popen(
-            [*COMMAND, "up", "--storage", str(folder / "service"), "--port", str(port)], cwd=ROOT, stdout=said,
-            stderr=subprocess.STDOUT, env={**others, "RAY_TMPDIR": sockets, "RAY_AUTH_MODE": "disabled"})
-    ends_at = time.monotonic() + STARTS_WITHIN_S
-    try:
-        while "The service of" not in log.read_text():
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < ends_at, log.read_text()
-            time.sleep(0.2)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
-        shutil.rmtree(sockets, ignore_errors=True)
+    """The address of `promptray up` with the built-in models."""
+    with up(tmp_path_factory.mktemp("service")) as service:
+        yield service.address
 
 
 @pytest.fixture(params=["played", pytest.param("real", marks=[pytest.mark.ray, pytest.mark.timeout(600)])])

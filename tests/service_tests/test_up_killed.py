@@ -1,0 +1,43 @@
+"""`promptray up` as its callers see it when its replicas, and then all of it, are killed in mid-job."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from cluster.service.client import ServiceClient
+from cluster.service.objects import Event, OptimizationRequest
+from tests.service_tests.requests import LONGER, request
+from tests.service_tests.up import Up, up
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
+REQUEST = OptimizationRequest.model_validate(request(**LONGER))
+TABLES = ("trials.parquet", "candidates.parquet")
+
+
+def tables(service: Up, storage: Path, job: str) -> list[bytes]:
+    return [(storage / "optimizations" / job / "results" / name).read_bytes() for name in TABLES]
+
+
+def test_the_api_shows_the_same_job_after_each_death_and_it_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
+    with up(tmp_path) as service, ServiceClient(service.address) as client:
+        job = client.create(REQUEST)
+        seen: list[Event] = []
+        replicas = deaths = 0
+        for event in client.follow(job.id):
+            seen.append(event)
+            if event.kind == "trial.round" and not replicas:
+                replicas = service.kill_replicas()
+            elif event.kind == "trial.round" and not deaths:
+                service.kill()
+                service.start()
+                deaths += 1
+        assert (replicas, deaths) == (3, 1)  # the door and two models; all of it
+        assert seen[-1].kind == "job.succeeded"
+        assert all(after.id == before.id + 1 for before, after in pairwise(seen))
+        after = client.job(job.id)
+        assert (after.status, after.name, after.created_at, after.runs) == ("succeeded", job.name, job.created_at, 2)
+        assert list(client.events(job.id)) == seen
+        undisturbed = client.create(REQUEST)
+        assert [event.kind for event in client.follow(undisturbed.id)][-1] == "job.succeeded"
+        assert tables(service, tmp_path, job.id) == tables(service, tmp_path, undisturbed.id)
