@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import json
 import tempfile
-from contextlib import closing
 from pathlib import Path
 from statistics import median
 
@@ -62,12 +61,11 @@ def main() -> None:
         office = ShownOffice([folder / "many"])
         job = asyncio.run(office.page(Caller("", admin=True), None, 1)).data[0].id
         driver = chromium(folder / "profile", folder / "downloads")
-        with served(shown_app(office, open_folder(folder / "storage"))) as address, closing(driver):
+        with served(shown_app(office, open_folder(folder / "storage"))) as address, driver:
             screen = Screen(driver, address, folder / "pictures", folder / "downloads")
             for view, (path, shows) in VIEWS.items():
                 first, *later = (useful_after_ms(screen, f"/jobs/{job}{path}", shows) for _ in range(given.repetitions + 1))
                 table.add_row(view, f"{first:,.0f}", f"{median(later):,.0f}", f"{max(later):,.0f}")
-            driver.quit()
     Console().print(table)
 
 
