@@ -96,7 +96,8 @@ class FileStore:
             has_more=start + limit < len(ids))
 
     def delete(self, caller: Caller, id: str) -> FileDeleted:
-        """Jobs that were started with it keep what they have read. Raises NotFound."""
+        """A job that was started with it keeps its results; it cannot be resumed any more, and its items cannot be shown. Raises
+        NotFound."""
         stored = self.get(caller, id)
         self._folder.delete(_listing(id, stored.owner))
         folder = self._folder.child(id)
