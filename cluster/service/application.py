@@ -75,5 +75,7 @@ class _Replica:
         host = await real_host()
         keys = KeyRing(storage, settings.door.keys(), public=not only_this_machine(host), quota=settings.quota)
         expect_guarded(host, keys)
-        service = Service(RayOffice(settings, keys.quota), FileStore(storage), Audit(storage), settings, keys.quota)
+        office = RayOffice(settings, keys.quota)
+        await office.open()
+        service = Service(office, FileStore(storage), Audit(storage), settings, keys.quota)
         return service_app(service, keys, clients(settings.parsed, settings.door))

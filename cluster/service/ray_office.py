@@ -45,6 +45,10 @@ class RayOffice:
         self._owner_by_job: dict[str, str] = {}
         self._hub = Hub(self._news, self._events_there)
 
+    async def open(self) -> None:
+        """Wakes the keeper, so that jobs go on though nobody asks. Raises StorageError where the storage cannot be had."""
+        await self._asked(lambda keeper: keeper.open.remote())
+
     async def create(self, caller: Caller, request: OptimizationRequest, idempotency_key: str | None = None) -> Optimization:
         id = f"opt-{secrets.token_hex(12)}"
         await asyncio.to_thread(checked, request, self._service, self._store.results(id), caller)

@@ -108,7 +108,8 @@ def _pruned(folder: Folder, name: str, keep: Keep) -> int:
 
 def _write_instead(folder: Folder, names: Sequence[str], table: Any) -> None:
     if table.num_rows:
-        new = f"{place_in_order(names[0])}.{uuid.uuid4().hex[:8]}{ENDING}"
+        # The 0 puts it before the copies of a segment that somebody still writes to by mistake: what stands already stands first.
+        new = f"{place_in_order(names[0])}.0{uuid.uuid4().hex[:8]}{ENDING}"
         folder.write(new, whole(table.combine_chunks().to_batches(_ROWS)))
     for name in names:
         folder.delete(name)

@@ -1,16 +1,13 @@
-"""Whatever is killed in mid-job, the job stays the same, its events keep their numbers, and it ends as one that nobody touched."""
+"""Whatever is killed in mid-job, the job stays the same, its events keep their numbers, and it ends as one that nobody touched. The
+head, and the replicas of the API, are killed in test_up_killed.py."""
 
 import asyncio
-import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from pathlib import Path
 
-import psutil
 import pytest
 import ray
 
@@ -23,7 +20,6 @@ from serving.ledger.record import Ledger
 from tests.service_tests.requests import LONGER, request
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(240)]
-ROOT = Path(__file__).parents[2]
 ANN = Caller("ann")
 REQUEST = OptimizationRequest.model_validate(request(**LONGER))
 
@@ -133,39 +129,3 @@ async def test_a_cancelled_job_is_resumed_with_the_same_result_and_pays_for_noth
     assert [event.kind async for event in office.follow(ANN, job.id, 0)][-1] == "job.succeeded"
     assert tables(out) == tables(undisturbed)
     assert (await office.quota(ANN))["calls_today"] - paid == answers(out) - kept, "only what was missing"
-
-
-def test_a_killed_head_changes_nothing(tmp_path: Path, undisturbed: Path) -> None:
-    first = _house(tmp_path)
-    before = _lines_until(first, "trial.round")
-    family = [psutil.Process(first.pid), *psutil.Process(first.pid).children(recursive=True)]
-    for process in family:
-        process.kill()
-    psutil.wait_procs(family, timeout=20)
-    first.communicate()
-    second = _house(tmp_path)
-    heard = _lines_until(second, "job.succeeded")
-    second.communicate(timeout=60)
-    assert heard[: len(before)] == before, "the same events with the same numbers"
-    assert [event["id"] for event in heard] == list(range(1, len(heard) + 1))
-    (out,) = (tmp_path / "service" / "optimizations").glob("opt-*/results")
-    assert tables(out) == tables(undisturbed)
-    assert answers(out) == answers(undisturbed)
-
-
-def _house(folder: Path) -> "subprocess.Popen[str]":
-    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
-    with (folder / "house.log").open("a") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "tests.service_tests.house", str(folder / "service")], cwd=ROOT, stdout=subprocess.PIPE,
-            stderr=log, text=True, env=environment, start_new_session=True)
-
-
-def _lines_until(house: "subprocess.Popen[str]", kind: str) -> list[dict[str, object]]:
-    events: list[dict[str, object]] = []
-    assert house.stdout
-    for line in house.stdout:
-        events.append(json.loads(line))
-        if events[-1]["kind"] == kind:
-            return events
-    raise AssertionError(f"the house fell silent after {[event['kind'] for event in events]}")
