@@ -1,4 +1,4 @@
-"""`promptray up` as its callers see it when its replicas, and then all of it, are killed in mid-job."""
+"""`promptray up` as its callers see it when all of it, and then the replicas of its door and models, are killed in mid-job."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -8,11 +8,14 @@ import pytest
 from cluster.service.client import ServiceClient
 from cluster.service.objects import Event, OptimizationRequest
 from serving.ledger.record import Ledger
-from tests.service_tests.requests import LONGER, request
+from tests.service_tests.requests import request
 from tests.service_tests.up import up
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
-REQUEST = OptimizationRequest.model_validate(request(**LONGER))
+REQUEST = OptimizationRequest.model_validate(request(
+    strategies=[{"name": "iterative_ape", "settings": {"rounds": 8, "pool": 4}}], sizes={"train": 10, "dev": 50, "test": 20},
+    budget={"target_calls": 5000, "optimizer_calls": 400}))
+"""Long enough to be under way still, when both deaths come."""
 TABLES = ("trials.parquet", "candidates.parquet")
 
 
@@ -29,12 +32,14 @@ def test_the_api_shows_the_same_job_after_each_death_and_it_ends_as_an_undisturb
         replicas = deaths = 0
         for event in client.follow(job.id):
             seen.append(event)
-            if event.kind == "trial.round" and not replicas:
-                replicas = service.kill_replicas()
-            elif event.kind == "trial.round" and not deaths:
+            if event.kind == "trial.round" and not deaths:
+                assert client.job(job.id).status == "running"
                 service.kill()
                 service.start()
                 deaths += 1
+            elif event.kind == "trial.round" and not replicas:
+                assert client.job(job.id).status == "running"
+                replicas = service.kill_replicas()
         assert (replicas, deaths) == (3, 1)  # the door and two models; all of it
         assert seen[-1].kind == "job.succeeded"
         assert all(after.id == before.id + 1 for before, after in pairwise(seen))
