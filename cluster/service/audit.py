@@ -52,7 +52,7 @@ class Audit:
         note = Note(subject)
         try:
             yield note
-        except Exception as problem:
+        except BaseException as problem:  # a caller who has left is told of, too
             note.outcome = type(problem).__name__
             raise
         finally:

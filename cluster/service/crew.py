@@ -103,13 +103,18 @@ class RayCrew:
 
     async def _look(self) -> dict[Group, int]:
         found: dict[Group, int] = {}
-        for name, window in self._window_by_name.items():
-            with suppress(RayError, TimeoutError):
-                use: Use = await asyncio.wait_for(window.use.remote(), ASKED_WITHIN_S)
-                self.looks.append(Look(time.time(), name, use))
-                for group, count in use.in_flight_by_group.items():
-                    found[group] = found.get(group, 0) + count
+        for use in await asyncio.gather(*(self._use(name, window) for name, window in self._window_by_name.items())):
+            for group, count in use.in_flight_by_group.items() if use else ():
+                found[group] = found.get(group, 0) + count
         return found
+
+    async def _use(self, name: str, window: Any) -> Use | None:
+        """None where the window says nothing now."""
+        with suppress(RayError, TimeoutError):
+            use: Use = await asyncio.wait_for(window.use.remote(), ASKED_WITHIN_S)
+            self.looks.append(Look(time.time(), name, use))
+            return use
+        return None
 
     def _free(self, runner: Any) -> None:
         """For the next job; one that has had many gives back what has gathered in it."""

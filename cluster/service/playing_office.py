@@ -28,7 +28,8 @@ from cluster.service.objects import (
     Usage,
 )
 from cluster.service.office import Caller
-from cluster.service.shown_office import ShownOffice, page_of, told
+from cluster.service.paging import page_of
+from cluster.service.shown_office import ShownOffice, told
 from cluster.settings import ExperimentSettings
 from optimizer.errors import SettingsError, StorageError
 from optimizer.tasks.generated import GENERATED
@@ -161,8 +162,8 @@ class PlayingOffice(ShownOffice):
         self, caller: Caller, after: str | None, limit: int, status: str | None = None, owner: str | None = None
     ) -> Page[Optimization]:
         jobs = [*(play.job for play in reversed(self._plays.values())), *(one.job for one in self._shown.values())]
-        seen = [job for job in jobs if caller.may_see(job.owner) and status in (None, job.status) and owner in (None, job.owner)]
-        return page_of(seen, after, limit)
+        seen = [job for job in jobs if caller.may_see(job.owner) and owner in (None, job.owner)]
+        return page_of(seen, after, limit, status)
 
     async def cancel(self, caller: Caller, id: str) -> Optimization:
         play = self._play(caller, id)

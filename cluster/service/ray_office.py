@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 from ray.exceptions import ActorUnavailableError, GetTimeoutError
 
 from cluster.preparation import SETTINGS_FILE
-from cluster.service.errors import NotFound
 from cluster.service.experiments import checked, experiment_settings
 from cluster.service.following import Hub
 from cluster.service.job import Filed
@@ -20,6 +19,7 @@ from cluster.service.keeper import open_keeper
 from cluster.service.objects import Estimate, Event, Optimization, OptimizationRequest, Page
 from cluster.service.office import Caller
 from cluster.service.outlook import estimate_of
+from cluster.service.paging import page_of, unknown_job
 from cluster.service.settings import QuotaSettings, ServiceSettings
 from cluster.service.store import Store
 from cluster.settings import ExperimentSettings
@@ -67,16 +67,7 @@ class RayOffice:
     ) -> Page[Optimization]:
         every: list[Optimization] = await self._asked(lambda keeper: keeper.jobs.remote())
         own = [job for job in every if caller.may_see(job.owner) and owner in (None, job.owner)]
-        begin = 0
-        if after is not None:
-            begin = next((place for place, job in enumerate(own, 1) if job.id == after), -1)
-            if begin < 0:
-                raise NotFound(f"There is no job {after!r} to go on behind.")
-        found = [job for job in own[begin:] if status in (None, job.status)]
-        shown = found[:limit]
-        return Page[Optimization](
-            data=shown, first_id=shown[0].id if shown else None, last_id=shown[-1].id if shown else None,
-            has_more=len(found) > limit)
+        return page_of(own, after, limit, status)
 
     async def cancel(self, caller: Caller, id: str) -> Optimization:
         await self._expect_visible(caller, id)
@@ -118,10 +109,10 @@ class RayOffice:
         if id not in self._owner_by_job:
             filed = await asyncio.to_thread(self._filed, id)
             if filed is None:
-                raise _no_job(id)
+                raise unknown_job(id)
             self._owner_by_job[id] = filed.owner
         if not caller.may_see(self._owner_by_job[id]):
-            raise _no_job(id)
+            raise unknown_job(id)
         return self._owner_by_job[id]
 
     def _filed(self, id: str) -> Filed | None:
@@ -143,7 +134,3 @@ class RayOffice:
             return await answered(question(self._keeper), _OF)
         except (ActorUnavailableError, GetTimeoutError):
             return await answered(question(self._keeper), _OF)
-
-
-def _no_job(id: str) -> NotFound:
-    return NotFound(f"There is no job {id!r}.")

@@ -15,7 +15,7 @@ from cluster.plans import assignments
 from cluster.preparation import SETTINGS_FILE, settings_place
 from cluster.report.folder import read_trials
 from cluster.result import TrialResult
-from cluster.service.errors import Conflict, NotFound
+from cluster.service.errors import Conflict
 from cluster.service.objects import (
     Estimate,
     Event,
@@ -28,6 +28,7 @@ from cluster.service.objects import (
     Usage,
 )
 from cluster.service.office import Caller
+from cluster.service.paging import page_of, unknown_job
 from cluster.service.views.candidates import Family
 from cluster.service.views.results import Course
 from cluster.service.views.trials import Spent, total_usage, trial_view
@@ -75,8 +76,7 @@ class ShownOffice:
         self, caller: Caller, after: str | None, limit: int, status: str | None = None, owner: str | None = None
     ) -> Page[Optimization]:
         jobs = [one.job for one in self._shown.values() if caller.may_see(one.job.owner)]
-        jobs = [job for job in jobs if status in (None, job.status) and owner in (None, job.owner)]
-        return page_of(jobs, after, limit)
+        return page_of([job for job in jobs if owner in (None, job.owner)], after, limit, status)
 
     async def cancel(self, caller: Caller, id: str) -> Optimization:
         self._seen(caller, id)
@@ -108,22 +108,6 @@ class ShownOffice:
         if found is None or not caller.may_see(found.job.owner):
             raise unknown_job(id)
         return found
-
-
-def unknown_job(id: str) -> NotFound:
-    return NotFound(f"There is no optimization {id[:100]!r}.")
-
-
-def page_of(jobs: Sequence[Optimization], after: str | None, limit: int) -> Page[Optimization]:
-    """The part that follows `after`. Raises NotFound where that is not among them."""
-    ids = [job.id for job in jobs]
-    if after is not None and after not in ids:
-        raise unknown_job(after)
-    start = ids.index(after) + 1 if after is not None else 0
-    part = list(jobs[start : start + limit])
-    return Page[Optimization](
-        data=part, first_id=part[0].id if part else None, last_id=part[-1].id if part else None,
-        has_more=start + limit < len(jobs))
 
 
 def shown_folder(folder: Folder, owner: str) -> Shown:
