@@ -10,9 +10,7 @@ from typing import Any
 from cluster.service.events import EventLog
 from cluster.service.job import Filed, Outcome, Spent, State
 from cluster.service.news import Ended, Moved, News, Phase, Rounded, Sized, Started, Warned
-from cluster.service.objects import EventKind, JobStatus
-
-ENDS: dict[EventKind, str] = {"job.succeeded": "succeeded", "job.failed": "failed", "job.cancelled": "cancelled"}
+from cluster.service.objects import ENDS, EventKind, JobStatus
 
 
 class Desk:
@@ -106,7 +104,7 @@ class Desk:
             self.say_queued()
         elif last.kind in ENDS:
             if last.id > self.state.last_event:
-                self.state.status = ENDS[last.kind]  # type: ignore[assignment]
+                self.state.status = ENDS[last.kind]
                 self.state.finished_at = last.created_at
                 if last.kind == "job.failed":
                     self.state.fault = self.state.fault or {"code": "failed", "message": last.message}

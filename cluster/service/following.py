@@ -7,12 +7,11 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-from cluster.service.objects import Event
+from cluster.service.objects import ENDS, Event
 from optimizer.errors import PromptrayError
 
 POLL_S = 20.0
 """How long the keeper may wait before it says that there is nothing new [ours]."""
-ENDS = ("job.succeeded", "job.failed", "job.cancelled")
 News = Callable[[Mapping[str, int], float], Awaitable[dict[str, list[Event]]]]
 
 

@@ -1,0 +1,129 @@
+"""What a job has found: trials, candidates, and two candidates side by side."""
+
+from typing import Any, Literal
+
+from cluster.service.objects.base import Answer
+from cluster.service.objects.jobs import TrialStatus, Usage
+
+
+class CurvePoint(Answer):
+    """The best prompt after a round, on the dev split."""
+
+    round: int
+    target_calls: int | None
+    dev_accuracy: float | None
+    low: float | None
+    high: float | None
+
+
+class Trial(Answer):
+    """One search of a job."""
+
+    id: str
+    object: Literal["optimization.trial"] = "optimization.trial"
+    task: str
+    strategy: str
+    selection: str
+    seed: int
+    status: TrialStatus
+    error: str = ""
+    settings: dict[str, Any] = {}
+    curve: list[CurvePoint] = []
+    candidates: int = 0
+    usage: Usage = Usage()
+    seed_prompt_test_accuracy: float | None = None
+    test_accuracy: float | None = None
+    test_low: float | None = None
+    test_high: float | None = None
+    test_items: int = 0
+    verdict: str = ""
+    p_value: float | None = None
+    best: str | None = None
+    """Id of its best candidate."""
+
+
+class Candidate(Answer):
+    """A prompt of a trial, with where it comes from."""
+
+    id: str
+    object: Literal["optimization.candidate"] = "optimization.candidate"
+    trial: str
+    parent: str | None
+    operator: str
+    round: int
+    changed_step: int | None
+    reflection: str
+    """Why it was made, in the optimizer model's words."""
+    dev_accuracy: float | None
+    dev_items: int
+    adherence: float | None
+    kept: bool
+    gain: float | None
+    """Over its parent, on the dev split."""
+
+
+class DiffPiece(Answer):
+    """Words that are in both texts, or in one of them."""
+
+    kind: Literal["same", "added", "removed"]
+    text: str
+
+
+class CandidateDetail(Candidate):
+    """With its prompt, and what changed from its parent's."""
+
+    text: str
+    prompt: dict[str, Any]
+    steps: list[str]
+    demonstrations: int
+    diff: list[DiffPiece]
+    failing_step: str | None
+    """The parent's text of the step that was refined."""
+
+
+class StepSeen(Answer):
+    """A step of a prompt in one response."""
+
+    number: int
+    step: str
+    said: str
+    """What the response writes for it; "" where it was skipped."""
+    state: Literal["followed", "skipped", "wrong"]
+    """`wrong`: the first step at which a wrong response goes astray, as far as the task can tell."""
+
+
+class Response(Answer):
+    """What a prompt got the target model to say on one item."""
+
+    text: str | None
+    """None: not asked, or no answer came."""
+    score: float | None
+    verdict: str
+    steps: list[StepSeen] = []
+
+
+class ComparedItem(Answer):
+    """One item under two prompts."""
+
+    id: str
+    split: Literal["dev", "test"]
+    input: str
+    answers: list[str]
+    winner: Literal["left", "right", "both", "neither", "unknown"]
+    left: Response
+    right: Response
+
+
+class Comparison(Answer):
+    """Two candidates side by side, item by item: on the dev split, and on the test split where both were tested."""
+
+    object: Literal["optimization.comparison"] = "optimization.comparison"
+    left: CandidateDetail
+    right: CandidateDetail
+    diff: list[DiffPiece]
+    counts: dict[str, int]
+    """By winner."""
+    items: list[ComparedItem]
+    verdict: str
+    """In words, by a paired exact test on the items that both have; "" where there are too few."""
+    p_value: float | None
