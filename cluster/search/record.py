@@ -1,11 +1,8 @@
 """Where the decisions of a search are kept, and whether those in a results folder are this search's. Knows no Ray.
 
     OUT/decisions/
-      000000.jsonl, 000001.jsonl ...   decisions in their order, one a line (see decisions.py)
+      000000.jsonl, 000001.jsonl ...   decisions in their order, one a line (see decisions.py, and serving.storage.journal)
       settings.json                    what they were made under
-
-A folder takes whole files only: a decision is kept by writing the last file again with one more line, and after `LINES` lines the
-next file is begun. So wherever a run is cut, all that was acted on is there.
 """
 
 import json
@@ -16,10 +13,9 @@ from cluster.search.decisions import Decision, Decisions, from_json, to_json
 from cluster.settings import ExperimentSettings, Recorded
 from optimizer.errors import DataError, SettingsError, StorageError
 from serving.storage import Folder
+from serving.storage.journal import Journal
 
 DECISIONS = "decisions"
-LINES = 200
-"""Of a file: about 30 kB, which are written again for each decision [ours]."""
 _BASIS_FILE = "settings.json"
 _MOST_SHOWN = 200
 
@@ -70,67 +66,43 @@ class _Kept:
 
     def __init__(self, folder: Folder) -> None:
         self.folder = folder
-        self._number = 0
-        self._lines: list[bytes] = []
-        """Of the last file."""
+        self._journal = Journal(folder, _mend(folder))
         self.made_under: Mapping[str, Any] | None = None
         """To be written before the next decision; None where it stands there."""
 
     def read(self) -> list[Decision]:
         """All there is. Raises DataError."""
-        names = self.folder.names(".jsonl")
-        if names != [_file(number) for number in range(len(names))]:
-            raise DataError(f"A file of {self.folder} is missing between the others; {_mend(self.folder)}")
-        decisions: list[Decision] = []
-        for number, name in enumerate(names):
-            self._number, self._lines = number, self.folder.read(name).splitlines(keepends=True)
-            decisions += [self._parse(name, line) for line in self._lines]
-        return decisions
+        return [self._decision(number, entry) for number, entry in enumerate(self._journal.entries())]
 
     def write(self, decision: Decision) -> None:
         """Returns when it is on storage. Raises StorageError, also where another run decides here at the same time."""
-        self._see_that_it_is_ours()
-        line = json.dumps(to_json(decision)).encode() + b"\n"
-        if self.made_under is not None:
-            self.folder.write(_BASIS_FILE, json.dumps(self.made_under, indent=2).encode() + b"\n")
-            self.made_under = None
-        full = len(self._lines) >= LINES
-        number, lines = (self._number + 1, [line]) if full else (self._number, [*self._lines, line])
-        self.folder.write(_file(number), b"".join(lines))
-        self._number, self._lines = number, lines
-
-    def _see_that_it_is_ours(self) -> None:
-        name, after = _file(self._number), _file(self._number + 1)
-        there = self.folder.read(name) if self.folder.exists(name) else b""
-        if there != b"".join(self._lines) or (len(self._lines) >= LINES and self.folder.exists(after)):
+        if not self._journal.only_ours:
             raise StorageError(
                 f"Something else has written to {self.folder} while this search was running: let only one run at a time use a "
                 "results folder, and start this one again.")
+        if self.made_under is not None:
+            self.folder.write(_BASIS_FILE, json.dumps(self.made_under, indent=2).encode() + b"\n")
+            self.made_under = None
+        self._journal.append([to_json(decision)])
 
     def basis(self) -> dict[str, Any]:
         """What the decisions were made under. Raises DataError."""
+        place = self.folder.place_of(_BASIS_FILE)
         if not self.folder.exists(_BASIS_FILE):
-            raise DataError(f"{self.folder.place_of(_BASIS_FILE)} is missing; {_mend(self.folder)}")
-        return self._json(_BASIS_FILE, self.folder.read(_BASIS_FILE))
-
-    def _parse(self, name: str, line: bytes) -> Decision:
+            raise DataError(f"{place} is missing; {_mend(self.folder)}")
         try:
-            return from_json(self._json(name, line))
-        except DataError as problem:
-            raise DataError(f"{self.folder.place_of(name)} cannot be used; {_mend(self.folder)}") from problem
-
-    def _json(self, name: str, data: bytes) -> dict[str, Any]:
-        try:
-            value = json.loads(data)
+            value = json.loads(self.folder.read(_BASIS_FILE))
         except ValueError as problem:
-            raise DataError(f"{self.folder.place_of(name)} is not JSON ({problem}); {_mend(self.folder)}") from problem
+            raise DataError(f"{place} is not JSON ({problem}); {_mend(self.folder)}") from problem
         if not isinstance(value, dict):
-            raise DataError(f"{self.folder.place_of(name)} does not hold JSON objects; {_mend(self.folder)}")
+            raise DataError(f"{place} holds no JSON object; {_mend(self.folder)}")
         return value
 
-
-def _file(number: int) -> str:
-    return f"{number:06}.jsonl"
+    def _decision(self, number: int, entry: Mapping[str, Any]) -> Decision:
+        try:
+            return from_json(entry)
+        except DataError as problem:
+            raise DataError(f"{self._journal.place_of(number)} cannot be used; {_mend(self.folder)}") from problem
 
 
 def _refuse_another_search(folder: Folder, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:

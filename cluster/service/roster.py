@@ -11,7 +11,6 @@ from cluster.service.desk import Desk
 from cluster.service.errors import NotFound
 from cluster.service.events import EventLog
 from cluster.service.job import Filed, State, shown
-from cluster.service.journal import Journal
 from cluster.service.objects import Event, Optimization
 from cluster.service.queue import Waiting, positions, starts
 from cluster.service.quota import Quotas
@@ -19,6 +18,7 @@ from cluster.service.settings import QuotaSettings
 from cluster.service.store import Store
 from optimizer.errors import StorageError
 from serving.ledger.lock import Hold, hold
+from serving.storage.journal import Journal
 
 Loaded = tuple[Filed, State, list[Event]]
 

@@ -1,7 +1,7 @@
 """Where the service's state stands, on any file system. Knows the layout, and nothing of what runs.
 
     STORAGE/
-      optimizations/index/     a line a job, in the order in which they came (see journal.py): what counts as filed
+      optimizations/index/     a line a job, in the order in which they came (see serving.storage.journal): what counts as filed
       optimizations/ID/        request.json: what was filed; state.json: how it stands; events/: a line an event; results/
       usage/YYYY-MM-DD.json    owner -> calls and money of that day (UTC)
       estimates/HASH/          results folders of probes, whose answers a job that is like it begins with
@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from cluster.service.job import Filed, State
-from cluster.service.journal import Journal, entries
 from cluster.service.objects import Event
 from optimizer.errors import DataError
 from serving.storage import Folder, open_folder
+from serving.storage.journal import Journal, entries
 
 JOBS = "optimizations"
 REQUEST_FILE = "request.json"

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from cluster.preparation import prepare
 from cluster.search.decisions import Decisions, Ended, Given, Judged, Opened
-from cluster.search.record import LINES, open_decisions
+from cluster.search.record import open_decisions
 from cluster.settings import ExperimentSettings, Recorded
 from optimizer.errors import DataError, SettingsError, StorageError
 from serving.storage import Folder, open_folder
+from serving.storage.journal import LINES
 from serving.storage.local import LocalFolder
 
 TRIALS = tuple(f"navigate-p{number:02}-s0" for number in range(16))

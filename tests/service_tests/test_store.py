@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cluster.service.job import Filed, Spent, State
-from cluster.service.journal import LINES, Journal, entries
 from cluster.service.objects import OptimizationRequest
 from cluster.service.store import Store
 from optimizer.errors import DataError, StorageError
 from serving.storage import open_folder
+from serving.storage.journal import LINES, Journal, entries
 from serving.storage.local import LocalFolder
 from tests.service_tests.requests import request
 

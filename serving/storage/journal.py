@@ -1,4 +1,4 @@
-"""Lines that are only ever added to, on a storage that takes whole files. Knows no job and no event.
+"""Lines that are only ever added to, on a storage that takes whole files. Knows nothing of what they say.
 
     FOLDER/000000.jsonl, 000001.jsonl ...   a line an entry, LINES in each file but the last
 
@@ -15,21 +15,41 @@ from serving.storage import Folder
 
 LINES = 200
 """Of a file: some 50 kB, which are written again for each group of entries [ours]."""
+MEND = "bring it back from a copy."
 
 
 class Journal:
-    """The entries of a folder, for their one writer. It holds the last file only. Raises StorageError, DataError."""
+    """The entries of a folder, for their one writer. It holds the last file only. Raises StorageError, DataError.
 
-    def __init__(self, folder: Folder) -> None:
+    `mend` ends the sentence that tells of damage.
+    """
+
+    def __init__(self, folder: Folder, mend: str = MEND) -> None:
         self._folder = folder
+        self._mend = mend
         names = folder.names(".jsonl")
         if names != [_file(number) for number in range(len(names))]:
-            raise DataError(f"A file of {folder} is missing between the others; bring it back from a copy.")
+            raise DataError(f"A file of {folder} is missing between the others; {mend}")
         self._number = max(0, len(names) - 1)
         self._lines = folder.read(names[-1]).splitlines(keepends=True) if names else []
 
     def __len__(self) -> int:
         return self._number * LINES + len(self._lines)
+
+    def entries(self) -> list[dict[str, Any]]:
+        """All of them."""
+        return entries(self._folder, mend=self._mend)
+
+    def place_of(self, entry: int) -> str:
+        """The file that the entry of that number stands in."""
+        return self._folder.place_of(_file(entry // LINES))
+
+    @property
+    def only_ours(self) -> bool:
+        """Does the storage hold what this writer has put there, and no more?"""
+        name, after = _file(self._number), _file(self._number + 1)
+        there = self._folder.read(name) if self._folder.exists(name) else b""
+        return there == b"".join(self._lines) and not (len(self._lines) >= LINES and self._folder.exists(after))
 
     def append(self, entries: Sequence[dict[str, Any]]) -> None:
         """Returns when they are on storage. After a fault the same call may be made again."""
@@ -43,25 +63,25 @@ class Journal:
         self._number, self._lines = number, lines
 
 
-def entries(folder: Folder, after: int = 0, limit: int | None = None) -> list[dict[str, Any]]:
+def entries(folder: Folder, after: int = 0, limit: int | None = None, mend: str = MEND) -> list[dict[str, Any]]:
     """The entries behind the first `after`, as they stand there now. Raises StorageError, DataError."""
     found: list[dict[str, Any]] = []
     names = set(folder.names(".jsonl"))
     number = after // LINES
     while _file(number) in names and (limit is None or len(found) < limit):
         lines = folder.read(_file(number)).splitlines()
-        found += [_parse(folder, number, line) for line in lines[max(0, after - number * LINES) :]]
+        found += [_parse(folder.place_of(_file(number)), line, mend) for line in lines[max(0, after - number * LINES) :]]
         number += 1
     return found if limit is None else found[:limit]
 
 
-def _parse(folder: Folder, number: int, line: bytes) -> dict[str, Any]:
+def _parse(place: str, line: bytes, mend: str) -> dict[str, Any]:
     try:
         entry = json.loads(line)
     except ValueError as problem:
-        raise DataError(f"{folder.place_of(_file(number))} is not JSON lines ({problem}); bring it back from a copy.") from problem
+        raise DataError(f"{place} is not JSON lines ({problem}); {mend}") from problem
     if not isinstance(entry, dict):
-        raise DataError(f"{folder.place_of(_file(number))} holds something else than entries; bring it back from a copy.")
+        raise DataError(f"{place} holds something else than entries; {mend}")
     return entry
 
 
