@@ -7,8 +7,12 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
+# How long an example takes says more about the machine's load than about the code; what must be fast is a benchmark.
+settings.register_profile("any load", deadline=None)
+settings.load_profile("any load")
 # How often callers tell Serve's autoscaler of their load, and how soon one that tells no more is forgotten; Serve's own 10 s would
 # be waited for. Read when Ray is imported.
 os.environ.setdefault("RAY_SERVE_HANDLE_AUTOSCALING_METRIC_PUSH_INTERVAL_S", "1")

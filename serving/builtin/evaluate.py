@@ -6,7 +6,7 @@ task; with files (BIG-Bench Hard json, or any other task file) the items in them
 
 import argparse
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -75,13 +75,17 @@ def of_file(path: str, count: int) -> tuple[GeneratedTask, list[Example]]:
     return task, examples
 
 
-async def measure(task: GeneratedTask, examples: Sequence[Example], rng: Random) -> dict[str, tuple[float, float | None]]:
-    """(accuracy, adherence) by condition."""
+async def measure(
+    task: GeneratedTask, examples: Sequence[Example], rng: Random, names: Collection[str] | None = None,
+) -> dict[str, tuple[float, float | None]]:
+    """Return (accuracy, adherence) by condition: of all conditions, or of those in `names`."""
     model = TargetSettings().in_process()
     scorer = SCORERS[default_scorer(examples)]
     evaluation = Evaluation(model, scorer, (), SELECTION_RULES["full"](), Sampling(max_tokens=512))
     found = {}
     for name, prompt in conditions(task, rng).items():
+        if names is not None and name not in names:
+            continue
         answers = await evaluation.grade(prompt, examples, "validate")
         found[name] = (_accuracy(answers), adherence(prompt, [answer.text for answer in answers]))
     return found

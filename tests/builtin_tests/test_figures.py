@@ -20,7 +20,8 @@ Figures = dict[str, tuple[float, float | None]]
 
 
 async def _fresh_figures(name: str) -> Figures:
-    return await measure(GENERATED[name], fresh(GENERATED[name], ITEMS), Random(name))
+    asked = ("seed", "right steps", "+ 1 demonstration", "+ 2 demonstrations")
+    return await measure(GENERATED[name], fresh(GENERATED[name], ITEMS), Random(name), asked)
 
 
 def _adherence(figures: Figures, condition: str) -> float:
@@ -48,7 +49,8 @@ def _best_shown(figures: Figures) -> float:
 async def test_behaviour_decides_on_big_bench_items_never_trained_on(name: str, at_most: float, at_least: float) -> None:
     if not (BBH / f"{name}.json").exists():
         pytest.skip("the BIG-Bench Hard files are not beside the project")
-    figures = await measure(*of_file(str(BBH / f"{name}.json"), ITEMS), Random(name))
+    asked = ("seed", "+ 1 demonstration", "+ 2 demonstrations")
+    figures = await measure(*of_file(str(BBH / f"{name}.json"), ITEMS), Random(name), asked)
     assert figures["seed"][0] <= at_most
     assert _best_shown(figures) >= at_least
 
