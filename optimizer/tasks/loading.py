@@ -39,7 +39,7 @@ def load_task(
         scorer = scorer or GENERATED[source].scorer
     else:
         found = _read(source)
-    examples = [_with_yes_no(example) for example in distinct(found.examples)]
+    examples = [_with_yes_no(example) for example in _solved(distinct(found.examples))]
     scorer = scorer or default_scorer(examples)
     examples = _fitted(examples, scorer)
     train, dev, test = split(found.name, examples, sizes, Random(f"split {seed}"))
@@ -60,6 +60,22 @@ def default_scorer(examples: Sequence[Example]) -> str:
 def _few_targets(examples: Sequence[Example]) -> bool:
     targets = {example.answers[0].casefold() for example in examples}
     return targets <= {"yes", "no", "true", "false"} or (len(targets) <= FEW_TARGETS and 2 * len(targets) <= len(examples))
+
+
+def _solved(examples: Sequence[Example]) -> Sequence[Example]:
+    """Return the examples with their final answers alone, where all targets are worked solutions that end in a line "#### 18".
+
+    This is the form of GSM8K (Cobbe et al. 2021, arXiv 2110.14168).
+    """
+    ends_by_place = [tuple(map(_end_of_solution, example.answers)) for example in examples]
+    if not all(all(ends) for ends in ends_by_place):
+        return examples
+    return [replace(example, answers=ends) for example, ends in zip(examples, ends_by_place, strict=True)]
+
+
+def _end_of_solution(text: str) -> str:
+    line = text.rstrip().rpartition("\n")[2]
+    return line.removeprefix("####").strip() if line.startswith("####") else ""
 
 
 def _with_yes_no(example: Example) -> Example:
