@@ -84,7 +84,8 @@ def _options(choices: tuple[str, ...]) -> tuple[_Option, ...]:
         parts = [(choice.strip().lower(), "") for choice in choices]
     else:
         # Nobody calls yes or no by a letter; "a" is then the article.
-        letters = "" if any(_folded(choice) in same for choice in choices for same in _SAME) else _LETTERS
+        spoken = any(_folded(choice) in same for choice in choices for same in _SAME)
+        letters = "" if spoken or len(choices) > len(_LETTERS) else _LETTERS
         parts = [(letters[place : place + 1], choice) for place, choice in enumerate(choices)]
     texts = [_folded(text) for _, text in parts]
     return tuple(

@@ -24,6 +24,8 @@ _OPTION = re.compile(r"[ \t]*(?:\([A-Za-z]\)|-)[ \t]*\S.*")
 LONGEST_NAME = 1000
 _LOOKS = '{"examples": [{"input": "...", "target": "..."}]}'
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_OWN_KEYS = {"input", "target", "choices", "target_scores"}
+_MOST_UNUSED = 100
 _NAMED = 5
 """How many faulty examples a message names."""
 
@@ -35,6 +37,8 @@ class Source:
     name: str
     description: str
     examples: tuple[Example, ...]
+    unused: tuple[str, ...] = ()
+    """Columns, or keys of rows, that mean nothing to us."""
 
 
 def read_source(path: Path, limits: ReadLimits = WIDE) -> Source:
@@ -95,11 +99,13 @@ def _jsonl_rows(path: Path, limits: ReadLimits) -> Iterator[Any]:
 
 
 def _read_csv(path: Path, limits: ReadLimits) -> Source:
-    return _source(path, path.stem, "", csv_rows(path, limits), _plain, limits)
+    unused: set[str] = set()
+    return _source(path, path.stem, "", csv_rows(path, limits, unused), _plain, limits, unused)
 
 
 def _read_parquet(path: Path, limits: ReadLimits) -> Source:
-    return _source(path, path.stem, "", parquet_rows(path, limits), _plain, limits)
+    unused: set[str] = set()
+    return _source(path, path.stem, "", parquet_rows(path, limits, unused), _plain, limits, unused)
 
 
 READERS: dict[str, Callable[[Path, ReadLimits], Source]] = {
@@ -129,13 +135,20 @@ def _parse(path: Path, text: str, fault: str, limits: ReadLimits) -> Any:
 
 
 def _source(
-    path: Path, name: str, description: str, rows: Iterable[Any], read: Callable[[Row], Parts], limits: ReadLimits
+    path: Path, name: str, description: str, rows: Iterable[Any], read: Callable[[Row], Parts], limits: ReadLimits,
+    unused: set[str] | None = None,
 ) -> Source:
     """Examples are numbered from 1 in the order of the file. Raises DataError if there are none, or for those without an answer."""
     tally = Tally(path, limits)
     parts: list[Parts] = []
-    for row in rows:
-        text, answers, choices = read(row) if isinstance(row, Mapping) else ("", (), ())
+    unused = set() if unused is None else unused
+    for number, row in enumerate(rows, 1):
+        try:
+            text, answers, choices = read(row) if isinstance(row, Mapping) else ("", (), ())
+        except _OddChoices as problem:
+            raise DataError(f"Example {number} of {path} {problem}") from None
+        if isinstance(row, Mapping) and len(unused) < _MOST_UNUSED:
+            unused.update(key for key in row if key not in _OWN_KEYS)
         tally.add_row(text, *answers, *choices)
         parts.append((text, answers, choices))
     if not parts:
@@ -146,7 +159,8 @@ def _source(
     if faults := [_lacking(what, cure, numbers) for what, cure, numbers in without if numbers]:
         raise DataError(f"{path} {' It '.join(faults)}")
     return Source(name, description, tuple(
-        Example(f"{name}/{number}", text, answers, choices) for number, (text, answers, choices) in enumerate(parts, 1)))
+        Example(f"{name}/{number}", text, answers, choices) for number, (text, answers, choices) in enumerate(parts, 1)),
+        tuple(sorted(unused)))
 
 
 def _lacking(what: str, cure: str, numbers: Sequence[int]) -> str:
@@ -157,10 +171,29 @@ def _named(numbers: Sequence[int]) -> str:
     return ", ".join(map(str, numbers[:_NAMED])) + (f" and {len(numbers) - _NAMED} more" if len(numbers) > _NAMED else "")
 
 
+class _OddChoices(ValueError):
+    """The choices of a row that cannot be read; the message ends a sentence on the row."""
+
+
 def _plain(row: Row) -> Parts:
-    """A row with input and target. The choices are those that the input lists as its options."""
+    """A row with input and target. The choices are its own, or else those that the input lists as its options."""
     text = _text(row.get("input"))
-    return text, _answers(row.get("target")), _options(text)
+    return text, _answers(row.get("target")), _choices(row.get("choices")) or _options(text)
+
+
+def _choices(value: Any) -> tuple[str, ...]:
+    """The choices that a row names: a list, or one written as JSON, as in a .csv file. Raises _OddChoices."""
+    if value is None or value == "":
+        return ()
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            value = None
+    texts = tuple(map(_text, value)) if isinstance(value, list | tuple) else ()
+    if not texts or not all(text.strip() for text in texts):
+        raise _OddChoices('has choices that are no list of texts; write them like ["yes", "no"].')
+    return texts
 
 
 def _listed(row: Row, prefix: str, appends: bool) -> Parts:
@@ -170,7 +203,7 @@ def _listed(row: Row, prefix: str, appends: bool) -> Parts:
         text = f"{prefix}{'' if prefix[-1].isspace() else ' '}{text}"
     scores = row.get("target_scores")
     if not isinstance(scores, Mapping):
-        return text, _answers(row.get("target")), _options(text)
+        return _plain({**row, "input": text})
     choices = tuple(scores)
     return text + (_appended(choices) if appends and text else ""), _best(scores), choices
 
@@ -183,7 +216,9 @@ def _best(scores: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _appended(choices: Sequence[str]) -> str:
-    """BIG-bench adds the choices to an input unless told not to; in the form of BIG-Bench Hard, with letters."""
+    """BIG-bench adds the choices to an input unless told not to; in the form of BIG-Bench Hard, with letters if they suffice."""
+    if len(choices) > len(_LETTERS):
+        return "\nOptions:\n" + "\n".join(f"- {choice}" for choice in choices)
     return "\nOptions:\n" + "\n".join(f"({letter}) {choice}" for letter, choice in zip(_LETTERS, choices, strict=False))
 
 

@@ -9,35 +9,60 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from optimizer.errors import DataError, shortened
 from optimizer.tasks.bounds import ReadLimits, Tally, check_size, text_lines, too_much
 
 COLUMNS = ("input", "target")
+"""A table must have these."""
+OWN_COLUMNS = (*COLUMNS, "choices")
+"""What is read of a table; whatever else stands in it is told to whoever reads it."""
+_NAMED = 5
+"""How many faulty lines a message names."""
 MOST_COLUMNS = 10_000
 """Of any kind in one parquet file [ours]."""
 _BATCH_ROWS = 64
 _BYTES_OF_A_NUMBER = 8
 
 
-def csv_rows(path: Path, limits: ReadLimits) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a .csv file with their input and target. Raises DataError."""
+def csv_rows(path: Path, limits: ReadLimits, unused: set[str]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a .csv file with their input, target and choices, and add the names of all other columns to `unused`.
+
+    Nothing is repaired: a row that has more or fewer fields than there are headings may have its text in the wrong column, and a
+    quote that stands where none may stand can swallow the rows behind it.
+
+    Raises:
+        DataError: The file is not CSV, or rows do not fit the headings; it names the lines.
+    """
     csv.field_size_limit(limits.cell_characters)
     feed = _Feed(path, limits)
-    reader = csv.reader(feed)
-    place_by_column: dict[str, int] | None = None
+    reader = csv.reader(feed, strict=True)
+    names: list[str] | None = None
+    odd: list[tuple[int, int]] = []
     try:
         for row in reader:
-            feed.row_is_read()
-            if place_by_column is None:
+            line = feed.row_is_read()
+            if names is None:
                 need_columns(path, row)
-                place_by_column = {name: place for place, name in enumerate(row)}
-            elif row:
-                places = ((name, place_by_column.get(name, len(row))) for name in COLUMNS)
-                yield {name: row[place] for name, place in places if place < len(row)}
+                names = row
+                unused.update(name for name in names if name not in OWN_COLUMNS)
+            elif row and len(row) != len(names):
+                odd.append((line, len(row)))
+            elif row and not odd:
+                yield {name: row[place] for place, name in enumerate(names) if name in OWN_COLUMNS}
     except csv.Error as problem:
         if "field larger" in str(problem):
             raise too_much(path, "characters in one text", limits.cell_characters) from problem
-        raise DataError(f"{path} is not CSV: {problem} (line {reader.line_num}).") from problem
+        raise DataError(
+            f"{path} is not CSV: in line {feed.first_line}, or in the row that begins there, a quote stands where none may stand "
+            f'or is not closed ({problem}); write a quote inside a text as two quotes ("").') from problem
+    if odd:
+        lines = ", ".join(str(line) for line, _ in odd[:_NAMED]) + (f" and {len(odd) - _NAMED} more" if len(odd) > _NAMED else "")
+        fields = "1 field" if odd[0][1] == 1 else f"{odd[0][1]} fields"
+        raise DataError(
+            f"{path} has {fields} in line {odd[0][0]} under {len(names or ())} headings (lines like it: {lines}); put a text that "
+            "holds a comma into quotes.")
 
 
 class _Feed:
@@ -48,12 +73,16 @@ class _Feed:
         self._limits = limits
         self._lines = self._split()
         self._characters = self._cells = 0
+        self._line = 0
+        self.first_line = 1
+        """Where the row begins that is being read."""
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
         line = next(self._lines)
+        self._line += 1
         self._characters += len(line)
         self._cells += line.count(",") + 1
         if self._characters > self._limits.piece_bytes:
@@ -62,8 +91,11 @@ class _Feed:
             raise too_much(self._path, "cells in one row", self._limits.values)
         return line
 
-    def row_is_read(self) -> None:
+    def row_is_read(self) -> int:
+        """Return the line in which the row begins."""
+        first, self.first_line = self.first_line, self._line + 1
         self._characters = self._cells = 0
+        return first
 
     def _split(self) -> Iterator[str]:
         """Carriage returns alone end lines, too, as some spreadsheets write them."""
@@ -77,8 +109,9 @@ class _Feed:
             yield last + ("\r\n" if ended else "")
 
 
-def parquet_rows(path: Path, limits: ReadLimits) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a .parquet file with their input and target. Raises DataError."""
+def parquet_rows(path: Path, limits: ReadLimits, unused: set[str]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a .parquet file with their input, target and choices, and add the names of all other columns to `unused`.
+    Raises DataError."""
     # Imported here: the other forms need no Arrow, and it is slow to load.
     import pyarrow
     import pyarrow.parquet
@@ -87,22 +120,28 @@ def parquet_rows(path: Path, limits: ReadLimits) -> Iterator[dict[str, Any]]:
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             leaves = _checked_footer(path, file, limits)
+            names = file.schema_arrow.names
+        unused.update(name for name in names if name not in OWN_COLUMNS)
         if not leaves:
             return
         # Packed texts stay packed: a text that stands there once is once in memory until its batch was counted.
         with pyarrow.parquet.ParquetFile(path, read_dictionary=leaves, pre_buffer=False) as file:
             packed = Tally(path, limits)
-            for batch in file.iter_batches(_BATCH_ROWS, columns=list(COLUMNS), use_threads=False):
+            for batch in file.iter_batches(
+                    _BATCH_ROWS, columns=[name for name in OWN_COLUMNS if name in names], use_threads=False):
                 for column in batch.columns:
                     packed.add(*_characters(column))
-                yield from batch.to_pylist()
+                yield from _rows(batch)
     except (pyarrow.ArrowException, KeyError, OSError) as problem:
         raise DataError(f"{path} is not a parquet file that can be read: {shortened(str(problem)).rstrip('.')}.") from problem
 
 
 def need_columns(path: Path, columns: Iterable[str]) -> None:
-    """Raise DataError where a table lacks the input or the target."""
+    """Raise DataError where a table lacks the input or the target, or has one of our columns twice."""
     has = list(columns)
+    twice = [name for name in OWN_COLUMNS if has.count(name) > 1]
+    if twice:
+        raise DataError(f"{path} has more than one column called {' and '.join(twice)}; name each once.")
     missing = [column for column in COLUMNS if column not in has]
     if has and missing:
         said = shortened(", ".join(map(str, has[:100])))
@@ -119,9 +158,10 @@ def _checked_footer(path: Path, file: Any, limits: ReadLimits) -> list[str]:
     need_columns(path, schema.names)
     if not schema.names:
         return []
-    for name in COLUMNS:
-        _check_column(path, name, schema)
-    places = [place for place in range(about.num_columns) if file.schema.column(place).path.split(".")[0] in COLUMNS]
+    for name in OWN_COLUMNS:
+        if name in schema.names:
+            _check_column(path, name, schema)
+    places = [place for place in range(about.num_columns) if file.schema.column(place).path.split(".")[0] in OWN_COLUMNS]
     chunks = [about.row_group(group).column(place) for group in range(about.num_row_groups) for place in places]
     if sum(max(0, chunk.total_uncompressed_size) for chunk in chunks) > limits.characters:
         raise too_much(path, "bytes of inputs and targets together", limits.characters)
@@ -133,17 +173,28 @@ def _checked_footer(path: Path, file: Any, limits: ReadLimits) -> list[str]:
 def _check_column(path: Path, name: str, schema: Any) -> None:
     import pyarrow.types as types
 
-    if schema.names.count(name) > 1:
-        raise DataError(f"{path} has the column {name} more than once; name each once.")
     held = schema.field(name).type
     if types.is_list(held) or types.is_large_list(held) or types.is_fixed_size_list(held):
         held = held.value_type
     if types.is_dictionary(held):
         held = held.value_type
-    plain = (types.is_string, types.is_large_string, types.is_string_view, types.is_integer, types.is_floating, types.is_boolean, types.is_null)
+    plain = (
+        types.is_string, types.is_large_string, types.is_string_view, types.is_integer, types.is_floating, types.is_boolean,
+        types.is_null)
     if not any(is_one(held) for is_one in plain):
         said = shortened(str(schema.field(name).type), 200)
         raise DataError(f"{path} has a column {name} of {said}; it must be of texts, numbers or lists of them.")
+
+
+def _rows(batch: Any) -> Iterator[dict[str, Any]]:
+    """Yield a batch's rows. A number of single precision is the shortest that means it: 0.1, not 0.10000000149011612."""
+    import pyarrow.types as types
+
+    single = [
+        name for name, column in zip(batch.schema.names, batch.columns, strict=True)
+        if types.is_float32(column.type) or types.is_float16(column.type)]
+    for row in batch.to_pylist():
+        yield row | {name: float(str(np.float32(row[name]))) for name in single if row[name] is not None} if single else row
 
 
 def _characters(column: Any) -> tuple[int, int]:
