@@ -140,7 +140,9 @@ def _check_column(path: Path, name: str, schema: Any) -> None:
         held = held.value_type
     if types.is_dictionary(held):
         held = held.value_type
-    plain = (types.is_string, types.is_large_string, types.is_string_view, types.is_integer, types.is_floating, types.is_boolean, types.is_null)
+    plain = (
+        types.is_string, types.is_large_string, types.is_string_view, types.is_integer, types.is_floating, types.is_boolean,
+        types.is_null)
     if not any(is_one(held) for is_one in plain):
         said = shortened(str(schema.field(name).type), 200)
         raise DataError(f"{path} has a column {name} of {said}; it must be of texts, numbers or lists of them.")
