@@ -47,6 +47,11 @@ class CheckPool:
         """Start the process now, so that the first check does not wait for it."""
         await self._ready()
 
+    async def ping(self) -> None:
+        """Return where the process runs, or was not needed yet; start it again where it has died. Raises OSError."""
+        if self._server.broke:
+            await self._ready()
+
     async def run(self, owner: str, work: Work, *given: Any) -> Any:
         """Return what the work returns, or raise what it raises. Raises SettingsError beyond the limits of time and memory, Busy
         where the owner has too many waiting, Unavailable where the process broke."""
@@ -119,6 +124,10 @@ class CheckServer:
     @property
     def ready(self) -> bool:
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def broke(self) -> bool:
+        return self._process is not None and self._process.poll() is not None
 
     @property
     def pid(self) -> int | None:

@@ -112,6 +112,10 @@ class FileStore:
         self._bytes_by_file[id] = incoming.bytes
         return stored
 
+    def ping(self) -> None:
+        """Raises StorageError where the storage does not answer."""
+        self._folder.exists("any")
+
     def _check_room(self, owner: str, coming_bytes: int) -> None:
         ids = [name.partition(".")[0] for name in self._folder.names(_listing("", owner))]
         if len(ids) >= self._work.files_per_owner:

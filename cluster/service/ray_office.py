@@ -107,6 +107,9 @@ class RayOffice:
         await self._expect_visible(caller, id)
         return self._store.results(id)
 
+    async def ping(self) -> None:
+        await self._asked(lambda keeper: keeper.ping.remote())
+
     async def quota(self, caller: Caller) -> Mapping[str, Any]:
         return await self._asked(lambda keeper: keeper.use.remote(caller.owner))
 

@@ -6,7 +6,6 @@ whose reads hang would take all of it.
 
 import asyncio
 import contextvars
-import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -19,6 +18,8 @@ from cluster.service.fair_slots import FairSlots
 T = TypeVar("T")
 OWN = ""
 """The owner of what the service reads for itself."""
+_PING = "\0ping"
+"""No owner's name."""
 
 
 class ReadingThreads:
@@ -27,10 +28,7 @@ class ReadingThreads:
     def __init__(self, most: int = 16, most_per_owner: int = 4, most_waiting: int = 64, deadline_s: float = 60.0) -> None:
         self._pool = ThreadPoolExecutor(most, thread_name_prefix="reading")
         self._slots = FairSlots(most, most_per_owner, most_waiting, "reads", retry_after_s=1.0)
-        self._most = most
         self._deadline_s = deadline_s
-        self._began_at: dict[int, float] = {}
-        self._number = 0
 
     async def run(self, owner: str, work: Callable[..., T], *given: Any) -> T:
         """Return what the work returns. Raises Busy where the owner has too many waiting, Unavailable at the deadline."""
@@ -41,25 +39,16 @@ class ReadingThreads:
         except TimeoutError:
             raise Unavailable(f"The storage has not answered within {self._deadline_s:g} s: come again in a moment.") from None
 
-    def wedged(self) -> bool:
-        """Say whether every thread has been at work for longer than the deadline."""
-        now = time.monotonic()
-        late = [began for began in self._began_at.values() if now - began > self._deadline_s]
-        return len(late) >= self._most
+    async def ping(self) -> None:
+        """Return as soon as a thread is free, so soon where not all of them hang."""
+        await self.run(_PING, lambda: None)
 
     def _started(self, owner: str, work: Callable[[], T]) -> "Future[T]":
         loop = asyncio.get_running_loop()
-        self._number += 1
-        number = self._number
-        self._began_at[number] = time.monotonic()
-
-        def over() -> None:
-            del self._began_at[number]
-            self._slots.free(owner)
 
         def ended(future: "Future[T]") -> None:
             with suppress(RuntimeError):  # the loop is closed: nobody waits
-                loop.call_soon_threadsafe(over)
+                loop.call_soon_threadsafe(self._slots.free, owner)
 
         # With the thread, not with whoever waits for it: a caller who leaves does not get a second thread for the first.
         future = self._pool.submit(contextvars.copy_context().run, work)
