@@ -40,8 +40,8 @@ _OUT_OF_MEMORY = 3
 _WHY_BY_CODE = {0: DONE, _OUT_OF_MEMORY: LARGE, -signal.SIGALRM: LATE}
 _LENGTH_BYTES = 8
 _LOOK_EVERY_S = 0.05
-_NICENESS = 10
-"""The event loop of the service goes first."""
+_NICENESS = 5
+"""The event loop of the service goes first; no more, or a busy machine would make an honest check too late."""
 _PARENT_DIED = 1
 """PR_SET_PDEATHSIG of Linux's prctl."""
 _OWN_TIMER_TIMES = 1.5

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import time
+from typing import Any
 
 from optimizer.errors import DataError
 
@@ -46,3 +47,14 @@ def leave() -> None:
 
 def large(characters: int) -> str:
     return "x" * characters
+
+
+def estimate(request: Any, service: Any, caller: Any) -> Any:
+    """As the service's own, but for ann, whose request holds the interpreter for ever."""
+    from cluster.service.outlook import unmeasured
+
+    return regex() if caller.owner == "ann" else unmeasured(request, service, caller)
+
+
+def for_ever(*given: Any) -> object:
+    return regex()
