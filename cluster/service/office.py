@@ -71,6 +71,10 @@ class Office(Protocol):
         stands there when a trial has ended."""
         ...
 
+    async def ping(self) -> None:
+        """Returns soon where whoever keeps the jobs is at work; else raises, or does not return."""
+        ...
+
     async def quota(self, caller: Caller) -> Mapping[str, Any]:
         """The fields of objects.Quota that tell of use: jobs_now, calls_today, money_today."""
         ...
