@@ -147,11 +147,6 @@ class FileStore:
             raise _unknown(id)
         return stored
 
-    def content(self, caller: Caller, id: str) -> tuple[StoredFile, bytes]:
-        """Raises NotFound."""
-        stored = self.get(caller, id)
-        return stored, self._folder.child(id).read(f"data{PurePath(stored.filename).suffix.lower()}")
-
     def place(self, caller: Caller, id: str) -> tuple[str, str]:
         """Its name, and the path of its data on this machine. Raises NotFound."""
         return self.get(caller, id).filename, local_copy(self._folder.child(id), id)
