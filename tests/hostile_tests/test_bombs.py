@@ -12,7 +12,7 @@ import pytest
 
 from optimizer.errors import DataError
 from optimizer.tasks.bounds import ReadLimits
-from optimizer.tasks.files import read_source
+from optimizer.tasks.files import READERS, Source, read_source
 from tests.contracts.bombs import BOMBS
 
 LIMITS = ReadLimits(
@@ -107,3 +107,13 @@ def _written(ending: str, rows: list[dict[str, str]]) -> bytes:
     sink = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows), sink)
     return sink.getvalue()
+
+
+def test_memory_that_is_not_there_is_told_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def greedy(path: Path, limits: ReadLimits) -> Source:
+        raise MemoryError
+
+    (tmp_path / "a.csv").write_text("input,target\na,b\n")
+    monkeypatch.setitem(READERS, ".csv", greedy)
+    with pytest.raises(DataError, match="needs more memory than there is; make it smaller, or split it"):
+        read_source(tmp_path / "a.csv")

@@ -198,8 +198,8 @@ def test_places_are_never_exceeded_and_never_lost(asked: list[tuple[str, bool]],
         fits = so_many < own and len(held) < most
         try:
             stack.enter_context(places.one(owner))
-        except Refused as no:
-            assert (no.status, fits) == (429, False)
+        except Refused:
+            assert not fits
         else:
             assert fits
             held.append((owner, stack))
