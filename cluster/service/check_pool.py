@@ -44,8 +44,11 @@ class CheckPool:
             own.checks_at_once, own.checks_per_owner, own.waiting_per_owner, "checks", retry_after_s=min(5.0, own.check_s))
 
     async def open(self) -> None:
-        """Start the process now, so that the first check does not wait for it."""
-        await self._ready()
+        """Start the process now, so that the first check does not wait for it. Raises Unavailable."""
+        try:
+            await self._ready()
+        except OSError as problem:
+            raise Unavailable(f"The process for checks does not start ({problem}).") from None
 
     async def ping(self) -> None:
         """Return where the process runs, or was not needed yet; start it again where it has died. Raises OSError."""
