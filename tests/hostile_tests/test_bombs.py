@@ -43,7 +43,8 @@ def test_a_bomb_is_refused_in_a_sentence_that_says_what_is_too_much(tmp_path: Pa
 
 
 def test_bombs_take_little_memory(tmp_path: Path) -> None:
-    paths = [tmp_path / name for name in ("repeated_text.parquet", "large_texts_in_lists.parquet", "empty_lists.json", "prefix.json")]
+    names = ("repeated_text.parquet", "large_texts_in_lists.parquet", "empty_lists.json", "prefix.json")
+    paths = [tmp_path / name for name in names]
     for path in paths:
         BOMBS[path.name](path)
     read = subprocess.run(
