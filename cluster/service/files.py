@@ -168,6 +168,7 @@ class FileStore:
         NotFound."""
         stored = self.get(caller, id)
         self._folder.delete(_listing(id, stored.owner))
+        self._bytes_by_file.pop(id, None)
         folder = self._folder.child(id)
         folder.delete("file.json")
         folder.remove()
