@@ -28,7 +28,7 @@ from serving.clients.hedging import Hedging
 from serving.clients.openai_bodies import body_of, idempotency_key
 from serving.clients.openai_faults import UNREADABLE, Faults
 from serving.clients.openai_mends import mend
-from serving.clients.openai_replies import GrowingReply, error_in, read
+from serving.clients.openai_replies import GrowingReply, error_in, read, says_its_end
 from serving.clients.outage import Outage
 from serving.clients.reach import PROBE, question_like
 from serving.congestion import effort
@@ -49,6 +49,8 @@ _AT_ONCE_S = 2.0
 STREAK = 10
 """Requests in a row that were rejected, after which it is asked whether any would be answered [ours]: a prompt that trips a filter
 costs one more question in so many, and an endpoint that has begun to refuse all is found out soon."""
+_UNSAID = 3
+"""Replies that do not say why they ended, and none that did, after which an endpoint counts as one that never says it [ours]."""
 _MOST_MENDS = 4
 """Refusals of one harmless question that are looked into, one setting each."""
 
@@ -76,6 +78,8 @@ class OpenAIModel:
         """Harmless requests (see question_like), of whose form one was answered."""
         self._rejected_in_a_row = 0
         self._doubting = asyncio.Lock()
+        self._ends_unsaid = 0
+        """Replies that did not say why they ended, while none has; -1: some do."""
 
     @property
     def name(self) -> str:
@@ -139,10 +143,21 @@ class OpenAIModel:
             if not (error := error_in(reply)):
                 raise self._faults.garbled()
             outcome = self._faults.in_place(error)
+        elif isinstance(outcome, Completion):
+            self._expect_whole(reply)
         self._outage.answered()
         if settings is None and not _is_lost(outcome):
             self._was_answered(request)
         return outcome
+
+    def _expect_whole(self, reply: Any) -> None:
+        """Raises Transient for a reply that does not say why it ended, unless the endpoint never does."""
+        if says_its_end(reply):
+            self._ends_unsaid = -1
+        elif self._ends_unsaid >= 0:
+            self._ends_unsaid += 1
+        if not says_its_end(reply) and self._ends_unsaid < _UNSAID:
+            raise self._faults.broke_off(ValueError("it does not say why it ended"))
 
     def _was_answered(self, request: Request) -> None:
         self._rejected_in_a_row = 0

@@ -22,17 +22,21 @@ _MOST_TOKENS = 2**40
 
 
 def read(reply: Any) -> Outcome | None:
-    """The outcome in a whole reply; None where it is no reply of this protocol, or broke off: what ends rightly says why."""
+    """The outcome in a whole reply; None where it is no reply of this protocol, or broke off. See also says_its_end."""
     choice = _first_choice(reply) if isinstance(reply, ChatCompletion | TextCompletion) else None
     said = getattr(choice, "message", None) if isinstance(reply, ChatCompletion) else choice
     text = getattr(said, "content" if isinstance(reply, ChatCompletion) else "text", None)
     if choice is None or said is None or not (text is None or isinstance(text, str)):
         return None
     refusal, finish = getattr(said, "refusal", None), choice.finish_reason
-    whole = _ended(finish) or (not finish and bool(text))  # a whole reply need not say why it ended; of a stream only that tells
-    if not (refusal or whole):
+    if not (refusal or _ended(finish) or (not finish and text)):
         return None
     return _outcome(text or "", finish, refusal, reply.usage, said)
+
+
+def says_its_end(reply: Any) -> bool:
+    """Return whether a reply says why it ended. Where others of the endpoint do, one that does not broke off."""
+    return bool(getattr(_first_choice(reply), "finish_reason", None))
 
 
 def error_in(reply: Any) -> Any:

@@ -88,7 +88,7 @@ MAY_PASS: dict[str, Play] = {
     "bytes that are not gzip": says(http(WHOLE, Content_Encoding="gzip")),
     "empty choices": says(http(b'{"choices": []}')),
     "an error in place of choices": says(http(b'{"error": {"message": "upstream", "code": 502}}')),
-    "broken off": says(http(chat("", None))),
+    "broken off": says(http(chat("wrong", None))),
     "an error behind the gateway": says(http(chat("wrong", "error"))),
     "a redirect": says(http(b"", "302 Found", Location="/v1/chat/completions")),
     "silence": says_nothing,
