@@ -35,6 +35,7 @@ def diagnose(
     from cluster.diagnosis.folder import PAGE_FILE, write_diagnosis
     from cluster.diagnosis.preparation import prepare
     from cluster.diagnosis.table import diagnosis_table
+    from cluster.report.failures import reasons_told
     from cluster.report.wording import duration
 
     given = _given(
@@ -53,6 +54,9 @@ def diagnose(
         end(f"Stopped. Every finished call is kept; continue with:  {command}", exit_code())
     write_diagnosis(prepared.out, results, prepared.settings.model_dump(mode="json"))
     OUT.print(diagnosis_table(results))
+    for line in reasons_told((f"{failure.model} model on {one.task}", failure) for one in results for failure in one.failures
+                             if failure.reason.rstrip(".") not in one.error):
+        say(line, "yellow")
     say(f"Results: {prepared.out}   Page: {prepared.out.place_of(PAGE_FILE)}")
     if any(result.stand_in for result in results):
         say("The built-in optimizer is a stand-in for a large model.", "dim")

@@ -101,12 +101,13 @@ def _save(experiment: Experiment, results: "Sequence[TrialResult]") -> None:
 
 
 def _show(experiment: Experiment, results: "Sequence[TrialResult]") -> None:
-    from cluster.report import answer_warnings, leader_lines, results_table
+    from cluster.report import answer_warnings, failure_lines, leader_lines, results_table
+    from cluster.report.failures import MOST_SHOWN
 
     OUT.print(results_table(results))
     for line in leader_lines(results):
         say(line)
-    for warning in answer_warnings(results):
+    for warning in (*answer_warnings(results), *failure_lines(results, MOST_SHOWN)):
         say(warning, "yellow")
     say(f"Results: {experiment.out}   Report: {experiment.out.place_of('report.html')}")
     if any(result.stand_in for result in results):

@@ -97,7 +97,7 @@ def _outcome(text: str, finish_reason: str | None, refusal: Any, usage: Any, sai
 def _emptiness(said: Any) -> dict[str, str]:
     """What an answer without a text says of itself."""
     elsewhere = next((name for name in _THOUGHTS if getattr(said, name, None)), None)
-    return {"empty": f"its content is empty, and all its text is in {elsewhere}"} if elsewhere else {}
+    return {"empty": f"the content has no text, all of it is in {elsewhere}"} if elsewhere else {}
 
 
 def _ended(finish_reason: Any) -> bool:
