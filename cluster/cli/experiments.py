@@ -107,7 +107,8 @@ def _show(experiment: Experiment, results: "Sequence[TrialResult]") -> None:
     OUT.print(results_table(results))
     for line in leader_lines(results):
         say(line)
-    for warning in (*answer_warnings(results), *failure_lines(results, MOST_SHOWN)):
+    warnings = answer_warnings(results)
+    for warning in (*warnings, *failure_lines(results, MOST_SHOWN, warnings)):
         say(warning, "yellow")
     say(f"Results: {experiment.out}   Report: {experiment.out.place_of('report.html')}")
     if any(result.stand_in for result in results):

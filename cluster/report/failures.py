@@ -12,21 +12,22 @@ _SAID_BY_KIND = {
     "refused": ("call", "refused"), "infrastructure": ("call", "without an answer"), "empty": ("reply", "empty")}
 
 
-def failure_lines(results: Sequence[TrialResult], most: int | None = None) -> list[str]:
+def failure_lines(results: Sequence[TrialResult], most: int | None = None, told: Sequence[str] = ()) -> list[str]:
     """Return a sentence for each distinct reason, the most frequent first, but for those that stand in a trial's error.
 
     Args:
         results: All trials of an experiment.
+        told: Sentences that are told beside these: a reason that one of them quotes is left out too.
         most: So many sentences, and one that says how many are left out; None for all.
     """
-    told = [likeness(result.error) for result in results if result.error]
+    known = [likeness(sentence) for sentence in (*told, *(result.error for result in results)) if sentence]
     label_by_role = {result.trial: {"target": result.target, "optimizer": result.optimizer} for result in results}
     by_label: dict[str, list[Failure]] = {}
     for result in results:
         for failure in result.failures:
             by_label.setdefault(f"{label_by_role[result.trial][failure.model]} ({failure.model})", []).append(failure)
     lines = reasons_told((label, failure) for label, failures in by_label.items() for failure in summed(failures)
-                         if not any(likeness(failure.reason.rstrip(".")) in error for error in told))
+                         if not any(likeness(failure.reason.rstrip(".")) in sentence for sentence in known))
     if most is None or len(lines) <= most:
         return lines
     return [*lines[:most], f"{plural(len(lines) - most, 'other reason')} for calls that brought nothing: see the report."]

@@ -33,7 +33,7 @@ def report_page(results: Sequence[TrialResult], settings: Mapping[str, Any]) -> 
     plotly, script = asset("plotly", "package_data/plotly.min.js"), asset("cluster.report", "templates/report.js")
     charts = {f"accuracy-{place}": accuracy_figure(summary, labels) for place, summary in enumerate(summaries)}
     charts |= {f"learning-{place}": learning_figure(summary, labels) for place, summary in enumerate(summaries)}
-    led = leaders(results)
+    led, warnings = leaders(results), answer_warnings(results)
     charts |= {f"lead-{place}": contests_figure(own, labels) for place, own in enumerate(led)}
     if searched(results):
         charts |= {f"found-{place}": found_figure(summary, labels) for place, summary in enumerate(summaries)}
@@ -42,7 +42,7 @@ def report_page(results: Sequence[TrialResult], settings: Mapping[str, Any]) -> 
         anchors={result.trial: f"trial-{place}" for place, result in enumerate(results)},
         style=Markup(asset("cluster.report", "templates/report.css")), scripts=[Markup(plotly), Markup(script)],
         hashes=[script_hash(plotly), script_hash(script)], any_stand_in=any(result.stand_in for result in results),
-        warnings=[*answer_warnings(results), *failure_lines(results)], led=led,
+        warnings=[*warnings, *failure_lines(results, told=warnings)], led=led,
         matrices=matrices((*all_contests(results), *contests_over_tasks(results))),
         corrected=corrected_verdicts(results),
         searched=searched(results))

@@ -51,6 +51,7 @@ STREAK = 10
 costs one more question in so many, and an endpoint that has begun to refuse all is found out soon."""
 _UNSAID = 3
 """Replies that do not say why they ended, and none that did, after which an endpoint counts as one that never says it [ours]."""
+_MOST_FORMS = 1000
 _MOST_MENDS = 4
 """Refusals of one harmless question that are looked into, one setting each."""
 
@@ -161,6 +162,8 @@ class OpenAIModel:
 
     def _was_answered(self, request: Request) -> None:
         self._rejected_in_a_row = 0
+        if len(self._answered_forms) >= _MOST_FORMS:
+            self._answered_forms.clear()  # of a door's callers, who may ask in any form
         self._answered_forms.add(question_like(request))
 
     async def _send(self, request: Request, *, stream: bool = False, settings: OpenAISettings | None = None) -> Any:
