@@ -11,6 +11,7 @@ from rich.text import Text
 from cluster.cli import options
 from cluster.cli.console import ERR, OUT, end, say
 from cluster.diagnosis.settings import DiagnosisSettings
+from cluster.overrides import as_model
 from cluster.preparation import SETTINGS_FILE
 from cluster.stopping import exit_code
 from optimizer.errors import SettingsError
@@ -70,6 +71,7 @@ def _given(
 ) -> dict[str, Any]:
     """Top-level settings from the options; options that are None change nothing. Raises SettingsError."""
     given = {name: value for name, value in plain.items() if value is not None}
+    given |= {name: as_model(given[name]) for name in ("target", "optimizer") if name in given}
     changes = {name: value for name, value in (("scorer", scorer), ("seed_instruction", seed_instruction)) if value is not None}
     if tasks or changes:
         listed = tasks or data.get("tasks") or []

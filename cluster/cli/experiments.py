@@ -13,7 +13,7 @@ from cluster.catalogue import catalogue
 from cluster.cli import options
 from cluster.cli.console import ERR, OUT, end, say
 from cluster.estimate import cost_of_calls, estimated
-from cluster.overrides import overrides
+from cluster.overrides import as_model, overrides
 from cluster.preparation import Experiment, prepare, settings_place
 from cluster.settings import ExperimentSettings
 from cluster.stopping import exit_code
@@ -49,11 +49,11 @@ def resume(
 def apply(
     prompt: Annotated[str, typer.Argument(help="A file from a results folder's best/, a path or a URI.")],
     input: Annotated[str, typer.Option(help="What to answer; - reads it from standard input.")],
-    target: Annotated[str | None, typer.Option(help="builtin:NAME or openai:MODEL@BASE_URL; default: the prompt's own.")] = None,
+    target: Annotated[str | None, typer.Option(help="As of promptray run; default: the prompt's own.")] = None,
 ) -> None:
     """Answer one input with an optimized prompt."""
     text = sys.stdin.read().strip() if input == "-" else input
-    say(asyncio.run(apply_prompt(prompt, text, target)))
+    say(asyncio.run(apply_prompt(prompt, text, as_model(target) if target else None)))
 
 
 def list_names() -> None:

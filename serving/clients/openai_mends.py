@@ -2,6 +2,7 @@
 another field, role or temperature may change answers, so a person writes it into the settings. Knows no HTTP.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +13,8 @@ from serving.settings import OpenAISettings
 _UNWANTED = re.compile(
     r"not (?:be )?(?:support|permit|allow|enabl|accept|recogni|available)|unsupported|unrecogni[sz]ed|unknown|unexpected"
     r"|extra (?:inputs|fields)|does(?: not|n't) (?:support|accept)|forbidden|deprecated|instead", re.IGNORECASE)
+_PLAIN = re.compile(r"(?!(?:true|false|yes|no|on|off|null|y|n)$)[A-Za-z][\w./:@+-]*(?<!:)", re.IGNORECASE)
+"""Texts that YAML takes for texts as they are."""
 _LARGE = re.compile(r"too (?:large|long|high|many)|context|at most|maximum|exceed|less than or equal", re.IGNORECASE)
 _NAMED = {"max_tokens_field": r"max_(?:completion_|output_)?tokens", "send_temperature": r"temperature", "send_seed": r"\bseed\b",
           "system_role": r"\bsystem\b|developer instruction|developer role"}
@@ -64,4 +67,6 @@ def _is_about(rejected: Rejected, name: str) -> bool:
 
 
 def _yaml(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value if isinstance(value, str) and _PLAIN.fullmatch(value) else json.dumps(value)

@@ -5,16 +5,19 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
 
+from cluster.application import apply_prompt
 from cluster.diagnosis.preparation import questions_of as questions_of_a_diagnosis
 from cluster.diagnosis.settings import DiagnosisSettings
 from cluster.questions import check_models, questions_of
 from cluster.settings import ExperimentSettings
-from optimizer.errors import AccessError, EndpointError
+from optimizer.errors import AccessError, EndpointError, PromptrayError
+from optimizer.prompt import Prompt
 from optimizer.types import Request
 
 REMOTE = "openai:m@http://127.0.0.1:1/v1"
@@ -110,6 +113,19 @@ def test_no_access_and_no_balance_end_it(status: int) -> None:
     with endpoint(lambda _: (status, "Not you.")) as base_url, pytest.raises(AccessError) as caught:
         asked(base_url)
     assert str(caught.value).count("Not you.".rstrip(".")) == 1
+
+
+@pytest.mark.parametrize("status", [400, 402, 403, 422])
+def test_apply_says_the_endpoints_words_once_and_never_the_key(
+    tmp_path: Path, status: int, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-this-test")
+    prompt = tmp_path / "prompt.json"
+    prompt.write_text(json.dumps(Prompt("Add.").to_json()))
+    with endpoint(lambda _: (status, "Not with sk-of-this-test, friend")) as base_url, pytest.raises(PromptrayError) as caught:
+        asyncio.run(apply_prompt(prompt, "1 + 1?", f"openai:m@{base_url}"))
+    assert str(caught.value).count("Not with [key], friend") == 1
+    assert "sk-of" not in str(caught.value)
 
 
 def test_an_endpoint_that_answers_all_forms_passes() -> None:

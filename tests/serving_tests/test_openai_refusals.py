@@ -173,6 +173,16 @@ async def test_an_endpoint_that_refuses_the_form_of_all_calls_is_misset_though_i
         await model.complete([asked] * 2)
 
 
+async def test_a_stream_that_is_rejected_ends_with_the_words_of_its_own_or_of_the_endpoint(connect: Connect) -> None:
+    model = await connect(lambda body: bad("Blocked.", 400) if "bad" in str(body) else echo(body))
+    (ended,) = [piece async for piece in model.stream(ask("bad"))]
+    assert isinstance(ended, Failed)
+    assert "Blocked" in ended.reason
+    misset = await connect(no_system)
+    with pytest.raises(EndpointError, match="System role not supported"):
+        [piece async for piece in misset.stream(AS_TARGET)]
+
+
 @pytest.mark.parametrize("body", [
     {"error": {"message": "Provider returned error: upstream overloaded", "code": 502}},
     {"error": "Provider returned error: upstream overloaded"},
