@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from cluster.report.wording import plural
 from cluster.result import TrialResult
-from optimizer.tally import Failure, likeness, summed
+from optimizer.tally import NO_TEXT, Failure, likeness, summed
 
 MOST_SHOWN = 5
 """Reasons on a terminal; the page and failures.parquet have more [ours]."""
@@ -34,8 +34,12 @@ def failure_lines(results: Sequence[TrialResult], most: int | None = None, told:
 
 
 def reasons_told(failures: Iterable[tuple[str, Failure]]) -> list[str]:
-    """Return a sentence for each of some failures of models, given with the models' labels; the most frequent first."""
-    return [_sentence(label, failure) for label, failure in sorted(failures, key=lambda one: -one[1].calls)]
+    """Return a sentence for each of some failures of models, given with the models' labels; the most frequent first.
+
+    Empty replies of which nothing else is known are told by their share alone (answers.py): small models give some.
+    """
+    telling = [(label, failure) for label, failure in failures if failure.reason != NO_TEXT]
+    return [_sentence(label, failure) for label, failure in sorted(telling, key=lambda one: -one[1].calls)]
 
 
 def errors_told(results: Sequence[TrialResult]) -> list[str]:

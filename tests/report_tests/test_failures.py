@@ -10,7 +10,7 @@ from cluster.report import failure_lines, leader_lines, write_results
 from cluster.report.contests import contests, contests_over_tasks, corrected_verdicts
 from cluster.report.page import report_page
 from cluster.result import TrialResult
-from optimizer.tally import MOST_REASONS, OTHER_REASONS, Failure, summed
+from optimizer.tally import MOST_REASONS, NO_TEXT, OTHER_REASONS, Failure, summed
 from tests.report_tests.conftest import trial
 from tests.report_tests.test_contests import ITEMS, measured
 from tests.report_tests.test_table import printed
@@ -48,11 +48,13 @@ def test_seeds_that_were_measured_are_compared_without_the_one_that_was_not() ->
 def test_each_reason_is_told_once_with_its_count_by_model_and_the_most_frequent_first() -> None:
     asked = Failure("target", "refused", "m requires moderation (request 17).", 2)
     results = [
-        trial(failures=(asked, Failure("optimizer", "empty", "the content has no text", 1))),
+        trial(failures=(
+            asked, Failure("optimizer", "empty", "the content has no text, all of it is in reasoning", 1),
+            Failure("target", "empty", NO_TEXT, 9))),
         trial(seed=1, failures=(replace(asked, reason="m requires moderation (request 99).", calls=3),))]
     assert failure_lines(results) == [
         "5 calls of builtin:target (target) were refused: m requires moderation (request 17).",
-        "1 reply of builtin:optimizer (optimizer) was empty: the content has no text."]
+        "1 reply of builtin:optimizer (optimizer) was empty: the content has no text, all of it is in reasoning."]
     assert failure_lines(results, most=1)[1:] == ["1 other reason for calls that brought nothing: see the report."]
     page = report_page(results, {})
     assert page.count("m requires moderation") == 1
