@@ -2,11 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from typing import Any, Literal, Protocol, Self
+
+from pydantic import TypeAdapter, ValidationError
 
 from cluster.service.errors import Conflict
 from cluster.service.objects import TERMINAL, Fault, JobStatus, Optimization, OptimizationRequest, Usage
-from optimizer.errors import DataError
+from optimizer.errors import DataError, shortened
+
+
+DAMAGED = "damaged"
+"""The code of the fault of a job whose files cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +35,11 @@ class Filed:
     def from_json(cls, data: dict[str, Any]) -> Self:
         """Raises DataError."""
         try:
-            return cls(**{**data, "request": OptimizationRequest.model_validate(data["request"])})
+            filed = cls(**{**data, "request": OptimizationRequest.model_validate(data["request"])})
+            _adapter(cls).validate_python(filed.__dict__, strict=True)
         except (TypeError, KeyError, ValueError) as problem:
-            raise DataError(f"The record of a job cannot be read ({problem}); bring it back from a copy.") from problem
+            raise DataError(f"The record of a job cannot be read ({_first(problem)}); bring it back from a copy.") from problem
+        return filed
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,27 @@ class Outcome:
     statuses: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class SetAside:
+    """A job whose files cannot be read. It is shown to whom it belongs, and nothing can be done with it."""
+
+    id: str
+    number: int
+    owner: str
+    """"" where even that cannot be read: only an admin sees it then."""
+    name: str
+    created_at: int
+    reason: str
+    request: OptimizationRequest | None = None
+
+    @property
+    def shown(self) -> Optimization:
+        """As the API gives it."""
+        return Optimization(
+            id=self.id, name=self.name or self.id, owner=self.owner, created_at=self.created_at, status="failed",
+            request=self.request, error=Fault(code=DAMAGED, message=self.reason))
+
+
 class Lost(Exception):
     """The process that ran the job is gone."""
 
@@ -66,6 +96,10 @@ class Crew(Protocol):
 
     async def stop(self, job: str) -> None:
         """The run of this job ends soon; one that there is not is no fault."""
+        ...
+
+    async def kill(self, job: str) -> None:
+        """The process that runs this job ends now, and its run with Lost; one that there is not is no fault."""
         ...
 
     async def in_flight(self) -> Mapping[str, int]:
@@ -124,9 +158,11 @@ class State:
         """Raises DataError."""
         try:
             spent = {trial: Spent(**one) for trial, one in data["spent_by_trial"].items()}
-            return cls(**{**data, "spent_by_trial": spent})
-        except (TypeError, KeyError, AttributeError) as problem:
-            raise DataError(f"The state of a job cannot be read ({problem}); bring it back from a copy.") from problem
+            state = cls(**{**data, "spent_by_trial": spent})
+            _adapter(cls).validate_python(state.__dict__, strict=True)
+        except (TypeError, KeyError, AttributeError, ValueError) as problem:
+            raise DataError(f"The state of a job cannot be read ({_first(problem)}); bring it back from a copy.") from problem
+        return state
 
     def usage(self, running_s: float = 0.0) -> Usage:
         """Of all trials."""
@@ -165,3 +201,16 @@ def expect_resumable(id: str, status: JobStatus) -> None:
     """Raises Conflict."""
     if status not in ("failed", "cancelled"):
         raise Conflict(f"The job {id} is {status}; only a failed or a cancelled job can be resumed.")
+
+
+@cache
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def _first(problem: Exception) -> str:
+    """What is wrong, of the first of several faults."""
+    if isinstance(problem, ValidationError):
+        fault = problem.errors(include_url=False, include_input=False)[0]
+        return f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+    return shortened(f"{type(problem).__name__}: {problem}")

@@ -79,6 +79,16 @@ class PlayedFolder(Folder):
         inside = [path.removeprefix(self.above) for path in list(self.files) if path.startswith(self.above)]
         return sorted(name for name in inside if "/" not in name and name.endswith(ending))
 
+    def folders(self) -> list[str]:
+        inside = {path.removeprefix(self.above).partition("/")[0] for path in list(self.files)
+                  if path.startswith(self.above) and "/" in path.removeprefix(self.above)}
+        return sorted(inside)
+
+    def folders(self) -> list[str]:
+        inside = {path.removeprefix(self.above).partition("/")[0] for path in list(self.files)
+                  if path.startswith(self.above) and "/" in path.removeprefix(self.above)}
+        return sorted(inside)
+
     def exists(self, name: str) -> bool:
         return self.above + name in self.files
 
