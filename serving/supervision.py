@@ -54,7 +54,7 @@ class _Kept:
     failed_at: float = field(default_factory=time.time)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Pauses:
     """How long to wait after the nth failure in a row."""
 
@@ -69,9 +69,9 @@ class Pauses:
 class Supervisor:
     """The background tasks of one part of a process, such as "the keeper of jobs"."""
 
-    def __init__(self, of: str, pauses: Pauses = Pauses(), steady_s: float = STEADY_S) -> None:
+    def __init__(self, of: str, pauses: Pauses | None = None, steady_s: float = STEADY_S) -> None:
         self._of = of
-        self._pauses = pauses
+        self._pauses = pauses or Pauses()
         self._steady_s = steady_s
         self._tasks: set[asyncio.Task[None]] = set()
         self._kept: dict[str, _Kept] = {}
@@ -86,7 +86,7 @@ class Supervisor:
         return self._spawn(self._keep(self._begin(name), work, attempts), name)
 
     def once(
-        self, name: str, work: Coroutine[Any, Any, None], failed: Callable[[Exception], None] = lambda problem: None
+        self, name: str, work: Work, failed: Callable[[Exception], None] = lambda problem: None
     ) -> "asyncio.Task[None]":
         """Do the work; what it raises is told to `failed`, after it was logged."""
         return self._spawn(self._once(name, work, failed), name)
@@ -149,9 +149,9 @@ class Supervisor:
                 self._kept.pop(kept.name, None)
                 return
 
-    async def _once(self, name: str, work: Coroutine[Any, Any, None], failed: Callable[[Exception], None]) -> None:
+    async def _once(self, name: str, work: Work, failed: Callable[[Exception], None]) -> None:
         try:
-            await work
+            await work()
         except Exception as problem:  # noqa: BLE001 - given to whoever answers for it
             self.report(name, problem)
             failed(problem)

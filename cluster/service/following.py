@@ -44,7 +44,7 @@ class Hub:
     """For one event loop. `news` is the keeper's; `known` reads a job's events from storage."""
 
     def __init__(
-        self, news: News, known: Callable[[str], Awaitable[list[Event]]], pauses: Pauses = Pauses(), late_s: float = LATE_S
+        self, news: News, known: Callable[[str], Awaitable[list[Event]]], pauses: Pauses | None = None, late_s: float = LATE_S
     ) -> None:
         self._news = news
         self._known = known

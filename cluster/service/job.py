@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cache
 from typing import Any, Literal, Protocol, Self
 
 from pydantic import TypeAdapter, ValidationError
@@ -10,7 +9,6 @@ from pydantic import TypeAdapter, ValidationError
 from cluster.service.errors import Conflict
 from cluster.service.objects import TERMINAL, Fault, JobStatus, Optimization, OptimizationRequest, Usage
 from optimizer.errors import DataError, shortened
-
 
 DAMAGED = "damaged"
 """The code of the fault of a job whose files cannot be read."""
@@ -36,10 +34,10 @@ class Filed:
         """Raises DataError."""
         try:
             filed = cls(**{**data, "request": OptimizationRequest.model_validate(data["request"])})
-            _adapter(cls).validate_python(filed.__dict__, strict=True)
+            checked: Self = _FILED.validate_python(filed.__dict__)
         except (TypeError, KeyError, ValueError) as problem:
             raise DataError(f"The record of a job cannot be read ({_first(problem)}); bring it back from a copy.") from problem
-        return filed
+        return checked
 
 
 @dataclass(frozen=True)
@@ -159,10 +157,10 @@ class State:
         try:
             spent = {trial: Spent(**one) for trial, one in data["spent_by_trial"].items()}
             state = cls(**{**data, "spent_by_trial": spent})
-            _adapter(cls).validate_python(state.__dict__, strict=True)
+            checked: Self = _STATE.validate_python(state.__dict__)
         except (TypeError, KeyError, AttributeError, ValueError) as problem:
             raise DataError(f"The state of a job cannot be read ({_first(problem)}); bring it back from a copy.") from problem
-        return state
+        return checked
 
     def usage(self, running_s: float = 0.0) -> Usage:
         """Of all trials."""
@@ -176,6 +174,9 @@ class State:
             target_calls=sum(one.target_calls for one in spent), optimizer_calls=sum(one.optimizer_calls for one in spent),
             ledger_hits=sum(one.ledger_hits for one in spent), calls_by_purpose=by_purpose,
             money=sum(money) if money else None, wall_s=round(self.wall_s + running_s, 3))
+
+
+_FILED, _STATE = TypeAdapter[Any](Filed), TypeAdapter[Any](State)
 
 
 def shown(
@@ -201,11 +202,6 @@ def expect_resumable(id: str, status: JobStatus) -> None:
     """Raises Conflict."""
     if status not in ("failed", "cancelled"):
         raise Conflict(f"The job {id} is {status}; only a failed or a cancelled job can be resumed.")
-
-
-@cache
-def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
 
 
 def _first(problem: Exception) -> str:

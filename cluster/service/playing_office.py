@@ -84,11 +84,6 @@ class PlayedFolder(Folder):
                   if path.startswith(self.above) and "/" in path.removeprefix(self.above)}
         return sorted(inside)
 
-    def folders(self) -> list[str]:
-        inside = {path.removeprefix(self.above).partition("/")[0] for path in list(self.files)
-                  if path.startswith(self.above) and "/" in path.removeprefix(self.above)}
-        return sorted(inside)
-
     def exists(self, name: str) -> bool:
         return self.above + name in self.files
 

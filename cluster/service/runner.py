@@ -37,6 +37,10 @@ class Runner:
 
         return os.getpid()
 
+    def alive(self) -> bool:
+        """A sign of life, asked for while a job runs in another thread."""
+        return True
+
     def stop(self, job: str, run: int) -> None:
         """This run of the job ends soon, also if it has not begun yet; its finished calls are kept."""
         self._stopped.add((job, run))

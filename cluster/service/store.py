@@ -56,16 +56,18 @@ class Store:
     def file(self, id: str) -> Folder:
         return self.root / "files" / id
 
-    def index(self) -> Journal:
-        return Journal(self.jobs / "index")
+    @property
+    def index(self) -> Folder:
+        """The folder of the journal of jobs."""
+        return self.jobs / "index"
 
     def filed_ids(self) -> list[str]:
         """In the order in which they came."""
-        return [str(entry.get("id")) for entry in entries(self.jobs / "index")]
+        return [str(entry.get("id")) for entry in entries(self.index)]
 
     def job_folders(self) -> list[str]:
         """The ids of all jobs that something stands of, in no order."""
-        return [name for name in self.jobs.folders() if name != "index"]
+        return [name for name in self.jobs.folders() if name.startswith("opt-")]
 
     def plain(self, problem: Exception) -> str:
         """What an error says, without the storage's own place, which is nobody's but the operator's."""
@@ -124,6 +126,11 @@ class Store:
         if not all(isinstance(used, dict) and all(map(_is_figure, used.values())) for used in found.values()):
             raise DataError(f"{folder.place_of(f'{day}.json')} holds something else than figures; bring it back from a copy.")
         return found
+
+    def keep_damaged_usage(self, day: str) -> None:
+        """Puts a file of use that cannot be read aside, under another name, before it is written anew."""
+        folder = self.root / "usage"
+        folder.write(f"{day}.json.damaged", folder.read(f"{day}.json"))
 
     def save_usage(self, day: str, usage: dict[str, dict[str, float]]) -> None:
         _write(self.root / "usage", f"{day}.json", usage)
