@@ -71,6 +71,10 @@ class Office(Protocol):
         stands there when a trial has ended."""
         ...
 
+    async def faults(self) -> list[str]:
+        """What does not get on now behind the API, a sentence each: for whoever sees to the service's health. Never raises."""
+        ...
+
     async def quota(self, caller: Caller) -> Mapping[str, Any]:
         """The fields of objects.Quota that tell of use: jobs_now, calls_today, money_today."""
         ...

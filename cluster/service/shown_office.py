@@ -100,6 +100,9 @@ class ShownOffice:
     async def results(self, caller: Caller, id: str) -> Folder:
         return self._seen(caller, id).folder
 
+    async def faults(self) -> list[str]:
+        return []
+
     async def quota(self, caller: Caller) -> Mapping[str, Any]:
         return {"jobs_now": 0, "calls_today": 0, "money_today": 0.0}
 

@@ -14,7 +14,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel
 
 from cluster.service.audit import Audit
-from cluster.service.errors import Conflict, NotFound, OverQuota
+from cluster.service.errors import Conflict, Damaged, NotFound, OverQuota
 from cluster.service.files import FileStore
 from cluster.service.objects import Error
 from cluster.service.office import Caller, Office
@@ -43,6 +43,10 @@ class Service:
     page: Traversable = field(default_factory=lambda: package_files("cluster.service") / "page")
     """The folder of the page's files; it may be absent."""
     heartbeat_s: float = HEARTBEAT_S
+
+    async def faults(self) -> list[str]:
+        """What does not get on now in the background, a sentence each; [] while all is well. Never raises."""
+        return [*await self.office.faults(), *self.audit.faults()]
 
 
 def caller(http: HttpRequest) -> Caller:
@@ -92,7 +96,7 @@ def refusal_of(problem: Exception) -> Refused:
 
 
 _BY_KIND: tuple[tuple[type[PromptrayError], int, str], ...] = (
-    (NotFound, 404, "not_found"), (Conflict, 409, "conflict"), (StorageError, 503, "storage_failed"),
+    (NotFound, 404, "not_found"), (Damaged, 409, "damaged"), (Conflict, 409, "conflict"), (StorageError, 503, "storage_failed"),
     (AccessError, 400, "model_refused"), (UserError, 400, "invalid_value"))
 
 
