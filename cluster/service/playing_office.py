@@ -167,7 +167,7 @@ class PlayingOffice(ShownOffice):
     async def page(
         self, caller: Caller, after: str | None, limit: int, status: str | None = None, owner: str | None = None
     ) -> Page[Optimization]:
-        jobs = [*(play.job for play in reversed(self._plays.values())), *(one.job for one in self._shown.values())]
+        jobs = [*(play.job for play in reversed(self._plays.values())), *self._jobs]
         seen = [job for job in jobs if caller.may_see(job.owner) and owner in (None, job.owner)]
         return page_of(seen, after, limit, status)
 
