@@ -195,6 +195,13 @@ def _reason(state: ApplicationStatusOverview) -> PromptrayError | None:
     return None
 
 
+def take_off(deployment: str) -> None:
+    """Takes a model off this cluster that `host` has put there, and does not wait until it is gone; one in an application with
+    others stays."""
+    if find(deployment) == deployment:
+        serve.delete(deployment, _blocking=False)
+
+
 def shut_down() -> None:
     """Takes every model off this cluster."""
     serve.shutdown()  # type: ignore[no-untyped-call]

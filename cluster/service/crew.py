@@ -6,7 +6,7 @@ Knows Ray, and of a job only what a run of it is. Belongs to the keeper's proces
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -19,7 +19,7 @@ from cluster.service.runner import Runner
 from cluster.service.settings import ServiceSettings
 from optimizer.errors import PromptrayError
 from serving.actors import NAMESPACE, lasting
-from serving.deployment import deployment_name
+from serving.deployment import deployment_name, find, take_off
 from serving.endpoint_actor import fleet_place, open_window
 from serving.settings import OpenAISettings
 from serving.sharing import Group, Use
@@ -31,6 +31,8 @@ STARTS_WITHIN_S = 300.0
 LOOKED_AT_EVERY_S = 10.0
 SILENT_S = 120.0
 """A process that answers nothing for so long, while a job runs in it, is ended [ours]."""
+SERVE_WITHIN_S = 60.0
+"""Whatever is asked of Serve [ours]."""
 MOST_JOBS = 50
 """Of one process [ours]."""
 REMEMBERED = 20_000
@@ -141,6 +143,23 @@ class RayCrew:
     async def kill(self, job: str) -> None:
         if job in self._running:
             self._kill(self._running[job][0])
+
+    async def running(self, deployments: Collection[str]) -> set[str]:
+        async with asyncio.timeout(SERVE_WITHIN_S):
+            return set(await asyncio.to_thread(lambda: [name for name in deployments if find(name)]))
+
+    async def release(self, deployments: Collection[str]) -> set[str]:
+        async with asyncio.timeout(SERVE_WITHIN_S):
+            free = {name for name in deployments if not await self._asked(name)}
+            for name in free:
+                await asyncio.to_thread(take_off, name)
+            return free
+
+    async def _asked(self, deployment: str) -> bool:
+        """Does anybody ask this model now, such as an experiment that is no job of the service?"""
+        place = fleet_place(deployment)
+        use = await self._use(place, await asyncio.to_thread(open_window, place))
+        return use is not None and any(use.in_flight_by_group.values())
 
     async def in_flight(self) -> Mapping[str, int]:
         count_by_job: dict[str, int] = {}

@@ -9,7 +9,7 @@ attended until it has an end, and a fault of the service on the way is its end, 
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import replace
@@ -19,6 +19,7 @@ from typing import Any
 from cluster.service.desk import Desk
 from cluster.service.errors import Damaged
 from cluster.service.events import LogBroken
+from cluster.service.hosting import Hosting
 from cluster.service.job import Crew, Filed, Lost, Outcome, State, Work, expect_cancellable, expect_resumable
 from cluster.service.news import News
 from cluster.service.objects import Event, Optimization
@@ -80,6 +81,7 @@ class Dispatcher:
             raise
         self._turns = self.roster.last_turn
         self._saving = Saving(self.roster)
+        self._hosting = Hosting(self.roster, self._crew, self._saving)
         with suppress(TimeoutError):
             async with asyncio.timeout(MENDED_WITHIN_S):
                 await asyncio.gather(*map(self._saving.settled, mended))
@@ -104,11 +106,6 @@ class Dispatcher:
     def faults(self) -> list[str]:
         """What does not get on now, a sentence each; see Supervisor."""
         return self._tasks.faults()
-
-    @property
-    def notes(self) -> list[str]:
-        """What was found damaged on storage, a sentence each."""
-        return self.roster.notes
 
     async def create(self, filed: Filed, limits: QuotaSettings) -> Optimization:
         """Files a job that was checked. Its number is given here. The same id, or the same key of an owner, is the same job."""
@@ -241,6 +238,12 @@ class Dispatcher:
         if desk and desk.state.runs == run and job in self.roster.attended:
             desk.take(news)
 
+    async def claim_models(self, job: str, run: int, deployments: Sequence[str]) -> None:
+        """What a run is about to host; see Hosting.claim. One that is not the job's last is not heard."""
+        desk = self.roster.desks.get(job)
+        if desk and desk.state.runs == run and job in self.roster.attended:
+            await self._hosting.claim(desk, deployments)
+
     def _tell(self) -> None:
         wake, self._news = self._news, asyncio.Event()
         wake.set()
@@ -329,7 +332,8 @@ class Dispatcher:
         return {
             "holding the storage": self._check_hold, "counting calls in flight": self._count,
             "saving jobs": self._saving.save_dirty,
-            "saving the use of quotas": self._saving.save_usage, "starting waiting jobs": self._start_waiting}
+            "saving the use of quotas": self._saving.save_usage, "starting waiting jobs": self._start_waiting,
+            "releasing models": self._hosting.release}
 
     async def _check_hold(self) -> None:
         try:

@@ -1,6 +1,6 @@
 """A job as its one keeper sees it: what was filed, and how it stands. Plain data with JSON both ways; knows no storage, no Ray."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol, Self
 
@@ -100,6 +100,14 @@ class Crew(Protocol):
         """The process that runs this job ends now, and its run with Lost; one that there is not is no fault."""
         ...
 
+    async def running(self, deployments: Collection[str]) -> set[str]:
+        """Those of some models that run on the cluster, whoever has hosted them."""
+        ...
+
+    async def release(self, deployments: Collection[str]) -> set[str]:
+        """Takes models off the cluster, and says which are off it now; one that is being asked stays for the time being."""
+        ...
+
     async def in_flight(self) -> Mapping[str, int]:
         """Job -> calls of models that are under way."""
         ...
@@ -143,6 +151,8 @@ class State:
     wall_s: float = 0.0
     """Of the runs that are over."""
     fault: dict[str, str] | None = None
+    hosted: list[str] = field(default_factory=list)
+    """Deployments of models that run for this job's sake, and perhaps for others', until it is over."""
 
     @property
     def over(self) -> bool:

@@ -83,6 +83,10 @@ class Keeper:
         """From a runner."""
         self._dispatcher.report(job, run, news)
 
+    async def claim_models(self, job: str, run: int, deployments: list[str]) -> None:
+        """From a runner, before it hosts them."""
+        await self._dispatcher.claim_models(job, run, deployments)
+
     async def faults(self) -> list[str]:
         """What does not get on now, a sentence each."""
         await self.open()
@@ -91,7 +95,7 @@ class Keeper:
     async def notes(self) -> list[str]:
         """What was found damaged on storage, and what was done about it, a sentence each."""
         await self.open()
-        return self._dispatcher.notes
+        return self._dispatcher.roster.notes
 
     async def looks(self) -> list[Look]:
         """How the models' places were used, about once a second."""
