@@ -41,7 +41,8 @@ class EndpointActor:
         ends_at = time.monotonic() + HELD_S
         while granted <= report.in_flight and granted < report.demand and (left := ends_at - time.monotonic()) > 0:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._reported.wait(), left)
+                async with asyncio.timeout(left):
+                    await self._reported.wait()
             granted = self._shared.grant(caller)
         return granted
 
@@ -59,7 +60,8 @@ class RemoteOffice:
     async def report(self, caller: str, report: Report) -> int | None:
         try:
             self._actor = self._actor or await asyncio.to_thread(open_window, self._base_url)
-            granted: int = await asyncio.wait_for(self._actor.report.remote(caller, report), ANSWERS_WITHIN_S)
+            async with asyncio.timeout(ANSWERS_WITHIN_S):  # not wait_for, in which a cancellation may be lost
+                granted: int = await self._actor.report.remote(caller, report)
             return granted
         except (RayError, OSError, RuntimeError, ValueError):  # the last: the name went to another in this very moment
             self._actor = None

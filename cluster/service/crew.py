@@ -125,7 +125,8 @@ class RayCrew:
         allowed_s, said = self._starts_within_s, "it did not start"
         while True:
             try:
-                await asyncio.wait_for(_awaited(runner.alive.remote()), allowed_s)
+                async with asyncio.timeout(allowed_s):  # not wait_for, in which a cancellation may be lost
+                    await runner.alive.remote()
             except TimeoutError:
                 return f"{said} within {allowed_s:g} s"
             except RayError:  # the run itself tells of this
@@ -144,7 +145,7 @@ class RayCrew:
         if job in self._running:
             self._kill(self._running[job][0])
 
-    async def running(self, deployments: Collection[str]) -> set[str]:
+    async def on_cluster(self, deployments: Collection[str]) -> set[str]:
         async with asyncio.timeout(SERVE_WITHIN_S):
             return set(await asyncio.to_thread(lambda: [name for name in deployments if find(name)]))
 
@@ -178,7 +179,8 @@ class RayCrew:
     async def _use(self, name: str, window: Any) -> Use | None:
         """None where the window says nothing now."""
         with suppress(RayError, TimeoutError):
-            use: Use = await asyncio.wait_for(window.use.remote(), ASKED_WITHIN_S)
+            async with asyncio.timeout(ASKED_WITHIN_S):
+                use: Use = await window.use.remote()
             self.looks.append(Look(time.time(), name, use))
             return use
         return None

@@ -157,7 +157,8 @@ class Dispatcher:
                 return
             ask = self._crew.stop if waited_s < self._stops_within_s else self._crew.kill
             try:
-                await asyncio.wait_for(ask(id), ASKED_AGAIN_S)
+                async with asyncio.timeout(ASKED_AGAIN_S):
+                    await ask(id)
             except Exception as problem:  # noqa: BLE001 - it is asked again, and ended at last
                 self._tasks.report(f"cancelling {id}", problem)
             await asyncio.sleep(min(ASKED_AGAIN_S, self._stops_within_s, self._ends_within_s) / 4)
@@ -208,7 +209,8 @@ class Dispatcher:
             if found or left <= 0:
                 return found
             with suppress(TimeoutError):
-                await asyncio.wait_for(wake.wait(), left)
+                async with asyncio.timeout(left):
+                    await wake.wait()
 
     async def _since(self, job: str, after: int) -> list[Event] | PromptrayError:
         """[] where there is nothing new."""
@@ -293,7 +295,8 @@ class Dispatcher:
     async def _break_off(self, desk: Desk, problem: Exception) -> None:
         """The job is over, with the reason; what still runs of it is ended."""
         try:
-            await asyncio.wait_for(self._crew.kill(desk.filed.id), ASKED_AGAIN_S)
+            async with asyncio.timeout(ASKED_AGAIN_S):
+                await self._crew.kill(desk.filed.id)
         except Exception as another:  # noqa: BLE001 - the crew may be what is broken
             self._tasks.report(f"ending the run of {desk.filed.id}", another)
         if not desk.state.over:

@@ -28,7 +28,7 @@ class Hosting:
         stays when the job is over."""
         async with self._changing:  # none of them is released in this moment
             known = {name for other in self._roster.desks.values() for name in other.state.hosted}
-            foreign = await self._crew.running(set(deployments) - known)
+            foreign = await self._crew.on_cluster(set(deployments) - known)
             desk.state.hosted = [name for name in deployments if name not in foreign]
             with suppress(StorageError):  # it is saved again by the keeper's rounds
                 await self._saving.save(desk)

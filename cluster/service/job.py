@@ -100,7 +100,7 @@ class Crew(Protocol):
         """The process that runs this job ends now, and its run with Lost; one that there is not is no fault."""
         ...
 
-    async def running(self, deployments: Collection[str]) -> set[str]:
+    async def on_cluster(self, deployments: Collection[str]) -> set[str]:
         """Those of some models that run on the cluster, whoever has hosted them."""
         ...
 

@@ -96,6 +96,8 @@ class Store:
         """That of a job of which nothing is known but its request: it waits."""
         folder = self.job(id)
         if not folder.exists(STATE_FILE):
+            if STATE_FILE in folder.folders():
+                raise DataError(f"{folder.place_of(STATE_FILE)} is a folder; bring the file back from a copy.")
             return State()
         try:
             return State.from_json(_read(folder, STATE_FILE))

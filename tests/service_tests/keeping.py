@@ -50,7 +50,7 @@ class Crew:
         """As `stop`: what plays a run here follows."""
         await self.stop(job)
 
-    async def running(self, deployments: Collection[str]) -> set[str]:
+    async def on_cluster(self, deployments: Collection[str]) -> set[str]:
         return set(deployments) & self.hosted
 
     async def release(self, deployments: Collection[str]) -> set[str]:
