@@ -149,11 +149,12 @@ class ServiceClient:
                 for event in self._stream(id, after):
                     after, failures = event.id, 0
                     yield event
-                job = self.job(id)
+                job = self._patiently(lambda: self.job(id))
             except (httpx2.TransportError, EndpointError, ServiceError) as problem:
                 failures += 1
                 self._sleep(self._pause(problem, failures))
             else:
+                failures = 0
                 if after == heard and job.status not in TERMINAL:
                     self._sleep(RETRY_S)  # a stream that ends at once is not asked for without a pause
 

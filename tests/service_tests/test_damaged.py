@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cluster.service import dispatcher as dispatching
 from cluster.service.audit import Audit
 from cluster.service.dispatcher import Dispatcher
 from cluster.service.errors import Conflict, Damaged, NotFound
@@ -159,8 +160,11 @@ async def test_an_older_index_that_names_no_owner_is_read_and_a_job_of_nobody_is
         assert Caller("root", admin=True).may_see(damaged.owner)
 
 
-@pytest.mark.parametrize("damage", ["half", "empty", "list", "bytes", "words"])
-async def test_a_damaged_file_of_use_is_made_up_for_and_gives_no_quota_twice(tmp_path: Path, damage: str) -> None:
+@pytest.mark.parametrize("damage", ["half", "list", "words"])
+async def test_a_damaged_file_of_use_is_made_up_for_and_gives_no_quota_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    monkeypatch.setattr(dispatching, "SAVE_EVERY_S", 0.02)
     limits, today = QuotaSettings(calls_a_day=25), day_of(time.time())
     async with keeper(tmp_path, one_trial) as (dispatcher, _):
         for id in ("opt-1", "opt-2"):
