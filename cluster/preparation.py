@@ -56,6 +56,8 @@ class Experiment:
     out: Folder
     notes: tuple[str, ...] = ()
     """Sentences that the user should read, such as that a version differs from the recorded one."""
+    data_notes: tuple[str, ...] = ()
+    """A sentence a task file on what was read of it, and what was not."""
     decisions: Decisions = field(default_factory=Decisions)
     """Those of its search, as far as they were made before; without a search there are none."""
 
@@ -85,7 +87,7 @@ def prepare(settings: ExperimentSettings) -> Experiment:
     settings = _completed(settings, out, recorded)
     if not out.exists(SETTINGS_FILE):
         write_settings(settings, out)
-    return Experiment(settings, trials, tasks, out, notes, decisions)
+    return Experiment(settings, trials, tasks, out, notes, data_notes(tasks), decisions)
 
 
 def check(settings: ExperimentSettings) -> tuple[tuple[Assignment, ...], dict[tuple[str, int], Task], Recorded]:
@@ -101,6 +103,11 @@ def check(settings: ExperimentSettings) -> tuple[tuple[Assignment, ...], dict[tu
     hashes = {task.label: {seed: tasks[task.label, seed].data_hash for seed in settings.seeds} for task in settings.tasks}
     check_data(settings.recorded, hashes)
     return trials, tasks, Recorded(versions=versions(), data=hashes)
+
+
+def data_notes(tasks: Mapping[tuple[str, int], Task]) -> tuple[str, ...]:
+    """Return what is to be said of the task files that were read, each file once."""
+    return tuple(dict.fromkeys(task.data_note for task in tasks.values() if task.data_note))
 
 
 def versions() -> dict[str, str]:

@@ -1,10 +1,11 @@
 """What a search proposes and how it stands: candidates with their lineage, standings, rounds."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from optimizer.prompt import Prompt, read_trace
+from optimizer.statistics import Gain, gain
 from optimizer.types import Completion, Example, Score
 
 
@@ -61,6 +62,30 @@ class Standing:
     def from_json(cls, data: Mapping[str, Any]) -> "Standing":
         numbers = {name: tuple(data.get(name, ())) for name in ("adherence_by_step", "scores")}
         return cls(**{**data, **numbers, "candidate": Candidate.from_json(data["candidate"])})
+
+
+def fuller(known: Standing | None, latest: Standing) -> Standing:
+    """Return the one of a candidate's standings that rests on more dev items, the later of equals; kept or not as the latest says.
+
+    A race measures a candidate that falls behind on a few items only, so the last standing may say the least.
+    """
+    if known is None or latest.items >= known.items:
+        return latest
+    return replace(known, kept=latest.kept)
+
+
+def gain_over(parent: Standing | None, child: Standing | None) -> Gain | None:
+    """Return what a candidate gained over its parent on the dev items that both were measured on; None where there are none.
+
+    Standings of before scores were kept are compared only where each rests on as many items as the other.
+    """
+    if parent is None or child is None or parent.accuracy is None or child.accuracy is None:
+        return None
+    if parent.scores and child.scores and len(parent.scores) == len(child.scores):
+        return gain(parent.scores, child.scores)
+    if parent.items != child.items:
+        return None
+    return Gain(child.accuracy - parent.accuracy, None, child.items)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,11 @@ Form = Literal["text", "list", "number", "numbers", "points"]
 """What a step's result looks like: anything; entries joined by ';'; one number; entries that each end in a number, or in (x,y)."""
 ANSWER_LABEL = "Answer:"
 _BLOCK = re.compile(r"^[ \t]*Step (\d{1,3})[ \t]*:[ \t]*", re.MULTILINE)
-_ANSWER = re.compile(r"^[ \t*]*(?:final )?answer[ \t]*:(.*)$", re.MULTILINE | re.IGNORECASE)
+ANSWER_LINE = re.compile(
+    r"^[ \t>#*_-]*(?:(?:the|my) )?(?:final |correct )?answer[ \t*_]*[:\uff1a](?P<answer>[^\n]*)$", re.MULTILINE | re.IGNORECASE)
+"""An `Answer:` line, in whatever decoration a model gives it: **Answer**: X, ### Final Answer: X, > Answer: X."""
+_THOUGHT = re.compile(r"</(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
+_THINKS = re.compile(r"\s*<(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
 # No pattern here has two parts that can share what they match: a response of a megabyte takes no more than its length.
 _NUMBER = re.compile(r"\d\.?$")
 _POINT = re.compile(r"\(-?\d+, ?-?\d+\)\.?$")
@@ -112,16 +116,27 @@ def _check_types(prompt: Prompt) -> None:
         raise TypeError(f"there is no form {odd[0]!r} of a step")
 
 
+def without_thinking(response: str) -> str:
+    """Return what a reasoning model says after it has thought: what stands behind the last closing tag of its thinking.
+
+    A response that begins to think and does not come to an end has said nothing yet.
+    """
+    if (thought := next(reversed(list(_THOUGHT.finditer(response))), None)) is not None:
+        return response[thought.end() :]
+    return "" if _THINKS.match(response) else response
+
+
 def read_trace(response: str) -> Trace:
-    """The labelled blocks and the final answer of a response; the last `Answer:` line counts."""
-    answers = list(_ANSWER.finditer(response))
+    """Return the labelled blocks and the final answer of a response; the last `Answer:` line counts, and thinking does not."""
+    response = without_thinking(response)
+    answers = list(ANSWER_LINE.finditer(response))
     body = response[: answers[-1].start()] if answers else response
     labels = list(_BLOCK.finditer(body))
     ends = [*(label.start() for label in labels), len(body)][1:]
     blocks: dict[int, str] = {}
     for label, end in zip(labels, ends, strict=True):
         blocks.setdefault(int(label[1]), body[label.end() : end].strip())
-    return Trace(blocks, answers[-1][1].strip(" \t*").strip() if answers else None)
+    return Trace(blocks, answers[-1]["answer"].strip(" \t*_").strip() if answers else None)
 
 
 def has_form(block: str, form: Form) -> bool:

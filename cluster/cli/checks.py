@@ -34,6 +34,8 @@ def check(
     experiment = prepare(ExperimentSettings.read(file, given))
     for note in experiment.notes:
         ERR.print(Text(note, "yellow"))
+    for note in experiment.data_notes:
+        say(note)
     checked = run_check(experiment, repeats, say)
     OUT.print(check_table(checked))
     say(f"A run into the same folder has these answers:  promptray run {experiment.out.place_of(SETTINGS_FILE)}")

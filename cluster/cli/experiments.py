@@ -69,6 +69,8 @@ def _begin(settings: ExperimentSettings) -> None:
     experiment = prepare(settings)
     for note in experiment.notes:
         ERR.print(Text(note, "yellow"))
+    for note in experiment.data_notes:
+        say(note)
     cost = cost_of_calls(experiment.settings, experiment.tasks, experiment.out)
     say(estimated(experiment.settings, experiment.assignments, cost).line)
     _run(experiment)

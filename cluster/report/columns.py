@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from cluster.report.contests import corrected_verdicts
 from cluster.result import TrialResult
-from optimizer.candidate import Candidate, Standing
+from optimizer.candidate import Candidate, Standing, fuller
 
 TRIALS: pa.Schema = pa.schema([
     pa.field("task", pa.string(), nullable=False),
@@ -85,7 +85,7 @@ def costs_table(results: Sequence[TrialResult]) -> pa.Table:
 
 def candidates_table(results: Sequence[TrialResult]) -> pa.Table:
     """One row for each candidate that competed in any round of any result, with the columns of CANDIDATES."""
-    rows = [_candidate_row(result, *entry) for result in results for entry in _last_standings(result)]
+    rows = [_candidate_row(result, *entry) for result in results for entry in _fullest_standings(result)]
     return pa.Table.from_pylist(rows, schema=CANDIDATES)
 
 
@@ -101,15 +101,15 @@ def _trial_row(result: TrialResult) -> dict[str, Any]:
     return stored | {name: stored[name] or None for name in ("verdict", "seed_prompt_test_marks", "test_marks")}
 
 
-def _last_standings(result: TrialResult) -> Iterator[tuple[Candidate, Standing]]:
-    """Each candidate as first proposed, with its last standing."""
+def _fullest_standings(result: TrialResult) -> Iterator[tuple[Candidate, Standing]]:
+    """Each candidate as first proposed, with its standing on the most items."""
     first: dict[str, Candidate] = {}
-    last: dict[str, Standing] = {}
+    fullest: dict[str, Standing] = {}
     for round in result.rounds:
         for standing in round.standings:
             first.setdefault(standing.candidate.id, standing.candidate)
-            last[standing.candidate.id] = standing
-    return ((candidate, last[id]) for id, candidate in first.items())
+            fullest[standing.candidate.id] = fuller(fullest.get(standing.candidate.id), standing)
+    return ((candidate, fullest[id]) for id, candidate in first.items())
 
 
 def _candidate_row(result: TrialResult, candidate: Candidate, standing: Standing) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """How a trial's best prompt came about: its ancestors from the first prompt on, and what each refinement changed. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from cluster.report.diff import Piece, word_diff
 from cluster.result import TrialResult
-from optimizer.candidate import Candidate, Standing
+from optimizer.candidate import Candidate, Standing, fuller, gain_over
 from optimizer.prompt import Demonstration
+from optimizer.statistics import Gain
 
 
 @dataclass(frozen=True)
@@ -16,9 +17,9 @@ class Refinement:
     candidate: Candidate
     parent: Candidate | None
     standing: Standing | None
-    """How it came out of the first round it competed in; None where it never stood on the dev split."""
-    parent_standing: Standing | None
-    """How its parent came out of that same round, or, where the parent did not compete again, out of its last one before."""
+    """On the most dev items that it was ever measured on; None where it never stood on the dev split."""
+    gain: Gain | None
+    """Over its parent, on the dev items that both were measured on; None where that is not known."""
     pieces: tuple[Piece, ...]
     """The words that changed; all of the text for the first prompt."""
     new_demonstrations: tuple[Demonstration, ...]
@@ -31,13 +32,6 @@ class Refinement:
         steps = self.parent.prompt.steps if self.parent is not None else ()
         return steps[number - 1].text if number is not None and 1 <= number <= len(steps) else None
 
-    @property
-    def gain(self) -> float | None:
-        """Change in dev accuracy from parent to candidate; None where one of the two is not known."""
-        before = self.parent_standing.accuracy if self.parent_standing is not None else None
-        after = self.standing.accuracy if self.standing is not None else None
-        return None if before is None or after is None else after - before
-
 
 def lineage(result: TrialResult) -> tuple[Refinement, ...]:
     """The best prompt's refinements, oldest first; empty where the trial has no best prompt.
@@ -47,7 +41,10 @@ def lineage(result: TrialResult) -> tuple[Refinement, ...]:
     known = {standing.candidate.id: standing.candidate for round in reversed(result.rounds) for standing in round.standings}
     chain = list(_ancestors(result.best, known)) if result.best is not None else []
     chain.reverse()
-    return tuple(_refinement(result, candidate, parent) for candidate, parent in zip(chain, [None, *chain], strict=False))
+    standings: dict[str, Standing] = {}
+    for standing in (standing for round in result.rounds for standing in round.standings):
+        standings[standing.candidate.id] = fuller(standings.get(standing.candidate.id), standing)
+    return tuple(_refinement(standings, candidate, parent) for candidate, parent in zip(chain, [None, *chain], strict=False))
 
 
 def _ancestors(best: Candidate, known: dict[str, Candidate]) -> Iterator[Candidate]:
@@ -59,24 +56,15 @@ def _ancestors(best: Candidate, known: dict[str, Candidate]) -> Iterator[Candida
         candidate = known.get(candidate.parent) if candidate.parent is not None else None
 
 
-def _refinement(result: TrialResult, candidate: Candidate, parent: Candidate | None) -> Refinement:
-    standing, parent_standing = _standings(result, candidate, parent)
+def _refinement(standings: Mapping[str, Standing], candidate: Candidate, parent: Candidate | None) -> Refinement:
+    standing = standings.get(candidate.id)
+    gain = gain_over(standings.get(parent.id), standing) if parent is not None else None
     old = parent.prompt if parent is not None else None
     shown = old.demonstrations if old is not None else ()
     kept = set(shown) & set(candidate.prompt.demonstrations)
     return Refinement(
-        candidate, parent, standing, parent_standing,
+        candidate, parent, standing, gain,
         pieces=word_diff(old.text() if old is not None else candidate.prompt.text(), candidate.prompt.text()),
         new_demonstrations=tuple(d for d in candidate.prompt.demonstrations if d not in kept),
         dropped_demonstrations=sum(d not in kept for d in shown))
 
-
-def _standings(result: TrialResult, candidate: Candidate, parent: Candidate | None) -> tuple[Standing | None, Standing | None]:
-    parents_last: Standing | None = None
-    for round in result.rounds:
-        standing_by_id = {standing.candidate.id: standing for standing in round.standings}
-        if parent is not None:
-            parents_last = standing_by_id.get(parent.id, parents_last)
-        if candidate.id in standing_by_id:
-            return standing_by_id[candidate.id], parents_last
-    return None, parents_last

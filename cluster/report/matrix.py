@@ -30,6 +30,6 @@ def _matrix(task: str, contests: Sequence[Contest]) -> Matrix:
     by_names = {(side.first, side.second): side for contest in contests for side in (contest, contest.turned)}
     names = tuple(dict.fromkeys(name for contest in contests for name in (contest.first, contest.second)))
     return Matrix(
-        "over all tasks" if task == ALL_TASKS else task, names,
+        "strategies, over all trials" if task == ALL_TASKS else task, names,
         tuple(tuple(by_names.get((row, column)) for column in names) for row in names),
         contests[0].family, max(contest.pairs for contest in contests))

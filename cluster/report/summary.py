@@ -55,8 +55,12 @@ class Group:
         tested = [trial for trial in self.trials if trial.test_accuracy is not None]
         if len(tested) == 1 and tested[0].test_low is not None and tested[0].test_high is not None:
             return Interval(tested[0].test_low, tested[0].test_high)
-        items = sum(trial.test_items for trial in tested)
-        return wilson(min(items, sum((trial.test_accuracy or 0.0) * trial.test_items for trial in tested)), items)
+        # Seeds of one data file draw their splits from the same items: together these tell no more than one split does for sure.
+        items_by_data: dict[str, int] = {}
+        for trial in tested:
+            items_by_data[trial.data_hash] = max(trial.test_items, items_by_data.get(trial.data_hash, 0))
+        items = sum(items_by_data.values())
+        return wilson(min(items, (self.after or 0.0) * items), items)
 
     @property
     def tested(self) -> int:

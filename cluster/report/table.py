@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from cluster.report.contests import corrected_verdicts
+from cluster.report.contests import corrected_verdicts, statements_on_prompts
 from cluster.report.summary import Group, summarise
 from cluster.report.wording import MISSING, count, duration, settings_told, share, signed
 from cluster.result import TrialResult
@@ -31,9 +31,9 @@ class _Column:
 def results_table(results: Sequence[TrialResult]) -> Table:
     """A row a trial, and under each strategy with several seeds the row of their means. Errors stand below the table.
 
-    In a mean row the range after the accuracy is that of its trials, not a confidence interval, and verdicts are counted as they
-    are after correction for the number of tested trials. Needs about 130 columns, and 160 for a search, whose table has the points
-    and their dev accuracies too.
+    In a mean row the interval is about the trials' prompts together, over the test items of all seeds, and verdicts are counted as
+    they are after correction for all statements on prompts. Needs about 130 columns, and 160 for a search, whose table has the
+    points and their dev accuracies too.
     """
     columns = _columns(results)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
@@ -64,7 +64,7 @@ def _columns(results: Sequence[TrialResult]) -> list[_Column]:
 def _notes(results: Sequence[TrialResult]) -> list[str]:
     corrected = corrected_verdicts(results)
     lost = any(corrected.get(trial.trial, trial.verdict) != trial.verdict for trial in results)
-    star = f"* Not after correction for {len(corrected)} tested trials (Holm)."
+    star = f"* Not after correction for {statements_on_prompts(results)} statements on prompts (Holm)."
     return [f"{trial.trial}: {trial.error}" for trial in results if trial.error] + ([star] if lost else [])
 
 
@@ -87,8 +87,7 @@ def _verdict(trial: TrialResult, corrected: Mapping[str, str]) -> Text:
 
 
 def _mean_accuracy(group: Group) -> str:
-    accuracies = [trial.test_accuracy for trial in group.trials if trial.test_accuracy is not None]
-    return _with_range(group.after, min(accuracies, default=None), max(accuracies, default=None))
+    return _with_range(group.after, group.spread.low, group.spread.high)
 
 
 def _with_range(value: float | None, low: float | None, high: float | None) -> str:

@@ -66,16 +66,22 @@ class _Replica:
         from cluster.service.api.annex import service_app
         from cluster.service.api.service import Service
         from cluster.service.audit import Audit
+        from cluster.service.check_pool import CheckPool
         from cluster.service.files import FileStore
         from cluster.service.keys import KeyRing
         from cluster.service.ray_office import RayOffice
+        from cluster.service.reading_threads import ReadingThreads
 
         settings = self._settings
         storage = open_folder(settings.storage)
         host = await real_host()
         keys = KeyRing(storage, settings.door.keys(), public=not only_this_machine(host), quota=settings.quota)
         expect_guarded(host, keys)
-        office = RayOffice(settings, keys.quota)
+        work = settings.work
+        threads, checks = ReadingThreads(work.reads_at_once, work.reads_per_owner, deadline_s=work.read_s), CheckPool(work)
+        await checks.open()
+        office = RayOffice(settings, keys.quota, checks, threads)
         await office.open()
-        service = Service(office, FileStore(storage), Audit(storage), settings, keys.quota)
+        service = Service(
+            office, FileStore(storage, work), Audit(storage), settings, keys.quota, threads=threads, checks=checks)
         return service_app(service, keys, clients(settings.parsed, settings.door))

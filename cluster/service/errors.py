@@ -24,3 +24,22 @@ class OverQuota(PromptrayError):
 
     def __reduce__(self) -> tuple[type["OverQuota"], tuple[str, float | None]]:
         return OverQuota, (str(self), self.retry_after_s)
+
+
+class Busy(PromptrayError):
+    """Too much of the caller's is under way: 429."""
+
+    def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+    def __reduce__(self) -> tuple[type["Busy"], tuple[str, float]]:
+        return Busy, (str(self), self.retry_after_s)
+
+
+class Unavailable(PromptrayError):
+    """A part of the service does not answer now: 503."""
+
+
+class NoRoom(PromptrayError):
+    """The caller keeps as much as they may: 413."""

@@ -1,20 +1,19 @@
 """From a request to the experiment that it is: models by label, data by file id, everything else as the command line has it.
 
-Knows the service's storage and its models; starts no Ray. Blocking: it reads files and may call an endpoint.
+Knows the service's storage and its models; starts no Ray. Blocking: it reads files.
 """
 
-import asyncio
 import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import gettempdir
 from typing import Any
 
 from pydantic import ValidationError
 
-from cluster.preparation import Experiment, check, check_models, models_of
+from cluster.preparation import Experiment, check
 from cluster.service.errors import NotFound
+from cluster.service.files import local_copy
 from cluster.service.objects import OptimizationRequest, TaskRequest
 from cluster.service.office import Caller
 from cluster.service.settings import ServiceSettings
@@ -23,11 +22,9 @@ from cluster.settings import ExperimentSettings, slug
 from optimizer.errors import DataError, SettingsError, StorageError, unknown_name
 from optimizer.tasks.generated import GENERATED
 from serving.storage import Folder
-from serving.storage.local import LocalFolder
 from serving.strictness import sentence
 
 _OF_A_PROBE = ("tasks", "target", "optimizer", "strategies", "selection", "seeds", "sizes", "sampling")
-_DATA = (".json", ".jsonl", ".csv", ".parquet")
 
 
 def experiment_settings(request: OptimizationRequest, service: ServiceSettings, out: Folder) -> ExperimentSettings:
@@ -44,8 +41,9 @@ def experiment_settings(request: OptimizationRequest, service: ServiceSettings, 
 
 
 def checked(request: OptimizationRequest, service: ServiceSettings, out: Folder, caller: Caller) -> Experiment:
-    """The experiment with its data, checked as `promptray run` would, and no folder made. Raises NotFound for a file that the
-    caller may not see, UserError or EndpointError where it cannot be run."""
+    """The experiment with its data, checked as `promptray run` would but for asking its models, and no folder made. Raises NotFound
+    for a file that the caller may not see, UserError where it cannot be run. For a process that can be killed: what it reads and
+    multiplies out is a stranger's."""
     store = Store(service.storage)
     for task in request.tasks:
         if task.file is not None and task.generated is None and not caller.may_see(_owner_of(task.file, store)):
@@ -54,7 +52,6 @@ def checked(request: OptimizationRequest, service: ServiceSettings, out: Folder,
     trials, tasks, recorded = check(settings)
     if settings.search:
         settings.search.searcher.build().check()
-    asyncio.run(check_models(models_of(settings)))
     return Experiment(settings.model_copy(update={"recorded": recorded}), trials, tasks, out)
 
 
@@ -79,17 +76,8 @@ def _task(task: TaskRequest, store: Store) -> dict[str, Any]:
 
 
 def data_path(id: str, store: Store) -> str:
-    """Of an uploaded file's data, on this machine: where the storage is elsewhere, a copy that is made once."""
-    folder = store.file(id)
-    names = [name for name in folder.names() if name.startswith("data.") and name.endswith(_DATA)]
-    if not names:
-        raise _no_file(id)
-    if isinstance(folder, LocalFolder):
-        return str(folder.path / names[0])
-    copies = LocalFolder(Path(gettempdir()) / "promptray-files" / hashlib.sha256(folder.place.encode()).hexdigest()[:16])
-    if not copies.exists(names[0]):
-        copies.write(names[0], folder.read(names[0]))
-    return str(copies.path / names[0])
+    """Of an uploaded file's data, on this machine. Raises NotFound."""
+    return local_copy(store.file(id), id)
 
 
 def _owner_of(id: str, store: Store) -> str:

@@ -50,6 +50,9 @@ class Keeper:
                 self._open = True
         return os.getpid()
 
+    async def ping(self) -> None:
+        """Returns at once: the process and its event loop are at work."""
+
     async def create(self, filed: Filed, limits: QuotaSettings) -> Optimization:
         await self.open()
         return await self._dispatcher.create(filed, limits)

@@ -75,6 +75,10 @@ class Office(Protocol):
         """What does not get on now behind the API, a sentence each: for whoever sees to the service's health. Never raises."""
         ...
 
+    async def ping(self) -> None:
+        """Returns soon where whoever keeps the jobs is at work; else raises, or does not return."""
+        ...
+
     async def quota(self, caller: Caller) -> Mapping[str, Any]:
         """The fields of objects.Quota that tell of use: jobs_now, calls_today, money_today."""
         ...

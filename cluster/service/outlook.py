@@ -1,56 +1,107 @@
 """What a job may cost, and whether it can pay: the command line's estimate and check, for a request.
 
-A probe asks the models, in a process of its own. Its answers stay in a ledger under its digest: a second probe of the like pays
-nothing, and a job of the like begins with them.
+What is read and reckoned for a request is done in a process that can be killed. A probe asks the models, in a process of its own
+that ends with it. Its answers stay in a ledger under its digest: a second probe of the like pays nothing, and a job of the like
+begins with them.
 """
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 import ray
-from ray.exceptions import RayTaskError
+from ray.exceptions import RayError, RayTaskError
 
 from cluster.checking import Check, run_check
 from cluster.estimate import ExperimentEstimate, cost_of_calls, estimated
-from cluster.preparation import Experiment, prepare
+from cluster.preparation import Experiment, check_models, models_of, prepare
+from cluster.service.errors import Unavailable
 from cluster.service.experiments import checked, experiment_settings, probe_digest
+from cluster.service.fair_slots import FairSlots
 from cluster.service.objects import Estimate, OptimizationRequest, TaskOutlook
 from cluster.service.office import Caller
 from cluster.service.settings import ServiceSettings
 from cluster.service.store import Store
-from optimizer.errors import PromptrayError
+from optimizer.errors import EndpointError, PromptrayError
+from serving.settings import ModelSettings
+from serving.storage import open_folder
 
 REPEATS = 3
 """Runs of the seed prompt, for the noise; as `promptray check` has it."""
+REACHED_WITHIN_S = 30.0
+"""For the one call that shows whether an endpoint answers [ours]."""
 UNSEEN = "Nobody has looked yet whether optimization can pay; a probe asks the models."
 
 
-async def estimate_of(caller: Caller, request: OptimizationRequest, service: ServiceSettings, probe: bool) -> Estimate:
-    """Raises as Office.estimate."""
-    store = Store(service.storage)
-    out = store.estimate(probe_digest(request, service))
-    experiment = await asyncio.to_thread(checked, request, service, out, caller)
-    if not probe:
-        cost = await asyncio.to_thread(cost_of_calls, experiment.settings, experiment.tasks, out)
-        return _told(experiment, estimated(experiment.settings, experiment.assignments, cost), None)
-    try:
-        check: Check = await _probe().remote(request, service)
-    except RayTaskError as problem:
-        raise problem.cause if isinstance(problem.cause, PromptrayError) else problem from None
-    return _told(experiment, check.estimate, check)
+def planned(request: OptimizationRequest, service: ServiceSettings, out: str, caller: Caller) -> tuple[ModelSettings, ...]:
+    """The models that the job would ask, when everything else was checked. Blocks; raises as `checked`."""
+    return models_of(checked(request, service, open_folder(out), caller).settings)
 
 
-def probed(request: OptimizationRequest, service: ServiceSettings) -> Check:
-    """The check of the experiment, in the folder of its digest. Blocks; on the Ray that is there."""
+def unmeasured(
+    request: OptimizationRequest, service: ServiceSettings, caller: Caller
+) -> tuple[Estimate, tuple[ModelSettings, ...]]:
+    """An estimate by what is known, and the models that the job would ask. Blocks; raises as `checked`."""
+    out = Store(service.storage).estimate(probe_digest(request, service))
+    experiment = checked(request, service, out, caller)
+    cost = cost_of_calls(experiment.settings, experiment.tasks, out)
+    told = _told(experiment, estimated(experiment.settings, experiment.assignments, cost), None)
+    return told, models_of(experiment.settings)
+
+
+def probed(request: OptimizationRequest, service: ServiceSettings) -> Estimate:
+    """An estimate by asking the models, in the folder of its digest. Blocks; on the Ray that is there."""
     from contextlib import nullcontext
 
     out = Store(service.storage).estimate(probe_digest(request, service))
     experiment = prepare(experiment_settings(request, service, out))
-    return run_check(experiment, REPEATS, lambda text: None, nullcontext)
+    check = run_check(experiment, REPEATS, lambda text: None, nullcontext)
+    return _told(experiment, check.estimate, check)
+
+
+async def reach_all(models: Iterable[ModelSettings]) -> None:
+    """Ask each model that is not ours to host whether it answers. Raises AccessError or EndpointError, at the latest at the
+    deadline."""
+    try:
+        async with asyncio.timeout(REACHED_WITHIN_S):
+            await check_models(models)
+    except TimeoutError:
+        raise EndpointError(f"A model's endpoint has not answered within {REACHED_WITHIN_S:g} s: come again in a moment.") from None
+
+
+class Probes:
+    """The probes of one replica, bounded together and for each owner."""
+
+    def __init__(self, service: ServiceSettings) -> None:
+        work = service.work
+        self._service = service
+        self._slots = FairSlots(
+            work.probes_at_once, work.probes_per_owner, work.waiting_per_owner, "probes", retry_after_s=30.0)
+
+    async def run(self, owner: str, request: OptimizationRequest) -> Estimate:
+        """As `probed`, in a process of its own, which is gone when this returns or raises. Raises Busy where the owner has too many
+        waiting, Unavailable at the deadline."""
+        async with self._slots.one(owner):
+            asked = _probe().remote(request, self._service)
+            try:
+                async with asyncio.timeout(self._service.work.probe_s):
+                    told: Estimate = await asked
+            except RayTaskError as problem:
+                raise problem.cause if isinstance(problem.cause, PromptrayError) else problem from None
+            except TimeoutError:
+                raise Unavailable(
+                    f"The probe has not ended within {self._service.work.probe_s:g} s and was stopped; its answers are kept, so "
+                    "that another goes on from there.") from None
+            except RayError as problem:
+                raise Unavailable("The probe's process broke off; its answers are kept, so ask again.") from problem
+            finally:
+                ray.cancel(asked, force=True)
+            return told
 
 
 def _probe() -> Any:
-    return ray.remote(probed).options(num_cpus=0, max_retries=1)
+    """A worker process of Ray would stay for the next task: this one ends with its first."""
+    return ray.remote(num_cpus=0, max_retries=1, max_calls=1)(probed)
 
 
 def _told(experiment: Experiment, cost: ExperimentEstimate, check: Check | None) -> Estimate:

@@ -1,6 +1,7 @@
 """The Office of a replica of the API: whom a thing belongs to, checks before a job is filed, and the way to the keeper.
 
-Knows the keeper as an actor on Ray, and the storage. What blocks goes to threads: it is called from an event loop.
+Knows the keeper as an actor on Ray, and the storage. What blocks goes to threads, and what reads
+a stranger's data to processes that can be killed: it is called from an event loop.
 """
 
 import asyncio
@@ -12,15 +13,17 @@ from typing import Any, TypeVar
 from ray.exceptions import ActorUnavailableError, GetTimeoutError
 
 from cluster.preparation import SETTINGS_FILE
+from cluster.service.check_pool import CheckPool
 from cluster.service.errors import Damaged, NotFound
-from cluster.service.experiments import checked, experiment_settings
+from cluster.service.experiments import experiment_settings
 from cluster.service.following import Hub
 from cluster.service.job import Filed
 from cluster.service.keeper import open_keeper
 from cluster.service.objects import Estimate, Event, Optimization, OptimizationRequest, Page
 from cluster.service.office import Caller
-from cluster.service.outlook import estimate_of
+from cluster.service.outlook import Probes, planned, reach_all, unmeasured
 from cluster.service.paging import page_of, unknown_job
+from cluster.service.reading_threads import OWN, ReadingThreads
 from cluster.service.settings import QuotaSettings, ServiceSettings
 from cluster.service.store import Store
 from cluster.settings import ExperimentSettings
@@ -41,12 +44,18 @@ Limits = Callable[[str], QuotaSettings]
 
 class RayOffice:
     """An office.Office. For one event loop; any number of them agree. `limits` gives what an owner may use; None: as the settings
-    have it for everybody."""
+    have it for everybody. `checks` and `threads`: None for its own."""
 
-    def __init__(self, service: ServiceSettings, limits: Limits | None = None) -> None:
+    def __init__(
+        self, service: ServiceSettings, limits: Limits | None = None, checks: CheckPool | None = None,
+        threads: ReadingThreads | None = None,
+    ) -> None:
         place = open_folder(service.storage).absolute().place
         self._service = service.model_copy(update={"storage": place})
         self._limits = limits or (lambda owner: service.quota)
+        self._checks = checks or CheckPool(service.work)
+        self._threads = threads or ReadingThreads()
+        self._probes = Probes(self._service)
         self._store = Store(place)
         self._keeper: Any = None
         self._finding = asyncio.Lock()
@@ -67,12 +76,16 @@ class RayOffice:
 
     async def create(self, caller: Caller, request: OptimizationRequest, idempotency_key: str | None = None) -> Optimization:
         id = f"opt-{secrets.token_hex(12)}"
-        await asyncio.to_thread(checked, request, self._service, self._store.results(id), caller)
+        models = await self._checks.run(caller.owner, planned, request, self._service, self._store.results(id).place, caller)
+        await reach_all(models)
         filed = Filed(id, 0, caller.owner, int(time.time()), request, idempotency_key)
         return await self._asked(lambda keeper: keeper.create.remote(filed, self._limits(caller.owner)))
 
     async def estimate(self, caller: Caller, request: OptimizationRequest, probe: bool) -> Estimate:
-        return await estimate_of(caller, request, self._service, probe)
+        told: Estimate
+        told, models = await self._checks.run(caller.owner, unmeasured, request, self._service, caller)
+        await reach_all(models)
+        return await self._probes.run(caller.owner, request) if probe else told
 
     async def get(self, caller: Caller, id: str) -> Optimization:
         await self._expect_visible(caller, id)
@@ -95,7 +108,7 @@ class RayOffice:
 
     async def events(self, caller: Caller, id: str, after: int, limit: int) -> list[Event]:
         await self._expect_visible(caller, id)
-        return await self._read(lambda: self._store.events(id, after, limit))
+        return await self._read(caller.owner, lambda: self._store.events(id, after, limit))
 
     async def follow(self, caller: Caller, id: str, after: int) -> AsyncIterator[Event]:
         await self._expect_visible(caller, id)
@@ -104,11 +117,14 @@ class RayOffice:
 
     async def settings(self, caller: Caller, id: str) -> ExperimentSettings:
         await self._expect_visible(caller, id)
-        return await self._read(lambda: self._settings(id))
+        return await self._read(caller.owner, lambda: self._settings(id))
 
     async def results(self, caller: Caller, id: str) -> Folder:
         await self._expect_visible(caller, id)
         return self._store.results(id)
+
+    async def ping(self) -> None:
+        await self._asked(lambda keeper: keeper.ping.remote())
 
     async def quota(self, caller: Caller) -> Mapping[str, Any]:
         return await self._asked(lambda keeper: keeper.use.remote(caller.owner))
@@ -126,17 +142,17 @@ class RayOffice:
     async def _expect_visible(self, caller: Caller, id: str) -> str:
         """The job's owner. Raises NotFound, also where the caller may not see it."""
         if id not in self._owner_by_job:
-            self._owner_by_job[id] = await self._owner(id)
+            self._owner_by_job[id] = await self._owner(caller, id)
         if not caller.may_see(self._owner_by_job[id]):
             raise unknown_job(id)
         return self._owner_by_job[id]
 
-    async def _owner(self, id: str) -> str:
+    async def _owner(self, caller: Caller, id: str) -> str:
         """As the job's record says, or the keeper where that is damaged. Raises NotFound."""
         if not id.startswith("opt-") or not id.removeprefix("opt-").isalnum():
             raise unknown_job(id)
         try:
-            return (await asyncio.to_thread(self._store.filed, id)).owner
+            return (await self._threads.run(caller.owner, self._store.filed, id)).owner
         except UserError:
             return (await self._kept(id)).owner
 
@@ -148,15 +164,15 @@ class RayOffice:
             raise unknown_job(id) from None
         return job
 
-    async def _read(self, read: Callable[[], T]) -> T:
+    async def _read(self, owner: str, read: Callable[[], T]) -> T:
         """What is read of a job's files. Raises Damaged where that cannot be done."""
         try:
-            return await asyncio.to_thread(read)
+            return await self._threads.run(owner, read)
         except DataError as problem:
             raise Damaged(f"The files of this job are damaged: {self._store.plain(problem)}") from problem
 
     async def _events_there(self, id: str) -> list[Event]:
-        return await self._read(lambda: self._store.events(id))
+        return await self._read(OWN, lambda: self._store.events(id))
 
     async def _news(self, after_by_job: Mapping[str, int], timeout_s: float) -> dict[str, list[Event] | PromptrayError]:
         return await self._asked(lambda keeper: keeper.news.remote(dict(after_by_job), timeout_s), timeout_s + ANSWERS_WITHIN_S / 2)
@@ -164,7 +180,7 @@ class RayOffice:
     async def _asked(self, question: Callable[[Any], Awaitable[T]], within_s: float = ANSWERS_WITHIN_S) -> T:
         """What the keeper says; one that is just coming back is asked again. Raises StorageError where it says nothing."""
         async with asyncio.timeout(OPENS_WITHIN_S), self._finding:
-            self._keeper = self._keeper or await asyncio.to_thread(open_keeper, self._service)
+            self._keeper = self._keeper or await self._threads.run(OWN, open_keeper, self._service)
         try:
             return await answered(question(self._keeper), _OF, within_s)
         except (ActorUnavailableError, GetTimeoutError):

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from optimizer.tasks.bounds import ReadLimits
 from serving.application import DEFAULT_MODELS, ServingSettings
 from serving.door.settings import DoorSettings
 from serving.strictness import Strict
@@ -17,6 +18,31 @@ class QuotaSettings(Strict):
     calls_a_day: Annotated[int, Field(ge=1)] | None = None
     """Paid calls of models, by UTC day."""
     money_a_day: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+
+
+class WorkSettings(Strict):
+    """What the service does at once, for all owners and for one, and how much of it. Numbers are those of one replica [ours]; what
+    is above them waits its turn or is answered with 429, what takes too long or too much memory is stopped."""
+
+    checks_at_once: Annotated[int, Field(ge=1, le=256)] = 4
+    """Checks of requests and of uploads: each runs in a process of its own."""
+    checks_per_owner: Annotated[int, Field(ge=1, le=256)] = 2
+    check_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
+    check_bytes: Annotated[int, Field(ge=64 * 2**20)] = 2 * 2**30
+    """Memory of one check."""
+    probes_at_once: Annotated[int, Field(ge=1, le=64)] = 2
+    """Probes ask the models; each runs in a process of its own, which ends with it."""
+    probes_per_owner: Annotated[int, Field(ge=1, le=64)] = 1
+    probe_s: Annotated[float, Field(gt=0)] = 1800.0
+    reads_at_once: Annotated[int, Field(ge=1, le=1024)] = 16
+    """Threads that read and write files."""
+    reads_per_owner: Annotated[int, Field(ge=1, le=1024)] = 4
+    read_s: Annotated[float, Field(gt=0)] = 60.0
+    waiting_per_owner: Annotated[int, Field(ge=0, le=10_000)] = 16
+    """Checks of one owner that wait for a process, and as many probes."""
+    files_per_owner: Annotated[int, Field(ge=1)] = 200
+    file_bytes_per_owner: Annotated[int, Field(ge=1024)] = 4 * 2**30
+    rows_per_file: Annotated[int, Field(ge=1)] = 500_000
 
 
 class ServiceSettings(ServingSettings):
@@ -38,3 +64,11 @@ class ServiceSettings(ServingSettings):
     quota: QuotaSettings = QuotaSettings()
     upload_bytes: Annotated[int, Field(ge=1024, le=2**33)] = 64 * 2**20
     """A longer file is answered with 413."""
+    work: WorkSettings = WorkSettings()
+
+    @property
+    def read_limits(self) -> ReadLimits:
+        """What is read of an uploaded file. Its texts may take more than the file, which may be packed."""
+        return ReadLimits(
+            file_bytes=self.upload_bytes, piece_bytes=self.upload_bytes, rows=self.work.rows_per_file, cell_characters=4 * 2**20,
+            characters=4 * self.upload_bytes, values=10_000_000)

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from cluster.service.api.annex import service_app
 from cluster.service.api.service import Service
 from cluster.service.audit import Audit
+from cluster.service.check_pool import CheckPool
 from cluster.service.files import FileStore
 from cluster.service.keys import KeyRing
 from cluster.service.office import Office
@@ -31,7 +32,8 @@ def shown_app(office: Office, storage: Folder, settings: ServiceSettings | None 
     """The application over an office; uploads and the audit go to `storage`. Its keys are those of that folder, if it has any."""
     settings = settings or ServiceSettings()
     keys = KeyRing(storage, settings.door.keys(), public, settings.quota)
-    return service_app(Service(office, FileStore(storage), Audit(storage), settings, keys.quota), keys)
+    return service_app(Service(
+        office, FileStore(storage, settings.work), Audit(storage), settings, keys.quota, checks=CheckPool(settings.work)), keys)
 
 
 def show(folders: Sequence[str], port: int = PORT, play_s: float | None = None) -> None:

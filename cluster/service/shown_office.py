@@ -131,6 +131,9 @@ class ShownOffice:
     async def faults(self) -> list[str]:
         return []
 
+    async def ping(self) -> None:
+        """There is nobody else to ask."""
+
     async def quota(self, caller: Caller) -> Mapping[str, Any]:
         return {"jobs_now": 0, "calls_today": 0, "money_today": 0.0}
 

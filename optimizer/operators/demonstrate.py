@@ -9,7 +9,7 @@ from functools import partial
 
 from optimizer.candidate import same_text
 from optimizer.operators.asking import Question
-from optimizer.operators.reply import Unreadable, read_tag
+from optimizer.operators.reply import Unreadable, read_only_tag
 from optimizer.operators.template import FORMS, fill, forms, load, numbered, solved
 from optimizer.prompt import Demonstration, Prompt, Step, Trace, followed_steps, read_trace
 from optimizer.types import Completion, Example, Score
@@ -27,7 +27,7 @@ def demonstrate(task: str, steps: Sequence[Step], example: Example, scorer: Judg
 
 
 def _read(reply: str, steps: tuple[Step, ...], example: Example, scorer: Judge) -> Demonstration:
-    response = read_tag(reply, "response")
+    response = read_only_tag(reply, "response")
     trace = read_trace(response)
     _check_steps(trace, steps)
     if trace.answer is None:

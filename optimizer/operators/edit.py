@@ -1,6 +1,7 @@
 """Edit: a new prompt without the fault that a critic found (the step along ProTeGi's gradient, arXiv 2305.03495, section 2.1)."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from optimizer.operators.asking import Question
 from optimizer.operators.reply import read_prompt
@@ -12,4 +13,5 @@ _TEMPLATE = load("edit")
 
 def edit(task: str, prompt: str, errors: Sequence[Answer], reason: str) -> Question[str]:
     """Asks for a whole new prompt from the old one, the errors that the critic saw, and its reason."""
-    return Question(fill(_TEMPLATE, task=task, prompt=prompt, examples=attempted(errors), reason=reason), read_prompt)
+    text = fill(_TEMPLATE, task=task, prompt=prompt, examples=attempted(errors), reason=reason)
+    return Question(text, partial(read_prompt, old=prompt))

@@ -1,5 +1,7 @@
 """Paraphrase: the same prompt reworded, to search around an edit (ProTeGi's Monte Carlo step, arXiv 2305.03495, section 2.2)."""
 
+from functools import partial
+
 from optimizer.operators.asking import Question
 from optimizer.operators.reply import read_prompt
 from optimizer.operators.template import fill, load
@@ -9,4 +11,4 @@ _TEMPLATE = load("paraphrase")
 
 def paraphrase(prompt: str) -> Question[str]:
     """Asks for a rewording that keeps the prompt's meaning."""
-    return Question(fill(_TEMPLATE, prompt=prompt), read_prompt)
+    return Question(fill(_TEMPLATE, prompt=prompt), partial(read_prompt, old=prompt))

@@ -1,6 +1,7 @@
 """Propose: a better instruction than the scored ones, with no error shown (OPRO's meta-prompt, arXiv 2309.03409, section 4)."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from optimizer.operators.asking import Question
 from optimizer.operators.reply import read_prompt
@@ -17,4 +18,4 @@ def propose(task: str, scored: Sequence[tuple[str, int]], exemplars: Sequence[Ex
     """
     archive = Markup("\n".join(f"{tagged('prompt', text)}\n{tagged('score', str(score))}" for text, score in scored))
     text = fill(_TEMPLATE, task=task, scored=archive, examples=solved(exemplars), characters=str(characters))
-    return Question(text, read_prompt)
+    return Question(text, partial(read_prompt, old=max((text for text, _ in scored), key=len, default="")))

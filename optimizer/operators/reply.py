@@ -4,68 +4,102 @@ Knows the output forms that the templates ask for. Knows no model, and does not 
 """
 
 import re
+from functools import cache
 from typing import get_args
 
-from optimizer.operators.template import unescape
-from optimizer.prompt import Form, Step
+from optimizer.operators.template import form_contents, unescape
+from optimizer.prompt import Form, Step, without_thinking
 
 MAX_PROMPT_CHARACTERS = 6000
 """Longer prompts are refused: repeated editing makes prompts grow without end (OPRO drops above 500) [ours]."""
 MAX_TAG_CHARACTERS = 20_000
 """Whatever is asked for, what is longer is no answer to it, and would go into every later question [ours]."""
+_QUOTED = 60
+"""Characters of a line in a complaint."""
 MAX_STEPS = 12
 """More steps than this are a plan for the optimizer model, not for a weak target [ours]."""
+MOST_GROWTH = 1.1
+"""A prompt that is longer than that from the start may grow by a tenth with each proposal [ours]."""
 _FORMS = {form: form for form in get_args(Form)}
-_LINE = re.compile(r"^[ \t]*(?:\d{1,3}[.)]|[-*])[ \t]+(.*)$", re.MULTILINE)
+_ENTRY = re.compile(
+    r"[ \t]*(?:[*_]{0,2}(?:step )?\d{1,3}[.):][*_]{0,2}[.:]?|[-*\u2022])(?:[ \t]+(?P<text>[^\n]*))?$", re.IGNORECASE)
+"""A line that begins a step or a cause: "1. text", "**1.** text", "1) text", "- text"."""
+_FENCE = re.compile(r"(?P<marks>```|~~~)[^\n`]*\n(?P<inside>.*?)\n?[ \t]*(?P=marks)", re.DOTALL)
+_FORM_AT_END = re.compile(r"\[[a-z]+\][.*_]*", re.IGNORECASE)
 
 
 class Unreadable(ValueError):
     """A reply that is not of its operator's form; the message completes "Your reply cannot be used: ..."."""
 
 
-def read_tag(reply: str, tag: str) -> str:
-    """What stands in the last complete `<tag>...</tag>`, unescaped and stripped. Raises Unreadable if there is none or it is empty.
+def read_tag(reply: str, tag: str, most_characters: int = MAX_TAG_CHARACTERS) -> str:
+    """Return what stands in the last complete `<tag>...</tag>`, unescaped and stripped, without a code fence around it.
 
     The last one counts because a model may think aloud, and quote the form, before it answers.
+
+    Raises:
+        Unreadable: There is none, it is empty or too long, or it holds the words that stand in the form in place of an answer.
     """
-    before, closing, _ = reply.rpartition(f"</{tag}>")
+    before, closing, _ = without_thinking(reply).rpartition(f"</{tag}>")
     _, opening, inside = before.rpartition(f"<{tag}>")
     if not (closing and opening):
         raise Unreadable(f"it has no <{tag}>...</{tag}>")
-    if not inside.strip():
+    inside = _unfenced(inside.strip())
+    if not inside:
         raise Unreadable(f"its <{tag}> is empty")
-    if len(inside) > MAX_TAG_CHARACTERS:
-        raise Unreadable(f"its <{tag}> is longer than {MAX_TAG_CHARACTERS} characters")
-    return unescape(inside.strip())
+    if len(inside) > most_characters:
+        raise Unreadable(f"its <{tag}> is longer than {most_characters} characters")
+    if _folded(inside) in _placeholders():
+        raise Unreadable(f"its <{tag}> is what stands in the form in place of an answer")
+    return unescape(inside)
 
 
-def read_prompt(reply: str) -> str:
-    """The new prompt of a reply. Raises Unreadable for a missing or an overlong one."""
-    prompt = read_tag(reply, "prompt")
-    if len(prompt) > MAX_PROMPT_CHARACTERS:
-        raise Unreadable(f"its <prompt> is longer than {MAX_PROMPT_CHARACTERS} characters")
-    return prompt
+def read_only_tag(reply: str, tag: str, most_characters: int = MAX_TAG_CHARACTERS) -> str:
+    """Return what `read_tag` gives of a reply that ends with this tag.
+
+    Raises:
+        Unreadable: As `read_tag`, or the reply goes on behind the tag: it may be cut off, or not be the answer yet.
+    """
+    inside = read_tag(reply, tag, most_characters)
+    if reply.rpartition(f"</{tag}>")[2].strip(" \t\r\n`~"):
+        raise Unreadable(f"it goes on behind </{tag}>")
+    return inside
+
+
+def read_prompt(reply: str, old: str = "") -> str:
+    """Return the new prompt of a reply.
+
+    Args:
+        reply: What the optimizer model wrote.
+        old: The prompt that it was to change, if any. Where this one is overlong already, the new one has room beside it.
+
+    Raises:
+        Unreadable: There is no prompt in the reply, or an overlong one.
+    """
+    most = MAX_PROMPT_CHARACTERS if len(old) <= MAX_PROMPT_CHARACTERS else int(MOST_GROWTH * len(old))
+    return read_only_tag(reply, "prompt", most)
 
 
 def read_reason(reply: str) -> str:
-    """The criticism of a reply. Raises Unreadable."""
-    return read_tag(reply, "reason")
+    """Return the criticism of a reply. Raises Unreadable."""
+    return read_only_tag(reply, "reason")
 
 
 def read_causes(reply: str) -> str:
-    """The causes of a reply, one line `- cause` each, no cause twice. Raises Unreadable where there is none."""
-    causes = dict.fromkeys(line[1].strip() for line in _LINE.finditer(read_tag(reply, "causes")) if line[1].strip())
+    """Return the causes of a reply, one line `- cause` each, no cause twice. Raises Unreadable where there is none."""
+    causes = dict.fromkeys(_entries(read_only_tag(reply, "causes"), "causes"))
     if not causes:
         raise Unreadable("its <causes> has no line of the form '- cause'")
     return "\n".join(f"- {cause}" for cause in causes)
 
 
 def read_steps(reply: str, at_most: int = MAX_STEPS) -> tuple[Step, ...]:
-    """The steps of a reply, one from each line `1. text [form]` or `- text [form]`; a word in brackets that is no form is text.
+    """Return the steps of a reply, one from each entry `1. text [form]` or `- text [form]`. Another word in brackets is text.
 
-    Raises Unreadable where there is no such line, or more than `at_most`.
+    Raises:
+        Unreadable: There is no such entry, there are more than `at_most`, or a line belongs to none of them.
     """
-    steps = tuple(step for line in _LINE.finditer(read_tag(reply, "steps")) if (step := _step(line[1].strip(" \t"))).text)
+    steps = tuple(step for entry in _entries(read_only_tag(reply, "steps"), "steps") if (step := _step(entry)).text)
     if not steps:
         raise Unreadable("its <steps> has no line of the form '1. text [form]'")
     if len(steps) > at_most:
@@ -73,7 +107,46 @@ def read_steps(reply: str, at_most: int = MAX_STEPS) -> tuple[Step, ...]:
     return steps
 
 
+def _entries(text: str, tag: str) -> list[str]:
+    """Return the entries of a list, each joined from its lines.
+
+    A line that begins none goes on with the entry before it where that has not come to an end, or where the line is indented.
+    Raises Unreadable for one that is neither: it may be a step, and a procedure without one of its steps is another procedure.
+    """
+    entries: list[str] = []
+    for line in text.splitlines():
+        if found := _ENTRY.match(line):
+            entries.append((found["text"] or "").strip(" \t"))
+        elif said := line.strip():
+            if not entries or _has_ended(entries[-1], indented=line[0].isspace()):
+                raise Unreadable(f"a line of its <{tag}> is no entry of the form that was asked for: {said[:_QUOTED]!r}")
+            entries[-1] = f"{entries[-1]} {said}"
+    return [entry for entry in entries if entry]
+
+
+def _has_ended(entry: str, indented: bool) -> bool:
+    """Say whether an entry ends with its form in brackets, or, before a line that is not indented, with its sentence."""
+    form = "[" in entry and _FORM_AT_END.fullmatch(entry[entry.rfind("[") :])
+    return bool(form) or (not indented and entry.endswith((".", "!", "?")))
+
+
+def _unfenced(text: str) -> str:
+    """Return the text without the code fence that stands around all of it."""
+    fence = _FENCE.fullmatch(text)
+    return fence["inside"].strip() if fence else text
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.split()).casefold()
+
+
+@cache
+def _placeholders() -> frozenset[str]:
+    """Return what the templates' own forms have in their tags, folded."""
+    return frozenset(map(_folded, form_contents()))
+
+
 def _step(line: str) -> Step:
-    text, opening, word = line.rpartition("[")
+    text, opening, word = line.rstrip(".*_ ").rpartition("[")
     form = _FORMS.get(word[:-1].lower()) if opening and word.endswith("]") else None
     return Step(text.rstrip(" \t"), form) if form else Step(line)

@@ -1,6 +1,7 @@
 """Rewrite: the next prompt of a series, from a criticism and the prompts before it (PromptAgent, arXiv 2310.16427, section 3)."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from optimizer.operators.asking import Question
 from optimizer.operators.reply import read_prompt
@@ -14,4 +15,4 @@ def rewrite(task: str, path: Sequence[str], answers: Sequence[Answer], reason: s
     """Asks for what comes after the last prompt of `path`, which led the target model to the `answers`; `reason` is about them."""
     series = Markup("\n".join(tagged("prompt", prompt) for prompt in path))
     text = fill(_TEMPLATE, task=task, prompt=path[-1], examples=attempted(answers), reason=reason, path=series)
-    return Question(text, read_prompt)
+    return Question(text, partial(read_prompt, old=max(path, key=len)))

@@ -41,6 +41,12 @@ def load(name: str) -> str:
     return (_FOLDER / f"{name}.txt").read_text(encoding="utf-8")
 
 
+def form_contents() -> list[str]:
+    """Return what stands inside the tags of each template's reply form: the words that hold the place of an answer."""
+    forms = [path.read_text("utf-8").rpartition("\nReply in exactly this form")[2] for path in sorted(_FOLDER.glob("*.txt"))]
+    return [inside[2].strip() for form in forms for inside in re.finditer(r"<(\w+)>([^<]*)</\1>", form)]
+
+
 def fill(template: str, **data: str) -> str:
     """The template with every `{{name}}` replaced by its data, in one pass. Raises KeyError for a place without data."""
     return _PLACE.sub(lambda place: escape(data[place[1]]), template)

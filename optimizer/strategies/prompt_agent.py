@@ -85,27 +85,29 @@ class PromptAgent:
                 standings = await evaluate.select([result.candidate, *children], 1, rng)
                 scores.note(standings)
                 result.reward = scores.score(result.candidate.id) or 0.0  # perhaps on more items than before
-                best = self._grown(path[-1], children, scores, threshold)
+                best = self._grown(path[-1], children, scores)
+                walked = best is None or self._beats(best, threshold)
                 if best:
                     path.append(best)
                     threshold = max(threshold, best.reward)
                 result = best_of(paths)
                 note = f"Iteration {len(paths)}, depth {len(path) - 1}: {len(children)} new prompts."
                 yield Round(number, _led_by(result, standings, scores), note, writer.ask.take_parse_failures())
-                if not best:
-                    break  # the optimizer model wrote nothing new; the next iteration may come here again
+                if walked:
+                    break  # nothing new was written, or it is good enough for now; a later iteration may go on from here
             back_propagate(path)
 
-    def _grown(self, node: Node, children: Sequence[Candidate], scores: Scores, threshold: float) -> Node | None:
+    def _grown(self, node: Node, children: Sequence[Candidate], scores: Scores) -> Node | None:
         """Puts the children into the tree, but for those that infrastructure kept from being measured. Gives the best of them."""
         rewards = [(child, scores.score(child.id)) for child in children]
         node.children = [Node(child, reward, node) for child, reward in rewards if reward is not None]
         for child in node.children:
             child.ended = self._too_deep_or_poor(child)
-        best = max(node.children, key=lambda child: child.reward, default=None)
-        if best and best.depth > self.min_depth and best.reward > threshold:
-            best.ended = True
-        return best
+        return max(node.children, key=lambda child: child.reward, default=None)
+
+    def _beats(self, node: Node, threshold: float) -> bool:
+        """Say whether a walk ends early at a prompt that beats all before it. The prompt stays open, as in the paper's code."""
+        return node.depth > self.min_depth and node.reward > threshold
 
     def _too_deep_or_poor(self, node: Node) -> bool:
         above = node.path[:-1]

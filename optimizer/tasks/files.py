@@ -1,18 +1,19 @@
-"""The forms of task files -> examples: BIG-bench task.json, BIG-Bench Hard json, .jsonl, .csv and .parquet.
+"""The forms of task files -> examples: BIG-bench task.json, BIG-Bench Hard json, .jsonl, .csv and .parquet (see tables).
 
 Knows what each form calls its parts; nothing of scorers or splits. Every fault of a file is a DataError that names the file.
 """
 
-import csv
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from optimizer.errors import DataError, shortened
+from optimizer.errors import DataError
+from optimizer.tasks.bounds import WIDE, ReadLimits, Tally, check_size, text_lines, too_much
+from optimizer.tasks.tables import csv_rows, parquet_rows
 from optimizer.types import Example
 
 Row = Mapping[str, Any]
@@ -20,10 +21,11 @@ Parts = tuple[str, tuple[str, ...], tuple[str, ...]]
 """Input, answers and choices of one example."""
 _OPTION = re.compile(r"[ \t]*(?:\([A-Za-z]\)|-)[ \t]*\S.*")
 """One line: a pattern over all lines at once would try every way to divide them."""
-MOST_CELL_CHARACTERS = 2**31 - 1
-"""Of a .csv file: an input may be as long as it is."""
+LONGEST_NAME = 1000
 _LOOKS = '{"examples": [{"input": "...", "target": "..."}]}'
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_OWN_KEYS = {"input", "target", "choices", "target_scores"}
+_MOST_UNUSED = 100
 _NAMED = 5
 """How many faulty examples a message names."""
 
@@ -35,24 +37,30 @@ class Source:
     name: str
     description: str
     examples: tuple[Example, ...]
+    unused: tuple[str, ...] = ()
+    """Columns, or keys of rows, that mean nothing to us."""
 
 
-def read_source(path: Path) -> Source:
-    """Read a task file by its extension. Raises DataError: missing, of an unknown form, empty, or with unusable examples."""
+def read_source(path: Path, limits: ReadLimits = WIDE) -> Source:
+    """Read a task file by its extension. Raises DataError: missing, of an unknown form, empty, beyond a limit, or with unusable
+    examples."""
     if path.suffix.lower() not in READERS:
         raise DataError(f"{path} is not a task file that can be read; its name must end in {', '.join(READERS)}.")
     if not path.is_file():
         raise DataError(f"There is no task file {path}; check the path.")
     try:
-        return READERS[path.suffix.lower()](path)
+        return READERS[path.suffix.lower()](path, limits)
     except OSError as problem:
         raise DataError(f"The task file {path} cannot be read: {problem.strerror or problem}.") from problem
     except UnicodeDecodeError as problem:
         raise DataError(f"The task file {path} is not UTF-8 text (byte {problem.start}); save it as UTF-8.") from problem
+    except MemoryError:
+        raise DataError(f"The task file {path} needs more memory than there is; make it smaller, or split it.") from None
 
 
-def _read_json(path: Path) -> Source:
-    data = _parse(path.read_text("utf-8-sig"), f"{path} is not JSON")
+def _read_json(path: Path, limits: ReadLimits) -> Source:
+    check_size(path, min(limits.file_bytes, limits.piece_bytes))
+    data = _parse(path, path.read_text("utf-8-sig"), f"{path} is not JSON", limits)
     header: Row = data if isinstance(data, dict) else {"examples": data}
     rows = header.get("examples")
     if not isinstance(rows, list):
@@ -60,52 +68,47 @@ def _read_json(path: Path) -> Source:
     stem = path.parent.name if path.stem == "task" else path.stem
     prefix = _text(header.get("task_prefix"))
     name, description = _text(header.get("name")) or stem, _text(header.get("description"))
+    if len(name) > LONGEST_NAME:  # it stands in the id of every example
+        raise too_much(path, "characters in its name", LONGEST_NAME)
     appends = header.get("append_choices_to_input", True) is not False
-    return _source(path, name, description, rows, lambda row: _listed(row, prefix, appends))
+    return _source(path, name, description, rows, lambda row: _listed(row, prefix, appends), limits)
 
 
-def _read_jsonl(path: Path) -> Source:
-    lines = path.read_text("utf-8-sig").split("\n")
-    rows: list[Any] = []
-    faults: dict[int, DataError] = {}
+def _read_jsonl(path: Path, limits: ReadLimits) -> Source:
+    return _source(path, path.stem, "", _jsonl_rows(path, limits), _plain, limits)
+
+
+def _jsonl_rows(path: Path, limits: ReadLimits) -> Iterator[Any]:
+    """Raises DataError that names the lines that are not JSON, when all were looked at."""
+    first: DataError | None = None
+    others: list[int] = []
+    lines = (part for line in text_lines(path, limits) for part in line.replace("\r\n", "\n").rstrip("\n").split("\r"))
     for number, line in enumerate(lines, 1):
         try:
-            rows += [_parse(line, f"Line {number} of {path} is not JSON")] if line.strip() else []
-        except DataError as problem:
-            faults[number] = problem
-    if faults:
-        first, *others = faults
-        raise DataError(str(faults[first]) + (f" Nor is line {_named(others)}." if others else "")) from faults[first]
-    return _source(path, path.stem, "", rows, _plain)
+            row = _parse(path, line, f"Line {number} of {path} is not JSON", limits) if line.strip() else None
+        except NotJSON as problem:
+            first = first or problem
+            others += [number] if first is not problem else []
+            if len(others) > limits.rows:
+                break
+        else:
+            if line.strip() and first is None:
+                yield row
+    if first is not None:
+        raise DataError(str(first) + (f" Nor is line {_named(others)}." if others else "")) from first
 
 
-def _read_csv(path: Path) -> Source:
-    csv.field_size_limit(MOST_CELL_CHARACTERS)
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        try:
-            rows = list(reader)
-        except csv.Error as problem:
-            raise DataError(f"{path} is not CSV: {problem} (line {reader.line_num}).") from problem
-        _need_columns(path, reader.fieldnames or ())
-    return _source(path, path.stem, "", rows, _plain)
+def _read_csv(path: Path, limits: ReadLimits) -> Source:
+    unused: set[str] = set()
+    return _source(path, path.stem, "", csv_rows(path, limits, unused), _plain, limits, unused)
 
 
-def _read_parquet(path: Path) -> Source:
-    # Imported here: the other forms need no Arrow, and it is slow to load.
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        table = pyarrow.parquet.read_table(path)
-        _need_columns(path, table.column_names)
-        rows = table.select(["input", "target"]).to_pylist() if table.column_names else []
-    except (pyarrow.ArrowException, KeyError, OSError) as problem:
-        raise DataError(f"{path} is not a parquet file that can be read: {shortened(str(problem)).rstrip('.')}.") from problem
-    return _source(path, path.stem, "", rows, _plain)
+def _read_parquet(path: Path, limits: ReadLimits) -> Source:
+    unused: set[str] = set()
+    return _source(path, path.stem, "", parquet_rows(path, limits, unused), _plain, limits, unused)
 
 
-READERS: dict[str, Callable[[Path], Source]] = {
+READERS: dict[str, Callable[[Path, ReadLimits], Source]] = {
     ".json": _read_json,
     ".jsonl": _read_jsonl,
     ".csv": _read_csv,
@@ -113,36 +116,51 @@ READERS: dict[str, Callable[[Path], Source]] = {
 }
 
 
-def _parse(text: str, fault: str) -> Any:
+class NotJSON(DataError):
+    """A text that is not JSON."""
+
+
+def _parse(path: Path, text: str, fault: str, limits: ReadLimits) -> Any:
+    """What a text says. Raises NotJSON, and DataError for a text of too many values: each takes memory, however short it is."""
+    if sum(map(text.count, "[{,")) > limits.values:
+        raise too_much(path, "JSON values in one piece", limits.values)
     try:
         return json.loads(text)
     except json.JSONDecodeError as problem:
-        raise DataError(f"{fault}: {problem.msg} (line {problem.lineno}, column {problem.colno}).") from problem
+        raise NotJSON(f"{fault}: {problem.msg} (line {problem.lineno}, column {problem.colno}).") from problem
     except RecursionError as problem:
-        raise DataError(f"{fault}: it is nested too deep.") from problem
+        raise NotJSON(f"{fault}: it is nested too deep.") from problem
     except ValueError as problem:  # Python reads no integer of more than 4300 digits
-        raise DataError(f"{fault}: it holds a number of too many digits; write it as a text.") from problem
+        raise NotJSON(f"{fault}: it holds a number of too many digits; write it as a text.") from problem
 
 
-def _need_columns(path: Path, columns: Iterable[str]) -> None:
-    has = list(columns)
-    missing = [column for column in ("input", "target") if column not in has]
-    if has and missing:
-        raise DataError(f"{path} has no column {' and no column '.join(missing)}; it has: {shortened(', '.join(map(str, has)))}.")
-
-
-def _source(path: Path, name: str, description: str, rows: Sequence[Any], read: Callable[[Row], Parts]) -> Source:
+def _source(
+    path: Path, name: str, description: str, rows: Iterable[Any], read: Callable[[Row], Parts], limits: ReadLimits,
+    unused: set[str] | None = None,
+) -> Source:
     """Examples are numbered from 1 in the order of the file. Raises DataError if there are none, or for those without an answer."""
-    if not rows:
+    tally = Tally(path, limits)
+    parts: list[Parts] = []
+    unused = set() if unused is None else unused
+    for number, row in enumerate(rows, 1):
+        try:
+            text, answers, choices = read(row) if isinstance(row, Mapping) else ("", (), ())
+        except _OddChoices as problem:
+            raise DataError(f"Example {number} of {path} {problem}") from None
+        if isinstance(row, Mapping) and len(unused) < _MOST_UNUSED:
+            unused.update(key for key in row if key not in _OWN_KEYS)
+        tally.add_row(text, *answers, *choices)
+        parts.append((text, answers, choices))
+    if not parts:
         raise DataError(f"{path} has no examples; give it at least as many as the splits need.")
-    parts = [read(row) if isinstance(row, Mapping) else ("", (), ()) for row in rows]
     without = (
         ("input", "an input text", [number for number, (text, _, _) in enumerate(parts, 1) if not text.strip()]),
         ("answer", "a target", [number for number, (_, answers, _) in enumerate(parts, 1) if not answers]))
     if faults := [_lacking(what, cure, numbers) for what, cure, numbers in without if numbers]:
         raise DataError(f"{path} {' It '.join(faults)}")
     return Source(name, description, tuple(
-        Example(f"{name}/{number}", text, answers, choices) for number, (text, answers, choices) in enumerate(parts, 1)))
+        Example(f"{name}/{number}", text, answers, choices) for number, (text, answers, choices) in enumerate(parts, 1)),
+        tuple(sorted(unused)))
 
 
 def _lacking(what: str, cure: str, numbers: Sequence[int]) -> str:
@@ -153,10 +171,29 @@ def _named(numbers: Sequence[int]) -> str:
     return ", ".join(map(str, numbers[:_NAMED])) + (f" and {len(numbers) - _NAMED} more" if len(numbers) > _NAMED else "")
 
 
+class _OddChoices(ValueError):
+    """The choices of a row that cannot be read; the message ends a sentence on the row."""
+
+
 def _plain(row: Row) -> Parts:
-    """A row with input and target. The choices are those that the input lists as its options."""
+    """A row with input and target. The choices are its own, or else those that the input lists as its options."""
     text = _text(row.get("input"))
-    return text, _answers(row.get("target")), _options(text)
+    return text, _answers(row.get("target")), _choices(row.get("choices")) or _options(text)
+
+
+def _choices(value: Any) -> tuple[str, ...]:
+    """The choices that a row names: a list, or one written as JSON, as in a .csv file. Raises _OddChoices."""
+    if value is None or value == "":
+        return ()
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            value = None
+    texts = tuple(map(_text, value)) if isinstance(value, list | tuple) else ()
+    if not texts or not all(text.strip() for text in texts):
+        raise _OddChoices('has choices that are no list of texts; write them like ["yes", "no"].')
+    return texts
 
 
 def _listed(row: Row, prefix: str, appends: bool) -> Parts:
@@ -166,7 +203,7 @@ def _listed(row: Row, prefix: str, appends: bool) -> Parts:
         text = f"{prefix}{'' if prefix[-1].isspace() else ' '}{text}"
     scores = row.get("target_scores")
     if not isinstance(scores, Mapping):
-        return text, _answers(row.get("target")), _options(text)
+        return _plain({**row, "input": text})
     choices = tuple(scores)
     return text + (_appended(choices) if appends and text else ""), _best(scores), choices
 
@@ -179,7 +216,9 @@ def _best(scores: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _appended(choices: Sequence[str]) -> str:
-    """BIG-bench adds the choices to an input unless told not to; in the form of BIG-Bench Hard, with letters."""
+    """BIG-bench adds the choices to an input unless told not to; in the form of BIG-Bench Hard, with letters if they suffice."""
+    if len(choices) > len(_LETTERS):
+        return "\nOptions:\n" + "\n".join(f"- {choice}" for choice in choices)
     return "\nOptions:\n" + "\n".join(f"({letter}) {choice}" for letter, choice in zip(_LETTERS, choices, strict=False))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 
 from optimizer.errors import DataError, shortened, unknown_name
+from optimizer.prompt import ANSWER_LABEL
 from optimizer.tasks.files import Source, read_source
 from optimizer.tasks.generated import GENERATED, GeneratedTask
 from optimizer.tasks.locked import LockedSplit
@@ -16,7 +17,7 @@ from optimizer.tasks.numbers import as_number
 from optimizer.tasks.scorers import SCORERS, check_pattern
 from optimizer.tasks.splitting import distinct, split
 from optimizer.tasks.task import SEED_INSTRUCTION, Sizes, Task, hash_examples
-from optimizer.types import Example
+from optimizer.types import Completion, Example
 
 FEW_TARGETS = 10
 """At most this many different targets, each used twice or more on average, are choices [ours]."""
@@ -39,12 +40,40 @@ def load_task(
         scorer = scorer or GENERATED[source].scorer
     else:
         found = _read(source)
-    examples = [_with_yes_no(example) for example in distinct(found.examples)]
+    examples = [_with_yes_no(example) for example in _solved(distinct(found.examples))]
     scorer = scorer or default_scorer(examples)
     examples = _fitted(examples, scorer)
     train, dev, test = split(found.name, examples, sizes, Random(f"split {seed}"))
     instruction = SEED_INSTRUCTION if seed_instruction is None else seed_instruction
-    return Task(found.name, found.description, instruction, scorer, train, dev, LockedSplit.lock(test), hash_examples(examples))
+    _check_targets((*train, *dev, *test), scorer)
+    return Task(
+        found.name, found.description, instruction, scorer, train, dev, LockedSplit.lock(test), hash_examples(examples),
+        "" if source in GENERATED else _data_note(found, examples, scorer))
+
+
+def _check_targets(examples: Sequence[Example], scorer: str) -> None:
+    """Raise DataError for targets that a model cannot get right even where it answers exactly them."""
+    if scorer == "regex":  # its targets are patterns
+        return
+    judge = SCORERS[scorer]
+    impossible = [
+        example for example in examples
+        if not any(judge(Completion(f"{ANSWER_LABEL} {answer}"), example).verdict == "right" for answer in example.answers)]
+    if impossible:
+        first, more = impossible[0], f", and those of {len(impossible) - 1} more" if len(impossible) > 1 else ""
+        raise DataError(
+            f"The target {shortened(first.answers[0])!r} of example {shortened(first.id)}{more} cannot be right under the scorer "
+            f"{scorer}, even where a model answers exactly it; choose another scorer, or correct the target.")
+
+
+def _data_note(found: Source, examples: Sequence[Example], scorer: str) -> str:
+    """Say what came in and what went out: rows, columns that are not used, and classes."""
+    rows, kept = len(found.examples), len(examples)
+    left_out = f", {rows - kept} repeated ones left out" if kept < rows else ""
+    unused = f"; not used: {shortened(', '.join(found.unused))}" if found.unused else ""
+    targets = {example.answers[0] for example in examples}
+    classes = f"; {len(targets)} different targets" if scorer == "choice" and len(targets) <= FEW_TARGETS else ""
+    return f"{found.name}: {rows} rows{left_out}, scorer {scorer}{classes}{unused}."
 
 
 def default_scorer(examples: Sequence[Example]) -> str:
@@ -60,6 +89,22 @@ def default_scorer(examples: Sequence[Example]) -> str:
 def _few_targets(examples: Sequence[Example]) -> bool:
     targets = {example.answers[0].casefold() for example in examples}
     return targets <= {"yes", "no", "true", "false"} or (len(targets) <= FEW_TARGETS and 2 * len(targets) <= len(examples))
+
+
+def _solved(examples: Sequence[Example]) -> Sequence[Example]:
+    """Return the examples with their final answers alone, where all targets are worked solutions that end in a line "#### 18".
+
+    This is the form of GSM8K (Cobbe et al. 2021, arXiv 2110.14168).
+    """
+    ends_by_place = [tuple(map(_end_of_solution, example.answers)) for example in examples]
+    if not all(all(ends) for ends in ends_by_place):
+        return examples
+    return [replace(example, answers=ends) for example, ends in zip(examples, ends_by_place, strict=True)]
+
+
+def _end_of_solution(text: str) -> str:
+    line = text.rstrip().rpartition("\n")[2]
+    return line.removeprefix("####").strip() if line.startswith("####") else ""
 
 
 def _with_yes_no(example: Example) -> Example:

@@ -1,26 +1,30 @@
 """Outcomes -> scores: what was the final answer, and is it accepted? Knows no model; never raises for a bad response.
 
-The final answer is the `Answer:` line (see optimizer.prompt). Where a response has none, each scorer takes what a reader would
-take for its answer. A response that was cut off before any `Answer:` line is truncated, whatever else stands in it.
+What a response gives as its answer is read in optimizer.tasks.final_answer; each scorer says what of it is an answer of its kind,
+and may say that there is none. A response that was cut off before it gave an answer explicitly is truncated, whatever it holds.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
+from unicodedata import normalize
 
 from optimizer.errors import DataError, shortened
-from optimizer.prompt import read_trace
+from optimizer.prompt import without_thinking
 from optimizer.protocols import Scorer
-from optimizer.tasks.choices import choice_named, last_choice_in
-from optimizer.tasks.numbers import as_number, numbers_in, plain
+from optimizer.tasks.choices import choice_concluded, choice_named
+from optimizer.tasks.final_answer import FinalAnswer, bare, final_answer, first_sentence
+from optimizer.tasks.numbers import as_number, number_concluded, number_given, numbers_in, plain
 from optimizer.tasks.patterns import longest_text, why_unsafe
 from optimizer.types import Completion, Example, Failed, Outcome, Score
 
 READ_CHARS = 20_000
 """Only the end of a longer response is read: that bounds the time of every search in it."""
-_ANSWER_IS = re.compile(r"\banswer(?: is|:)(.*)", re.IGNORECASE)
-Read = Callable[[str, Example], str | None]
+Read = Callable[[FinalAnswer, Example], str | None]
+_QUOTES = str.maketrans("\u2018\u2019\u201c\u201d", "''\"\"")
+_SENTENCES = re.compile(r"(?<=[.!?])\s+|\n")
 
 
 def judge(outcome: Outcome, example: Example, scorer: Scorer) -> Score:
@@ -32,22 +36,24 @@ def judge(outcome: Outcome, example: Example, scorer: Scorer) -> Score:
 
 @dataclass(frozen=True)
 class AnswerScorer:
-    """Reads an answer from the `Answer:` line, or else from the whole response, and compares it."""
+    """Reads an answer where a response gives one explicitly, or else from what it concludes, and compares it.
+
+    What cannot be read as an answer is unparsable: a mention of an answer is none.
+    """
 
     accepts: str
     """For people: what answer is right."""
     from_line: Read
-    """The answer in the text of an `Answer:` line; None if there is none of the right kind."""
+    """The answer that is given explicitly (an `Answer:` line, a box, a tag ...); None if it is not of the right kind."""
     from_text: Read
-    """The same from a response without that line."""
+    """The same from a response that gives none explicitly."""
     is_right: Callable[[str, Example], bool]
 
     def __call__(self, response: Completion, example: Example) -> Score:
-        text = response.text[-READ_CHARS:]
-        line = read_trace(text).answer
-        if response.truncated and not line:
+        said = final_answer(without_thinking(response.text)[-READ_CHARS:])
+        if response.truncated and said.explicit is None:
             return Score("truncated")
-        answer = self.from_line(line, example) if line else self.from_text(text, example)
+        answer = self.from_text(said, example) if said.explicit is None else self.from_line(said, example)
         if not answer:
             return Score("unparsable")
         return Score("right" if self.is_right(answer, example) else "wrong", answer)
@@ -59,74 +65,80 @@ def check_pattern(pattern: str, example_id: str) -> None:
         raise DataError(f"The target {shortened(pattern)!r} of example {shortened(example_id)} {fault}.")
 
 
-def _clean(text: str) -> str:
-    """Without the marks that models put around an answer: emphasis, quotes, code marks, a closing full stop."""
-    return text.strip().strip("*_`\"' \t").removesuffix(".").rstrip("*_`\"' \t")
-
-
 def _folded(text: str) -> str:
-    return " ".join(_clean(text).split()).casefold()
+    """Return the text as it is compared: composed, without case, in plain quotes, and with single spaces."""
+    return " ".join(normalize("NFC", text).translate(_QUOTES).split()).casefold()
 
 
-def _lines_backwards(text: str) -> Iterator[str]:
-    return (line.strip() for line in reversed(text.splitlines()) if line.strip())
+def _first_right(readings: Iterable[str], is_right: Callable[[str, Example], bool], example: Example) -> str | None:
+    """Return the first of several ways to read one answer that is right, or else the first."""
+    known = [reading for reading in readings if reading.strip()]
+    return next((reading for reading in known if is_right(reading, example)), next(iter(known), None))
 
 
-def _said(text: str) -> str | None:
-    """What stands behind the last "the answer is", if anything."""
-    said = (found.strip(" \t").removeprefix(":").lstrip(" \t") for found in _ANSWER_IS.findall(text))
-    return next((found for found in reversed(list(said)) if found.strip()), None)
+def _exact_line(said: FinalAnswer, example: Example) -> str | None:
+    """The text of an answer line, or its first sentence, or all behind the label where the target has several lines."""
+    line = said.explicit or ""
+    block = [bare(said.block)] if any("\n" in accepted.strip() for accepted in example.answers) else []
+    return _first_right([bare(line), bare(first_sentence(line)), *block], _exact_right, example)
 
 
-def _exact_line(line: str, example: Example) -> str | None:
-    return _clean(line)
-
-
-def _exact_text(text: str, example: Example) -> str | None:
-    return _clean(_said(text) or next(_lines_backwards(text), ""))
+def _exact_text(said: FinalAnswer, example: Example) -> str | None:
+    sentence, lines = said.sentence or "", said.closing.splitlines() or [""]
+    block = [bare(said.closing)] if any("\n" in accepted.strip() for accepted in example.answers) else []
+    readings = [sentence, first_sentence(sentence), lines[-1], said.last_line]
+    return _first_right([*map(bare, readings), *block], _exact_right, example)
 
 
 def _exact_right(answer: str, example: Example) -> bool:
-    return _folded(answer) in {_folded(accepted) for accepted in example.answers}
+    given = {_folded(answer), _folded(bare(answer))}
+    return any(not given.isdisjoint({_folded(accepted), _folded(bare(accepted))}) for accepted in example.answers)
 
 
-def _number_line(line: str, example: Example) -> str | None:
-    """The number of the line: the first one, or the result where the line is a calculation."""
-    result, numbers = numbers_in(line.rpartition("=")[2]), numbers_in(line)
-    if not numbers:
-        return None
-    return plain(result[0] if len(result) == 1 else numbers[0])
+def _number_line(said: FinalAnswer, example: Example) -> str | None:
+    return _as_text(number_given(bare(said.explicit or "")))
 
 
-def _number_text(text: str, example: Example) -> str | None:
-    said = _number_line(_said(text) or "", example)
-    numbers = numbers_in(text)
-    return said or (plain(numbers[-1]) if numbers else None)
+def _number_text(said: FinalAnswer, example: Example) -> str | None:
+    """The number of "the answer is", or the last one of the closing paragraph's last sentence that has any."""
+    given = number_given(bare(first_sentence(said.sentence))) if said.sentence else None
+    if given is None:
+        sentences = reversed(_SENTENCES.split(said.closing))
+        given = next((number_concluded(sentence) for sentence in sentences if numbers_in(sentence)), None)
+    return _as_text(given)
+
+
+def _as_text(number: Fraction | None) -> str | None:
+    return None if number is None else plain(number)
 
 
 def _number_right(answer: str, example: Example) -> bool:
     return as_number(answer) in {as_number(accepted) for accepted in example.answers} - {None}
 
 
-def _choice_line(line: str, example: Example) -> str | None:
-    if not example.choices:
-        return _clean(line)
-    bare = _clean(line)
-    return choice_named(bare, example.choices, loosely=False) or _off_list(line, example) or choice_named(bare, example.choices)
+def _choice_line(said: FinalAnswer, example: Example) -> str | None:
+    return _choice_of(said.explicit or "", example)
 
 
-def _choice_text(text: str, example: Example) -> str | None:
+def _choice_text(said: FinalAnswer, example: Example) -> str | None:
     if not example.choices:
-        return _exact_text(text, example)
-    said, last = _said(text), _clean(next(_lines_backwards(text), ""))
-    named = _choice_line(said, example) if said else None
-    named = named or choice_named(last, example.choices, loosely=False) or _off_list(last, example)
-    return named or last_choice_in(text, example.choices)
+        return _exact_text(said, example)
+    named = _choice_of(said.sentence, example) if said.sentence else None
+    named = named or choice_named(bare(said.last_line), example.choices, loosely=False) or _off_list(said.last_line, example)
+    return named or choice_concluded(said.closing, example.choices)
+
+
+def _choice_of(line: str, example: Example) -> str | None:
+    if not example.choices:
+        return _first_right([bare(line), bare(first_sentence(line))], _exact_right, example)
+    plain_line = bare(line)
+    return (choice_named(plain_line, example.choices, loosely=False) or _off_list(line, example)
+            or choice_named(plain_line, example.choices))
 
 
 def _off_list(line: str, example: Example) -> str | None:
     """An accepted answer that is none of the choices: such data exists, and to say it is right."""
-    return _clean(line) if _exact_right(line, example) else None
+    return bare(line) if _exact_right(line, example) else None
 
 
 def _choice_right(answer: str, example: Example) -> bool:
@@ -134,12 +146,14 @@ def _choice_right(answer: str, example: Example) -> bool:
     return answer in accepted or _exact_right(answer, example)
 
 
-def _pattern_line(line: str, example: Example) -> str | None:
-    return line.strip()
+def _pattern_line(said: FinalAnswer, example: Example) -> str | None:
+    line = said.explicit or ""
+    return _first_right([line.strip(), bare(line)], _pattern_right, example)
 
 
-def _pattern_text(text: str, example: Example) -> str | None:
-    return next(_lines_backwards(text), None)
+def _pattern_text(said: FinalAnswer, example: Example) -> str | None:
+    closing = (said.closing.splitlines() or [""])[-1]
+    return _first_right([said.last_line, bare(said.last_line), closing, bare(said.sentence or "")], _pattern_right, example)
 
 
 def _pattern_right(answer: str, example: Example) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from random import Random
 
-from optimizer.errors import DataError
+from optimizer.errors import DataError, shortened
 from optimizer.tasks.task import Sizes
 from optimizer.types import Example
 
@@ -11,11 +11,30 @@ Splits = tuple[tuple[Example, ...], tuple[Example, ...], tuple[Example, ...]]
 
 
 def distinct(examples: Sequence[Example]) -> tuple[Example, ...]:
-    """The first example of each input. Inputs that differ only in case or white space are one: they must not leak across splits."""
+    """Return the first example of each input: the same one must not stand in two splits.
+
+    Inputs that differ only in case or white space are one where they have the same answers. Where they have not, case or white
+    space is what the task is about.
+
+    Raises:
+        DataError: One input stands there with different answers, so that none of them is right.
+    """
     first_by_input: dict[str, Example] = {}
+    first_by_meaning: dict[tuple[str, frozenset[str]], Example] = {}
+    conflicts: list[tuple[Example, Example]] = []
     for example in examples:
-        first_by_input.setdefault(" ".join(example.input.split()).casefold(), example)
-    return tuple(first_by_input.values())
+        same = first_by_input.setdefault(example.input, example)
+        if set(same.answers) != set(example.answers):
+            conflicts.append((same, example))
+        elif same is example:
+            first_by_meaning.setdefault((" ".join(example.input.split()).casefold(), frozenset(example.answers)), example)
+    if conflicts:
+        (one, other), *more = conflicts
+        rest = f", and {len(more)} more like it" if more else ""
+        raise DataError(
+            f"Examples {one.id} and {other.id} have the same input and different targets, {shortened(one.answers[0])!r} and "
+            f"{shortened(other.answers[0])!r}{rest}; correct one, or accept both with a list of targets.")
+    return tuple(first_by_meaning.values())
 
 
 def split(name: str, examples: Sequence[Example], sizes: Sizes, rng: Random) -> Splits:

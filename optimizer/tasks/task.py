@@ -50,6 +50,8 @@ class Task:
     """Not examples, but the lock on them: nothing that gets a Task can train or select on its test split by mistake."""
     data_hash: str
     """`hash_examples` of all usable examples of the source: the same for every seed where the source is a file."""
+    data_note: str = ""
+    """A sentence for people on what was read of a file, and what was not; "" for a generated task."""
 
     def problem(self) -> Problem:
         """What a strategy may see: no dev items, and no way to the test split."""

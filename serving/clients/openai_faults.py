@@ -13,6 +13,7 @@ import openai
 
 from optimizer.errors import AccessError
 from optimizer.types import Failed
+from serving.clients.bounded_replies import ReplyRefused
 from serving.limiter import Transient
 from serving.settings import OpenAISettings
 
@@ -20,6 +21,8 @@ UNREADABLE = (ValueError, RecursionError)
 """What reading a reply raises beside the package's own errors: no JSON, no UTF-8, a number or a nesting without end."""
 REFUSAL_CODES = frozenset({"content_filter", "content_policy_violation", "context_length_exceeded", "request_refused"})
 _OVERLOAD_STATUSES = frozenset({408, 429, 503, 529})
+_DEEPEST = 5
+"""Of faults that come from one another."""
 _UNREACHED = frozenset({"ConnectError", "ConnectTimeout"})
 """By name: the package works with either of two HTTP libraries."""
 
@@ -33,6 +36,8 @@ class Faults:
 
     def fate(self, problem: Exception) -> Failed:
         """The call's own fate. Raises Transient and AccessError."""
+        if refused := _refused_reply(problem):  # it would be as large again
+            return Failed("infrastructure", f"{self._settings.base_url} {refused}.")
         if isinstance(problem, openai.APIStatusError):
             return self._refusal(problem)
         if isinstance(problem, openai.APITimeoutError):
@@ -47,6 +52,8 @@ class Faults:
         return Transient(f"{self._settings.base_url} answers with something that is no chat completion.")
 
     def broke_off(self, problem: Exception) -> Transient:
+        if refused := _refused_reply(problem):
+            return Transient(f"{self._settings.base_url} {refused}.")
         return Transient(f"{self._settings.base_url} broke off its answer ({self.clean(str(problem))}).")
 
     def too_late(self, *, unreached: bool = False) -> Transient:
@@ -72,6 +79,15 @@ class Faults:
         if status == 404:
             raise AccessError(f"{settings.base_url} does not know the model {settings.model!r} (404: {reason}).")
         raise AccessError(f"{settings.base_url} refused the key in {settings.key_place} ({status}: {reason}).")
+
+
+def _refused_reply(problem: BaseException | None) -> ReplyRefused | None:
+    """The refusal that a fault of the package comes from."""
+    for _ in range(_DEEPEST):
+        if problem is None or isinstance(problem, ReplyRefused):
+            return problem
+        problem = problem.__cause__ or problem.__context__
+    return None
 
 
 def asked_wait_s(headers: Any) -> float | None:

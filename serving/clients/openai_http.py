@@ -21,6 +21,7 @@ from openai.types.completion import Completion as TextCompletion
 
 from optimizer.errors import EndpointError
 from optimizer.types import Completion, Failed, Outcome, Request
+from serving.clients.bounded_replies import ACCEPTED, bound_replies
 from serving.clients.hedging import Hedging
 from serving.clients.openai_bodies import body_of, idempotency_key
 from serving.clients.openai_faults import UNREADABLE, Faults
@@ -59,7 +60,9 @@ class OpenAIModel:
         # Its timeout is for each step (connect, each read of some bytes), not for the call: see _send.
         self._client = openai.AsyncOpenAI(
             api_key=api_key, base_url=settings.base_url, max_retries=0,
-            timeout=openai.Timeout(settings.timeout_s, connect=min(_CONNECT_S, settings.timeout_s)))
+            timeout=openai.Timeout(settings.timeout_s, connect=min(_CONNECT_S, settings.timeout_s)),
+            default_headers={"Accept-Encoding": ACCEPTED})
+        bound_replies(self._client)
         self._proven = False
         """Has it answered any question?"""
 
@@ -140,9 +143,16 @@ class OpenAIModel:
 
     async def _events(self, reply: Any) -> AsyncGenerator[Any, None]:
         """The events of a reply until it ends or breaks off. Closes it, also where the caller leaves."""
+        events = aiter(reply)
         try:
-            async for event in reply:
+            while True:
+                async with asyncio.timeout(self._settings.timeout_s):  # comments come in time, too, and are no events
+                    event = await anext(events, None)
+                if event is None:
+                    return
                 yield event
+        except TimeoutError as problem:
+            raise self._faults.too_late() from problem
         except (openai.OpenAIError, *UNREADABLE) as problem:
             raise self._faults.broke_off(problem) from problem
         finally:

@@ -1,22 +1,28 @@
 """The door's HTTP application over models by public name: which path leads where. Knows no engine, and no Ray."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
 from fastapi import FastAPI
 from fastapi import Request as HttpRequest
-from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from optimizer.protocols import LanguageModel
 from serving.door.desk import Desk
-from serving.door.guard import HEALTH, Guard, Passage, passage
+from serving.door.guard import HEALTH, Guard, Passage, Room, passage
+from serving.door.health import Health
+from serving.door.incoming import BodyLimits
 from serving.door.keys import Gate, Keys
 from serving.door.limits import Places, Rate
 from serving.door.metrics import Metrics
 from serving.door.refusal import Refused
 from serving.door.settings import DoorSettings
+
+UPLOADS = 32
+"""At once [ours]: each may take as long as its size allows."""
+BODIES_TIMES = 4
+"""So many times as many bodies may be on their way as there are places for what they ask [ours]."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,10 @@ class Annex:
     """Method and path -> how a request is let in; asked for the door's own paths too."""
     listeners: int
     """Requests at once that only wait for news: they hold no place of a question."""
+    upload_bytes: int = 0
+    """Of the largest file in a body that has a place of an upload."""
+    health: Callable[[], Awaitable[Mapping[str, str]]] | None = None
+    """Which parts do not work, and why."""
 
 
 def build_app(
@@ -41,11 +51,10 @@ def build_app(
     app = FastAPI(
         title="promptray", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False,
         exception_handlers={HTTPException: _unknown})
-    rate, places = Rate(settings.requests_per_minute), Places(settings.max_in_flight)
     app.add_middleware(
-        Guard, gate=Keys() if keys is None else keys, rate=rate, places=places, metrics=metrics,
-        listeners=Places(annex.listeners) if annex else None, passages=annex.passages if annex else passage)
-    app.add_api_route(HEALTH, _health)
+        Guard, gate=Keys() if keys is None else keys, rate=Rate(settings.requests_per_minute), room=_room(settings, annex),
+        metrics=metrics, passages=annex.passages if annex else passage)
+    app.add_api_route(HEALTH, Health(annex.health if annex else None).answer)
     app.add_api_route("/metrics", desk.metrics)
     app.add_api_route("/v1/models", desk.models)
     app.add_api_route("/v1/models/{label:path}", desk.model)
@@ -56,8 +65,14 @@ def build_app(
     return app
 
 
-async def _health() -> JSONResponse:
-    return JSONResponse({"status": "ok"})
+def _room(settings: DoorSettings, annex: Annex | None) -> Room:
+    most, own = settings.max_in_flight, settings.most_per_owner
+    listeners = annex.listeners if annex else 0
+    body = BodyLimits(settings.max_body_bytes, settings.body_timeout_s)
+    upload = BodyLimits(annex.upload_bytes, settings.body_timeout_s) if annex else body
+    return Room(
+        Places(most, own), Places(BODIES_TIMES * most, own), Places(listeners, listeners // 2), Places(UPLOADS, UPLOADS // 4), body,
+        upload)
 
 
 async def _unknown(http: HttpRequest, problem: Exception) -> NoReturn:

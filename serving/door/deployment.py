@@ -20,7 +20,7 @@ from ray.serve.api import RunTarget
 from optimizer.errors import EndpointError
 from optimizer.protocols import LanguageModel
 from serving.deployment import LOOK_EVERY_S, QUIET, START_ATTEMPTS, start
-from serving.door.app import build_app
+from serving.door.app import BODIES_TIMES, UPLOADS, build_app
 from serving.door.settings import DoorSettings, expect_guarded
 from serving.settings import ModelSettings, Served
 
@@ -47,8 +47,8 @@ def deployed(replica: type, settings: DoorSettings, listeners: int = 0) -> Any:
     once that only wait for news."""
     door = serve.deployment(
         name=DOOR, num_replicas=settings.replicas, graceful_shutdown_timeout_s=STOP_S, max_constructor_retry_count=START_ATTEMPTS,
-        # Above our own limit, whose refusals are in OpenAI's form; Serve's are not.
-        max_ongoing_requests=2 * settings.max_in_flight + listeners, ray_actor_options={"num_cpus": 0})
+        # Above our own limits, whose refusals are in OpenAI's form; Serve's are not, and keep all owners waiting.
+        max_ongoing_requests=2 * BODIES_TIMES * settings.max_in_flight + UPLOADS + listeners, ray_actor_options={"num_cpus": 0})
     return door(serve.ingress()(replica))
 
 
@@ -119,7 +119,8 @@ def _expect_open(host: str, port: int) -> None:
 
 
 def _answer(url: str) -> bytes:
-    """Its beginning. Serve's proxy learns of the door a moment after it runs, and until then knows no such page."""
+    """Its beginning. Serve's proxy learns of the door a moment after it runs, and until then knows no such page; a part of the door
+    may need another moment, too."""
     ends_at = time.monotonic() + KNOWN_WITHIN_S
     while True:
         try:
@@ -128,7 +129,7 @@ def _answer(url: str) -> bytes:
                 return beginning
         except HTTPError as problem:
             problem.close()
-            if problem.code != 404 or time.monotonic() > ends_at:
+            if problem.code not in (404, 503) or time.monotonic() > ends_at:
                 raise
         time.sleep(LOOK_EVERY_S)
 

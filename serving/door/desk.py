@@ -16,7 +16,6 @@ from starlette.types import Receive, Scope, Send
 from optimizer.protocols import LanguageModel
 from serving.door.answering import by, in_pieces, refusal, whole
 from serving.door.bodies import B, Body, ChatBody, CompletionBody
-from serving.door.limits import bounded
 from serving.door.metrics import CONTENT_TYPE, Metrics
 from serving.door.refusal import Refused
 from serving.door.replies import DONE, ChatReply, CompletionReply, Reply, Sheet, event, model_card
@@ -53,13 +52,7 @@ class Desk:
         return await self._answer(http, body, CompletionReply(body.model))
 
     async def _read(self, http: HttpRequest, kind: type[B]) -> B:
-        settings = self._settings
-        try:
-            async with asyncio.timeout(settings.body_timeout_s):
-                raw = await bounded(http.headers.get("content-length"), http.stream(), settings.max_body_bytes)
-        except TimeoutError:
-            raise Refused(408, "timeout", f"The request's body did not come within {settings.body_timeout_s:g} s.") from None
-        return kind.read(raw)
+        return kind.read(await http.body())  # which the guard has bounded
 
     def _known(self, label: str) -> LanguageModel:
         if label in self._models:

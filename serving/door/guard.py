@@ -1,10 +1,11 @@
 """What stands before the application: key, rate, places, and the form of every error. An ASGI middleware; knows no model.
 
-It sees a request before its body is read, so that nobody without a key has anything read or remembered.
+It sees a request before its body is read, so that nobody without a key has anything read or remembered. A request takes its place
+when its body is there.
 """
 
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Hashable, Sized
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.door.answering import refusal
+from serving.door.incoming import BodyLimits, arrived, as_it_comes, expect_plain
 from serving.door.keys import Gate
 from serving.door.limits import Places, Rate
 from serving.door.metrics import Metrics, Visit
@@ -37,8 +39,8 @@ class Passage:
     """Does it want a key, where there are any?"""
     rated: bool = False
     """Does it count among the requests a minute?"""
-    place: Literal["none", "request", "listener"] = "none"
-    """Which kind of place it holds for as long as its answer takes."""
+    place: Literal["none", "request", "listener", "upload"] = "none"
+    """Which kind of place it holds for as long as its answer takes; an upload, as long as its body takes, too."""
 
 
 def passage(method: str, path: str) -> Passage:
@@ -48,18 +50,31 @@ def passage(method: str, path: str) -> Passage:
     return Passage(route, key=route != "health", rated=question, place="request" if question else "none")
 
 
+@dataclass(frozen=True)
+class Room:
+    """How much is let in at once."""
+
+    requests: Places
+    bodies: Places
+    """Requests whose body is on its way."""
+    listeners: Places
+    uploads: Places
+    body: BodyLimits
+    upload: BodyLimits
+
+
 class Guard:
     """Lets in who has a key and finds a place. All but /healthz wants a key, where there are any; `passages` may know of others.
     Who comes stands in the request's state as `caller`."""
 
     def __init__(
-        self, app: ASGIApp, gate: Gate, rate: Rate, places: Places, metrics: Metrics, listeners: Places | None = None,
+        self, app: ASGIApp, gate: Gate, rate: Rate, room: Room, metrics: Metrics,
         passages: Callable[[str, str], Passage] = passage,
     ) -> None:
         self._app = app
         self._gate = gate
         self._rate = rate
-        self._places = {"request": places, "listener": listeners or places}
+        self._room = room
         self._metrics = metrics
         self._passages = passages
 
@@ -83,8 +98,10 @@ class Guard:
         try:
             caller = await self._gate.admit(Headers(scope=scope).get("authorization")) if way.key else None
             scope["state"]["caller"] = caller
-            with self._admitted(way, caller):
-                await self._app(scope, receive, send)
+            if way.rated:
+                self._rate.take(caller)
+            async with self._admitted(way, self._owner(caller), scope, receive) as body:
+                await self._app(scope, body, send)
         except ClientDisconnect:
             return  # nobody is left to be told
         except Exception as problem:
@@ -94,16 +111,28 @@ class Guard:
                 raise
             await Sheet(no.content(), no.status, no.headers())(scope, receive, send)
 
-    @contextmanager
-    def _admitted(self, way: Passage, caller: Hashable) -> Iterator[None]:
-        """For as long as the answer takes. Raises Refused."""
-        if way.rated:
-            self._rate.take(caller)
+    @asynccontextmanager
+    async def _admitted(self, way: Passage, owner: Hashable, scope: Scope, receive: Receive) -> AsyncIterator[Receive]:
+        """For as long as the answer takes; gives what the body is read from. Raises Refused."""
+        expect_plain(scope)
+        room = self._room
         if way.place == "none":
-            yield
-            return
-        with self._places[way.place].one():
-            yield
+            yield receive
+        elif way.place == "listener":
+            with room.listeners.one(owner):
+                yield receive
+        elif way.place == "upload":
+            with room.uploads.one(owner):
+                yield as_it_comes(scope, receive, room.upload)
+        else:
+            with room.bodies.one(owner):
+                body = await arrived(scope, receive, room.body)
+            with room.requests.one(owner):
+                yield body
+
+    def _owner(self, caller: Hashable) -> Hashable:
+        """None where no keys are asked for: nobody is there to share with."""
+        return None if isinstance(self._gate, Sized) and not len(self._gate) else caller
 
 
 def _path(scope: Scope) -> str:

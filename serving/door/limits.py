@@ -55,25 +55,37 @@ class Rate:
 
 
 class Places:
-    """Questions at once. There is no queue: who finds no place comes again."""
+    """Requests at once, of all owners and of one. There is no queue: who finds no place comes again."""
 
-    def __init__(self, most: int, retry_after_s: float = 1.0) -> None:
+    def __init__(self, most: int, most_per_owner: int | None = None, retry_after_s: float = 1.0) -> None:
         self._most = most
+        self._most_per_owner = most if most_per_owner is None else most_per_owner
         self._retry_after_s = retry_after_s
+        self._taken_by_owner: dict[Hashable, int] = {}
         self.taken = 0
 
     @contextmanager
-    def one(self) -> Iterator[None]:
-        """A place, held until the end of the block. Raises Refused (429) where all are taken."""
+    def one(self, owner: Hashable = None) -> Iterator[None]:
+        """A place, held until the end of the block; `owner` None: of somebody who shares with nobody. Raises Refused (429) where
+        all are taken, or the owner has their share."""
+        own = self._taken_by_owner.get(owner, 0)
+        if own >= (self._most if owner is None else self._most_per_owner):
+            raise self._full(f"{own} of your requests are under way")
         if self.taken >= self._most:
-            raise Refused(
-                429, "too_many_in_flight", f"{self._most} requests are under way, and no more at once: wait a moment.",
-                retry_after_s=self._retry_after_s)
+            raise self._full(f"{self._most} requests are under way")
         self.taken += 1
+        self._taken_by_owner[owner] = own + 1
         try:
             yield
         finally:
             self.taken -= 1
+            self._taken_by_owner[owner] -= 1
+            if not self._taken_by_owner[owner]:
+                del self._taken_by_owner[owner]
+
+    def _full(self, so_many: str) -> Refused:
+        return Refused(
+            429, "too_many_in_flight", f"{so_many}, and no more at once: wait a moment.", retry_after_s=self._retry_after_s)
 
 
 async def bounded(announced: str | None, chunks: AsyncIterator[bytes], most: int) -> bytes:
@@ -81,7 +93,7 @@ async def bounded(announced: str | None, chunks: AsyncIterator[bytes], most: int
 
     Reads no more than the one chunk that passes the limit, and nothing where the length alone does.
     """
-    if announced is not None and announced.isdecimal() and (len(announced) > _DIGITS or int(announced) > most):
+    if announced_beyond(announced, most):
         raise too_large(most)
     body = bytearray()
     async for chunk in chunks:
@@ -89,6 +101,11 @@ async def bounded(announced: str | None, chunks: AsyncIterator[bytes], most: int
         if len(body) > most:
             raise too_large(most)
     return bytes(body)
+
+
+def announced_beyond(announced: str | None, most: int) -> bool:
+    """Does a Content-Length say more than `most`? One that is no number says nothing."""
+    return announced is not None and announced.isdecimal() and (len(announced) > _DIGITS or int(announced) > most)
 
 
 def too_large(most: int) -> Refused:

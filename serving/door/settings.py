@@ -32,9 +32,17 @@ class DoorSettings(Settings):
     """Questions from one key; more are answered with 429. None: no limit. All callers share it where no keys are asked for."""
     max_in_flight: int = Field(256, ge=1, le=10_000)
     """Questions at once; more are answered with 429."""
+    max_in_flight_per_owner: int | None = Field(None, ge=1, le=10_000)
+    """Of them those of one owner, so that nobody takes all. None: half of them where keys are asked for; without keys there is one
+    owner, who may have all."""
     replicas: int = Field(1, ge=1, le=64)
     deliver_timeout_s: float = Field(600.0, gt=0)
     """A question that is not answered in full after so long is given up, and its work cancelled: 504."""
+
+    @property
+    def most_per_owner(self) -> int:
+        """Questions at once of one owner among several."""
+        return self.max_in_flight_per_owner or max(1, self.max_in_flight // 2)
 
     def keys(self) -> Keys:
         """The keys, from this machine's environment and files. Raises SettingsError where a source is named and holds none."""

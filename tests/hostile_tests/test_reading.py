@@ -14,7 +14,7 @@ from optimizer.operators.reply import Unreadable, read_causes, read_prompt, read
 from optimizer.operators.template import attempted, escape, solved, unescape
 from optimizer.prompt import Prompt as PromptOf
 from optimizer.prompt import Step, followed_steps, has_form, read_trace
-from optimizer.tasks.choices import last_choice_in
+from optimizer.tasks.choices import choice_concluded
 from optimizer.tasks.files import _options
 from optimizer.tasks.generated import GENERATED
 from optimizer.tasks.generated.faults import first_fault
@@ -56,7 +56,7 @@ READINGS: dict[str, Callable[[str], Any]] = {
     "choice": lambda text: SCORERS["choice"](Completion(text), CHOICES),
     "number": lambda text: SCORERS["number"](Completion(text), NUMBER),
     "regex": lambda text: SCORERS["regex"](Completion(text), Example("1", "?", (r"\s*a+\s*b*",))),
-    "choices": lambda text: last_choice_in(text, ("yes", "no", text)),
+    "choices": lambda text: choice_concluded(text, ("yes", "no", text)),
     "query": lambda text: Query(f"Operator: edit\n{text}\nReply in exactly this form", Random(0), 0.0),
 }
 

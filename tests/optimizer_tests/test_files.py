@@ -89,7 +89,13 @@ def test_options_of_an_input_are_its_choices(tmp_path: Path) -> None:
     ("a.json", [{"input": "a", "target_scores": {"x": 0, "y": 0}}], "without an answer: number 1"),
     ("a.json", [{"target": "b"}], "without an input: number 1"),
     ("a.json", [1, 2], "without an input: number 1, 2"),
-    ("a.csv", "input,target\na,b\nc\n", "without an answer: number 2"),
+    ("a.csv", "input,target\na,b\nc\n", "has 1 field in line 3 under 2 headings"),
+    ("a.csv", "input,target\na,b\n\nc, d,e\n", "has 3 fields in line 4 under 2 headings"),
+    ("a.csv", "input,target,target\na,b,c\n", "more than one column called target"),
+    ("a.csv", 'input,target\n"Is \\"it, so\\"?",b\n', "in line 2, or in the row that begins there, a quote"),
+    ("a.csv", 'input,target\n"What?,b\nc,d\n"What?,e\n', "in line 2, or in the row that begins there, a quote"),
+    ("a.csv", 'input,target\nx,y\n"What?,b\nc,d\n', "in line 3, or in the row that begins there, a quote"),
+    ("a.csv", "input,target,choices\na,b,b;c\n", "choices that are no list of texts"),
     ("a.parquet", "no parquet", "is not a parquet file"),
 ])
 def test_faults_are_named_in_one_sentence(tmp_path: Path, name: str, content: Any, sentence: str) -> None:
@@ -122,3 +128,16 @@ def test_missing_files_folders_and_foreign_bytes(tmp_path: Path) -> None:
     (tmp_path / "latin.csv").write_bytes(b"input,target\ncaf\xe9,x\n")
     with pytest.raises(DataError, match="not UTF-8"):
         read_source(tmp_path / "latin.csv")
+
+
+def test_single_precision_numbers_are_those_that_were_meant(tmp_path: Path) -> None:
+    table = pyarrow.table({"input": ["a", "b"], "target": pyarrow.array([0.1, 2.5], pyarrow.float32())})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    assert [answers for _, answers in read(read_source(tmp_path / "a.parquet"))] == [("0.1",), ("2.5",)]
+
+
+def test_more_choices_than_letters_are_all_shown(tmp_path: Path) -> None:
+    scores = {f"choice {number}": int(number == 29) for number in range(30)}
+    [example] = read_source(write(tmp_path / "a.json", [{"input": "Which?", "target_scores": scores}])).examples
+    assert example.input.endswith("- choice 29")
+    assert (len(example.choices), example.answers) == (30, ("choice 29",))

@@ -77,8 +77,39 @@ def test_targets_that_do_not_fit_the_scorer_are_refused(tmp_path: Path) -> None:
 
 def test_duplicates_stand_in_no_two_splits(tmp_path: Path) -> None:
     inputs = [f"Same  {number % 9}" if number % 2 else f"same {number % 9}" for number in range(18)]
-    task = load(save(tmp_path, ["a", "b"] * 9, inputs))
+    task = load(save(tmp_path, ["ab"[number % 9 % 2] for number in range(18)], inputs))
     assert len({example.input.casefold().replace("  ", " ") for example in all_examples(task)}) == SMALL.total
+    assert "18 rows, 9 repeated ones left out" in task.data_note
+
+
+def test_inputs_that_differ_in_case_or_white_space_alone_stay_where_their_answers_differ(tmp_path: Path) -> None:
+    inputs = [text for number in range(9) for text in (f"word {number}", f"WORD {number}")]
+    task = load(save(tmp_path, ["lower", "upper"] * 9, inputs), sizes=Sizes(6, 6, 6))
+    assert {example.answers for example in all_examples(task)} == {("lower",), ("upper",)}
+    assert task.data_note == "made: 18 rows, scorer choice; 2 different targets."
+
+
+def test_one_input_with_two_targets_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="made/1 and made/2 have the same input and different targets, 'pos' and 'neg', and 5 more"):
+        load(save(tmp_path, ["pos", "neg"] * 6, [f"text {number // 2}" for number in range(12)]))
+
+
+def test_a_target_that_cannot_be_right_is_refused(tmp_path: Path) -> None:
+    """Whatever stands before the end of a model's thinking is no answer."""
+    with pytest.raises(DataError, match="'so</think>' of example made/12 cannot be right under the scorer exact"):
+        load(save(tmp_path, [*map(str, range(11)), "so</think>"]), sizes=Sizes(4, 4, 4), scorer="exact")
+
+
+def test_small_numbers_stay_numbers(tmp_path: Path) -> None:
+    assert load(save(tmp_path, ["1e-07", "2e-7", "0.5"] * 6)).scorer == "number"
+
+
+def test_own_choices_are_read_and_unknown_columns_are_told(tmp_path: Path) -> None:
+    rows = [f'q{number},yes,"[""yes"", ""no"", ""maybe""]",x' for number in range(12)]
+    (tmp_path / "made.csv").write_text("input,target,choices,note\n" + "\n".join(rows))
+    task = load_task(str(tmp_path / "made.csv"), sizes=SMALL, seed=0)
+    assert {example.choices for example in all_examples(task)} == {("yes", "no", "maybe")}
+    assert task.data_note.endswith("; not used: note.")
 
 
 def test_too_few_examples_are_told_in_numbers(tmp_path: Path) -> None:

@@ -1,14 +1,18 @@
 """What each scorer reads from a response, and what it accepts."""
 
+import json
 import pickle
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.errors import DataError
+from optimizer.tasks.loading import load_task
 from optimizer.tasks.scorers import SCORERS, check_pattern, judge
+from optimizer.tasks.task import Sizes
 from optimizer.types import Completion, Example, Failed
 
 NUMBER = Example("n", "?", ("12",))
@@ -69,6 +73,39 @@ def test_choice_wrong(text: str, example: Example) -> None:
 
 def test_a_is_an_article_where_the_choices_are_yes_and_no() -> None:
     assert verdict("choice", "A", YES_NO) == "unparsable"
+
+
+@pytest.mark.parametrize(("text", "example"), [
+    ("There is no reason to think so.", YES_NO), ("I have no idea.", YES_NO), ("Yes or no, I cannot say.", YES_NO),
+    ("It is not true.", YES_NO), ("Sorry, I can't help with that as a language model.", LETTERED),
+    ("The options are (A) 6pm to 9pm, (B) 1pm to 2pm and (C) never.", LETTERED), ("It is (A) or (B).", LETTERED),
+    ("Answer: (A) or (B)", LETTERED), ("Answer: A circle", BARE_LETTERS), ("Answer: Yes/No", YES_NO),
+    ("First I look at (B).\n\nI cannot tell.", LETTERED), ("The answer is a matter of taste.", BARE_LETTERS)])
+def test_a_mention_is_no_choice(text: str, example: Example) -> None:
+    assert verdict("choice", text, example) == "unparsable"
+
+
+@pytest.mark.parametrize("text", [
+    "Answer: 12:30", "Answer: 12 or 13", "Answer: 12-15", "Answer: 12, 13", "There are 11 or 12.", "<think>It is 12.",
+    "Let me count: 12.\n\nI am not sure."])
+def test_a_number_that_nobody_gives_as_the_answer_is_unparsable(text: str) -> None:
+    assert verdict("number", text, NUMBER) == "unparsable"
+
+
+@pytest.mark.parametrize("text", [
+    "Answer:\n12", "### Final Answer: 12", "> **Answer**: 12", "**Final Answer**\n\\boxed{12}", "<answer>12</answer>",
+    '```json\n{"answer": 12}\n```', "#### 12", "<think>Answer: 3</think>\n12", "The total is 12.\n\nShall I do question 3 too?",
+    "There are 12 of them.\n\nLet me know if you need 3 more!", "The answer is **12**.", "The final answer is: $\\boxed{12}$."])
+def test_an_answer_in_another_form_is_read(text: str) -> None:
+    assert verdict("number", text, NUMBER) == "right"
+
+
+def test_an_answer_of_several_lines_is_read_whole() -> None:
+    poem = Example("m", "?", ("roses are red\nviolets are blue",))
+    for text in ("Answer: Roses are red\nViolets are blue", "Answer:\nRoses are red\nViolets are blue",
+                 "```\nRoses are red\nViolets are blue\n```"):
+        assert verdict("exact", text, poem) == "right"
+    assert verdict("exact", "Answer: Roses are red", poem) == "wrong"
 
 
 def test_true_is_not_yes_where_both_are_choices() -> None:
@@ -163,3 +200,28 @@ def test_harmless_patterns_pass(pattern: str) -> None:
 
 def test_scorers_survive_pickling() -> None:
     assert pickle.loads(pickle.dumps(SCORERS)) == SCORERS
+
+
+CASES = Path(__file__).parents[3] / "shared" / "cases"
+RIGHT_SHARE_BY_CASE = {
+    "01-think": {"line": 1.0, "said": 1.0, "letter": 1.0}, "02-bold-label": {"bold": 1.0, "finalbold": 1.0},
+    "03-decorated": {"boxed": 1.0, "tag": 1.0, "fence": 1.0, "json": 1.0, "sentence": 1.0},
+    "04-article-a": {"letters": 1.0, "refusals": 0.0}, "07-number-false-right": {
+        "fraction": 0.0, "million": 0.0, "minus": 0.0, "negmoney": 0.0, "sci": 0.0},
+    "06-number-forms": dict.fromkeys((
+        "minus", "endash", "negmoney", "leaddot", "sci", "power", "million", "space", "latex", "decimalcomma", "fraction", "frac",
+        "fullwidth", "trailing"), 1.0),
+    "09-unicode": {"dots": 1.0, "nfd": 1.0, "quotes": 1.0}, "16-gsm8k": {"gsm": 1.0},
+}
+
+
+@pytest.mark.parametrize(("case", "name"), [(case, name) for case, shares in RIGHT_SHARE_BY_CASE.items() for name in shares])
+def test_answers_as_people_write_them(case: str, name: str) -> None:
+    if not CASES.is_dir():
+        pytest.skip("the cases are not beside the project")
+    response_by_input = json.loads((CASES / case / "truth.json").read_text())
+    task = load_task(str(CASES / case / f"{name}.jsonl"), sizes=Sizes(2, 2, 4), seed=0)
+    scorer = SCORERS[task.scorer]
+    examples = (*task.train, *task.dev, *task.test.single_reading().read())
+    scores = [scorer(Completion(response_by_input[example.input]), example).value for example in examples]
+    assert sum(score or 0.0 for score in scores) / len(scores) == RIGHT_SHARE_BY_CASE[case][name]

@@ -25,7 +25,8 @@ ITEMS = 60
 def measured(task: str, strategy: str, seed: int, before: list[float], after: list[float]) -> TrialResult:
     test, share = paired_test(before, after), estimate(after)
     return trial(
-        task, strategy, seed, test_items=ITEMS, verdict=test.verdict, p_value=test.p_value, seed_prompt_test_marks=marks_of(before),
+        task, strategy, seed, test_items=ITEMS, data_hash=f"{task} {seed}", verdict=test.verdict, p_value=test.p_value,
+        seed_prompt_test_marks=marks_of(before),
         test_marks=marks_of(after), test_accuracy=share.mean, test_low=share.low, test_high=share.high)
 
 
@@ -50,7 +51,7 @@ def only(found: tuple[Contest, ...], task: str, first: str, second: str) -> Cont
 def test_every_two_contestants_meet_on_every_task(compared: list[TrialResult]) -> None:
     found = contests(compared)
     assert len(found) == 2 * 6
-    assert {contest.family for contest in found} == {12}
+    assert {contest.family for contest in found} == {12 + len(compared)}
     assert {contest.pairs for contest in found} == {3}
     assert found[0].second != SEED_PROMPT != found[0].first
 
@@ -70,8 +71,8 @@ def test_a_contest_counts_the_items_that_both_have_answered(compared: list[Trial
 def test_the_better_one_stands_first_in_the_sentence(compared: list[TrialResult]) -> None:
     sentence = only(contests(compared), "navigate", "apo", "abo").sentence
     assert re.fullmatch(
-        r"abo is better than apo on navigate: \+0\.\d\d \[0\.\d\d, 0\.\d\d\], p < 0\.001 after correction for 12 comparisons\.",
-        sentence)
+        r"The prompts of abo are better than the prompts of apo on navigate: \+0\.\d\d \[0\.\d\d, 0\.\d\d\], p < 0\.001 "
+        r"after correction for 30 statements\.", sentence)
     assert "are not distinguishable on counting" in only(contests(compared), "counting", "apo", "opro").sentence
 
 
@@ -79,11 +80,12 @@ def test_over_all_tasks_the_trials_are_counted(compared: list[TrialResult]) -> N
     found = contests_over_tasks(compared)
     contest = only(found, "", "opro", "abo")
     assert (contest.pairs, contest.behind, contest.family) == (6, 6, 6)
-    assert contest.p_value == pytest.approx(6 * 2 / 2**6)
+    assert contest.p_value == pytest.approx(2 * 6 * 2 / 2**6)
     assert contest.verdict == "not distinguishable"
-    assert "over all tasks: " in contest.sentence
+    assert contest.sentence.startswith("The strategy abo and opro are not distinguishable: ")
     assert "ahead in 6 of 6 pairs of trials" in contest.sentence
-    assert contests_over_tasks([one for one in compared if one.task == "navigate"]) == ()
+    assert {one.pairs for one in contests_over_tasks([one for one in compared if one.task == "navigate"])} == {3}
+    assert contests_over_tasks([one for one in compared if one.task == "navigate" and one.seed == 0]) == ()
 
 
 def test_correction_takes_weak_verdicts_back(compared: list[TrialResult]) -> None:
@@ -97,7 +99,7 @@ def test_correction_takes_weak_verdicts_back(compared: list[TrialResult]) -> Non
     lost = [one for one in [*compared, weak] if corrected[one.trial] != one.verdict]
     assert sum("better*" in line or "worse*" in line for line in lines) == len(lost) >= 1
     assert any("better 0 of 4" in line for line in lines)
-    assert any(line.startswith("* Not after correction for 19 tested trials") for line in lines)
+    assert any(line.startswith("* Not after correction for 31 statements on prompts") for line in lines)
     row = trials_table([*compared, weak]).to_pylist()[-1]
     assert (row["verdict"], row["corrected_verdict"]) == ("better", "not distinguishable")
 
@@ -112,17 +114,27 @@ def test_trials_that_do_not_share_items_are_not_compared(compared: list[TrialRes
 
 def test_the_leader_is_told_with_its_closest_rival(compared: list[TrialResult]) -> None:
     lines = leader_lines(compared)
-    assert len(lines) == 2
-    assert all(line.startswith("abo is better than each other one on ") for line in lines)
-    assert "; the closest is " in lines[0]
+    assert len(lines) == 3
+    assert all(line.startswith("The prompts of abo are better than all others on ") for line in lines[:2])
+    assert "; the closest are " in lines[0]
     draw = [one for one in compared if one.strategy != "abo"]
     assert "not distinguishable" in leader_lines(draw)[0]
+
+
+def test_of_strategies_the_terminal_says_what_the_trials_allow(compared: list[TrialResult]) -> None:
+    assert "they meet in 6 pairs of trials, and at least 9 are needed" in leader_lines(compared)[-1]
+    more = [replace(one, task=f"{one.task} {copy}", trial=f"{one.trial}-{copy}") for copy in range(4) for one in compared]
+    assert "The strategy abo is better than apo: +0." in leader_lines(more)[-1]
+    same = [replace(one, test_marks=one.seed_prompt_test_marks) for one in more if one.strategy != "abo"]
+    assert "The strategies are not distinguishable over 24 pairs of trials." in leader_lines(same)[-1]
+    alone = [one for one in compared if one.strategy == "abo"]
+    assert not [line for line in leader_lines(alone) if "strateg" in line]
 
 
 def test_a_matrix_is_the_same_from_both_sides(compared: list[TrialResult]) -> None:
     by_task, over_all = matrices(contests(compared))[0], matrices(contests_over_tasks(compared))[0]
     assert by_task.names == ("apo", "opro", "abo", SEED_PROMPT)
-    assert over_all.title == "over all tasks"
+    assert over_all.title == "strategies, over all trials"
     for row, cells in enumerate(by_task.cells):
         assert cells[row] is None
         for column, cell in enumerate(cells):
@@ -134,7 +146,8 @@ def test_a_matrix_is_the_same_from_both_sides(compared: list[TrialResult]) -> No
 def test_the_page_shows_intervals_leads_and_all_verdicts_in_words(compared: list[TrialResult]) -> None:
     page = report_page(compared, {})
     gap = "dev \N{MINUS SIGN} test"
-    for told in ('id="lead-1"', 'class="matrix"', "abo is better than apo on navigate: +0.", "over all tasks", gap):
+    for told in ('id="lead-1"', 'class="matrix"', "The prompts of abo are better than the prompts of apo on navigate: +0.",
+                 "strategies, over all trials", gap):
         assert told in page
     labels = strategies(compared)
     for own in leaders(compared):

@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from cluster.report.columns import candidates_table
 from cluster.report.lineage import lineage
 from cluster.result import TrialResult
 from optimizer.candidate import Candidate, Round, Standing
+from optimizer.prompt import Prompt
 
 
 def test_it_goes_from_the_first_prompt_to_the_best(result: TrialResult) -> None:
@@ -18,9 +20,38 @@ def test_it_goes_from_the_first_prompt_to_the_best(result: TrialResult) -> None:
 def test_a_refinement_says_which_step_failed_and_what_it_gained(result: TrialResult) -> None:
     last = lineage(result)[-1]
     assert last.failing_step == "Keep track of where you are."
-    assert last.gain == pytest.approx(0.925 - 0.575)  # the parent's accuracy of the same round, not of an earlier one
+    assert last.gain is not None
+    assert last.gain.value == pytest.approx(0.925 - 0.575)  # on the most items, as many for the one as for the other
     assert len(last.new_demonstrations) == 1
     assert any(piece.kind == "added" and "(x, y)" in piece.text for piece in last.pieces)
+
+
+def standing(candidate: Candidate, *scores: float | None, kept: bool = True) -> Standing:
+    known = [score for score in scores if score is not None]
+    return Standing(candidate, sum(known) / len(known), len(known), None, kept, (), scores)
+
+
+def test_a_gain_is_over_the_items_that_both_were_measured_on(result: TrialResult) -> None:
+    """The seed prompt is right on 5 of 10 items; the last race measures it on two items only, both wrong."""
+    seed = Candidate(Prompt("a"), "seed", 0)
+    child = Candidate(Prompt("b"), "edit", 1, seed.id)
+    rounds = (
+        Round(0, (standing(seed, *[1.0] * 5, *[0.0] * 5),)),
+        Round(1, (standing(child, *[1.0] * 6, *[0.0] * 4), standing(seed, *[None] * 6, 0.0, 0.0, None, None, kept=False))))
+    [_, last] = lineage(replace(result, best=child, rounds=rounds))
+    assert last.gain is not None
+    assert (last.gain.value, last.gain.items) == (pytest.approx(0.1), 10)
+    assert last.gain.interval is not None
+    assert last.gain.interval.low < 0.1 < last.gain.interval.high
+    rows = candidates_table([replace(result, best=child, rounds=rounds)]).to_pylist()
+    assert [(row["dev_accuracy"], row["items"], row["kept"]) for row in rows] == [(0.5, 10, False), (0.6, 10, True)]
+
+
+def test_a_gain_without_shared_items_is_unknown(result: TrialResult) -> None:
+    seed = Candidate(Prompt("a"), "seed", 0)
+    child = Candidate(Prompt("b"), "edit", 1, seed.id)
+    rounds = (Round(0, (standing(seed, 1.0, None),)), Round(1, (standing(child, None, 1.0),)))
+    assert lineage(replace(result, best=child, rounds=rounds))[-1].gain is None
 
 
 def test_the_first_prompt_has_no_parent_and_no_gain(result: TrialResult) -> None:

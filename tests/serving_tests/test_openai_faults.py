@@ -1,7 +1,10 @@
 """Faults on the wire that may pass are tried again, within bounds; those that are the request's own are not; none ends a run."""
 
 import asyncio
+import gzip
 import json
+import tracemalloc
+import zlib
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -216,3 +219,90 @@ async def test_a_key_in_an_answer_is_not_repeated(serve: Serve) -> None:
     assert isinstance(outcome, Failed)
     assert "[key]" in outcome.reason
     assert KEY not in outcome.reason
+
+
+def swollen(size: int) -> bytes:
+    """A good answer but for its size."""
+    return chat("a" * size)
+
+
+def packed(data: bytes, how: str) -> bytes:
+    if how == "raw deflate":
+        packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+        return packer.compress(data) + packer.flush()
+    return gzip.compress(data, 1) if how == "gzip" else zlib.compress(data)
+
+
+BOMB = packed(swollen(100 * 2**20), "gzip")
+"""Of 450 kB."""
+
+
+async def endless_body(writer: asyncio.StreamWriter) -> None:
+    writer.write(http(b"", length=None))
+    while True:
+        writer.write(b" " * 2**20)
+        await writer.drain()
+
+
+async def endless_chunks(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
+    while True:
+        writer.write(b"100000\r\n" + b" " * 2**20 + b"\r\n")
+        await writer.drain()
+
+
+async def endless_comments(writer: asyncio.StreamWriter) -> None:
+    writer.write(http(b"", kind="text/event-stream", length=None))
+    while True:
+        writer.write(b": wait\n\n")
+        await writer.drain()
+        await asyncio.sleep(0.02)
+
+
+async def endless_events(writer: asyncio.StreamWriter) -> None:
+    event = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m",
+             "choices": [{"index": 0, "delta": {"content": "a" * 2**20}, "finish_reason": None}]}
+    writer.write(http(b"", kind="text/event-stream", length=None))
+    while True:
+        writer.write(b"data: " + json.dumps(event).encode() + b"\n\n")
+        await writer.drain()
+
+
+@pytest.mark.parametrize(("how", "header"), [
+    ("gzip", "gzip"), ("gzip", "x-gzip"), ("deflate", "deflate"), ("raw deflate", "deflate")])
+async def test_a_packed_answer_is_unpacked(serve: Serve, how: str, header: str) -> None:
+    model, endpoint = await serve(lambda asked: says(http(packed(swollen(300_000), how), Content_Encoding=header)))
+    (outcome,) = await model.complete([ask("a")])
+    assert isinstance(outcome, Completion)
+    assert len(outcome.text) == 300_000
+    assert endpoint.asked[0].headers["accept-encoding"] == "gzip, deflate"
+
+
+@pytest.mark.parametrize(("play", "said"), [
+    (says(http(BOMB, Content_Encoding="gzip")), "more than 16 MiB"),
+    (says(http(BOMB, Content_Encoding="gzip", status="500 Broken")), "more than 16 MiB"),
+    (endless_body, "more than 16 MiB"), (endless_chunks, "more than 16 MiB"),
+    (says(http(b"x" * 100, Content_Encoding="br")), "packed as br"),
+    (says(http(b"x", Content_Encoding="gzip, gzip")), "packed as gzip")])
+async def test_a_reply_without_measure_is_one_failure_and_is_not_asked_for_again(serve: Serve, play: Play, said: str) -> None:
+    model, endpoint = await serve(lambda asked: play if asked.text == "bomb" else None)
+    await model.complete([ask("a")])
+    tracemalloc.start()
+    try:
+        (outcome,) = await model.complete([ask("bomb")])
+        assert tracemalloc.get_traced_memory()[1] < 64 * 2**20
+    finally:
+        tracemalloc.stop()
+    assert isinstance(outcome, Failed)
+    assert (outcome.kind, said in outcome.reason) == ("infrastructure", True), outcome
+    assert Counter(asked.text for asked in endpoint.asked) == {"a": 1, "bomb": 1}
+    assert isinstance((await model.complete([ask("b")]))[0], Completion), "the next answer is read as ever"
+
+
+@pytest.mark.parametrize(("play", "said"), [(endless_comments, "did not answer within"), (endless_events, "more than 16 MiB")])
+async def test_a_stream_without_end_ends(serve: Serve, play: Play, said: str) -> None:
+    model, _ = await serve(lambda asked: play, timeout_s=0.5 if play is endless_comments else 20.0)
+    async with asyncio.timeout(60):
+        pieces = [piece async for piece in model.stream(ask("a"))]
+    assert isinstance(pieces[-1], Failed)
+    assert said in pieces[-1].reason

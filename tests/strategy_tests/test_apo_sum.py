@@ -78,7 +78,7 @@ class TestAPOSum(StrategyContract):
 
 
 def test_causes_are_read_each_once() -> None:
-    lines = "- It is vague.\n2. No sum.\n* It is vague.\nprose\n-  \n"
+    lines = "- It is vague.\n2. No sum.\n* It is vague.\n-  \n"
     assert read_causes(f"So: <causes>\n{lines}</causes>") == "- It is vague.\n- No sum."
 
 

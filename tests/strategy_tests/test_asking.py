@@ -110,7 +110,7 @@ async def test_a_broken_system_is_not_hidden() -> None:
 
 GOOD = "<prompt>Count well.</prompt>"
 OUTCOMES_BY_KIND: dict[str, tuple[str | Outcome, ...]] = {
-    "readable": (GOOD, Completion(f"Let me see. {GOOD} And now", truncated=True)),
+    "readable": (GOOD, Completion(f"Let me see. {GOOD}", truncated=True)),
     "unreadable": ("Certainly! Count well.", "<prompt></prompt>", "<prompt>never closed", f"<prompt>{'x' * 9000}</prompt>"),
     "empty": ("", " \n\t"),
     "truncated": (Completion("<prompt>Count", truncated=True), Completion("", truncated=True)),

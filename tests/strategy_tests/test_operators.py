@@ -96,7 +96,7 @@ def test_unescape_undoes_escape_and_escaped_text_has_no_tag_of_ours(data: str) -
 
 @given(data=HOSTILE.map(str.strip).filter(bool))
 def test_a_prompt_that_quotes_our_tags_comes_back_as_it_was(data: str) -> None:
-    assert read_prompt(f"Here it is: <prompt>\n{escape(data)}\n</prompt> Good luck!") == data
+    assert read_prompt(f"Here it is: <prompt>\n{escape(data)}\n</prompt>\n") == data
 
 
 @pytest.mark.parametrize("name", OPERATORS)
@@ -124,15 +124,54 @@ def test_an_overlong_prompt_is_unreadable() -> None:
 
 
 def test_steps_are_read_with_their_forms() -> None:
-    lines = ("1. List [list]", " 2) Say it [number]  ", "- Plain", "* Odd [yes/no]", "3. Odder [maybe]", "not a step", "4.  [text]")
+    lines = ("1. List [list]", " 2) Say it [number]  ", "- Plain", "* Odd [yes/no]", "3. Odder [maybe]", "4.  [text]")
     assert read_steps("<steps>\n" + "\n".join(lines) + "\n</steps>") == (
         Step("List", "list"), Step("Say it", "number"), Step("Plain"), Step("Odd [yes/no]"), Step("Odder [maybe]"))
 
 
-@pytest.mark.parametrize(("lines", "fault"), [("prose", "no line"), ("1. a\n2. b\n3. c\n4. d", "at most 3")])
+@pytest.mark.parametrize(("lines", "fault"), [("prose", "no entry"), ("-", "no line"), ("1. a\n2. b\n3. c\n4. d", "at most 3")])
 def test_steps_that_are_none_or_too_many_are_unreadable(lines: str, fault: str) -> None:
     with pytest.raises(Unreadable, match=fault):
         read_steps(f"<steps>\n{lines}\n</steps>", at_most=3)
+
+
+def test_steps_as_chat_models_write_them_are_whole() -> None:
+    lines = "**1.** Write both [list]\n2. Add them, and carry\n   what is above nine [number].\n**Step 3:** Check the sum [number]"
+    assert read_steps(f"<steps>\n{lines}\n</steps>") == (
+        Step("Write both", "list"), Step("Add them, and carry what is above nine", "number"), Step("Check the sum", "number"))
+
+
+@pytest.mark.parametrize("lines", ["Here they are:\n1. a [list]", "1. a [list]\nnot a step", "- It is so.\nprose"])
+def test_a_line_that_is_no_step_makes_the_reply_unreadable(lines: str) -> None:
+    with pytest.raises(Unreadable, match="no entry of the form"):
+        read_steps(f"<steps>\n{lines}\n</steps>")
+
+
+def test_a_code_fence_around_a_prompt_is_no_part_of_it() -> None:
+    assert read_prompt("<prompt>\n```text\nCount well.\n```\n</prompt>") == "Count well."
+    assert read_prompt("```xml\n<prompt>Count well.</prompt>\n```") == "Count well."
+    assert read_prompt("<prompt>Write\n```\nx\n```\nso.</prompt>") == "Write\n```\nx\n```\nso."
+
+
+@pytest.mark.parametrize("name", [name for name in OPERATORS if "<prompt>" in load(name).rpartition("Reply in exactly")[2]])
+def test_the_words_of_the_form_are_no_prompt(name: str) -> None:
+    form = load(name).rpartition("Reply in exactly this form")[2]
+    with pytest.raises(Unreadable, match="in place of an answer"):
+        read_prompt(form[form.index("<prompt>") :])
+
+
+@pytest.mark.parametrize("reply", [
+    "<think>\nThey want <prompt>all new</prompt>, so I should first weigh", "<prompt>One.</prompt> Or rather:"])
+def test_a_reply_that_goes_on_behind_its_prompt_is_unreadable(reply: str) -> None:
+    with pytest.raises(Unreadable):
+        read_prompt(reply)
+
+
+def test_a_long_prompt_leaves_room_for_its_successors() -> None:
+    old = "x" * 7_500
+    assert len(read_prompt(f"<prompt>{old} Check twice.</prompt>", old)) > MAX_PROMPT_CHARACTERS
+    with pytest.raises(Unreadable, match="longer than"):
+        read_prompt(f"<prompt>{old * 2}</prompt>", old)
 
 
 class TestDemonstrate:

@@ -139,6 +139,12 @@ class TestTheWalk:
         assert walks(rounds) == [[1, 2, 3]]
         assert depth(rounds[-1].best.candidate.prompt.instruction) == 3
 
+    async def test_a_prompt_that_ended_a_walk_by_its_reward_stays_open(self) -> None:
+        """As in the paper's code: with one child a prompt, the next walk goes through it and on."""
+        rounds = await search(lambda text: depth(text) / 10, iterations=3, min_depth=2, depth_limit=8, expand_width=1)
+        assert walks(rounds) == [[1, 2, 3], [4], [5]]
+        assert depth(rounds[-1].best.candidate.prompt.instruction) == 5
+
     async def test_what_beats_all_must_beat_the_earlier_walks_too(self) -> None:
         """The next walk to a new prompt meets the same reward at the same depth, and goes on to the limit."""
         rounds = await search(lambda text: min(depth(text), 3) / 10, iterations=3, min_depth=2, depth_limit=5, exploration=9)
@@ -173,16 +179,19 @@ class TestTheWalk:
         assert len({latest.best.candidate.id for latest in rounds}) > 1
 
     async def test_the_result_is_the_best_prompt_of_the_walk_with_the_best_mean(self) -> None:
-        rounds = await search(toy.chance, iterations=12, depth_limit=4)
+        def chance(text: str) -> float:
+            return toy.chance(text, 3)
+
+        rounds = await search(chance, iterations=12, depth_limit=4)
         end_by_iteration: dict[str, str] = {}
         steeper = 0
         for latest in rounds[1:]:
             new = [one.prompt.instruction for one in candidates([latest]) if one.round == latest.number]
-            end_by_iteration[latest.note.partition(",")[0]] = max(new, key=toy.chance)
+            end_by_iteration[latest.note.partition(",")[0]] = max(new, key=chance)
             walked = [[".".join(end.split(".")[: at + 1]) for at in range(depth(end) + 1)] for end in end_by_iteration.values()]
-            best = max(walked, key=lambda walk: sum(map(toy.chance, walk)) / len(walk))
-            assert latest.best.candidate.prompt.instruction == max(best, key=toy.chance)
-            steeper += max(best, key=toy.chance) != max((text for walk in walked for text in walk), key=toy.chance)
+            best = max(walked, key=lambda walk: sum(map(chance, walk)) / len(walk))
+            assert latest.best.candidate.prompt.instruction == max(best, key=chance)
+            steeper += max(best, key=chance) != max((text for walk in walked for text in walk), key=chance)
         assert steeper
 
 

@@ -2,7 +2,8 @@
 
     service.py        what all routes stand on: the office, the files, who asks
     passages.py       which request wants a key, counts as a question, holds a place
-    bounds.py         size and time of bodies; the headers of every answer
+    headers.py        the headers of every answer
+    health.py         which parts of the service do not work
     files.py          /v1/files
     optimizations.py  /v1/optimizations: create, list, estimate, cancel, resume
     events.py         .../events, as a list and as a stream

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 
-from cluster.service.api.bounds import Bounds, SafeHeaders
 from cluster.service.api.desk import Desk
 from cluster.service.api.document import PATH, Document
 from cluster.service.api.events import Events
 from cluster.service.api.files import Files
+from cluster.service.api.headers import SafeHeaders
+from cluster.service.api.health import PartsHealth
 from cluster.service.api.optimizations import Optimizations
 from cluster.service.api.page import PageFiles
 from cluster.service.api.passages import LISTENERS, service_passage
@@ -29,7 +30,8 @@ def service_app(service: Service, keys: KeyRing, models: Mapping[str, LanguageMo
 
 
 def annex_of(service: Service) -> Annex:
-    return Annex(lambda app: _add(app, service), service_passage, LISTENERS)
+    health = PartsHealth(service)
+    return Annex(lambda app: _add(app, service), service_passage, LISTENERS, service.settings.upload_bytes, health.failing)
 
 
 def _add(app: FastAPI, service: Service) -> None:
@@ -40,7 +42,4 @@ def _add(app: FastAPI, service: Service) -> None:
     app.include_router(PageFiles(service.page).router())
     app.add_exception_handler(PromptrayError, refuse)
     app.add_exception_handler(RequestValidationError, bad_request)
-    door = service.settings.door
-    app.add_middleware(
-        Bounds, body_bytes=door.max_body_bytes, upload_bytes=service.settings.upload_bytes, body_timeout_s=door.body_timeout_s)
     app.add_middleware(SafeHeaders)

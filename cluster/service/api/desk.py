@@ -7,7 +7,7 @@ from fastapi.responses import Response
 from pydantic_core import PydanticUndefined
 
 from cluster.catalogue import catalogue
-from cluster.service.api.service import ERRORS, Asking, AskingAdmin, Service, aside, sheet
+from cluster.service.api.service import ERRORS, Asking, AskingAdmin, Service, sheet
 from cluster.service.objects import AuditEntry, Catalogue, Me, OfferedModel, OptimizationRequest, Page, Quota
 
 
@@ -45,7 +45,7 @@ class Desk:
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> Response:
         """The newest first; for admins."""
-        return sheet(await aside(self._service.audit.page, after, limit))
+        return sheet(await self._service.aside(asking, self._service.audit.page, after, limit))
 
 
 def _defaults() -> dict[str, object]:

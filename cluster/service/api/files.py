@@ -6,8 +6,9 @@ from typing import Annotated
 from fastapi import APIRouter, File, Form, Path, Query, UploadFile
 from fastapi.responses import Response
 
-from cluster.service.api.service import ERRORS, Asking, Service, aside, sheet
+from cluster.service.api.service import ERRORS, Asking, Service, sheet
 from cluster.service.api.takeaway import download
+from cluster.service.files import Incoming, look_into, rows_of
 from cluster.service.objects import FileDeleted, Page, Row, StoredFile
 from serving.door.limits import too_large
 
@@ -19,6 +20,9 @@ class Files:
 
     def __init__(self, service: Service) -> None:
         self._files = service.files
+        self._aside = service.aside
+        self._checks = service.checks
+        self._limits = service.settings.read_limits
         self._audit = service.audit
         self._most_bytes = service.settings.upload_bytes
 
@@ -44,7 +48,12 @@ class Files:
         if file.size is not None and file.size > self._most_bytes:
             raise too_large(self._most_bytes)
         async with self._audit.noted(asking, "file.upload") as note:
-            stored: StoredFile = await aside(self._files.add, asking, file.filename or "", file.file)
+            incoming: Incoming = await self._aside(asking, self._files.receive, asking, file.filename or "", file.file)
+            try:
+                look = await self._checks.run(asking.owner, look_into, incoming.path, incoming.name, self._limits)
+                stored: StoredFile = await self._aside(asking, self._files.keep, asking, incoming, look)
+            finally:
+                await self._aside(asking, incoming.discard)
             note.subject = stored.id
         return sheet(stored)
 
@@ -53,25 +62,26 @@ class Files:
         limit: Annotated[int, Query(ge=1, le=100)] = 20,
     ) -> Response:
         """The newest first: your own, and everybody's for an admin."""
-        return sheet(await aside(self._files.page, asking, after, limit))
+        return sheet(await self._aside(asking, self._files.page, asking, after, limit))
 
     async def get(self, asking: Asking, id: FileId) -> Response:
-        return sheet(await aside(self._files.get, asking, id))
+        return sheet(await self._aside(asking, self._files.get, asking, id))
 
     async def delete(self, asking: Asking, id: FileId) -> Response:
         async with self._audit.noted(asking, "file.delete", id):
-            return sheet(await aside(self._files.delete, asking, id))
+            return sheet(await self._aside(asking, self._files.delete, asking, id))
 
     async def rows(
         self, asking: Asking, id: FileId, after: Annotated[int, Query(ge=0, le=2**53, description="Rows to pass over.")] = 0,
         limit: Annotated[int, Query(ge=1, le=1000)] = 20,
     ) -> Response:
         """Ask for what follows with `after` = `last_id`, a row's number."""
-        rows, more = await aside(self._files.rows, asking, id, after, limit)
+        name, path = await self._aside(asking, self._files.place, asking, id)
+        rows, more = await self._checks.run(asking.owner, rows_of, path, name, self._limits, after, limit)
         return sheet(Page[Row](
             data=rows, first_id=str(after + 1) if rows else None, last_id=str(after + len(rows)) if rows else None, has_more=more))
 
     async def content(self, asking: Asking, id: FileId) -> Response:
         """A download of no type that a browser would show."""
-        stored, data = await aside(self._files.content, asking, id)
+        stored, data = await self._aside(asking, self._files.content, asking, id)
         return download(data, f"{PurePath(stored.filename).name}", "application/octet-stream")

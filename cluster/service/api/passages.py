@@ -6,6 +6,7 @@ from serving.door.guard import ROUTE_BY_PATH, Passage, passage
 
 LISTENERS = 4096
 """Event streams at once on one replica [ours]: a listener costs a few kB and no work while nothing happens."""
+UPLOADS = "/v1/files"
 _CHANGES = frozenset({"POST", "DELETE"})
 _PAGE = Passage("page", key=False)
 _API = re.compile(r"/v1/(files|optimizations|catalogue|me|audit)(?:/|$)")
@@ -19,6 +20,8 @@ def service_passage(method: str, path: str) -> Passage:
         return passage(method, path)
     if _EVENTS.fullmatch(path):
         return Passage("events", place="listener")
+    if path == UPLOADS and method in _CHANGES:
+        return Passage("files", rated=True, place="upload")
     if found := _API.match(path):
         return Passage(found[1], rated=method in _CHANGES, place="request")
     if path.startswith("/v1/"):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cluster.plans import Assignment
-from cluster.service.api.service import Service, aside, page_by_page
+from cluster.service.api.service import Service, page_by_page
 from cluster.service.objects import Optimization, Trial
 from cluster.service.office import Caller
 from cluster.service.views.candidates import Family, family_of
@@ -44,18 +44,18 @@ class Reading:
         office = self.service.office
         job = await office.get(caller, id)
         settings, folder = await office.settings(caller, id), await office.results(caller, id)
-        return await aside(self._opened, job, settings, folder, trials)  # type: ignore[no-any-return]
+        return await self.service.aside(caller, self._opened, job, settings, folder, trials)  # type: ignore[no-any-return]
 
     async def family(self, caller: Caller, id: str, trial: str) -> tuple[Opened, Family]:
         """Raises NotFound."""
         opened = await self.open(caller, id, [trial])
-        return opened, await aside(family_of, self.service.results, opened.courses[trial])
+        return opened, await self.service.aside(caller, family_of, self.service.results, opened.courses[trial])
 
     async def trials(self, caller: Caller, id: str, names: Sequence[str] | None = None) -> list[Trial]:
         """Raises NotFound."""
         opened = await self.open(caller, id, names)
         spent = await self._spent(caller, opened.job)
-        return await aside(_views, self.service.results, opened, spent)  # type: ignore[no-any-return]
+        return await self.service.aside(caller, _views, self.service.results, opened, spent)  # type: ignore[no-any-return]
 
     def _opened(self, job: Optimization, settings: ExperimentSettings, folder: Folder, trials: Sequence[str] | None) -> Opened:
         known = names(settings) if trials is None else {name: assignment_of(settings, name) for name in trials}

@@ -8,7 +8,7 @@ from fastapi.responses import Response
 
 from cluster.service.api.optimizations import JobId
 from cluster.service.api.reading import Reading
-from cluster.service.api.service import ERRORS, Asking, aside, sheet
+from cluster.service.api.service import ERRORS, Asking, sheet
 from cluster.service.errors import NotFound
 from cluster.service.objects import Candidate, CandidateDetail, Comparison, Page, Trial
 from cluster.service.views.candidates import CandidateTree, Family, candidate_answer, family_of, page_of
@@ -23,6 +23,7 @@ class JobResults:
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
+        self._aside = reading.service.aside
         self._items = Items(reading.service.results)
 
     def router(self) -> APIRouter:
@@ -56,20 +57,20 @@ class JobResults:
         """By trial, the oldest first. The same prompt may be a candidate of several trials: a cursor names both."""
         opened = await self._reading.open(asking, id, None if trial is None else [trial])
         results = self._reading.service.results
-        return await aside(  # type: ignore[no-any-return]
-            lambda: _page([family_of(results, course) for course in opened.courses.values()], after, limit))
+        return await self._aside(  # type: ignore[no-any-return]
+            asking, lambda: _page([family_of(results, course) for course in opened.courses.values()], after, limit))
 
     async def candidate(
         self, asking: Asking, id: JobId, candidate: Annotated[str, Path(max_length=100)], trial: TrialName
     ) -> Response:
         """With its prompt, and what changed from its parent's."""
         _, family = await self._reading.family(asking, id, trial)
-        return sheet(await aside(family.detail, candidate))
+        return sheet(await self._aside(asking, family.detail, candidate))
 
     async def tree(self, asking: Asking, id: JobId, trial: TrialName) -> Response:
         """For the lineage: ten thousand candidates in one small answer."""
         _, family = await self._reading.family(asking, id, trial)
-        return await aside(lambda: sheet(family.tree()))  # type: ignore[no-any-return]
+        return await self._aside(asking, lambda: sheet(family.tree()))  # type: ignore[no-any-return]
 
     async def comparison(
         self, asking: Asking, id: JobId, left: Annotated[str, Query(max_length=100)], right: Annotated[str, Query(max_length=100)],
@@ -84,7 +85,8 @@ class JobResults:
         opened = await self._reading.open(asking, id, list(dict.fromkeys((names[0], names[1]))))
         sides = [Side(opened.courses[name], opened.assignments[name], candidate)
                  for name, candidate in ((names[0], left), (names[1], right))]
-        return await aside(lambda: sheet(compared(self._items, opened.settings, opened.folder, *sides)))  # type: ignore[no-any-return]
+        return await self._aside(  # type: ignore[no-any-return]
+            asking, lambda: sheet(compared(self._items, opened.settings, opened.folder, *sides)))
 
 
 def _page(families: list[Family], after: str | None, limit: int) -> Response:

@@ -1,6 +1,5 @@
 """What all routes of the service stand on: its parts, who asks, and the form of answers and errors. Knows no single route."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files as package_files
@@ -14,10 +13,12 @@ from fastapi.responses import Response
 from pydantic import BaseModel
 
 from cluster.service.audit import Audit
-from cluster.service.errors import Conflict, Damaged, NotFound, OverQuota
+from cluster.service.check_pool import CheckPool
+from cluster.service.errors import Busy, Conflict, Damaged, NoRoom, NotFound, OverQuota, Unavailable
 from cluster.service.files import FileStore
 from cluster.service.objects import Error
 from cluster.service.office import Caller, Office
+from cluster.service.reading_threads import ReadingThreads
 from cluster.service.settings import QuotaSettings, ServiceSettings
 from cluster.service.views.results import Results
 from optimizer.errors import AccessError, EndpointError, PromptrayError, StorageError, UserError, shortened
@@ -43,22 +44,29 @@ class Service:
     page: Traversable = field(default_factory=lambda: package_files("cluster.service") / "page")
     """The folder of the page's files; it may be absent."""
     heartbeat_s: float = HEARTBEAT_S
+    threads: ReadingThreads = field(default_factory=ReadingThreads)
+    checks: CheckPool = field(default_factory=CheckPool)
+
+    async def aside(self, asking: Caller, work: Callable[..., Any], *given: Any) -> Any:
+        """What the work gives, which reads files or reckons for long: off the event loop, in the asker's share of threads."""
+        return await self.threads.run(asking.owner, work, *given)
 
     async def faults(self) -> list[str]:
         """What does not get on now in the background, a sentence each; [] while all is well. Never raises."""
         return [*await self.office.faults(), *self.audit.faults()]
 
 
-def caller(http: HttpRequest) -> Caller:
+async def caller(http: HttpRequest) -> Caller:
     """Who asks, as the guard has found. A key of the models' door opens nothing here."""
+    # Async, as is `admin`: the framework would run a plain function in threads that all requests share.
     found = http.state.caller
     if not isinstance(found, Caller):
         raise Refused(403, "models_only", "This key opens the models alone: ask the service's admin for a key of the service.")
     return found
 
 
-def admin(http: HttpRequest) -> Caller:
-    found = caller(http)
+async def admin(http: HttpRequest) -> Caller:
+    found = await caller(http)
     if not found.admin:
         raise Refused(403, "admins_only", "Only an admin's key may ask for this.")
     return found
@@ -73,11 +81,6 @@ def sheet(answer: BaseModel, status: int = 200, headers: Mapping[str, str] | Non
     return Sheet(answer.model_dump(mode="python"), status, dict(headers or {}))
 
 
-async def aside(work: Callable[..., Any], *given: Any) -> Any:
-    """Work that reads files or reckons for long, off the event loop."""
-    return await asyncio.to_thread(work, *given)
-
-
 async def refuse(http: HttpRequest, problem: Exception) -> NoReturn:
     """One of our errors as the HTTP error that it is."""
     raise refusal_of(problem)
@@ -87,6 +90,8 @@ def refusal_of(problem: Exception) -> Refused:
     said = shortened(str(problem), 2000)
     if isinstance(problem, OverQuota):
         return Refused(429, "quota_exceeded", said, retry_after_s=problem.retry_after_s or 60.0)
+    if isinstance(problem, Busy):
+        return Refused(429, "too_many_at_once", said, retry_after_s=problem.retry_after_s)
     if isinstance(problem, EndpointError):
         return Refused(503, "model_failed", said, retry_after_s=BUSY_RETRY_S)
     for kind, status, code in _BY_KIND:
@@ -96,8 +101,9 @@ def refusal_of(problem: Exception) -> Refused:
 
 
 _BY_KIND: tuple[tuple[type[PromptrayError], int, str], ...] = (
-    (NotFound, 404, "not_found"), (Damaged, 409, "damaged"), (Conflict, 409, "conflict"), (StorageError, 503, "storage_failed"),
-    (AccessError, 400, "model_refused"), (UserError, 400, "invalid_value"))
+    (NotFound, 404, "not_found"), (Damaged, 409, "damaged"), (Conflict, 409, "conflict"), (NoRoom, 413, "no_room"),
+    (Unavailable, 503, "unavailable"), (StorageError, 503, "storage_failed"), (AccessError, 400, "model_refused"),
+    (UserError, 400, "invalid_value"))
 
 
 async def bad_request(http: HttpRequest, problem: Exception) -> NoReturn:

@@ -15,7 +15,7 @@ from fastapi.responses import Response
 from cluster.report.folder import REPORT_FILE
 from cluster.service.api.optimizations import JobId
 from cluster.service.api.reading import Reading
-from cluster.service.api.service import ERRORS, Asking, aside, sheet
+from cluster.service.api.service import ERRORS, Asking, sheet
 from cluster.service.errors import Conflict
 from cluster.service.objects import Best
 from cluster.service.views.exports import as_dspy, as_mlflow, as_openai, as_promptray
@@ -37,6 +37,7 @@ class Takeaway:
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
+        self._aside = reading.service.aside
         self._audit = reading.service.audit
 
     def router(self) -> APIRouter:
@@ -63,26 +64,27 @@ class Takeaway:
     ) -> Response:
         """Of the trial, or of the one that stands best on its dev split."""
         opened = await self._reading.open(asking, id, None if trial is None else [trial])
-        course, best = await aside(best_view, self._reading.service.results, list(opened.courses.values()), trial)
+        course, best = await self._aside(asking, best_view, self._reading.service.results, list(opened.courses.values()), trial)
         if format is None:
             return sheet(best)
         async with self._audit.noted(asking, "best.download", f"{id}/{best.trial} as {format}"):
             if format == "markdown":
-                return download((await aside(best_page, course)).encode(), f"{best.trial}.md", "text/markdown; charset=utf-8")
+                page: str = await self._aside(asking, best_page, course)
+                return download(page.encode(), f"{best.trial}.md", "text/markdown; charset=utf-8")
             content = json.dumps(_EXPORTS[format](course, best), indent=2) + "\n"
             return download(content.encode(), f"{best.trial}.{format}.json", "application/json")
 
     async def report(self, asking: Asking, id: JobId) -> Response:
         """Made when the job has ended."""
         opened = await self._reading.open(asking, id, [])
-        data: bytes = await aside(_made, opened.folder, REPORT_FILE)
+        data: bytes = await self._aside(asking, _made, opened.folder, REPORT_FILE)
         found = _POLICY.search(data[:20_000])
         own = html.unescape(found[1].decode("ascii", "replace")) if found else "default-src 'none'"
         return Response(data, media_type="text/html; charset=utf-8", headers={"Content-Security-Policy": f"{own}; {_SANDBOX}"})
 
     async def file(self, asking: Asking, id: JobId, name: Annotated[Download, Path()]) -> Response:
         opened = await self._reading.open(asking, id, [])
-        data: bytes = await aside(_made, opened.folder, name)
+        data: bytes = await self._aside(asking, _made, opened.folder, name)
         return download(data, f"{opened.job.name}-{name}", _TYPE_BY_ENDING[name.rpartition(".")[2]])
 
 

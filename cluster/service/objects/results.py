@@ -59,7 +59,12 @@ class Candidate(Answer):
     adherence: float | None
     kept: bool
     gain: float | None
-    """Over its parent, on the dev split."""
+    """Over its parent, on the dev items that both were measured on."""
+    gain_items: int = 0
+    """How many these are."""
+    gain_low: float | None = None
+    """The low end of the gain's 95% interval (adjusted Wald for paired shares)."""
+    gain_high: float | None = None
 
 
 class DiffPiece(Answer):

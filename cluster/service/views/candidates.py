@@ -1,7 +1,7 @@
 """The candidates of a trial: where each comes from, how it stands, and what it gained. Pure.
 
-One pass over the rounds, so that ten thousand candidates take a moment. How a candidate came out is told by the last round that it
-competed in; its gain by the first one, in which it met its parent (as cluster.report.lineage has it).
+One pass over the rounds, so that ten thousand candidates take a moment. A candidate stands as on the most dev items that it was
+ever measured on, and its gain is over the items that its parent was measured on too (as cluster.report.lineage has it).
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,8 +12,9 @@ from cluster.service.objects import Answer, CandidateDetail
 from cluster.service.objects import Candidate as CandidateAnswer
 from cluster.service.views.results import Course, Results
 from cluster.service.views.wording import diff_of, plain
-from optimizer.candidate import Candidate, Round, Standing
+from optimizer.candidate import Candidate, Standing, fuller, gain_over
 from optimizer.prompt import Prompt
+from optimizer.statistics import Gain
 
 BYTES_A_STANDING = 300
 """What a family takes in memory beside its course, about."""
@@ -34,6 +35,9 @@ class CandidateTree(Answer):
     dev_items: list[int]
     kept: list[bool]
     gain: list[float | None]
+    """Over the parent, on the dev items that both were measured on."""
+    gain_items: list[int]
+    """How many these are."""
     best: str | None
     """Id of the trial's best candidate so far."""
 
@@ -44,8 +48,9 @@ class Member:
 
     candidate: Candidate
     standing: Standing | None
-    """In the last round that it competed in; None where it never did: a parent that only its children name."""
-    gain: float | None
+    """On the most dev items; None where it never competed: a parent that only its children name."""
+    gain: Gain | None = None
+    """Over its parent, on the items that both were measured on."""
 
 
 class Family:
@@ -54,30 +59,24 @@ class Family:
     def __init__(self, course: Course) -> None:
         self.trial = course.trial
         self.members: dict[str, Member] = {}
-        for round in course.rounds:
-            self._add(round)
+        for standing in (standing for round in course.rounds for standing in round.standings):
+            self._add(standing)
+        self.members = {id: replace(member, gain=self._gain(member)) for id, member in self.members.items()}
         best = course.result.best if course.result else None
         last = course.rounds[-1].standings if course.rounds else ()
         self.best: Candidate | None = best or (last[0].candidate if last else None)
         seed = course.result.seed_prompt if course.result else None
         if seed is not None and seed.id not in self.members:
-            self.members = {seed.id: Member(Candidate(seed, "seed", 0), None, None), **self.members}
+            self.members = {seed.id: Member(Candidate(seed, "seed", 0), None), **self.members}
 
-    def _add(self, round: Round) -> None:
-        standing_by_id = {standing.candidate.id: standing for standing in round.standings}
-        for id, standing in standing_by_id.items():
-            if id not in self.members:
-                met = self._met(standing.candidate.parent, standing_by_id)
-                self.members[id] = Member(standing.candidate, standing, _difference(met, standing))
-        for id, standing in standing_by_id.items():
-            self.members[id] = replace(self.members[id], standing=standing)
+    def _add(self, standing: Standing) -> None:
+        known = self.members.get(standing.candidate.id)
+        candidate = known.candidate if known else standing.candidate
+        self.members[candidate.id] = Member(candidate, fuller(known.standing if known else None, standing))
 
-    def _met(self, parent: str | None, standing_by_id: dict[str, Standing]) -> Standing | None:
-        """How the parent came out of the same round, or, where it did not compete again, of its last one before."""
-        if parent is None:
-            return None
-        before = self.members.get(parent)
-        return standing_by_id.get(parent) or (before.standing if before else None)
+    def _gain(self, member: Member) -> Gain | None:
+        parent = self.members.get(member.candidate.parent or "")
+        return gain_over(parent.standing, member.standing) if parent else None
 
     def member(self, id: str) -> Member:
         """Raises NotFound."""
@@ -101,7 +100,8 @@ class Family:
             dev_accuracy=[_rounded(standing.accuracy) if standing else None for standing in standings],
             dev_items=[standing.items if standing else 0 for standing in standings],
             kept=[bool(standing and standing.kept) for standing in standings],
-            gain=[_rounded(member.gain) for member in members], best=self.best.id if self.best else None)
+            gain=[_rounded(member.gain.value if member.gain else None) for member in members],
+            gain_items=[member.gain.items if member.gain else 0 for member in members], best=self.best.id if self.best else None)
 
     def detail(self, id: str) -> CandidateDetail:
         """Raises NotFound."""
@@ -131,7 +131,15 @@ def _fields(trial: str, member: Member) -> dict[str, object]:
         "id": candidate.id, "trial": trial, "parent": candidate.parent, "operator": plain(candidate.operator),
         "round": candidate.round, "changed_step": candidate.changed_step, "reflection": plain(candidate.reflection),
         "dev_accuracy": standing.accuracy if standing else None, "dev_items": standing.items if standing else 0,
-        "adherence": standing.adherence if standing else None, "kept": bool(standing and standing.kept), "gain": member.gain}
+        "adherence": standing.adherence if standing else None, "kept": bool(standing and standing.kept),
+        **_gain_fields(member.gain)}
+
+
+def _gain_fields(gain: Gain | None) -> dict[str, float | int | None]:
+    interval = gain.interval if gain else None
+    return {
+        "gain": gain.value if gain else None, "gain_items": gain.items if gain else 0,
+        "gain_low": interval.low if interval else None, "gain_high": interval.high if interval else None}
 
 
 def family_of(results: Results, course: Course) -> Family:
@@ -140,10 +148,6 @@ def family_of(results: Results, course: Course) -> Family:
         return Family(course)
     key = b"family " + course.trial.encode("utf-8", "surrogatepass") + course.digest
     return results.kept(key, lambda: Family(course), BYTES_A_STANDING * sum(len(round.standings) for round in course.rounds))
-
-
-def _difference(before: Standing | None, after: Standing) -> float | None:
-    return None if before is None or before.accuracy is None or after.accuracy is None else after.accuracy - before.accuracy
 
 
 def _rounded(value: float | None) -> float | None:

@@ -75,7 +75,7 @@ async def test_the_tree_and_the_details_agree_with_the_reports_lineage(service: 
         place = tree["id"].index(refinement.candidate.id)
         parent = tree["parent"][place]
         assert (tree["id"][parent] if parent is not None else None) == (refinement.parent.id if refinement.parent else None)
-        assert tree["gain"][place] == (None if refinement.gain is None else pytest.approx(refinement.gain, abs=1e-4))
+        assert tree["gain"][place] == (None if refinement.gain is None else pytest.approx(refinement.gain.value, abs=1e-4))
         detail = await service.json(f"/v1/optimizations/{id}/candidates/{refinement.candidate.id}", trial=trial)
         assert detail["failing_step"] == refinement.failing_step
         new = [piece["text"] for piece in detail["diff"] if piece["kind"] != "removed"]

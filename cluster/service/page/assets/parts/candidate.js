@@ -16,7 +16,7 @@ export function CandidatePanel({ id, trial, candidate, best }) {
     <div class="title"><h2>Candidate <code>${short(data.id)}</code></h2>${data.id === best && html`<span class="badge good">★ best</span>`}${!data.kept && html`<span class="badge">not kept</span>`}</div>
     <dl class="figures">
       <div><dt>Dev accuracy</dt><dd>${share(data.dev_accuracy)} <small>n=${data.dev_items}</small></dd></div>
-      <div><dt>Over its parent</dt><dd>${signed(data.gain)}</dd></div>
+      <div><dt>Over its parent</dt><dd>${signed(data.gain)}${data.gain !== null && html` <small>${data.gain_low === null ? "" : `[${signed(data.gain_low)}, ${signed(data.gain_high)}] `}on ${plural(data.gain_items, "shared item")}</small>`}</dd></div>
       <div><dt>Steps followed</dt><dd>${percent(data.adherence)}</dd></div></dl>
     <p>${operatorName(data.operator)} in round ${data.round}${data.steps.length ? ` · ${plural(data.steps.length, "step")}` : ""}${data.demonstrations ? ` · ${plural(data.demonstrations, "demonstration")}` : ""}</p>
     <p class="buttons">${data.parent && html`<${Link} class="button" href=${against(data.parent)}>Compare with its parent<//>`}

@@ -1,0 +1,30 @@
+"""What a prompt gained over another on the items that both were measured on. Knows no test and no verdict."""
+
+from dataclasses import dataclass
+
+from optimizer.statistics.intervals import Interval, difference_interval
+from optimizer.statistics.scores import Scores, differences, discordant
+
+
+@dataclass(frozen=True)
+class Gain:
+    """The change of the mean score from one prompt to another, over shared items alone."""
+
+    value: float
+    interval: Interval | None
+    """95%, adjusted Wald for paired shares (Bonett & Price 2012); None where it is not known which items changed."""
+    items: int
+    """Items that both have a score for."""
+
+
+def gain(before: Scores, after: Scores) -> Gain | None:
+    """Return the gain from `before` to `after`, which are over the same items in the same order; None where they share none.
+
+    Raises:
+        ValueError: The two are not equally long.
+    """
+    found = differences(before, after)
+    if not found:
+        return None
+    improved, worsened, items = discordant(before, after)
+    return Gain(sum(found) / items, difference_interval(improved, worsened, items), items)
