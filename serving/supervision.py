@@ -23,6 +23,8 @@ LONGEST_PAUSE_S = 30.0
 """Between two attempts of a task that fails; each pause is twice as long as the one before [ours]."""
 STEADY_S = 60.0
 """A task that was kept up for so long before a fault begins its pauses anew [ours]."""
+LASTING = 3
+"""Failures in a row that are more than a mishap: the health of the service tells of them [ours]."""
 REMEMBERED = 100
 """Faults, the last ones."""
 Work = Callable[[], Awaitable[None]]
@@ -101,11 +103,11 @@ class Supervisor:
         """The tasks that are repeated or begun anew, in the order in which they were started."""
         return list(self._kept)
 
-    def faults(self) -> list[str]:
-        """Return a sentence for each task that has not got on since its last fault."""
+    def faults(self, least: int = 1) -> list[str]:
+        """Return a sentence for each task that has failed `least` times in a row, and has not got on since."""
         return [
             f"{self._of}: {kept.name} fails, {kept.failures} times in a row, last {time.time() - kept.failed_at:.0f} s ago "
-            f"({kept.reason})." for kept in self._kept.values() if kept.failures]
+            f"({kept.reason})." for kept in self._kept.values() if kept.failures >= least]
 
     async def close(self) -> None:
         """Cancel all tasks, and wait until they have ended."""

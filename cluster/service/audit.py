@@ -58,9 +58,9 @@ class Audit:
         self._tasks = Supervisor("the audit", pauses)
         self._catching_up: asyncio.Task[None] | None = None
 
-    def faults(self) -> list[str]:
+    def faults(self, least: int = 1) -> list[str]:
         """See Supervisor.faults."""
-        return self._tasks.faults()
+        return self._tasks.faults(least)
 
     @asynccontextmanager
     async def noted(self, caller: Caller, action: str, subject: str = "") -> AsyncIterator[Note]:

@@ -103,9 +103,9 @@ class Dispatcher:
         await self._tasks.close()
         self.roster.held.release()
 
-    def faults(self) -> list[str]:
+    def faults(self, least: int = 1) -> list[str]:
         """What does not get on now, a sentence each; see Supervisor."""
-        return self._tasks.faults()
+        return self._tasks.faults(least)
 
     async def create(self, filed: Filed, limits: QuotaSettings) -> Optimization:
         """Files a job that was checked. Its number is given here. The same id, or the same key of an owner, is the same job."""

@@ -57,9 +57,9 @@ class Hub:
         self._failures = 0
         """Questions in a row on which the keeper broke."""
 
-    def faults(self) -> list[str]:
+    def faults(self, least: int = 1) -> list[str]:
         """See Supervisor.faults."""
-        return self._tasks.faults()
+        return self._tasks.faults(least)
 
     async def follow(self, job: str, after: int) -> AsyncIterator[Event]:
         """As Office.follow."""

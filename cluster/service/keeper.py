@@ -23,6 +23,7 @@ from cluster.service.settings import QuotaSettings, ServiceSettings
 from optimizer.errors import PromptrayError
 from serving.actors import NAMESPACE, lasting
 from serving.storage import Folder, open_folder
+from serving.supervision import LASTING
 
 
 class Keeper:
@@ -93,7 +94,7 @@ class Keeper:
     async def faults(self) -> list[str]:
         """What does not get on now, a sentence each."""
         await self.open()
-        return self._dispatcher.faults()
+        return self._dispatcher.faults(LASTING)
 
     async def notes(self) -> list[str]:
         """What was found damaged on storage, and what was done about it, a sentence each."""

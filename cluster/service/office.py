@@ -72,7 +72,7 @@ class Office(Protocol):
         ...
 
     async def faults(self) -> list[str]:
-        """What does not get on now behind the API, a sentence each: for whoever sees to the service's health. Never raises."""
+        """What has not got on for a while behind the API, a sentence each: for the service's health. Never raises."""
         ...
 
     async def ping(self) -> None:

@@ -31,6 +31,7 @@ from optimizer.errors import DataError, PromptrayError, SettingsError, UserError
 from serving.actors import answered
 from serving.deployment import STARTS_WITHIN_S
 from serving.storage import Folder, open_folder
+from serving.supervision import LASTING
 
 T = TypeVar("T")
 _OF = "the service"
@@ -72,7 +73,7 @@ class RayOffice:
             own: list[str] = await self._asked(lambda keeper: keeper.faults.remote(), FAULTS_WITHIN_S)
         except PromptrayError as problem:
             own = [f"The keeper of jobs cannot be asked: {problem}"]
-        return own + self._hub.faults()
+        return own + self._hub.faults(LASTING)
 
     async def create(self, caller: Caller, request: OptimizationRequest, idempotency_key: str | None = None) -> Optimization:
         id = f"opt-{secrets.token_hex(12)}"

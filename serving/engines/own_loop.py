@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from contextlib import aclosing
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -29,12 +30,11 @@ class OwnLoop:
         arrived: asyncio.Queue[T | None] = asyncio.Queue()
 
         async def pump() -> None:
-            generator = source()
             try:
-                async for item in generator:
-                    here.call_soon_threadsafe(arrived.put_nowait, item)
-            finally:
-                await generator.aclose()
+                async with aclosing(source()) as generator:
+                    async for item in generator:
+                        here.call_soon_threadsafe(arrived.put_nowait, item)
+            finally:  # whatever making or closing it has raised: nobody waits for more
                 here.call_soon_threadsafe(arrived.put_nowait, None)
 
         pumping = asyncio.run_coroutine_threadsafe(pump(), self._loop)

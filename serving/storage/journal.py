@@ -78,7 +78,7 @@ def entries(folder: Folder, after: int = 0, limit: int | None = None, mend: str 
 def _parse(place: str, line: bytes, mend: str) -> dict[str, Any]:
     try:
         entry = json.loads(line)
-    except ValueError as problem:
+    except (ValueError, RecursionError) as problem:
         raise DataError(f"{place} is not JSON lines ({problem}); {mend}") from problem
     if not isinstance(entry, dict):
         raise DataError(f"{place} holds something else than entries; {mend}")

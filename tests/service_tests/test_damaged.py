@@ -13,7 +13,7 @@ from cluster.service import dispatcher as dispatching
 from cluster.service.audit import Audit
 from cluster.service.dispatcher import Dispatcher
 from cluster.service.errors import Conflict, Damaged, NotFound
-from cluster.service.files import FileStore
+from cluster.service.files import FileStore, Look
 from cluster.service.objects import Optimization
 from cluster.service.office import Caller
 from cluster.service.quota import day_of
@@ -224,7 +224,11 @@ async def test_a_storage_that_is_away_sets_no_job_aside(tmp_path: Path, monkeypa
 
 def test_a_damaged_upload_is_listed_with_its_reason_beside_the_others_and_can_be_deleted(tmp_path: Path) -> None:
     files = FileStore(open_folder(tmp_path))
-    stored = [files.add(ANN, f"{name}.csv", BytesIO(b"input,target\n1 + 1,2\n")) for name in "abc"]
+    stored = []
+    for name in "abc":
+        incoming = files.receive(ANN, f"{name}.csv", BytesIO(b"input,target\n1 + 1,2\n"))
+        stored.append(files.keep(ANN, incoming, Look(1, "exact", [])))
+        incoming.discard()
     (tmp_path / "files" / stored[1].id / "file.json").write_text("{")
     (tmp_path / "files" / stored[2].id / "file.json").unlink()
     listed = {file.id: file for file in files.page(ANN, None, 10).data}

@@ -48,6 +48,14 @@ async def test_items_come_in_order_and_then_the_error(loop: OwnLoop) -> None:
         await anext(items)
 
 
+async def test_items_that_cannot_begin_or_end_leave_nobody_waiting(loop: OwnLoop) -> None:
+    def never() -> AsyncGenerator[int, None]:
+        raise LookupError("no beginning")
+
+    with pytest.raises(LookupError, match="no beginning"):
+        await asyncio.wait_for(anext(aiter(loop.items(never))), 5)
+
+
 async def test_a_caller_who_is_cancelled_cancels_the_work(loop: OwnLoop) -> None:
     began, ended = threading.Event(), threading.Event()
 

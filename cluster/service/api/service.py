@@ -24,6 +24,7 @@ from cluster.service.views.results import Results
 from optimizer.errors import AccessError, EndpointError, PromptrayError, StorageError, UserError, shortened
 from serving.door.refusal import Refused
 from serving.door.replies import Sheet
+from serving.supervision import LASTING
 
 HEARTBEAT_S = 15.0
 """Proxies close a connection that is silent for a minute."""
@@ -53,7 +54,7 @@ class Service:
 
     async def faults(self) -> list[str]:
         """What does not get on now in the background, a sentence each; [] while all is well. Never raises."""
-        return [*await self.office.faults(), *self.audit.faults()]
+        return [*await self.office.faults(), *self.audit.faults(LASTING)]
 
 
 async def caller(http: HttpRequest) -> Caller:
