@@ -1,29 +1,39 @@
 """One damaged file of one job: the service opens, says what is damaged to whom it belongs, and goes on with all others. No Ray."""
 
+import asyncio
+import inspect
 import json
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import httpx2
 import pytest
 
 from cluster.service import dispatcher as dispatching
+from cluster.service.api.annex import service_app
+from cluster.service.api.service import Service
 from cluster.service.audit import Audit
 from cluster.service.dispatcher import Dispatcher
 from cluster.service.errors import Conflict, Damaged, NotFound
 from cluster.service.files import FileStore, Look
+from cluster.service.keys import KeyRing, add_key
 from cluster.service.objects import Optimization
 from cluster.service.office import Caller
 from cluster.service.quota import day_of
-from cluster.service.settings import QuotaSettings
+from cluster.service.ray_office import RayOffice
+from cluster.service.settings import QuotaSettings, ServiceSettings
 from cluster.service.shown_office import ShownOffice
 from cluster.service.store import Store
 from optimizer.errors import DataError, StorageError
 from serving.storage import open_folder
 from serving.storage.journal import Journal
 from serving.storage.local import LocalFolder
+from serving.supervision import LASTING, Pauses
 from tests.service_tests.api.conftest import Small, small
 from tests.service_tests.keeping import FREE, Crew, filed, keeper, kinds, one_trial, over, until, until_stopped
 
@@ -274,3 +284,89 @@ async def test_a_damaged_results_folder_is_shown_with_its_reason_beside_the_othe
     with pytest.raises(StorageError, match=r"has no settings\.yaml"):
         ShownOffice([small.out, tmp_path / "slip"])
     assert json.loads(jobs[1].model_dump_json())["request"] is None
+
+
+class OverDispatcher(RayOffice):
+    """The office of a replica, with a keeper in this process."""
+
+    def __init__(self, service: ServiceSettings, dispatcher: Dispatcher) -> None:
+        super().__init__(service)
+        self.keeper = dispatcher
+
+    async def _asked(self, question: Any, within_s: float = 0.0) -> Any:
+        """Without Ray."""
+        return await question(Handle(self.keeper))
+
+    async def faults(self) -> list[str]:
+        """As the keeper's actor tells them."""
+        return self.keeper.faults(LASTING)
+
+    async def ping(self) -> None:
+        """It is here."""
+
+
+class Handle:
+    """An actor's, without Ray."""
+
+    def __init__(self, keeper: Dispatcher) -> None:
+        self._keeper = keeper
+
+    def __getattr__(self, name: str) -> Any:
+        async def ask(*given: Any) -> Any:
+            answer = getattr(self._keeper, name)(*given)
+            return await answer if inspect.isawaitable(answer) else answer
+
+        return SimpleNamespace(remote=ask)
+
+
+async def test_the_api_shows_a_damaged_job_to_whom_it_belongs_and_health_tells_of_what_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatching, "SAVE_EVERY_S", 0.02)
+    ids = ["opt-1", "opt-2", "opt-3", "opt-4"]
+    await finished(tmp_path, *ids)
+    jobs = tmp_path / "optimizations"
+    (jobs / "opt-1" / "request.json").write_text("{")
+    (jobs / "opt-2" / "events" / "000000.jsonl").write_text("{\n")
+    (jobs / "opt-3" / "results").mkdir()
+    (jobs / "opt-3" / "results" / "settings.yaml").write_text("name: [")
+    async with keeper(tmp_path, one_trial, pauses=Pauses(0.01, 0.02)) as (dispatcher, crew):
+        office = OverDispatcher(ServiceSettings(storage=str(tmp_path)), dispatcher)
+        key = {name: add_key(LocalFolder(tmp_path), name, admin=name == "root")[1] for name in ("ann", "bob", "root")}
+        app = service_app(
+            Service(office, FileStore(LocalFolder(tmp_path)), Audit(LocalFolder(tmp_path)), office._service, lambda owner: FREE),
+            KeyRing(LocalFolder(tmp_path)))
+        transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://service") as http:
+
+            async def get(path: str, owner: str = "ann") -> tuple[int, Any]:
+                answer = await http.get(f"/v1/optimizations{path}", headers={"Authorization": f"Bearer {key[owner]}"})
+                return answer.status_code, answer.json()
+
+            for owner, seen in (("ann", 4), ("bob", 0), ("root", 4)):
+                status, page = await get("", owner)
+                assert (status, len(page["data"])) == (200, seen)
+            status, job = await get("/opt-1")
+            assert (status, job["status"], job["error"]["code"]) == (200, "failed", "damaged")
+            for path, what in (
+                    ("/opt-1/trials", "opt-1/request.json"), ("/opt-1/best", "opt-1/request.json"),
+                    ("/opt-2/events", "opt-2/events/000000.jsonl"), ("/opt-3/trials", "settings.yaml")):
+                status, answer = await get(path)
+                assert (status, answer["error"]["code"]) == (409, "damaged"), (path, answer)
+                assert what in answer["error"]["message"]
+                assert str(tmp_path) not in answer["error"]["message"]
+                assert (await get(path, "bob"))[0] == 404
+            assert (await get("/opt-4/events"))[0] == 200
+            assert (await get("/opt-2"))[1]["status"] == "succeeded"
+            assert (await http.get("/healthz")).status_code == 200
+
+            async def breaks() -> Mapping[str, int]:
+                raise RuntimeError("a fault of ours")
+
+            monkeypatch.setattr(crew, "in_flight", breaks)
+            await until(lambda: bool(dispatcher.faults(LASTING)))
+            async with asyncio.timeout(10):  # what was found before holds for a second
+                while (health := await http.get("/healthz")).status_code == 200:
+                    await asyncio.sleep(0.05)
+            assert (health.status_code, "background" in health.text) == (503, True)
+            assert "a fault of ours" not in health.text
