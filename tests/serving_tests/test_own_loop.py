@@ -97,3 +97,22 @@ def test_it_may_be_closed_twice_and_ends_what_runs() -> None:
     loop.close()
     loop.close()
     assert forgotten.cancelled()
+
+
+async def test_work_that_does_not_end_holds_up_no_close(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.engines.own_loop.ENDS_WITHIN_S", 0.1)
+    opened, began, let_go = OwnLoop("test"), threading.Event(), threading.Event()
+
+    async def deaf() -> None:
+        began.set()
+        while not let_go.is_set():
+            try:
+                await asyncio.sleep(0.02)
+            except asyncio.CancelledError:
+                continue
+
+    asking = asyncio.ensure_future(opened.ask(deaf()))
+    await asyncio.to_thread(began.wait, 5)
+    await asyncio.wait_for(asyncio.to_thread(opened.close), 5)
+    let_go.set()
+    asking.cancel()
