@@ -84,7 +84,7 @@ class Dispatcher:
         self._hosting = Hosting(self.roster, self._crew, self._saving)
         with suppress(TimeoutError):
             async with asyncio.timeout(MENDED_WITHIN_S):
-                await asyncio.gather(*map(self._saving.settled, mended))
+                await asyncio.gather(*map(self._saving.settled, mended), return_exceptions=True)  # a job's own, when it is attended
         for name, step in self._rounds.items():
             self._tasks.every(name, SAVE_EVERY_S, step)
         self._fill()
