@@ -3,8 +3,7 @@
 Knows the storage, and whoever runs a job only as a Crew: no Ray. For one event loop; all that blocks goes to threads. What it holds
 in memory is rebuilt from storage: jobs that ran when it died go to the head of the queue and go on by replay.
 
-Nothing here waits for ever or dies unseen: what is done again and again is done by `_rounds`, each supervised by itself; a job is
-attended until it has an end, and a fault of the service on the way is its end, with the reason.
+Nothing waits for ever or dies unseen: the `_rounds` are supervised, each by itself; a fault on a job's way is its end, and said.
 """
 
 import asyncio
@@ -43,7 +42,7 @@ ENDS_WITHIN_S = 20.0
 """After that: a run of which nothing is heard even then is given up [ours]."""
 ASKED_AGAIN_S = 5.0
 MENDED_WITHIN_S = 10.0
-"""At the start, of all events that a crash has left out; where the storage is slower, they come later [ours]."""
+"""At the start, events that a crash has left out; where the storage is slower, they come later [ours]."""
 
 
 class Dispatcher:
@@ -84,7 +83,8 @@ class Dispatcher:
         self._hosting = Hosting(self.roster, self._crew, self._saving)
         with suppress(TimeoutError):
             async with asyncio.timeout(MENDED_WITHIN_S):
-                await asyncio.gather(*map(self._saving.settled, mended), return_exceptions=True)  # a job's own, when it is attended
+                # What one of them raises is raised again when it is attended.
+                await asyncio.gather(*map(self._saving.settled, mended), return_exceptions=True)
         for name, step in self._rounds.items():
             self._tasks.every(name, SAVE_EVERY_S, step)
         self._fill()

@@ -184,6 +184,37 @@ async def test_events_that_cannot_be_written_are_written_later_and_none_is_passe
     assert [event.id for event in Store(str(tmp_path)).events("opt-1")] == list(range(1, job.last_event + 1))
 
 
+@pytest.mark.parametrize("error", [Injected, StorageError])
+async def test_a_keeper_opens_though_the_events_of_a_job_cannot_be_mended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    async with keeper(tmp_path, until_stopped) as (dispatcher, _):
+        await dispatcher.create(filed("opt-1"), FREE)
+        await until(lambda: "trial.round" in kinds(tmp_path, "opt-1"))
+        await dispatcher.create(filed("opt-2"), FREE)
+        await over(dispatcher, "opt-2", "running")
+    store = Store(str(tmp_path))
+    state = store.state("opt-2")
+    state.status = "cancelling"
+    store.save_state("opt-2", state.to_json())
+    whole, broken = Journal.append, Broken(lambda: None, ALWAYS, error)
+
+    def append(journal: Journal, entries: Any) -> None:
+        if "opt-2" in str(journal._folder):
+            broken()
+        whole(journal, entries)
+
+    monkeypatch.setattr(Journal, "append", append)
+    monkeypatch.setattr(dispatching, "MENDED_WITHIN_S", 0.2)
+    async with keeper(tmp_path, one_trial, pauses=QUICK) as (dispatcher, _):
+        await over(dispatcher, "opt-1")
+        assert broken.raised
+        if error is StorageError:
+            assert any("opt-2" in fault for fault in dispatcher.faults())
+            broken.left = 0
+        await over(dispatcher, "opt-2", "cancelled")
+
+
 @pytest.mark.parametrize("fault", ["stop", "kill", "both"])
 async def test_a_job_is_never_cancelling_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
     """Its run does not follow, and the crew breaks when it is asked to end it."""
