@@ -36,10 +36,8 @@ LOST_WITHOUT_PROGRESS = 3
 """Processes that a job may lose in a row without getting any further [ours]."""
 AGAIN_S = 0.5
 """Before a lost job is started again: what its process had is being taken down."""
-STOPS_WITHIN_S = 60.0
-"""From the wish to cancel a job: one that still runs then is ended with its process. What is paid for is kept [ours]."""
-ENDS_WITHIN_S = 20.0
-"""After that: a run of which nothing is heard even then is given up [ours]."""
+STOPS_WITHIN_S, ENDS_WITHIN_S = 60.0, 20.0
+"""From the wish to cancel a job, its run is ended with its process; then, where nothing is heard even so, given up [ours]."""
 ASKED_AGAIN_S = 5.0
 MENDED_WITHIN_S = 10.0
 """At the start, events that a crash has left out; where the storage is slower, they come later [ours]."""
@@ -331,7 +329,7 @@ class Dispatcher:
 
     @property
     def _rounds(self) -> dict[str, Callable[[], Awaitable[None]]]:
-        """What is done about once a second. A fault in one holds up none of the others."""
+        """What is done about once a second."""
         return {
             "holding the storage": self._check_hold, "counting calls in flight": self._count,
             "saving jobs": self._saving.save_dirty,
@@ -348,5 +346,4 @@ class Dispatcher:
         self.roster.in_flight = await self._crew.in_flight()
 
     async def _start_waiting(self) -> None:
-        """A new day lets them start."""
-        self._start()
+        self._start()  # a new day lets some start
