@@ -155,7 +155,10 @@ class ServiceClient:
                 self._sleep(self._pause(problem, failures))
             else:
                 failures = 0
-                if after == heard and job.status not in TERMINAL:
+                if after == heard and job.status in TERMINAL:
+                    yield from self.events(id, after)  # or the reason why the stream has none of them
+                    return
+                if after == heard:
                     self._sleep(RETRY_S)  # a stream that ends at once is not asked for without a pause
 
     def wait(self, id: str) -> Optimization:

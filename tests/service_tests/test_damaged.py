@@ -350,7 +350,8 @@ async def test_the_api_shows_a_damaged_job_to_whom_it_belongs_and_health_tells_o
             assert (status, job["status"], job["error"]["code"]) == (200, "failed", "damaged")
             for path, what in (
                     ("/opt-1/trials", "opt-1/request.json"), ("/opt-1/best", "opt-1/request.json"),
-                    ("/opt-2/events", "opt-2/events/000000.jsonl"), ("/opt-3/trials", "settings.yaml")):
+                    ("/opt-2/events", "opt-2/events/000000.jsonl"), ("/opt-2/events?stream=true", "opt-2/events/000000.jsonl"),
+                    ("/opt-3/trials", "settings.yaml")):
                 status, answer = await get(path)
                 assert (status, answer["error"]["code"]) == (409, "damaged"), (path, answer)
                 assert what in answer["error"]["message"]

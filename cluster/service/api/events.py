@@ -66,6 +66,8 @@ class Events:
         job = await self._office.get(asking, id)
         if job.status in TERMINAL and start >= job.last_event:
             return Response(status_code=204)
+        if job.status in TERMINAL:  # what cannot be read is refused here, in an answer that says why
+            await self._office.events(asking, id, start, job.last_event)
         return StreamingResponse(self._stream(asking, id, start), headers=_STREAM, media_type="text/event-stream")
 
     async def _list(self, asking: Caller, id: str, after: int, limit: int) -> Response:

@@ -202,3 +202,33 @@ def test_the_commands(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     refused = CliRunner().invoke(command, ["jobs", "show", "opt-none"])
     assert isinstance(refused.exception, PromptrayError)
     assert EVERY_S < 1
+
+
+class Silent(httpx2.BaseTransport):
+    """A way on which streams of events are empty, and the list of them is refused."""
+
+    def __init__(self) -> None:
+        self._way = httpx2.HTTPTransport()
+        self.asked = 0
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        if not request.url.path.endswith("/events"):
+            return self._way.handle_request(request)
+        self.asked += 1
+        if "last-event-id" in request.headers:
+            return httpx2.Response(200, headers={"content-type": "text/event-stream"}, request=request)
+        error = {"error": {"message": "The events are damaged.", "type": "t", "param": None, "code": "damaged"}}
+        return httpx2.Response(409, json=error, request=request)
+
+    def close(self) -> None:
+        self._way.close()
+
+
+def test_events_that_nobody_can_give_are_an_end_with_the_reason(address: str) -> None:
+    with ServiceClient(address) as client:
+        job = client.create(WANTED)
+        client.wait(job.id)
+    way = Silent()
+    with ServiceClient(address, transport=way, sleep=lambda _: None) as client, pytest.raises(ServiceError, match="are damaged"):
+        list(client.follow(job.id))
+    assert way.asked == 2
