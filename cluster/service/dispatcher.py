@@ -34,8 +34,8 @@ UNLIMITED = QuotaSettings()
 SAVE_EVERY_S = 1.0
 LOST_WITHOUT_PROGRESS = 3
 """Processes that a job may lose in a row without getting any further [ours]."""
-AGAIN_S = 0.5
-"""Before a lost job is started again: what its process had is being taken down."""
+AGAIN_S = 1.0
+"""Behind a lost run: what its process had, such as the ledger's, is being taken down, and the next run is not to find it."""
 STOPS_WITHIN_S, ENDS_WITHIN_S = 60.0, 20.0
 """From the wish to cancel a job, its run is ended with its process; then, where nothing is heard even so, given up [ours]."""
 ASKED_AGAIN_S = 5.0
@@ -283,12 +283,12 @@ class Dispatcher:
             try:
                 desk.settle(await self._run(desk))
             except Lost as problem:
+                await asyncio.sleep(AGAIN_S)
                 lost = lost + 1 if desk.steps == steps else 1
                 self._after_loss(desk, lost, str(problem))
             over = desk.state.over  # looked at now: it may be resumed as soon as its end is told
             desk.pause_clock()
             await self._saving.settled(desk)
-            await asyncio.sleep(0 if over else AGAIN_S)
 
     async def _break_off(self, desk: Desk, problem: Exception) -> None:
         """The job is over, with the reason; what still runs of it is ended."""
