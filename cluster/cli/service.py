@@ -25,6 +25,8 @@ def up(
     from cluster.ray_session import ray_session
     from cluster.service.application import open_service
     from cluster.service.keeper import open_keeper
+    from cluster.service.ray_office import ANSWERS_WITHIN_S, OPENS_WITHIN_S
+    from optimizer.errors import StorageError
     from serving.actors import told
 
     door = {"host": host, "port": port}
@@ -33,9 +35,14 @@ def up(
         address = open_service(settings)
         keeper = open_keeper(settings)
         try:
-            ray.get(keeper.open.remote())
+            ray.get(keeper.open.remote(), timeout=OPENS_WITHIN_S)
+            notes: list[str] = ray.get(keeper.notes.remote(), timeout=ANSWERS_WITHIN_S)
+        except ray.exceptions.GetTimeoutError:
+            raise StorageError(f"The service has not started within {OPENS_WITHIN_S:g} s; the reason is in Ray's logs.") from None
         except ray.exceptions.RayError as problem:
             raise told(problem, "the service") from None
+        for note in notes:
+            say(note)
         say(f"The service of {settings.storage} is at {address}")
         say("Ctrl-C stops it; started again with the same storage, its jobs go on.")
         while True:

@@ -90,9 +90,10 @@ class _Kept:
         place = self.folder.place_of(_BASIS_FILE)
         if not self.folder.exists(_BASIS_FILE):
             raise DataError(f"{place} is missing; {_mend(self.folder)}")
+        data = self.folder.read(_BASIS_FILE)  # a StorageError is a ValueError too, and no fault of the JSON
         try:
-            value = json.loads(self.folder.read(_BASIS_FILE))
-        except ValueError as problem:
+            value = json.loads(data)
+        except (ValueError, RecursionError) as problem:
             raise DataError(f"{place} is not JSON ({problem}); {_mend(self.folder)}") from problem
         if not isinstance(value, dict):
             raise DataError(f"{place} holds no JSON object; {_mend(self.folder)}")

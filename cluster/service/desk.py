@@ -77,6 +77,13 @@ class Desk:
         self.state.fault = {"code": code, "message": message}
         self.end("failed", "job.failed", message)
 
+    def break_off(self, reason: str) -> None:
+        """Ends a job that cannot go on by a fault of the service itself, whatever else is broken: the state comes first."""
+        self.state.fault = {"code": "InternalError", "message": reason}
+        self.state.status, self.state.finished_at, self.state.paused_by_trial = "failed", int(time.time()), {}
+        self.pause_clock()
+        self.log.add("job.failed", reason)
+
     def end(self, status: Any, kind: EventKind, message: str) -> None:
         self.state.status, self.state.finished_at = status, int(time.time())
         self.state.paused_by_trial = {}

@@ -20,8 +20,10 @@ from cluster.service.job import Filed
 from cluster.service.news import News
 from cluster.service.objects import Event, Optimization
 from cluster.service.settings import QuotaSettings, ServiceSettings
+from optimizer.errors import PromptrayError
 from serving.actors import NAMESPACE, lasting
 from serving.storage import Folder, open_folder
+from serving.supervision import LASTING
 
 
 class Keeper:
@@ -77,13 +79,27 @@ class Keeper:
         await self.open()
         return self._dispatcher.use(owner)
 
-    async def news(self, after_by_job: Mapping[str, int], timeout_s: float) -> dict[str, list[Event]]:
+    async def news(self, after_by_job: Mapping[str, int], timeout_s: float) -> dict[str, list[Event] | PromptrayError]:
         await self.open()
         return await self._dispatcher.news(after_by_job, timeout_s)
 
     async def report(self, job: str, run: int, news: News) -> None:
         """From a runner."""
         self._dispatcher.report(job, run, news)
+
+    async def claim_models(self, job: str, run: int, deployments: list[str]) -> None:
+        """From a runner, before it hosts them."""
+        await self._dispatcher.claim_models(job, run, deployments)
+
+    async def faults(self) -> list[str]:
+        """What does not get on now, a sentence each."""
+        await self.open()
+        return self._dispatcher.faults(LASTING)
+
+    async def notes(self) -> list[str]:
+        """What was found damaged on storage, and what was done about it, a sentence each."""
+        await self.open()
+        return self._dispatcher.roster.notes
 
     async def looks(self) -> list[Look]:
         """How the models' places were used, about once a second."""

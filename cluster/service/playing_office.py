@@ -10,6 +10,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -34,6 +35,8 @@ from cluster.settings import ExperimentSettings
 from optimizer.errors import SettingsError, StorageError
 from optimizer.tasks.generated import GENERATED
 from serving.storage import Folder
+from serving.supervision import Supervisor
+from serving.supervision import told as reason_of
 
 _MADE_AT_THE_END = ("trials.parquet", "candidates.parquet", "costs.parquet", "failures.parquet", REPORT_FILE)
 MOST_JOBS = 1000
@@ -79,6 +82,11 @@ class PlayedFolder(Folder):
         inside = [path.removeprefix(self.above) for path in list(self.files) if path.startswith(self.above)]
         return sorted(name for name in inside if "/" not in name and name.endswith(ending))
 
+    def folders(self) -> list[str]:
+        inside = {path.removeprefix(self.above).partition("/")[0] for path in list(self.files)
+                  if path.startswith(self.above) and "/" in path.removeprefix(self.above)}
+        return sorted(inside)
+
     def exists(self, name: str) -> bool:
         return self.above + name in self.files
 
@@ -115,13 +123,11 @@ class PlayingOffice(ShownOffice):
         self._every_s = every_s
         self._jobs_at_once = jobs_at_once
         self._plays: dict[str, _Play] = {}
+        self._tasks = Supervisor("the player of jobs")
 
     async def close(self) -> None:
         """Ends what is playing."""
-        running = [play.running for play in self._plays.values() if play.running is not None]
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await self._tasks.close()
 
     async def create(self, caller: Caller, request: OptimizationRequest, idempotency_key: str | None = None) -> Optimization:
         for play in self._plays.values():
@@ -137,7 +143,7 @@ class PlayingOffice(ShownOffice):
             queue_position=1, request=request, trials=len(self._results))
         play = self._plays[job.id] = _Play(job, caller.owner, idempotency_key, folder, list(self._script()))
         self._tell(play, *play.script.pop(0))
-        play.running = asyncio.create_task(self._run(play))
+        self._start(play)
         return play.job
 
     async def estimate(self, caller: Caller, request: OptimizationRequest, probe: bool) -> Estimate:
@@ -161,7 +167,7 @@ class PlayingOffice(ShownOffice):
     async def page(
         self, caller: Caller, after: str | None, limit: int, status: str | None = None, owner: str | None = None
     ) -> Page[Optimization]:
-        jobs = [*(play.job for play in reversed(self._plays.values())), *(one.job for one in self._shown.values())]
+        jobs = [*(play.job for play in reversed(self._plays.values())), *self._jobs]
         seen = [job for job in jobs if caller.may_see(job.owner) and owner in (None, job.owner)]
         return page_of(seen, after, limit, status)
 
@@ -180,7 +186,7 @@ class PlayingOffice(ShownOffice):
         if play is None or job.status not in ("cancelled", "failed"):
             raise Conflict(f"The job is {job.status}: only one that has failed or was cancelled can be resumed.")
         self._say(play, "job.resumed", "The job goes on.", status="queued")
-        play.running = asyncio.create_task(self._run(play))
+        self._start(play)
         return play.job
 
     async def events(self, caller: Caller, id: str, after: int, limit: int) -> list[Event]:
@@ -230,6 +236,11 @@ class PlayingOffice(ShownOffice):
             elif event.kind in ("trial.finished", "trial.failed") and event.trial is not None:
                 file = f"trials/{event.trial}.json", _json(result_by_trial[event.trial].to_json())
             yield event, file
+
+    def _start(self, play: _Play) -> None:
+        """A job that cannot be played on has failed, and says so."""
+        play.running = self._tasks.once(f"playing {play.job.id}", partial(self._run, play), lambda problem: self._say(
+            play, "job.failed", f"The job broke on a fault of the service ({reason_of(problem)}).", status="failed"))
 
     async def _run(self, play: _Play) -> None:
         play.job = play.job.model_copy(update={"runs": play.job.runs + 1, "queue_position": None})

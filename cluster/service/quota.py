@@ -22,6 +22,11 @@ class Quotas:
         self.used = read(self.day)
         self.dirty = False
 
+    @property
+    def now(self) -> float:
+        """Unix seconds."""
+        return self._clock()
+
     def pay(self, owner: str, calls: int, money: float) -> None:
         self.turn_day()
         own = self.used.setdefault(owner, {"calls": 0, "money": 0.0})

@@ -14,6 +14,7 @@ from ray.exceptions import ActorUnavailableError, GetTimeoutError
 
 from cluster.preparation import SETTINGS_FILE
 from cluster.service.check_pool import CheckPool
+from cluster.service.errors import Damaged, NotFound
 from cluster.service.experiments import experiment_settings
 from cluster.service.following import Hub
 from cluster.service.job import Filed
@@ -26,11 +27,19 @@ from cluster.service.reading_threads import OWN, ReadingThreads
 from cluster.service.settings import QuotaSettings, ServiceSettings
 from cluster.service.store import Store
 from cluster.settings import ExperimentSettings
+from optimizer.errors import DataError, PromptrayError, SettingsError, UserError
 from serving.actors import answered
+from serving.deployment import STARTS_WITHIN_S
 from serving.storage import Folder, open_folder
+from serving.supervision import LASTING
 
 T = TypeVar("T")
 _OF = "the service"
+ANSWERS_WITHIN_S = 60.0
+"""A question to the keeper. It waits for the keeper's storage, and at the start for the models: who asks is told, and may ask
+again [ours]."""
+OPENS_WITHIN_S = STARTS_WITHIN_S + 60.0
+FAULTS_WITHIN_S = 5.0
 Limits = Callable[[str], QuotaSettings]
 
 
@@ -56,7 +65,15 @@ class RayOffice:
 
     async def open(self) -> None:
         """Wakes the keeper, so that jobs go on though nobody asks. Raises StorageError where the storage cannot be had."""
-        await self._asked(lambda keeper: keeper.open.remote())
+        await self._asked(lambda keeper: keeper.open.remote(), OPENS_WITHIN_S)
+
+    async def faults(self) -> list[str]:
+        """See Office.faults."""
+        try:
+            own: list[str] = await self._asked(lambda keeper: keeper.faults.remote(), FAULTS_WITHIN_S)
+        except PromptrayError as problem:
+            own = [f"The keeper of jobs cannot be asked: {problem}"]
+        return own + self._hub.faults(LASTING)
 
     async def create(self, caller: Caller, request: OptimizationRequest, idempotency_key: str | None = None) -> Optimization:
         id = f"opt-{secrets.token_hex(12)}"
@@ -73,7 +90,7 @@ class RayOffice:
 
     async def get(self, caller: Caller, id: str) -> Optimization:
         await self._expect_visible(caller, id)
-        return await self._asked(lambda keeper: keeper.get.remote(id))
+        return await self._kept(id)
 
     async def page(
         self, caller: Caller, after: str | None, limit: int, status: str | None = None, owner: str | None = None
@@ -92,7 +109,7 @@ class RayOffice:
 
     async def events(self, caller: Caller, id: str, after: int, limit: int) -> list[Event]:
         await self._expect_visible(caller, id)
-        return await self._threads.run(caller.owner, self._store.events, id, after, limit)
+        return await self._read(caller.owner, lambda: self._store.events(id, after, limit))
 
     async def follow(self, caller: Caller, id: str, after: int) -> AsyncIterator[Event]:
         await self._expect_visible(caller, id)
@@ -101,7 +118,7 @@ class RayOffice:
 
     async def settings(self, caller: Caller, id: str) -> ExperimentSettings:
         await self._expect_visible(caller, id)
-        return await self._threads.run(caller.owner, self._settings, id)
+        return await self._read(caller.owner, lambda: self._settings(id))
 
     async def results(self, caller: Caller, id: str) -> Folder:
         await self._expect_visible(caller, id)
@@ -117,36 +134,55 @@ class RayOffice:
         """As the job wrote them, once it has started."""
         out = self._store.results(id)
         if out.exists(SETTINGS_FILE):
-            return ExperimentSettings.read(out.place_of(SETTINGS_FILE))
+            try:
+                return ExperimentSettings.read(out.place_of(SETTINGS_FILE))
+            except SettingsError as problem:
+                raise DataError(f"{problem} Bring it back from a copy.") from problem
         return experiment_settings(self._store.filed(id).request, self._service, out)
 
     async def _expect_visible(self, caller: Caller, id: str) -> str:
         """The job's owner. Raises NotFound, also where the caller may not see it."""
         if id not in self._owner_by_job:
-            filed = await self._threads.run(caller.owner, self._filed, id)
-            if filed is None:
-                raise unknown_job(id)
-            self._owner_by_job[id] = filed.owner
+            self._owner_by_job[id] = await self._owner(caller, id)
         if not caller.may_see(self._owner_by_job[id]):
             raise unknown_job(id)
         return self._owner_by_job[id]
 
-    def _filed(self, id: str) -> Filed | None:
-        if not id.startswith("opt-") or not id.removeprefix("opt-").isalnum() or not self._store.has(id):
-            return None
-        return self._store.filed(id)
+    async def _owner(self, caller: Caller, id: str) -> str:
+        """As the job's record says, or the keeper where that is damaged. Raises NotFound."""
+        if not id.startswith("opt-") or not id.removeprefix("opt-").isalnum():
+            raise unknown_job(id)
+        try:
+            return (await self._threads.run(caller.owner, self._store.filed, id)).owner
+        except UserError:
+            return (await self._kept(id)).owner
+
+    async def _kept(self, id: str) -> Optimization:
+        """What the keeper says of a job. Raises NotFound."""
+        try:
+            job: Optimization = await self._asked(lambda keeper: keeper.get.remote(id))
+        except NotFound:
+            raise unknown_job(id) from None
+        return job
+
+    async def _read(self, owner: str, read: Callable[[], T]) -> T:
+        """What is read of a job's files. Raises Damaged where that cannot be done."""
+        try:
+            return await self._threads.run(owner, read)
+        except DataError as problem:
+            raise Damaged(f"The files of this job are damaged: {self._store.plain(problem)}") from problem
 
     async def _events_there(self, id: str) -> list[Event]:
-        return await self._threads.run(OWN, self._store.events, id)
+        return await self._read(OWN, lambda: self._store.events(id))
 
-    async def _news(self, after_by_job: Mapping[str, int], timeout_s: float) -> dict[str, list[Event]]:
-        return await self._asked(lambda keeper: keeper.news.remote(dict(after_by_job), timeout_s))
+    async def _news(self, after_by_job: Mapping[str, int], timeout_s: float) -> dict[str, list[Event] | PromptrayError]:
+        return await self._asked(lambda keeper: keeper.news.remote(dict(after_by_job), timeout_s), timeout_s + ANSWERS_WITHIN_S / 2)
 
-    async def _asked(self, question: Callable[[Any], Awaitable[T]]) -> T:
-        """What the keeper says; one that is just coming back is asked again."""
-        async with self._finding:
+    async def _asked(self, question: Callable[[Any], Awaitable[T]], within_s: float = ANSWERS_WITHIN_S) -> T:
+        """What the keeper says; one that is just coming back is asked again. Raises StorageError where it says nothing."""
+        async with asyncio.timeout(OPENS_WITHIN_S), self._finding:
             self._keeper = self._keeper or await self._threads.run(OWN, open_keeper, self._service)
         try:
-            return await answered(question(self._keeper), _OF)
+            return await answered(question(self._keeper), _OF, within_s)
         except (ActorUnavailableError, GetTimeoutError):
-            return await answered(question(self._keeper), _OF)
+            return await answered(question(self._keeper), _OF, within_s)

@@ -6,18 +6,26 @@ until all of that has arrived. Everything that is this process's dies with its k
 
 import logging
 import os
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
 import ray
+from ray.exceptions import GetTimeoutError
 
+from cluster.preparation import models_of
 from cluster.ray_session import ENVIRONMENT
 from cluster.service.job import Outcome, Work
 from cluster.service.settings import ServiceSettings
 from cluster.service.store import Store
-from optimizer.errors import PromptrayError
+from cluster.settings import ExperimentSettings
+from optimizer.errors import PromptrayError, StorageError
+from serving.deployment import deployment_name
+from serving.settings import OpenAISettings
 from serving.storage import Folder
 
+HEARD_WITHIN_S = 300.0
+"""The keeper may be coming back after a crash [ours]."""
 UNTOLD = 200
 """Pieces of news that may be under way."""
 
@@ -36,6 +44,10 @@ class Runner:
         import cluster.experiment  # noqa: F401
 
         return os.getpid()
+
+    def alive(self) -> bool:
+        """A sign of life, asked for while a job runs in another thread."""
+        return True
 
     def stop(self, job: str, run: int) -> None:
         """This run of the job ends soon, also if it has not begun yet; its finished calls are kept."""
@@ -70,6 +82,7 @@ class Runner:
         watcher = Reporting(out, {"target_calls": budget.target_calls, "optimizer_calls": budget.optimizer_calls}, line.tell)
         around = Around(
             nullcontext, self._service.running, (filed.owner, filed.id), True, lambda: (filed.id, work.run) in self._stopped)
+        line.claim(hosted_beside(experiment.settings, self._service))
         stopped = False
         try:
             results = run_experiment(experiment, watcher, around)
@@ -95,10 +108,29 @@ class _Line:
         if len(self._untold) > UNTOLD:
             self.close()
 
+    def claim(self, deployments: Sequence[str]) -> None:
+        """Returns when the keeper knows that the job is about to host these models: none of them is taken away from it then."""
+        if deployments:
+            _heard([self._keeper.claim_models.remote(self._work.filed.id, self._work.run, list(deployments))])
+
     def close(self) -> None:
-        """Returns when all has arrived."""
-        ray.get(self._untold)
-        self._untold = []
+        """Returns when all has arrived. Raises StorageError where the keeper does not hear."""
+        untold, self._untold = self._untold, []
+        _heard(untold)
+
+
+def _heard(told: list[Any]) -> None:
+    try:
+        ray.get(told, timeout=HEARD_WITHIN_S)
+    except GetTimeoutError:
+        raise StorageError(f"The service has not heard of this job's course for {HEARD_WITHIN_S:g} s; resume it.") from None
+
+
+def hosted_beside(settings: ExperimentSettings, service: ServiceSettings) -> list[str]:
+    """The deployments that an experiment hosts beside the service's own, such as an optimizer model with another setting."""
+    own = {deployment_name(model) for model in service.served}
+    served = [model for model in models_of(settings) if not isinstance(model, OpenAISettings)]
+    return [name for name in map(deployment_name, served) if name not in own]
 
 
 def begin_with(probed: Folder, out: Folder) -> None:

@@ -5,6 +5,7 @@ this machine alone. Knows no Ray.
 """
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Sequence
 
@@ -40,6 +41,8 @@ def show(folders: Sequence[str], port: int = PORT, play_s: float | None = None) 
     from cluster.service.playing_office import PlayingOffice
 
     office = ShownOffice(folders) if play_s is None else PlayingOffice(folders, play_s)
+    for sentence in office.damaged:
+        print(sentence, file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory(prefix="promptray-show-") as storage:
         app = shown_app(office, open_folder(storage))
         uvicorn.run(app, host=HOST, port=port, log_level="warning", lifespan="off", ws="none", timeout_graceful_shutdown=1)

@@ -5,6 +5,7 @@ opened from here, and again in every replica, which asks Serve for the address t
 say another.
 """
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -29,6 +30,7 @@ DOOR = "door"
 STOP_S = 30.0
 """What a replica that is told to stop gives to the answers under way."""
 KNOWN_WITHIN_S = 10.0
+SERVE_SAYS_WITHIN_S = 60.0
 
 
 def bind_door(
@@ -100,7 +102,11 @@ def _client(model: ModelSettings, settings: DoorSettings) -> LanguageModel:
 async def real_host() -> str | None:
     """The address that Serve listens on: that of its first start, whatever was asked for later. None: it does not listen."""
     controller = ray.get_actor(SERVE_CONTROLLER_NAME, namespace=SERVE_NAMESPACE)
-    options = await controller.get_http_config.remote()
+    try:
+        async with asyncio.timeout(SERVE_SAYS_WITHIN_S):
+            options = await controller.get_http_config.remote()
+    except TimeoutError:
+        raise EndpointError(f"Serve has not said within {SERVE_SAYS_WITHIN_S:g} s where it listens.") from None
     host: str | None = options.host
     return host
 

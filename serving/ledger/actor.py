@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import ray
-from ray.exceptions import ActorDiedError, RayError
+from ray.exceptions import ActorDiedError, GetTimeoutError, RayError
 
 from optimizer.errors import StorageError
 from optimizer.types import Completion
@@ -28,6 +28,8 @@ from serving.storage import Folder, open_folder
 _OF = "the ledger"
 CLOSE_WITHIN_S = 10.0
 """[ours]"""
+OPENS_WITHIN_S = 600.0
+"""[ours] A large one on a slow store is read whole."""
 OPENINGS = 10
 AGAIN_S = 0.3
 
@@ -154,8 +156,12 @@ def open_ledger(folder: Folder | Path | str) -> RemoteLedger:
     for attempt in range(1, OPENINGS + 1):
         actor: Any = ray.remote(LedgerActor).options(name=name, get_if_exists=True, **lasting(place)).remote(place.place)
         try:
-            damage = ray.get(actor.open.remote())
+            damage = ray.get(actor.open.remote(), timeout=OPENS_WITHIN_S)
             break
+        except GetTimeoutError:
+            raise StorageError(
+                f"The ledger {place} could not be opened within {OPENS_WITHIN_S:g} s: its storage does not answer, or the cluster "
+                "has no room for its process; start the same command again.") from None
         except FAULTS as problem:
             if not isinstance(problem, ActorDiedError) or attempt == OPENINGS:
                 raise told(problem, _OF) from problem

@@ -20,6 +20,7 @@ from serving.ledger.grouping import Groups
 from serving.ledger.keys import Paid, key_of
 from serving.ledger.shared import LedgerClient
 from serving.limiter import all_of
+from serving.supervision import Pauses, Supervisor
 
 RECORD_WITHIN_S = 30.0
 """[ours] What a batch that is cancelled waits for a slow ledger at most."""
@@ -149,9 +150,9 @@ class Ledgered:
         return dict(zip(paid_by_key, await self._ledger.record(paid_by_key), strict=True))
 
     async def _stay_alive(self, keys: Sequence[bytes], owner: str) -> None:
-        while True:
-            await asyncio.sleep(self._renewal_s)
-            await self._ledger.renew(keys, owner)
+        """A renewal that fails is made again: several fall into a lease."""
+        tasks = Supervisor("a client of the ledger", Pauses(self._renewal_s, self._renewal_s))
+        await tasks.every("renewing claims", self._renewal_s, lambda: self._ledger.renew(keys, owner))
 
 
 def ledgered(settings: Buildable, ledger: LedgerClient) -> Ledgered:

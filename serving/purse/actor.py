@@ -13,6 +13,7 @@ from optimizer.purse import Cost, Limits
 from serving.actors import answered, lasting
 from serving.purse.recorded import Elapsed, RecordedPurse
 from serving.storage import Folder, open_folder
+from serving.supervision import Supervisor
 
 _OF = "the experiment's budget"
 
@@ -34,7 +35,7 @@ class PurseActor:
 
     async def begin(self, trial: str) -> Elapsed:
         if self._keeping is None or self._keeping.done():
-            self._keeping = asyncio.create_task(self._purse.keep_time())
+            self._keeping = Supervisor("the experiment's budget").keep("recording time", self._purse.keep_time)
         return await self._purse.begin(trial)
 
     async def ended(self, trial: str, key: str, reason: str) -> None:

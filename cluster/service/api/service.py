@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from cluster.service.audit import Audit
 from cluster.service.check_pool import CheckPool
-from cluster.service.errors import Busy, Conflict, NoRoom, NotFound, OverQuota, Unavailable
+from cluster.service.errors import Busy, Conflict, Damaged, NoRoom, NotFound, OverQuota, Unavailable
 from cluster.service.files import FileStore
 from cluster.service.objects import Error
 from cluster.service.office import Caller, Office
@@ -24,6 +24,7 @@ from cluster.service.views.results import Results
 from optimizer.errors import AccessError, EndpointError, PromptrayError, StorageError, UserError, shortened
 from serving.door.refusal import Refused
 from serving.door.replies import Sheet
+from serving.supervision import LASTING
 
 HEARTBEAT_S = 15.0
 """Proxies close a connection that is silent for a minute."""
@@ -50,6 +51,10 @@ class Service:
     async def aside(self, asking: Caller, work: Callable[..., Any], *given: Any) -> Any:
         """What the work gives, which reads files or reckons for long: off the event loop, in the asker's share of threads."""
         return await self.threads.run(asking.owner, work, *given)
+
+    async def faults(self) -> list[str]:
+        """What does not get on now in the background, a sentence each; [] while all is well. Never raises."""
+        return [*await self.office.faults(), *self.audit.faults(LASTING)]
 
 
 async def caller(http: HttpRequest) -> Caller:
@@ -97,8 +102,9 @@ def refusal_of(problem: Exception) -> Refused:
 
 
 _BY_KIND: tuple[tuple[type[PromptrayError], int, str], ...] = (
-    (NotFound, 404, "not_found"), (Conflict, 409, "conflict"), (NoRoom, 413, "no_room"), (Unavailable, 503, "unavailable"),
-    (StorageError, 503, "storage_failed"), (AccessError, 400, "model_refused"), (UserError, 400, "invalid_value"))
+    (NotFound, 404, "not_found"), (Damaged, 409, "damaged"), (Conflict, 409, "conflict"), (NoRoom, 413, "no_room"),
+    (Unavailable, 503, "unavailable"), (StorageError, 503, "storage_failed"), (AccessError, 400, "model_refused"),
+    (UserError, 400, "invalid_value"))
 
 
 async def bad_request(http: HttpRequest, problem: Exception) -> NoReturn:

@@ -84,7 +84,8 @@ class Best(Answer):
 
 
 class Fault(Answer):
-    """Why a job has failed, in one sentence."""
+    """Why a job has failed, in one sentence. The code `damaged` says that its files cannot be read: it is shown, and can be neither
+    cancelled nor resumed until they were brought back and the service was started again."""
 
     code: str
     message: str
@@ -105,7 +106,8 @@ class Optimization(Answer):
     """1 is the next to start; None: it does not wait."""
     paused: str = ""
     """One sentence while an endpoint is down and waited for."""
-    request: OptimizationRequest
+    request: OptimizationRequest | None
+    """None where the file that it stands in is damaged; `error` says so."""
     trials: int = 0
     trials_done: int = 0
     in_flight: int = 0
