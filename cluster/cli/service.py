@@ -17,6 +17,8 @@ def up(
     storage: Annotated[str | None, typer.Option(help="Folder for all state, a path or a URI. Default: service.")] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on. Default: 127.0.0.1, this machine alone.")] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: 8000.")] = None,
+    allowed_host: Annotated[list[str] | None, typer.Option(help=(
+        "A name beside this machine's own that the service is reached by, such as a proxy's; may be repeated."))] = None,
     running: Annotated[int | None, typer.Option(min=1, max=1024, help="Jobs that run at once. Default: 4.")] = None,
 ) -> None:
     """Run the optimizer service, until Ctrl-C; started again with the same storage, its jobs go on. Options stand above FILE."""
@@ -27,7 +29,7 @@ def up(
     from cluster.service.keeper import open_keeper
     from serving.actors import told
 
-    door = {"host": host, "port": port}
+    door = {"host": host, "port": port, "allowed_hosts": allowed_host or None}
     settings = _settings(file, {"storage": storage, "running": running}, door)
     with ray_session():
         address = open_service(settings)

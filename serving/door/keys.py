@@ -17,6 +17,11 @@ NOBODY = -1
 class Gate(Protocol):
     """Says who comes. `Keys` is the door's own."""
 
+    @property
+    def asks(self) -> bool:
+        """Does it want a key? Where it does not, everybody may come in."""
+        ...
+
     async def admit(self, authorization: str | None) -> Hashable:
         """Who bears the key in the value of an Authorization header: equal for the same owner. Raises Refused (401)."""
         ...
@@ -35,6 +40,11 @@ class Keys:
 
     def __len__(self) -> int:
         return len(self._digests)
+
+    @property
+    def asks(self) -> bool:
+        """Are there keys to ask for?"""
+        return bool(self._digests)
 
     async def admit(self, authorization: str | None) -> Hashable:
         """As `owner`."""
