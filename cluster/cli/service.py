@@ -19,6 +19,8 @@ def up(
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: 8000.")] = None,
     allowed_host: Annotated[list[str] | None, typer.Option(help=(
         "A name beside this machine's own that the service is reached by, such as a proxy's; may be repeated."))] = None,
+    no_keys: Annotated[bool, typer.Option("--no-keys", help=(
+        "Ask for no key even if there are keys in the storage: everybody on this machine is the service's admin."))] = False,
     running: Annotated[int | None, typer.Option(min=1, max=1024, help="Jobs that run at once. Default: 4.")] = None,
 ) -> None:
     """Run the optimizer service, until Ctrl-C; started again with the same storage, its jobs go on. Options stand above FILE."""
@@ -27,10 +29,12 @@ def up(
     from cluster.ray_session import ray_session
     from cluster.service.application import open_service
     from cluster.service.keeper import open_keeper
+    from cluster.service.keys import expect_way_in
     from serving.actors import told
 
     door = {"host": host, "port": port, "allowed_hosts": allowed_host or None}
-    settings = _settings(file, {"storage": storage, "running": running}, door)
+    settings = _settings(file, {"storage": storage, "running": running, "no_keys": no_keys or None}, door)
+    expect_way_in(settings)  # before a Ray is started for nothing
     with ray_session():
         address = open_service(settings)
         keeper = open_keeper(settings)
@@ -39,6 +43,8 @@ def up(
         except ray.exceptions.RayError as problem:
             raise told(problem, "the service") from None
         say(f"The service of {settings.storage} is at {address}")
+        if settings.no_keys:
+            say("It asks for no key: everybody on this machine is its admin.")
         say("Ctrl-C stops it; started again with the same storage, its jobs go on.")
         while True:
             time.sleep(1)  # no longer: a signal that comes just before it is seen behind it

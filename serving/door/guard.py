@@ -4,6 +4,7 @@ It sees a request before its body is read, so that nobody without a key has anyt
 when its body is there.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,10 +19,13 @@ from serving.door.incoming import BodyLimits, arrived, as_it_comes, expect_plain
 from serving.door.keys import Gate
 from serving.door.limits import Places, Rate
 from serving.door.metrics import Metrics, Visit
+from serving.door.refusal import Refused
 from serving.door.replies import Sheet
 from serving.door.sites import Body, Sites, check_body
 
 HEALTH = "/healthz"
+RECHECK_EVERY_S = 5.0
+"""How often a stream under way asks whether its caller would still be let in [ours]."""
 POLICY_VIOLATION = 1008
 """Why a WebSocket is closed (RFC 6455, section 7.4.1)."""
 ROUTE_BY_PATH = {
@@ -111,7 +115,7 @@ class Guard:
             if way.rated:
                 self._rate.take(caller)
             async with self._admitted(way, self._owner(caller), scope, receive) as body:
-                await self._app(scope, body, send)
+                await self._while_admitted(way, caller, scope, body, send)
         except ClientDisconnect:
             return  # nobody is left to be told
         except Exception as problem:
@@ -130,6 +134,35 @@ class Guard:
             self._sites.check_page(headers)
         check_body(headers, way.body)
         return caller
+
+    async def _while_admitted(self, way: Passage, caller: Hashable, scope: Scope, receive: Receive, send: Send) -> None:
+        """The answer; a stream of events ends early where its caller would not be let in any more. Asking again, they are told."""
+        streams = False
+
+        async def noting(message: Message) -> None:
+            nonlocal streams
+            if message["type"] == "http.response.start":
+                streams = Headers(raw=message["headers"]).get("content-type", "").startswith("text/event-stream")
+            await send(message)
+
+        answer = asyncio.ensure_future(self._app(scope, receive, noting))
+        try:
+            while not (await asyncio.wait([answer], timeout=RECHECK_EVERY_S))[0]:
+                if streams and way.key and not await self._still_admits(caller, Headers(scope=scope)):
+                    answer.cancel()
+                    await asyncio.wait([answer])
+                    await send({"type": "http.response.body", "body": b"", "more_body": False})
+                    return
+            answer.result()
+        finally:
+            answer.cancel()
+            await asyncio.gather(answer, return_exceptions=True)
+
+    async def _still_admits(self, caller: Hashable, headers: Headers) -> bool:
+        try:
+            return await self._gate.admit(headers.get("authorization")) == caller
+        except Refused:  # also where the keys cannot be read: the caller connects again, and goes on when they can
+            return False
 
     @asynccontextmanager
     async def _admitted(self, way: Passage, owner: Hashable, scope: Scope, receive: Receive) -> AsyncIterator[Receive]:

@@ -70,7 +70,7 @@ async def ask(
     described = [("content-length", str(len(content)))] if content else []
     if content and kind is not None:
         described.append(("content-type", kind))
-    scope = _scope("http", path, (*headers, *described)) | {"method": method, "scheme": "http"}
+    scope = scope_of("http", path, (*headers, *described)) | {"method": method, "scheme": "http"}
     sent: list[Message] = []
     bodies = iter([{"type": "http.request", "body": content, "more_body": False}])
 
@@ -95,11 +95,12 @@ async def websocket(app: ASGIApp, path: str, headers: Headers) -> list[Message]:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await app(_scope("websocket", path, headers) | {"scheme": "ws", "subprotocols": []}, receive, send)
+    await app(scope_of("websocket", path, headers) | {"scheme": "ws", "subprotocols": []}, receive, send)
     return sent
 
 
-def _scope(kind: str, path: str, headers: Headers) -> dict[str, Any]:
+def scope_of(kind: str, path: str, headers: Headers) -> dict[str, Any]:
+    """What a server tells an application of a request, but for its method and scheme."""
     path, _, query = path.partition("?")
     return {
         "type": kind, "asgi": {"version": "3.0"}, "http_version": "1.1", "path": path, "raw_path": path.encode(), "root_path": "",

@@ -2,7 +2,6 @@
 
 import re
 
-from cluster.service.api.bounds import UPLOADS
 from serving.door.guard import ROUTE_BY_PATH, Passage, passage
 
 LISTENERS = 4096
