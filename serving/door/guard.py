@@ -132,7 +132,6 @@ class Guard:
             self._sites.check_name(headers)
         if way.key:
             self._sites.check_page(headers)
-        check_body(headers, way.body)
         return caller
 
     async def _while_admitted(self, way: Passage, caller: Hashable, scope: Scope, receive: Receive, send: Send) -> None:
@@ -168,6 +167,7 @@ class Guard:
     async def _admitted(self, way: Passage, owner: Hashable, scope: Scope, receive: Receive) -> AsyncIterator[Receive]:
         """For as long as the answer takes; gives what the body is read from. Raises Refused."""
         expect_plain(scope)
+        check_body(Headers(scope=scope), way.body)
         room = self._room
         if way.place == "none":
             yield receive
