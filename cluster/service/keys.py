@@ -194,7 +194,7 @@ class KeyRing:
                 503, "keys_unreadable", "The service's keys cannot be read, and nobody comes in until they can: the reason is in "
                 "its log.", retry_after_s=5.0)
         if self._door_keys:
-            return self._door_keys.owner(authorization)
+            return await self._door_keys.admit(authorization)
         if not self._stored.keys:
             raise _wrong_key("No key opens this service now: its operator makes one with `promptray keys add`.")
         raise _wrong_key("The API key is missing or wrong: send it as 'Authorization: Bearer KEY'.")
