@@ -5,7 +5,9 @@ from pathlib import Path
 import httpx2
 import pytest
 from fastapi import FastAPI
+from typer.testing import CliRunner
 
+from cluster.cli import app as cli
 from cluster.service.api.document import make
 from cluster.service.keys import add_key
 from cluster.service.playing_office import PlayingOffice
@@ -101,6 +103,17 @@ async def test_behind_a_proxy_a_key_opens_by_whatever_name_and_the_proxys_page_m
         assert (await ask(app, "GET", path, named("prompts.example.org"))).status == status
     for page_of in (("origin", EVIL), ("origin", "null"), ("sec-fetch-site", "cross-site")):
         assert (await ask(app, "POST", JOBS, named(HOST, key, page_of), REQUEST)).status == 403
+
+
+async def test_the_command_that_shows_folders_guards_them_and_takes_names(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[FastAPI] = []
+    monkeypatch.setattr("uvicorn.run", lambda app, **_: served.append(app))
+    for names in ([], ["--allowed-host", "prompts.example.org"]):
+        assert CliRunner().invoke(cli, ["show", str(small.out), *names]).exit_code == 0
+    for app, status in zip(served, (403, 200), strict=True):
+        assert (await ask(app, "GET", JOBS, named("prompts.example.org"))).status == status
+        assert (await ask(app, "GET", JOBS, REBOUND)).status == 403
+    assert "no name of a host" in str(CliRunner().invoke(cli, ["show", str(small.out), "--allowed-host", "*"]).exception)
 
 
 async def test_there_is_no_websocket(app: FastAPI) -> None:
