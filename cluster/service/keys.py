@@ -76,13 +76,14 @@ def look(storage: Folder) -> StoredKeys:
     marks = (storage / MARKS).names()
     revoked = {name.removesuffix(REVOKED) for name in marks if name.endswith(REVOKED)}
     place = storage.place_of(KEYS_FILE)
-    mend = f"bring it back from a copy, or move it away and make new keys with `promptray keys add OWNER --storage {storage}`."
+    anew = f"make new keys with `promptray keys add OWNER --storage {storage}`."
     if not storage.exists(KEYS_FILE):
-        return StoredKeys(made=True, fault=f"{place} is gone, though keys were made here: {mend}") if marks else StoredKeys()
+        gone = f"{place} is gone, though keys were made here: bring it back from a copy, or {anew}"
+        return StoredKeys(made=True, fault=gone) if marks else StoredKeys()
     try:
         keys = _File.model_validate_json(storage.read(KEYS_FILE)).keys
     except ValidationError:
-        return StoredKeys(made=True, fault=f"{place} is damaged, it is no file of keys: {mend}")
+        return StoredKeys(made=True, fault=f"{place} is damaged: bring it back from a copy, or move it away and {anew}")
     return StoredKeys(tuple(key for key in keys if key.id not in revoked), made=True)
 
 
