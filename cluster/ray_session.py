@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 import ray
 
+from cluster.local_ray import bound_to_loopback, require_token
+
 OBJECT_STORE_BYTES = 200 * 2**20
 """Prompts and answers are small; Ray's default of 30% of memory would not be."""
 ENVIRONMENT = {
@@ -50,6 +52,8 @@ def _start() -> None:
     if os.environ.get("RAY_ADDRESS"):
         ray.init(log_to_driver=False, logging_level=logging.ERROR)
         return
-    ray.init(
-        address="local", num_cpus=max(2, os.cpu_count() or 2), include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES,
-        log_to_driver=False, logging_level=logging.ERROR)
+    require_token()
+    with bound_to_loopback() as address:
+        ray.init(
+            address="local", num_cpus=max(2, os.cpu_count() or 2), include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES,
+            log_to_driver=False, logging_level=logging.ERROR, _node_ip_address=address)

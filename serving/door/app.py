@@ -18,6 +18,7 @@ from serving.door.limits import Places, Rate
 from serving.door.metrics import Metrics
 from serving.door.refusal import Refused
 from serving.door.settings import DoorSettings
+from serving.door.sites import Sites
 
 UPLOADS = 32
 """At once [ours]: each may take as long as its size allows."""
@@ -52,8 +53,9 @@ def build_app(
         title="promptray", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False,
         exception_handlers={HTTPException: _unknown})
     app.add_middleware(
-        Guard, gate=Keys() if keys is None else keys, rate=Rate(settings.requests_per_minute), room=_room(settings, annex),
-        metrics=metrics, passages=annex.passages if annex else passage)
+        Guard, gate=Keys() if keys is None else keys, sites=Sites(settings.host, settings.allowed_hosts),
+        rate=Rate(settings.requests_per_minute), room=_room(settings, annex), metrics=metrics,
+        passages=annex.passages if annex else passage)
     app.add_api_route(HEALTH, Health(annex.health if annex else None).answer)
     app.add_api_route("/metrics", desk.metrics)
     app.add_api_route("/v1/models", desk.models)

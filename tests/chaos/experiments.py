@@ -87,12 +87,12 @@ class Run:
         self.folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # short: the paths of Ray's sockets have a limit
         words = ["run", str(file), "--out", str(out)] if file else ["resume", str(out)]
         self._log = self.folder / "said.txt"
-        place = {"RAY_ADDRESS": address} if address else {"RAY_TMPDIR": str(self.folder), **FORGETTING}
+        place = {"RAY_ADDRESS": address, "RAY_AUTH_MODE": "disabled"} if address else {"RAY_TMPDIR": str(self.folder), **FORGETTING}
         others = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
         with self._log.open("w") as log:
             self.process = subprocess.Popen(
                 [*COMMAND, *words], cwd=ROOT, stdout=log, stderr=subprocess.STDOUT,
-                env={**others, **place, "RAY_AUTH_MODE": "disabled"})
+                env={**others, **place})
 
     @property
     def runs(self) -> bool:

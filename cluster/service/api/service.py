@@ -126,12 +126,12 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     for status, told in {
         400: "The request is not one: the message says what is wrong with it.",
         401: "The key is missing or wrong.",
-        403: "The key does not open this.",
+        403: "The key does not open this, or a page of another site asks, or a name that is not the service's was used.",
         404: "There is no such thing, or it is somebody else's.",
         408: "The body did not come in time.",
         409: "The thing is not in a state for that.",
         413: "The body is too large, or no more files may be kept.",
-        415: "The body is compressed.",
+        415: "The body is not JSON, an upload is no form, or either is compressed.",
         429: "Too many requests, or the quota has no room: see Retry-After.",
         500: "The service failed.",
         503: "A model or the storage does not answer now: see Retry-After."}.items()}
