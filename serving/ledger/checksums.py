@@ -1,7 +1,7 @@
 """The checksum that every batch of a segment carries, and the search for what is sound in a file that is damaged.
 
-A batch is one message of an Arrow stream. Its checksum stands in the message's own metadata, which other Arrow readers pass over. It
-covers every byte of the message, with zeros in its own place, and the schema message that the batch is read by. Segments from
+A batch is one message of an Arrow stream. Its checksum stands in the message's own metadata, which other Arrow readers pass over.
+It covers every byte of the message, with zeros in its own place, and the schema message that the batch is read by. Segments from
 before have none, and are read as they are. Knows no columns.
 """
 
@@ -85,7 +85,7 @@ def scan(data: bytes, known: bytes) -> Scan:
             at = message[0]
             continue
         after = _next_sound(data, buffer, at + 1, heads)
-        if after == len(data) and not data.endswith(END) and _begins_a_message(data[at:]):
+        if message is None and after == len(data) and not data.endswith(END) and _begins_a_message(data[at:]):
             found.torn = True
         else:
             found.damaged = True

@@ -1,6 +1,7 @@
 """The ledger's files. A segment is an Arrow IPC stream, compressed with zstd, of entries in the order in which they were recorded.
 
-Every batch carries a checksum (checksums.py), so that bytes that have changed on the disk are found; segments from before have none.
+Every batch carries a checksum (checksums.py), so that bytes that have changed on the disk are found; old segments have none.
+
 The segment that grows exists in two copies that are written by turns, each time whole: the copy that holds what was acknowledged
 last is never the one that is being written, so that nothing is lost even where a write is not atomic. What was serialized once is
 kept as bytes. Any Arrow reader can read a segment. Knows no folder, no lock, and not which answer of a key stands.
@@ -10,7 +11,7 @@ import json
 import sys
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -67,6 +68,12 @@ class Contents:
     @property
     def rows(self) -> int:
         return sum(batch.num_rows for batch in self.batches)
+
+    def without(self, batch: Any) -> "Contents":
+        """Count a batch as lost whose rows cannot be decoded."""
+        left = tuple(one for one in self.batches if one is not batch)
+        return replace(
+            self, batches=left, state="damaged", lost_batches=self.lost_batches + 1, lost_rows=self.lost_rows + batch.num_rows)
 
 
 @dataclass(frozen=True)
