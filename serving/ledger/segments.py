@@ -189,7 +189,7 @@ def _stream(batches: Sequence[Any]) -> bytes:
 
 def _read(stream: bytes, schema: Any, columns: Sequence[str]) -> Iterator[Any]:
     wanted = [index for index, name in enumerate(schema.names) if name in columns]
-    for batch in pa.ipc.open_stream(stream, options=pa.ipc.IpcReadOptions(included_fields=wanted)):
+    for batch in pa.ipc.open_stream(stream, options=pa.ipc.IpcReadOptions(included_fields=wanted, use_threads=False)):
         batch.validate(full=True)  # of a batch without a checksum, damaged offsets would be followed blindly
         yield batch
 
