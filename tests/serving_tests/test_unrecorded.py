@@ -71,8 +71,8 @@ class LocalOffice:
         await asyncio.sleep(0)
         return self.shared.report(caller, report)
 
-    def gone(self, caller: str, report: Report) -> None:
-        self.shared.report(caller, report)
+    def gone(self, caller: str) -> None:
+        self.shared.gone(caller)
 
 
 async def settled() -> None:
