@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from cluster.preparation import SETTINGS_FILE, models_of
 from cluster.settings import ExperimentSettings
 from optimizer.errors import SettingsError, StorageError, UserError, unknown_name
-from serving.ledger import ENDING
+from serving.ledger import ENDING, lock
 from serving.ledger.compaction import Keep, both, mend, of_model, older_than, prune
 from serving.ledger.damage import ASIDE, aside, sentence
 from serving.ledger.inspection import UNKNOWN, Held, Summary, read_segments, summary
@@ -134,7 +134,8 @@ def compact(folder: Folder) -> tuple[Summary, Summary, list[str]]:
 
 
 def _held(folder: Folder, change: Callable[[], T]) -> T:
-    held = hold(folder, WAIT_S)
+    # The lease of a run that was killed is free when it was seen unchanged for a while: a local lock is free at once.
+    held = hold(folder, WAIT_S if folder.local else lock.WAIT_S)
     try:
         return change()
     finally:
