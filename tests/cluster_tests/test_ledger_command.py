@@ -91,6 +91,24 @@ def test_verify_and_compact(out: Path) -> None:
     assert ledger("verify", out)[0] == 0
 
 
+def test_every_command_tells_of_a_damaged_segment_and_none_drops_it(out: Path, tmp_path: Path) -> None:
+    """One bit in the middle of an answer's bytes, in the first of two segments, which has two of the four answers."""
+    damaged = min((out / "ledger").glob("*.arrows"))
+    data = damaged.read_bytes()
+    changed = data[: len(data) // 2 + 400] + bytes([data[len(data) // 2 + 400] ^ 4]) + data[len(data) // 2 + 401 :]
+    damaged.write_bytes(changed)
+    lost = f"{damaged.name} is damaged: 0 entries are read, at least 2 in 1 batch cannot be."
+    for code, command in ((0, ["show"]), (1, ["verify"]), (1, ["export", tmp_path / "all.jsonl"])):
+        ended, said = ledger(command[0], out, *command[1:])
+        assert (ended, lost in said) == (code, True), said
+    assert lost in ledger("prune", out, "--older-than", "1")[1]
+    code, said = ledger("compact", out)
+    assert (code, f"kept as {damaged.name}.damaged" in said) == (0, True), said
+    assert damaged.with_name(f"{damaged.name}.damaged").read_bytes() == changed
+    code, said = ledger("verify", out)
+    assert (code, "set aside" in said, said.splitlines()[-1]) == (0, True, "Sound."), said
+
+
 def test_export(out: Path, tmp_path: Path) -> None:
     code, said = ledger("export", out, tmp_path / "all.parquet")
     assert (code, said.split()[:2]) == (0, ["4", "answers"]), said
