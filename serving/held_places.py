@@ -21,6 +21,7 @@ class HeldPlaces:
         self._kept: list[Gate] = []
         """Of calls that were answered, a gate for each place."""
         self._wanting: deque[tuple[Gate, asyncio.Future[None]]] = deque()
+        self._over = False
 
     async def enter(self, gate: Gate) -> None:
         """Take a place that a call of this block has left, or the next that the gate gives."""
@@ -46,7 +47,7 @@ class HeldPlaces:
 
     def leave(self, gate: Gate, answered: bool) -> None:
         """Keep the place of a call that was answered; give back that of one that was not."""
-        if not answered:
+        if not answered or self._over:
             gate.leave()
             return
         for wanted, handed in self._wanting:
@@ -56,7 +57,8 @@ class HeldPlaces:
         self._kept.append(gate)
 
     def release(self) -> None:
-        """Give back what is kept."""
+        """Give back what is kept: the block ends."""
+        self._over = True
         kept, self._kept = self._kept, []
         for gate in kept:
             gate.leave()
