@@ -89,6 +89,8 @@ def run_check(
         logging.getLogger("ray.serve").setLevel(logging.ERROR)  # hosting has set its own; here the handles are this process's
         with open_ledger(experiment.out / "ledger") as ledger:
             write_settings(experiment.settings, experiment.out)
+            for damage in ledger.damage:
+                tell(damage)
             check = asyncio.run(_check(experiment, repeats, tell, models, ledger))
     experiment.out.write(CHECK_FILE, (json.dumps(check_to_json(check), indent=2) + "\n").encode())
     return check

@@ -47,6 +47,7 @@ class Board:
     def __init__(self, trials: Sequence[str], clock: Callable[[], float] = time.monotonic) -> None:
         self.row_by_trial = {trial: Row(trial) for trial in trials}
         self.phase = ""
+        self.notices: list[str] = []
         self._ended: list[str] = []
         self._clock = clock
         self._began = clock()
@@ -123,6 +124,9 @@ class LiveWatcher:
     def phase(self, text: str) -> None:
         self._board.phase = text
 
+    def noticed(self, text: str) -> None:
+        self._board.notices.append(text)
+
     def started(self, trial: str) -> None:
         self._board.started(trial)
 
@@ -138,7 +142,8 @@ class LiveWatcher:
     def __rich__(self) -> Group:
         board = self._board
         head = Text(f"{board.phase} … ", "bold") if not board.calls else Text("")
-        return Group(head + Text(board.headline()), _table(board.rows()), *(Text(pause, "yellow") for pause in board.pauses))
+        said = (Text(told, "yellow") for told in (*board.notices, *board.pauses))
+        return Group(head + Text(board.headline()), _table(board.rows()), *said)
 
 
 class PlainWatcher:
@@ -150,6 +155,9 @@ class PlainWatcher:
 
     def phase(self, text: str) -> None:
         self._say(f"{text} …")
+
+    def noticed(self, text: str) -> None:
+        self._say(text)
 
     def started(self, trial: str) -> None:
         self._board.started(trial)
@@ -182,8 +190,12 @@ def watching(trials: Sequence[str], console: Console) -> Iterator[LiveWatcher | 
         yield PlainWatcher(board, console)
         return
     watcher = LiveWatcher(board)
-    with Live(watcher, console=console, refresh_per_second=4, transient=True):
-        yield watcher
+    try:
+        with Live(watcher, console=console, refresh_per_second=4, transient=True):
+            yield watcher
+    finally:
+        for notice in board.notices:  # the table takes them away with it
+            console.print(Text(notice, "yellow"))
 
 
 def _table(rows: Sequence[Row]) -> Table:

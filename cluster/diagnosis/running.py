@@ -38,6 +38,8 @@ def run_diagnosis(prepared: Prepared, tell: Tell) -> tuple[TaskDiagnosis, ...]:
             tell(f"Hosting {' and '.join(model.label for model in served)}")
             host(served)
         with open_ledger(prepared.out / "ledger") as ledger:
+            for damage in ledger.damage:
+                tell(damage)
             return asyncio.run(_all(prepared, ledger, tell))
 
 

@@ -93,7 +93,7 @@ class OpenAISettings(Priced):
         from serving.clients.openai_http import OpenAIModel
         from serving.endpoint_actor import window_on_cluster
 
-        window = window_on_cluster(self.base_url, self.model, self.max_in_flight, group or ())
+        window = window_on_cluster(self.base_url, self.model, self.max_in_flight, group or (), self.timeout_s)
         return OpenAIModel(self, self.api_key(), window=window)
 
     def in_process(self) -> LanguageModel:
