@@ -17,7 +17,7 @@ from ray.tune import ProgressReporter, Stopper, TuneError
 
 from cluster.collector import Collector, Watcher
 from cluster.placement import cpus_of_a_trial
-from cluster.preparation import Experiment, models_of, tests_of, write_settings
+from cluster.preparation import Experiment, course_of, models_of, spare_of, tests_of, write_settings
 from cluster.ray_session import ray_session
 from cluster.report import clear_trials
 from cluster.result import TrialResult
@@ -158,7 +158,9 @@ def _purse(experiment: Experiment) -> SharedPurse | None:
     limits, seconds = budget.total.limits(), {"budget.wall_s": budget.wall_s, "budget.total.wall_s": budget.total.wall_s}
     if not limits.bounded and not any(seconds.values()):
         return None
-    return open_purse(experiment.out, limits, tests_of(experiment) if limits.bounded else {}, seconds)
+    tests = tests_of(experiment) if limits.bounded else {}
+    return open_purse(
+        experiment.out, limits, tests, seconds, spare=spare_of(experiment, tests), course=course_of(experiment.settings))
 
 
 def _scheduler(settings: ExperimentSettings, decisions: Decisions) -> ContestScheduler | None:

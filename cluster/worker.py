@@ -25,7 +25,7 @@ from cluster.trial import Surroundings, Trial, TrialPlan, without_result
 from optimizer.candidate import Round
 from optimizer.deadline import Timed
 from optimizer.errors import PromptrayError
-from optimizer.purse import Spending
+from optimizer.purse import Paying, Role, Tariff
 from optimizer.tasks.task import Task
 from serving.clients.outage import pause_of
 from serving.ledger.ledgered import Ledgered
@@ -67,29 +67,41 @@ def run_in_worker(
 async def _run(plan: TrialPlan, experiment: str, task: Task, shared: Shared) -> None:
     reporter = _Reporter()
     purse = shared.purse.of(plan.id) if shared.purse else None
+    result = None
     try:
-        paying = await _timed(purse, plan, shared) if purse else None
-        target, optimizer = plan.target.build(shared.group), plan.optimizer.build(shared.group)
-        trial = Trial(
-            plan, task,
-            Ledgered(target, shared.ledger, plan.target.chunk, paying, tariff_of(plan.target, "target"), endings=purse),
-            Ledgered(
-                optimizer, shared.ledger, plan.optimizer.chunk, paying, tariff_of(plan.optimizer, "optimizer"), endings=purse),
-            Surroundings(reserve=purse, pause=partial(pause_of, target, optimizer)))
-    except PromptrayError as problem:
+        trial = await _built(plan, task, shared, purse)
+        result = await _watched(trial, reporter, TrialMetrics(experiment, plan.task, plan.strategy_label))
+    except PromptrayError as problem:  # it could not even be built
         await reporter.tell({RESULT: _as_text(without_result(plan, "failed", str(problem)))})
         return
-    metrics = TrialMetrics(experiment, plan.task, plan.strategy_label)
+    finally:
+        if purse:  # whatever became of it, also where it failed while it was built: others wait for what it holds
+            await purse.close(done=result is not None and result.status != "failed")
+    await reporter.tell(asdict(trial.progress) | {RESULT: _as_text(result)})
+
+
+async def _built(plan: TrialPlan, task: Task, shared: Shared, purse: TrialPurse | None) -> Trial:
+    paying = await _timed(purse, plan, shared) if purse else None
+    target, optimizer = plan.target.build(shared.group), plan.optimizer.build(shared.group)
+    tariffs = _tariffs(plan)
+    return Trial(
+        plan, task,
+        Ledgered(target, shared.ledger, plan.target.chunk, paying, tariffs["target"], endings=purse),
+        Ledgered(optimizer, shared.ledger, plan.optimizer.chunk, paying, tariffs["optimizer"], endings=purse),
+        Surroundings(reserve=purse, pause=partial(pause_of, target, optimizer)))
+
+
+async def _watched(trial: Trial, reporter: "_Reporter", metrics: TrialMetrics) -> TrialResult:
+    """The trial's result, while Tune hears of its course. Raises StoppedByTune."""
 
     async def end_round(_: Round) -> None:
         await reporter.tell(asdict(trial.progress) | {SO_FAR: _as_text(trial.so_far)})
 
     over = asyncio.Event()
-    result = None
     running = asyncio.create_task(trial.run(end_round))
     ticking = asyncio.create_task(_tick(trial, reporter, metrics, over, running))
     try:
-        result = await running
+        return await running
     except asyncio.CancelledError:
         if not reporter.stopped:
             raise
@@ -98,16 +110,17 @@ async def _run(plan: TrialPlan, experiment: str, task: Task, shared: Shared) -> 
         over.set()
         await ticking
         metrics.update(trial.usage)
-        if purse:
-            await purse.close(done=result is not None and result.status != "failed")
-    await reporter.tell(asdict(trial.progress) | {RESULT: _as_text(result)})
 
 
-async def _timed(purse: TrialPurse, plan: TrialPlan, shared: Shared) -> Spending:
+async def _timed(purse: TrialPurse, plan: TrialPlan, shared: Shared) -> Paying:
     """The trial's part of the experiment's purse, as long as its own time and the experiment's last."""
-    elapsed, now = await purse.begin(), time.monotonic()
+    elapsed, now = await purse.begin(shared.ledger, _tariffs(plan)), time.monotonic()
     limits = {"budget": (plan.allowed.wall_s, elapsed.trial_s), "budget.total": (shared.wall_s, elapsed.whole_s)}
     return Timed(purse, {name: now + limit - spent for name, (limit, spent) in limits.items() if limit is not None})
+
+
+def _tariffs(plan: TrialPlan) -> dict[Role, Tariff]:
+    return {"target": tariff_of(plan.target, "target"), "optimizer": tariff_of(plan.optimizer, "optimizer")}
 
 
 class _Reporter:

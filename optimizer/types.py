@@ -45,8 +45,9 @@ class Completion:
     text: str
     truncated: bool = False
     """The answer ended at max_tokens."""
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    prompt_tokens: int | None = 0
+    """None, here and below: nobody knows; it is never to be taken for nothing."""
+    completion_tokens: int | None = 0
     from_ledger: bool = False
     metadata: Mapping[str, str] = field(default_factory=dict, compare=False)
     """What an engine says of itself, such as that it is a stand-in."""
