@@ -19,7 +19,7 @@ than the calls that were under way at an interruption; and what the ledger has c
 Of a final test, `kept` is what it still lacks: its whole cost, less that of its calls which are answered or under way (`tested`).
 A call that is lost or fails is lacking again. So an interruption takes nothing from what is kept; what it has lost comes out of
 what is free, and out of `spare`, which searches leave alone for that. Only where even that is not enough do the last calls of a
-test find nothing left, and their items stay missing. `tested` holds for the same `course` alone: another one may test another prompt.
+test find nothing left, and their items stay missing. `tested` holds for the same `course` alone: another may test another prompt.
 
 An older version wrote no calls, only "spent" with all that was reserved in it: it stays spent.
 """
