@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from cluster.estimate import CHECK_FILE, CallCost, ExperimentEstimate, cost_of_calls, cost_to_json, estimated
 from cluster.pauses import pauses_told
@@ -153,7 +153,7 @@ class _Metered:
 
     def __init__(self, model: LanguageModel) -> None:
         self._model = model
-        self._calls = self._fresh = self._read = self._written = 0
+        self._calls = self._fresh = self._measured = self._read = self._written = 0
         self._busy_s = 0.0
 
     @property
@@ -161,11 +161,14 @@ class _Metered:
         return self._model.name
 
     def cost(self, known: CallCost) -> CallCost:
-        """What was measured, and `known` where nothing was: the speed of answers that all came from the ledger."""
+        """What was measured, and `known` where nothing was: the speed of answers that all came from the ledger, the tokens of an
+        endpoint that does not report them."""
         if not self._calls:
             return known
         rate = self._fresh / self._busy_s if self._fresh else known.calls_per_s
-        return CallCost(self._read / self._calls, self._written / self._calls, rate)
+        if not self._measured:
+            return replace(known, calls_per_s=rate)
+        return CallCost(self._read / self._measured, self._written / self._measured, rate)
 
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
         """As LanguageModel.complete."""
@@ -174,8 +177,11 @@ class _Metered:
         answers = [outcome for outcome in outcomes if isinstance(outcome, Completion)]
         fresh = sum(not answer.from_ledger for answer in answers)
         self._calls += len(answers)
-        self._read += sum(answer.prompt_tokens for answer in answers)
-        self._written += sum(answer.completion_tokens for answer in answers)
+        for answer in answers:
+            if answer.prompt_tokens is not None and answer.completion_tokens is not None:
+                self._measured += 1
+                self._read += answer.prompt_tokens
+                self._written += answer.completion_tokens
         if fresh:
             self._fresh += fresh
             self._busy_s += time.monotonic() - started

@@ -14,7 +14,7 @@ from itertools import accumulate
 from typing import Literal, Protocol
 
 from optimizer.errors import BudgetExhausted
-from optimizer.types import Completion, Outcome, Request
+from optimizer.types import Outcome, Request
 
 Role = Literal["target", "optimizer"]
 TEMPLATE_TOKENS = 64
@@ -122,9 +122,9 @@ class Tariff:
     def of(self, outcome: Outcome, request: Request) -> Cost:
         """An answer of the ledger costs what it cost when it was paid for: so a repeated run takes the same course. Tokens that
         nobody has counted cost the most that they can."""
-        return self.recalled(outcome, self.at_most(request)) if isinstance(outcome, Completion) else self._cost(0, 0)
+        return self.recalled(outcome, self.at_most(request))
 
-    def recalled(self, answer: Completion, most: Cost) -> Cost:
+    def recalled(self, answer: Outcome, most: Cost) -> Cost:
         """What an answer has cost of which only the most that it can cost is known, and no longer what was asked."""
         if answer.prompt_tokens is None or answer.completion_tokens is None:
             return most

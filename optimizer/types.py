@@ -62,6 +62,9 @@ class Failed:
 
     kind: FailureKind
     reason: str
+    prompt_tokens: int | None = field(default=0, kw_only=True, compare=False)
+    """What it cost all the same, such as a refusal that came as a reply; as in a Completion."""
+    completion_tokens: int | None = field(default=0, kw_only=True, compare=False)
 
 
 Outcome = Completion | Failed

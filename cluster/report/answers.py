@@ -27,7 +27,7 @@ _ADVICE_BY_KIND = {
 
 def answer_warnings(results: Sequence[TrialResult]) -> list[str]:
     """One sentence for each kind of answer that came too often, by task, and by optimizer model; none where all is well."""
-    return [*_of_targets(results), *_of_optimizers(results), *_of_tests(results)]
+    return [*_of_targets(results), *_of_optimizers(results), *_of_tests(results), *_of_usage(results)]
 
 
 def counts_told(counts: Iterable[Mapping[str, int]]) -> str:
@@ -67,6 +67,14 @@ def _of_tests(results: Sequence[TrialResult]) -> list[str]:
         f"The final test of {trial.trial} has no verdict, as only {trial.test_items} of its {len(trial.test_marks)} answers came: "
         "run the same command again, which asks for those that are missing."
         for trial in results if trial.test_marks and not trial.verdict]
+
+
+def _of_usage(results: Sequence[TrialResult]) -> list[str]:
+    """Endpoints that do not say what their answers cost."""
+    return [
+        f"{label} did not report the tokens of {count(calls)} of its answers, so what they have cost is not known: budgets of "
+        "tokens and money count each such call at the most that it can cost."
+        for label, calls in _total(trial.unmeasured_by_model for trial in results).items()]
 
 
 def _fates(attempts: Sequence[Mapping[str, Mapping[str, int]]]) -> Counter[str]:
