@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 
+from cluster.accounts import tariff_of
 from cluster.estimate import CHECK_FILE, CallCost, ExperimentEstimate, cost_of_calls, cost_to_json, estimated
 from cluster.pauses import pauses_told
 from cluster.plans import optimizers
@@ -20,12 +21,13 @@ from cluster.ray_session import ray_session
 from cluster.settings import ExperimentSettings
 from optimizer.probing import Probed, Probing, probe
 from optimizer.protocols import LanguageModel
+from optimizer.purse import Paying, Role
 from optimizer.selection import Racing
 from optimizer.statistics import Estimate, Headroom, Noise, detectable_gain, discordant, estimate, headroom, mean_score, noise_floor
 from optimizer.strategies.abo import ABO
 from optimizer.tasks.task import Task
 from optimizer.types import Completion, Outcome, Request
-from serving.ledger.ledgered import ledgered
+from serving.ledger.ledgered import Ledgered
 from serving.ledger.shared import LedgerClient
 from serving.settings import ModelSettings, OpenAISettings
 
@@ -70,11 +72,12 @@ class Check:
 
 def run_check(
     experiment: Experiment, repeats: int, tell: Callable[[str], None],
-    session: Callable[[], AbstractContextManager[None]] = ray_session,
+    session: Callable[[], AbstractContextManager[None]] = ray_session, purse: Paying | None = None,
 ) -> Check:
-    """Probes every task, and leaves OUT/check.json. `tell` is given a line at each step; `session` gives Ray for as long.
+    """Probes every task, and leaves OUT/check.json. `tell` is given a line at each step; `session` gives Ray for as long. What is
+    paid for comes out of `purse`.
 
-    Raises UserError or EndpointError in one sentence.
+    Raises UserError or EndpointError in one sentence, BudgetExhausted where the purse has not enough.
     """
     from serving.deployment import host
     from serving.ledger.actor import open_ledger
@@ -91,7 +94,7 @@ def run_check(
             write_settings(experiment.settings, experiment.out)
             for damage in ledger.damage:
                 tell(damage)
-            check = asyncio.run(_check(experiment, repeats, tell, models, ledger))
+            check = asyncio.run(_check(experiment, repeats, tell, models, ledger, purse))
     experiment.out.write(CHECK_FILE, (json.dumps(check_to_json(check), indent=2) + "\n").encode())
     return check
 
@@ -121,10 +124,14 @@ def judged(label: str, task: Task, probed: Probed) -> TaskCheck:
 
 
 async def _check(
-    experiment: Experiment, repeats: int, tell: Callable[[str], None], models: Sequence[ModelSettings], ledger: LedgerClient
+    experiment: Experiment, repeats: int, tell: Callable[[str], None], models: Sequence[ModelSettings], ledger: LedgerClient,
+    purse: Paying | None,
 ) -> Check:
     settings = experiment.settings
-    recorded = [ledgered(model, ledger) for model in models]
+    roles: tuple[Role, Role] = ("target", "optimizer")
+    recorded = [
+        Ledgered(model.build(), ledger, model.chunk, purse, tariff_of(model, role))
+        for role, model in zip(roles, models, strict=True)]
     target, optimizer = map(_Metered, recorded)
     checks = []
     async with pauses_told(tell, *recorded):

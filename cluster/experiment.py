@@ -25,7 +25,7 @@ from cluster.search.decisions import Decisions
 from cluster.search.schedulers import Unscheduled
 from cluster.search.tuning import ContestScheduler, proposals
 from cluster.settings import ExperimentSettings
-from cluster.worker import Shared, run_in_worker
+from cluster.worker import OwnersDay, Shared, run_in_worker
 from optimizer.errors import PromptrayError
 from serving.deployment import host
 from serving.endpoint_actor import windows_kept
@@ -57,6 +57,8 @@ class Around:
     group: tuple[str, ...] | None = None
     """As whom its trials share the models' places with other experiments' (see serving.sharing), the widest group first; None:
     hosted models are called as if it were alone."""
+    owner: OwnersDay | None = None
+    """Who pays beside the experiment's own budget; None: nobody else."""
     lasting: bool = False
     """Does this process live on, for other experiments? Then the actors of this one are ended with it."""
     stop: Callable[[], bool] = _never
@@ -142,7 +144,7 @@ def _shared(experiment: Experiment, collected: Collector, around: Around) -> Ite
             clear_trials(experiment.out)
             collected.noticed(remote.damage)
             collected.purse = _purse(experiment)
-            yield Shared(ledger, collected.purse, settings.budget.total.wall_s, around.group)
+            yield Shared(ledger, collected.purse, settings.budget.total.wall_s, around.group, around.owner)
             if collected.purse:
                 collected.purse.stop()
     finally:

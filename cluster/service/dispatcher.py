@@ -22,6 +22,7 @@ from cluster.service.hosting import Hosting
 from cluster.service.job import Crew, Filed, Lost, Outcome, State, Work, expect_cancellable, expect_resumable
 from cluster.service.news import News
 from cluster.service.objects import Event, Optimization
+from cluster.service.owner_budgets import OwnerBudgets
 from cluster.service.roster import Roster
 from cluster.service.saving import Saving
 from cluster.service.settings import QuotaSettings
@@ -79,6 +80,7 @@ class Dispatcher:
         self._turns = self.roster.last_turn
         self._saving = Saving(self.roster)
         self._hosting = Hosting(self.roster, self._crew, self._saving)
+        self.budgets = OwnerBudgets(self._store.usage_folder, self.roster.quotas, self.roster.limits_of, self.roster.meet_quota)
         with suppress(TimeoutError):
             async with asyncio.timeout(MENDED_WITHIN_S):
                 # What one of them raises is raised again when it is attended.
@@ -108,7 +110,7 @@ class Dispatcher:
     async def create(self, filed: Filed, limits: QuotaSettings) -> Optimization:
         """Files a job that was checked. Its number is given here. The same id, or the same key of an owner, is the same job."""
         roster, owner = self.roster, filed.owner
-        roster.limits[owner] = limits
+        await self.limit(owner, limits)
         async with self._filing:
             if known := roster.same_as(filed):
                 return roster.shown(known)
@@ -170,7 +172,7 @@ class Dispatcher:
         """Raises Conflict, OverQuota."""
         roster, desk = self.roster, self.roster.desk(id)
         owner = desk.filed.owner
-        roster.limits[owner] = limits
+        await self.limit(owner, limits)
         async with self._filing:
             expect_resumable(id, desk.state.status)
             roster.quotas.expect_room(owner, limits, roster.now_of(owner))
@@ -190,6 +192,11 @@ class Dispatcher:
         await self._saving.settled(desk)
         self._fill()
         return roster.shown(desk)
+
+    async def limit(self, owner: str, limits: QuotaSettings) -> None:
+        """What the owner's quota is from now on."""
+        await self._saving.save_limits(owner, limits)
+        await self.budgets.open(owner)
 
     def use(self, owner: str) -> dict[str, Any]:
         """The fields of objects.Quota that tell of use."""
@@ -317,6 +324,7 @@ class Dispatcher:
         finally:
             del self._run_by_job[id]
             run.cancel()
+            await self.budgets.close(desk.filed.owner, id)
         if run.cancelled():
             raise Lost("it was not heard of any more")
         return run.result()

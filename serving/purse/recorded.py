@@ -113,6 +113,21 @@ class RecordedPurse:
         """For all final tests."""
         return Cost.of_all(self._purse.kept_by_holder.values())
 
+    @property
+    def holders(self) -> set[str]:
+        """Trials for which something is kept, or of which something is under way."""
+        return {*self._purse.kept_by_holder, *self._sent, *(trial for trial, _ in self._reserved)}
+
+    def add(self, cost: Cost) -> None:
+        """Books what was spent beside this purse. It comes on record with the next `send`."""
+        self._purse.spent += cost
+
+    def limit(self, limits: Limits) -> None:
+        """Sets other limits, with which all may search again."""
+        if limits != self._purse.limits:
+            self._purse.limits, self._limits = limits, self._limits | asdict(limits)
+            self._purse.refused.clear()
+
     async def take(self, trial: str, costs: Sequence[Cost], test: bool) -> int:
         """See Paying.take. That a search was refused is on record when it is told."""
         try:
