@@ -73,7 +73,7 @@ class Dispatcher:
         try:
             for filed, state, events in await asyncio.to_thread(self.roster.load):
                 self.roster.put(filed, state, events)
-            mended = [desk for desk in list(self.roster.desks.values()) if self._mended(desk)]
+            mended = [desk for desk in list(self.roster.desks.values()) if self.roster.mended(desk)]
         except BaseException:
             self.roster.held.release()
             raise
@@ -88,14 +88,6 @@ class Dispatcher:
         for name, step in self._rounds.items():
             self._tasks.every(name, SAVE_EVERY_S, step)
         self._fill()
-
-    def _mended(self, desk: Desk) -> bool:
-        try:
-            desk.dirty = desk.mend()
-        except Exception as problem:  # noqa: BLE001 - whatever is wrong with one job, the others go on
-            self.roster.set_aside(desk.filed.id, problem)
-            return False
-        return desk.dirty
 
     async def close(self) -> None:
         """Stops attending and gives the storage back; runs that are under way are the crew's."""

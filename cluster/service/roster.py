@@ -189,6 +189,15 @@ class Roster:
             raise NotFound(f"There is no job {id!r}.")
         return self.desks[id]
 
+    def mended(self, desk: Desk) -> bool:
+        """Brings a job's state and events together; see Desk.mend. One with which that cannot be done is set aside."""
+        try:
+            desk.dirty = desk.mend()
+        except Exception as problem:  # noqa: BLE001 - whatever is wrong with one job, the others go on
+            self.set_aside(desk.filed.id, problem)
+            return False
+        return desk.dirty
+
     def limits_of(self, owner: str) -> QuotaSettings:
         """The quota that the owner had last."""
         return self.limits.get(owner, self._default)
