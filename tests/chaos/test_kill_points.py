@@ -29,7 +29,7 @@ DEATHS = 4
 LATER = 30
 """A run that goes on dies within so many steps."""
 TESTS = len(STRATEGIES) * 2 * SIZES["test"]
-WITHIN_S = 60.0
+WITHIN_S = 120.0
 
 
 class Course:

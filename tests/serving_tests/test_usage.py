@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -111,12 +112,10 @@ def test_a_ledger_keeps_that_nobody_knows(tmp_path: Path) -> None:
 
 def test_a_segment_from_before_is_read_beside_new_ones(tmp_path: Path) -> None:
     """Its schema allowed no nulls in these columns."""
-    from datetime import UTC, datetime
-
     (request, later) = batch(2)
     old_schema = pa.schema(
         [field.with_nullable(False) if field.name in ("prompt_tokens", "completion_tokens") else field for field in SCHEMA],
-        metadata=SCHEMA.metadata)
+        metadata={"promptray_ledger": "1"})  # nor checksums
     old = batch_of({key_of("m", request): Paid(Completion("4", False, 7, 3), "m", request)}, datetime.now(UTC))
     with (tmp_path / "000001-aaaaaaaa.a.arrows").open("wb") as file, pa.ipc.new_stream(file, old_schema) as stream:
         stream.write_batch(pa.record_batch(old.columns, schema=old_schema))
