@@ -192,8 +192,7 @@ class Dispatcher:
 
     def use(self, owner: str) -> dict[str, Any]:
         """The fields of objects.Quota that tell of use."""
-        calls, money = self.roster.quotas.of(owner)
-        return {"jobs_now": self.roster.now_of(owner), "calls_today": calls, "money_today": money}
+        return dict(zip(("calls_today", "money_today"), self.roster.quotas.of(owner), strict=True), jobs_now=self.roster.now_of(owner))
 
     async def news(self, after_by_job: Mapping[str, int], timeout_s: float) -> dict[str, list[Event] | PromptrayError]:
         """Events behind those that are known of some jobs, as soon as there are any; {} after a while without. In place of those
@@ -286,6 +285,8 @@ class Dispatcher:
                 self._after_loss(desk, lost, str(problem))
             over = desk.state.over  # looked at now: it may be resumed as soon as its end is told
             desk.pause_clock()
+            if over:
+                await self.budgets.close(desk.filed.owner, desk.filed.id)
             await self._saving.settled(desk)
             await asyncio.sleep(0 if over else AGAIN_S)
 
@@ -296,6 +297,7 @@ class Dispatcher:
                 await self._crew.kill(desk.filed.id)
         except Exception as another:  # noqa: BLE001 - the crew may be what is broken
             self._tasks.report(f"ending the run of {desk.filed.id}", another)
+        await self.budgets.close(desk.filed.owner, desk.filed.id)
         if not desk.state.over:
             desk.break_off(
                 f"The job broke on a fault of the service ({told(problem)}); what was paid for is kept, so it can be resumed.")
@@ -316,7 +318,6 @@ class Dispatcher:
         finally:
             del self._run_by_job[id]
             run.cancel()
-            await self.budgets.close(desk.filed.owner, id)
         if run.cancelled():
             raise Lost("it was not heard of any more")
         return run.result()

@@ -82,11 +82,12 @@ class OwnerBudgets:
         await (await self._purse(owner)).keep(holder, cost)
 
     async def keep_tests(self, owner: str, cost_by_holder: Mapping[str, Cost]) -> None:
-        """Keeps the final tests of a job aside. Raises QuotaExhausted where what is left has no room for them."""
+        """Keeps the final tests of a job aside, as far as they are not behind it. Raises QuotaExhausted where what is left has no
+        room for them."""
         purse, limits = await self._purse(owner), self._limits(owner)
-        wanted = Cost.of_all(cost_by_holder.values())
-        if _limits_of(limits).passed_by(purse.spent + purse.kept + wanted):
-            left = _limits_of(limits).left_by(purse.spent + purse.kept)
+        wanted, others = Cost.of_all(cost_by_holder.values()), purse.lacking(dict.fromkeys(cost_by_holder, Cost()))
+        if _limits_of(limits).passed_by(purse.spent + purse.lacking(cost_by_holder)):
+            left = _limits_of(limits).left_by(purse.spent + others)
             room = " and ".join([
                 *([f"{left.target_calls:,} calls"] if limits.calls_a_day is not None else []),
                 *([f"{left.money:g} in money"] if limits.money_a_day is not None else [])])
@@ -103,7 +104,8 @@ class OwnerBudgets:
         purse.settle(holder, (await purse.begin(holder)).sent, answered=False)
 
     async def close(self, owner: str, job: str) -> None:
-        """A run of the job is over, whatever became of it: nothing is kept for it any more, and what it had reserved comes back."""
+        """The job is over, whatever became of it: nothing is kept for it any more, and what it had reserved comes back. A run that
+        is lost is not the end: what its tests lack stays kept until the next one."""
         purse = await self._purse(owner)
         for holder in {*purse.holders, *self._kept.get(owner, {})}:
             if holder.startswith(f"{job}/"):

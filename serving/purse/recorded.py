@@ -118,6 +118,12 @@ class RecordedPurse:
         """Trials for which something is kept, or of which something is under way."""
         return {*self._purse.kept_by_holder, *self._sent, *(trial for trial, _ in self._reserved)}
 
+    def lacking(self, test_by_trial: Mapping[str, Cost]) -> Cost:
+        """What tests that may cost so much still lack, with what is kept for all other trials."""
+        tested, kept = self._purse.tested_by_holder, self._purse.kept_by_holder
+        own = [(cost - tested.get(trial, Cost())).at_least(Cost()) for trial, cost in test_by_trial.items()]
+        return Cost.of_all([*own, *(cost for trial, cost in kept.items() if trial not in test_by_trial)])
+
     def add(self, cost: Cost) -> None:
         """Books what was spent beside this purse. It comes on record with the next `send`."""
         self._purse.spent += cost

@@ -132,8 +132,22 @@ async def test_what_is_kept_for_tests_is_kept_until_the_run_is_over(tmp_path: Pa
         await service.budgets.keep_tests("ann", {"two/a": Cost(11)})
     with pytest.raises(QuotaExhausted):
         await service.purse("two/a").take([Cost(1)] * 11)
+    lost = service.purse("one/a")
+    await lost.take([Cost(1)] * 20, test=True)
+    await lost.send({b"%d" % at: Cost(1) for at in range(12)}, test=True)
+    lost.settle({b"%d" % at: Cost(1) for at in range(9)}, answered=True)
+    await asyncio.gather(*service.told)
+    await lost.begin()  # its process was lost with 3 calls under way, which are lacking again
+    await service.budgets.keep_tests("ann", {"one/a": Cost(20), "one/b": Cost(20)})
+    with pytest.raises(QuotaExhausted):
+        await service.purse("two/a").take([Cost(1)] * 8)
+    assert await lost.take([Cost(1)] * 11, test=True) == 11
     await service.budgets.close("ann", "one")
-    assert await service.purse("three/a").take([Cost(1)] * 50) == 50
+    service.restart()
+    assert service.quotas.of("ann")[0] == 0, "not read yet"
+    assert await service.budgets.open("ann")
+    assert service.quotas.of("ann")[0] == 12
+    assert await service.purse("three/a").take([Cost(1)] * 38) == 38
 
 
 async def test_a_day_begins_with_nothing_but_what_is_kept(tmp_path: Path) -> None:
