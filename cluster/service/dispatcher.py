@@ -192,7 +192,8 @@ class Dispatcher:
 
     def use(self, owner: str) -> dict[str, Any]:
         """The fields of objects.Quota that tell of use."""
-        return dict(zip(("calls_today", "money_today"), self.roster.quotas.of(owner), strict=True), jobs_now=self.roster.now_of(owner))
+        calls, money = self.roster.quotas.of(owner)
+        return {"jobs_now": self.roster.now_of(owner), "calls_today": calls, "money_today": money}
 
     async def news(self, after_by_job: Mapping[str, int], timeout_s: float) -> dict[str, list[Event] | PromptrayError]:
         """Events behind those that are known of some jobs, as soon as there are any; {} after a while without. In place of those
