@@ -192,8 +192,7 @@ class Dispatcher:
 
     def use(self, owner: str) -> dict[str, Any]:
         """The fields of objects.Quota that tell of use."""
-        calls, money = self.roster.quotas.of(owner)
-        return {"jobs_now": self.roster.now_of(owner), "calls_today": calls, "money_today": money}
+        return self.roster.use_of(owner)
 
     async def news(self, after_by_job: Mapping[str, int], timeout_s: float) -> dict[str, list[Event] | PromptrayError]:
         """Events behind those that are known of some jobs, as soon as there are any; {} after a while without. In place of those

@@ -211,6 +211,11 @@ class Roster:
         """Jobs of an owner that are not over."""
         return sum(desk.filed.owner == owner and not desk.state.over for desk in self.desks.values())
 
+    def use_of(self, owner: str) -> dict[str, Any]:
+        """The fields of objects.Quota that tell of use."""
+        calls, money = self.quotas.of(owner)
+        return {"jobs_now": self.now_of(owner), "calls_today": calls, "money_today": money}
+
     @property
     def last_place(self) -> int:
         return max((desk.place for desk in self.desks.values()), default=0)
