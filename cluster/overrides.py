@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from optimizer.errors import SettingsError
+import yaml
+
+from optimizer.errors import SettingsError, shortened
 from serving.strictness import read_mapping
 
+_MODEL_OPTIONS = ("target", "optimizer")
 _DATA_OPTIONS = ("tasks", "seeds", "sizes")
 
 
@@ -17,6 +20,7 @@ def overrides(
     """Top-level keys for ExperimentSettings.read; options that are None change nothing. Raises SettingsError."""
     data = read_mapping(file)
     given = {name: value for name, value in plain.items() if value not in (None, [])}
+    given |= {name: as_model(given[name]) for name in _MODEL_OPTIONS if name in given}
     if tasks or scorer is not None or seed_instruction is not None:
         changes = {"scorer": scorer, "seed_instruction": seed_instruction}
         chosen = tasks or _listed(data, "tasks")
@@ -30,6 +34,19 @@ def overrides(
     if any(name in given for name in _DATA_OPTIONS):
         given["recorded"] = None  # other data than was recorded, on purpose
     return given
+
+
+def as_model(text: str) -> str | dict[str, Any]:
+    """Return a model as an option names it: one line, or a mapping as it would stand in FILE. Raises SettingsError."""
+    if not text.lstrip().startswith("{"):
+        return text
+    try:
+        found = yaml.safe_load(text)
+    except yaml.YAMLError:
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
+        raise SettingsError(f"{shortened(text)!r} is no mapping; write a model as {{kind: openai, model: NAME}}, in quotes.")
+    return found
 
 
 def _of_file(data: dict[str, Any], name: str) -> Any:

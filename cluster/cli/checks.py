@@ -31,7 +31,7 @@ def check(
         file, tasks=task, target=target, optimizer=optimizer, strategies=strategy, selection=selection, seeds=seed, scorer=scorer,
         seed_instruction=seed_instruction, sizes=sizes, target_calls=target_calls, optimizer_calls=optimizer_calls,
         concurrency=concurrency, out=out)
-    experiment = prepare(ExperimentSettings.read(file, given))
+    experiment = prepare(ExperimentSettings.read(file, given), repeated=True)
     for note in experiment.notes:
         ERR.print(Text(note, "yellow"))
     for note in experiment.data_notes:

@@ -11,6 +11,7 @@ from rich.text import Text
 from cluster.cli import options
 from cluster.cli.console import ERR, OUT, end, say
 from cluster.diagnosis.settings import DiagnosisSettings
+from cluster.overrides import as_model
 from cluster.preparation import SETTINGS_FILE
 from cluster.stopping import exit_code
 from optimizer.errors import SettingsError
@@ -35,6 +36,7 @@ def diagnose(
     from cluster.diagnosis.folder import PAGE_FILE, write_diagnosis
     from cluster.diagnosis.preparation import prepare
     from cluster.diagnosis.table import diagnosis_table
+    from cluster.report.failures import reasons_told
     from cluster.report.wording import duration
 
     given = _given(
@@ -53,6 +55,9 @@ def diagnose(
         end(f"Stopped. Every finished call is kept; continue with:  {command}", exit_code())
     write_diagnosis(prepared.out, results, prepared.settings.model_dump(mode="json"))
     OUT.print(diagnosis_table(results))
+    for line in reasons_told((f"{failure.model} model on {one.task}", failure) for one in results for failure in one.failures
+                             if failure.reason.rstrip(".") not in one.error):
+        say(line, "yellow")
     say(f"Results: {prepared.out}   Page: {prepared.out.place_of(PAGE_FILE)}")
     if any(result.stand_in for result in results):
         say("The built-in optimizer is a stand-in for a large model.", "dim")
@@ -66,6 +71,7 @@ def _given(
 ) -> dict[str, Any]:
     """Top-level settings from the options; options that are None change nothing. Raises SettingsError."""
     given = {name: value for name, value in plain.items() if value is not None}
+    given |= {name: as_model(given[name]) for name in ("target", "optimizer") if name in given}
     changes = {name: value for name, value in (("scorer", scorer), ("seed_instruction", seed_instruction)) if value is not None}
     if tasks or changes:
         listed = tasks or data.get("tasks") or []

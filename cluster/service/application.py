@@ -4,6 +4,7 @@ No state is in a replica: the office that each builds says what stands in the se
 `from __future__ import annotations` here: Serve reads the annotations of `build`.
 """
 
+import asyncio
 from typing import Any
 
 from fastapi import FastAPI
@@ -80,9 +81,8 @@ class _Replica:
         expect_guarded(host, keys)
         work = settings.work
         threads, checks = ReadingThreads(work.reads_at_once, work.reads_per_owner, deadline_s=work.read_s), CheckPool(work)
-        await checks.open()
         office = RayOffice(settings, keys.quota, checks, threads)
-        await office.open()
+        await asyncio.gather(office.open(), checks.open())
         service = Service(
             office, FileStore(storage, work), Audit(storage), settings, keys.quota, threads=threads, checks=checks)
         return service_app(service, keys, clients(settings.parsed, settings.door), DoorMeter(office.spend, settings.parsed))

@@ -26,7 +26,7 @@ from optimizer.errors import PromptrayError, SettingsError
 MODULES = ("cluster.service.files", "cluster.service.outlook", "pyarrow.parquet", "pyarrow.compute")
 """What the work needs."""
 STARTS_WITHIN_S = 60.0
-GRACE_S = 10.0
+GRACE_S = 30.0
 """After the time limit, for the server to say so."""
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
 """Threads of libraries do not outlive a fork; and memory that is given back is to be seen as such."""
@@ -44,8 +44,11 @@ class CheckPool:
             own.checks_at_once, own.checks_per_owner, own.waiting_per_owner, "checks", retry_after_s=min(5.0, own.check_s))
 
     async def open(self) -> None:
-        """Start the process now, so that the first check does not wait for it."""
-        await self._ready()
+        """Start the process now, so that the first check does not wait for it. Raises Unavailable."""
+        try:
+            await self._ready()
+        except OSError as problem:
+            raise Unavailable(f"The process for checks does not start ({problem}).") from None
 
     async def ping(self) -> None:
         """Return where the process runs, or was not needed yet; start it again where it has died. Raises OSError."""
@@ -58,7 +61,8 @@ class CheckPool:
         own = self._settings
         async with self._slots.one(owner):
             try:
-                async with asyncio.timeout(own.check_s + GRACE_S):
+                await self._ready()
+                async with asyncio.timeout(own.check_s + GRACE_S):  # nobody is left waiting by a server that is stuck
                     data = await self._answer(framed((work, given)))
             except (TimeoutError, OSError) as problem:
                 self._server.kill()
@@ -69,7 +73,6 @@ class CheckPool:
         """All that comes back. Closing the socket ends the work, wherever we are interrupted."""
         loop, own = asyncio.get_running_loop(), self._settings
         limits = {"time_s": own.check_s, "memory_bytes": own.check_bytes}
-        await self._ready()
         try:
             answers = self._server.work(limits)
         except OSError:  # it has died this moment

@@ -147,11 +147,6 @@ class FileStore:
             raise _unknown(id)
         return stored
 
-    def content(self, caller: Caller, id: str) -> tuple[StoredFile, bytes]:
-        """Raises NotFound."""
-        stored = self.get(caller, id)
-        return stored, self._folder.child(id).read(f"data{PurePath(stored.filename).suffix.lower()}")
-
     def place(self, caller: Caller, id: str) -> tuple[str, str]:
         """Its name, and the path of its data on this machine. Raises NotFound."""
         return self.get(caller, id).filename, local_copy(self._folder.child(id), id)
@@ -195,6 +190,7 @@ class FileStore:
             if not listing:
                 raise
         self._folder.delete(listing)
+        self._bytes_by_file.pop(id, None)
         folder = self._folder.child(id)
         folder.delete("file.json")
         folder.remove()

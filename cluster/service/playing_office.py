@@ -38,7 +38,7 @@ from serving.storage import Folder
 from serving.supervision import Supervisor
 from serving.supervision import told as reason_of
 
-_MADE_AT_THE_END = ("trials.parquet", "candidates.parquet", "costs.parquet", REPORT_FILE)
+_MADE_AT_THE_END = ("trials.parquet", "candidates.parquet", "costs.parquet", "failures.parquet", REPORT_FILE)
 MOST_JOBS = 1000
 
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from ray.exceptions import ActorUnavailableError, GetTimeoutError
 
 from cluster.preparation import SETTINGS_FILE
+from cluster.questions import Question
 from cluster.service.check_pool import CheckPool
 from cluster.service.errors import Damaged, NotFound
 from cluster.service.experiments import experiment_settings
@@ -32,7 +33,6 @@ from optimizer.errors import DataError, PromptrayError, SettingsError, UserError
 from optimizer.purse import Cost
 from serving.actors import answered
 from serving.deployment import STARTS_WITHIN_S
-from serving.settings import ModelSettings
 from serving.storage import Folder, open_folder
 from serving.supervision import LASTING
 
@@ -80,15 +80,15 @@ class RayOffice:
 
     async def create(self, caller: Caller, request: OptimizationRequest, idempotency_key: str | None = None) -> Optimization:
         id = f"opt-{secrets.token_hex(12)}"
-        models = await self._checks.run(caller.owner, planned, request, self._service, self._store.results(id).place, caller)
-        await self._reach(caller, models)
+        asked = await self._checks.run(caller.owner, planned, request, self._service, self._store.results(id).place, caller)
+        await self._reach(caller, asked)
         filed = Filed(id, 0, caller.owner, int(time.time()), request, idempotency_key)
         return await self._asked(lambda keeper: keeper.create.remote(filed, self._limits(caller.owner)))
 
     async def estimate(self, caller: Caller, request: OptimizationRequest, probe: bool) -> Estimate:
         told: Estimate
-        told, models = await self._checks.run(caller.owner, unmeasured, request, self._service, caller)
-        await self._reach(caller, models)
+        told, asked = await self._checks.run(caller.owner, unmeasured, request, self._service, caller)
+        await self._reach(caller, asked)
         if not probe:
             return told
         share = JobShare(self._keeper, caller.owner, f"probe-{secrets.token_hex(8)}")
@@ -97,10 +97,10 @@ class RayOffice:
         finally:
             await self.spend("close", caller.owner, share.job)
 
-    async def _reach(self, caller: Caller, models: Sequence[ModelSettings]) -> None:
+    async def _reach(self, caller: Caller, asked: Sequence[Question]) -> None:
         """As reach_all; what it asks is the owner's."""
-        await self.spend("note", caller.owner, Cost(target_calls=sum(not model.served for model in models)))
-        await reach_all(models)
+        await self.spend("note", caller.owner, Cost(target_calls=sum(not model.served for model, _ in asked)))
+        await reach_all(asked)
 
     async def get(self, caller: Caller, id: str) -> Optimization:
         await self._expect_visible(caller, id)

@@ -1,12 +1,18 @@
 """Offices of one service on a real Ray: they agree, show each owner the own jobs, and a probe's answers are not paid for again."""
 
+import asyncio
 import json
+import os
+import time
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 
-from cluster.service.errors import NotFound
+import cluster.service.outlook as outlook
+from cluster.service.errors import Busy, NotFound, Unavailable
 from cluster.service.objects import OptimizationRequest
 from cluster.service.office import Caller
 from cluster.service.ray_office import RayOffice
@@ -51,3 +57,39 @@ async def test_offices_agree_and_a_job_begins_with_what_its_probe_has_paid(local
     assert (await office.settings(ANN, job.id)).out == (await office.results(ANN, job.id)).place
     rounds = sorted((tmp_path / "optimizations" / job.id / "results" / "rounds").glob("*/*.json"))
     assert [Round.from_json(json.loads(file.read_text())).number for file in rounds] == [0, 1, 2]
+
+
+async def test_probes_are_bounded_and_leave_no_process_behind(
+    local_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def probed(request: Any, service: Any) -> Any:
+        (tmp_path / str(os.getpid())).touch()
+        return request if request == "at once" else time.sleep(3600)
+
+    monkeypatch.setattr(outlook, "probed", probed)
+
+    def probes_of(probe_s: float) -> outlook.Probes:
+        work = {"probe_s": probe_s, "probes_at_once": 2, "waiting_per_owner": 1}
+        return outlook.Probes(ServiceSettings.model_validate({"storage": str(tmp_path), "work": work}))
+
+    def pids() -> list[int]:
+        return [int(file.name) for file in tmp_path.iterdir()]
+
+    async def gone() -> None:
+        async with asyncio.timeout(60):
+            while any(psutil.pid_exists(pid) for pid in pids()):
+                await asyncio.sleep(0.05)
+
+    assert await probes_of(120.0).run("ann", "at once") == "at once"  # type: ignore[arg-type, comparison-overlap]
+    await gone()
+    probes = probes_of(2.0)
+    asked = [asyncio.create_task(probes.run(owner, "for ever")) for owner in ("ann", "ann", "ann", "bob")]  # type: ignore[arg-type]
+    ends = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(end) for end in ends] == [Unavailable, Unavailable, Busy, Unavailable]
+    await gone()
+    leaving = asyncio.create_task(probes.run("ann", "for ever"))  # type: ignore[arg-type]
+    await asyncio.sleep(0.5)
+    leaving.cancel()
+    await asyncio.gather(leaving, return_exceptions=True)
+    await gone()
+    assert len(pids()) >= 1

@@ -132,7 +132,8 @@ ERRORS: dict[int | str, dict[str, Any]] = {
         404: "There is no such thing, or it is somebody else's.",
         408: "The body did not come in time.",
         409: "The thing is not in a state for that.",
-        413: "The body is too large.",
+        413: "The body is too large, or no more files may be kept.",
+        415: "The body is compressed.",
         429: "Too many requests, or the quota has no room: see Retry-After.",
         500: "The service failed.",
         503: "A model or the storage does not answer now: see Retry-After."}.items()}

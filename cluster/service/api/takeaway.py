@@ -24,7 +24,7 @@ from cluster.service.views.trials import best_page, best_view
 from serving.storage import Folder
 
 Format = Literal["promptray", "openai", "dspy", "mlflow", "markdown"]
-Download = Literal["trials.parquet", "candidates.parquet", "costs.parquet", "settings.yaml"]
+Download = Literal["trials.parquet", "candidates.parquet", "costs.parquet", "failures.parquet", "settings.yaml"]
 _EXPORTS: dict[str, Callable[[Course, Best], dict[str, Any]]] = {
     "promptray": as_promptray, "openai": as_openai, "dspy": as_dspy, "mlflow": as_mlflow}
 _POLICY = re.compile(rb'<meta http-equiv="Content-Security-Policy" content="([^"]{1,2000})">')
@@ -89,10 +89,15 @@ class Takeaway:
 
 
 def download(data: bytes, name: str, media_type: str) -> Response:
-    """To be saved, not shown: browsers get the name in both forms of RFC 6266."""
+    """To be saved, not shown."""
+    return Response(data, media_type=media_type, headers=saved_as(name))
+
+
+def saved_as(name: str) -> dict[str, str]:
+    """The header by which browsers save what comes; with the name in both forms of RFC 6266."""
     ascii_name = re.sub(r"[^A-Za-z0-9._-]", "_", name)
     disposition = f"attachment; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(name, safe='', errors='replace')}"
-    return Response(data, media_type=media_type, headers={"Content-Disposition": disposition})
+    return {"Content-Disposition": disposition}
 
 
 def _made(folder: Folder, name: str) -> bytes:

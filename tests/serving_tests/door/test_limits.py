@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from math import ceil
 
 import aiohttp
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from serving.door.limits import Rate, TokenBucket, bounded
+from serving.door.limits import Places, Rate, TokenBucket, bounded
 from serving.door.refusal import Refused
 from tests.contracts.scripted_stream import ScriptedStream, words
 from tests.serving_tests.door.conftest import KEY, Door, OpenDoor
@@ -167,6 +168,61 @@ async def test_more_questions_at_once_than_allowed_come_again(open_door: OpenDoo
         caller.cancel()
     await asyncio.gather(*first, return_exceptions=True)
     await _free(door)
+
+
+async def test_one_owner_does_not_take_the_places_of_another(open_door: OpenDoor) -> None:
+    model = ScriptedStream(words)
+    door = await open_door(model, KEY, "other", max_in_flight=4)
+    first = [asyncio.create_task(door.chat("wait", key=KEY)) for _ in range(2)]
+    while len(model.asked) < 2:
+        await asyncio.sleep(0.01)
+    reply = await door.chat("one", key=KEY)
+    assert (reply.status, reply.code) == (429, "too_many_in_flight")
+    assert "2 of your requests" in reply.message
+    assert (await door.chat("one", key="other")).status == 200
+    for caller in first:
+        caller.cancel()
+    await asyncio.gather(*first, return_exceptions=True)
+
+
+@ANY_TIME
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=60), st.integers(1, 5), st.integers(1, 5))
+def test_places_are_never_exceeded_and_never_lost(asked: list[tuple[str, bool]], most: int, own: int) -> None:
+    places, held = Places(most, own), list[tuple[str, ExitStack]]()
+    for owner, comes in asked:
+        if not comes:
+            if held:
+                held.pop(0)[1].close()
+            continue
+        stack, so_many = ExitStack(), sum(one == owner for one, _ in held)
+        fits = so_many < own and len(held) < most
+        try:
+            stack.enter_context(places.one(owner))
+        except Refused:
+            assert not fits
+        else:
+            assert fits
+            held.append((owner, stack))
+    assert places.taken == len(held)
+    for _, stack in held:
+        stack.close()
+    assert places.taken == 0
+
+
+async def test_a_body_that_drips_holds_no_place(open_door: OpenDoor) -> None:
+    door = await open_door(max_in_flight=1, body_timeout_s=30.0)
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.sleep(60)
+
+    async with aiohttp.ClientSession() as session:
+        dripping = [asyncio.create_task(session.post(f"{door.address}/v1/completions", data=slow())) for _ in range(3)]
+        await asyncio.sleep(0.1)
+        assert (await door.chat("one")).status == 200
+        for one in dripping:
+            one.cancel()
+        await asyncio.gather(*dripping, return_exceptions=True)
 
 
 async def _free(door: Door) -> None:
