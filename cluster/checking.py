@@ -132,12 +132,12 @@ def judged(label: str, task: Task, probed: Probed) -> TaskCheck:
 
 async def _check(
     experiment: Experiment, repeats: int, tell: Callable[[str], None], models: Sequence[ModelSettings], ledger: LedgerClient,
-    purse: Paying | None,
+    purse: Paying | None = None,
 ) -> Check:
     settings = experiment.settings
     roles: tuple[Role, Role] = ("target", "optimizer")
     recorded = [
-        Ledgered(model.build(), ledger, model.chunk, purse, tariff_of(model, role))
+        Ledgered(model.build(), ledger, model.chunk, purse, tariff_of(model, role) if purse else None)
         for role, model in zip(roles, models, strict=True)]
     target, optimizer = _Metered(recorded[0], "target"), _Metered(recorded[1], "optimizer")
     checks = []
