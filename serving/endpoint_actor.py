@@ -97,13 +97,13 @@ class EndpointActor:
         """In doubt it does."""
         if whereabouts.node == self._node:
             return lives(whereabouts.process)
-        if whereabouts.node not in await asyncio.to_thread(_nodes_alive):
-            return False
-        there = NodeAffinitySchedulingStrategy(whereabouts.node, soft=False)
         try:
+            if whereabouts.node not in await asyncio.to_thread(_nodes_alive):
+                return False
+            there = NodeAffinitySchedulingStrategy(whereabouts.node, soft=False)
             asked = ray.remote(lives).options(num_cpus=0, max_retries=0, scheduling_strategy=there).remote(whereabouts.process)
             return bool(await asyncio.wait_for(asked, LOOK_WITHIN_S))
-        except (RayError, TimeoutError):
+        except (RayError, OSError, RuntimeError):  # Ray is away, or the node too slow to say; a TimeoutError is an OSError
             return True
 
 
