@@ -72,6 +72,7 @@ class _Replica:
         from cluster.service.keys import KeyRing
         from cluster.service.ray_office import RayOffice
         from cluster.service.reading_threads import ReadingThreads
+        from cluster.service.spending import DoorMeter
 
         settings = self._settings
         storage = open_folder(settings.storage)
@@ -86,4 +87,4 @@ class _Replica:
         await asyncio.gather(office.open(), checks.open())
         service = Service(
             office, FileStore(storage, work), Audit(storage), settings, keys.quota, threads=threads, checks=checks)
-        return service_app(service, keys, clients(settings.parsed, settings.door))
+        return service_app(service, keys, clients(settings.parsed, settings.door), DoorMeter(office.spend, settings.parsed))

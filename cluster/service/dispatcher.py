@@ -22,6 +22,7 @@ from cluster.service.hosting import Hosting
 from cluster.service.job import Crew, Filed, Lost, Outcome, State, Work, expect_cancellable, expect_resumable
 from cluster.service.news import News
 from cluster.service.objects import Event, Optimization
+from cluster.service.owner_budgets import OwnerBudgets
 from cluster.service.roster import Roster
 from cluster.service.saving import Saving
 from cluster.service.settings import QuotaSettings
@@ -72,13 +73,14 @@ class Dispatcher:
         try:
             for filed, state, events in await asyncio.to_thread(self.roster.load):
                 self.roster.put(filed, state, events)
-            mended = [desk for desk in list(self.roster.desks.values()) if self._mended(desk)]
+            mended = [desk for desk in list(self.roster.desks.values()) if self.roster.mended(desk)]
         except BaseException:
             self.roster.held.release()
             raise
         self._turns = self.roster.last_turn
         self._saving = Saving(self.roster)
         self._hosting = Hosting(self.roster, self._crew, self._saving)
+        self.budgets = OwnerBudgets(self._store.usage_folder, self.roster.quotas, self.roster.limits_of, self.roster.meet_quota)
         with suppress(TimeoutError):
             async with asyncio.timeout(MENDED_WITHIN_S):
                 # What one of them raises is raised again when it is attended.
@@ -86,14 +88,6 @@ class Dispatcher:
         for name, step in self._rounds.items():
             self._tasks.every(name, SAVE_EVERY_S, step)
         self._fill()
-
-    def _mended(self, desk: Desk) -> bool:
-        try:
-            desk.dirty = desk.mend()
-        except Exception as problem:  # noqa: BLE001 - whatever is wrong with one job, the others go on
-            self.roster.set_aside(desk.filed.id, problem)
-            return False
-        return desk.dirty
 
     async def close(self) -> None:
         """Stops attending and gives the storage back; runs that are under way are the crew's."""
@@ -108,7 +102,7 @@ class Dispatcher:
     async def create(self, filed: Filed, limits: QuotaSettings) -> Optimization:
         """Files a job that was checked. Its number is given here. The same id, or the same key of an owner, is the same job."""
         roster, owner = self.roster, filed.owner
-        roster.limits[owner] = limits
+        await self.limit(owner, limits)
         async with self._filing:
             if known := roster.same_as(filed):
                 return roster.shown(known)
@@ -170,7 +164,7 @@ class Dispatcher:
         """Raises Conflict, OverQuota."""
         roster, desk = self.roster, self.roster.desk(id)
         owner = desk.filed.owner
-        roster.limits[owner] = limits
+        await self.limit(owner, limits)
         async with self._filing:
             expect_resumable(id, desk.state.status)
             roster.quotas.expect_room(owner, limits, roster.now_of(owner))
@@ -191,10 +185,14 @@ class Dispatcher:
         self._fill()
         return roster.shown(desk)
 
+    async def limit(self, owner: str, limits: QuotaSettings) -> None:
+        """What the owner's quota is from now on."""
+        await self._saving.save_limits(owner, limits)
+        await self.budgets.open(owner)
+
     def use(self, owner: str) -> dict[str, Any]:
         """The fields of objects.Quota that tell of use."""
-        calls, money = self.roster.quotas.of(owner)
-        return {"jobs_now": self.roster.now_of(owner), "calls_today": calls, "money_today": money}
+        return self.roster.use_of(owner)
 
     async def news(self, after_by_job: Mapping[str, int], timeout_s: float) -> dict[str, list[Event] | PromptrayError]:
         """Events behind those that are known of some jobs, as soon as there are any; {} after a while without. In place of those
@@ -288,6 +286,8 @@ class Dispatcher:
                 self._after_loss(desk, lost, str(problem))
             over = desk.state.over  # looked at now: it may be resumed as soon as its end is told
             desk.pause_clock()
+            if over:
+                await self.budgets.close(desk.filed.owner, desk.filed.id)
             await self._saving.settled(desk)
 
     async def _break_off(self, desk: Desk, problem: Exception) -> None:
@@ -297,6 +297,7 @@ class Dispatcher:
                 await self._crew.kill(desk.filed.id)
         except Exception as another:  # noqa: BLE001 - the crew may be what is broken
             self._tasks.report(f"ending the run of {desk.filed.id}", another)
+        await self.budgets.close(desk.filed.owner, desk.filed.id)
         if not desk.state.over:
             desk.break_off(
                 f"The job broke on a fault of the service ({told(problem)}); what was paid for is kept, so it can be resumed.")

@@ -19,8 +19,9 @@ from cluster.service.dispatcher import Dispatcher
 from cluster.service.job import Filed
 from cluster.service.news import News
 from cluster.service.objects import Event, Optimization
+from cluster.service.owner_budgets import ACTS
 from cluster.service.settings import QuotaSettings, ServiceSettings
-from optimizer.errors import PromptrayError
+from optimizer.errors import PromptrayError, SettingsError
 from serving.actors import NAMESPACE, lasting
 from serving.storage import Folder, open_folder
 from serving.supervision import LASTING
@@ -75,8 +76,19 @@ class Keeper:
         await self.open()
         return await self._dispatcher.resume(id, limits)
 
+    async def spend(self, act: str, *given: Any, limits: QuotaSettings | None = None) -> Any:
+        """What may be asked of the owners' budgets (owner_budgets.ACTS), from whoever spends for an owner, who comes first in
+        `given`. `limits`: what the owner's quota is now; None: as it was last known."""
+        await self.open()
+        if act not in ACTS:
+            raise SettingsError(f"There is no {act!r} of an owner's budget.")
+        if limits is not None:
+            await self._dispatcher.limit(given[0], limits)
+        return await getattr(self._dispatcher.budgets, act)(*given)
+
     async def use(self, owner: str) -> dict[str, Any]:
         await self.open()
+        await self._dispatcher.budgets.open(owner)
         return self._dispatcher.use(owner)
 
     async def news(self, after_by_job: Mapping[str, int], timeout_s: float) -> dict[str, list[Event] | PromptrayError]:

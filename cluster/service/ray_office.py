@@ -7,12 +7,13 @@ a stranger's data to processes that can be killed: it is called from an event lo
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from ray.exceptions import ActorUnavailableError, GetTimeoutError
 
 from cluster.preparation import SETTINGS_FILE
+from cluster.questions import Question
 from cluster.service.check_pool import CheckPool
 from cluster.service.errors import Damaged, NotFound
 from cluster.service.experiments import experiment_settings
@@ -25,9 +26,11 @@ from cluster.service.outlook import Probes, planned, reach_all, unmeasured
 from cluster.service.paging import page_of, unknown_job
 from cluster.service.reading_threads import OWN, ReadingThreads
 from cluster.service.settings import QuotaSettings, ServiceSettings
+from cluster.service.spending import JobShare
 from cluster.service.store import Store
 from cluster.settings import ExperimentSettings
 from optimizer.errors import DataError, PromptrayError, SettingsError, UserError
+from optimizer.purse import Cost
 from serving.actors import answered
 from serving.deployment import STARTS_WITHIN_S
 from serving.storage import Folder, open_folder
@@ -78,15 +81,26 @@ class RayOffice:
     async def create(self, caller: Caller, request: OptimizationRequest, idempotency_key: str | None = None) -> Optimization:
         id = f"opt-{secrets.token_hex(12)}"
         asked = await self._checks.run(caller.owner, planned, request, self._service, self._store.results(id).place, caller)
-        await reach_all(asked)
+        await self._reach(caller, asked)
         filed = Filed(id, 0, caller.owner, int(time.time()), request, idempotency_key)
         return await self._asked(lambda keeper: keeper.create.remote(filed, self._limits(caller.owner)))
 
     async def estimate(self, caller: Caller, request: OptimizationRequest, probe: bool) -> Estimate:
         told: Estimate
         told, asked = await self._checks.run(caller.owner, unmeasured, request, self._service, caller)
+        await self._reach(caller, asked)
+        if not probe:
+            return told
+        share = JobShare(self._keeper, caller.owner, f"probe-{secrets.token_hex(8)}")
+        try:
+            return await self._probes.run(caller.owner, request, share)
+        finally:
+            await self.spend("close", caller.owner, share.job)
+
+    async def _reach(self, caller: Caller, asked: Sequence[Question]) -> None:
+        """As reach_all; what it asks is the owner's."""
+        await self.spend("note", caller.owner, Cost(target_calls=sum(not model.served for model, _ in asked)))
         await reach_all(asked)
-        return await self._probes.run(caller.owner, request) if probe else told
 
     async def get(self, caller: Caller, id: str) -> Optimization:
         await self._expect_visible(caller, id)
@@ -126,6 +140,10 @@ class RayOffice:
 
     async def ping(self) -> None:
         await self._asked(lambda keeper: keeper.ping.remote())
+
+    async def spend(self, act: str, *given: Any) -> Any:
+        """What the keeper says of an owner's budget; see owner_budgets.ACTS. The owner comes first in `given`."""
+        return await self._asked(lambda keeper: keeper.spend.remote(act, *given, limits=self._limits(given[0])))
 
     async def quota(self, caller: Caller) -> Mapping[str, Any]:
         return await self._asked(lambda keeper: keeper.use.remote(caller.owner))

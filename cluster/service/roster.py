@@ -47,8 +47,9 @@ class Roster:
         except BaseException:
             self.held.release()  # who tries again, here or elsewhere, is to hear the true reason
             raise
-        self.limits: dict[str, QuotaSettings] = {}
-        """Of owners that have asked for something."""
+        self.limits: dict[str, QuotaSettings] = {
+            owner: QuotaSettings.model_validate(limits) for owner, limits in store.limits().items()}
+        """Of owners that have asked for something, ever."""
         self.desks: dict[str, Desk] = {}
         """In the order in which the jobs came."""
         self.attended: set[str] = set()
@@ -188,9 +189,32 @@ class Roster:
             raise NotFound(f"There is no job {id!r}.")
         return self.desks[id]
 
+    def mended(self, desk: Desk) -> bool:
+        """Brings a job's state and events together; see Desk.mend. One with which that cannot be done is set aside."""
+        try:
+            desk.dirty = desk.mend()
+        except Exception as problem:  # noqa: BLE001 - whatever is wrong with one job, the others go on
+            self.set_aside(desk.filed.id, problem)
+            return False
+        return desk.dirty
+
+    def limits_of(self, owner: str) -> QuotaSettings:
+        """The quota that the owner had last."""
+        return self.limits.get(owner, self._default)
+
+    def meet_quota(self, job: str, reason: str) -> None:
+        """A job has met its owner's quota: it ends on it, and says so once a run."""
+        if (desk := self.desks.get(job)) and not desk.state.over:
+            desk.meet_quota(reason)
+
     def now_of(self, owner: str) -> int:
         """Jobs of an owner that are not over."""
         return sum(desk.filed.owner == owner and not desk.state.over for desk in self.desks.values())
+
+    def use_of(self, owner: str) -> dict[str, Any]:
+        """The fields of objects.Quota that tell of use."""
+        calls, money = self.quotas.of(owner)
+        return {"jobs_now": self.now_of(owner), "calls_today": calls, "money_today": money}
 
     @property
     def last_place(self) -> int:
@@ -227,7 +251,7 @@ class Roster:
             if desk.state.turn:
                 last_turn[desk.filed.owner] = max(desk.state.turn, last_turn.get(desk.filed.owner, 0))
         owners = {one.owner for one in waiting}
-        barred = {owner for owner in owners if self.quotas.spent_out(owner, self.limits.get(owner, self._default))}
+        barred = {owner for owner in owners if self.quotas.spent_out(owner, self.limits_of(owner))}
         return waiting, [self.desks[id].filed.owner for id in self.attended], last_turn, barred
 
 

@@ -11,15 +11,18 @@ from contextlib import nullcontext
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError
+from ray.exceptions import GetTimeoutError, RayTaskError
 
-from cluster.preparation import models_of
+from cluster.preparation import Experiment, models_of, tests_of
 from cluster.ray_session import ENVIRONMENT
 from cluster.service.job import Outcome, Work
+from cluster.service.owner_budgets import as_calls
 from cluster.service.settings import ServiceSettings
+from cluster.service.spending import JobShare
 from cluster.service.store import Store
 from cluster.settings import ExperimentSettings
 from optimizer.errors import PromptrayError, StorageError
+from serving.actors import told
 from serving.deployment import deployment_name
 from serving.settings import OpenAISettings
 from serving.storage import Folder
@@ -81,7 +84,8 @@ class Runner:
         budget = experiment.settings.budget
         watcher = Reporting(out, {"target_calls": budget.target_calls, "optimizer_calls": budget.optimizer_calls}, line.tell)
         around = Around(
-            nullcontext, self._service.running, (filed.owner, filed.id), True, lambda: (filed.id, work.run) in self._stopped)
+            nullcontext, self._service.running, (filed.owner, filed.id), line.owner(experiment), True,
+            lambda: (filed.id, work.run) in self._stopped)
         line.claim(hosted_beside(experiment.settings, self._service))
         stopped = False
         try:
@@ -107,6 +111,25 @@ class _Line:
         self._untold.append(self._keeper.report.remote(self._work.filed.id, self._work.run, news))
         if len(self._untold) > UNTOLD:
             self.close()
+
+    def owner(self, experiment: Experiment) -> JobShare | None:
+        """The job's part of what its owner may spend today, with its final tests kept aside; None where the owner has no limit.
+        Raises QuotaExhausted where there is no room for them."""
+        filed = self._work.filed
+        share = JobShare(self._keeper, filed.owner, filed.id)
+        if not self._asked("open", filed.owner):
+            return None
+        tests = {share.holder(trial): as_calls(cost) for trial, cost in tests_of(experiment).items()}
+        self._asked("keep_tests", filed.owner, tests)
+        return share
+
+    def _asked(self, act: str, *given: Any) -> Any:
+        try:
+            return ray.get(self._keeper.spend.remote(act, *given), timeout=HEARD_WITHIN_S)
+        except GetTimeoutError:
+            raise StorageError(f"The service has not answered this job for {HEARD_WITHIN_S:g} s; resume it.") from None
+        except RayTaskError as problem:
+            raise told(problem, "the service") from None
 
     def claim(self, deployments: Sequence[str]) -> None:
         """Returns when the keeper knows that the job is about to host these models: none of them is taken away from it then."""

@@ -10,6 +10,7 @@ from functools import partial
 from cluster.service.desk import Desk
 from cluster.service.events import LogBroken
 from cluster.service.roster import Roster
+from cluster.service.settings import QuotaSettings
 from optimizer.errors import StorageError
 
 
@@ -57,6 +58,15 @@ class Saving:
                 problems.append(problem)
         if problems:
             raise problems[0]
+
+    async def save_limits(self, owner: str, limits: QuotaSettings) -> None:
+        """The quota of an owner: a keeper that comes after this one holds it, too."""
+        known = self._roster.limits
+        if known.get(owner) != limits:
+            copy = {**known, owner: limits}
+            await self._write(partial(
+                self._roster.store.save_limits, {one: its.model_dump(mode="json") for one, its in copy.items()}))
+            known[owner] = limits
 
     async def save_usage(self) -> None:
         """What owners have used today."""

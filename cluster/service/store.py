@@ -4,7 +4,9 @@
       optimizations/index/     a line a job, in the order in which they came (see serving.storage.journal): what counts as filed;
                                NAME.damaged: a file of an index that had to be made again from the folders of the jobs
       optimizations/ID/        request.json: what was filed; state.json: how it stands; events/: a line an event; results/
-      usage/YYYY-MM-DD.json    owner -> calls and money of that day (UTC)
+      usage/YYYY-MM-DD.json    owner -> calls and money of that day (UTC), as jobs have told of them
+      usage/YYYY-MM-DD/        what was given out to each owner, see owner_budgets.py
+      usage/limits.json        owner -> the quota that the owner had last
       estimates/HASH/          results folders of probes, whose answers a job that is like it begins with
       files/ID/                file.json and data.EXT (written by whoever takes uploads)
 
@@ -12,6 +14,7 @@ The one writer of jobs holds `optimizations` by the ledger's lock, or its lease.
 """
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +30,7 @@ JOBS = "optimizations"
 REQUEST_FILE = "request.json"
 STATE_FILE = "state.json"
 EVENTS = "events"
+LIMITS_FILE = "limits.json"
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,19 @@ class Store:
         """Puts a file of use that cannot be read aside, under another name, before it is written anew."""
         folder = self.root / "usage"
         folder.write(f"{day}.json.damaged", folder.read(f"{day}.json"))
+
+    @property
+    def usage_folder(self) -> Folder:
+        return self.root / "usage"
+
+    def limits(self) -> dict[str, dict[str, Any]]:
+        """Owner -> the quota that the owner had last; nothing where there is no such file, or none that can be read."""
+        with suppress(DataError):
+            return _read(self.usage_folder, LIMITS_FILE) if self.usage_folder.exists(LIMITS_FILE) else {}
+        return {}
+
+    def save_limits(self, limits: dict[str, dict[str, Any]]) -> None:
+        _write(self.usage_folder, LIMITS_FILE, limits)
 
     def save_usage(self, day: str, usage: dict[str, dict[str, float]]) -> None:
         _write(self.root / "usage", f"{day}.json", usage)

@@ -9,7 +9,7 @@ from fastapi import Request as HttpRequest
 from starlette.exceptions import HTTPException
 
 from optimizer.protocols import LanguageModel
-from serving.door.desk import Desk
+from serving.door.desk import Desk, Meter
 from serving.door.guard import HEALTH, Guard, Passage, Room, passage
 from serving.door.health import Health
 from serving.door.incoming import BodyLimits
@@ -40,6 +40,8 @@ class Annex:
     """Of the largest file in a body that has a place of an upload."""
     health: Callable[[], Awaitable[Mapping[str, str]]] | None = None
     """Which parts do not work, and why."""
+    meter: Meter | None = None
+    """Who counts what callers ask of the models; None: nobody."""
 
 
 def build_app(
@@ -48,7 +50,7 @@ def build_app(
     """The application. With `keys`, all but /healthz wants one as a bearer token; the settings' own sources are not read."""
     settings = settings or DoorSettings()
     metrics = Metrics()
-    desk = Desk(models, settings, metrics)
+    desk = Desk(models, settings, metrics, annex.meter if annex else None)
     app = FastAPI(
         title="promptray", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False,
         exception_handlers={HTTPException: _unknown})

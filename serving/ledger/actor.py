@@ -60,6 +60,9 @@ class LedgerActor:
     async def claim(self, keys: list[bytes], owner: str) -> list[Claim]:
         return await (await self._ready()).claim(keys, owner)
 
+    async def answers(self, keys: list[bytes]) -> list[Completion | None]:
+        return await (await self._ready()).answers(keys)
+
     async def record(self, paid_by_key: dict[bytes, Paid]) -> list[Completion]:
         return await (await self._ready()).record(paid_by_key)
 
@@ -99,6 +102,9 @@ class RemoteLedger:
 
     async def claim(self, keys: Sequence[bytes], owner: str) -> list[Claim]:
         return await answered(self._actor.claim.remote(list(keys), owner), _OF)
+
+    async def answers(self, keys: Sequence[bytes]) -> list[Completion | None]:
+        return await answered(self._actor.answers.remote(list(keys)), _OF)
 
     async def record(self, paid_by_key: Mapping[bytes, Paid]) -> list[Completion]:
         return await answered(self._actor.record.remote(dict(paid_by_key)), _OF)

@@ -22,16 +22,19 @@ from cluster.service.keys import KeyRing
 from optimizer.errors import PromptrayError
 from optimizer.protocols import LanguageModel
 from serving.door.app import Annex, build_app
+from serving.door.desk import Meter
 
 
-def service_app(service: Service, keys: KeyRing, models: Mapping[str, LanguageModel] | None = None) -> FastAPI:
-    """One application: the models' door, the service and the page."""
-    return build_app(models or {}, service.settings.door, keys, annex_of(service))
+def service_app(
+    service: Service, keys: KeyRing, models: Mapping[str, LanguageModel] | None = None, meter: Meter | None = None
+) -> FastAPI:
+    """One application: the models' door, the service and the page. `meter` counts what callers ask of the models."""
+    return build_app(models or {}, service.settings.door, keys, annex_of(service, meter))
 
 
-def annex_of(service: Service) -> Annex:
+def annex_of(service: Service, meter: Meter | None = None) -> Annex:
     health = PartsHealth(service)
-    return Annex(lambda app: _add(app, service), service_passage, LISTENERS, service.settings.upload_bytes, health.failing)
+    return Annex(lambda app: _add(app, service), service_passage, LISTENERS, service.settings.upload_bytes, health.failing, meter)
 
 
 def _add(app: FastAPI, service: Service) -> None:

@@ -21,7 +21,7 @@ from cluster.service.office import Caller, Office
 from cluster.service.reading_threads import ReadingThreads
 from cluster.service.settings import QuotaSettings, ServiceSettings
 from cluster.service.views.results import Results
-from optimizer.errors import AccessError, EndpointError, PromptrayError, StorageError, UserError, shortened
+from optimizer.errors import AccessError, EndpointError, PromptrayError, QuotaExhausted, StorageError, UserError, shortened
 from serving.door.refusal import Refused
 from serving.door.replies import Sheet
 from serving.supervision import LASTING
@@ -93,6 +93,8 @@ def refusal_of(problem: Exception) -> Refused:
         return Refused(429, "quota_exceeded", said, retry_after_s=problem.retry_after_s or 60.0)
     if isinstance(problem, Busy):
         return Refused(429, "too_many_at_once", said, retry_after_s=problem.retry_after_s)
+    if isinstance(problem, QuotaExhausted):
+        return Refused(429, "quota_exceeded", said, retry_after_s=60.0)
     if isinstance(problem, EndpointError):
         return Refused(503, "model_failed", said, retry_after_s=BUSY_RETRY_S)
     for kind, status, code in _BY_KIND:
