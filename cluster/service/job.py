@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol, Self
 
 from cluster.service.errors import Conflict
-from cluster.service.objects import TERMINAL, Fault, JobStatus, Optimization, OptimizationRequest, Usage
+from cluster.service.objects import KEPT, TERMINAL, Fault, JobStatus, Optimization, OptimizationRequest, Usage
 from optimizer.errors import DataError
 
 
@@ -28,7 +28,7 @@ class Filed:
     def from_json(cls, data: dict[str, Any]) -> Self:
         """Raises DataError."""
         try:
-            return cls(**{**data, "request": OptimizationRequest.model_validate(data["request"])})
+            return cls(**{**data, "request": OptimizationRequest.model_validate(data["request"], context=KEPT)})
         except (TypeError, KeyError, ValueError) as problem:
             raise DataError(f"The record of a job cannot be read ({problem}); bring it back from a copy.") from problem
 

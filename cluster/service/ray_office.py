@@ -13,8 +13,9 @@ from typing import Any, TypeVar
 from ray.exceptions import ActorUnavailableError, GetTimeoutError
 
 from cluster.preparation import SETTINGS_FILE
+from cluster.service.admission import expect_offered
 from cluster.service.check_pool import CheckPool
-from cluster.service.experiments import experiment_settings
+from cluster.service.experiments import admit, experiment_settings, kept_settings
 from cluster.service.following import Hub
 from cluster.service.job import Filed
 from cluster.service.keeper import open_keeper
@@ -59,6 +60,7 @@ class RayOffice:
         await self._asked(lambda keeper: keeper.open.remote())
 
     async def create(self, caller: Caller, request: OptimizationRequest, idempotency_key: str | None = None) -> Optimization:
+        admit(request, self._service)
         id = f"opt-{secrets.token_hex(12)}"
         asked = await self._checks.run(caller.owner, planned, request, self._service, self._store.results(id).place, caller)
         await reach_all(asked)
@@ -66,6 +68,7 @@ class RayOffice:
         return await self._asked(lambda keeper: keeper.create.remote(filed, self._limits(caller.owner)))
 
     async def estimate(self, caller: Caller, request: OptimizationRequest, probe: bool) -> Estimate:
+        admit(request, self._service)
         told: Estimate
         told, asked = await self._checks.run(caller.owner, unmeasured, request, self._service, caller)
         await reach_all(asked)
@@ -88,6 +91,8 @@ class RayOffice:
 
     async def resume(self, caller: Caller, id: str) -> Optimization:
         owner = await self._expect_visible(caller, id)
+        filed = await self._threads.run(caller.owner, self._store.filed, id)
+        expect_offered(filed.request, self._service)
         return await self._asked(lambda keeper: keeper.resume.remote(id, self._limits(owner)))
 
     async def events(self, caller: Caller, id: str, after: int, limit: int) -> list[Event]:
@@ -115,10 +120,10 @@ class RayOffice:
 
     def _settings(self, id: str) -> ExperimentSettings:
         """As the job wrote them, once it has started."""
-        out = self._store.results(id)
-        if out.exists(SETTINGS_FILE):
-            return ExperimentSettings.read(out.place_of(SETTINGS_FILE))
-        return experiment_settings(self._store.filed(id).request, self._service, out)
+        out, request = self._store.results(id), self._store.filed(id).request
+        if not out.exists(SETTINGS_FILE):
+            return experiment_settings(request, self._service, out)
+        return kept_settings(request, self._service, out)
 
     async def _expect_visible(self, caller: Caller, id: str) -> str:
         """The job's owner. Raises NotFound, also where the caller may not see it."""

@@ -16,8 +16,10 @@ from cluster.preparation import SETTINGS_FILE, settings_place
 from cluster.report.failures import errors_told
 from cluster.report.folder import read_trials
 from cluster.result import TrialResult
+from cluster.search.keys import OPTIMIZER
 from cluster.service.errors import Conflict
 from cluster.service.objects import (
+    KEPT,
     Estimate,
     Event,
     EventKind,
@@ -28,6 +30,7 @@ from cluster.service.objects import (
     TaskRequest,
     Usage,
 )
+from cluster.service.objects.plain import MOST_KEY
 from cluster.service.office import Caller
 from cluster.service.paging import page_of, unknown_job
 from cluster.service.views.candidates import Family
@@ -140,14 +143,26 @@ def request_of(settings: ExperimentSettings) -> OptimizationRequest:
     """The request that such an experiment would come from; of a data file only the name is told."""
     tasks = tuple(
         TaskRequest(
-            **({"generated": task.source} if task.source in GENERATED else {"file": Path(task.source).name}),
+            **({"generated": task.source} if task.source in GENERATED else {"file": Path(task.source).name[-MOST_KEY:]}),
             label=task.label[:80], scorer=task.scorer, seed_instruction=task.seed_instruction, sizes=task.sizes)
         for task in settings.tasks[:32])
-    return OptimizationRequest(
-        name=settings.name[:64], description=settings.description[:2000], tasks=tasks, target=parse_model(settings.target).label,
-        optimizer=parse_model(settings.optimizer).label, strategies=settings.strategies[:32], selection=settings.selection,
-        seeds=settings.seeds[:100], sizes=settings.sizes, sampling=settings.sampling, budget=settings.budget,
-        search=settings.search, concurrency=min(64, settings.concurrency))
+    given = {
+        "name": settings.name[:64], "description": settings.description[:2000], "tasks": tasks,
+        "target": parse_model(settings.target).label, "optimizer": parse_model(settings.optimizer).label,
+        "strategies": [choice.model_dump() for choice in settings.strategies[:32]], "selection": settings.selection.model_dump(),
+        "seeds": settings.seeds[:100], "sizes": settings.sizes, "sampling": settings.sampling, "budget": settings.budget,
+        "search": _search(settings), "concurrency": min(64, settings.concurrency)}
+    return OptimizationRequest.model_validate(given, context=KEPT)
+
+
+def _search(settings: ExperimentSettings) -> dict[str, Any] | None:
+    """The search in the words of a request: models by their labels."""
+    if settings.search is None:
+        return None
+    given = settings.search.model_dump()
+    if not settings.models and isinstance(lines := given["space"].get(OPTIMIZER), list):
+        given["space"][OPTIMIZER] = list(dict.fromkeys(parse_model(line).label for line in lines))
+    return given
 
 
 def told(
