@@ -4,19 +4,22 @@ While a `Watch` is open, it notes what this process opens, looks at, imports, re
 as far as that is one of them.
 """
 
+import asyncio
 import os
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
+T = TypeVar("T")
 MARK = "canary"
+WAITS_S = 60.0
 SECRET = "xK9-feathers-and-song"
 """Stands in every planted file and in the variable: an answer that has it has told what it may not."""
 SCRIPT = f"rules:\n- replies: [\"{SECRET}\"]\n"
@@ -65,16 +68,32 @@ class Canaries:
     def hostile(self) -> list[Any]:
         """A value of every kind that a file of settings may hold, and a request may not."""
         models = [
-            f"openai:x@{self.url}", f"scripted:{self.script}", f"scripted:{self.secret}", f"scripted:{self.fifo}",
-            f"vllm:{self.folder}", "vllm:canary/model", "canary_module:Model",
+            f"openai:x@{self.url}", f"scripted:{self.script}", f"scripted:{self.secret}", f"vllm:{self.folder}",
+            "vllm:canary/model", "canary_module:Model",
             {"kind": "openai", "model": "x", "base_url": self.url, "api_key_env": self.variable},
             {"kind": "openai", "model": "x", "base_url": self.url, "api_key_file": str(self.secret)},
             {"kind": "scripted", "script": str(self.script), "log": str(self.log)}]
         texts = [
-            self.url, "http://canary.invalid/x", str(self.secret), f"file://{self.script}", str(self.fifo), str(self.log),
+            self.url, "http://canary.invalid/x", str(self.secret), f"file://{self.script}", str(self.log),
             f"../../../../../../..{self.secret}", self.variable, f"${{{self.variable}}}", "canary_module", "canary_module:Name",
             "canary_module.Name"]
-        return [*models, *texts]
+        return [*models, *texts, f"scripted:{self.fifo}", str(self.fifo)]
+
+
+    def taken(self) -> list[str]:
+        """What came to the listener since this was asked last."""
+        calls = [f"call: {call[:100]}" for call in self.calls]
+        self.calls.clear()
+        return calls
+
+    async def released(self, work: Awaitable[T]) -> T:
+        """What `work` gives. Where it waits for the FIFO, that is ended, and the work is a failure of the test."""
+        task = asyncio.ensure_future(work)
+        done, _ = await asyncio.wait([task], timeout=WAITS_S)
+        if not done:
+            os.close(os.open(self.fifo, os.O_WRONLY | os.O_NONBLOCK))
+            raise AssertionError("waits for ever where a FIFO is named")
+        return await task
 
 
 @dataclass
@@ -82,6 +101,12 @@ class Watch:
     """What was touched, in words."""
 
     touched: list[str] = field(default_factory=list)
+
+    def taken(self) -> list[str]:
+        """What was touched since this was asked last."""
+        touched = list(self.touched)
+        self.touched.clear()
+        return touched
 
 
 _watch: Watch | None = None
