@@ -40,6 +40,7 @@ from cluster.service.objects import (
 )
 from cluster.service.replies import parsed, read, refusal
 from optimizer.errors import EndpointError, SettingsError, StorageError
+from serving.storage.regular import open_regular
 
 A = TypeVar("A", bound=BaseModel)
 KEY_VARIABLE = "PROMPTRAY_API_KEY"
@@ -89,7 +90,7 @@ class ServiceClient:
         """Raises StorageError where the file cannot be read."""
         path = Path(file)
         try:
-            content = path.open("rb")
+            content = open_regular(path)
         except OSError as problem:
             raise StorageError(f"{path} cannot be read ({problem.strerror}).") from problem
         with content:
