@@ -16,7 +16,6 @@ from cluster.preparation import SETTINGS_FILE, settings_place
 from cluster.report.failures import errors_told
 from cluster.report.folder import read_trials
 from cluster.result import TrialResult
-from cluster.search.keys import OPTIMIZER
 from cluster.service.errors import Conflict
 from cluster.service.objects import (
     KEPT,
@@ -35,6 +34,7 @@ from cluster.service.office import Caller
 from cluster.service.paging import page_of, unknown_job
 from cluster.service.views.candidates import Family
 from cluster.service.views.results import Course
+from cluster.service.views.settings import searched
 from cluster.service.views.trials import Spent, total_usage, trial_view
 from cluster.service.views.wording import plain
 from cluster.settings import ExperimentSettings
@@ -151,18 +151,8 @@ def request_of(settings: ExperimentSettings) -> OptimizationRequest:
         "target": parse_model(settings.target).label, "optimizer": parse_model(settings.optimizer).label,
         "strategies": [choice.model_dump() for choice in settings.strategies[:32]], "selection": settings.selection.model_dump(),
         "seeds": settings.seeds[:100], "sizes": settings.sizes, "sampling": settings.sampling, "budget": settings.budget,
-        "search": _search(settings), "concurrency": min(64, settings.concurrency)}
+        "search": searched(settings), "concurrency": min(64, settings.concurrency)}
     return OptimizationRequest.model_validate(given, context=KEPT)
-
-
-def _search(settings: ExperimentSettings) -> dict[str, Any] | None:
-    """The search in the words of a request: models by their labels."""
-    if settings.search is None:
-        return None
-    given = settings.search.model_dump()
-    if not settings.models and isinstance(lines := given["space"].get(OPTIMIZER), list):
-        given["space"][OPTIMIZER] = list(dict.fromkeys(parse_model(line).label for line in lines))
-    return given
 
 
 def told(

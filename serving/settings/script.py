@@ -183,7 +183,7 @@ def _rules(file: Path, text: str) -> list[Any]:
 def _fault(problem: ValidationError) -> str:
     """The first fault by its place. Nothing of the file is quoted: whoever named it need not be allowed to read it."""
     fault = problem.errors(include_url=False, include_input=False)[0]
-    kinds = {"": Script, "rules": Rule, "replies": Reply, "faults": Fault}
+    kinds: dict[str, type[Strict]] = {"": Script, "rules": Rule, "replies": Reply, "faults": Fault}
     known = [name for kind in kinds.values() for name in kind.model_fields]
     loc = [part for part in fault["loc"] if isinstance(part, int) or part in known]
     place = ".".join(map(str, loc))

@@ -1,4 +1,4 @@
-"""What a person names where a file is wanted, and is none, is said at once: a FIFO is not waited for, a device not read for ever."""
+"""What a person names where a file is wanted, and is none, is said at once: a FIFO is not waited for, a device read for ever."""
 
 import os
 from collections.abc import Callable
