@@ -6,13 +6,13 @@ Every way from a request to an experiment leads through `expect_offered`, the re
 by a version that looked less closely.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 from cluster.search.domains import OneOf, parse_domain
 from cluster.search.keys import OPTIMIZER, SAMPLING, SELECTION, STRATEGY, read_space
-from cluster.search.searchers import Grid
-from cluster.search.searchers.searcher import MOST_POINTS, TRIALS
+from cluster.search.searchers import Grid, Random
+from cluster.search.searchers.searcher import TRIALS
 from cluster.service.objects import OptimizationRequest
 from cluster.service.objects.plain import harmless_settings
 from cluster.service.settings import ServiceSettings
@@ -48,10 +48,9 @@ def expect_offered(request: OptimizationRequest, service: ServiceSettings) -> di
 def expect_harmless(request: OptimizationRequest, labels: Collection[str]) -> tuple[str, ...]:
     """Return the models that the request's search lists. Raises SettingsError where it lists one that is not among `labels`, or
     searches a setting that no request may."""
-    space = request.search.space if request.search else {}
-    for key in space:
+    for key in request.search.space if request.search else ():
         _expect_searchable(key, request)
-    names = _names(space)
+    names = searched_models(request)
     try:
         for name in names:
             _expect_known("model of this service", name, labels)
@@ -87,13 +86,13 @@ def _points(request: OptimizationRequest, service: ServiceSettings) -> int:
     space = read_space(
         search.space, labelled(request.strategies), request.selection, models[request.optimizer], request.sampling.changed, models,
         tried=False)
-    if (asked := space.part(OPTIMIZER).count() or 0) > limits.searched_models:
+    if (models_asked := space.part(OPTIMIZER).count() or 0) > limits.searched_models:
         raise SettingsError(
-            f"The search has {asked:,} optimizer models, more than the {limits.searched_models:,} that this service takes.")
-    count = space.count()
-    if isinstance(search.searcher.build(), Grid):
+            f"The search has {models_asked:,} optimizer models, more than the {limits.searched_models:,} that this service takes.")
+    searcher, count, asked = search.searcher.build(), space.count(), search.trials or TRIALS
+    if isinstance(searcher, Grid):
         return count or 0  # None: its range of real numbers is refused where the search is planned
-    return min(search.trials or TRIALS, count or MOST_POINTS)
+    return min(asked, count or asked) if isinstance(searcher, Random) else asked
 
 
 def _expect_searchable(key: str, request: OptimizationRequest) -> None:
@@ -119,8 +118,9 @@ def _expect_searchable(key: str, request: OptimizationRequest) -> None:
             raise SettingsError(f"In search.space, {shortened(key)}: only numbers and choices are searched.")
 
 
-def _names(space: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the labels of the optimizer models that the space lists."""
+def searched_models(request: OptimizationRequest) -> tuple[str, ...]:
+    """Return the labels of the optimizer models that the request's search lists. Raises SettingsError where it is no list."""
+    space = request.search.space if request.search else {}
     domain = parse_domain(space[OPTIMIZER]) if OPTIMIZER in space else OneOf(())
     if not isinstance(domain, OneOf):
         raise SettingsError(f"In search.space, {OPTIMIZER}: it must be a list of labels.")

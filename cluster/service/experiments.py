@@ -13,8 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from cluster.preparation import SETTINGS_FILE, Experiment, check
-from cluster.search.keys import OPTIMIZER
-from cluster.service.admission import expect_harmless, expect_offered, expect_within
+from cluster.service.admission import expect_harmless, expect_offered, expect_within, searched_models
 from cluster.service.errors import NotFound
 from cluster.service.files import local_copy
 from cluster.service.objects import OptimizationRequest, TaskRequest
@@ -40,8 +39,8 @@ def experiment_settings(request: OptimizationRequest, service: ServiceSettings, 
     given |= {
         "tasks": [_task(task, store) for task in request.tasks], "out": out.absolute().place,
         "target": models[request.target], "optimizer": models[request.optimizer]}
-    if request.search and OPTIMIZER in request.search.space:
-        given["models"] = models  # with these the space means labels, and reads no line as a model
+    # With these the search's space means labels, and reads no line as a model.
+    given["models"] = {label: models[label] for label in searched_models(request)}
     try:
         return ExperimentSettings.model_validate(given)
     except ValidationError as problem:
