@@ -5,6 +5,7 @@ a stranger's data to processes that can be killed: it is called from an event lo
 """
 
 import asyncio
+import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -31,6 +32,8 @@ from serving.actors import answered
 from serving.storage import Folder, open_folder
 
 T = TypeVar("T")
+_ID = re.compile(r"opt-[0-9A-Za-z]{1,64}")
+"""Of a job: it becomes the name of a folder, so nothing else is looked for."""
 _OF = "the service"
 Limits = Callable[[str], QuotaSettings]
 
@@ -137,7 +140,7 @@ class RayOffice:
         return self._owner_by_job[id]
 
     def _filed(self, id: str) -> Filed | None:
-        if not id.startswith("opt-") or not id.removeprefix("opt-").isalnum() or not self._store.has(id):
+        if not _ID.fullmatch(id) or not self._store.has(id):
             return None
         return self._store.filed(id)
 

@@ -26,6 +26,7 @@ from optimizer.selection import SELECTION_RULES
 from optimizer.strategies import STRATEGIES
 from serving.settings import BUILTIN_MODELS, OpenAISettings, ScriptedSettings, VLLMSettings
 from serving.storage import open_folder
+from serving.storage.local import LocalFolder
 from tests.contracts.canaries import SECRET, Canaries, planted, watching
 from tests.contracts.schema_places import Place, places
 
@@ -177,3 +178,35 @@ async def test_an_old_job_that_names_models_is_neither_run_again_nor_shown_by_op
     assert (seen.taken(), canaries.taken()) == ([], [])
     assert (watch.taken(), canaries.taken()) == ([], [])
     assert not canaries.log.exists()
+
+
+@pytest.mark.parametrize("body", [
+    b"[" * 100_000, b'{"metadata":' * 50_000, b'{"tasks":' + b"[" * 1000 + b"]" * 1000 + b"}", b'{"seeds":[' + b"9" * 5000 + b"]}",
+    b'{"name":"\\ud800","tasks":[{"generated":"coin_flip"}],"strategies":["apo"]}', b'{"concurrency":NaN}',
+    b'{"seeds":[' + b"1," * 900_000 + b"1]}"])
+@pytest.mark.parametrize("route", ROUTES)
+async def test_a_body_that_is_deep_long_or_odd_is_a_bad_request(service: httpx2.AsyncClient, route: str, body: bytes) -> None:
+    answer = await service.post(route, content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400, answer.text
+    assert len(answer.content) < 3_000
+
+
+@pytest.mark.parametrize("id", [
+    "opt-" + "a" * 300, "opt-٣", "opt-..", "opt-a%00", "..", "%2e%2e%2fkeys", "opt-a%2f..%2f..%2fkeys.json", "~root"])
+async def test_an_id_is_no_path(
+    service: httpx2.AsyncClient, settings: ServiceSettings, monkeypatch: pytest.MonkeyPatch, id: str
+) -> None:
+    looked: list[str] = []
+    exists = LocalFolder.exists
+
+    def noting(folder: LocalFolder, name: str) -> bool:
+        looked.append(f"{folder}/{name}")
+        return exists(folder, name)
+
+    for path in ("/v1/optimizations/{}", "/v1/optimizations/{}/events", "/v1/optimizations/{}/files/settings.yaml", "/v1/files/{}"):
+        monkeypatch.setattr(LocalFolder, "exists", noting)
+        answer = await service.get(path.format(id))
+        monkeypatch.setattr(LocalFolder, "exists", exists)
+        assert answer.status_code in (400, 404), answer.text
+        assert settings.storage not in answer.text
+    assert [place for place in looked if "/optimizations/" in place or "/files/" in place] == []
