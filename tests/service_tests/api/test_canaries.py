@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from cluster.preparation import prepare
-from cluster.service import outlook
+from cluster.service import ray_office
 from cluster.service.errors import Conflict
 from cluster.service.experiments import experiment_settings
 from cluster.service.job import Filed, State
@@ -48,12 +48,23 @@ class Office(RayOffice):
         raise Conflict(NOTHING_RUNS)
 
 
-class Probe:
-    """In the place of Ray's task: all that a probe does before it hosts models."""
+class Probes:
+    """In the place of Ray's processes: all that a probe does before it hosts models."""
 
-    async def remote(self, request: OptimizationRequest, service: ServiceSettings) -> Any:
+    def __init__(self, service: ServiceSettings) -> None:
+        self._service = service
+
+    async def run(self, owner: str, request: OptimizationRequest) -> Any:
+        service = self._service
         await asyncio.to_thread(lambda: prepare(experiment_settings(request, service, Store(service.storage).estimate("probed"))))
         raise Conflict(NOTHING_RUNS)
+
+
+class Checks:
+    """In the place of the processes for checks, so that what they do is seen."""
+
+    async def run(self, owner: str, work: Callable[..., Any], *given: Any) -> Any:
+        return await asyncio.to_thread(work, *given)
 
 
 @pytest.fixture
@@ -69,8 +80,8 @@ def settings(tmp_path: Path) -> ServiceSettings:
 
 @pytest.fixture
 async def service(settings: ServiceSettings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx2.AsyncClient]:
-    monkeypatch.setattr(outlook, "_probe", Probe)
-    app = shown_app(Office(settings), open_folder(settings.storage), settings)
+    monkeypatch.setattr(ray_office, "Probes", Probes)
+    app = shown_app(Office(settings, checks=Checks()), open_folder(settings.storage), settings)
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://127.0.0.1") as client:
         yield client
 
