@@ -101,7 +101,7 @@ def spaces(canaries: Canaries) -> Iterator[dict[str, Any]]:
     keys |= {f"{owner}.{name}" for owner in ("strategy", "selection", "apo", "sampling") for name in parts}
     for key in sorted(keys):
         yield {key: texts}
-        yield {key: {"choice": texts[:1]}}
+    yield from ({key: {"choice": texts[:1]}} for key in ("optimizer", "optimizer.base_url", "selection", "strategy.beam"))
     for text in texts:
         yield {"optimizer": [text]}
         yield {"optimizer": ["builtin:optimizer", text]}
