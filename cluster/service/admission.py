@@ -100,19 +100,19 @@ def _expect_searchable(key: str, request: OptimizationRequest) -> None:
     all passes: the space itself says what settings there are."""
     owner, _, setting = key.rpartition(".")
     labels = {strategy.label: strategy.name for strategy in labelled(request.strategies)}
-    kinds: list[Any] = []
-    if owner == STRATEGY:
-        kinds = [STRATEGIES[name] for name in labels.values()]
-    elif owner in labels:
-        kinds = [STRATEGIES[labels[owner]]]
-    elif owner == SELECTION:
-        kinds = list(SELECTION_RULES.values())
-    elif owner == OPTIMIZER and setting not in OF_A_MODEL:
+    if owner == OPTIMIZER and setting not in OF_A_MODEL:
         raise SettingsError(
             f"In search.space, {shortened(key)}: of a model this service searches {', '.join(OF_A_MODEL)} alone; everything else "
             "about a model is its operator's.")
-    elif owner == SAMPLING and setting not in OF_SAMPLING:
+    if owner == SAMPLING and setting not in OF_SAMPLING:
         raise SettingsError(f"In search.space, {shortened(key)}: known are: {', '.join(OF_SAMPLING)}.")
+    kinds: list[Any] = []
+    if owner == STRATEGY:
+        kinds = [STRATEGIES[name] for name in labels.values()]
+    elif owner == SELECTION:
+        kinds = list(SELECTION_RULES.values())
+    elif owner in labels:
+        kinds = [STRATEGIES[labels[owner]]]
     for kind in kinds:
         if setting in kind.__dataclass_fields__ and setting not in harmless_settings(kind, texts=False):
             raise SettingsError(f"In search.space, {shortened(key)}: only numbers and choices are searched.")

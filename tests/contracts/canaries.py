@@ -82,7 +82,7 @@ class Canaries:
 
     def taken(self) -> list[str]:
         """What came to the listener since this was asked last."""
-        calls = [f"call: {call[:100]}" for call in self.calls]
+        calls = [f"call{' with a key' if SECRET in call else ''}: {call[:40]}" for call in self.calls]
         self.calls.clear()
         return calls
 
@@ -172,7 +172,7 @@ def planted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Canaries]
                 caller, _ = listener.accept()
             except OSError:
                 return
-            calls.append(caller.recv(200).decode("latin-1"))
+            calls.append(caller.recv(4000).decode("latin-1"))
             caller.close()
 
     thread = threading.Thread(target=listen, daemon=True)

@@ -111,6 +111,11 @@ def test_a_search_has_labels_and_harmless_settings_alone(space: dict[str, Any], 
     assert said in refused(searched(space, "random", trials=1))
 
 
+def test_a_strategy_that_is_labelled_like_a_model_opens_nothing() -> None:
+    given = searched({"optimizer.log": ["/tmp/x"]}, "random", trials=1)
+    assert "of a model this service searches" in refused(given | {"strategies": [{"name": "apo", "label": "optimizer"}]})
+
+
 def test_words_of_a_prompt_may_be_given_and_are_not_searched() -> None:
     words = {"strategies": [{"name": "abo", "settings": {"opening": "Do:"}}]}
     admit(OptimizationRequest.model_validate(request(**words)), OFFERED)
