@@ -147,7 +147,7 @@ async def test_nothing_that_a_request_names_is_opened_imported_resolved_or_calle
                 if (route, answer.status_code) == (ROUTES[-1], 409):
                     only_words.add(place)
                 if what := [*watch.taken(), *canaries.taken(), *told(answer, settings)]:
-                    found[f"{route} {place}"] = what
+                    found.setdefault(f"{route} {place}", []).extend(what)
     assert found == {}
     assert not canaries.log.exists()
     assert {400, 404, 409} <= statuses, "some are refused, and some hold only words"
