@@ -40,6 +40,7 @@ from cluster.service.objects import (
 )
 from cluster.service.replies import ServiceError, parsed, read, refusal, wait_of
 from optimizer.errors import EndpointError, SettingsError, StorageError
+from serving.storage.regular import open_regular
 
 A = TypeVar("A", bound=BaseModel)
 B = TypeVar("B")
@@ -94,7 +95,7 @@ class ServiceClient:
         """Raises StorageError where the file cannot be read."""
         path = Path(file)
         try:
-            content = path.open("rb")
+            content = open_regular(path)
         except OSError as problem:
             raise StorageError(f"{path} cannot be read ({problem.strerror}).") from problem
         with content:

@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol, Self
 from pydantic import TypeAdapter, ValidationError
 
 from cluster.service.errors import Conflict
-from cluster.service.objects import TERMINAL, Fault, JobStatus, Optimization, OptimizationRequest, Usage
+from cluster.service.objects import KEPT, TERMINAL, Fault, JobStatus, Optimization, OptimizationRequest, Usage
 from optimizer.errors import DataError, shortened
 
 DAMAGED = "damaged"
@@ -33,7 +33,7 @@ class Filed:
     def from_json(cls, data: dict[str, Any]) -> Self:
         """Raises DataError."""
         try:
-            filed = cls(**{**data, "request": OptimizationRequest.model_validate(data["request"])})
+            filed = cls(**{**data, "request": OptimizationRequest.model_validate(data["request"], context=KEPT)})
             checked: Self = _FILED.validate_python(filed.__dict__)
         except (TypeError, KeyError, ValueError) as problem:
             raise DataError(f"The record of a job cannot be read ({_first(problem)}); bring it back from a copy.") from problem

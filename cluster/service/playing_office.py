@@ -16,6 +16,7 @@ from pathlib import Path
 
 from cluster.report.folder import REPORT_FILE, read_trials
 from cluster.service.errors import Conflict, OverQuota
+from cluster.service.experiments import admit
 from cluster.service.objects import (
     TERMINAL,
     Estimate,
@@ -30,10 +31,10 @@ from cluster.service.objects import (
 )
 from cluster.service.office import Caller
 from cluster.service.paging import page_of
+from cluster.service.settings import ServiceSettings
 from cluster.service.shown_office import ShownOffice, told
 from cluster.settings import ExperimentSettings
 from optimizer.errors import SettingsError, StorageError
-from optimizer.tasks.generated import GENERATED
 from serving.storage import Folder
 from serving.supervision import Supervisor
 from serving.supervision import told as reason_of
@@ -116,8 +117,12 @@ class _Play:
 class PlayingOffice(ShownOffice):
     """Shows folders as ShownOffice does, and plays the first of them for every job that is created."""
 
-    def __init__(self, places: Sequence[Folder | Path | str], every_s: float = 1.0, jobs_at_once: int | None = None) -> None:
+    def __init__(
+        self, places: Sequence[Folder | Path | str], every_s: float = 1.0, jobs_at_once: int | None = None,
+        service: ServiceSettings | None = None,
+    ) -> None:
         super().__init__(places)
+        self._service = service or ServiceSettings()
         self._template = next(iter(self._shown.values()))
         self._results = read_trials(self._template.folder)
         self._every_s = every_s
@@ -133,7 +138,7 @@ class PlayingOffice(ShownOffice):
         for play in self._plays.values():
             if idempotency_key is not None and (play.owner, play.key) == (caller.owner, idempotency_key):
                 return play.job
-        _check(request)
+        self._check(request)
         open_jobs = [play for play in self._plays.values() if play.owner == caller.owner and play.job.status not in TERMINAL]
         if len(open_jobs) >= (self._jobs_at_once or MOST_JOBS) or len(self._plays) >= MOST_JOBS:
             raise OverQuota(f"{len(open_jobs)} of your jobs are open, and no more at once: wait for one, or cancel it.", 30.0)
@@ -147,7 +152,7 @@ class PlayingOffice(ShownOffice):
         return play.job
 
     async def estimate(self, caller: Caller, request: OptimizationRequest, probe: bool) -> Estimate:
-        _check(request)
+        self._check(request)
         trials = len(request.tasks) * len(request.strategies) * len(request.seeds)
         calls, asked = (None if most is None else most * trials for most in (
             request.budget.target_calls, request.budget.optimizer_calls))
@@ -219,6 +224,13 @@ class PlayingOffice(ShownOffice):
         now = sum(play.owner == caller.owner and play.job.status not in TERMINAL for play in self._plays.values())
         return {"jobs_now": now, "calls_today": 0, "money_today": 0.0}
 
+    def _check(self, request: OptimizationRequest) -> None:
+        """Raises SettingsError for what a service that runs jobs would refuse at once."""
+        admit(request, self._service)
+        for task in request.tasks:
+            if (task.file is None) == (task.generated is None):
+                raise SettingsError("A task is a file or a generated one: give one of the two.")
+
     def _play(self, caller: Caller, id: str) -> _Play | None:
         play = self._plays.get(id)
         return play if play is not None and caller.may_see(play.owner) else None
@@ -278,14 +290,6 @@ class PlayingOffice(ShownOffice):
             "queue_position": 1 if status == "queued" else None})
         news, play.news = play.news, asyncio.Event()
         news.set()
-
-
-def _check(request: OptimizationRequest) -> None:
-    for task in request.tasks:
-        if (task.file is None) == (task.generated is None):
-            raise SettingsError("A task is a file or a generated one: give one of the two.")
-        if task.generated is not None and task.generated not in GENERATED:
-            raise SettingsError(f"There is no generated task called {task.generated[:80]!r}; known are: {', '.join(GENERATED)}.")
 
 
 def _json(value: object) -> bytes:

@@ -5,6 +5,7 @@ a stranger's data to processes that can be killed: it is called from an event lo
 """
 
 import asyncio
+import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -14,9 +15,10 @@ from ray.exceptions import ActorUnavailableError, GetTimeoutError
 
 from cluster.preparation import SETTINGS_FILE
 from cluster.questions import Question
+from cluster.service.admission import expect_offered
 from cluster.service.check_pool import CheckPool
 from cluster.service.errors import Damaged, NotFound
-from cluster.service.experiments import experiment_settings
+from cluster.service.experiments import admit, experiment_settings, kept_settings
 from cluster.service.following import Hub
 from cluster.service.job import Filed
 from cluster.service.keeper import open_keeper
@@ -29,7 +31,7 @@ from cluster.service.settings import QuotaSettings, ServiceSettings
 from cluster.service.spending import JobShare
 from cluster.service.store import Store
 from cluster.settings import ExperimentSettings
-from optimizer.errors import DataError, PromptrayError, SettingsError, UserError
+from optimizer.errors import DataError, PromptrayError, UserError
 from optimizer.purse import Cost
 from serving.actors import answered
 from serving.deployment import STARTS_WITHIN_S
@@ -37,6 +39,8 @@ from serving.storage import Folder, open_folder
 from serving.supervision import LASTING
 
 T = TypeVar("T")
+_ID = re.compile(r"opt-[0-9A-Za-z]{1,64}")
+"""Of a job: it becomes the name of a folder, so nothing else is looked for."""
 _OF = "the service"
 ANSWERS_WITHIN_S = 60.0
 """A question to the keeper. It waits for the keeper's storage, and at the start for the models: who asks is told, and may ask
@@ -79,6 +83,7 @@ class RayOffice:
         return own + self._hub.faults(LASTING)
 
     async def create(self, caller: Caller, request: OptimizationRequest, idempotency_key: str | None = None) -> Optimization:
+        admit(request, self._service)
         id = f"opt-{secrets.token_hex(12)}"
         asked = await self._checks.run(caller.owner, planned, request, self._service, self._store.results(id).place, caller)
         await self._reach(caller, asked)
@@ -86,6 +91,7 @@ class RayOffice:
         return await self._asked(lambda keeper: keeper.create.remote(filed, self._limits(caller.owner)))
 
     async def estimate(self, caller: Caller, request: OptimizationRequest, probe: bool) -> Estimate:
+        admit(request, self._service)
         told: Estimate
         told, asked = await self._checks.run(caller.owner, unmeasured, request, self._service, caller)
         await self._reach(caller, asked)
@@ -119,6 +125,8 @@ class RayOffice:
 
     async def resume(self, caller: Caller, id: str) -> Optimization:
         owner = await self._expect_visible(caller, id)
+        filed = await self._threads.run(caller.owner, self._store.filed, id)
+        expect_offered(filed.request, self._service)
         return await self._asked(lambda keeper: keeper.resume.remote(id, self._limits(owner)))
 
     async def events(self, caller: Caller, id: str, after: int, limit: int) -> list[Event]:
@@ -150,13 +158,10 @@ class RayOffice:
 
     def _settings(self, id: str) -> ExperimentSettings:
         """As the job wrote them, once it has started."""
-        out = self._store.results(id)
-        if out.exists(SETTINGS_FILE):
-            try:
-                return ExperimentSettings.read(out.place_of(SETTINGS_FILE))
-            except SettingsError as problem:
-                raise DataError(f"{problem} Bring it back from a copy.") from problem
-        return experiment_settings(self._store.filed(id).request, self._service, out)
+        out, request = self._store.results(id), self._store.filed(id).request
+        if not out.exists(SETTINGS_FILE):
+            return experiment_settings(request, self._service, out)
+        return kept_settings(request, self._service, out)
 
     async def _expect_visible(self, caller: Caller, id: str) -> str:
         """The job's owner. Raises NotFound, also where the caller may not see it."""
@@ -168,7 +173,7 @@ class RayOffice:
 
     async def _owner(self, caller: Caller, id: str) -> str:
         """As the job's record says, or the keeper where that is damaged. Raises NotFound."""
-        if not id.startswith("opt-") or not id.removeprefix("opt-").isalnum():
+        if not _ID.fullmatch(id):
             raise unknown_job(id)
         try:
             return (await self._threads.run(caller.owner, self._store.filed, id)).owner

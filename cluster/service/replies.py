@@ -6,6 +6,7 @@ from typing import TypeVar
 import httpx2
 from pydantic import BaseModel, ValidationError
 
+from cluster.service.objects import KEPT
 from optimizer.errors import EndpointError, UserError, shortened
 
 A = TypeVar("A", bound=BaseModel)
@@ -65,6 +66,6 @@ def read(kind: type[A], answer: httpx2.Response) -> A:
 def parsed(kind: type[A], text: str) -> A:
     """Raises EndpointError where the text is something else."""
     try:
-        return kind.model_validate(json.loads(text))
+        return kind.model_validate(json.loads(text), context=KEPT)
     except (ValidationError, ValueError) as problem:
         raise EndpointError(f"The service's answer is no {kind.__name__}; is it of another version?") from problem

@@ -73,6 +73,7 @@ class Runner:
         from cluster.report.failures import errors_told
         from cluster.service.experiments import experiment_settings, probe_digest
         from cluster.service.news import Reporting, Sized
+        from cluster.service.views.settings import shown_settings
 
         for name in ("ray", "ray.serve", "ray.tune"):
             logging.getLogger(name).setLevel(logging.ERROR)
@@ -92,7 +93,7 @@ class Runner:
             results = run_experiment(experiment, watcher, around)
         except Interrupted as stop:
             stopped, results = True, stop.results
-        write_results(out, results, experiment.settings.model_dump(mode="json"))
+        write_results(out, results, shown_settings(experiment.settings))
         failed = [result for result in results if result.status == "failed"]
         return Outcome(
             "stopped" if stopped else "ended", tuple(result.trial for result in failed), message=" ".join(errors_told(failed)),

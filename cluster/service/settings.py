@@ -46,6 +46,21 @@ class WorkSettings(Strict):
     rows_per_file: Annotated[int, Field(ge=1)] = 500_000
 
 
+class RequestLimits(Strict):
+    """How large one request for a job may be. Counted before anything is made of it; more is refused in a sentence [ours]."""
+
+    trials: Annotated[int, Field(ge=1, le=1_000_000)] = 1_000
+    """Tasks x seeds x strategies, or x points of the search."""
+    examples: Annotated[int, Field(ge=1, le=2**40)] = 200_000
+    """In the splits of all tasks, once for each seed."""
+    searched_settings: Annotated[int, Field(ge=1, le=1_000)] = 32
+    """Keys of search.space."""
+    searched_values: Annotated[int, Field(ge=1, le=1_000_000)] = 500
+    """Of all keys of search.space together; a range counts as two."""
+    searched_models: Annotated[int, Field(ge=1, le=1_000)] = 16
+    """Optimizer models of a search: each is asked one question before the job starts."""
+
+
 class ServiceSettings(ServingSettings):
     """The models with their door, and the service behind the same door."""
 
@@ -67,6 +82,8 @@ class ServiceSettings(ServingSettings):
     running: Annotated[int, Field(ge=1, le=1024)] = 4
     """Jobs that run at once; others wait in the queue, each owner's in turn."""
     quota: QuotaSettings = QuotaSettings()
+    limits: RequestLimits = RequestLimits()
+    """Of one request."""
     upload_bytes: Annotated[int, Field(ge=1024, le=2**33)] = 64 * 2**20
     """A longer file is answered with 413."""
     work: WorkSettings = WorkSettings()

@@ -45,8 +45,8 @@ def show(folders: Sequence[str], port: int = PORT, play_s: float | None = None, 
 
     settings = ServiceSettings(door=_door(allowed_hosts))
     office = ShownOffice(folders) if play_s is None else PlayingOffice(folders, play_s)
-    for sentence in office.damaged:
-        print(sentence, file=sys.stderr, flush=True)
+    for damage in office.damaged:
+        print(damage, file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory(prefix="promptray-show-") as storage:
         app = shown_app(office, open_folder(storage), settings)
         uvicorn.run(app, host=HOST, port=port, log_level="warning", lifespan="off", ws="none", timeout_graceful_shutdown=1)

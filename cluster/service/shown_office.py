@@ -19,6 +19,7 @@ from cluster.result import TrialResult
 from cluster.service.errors import Conflict, Damaged
 from cluster.service.job import SetAside
 from cluster.service.objects import (
+    KEPT,
     Estimate,
     Event,
     EventKind,
@@ -29,10 +30,12 @@ from cluster.service.objects import (
     TaskRequest,
     Usage,
 )
+from cluster.service.objects.plain import MOST_KEY
 from cluster.service.office import Caller
 from cluster.service.paging import page_of, unknown_job
 from cluster.service.views.candidates import Family
 from cluster.service.views.results import Course
+from cluster.service.views.settings import searched
 from cluster.service.views.trials import Spent, total_usage, trial_view
 from cluster.service.views.wording import plain
 from cluster.settings import ExperimentSettings
@@ -185,14 +188,16 @@ def request_of(settings: ExperimentSettings) -> OptimizationRequest:
     """The request that such an experiment would come from; of a data file only the name is told."""
     tasks = tuple(
         TaskRequest(
-            **({"generated": task.source} if task.source in GENERATED else {"file": Path(task.source).name}),
+            **({"generated": task.source} if task.source in GENERATED else {"file": Path(task.source).name[-MOST_KEY:]}),
             label=task.label[:80], scorer=task.scorer, seed_instruction=task.seed_instruction, sizes=task.sizes)
         for task in settings.tasks[:32])
-    return OptimizationRequest(
-        name=settings.name[:64], description=settings.description[:2000], tasks=tasks, target=parse_model(settings.target).label,
-        optimizer=parse_model(settings.optimizer).label, strategies=settings.strategies[:32], selection=settings.selection,
-        seeds=settings.seeds[:100], sizes=settings.sizes, sampling=settings.sampling, budget=settings.budget,
-        search=settings.search, concurrency=min(64, settings.concurrency))
+    given = {
+        "name": settings.name[:64], "description": settings.description[:2000], "tasks": tasks,
+        "target": parse_model(settings.target).label, "optimizer": parse_model(settings.optimizer).label,
+        "strategies": [choice.model_dump() for choice in settings.strategies[:32]], "selection": settings.selection.model_dump(),
+        "seeds": settings.seeds[:100], "sizes": settings.sizes, "sampling": settings.sampling, "budget": settings.budget,
+        "search": searched(settings), "concurrency": min(64, settings.concurrency)}
+    return OptimizationRequest.model_validate(given, context=KEPT)
 
 
 def told(

@@ -176,8 +176,10 @@ class OpenAIModel:
         """The reply, whatever it is, or the call's own fate. Raises Transient and AccessError."""
         whole, event = (TextCompletion, TextCompletion) if request.raw else (ChatCompletion, ChatCompletionChunk)
         body = body_of(settings or self._settings, request, stream=stream)
+        # The package follows redirects unless told otherwise: to wherever the endpoint likes, with the question and perhaps a key.
         options: Any = {
-            "headers": {"Idempotency-Key": idempotency_key(self.name, body)}, "security": {"bearer_auth": True}}
+            "headers": {"Idempotency-Key": idempotency_key(self.name, body)}, "security": {"bearer_auth": True},
+            "follow_redirects": False}
         try:
             async with asyncio.timeout(self._settings.timeout_s):  # an endpoint that drips is as late as one that says nothing
                 return await self._client.post(

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.error import HTTPError
-from urllib.request import urlopen
+from urllib.request import HTTPRedirectHandler, ProxyHandler, build_opener
 
 import ray
 from fastapi import FastAPI
@@ -31,6 +31,17 @@ STOP_S = 30.0
 """What a replica that is told to stop gives to the answers under way."""
 KNOWN_WITHIN_S = 10.0
 SERVE_SAYS_WITHIN_S = 60.0
+
+
+class _NoRedirects(HTTPRedirectHandler):
+    """What answers on our port with a redirect is another's; it is not followed."""
+
+    def redirect_request(self, *args: Any, **how: Any) -> None:
+        """Return None, so that the redirect is an HTTPError."""
+
+
+_direct = build_opener(_NoRedirects, ProxyHandler({}))
+"""For this machine alone: neither redirects nor the proxies of the environment."""
 
 
 def bind_door(
@@ -130,7 +141,7 @@ def _answer(url: str) -> bytes:
     ends_at = time.monotonic() + KNOWN_WITHIN_S
     while True:
         try:
-            with urlopen(url, timeout=10) as reply:
+            with _direct.open(url, timeout=10) as reply:
                 beginning: bytes = reply.read(100)
                 return beginning
         except HTTPError as problem:

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from optimizer.errors import SettingsError
 from serving.door.refusal import Refused
+from serving.storage.regular import read_regular
 
 SEEN_WITHIN_S = 2.0
 """A change of a file of keys is seen by every replica after so long [ours]."""
@@ -115,9 +116,10 @@ def _from_environment(variable: str) -> str:
 
 def _from_file(file: Path) -> list[str]:
     try:
-        lines = file.read_text().splitlines()
+        lines = read_regular(file).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as problem:
-        raise SettingsError(f"The file of API keys {file} cannot be read ({type(problem).__name__}).") from None
+        reason = problem.strerror if isinstance(problem, OSError) else "it is not UTF-8 text"
+        raise SettingsError(f"The file of API keys {file} cannot be read ({reason}).") from None
     keys = [
         _sendable(line.strip(), f"Line {number} of {file}")
         for number, line in enumerate(lines, 1) if line.strip() and not line.lstrip().startswith("#")]

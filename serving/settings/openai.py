@@ -12,6 +12,7 @@ from optimizer.errors import AccessError
 from optimizer.protocols import LanguageModel
 from serving.settings.base import Priced
 from serving.sharing import Group
+from serving.storage.regular import read_regular
 
 _LOCAL_KEY = "no-key"
 
@@ -111,7 +112,7 @@ class OpenAISettings(Priced):
 
 def _first_line(file: Path) -> str:
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = read_regular(file).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as problem:
         reason = problem.strerror if isinstance(problem, OSError) else "it is not UTF-8 text"
         raise AccessError(f"The key file {file} cannot be read ({reason}).") from None

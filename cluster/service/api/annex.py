@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 
 from cluster.service.api.desk import Desk
+from cluster.service.api.discretion import Discreet, told_by_place
 from cluster.service.api.document import PATH, Document
 from cluster.service.api.events import Events
 from cluster.service.api.files import Files
@@ -46,3 +47,4 @@ def _add(app: FastAPI, service: Service) -> None:
     app.add_exception_handler(PromptrayError, refuse)
     app.add_exception_handler(RequestValidationError, bad_request)
     app.add_middleware(SafeHeaders)
+    app.add_middleware(Discreet, told_by_place=told_by_place(service.settings))
