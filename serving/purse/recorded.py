@@ -26,6 +26,7 @@ An older version wrote no calls, only "spent" with all that was reserved in it: 
 
 import asyncio
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -36,6 +37,7 @@ from serving.stopwatch import Stopwatch
 from serving.storage import Folder
 
 FILE = "spent.json"
+_SUM = "checksum"
 WHOLE = ""
 """The experiment itself, among the names of those whose time is kept."""
 RECORD_EVERY_S = 5.0
@@ -247,9 +249,11 @@ class RecordedPurse:
     def _read(self) -> dict[str, Any]:
         if not self._folder.exists(FILE):
             return {}
-        place = self._folder.place_of(FILE)
+        place, data = self._folder.place_of(FILE), self._folder.read(FILE)
         try:
-            recorded = json.loads(self._folder.read(FILE))
+            recorded = json.loads(data)
+            if recorded.pop(_SUM, None) not in (None, _sum(recorded)):  # a file of an earlier version has none
+                raise ValueError("it is not what was written")
             Cost(**recorded["spent"])
             Cost(**recorded.get("lost", {}))
             _sent_of(recorded.get("sent", {}))
@@ -284,7 +288,7 @@ class RecordedPurse:
             if test:  # nothing of it was sent
                 tested[trial] = (tested.get(trial, Cost()) - most).at_least(Cost())
                 kept[trial] = kept.get(trial, Cost()) + most
-        return {
+        state = {
             "limits": self._limits, "course": self._course, "endings": self._ending_by_trial,
             "spent": asdict(self.spent), "lost": asdict(self.lost), "refused": sorted(purse.refused),
             "kept": {trial: asdict(cost) for trial, cost in kept.items()},
@@ -293,6 +297,12 @@ class RecordedPurse:
                 trial: {key.hex(): {"most": asdict(one.most), "test": one.test} for key, one in own.items()}
                 for trial, own in self._sent.items() if own},
             "seconds": self._time.state(2 * RECORD_EVERY_S)}
+        return state | {_SUM: _sum(state)}
+
+
+def _sum(state: Mapping[str, Any]) -> str:
+    """Return the checksum of a state: a digit that flips on the disk would raise or lower a budget without a word."""
+    return f"{zlib.crc32(json.dumps(state, sort_keys=True).encode()):08x}"
 
 
 def _costs_of(recorded: Mapping[str, Any]) -> dict[str, Cost]:

@@ -120,7 +120,7 @@ async def test_damaged_events_of_a_job_that_runs_set_it_aside_and_of_a_finished_
         for id in ("opt-1", "opt-3"):
             error = dispatcher.get(id).error
             assert error is not None
-            assert f"optimizations/{id}/events lacks events between others" in error.message
+            assert f"optimizations/{id}/events/000000.jsonl is not what was written there" in error.message
             assert isinstance((await dispatcher.news({id: 0, "opt-2": 0}, 1))[id], Damaged)
         await until(lambda: Store(str(tmp_path)).state("opt-2").status == "succeeded")
     (tmp_path / "optimizations" / "opt-2" / "events" / "000000.jsonl").write_text("no json\n")

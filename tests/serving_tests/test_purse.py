@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -212,3 +213,21 @@ async def test_a_search_that_was_refused_ends_at_the_same_request_again_whoever_
         with pytest.raises(BudgetExhausted, match="only 1 are left"):
             await answers(Limits(target_calls=5), asked[4:])
         assert len(await answers(Limits(target_calls=6), asked)) == 8
+
+
+async def test_a_bit_that_flips_in_the_record_is_never_taken_for_another_budget(tmp_path: Path) -> None:
+    limits = Limits(target_calls=100, money=5.0)
+    purse = RecordedPurse(open_folder(tmp_path), limits, {"t": Cost(10)}, {})
+    await purse.begin("t")
+    await purse.stop()
+    whole = (tmp_path / FILE).read_bytes()
+    meant = json.loads(whole)
+    rng = Random(0)
+    for _ in range(200):
+        place, bit = rng.randrange(len(whole)), rng.randrange(8)
+        (tmp_path / FILE).write_bytes(whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :])
+        try:
+            RecordedPurse(open_folder(tmp_path), limits, {"t": Cost(10)}, {})
+        except DataError:
+            continue
+        assert json.loads((tmp_path / FILE).read_bytes()) == meant  # white space
