@@ -14,6 +14,7 @@ from typing import Annotated, Any, Self
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cluster.accounts import Allowed
+from cluster.addresses import with_addresses
 from cluster.choices import Choice, SelectionChoice, StrategyChoice
 from cluster.search.keys import read_space
 from cluster.search.settings import SearchSettings
@@ -169,6 +170,11 @@ class ExperimentSettings(Strict):
     out: str = ""
     """Results folder; "" makes a new one under results/."""
     recorded: Recorded | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_addresses(cls, data: Any) -> Any:
+        return with_addresses(data)
 
     @field_validator("target", "optimizer")
     @classmethod

@@ -5,10 +5,11 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from cluster.addresses import told
 from cluster.cli import options
 from cluster.cli.console import ERR, OUT, say
 from cluster.overrides import overrides
-from cluster.preparation import SETTINGS_FILE, prepare
+from cluster.preparation import SETTINGS_FILE, models_of, prepare
 from cluster.settings import ExperimentSettings
 
 NONE_CAN_PAY = 3
@@ -36,6 +37,8 @@ def check(
         ERR.print(Text(note, "yellow"))
     for note in experiment.data_notes:
         say(note)
+    for line in told(models_of(experiment.settings)):
+        say(line, "dim")
     checked = run_check(experiment, repeats, say)
     OUT.print(check_table(checked))
     say(f"A run into the same folder has these answers:  promptray run {experiment.out.place_of(SETTINGS_FILE)}")

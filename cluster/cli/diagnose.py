@@ -8,12 +8,15 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from cluster.addresses import told
 from cluster.cli import options
 from cluster.cli.console import ERR, OUT, end, say
 from cluster.diagnosis.settings import DiagnosisSettings
+from cluster.overrides import listed_in, mapping_in, whole_numbers
 from cluster.preparation import SETTINGS_FILE
 from cluster.stopping import exit_code
-from optimizer.errors import SettingsError
+from optimizer.errors import SettingsError, shortened
+from serving.settings import addressed
 from serving.strictness import read_mapping
 
 File = Annotated[str | None, typer.Argument(help="Settings, such as an earlier diagnosis' settings.yaml; or name a --task.")]
@@ -43,6 +46,8 @@ def diagnose(
     prepared = prepare(DiagnosisSettings.read(file, given) if file else DiagnosisSettings.of(given))
     for note in prepared.notes:
         ERR.print(Text(note, "yellow"))
+    for line in told(prepared.models):
+        say(line, "dim")
     began = time.monotonic()
     try:
         from cluster.diagnosis.running import run_diagnosis
@@ -67,12 +72,14 @@ def _given(
     """Top-level settings from the options; options that are None change nothing. Raises SettingsError."""
     given = {name: value for name, value in plain.items() if value is not None}
     changes = {name: value for name, value in (("scorer", scorer), ("seed_instruction", seed_instruction)) if value is not None}
+    given |= {name: addressed(given[name]) for name in ("target", "optimizer") if name in given}  # also above recorded settings
     if tasks or changes:
-        listed = tasks or data.get("tasks") or []
+        listed = tasks or listed_in(data, "tasks")
         given["tasks"] = [(one if isinstance(one, dict) else {"source": one}) | changes for one in listed]
-    calls = {name: value for name, value in (("target_calls", target_calls), ("optimizer_calls", optimizer_calls)) if value}
+    limits = {"target_calls": target_calls, "optimizer_calls": optimizer_calls}
+    calls = {name: value for name, value in limits.items() if value is not None}
     if calls:
-        given["budget"] = (data.get("budget") or {}) | calls
+        given["budget"] = mapping_in(data, "budget") | calls
     if sizes is not None:
         given["sizes"] = _sizes(sizes)
     if any(name in given for name in _DATA):
@@ -81,7 +88,6 @@ def _given(
 
 
 def _sizes(text: str) -> dict[str, int]:
-    parts = text.split(",")
-    if len(parts) != len(_SIZES) or not all(part.strip().isdigit() for part in parts):
-        raise SettingsError(f"--sizes {text!r} is not TRAIN,DEV,HELD_OUT; write for example --sizes 120,50,50.")
-    return dict(zip(_SIZES, map(int, parts), strict=True))
+    if not (numbers := whole_numbers(text, len(_SIZES))):
+        raise SettingsError(f"--sizes {shortened(text)!r} is not TRAIN,DEV,HELD_OUT; write for example --sizes 120,50,50.")
+    return dict(zip(_SIZES, numbers, strict=True))

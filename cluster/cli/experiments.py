@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
+from cluster.addresses import told
 from cluster.application import apply_prompt
 from cluster.catalogue import catalogue
 from cluster.cli import options
 from cluster.cli.console import ERR, OUT, end, say
 from cluster.estimate import cost_of_calls, estimated
 from cluster.overrides import overrides
-from cluster.preparation import Experiment, prepare, settings_place
+from cluster.preparation import Experiment, models_of, prepare, settings_place
 from cluster.settings import ExperimentSettings
 from cluster.stopping import exit_code
 
@@ -71,6 +72,8 @@ def _begin(settings: ExperimentSettings) -> None:
         ERR.print(Text(note, "yellow"))
     for note in experiment.data_notes:
         say(note)
+    for line in told(models_of(experiment.settings)):
+        say(line, "dim")
     cost = cost_of_calls(experiment.settings, experiment.tasks, experiment.out)
     say(estimated(experiment.settings, experiment.assignments, cost).line)
     _run(experiment)
