@@ -10,6 +10,7 @@ from hashlib import sha256
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Self
+from unicodedata import normalize
 
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -247,8 +248,8 @@ LONGEST_SLUG = 80
 
 
 def slug(text: str) -> str:
-    """The text as a part of a file name."""
-    whole = re.sub(r"[^\w.]+", "-", text).strip("-.") or "unnamed"
+    """The text as a part of a file name. Texts that look alike give one name: an ö is the same, composed or of two characters."""
+    whole = re.sub(r"[^\w.]+", "-", normalize("NFC", text)).strip("-.") or "unnamed"
     if len(whole.encode()) <= LONGEST_SLUG:
         return whole
     return whole.encode()[: LONGEST_SLUG - 9].decode(errors="ignore").rstrip("-.") + "-" + sha256(whole.encode()).hexdigest()[:8]

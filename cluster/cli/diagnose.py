@@ -3,14 +3,14 @@
 import shlex
 import time
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
 
 from cluster.addresses import told
 from cluster.cli import options
-from cluster.cli.console import ERR, OUT, end, say
+from cluster.cli.console import ERR, OUT, end, say, steady
 from cluster.diagnosis.settings import DiagnosisSettings
 from cluster.overrides import listed_in, mapping_in, whole_numbers
 from cluster.preparation import SETTINGS_FILE
@@ -18,6 +18,9 @@ from cluster.stopping import exit_code
 from optimizer.errors import SettingsError, shortened
 from serving.settings import addressed
 from serving.strictness import read_mapping
+
+if TYPE_CHECKING:
+    from cluster.diagnosis.preparation import Prepared
 
 File = Annotated[str | None, typer.Argument(help="Settings, such as an earlier diagnosis' settings.yaml; or name a --task.")]
 Sizes = Annotated[str | None, typer.Option("--sizes", help="Examples in the splits: TRAIN,DEV,HELD_OUT.")]
@@ -35,15 +38,23 @@ def diagnose(
 ) -> None:
     """Measure a pair of models: does reflection use the evidence, is it right, does it pay, does the target follow? Options stand
     above FILE."""
-    from cluster.diagnosis.folder import PAGE_FILE, write_diagnosis
     from cluster.diagnosis.preparation import prepare
-    from cluster.diagnosis.table import diagnosis_table
-    from cluster.report.wording import duration
 
     given = _given(
         read_mapping(file) if file else {}, tasks=task, scorer=scorer, seed_instruction=seed_instruction, sizes=sizes,
         target_calls=target_calls, optimizer_calls=optimizer_calls, target=target, optimizer=optimizer, seed=seed, out=out)
-    prepared = prepare(DiagnosisSettings.read(file, given) if file else DiagnosisSettings.of(given))
+    with steady():
+        complete = _diagnose(prepare(DiagnosisSettings.read(file, given) if file else DiagnosisSettings.of(given)))
+    if not complete:
+        raise typer.Exit(1)
+
+
+def _diagnose(prepared: "Prepared") -> bool:
+    """Measures, shows what was found, and says whether all of it could be."""
+    from cluster.diagnosis.folder import PAGE_FILE, write_diagnosis
+    from cluster.diagnosis.table import diagnosis_table
+    from cluster.report.wording import duration
+
     for note in prepared.notes:
         ERR.print(Text(note, "yellow"))
     for line in told(prepared.models):
@@ -61,8 +72,7 @@ def diagnose(
     say(f"Results: {prepared.out}   Page: {prepared.out.place_of(PAGE_FILE)}")
     if any(result.stand_in for result in results):
         say("The built-in optimizer is a stand-in for a large model.", "dim")
-    if any(result.error for result in results):
-        raise typer.Exit(1)
+    return not any(result.error for result in results)
 
 
 def _given(

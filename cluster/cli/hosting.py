@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cluster.cli.console import say
+from cluster.cli.console import say, steady
 
 
 def serve(
@@ -25,7 +25,7 @@ def serve(
     given = {"host": host, "port": port, "api_key_env": api_key_env, "api_keys_file": api_keys_file}
     settings = read(file, model or (), {name: value for name, value in given.items() if value is not None})
     assert settings.door is not None  # read sees to it
-    with ray_session():
+    with steady(), ray_session():
         base_url = open_door(application(settings), settings.door)
         labels = ", ".join(one.label for one in settings.parsed)
         say(f"Serving {labels} at {base_url} (Ctrl-C stops)")

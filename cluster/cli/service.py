@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cluster.cli.console import say
+from cluster.cli.console import say, steady
 
 if TYPE_CHECKING:
     from cluster.service.settings import ServiceSettings
@@ -29,7 +29,7 @@ def up(
 
     door = {"host": host, "port": port}
     settings = _settings(file, {"storage": storage, "running": running}, door)
-    with ray_session():
+    with steady(), ray_session():
         address = open_service(settings)
         keeper = open_keeper(settings)
         try:

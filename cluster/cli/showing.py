@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cluster.cli.console import say
+from cluster.cli.console import say, steady
 
 
 def show(
@@ -17,5 +17,6 @@ def show(
     from cluster.service.show import HOST
     from cluster.service.show import show as serve_page
 
-    say(f"Showing at http://{HOST}:{port}/ (Ctrl-C stops)")
-    serve_page(folders, port, play)
+    with steady():
+        say(f"Showing at http://{HOST}:{port}/ (Ctrl-C stops)")
+        serve_page(folders, port, play)

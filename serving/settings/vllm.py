@@ -13,6 +13,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from optimizer.errors import StorageError
 from serving.builtin import TARGET_FOLDER
+from serving.metric_labels import metric_label
 from serving.settings.base import Served
 
 if TYPE_CHECKING:
@@ -148,6 +149,8 @@ class VLLMSettings(Served):
         size = self.tensor_parallel_size or max(1, int(self.gpus))
         chosen = {
             "model": str(TARGET_FOLDER) if self.model == BUILTIN else self.model,
+            # A tag of vLLM's metrics, which go to Ray's and have to be ASCII there; else vLLM takes the model's own name.
+            "served_model_name": None if self.model.isascii() else metric_label(self.label),
             "revision": None if self._folder() else self.revision,
             "dtype": self.dtype, "seed": self.seed, "max_model_len": self.max_model_len, "enforce_eager": self.enforce_eager,
             "enable_prefix_caching": self.prefix_caching, "max_num_seqs": self.max_num_seqs, "tensor_parallel_size": size,
