@@ -26,6 +26,7 @@ import yaml
 from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from optimizer.errors import SettingsError
+from optimizer.tasks.patterns import Unusable, compiled
 from serving.strictness import Strict, sentence
 
 MOST_BYTES = 4 * 2**20
@@ -90,7 +91,7 @@ class Rule(Strict):
     name: str = ""
     """For the log; "" is "rule 1", by its place."""
     match: str = ""
-    """A regular expression that is searched for, `^` and `$` at every line."""
+    """A regular expression that is searched for, `^` and `$` at every line; see optimizer.tasks.patterns for what it may hold."""
     where: Literal["anywhere", "first", "last"] = "anywhere"
     """The messages that it is searched in: all, each beginning on a line of its own, or one of them."""
     replies: Annotated[tuple[Annotated[Reply, BeforeValidator(_reply)], ...], Field(min_length=1)]
@@ -99,14 +100,14 @@ class Rule(Strict):
     @classmethod
     def _is_a_pattern(cls, pattern: str) -> str:
         try:
-            re.compile(pattern, re.MULTILINE)
-        except (re.error, RecursionError, OverflowError) as problem:
-            raise ValueError(f"this is not a regular expression: {problem}") from None
+            compiled(pattern, lines=True)
+        except Unusable as problem:
+            raise ValueError(f"the pattern {problem}") from None
         return pattern
 
     @model_validator(mode="after")
     def _has_what_is_asked_for(self) -> Self:
-        known = {*re.compile(self.match).groupindex, *OWN_PLACES}
+        known = {*compiled(self.match, lines=True).names, *OWN_PLACES}
         for reply in self.replies:
             _check_places(reply, known)
         return self
