@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from cluster.diagnosis.settings import DiagnosisSettings
 from cluster.preparation import check_data, check_models, differing_versions, make_results_folder, versions, write_settings
 from cluster.settings import Recorded
+from optimizer.paths import whole
 from optimizer.tasks.generated import GENERATED
 from optimizer.tasks.loading import load_task
 from optimizer.tasks.task import Task
@@ -60,6 +60,6 @@ def models_of(settings: DiagnosisSettings) -> tuple[ModelSettings, ...]:
 def _completed(settings: DiagnosisSettings, out: Folder, recorded: Recorded) -> DiagnosisSettings:
     """The settings as they stand in settings.yaml: files and folder with their whole paths."""
     tasks = tuple(
-        task if task.source in GENERATED else task.model_copy(update={"source": str(Path(task.source).absolute())})
+        task if task.source in GENERATED else task.model_copy(update={"source": str(whole(task.source))})
         for task in settings.tasks)
     return settings.model_copy(update={"tasks": tasks, "out": out.absolute().place, "recorded": recorded})

@@ -40,6 +40,7 @@ from cluster.service.objects import (
 )
 from cluster.service.replies import parsed, read, refusal
 from optimizer.errors import EndpointError, SettingsError, StorageError, shortened
+from optimizer.paths import expanded
 from serving.api_key import key_in_environment, sendable
 from serving.proxies import proxy_faults_told
 from serving.settings.addresses import is_loopback, read_base_url
@@ -94,7 +95,7 @@ class ServiceClient:
 
     def upload(self, file: Path | str) -> StoredFile:
         """Raises StorageError where the file cannot be read."""
-        path = Path(file)
+        path = expanded(file)
         try:
             content = path.open("rb")
         except OSError as problem:

@@ -26,8 +26,10 @@ import yaml
 from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from optimizer.errors import SettingsError
+from optimizer.paths import expanded
 from optimizer.tasks.patterns import Unusable, compiled
 from serving.strictness import Strict, sentence
+from serving.yaml_text import KeyStandsTwice, read_yaml
 
 MOST_BYTES = 4 * 2**20
 """A script travels to the replicas with the settings; a longer one is refused [ours]."""
@@ -137,7 +139,7 @@ class Script(Strict):
     def read(cls, file: Path) -> "Script":
         """The script in a file. Raises SettingsError in one sentence."""
         try:
-            data = file.read_bytes()
+            data = expanded(file).read_bytes()
         except OSError as problem:
             raise SettingsError(f"The script {file} cannot be read: {problem.strerror or problem}.") from None
         if len(data) > MOST_BYTES:
@@ -154,12 +156,14 @@ def _content(file: Path, data: bytes) -> Mapping[str, Any]:
     try:
         text = data.decode("utf-8")
         lines = [line for line in text.split("\n") if line.strip()]
-        content = {"rules": [json.loads(line) for line in lines]} if file.suffix == ".jsonl" else yaml.safe_load(text)
+        content = {"rules": [json.loads(line) for line in lines]} if file.suffix == ".jsonl" else read_yaml(text)
     except UnicodeDecodeError:
         raise SettingsError(f"The script {file} is not UTF-8 text.") from None
     except json.JSONDecodeError as problem:
         raise SettingsError(f"The script {file} has a line that is not JSON: {problem.msg}, in {problem.doc[:60]!r}.") from None
-    except (yaml.YAMLError, RecursionError) as problem:
+    except KeyStandsTwice as problem:
+        raise SettingsError(f"The script {file} {problem.told}.") from None
+    except (yaml.YAMLError, RecursionError, ValueError) as problem:
         said = " ".join(str(problem).split())
         raise SettingsError(f"The script {file} is not YAML: {said[:200]}.") from None
     if not isinstance(content, Mapping):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from optimizer.errors import StorageError
+from optimizer.paths import expanded
 from serving.builtin import TARGET_FOLDER
 from serving.metric_labels import metric_label
 from serving.settings.base import Served
@@ -83,7 +84,7 @@ class VLLMSettings(Served):
             if model != BUILTIN:
                 raise ValueError(f"of the built-in models vLLM serves {BUILTIN} alone")
             return model
-        return str(Path(model).expanduser().resolve()) if _is_path(model) else model
+        return str(expanded(model).resolve()) if _is_path(model) else model
 
     @field_validator("gpus")
     @classmethod
@@ -111,9 +112,9 @@ class VLLMSettings(Served):
     @field_validator("chat_template")
     @classmethod
     def _template_is_there(cls, file: Path | None) -> Path | None:
-        if file is not None and not file.expanduser().is_file():
+        if file is not None and not expanded(file).is_file():
             raise ValueError(f"there is no file {file}")
-        return file and file.expanduser().resolve()
+        return file and expanded(file).resolve()
 
     @field_validator("engine_args")
     @classmethod
