@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 import ray
 
+from cluster.ray_start import Watch, cluster_address, join, start
+
 OBJECT_STORE_BYTES = 200 * 2**20
 """Prompts and answers are small; Ray's default of 30% of memory would not be."""
 ENVIRONMENT = {
@@ -26,17 +28,21 @@ def ray_session() -> Iterator[None]:
     """Ray, running. A local one is gone afterwards, with all its processes; one that was found stays. What the user has set in the
     environment stands.
 
+    Raises UserError or EndpointError, in one sentence, where Ray cannot be started or joined, and where it dies.
+
     On a cluster that is found, the models that were hosted stay too, for the next experiment.
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     before = {number: signal.getsignal(number) or signal.SIG_DFL for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        _start()
-        signal.signal(signal.SIGTERM, before[signal.SIGTERM])  # Ray has put its own there
-        for name in ("ray", "ray.serve"):
-            logging.getLogger(name).setLevel(logging.ERROR)
-        yield
+        with Watch().watching() as watch:
+            _start()
+            watch.started()
+            signal.signal(signal.SIGTERM, before[signal.SIGTERM])  # Ray has put its own there
+            for name in ("ray", "ray.serve"):
+                logging.getLogger(name).setLevel(logging.ERROR)
+            yield
     finally:
         # A second Ctrl-C must not leave Ray's processes behind.
         for number in before:
@@ -47,9 +53,9 @@ def ray_session() -> Iterator[None]:
 
 
 def _start() -> None:
-    if os.environ.get("RAY_ADDRESS"):
-        ray.init(log_to_driver=False, logging_level=logging.ERROR)
+    if address := cluster_address():
+        join(address, log_to_driver=False, logging_level=logging.ERROR)
         return
-    ray.init(
+    start(
         address="local", num_cpus=max(2, os.cpu_count() or 2), include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES,
         log_to_driver=False, logging_level=logging.ERROR)

@@ -22,13 +22,17 @@ def up(
     """Run the optimizer service, until Ctrl-C; started again with the same storage, its jobs go on. Options stand above FILE."""
     import ray
 
+    from cluster.ports import expect_free
     from cluster.ray_session import ray_session
+    from cluster.ray_start import cluster_address
     from cluster.service.application import open_service
     from cluster.service.keeper import open_keeper
     from serving.actors import told
 
     door = {"host": host, "port": port}
     settings = _settings(file, {"storage": storage, "running": running}, door)
+    if cluster_address() is None:
+        expect_free(settings.door.host, settings.door.port)
     with steady(), ray_session():
         address = open_service(settings)
         keeper = open_keeper(settings)
