@@ -8,8 +8,8 @@ from dataclasses import replace
 from random import Random
 
 from optimizer.errors import DataError, shortened, unknown_name
-from optimizer.prompt import ANSWER_LABEL
 from optimizer.paths import expanded
+from optimizer.prompt import ANSWER_LABEL
 from optimizer.tasks.files import Source, read_source
 from optimizer.tasks.generated import GENERATED, GeneratedTask
 from optimizer.tasks.locked import LockedSplit

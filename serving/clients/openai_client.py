@@ -23,8 +23,8 @@ _building = threading.Lock()
 
 
 def open_client(base_url: str, api_key: str, timeout: openai.Timeout, headers: Mapping[str, str]) -> openai.AsyncOpenAI:
-    """Return a client that does not retry and sends these headers along. Raises EndpointError where the environment's proxy cannot be
-    used."""
+    """Return a client that does not retry and sends these headers along. Raises EndpointError where the environment's proxy
+    cannot be used."""
     hidden = [*_NEVER, *(() if _is_openais(base_url) else _OF_OPENAI)]
     if is_loopback(base_url):
         hidden += [spelt for name in VARIABLES for spelt in (name, name.lower())]

@@ -43,9 +43,11 @@ def tables(out: Path) -> list[bytes]:
 
 
 def interrupted(file: Path, out: Path) -> tuple[int, str, float]:
-    """Starts a run in the file's folder, presses Ctrl-C once the ledger holds something, and gives exit code, what was said, and the seconds it took."""
+    """Starts a run in the file's folder, presses Ctrl-C once the ledger holds something, and gives exit code, what was said, and
+    the seconds it took."""
     started = subprocess.Popen(
-        [str(Path(sys.executable).with_name("promptray")), "run", str(file), "--out", str(out)], cwd=file.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        [str(Path(sys.executable).with_name("promptray")), "run", str(file), "--out", str(out)], cwd=file.parent,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
     ends_at = time.monotonic() + 200
     while not any(segment.stat().st_size for segment in out.glob("ledger/*.arrows")):
