@@ -35,8 +35,9 @@ def ray_session() -> Iterator[None]:
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     before = {number: signal.getsignal(number) or signal.SIG_DFL for number in (signal.SIGINT, signal.SIGTERM)}
+    watch = Watch()
     try:
-        with Watch().watching() as watch:
+        with watch.watching():
             _start()
             watch.started()
             signal.signal(signal.SIGTERM, before[signal.SIGTERM])  # Ray has put its own there
@@ -48,6 +49,7 @@ def ray_session() -> Iterator[None]:
         for number in before:
             signal.signal(number, signal.SIG_IGN)
         ray.shutdown()
+        watch.close()
         for number, handler in before.items():
             signal.signal(number, handler)
 

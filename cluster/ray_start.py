@@ -81,6 +81,9 @@ class Watch:
         self._leave = leave
         self._began = clock()
         self._started = False
+        self._inside = False
+        self._lock = threading.Lock()
+        """Around `_inside`: who has left the block is not interrupted any more."""
         self._over = threading.Event()
         self.fault = ""
         """One sentence once it has ended the work."""
@@ -105,19 +108,22 @@ class Watch:
             if not (self._started or told) and self._clock() - self._began > SLOW_S:
                 told = True
                 _log.warning("Ray takes long to start on this machine; it is waited for, %g s at most.", START_S)
-            if fault := self.look(dead_processes):
-                self.fault = fault
-                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)
+            with self._lock:
+                if not self.fault and self._inside and (fault := self.look(dead_processes)):
+                    self.fault = fault
+                    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)
+            if self.fault:
                 if not self._over.wait(LEAVE_S):
-                    os.write(2, f"{fault}\n".encode())
+                    os.write(2, f"{self.fault}\n".encode())
                     self._leave(1)
                 return
 
     @contextmanager
     def watching(self) -> Iterator["Watch"]:
-        """Watch for as long as the block lasts; to be called in the main thread. What the block raises after Ray has died is
-        explained by that alone."""
+        """Watch for as long as the block lasts; to be called in the main thread, which closes the watch in the end. What the block
+        raises after Ray has died is explained by that alone."""
         before = signal.signal(signal.SIGALRM, self._interrupt)
+        self._inside = True
         threading.Thread(target=self._run, name="ray-watch", daemon=True).start()
         try:
             yield self
@@ -125,11 +131,17 @@ class Watch:
             raise
         except Exception as problem:
             if fault := self.fault or (self._started and self.look(_dead_soon)):
+                self.fault = fault
                 raise EndpointError(fault) from problem
             raise
         finally:
-            self._over.set()
+            with self._lock:
+                self._inside = False
             signal.signal(signal.SIGALRM, before)
+
+    def close(self) -> None:
+        """End the watch. Where Ray has died, what is done before this is bounded, too: leaving a dead Ray may take for ever."""
+        self._over.set()
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         raise EndpointError(self.fault)

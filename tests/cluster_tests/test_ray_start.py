@@ -97,9 +97,13 @@ def test_workers_find_our_packages_and_not_the_users_folder() -> None:
 
 def watched(work: Callable[[], None], leave: Callable[[int], object] = os._exit) -> None:
     """Does some work under a watch of a Ray that has started."""
-    with Watch(leave=leave).watching() as watch:
-        watch.started()
-        work()
+    watch = Watch(leave=leave)
+    try:
+        with watch.watching():
+            watch.started()
+            work()
+    finally:
+        watch.close()
 
 
 class Clock:
