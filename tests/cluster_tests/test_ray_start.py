@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -20,6 +21,8 @@ from cluster.cli import app
 from cluster.ports import expect_free
 from cluster.ray_start import LEAVE_S, START_S, Watch, _OurCode, _told, cluster_address, join
 from optimizer.errors import EndpointError, PromptrayError, SettingsError, StorageError
+from serving.door.deployment import listen
+from serving.door.settings import DoorSettings
 
 ROOT = Path(__file__).parents[2]
 
@@ -194,6 +197,19 @@ def test_a_host_that_is_not_ours_is_told() -> None:
     for host in ("203.0.113.1", "nosuch.invalid"):
         with pytest.raises(SettingsError, match="--host"):
             expect_free(host, 8000)
+
+
+def test_a_serve_that_cannot_listen_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a cluster that is joined, whose ports are not this machine's to look at."""
+
+    def broken(**_: object) -> None:
+        raise RuntimeError("Traceback (most recent call last):\n" + 70 * "  File x\n" + "RuntimeError: address already in use")
+
+    monkeypatch.setattr("ray.serve.start", broken)
+    application: Any = None
+    with pytest.raises(EndpointError, match=r"cannot listen on 127.0.0.1:8123 \(RuntimeError: address already in use\)") as caught:
+        listen(application, DoorSettings(port=8123))
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.ray
