@@ -160,9 +160,8 @@ def test_a_terminal_of_any_encoding_shows_any_text(encoding: str) -> None:
 
 
 @pytest.mark.parametrize(("shell", "code"), [
-    ("{} list >&-", 0), ("{} list >/dev/full", 1), ("{} list 2>&- >/dev/null", 0), ("{} list <&- >/dev/null", 0),
-    ("{} list | true; exit ${{PIPESTATUS[0]}}", 1), ("LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0 {} list >/dev/null", 0),
-    ("{} run /größe.yaml 2>&-", 2), ("{} run /größe.yaml 2>/dev/full", 2)])
+    ("{} list >&- <&-", 0), ("{} list >/dev/full", 1), ("{} list | true; exit ${{PIPESTATUS[0]}}", 1),
+    ("LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0 {} run /größe.yaml 2>&-", 2), ("{} run /größe.yaml 2>/dev/full", 2)])
 def test_the_command_takes_any_standard_output(shell: str, code: int) -> None:
     command = f'{sys.executable} -c "from cluster.cli import main; main()"'
     ended = subprocess.run(
