@@ -211,6 +211,10 @@ def _told(what: str, mend: str) -> Iterator[None]:
             raise StorageError(
                 f"Ray cannot put its sockets under {place}, whose path is too long for them: set RAY_TMPDIR to a short folder, "
                 "such as /tmp.") from problem
+        if "timed out during startup" in said:  # after 30 s, which Ray has no setting for
+            raise EndpointError(
+                "Ray has not started on this machine, which may be overloaded or short of memory: start the same command again when "
+                "it has less to do.") from problem
         if isinstance(problem, OSError) and problem.filename:
             raise StorageError(f"{what}: {problem.filename} cannot be used ({problem.strerror}).") from problem
         raise EndpointError(f"{what} ({type(problem).__name__}: {said[:300].rstrip('.')}): {mend}") from problem
