@@ -213,8 +213,8 @@ def _told(what: str, mend: str) -> Iterator[None]:
                 "such as /tmp.") from problem
         if "timed out during startup" in said:  # after 30 s, which Ray has no setting for
             raise EndpointError(
-                "Ray has not started on this machine, which may be overloaded or short of memory: start the same command again when "
-                "it has less to do.") from problem
+                "Ray has not started on this machine, which may be overloaded or short of memory: start the same command again "
+                "when it has less to do.") from problem
         if isinstance(problem, OSError) and problem.filename:
             raise StorageError(f"{what}: {problem.filename} cannot be used ({problem.strerror}).") from problem
         raise EndpointError(f"{what} ({type(problem).__name__}: {said[:300].rstrip('.')}): {mend}") from problem
