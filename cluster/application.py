@@ -14,7 +14,7 @@ from serving.settings import ModelSettings, addressed, parse_model
 from serving.storage import split_place
 
 
-async def apply_prompt(file: str | Path, input: str, target: str | None = None) -> str:
+async def apply_prompt(file: str | Path, input: str, target: str | Mapping[str, Any] | None = None) -> str:
     """The target's whole response. `target` None takes the model that the prompt was optimized for.
 
     Raises StorageError or DataError for an unusable file, SettingsError where the model is not known any more, AccessError or

@@ -15,8 +15,9 @@ import pyarrow.compute as pc
 from cluster.preparation import SETTINGS_FILE, models_of
 from cluster.settings import ExperimentSettings
 from optimizer.errors import SettingsError, StorageError, UserError, unknown_name
-from serving.ledger import ENDING
+from serving.ledger import ENDING, lock
 from serving.ledger.compaction import Keep, both, mend, of_model, older_than, prune
+from serving.ledger.damage import ASIDE, aside, sentence
 from serving.ledger.inspection import UNKNOWN, Held, Summary, read_segments, summary
 from serving.ledger.lock import hold
 from serving.ledger.segments import SCHEMA
@@ -63,7 +64,7 @@ def ledger_folder(place: str) -> Folder:
     """The ledger that a results folder has, or that the folder is. Raises StorageError where there is none."""
     given = open_folder(place)
     for folder in (given / "ledger", given):
-        if folder.names(ENDING):
+        if folder.names(ENDING) or aside(folder):
             return folder
     raise StorageError(
         f"{given} holds no ledger; name a results folder in which promptray run has recorded answers, or its ledger folder.")
@@ -104,31 +105,37 @@ def chosen(folder: Folder, older_than_days: float | None, model: str | None) -> 
     return keeps[0] if len(keeps) == 1 else both(*keeps)
 
 
-def count_without(folder: Folder, keep: Keep) -> tuple[int, int]:
-    """How many entries would go, and how many there are."""
+def count_without(folder: Folder, keep: Keep) -> tuple[int, int, list[str]]:
+    """How many entries would go, how many there are, and a sentence for each segment that is not read in full."""
     gone: set[bytes] = set()
     there: set[bytes] = set()
-    for _, _, read in read_segments(folder, SCHEMA.names):
+    faults: list[str] = []
+    for name, _, read in read_segments(folder, SCHEMA.names):
         table = pa.Table.from_batches(read.batches, SCHEMA)
         there.update(table["key"].to_pylist())
         gone.update(table.filter(pc.invert(keep(table)))["key"].to_pylist())
-    return len(gone), len(there)
+        faults += filter(None, [sentence(name, read)])
+    return len(gone), len(there), faults
 
 
-def take_out(folder: Folder, keep: Keep) -> None:
-    """Raises StorageError where a run is writing to the ledger."""
+def take_out(folder: Folder, keep: Keep) -> list[str]:
+    """Returns the damaged segments that were set aside, with all that they hold. Raises StorageError where a run is writing to the
+    ledger."""
+    before = set(aside(folder))
     _held(folder, lambda: prune(folder, keep))
+    return [name.removesuffix(ASIDE) for name in aside(folder) if name not in before]
 
 
-def compact(folder: Folder) -> tuple[Summary, Summary]:
-    """Before and after. Raises StorageError where a run is writing to the ledger."""
+def compact(folder: Folder) -> tuple[Summary, Summary, list[str]]:
+    """Before and after, and the damaged segments that were set aside. Raises StorageError where a run is writing to the ledger."""
     before = summary(folder)
-    _held(folder, lambda: mend(folder))
-    return before, summary(folder)
+    damaged = _held(folder, lambda: mend(folder))
+    return before, summary(folder), damaged
 
 
 def _held(folder: Folder, change: Callable[[], T]) -> T:
-    held = hold(folder, WAIT_S)
+    # The lease of a run that was killed is free when it was seen unchanged for a while: a local lock is free at once.
+    held = hold(folder, WAIT_S if folder.local else lock.WAIT_S)
     try:
         return change()
     finally:

@@ -18,11 +18,13 @@ from cluster.plans import optimizers
 from cluster.preparation import Experiment, write_settings
 from cluster.ray_session import ray_session
 from cluster.settings import ExperimentSettings
-from optimizer.probing import Probed, Probing, probe
+from optimizer.errors import EndpointError
+from optimizer.probing import NotRight, Probed, Probing, probe
 from optimizer.protocols import LanguageModel
 from optimizer.selection import Racing
 from optimizer.statistics import Estimate, Headroom, Noise, detectable_gain, discordant, estimate, headroom, mean_score, noise_floor
 from optimizer.strategies.abo import ABO
+from optimizer.tally import Asked, Failure, Tally
 from optimizer.tasks.task import Task
 from optimizer.types import Completion, Outcome, Request
 from serving.ledger.ledgered import ledgered
@@ -49,6 +51,8 @@ class TaskCheck:
     detectable: float | None
     """The least gain that the final test of one trial finds in 4 of 5 cases; None: it finds none."""
     outlook: Headroom
+    not_right: NotRight | None = None
+    """An answer that came, where none was right in any try: so that a person sees whether it was read as it is meant."""
 
     @property
     def headroom(self) -> float | None:
@@ -62,6 +66,8 @@ class Check:
     tasks: tuple[TaskCheck, ...]
     cost_by_model: dict[str, CallCost]
     estimate: ExperimentEstimate
+    failures: tuple[Failure, ...] = ()
+    """Calls that brought nothing, by reason."""
 
     @property
     def can_pay(self) -> bool:
@@ -89,6 +95,8 @@ def run_check(
         logging.getLogger("ray.serve").setLevel(logging.ERROR)  # hosting has set its own; here the handles are this process's
         with open_ledger(experiment.out / "ledger") as ledger:
             write_settings(experiment.settings, experiment.out)
+            for damage in ledger.damage:
+                tell(damage)
             check = asyncio.run(_check(experiment, repeats, tell, models, ledger))
     experiment.out.write(CHECK_FILE, (json.dumps(check_to_json(check), indent=2) + "\n").encode())
     return check
@@ -99,6 +107,7 @@ def check_to_json(check: Check) -> dict[str, object]:
     return {
         "tasks": [asdict(task) | {"headroom": task.headroom, "sentence": task.outlook.sentence} for task in check.tasks],
         "calls": cost_to_json(check.cost_by_model), "can_pay": check.can_pay,
+        "failures": [asdict(failure) for failure in check.failures],
         "estimate": asdict(check.estimate) | {"trial": asdict(check.estimate.trial), "total": asdict(check.estimate.total)}}
 
 
@@ -107,15 +116,15 @@ def judged(label: str, task: Task, probed: Probed) -> TaskCheck:
     seed, noise, other = estimate(probed.repeats[0]), noise_floor(probed.repeats), probed.best_other
     accuracy = mean_score(other[1]) if other else None
     # A better prompt breaks some items too: as many as the best other prompt did, and at least what noise breaks.
-    lost = noise.flip_rate / 2
+    lost = (noise.flip_rate or 0.0) / 2
     if other and accuracy is not None and seed.mean is not None and accuracy > seed.mean:
         _, worsened, items = discordant(probed.repeats[0], other[1])
-        lost = max(lost, worsened / items)
+        lost = max(lost, worsened / items) if items else lost
     detectable = detectable_gain(len(task.test), lost)
     known_by = other[0] if other and accuracy == probed.ceiling else "right in some try, beyond guessing"
     return TaskCheck(
         label, seed, noise, other[0] if other else "", accuracy, probed.ever_right, probed.chance_of_any, probed.ceiling,
-        len(task.test), detectable, headroom(seed.mean, probed.ceiling, known_by, detectable, len(task.test)))
+        len(task.test), detectable, headroom(seed.mean, probed.ceiling, known_by, detectable, len(task.test)), probed.not_right)
 
 
 async def _check(
@@ -123,7 +132,7 @@ async def _check(
 ) -> Check:
     settings = experiment.settings
     recorded = [ledgered(model, ledger) for model in models]
-    target, optimizer = map(_Metered, recorded)
+    target, optimizer = _Metered(recorded[0], "target"), _Metered(recorded[1], "optimizer")
     checks = []
     async with pauses_told(tell, *recorded):
         for setting in settings.tasks:
@@ -131,9 +140,14 @@ async def _check(
             tell(f"Probing {setting.label} …")
             probed = await probe(task, target, optimizer, _probing(experiment, setting.label, repeats))
             checks.append(judged(setting.label, task, probed))
+    failures = target.failures + optimizer.failures
+    if all(check.seed_prompt.items == 0 for check in checks):
+        most = max(target.failures, key=lambda failure: failure.calls, default=None)
+        why = f" ({most.reason.rstrip('.')})" if most else ""
+        raise EndpointError(f"Nothing could be measured: no answer of the target model {settings.target_model.label} came{why}.")
     known = cost_of_calls(settings, experiment.tasks, experiment.out)
     cost = {"target": target.cost(known["target"]), "optimizer": optimizer.cost(known["optimizer"])}
-    return Check(tuple(checks), cost, estimated(settings, experiment.assignments, cost))
+    return Check(tuple(checks), cost, estimated(settings, experiment.assignments, cost), failures)
 
 
 def _probing(experiment: Experiment, label: str, repeats: int) -> Probing:
@@ -147,16 +161,22 @@ def _probing(experiment: Experiment, label: str, repeats: int) -> Probing:
 
 
 class _Metered:
-    """A model that counts what its calls cost, and how fast the fresh ones were answered."""
+    """A model that counts what its calls cost, how fast the fresh ones were answered, and why others brought nothing."""
 
-    def __init__(self, model: LanguageModel) -> None:
+    def __init__(self, model: LanguageModel, role: Asked) -> None:
         self._model = model
+        self._role = role
+        self._tally = Tally()
         self._calls = self._fresh = self._read = self._written = 0
         self._busy_s = 0.0
 
     @property
     def name(self) -> str:
         return self._model.name
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        return self._tally.failures
 
     def cost(self, known: CallCost) -> CallCost:
         """What was measured, and `known` where nothing was: the speed of answers that all came from the ledger."""
@@ -169,6 +189,7 @@ class _Metered:
         """As LanguageModel.complete."""
         started = time.monotonic()
         outcomes = await self._model.complete(requests)
+        self._tally.failed(self._role, outcomes)
         answers = [outcome for outcome in outcomes if isinstance(outcome, Completion)]
         fresh = sum(not answer.from_ledger for answer in answers)
         self._calls += len(answers)

@@ -5,7 +5,7 @@ A Tune callback. Knows the results folder and the reports of workers (see report
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Protocol, get_args
@@ -26,6 +26,9 @@ class Watcher(Protocol):
     """Whoever shows the run to people. Called in the driver, from one thread."""
 
     def phase(self, text: str) -> None: ...
+    def noticed(self, text: str) -> None:
+        """Something is wrong that does not end the run: a whole sentence, to be seen at its end too."""
+
     def started(self, trial: str) -> None: ...
     def progressed(self, trial: str, progress: Progress) -> None: ...
     def rounded(self, trial: str, so_far: str) -> None:
@@ -53,6 +56,11 @@ class Collector(tune.Callback):
     def __getstate__(self) -> dict[str, Any]:
         """Tune pickles its callbacks for a restore that we never ask for; the watcher and its console stay here."""
         return {}
+
+    def noticed(self, sentences: Iterable[str]) -> None:
+        """What is wrong and does not end the run."""
+        for sentence in sentences:
+            self._watch.noticed(sentence)
 
     def results(self, missing: Status) -> tuple[TrialResult, ...]:
         """One a trial; `missing` is the status of those that did not report. A trial that was never given a point has none."""

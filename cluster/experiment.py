@@ -140,6 +140,7 @@ def _shared(experiment: Experiment, collected: Collector, around: Around) -> Ite
         with windows_kept(endpoints), remote as ledger:
             write_settings(settings, experiment.out)  # now that no other run has the folder
             clear_trials(experiment.out)
+            collected.noticed(remote.damage)
             collected.purse = _purse(experiment)
             yield Shared(ledger, collected.purse, settings.budget.total.wall_s, around.group)
             if collected.purse:

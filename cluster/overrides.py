@@ -5,10 +5,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from optimizer.errors import SettingsError, shortened
 from serving.settings import addressed
 from serving.strictness import read_mapping
+from serving.yaml_text import KeyStandsTwice, read_yaml
 
+_MODEL_OPTIONS = ("target", "optimizer")
 _DATA_OPTIONS = ("tasks", "seeds", "sizes")
 _WHOLE_NUMBER = re.compile("[0-9]{1,9}")  # what int() also takes, such as ² or 1_0, is more likely a slip
 
@@ -20,7 +24,8 @@ def overrides(
     """Top-level keys for ExperimentSettings.read; options that are None change nothing. Raises SettingsError."""
     data = read_mapping(file)
     given = {name: value for name, value in plain.items() if value not in (None, [])}
-    given |= {name: addressed(given[name]) for name in ("target", "optimizer") if name in given}  # also above recorded settings
+    models = {name: as_model(given[name]) for name in _MODEL_OPTIONS if name in given}
+    given |= {name: addressed(model) for name, model in models.items()}  # also above recorded settings
     if tasks or scorer is not None or seed_instruction is not None:
         changes = {"scorer": scorer, "seed_instruction": seed_instruction}
         chosen = tasks or listed_in(data, "tasks")
@@ -34,6 +39,21 @@ def overrides(
     if any(name in given for name in _DATA_OPTIONS):
         given["recorded"] = None  # other data than was recorded, on purpose
     return given
+
+
+def as_model(text: str) -> str | dict[str, Any]:
+    """Return a model as an option names it: one line, or a mapping as it would stand in FILE. Raises SettingsError."""
+    if not text.lstrip().startswith("{"):
+        return text
+    try:
+        found = read_yaml(text)
+    except KeyStandsTwice as problem:
+        raise SettingsError(f"The model {shortened(text)!r} {problem.told}.") from None
+    except (yaml.YAMLError, RecursionError, ValueError):
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
+        raise SettingsError(f"{shortened(text)!r} is no mapping; write a model as {{kind: openai, model: NAME}}, in quotes.")
+    return found
 
 
 def _of_file(data: dict[str, Any], name: str) -> Any:

@@ -6,7 +6,7 @@ Turns settings into an `Experiment`: assignments and tasks that are known to be 
 import asyncio
 import importlib.metadata
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 from cluster.accounts import FinalTest, tariff_of
 from cluster.plans import Assignment, assignments, optimizers, plan_of
+from cluster.questions import check_models, questions_of
 from cluster.search.decisions import Decisions
 from cluster.search.record import open_decisions
 from cluster.settings import ExperimentSettings, Recorded, TaskSettings
@@ -27,7 +28,6 @@ from optimizer.purse import Cost
 from optimizer.tasks.generated import GENERATED
 from optimizer.tasks.loading import load_task
 from optimizer.tasks.task import Task
-from serving.clients.reach import reach
 from serving.settings import ModelSettings
 from serving.storage import Folder, open_folder
 
@@ -71,9 +71,10 @@ class Experiment:
         return self.tasks[plan.task, plan.seed]
 
 
-def prepare(settings: ExperimentSettings) -> Experiment:
+def prepare(settings: ExperimentSettings, *, repeated: bool = False) -> Experiment:
     """Checks everything that can be checked and makes the results folder; a new one with its settings.yaml. The settings of a
-    folder that has some are replaced by the run, when it holds the ledger: another one may be at work there.
+    folder that has some are replaced by the run, when it holds the ledger: another one may be at work there. `repeated`: see
+    questions_of.
 
     Raises UserError or EndpointError in one sentence; then nothing was started and nothing but the check calls was spent.
     """
@@ -84,7 +85,7 @@ def prepare(settings: ExperimentSettings) -> Experiment:
     out = make_results_folder(settings)
     names = [trial.trial for trial in trials]
     decisions = open_decisions(out, settings, recorded, names) if settings.search else Decisions()
-    asyncio.run(check_models(models_of(settings)))
+    asyncio.run(check_models(questions_of(settings, repeated=repeated)))
     settings = _completed(settings, out, recorded)
     if not out.exists(SETTINGS_FILE):
         write_settings(settings, out)
@@ -150,11 +151,6 @@ def models_of(settings: ExperimentSettings) -> tuple[ModelSettings, ...]:
     """Every model that a trial may call, each once."""
     models = (settings.target_model, *optimizers(settings))
     return tuple({model.identity: model for model in models}.values())
-
-
-async def check_models(models: Iterable[ModelSettings]) -> None:
-    """One call to each model that is not ours to host, all at once. Raises AccessError or EndpointError."""
-    await asyncio.gather(*(reach(model.build()) for model in models if not model.served))
 
 
 def tests_of(experiment: Experiment) -> dict[str, Cost]:

@@ -49,6 +49,7 @@ class Board:
     def __init__(self, trials: Sequence[str], clock: Callable[[], float] = time.monotonic) -> None:
         self.row_by_trial = {trial: Row(trial) for trial in trials}
         self.phase = ""
+        self.notices: list[str] = []
         self._ended: list[str] = []
         self._clock = clock
         self._began = clock()
@@ -125,6 +126,9 @@ class LiveWatcher:
     def phase(self, text: str) -> None:
         self._board.phase = text
 
+    def noticed(self, text: str) -> None:
+        self._board.notices.append(text)
+
     def started(self, trial: str) -> None:
         self._board.started(trial)
 
@@ -146,7 +150,8 @@ class LiveWatcher:
     def _shown(self) -> Group:
         board = self._board
         head = Text(f"{board.phase} … ", "bold") if not board.calls else Text("")
-        return Group(head + Text(board.headline()), _table(board.rows()), *(Text(pause, "yellow") for pause in board.pauses))
+        said = (Text(told, "yellow") for told in (*board.notices, *board.pauses))
+        return Group(head + Text(board.headline()), _table(board.rows()), *said)
 
 
 class PlainWatcher:
@@ -158,6 +163,9 @@ class PlainWatcher:
 
     def phase(self, text: str) -> None:
         self._say(f"{text} …")
+
+    def noticed(self, text: str) -> None:
+        self._say(text)
 
     def started(self, trial: str) -> None:
         self._board.started(trial)
@@ -208,6 +216,10 @@ class IsolatedWatcher:
         with isolated(_DISPLAY):
             self.shown.ended(result)
 
+    def noticed(self, text: str) -> None:
+        with isolated(_DISPLAY):
+            self.shown.noticed(text)
+
 
 @contextmanager
 def watching(trials: Sequence[str], console: Console) -> Iterator[IsolatedWatcher]:
@@ -225,6 +237,8 @@ def watching(trials: Sequence[str], console: Console) -> Iterator[IsolatedWatche
     finally:
         with isolated(_DISPLAY):
             live.stop()
+            for notice in board.notices:  # the table takes them away with it
+                console.print(Text(notice, "yellow"))
 
 
 def _table(rows: Sequence[Row]) -> Table:

@@ -11,6 +11,7 @@ from optimizer.candidate import Candidate, Round
 from optimizer.errors import DataError
 from optimizer.prompt import Prompt
 from optimizer.statistics import Scores
+from optimizer.tally import Failure
 
 Status = Literal["finished", "budget", "pruned", "stopped", "failed"]
 """Ran to its end; ended on its budget (its best prompt was still tested); was stopped early by a search's scheduler, to save calls
@@ -98,6 +99,8 @@ class TrialResult:
     """Purpose -> `optimizer.types.Verdict` -> answers of the target; together as many as `target_calls`."""
     replies_by_attempt: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """"first" or "again" -> `optimizer.tally.ReplyKind` -> replies of the optimizer model; together `optimizer_calls`."""
+    failures: tuple[Failure, ...] = ()
+    """Calls that brought nothing, each distinct reason once, in the words in which it was told."""
     max_tokens: int | None = None
     """The limit of each answer of the target."""
     money: float | None = None
@@ -126,6 +129,7 @@ class TrialResult:
             "calls_by_purpose": dict(self.calls_by_purpose),
             "settings": dict(self.settings),
             "samples": [asdict(sample) for sample in self.samples],
+            "failures": [asdict(failure) for failure in self.failures],
         }
 
     @classmethod
@@ -138,6 +142,7 @@ class TrialResult:
                 "best": None if data["best"] is None else Candidate.from_json(data["best"]),
                 "rounds": tuple(Round.from_json(round) for round in data["rounds"]),
                 "samples": tuple(Sample(**sample) for sample in data["samples"]),
+                "failures": tuple(Failure(**failure) for failure in data.get("failures", ())),  # an older result has none
             })
         except (KeyError, TypeError) as problem:
             raise DataError(f"This is not a trial's result: {problem}. Use a file from a results folder's trials/.") from problem

@@ -5,6 +5,7 @@ The order of the guards around a model is budget -> ledger -> limiter -> client;
 """
 
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -19,8 +20,8 @@ from optimizer.errors import BudgetExhausted, PromptrayError
 from optimizer.evaluation import Evaluation
 from optimizer.prompt import Prompt, adherence
 from optimizer.protocols import LanguageModel, SelectionRule, Strategy
-from optimizer.statistics import Estimate, estimate, paired_test, too_many_missing
-from optimizer.tally import Tallied, Tally
+from optimizer.statistics import Estimate, discordant, estimate, paired_test, too_many_missing
+from optimizer.tally import Asked, Tallied, Tally
 from optimizer.tasks.scorers import SCORERS
 from optimizer.tasks.task import Task
 from optimizer.types import Answer, Example, Purpose, Sampling
@@ -155,7 +156,8 @@ class Trial:
         return self._accounts.usage
 
     async def run(self, on_round: Callable[[Round], Awaitable[None]] = _go_on) -> TrialResult:
-        """Search, then test. After one of our errors the result has status "failed", and keeps what was found before it.
+        """Search, then test. After one of our errors, or where nothing came of it, the result has status "failed" and its reason,
+        and keeps what was found before.
 
         `on_round` is awaited before the next round begins; what it raises ends the trial.
         """
@@ -164,7 +166,12 @@ class Trial:
             status = await self._search(on_round)
             if not self._rounds:
                 return self._result("failed", error="The budget ended before the first round; raise budget in the settings.")
-            return self._result(status, await self._test(self._rounds[-1].best.candidate))
+            if unanswered := self._unanswered():
+                return self._result("failed", error=unanswered)  # a test would compare the seed prompt with itself
+            tested = await self._test(self._rounds[-1].best.candidate)
+            if unmeasured := self._unmeasured(tested):
+                return self._result("failed", tested, unmeasured)
+            return self._result(status, tested)
         except PromptrayError as problem:
             return self._result("failed", error=str(problem))
 
@@ -179,6 +186,30 @@ class Trial:
         except BudgetExhausted:
             return "budget"
         return "finished"
+
+    def _unanswered(self) -> str:
+        """Why nothing was searched, where the optimizer model was asked and not one reply came; else ""."""
+        replies = Counter[str]()
+        for counts in self._tally.replies_by_attempt.values():
+            replies.update(counts)
+        if not replies["failed"] or replies["failed"] < replies.total():
+            return ""
+        return (f"Nothing was searched: none of the {replies['failed']} replies of the optimizer model {self.plan.optimizer.label} "
+                f"came{self._told('optimizer')}; once it answers, the same command continues where this one ended.")
+
+    def _unmeasured(self, tested: _Tested) -> str:
+        """Why there is nothing to compare, where not one answer of the final test under one of the two prompts came; else ""."""
+        for name, answers in (("seed prompt", tested.before), ("best prompt", tested.after)):
+            if all(answer.score.value is None for answer in answers):
+                return (f"No verdict, as nothing could be measured: none of the {len(answers)} answers of the final test under the "
+                        f"{name} came{self._told('target')}; once they do, the same command continues where this one ended.")
+        return ""
+
+    def _told(self, model: Asked) -> str:
+        """The reason for which most of a model's calls failed, in brackets."""
+        failed = [failure for failure in self._tally.failures if (failure.model, failure.kind) == (model, "infrastructure")]
+        most = max(failed, key=lambda failure: failure.calls, default=None)
+        return f" ({most.reason.rstrip('.')})" if most else ""
 
     async def _test(self, best: Candidate) -> _Tested:
         """Both prompts on the same items, as one batch; this is the only use of the test split, and its lock sees to that."""
@@ -200,7 +231,8 @@ class Trial:
             wall_s=time.monotonic() - self._started,
             calls_by_purpose=self._accounts.calls_by_purpose,
             parse_failures=sum(round.parse_failures for round in self._rounds),
-            verdicts_by_purpose=self._tally.verdicts_by_purpose, replies_by_attempt=self._tally.replies_by_attempt)
+            verdicts_by_purpose=self._tally.verdicts_by_purpose, replies_by_attempt=self._tally.replies_by_attempt,
+            failures=self._tally.failures)
         return _with_test(found, tested) if tested else found
 
 
@@ -215,7 +247,8 @@ def without_result(plan: TrialPlan, status: Status, error: str = "") -> TrialRes
 def _with_test(found: TrialResult, tested: _Tested) -> TrialResult:
     before, after = _scores(tested.before), _scores(tested.after)
     measured = estimate(after)
-    test = None if too_many_missing(before) or too_many_missing(after) else paired_test(before, after)
+    told = not too_many_missing(before) and not too_many_missing(after) and discordant(before, after)[2]
+    test = paired_test(before, after) if told else None
     return replace(
         found, seed_prompt_test_accuracy=estimate(before).mean, test_accuracy=measured.mean, test_low=measured.low,
         test_high=measured.high, test_items=measured.items,

@@ -13,7 +13,11 @@
 One bad answer is never an exception: it is a `Failed` value (see types.py). To add an error, give it one message argument.
 """
 
+import re
 from collections.abc import Iterable
+
+UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What a terminal would obey (control characters, turns of the writing direction), and halves of characters."""
 
 
 class PromptrayError(Exception):
@@ -56,6 +60,11 @@ def shortened(text: str, most: int = 200) -> str:
     """Foreign text for a sentence: on one line, and cut at `most` characters."""
     line = " ".join(text[: 4 * most].split())
     return line if len(line) <= most and len(text) <= 4 * most else f"{line[:most]}…"
+
+
+def escaped(text: str) -> str:
+    """Return the text with what a terminal would obey written as an escape."""
+    return UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def unknown_name(noun: str, name: str, known: Iterable[str]) -> SettingsError:

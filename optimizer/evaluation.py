@@ -39,6 +39,7 @@ class Evaluation:
             return []
         requests = [Request(prompt.render(example.input), self._sampling, purpose=purpose) for prompt, example in work]
         outcomes = await self._target.complete(requests)
+        self._tally.failed("target", outcomes)
         answers = [self._answer(example, outcome) for (_, example), outcome in zip(work, outcomes, strict=True)]
         self._tally.judged(purpose, (answer.score.verdict for answer in answers))
         return answers

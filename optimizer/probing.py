@@ -9,13 +9,14 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from random import Random
 
+from optimizer.errors import shortened
 from optimizer.evaluation import Evaluation
 from optimizer.prompt import Demonstration, Prompt
 from optimizer.protocols import LanguageModel, SelectionRule, Strategy
 from optimizer.statistics import Scores, mean_score, share_known, wilson
 from optimizer.tasks.scorers import SCORERS, judge
 from optimizer.tasks.task import Task
-from optimizer.types import Example, Outcome, Request, Sampling
+from optimizer.types import Completion, Example, Outcome, Request, Sampling
 
 MOST_ITEMS = 100
 """Items that are asked: the dev split, and training items up to this number [ours]."""
@@ -24,6 +25,8 @@ DRAW_TEMPERATURE = 0.7
 """Self-consistency (Wang et al. 2022, arXiv 2203.11171) draws at 0.7 too."""
 SOLVED = 3
 """Training examples with their gold answers in the few-shot probe [ours]."""
+_SHOWN = 80
+"""Characters of an input and of an answer in a sentence."""
 _SHIFTS = 5
 """Other items whose answers an item's tries are held against, to see what guessing gives."""
 
@@ -41,6 +44,25 @@ class Probing:
 
 
 @dataclass(frozen=True)
+class NotRight:
+    """An answer that counts as not right, beside what was accepted."""
+
+    input: str
+    accepted: str
+    response: str
+    read: str
+    """What was taken for the answer in it; "" for nothing."""
+
+    @property
+    def sentence(self) -> str:
+        """For people: no reading of answers is right for every model and every data set."""
+        told = f"it read {shortened(self.read, _SHOWN)!r} in it" if self.read else "it found no answer in it"
+        return (f"No answer was right in any try. For example, to {shortened(self.input, _SHOWN)!r} the target wrote "
+                f"{shortened(self.response, 2 * _SHOWN)!r}; the scorer accepts {shortened(self.accepted, _SHOWN)!r}, and {told}. "
+                "If that should be right, choose another scorer, or mend the data or the seed_instruction.")
+
+
+@dataclass(frozen=True)
 class Probed:
     """Scores of every try over the same items."""
 
@@ -54,6 +76,8 @@ class Probed:
     """How often one try is right about an item that it was not asked about."""
     chance_of_any: float
     """How often at least one of an item's tries is."""
+    not_right: NotRight | None = None
+    """Where no try was right on any item: one of them."""
 
     @property
     def tries(self) -> tuple[Scores, ...]:
@@ -99,7 +123,10 @@ async def probe(task: Task, target: LanguageModel, optimizer: LanguageModel, pro
     others = dict(zip(names, asking.scored([*outcomes[probing.repeats + DRAWS :], *steps]), strict=False))
     one, any_ = asking.by_chance([*outcomes, *steps])
     scored = asking.scored(outcomes)
-    return Probed(tuple(scored[: probing.repeats]), tuple(scored[probing.repeats :][:DRAWS]), others, one, any_)
+    found_right = any(1.0 in scores for scores in (*scored, *others.values()))
+    return Probed(
+        tuple(scored[: probing.repeats]), tuple(scored[probing.repeats :][:DRAWS]), others, one, any_,
+        None if found_right else asking.not_right(outcomes[0]))
 
 
 @dataclass(frozen=True)
@@ -119,6 +146,14 @@ class _Asking:
 
     def scored(self, tries: Sequence[Sequence[Outcome]]) -> list[Scores]:
         return [[self._score(outcome, item) for outcome, item in zip(outcomes, self.items, strict=True)] for outcomes in tries]
+
+    def not_right(self, outcomes: Sequence[Outcome]) -> NotRight | None:
+        """The first answer of a try that has a text, with how it was read."""
+        for outcome, item in zip(outcomes, self.items, strict=True):
+            if isinstance(outcome, Completion) and outcome.text.strip():
+                read = judge(outcome, item, SCORERS[self.task.scorer]).answer
+                return NotRight(item.input, item.answers[0], outcome.text, read)
+        return None
 
     def by_chance(self, tries: Sequence[Sequence[Outcome]]) -> tuple[float, float]:
         """How often one try, and how often any of an item's tries, is right about another item."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, Protocol, TypeVar
 
+from serving import held_places
 from serving.window import Gate, Window
 
 T = TypeVar("T")
@@ -70,7 +71,8 @@ class Hedge(Protocol):
 
 
 class Limiter:
-    """Runs jobs inside the window, and again while they are Transient. No place is held while it waits."""
+    """Runs jobs inside the window, and again while they are Transient. No place is held while it waits; where answers are recorded,
+    that of an answered job is held until its answer is (see held_places)."""
 
     def __init__(
         self, most: int, retry: Retry | None = None, *, window: Gate | None = None,
@@ -109,16 +111,17 @@ class Limiter:
             await self._sleep(wait_s)
 
     async def _once(self, job: Callable[[], Awaitable[T]]) -> T:
-        await self.window.enter()
-        began = self._clock()
+        await held_places.enter(self.window)
+        began, answered = self._clock(), False
         try:
             result = await (self._hedge.run(job) if self._hedge else job())
+            answered = True
         except Transient as problem:
             if problem.overloaded:
                 self.window.pushed_back()
             raise
         finally:
-            self.window.leave()
+            held_places.leave(self.window, answered)
         self.window.went_well(self._effort_of(result, self._clock() - began))
         return result
 

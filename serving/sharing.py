@@ -5,6 +5,10 @@ Max-min fair by demand (Bertsekas & Gallager 1992, "Data networks", 6.5.2): nobo
 goes to those who want more, in equal parts. Where places are fewer than callers, or do not divide evenly, the odd ones go round.
 A place that a caller still holds is nobody else's before it has said that it is free: so the sum never passes the window.
 
+What is granted is a lease: it lapses LEASE_S after the report that it answers, by the caller's own clock, and a caller that could
+not report sends nothing before it has reported again. Its places stay taken while calls that it sent before may still be under way:
+for as long as a call may last, or until somebody sees that its process has ended (`gone`).
+
 Callers may stand in groups, such as the trials of a job of an owner: then it is fair between the widest groups first, then between
 the groups in each, and last between the callers of one. A caller without a group is a group of its own.
 """
@@ -19,7 +23,12 @@ Group = tuple[str, ...]
 """The names of the groups that a caller stands in, the widest first."""
 
 SILENT_S = 3.0
-"""A caller that says nothing for so long is gone, and its places are free [ours]; it reports ten times in this."""
+"""A caller that says nothing for so long wants nothing more, and may be gone [ours]; it reports ten times in this."""
+LEASE_S = 30.0
+"""A grant lapses so long after the report that it answers [ours]. Long, as a caller on a busy machine is to go on, and whoever is
+gone is seen sooner."""
+CALL_S = 120.0
+"""How long a call may last, where the caller does not say [ours]: OpenAISettings.timeout_s."""
 TURN_S = 1.0
 """How long odd places stay where they are, at least [ours]."""
 
@@ -41,6 +50,8 @@ class Report:
     measured: int = 0
     """Calls in that mean."""
     group: Group = ()
+    lasts_s: float = CALL_S
+    """How long one of its calls may be under way."""
 
 
 def fair_shares(places: int, demand_by_caller: Mapping[str, int], order: Sequence[str] = ()) -> dict[str, int]:
@@ -112,12 +123,27 @@ class _Caller:
     def path(self, name: str) -> Group:
         return (*self.report.group, name)
 
+    def silent(self, now: float) -> bool:
+        """Is there reason to think that it is gone?"""
+        return now - self.heard_at > SILENT_S
+
+    def over(self, now: float) -> bool:
+        """Has the last call ended that it can have sent before its grant lapsed?"""
+        return now - self.heard_at > LEASE_S + self.report.lasts_s
+
+    def wanted(self, now: float) -> int:
+        """One that is silent wants nothing more than it may have in use."""
+        return self.held if self.silent(now) else self.report.demand
+
 
 class SharedWindow:
     """The state of an endpoint. `report` is what its callers call."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, grace_s: float = 0.0) -> None:
+        """`grace_s`: seconds from now in which callers keep what they have and get no more, as others may have calls under way that
+        nothing is known of; 0 unless an earlier process has granted places."""
         self._clock = clock
+        self._closed_until = clock() + grace_s
         self._caller_by_name: dict[str, _Caller] = {}
         self._order: list[Group] = []
         """Who gets the odd places first: the paths of groups and callers."""
@@ -133,8 +159,7 @@ class SharedWindow:
     def report(self, name: str, report: Report) -> int:
         """The calls that this caller may have in flight until it reports again. With no demand it is gone, and gets 0."""
         now = self._clock()
-        self._caller_by_name = {
-            name: caller for name, caller in self._caller_by_name.items() if now - caller.heard_at <= SILENT_S}
+        self._forget_over(now)
         before = self._caller_by_name.pop(name, None)
         self._learn(report, now)
         if report.demand <= 0:
@@ -148,19 +173,33 @@ class SharedWindow:
         caller = self._caller_by_name.get(name)
         if caller is None:
             return 0
-        caller.granted = max(0, min(self._shares()[caller.path(name)], self._free(name)))
+        now = self._clock()
+        self._forget_over(now)
+        if now < self._closed_until:
+            caller.granted = caller.report.in_flight
+        else:
+            caller.granted = max(0, min(self._shares(now)[caller.path(name)], self._free(name)))
         return caller.granted
+
+    def silent(self) -> list[str]:
+        """Callers that hold places and do not report: whoever can, may look whether they live."""
+        now = self._clock()
+        return [name for name, caller in self._caller_by_name.items() if caller.silent(now)]
+
+    def gone(self, name: str) -> None:
+        """This caller has no call under way any more: its places are free."""
+        self._caller_by_name.pop(name, None)
 
     def use(self) -> Use:
         """As of now."""
         now = self._clock()
+        self._forget_over(now)
         in_flight: dict[Group, int] = {}
         demand: dict[Group, int] = {}
         for caller in self._caller_by_name.values():
-            if now - caller.heard_at <= SILENT_S:
-                group = caller.report.group
-                in_flight[group] = in_flight.get(group, 0) + caller.report.in_flight
-                demand[group] = demand.get(group, 0) + caller.report.demand
+            group = caller.report.group
+            in_flight[group] = in_flight.get(group, 0) + caller.report.in_flight
+            demand[group] = demand.get(group, 0) + caller.wanted(now)
         return Use(self.size, in_flight, demand)
 
     def _learn(self, report: Report, now: float) -> None:
@@ -174,16 +213,19 @@ class SharedWindow:
         if report.pushed_back:
             self._congestion.pushed_back(now)
 
-    def _shares(self) -> dict[Group, int]:
+    def _forget_over(self, now: float) -> None:
+        self._caller_by_name = {name: caller for name, caller in self._caller_by_name.items() if not caller.over(now)}
+
+    def _shares(self, now: float) -> dict[Group, int]:
         """Fair within each model's own limit first, then within the window."""
         capped: dict[Group, int] = {}
         for model in {caller.report.model for caller in self._caller_by_name.values()}:
-            capped |= grouped_shares(*self._demands_of(model), self._order)
+            capped |= grouped_shares(*self._demands_of(model, now), self._order)
         return grouped_shares(self.size, capped, self._order)
 
-    def _demands_of(self, model: str) -> tuple[int, dict[Group, int]]:
-        own = {caller.path(name): caller.report for name, caller in self._caller_by_name.items() if caller.report.model == model}
-        return min(report.most for report in own.values()), {path: report.demand for path, report in own.items()}
+    def _demands_of(self, model: str, now: float) -> tuple[int, dict[Group, int]]:
+        own = {caller.path(name): caller for name, caller in self._caller_by_name.items() if caller.report.model == model}
+        return min(caller.report.most for caller in own.values()), {path: caller.wanted(now) for path, caller in own.items()}
 
     def _free(self, name: str) -> int:
         """Places that no other caller holds, of the window and of the model's own limit."""
@@ -195,7 +237,7 @@ class SharedWindow:
 
     def _take_turns(self, now: float) -> None:
         """Moves those that have had more than others beside them, who want it too, behind them."""
-        nodes = self._nodes()
+        nodes = self._nodes(now)
         known = set(self._order)
         self._order = [node for node in self._order if node in nodes] + [node for node in nodes if node not in known]
         if now - self._turned_at < TURN_S:
@@ -208,12 +250,12 @@ class SharedWindow:
         had = {node for node, (granted, _) in nodes.items() if node[:-1] in short and granted > short[node[:-1]]}
         self._order = [node for node in self._order if node not in had] + [node for node in self._order if node in had]
 
-    def _nodes(self) -> dict[Group, tuple[int, int]]:
+    def _nodes(self, now: float) -> dict[Group, tuple[int, int]]:
         """What each caller and each group has been granted, and what it wants."""
         nodes: dict[Group, tuple[int, int]] = {}
         for name, caller in self._caller_by_name.items():
             path = caller.path(name)
             for depth in range(1, len(path) + 1):
                 granted, demand = nodes.get(path[:depth], (0, 0))
-                nodes[path[:depth]] = granted + caller.granted, demand + caller.report.demand
+                nodes[path[:depth]] = granted + caller.granted, demand + caller.wanted(now)
         return nodes

@@ -30,7 +30,7 @@ def check(
         seed_instruction=seed_instruction, sizes=sizes, target_calls=target_calls, optimizer_calls=optimizer_calls,
         concurrency=concurrency, out=out)
     with steady():
-        can_pay = _check(prepare(ExperimentSettings.read(file, given)), repeats)
+        can_pay = _check(prepare(ExperimentSettings.read(file, given), repeated=True), repeats)
     if not can_pay:
         raise typer.Exit(NONE_CAN_PAY)
 

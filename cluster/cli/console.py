@@ -1,6 +1,5 @@
 """Where the commands print to, and how they end."""
 
-import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -12,10 +11,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from cluster.cli.streams import drop, sheltered
-from optimizer.errors import shortened
-
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What a terminal would obey (control characters, turns of the writing direction), and halves of characters."""
+from optimizer.errors import escaped, shortened
 
 
 class SafeConsole(Console):
@@ -51,11 +47,7 @@ class SafeConsole(Console):
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(_UNSAFE.sub(_escaped, segment.text), segment.style)
-
-
-def _escaped(found: re.Match[str]) -> str:
-    return found[0].encode("unicode_escape").decode()
+            yield segment if segment.control else Segment(escaped(segment.text), segment.style)
 
 
 # Where there is no terminal its width is unknown: wide enough that no figure of a table is cut.

@@ -12,7 +12,7 @@ from cluster.addresses import told
 from cluster.cli import options
 from cluster.cli.console import ERR, OUT, end, say, steady
 from cluster.diagnosis.settings import DiagnosisSettings
-from cluster.overrides import listed_in, mapping_in, whole_numbers
+from cluster.overrides import as_model, listed_in, mapping_in, whole_numbers
 from cluster.preparation import SETTINGS_FILE
 from cluster.stopping import exit_code
 from optimizer.errors import SettingsError, shortened
@@ -53,6 +53,7 @@ def _diagnose(prepared: "Prepared") -> bool:
     """Measures, shows what was found, and says whether all of it could be."""
     from cluster.diagnosis.folder import PAGE_FILE, write_diagnosis
     from cluster.diagnosis.table import diagnosis_table
+    from cluster.report.failures import reasons_told
     from cluster.report.wording import duration
 
     for note in prepared.notes:
@@ -69,6 +70,9 @@ def _diagnose(prepared: "Prepared") -> bool:
         end(f"Stopped. Every finished call is kept; continue with:  {command}", exit_code())
     write_diagnosis(prepared.out, results, prepared.settings.model_dump(mode="json"))
     OUT.print(diagnosis_table(results))
+    for line in reasons_told((f"{failure.model} model on {one.task}", failure) for one in results for failure in one.failures
+                             if failure.reason.rstrip(".") not in one.error):
+        say(line, "yellow")
     say(f"Results: {prepared.out}   Page: {prepared.out.place_of(PAGE_FILE)}")
     if any(result.stand_in for result in results):
         say("The built-in optimizer is a stand-in for a large model.", "dim")
@@ -81,8 +85,9 @@ def _given(
 ) -> dict[str, Any]:
     """Top-level settings from the options; options that are None change nothing. Raises SettingsError."""
     given = {name: value for name, value in plain.items() if value is not None}
+    models = {name: as_model(given[name]) for name in ("target", "optimizer") if name in given}
+    given |= {name: addressed(model) for name, model in models.items()}  # also above recorded settings
     changes = {name: value for name, value in (("scorer", scorer), ("seed_instruction", seed_instruction)) if value is not None}
-    given |= {name: addressed(given[name]) for name in ("target", "optimizer") if name in given}  # also above recorded settings
     if tasks or changes:
         listed = tasks or listed_in(data, "tasks")
         given["tasks"] = [(one if isinstance(one, dict) else {"source": one}) | changes for one in listed]

@@ -14,7 +14,7 @@ from cluster.catalogue import catalogue
 from cluster.cli import options
 from cluster.cli.console import ERR, OUT, end, say, steady
 from cluster.estimate import cost_of_calls, estimated
-from cluster.overrides import overrides
+from cluster.overrides import as_model, overrides
 from cluster.preparation import Experiment, models_of, prepare, settings_place
 from cluster.settings import ExperimentSettings
 from cluster.stopping import exit_code
@@ -52,11 +52,11 @@ def resume(
 def apply(
     prompt: Annotated[str, typer.Argument(help="A file from a results folder's best/, a path or a URI.")],
     input: Annotated[str, typer.Option(help="What to answer; - reads it from standard input.")],
-    target: Annotated[str | None, typer.Option(help="builtin:NAME or openai:MODEL@BASE_URL; default: the prompt's own.")] = None,
+    target: Annotated[str | None, typer.Option(help="As of promptray run; default: the prompt's own.")] = None,
 ) -> None:
     """Answer one input with an optimized prompt."""
     text = sys.stdin.read().strip() if input == "-" else input
-    say(asyncio.run(apply_prompt(prompt, text, target)))
+    say(asyncio.run(apply_prompt(prompt, text, as_model(target) if target else None)))
 
 
 def list_names() -> None:
@@ -106,12 +106,14 @@ def _save(experiment: Experiment, results: "Sequence[TrialResult]") -> None:
 
 
 def _show(experiment: Experiment, results: "Sequence[TrialResult]") -> None:
-    from cluster.report import answer_warnings, leader_lines, results_table
+    from cluster.report import answer_warnings, failure_lines, leader_lines, results_table
+    from cluster.report.failures import MOST_SHOWN
 
     OUT.print(results_table(results))
     for line in leader_lines(results):
         say(line)
-    for warning in answer_warnings(results):
+    warnings = answer_warnings(results)
+    for warning in (*warnings, *failure_lines(results, MOST_SHOWN, warnings)):
         say(warning, "yellow")
     say(f"Results: {experiment.out}   Report: {experiment.out.place_of('report.html')}")
     if any(result.stand_in for result in results):

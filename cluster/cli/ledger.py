@@ -1,5 +1,6 @@
 """`promptray ledger`: what a ledger holds and saves, whether it is sound, and how to take it with you or make it smaller."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
@@ -32,22 +33,27 @@ def show(folder: Folder) -> None:
     from cluster.bookkeeping import account
     from cluster.report.ledger_table import ledger_table
 
-    OUT.print(ledger_table(account(folder)))
+    found = account(folder)
+    OUT.print(ledger_table(found))
+    _tell(found.summary.faults)
 
 
 @ledger.command()
 def verify(folder: Folder) -> None:
-    """Read every segment to its end, and hash every request anew. Exit code 1 if something is wrong."""
+    """Read every segment to its end, check its checksums, and hash every request anew. Exit code 1 if something is wrong."""
     from cluster.bookkeeping import ledger_folder
     from cluster.report.wording import plural
     from serving.ledger.inspection import verify as verified
 
     found = verified(ledger_folder(folder))
-    for fault in found.faults:
-        say(fault, "red")
+    _tell(found.faults)
     say(f"{plural(found.entries, 'answer')} in {plural(found.segments, 'segment')} read to the end.")
     if found.unchecked:
         say(f"{found.unchecked:,} of an older version hold no request to check their key by.", "dim")
+    if found.unsummed:
+        say(f"{found.unsummed:,} of an older version have no checksum: whether their answers have changed is not checked.", "dim")
+    for name in found.aside:
+        say(f"{name} is a damaged segment that was set aside; bring the segment back from a copy, or remove it.", "dim")
     if found.faults:
         raise typer.Exit(UNSOUND)
     say("Sound.", "green")
@@ -55,12 +61,17 @@ def verify(folder: Folder) -> None:
 
 @ledger.command()
 def export(folder: Folder, file: Annotated[str, typer.Argument(help="FILE.parquet or FILE.jsonl, a path or a URI.")]) -> None:
-    """Write one row an answer: model, purpose, messages, sampling, sample, text, truncated, tokens, time."""
+    """Write one row an answer: model, purpose, messages, sampling, sample, text, truncated, tokens, time. Exit code 1 if not all
+    could be read."""
     from cluster.bookkeeping import ledger_folder
     from cluster.report.wording import plural
     from serving.ledger.export import export as exported
 
-    say(f"{plural(exported(ledger_folder(folder), file), 'answer')} written to {file}.")
+    faults: list[str] = []
+    say(f"{plural(exported(ledger_folder(folder), file, faults.append), 'answer')} written to {file}.")
+    _tell(faults)
+    if faults:
+        raise typer.Exit(UNSOUND)
 
 
 @ledger.command()
@@ -75,25 +86,40 @@ def prune(
 
     place = ledger_folder(folder)
     keep = chosen(place, older_than, model)
-    gone, there = count_without(place, keep)
+    gone, there, faults = count_without(place, keep)
+    _tell(faults)
     if not gone:
         say(f"None of the {there:,} answers is of that kind.")
         return
     if not yes:
         typer.confirm(f"Take {gone:,} of {there:,} answers out of {place} for good?", abort=True)
-    take_out(place, keep)
+    _tell_aside(take_out(place, keep))
     say(f"{gone:,} of {there:,} answers are taken out of {place}.")
 
 
 @ledger.command()
 def compact(folder: Folder) -> None:
-    """Merge small segments, and write anew what can be read of torn ones. A run merges by itself when there are too many."""
+    """Merge small segments, and write anew what can be read of torn and damaged ones, whose bytes are set aside. A run merges by
+    itself when there are too many."""
     from cluster.bookkeeping import compact as compacted
     from cluster.bookkeeping import ledger_folder
     from cluster.report.ledger_table import size_told
     from cluster.report.wording import plural
 
     place = ledger_folder(folder)
-    before, after = compacted(place)
+    before, after, damaged = compacted(place)
+    _tell_aside(damaged)
     say(f"{place}: {plural(before.segments, 'segment')} of {size_told(before.size_bytes)} are now "
         f"{plural(after.segments, 'segment')} of {size_told(after.size_bytes)}, with {plural(after.entries, 'answer')}.")
+
+
+def _tell(faults: Iterable[str]) -> None:
+    for fault in faults:
+        say(fault, "red")
+
+
+def _tell_aside(damaged: Iterable[str]) -> None:
+    from serving.ledger.damage import ASIDE
+
+    for name in damaged:
+        say(f"{name} is damaged: all its bytes are kept as {name}{ASIDE}, which nothing reads.", "red")

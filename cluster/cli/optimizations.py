@@ -198,15 +198,18 @@ def _task(client: "ServiceClient", task: Any) -> dict[str, Any]:
 
 
 def _follow(client: "ServiceClient", id: str, after: int = 0) -> None:
-    """Ends with the job's outcome; Ctrl-C only takes the eyes off it."""
+    """Ends with the job's outcome, and with its reason where no event has told that; Ctrl-C only takes the eyes off it."""
+    told = set[str]()
     try:
         for event in client.follow(id, after):
             _say_event(event)
+            told.add(event.message)
     except KeyboardInterrupt:
         end(f"The job goes on; see it with:  promptray jobs events {id} --follow", exit_code())
     job = client.job(id)
     if job.status != "succeeded":
-        end(f"{id}: {job.status}" + (f" ({job.error.message})" if job.error else "."), 1)
+        reason = f" ({job.error.message})" if job.error and job.error.message not in told else "."
+        end(f"{id}: {job.status}{reason}", 1)
 
 
 def _say_event(event: "Event") -> None:

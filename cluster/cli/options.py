@@ -6,7 +6,8 @@ import typer
 
 File = Annotated[str, typer.Argument(help="Settings of the experiment, such as tune_configs/quickstart.yaml.")]
 Tasks = Annotated[list[str] | None, typer.Option("--task", help="A generated task's name or a data file; may be repeated.")]
-Target = Annotated[str | None, typer.Option(help="builtin:NAME, vllm:MODEL, openai:MODEL@BASE_URL or scripted:FILE.")]
+Target = Annotated[str | None, typer.Option(
+    help="builtin:NAME, vllm:MODEL, openai:MODEL@BASE_URL or scripted:FILE; or a mapping, in quotes.")]
 Optimizer = Annotated[str | None, typer.Option(help="As --target.")]
 Strategies = Annotated[
     list[str] | None, typer.Option("--strategy", help="A strategy's name, or its label in FILE; may be repeated.")]

@@ -5,12 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cluster.diagnosis.settings import DiagnosisSettings
-from cluster.preparation import check_data, check_models, differing_versions, make_results_folder, versions, write_settings
+from cluster.preparation import check_data, differing_versions, make_results_folder, versions, write_settings
+from cluster.questions import Question, as_optimizer, as_target, check_models, distinct
 from cluster.settings import Recorded
 from optimizer.paths import whole
 from optimizer.tasks.generated import GENERATED
 from optimizer.tasks.loading import load_task
 from optimizer.tasks.task import Task
+from optimizer.types import Sampling
 from serving.settings import ModelSettings
 from serving.storage import Folder
 
@@ -32,7 +34,8 @@ class Prepared:
 
 
 def prepare(settings: DiagnosisSettings) -> Prepared:
-    """Loads the tasks, makes the results folder with its settings.yaml, and calls each model once that is not ours to host.
+    """Loads the tasks, makes the results folder with its settings.yaml, and asks each model that is not ours to host once in every
+    form in which it will be asked.
 
     Raises UserError or EndpointError in one sentence; then nothing was started and nothing but the check calls was spent.
     """
@@ -45,7 +48,7 @@ def prepare(settings: DiagnosisSettings) -> Prepared:
     check_data(settings.recorded, recorded.data)
     notes = differing_versions(settings.recorded, recorded.versions)
     out = make_results_folder(settings)
-    asyncio.run(check_models(models_of(settings)))
+    asyncio.run(check_models(questions_of(settings)))
     settings = _completed(settings, out, recorded)
     write_settings(settings, out)
     return Prepared(settings, tasks, out, notes)
@@ -55,6 +58,14 @@ def models_of(settings: DiagnosisSettings) -> tuple[ModelSettings, ...]:
     """Both models; one of them where they are the same."""
     models = (settings.target_model, settings.optimizer_model)
     return tuple({model.identity: model for model in models}.values())
+
+
+def questions_of(settings: DiagnosisSettings) -> tuple[Question, ...]:
+    """Return both models with each form of the diagnosis' requests."""
+    depth = settings.depth()
+    replies = [Sampling(depth.temperature, depth.max_tokens), Sampling(depth.search.temperature, depth.search.max_tokens)]
+    asked = [(settings.target_model, as_target(settings.sampling.build()))]
+    return distinct([*asked, *((settings.optimizer_model, as_optimizer(sampling)) for sampling in replies)])
 
 
 def _completed(settings: DiagnosisSettings, out: Folder, recorded: Recorded) -> DiagnosisSettings:

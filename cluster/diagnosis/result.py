@@ -1,11 +1,12 @@
 """What the diagnosis of one task leaves: `TaskDiagnosis`, with its JSON. Knows no file and no page."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from optimizer.diagnostics import Diagnosis
 from optimizer.prompt import Prompt
+from optimizer.tally import Failure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +26,8 @@ class TaskDiagnosis:
     """None where it failed."""
     error: str = ""
     """One sentence, for one that failed."""
+    failures: tuple[Failure, ...] = ()
+    """Calls that brought nothing, each distinct reason once."""
     calls_by_model: Mapping[str, int]
     """Of "target" and "optimizer", those that the ledger answered included."""
     ledger_hits: int = 0
@@ -35,5 +38,6 @@ class TaskDiagnosis:
         plain = (
             "task", "target", "optimizer", "seed", "data_hash", "stand_in", "error", "ledger_hits", "wall_s")
         return {name: getattr(self, name) for name in plain} | {
-            "seed_prompt": self.seed_prompt.to_json(), "calls_by_model": dict(self.calls_by_model),
+            "failures": [asdict(failure) for failure in self.failures], "seed_prompt": self.seed_prompt.to_json(),
+            "calls_by_model": dict(self.calls_by_model),
             "found": self.found.to_json() if self.found else None}

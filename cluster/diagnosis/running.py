@@ -6,7 +6,7 @@ ledger: the same settings into the same folder again pay only for what is missin
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from cluster.diagnosis.causes import procedure_of
 from cluster.diagnosis.preparation import Prepared
@@ -19,6 +19,7 @@ from optimizer.errors import PromptrayError
 from optimizer.evaluation import Evaluation
 from optimizer.protocols import LanguageModel
 from optimizer.selection import Racing
+from optimizer.tally import Tallied, Tally
 from optimizer.tasks.scorers import SCORERS
 from serving.deployment import host
 from serving.ledger.actor import open_ledger
@@ -38,6 +39,8 @@ def run_diagnosis(prepared: Prepared, tell: Tell) -> tuple[TaskDiagnosis, ...]:
             tell(f"Hosting {' and '.join(model.label for model in served)}")
             host(served)
         with open_ledger(prepared.out / "ledger") as ledger:
+            for damage in ledger.damage:
+                tell(damage)
             return asyncio.run(_all(prepared, ledger, tell))
 
 
@@ -55,16 +58,33 @@ async def diagnose_task(
     """All measures of one task. After one of our errors the result has its sentence."""
     settings, task = prepared.settings, prepared.tasks[label]
     budgets = (Budget(settings.budget.target_calls, "target"), Budget(settings.budget.optimizer_calls, "optimizer"))
+    tally = Tally()
     evaluation = Evaluation(
-        Budgeted(target, budgets[0]), SCORERS[task.scorer], task.dev, Racing(), settings.sampling.build())
+        Budgeted(target, budgets[0]), SCORERS[task.scorer], task.dev, Racing(), settings.sampling.build(), tally)
     subject = Subject(task.problem(), task.dev, task.test.single_reading().read(), procedure_of(task.train))
     started, found, error = time.monotonic(), None, ""
     try:
-        found = await diagnose(subject, Budgeted(optimizer, budgets[1]), evaluation, settings.depth(), settings.seed, tell)
+        found = await diagnose(
+            subject, Tallied(Budgeted(optimizer, budgets[1]), tally), evaluation, settings.depth(), settings.seed, tell)
+        error = _nothing_came(budgets, tally)
+        found = None if error else found
     except PromptrayError as problem:
         error = str(problem)
     return TaskDiagnosis(
         task=label, target=settings.target_model.label, optimizer=settings.optimizer_model.label, seed=settings.seed,
         seed_prompt=subject.problem.seed, data_hash=task.data_hash, stand_in=settings.optimizer_model.stand_in, found=found,
-        error=error, calls_by_model={budget.model: budget.usage.calls for budget in budgets},
+        error=error, failures=tally.failures, calls_by_model={budget.model: budget.usage.calls for budget in budgets},
         ledger_hits=sum(budget.usage.ledger_hits for budget in budgets), wall_s=time.monotonic() - started)
+
+
+def _nothing_came(budgets: Sequence[Budget], tally: Tally) -> str:
+    """Why nothing could be measured, where one of the two models gave no answer at all; else ""."""
+    for budget in budgets:
+        failed = [
+            failure for failure in tally.failures if (failure.model, failure.kind) == (budget.model, "infrastructure")]
+        calls = sum(failure.calls for failure in failed)
+        if calls and calls >= budget.usage.calls:
+            reason = max(failed, key=lambda failure: failure.calls).reason.rstrip(".")
+            return (f"Nothing could be measured: none of the {calls} answers of the {budget.model} model came ({reason}); once "
+                    "they do, the same command continues where this one ended.")
+    return ""

@@ -40,6 +40,10 @@ def _of_targets(results: Sequence[TrialResult]) -> list[str]:
     for (task, limit), trials in _grouped(results, lambda trial: (trial.task, trial.max_tokens)).items():
         total = _total(counts for trial in trials for counts in trial.verdicts_by_purpose.values())
         said = {"truncated": _cut_off(limit), **_SAID_BY_VERDICT}
+        empty = [failure for trial in trials for failure in trial.failures if (failure.model, failure.kind) == ("target", "empty")]
+        if 2 * sum(failure.calls for failure in empty) >= total["unparsable"] > 0:
+            reason = max(empty, key=lambda failure: failure.calls).reason
+            said["unparsable"] = _EMPTY.format(reason=reason.rstrip("."))
         for verdict, rest in said.items():
             share = total[verdict] / max(1, total.total())
             if share >= (UNPARSABLE if verdict == "unparsable" else LOST):
@@ -62,11 +66,18 @@ def _of_optimizers(results: Sequence[TrialResult]) -> list[str]:
 
 
 def _of_tests(results: Sequence[TrialResult]) -> list[str]:
-    """Verdicts that the infrastructure has prevented."""
+    """Verdicts that the infrastructure has prevented; a trial that failed has said why."""
     return [
-        f"The final test of {trial.trial} has no verdict, as only {trial.test_items} of its {len(trial.test_marks)} answers came: "
+        f"The final test of {trial.trial} has no verdict, as only {_came(trial)}: "
         "run the same command again, which asks for those that are missing."
-        for trial in results if trial.test_marks and not trial.verdict]
+        for trial in results if trial.test_marks and not trial.verdict and trial.status != "failed"]
+
+
+def _came(trial: TrialResult) -> str:
+    """How many answers came under that one of the two prompts under which fewer did."""
+    marks, prompt = min(
+        ((trial.seed_prompt_test_marks, "seed prompt"), (trial.test_marks, "best prompt")), key=lambda one: -one[0].count("-"))
+    return f"{len(marks) - marks.count('-')} of its {len(marks)} answers under the {prompt} came"
 
 
 def _fates(attempts: Sequence[Mapping[str, Mapping[str, int]]]) -> Counter[str]:
@@ -89,6 +100,10 @@ _SAID_BY_VERDICT: dict[Verdict, str] = {
     "missing": "never came, as the infrastructure failed: they count for no prompt, and the intervals are wider.",
     "unparsable": "held no answer that the scorer could read: choose another scorer, or say in seed_instruction how to end.",
 }
+
+
+_EMPTY = ("were empty ({reason}): let its endpoint give the answer in the content, or raise sampling.max_tokens for a model that "
+          "thinks before it answers.")
 
 
 def _total(counts: Iterable[Mapping[str, int]]) -> Counter[str]:

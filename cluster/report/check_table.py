@@ -1,5 +1,7 @@
 """A check for the terminal: a table of its tasks, a sentence each, and what the experiment may cost."""
 
+from collections.abc import Iterator
+
 from rich import box
 from rich.console import Group
 from rich.table import Table
@@ -7,6 +9,7 @@ from rich.text import Text
 
 from cluster.checking import Check, TaskCheck
 from cluster.estimate import Bound, ExperimentEstimate, money_told, tokens_told
+from cluster.report.failures import reasons_told
 from cluster.report.wording import MISSING, count, duration, interval, share
 
 _TASKS = (
@@ -16,10 +19,13 @@ _TASKS = (
 
 def check_table(check: Check) -> Group:
     """All of it. Needs about 100 columns."""
-    sentences = [_sentence(task) for task in check.tasks]
+    sentences = [line for task in check.tasks for line in _sentences(task)]
+    labels = {"target": "the target model", "optimizer": "the optimizer model"}
+    failures = reasons_told((labels[failure.model], failure) for failure in check.failures)
     source = "as measured here" if check.estimate.measured else "where nothing was measured, as is usual"
     note = f"Calls are bounded by the budgets; tokens, money and time of a call are {source}."
-    return Group(_tasks(check), *sentences, Text(), _costs(check.estimate), Text(note, "dim"))
+    warnings = [Text(line, "yellow") for line in failures]
+    return Group(_tasks(check), *sentences, *warnings, Text(), _costs(check.estimate), Text(note, "dim"))
 
 
 def _tasks(check: Check) -> Table:
@@ -27,14 +33,21 @@ def _tasks(check: Check) -> Table:
     for task in check.tasks:
         seed = task.seed_prompt
         shown = MISSING if seed.mean is None else f"{share(seed.mean)} [{interval(seed.low, seed.high).replace(' to ', ', ')}]"
+        noise = MISSING if task.noise.sd is None else f"{task.noise.sd:.3f}"
         table.add_row(*map(Text, (
-            task.task, shown, share(task.noise.flip_rate), f"{task.noise.sd:.3f}", share(task.best_other_accuracy),
+            task.task, shown, share(task.noise.flip_rate), noise, share(task.best_other_accuracy),
             share(task.ever_right), share(task.chance_of_any), share(task.ceiling), share(task.headroom), share(task.detectable))))
     return table
 
 
-def _sentence(task: TaskCheck) -> Text:
-    return Text(f"{task.task}: ", "bold") + Text(task.outlook.sentence, "green" if task.outlook.pays else "yellow")
+def _sentences(task: TaskCheck) -> Iterator[Text]:
+    """Before it is said that nothing can be gained, how answers were read where none was right."""
+    if task.not_right:
+        yield Text(f"{task.task}: ", "bold") + Text(task.not_right.sentence, "yellow")
+    if task.noise.flip_rate is None and task.seed_prompt.items:
+        yield Text(f"{task.task}: ", "bold") + Text(
+            "The noise is not known, as no item was answered twice under the seed prompt.", "yellow")
+    yield Text(f"{task.task}: ", "bold") + Text(task.outlook.sentence, "green" if task.outlook.pays else "yellow")
 
 
 def _costs(estimate: ExperimentEstimate) -> Table:

@@ -1,12 +1,13 @@
-"""The result tables as Arrow: trials, candidates and costs. Their names and columns are an interface: keep them.
+"""The result tables as Arrow: trials, candidates, costs and failures. Their names and columns are an interface: keep them.
 
-The first two say what was found, and are the same to the last byte however often a run was cut and continued; the third says what
-that took. All are made from `TrialResult` alone. Text that cannot be stored as UTF-8 (a lone surrogate out of some reply) is stored
-escaped.
+The first two say what was found, and are the same to the last byte however often a run was cut and continued; the others say what
+that took, and what brought nothing. All are made from `TrialResult` alone. Text that cannot be stored as UTF-8 (a lone surrogate
+out of some reply) is stored escaped.
 """
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
@@ -42,6 +43,7 @@ TRIALS: pa.Schema = pa.schema([
     pa.field("seed_prompt_test_marks", pa.string()),  # a mark each test item: 1 right, 0 not, - no answer; null without a test
     pa.field("test_marks", pa.string()),
     pa.field("trial", pa.string(), nullable=False),  # names the trial as the files in best/ do, and as the other tables
+    pa.field("error", pa.string()),  # one sentence; null for a trial that has not failed
 ])
 """A row a trial."""
 
@@ -53,6 +55,15 @@ COSTS: pa.Schema = pa.schema([
     pa.field("prefix_hit_rate", pa.float64()),  # share of the target's prompt tokens; null where its engine does not tell
 ])
 """A row a trial: what the last run of it took. A run that was continued finds in the ledger what the one before it has paid."""
+
+FAILURES: pa.Schema = pa.schema([
+    pa.field("trial", pa.string(), nullable=False),
+    pa.field("model", pa.string(), nullable=False),  # target or optimizer
+    pa.field("kind", pa.string(), nullable=False),  # refused, infrastructure (no answer came), empty (it has no text)
+    pa.field("calls", pa.int64(), nullable=False),
+    pa.field("reason", pa.string(), nullable=False),  # as it was told the first time; others may differ by numbers and ids
+])
+"""A row a trial and a reason for which calls brought nothing, of its last run: a run that is continued asks again what failed."""
 
 _MAPPINGS = ("settings", "verdicts_by_purpose", "replies_by_attempt")
 
@@ -83,6 +94,13 @@ def costs_table(results: Sequence[TrialResult]) -> pa.Table:
     return pa.Table.from_pylist([row | {"trial": storable(row["trial"])} for row in rows], schema=COSTS)
 
 
+def failures_table(results: Sequence[TrialResult]) -> pa.Table:
+    """One row for each distinct reason for which calls of a trial brought nothing, with the columns of FAILURES."""
+    rows = [{"trial": result.trial, **asdict(failure)} for result in results for failure in result.failures]
+    stored = [{name: storable(cell) if isinstance(cell, str) else cell for name, cell in row.items()} for row in rows]
+    return pa.Table.from_pylist(stored, schema=FAILURES)
+
+
 def candidates_table(results: Sequence[TrialResult]) -> pa.Table:
     """One row for each candidate that competed in any round of any result, with the columns of CANDIDATES."""
     rows = [_candidate_row(result, *entry) for result in results for entry in _fullest_standings(result)]
@@ -98,7 +116,7 @@ def _trial_row(result: TrialResult) -> dict[str, Any]:
     row = {name: getattr(result, name) for name in TRIALS.names if name != "corrected_verdict"}
     row |= {name: json.dumps(dict(row[name]), ensure_ascii=False) if row[name] else None for name in _MAPPINGS}
     stored = {name: storable(value) if isinstance(value, str) else value for name, value in row.items()}
-    return stored | {name: stored[name] or None for name in ("verdict", "seed_prompt_test_marks", "test_marks")}
+    return stored | {name: stored[name] or None for name in ("verdict", "seed_prompt_test_marks", "test_marks", "error")}
 
 
 def _fullest_standings(result: TrialResult) -> Iterator[tuple[Candidate, Standing]]:

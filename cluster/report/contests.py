@@ -16,7 +16,18 @@ from math import ceil, log2
 
 from cluster.report.wording import plural, share, signed
 from cluster.result import TrialResult
-from optimizer.statistics import Comparison, Interval, Pooled, Scores, holm, pooled_test, sign_flip_test, verdict
+from optimizer.statistics import (
+    Comparison,
+    Interval,
+    Pooled,
+    Scores,
+    discordant,
+    holm,
+    pooled_test,
+    sign_flip_test,
+    too_many_missing,
+    verdict,
+)
 
 SEED_PROMPT = "seed prompt"
 """Stands among the strategies, as the one that every trial has run too."""
@@ -216,7 +227,7 @@ def _trial_pairs(pooled_by_names: Mapping[tuple[str, str, str], Pooled]) -> dict
 
 def _pooled(results: Sequence[TrialResult]) -> dict[tuple[str, str, str], Pooled]:
     """(task, first, second) -> `first` against `second`."""
-    tested = [result for result in results if result.test_marks and not result.settings]
+    tested = [result for result in results if result.test_marks and not result.settings and result.status != "failed"]
     names = [*dict.fromkeys(result.strategy for result in tested), SEED_PROMPT]
     found = {}
     for task in dict.fromkeys(result.task for result in tested):
@@ -231,8 +242,11 @@ def _pooled(results: Sequence[TrialResult]) -> dict[tuple[str, str, str], Pooled
 def _strata(
     first: dict[tuple[int, str], TrialResult], second: dict[tuple[int, str], TrialResult], against_seed: bool
 ) -> list[tuple[Scores, Scores]]:
-    """(second's scores, first's scores) of each seed that both have been tested with, on the same items."""
+    """(second's scores, first's scores) of each seed that both have been tested with, on the same items. One of which too many
+    answers are missing tells nothing, as in a trial's own verdict."""
     if against_seed:
-        return [(trial.seed_prompt_test_scores, trial.test_scores) for trial in first.values()]
-    shared = [key for key in first if key in second and len(first[key].test_marks) == len(second[key].test_marks)]
-    return [(second[key].test_scores, first[key].test_scores) for key in shared]
+        pairs = [(trial.seed_prompt_test_scores, trial.test_scores) for trial in first.values()]
+    else:
+        shared = [key for key in first if key in second and len(first[key].test_marks) == len(second[key].test_marks)]
+        pairs = [(second[key].test_scores, first[key].test_scores) for key in shared]
+    return [pair for pair in pairs if not any(map(too_many_missing, pair)) and discordant(*pair)[2]]

@@ -4,6 +4,7 @@
       trials.parquet       a row a trial          (columns.TRIALS)
       candidates.parquet   a row a candidate      (columns.CANDIDATES)
       costs.parquet        a row a trial          (columns.COSTS)
+      failures.parquet     a row a reason         (columns.FAILURES)
       report.html          the page for people    (page.py)
       best/TRIAL.json      the best prompt, for `promptray apply`
       best/TRIAL.md        the same for reading
@@ -21,7 +22,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cluster.report.columns import candidates_table, costs_table, trials_table
+from cluster.report.columns import candidates_table, costs_table, failures_table, trials_table
 from cluster.report.markdown import best_prompt_page
 from cluster.report.page import report_page
 from cluster.result import TrialResult
@@ -43,6 +44,7 @@ def write_results(out: Place, results: Sequence[TrialResult], settings: Mapping[
     _write(folder, "trials.parquet", _parquet(trials_table(results)))
     _write(folder, "candidates.parquet", _parquet(candidates_table(results)))
     _write(folder, "costs.parquet", _parquet(costs_table(results)))
+    _write(folder, "failures.parquet", _parquet(failures_table(results)))
     _write(folder, REPORT_FILE, report_page(results, settings))
     return folder.place_of(REPORT_FILE)
 

@@ -15,6 +15,7 @@ from cluster.report.answers import answer_warnings, counts_told
 from cluster.report.charts import accuracy_figure, colours, contests_figure, found_figure, learning_figure
 from cluster.report.contests import contests as all_contests
 from cluster.report.contests import contests_over_tasks, corrected_verdicts, leaders
+from cluster.report.failures import failure_lines
 from cluster.report.lineage import lineage
 from cluster.report.matrix import matrices
 from cluster.report.offline import asset, script_hash, shown_yaml
@@ -32,7 +33,7 @@ def report_page(results: Sequence[TrialResult], settings: Mapping[str, Any]) -> 
     plotly, script = asset("plotly", "package_data/plotly.min.js"), asset("cluster.report", "templates/report.js")
     charts = {f"accuracy-{place}": accuracy_figure(summary, labels) for place, summary in enumerate(summaries)}
     charts |= {f"learning-{place}": learning_figure(summary, labels) for place, summary in enumerate(summaries)}
-    led = leaders(results)
+    led, warnings = leaders(results), answer_warnings(results)
     charts |= {f"lead-{place}": contests_figure(own, labels) for place, own in enumerate(led)}
     if searched(results):
         charts |= {f"found-{place}": found_figure(summary, labels) for place, summary in enumerate(summaries)}
@@ -41,7 +42,8 @@ def report_page(results: Sequence[TrialResult], settings: Mapping[str, Any]) -> 
         anchors={result.trial: f"trial-{place}" for place, result in enumerate(results)},
         style=Markup(asset("cluster.report", "templates/report.css")), scripts=[Markup(plotly), Markup(script)],
         hashes=[script_hash(plotly), script_hash(script)], any_stand_in=any(result.stand_in for result in results),
-        warnings=answer_warnings(results), led=led, matrices=matrices((*all_contests(results), *contests_over_tasks(results))),
+        warnings=[*warnings, *failure_lines(results, told=warnings)], led=led,
+        matrices=matrices((*all_contests(results), *contests_over_tasks(results))),
         corrected=corrected_verdicts(results),
         searched=searched(results))
 

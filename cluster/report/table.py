@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cluster.report.contests import corrected_verdicts, statements_on_prompts
+from cluster.report.failures import errors_told
 from cluster.report.summary import Group, summarise
 from cluster.report.wording import MISSING, count, duration, settings_told, share, signed
 from cluster.result import TrialResult
@@ -29,7 +30,7 @@ class _Column:
 
 
 def results_table(results: Sequence[TrialResult]) -> Table:
-    """A row a trial, and under each strategy with several seeds the row of their means. Errors stand below the table.
+    """A row a trial, and under each strategy with several seeds the row of their means. Errors stand below the table, each once.
 
     In a mean row the interval is about the trials' prompts together, over the test items of all seeds, and verdicts are counted as
     they are after correction for all statements on prompts. Needs about 130 columns, and 160 for a search, whose table has the
@@ -65,7 +66,7 @@ def _notes(results: Sequence[TrialResult]) -> list[str]:
     corrected = corrected_verdicts(results)
     lost = any(corrected.get(trial.trial, trial.verdict) != trial.verdict for trial in results)
     star = f"* Not after correction for {statements_on_prompts(results)} statements on prompts (Holm)."
-    return [f"{trial.trial}: {trial.error}" for trial in results if trial.error] + ([star] if lost else [])
+    return errors_told(results) + ([star] if lost else [])
 
 
 def _verdicts(corrected: Mapping[str, str]) -> _Column:

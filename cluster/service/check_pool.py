@@ -144,7 +144,8 @@ class CheckServer:
             self._close()
             self._control, theirs = socket.socketpair()
             code = (
-                f"import sys; sys.path[:] = {sys.path!r}; from cluster.service.check_server import main; main({self._modules!r})")
+                f"import sys; sys.path[:] = {sys.path!r}; import {', '.join(self._modules)}; "
+                "from cluster.service.check_server import main; main()")
             with theirs:
                 self._process = subprocess.Popen(
                     [sys.executable, "-c", code], stdin=theirs.fileno(), stdout=subprocess.DEVNULL, env=os.environ | _ONE_THREAD)

@@ -5,13 +5,14 @@ child has a limit of time and one of memory, holds no state, and is gone when it
 regular expression without end does, blocks the child alone.
 
 A client sends one line of JSON with one end of a socket pair. On that socket the child reads its work and writes its result, both
-pickled; when the child is gone the server adds why (see `Ending`) and closes. A client that closes its end has the child killed;
-a server whose control socket is closed kills all its children and ends.
+pickled. The child trusts who has started it. The client takes from a child, which has read what a stranger sent, values and our own
+classes alone (see `_Values`). When the child is gone the server adds why (see ENDING_BYTES) and closes. A client that closes its
+end has the child killed; a server whose control socket is closed kills all its children and ends.
 """
 
 import ctypes
 import gc
-import importlib
+import io
 import json
 import os
 import pickle
@@ -23,7 +24,7 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,12 @@ _NICENESS = 5
 """The event loop of the service goes first; no more, or a busy machine would make an honest check too late."""
 _PARENT_DIED = 1
 """PR_SET_PDEATHSIG of Linux's prctl."""
+_OWN_PACKAGES = ("optimizer", "serving", "cluster")
+_PLAIN = {
+    ("builtins", "set"), ("builtins", "frozenset"), ("builtins", "RuntimeError"), ("pathlib", "PosixPath"), ("decimal", "Decimal"),
+    ("fractions", "Fraction"), ("collections", "Counter"), ("collections", "OrderedDict"), ("datetime", "datetime"),
+    ("datetime", "timezone"), ("datetime", "timedelta"), ("copyreg", "_reconstructor"), ("builtins", "object"),
+    ("types", "MappingProxyType")}
 _OWN_TIMER_TIMES = 1.5
 """A child's own timer, after which the system kills it, should nobody be there to do it."""
 
@@ -65,23 +72,34 @@ def framed(content: Any) -> bytes:
     return len(data).to_bytes(_LENGTH_BYTES, "big") + data
 
 
+class _Values(pickle.Unpickler):
+    """Reads what a child has sent: our own classes and plain values, nothing that could do something when it is read."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in _PLAIN:
+            return super().find_class(module, name)
+        if module.partition(".")[0] in _OWN_PACKAGES and "." not in name:  # a dot would lead through our modules into others
+            found = super().find_class(module, name)
+            if isinstance(found, type) and found.__module__ == module:
+                return found
+        raise pickle.UnpicklingError(f"{module}.{name} is no value")
+
+
 def unframed(data: bytes) -> Any:
-    """Return the thing. Raises ValueError where it is not whole."""
+    """Return what a child has sent. Raises ValueError where it is not whole, UnpicklingError where it is more than values."""
     size = int.from_bytes(data[:_LENGTH_BYTES], "big")
     if len(data) != _LENGTH_BYTES + size:
         raise ValueError("cut off")
-    return pickle.loads(data[_LENGTH_BYTES:])
+    return _Values(io.BytesIO(data[_LENGTH_BYTES:])).load()
 
 
-def main(modules: Sequence[str]) -> None:
-    """Serve on the socket that is the standard input, until it is closed. `modules` are imported beforehand."""
+def main() -> None:
+    """Serve on the socket that is the standard input, until it is closed. Whoever starts it has imported what the work needs."""
     control = socket.socket(fileno=os.dup(0))
     os.dup2(os.open(os.devnull, os.O_RDWR), 0)
     os.dup2(2, 1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: whoever has started us ends us
     warnings.filterwarnings("ignore", message=".*multi-threaded.*fork", category=DeprecationWarning)
-    for module in modules:
-        importlib.import_module(module)
     gc.collect()
     gc.freeze()  # so that looking for garbage in a child does not copy our pages
     control.sendall(READY)

@@ -184,7 +184,7 @@ class ServiceClient:
         return self._ask("GET", f"/v1/optimizations/{_part(id)}/best", params=_given(format=format, trial=trial)).content
 
     def download(self, id: str, name: str) -> bytes:
-        """report.html, trials.parquet, candidates.parquet, costs.parquet or settings.yaml."""
+        """report.html, trials.parquet, candidates.parquet, costs.parquet, failures.parquet or settings.yaml."""
         path = "report" if name == "report.html" else f"files/{_part(name)}"
         return self._ask("GET", f"/v1/optimizations/{_part(id)}/{path}").content
 

@@ -11,6 +11,10 @@ from cluster.service.events import EventLog
 from cluster.service.job import Filed, Outcome, Spent, State
 from cluster.service.news import Ended, Moved, News, Phase, Rounded, Sized, Started, Warned
 from cluster.service.objects import ENDS, EventKind, JobStatus
+from optimizer.errors import shortened
+
+LONGEST_FAULT = 2000
+"""Characters of the reasons for which a job's trials have failed [ours]."""
 
 
 class Desk:
@@ -64,7 +68,8 @@ class Desk:
         elif outcome.kind == "failed":
             self.fail(outcome.code, outcome.message)
         elif outcome.failed:
-            self.fail("TrialsFailed", f"{len(outcome.failed)} of {self.state.trials} trials have failed: {outcome.failed[0]}.")
+            why = shortened(outcome.message, LONGEST_FAULT) or f"{outcome.failed[0]}."
+            self.fail("TrialsFailed", f"{len(outcome.failed)} of {self.state.trials} trials have failed: {why}")
         else:
             self.end("succeeded", "job.succeeded", f"All {self.state.trials} trials have ended.")
 

@@ -50,6 +50,7 @@ class Outcome:
     """Trials."""
     code: str = ""
     message: str = ""
+    """Why it failed, or its trials."""
     statuses: dict[str, str] = field(default_factory=dict)
 
 

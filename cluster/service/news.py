@@ -96,6 +96,9 @@ class Reporting:
     def phase(self, text: str) -> None:
         self._tell(Phase(text))
 
+    def noticed(self, text: str) -> None:
+        self._tell(Phase(text.rstrip(".")))
+
     def started(self, trial: str) -> None:
         self._spent[trial] = Spent()
         self._tell(Started(trial))

@@ -6,7 +6,7 @@ begins with them.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import ray
@@ -14,7 +14,8 @@ from ray.exceptions import RayError, RayTaskError
 
 from cluster.checking import Check, run_check
 from cluster.estimate import ExperimentEstimate, cost_of_calls, estimated
-from cluster.preparation import Experiment, check_models, models_of, prepare
+from cluster.preparation import Experiment, prepare
+from cluster.questions import Question, check_models, questions_of
 from cluster.service.errors import Unavailable
 from cluster.service.experiments import checked, experiment_settings, probe_digest
 from cluster.service.fair_slots import FairSlots
@@ -23,30 +24,29 @@ from cluster.service.office import Caller
 from cluster.service.settings import ServiceSettings
 from cluster.service.store import Store
 from optimizer.errors import EndpointError, PromptrayError
-from serving.settings import ModelSettings
 from serving.storage import open_folder
 
 REPEATS = 3
 """Runs of the seed prompt, for the noise; as `promptray check` has it."""
 REACHED_WITHIN_S = 30.0
-"""For the one call that shows whether an endpoint answers [ours]."""
+"""For the calls that show whether an endpoint answers, made at once [ours]."""
 UNSEEN = "Nobody has looked yet whether optimization can pay; a probe asks the models."
 
 
-def planned(request: OptimizationRequest, service: ServiceSettings, out: str, caller: Caller) -> tuple[ModelSettings, ...]:
-    """The models that the job would ask, when everything else was checked. Blocks; raises as `checked`."""
-    return models_of(checked(request, service, open_folder(out), caller).settings)
+def planned(request: OptimizationRequest, service: ServiceSettings, out: str, caller: Caller) -> tuple[Question, ...]:
+    """The questions to the models that the job would ask, when everything else was checked. Blocks; raises as `checked`."""
+    return questions_of(checked(request, service, open_folder(out), caller).settings)
 
 
 def unmeasured(
     request: OptimizationRequest, service: ServiceSettings, caller: Caller
-) -> tuple[Estimate, tuple[ModelSettings, ...]]:
-    """An estimate by what is known, and the models that the job would ask. Blocks; raises as `checked`."""
+) -> tuple[Estimate, tuple[Question, ...]]:
+    """An estimate by what is known, and the questions to the models that the job would ask. Blocks; raises as `checked`."""
     out = Store(service.storage).estimate(probe_digest(request, service))
     experiment = checked(request, service, out, caller)
     cost = cost_of_calls(experiment.settings, experiment.tasks, out)
     told = _told(experiment, estimated(experiment.settings, experiment.assignments, cost), None)
-    return told, models_of(experiment.settings)
+    return told, questions_of(experiment.settings)
 
 
 def probed(request: OptimizationRequest, service: ServiceSettings) -> Estimate:
@@ -54,17 +54,17 @@ def probed(request: OptimizationRequest, service: ServiceSettings) -> Estimate:
     from contextlib import nullcontext
 
     out = Store(service.storage).estimate(probe_digest(request, service))
-    experiment = prepare(experiment_settings(request, service, out))
+    experiment = prepare(experiment_settings(request, service, out), repeated=True)
     check = run_check(experiment, REPEATS, lambda text: None, nullcontext)
     return _told(experiment, check.estimate, check)
 
 
-async def reach_all(models: Iterable[ModelSettings]) -> None:
-    """Ask each model that is not ours to host whether it answers. Raises AccessError or EndpointError, at the latest at the
+async def reach_all(asked: Sequence[Question]) -> None:
+    """Ask the questions of each model that is not ours to host. Raises AccessError or EndpointError, at the latest at the
     deadline."""
     try:
         async with asyncio.timeout(REACHED_WITHIN_S):
-            await check_models(models)
+            await check_models(asked)
     except TimeoutError:
         raise EndpointError(f"A model's endpoint has not answered within {REACHED_WITHIN_S:g} s: come again in a moment.") from None
 

@@ -35,7 +35,7 @@ from optimizer.errors import SettingsError, StorageError
 from optimizer.tasks.generated import GENERATED
 from serving.storage import Folder
 
-_MADE_AT_THE_END = ("trials.parquet", "candidates.parquet", "costs.parquet", REPORT_FILE)
+_MADE_AT_THE_END = ("trials.parquet", "candidates.parquet", "costs.parquet", "failures.parquet", REPORT_FILE)
 MOST_JOBS = 1000
 
 

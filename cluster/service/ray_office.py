@@ -60,15 +60,15 @@ class RayOffice:
 
     async def create(self, caller: Caller, request: OptimizationRequest, idempotency_key: str | None = None) -> Optimization:
         id = f"opt-{secrets.token_hex(12)}"
-        models = await self._checks.run(caller.owner, planned, request, self._service, self._store.results(id).place, caller)
-        await reach_all(models)
+        asked = await self._checks.run(caller.owner, planned, request, self._service, self._store.results(id).place, caller)
+        await reach_all(asked)
         filed = Filed(id, 0, caller.owner, int(time.time()), request, idempotency_key)
         return await self._asked(lambda keeper: keeper.create.remote(filed, self._limits(caller.owner)))
 
     async def estimate(self, caller: Caller, request: OptimizationRequest, probe: bool) -> Estimate:
         told: Estimate
-        told, models = await self._checks.run(caller.owner, unmeasured, request, self._service, caller)
-        await reach_all(models)
+        told, asked = await self._checks.run(caller.owner, unmeasured, request, self._service, caller)
+        await reach_all(asked)
         return await self._probes.run(caller.owner, request) if probe else told
 
     async def get(self, caller: Caller, id: str) -> Optimization:

@@ -55,6 +55,7 @@ class Runner:
         from cluster.experiment import Around, Interrupted, run_experiment
         from cluster.preparation import prepare
         from cluster.report import write_results
+        from cluster.report.failures import errors_told
         from cluster.service.experiments import experiment_settings, probe_digest
         from cluster.service.news import Reporting, Sized
 
@@ -75,8 +76,10 @@ class Runner:
         except Interrupted as stop:
             stopped, results = True, stop.results
         write_results(out, results, experiment.settings.model_dump(mode="json"))
-        failed = tuple(result.trial for result in results if result.status == "failed")
-        return Outcome("stopped" if stopped else "ended", failed, statuses={result.trial: result.status for result in results})
+        failed = [result for result in results if result.status == "failed"]
+        return Outcome(
+            "stopped" if stopped else "ended", tuple(result.trial for result in failed), message=" ".join(errors_told(failed)),
+            statuses={result.trial: result.status for result in results})
 
 
 class _Line:

@@ -13,6 +13,7 @@ from typing import Any
 
 from cluster.plans import assignments
 from cluster.preparation import SETTINGS_FILE, settings_place
+from cluster.report.failures import errors_told
 from cluster.report.folder import read_trials
 from cluster.result import TrialResult
 from cluster.service.errors import Conflict
@@ -130,7 +131,8 @@ def shown_folder(folder: Folder, owner: str) -> Shown:
         id=id, name=settings.name, owner=owner, created_at=at, started_at=at, finished_at=at + int(usage.wall_s),
         status="failed" if failed else "succeeded", request=request_of(settings), trials=len(known), trials_done=len(results),
         usage=usage, best_dev_accuracy=max((one.dev_accuracy for one in results if one.dev_accuracy is not None), default=None),
-        error=Fault(code="trial_failed", message=plain(failed[0].error)) if failed else None, runs=1, last_event=len(events))
+        error=Fault(code="trial_failed", message=plain(" ".join(errors_told(failed)))) if failed else None,
+        runs=1, last_event=len(events))
     return Shown(job, settings, folder, events)
 
 

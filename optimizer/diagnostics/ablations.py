@@ -17,7 +17,7 @@ from optimizer.diagnostics.findings import figure
 from optimizer.errors import BudgetExhausted
 from optimizer.prompt import Prompt
 from optimizer.protocols import Evaluator, LanguageModel
-from optimizer.statistics import Estimate, PairedTest, estimate, paired_test
+from optimizer.statistics import Estimate, PairedTest, Scores, estimate, paired_test
 from optimizer.strategies.abo import ABO
 from optimizer.types import Example
 
@@ -36,7 +36,7 @@ class Variant:
     accuracy: Estimate
     """Of the best prompts on the held-out items, with Wilson's interval."""
     against_full: PairedTest | None
-    """Item by item, seed by seed; None for the full one."""
+    """Item by item, seed by seed; None for the full one, and where no item has an answer under both."""
     prompts: tuple[Prompt, ...]
     """The best prompt of each seed."""
 
@@ -52,6 +52,8 @@ class Ablations:
     @property
     def verdict(self) -> str:
         """What is needed: the parts without which the best prompts are worse."""
+        if not any(one.against_full for one in self.by_variant.values()):
+            return "cannot be told"
         worse = [name for name, one in self.by_variant.items() if one.against_full and one.against_full.verdict == "worse"]
         return f"worse: {', '.join(worse)}" if worse else "not distinguishable"
 
@@ -60,6 +62,8 @@ class Ablations:
         parts = [
             f"{name} {figure(one.accuracy)}, {one.against_full.verdict}"
             for name, one in self.by_variant.items() if one.against_full]
+        if not parts:
+            return "Cannot be told: no item has an answer under two variants."
         cut = f" The budget cut {self.unfinished} searches short." if self.unfinished else ""
         return (f"Behaviour optimization reaches {figure(self.by_variant[FULL].accuracy)} from {figure(self.seed_prompt)}; "
                 f"against that: {'; '.join(parts)}.{cut}")
@@ -88,8 +92,13 @@ async def ablations(
         seed_prompt=estimate(seed_scores), unfinished=sum(not whole for _, whole in found),
         by_variant={name: Variant(
             accuracy=estimate(scores_by_name[name]),
-            against_full=None if name == FULL else paired_test(scores_by_name[FULL], scores_by_name[name]),
+            against_full=None if name == FULL else _compared(scores_by_name[FULL], scores_by_name[name]),
             prompts=tuple(prompt for (own, _), prompt in zip(runs, prompts, strict=True) if own == name)) for name in CHANGES})
+
+
+def _compared(full: Scores, other: Scores) -> PairedTest | None:
+    test = paired_test(full, other)
+    return test if test.pairs else None
 
 
 async def _search(

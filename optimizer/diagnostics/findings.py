@@ -76,6 +76,8 @@ def figure(estimate: Estimate) -> str:
     return "–" if estimate.mean is None else f"{estimate.mean:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"  # noqa: RUF001
 
 
-def chance(p_value: float) -> str:
-    """A p-value for people."""
+def chance(p_value: float | None) -> str:
+    """A p-value for people; None where nothing could be tested."""
+    if p_value is None:
+        return "not tested, as there is too little"
     return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"

@@ -69,9 +69,9 @@ class OneStep:
     by_arm: Mapping[str, ArmResult]
     """Arms that have refinements; "all reflections" sums up those of every validity."""
     seed_accuracy: float | None
-    p_value: float
-    """Of the permutation test that reflections and paraphrases change accuracy alike; 1.0 where there are too few."""
-    p_validity: float
+    p_value: float | None
+    """Of the permutation test that reflections and paraphrases change accuracy alike; None where there are too few."""
+    p_validity: float | None
     """The same for valid against invalid reflections."""
     refinements: tuple[Refinement, ...]
 
@@ -100,7 +100,8 @@ async def one_step(
     prompts = [problem.seed, *(Prompt(instruction) for _, instruction, _ in drafts)]
     answers = await evaluate.answers([(prompt, example) for prompt in prompts for example in dev], "validate")
     rows = [answers[at * len(dev) : (at + 1) * len(dev)] for at in range(len(prompts))]
-    refinements = tuple(_refinement(draft, rows[0], row) for draft, row in zip(drafts, rows[1:], strict=True))
+    tried = (_refinement(draft, rows[0], row) for draft, row in zip(drafts, rows[1:], strict=True))
+    refinements = tuple(one for one in tried if one.items)  # one without an answer was not tried
     return summarised(refinements, estimate([answer.score.value for answer in rows[0]]).mean, rng)
 
 
@@ -119,16 +120,16 @@ def summarised(refinements: Sequence[Refinement], seed_accuracy: float | None, r
         p_validity=permutation_p([one.change for one in valid], [one.change for one in invalid], rng))
 
 
-def _verdict(reflected: Sequence[Refinement], blind: Sequence[Refinement], p_value: float) -> Comparison:
-    if p_value > 0.05:
+def _verdict(reflected: Sequence[Refinement], blind: Sequence[Refinement], p_value: float | None) -> Comparison:
+    if p_value is None or p_value > 0.05:
         return "not distinguishable"
     return "better" if _mean(reflected) > _mean(blind) else "worse"
 
 
-def permutation_p(first: Sequence[float], second: Sequence[float], rng: Random) -> float:
-    """Two-sided, of the difference of two means (Fisher 1935); 1.0 where a side has fewer than LEAST_PROMPTS values."""
+def permutation_p(first: Sequence[float], second: Sequence[float], rng: Random) -> float | None:
+    """Two-sided, of the difference of two means (Fisher 1935); None where a side has fewer than LEAST_PROMPTS values."""
     if min(len(first), len(second)) < LEAST_PROMPTS:
-        return 1.0
+        return None
     pooled, size = [*first, *second], len(first)
 
     def difference() -> float:

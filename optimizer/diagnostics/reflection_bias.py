@@ -38,16 +38,16 @@ class ReflectionBias:
     """Similarity of feedbacks on errors to those without any example."""
     across_nothing: Estimate
     """Similarity of the feedbacks without any example."""
-    p_nothing: float
-    """Of the permutation test that feedbacks on errors and without examples are one population; 1.0 where there are too few."""
-    p_right: float
+    p_nothing: float | None
+    """Of the permutation test that feedbacks on errors and without examples are one population; None where there are too few."""
+    p_right: float | None
     """The same for right answers in place of the errors."""
 
     @property
     def sentence(self) -> str:
         if not self.explained.items:
             return "Cannot be told: there are too few feedbacks."
-        told = "differ from" if self.p_nothing <= 0.05 else "cannot be told from"
+        told = "differ from" if self.p_nothing is not None and self.p_nothing <= 0.05 else "cannot be told from"
         return (f"{self.verdict.capitalize()}: the prior explains {figure(self.explained)} of the feedbacks on errors; as a whole "
                 f"they {told} feedbacks without any example ({chance(self.p_nothing)}).")
 
@@ -101,11 +101,11 @@ class _Groups:
         least = wilson(share * len(hits), len(hits))
         return Estimate(share, min(low, least.low), max(high, least.high), len(hits))
 
-    def permutation_p(self, other: Given) -> float:
+    def permutation_p(self, other: Given) -> float | None:
         """Of the energy distance between feedbacks on errors and on `other` (Szekely & Rizzo 2004), labels permuted."""
         n, m = self.size("errors"), self.size(other)
         if min(n, m) < 2:
-            return 1.0
+            return None
         rows = [*self._rows["errors"], *self._rows[other]]
         distance = 1 - self._likeness[np.ix_(rows, rows)]
         label = np.repeat([1 / n, -1 / m], [n, m])

@@ -97,6 +97,7 @@ class Asking:
         self, attempt: Attempt, questions: Sequence[Question[T]], requests: Sequence[Request]
     ) -> list[T | Fault | None]:
         outcomes = await self._optimizer.complete(requests) if requests else []
+        self._tally.failed("optimizer", outcomes)
         results = [question.judge(outcome) for question, outcome in zip(questions, outcomes, strict=True)]
         self._tally.replied(attempt, map(_kind, outcomes, results))
         return results

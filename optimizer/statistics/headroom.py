@@ -21,11 +21,11 @@ _WITHIN_SD = 7.0
 
 @dataclass(frozen=True)
 class Noise:
-    """What repeating one prompt on the same items changes. All 0.0 where repeats agree, or where there is only one."""
+    """What repeating one prompt on the same items changes: 0.0 where repeats agree, None where no item was measured twice."""
 
-    flip_rate: float
+    flip_rate: float | None
     """Share of items whose score differs between two runs."""
-    sd: float
+    sd: float | None
     """Standard deviation of the accuracy from run to run on the same items: sqrt(flip_rate / 2 / items). A flip has the chance
     2q(1-q) where q is the item's chance to be right, and q(1-q) is its variance."""
     repeats: int
@@ -34,9 +34,10 @@ class Noise:
 def noise_floor(repeats: Sequence[Scores]) -> Noise:
     """`repeats`: the scores of one prompt, run after run, over the same items."""
     changes = [change for first, second in combinations(repeats, 2) for change in differences(first, second)]
-    flip_rate = sum(change != 0 for change in changes) / len(changes) if changes else 0.0
-    items = len(repeats[0]) if repeats else 0
-    return Noise(flip_rate, sqrt(flip_rate / 2 / items) if items else 0.0, len(repeats))
+    if not changes:
+        return Noise(None, None, len(repeats))
+    flip_rate = sum(change != 0 for change in changes) / len(changes)
+    return Noise(flip_rate, sqrt(flip_rate / 2 / len(repeats[0])), len(repeats))
 
 
 def share_known(right_at_least_once: float, by_chance: float) -> float:

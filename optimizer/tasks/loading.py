@@ -21,6 +21,8 @@ from optimizer.types import Completion, Example
 
 FEW_TARGETS = 10
 """At most this many different targets, each used twice or more on average, are choices [ours]."""
+MOST_IMPOSSIBLE = 0.2
+"""Share of the examples whose targets no answer can match, above which a file is refused [ours]: as of items that are missing."""
 TRIES_PER_ITEM = 50
 _TRUTH = {"true": "Yes", "false": "No"}
 
@@ -45,25 +47,33 @@ def load_task(
     examples = _fitted(examples, scorer)
     train, dev, test = split(found.name, examples, sizes, Random(f"split {seed}"))
     instruction = SEED_INSTRUCTION if seed_instruction is None else seed_instruction
-    _check_targets((*train, *dev, *test), scorer)
+    impossible = _impossible_targets((*train, *dev, *test), scorer)
     return Task(
         found.name, found.description, instruction, scorer, train, dev, LockedSplit.lock(test), hash_examples(examples),
-        "" if source in GENERATED else _data_note(found, examples, scorer))
+        "" if source in GENERATED else _data_note(found, examples, scorer) + impossible)
 
 
-def _check_targets(examples: Sequence[Example], scorer: str) -> None:
-    """Raise DataError for targets that a model cannot get right even where it answers exactly them."""
+def _impossible_targets(examples: Sequence[Example], scorer: str) -> str:
+    """Return a sentence on targets that a model cannot get right even where it answers exactly them; "" where there are none.
+
+    Raises:
+        DataError: They are more than MOST_IMPOSSIBLE of the examples, so that the scorer is the wrong one.
+    """
     if scorer == "regex":  # its targets are patterns
-        return
+        return ""
     judge = SCORERS[scorer]
     impossible = [
         example for example in examples
         if not any(judge(Completion(f"{ANSWER_LABEL} {answer}"), example).verdict == "right" for answer in example.answers)]
-    if impossible:
-        first, more = impossible[0], f", and those of {len(impossible) - 1} more" if len(impossible) > 1 else ""
-        raise DataError(
-            f"The target {shortened(first.answers[0])!r} of example {shortened(first.id)}{more} cannot be right under the scorer "
-            f"{scorer}, even where a model answers exactly it; choose another scorer, or correct the target.")
+    if not impossible:
+        return ""
+    first, more = impossible[0], f", and those of {len(impossible) - 1} more," if len(impossible) > 1 else ""
+    said = (
+        f"The target {shortened(first.answers[0])!r} of example {shortened(first.id)}{more} cannot be right under the scorer "
+        f"{scorer}, even where a model answers exactly it; choose another scorer, or correct the target.")
+    if len(impossible) > MOST_IMPOSSIBLE * len(examples):
+        raise DataError(said)
+    return f" {said}"
 
 
 def _data_note(found: Source, examples: Sequence[Example], scorer: str) -> str:

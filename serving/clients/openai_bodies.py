@@ -32,10 +32,22 @@ def _content(settings: OpenAISettings, request: Request) -> dict[str, Any]:
     if request.raw:
         content |= {"prompt": request.messages[-1].content, "max_tokens": limit}
     else:
-        messages = [{"role": message.role, "content": message.content} for message in request.messages]
-        content |= {"messages": messages, settings.max_tokens_field: limit}
+        content |= {"messages": _messages(settings, request), settings.max_tokens_field: limit}
     if settings.send_temperature:
         content["temperature"] = sampling.temperature
-    if request.sample:
+    if request.sample and settings.send_seed:
         content["seed"] = request.sample
     return content
+
+
+def _messages(settings: OpenAISettings, request: Request) -> list[dict[str, str]]:
+    """The messages with the instruction where the model takes one."""
+    messages = [{"role": message.role, "content": message.content} for message in request.messages]
+    if messages[0]["role"] != "system":
+        return messages
+    if settings.system_role != "user":
+        return [messages[0] | {"role": settings.system_role}, *messages[1:]]
+    instruction, rest = messages[0]["content"], messages[1:]
+    if not rest or rest[0]["role"] != "user":
+        return [{"role": "user", "content": instruction}, *rest]
+    return [{"role": "user", "content": f"{instruction}\n\n{rest[0]['content']}"}, *rest[1:]]

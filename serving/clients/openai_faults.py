@@ -1,26 +1,41 @@
 """What became of a call that an OpenAI-compatible endpoint did not answer in order: three fates, by what the package raises.
 
-AccessError where the key or the model is wrong: no call will be answered. Transient where another attempt may be: nothing was
-heard, or what was heard is no whole reply, or the endpoint is busy or broken for now. Failed where the request itself is at fault.
+AccessError where the key or its balance is refused: no call will be answered. Transient where another attempt may be: nothing was
+heard, or what was heard is no whole reply, or the endpoint is busy or broken for now. Rejected where something is wrong with the
+request, by itself or as one of a kind: whose fault that is a single reply cannot tell, and the client finds out (openai_http).
+
+The rule [ours], as endpoints do not agree on statuses:
+
+    401, 402, or a code that says there is no balance   the key's: AccessError at once
+    408, 409, 425, 429, 5xx                             for the moment: Transient
+    any other, with words of moderation                 the item's: a refusal, which counts as not right
+    any other, about the length of what was asked       the item's: a refusal; of harmless words, the settings'
+    any other (400, 403, 404, 422 ...)                  the item's, if harmless words in the same form are answered; else the
+                                                        endpoint's, and the end of the run
+
+The same holds for an error in the place of a reply with status 200, where it has such a status as its code.
 """
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, NoReturn
+from typing import Any
 
 import openai
 
-from optimizer.errors import AccessError
-from optimizer.types import Failed
+from optimizer.errors import AccessError, EndpointError, PromptrayError
 from serving.clients.bounded_replies import ReplyRefused
+from serving.clients.openai_mends import advice, as_settings
+from serving.clients.openai_words import quotable, subject_of, words_in
 from serving.limiter import Transient
+from serving.refusals import Rejected
 from serving.settings import OpenAISettings
 
 UNREADABLE = (ValueError, RecursionError)
 """What reading a reply raises beside the package's own errors: no JSON, no UTF-8, a number or a nesting without end."""
-REFUSAL_CODES = frozenset({"content_filter", "content_policy_violation", "context_length_exceeded", "request_refused"})
-_OVERLOAD_STATUSES = frozenset({408, 429, 503, 529})
+_OVERLOAD_STATUSES = frozenset({408, 425, 429, 503, 529})
 _DEEPEST = 5
 """Of faults that come from one another."""
 _UNREACHED = frozenset({"ConnectError", "ConnectTimeout"})
@@ -34,12 +49,13 @@ class Faults:
         self._settings = settings
         self._key = api_key
 
-    def fate(self, problem: Exception) -> Failed:
+    def fate(self, problem: Exception) -> Rejected:
         """The call's own fate. Raises Transient and AccessError."""
         if refused := _refused_reply(problem):  # it would be as large again
-            return Failed("infrastructure", f"{self._settings.base_url} {refused}.")
+            return Rejected("infrastructure", f"{self._settings.base_url} {refused}.", words=str(refused))
         if isinstance(problem, openai.APIStatusError):
-            return self._refusal(problem)
+            sent = problem.body if problem.body not in (None, "") else problem.message
+            return self._refusal(problem.status_code, sent, asked_wait_s(problem.response.headers))
         if isinstance(problem, openai.APITimeoutError):
             raise self.too_late(unreached=_is_unreached(problem)) from problem
         if isinstance(problem, openai.APIConnectionError):
@@ -50,6 +66,15 @@ class Faults:
 
     def garbled(self) -> Transient:
         return Transient(f"{self._settings.base_url} answers with something that is no chat completion.")
+
+    def in_place(self, error: object) -> Rejected:
+        """The fate of a call whose reply, in order by its status, has an error in an answer's place. Raises as `fate`."""
+        status = error.get("code") if isinstance(error, Mapping) else None
+        if isinstance(status, str) and status.isdecimal() and len(status) == 3:
+            status = int(status)
+        if isinstance(status, int) and 400 <= status < 600:
+            return self._refusal(status, error, None)
+        raise Transient(f"{self._settings.base_url} answers with an error: {self._quoted(error)}.")
 
     def broke_off(self, problem: Exception) -> Transient:
         if refused := _refused_reply(problem):
@@ -63,22 +88,49 @@ class Faults:
 
     def clean(self, text: str) -> str:
         """One short line, without the key."""
-        return " ".join(text.replace(self._key, "[key]").split())[:300].rstrip(".")
+        return quotable(text, self._key)
 
-    def _refusal(self, problem: openai.APIStatusError) -> Failed:
-        status, reason = problem.status_code, self.clean(problem.message)
-        said = f"{self._settings.base_url} answered {status}: {reason}."
-        if status in (401, 403, 404) or problem.code == "insufficient_quota":
-            self._no_access(status, reason)
-        if status in _OVERLOAD_STATUSES or status == 409 or status >= 500:
-            raise Transient(said, status in _OVERLOAD_STATUSES, asked_wait_s(problem.response.headers))
-        return Failed("refused", reason) if problem.code in REFUSAL_CODES else Failed("infrastructure", said)
+    def concerning_all(
+        self, rejected: Rejected, changes: Mapping[str, Any] | None = None, still: Rejected | None = None
+    ) -> PromptrayError:
+        """The error of an endpoint that rejects harmless words too. `changes`: settings with which it does not reject them, or
+        rejects them in other words, `still`."""
+        settings, said = self._settings, f"{rejected.status}: {rejected.words}"
+        if rejected.status == 403:
+            return AccessError(f"{settings.base_url} refused the key in {settings.key_place} ({said}).")
+        if rejected.status == 404:
+            return AccessError(
+                f"{settings.base_url} does not know the model {settings.model!r}, or has no chat completions there ({said}).")
+        how = advice(still or rejected) or f"Check that base_url {settings.base_url} and the model's settings are right."
+        if changes:
+            written = f"To mend it, write the model as {as_settings(settings, changes)}"
+            how = f"{written}; then it still says {still.status}: {still.words}. {how}" if still else f"{written}."
+        return EndpointError(f"{rejected.reason if rejected.kind == 'infrastructure' else self._answered(rejected)} {how}")
 
-    def _no_access(self, status: int, reason: str) -> NoReturn:
+    def _refusal(self, status: int, sent: object, wait_s: float | None) -> Rejected:
+        words, fields = self._quoted(sent), sent if isinstance(sent, Mapping) else {}
+        subject = subject_of(status, (fields.get("code"), fields.get("type")), words)
         settings = self._settings
-        if status == 404:
-            raise AccessError(f"{settings.base_url} does not know the model {settings.model!r} (404: {reason}).")
-        raise AccessError(f"{settings.base_url} refused the key in {settings.key_place} ({status}: {reason}).")
+        if subject == "balance":
+            raise AccessError(
+                f"There is no balance for the key in {settings.key_place} at {settings.base_url} ({status}: {words}): "
+                "once there is, the same command continues where this one ended.")
+        if status == 401:
+            raise AccessError(f"{settings.base_url} refused the key in {settings.key_place} ({status}: {words}).")
+        field = fields.get("param")
+        rejected = Rejected(
+            "refused" if subject else "infrastructure", words, status, words, field if isinstance(field, str) else "",
+            of_size=subject == "context")
+        said = self._answered(rejected)
+        if status in _OVERLOAD_STATUSES or status == 409 or status >= 500:
+            raise Transient(said, status in _OVERLOAD_STATUSES, wait_s)
+        return rejected if subject else replace(rejected, reason=said)
+
+    def _answered(self, rejected: Rejected) -> str:
+        return f"{self._settings.base_url} answered {rejected.status}: {rejected.words}."
+
+    def _quoted(self, sent: object) -> str:
+        return self.clean(words_in(sent)) or "it gave no reason"
 
 
 def _refused_reply(problem: BaseException | None) -> ReplyRefused | None:

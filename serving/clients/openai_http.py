@@ -1,9 +1,11 @@
 """Any OpenAI-compatible endpoint, by the openai package. A batch fans out; each call is limited and retried on its own.
 
-What becomes of a fault (see openai_faults): a wrong key or model is an AccessError at once; what may pass is tried again, within
-bounds of number and time; where the endpoint does not answer even another question, it is down, and all calls wait until it is
-back or EndpointError is raised (see outage). What is left of a call after that is a Failed("infrastructure"): so a request that
-breaks an endpoint every time ends no run.
+What becomes of a fault (see openai_faults): a wrong key is an AccessError at once; what may pass is tried again, within bounds of
+number and time; where the endpoint does not answer even another question, it is down, and all calls wait until it is back or
+EndpointError is raised (see outage). What is left of a call after that is a Failed("infrastructure"): so a request that breaks an
+endpoint every time ends no run. Where a request is rejected, and none of its form was answered yet, or STREAK in a row were not, a
+harmless one of the same form is asked: if that is rejected too, no request of the form can be answered, which ends the run in the
+endpoint's own words and with how to mend it; else it is that request's own.
 
 All attempts of a call carry one `Idempotency-Key`, so that a gateway that honours it never charges for a call twice.
 """
@@ -19,18 +21,20 @@ import openai
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.completion import Completion as TextCompletion
 
-from optimizer.errors import EndpointError
+from optimizer.errors import EndpointError, PromptrayError
 from optimizer.types import Completion, Failed, Outcome, Request
 from serving.clients.bounded_replies import ACCEPTED, bound_replies
 from serving.clients.hedging import Hedging
 from serving.clients.openai_bodies import body_of, idempotency_key
 from serving.clients.openai_client import open_client
 from serving.clients.openai_faults import UNREADABLE, Faults
-from serving.clients.openai_replies import GrowingReply, read
+from serving.clients.openai_mends import mend
+from serving.clients.openai_replies import GrowingReply, error_in, read, says_its_end
 from serving.clients.outage import Outage
-from serving.clients.reach import PROBE
+from serving.clients.reach import PROBE, question_like
 from serving.congestion import effort
 from serving.limiter import Limiter, Retry, Transient, all_of
+from serving.refusals import Rejected
 from serving.settings import OpenAISettings
 from serving.streaming import Piece
 from serving.window import Gate, Window
@@ -43,6 +47,14 @@ _CHECK_WAIT_S = 1.0
 _PROBES = 3
 _AT_ONCE_S = 2.0
 """Questions that fail before an endpoint counts as down, and the time after which a failure is no accident of the line [ours]."""
+STREAK = 10
+"""Requests in a row that were rejected, after which it is asked whether any would be answered [ours]: a prompt that trips a filter
+costs one more question in so many, and an endpoint that has begun to refuse all is found out soon."""
+_UNSAID = 3
+"""Replies that do not say why they ended, and none that did, after which an endpoint counts as one that never says it [ours]."""
+_MOST_FORMS = 1000
+_MOST_MENDS = 4
+"""Refusals of one harmless question that are looked into, one setting each."""
 
 
 class OpenAIModel:
@@ -62,8 +74,12 @@ class OpenAIModel:
             settings.base_url, api_key, openai.Timeout(settings.timeout_s, connect=min(_CONNECT_S, settings.timeout_s)),
             {"Accept-Encoding": ACCEPTED})
         bound_replies(self._client)
-        self._proven = False
-        """Has it answered any question?"""
+        self._answered_forms: set[Request] = set()
+        """Harmless requests (see question_like), of whose form one was answered."""
+        self._rejected_in_a_row = 0
+        self._doubting = asyncio.Lock()
+        self._ends_unsaid = 0
+        """Replies that did not say why they ended, while none has; -1: some do."""
 
     @property
     def name(self) -> str:
@@ -82,9 +98,12 @@ class OpenAIModel:
         retry = replace(
             self._retry, retry_s=min(_CHECK_S, self._retry.retry_s), longest_wait_s=min(_CHECK_WAIT_S, self._retry.longest_wait_s))
         try:
-            return await Limiter(1, retry).run(partial(self._ask, request))
+            outcome = await Limiter(1, retry).run(partial(self._ask, request))
         except Transient as problem:
             raise self._misled(problem.reason) from problem
+        if isinstance(outcome, Rejected) and outcome.concerns_all:
+            raise await self._looked_into(request, outcome)
+        return outcome
 
     async def stream(self, request: Request) -> AsyncIterator[Piece]:
         """Server-sent events. Tried again, and an outage waited for, only before the first of them. `timeout_s` bounds the time to
@@ -93,7 +112,7 @@ class OpenAIModel:
         try:
             reply = await self._limiter.run(partial(self._send, request, stream=True))
             if isinstance(reply, Failed):
-                failed = await self._believed(reply)
+                failed = await self._believed(request, reply)
             else:
                 async with aclosing(self._events(reply)) as events:
                     async for event in events:
@@ -101,6 +120,8 @@ class OpenAIModel:
                             yield text
         except Transient as problem:
             failed = Failed("infrastructure", problem.reason)
+        if failed is None and growing.outcome is not None:
+            self._was_answered(request)
         yield failed or growing.outcome or Failed("infrastructure", self._faults.garbled().reason)
 
     async def aclose(self) -> None:
@@ -110,24 +131,44 @@ class OpenAIModel:
 
     async def _outcome(self, request: Request) -> Outcome:
         try:
-            return await self._believed(await self._limiter.run(partial(self._ask, request)))
+            return await self._believed(request, await self._limiter.run(partial(self._ask, request)))
         except Transient as problem:
             return Failed("infrastructure", problem.reason)
 
-    async def _ask(self, request: Request) -> Outcome:
-        """Raises Transient and AccessError."""
-        reply = await self._send(request)
-        outcome = reply if isinstance(reply, Failed) else read(reply)
+    async def _ask(self, request: Request, settings: OpenAISettings | None = None) -> Outcome:
+        """`settings`: others than its own. Raises Transient and AccessError."""
+        reply = await self._send(request, settings=settings)
+        outcome: Outcome | None = reply if isinstance(reply, Failed) else read(reply)
         if outcome is None:
-            raise self._faults.garbled()
+            if not (error := error_in(reply)):
+                raise self._faults.garbled()
+            outcome = self._faults.in_place(error)
+        elif isinstance(outcome, Completion):
+            self._expect_whole(reply)
         self._outage.answered()
-        self._proven = self._proven or not _is_lost(outcome)
+        if settings is None and not _is_lost(outcome):
+            self._was_answered(request)
         return outcome
 
-    async def _send(self, request: Request, *, stream: bool = False) -> Any:
+    def _expect_whole(self, reply: Any) -> None:
+        """Raises Transient for a reply that does not say why it ended, unless the endpoint never does."""
+        if says_its_end(reply):
+            self._ends_unsaid = -1
+        elif self._ends_unsaid >= 0:
+            self._ends_unsaid += 1
+        if not says_its_end(reply) and self._ends_unsaid < _UNSAID:
+            raise self._faults.broke_off(ValueError("it does not say why it ended"))
+
+    def _was_answered(self, request: Request) -> None:
+        self._rejected_in_a_row = 0
+        if len(self._answered_forms) >= _MOST_FORMS:
+            self._answered_forms.clear()  # of a door's callers, who may ask in any form
+        self._answered_forms.add(question_like(request))
+
+    async def _send(self, request: Request, *, stream: bool = False, settings: OpenAISettings | None = None) -> Any:
         """The reply, whatever it is, or the call's own fate. Raises Transient and AccessError."""
         whole, event = (TextCompletion, TextCompletion) if request.raw else (ChatCompletion, ChatCompletionChunk)
-        body = body_of(self._settings, request, stream=stream)
+        body = body_of(settings or self._settings, request, stream=stream)
         options: Any = {
             "headers": {"Idempotency-Key": idempotency_key(self.name, body)}, "security": {"bearer_auth": True}}
         try:
@@ -173,16 +214,37 @@ class OpenAIModel:
                 return True
         return False
 
-    async def _believed(self, outcome: Outcome) -> Outcome:
-        """A request that the endpoint finds fault with is a value. But if it never answers any, the settings are at fault."""
-        if _is_lost(outcome) and not self._proven:
+    async def _believed(self, request: Request, outcome: Outcome) -> Outcome:
+        """The outcome, where it is this request's own. Raises AccessError and EndpointError where none of its form is answered."""
+        if not _is_lost(outcome):
+            return outcome
+        form = question_like(request)
+        self._rejected_in_a_row += 1
+        async with self._doubting:  # one question for all that are in doubt
+            if form in self._answered_forms and self._rejected_in_a_row < STREAK:
+                return outcome
             try:
-                probed = await self._ask(PROBE)
+                answer = await self._ask(form)
             except Transient:
                 return outcome  # a doubt that stays
-            if isinstance(probed, Failed) and _is_lost(probed):
-                raise self._misled(probed.reason)
+            if isinstance(answer, Rejected) and answer.concerns_all:
+                raise await self._looked_into(form, answer)
         return outcome
+
+    async def _looked_into(self, question: Request, rejected: Rejected) -> PromptrayError:
+        """Why a harmless question is rejected, and how to mend it: tried out, as some endpoints name one setting after another."""
+        changes: dict[str, Any] = {}
+        last: Outcome = rejected
+        try:
+            while isinstance(last, Rejected) and last.concerns_all and len(changes) < _MOST_MENDS:
+                settings = self._settings.model_copy(update=changes)
+                if not (change := mend(settings, last)):
+                    return self._faults.concerning_all(rejected, changes, last)
+                changes |= change
+                last = await self._ask(question, settings.model_copy(update=change))
+        except (Transient, PromptrayError):
+            pass  # what was advised was not refused
+        return self._faults.concerning_all(rejected, changes)
 
     def _misled(self, reason: str) -> EndpointError:
         return EndpointError(f"{reason} Check that base_url {self._settings.base_url} is right and answers.")

@@ -8,22 +8,40 @@ from openai.types.completion import Completion as TextCompletion
 from optimizer.types import Completion, Outcome
 from serving.refusals import declined
 
+_TOOL = "The model called a tool in place of an answer."
 _FILTERED = "The endpoint's content filter stopped the answer."
 _BROKEN = frozenset({"error", "abort", "cancelled"})
 """Reasons to end that some gateways and engines give where something broke behind them."""
+_CUT = frozenset({"length", "max_tokens", "model_length", "max_length", "max_output_tokens", "token_limit", "max_new_tokens"})
+_FILTERS = frozenset({"content_filter", "content_filtered", "safety", "recitation", "prohibited_content", "blocklist", "spii"})
+"""As other gateways and engines spell `length` and `content_filter`, in any case [ours, from their references]."""
+_THOUGHTS = ("reasoning_content", "reasoning", "thinking")
+"""Fields of a message in which some endpoints put what a model thinks, and sometimes all that it says."""
 _MOST_TOKENS = 2**40
 """A larger count is no count [ours]."""
 
 
 def read(reply: Any) -> Outcome | None:
-    """The outcome in a whole reply; None where it is no reply of this protocol, or broke off: what ends rightly says why."""
+    """The outcome in a whole reply; None where it is no reply of this protocol, or broke off. See also says_its_end."""
     choice = _first_choice(reply) if isinstance(reply, ChatCompletion | TextCompletion) else None
     said = getattr(choice, "message", None) if isinstance(reply, ChatCompletion) else choice
     text = getattr(said, "content" if isinstance(reply, ChatCompletion) else "text", None)
     if choice is None or said is None or not (text is None or isinstance(text, str)):
         return None
-    refusal = getattr(said, "refusal", None)
-    return _outcome(text or "", choice.finish_reason, refusal, reply.usage) if refusal or _ended(choice.finish_reason) else None
+    refusal, finish = getattr(said, "refusal", None), choice.finish_reason
+    if not (refusal or _ended(finish) or (not finish and text)):
+        return None
+    return _outcome(text or "", finish, refusal, reply.usage, said)
+
+
+def says_its_end(reply: Any) -> bool:
+    """Return whether a reply says why it ended. Where others of the endpoint do, one that does not broke off."""
+    return bool(getattr(_first_choice(reply), "finish_reason", None))
+
+
+def error_in(reply: Any) -> Any:
+    """Return the error that stands in an answer's place; None where there is none."""
+    return getattr(reply, "error", None) or getattr(_first_choice(reply), "error", None)
 
 
 class GrowingReply:
@@ -62,15 +80,24 @@ def _first_choice(reply: Any) -> Any:
     return choices[0] if isinstance(choices, list) and choices else None
 
 
-def _outcome(text: str, finish_reason: str | None, refusal: Any, usage: Any) -> Outcome:
+def _outcome(text: str, finish_reason: str | None, refusal: Any, usage: Any, said: Any = None) -> Outcome:
+    finish = (finish_reason or "").casefold()
     if refusal:
         return declined(str(refusal))
-    if finish_reason == "content_filter":  # what came before the filter's stop is no answer
+    if not text and finish in ("tool_calls", "function_call"):
+        return declined(_TOOL)
+    if finish in _FILTERS:  # what came before the filter's stop is no answer
         return declined(_FILTERED, "filter")
     cached = getattr(getattr(usage, "prompt_tokens_details", None), "cached_tokens", None)
     return Completion(
-        text, finish_reason == "length", _count(usage, "prompt_tokens"), _count(usage, "completion_tokens"),
-        cached_tokens=cached if _is_count(cached) else None)
+        text, finish in _CUT, _count(usage, "prompt_tokens"), _count(usage, "completion_tokens"),
+        metadata={} if text else _emptiness(said), cached_tokens=cached if _is_count(cached) else None)
+
+
+def _emptiness(said: Any) -> dict[str, str]:
+    """What an answer without a text says of itself."""
+    elsewhere = next((name for name in _THOUGHTS if getattr(said, name, None)), None)
+    return {"empty": f"the content has no text, all of it is in {elsewhere}"} if elsewhere else {}
 
 
 def _ended(finish_reason: Any) -> bool:

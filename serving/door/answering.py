@@ -10,13 +10,14 @@ from optimizer.protocols import LanguageModel
 from optimizer.types import Completion, Failed, Outcome, Request
 from serving.door.refusal import Refused
 from serving.limiter import Transient
-from serving.refusals import Declined, Said
+from serving.refusals import Declined, Rejected, Said
 from serving.streaming import Piece, pieces
 
 T = TypeVar("T")
 OVERLOADED_RETRY_S = 1.0
 GONE_RETRY_S = 5.0
 """When to come again: soon to a model that is busy, later to one whose replica has to start. Figures are ours."""
+_NOT_OF_THE_REQUEST = frozenset({403, 404})
 _log = logging.getLogger(__name__)
 
 
@@ -65,6 +66,8 @@ def _answer(number: int, outcome: Outcome, of: int) -> Said:
     where = f"Prompt {number}: " if of > 1 else ""
     if outcome.kind == "refused":
         raise Refused(400, "request_refused", where + outcome.reason)
+    if isinstance(outcome, Rejected) and outcome.status not in _NOT_OF_THE_REQUEST:  # it would be rejected again
+        raise Refused(400, "request_rejected", where + outcome.reason)
     raise Refused(503, "model_failed", where + outcome.reason, retry_after_s=GONE_RETRY_S)
 
 

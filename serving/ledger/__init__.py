@@ -2,6 +2,7 @@
 
     keys.py        what is kept, and the key that it is found by
     segments.py    the files: Arrow streams that are always written whole
+    checksums.py   the checksum of every batch, and what is sound in a damaged file; damage.py: how that is told, and kept
     record.py      the ledger of one process: a folder of segments and its answers in memory
     lock.py        one writer: an operating system's lock, or (lease.py) a lease on an object store
     compaction.py  many segments into one; entries taken out

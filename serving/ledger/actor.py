@@ -42,10 +42,10 @@ class LedgerActor:
         self._shared: SharedLedger | None = None
         self._closed = False
 
-    async def open(self) -> None:
-        """Raises StorageError where the folder cannot be had; it may be called again."""
+    async def open(self) -> list[str]:
+        """Says what is damaged. Raises StorageError where the folder cannot be had; it may be called again."""
         self._closed = False
-        await self._ready()
+        return (await self._ready()).damage
 
     async def close(self) -> None:
         """Gives the folder back, until `open` is called again."""
@@ -90,8 +90,10 @@ class RemoteLedger:
     Raises StorageError where the actor cannot write, or is gone beyond its restarts.
     """
 
-    def __init__(self, actor: Any) -> None:
+    def __init__(self, actor: Any, damage: Sequence[str] = ()) -> None:
         self._actor = actor
+        self.damage = tuple(damage)
+        """What could not be read when it was opened: a sentence a segment."""
 
     async def claim(self, keys: Sequence[bytes], owner: str) -> list[Claim]:
         return await answered(self._actor.claim.remote(list(keys), owner), _OF)
@@ -148,13 +150,14 @@ def open_ledger(folder: Folder | Path | str) -> RemoteLedger:
     node = context.get_node_id() if place.local else ""
     # The same path on two nodes is two ledgers, and one ledger is one job's: with that, its actor ends.
     name = f"ledger-{hashlib.sha256(f'{context.get_job_id()}{node}{place}'.encode()).hexdigest()[:12]}"
+    damage: list[str] = []
     for attempt in range(1, OPENINGS + 1):
         actor: Any = ray.remote(LedgerActor).options(name=name, get_if_exists=True, **lasting(place)).remote(place.place)
         try:
-            ray.get(actor.open.remote())
+            damage = ray.get(actor.open.remote())
             break
         except FAULTS as problem:
             if not isinstance(problem, ActorDiedError) or attempt == OPENINGS:
                 raise told(problem, _OF) from problem
             time.sleep(AGAIN_S)  # that of an opener that was ended just now
-    return RemoteLedger(actor)
+    return RemoteLedger(actor, damage)

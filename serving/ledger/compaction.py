@@ -2,7 +2,7 @@
 
 A replacement is written whole, under the place in the order of the first segment that it replaces, before those are deleted. So a
 crash at any point leaves every entry in at least one file, and the first answer of a key stands as it did. Foreign files are left
-as they are.
+as they are. The bytes of a damaged segment are set aside (damage.py) before it is replaced, so that nothing in it is lost for good.
 """
 
 import uuid
@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from serving.ledger.damage import set_aside
 from serving.ledger.segments import ENDING, SCHEMA, State, contents, place_in_order, whole
 from serving.storage import Folder
 
@@ -45,17 +46,24 @@ def merge(folder: Folder, found: Iterable[Found], least: int = 2) -> None:
             _replace(folder, run)
 
 
-def mend(folder: Folder) -> None:
-    """Merges all small segments, and writes what can be read of torn ones into whole ones. Raises StorageError as `merge` does."""
-    found = [Found(name, len(data := folder.read(name)), contents(data, ("key",)).state) for name in folder.names(ENDING)]
-    torn = {one.name for one in found if one.state == "torn"}
-    for run in _runs(found, lambda one: one.name in torn or _is_small_and_whole(one)):
-        if len(run) > 1 or torn.intersection(run):
+def mend(folder: Folder) -> list[str]:
+    """Merges all small segments, and writes what can be read of torn and damaged ones into whole ones; returns the names of damaged
+    ones that were set aside. Raises StorageError as `merge` does."""
+    found = [Found(name, len(data := folder.read(name)), contents(data).state) for name in folder.names(ENDING)]
+    cut = {one.name for one in found if one.state in ("torn", "damaged")}
+    damaged = [one.name for one in found if one.state == "damaged"]
+    for run in _runs(found, lambda one: one.name in cut or _is_small_and_whole(one)):
+        if len(run) > 1 or cut.intersection(run):
+            for name in run:
+                if name in damaged:
+                    set_aside(folder, name, folder.read(name))
             _replace(folder, run)
+    return damaged
 
 
 def prune(folder: Folder, keep: Keep) -> int:
-    """Mends the ledger, then takes the other entries out of it; returns how many. Raises StorageError: some may be gone by then."""
+    """Mends the ledger, then takes the other entries out of it; returns how many. What was set aside of damaged segments stays.
+    Raises StorageError: some may be gone by then."""
     mend(folder)  # what a torn copy holds would come back otherwise
     return sum(_pruned(folder, name, keep) for name in folder.names(ENDING))
 

@@ -1,13 +1,14 @@
 """A ledger's entries as a table that people and tools read: one row an answer, the answer that stands. Knows Arrow and JSON."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from optimizer.errors import SettingsError
+from serving.ledger.damage import sentence
 from serving.ledger.inspection import read_segments
 from serving.storage import Folder, split_place
 
@@ -31,24 +32,31 @@ COLUMNS: pa.Schema = pa.schema([
 KINDS = (".parquet", ".jsonl")
 
 
-def export(folder: Folder, file: str) -> int:
-    """Writes all answers to a path or URI that ends in .parquet or .jsonl; returns how many. Raises UserError."""
+def export(folder: Folder, file: str, tell: Callable[[str], None] = lambda fault: None) -> int:
+    """Writes all answers to a path or URI that ends in .parquet or .jsonl; returns how many. `tell` is given a sentence for each
+    segment that is not read in full. Raises UserError."""
     if not file.endswith(KINDS):
         raise SettingsError(f"{file} says not what to write; end its name in {' or '.join(KINDS)}.")
     target, name = split_place(file)
-    rows = list(_rows(folder))
+    rows = list(_rows(folder, tell))
     target.write(name, _parquet(rows) if file.endswith(".parquet") else _jsonl(rows))
     return len(rows)
 
 
-def _rows(folder: Folder) -> Iterator[dict[str, Any]]:
+def _rows(folder: Folder, tell: Callable[[str], None]) -> Iterator[dict[str, Any]]:
     seen: set[bytes] = set()
-    for _, _, read in read_segments(folder, _WANTED):
-        for batch in read.batches:
-            for row in batch.to_pylist():
-                if row["key"] not in seen:
-                    seen.add(row["key"])
-                    yield _readable(row)
+    for name, _, found in read_segments(folder, _WANTED):
+        read = found
+        for batch in found.batches:
+            try:
+                rows = {row["key"]: _readable(row) for row in reversed(batch.to_pylist())}
+            except (ValueError, KeyError, TypeError):  # only one without a checksum comes so far
+                read = read.without(batch)
+                continue
+            yield from (row for key, row in reversed(rows.items()) if key not in seen)
+            seen.update(rows)
+        if told := sentence(name, read):
+            tell(told)
 
 
 _WANTED = (

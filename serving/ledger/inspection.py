@@ -6,8 +6,9 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from serving.ledger.damage import ASIDE, aside, sentence
 from serving.ledger.keys import key_of, request_of
-from serving.ledger.segments import ENDING, Contents, State, contents
+from serving.ledger.segments import ANSWER_COLUMNS, ENDING, Contents, answers, contents
 from serving.ledger.tally import TALLY_FILE, Use, read_tally
 from serving.storage import Folder
 
@@ -37,6 +38,8 @@ class Summary:
     """UTC datetimes, or None where no entry says."""
     held_by_model: dict[str, Held]
     use_by_model: dict[str, Use]
+    faults: tuple[str, ...] = ()
+    """A sentence for each segment that is not read in full."""
 
 
 @dataclass
@@ -47,9 +50,13 @@ class Findings:
     entries: int = 0
     unchecked: int = 0
     """Entries of old segments, which do not hold their request."""
+    unsummed: int = 0
+    """Entries of old segments, which have no checksum: what has changed in their answers is not found."""
     repeated: int = 0
     """Entries whose key another segment has too: copies, of which the first counts."""
     faults: list[str] = field(default_factory=list)
+    aside: list[str] = field(default_factory=list)
+    """Damaged segments that were set aside when the ledger was compacted."""
 
 
 def read_segments(folder: Folder, columns: Sequence[str]) -> Iterator[tuple[str, int, Contents]]:
@@ -65,34 +72,32 @@ def summary(folder: Folder) -> Summary:
     held_by_model: dict[str, Held] = {}
     segments = size = 0
     times: list[Any] = []
-    for _, length, read in read_segments(folder, ("key", "model", "prompt_tokens", "completion_tokens", "recorded_at")):
+    faults: list[str] = []
+    for name, length, read in read_segments(folder, ("key", "model", "prompt_tokens", "completion_tokens", "recorded_at")):
         segments += 1
         size += length
+        faults += filter(None, [sentence(name, read)])
         for batch in read.batches:
             times += [end for end in pc.min_max(batch["recorded_at"]).as_py().values() if end is not None]
             _add(batch, held_by_model, seen)
     return Summary(
-        len(seen), segments, size, min(times, default=None), max(times, default=None), held_by_model, read_tally(folder))
+        len(seen), segments, size, min(times, default=None), max(times, default=None), held_by_model, read_tally(folder),
+        tuple(faults))
 
 
 def verify(folder: Folder) -> Findings:
     """Reads everything to its end, and hashes every request anew. Raises StorageError."""
-    findings = Findings(faults=[
-        f"{name} is no file of a ledger." for name in folder.names() if not name.endswith(ENDING) and name not in _OWN_FILES])
+    findings = Findings(aside=aside(folder), faults=[
+        f"{name} is no file of a ledger." for name in folder.names()
+        if not name.endswith((ENDING, ASIDE)) and name not in _OWN_FILES])
     seen: set[bytes] = set()
-    for name, _, read in read_segments(folder, ("key", "model", "request")):
+    for name, _, read in read_segments(folder, (*ANSWER_COLUMNS, "request")):
         findings.segments += 1
-        if read.state != "whole":
-            findings.faults.append(_fault(name, read.state, read.rows))
+        findings.unsummed += read.unchecked
+        findings.faults += filter(None, [sentence(name, read)])
         for batch in read.batches:
             _check(name, batch, findings, seen)
     return findings
-
-
-def _fault(name: str, state: State, rows: int) -> str:
-    if state == "foreign":
-        return f"{name} is no segment of this version; it is passed over."
-    return f"{name} is torn: {rows:,} entries before the tear are read; `promptray ledger compact` writes them anew."
 
 
 def _check(name: str, batch: Any, findings: Findings, seen: set[bytes]) -> None:
@@ -109,6 +114,17 @@ def _check(name: str, batch: Any, findings: Findings, seen: set[bytes]) -> None:
             wrong += not _fits(key, model, request)
     if wrong:
         findings.faults.append(f"{name} has {wrong:,} entries whose key is not the hash of their request.")
+    if unreadable := _unreadable(batch):
+        findings.faults.append(f"{name} has a batch of {batch.num_rows:,} entries whose answers cannot be read ({unreadable}).")
+
+
+def _unreadable(batch: Any) -> str:
+    try:
+        for _ in answers(batch):
+            pass
+    except ValueError as problem:
+        return str(problem)
+    return ""
 
 
 def _fits(key: bytes, model: str, request: str) -> bool:

@@ -1,9 +1,13 @@
 """One writer on a store, which has no locks: a file that names the owner, and that the owner writes anew every few seconds.
 
-What it cannot guarantee: a store lets two openers write the file at nearly the same moment, and an owner that is only slow (a
-machine that sleeps, a network that is away) can be taken for dead. Each looks again before it relies on the file, so that both
-hold it for seconds at most; the one that was passed over says so at its next write. Even then nothing is torn or lost, since every
-writer has segments of its own; what may happen is that an answer is paid for twice.
+No clock is compared with another machine's. An owner is dead when an opener has itself seen its file unchanged for STALE_S, by its
+own clock; so an owner that has had no beat through for less than that still has the folder, and one for which that time is over
+looks, before it writes, whether the folder is another's by now. A conditional write would do in one step what takes an opener two
+(write, then look whether it stands): no store offers one through pyarrow.fs. An opener that was slow between its look and its write
+therefore waits until a living owner must have beaten, before it relies on its own file.
+
+What that cannot guarantee: an owner that stops in the very moment between its look and its write makes that one write late. Even
+then nothing is torn or lost, since every writer has segments of its own; what may happen is that an answer is paid for twice.
 """
 
 import json
@@ -25,18 +29,25 @@ LEASE_FILE = ".lease"
 BEAT_S = 4.0
 """[ours] How often the owner says that it lives."""
 STALE_S = 14.0
-"""[ours] An owner that was not heard of for this long is taken for dead."""
-LONG_STALE_S = 300.0
-"""[ours] By the clocks of two machines, which need not agree: a lease as old as this is taken without watching it first."""
+"""[ours] An owner whose file was seen unchanged for this long is taken for dead."""
+UNSURE_S = 7.0
+"""[ours] An owner whose last beat is so old looks at its file before it writes. It has the folder for as long again."""
 SETTLE_S = 0.3
 """[ours] After this an opener looks whether another has written over its lease."""
+SLOW_SETTLE_S = 1.5 * BEAT_S
+"""[ours] The same, where its own write took so long that another may have settled meanwhile: that one has beaten by then."""
+
+
+def _awake() -> float:
+    """Seconds on a clock that goes on while the machine sleeps, where there is one."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 @dataclass(frozen=True)
 class Clock:
     """Time, for tests to turn."""
 
-    monotonic: Callable[[], float] = time.monotonic
+    monotonic: Callable[[], float] = _awake
     wall: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
 
@@ -56,6 +67,8 @@ class Lease:
             threading.Thread(target=_beat, args=(self._file, over), daemon=True, name="ledger lease").start()
 
     def check(self) -> None:
+        """Raises StorageError where the folder is another's by now, or may be. Looks at the file where the last beat is old."""
+        self._file.make_sure()
         if self._file.lost:
             raise refusal(self._file.folder, self._file.read())
 
@@ -67,11 +80,12 @@ class Lease:
         self._file.beat()
 
     def _take(self) -> bool:
-        return self._watch.dead(self._file.read()) and self._file.claim()
+        looked_at = self._file.now()
+        return self._watch.dead(self._file.read()) and self._file.claim(looked_at)
 
 
 class _Watch:
-    """Judges whether the owner of a lease is dead, by what it sees of the file."""
+    """Judges whether the owner of a lease is dead, by what it sees of the file, on its own clock alone."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -83,7 +97,7 @@ class _Watch:
             return True
         if said != self._seen:
             self._seen, self._seen_at = said, self._clock.monotonic()
-        return self._clock.monotonic() - self._seen_at >= STALE_S or self._clock.wall() - _beat_of(said) >= LONG_STALE_S
+        return self._clock.monotonic() - self._seen_at >= STALE_S
 
 
 class _LeaseFile:
@@ -95,6 +109,12 @@ class _LeaseFile:
         self._writing = threading.Lock()
         self.lost = False
         self._over = False
+        self._beats = 0
+        self._beaten_at = 0.0
+        """When the last write began that went through: nobody takes the folder within STALE_S of it."""
+
+    def now(self) -> float:
+        return self._clock.monotonic()
 
     def read(self) -> bytes:
         """b"" where there is none."""
@@ -105,19 +125,50 @@ class _LeaseFile:
                 raise
             return b""
 
-    def claim(self) -> bool:
+    def claim(self, looked_at: float) -> bool:
+        """Write the file, and say whether that stands. `looked_at`: when it was begun to look whether it may be written."""
         self._write()
-        self._clock.sleep(SETTLE_S)
+        self._clock.sleep(SETTLE_S if self.now() - looked_at < SETTLE_S / 2 else SLOW_SETTLE_S)
         return self._is_ours()
 
     def beat(self) -> None:
         with self._writing, suppress(StorageError):
-            if self._over:
+            self._beat()
+
+    def make_sure(self) -> None:
+        """Where the last beat is old, see that the folder is still ours. Raises StorageError where it is too old to rely on, and
+        the store does not let us see."""
+        with self._writing:
+            age_s = self.now() - self._beaten_at
+            if age_s < UNSURE_S or self.lost or self._over:
                 return
-            said = self.read()
-            self.lost = bool(said) and _owner_of(said) != self._owner
-            if not self.lost:
+            try:
+                self._beat()
+            except StorageError:
+                if age_s >= STALE_S:
+                    raise
+
+    def _beat(self) -> None:
+        if self._over:
+            return
+        looked_at = self.now()
+        lapsed = looked_at - self._beaten_at >= STALE_S
+        said = self.read()
+        # Where there is no file, somebody may have taken the folder and given it back, if there was time for that.
+        self.lost = _owner_of(said) != self._owner if said else lapsed
+        if not self.lost:
+            if lapsed:
+                self._claim_again(looked_at)
+            else:
                 self._write()
+
+    def _claim_again(self, looked_at: float) -> None:
+        before = self._beaten_at
+        try:
+            self.lost = not self.claim(looked_at)
+        except StorageError:
+            self._beaten_at = before  # that it was written says nothing yet
+            raise
 
     def give_back(self) -> None:
         with self._writing, suppress(StorageError):
@@ -129,7 +180,11 @@ class _LeaseFile:
         return _owner_of(self.read()) == self._owner
 
     def _write(self) -> None:
-        self.folder.write(LEASE_FILE, json.dumps(self._holder | {"owner": self._owner, "beat": self._clock.wall()}).encode())
+        began, self._beats = self.now(), self._beats + 1
+        # Another process judges by the file's bytes alone: each beat changes them, whatever the clock on the wall does.
+        said = self._holder | {"owner": self._owner, "beat": self._clock.wall(), "beats": self._beats}
+        self.folder.write(LEASE_FILE, json.dumps(said).encode())
+        self._beaten_at = began
 
 
 def _beat(file: _LeaseFile, over: threading.Event) -> None:
@@ -144,11 +199,6 @@ def _end(file: _LeaseFile, over: threading.Event) -> None:
 
 def _owner_of(said: bytes) -> str:
     return str(_known(said).get("owner", ""))
-
-
-def _beat_of(said: bytes) -> float:
-    beat = _known(said).get("beat")
-    return float(beat) if isinstance(beat, int | float) else 0.0
 
 
 def _known(said: bytes) -> dict[str, Any]:

@@ -1,8 +1,10 @@
 """A model that asks the ledger first. Knows no file, no Ray, and nothing of the model behind it."""
 
 import asyncio
+import time
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
@@ -12,11 +14,15 @@ from optimizer.protocols import LanguageModel
 from optimizer.purse import Purse, Spending, Tariff, in_waves
 from optimizer.types import Completion, Outcome, Request
 from serving.clients.outage import pause_of
+from serving.held_places import held_until_recorded
 from serving.ledger.flights import RENEWAL_S
 from serving.ledger.grouping import Groups
 from serving.ledger.keys import Paid, key_of
 from serving.ledger.shared import LedgerClient
 from serving.limiter import all_of
+
+RECORD_WITHIN_S = 30.0
+"""[ours] What a batch that is cancelled waits for a slow ledger at most."""
 
 
 class Buildable(Protocol):
@@ -45,7 +51,8 @@ class Ledgered:
 
     What must be paid for goes out in chunks at the same time, and each chunk is recorded when it is finished: if the batch is
     cancelled, or fails in another chunk, those answers are kept. Chunks that finish while others are being recorded are recorded
-    together. For one event loop.
+    together. A call's place at the model's endpoint is free when its answer is recorded: so a slow ledger slows the calls down, and
+    a kill repeats no more of them than there are places. For one event loop.
     """
 
     def __init__(
@@ -113,6 +120,10 @@ class Ledgered:
         return [outcome for chunk in paid for outcome in chunk.values()]
 
     async def _pay_chunk(self, request_by_key: Mapping[bytes, Request]) -> dict[bytes, Outcome]:
+        with held_until_recorded():
+            return await self._pay_and_record(request_by_key)
+
+    async def _pay_and_record(self, request_by_key: Mapping[bytes, Request]) -> dict[bytes, Outcome]:
         outcomes = dict(zip(request_by_key, await self._model.complete(list(request_by_key.values())), strict=True))
         answers = {key: outcome for key, outcome in outcomes.items() if isinstance(outcome, Completion)}
         if answers:
@@ -123,12 +134,15 @@ class Ledgered:
         return outcomes
 
     async def _record(self, paid_by_key: Mapping[bytes, Paid]) -> list[Completion]:
-        """What is paid for is recorded, even if the batch is cancelled in this moment."""
+        """What is paid for is recorded, even if the batch is cancelled in this moment, and more than once."""
         recording = asyncio.ensure_future(self._records.committed(paid_by_key))
         try:
             return await asyncio.shield(recording)
         except asyncio.CancelledError:
-            await asyncio.wait([recording])
+            ends_at = time.monotonic() + RECORD_WITHIN_S
+            while not recording.done() and (left_s := ends_at - time.monotonic()) > 0:
+                with suppress(asyncio.CancelledError):  # whoever fails together is cancelled twice
+                    await asyncio.wait([recording], timeout=left_s)
             raise
 
     async def _record_group(self, paid_by_key: Mapping[bytes, Paid]) -> dict[bytes, Completion]:

@@ -1,7 +1,8 @@
 """The ledger of one process: a folder of segments, and all its answers in memory. Knows no model and no Ray.
 
 An answer is on durable storage before `append` returns; a crash costs nothing that was acknowledged and tears no answer. Should a
-file be torn all the same, what is whole before the tear is read. Only Completions are kept; a Failed is asked again next time.
+file be torn or damaged all the same, what is sound in it is read, and `damage` says what is not. Only Completions are kept; a
+Failed is asked again next time.
 """
 
 import threading
@@ -16,6 +17,7 @@ from typing import Self
 from optimizer.errors import StorageError
 from optimizer.types import Completion
 from serving.ledger.compaction import MOST_SMALL, Found, merge
+from serving.ledger.damage import sentence
 from serving.ledger.keys import Paid
 from serving.ledger.lock import WAIT_S, Hold, hold
 from serving.ledger.segments import (
@@ -75,7 +77,9 @@ class Ledger:
         self._kept_by_key: dict[bytes, tuple[str, Completion]] = {}
         self._found: list[Found] = []
         self.torn: list[str] = []
-        """Segments that could not be read to their end, and files that are none."""
+        """Segments that could not be read in full, and files that are none."""
+        self.damage: list[str] = []
+        """What is wrong with each of them, and what could not be read: a sentence a segment."""
         names, files = _fetched(folder)
         for name, data in zip(names, files, strict=True):
             self._read(name, data)
@@ -139,16 +143,18 @@ class Ledger:
 
     def _read(self, name: str, data: bytes) -> None:
         read = contents(data, ANSWER_COLUMNS)
-        state = read.state
-        try:
-            for batch in read.batches:
-                for key, model, answer in answers(batch):
-                    self._kept_by_key.setdefault(key, (model, answer))
-        except ValueError:
-            state = "torn"
-        self._found.append(Found(name, len(data), state))
-        if state != "whole":
+        for batch in read.batches:
+            try:
+                entries = list(answers(batch))
+            except ValueError:  # only one without a checksum comes so far
+                read = read.without(batch)
+                continue
+            for key, model, answer in entries:
+                self._kept_by_key.setdefault(key, (model, answer))
+        self._found.append(Found(name, len(data), read.state))
+        if told := sentence(name, read):
             self.torn.append(name)
+            self.damage.append(told)
 
 
 def _fetched(folder: Folder) -> tuple[list[str], list[bytes]]:

@@ -1,5 +1,7 @@
 """The ledger's files. A segment is an Arrow IPC stream, compressed with zstd, of entries in the order in which they were recorded.
 
+Every batch carries a checksum (checksums.py), so that bytes that have changed on the disk are found; old segments have none.
+
 The segment that grows exists in two copies that are written by turns, each time whole: the copy that holds what was acknowledged
 last is never the one that is being written, so that nothing is lost even where a write is not atomic. What was serialized once is
 kept as bytes. Any Arrow reader can read a segment. Knows no folder, no lock, and not which answer of a key stands.
@@ -9,13 +11,14 @@ import json
 import sys
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
 import pyarrow as pa
 
 from optimizer.types import Completion
+from serving.ledger.checksums import CHECKED, END, FAULTS, Scan, blank, scan, stamped
 from serving.ledger.keys import SCHEMA_VERSION, Paid, request_text
 
 ENDING = ".arrows"
@@ -40,25 +43,37 @@ SCHEMA = pa.schema(
         pa.field("request", pa.string()),
         pa.field("recorded_at", pa.timestamp("us", "UTC")),
     ],
-    metadata={_VERSION: str(SCHEMA_VERSION)})
+    metadata={_VERSION: str(SCHEMA_VERSION), **CHECKED})
 ANSWER_COLUMNS = (*(field.name for field in _ANSWERS), "cached_tokens", "model")
 """What a replay needs. The requests are most of the bytes, and are left compressed."""
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="zstd")
-_END = b"\xff\xff\xff\xff\x00\x00\x00\x00"
-State = Literal["whole", "torn", "foreign"]
-"""`torn` ends too early, or is damaged; `foreign` is no segment, or one of another version."""
+State = Literal["whole", "torn", "damaged", "foreign"]
+"""`torn` ends too early, as a write that was cut; of a `damaged` one bytes have changed; `foreign` is no segment, or one of another
+version."""
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What could be read of a file: of a torn one, what is whole before the tear."""
+    """What could be read of a file: of a torn or damaged one, the batches that are sound."""
 
     batches: tuple[Any, ...]
     state: State
+    lost_batches: int = 0
+    """Batches that could not be read, at least."""
+    lost_rows: int = 0
+    """Entries in them, at least: the number is not known of a batch whose header is damaged."""
+    unchecked: int = 0
+    """Entries that were read and have no checksum, as all in segments from before."""
 
     @property
     def rows(self) -> int:
         return sum(batch.num_rows for batch in self.batches)
+
+    def without(self, batch: Any) -> "Contents":
+        """Count a batch as lost whose rows cannot be decoded."""
+        left = tuple(one for one in self.batches if one is not batch)
+        return replace(
+            self, batches=left, state="damaged", lost_batches=self.lost_batches + 1, lost_rows=self.lost_rows + batch.num_rows)
 
 
 @dataclass(frozen=True)
@@ -88,7 +103,7 @@ class OpenSegment:
         return f"{self.base}.{'ba'[self.commits % 2]}{ENDING}"
 
     def to_bytes(self) -> bytes:
-        return _HEAD + self.body + _END
+        return _HEAD + self.body + END
 
 
 def batch_of(paid_by_key: Mapping[bytes, Paid], now: datetime) -> Any:
@@ -114,28 +129,25 @@ def batch_of(paid_by_key: Mapping[bytes, Paid], now: datetime) -> Any:
 
 def whole(batches: Sequence[Any]) -> bytes:
     """A file of batches of SCHEMA."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, SCHEMA, options=_OPTIONS) as stream:
-        for batch in batches:
-            stream.write_batch(batch)
-    return bytes(sink.getvalue().to_pybytes())
+    return _HEAD + b"".join(map(_message, batches)) + END
 
 
 def contents(data: bytes, columns: Sequence[str] = tuple(SCHEMA.names)) -> Contents:
     """The batches of a file with those columns, in their order; a column that an older segment lacks is null. Never raises."""
-    batches: list[Any] = []
-    try:
-        schema = pa.ipc.open_stream(data).schema
-        if not _is_ours(schema):
+    found = scan(data, _HEAD)
+    schema = _schema_of(found.head)
+    if schema is None or not _is_ours(schema):
+        if schema is not None or not _looks_ours(data):
             return Contents((), "foreign")
-        wanted = [index for index, name in enumerate(schema.names) if name in columns]
-        for batch in pa.ipc.open_stream(data, options=pa.ipc.IpcReadOptions(included_fields=wanted)):
-            batch.validate(full=True)  # damaged offsets would be followed blindly
-            batches.append(_with_columns(batch, columns))
-    except (pa.ArrowException, OSError, ValueError):
-        return Contents(tuple(batches), "torn" if _looks_ours(data) else "foreign")
-    # One that is cut between two batches reads to its end without a complaint.
-    return Contents(tuple(batches), "whole" if data.endswith(_END) else "torn")
+        return Contents((), "torn" if found.torn else "damaged", found.lost_batches, found.lost_rows)
+    try:
+        stream = data if found.whole else b"".join([found.head, *found.messages, END])
+        batches = [_with_columns(batch, columns) for batch in _read(stream, schema, columns)]
+    except FAULTS:
+        batches = _read_one_by_one(found, schema, columns)
+    unchecked = sum(batch.num_rows for batch, without in zip(batches, found.unchecked, strict=True) if without)
+    state: State = "damaged" if found.damaged else "torn" if found.torn else "whole"
+    return Contents(tuple(batches), state, found.lost_batches, found.lost_rows, unchecked)
 
 
 def answers(batch: Any) -> Iterator[tuple[bytes, str, Completion]]:
@@ -163,14 +175,54 @@ def number_of(name: str) -> int:
 
 def _message(batch: Any) -> bytes:
     """A batch as it stands in a stream, between the schema and the end."""
-    return whole([batch])[len(_HEAD) : -len(_END)]
+    return stamped(_HEAD, _stream([batch])[len(_HEAD) : -len(END)])
+
+
+def _stream(batches: Sequence[Any]) -> bytes:
+    """As `whole`, without checksums."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, SCHEMA, options=_OPTIONS) as stream:
+        for batch in batches:
+            stream.write_batch(batch, custom_metadata=blank(batch.num_rows))
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def _read(stream: bytes, schema: Any, columns: Sequence[str]) -> Iterator[Any]:
+    wanted = [index for index, name in enumerate(schema.names) if name in columns]
+    for batch in pa.ipc.open_stream(stream, options=pa.ipc.IpcReadOptions(included_fields=wanted, use_threads=False)):
+        batch.validate(full=True)  # of a batch without a checksum, damaged offsets would be followed blindly
+        yield batch
+
+
+def _read_one_by_one(found: Scan, schema: Any, columns: Sequence[str]) -> list[Any]:
+    """The batches that can be read, where one without a checksum cannot. The others are counted as lost in `found`."""
+    batches, unchecked = [], []
+    for message, without in zip(found.messages, found.unchecked, strict=True):
+        try:
+            batches += [_with_columns(batch, columns) for batch in _read(found.head + message + END, schema, columns)]
+            unchecked.append(without)
+        except FAULTS:
+            found.damaged = True
+            found.lost_batches += 1
+    found.unchecked = unchecked
+    return batches
+
+
+def _schema_of(head: bytes) -> Any:
+    """None where it cannot be read."""
+    try:
+        return pa.ipc.open_stream(head + END).schema if head else None
+    except FAULTS:
+        return None
 
 
 def _is_ours(schema: Any) -> bool:
     if (schema.metadata or {}).get(_VERSION) != str(SCHEMA_VERSION).encode():
         return False
     kind_by_name = {field.name: field.type for field in schema}
-    return set(schema.names) <= set(SCHEMA.names) and all(kind_by_name.get(field.name) == field.type for field in _ANSWERS)
+    known = set(schema.names) <= set(SCHEMA.names) and len(schema.names) == len(kind_by_name)
+    return known and {field.name for field in _ANSWERS} <= set(kind_by_name) and all(
+        SCHEMA.field(name).type == kind for name, kind in kind_by_name.items())
 
 
 def _looks_ours(data: bytes) -> bool:
@@ -190,4 +242,4 @@ def _storable(model: str) -> str:
     return model.encode("utf-8", "backslashreplace").decode()
 
 
-_HEAD = whole([])[: -len(_END)]
+_HEAD = _stream([])[: -len(END)]

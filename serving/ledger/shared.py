@@ -110,6 +110,11 @@ class SharedLedger:
     async def counts(self) -> LedgerCounts:
         return LedgerCounts(len(self._ledger), self._hits, self._paid, self._flights.count)
 
+    @property
+    def damage(self) -> list[str]:
+        """See Ledger.damage."""
+        return self._ledger.damage
+
     def close(self) -> None:
         """Saves the tally and gives the folder back; what was recorded is durable without this."""
         self._tally.save()

@@ -53,6 +53,10 @@ class OpenAISettings(Priced):
     """Newer models of OpenAI take only `max_completion_tokens`."""
     send_temperature: bool = True
     """False for models that refuse to be told a temperature."""
+    send_seed: bool = True
+    """False for endpoints that refuse the field `seed`, by which one draw of an answer is told from another."""
+    system_role: Literal["system", "developer", "user"] = "system"
+    """As whom the instruction speaks. `user`: it stands before the first user message, for models without a system role."""
 
     @field_validator("model")
     @classmethod
@@ -72,7 +76,9 @@ class OpenAISettings(Priced):
 
     @property
     def identity(self) -> str:
-        own = {"max_tokens": self.max_tokens, "send_temperature": None if self.send_temperature else "no"}
+        own = {
+            "max_tokens": self.max_tokens, "send_temperature": None if self.send_temperature else "no",
+            "send_seed": None if self.send_seed else "no", "system_role": self.system_role.removeprefix("system")}
         return f"openai:{self.model}@{self.base_url}" + "".join(f";{key}={value}" for key, value in own.items() if value)
 
     @property
@@ -96,7 +102,7 @@ class OpenAISettings(Priced):
         from serving.clients.openai_http import OpenAIModel
         from serving.endpoint_actor import window_on_cluster
 
-        window = window_on_cluster(self.base_url, self.model, self.max_in_flight, group or ())
+        window = window_on_cluster(self.base_url, self.model, self.max_in_flight, group or (), self.timeout_s)
         return OpenAIModel(self, self.api_key(), window=window)
 
     def in_process(self) -> LanguageModel:

@@ -39,7 +39,7 @@ class Call:
     @property
     def is_probe(self) -> bool:
         """Does it only ask whether the model is there? Such calls are in no ledger."""
-        return self.request.messages == PROBE.messages
+        return self.request.messages[-1] == PROBE.messages[-1]
 
 
 @dataclass

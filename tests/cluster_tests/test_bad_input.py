@@ -110,6 +110,13 @@ def test_a_model_that_the_endpoint_does_not_know(tmp_path: Path) -> None:
         assert "tiny" in run(tmp_path, target=f"openai:tiny@{base_url}")
 
 
+def test_an_endpoint_without_a_balance_is_quoted_before_anything_starts(tmp_path: Path) -> None:
+    with Endpoint(402, json.dumps({"error": {"message": "Insufficient Balance"}})) as base_url:
+        said = run(tmp_path, target=f"openai:tiny@{base_url}", optimizer=f"openai:tiny@{base_url}")
+    assert said.count("Insufficient Balance") == 1
+    assert "no balance" in said
+
+
 @pytest.mark.parametrize("body", ["<html>hello</html>", "{}", '{"choices": []}', "[1, 2]"])
 def test_an_endpoint_that_answers_with_garbage(tmp_path: Path, body: str) -> None:
     with Endpoint(200, body) as base_url:

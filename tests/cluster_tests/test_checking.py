@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,25 @@ import yaml
 from pydantic import ValidationError
 from rich.console import Console
 
+from cluster import checking
 from cluster.checking import Check, TaskCheck, check_to_json, judged
 from cluster.estimate import CHECK_FILE, CallCost, ExperimentEstimate, cost_of_calls, estimated, money_told, tokens_told
 from cluster.plans import assignments
+from cluster.preparation import Experiment
 from cluster.report.check_table import check_table
 from cluster.settings import ExperimentSettings
-from optimizer.errors import SettingsError
+from optimizer.errors import EndpointError, SettingsError
 from optimizer.probing import Probed
+from optimizer.scripted import ScriptedModel
+from optimizer.tally import Failure
 from optimizer.tasks.loading import load_task
 from optimizer.tasks.task import Sizes
+from optimizer.types import Failed, Outcome, Request
+from serving.ledger.record import Ledger
+from serving.ledger.shared import SharedLedger
 from serving.settings import parse_model
 from serving.storage import open_folder
+from tests.contracts import toy
 
 ROOT = Path(__file__).parents[2]
 COST = {"target": CallCost(100, 20, 50.0), "optimizer": CallCost(400, 200, 5.0)}
@@ -151,6 +160,40 @@ def test_the_table_says_all_of_it() -> None:
         assert told in text
     assert check.can_pay
     assert not Check(tasks[1:], COST, estimate_of()).can_pay
+
+
+def test_what_was_not_measured_is_a_dash_with_its_reason_and_nothing_is_called_steady() -> None:
+    none = [None] * 20
+    first = [1.0] * 10 + [0.0] * 10
+    failed = Probed((first, none, none), (none,), {"3 solved examples": first}, 0.5, 0.5)
+    failures = (Failure("target", "infrastructure", "http://x answered 422: seed: Extra inputs are not permitted.", 60),)
+    check = Check((judged("navigate", TASK, failed),), COST, estimate_of(), failures)
+    text = " ".join(shown(check).split())
+    assert "navigate 0.50 [0.30, 0.70] – –" in text  # noqa: RUF001
+    assert "60 calls of the target model were without an answer: http://x answered 422: seed: Extra inputs" in text
+    assert "The noise is not known" in text
+    assert check_to_json(check)["failures"] == [
+        {"model": "target", "kind": "infrastructure", "reason": failures[0].reason, "calls": 60}]
+
+
+class Model:
+    """Settings of a scripted model, as far as a ledger looks at them."""
+
+    chunk = 4
+
+    def __init__(self, script: Callable[[Request], str | Outcome]) -> None:
+        self._script = script
+
+    def build(self) -> ScriptedModel:
+        return ScriptedModel(self._script)
+
+
+async def test_a_check_of_which_nothing_came_ends_with_the_reason_and_judges_nothing(tmp_path: Path) -> None:
+    small, tasks = settings(tasks=["navigate"], sizes={"train": 4, "dev": 4, "test": 4}), {("navigate", 0): TASK}
+    experiment = Experiment(small, assignments(small), tasks, open_folder(tmp_path))
+    models: Any = [Model(lambda _: Failed("infrastructure", "http://x answered 400: It is off.")), Model(toy.author)]
+    with pytest.raises(EndpointError, match=r"Nothing could be measured.*http://x answered 400: It is off"):
+        await checking._check(experiment, 2, lambda _: None, models, SharedLedger(Ledger(tmp_path / "ledger")))
 
 
 def test_figures_are_told_shortly() -> None:

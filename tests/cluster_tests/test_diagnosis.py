@@ -1,5 +1,6 @@
 """`promptray diagnose`: mistakes in one sentence, a folder and a page that hold what was found, the real command on a real Ray."""
 
+import asyncio
 import json
 import re
 import subprocess
@@ -18,6 +19,7 @@ from cluster.diagnosis.folder import write_diagnosis
 from cluster.diagnosis.page import diagnosis_page, figures
 from cluster.diagnosis.preparation import prepare
 from cluster.diagnosis.result import TaskDiagnosis
+from cluster.diagnosis.running import diagnose_task
 from cluster.diagnosis.settings import DiagnosisSettings
 from cluster.diagnosis.table import diagnosis_table
 from optimizer.diagnostics import Depth, Diagnosis, NotMeasured, Subject, diagnose
@@ -27,7 +29,7 @@ from optimizer.prompt import Prompt
 from optimizer.scripted import ScriptedModel
 from optimizer.tasks.loading import load_task
 from optimizer.tasks.task import Sizes
-from optimizer.types import Request
+from optimizer.types import Failed, Request
 from serving.storage import open_folder
 from tests.contracts import toy
 
@@ -62,6 +64,22 @@ def result(found: Diagnosis | None, **changes: Any) -> TaskDiagnosis:
 
 
 NOTHING = Diagnosis(**dict.fromkeys(("bias", "validity", "one_step", "predictability", "ablations"), NotMeasured(EVIL)))
+
+
+@pytest.mark.parametrize("lost", ["target", "optimizer"])
+async def test_a_diagnosis_of_which_nothing_came_has_the_reason_and_no_finding(tmp_path: Path, lost: str) -> None:
+    sizes = {"train": 12, "dev": 4, "held_out": 4}
+    given = {"tasks": ["navigate"], "sizes": sizes, "ablations": {"seeds": 1}, "out": str(tmp_path)}
+    prepared = await asyncio.to_thread(prepare, DiagnosisSettings.of(given))
+    gone = ScriptedModel(lambda _: Failed("infrastructure", "http://x answered 400: It is off."))
+    models = {"target": ScriptedModel(lambda _: "Answer: no"), "optimizer": ScriptedModel(toy.author)} | {lost: gone}
+    one = await diagnose_task(prepared, "navigate", models["target"], models["optimizer"], lambda _: None)
+    assert one.found is None
+    assert re.search(rf"none of the \d+ answers of the {lost} model came \(http://x answered 400: It is off\)", one.error)
+    assert [(failure.model, failure.kind) for failure in one.failures] == [(lost, "infrastructure")]
+    page = diagnosis_page([one], {})
+    assert "p = 1.000" not in page
+    assert "It is off" in page
 
 
 @pytest.mark.parametrize(("given", "told"), [

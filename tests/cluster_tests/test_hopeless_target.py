@@ -35,7 +35,8 @@ async def ended(plan: TrialPlan, answer: str | Outcome, reply: str | Outcome | N
     (Completion("I see an apple and", truncated=True), "truncated", "100% of the target's answers were cut off at max_tokens 32"),
     (Completion("", truncated=True), "truncated", "100% of the target's answers were cut off at max_tokens 32"),
     (Failed("refused", "I will not."), "refused", "100% of the target's answers were refusals"),
-    ("", "unparsable", "100% of the target's answers held no answer")])
+    ("", "unparsable", "100% of the target's answers were empty (the content has no text)"),
+    ("I do not know.", "unparsable", "100% of the target's answers held no answer")])
 async def test_a_target_that_never_answers(plan: TrialPlan, answer: str | Outcome, verdict: str, says: str) -> None:
     result = await ended(plan, answer)
     assert result.status in ("finished", "budget")
@@ -49,9 +50,39 @@ async def test_a_target_whose_calls_all_fail_has_no_accuracy_and_no_verdict_in_i
     result = await ended(PLAN, Failed("infrastructure", "down"))
     assert (result.test_accuracy, result.test_items) == (None, 0)
     assert (result.verdict, result.p_value) == ("", None)
-    of_answers, of_test = answer_warnings([result])
+    assert result.status == "failed"
+    assert "nothing could be measured: none of the 12 answers of the final test under the seed prompt came (down)" in result.error
+    (of_answers,) = answer_warnings([result])
     assert "100% of the target's answers never came" in of_answers
-    assert "has no verdict, as only 0 of its" in of_test
+
+
+async def test_an_optimizer_model_whose_calls_all_fail_is_no_search_and_pays_for_no_test() -> None:
+    result = await ended(PLAN, "Answer: 3", Failed("infrastructure", "http://x answered 422: seed: Extra inputs."))
+    assert (result.status, result.verdict, result.test_accuracy) == ("failed", "", None)
+    assert "none of the 6 replies of the optimizer model openai:m came (http://x answered 422: seed: Extra inputs)" in result.error
+    assert "test" not in result.calls_by_purpose
+
+
+async def test_what_brought_nothing_is_told_once_for_each_reason_with_its_count() -> None:
+    """Of a whole trial, by what the models said: numbers and ids apart, which differ from call to call."""
+    replies = iter(range(10**6))
+
+    def answer(_: object) -> Outcome:
+        number = next(replies)
+        if number % 3:
+            return Completion("Answer: 3")
+        return Failed("refused", f"Request req-{number}a was flagged.\x1b[31m" + "x" * 900)
+
+    task = load_task("object_counting", sizes=Sizes(6, 8, 12), seed=0)
+    result = await Trial(PLAN, task, ScriptedModel(answer), ScriptedModel(toy.author)).run()
+    (failure,) = result.failures
+    refused = sum(counts.get("refused", 0) for counts in result.verdicts_by_purpose.values())
+    assert (failure.model, failure.kind, failure.calls) == ("target", "refused", refused)
+    assert failure.reason.startswith("Request req-0a was flagged.\\x1b[31m")
+    assert len(failure.reason) < 500
+    assert TrialResult.from_json(result.to_json()) == result
+    old = {name: value for name, value in result.to_json().items() if name != "failures"}
+    assert TrialResult.from_json(old).failures == ()
 
 
 @pytest.mark.parametrize(("reply", "kind", "says"), [

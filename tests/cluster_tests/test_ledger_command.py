@@ -10,7 +10,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from cluster.cli.ledger import ledger as app
 from optimizer.scripted import ScriptedModel
 from optimizer.types import Completion, Request
 from serving.ledger import Ledger
@@ -89,6 +91,29 @@ def test_verify_and_compact(out: Path) -> None:
     assert "2 segments" in said
     assert "are now 1 segment" in said
     assert ledger("verify", out)[0] == 0
+
+
+def test_every_command_tells_of_a_damaged_segment_and_none_drops_it(out: Path, tmp_path: Path) -> None:
+    """One bit in the middle of an answer's bytes, in the first of two segments, which has two of the four answers."""
+    damaged = min((out / "ledger").glob("*.arrows"))
+    data = damaged.read_bytes()
+    changed = data[: len(data) // 2 + 400] + bytes([data[len(data) // 2 + 400] ^ 4]) + data[len(data) // 2 + 401 :]
+    damaged.write_bytes(changed)
+    def ledger(*arguments: str | Path) -> tuple[int, str]:
+        """In this process: it is many commands."""
+        ended = CliRunner().invoke(app, list(map(str, arguments)))
+        return ended.exit_code, ended.output.replace("\n", " ")
+
+    lost = f"{damaged.name} is damaged: 0 entries are read, at least 2 in 1 batch cannot be."
+    for code, command in ((0, ["show"]), (1, ["verify"]), (1, ["export", tmp_path / "all.jsonl"])):
+        ended, said = ledger(command[0], out, *command[1:])
+        assert (ended, lost in said) == (code, True), said
+    assert lost in ledger("prune", out, "--older-than", "1")[1]
+    code, said = ledger("compact", out)
+    assert (code, f"kept as {damaged.name}.damaged" in said) == (0, True), said
+    assert damaged.with_name(f"{damaged.name}.damaged").read_bytes() == changed
+    code, said = ledger("verify", out)
+    assert (code, "set aside" in said, said.split()[-1]) == (0, True, "Sound."), said
 
 
 def test_export(out: Path, tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from cluster.overrides import overrides
 from cluster.settings import ExperimentSettings
 from optimizer.errors import SettingsError
 from optimizer.strategies import ABO
+from serving.clients.openai_mends import as_settings
+from serving.settings import OpenAISettings
 
 FILE: dict[str, Any] = {
     "tasks": ["navigate"],
@@ -32,6 +34,18 @@ def test_without_options_the_file_stands(tmp_path: Path) -> None:
     settings = read(tmp_path)
     assert settings == ExperimentSettings.read(tmp_path / "x.yaml")
     assert settings.recorded is not None
+
+
+def test_a_model_may_be_a_mapping_as_an_endpoints_refusal_advises_it(tmp_path: Path) -> None:
+    """What serving.clients.openai_mends.as_settings writes can be copied behind --target."""
+    changes = {"max_tokens_field": "max_completion_tokens", "send_temperature": False, "system_role": "user"}
+    for name in ("m", "org/m-4.1:free", "no", "5", "a: b, {c}", "'"):
+        plain = OpenAISettings(model=name, base_url="http://x/v1")
+        settings = read(tmp_path, target=as_settings(plain, changes))
+        assert settings.target_model == plain.model_copy(update=changes)
+    for broken in ("{", "{1: 2}", "{a"):
+        with pytest.raises(SettingsError, match="is no mapping"):
+            read(tmp_path, optimizer=broken)
 
 
 def test_a_strategy_is_taken_from_the_file_by_its_label(tmp_path: Path) -> None:

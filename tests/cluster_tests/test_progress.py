@@ -110,3 +110,11 @@ def test_the_watcher_suits_the_console() -> None:
         assert isinstance(plain.shown, PlainWatcher)
     with watching(["one"], Console(file=StringIO(), force_terminal=True)) as live:
         assert isinstance(live.shown, LiveWatcher)
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_what_is_wrong_and_ends_no_run_is_still_there_when_the_table_is_gone(terminal: bool) -> None:
+    text = StringIO()
+    with watching(["one"], Console(file=text, width=120, force_terminal=terminal)) as watcher:
+        watcher.noticed("A segment is damaged.")
+    assert "A segment is damaged." in text.getvalue().splitlines()[-1]

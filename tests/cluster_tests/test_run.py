@@ -85,7 +85,9 @@ def test_a_run_that_is_cut_goes_on_from_its_ledger_and_repeats_exactly(
     assert sum(row["ledger_hits"] for row in continued) > 0
     assert "iterative_ape" in table
     assert str(out / "report.html") in table
-    expected = {"trials.parquet", "candidates.parquet", "costs.parquet", "settings.yaml", "report.html", "best", "trials", "ledger"}
+    expected = {
+        "trials.parquet", "candidates.parquet", "costs.parquet", "failures.parquet", "settings.yaml", "report.html", "best",
+        "trials", "ledger"}
     assert {path.name for path in out.iterdir()} == expected
     assert len(list((out / "best").iterdir())) == 4
 

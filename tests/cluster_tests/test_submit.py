@@ -64,7 +64,8 @@ async def test_a_submitted_experiment_runs_is_seen_and_continues(head: Head, tmp
     assert f"results go to {bucket} there" in said
     assert "object_counting-abo-s0: finished" in said  # the job's own output, streamed
     assert said.strip().endswith("tiny: succeeded.")
-    assert out.names() == ["candidates.parquet", "costs.parquet", "report.html", "settings.yaml", "trials.parquet"]
+    assert out.names() == [
+        "candidates.parquet", "costs.parquet", "failures.parquet", "report.html", "settings.yaml", "trials.parquet"]
     first = row(out)
     assert (first["status"], first["ledger_hits"] < first["target_calls"]) == ("finished", True)
     prompt = (out / "best").place_of("object_counting-abo-s0.json")

@@ -1,6 +1,7 @@
 """A process of a Ray cluster that calls an endpoint as a trial's worker does."""
 
 import asyncio
+import os
 from typing import Any
 
 from optimizer.types import Completion
@@ -11,6 +12,9 @@ from tests.contracts.client_contract import ask
 
 class CallingProcess:
     """For `ray.remote`: a process of its own, with a client that its settings build."""
+
+    def pid(self) -> int:
+        return os.getpid()
 
     def call(self, settings: dict[str, Any], name: str, calls: int) -> tuple[int, str]:
         """(calls that were answered, the kind of window they went through)"""

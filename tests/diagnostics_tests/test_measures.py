@@ -150,8 +150,8 @@ def test_a_reflection_pays_only_where_it_beats_blind_rewording() -> None:
 
 def test_the_permutation_test_knows_equal_from_different() -> None:
     assert permutation_p([0.0, 0.1, 0.0, 0.1], [0.1, 0.0, 0.1, 0.0], Random(0)) == 1.0
-    assert permutation_p([0.0] * 8, [0.3] * 8, Random(0)) < 0.01
-    assert permutation_p([0.0], [0.3] * 8, Random(0)) == 1.0
+    assert (permutation_p([0.0] * 8, [0.3] * 8, Random(0)) or 1.0) < 0.01
+    assert permutation_p([0.0], [0.3] * 8, Random(0)) is None
 
 
 async def test_following_is_measured_by_step_told_and_shown() -> None:

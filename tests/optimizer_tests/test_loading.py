@@ -94,10 +94,12 @@ def test_one_input_with_two_targets_is_refused(tmp_path: Path) -> None:
         load(save(tmp_path, ["pos", "neg"] * 6, [f"text {number // 2}" for number in range(12)]))
 
 
-def test_a_target_that_cannot_be_right_is_refused(tmp_path: Path) -> None:
+def test_targets_that_cannot_be_right_are_told_and_many_refused(tmp_path: Path) -> None:
     """Whatever stands before the end of a model's thinking is no answer."""
-    with pytest.raises(DataError, match="'so</think>' of example made/12 cannot be right under the scorer exact"):
-        load(save(tmp_path, [*map(str, range(11)), "so</think>"]), sizes=Sizes(4, 4, 4), scorer="exact")
+    said = "'so</think>' of example made/12 cannot be right under the scorer exact"
+    assert said in load(save(tmp_path, [*map(str, range(11)), "so</think>"]), sizes=Sizes(4, 4, 4), scorer="exact").data_note
+    with pytest.raises(DataError, match="and those of 3 more, cannot be right under the scorer exact"):
+        load(save(tmp_path, [*map(str, range(8)), *["so</think>"] * 4]), sizes=Sizes(4, 4, 4), scorer="exact")
 
 
 def test_small_numbers_stay_numbers(tmp_path: Path) -> None:

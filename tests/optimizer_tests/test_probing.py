@@ -51,6 +51,14 @@ async def test_a_steady_target_has_no_flips_and_guessing_is_no_knowledge(task: T
     assert found.ceiling == pytest.approx(right, abs=0.12)
 
 
+async def test_where_nothing_is_right_an_answer_stands_beside_what_is_accepted(task: Task) -> None:
+    found = await probed(task, ScriptedModel(lambda _: "**Answer**: perhaps"))
+    assert found.not_right is not None
+    assert repr("**Answer**: perhaps") in found.not_right.sentence
+    assert repr(task.dev[0].answers[0]) in found.not_right.sentence
+    assert (await probed(task, ScriptedModel(lambda _: "Answer: yes"))).not_right is None
+
+
 async def test_a_coin_comes_right_in_some_try_but_has_no_room(task: Task) -> None:
     rng = Random(0)
     found = await probed(task, ScriptedModel(lambda _: f"Answer: {rng.choice(['yes', 'no'])}"))

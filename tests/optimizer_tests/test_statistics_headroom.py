@@ -15,6 +15,12 @@ def test_a_target_that_repeats_itself_has_no_noise() -> None:
     assert (noise.flip_rate, noise.sd, noise.repeats) == (0.0, 0.0, 3)
 
 
+def test_without_two_answers_to_one_item_the_noise_is_not_known() -> None:
+    for runs in ([], [[1.0, 0.0]], [[1.0, None], [None, 0.0], [None, None]]):
+        noise = noise_floor(runs)
+        assert (noise.flip_rate, noise.sd) == (None, None)
+
+
 def test_the_noise_is_the_spread_of_accuracy_between_runs() -> None:
     """Half of 200 items are settled, the others are coins: the accuracy varies by sqrt(100 * 0.25) / 200 = 0.025."""
     rng = Random(0)

@@ -21,9 +21,10 @@ def test_the_columns_are_the_documented_ones(tmp_path: Path, results: list[Trial
         "task", "strategy", "selection", "seed", "target", "optimizer", "status", "seed_prompt_test_accuracy", "test_accuracy",
         "test_low", "test_high", "verdict", "dev_accuracy", "adherence", "target_calls", "optimizer_calls", "settings",
         "verdicts_by_purpose", "replies_by_attempt", "p_value", "corrected_verdict", "train_accuracy", "gap",
-        "seed_prompt_test_marks", "test_marks", "trial"]
+        "seed_prompt_test_marks", "test_marks", "trial", "error"]
     assert pq.read_table(tmp_path / "costs.parquet").column_names == [
         "trial", "wall_s", "ledger_hits", "money", "prefix_hit_rate"]
+    assert pq.read_table(tmp_path / "failures.parquet").column_names == ["trial", "model", "kind", "calls", "reason"]
     assert pq.read_table(tmp_path / "candidates.parquet").column_names == [
         "trial", "round", "candidate", "parent", "operator", "prompt", "dev_accuracy", "items", "kept"]
 
@@ -106,7 +107,7 @@ def test_the_same_files_on_any_file_system(any_place: str, results: list[TrialRe
         write_trial(any_place, result)
     page = write_results(any_place, results, {})
     out = open_folder(any_place)
-    assert out.names() == ["candidates.parquet", "costs.parquet", "report.html", "trials.parquet"]
+    assert out.names() == ["candidates.parquet", "costs.parquet", "failures.parquet", "report.html", "trials.parquet"]
     assert (out / "trials").names() == sorted(f"{result.trial}.json" for result in results)
     assert (out / "best").names(".md") == sorted(f"{result.trial}.md" for result in results if result.best)
     assert page == out.place_of("report.html")

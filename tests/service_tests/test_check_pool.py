@@ -2,16 +2,19 @@
 
 import asyncio
 import os
+import pickle
 import signal
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from subprocess import Popen
 from typing import Any
 
 import pytest
 
 from cluster.service.check_pool import CheckPool, CheckServer
+from cluster.service.check_server import framed, unframed
 from cluster.service.errors import Busy, Unavailable
 from cluster.service.settings import WorkSettings
 from optimizer.errors import DataError, PromptrayError, SettingsError
@@ -124,3 +127,14 @@ async def test_closing_ends_what_is_under_way(server: CheckServer) -> None:
     async with asyncio.timeout(SLOW_S):
         while any(Path(f"/proc/{pid}").exists() for pid in left):
             await asyncio.sleep(0.01)
+
+
+def test_what_a_child_sends_is_read_as_values_alone() -> None:
+    """A child has read what a stranger sent: should it be taken over, it can make nobody else do anything."""
+    for harmful in (print, os.getcwd, Popen, framed):
+        with pytest.raises(pickle.UnpicklingError, match="is no value"):
+            unframed(framed((True, harmful)))
+    through_ours = b"\x80\x04\x8c\x1ccluster.service.check_server\x8c\x09os.system\x93."
+    with pytest.raises(pickle.UnpicklingError, match="is no value"):
+        unframed(len(through_ours).to_bytes(8, "big") + through_ours)
+    assert unframed(framed((True, {"a": (1, frozenset("b"))}))) == (True, {"a": (1, frozenset("b"))})

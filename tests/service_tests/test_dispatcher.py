@@ -209,17 +209,20 @@ async def test_failed_runs_and_failed_trials_fail_the_job_in_a_sentence(tmp_path
             return Outcome("failed", code="DataError", message="The data is gone.")
         crew.tell(work, Sized(2))
         crew.tell(work, Ended("t", Spent(), "failed", "It broke.", None))
-        return Outcome("ended", ("t",), statuses={"t": "failed"})
+        message = "t: http://x answered 400: System role not supported." if work.filed.id == "opt-3" else ""
+        return Outcome("ended", ("t",), message=message, statuses={"t": "failed"})
 
     async with keeper(tmp_path, fails) as (dispatcher, _):
-        for id in ("opt-1", "opt-2"):
+        for id in ("opt-1", "opt-2", "opt-3"):
             await dispatcher.create(filed(id), FREE)
             await over(dispatcher, id, "failed")
-        first, second = (dispatcher.get(id).error for id in ("opt-1", "opt-2"))
+        first, second, third = (dispatcher.get(id).error for id in ("opt-1", "opt-2", "opt-3"))
         assert first is not None
         assert (first.code, first.message) == ("DataError", "The data is gone.")
         assert second is not None
         assert second.message == "1 of 2 trials have failed: t."
+        assert third is not None
+        assert third.message == "1 of 2 trials have failed: t: http://x answered 400: System role not supported."
     assert "trial.failed" in kinds(tmp_path, "opt-2")
 
 

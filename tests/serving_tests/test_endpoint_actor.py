@@ -1,15 +1,19 @@
 """Several processes on a real Ray keep to one endpoint's window together, without a call of its actor for each of theirs."""
 
 import asyncio
+import os
+import signal
 from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import ray
+from ray.exceptions import RayError
 
 from serving.endpoint_actor import open_window, window_on_cluster, windows_kept
 from serving.settings import OpenAISettings
+from serving.sharing import SILENT_S
 from tests.contracts.endpoint_callers import CallingProcess
 from tests.serving_tests.raw_endpoint import RawEndpoint
 
@@ -55,6 +59,28 @@ async def test_an_actor_that_dies_in_the_middle_stops_nobody(local_ray: None, en
     ray.kill(actor)
     assert await asyncio.wait_for(running, 120) == [(CALLS, "JointWindow")] * CALLERS
     assert len(endpoint.asked) == CALLERS * CALLS
+
+
+async def test_a_process_that_stands_still_keeps_its_places_and_one_that_is_killed_does_not(
+    local_ray: None, endpoint: RawEndpoint,
+) -> None:
+    with windows_kept([endpoint.base_url]):
+        stopped, other = callers()[:2]
+        pid = await stopped.pid.remote()
+        endpoint.delay_s = 60.0
+        held = stopped.call.remote(known(endpoint), "stopped", MOST)
+        async with asyncio.timeout(60):
+            while endpoint.in_flight < MOST:
+                await asyncio.sleep(0.05)
+        os.kill(pid, signal.SIGSTOP)
+        endpoint.delay_s = 0.0
+        running = asyncio.ensure_future(other.call.remote(known(endpoint), "other", 12))
+        await asyncio.sleep(SILENT_S + 2.0)
+        assert len(endpoint.asked) == MOST, "its calls may still be under way"
+        os.kill(pid, signal.SIGKILL)
+        assert await asyncio.wait_for(running, 60) == (12, "JointWindow")
+        with pytest.raises(RayError):
+            await held
 
 
 def test_without_ray_or_in_process_the_window_is_the_clients_own(local_ray: None) -> None:

@@ -20,6 +20,7 @@ from serving.ledger import Ledger, key_of
 from serving.ledger.actor import RemoteLedger, open_ledger
 from serving.ledger.flights import GRACE_S, RENEWAL_S
 from serving.ledger.ledgered import Ledgered
+from serving.ledger.segments import whole
 from serving.settings import OptimizerSettings
 from serving.streaming import Piece
 from tests.contracts.client_contract import LanguageModelContract, ask
@@ -153,8 +154,11 @@ async def test_a_folder_without_room_for_a_ledger_is_a_storage_error(tmp_path: P
         open_ledger(tmp_path / "file")
 
 
-async def test_the_ledger_actor_says_storage_error_where_it_cannot_write(tmp_path: Path) -> None:
+async def test_the_ledger_actor_says_what_it_cannot_read_and_storage_error_where_it_cannot_write(tmp_path: Path) -> None:
+    (tmp_path / "ledger").mkdir()
+    (tmp_path / "ledger" / "000001-x.a.arrows").write_bytes(whole([])[:-20])
     ledger = open_ledger(tmp_path / "ledger")
+    assert [told.partition(":")[0] for told in ledger.damage] == ["000001-x.a.arrows is torn"]
     await ledger.counts()
     shutil.rmtree(tmp_path / "ledger")
     (tmp_path / "ledger").write_text("a file stands in its place")

@@ -16,7 +16,7 @@ import pytest
 
 from optimizer.errors import StorageError
 from serving.ledger import Ledger
-from serving.ledger.lease import BEAT_S, LONG_STALE_S, STALE_S, Clock, Lease
+from serving.ledger.lease import LEASE_FILE, SETTLE_S, STALE_S, Clock, Lease
 from serving.ledger.lock import WAIT_S, hold
 from serving.storage import open_folder
 from tests.contracts.crashing_folder import CrashingFolder, Disk
@@ -107,14 +107,83 @@ def test_a_lease_that_went_stale_is_taken_over_and_its_owner_told() -> None:
     taker.check()
 
 
-def test_a_lease_of_long_ago_is_taken_without_waiting() -> None:
+@pytest.mark.parametrize("ahead_s", [-3600.0, 300.0, 1e9])
+def test_a_living_lease_is_not_taken_by_one_whose_clock_is_another(ahead_s: float) -> None:
+    folder, at = CrashingFolder(Disk(atomic=True)), Time()
+    owner = lease(folder, at)
+    beats = Clock(lambda: at.now, lambda: at.now + ahead_s, lambda seconds: (at.sleep(seconds), owner.beat())[1])
+    with pytest.raises(StorageError, match="being written to by process"):
+        Lease(folder, WAIT_S, beats, beating=False)
+    owner.check()
+
+
+def test_a_lease_of_long_ago_is_taken_when_it_was_seen_unchanged() -> None:
     folder, at = CrashingFolder(Disk(atomic=True)), Time()
     lost = lease(folder, at)
-    at.now += LONG_STALE_S
-    began = at.now
-    lease(folder, at, 0.0)
-    assert at.now - began < BEAT_S
+    at.now += 10**6
+    with pytest.raises(StorageError, match="being written to"):
+        lease(folder, at, 0.0)
+    lease(folder, at, WAIT_S)
     lost.release()
+
+
+def test_a_lease_beats_though_the_clock_on_the_wall_stands_still() -> None:
+    folder, at = CrashingFolder(Disk(atomic=True)), Time()
+    owner = Lease(folder, 0.0, Clock(lambda: at.now, lambda: 5.0, at.sleep), beating=False)
+    before = folder.read(LEASE_FILE)
+    owner.beat()
+    assert folder.read(LEASE_FILE) != before
+
+
+def test_an_owner_that_slept_does_not_write_when_another_has_the_folder_or_had_it() -> None:
+    """The thread that beats has not run yet when the one that writes does."""
+    for gives_back in (False, True):
+        folder, at = CrashingFolder(Disk(atomic=True)), Time()
+        slept = Ledger(folder, take=lambda place, wait_s, at=at: Lease(place, wait_s, at.clock, beating=False))  # type: ignore[misc]
+        slept.append(entry(1, "mine"))
+        taker = lease(folder, at, WAIT_S)
+        if gives_back:
+            taker.release()
+        with pytest.raises(StorageError):
+            slept.append(entry(2, "too late"))
+        assert len(Ledger.read_only(folder)) == 1
+
+
+def test_an_owner_that_slept_goes_on_where_nobody_took_the_folder_and_says_so_where_it_cannot_know() -> None:
+    folder, at = CrashingFolder(Disk(atomic=True)), Time()
+    owner = lease(folder, at)
+    at.now += 3 * STALE_S
+    owner.check()
+    at.now += STALE_S - 1
+    folder.disk.full = True
+    owner.check()  # nobody can have taken it yet
+    at.now += 2
+    with pytest.raises(StorageError, match="cannot be written"):
+        owner.check()
+    folder.disk.full = False
+    owner.check()
+
+
+def test_an_opener_whose_write_was_late_takes_nothing_from_one_that_has_settled() -> None:
+    folder, at = CrashingFolder(Disk(atomic=True)), Time()
+    other: list[Lease] = []
+
+    def meanwhile() -> None:
+        """The first has seen that the folder is free, and is stopped before it writes; the other takes the folder, and lives."""
+        folder.disk.seen = lambda: None
+        other.append(lease(folder, at))
+        at.now += 1.0
+
+    def beats(seconds: float) -> None:
+        at.sleep(seconds)
+        if other and seconds > SETTLE_S:
+            other[0].beat()
+
+    folder.disk.seen = meanwhile
+    first = Lease(folder, 0.0, Clock(lambda: at.now, lambda: at.now, beats), beating=False)
+    first.check()
+    with pytest.raises(StorageError, match="being written to"):
+        other[0].check()  # it has seen that before the first relied on the folder
 
 
 def test_of_two_that_take_a_lease_at_once_one_has_it_and_the_other_is_told() -> None:

@@ -134,7 +134,7 @@ async def test_no_access_is_said_at_once(connect: Connect, status: int, code: st
     model = await connect(handler)
     with pytest.raises(AccessError, match=says) as caught:
         await model.complete([ask("a")])
-    assert calls == 1
+    assert calls == (2 if status in (403, 404) else 1), "what may be one item's is asked about once, in harmless words"
     assert KEY not in str(caught.value)
 
 

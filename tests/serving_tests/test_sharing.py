@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.sharing import SILENT_S, Report, SharedWindow, fair_shares, grouped_shares
+from serving.sharing import CALL_S, LEASE_S, SILENT_S, Report, SharedWindow, fair_shares, grouped_shares
 
 DEMANDS = st.dictionaries(st.text("abcdefgh", min_size=1, max_size=2), st.integers(0, 100), max_size=12)
 
@@ -36,9 +36,9 @@ class Caller:
 
     def __init__(
         self, name: str, office: SharedWindow, work: int, seconds: Callable[[], float], model: str = "m", most: int = 8,
-        group: tuple[str, ...] = (),
+        group: tuple[str, ...] = (), lasts_s: float = CALL_S,
     ) -> None:
-        self.group = group
+        self.group, self.lasts_s = group, lasts_s
         self.name, self.office, self.work, self.seconds, self.model, self.most = name, office, work, seconds, model, most
         self.ends_at: list[float] = []
         self.allowed = self.done = self.good = 0
@@ -54,7 +54,7 @@ class Caller:
             demand = self.work + len(self.ends_at)
             self.allowed = self.office.report(self.name, Report(
                 model=self.model, most=self.most, demand=demand, in_flight=len(self.ends_at), good=self.good,
-                group=self.group))
+                group=self.group, lasts_s=self.lasts_s))
             self.good = 0
         while self.work and len(self.ends_at) < self.allowed:
             self.work -= 1
@@ -112,17 +112,45 @@ def test_what_one_caller_leaves_goes_to_another_who_wants_it() -> None:
     assert len(world.callers[0].ends_at) == 8
 
 
-def test_a_caller_that_falls_silent_loses_its_places_and_one_that_lives_keeps_them() -> None:
+@pytest.mark.parametrize("seen", ["its calls must have ended", "it was seen to be gone"])
+def test_a_caller_that_falls_silent_keeps_its_places_as_long_as_its_calls_may_last(seen: str) -> None:
     world = World()
-    gone, busy = Caller("gone", world.office, 10**6, lambda: 0.2), Caller("busy", world.office, 10**6, lambda: 0.2)
-    world.callers = [gone, busy]
+    silent, busy = (Caller(name, world.office, 10**6, lambda: 0.2, lasts_s=10.0) for name in ("silent", "busy"))
+    world.callers = [silent, busy]
     world.run(5.0)
-    assert (gone.allowed, busy.allowed) == (4, 4)
+    assert (silent.allowed, busy.allowed) == (4, 4)
     world.callers = [busy]
-    world.run(5.0 + SILENT_S - 0.5)
-    assert busy.allowed == 4
-    world.run(5.0 + SILENT_S + 1.0)
+    world.run(5.0 + LEASE_S + 9.0)
+    assert (world.office.silent(), busy.allowed) == (["silent"], 4)
+    if seen == "it was seen to be gone":
+        world.office.gone("silent")
+        world.run(5.0 + LEASE_S + 9.5)
+        assert busy.allowed == 8
+    world.run(5.0 + LEASE_S + 11.0)
     assert busy.allowed == 8
+
+
+def test_one_that_holds_all_places_and_falls_silent_asks_for_no_more_and_gets_its_share_when_it_is_back() -> None:
+    world = World()
+    silent = Caller("silent", world.office, 10**6, lambda: 4.0, lasts_s=100.0)
+    late = Caller("late", world.office, 10**6, lambda: 0.2)
+    world.callers = [silent]
+    world.run(1.0)
+    world.callers = [late]
+    world.run(10.0)
+    assert (late.done, world.office.use().demand_by_group[()]) == (0, 8 + late.work)
+    world.callers = [silent, late]
+    world.run(30.0)
+    assert (silent.allowed, late.allowed, world.peak) == (4, 4, 8)
+
+
+def test_a_window_that_takes_the_place_of_another_grants_nothing_new_before_all_can_have_reported() -> None:
+    now = 100.0
+    office = SharedWindow(lambda: now, grace_s=SILENT_S)
+    assert office.report("one", Report(model="m", most=8, demand=20, in_flight=0)) == 0
+    assert office.report("two", Report(model="m", most=8, demand=20, in_flight=5)) == 5
+    now += SILENT_S
+    assert office.report("one", Report(model="m", most=8, demand=20, in_flight=0)) == 3
 
 
 def test_a_place_that_is_still_in_use_is_not_given_away() -> None:

@@ -24,7 +24,7 @@ from cluster.service.views.trials import best_page, best_view
 from serving.storage import Folder
 
 Format = Literal["promptray", "openai", "dspy", "mlflow", "markdown"]
-Download = Literal["trials.parquet", "candidates.parquet", "costs.parquet", "settings.yaml"]
+Download = Literal["trials.parquet", "candidates.parquet", "costs.parquet", "failures.parquet", "settings.yaml"]
 _EXPORTS: dict[str, Callable[[Course, Best], dict[str, Any]]] = {
     "promptray": as_promptray, "openai": as_openai, "dspy": as_dspy, "mlflow": as_mlflow}
 _POLICY = re.compile(rb'<meta http-equiv="Content-Security-Policy" content="([^"]{1,2000})">')

@@ -22,6 +22,7 @@ from cluster.service.objects.jobs import (
     Usage,
 )
 from cluster.service.objects.results import (
+    CallFailures,
     Candidate,
     CandidateDetail,
     ComparedItem,
@@ -39,6 +40,7 @@ __all__ = [
     "Answer",
     "AuditEntry",
     "Best",
+    "CallFailures",
     "Candidate",
     "CandidateDetail",
     "Catalogue",

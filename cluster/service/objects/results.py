@@ -16,6 +16,16 @@ class CurvePoint(Answer):
     high: float | None
 
 
+class CallFailures(Answer):
+    """Calls of a trial that brought nothing, for one reason."""
+
+    model: Literal["target", "optimizer"]
+    kind: Literal["refused", "infrastructure", "empty"]
+    reason: str
+    """As it was told the first time."""
+    calls: int
+
+
 class Trial(Answer):
     """One search of a job."""
 
@@ -27,6 +37,7 @@ class Trial(Answer):
     seed: int
     status: TrialStatus
     error: str = ""
+    failures: list[CallFailures] = []
     settings: dict[str, Any] = {}
     curve: list[CurvePoint] = []
     candidates: int = 0

@@ -11,7 +11,7 @@ from cluster.plans import Assignment, assignments
 from cluster.report.markdown import best_prompt_page
 from cluster.search.keys import STRATEGY
 from cluster.service.errors import Conflict, NotFound
-from cluster.service.objects import TERMINAL, Best, CurvePoint, Event, JobStatus, Trial, TrialStatus, Usage
+from cluster.service.objects import TERMINAL, Best, CallFailures, CurvePoint, Event, JobStatus, Trial, TrialStatus, Usage
 from cluster.service.views.candidates import Family, family_of, plain_prompt
 from cluster.service.views.results import Course, Results
 from cluster.service.views.wording import plain
@@ -78,7 +78,9 @@ def trial_view(
             usage=spent.usage_by_trial.get(course.trial, Usage()))
     return Trial(
         **common, strategy=plain(result.strategy), selection=plain(result.selection), status=result.status,
-        error=plain(result.error), settings=dict(result.settings),
+        error=plain(result.error), failures=[
+            CallFailures(model=one.model, kind=one.kind, reason=plain(one.reason), calls=one.calls) for one in result.failures],
+        settings=dict(result.settings),
         usage=Usage(
             target_calls=result.target_calls, optimizer_calls=result.optimizer_calls, ledger_hits=result.ledger_hits,
             calls_by_purpose=dict(result.calls_by_purpose), money=result.money, wall_s=result.wall_s),

@@ -1,6 +1,6 @@
 """The door without Ray: our own HTTP client behaves through it as any client must; faults come in OpenAI's form."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from optimizer.types import Completion, Failed, Outcome
 from serving.clients.openai_http import OpenAIModel
 from serving.door.bodies import MAX_CHARACTERS
 from serving.limiter import Retry, Transient
+from serving.refusals import Rejected
 from serving.settings import OpenAISettings
 from tests.contracts.client_contract import LanguageModelContract, ask
 from tests.serving_tests.door.conftest import KEY, Door, OpenDoor
@@ -120,6 +121,28 @@ async def test_no_path_leads_to_a_web_page(door: Door, path: str, method: str, s
     reply = await door.ask(path, method=method)
     assert (reply.status, reply.code) == (status, code)
     assert ("Allow" in reply.headers) == (status == 405)
+
+
+class Rejecting:
+    """A model behind an endpoint that rejects every request."""
+
+    name = "rejecting"
+
+    def __init__(self, status: int) -> None:
+        self._outcome = Rejected("infrastructure", "http://x answered: max_tokens is too large.", status)
+
+    async def complete(self, requests: Sequence[object]) -> list[Outcome]:
+        return [self._outcome] * len(requests)
+
+
+@pytest.mark.parametrize(("rejected", "status", "code", "wait"), [
+    (400, 400, "request_rejected", None), (422, 400, "request_rejected", None), (404, 503, "model_failed", "5")])
+async def test_a_callers_own_fault_is_told_in_the_endpoints_words_and_not_as_one_that_may_pass(
+    open_door: OpenDoor, rejected: int, status: int, code: str, wait: str | None
+) -> None:
+    reply = await (await open_door(Rejecting(rejected))).chat()
+    assert (reply.status, reply.code, reply.headers.get("Retry-After")) == (status, code, wait)
+    assert "max_tokens is too large" in reply.message
 
 
 class Broken:

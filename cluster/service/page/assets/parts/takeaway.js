@@ -8,7 +8,7 @@ import { Problem } from "/assets/parts/problem.js";
 import { OVER, share } from "/assets/wording.js";
 
 const FORMS = [["promptray", "promptray"], ["openai", "OpenAI messages"], ["dspy", "DSPy state"], ["mlflow", "MLflow prompt"], ["markdown", "Markdown"]];
-const TABLES = ["trials.parquet", "candidates.parquet", "costs.parquet", "settings.yaml"];
+const TABLES = ["trials.parquet", "candidates.parquet", "costs.parquet", "failures.parquet", "settings.yaml"];
 
 export function Takeaway({ job, ready }) {
   const over = OVER.includes(job.status);

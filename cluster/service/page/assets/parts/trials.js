@@ -5,9 +5,15 @@ import { Accuracy, Status, Verdict } from "/assets/parts/marks.js";
 import { Table } from "/assets/parts/table.js";
 import { count, share } from "/assets/wording.js";
 
+const KINDS = { refused: ["call refused", "calls refused"], infrastructure: ["call without an answer", "calls without an answer"], empty: ["empty reply", "empty replies"] };
+
+/** Reasons that its error does not quote already, the most frequent first. */
+const unsaid = (trial) => trial.failures.filter((failure) => !trial.error.includes(failure.reason.replace(/\.$/, ""))).sort((one, other) => other.calls - one.calls).slice(0, 5);
+const told = (failure) => `${count(failure.calls)} ${KINDS[failure.kind][failure.calls === 1 ? 0 : 1]} (${failure.model}): ${failure.reason}`;
+
 export function Trials({ job, trials }) {
   const columns = [
-    { key: "trial", name: "Trial", value: (trial) => trial.id, cell: (trial) => html`<span class=${`dot hue-${trial.hue}`} aria-hidden="true"></span><${Link} href=${jobAddress(job.id, "lineage", { trial: trial.id })}>${trial.id}<//>${trial.error && html`<br /><span class="bad-ink pre">${trial.error}</span>`}` },
+    { key: "trial", name: "Trial", value: (trial) => trial.id, cell: (trial) => html`<span class=${`dot hue-${trial.hue}`} aria-hidden="true"></span><${Link} href=${jobAddress(job.id, "lineage", { trial: trial.id })}>${trial.id}<//>${trial.error && html`<br /><span class="bad-ink pre">${trial.error}</span>`}${unsaid(trial).map((failure) => html`<br /><span class="quiet pre">${told(failure)}</span>`)}` },
     { key: "status", name: "Status", value: (trial) => trial.status, cell: (trial) => html`<${Status} status=${trial.status} />` },
     { key: "dev", name: "Dev", number: true, value: (trial) => trial.curve.at(-1)?.dev_accuracy, cell: (trial) => share(trial.curve.at(-1)?.dev_accuracy) },
     { key: "test", name: "Test", value: (trial) => trial.test_accuracy, cell: (trial) => html`<${Accuracy} value=${trial.test_accuracy} low=${trial.test_low} high=${trial.test_high} />` },

@@ -1,0 +1,103 @@
+"""The words of an endpoint that refuses: found in whatever it sends in an answer's place, made fit to be shown, and understood as
+far as they tell whose the fault is. Knows no HTTP and no settings.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+from urllib.parse import quote
+
+from optimizer.errors import escaped
+
+LONGEST = 300
+"""Characters of a quotation [ours]."""
+_LEAST_KEY = 4
+"""A shorter key is a part of ordinary words, and no secret."""
+_SAYING = ("message", "msg", "error", "detail", "details", "error_message", "error_description", "description", "title", "reason")
+_DEPTH, _LISTED = 6, 3
+_READ = 20_000
+"""Characters of a page that are looked through for its words."""
+_HEARD = 2000
+"""Characters of the words that are understood."""
+_OTHER_KEYS = re.compile(r"\b(?:sk|pk|rk|gsk|key)[-_][\w-]{8,}|(?<=\bBearer )\S{8,}", re.IGNORECASE)
+_TAGS = re.compile(r"<(?:style|script).*?</(?:style|script)>|<[^<>]*>", re.DOTALL | re.IGNORECASE)
+Subject = Literal["balance", "moderation", "context", ""]
+_BALANCE_CODES = frozenset({
+    "insufficient_quota", "billing_not_active", "billing_hard_limit_reached", "insufficient_balance", "insufficient_credits"})
+_MODERATION_CODES = frozenset({
+    "content_filter", "content_policy_violation", "request_refused", "moderation_blocked", "data_inspection_failed"})
+_CONTEXT_CODES = frozenset({"context_length_exceeded", "string_above_max_length", "context_window_exceeded"})
+_BALANCE = re.compile(r"credit balance is too low|insufficient (?:account )?balance", re.IGNORECASE)
+_MODERATION = re.compile(
+    r"moderation|\bflagged\b|content (?:management )?(?:policy|filter)|content exists risk|inappropriate content"
+    r"|safety (?:system|filter)|responsible ai|usage polic(?:y|ies)", re.IGNORECASE)
+_CONTEXT = re.compile(
+    r"context (?:length|window|size)|maximum context|(?:prompt|input|request)\S* (?:is )?too (?:long|large)"
+    r"|too many (?:input )?tokens|must have less than \d+ tokens|max_model_len|maximum (?:number of )?(?:input )?tokens"
+    r"|exceeds? the (?:model's )?max", re.IGNORECASE)
+
+
+def words_in(sent: object) -> str:
+    """Return what an error says for people, whatever its form: OpenAI's, vLLM's, FastAPI's, TGI's, a plain text or a web page.
+
+    Of a form that is not known, the JSON; "" where nothing was said.
+    """
+    said = _said(sent, _DEPTH)
+    if said or sent in (None, "", {}, []):
+        return said
+    return json.dumps(sent, default=str)[: 2 * LONGEST]
+
+
+def quotable(text: str, key: str) -> str:
+    """Return one short line without the key in any spelling, without others' keys, and without what a terminal would obey."""
+    for spelling in {key, json.dumps(key)[1:-1], repr(key)[1:-1], quote(key, safe="")} if len(key) >= _LEAST_KEY else ():
+        text = text.replace(spelling, "[key]")
+    line = escaped(_OTHER_KEYS.sub("[key]", " ".join(text.split())))
+    return f"{line[:LONGEST]}…" if len(line) > LONGEST else line.rstrip(".")
+
+
+def subject_of(status: int, codes: Sequence[object], words: str) -> Subject:
+    """Return what a refusal is about, by its codes where they say so, else by its words [ours: endpoints agree on neither].
+
+    `moderation` and `context` are about what was asked, and so one request's own; `balance` is about the account, and so the end
+    of all. No words are read of an overload (429) or of a breakdown (5xx), which may name a limit of tokens a minute.
+    """
+    words = words[:_HEARD]
+    known = {code for code in codes if isinstance(code, str)}
+    if status == 402 or known & _BALANCE_CODES:
+        return "balance"
+    if known & _CONTEXT_CODES:
+        return "context"
+    if known & _MODERATION_CODES:
+        return "moderation"
+    if status in (408, 429) or status >= 500:
+        return ""
+    if _BALANCE.search(words):
+        return "balance"
+    return "moderation" if _MODERATION.search(words) else "context" if _CONTEXT.search(words) else ""
+
+
+def _said(sent: object, depth: int) -> str:
+    if isinstance(sent, str):
+        return " ".join(_TAGS.sub(" ", sent[:_READ]).split())
+    if not depth or not isinstance(sent, Mapping | list | tuple):
+        return ""
+    if not isinstance(sent, Mapping):
+        return "; ".join(filter(None, (_said(one, depth - 1) for one in sent[:_LISTED])))
+    said = next(filter(None, (_said(sent[name], depth - 1) for name in _SAYING if name in sent)), "")
+    return f"{_place(sent)}{said}{_behind(sent, said, depth)}"
+
+
+def _place(sent: Mapping[Any, Any]) -> str:
+    """The field that a fault of validation is about, as FastAPI and pydantic tell it."""
+    place = sent.get("loc")
+    names = [str(part) for part in place if part != "body"] if isinstance(place, list) else []
+    return f"{'.'.join(names)}: " if names else ""
+
+
+def _behind(sent: Mapping[Any, Any], said: str, depth: int) -> str:
+    """What stands behind a gateway's own words: those of the provider."""
+    metadata = sent.get("metadata")
+    raw = _said(metadata.get("raw"), depth - 1) if isinstance(metadata, Mapping) else ""
+    return f" ({raw})" if raw and raw not in said else ""

@@ -1,0 +1,48 @@
+"""Does a process still live? By its number and the moment at which it started, so that another that got its number is not taken for
+it. Knows no Ray and no reason to ask."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+_STATE, _STARTED = 0, 19
+"""Fields of /proc/PID/stat, counted behind the name (proc(5): 3 and 22)."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process of one machine."""
+
+    pid: int
+    started: str
+    """As its machine's kernel counts; "" where that does not say."""
+
+
+def this_process() -> Process:
+    return Process(os.getpid(), _fields(os.getpid())[1])
+
+
+def lives(process: Process) -> bool:
+    """Say whether a process of this machine lives. One that has ended and was not yet waited for does not."""
+    if not process.started:
+        return _answers(process.pid)
+    state, started = _fields(process.pid)
+    return started == process.started and state not in ("Z", "X")
+
+
+def _fields(pid: int) -> tuple[str, str]:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+        return fields[_STATE], fields[_STARTED]
+    except (OSError, IndexError):
+        return "", ""
+
+
+def _answers(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # it is another user's
+    return True

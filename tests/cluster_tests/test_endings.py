@@ -1,0 +1,47 @@
+"""How `promptray run` ends: not with exit code 0 where a trial failed, and with each reason once."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+import cluster.experiment
+from cluster.cli import experiments
+from cluster.preparation import Experiment, prepare
+from cluster.result import TrialResult
+from cluster.settings import ExperimentSettings
+from cluster.trial import without_result
+from optimizer.tally import Failure
+from serving.storage import open_folder
+
+WORDS = "http://x answered 400: System role not supported."
+LOST = Failure("target", "infrastructure", WORDS, 44)
+Ending = Callable[[Experiment, Any], tuple[TrialResult, ...]]
+
+
+def ends(experiment: Experiment, **changes: Any) -> tuple[TrialResult, ...]:
+    return tuple(TrialResult(**vars(without_result(plan, "finished")) | changes) for plan in experiment.plans)
+
+
+@pytest.mark.parametrize(("changes", "code", "told"), [
+    ({"status": "failed", "error": f"No verdict, as nothing could be measured ({WORDS[:-1]}).", "failures": (LOST,)}, 1, 1),
+    ({"failures": (LOST,)}, 0, 1), ({}, 0, 0)])
+def test_what_failed_is_told_once_and_a_failed_trial_is_no_success(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], changes: dict[str, Any], code: int,
+    told: int,
+) -> None:
+    sizes = {"train": 2, "dev": 2, "test": 3}
+    experiment = prepare(ExperimentSettings.model_validate(
+        {"tasks": ["navigate"], "strategies": ["apo", "abo"], "sizes": sizes, "out": str(tmp_path)}))
+    monkeypatch.setattr(cluster.experiment, "run_experiment", lambda experiment, watcher: ends(experiment, **changes))
+    found = 0
+    try:
+        experiments._run(experiment)
+    except typer.Exit as ended:
+        found = ended.exit_code
+    said = " ".join(capsys.readouterr().out.split())
+    assert (found, said.count("System role not supported")) == (code, told)
+    assert "p = " not in said
+    assert open_folder(tmp_path).exists("failures.parquet")
