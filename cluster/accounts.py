@@ -100,11 +100,25 @@ class Accounts:
 
     @property
     def money(self) -> float | None:
-        """What the fresh calls have cost; None where a model has no prices."""
-        spent = [
-            model.prices.money(self.budgets[role].usage.prompt_tokens, self.budgets[role].usage.completion_tokens)
-            for role, model in self._models.items() if model.prices]
-        return sum(spent) if len(spent) == len(self._models) else None
+        """What the fresh calls have cost; None where a model has no prices, or does not say how many tokens its answers took."""
+        spent = [self._money(role, model) for role, model in self._models.items()]
+        known = [money for money in spent if money is not None]
+        return sum(known) if len(known) == len(spent) else None
+
+    def _money(self, role: Role, model: ModelSettings) -> float | None:
+        usage, prices = self.budgets[role].usage, model.prices
+        if prices is None or (usage.unmeasured and not prices.free):
+            return None
+        return prices.money(usage.prompt_tokens, usage.completion_tokens)
+
+    @property
+    def unmeasured_by_model(self) -> dict[str, int]:
+        """Fresh calls of which nobody has said how many tokens they took, by the model's label; what did not occur is left out."""
+        found: dict[str, int] = {}
+        for role, model in self._models.items():
+            if calls := self.budgets[role].usage.unmeasured:
+                found[model.label] = found.get(model.label, 0) + calls
+        return found
 
 
 def tariff_of(model: ModelSettings, role: Role) -> Tariff:

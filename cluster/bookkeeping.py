@@ -43,12 +43,16 @@ class ModelAccount:
 
     @property
     def spent(self) -> float | None:
-        """What the answers that are kept have cost; None where the settings give no prices."""
-        return self.prices.money(self.held.prompt_tokens, self.held.completion_tokens) if self.prices else None
+        """What the answers that are kept have cost; None where the settings give no prices, or nobody knows the tokens of some."""
+        return self._money(self.held.prompt_tokens, self.held.completion_tokens, self.held.unmeasured)
 
     @property
     def saved(self) -> float | None:
-        return self.prices.money(self.use.saved_prompt_tokens, self.use.saved_completion_tokens) if self.prices else None
+        return self._money(self.use.saved_prompt_tokens, self.use.saved_completion_tokens, self.use.hits_unmeasured)
+
+    def _money(self, read: int, written: int, unmeasured: int) -> float | None:
+        known = self.prices and (self.prices.free or not unmeasured)
+        return self.prices.money(read, written) if self.prices and known else None
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
+from cluster.accounts import tariff_of
 from cluster.estimate import CHECK_FILE, CallCost, ExperimentEstimate, cost_of_calls, cost_to_json, estimated
 from cluster.pauses import pauses_told
 from cluster.plans import optimizers
@@ -21,13 +22,14 @@ from cluster.settings import ExperimentSettings
 from optimizer.errors import EndpointError
 from optimizer.probing import NotRight, Probed, Probing, probe
 from optimizer.protocols import LanguageModel
+from optimizer.purse import Paying, Role
 from optimizer.selection import Racing
 from optimizer.statistics import Estimate, Headroom, Noise, detectable_gain, discordant, estimate, headroom, mean_score, noise_floor
 from optimizer.strategies.abo import ABO
 from optimizer.tally import Asked, Failure, Tally
 from optimizer.tasks.task import Task
 from optimizer.types import Completion, Outcome, Request
-from serving.ledger.ledgered import ledgered
+from serving.ledger.ledgered import Ledgered
 from serving.ledger.shared import LedgerClient
 from serving.settings import ModelSettings, OpenAISettings
 
@@ -76,11 +78,12 @@ class Check:
 
 def run_check(
     experiment: Experiment, repeats: int, tell: Callable[[str], None],
-    session: Callable[[], AbstractContextManager[None]] = ray_session,
+    session: Callable[[], AbstractContextManager[None]] = ray_session, purse: Paying | None = None,
 ) -> Check:
-    """Probes every task, and leaves OUT/check.json. `tell` is given a line at each step; `session` gives Ray for as long.
+    """Probes every task, and leaves OUT/check.json. `tell` is given a line at each step; `session` gives Ray for as long. What is
+    paid for comes out of `purse`.
 
-    Raises UserError or EndpointError in one sentence.
+    Raises UserError or EndpointError in one sentence, BudgetExhausted where the purse has not enough.
     """
     from serving.deployment import host
     from serving.ledger.actor import open_ledger
@@ -97,7 +100,7 @@ def run_check(
             write_settings(experiment.settings, experiment.out)
             for damage in ledger.damage:
                 tell(damage)
-            check = asyncio.run(_check(experiment, repeats, tell, models, ledger))
+            check = asyncio.run(_check(experiment, repeats, tell, models, ledger, purse))
     experiment.out.write(CHECK_FILE, (json.dumps(check_to_json(check), indent=2) + "\n").encode())
     return check
 
@@ -128,10 +131,14 @@ def judged(label: str, task: Task, probed: Probed) -> TaskCheck:
 
 
 async def _check(
-    experiment: Experiment, repeats: int, tell: Callable[[str], None], models: Sequence[ModelSettings], ledger: LedgerClient
+    experiment: Experiment, repeats: int, tell: Callable[[str], None], models: Sequence[ModelSettings], ledger: LedgerClient,
+    purse: Paying | None = None,
 ) -> Check:
     settings = experiment.settings
-    recorded = [ledgered(model, ledger) for model in models]
+    roles: tuple[Role, Role] = ("target", "optimizer")
+    recorded = [
+        Ledgered(model.build(), ledger, model.chunk, purse, tariff_of(model, role) if purse else None)
+        for role, model in zip(roles, models, strict=True)]
     target, optimizer = _Metered(recorded[0], "target"), _Metered(recorded[1], "optimizer")
     checks = []
     async with pauses_told(tell, *recorded):
@@ -167,7 +174,7 @@ class _Metered:
         self._model = model
         self._role = role
         self._tally = Tally()
-        self._calls = self._fresh = self._read = self._written = 0
+        self._calls = self._fresh = self._measured = self._read = self._written = 0
         self._busy_s = 0.0
 
     @property
@@ -179,11 +186,14 @@ class _Metered:
         return self._tally.failures
 
     def cost(self, known: CallCost) -> CallCost:
-        """What was measured, and `known` where nothing was: the speed of answers that all came from the ledger."""
+        """What was measured, and `known` where nothing was: the speed of answers that all came from the ledger, the tokens of an
+        endpoint that does not report them."""
         if not self._calls:
             return known
         rate = self._fresh / self._busy_s if self._fresh else known.calls_per_s
-        return CallCost(self._read / self._calls, self._written / self._calls, rate)
+        if not self._measured:
+            return replace(known, calls_per_s=rate)
+        return CallCost(self._read / self._measured, self._written / self._measured, rate)
 
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
         """As LanguageModel.complete."""
@@ -193,8 +203,11 @@ class _Metered:
         answers = [outcome for outcome in outcomes if isinstance(outcome, Completion)]
         fresh = sum(not answer.from_ledger for answer in answers)
         self._calls += len(answers)
-        self._read += sum(answer.prompt_tokens for answer in answers)
-        self._written += sum(answer.completion_tokens for answer in answers)
+        for answer in answers:
+            if answer.prompt_tokens is not None and answer.completion_tokens is not None:
+                self._measured += 1
+                self._read += answer.prompt_tokens
+                self._written += answer.completion_tokens
         if fresh:
             self._fresh += fresh
             self._busy_s += time.monotonic() - started

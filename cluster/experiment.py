@@ -17,7 +17,7 @@ from ray.tune import ProgressReporter, Stopper, TuneError
 
 from cluster.collector import Collector, Watcher
 from cluster.placement import cpus_of_a_trial
-from cluster.preparation import Experiment, models_of, tests_of, write_settings
+from cluster.preparation import Experiment, course_of, models_of, spare_of, tests_of, write_settings
 from cluster.ray_session import ray_session
 from cluster.report import clear_trials
 from cluster.result import TrialResult
@@ -25,7 +25,7 @@ from cluster.search.decisions import Decisions
 from cluster.search.schedulers import Unscheduled
 from cluster.search.tuning import ContestScheduler, proposals
 from cluster.settings import ExperimentSettings
-from cluster.worker import Shared, run_in_worker
+from cluster.worker import OwnersDay, Shared, run_in_worker
 from optimizer.errors import PromptrayError
 from serving.deployment import host
 from serving.endpoint_actor import windows_kept
@@ -57,6 +57,8 @@ class Around:
     group: tuple[str, ...] | None = None
     """As whom its trials share the models' places with other experiments' (see serving.sharing), the widest group first; None:
     hosted models are called as if it were alone."""
+    owner: OwnersDay | None = None
+    """Who pays beside the experiment's own budget; None: nobody else."""
     lasting: bool = False
     """Does this process live on, for other experiments? Then the actors of this one are ended with it."""
     stop: Callable[[], bool] = _never
@@ -142,7 +144,7 @@ def _shared(experiment: Experiment, collected: Collector, around: Around) -> Ite
             clear_trials(experiment.out)
             collected.noticed(remote.damage)
             collected.purse = _purse(experiment)
-            yield Shared(ledger, collected.purse, settings.budget.total.wall_s, around.group)
+            yield Shared(ledger, collected.purse, settings.budget.total.wall_s, around.group, around.owner)
             if collected.purse:
                 collected.purse.stop()
     finally:
@@ -158,7 +160,9 @@ def _purse(experiment: Experiment) -> SharedPurse | None:
     limits, seconds = budget.total.limits(), {"budget.wall_s": budget.wall_s, "budget.total.wall_s": budget.total.wall_s}
     if not limits.bounded and not any(seconds.values()):
         return None
-    return open_purse(experiment.out, limits, tests_of(experiment) if limits.bounded else {}, seconds)
+    tests = tests_of(experiment) if limits.bounded else {}
+    return open_purse(
+        experiment.out, limits, tests, seconds, spare=spare_of(experiment, tests), course=course_of(experiment.settings))
 
 
 def _scheduler(settings: ExperimentSettings, decisions: Decisions) -> ContestScheduler | None:

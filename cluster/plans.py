@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from cluster.choices import SelectionChoice
-from cluster.search.keys import OPTIMIZER, SAMPLING, SELECTION, STRATEGY, model_at
+from cluster.search.keys import OPTIMIZER, SAMPLING, SELECTION, STRATEGY, model_at, model_named
 from cluster.search.space import Point, settings_at
 from cluster.settings import ExperimentSettings, slug
 from cluster.trial import TrialPlan
@@ -93,5 +93,5 @@ def optimizers(settings: ExperimentSettings) -> tuple[ModelSettings, ...]:
 
 
 def _optimizer(settings: ExperimentSettings, point: Point) -> ModelSettings:
-    base = str(point[OPTIMIZER]) if OPTIMIZER in point else settings.optimizer
+    base = model_named(str(point[OPTIMIZER]), settings.models) if OPTIMIZER in point else settings.optimizer
     return model_at(base, settings_at(point, OPTIMIZER))

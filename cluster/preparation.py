@@ -4,7 +4,9 @@ Turns settings into an `Experiment`: assignments and tasks that are known to be 
 """
 
 import asyncio
+import hashlib
 import importlib.metadata
+import json
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,7 +30,7 @@ from optimizer.purse import Cost
 from optimizer.tasks.generated import GENERATED
 from optimizer.tasks.loading import load_task
 from optimizer.tasks.task import Task
-from serving.settings import ModelSettings
+from serving.settings import ModelSettings, OpenAISettings
 from serving.storage import Folder, open_folder
 
 RESULTS = Path("results")
@@ -163,6 +165,27 @@ def tests_of(experiment: Experiment) -> dict[str, Cost]:
         test = FinalTest(len(task.test), task.test.longest_input_bytes, settings.sampling.build())
         cost_by_contest[contest] = test.cost(task.problem().seed, tariff) * 2
     return {assignment.trial: cost_by_contest[assignment.contest] for assignment in experiment.assignments}
+
+
+def spare_of(experiment: Experiment, test_by_trial: Mapping[str, Cost]) -> Cost:
+    """What searches leave alone of the experiment's budget beside the final tests, so that an interruption of these costs none of
+    their items: as many test calls as may be under way at once, but no more than a tenth of what the tests leave [ours]."""
+    settings, limits = experiment.settings, experiment.settings.budget.total.limits()
+    tariff, tests = tariff_of(settings.target_model, "target"), Cost.of_all(test_by_trial.values())
+    call = Cost()
+    for task in experiment.tasks.values():
+        test = FinalTest(1, task.test.longest_input_bytes, settings.sampling.build())
+        call = call.at_least(test.cost(task.problem().seed, tariff))
+    model = settings.target_model
+    at_once = model.max_in_flight if isinstance(model, OpenAISettings) else model.chunk * settings.concurrency
+    wanted = call * min(at_once, tests.target_calls)
+    return wanted.at_most(limits.left_by(tests, share=0.1))
+
+
+def course_of(settings: ExperimentSettings) -> str:
+    """The same for settings with which an experiment takes the same course, and so tests the same prompts."""
+    named = settings.model_dump(mode="json", exclude={"name", "description", "concurrency", "trials", "out", "recorded"})
+    return hashlib.sha256(json.dumps(named, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def _load(settings: ExperimentSettings, task: TaskSettings, seed: int) -> Task:

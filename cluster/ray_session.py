@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import ray
 
+from cluster.local_ray import bound_to_loopback, require_token
 from cluster.ray_start import Watch, cluster_address, join, start
 
 OBJECT_STORE_BYTES = 200 * 2**20
@@ -58,6 +59,8 @@ def _start() -> None:
     if address := cluster_address():
         join(address, log_to_driver=False, logging_level=logging.ERROR)
         return
-    start(
-        address="local", num_cpus=max(2, os.cpu_count() or 2), include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES,
-        log_to_driver=False, logging_level=logging.ERROR)
+    require_token()
+    with bound_to_loopback() as address:
+        start(
+            address="local", num_cpus=max(2, os.cpu_count() or 2), include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES,
+            log_to_driver=False, logging_level=logging.ERROR, _node_ip_address=address)

@@ -104,7 +104,10 @@ class TrialResult:
     max_tokens: int | None = None
     """The limit of each answer of the target."""
     money: float | None = None
-    """What the fresh calls have cost, in the currency of the models' prices; None where a model has no prices."""
+    """What the fresh calls have cost, in the currency of the models' prices; None where a model has no prices, or does not say how
+    many tokens its answers took."""
+    unmeasured_by_model: Mapping[str, int] = field(default_factory=dict)
+    """Label of a model -> fresh calls of which nobody has said how many tokens they took."""
 
     @property
     def gap(self) -> float | None:

@@ -157,6 +157,8 @@ class ExperimentSettings(Strict):
     tasks: Annotated[tuple[TaskSettings, ...], Field(min_length=1)]
     target: ModelText = "builtin:target"
     optimizer: ModelText = "builtin:optimizer"
+    models: dict[str, ModelText] = {}
+    """Label -> model, for `optimizer` in a search's space: with any, the space names its models by these labels alone."""
     strategies: Annotated[tuple[StrategyChoice, ...], Field(min_length=1)]
     selection: SelectionChoice = SelectionChoice()
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
@@ -181,6 +183,13 @@ class ExperimentSettings(Strict):
     @classmethod
     def _is_a_model(cls, value: ModelText) -> ModelText:
         parse_model(value)
+        return value
+
+    @field_validator("models")
+    @classmethod
+    def _are_models(cls, value: dict[str, ModelText]) -> dict[str, ModelText]:
+        for model in value.values():
+            parse_model(model)
         return value
 
     @field_validator("tasks", "strategies")
@@ -226,7 +235,7 @@ class ExperimentSettings(Strict):
     def space(self) -> Space:
         """What a search looks through; without one, the listed strategies alone. Raises SettingsError."""
         given = self.search.space if self.search else {}
-        return read_space(given, self.strategies, self.selection, self.optimizer, self.sampling.changed)
+        return read_space(given, self.strategies, self.selection, self.optimizer, self.sampling.changed, self.models)
 
     def sizes_of(self, task: TaskSettings) -> Sizes:
         return (task.sizes or self.sizes).build()

@@ -225,7 +225,8 @@ class Trial:
         found = replace(
             without_result(self.plan, status, error), scorer=self._task.scorer, data_hash=self._task.data_hash,
             seed_prompt=self._problem.seed, best=best, train_accuracy=tried.mean, train_items=tried.items,
-            money=self._accounts.money, rounds=tuple(self._rounds), dev_accuracy=progress.dev_accuracy,
+            money=self._accounts.money, unmeasured_by_model=self._accounts.unmeasured_by_model,
+            rounds=tuple(self._rounds), dev_accuracy=progress.dev_accuracy,
             target_calls=progress.target_calls,
             optimizer_calls=progress.optimizer_calls, ledger_hits=progress.ledger_hits, prefix_hit_rate=progress.prefix_hit_rate,
             wall_s=time.monotonic() - self._started,

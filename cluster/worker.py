@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from ray import tune
 
-from cluster.accounts import tariff_of
+from cluster.accounts import Reserve, tariff_of
 from cluster.metrics import TrialMetrics
 from cluster.plans import Assignment, plan_of
 from cluster.reporting import RESULT, SO_FAR
@@ -25,14 +25,39 @@ from cluster.trial import Surroundings, Trial, TrialPlan, without_result
 from optimizer.candidate import Round
 from optimizer.deadline import Timed
 from optimizer.errors import PromptrayError
-from optimizer.purse import Spending
+from optimizer.purse import Cost, Paying, Role, Tariff
 from optimizer.tasks.task import Task
 from serving.clients.outage import pause_of
 from serving.ledger.ledgered import Ledgered
 from serving.ledger.shared import LedgerClient
 from serving.purse import SharedPurse, TrialPurse
+from serving.purse.both import Both
 
 REPORT_EVERY_S = 1.0
+
+
+class OwnersPurse(Paying, Reserve, Protocol):
+    """What an owner of many experiments may spend, as one trial sees it."""
+
+    async def begin(self) -> None:
+        """To be called when the trial starts, and starts again."""
+
+
+class OwnersDay(Protocol):
+    """Gives each trial its part. Picklable."""
+
+    def of(self, trial: str) -> OwnersPurse: ...
+
+
+@dataclass(frozen=True)
+class _Reserves:
+    """All who keep a trial's test affordable."""
+
+    reserves: tuple[Reserve, ...]
+
+    async def keep(self, cost: Cost) -> None:
+        for reserve in self.reserves:
+            await reserve.keep(cost)
 
 
 @dataclass(frozen=True)
@@ -46,6 +71,8 @@ class Shared:
     """Of the whole experiment; None: no limit."""
     group: tuple[str, ...] | None = None
     """As whom the trials share the models' places with other experiments; None: alone."""
+    owner: OwnersDay | None = None
+    """Who pays beside the experiment's purse; None: nobody else."""
 
 
 class StoppedByTune(Exception):
@@ -67,29 +94,46 @@ def run_in_worker(
 async def _run(plan: TrialPlan, experiment: str, task: Task, shared: Shared) -> None:
     reporter = _Reporter()
     purse = shared.purse.of(plan.id) if shared.purse else None
+    result = None
     try:
-        paying = await _timed(purse, plan, shared) if purse else None
-        target, optimizer = plan.target.build(shared.group), plan.optimizer.build(shared.group)
-        trial = Trial(
-            plan, task,
-            Ledgered(target, shared.ledger, plan.target.chunk, paying, tariff_of(plan.target, "target"), endings=purse),
-            Ledgered(
-                optimizer, shared.ledger, plan.optimizer.chunk, paying, tariff_of(plan.optimizer, "optimizer"), endings=purse),
-            Surroundings(reserve=purse, pause=partial(pause_of, target, optimizer)))
-    except PromptrayError as problem:
+        trial = await _built(plan, task, shared, purse)
+        result = await _watched(trial, reporter, TrialMetrics(experiment, plan.task, plan.strategy_label))
+    except PromptrayError as problem:  # it could not even be built
         await reporter.tell({RESULT: _as_text(without_result(plan, "failed", str(problem)))})
         return
-    metrics = TrialMetrics(experiment, plan.task, plan.strategy_label)
+    finally:
+        if purse:  # whatever became of it, also where it failed while it was built: others wait for what it holds
+            await purse.close(done=result is not None and result.status != "failed")
+    await reporter.tell(asdict(trial.progress) | {RESULT: _as_text(result)})
+
+
+async def _built(plan: TrialPlan, task: Task, shared: Shared, purse: TrialPurse | None) -> Trial:
+    paying: Paying | None = await _timed(purse, plan, shared) if purse else None
+    owner = shared.owner.of(plan.id) if shared.owner else None
+    if owner:
+        await owner.begin()
+        paying = Both(paying, owner) if paying else owner
+    reserves = tuple(reserve for reserve in (purse, owner) if reserve)
+    target, optimizer = plan.target.build(shared.group), plan.optimizer.build(shared.group)
+    tariffs = _tariffs(plan)
+    return Trial(
+        plan, task,
+        Ledgered(target, shared.ledger, plan.target.chunk, paying, tariffs["target"], endings=purse),
+        Ledgered(optimizer, shared.ledger, plan.optimizer.chunk, paying, tariffs["optimizer"], endings=purse),
+        Surroundings(reserve=_Reserves(reserves) if reserves else None, pause=partial(pause_of, target, optimizer)))
+
+
+async def _watched(trial: Trial, reporter: "_Reporter", metrics: TrialMetrics) -> TrialResult:
+    """The trial's result, while Tune hears of its course. Raises StoppedByTune."""
 
     async def end_round(_: Round) -> None:
         await reporter.tell(asdict(trial.progress) | {SO_FAR: _as_text(trial.so_far)})
 
     over = asyncio.Event()
-    result = None
     running = asyncio.create_task(trial.run(end_round))
     ticking = asyncio.create_task(_tick(trial, reporter, metrics, over, running))
     try:
-        result = await running
+        return await running
     except asyncio.CancelledError:
         if not reporter.stopped:
             raise
@@ -98,16 +142,17 @@ async def _run(plan: TrialPlan, experiment: str, task: Task, shared: Shared) -> 
         over.set()
         await ticking
         metrics.update(trial.usage)
-        if purse:
-            await purse.close(done=result is not None and result.status != "failed")
-    await reporter.tell(asdict(trial.progress) | {RESULT: _as_text(result)})
 
 
-async def _timed(purse: TrialPurse, plan: TrialPlan, shared: Shared) -> Spending:
+async def _timed(purse: TrialPurse, plan: TrialPlan, shared: Shared) -> Paying:
     """The trial's part of the experiment's purse, as long as its own time and the experiment's last."""
-    elapsed, now = await purse.begin(), time.monotonic()
+    elapsed, now = await purse.begin(shared.ledger, _tariffs(plan)), time.monotonic()
     limits = {"budget": (plan.allowed.wall_s, elapsed.trial_s), "budget.total": (shared.wall_s, elapsed.whole_s)}
     return Timed(purse, {name: now + limit - spent for name, (limit, spent) in limits.items() if limit is not None})
+
+
+def _tariffs(plan: TrialPlan) -> dict[Role, Tariff]:
+    return {"target": tariff_of(plan.target, "target"), "optimizer": tariff_of(plan.optimizer, "optimizer")}
 
 
 class _Reporter:

@@ -29,6 +29,8 @@ class Usage:
     that a repeated run shows the same."""
     cacheable_tokens: int = 0
     """Prompt tokens of the answers that say how many of them were cached."""
+    unmeasured: int = 0
+    """Fresh calls of which nobody has said how many tokens they took: they are not in the figures above."""
 
     @property
     def prefix_hit_rate(self) -> float | None:
@@ -152,10 +154,11 @@ def _purposes(requests: Sequence[Request]) -> Counter[Purpose]:
 
 
 def _usage_of(outcome: Outcome) -> Usage:
+    read, written = outcome.prompt_tokens, outcome.completion_tokens
+    unmeasured = int(read is None or written is None)
+    fresh = Usage(calls=1, prompt_tokens=read or 0, completion_tokens=written or 0, unmeasured=unmeasured)
     if isinstance(outcome, Failed):
-        return Usage(calls=1, failed=1)
+        return fresh + Usage(failed=1)
     told = outcome.cached_tokens is not None
-    cached, cacheable = outcome.cached_tokens or 0, outcome.prompt_tokens if told else 0
-    if outcome.from_ledger:
-        return Usage(calls=1, ledger_hits=1, cached_tokens=cached, cacheable_tokens=cacheable)
-    return Usage(1, 0, 0, outcome.prompt_tokens, outcome.completion_tokens, cached, cacheable)
+    cache = Usage(cached_tokens=outcome.cached_tokens or 0, cacheable_tokens=(read or 0) if told else 0)
+    return cache + (Usage(calls=1, ledger_hits=1) if outcome.from_ledger else fresh)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from optimizer.errors import BudgetExhausted
-from optimizer.purse import Cost, Spending
+from optimizer.purse import Cost, Paying
 
 
 class Timed:
@@ -17,7 +17,7 @@ class Timed:
     bounded = True
 
     def __init__(
-        self, purse: Spending, end_by_budget: Mapping[str, float], clock: Callable[[], float] = time.monotonic
+        self, purse: Paying, end_by_budget: Mapping[str, float], clock: Callable[[], float] = time.monotonic
     ) -> None:
         """`end_by_budget`: name of a budget in the settings -> when its time is over, on the clock."""
         self._purse = purse
@@ -25,14 +25,24 @@ class Timed:
         self._clock = clock
 
     async def take(self, costs: Sequence[Cost], *, test: bool = False) -> int:
-        """As Spending.take. Raises BudgetExhausted also where the time is over."""
+        """As Paying.take. Raises BudgetExhausted also where the time is over."""
         if not test:
             for budget, ends_at in self._end_by_budget.items():
                 if self._clock() >= ends_at:
                     raise BudgetExhausted(f"The time of the {budget} is over; raise {budget}.wall_s to search on.")
         return await self._purse.take(costs, test=test) if self._purse.bounded else len(costs)
 
-    def settle(self, most: Cost, cost: Cost) -> None:
-        """As Spending.settle."""
+    async def send(self, most_by_key: Mapping[bytes, Cost], *, test: bool = False) -> None:
+        """As Paying.send."""
         if self._purse.bounded:
-            self._purse.settle(most, cost)
+            await self._purse.send(most_by_key, test=test)
+
+    def settle(self, cost_by_key: Mapping[bytes, Cost], *, answered: bool) -> None:
+        """As Paying.settle."""
+        if self._purse.bounded:
+            self._purse.settle(cost_by_key, answered=answered)
+
+    def give_back(self, most: Cost, *, test: bool = False) -> None:
+        """As Paying.give_back."""
+        if self._purse.bounded:
+            self._purse.give_back(most, test=test)

@@ -9,6 +9,7 @@
     │   └── JobError           a job that the cluster does not know, or does not take
     ├── EndpointError          a model cannot be reached, or answers with garbage, beyond all retries
     └── BudgetExhausted        the next calls would pass the budget; nothing was sent
+        └── QuotaExhausted     what an owner may spend today; there is more tomorrow
 
 One bad answer is never an exception: it is a `Failed` value (see types.py). To add an error, give it one message argument.
 """
@@ -54,6 +55,10 @@ class EndpointError(PromptrayError, ConnectionError):
 
 class BudgetExhausted(PromptrayError, RuntimeError):
     """A budget does not allow the calls that were asked for."""
+
+
+class QuotaExhausted(BudgetExhausted):
+    """What an owner may spend today does not allow the calls that were asked for."""
 
 
 def shortened(text: str, most: int = 200) -> str:

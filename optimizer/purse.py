@@ -1,5 +1,6 @@
 """What models may cost, in calls, tokens and money: taken before calls are sent, at the most that they can cost; settled after, at
-what they did cost. So a limit is never passed, whatever comes back and however many callers there are.
+what they did cost. So a limit is never passed, whatever comes back and however many callers there are. What an endpoint does not
+say, or says in no number, is settled at the most that was reserved for it: unknown is never nothing.
 
 One purse serves several holders (the trials of an experiment), each with a part kept for its final test. For one event loop. Knows
 no client, no clock and no file.
@@ -7,13 +8,13 @@ no client, no clock and no file.
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import accumulate
 from typing import Literal, Protocol
 
 from optimizer.errors import BudgetExhausted
-from optimizer.types import Completion, Outcome, Request
+from optimizer.types import Outcome, Request
 
 Role = Literal["target", "optimizer"]
 TEMPLATE_TOKENS = 64
@@ -44,6 +45,11 @@ class Cost:
         return Cost(*(amount * times for amount in self.amounts))  # type: ignore[arg-type]
 
     @property
+    def calls(self) -> int:
+        """Of both models."""
+        return self.target_calls + self.optimizer_calls
+
+    @property
     def amounts(self) -> tuple[int | float, ...]:
         return (self.target_calls, self.optimizer_calls, self.tokens, self.money)
 
@@ -51,9 +57,20 @@ class Cost:
         """The larger of the two in each respect."""
         return Cost(*map(max, self.amounts, other.amounts))  # type: ignore[arg-type]
 
+    def at_most(self, other: "Cost") -> "Cost":
+        """The smaller of the two in each respect."""
+        return Cost(*map(min, self.amounts, other.amounts))  # type: ignore[arg-type]
+
+    def covers(self, other: "Cost") -> bool:
+        """Is it at least the other in each respect?"""
+        return all(mine + _CLOSE >= its for mine, its in zip(self.amounts, other.amounts, strict=True))
+
     @classmethod
     def of_all(cls, costs: Iterable["Cost"]) -> "Cost":
         return sum(costs, cls())
+
+
+NOTHING = Cost()
 
 
 @dataclass(frozen=True)
@@ -68,6 +85,12 @@ class Limits:
     @property
     def bounded(self) -> bool:
         return any(limit is not None for limit in asdict(self).values())
+
+    def left_by(self, cost: Cost, share: float = 1.0) -> Cost:
+        """That share of what the cost leaves of these limits: of calls and tokens whole ones; nothing where there is no limit."""
+        left = [0.0 if limit is None else max(0.0, limit - used) * share for limit, used in zip(
+            asdict(self).values(), cost.amounts, strict=True)]
+        return Cost(int(left[0]), int(left[1]), int(left[2]), left[3])
 
     def passed_by(self, cost: Cost) -> str | None:
         """The first of these limits that the cost passes."""
@@ -96,11 +119,16 @@ class Tariff:
         read = sum(text_bytes(message.content) + MESSAGE_TOKENS for message in request.messages) + TEMPLATE_TOKENS
         return self._cost(read, self.max_tokens or request.sampling.max_tokens)
 
-    def of(self, outcome: Outcome) -> Cost:
-        """An answer of the ledger costs what it cost when it was paid for: so a repeated run takes the same course."""
-        if isinstance(outcome, Completion):
-            return self._cost(outcome.prompt_tokens, outcome.completion_tokens)
-        return self._cost(0, 0)
+    def of(self, outcome: Outcome, request: Request) -> Cost:
+        """An answer of the ledger costs what it cost when it was paid for: so a repeated run takes the same course. Tokens that
+        nobody has counted cost the most that they can."""
+        return self.recalled(outcome, self.at_most(request))
+
+    def recalled(self, answer: Outcome, most: Cost) -> Cost:
+        """What an answer has cost of which only the most that it can cost is known, and no longer what was asked."""
+        if answer.prompt_tokens is None or answer.completion_tokens is None:
+            return most
+        return self._cost(answer.prompt_tokens, answer.completion_tokens)
 
     def _cost(self, read: int, written: int) -> Cost:
         calls = {f"{self.role}_calls": 1}
@@ -117,11 +145,14 @@ class Purse:
         self.limits = limits or Limits()
         self.spent = Cost()
         """What was settled, and the most that the calls in flight can cost."""
-        self.kept_by_holder: dict[str, Cost] = {}
-        """For their final tests."""
+        self.spare = Cost()
+        """What searches leave alone beside the tests: an interruption of the tests may lose so much, and they can still be paid."""
+        self.tested_by_holder: dict[str, Cost] = {}
+        """The most that those calls of its final test can cost which are in flight or answered: the test lacks them no more."""
         self.refused: set[str] = set()
         """Holders whose search was refused once: it is over, whatever comes free later."""
         self._of = of
+        self._test_by_holder: dict[str, Cost] = {}
         self._in_flight_by_holder: Counter[str] = Counter()
         self._turn = asyncio.Lock()
         self._settled = asyncio.Event()
@@ -130,31 +161,48 @@ class Purse:
     def bounded(self) -> bool:
         return self.limits.bounded
 
+    @property
+    def kept_by_holder(self) -> dict[str, Cost]:
+        """What their final tests still lack."""
+        return {
+            holder: (test - self.tested_by_holder.get(holder, Cost())).at_least(Cost())
+            for holder, test in self._test_by_holder.items()}
+
     def keep(self, cost: Cost, holder: str = "") -> None:
-        """Sets that much aside for the holder's test, or more where more was set aside already."""
-        self.kept_by_holder[holder] = self.kept_by_holder.get(holder, Cost()).at_least(cost)
+        """Sets that much aside for the holder's test, or more where more was set aside already; less what of the test is behind."""
+        self._test_by_holder[holder] = self._test_by_holder.get(holder, Cost()).at_least(cost)
 
     async def take(self, costs: Sequence[Cost], holder: str = "", *, test: bool = False) -> int:
-        """How many of these calls, from the first on, may be sent now: at least one. Each `take` is to be settled.
+        """How many of these calls, from the first on, may be sent now: at least one. Each call is to be settled.
 
-        Calls are all or nothing. For tokens and money what is in flight is waited for, as it mostly costs less than was taken.
-        Raises BudgetExhausted: nothing was taken.
+        The calls of a search are all or nothing. For tokens and money what is in flight is waited for, as it mostly costs less than
+        was taken; a final test waits for all that may come free. Raises BudgetExhausted: nothing was taken.
         """
         if not test and (reason := self._over(holder)):
             raise BudgetExhausted(reason)
         async with self._turn:  # in the order in which they came
             while not (fitting := self._fitting(costs, holder, test)):
-                if not self._in_flight_by_holder.total() or self._lacking(costs, holder, test) in _CALLS:
+                hopeless = not test and self._lacking(costs, holder, test) in _CALLS
+                if hopeless or not self._in_flight_by_holder.total():
                     raise BudgetExhausted(self._refuse(costs, holder, test))
                 self._settled.clear()
                 await self._settled.wait()
             self._book(Cost.of_all(costs[:fitting]), holder, test)
         return fitting
 
-    def settle(self, most: Cost, cost: Cost, holder: str = "") -> None:
-        """Books what calls did cost, in place of the most that was taken for them."""
+    def take_now(self, cost: Cost, holder: str = "", *, test: bool = False) -> None:
+        """All of that, without a wait. Raises BudgetExhausted."""
+        if not self._fitting([cost], holder, test):
+            raise BudgetExhausted(self._refuse([cost], holder, test))
+        self._book(cost, holder, test)
+
+    def settle(self, most: Cost, cost: Cost, holder: str = "", *, lacking: bool = False) -> None:
+        """Books what calls did cost, in place of the most that was taken for them. `lacking`: they are calls of the holder's final
+        test that have no answer, so that the test lacks them still."""
         self.spent += cost - most
-        self._in_flight_by_holder[holder] = max(0, self._in_flight_by_holder[holder] - 1)
+        self._in_flight_by_holder[holder] = max(0, self._in_flight_by_holder[holder] - most.calls)
+        if lacking:
+            self.tested_by_holder[holder] = (self.tested_by_holder.get(holder, Cost()) - most).at_least(Cost())
         self._settled.set()
 
     def begin(self, holder: str = "") -> None:
@@ -165,7 +213,7 @@ class Purse:
 
     def close(self, holder: str = "") -> None:
         """The holder is done: nothing is kept for it any more, and nothing of it is waited for."""
-        self.kept_by_holder[holder] = Cost()
+        self._test_by_holder[holder] = Cost()
         self.begin(holder)
 
     def _over(self, holder: str) -> str:
@@ -174,10 +222,18 @@ class Purse:
     def _fitting(self, costs: Sequence[Cost], holder: str, test: bool) -> int:
         if not self.limits.bounded:
             return len(costs)
+        if test:
+            return max(self._within(costs, self._committed(holder, test)), self._within(costs, self.spent, self._kept(holder)))
         if self._lacking(costs, holder, test) in _CALLS:
             return 0
-        committed = self._committed(holder, test)
-        return sum(self.limits.passed_by(committed + taken) is None for taken in accumulate(costs))
+        return self._within(costs, self._committed(holder, test))
+
+    def _within(self, costs: Sequence[Cost], committed: Cost, kept: Cost | None = None) -> int:
+        """How many of the calls the limits leave room for, beside what is `committed`; and of what was `kept`, where that is given:
+        what was kept for a test is its own, though others keep more than is left since an interruption has lost some."""
+        return sum(
+            self.limits.passed_by(committed + taken) is None and (kept is None or kept.covers(taken))
+            for taken in accumulate(costs))
 
     def _lacking(self, costs: Sequence[Cost], holder: str, test: bool) -> str | None:
         """The first limit, calls before others, that all of the costs would pass."""
@@ -185,13 +241,17 @@ class Purse:
 
     def _committed(self, holder: str, test: bool) -> Cost:
         """What this holder cannot have."""
-        return self.spent + Cost.of_all(kept for owner, kept in self.kept_by_holder.items() if not (test and owner == holder))
+        kept = Cost.of_all(kept for owner, kept in self.kept_by_holder.items() if not (test and owner == holder))
+        return self.spent + kept + (Cost() if test else self.spare)
+
+    def _kept(self, holder: str) -> Cost:
+        return self.kept_by_holder.get(holder, Cost())
 
     def _book(self, most: Cost, holder: str, test: bool) -> None:
         self.spent += most
-        self._in_flight_by_holder[holder] += 1
-        if test and (kept := self.kept_by_holder.get(holder)):
-            self.kept_by_holder[holder] = (kept - most).at_least(Cost())
+        self._in_flight_by_holder[holder] += most.calls
+        if test:
+            self.tested_by_holder[holder] = self.tested_by_holder.get(holder, Cost()) + most
 
     def _refuse(self, costs: Sequence[Cost], holder: str, test: bool) -> str:
         if not test:
@@ -200,14 +260,14 @@ class Purse:
         unit, limit = name.replace("_", " "), getattr(self.limits, name)
         left = max(0, limit - getattr(self._committed(holder, test), name))
         wanted = getattr(Cost.of_all(costs) if name in _CALLS else costs[0], name)
-        kept = getattr(Cost.of_all(self.kept_by_holder.values()), name)
+        kept = getattr(Cost.of_all(self.kept_by_holder.values()) + self.spare, name)
         aside = f" and {kept:,.6g} kept for final tests" if kept and not test else ""
         return (f"The next calls may take {wanted:,.6g} {unit}, but of the {self._of} of {limit:,.6g} {unit} only {left:,.6g} are "
                 f"left{aside}; raise {self._of}.{name} to search on.")
 
 
 class Spending(Protocol):
-    """A purse as one of its holders sees it, here or in another process."""
+    """A purse as one of its holders sees it, for calls that may be answered at no cost."""
 
     @property
     def bounded(self) -> bool: ...
@@ -219,32 +279,57 @@ class Spending(Protocol):
         """See Purse.settle."""
 
 
+class Paying(Protocol):
+    """A purse as one of its holders sees it, here or in another process, for calls that are paid. Three numbers are told apart:
+    what is reserved (`take`), what was sent (`send`), and what was paid (`settle`). A call is known by its key."""
+
+    @property
+    def bounded(self) -> bool: ...
+
+    async def take(self, costs: Sequence[Cost], *, test: bool = False) -> int:
+        """Reserves, as Purse.take does. What is not sent is to be given back."""
+
+    async def send(self, most_by_key: Mapping[bytes, Cost], *, test: bool = False) -> None:
+        """To be awaited before reserved calls go out: from here on they count as sent, whatever happens. May raise
+        BudgetExhausted, or that it cannot be put on record: then they must not go out."""
+
+    def settle(self, cost_by_key: Mapping[bytes, Cost], *, answered: bool) -> None:
+        """What calls that were sent did cost. `answered`: their answers are on record, and need not be paid for again. A call that
+        is never settled counts at the most that it can cost."""
+
+    def give_back(self, most: Cost, *, test: bool = False) -> None:
+        """What was reserved, and not sent."""
+
+
 async def in_waves(
     purse: Spending, tariff: Tariff, requests: Sequence[Request], send: Callable[[Sequence[Request]], Awaitable[list[Outcome]]],
-    into: list[Outcome], *, lost_is_spent: bool = False,
+    into: list[Outcome],
 ) -> None:
     """Sends the requests, as many at a time as the purse lets, and adds their outcomes to `into`, in order.
 
-    Raises what `take` and `send` raise; then `into` has the outcomes that came before. Where `send` raises, nobody knows what its
-    calls have cost: nothing, or, if `lost_is_spent`, the most that they can.
+    Raises what `take` and `send` raise; then `into` has the outcomes that came before. Calls whose `send` raises cost nothing.
     """
     if not purse.bounded:
         into.extend(await send(requests))
         return
     costs = [tariff.at_most(request) for request in requests]
-    test = all(request.purpose == "test" for request in requests)
+    test = is_test(requests)
     at = 0
     while at < len(requests):
         until = at + await purse.take(costs[at:], test=test)
-        most = Cost.of_all(costs[at:until])
-        paid = most if lost_is_spent else Cost()
+        wave, most, paid = requests[at:until], Cost.of_all(costs[at:until]), Cost()
         try:
-            outcomes = await send(requests[at:until])
-            paid = Cost.of_all(map(tariff.of, outcomes))
+            outcomes = await send(wave)
+            paid = Cost.of_all(map(tariff.of, outcomes, wave))
         finally:
             purse.settle(most, paid)
         into.extend(outcomes)
         at = until
+
+
+def is_test(requests: Iterable[Request]) -> bool:
+    """Are they calls of a final test?"""
+    return all(request.purpose == "test" for request in requests)
 
 
 def text_bytes(text: str) -> int:

@@ -45,8 +45,9 @@ class Completion:
     text: str
     truncated: bool = False
     """The answer ended at max_tokens."""
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    prompt_tokens: int | None = 0
+    """None, here and below: nobody knows; it is never to be taken for nothing."""
+    completion_tokens: int | None = 0
     from_ledger: bool = False
     metadata: Mapping[str, str] = field(default_factory=dict, compare=False)
     """What an engine says of itself, such as that it is a stand-in."""
@@ -61,6 +62,9 @@ class Failed:
 
     kind: FailureKind
     reason: str
+    prompt_tokens: int | None = field(default=0, kw_only=True, compare=False)
+    """What it cost all the same, such as a refusal that came as a reply; as in a Completion."""
+    completion_tokens: int | None = field(default=0, kw_only=True, compare=False)
 
 
 Outcome = Completion | Failed

@@ -1,5 +1,6 @@
 """What our named actors on the Ray cluster have in common: where they live, and how what they raise is told. Knows none of them."""
 
+import asyncio
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
@@ -26,10 +27,16 @@ def lasting(folder: Folder) -> dict[str, Any]:
     return options
 
 
-async def answered(call: Awaitable[T], of: str) -> T:
-    """The answer of an actor, the one `of` something; what it raises as `told` tells it."""
+async def answered(call: Awaitable[T], of: str, within_s: float | None = None) -> T:
+    """The answer of an actor, the one `of` something; what it raises as `told` tells it. Raises StorageError where it says nothing
+    for `within_s` seconds."""
     try:
-        return await call
+        async with asyncio.timeout(within_s):
+            return await call
+    except TimeoutError:
+        raise StorageError(
+            f"The process of {of} has not answered for {within_s:g} s; whether it has done what was asked is not known: look, and "
+            "ask again.") from None
     except FAULTS as problem:
         raise told(problem, of) from None
 

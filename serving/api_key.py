@@ -5,12 +5,13 @@ from pathlib import Path
 
 from optimizer.errors import AccessError
 from optimizer.paths import expanded
+from serving.storage.regular import read_regular
 
 
 def key_in_file(file: Path) -> str:
     """Return the first line of a file, without a byte order mark and the white space around it. Raises AccessError."""
     try:
-        lines = expanded(file).read_text(encoding="utf-8-sig").splitlines()
+        lines = read_regular(expanded(file)).decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as problem:
         reason = problem.strerror if isinstance(problem, OSError) else "it is not UTF-8 text"
         raise AccessError(f"The key file {file} cannot be read ({reason}).") from None

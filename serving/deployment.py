@@ -18,7 +18,7 @@ from ray.serve.api import RunTarget
 from ray.serve.config import AutoscalingConfig
 from ray.serve.schema import ApplicationStatus, ApplicationStatusOverview, LoggingConfig
 
-from optimizer.errors import AccessError, EndpointError, PromptrayError, SettingsError, StorageError, UserError
+from optimizer.errors import AccessError, EndpointError, PromptrayError, SettingsError, StorageError, UserError, shortened
 from optimizer.types import Outcome, Request
 from serving.engines import EngineDied
 from serving.settings import Hostable, Scaling
@@ -28,6 +28,9 @@ AFFINE_ROUTER = "ray.serve.experimental.consistent_hash_router.ConsistentHashRou
 HEALTH_CHECK_EVERY_S = 5.0
 LEAVE_AFTER_S = 1.0
 """From the moment that a replica's engine is found dead: long enough to tell its callers, who ask elsewhere."""
+STARTS_WITHIN_S = 1800.0
+"""From the wish to host a model to its first replica: a large one has to be fetched and loaded, and a machine for it may have to be
+started first [ours]."""
 STOP_S = 120.0
 """What a replica that is told to stop gives to the chunks that it works on: they would have to be paid for again."""
 START_ATTEMPTS = 3
@@ -123,7 +126,7 @@ def find(deployment: str) -> str | None:
     return next((app for app, state in applications if deployment in state.deployments and state.status not in _GONE), None)
 
 
-def host(models: Sequence[Hostable]) -> list[str]:
+def host(models: Sequence[Hostable], within_s: float = STARTS_WITHIN_S) -> list[str]:
     """Hosts each model that is not on this cluster yet, in whatever application, and waits until those replicas run. Returns the
     deployments' names, in order.
 
@@ -133,29 +136,48 @@ def host(models: Sequence[Hostable]) -> list[str]:
     serve.start(proxy_location="Disabled", logging_config=QUIET)
     model_by_name = {deployment_name(model): model for model in models}
     # Deployed again, a running model would lose its replicas and what they work on.
-    start([RunTarget(bind(model), name, None, QUIET) for name, model in model_by_name.items() if find(name) is None])
+    start([RunTarget(bind(model), name, None, QUIET) for name, model in model_by_name.items() if find(name) is None], within_s)
     return [deployment_name(model) for model in models]
 
 
-def start(targets: Sequence[RunTarget]) -> None:
+def start(targets: Sequence[RunTarget], within_s: float = STARTS_WITHIN_S) -> None:
     """Deploys applications, side by side, and returns when their first replicas run.
 
-    Raises EndpointError where a replica does not start in START_ATTEMPTS; where it says why in an error of ours, that error. If it
-    is one that the user must mend, there is only one attempt.
+    Raises EndpointError where a replica does not start in START_ATTEMPTS, or none runs after `within_s` seconds; where it says why
+    in an error of ours, that error. If it is one that the user must mend, there is only one attempt.
     """
     if not targets:
         return
     serve.run_many(targets, wait_for_ingress_deployment_creation=False, wait_for_applications_running=False)
-    names = [target.name for target in targets]
-    while not _all_run(names):
+    wait_for([target.name for target in targets], within_s)
+
+
+def wait_for(apps: Sequence[str], within_s: float = STARTS_WITHIN_S) -> None:
+    """Returns when the first replicas of some applications run. Raises as `start`."""
+    ends_at = time.monotonic() + within_s
+    while not _all_run(apps):
+        if time.monotonic() >= ends_at:
+            raise EndpointError(f"{_late(apps)} within {within_s:g} s.")
         time.sleep(LOOK_EVERY_S)
+
+
+def _late(apps: Sequence[str]) -> str:
+    """Which models do not run, and what Serve says of them."""
+    state_by_app = serve.status().applications
+    late = [app for app in apps if app not in state_by_app or state_by_app[app].status != ApplicationStatus.RUNNING]
+    said = next((
+        deployment.message for app in late if app in state_by_app for deployment in state_by_app[app].deployments.values()
+        if deployment.message), "")
+    return f"{', '.join(late)} could not be hosted{f' ({shortened(said, 300).rstrip(chr(46))})' if said else ''}"
 
 
 def _all_run(apps: Sequence[str]) -> bool:
     """Raises what a replica of theirs has said, if it is final; its application is then taken away."""
     state_by_app = serve.status().applications
     for app in apps:
-        state = state_by_app[app]
+        state = state_by_app.get(app)
+        if state is None:
+            raise EndpointError(f"{app} was taken off this cluster while it was to be hosted; start the same command again.")
         if state.status == ApplicationStatus.DEPLOY_FAILED:
             raise _reason(state) or EndpointError(f"A model could not be hosted: {state.message.rstrip('.')}.")
         if state.status != ApplicationStatus.RUNNING and isinstance(problem := _reason(state), UserError):
@@ -171,6 +193,13 @@ def _reason(state: ApplicationStatusOverview) -> PromptrayError | None:
             name, reason = said[-1]
             return _ERROR_BY_NAME[name](reason)
     return None
+
+
+def take_off(deployment: str) -> None:
+    """Takes a model off this cluster that `host` has put there, and does not wait until it is gone; one in an application with
+    others stays."""
+    if find(deployment) == deployment:
+        serve.delete(deployment, _blocking=False)
 
 
 def shut_down() -> None:

@@ -68,7 +68,8 @@ class EndpointActor:
         ends_at = time.monotonic() + HELD_S
         while granted <= report.in_flight and granted < report.demand and (left := ends_at - time.monotonic()) > 0:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._reported.wait(), left)
+                async with asyncio.timeout(left):
+                    await self._reported.wait()
             granted = self._shared.grant(caller)
         return granted
 
@@ -101,7 +102,8 @@ class EndpointActor:
                 return False
             there = NodeAffinitySchedulingStrategy(whereabouts.node, soft=False)
             asked = ray.remote(lives).options(num_cpus=0, max_retries=0, scheduling_strategy=there).remote(whereabouts.process)
-            return bool(await asyncio.wait_for(asked, LOOK_WITHIN_S))
+            async with asyncio.timeout(LOOK_WITHIN_S):
+                return bool(await asked)
         except (RayError, OSError, RuntimeError):  # Ray is away, or the node too slow to say; a TimeoutError is an OSError
             return True
 
@@ -123,7 +125,8 @@ class RemoteOffice:
         try:
             self._actor = self._actor or await asyncio.to_thread(open_window, self._base_url, self._lost_one)
             self._whereabouts = self._whereabouts or Whereabouts(ray.get_runtime_context().get_node_id(), this_process())
-            granted: int = await asyncio.wait_for(self._actor.report.remote(caller, report, self._whereabouts), ANSWERS_WITHIN_S)
+            async with asyncio.timeout(ANSWERS_WITHIN_S):  # not wait_for, in which a cancellation may be lost
+                granted: int = await self._actor.report.remote(caller, report, self._whereabouts)
             return granted
         except (RayError, OSError, RuntimeError, ValueError):  # the last: the name went to another in this very moment
             self._actor, self._lost_one = None, True

@@ -47,6 +47,6 @@ Said = Completion | Declined
 """What a model itself said, and a reply can hold; any other failure has an error in its place."""
 
 
-def declined(reason: str, mark: RefusalMark = "message") -> Declined:
-    """A refusal of this sentence."""
-    return Declined("refused", reason, mark)
+def declined(reason: str, mark: RefusalMark = "message", tokens: tuple[int | None, int | None] = (0, 0)) -> Declined:
+    """A refusal of this sentence, with the tokens that it has cost: read and written."""
+    return Declined("refused", reason, mark, prompt_tokens=tokens[0], completion_tokens=tokens[1])

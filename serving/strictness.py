@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -47,6 +48,12 @@ def refuse_unknown(given: Iterable[Any], known: Iterable[str]) -> None:
             raise SettingsError(f"There is no setting called {str(key)!r}; {rest}")
 
 
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    """Made once of each class: it takes longer than to read a hundred settings."""
+    return TypeAdapter(kind)
+
+
 def build_named(noun: str, table: Mapping[str, type[T]], name: str, settings: Mapping[str, Any]) -> T:
     """The dataclass that `table` has under `name`, built from checked settings. Raises SettingsError."""
     if name not in table:
@@ -54,7 +61,8 @@ def build_named(noun: str, table: Mapping[str, type[T]], name: str, settings: Ma
     kind: Any = table[name]
     refuse_unknown(settings, [field.name for field in fields(kind)])
     try:
-        return TypeAdapter[T](kind).validate_python(dict(settings))
+        built: T = _adapter(kind).validate_python(dict(settings))
+        return built
     except ValidationError as problem:
         raise SettingsError(f"Of {noun} {name!r}: {sentence(problem)}") from problem
 

@@ -7,12 +7,12 @@ import yaml
 
 
 class KeyStandsTwice(yaml.MarkedYAMLError):
-    """`told`: which key, and in which lines."""
+    """`told`: which key, and where; `where`: in which lines, for whoever may not be shown the key."""
 
     def __init__(self, key: object, first: yaml.nodes.Node, second: yaml.nodes.Node) -> None:
         lines = (first.start_mark.line + 1, second.start_mark.line + 1)
-        where = f"in line {lines[0]}" if lines[0] == lines[1] else f"in lines {lines[0]} and {lines[1]}"
-        self.told = f"has the key {str(key)[:100]!r} twice, {where}; keep one of them"
+        self.where = f"in line {lines[0]}" if lines[0] == lines[1] else f"in lines {lines[0]} and {lines[1]}"
+        self.told = f"has the key {str(key)[:100]!r} twice, {self.where}; keep one of them"
         super().__init__(problem=self.told, problem_mark=second.start_mark)
 
 

@@ -14,6 +14,8 @@ def serve(
     model: Annotated[list[str] | None, typer.Option(help="A model to offer; may be repeated. Default: both built-in ones.")] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on. Default: 127.0.0.1, this machine alone.")] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: 8000.")] = None,
+    allowed_host: Annotated[list[str] | None, typer.Option(help=(
+        "A name beside this machine's own that the models may be reached by, such as a proxy's; may be repeated."))] = None,
     api_key_env: Annotated[str | None, typer.Option(help="Variable that holds the key to ask callers for.")] = None,
     api_keys_file: Annotated[Path | None, typer.Option(help="File with an API key on each line.")] = None,
 ) -> None:
@@ -24,7 +26,9 @@ def serve(
     from serving.application import application, read
     from serving.door.deployment import open_door
 
-    given = {"host": host, "port": port, "api_key_env": api_key_env, "api_keys_file": api_keys_file}
+    given = {
+        "host": host, "port": port, "allowed_hosts": allowed_host or None, "api_key_env": api_key_env,
+        "api_keys_file": api_keys_file}
     settings = read(file, model or (), {name: value for name, value in given.items() if value is not None})
     assert settings.door is not None  # read sees to it
     if cluster_address() is None:

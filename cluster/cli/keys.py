@@ -13,6 +13,12 @@ from cluster.cli.console import OUT, say
 keys = typer.Typer(name="keys", no_args_is_help=True, help="The keys of an optimizer service: add, list, remove.")
 Storage = Annotated[str, typer.Option("--storage", help="The service's storage folder, a path or a URI.")]
 STORAGE = "service"
+_FIRST = (
+    "This is the service's first key: within seconds it asks everybody for one, also on this machine, where whoever came was its "
+    "admin. Enter the key in the page, or set PROMPTRAY_API_KEY to it.")
+_NO_ADMIN = (
+    "It is no admin's: for the jobs that were started without a key, and everybody else's, make one more with "
+    "`promptray keys add NAME --admin --storage {storage}`.")
 
 
 @keys.command()
@@ -27,7 +33,7 @@ def add(
     from pydantic import ValidationError
 
     from cluster.service.audit import Audit
-    from cluster.service.keys import add_key
+    from cluster.service.keys import add_key, look
     from cluster.service.settings import QuotaSettings
     from optimizer.errors import SettingsError
     from serving.storage import open_folder
@@ -35,14 +41,17 @@ def add(
 
     given = {"jobs_at_once": jobs_at_once, "calls_a_day": calls_a_day, "money_a_day": money_a_day}
     folder = open_folder(storage)
+    first = not look(folder).made
     try:
         quota = QuotaSettings.model_validate(given) if any(value is not None for value in given.values()) else None
         stored, key = add_key(folder, owner, admin, quota)
     except ValidationError as problem:
         raise SettingsError(sentence(problem)) from None
-    Audit(folder).write("command line", "key.add", f"{stored.id} of {owner}")
+    if first:
+        say(_FIRST + ("" if admin else f" {_NO_ADMIN.format(storage=storage)}"))
     say(f"Key {stored.id} of {owner}{', an admin' if admin else ''}; keep it, it is not shown again:")
     say(key, "bold")
+    Audit(folder).write("command line", "key.add", f"{stored.id} of {owner}")
 
 
 @keys.command(name="list")
@@ -68,10 +77,12 @@ def list_keys(storage: Storage = STORAGE) -> None:
 def remove(id: Annotated[str, typer.Argument(help="As `promptray keys list` shows it.")], storage: Storage = STORAGE) -> None:
     """Take a key back: it opens nothing from then on."""
     from cluster.service.audit import Audit
-    from cluster.service.keys import remove_key
+    from cluster.service.keys import read_keys, remove_key
     from serving.storage import open_folder
 
     folder = open_folder(storage)
     gone = remove_key(folder, id)
     Audit(folder).write("command line", "key.remove", f"{gone.id} of {gone.owner}")
     say(f"Key {gone.id} of {gone.owner} is taken back.")
+    if not read_keys(folder):
+        say(f"It was the last: the service lets nobody in until you make one (promptray keys add OWNER --storage {storage}).")

@@ -17,6 +17,10 @@ def up(
     storage: Annotated[str | None, typer.Option(help="Folder for all state, a path or a URI. Default: service.")] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on. Default: 127.0.0.1, this machine alone.")] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: 8000.")] = None,
+    allowed_host: Annotated[list[str] | None, typer.Option(help=(
+        "A name beside this machine's own that the service is reached by, such as a proxy's; may be repeated."))] = None,
+    no_keys: Annotated[bool, typer.Option("--no-keys", help=(
+        "Ask for no key even if there are keys in the storage: everybody on this machine is the service's admin."))] = False,
     running: Annotated[int | None, typer.Option(min=1, max=1024, help="Jobs that run at once. Default: 4.")] = None,
 ) -> None:
     """Run the optimizer service, until Ctrl-C; started again with the same storage, its jobs go on. Options stand above FILE."""
@@ -27,20 +31,31 @@ def up(
     from cluster.ray_start import cluster_address
     from cluster.service.application import open_service
     from cluster.service.keeper import open_keeper
+    from cluster.service.keys import expect_way_in
+    from cluster.service.ray_office import ANSWERS_WITHIN_S, OPENS_WITHIN_S
+    from optimizer.errors import StorageError
     from serving.actors import told
 
-    door = {"host": host, "port": port}
-    settings = _settings(file, {"storage": storage, "running": running}, door)
+    door = {"host": host, "port": port, "allowed_hosts": allowed_host or None}
+    settings = _settings(file, {"storage": storage, "running": running, "no_keys": no_keys or None}, door)
+    expect_way_in(settings)  # before a Ray is started for nothing
     if cluster_address() is None:
         expect_free(settings.door.host, settings.door.port)
     with steady(), ray_session():
         address = open_service(settings)
         keeper = open_keeper(settings)
         try:
-            ray.get(keeper.open.remote())
+            ray.get(keeper.open.remote(), timeout=OPENS_WITHIN_S)
+            notes: list[str] = ray.get(keeper.notes.remote(), timeout=ANSWERS_WITHIN_S)
+        except ray.exceptions.GetTimeoutError:
+            raise StorageError(f"The service has not started within {OPENS_WITHIN_S:g} s; the reason is in Ray's logs.") from None
         except ray.exceptions.RayError as problem:
             raise told(problem, "the service") from None
+        for note in notes:
+            say(note)
         say(f"The service of {settings.storage} is at {address}")
+        if settings.no_keys:
+            say("It asks for no key: everybody on this machine is its admin.")
         say("Ctrl-C stops it; started again with the same storage, its jobs go on.")
         while True:
             time.sleep(1)  # no longer: a signal that comes just before it is seen behind it

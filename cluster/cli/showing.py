@@ -10,6 +10,8 @@ from cluster.cli.console import say, steady
 def show(
     folders: Annotated[list[str], typer.Argument(help="Results folders, paths or URIs.")],
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+    allowed_host: Annotated[list[str] | None, typer.Option(help=(
+        "A name beside this machine's own that the page may be reached by, such as a proxy's; may be repeated."))] = None,
     play: Annotated[float | None, typer.Option(min=0, metavar="SECONDS", help=(
         "Let jobs be started, which run nothing: each plays the first folder's course, with so long between events."))] = None,
 ) -> None:
@@ -21,4 +23,4 @@ def show(
     expect_free(HOST, port)
     with steady():
         say(f"Showing at http://{HOST}:{port}/ (Ctrl-C stops)")
-        serve_page(folders, port, play)
+        serve_page(folders, port, play, allowed_host or ())

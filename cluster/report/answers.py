@@ -27,7 +27,7 @@ _ADVICE_BY_KIND = {
 
 def answer_warnings(results: Sequence[TrialResult]) -> list[str]:
     """One sentence for each kind of answer that came too often, by task, and by optimizer model; none where all is well."""
-    return [*_of_targets(results), *_of_optimizers(results), *_of_tests(results)]
+    return [*_of_targets(results), *_of_optimizers(results), *_of_tests(results), *_of_usage(results)]
 
 
 def counts_told(counts: Iterable[Mapping[str, int]]) -> str:
@@ -78,6 +78,14 @@ def _came(trial: TrialResult) -> str:
     marks, prompt = min(
         ((trial.seed_prompt_test_marks, "seed prompt"), (trial.test_marks, "best prompt")), key=lambda one: -one[0].count("-"))
     return f"{len(marks) - marks.count('-')} of its {len(marks)} answers under the {prompt} came"
+
+
+def _of_usage(results: Sequence[TrialResult]) -> list[str]:
+    """Endpoints that do not say what their answers cost."""
+    return [
+        f"{label} did not report the tokens of {count(calls)} of its answers, so what they have cost is not known: budgets of "
+        "tokens and money count each such call at the most that it can cost."
+        for label, calls in _total(trial.unmeasured_by_model for trial in results).items()]
 
 
 def _fates(attempts: Sequence[Mapping[str, Mapping[str, int]]]) -> Counter[str]:

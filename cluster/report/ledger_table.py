@@ -17,6 +17,9 @@ def ledger_table(account: Account) -> Group:
     parts: list[RenderableType] = [_line(account), _models(account.models)]
     if not any(model.prices for model in account.models):
         parts.append(Text("Money is shown for models whose settings give prices.", "dim"))
+    if unmeasured := sum(model.held.unmeasured for model in account.models):
+        told = f"{plural(unmeasured, 'answer')} came without a count of tokens: what such answers have cost is not known."
+        parts.append(Text(told, "dim"))
     return Group(*parts)
 
 
@@ -40,14 +43,21 @@ def _models(models: tuple[ModelAccount, ...]) -> Table:
         table.add_column(
             head, justify="right" if place not in (0, 4) else "left", no_wrap=bool(place), overflow="fold", vertical="bottom")
     for model in models:
-        saved = model.use.saved_prompt_tokens + model.use.saved_completion_tokens
+        saved = _tokens(model.use.saved_prompt_tokens + model.use.saved_completion_tokens, model.use.hits_unmeasured)
+        held = _tokens(model.held.prompt_tokens + model.held.completion_tokens, model.held.unmeasured)
         table.add_row(
             Text(model.model) if model.model else Text("not said (older entries)", "dim"),
             *map(Text, (
-                count(model.held.entries), count(model.held.prompt_tokens + model.held.completion_tokens),
-                count(model.use.hits))),
-            _bar(model), Text(count(saved)), Text(_money(model.spent)), Text(_money(model.saved), "green" if model.saved else ""))
+                count(model.held.entries), held, count(model.use.hits))),
+            _bar(model), Text(saved), Text(_money(model.spent)), Text(_money(model.saved), "green" if model.saved else ""))
     return table
+
+
+def _tokens(known: int, unmeasured: int) -> str:
+    """Of answers of which some do not say: "≥ 1,200"; a dash where none does."""
+    if unmeasured and not known:
+        return MISSING
+    return f"≥ {count(known)}" if unmeasured else count(known)
 
 
 def _bar(model: ModelAccount) -> Text:

@@ -16,6 +16,8 @@ from serving.strictness import refuse_unknown
 
 Value = str | int | float | bool | None
 _KINDS = ("choice", "int", "float")
+MOST = 2**63
+"""Of the size of a range's ends: Python's integers have no end, and floats have."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,14 @@ class OneOf:
     def draw(self, rng: Random) -> Value:
         return rng.choice(self.values)
 
-    def all(self) -> tuple[Value, ...]:
+    def all(self) -> Sequence[Value]:
         """Every value there is."""
         return self.values
+
+    @property
+    def size(self) -> int:
+        """How many values there are."""
+        return len(self.values)
 
     @property
     def probes(self) -> tuple[Value, ...]:
@@ -52,8 +59,13 @@ class IntRange:
         drawn = math.exp(rng.uniform(math.log(self.low - 0.5), math.log(self.high + 0.5)))
         return min(self.high, max(self.low, round(drawn)))
 
-    def all(self) -> tuple[int, ...]:
-        return tuple(range(self.low, self.high + 1))
+    def all(self) -> Sequence[int]:
+        """Return every value; a range, since there may be more of them than memory holds."""
+        return range(self.low, self.high + 1)
+
+    @property
+    def size(self) -> int:
+        return self.high - self.low + 1
 
     @property
     def probes(self) -> tuple[int, ...]:
@@ -76,6 +88,11 @@ class FloatRange:
 
     def all(self) -> None:
         """A range of real numbers has no list of values."""
+        return
+
+    @property
+    def size(self) -> None:
+        """Nor a number of them."""
         return
 
     @property
@@ -118,7 +135,7 @@ def _repeated(values: Sequence[Value]) -> list[Value]:
 def _range(kind: str, ends: Any, log: Any) -> IntRange | FloatRange:
     number = int if kind == "int" else int | float
     if not isinstance(ends, list | tuple) or len(ends) != 2 or any(
-            isinstance(end, bool) or not isinstance(end, number) or not math.isfinite(end) for end in ends):
+            isinstance(end, bool) or not isinstance(end, number) or not abs(end) <= MOST for end in ends):
         raise SettingsError(f"A range of kind {kind} is two such numbers, [LOW, HIGH], not {ends!r}.")
     if not isinstance(log, bool):
         raise SettingsError(f"log is true or false, not {log!r}.")

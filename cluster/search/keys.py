@@ -4,7 +4,7 @@
     LABEL.SETTING          of the strategy listed under that label alone, such as abo.demonstrations
     selection              names of selection rules
     selection.SETTING      of every rule in question that has this setting
-    optimizer              optimizer models, one line each
+    optimizer              optimizer models, one line each; or labels of the experiment's `models`, where it has such
     optimizer.SETTING      of every model in question that has it; values listed, since each model is hosted before the first trial
     sampling.SETTING       how the target answers: temperature, max_tokens
 
@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from cluster.choices import SelectionChoice, StrategyChoice
 from cluster.search.domains import Domain, OneOf, Value, parse_domain
 from cluster.search.space import Dimension, Space
-from optimizer.errors import SettingsError
+from optimizer.errors import SettingsError, unknown_name
 from optimizer.selection import SELECTION_RULES
 from optimizer.strategies import STRATEGIES
 from serving.settings import ModelSettings, parse_model
@@ -48,27 +48,38 @@ class _Shelf:
 
 def read_space(
     given: Mapping[str, Any], strategies: Sequence[StrategyChoice], selection: SelectionChoice, optimizer: ModelText,
-    try_sampling: Callable[[dict[str, Any]], object],
+    try_sampling: Callable[[dict[str, Any]], object], models: Mapping[str, ModelText], *, tried: bool = True,
 ) -> Space:
-    """The space that a settings file describes, with every value that can be tried built once. Raises SettingsError.
+    """The space that a settings file describes, with every value that can be tried built once. Raises SettingsError. Not `tried`,
+    it is good for counting: that costs the same however many values there are.
 
-    `selection` and `optimizer` are the experiment's own: they stand where the space has no choice of them.
+    `selection` and `optimizer` are the experiment's own: they stand where the space has no choice of them. `models` are those that
+    the space may name, by label; where there are none, it names them by their lines.
     """
     for strategy in strategies:
         if strategy.label in _RESERVED:
             raise SettingsError(f"A strategy cannot be labelled {strategy.label!r} in a search, where that word has a meaning.")
     domains = {key: _saying(key, partial(parse_domain, data)) for key, data in given.items()}
     shelves = {
-        STRATEGY: _strategies(strategies), SELECTION: _selections(domains, selection), OPTIMIZER: _optimizers(domains, optimizer),
+        STRATEGY: _strategies(strategies), SELECTION: _selections(domains, selection),
+        OPTIMIZER: _optimizers(domains, optimizer, models),
         SAMPLING: _Shelf(SAMPLING, {"": ("temperature", "max_tokens")}, lambda _, changes: try_sampling(changes))}
     parents = [Dimension(STRATEGY, OneOf(tuple(strategy.label for strategy in strategies)))]
     parents += [Dimension(key, domains[key]) for key in (SELECTION, OPTIMIZER) if key in domains]
     listed = {dimension.key for dimension in parents}
     children = [
-        _saying(key, partial(_child, key, domain, shelves, listed))
+        _saying(key, partial(_child, key, domain, shelves, listed, tried))
         for key, domain in domains.items() if key not in (SELECTION, OPTIMIZER)]
     _refuse_two_of_one(children, strategies)
     return Space((*parents, *children))
+
+
+def model_named(name: str, models: Mapping[str, ModelText]) -> ModelText:
+    """Return the model that a space means by `name`: the one under this label, and where no model has a label the line itself.
+    Raises SettingsError."""
+    if models and name not in models:
+        raise unknown_name("model", name, models)
+    return models.get(name, name)
 
 
 def model_at(base: ModelText, changes: Mapping[str, Any]) -> ModelSettings:
@@ -104,10 +115,11 @@ def _selections(domains: Mapping[str, Domain], own: SelectionChoice) -> _Shelf:
         lambda name, changes: choices[name].build(**changes))
 
 
-def _optimizers(domains: Mapping[str, Domain], own: ModelText) -> _Shelf:
+def _optimizers(domains: Mapping[str, Domain], own: ModelText, models_by_label: Mapping[str, ModelText]) -> _Shelf:
     base_by_name: dict[str, ModelText] = {"": own}
     if OPTIMIZER in domains:
-        base_by_name = {line: line for line in _saying(OPTIMIZER, lambda: _names(domains[OPTIMIZER]))}
+        base_by_name = _saying(
+            OPTIMIZER, lambda: {name: model_named(name, models_by_label) for name in _names(domains[OPTIMIZER])})
     models = _saying(OPTIMIZER, lambda: {name: parse_model(base) for name, base in base_by_name.items()})
     known = {name: [field for field in type(model).model_fields if field not in ("kind", "name")] for name, model in models.items()}
     return _Shelf(OPTIMIZER, known, lambda name, changes: model_at(base_by_name[name], changes))
@@ -124,7 +136,7 @@ def _fields(kind: Any) -> tuple[str, ...]:
     return tuple(field.name for field in fields(kind))
 
 
-def _child(key: str, domain: Domain, shelves: Mapping[str, _Shelf], parents: set[str]) -> Dimension:
+def _child(key: str, domain: Domain, shelves: Mapping[str, _Shelf], parents: set[str], tried: bool) -> Dimension:
     """The dimension of a setting: it applies under those names of its shelf that have the setting."""
     owner, _, setting = key.rpartition(".")
     shelf = _owned(owner, key, shelves)
@@ -132,7 +144,7 @@ def _child(key: str, domain: Domain, shelves: Mapping[str, _Shelf], parents: set
         raise SettingsError("Its values must be listed, because every model is hosted before the first trial.")
     refuse_unknown([setting], dict.fromkeys(name for names in shelf.settings_by_name.values() for name in names))
     among = [name for name, settings in shelf.settings_by_name.items() if setting in settings]
-    for name in among:
+    for name in among if tried else ():
         for value in domain.probes:
             shelf.build(name, {setting: value})
     if shelf.key not in parents:

@@ -12,6 +12,7 @@ from typing import Any
 from cluster.search.decisions import Decision, Decisions, from_json, to_json
 from cluster.settings import ExperimentSettings, Recorded
 from optimizer.errors import DataError, SettingsError, StorageError
+from serving.settings import parse_model
 from serving.storage import Folder
 from serving.storage.journal import Journal
 
@@ -52,6 +53,9 @@ def basis_of(settings: ExperimentSettings, recorded: Recorded) -> dict[str, Any]
         "the setting search.searcher": repr(search.searcher.build()),
         "the setting search.scheduler": repr(search.scheduler.build()),
     }
+    if settings.models:
+        models = {label: parse_model(model).identity for label, model in settings.models.items()}
+        basis["the setting models"] = models
     for task in settings.tasks:
         basis[f"the task {task.label}"] = {
             "scorer": task.scorer, "seed_instruction": task.seed_instruction, "sizes": repr(settings.sizes_of(task))}
@@ -90,9 +94,10 @@ class _Kept:
         place = self.folder.place_of(_BASIS_FILE)
         if not self.folder.exists(_BASIS_FILE):
             raise DataError(f"{place} is missing; {_mend(self.folder)}")
+        data = self.folder.read(_BASIS_FILE)  # a StorageError is a ValueError too, and no fault of the JSON
         try:
-            value = json.loads(self.folder.read(_BASIS_FILE))
-        except ValueError as problem:
+            value = json.loads(data)
+        except (ValueError, RecursionError) as problem:
             raise DataError(f"{place} is not JSON ({problem}); {_mend(self.folder)}") from problem
         if not isinstance(value, dict):
             raise DataError(f"{place} holds no JSON object; {_mend(self.folder)}")

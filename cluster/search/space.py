@@ -6,6 +6,7 @@ is not in it. One walk over the dimensions serves every searcher. Knows no meani
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 
 from cluster.search.domains import Domain, Value
 
@@ -48,6 +49,25 @@ class Space:
         """The key of a dimension that is a range of real numbers; "" where there is none, so that the points can be listed."""
         return next((dimension.key for dimension in self.dimensions if dimension.domain.all() is None), "")
 
+    def count(self) -> int | None:
+        """Return the number of points, by multiplication and without making one; None where a dimension is a range of real numbers,
+        so that there is no such number."""
+        if self.endless():
+            return None
+        return prod(self._count_below(dimension) for dimension in self.dimensions if not dimension.parent)
+
+    def _count_below(self, dimension: Dimension) -> int:
+        """Return the number of ways to choose a value of `dimension` and of all that depends on it."""
+        children = [child for child in self.dimensions if child.parent == dimension.key]
+        size = dimension.domain.size or 0
+        if not children:
+            return size
+        # Only values that a child names make a difference; a range of a billion others is not walked through.
+        named = {value for child in children for value in child.among if _has(dimension.domain, value)}
+        ways = {child.key: self._count_below(child) for child in children}
+        return size - len(named) + sum(
+            prod(ways[child.key] for child in children if value in child.among) for value in named)
+
     def part(self, owner: str) -> "Space":
         """The dimensions called `owner`, or OWNER.SETTING."""
         return Space(tuple(
@@ -63,6 +83,10 @@ class Space:
             return
         for value in first.domain.all() or ():
             yield from self._below({**point, first.key: value}, tuple(rest))
+
+
+def _has(domain: Domain, value: Value) -> bool:
+    return value in (domain.all() or ())
 
 
 def settings_at(point: Point, owner: str) -> dict[str, Value]:

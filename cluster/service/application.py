@@ -33,13 +33,13 @@ def bind_service(settings: ServiceSettings) -> serve.Application:
 def open_service(settings: ServiceSettings) -> str:
     """Runs the service on the cluster that this process is connected to, and returns its address. Does not block.
 
-    Raises SettingsError where it would be open to other machines without a key; EndpointError where the port is not to be had.
+    Raises SettingsError where it would be open to other machines without a key, or to nobody; StorageError where its keys are
+    damaged or gone; EndpointError where the port is not to be had.
     """
-    from cluster.service.keys import read_keys
+    from cluster.service.keys import expect_way_in
 
     settings = _with_whole_place(settings)
-    own = read_keys(open_folder(settings.storage))
-    expect_guarded(settings.door.host, own or settings.door.keys())
+    expect_way_in(settings)
     return listen(bind_service(settings), settings.door).removesuffix("/v1")
 
 
@@ -72,16 +72,19 @@ class _Replica:
         from cluster.service.keys import KeyRing
         from cluster.service.ray_office import RayOffice
         from cluster.service.reading_threads import ReadingThreads
+        from cluster.service.spending import DoorMeter
 
         settings = self._settings
         storage = open_folder(settings.storage)
         host = await real_host()
-        keys = KeyRing(storage, settings.door.keys(), public=not only_this_machine(host), quota=settings.quota)
-        expect_guarded(host, keys)
+        keys = KeyRing(
+            storage, settings.door.keys(), public=not only_this_machine(host), quota=settings.quota, no_keys=settings.no_keys)
+        if settings.no_keys or not keys.made:  # where they are gone it starts, and lets nobody in: they may come back
+            expect_guarded(host, () if settings.no_keys else keys)
         work = settings.work
         threads, checks = ReadingThreads(work.reads_at_once, work.reads_per_owner, deadline_s=work.read_s), CheckPool(work)
         office = RayOffice(settings, keys.quota, checks, threads)
         await asyncio.gather(office.open(), checks.open())
         service = Service(
             office, FileStore(storage, work), Audit(storage), settings, keys.quota, threads=threads, checks=checks)
-        return service_app(service, keys, clients(settings.parsed, settings.door))
+        return service_app(service, keys, clients(settings.parsed, settings.door), DoorMeter(office.spend, settings.parsed))

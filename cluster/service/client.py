@@ -38,14 +38,16 @@ from cluster.service.objects import (
     StoredFile,
     Trial,
 )
-from cluster.service.replies import parsed, read, refusal
+from cluster.service.replies import ServiceError, parsed, read, refusal, wait_of
 from optimizer.errors import EndpointError, SettingsError, StorageError, shortened
 from optimizer.paths import expanded
 from serving.api_key import key_in_environment, sendable
 from serving.proxies import proxy_faults_told
 from serving.settings.addresses import is_loopback, read_base_url
+from serving.storage.regular import open_regular
 
 A = TypeVar("A", bound=BaseModel)
+B = TypeVar("B")
 KEY_VARIABLE = "PROMPTRAY_API_KEY"
 ADDRESS_VARIABLE = "PROMPTRAY_SERVICE"
 DEFAULT_ADDRESS = "http://127.0.0.1:8000"
@@ -55,6 +57,10 @@ SILENCE_S = 45.0
 RETRY_S = 1.0
 MOST_FAILURES = 120
 """In a row, without an event between: two minutes, in which a service can be started again."""
+LONGEST_WAIT_S = 300.0
+"""A service that wants one to wait longer is not waited for."""
+PROBE_TIMEOUT_S = 3600.0
+"""A probe asks the models, as `promptray check` does."""
 
 
 class ServiceClient:
@@ -97,7 +103,7 @@ class ServiceClient:
         """Raises StorageError where the file cannot be read."""
         path = expanded(file)
         try:
-            content = path.open("rb")
+            content = open_regular(path)
         except OSError as problem:
             raise StorageError(f"{path} cannot be read ({problem.strerror}).") from problem
         with content:
@@ -122,7 +128,7 @@ class ServiceClient:
         """With `probe` the models are asked, and it takes as long as `promptray check`."""
         answer = self._ask(
             "POST", "/v1/optimizations/estimate", json=_body(request), params={"probe": probe},
-            timeout=None if probe else TIMEOUT_S)
+            timeout=httpx2.Timeout(TIMEOUT_S, read=PROBE_TIMEOUT_S) if probe else TIMEOUT_S)
         return read(Estimate, answer)
 
     def jobs(self, status: str | None = None, owner: str | None = None) -> Iterator[Optimization]:
@@ -143,26 +149,51 @@ class ServiceClient:
         return self._pages(Page[Event], f"/v1/optimizations/{_part(id)}/events", after=after, limit=1000)
 
     def follow(self, id: str, after: int = 0) -> Iterator[Event]:
-        """Those with ids above `after`, and all that come, until the job is over. A cut stream goes on where it was. Raises
-        EndpointError where the service stays away."""
-        job, failures = self.job(id), 0
+        """Those with ids above `after`, and all that come, until the job is over. A cut stream goes on where it was; a service that
+        is too busy is asked again when it says so. Raises EndpointError where it stays away, ServiceError for another refusal."""
+        job, failures = self._patiently(lambda: self.job(id)), 0
         while job.status not in TERMINAL or job.last_event > after:
+            heard = after
             try:
                 for event in self._stream(id, after):
                     after, failures = event.id, 0
                     yield event
-                job = self.job(id)
-            except (httpx2.TransportError, EndpointError) as problem:
+                job = self._patiently(lambda: self.job(id))
+            except (httpx2.TransportError, EndpointError, ServiceError) as problem:
                 failures += 1
-                if failures > MOST_FAILURES:
-                    raise EndpointError(f"The service {self.address} does not answer any more.") from problem
-                self._sleep(RETRY_S)
+                self._sleep(self._pause(problem, failures))
+            else:
+                failures = 0
+                if after == heard and job.status in TERMINAL:
+                    yield from self.events(id, after)  # or the reason why the stream has none of them
+                    return
+                if after == heard:
+                    self._sleep(RETRY_S)  # a stream that ends at once is not asked for without a pause
 
     def wait(self, id: str) -> Optimization:
         """The job when it is over."""
         for _ in self.follow(id):
             pass
-        return self.job(id)
+        return self._patiently(lambda: self.job(id))
+
+    def _patiently(self, ask: Callable[[], B]) -> B:
+        """The answer of a service that may be too busy for a while. Raises as `follow`."""
+        failures = 0
+        while True:
+            try:
+                return ask()
+            except ServiceError as problem:
+                failures += 1
+                self._sleep(self._pause(problem, failures))
+
+    def _pause(self, problem: Exception, failures: int) -> float:
+        """Seconds until the service may be asked again. Raises the problem where it is final, or has lasted too long."""
+        pause_s = wait_of(problem, RETRY_S)
+        if pause_s is None or pause_s > LONGEST_WAIT_S:
+            raise problem
+        if failures > MOST_FAILURES:
+            raise EndpointError(f"The service {self.address} does not answer any more.") from problem
+        return pause_s
 
     def trials(self, id: str) -> list[Trial]:
         return self._get(Page[Trial], f"/v1/optimizations/{_part(id)}/trials").data

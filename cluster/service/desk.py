@@ -31,6 +31,8 @@ class Desk:
         """Is there more than the storage knows?"""
         self.shown: JobStatus = state.status
         """The status that others see: the events that led to it are on storage."""
+        self.out_of_quota = ""
+        """Why its run ends early, where its owner's quota is used up."""
         self.steps = 0
         """Signs that its runs get on: rounds, and calls that were paid."""
 
@@ -44,6 +46,7 @@ class Desk:
         state.started_at = state.started_at or int(time.time())
         state.runs, state.turn, self.began_at = state.runs + 1, turn, time.monotonic()
         state.spent_by_trial, state.paused_by_trial = {}, {}
+        self.out_of_quota = ""
         state.status_by_trial = {}
         self.log.add("job.started", "The job has started." if state.resumes == 0 else "The job goes on.")
 
@@ -69,13 +72,30 @@ class Desk:
             self.fail(outcome.code, outcome.message)
         elif outcome.failed:
             why = shortened(outcome.message, LONGEST_FAULT) or f"{outcome.failed[0]}."
-            self.fail("TrialsFailed", f"{len(outcome.failed)} of {self.state.trials} trials have failed: {why}")
+            self.fail("TrialsFailed", f"{len(outcome.failed)} of {self.state.trials} trials have failed: {why}{self._why}")
         else:
-            self.end("succeeded", "job.succeeded", f"All {self.state.trials} trials have ended.")
+            self.end("succeeded", "job.succeeded", f"All {self.state.trials} trials have ended.{self._why}")
+
+    @property
+    def _why(self) -> str:
+        return f" Their searches ended early: {self.out_of_quota}" if self.out_of_quota else ""
+
+    def meet_quota(self, reason: str) -> None:
+        """The owner's quota has refused the job something."""
+        if not self.out_of_quota:
+            self.out_of_quota, self.dirty = reason, True
+            self.log.add("budget.warning", f"The job ends on its owner's quota: {reason}", data={"limit": "quota", "share": 1.0})
 
     def fail(self, code: str, message: str) -> None:
         self.state.fault = {"code": code, "message": message}
         self.end("failed", "job.failed", message)
+
+    def break_off(self, reason: str) -> None:
+        """Ends a job that cannot go on by a fault of the service itself, whatever else is broken: the state comes first."""
+        self.state.fault = {"code": "InternalError", "message": reason}
+        self.state.status, self.state.finished_at, self.state.paused_by_trial = "failed", int(time.time()), {}
+        self.pause_clock()
+        self.log.add("job.failed", reason)
 
     def end(self, status: Any, kind: EventKind, message: str) -> None:
         self.state.status, self.state.finished_at = status, int(time.time())

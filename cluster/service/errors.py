@@ -11,6 +11,10 @@ class Conflict(PromptrayError):
     """The thing is not in a state for that: 409."""
 
 
+class Damaged(Conflict):
+    """What stands of the thing on storage cannot be read, so nothing can be done with it: 409."""
+
+
 class OverQuota(PromptrayError):
     """The caller's quota has no room: 429."""
 

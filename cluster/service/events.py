@@ -9,10 +9,11 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
 
 from cluster.service.objects import Event, EventKind
-from optimizer.errors import StorageError
+from optimizer.errors import PromptrayError, StorageError
+from serving.supervision import Supervisor, told
 
-AGAIN_S = 1.0
-"""After a write that failed [ours]."""
+ATTEMPTS = 5
+"""To write events, where the fault is another one than that the storage is away: that is waited for without end [ours]."""
 Put = Callable[[list[dict[str, Any]]], None]
 
 
@@ -53,13 +54,24 @@ class Said:
                 return None
 
 
-class EventLog:
-    """The events of one job. `put` writes entries durably, and is called in a thread."""
+class LogBroken(PromptrayError):
+    """The events of a job cannot be written, and waiting does not help."""
 
-    def __init__(self, events: Sequence[Event], put: Put, told: Callable[[], None] = lambda: None) -> None:
-        """`events`: those that stand there, all of them; `told` is called whenever there are more."""
+
+class EventLog:
+    """The events of one job. `put` writes entries durably, and is called in a thread; it is given the same entries again after a
+    fault, until they are there: none is passed over."""
+
+    def __init__(
+        self, events: Sequence[Event], put: Put, told: Callable[[], None] = lambda: None, tasks: Supervisor | None = None,
+        name: str = "the events of a job",
+    ) -> None:
+        """`events`: those that stand there, all of them; `told` is called whenever there are more. `tasks` sees to the writing,
+        under `name`."""
         self._put = put
         self._told = told
+        self._tasks = tasks or Supervisor("the service")
+        self._name = name
         self._pending: list[Event] = []
         self._committing: asyncio.Task[None] | None = None
         self.remember(events)
@@ -80,6 +92,9 @@ class EventLog:
         self._forgotten = 0
         self._said = Said(events)
         self._next = len(events) + 1
+        self._failures = 0
+        self.broken = ""
+        """Why events cannot be written any more; "" while they can, or may soon."""
 
     def forget(self, last_id: int) -> None:
         """Leaves the events to the storage, as those of a job that is over: `remember` them before more are added."""
@@ -91,33 +106,46 @@ class EventLog:
 
     def add(self, kind: EventKind, message: str, trial: str | None = None, data: dict[str, Any] | None = None) -> bool:
         """Takes an event that is news, and says whether it was; it is there for others when it is durable."""
-        if not self._said.add(kind, trial, message, data or {}):
+        if self.broken or not self._said.add(kind, trial, message, data or {}):
             return False
         self._pending.append(
             Event(id=self._next, created_at=int(time.time()), kind=kind, trial=trial, message=message, data=data or {}))
         self._next += 1
         if self._committing is None or self._committing.done():
-            self._committing = asyncio.create_task(self._commit())
+            self._committing = self._tasks.keep(self._name, self._commit)
         return True
+
+    @property
+    def pending(self) -> bool:
+        """Are there events that are not on storage yet?"""
+        return bool(self._pending)
 
     async def durable(self) -> None:
-        """Returns when all that was added is on storage."""
+        """Returns when all that was added is on storage. Raises LogBroken where it will never be."""
         while self._committing and not self._committing.done():
             await asyncio.wait([self._committing])
+        if self.broken:
+            raise LogBroken(f"The events of the job cannot be written ({self.broken}).")
 
     async def _commit(self) -> None:
-        """Group commit: while one group is being written, the next one gathers."""
+        """Group commit: while one group is being written, the next one gathers. Events are taken off only when they are there. A
+        storage that is away for a while is no fault: nobody has seen these events yet."""
         while self._pending:
-            group, self._pending = self._pending, []
-            while not await self._written(group):
-                await asyncio.sleep(AGAIN_S)
+            group = list(self._pending)
+            try:
+                await asyncio.to_thread(self._put, [event.model_dump(mode="json") for event in group])
+            except StorageError:
+                raise
+            except Exception as problem:
+                self._failures += 1
+                if self._failures < ATTEMPTS:
+                    raise
+                self._tasks.report(self._name, problem)
+                self.broken = told(problem)
+                self._pending.clear()
+                self._told()
+                return
+            self._failures = 0
+            del self._pending[: len(group)]
             self.events.extend(group)
             self._told()
-
-    async def _written(self, group: Sequence[Event]) -> bool:
-        """A storage that is away for a while is no fault: nobody has seen these events yet."""
-        try:
-            await asyncio.to_thread(self._put, [event.model_dump(mode="json") for event in group])
-        except StorageError:
-            return False
-        return True

@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 from pydantic import ValidationError
 
-from cluster.service.errors import NoRoom, NotFound
+from cluster.service.errors import Damaged, NoRoom, NotFound
 from cluster.service.objects import FileDeleted, Page, Row, StoredFile
 from cluster.service.office import Caller
 from cluster.service.settings import WorkSettings
@@ -142,7 +142,7 @@ class FileStore:
         try:
             stored = StoredFile.model_validate_json(self._folder.child(id).read("file.json"))
         except ValidationError as problem:
-            raise StorageError(f"The file {id} is damaged; upload it again.") from problem
+            raise Damaged(f"The file {id} is damaged; delete it, and upload it again.") from problem
         if not caller.may_see(stored.owner):
             raise _unknown(id)
         return stored
@@ -158,16 +158,38 @@ class FileStore:
         if after is not None and after not in ids:
             raise _unknown(after)
         start = ids.index(after) + 1 if after is not None else 0
-        part = [self.get(caller, id) for id in ids[start : start + limit]]
+        found = (self._listed(caller, id) for id in ids[start : start + limit])
+        part = [file for file in found if file]
         return Page[StoredFile](
             data=part, first_id=part[0].id if part else None, last_id=part[-1].id if part else None,
             has_more=start + limit < len(ids))
 
+    def _listed(self, caller: Caller, id: str) -> StoredFile | None:
+        """A file whose record is damaged is listed with the reason, and the others as they are; None where it was just deleted."""
+        try:
+            return self.get(caller, id)
+        except (Damaged, StorageError, NotFound):
+            listed = self._folder.names(_LISTED)  # raises where the whole storage is away
+            if not any(name.startswith(f"{id}.") for name in listed):
+                return None
+            reason = "Its record is damaged or gone; delete it, and upload it again."
+            owner = caller.owner if _listing(id, caller.owner) in listed else ""
+            return StoredFile(
+                id=id, filename=id, bytes=0, created_at=_made_at(id), owner=owner, rows=0, scorer="", data_hash="", preview=[],
+                error=reason)
+
     def delete(self, caller: Caller, id: str) -> FileDeleted:
         """A job that was started with it keeps its results; it cannot be resumed any more, and its items cannot be shown. Raises
         NotFound."""
-        stored = self.get(caller, id)
-        self._folder.delete(_listing(id, stored.owner))
+        try:
+            listing = _listing(id, self.get(caller, id).owner)
+        except (Damaged, StorageError, NotFound):  # damaged, or half deleted: its listing says whose it is
+            listing = next((
+                name for name in self._folder.names(_LISTED) if _ID.fullmatch(id) and name.startswith(f"{id}.")
+                and (caller.admin or name == _listing(id, caller.owner))), "")
+            if not listing:
+                raise
+        self._folder.delete(listing)
         self._bytes_by_file.pop(id, None)
         folder = self._folder.child(id)
         folder.delete("file.json")
@@ -239,6 +261,11 @@ def _examples(path: str, name: str, limits: ReadLimits) -> tuple[Example, ...]:
 
 def _listing(id: str, owner: str) -> str:
     return f"{id}.{hashlib.sha256(owner.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}{_LISTED}"
+
+
+def _made_at(id: str) -> int:
+    """Unix seconds, of which an id is made."""
+    return int(id.removeprefix("file-")[:12], 16) // 1000 if _ID.fullmatch(id) else 0
 
 
 def _unknown(id: str) -> NotFound:

@@ -1,12 +1,17 @@
 """A job as its one keeper sees it: what was filed, and how it stands. Plain data with JSON both ways; knows no storage, no Ray."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol, Self
 
+from pydantic import TypeAdapter, ValidationError
+
 from cluster.service.errors import Conflict
-from cluster.service.objects import TERMINAL, Fault, JobStatus, Optimization, OptimizationRequest, Usage
-from optimizer.errors import DataError
+from cluster.service.objects import KEPT, TERMINAL, Fault, JobStatus, Optimization, OptimizationRequest, Usage
+from optimizer.errors import DataError, shortened
+
+DAMAGED = "damaged"
+"""The code of the fault of a job whose files cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +33,11 @@ class Filed:
     def from_json(cls, data: dict[str, Any]) -> Self:
         """Raises DataError."""
         try:
-            return cls(**{**data, "request": OptimizationRequest.model_validate(data["request"])})
+            filed = cls(**{**data, "request": OptimizationRequest.model_validate(data["request"], context=KEPT)})
+            checked: Self = _FILED.validate_python(filed.__dict__)
         except (TypeError, KeyError, ValueError) as problem:
-            raise DataError(f"The record of a job cannot be read ({problem}); bring it back from a copy.") from problem
+            raise DataError(f"The record of a job cannot be read ({_first(problem)}); bring it back from a copy.") from problem
+        return checked
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,27 @@ class Outcome:
     statuses: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class SetAside:
+    """A job whose files cannot be read. It is shown to whom it belongs, and nothing can be done with it."""
+
+    id: str
+    number: int
+    owner: str
+    """"" where even that cannot be read: only an admin sees it then."""
+    name: str
+    created_at: int
+    reason: str
+    request: OptimizationRequest | None = None
+
+    @property
+    def shown(self) -> Optimization:
+        """As the API gives it."""
+        return Optimization(
+            id=self.id, name=self.name or self.id, owner=self.owner, created_at=self.created_at, status="failed",
+            request=self.request, error=Fault(code=DAMAGED, message=self.reason))
+
+
 class Lost(Exception):
     """The process that ran the job is gone."""
 
@@ -67,6 +95,18 @@ class Crew(Protocol):
 
     async def stop(self, job: str) -> None:
         """The run of this job ends soon; one that there is not is no fault."""
+        ...
+
+    async def kill(self, job: str) -> None:
+        """The process that runs this job ends now, and its run with Lost; one that there is not is no fault."""
+        ...
+
+    async def on_cluster(self, deployments: Collection[str]) -> set[str]:
+        """Those of some models that run on the cluster, whoever has hosted them."""
+        ...
+
+    async def release(self, deployments: Collection[str]) -> set[str]:
+        """Takes models off the cluster, and says which are off it now; one that is being asked stays for the time being."""
         ...
 
     async def in_flight(self) -> Mapping[str, int]:
@@ -112,6 +152,8 @@ class State:
     wall_s: float = 0.0
     """Of the runs that are over."""
     fault: dict[str, str] | None = None
+    hosted: list[str] = field(default_factory=list)
+    """Deployments of models that run for this job's sake, and perhaps for others', until it is over."""
 
     @property
     def over(self) -> bool:
@@ -125,9 +167,11 @@ class State:
         """Raises DataError."""
         try:
             spent = {trial: Spent(**one) for trial, one in data["spent_by_trial"].items()}
-            return cls(**{**data, "spent_by_trial": spent})
-        except (TypeError, KeyError, AttributeError) as problem:
-            raise DataError(f"The state of a job cannot be read ({problem}); bring it back from a copy.") from problem
+            state = cls(**{**data, "spent_by_trial": spent})
+            checked: Self = _STATE.validate_python(state.__dict__)
+        except (TypeError, KeyError, AttributeError, ValueError) as problem:
+            raise DataError(f"The state of a job cannot be read ({_first(problem)}); bring it back from a copy.") from problem
+        return checked
 
     def usage(self, running_s: float = 0.0) -> Usage:
         """Of all trials."""
@@ -141,6 +185,9 @@ class State:
             target_calls=sum(one.target_calls for one in spent), optimizer_calls=sum(one.optimizer_calls for one in spent),
             ledger_hits=sum(one.ledger_hits for one in spent), calls_by_purpose=by_purpose,
             money=sum(money) if money else None, wall_s=round(self.wall_s + running_s, 3))
+
+
+_FILED, _STATE = TypeAdapter[Any](Filed), TypeAdapter[Any](State)
 
 
 def shown(
@@ -166,3 +213,11 @@ def expect_resumable(id: str, status: JobStatus) -> None:
     """Raises Conflict."""
     if status not in ("failed", "cancelled"):
         raise Conflict(f"The job {id} is {status}; only a failed or a cancelled job can be resumed.")
+
+
+def _first(problem: Exception) -> str:
+    """What is wrong, of the first of several faults."""
+    if isinstance(problem, ValidationError):
+        fault = problem.errors(include_url=False, include_input=False)[0]
+        return f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+    return shortened(f"{type(problem).__name__}: {problem}")

@@ -19,9 +19,12 @@ from cluster.service.dispatcher import Dispatcher
 from cluster.service.job import Filed
 from cluster.service.news import News
 from cluster.service.objects import Event, Optimization
+from cluster.service.owner_budgets import ACTS
 from cluster.service.settings import QuotaSettings, ServiceSettings
+from optimizer.errors import PromptrayError, SettingsError
 from serving.actors import NAMESPACE, lasting
 from serving.storage import Folder, open_folder
+from serving.supervision import LASTING
 
 
 class Keeper:
@@ -73,17 +76,42 @@ class Keeper:
         await self.open()
         return await self._dispatcher.resume(id, limits)
 
+    async def spend(self, act: str, *given: Any, limits: QuotaSettings | None = None) -> Any:
+        """What may be asked of the owners' budgets (owner_budgets.ACTS), from whoever spends for an owner, who comes first in
+        `given`. `limits`: what the owner's quota is now; None: as it was last known."""
+        await self.open()
+        if act not in ACTS:
+            raise SettingsError(f"There is no {act!r} of an owner's budget.")
+        if limits is not None:
+            await self._dispatcher.limit(given[0], limits)
+        return await getattr(self._dispatcher.budgets, act)(*given)
+
     async def use(self, owner: str) -> dict[str, Any]:
         await self.open()
+        await self._dispatcher.budgets.open(owner)
         return self._dispatcher.use(owner)
 
-    async def news(self, after_by_job: Mapping[str, int], timeout_s: float) -> dict[str, list[Event]]:
+    async def news(self, after_by_job: Mapping[str, int], timeout_s: float) -> dict[str, list[Event] | PromptrayError]:
         await self.open()
         return await self._dispatcher.news(after_by_job, timeout_s)
 
     async def report(self, job: str, run: int, news: News) -> None:
         """From a runner."""
         self._dispatcher.report(job, run, news)
+
+    async def claim_models(self, job: str, run: int, deployments: list[str]) -> None:
+        """From a runner, before it hosts them."""
+        await self._dispatcher.claim_models(job, run, deployments)
+
+    async def faults(self) -> list[str]:
+        """What does not get on now, a sentence each."""
+        await self.open()
+        return self._dispatcher.faults(LASTING)
+
+    async def notes(self) -> list[str]:
+        """What was found damaged on storage, and what was done about it, a sentence each."""
+        await self.open()
+        return self._dispatcher.roster.notes
 
     async def looks(self) -> list[Look]:
         """How the models' places were used, about once a second."""

@@ -71,6 +71,10 @@ class Office(Protocol):
         stands there when a trial has ended."""
         ...
 
+    async def faults(self) -> list[str]:
+        """What has not got on for a while behind the API, a sentence each: for the service's health. Never raises."""
+        ...
+
     async def ping(self) -> None:
         """Returns soon where whoever keeps the jobs is at work; else raises, or does not return."""
         ...

@@ -22,6 +22,7 @@ from cluster.service.fair_slots import FairSlots
 from cluster.service.objects import Estimate, OptimizationRequest, TaskOutlook
 from cluster.service.office import Caller
 from cluster.service.settings import ServiceSettings
+from cluster.service.spending import JobShare
 from cluster.service.store import Store
 from optimizer.errors import EndpointError, PromptrayError
 from serving.storage import open_folder
@@ -49,13 +50,14 @@ def unmeasured(
     return told, questions_of(experiment.settings)
 
 
-def probed(request: OptimizationRequest, service: ServiceSettings) -> Estimate:
-    """An estimate by asking the models, in the folder of its digest. Blocks; on the Ray that is there."""
+def probed(request: OptimizationRequest, service: ServiceSettings, share: JobShare | None = None) -> Estimate:
+    """An estimate by asking the models, in the folder of its digest; what it asks is paid from `share`. Blocks; on the Ray that is
+    there."""
     from contextlib import nullcontext
 
     out = Store(service.storage).estimate(probe_digest(request, service))
     experiment = prepare(experiment_settings(request, service, out), repeated=True)
-    check = run_check(experiment, REPEATS, lambda text: None, nullcontext)
+    check = run_check(experiment, REPEATS, lambda text: None, nullcontext, share.of("probe") if share else None)
     return _told(experiment, check.estimate, check)
 
 
@@ -78,11 +80,11 @@ class Probes:
         self._slots = FairSlots(
             work.probes_at_once, work.probes_per_owner, work.waiting_per_owner, "probes", retry_after_s=30.0)
 
-    async def run(self, owner: str, request: OptimizationRequest) -> Estimate:
+    async def run(self, owner: str, request: OptimizationRequest, share: JobShare | None = None) -> Estimate:
         """As `probed`, in a process of its own, which is gone when this returns or raises. Raises Busy where the owner has too many
         waiting, Unavailable at the deadline."""
         async with self._slots.one(owner):
-            asked = _probe().remote(request, self._service)
+            asked = _probe().remote(request, self._service, share)
             try:
                 async with asyncio.timeout(self._service.work.probe_s):
                     told: Estimate = await asked

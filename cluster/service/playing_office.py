@@ -10,11 +10,13 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from pathlib import Path
 
 from cluster.report.folder import REPORT_FILE, read_trials
 from cluster.service.errors import Conflict, OverQuota
+from cluster.service.experiments import admit
 from cluster.service.objects import (
     TERMINAL,
     Estimate,
@@ -29,11 +31,13 @@ from cluster.service.objects import (
 )
 from cluster.service.office import Caller
 from cluster.service.paging import page_of
+from cluster.service.settings import ServiceSettings
 from cluster.service.shown_office import ShownOffice, told
 from cluster.settings import ExperimentSettings
 from optimizer.errors import SettingsError, StorageError
-from optimizer.tasks.generated import GENERATED
 from serving.storage import Folder
+from serving.supervision import Supervisor
+from serving.supervision import told as reason_of
 
 _MADE_AT_THE_END = ("trials.parquet", "candidates.parquet", "costs.parquet", "failures.parquet", REPORT_FILE)
 MOST_JOBS = 1000
@@ -79,6 +83,11 @@ class PlayedFolder(Folder):
         inside = [path.removeprefix(self.above) for path in list(self.files) if path.startswith(self.above)]
         return sorted(name for name in inside if "/" not in name and name.endswith(ending))
 
+    def folders(self) -> list[str]:
+        inside = {path.removeprefix(self.above).partition("/")[0] for path in list(self.files)
+                  if path.startswith(self.above) and "/" in path.removeprefix(self.above)}
+        return sorted(inside)
+
     def exists(self, name: str) -> bool:
         return self.above + name in self.files
 
@@ -108,26 +117,28 @@ class _Play:
 class PlayingOffice(ShownOffice):
     """Shows folders as ShownOffice does, and plays the first of them for every job that is created."""
 
-    def __init__(self, places: Sequence[Folder | Path | str], every_s: float = 1.0, jobs_at_once: int | None = None) -> None:
+    def __init__(
+        self, places: Sequence[Folder | Path | str], every_s: float = 1.0, jobs_at_once: int | None = None,
+        service: ServiceSettings | None = None,
+    ) -> None:
         super().__init__(places)
+        self._service = service or ServiceSettings()
         self._template = next(iter(self._shown.values()))
         self._results = read_trials(self._template.folder)
         self._every_s = every_s
         self._jobs_at_once = jobs_at_once
         self._plays: dict[str, _Play] = {}
+        self._tasks = Supervisor("the player of jobs")
 
     async def close(self) -> None:
         """Ends what is playing."""
-        running = [play.running for play in self._plays.values() if play.running is not None]
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await self._tasks.close()
 
     async def create(self, caller: Caller, request: OptimizationRequest, idempotency_key: str | None = None) -> Optimization:
         for play in self._plays.values():
             if idempotency_key is not None and (play.owner, play.key) == (caller.owner, idempotency_key):
                 return play.job
-        _check(request)
+        self._check(request)
         open_jobs = [play for play in self._plays.values() if play.owner == caller.owner and play.job.status not in TERMINAL]
         if len(open_jobs) >= (self._jobs_at_once or MOST_JOBS) or len(self._plays) >= MOST_JOBS:
             raise OverQuota(f"{len(open_jobs)} of your jobs are open, and no more at once: wait for one, or cancel it.", 30.0)
@@ -137,11 +148,11 @@ class PlayingOffice(ShownOffice):
             queue_position=1, request=request, trials=len(self._results))
         play = self._plays[job.id] = _Play(job, caller.owner, idempotency_key, folder, list(self._script()))
         self._tell(play, *play.script.pop(0))
-        play.running = asyncio.create_task(self._run(play))
+        self._start(play)
         return play.job
 
     async def estimate(self, caller: Caller, request: OptimizationRequest, probe: bool) -> Estimate:
-        _check(request)
+        self._check(request)
         trials = len(request.tasks) * len(request.strategies) * len(request.seeds)
         calls, asked = (None if most is None else most * trials for most in (
             request.budget.target_calls, request.budget.optimizer_calls))
@@ -161,7 +172,7 @@ class PlayingOffice(ShownOffice):
     async def page(
         self, caller: Caller, after: str | None, limit: int, status: str | None = None, owner: str | None = None
     ) -> Page[Optimization]:
-        jobs = [*(play.job for play in reversed(self._plays.values())), *(one.job for one in self._shown.values())]
+        jobs = [*(play.job for play in reversed(self._plays.values())), *self._jobs]
         seen = [job for job in jobs if caller.may_see(job.owner) and owner in (None, job.owner)]
         return page_of(seen, after, limit, status)
 
@@ -180,7 +191,7 @@ class PlayingOffice(ShownOffice):
         if play is None or job.status not in ("cancelled", "failed"):
             raise Conflict(f"The job is {job.status}: only one that has failed or was cancelled can be resumed.")
         self._say(play, "job.resumed", "The job goes on.", status="queued")
-        play.running = asyncio.create_task(self._run(play))
+        self._start(play)
         return play.job
 
     async def events(self, caller: Caller, id: str, after: int, limit: int) -> list[Event]:
@@ -213,6 +224,13 @@ class PlayingOffice(ShownOffice):
         now = sum(play.owner == caller.owner and play.job.status not in TERMINAL for play in self._plays.values())
         return {"jobs_now": now, "calls_today": 0, "money_today": 0.0}
 
+    def _check(self, request: OptimizationRequest) -> None:
+        """Raises SettingsError for what a service that runs jobs would refuse at once."""
+        admit(request, self._service)
+        for task in request.tasks:
+            if (task.file is None) == (task.generated is None):
+                raise SettingsError("A task is a file or a generated one: give one of the two.")
+
     def _play(self, caller: Caller, id: str) -> _Play | None:
         play = self._plays.get(id)
         return play if play is not None and caller.may_see(play.owner) else None
@@ -230,6 +248,11 @@ class PlayingOffice(ShownOffice):
             elif event.kind in ("trial.finished", "trial.failed") and event.trial is not None:
                 file = f"trials/{event.trial}.json", _json(result_by_trial[event.trial].to_json())
             yield event, file
+
+    def _start(self, play: _Play) -> None:
+        """A job that cannot be played on has failed, and says so."""
+        play.running = self._tasks.once(f"playing {play.job.id}", partial(self._run, play), lambda problem: self._say(
+            play, "job.failed", f"The job broke on a fault of the service ({reason_of(problem)}).", status="failed"))
 
     async def _run(self, play: _Play) -> None:
         play.job = play.job.model_copy(update={"runs": play.job.runs + 1, "queue_position": None})
@@ -267,14 +290,6 @@ class PlayingOffice(ShownOffice):
             "queue_position": 1 if status == "queued" else None})
         news, play.news = play.news, asyncio.Event()
         news.set()
-
-
-def _check(request: OptimizationRequest) -> None:
-    for task in request.tasks:
-        if (task.file is None) == (task.generated is None):
-            raise SettingsError("A task is a file or a generated one: give one of the two.")
-        if task.generated is not None and task.generated not in GENERATED:
-            raise SettingsError(f"There is no generated task called {task.generated[:80]!r}; known are: {', '.join(GENERATED)}.")
 
 
 def _json(value: object) -> bytes:

@@ -5,16 +5,20 @@ a stranger's data to processes that can be killed: it is called from an event lo
 """
 
 import asyncio
+import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from ray.exceptions import ActorUnavailableError, GetTimeoutError
 
 from cluster.preparation import SETTINGS_FILE
+from cluster.questions import Question
+from cluster.service.admission import expect_offered
 from cluster.service.check_pool import CheckPool
-from cluster.service.experiments import experiment_settings
+from cluster.service.errors import Damaged, NotFound
+from cluster.service.experiments import admit, experiment_settings, kept_settings
 from cluster.service.following import Hub
 from cluster.service.job import Filed
 from cluster.service.keeper import open_keeper
@@ -24,13 +28,25 @@ from cluster.service.outlook import Probes, planned, reach_all, unmeasured
 from cluster.service.paging import page_of, unknown_job
 from cluster.service.reading_threads import OWN, ReadingThreads
 from cluster.service.settings import QuotaSettings, ServiceSettings
+from cluster.service.spending import JobShare
 from cluster.service.store import Store
 from cluster.settings import ExperimentSettings
+from optimizer.errors import DataError, PromptrayError, UserError
+from optimizer.purse import Cost
 from serving.actors import answered
+from serving.deployment import STARTS_WITHIN_S
 from serving.storage import Folder, open_folder
+from serving.supervision import LASTING
 
 T = TypeVar("T")
+_ID = re.compile(r"opt-[0-9A-Za-z]{1,64}")
+"""Of a job: it becomes the name of a folder, so nothing else is looked for."""
 _OF = "the service"
+ANSWERS_WITHIN_S = 60.0
+"""A question to the keeper. It waits for the keeper's storage, and at the start for the models: who asks is told, and may ask
+again [ours]."""
+OPENS_WITHIN_S = STARTS_WITHIN_S + 60.0
+FAULTS_WITHIN_S = 5.0
 Limits = Callable[[str], QuotaSettings]
 
 
@@ -56,24 +72,45 @@ class RayOffice:
 
     async def open(self) -> None:
         """Wakes the keeper, so that jobs go on though nobody asks. Raises StorageError where the storage cannot be had."""
-        await self._asked(lambda keeper: keeper.open.remote())
+        await self._asked(lambda keeper: keeper.open.remote(), OPENS_WITHIN_S)
+
+    async def faults(self) -> list[str]:
+        """See Office.faults."""
+        try:
+            own: list[str] = await self._asked(lambda keeper: keeper.faults.remote(), FAULTS_WITHIN_S)
+        except PromptrayError as problem:
+            own = [f"The keeper of jobs cannot be asked: {problem}"]
+        return own + self._hub.faults(LASTING)
 
     async def create(self, caller: Caller, request: OptimizationRequest, idempotency_key: str | None = None) -> Optimization:
+        admit(request, self._service)
         id = f"opt-{secrets.token_hex(12)}"
         asked = await self._checks.run(caller.owner, planned, request, self._service, self._store.results(id).place, caller)
-        await reach_all(asked)
+        await self._reach(caller, asked)
         filed = Filed(id, 0, caller.owner, int(time.time()), request, idempotency_key)
         return await self._asked(lambda keeper: keeper.create.remote(filed, self._limits(caller.owner)))
 
     async def estimate(self, caller: Caller, request: OptimizationRequest, probe: bool) -> Estimate:
+        admit(request, self._service)
         told: Estimate
         told, asked = await self._checks.run(caller.owner, unmeasured, request, self._service, caller)
+        await self._reach(caller, asked)
+        if not probe:
+            return told
+        share = JobShare(self._keeper, caller.owner, f"probe-{secrets.token_hex(8)}")
+        try:
+            return await self._probes.run(caller.owner, request, share)
+        finally:
+            await self.spend("close", caller.owner, share.job)
+
+    async def _reach(self, caller: Caller, asked: Sequence[Question]) -> None:
+        """As reach_all; what it asks is the owner's."""
+        await self.spend("note", caller.owner, Cost(target_calls=sum(not model.served for model, _ in asked)))
         await reach_all(asked)
-        return await self._probes.run(caller.owner, request) if probe else told
 
     async def get(self, caller: Caller, id: str) -> Optimization:
         await self._expect_visible(caller, id)
-        return await self._asked(lambda keeper: keeper.get.remote(id))
+        return await self._kept(id)
 
     async def page(
         self, caller: Caller, after: str | None, limit: int, status: str | None = None, owner: str | None = None
@@ -88,11 +125,13 @@ class RayOffice:
 
     async def resume(self, caller: Caller, id: str) -> Optimization:
         owner = await self._expect_visible(caller, id)
+        filed = await self._threads.run(caller.owner, self._store.filed, id)
+        expect_offered(filed.request, self._service)
         return await self._asked(lambda keeper: keeper.resume.remote(id, self._limits(owner)))
 
     async def events(self, caller: Caller, id: str, after: int, limit: int) -> list[Event]:
         await self._expect_visible(caller, id)
-        return await self._threads.run(caller.owner, self._store.events, id, after, limit)
+        return await self._read(caller.owner, lambda: self._store.events(id, after, limit))
 
     async def follow(self, caller: Caller, id: str, after: int) -> AsyncIterator[Event]:
         await self._expect_visible(caller, id)
@@ -101,7 +140,7 @@ class RayOffice:
 
     async def settings(self, caller: Caller, id: str) -> ExperimentSettings:
         await self._expect_visible(caller, id)
-        return await self._threads.run(caller.owner, self._settings, id)
+        return await self._read(caller.owner, lambda: self._settings(id))
 
     async def results(self, caller: Caller, id: str) -> Folder:
         await self._expect_visible(caller, id)
@@ -110,43 +149,63 @@ class RayOffice:
     async def ping(self) -> None:
         await self._asked(lambda keeper: keeper.ping.remote())
 
+    async def spend(self, act: str, *given: Any) -> Any:
+        """What the keeper says of an owner's budget; see owner_budgets.ACTS. The owner comes first in `given`."""
+        return await self._asked(lambda keeper: keeper.spend.remote(act, *given, limits=self._limits(given[0])))
+
     async def quota(self, caller: Caller) -> Mapping[str, Any]:
         return await self._asked(lambda keeper: keeper.use.remote(caller.owner))
 
     def _settings(self, id: str) -> ExperimentSettings:
         """As the job wrote them, once it has started."""
-        out = self._store.results(id)
-        if out.exists(SETTINGS_FILE):
-            return ExperimentSettings.read(out.place_of(SETTINGS_FILE))
-        return experiment_settings(self._store.filed(id).request, self._service, out)
+        out, request = self._store.results(id), self._store.filed(id).request
+        if not out.exists(SETTINGS_FILE):
+            return experiment_settings(request, self._service, out)
+        return kept_settings(request, self._service, out)
 
     async def _expect_visible(self, caller: Caller, id: str) -> str:
         """The job's owner. Raises NotFound, also where the caller may not see it."""
         if id not in self._owner_by_job:
-            filed = await self._threads.run(caller.owner, self._filed, id)
-            if filed is None:
-                raise unknown_job(id)
-            self._owner_by_job[id] = filed.owner
+            self._owner_by_job[id] = await self._owner(caller, id)
         if not caller.may_see(self._owner_by_job[id]):
             raise unknown_job(id)
         return self._owner_by_job[id]
 
-    def _filed(self, id: str) -> Filed | None:
-        if not id.startswith("opt-") or not id.removeprefix("opt-").isalnum() or not self._store.has(id):
-            return None
-        return self._store.filed(id)
+    async def _owner(self, caller: Caller, id: str) -> str:
+        """As the job's record says, or the keeper where that is damaged. Raises NotFound."""
+        if not _ID.fullmatch(id):
+            raise unknown_job(id)
+        try:
+            return (await self._threads.run(caller.owner, self._store.filed, id)).owner
+        except UserError:
+            return (await self._kept(id)).owner
+
+    async def _kept(self, id: str) -> Optimization:
+        """What the keeper says of a job. Raises NotFound."""
+        try:
+            job: Optimization = await self._asked(lambda keeper: keeper.get.remote(id))
+        except NotFound:
+            raise unknown_job(id) from None
+        return job
+
+    async def _read(self, owner: str, read: Callable[[], T]) -> T:
+        """What is read of a job's files. Raises Damaged where that cannot be done."""
+        try:
+            return await self._threads.run(owner, read)
+        except DataError as problem:
+            raise Damaged(f"The files of this job are damaged: {self._store.plain(problem)}") from problem
 
     async def _events_there(self, id: str) -> list[Event]:
-        return await self._threads.run(OWN, self._store.events, id)
+        return await self._read(OWN, lambda: self._store.events(id))
 
-    async def _news(self, after_by_job: Mapping[str, int], timeout_s: float) -> dict[str, list[Event]]:
-        return await self._asked(lambda keeper: keeper.news.remote(dict(after_by_job), timeout_s))
+    async def _news(self, after_by_job: Mapping[str, int], timeout_s: float) -> dict[str, list[Event] | PromptrayError]:
+        return await self._asked(lambda keeper: keeper.news.remote(dict(after_by_job), timeout_s), timeout_s + ANSWERS_WITHIN_S / 2)
 
-    async def _asked(self, question: Callable[[Any], Awaitable[T]]) -> T:
-        """What the keeper says; one that is just coming back is asked again."""
-        async with self._finding:
+    async def _asked(self, question: Callable[[Any], Awaitable[T]], within_s: float = ANSWERS_WITHIN_S) -> T:
+        """What the keeper says; one that is just coming back is asked again. Raises StorageError where it says nothing."""
+        async with asyncio.timeout(OPENS_WITHIN_S), self._finding:
             self._keeper = self._keeper or await self._threads.run(OWN, open_keeper, self._service)
         try:
-            return await answered(question(self._keeper), _OF)
+            return await answered(question(self._keeper), _OF, within_s)
         except (ActorUnavailableError, GetTimeoutError):
-            return await answered(question(self._keeper), _OF)
+            return await answered(question(self._keeper), _OF, within_s)

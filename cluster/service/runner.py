@@ -6,18 +6,29 @@ until all of that has arrived. Everything that is this process's dies with its k
 
 import logging
 import os
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
 import ray
+from ray.exceptions import GetTimeoutError, RayTaskError
 
+from cluster.preparation import Experiment, models_of, tests_of
 from cluster.ray_session import ENVIRONMENT
 from cluster.service.job import Outcome, Work
+from cluster.service.owner_budgets import as_calls
 from cluster.service.settings import ServiceSettings
+from cluster.service.spending import JobShare
 from cluster.service.store import Store
-from optimizer.errors import PromptrayError
+from cluster.settings import ExperimentSettings
+from optimizer.errors import PromptrayError, StorageError
+from serving.actors import told
+from serving.deployment import deployment_name
+from serving.settings import OpenAISettings
 from serving.storage import Folder
 
+HEARD_WITHIN_S = 300.0
+"""The keeper may be coming back after a crash [ours]."""
 UNTOLD = 200
 """Pieces of news that may be under way."""
 
@@ -36,6 +47,10 @@ class Runner:
         import cluster.experiment  # noqa: F401
 
         return os.getpid()
+
+    def alive(self) -> bool:
+        """A sign of life, asked for while a job runs in another thread."""
+        return True
 
     def stop(self, job: str, run: int) -> None:
         """This run of the job ends soon, also if it has not begun yet; its finished calls are kept."""
@@ -58,6 +73,7 @@ class Runner:
         from cluster.report.failures import errors_told
         from cluster.service.experiments import experiment_settings, probe_digest
         from cluster.service.news import Reporting, Sized
+        from cluster.service.views.settings import shown_settings
 
         for name in ("ray", "ray.serve", "ray.tune"):
             logging.getLogger(name).setLevel(logging.ERROR)
@@ -69,13 +85,15 @@ class Runner:
         budget = experiment.settings.budget
         watcher = Reporting(out, {"target_calls": budget.target_calls, "optimizer_calls": budget.optimizer_calls}, line.tell)
         around = Around(
-            nullcontext, self._service.running, (filed.owner, filed.id), True, lambda: (filed.id, work.run) in self._stopped)
+            nullcontext, self._service.running, (filed.owner, filed.id), line.owner(experiment), True,
+            lambda: (filed.id, work.run) in self._stopped)
+        line.claim(hosted_beside(experiment.settings, self._service))
         stopped = False
         try:
             results = run_experiment(experiment, watcher, around)
         except Interrupted as stop:
             stopped, results = True, stop.results
-        write_results(out, results, experiment.settings.model_dump(mode="json"))
+        write_results(out, results, shown_settings(experiment.settings))
         failed = [result for result in results if result.status == "failed"]
         return Outcome(
             "stopped" if stopped else "ended", tuple(result.trial for result in failed), message=" ".join(errors_told(failed)),
@@ -95,10 +113,48 @@ class _Line:
         if len(self._untold) > UNTOLD:
             self.close()
 
+    def owner(self, experiment: Experiment) -> JobShare | None:
+        """The job's part of what its owner may spend today, with its final tests kept aside; None where the owner has no limit.
+        Raises QuotaExhausted where there is no room for them."""
+        filed = self._work.filed
+        share = JobShare(self._keeper, filed.owner, filed.id)
+        if not self._asked("open", filed.owner):
+            return None
+        tests = {share.holder(trial): as_calls(cost) for trial, cost in tests_of(experiment).items()}
+        self._asked("keep_tests", filed.owner, tests)
+        return share
+
+    def _asked(self, act: str, *given: Any) -> Any:
+        try:
+            return ray.get(self._keeper.spend.remote(act, *given), timeout=HEARD_WITHIN_S)
+        except GetTimeoutError:
+            raise StorageError(f"The service has not answered this job for {HEARD_WITHIN_S:g} s; resume it.") from None
+        except RayTaskError as problem:
+            raise told(problem, "the service") from None
+
+    def claim(self, deployments: Sequence[str]) -> None:
+        """Returns when the keeper knows that the job is about to host these models: none of them is taken away from it then."""
+        if deployments:
+            _heard([self._keeper.claim_models.remote(self._work.filed.id, self._work.run, list(deployments))])
+
     def close(self) -> None:
-        """Returns when all has arrived."""
-        ray.get(self._untold)
-        self._untold = []
+        """Returns when all has arrived. Raises StorageError where the keeper does not hear."""
+        untold, self._untold = self._untold, []
+        _heard(untold)
+
+
+def _heard(told: list[Any]) -> None:
+    try:
+        ray.get(told, timeout=HEARD_WITHIN_S)
+    except GetTimeoutError:
+        raise StorageError(f"The service has not heard of this job's course for {HEARD_WITHIN_S:g} s; resume it.") from None
+
+
+def hosted_beside(settings: ExperimentSettings, service: ServiceSettings) -> list[str]:
+    """The deployments that an experiment hosts beside the service's own, such as an optimizer model with another setting."""
+    own = {deployment_name(model) for model in service.served}
+    served = [model for model in models_of(settings) if not isinstance(model, OpenAISettings)]
+    return [name for name in map(deployment_name, served) if name not in own]
 
 
 def begin_with(probed: Folder, out: Folder) -> None:

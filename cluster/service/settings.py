@@ -1,9 +1,10 @@
 """What a service is: which models it offers, where it keeps its state, how many jobs it runs at once, and what an owner may use."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from optimizer.errors import SettingsError
 from optimizer.tasks.bounds import ReadLimits
 from serving.application import DEFAULT_MODELS, ServingSettings
 from serving.door.settings import DoorSettings
@@ -45,6 +46,21 @@ class WorkSettings(Strict):
     rows_per_file: Annotated[int, Field(ge=1)] = 500_000
 
 
+class RequestLimits(Strict):
+    """How large one request for a job may be. Counted before anything is made of it; more is refused in a sentence [ours]."""
+
+    trials: Annotated[int, Field(ge=1, le=1_000_000)] = 1_000
+    """Tasks x seeds x strategies, or x points of the search."""
+    examples: Annotated[int, Field(ge=1, le=2**40)] = 200_000
+    """In the splits of all tasks, once for each seed."""
+    searched_settings: Annotated[int, Field(ge=1, le=1_000)] = 32
+    """Keys of search.space."""
+    searched_values: Annotated[int, Field(ge=1, le=1_000_000)] = 500
+    """Of all keys of search.space together; a range counts as two."""
+    searched_models: Annotated[int, Field(ge=1, le=1_000)] = 16
+    """Optimizer models of a search: each is asked one question before the job starts."""
+
+
 class ServiceSettings(ServingSettings):
     """The models with their door, and the service behind the same door."""
 
@@ -57,11 +73,17 @@ class ServiceSettings(ServingSettings):
           files/ID/            file.json (objects.StoredFile) and data.EXT, as it was uploaded
           optimizations/ID/    request.json, events/, and results/, an ordinary results folder
           keys.json            digests of the keys, with their owners and quotas
+          keys/                that there were keys, and which were taken back
           audit/               who did what
     """
+    no_keys: bool = False
+    """True: everybody on this machine is the service's admin, even if keys were made in `storage`. For a loopback address alone.
+    False: whoever comes is asked for a key, once one was made."""
     running: Annotated[int, Field(ge=1, le=1024)] = 4
     """Jobs that run at once; others wait in the queue, each owner's in turn."""
     quota: QuotaSettings = QuotaSettings()
+    limits: RequestLimits = RequestLimits()
+    """Of one request."""
     upload_bytes: Annotated[int, Field(ge=1024, le=2**33)] = 64 * 2**20
     """A longer file is answered with 413."""
     work: WorkSettings = WorkSettings()
@@ -72,3 +94,9 @@ class ServiceSettings(ServingSettings):
         return ReadLimits(
             file_bytes=self.upload_bytes, piece_bytes=self.upload_bytes, rows=self.work.rows_per_file, cell_characters=4 * 2**20,
             characters=4 * self.upload_bytes, values=10_000_000)
+
+    @model_validator(mode="after")
+    def _keys_or_none(self) -> Self:
+        if self.no_keys and (self.door.api_key_env or self.door.api_keys_file):
+            raise SettingsError("no_keys (--no-keys) contradicts the door's api_key_env and api_keys_file: take one of them out.")
+        return self

@@ -5,11 +5,13 @@ this machine alone. Knows no Ray.
 """
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Sequence
 
 import uvicorn
 from fastapi import FastAPI
+from pydantic import ValidationError
 
 from cluster.service.api.annex import service_app
 from cluster.service.api.service import Service
@@ -20,8 +22,10 @@ from cluster.service.keys import KeyRing
 from cluster.service.office import Office
 from cluster.service.settings import ServiceSettings
 from cluster.service.shown_office import ShownOffice
-from optimizer.errors import PromptrayError
+from optimizer.errors import PromptrayError, SettingsError
+from serving.door.settings import DoorSettings
 from serving.storage import Folder, open_folder
+from serving.strictness import sentence
 
 HOST = "127.0.0.1"
 PORT = 8000
@@ -35,14 +39,25 @@ def shown_app(office: Office, storage: Folder, settings: ServiceSettings | None 
         office, FileStore(storage, settings.work), Audit(storage), settings, keys.quota, checks=CheckPool(settings.work)), keys)
 
 
-def show(folders: Sequence[str], port: int = PORT, play_s: float | None = None) -> None:
+def show(folders: Sequence[str], port: int = PORT, play_s: float | None = None, allowed_hosts: Sequence[str] = ()) -> None:
     """Until Ctrl-C. Raises StorageError, DataError or SettingsError for a folder without results."""
     from cluster.service.playing_office import PlayingOffice
 
+    settings = ServiceSettings(door=_door(allowed_hosts))
     office = ShownOffice(folders) if play_s is None else PlayingOffice(folders, play_s)
+    for damage in office.damaged:
+        print(damage, file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory(prefix="promptray-show-") as storage:
-        app = shown_app(office, open_folder(storage))
+        app = shown_app(office, open_folder(storage), settings)
         uvicorn.run(app, host=HOST, port=port, log_level="warning", lifespan="off", ws="none", timeout_graceful_shutdown=1)
+
+
+def _door(allowed_hosts: Sequence[str]) -> DoorSettings:
+    """Raises SettingsError in one sentence."""
+    try:
+        return DoorSettings(allowed_hosts=tuple(allowed_hosts))
+    except ValidationError as problem:
+        raise SettingsError(sentence(problem)) from None
 
 
 def main() -> None:

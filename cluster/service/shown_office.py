@@ -16,8 +16,10 @@ from cluster.preparation import SETTINGS_FILE, settings_place
 from cluster.report.failures import errors_told
 from cluster.report.folder import read_trials
 from cluster.result import TrialResult
-from cluster.service.errors import Conflict
+from cluster.service.errors import Conflict, Damaged
+from cluster.service.job import SetAside
 from cluster.service.objects import (
+    KEPT,
     Estimate,
     Event,
     EventKind,
@@ -28,14 +30,17 @@ from cluster.service.objects import (
     TaskRequest,
     Usage,
 )
+from cluster.service.objects.plain import MOST_KEY
 from cluster.service.office import Caller
 from cluster.service.paging import page_of, unknown_job
 from cluster.service.views.candidates import Family
 from cluster.service.views.results import Course
+from cluster.service.views.settings import searched
 from cluster.service.views.trials import Spent, total_usage, trial_view
 from cluster.service.views.wording import plain
 from cluster.settings import ExperimentSettings
 from optimizer.candidate import Round
+from optimizer.errors import DataError, PromptrayError
 from optimizer.statistics import wilson
 from optimizer.tasks.generated import GENERATED
 from serving.settings import parse_model
@@ -57,12 +62,31 @@ class Shown:
 
 
 class ShownOffice:
-    """An Office over results folders; each is read once, when the office is made. Raises StorageError, DataError or SettingsError
-    for a folder that has no results."""
+    """An Office over results folders; each is read once, when the office is made. One that cannot be read is shown as a job that
+    has failed, with the reason. Raises StorageError for what is no results folder, and DataError or SettingsError where none of
+    them can be read."""
 
     def __init__(self, places: Sequence[Folder | Path | str], owner: str = OWNER) -> None:
-        shown = [shown_folder(open_folder(place).absolute(), owner) for place in places]
+        shown: list[Shown] = []
+        problems: list[PromptrayError] = []
+        self._damaged: dict[str, Optimization] = {}
+        for place in places:
+            folder = open_folder(place).absolute()
+            settings_place(folder)  # one that is no results folder is a slip of whoever named it
+            try:
+                shown.append(shown_folder(folder, owner))
+            except Exception as problem:  # noqa: BLE001 - whatever is wrong with one folder, the others are shown
+                problems.append(_in_our_words(folder, problem))
+                set_aside = SetAside(job_id(folder), 0, owner, folder.place.rpartition("/")[2], 0, str(problems[-1]))
+                self._damaged[set_aside.id] = set_aside.shown
+        if problems and not shown:
+            raise problems[0]
         self._shown = {one.job.id: one for one in sorted(shown, key=lambda one: one.job.created_at, reverse=True)}
+
+    @property
+    def damaged(self) -> list[str]:
+        """Why folders cannot be shown, a sentence each."""
+        return [job.error.message for job in self._damaged.values() if job.error]
 
     async def create(self, caller: Caller, request: OptimizationRequest, idempotency_key: str | None = None) -> Optimization:
         raise Conflict(READ_ONLY)
@@ -71,13 +95,20 @@ class ShownOffice:
         raise Conflict(READ_ONLY)
 
     async def get(self, caller: Caller, id: str) -> Optimization:
+        if id in self._damaged and caller.may_see(self._damaged[id].owner):
+            return self._damaged[id]
         return self._seen(caller, id).job
 
     async def page(
         self, caller: Caller, after: str | None, limit: int, status: str | None = None, owner: str | None = None
     ) -> Page[Optimization]:
-        jobs = [one.job for one in self._shown.values() if caller.may_see(one.job.owner)]
+        jobs = [job for job in self._jobs if caller.may_see(job.owner)]
         return page_of([job for job in jobs if owner in (None, job.owner)], after, limit, status)
+
+    @property
+    def _jobs(self) -> list[Optimization]:
+        """Finished ones, and those that cannot be shown."""
+        return [*(one.job for one in self._shown.values()), *self._damaged.values()]
 
     async def cancel(self, caller: Caller, id: str) -> Optimization:
         self._seen(caller, id)
@@ -101,6 +132,9 @@ class ShownOffice:
     async def results(self, caller: Caller, id: str) -> Folder:
         return self._seen(caller, id).folder
 
+    async def faults(self) -> list[str]:
+        return []
+
     async def ping(self) -> None:
         """There is nobody else to ask."""
 
@@ -108,6 +142,9 @@ class ShownOffice:
         return {"jobs_now": 0, "calls_today": 0, "money_today": 0.0}
 
     def _seen(self, caller: Caller, id: str) -> Shown:
+        aside = self._damaged.get(id)
+        if aside and aside.error and caller.may_see(aside.owner):
+            raise Damaged(aside.error.message)
         found = self._shown.get(id)
         if found is None or not caller.may_see(found.job.owner):
             raise unknown_job(id)
@@ -119,7 +156,7 @@ def shown_folder(folder: Folder, owner: str) -> Shown:
     settings = ExperimentSettings.read(settings_place(folder))
     results = read_trials(folder)
     at = _written_at(folder)
-    id = "opt-" + hashlib.sha256(folder.place.encode()).hexdigest()[:16]
+    id = job_id(folder)
     known = {assignment.trial: assignment for assignment in assignments(settings)}
     views = {
         result.trial: trial_view(settings, known[result.trial], Family(course), course, Spent(), "succeeded")
@@ -136,18 +173,31 @@ def shown_folder(folder: Folder, owner: str) -> Shown:
     return Shown(job, settings, folder, events)
 
 
+def job_id(folder: Folder) -> str:
+    """Of the job that a results folder is shown as."""
+    return "opt-" + hashlib.sha256(folder.place.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def _in_our_words(folder: Folder, problem: Exception) -> PromptrayError:
+    if isinstance(problem, PromptrayError):
+        return problem
+    return DataError(f"The results in {folder} are damaged ({type(problem).__name__}: {problem}); bring them back from a copy.")
+
+
 def request_of(settings: ExperimentSettings) -> OptimizationRequest:
     """The request that such an experiment would come from; of a data file only the name is told."""
     tasks = tuple(
         TaskRequest(
-            **({"generated": task.source} if task.source in GENERATED else {"file": Path(task.source).name}),
+            **({"generated": task.source} if task.source in GENERATED else {"file": Path(task.source).name[-MOST_KEY:]}),
             label=task.label[:80], scorer=task.scorer, seed_instruction=task.seed_instruction, sizes=task.sizes)
         for task in settings.tasks[:32])
-    return OptimizationRequest(
-        name=settings.name[:64], description=settings.description[:2000], tasks=tasks, target=parse_model(settings.target).label,
-        optimizer=parse_model(settings.optimizer).label, strategies=settings.strategies[:32], selection=settings.selection,
-        seeds=settings.seeds[:100], sizes=settings.sizes, sampling=settings.sampling, budget=settings.budget,
-        search=settings.search, concurrency=min(64, settings.concurrency))
+    given = {
+        "name": settings.name[:64], "description": settings.description[:2000], "tasks": tasks,
+        "target": parse_model(settings.target).label, "optimizer": parse_model(settings.optimizer).label,
+        "strategies": [choice.model_dump() for choice in settings.strategies[:32]], "selection": settings.selection.model_dump(),
+        "seeds": settings.seeds[:100], "sizes": settings.sizes, "sampling": settings.sampling, "budget": settings.budget,
+        "search": searched(settings), "concurrency": min(64, settings.concurrency)}
+    return OptimizationRequest.model_validate(given, context=KEPT)
 
 
 def told(

@@ -111,6 +111,9 @@ class Faults:
         words, fields = self._quoted(sent), sent if isinstance(sent, Mapping) else {}
         subject = subject_of(status, (fields.get("code"), fields.get("type")), words)
         settings = self._settings
+        if 300 <= status < 400:
+            # It may pass: a gateway sends its callers elsewhere while it is down. Where it leads is not told, let alone gone to.
+            raise Transient(f"{settings.base_url} answered {status}, a redirect, which no call follows.")
         if subject == "balance":
             raise AccessError(
                 f"There is no balance for the key in {settings.key_place} at {settings.base_url} ({status}: {words}): "

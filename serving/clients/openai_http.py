@@ -11,7 +11,7 @@ All attempts of a call carry one `Idempotency-Key`, so that a gateway that honou
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -23,6 +23,7 @@ from openai.types.completion import Completion as TextCompletion
 
 from optimizer.errors import EndpointError, PromptrayError
 from optimizer.types import Completion, Failed, Outcome, Request
+from serving.clients.announcing import Once, Sending
 from serving.clients.bounded_replies import ACCEPTED, bound_replies
 from serving.clients.hedging import Hedging
 from serving.clients.openai_bodies import body_of, idempotency_key
@@ -91,7 +92,12 @@ class OpenAIModel:
         return self._outage.pause
 
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
-        return await all_of(self._outcome(request) for request in requests)
+        return await all_of(self._outcome(request, partial(self._ask, request)) for request in requests)
+
+    async def complete_announced(self, requests: Sequence[Request], sending: Sending) -> list[Outcome]:
+        """See Announcing: a request goes out when it has its place in the window."""
+        once = Once(sending)
+        return await all_of(self._outcome(request, partial(once.before, partial(self._ask, request))) for request in requests)
 
     async def at_once(self, request: Request) -> Outcome:
         """See reach.Impatient."""
@@ -129,9 +135,9 @@ class OpenAIModel:
         await self._limiter.window.aclose()
         await self._client.close()
 
-    async def _outcome(self, request: Request) -> Outcome:
+    async def _outcome(self, request: Request, ask: Callable[[], Awaitable[Outcome]]) -> Outcome:
         try:
-            return await self._believed(request, await self._limiter.run(partial(self._ask, request)))
+            return await self._believed(request, await self._limiter.run(ask))
         except Transient as problem:
             return Failed("infrastructure", problem.reason)
 
@@ -169,8 +175,10 @@ class OpenAIModel:
         """The reply, whatever it is, or the call's own fate. Raises Transient and AccessError."""
         whole, event = (TextCompletion, TextCompletion) if request.raw else (ChatCompletion, ChatCompletionChunk)
         body = body_of(settings or self._settings, request, stream=stream)
+        # The package follows redirects unless told otherwise: to wherever the endpoint likes, with the question and perhaps a key.
         options: Any = {
-            "headers": {"Idempotency-Key": idempotency_key(self.name, body)}, "security": {"bearer_auth": True}}
+            "headers": {"Idempotency-Key": idempotency_key(self.name, body)}, "security": {"bearer_auth": True},
+            "follow_redirects": False}
         try:
             async with asyncio.timeout(self._settings.timeout_s):  # an endpoint that drips is as late as one that says nothing
                 return await self._client.post(
@@ -255,4 +263,4 @@ def _is_lost(outcome: Outcome) -> bool:
 
 
 def _effort_of(result: Any, seconds: float) -> float | None:
-    return effort(seconds, result.completion_tokens) if isinstance(result, Completion) else None
+    return effort(seconds, result.completion_tokens or 0) if isinstance(result, Completion) else None

@@ -17,8 +17,8 @@ _FILTERS = frozenset({"content_filter", "content_filtered", "safety", "recitatio
 """As other gateways and engines spell `length` and `content_filter`, in any case [ours, from their references]."""
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 """Fields of a message in which some endpoints put what a model thinks, and sometimes all that it says."""
-_MOST_TOKENS = 2**40
-"""A larger count is no count [ours]."""
+_MOST_TOKENS = 2**27
+"""A larger count is no count [ours]: ten times the longest context that anybody sells."""
 
 
 def read(reply: Any) -> Outcome | None:
@@ -81,17 +81,28 @@ def _first_choice(reply: Any) -> Any:
 
 
 def _outcome(text: str, finish_reason: str | None, refusal: Any, usage: Any, said: Any = None) -> Outcome:
-    finish = (finish_reason or "").casefold()
+    finish, (read, written) = (finish_reason or "").casefold(), tokens_of(usage)
     if refusal:
-        return declined(str(refusal))
+        return declined(str(refusal), tokens=(read, written))
     if not text and finish in ("tool_calls", "function_call"):
-        return declined(_TOOL)
+        return declined(_TOOL, tokens=(read, written))
     if finish in _FILTERS:  # what came before the filter's stop is no answer
-        return declined(_FILTERED, "filter")
+        return declined(_FILTERED, "filter", tokens=(read, written))
     cached = getattr(getattr(usage, "prompt_tokens_details", None), "cached_tokens", None)
     return Completion(
-        text, finish in _CUT, _count(usage, "prompt_tokens"), _count(usage, "completion_tokens"),
-        metadata={} if text else _emptiness(said), cached_tokens=cached if _is_count(cached) else None)
+        text, finish in _CUT, read, written, metadata={} if text else _emptiness(said),
+        cached_tokens=cached if _is_count(cached) else None)
+
+
+def tokens_of(usage: Any) -> tuple[int | None, int | None]:
+    """Read and written, as an endpoint bills them; None where it does not say, or says something that is no count.
+
+    Some (xAI among them) count hidden reasoning in the total alone: what is in the total and in neither part was written.
+    """
+    read, written, total = (_count(usage, name) for name in ("prompt_tokens", "completion_tokens", "total_tokens"))
+    if total is None or read is None:
+        return read, written
+    return read, max(total - read, written or 0) if total >= read else written
 
 
 def _emptiness(said: Any) -> dict[str, str]:
@@ -104,9 +115,9 @@ def _ended(finish_reason: Any) -> bool:
     return isinstance(finish_reason, str) and bool(finish_reason) and finish_reason not in _BROKEN
 
 
-def _count(usage: Any, name: str) -> int:
-    found = getattr(usage, name, 0)
-    return found if _is_count(found) else 0
+def _count(usage: Any, name: str) -> int | None:
+    found = getattr(usage, name, None)
+    return found if _is_count(found) else None
 
 
 def _is_count(found: Any) -> bool:

@@ -16,6 +16,7 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, 
 
 from optimizer.errors import EndpointError, PromptrayError
 from optimizer.types import Failed, Message, Outcome, Request
+from serving.clients.announcing import Once, Sending
 from serving.engines import EngineDied
 from serving.limiter import Limiter, Retry, Transient, all_of
 from serving.streaming import Piece
@@ -53,9 +54,15 @@ class ServeHandleModel:
         return self._identity
 
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
+        return await self.complete_announced(requests, _said_to_nobody)
+
+    async def complete_announced(self, requests: Sequence[Request], sending: Sending) -> list[Outcome]:
+        """See Announcing: a chunk goes out when it has its place."""
+        once = Once(sending)
         chunks = chunks_of(requests, self._chunk, mixed=not self._affine)
         handle, limiter = await self._connect()
-        calls = (limiter.run(partial(self._ask, handle, [requests[at] for at in chunk])) for chunk in chunks)
+        calls = (
+            limiter.run(partial(once.before, partial(self._ask, handle, [requests[at] for at in chunk]))) for chunk in chunks)
         with _given_up():
             answered = await all_of(calls)
         outcome_by_place: dict[int, Outcome] = {}
@@ -148,6 +155,10 @@ def chunks_of(requests: Sequence[Request], size: int, *, mixed: bool) -> list[li
         elif rest:
             rests.append(rest)
     return full + rests
+
+
+async def _said_to_nobody() -> None:
+    """Nobody asked to be told when it is sent."""
 
 
 def _beginning(request: Request) -> tuple[Message, ...]:

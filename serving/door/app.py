@@ -9,7 +9,7 @@ from fastapi import Request as HttpRequest
 from starlette.exceptions import HTTPException
 
 from optimizer.protocols import LanguageModel
-from serving.door.desk import Desk
+from serving.door.desk import Desk, Meter
 from serving.door.guard import HEALTH, Guard, Passage, Room, passage
 from serving.door.health import Health
 from serving.door.incoming import BodyLimits
@@ -18,6 +18,7 @@ from serving.door.limits import Places, Rate
 from serving.door.metrics import Metrics
 from serving.door.refusal import Refused
 from serving.door.settings import DoorSettings
+from serving.door.sites import Sites
 
 UPLOADS = 32
 """At once [ours]: each may take as long as its size allows."""
@@ -39,6 +40,8 @@ class Annex:
     """Of the largest file in a body that has a place of an upload."""
     health: Callable[[], Awaitable[Mapping[str, str]]] | None = None
     """Which parts do not work, and why."""
+    meter: Meter | None = None
+    """Who counts what callers ask of the models; None: nobody."""
 
 
 def build_app(
@@ -47,13 +50,14 @@ def build_app(
     """The application. With `keys`, all but /healthz wants one as a bearer token; the settings' own sources are not read."""
     settings = settings or DoorSettings()
     metrics = Metrics()
-    desk = Desk(models, settings, metrics)
+    desk = Desk(models, settings, metrics, annex.meter if annex else None)
     app = FastAPI(
         title="promptray", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False,
         exception_handlers={HTTPException: _unknown})
     app.add_middleware(
-        Guard, gate=Keys() if keys is None else keys, rate=Rate(settings.requests_per_minute), room=_room(settings, annex),
-        metrics=metrics, passages=annex.passages if annex else passage)
+        Guard, gate=Keys() if keys is None else keys, sites=Sites(settings.host, settings.allowed_hosts),
+        rate=Rate(settings.requests_per_minute), room=_room(settings, annex), metrics=metrics,
+        passages=annex.passages if annex else passage)
     app.add_api_route(HEALTH, Health(annex.health if annex else None).answer)
     app.add_api_route("/metrics", desk.metrics)
     app.add_api_route("/v1/models", desk.models)

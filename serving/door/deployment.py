@@ -5,11 +5,12 @@ opened from here, and again in every replica, which asks Serve for the address t
 say another.
 """
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.error import HTTPError
-from urllib.request import ProxyHandler, build_opener
+from urllib.request import HTTPRedirectHandler, ProxyHandler, build_opener
 
 import ray
 from fastapi import FastAPI
@@ -30,8 +31,18 @@ DOOR = "door"
 STOP_S = 30.0
 """What a replica that is told to stop gives to the answers under way."""
 KNOWN_WITHIN_S = 10.0
-_directly = build_opener(ProxyHandler({}))
-"""Our own door is asked without the proxy that the environment may name."""
+SERVE_SAYS_WITHIN_S = 60.0
+
+
+class _NoRedirects(HTTPRedirectHandler):
+    """What answers on our port with a redirect is another's; it is not followed."""
+
+    def redirect_request(self, *args: Any, **how: Any) -> None:
+        """Return None, so that the redirect is an HTTPError."""
+
+
+_direct = build_opener(_NoRedirects, ProxyHandler({}))
+"""For this machine alone: neither redirects nor the proxies of the environment."""
 
 
 def bind_door(
@@ -109,7 +120,11 @@ def _client(model: ModelSettings, settings: DoorSettings) -> LanguageModel:
 async def real_host() -> str | None:
     """The address that Serve listens on: that of its first start, whatever was asked for later. None: it does not listen."""
     controller = ray.get_actor(SERVE_CONTROLLER_NAME, namespace=SERVE_NAMESPACE)
-    options = await controller.get_http_config.remote()
+    try:
+        async with asyncio.timeout(SERVE_SAYS_WITHIN_S):
+            options = await controller.get_http_config.remote()
+    except TimeoutError:
+        raise EndpointError(f"Serve has not said within {SERVE_SAYS_WITHIN_S:g} s where it listens.") from None
     host: str | None = options.host
     return host
 
@@ -133,7 +148,7 @@ def _answer(url: str) -> bytes:
     ends_at = time.monotonic() + KNOWN_WITHIN_S
     while True:
         try:
-            with _directly.open(url, timeout=10) as reply:
+            with _direct.open(url, timeout=10) as reply:
                 beginning: bytes = reply.read(100)
                 return beginning
         except HTTPError as problem:

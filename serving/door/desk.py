@@ -4,7 +4,7 @@ A caller that goes away takes their question with them: its work is cancelled, w
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Hashable, Mapping
 from contextlib import aclosing
 from typing import Any, TypeVar
 
@@ -23,15 +23,20 @@ from serving.door.settings import DoorSettings
 from serving.refusals import Said
 
 T = TypeVar("T")
+Meter = Callable[[Hashable, str, LanguageModel], LanguageModel]
+"""Caller, label, model -> the model as this caller may ask it."""
 
 
 class Desk:
     """The door's routes, but for health."""
 
-    def __init__(self, models: Mapping[str, LanguageModel], settings: DoorSettings, metrics: Metrics) -> None:
+    def __init__(
+        self, models: Mapping[str, LanguageModel], settings: DoorSettings, metrics: Metrics, meter: Meter | None = None
+    ) -> None:
         self._models = models
         self._settings = settings
         self._metrics = metrics
+        self._meter = meter
 
     async def metrics(self) -> Response:
         return Response(self._metrics.text(), headers={"Content-Type": CONTENT_TYPE})
@@ -62,6 +67,8 @@ class Desk:
 
     async def _answer(self, http: HttpRequest, body: Body, reply: Reply) -> Response:
         model = self._known(body.model)
+        if self._meter:
+            model = self._meter(http.state.caller, body.model, model)
         http.state.visit.model = body.model
         deadline = asyncio.get_running_loop().time() + self._settings.deliver_timeout_s
         if body.stream:

@@ -4,7 +4,8 @@ It sees a request before its body is read, so that nobody without a key has anyt
 when its body is there.
 """
 
-from collections.abc import AsyncIterator, Callable, Hashable, Sized
+import asyncio
+from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -18,9 +19,15 @@ from serving.door.incoming import BodyLimits, arrived, as_it_comes, expect_plain
 from serving.door.keys import Gate
 from serving.door.limits import Places, Rate
 from serving.door.metrics import Metrics, Visit
+from serving.door.refusal import Refused
 from serving.door.replies import Sheet
+from serving.door.sites import Body, Sites, check_body
 
 HEALTH = "/healthz"
+RECHECK_EVERY_S = 5.0
+"""How often a stream under way asks whether its caller would still be let in [ours]."""
+POLICY_VIOLATION = 1008
+"""Why a WebSocket is closed (RFC 6455, section 7.4.1)."""
 ROUTE_BY_PATH = {
     HEALTH: "health", "/metrics": "metrics", "/v1/models": "models", "/v1/chat/completions": "chat",
     "/v1/completions": "completions"}
@@ -41,6 +48,8 @@ class Passage:
     """Does it count among the requests a minute?"""
     place: Literal["none", "request", "listener", "upload"] = "none"
     """Which kind of place it holds for as long as its answer takes; an upload, as long as its body takes, too."""
+    body: Body = "json"
+    """What its body is, where it has one."""
 
 
 def passage(method: str, path: str) -> Passage:
@@ -65,20 +74,25 @@ class Room:
 
 class Guard:
     """Lets in who has a key and finds a place. All but /healthz wants a key, where there are any; `passages` may know of others.
-    Who comes stands in the request's state as `caller`."""
+    Who comes stands in the request's state as `caller`. What wants a key is for no other site's page; and without keys, all but
+    /healthz is reached by the names in `sites` alone. There is nothing to open a WebSocket to."""
 
     def __init__(
-        self, app: ASGIApp, gate: Gate, rate: Rate, room: Room, metrics: Metrics,
+        self, app: ASGIApp, gate: Gate, sites: Sites, rate: Rate, room: Room, metrics: Metrics,
         passages: Callable[[str, str], Passage] = passage,
     ) -> None:
         self._app = app
         self._gate = gate
+        self._sites = sites
         self._rate = rate
         self._room = room
         self._metrics = metrics
         self._passages = passages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -96,12 +110,12 @@ class Guard:
 
     async def _attend(self, visit: Visit, way: Passage, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            caller = await self._gate.admit(Headers(scope=scope).get("authorization")) if way.key else None
+            caller = await self._caller(way, Headers(scope=scope))
             scope["state"]["caller"] = caller
             if way.rated:
                 self._rate.take(caller)
             async with self._admitted(way, self._owner(caller), scope, receive) as body:
-                await self._app(scope, body, send)
+                await self._while_admitted(way, caller, scope, body, send)
         except ClientDisconnect:
             return  # nobody is left to be told
         except Exception as problem:
@@ -111,10 +125,49 @@ class Guard:
                 raise
             await Sheet(no.content(), no.status, no.headers())(scope, receive, send)
 
+    async def _caller(self, way: Passage, headers: Headers) -> Hashable:
+        """Who comes, as the gate knows them; None where no key is wanted. Raises Refused."""
+        caller = await self._gate.admit(headers.get("authorization")) if way.key else None
+        if not self._gate.asks and way.route != ROUTE_BY_PATH[HEALTH]:
+            self._sites.check_name(headers)
+        if way.key:
+            self._sites.check_page(headers)
+        return caller
+
+    async def _while_admitted(self, way: Passage, caller: Hashable, scope: Scope, receive: Receive, send: Send) -> None:
+        """The answer; a stream of events ends early where its caller would not be let in any more. Asking again, they are told."""
+        streams = False
+
+        async def noting(message: Message) -> None:
+            nonlocal streams
+            if message["type"] == "http.response.start":
+                streams = Headers(raw=message["headers"]).get("content-type", "").startswith("text/event-stream")
+            await send(message)
+
+        answer = asyncio.ensure_future(self._app(scope, receive, noting))
+        try:
+            while not (await asyncio.wait([answer], timeout=RECHECK_EVERY_S))[0]:
+                if streams and way.key and not await self._still_admits(caller, Headers(scope=scope)):
+                    answer.cancel()
+                    await asyncio.wait([answer])
+                    await send({"type": "http.response.body", "body": b"", "more_body": False})
+                    return
+            answer.result()
+        finally:
+            answer.cancel()
+            await asyncio.gather(answer, return_exceptions=True)
+
+    async def _still_admits(self, caller: Hashable, headers: Headers) -> bool:
+        try:
+            return await self._gate.admit(headers.get("authorization")) == caller
+        except Refused:  # also where the keys cannot be read: the caller connects again, and goes on when they can
+            return False
+
     @asynccontextmanager
     async def _admitted(self, way: Passage, owner: Hashable, scope: Scope, receive: Receive) -> AsyncIterator[Receive]:
         """For as long as the answer takes; gives what the body is read from. Raises Refused."""
         expect_plain(scope)
+        check_body(Headers(scope=scope), way.body)
         room = self._room
         if way.place == "none":
             yield receive
@@ -132,7 +185,7 @@ class Guard:
 
     def _owner(self, caller: Hashable) -> Hashable:
         """None where no keys are asked for: nobody is there to share with."""
-        return None if isinstance(self._gate, Sized) and not len(self._gate) else caller
+        return caller if self._gate.asks else None
 
 
 def _path(scope: Scope) -> str:

@@ -69,8 +69,8 @@ class Metrics:
             self._answers.labels(model, "refusal" if answer.mark == "message" else "content_filter").inc()
             return
         self._answers.labels(model, "length" if answer.truncated else "stop").inc()
-        self._tokens.labels(model, "prompt").inc(answer.prompt_tokens)
-        self._tokens.labels(model, "completion").inc(answer.completion_tokens)
+        self._tokens.labels(model, "prompt").inc(answer.prompt_tokens or 0)
+        self._tokens.labels(model, "completion").inc(answer.completion_tokens or 0)
         self._tokens.labels(model, "cached").inc(answer.cached_tokens or 0)
 
     def text(self) -> bytes:

@@ -128,10 +128,13 @@ def event(content: Mapping[str, Any]) -> str:
     return f"data: {json.dumps(content, separators=(',', ':'))}\n\n"
 
 
-def usage(answers: Sequence[Said]) -> dict[str, Any]:
-    """The tokens of all answers; those from the prefix cache only where the engine says so."""
+def usage(answers: Sequence[Said]) -> dict[str, Any] | None:
+    """The tokens of all answers; those from the prefix cache only where the engine says so. None where nobody knows them."""
     given = _given(answers)
-    prompt, completion = sum(one.prompt_tokens for one in given), sum(one.completion_tokens for one in given)
+    read, written = [one.prompt_tokens for one in given], [one.completion_tokens for one in given]
+    if None in read or None in written:
+        return None
+    prompt, completion = sum(filter(None, read)), sum(filter(None, written))
     told = [one.cached_tokens for one in given if one.cached_tokens is not None]
     counts: dict[str, Any] = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
     return counts | ({"prompt_tokens_details": {"cached_tokens": sum(told)}} if told else {})

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 from optimizer.errors import SettingsError
 from optimizer.paths import whole
 from serving.door.keys import Keys
+from serving.door.sites import address_of
 from serving.settings.base import Settings
 
 
@@ -21,6 +22,9 @@ class DoorSettings(Settings):
     host: str = Field("127.0.0.1", min_length=1)
     """The address to listen on. Any but a loopback address is open to other machines, and needs keys."""
     port: int = Field(8000, ge=1, le=65535)
+    allowed_hosts: tuple[str, ...] = Field((), max_length=100)
+    """Names that the door is reached by, beside loopback's and `host`: those of a proxy before it, such as `prompts.example.org` or
+    `prompts.example.org:8443`. Without keys, a request by any other name is refused; a page of such a name may ask, keys or not."""
     api_key_env: str | None = Field(None, min_length=1)
     """The environment variable that holds an API key to ask callers for; read where the door runs."""
     api_keys_file: Path | None = None
@@ -48,6 +52,14 @@ class DoorSettings(Settings):
     def keys(self) -> Keys:
         """The keys, from this machine's environment and files. Raises SettingsError where a source is named and holds none."""
         return Keys.read(self.api_key_env, self.api_keys_file)
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if address_of(name) is None:
+                raise ValueError(f"{name[:100]!r} is no name of a host; one looks like prompts.example.org, or has its :PORT")
+        return names
 
     @field_validator("api_keys_file")
     @classmethod

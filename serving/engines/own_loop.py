@@ -3,9 +3,12 @@
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from contextlib import aclosing, suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+ENDS_WITHIN_S = 30.0
+"""Of what still runs when it is closed [ours]."""
 
 
 class OwnLoop:
@@ -29,12 +32,11 @@ class OwnLoop:
         arrived: asyncio.Queue[T | None] = asyncio.Queue()
 
         async def pump() -> None:
-            generator = source()
             try:
-                async for item in generator:
-                    here.call_soon_threadsafe(arrived.put_nowait, item)
-            finally:
-                await generator.aclose()
+                async with aclosing(source()) as generator:
+                    async for item in generator:
+                        here.call_soon_threadsafe(arrived.put_nowait, item)
+            finally:  # whatever making or closing it has raised: nobody waits for more
                 here.call_soon_threadsafe(arrived.put_nowait, None)
 
         pumping = asyncio.run_coroutine_threadsafe(pump(), self._loop)
@@ -46,12 +48,15 @@ class OwnLoop:
             pumping.cancel()
 
     def close(self) -> None:
-        """Ends the loop's tasks and then the thread. Closing twice is allowed."""
+        """Ends the loop's tasks and then the thread; one that does not end is left to the process's end. Closing twice is
+        allowed."""
         if self._thread.is_alive():
-            self.run(_end_tasks())
+            with suppress(TimeoutError):
+                asyncio.run_coroutine_threadsafe(_end_tasks(), self._loop).result(ENDS_WITHIN_S)
             self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
+            self._thread.join(ENDS_WITHIN_S)
+            if not self._thread.is_alive():
+                self._loop.close()
 
 
 async def _end_tasks() -> None:

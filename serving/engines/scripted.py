@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator, Sequence
+from errno import EINVAL
 from itertools import accumulate
 from pathlib import Path
 from random import Random
@@ -88,6 +89,8 @@ class ScriptedEngine:
         if self._log is None:
             return
         try:
+            if self._log.exists() and not self._log.is_file():
+                raise OSError(EINVAL, "it is no ordinary file")  # a FIFO would be waited for
             with self._log.open("a", encoding="utf-8") as log:  # one write a call: replicas append to one file
                 log.write("".join(f"{json.dumps({'model': self._name, **line})}\n" for line in lines))
         except OSError as problem:

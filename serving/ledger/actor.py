@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import ray
-from ray.exceptions import ActorDiedError, RayError
+from ray.exceptions import ActorDiedError, GetTimeoutError, RayError
 
 from optimizer.errors import StorageError
 from optimizer.types import Completion
@@ -28,6 +28,8 @@ from serving.storage import Folder, open_folder
 _OF = "the ledger"
 CLOSE_WITHIN_S = 10.0
 """[ours]"""
+OPENS_WITHIN_S = 600.0
+"""[ours] A large one on a slow store is read whole."""
 OPENINGS = 10
 AGAIN_S = 0.3
 
@@ -57,6 +59,9 @@ class LedgerActor:
 
     async def claim(self, keys: list[bytes], owner: str) -> list[Claim]:
         return await (await self._ready()).claim(keys, owner)
+
+    async def answers(self, keys: list[bytes]) -> list[Completion | None]:
+        return await (await self._ready()).answers(keys)
 
     async def record(self, paid_by_key: dict[bytes, Paid]) -> list[Completion]:
         return await (await self._ready()).record(paid_by_key)
@@ -97,6 +102,9 @@ class RemoteLedger:
 
     async def claim(self, keys: Sequence[bytes], owner: str) -> list[Claim]:
         return await answered(self._actor.claim.remote(list(keys), owner), _OF)
+
+    async def answers(self, keys: Sequence[bytes]) -> list[Completion | None]:
+        return await answered(self._actor.answers.remote(list(keys)), _OF)
 
     async def record(self, paid_by_key: Mapping[bytes, Paid]) -> list[Completion]:
         return await answered(self._actor.record.remote(dict(paid_by_key)), _OF)
@@ -154,8 +162,12 @@ def open_ledger(folder: Folder | Path | str) -> RemoteLedger:
     for attempt in range(1, OPENINGS + 1):
         actor: Any = ray.remote(LedgerActor).options(name=name, get_if_exists=True, **lasting(place)).remote(place.place)
         try:
-            damage = ray.get(actor.open.remote())
+            damage = ray.get(actor.open.remote(), timeout=OPENS_WITHIN_S)
             break
+        except GetTimeoutError:
+            raise StorageError(
+                f"The ledger {place} could not be opened within {OPENS_WITHIN_S:g} s: its storage does not answer, or the cluster "
+                "has no room for its process; start the same command again.") from None
         except FAULTS as problem:
             if not isinstance(problem, ActorDiedError) or attempt == OPENINGS:
                 raise told(problem, _OF) from problem

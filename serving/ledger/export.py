@@ -23,8 +23,8 @@ COLUMNS: pa.Schema = pa.schema([
     pa.field("raw", pa.bool_()),
     pa.field("text", pa.string(), nullable=False),
     pa.field("truncated", pa.bool_(), nullable=False),
-    pa.field("prompt_tokens", pa.int64(), nullable=False),
-    pa.field("completion_tokens", pa.int64(), nullable=False),
+    pa.field("prompt_tokens", pa.int64()),  # null: nobody knows
+    pa.field("completion_tokens", pa.int64()),
     pa.field("cached_tokens", pa.int64()),
     pa.field("metadata", pa.string(), nullable=False),  # JSON
     pa.field("recorded_at", pa.timestamp("us", "UTC")),

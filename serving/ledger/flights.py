@@ -79,6 +79,7 @@ class Flights:
         for key in keys:
             while (flight := self._flight_by_key.get(key)) and (left_s := flight.ends_at - self._clock()) > 0:
                 try:
-                    await asyncio.wait_for(flight.landed.wait(), left_s)
+                    async with asyncio.timeout(left_s):  # not wait_for, in which a cancellation may be lost
+                        await flight.landed.wait()
                 except TimeoutError:
                     continue  # renewed meanwhile, or at its end: the loop looks again

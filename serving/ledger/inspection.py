@@ -24,6 +24,8 @@ class Held:
     entries: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    unmeasured: int = 0
+    """Entries of which nobody knows how many tokens they took."""
 
 
 @dataclass(frozen=True)
@@ -141,5 +143,6 @@ def _add(batch: Any, held_by_model: dict[str, Held], seen: set[bytes]) -> None:
             seen.add(key)
             held = held_by_model.setdefault(model or UNKNOWN, Held())
             held.entries += 1
-            held.prompt_tokens += prompt
-            held.completion_tokens += completion
+            held.prompt_tokens += prompt or 0
+            held.completion_tokens += completion or 0
+            held.unmeasured += prompt is None or completion is None

@@ -30,8 +30,8 @@ _ANSWERS = (
     # Text is bytes: an endpoint can send lone surrogates, which a column of strings refuses.
     pa.field("text", pa.binary(), nullable=False),
     pa.field("truncated", pa.bool_(), nullable=False),
-    pa.field("prompt_tokens", pa.int64(), nullable=False),
-    pa.field("completion_tokens", pa.int64(), nullable=False),
+    pa.field("prompt_tokens", pa.int64()),  # null: nobody knows. Segments from before that have 0 there
+    pa.field("completion_tokens", pa.int64()),
     pa.field("metadata", pa.binary(), nullable=False))
 SCHEMA = pa.schema(
     [

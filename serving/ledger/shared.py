@@ -40,6 +40,9 @@ class LedgerClient(Protocol):
     async def claim(self, keys: Sequence[bytes], owner: str) -> list[Claim]:
         """One claim a key. Keys that come back as "yours" must be recorded or released."""
 
+    async def answers(self, keys: Sequence[bytes]) -> list[Completion | None]:
+        """What stands for these keys now, in order; claims nothing, and counts no hit."""
+
     async def record(self, paid_by_key: Mapping[bytes, Paid]) -> list[Completion]:
         """Makes answers durable and frees their keys. Returns the answers that stand, in order: the first one of a key does."""
 
@@ -79,6 +82,9 @@ class SharedLedger:
             self._tally.hit(self._ledger.model_of(key), answer)
             return answer
         return "yours" if self._flights.claim(key, owner) else "elsewhere"
+
+    async def answers(self, keys: Sequence[bytes]) -> list[Completion | None]:
+        return [self._ledger.get(key) for key in keys]
 
     async def record(self, paid_by_key: Mapping[bytes, Paid]) -> list[Completion]:
         return await self._groups.committed(paid_by_key)

@@ -21,7 +21,7 @@ EVERY_S = 5.0
 
 @dataclass
 class Use:
-    """Of one model. Tokens as its endpoint counts them."""
+    """Of one model. Tokens as its endpoint counts them, of the answers for which it does."""
 
     paid: int = 0
     """Answers that were paid for and recorded."""
@@ -31,16 +31,21 @@ class Use:
     """Answers that were given again, at no cost."""
     saved_prompt_tokens: int = 0
     saved_completion_tokens: int = 0
+    paid_unmeasured: int = 0
+    """Of the answers that were paid, those of which nobody knows how many tokens they took."""
+    hits_unmeasured: int = 0
 
     def pay(self, answer: Completion) -> None:
         self.paid += 1
-        self.paid_prompt_tokens += answer.prompt_tokens
-        self.paid_completion_tokens += answer.completion_tokens
+        self.paid_prompt_tokens += answer.prompt_tokens or 0
+        self.paid_completion_tokens += answer.completion_tokens or 0
+        self.paid_unmeasured += _is_unmeasured(answer)
 
     def hit(self, answer: Completion) -> None:
         self.hits += 1
-        self.saved_prompt_tokens += answer.prompt_tokens
-        self.saved_completion_tokens += answer.completion_tokens
+        self.saved_prompt_tokens += answer.prompt_tokens or 0
+        self.saved_completion_tokens += answer.completion_tokens or 0
+        self.hits_unmeasured += _is_unmeasured(answer)
 
 
 @dataclass
@@ -80,11 +85,18 @@ class Tally:
         return self.use_by_model.setdefault(model, Use())
 
 
+def _is_unmeasured(answer: Completion) -> bool:
+    return answer.prompt_tokens is None or answer.completion_tokens is None
+
+
 def read_tally(folder: Folder) -> dict[str, Use]:
     """Use by model; nothing where there is no file, or none that can be read."""
-    names = [one.name for one in fields(Use)]
+    names = [one.name for one in fields(Use) if not one.name.endswith("_unmeasured")]
+    later = [one.name for one in fields(Use) if one.name.endswith("_unmeasured")]  # older files do not have them
     try:
         models = json.loads(folder.read(TALLY_FILE))["models"]
-        return {str(model): Use(**{name: int(use[name]) for name in names}) for model, use in models.items()}
+        return {
+            str(model): Use(**{name: int(use[name]) for name in names}, **{name: int(use.get(name, 0)) for name in later})
+            for model, use in models.items()}
     except (StorageError, ValueError, KeyError, TypeError, AttributeError):
         return {}

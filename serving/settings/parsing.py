@@ -97,5 +97,5 @@ def _sentence(problem: ValidationError, model: type[Served] | type[OpenAISetting
     key = str(fault["loc"][0]) if fault["loc"] else "?"
     if fault["type"] == "extra_forbidden":
         return f"A model of this kind has no setting {key!r}; known are: {', '.join(sorted(model.model_fields))}."
-    reason = fault["msg"].removeprefix("Value error, ")
+    reason = fault["msg"].removeprefix("Value error, ").rstrip(".")
     return f"The model's setting {key!r} is wrong: {reason}{'' if reason.endswith('?') else '.'}"

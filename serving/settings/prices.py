@@ -15,5 +15,9 @@ class Prices(Strict):
     completion_per_million: float = Field(0.0, ge=0, allow_inf_nan=False)
     """Of a million tokens that it writes, hidden reasoning included where the endpoint counts it."""
 
+    @property
+    def free(self) -> bool:
+        return not (self.prompt_per_million or self.completion_per_million)
+
     def money(self, prompt_tokens: float, completion_tokens: float) -> float:
         return (prompt_tokens * self.prompt_per_million + completion_tokens * self.completion_per_million) / _MILLION

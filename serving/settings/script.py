@@ -25,10 +25,11 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
-from optimizer.errors import SettingsError
+from optimizer.errors import PromptrayError, SettingsError
 from optimizer.paths import expanded
 from optimizer.tasks.patterns import Unusable, compiled
-from serving.strictness import Strict, sentence
+from serving.storage.regular import read_regular
+from serving.strictness import Strict
 from serving.yaml_text import KeyStandsTwice, read_yaml
 
 MOST_BYTES = 4 * 2**20
@@ -104,7 +105,7 @@ class Rule(Strict):
         try:
             compiled(pattern, lines=True)
         except Unusable as problem:
-            raise ValueError(f"the pattern {problem}") from None
+            raise ValueError(f"the pattern {str(problem).partition(':')[0]}") from None  # nothing of the file is quoted
         return pattern
 
     @model_validator(mode="after")
@@ -139,7 +140,7 @@ class Script(Strict):
     def read(cls, file: Path) -> "Script":
         """The script in a file. Raises SettingsError in one sentence."""
         try:
-            data = expanded(file).read_bytes()
+            data = read_regular(expanded(file))
         except OSError as problem:
             raise SettingsError(f"The script {file} cannot be read: {problem.strerror or problem}.") from None
         if len(data) > MOST_BYTES:
@@ -147,7 +148,7 @@ class Script(Strict):
         try:
             script = cls.model_validate(_content(file, data))
         except ValidationError as problem:
-            raise SettingsError(f"The script {file}: {sentence(problem)}") from None
+            raise SettingsError(f"The script {file}: {_fault(problem)}") from None
         script._revision = sha256(data).hexdigest()[:8]
         return script
 
@@ -155,20 +156,49 @@ class Script(Strict):
 def _content(file: Path, data: bytes) -> Mapping[str, Any]:
     try:
         text = data.decode("utf-8")
-        lines = [line for line in text.split("\n") if line.strip()]
-        content = {"rules": [json.loads(line) for line in lines]} if file.suffix == ".jsonl" else read_yaml(text)
     except UnicodeDecodeError:
         raise SettingsError(f"The script {file} is not UTF-8 text.") from None
-    except json.JSONDecodeError as problem:
-        raise SettingsError(f"The script {file} has a line that is not JSON: {problem.msg}, in {problem.doc[:60]!r}.") from None
+    if file.suffix == ".jsonl":
+        return {"rules": _rules(file, text)}
+    try:
+        content = read_yaml(text)
     except KeyStandsTwice as problem:
-        raise SettingsError(f"The script {file} {problem.told}.") from None
+        raise SettingsError(f"The script {file} has a key twice, {problem.where}; keep one of them.") from None
     except (yaml.YAMLError, RecursionError, ValueError) as problem:
-        said = " ".join(str(problem).split())
-        raise SettingsError(f"The script {file} is not YAML: {said[:200]}.") from None
+        mark = getattr(problem, "problem_mark", None)
+        place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+        raise SettingsError(f"The script {file} is not YAML{place}.") from None
     if not isinstance(content, Mapping):
         raise SettingsError(f"The script {file} has no rules; write `rules:` and below it at least one with `replies:`.")
     return content
+
+
+def _rules(file: Path, text: str) -> list[Any]:
+    """A rule a line."""
+    rules = []
+    for number, line in enumerate(text.split("\n"), 1):
+        try:
+            rules += [json.loads(line)] if line.strip() else []
+        except (ValueError, RecursionError) as problem:
+            place = f"line {number}, column {getattr(problem, 'colno', 1)}"
+            raise SettingsError(f"The script {file} has a line that is not JSON ({place}).") from None
+    return rules
+
+
+def _fault(problem: ValidationError) -> str:
+    """The first fault by its place. Nothing of the file is quoted: whoever named it need not be allowed to read it."""
+    fault = problem.errors(include_url=False, include_input=False)[0]
+    kinds: dict[str, type[Strict]] = {"": Script, "rules": Rule, "replies": Reply, "faults": Fault}
+    known = [name for kind in kinds.values() for name in kind.model_fields]
+    loc = [part for part in fault["loc"] if isinstance(part, int) or part in known]
+    place = ".".join(map(str, loc))
+    cause = fault.get("ctx", {}).get("error")
+    if fault["type"] == "missing":
+        return f"The setting {place} is missing; add it."
+    if isinstance(cause, PromptrayError):
+        kind = kinds.get(next((str(part) for part in reversed(loc) if part in kinds), ""), Script)
+        return f"{place or 'It'} has a setting that is not known; known are: {', '.join(kind.model_fields)}."
+    return f"The setting {place} is wrong: {fault['msg'].removeprefix('Value error, ')}."
 
 
 def _check_places(reply: Reply, known: frozenset[str] | set[str]) -> None:

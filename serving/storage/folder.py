@@ -51,6 +51,10 @@ class Folder(ABC):
         """The files in it with that ending, sorted; hidden ones are not shown. [] where there is no such folder."""
 
     @abstractmethod
+    def folders(self) -> list[str]:
+        """The folders in it, sorted; hidden ones are not shown. [] where there is no such folder."""
+
+    @abstractmethod
     def exists(self, name: str) -> bool:
         """Is there a file of that name?"""
 

@@ -115,7 +115,7 @@ def _parse(place: str, line: bytes, number: int, mend: str) -> dict[str, Any]:
     text = _checked(place, line.rstrip(b"\r\n"), number, mend)
     try:
         entry = json.loads(text)
-    except ValueError as problem:
+    except (ValueError, RecursionError) as problem:
         raise DataError(f"{place} is not JSON lines ({problem}); {mend}") from problem
     if not isinstance(entry, dict):
         raise DataError(f"{place} holds something else than entries; {mend}")

@@ -50,6 +50,11 @@ class LocalFolder(Folder):
             entries = self.path.iterdir() if self.path.exists() else ()
             return shown([entry.name for entry in entries if entry.is_file()], ending)
 
+    def folders(self) -> list[str]:
+        with told(f"The folder {self} cannot be read"):
+            entries = self.path.iterdir() if self.path.exists() else ()
+            return shown([entry.name for entry in entries if entry.is_dir()], "")
+
     def exists(self, name: str) -> bool:
         with told(f"{self.place_of(name)} cannot be read"):
             return (self.path / name).is_file()

@@ -60,6 +60,13 @@ class SharedFolder(Folder):
             entries = self._system.get_file_info(fs.FileSelector(_connected(self.uri)[1], allow_not_found=True))
             return shown([entry.base_name for entry in entries if entry.type == fs.FileType.File], ending)
 
+    def folders(self) -> list[str]:
+        from pyarrow import fs
+
+        with told(f"The folder {self} cannot be read"):
+            entries = self._system.get_file_info(fs.FileSelector(_connected(self.uri)[1], allow_not_found=True))
+            return shown([entry.base_name for entry in entries if entry.type == fs.FileType.Directory], "")
+
     def exists(self, name: str) -> bool:
         with told(f"{self.place_of(name)} cannot be read"):
             return bool(self._system.get_file_info(self._path_of(name)).is_file)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,59 @@ def test_no_file_holds_what_looks_like_a_secret(file: Path) -> None:
     "password: correct-horse", "-----BEGIN PRIVATE KEY-----"])
 def test_a_secret_would_be_seen(text: str) -> None:
     assert list(secrets_in(text))
+
+
+class Kubectl:
+    """What kubectl does to the values of secrets: `apply` takes away what the last `apply` gave and this one does not."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, set[str]] = {}
+        self._applied: dict[str, set[str]] = {}
+
+    def run(self, command: str) -> None:
+        words = command.split()
+        if words[1:4] == ["create", "secret", "generic"]:
+            given = {words[4]: {word.partition("=")[2] for word in words if word.startswith("--from-file=")}}
+            end = command.rpartition("|")[2].split()
+            if "--dry-run=client" not in words:
+                assert words[4] not in self.values, "exists already"
+                self.values |= given
+            elif end[:2] == ["kubectl", "replace"]:
+                self.values |= given
+            else:
+                self._apply(given)
+        elif words[1] == "apply":
+            files = [Path(word).name for flag, word in pairwise(words) if flag == "-f"]
+            for manifest in (manifest for file in files for manifest in of_deploy(file)):
+                if manifest["kind"] == "Secret":
+                    self._apply({manifest["metadata"]["name"]: set(manifest.get("data", {}))})
+
+    def _apply(self, given: dict[str, set[str]]) -> None:
+        for name, keys in given.items():
+            self.values[name] = (self.values.get(name, set()) - self._applied.get(name, set())) | keys
+            self._applied[name] = keys
+
+
+def commands(text: str) -> list[str]:
+    """Every command of kubectl in a README or a comment that makes or applies something."""
+    return [found[0].strip() for found in re.finditer(r"kubectl (create|apply|replace)\b[^#`\n]*", text) if found[0].split()[2:]]
+
+
+def test_what_is_documented_never_takes_a_value_out_of_a_secret() -> None:
+    texts = {file.name: file.read_text(encoding="utf-8") for file in DEPLOY.iterdir() if file.is_file()}
+    kubectl = Kubectl()
+    for command in commands(texts["secrets.example.yaml"]):
+        kubectl.run(command)
+    named = {secret["metadata"]["name"] for secret in of_deploy("secrets.example.yaml")}
+    filled = {name: set(keys) for name, keys in kubectl.values.items()}
+    assert filled.keys() == named
+    assert all(filled.values())
+    documented = [command for text in texts.values() for command in commands(text)]
+    again = [command for command in documented if not command.startswith("kubectl create") or "--dry-run" in command]
+    assert len(again) > 4
+    for command in [*again, "kubectl apply -f cluster/deploy/secrets.example.yaml", *again]:
+        kubectl.run(command)
+        assert kubectl.values == filled, command
 
 
 def secrets_in(text: str) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Search spaces: every point lies in its space, a grid has each once, settings stay with their owner, mistakes are named."""
 
+import tracemalloc
 from pathlib import Path
 from random import Random as Chance
 from typing import Any
@@ -125,6 +126,42 @@ def test_a_grid_has_each_point_once_and_all_that_chance_can_draw(space: Space) -
     assert all(point in points for point in Random().plan(space, 20))
 
 
+@given(spaces())
+def test_points_are_counted_without_making_them(space: Space) -> None:
+    assert space.count() == (None if space.endless() else len(list(space.all())))
+
+
+BILLION = {"int": [1, 1_000_000_000]}
+
+
+@pytest.mark.parametrize(("space", "count"), [
+    ({"strategy.beam": BILLION}, "2,000,000,000"), ({"strategy.beam": BILLION, "strategy.minibatch": BILLION}, "2" + ",000" * 6),
+    ({"apo.beam": BILLION}, "1,000,000,001"), ({"sampling.max_tokens": BILLION}, "2,000,000,000"),
+    ({"strategy.beam": {"int": [1, 2**62]}}, "9,223,372,036,854,775,808")])
+def test_a_grid_of_a_billion_points_is_refused_by_its_number(tmp_path: Path, space: dict[str, Any], count: str) -> None:
+    tracemalloc.start()
+    try:
+        assert f"more than 10,000 points, {count} of them" in complaint(tmp_path, space)
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_range_of_a_billion_is_searched_at_random(tmp_path: Path) -> None:
+    settings = read(tmp_path, {"strategy.beam": BILLION}, {"searcher": "random", "trials": 1000})
+    assert len(assignments(settings)) == 1000
+
+
+def test_a_search_may_name_its_models_by_labels_of_the_file(tmp_path: Path) -> None:
+    models = {name: {"kind": "openai", "model": name, "base_url": f"http://127.0.0.1:9/{name}"} for name in ("small", "large")}
+    settings = read(tmp_path, {"optimizer": ["small", "large"], "optimizer.max_tokens": [10]}, models=models)
+    assert [model.identity for model in optimizers(settings)] == [
+        f"openai:{name}@http://127.0.0.1:9/{name};max_tokens=10" for name in models]
+    assert "There is no model called 'builtin:optimizer'; known are: large, small." in complaint(
+        tmp_path, {"optimizer": ["builtin:optimizer"]}, models=models)
+    assert "known are" in complaint(tmp_path, models={"small": {"kind": "opnai"}})
+
+
 @given(domains)
 def test_a_domain_is_read_from_what_a_file_would_say(domain: Domain) -> None:
     match domain:
@@ -153,6 +190,8 @@ def test_a_domain_is_read_from_what_a_file_would_say(domain: Domain) -> None:
     ({"strategy.beam": {"int": [1, 3], "lag": True}}, "did you mean 'log'?"),
     ({"strategy.temperature": {"float": [0, 1], "log": True}}, "must begin above 0"),
     ({"strategy.temperature": {"float": [0, float("nan")]}}, "A range of kind float is two such numbers"),
+    ({"strategy.temperature": {"float": [0, 10**400]}}, "A range of kind float is two such numbers"),
+    ({"strategy.beam": {"int": [1, 10**400]}}, "A range of kind int is two such numbers"),
     ({"strategy": ["apo"]}, "stand under 'strategies'"),
     ({"target": ["builtin:target"]}, "The target is what prompts are for"),
     ({"x": [1]}, "known are: strategy.SETTING, selection.SETTING, optimizer.SETTING, sampling.SETTING, apo."),

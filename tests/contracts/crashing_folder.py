@@ -85,6 +85,10 @@ class CrashingFolder(Folder):
         inside = [place.removeprefix(f"{self.path}/") for place in self.disk.files if place.startswith(f"{self.path}/")]
         return sorted(name for name in inside if name.endswith(ending) and not name.startswith(".") and "/" not in name)
 
+    def folders(self) -> list[str]:
+        inside = [place.removeprefix(f"{self.path}/") for place in self.disk.files if place.startswith(f"{self.path}/")]
+        return sorted({name.partition("/")[0] for name in inside if "/" in name})
+
     def exists(self, name: str) -> bool:
         return self.place_of(name) in self.disk.files
 

@@ -10,31 +10,14 @@ from optimizer.scripted import ScriptedModel
 from optimizer.types import Completion
 from serving.door.app import build_app
 from tests.contracts import hostile
+from tests.contracts.sites import ask
 
 
 def asked(body: Any, reply: str = "fine") -> tuple[int, Any]:
     """Status and JSON of the door's answer to one chat, without a network between."""
     app = build_app({"m": ScriptedModel(lambda _: Completion(reply))})
-    content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    sent: list[Any] = []
-
-    async def ask() -> None:
-        scope = {
-            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "path": "/v1/chat/completions",
-            "raw_path": b"/v1/chat/completions", "root_path": "", "query_string": b"", "scheme": "http", "server": ("door", 80),
-            "client": ("127.0.0.1", 1), "headers": [(b"content-length", str(len(content)).encode())]}
-        bodies = iter([{"type": "http.request", "body": content, "more_body": False}])
-
-        async def receive() -> Any:
-            return next(bodies, None) or await asyncio.Event().wait()
-
-        async def send(message: Any) -> None:
-            sent.append(message)
-
-        await app(scope, receive, send)
-
-    asyncio.run(ask())
-    return sent[0]["status"], json.loads(b"".join(message.get("body", b"") for message in sent))
+    answer = asyncio.run(ask(app, "POST", "/v1/chat/completions", body=body))
+    return answer.status, json.loads(answer.text)
 
 
 def chat(text: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import pytest
 from optimizer.deadline import Timed
 from optimizer.errors import BudgetExhausted
 from optimizer.purse import Cost, Limits, Purse
+from tests.contracts.paying import Share
 
 ONE = Cost(1)
 
@@ -18,7 +19,7 @@ class Clock:
 
 async def test_after_its_time_only_tests_are_paid() -> None:
     clock = Clock()
-    purse = Timed(Purse(), {"budget": 10.0}, clock)
+    purse = Timed(Share(Purse()), {"budget": 10.0}, clock)
     assert await purse.take([ONE] * 3) == 3
     clock.now = 10.0
     with pytest.raises(BudgetExhausted, match=r"The time of the budget is over; raise budget\.wall_s"):
@@ -28,7 +29,7 @@ async def test_after_its_time_only_tests_are_paid() -> None:
 
 async def test_the_first_time_that_is_over_counts() -> None:
     clock = Clock()
-    purse = Timed(Purse(), {"budget": 10.0, "budget.total": 5.0}, clock)
+    purse = Timed(Share(Purse()), {"budget": 10.0, "budget.total": 5.0}, clock)
     clock.now = 5.0
     with pytest.raises(BudgetExhausted, match=r"raise budget\.total\.wall_s"):
         await purse.take([ONE])
@@ -36,9 +37,12 @@ async def test_the_first_time_that_is_over_counts() -> None:
 
 async def test_what_is_in_the_purse_bounds_it_too() -> None:
     inner = Purse(Limits(target_calls=2))
-    purse = Timed(inner, {})
+    purse = Timed(Share(inner), {})
     assert await purse.take([ONE] * 2) == 2
-    purse.settle(ONE * 2, ONE * 2)
+    await purse.send({b"a": ONE})
+    purse.settle({b"a": ONE}, answered=True)
+    purse.give_back(ONE)
+    assert await purse.take([ONE]) == 1
     with pytest.raises(BudgetExhausted, match="only 0 are left"):
         await purse.take([ONE])
     assert inner.spent == ONE * 2

@@ -53,7 +53,15 @@ def test_the_most_that_a_call_can_cost() -> None:
     assert PRICED.at_most(request) == Cost(1, 0, read + 40, read * 1e-6 + 40 * 4e-6)
     assert Tariff("optimizer", max_tokens=7).at_most(request) == Cost(0, 1, read + 7)
     assert Tariff().at_most(batch(1, text="\ud800")[0]).tokens == 3 + MESSAGE_TOKENS + TEMPLATE_TOKENS + 40
-    assert PRICED.of(Failed("refused", "no")) == Cost(1)
+    assert PRICED.of(Failed("refused", "no"), request) == Cost(1)
+    assert PRICED.of(Completion("ok", False, 3, 2), request) == Cost(1, 0, 5, 3e-6 + 2 * 4e-6)
+
+
+@pytest.mark.parametrize("tokens", [(None, 2), (3, None), (None, None)])
+def test_tokens_that_nobody_has_counted_cost_the_most_that_they_can(tokens: tuple[int | None, int | None]) -> None:
+    (request,) = batch(1)
+    answer = Completion("ok", False, *tokens)
+    assert PRICED.of(answer, request) == PRICED.recalled(answer, PRICED.at_most(request)) == PRICED.at_most(request)
 
 
 async def test_near_its_end_a_batch_goes_out_in_parts_and_the_parts_are_booked() -> None:
@@ -86,7 +94,7 @@ async def test_a_holder_whose_search_was_refused_is_not_let_in_again() -> None:
     with pytest.raises(BudgetExhausted, match="spent"):
         await purse.take([one], "a")
     assert await purse.take([one] * 5, "b") == 5
-    purse.keep(one * 0, "a")
+    purse.settle(one * 5, one * 5, "b")  # while it is in flight it may come free again, for which a test waits
     with pytest.raises(BudgetExhausted):
         await purse.take([one], "a", test=True)
 

@@ -2,122 +2,19 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from cluster.service.dispatcher import LOST_WITHOUT_PROGRESS, Dispatcher
 from cluster.service.errors import Conflict, NotFound, OverQuota
-from cluster.service.job import Filed, Lost, Outcome, Spent, Work
-from cluster.service.news import Ended, Moved, Rounded, Sized, Started
-from cluster.service.objects import OptimizationRequest
+from cluster.service.job import Lost, Outcome, Spent, Work
+from cluster.service.news import Ended, Sized
 from cluster.service.quota import Quotas, day_of
 from cluster.service.settings import QuotaSettings
 from cluster.service.store import Store
 from optimizer.errors import StorageError
-from tests.service_tests.requests import request
-
-FREE = QuotaSettings()
-Play = Callable[["Crew", Work], Awaitable[Outcome]]
-
-
-class Crew:
-    """Plays each run by `play`; `tell` reports as a runner does."""
-
-    def __init__(self, play: Play) -> None:
-        self._play = play
-        self.keeper: Dispatcher | None = None
-        self.works: list[Work] = []
-        self.running: set[str] = set()
-        self.most_at_once = 0
-        self.stopped: dict[str, asyncio.Event] = {}
-        self.gate = asyncio.Event()
-
-    async def run(self, work: Work) -> Outcome:
-        self.works.append(work)
-        self.running.add(work.filed.id)
-        self.most_at_once = max(self.most_at_once, len(self.running))
-        self.stopped[work.filed.id] = asyncio.Event()
-        try:
-            return await self._play(self, work)
-        finally:
-            self.running.discard(work.filed.id)
-
-    async def stop(self, job: str) -> None:
-        if job in self.stopped:
-            self.stopped[job].set()
-
-    async def in_flight(self) -> Mapping[str, int]:
-        return dict.fromkeys(self.running, 3)
-
-    def tell(self, work: Work, news: Any) -> None:
-        assert self.keeper
-        self.keeper.report(work.filed.id, work.run, news)
-
-
-async def one_trial(crew: Crew, work: Work, rounds: int = 2, paid: int = 10) -> Outcome:
-    crew.tell(work, Sized(1))
-    crew.tell(work, Started("t"))
-    for number in range(rounds):
-        round_of(crew, work, number, paid * (number + 1))
-        await asyncio.sleep(0)
-    spent = Spent(paid * rounds, 0, 0, {"learn": paid * rounds})
-    crew.tell(work, Ended("t", spent, "finished", "", 0.9, {"status": "finished", "test_accuracy": 0.8}))
-    return Outcome("ended", statuses={"t": "finished"})
-
-
-def round_of(crew: Crew, work: Work, number: int, calls: int) -> None:
-    crew.tell(work, Moved("t", Spent(calls), ""))
-    data = {"round": number, "dev_accuracy": 0.5 + number / 10, "best": f"c{number}"}
-    crew.tell(work, Rounded("t", Spent(calls), data, number > 0))
-
-
-async def until_stopped(crew: Crew, work: Work) -> Outcome:
-    """Runs until it is stopped, or its gate opens."""
-    crew.tell(work, Sized(1))
-    crew.tell(work, Started("t"))
-    round_of(crew, work, 0, 10)
-    waits = [asyncio.ensure_future(crew.stopped[work.filed.id].wait()), asyncio.ensure_future(crew.gate.wait())]
-    try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()
-    if crew.gate.is_set():
-        return await one_trial(crew, work)
-    return Outcome("stopped", statuses={"t": "stopped"})
-
-
-@asynccontextmanager
-async def keeper(place: Path, play: Play, running: int = 2) -> AsyncIterator[tuple[Dispatcher, Crew]]:
-    crew = Crew(play)
-    dispatcher = crew.keeper = Dispatcher(str(place), running, crew)
-    await dispatcher.open(0.5)
-    try:
-        yield dispatcher, crew
-    finally:
-        await dispatcher.close()
-
-
-def filed(id: str, owner: str = "ann", key: str | None = None) -> Filed:
-    return Filed(id, 0, owner, 1, OptimizationRequest.model_validate(request()), key)
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not true():
-            await asyncio.sleep(0.005)
-
-
-async def over(dispatcher: Dispatcher, id: str, status: str = "succeeded") -> None:
-    await until(lambda: dispatcher.get(id).status == status)
-
-
-def kinds(place: Path, id: str) -> list[str]:
-    return [event.kind for event in Store(str(place)).events(id)]
+from tests.service_tests.keeping import FREE, Crew, filed, keeper, kinds, one_trial, over, round_of, until, until_stopped
 
 
 async def test_a_job_goes_from_the_queue_to_its_end_and_all_of_it_stands_on_storage(tmp_path: Path) -> None:
@@ -147,7 +44,8 @@ async def test_jobs_of_owners_take_turns_and_no_more_run_than_may(tmp_path: Path
         for id in shown:
             await over(dispatcher, id)
         assert crew.most_at_once == 2
-        assert [work.filed.id for work in crew.works][2] == "opt-b0", "bob had none"
+        turns = {desk.state.turn: id for id, desk in dispatcher.roster.desks.items()}
+        assert turns[3] == "opt-b0", "bob had none"
 
 
 async def test_the_same_key_and_the_same_id_are_the_same_job(tmp_path: Path) -> None:

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from cluster.service.errors import NotFound
+from cluster.service.errors import Damaged, NotFound
 from cluster.service.events import EventLog, Said
 from cluster.service.following import Hub
 from cluster.service.objects import Event, EventKind
 from optimizer.errors import StorageError
+from serving.supervision import Pauses
 
 
 class Disk:
@@ -97,6 +98,9 @@ class Keeper:
         self.questions = self.at_once = self.most_at_once = 0
         self.changed = asyncio.Event()
         self.fault: Exception | None = None
+        self.hangs = False
+        self.skips = 0
+        """Events that it leaves out of its answer, the first ones."""
 
     def add(self, job: str, kind: EventKind = "job.phase") -> None:
         self.events[job].append(event(len(self.events[job]) + 1, kind))
@@ -109,10 +113,12 @@ class Keeper:
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
             while True:
+                if self.hangs:
+                    await asyncio.Event().wait()
                 if self.fault:
                     raise self.fault
                 if found := {job: self.events[job][known:] for job, known in after.items() if len(self.events[job]) > known}:
-                    return found
+                    return {job: events[self.skips:] for job, events in found.items()}
                 await self.changed.wait()
         finally:
             self.at_once -= 1
@@ -165,3 +171,73 @@ async def test_what_the_keeper_cannot_say_is_raised_to_all_who_listen() -> None:
     for listener in listeners:
         with pytest.raises(NotFound):
             await asyncio.wait_for(listener, 5)
+
+
+async def test_while_the_keeper_is_broken_events_come_from_storage_and_then_an_end() -> None:
+    keeper = Keeper()
+    hub = Hub(keeper.news, keeper.known, Pauses(0.01, 0.01))
+    keeper.fault = RuntimeError("a fault of ours")
+    keeper.add("a")
+    listening = asyncio.create_task(heard(hub, "a"))
+    await asyncio.sleep(0)
+    keeper.add("a")
+    with pytest.raises(StorageError, match="ask for them again"):
+        await asyncio.wait_for(listening, 5)
+    assert "RuntimeError: a fault of ours" in hub.faults()[0]
+    keeper.fault = None
+    again = asyncio.create_task(heard(hub, "a", 1))
+    await asyncio.sleep(0.01)
+    keeper.add("a", "job.succeeded")
+    assert await asyncio.wait_for(again, 5) == [2, 3]
+
+
+async def test_one_fault_of_the_keeper_costs_a_listener_nothing() -> None:
+    keeper = Keeper()
+    hub = Hub(keeper.news, keeper.known, Pauses(0.01, 0.01))
+    listening = asyncio.create_task(heard(hub, "a"))
+    await asyncio.sleep(0.01)
+    keeper.fault = RuntimeError("a fault of ours")
+    keeper.add("a")
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    keeper.fault = None
+    keeper.add("a", "job.succeeded")
+    assert await asyncio.wait_for(listening, 5) == [1, 2]
+
+
+async def test_a_keeper_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cluster.service.following.POLL_S", 0.01)
+    keeper = Keeper()
+    keeper.hangs = True
+    hub = Hub(keeper.news, keeper.known, Pauses(0.01, 0.01), late_s=0.01)
+    keeper.add("a")
+    with pytest.raises(StorageError, match="ask for them again"):
+        await asyncio.wait_for(heard(hub, "a"), 5)
+
+
+async def test_events_that_the_keeper_leaves_out_are_read_from_storage() -> None:
+    keeper = Keeper()
+    hub = Hub(keeper.news, keeper.known)
+    listening = asyncio.create_task(heard(hub, "a"))
+    await asyncio.sleep(0.01)
+    keeper.skips = 1
+    keeper.events["a"].append(event(1))
+    keeper.add("a", "job.succeeded")
+    assert await asyncio.wait_for(listening, 5) == [1, 2]
+
+
+async def test_a_job_that_cannot_be_followed_ends_its_own_listeners_alone() -> None:
+    keeper = Keeper()
+
+    async def news(after: Mapping[str, int], timeout_s: float) -> Any:
+        found: dict[str, Any] = await keeper.news({"b": after.get("b", 0)}, timeout_s)
+        return found | ({"a": Damaged("Its events are damaged.")} if "a" in after else {})
+
+    hub = Hub(news, keeper.known)
+    damaged, sound = asyncio.create_task(heard(hub, "a")), asyncio.create_task(heard(hub, "b"))
+    await asyncio.sleep(0.01)
+    keeper.add("b")
+    with pytest.raises(Damaged):
+        await asyncio.wait_for(damaged, 5)
+    keeper.add("b", "job.succeeded")
+    assert await asyncio.wait_for(sound, 5) == [1, 2]

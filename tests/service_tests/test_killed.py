@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 import ray
 
+from cluster.report import read_trials
 from cluster.service.keeper import open_keeper
 from cluster.service.objects import Event, Optimization, OptimizationRequest
 from cluster.service.office import Caller
 from cluster.service.ray_office import RayOffice
-from cluster.service.settings import ServiceSettings
+from cluster.service.settings import QuotaSettings, ServiceSettings
 from serving.ledger.record import Ledger
+from serving.storage import open_folder
 from tests.service_tests.requests import LONGER, request
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(240)]
@@ -108,6 +110,27 @@ async def test_a_killed_keeper_changes_nothing(office: RayOffice, storage: Servi
 
     job, heard = await killed(office, kill)
     await expect_undisturbed(office, storage, job, heard, undisturbed)
+
+
+async def test_two_jobs_and_a_killed_one_never_pass_their_owners_quota_together(
+    storage: ServiceSettings, undisturbed: Path
+) -> None:
+    """Each is tested all the same, and says why its search ended."""
+    bob, quota = Caller("bob"), QuotaSettings(calls_a_day=round(1.4 * answers(undisturbed)))
+    office = RayOffice(storage, lambda owner: quota)
+    jobs = [await office.create(bob, REQUEST) for _ in range(2)]
+    async with aclosing(office.follow(bob, jobs[0].id, 0)) as events:
+        async for event in events:
+            if event.kind == "trial.round":
+                os.kill(ray.get(open_keeper(storage).runner_pids.remote())[0], signal.SIGKILL)
+                break
+    ends = [[event async for event in office.follow(bob, job.id, 0)][-1] for job in jobs]
+    paid = sum(answers(results(storage, job.id)) for job in jobs)
+    assert [end.kind for end in ends] == ["job.succeeded"] * 2, ends
+    assert any("Your quota of" in end.message for end in ends)
+    assert paid <= (await office.quota(bob))["calls_today"] <= (quota.calls_a_day or 0)
+    for job in jobs:
+        assert all(trial.test_items for trial in read_trials(open_folder(results(storage, job.id))))
 
 
 async def test_a_cancelled_job_is_resumed_with_the_same_result_and_pays_for_nothing_twice(

@@ -3,6 +3,8 @@
 from itertools import pairwise
 from pathlib import Path
 
+import grpc
+import httpx2
 import pytest
 
 from cluster.service.client import ServiceClient
@@ -25,6 +27,26 @@ def left(storage: Path, job: str) -> tuple[list[bytes], int]:
     return [(out / name).read_bytes() for name in TABLES], len(Ledger.read_only(out / "ledger"))
 
 
+def expect_closed_to_other_sites(address: str) -> None:
+    """Raises AssertionError where Serve's own proxy lets in what the application would refuse."""
+    websocket = {
+        "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "eA" * 11 + "=="}
+    with httpx2.Client(base_url=address) as http:
+        for headers in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, websocket):
+            assert http.get("/v1/optimizations", headers=headers).status_code == 403
+        assert http.post("/v1/chat/completions", content="{}", headers={"Content-Type": "text/plain"}).status_code == 415
+
+
+def expect_private(title_by_port: dict[int, str]) -> None:
+    """Raises AssertionError where more of Ray is open to other machines than the one port of each replica that Serve binds to
+    every interface, or where that port does not ask for Ray's token."""
+    assert [title for title in title_by_port.values() if not title.startswith("ray::ServeReplica:")] == []
+    for port in title_by_port:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel, pytest.raises(grpc.RpcError) as refused:
+            channel.unary_unary("/ray.serve.ASGIService/HandleRequest")(b"", timeout=30)
+        assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED
+
+
 def test_the_api_shows_the_same_job_after_each_death_and_it_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
     with up(tmp_path) as service, ServiceClient(service.address) as client:
         job = client.create(REQUEST)
@@ -34,6 +56,8 @@ def test_the_api_shows_the_same_job_after_each_death_and_it_ends_as_an_undisturb
             seen.append(event)
             if event.kind == "trial.round" and not deaths:
                 assert client.job(job.id).status == "running"
+                expect_private(service.open_to_others())
+                expect_closed_to_other_sites(service.address)
                 service.kill()
                 service.start()
                 deaths += 1

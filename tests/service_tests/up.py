@@ -1,5 +1,6 @@
 """A real `promptray up` in a process of its own, on a Ray of its own. Stops only what it has started."""
 
+import ipaddress
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -41,7 +43,7 @@ class Up:
         with self._log.open("w") as said:
             self._process = subprocess.Popen(
                 [*COMMAND, "up", "--storage", str(self._storage), "--port", str(self._port)], cwd=ROOT, stdout=said,
-                stderr=subprocess.STDOUT, env={**others, "RAY_TMPDIR": str(self._sockets), "RAY_AUTH_MODE": "disabled"})
+                stderr=subprocess.STDOUT, env={**others, "RAY_TMPDIR": str(self._sockets)})
         ends_at = time.monotonic() + STARTS_WITHIN_S
         while "The service of" not in (said_so_far := self._log.read_text()):
             assert self._process.poll() is None, said_so_far
@@ -53,6 +55,12 @@ class Up:
         assert self._process
         own = psutil.Process(self._process.pid)
         return [own, *own.children(recursive=True)]
+
+    def open_to_others(self) -> dict[int, str]:
+        """The ports on addresses that other machines may reach, with the process that listens there."""
+        return {
+            one.laddr.port: _title(process) for process in self.family() for one in _ports(process)
+            if one.status == psutil.CONN_LISTEN and not ipaddress.ip_address(one.laddr.ip.removeprefix("::ffff:")).is_loopback}
 
     def kill_replicas(self) -> int:
         """Of the door and of all models; says how many."""
@@ -87,6 +95,12 @@ def _title(process: psutil.Process) -> str:
     with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
         return next(iter(process.cmdline()), "")
     return ""
+
+
+def _ports(process: psutil.Process) -> list[Any]:
+    with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+        return list(process.net_connections(kind="inet"))
+    return []
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from serving.ledger.ledgered import Ledgered
 from serving.ledger.shared import SharedLedger
 from serving.purse import RecordedPurse
 from serving.storage import open_folder
+from tests.contracts.paying import RecordedShare
 
 TEST_ITEMS = 3
 
@@ -40,21 +41,6 @@ class Endpoint:
             await asyncio.sleep(0)
         failed = self._rng.random() < self._fails
         return [Failed("infrastructure", "lost") if failed else Completion("ok", False, 9, 3) for _ in requests]
-
-
-class Share:
-    """As serving.purse.TrialPurse, without Ray."""
-
-    bounded = True
-
-    def __init__(self, purse: RecordedPurse, trial: str) -> None:
-        self._purse, self._trial = purse, trial
-
-    async def take(self, costs: Sequence[Cost], *, test: bool = False) -> int:
-        return await self._purse.take(self._trial, costs, test)
-
-    def settle(self, most: Cost, cost: Cost) -> None:
-        self._purse.settle(self._trial, most, cost)
 
 
 def batch(texts: Sequence[str], purpose: Purpose) -> list[Request]:
@@ -79,7 +65,7 @@ async def test_no_limit_is_passed_and_less_than_a_minibatch_is_left(
 
         async def trial(name: str) -> None:
             budgets[name].reserve_for_test(TEST_ITEMS)
-            model = Budgeted(Ledgered(endpoint, ledger, 4, Share(purse, name), Tariff()), budgets[name])
+            model = Budgeted(Ledgered(endpoint, ledger, 4, RecordedShare(purse, name), Tariff()), budgets[name])
             try:
                 while True:
                     asked = [

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from optimizer.errors import EndpointError
 from optimizer.types import Completion, Failed
 from serving.clients.openai_bodies import body_of, idempotency_key
 from serving.clients.openai_faults import asked_wait_s
@@ -306,3 +307,23 @@ async def test_a_stream_without_end_ends(serve: Serve, play: Play, said: str) ->
         pieces = [piece async for piece in model.stream(ask("a"))]
     assert isinstance(pieces[-1], Failed)
     assert said in pieces[-1].reason
+
+
+REDIRECTS = ["301 Moved Permanently", "302 Found", "303 See Other", "307 Temporary Redirect", "308 Permanent Redirect"]
+
+
+@pytest.mark.parametrize("status", REDIRECTS)
+async def test_a_redirect_is_not_followed_and_is_one_error(serve: Serve, status: str) -> None:
+    """An endpoint may send a call into the network of whoever calls, and the key with it."""
+    inside = RawEndpoint(lambda asked: None)
+    await inside.start()
+    model, endpoint = await serve(lambda asked: says(http(b"", status, Location=f"{inside.base_url}/chat/completions")))
+    said = f"answered {status[:3]}, a redirect, which no call follows. Check that base_url"
+    for ask_it in (model.at_once(ask("a")), model.complete([ask("a")])):
+        with pytest.raises(EndpointError, match=said):
+            await ask_it
+    with pytest.raises(EndpointError, match=said):
+        await anext(aiter(model.stream(ask("a"))))
+    assert len(endpoint.asked) > 0
+    assert inside.asked == []
+    await inside.stop()

@@ -48,6 +48,14 @@ async def test_items_come_in_order_and_then_the_error(loop: OwnLoop) -> None:
         await anext(items)
 
 
+async def test_items_that_cannot_begin_or_end_leave_nobody_waiting(loop: OwnLoop) -> None:
+    def never() -> AsyncGenerator[int, None]:
+        raise LookupError("no beginning")
+
+    with pytest.raises(LookupError, match="no beginning"):
+        await asyncio.wait_for(anext(aiter(loop.items(never))), 5)
+
+
 async def test_a_caller_who_is_cancelled_cancels_the_work(loop: OwnLoop) -> None:
     began, ended = threading.Event(), threading.Event()
 
@@ -89,3 +97,22 @@ def test_it_may_be_closed_twice_and_ends_what_runs() -> None:
     loop.close()
     loop.close()
     assert forgotten.cancelled()
+
+
+async def test_work_that_does_not_end_holds_up_no_close(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.engines.own_loop.ENDS_WITHIN_S", 0.1)
+    opened, began, let_go = OwnLoop("test"), threading.Event(), threading.Event()
+
+    async def deaf() -> None:
+        began.set()
+        while not let_go.is_set():
+            try:
+                await asyncio.sleep(0.02)
+            except asyncio.CancelledError:
+                continue
+
+    asking = asyncio.ensure_future(opened.ask(deaf()))
+    await asyncio.to_thread(began.wait, 5)
+    await asyncio.wait_for(asyncio.to_thread(opened.close), 5)
+    let_go.set()
+    asking.cancel()

@@ -90,7 +90,7 @@ def test_a_key_that_stands_twice_is_refused_everywhere(tmp_path: Path) -> None:
         with pytest.raises(SettingsError):
             read(file)
     file.write_text("rules: [{replies: [a], replies: [b]}]")
-    with pytest.raises(SettingsError, match="'replies' twice"):
+    with pytest.raises(SettingsError, match="twice, in line 1"):
         Script.read(file)
 
 

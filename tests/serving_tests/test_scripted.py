@@ -164,7 +164,9 @@ def test_a_log_that_cannot_be_written_is_said_at_once(tmp_path: Path) -> None:
     ({}, "rules is missing"),
     ({"rules": []}, "rules"),
     ({"rules": [{"replies": []}]}, "replies"),
-    ({"rules": [{"replys": ["a"]}]}, "did you mean 'replies'?"),
+    ({"rules": [{"replys": ["a"]}]}, "rules.0 has a setting that is not known; known are: name, match, where, replies."),
+    ({"rules": [{"replies": [{"txt": "a"}]}]}, "known are: name, text, refusal"),
+    ({"secret-of-another": "xyz"}, "It has a setting that is not known; known are: faults, rules."),
     ({"rules": [{"match": "(", "replies": ["a"]}]}, "not a regular expression"),
     ({"rules": [{"where": "middle", "replies": ["a"]}]}, "where"),
     ({"rules": [{"replies": ["{{land}}"]}]}, "{{land}}"),
@@ -188,7 +190,8 @@ def test_a_mistake_in_a_script_is_one_sentence(tmp_path: Path, content: Any, say
 
 
 @pytest.mark.parametrize(("name", "content", "says"), [
-    ("gone.yaml", None, "cannot be read: No such file"), ("play.jsonl", '{"replies": ["a"]}\n{oh', "a line that is not JSON")])
+    ("gone.yaml", None, "cannot be read: No such file"),
+    ("play.jsonl", '{"replies": ["a"]}\n{oh', r"a line that is not JSON \(line 2, column 2\)")])
 def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path, name: str, content: str | None, says: str) -> None:
     if content is not None:
         written(tmp_path, content, name)
@@ -204,3 +207,16 @@ async def test_a_call_takes_as_long_as_the_settings_say_and_answers_the_same(tmp
     played = await slow.engine().complete([ask("a"), ask("b")])
     assert time.monotonic() - began >= 0.2
     assert played == await fast.engine().complete([ask("a"), ask("b")])
+
+
+@pytest.mark.parametrize("name", ["other.yaml", "other.jsonl"])
+@pytest.mark.parametrize("content", [
+    "sk-planted: [", "sk-planted", "- sk-planted", "sk-planted: x", "rules: sk-planted", "rules:\n- sk-planted: x", "*sk-planted",
+    "rules:\n- where: sk-planted\n  replies: [a]", "a: 'sk-planted\nb", '{"sk-planted": 1}', "x: 2020-99-99 # sk-planted"])
+def test_what_stands_in_a_file_that_is_no_script_is_not_told(tmp_path: Path, name: str, content: str) -> None:
+    """Whoever names a file need not be allowed to read it."""
+    (tmp_path / name).write_text(content)
+    with pytest.raises(SettingsError) as caught:
+        parse_model(f"scripted:{tmp_path / name}")
+    assert "sk-planted" not in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -108,3 +108,14 @@ def test_a_key_in_the_address_is_refused_and_not_repeated(place: str) -> None:
         open_folder(place)
     assert "hunter2" not in str(told.value)
     assert "AKIA" not in str(told.value)
+
+
+def test_folders_are_listed_and_no_files(any_place: str) -> None:
+    folder = open_folder(any_place)
+    assert (folder / "none").folders() == []
+    (folder / "b").write("x", b"1")
+    (folder / "a" / "inner").write("x", b"1")
+    folder.write("file", b"1")
+    assert folder.folders() == ["a", "b"]
+    assert (folder / "a").folders() == ["inner"]
+    assert folder.names() == ["file"]

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from cluster.search.searchers.searcher import MOST_POINTS
 from cluster.search.space import Point, Space
@@ -24,10 +23,10 @@ class Grid:
             raise SettingsError(
                 f"The searcher grid tries every value, and {key} is a range of real numbers; list its values, or take the searcher "
                 "random.")
-        points = list(islice(space.all(), MOST_POINTS + 1))
-        if len(points) > MOST_POINTS:
-            raise SettingsError(f"The grid has more than {MOST_POINTS:,} points; take the searcher random, or fewer values.")
-        return points
+        if (count := space.count() or 0) > MOST_POINTS:
+            raise SettingsError(
+                f"The grid has more than {MOST_POINTS:,} points, {count:,} of them; take the searcher random, or fewer values.")
+        return list(space.all())
 
     def open(self, space: Space, at_once: int) -> None:
         """See Searcher. All points are planned."""

@@ -4,6 +4,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cluster.search.domains import Value
 from cluster.search.searchers.searcher import TRIALS
 from cluster.search.space import Point, Space
 
@@ -23,13 +24,14 @@ class Random:
     def plan(self, space: Space, trials: int | None) -> Sequence[Point | None]:
         """See Searcher. Fewer points than trials where the space has no more."""
         wanted, rng = trials or TRIALS, random.Random(self.seed)
-        points: list[Point] = []
+        wanted = min(wanted, space.count() or wanted)
+        points: dict[tuple[tuple[str, Value], ...], Point] = {}
         for _ in range(wanted * _DRAWS_PER_POINT):
             point = space.draw(lambda dimension: dimension.domain.draw(rng))
-            points += [] if point in points else [point]
+            points.setdefault(tuple(point.items()), point)
             if len(points) == wanted:
                 break
-        return points
+        return list(points.values())
 
     def open(self, space: Space, at_once: int) -> None:
         """See Searcher. All points are planned."""

@@ -4,6 +4,7 @@
     passages.py       which request wants a key, counts as a question, holds a place
     headers.py        the headers of every answer
     health.py         which parts of the service do not work
+    discretion.py     takes the service's places out of every answer
     files.py          /v1/files
     optimizations.py  /v1/optimizations: create, list, estimate, cancel, resume
     events.py         .../events, as a list and as a stream

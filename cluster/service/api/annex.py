@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 
 from cluster.service.api.desk import Desk
+from cluster.service.api.discretion import Discreet, told_by_place
 from cluster.service.api.document import PATH, Document
 from cluster.service.api.events import Events
 from cluster.service.api.files import Files
@@ -22,16 +23,19 @@ from cluster.service.keys import KeyRing
 from optimizer.errors import PromptrayError
 from optimizer.protocols import LanguageModel
 from serving.door.app import Annex, build_app
+from serving.door.desk import Meter
 
 
-def service_app(service: Service, keys: KeyRing, models: Mapping[str, LanguageModel] | None = None) -> FastAPI:
-    """One application: the models' door, the service and the page."""
-    return build_app(models or {}, service.settings.door, keys, annex_of(service))
+def service_app(
+    service: Service, keys: KeyRing, models: Mapping[str, LanguageModel] | None = None, meter: Meter | None = None
+) -> FastAPI:
+    """One application: the models' door, the service and the page. `meter` counts what callers ask of the models."""
+    return build_app(models or {}, service.settings.door, keys, annex_of(service, meter))
 
 
-def annex_of(service: Service) -> Annex:
+def annex_of(service: Service, meter: Meter | None = None) -> Annex:
     health = PartsHealth(service)
-    return Annex(lambda app: _add(app, service), service_passage, LISTENERS, service.settings.upload_bytes, health.failing)
+    return Annex(lambda app: _add(app, service), service_passage, LISTENERS, service.settings.upload_bytes, health.failing, meter)
 
 
 def _add(app: FastAPI, service: Service) -> None:
@@ -43,3 +47,4 @@ def _add(app: FastAPI, service: Service) -> None:
     app.add_exception_handler(PromptrayError, refuse)
     app.add_exception_handler(RequestValidationError, bad_request)
     app.add_middleware(SafeHeaders)
+    app.add_middleware(Discreet, told_by_place=told_by_place(service.settings))

@@ -5,9 +5,9 @@ However many listen to a job, its events are followed and written once: a listen
 
 import asyncio
 import json
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query
@@ -18,8 +18,8 @@ from cluster.service.api.service import ERRORS, Asking, Service, sheet
 from cluster.service.objects import TERMINAL, Event, Page
 from cluster.service.office import Caller, Office
 from serving.door.refusal import Refused
+from serving.supervision import Supervisor
 
-_log = logging.getLogger(__name__)
 HEARTBEAT = b": still here\n\n"
 RETRY = b"retry: 2000\n\n"
 _STREAM = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
@@ -44,6 +44,7 @@ class Events:
     def __init__(self, service: Service) -> None:
         self._office = service.office
         self._heartbeat_s = service.heartbeat_s
+        self._tasks = Supervisor("the streams of events")
         self._halls: dict[str, Hall] = {}
 
     def router(self) -> APIRouter:
@@ -65,6 +66,8 @@ class Events:
         job = await self._office.get(asking, id)
         if job.status in TERMINAL and start >= job.last_event:
             return Response(status_code=204)
+        if job.status in TERMINAL:  # what cannot be read is refused here, in an answer that says why
+            await self._office.events(asking, id, start, job.last_event)
         return StreamingResponse(self._stream(asking, id, start), headers=_STREAM, media_type="text/event-stream")
 
     async def _list(self, asking: Caller, id: str, after: int, limit: int) -> Response:
@@ -85,7 +88,7 @@ class Events:
         """The job's, opened by the first listener and closed behind the last."""
         hall = self._halls.get(id)
         if hall is None or hall.over:
-            hall = self._halls[id] = Hall(self._office, asking, id)
+            hall = self._halls[id] = Hall(self._office, asking, id, self._tasks)
         hall.listeners += 1
         try:
             yield hall
@@ -100,13 +103,12 @@ class Events:
 class Hall:
     """All who listen to one job on this replica. Follows its events from the first, and keeps them as they are sent."""
 
-    def __init__(self, office: Office, caller: Caller, id: str) -> None:
+    def __init__(self, office: Office, caller: Caller, id: str, tasks: Supervisor) -> None:
         self.listeners = 0
         self.over = False
         self._sent: list[tuple[int, bytes]] = []
         self._news = asyncio.Event()
-        self._following = asyncio.create_task(self._follow(office, caller, id))
-        self._following.add_done_callback(_logged)
+        self._following = tasks.once(f"following {id}", partial(self._follow, office, caller, id))
 
     async def listen(self, after: int, heartbeat_s: float) -> AsyncIterator[bytes]:
         """Events with ids above `after`, and a heartbeat while there are none; ends when the job does, or cannot be followed."""
@@ -141,11 +143,6 @@ class Hall:
     def _tell(self) -> None:
         told, self._news = self._news, asyncio.Event()
         told.set()
-
-
-def _logged(ended: "asyncio.Task[None]") -> None:
-    if not ended.cancelled() and (problem := ended.exception()):
-        _log.error("The events of a job cannot be followed: %s: %s", type(problem).__name__, problem)
 
 
 def written(event: Event) -> bytes:

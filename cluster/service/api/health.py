@@ -1,4 +1,5 @@
-"""Which parts of the service do not work: the keeper of the jobs, the storage, the threads that read, the processes that check.
+"""Which parts of the service do not work: the keeper of the jobs, the storage, the threads that read, the processes that check, and
+what is done in the background.
 
 Each is asked at once and within a deadline: a part that hangs is one that does not work. Nothing of a fault is told but its kind:
 everybody may ask.
@@ -29,9 +30,14 @@ class PartsHealth:
         service = self._service
         parts: dict[str, Awaitable[object]] = {
             "jobs": service.office.ping(), "storage": self._storage_thread.run("", service.files.ping),
-            "threads": service.threads.ping(), "checks": service.checks.ping()}
+            "threads": service.threads.ping(), "checks": service.checks.ping(), "background": self._expect_no_faults()}
         found = await asyncio.gather(*(self._asked(name, work) for name, work in parts.items()))
         return {name: said for name, said in zip(parts, found, strict=True) if said}
+
+    async def _expect_no_faults(self) -> None:
+        """Raises where a background task fails again and again; see serving.supervision."""
+        if faults := await self._service.faults():
+            raise RuntimeError(" ".join(faults))
 
     async def _asked(self, name: str, work: Awaitable[object]) -> str:
         """"" where it works."""

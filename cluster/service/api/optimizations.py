@@ -1,5 +1,6 @@
 """/v1/optimizations: create, estimate, list, get, cancel, resume. Knows the office, and no results."""
 
+from contextlib import nullcontext
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query
@@ -42,7 +43,8 @@ class Optimizations:
         probe: Annotated[bool, Query(description="Ask the models, as promptray check does; it costs as much.")] = False,
     ) -> Response:
         """How many calls, tokens and how much money it may take at most, and whether it can pay."""
-        return sheet(await self._office.estimate(asking, request, probe))
+        async with self._audit.noted(asking, "optimization.probe") if probe else nullcontext():
+            return sheet(await self._office.estimate(asking, request, probe))
 
     async def page(
         self, asking: Asking,

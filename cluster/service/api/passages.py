@@ -21,7 +21,7 @@ def service_passage(method: str, path: str) -> Passage:
     if _EVENTS.fullmatch(path):
         return Passage("events", place="listener")
     if path == UPLOADS and method in _CHANGES:
-        return Passage("files", rated=True, place="upload")
+        return Passage("files", rated=True, place="upload", body="form")
     if found := _API.match(path):
         return Passage(found[1], rated=method in _CHANGES, place="request")
     if path.startswith("/v1/"):

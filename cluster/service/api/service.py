@@ -14,16 +14,17 @@ from pydantic import BaseModel
 
 from cluster.service.audit import Audit
 from cluster.service.check_pool import CheckPool
-from cluster.service.errors import Busy, Conflict, NoRoom, NotFound, OverQuota, Unavailable
+from cluster.service.errors import Busy, Conflict, Damaged, NoRoom, NotFound, OverQuota, Unavailable
 from cluster.service.files import FileStore
 from cluster.service.objects import Error
 from cluster.service.office import Caller, Office
 from cluster.service.reading_threads import ReadingThreads
 from cluster.service.settings import QuotaSettings, ServiceSettings
 from cluster.service.views.results import Results
-from optimizer.errors import AccessError, EndpointError, PromptrayError, StorageError, UserError, shortened
+from optimizer.errors import AccessError, EndpointError, PromptrayError, QuotaExhausted, StorageError, UserError, shortened
 from serving.door.refusal import Refused
 from serving.door.replies import Sheet
+from serving.supervision import LASTING
 
 HEARTBEAT_S = 15.0
 """Proxies close a connection that is silent for a minute."""
@@ -50,6 +51,10 @@ class Service:
     async def aside(self, asking: Caller, work: Callable[..., Any], *given: Any) -> Any:
         """What the work gives, which reads files or reckons for long: off the event loop, in the asker's share of threads."""
         return await self.threads.run(asking.owner, work, *given)
+
+    async def faults(self) -> list[str]:
+        """What does not get on now in the background, a sentence each; [] while all is well. Never raises."""
+        return [*await self.office.faults(), *self.audit.faults(LASTING)]
 
 
 async def caller(http: HttpRequest) -> Caller:
@@ -88,6 +93,8 @@ def refusal_of(problem: Exception) -> Refused:
         return Refused(429, "quota_exceeded", said, retry_after_s=problem.retry_after_s or 60.0)
     if isinstance(problem, Busy):
         return Refused(429, "too_many_at_once", said, retry_after_s=problem.retry_after_s)
+    if isinstance(problem, QuotaExhausted):
+        return Refused(429, "quota_exceeded", said, retry_after_s=60.0)
     if isinstance(problem, EndpointError):
         return Refused(503, "model_failed", said, retry_after_s=BUSY_RETRY_S)
     for kind, status, code in _BY_KIND:
@@ -97,8 +104,9 @@ def refusal_of(problem: Exception) -> Refused:
 
 
 _BY_KIND: tuple[tuple[type[PromptrayError], int, str], ...] = (
-    (NotFound, 404, "not_found"), (Conflict, 409, "conflict"), (NoRoom, 413, "no_room"), (Unavailable, 503, "unavailable"),
-    (StorageError, 503, "storage_failed"), (AccessError, 400, "model_refused"), (UserError, 400, "invalid_value"))
+    (NotFound, 404, "not_found"), (Damaged, 409, "damaged"), (Conflict, 409, "conflict"), (NoRoom, 413, "no_room"),
+    (Unavailable, 503, "unavailable"), (StorageError, 503, "storage_failed"), (AccessError, 400, "model_refused"),
+    (UserError, 400, "invalid_value"))
 
 
 async def bad_request(http: HttpRequest, problem: Exception) -> NoReturn:
@@ -120,12 +128,12 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     for status, told in {
         400: "The request is not one: the message says what is wrong with it.",
         401: "The key is missing or wrong.",
-        403: "The key does not open this.",
+        403: "The key does not open this, or a page of another site asks, or a name that is not the service's was used.",
         404: "There is no such thing, or it is somebody else's.",
         408: "The body did not come in time.",
         409: "The thing is not in a state for that.",
         413: "The body is too large, or no more files may be kept.",
-        415: "The body is compressed.",
+        415: "The body is not JSON, an upload is no form, or either is compressed.",
         429: "Too many requests, or the quota has no room: see Retry-After.",
         500: "The service failed.",
         503: "A model or the storage does not answer now: see Retry-After."}.items()}

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
+import yaml
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import Response
 
+from cluster.preparation import SETTINGS_FILE
 from cluster.report.folder import REPORT_FILE
 from cluster.service.api.optimizations import JobId
 from cluster.service.api.reading import Reading
@@ -20,6 +22,7 @@ from cluster.service.errors import Conflict
 from cluster.service.objects import Best
 from cluster.service.views.exports import as_dspy, as_mlflow, as_openai, as_promptray
 from cluster.service.views.results import Course
+from cluster.service.views.settings import shown_settings
 from cluster.service.views.trials import best_page, best_view
 from serving.storage import Folder
 
@@ -85,6 +88,8 @@ class Takeaway:
     async def file(self, asking: Asking, id: JobId, name: Annotated[Download, Path()]) -> Response:
         opened = await self._reading.open(asking, id, [])
         data: bytes = await self._aside(asking, _made, opened.folder, name)
+        if name == SETTINGS_FILE:
+            data = yaml.safe_dump(shown_settings(opened.settings), sort_keys=False, allow_unicode=True).encode()
         return download(data, f"{opened.job.name}-{name}", _TYPE_BY_ENDING[name.rpartition(".")[2]])
 
 

@@ -9,6 +9,7 @@ from cluster.service.objects.desk import AuditEntry, Catalogue, Estimate, Me, Of
 from cluster.service.objects.files import FileDeleted, Row, StoredFile
 from cluster.service.objects.jobs import (
     ENDS,
+    KEPT,
     TERMINAL,
     Best,
     Event,
@@ -36,6 +37,7 @@ from cluster.service.objects.results import (
 
 __all__ = [
     "ENDS",
+    "KEPT",
     "TERMINAL",
     "Answer",
     "AuditEntry",

@@ -31,6 +31,8 @@ class StoredFile(Answer):
     """SHA-256 of the bytes."""
     preview: list[Row]
     """The first rows."""
+    error: str = ""
+    """Why it cannot be used, where its record is damaged; all else but the id is then unknown."""
 
 
 class FileDeleted(Answer):

@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, model_validator
 
-from cluster.choices import SelectionChoice, StrategyChoice
-from cluster.search.settings import SearchSettings
 from cluster.service.objects.base import Answer
+from cluster.service.objects.plain import MOST_KEY, expect_bounded
+from cluster.service.objects.search import SearchRequest, SelectionRequest, StrategyRequest
 from cluster.settings import BudgetSettings, SamplingSettings, SizeSettings
 from serving.strictness import Strict
 
@@ -23,34 +23,51 @@ ENDS: dict[EventKind, JobStatus] = {"job.succeeded": "succeeded", "job.failed": 
 TERMINAL: frozenset[JobStatus] = frozenset(ENDS.values())
 
 
+KEPT = {"kept": True}
+"""Context of validation for a request that the service has taken before: it was bounded then, and is read as it stands."""
+
+
 class TaskRequest(Strict):
     """A task of a job: `file` or `generated`, one of them."""
 
-    file: str | None = Field(None, description="Id of an uploaded file.", examples=["file-3f2a"])
-    generated: str | None = Field(None, description="Name of a generated task.", examples=["navigate"])
+    file: str | None = Field(None, description="Id of an uploaded file.", examples=["file-3f2a"], max_length=MOST_KEY)
+    generated: str | None = Field(None, description="Name of a generated task.", examples=["navigate"], max_length=MOST_KEY)
     label: str = Field("", description="Its name in tables; empty: the file's or the task's own.", max_length=80)
-    scorer: str | None = Field(None, description="exact, choice, number or regex; null lets the examples decide.")
+    scorer: str | None = Field(
+        None, description="exact, choice, number or regex; null lets the examples decide.", max_length=MOST_KEY)
     seed_instruction: str | None = Field(None, description="The prompt to start from; null takes the default.", max_length=20_000)
     sizes: SizeSettings | None = None
 
 
 class OptimizationRequest(Strict):
-    """A job to run: an experiment without its places. All that is left out has the defaults of an experiment file."""
+    """A job to run: an experiment without its places. All that is left out has the defaults of an experiment file.
+
+    A language of its own, and not an experiment's settings: those are written by somebody who may read the files, the environment
+    and the network of the machine, this is not. Models are labels wherever they stand (see cluster.service.admission).
+    """
 
     name: Annotated[str, Field(pattern=r"^[\w.-]+$", max_length=64)] = "optimization"
     description: str = Field("", max_length=2_000)
     tasks: Annotated[tuple[TaskRequest, ...], Field(min_length=1, max_length=32)]
-    target: str = Field("builtin:target", description="Label of a model that this service offers.")
-    optimizer: str = Field("builtin:optimizer", description="Label of a model that this service offers.")
-    strategies: Annotated[tuple[StrategyChoice, ...], Field(min_length=1, max_length=32)]
-    selection: SelectionChoice = SelectionChoice()
+    target: str = Field("builtin:target", description="Label of a model that this service offers.", max_length=MOST_KEY)
+    optimizer: str = Field("builtin:optimizer", description="Label of a model that this service offers.", max_length=MOST_KEY)
+    strategies: Annotated[tuple[StrategyRequest, ...], Field(min_length=1, max_length=32)]
+    selection: SelectionRequest = SelectionRequest()
     seeds: Annotated[tuple[int, ...], Field(min_length=1, max_length=100)] = (0,)
     sizes: SizeSettings = SizeSettings()
     sampling: SamplingSettings = SamplingSettings()
     budget: BudgetSettings = BudgetSettings()
-    search: SearchSettings | None = None
+    search: SearchRequest | None = None
     concurrency: Annotated[int, Field(ge=1, le=64)] = 4
     metadata: dict[str, str] = Field({}, description="Yours; kept and given back.", max_length=16)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_bounded(cls, data: Any, info: ValidationInfo) -> Any:
+        """Sizes are looked at before anything is built of them."""
+        if info.context != KEPT:
+            expect_bounded(data)
+        return data
 
 
 class Usage(Answer):
@@ -84,7 +101,8 @@ class Best(Answer):
 
 
 class Fault(Answer):
-    """Why a job has failed, in one sentence."""
+    """Why a job has failed, in one sentence. The code `damaged` says that its files cannot be read: it is shown, and can be neither
+    cancelled nor resumed until they were brought back and the service was started again."""
 
     code: str
     message: str
@@ -105,7 +123,8 @@ class Optimization(Answer):
     """1 is the next to start; None: it does not wait."""
     paused: str = ""
     """One sentence while an endpoint is down and waited for."""
-    request: OptimizationRequest
+    request: OptimizationRequest | None
+    """None where the file that it stands in is damaged; `error` says so."""
     trials: int = 0
     trials_done: int = 0
     in_flight: int = 0

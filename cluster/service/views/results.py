@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from cluster.result import TrialResult
+from cluster.service.errors import Damaged
 from optimizer.candidate import Round
-from optimizer.errors import DataError, StorageError
+from optimizer.errors import DataError
 from serving.storage import Folder
 
 T = TypeVar("T")
@@ -40,7 +41,7 @@ class Results:
         self._lock = threading.Lock()
 
     def course(self, folder: Folder, trial: str) -> Course:
-        """Raises StorageError where a file cannot be read, or is none of ours."""
+        """Raises StorageError where a file cannot be read, Damaged where it is none of ours."""
         ended = folder / "trials"
         if ended.exists(f"{trial}.json"):
             digest, result = self._read(ended, f"{trial}.json", _result)
@@ -76,7 +77,10 @@ def _parsed(folder: Folder, name: str, data: bytes, parse: Callable[[Any], T]) -
     try:
         return parse(json.loads(data))
     except (DataError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
-        raise StorageError(f"{folder.place_of(name)} is none of our files, or damaged ({type(problem).__name__}).") from problem
+        inside = f"{folder.place.rstrip('/').rpartition('/')[2]}/{name}"  # not where the storage is: that is the operator's
+        raise Damaged(
+            f"{inside} of this job's results is none of our files, or damaged ({type(problem).__name__}); bring it back from a "
+            "copy.") from problem
 
 
 def _result(data: Any) -> TrialResult:

@@ -143,7 +143,7 @@ async def open_service(small: Small, tmp_path: Path) -> AsyncIterator[OpenServic
         app, office = made[-1]
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
-        clients.append(httpx2.AsyncClient(transport=transport, base_url="http://service", headers=headers))
+        clients.append(httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000", headers=headers))
         return Client(clients[-1], tmp_path / "storage", office)
 
     yield start

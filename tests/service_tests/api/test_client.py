@@ -116,6 +116,46 @@ def test_a_cut_stream_goes_on_where_it_was(address: str) -> None:
     assert way.asked[0] == "0"
 
 
+class Busy(httpx2.BaseTransport):
+    """A way to a service that is too busy: every so many requests for a job or its events are answered with 429."""
+
+    def __init__(self, often: int, retry_after: str = "7") -> None:
+        self._way, self._often, self._retry_after = httpx2.HTTPTransport(), often, retry_after
+        self._asked = 0
+        self.from_event: list[str] = []
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        if request.method == "GET" and "/v1/optimizations/" in str(request.url):
+            self._asked += 1
+            if self._asked % self._often:
+                error = {"error": {"message": "Too many requests.", "type": "t", "param": None, "code": "rate_limit_exceeded"}}
+                return httpx2.Response(429, json=error, headers={"retry-after": self._retry_after}, request=request)
+            self.from_event.append(request.headers.get("last-event-id", ""))
+        return self._way.handle_request(request)
+
+    def close(self) -> None:
+        self._way.close()
+
+
+def test_a_service_that_is_too_busy_is_followed_when_it_has_time(address: str) -> None:
+    slept: list[float] = []
+    with ServiceClient(address, transport=Busy(3), sleep=slept.append) as client:
+        job = client.create(WANTED)
+        events = list(client.follow(job.id))
+        assert client.wait(job.id).status == "succeeded"
+    assert [event.id for event in events] == list(range(1, client_last(address, job.id) + 1))
+    assert set(slept) == {7.0}
+
+
+def test_a_service_that_wants_one_to_wait_for_hours_is_not_waited_for(address: str) -> None:
+    slept: list[float] = []
+    with ServiceClient(address, transport=Busy(10**9, "7200"), sleep=slept.append) as client:
+        job = client.create(WANTED)
+        with pytest.raises(ServiceError, match="Too many requests"):
+            next(client.follow(job.id))
+    assert slept == []
+
+
 def client_last(address: str, id: str) -> int:
     with ServiceClient(address) as client:
         return client.job(id).last_event
@@ -162,3 +202,33 @@ def test_the_commands(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     refused = CliRunner().invoke(command, ["jobs", "show", "opt-none"])
     assert isinstance(refused.exception, PromptrayError)
     assert EVERY_S < 1
+
+
+class Silent(httpx2.BaseTransport):
+    """A way on which streams of events are empty, and the list of them is refused."""
+
+    def __init__(self) -> None:
+        self._way = httpx2.HTTPTransport()
+        self.asked = 0
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        if not request.url.path.endswith("/events"):
+            return self._way.handle_request(request)
+        self.asked += 1
+        if "last-event-id" in request.headers:
+            return httpx2.Response(200, headers={"content-type": "text/event-stream"}, request=request)
+        error = {"error": {"message": "The events are damaged.", "type": "t", "param": None, "code": "damaged"}}
+        return httpx2.Response(409, json=error, request=request)
+
+    def close(self) -> None:
+        self._way.close()
+
+
+def test_events_that_nobody_can_give_are_an_end_with_the_reason(address: str) -> None:
+    with ServiceClient(address) as client:
+        job = client.create(WANTED)
+        client.wait(job.id)
+    way = Silent()
+    with ServiceClient(address, transport=way, sleep=lambda _: None) as client, pytest.raises(ServiceError, match="are damaged"):
+        list(client.follow(job.id))
+    assert way.asked == 2

@@ -3,12 +3,17 @@
 import asyncio
 import json
 import re
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
-from tests.service_tests.api.conftest import REQUEST, Client, Small, played, served
+from cluster.service.objects import Event
+from cluster.service.office import Caller
+from cluster.service.playing_office import PlayedFolder, PlayingOffice
+from tests.service_tests.api.conftest import REQUEST, Client, OpenService, Small, played, served
 
 LISTENERS = 150
 
@@ -79,3 +84,39 @@ async def test_many_listeners_hear_the_same(small: Small, tmp_path: Path) -> Non
             heard = await asyncio.gather(*(listen() for _ in range(LISTENERS)))
             assert len({json.dumps(told(text)) for text in heard}) == 1
             assert told(heard[0])[-1]["kind"] == "job.succeeded"
+
+
+@pytest.mark.parametrize("at", [0, 2])
+async def test_a_fault_in_what_follows_a_job_ends_the_stream_and_the_next_one_goes_on(
+    open_service: OpenService, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    service = open_service()
+    whole, faults = PlayingOffice.follow, [RuntimeError("a fault of ours")]
+
+    async def follow(office: PlayingOffice, caller: Caller, id: str, after: int) -> AsyncIterator[Event]:
+        async for event in whole(office, caller, id, after):
+            if faults and event.id > at:
+                raise faults.pop()
+            yield event
+
+    monkeypatch.setattr(PlayingOffice, "follow", follow)
+    id = (await service.post("/v1/optimizations", REQUEST)).json()["id"]
+    first = told((await service.get(f"/v1/optimizations/{id}/events", stream=True)).text)
+    assert [event["id"] for event in first] == list(range(1, at + 1))
+    again = await service.http.get(
+        f"/v1/optimizations/{id}/events", headers={"Accept": "text/event-stream", "Last-Event-ID": str(at)})
+    rest = told(again.text)
+    assert [event["id"] for event in first + rest] == list(range(1, at + len(rest) + 1))
+    assert rest[-1]["kind"] == "job.succeeded"
+
+
+async def test_a_played_job_that_breaks_has_failed_and_says_so(
+    open_service: OpenService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = open_service()
+    monkeypatch.setattr(PlayedFolder, "write", lambda *given: 1 / 0)
+    id = (await service.post("/v1/optimizations", REQUEST)).json()["id"]
+    events = told((await service.get(f"/v1/optimizations/{id}/events", stream=True)).text)
+    assert events[-1]["kind"] == "job.failed"
+    assert "ZeroDivisionError" in events[-1]["message"]
+    assert (await service.until(id, "failed"))["finished_at"]

@@ -74,4 +74,4 @@ async def test_a_damaged_file_is_no_fault_of_the_service(open_service: OpenServi
     job = await service.shown()
     (tmp_path / "out" / path).write_bytes(b'{"standings": [1, {"a": "\xff')
     answer = await service.get(f"/v1/optimizations/{job}/trials")
-    assert answer.status_code == (503 if path.startswith("trials") else 200)
+    assert answer.status_code == (409 if path.startswith("trials") else 200)

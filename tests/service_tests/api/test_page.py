@@ -34,7 +34,7 @@ def paged(small: Small, tmp_path: Path) -> httpx2.AsyncClient:
     ring = KeyRing(storage)
     service = Service(ShownOffice([small.out]), FileStore(storage), Audit(storage), ServiceSettings(), ring.quota, page=page)
     app = service_app(service, ring, {"echo": ScriptedModel(lambda _: Completion("fine"))})
-    return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://service")
+    return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://127.0.0.1:8000")
 
 
 async def test_links_into_the_page_give_its_index(paged: httpx2.AsyncClient) -> None:

@@ -53,7 +53,8 @@ class Door:
         self, path: str, body: Any = None, *, key: str | None = None, method: str | None = None, data: Any = None,
         headers: dict[str, str] | None = None,
     ) -> Reply:
-        sent = {**({"Authorization": f"Bearer {key}"} if key is not None else {}), **(headers or {})}
+        json_said = {} if data is None else {"Content-Type": "application/json"}
+        sent = {**({"Authorization": f"Bearer {key}"} if key is not None else {}), **json_said, **(headers or {})}
         verb = method or ("GET" if body is None and data is None else "POST")
         how: dict[str, Any] = {"data": data} if data is not None else {"json": body} if verb == "POST" else {}
         async with aiohttp.ClientSession() as session, session.request(verb, self.address + path, headers=sent, **how) as reply:

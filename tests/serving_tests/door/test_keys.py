@@ -8,6 +8,7 @@ import pytest
 
 from optimizer.errors import SettingsError
 from serving.door.keys import Keys
+from serving.door.refusal import Refused
 from serving.door.settings import DoorSettings, expect_guarded
 from tests.contracts.scripted_stream import ScriptedStream, words
 from tests.serving_tests.door.conftest import KEY, OpenDoor
@@ -41,6 +42,26 @@ def test_keys_come_from_a_file_and_from_the_environment(tmp_path: Path, monkeypa
     assert [keys.owner(f"Bearer {key}") for key in (OTHER, KEY, "third")] == [0, 1, 2]
     assert len(keys) == 3
     assert not DoorSettings().keys()
+
+
+async def test_a_key_that_leaves_the_file_opens_nothing_and_no_file_opens_to_all(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text(f"{OTHER}\n{KEY}\n")
+    keys = Keys(file=file, seen_within_s=0.0)
+    assert await keys.admit(f"Bearer {KEY}") == 1
+    file.write_text(f"{KEY}\nthird\n")
+    assert [await keys.admit(f"Bearer {key}") for key in (KEY, "third")] == [1, 2]  # an owner stays the same
+    for text in ("", "# nobody\n", "kéy", None):
+        file.unlink() if text is None else file.write_text(text)
+        for given in (f"Bearer {KEY}", f"Bearer {OTHER}", None):
+            with pytest.raises(Refused) as no:
+                await keys.admit(given)
+            assert (no.value.status, no.value.code) == (503, "keys_unreadable")
+        assert keys.asks
+    file.write_text(KEY)
+    assert await keys.admit(f"Bearer {KEY}") == 1
+    with pytest.raises(Refused, match="401"):
+        await keys.admit(f"Bearer {OTHER}")
 
 
 @pytest.mark.parametrize("text", ["", "# only words\n\n", "sp ace-key\n", "kéy-key\n", "tab\tkey"])

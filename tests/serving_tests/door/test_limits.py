@@ -141,7 +141,8 @@ async def test_a_body_that_does_not_come_is_not_waited_for(open_door: OpenDoor) 
         await asyncio.sleep(60)
         yield b"}"
 
-    async with aiohttp.ClientSession() as session, session.post(f"{door.address}/v1/completions", data=slow()) as reply:
+    async with aiohttp.ClientSession() as session, session.post(
+            f"{door.address}/v1/completions", data=slow(), headers={"Content-Type": "application/json"}) as reply:
         assert (reply.status, (await reply.json())["error"]["code"]) == (408, "timeout")
 
 

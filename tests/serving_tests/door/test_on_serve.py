@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from urllib.error import HTTPError
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import openai
 import pytest
@@ -111,8 +111,14 @@ def test_the_key_and_the_size_are_looked_at_behind_serves_own_proxy(client: open
     with pytest.raises(openai.APIStatusError) as refused:
         client.completions.create(model="builtin:target", prompt="x" * 20_000)
     assert (refused.value.status_code, refused.value.code) == (413, "request_too_large")
+    metrics = str(client.base_url).replace("/v1/", "/metrics")
     with pytest.raises(HTTPError, match="401"):
-        urlopen(str(client.base_url).replace("/v1/", "/metrics"))
+        urlopen(metrics)
+    keyed = {"Authorization": f"Bearer {KEY}", "Host": "promptray-serve-svc:8000"}
+    with urlopen(Request(metrics, headers=keyed)) as reply:
+        assert b"promptray_door" in reply.read()
+    with pytest.raises(HTTPError, match="403"):
+        urlopen(Request(metrics, headers={**keyed, "Origin": "http://evil.example"}))
 
 
 def test_a_port_that_serve_does_not_listen_on_is_said(

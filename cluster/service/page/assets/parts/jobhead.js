@@ -25,7 +25,7 @@ export function JobHead({ job, part, reload, query = {} }) {
     reload();
   };
   const mayCancel = !OVER.includes(job.status) && job.status !== "cancelling";
-  const mayResume = ["failed", "cancelled"].includes(job.status);
+  const mayResume = ["failed", "cancelled"].includes(job.status) && job.error?.code !== "damaged";
   const spent = job.started_at && (job.finished_at || Date.now() / 1000) - job.started_at;
   return html`<div class="job-head">
     <p class="crumbs"><${Link} href="/">Jobs<//> / <span>${job.id}</span></p>
@@ -34,8 +34,8 @@ export function JobHead({ job, part, reload, query = {} }) {
       <span class="spring"></span>
       ${mayCancel && html`<button disabled=${busy} onClick=${() => act("cancel")}>Cancel</button>`}
       ${mayResume && html`<button class="primary" disabled=${busy} onClick=${() => act("resume")}>Resume</button>`}</div>
-    ${job.request.description && html`<p class="lead">${job.request.description}</p>`}
-    <p class="quiet">Target <b>${job.request.target}</b> · optimizer <b>${job.request.optimizer}</b> · ${job.owner} · ${when(job.created_at)}${spent ? ` · ${lasting(spent)}` : ""}</p>
+    ${job.request?.description && html`<p class="lead">${job.request.description}</p>`}
+    <p class="quiet">${job.request && html`Target <b>${job.request.target}</b> · optimizer <b>${job.request.optimizer}</b> · `}${job.owner} · ${when(job.created_at)}${spent ? ` · ${lasting(spent)}` : ""}</p>
     ${job.paused && html`<div class="notice note">Paused: ${job.paused}</div>`}
     ${job.error && html`<${Problem} error=${job.error} />`}${problem && html`<${Problem} error=${problem} />`}
     <nav class="tabs" aria-label="Parts of the job"><ul>${PARTS.map(([key, name]) => html`<li key=${key}>

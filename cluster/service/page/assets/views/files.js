@@ -17,8 +17,8 @@ export function View() {
     ${(error || problem) && html`<${Problem} error=${error || problem} />`}
     ${data && !data.data.length && html`<${Empty}>No data set is uploaded. A new job takes one, or a generated task.<//>`}
     ${data?.data.map((file) => html`<section key=${file.id} class="card" aria-label=${file.filename}>
-      <div class="title"><h2>${file.filename}</h2><span class="quiet">${count(file.rows)} rows · ${size(file.bytes)} · scorer ${file.scorer} · ${when(file.created_at)}</span>
-        <span class="spring"></span><button onClick=${() => download(url(["files", file.id, "content"]), file.filename).catch(setProblem)}>Download</button>
+      <div class="title"><h2>${file.filename}</h2><span class="quiet">${file.error || html`${count(file.rows)} rows · ${size(file.bytes)} · scorer ${file.scorer} · ${when(file.created_at)}`}</span>
+        <span class="spring"></span>${!file.error && html`<button onClick=${() => download(url(["files", file.id, "content"]), file.filename).catch(setProblem)}>Download</button>`}
         <button onClick=${() => away(file)}>Delete</button></div>
-      <${Rows} rows=${file.preview} caption=${`First rows of ${file.filename}`} /></section>`)}`;
+      ${!file.error && html`<${Rows} rows=${file.preview} caption=${`First rows of ${file.filename}`} />`}</section>`)}`;
 }

@@ -35,13 +35,14 @@ export function View() {
 }
 
 function Job({ job }) {
-  const tasks = job.request.tasks.map((task) => task.label || task.generated || "data").join(", ");
-  const strategies = job.request.strategies.map((one) => one.label || one.name).join(", ");
+  const tasks = job.request?.tasks.map((task) => task.label || task.generated || "data").join(", ");
+  const strategies = job.request?.strategies.map((one) => one.label || one.name).join(", ");
+  const what = job.error?.code === "damaged" ? job.error.message : job.request && `${tasks} · ${strategies} · target ${job.request.target}`;
   const done = job.trials ? job.trials_done / job.trials : 0;
   return html`<li class="card job"><div class="job-name">
       <h2><${Link} href=${jobAddress(job.id)}>${job.name}<//></h2><${Status} status=${job.status} position=${job.queue_position} />
       ${job.paused && html`<span class="badge note">paused</span>`}</div>
-    <p class="quiet clip">${tasks} · ${strategies} · target ${job.request.target}</p>
+    <p class="quiet clip">${what}</p>
     <dl class="figures">
       <div><dt>Best on dev</dt><dd>${share(job.best_dev_accuracy)}</dd></div>
       <div><dt>Trials</dt><dd>${job.trials_done}/${job.trials}</dd></div>
