@@ -1,5 +1,7 @@
 """Our own figures among Ray's metrics, for Prometheus and the Grafana dashboard in cluster/deploy. Knows Ray's metrics, no file.
 
+What goes wrong here ends no trial and no run: it is told once, and counted no more.
+
 METRICS is an interface: Ray puts `ray_` before each name, and `_total` after a counter's. Tags have few values: names from the
 settings, never a prompt, a point of a search or a trial's name.
 """
@@ -11,8 +13,10 @@ from typing import Literal
 
 from ray.util.metrics import Counter, Gauge
 
+from cluster.telemetry import isolated
 from optimizer.budget import Usage
 from optimizer.types import Purpose
+from serving.metric_labels import metric_label
 
 Kind = Literal["counter", "gauge"]
 
@@ -61,11 +65,12 @@ class TrialMetrics:
 
     def update(self, usage: Mapping[str, Mapping[Purpose, Usage]]) -> None:
         """Counts what was spent since the last time. `usage`: role ("target", "optimizer") -> purpose -> all spent so far."""
-        for role, usage_by_purpose in usage.items():
-            for purpose, spent in usage_by_purpose.items():
-                new = spent - self._counted.get((role, purpose), Usage())
-                self._counted[role, purpose] = spent
-                self._count(role, purpose, new)
+        with isolated("Counting for Ray's metrics"):
+            for role, usage_by_purpose in usage.items():
+                for purpose, spent in usage_by_purpose.items():
+                    new = spent - self._counted.get((role, purpose), Usage())
+                    self._counted[role, purpose] = spent
+                    self._count(role, purpose, new)
 
     def _count(self, role: str, purpose: Purpose, new: Usage) -> None:
         if role == "target":
@@ -80,14 +85,21 @@ class TrialMetrics:
         if value:
             counter = _made(name)
             assert isinstance(counter, Counter)
-            counter.inc(value, {tag: text for tag, text in (self._tags | tags).items() if tag in METRICS[name].tags})
+            known = {tag: text for tag, text in (self._tags | tags).items() if tag in METRICS[name].tags}
+            counter.inc(value, _labels(known))
 
 
 def set_gauge(name: str, value: float, **tags: str) -> None:
     """Sets one of the gauges of METRICS; `tags` are all of its tags. Ray must run."""
-    gauge = _made(name)
-    assert isinstance(gauge, Gauge)
-    gauge.set(value, tags)
+    with isolated("Counting for Ray's metrics"):
+        gauge = _made(name)
+        assert isinstance(gauge, Gauge)
+        gauge.set(value, _labels(tags))
+
+
+def _labels(tags: Mapping[str, str]) -> dict[str, str]:
+    """A task is named after its file, an experiment by a person: neither keeps to the ASCII that Ray wants."""
+    return {tag: metric_label(text) for tag, text in tags.items()}
 
 
 @cache

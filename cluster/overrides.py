@@ -1,16 +1,20 @@
 """From command-line options to the settings that they replace. Checks nothing that the settings check themselves."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from optimizer.errors import SettingsError, shortened
+from serving.settings import addressed
 from serving.strictness import read_mapping
+from serving.yaml_text import KeyStandsTwice, read_yaml
 
 _MODEL_OPTIONS = ("target", "optimizer")
 _DATA_OPTIONS = ("tasks", "seeds", "sizes")
+_WHOLE_NUMBER = re.compile("[0-9]{1,9}")  # what int() also takes, such as ² or 1_0, is more likely a slip
 
 
 def overrides(
@@ -20,17 +24,18 @@ def overrides(
     """Top-level keys for ExperimentSettings.read; options that are None change nothing. Raises SettingsError."""
     data = read_mapping(file)
     given = {name: value for name, value in plain.items() if value not in (None, [])}
-    given |= {name: as_model(given[name]) for name in _MODEL_OPTIONS if name in given}
+    models = {name: as_model(given[name]) for name in _MODEL_OPTIONS if name in given}
+    given |= {name: addressed(model) for name, model in models.items()}  # also above recorded settings
     if tasks or scorer is not None or seed_instruction is not None:
         changes = {"scorer": scorer, "seed_instruction": seed_instruction}
-        chosen = tasks or _listed(data, "tasks")
+        chosen = tasks or listed_in(data, "tasks")
         given["tasks"] = [_as_mapping(task, "source") | _set(changes) for task in chosen]
     if strategies:
         given["strategies"] = [_of_file(data, name) for name in strategies]
     if sizes is not None:
         given["sizes"] = _sizes(sizes)
     if calls := _set({"target_calls": target_calls, "optimizer_calls": optimizer_calls}):
-        given["budget"] = (data.get("budget") or {}) | calls
+        given["budget"] = mapping_in(data, "budget") | calls
     if any(name in given for name in _DATA_OPTIONS):
         given["recorded"] = None  # other data than was recorded, on purpose
     return given
@@ -41,8 +46,10 @@ def as_model(text: str) -> str | dict[str, Any]:
     if not text.lstrip().startswith("{"):
         return text
     try:
-        found = yaml.safe_load(text)
-    except yaml.YAMLError:
+        found = read_yaml(text)
+    except KeyStandsTwice as problem:
+        raise SettingsError(f"The model {shortened(text)!r} {problem.told}.") from None
+    except (yaml.YAMLError, RecursionError, ValueError):
         found = None
     if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
         raise SettingsError(f"{shortened(text)!r} is no mapping; write a model as {{kind: openai, model: NAME}}, in quotes.")
@@ -51,16 +58,33 @@ def as_model(text: str) -> str | dict[str, Any]:
 
 def _of_file(data: dict[str, Any], name: str) -> Any:
     """The entry of the file that has this label or name, with its settings; else the bare name."""
-    entries = [_as_mapping(entry, "name") for entry in _listed(data, "strategies")]
+    entries = [_as_mapping(entry, "name") for entry in listed_in(data, "strategies")]
     labelled = [entry for entry in entries if entry.get("label") == name]
     named = [entry for entry in entries if entry.get("name") == name and not entry.get("label")]
     return next(iter(labelled or named), name)
 
 
-def _listed(data: dict[str, Any], key: str) -> list[Any]:
-    """What the file lists under a key; nothing where it has something else there, which the settings will complain about."""
+def listed_in(data: Mapping[str, Any], key: str) -> list[Any]:
+    """Return what a file lists under a key. Raises SettingsError where it has something else there."""
     value = data.get(key)
-    return value if isinstance(value, list) else []
+    if value is not None and not isinstance(value, list):
+        raise SettingsError(f"The setting {key} must be a list, such as [{value if isinstance(value, str) else '...'}].")
+    return value or []
+
+
+def mapping_in(data: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Return the mapping that a file has under a key. Raises SettingsError where it has something else there."""
+    value = data.get(key)
+    if value is not None and not isinstance(value, Mapping):
+        raise SettingsError(f"The setting {key} must be a mapping.")
+    return dict(value or {})
+
+
+def whole_numbers(text: str, count: int) -> list[int]:
+    """Return the numbers of a text such as "50,50,100"; none where these are not so many whole numbers."""
+    parts = [part.strip() for part in text.split(",")]
+    readable = len(parts) == count and all(_WHOLE_NUMBER.fullmatch(part) for part in parts)
+    return [int(part) for part in parts] if readable else []
 
 
 def _as_mapping(entry: Any, key: str) -> dict[str, Any]:
@@ -72,7 +96,6 @@ def _set(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _sizes(text: str) -> dict[str, int]:
-    parts = text.split(",")
-    if len(parts) != 3 or not all(part.strip().isdigit() for part in parts):
-        raise SettingsError(f"--sizes {text!r} is not TRAIN,DEV,TEST; write for example --sizes 50,50,100.")
-    return dict(zip(("train", "dev", "test"), map(int, parts), strict=True))
+    if not (numbers := whole_numbers(text, 3)):
+        raise SettingsError(f"--sizes {shortened(text)!r} is not TRAIN,DEV,TEST; write for example --sizes 50,50,100.")
+    return dict(zip(("train", "dev", "test"), numbers, strict=True))

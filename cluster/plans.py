@@ -49,8 +49,9 @@ class Assignment:
 def assignments(settings: ExperimentSettings) -> tuple[Assignment, ...]:
     """Every trial, in the order in which they start: seeds last, so that the first results compare, and tasks side by side."""
     if settings.search is None:
+        used: set[str] = set()
         return tuple(
-            Assignment(trial=f"{slug(task.label)}-{slug(strategy.label)}-s{seed}", task=task.label, seed=seed,
+            Assignment(trial=_unused(f"{slug(task.label)}-{slug(strategy.label)}", seed, used), task=task.label, seed=seed,
                        number=settings.strategies.index(strategy), point={STRATEGY: strategy.label})
             for task, strategy, seed in settings.grid())
     points = settings.search.searcher.build().plan(settings.space(), settings.search.trials)
@@ -58,6 +59,16 @@ def assignments(settings: ExperimentSettings) -> tuple[Assignment, ...]:
     return tuple(
         Assignment(trial=f"{slug(task.label)}-p{number:0{width}}-s{seed}", task=task.label, seed=seed, number=number, point=point)
         for seed in settings.seeds for number, point in enumerate(points) for task in settings.tasks)
+
+
+def _unused(pair: str, seed: int, used: set[str]) -> str:
+    """A trial's name, numbered where another task and strategy give the same: a-b with c, and a with b-c."""
+    name, number = f"{pair}-s{seed}", 1
+    while name in used:
+        number += 1
+        name = f"{pair}-{number}-s{seed}"
+    used.add(name)
+    return name
 
 
 def plan_of(settings: ExperimentSettings, assignment: Assignment) -> TrialPlan:

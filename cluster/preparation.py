@@ -25,6 +25,7 @@ from cluster.search.record import open_decisions
 from cluster.settings import ExperimentSettings, Recorded, TaskSettings
 from cluster.trial import TrialPlan
 from optimizer.errors import DataError, SettingsError, StorageError
+from optimizer.paths import whole
 from optimizer.purse import Cost
 from optimizer.tasks.generated import GENERATED
 from optimizer.tasks.loading import load_task
@@ -220,6 +221,6 @@ def differing_versions(recorded: Recorded | None, now: Mapping[str, str]) -> tup
 def _completed(settings: ExperimentSettings, out: Folder, recorded: Recorded) -> ExperimentSettings:
     """The settings as they stand in settings.yaml: files and folder with their whole paths."""
     tasks = tuple(
-        task if task.source in GENERATED else task.model_copy(update={"source": str(Path(task.source).absolute())})
+        task if task.source in GENERATED else task.model_copy(update={"source": str(whole(task.source))})
         for task in settings.tasks)
     return settings.model_copy(update={"tasks": tasks, "out": out.absolute().place, "recorded": recorded})

@@ -18,9 +18,11 @@ from rich.text import Text
 
 from cluster.report.wording import MISSING, count, duration, share
 from cluster.result import Status, TrialResult
+from cluster.telemetry import isolated
 from cluster.trial import Progress
 
 State = Literal["waiting", "running"] | Status
+_DISPLAY = "The display of the run's progress"
 ENDED_SHOWN = 8
 """Rows of the live table for trials that have ended; the waiting ones are only counted."""
 _STYLE_BY_STATE = {
@@ -140,6 +142,12 @@ class LiveWatcher:
         self._board.finished(result)
 
     def __rich__(self) -> Group:
+        shown = Group()
+        with isolated("The progress table"):
+            shown = self._shown()
+        return shown
+
+    def _shown(self) -> Group:
         board = self._board
         head = Text(f"{board.phase} … ", "bold") if not board.calls else Text("")
         said = (Text(told, "yellow") for told in (*board.notices, *board.pauses))
@@ -182,20 +190,55 @@ class PlainWatcher:
         self._console.print(Text(f"{duration(self._board.elapsed_s):>7}  {line}"), soft_wrap=True)
 
 
+class IsolatedWatcher:
+    """Another watcher, whose faults end no run: what it cannot show is left out."""
+
+    def __init__(self, shown: LiveWatcher | PlainWatcher) -> None:
+        self.shown = shown
+
+    def phase(self, text: str) -> None:
+        with isolated(_DISPLAY):
+            self.shown.phase(text)
+
+    def started(self, trial: str) -> None:
+        with isolated(_DISPLAY):
+            self.shown.started(trial)
+
+    def progressed(self, trial: str, progress: Progress) -> None:
+        with isolated(_DISPLAY):
+            self.shown.progressed(trial, progress)
+
+    def rounded(self, trial: str, so_far: str) -> None:
+        with isolated(_DISPLAY):
+            self.shown.rounded(trial, so_far)
+
+    def ended(self, result: TrialResult) -> None:
+        with isolated(_DISPLAY):
+            self.shown.ended(result)
+
+    def noticed(self, text: str) -> None:
+        with isolated(_DISPLAY):
+            self.shown.noticed(text)
+
+
 @contextmanager
-def watching(trials: Sequence[str], console: Console) -> Iterator[LiveWatcher | PlainWatcher]:
-    """The watcher that suits the console, showing until the block ends."""
+def watching(trials: Sequence[str], console: Console) -> Iterator[IsolatedWatcher]:
+    """The watcher that suits the console, showing until the block ends. Nothing that goes wrong in it ends the run."""
     board = Board(trials)
     if not console.is_terminal:
-        yield PlainWatcher(board, console)
+        yield IsolatedWatcher(PlainWatcher(board, console))
         return
     watcher = LiveWatcher(board)
+    live = Live(watcher, console=console, refresh_per_second=4, transient=True)
+    with isolated(_DISPLAY):
+        live.start()
     try:
-        with Live(watcher, console=console, refresh_per_second=4, transient=True):
-            yield watcher
+        yield IsolatedWatcher(watcher)
     finally:
-        for notice in board.notices:  # the table takes them away with it
-            console.print(Text(notice, "yellow"))
+        with isolated(_DISPLAY):
+            live.stop()
+            for notice in board.notices:  # the table takes them away with it
+                console.print(Text(notice, "yellow"))
 
 
 def _table(rows: Sequence[Row]) -> Table:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import ray
 
 from cluster.local_ray import bound_to_loopback, require_token
+from cluster.ray_start import Watch, cluster_address, join, start
 
 OBJECT_STORE_BYTES = 200 * 2**20
 """Prompts and answers are small; Ray's default of 30% of memory would not be."""
@@ -28,32 +29,38 @@ def ray_session() -> Iterator[None]:
     """Ray, running. A local one is gone afterwards, with all its processes; one that was found stays. What the user has set in the
     environment stands.
 
+    Raises UserError or EndpointError, in one sentence, where Ray cannot be started or joined, and where it dies.
+
     On a cluster that is found, the models that were hosted stay too, for the next experiment.
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     before = {number: signal.getsignal(number) or signal.SIG_DFL for number in (signal.SIGINT, signal.SIGTERM)}
+    watch = Watch()
     try:
-        _start()
-        signal.signal(signal.SIGTERM, before[signal.SIGTERM])  # Ray has put its own there
-        for name in ("ray", "ray.serve"):
-            logging.getLogger(name).setLevel(logging.ERROR)
-        yield
+        with watch.watching():
+            _start()
+            watch.started()
+            signal.signal(signal.SIGTERM, before[signal.SIGTERM])  # Ray has put its own there
+            for name in ("ray", "ray.serve"):
+                logging.getLogger(name).setLevel(logging.ERROR)
+            yield
     finally:
         # A second Ctrl-C must not leave Ray's processes behind.
         for number in before:
             signal.signal(number, signal.SIG_IGN)
         ray.shutdown()
+        watch.close()
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
 def _start() -> None:
-    if os.environ.get("RAY_ADDRESS"):
-        ray.init(log_to_driver=False, logging_level=logging.ERROR)
+    if address := cluster_address():
+        join(address, log_to_driver=False, logging_level=logging.ERROR)
         return
     require_token()
     with bound_to_loopback() as address:
-        ray.init(
+        start(
             address="local", num_cpus=max(2, os.cpu_count() or 2), include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES,
             log_to_driver=False, logging_level=logging.ERROR, _node_ip_address=address)

@@ -10,10 +10,12 @@ from hashlib import sha256
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Self
+from unicodedata import normalize
 
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cluster.accounts import Allowed
+from cluster.addresses import with_addresses
 from cluster.choices import Choice, SelectionChoice, StrategyChoice
 from cluster.search.keys import read_space
 from cluster.search.settings import SearchSettings
@@ -172,6 +174,11 @@ class ExperimentSettings(Strict):
     """Results folder; "" makes a new one under results/."""
     recorded: Recorded | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _with_addresses(cls, data: Any) -> Any:
+        return with_addresses(data)
+
     @field_validator("target", "optimizer")
     @classmethod
     def _is_a_model(cls, value: ModelText) -> ModelText:
@@ -250,8 +257,8 @@ LONGEST_SLUG = 80
 
 
 def slug(text: str) -> str:
-    """The text as a part of a file name."""
-    whole = re.sub(r"[^\w.]+", "-", text).strip("-.") or "unnamed"
+    """The text as a part of a file name. Texts that look alike give one name: an ö is the same, composed or of two characters."""
+    whole = re.sub(r"[^\w.]+", "-", normalize("NFC", text)).strip("-.") or "unnamed"
     if len(whole.encode()) <= LONGEST_SLUG:
         return whole
     return whole.encode()[: LONGEST_SLUG - 9].decode(errors="ignore").rstrip("-.") + "-" + sha256(whole.encode()).hexdigest()[:8]

@@ -15,7 +15,7 @@ from optimizer.errors import SettingsError
 from serving.deployment import bind
 from serving.door.deployment import bind_door
 from serving.door.settings import DoorSettings
-from serving.settings import ModelSettings, Served, parse_model
+from serving.settings import ModelSettings, Served, addressed, parse_model
 from serving.strictness import Strict, read_mapping, sentence
 
 DEFAULT_MODELS = ("builtin:target", "builtin:optimizer")
@@ -33,6 +33,7 @@ class ServingSettings(Strict):
     @field_validator("models")
     @classmethod
     def _can_be_read(cls, models: list[str | dict[str, Any]]) -> list[str | dict[str, Any]]:
+        models = [addressed(model) for model in models]
         labels = [parse_model(model).label for model in models]
         if twice := next((label for label in labels if labels.count(label) > 1), None):
             raise SettingsError(f"Two models are called {twice}; callers could not choose between them.")

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_
 
 from optimizer.errors import PromptrayError, SettingsError, unknown_name
 from serving.storage import split_place
+from serving.yaml_text import KeyStandsTwice, read_yaml
 
 T = TypeVar("T")
 S = TypeVar("S", bound="Strict")
@@ -102,9 +103,11 @@ def read_mapping(place: Path | str) -> dict[str, Any]:
     if not folder.exists(name):
         raise SettingsError(f"There is no settings file {place}; see tune_configs/ for some to start from.")
     try:
-        data = yaml.safe_load(folder.read(name).decode())
+        data = read_yaml(folder.read(name).decode())
     except UnicodeDecodeError as problem:
         raise SettingsError(f"The settings file {place} cannot be read: it is not UTF-8 text.") from problem
+    except KeyStandsTwice as problem:
+        raise SettingsError(f"The settings file {place} {problem.told}.") from problem
     except yaml.YAMLError as problem:
         raise SettingsError(f"The settings file {place} is not YAML{_place(problem)}.") from problem
     except (RecursionError, ValueError) as problem:

@@ -17,6 +17,7 @@ from cluster.cli.ledger import ledger
 from cluster.cli.optimizations import jobs as service_jobs
 from cluster.cli.service import up
 from cluster.cli.showing import show
+from cluster.cli.streams import open_streams
 from cluster.stopping import INTERRUPTED, exit_code, take_sigterm
 from optimizer.errors import PromptrayError, UserError
 
@@ -32,6 +33,7 @@ for group in (ledger, service_jobs, keys):
 
 def main() -> None:
     """The console script: runs the command, and says our errors in one sentence."""
+    open_streams()
     take_sigterm()
     try:
         app()

@@ -5,10 +5,11 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from cluster.addresses import told
 from cluster.cli import options
-from cluster.cli.console import ERR, OUT, say
+from cluster.cli.console import ERR, OUT, say, steady
 from cluster.overrides import overrides
-from cluster.preparation import SETTINGS_FILE, prepare
+from cluster.preparation import SETTINGS_FILE, Experiment, models_of, prepare
 from cluster.settings import ExperimentSettings
 
 NONE_CAN_PAY = 3
@@ -24,20 +25,28 @@ def check(
     repeats: Annotated[int, typer.Option(min=2, max=20, help="Runs of the seed prompt, for the noise.")] = 3,
 ) -> None:
     """Say of each task of an experiment whether optimization can pay, and what the experiment may cost. Exit code 3: none can."""
-    from cluster.checking import run_check
-    from cluster.report.check_table import check_table
-
     given = overrides(
         file, tasks=task, target=target, optimizer=optimizer, strategies=strategy, selection=selection, seeds=seed, scorer=scorer,
         seed_instruction=seed_instruction, sizes=sizes, target_calls=target_calls, optimizer_calls=optimizer_calls,
         concurrency=concurrency, out=out)
-    experiment = prepare(ExperimentSettings.read(file, given), repeated=True)
+    with steady():
+        can_pay = _check(prepare(ExperimentSettings.read(file, given), repeated=True), repeats)
+    if not can_pay:
+        raise typer.Exit(NONE_CAN_PAY)
+
+
+def _check(experiment: Experiment, repeats: int) -> bool:
+    """Shows what was found, and says whether any task can pay."""
+    from cluster.checking import run_check
+    from cluster.report.check_table import check_table
+
     for note in experiment.notes:
         ERR.print(Text(note, "yellow"))
     for note in experiment.data_notes:
         say(note)
+    for line in told(models_of(experiment.settings)):
+        say(line, "dim")
     checked = run_check(experiment, repeats, say)
     OUT.print(check_table(checked))
     say(f"A run into the same folder has these answers:  promptray run {experiment.out.place_of(SETTINGS_FILE)}")
-    if not checked.can_pay:
-        raise typer.Exit(NONE_CAN_PAY)
+    return checked.can_pay

@@ -3,19 +3,24 @@
 import shlex
 import time
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
 
+from cluster.addresses import told
 from cluster.cli import options
-from cluster.cli.console import ERR, OUT, end, say
+from cluster.cli.console import ERR, OUT, end, say, steady
 from cluster.diagnosis.settings import DiagnosisSettings
-from cluster.overrides import as_model
+from cluster.overrides import as_model, listed_in, mapping_in, whole_numbers
 from cluster.preparation import SETTINGS_FILE
 from cluster.stopping import exit_code
-from optimizer.errors import SettingsError
+from optimizer.errors import SettingsError, shortened
+from serving.settings import addressed
 from serving.strictness import read_mapping
+
+if TYPE_CHECKING:
+    from cluster.diagnosis.preparation import Prepared
 
 File = Annotated[str | None, typer.Argument(help="Settings, such as an earlier diagnosis' settings.yaml; or name a --task.")]
 Sizes = Annotated[str | None, typer.Option("--sizes", help="Examples in the splits: TRAIN,DEV,HELD_OUT.")]
@@ -33,18 +38,28 @@ def diagnose(
 ) -> None:
     """Measure a pair of models: does reflection use the evidence, is it right, does it pay, does the target follow? Options stand
     above FILE."""
-    from cluster.diagnosis.folder import PAGE_FILE, write_diagnosis
     from cluster.diagnosis.preparation import prepare
-    from cluster.diagnosis.table import diagnosis_table
-    from cluster.report.failures import reasons_told
-    from cluster.report.wording import duration
 
     given = _given(
         read_mapping(file) if file else {}, tasks=task, scorer=scorer, seed_instruction=seed_instruction, sizes=sizes,
         target_calls=target_calls, optimizer_calls=optimizer_calls, target=target, optimizer=optimizer, seed=seed, out=out)
-    prepared = prepare(DiagnosisSettings.read(file, given) if file else DiagnosisSettings.of(given))
+    with steady():
+        complete = _diagnose(prepare(DiagnosisSettings.read(file, given) if file else DiagnosisSettings.of(given)))
+    if not complete:
+        raise typer.Exit(1)
+
+
+def _diagnose(prepared: "Prepared") -> bool:
+    """Measures, shows what was found, and says whether all of it could be."""
+    from cluster.diagnosis.folder import PAGE_FILE, write_diagnosis
+    from cluster.diagnosis.table import diagnosis_table
+    from cluster.report.failures import reasons_told
+    from cluster.report.wording import duration
+
     for note in prepared.notes:
         ERR.print(Text(note, "yellow"))
+    for line in told(prepared.models):
+        say(line, "dim")
     began = time.monotonic()
     try:
         from cluster.diagnosis.running import run_diagnosis
@@ -61,8 +76,7 @@ def diagnose(
     say(f"Results: {prepared.out}   Page: {prepared.out.place_of(PAGE_FILE)}")
     if any(result.stand_in for result in results):
         say("The built-in optimizer is a stand-in for a large model.", "dim")
-    if any(result.error for result in results):
-        raise typer.Exit(1)
+    return not any(result.error for result in results)
 
 
 def _given(
@@ -71,14 +85,16 @@ def _given(
 ) -> dict[str, Any]:
     """Top-level settings from the options; options that are None change nothing. Raises SettingsError."""
     given = {name: value for name, value in plain.items() if value is not None}
-    given |= {name: as_model(given[name]) for name in ("target", "optimizer") if name in given}
+    models = {name: as_model(given[name]) for name in ("target", "optimizer") if name in given}
+    given |= {name: addressed(model) for name, model in models.items()}  # also above recorded settings
     changes = {name: value for name, value in (("scorer", scorer), ("seed_instruction", seed_instruction)) if value is not None}
     if tasks or changes:
-        listed = tasks or data.get("tasks") or []
+        listed = tasks or listed_in(data, "tasks")
         given["tasks"] = [(one if isinstance(one, dict) else {"source": one}) | changes for one in listed]
-    calls = {name: value for name, value in (("target_calls", target_calls), ("optimizer_calls", optimizer_calls)) if value}
+    limits = {"target_calls": target_calls, "optimizer_calls": optimizer_calls}
+    calls = {name: value for name, value in limits.items() if value is not None}
     if calls:
-        given["budget"] = (data.get("budget") or {}) | calls
+        given["budget"] = mapping_in(data, "budget") | calls
     if sizes is not None:
         given["sizes"] = _sizes(sizes)
     if any(name in given for name in _DATA):
@@ -87,7 +103,6 @@ def _given(
 
 
 def _sizes(text: str) -> dict[str, int]:
-    parts = text.split(",")
-    if len(parts) != len(_SIZES) or not all(part.strip().isdigit() for part in parts):
-        raise SettingsError(f"--sizes {text!r} is not TRAIN,DEV,HELD_OUT; write for example --sizes 120,50,50.")
-    return dict(zip(_SIZES, map(int, parts), strict=True))
+    if not (numbers := whole_numbers(text, len(_SIZES))):
+        raise SettingsError(f"--sizes {shortened(text)!r} is not TRAIN,DEV,HELD_OUT; write for example --sizes 120,50,50.")
+    return dict(zip(_SIZES, numbers, strict=True))

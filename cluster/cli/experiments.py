@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
+from cluster.addresses import told
 from cluster.application import apply_prompt
 from cluster.catalogue import catalogue
 from cluster.cli import options
-from cluster.cli.console import ERR, OUT, end, say
+from cluster.cli.console import ERR, OUT, end, say, steady
 from cluster.estimate import cost_of_calls, estimated
 from cluster.overrides import as_model, overrides
-from cluster.preparation import Experiment, prepare, settings_place
+from cluster.preparation import Experiment, models_of, prepare, settings_place
 from cluster.settings import ExperimentSettings
 from cluster.stopping import exit_code
 
@@ -36,14 +37,16 @@ def run(
         file, tasks=task, target=target, optimizer=optimizer, strategies=strategy, selection=selection, seeds=seed, scorer=scorer,
         seed_instruction=seed_instruction, sizes=sizes, target_calls=target_calls, optimizer_calls=optimizer_calls,
         concurrency=concurrency, out=out)
-    _begin(ExperimentSettings.read(file, given))
+    with steady():
+        _begin(ExperimentSettings.read(file, given))
 
 
 def resume(
     folder: Annotated[str, typer.Argument(help="A results folder, a path or a URI.")],
 ) -> None:
     """Continue an experiment that was cut, or repeat one that is finished: what was paid for is not paid for again."""
-    _begin(ExperimentSettings.read(settings_place(folder)))
+    with steady():
+        _begin(ExperimentSettings.read(settings_place(folder)))
 
 
 def apply(
@@ -71,6 +74,8 @@ def _begin(settings: ExperimentSettings) -> None:
         ERR.print(Text(note, "yellow"))
     for note in experiment.data_notes:
         say(note)
+    for line in told(models_of(experiment.settings)):
+        say(line, "dim")
     cost = cost_of_calls(experiment.settings, experiment.tasks, experiment.out)
     say(estimated(experiment.settings, experiment.assignments, cost).line)
     _run(experiment)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cluster.cli.console import say
+from cluster.cli.console import say, steady
 
 
 def serve(
@@ -20,7 +20,9 @@ def serve(
     api_keys_file: Annotated[Path | None, typer.Option(help="File with an API key on each line.")] = None,
 ) -> None:
     """Offer models at an OpenAI-compatible address, until Ctrl-C. Options stand above FILE."""
+    from cluster.ports import expect_free
     from cluster.ray_session import ray_session
+    from cluster.ray_start import cluster_address
     from serving.application import application, read
     from serving.door.deployment import open_door
 
@@ -29,7 +31,9 @@ def serve(
         "api_keys_file": api_keys_file}
     settings = read(file, model or (), {name: value for name, value in given.items() if value is not None})
     assert settings.door is not None  # read sees to it
-    with ray_session():
+    if cluster_address() is None:
+        expect_free(settings.door.host, settings.door.port)
+    with steady(), ray_session():
         base_url = open_door(application(settings), settings.door)
         labels = ", ".join(one.label for one in settings.parsed)
         say(f"Serving {labels} at {base_url} (Ctrl-C stops)")

@@ -9,10 +9,12 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from cluster.addresses import told
 from cluster.cli import options
 from cluster.cli.console import ERR, OUT, end, say
 from cluster.jobs.runtime_env import read_runtime_env
 from cluster.overrides import overrides
+from cluster.preparation import models_of
 from cluster.settings import ExperimentSettings
 from cluster.stopping import exit_code
 
@@ -49,6 +51,8 @@ def submit(
     environment = read_runtime_env(runtime_env)
     for key in keys_on_cluster(settings):
         ERR.print(Text(f"The key is read on the cluster, from {key}; it is not sent.", "yellow"), soft_wrap=True)
+    for line in told(models_of(settings)):
+        say(line, "dim")
     jobs = Jobs(address)
     shipment = jobs.submit(settings, environment)
     if shipment is None:

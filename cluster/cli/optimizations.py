@@ -225,9 +225,10 @@ def _write(content: bytes, out: Path | None) -> None:
         say(content.decode())
         return
     from optimizer.errors import StorageError
+    from optimizer.paths import expanded
 
     try:
-        out.write_bytes(content)
+        expanded(out).write_bytes(content)
     except OSError as problem:
         raise StorageError(f"{out} cannot be written ({problem.strerror}).") from problem
     say(f"Written to {out}.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cluster.cli.console import say
+from cluster.cli.console import say, steady
 
 if TYPE_CHECKING:
     from cluster.service.settings import ServiceSettings
@@ -26,7 +26,9 @@ def up(
     """Run the optimizer service, until Ctrl-C; started again with the same storage, its jobs go on. Options stand above FILE."""
     import ray
 
+    from cluster.ports import expect_free
     from cluster.ray_session import ray_session
+    from cluster.ray_start import cluster_address
     from cluster.service.application import open_service
     from cluster.service.keeper import open_keeper
     from cluster.service.keys import expect_way_in
@@ -37,7 +39,9 @@ def up(
     door = {"host": host, "port": port, "allowed_hosts": allowed_host or None}
     settings = _settings(file, {"storage": storage, "running": running, "no_keys": no_keys or None}, door)
     expect_way_in(settings)  # before a Ray is started for nothing
-    with ray_session():
+    if cluster_address() is None:
+        expect_free(settings.door.host, settings.door.port)
+    with steady(), ray_session():
         address = open_service(settings)
         keeper = open_keeper(settings)
         try:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cluster.cli.console import say
+from cluster.cli.console import say, steady
 
 
 def show(
@@ -16,8 +16,11 @@ def show(
         "Let jobs be started, which run nothing: each plays the first folder's course, with so long between events."))] = None,
 ) -> None:
     """Show finished results in the browser, on this machine alone, until Ctrl-C."""
+    from cluster.ports import expect_free
     from cluster.service.show import HOST
     from cluster.service.show import show as serve_page
 
-    say(f"Showing at http://{HOST}:{port}/ (Ctrl-C stops)")
-    serve_page(folders, port, play, allowed_host or ())
+    expect_free(HOST, port)
+    with steady():
+        say(f"Showing at http://{HOST}:{port}/ (Ctrl-C stops)")
+        serve_page(folders, port, play, allowed_host or ())

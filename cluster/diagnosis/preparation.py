@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from cluster.diagnosis.settings import DiagnosisSettings
 from cluster.preparation import check_data, differing_versions, make_results_folder, versions, write_settings
 from cluster.questions import Question, as_optimizer, as_target, check_models, distinct
 from cluster.settings import Recorded
+from optimizer.paths import whole
 from optimizer.tasks.generated import GENERATED
 from optimizer.tasks.loading import load_task
 from optimizer.tasks.task import Task
@@ -71,6 +71,6 @@ def questions_of(settings: DiagnosisSettings) -> tuple[Question, ...]:
 def _completed(settings: DiagnosisSettings, out: Folder, recorded: Recorded) -> DiagnosisSettings:
     """The settings as they stand in settings.yaml: files and folder with their whole paths."""
     tasks = tuple(
-        task if task.source in GENERATED else task.model_copy(update={"source": str(Path(task.source).absolute())})
+        task if task.source in GENERATED else task.model_copy(update={"source": str(whole(task.source))})
         for task in settings.tasks)
     return settings.model_copy(update={"tasks": tasks, "out": out.absolute().place, "recorded": recorded})

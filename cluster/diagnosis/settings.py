@@ -9,6 +9,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from cluster.addresses import with_addresses
 from cluster.settings import CallSettings, ModelText, Recorded, SamplingSettings, TaskSettings, labelled
 from optimizer.diagnostics import Depth
 from optimizer.diagnostics.ablations import SHORT
@@ -78,6 +79,11 @@ class DiagnosisSettings(Strict):
     out: str = ""
     """Results folder; "" makes a new one under results/."""
     recorded: Recorded | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_addresses(cls, data: Any) -> Any:
+        return with_addresses(data)
 
     @field_validator("target", "optimizer")
     @classmethod

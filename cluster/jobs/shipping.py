@@ -13,6 +13,7 @@ from pathlib import Path
 from cluster.preparation import SETTINGS_FILE, as_yaml, check, models_of
 from cluster.settings import ExperimentSettings, Recorded, TaskSettings, slug
 from optimizer.errors import DataError, JobError
+from optimizer.paths import expanded, whole
 from optimizer.tasks.generated import GENERATED
 from serving.settings import OpenAISettings
 from serving.storage import open_folder
@@ -56,7 +57,7 @@ def place_on_cluster(settings: ExperimentSettings) -> str:
     """
     place = settings.out or f"results/{slug(settings.name)}"
     folder = open_folder(place)
-    return f"~/{place}" if folder.local and not Path(place).expanduser().is_absolute() else place
+    return f"~/{place}" if folder.local and not expanded(place).is_absolute() else place
 
 
 def keys_on_cluster(settings: ExperimentSettings) -> tuple[str, ...]:
@@ -69,7 +70,7 @@ def _with_data(task: TaskSettings, folder: Path, number: int) -> TaskSettings:
     """The task with its file in the folder; under its old name and parent's, which give a task its name."""
     if task.source in GENERATED:
         return task
-    source = Path(task.source).expanduser().absolute()
+    source = whole(task.source)
     copied = Path("data") / str(number) / source.parent.name / source.name
     (folder / copied).parent.mkdir(parents=True)
     try:

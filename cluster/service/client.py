@@ -39,7 +39,11 @@ from cluster.service.objects import (
     Trial,
 )
 from cluster.service.replies import ServiceError, parsed, read, refusal, wait_of
-from optimizer.errors import EndpointError, SettingsError, StorageError
+from optimizer.errors import EndpointError, SettingsError, StorageError, shortened
+from optimizer.paths import expanded
+from serving.api_key import key_in_environment, sendable
+from serving.proxies import proxy_faults_told
+from serving.settings.addresses import is_loopback, read_base_url
 from serving.storage.regular import open_regular
 
 A = TypeVar("A", bound=BaseModel)
@@ -67,14 +71,18 @@ class ServiceClient:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """What is not given comes from PROMPTRAY_SERVICE and PROMPTRAY_API_KEY. Raises SettingsError for what is no address."""
-        self.address = (address or os.environ.get(ADDRESS_VARIABLE) or DEFAULT_ADDRESS).rstrip("/").removesuffix("/v1")
-        if not self.address.startswith(("http://", "https://")):
-            raise SettingsError(f"{self.address} is no address of a service; it looks like {DEFAULT_ADDRESS}.")
-        key = key or os.environ.get(KEY_VARIABLE)
+        given = address or os.environ.get(ADDRESS_VARIABLE) or DEFAULT_ADDRESS
+        try:
+            self.address = read_base_url(given).removesuffix("/v1")
+        except ValueError:
+            raise SettingsError(f"{shortened(given)} is no address of a service; it looks like {DEFAULT_ADDRESS}.") from None
+        key = sendable(key, "the call") if key else key_in_environment(KEY_VARIABLE)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._sleep = sleep
-        self._http = httpx2.Client(
-            base_url=self.address, headers=headers, timeout=TIMEOUT_S, transport=transport, follow_redirects=False)
+        with proxy_faults_told(self.address):
+            self._http = httpx2.Client(
+                base_url=self.address, headers=headers, timeout=TIMEOUT_S, transport=transport, follow_redirects=False,
+                trust_env=not is_loopback(self.address))  # a proxy is never asked for this machine
 
     def __enter__(self) -> Self:
         return self
@@ -93,7 +101,7 @@ class ServiceClient:
 
     def upload(self, file: Path | str) -> StoredFile:
         """Raises StorageError where the file cannot be read."""
-        path = Path(file)
+        path = expanded(file)
         try:
             content = open_regular(path)
         except OSError as problem:

@@ -5,10 +5,10 @@ The forms of files are read in optimizer.tasks.files; this module knows none of 
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from random import Random
 
 from optimizer.errors import DataError, shortened, unknown_name
+from optimizer.paths import expanded
 from optimizer.prompt import ANSWER_LABEL
 from optimizer.tasks.files import Source, read_source
 from optimizer.tasks.generated import GENERATED, GeneratedTask
@@ -144,7 +144,7 @@ def _fitted(examples: Sequence[Example], scorer: str) -> list[Example]:
 
 
 def _read(source: str) -> Source:
-    path = Path(source).expanduser()
+    path = expanded(source)
     if not path.exists() and not path.suffix and path.name == source:
         raise DataError(f"There is no task called {source!r}, and no file of that name; generated tasks are: "
                         f"{', '.join(sorted(GENERATED))}.")

@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
 from unicodedata import normalize
 
 from optimizer.errors import DataError, shortened
@@ -17,7 +16,7 @@ from optimizer.protocols import Scorer
 from optimizer.tasks.choices import choice_concluded, choice_named
 from optimizer.tasks.final_answer import FinalAnswer, bare, final_answer, first_sentence
 from optimizer.tasks.numbers import as_number, number_concluded, number_given, numbers_in, plain
-from optimizer.tasks.patterns import longest_text, why_unsafe
+from optimizer.tasks.patterns import compiled, why_unusable
 from optimizer.types import Completion, Example, Failed, Outcome, Score
 
 READ_CHARS = 20_000
@@ -61,7 +60,7 @@ class AnswerScorer:
 
 def check_pattern(pattern: str, example_id: str) -> None:
     """Refuse a pattern that the regex scorer cannot use, or not in bounded time, with a DataError that names the example."""
-    if fault := why_unsafe(pattern):
+    if fault := why_unusable(pattern):
         raise DataError(f"The target {shortened(pattern)!r} of example {shortened(example_id)} {fault}.")
 
 
@@ -157,19 +156,8 @@ def _pattern_text(said: FinalAnswer, example: Example) -> str | None:
 
 
 def _pattern_right(answer: str, example: Example) -> bool:
-    return any(_matches(pattern, answer) for pattern in example.answers)
-
-
-def _matches(pattern: str, answer: str) -> bool:
-    compiled, longest = _compiled(pattern)
-    return len(answer) <= longest and compiled.fullmatch(answer) is not None
-
-
-@lru_cache(maxsize=1024)
-def _compiled(pattern: str) -> tuple[re.Pattern[str], int]:
-    """The pattern, and the longest answer that it may be matched with."""
-    check_pattern(pattern, "of this task")
-    return re.compile(pattern), longest_text(pattern)
+    """The patterns were looked at when the task was loaded."""
+    return any(compiled(pattern).matches(answer) for pattern in example.answers)
 
 
 SCORERS: dict[str, AnswerScorer] = {

@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 from random import Random
 
-import yaml
+from serving.yaml_text import read_yaml
 
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
-_TABLE = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
+_TABLE = read_yaml(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
 WORDINGS_BY_KIND: dict[str, list[str]] = _TABLE["kinds"]
 FILLERS: list[str] = _TABLE["fillers"]
 EMPHASIS: list[list[str]] = _TABLE["emphasis"]

@@ -27,6 +27,7 @@ from serving.clients.announcing import Once, Sending
 from serving.clients.bounded_replies import ACCEPTED, bound_replies
 from serving.clients.hedging import Hedging
 from serving.clients.openai_bodies import body_of, idempotency_key
+from serving.clients.openai_client import open_client
 from serving.clients.openai_faults import UNREADABLE, Faults
 from serving.clients.openai_mends import mend
 from serving.clients.openai_replies import GrowingReply, error_in, read, says_its_end
@@ -69,12 +70,10 @@ class OpenAIModel:
         hedge = Hedging(settings.hedge_percentile, gate) if settings.hedge_percentile else None
         self._limiter = Limiter(
             settings.max_in_flight, self._retry, window=gate, patience=self._outage, hedge=hedge, effort_of=_effort_of)
-        # The package's own HTTP client: one handed in was measured ten times slower. We retry ourselves.
-        # Its timeout is for each step (connect, each read of some bytes), not for the call: see _send.
-        self._client = openai.AsyncOpenAI(
-            api_key=api_key, base_url=settings.base_url, max_retries=0,
-            timeout=openai.Timeout(settings.timeout_s, connect=min(_CONNECT_S, settings.timeout_s)),
-            default_headers={"Accept-Encoding": ACCEPTED})
+        # We retry ourselves. Its timeout is for each step (connect, each read of some bytes), not for the call: see _send.
+        self._client = open_client(
+            settings.base_url, api_key, openai.Timeout(settings.timeout_s, connect=min(_CONNECT_S, settings.timeout_s)),
+            {"Accept-Encoding": ACCEPTED})
         bound_replies(self._client)
         self._answered_forms: set[Request] = set()
         """Harmless requests (see question_like), of whose form one was answered."""

@@ -15,10 +15,11 @@ from urllib.request import HTTPRedirectHandler, ProxyHandler, build_opener
 import ray
 from fastapi import FastAPI
 from ray import serve
+from ray.exceptions import RayError
 from ray.serve._private.constants import SERVE_CONTROLLER_NAME, SERVE_NAMESPACE
 from ray.serve.api import RunTarget
 
-from optimizer.errors import EndpointError
+from optimizer.errors import EndpointError, shortened
 from optimizer.protocols import LanguageModel
 from serving.deployment import LOOK_EVERY_S, QUIET, START_ATTEMPTS, start
 from serving.door.app import BODIES_TIMES, UPLOADS, build_app
@@ -78,7 +79,13 @@ def open_door(application: serve.Application, settings: DoorSettings) -> str:
 def listen(application: serve.Application, settings: DoorSettings) -> str:
     """Runs an application whose ingress is the door and whose guard was looked at, as `open_door` does. Raises EndpointError."""
     options = {"host": settings.host, "port": settings.port}
-    serve.start(proxy_location="HeadOnly", http_options=options, logging_config=QUIET)
+    try:
+        serve.start(proxy_location="HeadOnly", http_options=options, logging_config=QUIET)
+    except (RayError, RuntimeError, OSError) as problem:  # its proxy says at great length that the port is taken
+        said = (str(problem).strip() or type(problem).__name__).splitlines()[-1]
+        raise EndpointError(
+            f"Serve cannot listen on {_bracketed(settings.host)}:{settings.port} ({shortened(said)}): choose another port with "
+            "--port.") from problem
     start([RunTarget(application, DOOR, "/", QUIET)])
     _expect_open(settings.host, settings.port)
     return f"http://{_bracketed(settings.host)}:{settings.port}/v1"

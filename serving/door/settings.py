@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import Field, field_validator
 
 from optimizer.errors import SettingsError
+from optimizer.paths import whole
 from serving.door.keys import Keys
 from serving.door.sites import address_of
 from serving.settings.base import Settings
@@ -64,7 +65,7 @@ class DoorSettings(Settings):
     @classmethod
     def _whole_path(cls, file: Path | None) -> Path | None:
         """A replica stands in another folder than whoever wrote a short path."""
-        return file and file.expanduser().absolute()
+        return file and whole(file)
 
 
 def expect_guarded(host: str | None, keys: Sized) -> None:

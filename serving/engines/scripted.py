@@ -7,7 +7,6 @@ often as its script says, and the log tells what it played. Equal requests get e
 import asyncio
 import hashlib
 import json
-import re
 from collections.abc import AsyncIterator, Sequence
 from errno import EINVAL
 from itertools import accumulate
@@ -15,6 +14,7 @@ from pathlib import Path
 from random import Random
 
 from optimizer.errors import StorageError
+from optimizer.tasks.patterns import compiled
 from optimizer.types import Completion, Failed, Outcome, Request
 from serving.engines import EngineDied
 from serving.refusals import declined
@@ -34,7 +34,7 @@ class ScriptedEngine:
         """`seconds`: what a call takes."""
         self._name = name
         self._script = script
-        self._pattern_by_rule = [re.compile(rule.match, re.MULTILINE) for rule in script.rules]
+        self._pattern_by_rule = [compiled(rule.match, lines=True) for rule in script.rules]
         self._fault_ends = list(accumulate(fault.share for fault in script.faults))
         self._seed = seed
         self._log = log
@@ -75,9 +75,8 @@ class ScriptedEngine:
             if drawn < ends_at:
                 return _outcome(fault, value_by_place, request), _line("fault", fault.name, fault.fate)
         for number, (rule, pattern) in enumerate(zip(self._script.rules, self._pattern_by_rule, strict=True), 1):
-            if match := pattern.search(_searched(request, rule)):
+            if (caught := pattern.search(_searched(request, rule))) is not None:
                 (reply,) = chance.choices(rule.replies, [reply.weight for reply in rule.replies])
-                caught = {name: value or "" for name, value in match.groupdict().items()}
                 line = _line(rule.name or f"rule {number}", reply.name, reply.fate)
                 return _outcome(reply, caught | value_by_place, request), line
         return Failed("infrastructure", NO_RULE), _line("none", "", "failure")

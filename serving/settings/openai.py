@@ -1,18 +1,16 @@
 """A model behind an OpenAI-compatible endpoint. Its key is named here, never held."""
 
-import ipaddress
-import os
 from pathlib import Path
 from typing import ClassVar, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
 from optimizer.errors import AccessError
 from optimizer.protocols import LanguageModel
+from serving.api_key import key_in_environment, key_in_file
+from serving.settings.addresses import OPENAI_URL, is_loopback, read_base_url
 from serving.settings.base import Priced
 from serving.sharing import Group
-from serving.storage.regular import read_regular
 
 _LOCAL_KEY = "no-key"
 
@@ -26,7 +24,9 @@ class OpenAISettings(Priced):
     """Each answer is a call of its own, and recorded as it comes: whoever is killed loses only what was in flight."""
     kind: Literal["openai"] = "openai"
     model: str = Field(min_length=1)
-    base_url: str = "https://api.openai.com/v1"
+    base_url: str = OPENAI_URL
+    """An http:// or https:// address without user, query and fragment. Where settings name none, `parsing.addressed` gives them
+    that of OPENAI_BASE_URL, once and where they are read: a worker, whose environment may differ, reads no variable for it."""
     api_key_env: str = Field("OPENAI_API_KEY", min_length=1)
     """The environment variable that holds the key. The key itself is never part of the settings."""
     api_key_file: Path | None = None
@@ -58,15 +58,17 @@ class OpenAISettings(Priced):
     system_role: Literal["system", "developer", "user"] = "system"
     """As whom the instruction speaks. `user`: it stands before the first user message, for models without a system role."""
 
+    @field_validator("model")
+    @classmethod
+    def _plain_name(cls, model: str) -> str:
+        if model != model.strip() or not model.isprintable() or "://" in model:
+            raise ValueError("must be the model's name alone, without spaces around it and without an address: that is base_url")
+        return model
+
     @field_validator("base_url")
     @classmethod
     def _plain_url(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("must be an http:// or https:// address, such as http://127.0.0.1:8000/v1")
-        if parts.username or parts.password or parts.query:
-            raise ValueError("must not hold a key or a query: put the key into the variable that api_key_env names")
-        return url.rstrip("/")
+        return read_base_url(url)
 
     @property
     def label(self) -> str:
@@ -88,9 +90,9 @@ class OpenAISettings(Priced):
         """The key from its file or from the environment. Raises AccessError where it is missing; from the environment it may be
         missing for an endpoint on this machine."""
         if self.api_key_file is not None:
-            return _first_line(self.api_key_file)
-        key = os.environ.get(self.api_key_env, "").strip()
-        if not key and not _is_loopback(self.base_url):
+            return key_in_file(self.api_key_file)
+        key = key_in_environment(self.api_key_env)
+        if not key and not is_loopback(self.base_url):
             raise AccessError(f"There is no key for {self.base_url}: set the environment variable {self.api_key_env}.")
         return key or _LOCAL_KEY
 
@@ -109,22 +111,3 @@ class OpenAISettings(Priced):
 
         return OpenAIModel(self, self.api_key())
 
-
-def _first_line(file: Path) -> str:
-    try:
-        lines = read_regular(file).decode("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as problem:
-        reason = problem.strerror if isinstance(problem, OSError) else "it is not UTF-8 text"
-        raise AccessError(f"The key file {file} cannot be read ({reason}).") from None
-    key = lines[0].strip() if lines else ""
-    if not key:
-        raise AccessError(f"The key file {file} has no key in its first line.")
-    return key
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from optimizer.errors import SettingsError, unknown_name
+from serving.settings.addresses import default_base_url
 from serving.settings.base import Served
 from serving.settings.builtin import BUILTIN_MODELS
 from serving.settings.openai import OpenAISettings
@@ -17,7 +18,9 @@ from serving.settings.scripted import ScriptedSettings
 from serving.settings.vllm import VLLMSettings
 
 ModelSettings = Served | OpenAISettings
-_OPENAI = re.compile(r"openai:(?P<model>.+?)(?:@(?P<base_url>https?://.+))?")
+_ADDRESS = re.compile(r"@(?=[^@]*://)")
+"""What stands before the address: the first @ with a :// behind it and no other @ between, so that a model's name may hold an @."""
+_HOST_AND_PORT = re.compile(r"[\w.-]+:\d+/")
 
 
 def parse_model(source: str | Mapping[str, Any]) -> ModelSettings:
@@ -31,6 +34,22 @@ def parse_model(source: str | Mapping[str, Any]) -> ModelSettings:
         return model.model_validate(fields)
     except ValidationError as problem:
         raise SettingsError(_sentence(problem, model)) from None
+
+
+def addressed(source: str | Mapping[str, Any]) -> str | dict[str, Any]:
+    """Return a model's line or mapping with the address of OPENAI_BASE_URL where it names none itself.
+
+    To be called once, where a person's settings are read, so that all processes of a run agree on where its key goes. What is no
+    model of an endpoint, or cannot be read, is returned as it is. Raises SettingsError for a variable that holds no address.
+    """
+    plain = source if isinstance(source, str) else dict(source)
+    try:
+        fields = _from_line(source) if isinstance(source, str) else source
+    except SettingsError:
+        return plain
+    if fields.get("kind") != "openai" or "base_url" in fields or (base_url := default_base_url()) is None:
+        return plain
+    return f"{plain.strip()}@{base_url}" if isinstance(plain, str) else plain | {"base_url": base_url}
 
 
 def _builtin(fields: Mapping[str, Any]) -> type[Served]:
@@ -53,10 +72,23 @@ def _from_line(line: str) -> dict[str, Any]:
         return {"kind": kind, "model": rest}
     if kind == "scripted" and rest:
         return {"kind": kind, "script": rest}
-    if match := _OPENAI.fullmatch(line.strip()):
-        return {"kind": "openai", **{key: value for key, value in match.groupdict().items() if value}}
+    if kind == "openai" and rest:
+        return {"kind": kind} | _openai(line.strip(), rest)
     raise SettingsError(
         f"{line!r} names no model: write builtin:target, builtin:optimizer, vllm:MODEL, openai:MODEL@BASE_URL or scripted:FILE.")
+
+
+def _openai(line: str, rest: str) -> dict[str, str]:
+    """The model and, where the line has one, its address. What looks like an address and is none is refused: as a part of the
+    model's name it would send the key to another host."""
+    if found := _ADDRESS.search(rest):
+        return {"model": rest[: found.start()], "base_url": rest[found.end():]}
+    if "@" in rest or "://" in rest or _HOST_AND_PORT.match(rest) or rest.split() != [rest]:
+        raise SettingsError(
+            "A model behind an endpoint is written openai:MODEL@BASE_URL, with a BASE_URL that begins with http:// or https:// and "
+            "has no spaces, as in openai:my-model@http://127.0.0.1:8000/v1; this line has something else there. A name with "
+            "an @ or a space needs a mapping: {kind: openai, model: ..., base_url: ...}.")
+    return {"model": rest}
 
 
 def _sentence(problem: ValidationError, model: type[Served] | type[OpenAISettings]) -> str:

@@ -26,8 +26,11 @@ import yaml
 from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from optimizer.errors import PromptrayError, SettingsError
+from optimizer.paths import expanded
+from optimizer.tasks.patterns import Unusable, compiled
 from serving.storage.regular import read_regular
 from serving.strictness import Strict
+from serving.yaml_text import KeyStandsTwice, read_yaml
 
 MOST_BYTES = 4 * 2**20
 """A script travels to the replicas with the settings; a longer one is refused [ours]."""
@@ -91,7 +94,7 @@ class Rule(Strict):
     name: str = ""
     """For the log; "" is "rule 1", by its place."""
     match: str = ""
-    """A regular expression that is searched for, `^` and `$` at every line."""
+    """A regular expression that is searched for, `^` and `$` at every line; see optimizer.tasks.patterns for what it may hold."""
     where: Literal["anywhere", "first", "last"] = "anywhere"
     """The messages that it is searched in: all, each beginning on a line of its own, or one of them."""
     replies: Annotated[tuple[Annotated[Reply, BeforeValidator(_reply)], ...], Field(min_length=1)]
@@ -100,14 +103,14 @@ class Rule(Strict):
     @classmethod
     def _is_a_pattern(cls, pattern: str) -> str:
         try:
-            re.compile(pattern, re.MULTILINE)
-        except (re.error, RecursionError, OverflowError) as problem:
-            raise ValueError(f"this is not a regular expression: {problem}") from None
+            compiled(pattern, lines=True)
+        except Unusable as problem:
+            raise ValueError(f"the pattern {str(problem).partition(':')[0]}") from None  # nothing of the file is quoted
         return pattern
 
     @model_validator(mode="after")
     def _has_what_is_asked_for(self) -> Self:
-        known = {*re.compile(self.match).groupindex, *OWN_PLACES}
+        known = {*compiled(self.match, lines=True).names, *OWN_PLACES}
         for reply in self.replies:
             _check_places(reply, known)
         return self
@@ -137,7 +140,7 @@ class Script(Strict):
     def read(cls, file: Path) -> "Script":
         """The script in a file. Raises SettingsError in one sentence."""
         try:
-            data = read_regular(file)
+            data = read_regular(expanded(file))
         except OSError as problem:
             raise SettingsError(f"The script {file} cannot be read: {problem.strerror or problem}.") from None
         if len(data) > MOST_BYTES:
@@ -158,7 +161,9 @@ def _content(file: Path, data: bytes) -> Mapping[str, Any]:
     if file.suffix == ".jsonl":
         return {"rules": _rules(file, text)}
     try:
-        content = yaml.safe_load(text)
+        content = read_yaml(text)
+    except KeyStandsTwice as problem:
+        raise SettingsError(f"The script {file} has a key twice, {problem.where}; keep one of them.") from None
     except (yaml.YAMLError, RecursionError, ValueError) as problem:
         mark = getattr(problem, "problem_mark", None)
         place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""

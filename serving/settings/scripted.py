@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, PrivateAttr, field_validator
 
+from optimizer.paths import whole
 from serving.settings.base import Served
 from serving.settings.script import Script
 
@@ -32,15 +33,15 @@ class ScriptedSettings(Served):
     @field_validator("script")
     @classmethod
     def _can_be_read(cls, file: Path) -> Path:
-        whole = file.expanduser().absolute()
-        Script.read(whole)
-        return whole
+        place = whole(file)
+        Script.read(place)
+        return place
 
     @field_validator("log")
     @classmethod
     def _whole_path(cls, file: Path | None) -> Path | None:
         """A replica stands in another folder than whoever wrote a short path."""
-        return file and file.expanduser().absolute()
+        return file and whole(file)
 
     def model_post_init(self, context: object) -> None:
         self._script = Script.read(self.script)

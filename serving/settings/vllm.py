@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from optimizer.errors import StorageError
+from optimizer.paths import expanded
 from serving.builtin import TARGET_FOLDER
+from serving.metric_labels import metric_label
 from serving.settings.base import Served
 
 if TYPE_CHECKING:
@@ -82,7 +84,7 @@ class VLLMSettings(Served):
             if model != BUILTIN:
                 raise ValueError(f"of the built-in models vLLM serves {BUILTIN} alone")
             return model
-        return str(Path(model).expanduser().resolve()) if _is_path(model) else model
+        return str(expanded(model).resolve()) if _is_path(model) else model
 
     @field_validator("gpus")
     @classmethod
@@ -110,9 +112,9 @@ class VLLMSettings(Served):
     @field_validator("chat_template")
     @classmethod
     def _template_is_there(cls, file: Path | None) -> Path | None:
-        if file is not None and not file.expanduser().is_file():
+        if file is not None and not expanded(file).is_file():
             raise ValueError(f"there is no file {file}")
-        return file and file.expanduser().resolve()
+        return file and expanded(file).resolve()
 
     @field_validator("engine_args")
     @classmethod
@@ -148,6 +150,8 @@ class VLLMSettings(Served):
         size = self.tensor_parallel_size or max(1, int(self.gpus))
         chosen = {
             "model": str(TARGET_FOLDER) if self.model == BUILTIN else self.model,
+            # A tag of vLLM's metrics, which go to Ray's and have to be ASCII there; else vLLM takes the model's own name.
+            "served_model_name": None if self.model.isascii() else metric_label(self.label),
             "revision": None if self._folder() else self.revision,
             "dtype": self.dtype, "seed": self.seed, "max_model_len": self.max_model_len, "enforce_eager": self.enforce_eager,
             "enable_prefix_caching": self.prefix_caching, "max_num_seqs": self.max_num_seqs, "tensor_parallel_size": size,

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from optimizer.errors import StorageError
+from optimizer.paths import expanded
 from serving.storage.folder import Folder
 from serving.storage.local import LocalFolder
 from serving.storage.shared import SharedFolder
@@ -24,7 +25,7 @@ def open_folder(place: str | Path | Folder) -> Folder:
     if isinstance(place, Folder):
         return place
     if isinstance(place, Path) or not _URI.match(place):
-        return LocalFolder(Path(place).expanduser())
+        return LocalFolder(expanded(place))
     _refuse_secrets(place)
     if place.startswith("file://"):
         return LocalFolder(Path(unquote(urlsplit(place).path)))
@@ -35,7 +36,7 @@ def split_place(place: str | Path) -> tuple[Folder, str]:
     """A file's folder and its name. Raises StorageError as `open_folder` does."""
     text = str(place)
     if isinstance(place, Path) or not _URI.match(text):
-        return LocalFolder(Path(text).expanduser().parent), Path(text).name
+        return LocalFolder(expanded(text).parent), Path(text).name
     parts = urlsplit(text)
     above, _, name = parts.path.rpartition("/")
     return open_folder(parts._replace(path=above).geturl()), name

@@ -107,9 +107,9 @@ def test_the_live_table_shows_running_trials_and_the_last_that_ended() -> None:
 
 def test_the_watcher_suits_the_console() -> None:
     with watching(["one"], Console(file=StringIO())) as plain:
-        assert isinstance(plain, PlainWatcher)
+        assert isinstance(plain.shown, PlainWatcher)
     with watching(["one"], Console(file=StringIO(), force_terminal=True)) as live:
-        assert isinstance(live, LiveWatcher)
+        assert isinstance(live.shown, LiveWatcher)
 
 
 @pytest.mark.parametrize("terminal", [False, True])

@@ -43,9 +43,11 @@ def tables(out: Path) -> list[bytes]:
 
 
 def interrupted(file: Path, out: Path) -> tuple[int, str, float]:
-    """Starts a run, presses Ctrl-C once the ledger holds something, and gives exit code, what was said, and the seconds it took."""
+    """Starts a run in the file's folder, presses Ctrl-C once the ledger holds something, and gives exit code, what was said, and
+    the seconds it took."""
     started = subprocess.Popen(
-        [*COMMAND, "run", str(file), "--out", str(out)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        [str(Path(sys.executable).with_name("promptray")), "run", str(file), "--out", str(out)], cwd=file.parent,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
     ends_at = time.monotonic() + 200
     while not any(segment.stat().st_size for segment in out.glob("ledger/*.arrows")):
@@ -65,6 +67,9 @@ def test_a_run_that_is_cut_goes_on_from_its_ledger_and_repeats_exactly(
 ) -> None:
     file, out = tmp_path / "tiny.yaml", tmp_path / "out"
     file.write_text(yaml.safe_dump(SETTINGS))
+    (tmp_path / "cluster.py").write_text("raise SystemExit('a file of my own')")  # like our packages, and none of them
+    (tmp_path / "serving").mkdir()
+    (tmp_path / "serving" / "__init__.py").write_text("raise SystemExit('a package of my own')")
 
     code, said, took_s = interrupted(file, out)
     assert code == 130

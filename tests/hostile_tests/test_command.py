@@ -36,7 +36,7 @@ def promptray(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def settings_file(folder: Path, task: Path) -> str:
     file = folder / "x.yaml"
-    file.write_text(yaml.safe_dump(SETTINGS | {"tasks": [str(task)], "out": str(folder / "out")}))
+    file.write_text(yaml.safe_dump(SETTINGS | {"name": "größe", "tasks": [str(task)], "out": str(folder / "out")}))
     return str(file)
 
 
@@ -57,7 +57,8 @@ def test_a_broken_file_ends_with_one_sentence(tmp_path: Path, name: str) -> None
 @pytest.mark.slow
 @pytest.mark.usefixtures("on_local_ray")
 def test_a_run_on_a_hostile_file_ends_well(tmp_path: Path) -> None:
-    file = tmp_path / "hostile.jsonl"
+    (tmp_path := tmp_path / "größe 日本").mkdir()
+    file = tmp_path / "größe 日本.jsonl"
     rows = [{"input": f"{PLANTED} {text}", "target": f"{PLANTED} {text[:400]}"} for text in hostile.ALL]
     rows += [{"input": f"How much is {number} + 3?", "target": str(number + 3)} for number in range(10)]
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))

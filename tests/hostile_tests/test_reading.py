@@ -1,15 +1,16 @@
 """Whatever is read of a text from outside: nothing but Unreadable is raised, in time that grows with the text's length alone."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cluster.report.diff import word_diff
-from optimizer.errors import DataError
 from optimizer.operators.reply import Unreadable, read_causes, read_prompt, read_steps
 from optimizer.operators.template import attempted, escape, solved, unescape
 from optimizer.prompt import Prompt as PromptOf
@@ -18,8 +19,8 @@ from optimizer.tasks.choices import choice_concluded
 from optimizer.tasks.files import _options
 from optimizer.tasks.generated import GENERATED
 from optimizer.tasks.generated.faults import first_fault
-from optimizer.tasks.patterns import why_unsafe
-from optimizer.tasks.scorers import SCORERS, check_pattern
+from optimizer.tasks.patterns import compiled, why_unusable
+from optimizer.tasks.scorers import SCORERS
 from optimizer.types import Completion, Example, Message, Request
 from serving.engines.metaprompt import Query
 from serving.engines.rulebook import RulebookEngine
@@ -132,19 +133,56 @@ def test_the_word_diff_of_texts_full_of_one_word_is_made_soon(unit: str) -> None
     assert "".join(piece.text for piece in pieces if piece.kind != "added") == text[:4000]
 
 
-@pytest.mark.parametrize("pattern", [
+COMPILED_S = 1.5
+"""For what costs RE2 the most to read within its bounds, on a busy machine."""
+
+
+def check_soon(pattern: str) -> None:
+    """The pattern is refused in a short sentence or ends on every answer, and either soon."""
+    texts = [letter * length + "!" for letter in ("a", "i", "\u0130", "\u4e00", " ") for length in (60, 300, 499, 5000)]
+    assert cpu_seconds(compiled_or_refused, pattern) < COMPILED_S
+    if why_unusable(pattern) is None:
+        for text in texts:
+            assert cpu_seconds(compiled(pattern).matches, text) < AT_ONCE_S
+            assert cpu_seconds(compiled(pattern).search, text[:500]) < AT_ONCE_S
+
+
+def compiled_or_refused(pattern: str) -> None:
+    compiled.cache_clear()
+    fault = why_unusable(pattern)
+    assert fault is None or (len(fault) < 250 and "\n" not in fault)
+
+
+NEVER_ENDED = [
     "(a+)+b", "(a|a)*b", "(a|ab)*c", "(aa?)+b", r"(\d*,)*", "a?" * 40 + "a" * 40, "(?:a|a)" * 40 + "b", ".*" * 9 + "b",
-    "x" * 10_001, "(" * 3000, "(?P<a"])
-def test_patterns_that_never_end_are_refused(pattern: str) -> None:
-    with pytest.raises(DataError) as caught:
-        check_pattern(pattern, "demo/3")
-    assert len(str(caught.value)) < 600
+    "(((((a{50}){50}){50}){50}){50})", "(((((a{1,30}){1,30}){1,30}){1,30}){1,30})b", r"((\w{1,31}){1,31})b",
+    "(((?:){9999}){9999}){9999}", "((((){60000}){60000}){60000})a*", "(?i)(?:i.|\u0131.)*x",
+    "(?i)(i|\u0131|\u0130)*s",
+    "(?i)" + "i\u0130?" * 40 + "b", r"(\w+\s?)+$", r"^(\s*\w*)*:$", "(.?){999}b", "((a?){30}){30}b", "(x+x+)+y", "(.*.*){300}b"]
 
 
 @pytest.mark.parametrize("pattern", [
-    "(yes|no)(, (yes|no))*", r"\s*\$?\d+(\.\d+)?\s*", r"(?i)paris|the city of paris", r"[\w.]+@[\w.]+", "(ab)+", r".*\b42\b.*",
-    "a*a*a*a*b", ".*.*.*.*x"])
-def test_patterns_that_are_taken_end_soon(pattern: str) -> None:
-    assert why_unsafe(pattern) is None
-    for length in (60, 100, 300, 500, 5000):
-        SCORERS["regex"](Completion("Answer: " + "a" * length + "!"), Example("1", "?", (pattern,)))
+    *NEVER_ENDED, r"\w" * 5000, r"\pL" * 3000, r"[\w\d\s]" * 1000, r"\w{1000}", r"(\w{1,50}x?){1,2}y", "x" * 10_001, "(" * 3000,
+    "(" * 900 + "a" + ")*" * 900, "[" * 5000, "(?P<a", "|".join(f"{number:05d}" for number in range(1600)),
+    "(?i)" + "[a-z]{1,999}"])
+def test_any_pattern_is_refused_or_ends_soon(pattern: str) -> None:
+    check_soon(pattern)
+
+
+@settings(max_examples=60)
+@given(pattern=st.text(alphabet=r"ab.*+?(){}[]|\\wdsb1,^$-:i\u0130\u4e00", max_size=40))
+def test_any_pattern_of_signs_is_refused_or_ends_soon(pattern: str) -> None:
+    check_soon(pattern)
+
+
+def test_patterns_take_little_memory() -> None:
+    """Of all that are kept at once, in a process of its own: the greatest so far is never given back."""
+    program = (
+        "import resource; from optimizer.tasks.patterns import compiled\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "before = peak()\n"
+        "for number in range(60):\n"
+        "    compiled(rf'{number}((\\w{{1,40}}x?)|.)*y').matches('\u4e00' * 499)\n"
+        "print((peak() - before) // 1024)")
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
+    assert int(ended.stdout) < 400

@@ -1,0 +1,22 @@
+"""Paths as people write them. `expanded` is the one place where ~ is given its meaning."""
+
+from pathlib import Path
+
+from optimizer.errors import StorageError
+
+
+def expanded(path: str | Path) -> Path:
+    """Return the path with a ~ at its beginning replaced by the home folder that it means.
+
+    Raises:
+        StorageError: Where there is no such home, as for a user that this machine does not know.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise StorageError(f"The path {path} names a home folder that this machine does not have; write the whole path.") from None
+
+
+def whole(path: str | Path) -> Path:
+    """Return the path from the root on, whatever folder the reader of it stands in. Raises StorageError as `expanded` does."""
+    return expanded(path).absolute()
