@@ -32,9 +32,10 @@ def test_a_cluster_that_is_found_keeps_its_own_mode(home: Path, monkeypatch: pyt
     asked: list[dict[str, object]] = []
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
-    monkeypatch.setattr("ray.init", lambda **given: asked.append(given))
+    monkeypatch.setattr("cluster.ray_session.join", lambda address, **given: asked.append({"address": address, **given}))
     with ray_session():
         assert os.environ["RAY_AUTH_MODE"] == "disabled"
+    assert asked[0]["address"] == "127.0.0.1:1"
     assert "_node_ip_address" not in asked[0]
     assert not (home / ".ray").exists()
 

@@ -73,7 +73,9 @@ def _sum(one: int, other: int) -> dict[str, Any]:
 def _readable(form: str) -> list[dict[str, Any]]:
     return [
         {"name": "readable", "text": form, "weight": 0.8},
-        {"name": "readable", "text": f"Let me think.\n{form}\nThis prompt is", "finish": "length", "weight": 0.1}]
+        {"name": "readable", "text": f"Let me think.\n{form}", "finish": "length", "weight": 0.05},
+        # Cut behind what looks like its answer: it may have been a draft.
+        {"name": "truncated", "text": f"Let me think.\n{form}\nThis prompt is", "finish": "length", "weight": 0.05}]
 
 
 def _write(file: Path, faults: list[dict[str, Any]], rules: list[dict[str, Any]]) -> Path:

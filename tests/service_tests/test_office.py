@@ -62,7 +62,7 @@ async def test_offices_agree_and_a_job_begins_with_what_its_probe_has_paid(local
 async def test_probes_are_bounded_and_leave_no_process_behind(
     local_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def probed(request: Any, service: Any) -> Any:
+    def probed(request: Any, service: Any, share: Any = None) -> Any:
         (tmp_path / str(os.getpid())).touch()
         return request if request == "at once" else time.sleep(3600)
 

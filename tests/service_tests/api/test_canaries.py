@@ -44,8 +44,11 @@ MODEL_KINDS = (OpenAISettings, ScriptedSettings, VLLMSettings, *BUILTIN_MODELS.v
 class Office(RayOffice):
     """As the service's own, up to the keeper: what it lets through is not run."""
 
-    async def _asked(self, question: Callable[[Any], Awaitable[Any]]) -> Any:
+    async def _asked(self, question: Callable[[Any], Awaitable[Any]], within_s: float = 0.0) -> Any:
         raise Conflict(NOTHING_RUNS)
+
+    async def spend(self, act: Any, owner: str, *given: Any) -> Any:
+        """Nobody keeps the owners' budgets here."""
 
 
 class Probes:
@@ -54,7 +57,7 @@ class Probes:
     def __init__(self, service: ServiceSettings) -> None:
         self._service = service
 
-    async def run(self, owner: str, request: OptimizationRequest) -> Any:
+    async def run(self, owner: str, request: OptimizationRequest, share: Any = None) -> Any:
         service = self._service
         await asyncio.to_thread(lambda: prepare(experiment_settings(request, service, Store(service.storage).estimate("probed"))))
         raise Conflict(NOTHING_RUNS)
