@@ -74,12 +74,14 @@ class Contest:
         """In words, the better one first, and whether it is about prompts or about strategies."""
         if self.difference < 0:
             return self.turned.sentence
+        better = self.verdict == "better"
         if self.task:
             first, second, where = _prompts(self.first), _prompts(self.second), f" on {self.task}"
+            told = f"{first} are better than {second}" if better else f"{first} and {second} are not distinguishable"
         else:
-            first, second, where = f"the strategy {self.first}", self.second, ""
-        be = "are" if self.task else "is"
-        told = f"{first} {be} better than {second}" if self.verdict == "better" else f"{first} and {second} are not distinguishable"
+            where, (first, second) = "", (self.first, self.second)
+            told = f"the strategy {first} is better than {second}" if better else (
+                f"the strategies {first} and {second} are not distinguishable")
         return f"{_sentence(told)}{where}: {self.figures}."
 
     @property

@@ -26,6 +26,8 @@ _PLEASANTRY = re.compile(
     re.IGNORECASE)
 _WRAPPED = re.compile(r"\\(?:text|mathrm|mathbf|textbf|mathit|mbox)\s?\{([^{}]*)\}")
 _SENTENCE_END = re.compile(r"(?<=\w{3})[*_\"'\u201d)]{0,3}[.!?][*_\"'\u201d)]{0,3}[ \t]+(?=[*_\"'\u201c(]{0,3}[A-Z0-9])")
+MOST_LAYERS = 8
+"""Of marks around an answer: nobody puts more, and taking off thousands would take time with the square of the text [ours]."""
 _MARKS = "*_`\"'\u201c\u201d\u2018\u2019\u201e\u00ab\u00bb \t"
 _MATH = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"))
 
@@ -59,8 +61,8 @@ def bare(text: str) -> str:
 
     Three dots belong to the text; so do marks where they are all there is.
     """
-    before, now = "", text.strip()
-    while now != before:
+    now = text.strip()
+    for _ in range(MOST_LAYERS):
         before = now
         now = _WRAPPED.sub(r"\1", now) if "\\" in now else now
         box = _BOX.match(now)
@@ -72,6 +74,8 @@ def bare(text: str) -> str:
         now = now.strip(_MARKS)
         if now.endswith(".") and not now.endswith(".."):
             now = now[:-1].rstrip(_MARKS)
+        if now == before:
+            break
     return now or text.strip()
 
 

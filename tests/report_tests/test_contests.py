@@ -82,7 +82,7 @@ def test_over_all_tasks_the_trials_are_counted(compared: list[TrialResult]) -> N
     assert (contest.pairs, contest.behind, contest.family) == (6, 6, 6)
     assert contest.p_value == pytest.approx(2 * 6 * 2 / 2**6)
     assert contest.verdict == "not distinguishable"
-    assert contest.sentence.startswith("The strategy abo and opro are not distinguishable: ")
+    assert contest.sentence.startswith("The strategies abo and opro are not distinguishable: ")
     assert "ahead in 6 of 6 pairs of trials" in contest.sentence
     assert {one.pairs for one in contests_over_tasks([one for one in compared if one.task == "navigate"])} == {3}
     assert contests_over_tasks([one for one in compared if one.task == "navigate" and one.seed == 0]) == ()
