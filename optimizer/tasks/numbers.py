@@ -159,9 +159,10 @@ def _from_digits(found: re.Match[str]) -> Fraction | None:
         if not value and found["plain"].strip("0.,"):
             return None
     elif found["power"]:
-        if abs(int(found["power"])) > MOST_EXPONENT or (not value and int(found["power"]) < 0):
+        power = int(found["power"])
+        if abs(power) * len(found["plain"]) > MOST_DIGITS or (not value and power < 0):
             return None
-        value = value ** int(found["power"])
+        value = value**power
     elif scale := found["scale"]:
         value *= _SCALES.get(scale.lower()) or _SUFFIXES[scale.lower()]
     elif found["suffix"] in _SUFFIXES:  # "5m" are metres as well as "5b" is a flat: only those that are one thing
@@ -191,6 +192,8 @@ def _spoken(words: str) -> int | None:
         if word == "and":
             continue
         if word == "hundred":
+            if group >= 100:
+                return None
             group = max(1, group) * 100
         elif word in _SCALES:
             total, group = total + max(1, group) * _SCALES[word], 0

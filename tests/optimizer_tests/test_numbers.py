@@ -55,7 +55,8 @@ def test_a_number_is_read_whole(text: str, number: str) -> None:
 
 
 @pytest.mark.parametrize("text", [
-    "12:30", "1.2.3", "2024-02-29", "1/2/2024", "1e400", "1/0", "one two", "nineteen eighty four", "9" * 5000])
+    "12:30", "1.2.3", "2024-02-29", "1/2/2024", "1e400", "1/0", "one two", "nineteen eighty four", "9" * 5000,
+    "12345678901234567890^300", "0^-1", "hundred hundred", "hundred " * 3000])
 def test_digits_that_are_no_number_are_none(text: str) -> None:
     assert numbers_in(text) == []
     assert as_number(text) is None
@@ -74,3 +75,10 @@ def test_a_long_text_takes_time_with_its_length(part: str) -> None:
     started = time.process_time()
     numbers_in(part * (20_000 // len(part)))
     assert time.process_time() - started < 1
+
+
+@given(st.text("0123456789.,/^*eE+-x $%kM", max_size=60), st.integers(1, 400))
+def test_whatever_is_read_can_be_written(unit: str, times: int) -> None:
+    """A number of more than 4,300 digits cannot be, in Python."""
+    for number in numbers_in((unit * times)[:20_000]):
+        plain(number)
