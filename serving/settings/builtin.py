@@ -3,16 +3,13 @@
 import hashlib
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from optimizer.errors import SettingsError
 from serving.builtin import TARGET_FOLDER
 from serving.settings.base import Served
-
-if TYPE_CHECKING:
-    from serving.engines import Engine
 
 _SERVING = Path(__file__).parents[1]
 _TARGET_FILES = (TARGET_FOLDER / "ctranslate2" / "model.bin", TARGET_FOLDER / "tokenizer.json", _SERVING / "builtin" / "chat.py")
@@ -38,11 +35,6 @@ class TargetSettings(Served):
     def identity(self) -> str:
         return f"builtin:target@{_revision(*_TARGET_FILES)}"
 
-    def engine(self) -> "Engine":
-        from serving.engines import ENGINES
-
-        return ENGINES["ctranslate2"](name=self.identity, folder=TARGET_FOLDER, threads=self.threads)
-
 
 class OptimizerSettings(Served):
     """`builtin:optimizer`: the rulebook, a stand-in for a large optimizer model."""
@@ -61,11 +53,6 @@ class OptimizerSettings(Served):
     @property
     def identity(self) -> str:
         return f"builtin:optimizer@{_revision(*_RULEBOOK_FILES)}(prior_bias={self.prior_bias},seed={self.seed})"
-
-    def engine(self) -> "Engine":
-        from serving.engines import ENGINES
-
-        return ENGINES["rulebook"](prior_bias=self.prior_bias, seed=self.seed)
 
 
 BUILTIN_MODELS: dict[str, type[TargetSettings | OptimizerSettings]] = {"target": TargetSettings, "optimizer": OptimizerSettings}

@@ -18,6 +18,7 @@ from optimizer.types import Completion, Request
 from serving.ledger import Ledger
 from serving.ledger.ledgered import Ledgered
 from serving.ledger.shared import SharedLedger
+from serving.models import connect
 from serving.settings import OpenAISettings
 from tests.contracts.paid import asked
 
@@ -46,7 +47,7 @@ async def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "out"
     for texts in ("ab", "abab", "cda"):
         shared = SharedLedger(Ledger(folder / "ledger"))
-        name = MODEL.build().name
+        name = connect(MODEL).name
         await Ledgered(ScriptedModel(answer, name=name), shared).complete([asked(text) for text in texts])
         await Ledgered(ScriptedModel(answer, name=name), shared).complete([asked(texts[0])])
         shared.close()
@@ -125,7 +126,7 @@ def test_export(out: Path, tmp_path: Path) -> None:
 
 
 def test_prune_asks_first(out: Path) -> None:
-    name = MODEL.build().name
+    name = connect(MODEL).name
     assert ledger("prune", out)[0] == 2
     code, said = ledger("prune", out, "--model", "gpt-y")
     assert (code, name in said) == (2, True)
