@@ -6,6 +6,7 @@ added beside it. What old files look like as a whole stands in tests/fixtures/wr
 
 import json
 import re
+import traceback
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
@@ -21,6 +22,7 @@ from cluster.preparation import course_of, settings_place
 from cluster.report import read_trials, write_results, write_trial
 from cluster.report.columns import CANDIDATES, COSTS, FAILURES, TRIALS
 from cluster.result import TrialResult
+from cluster.service import errors as service_errors
 from cluster.service.experiments import probe_digest
 from cluster.service.keeper import keeper_name
 from cluster.service.objects import OptimizationRequest
@@ -30,7 +32,7 @@ from optimizer import errors
 from optimizer.prompt import Prompt
 from optimizer.types import Message, Request, Sampling
 from serving.actors import NAMESPACE
-from serving.deployment import deployment_name
+from serving.deployment import _OUR_ERROR, deployment_name
 from serving.door.metrics import Metrics
 from serving.ledger.keys import key_of, request_text
 from serving.ledger.segments import ANSWER_COLUMNS, SCHEMA
@@ -65,7 +67,8 @@ STORAGE = {
 """Files under STORAGE/, beside the results of each job: backups, and the next version of the service."""
 ERRORS = (
     "SettingsError", "DataError", "AccessError", "StorageError", "JobError", "EndpointError", "BudgetExhausted", "QuotaExhausted")
-"""Names of classes that are the `code` of a failed job's error, in state.json, in the API and in the audit."""
+SERVICE_ERRORS = ("NotFound", "Conflict", "Damaged", "OverQuota", "Busy", "Unavailable", "NoRoom")
+"""Names of classes that are the `code` of a failed job's error (state.json, the API) or an `outcome` of the audit."""
 METRIC_TAGS = {
     "promptray_evaluations": "experiment task strategy purpose", "promptray_calls": "experiment role purpose",
     "promptray_failed_calls": "experiment role", "promptray_ledger_hits": "experiment role",
@@ -150,8 +153,14 @@ def test_metric_names() -> None:
 
 def test_error_codes() -> None:
     """A class may be renamed only where its code is then written down."""
-    for name in ERRORS:
-        assert getattr(errors, name).__name__ == name
+    for module, names in ((errors, ERRORS), (service_errors, SERVICE_ERRORS)):
+        for name in names:
+            assert getattr(module, name).__name__ == name
+
+
+def test_a_replica_s_own_words_are_found_in_what_serve_says_of_it() -> None:
+    """A traceback names the class with its module, wherever that is."""
+    assert _OUR_ERROR.findall(traceback.format_exception(errors.StorageError("No room.")).pop()) == [("StorageError", "No room.")]
 
 
 def test_the_key_of_an_answer() -> None:
