@@ -42,7 +42,8 @@ QUIET = LoggingConfig(log_level="WARNING", enable_access_log=False)
 """Serve logs to its files only what is wrong."""
 _GONE = (ApplicationStatus.NOT_STARTED, ApplicationStatus.DEPLOY_FAILED, ApplicationStatus.DELETING)
 _ERROR_BY_NAME = {error.__name__: error for error in (SettingsError, AccessError, StorageError, EndpointError)}
-_OUR_ERROR = re.compile(rf"optimizer\.errors\.({'|'.join(_ERROR_BY_NAME)}): (.+)")
+_OUR_ERROR = re.compile(rf"{re.escape(PromptrayError.__module__)}\.({'|'.join(_ERROR_BY_NAME)}): (.+)")
+"""As the last line of a traceback has it, which is all that Serve tells of a replica that did not start."""
 T = TypeVar("T")
 Model = TypeVar("Model", bound=Hostable)
 
