@@ -27,11 +27,13 @@ def house(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.process
 def test_the_floors_hold(house: Path) -> None:
     found = _lint(house)
     assert found.returncode == 0, found.stdout
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("module", "line"),
     [
