@@ -9,7 +9,7 @@ from urllib.request import Request, urlopen
 import pytest
 from hypothesis import settings
 
-from tests import fast
+from tests import fast, order
 
 ROOT = Path(__file__).parents[1]
 # How long an example takes says more about the machine's load than about the code; what must be fast is a benchmark.
@@ -24,6 +24,7 @@ os.environ.setdefault("RAY_SERVE_MIN_HANDLE_METRICS_TIMEOUT_S", "3")
 @pytest.hookimpl(tryfirst=True)  # before tests are chosen by their markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     fast.mark(items)
+    order.longest_first(items, Path(__file__).parent)
 
 
 @pytest.hookimpl(wrapper=True)

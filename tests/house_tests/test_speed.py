@@ -1,4 +1,4 @@
-"""The house: a fast test is fast."""
+"""The house: a fast test is fast, and the slow files come first."""
 
 import multiprocessing
 import subprocess
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests import fast
+from tests import fast, order
 
 TESTS = Path(__file__).parents[1]
 
@@ -77,3 +77,11 @@ def test_what_uses_the_shared_ray_is_no_fast_test() -> None:
     assert fast.is_fast(item)  # type: ignore[arg-type]
     fast.mark([item])  # type: ignore[list-item]
     assert not fast.is_fast(item)  # type: ignore[arg-type]
+
+
+def test_the_longest_files_come_first_and_all_others_stay_as_they_were() -> None:
+    assert [name for name in order.SECONDS_BY_FILE if not (TESTS / name).is_file()] == []
+    names = ["a.py", "cluster_tests/test_run.py", "b.py", "chaos/test_killing.py"]
+    items: list[Any] = [Item(file=name) for name in names]
+    order.longest_first(items, TESTS)
+    assert [item.path.relative_to(TESTS).as_posix() for item in items] == [names[3], names[1], names[0], names[2]]
