@@ -14,6 +14,7 @@ from optimizer.types import Completion, Request
 from serving.builtin.evaluate import fresh, measure, of_file
 from serving.settings import TargetSettings
 
+pytestmark = pytest.mark.slow
 ITEMS = 80
 BBH = Path(__file__).parents[3] / "shared" / "data" / "bbh"
 Figures = dict[str, tuple[float, float | None]]
