@@ -15,6 +15,7 @@ from serving.builtin.evaluate import fresh, measure, of_file
 from serving.models import open_in_process
 from serving.settings import TargetSettings
 
+pytestmark = pytest.mark.slow
 ITEMS = 80
 BBH = Path(__file__).parents[3] / "shared" / "data" / "bbh"
 Figures = dict[str, tuple[float, float | None]]

@@ -20,8 +20,10 @@ from serving.ledger.ledgered import Ledgered
 from serving.ledger.shared import SharedLedger
 from serving.models import connect
 from serving.settings import OpenAISettings
+from tests.contracts.commands import forked
 from tests.contracts.paid import asked
 
+pytestmark = pytest.mark.process
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-c", "from cluster.cli import main; main()"]
 KEY = "sk-this-is-the-secret-of-the-test"
@@ -30,8 +32,7 @@ MODEL = OpenAISettings(model="gpt-x", base_url="http://127.0.0.1:1/v1")
 
 def ledger(*arguments: str | Path, said_to_it: str = "") -> tuple[int, str]:
     """Exit code, and all that was said."""
-    ended = subprocess.run(
-        [*COMMAND, "ledger", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=120, input=said_to_it)
+    ended = forked("ledger", *map(str, arguments), said_to_it=said_to_it)
     assert "Traceback" not in ended.stderr
     return ended.returncode, ended.stdout + ended.stderr
 
@@ -161,7 +162,9 @@ TINY = {
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_second_run_into_the_same_folder_is_refused_with_one_sentence_and_touches_nothing(tmp_path: Path) -> None:
+def test_a_second_run_into_the_same_folder_is_refused_with_one_sentence_and_touches_nothing(
+    on_local_ray: None, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     (out / "trials").mkdir(parents=True)
     files = {out / "settings.yaml": "the first run's", out / "trials" / "one.json": "its first result"}

@@ -27,11 +27,13 @@ def house(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.process
 def test_the_floors_hold(house: Path) -> None:
     found = _lint(house)
     assert found.returncode == 0, found.stdout
 
 
+@pytest.mark.process
 def test_planted_violations_are_seen(house: Path) -> None:
     """All in one run, as each takes seconds; every one of them must be named."""
     line_by_module = {

@@ -13,6 +13,8 @@ from serving.settings.vllm import VLLMSettings
 from tests.vllm_tests.processes import environment
 from tests.vllm_tests.target import SETTINGS
 
+pytestmark = pytest.mark.process
+
 
 def refused(**changes: Any) -> PromptrayError:
     """The error of an engine with these settings; it says one thing, on one line."""
