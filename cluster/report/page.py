@@ -20,6 +20,7 @@ from cluster.report.lineage import lineage
 from cluster.report.matrix import matrices
 from cluster.report.offline import asset, script_hash, shown_yaml
 from cluster.report.search import MOST_POINTS, searched
+from cluster.report.signs import diff_markup
 from cluster.report.summary import strategies, summarise
 from cluster.result import Sample, TrialResult
 
@@ -64,7 +65,8 @@ def _environment() -> Environment:
         loader=PackageLoader("cluster.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
         "share": wording.share, "count": wording.count, "duration": wording.duration, "shortened": wording.shortened,
-        "settings_told": wording.settings_told, "signed": wording.signed, "lineage": lineage, "shown_samples": shown_samples}
+        "settings_told": wording.settings_told, "signed": wording.signed, "lineage": lineage, "shown_samples": shown_samples,
+        "diff_markup": diff_markup}
     environment.globals |= {
         "interval": wording.interval, "plural": wording.plural, "counts_told": counts_told, "MOST_POINTS": MOST_POINTS}
     return environment
