@@ -2,6 +2,7 @@
 
 import re
 
+from cluster.report.examples import parts_of
 from cluster.report.lineage import Refinement, lineage
 from cluster.report.wording import interval, plural, share
 from cluster.result import TrialResult
@@ -17,7 +18,7 @@ def best_prompt_page(result: TrialResult) -> str:
         f"# {line(result.trial)}", _facts(result),
         f"    promptray apply best/{result.trial}.json --input \"...\"", "## The prompt", fenced(prompt.text())]
     if prompt.demonstrations:
-        parts += ["## Demonstrations", *map(_demonstration, prompt.demonstrations)]
+        parts += ["## Demonstrations", *(_demonstration(*numbered) for numbered in enumerate(prompt.demonstrations, 1))]
     parts += ["## How it came about", *(_refinement(place, step) for place, step in enumerate(lineage(result), 1))]
     parts += ["## The seed prompt", fenced(result.seed_prompt.text())]
     return "\n\n".join(parts) + "\n"
@@ -32,7 +33,7 @@ def fenced(text: str) -> str:
 
 def line(text: str) -> str:
     """The text on one line, with what Markdown or HTML would interpret escaped."""
-    return re.sub(r"([\\`*_\[\]<>&|#])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*_\[\]<>&|#~$])", r"\\\1", " ".join(text.split()))
 
 
 def _facts(result: TrialResult) -> str:
@@ -46,8 +47,10 @@ def _facts(result: TrialResult) -> str:
     return "\n".join(f"- {fact}" for fact in facts)
 
 
-def _demonstration(shown: Demonstration) -> str:
-    return f"{fenced(shown.input)}\n\n{fenced(shown.response)}"
+def _demonstration(number: int, shown: Demonstration) -> str:
+    """The input, each step and the answer under their names, with their own line breaks."""
+    parts = [("Input", shown.input), *((part.label, part.text) for part in parts_of(shown.response))]
+    return "\n\n".join([f"### Demonstration {number}", *(f"**{label}**\n\n{fenced(text)}" for label, text in parts)])
 
 
 def _refinement(place: int, refinement: Refinement) -> str:

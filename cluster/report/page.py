@@ -15,6 +15,7 @@ from cluster.report.answers import answer_warnings, counts_told
 from cluster.report.charts import accuracy_figure, colours, contests_figure, found_figure, learning_figure
 from cluster.report.contests import contests as all_contests
 from cluster.report.contests import contests_over_tasks, corrected_verdicts, leaders
+from cluster.report.examples import parts_of
 from cluster.report.failures import failure_lines
 from cluster.report.lineage import lineage
 from cluster.report.matrix import matrices
@@ -66,7 +67,7 @@ def _environment() -> Environment:
     environment.filters |= {
         "share": wording.share, "count": wording.count, "duration": wording.duration, "shortened": wording.shortened,
         "settings_told": wording.settings_told, "signed": wording.signed, "lineage": lineage, "shown_samples": shown_samples,
-        "diff_markup": diff_markup}
+        "diff_markup": diff_markup, "parts_of": parts_of}
     environment.globals |= {
         "interval": wording.interval, "plural": wording.plural, "counts_told": counts_told, "MOST_POINTS": MOST_POINTS}
     return environment

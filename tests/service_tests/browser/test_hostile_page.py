@@ -88,9 +88,11 @@ def test_no_line_hides_an_underscore(screen_of: ScreenOf, serve: ServeOffice, tm
     screen.open("/")
     job = screen.api("/v1/optimizations")["data"][0]["id"]
     screen.open(f"/jobs/{job}/candidates?trial={TRIAL}&candidate={result.best.id if result.best else ''}", "aside .diff ins")
+    style = "const s = getComputedStyle(document.querySelector(arguments[0])); return [s.textDecorationLine, parseFloat(s.paddingBottom)]"
     for tag in ("ins", "del"):
-        line = screen.asked("return getComputedStyle(document.querySelector(arguments[0])).textDecorationLine", f"aside .diff {tag}")
+        line, room = screen.asked(style, f"aside .diff {tag}")
         assert line == "none"
+        assert room >= 2, "the border below would lie on the underscores"
     assert screen.asked("return getComputedStyle(document.querySelector('aside .diff .sign'), '::before').content") != "none"
     screen.picture("diff-signs-light")
 
