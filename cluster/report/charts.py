@@ -215,7 +215,7 @@ def _line(trial: TrialResult, colour: str, dash: str, apart: float) -> Figure:
 
 
 def _mean_line(group: Group, colour: str) -> Figure:
-    """The mean of the trials' best dev accuracies, from the first round that all have measured; one that has ended keeps its last."""
+    """The mean of the trials' best dev accuracies from the first round that all have measured; who has ended keeps the last."""
     courses = [
         course for trial in group.trials
         if (course := {

@@ -23,6 +23,7 @@ from cluster.report.offline import asset, script_hash, shown_yaml
 from cluster.report.search import MOST_POINTS, searched
 from cluster.report.signs import diff_markup
 from cluster.report.summary import strategies, summarise
+from cluster.report.winner import RULE, best_trials, dev_items
 from cluster.result import Sample, TrialResult
 
 MOST_SAMPLES = 6
@@ -46,7 +47,7 @@ def report_page(results: Sequence[TrialResult], settings: Mapping[str, Any]) -> 
         hashes=[script_hash(plotly), script_hash(script)], any_stand_in=any(result.stand_in for result in results),
         warnings=[*warnings, *failure_lines(results, told=warnings)], led=led,
         matrices=matrices((*all_contests(results), *contests_over_tasks(results))),
-        corrected=corrected_verdicts(results),
+        corrected=corrected_verdicts(results), winners=best_trials(results),
         searched=searched(results))
 
 
@@ -67,7 +68,8 @@ def _environment() -> Environment:
     environment.filters |= {
         "share": wording.share, "count": wording.count, "duration": wording.duration, "shortened": wording.shortened,
         "settings_told": wording.settings_told, "signed": wording.signed, "lineage": lineage, "shown_samples": shown_samples,
-        "diff_markup": diff_markup, "parts_of": parts_of}
+        "diff_markup": diff_markup, "parts_of": parts_of, "dev_items": dev_items}
     environment.globals |= {
-        "interval": wording.interval, "plural": wording.plural, "counts_told": counts_told, "MOST_POINTS": MOST_POINTS}
+        "interval": wording.interval, "plural": wording.plural, "counts_told": counts_told, "MOST_POINTS": MOST_POINTS,
+        "RULE": RULE}
     return environment

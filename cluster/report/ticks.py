@@ -59,7 +59,8 @@ def _one(exact: Fraction, whole: bool, signed: bool) -> Ticks:
     if whole and exact.denominator != 1:
         return Ticks((), ())
     value = Decimal(repr(float(exact)))
-    return Ticks((float(exact),), (_label(value, 0 if exact.denominator == 1 else -int(value.normalize().as_tuple().exponent), signed),))
+    digits = 0 if exact.denominator == 1 else -int(value.normalize().as_tuple().exponent)
+    return Ticks((float(exact),), (_label(value, digits, signed),))
 
 
 def _step(low: Fraction, high: Fraction, most: int, whole: bool) -> tuple[Fraction, int]:

@@ -39,7 +39,8 @@ def test_steps_and_answer_are_those_that_are_read(response: str) -> None:
 
 def test_a_worked_example_reads_as_steps_and_an_answer() -> None:
     parts = parts_of("Step 1: 3 forward;\n3 backward\nStep 2: (0, 0)\nAnswer: yes")
-    assert [(part.label, part.text) for part in parts] == [("Step 1", "3 forward;\n3 backward"), ("Step 2", "(0, 0)"), ("Answer", "yes")]
+    assert [(part.label, part.text) for part in parts] == [
+        ("Step 1", "3 forward;\n3 backward"), ("Step 2", "(0, 0)"), ("Answer", "yes")]
 
 
 def test_a_response_without_steps_is_shown_whole() -> None:
@@ -59,7 +60,8 @@ def shown(result: TrialResult) -> TrialResult:
 def test_the_page_of_a_prompt_shows_examples_line_by_line(shown: TrialResult) -> None:
     page = best_prompt_page(shown)
     example = page.partition("## Demonstrations")[2].partition("## ")[0]
-    for told in ("### Demonstration 1", "Take 3 steps.\nOptions:\n- Yes\n- No\n", "**Step 1**", "3 forward\n", "**Answer**", "No\n"):
+    wanted = "### Demonstration 1", "Take 3 steps.\nOptions:\n- Yes\n- No\n", "**Step 1**", "3 forward\n", "**Answer**", "No\n"
+    for told in wanted:
         assert told in page.partition("## Demonstrations")[2]
     assert '"input"' not in example
 

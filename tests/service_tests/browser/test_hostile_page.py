@@ -64,14 +64,15 @@ DRAWN = """
         return { old: text("ins"), new: text("del"), signs };
       })));
     }, (problem) => done(JSON.stringify(String(problem))));"""
-HARD = ["_", "*", "__x__", "`", "#", "- ", "word", " ", " ", "  ", "\n", "\r\n", "\r", "\t", "<b>", "&amp;", "\u00a0", "\u200b", "\u202e",
-        "\u2028", "\x07", "é", "\U0001f469", ".", "Step 1:"]
+HARD = ["_", "*", "__x__", "`", "#", "- ", "word", " ", " ", "  ", "\n", "\r\n", "\r", "\t", "<b>", "&amp;", "\u00a0", "\u200b",
+        "\u202e", "\u2028", "\x07", "é", "\U0001f469", ".", "Step 1:"]
 
 
 def test_a_diff_without_its_marks_is_both_prompts_to_the_letter(screen: Screen) -> None:
     """As tests/report_tests/test_diff.py says it of the report, whose signs are the same."""
     rng = Random(2)
-    texts = [("".join(rng.choices(HARD, k=rng.randint(0, 25))), "".join(rng.choices(HARD, k=rng.randint(0, 25)))) for _ in range(300)]
+    made = ["".join(rng.choices(HARD, k=rng.randint(0, 25))) for _ in range(600)]
+    texts = list(zip(made[::2], made[1::2], strict=True))
     pairs = [*texts, *((old, old + " ") for old, _ in texts[:50]), ("a_b *c*", "a_b\t*d*\n"), ("", ""), ("", "\n")]
     screen.open("/")
     cases = [[{"kind": piece.kind, "text": piece.text} for piece in word_diff(*pair)] for pair in pairs]
@@ -88,7 +89,8 @@ def test_no_line_hides_an_underscore(screen_of: ScreenOf, serve: ServeOffice, tm
     screen.open("/")
     job = screen.api("/v1/optimizations")["data"][0]["id"]
     screen.open(f"/jobs/{job}/candidates?trial={TRIAL}&candidate={result.best.id if result.best else ''}", "aside .diff ins")
-    style = "const s = getComputedStyle(document.querySelector(arguments[0])); return [s.textDecorationLine, parseFloat(s.paddingBottom)]"
+    style = ("const s = getComputedStyle(document.querySelector(arguments[0]));"
+             "return [s.textDecorationLine, parseFloat(s.paddingBottom)]")
     for tag in ("ins", "del"):
         line, room = screen.asked(style, f"aside .diff {tag}")
         assert line == "none"
