@@ -224,7 +224,8 @@ async def test_a_job_of_two_tasks_has_a_best_prompt_of_each(open_service: OpenSe
     easy, hard = replace(small.abo, dev_accuracy=0.9), replace(small.abo, task="object_counting", dev_accuracy=0.4)
     trials = [
         replace(easy, trial="navigate-apo-s0", strategy="apo", dev_accuracy=0.5), easy,
-        replace(hard, trial="object_counting-abo-s0"), replace(hard, trial="object_counting-apo-s0", strategy="apo", dev_accuracy=0.3)]
+        replace(hard, trial="object_counting-abo-s0"),
+        replace(hard, trial="object_counting-apo-s0", strategy="apo", dev_accuracy=0.3)]
     write_settings(ExperimentSettings.model_validate(SETTINGS | {"tasks": ["navigate", "object_counting"]}), open_folder(out))
     for one in trials:
         write_trial(out, one)

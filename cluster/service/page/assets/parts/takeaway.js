@@ -26,7 +26,7 @@ export function Takeaway({ job, bests }) {
       <details><summary>Read it</summary><${PromptText} text=${best.text} examples=${best.worked_examples} /></details>
       <div class="buttons"><button class="primary" aria-label=${bests.length > 1 ? `Download prompt of ${best.task}` : undefined}
         onClick=${() => fetchIt(["best"], { format: form, trial: best.trial }, `best.${form}`)}>Download prompt</button>
-        <${Copy} text=${best.text} task=${bests.length > 1 ? best.task : ""} /></div></div>`)}
+        <${Copy} best=${best} task=${bests.length > 1 ? best.task : ""} /></div></div>`)}
     ${bests.length > 0 && html`<div class="buttons"><label for="form" class="inline">As</label>
       <select id="form" value=${form} onChange=${(event) => setForm(event.target.value)}>${FORMS.map(([key, name]) => html`<option key=${key} value=${key}>${name}</option>`)}</select></div>
       <p class="quiet">Chosen by the highest dev accuracy; of equals the one measured on more dev items, then the one that started first. The test split chooses nothing${bests.length > 1 ? ", and accuracies of two tasks are not compared" : ""}.</p>`}
@@ -46,8 +46,9 @@ function Headline({ best, job }) {
 }
 
 /** The prompt's text on the clipboard; where the browser gives none, nothing is offered. */
-function Copy({ text, task }) {
+function Copy({ best, task }) {
   if (!navigator.clipboard) return "";
-  const copy = () => navigator.clipboard.writeText(text).then(() => announce("Copied."), () => announce("The browser does not let it be copied."));
-  return html`<button onClick=${copy} aria-label=${task ? `Copy text of ${task}` : undefined}>Copy text</button>`;
+  const without = best.worked_examples.length ? `, without its ${plural(best.worked_examples.length, "worked example")}: the download has them` : "";
+  const copy = () => navigator.clipboard.writeText(best.text).then(() => announce(`Copied${without}.`), () => announce("The browser does not let it be copied."));
+  return html`<button onClick=${copy} aria-label=${task ? `Copy text of ${task}` : undefined} title=${`The prompt's text${without}`}>Copy text</button>`;
 }

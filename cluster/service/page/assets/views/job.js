@@ -21,8 +21,8 @@ export function View({ id }) {
   const job = useAnswer(url(["optimizations", id]), 5000, (one) => !one || !OVER.includes(one.status));
   const trials = useAnswer(url(["optimizations", id, "trials"]));
   const ready = (trials.data?.data || []).some((trial) => trial.best);
-  const bests = useAnswer(ready ? url(["optimizations", id, "best", "tasks"]) : null, 5000, () => !job.data || !OVER.includes(job.data.status));
-  const again = useThrottled(() => (job.reload(), trials.reload()), LOOK_AGAIN_MS);
+  const bests = useAnswer(ready ? url(["optimizations", id, "best", "tasks"]) : null);
+  const again = useThrottled(() => (job.reload(), trials.reload(), bests.reload()), LOOK_AGAIN_MS);
   const [events, line] = useEvents(id, job.data, again);
   useEffect(() => (document.title = `${job.data?.name || "Job"} · promptray`), [job.data?.name]);
   const drawn = useMemo(() => withMarks(trials.data?.data || []), [trials.data]);
