@@ -163,3 +163,60 @@ def test_a_curve_ends_where_it_ended(screen_of: ScreenOf, serve: ServeOffice, sm
     assert told["xTicks"].split() == [str(number) for number in range(rounds)]
     assert len(set(told["yTicks"].split())) == len(told["yTicks"].split()) > 1
     assert screen.complaints() == []
+
+
+IN_SIGHT = """
+    const one = document.querySelector(arguments[0]);
+    const at = one?.getBoundingClientRect();
+    return Boolean(at) && at.top >= 0 && at.bottom <= innerHeight && at.left >= 0 && at.right <= innerWidth;"""
+
+
+@pytest.mark.parametrize(("view", "picked"), [
+    ("lineage", "[role=treeitem][aria-selected=true]"), ("candidates", "tr.picked"), ("compare", "#side-right")])
+def test_views_of_a_trial_open_on_the_winner(screen: Screen, shown: str, view: str, picked: str) -> None:
+    winner = screen.api(f"/v1/optimizations/{shown}/best/tasks")["data"][0]
+    screen.open(f"/jobs/{shown}/{view}", picked)
+    assert screen.find("#trial").get_attribute("value") == winner["trial"]
+    assert "★" in screen.text("#trial option:checked")
+    found = screen.find(picked)
+    told = found.get_attribute("value") if view == "compare" else found.get_attribute("aria-label") or found.text
+    assert told.startswith(winner["candidate"][:8])
+    screen.until(lambda: screen.asked(IN_SIGHT, picked), "the winner is in sight")
+
+
+def test_a_split_is_compared_for_itself(screen: Screen, shown: str) -> None:
+    opened(screen, "compare", shown)
+    left, right = (screen.find(f"#side-{side}").get_attribute("value") for side in ("left", "right"))
+    found = screen.api(f"/v1/optimizations/{shown}/comparison?trial={TRIAL}&left={left}&right={right}")
+    for one in found["splits"]:
+        told = screen.text(f"section[aria-label='On the {one['split']} split']")
+        assert f"{one['items']} items answered under both" in told
+        assert all(f"{one[name]:.2f}" in told for name in ("left_accuracy", "right_accuracy"))
+        assert "95 % interval" in told
+    for name in ("Test split", "Dev split"):
+        screen.press(name, selector="main button")
+        own = [item for item in found["items"] if item["split"] == name.partition(" ")[0].lower()]
+        screen.until(lambda own=own: len(screen.all(".item")) == len(own), f"the items of the {name}")
+    assert screen.complaints() == []
+
+
+def test_a_job_of_two_tasks_offers_the_best_prompt_of_each(
+    screen_of: ScreenOf, serve: ServeOffice, small: Small, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    write_settings(ExperimentSettings.model_validate(SETTINGS | {"tasks": ["navigate", "object_counting"]}), open_folder(out))
+    write_trial(out, small.abo)
+    write_trial(out, replace(small.abo, trial="object_counting-abo-s0", task="object_counting", dev_accuracy=0.25))
+    screen = screen_of(serve(ShownOffice([out])))
+    screen.open("/", ".job")
+    told = screen.text(".job")
+    assert "Best on dev, navigate" in told
+    assert "Best on dev, object_counting\n0.25" in told
+    screen.open(f"/jobs/{screen.api('/v1/optimizations')['data'][0]['id']}", ".best-of-task")
+    assert len(screen.all(".best-of-task")) == 2
+    screen.choose("form", "promptray")
+    screen.press("Download prompt of object_counting")
+    assert json.loads(screen.saved(".json").read_text())["trial"] == "object_counting-abo-s0"
+    assert screen.serious_faults() == []
+    screen.picture("job-two-tasks-light")
+    assert screen.complaints() == []
