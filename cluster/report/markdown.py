@@ -4,6 +4,7 @@ import re
 
 from cluster.report.examples import parts_of
 from cluster.report.lineage import Refinement, lineage
+from cluster.report.winner import dev_items
 from cluster.report.wording import interval, plural, share
 from cluster.result import TrialResult
 from optimizer.prompt import Demonstration
@@ -41,10 +42,22 @@ def _facts(result: TrialResult) -> str:
         f"Task: {line(result.task)}", f"Target model: {line(result.target)}",
         f"Optimizer model: {line(result.optimizer)}" + (" (a stand-in for a large model)" if result.stand_in else ""),
         f"Strategy: {line(result.strategy)}, selection {line(result.selection)}, seed {result.seed}",
-        f"Test accuracy: {share(result.test_accuracy)} (95% interval {interval(result.test_low, result.test_high)}); "
-        f"seed prompt {share(result.seed_prompt_test_accuracy)}; verdict: {result.verdict or 'not tested'}",
-        f"Dev accuracy: {share(result.dev_accuracy)}; steps followed: {share(result.adherence)}"]
+        _tested(result),
+        f"Dev accuracy: {share(result.dev_accuracy)}{_on(dev_items(result))}; steps followed: {share(result.adherence)}"]
     return "\n".join(f"- {fact}" for fact in facts)
+
+
+def _tested(result: TrialResult) -> str:
+    """On which items, beside what the seed prompt came to on the same."""
+    if result.test_accuracy is None:
+        return "Test accuracy: not tested"
+    return (f"Test accuracy: {share(result.test_accuracy)} (95% interval {interval(result.test_low, result.test_high)})"
+            f"{_on(result.test_items)}; seed prompt {share(result.seed_prompt_test_accuracy)} on the same items; verdict: "
+            f"{result.verdict or 'none'}")
+
+
+def _on(items: int) -> str:
+    return f" on {plural(items, 'item')}" if items else ""
 
 
 def _demonstration(number: int, shown: Demonstration) -> str:
