@@ -21,7 +21,7 @@ from cluster.report.lineage import lineage
 from cluster.report.matrix import matrices
 from cluster.report.offline import asset, script_hash, shown_yaml
 from cluster.report.search import MOST_POINTS, searched
-from cluster.report.signs import diff_markup
+from cluster.report.signs import signed
 from cluster.report.summary import strategies, summarise
 from cluster.report.winner import RULE, best_trials, dev_items
 from cluster.result import Sample, TrialResult
@@ -68,7 +68,7 @@ def _environment() -> Environment:
     environment.filters |= {
         "share": wording.share, "count": wording.count, "duration": wording.duration, "shortened": wording.shortened,
         "settings_told": wording.settings_told, "signed": wording.signed, "lineage": lineage, "shown_samples": shown_samples,
-        "diff_markup": diff_markup, "parts_of": parts_of, "dev_items": dev_items}
+        "signed_parts": signed, "parts_of": parts_of, "dev_items": dev_items}
     environment.globals |= {
         "interval": wording.interval, "plural": wording.plural, "counts_told": counts_told, "MOST_POINTS": MOST_POINTS,
         "RULE": RULE}

@@ -1,4 +1,4 @@
-"""A diff as markup that swallows nothing: blanks that no eye sees have signs. The page's parts/signs.js follows the same rule.
+"""Signs for the blanks in a diff that no eye sees, so that it swallows nothing. The page's parts/signs.js follows the same rule.
 
 A sign stands beside the character and never in its place (a style sheet draws it from the attribute), so that the text of the
 markup is the text of the prompts, and what is copied out of it too. A blank between two words has none: it is seen.
@@ -7,8 +7,6 @@ markup is the text of the prompts, and what is copied out of it too. A blank bet
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-from markupsafe import Markup, escape
 
 from cluster.report.diff import Piece
 
@@ -24,14 +22,10 @@ class Part:
     text: str
     sign: str = ""
 
-
-def diff_markup(pieces: Sequence[Piece]) -> Markup:
-    """Return the pieces as `ins`, `del` and text, with signs. Joined, the text in it is that of the pieces, but for the character
-    zero, which no page can hold: its sign alone stands there."""
-    tags = {"same": ("", ""), "added": ("<ins>", "</ins>"), "removed": ("<del>", "</del>")}
-    return Markup("").join(
-        Markup(tags[piece.kind][0]) + Markup("").join(map(_markup, parts)) + Markup(tags[piece.kind][1])
-        for piece, parts in zip(pieces, signed(pieces), strict=True))
+    @property
+    def shown(self) -> str:
+        """What a page can hold of the text: all but the character zero, of which the sign alone stands there."""
+        return self.text.replace("\0", "")
 
 
 def signed(pieces: Sequence[Piece]) -> list[list[Part]]:
@@ -74,11 +68,3 @@ def _sign(character: str, left: str, right: str, alone: bool) -> str:
     if character in _SIGN_BY_CHARACTER:
         return _SIGN_BY_CHARACTER[character]
     return f"U+{ord(character):04X}" if unicodedata.category(character) in _UNSEEN else ""
-
-
-def _markup(part: Part) -> Markup:
-    if not part.sign:
-        return escape(part.text)
-    kind = "sign code" if part.sign.startswith("U+") else "sign"
-    text = Markup("&#13;") if part.text == "\r" else escape(part.text.replace("\0", ""))
-    return Markup('<span class="{}" data-sign="{}">{}</span>').format(kind, part.sign, text)

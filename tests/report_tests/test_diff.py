@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.report.diff import Piece, word_diff
-from cluster.report.signs import diff_markup
+from cluster.report.page import _environment
 
 WORDS = st.lists(st.sampled_from(["step", "write", "the", " ", "  ", "\n", "x,", "\t", "é"]), max_size=30).map("".join)
 
@@ -73,8 +73,16 @@ class Shown(HTMLParser):
             self.signs.append((data, str(self._open[-1][1])))
 
 
+MARKUP = _environment().get_template("diff.html.j2").module
+
+
+def diff_markup(pieces: tuple[Piece, ...]) -> str:
+    """As the report has it."""
+    return str(MARKUP.diff(pieces))  # type: ignore[attr-defined]
+
+
 def shown(old: str, new: str) -> Shown:
-    markup = str(diff_markup(word_diff(old, new)))
+    markup = diff_markup(word_diff(old, new))
     assert "\r" not in markup, "a browser reads a carriage return in a page as a line end; only its reference stays"
     found = Shown()
     found.feed(markup)
@@ -108,7 +116,7 @@ def test_blanks_at_an_edge_and_ends_of_lines_have_signs(old: str, new: str, sign
 
 
 def test_markup_in_a_prompt_stays_text() -> None:
-    markup = str(diff_markup(word_diff("<img src=x> `a` __b__", "<img src=x> `a` __c__ _d")))
+    markup = diff_markup(word_diff("<img src=x> `a` __b__", "<img src=x> `a` __c__ _d"))
     assert "<img" not in markup
     assert "&lt;img src=x&gt; `a`" in markup
     assert "__c__ _d" in markup
