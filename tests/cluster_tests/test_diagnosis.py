@@ -167,6 +167,11 @@ async def test_the_charts_are_valid_plotly(found: Diagnosis) -> None:
         go.Figure(figure)
 
 
+async def test_no_chart_repeats_a_label(found: Diagnosis) -> None:
+    for axis in (figure["layout"]["xaxis"] for figure in figures(found).values()):
+        assert len(set(axis["ticktext"])) == len(axis["ticktext"]) > 1
+
+
 async def test_the_table_has_a_sentence_a_measure(found: Diagnosis) -> None:
     console = Console(width=150, record=True)
     console.print(diagnosis_table([result(found, task="toy"), result(None, task="gone", error="[red]Gone.")]))
