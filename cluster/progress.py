@@ -96,7 +96,7 @@ class Board:
         old = self.row_by_trial[result.trial].progress
         last = Progress(
             result.rounds[-1].number if result.rounds else old.round, result.dev_accuracy, result.target_calls,
-            result.optimizer_calls, result.ledger_hits, result.prefix_hit_rate)
+            result.optimizer_calls, result.ledger_hits, result.prefix_hit_rate, result.repeats)
         self._update(result.trial, state=result.status, progress=last, test_accuracy=result.test_accuracy,
                      before=result.seed_prompt_test_accuracy, error=result.error)
         self._ended = [*(trial for trial in self._ended if trial != result.trial), result.trial]

@@ -1,7 +1,7 @@
 """One trial: the search under its budgets, then the one test on the locked split. Knows no Ray and no file, and of a search space
 only its own point.
 
-The order of the guards around a model is budget -> ledger -> limiter -> client; this module adds the outermost.
+The order of the guards around a model is memory -> budget -> ledger -> limiter -> client; this module adds the outermost two.
 """
 
 import time
@@ -64,6 +64,8 @@ class Progress:
     ledger_hits: int = 0
     prefix_hit_rate: float | None = None
     """Of the target; None where its engine does not tell."""
+    repeats: int = 0
+    """Requests that the trial could answer itself: they are no calls."""
     paused: str = ""
     """One sentence while a model's endpoint is down and waited for; "" while all answer."""
 
@@ -143,7 +145,7 @@ class Trial:
         return Progress(
             self._rounds[-1].number if self._rounds else None, best.accuracy if best else None,
             target.calls, optimizer.calls, target.ledger_hits + optimizer.ledger_hits, target.prefix_hit_rate,
-            self._around.pause())
+            target.repeats + optimizer.repeats, self._around.pause())
 
     @property
     def so_far(self) -> TrialResult:
@@ -229,7 +231,7 @@ class Trial:
             rounds=tuple(self._rounds), dev_accuracy=progress.dev_accuracy,
             target_calls=progress.target_calls,
             optimizer_calls=progress.optimizer_calls, ledger_hits=progress.ledger_hits, prefix_hit_rate=progress.prefix_hit_rate,
-            wall_s=time.monotonic() - self._started,
+            repeats=progress.repeats, wall_s=time.monotonic() - self._started,
             calls_by_purpose=self._accounts.calls_by_purpose,
             parse_failures=sum(round.parse_failures for round in self._rounds),
             verdicts_by_purpose=self._tally.verdicts_by_purpose, replies_by_attempt=self._tally.replies_by_attempt,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from optimizer.candidate import Candidate, Standing
+from optimizer.errors import BudgetExhausted
 from optimizer.prompt import Prompt, adherence, adherence_by_step
 from optimizer.protocols import LanguageModel, Scorer, SelectionRule
 from optimizer.statistics import known_mean
@@ -38,11 +39,11 @@ class Evaluation:
         if not work:
             return []
         requests = [Request(prompt.render(example.input), self._sampling, purpose=purpose) for prompt, example in work]
-        outcomes = await self._target.complete(requests)
-        self._tally.failed("target", outcomes)
-        answers = [self._answer(example, outcome) for (_, example), outcome in zip(work, outcomes, strict=True)]
-        self._tally.judged(purpose, (answer.score.verdict for answer in answers))
-        return answers
+        try:
+            return self._judged(work, await self._target.complete(requests), purpose)
+        except BudgetExhausted as refusal:
+            self._judged(work, refusal.answered, purpose)  # they were paid for, and are counted
+            raise
 
     async def grade(self, prompt: Prompt, examples: Sequence[Example], purpose: Purpose = "test") -> list[Answer]:
         """One prompt on many examples: the final test, whose examples come from the caller."""
@@ -56,6 +57,14 @@ class Evaluation:
         contest = _Contest(self, arms, self._dev)
         order = await self._rule.select(len(arms), len(self._dev), keep, contest.measure, rng)
         return tuple(contest.standing(arm, kept=place < keep) for place, arm in enumerate(order))
+
+    def _judged(self, work: Sequence[tuple[Prompt, Example]], outcomes: Sequence[Outcome], purpose: Purpose) -> list[Answer]:
+        """Answers to the first of this work. A repeated outcome was counted when it came."""
+        answers = [self._answer(example, outcome) for (_, example), outcome in zip(work, outcomes, strict=False)]
+        came = [(outcome, answer) for outcome, answer in zip(outcomes, answers, strict=True) if not outcome.repeated]
+        self._tally.failed("target", [outcome for outcome, _ in came])
+        self._tally.judged(purpose, [answer.score.verdict for _, answer in came])
+        return answers
 
     def _answer(self, example: Example, outcome: Outcome) -> Answer:
         text = outcome.text if isinstance(outcome, Completion) else ""

@@ -53,6 +53,7 @@ COSTS: pa.Schema = pa.schema([
     pa.field("ledger_hits", pa.int64(), nullable=False),  # calls that the ledger answered: paid for before, or by others
     pa.field("money", pa.float64()),  # of the other calls, in the currency of the prices; null where a model has none
     pa.field("prefix_hit_rate", pa.float64()),  # share of the target's prompt tokens; null where its engine does not tell
+    pa.field("repeats", pa.int64(), nullable=False),  # requests whose answer the trial had already: they are no calls
 ])
 """A row a trial: what the last run of it took. A run that was continued finds in the ledger what the one before it has paid."""
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Generic, TypeVar
 
+from optimizer.errors import BudgetExhausted
 from optimizer.operators.reply import Unreadable
 from optimizer.operators.template import shown_part
 from optimizer.protocols import LanguageModel
@@ -96,10 +97,21 @@ class Asking:
     async def _attempt(
         self, attempt: Attempt, questions: Sequence[Question[T]], requests: Sequence[Request]
     ) -> list[T | Fault | None]:
-        outcomes = await self._optimizer.complete(requests) if requests else []
-        self._tally.failed("optimizer", outcomes)
-        results = [question.judge(outcome) for question, outcome in zip(questions, outcomes, strict=True)]
-        self._tally.replied(attempt, map(_kind, outcomes, results))
+        try:
+            outcomes = await self._optimizer.complete(requests) if requests else []
+        except BudgetExhausted as refusal:
+            self._judged(attempt, questions, refusal.answered)  # they were paid for, and are counted
+            raise
+        return self._judged(attempt, questions, outcomes)
+
+    def _judged(
+        self, attempt: Attempt, questions: Sequence[Question[T]], outcomes: Sequence[Outcome]
+    ) -> list[T | Fault | None]:
+        """What is read from the outcomes of the first of these questions. A repeated outcome was counted when it came."""
+        results = [question.judge(outcome) for question, outcome in zip(questions, outcomes, strict=False)]
+        came = [(outcome, result) for outcome, result in zip(outcomes, results, strict=True) if not outcome.repeated]
+        self._tally.failed("optimizer", [outcome for outcome, _ in came])
+        self._tally.replied(attempt, [_kind(outcome, result) for outcome, result in came])
         return results
 
 

@@ -93,8 +93,8 @@ async def test_the_best_prompt_is_tested_against_the_seed_prompt(plan: TrialPlan
 async def test_every_call_is_counted_by_its_purpose(plan: TrialPlan, task: Task) -> None:
     target = target_of(task)
     result = await run(plan, task, target)
-    assert result.target_calls == target.calls == 2 + 5 * 6 + 2 * 10
-    assert result.calls_by_purpose == {"learn": 2, "validate": 30, "test": 20, "propose": 2}
+    assert result.target_calls == target.calls == 1 + 3 * 6 + 2 * 10
+    assert result.calls_by_purpose == {"learn": 1, "validate": 18, "test": 20, "propose": 2}
     assert result.optimizer_calls == 2
     assert result.parse_failures == 2
 
@@ -108,7 +108,7 @@ async def test_the_test_split_is_asked_once_as_one_batch_and_last(plan: TrialPla
     assert asked[-1] == inputs
 
 
-@pytest.mark.parametrize(("limit", "rounds"), [(26, 1), (39, 2), (40, 2)])
+@pytest.mark.parametrize(("limit", "rounds"), [(26, 1), (33, 2), (38, 2)])
 async def test_on_its_budget_the_best_so_far_is_still_tested(plan: TrialPlan, task: Task, limit: int, rounds: int) -> None:
     result = await run(replace(plan, allowed=Allowed(target_calls=limit)), task)
     assert result.status == "budget"
@@ -168,7 +168,7 @@ async def test_progress_follows_the_rounds(plan: TrialPlan, task: Task) -> None:
     await trial.run(look)
     assert [progress.round for progress in seen] == [None, 0, 1, 2]
     assert [progress.dev_accuracy for progress in seen] == [None, 0.0, 1.0, 1.0]
-    assert seen[-1].target_calls == 32
+    assert (seen[-1].target_calls, seen[-1].repeats) == (19, 13)
 
 
 async def test_stopped_between_rounds_it_keeps_its_prompt_and_is_not_tested(plan: TrialPlan, task: Task) -> None:
@@ -331,3 +331,36 @@ async def test_what_fresh_calls_cost_is_told_where_all_models_have_prices(plan: 
     paid = await run(replace(plan, target=priced, optimizer=priced), task, target)
     assert paid.money == pytest.approx(paid.target_calls * (100 * 2 + 10 * 10) / 1e6)
     assert (await run(replace(plan, target=priced), task, target)).money is None
+
+
+async def test_what_a_trial_asks_again_is_free_and_counted_apart(plan: TrialPlan, task: Task) -> None:
+    """The seed prompt competes in every round, on the same dev items: it is asked once."""
+    target = target_of(task)
+    result = await run(plan, task, target)
+    assert result.target_calls == target.calls
+    assert result.repeats == 2 * 6 + 1
+    assert sum(count for counts in result.verdicts_by_purpose.values() for count in counts.values()) == result.target_calls
+    assert TrialResult.from_json(result.to_json()).repeats == 13
+    assert TrialResult.from_json({key: value for key, value in result.to_json().items() if key != "repeats"}).repeats == 0
+
+
+async def test_a_search_that_finds_nothing_tests_the_seed_prompt_once(plan: TrialPlan, task: Task) -> None:
+    target = target_of(task)
+    result = await Trial(replace(plan, strategy=OneByOne(0)), task, target, ScriptedModel(lambda _: GOOD)).run()
+    assert (target.calls, result.target_calls, result.repeats, result.test_items) == (16, 16, 10, 10)
+    assert result.seed_prompt_test_marks == result.test_marks
+
+
+async def test_a_trial_that_is_played_again_from_the_ledger_takes_the_same_course(plan: TrialPlan, task: Task) -> None:
+    first = await run(plan, task)
+    known = target_of(task)
+
+    class Replayed:
+        name = known.name
+
+        async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
+            return [replace(outcome, from_ledger=True) for outcome in await known.complete(requests)]  # type: ignore[type-var]
+
+    again = await run(plan, task, Replayed())
+    assert replace(again, ledger_hits=0, wall_s=0.0) == replace(first, wall_s=0.0)
+    assert again.ledger_hits == again.target_calls
