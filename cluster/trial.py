@@ -15,9 +15,9 @@ from typing import Any
 from cluster.accounts import Accounts, Allowed, FinalTest, Reserve
 from cluster.result import Sample, Status, TrialResult, marks_of
 from optimizer.budget import Usage
-from optimizer.candidate import Candidate, Problem, Round
+from optimizer.candidate import Candidate, Problem, Round, Standing
 from optimizer.errors import BudgetExhausted, PromptrayError
-from optimizer.evaluation import Evaluation
+from optimizer.evaluation import Evaluation, rounds_of
 from optimizer.prompt import Prompt, adherence
 from optimizer.protocols import LanguageModel, SelectionRule, Strategy
 from optimizer.statistics import Estimate, discordant, estimate, paired_test, too_many_missing
@@ -101,10 +101,13 @@ class _Trying(Evaluation):
         self._accounts = accounts
         self._score_by_example: dict[str, dict[str, float | None]] = {}
 
+    async def select(self, candidates: Sequence[Candidate], keep: int, rng: Random) -> tuple[Standing, ...]:
+        """As Evaluation.select."""
+        await self._accounts.may_be_best([candidate.prompt for candidate in candidates])
+        return await super().select(candidates, keep, rng)
+
     async def answers(self, work: Sequence[tuple[Prompt, Example]], purpose: Purpose = "learn") -> list[Answer]:
         """As Evaluation.answers."""
-        if purpose == "validate":
-            await self._accounts.may_be_best({prompt.id: prompt for prompt, _ in work}.values())
         answers = await super().answers(work, purpose)
         if purpose == "learn":
             for (prompt, example), answer in zip(work, answers, strict=True):
@@ -166,7 +169,7 @@ class Trial:
         try:
             await self._accounts.open(self._problem.seed)
             status = await self._search(on_round)
-            if not self._rounds:
+            if self._nothing_to_rank():
                 return self._result("failed", error="The budget ended before the first round; raise budget in the settings.")
             if unanswered := self._unanswered():
                 return self._result("failed", error=unanswered)  # a test would compare the seed prompt with itself
@@ -181,13 +184,23 @@ class Trial:
         rng = Random(self.plan.seed)
         search = self.plan.strategy.search(self._problem, self._optimizer, self._evaluation, rng)
         try:
-            async with aclosing(search) as rounds:  # type: ignore[type-var]  # an async generator, by the protocol's contract
+            async with aclosing(rounds_of(search)) as rounds:  # type: ignore[type-var]  # an async generator, by the protocol's contract
                 async for round in rounds:
+                    if round.incomplete:  # its strategy had no time to count them
+                        known = sum(earlier.parse_failures for earlier in self._rounds)
+                        round = replace(round, parse_failures=max(0, self._tally.unreadable - known))
                     self._rounds.append(round)
                     await on_round(round)
         except BudgetExhausted:
             return "budget"
         return "finished"
+
+    def _nothing_to_rank(self) -> bool:
+        """Did the budget end before two prompts were measured?"""
+        if not self._rounds:
+            return True
+        first = self._rounds[0]
+        return first.incomplete and sum(standing.accuracy is not None for standing in first.standings) < 2
 
     def _unanswered(self) -> str:
         """Why nothing was searched, where the optimizer model was asked and not one reply came; else ""."""

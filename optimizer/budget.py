@@ -166,6 +166,11 @@ class Budgeted:
         within = requests if left is None else requests[:left]
         return self._purse.fitting([self._tariff.at_most(request) for request in within], test=purpose == "test")
 
+    def covers(self, requests: int) -> bool:
+        """Say whether so many requests of a search are covered, whatever is asked; a quick answer, False where it is not sure."""
+        left = self._budget.available("learn")
+        return not self._purse.bounded and (left is None or requests <= left)
+
 
 def _purposes(requests: Iterable[Request]) -> Counter[Purpose]:
     return Counter(request.purpose for request in requests)

@@ -30,6 +30,12 @@ class Limited(Protocol):
     def fitting(self, requests: Sequence[Request]) -> int:
         """Return how many of these requests, from the first on, are covered now, each at the most that it can cost."""
 
+    def covers(self, requests: int) -> bool:
+        """Say whether so many requests of a search are covered, whatever is asked; a quick answer, False where it is not sure."""
+
+    def known(self, requests: Sequence[Request]) -> list[bool]:
+        """Say which of these requests were answered before."""
+
 
 class Remembering:
     """A budgeted model with the memory of one trial. Outcomes that cost nothing say so (`repeated`), and `budget` counts them."""
@@ -63,6 +69,14 @@ class Remembering:
         if covered == len(new):
             return len(requests)
         return keys.index(list(new)[covered])
+
+    def covers(self, requests: int) -> bool:
+        """As Limited.covers."""
+        return self._model.covers(requests)
+
+    def known(self, requests: Sequence[Request]) -> list[bool]:
+        """As Limited.known."""
+        return [key in self._answer_by_key for key in self._keys(requests)]
 
     def _keys(self, requests: Sequence[Request]) -> list[Hashable]:
         name = self.name

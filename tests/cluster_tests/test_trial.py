@@ -108,7 +108,7 @@ async def test_the_test_split_is_asked_once_as_one_batch_and_last(plan: TrialPla
     assert asked[-1] == inputs
 
 
-@pytest.mark.parametrize(("limit", "rounds"), [(26, 1), (33, 2), (38, 2)])
+@pytest.mark.parametrize(("limit", "rounds"), [(26, 1), (33, 3), (38, 3)])
 async def test_on_its_budget_the_best_so_far_is_still_tested(plan: TrialPlan, task: Task, limit: int, rounds: int) -> None:
     result = await run(replace(plan, allowed=Allowed(target_calls=limit)), task)
     assert result.status == "budget"
