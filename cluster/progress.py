@@ -27,7 +27,7 @@ ENDED_SHOWN = 8
 """Rows of the live table for trials that have ended; the waiting ones are only counted."""
 _STYLE_BY_STATE = {
     "running": "cyan", "paused": "yellow",
-    "finished": "green", "budget": "green", "pruned": "yellow", "stopped": "yellow", "failed": "red"}
+    "finished": "green", "budget": "yellow", "pruned": "yellow", "stopped": "yellow", "failed": "red"}
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class Row:
     before: float | None = None
     """Test accuracy of the seed prompt."""
     error: str = ""
+    ending: str = ""
+    """As in a TrialResult."""
 
 
 class Board:
@@ -98,7 +100,8 @@ class Board:
             result.rounds[-1].number if result.rounds else old.round, result.dev_accuracy, result.target_calls,
             result.optimizer_calls, result.ledger_hits, result.prefix_hit_rate, result.repeats)
         self._update(result.trial, state=result.status, progress=last, test_accuracy=result.test_accuracy,
-                     before=result.seed_prompt_test_accuracy, error=result.error)
+                     before=result.seed_prompt_test_accuracy, error=result.error,
+                     ending=result.ending)
         self._ended = [*(trial for trial in self._ended if trial != result.trial), result.trial]
 
     def rows(self) -> list[Row]:
@@ -265,7 +268,7 @@ def _outcome(row: Row) -> str:
         return f"pruned at dev accuracy {share(row.progress.dev_accuracy)}"
     if row.test_accuracy is None:
         return "paused" if row.state == "running" and row.progress.paused else row.state
-    ended = "finished on its budget" if row.state == "budget" else row.state
+    ended = row.ending or ("budget exhausted" if row.state == "budget" else row.state)
     return f"{ended}, test accuracy {share(row.before)} → {share(row.test_accuracy)}"
 
 

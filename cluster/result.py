@@ -113,6 +113,16 @@ class TrialResult:
     """Label of a model -> fresh calls of which nobody has said how many tokens they took."""
 
     @property
+    def ending(self) -> str:
+        """Where the budget has ended the search, and what it had measured of that round; "" where another thing has ended it."""
+        if self.status != "budget" or not self.rounds:
+            return ""
+        last = self.rounds[-1]
+        if not last.incomplete:
+            return f"budget exhausted after round {last.number}"
+        return f"budget exhausted in round {last.number}; {last.measured}"
+
+    @property
     def gap(self) -> float | None:
         """Dev less test accuracy of the best prompt: by how much the accuracy that it was chosen for flatters it."""
         return None if self.dev_accuracy is None or self.test_accuracy is None else self.dev_accuracy - self.test_accuracy

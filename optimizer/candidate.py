@@ -106,13 +106,15 @@ class Round:
 
     @property
     def measured(self) -> str:
-        """On how many dev items the candidates were measured that the budget has cut, such as "10 of 40 items"; else ""."""
+        """On how many dev items those candidates were measured that the budget has cut, in words; "" where it has cut none."""
         cut = [standing for standing in self.standings if standing.incomplete]
         if not cut:
             return ""
         least, most = min(standing.items for standing in cut), max(standing.items for standing in cut)
-        items = len(cut[0].scores)
-        return f"{least} of {items} items" if least == most else f"{least} to {most} of {items} items"
+        if not most:
+            return "none of its new candidates was measured"
+        many = f"{least}" if least == most else f"{least} to {most}"
+        return f"its candidates were measured on {many} of {len(cut[0].scores)} items"
 
     @property
     def best(self) -> Standing:

@@ -7,6 +7,7 @@ where the rule finds it better on the items that both share. A rule that has no 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,7 @@ class CutSelection(BudgetExhausted):
     def round(self, number: int) -> Round:
         """The round that was cut."""
         cut = Round(number, self.standings, incomplete=True)
-        return Round(number, self.standings, f"The budget ended: its candidates were measured on {cut.measured}.", incomplete=True)
+        return replace(cut, note=f"The budget ended: {cut.measured}.")
 
 
 class Contest:

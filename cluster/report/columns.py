@@ -78,6 +78,7 @@ CANDIDATES: pa.Schema = pa.schema([
     pa.field("dev_accuracy", pa.float64()),  # dev_accuracy, items and kept: from the last round that it competed in
     pa.field("items", pa.int64(), nullable=False),
     pa.field("kept", pa.bool_(), nullable=False),
+    pa.field("incomplete", pa.bool_(), nullable=False),  # the budget ended before it was measured on all dev items
 ])
 """A row a candidate of a trial, in the order in which they first competed."""
 
@@ -142,4 +143,5 @@ def _candidate_row(result: TrialResult, candidate: Candidate, standing: Standing
         "dev_accuracy": standing.accuracy,
         "items": standing.items,
         "kept": standing.kept,
+        "incomplete": standing.incomplete,
     }

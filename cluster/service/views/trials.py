@@ -83,7 +83,7 @@ def trial_view(
             usage=spent.usage_by_trial.get(course.trial, Usage()))
     return Trial(
         **common, strategy=plain(result.strategy), selection=plain(result.selection), status=result.status,
-        error=plain(result.error), failures=[
+        error=plain(result.error), ending=result.ending, failures=[
             CallFailures(model=one.model, kind=one.kind, reason=plain(one.reason), calls=one.calls) for one in result.failures],
         settings=dict(result.settings),
         usage=Usage(
