@@ -248,7 +248,7 @@ def _table(rows: Sequence[Row]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
     for name in ("trial", "state"):
         table.add_column(name, no_wrap=True)
-    for name in ("round", "best dev accuracy", "target calls", "optimizer calls", "from ledger"):
+    for name in ("round", "best dev accuracy", "target calls", "optimizer calls", "from ledger", "repeats"):
         table.add_column(name, justify="right")
     for row in rows:
         progress = row.progress
@@ -256,7 +256,8 @@ def _table(rows: Sequence[Row]) -> Table:
         table.add_row(
             Text(row.trial), Text(_outcome(row), _STYLE_BY_STATE.get(_outcome(row), _STYLE_BY_STATE.get(row.state, ""))),
             MISSING if progress.round is None else str(progress.round), share(progress.dev_accuracy), count(progress.target_calls),
-            count(progress.optimizer_calls), f"{progress.ledger_hits / calls:.0%}" if calls else MISSING)
+            count(progress.optimizer_calls), f"{progress.ledger_hits / calls:.0%}" if calls else MISSING,
+            count(progress.repeats))
     return table
 
 
@@ -273,4 +274,5 @@ def _outcome(row: Row) -> str:
 
 
 def _calls(progress: Progress) -> str:
-    return f"{count(progress.target_calls)} target and {count(progress.optimizer_calls)} optimizer calls"
+    repeats = f", {count(progress.repeats)} repeats free" if progress.repeats else ""
+    return f"{count(progress.target_calls)} target and {count(progress.optimizer_calls)} optimizer calls{repeats}"
