@@ -7,12 +7,12 @@ trial share.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from optimizer.errors import BudgetExhausted, SettingsError
 from optimizer.protocols import LanguageModel
-from optimizer.purse import Purse, Spending, Tariff, in_waves, is_test
+from optimizer.purse import Cost, Purse, Spending, Tariff, is_test
 from optimizer.types import Failed, Outcome, Purpose, Request
 
 
@@ -148,7 +148,7 @@ class Budgeted:
         outcomes: list[Outcome] = []
         self._budget.reserve(_purposes(requests))
         try:
-            await in_waves(self._purse, self._tariff, requests, self._model.complete, outcomes)
+            await _in_waves(self._purse, self._tariff, requests, self._model.complete, outcomes)
         except BudgetExhausted as refusal:
             refusal.answered = tuple(outcomes)
             raise
@@ -185,3 +185,38 @@ def _usage_of(outcome: Outcome) -> Usage:
     told = outcome.cached_tokens is not None
     cache = Usage(cached_tokens=outcome.cached_tokens or 0, cacheable_tokens=(read or 0) if told else 0)
     return cache + (Usage(calls=1, ledger_hits=1) if outcome.from_ledger else fresh)
+
+
+async def _in_waves(
+    purse: Spending, tariff: Tariff, requests: Sequence[Request], send: Callable[[Sequence[Request]], Awaitable[list[Outcome]]],
+    into: list[Outcome],
+) -> None:
+    """Sends the requests, as many at a time as the purse lets, and adds their outcomes to `into`, in order.
+
+    Raises what `take` and `send` raise; then `into` has the outcomes that came before, also those that a refusal brings along.
+    Other calls whose `send` raises cost nothing.
+    """
+    if not purse.bounded:
+        await _sent(send, requests, into)
+        return
+    costs = [tariff.at_most(request) for request in requests]
+    test = is_test(requests)
+    at = 0
+    while at < len(requests):
+        until = at + await purse.take(costs[at:], test=test)
+        try:
+            await _sent(send, requests[at:until], into)
+        finally:
+            paid = Cost.of_all(map(tariff.of, into[at:until], requests[at:until]))
+            purse.settle(Cost.of_all(costs[at:until]), paid)
+        at = until
+
+
+async def _sent(
+    send: Callable[[Sequence[Request]], Awaitable[list[Outcome]]], requests: Sequence[Request], into: list[Outcome]
+) -> None:
+    try:
+        into.extend(await send(requests))
+    except BudgetExhausted as refusal:
+        into.extend(refusal.answered)
+        raise

@@ -8,7 +8,7 @@ no client, no clock and no file.
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import accumulate
 from typing import Literal, Protocol
@@ -308,41 +308,6 @@ class Paying(Protocol):
 
     def give_back(self, most: Cost, *, test: bool = False) -> None:
         """What was reserved, and not sent."""
-
-
-async def in_waves(
-    purse: Spending, tariff: Tariff, requests: Sequence[Request], send: Callable[[Sequence[Request]], Awaitable[list[Outcome]]],
-    into: list[Outcome],
-) -> None:
-    """Sends the requests, as many at a time as the purse lets, and adds their outcomes to `into`, in order.
-
-    Raises what `take` and `send` raise; then `into` has the outcomes that came before, also those that a refusal brings along.
-    Other calls whose `send` raises cost nothing.
-    """
-    if not purse.bounded:
-        await _sent(send, requests, into)
-        return
-    costs = [tariff.at_most(request) for request in requests]
-    test = is_test(requests)
-    at = 0
-    while at < len(requests):
-        until = at + await purse.take(costs[at:], test=test)
-        try:
-            await _sent(send, requests[at:until], into)
-        finally:
-            paid = Cost.of_all(map(tariff.of, into[at:until], requests[at:until]))
-            purse.settle(Cost.of_all(costs[at:until]), paid)
-        at = until
-
-
-async def _sent(
-    send: Callable[[Sequence[Request]], Awaitable[list[Outcome]]], requests: Sequence[Request], into: list[Outcome]
-) -> None:
-    try:
-        into.extend(await send(requests))
-    except BudgetExhausted as refusal:
-        into.extend(refusal.answered)
-        raise
 
 
 def is_test(requests: Iterable[Request]) -> bool:
