@@ -169,8 +169,8 @@ class Trial:
         try:
             await self._accounts.open(self._problem.seed)
             status = await self._search(on_round)
-            if self._nothing_to_rank():
-                return self._result("failed", error="The budget ended before the first round; raise budget in the settings.")
+            if nothing := self._nothing_to_rank():
+                return self._result("failed", error=f"{nothing}; raise budget in the settings.")
             if unanswered := self._unanswered():
                 return self._result("failed", error=unanswered)  # a test would compare the seed prompt with itself
             tested = await self._test(self._rounds[-1].best.candidate)
@@ -195,12 +195,14 @@ class Trial:
             return "budget"
         return "finished"
 
-    def _nothing_to_rank(self) -> bool:
-        """Did the budget end before two prompts were measured?"""
+    def _nothing_to_rank(self) -> str:
+        """Why nothing came of the search, where the budget ended before two prompts were measured; else ""."""
         if not self._rounds:
-            return True
+            return "The budget ended before the first round"
         first = self._rounds[0]
-        return first.incomplete and sum(standing.accuracy is not None for standing in first.standings) < 2
+        if first.incomplete and sum(standing.accuracy is not None for standing in first.standings) < 2:
+            return "The budget ended in the first round, before two prompts could be compared"
+        return ""
 
     def _unanswered(self) -> str:
         """Why nothing was searched, where the optimizer model was asked and not one reply came; else ""."""

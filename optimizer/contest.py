@@ -109,21 +109,19 @@ class Contest:
         return Standing(
             candidate, known_mean(self._asked(arm)), sum(score is not None for score in scores),
             adherence(candidate.prompt, responses), kept, adherence_by_step(candidate.prompt, responses), scores,
-            incomplete=self.cut and not self._is_whole(arm))
+            incomplete=self.cut and not self.is_whole(arm))
 
-    def was_measured(self, arm: int) -> bool:
-        return bool(self._asked(arm))
+    def is_whole(self, arm: int) -> bool:
+        """Was it asked on all dev items?"""
+        return len(self._asked(arm)) == len(self._dev)
 
     def _asked(self, arm: int) -> list[float | None]:
         """The scores of the items that it was asked."""
         pairs = [(arm, item) for item in range(len(self._dev))]
         return [self._answer_by_pair[pair].score.value for pair in pairs if pair in self._answer_by_pair]
 
-    def _is_whole(self, arm: int) -> bool:
-        return len(self._asked(arm)) == len(self._dev)
-
     def _is_ahead(self, one: int, other: int) -> bool:
-        if self._is_whole(one) and self._is_whole(other):
+        if self.is_whole(one) and self.is_whole(other):
             mine, its = known_mean(self._asked(one)), known_mean(self._asked(other))
             return mine is not None and (its is None or mine > its)
         shared = [item for item in range(len(self._dev)) if {(one, item), (other, item)} <= self._answer_by_pair.keys()]

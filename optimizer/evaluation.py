@@ -68,14 +68,12 @@ class Evaluation:
         if contest.cut:
             await contest.recall()
             order = contest.settled(order)
-        standings = tuple(
-            contest.standing(arm, kept=place < keep and (not contest.cut or contest.was_measured(arm)))
-            for place, arm in enumerate(order))
-        if contest.cut:
             cut = CutSelection(reason)
-            cut.standings = standings
+            cut.standings = tuple(
+                contest.standing(arm, kept=place < keep and (not place or contest.is_whole(arm)))
+                for place, arm in enumerate(order))
             raise cut
-        return standings
+        return tuple(contest.standing(arm, kept=place < keep) for place, arm in enumerate(order))
 
     def fitting(self, work: Sequence[tuple[Prompt, Example]]) -> int:
         """How many of these dev answers, from the first on, the budget covers now."""

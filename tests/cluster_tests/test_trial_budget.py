@@ -91,7 +91,7 @@ async def test_a_first_round_that_the_budget_cuts_has_a_result_where_prompts_can
     for calls in range(36):
         result = await run(replace(plan, allowed=Allowed(target_calls=20 + calls)), task)
         if calls < 3:
-            assert (result.status, result.error[:35]) == ("failed", "The budget ended before the first r")
+            assert (result.status, result.error[:35]) == ("failed", "The budget ended in the first round")
             continue
         assert result.status == ("budget" if calls < 32 else "finished")  # the good one alone goes on after 30
         assert {standing.candidate.prompt.instruction for standing in result.rounds[0].standings} >= {GOOD, "Count."}
