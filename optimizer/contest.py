@@ -15,8 +15,7 @@ from optimizer.candidate import Candidate, Round, Standing
 from optimizer.errors import BudgetExhausted
 from optimizer.prompt import adherence, adherence_by_step
 from optimizer.protocols import Deciding, SelectionRule
-from optimizer.selection import Racing
-from optimizer.statistics import discordant, known_mean
+from optimizer.statistics import discordant, known_mean, leads
 from optimizer.types import Answer, Example
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ class Contest:
         self._evaluation = evaluation
         self._arms = arms
         self._dev = dev
-        self._deciding = rule if isinstance(rule, Deciding) else Racing()
+        self._leads = rule.ahead if isinstance(rule, Deciding) else leads
         self._answer_by_pair: dict[Pair, Answer] = {}
 
     async def __call__(self, pairs: Sequence[Pair]) -> list[float | None]:
@@ -127,4 +126,4 @@ class Contest:
         shared = [item for item in range(len(self._dev)) if {(one, item), (other, item)} <= self._answer_by_pair.keys()]
         mine_by_item, its_by_item = (
             [self._answer_by_pair[arm, item].score.value for item in shared] for arm in (one, other))
-        return self._deciding.ahead(*discordant(its_by_item, mine_by_item))
+        return self._leads(*discordant(its_by_item, mine_by_item))

@@ -9,7 +9,7 @@ from optimizer.protocols import Measure
 from optimizer.ranges import at_least
 from optimizer.selection.allocation import worthwhile_items
 from optimizer.selection.scoreboard import Scoreboard, check_budget_share
-from optimizer.statistics import discordant, sign_test
+from optimizer.statistics import discordant, leads, sign_test
 
 CROWDING = 0.3
 """With a limited budget, an arm's gap counts as larger by its place to this power: of many close arms only a few can run far enough
@@ -49,7 +49,7 @@ class Racing:
 
     def ahead(self, wins: int, losses: int, items: int) -> bool:
         """See protocols.Deciding: the test by which a race drops an arm, after a block or more."""
-        return items >= self.block_items and sign_test(losses, wins) <= self.alpha
+        return leads(wins, losses, items, self.block_items, self.alpha)
 
     async def select(self, arms: int, items: int, keep: int, measure: Measure, rng: Random) -> list[int]:
         """See protocols.SelectionRule. One batch a block; ends when only `keep` arms run, or with the items or the budget."""
