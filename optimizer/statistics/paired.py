@@ -31,7 +31,7 @@ def sign_test(fewer: int, more: int) -> float:
 
 
 def leads(wins: int, losses: int, items: int, least_items: int = 10, alpha: float = 0.1) -> bool:
-    """Say whether a prompt is found to be better that wins and loses so many of the items that it shares with another, though neither
+    """Say whether a prompt is better that wins and loses so many of the items that it shares with another, though neither
     may have been measured on everything: on a block of items or more, by a one-sided sign test.
 
     The defaults are racing's [ours].
