@@ -184,7 +184,8 @@ def spare_of(experiment: Experiment, test_by_trial: Mapping[str, Cost]) -> Cost:
 
 def course_of(settings: ExperimentSettings) -> str:
     """The same for settings with which an experiment takes the same course, and so tests the same prompts."""
-    named = settings.model_dump(mode="json", exclude={"name", "description", "concurrency", "trials", "out", "recorded"})
+    named = settings.model_dump(
+        mode="json", exclude={"name", "description", "concurrency", "trials", "out", "recorded", "form_control"})
     return hashlib.sha256(json.dumps(named, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 

@@ -2,6 +2,7 @@
 
 import re
 
+from cluster.report.form import form_told
 from cluster.report.lineage import Refinement, lineage
 from cluster.report.wording import interval, plural, share
 from cluster.result import TrialResult
@@ -41,9 +42,16 @@ def _facts(result: TrialResult) -> str:
         f"Optimizer model: {line(result.optimizer)}" + (" (a stand-in for a large model)" if result.stand_in else ""),
         f"Strategy: {line(result.strategy)}, selection {line(result.selection)}, seed {result.seed}",
         f"Test accuracy: {share(result.test_accuracy)} (95% interval {interval(result.test_low, result.test_high)}); "
-        f"seed prompt {share(result.seed_prompt_test_accuracy)}; verdict: {result.verdict or 'not tested'}",
+        f"seed prompt {share(result.seed_prompt_test_accuracy)}; verdict: {_verdict(result)}",
+        *([f"Form: {form}"] if (form := form_told(result)) else []),
         f"Dev accuracy: {share(result.dev_accuracy)}; steps followed: {share(result.adherence)}"]
     return "\n".join(f"- {fact}" for fact in facts)
+
+
+def _verdict(result: TrialResult) -> str:
+    if result.best_is_baseline:
+        return "the best prompt is the baseline itself, the seed prompt: no candidate was better on dev"
+    return result.verdict or "not tested"
 
 
 def _demonstration(shown: Demonstration) -> str:

@@ -16,6 +16,7 @@ from cluster.report.charts import accuracy_figure, colours, contests_figure, fou
 from cluster.report.contests import contests as all_contests
 from cluster.report.contests import contests_over_tasks, corrected_verdicts, leaders
 from cluster.report.failures import failure_lines
+from cluster.report.form import MARK, SAID_BY_STATE, form_alone, form_note, form_notes
 from cluster.report.lineage import lineage
 from cluster.report.matrix import matrices
 from cluster.report.offline import asset, script_hash, shown_yaml
@@ -44,7 +45,8 @@ def report_page(results: Sequence[TrialResult], settings: Mapping[str, Any]) -> 
         hashes=[script_hash(plotly), script_hash(script)], any_stand_in=any(result.stand_in for result in results),
         warnings=[*warnings, *failure_lines(results, told=warnings)], led=led,
         matrices=matrices((*all_contests(results), *contests_over_tasks(results))),
-        corrected=corrected_verdicts(results),
+        corrected=corrected_verdicts(results), notes=form_notes(results), form_alone=form_alone(results),
+        form_note=form_note(results),
         searched=searched(results))
 
 
@@ -66,5 +68,6 @@ def _environment() -> Environment:
         "share": wording.share, "count": wording.count, "duration": wording.duration, "shortened": wording.shortened,
         "settings_told": wording.settings_told, "signed": wording.signed, "lineage": lineage, "shown_samples": shown_samples}
     environment.globals |= {
-        "interval": wording.interval, "plural": wording.plural, "counts_told": counts_told, "MOST_POINTS": MOST_POINTS}
+        "interval": wording.interval, "plural": wording.plural, "counts_told": counts_told, "MOST_POINTS": MOST_POINTS,
+        "MARK": MARK, "SAID_BY_STATE": SAID_BY_STATE}
     return environment

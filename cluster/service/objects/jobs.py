@@ -98,6 +98,8 @@ class Best(Answer):
     test_items: int
     seed_prompt_test_accuracy: float | None
     verdict: str
+    form: str = ""
+    """How much of its gain is form alone, in words."""
 
 
 class Fault(Answer):

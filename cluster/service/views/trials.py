@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cluster.plans import Assignment, assignments
+from cluster.report.form import form_told
 from cluster.report.markdown import best_prompt_page
 from cluster.search.keys import STRATEGY
 from cluster.service.errors import Conflict, NotFound
@@ -85,7 +86,8 @@ def trial_view(
             target_calls=result.target_calls, optimizer_calls=result.optimizer_calls, ledger_hits=result.ledger_hits,
             calls_by_purpose=dict(result.calls_by_purpose), money=result.money, wall_s=result.wall_s),
         seed_prompt_test_accuracy=result.seed_prompt_test_accuracy, test_accuracy=result.test_accuracy, test_low=result.test_low,
-        test_high=result.test_high, test_items=result.test_items, verdict=result.verdict, p_value=result.p_value)
+        test_high=result.test_high, test_items=result.test_items, verdict=result.told, p_value=result.p_value,
+        form=plain(form_told(result)))
 
 
 def best_view(results: Results, courses: Sequence[Course], trial: str | None) -> tuple[Course, Best]:
@@ -105,7 +107,8 @@ def best_view(results: Results, courses: Sequence[Course], trial: str | None) ->
         dev_accuracy=_dev(course), test_accuracy=result.test_accuracy if result else None,
         test_low=result.test_low if result else None, test_high=result.test_high if result else None,
         test_items=result.test_items if result else 0,
-        seed_prompt_test_accuracy=result.seed_prompt_test_accuracy if result else None, verdict=result.verdict if result else "")
+        seed_prompt_test_accuracy=result.seed_prompt_test_accuracy if result else None, verdict=result.told if result else "",
+        form=plain(form_told(result)) if result else "")
 
 
 def best_page(course: Course) -> str:

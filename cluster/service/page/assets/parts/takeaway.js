@@ -37,5 +37,6 @@ function Headline({ best }) {
   const tested = best.test_accuracy !== null;
   return html`<p class="figure">${share(tested ? best.test_accuracy : best.dev_accuracy)} <small>on the ${tested ? "test" : "dev"} split${tested && best.seed_prompt_test_accuracy !== null ? `, seed prompt ${share(best.seed_prompt_test_accuracy)}` : ""}</small></p>
     ${tested && html`<p><${Accuracy} value=${best.test_accuracy} low=${best.test_low} high=${best.test_high} items=${best.test_items} /></p>`}
-    <p class="quiet">${best.trial} ${best.verdict && html`<${Verdict} text=${best.verdict} />`}</p>`;
+    <p class="quiet">${best.trial} ${best.verdict && html`<${Verdict} text=${best.verdict} />`}</p>
+    ${best.form && html`<p class="quiet">${best.form}</p>`}`;
 }
