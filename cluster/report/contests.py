@@ -178,7 +178,7 @@ def leader_lines(results: Sequence[TrialResult]) -> list[str]:
 
 def _leader_line(own: Sequence[Contest], others: int) -> str:
     """`others`: contestants beside the leader, whether or not it could be compared with them."""
-    closest, beaten = own[0], [contest.second for contest in own if contest.verdict == "better"]
+    closest, beaten = own[0], [contest.second for contest in own[1:] if contest.verdict == "better"]
     if len(own) == 1 or len(own) < others or closest.verdict != "better":
         rest = f" The former are better than {', '.join(map(_prompts, beaten))}." if beaten else ""
         return closest.sentence + rest
