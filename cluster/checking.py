@@ -17,8 +17,8 @@ from cluster.estimate import CHECK_FILE, CallCost, ExperimentEstimate, cost_of_c
 from cluster.pauses import pauses_told
 from cluster.plans import optimizers
 from cluster.preparation import Experiment, write_settings
-from cluster.report.wording import share
 from cluster.ray_session import ray_session
+from cluster.report.wording import share
 from cluster.settings import ExperimentSettings
 from optimizer.errors import EndpointError
 from optimizer.probing import Probed, Probing, probe

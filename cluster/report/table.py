@@ -73,7 +73,7 @@ def _notes(results: Sequence[TrialResult]) -> list[str]:
 def _verdicts(corrected: Mapping[str, str], form: Collection[str]) -> _Column:
     return _Column(
         "verdict", lambda trial: _verdict(trial, corrected, form),
-        lambda group: f"better {group.better_of(corrected)} of {group.tested}", "left", fold=True)
+        lambda group: f"better {group.better_of(corrected)} of {group.compared}" if group.compared else MISSING, "left", fold=True)
 
 
 def _plain(cell: str | Text) -> Text:

@@ -62,6 +62,8 @@ def compared(items: Items, settings: ExperimentSettings, folder: Folder, left: S
     test = paired_test([item.right.score for item in judged], [item.left.score for item in judged])
     enough = test.pairs >= LEAST_PAIRS
     verdict = _verdict(test.verdict, test.p_value, f"{test.pairs} {judged[0].split} items") if enough else ""
+    if first.prompt == second.prompt:  # a prompt is not compared with itself
+        enough, verdict = False, "Left and right are the same prompt."
     details = first.family.detail(left.candidate), second.family.detail(right.candidate)
     return Comparison(
         left=details[0], right=details[1], diff=diff_of(first.prompt.text(), second.prompt.text()),
