@@ -1,8 +1,7 @@
 """The quickstart without Ray and without its target model: its answers as they were recorded, and what README.md shows of it.
 
-    python -m tests.contracts.quickstart [OUT]      records: runs the quickstart into OUT (unless OUT has a finished run), takes the
-                                                    target's answers out of its ledger into quickstart.parquet, and writes what it
-                                                    printed into README.md
+    python -m tests.contracts.quickstart OUT      records: runs the quickstart into OUT, a new folder, takes the target's answers out
+                                                  of its ledger into quickstart.parquet, and writes what it printed into README.md
 
 A replay takes every step that the trials take but the target model's: searches, selection, the built-in optimizer, tests, report.
 So it prints what the command prints at this version of the code, or it asks for an answer that nobody has recorded, and says so.
@@ -12,6 +11,7 @@ import asyncio
 import re
 import subprocess
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ SETTINGS, README = ROOT / "tune_configs" / "quickstart.yaml", ROOT / "README.md"
 ANSWERS = Path(__file__).with_suffix(".parquet")
 AGAIN = "make them anew with: .venv/bin/python -m tests.contracts.quickstart results/readme"
 _SHOWN = re.compile(r"(?<=What the quickstart prints at its end:\n\n```\n).*?(?=```\n)", re.DOTALL)
+_COLUMNS_SHOWN = 11
 _COLUMNS = {"key": pa.binary(8), "text": pa.string(), "truncated": pa.bool_()}
 
 
@@ -90,15 +91,23 @@ def shown() -> str:
 
 def rows(text: str) -> list[list[str]]:
     """The table's rows, cell by cell, without the wall time."""
-    lines = [line.strip() for line in text.splitlines()]
-    rule = next(place for place, line in enumerate(lines) if line.startswith("──"))
-    return [re.split(r"\s{2,}", line)[:-1] for line in lines[rule + 1 :][: lines[rule + 1 :].index("")]]
+    return [_cells(line)[:-1] for line in text.splitlines() if _is_row(line)]
 
 
 def sentences(text: str) -> str:
-    """What stands behind the table, as one line."""
-    end = text.index("\n\n", text.index("──")) if "\n\n" in text else len(text)
-    return " ".join(text[end:].partition("Results: ")[0].split())
+    """What stands behind the table's last row and before the place of the results, as one line."""
+    lines = text.splitlines()
+    last = max(place for place, line in enumerate(lines) if _is_row(line))
+    return " ".join("\n".join(lines[last + 1 :]).partition("Results: ")[0].split())
+
+
+def _is_row(line: str) -> bool:
+    """A row has a cell a column, and a head of the table has no figure behind it."""
+    return len(_cells(line)) == _COLUMNS_SHOWN and bool(re.search(r"\d (?:s|min|h)$", line.strip()))
+
+
+def _cells(line: str) -> list[str]:
+    return re.split(r"\s{2,}", line.strip())
 
 
 def target_name() -> str:
@@ -106,18 +115,22 @@ def target_name() -> str:
 
 
 def _record(out: Path) -> None:
-    printed_by_command = _run(out)
-    asyncio.run(_take_answers(out))
-    README.write_text(_SHOWN.sub(lambda _: printed_by_command, README.read_text()))
-
-
-def _run(out: Path) -> str:
+    if out.exists():
+        raise SystemExit(f"{out} is there already: its answers would take no time; name a new folder.")
     command = [str(Path(sys.executable).with_name("promptray")), "run", str(SETTINGS), "--out", str(out)]
     ended = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
-    lines = ended.stdout[ended.stdout.index("\n", ended.stdout.rindex(" of 12 trials done")) :].splitlines()
-    start = next(place for place, line in enumerate(lines) if line.strip())
-    width = min(len(line) - len(line.lstrip()) for line in lines[start:] if "──" in line)
-    return "\n".join(line[width:].rstrip() for line in lines[start:]) + "\n"
+    asyncio.run(_take_answers(out))
+    README.write_text(_SHOWN.sub(lambda _: for_readme(ended.stdout), README.read_text()))
+
+
+def for_readme(said: str) -> str:
+    """What the command said at its end, as README.md shows it: no empty rows in the table, and sentences no longer than it."""
+    lines = said[said.index("\n", said.rindex(" trials done")) :].splitlines()
+    last = max(place for place, line in enumerate(lines) if _is_row(line))
+    table = [line[1:].rstrip() for line in lines[: last + 1] if line.strip()]
+    rest = [part for line in lines[last + 1 :] if line.strip() for part in textwrap.wrap(line, 138, break_on_hyphens=False)]
+    results = next(place for place, line in enumerate(rest) if line.startswith("Results: "))
+    return "\n".join([*table, "", *rest[:results], "", *rest[results:]]) + "\n"
 
 
 async def _take_answers(out: Path) -> None:
@@ -146,4 +159,4 @@ async def _take_answers(out: Path) -> None:
 
 
 if __name__ == "__main__":
-    _record(Path(sys.argv[1] if len(sys.argv) > 1 else "results/readme"))
+    _record(Path(sys.argv[1]))
