@@ -2,24 +2,20 @@
 
 import pytest
 
-from cluster.result import TrialResult
 from tests.contracts import quickstart
 
 
-@pytest.fixture(scope="module")
-async def replayed() -> list[TrialResult]:
-    return await quickstart.replayed(quickstart.Recorded(quickstart.target_name(), quickstart.recorded()))
-
-
-async def test_the_readme_shows_what_the_quickstart_prints(replayed: list[TrialResult]) -> None:
-    told, printed = quickstart.shown(), quickstart.printed(replayed)
-    again = f"README.md is behind the code; {quickstart.AGAIN}"
+async def test_the_readme_shows_what_the_quickstart_prints() -> None:
+    printed = quickstart.printed(await quickstart.replayed(
+        quickstart.Recorded(quickstart.target_name(), quickstart.recorded())))
+    told, again = quickstart.shown(), f"README.md is behind the code; {quickstart.AGAIN}"
+    assert len(quickstart.rows(told)) == 18
     assert quickstart.rows(told) == quickstart.rows(printed), again
     assert quickstart.sentences(told) == quickstart.sentences(printed), again
 
 
 async def test_an_answer_that_nobody_has_recorded_is_told() -> None:
-    with pytest.raises(AssertionError, match="the quickstart takes another course: 40 answers are not recorded"):
+    with pytest.raises(AssertionError, match=r"the quickstart takes another course: \d+ answers are not recorded"):
         await quickstart.replayed(quickstart.Recorded(quickstart.target_name(), {}))
 
 
