@@ -7,12 +7,15 @@ from random import Random
 import pytest
 
 from cluster.accounts import Allowed
+from cluster.plans import assignments, plan_of
+from cluster.preparation import course_of
 from cluster.report import form_lines, leader_lines
 from cluster.report.columns import trials_table
 from cluster.report.contests import ANSWER_LINE, contests
 from cluster.report.markdown import best_prompt_page
 from cluster.report.page import report_page
 from cluster.result import TrialResult
+from cluster.settings import ExperimentSettings
 from cluster.trial import Trial, TrialPlan
 from optimizer.candidate import Candidate, Problem, Round
 from optimizer.prompt import Prompt
@@ -173,3 +176,19 @@ def test_a_wrong_answer_in_the_right_form_is_not_wrong_for_its_form(
 ) -> None:
     assert SCORERS[scorer].form_is_at_fault(Completion(response), example) is at_fault
     assert SCORERS[scorer].form_is_at_fault(Completion(response, truncated=True), example) is at_fault
+
+
+async def test_a_result_of_an_older_version_opens_and_has_no_control(task: Task) -> None:
+    data = (await run(PLAN, task, knowing(task))).to_json()
+    old = TrialResult.from_json({name: value for name, value in data.items() if not name.startswith("form_control")})
+    assert (old.form_control, old.form_control_test_marks, old.form_control_p_value) == ("", "", None)
+    assert {(one.first, one.second) for one in contests([old])} == {("one", "seed prompt")}
+    assert form_lines([old]) == []
+
+
+def test_it_is_on_unless_the_settings_turn_it_off_and_leaves_the_course_alone() -> None:
+    on, off = (
+        ExperimentSettings.model_validate({"tasks": ["navigate"], "strategies": ["apo"], **changes})
+        for changes in ({}, {"form_control": False}))
+    assert [plan_of(one, assignments(one)[0]).form_control for one in (on, off)] == [True, False]
+    assert course_of(on) == course_of(off)
