@@ -29,6 +29,7 @@ from optimizer.paths import whole
 from optimizer.purse import Cost
 from optimizer.tasks.generated import GENERATED
 from optimizer.tasks.loading import load_task
+from optimizer.tasks.scorers import with_answer_line
 from optimizer.tasks.task import Task
 from serving.settings import ModelSettings, OpenAISettings
 from serving.storage import Folder, open_folder
@@ -169,7 +170,8 @@ def tests_of(experiment: Experiment) -> dict[str, Cost]:
 
 def spare_of(experiment: Experiment, test_by_trial: Mapping[str, Cost]) -> Cost:
     """What searches leave alone of the experiment's budget beside the final tests, so that an interruption of these costs none of
-    their items: as many test calls as may be under way at once, but no more than a tenth of what the tests leave [ours]."""
+    their items, and that their control arms can be paid: as many test calls as may be under way at once, and a control arm a task
+    and seed, but no more than a tenth of what the tests leave [ours]."""
     settings, limits = experiment.settings, experiment.settings.budget.total.limits()
     tariff, tests = tariff_of(settings.target_model, "target"), Cost.of_all(test_by_trial.values())
     call = Cost()
@@ -178,8 +180,20 @@ def spare_of(experiment: Experiment, test_by_trial: Mapping[str, Cost]) -> Cost:
         call = call.at_least(test.cost(task.problem().seed, tariff))
     model = settings.target_model
     at_once = model.max_in_flight if isinstance(model, OpenAISettings) else model.chunk * settings.concurrency
-    wanted = call * min(at_once, tests.target_calls)
+    wanted = call * min(at_once, tests.target_calls) + _controls_of(experiment)
     return wanted.at_most(limits.left_by(tests, share=0.1))
+
+
+def _controls_of(experiment: Experiment) -> Cost:
+    """The most that the control arms can cost: trials of one task and seed have one together, as the ledger answers the others."""
+    settings, found = experiment.settings, Cost()
+    tariff = tariff_of(settings.target_model, "target")
+    for task in experiment.tasks.values():
+        line = with_answer_line(task.problem().seed, task.scorer) if settings.form_control else None
+        if line is not None:
+            test = FinalTest(len(task.test), task.test.longest_input_bytes, settings.sampling.build())
+            found += test.cost(line, tariff)
+    return found
 
 
 def course_of(settings: ExperimentSettings) -> str:
