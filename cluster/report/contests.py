@@ -88,9 +88,10 @@ class Contest:
             first, second, where = _prompts(self.first), _prompts(self.second), f" on {self.task}"
             told = f"{first} are better than {second}" if better else f"{first} and {second} are not distinguishable"
         else:
-            where, (first, second) = "", (self.first, self.second)
-            told = f"the strategy {first} is better than {second}" if better else (
-                f"the strategies {first} and {second} are not distinguishable")
+            where, first, second = "", _strategy(self.first), _strategy(self.second)
+            told = f"{first} is better than {second.removeprefix('the strategy ')}" if better else (
+                f"the strategies {self.first} and {self.second} are not distinguishable"
+                if not {self.first, self.second} & set(PROMPTS_OF_ALL) else f"{first} and {second} are not distinguishable")
         return f"{_sentence(told)}{where}: {self.figures}."
 
     @property
@@ -117,7 +118,8 @@ def contests(results: Sequence[TrialResult]) -> tuple[Contest, ...]:
 
 
 def contests_over_tasks(results: Sequence[TrialResult]) -> tuple[Contest, ...]:
-    """Every two strategies, and each against the seed prompt, over all pairs of their trials; empty where no two have several."""
+    """Every two strategies, and each against the control arm and the seed prompt, over all pairs of their trials; empty where no
+    two have several."""
     by_pair = _trial_pairs(_pooled(results))
     net_by_pair = {pair: [net for pooled in found for net in pooled.net_by_stratum] for pair, found in by_pair.items()}
     corrected = [KINDS * p_value for p_value in holm([sign_flip_test(net) for net in net_by_pair.values()])]
@@ -204,6 +206,11 @@ def _prompts(name: str) -> str:
     return own.get(name, f"the prompts of {name}")
 
 
+def _strategy(name: str) -> str:
+    own = {SEED_PROMPT: "the seed prompt", ANSWER_LINE: "the seed prompt with the answer line"}
+    return own.get(name, f"the strategy {name}")
+
+
 def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
@@ -266,10 +273,11 @@ def _corrected_on_prompts(
 
 
 def _trial_pairs(pooled_by_names: Mapping[tuple[str, str, str], Pooled]) -> dict[tuple[str, str], list[Pooled]]:
-    """(first, second) -> their contests on all tasks, of those that meet in several pairs of trials."""
+    """(first, second) -> their contests on all tasks, of those that meet in several pairs of trials; at least one is a strategy."""
     by_pair: dict[tuple[str, str], list[Pooled]] = {}
     for (_, first, second), pooled in pooled_by_names.items():
-        by_pair.setdefault((first, second), []).append(pooled)
+        if first not in PROMPTS_OF_ALL:
+            by_pair.setdefault((first, second), []).append(pooled)
     return {pair: found for pair, found in by_pair.items() if sum(pooled.strata for pooled in found) > 1}
 
 

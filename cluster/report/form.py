@@ -12,7 +12,7 @@ from cluster.result import TrialResult
 from optimizer.statistics import Pooled, Scores, pooled_test, too_many_missing
 
 MARK = "†"
-_NOTE = f"{MARK} Not distinguishable from the seed prompt with the answer line alone: the gain may be form (see below)."
+_NOTE = f"{MARK} Not distinguishable from the seed prompt with the answer line alone: the gain may be form."
 SAID_BY_STATE = {
     "not needed": "Form explains none of it: every answer of the seed prompt that the search saw and that was not right gave its "
                   "answer in the form that is read.",
