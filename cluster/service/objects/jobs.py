@@ -57,6 +57,7 @@ class OptimizationRequest(Strict):
     sizes: SizeSettings = SizeSettings()
     sampling: SamplingSettings = SamplingSettings()
     budget: BudgetSettings = BudgetSettings()
+    form_control: bool = Field(True, description="Measure how much of a gain is form alone, where form may explain one.")
     search: SearchRequest | None = None
     concurrency: Annotated[int, Field(ge=1, le=64)] = 4
     metadata: dict[str, str] = Field({}, description="Yours; kept and given back.", max_length=16)
