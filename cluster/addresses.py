@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from serving.settings import ModelSettings, OpenAISettings, addressed
+from serving.settings import ModelSettings, addressed
 
 
 def with_addresses(given: Any) -> Any:
@@ -23,7 +23,7 @@ def with_addresses(given: Any) -> Any:
 
 def told(models: Iterable[ModelSettings]) -> list[str]:
     """Return a line for each model that is asked over HTTP, with the address that its key goes to."""
-    lines = (f"{model.label} is asked at {model.base_url}" for model in models if isinstance(model, OpenAISettings))
+    lines = (f"{model.label} is asked at {model.endpoint}" for model in models if model.endpoint is not None)
     return list(dict.fromkeys(lines))
 
 

@@ -10,6 +10,7 @@ from cluster.settings import ExperimentSettings
 from optimizer.errors import DataError, EndpointError, SettingsError, StorageError
 from optimizer.prompt import Prompt
 from optimizer.types import Failed, Request
+from serving.models import open_in_process
 from serving.settings import ModelSettings, addressed, parse_model
 from serving.storage import split_place
 
@@ -23,7 +24,7 @@ async def apply_prompt(file: str | Path, input: str, target: str | Mapping[str, 
     data = _read(file)
     prompt = Prompt.from_json(data.get("prompt", data))
     model = parse_model(addressed(target)) if target else _own_target(file, data)
-    (outcome,) = await model.in_process().complete([Request(prompt.render(input))])
+    (outcome,) = await open_in_process(model).complete([Request(prompt.render(input))])
     if isinstance(outcome, Failed):
         raise EndpointError(f"The model {model.label} gave no answer: {outcome.reason}")
     return outcome.text

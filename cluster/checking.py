@@ -44,7 +44,8 @@ from optimizer.tasks.task import Task
 from optimizer.types import Completion, Outcome, Request
 from serving.ledger.ledgered import Ledgered
 from serving.ledger.shared import LedgerClient
-from serving.settings import ModelSettings, OpenAISettings
+from serving.models import connect, load_engine
+from serving.settings import ModelSettings
 
 
 @dataclass(frozen=True)
@@ -119,12 +120,12 @@ def run_check(
     from serving.ledger.actor import open_ledger
 
     models = (experiment.settings.target_model, optimizers(experiment.settings)[0])
-    served = [model for model in models if not isinstance(model, OpenAISettings)]
+    served = [model for model in models if model.served]
     tell("Starting Ray …")
     with session():
         if served:
             tell(f"Hosting {' and '.join(dict.fromkeys(model.label for model in served))} …")
-            host(served)
+            host(served, load_engine)
         logging.getLogger("ray.serve").setLevel(logging.ERROR)  # hosting has set its own; here the handles are this process's
         with open_ledger(experiment.out / "ledger") as ledger:
             write_settings(experiment.settings, experiment.out)
@@ -178,7 +179,7 @@ async def _check(
     settings = experiment.settings
     roles: tuple[Role, Role] = ("target", "optimizer")
     recorded = [
-        Ledgered(model.build(), ledger, model.chunk, purse, tariff_of(model, role) if purse else None)
+        Ledgered(connect(model), ledger, model.chunk, purse, tariff_of(model, role) if purse else None)
         for role, model in zip(roles, models, strict=True)]
     target, optimizer = _Metered(recorded[0], "target"), _Metered(recorded[1], "optimizer")
     checks = []

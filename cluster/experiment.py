@@ -30,8 +30,8 @@ from optimizer.errors import PromptrayError
 from serving.deployment import host
 from serving.endpoint_actor import windows_kept
 from serving.ledger.actor import open_ledger
+from serving.models import load_engine
 from serving.purse import SharedPurse, open_purse
-from serving.settings import OpenAISettings
 
 
 class Interrupted(KeyboardInterrupt):
@@ -86,10 +86,10 @@ def run_experiment(experiment: Experiment, watch: Watcher, around: Around = Arou
 
 def _run_trials(experiment: Experiment, collected: Collector, watch: Watcher, around: Around, stopping: "_Stopping") -> None:
     settings = experiment.settings
-    served = [model for model in models_of(settings) if not isinstance(model, OpenAISettings)]
+    served = [model for model in models_of(settings) if model.served]
     if served:
         watch.phase(f"Hosting {' and '.join(dict.fromkeys(model.label for model in served))}")
-        host(served)
+        host(served, load_engine)
     watch.phase(f"Running {len(experiment.assignments)} trials, {settings.concurrency} at once")
     logs = experiment.out / "tune"
     held_cpus = sum(model.cpus * model.scaling.max for model in served)
@@ -136,7 +136,7 @@ def _tuner(
 def _shared(experiment: Experiment, collected: Collector, around: Around) -> Iterator[Shared]:
     """What the trials share, as long as they run: the ledger, the endpoints' windows, and what they may spend together."""
     settings = experiment.settings
-    endpoints = [model.base_url for model in models_of(settings) if isinstance(model, OpenAISettings)]
+    endpoints = [model.endpoint for model in models_of(settings) if model.endpoint is not None]
     remote = open_ledger(experiment.out / "ledger")
     try:
         with windows_kept(endpoints), remote as ledger:

@@ -31,7 +31,7 @@ from optimizer.tasks.generated import GENERATED
 from optimizer.tasks.loading import load_task
 from optimizer.tasks.scorers import with_answer_line
 from optimizer.tasks.task import Task
-from serving.settings import ModelSettings, OpenAISettings
+from serving.settings import ModelSettings
 from serving.storage import Folder, open_folder
 
 RESULTS = Path("results")
@@ -178,9 +178,8 @@ def spare_of(experiment: Experiment, test_by_trial: Mapping[str, Cost]) -> Cost:
     for task in experiment.tasks.values():
         test = FinalTest(1, task.test.longest_input_bytes, settings.sampling.build())
         call = call.at_least(test.cost(task.problem().seed, tariff))
-    model = settings.target_model
-    at_once = model.max_in_flight if isinstance(model, OpenAISettings) else model.chunk * settings.concurrency
-    wanted = call * min(at_once, tests.target_calls) + _controls_of(experiment)
+    wanted = call * min(settings.target_model.most_at_once(settings.concurrency), tests.target_calls)
+    wanted += _controls_of(experiment)
     return wanted.at_most(limits.left_by(tests, share=0.1))
 
 

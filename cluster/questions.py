@@ -17,7 +17,8 @@ from optimizer.probing import DRAW_TEMPERATURE
 from optimizer.tally import likeness
 from optimizer.types import Message, Request, Sampling
 from serving.clients.reach import question_like, reach
-from serving.settings import ModelSettings, OpenAISettings
+from serving.models import connect
+from serving.settings import ModelSettings
 
 Question = tuple[ModelSettings, Request]
 
@@ -54,10 +55,7 @@ def distinct(asked: Iterable[Question]) -> tuple[Question, ...]:
     """Return the questions without those that an endpoint would hear twice."""
     heard: dict[tuple[str, Request], Question] = {}
     for model, question in asked:
-        if isinstance(model, OpenAISettings):
-            sampling = Sampling(
-                question.sampling.temperature if model.send_temperature else 0.0, model.max_tokens or question.sampling.max_tokens)
-            question = replace(question, sampling=sampling)
+        question = replace(question, sampling=model.heard(question.sampling))
         heard.setdefault((model.identity, question), (model, question))
     return tuple(heard.values())
 
@@ -68,7 +66,7 @@ async def check_models(asked: Sequence[Question]) -> None:
     Raises AccessError or EndpointError with every distinct reason, each once, in the endpoints' own words.
     """
     remote = [(model, question) for model, question in asked if not model.served]
-    clients = {model.identity: model.build() for model, _ in remote}
+    clients = {model.identity: connect(model) for model, _ in remote}
     outcomes = await asyncio.gather(
         *(reach(clients[model.identity], question) for model, question in remote), return_exceptions=True)
     problems: dict[str, BaseException] = {}

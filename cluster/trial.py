@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
-from cluster.accounts import Accounts, Allowed, FinalTest, Reserve, own_limit
+from cluster.accounts import Accounts, Allowed, FinalTest, Reserve
 from cluster.form_control import FormControl, FormControlState
 from cluster.result import Sample, Status, TrialResult, marks_of
 from optimizer.budget import Usage
@@ -265,7 +265,7 @@ def without_result(plan: TrialPlan, status: Status, error: str = "") -> TrialRes
     return TrialResult(
         trial=plan.id, task=plan.task, strategy=plan.strategy_label, selection=plan.selection_label, seed=plan.seed,
         target=plan.target.label, optimizer=plan.optimizer.label, stand_in=plan.optimizer.stand_in, status=status, error=error,
-        settings=plan.settings, max_tokens=own_limit(plan.target) or plan.sampling.max_tokens)
+        settings=plan.settings, max_tokens=plan.target.own_max_tokens or plan.sampling.max_tokens)
 
 
 def _with_test(found: TrialResult, tested: _Tested) -> TrialResult:

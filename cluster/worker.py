@@ -30,6 +30,7 @@ from optimizer.tasks.task import Task
 from serving.clients.outage import pause_of
 from serving.ledger.ledgered import Ledgered
 from serving.ledger.shared import LedgerClient
+from serving.models import connect
 from serving.purse import SharedPurse, TrialPurse
 from serving.purse.both import Both
 
@@ -114,7 +115,7 @@ async def _built(plan: TrialPlan, task: Task, shared: Shared, purse: TrialPurse 
         await owner.begin()
         paying = Both(paying, owner) if paying else owner
     reserves = tuple(reserve for reserve in (purse, owner) if reserve)
-    target, optimizer = plan.target.build(shared.group), plan.optimizer.build(shared.group)
+    target, optimizer = connect(plan.target, shared.group), connect(plan.optimizer, shared.group)
     tariffs = _tariffs(plan)
     return Trial(
         plan, task,

@@ -15,6 +15,7 @@ from optimizer.errors import SettingsError
 from serving.deployment import bind
 from serving.door.deployment import bind_door
 from serving.door.settings import DoorSettings
+from serving.models import connect, load_engine
 from serving.settings import ModelSettings, Served, addressed, parse_model
 from serving.strictness import Strict, read_mapping, sentence
 
@@ -52,7 +53,7 @@ class ServingSettings(Strict):
     @property
     def served(self) -> tuple[Served, ...]:
         """Those that we run ourselves."""
-        return tuple(model for model in self.parsed if isinstance(model, Served))
+        return tuple(model for model in self.parsed if model.served)
 
 
 def read(file: Path | None, models: Sequence[str] = (), door: Mapping[str, Any] | None = None) -> ServingSettings:
@@ -80,9 +81,9 @@ def build(args: dict[str, Any]) -> serve.Application:
 
 def application(settings: ServingSettings) -> serve.Application:
     """The door in front of the models, or a mere root for them where there is none."""
-    hosted = {model.label: bind(model) for model in settings.served}
+    hosted = {model.label: bind(model, load_engine) for model in settings.served}
     if settings.door is not None:
-        return bind_door(settings.door, settings.parsed, hosted)
+        return bind_door(settings.door, settings.parsed, hosted, connect)
     root = serve.deployment(name="models", ray_actor_options={"num_cpus": 0})(_Root)
     return root.bind(tuple(hosted.values()))
 

@@ -1,4 +1,5 @@
-"""Hosts models on Ray Serve: one deployment a model, one deployment class for all engines. Knows no engine by name.
+"""Hosts models on Ray Serve: one deployment a model, one deployment class for all engines. Knows no engine by name: whoever hosts
+a model hands the function over that loads its engine in a replica (`models.load_engine`).
 
 A deployment's name says which model it is, so a model is found by it in whatever application it runs: in one of its own, where
 `host` put it there for an experiment, or beside others and a door (application.py). Models are called by handle, without HTTP.
@@ -10,7 +11,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from ray import serve
@@ -20,7 +21,7 @@ from ray.serve.schema import ApplicationStatus, ApplicationStatusOverview, Loggi
 
 from optimizer.errors import AccessError, EndpointError, PromptrayError, SettingsError, StorageError, UserError, shortened
 from optimizer.types import Outcome, Request
-from serving.engines import EngineDied
+from serving.engines import Engine, EngineDied
 from serving.settings import Hostable, Scaling
 from serving.streaming import Piece
 
@@ -41,18 +42,20 @@ QUIET = LoggingConfig(log_level="WARNING", enable_access_log=False)
 """Serve logs to its files only what is wrong."""
 _GONE = (ApplicationStatus.NOT_STARTED, ApplicationStatus.DEPLOY_FAILED, ApplicationStatus.DELETING)
 _ERROR_BY_NAME = {error.__name__: error for error in (SettingsError, AccessError, StorageError, EndpointError)}
-_OUR_ERROR = re.compile(rf"optimizer\.errors\.({'|'.join(_ERROR_BY_NAME)}): (.+)")
+_OUR_ERROR = re.compile(rf"{re.escape(PromptrayError.__module__)}\.({'|'.join(_ERROR_BY_NAME)}): (.+)")
+"""As the last line of a traceback has it, which is all that Serve tells of a replica that did not start."""
 T = TypeVar("T")
+Model = TypeVar("Model", bound=Hostable)
 
 
 class ModelReplica:
-    """One engine in one replica, built there from its settings.
+    """One engine in one replica, loaded there from its settings: they and a function's name are all that travels.
 
     When the engine dies, the replica tells its callers EngineDied and ends its process: Serve starts another in its place.
     """
 
-    def __init__(self, model: Hostable) -> None:
-        self._engine = model.engine()
+    def __init__(self, model: Model, load: Callable[[Model], Engine]) -> None:
+        self._engine = load(model)
 
     async def complete(self, requests: list[Request]) -> list[Outcome]:
         """One outcome a request, in order."""
@@ -96,13 +99,14 @@ def deployment_name(model: Hostable) -> str:
     return f"{slug}-{hashlib.sha256(model.identity.encode()).hexdigest()[:8]}"
 
 
-def bind(model: Hostable) -> serve.Application:
-    """The model as an application of one deployment, which may become a part of a larger one."""
+def bind(model: Model, load: Callable[[Model], Engine]) -> serve.Application:
+    """Return the model as an application of one deployment, which may become a part of a larger one. `load` is called once in each
+    replica, where its module must be found."""
     deployment = serve.deployment(
         name=deployment_name(model), ray_actor_options=model.actor_options, max_ongoing_requests=model.scaling.most_ongoing_chunks,
         graceful_shutdown_timeout_s=STOP_S, graceful_shutdown_wait_loop_s=0.5, health_check_period_s=HEALTH_CHECK_EVERY_S,
         max_constructor_retry_count=START_ATTEMPTS, **_replicas(model.scaling), **_routing(model))(ModelReplica)
-    return deployment.bind(model)
+    return deployment.bind(model, load)
 
 
 def _replicas(scaling: Scaling) -> dict[str, Any]:
@@ -126,9 +130,9 @@ def find(deployment: str) -> str | None:
     return next((app for app, state in applications if deployment in state.deployments and state.status not in _GONE), None)
 
 
-def host(models: Sequence[Hostable], within_s: float = STARTS_WITHIN_S) -> list[str]:
+def host(models: Sequence[Model], load: Callable[[Model], Engine], within_s: float = STARTS_WITHIN_S) -> list[str]:
     """Hosts each model that is not on this cluster yet, in whatever application, and waits until those replicas run. Returns the
-    deployments' names, in order.
+    deployments' names, in order. `load` is called once in each replica, where its module must be found.
 
     Serve, where it does not run yet, starts without an HTTP proxy. Needs a running Ray (`ray.init`). Raises as `start`.
     """
@@ -136,7 +140,8 @@ def host(models: Sequence[Hostable], within_s: float = STARTS_WITHIN_S) -> list[
     serve.start(proxy_location="Disabled", logging_config=QUIET)
     model_by_name = {deployment_name(model): model for model in models}
     # Deployed again, a running model would lose its replicas and what they work on.
-    start([RunTarget(bind(model), name, None, QUIET) for name, model in model_by_name.items() if find(name) is None], within_s)
+    missing = {name: model for name, model in model_by_name.items() if find(name) is None}
+    start([RunTarget(bind(model, load), name, None, QUIET) for name, model in missing.items()], within_s)
     return [deployment_name(model) for model in models]
 
 

@@ -19,7 +19,6 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from serving.actors import NAMESPACE
 from serving.joint_window import JointWindow
 from serving.liveness import Process, lives, this_process
-from serving.settings.scaling import Scaling
 from serving.sharing import CALL_S, SILENT_S, Group, Report, SharedWindow, Use
 from serving.window import Gate
 
@@ -166,6 +165,6 @@ def fleet_place(deployment: str) -> str:
     return f"deployment:{deployment}"
 
 
-def fleet_window(deployment: str, scaling: Scaling, group: Group) -> Gate:
-    """A caller's part of the chunks that the replicas of a hosted model take, as many replicas as there may be."""
-    return JointWindow(RemoteOffice(fleet_place(deployment)), deployment, scaling.most_ongoing_chunks * scaling.max, group=group)
+def fleet_window(deployment: str, most: int, group: Group) -> Gate:
+    """Return a caller's part of the chunks that the replicas of a hosted model take: `most`, all replicas and callers together."""
+    return JointWindow(RemoteOffice(fleet_place(deployment)), deployment, most, group=group)

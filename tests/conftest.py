@@ -2,12 +2,14 @@
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
 from hypothesis import settings
+
+from tests import fast, order
 
 ROOT = Path(__file__).parents[1]
 # How long an example takes says more about the machine's load than about the code; what must be fast is a benchmark.
@@ -17,6 +19,24 @@ settings.load_profile("any load")
 # be waited for. Read when Ray is imported.
 os.environ.setdefault("RAY_SERVE_HANDLE_AUTOSCALING_METRIC_PUSH_INTERVAL_S", "1")
 os.environ.setdefault("RAY_SERVE_MIN_HANDLE_METRICS_TIMEOUT_S", "3")
+
+
+@pytest.hookimpl(tryfirst=True)  # before tests are chosen by their markers
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    fast.mark(items)
+    order.longest_first(items, Path(__file__).parent)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
+    with fast.GUARD.watching(item):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    with fast.GUARD.watching(item):
+        return (yield)
 
 
 @pytest.fixture(scope="session")

@@ -10,13 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from cluster.cli.console import OUT, end, say
-from cluster.report.wording import count, interval, share
+from cluster.report.wording import MISSING, count, interval, plural, share
 from cluster.stopping import exit_code
 from serving.strictness import read_mapping
 
 if TYPE_CHECKING:
     from cluster.service.client import ServiceClient
-    from cluster.service.objects import Event, Optimization, OptimizationRequest
+    from cluster.service.objects import Best, Event, Optimization, OptimizationRequest
 
 jobs = typer.Typer(
     name="jobs", no_args_is_help=True,
@@ -68,9 +68,9 @@ def list_jobs(
     with _client(service) as client:
         rows = [job for job, _ in zip(client.jobs(status, owner), range(most), strict=False)]
     _table(
-        ("id", "name", "owner", "status", "trials", "calls", "dev"),
+        ("id", "name", "owner", "status", "trials", "target calls", "best dev accuracy"),
         [(job.id, job.name, job.owner, _status(job), f"{job.trials_done}/{job.trials}", count(job.usage.target_calls),
-          share(job.best_dev_accuracy)) for job in rows])
+          _best_on_dev(job)) for job in rows])
 
 
 @jobs.command()
@@ -80,8 +80,8 @@ def show(id: Id, service: Service = None) -> None:
         job = client.job(id)
     say(f"{job.id}  {job.name}  of {job.owner}: {_status(job)}")
     say(f"Trials {job.trials_done} of {job.trials}; {count(job.usage.target_calls)} target and "
-        f"{count(job.usage.optimizer_calls)} optimizer calls, {count(job.usage.ledger_hits)} of them from the ledger; best on dev "
-        f"{share(job.best_dev_accuracy)}.")
+        f"{count(job.usage.optimizer_calls)} optimizer calls, {count(job.usage.ledger_hits)} of them from the ledger; best dev "
+        f"accuracy {_best_on_dev(job)}.")
     for line in filter(None, (job.paused, job.error.message if job.error else "")):
         say(line, "yellow")
 
@@ -120,9 +120,10 @@ def trials(id: Id, service: Service = None) -> None:
     with _client(service) as client:
         found = client.trials(id)
     _table(
-        ("trial", "status", "rounds", "dev", "test", "95%", "verdict"),
+        ("trial", "status", "rounds", "dev accuracy", "test accuracy", "its 95% interval", "test items", "verdict"),
         [(trial.id, trial.status, str(len(trial.curve)), share(trial.curve[-1].dev_accuracy if trial.curve else None),
-          share(trial.test_accuracy), interval(trial.test_low, trial.test_high), trial.verdict) for trial in found])
+          share(trial.test_accuracy), interval(trial.test_low, trial.test_high),
+          MISSING if trial.test_accuracy is None else count(trial.test_items), trial.verdict) for trial in found])
 
 
 @jobs.command()
@@ -131,14 +132,17 @@ def best(
     format: Annotated[str | None, typer.Option(help="promptray, openai, dspy, mlflow or markdown.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write it to this file.")] = None, service: Service = None,
 ) -> None:
-    """A job's best prompt."""
+    """A job's best prompt; of a job with several tasks each task's, since their accuracies cannot be compared."""
     with _client(service) as client:
+        found = [client.best(id, trial)] if trial else client.best_by_task(id) or [client.best(id)]
         if format is None and out is None:
-            found = client.best(id, trial)
-            say(found.text)
-            say(f"{found.trial}: dev {share(found.dev_accuracy)}, test {share(found.test_accuracy)} {found.verdict}", "dim")
+            for one in found:
+                _say_best(one)
             return
-        content = client.export(id, format or "promptray", trial)
+        if len(found) > 1:
+            named = ", ".join(f"{one.trial} ({one.task})" for one in found)
+            end(f"The job has a best prompt of each of its tasks; name the trial with --trial: {named}.", 2)
+        content = client.export(id, format or "promptray", found[0].trial)
     _write(content, out)
 
 
@@ -214,6 +218,29 @@ def _follow(client: "ServiceClient", id: str, after: int = 0) -> None:
 
 def _say_event(event: "Event") -> None:
     OUT.print(Text(f"{event.id:>5}  {event.kind:<16} ", "dim") + Text(f"{event.trial or ''}  {event.message}"), soft_wrap=True)
+
+
+def _say_best(best: "Best") -> None:
+    """The prompt, with its worked examples line by line, and on which items its figures are."""
+    say(best.text)
+    for number, example in enumerate(best.worked_examples, 1):
+        say(f"\nWorked example {number}", "bold")
+        for label, text in (("Input", example.input), *((part.label, part.text) for part in example.parts)):
+            say(f"{label}:", "dim")
+            say(text)
+    tested = "not tested" if best.test_accuracy is None else (
+        f"test accuracy {share(best.test_accuracy)} (95% interval {interval(best.test_low, best.test_high)}) on "
+        f"{plural(best.test_items, 'item')}, seed prompt {share(best.seed_prompt_test_accuracy)}; {best.verdict or 'no verdict'}")
+    items = f" on {plural(best.dev_items, 'item')}" if best.dev_items else ""
+    say(f"{best.trial}: dev accuracy {share(best.dev_accuracy)}{items}; {tested}", "dim")
+
+
+def _best_on_dev(job: "Optimization") -> str:
+    """Of each task its own, where there are several."""
+    by_task = job.best_dev_accuracy_by_task
+    if len(by_task) > 1:
+        return ", ".join(f"{task} {share(accuracy)}" for task, accuracy in by_task.items())
+    return MISSING if job.request and len(job.request.tasks) > 1 and not by_task else share(job.best_dev_accuracy)
 
 
 def _status(job: "Optimization") -> str:

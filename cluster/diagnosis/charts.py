@@ -9,6 +9,7 @@ from textwrap import shorten
 from typing import Any
 
 from cluster.report.charts import PALETTE, Figure
+from cluster.report.ticks import axis
 from optimizer.diagnostics import Ablations, OneStep, Predictability, ReflectionBias, ReflectionValidity
 from optimizer.diagnostics.findings import figure as told
 from optimizer.statistics import Estimate
@@ -16,7 +17,7 @@ from optimizer.statistics import Estimate
 BLUE, ORANGE, GREEN = PALETTE[:3]
 GREY = "#8a8f98"
 ROW_PX = 34
-FROM_0_TO_1 = {"range": [-0.02, 1.03], "tickformat": ".1f", "dtick": 0.2}
+FROM_0_TO_1 = axis(0, 1) | {"range": [-0.02, 1.03]}
 _APART = 0.16
 """Between two dots of one row, in rows."""
 _JITTER = 0.28
@@ -64,7 +65,15 @@ def one_step_figure(found: OneStep) -> Figure:
     traces.append(_dots([(arm, found.by_arm[arm].change) for arm in arms], ORANGE, "mean change"))
     return _figure(
         traces, [f"{escape(arm)}, {sum(one.arm == arm for one in found.refinements)}" for arm in arms],
-        {"tickformat": "+.2f", "title": {"text": "change in dev accuracy"}}, line=0.0, row_px=54)
+        _changes(found, arms) | {"title": {"text": "change in dev accuracy"}}, line=0.0, row_px=54)
+
+
+def _changes(found: OneStep, arms: Sequence[str]) -> Figure:
+    """From the lowest change or end of an interval to the highest, and zero in any case."""
+    means = [found.by_arm[arm].change for arm in arms]
+    ends = [0.0, *(one.change for one in found.refinements), *(end for mean in means for end in (mean.low, mean.high))]
+    low, high = min(ends), max(ends)
+    return axis(low, high, room=0.05 * (high - low) or 0.05, signed=True)
 
 
 def predictability_figure(found: Predictability) -> Figure:

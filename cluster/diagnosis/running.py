@@ -23,9 +23,9 @@ from optimizer.tally import Tallied, Tally
 from optimizer.tasks.scorers import SCORERS
 from serving.deployment import host
 from serving.ledger.actor import open_ledger
-from serving.ledger.ledgered import ledgered
+from serving.ledger.ledgered import Ledgered
 from serving.ledger.shared import LedgerClient
-from serving.settings import OpenAISettings
+from serving.models import connect, load_engine
 
 Tell = Callable[[str], None]
 
@@ -34,10 +34,10 @@ def run_diagnosis(prepared: Prepared, tell: Tell) -> tuple[TaskDiagnosis, ...]:
     """One result a task, in their order, whatever became of it. Raises EndpointError where a model cannot be hosted."""
     tell("Starting Ray")
     with ray_session():
-        served = [model for model in prepared.models if not isinstance(model, OpenAISettings)]
+        served = [model for model in prepared.models if model.served]
         if served:
             tell(f"Hosting {' and '.join(model.label for model in served)}")
-            host(served)
+            host(served, load_engine)
         with open_ledger(prepared.out / "ledger") as ledger:
             for damage in ledger.damage:
                 tell(damage)
@@ -45,7 +45,8 @@ def run_diagnosis(prepared: Prepared, tell: Tell) -> tuple[TaskDiagnosis, ...]:
 
 
 async def _all(prepared: Prepared, ledger: LedgerClient, tell: Tell) -> tuple[TaskDiagnosis, ...]:
-    target, optimizer = (ledgered(model, ledger) for model in (prepared.settings.target_model, prepared.settings.optimizer_model))
+    models = (prepared.settings.target_model, prepared.settings.optimizer_model)
+    target, optimizer = (Ledgered(connect(model), ledger, model.chunk) for model in models)
     async with pauses_told(tell, target, optimizer):
         return tuple(await asyncio.gather(*(
             diagnose_task(prepared, label, target, optimizer, lambda text, label=label: tell(f"{label}: {text}"))  # type: ignore[misc]

@@ -15,7 +15,6 @@ from cluster.settings import ExperimentSettings, Recorded, TaskSettings, slug
 from optimizer.errors import DataError, JobError
 from optimizer.paths import expanded, whole
 from optimizer.tasks.generated import GENERATED
-from serving.settings import OpenAISettings
 from serving.storage import open_folder
 
 PACKAGES = ("optimizer", "serving", "cluster")
@@ -62,8 +61,8 @@ def place_on_cluster(settings: ExperimentSettings) -> str:
 
 def keys_on_cluster(settings: ExperimentSettings) -> tuple[str, ...]:
     """Where the models' keys are read on the cluster: names of variables, or of files."""
-    found = [model.key_place for model in models_of(settings) if isinstance(model, OpenAISettings)]
-    return tuple(dict.fromkeys(found))
+    found = [model.key_place for model in models_of(settings)]
+    return tuple(dict.fromkeys(place for place in found if place is not None))
 
 
 def _with_data(task: TaskSettings, folder: Path, number: int) -> TaskSettings:

@@ -12,6 +12,7 @@ from typing import Any
 from cluster.report.contests import PROMPTS_OF_ALL, Contest
 from cluster.report.search import Found, found
 from cluster.report.summary import Group, TaskSummary
+from cluster.report.ticks import axis
 from cluster.report.wording import interval, plural, settings_told, share
 from cluster.result import TrialResult
 from optimizer.candidate import Round
@@ -42,7 +43,7 @@ def accuracy_figure(summary: TaskSummary, labels: Sequence[str]) -> Figure:
     data = [_moves(groups), _single_trials(groups, colour_by_label), _seed_prompts(groups), _best_prompts(groups, colour_by_label)]
     return {"data": data, "layout": _layout(
         height=78 + 32 * len(groups),
-        xaxis={"range": [0, 1.02], "title": {"text": "test accuracy"}, "dtick": 0.2, "tickformat": ".1f"},
+        xaxis=axis(0, 1) | {"range": [0, 1.02], "title": {"text": "test accuracy"}},
         yaxis=_named_rows(names))}
 
 
@@ -58,12 +59,12 @@ def contests_figure(own: Sequence[Contest], labels: Sequence[str]) -> Figure:
             "size": 12, "color": hues, "line": {"width": 2, "color": hues},
             "symbol": ["circle" if told else "circle-open" for told in apart]},
         "text": [escape(contest.sentence) for contest in own], "hovertemplate": "%{text}<extra></extra>"}
-    low = min((contest.interval.low for contest in own if contest.interval), default=0.0)
-    high = max((contest.interval.high for contest in own if contest.interval), default=1.0)
+    ends = [end for contest in own if contest.interval for end in (contest.interval.low, contest.interval.high)] or [0.0, 1.0]
     return {"data": [*_whiskers(own, hues), points], "layout": _layout(
         height=78 + 32 * len(own),
-        xaxis={"range": [min(low, 0.0) - 0.05, max(high, 0.1) + 0.05], "tickformat": "+.1f", "zeroline": True, "zerolinewidth": 2,
-               "zerolinecolor": _GREY, "title": {"text": f"lead of {escape(own[0].first)} in test accuracy" if own else ""}},
+        xaxis=axis(min(*ends, 0.0), max(*ends, 0.1), room=0.05, signed=True) | {
+            "zeroline": True, "zerolinewidth": 2, "zerolinecolor": _GREY,
+            "title": {"text": f"lead of {escape(own[0].first)} in test accuracy" if own else ""}},
         yaxis=_named_rows([escape(contest.second) for contest in own]))}
 
 
@@ -98,8 +99,13 @@ def learning_figure(summary: TaskSummary, labels: Sequence[str]) -> Figure:
     if means:
         lines = [line | {"opacity": 0.3, "line": line["line"] | {"width": 1}, "marker": {"size": 4}} for line in lines]
     return {"data": [*lines, *(_mean_line(group, colour_by_label[group.strategy]) for group in means)], "layout": _layout(
-        height=300, xaxis={"title": {"text": "round"}, "dtick": 1, "showgrid": False},
-        yaxis={"range": [0, 1.04], "title": {"text": "best dev accuracy"}, "dtick": 0.2, "tickformat": ".1f"})}
+        height=300, xaxis=axis(0, _last_round(trials), room=0.3, whole=True) | {"title": {"text": "round"}, "showgrid": False},
+        yaxis=axis(0, 1) | {"range": [0, 1.04], "title": {"text": "best dev accuracy"}})}
+
+
+def _last_round(trials: Sequence[TrialResult]) -> int:
+    """The highest round that was reached: an axis goes no further."""
+    return max((round.number for trial in trials for round in trial.rounds if round.standings), default=0)
 
 
 def found_figure(summary: TaskSummary, labels: Sequence[str]) -> Figure:
@@ -109,9 +115,11 @@ def found_figure(summary: TaskSummary, labels: Sequence[str]) -> Figure:
         contests.setdefault(trial.seed, []).append(trial)
     lines = [
         _course(found(trials), colours(labels), _DASHES[place % len(_DASHES)]) for place, trials in enumerate(contests.values())]
+    spent = max((calls for line in lines for calls in line["x"]), default=0)
     return {"data": lines, "layout": _layout(
-        height=300, xaxis={"title": {"text": "target calls of the search"}, "rangemode": "tozero", "showgrid": False},
-        yaxis={"range": [0, 1.04], "title": {"text": "best dev accuracy so far"}, "dtick": 0.2, "tickformat": ".1f"})}
+        height=300, xaxis=axis(0, spent, room=0.03 * max(spent, 1), whole=True) | {
+            "title": {"text": "target calls of the search"}, "showgrid": False},
+        yaxis=axis(0, 1) | {"range": [0, 1.04], "title": {"text": "best dev accuracy so far"}})}
 
 
 def _course(steps: Sequence[Found], colour_by_label: Mapping[str, str], dash: str) -> Figure:
@@ -207,17 +215,19 @@ def _line(trial: TrialResult, colour: str, dash: str, apart: float) -> Figure:
 
 
 def _mean_line(group: Group, colour: str) -> Figure:
-    """The mean of the trials' best dev accuracies; one that has ended keeps its last."""
+    """The mean of the trials' best dev accuracies from the first round that all have measured; who has ended keeps the last."""
     courses = [
         course for trial in group.trials
-        if (course := [round.best.accuracy for round in trial.rounds if round.standings and round.best.accuracy is not None])]
-    length = max(map(len, courses), default=0)
-    means = [fmean(course[min(place, len(course) - 1)] for course in courses) for place in range(length)]
+        if (course := {
+            round.number: round.best.accuracy for round in trial.rounds if round.standings and round.best.accuracy is not None})]
+    first = max((min(course) for course in courses), default=0)
+    numbers = sorted({number for course in courses for number in course if number >= first})
+    means = [fmean(course[max(known for known in course if known <= number)] for course in courses) for number in numbers]
     return {
-        "type": "scatter", "mode": "lines+markers", "name": escape(group.strategy), "x": list(range(length)), "y": means,
+        "type": "scatter", "mode": "lines+markers", "name": escape(group.strategy), "x": numbers, "y": means,
         "line": {"color": colour, "width": 2.5}, "marker": {"size": 7, "color": colour},
-        "text": [f"<b>{escape(group.strategy)}</b>, mean of {plural(len(courses), 'seed')}<br>round {place}: {share(mean)}"
-                 for place, mean in enumerate(means)],
+        "text": [f"<b>{escape(group.strategy)}</b>, mean of {plural(len(courses), 'seed')}<br>round {number}: {share(mean)}"
+                 for number, mean in zip(numbers, means, strict=True)],
         "hovertemplate": "%{text}<extra></extra>"}
 
 

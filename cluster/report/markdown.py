@@ -2,8 +2,10 @@
 
 import re
 
+from cluster.report.examples import parts_of
 from cluster.report.form import form_told
 from cluster.report.lineage import Refinement, lineage
+from cluster.report.winner import dev_items
 from cluster.report.wording import interval, plural, share
 from cluster.result import TrialResult
 from optimizer.prompt import Demonstration
@@ -18,7 +20,7 @@ def best_prompt_page(result: TrialResult) -> str:
         f"# {line(result.trial)}", _facts(result),
         f"    promptray apply best/{result.trial}.json --input \"...\"", "## The prompt", fenced(prompt.text())]
     if prompt.demonstrations:
-        parts += ["## Demonstrations", *map(_demonstration, prompt.demonstrations)]
+        parts += ["## Demonstrations", *(_demonstration(*numbered) for numbered in enumerate(prompt.demonstrations, 1))]
     parts += ["## How it came about", *(_refinement(place, step) for place, step in enumerate(lineage(result), 1))]
     parts += ["## The seed prompt", fenced(result.seed_prompt.text())]
     return "\n\n".join(parts) + "\n"
@@ -33,7 +35,7 @@ def fenced(text: str) -> str:
 
 def line(text: str) -> str:
     """The text on one line, with what Markdown or HTML would interpret escaped."""
-    return re.sub(r"([\\`*_\[\]<>&|#])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*_\[\]<>&|#~$])", r"\\\1", " ".join(text.split()))
 
 
 def _facts(result: TrialResult) -> str:
@@ -41,21 +43,35 @@ def _facts(result: TrialResult) -> str:
         f"Task: {line(result.task)}", f"Target model: {line(result.target)}",
         f"Optimizer model: {line(result.optimizer)}" + (" (a stand-in for a large model)" if result.stand_in else ""),
         f"Strategy: {line(result.strategy)}, selection {line(result.selection)}, seed {result.seed}",
-        f"Test accuracy: {share(result.test_accuracy)} (95% interval {interval(result.test_low, result.test_high)}); "
-        f"seed prompt {share(result.seed_prompt_test_accuracy)}; verdict: {_verdict(result)}",
+        _tested(result),
         *([f"Form: {form}"] if (form := form_told(result)) else []),
-        f"Dev accuracy: {share(result.dev_accuracy)}; steps followed: {share(result.adherence)}"]
+        f"Dev accuracy: {share(result.dev_accuracy)}{_on(dev_items(result))}; steps followed: {share(result.adherence)}"]
     return "\n".join(f"- {fact}" for fact in facts)
+
+
+def _tested(result: TrialResult) -> str:
+    """On which items, beside what the seed prompt came to on the same."""
+    if result.test_accuracy is None:
+        return "Test accuracy: not tested"
+    return (f"Test accuracy: {share(result.test_accuracy)} (95% interval {interval(result.test_low, result.test_high)})"
+            f"{_on(result.test_items)}; seed prompt {share(result.seed_prompt_test_accuracy)} on the same items; verdict: "
+            f"{_verdict(result)}")
 
 
 def _verdict(result: TrialResult) -> str:
     if result.best_is_baseline:
         return "the best prompt is the baseline itself, the seed prompt: no candidate was better on dev"
-    return result.verdict or "not tested"
+    return result.verdict or "none"
 
 
-def _demonstration(shown: Demonstration) -> str:
-    return f"{fenced(shown.input)}\n\n{fenced(shown.response)}"
+def _on(items: int) -> str:
+    return f" on {plural(items, 'item')}" if items else ""
+
+
+def _demonstration(number: int, shown: Demonstration) -> str:
+    """The input, each step and the answer under their names, with their own line breaks."""
+    parts = [("Input", shown.input), *((part.label, part.text) for part in parts_of(shown.response))]
+    return "\n\n".join([f"### Demonstration {number}", *(f"**{label}**\n\n{fenced(text)}" for label, text in parts)])
 
 
 def _refinement(place: int, refinement: Refinement) -> str:

@@ -15,13 +15,16 @@ from cluster.report.answers import answer_warnings, counts_told
 from cluster.report.charts import accuracy_figure, colours, contests_figure, found_figure, learning_figure
 from cluster.report.contests import contests as all_contests
 from cluster.report.contests import contests_over_tasks, corrected_verdicts, leaders
+from cluster.report.examples import parts_of
 from cluster.report.failures import failure_lines
 from cluster.report.form import MARK, SAID_BY_STATE, form_alone, form_note, form_notes
 from cluster.report.lineage import lineage
 from cluster.report.matrix import matrices
 from cluster.report.offline import asset, script_hash, shown_yaml
 from cluster.report.search import MOST_POINTS, searched
+from cluster.report.signs import signed
 from cluster.report.summary import strategies, summarise
+from cluster.report.winner import RULE, best_trials, dev_items
 from cluster.result import Sample, TrialResult
 
 MOST_SAMPLES = 6
@@ -45,8 +48,8 @@ def report_page(results: Sequence[TrialResult], settings: Mapping[str, Any]) -> 
         hashes=[script_hash(plotly), script_hash(script)], any_stand_in=any(result.stand_in for result in results),
         warnings=[*warnings, *failure_lines(results, told=warnings)], led=led,
         matrices=matrices((*all_contests(results), *contests_over_tasks(results))),
-        corrected=corrected_verdicts(results), notes=form_notes(results), form_alone=form_alone(results),
-        form_note=form_note(results),
+        corrected=corrected_verdicts(results), winners=best_trials(results),
+        notes=form_notes(results), form_alone=form_alone(results), form_note=form_note(results),
         searched=searched(results))
 
 
@@ -66,8 +69,9 @@ def _environment() -> Environment:
         loader=PackageLoader("cluster.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
         "share": wording.share, "count": wording.count, "duration": wording.duration, "shortened": wording.shortened,
-        "settings_told": wording.settings_told, "signed": wording.signed, "lineage": lineage, "shown_samples": shown_samples}
+        "settings_told": wording.settings_told, "signed": wording.signed, "lineage": lineage, "shown_samples": shown_samples,
+        "signed_parts": signed, "parts_of": parts_of, "dev_items": dev_items}
     environment.globals |= {
         "interval": wording.interval, "plural": wording.plural, "counts_told": counts_told, "MOST_POINTS": MOST_POINTS,
-        "MARK": MARK, "SAID_BY_STATE": SAID_BY_STATE}
+        "RULE": RULE, "MARK": MARK, "SAID_BY_STATE": SAID_BY_STATE}
     return environment

@@ -55,12 +55,20 @@ class Group:
         tested = [trial for trial in self.trials if trial.test_accuracy is not None]
         if len(tested) == 1 and tested[0].test_low is not None and tested[0].test_high is not None:
             return Interval(tested[0].test_low, tested[0].test_high)
+        items = self.test_items
+        return wilson(min(items, (self.after or 0.0) * items), items)
+
+    @property
+    def test_items(self) -> int:
+        """Different test items that the interval rests on, over all seeds."""
+        tested = [trial for trial in self.trials if trial.test_accuracy is not None]
+        if len(tested) == 1:
+            return tested[0].test_items
         # Seeds of one data file draw their splits from the same items: together these tell no more than one split does for sure.
         items_by_data: dict[str, int] = {}
         for trial in tested:
             items_by_data[trial.data_hash] = max(trial.test_items, items_by_data.get(trial.data_hash, 0))
-        items = sum(items_by_data.values())
-        return wilson(min(items, (self.after or 0.0) * items), items)
+        return sum(items_by_data.values())
 
     @property
     def tested(self) -> int:
@@ -75,12 +83,6 @@ class Group:
     def better_of(self, corrected: Mapping[str, str]) -> int:
         """Trials whose best prompt was better than the seed prompt, by corrected verdicts; a trial that has none keeps its own."""
         return sum(corrected.get(trial.trial, trial.verdict) == "better" for trial in self.trials)
-
-    @property
-    def best_trial(self) -> TrialResult | None:
-        """The trial to show first. Chosen by dev accuracy, as a user would have to choose: the test split selects nothing."""
-        chosen = [trial for trial in self.trials if trial.best is not None]
-        return max(chosen, key=lambda trial: trial.dev_accuracy or 0.0, default=None)
 
 
 @dataclass(frozen=True)

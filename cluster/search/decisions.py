@@ -52,11 +52,13 @@ class Judged:
 Decision = Opened | Given | Ended | Judged
 _KINDS: dict[str, type[Opened] | type[Given] | type[Ended] | type[Judged]] = {
     "opened": Opened, "given": Given, "ended": Ended, "judged": Judged}
+"""As the record names them, whatever the classes are called."""
+_NAME_OF = {kind: name for name, kind in _KINDS.items()}
 
 
 def to_json(decision: Decision) -> dict[str, Any]:
     """Plain, with its kind; `from_json` gives back an equal decision."""
-    return {"kind": type(decision).__name__.lower()} | asdict(decision)
+    return {"kind": _NAME_OF[type(decision)]} | asdict(decision)
 
 
 def from_json(data: Any) -> Decision:

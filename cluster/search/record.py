@@ -9,10 +9,10 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from cluster.search.basis import basis_of, comparable
 from cluster.search.decisions import Decision, Decisions, from_json, to_json
 from cluster.settings import ExperimentSettings, Recorded
 from optimizer.errors import DataError, SettingsError, StorageError
-from serving.settings import parse_model
 from serving.storage import Folder
 from serving.storage.journal import Journal
 
@@ -35,34 +35,6 @@ def open_decisions(out: Folder, settings: ExperimentSettings, recorded: Recorded
     _refuse_lost_trials(kept.folder, decisions, trials)
     kept.made_under = known | basis
     return decisions
-
-
-def basis_of(settings: ExperimentSettings, recorded: Recorded) -> dict[str, Any]:
-    """What decides how the trials of a search go and what is made of them: name -> plain value. Not the budget, concurrency or
-    placement: a trial with a larger budget goes the same way, only further.
-    """
-    search = settings.search
-    assert search is not None, "only a search makes decisions"
-    basis: dict[str, Any] = {
-        "the setting target": settings.target_model.identity,
-        "the setting optimizer": settings.optimizer_model.identity,
-        "the setting strategies": [f"{choice.label}: {choice.build()!r}" for choice in settings.strategies],
-        "the setting selection": repr(settings.selection.build()),
-        "the setting sampling": repr(settings.sampling.build()),
-        "the setting search.space": list(search.space.items()),  # searchers go by the order, too
-        "the setting search.searcher": repr(search.searcher.build()),
-        "the setting search.scheduler": repr(search.scheduler.build()),
-    }
-    if settings.models:
-        models = {label: parse_model(model).identity for label, model in settings.models.items()}
-        basis["the setting models"] = models
-    for task in settings.tasks:
-        basis[f"the task {task.label}"] = {
-            "scorer": task.scorer, "seed_instruction": task.seed_instruction, "sizes": repr(settings.sizes_of(task))}
-        for seed, data_hash in recorded.data.get(task.label, {}).items():
-            basis[f"the data of task {task.label} with seed {seed}"] = data_hash
-    plain: dict[str, Any] = json.loads(json.dumps(basis))
-    return plain
 
 
 class _Kept:
@@ -112,7 +84,7 @@ class _Kept:
 
 def _refuse_another_search(folder: Folder, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     for what in now:
-        if what in then and then[what] != now[what]:
+        if what in then and comparable(then[what]) != comparable(now[what]):
             raise SettingsError(
                 f"The search in {folder} cannot be continued: {what} was {_shown(then[what])} and is {_shown(now[what])} now; "
                 f"set it back, or {_mend(folder)}")

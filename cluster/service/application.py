@@ -16,6 +16,7 @@ from optimizer.errors import SettingsError
 from serving.deployment import bind
 from serving.door.deployment import clients, deployed, listen, real_host
 from serving.door.settings import expect_guarded, only_this_machine
+from serving.models import connect, load_engine
 from serving.storage import open_folder
 from serving.strictness import sentence
 
@@ -25,7 +26,7 @@ def bind_service(settings: ServiceSettings) -> serve.Application:
     from cluster.service.api.passages import LISTENERS
 
     settings = _with_whole_place(settings)
-    hosted = tuple(bind(model) for model in settings.served)
+    hosted = tuple(bind(model, load_engine) for model in settings.served)
     application: serve.Application = deployed(_Replica, settings.door, LISTENERS).bind(settings, hosted)
     return application
 
@@ -87,4 +88,5 @@ class _Replica:
         await asyncio.gather(office.open(), checks.open())
         service = Service(
             office, FileStore(storage, work), Audit(storage), settings, keys.quota, threads=threads, checks=checks)
-        return service_app(service, keys, clients(settings.parsed, settings.door), DoorMeter(office.spend, settings.parsed))
+        models = clients(settings.parsed, settings.door, connect)
+        return service_app(service, keys, models, DoorMeter(office.spend, settings.parsed))

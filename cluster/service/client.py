@@ -210,6 +210,10 @@ class ServiceClient:
     def best(self, id: str, trial: str | None = None) -> Best:
         return self._get(Best, f"/v1/optimizations/{_part(id)}/best", trial=trial)
 
+    def best_by_task(self, id: str) -> list[Best]:
+        """The best prompt of each task: accuracies of two tasks are not compared."""
+        return self._get(Page[Best], f"/v1/optimizations/{_part(id)}/best/tasks").data
+
     def export(self, id: str, format: str, trial: str | None = None) -> bytes:
         """The best prompt as promptray, openai, dspy, mlflow or markdown."""
         return self._ask("GET", f"/v1/optimizations/{_part(id)}/best", params=_given(format=format, trial=trial)).content

@@ -21,7 +21,7 @@ from optimizer.errors import PromptrayError
 from serving.actors import NAMESPACE, lasting
 from serving.deployment import deployment_name, find, take_off
 from serving.endpoint_actor import fleet_place, open_window
-from serving.settings import OpenAISettings
+from serving.models import load_engine
 from serving.sharing import Group, Use
 from serving.storage import open_folder
 
@@ -77,9 +77,9 @@ class RayCrew:
         from serving.deployment import host
 
         if self._service.served:
-            host(self._service.served)
+            host(self._service.served, load_engine)
         for model in self._service.parsed:
-            place = model.base_url if isinstance(model, OpenAISettings) else fleet_place(deployment_name(model))
+            place = fleet_place(deployment_name(model)) if model.served else model.base_url
             self._window_by_name[place] = open_window(place)
 
     async def run(self, work: Work) -> Outcome:

@@ -155,9 +155,10 @@ class Desk:
             case Moved(trial, spent, paused):
                 self._spend(trial, spent)
                 self._pause(trial, paused)
-            case Rounded(trial, spent, data, better):
+            case Rounded(trial, spent, data, better, task):
                 self._spend(trial, spent)
                 self._round(trial, data, better)
+                self._reached(data["dev_accuracy"], task)
             case Warned(trial, limit, share, used):
                 said = f"{trial} has used {share:.0%} of its {limit.replace('_', ' ')}: {used}."
                 self.log.add("budget.warning", said, trial, {"limit": limit, "share": share})
@@ -168,7 +169,7 @@ class Desk:
         self._spend(news.trial, news.spent)
         self.state.status_by_trial[news.trial] = news.status
         self.state.paused_by_trial.pop(news.trial, None)
-        self._reached(news.dev_accuracy)
+        self._reached(news.dev_accuracy, news.task)
         if news.status == "failed":
             self.log.add("trial.failed", f"{news.trial} has failed: {news.error}", news.trial, {"error": news.error})
         elif news.status != "stopped":
@@ -183,11 +184,14 @@ class Desk:
             self.log.add(
                 "trial.better", f"{trial}: a better prompt, dev accuracy {accuracy:.1%}.", trial,
                 {name: data[name] for name in ("round", "dev_accuracy", "best")})
-        self._reached(accuracy)
 
-    def _reached(self, accuracy: float | None) -> None:
-        if accuracy is not None:
-            self.state.best_dev_accuracy = max(accuracy, self.state.best_dev_accuracy or 0.0)
+    def _reached(self, accuracy: float | None, task: str) -> None:
+        if accuracy is None:
+            return
+        self.state.best_dev_accuracy = max(accuracy, self.state.best_dev_accuracy or 0.0)
+        by_task = self.state.best_dev_accuracy_by_task
+        if task:
+            by_task[task] = max(accuracy, by_task.get(task, 0.0))
 
     def _pause(self, trial: str, paused: str) -> None:
         before = self.state.paused_by_trial.get(trial, "")

@@ -8,6 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from cluster.service.errors import Conflict
 from cluster.service.objects import KEPT, TERMINAL, Fault, JobStatus, Optimization, OptimizationRequest, Usage
+from cluster.service.views.wording import plain
 from optimizer.errors import DataError, shortened
 
 DAMAGED = "damaged"
@@ -149,6 +150,7 @@ class State:
     spent_by_trial: dict[str, Spent] = field(default_factory=dict)
     paused_by_trial: dict[str, str] = field(default_factory=dict)
     best_dev_accuracy: float | None = None
+    best_dev_accuracy_by_task: dict[str, float] = field(default_factory=dict)
     wall_s: float = 0.0
     """Of the runs that are over."""
     fault: dict[str, str] | None = None
@@ -200,6 +202,7 @@ def shown(
         finished_at=state.finished_at, status=state.status, queue_position=position,
         paused=next(iter(state.paused_by_trial.values()), ""), request=filed.request, trials=state.trials, trials_done=done,
         in_flight=in_flight, usage=state.usage(running_s), best_dev_accuracy=state.best_dev_accuracy,
+        best_dev_accuracy_by_task={plain(task): accuracy for task, accuracy in state.best_dev_accuracy_by_task.items()},
         error=Fault(**state.fault) if state.fault else None, runs=state.runs, last_event=last_event)
 
 

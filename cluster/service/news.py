@@ -55,6 +55,7 @@ class Rounded:
     data: Mapping[str, Any]
     better: bool
     """Is its best prompt another than before, with more on the dev split?"""
+    task: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Ended:
     error: str
     dev_accuracy: float | None
     data: Mapping[str, Any] = field(default_factory=dict)
+    task: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,14 +122,15 @@ class Reporting:
         if not (self._rounds / trial).exists(name):
             text = json.dumps(last.to_json(), ensure_ascii=False) + "\n"
             (self._rounds / trial).write(name, text.encode("utf-8", "backslashreplace"))
-        spent = self._spent[trial] = _spent(TrialResult.from_json(known))
-        self._tell(Rounded(trial, spent, _round_data(rounds, spent), _better(rounds)))
+        result = TrialResult.from_json(known)
+        spent = self._spent[trial] = _spent(result)
+        self._tell(Rounded(trial, spent, _round_data(rounds, spent), _better(rounds), result.task))
 
     def ended(self, result: TrialResult) -> None:
         data = {
             "status": result.status, "test_accuracy": result.test_accuracy, "test_low": result.test_low,
             "test_high": result.test_high, "verdict": result.told}
-        self._tell(Ended(result.trial, _spent(result), result.status, result.error, result.dev_accuracy, data))
+        self._tell(Ended(result.trial, _spent(result), result.status, result.error, result.dev_accuracy, data, result.task))
 
     def _warn(self, trial: str, limit: str, used: int) -> None:
         most = self._limits.get(limit)

@@ -287,9 +287,19 @@ class PlayingOffice(ShownOffice):
             "finished_at": now if status in TERMINAL else None, "in_flight": 8 if status == "running" else 0,
             "trials_done": job.trials_done + (kind in ("trial.finished", "trial.failed")),
             "usage": Usage(**spent) if known else job.usage, "best_dev_accuracy": max(best, default=None),
+            "best_dev_accuracy_by_task": self._by_task(job, trial, accuracy),
             "queue_position": 1 if status == "queued" else None})
         news, play.news = play.news, asyncio.Event()
         news.set()
+
+
+    def _by_task(self, job: Optimization, trial: str | None, accuracy: object) -> dict[str, float]:
+        """With the trial's accuracy under its task."""
+        by_task = dict(job.best_dev_accuracy_by_task)
+        task = next((one.task for one in self._results if one.trial == trial), None)
+        if task is not None and isinstance(accuracy, float):
+            by_task[task] = max(accuracy, by_task.get(task, 0.0))
+        return by_task
 
 
 def _json(value: object) -> bytes:

@@ -20,7 +20,8 @@ from cluster.service.quota import Quotas, day_of
 from cluster.service.settings import QuotaSettings
 from cluster.service.store import Store
 from optimizer.errors import DataError, StorageError
-from serving.ledger.lock import Hold, hold
+from serving.ledger.lock import hold
+from serving.ledger.ownership import Hold
 from serving.storage.journal import Journal
 from serving.supervision import Supervisor
 

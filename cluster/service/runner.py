@@ -24,7 +24,6 @@ from cluster.settings import ExperimentSettings
 from optimizer.errors import PromptrayError, StorageError
 from serving.actors import told
 from serving.deployment import deployment_name
-from serving.settings import OpenAISettings
 from serving.storage import Folder
 
 HEARD_WITHIN_S = 300.0
@@ -153,7 +152,7 @@ def _heard(told: list[Any]) -> None:
 def hosted_beside(settings: ExperimentSettings, service: ServiceSettings) -> list[str]:
     """The deployments that an experiment hosts beside the service's own, such as an optimizer model with another setting."""
     own = {deployment_name(model) for model in service.served}
-    served = [model for model in models_of(settings) if not isinstance(model, OpenAISettings)]
+    served = [model for model in models_of(settings) if model.served]
     return [name for name in map(deployment_name, served) if name not in own]
 
 

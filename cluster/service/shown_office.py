@@ -15,6 +15,7 @@ from cluster.plans import assignments
 from cluster.preparation import SETTINGS_FILE, settings_place
 from cluster.report.failures import errors_told
 from cluster.report.folder import read_trials
+from cluster.report.winner import best_trials
 from cluster.result import TrialResult
 from cluster.service.errors import Conflict, Damaged
 from cluster.service.job import SetAside
@@ -168,6 +169,8 @@ def shown_folder(folder: Folder, owner: str) -> Shown:
         id=id, name=settings.name, owner=owner, created_at=at, started_at=at, finished_at=at + int(usage.wall_s),
         status="failed" if failed else "succeeded", request=request_of(settings), trials=len(known), trials_done=len(results),
         usage=usage, best_dev_accuracy=max((one.dev_accuracy for one in results if one.dev_accuracy is not None), default=None),
+        best_dev_accuracy_by_task={
+            plain(task): one.dev_accuracy for task, one in best_trials(results).items() if one.dev_accuracy is not None},
         error=Fault(code="trial_failed", message=plain(" ".join(errors_told(failed)))) if failed else None,
         runs=1, last_event=len(events))
     return Shown(job, settings, folder, events)

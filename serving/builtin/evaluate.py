@@ -25,6 +25,7 @@ from optimizer.tasks.scorers import SCORERS
 from optimizer.tasks.task import SEED_INSTRUCTION
 from optimizer.types import Answer, Example, Sampling
 from serving.engines.phrasebook import PHRASEBOOK, STRONGER, task_behind
+from serving.models import open_in_process
 from serving.settings import TargetSettings
 
 CLOSING = "End with 'Answer: ' and the answer."
@@ -79,7 +80,7 @@ async def measure(
     task: GeneratedTask, examples: Sequence[Example], rng: Random, names: Collection[str] | None = None,
 ) -> dict[str, tuple[float, float | None]]:
     """Return (accuracy, adherence) by condition: of all conditions, or of those in `names`."""
-    model = TargetSettings().in_process()
+    model = open_in_process(TargetSettings())
     scorer = SCORERS[default_scorer(examples)]
     evaluation = Evaluation(model, scorer, (), SELECTION_RULES["full"](), Sampling(max_tokens=512))
     found = {}

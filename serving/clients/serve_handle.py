@@ -11,12 +11,14 @@ from functools import partial
 from hashlib import sha256
 from typing import Any
 
+from ray import serve
 from ray.exceptions import ObjectLostError, RayActorError, RayTaskError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, RayServeException, ReplicaUnavailableError
 
 from optimizer.errors import EndpointError, PromptrayError
 from optimizer.types import Failed, Message, Outcome, Request
 from serving.clients.announcing import Once, Sending
+from serving.deployment import find
 from serving.engines import EngineDied
 from serving.limiter import Limiter, Retry, Transient, all_of
 from serving.streaming import Piece
@@ -92,10 +94,6 @@ class ServeHandleModel:
         return self._line
 
     def _find(self) -> Any:
-        from ray import serve
-
-        from serving.deployment import find
-
         app = find(self._deployment)
         if app is None:
             raise EndpointError(f"The model {self._identity} is not hosted on this cluster.")

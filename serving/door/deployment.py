@@ -7,7 +7,7 @@ say another.
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import HTTPRedirectHandler, ProxyHandler, build_opener
@@ -24,8 +24,10 @@ from optimizer.protocols import LanguageModel
 from serving.deployment import LOOK_EVERY_S, QUIET, START_ATTEMPTS, start
 from serving.door.app import BODIES_TIMES, UPLOADS, build_app
 from serving.door.settings import DoorSettings, expect_guarded
-from serving.settings import ModelSettings, Served
+from serving.settings import ModelSettings
 
+Connect = Callable[[ModelSettings], LanguageModel]
+"""What makes a model's client in a replica of the door (`models.connect`)."""
 DOOR = "door"
 """The name of the deployment and, where `open_door` opens it, of the application."""
 STOP_S = 30.0
@@ -46,13 +48,14 @@ _direct = build_opener(_NoRedirects, ProxyHandler({}))
 
 
 def bind_door(
-    settings: DoorSettings, models: Sequence[ModelSettings], hosted: Mapping[str, serve.Application]
+    settings: DoorSettings, models: Sequence[ModelSettings], hosted: Mapping[str, serve.Application], connect: Connect
 ) -> serve.Application:
     """The door to `models`, as an application. `hosted` has those that we run ourselves, bound, by label: so they come with it.
+    `connect` makes each model's client, in the replicas.
 
     Replicas read the keys themselves, from their own environment and files: no key is in the application.
     """
-    application: serve.Application = deployed(_Replica, settings).bind(settings, tuple(models), tuple(hosted.values()))
+    application: serve.Application = deployed(_Replica, settings).bind(settings, tuple(models), connect, tuple(hosted.values()))
     return application
 
 
@@ -94,27 +97,32 @@ def listen(application: serve.Application, settings: DoorSettings) -> str:
 class _Replica:
     """What FastAPI's application runs in. The handles of the models are not used: clients find their deployments."""
 
-    def __init__(self, settings: DoorSettings, models: tuple[ModelSettings, ...], handles: tuple[object, ...]) -> None:
+    def __init__(
+        self, settings: DoorSettings, models: tuple[ModelSettings, ...], connect: Connect, handles: tuple[object, ...]
+    ) -> None:
         self._settings = settings
         self._models = models
+        self._connect = connect
 
     async def __serve_build_asgi_app__(self) -> FastAPI:
         """Serve asks for the application by this name, when the replica starts."""
         keys = self._settings.keys()
         expect_guarded(await real_host(), keys)
-        return build_app(clients(self._models, self._settings), self._settings, keys)
+        return build_app(clients(self._models, self._settings, self._connect), self._settings, keys)
 
 
-def clients(models: Sequence[ModelSettings], settings: DoorSettings) -> dict[str, LanguageModel]:
+def clients(models: Sequence[ModelSettings], settings: DoorSettings, connect: Connect) -> dict[str, LanguageModel]:
     """The models by label, as the door asks them."""
-    return {model.label: _client(model, settings) for model in models}
+    return {model.label: connect(_as_asked(model, settings)) for model in models}
 
 
-def _client(model: ModelSettings, settings: DoorSettings) -> LanguageModel:
-    """A model of ours gets as many calls at once as the door takes questions: a trial's few chunks would leave its engine idle, as
-    here each question is a chunk of its own. An endpoint that is down is told to the door's callers, who wait as they like."""
-    own = {"chunks_in_flight": settings.max_in_flight} if isinstance(model, Served) else {"outage_s": 0.0}
-    return model.model_copy(update=own).build()
+def _as_asked(model: ModelSettings, settings: DoorSettings) -> ModelSettings:
+    """Return a model's settings for the door.
+
+    A model of ours gets as many calls at once as the door takes questions: a trial's few chunks would leave its engine idle, as
+    here each question is a chunk of its own. An endpoint that is down is told to the door's callers, who wait as they like.
+    """
+    return model.model_copy(update={"chunks_in_flight": settings.max_in_flight} if model.served else {"outage_s": 0.0})
 
 
 async def real_host() -> str | None:

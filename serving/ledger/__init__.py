@@ -4,7 +4,7 @@
     segments.py    the files: Arrow streams that are always written whole
     checksums.py   the checksum of every batch, and what is sound in a damaged file; damage.py: how that is told, and kept
     record.py      the ledger of one process: a folder of segments and its answers in memory
-    lock.py        one writer: an operating system's lock, or (lease.py) a lease on an object store
+    lock.py        one writer: an operating system's lock, or (lease.py) a lease on an object store; ownership.py: what both have
     compaction.py  many segments into one; entries taken out
     flights.py     who is paying for what at this moment
     shared.py      one ledger for many callers of an event loop

@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from optimizer.errors import StorageError
-from serving.ledger.lock import holder, refusal, until
+from serving.ledger.ownership import holder, refusal, until
 from serving.storage import Folder
 
 LEASE_FILE = ".lease"

@@ -27,16 +27,6 @@ RECORD_WITHIN_S = 30.0
 """[ours] What a batch that is cancelled waits for a slow ledger at most."""
 
 
-class Buildable(Protocol):
-    """What `ledgered` asks of a model's settings."""
-
-    @property
-    def chunk(self) -> int:
-        """Requests that go out, and are recorded, together."""
-
-    def build(self) -> LanguageModel: ...
-
-
 class Endings(Protocol):
     """Where a search was refused what it had to pay for. It ends at the same request when it is repeated, though somebody else may
     have paid for that meanwhile."""
@@ -228,11 +218,6 @@ class _Wave:
         if self._sent:
             self._purse.settle(dict(self._sent), answered=False)
         self._reserved, self._sent = {}, {}
-
-
-def ledgered(settings: Buildable, ledger: LedgerClient) -> Ledgered:
-    """The client of a model behind the ledger, which cuts batches as the model wants them."""
-    return Ledgered(settings.build(), ledger, settings.chunk)
 
 
 def _in_order(keys: Sequence[bytes], outcome_by_key: Mapping[bytes, Outcome]) -> list[Outcome]:

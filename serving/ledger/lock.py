@@ -8,15 +8,12 @@ import errno
 import fcntl
 import json
 import os
-import socket
-import time
 import weakref
-from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
 
 from optimizer.errors import StorageError
+from serving.ledger.lease import Lease
+from serving.ledger.ownership import Hold, holder, refusal, until
 from serving.storage import Folder
 from serving.storage.local import LocalFolder
 
@@ -24,17 +21,6 @@ WAIT_S = 20.0
 """[ours] A holder that was just killed may live a moment longer, and a lease goes stale in less than this."""
 LOCK_FILE = ".lock"
 """Hidden, so that it is no part of what the folder holds. It stays: to take it away would let two writers hold two of the name."""
-_POLL_S = 0.1
-
-
-class Hold(Protocol):
-    """A folder that is ours to write to. Given back when it is released, or forgotten."""
-
-    def check(self) -> None:
-        """Raises StorageError where the folder is another's by now."""
-
-    def release(self) -> None:
-        """Gives the folder back; a second time is no fault."""
 
 
 def hold(folder: Folder, wait_s: float = WAIT_S) -> Hold:
@@ -42,25 +28,7 @@ def hold(folder: Folder, wait_s: float = WAIT_S) -> Hold:
     seconds."""
     if isinstance(folder, LocalFolder):
         return FileLock(folder.path, wait_s)
-    from serving.ledger.lease import Lease
-
     return Lease(folder, wait_s)
-
-
-def holder(since: datetime | None = None) -> dict[str, Any]:
-    """What a lock or lease says of this process."""
-    return {"host": socket.gethostname(), "pid": os.getpid(), "since": f"{since or datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"}
-
-
-def refusal(folder: Folder | Path, said: bytes) -> StorageError:
-    """`said`: what the holder has left in the file."""
-    try:
-        known = json.loads(said)
-        who = f"process {known['pid']} on {known['host']}, since {known['since']}"
-    except (ValueError, KeyError, TypeError):
-        who = "another process"
-    return StorageError(
-        f"The ledger {folder} is being written to by {who}; wait until it has ended or stop it, or name another results folder.")
 
 
 class FileLock:
@@ -105,17 +73,4 @@ def _locked(descriptor: int, path: Path) -> bool:
         return False
     except OSError as problem:
         raise StorageError(f"The folder {path} cannot be locked ({problem.strerror}).") from problem
-    return True
-
-
-def until(
-    true: Callable[[], bool], wait_s: float, poll_s: float = _POLL_S, clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
-) -> bool:
-    """Did it become true within so many seconds? Asked at least once."""
-    ends_at = clock() + wait_s
-    while not true():
-        if clock() >= ends_at:
-            return False
-        sleep(poll_s)
     return True

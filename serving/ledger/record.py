@@ -19,7 +19,8 @@ from optimizer.types import Completion
 from serving.ledger.compaction import MOST_SMALL, Found, merge
 from serving.ledger.damage import sentence
 from serving.ledger.keys import Paid
-from serving.ledger.lock import WAIT_S, Hold, hold
+from serving.ledger.lock import WAIT_S, hold
+from serving.ledger.ownership import Hold
 from serving.ledger.segments import (
     ANSWER_COLUMNS,
     ENDING,

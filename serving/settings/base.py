@@ -1,22 +1,19 @@
-"""What all models' settings have in common: they are strict, small and frozen, and travel to a worker that builds the heavy thing.
+"""What all models' settings have in common: they are strict, small and frozen, and travel to where the model is built.
 
-Knows no kind of model. Engines, clients and Ray are imported only where something is built, so that reading settings stays light.
+Pure data: settings know no engine, no client and no Ray. What is built from them is built by serving/models.py. Knows no kind of
+model.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
+from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from optimizer.protocols import LanguageModel
+from optimizer.types import Sampling
 from serving.settings.prices import Prices
 from serving.settings.scaling import MOST_REPLICAS, Scaling
-from serving.sharing import Group
 from serving.strictness import Strict, sentence
-
-if TYPE_CHECKING:
-    from serving.engines import Engine
 
 Routing = Literal["balanced", "affine"]
 """Which replica gets a chunk: the less busy one of two, or always the same one for the same prompt."""
@@ -29,10 +26,32 @@ class Settings(BaseModel):
 
 
 class Priced(Settings):
-    """What the settings of every kind of model have."""
+    """What the settings of every kind of model have, and what others ask of them without a look at the kind.
+
+    The answers here are those of a model that we run ourselves; an endpoint's settings give their own.
+    """
 
     prices: Prices | None = None
     """What its tokens cost, for estimates and results; None: not known. Write 0 for what costs nothing."""
+
+    @property
+    def endpoint(self) -> str | None:
+        """The base URL that the model is asked at; None: it is asked at replicas of its own, or in the process itself."""
+        return None
+
+    @property
+    def key_place(self) -> str | None:
+        """Where its key is read, a variable's name or a file, for messages; None: it needs no key."""
+        return None
+
+    @property
+    def own_max_tokens(self) -> int | None:
+        """Tokens of an answer at most, in place of the limit that its callers name; None: theirs holds."""
+        return None
+
+    def heard(self, sampling: Sampling) -> Sampling:
+        """Return the sampling as the model is told it: requests for which this is equal are equal to the model."""
+        return sampling
 
     @field_validator("prices", mode="before")
     @classmethod
@@ -41,7 +60,7 @@ class Priced(Settings):
 
 
 class Hostable(Protocol):
-    """What `deployment.host` needs to know of a model: anything picklable with these."""
+    """What `deployment.host` needs to know of a model: anything picklable with these, from which its loader makes an engine."""
 
     @property
     def label(self) -> str:
@@ -61,19 +80,17 @@ class Hostable(Protocol):
     def actor_options(self) -> dict[str, Any]:
         """What a replica asks of Ray: num_cpus, num_gpus, resources, accelerator_type."""
 
-    def engine(self) -> "Engine":
-        """The heavy thing; called once in each replica."""
-
 
 class Served(Priced, ABC):
     """A model that we run ourselves: hosted on Ray Serve for a cluster, or in this process without Ray.
 
-    A subclass gives `kind`, a default for `cpus`, and the three abstract members. What it must not do is to let how a model is run
-    (replicas, routing, resources) into its identity: an answer stays paid for when the model moves to another machine.
+    A subclass gives `kind`, a default for `cpus`, and the two abstract members; serving/models.py knows its engine. What it must
+    not do is to let how a model is run (replicas, routing, resources) into its identity: an answer stays paid for when the model
+    moves to another machine.
     """
 
-    served: ClassVar[bool] = True
-    """Must `deployment.host` be called before `build`?"""
+    served: ClassVar[Literal[True]] = True
+    """Do we run it ourselves? Then `deployment.host` comes before `models.connect`."""
     stand_in: ClassVar[bool] = False
     """Is it a small program in place of a large model?"""
     replicas: Annotated[int, Field(ge=1, le=MOST_REPLICAS)] | Scaling = 1
@@ -109,9 +126,6 @@ class Served(Priced, ABC):
     @abstractmethod
     def identity(self) -> str: ...
 
-    @abstractmethod
-    def engine(self) -> "Engine": ...
-
     @property
     def scaling(self) -> Scaling:
         return self.replicas if isinstance(self.replicas, Scaling) else Scaling.fixed(self.replicas)
@@ -121,24 +135,9 @@ class Served(Priced, ABC):
         """What a replica asks of Ray, in the words of `ray_actor_options`."""
         return {"num_cpus": self.cpus, "num_gpus": self.gpus} | ({"resources": self.node_resources} if self.node_resources else {})
 
-    def build(self, group: Group | None = None) -> LanguageModel:
-        """The client, in a worker of the Ray cluster on which the model is hosted. With a `group` it shares all that the replicas
-        take with whoever else calls as one of a group, in place of having `chunks_in_flight` for itself; it is of one event loop
-        then."""
-        from serving.clients.serve_handle import ServeHandleModel
-        from serving.deployment import deployment_name
-        from serving.endpoint_actor import fleet_window
-
-        name = deployment_name(self)
-        window = None if group is None else fleet_window(name, self.scaling, group)
-        return ServeHandleModel(
-            name, self.identity, self.chunk, self.chunks_in_flight, affine=self.routing == "affine", window=window)
-
-    def in_process(self) -> LanguageModel:
-        """The model in this very process, without Ray; loaded at the first call."""
-        from serving.clients.in_process import InProcessModel
-
-        return InProcessModel(self.engine, self.identity)
+    def most_at_once(self, trials: int) -> int:
+        """Return how many requests are under way at once at most while so many trials run: a chunk of each."""
+        return self.chunk * trials
 
 
 def _in_one_sentence(kind: type[Strict], given: Any) -> Any:

@@ -1,16 +1,16 @@
 """A model behind an OpenAI-compatible endpoint. Its key is named here, never held."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
 from optimizer.errors import AccessError
-from optimizer.protocols import LanguageModel
+from optimizer.types import Sampling
 from serving.api_key import key_in_environment, key_in_file
 from serving.settings.addresses import OPENAI_URL, is_loopback, read_base_url
 from serving.settings.base import Priced
-from serving.sharing import Group
 
 _LOCAL_KEY = "no-key"
 
@@ -18,7 +18,7 @@ _LOCAL_KEY = "no-key"
 class OpenAISettings(Priced):
     """Any OpenAI-compatible endpoint: vLLM, a company's gateway, `promptray serve`, OpenAI itself."""
 
-    served: ClassVar[bool] = False
+    served: ClassVar[Literal[False]] = False
     stand_in: ClassVar[bool] = False
     chunk: ClassVar[int] = 1
     """Each answer is a call of its own, and recorded as it comes: whoever is killed loses only what was in flight."""
@@ -82,9 +82,24 @@ class OpenAISettings(Priced):
         return f"openai:{self.model}@{self.base_url}" + "".join(f";{key}={value}" for key, value in own.items() if value)
 
     @property
+    def endpoint(self) -> str:
+        return self.base_url
+
+    @property
     def key_place(self) -> str:
-        """Where the key comes from, to name it in messages."""
         return str(self.api_key_file or self.api_key_env)
+
+    @property
+    def own_max_tokens(self) -> int | None:
+        return self.max_tokens
+
+    def heard(self, sampling: Sampling) -> Sampling:
+        temperature = sampling.temperature if self.send_temperature else 0.0
+        return replace(sampling, temperature=temperature, max_tokens=self.max_tokens or sampling.max_tokens)
+
+    def most_at_once(self, trials: int) -> int:
+        """Return how many requests are under way at once at most: that of the endpoint's window, however many trials share it."""
+        return self.max_in_flight
 
     def api_key(self) -> str:
         """The key from its file or from the environment. Raises AccessError where it is missing; from the environment it may be
@@ -95,19 +110,3 @@ class OpenAISettings(Priced):
         if not key and not is_loopback(self.base_url):
             raise AccessError(f"There is no key for {self.base_url}: set the environment variable {self.api_key_env}.")
         return key or _LOCAL_KEY
-
-    def build(self, group: Group | None = None) -> LanguageModel:
-        """The client; use it in one event loop. On a Ray cluster it shares the endpoint's window with all others there, as one of
-        `group`. Raises AccessError where the key is missing."""
-        from serving.clients.openai_http import OpenAIModel
-        from serving.endpoint_actor import window_on_cluster
-
-        window = window_on_cluster(self.base_url, self.model, self.max_in_flight, group or (), self.timeout_s)
-        return OpenAIModel(self, self.api_key(), window=window)
-
-    def in_process(self) -> LanguageModel:
-        """The same with a window of its own: an endpoint needs no Ray."""
-        from serving.clients.openai_http import OpenAIModel
-
-        return OpenAIModel(self, self.api_key())
-

@@ -1,16 +1,13 @@
 """A model that plays a script: for load and fault tests, for demonstrations, and for runs that must not cost anything."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import Field, PrivateAttr, field_validator
 
 from optimizer.paths import whole
 from serving.settings.base import Served
 from serving.settings.script import Script
-
-if TYPE_CHECKING:
-    from serving.engines import Engine
 
 
 class ScriptedSettings(Served):
@@ -54,7 +51,7 @@ class ScriptedSettings(Served):
     def identity(self) -> str:
         return f"{self.label}@{self._script.revision}(seed={self.seed})"
 
-    def engine(self) -> "Engine":
-        from serving.engines import ENGINES
-
-        return ENGINES["scripted"](name=self.identity, script=self._script, seed=self.seed, log=self.log, seconds=self.seconds)
+    @property
+    def loaded_script(self) -> Script:
+        """What stands in the file, as it was read with the settings."""
+        return self._script

@@ -7,7 +7,7 @@ import hashlib
 import json
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -16,9 +16,6 @@ from optimizer.paths import expanded
 from serving.builtin import TARGET_FOLDER
 from serving.metric_labels import metric_label
 from serving.settings.base import Served
-
-if TYPE_CHECKING:
-    from serving.engines import Engine
 
 BUILTIN = "builtin:target"
 CPU_BLOCK = 32
@@ -162,12 +159,10 @@ class VLLMSettings(Served):
             "kv_cache_memory_bytes": int(self.cpu_kv_cache_gib * 2**30) if on_cpu else None}
         return {key: value for key, value in chosen.items() if value is not None} | self.engine_args
 
-    def engine(self) -> "Engine":
-        from serving.engines import ENGINES
-
-        return ENGINES["vllm"](
-            name=self.identity, arguments=self.arguments, cpu_threads=max(1, int(self.cpus)) if self.gpus == 0 else None,
-            chat_template=self.chat_template)
+    @property
+    def cpu_threads(self) -> int | None:
+        """Threads that compute, on CPUs; None: vLLM's choice."""
+        return max(1, int(self.cpus)) if self.gpus == 0 else None
 
     def _folder(self) -> Path | None:
         if self.model == BUILTIN:

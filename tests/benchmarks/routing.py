@@ -17,6 +17,7 @@ from ray import serve
 
 from optimizer.types import Completion, Message, Outcome, Request, Sampling
 from serving.deployment import host
+from serving.models import connect, load_engine
 from serving.settings import Routing, VLLMSettings
 
 ITEMS = 64
@@ -40,7 +41,7 @@ def cached_share(outcomes: Sequence[Outcome]) -> float:
 
 
 async def measure(model: VLLMSettings) -> None:
-    client = model.build()
+    client = connect(model)
     await client.complete(requests(4, seed=0))  # both replicas are warm
     for prompts, step in CASES:
         asked = requests(prompts, seed=prompts + step)
@@ -60,7 +61,7 @@ def main() -> None:
         model = VLLMSettings(
             model="builtin:target", gpus=0, cpus=0, dtype="float32", enforce_eager=True, cpu_kv_cache_gib=0.5, replicas=2,
             routing=routing, chunks_in_flight=16)
-        (deployment,) = host([model])
+        (deployment,) = host([model], load_engine)
         asyncio.run(measure(model))
         serve.delete(deployment)
     serve.shutdown()  # type: ignore[no-untyped-call]

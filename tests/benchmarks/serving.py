@@ -34,7 +34,8 @@ from serving.builtin.chat import END, chat_text
 from serving.builtin.evaluate import conditions
 from serving.deployment import host
 from serving.ledger.actor import open_ledger
-from serving.ledger.ledgered import ledgered
+from serving.ledger.ledgered import Ledgered
+from serving.models import connect, load_engine
 from serving.settings import Served, TargetSettings
 from serving.settings.vllm import VLLMSettings
 
@@ -134,7 +135,7 @@ DIRECT: dict[str, type[DirectVLLM] | type[DirectCTranslate2]] = {"vllm": DirectV
 
 def as_in_a_trial(settings: Served, folder: str, budget: Budget) -> LanguageModel:
     """The model as a trial has it; see cluster/worker.py and cluster/trial.py."""
-    return Budgeted(ledgered(settings, open_ledger(folder)), budget)
+    return Budgeted(Ledgered(connect(settings), open_ledger(folder), settings.chunk), budget)
 
 
 async def path_timed(model: LanguageModel, requests: Sequence[Request]) -> tuple[float, list[Outcome]]:
@@ -219,7 +220,7 @@ def main() -> None:
     settings = settings_of(options)
     ray.init(address="local", num_cpus=4, num_gpus=2 * options.gpus or None, include_dashboard=False, log_to_driver=False)
     try:
-        host([settings])
+        host([settings], load_engine)
         direct: Any = ray.remote(DIRECT[options.engine]).options(**settings.actor_options).remote(settings, settings.chunk)
         with tempfile.TemporaryDirectory() as folder:
             figures = asyncio.run(measure(options, settings, folder, direct))

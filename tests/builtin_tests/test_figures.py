@@ -12,8 +12,10 @@ from optimizer.prompt import Prompt, read_trace
 from optimizer.tasks.generated import GENERATED
 from optimizer.types import Completion, Request
 from serving.builtin.evaluate import fresh, measure, of_file
+from serving.models import open_in_process
 from serving.settings import TargetSettings
 
+pytestmark = pytest.mark.slow
 ITEMS = 80
 BBH = Path(__file__).parents[3] / "shared" / "data" / "bbh"
 Figures = dict[str, tuple[float, float | None]]
@@ -59,7 +61,7 @@ async def test_words_that_it_never_saw_give_a_direct_guess() -> None:
     prompts = ["Zyqx flurb: 你好, gib mir Antwort!", "Rédige un poème (très court).", "🙂 <b>{{x}}</b> ${y}"]
     texts = ["Which statement is sarcastic? (a) Oh great. (b) It is great.", "quux" * 40, fresh(GENERATED["navigate"], 1)[0].input]
     requests = [Request(Prompt(prompt).render(text)) for prompt in prompts for text in texts]
-    for outcome in await TargetSettings().in_process().complete(requests):
+    for outcome in await open_in_process(TargetSettings()).complete(requests):
         assert isinstance(outcome, Completion)
         assert not outcome.truncated
         assert read_trace(outcome.text).answer

@@ -18,7 +18,10 @@ from tests.chaos.endpoint import Endpoint
 from tests.chaos.experiments import LIMIT_S, Run, running
 
 SEED = int(os.environ.get("CHAOS_SEED", "5"))
-LOOK_EVERY_S = 0.05
+TIMES = int(os.environ.get("CHAOS_TIMES", "1"))
+"""So many times the kills that are planned."""
+LOOK_EVERY_S = 0.15
+"""The whole ledger is read at each look."""
 LATEST_S = 0.4
 """A kill comes up to so long after its moment: answers come in bunches."""
 RUNS = 4

@@ -23,7 +23,7 @@ from tests.chaos.experiments import write_task
 from tests.chaos.killing import SEED
 
 KILLED = -9
-POINTS = 64
+POINTS = 84
 DEATHS = 4
 """Of one experiment."""
 LATER = 30

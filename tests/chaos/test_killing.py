@@ -2,12 +2,13 @@
 that nobody touched, and pays for nothing twice.
 
 How it is done. The small experiments of experiments.py run through the real command, first undisturbed and then with kills at
-moments that a seed decides (killing.py; another seed by the variable CHAOS_SEED). Trials, replicas, ledgers and whole nodes are
-killed on one long-lived cluster (victims.py); drivers take a Ray of their own with them. Afterwards the results folders are
-compared (comparison.py): the tables in all but what a run took, and the best prompts. Where models are at the counting endpoint
-(endpoint.py), every call that it saw is held against what stood in the ledger at each death (accounts.py). The same endpoint fails
-calls by seed and by share (faults.py): with nearly a third of them faulty, an experiment ends the same too. A last line says how
-much was killed, and how much repeated. `make soak` (soak.py) does all of this for half an hour, and looks for what grows.
+moments that a seed decides (killing.py; the variables CHAOS_SEED and CHAOS_TIMES ask for another seed, and for so many times the
+kills). Trials, replicas, ledgers and whole nodes are killed on one long-lived cluster (victims.py); drivers take a Ray of their own
+with them. Afterwards the results folders are compared (comparison.py): the tables in all but what a run took, and the best prompts.
+Where models are at the counting endpoint (endpoint.py), every call that it saw is held against what stood in the ledger at each
+death (accounts.py). The same endpoint fails calls by seed and by share (faults.py): with nearly a third of them faulty, an
+experiment ends the same too. A last line says how much was killed, and how much repeated. `make soak` (soak.py) does all of this
+for half an hour, and looks for what grows.
 """
 
 import time
@@ -21,15 +22,15 @@ import pytest
 from tests.chaos.accounts import Accounts, answered_keys
 from tests.chaos.endpoint import Endpoint
 from tests.chaos.experiments import Run, running
-from tests.chaos.killing import LATEST_S, LOOK_EVERY_S, SEED, Tally, Undisturbed, kill_through, settle
+from tests.chaos.killing import LATEST_S, LOOK_EVERY_S, SEED, TIMES, Tally, Undisturbed, kill_through, settle
 from tests.chaos.test_kill_points import POINTS
 from tests.chaos.victims import AGENTS_S, DEATH_S, Nodes, all_gone, is_agent, wait_until
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
-AT_ENDPOINT = ["trial"] * 13 + ["ledger"] * 7
-BUILT_IN = ["replica"] * 7 + ["ledger"] * 2 + ["trial"] * 2
-ON_NODES = ["node with trials"] * 2 + ["node with replicas"] * 2 + ["replica"]
-DRIVERS = ["driver"] * 4
+AT_ENDPOINT = (["trial"] * 5 + ["ledger"] * 3) * TIMES
+BUILT_IN = (["replica"] * 3 + ["ledger", "trial"]) * TIMES
+ON_NODES = ["node with trials", "node with replicas", "replica"] * TIMES
+DRIVERS = ["driver"] * 2 * TIMES
 STARTING = 0.3
 """The part of a driver's life that passes before the first answer."""
 STARTING_S = 8.0
@@ -39,7 +40,6 @@ STARTING_S = 8.0
 def test_at_least_a_hundred_kills_are_planned_over_all_kinds_of_victim() -> None:
     """With those of test_kill_points.py, half of which are in final tests under `budget.total`."""
     planned = AT_ENDPOINT + BUILT_IN + ON_NODES + DRIVERS
-    assert len(planned) >= 40
     assert len(planned) + POINTS >= 100
     assert set(planned) == {"trial", "ledger", "replica", "node with trials", "node with replicas", "driver"}
 
@@ -71,7 +71,7 @@ def test_killed_drivers_leave_nothing_behind_and_are_continued(
     accounts = Accounts(out, served)
     served.forget()
     families = list[psutil.Process]()
-    for moment in sorted(rng.random() for _ in DRIVERS):
+    for moment in _over_life(len(DRIVERS), rng):
         # The same command again, or the folder alone: both go on.
         with running(rng.choice([endpoint_file, None]) if (out / "settings.yaml").exists() else endpoint_file, out) as run:
             _wait_for(run, moment, undisturbed_endpoint.answers, rng)
@@ -87,6 +87,13 @@ def test_killed_drivers_leave_nothing_behind_and_are_continued(
     wait_until(partial(all_gone, families), AGENTS_S)
     settle(out, undisturbed_endpoint, accounts, served, tally)
     assert accounts.strangers() == frozenset()
+
+
+def _over_life(number: int, rng: Random) -> list[float]:
+    """Moments from 0 to 1, in order: the first half of them before the first answer, the others behind it."""
+    starting = number // 2
+    drawn = [rng.uniform(0, STARTING) if at < starting else rng.uniform(STARTING, 1) for at in range(number)]
+    return sorted(drawn)
 
 
 def _wait_for(run: Run, moment: float, answers: int, rng: Random) -> None:

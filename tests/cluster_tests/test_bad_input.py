@@ -1,7 +1,6 @@
-"""The real command in its own process: a mistake ends with one clear sentence, an exit code that is not 0, and no traceback."""
+"""The command in a process of its own: a mistake ends with one clear sentence, an exit code that is not 0, and no traceback."""
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -14,19 +13,15 @@ import pytest
 import yaml
 
 from optimizer.strategies import STRATEGIES
+from tests.contracts.commands import forked
 
+pytestmark = pytest.mark.process
 ROOT = Path(__file__).parents[2]
 GOOD: dict[str, Any] = {"tasks": ["navigate"], "strategies": ["apo"], "sizes": {"train": 2, "dev": 2, "test": 3}}
 
 
-def promptray(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", "from cluster.cli import main; main()", *arguments], cwd=ROOT, capture_output=True, text=True,
-        timeout=120, env=os.environ | environment)
-
-
 def complaint(*arguments: str, **environment: str) -> str:
-    ended = promptray(*arguments, **environment)
+    ended = forked(*arguments, **environment)
     assert ended.returncode not in (0, None)
     assert "Traceback" not in ended.stdout + ended.stderr
     assert len(ended.stderr.strip().splitlines()) == 1, ended.stderr
@@ -165,7 +160,7 @@ def test_optuna_without_its_package(tmp_path: Path) -> None:
 
 
 def test_the_list_names_all_shelves() -> None:
-    ended = promptray("list")
+    ended = forked("list")
     assert ended.returncode == 0
     for name in ("navigate", "object_counting", "iterative_ape", "apo", "abo", "full", "racing", "regex", "builtin:target"):
         assert name in ended.stdout

@@ -33,6 +33,7 @@ from serving.ledger.shared import SharedLedger
 from serving.settings import parse_model
 from serving.storage import open_folder
 from tests.contracts import toy
+from tests.contracts.commands import forked
 
 ROOT = Path(__file__).parents[2]
 COST = {"target": CallCost(100, 20, 50.0), "optimizer": CallCost(400, 200, 5.0)}
@@ -208,7 +209,10 @@ class Model:
         return ScriptedModel(self._script)
 
 
-async def test_a_check_of_which_nothing_came_ends_with_the_reason_and_judges_nothing(tmp_path: Path) -> None:
+async def test_a_check_of_which_nothing_came_ends_with_the_reason_and_judges_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checking, "connect", lambda model: model.build())
     small, tasks = settings(tasks=["navigate"], sizes={"train": 4, "dev": 4, "test": 4}), {("navigate", 0): TASK}
     experiment = Experiment(small, assignments(small), tasks, open_folder(tmp_path))
     models: Any = [Model(lambda _: Failed("infrastructure", "http://x answered 400: It is off.")), Model(toy.author)]
@@ -226,11 +230,12 @@ def promptray(*arguments: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "cluster.cli", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("option", "said"), [
     (("--repeats", "1"), "--repeats"), (("--strategy", "ape"), "no strategy called 'ape'"),
     (("--task", "none.jsonl"), "none.jsonl")])
 def test_bad_input_ends_without_a_traceback(tmp_path: Path, option: tuple[str, str], said: str) -> None:
-    ended = promptray("check", "tune_configs/quickstart.yaml", *option, "--out", str(tmp_path))
+    ended = forked("check", "tune_configs/quickstart.yaml", *option, "--out", str(tmp_path))
     assert ended.returncode == 2
     assert said in ended.stderr
     assert "Traceback" not in ended.stdout + ended.stderr
@@ -238,7 +243,7 @@ def test_bad_input_ends_without_a_traceback(tmp_path: Path, option: tuple[str, s
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_check_leaves_its_answers_to_a_run_and_its_exit_code_says_whether_it_pays(tmp_path: Path) -> None:
+def test_a_check_leaves_its_answers_to_a_run_and_its_exit_code_says_whether_it_pays(on_local_ray: None, tmp_path: Path) -> None:
     tiny = {"tasks": ["navigate"], "strategies": ["abo"], "sizes": {"train": 6, "dev": 12, "test": 40},
             "budget": {"target_calls": 300, "optimizer_calls": 40}}
     file, out = tmp_path / "tiny.yaml", tmp_path / "out"

@@ -32,6 +32,7 @@ from optimizer.tasks.task import Sizes
 from optimizer.types import Failed, Request
 from serving.storage import open_folder
 from tests.contracts import toy
+from tests.contracts.commands import forked
 
 ROOT = Path(__file__).parents[2]
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{ 7*7 }}${x}"
@@ -99,8 +100,9 @@ def test_a_mistake_is_one_sentence(given: dict[str, Any], told: str) -> None:
     assert "\n" not in str(problem.value)
 
 
+@pytest.mark.process
 def test_the_command_ends_with_the_sentence(tmp_path: Path) -> None:
-    ended = promptray("diagnose", "--task", str(tmp_path / "none.jsonl"), "--sizes", "9,9", "--out", str(tmp_path / "out"))
+    ended = forked("diagnose", "--task", str(tmp_path / "none.jsonl"), "--sizes", "9,9", "--out", str(tmp_path / "out"))
     assert ended.returncode == 2
     assert "TRAIN,DEV,HELD_OUT" in ended.stderr
     assert "Traceback" not in ended.stdout + ended.stderr
@@ -165,6 +167,11 @@ async def test_the_charts_are_valid_plotly(found: Diagnosis) -> None:
         go.Figure(figure)
 
 
+async def test_no_chart_repeats_a_label(found: Diagnosis) -> None:
+    for axis in (figure["layout"]["xaxis"] for figure in figures(found).values()):
+        assert len(set(axis["ticktext"])) == len(axis["ticktext"]) > 1
+
+
 async def test_the_table_has_a_sentence_a_measure(found: Diagnosis) -> None:
     console = Console(width=150, record=True)
     console.print(diagnosis_table([result(found, task="toy"), result(None, task="gone", error="[red]Gone.")]))
@@ -175,7 +182,7 @@ async def test_the_table_has_a_sentence_a_measure(found: Diagnosis) -> None:
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_the_command_diagnoses_on_ray_within_its_budgets(tmp_path: Path) -> None:
+def test_the_command_diagnoses_on_ray_within_its_budgets(on_local_ray: None, tmp_path: Path) -> None:
     file, out = tmp_path / "tiny.yaml", tmp_path / "out"
     file.write_text(yaml.safe_dump({
         "tasks": ["navigate"], "sizes": {"train": 16, "dev": 4, "held_out": 4},

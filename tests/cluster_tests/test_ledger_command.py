@@ -18,9 +18,12 @@ from optimizer.types import Completion, Request
 from serving.ledger import Ledger
 from serving.ledger.ledgered import Ledgered
 from serving.ledger.shared import SharedLedger
+from serving.models import connect
 from serving.settings import OpenAISettings
+from tests.contracts.commands import forked
 from tests.contracts.paid import asked
 
+pytestmark = pytest.mark.process
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-c", "from cluster.cli import main; main()"]
 KEY = "sk-this-is-the-secret-of-the-test"
@@ -29,8 +32,7 @@ MODEL = OpenAISettings(model="gpt-x", base_url="http://127.0.0.1:1/v1")
 
 def ledger(*arguments: str | Path, said_to_it: str = "") -> tuple[int, str]:
     """Exit code, and all that was said."""
-    ended = subprocess.run(
-        [*COMMAND, "ledger", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=120, input=said_to_it)
+    ended = forked("ledger", *map(str, arguments), said_to_it=said_to_it)
     assert "Traceback" not in ended.stderr
     return ended.returncode, ended.stdout + ended.stderr
 
@@ -46,7 +48,7 @@ async def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "out"
     for texts in ("ab", "abab", "cda"):
         shared = SharedLedger(Ledger(folder / "ledger"))
-        name = MODEL.build().name
+        name = connect(MODEL).name
         await Ledgered(ScriptedModel(answer, name=name), shared).complete([asked(text) for text in texts])
         await Ledgered(ScriptedModel(answer, name=name), shared).complete([asked(texts[0])])
         shared.close()
@@ -125,7 +127,7 @@ def test_export(out: Path, tmp_path: Path) -> None:
 
 
 def test_prune_asks_first(out: Path) -> None:
-    name = MODEL.build().name
+    name = connect(MODEL).name
     assert ledger("prune", out)[0] == 2
     code, said = ledger("prune", out, "--model", "gpt-y")
     assert (code, name in said) == (2, True)
@@ -160,7 +162,9 @@ TINY = {
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_second_run_into_the_same_folder_is_refused_with_one_sentence_and_touches_nothing(tmp_path: Path) -> None:
+def test_a_second_run_into_the_same_folder_is_refused_with_one_sentence_and_touches_nothing(
+    on_local_ray: None, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     (out / "trials").mkdir(parents=True)
     files = {out / "settings.yaml": "the first run's", out / "trials" / "one.json": "its first result"}

@@ -69,6 +69,7 @@ def test_a_cluster_that_is_gone_is_told_at_once(scheme: str) -> None:
     assert time.monotonic() - began < 20
 
 
+@pytest.mark.process
 def test_what_is_no_ray_is_told_within_bounds(web_server: int) -> None:
     """In a process of its own: the client of Ray that waits for it stays behind in it."""
     program = (

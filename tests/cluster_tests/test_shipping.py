@@ -31,6 +31,7 @@ def data_file(folder: Path) -> Path:
     return file
 
 
+@pytest.mark.process
 def test_the_code_runs_from_there_and_knows_its_version(tmp_path: Path) -> None:
     shipment = packed(tmp_path / "job")
     asks = ("import cluster.cli, serving, optimizer; from importlib.metadata import distribution as d; "

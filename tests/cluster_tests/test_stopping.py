@@ -21,6 +21,7 @@ main()
 """
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_the_exit_code_of_a_command_that_is_stopped(number: signal.Signals, code: int) -> None:
     command = [sys.executable, "-c", NAP, "nap"]

@@ -159,6 +159,7 @@ def test_a_terminal_of_any_encoding_shows_any_text(encoding: str) -> None:
     assert ("größe" if encoding != "ascii" else r"gr\xf6\xdfe") in shown
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("shell", "code"), [
     ("{} list >&- <&-", 0), ("{} list >/dev/full", 1), ("{} list | true; exit ${{PIPESTATUS[0]}}", 1),
     ("LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0 {} run /größe.yaml 2>&-", 2), ("{} run /größe.yaml 2>/dev/full", 2)])

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from optimizer.errors import StorageError
-from serving.ledger.lock import Hold
+from serving.ledger.ownership import Hold
 from serving.storage import Folder
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from optimizer.types import Completion
 from serving.clients.openai_http import OpenAIModel
+from serving.models import connect
 from serving.settings import OpenAISettings
 from tests.contracts.client_contract import ask
 
@@ -22,7 +23,7 @@ class CallingProcess:
 
 
 async def _call(settings: OpenAISettings, name: str, calls: int) -> tuple[int, str]:
-    model = settings.build()
+    model = connect(settings)
     assert isinstance(model, OpenAIModel)
     outcomes = await model.complete([ask(f"{name} {number}") for number in range(calls)])
     await model.aclose()

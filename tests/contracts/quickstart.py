@@ -22,7 +22,7 @@ from rich.console import Console
 
 from cluster.plans import plan_of
 from cluster.preparation import check
-from cluster.report import form_lines, leader_lines, results_table
+from cluster.report import best_lines, form_lines, leader_lines, results_table
 from cluster.result import TrialResult
 from cluster.settings import ExperimentSettings
 from cluster.trial import Trial
@@ -30,6 +30,7 @@ from optimizer.protocols import LanguageModel
 from optimizer.types import Completion, Outcome, Request
 from serving.ledger.keys import key_of
 from serving.ledger.record import Ledger
+from serving.models import open_in_process
 
 ROOT = Path(__file__).parents[2]
 SETTINGS, README = ROOT / "tune_configs" / "quickstart.yaml", ROOT / "README.md"
@@ -67,7 +68,7 @@ async def replayed(target: LanguageModel) -> list[TrialResult]:
     """All trials of the quickstart, one after the other."""
     settings = ExperimentSettings.read(SETTINGS)
     trials, tasks, _ = check(settings)
-    optimizer = settings.optimizer_model.engine()  # type: ignore[union-attr]
+    optimizer = open_in_process(settings.optimizer_model)
     return [
         await Trial(plan_of(settings, trial), tasks[trial.contest], target, optimizer).run() for trial in trials]
 
@@ -77,7 +78,7 @@ def printed(results: Sequence[TrialResult]) -> str:
     console = Console(width=140, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     with console.file:
         console.print(results_table(results))
-        for line in (*leader_lines(results), *form_lines(results)):
+        for line in (*leader_lines(results), *form_lines(results), *best_lines(results, "OUT")):
             console.print(line, markup=False, highlight=False)
         return console.export_text()
 
@@ -95,10 +96,11 @@ def rows(text: str) -> list[list[str]]:
 
 
 def sentences(text: str) -> str:
-    """What stands behind the table's last row and before the place of the results, as one line."""
+    """What stands behind the table's last row and before the place of the results, as one line; the results folder is called OUT."""
     lines = text.splitlines()
     last = max(place for place, line in enumerate(lines) if _is_row(line))
-    return " ".join("\n".join(lines[last + 1 :]).partition("Results: ")[0].split())
+    said = " ".join("\n".join(lines[last + 1 :]).partition("Results: ")[0].split())
+    return re.sub(r"\S+/best/", "OUT/best/", said)
 
 
 def _is_row(line: str) -> bool:

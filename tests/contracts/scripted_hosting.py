@@ -11,7 +11,8 @@ from typing import Any
 from optimizer.errors import AccessError, SettingsError
 from optimizer.types import Completion, Outcome, Request
 from serving.engines import Engine, EngineDied
-from serving.settings import Routing, Scaling
+from serving.models import load_engine
+from serving.settings import Hostable, Routing, Scaling, Served
 from serving.streaming import Piece
 
 ONE = Scaling.fixed(1)
@@ -35,12 +36,17 @@ class ScriptedSettings:
     misset: str = ""
     """A file: it cannot be built, says that its settings are the cause, and adds a line to the file each time."""
 
-    def engine(self) -> Engine:
-        if self.misset:
-            with Path(self.misset).open("a") as attempts:
-                attempts.write("tried\n")
-            raise SettingsError("The scripted engine has no setting 'x'.")
-        return ScriptedEngine(self)
+
+def load(settings: Hostable) -> Engine:
+    """Return the engine of a scripted model, or of one of promptray's own beside it: what `host` is handed."""
+    if isinstance(settings, Served):
+        return load_engine(settings)
+    assert isinstance(settings, ScriptedSettings)
+    if settings.misset:
+        with Path(settings.misset).open("a") as attempts:
+            attempts.write("tried\n")
+        raise SettingsError("The scripted engine has no setting 'x'.")
+    return ScriptedEngine(settings)
 
 
 class ScriptedEngine:

@@ -78,8 +78,10 @@ class WaitingSettings(Served):
     def identity(self) -> str:
         return "scripted:waiting@1"
 
-    def engine(self) -> "WaitingEngine":
-        return WaitingEngine(self.mark)
+
+def load(settings: WaitingSettings) -> "WaitingEngine":
+    """Return the engine in a replica: what `bind` is handed."""
+    return WaitingEngine(settings.mark)
 
 
 class WaitingEngine(ScriptedStream):

@@ -42,6 +42,7 @@ def test_a_bomb_is_refused_in_a_sentence_that_says_what_is_too_much(tmp_path: Pa
         read_source(tmp_path / name, LIMITS)
 
 
+@pytest.mark.process
 def test_bombs_take_little_memory(tmp_path: Path) -> None:
     names = ("repeated_text.parquet", "large_texts_in_lists.parquet", "empty_lists.json", "prefix.json")
     paths = [tmp_path / name for name in names]

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from tests.contracts import hostile
+from tests.contracts.commands import forked
 from tests.hostile_tests.test_showing import check_page
 
 ROOT = Path(__file__).parents[2]
@@ -40,11 +41,11 @@ def settings_file(folder: Path, task: Path) -> str:
     return str(file)
 
 
-@pytest.mark.slow
+@pytest.mark.process
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_file_ends_with_one_sentence(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(BROKEN[name])
-    ended = promptray("run", settings_file(tmp_path, tmp_path / name))
+    ended = forked("run", settings_file(tmp_path, tmp_path / name))
     assert ended.returncode == 2, ended.stderr
     assert len(ended.stderr.splitlines()) == 1
     assert len(ended.stderr) < 2500

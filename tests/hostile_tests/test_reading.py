@@ -175,6 +175,7 @@ def test_any_pattern_of_signs_is_refused_or_ends_soon(pattern: str) -> None:
     check_soon(pattern)
 
 
+@pytest.mark.process
 def test_patterns_take_little_memory() -> None:
     """Of all that are kept at once, in a process of its own: the greatest so far is never given back."""
     program = (

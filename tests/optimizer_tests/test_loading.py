@@ -149,6 +149,7 @@ def test_the_seed_moves_the_splits_but_not_the_hash_of_a_file(tmp_path: Path) ->
     assert load(save(tmp_path, [f"word {n}" for n in range(29)] + ["changed"])).data_hash != first.data_hash
 
 
+@pytest.mark.process
 def test_another_process_makes_the_same_task() -> None:
     code = ("from optimizer.tasks.loading import load_task; from optimizer.tasks.task import Sizes;"
             "t = load_task('navigate', sizes=Sizes(2, 3, 4), seed=7); print(t.data_hash, t.test.single_reading().read()[0].id)")

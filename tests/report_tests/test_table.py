@@ -47,13 +47,11 @@ def test_names_are_not_read_as_markup(result: TrialResult) -> None:
     assert any("[red]x[/red]" in line for line in printed([replace(result, task="[red]x[/red]")]))
 
 
-def test_the_leader_is_the_highest_mean_and_its_trial_is_chosen_by_dev_accuracy(results: list[TrialResult]) -> None:
+def test_the_leader_is_the_highest_mean(results: list[TrialResult]) -> None:
     better_dev = [replace(result, dev_accuracy=0.99) if result.seed == 1 else result for result in results]
     leader = summarise(better_dev)[0].leader
     assert leader is not None
     assert leader.strategy == "abo"
-    assert leader.best_trial is not None
-    assert leader.best_trial.seed == 1
 
 
 @pytest.mark.parametrize(("seconds", "told"), [(None, "–"), (0.4, "0 s"), (59.6, "1:00 min"), (125, "2:05 min"), (4000, "1:06 h")])  # noqa: RUF001

@@ -72,14 +72,14 @@ async def one_trial(crew: Crew, work: Work, rounds: int = 2, paid: int = 10) -> 
         round_of(crew, work, number, paid * (number + 1))
         await asyncio.sleep(0)
     spent = Spent(paid * rounds, 0, 0, {"learn": paid * rounds})
-    crew.tell(work, Ended("t", spent, "finished", "", 0.9, {"status": "finished", "test_accuracy": 0.8}))
+    crew.tell(work, Ended("t", spent, "finished", "", 0.9, {"status": "finished", "test_accuracy": 0.8}, "easy"))
     return Outcome("ended", statuses={"t": "finished"})
 
 
 def round_of(crew: Crew, work: Work, number: int, calls: int) -> None:
     crew.tell(work, Moved("t", Spent(calls), ""))
     data = {"round": number, "dev_accuracy": 0.5 + number / 10, "best": f"c{number}"}
-    crew.tell(work, Rounded("t", Spent(calls), data, number > 0))
+    crew.tell(work, Rounded("t", Spent(calls), data, number > 0, "easy"))
 
 
 async def until_stopped(crew: Crew, work: Work) -> Outcome:

@@ -24,6 +24,7 @@ async def test_a_job_goes_from_the_queue_to_its_end_and_all_of_it_stands_on_stor
         await over(dispatcher, "opt-1")
         job = dispatcher.get("opt-1")
         await until(lambda: Store(str(tmp_path)).state("opt-1").status == "succeeded")
+    assert job.best_dev_accuracy_by_task == Store(str(tmp_path)).state("opt-1").best_dev_accuracy_by_task == {"easy": 0.9}
     assert (job.trials, job.trials_done, job.best_dev_accuracy, job.runs) == (1, 1, 0.9, 1)
     assert (job.usage.target_calls, job.usage.calls_by_purpose) == (20, {"learn": 20})
     assert kinds(tmp_path, "opt-1") == [

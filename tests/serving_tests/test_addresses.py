@@ -23,6 +23,7 @@ from optimizer.errors import AccessError, EndpointError, SettingsError
 from optimizer.types import Completion, Message, Request
 from serving.application import validated
 from serving.clients.openai_http import OpenAIModel
+from serving.models import open_in_process
 from serving.settings import OpenAISettings, parse_model
 
 OPENAI = "https://api.openai.com/v1"
@@ -186,7 +187,7 @@ def listener() -> Iterator[Listener]:
 
 
 async def ask(settings: OpenAISettings) -> str:
-    model = settings.in_process()
+    model = open_in_process(settings)
     assert isinstance(model, OpenAIModel)
     try:
         (outcome,) = await model.complete([Request((Message("user", "?"),))])
@@ -223,7 +224,7 @@ def test_a_socks_proxy_without_its_package_is_one_sentence(monkeypatch: pytest.M
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
     monkeypatch.setitem(sys.modules, "socksio", None)
     with pytest.raises(EndpointError, match=r"ALL_PROXY.*pip install socksio"):
-        OpenAISettings(model="m", base_url="https://models.invalid/v1", api_key_env="PATH").in_process()
+        open_in_process(OpenAISettings(model="m", base_url="https://models.invalid/v1", api_key_env="PATH"))
 
 
 @pytest.mark.parametrize("content", ["\ufeffsk-abc\n", "sk-abc\r\n", "  sk-abc  "])

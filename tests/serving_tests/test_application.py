@@ -12,6 +12,7 @@ from optimizer.errors import SettingsError
 from optimizer.types import Completion
 from serving.application import build, read
 from serving.deployment import QUIET, deployment_name, find, host
+from serving.models import connect, load_engine
 from serving.settings import OpenAISettings, OptimizerSettings, Scaling, TargetSettings
 from tests.contracts.client_contract import ask
 
@@ -76,10 +77,10 @@ async def test_models_of_one_application_are_found_by_experiments_and_not_hosted
         await asyncio.to_thread(serve.delete, deployment_name(models[0]))
     await asyncio.to_thread(serve.run, build(args), name="several", route_prefix=None, logging_config=QUIET)
     assert [find(deployment_name(model)) for model in models] == ["several", "several"]
-    await asyncio.to_thread(host, models)
+    await asyncio.to_thread(host, models, load_engine)
     assert set(serve.status().applications) - before == {"several"}
     for model in models:
-        (outcome,) = await model.build().complete([ask("Operator: vary\nSay something.")])
+        (outcome,) = await connect(model).complete([ask("Operator: vary\nSay something.")])
         assert isinstance(outcome, Completion)
     await asyncio.to_thread(serve.delete, "several")
     assert find(deployment_name(models[1])) is None

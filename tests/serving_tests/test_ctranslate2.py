@@ -12,6 +12,7 @@ from optimizer.types import Completion, Failed, Message, Request, Sampling
 from serving.builtin import TARGET_FOLDER
 from serving.builtin.chat import chat_text
 from serving.engines.ctranslate2 import MAX_CONTEXT, CTranslate2Engine
+from serving.models import open_in_process
 from serving.settings import TargetSettings
 from tests.contracts.client_contract import QUESTIONS, LanguageModelContract, ask
 from tests.contracts.engine_contract import EngineContract
@@ -36,7 +37,7 @@ class TestCTranslate2Engine(EngineContract):
 class TestInProcessModel(LanguageModelContract):
     @pytest.fixture
     def model(self) -> LanguageModel:
-        return TargetSettings().in_process()
+        return open_in_process(TargetSettings())
 
 
 def told(length: int, max_tokens: int = 20) -> Request:

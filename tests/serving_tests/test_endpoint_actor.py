@@ -12,6 +12,7 @@ import ray
 from ray.exceptions import RayError
 
 from serving.endpoint_actor import open_window, window_on_cluster, windows_kept
+from serving.models import open_in_process
 from serving.settings import OpenAISettings
 from serving.sharing import SILENT_S
 from tests.contracts.endpoint_callers import CallingProcess
@@ -84,6 +85,6 @@ async def test_a_process_that_stands_still_keeps_its_places_and_one_that_is_kill
 
 
 def test_without_ray_or_in_process_the_window_is_the_clients_own(local_ray: None) -> None:
-    model: Any = OpenAISettings(model="m", base_url="http://127.0.0.1:9/v1").in_process()
+    model: Any = open_in_process(OpenAISettings(model="m", base_url="http://127.0.0.1:9/v1"))
     assert type(model._limiter.window).__name__ == "Window"
     assert window_on_cluster("http://127.0.0.1:9/v1", "m", 4) is not None

@@ -24,7 +24,7 @@ from serving.ledger.segments import whole
 from serving.settings import OptimizerSettings
 from serving.streaming import Piece
 from tests.contracts.client_contract import LanguageModelContract, ask
-from tests.contracts.scripted_hosting import ScriptedSettings
+from tests.contracts.scripted_hosting import ScriptedSettings, load
 from tests.contracts.waiting import until
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
 
 @pytest.fixture(scope="module")
 def apps(local_ray: None) -> list[str]:
-    return host([OptimizerSettings(), ScriptedSettings(), OptimizerSettings()])
+    return host([OptimizerSettings(), ScriptedSettings(), OptimizerSettings()], load)
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ class TestServeHandleModel(LanguageModelContract):
 
 async def test_a_model_that_runs_is_left_alone_when_it_is_hosted_again(apps: list[str], echo: ServeHandleModel) -> None:
     before = await echo.complete([ask("who")])
-    assert await asyncio.to_thread(host, [ScriptedSettings()]) == [apps[1]]
+    assert await asyncio.to_thread(host, [ScriptedSettings()], load) == [apps[1]]
     assert await echo.complete([ask("who")]) == before
 
 
@@ -62,7 +62,7 @@ def test_equal_models_are_hosted_once(apps: list[str]) -> None:
 async def test_an_engine_that_refuses_its_settings_is_a_settings_error_at_once(tmp_path: Path) -> None:
     model = ScriptedSettings("scripted:misset", "scripted:misset@1", misset=str(tmp_path / "attempts"))
     with pytest.raises(SettingsError) as caught:
-        await asyncio.to_thread(host, [model])
+        await asyncio.to_thread(host, [model], load)
     assert str(caught.value) == "The scripted engine has no setting 'x'."
     await until(lambda: find(deployment_name(model)) is None)
     # A second attempt may be under way when the first is heard of.
@@ -110,7 +110,7 @@ async def test_a_model_that_is_not_hosted_is_an_endpoint_error(apps: list[str]) 
 
 async def test_a_replica_that_dies_is_waited_for(tmp_path: Path, apps: list[str]) -> None:
     mortal = ScriptedSettings("scripted:mortal", "scripted:mortal@1", die_once=str(tmp_path / "died"))
-    (app,) = await asyncio.to_thread(host, [mortal])
+    (app,) = await asyncio.to_thread(host, [mortal], load)
     assert await ServeHandleModel(app, mortal.identity).complete([ask("a")]) == [Completion("1 heard a")]
     assert (tmp_path / "died").exists()
 
@@ -118,7 +118,7 @@ async def test_a_replica_that_dies_is_waited_for(tmp_path: Path, apps: list[str]
 async def test_an_engine_that_dies_is_replaced_with_its_process(tmp_path: Path, apps: list[str]) -> None:
     mark = tmp_path / "died"
     mortal = ScriptedSettings("scripted:engine-dies", "scripted:engine-dies@1", engine_dies_once=str(mark))
-    (deployment,) = await asyncio.to_thread(host, [mortal])
+    (deployment,) = await asyncio.to_thread(host, [mortal], load)
     (outcome,) = await ServeHandleModel(deployment, mortal.identity).complete([ask("process")])
     assert isinstance(outcome, Completion)
     assert int(outcome.text) != int(mark.read_text())
@@ -127,7 +127,7 @@ async def test_an_engine_that_dies_is_replaced_with_its_process(tmp_path: Path, 
 
 async def test_a_stream_whose_engine_dies_ends_with_a_value(apps: list[str]) -> None:
     mortal = ScriptedSettings("scripted:dies-talking", "scripted:dies-talking@1")
-    (deployment,) = await asyncio.to_thread(host, [mortal])
+    (deployment,) = await asyncio.to_thread(host, [mortal], load)
     model = ServeHandleModel(deployment, mortal.identity)
     assert await in_pieces(model, "die in the middle") == ["1", Failed("infrastructure", "The scripted engine died in the middle.")]
     assert await model.complete([ask("a")]) == [Completion("1 heard a")]

@@ -33,6 +33,7 @@ def wait_until_gone(token: str) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_what_a_killed_process_has_started_ends_with_it(how: signal.Signals) -> None:
     with subprocess.Popen([sys.executable, "-c", REPLICA], cwd=ROOT, stdout=subprocess.PIPE, text=True) as replica:
@@ -44,6 +45,7 @@ def test_what_a_killed_process_has_started_ends_with_it(how: signal.Signals) -> 
     wait_until_gone(token)
 
 
+@pytest.mark.process
 def test_closing_ends_what_is_marked_and_nothing_else() -> None:
     keeper = Keeper()
     with keeper.marking():

@@ -226,6 +226,7 @@ def test_the_key_depends_on_what_decides_an_answer() -> None:
     assert key_of("a", asked(temperature=0)) == key_of("a", asked(temperature=0.0))
 
 
+@pytest.mark.process
 def test_a_writer_that_is_killed_loses_nothing_that_it_was_told_is_kept(any_place: str) -> None:
     writes = (
         "import sys; from serving.ledger import Ledger; from tests.contracts.paid import entry; from random import Random\n"

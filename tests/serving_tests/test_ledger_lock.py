@@ -48,6 +48,7 @@ def test_a_ledger_that_is_forgotten_gives_its_folder_back(any_place: str) -> Non
     assert len(Ledger(any_place, wait_s=0.0)) == 1
 
 
+@pytest.mark.process
 def test_a_killed_holder_frees_the_folder_at_once(tmp_path: Path) -> None:
     holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None

@@ -6,9 +6,12 @@ import sys
 import time
 from dataclasses import replace
 
+import pytest
+
 from serving.liveness import Process, lives, this_process
 
 
+@pytest.mark.process
 def test_a_process_lives_until_it_is_killed() -> None:
     assert lives(this_process())
     assert lives(replace(this_process(), started=""))

@@ -14,7 +14,7 @@ from serving.clients.serve_handle import ServeHandleModel
 from serving.deployment import host
 from serving.settings import Routing, Scaling
 from tests.contracts.client_contract import ask
-from tests.contracts.scripted_hosting import ScriptedSettings
+from tests.contracts.scripted_hosting import ScriptedSettings, load
 from tests.contracts.waiting import until
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.usefixtures("local_ray")]
@@ -26,7 +26,7 @@ def hosted() -> Iterator[Callable[[ScriptedSettings], str]]:
     names: list[str] = []
 
     def start(model: ScriptedSettings) -> str:
-        names.extend(host([model]))
+        names.extend(host([model], load))
         return names[-1]
 
     yield start

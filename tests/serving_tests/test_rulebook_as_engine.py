@@ -3,7 +3,8 @@
 import pytest
 
 from optimizer.protocols import LanguageModel
-from serving.engines import ENGINES, Engine
+from serving.engines import Engine
+from serving.models import load_engine, open_in_process
 from serving.settings import OptimizerSettings
 from tests.contracts.client_contract import LanguageModelContract
 from tests.contracts.engine_contract import EngineContract
@@ -12,15 +13,15 @@ from tests.contracts.engine_contract import EngineContract
 class TestRulebookEngine(EngineContract):
     @pytest.fixture
     def engine(self) -> Engine:
-        return ENGINES["rulebook"](prior_bias=0.1, seed=0)
+        return load_engine(OptimizerSettings(prior_bias=0.1, seed=0))
 
 
 class TestRulebookInProcess(LanguageModelContract):
     @pytest.fixture
     def model(self) -> LanguageModel:
-        return OptimizerSettings().in_process()
+        return open_in_process(OptimizerSettings())
 
 
 def test_the_name_is_the_one_in_the_settings() -> None:
     model = OptimizerSettings()
-    assert model.in_process().name == model.identity
+    assert open_in_process(model).name == model.identity

@@ -17,6 +17,7 @@ from optimizer.protocols import LanguageModel
 from optimizer.types import Completion, Failed, Message, Outcome, Request
 from serving.engines import Engine
 from serving.engines.scripted import ScriptedEngine
+from serving.models import load_engine, open_in_process
 from serving.refusals import Declined
 from serving.settings import ScriptedSettings, parse_model, script
 from serving.settings.script import Script
@@ -56,7 +57,7 @@ class TestScriptedEngine(EngineContract):
 class TestScriptedInProcess(LanguageModelContract):
     @pytest.fixture
     def model(self, tmp_path: Path) -> LanguageModel:
-        return ScriptedSettings(script=written(tmp_path, ECHO)).in_process()
+        return open_in_process(ScriptedSettings(script=written(tmp_path, ECHO)))
 
 
 @pytest.mark.parametrize("fate", EVERY_FATE)
@@ -125,8 +126,8 @@ def test_the_script_travels_with_the_settings_and_its_content_is_in_the_identity
     arrived = pickle.loads(pickle.dumps(settings.model_copy(update={"chunks_in_flight": 9})))
     file.unlink()
     assert arrived.identity == identity
-    assert arrived.engine().name == identity
-    assert arrived.in_process().name == identity
+    assert load_engine(arrived).name == identity
+    assert open_in_process(arrived).name == identity
 
 
 def test_a_line_names_a_script_and_how_it_is_run_is_no_part_of_its_identity(tmp_path: Path) -> None:
@@ -204,9 +205,9 @@ async def test_a_call_takes_as_long_as_the_settings_say_and_answers_the_same(tmp
     slow, fast = (ScriptedSettings(script=file, seconds=seconds) for seconds in (0.2, 0.0))
     assert slow.identity == fast.identity, "an answer stays paid for"
     began = time.monotonic()
-    played = await slow.engine().complete([ask("a"), ask("b")])
+    played = await load_engine(slow).complete([ask("a"), ask("b")])
     assert time.monotonic() - began >= 0.2
-    assert played == await fast.engine().complete([ask("a"), ask("b")])
+    assert played == await load_engine(fast).complete([ask("a"), ask("b")])
 
 
 @pytest.mark.parametrize("name", ["other.yaml", "other.jsonl"])

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.errors import AccessError, SettingsError
+from serving.models import connect
 from serving.settings import (
     BUILTIN_MODELS,
     ModelSettings,
@@ -86,7 +87,7 @@ def test_a_missing_key_is_allowed_on_this_machine_only(monkeypatch: pytest.Monke
     for url in ("http://localhost:1/v1", "http://127.0.0.1/v1", "http://[::1]:8000/v1"):
         assert OpenAISettings(model="m", base_url=url, api_key_env="KEY_OF_THIS_TEST").api_key()
     with pytest.raises(AccessError, match="KEY_OF_THIS_TEST"):
-        OpenAISettings(model="m", base_url="https://localhost.evil.org/v1", api_key_env="KEY_OF_THIS_TEST").build()
+        connect(OpenAISettings(model="m", base_url="https://localhost.evil.org/v1", api_key_env="KEY_OF_THIS_TEST"))
 
 
 def test_the_key_may_stand_in_a_file_which_is_read_instead_of_the_environment(
@@ -99,7 +100,7 @@ def test_the_key_may_stand_in_a_file_which_is_read_instead_of_the_environment(
         if content is not None:
             file.write_bytes(content)
         with pytest.raises(AccessError, match=r"The key file .*key ") as caught:
-            settings.build()
+            connect(settings)
         assert "sk-" not in str(caught.value)
     file.write_text("sk-hidden \nand a note\n")
     assert settings.api_key() == "sk-hidden"

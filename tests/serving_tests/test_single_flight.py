@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,7 +14,7 @@ from optimizer.scripted import ScriptedModel
 from optimizer.types import Completion, Failed, Message, Outcome, Request
 from serving.ledger import Ledger, Paid, key_of
 from serving.ledger.flights import Flights
-from serving.ledger.ledgered import Ledgered, ledgered
+from serving.ledger.ledgered import Ledgered
 from serving.ledger.shared import SharedLedger
 
 
@@ -76,20 +75,9 @@ async def test_equal_requests_of_a_batch_are_asked_once(ledger: Ledger) -> None:
     assert [outcome.from_ledger for outcome in outcomes if isinstance(outcome, Completion)] == [False, False, True, False]
 
 
-@dataclass
-class Chunked:
-    """Settings that ask for calls of so many requests."""
-
-    chunk: int
-    model: ScriptedModel
-
-    def build(self) -> ScriptedModel:
-        return self.model
-
-
-async def test_batches_are_cut_as_the_settings_ask(ledger: Ledger) -> None:
+async def test_batches_are_cut_into_chunks(ledger: Ledger) -> None:
     model = ScriptedModel(lambda request: request.messages[0].content)
-    await ledgered(Chunked(32, model), SharedLedger(ledger)).complete([request(str(number)) for number in range(40)])
+    await Ledgered(model, SharedLedger(ledger), 32).complete([request(str(number)) for number in range(40)])
     assert [len(batch) for batch in model.batches] == [32, 8]
 
 

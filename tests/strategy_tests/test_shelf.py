@@ -33,6 +33,7 @@ def test_of_equal_proposals_the_first_is_new_and_none_that_was_seen() -> None:
     assert unseen([old, first, again, other], {old.id}) == [first, other]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_a_search_is_the_same_in_another_process(name: str) -> None:
     """No order of a set or a hash decides anything: a search is replayed from its answers, perhaps on another machine."""

@@ -12,11 +12,13 @@ from serving.builtin.chat import chat_text
 from serving.engines import EngineDied
 from serving.engines.keeper import marked
 from serving.engines.vllm import VLLMEngine
+from serving.models import open_in_process
 from serving.settings import TargetSettings
 from tests.contracts.client_contract import ask
 from tests.contracts.engine_contract import STRANGE, EngineContract
 from tests.vllm_tests.target import SETTINGS, questions
 
+pytestmark = pytest.mark.process
 CONTEXT = 2048
 
 
@@ -45,14 +47,14 @@ class TestVLLMEngine(EngineContract):
 async def test_it_answers_as_under_ctranslate2(engine: VLLMEngine) -> None:
     asked = questions()
     assert len(asked) == 200
-    expected = await TargetSettings().in_process().complete(asked)
+    expected = await open_in_process(TargetSettings()).complete(asked)
     found = await engine.complete(asked)
     assert [at for at in range(len(asked)) if found[at] != expected[at]] == []
 
 
 async def test_strange_contents_are_read_as_under_ctranslate2(engine: VLLMEngine) -> None:
     asked = [Request((Message("system", text), Message("user", text)), Sampling(max_tokens=8)) for text in STRANGE]
-    assert await engine.complete(asked) == await TargetSettings().in_process().complete(asked)
+    assert await engine.complete(asked) == await open_in_process(TargetSettings()).complete(asked)
 
 
 async def test_a_prompt_beyond_the_context_is_refused_alone(engine: VLLMEngine) -> None:

@@ -8,9 +8,12 @@ import pytest
 
 from optimizer.errors import PromptrayError, SettingsError, StorageError
 from serving.engines.keeper import MARK
+from serving.models import load_engine
 from serving.settings.vllm import VLLMSettings
 from tests.vllm_tests.processes import environment
 from tests.vllm_tests.target import SETTINGS
+
+pytestmark = pytest.mark.process
 
 
 def refused(**changes: Any) -> PromptrayError:
@@ -18,7 +21,7 @@ def refused(**changes: Any) -> PromptrayError:
     settings = VLLMSettings.model_validate(SETTINGS.model_dump() | changes)
     before = {process.pid for process in psutil.process_iter()}
     with pytest.raises(PromptrayError) as caught:
-        settings.engine()
+        load_engine(settings)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 700
     assert str(caught.value).endswith((".", "?"))

@@ -16,6 +16,7 @@ import yaml
 from serving.clients.serve_handle import ServeHandleModel
 from serving.deployment import host
 from serving.engines.keeper import MARK, marked
+from serving.models import load_engine, open_in_process
 from serving.settings import TargetSettings
 from tests.vllm_tests.processes import environment
 from tests.vllm_tests.target import SETTINGS, questions
@@ -35,7 +36,7 @@ RESULT = ("status", "verdict", "test_accuracy", "dev_accuracy", "target_calls", 
 
 @pytest.fixture(scope="module")
 def model(local_ray: None) -> ServeHandleModel:
-    (deployment,) = host([SETTINGS])
+    (deployment,) = host([SETTINGS], load_engine)
     return ServeHandleModel(deployment, SETTINGS.identity)
 
 
@@ -61,7 +62,7 @@ def outcome_of_run(target: Any, out: Path) -> dict[str, Any]:
 
 async def test_a_batch_is_answered_through_a_replica(model: ServeHandleModel) -> None:
     asked = questions()[::5]
-    assert await model.complete(asked) == await TargetSettings().in_process().complete(asked)
+    assert await model.complete(asked) == await open_in_process(TargetSettings()).complete(asked)
 
 
 def test_an_optimization_ends_as_it_does_under_ctranslate2(model: ServeHandleModel, tmp_path: Path) -> None:

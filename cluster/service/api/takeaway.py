@@ -19,11 +19,11 @@ from cluster.service.api.optimizations import JobId
 from cluster.service.api.reading import Reading
 from cluster.service.api.service import ERRORS, Asking, sheet
 from cluster.service.errors import Conflict
-from cluster.service.objects import Best
+from cluster.service.objects import Best, Page
 from cluster.service.views.exports import as_dspy, as_mlflow, as_openai, as_promptray
 from cluster.service.views.results import Course
 from cluster.service.views.settings import shown_settings
-from cluster.service.views.trials import best_page, best_view
+from cluster.service.views.trials import best_by_task, best_page, best_view
 from serving.storage import Folder
 
 Format = Literal["promptray", "openai", "dspy", "mlflow", "markdown"]
@@ -50,6 +50,8 @@ class Takeaway:
             200: {"description": "The best prompt; with `format` a download in that form.",
                   "content": {"text/markdown": {"schema": {"type": "string"}}}}})
         router.add_api_route(
+            "/best/tasks", self.best_by_task, methods=["GET"], response_model=Page[Best], summary="The best prompt of each task")
+        router.add_api_route(
             "/report", self.report, methods=["GET"], summary="Its report, a page that works offline", response_class=Response,
             responses={200: {"description": "HTML", "content": {"text/html": {"schema": {"type": "string"}}}}})
         router.add_api_route(
@@ -65,9 +67,12 @@ class Takeaway:
             "promptray: as `promptray apply` reads it; openai: chat messages; dspy: the state of a dspy.Predict; mlflow: a "
             "prompt of its registry; markdown: for reading."))] = None,
     ) -> Response:
-        """Of the trial, or of the one that stands best on its dev split."""
+        """Of the trial, or of the one that stands best on its dev split. Of a job with several tasks, whose accuracies cannot be
+        compared, name the trial: /best/tasks has each task's."""
         opened = await self._reading.open(asking, id, None if trial is None else [trial])
-        course, best = await self._aside(asking, best_view, self._reading.service.results, list(opened.courses.values()), trial)
+        tasks = {name: assignment.task for name, assignment in opened.assignments.items()}
+        course, best = await self._aside(
+            asking, best_view, self._reading.service.results, list(opened.courses.values()), trial, tasks)
         if format is None:
             return sheet(best)
         async with self._audit.noted(asking, "best.download", f"{id}/{best.trial} as {format}"):
@@ -76,6 +81,14 @@ class Takeaway:
                 return download(page.encode(), f"{best.trial}.md", "text/markdown; charset=utf-8")
             content = json.dumps(_EXPORTS[format](course, best), indent=2) + "\n"
             return download(content.encode(), f"{best.trial}.{format}.json", "application/json")
+
+    async def best_by_task(self, asking: Asking, id: JobId) -> Response:
+        """Of each task the prompt of the trial that stands best on its dev split; of equals the one measured on more dev items,
+        then the one that started first. Without the tasks of which no round is done yet."""
+        opened = await self._reading.open(asking, id)
+        found = await self._aside(
+            asking, best_by_task, self._reading.service.results, list(opened.courses.values()), opened.assignments)
+        return sheet(Page[Best](data=found, first_id=found[0].task if found else None, last_id=found[-1].task if found else None))
 
     async def report(self, asking: Asking, id: JobId) -> Response:
         """Made when the job has ended."""

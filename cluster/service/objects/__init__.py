@@ -6,6 +6,7 @@ Requests are strict, answers are frozen. Times are Unix seconds, accuracies are 
 
 from cluster.service.objects.base import Answer, Error, ErrorBody, Page
 from cluster.service.objects.desk import AuditEntry, Catalogue, Estimate, Me, OfferedModel, Quota, TaskOutlook
+from cluster.service.objects.examples import ExamplePart, WorkedExample
 from cluster.service.objects.files import FileDeleted, Row, StoredFile
 from cluster.service.objects.jobs import (
     ENDS,
@@ -31,6 +32,7 @@ from cluster.service.objects.results import (
     CurvePoint,
     DiffPiece,
     Response,
+    SplitComparison,
     StepSeen,
     Trial,
 )
@@ -55,6 +57,7 @@ __all__ = [
     "Estimate",
     "Event",
     "EventKind",
+    "ExamplePart",
     "Fault",
     "FileDeleted",
     "JobStatus",
@@ -66,6 +69,7 @@ __all__ = [
     "Quota",
     "Response",
     "Row",
+    "SplitComparison",
     "StepSeen",
     "StoredFile",
     "TaskOutlook",
@@ -73,4 +77,5 @@ __all__ = [
     "Trial",
     "TrialStatus",
     "Usage",
+    "WorkedExample",
 ]

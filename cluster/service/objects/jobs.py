@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, model_validator
 
 from cluster.service.objects.base import Answer
+from cluster.service.objects.examples import WorkedExample
 from cluster.service.objects.plain import MOST_KEY, expect_bounded
 from cluster.service.objects.search import SearchRequest, SelectionRequest, StrategyRequest
 from cluster.settings import BudgetSettings, SamplingSettings, SizeSettings
@@ -101,6 +102,13 @@ class Best(Answer):
     verdict: str
     form: str = ""
     """How much of its gain is form alone, in words."""
+    task: str = ""
+    dev_items: int = 0
+    """Dev items that `dev_accuracy` rests on; 0 where that is not known."""
+    dev_low: float | None = None
+    """The low end of the 95% interval of `dev_accuracy` (Wilson)."""
+    dev_high: float | None = None
+    worked_examples: list[WorkedExample] = []
 
 
 class Fault(Answer):
@@ -134,6 +142,10 @@ class Optimization(Answer):
     """Calls of models that are under way now."""
     usage: Usage = Usage()
     best_dev_accuracy: float | None = None
+    """The highest of all trials; of a job with several tasks it is of whichever task is easiest: `best_dev_accuracy_by_task` has
+    them apart."""
+    best_dev_accuracy_by_task: dict[str, float] = {}
+    """By the task's label; without those of which nothing was measured yet."""
     error: Fault | None = None
     runs: int = 0
     """How often it was started: once, and again after each resume or loss of its process."""

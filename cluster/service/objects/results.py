@@ -3,6 +3,7 @@
 from typing import Any, Literal
 
 from cluster.service.objects.base import Answer
+from cluster.service.objects.examples import WorkedExample
 from cluster.service.objects.jobs import TrialStatus, Usage
 
 
@@ -14,6 +15,8 @@ class CurvePoint(Answer):
     dev_accuracy: float | None
     low: float | None
     high: float | None
+    items: int = 0
+    """Dev items that it was measured on; 0 where that is not known."""
 
 
 class CallFailures(Answer):
@@ -97,6 +100,12 @@ class CandidateDetail(Candidate):
     diff: list[DiffPiece]
     failing_step: str | None
     """The parent's text of the step that was refined."""
+    dev_low: float | None = None
+    """The low end of the 95% interval of `dev_accuracy` (Wilson)."""
+    dev_high: float | None = None
+    worked_examples: list[WorkedExample] = []
+    dropped_examples: int = 0
+    """Of the parent's, those that it does not have."""
 
 
 class StepSeen(Answer):
@@ -132,6 +141,30 @@ class ComparedItem(Answer):
     right: Response
 
 
+class SplitComparison(Answer):
+    """Two candidates on the items of one split that both were answered on: every figure here is of these items."""
+
+    split: Literal["dev", "test"]
+    items: int
+    left_accuracy: float
+    left_low: float
+    """The low end of its 95% interval (Wilson)."""
+    left_high: float
+    right_accuracy: float
+    right_low: float
+    right_high: float
+    lead: float
+    """The left one's accuracy less the right one's."""
+    lead_low: float | None
+    """The low end of the lead's 95% interval (adjusted Wald for paired shares)."""
+    lead_high: float | None
+    counts: dict[str, int]
+    """By winner, of all items of the split, those that one was not answered on among them as `unknown`."""
+    verdict: str
+    """In words, by a paired exact test; "" where there are too few items."""
+    p_value: float | None
+
+
 class Comparison(Answer):
     """Two candidates side by side, item by item: on the dev split, and on the test split where both were tested."""
 
@@ -140,8 +173,13 @@ class Comparison(Answer):
     right: CandidateDetail
     diff: list[DiffPiece]
     counts: dict[str, int]
-    """By winner."""
+    """By winner, over both splits together; `splits` has them apart."""
     items: list[ComparedItem]
     verdict: str
-    """In words, by a paired exact test on the items that both have; "" where there are too few."""
+    """In words, by a paired exact test on the items that both have of the test split, or of the dev split where they share no test;
+    "" where there are too few."""
     p_value: float | None
+    splits: list[SplitComparison] = []
+    """What can be said of each split, the test split first."""
+    untested: Literal["", "left", "right", "both"] = ""
+    """Which of the two has no test of its own: the test split is not compared then."""

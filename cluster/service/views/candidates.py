@@ -11,10 +11,10 @@ from cluster.service.errors import NotFound
 from cluster.service.objects import Answer, CandidateDetail
 from cluster.service.objects import Candidate as CandidateAnswer
 from cluster.service.views.results import Course, Results
-from cluster.service.views.wording import diff_of, plain
+from cluster.service.views.wording import diff_of, examples_of, plain
 from optimizer.candidate import Candidate, Standing, fuller, gain_over
 from optimizer.prompt import Prompt
-from optimizer.statistics import Gain
+from optimizer.statistics import Gain, wilson
 
 BYTES_A_STANDING = 300
 """What a family takes in memory beside its course, about."""
@@ -109,11 +109,15 @@ class Family:
         prompt, parent = member.candidate.prompt, self.prompt(member.candidate.parent)
         number, steps = member.candidate.changed_step, parent.steps if parent else ()
         failing = steps[number - 1].text if number is not None and 1 <= number <= len(steps) else None
+        known = parent.demonstrations if parent else ()
+        low, high = _interval(member.standing)
         return CandidateDetail(
             **_fields(self.trial, member), text=plain(prompt.text()), prompt=plain_prompt(prompt),
             steps=[plain(step.text) for step in prompt.steps], demonstrations=len(prompt.demonstrations),
             diff=diff_of(parent.text() if parent else prompt.text(), prompt.text()),
-            failing_step=None if failing is None else plain(failing))
+            failing_step=None if failing is None else plain(failing), dev_low=low, dev_high=high,
+            worked_examples=examples_of(prompt.demonstrations, known if parent else None),
+            dropped_examples=sum(one not in prompt.demonstrations for one in known))
 
 
 def plain_prompt(prompt: Prompt) -> dict[str, object]:
@@ -133,6 +137,14 @@ def _fields(trial: str, member: Member) -> dict[str, object]:
         "dev_accuracy": standing.accuracy if standing else None, "dev_items": standing.items if standing else 0,
         "adherence": standing.adherence if standing else None, "kept": bool(standing and standing.kept),
         **_gain_fields(member.gain)}
+
+
+def _interval(standing: Standing | None) -> tuple[float | None, float | None]:
+    """The ends of the 95% interval of its dev accuracy."""
+    if standing is None or standing.accuracy is None:
+        return None, None
+    found = wilson(min(standing.items, standing.accuracy * standing.items), standing.items)
+    return found.low, found.high
 
 
 def _gain_fields(gain: Gain | None) -> dict[str, float | int | None]:

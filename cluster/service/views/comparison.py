@@ -13,14 +13,14 @@ from typing import Literal
 from cluster.plans import Assignment
 from cluster.report.contests import p_told
 from cluster.result import scores_of
-from cluster.service.objects import ComparedItem, Comparison, Response, StepSeen
+from cluster.service.objects import ComparedItem, Comparison, Response, SplitComparison, StepSeen
 from cluster.service.views.candidates import Family
 from cluster.service.views.items import Items, Material, dev_scores, fits, test_marks
 from cluster.service.views.results import Course
 from cluster.service.views.wording import diff_of, plain
 from cluster.settings import ExperimentSettings
 from optimizer.prompt import Prompt, followed_steps, read_trace
-from optimizer.statistics import paired_test
+from optimizer.statistics import estimate, gain, paired_test
 from optimizer.tasks.generated import GENERATED
 from optimizer.tasks.generated.faults import shown_kinds
 from optimizer.tasks.scorers import judge
@@ -58,17 +58,41 @@ def compared(items: Items, settings: ExperimentSettings, folder: Folder, left: S
     first, second = (_read(items, settings, folder, side) for side in (left, right))
     same = left.assignment.contest == right.assignment.contest
     found = [*_items("dev", first, second), *_items("test", first, second)] if same else []
-    judged = _judged(found)
-    test = paired_test([item.right.score for item in judged], [item.left.score for item in judged])
-    enough = test.pairs >= LEAST_PAIRS
-    verdict = _verdict(test.verdict, test.p_value, f"{test.pairs} {judged[0].split} items") if enough else ""
-    if first.prompt == second.prompt:  # a prompt is not compared with itself
-        enough, verdict = False, "Left and right are the same prompt."
+    splits = [split for name in ("test", "dev") if (
+        split := _split([item for item in found if item.split == name], first.prompt == second.prompt)) is not None]
+    told = next((split for split in splits if split.p_value is not None), None)
     details = first.family.detail(left.candidate), second.family.detail(right.candidate)
     return Comparison(
         left=details[0], right=details[1], diff=diff_of(first.prompt.text(), second.prompt.text()),
-        counts=dict(Counter(item.winner for item in found)), items=found,
-        verdict=verdict, p_value=test.p_value if enough else None)
+        counts=dict(Counter(item.winner for item in found)), items=found, verdict=(told or splits[0]).verdict if splits else "",
+        p_value=told.p_value if told else None, splits=splits, untested=_untested(first, second))
+
+
+def _split(items: Sequence[ComparedItem], same_prompt: bool = False) -> SplitComparison | None:
+    """What can be said of one split, by the items alone that were answered under both; None where there are none. A prompt is not
+    compared with itself."""
+    both = [item for item in items if item.winner != "unknown"]
+    if not both:
+        return None
+    left, right = [item.left.score for item in both], [item.right.score for item in both]
+    one, other, lead, test = estimate(left), estimate(right), gain(right, left), paired_test(right, left)
+    assert one.mean is not None
+    assert other.mean is not None
+    enough = test.pairs >= LEAST_PAIRS and not same_prompt
+    otherwise = "Left and right are the same prompt." if same_prompt else ""
+    return SplitComparison(
+        split=both[0].split, items=len(both), left_accuracy=one.mean, left_low=one.low, left_high=one.high,
+        right_accuracy=other.mean, right_low=other.low, right_high=other.high, lead=one.mean - other.mean,
+        lead_low=lead.interval.low if lead and lead.interval else None,
+        lead_high=lead.interval.high if lead and lead.interval else None, counts=dict(Counter(item.winner for item in items)),
+        verdict=_verdict(test.verdict, test.p_value, f"{test.pairs} {both[0].split} items") if enough else otherwise,
+        p_value=test.p_value if enough else None)
+
+
+def _untested(left: _Read, right: _Read) -> Literal["", "left", "right", "both"]:
+    if left.test and right.test:
+        return ""
+    return "right" if left.test else "left" if right.test else "both"
 
 
 def _read(items: Items, settings: ExperimentSettings, folder: Folder, side: Side) -> _Read:
@@ -141,12 +165,6 @@ def _winner(left: float | None, right: float | None) -> Literal["left", "right",
     if left == right:
         return "both" if left > 0 else "neither"
     return "left" if left > right else "right"
-
-
-def _judged(items: Sequence[ComparedItem]) -> list[ComparedItem]:
-    """Those of the test split, where there are enough: candidates were chosen by the others."""
-    tested = [item for item in items if item.split == "test" and item.winner != "unknown"]
-    return tested if len(tested) >= LEAST_PAIRS else [item for item in items if item.split == "dev"]
 
 
 def _verdict(told: str, p_value: float, on: str) -> str:

@@ -20,7 +20,7 @@ _VARIABLE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 
 def as_promptray(course: Course, best: Best) -> dict[str, Any]:
     """As best/TRIAL.json begins: what `promptray apply` reads."""
-    told = best.model_dump(exclude={"text", "prompt", "candidate"})
+    told = best.model_dump(exclude={"text", "prompt", "candidate", "worked_examples"})
     if course.result is not None:
         told |= {name: plain(getattr(course.result, name)) for name in ("task", "target", "scorer", "strategy", "data_hash")}
     return {"prompt": best.prompt, **told}

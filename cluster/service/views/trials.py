@@ -10,14 +10,15 @@ from dataclasses import dataclass, field
 from cluster.plans import Assignment, assignments
 from cluster.report.form import form_told
 from cluster.report.markdown import best_prompt_page
+from cluster.report.winner import dev_items, rank
 from cluster.search.keys import STRATEGY
 from cluster.service.errors import Conflict, NotFound
 from cluster.service.objects import TERMINAL, Best, CallFailures, CurvePoint, Event, JobStatus, Trial, TrialStatus, Usage
 from cluster.service.views.candidates import Family, family_of, plain_prompt
 from cluster.service.views.results import Course, Results
-from cluster.service.views.wording import plain
+from cluster.service.views.wording import examples_of, plain
 from cluster.settings import ExperimentSettings
-from optimizer.candidate import Standing
+from optimizer.candidate import Candidate, Standing
 from optimizer.statistics import estimate, wilson
 
 
@@ -90,21 +91,44 @@ def trial_view(
         form=plain(form_told(result)))
 
 
-def best_view(results: Results, courses: Sequence[Course], trial: str | None) -> tuple[Course, Best]:
-    """The best prompt of a trial, or of the trial that stands best on its dev split. Raises NotFound, or Conflict where there is
-    none yet."""
+def best_by_task(results: Results, courses: Sequence[Course], assignments: Mapping[str, Assignment]) -> list[Best]:
+    """The best prompt of each task, in the order of its tasks, by the rule of cluster.report.winner; none for a task of which no
+    trial has finished a round."""
+    tasks = dict.fromkeys(one.task for one in assignments.values())
+    by_task = {task: [course for course in courses if assignments[course.trial].task == task] for task in tasks}
+    found = [(task, course, family_of(results, course).best) for task, its in by_task.items() if (course := _winner(results, its))]
+    return [_best(task, course, candidate) for task, course, candidate in found if candidate is not None]
+
+
+def best_view(
+    results: Results, courses: Sequence[Course], trial: str | None, tasks: Mapping[str, str] | None = None
+) -> tuple[Course, Best]:
+    """The best prompt of a trial, or of the trial that stands best on its dev split; `tasks`: trial -> its task. Raises NotFound,
+    or Conflict where there is none yet."""
     wanted = [course for course in courses if trial is None or course.trial == trial]
     if not wanted:
         raise NotFound(f"The job has no trial {(trial or '')[:100]!r}.")
-    found = [(course, family.best) for course in wanted if (family := family_of(results, course)).best is not None]
-    if not found:
+    course = _winner(results, wanted)
+    candidate = family_of(results, course).best if course else None
+    if course is None or candidate is None:
         raise Conflict("There is no best prompt yet: no trial has finished a round.")
-    course, candidate = max(found, key=lambda pair: _rank(_dev(pair[0])))
-    assert candidate is not None
-    result = course.result
-    return course, Best(
-        trial=course.trial, candidate=candidate.id, text=plain(candidate.prompt.text()), prompt=plain_prompt(candidate.prompt),
-        dev_accuracy=_dev(course), test_accuracy=result.test_accuracy if result else None,
+    return course, _best((tasks or {}).get(course.trial, ""), course, candidate)
+
+
+def _winner(results: Results, courses: Sequence[Course]) -> Course | None:
+    """The first of the highest rank among those that have a best prompt."""
+    found = [course for course in courses if family_of(results, course).best is not None]
+    return max(found, key=lambda course: rank(*_dev(course)), default=None)
+
+
+def _best(task: str, course: Course, candidate: Candidate) -> Best:
+    result, (accuracy, items) = course.result, _dev(course)
+    interval = wilson(min(items, accuracy * items), items) if accuracy is not None and items else None
+    return Best(
+        task=plain(task), dev_items=items, dev_low=interval.low if interval else None, dev_high=interval.high if interval else None,
+        worked_examples=examples_of(candidate.prompt.demonstrations), trial=course.trial, candidate=candidate.id,
+        text=plain(candidate.prompt.text()), prompt=plain_prompt(candidate.prompt),
+        dev_accuracy=accuracy, test_accuracy=result.test_accuracy if result else None,
         test_low=result.test_low if result else None, test_high=result.test_high if result else None,
         test_items=result.test_items if result else 0,
         seed_prompt_test_accuracy=result.seed_prompt_test_accuracy if result else None, verdict=result.told if result else "",
@@ -118,14 +142,12 @@ def best_page(course: Course) -> str:
     return plain(best_prompt_page(course.result))
 
 
-def _dev(course: Course) -> float | None:
+def _dev(course: Course) -> tuple[float | None, int]:
+    """The dev accuracy of its best prompt, and on how many items."""
+    if course.result is not None and course.result.best is not None:
+        return course.result.dev_accuracy, dev_items(course.result)
     standings = course.rounds[-1].standings if course.rounds else ()
-    return standings[0].accuracy if standings else None
-
-
-def _rank(accuracy: float | None) -> float:
-    """What was not measured stands last."""
-    return -1.0 if accuracy is None else accuracy
+    return (standings[0].accuracy, standings[0].items) if standings else (None, 0)
 
 
 def _point(number: int, best: Standing, target_calls: int | None) -> CurvePoint:
@@ -133,7 +155,8 @@ def _point(number: int, best: Standing, target_calls: int | None) -> CurvePoint:
         return CurvePoint(round=number, target_calls=target_calls, dev_accuracy=None, low=None, high=None)
     measured = estimate(best.scores) if any(score is not None for score in best.scores) else None
     interval = measured or wilson(min(best.items, max(0.0, best.accuracy * best.items)), best.items)
-    return CurvePoint(round=number, target_calls=target_calls, dev_accuracy=best.accuracy, low=interval.low, high=interval.high)
+    return CurvePoint(
+        round=number, target_calls=target_calls, dev_accuracy=best.accuracy, low=interval.low, high=interval.high, items=best.items)
 
 
 def _status(course: Course, spent: Spent, job: JobStatus) -> TrialStatus:

@@ -33,6 +33,7 @@ from cluster.trial import Trial
 from serving.ledger.ledgered import Ledgered
 from serving.ledger.record import Ledger
 from serving.ledger.shared import SharedLedger
+from serving.models import open_in_process
 from serving.storage import open_folder
 
 SETTINGS = {
@@ -52,7 +53,7 @@ async def run_small(out: Path) -> list[TrialResult]:
     results = []
     with Ledger(out / "ledger") as record:
         ledger = SharedLedger(record)
-        models = [Ledgered(model.in_process(), ledger) for model in (settings.target_model, settings.optimizer_model)]
+        models = [Ledgered(open_in_process(model), ledger) for model in (settings.target_model, settings.optimizer_model)]
         for assignment in assignments:
             plan = plan_of(settings, assignment)
             result = await Trial(plan, tasks[plan.task, plan.seed], *models).run()

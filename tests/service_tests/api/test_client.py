@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,19 @@ import pytest
 from typer.testing import CliRunner
 
 from cluster.cli import app as command
+from cluster.preparation import write_settings
+from cluster.report.folder import write_trial
 from cluster.service.client import ServiceClient
 from cluster.service.objects import OptimizationRequest
 from cluster.service.replies import ServiceError
+from cluster.service.show import shown_app
+from cluster.service.shown_office import ShownOffice
+from cluster.settings import ExperimentSettings
+from optimizer.candidate import Candidate
 from optimizer.errors import EndpointError, PromptrayError, SettingsError
-from tests.service_tests.api.conftest import EVERY_S, REQUEST, Small, played, served
+from optimizer.prompt import Demonstration, Prompt
+from serving.storage import open_folder
+from tests.service_tests.api.conftest import EVERY_S, REQUEST, SETTINGS, Small, played, served
 
 WANTED = OptimizationRequest.model_validate(REQUEST)
 
@@ -186,7 +195,10 @@ def test_the_commands(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "succeeded" in said("show", id)
     assert "trial.round" in said("events", id)
     assert "navigate-abo-s0" in said("trials", id)
-    assert said("best", id)
+    told = said("best", id)
+    assert "dev accuracy" in told
+    assert "(95% interval" in told
+    assert "on 8 items, seed prompt" in told
     said("best", id, "--format", "dspy", "--out", str(tmp_path / "state.json"))
     assert json.loads((tmp_path / "state.json").read_text())["signature"]
     said("download", id, "settings.yaml", "--out", str(tmp_path / "s.yaml"), code=1)
@@ -232,3 +244,25 @@ def test_events_that_nobody_can_give_are_an_end_with_the_reason(address: str) ->
     with ServiceClient(address, transport=way, sleep=lambda _: None) as client, pytest.raises(ServiceError, match="are damaged"):
         list(client.follow(job.id))
     assert way.asked == 2
+
+
+def test_a_job_of_two_tasks_has_two_best_prompts(small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, other = tmp_path / "two", replace(small.abo, trial="object_counting-abo-s0", task="object_counting", dev_accuracy=0.25)
+    shown = Candidate(Prompt("Count.", (), (Demonstration("Two cats.\nHow many?", "Step 1: cats 2\nAnswer: 2"),)), "demonstrate", 0)
+    write_settings(ExperimentSettings.model_validate(SETTINGS | {"tasks": ["navigate", "object_counting"]}), open_folder(out))
+    for one in (small.abo, replace(other, best=shown)):
+        write_trial(out, one)
+    with served(shown_app(ShownOffice([out]), open_folder(tmp_path / "storage"))) as address:
+        monkeypatch.setenv("PROMPTRAY_SERVICE", address)
+        run = lambda *arguments: CliRunner().invoke(command, ["jobs", *arguments])  # noqa: E731
+        listed = run("list").output
+        id = next(word for word in listed.split() if word.startswith("opt-"))
+        assert "object_counting 0.25" in " ".join(listed.split())
+        told = run("best", id).output
+        assert small.abo.trial + ": dev accuracy" in told
+        assert "object_counting-abo-s0: dev accuracy 0.25" in told
+        assert "Input:\nTwo cats.\nHow many?\nStep 1:\ncats 2\nAnswer:\n2\n" in told
+        refused = run("best", id, "--format", "openai")
+        assert refused.exit_code == 2
+        assert "--trial" in refused.output
+        assert '"messages"' in run("best", id, "--format", "openai", "--trial", "object_counting-abo-s0").output

@@ -3,18 +3,28 @@
 import asyncio
 import io
 import json
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from cluster.preparation import write_settings
+from cluster.report.folder import write_trial
 from cluster.report.lineage import lineage
 from cluster.service.playing_office import PlayingOffice
-from optimizer.prompt import Prompt
+from cluster.service.shown_office import ShownOffice
+from cluster.service.views.candidates import Family
+from cluster.service.views.results import Course
+from cluster.settings import ExperimentSettings
+from optimizer.candidate import Candidate, Round, Standing
+from optimizer.prompt import Demonstration, Prompt
 from optimizer.tasks.loading import load_task
 from optimizer.tasks.task import Sizes
-from tests.service_tests.api.conftest import REQUEST, Client, OpenService, Small
+from serving.storage import open_folder
+from tests.service_tests.api.conftest import REQUEST, SETTINGS, Client, OpenService, Small
 
 
 async def test_trials_have_the_figures_of_the_folder(service: Client, small: Small) -> None:
@@ -174,3 +184,92 @@ async def test_the_catalogue_names_what_a_job_may_name(service: Client) -> None:
     assert {"navigate"} <= found["generated_tasks"].keys()
     again = await service.post("/v1/optimizations/estimate", found["defaults"] | REQUEST)
     assert again.status_code == 200, json.dumps(again.json())
+
+
+async def test_each_split_is_compared_for_itself_on_the_items_that_both_answered(service: Client, small: Small) -> None:
+    id, result = await service.shown(), small.abo
+    assert result.best is not None
+    found = await service.json(
+        f"/v1/optimizations/{id}/comparison", trial=result.trial, left=result.best.id, right=result.seed_prompt.id)
+    assert [one["split"] for one in found["splits"]] == ["test", "dev"]
+    assert found["untested"] == ""
+    for one in found["splits"]:
+        both = [item for item in found["items"] if item["split"] == one["split"] and item["winner"] != "unknown"]
+        assert one["items"] == len(both)
+        for side in ("left", "right"):
+            assert one[f"{side}_accuracy"] == pytest.approx(sum(item[side]["score"] for item in both) / len(both))
+            assert one[f"{side}_low"] <= one[f"{side}_accuracy"] <= one[f"{side}_high"]
+        assert one["lead"] == pytest.approx(one["left_accuracy"] - one["right_accuracy"])
+        assert one["lead_low"] <= one["lead"] <= one["lead_high"]
+        assert sum(one["counts"].values()) == sum(item["split"] == one["split"] for item in found["items"])
+    assert found["splits"][0]["left_accuracy"] == result.test_accuracy
+    assert found["splits"][0]["right_accuracy"] == result.seed_prompt_test_accuracy
+
+
+async def test_a_test_figure_never_stands_beside_a_dev_figure(service: Client, small: Small) -> None:
+    """The one was tested, the other has a place on the dev split alone."""
+    id, result = await service.shown(), small.abo
+    assert result.best is not None
+    seen = {one.candidate.id for round in result.rounds for one in round.standings}
+    other = min(seen - {result.best.id, result.seed_prompt.id})
+    found = await service.json(f"/v1/optimizations/{id}/comparison", trial=result.trial, left=result.best.id, right=other)
+    assert [one["split"] for one in found["splits"]] == ["dev"]
+    assert found["untested"] == "right"
+    assert "test items" not in found["verdict"]
+
+
+async def test_a_job_of_two_tasks_has_a_best_prompt_of_each(open_service: OpenService, small: Small, tmp_path: Path) -> None:
+    """Navigate is the easier one: its highest dev accuracy says nothing of the other task."""
+    out = tmp_path / "two"
+    easy, hard = replace(small.abo, dev_accuracy=0.9), replace(small.abo, task="object_counting", dev_accuracy=0.4)
+    trials = [
+        replace(easy, trial="navigate-apo-s0", strategy="apo", dev_accuracy=0.5), easy,
+        replace(hard, trial="object_counting-abo-s0"),
+        replace(hard, trial="object_counting-apo-s0", strategy="apo", dev_accuracy=0.3)]
+    write_settings(ExperimentSettings.model_validate(SETTINGS | {"tasks": ["navigate", "object_counting"]}), open_folder(out))
+    for one in trials:
+        write_trial(out, one)
+    service = open_service(office=ShownOffice([out]))
+    id = await service.shown()
+    found = (await service.json(f"/v1/optimizations/{id}/best/tasks"))["data"]
+    assert [(one["task"], one["trial"], one["dev_accuracy"]) for one in found] == [
+        ("navigate", "navigate-abo-s0", 0.9), ("object_counting", "object_counting-abo-s0", 0.4)]
+    for one in found:
+        alone = await service.json(f"/v1/optimizations/{id}/best", trial=one["trial"])
+        assert alone == one
+    job = await service.json(f"/v1/optimizations/{id}")
+    assert job["best_dev_accuracy_by_task"] == {"navigate": 0.9, "object_counting": 0.4}
+
+
+async def test_a_job_of_which_no_round_is_done_has_no_best_prompt_yet(service: Client) -> None:
+    id = (await service.post("/v1/optimizations", REQUEST)).json()["id"]
+    assert (await service.json(f"/v1/optimizations/{id}/best/tasks"))["data"] == []
+
+
+async def test_a_best_prompt_says_on_how_many_items_and_shows_its_worked_examples(service: Client, small: Small) -> None:
+    id, result = await service.shown(), small.abo
+    assert result.best is not None
+    best = await service.json(f"/v1/optimizations/{id}/best", trial=result.trial)
+    assert best["dev_items"] == result.rounds[-1].best.items
+    assert best["dev_low"] <= best["dev_accuracy"] <= best["dev_high"]
+    detail = await service.json(f"/v1/optimizations/{id}/candidates/{result.best.id}", trial=result.trial)
+    shown = result.best.prompt.demonstrations
+    for answer in (best, detail):
+        assert [one["input"] for one in answer["worked_examples"]] == [one.input for one in shown]
+    assert detail["dev_low"] <= detail["dev_accuracy"] <= detail["dev_high"]
+    exported = await service.json(f"/v1/optimizations/{id}/best", trial=result.trial, format="promptray")
+    assert "worked_examples" not in exported
+
+
+def test_a_demonstration_that_came_with_a_candidate_is_marked_as_new() -> None:
+    old, new = Demonstration("1 + 1", "Step 1: 2\nAnswer: 2"), Demonstration("2 + 2", "It is 4.")
+    root = Candidate(Prompt("a", demonstrations=(old,)), "seed", 0)
+    child = Candidate(Prompt("a", demonstrations=(new,)), "demonstrate", 1, root.id)
+    rounds = (Round(0, (Standing(root, 0.5, 4, None, True),)), Round(1, (Standing(child, 0.75, 4, None, True),)))
+    detail = Family(Course("t", rounds)).detail(child.id)
+    assert [(one.input, one.new) for one in detail.worked_examples] == [("2 + 2", True)]
+    assert detail.dropped_examples == 1
+    assert [(part.label, part.text) for part in detail.worked_examples[0].parts] == [("Response", "It is 4.")]
+    root_detail = Family(Course("t", rounds)).detail(root.id)
+    assert [(part.label, part.text) for part in root_detail.worked_examples[0].parts] == [("Step 1", "2"), ("Answer", "2")]
+    assert not root_detail.worked_examples[0].new

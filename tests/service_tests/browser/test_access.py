@@ -1,8 +1,23 @@
-"""Every view for everybody: axe-core's rules in light and dark, phones, the keyboard, chosen colours; and a picture of each."""
+"""Every view for everybody: axe-core's rules in light and dark, phones, the keyboard, chosen colours, axes that can be read; and a
+picture of each."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any
 
 import pytest
 from selenium.webdriver.common.keys import Keys
 
+from cluster.preparation import write_settings
+from cluster.report.folder import write_trial
+from cluster.report.ticks import ticks
+from cluster.service.shown_office import ShownOffice
+from cluster.settings import ExperimentSettings
+from serving.storage import open_folder
+from tests.service_tests.api.conftest import SETTINGS, Small
+from tests.service_tests.browser.conftest import ScreenOf, ServeOffice
 from tests.service_tests.browser.screen import Screen
 
 VIEWS = {
@@ -105,4 +120,103 @@ def test_prompts_of_two_trials_are_compared(screen: Screen, shown: str) -> None:
     screen.until(lambda: "right_trial=navigate-apo-s0" in screen.driver.current_url and screen.all(".item"), "the other trial's")
     best = next(one["best"] for one in screen.api(f"/v1/optimizations/{shown}/trials")["data"] if one["strategy"] == "apo")
     assert screen.find("#side-right").get_attribute("value") == best
+    assert screen.complaints() == []
+
+
+TICKS = """
+    const [cases, done] = arguments;
+    import("/assets/parts/scale.js").then(({ ticks }) => done(JSON.stringify(cases.map((one) => ticks(...one).labels))), String);"""
+
+
+def axes_of_all_kinds() -> list[list[Any]]:
+    """Low, high, how many at most, whole: as accuracies, rounds and calls have them."""
+    rng, cases = Random(1), []
+    for _ in range(400):
+        low, high = sorted(round(rng.uniform(0, 1), rng.choice([1, 2, 3])) for _ in range(2))
+        cases.append([low, high, rng.randint(2, 9), False])
+        start = rng.choice([0, rng.randint(0, 50)])
+        cases.append([start, start + rng.choice([0, 1, 2, rng.randint(0, 10 ** rng.randint(1, 7))]), rng.randint(2, 20), True])
+    return [*cases, [0, 0, 6, True], [0.5, 0.6, 6, False], [1, 2, 6, True], [3, 2, 6, False], [-0.1, 0.4, 6, False]]
+
+
+def test_axes_are_those_of_the_report(screen: Screen) -> None:
+    """Round ticks whose labels differ: tests/report_tests/test_ticks.py says it of the report's, these are the same."""
+    screen.open("/")
+    cases = axes_of_all_kinds()
+    labels = json.loads(screen.driver.execute_async_script(TICKS, cases))
+    assert len(labels) == len(cases)
+    for (low, high, most, whole), told in zip(cases, labels, strict=True):
+        assert tuple(told) == ticks(low, high, most, whole=whole).labels, (low, high, most, whole)
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 3])
+def test_a_curve_ends_where_it_ended(screen_of: ScreenOf, serve: ServeOffice, small: Small, tmp_path: Path, rounds: int) -> None:
+    course = tuple(replace(small.abo.rounds[0], number=number) for number in range(rounds))
+    write_settings(ExperimentSettings.model_validate(SETTINGS), open_folder(tmp_path / "out"))
+    write_trial(tmp_path / "out", replace(small.abo, status="budget", rounds=course))
+    screen = screen_of(serve(ShownOffice([tmp_path / "out"])))
+    screen.open("/")
+    screen.open(f"/jobs/{screen.api('/v1/optimizations')['data'][0]['id']}", ".plot canvas")
+    data = screen.until(lambda: screen.asked("return {...document.querySelector('.plot').dataset}").get("xRange"), "an axis")
+    assert data.split() == (["-0.5", "0.5"] if rounds == 1 else ["0", str(rounds - 1)])
+    told = screen.asked("return {...document.querySelector('.plot').dataset}")
+    assert told["xTicks"].split() == [str(number) for number in range(rounds)]
+    assert len(set(told["yTicks"].split())) == len(told["yTicks"].split()) > 1
+    assert screen.complaints() == []
+
+
+IN_SIGHT = """
+    const one = document.querySelector(arguments[0]);
+    const at = one?.getBoundingClientRect();
+    return Boolean(at) && at.top >= 0 && at.bottom <= innerHeight && at.left >= 0 && at.right <= innerWidth;"""
+
+
+@pytest.mark.parametrize(("view", "picked"), [
+    ("lineage", "[role=treeitem][aria-selected=true]"), ("candidates", "tr.picked"), ("compare", "#side-right")])
+def test_views_of_a_trial_open_on_the_winner(screen: Screen, shown: str, view: str, picked: str) -> None:
+    winner = screen.api(f"/v1/optimizations/{shown}/best/tasks")["data"][0]
+    screen.open(f"/jobs/{shown}/{view}", picked)
+    assert screen.find("#trial").get_attribute("value") == winner["trial"]
+    assert "★" in screen.text("#trial option:checked")
+    found = screen.find(picked)
+    told = found.get_attribute("value") if view == "compare" else found.get_attribute("aria-label") or found.text
+    assert told.startswith(winner["candidate"][:8])
+    screen.until(lambda: screen.asked(IN_SIGHT, picked), "the winner is in sight")
+
+
+def test_a_split_is_compared_for_itself(screen: Screen, shown: str) -> None:
+    opened(screen, "compare", shown)
+    left, right = (screen.find(f"#side-{side}").get_attribute("value") for side in ("left", "right"))
+    found = screen.api(f"/v1/optimizations/{shown}/comparison?trial={TRIAL}&left={left}&right={right}")
+    for one in found["splits"]:
+        told = screen.text(f"section[aria-label='On the {one['split']} split']")
+        assert f"{one['items']} items answered under both" in told
+        assert all(f"{one[name]:.2f}" in told for name in ("left_accuracy", "right_accuracy"))
+        assert "95 % interval" in told
+    for name in ("Test split", "Dev split"):
+        screen.press(name, selector="main button")
+        own = [item for item in found["items"] if item["split"] == name.partition(" ")[0].lower()]
+        screen.until(lambda own=own: len(screen.all(".item")) == len(own), f"the items of the {name}")
+    assert screen.complaints() == []
+
+
+def test_a_job_of_two_tasks_offers_the_best_prompt_of_each(
+    screen_of: ScreenOf, serve: ServeOffice, small: Small, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    write_settings(ExperimentSettings.model_validate(SETTINGS | {"tasks": ["navigate", "object_counting"]}), open_folder(out))
+    write_trial(out, small.abo)
+    write_trial(out, replace(small.abo, trial="object_counting-abo-s0", task="object_counting", dev_accuracy=0.25))
+    screen = screen_of(serve(ShownOffice([out])))
+    screen.open("/", ".job")
+    told = screen.text(".job")
+    assert "Best on dev, navigate" in told
+    assert "Best on dev, object_counting\n0.25" in told
+    screen.open(f"/jobs/{screen.api('/v1/optimizations')['data'][0]['id']}", ".best-of-task")
+    assert len(screen.all(".best-of-task")) == 2
+    screen.choose("form", "promptray")
+    screen.press("Download prompt of object_counting")
+    assert json.loads(screen.saved(".json").read_text())["trial"] == "object_counting-abo-s0"
+    assert screen.serious_faults() == []
+    screen.picture("job-two-tasks-light")
     assert screen.complaints() == []

@@ -1,11 +1,15 @@
 """Results, replies and data full of HTML, script and template syntax are shown as text; the page's own code makes no markup."""
 
+import json
 import re
 from pathlib import Path
+from random import Random
 
 import pytest
 
 import cluster.service
+from cluster.report.diff import word_diff
+from cluster.report.signs import signed
 from cluster.service.shown_office import ShownOffice
 from tests.contracts import hostile
 from tests.service_tests.api.test_hostile import TRIAL, planted
@@ -43,6 +47,56 @@ def test_what_results_say_is_text(screen_of: ScreenOf, serve: ServeOffice, tmp_p
         screen.sees("{{constructor.constructor('window.hit=1')()}}")
         unharmed(screen)
     screen.picture("hostile-compare-light")
+
+
+DRAWN = """
+    const [cases, done] = arguments;
+    Promise.all([import("/assets/dom.js"), import("/assets/parts/diff.js")]).then(([{ html, render }, { Diff }]) => {
+      const box = document.createElement("div");
+      const text = (left) => {
+        const copy = box.querySelector(".diff").cloneNode(true);
+        copy.querySelectorAll(`.unseen, ${left}`).forEach((one) => one.remove());
+        return copy.textContent;
+      };
+      done(JSON.stringify(cases.map((pieces) => {
+        render(html`<${Diff} pieces=${pieces} label="x" />`, box);
+        const signs = [...box.querySelectorAll(".sign")].map((one) => [one.textContent, one.dataset.sign]);
+        return { old: text("ins"), new: text("del"), signs };
+      })));
+    }, (problem) => done(JSON.stringify(String(problem))));"""
+HARD = ["_", "*", "__x__", "`", "#", "- ", "word", " ", " ", "  ", "\n", "\r\n", "\r", "\t", "<b>", "&amp;", "\u00a0", "\u200b",
+        "\u202e", "\u2028", "\x07", "é", "\U0001f469", ".", "Step 1:"]
+
+
+def test_a_diff_without_its_marks_is_both_prompts_to_the_letter(screen: Screen) -> None:
+    """As tests/report_tests/test_diff.py says it of the report, whose signs are the same."""
+    rng = Random(2)
+    made = ["".join(rng.choices(HARD, k=rng.randint(0, 25))) for _ in range(600)]
+    texts = list(zip(made[::2], made[1::2], strict=True))
+    pairs = [*texts, *((old, old + " ") for old, _ in texts[:50]), ("a_b *c*", "a_b\t*d*\n"), ("", ""), ("", "\n")]
+    screen.open("/")
+    cases = [[{"kind": piece.kind, "text": piece.text} for piece in word_diff(*pair)] for pair in pairs]
+    for (old, new), drawn in zip(pairs, json.loads(screen.driver.execute_async_script(DRAWN, cases)), strict=True):
+        assert (drawn["old"], drawn["new"]) == (old, new)
+        parts = [part for piece in signed(word_diff(old, new)) for part in piece if part.sign]
+        assert [tuple(one) for one in drawn["signs"]] == [(part.text, part.sign) for part in parts]
+    assert screen.complaints() == []
+
+
+def test_no_line_hides_an_underscore(screen_of: ScreenOf, serve: ServeOffice, tmp_path: Path) -> None:
+    result = planted(tmp_path / "out", "__x__ *y* `z` a_b \t\n ")
+    screen = screen_of(serve(ShownOffice([tmp_path / "out"])))
+    screen.open("/")
+    job = screen.api("/v1/optimizations")["data"][0]["id"]
+    screen.open(f"/jobs/{job}/candidates?trial={TRIAL}&candidate={result.best.id if result.best else ''}", "aside .diff ins")
+    style = ("const s = getComputedStyle(document.querySelector(arguments[0]));"
+             "return [s.textDecorationLine, parseFloat(s.paddingBottom)]")
+    for tag in ("ins", "del"):
+        line, room = screen.asked(style, f"aside .diff {tag}")
+        assert line == "none"
+        assert room >= 2, "the border below would lie on the underscores"
+    assert screen.asked("return getComputedStyle(document.querySelector('aside .diff .sign'), '::before').content") != "none"
+    screen.picture("diff-signs-light")
 
 
 @pytest.mark.parametrize("text", hostile.SHORT[:4])

@@ -16,17 +16,19 @@ from optimizer.errors import EndpointError, SettingsError
 from serving.deployment import QUIET, bind, shut_down
 from serving.door.deployment import bind_door, open_door
 from serving.door.settings import DoorSettings
+from serving.models import connect, load_engine
 from serving.settings import OptimizerSettings, Served, TargetSettings
-from tests.contracts.scripted_stream import WaitingSettings
+from tests.contracts.scripted_stream import WaitingSettings, load
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
 KEY = "the-key-of-this-test"
 APPLES = "Count: one apple, two pears."
 
 
-def door(settings: DoorSettings, *more: Served) -> serve.Application:
-    models = [TargetSettings(), OptimizerSettings(), *more]
-    return bind_door(settings, models, {model.label: bind(model) for model in models})
+def door(settings: DoorSettings, *more: WaitingSettings) -> serve.Application:
+    models: list[Served] = [TargetSettings(), OptimizerSettings()]
+    hosted = {model.label: bind(model, load_engine) for model in models} | {model.label: bind(model, load) for model in more}
+    return bind_door(settings, [*models, *more], hosted, connect)
 
 
 def free_port() -> int:

@@ -2,6 +2,7 @@
 // the same figures stand in a table below for those who do not see the drawing.
 import { html, useEffect, useRef, useState } from "/assets/dom.js";
 import uPlot from "/vendor/uPlot.esm.js";
+import { accuracies, reached, ticks } from "/assets/parts/scale.js";
 import { count, interval, share } from "/assets/wording.js";
 
 const DASHES = [[], [8, 4], [2, 4], [12, 4, 2, 4]];
@@ -79,13 +80,16 @@ function options(trials, lit, byCalls, width) {
     });
   }
   const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
-  const whole = (_, splits) => splits.map((at) => (byCalls || Number.isInteger(at) ? count(at) : ""));
+  const places = (plot, name) => (name === "x" ? ticks(plot.scales.x.min, plot.scales.x.max, Math.max(2, Math.floor(plot.width / 70)), true)
+    : ticks(plot.scales.y.min, Math.min(1, plot.scales.y.max)));
+  const marked = (name) => ({ splits: (plot) => places(plot, name).values, values: (plot) => places(plot, name).labels });
   return {
     width, height: HEIGHT_PX, legend: { show: false }, cursor: { show: false }, series, bands,
-    hooks: { draw: [(plot) => whiskers(plot, trials.map(banded))] },
-    scales: { x: { time: false, range: (_, low, high) => [low ?? 0, high > low ? high : (low ?? 0) + 1] }, y: { range: (_, low, high) => range(low, high) } },
-    axes: [{ ...axis, values: whole, incrs: [1, 2, 5].flatMap((n) => [1, 10, 100, 1e3, 1e4, 1e5].map((tens) => n * tens)).sort((a, b) => a - b), label: byCalls ? "target calls" : "round", labelSize: 20, labelFont: axis.font, size: 30 },
-      { ...axis, size: 42, values: (_, splits) => splits.map((at) => at.toFixed(1)) }],
+    hooks: { draw: [(plot) => (whiskers(plot, trials.map(banded)), note(plot, places))] },
+    // uPlot gives one place at 0 a scale from 0 to 100: the ends are ours to say.
+    scales: { x: { time: false, range: (plot) => reached(plot.data[0]) }, y: { range: (_, low, high) => accuracies(low, high) } },
+    axes: [{ ...axis, ...marked("x"), label: byCalls ? "target calls" : "round", labelSize: 20, labelFont: axis.font, size: 30 },
+      { ...axis, ...marked("y"), size: 46 }],
   };
 }
 
@@ -107,9 +111,12 @@ function whiskers(plot, banded) {
   ctx.restore();
 }
 
-/** At least a third of the scale, so that noise does not look like a climb. */
-function range(low, high) {
-  if (low === null || high === null) return [0, 1];
-  const room = Math.max(0.36 - (high - low), 0.04) / 2;
-  return [Math.max(0, low - room), Math.min(1.02, high + room)];
+/** What stands on the axes, for whoever cannot read a drawing. */
+function note(plot, places) {
+  const box = plot.root.parentElement;
+  if (!box) return;
+  for (const name of ["x", "y"]) {
+    box.dataset[`${name}Range`] = `${plot.scales[name].min} ${plot.scales[name].max}`;
+    box.dataset[`${name}Ticks`] = places(plot, name).labels.join(" ");
+  }
 }

@@ -6,13 +6,22 @@ const AT_ONCE = 60;
 const WINNERS = [["", "All"], ["left", "Left wins"], ["right", "Right wins"], ["both", "Both right"], ["neither", "Neither"], ["unknown", "Not measured"]];
 const STEP = { followed: ["✓", "followed"], skipped: ["○", "skipped"], wrong: ["✗", "wrong"] };
 
-export function Items({ items, counts }) {
+/** The items of one split at a time: what is counted together was asked together. The test split first, where both were tested. */
+export function Items({ items }) {
+  const splits = ["test", "dev"].filter((name) => items.some((item) => item.split === name));
+  const [chosen, setSplit] = useState(splits[0]);
+  const split = splits.includes(chosen) ? chosen : splits[0];
   const [winner, setWinner] = useState("");
   const [shown, setShown] = useState(AT_ONCE);
-  const wanted = winner ? items.filter((item) => item.winner === winner) : items;
-  return html`<section class="card" aria-labelledby="items"><div class="title"><h2 id="items">Items</h2><span class="spring"></span>
+  const own = items.filter((item) => item.split === split);
+  const counts = Object.fromEntries(WINNERS.map(([key]) => [key, own.filter((item) => item.winner === key).length]));
+  const wanted = winner ? own.filter((item) => item.winner === winner) : own;
+  return html`<section class="card" aria-labelledby="items"><div class="title"><h2 id="items">Items</h2>
+      ${splits.length > 1 && html`<div class="chips" role="group" aria-label="Split">${splits.map((name) => html`
+        <button key=${name} aria-pressed=${split === name} onClick=${() => (setSplit(name), setWinner(""), setShown(AT_ONCE))}>${name === "test" ? "Test" : "Dev"} split</button>`)}</div>`}
+      <span class="spring"></span>
       <div class="chips" role="group" aria-label="Show items">${WINNERS.filter(([key]) => !key || counts[key]).map(([key, name]) => html`
-        <button key=${key} aria-pressed=${winner === key} onClick=${() => (setWinner(key), setShown(AT_ONCE))}>${name} <b>${key ? counts[key] : items.length}</b></button>`)}</div></div>
+        <button key=${key} aria-pressed=${winner === key} onClick=${() => (setWinner(key), setShown(AT_ONCE))}>${name} <b>${key ? counts[key] : own.length}</b></button>`)}</div></div>
     <div class="items">${wanted.slice(0, shown).map((item) => html`<${Item} key=${`${item.split} ${item.id}`} item=${item} />`)}</div>
     ${wanted.length > shown && html`<p><button onClick=${() => setShown(shown + AT_ONCE)}>More (${wanted.length - shown})</button></p>`}</section>`;
 }

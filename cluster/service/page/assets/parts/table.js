@@ -11,6 +11,7 @@ export function Table({ rows, columns, caption, sort: first = null, idOf, picked
   const sorted = useMemo(() => sortedBy(rows, columns, sort), [rows, columns, sort]);
   const windowed = sorted.length > ALL_BELOW;
   const [box, seen] = useWindow(sorted.length, windowed);
+  useShown(box, sorted.findIndex((row) => picked && picked === idOf(row)), windowed);
   const [start, end] = windowed ? seen : [0, sorted.length];
   const turn = (key) => setSort(sort && sort.key === key ? { key, down: !sort.down } : { key, down: Boolean(columns.find((one) => one.key === key).number) });
   return html`<div class=${windowed ? "scroll tall" : "scroll"} ref=${box} tabindex="0" role="region" aria-label=${caption}>
@@ -45,6 +46,18 @@ export function sortedBy(rows, columns, sort) {
     return sign * (typeof one === "string" ? one.localeCompare(other, "en", { numeric: true }) : one - other);
   });
   return keyed.map(([, row]) => row);
+}
+
+/** Brings the row that is picked when the rows come into sight, once: later the reader scrolls. */
+function useShown(box, place, windowed) {
+  const done = useRef(false);
+  useEffect(() => {
+    if (done.current || place < 0) return;
+    done.current = true;
+    const top = place * ROW_PX;
+    if (windowed && top > box.current.clientHeight - 2 * ROW_PX) box.current.scrollTop = top - box.current.clientHeight / 2;
+    else if (!windowed) box.current.querySelector("tr.picked")?.scrollIntoView({ block: "nearest" });
+  }, [place >= 0]);
 }
 
 function useWindow(length, windowed) {

@@ -1,31 +1,35 @@
-// The best prompt, and everything to take away: the prompt in five forms, the report, the tables.
+// The best prompt of each task, and everything to take away: the prompts in five forms, the report, the tables.
 import { html, useState } from "/assets/dom.js";
 import { apiKey, download, url } from "/assets/api.js";
 import { announce } from "/assets/frame.js";
-import { useAnswer } from "/assets/parts/loading.js";
 import { Accuracy, Verdict } from "/assets/parts/marks.js";
 import { Problem } from "/assets/parts/problem.js";
-import { OVER, share } from "/assets/wording.js";
+import { PromptText } from "/assets/parts/prompt.js";
+import { Link, jobAddress } from "/assets/router.js";
+import { OVER, interval, plural, share } from "/assets/wording.js";
 
 const FORMS = [["promptray", "promptray"], ["openai", "OpenAI messages"], ["dspy", "DSPy state"], ["mlflow", "MLflow prompt"], ["markdown", "Markdown"]];
 const TABLES = ["trials.parquet", "candidates.parquet", "costs.parquet", "failures.parquet", "settings.yaml"];
 
-export function Takeaway({ job, ready }) {
+/** `bests`: the best prompt of each task. */
+export function Takeaway({ job, bests }) {
   const over = OVER.includes(job.status);
-  const { data: best } = useAnswer(ready ? url(["optimizations", job.id, "best"]) : null, over ? 0 : 5000);
   const [problem, setProblem] = useState(null);
   const [form, setForm] = useState("openai");
   const fetchIt = (parts, query, name) => {
     setProblem(null);
     download(url(["optimizations", job.id, ...parts], query), name).then((saved) => announce(`Saved ${saved}.`), setProblem);
   };
-  return html`<section class="card best" aria-labelledby="best"><h2 id="best">Best prompt</h2>
-    ${!best && html`<p class="empty">None yet: no trial has finished a round.</p>`}
-    ${best && html`<${Headline} best=${best} />
-      <details><summary>Read it</summary><div class="words">${best.text}</div></details>
-      <div class="buttons"><label for="form" class="unseen">Form of the prompt</label>
-        <select id="form" value=${form} onChange=${(event) => setForm(event.target.value)}>${FORMS.map(([key, name]) => html`<option key=${key} value=${key}>${name}</option>`)}</select>
-        <button class="primary" onClick=${() => fetchIt(["best"], { format: form }, `best.${form}`)}>Download prompt</button></div>`}
+  return html`<section class="card best" aria-labelledby="best"><h2 id="best">${bests.length > 1 ? "Best prompt of each task" : "Best prompt"}</h2>
+    ${!bests.length && html`<p class="empty">None yet: no trial has finished a round.</p>`}
+    ${bests.map((best) => html`<div key=${best.task} class="best-of-task"><${Headline} best=${best} job=${job} />
+      <details><summary>Read it</summary><${PromptText} text=${best.text} examples=${best.worked_examples} /></details>
+      <div class="buttons"><button class="primary" aria-label=${bests.length > 1 ? `Download prompt of ${best.task}` : undefined}
+        onClick=${() => fetchIt(["best"], { format: form, trial: best.trial }, `best.${form}`)}>Download prompt</button>
+        <${Copy} best=${best} task=${bests.length > 1 ? best.task : ""} /></div></div>`)}
+    ${bests.length > 0 && html`<div class="buttons"><label for="form" class="inline">As</label>
+      <select id="form" value=${form} onChange=${(event) => setForm(event.target.value)}>${FORMS.map(([key, name]) => html`<option key=${key} value=${key}>${name}</option>`)}</select></div>
+      <p class="quiet">Chosen by the highest dev accuracy; of equals the one measured on more dev items, then the one that started first. The test split chooses nothing${bests.length > 1 ? ", and accuracies of two tasks are not compared" : ""}.</p>`}
     ${over && html`<div class="buttons">
       <button onClick=${() => fetchIt(["report"], {}, `${job.name}-report.html`)}>Report</button>
       ${!apiKey() && html`<a class="button" href=${url(["optimizations", job.id, "report"])} target="_blank" rel="noopener">Open report</a>`}
@@ -33,10 +37,19 @@ export function Takeaway({ job, ready }) {
     ${problem && html`<${Problem} error=${problem} />`}</section>`;
 }
 
-function Headline({ best }) {
+function Headline({ best, job }) {
   const tested = best.test_accuracy !== null;
-  return html`<p class="figure">${share(tested ? best.test_accuracy : best.dev_accuracy)} <small>on the ${tested ? "test" : "dev"} split${tested && best.seed_prompt_test_accuracy !== null ? `, seed prompt ${share(best.seed_prompt_test_accuracy)}` : ""}</small></p>
-    ${tested && html`<p><${Accuracy} value=${best.test_accuracy} low=${best.test_low} high=${best.test_high} items=${best.test_items} /></p>`}
-    <p class="quiet">${best.trial} ${best.verdict && html`<${Verdict} text=${best.verdict} />`}</p>
+  return html`<h3>${best.task}</h3><p class="figure">${share(tested ? best.test_accuracy : best.dev_accuracy)} <small>accuracy on the ${tested ? "test" : "dev"} split${tested && best.seed_prompt_test_accuracy !== null ? `; seed prompt ${share(best.seed_prompt_test_accuracy)} on the same` : ""}</small></p>
+    ${tested && html`<p><${Accuracy} value=${best.test_accuracy} low=${best.test_low} high=${best.test_high} /> <span class="quiet">95 % interval, ${plural(best.test_items, "test item")}</span></p>`}
+    <p class="quiet"><${Link} href=${jobAddress(job.id, "lineage", { trial: best.trial })}>${best.trial}<//> ${best.verdict && html`<${Verdict} text=${best.verdict} />`}
+      <br />dev ${share(best.dev_accuracy)}${best.dev_low !== null ? ` [${interval(best.dev_low, best.dev_high)}] on ${plural(best.dev_items, "item")}` : ""}</p>
     ${best.form && html`<p class="quiet">${best.form}</p>`}`;
+}
+
+/** The prompt's text on the clipboard; where the browser gives none, nothing is offered. */
+function Copy({ best, task }) {
+  if (!navigator.clipboard) return "";
+  const without = best.worked_examples.length ? `, without its ${plural(best.worked_examples.length, "worked example")}: the download has them` : "";
+  const copy = () => navigator.clipboard.writeText(best.text).then(() => announce(`Copied${without}.`), () => announce("The browser does not let it be copied."));
+  return html`<button onClick=${copy} aria-label=${task ? `Copy text of ${task}` : undefined} title=${`The prompt's text${without}`}>Copy text</button>`;
 }

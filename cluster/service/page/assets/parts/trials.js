@@ -11,13 +11,14 @@ const KINDS = { refused: ["call refused", "calls refused"], infrastructure: ["ca
 const unsaid = (trial) => trial.failures.filter((failure) => !trial.error.includes(failure.reason.replace(/\.$/, ""))).sort((one, other) => other.calls - one.calls).slice(0, 5);
 const told = (failure) => `${count(failure.calls)} ${KINDS[failure.kind][failure.calls === 1 ? 0 : 1]} (${failure.model}): ${failure.reason}`;
 
-export function Trials({ job, trials }) {
+/** `winners`: the trials with the best prompt of their task. */
+export function Trials({ job, trials, winners }) {
   const columns = [
-    { key: "trial", name: "Trial", value: (trial) => trial.id, cell: (trial) => html`<span class=${`dot hue-${trial.hue}`} aria-hidden="true"></span><${Link} href=${jobAddress(job.id, "lineage", { trial: trial.id })}>${trial.id}<//>${trial.error && html`<br /><span class="bad-ink pre">${trial.error}</span>`}${unsaid(trial).map((failure) => html`<br /><span class="quiet pre">${told(failure)}</span>`)}` },
+    { key: "trial", name: "Trial", value: (trial) => trial.id, cell: (trial) => html`<span class=${`dot hue-${trial.hue}`} aria-hidden="true"></span><${Link} href=${jobAddress(job.id, "lineage", { trial: trial.id })}>${trial.id}<//>${winners.includes(trial.id) && html` <span title=${`The best prompt of ${trial.task}, by dev accuracy`}>★<span class="unseen"> best of ${trial.task}</span></span>`}${trial.error && html`<br /><span class="bad-ink pre">${trial.error}</span>`}${unsaid(trial).map((failure) => html`<br /><span class="quiet pre">${told(failure)}</span>`)}` },
     { key: "status", name: "Status", value: (trial) => trial.status, cell: (trial) => html`<${Status} status=${trial.status} />` },
-    { key: "dev", name: "Dev", number: true, value: (trial) => trial.curve.at(-1)?.dev_accuracy, cell: (trial) => share(trial.curve.at(-1)?.dev_accuracy) },
-    { key: "test", name: "Test", value: (trial) => trial.test_accuracy, cell: (trial) => html`<${Accuracy} value=${trial.test_accuracy} low=${trial.test_low} high=${trial.test_high} />` },
-    { key: "seed", name: "Seed prompt", number: true, value: (trial) => trial.seed_prompt_test_accuracy, cell: (trial) => share(trial.seed_prompt_test_accuracy) },
+    { key: "dev", name: "Dev accuracy", number: true, value: (trial) => trial.curve.at(-1)?.dev_accuracy, cell: (trial) => html`${share(trial.curve.at(-1)?.dev_accuracy)}${trial.curve.at(-1)?.items ? html` <span class="quiet">n=${trial.curve.at(-1).items}</span>` : ""}` },
+    { key: "test", name: "Test accuracy, 95 % interval", value: (trial) => trial.test_accuracy, cell: (trial) => html`<${Accuracy} value=${trial.test_accuracy} low=${trial.test_low} high=${trial.test_high} items=${trial.test_items} />` },
+    { key: "seed", name: "Seed prompt, test", number: true, value: (trial) => trial.seed_prompt_test_accuracy, cell: (trial) => share(trial.seed_prompt_test_accuracy) },
     { key: "verdict", name: "Verdict", value: (trial) => trial.verdict, cell: (trial) => html`<${Verdict} text=${trial.verdict} />` },
     { key: "candidates", name: "Candidates", number: true, value: (trial) => trial.candidates, cell: (trial) => html`<${Link} href=${jobAddress(job.id, "candidates", { trial: trial.id })} aria-label=${`${trial.candidates} candidates of ${trial.id}`}>${count(trial.candidates)}<//>` },
     { key: "calls", name: "Target calls", number: true, value: (trial) => trial.usage.target_calls, cell: (trial) => count(trial.usage.target_calls) },
@@ -25,5 +26,6 @@ export function Trials({ job, trials }) {
     { key: "ledger", name: "From ledger", number: true, value: (trial) => trial.usage.ledger_hits, cell: (trial) => count(trial.usage.ledger_hits) },
   ];
   return html`<section class="card" aria-labelledby="trials"><h2 id="trials">Trials</h2>
-    <${Table} rows=${trials} columns=${columns} caption="Trials" idOf=${(trial) => trial.id} /></section>`;
+    <${Table} rows=${trials} columns=${columns} caption="Trials" idOf=${(trial) => trial.id} />
+    <p class="quiet">Dev: of the best prompt after the last round. Test: of the same prompt on the test items, on which the seed prompt was asked too. Verdict: the exact paired test of the two on these items, of the trial alone; the report corrects for the number of trials. ★ the best prompt of its task, by dev accuracy.</p></section>`;
 }

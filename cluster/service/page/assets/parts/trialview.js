@@ -1,25 +1,32 @@
 // What the views of one trial have in common: the job's head, the choice of the trial, its candidates in columns.
-import { html, useEffect, useMemo } from "/assets/dom.js";
+import { html, useEffect, useMemo, useRef } from "/assets/dom.js";
 import { url } from "/assets/api.js";
 import { go, jobAddress } from "/assets/router.js";
 import { useAnswer } from "/assets/parts/loading.js";
 import { JobHead } from "/assets/parts/jobhead.js";
 import { Problem } from "/assets/parts/problem.js";
-import { OVER } from "/assets/wording.js";
+import { OVER, plural } from "/assets/wording.js";
 
 const EVERY_MS = 4000;
 
 const underWay = (job) => !job || !OVER.includes(job.status);
 
-/** {job, trials, trial, candidates, best, error, reload}. A job that is under way is looked at again. */
+/** {job, trials, trial, winners, candidates, best, error, reload}. Without a trial in the address it is the one with the best prompt of
+ * the first task. A job that is under way is looked at again. */
 export function useTrial(id, query) {
   const job = useAnswer(url(["optimizations", id]), EVERY_MS, underWay);
   const over = job.data && OVER.includes(job.data.status);
   const trials = useAnswer(url(["optimizations", id, "trials"]), over === false ? EVERY_MS : 0);
+  const bests = useAnswer(url(["optimizations", id, "best", "tasks"]), over === false ? EVERY_MS : 0);
+  const winners = bests.data ? bests.data.data.map((one) => one.trial) : bests.error ? [] : null;
   const known = trials.data?.data || [];
-  const trial = known.find((one) => one.id === query.get("trial")) || known.find((one) => one.candidates) || known[0];
+  const named = known.find((one) => one.id === query.get("trial"));
+  // Until the winner is known no other trial is shown in its place; one that was opened stays when a later round has another winner.
+  const opened = useRef(null);
+  if (winners && known.length && !known.some((one) => one.id === opened.current)) opened.current = winners[0] || known.find((one) => one.candidates)?.id || known[0].id;
+  const trial = named || known.find((one) => one.id === opened.current);
   const tree = useTree(id, trial?.id, over === false ? EVERY_MS : 0);
-  return { ...tree, job: job.data, trials: known, trial, reload: job.reload, error: job.error || trials.error || tree.error };
+  return { ...tree, job: job.data, trials: known, trial, winners: winners || [], reload: job.reload, error: job.error || trials.error || tree.error };
 }
 
 /** The candidates of one trial; none for no trial. */
@@ -38,13 +45,13 @@ function unfolded(tree) {
 }
 
 export function TrialFrame({ part, title, id, found, children }) {
-  const { job, trials, trial, error, reload } = found;
+  const { job, trials, trial, winners, error, reload } = found;
   useEffect(() => (document.title = `${title} · ${job?.name || "job"} · promptray`), [job?.name]);
   const choose = (event) => go(jobAddress(id, part, { trial: event.target.value }));
   if (!job) return error ? html`<h1 tabindex="-1">${title}</h1><${Problem} error=${error} />` : html`<p class="quiet">Loading …</p>`;
   return html`<${JobHead} job=${job} part=${part} reload=${reload} query=${{ trial: trial?.id }} />
     ${error && html`<${Problem} error=${error} />`}
     <div class="title"><h2>${title}</h2><span class="spring"></span><label for="trial" class="inline">Trial</label>
-      <select id="trial" value=${trial?.id} onChange=${choose}>${trials.map((one) => html`<option key=${one.id} value=${one.id}>${one.id} (${one.candidates})</option>`)}</select></div>
+      <select id="trial" value=${trial?.id} onChange=${choose}>${trials.map((one) => html`<option key=${one.id} value=${one.id}>${one.id} (${plural(one.candidates, "candidate")})${winners.includes(one.id) ? ` ★ best of ${one.task}` : ""}</option>`)}</select></div>
     ${children}`;
 }

@@ -14,16 +14,16 @@ export function View({ id, query }) {
   const columns = useMemo(() => columnsOf(candidates, best, pick), [candidates, best, trial?.id]);
   return html`<${TrialFrame} part="candidates" title=${found.loaded ? plural(candidates.length, "candidate") : "Candidates"} id=${id} found=${found}>
     <div class="split"><section class="card flush" aria-label="Candidates">
-      <${Table} rows=${candidates} columns=${columns} caption="Candidates" sort=${{ key: "dev", down: true }} idOf=${(one) => one.id} picked=${picked} pick=${pick} /></section>
+      <${Table} rows=${candidates} columns=${columns} caption="Candidates" key=${trial?.id} sort=${{ key: "dev", down: true }} idOf=${(one) => one.id} picked=${picked} pick=${pick} /></section>
       <aside class="card" aria-label="Chosen candidate">${trial && html`<${CandidatePanel} id=${id} trial=${trial.id} candidate=${picked} best=${best} />`}</aside></div>
   <//>`;
 }
 
 const columnsOf = (candidates, best, pick) => [
   { key: "id", name: "Candidate", value: (one) => one.place, cell: (one) => html`<button class="linkish" onClick=${() => pick(one)}><code>${short(one.id)}</code></button>${one.id === best && html` <span title="The best">★</span>`}` },
-  { key: "dev", name: "Dev", number: true, value: (one) => one.dev_accuracy, cell: (one) => share(one.dev_accuracy) },
-  { key: "items", name: "Items", number: true, value: (one) => one.dev_items, cell: (one) => one.dev_items },
-  { key: "gain", name: "Gain", number: true, value: (one) => one.gain, cell: (one) => signed(one.gain) },
+  { key: "dev", name: "Dev accuracy", number: true, value: (one) => one.dev_accuracy, cell: (one) => share(one.dev_accuracy) },
+  { key: "items", name: "Dev items", number: true, value: (one) => one.dev_items, cell: (one) => one.dev_items },
+  { key: "gain", name: "Over its parent", number: true, value: (one) => one.gain, cell: (one) => signed(one.gain) },
   { key: "operator", name: "Operator", value: (one) => one.operator, cell: (one) => operatorName(one.operator) + (one.changed_step ? ` ${one.changed_step}` : "") },
   { key: "round", name: "Round", number: true, value: (one) => one.round, cell: (one) => one.round },
   { key: "parent", name: "Parent", cell: (one) => (one.parent === null ? html`<span class="quiet">–</span>` : html`<code>${short(candidates[one.parent].id)}</code>`) },

@@ -7,7 +7,9 @@ import { Diff } from "/assets/parts/diff.js";
 import { Problem } from "/assets/parts/problem.js";
 import { Items } from "/assets/parts/items.js";
 import { TrialFrame, useTree, useTrial } from "/assets/parts/trialview.js";
-import { operatorName, share, short } from "/assets/wording.js";
+import { Accuracy } from "/assets/parts/marks.js";
+import { ExampleChanges, PromptText } from "/assets/parts/prompt.js";
+import { operatorName, plural, share, short, signed } from "/assets/wording.js";
 
 const MOST_OFFERED = 200;
 
@@ -33,7 +35,7 @@ export function View({ id, query }) {
       <div><${Choice} side="Right" value=${right} offered=${offeredRight} best=${other.best} choose=${(one) => choose({ right: one })} />
         ${rivals.length > 1 && html`<label for="right-trial">Trial of the right one</label>
           <select id="right-trial" value=${rival.id} onChange=${(event) => choose({ right_trial: event.target.value, right: "" })}>
-            ${rivals.map((one) => html`<option key=${one.id} value=${one.id}>${one.id} (${one.candidates})</option>`)}</select>`}</div></div>`}
+            ${rivals.map((one) => html`<option key=${one.id} value=${one.id}>${one.id} (${plural(one.candidates, "candidate")})</option>`)}</select>`}</div></div>`}
     ${error && html`<${Problem} error=${error} />`}
     ${both && !data && !error && html`<p class="quiet">Reading the transcripts …</p>`}
     ${data && html`<${Compared} comparison=${data} />`}
@@ -50,22 +52,43 @@ function offer(candidates, always) {
 function Choice({ side, value, offered, best, choose }) {
   const key = `side-${side.toLowerCase()}`;
   return html`<div><label for=${key}>${side}</label><select id=${key} value=${value} onChange=${(event) => choose(event.target.value)}>
-    ${offered.map((one) => html`<option key=${one.id} value=${one.id}>${share(one.dev_accuracy)} · ${short(one.id)} · ${operatorName(one.operator)}, round ${one.round}${one.id === best ? " ★" : ""}</option>`)}</select></div>`;
+    ${offered.map((one) => html`<option key=${one.id} value=${one.id}>dev ${share(one.dev_accuracy)}${one.dev_items ? ` (n=${one.dev_items})` : ""} · ${short(one.id)} · ${operatorName(one.operator)}, round ${one.round}${one.id === best ? " ★" : ""}</option>`)}</select></div>`;
 }
 
 function Compared({ comparison }) {
   const [whole, setWhole] = useState(false);
-  const { left, right, counts } = comparison;
+  const { left, right } = comparison;
   return html`<section class="card" aria-labelledby="score"><h2 id="score">Who wins where</h2>
-      <${Tally} counts=${counts} /><p>${comparison.verdict ? html`${comparison.verdict}` : html`<span class="quiet">Too few items were measured under both to tell.</span>`}</p></section>
+      ${comparison.splits.map((one) => html`<${Split} key=${one.split} split=${one} />`)}
+      ${!comparison.splits.length && html`<p class="quiet">No item was answered under both, so nothing can be compared.</p>`}
+      ${comparison.untested && html`<p class="quiet">The test split is not compared: ${UNTESTED[comparison.untested]} not asked there, as only the seed prompt and each trial's best prompt are.</p>`}</section>
     <section class="card" aria-labelledby="words"><div class="title"><h2 id="words">The prompts</h2><span class="spring"></span>
       <button aria-pressed=${whole} onClick=${() => setWhole(!whole)}>${whole ? "As one text with changes" : "Side by side"}</button></div>
-      ${whole ? html`<div class="pair"><div><h3>Left</h3><div class="words">${left.text}</div></div><div><h3>Right</h3><div class="words">${right.text}</div></div></div>`
-        : html`<p class="quiet"><del>only left</del> <ins>only right</ins></p><${Diff} pieces=${comparison.diff} label="Changes from left to right" />`}</section>
-    <${Items} items=${comparison.items} counts=${counts} />`;
+      ${whole ? html`<div class="pair"><div><h3>Left</h3><${PromptText} text=${left.text} examples=${left.worked_examples} /></div><div><h3>Right</h3><${PromptText} text=${right.text} examples=${right.worked_examples} /></div></div>`
+        : html`<p class="quiet"><del>only left</del> <ins>only right</ins></p><${Diff} pieces=${comparison.diff} label="Changes from left to right" />
+          <${ExampleChanges} examples=${against(left, right)} dropped=${against(right, left).filter((one) => one.new).length} />`}</section>
+    <${Items} key=${`${left.trial} ${left.id} ${right.trial} ${right.id}`} items=${comparison.items} />`;
 }
 
-const SIDES = [["left", "left alone"], ["both", "both"], ["neither", "neither"], ["right", "right alone"], ["unknown", "not measured"]];
+const UNTESTED = { left: "the left one was", right: "the right one was", both: "both were" };
+
+/** The right one's worked examples, new where the left one does not have them. */
+function against(left, right) {
+  const known = new Set(left.worked_examples.map((one) => JSON.stringify([one.input, one.parts])));
+  return right.worked_examples.map((one) => ({ ...one, new: !known.has(JSON.stringify([one.input, one.parts])) }));
+}
+
+/** One split: every figure is of the same items, those that both have answered. */
+function Split({ split }) {
+  const side = (name) => html`<${Accuracy} value=${split[`${name}_accuracy`]} low=${split[`${name}_low`]} high=${split[`${name}_high`]} />`;
+  return html`<section aria-label=${`On the ${split.split} split`}><h3>${split.split === "test" ? "Test" : "Dev"} split, ${plural(split.items, "item")} answered under both</h3>
+    <dl class="figures"><div><dt>Left, accuracy and 95 % interval</dt><dd>${side("left")}</dd></div><div><dt>Right, accuracy and 95 % interval</dt><dd>${side("right")}</dd></div>
+      <div><dt>Left less right, 95 % interval of the difference</dt><dd>${signed(split.lead)} ${split.lead_low !== null && html`<small>[${signed(split.lead_low)}, ${signed(split.lead_high)}]</small>`}</dd></div></dl>
+    <${Tally} counts=${split.counts} />
+    <p>${split.verdict || html`<span class="quiet">Too few items were measured under both to tell.</span>`}${split.split === "dev" && html` <span class="quiet">Prompts were chosen on these items, which flatters the chosen ones.</span>`}</p></section>`;
+}
+
+const SIDES = [["left", "left alone"], ["both", "both"], ["neither", "neither"], ["right", "right alone"], ["unknown", "not answered under both"]];
 
 function Tally({ counts }) {
   const parts = SIDES.filter(([key]) => counts[key]);

@@ -20,7 +20,9 @@ const SPOKEN = new Set(["trial.better", "trial.finished", "trial.failed", "job.s
 export function View({ id }) {
   const job = useAnswer(url(["optimizations", id]), 5000, (one) => !one || !OVER.includes(one.status));
   const trials = useAnswer(url(["optimizations", id, "trials"]));
-  const again = useThrottled(() => (job.reload(), trials.reload()), LOOK_AGAIN_MS);
+  const ready = (trials.data?.data || []).some((trial) => trial.best);
+  const bests = useAnswer(ready ? url(["optimizations", id, "best", "tasks"]) : null);
+  const again = useThrottled(() => (job.reload(), trials.reload(), bests.reload()), LOOK_AGAIN_MS);
   const [events, line] = useEvents(id, job.data, again);
   useEffect(() => (document.title = `${job.data?.name || "Job"} · promptray`), [job.data?.name]);
   const drawn = useMemo(() => withMarks(trials.data?.data || []), [trials.data]);
@@ -28,8 +30,8 @@ export function View({ id }) {
   if (!job.data) return html`<p class="quiet">Loading …</p>`;
   return html`<${JobHead} job=${job.data} part="" reload=${again} line=${line} />
     ${(job.error || trials.error) && html`<${Problem} error=${job.error || trials.error} />`}
-    <div class="columns"><${CurveGrid} trials=${drawn} /><${Takeaway} job=${job.data} ready=${drawn.some((trial) => trial.best)} /></div>
-    <${Trials} job=${job.data} trials=${drawn} />
+    <div class="columns"><${CurveGrid} trials=${drawn} /><${Takeaway} job=${job.data} bests=${bests.data?.data || []} /></div>
+    <${Trials} job=${job.data} trials=${drawn} winners=${(bests.data?.data || []).map((one) => one.trial)} />
     <div class="columns even"><${Spending} job=${job.data} trials=${drawn} /><${Log} events=${events} line=${line} /></div>`;
 }
 
@@ -73,7 +75,7 @@ function CurveGrid({ trials }) {
   const tasks = useMemo(() => Map.groupBy(trials, (trial) => trial.task), [trials]);
   const counted = trials.some((trial) => trial.curve.some((point) => point.target_calls));
   return html`<section class="card" aria-labelledby="curves"><div class="title"><h2 id="curves">Learning curves</h2>
-      <span class="quiet">Best prompt on the dev split; the band is its 95 % interval.</span><span class="spring"></span>
+      <span class="quiet">Accuracy of the best prompt after each round, on the dev items; the band is its 95 % interval, the figure beside a name the last round's.</span><span class="spring"></span>
       ${counted && html`<label class="inline"><input type="checkbox" checked=${byCalls} onChange=${() => setByCalls(!byCalls)} /> by target calls</label>`}</div>
     <div class="curve-grid">${[...tasks].map(([task, its]) => html`<${Curves} key=${task} title=${task} trials=${its} byCalls=${byCalls && counted} />`)}</div>
     ${!trials.length && html`<p class="empty">No trial has started yet.</p>`}</section>`;

@@ -44,10 +44,17 @@ function Job({ job }) {
       ${job.paused && html`<span class="badge note">paused</span>`}</div>
     <p class="quiet clip">${what}</p>
     <dl class="figures">
-      <div><dt>Best on dev</dt><dd>${share(job.best_dev_accuracy)}</dd></div>
+      ${bestOnDev(job).map(([name, accuracy]) => html`<div key=${name}><dt>${name}</dt><dd>${share(accuracy)}</dd></div>`)}
       <div><dt>Trials</dt><dd>${job.trials_done}/${job.trials}</dd></div>
       <div><dt>Target calls</dt><dd>${count(job.usage.target_calls)}</dd></div>
       <div><dt>In flight</dt><dd>${job.in_flight}</dd></div></dl>
     <span class="track" role="img" aria-label=${`${plural(job.trials_done, "trial")} of ${job.trials} done`}><i style=${{ width: `${done * 100}%` }}></i></span>
     <p class="quiet foot"><span>${job.owner}</span><span>${when(job.created_at)}</span></p></li>`;
+}
+
+/** Of each task its own: accuracies of two tasks cannot be compared. A job of an earlier version has told one for all. */
+function bestOnDev(job) {
+  const tasks = Object.entries(job.best_dev_accuracy_by_task);
+  if (tasks.length > 1) return tasks.map(([task, accuracy]) => [`Best on dev, ${task}`, accuracy]);
+  return (job.request?.tasks.length || 1) > 1 && !tasks.length ? [] : [["Best on dev", job.best_dev_accuracy]];
 }

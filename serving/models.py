@@ -1,0 +1,118 @@
+"""From the settings of a model to the model: a client on the Ray cluster, a client in this process, or an engine.
+
+Settings are small data that travel; what they describe is built here, where it is to run. This is the only module that knows all
+settings, clients and engines, so none of these may import it: a part of serving that needs a model built is handed `load_engine` or
+`connect` by its caller. Ray, each client and each engine are imported only when one is built: they take seconds to load, and a
+machine that does not run an engine need not have its package.
+"""
+
+from functools import partial
+
+from optimizer.errors import SettingsError
+from optimizer.protocols import LanguageModel
+from serving.builtin import TARGET_FOLDER
+from serving.engines import Engine
+from serving.settings import (
+    ModelSettings,
+    OpenAISettings,
+    OptimizerSettings,
+    ScriptedSettings,
+    Served,
+    TargetSettings,
+    VLLMSettings,
+)
+from serving.sharing import Group
+
+
+def connect(settings: ModelSettings, group: Group | None = None) -> LanguageModel:
+    """Return the client with which a process of the Ray cluster calls a model. It belongs to one event loop.
+
+    Args:
+        settings: The model: one that is hosted on this cluster, or one behind an endpoint.
+        group: The groups that the caller stands in, the widest first. The callers of a hosted model that stand in groups share what
+            its replicas take; one without has `chunks_in_flight` for itself. The callers of an endpoint always share its window.
+
+    Raises:
+        AccessError: The key of an endpoint is missing.
+        SettingsError: There is no client for settings of this kind.
+    """
+    match settings:
+        case OpenAISettings():
+            return _endpoint_on_cluster(settings, group or ())
+        case Served():
+            return _hosted(settings, group)
+    raise _unknown("client", settings)
+
+
+def open_in_process(settings: ModelSettings) -> LanguageModel:
+    """Return the model for calls from this process, without Ray: an engine that is loaded at the first call, or an endpoint's
+    client with a window of its own.
+
+    Raises:
+        AccessError: The key of an endpoint is missing.
+        SettingsError: There is no client for settings of this kind.
+    """
+    match settings:
+        case OpenAISettings():
+            from serving.clients.openai_http import OpenAIModel
+
+            return OpenAIModel(settings, settings.api_key())
+        case Served():
+            from serving.clients.in_process import InProcessModel
+
+            return InProcessModel(partial(load_engine, settings), settings.identity)
+    raise _unknown("client", settings)
+
+
+def load_engine(settings: Served) -> Engine:
+    """Return the loaded engine of a model. A replica calls it once, with the settings that came to it.
+
+    Raises:
+        SettingsError: There is no engine for settings of this kind, or the engine refuses its settings.
+        StorageError: The model's files cannot be read.
+    """
+    match settings:
+        case TargetSettings():
+            from serving.engines.ctranslate2 import CTranslate2Engine
+
+            return CTranslate2Engine(settings.identity, TARGET_FOLDER, settings.threads)
+        case OptimizerSettings():
+            from serving.engines.rulebook import RulebookEngine
+
+            return RulebookEngine(settings.prior_bias, settings.seed)
+        case ScriptedSettings():
+            from serving.engines.scripted import ScriptedEngine
+
+            return ScriptedEngine(settings.identity, settings.loaded_script, settings.seed, settings.log, settings.seconds)
+        case VLLMSettings():
+            from serving.engines.vllm import VLLMEngine
+
+            return VLLMEngine(settings.identity, settings.arguments, settings.cpu_threads, settings.chat_template)
+    raise _unknown("engine", settings)
+
+
+def _endpoint_on_cluster(settings: OpenAISettings, group: Group) -> LanguageModel:
+    """Return an endpoint's client, which shares the endpoint's window with all its callers on this cluster."""
+    from serving.clients.openai_http import OpenAIModel
+    from serving.endpoint_actor import window_on_cluster
+
+    window = window_on_cluster(settings.base_url, settings.model, settings.max_in_flight, group, settings.timeout_s)
+    return OpenAIModel(settings, settings.api_key(), window=window)
+
+
+def _hosted(settings: Served, group: Group | None) -> LanguageModel:
+    """Return the client of a model that runs in replicas on this cluster."""
+    from serving.clients.serve_handle import ServeHandleModel
+    from serving.deployment import deployment_name
+    from serving.endpoint_actor import fleet_window
+
+    name = deployment_name(settings)
+    window = None if group is None else fleet_window(name, settings.scaling.most_chunks_of_all, group)
+    return ServeHandleModel(
+        name, settings.identity, settings.chunk, settings.chunks_in_flight, affine=settings.routing == "affine", window=window)
+
+
+def _unknown(what: str, settings: object) -> SettingsError:
+    """Return the refusal of settings that nothing here is built from."""
+    return SettingsError(
+        f"There is no {what} for {type(settings).__name__}; name a model of the kind builtin, openai, scripted or vllm.")

@@ -1,0 +1,86 @@
+"""`promptray` in processes forked from one that has its modules loaded: what a command does, prints and ends with is that of a
+process of its own, and only the import is shared, which most commands would spend their time on.
+
+For commands that need no Ray, whose variables are read when it is imported.
+"""
+
+import atexit
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+LOADED = (
+    "cluster.cli", "cluster.preparation", "cluster.report", "serving.clients.openai_http", "openai.resources.chat", "pandas", "ray")
+"""Modules."""
+ENDS_WITHIN_S = 120
+
+
+def forked(*arguments: str, said_to_it: str = "", **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run the command in the project's folder, with these variables above this process's own."""
+    sys.audit("subprocess.Popen", "promptray", arguments, str(ROOT), environment)  # it is one, though another process starts it
+    with tempfile.TemporaryDirectory() as folder:
+        places = [Path(folder) / name for name in ("in", "out", "err")]
+        places[0].write_text(said_to_it)
+        asked = {"arguments": arguments, "environment": dict(os.environ) | environment, "streams": list(map(str, places))}
+        code = _server().ask(json.dumps(asked))
+        return subprocess.CompletedProcess(["promptray", *arguments], code, *(place.read_text() for place in places[1:]))
+
+
+class _Server:
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __name__], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        atexit.register(self._process.communicate)
+
+    def ask(self, line: str) -> int:
+        """The exit code."""
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+
+@cache
+def _server() -> _Server:
+    return _Server()
+
+
+def main() -> None:
+    """Fork a child for each line that is read, which becomes the command; ends with its input."""
+    for name in LOADED:
+        import_module(name)
+    for line in sys.stdin:
+        if (child := os.fork()) == 0:
+            _become(**json.loads(line))
+            break
+        _, status = os.waitpid(child, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+    else:
+        return
+    from cluster.cli import main as promptray
+
+    promptray()
+
+
+def _become(arguments: list[str], environment: dict[str, str], streams: list[str]) -> None:
+    for number, place in enumerate(streams):
+        opened = os.open(place, os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT)
+        os.dup2(opened, number)
+        os.close(opened)
+    sys.stdin, sys.stdout, sys.stderr = (open(number, "w" if number else "r", closefd=False) for number in range(3))  # noqa: SIM115
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv = ["promptray", *arguments]
+    signal.alarm(ENDS_WITHIN_S)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""A run and a search that an older version finished, repeated on Ray: they take the same course, and nothing is paid for again."""
+
+from contextlib import nullcontext
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from cluster.experiment import Around, run_experiment
+from cluster.preparation import prepare, settings_place
+from cluster.report import write_results
+from cluster.result import TrialResult
+from cluster.settings import ExperimentSettings
+from serving.ledger.record import Ledger
+from serving.storage import open_folder
+from tests.format_tests.conftest import WRITTEN, Copied
+from tests.format_tests.test_old_results import table
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+
+class Nobody:
+    """A Watcher that looks away."""
+
+    def __getattr__(self, name: str) -> object:
+        return lambda *_, **__: None
+
+
+def repeated(out: Path) -> tuple[TrialResult, ...]:
+    experiment = prepare(ExperimentSettings.read(settings_place(str(out)), {"out": str(out)}))
+    assert experiment.notes == () or all("Recorded with" in note for note in experiment.notes)
+    results = run_experiment(experiment, Nobody(), Around(session=nullcontext, lasting=True))  # type: ignore[arg-type]
+    write_results(out, results, {})
+    return results
+
+
+def test_nothing_is_paid_for_again(local_ray: None, copied: Copied) -> None:
+    for name in ("run", "search"):
+        out = copied(name)
+        kept = len(Ledger.read_only(open_folder(out / "ledger")))
+        results = repeated(out)
+        assert [result.error for result in results] == [""] * len(results)
+        assert all(result.target_calls + result.optimizer_calls == result.ledger_hits for result in results), "all from the ledger"
+        assert len(Ledger.read_only(open_folder(out / "ledger"))) == kept
+        for file in ("trials.parquet", "candidates.parquet"):
+            old = WRITTEN / name / file
+            assert table(out / file, pq.read_schema(old).names) == table(old)
+    assert (out / "decisions" / "000000.jsonl").read_bytes() == (WRITTEN / "search" / "decisions" / "000000.jsonl").read_bytes()
