@@ -96,7 +96,7 @@ def rows(text: str) -> list[list[str]]:
 
 
 def sentences(text: str) -> str:
-    """What stands behind the table's last row and before the place of the results, as one line; the results folder is called OUT."""
+    """What stands behind the table's last row and before the place of the results, on one line; that place is OUT."""
     lines = text.splitlines()
     last = max(place for place, line in enumerate(lines) if _is_row(line))
     said = " ".join("\n".join(lines[last + 1 :]).partition("Results: ")[0].split())
