@@ -28,6 +28,10 @@ class Allowed:
     wall_s: float | None = None
 
 
+CONTROL_SHARE = 0.1
+"""Share of what a final test leaves of a trial's budget that its control arm may take from the search [ours]."""
+
+
 class Reserve(Protocol):
     """What the experiment keeps for a trial's final test (see serving.purse)."""
 
@@ -60,8 +64,8 @@ class Accounts:
             "target": Budget(allowed.target_calls, "target"), "optimizer": Budget(allowed.optimizer_calls, "optimizer")}
         self.purse = Purse(Limits(tokens=allowed.tokens, money=allowed.money))
         self._tariff_by_role: dict[Role, Tariff] = {role: tariff_of(model, role) for role, model in models.items()}
-        self._seed_half = self._half = Cost()
-        """The most that the test of the seed prompt, and that of any prompt that may become the best, can cost."""
+        self._seed_half = self._half = self._control = Cost()
+        """The most that the test of the seed prompt, that of any prompt that may become the best, and the control arm can cost."""
 
     def guarded(self, model: LanguageModel, role: Role) -> Remembering:
         """The model inside this trial's limits, behind what the trial knows already."""
@@ -87,9 +91,24 @@ class Accounts:
         if half.at_least(self._half) == self._half:
             return
         self._half = self._half.at_least(half)
-        self.purse.keep(self._seed_half + self._half)
+        self.purse.keep(self._seed_half + self._half + self._control)
         if self._experiment:
             await self._experiment.keep(self._seed_half + self._half)
+
+    def keep_for_control(self, prompt: Prompt) -> None:
+        """Keeps the control arm of the test aside too, where that takes no more than CONTROL_SHARE of what the test leaves: the
+        search comes first, and a control without room is not measured."""
+        budget, items = self.budgets["target"], self._test.items
+        left = budget.available("test")
+        if budget.max_calls is None or left is None or (
+                items <= CONTROL_SHARE * (budget.max_calls - 2 * items) and 3 * items <= left):
+            budget.reserve_for_test(3 * items)
+        kept, control = self._seed_half + self._half, self._test.cost(prompt, self._tariff_by_role["target"])
+        may_take = self.purse.limits.left_by(kept, CONTROL_SHARE)
+        bounded = (("tokens", self.purse.limits.tokens), ("money", self.purse.limits.money))
+        if all(limit is None or getattr(control, name) <= getattr(may_take, name) for name, limit in bounded):
+            self._control = control
+            self.purse.keep(kept + control)
 
     @property
     def usage(self) -> dict[str, Mapping[Purpose, Usage]]:

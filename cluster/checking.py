@@ -18,13 +18,26 @@ from cluster.pauses import pauses_told
 from cluster.plans import optimizers
 from cluster.preparation import Experiment, write_settings
 from cluster.ray_session import ray_session
+from cluster.report.wording import share
 from cluster.settings import ExperimentSettings
 from optimizer.errors import EndpointError
-from optimizer.probing import NotRight, Probed, Probing, probe
+from optimizer.probing import Probed, Probing, probe
 from optimizer.protocols import LanguageModel
 from optimizer.purse import Paying, Role
+from optimizer.reading import NotRight, Reading
 from optimizer.selection import Racing
-from optimizer.statistics import Estimate, Headroom, Noise, detectable_gain, discordant, estimate, headroom, mean_score, noise_floor
+from optimizer.statistics import (
+    Estimate,
+    Headroom,
+    Noise,
+    detectable_gain,
+    discordant,
+    estimate,
+    headroom,
+    mean_score,
+    noise_floor,
+    too_many_missing,
+)
 from optimizer.strategies.abo import ABO
 from optimizer.tally import Asked, Failure, Tally
 from optimizer.tasks.task import Task
@@ -56,6 +69,18 @@ class TaskCheck:
     outlook: Headroom
     not_right: NotRight | None = None
     """An answer that came, where none was right in any try: so that a person sees whether it was read as it is meant."""
+    reading: Reading | None = None
+    """How the seed prompt's answers were read; None where none came."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person is to know before the outlook: how answers were read, and that the noise is not known."""
+        read = (self.reading.sentence if self.reading else "") or (self.not_right.sentence if self.not_right else "")
+        noise = ""
+        if self.noise.unknown and self.seed_prompt.items:
+            quiet = "" if self.detectable is None else f" The detectable gain of {share(self.detectable)} is as if there were none."
+            noise = f"{self.noise.unknown[:1].upper()}{self.noise.unknown[1:]}.{quiet}"
+        return tuple(line for line in (read, noise) if line)
 
     @property
     def headroom(self) -> float | None:
@@ -75,6 +100,11 @@ class Check:
     @property
     def can_pay(self) -> bool:
         return any(task.outlook.pays for task in self.tasks)
+
+    @property
+    def known(self) -> bool:
+        """Is there anything that can be told of every task?"""
+        return all(task.outlook.known for task in self.tasks)
 
 
 def run_check(
@@ -109,26 +139,37 @@ def run_check(
 def check_to_json(check: Check) -> dict[str, object]:
     """What stands in OUT/check.json."""
     return {
-        "tasks": [asdict(task) | {"headroom": task.headroom, "sentence": task.outlook.sentence} for task in check.tasks],
-        "calls": cost_to_json(check.cost_by_model), "can_pay": check.can_pay,
+        "tasks": [_task_to_json(task) for task in check.tasks],
+        "calls": cost_to_json(check.cost_by_model), "can_pay": check.can_pay, "known": check.known,
         "failures": [asdict(failure) for failure in check.failures],
         "estimate": asdict(check.estimate) | {"trial": asdict(check.estimate.trial), "total": asdict(check.estimate.total)}}
 
 
+def _task_to_json(task: TaskCheck) -> dict[str, object]:
+    read = task.reading
+    return asdict(task) | {
+        "headroom": task.headroom, "sentence": task.outlook.sentence,
+        "reading": None if read is None else asdict(read) | {"sentence": read.sentence, "spoils": read.spoils}}
+
+
 def judged(label: str, task: Task, probed: Probed) -> TaskCheck:
     """What the tries of one task say."""
-    seed, noise, other = estimate(probed.repeats[0]), noise_floor(probed.repeats), probed.best_other
+    first = next((scores for scores in probed.repeats if not too_many_missing(scores)), probed.repeats[0])
+    seed, noise, other = estimate(first), noise_floor(probed.repeats), probed.best_other
     accuracy = mean_score(other[1]) if other else None
     # A better prompt breaks some items too: as many as the best other prompt did, and at least what noise breaks.
     lost = (noise.flip_rate or 0.0) / 2
     if other and accuracy is not None and seed.mean is not None and accuracy > seed.mean:
-        _, worsened, items = discordant(probed.repeats[0], other[1])
+        _, worsened, items = discordant(first, other[1])
         lost = max(lost, worsened / items) if items else lost
     detectable = detectable_gain(len(task.test), lost)
     known_by = other[0] if other and accuracy == probed.ceiling else "right in some try, beyond guessing"
+    outlook = headroom(seed.mean, probed.ceiling, known_by, detectable, len(task.test))
+    if probed.reading and probed.reading.spoils:
+        outlook = Headroom(False, "too few of its answers may have been read as they are meant.", known=False)
     return TaskCheck(
         label, seed, noise, other[0] if other else "", accuracy, probed.ever_right, probed.chance_of_any, probed.ceiling,
-        len(task.test), detectable, headroom(seed.mean, probed.ceiling, known_by, detectable, len(task.test)), probed.not_right)
+        len(task.test), detectable, outlook, probed.not_right, probed.reading)
 
 
 async def _check(

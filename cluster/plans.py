@@ -83,7 +83,7 @@ def plan_of(settings: ExperimentSettings, assignment: Assignment) -> TrialPlan:
         strategy_label=strategy.label, selection=selection.build(**settings_at(point, SELECTION)), selection_label=selection.title,
         target=settings.target_model, optimizer=_optimizer(settings, point),
         sampling=settings.sampling.changed(settings_at(point, SAMPLING)).build(),
-        allowed=settings.budget.of_a_trial())
+        allowed=settings.budget.of_a_trial(), form_control=settings.form_control)
 
 
 def optimizers(settings: ExperimentSettings) -> tuple[ModelSettings, ...]:

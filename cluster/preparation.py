@@ -29,6 +29,7 @@ from optimizer.paths import whole
 from optimizer.purse import Cost
 from optimizer.tasks.generated import GENERATED
 from optimizer.tasks.loading import load_task
+from optimizer.tasks.scorers import with_answer_line
 from optimizer.tasks.task import Task
 from serving.settings import ModelSettings
 from serving.storage import Folder, open_folder
@@ -169,7 +170,8 @@ def tests_of(experiment: Experiment) -> dict[str, Cost]:
 
 def spare_of(experiment: Experiment, test_by_trial: Mapping[str, Cost]) -> Cost:
     """What searches leave alone of the experiment's budget beside the final tests, so that an interruption of these costs none of
-    their items: as many test calls as may be under way at once, but no more than a tenth of what the tests leave [ours]."""
+    their items, and that their control arms can be paid: as many test calls as may be under way at once, and a control arm a task
+    and seed, but no more than a tenth of what the tests leave [ours]."""
     settings, limits = experiment.settings, experiment.settings.budget.total.limits()
     tariff, tests = tariff_of(settings.target_model, "target"), Cost.of_all(test_by_trial.values())
     call = Cost()
@@ -177,12 +179,26 @@ def spare_of(experiment: Experiment, test_by_trial: Mapping[str, Cost]) -> Cost:
         test = FinalTest(1, task.test.longest_input_bytes, settings.sampling.build())
         call = call.at_least(test.cost(task.problem().seed, tariff))
     wanted = call * min(settings.target_model.most_at_once(settings.concurrency), tests.target_calls)
+    wanted += _controls_of(experiment)
     return wanted.at_most(limits.left_by(tests, share=0.1))
+
+
+def _controls_of(experiment: Experiment) -> Cost:
+    """The most that the control arms can cost: trials of one task and seed have one together, as the ledger answers the others."""
+    settings, found = experiment.settings, Cost()
+    tariff = tariff_of(settings.target_model, "target")
+    for task in experiment.tasks.values():
+        line = with_answer_line(task.problem().seed, task.scorer) if settings.form_control else None
+        if line is not None:
+            test = FinalTest(len(task.test), task.test.longest_input_bytes, settings.sampling.build())
+            found += test.cost(line, tariff)
+    return found
 
 
 def course_of(settings: ExperimentSettings) -> str:
     """The same for settings with which an experiment takes the same course, and so tests the same prompts."""
-    named = settings.model_dump(mode="json", exclude={"name", "description", "concurrency", "trials", "out", "recorded"})
+    named = settings.model_dump(
+        mode="json", exclude={"name", "description", "concurrency", "trials", "out", "recorded", "form_control"})
     return hashlib.sha256(json.dumps(named, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 

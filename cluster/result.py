@@ -13,6 +13,8 @@ from optimizer.prompt import Prompt
 from optimizer.statistics import Scores
 from optimizer.tally import Failure
 
+BASELINE_ITSELF = "the baseline itself"
+"""Stands in the place of a verdict where the best prompt is the one that the search started from."""
 Status = Literal["finished", "budget", "pruned", "stopped", "failed"]
 """Ran to its end; ended on its budget (its best prompt was still tested); was stopped early by a search's scheduler, to save calls
 (it keeps its rounds and its best prompt, which was not tested); was interrupted; ended on an error (see `error`)."""
@@ -59,8 +61,9 @@ class TrialResult:
     test_items: int = 0
     """Items of the test split that were scored."""
     verdict: str = ""
-    """Of the paired test, best against seed prompt: "better", "worse" or "not distinguishable"; "" where there was no test, or
-    too many of its answers are missing to tell (see `test_items`). Of this trial alone: a report of many trials corrects for their
+    """Of the paired test, best against seed prompt: "better", "worse" or "not distinguishable"; "" where there was no test,
+    where the best prompt is the baseline itself (a prompt is not compared with itself, see `best_is_baseline`), or where too many
+    of its answers are missing to tell (see `test_items`). Of this trial alone: a report of many trials corrects for their
     number (see report/contests.py)."""
     p_value: float | None = None
     """Of the same test, two-sided."""
@@ -111,6 +114,31 @@ class TrialResult:
     many tokens its answers took."""
     unmeasured_by_model: Mapping[str, int] = field(default_factory=dict)
     """Label of a model -> fresh calls of which nobody has said how many tokens they took."""
+    form_control: str = ""
+    """Whether the final test had a control arm, the baseline with the answer line alone, and why not: one of
+    `cluster.form_control.FormControlState`. "" in a result of an older version."""
+    form_control_test_marks: str = ""
+    """The control arm's, as `test_marks`; "" where it was not measured."""
+    form_control_test_accuracy: float | None = None
+    form_control_verdict: str = ""
+    """Of the paired test of `best` against the control arm, as `verdict`: what of the gain is not form alone."""
+    form_control_p_value: float | None = None
+    """Of the same test, two-sided."""
+
+    @property
+    def best_is_baseline(self) -> bool:
+        """Return whether no candidate was better than the baseline on dev: then there is nothing to compare."""
+        return self.best is not None and self.best.prompt == self.seed_prompt
+
+    @property
+    def told(self) -> str:
+        """Return the verdict for people: it says so where the best prompt is the baseline itself."""
+        return BASELINE_ITSELF if self.best_is_baseline and self.test_marks else self.verdict
+
+    @property
+    def form_control_test_scores(self) -> Scores:
+        """The control arm's, item by item; empty where it was not measured."""
+        return scores_of(self.form_control_test_marks)
 
     @property
     def ending(self) -> str:

@@ -165,6 +165,9 @@ class ExperimentSettings(Strict):
     sizes: SizeSettings = SizeSettings()
     sampling: SamplingSettings = SamplingSettings()
     budget: BudgetSettings = BudgetSettings()
+    form_control: bool = True
+    """Measure the baseline with the answer line alone in each final test where form may explain a gain, by as many more target
+    calls as the test split has items, which the ledger pays for once a task and seed (see form_control.py)."""
     search: SearchSettings | None = None
     """None runs the grid."""
     concurrency: Annotated[int, Field(ge=1, le=256)] = 4

@@ -13,6 +13,7 @@ from random import Random
 from typing import Any
 
 from cluster.accounts import Accounts, Allowed, FinalTest, Reserve
+from cluster.form_control import FormControl, FormControlState
 from cluster.result import Sample, Status, TrialResult, marks_of
 from optimizer.budget import Usage
 from optimizer.candidate import Candidate, Problem, Round, Standing
@@ -20,7 +21,7 @@ from optimizer.errors import BudgetExhausted, PromptrayError
 from optimizer.evaluation import Evaluation, rounds_of
 from optimizer.prompt import Prompt, adherence
 from optimizer.protocols import LanguageModel, SelectionRule, Strategy
-from optimizer.statistics import Estimate, discordant, estimate, paired_test, too_many_missing
+from optimizer.statistics import Estimate, PairedTest, Scores, discordant, estimate, paired_test, too_many_missing
 from optimizer.tally import Asked, Tallied, Tally
 from optimizer.tasks.scorers import SCORERS
 from optimizer.tasks.task import Task
@@ -47,6 +48,8 @@ class TrialPlan:
     optimizer: ModelSettings
     sampling: Sampling
     allowed: Allowed = field(default_factory=Allowed)
+    form_control: bool = True
+    """Is the baseline with the answer line alone measured beside the two prompts, where form may explain a gain?"""
     settings: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
     """The point of the search space, where there is a search; it is in the other fields already."""
 
@@ -86,19 +89,23 @@ async def _go_on(_: Round) -> None:
 
 @dataclass(frozen=True)
 class _Tested:
-    """The two prompts on the test split, item by item."""
+    """The two prompts on the test split, item by item, and the control arm."""
 
     before: Sequence[Answer]
     after: Sequence[Answer]
+    control: Sequence[Answer]
+    """Of the baseline with the answer line; empty where it was not measured."""
+    form_control: FormControlState
 
 
 class _Trying(Evaluation):
     """Remembers how prompts did on the training items on which the search tried them: what was paid for anyhow. Keeps aside what
-    the final test of each prompt that comes to the dev split may cost."""
+    the final test of each prompt that comes to the dev split may cost, and its control arm once one is needed."""
 
-    def __init__(self, accounts: Accounts, *given: Any) -> None:
+    def __init__(self, accounts: Accounts, form: FormControl, *given: Any) -> None:
         super().__init__(*given)
         self._accounts = accounts
+        self._form = form
         self._score_by_example: dict[str, dict[str, float | None]] = {}
 
     async def select(self, candidates: Sequence[Candidate], keep: int, rng: Random) -> tuple[Standing, ...]:
@@ -109,10 +116,17 @@ class _Trying(Evaluation):
     async def answers(self, work: Sequence[tuple[Prompt, Example]], purpose: Purpose = "learn") -> list[Answer]:
         """As Evaluation.answers."""
         answers = await super().answers(work, purpose)
+        if purpose != "test":
+            self._watch_form(work, answers)
         if purpose == "learn":
             for (prompt, example), answer in zip(work, answers, strict=True):
                 self._score_by_example.setdefault(prompt.id, {})[example.id] = answer.score.value
         return answers
+
+    def _watch_form(self, work: Sequence[tuple[Prompt, Example]], answers: Sequence[Answer]) -> None:
+        for (prompt, _), answer in zip(work, answers, strict=True):
+            if self._form.look(prompt, [answer]) and self._form.prompt is not None:
+                self._accounts.keep_for_control(self._form.prompt)
 
     def tried(self, prompt: Prompt) -> Estimate:
         """Its accuracy on those items."""
@@ -135,9 +149,10 @@ class Trial:
             FinalTest(self._test_split.items, self._test_split.longest_input_bytes, plan.sampling), around.reserve)
         self._tally = Tally()
         self._optimizer = Tallied(self._accounts.guarded(optimizer, "optimizer"), self._tally)
+        self._form = FormControl(plan.form_control, self._problem.seed, task.scorer)
         self._evaluation = _Trying(
-            self._accounts, self._accounts.guarded(target, "target"), SCORERS[task.scorer], task.dev, plan.selection, plan.sampling,
-            self._tally)
+            self._accounts, self._form, self._accounts.guarded(target, "target"), SCORERS[task.scorer], task.dev, plan.selection,
+            plan.sampling, self._tally)
         self._rounds: list[Round] = []
         self._started = time.monotonic()
 
@@ -229,11 +244,19 @@ class Trial:
         return f" ({most.reason.rstrip('.')})" if most else ""
 
     async def _test(self, best: Candidate) -> _Tested:
-        """Both prompts on the same items, as one batch; this is the only use of the test split, and its lock sees to that."""
+        """Both prompts on the same items, as one batch, and then the control arm; this is the only use of the test split, and its
+        lock sees to that. Which prompts these are, and whether there is a control, was decided before it."""
         test = self._test_split.read()
-        prompts = (self._problem.seed, best.prompt)
+        prompts, state = (self._problem.seed, best.prompt), self._form.state(best.prompt)
         answers = await self._evaluation.answers([(prompt, example) for prompt in prompts for example in test], "test")
-        return _Tested(answers[: len(test)], answers[len(test) :])
+        control: Sequence[Answer] = ()
+        came = any(answer.score.value is not None for answer in answers)
+        if state == "measured" and self._form.prompt is not None and came:
+            try:
+                control = await self._evaluation.grade(self._form.prompt, test)
+            except BudgetExhausted:
+                state = "no budget"
+        return _Tested(answers[: len(test)], answers[len(test) :], control, state)
 
     def _result(self, status: Status, tested: _Tested | None = None, error: str = "") -> TrialResult:
         progress = self.progress
@@ -263,16 +286,26 @@ def without_result(plan: TrialPlan, status: Status, error: str = "") -> TrialRes
 
 
 def _with_test(found: TrialResult, tested: _Tested) -> TrialResult:
-    before, after = _scores(tested.before), _scores(tested.after)
+    before, after, control = _scores(tested.before), _scores(tested.after), _scores(tested.control)
     measured = estimate(after)
-    told = not too_many_missing(before) and not too_many_missing(after) and discordant(before, after)[2]
-    test = paired_test(before, after) if told else None
+    test = None if found.best_is_baseline else _compared(before, after)  # a prompt is not compared with itself
+    against_control = _compared(control, after) if control else None
     return replace(
         found, seed_prompt_test_accuracy=estimate(before).mean, test_accuracy=measured.mean, test_low=measured.low,
         test_high=measured.high, test_items=measured.items,
         verdict=test.verdict if test else "", p_value=test.p_value if test else None,
         seed_prompt_test_marks=marks_of(before), test_marks=marks_of(after),
-        adherence=adherence(found.best.prompt, _responses(tested.after)) if found.best else None, samples=_samples(tested))
+        adherence=adherence(found.best.prompt, _responses(tested.after)) if found.best else None, samples=_samples(tested),
+        form_control=tested.form_control, form_control_test_marks=marks_of(control),
+        form_control_test_accuracy=estimate(control).mean if control else None,
+        form_control_verdict=against_control.verdict if against_control else "",
+        form_control_p_value=against_control.p_value if against_control else None)
+
+
+def _compared(first: Scores, second: Scores) -> PairedTest | None:
+    """None where too many answers are missing to tell."""
+    told = not too_many_missing(first) and not too_many_missing(second) and discordant(first, second)[2]
+    return paired_test(first, second) if told else None
 
 
 def _scores(answers: Sequence[Answer]) -> list[float | None]:

@@ -1,7 +1,8 @@
 """What is asked before an experiment, to learn whether it can pay: the seed prompt again and again, and a few other prompts.
 
-Every call is one that some trial might make, with the same messages, so that a later run with the same ledger has its answers. Uses
-the train and dev splits alone. Knows no Ray, no clock and no price; the numbers are optimizer.statistics.headroom's.
+Every call is one that some trial might make, with the same messages, so that a later run with the same ledger has its answers; only
+where answers may be wrong for their form alone, the answer line is tried too. Uses the train and dev splits alone. Knows no Ray, no
+clock and no price; the numbers are optimizer.statistics.headroom's.
 """
 
 from collections.abc import Sequence
@@ -9,14 +10,14 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from random import Random
 
-from optimizer.errors import shortened
 from optimizer.evaluation import Evaluation
 from optimizer.prompt import Demonstration, Prompt
 from optimizer.protocols import LanguageModel, SelectionRule, Strategy
+from optimizer.reading import NotRight, Reading, reading
 from optimizer.statistics import Scores, mean_score, share_known, wilson
-from optimizer.tasks.scorers import SCORERS, judge
+from optimizer.tasks.scorers import SCORERS, judge, with_answer_line
 from optimizer.tasks.task import Task
-from optimizer.types import Completion, Example, Outcome, Request, Sampling
+from optimizer.types import Example, Outcome, Request, Sampling
 
 MOST_ITEMS = 100
 """Items that are asked: the dev split, and training items up to this number [ours]."""
@@ -25,8 +26,6 @@ DRAW_TEMPERATURE = 0.7
 """Self-consistency (Wang et al. 2022, arXiv 2203.11171) draws at 0.7 too."""
 SOLVED = 3
 """Training examples with their gold answers in the few-shot probe [ours]."""
-_SHOWN = 80
-"""Characters of an input and of an answer in a sentence."""
 _SHIFTS = 5
 """Other items whose answers an item's tries are held against, to see what guessing gives."""
 
@@ -41,25 +40,6 @@ class Probing:
     seed: int = 0
     """Of that trial: with the same one its first round asks the same questions."""
     repeats: int = 3
-
-
-@dataclass(frozen=True)
-class NotRight:
-    """An answer that counts as not right, beside what was accepted."""
-
-    input: str
-    accepted: str
-    response: str
-    read: str
-    """What was taken for the answer in it; "" for nothing."""
-
-    @property
-    def sentence(self) -> str:
-        """For people: no reading of answers is right for every model and every data set."""
-        told = f"it read {shortened(self.read, _SHOWN)!r} in it" if self.read else "it found no answer in it"
-        return (f"No answer was right in any try. For example, to {shortened(self.input, _SHOWN)!r} the target wrote "
-                f"{shortened(self.response, 2 * _SHOWN)!r}; the scorer accepts {shortened(self.accepted, _SHOWN)!r}, and {told}. "
-                "If that should be right, choose another scorer, or mend the data or the seed_instruction.")
 
 
 @dataclass(frozen=True)
@@ -78,6 +58,8 @@ class Probed:
     """How often at least one of an item's tries is."""
     not_right: NotRight | None = None
     """Where no try was right on any item: one of them."""
+    reading: Reading | None = None
+    """How the seed prompt's answers were read; None where none came."""
 
     @property
     def tries(self) -> tuple[Scores, ...]:
@@ -120,13 +102,21 @@ async def probe(task: Task, target: LanguageModel, optimizer: LanguageModel, pro
     found = await _first_found(task, target, optimizer, probing)
     steps = await asking.ask([(found, probing.sampling, 0)] if found else [])
     names = [f"{len(task.train[:SOLVED])} solved examples", "the first prompt of a search"]
-    others = dict(zip(names, asking.scored([*outcomes[probing.repeats + DRAWS :], *steps]), strict=False))
-    one, any_ = asking.by_chance([*outcomes, *steps])
+    tries = dict(zip(names, [*outcomes[probing.repeats + DRAWS :], *steps], strict=False))
+    told = with_answer_line(seed, task.scorer)
+    found_right = any(1.0 in scores for scores in asking.scored([*outcomes, *steps]))
+    read = reading(task.scorer, items, outcomes[: probing.repeats], told.closing if told else "", not found_right)
+    if told and read.line_is_worth_asking:  # the only call here that no trial's search makes; a final test may
+        (answers,) = await asking.ask([(told, probing.sampling, 0)])
+        tries["the answer line"] = answers
+        (scores,) = asking.scored([answers])
+        read = replace(read, line_accuracy=mean_score(scores), never_right=read.never_right and 1.0 not in scores)
+    one, any_ = asking.by_chance([*outcomes[: probing.repeats + DRAWS], *tries.values()])
     scored = asking.scored(outcomes)
-    found_right = any(1.0 in scores for scores in (*scored, *others.values()))
     return Probed(
-        tuple(scored[: probing.repeats]), tuple(scored[probing.repeats :][:DRAWS]), others, one, any_,
-        None if found_right else asking.not_right(outcomes[0]))
+        tuple(scored[: probing.repeats]), tuple(scored[probing.repeats :][:DRAWS]),
+        dict(zip(tries, asking.scored(list(tries.values())), strict=True)), one, any_,
+        read.example if read.never_right else None, read if read.answers else None)
 
 
 @dataclass(frozen=True)
@@ -146,14 +136,6 @@ class _Asking:
 
     def scored(self, tries: Sequence[Sequence[Outcome]]) -> list[Scores]:
         return [[self._score(outcome, item) for outcome, item in zip(outcomes, self.items, strict=True)] for outcomes in tries]
-
-    def not_right(self, outcomes: Sequence[Outcome]) -> NotRight | None:
-        """The first answer of a try that has a text, with how it was read."""
-        for outcome, item in zip(outcomes, self.items, strict=True):
-            if isinstance(outcome, Completion) and outcome.text.strip():
-                read = judge(outcome, item, SCORERS[self.task.scorer]).answer
-                return NotRight(item.input, item.answers[0], outcome.text, read)
-        return None
 
     def by_chance(self, tries: Sequence[Sequence[Outcome]]) -> tuple[float, float]:
         """How often one try, and how often any of an item's tries, is right about another item."""

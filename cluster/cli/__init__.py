@@ -1,7 +1,8 @@
 """The command line: `promptray run`, `resume`, `check`, `submit`, `apply`, `list`, `serve` ... The only part that prints.
 
 A mistake that the user can mend ends with one sentence and exit code 2; what broke by itself, with code 1; Ctrl-C, with 130;
-SIGTERM, with 143. A check that finds no task with room for optimization ends with code 3.
+SIGTERM, with 143. A check that finds no task with room for optimization ends with code 3, and with 4 where
+that cannot be told of some task.
 """
 
 import typer

@@ -14,6 +14,8 @@ from cluster.settings import ExperimentSettings
 
 NONE_CAN_PAY = 3
 """Exit code where no task has room for optimization."""
+NOT_KNOWN = 4
+"""Exit code where none is seen to have room, and of some task it cannot be told."""
 
 
 def check(
@@ -24,19 +26,20 @@ def check(
     concurrency: options.Concurrency = None, out: options.Out = None,
     repeats: Annotated[int, typer.Option(min=2, max=20, help="Runs of the seed prompt, for the noise.")] = 3,
 ) -> None:
-    """Say of each task of an experiment whether optimization can pay, and what the experiment may cost. Exit code 3: none can."""
+    """Say of each task of an experiment whether optimization can pay, and what the experiment may cost. Exit code 3: none can;
+    4: none is seen to, and of some task it cannot be told, as its answers were not read as they are meant."""
     given = overrides(
         file, tasks=task, target=target, optimizer=optimizer, strategies=strategy, selection=selection, seeds=seed, scorer=scorer,
         seed_instruction=seed_instruction, sizes=sizes, target_calls=target_calls, optimizer_calls=optimizer_calls,
         concurrency=concurrency, out=out)
     with steady():
-        can_pay = _check(prepare(ExperimentSettings.read(file, given), repeated=True), repeats)
-    if not can_pay:
-        raise typer.Exit(NONE_CAN_PAY)
+        code = _check(prepare(ExperimentSettings.read(file, given), repeated=True), repeats)
+    if code:
+        raise typer.Exit(code)
 
 
-def _check(experiment: Experiment, repeats: int) -> bool:
-    """Shows what was found, and says whether any task can pay."""
+def _check(experiment: Experiment, repeats: int) -> int:
+    """Shows what was found, and returns the exit code."""
     from cluster.checking import run_check
     from cluster.report.check_table import check_table
 
@@ -49,4 +52,6 @@ def _check(experiment: Experiment, repeats: int) -> bool:
     checked = run_check(experiment, repeats, say)
     OUT.print(check_table(checked))
     say(f"A run into the same folder has these answers:  promptray run {experiment.out.place_of(SETTINGS_FILE)}")
-    return checked.can_pay
+    if checked.can_pay:
+        return 0
+    return NONE_CAN_PAY if checked.known else NOT_KNOWN

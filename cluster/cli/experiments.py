@@ -106,11 +106,11 @@ def _save(experiment: Experiment, results: "Sequence[TrialResult]") -> None:
 
 
 def _show(experiment: Experiment, results: "Sequence[TrialResult]") -> None:
-    from cluster.report import answer_warnings, best_lines, failure_lines, leader_lines, results_table
+    from cluster.report import answer_warnings, best_lines, failure_lines, form_lines, leader_lines, results_table
     from cluster.report.failures import MOST_SHOWN
 
     OUT.print(results_table(results))
-    for line in (*leader_lines(results), *best_lines(results, experiment.out.place)):
+    for line in (*leader_lines(results), *form_lines(results), *best_lines(results, experiment.out.place)):
         say(line)
     warnings = answer_warnings(results)
     for warning in (*warnings, *failure_lines(results, MOST_SHOWN, warnings)):

@@ -9,7 +9,7 @@ from html import escape
 from statistics import fmean
 from typing import Any
 
-from cluster.report.contests import SEED_PROMPT, Contest
+from cluster.report.contests import PROMPTS_OF_ALL, Contest
 from cluster.report.search import Found, found
 from cluster.report.summary import Group, TaskSummary
 from cluster.report.ticks import axis
@@ -50,7 +50,7 @@ def accuracy_figure(summary: TaskSummary, labels: Sequence[str]) -> Figure:
 def contests_figure(own: Sequence[Contest], labels: Sequence[str]) -> Figure:
     """A leader's contests: a row a rival, the leader's lead on the items that both have answered, with its 95% interval. Filled
     where the corrected verdict tells them apart, hollow where not."""
-    colour_by_label = colours(labels) | {SEED_PROMPT: _GREY}
+    colour_by_label = colours(labels) | dict.fromkeys(PROMPTS_OF_ALL, _GREY)
     hues = [colour_by_label[contest.second] for contest in own]
     apart = [contest.verdict != "not distinguishable" for contest in own]
     points = {
@@ -189,7 +189,7 @@ def _group_told(group: Group) -> str:
 
 def _told(trial: TrialResult) -> str:
     return (f"{_named(trial)}<br>{share(trial.test_accuracy)} "
-            f"({interval(trial.test_low, trial.test_high)})<br>{escape(trial.verdict)}")
+            f"({interval(trial.test_low, trial.test_high)})<br>{escape(trial.told)}")
 
 
 def _named(trial: TrialResult) -> str:

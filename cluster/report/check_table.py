@@ -41,12 +41,9 @@ def _tasks(check: Check) -> Table:
 
 
 def _sentences(task: TaskCheck) -> Iterator[Text]:
-    """Before it is said that nothing can be gained, how answers were read where none was right."""
-    if task.not_right:
-        yield Text(f"{task.task}: ", "bold") + Text(task.not_right.sentence, "yellow")
-    if task.noise.flip_rate is None and task.seed_prompt.items:
-        yield Text(f"{task.task}: ", "bold") + Text(
-            "The noise is not known, as no item was answered twice under the seed prompt.", "yellow")
+    """Before it is said that nothing can be gained, how answers were read."""
+    for line in task.warnings:
+        yield Text(f"{task.task}: ", "bold") + Text(line, "yellow")
     yield Text(f"{task.task}: ", "bold") + Text(task.outlook.sentence, "green" if task.outlook.pays else "yellow")
 
 

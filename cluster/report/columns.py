@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from cluster.report.contests import corrected_verdicts
+from cluster.report.contests import corrected_against_control, corrected_verdicts
 from cluster.result import TrialResult
 from optimizer.candidate import Candidate, Standing, fuller
 
@@ -28,7 +28,7 @@ TRIALS: pa.Schema = pa.schema([
     pa.field("test_accuracy", pa.float64()),
     pa.field("test_low", pa.float64()),  # ends of the 95% interval of test_accuracy
     pa.field("test_high", pa.float64()),
-    pa.field("verdict", pa.string()),  # better, worse, not distinguishable; null where there was no test
+    pa.field("verdict", pa.string()),  # better, worse, not distinguishable; null where nothing was compared
     pa.field("dev_accuracy", pa.float64()),
     pa.field("adherence", pa.float64()),  # share of the best prompt's steps that were followed; null for a prompt without steps
     pa.field("target_calls", pa.int64(), nullable=False),  # calls count those that the ledger answered
@@ -44,6 +44,13 @@ TRIALS: pa.Schema = pa.schema([
     pa.field("test_marks", pa.string()),
     pa.field("trial", pa.string(), nullable=False),  # names the trial as the files in best/ do, and as the other tables
     pa.field("error", pa.string()),  # one sentence; null for a trial that has not failed
+    pa.field("best_is_baseline", pa.bool_()),  # no candidate was better on dev; null where the trial has no best prompt
+    pa.field("form_control", pa.string()),  # measured, or why not; null without a test (see cluster/form_control.py)
+    pa.field("form_control_test_accuracy", pa.float64()),  # of the seed prompt with the answer line alone
+    pa.field("form_control_test_marks", pa.string()),
+    pa.field("form_control_verdict", pa.string()),  # of the best prompt against it
+    pa.field("form_control_p_value", pa.float64()),
+    pa.field("corrected_form_control_verdict", pa.string()),  # after the correction that corrected_verdict has
 ])
 """A row a trial."""
 
@@ -67,6 +74,10 @@ FAILURES: pa.Schema = pa.schema([
 """A row a trial and a reason for which calls brought nothing, of its last run: a run that is continued asks again what failed."""
 
 _MAPPINGS = ("settings", "verdicts_by_purpose", "replies_by_attempt")
+_CORRECTED = ("corrected_verdict", "corrected_form_control_verdict")
+"""What the trials of a report together decide."""
+_EMPTY_IS_NULL = (
+    "verdict", "seed_prompt_test_marks", "test_marks", "error", "form_control", "form_control_test_marks", "form_control_verdict")
 
 CANDIDATES: pa.Schema = pa.schema([
     pa.field("trial", pa.string(), nullable=False),  # names the trial as the files in best/ do
@@ -85,8 +96,11 @@ CANDIDATES: pa.Schema = pa.schema([
 
 def trials_table(results: Sequence[TrialResult]) -> pa.Table:
     """One row a result, with the columns of TRIALS."""
-    corrected = corrected_verdicts(results)
-    rows = [_trial_row(result) | {"corrected_verdict": corrected.get(result.trial)} for result in results]
+    corrected, against_line = corrected_verdicts(results), corrected_against_control(results)
+    rows = [
+        _trial_row(result) | {
+            "corrected_verdict": corrected.get(result.trial),
+            "corrected_form_control_verdict": against_line.get(result.trial, (None,))[0]} for result in results]
     return pa.Table.from_pylist(rows, schema=TRIALS)
 
 
@@ -115,10 +129,11 @@ def storable(text: str) -> str:
 
 
 def _trial_row(result: TrialResult) -> dict[str, Any]:
-    row = {name: getattr(result, name) for name in TRIALS.names if name != "corrected_verdict"}
+    row = {name: getattr(result, name) for name in TRIALS.names if name not in _CORRECTED}
+    row["best_is_baseline"] = None if result.best is None else row["best_is_baseline"]
     row |= {name: json.dumps(dict(row[name]), ensure_ascii=False) if row[name] else None for name in _MAPPINGS}
     stored = {name: storable(value) if isinstance(value, str) else value for name, value in row.items()}
-    return stored | {name: stored[name] or None for name in ("verdict", "seed_prompt_test_marks", "test_marks", "error")}
+    return stored | {name: stored[name] or None for name in _EMPTY_IS_NULL}
 
 
 def _fullest_standings(result: TrialResult) -> Iterator[tuple[Candidate, Standing]]:

@@ -6,9 +6,13 @@ test): with searches that scatter from trial to trial, the items of a few of the
 
 Every verdict is corrected for all statements of a report together, so that with a chance of 95% none of them is false: Holm (1979)
 within each of the two kinds, and half of the 5% for each where a report makes both. A trial's own verdict in TrialResult is that
-trial's alone. Knows trials, no output form.
+trial's alone. A prompt is never compared with itself, and where nothing was compared there is no verdict.
+
+The control arm, the seed prompt with the answer line alone (see cluster/form_control.py), is a contestant like any other: who is
+not better than it has gained by form alone. Knows trials, no output form.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -16,6 +20,7 @@ from math import ceil, log2
 
 from cluster.report.wording import plural, share, signed
 from cluster.result import TrialResult
+from optimizer.prompt import Prompt
 from optimizer.statistics import (
     Comparison,
     Interval,
@@ -31,6 +36,10 @@ from optimizer.statistics import (
 
 SEED_PROMPT = "seed prompt"
 """Stands among the strategies, as the one that every trial has run too."""
+ANSWER_LINE = "answer line"
+"""The control arm among the strategies."""
+PROMPTS_OF_ALL = (ANSWER_LINE, SEED_PROMPT)
+"""Contestants that no strategy has found, the last in every order."""
 ALL_TASKS = ""
 KINDS = 2
 """Kinds of statements that share the 5%: on prompts, and on strategies."""
@@ -79,9 +88,10 @@ class Contest:
             first, second, where = _prompts(self.first), _prompts(self.second), f" on {self.task}"
             told = f"{first} are better than {second}" if better else f"{first} and {second} are not distinguishable"
         else:
-            where, (first, second) = "", (self.first, self.second)
-            told = f"the strategy {first} is better than {second}" if better else (
-                f"the strategies {first} and {second} are not distinguishable")
+            where, first, second = "", _strategy(self.first), _strategy(self.second)
+            told = f"{first} is better than {second.removeprefix('the strategy ')}" if better else (
+                f"the strategies {self.first} and {self.second} are not distinguishable"
+                if not {self.first, self.second} & set(PROMPTS_OF_ALL) else f"{first} and {second} are not distinguishable")
         return f"{_sentence(told)}{where}: {self.figures}."
 
     @property
@@ -94,7 +104,7 @@ class Contest:
 
 
 def contests(results: Sequence[TrialResult]) -> tuple[Contest, ...]:
-    """Every two contestants on every task; tasks and strategies in order of first appearance, the seed prompt last.
+    """Every two contestants on every task; tasks and strategies in order of first appearance, control arm and seed prompt last.
 
     Empty for a search, whose points are too many to compare on a test split, and for trials that kept no marks.
     """
@@ -108,7 +118,8 @@ def contests(results: Sequence[TrialResult]) -> tuple[Contest, ...]:
 
 
 def contests_over_tasks(results: Sequence[TrialResult]) -> tuple[Contest, ...]:
-    """Every two strategies, and each against the seed prompt, over all pairs of their trials; empty where no two have several."""
+    """Every two strategies, and each against the control arm and the seed prompt, over all pairs of their trials; empty where no
+    two have several."""
     by_pair = _trial_pairs(_pooled(results))
     net_by_pair = {pair: [net for pooled in found for net in pooled.net_by_stratum] for pair, found in by_pair.items()}
     corrected = [KINDS * p_value for p_value in holm([sign_flip_test(net) for net in net_by_pair.values()])]
@@ -120,11 +131,21 @@ def contests_over_tasks(results: Sequence[TrialResult]) -> tuple[Contest, ...]:
 
 
 def corrected_verdicts(results: Sequence[TrialResult]) -> dict[str, str]:
-    """Trial -> its verdict against the seed prompt, corrected for all statements on prompts; only tested trials are in it."""
+    """Trial -> its verdict against the seed prompt, corrected for all statements on prompts; only trials with one are in it."""
     corrected, _ = _corrected_on_prompts(results, _pooled(results))
     return {
-        result.trial: result.verdict if corrected[result.trial] <= 0.05 else "not distinguishable"
-        for result in results if result.p_value is not None}
+        result.trial: result.verdict if corrected[result.trial, SEED_PROMPT] <= 0.05 else "not distinguishable"
+        for result in results if (result.trial, SEED_PROMPT) in corrected}
+
+
+def corrected_against_control(results: Sequence[TrialResult]) -> dict[str, tuple[str, float]]:
+    """Trial -> its verdict against the control arm and the p-value, corrected likewise; only trials with a control are in it."""
+    corrected, _ = _corrected_on_prompts(results, _pooled(results))
+    return {
+        result.trial: (
+            result.form_control_verdict if corrected[result.trial, ANSWER_LINE] <= 0.05 else "not distinguishable",
+            corrected[result.trial, ANSWER_LINE])
+        for result in results if (result.trial, ANSWER_LINE) in corrected}
 
 
 def statements_on_prompts(results: Sequence[TrialResult]) -> int:
@@ -150,26 +171,29 @@ def leaders(results: Sequence[TrialResult]) -> tuple[tuple[Contest, ...], ...]:
 
 def leader_lines(results: Sequence[TrialResult]) -> list[str]:
     """Sentences for the terminal: a task's leading prompts with their closest rival, and what that says of the strategies."""
-    lines = [_leader_line(own) for own in leaders(results)]
-    several = len(_names(results)) > 1
-    return [*lines, _strategies_line(contests_over_tasks(results))] if several and lines else lines
+    names_by_task = {task: _contestants([one for one in results if one.task == task]) for task in dict.fromkeys(
+        result.task for result in results)}
+    lines = [_leader_line(own, len(names_by_task[own[0].task]) - 1) for own in leaders(results)]
+    pairs = _strategy_pairs(results)
+    return [*lines, _strategies_line(contests_over_tasks(results), pairs)] if pairs and lines else lines
 
 
-def _leader_line(own: Sequence[Contest]) -> str:
-    closest, beaten = own[0], [contest.second for contest in own if contest.verdict == "better"]
-    if len(own) == 1 or closest.verdict != "better":
+def _leader_line(own: Sequence[Contest], others: int) -> str:
+    """`others`: contestants beside the leader, whether or not it could be compared with them."""
+    closest, beaten = own[0], [contest.second for contest in own[1:] if contest.verdict == "better"]
+    if len(own) == 1 or len(own) < others or closest.verdict != "better":
         rest = f" The former are better than {', '.join(map(_prompts, beaten))}." if beaten else ""
         return closest.sentence + rest
     return (f"{_sentence(_prompts(closest.first))} are better than all others on {closest.task}; the closest are "
             f"{_prompts(closest.second)}: {closest.figures}.")
 
 
-def _strategies_line(found: Sequence[Contest]) -> str:
-    """What the trials say of the strategies themselves, which is less than what the items say of their prompts."""
-    told = [contest for contest in found if contest.verdict != "not distinguishable" and contest.second != SEED_PROMPT]
+def _strategies_line(found: Sequence[Contest], pairs: int) -> str:
+    """What the trials say of the strategies themselves, which is less than what the items say of their prompts. `pairs`: the most
+    in which two of them meet."""
+    told = [contest for contest in found if contest.verdict != "not distinguishable" and contest.second not in PROMPTS_OF_ALL]
     if told:
         return " ".join(contest.sentence for contest in told)
-    pairs = max((contest.pairs for contest in found), default=0)
     least = ceil(log2(max(1, len(found)) * KINDS * 2 / 0.05))  # n pairs can give no p-value below 2 / 2**n
     if pairs < least:
         return (f"That is about these prompts. Nothing can be said of the strategies themselves: they meet in "
@@ -178,16 +202,37 @@ def _strategies_line(found: Sequence[Contest]) -> str:
 
 
 def _prompts(name: str) -> str:
-    return "the seed prompts" if name == SEED_PROMPT else f"the prompts of {name}"
+    own = {SEED_PROMPT: "the seed prompts", ANSWER_LINE: "the seed prompts with the answer line"}
+    return own.get(name, f"the prompts of {name}")
+
+
+def _strategy(name: str) -> str:
+    own = {SEED_PROMPT: "the seed prompt", ANSWER_LINE: "the seed prompt with the answer line"}
+    return own.get(name, f"the strategy {name}")
 
 
 def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _names(results: Sequence[TrialResult]) -> list[str]:
-    """The strategies of tested trials that can be compared."""
-    return list(dict.fromkeys(result.strategy for result in results if result.test_marks and not result.settings))
+def _tested(results: Sequence[TrialResult]) -> list[TrialResult]:
+    """Trials that can be compared."""
+    return [result for result in results if result.test_marks and not result.settings and result.status != "failed"]
+
+
+def _contestants(results: Sequence[TrialResult]) -> list[str]:
+    tested = _tested(results)
+    control = [ANSWER_LINE] if any(result.form_control_test_marks for result in tested) else []
+    return [*dict.fromkeys(result.strategy for result in tested), *control, SEED_PROMPT]
+
+
+def _strategy_pairs(results: Sequence[TrialResult]) -> int:
+    """The most pairs of trials in which two strategies meet; 0 where none do."""
+    pairs: Counter[tuple[str, str]] = Counter()
+    for (_, first, second), pooled in _pooled(results).items():
+        if second not in PROMPTS_OF_ALL:
+            pairs[first, second] += pooled.strata
+    return max(pairs.values(), default=0)
 
 
 def p_told(p_value: float) -> str:
@@ -199,20 +244,28 @@ def _ahead(net: Sequence[int]) -> tuple[int, int]:
     return sum(one > 0 for one in net), sum(one < 0 for one in net)
 
 
+Statement = tuple[str, str] | tuple[str, str, str]
+"""(trial, SEED_PROMPT or ANSWER_LINE): its best prompt against that one; or (task, first, second): two contestants."""
+
+
 def _corrected_on_prompts(
     results: Sequence[TrialResult], pooled_by_names: Mapping[tuple[str, str, str], Pooled]
-) -> tuple[dict[str | tuple[str, str, str], float], int]:
-    """The corrected p-value of every statement on prompts: by trial, of its own; by (task, first, second), of two contestants. And
-    how many statements they are corrected for.
+) -> tuple[dict[Statement, float], int]:
+    """The corrected p-value of every statement on prompts, and how many statements they are corrected for.
 
-    The statement of a contestant with one trial against the seed prompt is that trial's own, and is corrected for once.
+    The statement of a contestant with one trial against the seed prompt, or against the control arm, is that trial's own, and is
+    corrected for once.
     """
-    p_by_statement: dict[str | tuple[str, str, str], float] = {
-        result.trial: result.p_value for result in results if result.p_value is not None}
-    same = {
-        (result.task, result.strategy, SEED_PROMPT): result.trial for result in results
-        if result.trial in p_by_statement and result.test_marks and not result.settings}
-    once = {names: same[names] for names, pooled in pooled_by_names.items() if pooled.strata == 1 and names in same}
+    p_by_statement: dict[Statement, float] = {}
+    own: dict[tuple[str, str, str], Statement] = {}
+    for result in results:
+        # An older result has a verdict where its best prompt is the seed prompt: that compared nothing.
+        for rival, p_value in ((SEED_PROMPT, result.p_value), (ANSWER_LINE, result.form_control_p_value)):
+            if p_value is not None and not result.best_is_baseline:
+                p_by_statement[result.trial, rival] = p_value
+                if result.test_marks and not result.settings:
+                    own[result.task, result.strategy, rival] = (result.trial, rival)
+    once = {names: own[names] for names, pooled in pooled_by_names.items() if pooled.strata == 1 and names in own}
     p_by_statement |= {names: pooled.p_value for names, pooled in pooled_by_names.items() if names not in once}
     kinds = KINDS if _trial_pairs(pooled_by_names) else 1
     corrected = dict(zip(p_by_statement, (min(1.0, kinds * p) for p in holm(list(p_by_statement.values()))), strict=True))
@@ -220,35 +273,55 @@ def _corrected_on_prompts(
 
 
 def _trial_pairs(pooled_by_names: Mapping[tuple[str, str, str], Pooled]) -> dict[tuple[str, str], list[Pooled]]:
-    """(first, second) -> their contests on all tasks, of those that meet in several pairs of trials."""
+    """(first, second) -> their contests on all tasks, of those that meet in several pairs of trials; at least one is a strategy."""
     by_pair: dict[tuple[str, str], list[Pooled]] = {}
     for (_, first, second), pooled in pooled_by_names.items():
-        by_pair.setdefault((first, second), []).append(pooled)
+        if first not in PROMPTS_OF_ALL:
+            by_pair.setdefault((first, second), []).append(pooled)
     return {pair: found for pair, found in by_pair.items() if sum(pooled.strata for pooled in found) > 1}
 
 
 def _pooled(results: Sequence[TrialResult]) -> dict[tuple[str, str, str], Pooled]:
     """(task, first, second) -> `first` against `second`."""
-    tested = [result for result in results if result.test_marks and not result.settings and result.status != "failed"]
-    names = [*dict.fromkeys(result.strategy for result in tested), SEED_PROMPT]
+    tested, names = _tested(results), _contestants(results)
     found = {}
     for task in dict.fromkeys(result.task for result in tested):
-        trial_by_name = {name: {(r.seed, r.data_hash): r for r in tested if (r.task, r.strategy) == (task, name)} for name in names}
+        shown = {name: _shown(name, [result for result in tested if result.task == task]) for name in names}
         for first, second in combinations(names, 2):
-            strata = _strata(trial_by_name[first], trial_by_name[second], second == SEED_PROMPT)
+            strata = _strata(shown[first], shown[second])
             if strata:
                 found[task, first, second] = pooled_test(strata)
     return found
 
 
-def _strata(
-    first: dict[tuple[int, str], TrialResult], second: dict[tuple[int, str], TrialResult], against_seed: bool
-) -> list[tuple[Scores, Scores]]:
+@dataclass(frozen=True)
+class _Shown:
+    """A contestant's prompt on one test split."""
+
+    prompt: Prompt | None
+    """None: the control arm's, which is another one than all others."""
+    scores: Scores
+
+
+def _shown(name: str, tested: Sequence[TrialResult]) -> dict[tuple[int, str], _Shown]:
+    """(seed, data) -> what the contestant did there. The seed prompt and the control arm are the same in every trial of a seed."""
+    found: dict[tuple[int, str], _Shown] = {}
+    for one in tested:
+        key = (one.seed, one.data_hash)
+        if name == one.strategy:
+            found[key] = _Shown(one.best.prompt if one.best else None, one.test_scores)
+        elif name == SEED_PROMPT:
+            found.setdefault(key, _Shown(one.seed_prompt, one.seed_prompt_test_scores))
+        elif name == ANSWER_LINE and one.form_control_test_marks:
+            found.setdefault(key, _Shown(None, one.form_control_test_scores))
+    return found
+
+
+def _strata(first: Mapping[tuple[int, str], _Shown], second: Mapping[tuple[int, str], _Shown]) -> list[tuple[Scores, Scores]]:
     """(second's scores, first's scores) of each seed that both have been tested with, on the same items. One of which too many
-    answers are missing tells nothing, as in a trial's own verdict."""
-    if against_seed:
-        pairs = [(trial.seed_prompt_test_scores, trial.test_scores) for trial in first.values()]
-    else:
-        shared = [key for key in first if key in second and len(first[key].test_marks) == len(second[key].test_marks)]
-        pairs = [(second[key].test_scores, first[key].test_scores) for key in shared]
+    answers are missing tells nothing, as in a trial's own verdict; two that show the same prompt throughout are not compared."""
+    both = [(second[key], one) for key, one in first.items() if key in second and len(one.scores) == len(second[key].scores)]
+    if all(one.prompt is not None and one == other for one, other in both):
+        return []
+    pairs = [(one.scores, other.scores) for one, other in both]
     return [pair for pair in pairs if not any(map(too_many_missing, pair)) and discordant(*pair)[2]]

@@ -95,7 +95,8 @@ def _best(result: TrialResult) -> dict[str, Any]:
     """The best prompt under "prompt", and enough beside it to use it and to know where it comes from."""
     shown = (
         "trial", "task", "target", "scorer", "strategy", "selection", "seed", "optimizer", "stand_in", "status", "data_hash",
-        "seed_prompt_test_accuracy", "test_accuracy", "test_low", "test_high", "test_items", "verdict", "dev_accuracy", "adherence")
+        "seed_prompt_test_accuracy", "test_accuracy", "test_low", "test_high", "test_items", "verdict", "dev_accuracy", "adherence",
+        "best_is_baseline", "form_control", "form_control_test_accuracy", "form_control_verdict")
     assert result.best is not None
     return {"prompt": result.best.prompt.to_json()} | {name: getattr(result, name) for name in shown}
 

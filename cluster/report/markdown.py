@@ -3,6 +3,7 @@
 import re
 
 from cluster.report.examples import parts_of
+from cluster.report.form import form_told
 from cluster.report.lineage import Refinement, lineage
 from cluster.report.winner import dev_items
 from cluster.report.wording import interval, plural, share
@@ -43,6 +44,7 @@ def _facts(result: TrialResult) -> str:
         f"Optimizer model: {line(result.optimizer)}" + (" (a stand-in for a large model)" if result.stand_in else ""),
         f"Strategy: {line(result.strategy)}, selection {line(result.selection)}, seed {result.seed}",
         _tested(result),
+        *([f"Form: {form}"] if (form := form_told(result)) else []),
         f"Dev accuracy: {share(result.dev_accuracy)}{_on(dev_items(result))}; steps followed: {share(result.adherence)}"]
     if result.ending:
         facts.append(f"The search: {result.ending}")
@@ -55,7 +57,13 @@ def _tested(result: TrialResult) -> str:
         return "Test accuracy: not tested"
     return (f"Test accuracy: {share(result.test_accuracy)} (95% interval {interval(result.test_low, result.test_high)})"
             f"{_on(result.test_items)}; seed prompt {share(result.seed_prompt_test_accuracy)} on the same items; verdict: "
-            f"{result.verdict or 'none'}")
+            f"{_verdict(result)}")
+
+
+def _verdict(result: TrialResult) -> str:
+    if result.best_is_baseline:
+        return "the best prompt is the baseline itself, the seed prompt: no candidate was better on dev"
+    return result.verdict or "none"
 
 
 def _on(items: int) -> str:

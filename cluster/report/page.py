@@ -17,6 +17,7 @@ from cluster.report.contests import contests as all_contests
 from cluster.report.contests import contests_over_tasks, corrected_verdicts, leaders
 from cluster.report.examples import parts_of
 from cluster.report.failures import failure_lines
+from cluster.report.form import MARK, SAID_BY_STATE, form_alone, form_note, form_notes
 from cluster.report.lineage import lineage
 from cluster.report.matrix import matrices
 from cluster.report.offline import asset, script_hash, shown_yaml
@@ -48,6 +49,7 @@ def report_page(results: Sequence[TrialResult], settings: Mapping[str, Any]) -> 
         warnings=[*warnings, *failure_lines(results, told=warnings)], led=led,
         matrices=matrices((*all_contests(results), *contests_over_tasks(results))),
         corrected=corrected_verdicts(results), winners=best_trials(results),
+        notes=form_notes(results), form_alone=form_alone(results), form_note=form_note(results),
         searched=searched(results))
 
 
@@ -71,5 +73,5 @@ def _environment() -> Environment:
         "signed_parts": signed, "parts_of": parts_of, "dev_items": dev_items}
     environment.globals |= {
         "interval": wording.interval, "plural": wording.plural, "counts_told": counts_told, "MOST_POINTS": MOST_POINTS,
-        "RULE": RULE}
+        "RULE": RULE, "MARK": MARK, "SAID_BY_STATE": SAID_BY_STATE}
     return environment

@@ -74,6 +74,12 @@ class Group:
     def tested(self) -> int:
         return sum(trial.test_accuracy is not None for trial in self.trials)
 
+    @property
+    def compared(self) -> int:
+        """Trials of which it is known whether they are better than the seed prompt: the others lack too many answers. A best prompt
+        that is the seed prompt is not better."""
+        return sum(trial.test_accuracy is not None and bool(trial.told) for trial in self.trials)
+
     def better_of(self, corrected: Mapping[str, str]) -> int:
         """Trials whose best prompt was better than the seed prompt, by corrected verdicts; a trial that has none keeps its own."""
         return sum(corrected.get(trial.trial, trial.verdict) == "better" for trial in self.trials)

@@ -1,6 +1,6 @@
 """The results as a table for the terminal: trials by task and strategy, with means over seeds. Knows nothing of files."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +10,7 @@ from rich.text import Text
 
 from cluster.report.contests import corrected_verdicts, statements_on_prompts
 from cluster.report.failures import endings_told, errors_told
+from cluster.report.form import MARK, form_alone, form_note
 from cluster.report.summary import Group, summarise
 from cluster.report.wording import MISSING, count, duration, settings_told, share, signed
 from cluster.result import TrialResult
@@ -58,21 +59,21 @@ def _columns(results: Sequence[TrialResult]) -> list[_Column]:
     """Those that have something to say of these results."""
     searched = any(trial.settings for trial in results)
     told = any(trial.prefix_hit_rate is not None for trial in results)
-    found = (*_FOUND, _verdicts(corrected_verdicts(results)))
+    found = (*_FOUND, _verdicts(corrected_verdicts(results), form_alone(results)))
     return [*_WHAT, *(_POINT if searched else ()), *found, *(_DEV if searched else ()), *_COSTS, *(_PREFIX if told else ())]
 
 
 def _notes(results: Sequence[TrialResult]) -> list[str]:
     corrected = corrected_verdicts(results)
-    lost = any(corrected.get(trial.trial, trial.verdict) != trial.verdict for trial in results)
+    lost = any(trial.trial in corrected and corrected[trial.trial] != trial.verdict for trial in results)
     star = f"* Not after correction for {statements_on_prompts(results)} statements on prompts (Holm)."
-    return errors_told(results) + endings_told(results) + ([star] if lost else [])
+    return errors_told(results) + endings_told(results) + ([star] if lost else []) + form_note(results)
 
 
-def _verdicts(corrected: Mapping[str, str]) -> _Column:
+def _verdicts(corrected: Mapping[str, str], form: Collection[str]) -> _Column:
     return _Column(
-        "verdict", lambda trial: _verdict(trial, corrected), lambda group: f"better {group.better_of(corrected)} of {group.tested}",
-        "left", fold=True)
+        "verdict", lambda trial: _verdict(trial, corrected, form),
+        lambda group: f"better {group.better_of(corrected)} of {group.compared}" if group.compared else MISSING, "left", fold=True)
 
 
 def _plain(cell: str | Text) -> Text:
@@ -80,11 +81,13 @@ def _plain(cell: str | Text) -> Text:
     return cell if isinstance(cell, Text) else Text(cell)
 
 
-def _verdict(trial: TrialResult, corrected: Mapping[str, str]) -> Text:
+def _verdict(trial: TrialResult, corrected: Mapping[str, str], form: Collection[str]) -> Text:
+    """`form`: trials whose gain may be form alone."""
     if trial.status in _STYLE_BY_END:
         return Text(trial.status, _STYLE_BY_END[trial.status])
-    star = "*" if corrected.get(trial.trial, trial.verdict) != trial.verdict else ""
-    return Text((trial.verdict or MISSING) + star, _STYLE_BY_VERDICT.get(trial.verdict, "yellow"))
+    star = "*" if trial.trial in corrected and corrected[trial.trial] != trial.verdict else ""
+    mark = MARK if trial.trial in form else ""
+    return Text((trial.told or MISSING) + star + mark, "yellow" if mark else _STYLE_BY_VERDICT.get(trial.verdict, "yellow"))
 
 
 def _mean_accuracy(group: Group) -> str:

@@ -130,7 +130,7 @@ class Reporting:
     def ended(self, result: TrialResult) -> None:
         data = {
             "status": result.status, "test_accuracy": result.test_accuracy, "test_low": result.test_low,
-            "test_high": result.test_high, "verdict": result.verdict}
+            "test_high": result.test_high, "verdict": result.told}
         self._tell(Ended(result.trial, _spent(result), result.status, result.error, result.dev_accuracy, data, result.task))
 
     def _warn(self, trial: str, limit: str, used: int) -> None:

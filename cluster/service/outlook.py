@@ -111,7 +111,7 @@ def _told(experiment: Experiment, cost: ExperimentEstimate, check: Check | None)
     return Estimate(
         trials=cost.trials, target_calls=cost.calls("target"), optimizer_calls=cost.calls("optimizer"), tokens=total.tokens,
         money=total.money, wall_s=total.wall_s, measured=cost.measured, sentence=cost.line, tasks=_outlooks(experiment, check),
-        can_pay=check.can_pay if check else None)
+        can_pay=None if check is None or not (check.can_pay or check.known) else check.can_pay)
 
 
 def _outlooks(experiment: Experiment, check: Check | None) -> list[TaskOutlook]:
@@ -124,5 +124,6 @@ def _outlooks(experiment: Experiment, check: Check | None) -> list[TaskOutlook]:
         outlooks.append(TaskOutlook(
             task=setting.label, items=items, seed_accuracy=found.seed_prompt.mean if found else None,
             noise=found.noise.flip_rate if found else None, ceiling=found.ceiling if found else None,
-            can_pay=found.outlook.pays if found else None, sentence=found.outlook.sentence if found else UNSEEN))
+            can_pay=found.outlook.pays if found and found.outlook.known else None,
+            sentence=" ".join((*found.warnings, found.outlook.sentence)) if found else UNSEEN))
     return outlooks

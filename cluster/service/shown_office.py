@@ -247,7 +247,8 @@ def _round(result: TrialResult, round: Round, guess_calls: bool) -> dict[str, An
 
 
 def _end(event: Any, result: TrialResult) -> Event:
-    data = {name: getattr(result, name) for name in ("status", "test_accuracy", "test_low", "test_high", "verdict")}
+    data = {name: getattr(result, name) for name in ("status", "test_accuracy", "test_low", "test_high")}
+    data["verdict"] = result.told
     failed = result.status == "failed"
     said = result.error if failed else f"Trial {result.trial} has ended."
     ended: Event = event("trial.failed" if failed else "trial.finished", said, result.trial, **data)

@@ -9,7 +9,7 @@ from functools import lru_cache
 from itertools import combinations
 from math import ceil, exp, lgamma, log, sqrt
 
-from optimizer.statistics.scores import Scores, differences
+from optimizer.statistics.scores import Scores, differences, too_many_missing
 
 POWER = 0.8
 """Chance with which a gain of the detectable size is found (Cohen 1988's convention)."""
@@ -29,15 +29,24 @@ class Noise:
     """Standard deviation of the accuracy from run to run on the same items: sqrt(flip_rate / 2 / items). A flip has the chance
     2q(1-q) where q is the item's chance to be right, and q(1-q) is its variance."""
     repeats: int
+    """That were asked."""
+    came: int = 0
+    """Of these, the ones of which not too many answers are missing: the others measure nothing."""
+
+    @property
+    def unknown(self) -> str:
+        """Why the noise is not known, in words; "" where it is."""
+        return "" if self.flip_rate is not None else f"noise unknown: {self.came} of {self.repeats} repeats came"
 
 
 def noise_floor(repeats: Sequence[Scores]) -> Noise:
     """`repeats`: the scores of one prompt, run after run, over the same items."""
-    changes = [change for first, second in combinations(repeats, 2) for change in differences(first, second)]
+    came = [scores for scores in repeats if not too_many_missing(scores)]
+    changes = [change for first, second in combinations(came, 2) for change in differences(first, second)]
     if not changes:
-        return Noise(None, None, len(repeats))
+        return Noise(None, None, len(repeats), len(came))
     flip_rate = sum(change != 0 for change in changes) / len(changes)
-    return Noise(flip_rate, sqrt(flip_rate / 2 / len(repeats[0])), len(repeats))
+    return Noise(flip_rate, sqrt(flip_rate / 2 / len(repeats[0])), len(repeats), len(came))
 
 
 def share_known(right_at_least_once: float, by_chance: float) -> float:
@@ -76,9 +85,13 @@ class Headroom:
 
     pays: bool
     reason: str
+    known: bool = True
+    """False: what was measured says nothing of it, and `pays` is False too."""
 
     @property
     def sentence(self) -> str:
+        if not self.known:
+            return f"Whether optimization can pay here cannot be told yet, because {self.reason}"
         return f"Optimization {'can' if self.pays else 'cannot'} pay here, because {self.reason}"
 
 
@@ -87,7 +100,7 @@ def headroom(seed: float | None, ceiling: float, known_by: str, detectable: floa
     that the final test finds. Optimization can pay where seed and ceiling are that far apart [ours].
     """
     if seed is None:
-        return Headroom(False, "the target model gave no answer that could be judged.")
+        return Headroom(False, "the target model gave no answer that could be judged.", known=False)
     if detectable is None:
         return Headroom(False, f"a test of {test_items} items cannot show any gain; make sizes.test larger.")
     shows = f"a test of {test_items} items shows gains from {detectable:.2f} on"

@@ -44,7 +44,7 @@ def load_task(
         found = _read(source)
     examples = [_with_yes_no(example) for example in _solved(distinct(found.examples))]
     scorer = scorer or default_scorer(examples)
-    examples = _fitted(examples, scorer)
+    examples = fitted(examples, scorer)
     train, dev, test = split(found.name, examples, sizes, Random(f"split {seed}"))
     instruction = SEED_INSTRUCTION if seed_instruction is None else seed_instruction
     impossible = _impossible_targets((*train, *dev, *test), scorer)
@@ -96,6 +96,14 @@ def default_scorer(examples: Sequence[Example]) -> str:
     return "choice" if _few_targets(examples) else "exact"
 
 
+def fitting_scorers(examples: Sequence[Example]) -> tuple[str, ...]:
+    """The scorers that the targets of the examples can be judged by, the one that they call for first. Patterns look like any text,
+    so regex is among them for nobody."""
+    wanted = default_scorer(examples)
+    numbers = all(as_number(answer) is not None for example in examples for answer in example.answers)
+    return tuple(dict.fromkeys([wanted, *(["number"] if numbers else []), "exact"]))
+
+
 def _few_targets(examples: Sequence[Example]) -> bool:
     targets = {example.answers[0].casefold() for example in examples}
     return targets <= {"yes", "no", "true", "false"} or (len(targets) <= FEW_TARGETS and 2 * len(targets) <= len(examples))
@@ -126,7 +134,7 @@ def _with_yes_no(example: Example) -> Example:
     return replace(example, answers=(*example.answers, said))
 
 
-def _fitted(examples: Sequence[Example], scorer: str) -> list[Example]:
+def fitted(examples: Sequence[Example], scorer: str) -> list[Example]:
     """The examples as their scorer needs them: with choices, or with patterns that compile. Raises DataError."""
     if scorer == "regex":
         for example in examples:

@@ -6,12 +6,12 @@ and may say that there is none. A response that was cut off before it gave an an
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from unicodedata import normalize
 
 from optimizer.errors import DataError, shortened
-from optimizer.prompt import without_thinking
+from optimizer.prompt import ANSWER_LABEL, Prompt, without_thinking
 from optimizer.protocols import Scorer
 from optimizer.tasks.choices import choice_concluded, choice_named
 from optimizer.tasks.final_answer import FinalAnswer, bare, final_answer, first_sentence
@@ -47,6 +47,8 @@ class AnswerScorer:
     from_text: Read
     """The same from a response that gives none explicitly."""
     is_right: Callable[[str, Example], bool]
+    answer_line: str = "End with a last line 'Answer: X', where X is the answer alone."
+    """What a prompt has to say for its answers to be read: how to end, and nothing of how to solve."""
 
     def __call__(self, response: Completion, example: Example) -> Score:
         said = final_answer(without_thinking(response.text)[-READ_CHARS:])
@@ -57,11 +59,37 @@ class AnswerScorer:
             return Score("unparsable")
         return Score("right" if self.is_right(answer, example) else "wrong", answer)
 
+    def form_is_at_fault(self, response: Completion, example: Example) -> bool:
+        """Return whether a response that is not right may be so for its form alone: it does not give its answer as the answer line
+        asks, or what it gives has an accepted answer in it that is not read.
+
+        A response that gives a wrong answer in the right form is wrong for what it says: the answer line asks nothing new of it.
+        """
+        if self(response, example).verdict == "right":
+            return False
+        said = final_answer(without_thinking(response.text)[-READ_CHARS:])
+        if said.explicit is None or not self.from_line(said, example):
+            return True
+        given = f" {_words(said.explicit)} "
+        return any(f" {_words(accepted)} " in given for accepted in example.answers if _words(accepted))
+
+
+def with_answer_line(prompt: Prompt, scorer: str) -> Prompt | None:
+    """Return the prompt with the one line that says how to end an answer; None where it says so already."""
+    if ANSWER_LABEL.casefold() in prompt.text().casefold():
+        return None
+    return replace(prompt, closing="\n".join(part for part in (prompt.closing, SCORERS[scorer].answer_line) if part))
+
 
 def check_pattern(pattern: str, example_id: str) -> None:
     """Refuse a pattern that the regex scorer cannot use, or not in bounded time, with a DataError that names the example."""
     if fault := why_unusable(pattern):
         raise DataError(f"The target {shortened(pattern)!r} of example {shortened(example_id)} {fault}.")
+
+
+def _words(text: str) -> str:
+    """Return the text's words as they are compared, without what stands between them."""
+    return " ".join(re.findall(r"\w+", _folded(text)))
 
 
 def _folded(text: str) -> str:
@@ -164,7 +192,10 @@ SCORERS: dict[str, AnswerScorer] = {
     "exact": AnswerScorer(
         "the same text as a target, but for case, white space and a closing full stop", _exact_line, _exact_text, _exact_right),
     "choice": AnswerScorer(
-        "the right one of the example's choices, named by its letter or its text", _choice_line, _choice_text, _choice_right),
-    "number": AnswerScorer("the same value as a target, in digits or in words", _number_line, _number_text, _number_right),
+        "the right one of the example's choices, named by its letter or its text", _choice_line, _choice_text, _choice_right,
+        "End with a last line 'Answer: X', where X is one of the choices, alone."),
+    "number": AnswerScorer(
+        "the same value as a target, in digits or in words", _number_line, _number_text, _number_right,
+        "End with a last line 'Answer: X', where X is the number alone."),
     "regex": AnswerScorer("a text that a target, a pattern, matches from end to end", _pattern_line, _pattern_text, _pattern_right),
 }

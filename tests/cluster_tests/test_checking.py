@@ -22,6 +22,7 @@ from cluster.report.check_table import check_table
 from cluster.settings import ExperimentSettings
 from optimizer.errors import EndpointError, SettingsError
 from optimizer.probing import Probed
+from optimizer.reading import NotRight, Reading
 from optimizer.scripted import ScriptedModel
 from optimizer.tally import Failure
 from optimizer.tasks.loading import load_task
@@ -172,9 +173,28 @@ def test_what_was_not_measured_is_a_dash_with_its_reason_and_nothing_is_called_s
     text = " ".join(shown(check).split())
     assert "navigate 0.50 [0.30, 0.70] – –" in text  # noqa: RUF001
     assert "60 calls of the target model were without an answer: http://x answered 422: seed: Extra inputs" in text
-    assert "The noise is not known" in text
+    assert "navigate: Noise unknown: 1 of 3 repeats came. The detectable gain of " in text
     assert check_to_json(check)["failures"] == [
         {"model": "target", "kind": "infrastructure", "reason": failures[0].reason, "calls": 60}]
+
+
+def test_answers_that_cannot_be_read_are_no_verdict_on_the_task() -> None:
+    wrong = [0.0] * 20
+    shown_one = NotRight("Which city?", "Paris", "<<Paris>>", "")
+    read = Reading(
+        "exact", 60, 60, 60, 0, 0.0, shown_one, "End with Answer.", {"number": 0.0}, never_right=False, never_a_target=False,
+        line_accuracy=0.9)
+    spoilt = Probed((wrong,) * 3, (wrong,), {"the answer line": [1.0] * 18 + [0.0] * 2}, 0.0, 0.0, None, read)
+    check = Check((judged("navigate", TASK, spoilt),), COST, estimate_of())
+    text = " ".join(shown(check).split())
+    assert "navigate: 100% of the seed prompt's answers could not be read by the scorer exact. For example, to 'Which" in text
+    assert "With the line 'End with Answer.' the seed prompt gets 0.90 right instead of 0.00: add that line" in text
+    assert "Whether optimization can pay here cannot be told yet" in text
+    assert "cannot pay" not in text
+    assert (check.can_pay, check.known) == (False, False)
+    found: Any = check_to_json(check)
+    assert found["known"] is False
+    assert found["tasks"][0]["reading"]["spoils"] is True
 
 
 class Model:
@@ -189,7 +209,10 @@ class Model:
         return ScriptedModel(self._script)
 
 
-async def test_a_check_of_which_nothing_came_ends_with_the_reason_and_judges_nothing(tmp_path: Path) -> None:
+async def test_a_check_of_which_nothing_came_ends_with_the_reason_and_judges_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checking, "connect", lambda model: model.build())
     small, tasks = settings(tasks=["navigate"], sizes={"train": 4, "dev": 4, "test": 4}), {("navigate", 0): TASK}
     experiment = Experiment(small, assignments(small), tasks, open_folder(tmp_path))
     models: Any = [Model(lambda _: Failed("infrastructure", "http://x answered 400: It is off.")), Model(toy.author)]

@@ -40,7 +40,8 @@ async def ended(plan: TrialPlan, answer: str | Outcome, reply: str | Outcome | N
 async def test_a_target_that_never_answers(plan: TrialPlan, answer: str | Outcome, verdict: str, says: str) -> None:
     result = await ended(plan, answer)
     assert result.status in ("finished", "budget")
-    assert (result.seed_prompt_test_accuracy, result.test_accuracy, result.verdict) == (0.0, 0.0, "not distinguishable")
+    assert (result.seed_prompt_test_accuracy, result.test_accuracy) == (0.0, 0.0)
+    assert (result.best_is_baseline, result.verdict, result.p_value) == (True, "", None)
     assert {kind for counts in result.verdicts_by_purpose.values() for kind in counts} == {verdict}
     (warning,) = answer_warnings([result])
     assert says in warning

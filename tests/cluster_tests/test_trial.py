@@ -69,7 +69,7 @@ def target_of(task: Task) -> ScriptedModel:
 
     def script(request: Request) -> str:
         right = answer_by_input[request.messages[-1].content]
-        return f"Answer: {right if GOOD in request.messages[0].content else 'none'}"
+        return f"Answer: {right if GOOD in request.messages[0].content else 1000}"
 
     return ScriptedModel(script, "target")
 

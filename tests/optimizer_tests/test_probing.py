@@ -1,6 +1,8 @@
 """What a check asks, with scripted models: repeats that stay apart, a ceiling that guessing does not raise, and no test items."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -12,7 +14,7 @@ from optimizer.statistics import mean_score
 from optimizer.strategies.abo import ABO
 from optimizer.tasks.loading import load_task
 from optimizer.tasks.task import Sizes, Task
-from optimizer.types import Failed, Request, Sampling
+from optimizer.types import Completion, Failed, Request, Sampling
 from tests.contracts import toy
 
 PROBING = Probing(ABO(decompositions=1), Full(), Sampling())
@@ -109,3 +111,79 @@ async def test_a_target_that_gives_no_answer_leaves_nothing_to_judge(task: Task)
     assert mean_score(found.repeats[0]) is None
     assert found.best_other is None
     assert found.ceiling == 0.0
+
+
+@pytest.fixture
+def capitals(tmp_path: Path) -> Path:
+    file = tmp_path / "capitals.jsonl"
+    file.write_text("\n".join(
+        json.dumps({"input": f"Capital of land {number}?", "target": f"Town{number}"}) for number in range(20)))
+    return file
+
+
+@pytest.fixture
+def sums(tmp_path: Path) -> Path:
+    file = tmp_path / "sums.jsonl"
+    file.write_text("\n".join(json.dumps({"input": f"{number} and 100?", "target": str(number + 100)}) for number in range(20)))
+    return file
+
+
+def knowing(task: Task, form: str, told: str = "Answer: {}", cut: bool = False) -> ScriptedModel:
+    """Right about everything, in a form of its own unless its prompt names the answer line."""
+    known = answers_of(task)
+
+    def script(request: Request) -> Completion:
+        said = any("Answer:" in message.content for message in request.messages if message.role == "system")
+        return Completion((told if said else form).format(known[request.messages[-1].content]), truncated=cut)
+
+    return ScriptedModel(script)
+
+
+async def test_answers_that_cannot_be_read_are_told_with_what_mends_them(capitals: Path) -> None:
+    task = load_task(str(capitals), sizes=Sizes(8, 8, 4), seed=0)
+    reading = (await probed(task, knowing(task, "<<{}>>"))).reading
+    assert reading is not None
+    assert reading.spoils
+    assert "100% of the seed prompt's answers are not right and not in the form that the scorer exact reads" in reading.sentence
+    assert "the target wrote '<<Town" in reading.sentence
+    assert "the seed prompt gets 1.00 right instead of 0.00: add that line to seed_instruction" in reading.sentence
+
+
+async def test_a_wrong_scorer_is_named_with_the_one_that_fits(sums: Path) -> None:
+    task = load_task(str(sums), sizes=Sizes(8, 8, 4), seed=0, scorer="exact")
+    reading = (await probed(task, knowing(task, "{}.0 in all", "{}.0 in all"))).reading
+    assert reading is not None
+    assert reading.spoils
+    assert "Under the scorer number, 1.00 of them are right: set scorer: number." in reading.sentence
+
+
+async def test_answers_that_are_no_target_of_any_item_are_no_hopeless_task(capitals: Path) -> None:
+    task = load_task(str(capitals), sizes=Sizes(8, 8, 4), seed=0)
+    reading = (await probed(task, ScriptedModel(lambda _: "Answer: B"))).reading
+    assert reading is not None
+    assert reading.spoils
+    assert "none that the scorer exact read is a target of any item: it may be the wrong scorer" in reading.sentence
+    assert "the target wrote 'Answer: B'" in reading.sentence
+    assert "no scorer but exact fits the targets" in reading.sentence
+    other = {task.dev[0].input: task.dev[1].answers[0]}
+    wrong = ScriptedModel(lambda request: f"Answer: {other.get(request.messages[-1].content, task.dev[0].answers[0])}")
+    hopeless = await probed(task, wrong)
+    assert hopeless.reading is not None
+    assert not hopeless.reading.spoils, "an answer of the right kind is read as it is meant"
+    assert hopeless.not_right is not None
+
+
+async def test_answers_that_were_cut_off_ask_for_more_tokens(capitals: Path) -> None:
+    task = load_task(str(capitals), sizes=Sizes(8, 8, 4), seed=0)
+    reading = (await probed(task, knowing(task, "Well, {}", "Well, {}", cut=True))).reading
+    assert reading is not None
+    assert "100% of the seed prompt's answers could not be read" in reading.sentence
+    assert "Most of them were cut off: raise sampling.max_tokens." in reading.sentence
+
+
+async def test_the_answer_line_is_asked_only_where_form_may_be_at_fault(task: Task) -> None:
+    steady = ScriptedModel(lambda _: "Answer: yes")
+    found = await probed(task, steady)
+    assert found.reading is not None
+    assert (found.reading.sentence, found.reading.line_accuracy) == ("", None)
+    assert "the answer line" not in found.scores_by_prompt

@@ -19,6 +19,9 @@ def test_without_two_answers_to_one_item_the_noise_is_not_known() -> None:
     for runs in ([], [[1.0, 0.0]], [[1.0, None], [None, 0.0], [None, None]]):
         noise = noise_floor(runs)
         assert (noise.flip_rate, noise.sd) == (None, None)
+    failed = [None] * 20
+    noise = noise_floor([[1.0] * 20, failed, [1.0, 1.0, *failed[2:]]])  # two answers of twenty are no repeat
+    assert (noise.flip_rate, noise.sd, noise.unknown) == (None, None, "noise unknown: 1 of 3 repeats came")
 
 
 def test_the_noise_is_the_spread_of_accuracy_between_runs() -> None:
@@ -77,6 +80,8 @@ def test_the_sentence_gives_the_reason(
 ) -> None:
     found = headroom(seed, ceiling, "3 solved examples", detectable, 60)
     assert found.pays is pays
-    assert found.sentence.startswith(f"Optimization {'can' if pays else 'cannot'} pay here, because ")
+    known = f"Optimization {'can' if pays else 'cannot'} pay here, because "
+    assert found.sentence.startswith("Whether optimization can pay here cannot be told yet, " if seed is None else known)
+    assert found.known is (seed is not None)
     assert because in found.sentence
     assert found.sentence.endswith(".")

@@ -16,7 +16,7 @@ from cluster.report.page import report_page
 from cluster.report.summary import strategies, summarise
 from cluster.result import TrialResult, marks_of
 from optimizer.statistics import estimate, paired_test, two_sided
-from tests.report_tests.conftest import trial
+from tests.report_tests.conftest import ROOT, SPLIT, trial
 from tests.report_tests.test_table import printed
 
 ITEMS = 60
@@ -125,7 +125,9 @@ def test_of_strategies_the_terminal_says_what_the_trials_allow(compared: list[Tr
     assert "they meet in 6 pairs of trials, and at least 9 are needed" in leader_lines(compared)[-1]
     more = [replace(one, task=f"{one.task} {copy}", trial=f"{one.trial}-{copy}") for copy in range(4) for one in compared]
     assert "The strategy abo is better than apo: +0." in leader_lines(more)[-1]
-    same = [replace(one, test_marks=one.seed_prompt_test_marks) for one in more if one.strategy != "abo"]
+    same = [
+        replace(one, test_marks=one.seed_prompt_test_marks, best=SPLIT if one.strategy == "apo" else one.best)
+        for one in more if one.strategy != "abo"]
     assert "The strategies are not distinguishable over 24 pairs of trials." in leader_lines(same)[-1]
     alone = [one for one in compared if one.strategy == "abo"]
     assert not [line for line in leader_lines(alone) if "strateg" in line]
@@ -163,3 +165,33 @@ def test_the_page_shows_intervals_leads_and_all_verdicts_in_words(compared: list
 @pytest.mark.parametrize(("p_value", "told"), [(0.0, "p < 0.001"), (0.00099, "p < 0.001"), (0.0312, "p = 0.031"), (1, "p = 1.000")])
 def test_p_values_are_told_shortly(p_value: float, told: str) -> None:
     assert p_told(p_value) == told
+
+
+def test_two_strategies_that_meet_once_are_said_to_meet_once(compared: list[TrialResult]) -> None:
+    once = [one for one in compared if one.task == "navigate" and one.seed == 0]
+    assert "they meet in 1 pair of trials, and at least" in leader_lines(once)[-1]
+    apart = [one for one in compared if (one.strategy, one.seed) in (("apo", 0), ("abo", 1))]
+    assert not [line for line in leader_lines(apart) if "strateg" in line], "two that never meet are not compared"
+    assert not [line for line in leader_lines(apart) if "all others" in line]
+
+
+def test_the_same_prompt_is_compared_with_nothing(compared: list[TrialResult]) -> None:
+    kept = [
+        replace(one, best=ROOT, test_marks=one.seed_prompt_test_marks, verdict="", p_value=None)
+        if one.strategy != "abo" else one for one in compared if one.task == "navigate"]
+    found = {(one.first, one.second) for one in contests(kept)}
+    assert found == {("apo", "abo"), ("opro", "abo"), ("abo", SEED_PROMPT)}
+    (line, _) = leader_lines(kept)
+    assert "better than all others" in line
+    told = printed(kept)
+    assert sum("the baseline itself" in row for row in told) == 6
+    assert any("better 0 of 3" in row for row in told)
+
+
+def test_trials_without_a_verdict_are_not_counted_as_not_better(compared: list[TrialResult]) -> None:
+    lost = [replace(one, verdict="", p_value=None) if one.seed else one for one in compared if one.strategy == "abo"]
+    assert any("better 1 of 1" in row for row in printed(lost))
+    assert "better than the seed prompt in 1 of 1 trial" in report_page(lost, {})
+    none = [replace(one, verdict="", p_value=None) for one in lost]
+    assert not any("better 0" in row for row in printed(none))
+    assert "Too many answers are missing to compare it with the seed prompt." in report_page(none, {})

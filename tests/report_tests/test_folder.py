@@ -21,7 +21,8 @@ def test_the_columns_are_the_documented_ones(tmp_path: Path, results: list[Trial
         "task", "strategy", "selection", "seed", "target", "optimizer", "status", "seed_prompt_test_accuracy", "test_accuracy",
         "test_low", "test_high", "verdict", "dev_accuracy", "adherence", "target_calls", "optimizer_calls", "settings",
         "verdicts_by_purpose", "replies_by_attempt", "p_value", "corrected_verdict", "train_accuracy", "gap",
-        "seed_prompt_test_marks", "test_marks", "trial", "error"]
+        "seed_prompt_test_marks", "test_marks", "trial", "error", "best_is_baseline", "form_control", "form_control_test_accuracy",
+        "form_control_test_marks", "form_control_verdict", "form_control_p_value", "corrected_form_control_verdict"]
     assert pq.read_table(tmp_path / "costs.parquet").column_names == [
         "trial", "wall_s", "ledger_hits", "money", "prefix_hit_rate", "repeats"]
     assert pq.read_table(tmp_path / "failures.parquet").column_names == ["trial", "model", "kind", "calls", "reason"]

@@ -58,6 +58,7 @@ class OptimizationRequest(Strict):
     sizes: SizeSettings = SizeSettings()
     sampling: SamplingSettings = SamplingSettings()
     budget: BudgetSettings = BudgetSettings()
+    form_control: bool = Field(True, description="Measure how much of a gain is form alone, where form may explain one.")
     search: SearchRequest | None = None
     concurrency: Annotated[int, Field(ge=1, le=64)] = 4
     metadata: dict[str, str] = Field({}, description="Yours; kept and given back.", max_length=16)
@@ -101,6 +102,8 @@ class Best(Answer):
     test_items: int
     seed_prompt_test_accuracy: float | None
     verdict: str
+    form: str = ""
+    """How much of its gain is form alone, in words."""
     task: str = ""
     dev_items: int = 0
     """Dev items that `dev_accuracy` rests on; 0 where that is not known."""

@@ -54,6 +54,8 @@ class Trial(Answer):
     test_items: int = 0
     verdict: str = ""
     p_value: float | None = None
+    form: str = ""
+    """How much of its gain is form alone, in words."""
     best: str | None = None
     """Id of its best candidate."""
 

@@ -58,17 +58,19 @@ def compared(items: Items, settings: ExperimentSettings, folder: Folder, left: S
     first, second = (_read(items, settings, folder, side) for side in (left, right))
     same = left.assignment.contest == right.assignment.contest
     found = [*_items("dev", first, second), *_items("test", first, second)] if same else []
-    splits = [split for name in ("test", "dev") if (split := _split([item for item in found if item.split == name])) is not None]
+    splits = [split for name in ("test", "dev") if (
+        split := _split([item for item in found if item.split == name], first.prompt == second.prompt)) is not None]
     told = next((split for split in splits if split.p_value is not None), None)
     details = first.family.detail(left.candidate), second.family.detail(right.candidate)
     return Comparison(
         left=details[0], right=details[1], diff=diff_of(first.prompt.text(), second.prompt.text()),
-        counts=dict(Counter(item.winner for item in found)), items=found, verdict=told.verdict if told else "",
+        counts=dict(Counter(item.winner for item in found)), items=found, verdict=(told or splits[0]).verdict if splits else "",
         p_value=told.p_value if told else None, splits=splits, untested=_untested(first, second))
 
 
-def _split(items: Sequence[ComparedItem]) -> SplitComparison | None:
-    """What can be said of one split, by the items alone that were answered under both; None where there are none."""
+def _split(items: Sequence[ComparedItem], same_prompt: bool = False) -> SplitComparison | None:
+    """What can be said of one split, by the items alone that were answered under both; None where there are none. A prompt is not
+    compared with itself."""
     both = [item for item in items if item.winner != "unknown"]
     if not both:
         return None
@@ -76,13 +78,14 @@ def _split(items: Sequence[ComparedItem]) -> SplitComparison | None:
     one, other, lead, test = estimate(left), estimate(right), gain(right, left), paired_test(right, left)
     assert one.mean is not None
     assert other.mean is not None
-    enough = test.pairs >= LEAST_PAIRS
+    enough = test.pairs >= LEAST_PAIRS and not same_prompt
+    otherwise = "Left and right are the same prompt." if same_prompt else ""
     return SplitComparison(
         split=both[0].split, items=len(both), left_accuracy=one.mean, left_low=one.low, left_high=one.high,
         right_accuracy=other.mean, right_low=other.low, right_high=other.high, lead=one.mean - other.mean,
         lead_low=lead.interval.low if lead and lead.interval else None,
         lead_high=lead.interval.high if lead and lead.interval else None, counts=dict(Counter(item.winner for item in items)),
-        verdict=_verdict(test.verdict, test.p_value, f"{test.pairs} {both[0].split} items") if enough else "",
+        verdict=_verdict(test.verdict, test.p_value, f"{test.pairs} {both[0].split} items") if enough else otherwise,
         p_value=test.p_value if enough else None)
 
 

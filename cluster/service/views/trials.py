@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cluster.plans import Assignment, assignments
+from cluster.report.form import form_told
 from cluster.report.markdown import best_prompt_page
 from cluster.report.winner import dev_items, rank
 from cluster.search.keys import STRATEGY
@@ -90,7 +91,8 @@ def trial_view(
             target_calls=result.target_calls, optimizer_calls=result.optimizer_calls, ledger_hits=result.ledger_hits,
             repeats=result.repeats, calls_by_purpose=dict(result.calls_by_purpose), money=result.money, wall_s=result.wall_s),
         seed_prompt_test_accuracy=result.seed_prompt_test_accuracy, test_accuracy=result.test_accuracy, test_low=result.test_low,
-        test_high=result.test_high, test_items=result.test_items, verdict=result.verdict, p_value=result.p_value)
+        test_high=result.test_high, test_items=result.test_items, verdict=result.told, p_value=result.p_value,
+        form=plain(form_told(result)))
 
 
 def best_by_task(results: Results, courses: Sequence[Course], assignments: Mapping[str, Assignment]) -> list[Best]:
@@ -133,7 +135,8 @@ def _best(task: str, course: Course, candidate: Candidate) -> Best:
         dev_accuracy=accuracy, test_accuracy=result.test_accuracy if result else None,
         test_low=result.test_low if result else None, test_high=result.test_high if result else None,
         test_items=result.test_items if result else 0,
-        seed_prompt_test_accuracy=result.seed_prompt_test_accuracy if result else None, verdict=result.verdict if result else "")
+        seed_prompt_test_accuracy=result.seed_prompt_test_accuracy if result else None, verdict=result.told if result else "",
+        form=plain(form_told(result)) if result else "")
 
 
 def best_page(course: Course) -> str:

@@ -42,7 +42,8 @@ function Headline({ best, job }) {
   return html`<h3>${best.task}</h3><p class="figure">${share(tested ? best.test_accuracy : best.dev_accuracy)} <small>accuracy on the ${tested ? "test" : "dev"} split${tested && best.seed_prompt_test_accuracy !== null ? `; seed prompt ${share(best.seed_prompt_test_accuracy)} on the same` : ""}</small></p>
     ${tested && html`<p><${Accuracy} value=${best.test_accuracy} low=${best.test_low} high=${best.test_high} /> <span class="quiet">95 % interval, ${plural(best.test_items, "test item")}</span></p>`}
     <p class="quiet"><${Link} href=${jobAddress(job.id, "lineage", { trial: best.trial })}>${best.trial}<//> ${best.verdict && html`<${Verdict} text=${best.verdict} />`}
-      <br />dev ${share(best.dev_accuracy)}${best.dev_low !== null ? ` [${interval(best.dev_low, best.dev_high)}] on ${plural(best.dev_items, "item")}` : ""}</p>`;
+      <br />dev ${share(best.dev_accuracy)}${best.dev_low !== null ? ` [${interval(best.dev_low, best.dev_high)}] on ${plural(best.dev_items, "item")}` : ""}</p>
+    ${best.form && html`<p class="quiet">${best.form}</p>`}`;
 }
 
 /** The prompt's text on the clipboard; where the browser gives none, nothing is offered. */
