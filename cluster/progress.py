@@ -27,7 +27,8 @@ ENDED_SHOWN = 8
 """Rows of the live table for trials that have ended; the waiting ones are only counted."""
 _STYLE_BY_STATE = {
     "running": "cyan", "paused": "yellow",
-    "finished": "green", "budget": "green", "pruned": "yellow", "stopped": "yellow", "failed": "red"}
+    "finished": "green", "budget": "green", "pruned": "yellow", "stopped": "yellow", "cancelled": "yellow",
+    "failed": "red"}
 
 
 @dataclass(frozen=True)

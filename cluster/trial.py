@@ -16,15 +16,16 @@ from cluster.accounts import Accounts, Allowed, FinalTest, Reserve, own_limit
 from cluster.result import Sample, Status, TrialResult, marks_of
 from optimizer.budget import Usage
 from optimizer.candidate import Candidate, Problem, Round
-from optimizer.errors import BudgetExhausted, PromptrayError
+from optimizer.errors import AccessError, BudgetExhausted, EndpointError, PromptrayError
 from optimizer.evaluation import Evaluation
 from optimizer.prompt import Prompt, adherence
 from optimizer.protocols import LanguageModel, SelectionRule, Strategy
+from optimizer.purse import Role
 from optimizer.statistics import Estimate, discordant, estimate, paired_test, too_many_missing
 from optimizer.tally import Asked, Tallied, Tally
 from optimizer.tasks.scorers import SCORERS
 from optimizer.tasks.task import Task
-from optimizer.types import Answer, Example, Purpose, Sampling
+from optimizer.types import Answer, Example, Outcome, Purpose, Request, Sampling
 from serving.settings import ModelSettings
 
 SAMPLES = 6
@@ -114,6 +115,27 @@ class _Trying(Evaluation):
         return estimate(list(self._score_by_example.get(prompt.id, {}).values()))
 
 
+class _Noting:
+    """A model, and a note of what ended it for good."""
+
+    def __init__(self, model: LanguageModel, role: Role, lost: dict[Role, PromptrayError]) -> None:
+        self._model = model
+        self._role = role
+        self._lost = lost
+
+    @property
+    def name(self) -> str:
+        return self._model.name
+
+    async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
+        try:
+            return await self._model.complete(requests)
+        except PromptrayError as problem:
+            if not isinstance(problem, BudgetExhausted):  # a budget is no model's fault
+                self._lost[self._role] = problem
+            raise
+
+
 class Trial:
     """A search in progress. `run` it once; `progress` may be read at any time, from the same event loop."""
 
@@ -129,6 +151,9 @@ class Trial:
             plan.allowed, {"target": plan.target, "optimizer": plan.optimizer},
             FinalTest(self._test_split.items, self._test_split.longest_input_bytes, plan.sampling), around.reserve)
         self._tally = Tally()
+        self._lost = dict[Role, PromptrayError]()
+        """The models that have failed for good, and how."""
+        optimizer, target = _Noting(optimizer, "optimizer", self._lost), _Noting(target, "target", self._lost)
         self._optimizer = Tallied(self._accounts.guarded(optimizer, "optimizer"), self._tally)
         self._evaluation = _Trying(
             self._accounts, self._accounts.guarded(target, "target"), SCORERS[task.scorer], task.dev, plan.selection, plan.sampling,
@@ -157,7 +182,7 @@ class Trial:
 
     async def run(self, on_round: Callable[[Round], Awaitable[None]] = _go_on) -> TrialResult:
         """Search, then test. After one of our errors, or where nothing came of it, the result has status "failed" and its reason,
-        and keeps what was found before.
+        and keeps what was found before; that is tested too where only the optimizer model is gone.
 
         `on_round` is awaited before the next round begins; what it raises ends the trial.
         """
@@ -173,7 +198,24 @@ class Trial:
                 return self._result("failed", tested, unmeasured)
             return self._result(status, tested)
         except PromptrayError as problem:
-            return self._result("failed", error=str(problem))
+            return self._result("failed", await self._tested_without_optimizer(), str(problem))
+
+    async def _tested_without_optimizer(self) -> _Tested | None:
+        """The test of the best prompt so far, where the optimizer model is gone for good and the target answers.
+
+        None where that would say nothing (nothing better than the seed prompt was found), or where limits of the whole experiment
+        or of its owner bound the trial: what is left of them is for the same trial when it is resumed, whose best prompt may be
+        another.
+        """
+        lost = isinstance(self._lost.get("optimizer"), EndpointError | AccessError) and "target" not in self._lost
+        best = self._rounds[-1].best.candidate if self._rounds else None
+        if not lost or self._around.reserve or best is None or best.prompt == self._problem.seed:
+            return None
+        try:
+            tested = await self._test(best)
+        except PromptrayError:  # why the trial has failed is known already
+            return None
+        return None if self._unmeasured(tested) else tested
 
     async def _search(self, on_round: Callable[[Round], Awaitable[None]]) -> Status:
         rng = Random(self.plan.seed)

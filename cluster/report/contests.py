@@ -187,7 +187,12 @@ def _sentence(text: str) -> str:
 
 def _names(results: Sequence[TrialResult]) -> list[str]:
     """The strategies of tested trials that can be compared."""
-    return list(dict.fromkeys(result.strategy for result in results if result.test_marks and not result.settings))
+    return list(dict.fromkeys(result.strategy for result in results if _to_compare(result)))
+
+
+def _to_compare(result: TrialResult) -> bool:
+    """Say whether a trial tells what its strategy finds: one that was cut, and tested all the same, does not."""
+    return bool(result.test_marks) and not result.settings and result.status in ("finished", "budget")
 
 
 def p_told(p_value: float) -> str:
@@ -211,7 +216,7 @@ def _corrected_on_prompts(
         result.trial: result.p_value for result in results if result.p_value is not None}
     same = {
         (result.task, result.strategy, SEED_PROMPT): result.trial for result in results
-        if result.trial in p_by_statement and result.test_marks and not result.settings}
+        if result.trial in p_by_statement and _to_compare(result)}
     once = {names: same[names] for names, pooled in pooled_by_names.items() if pooled.strata == 1 and names in same}
     p_by_statement |= {names: pooled.p_value for names, pooled in pooled_by_names.items() if names not in once}
     kinds = KINDS if _trial_pairs(pooled_by_names) else 1
@@ -229,7 +234,7 @@ def _trial_pairs(pooled_by_names: Mapping[tuple[str, str, str], Pooled]) -> dict
 
 def _pooled(results: Sequence[TrialResult]) -> dict[tuple[str, str, str], Pooled]:
     """(task, first, second) -> `first` against `second`."""
-    tested = [result for result in results if result.test_marks and not result.settings and result.status != "failed"]
+    tested = [result for result in results if _to_compare(result)]
     names = [*dict.fromkeys(result.strategy for result in tested), SEED_PROMPT]
     found = {}
     for task in dict.fromkeys(result.task for result in tested):

@@ -3,7 +3,7 @@
 import re
 
 from cluster.report.lineage import Refinement, lineage
-from cluster.report.wording import interval, plural, share
+from cluster.report.wording import interval, plural, share, status_told
 from cluster.result import TrialResult
 from optimizer.prompt import Demonstration
 
@@ -43,6 +43,8 @@ def _facts(result: TrialResult) -> str:
         f"Test accuracy: {share(result.test_accuracy)} (95% interval {interval(result.test_low, result.test_high)}); "
         f"seed prompt {share(result.seed_prompt_test_accuracy)}; verdict: {result.verdict or 'not tested'}",
         f"Dev accuracy: {share(result.dev_accuracy)}; steps followed: {share(result.adherence)}"]
+    if result.status not in ("finished", "budget"):
+        facts.append(f"The trial was not brought to its end ({status_told(result.status)}): this is the best prompt up to then")
     return "\n".join(f"- {fact}" for fact in facts)
 
 

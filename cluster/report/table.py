@@ -11,11 +11,11 @@ from rich.text import Text
 from cluster.report.contests import corrected_verdicts, statements_on_prompts
 from cluster.report.failures import errors_told
 from cluster.report.summary import Group, summarise
-from cluster.report.wording import MISSING, count, duration, settings_told, share, signed
+from cluster.report.wording import MISSING, count, duration, settings_told, share, signed, status_told
 from cluster.result import TrialResult
 
 _STYLE_BY_VERDICT = {"better": "green", "worse": "red"}
-_STYLE_BY_END = {"failed": "red", "stopped": "yellow", "pruned": "yellow"}
+_STYLE_BY_END = {"failed": "red", "stopped": "yellow", "cancelled": "yellow", "pruned": "yellow"}
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,8 @@ def _plain(cell: str | Text) -> Text:
 
 def _verdict(trial: TrialResult, corrected: Mapping[str, str]) -> Text:
     if trial.status in _STYLE_BY_END:
-        return Text(trial.status, _STYLE_BY_END[trial.status])
+        tested = f", {trial.verdict}" if trial.verdict else ""
+        return Text(status_told(trial.status) + tested, _STYLE_BY_END[trial.status])
     star = "*" if corrected.get(trial.trial, trial.verdict) != trial.verdict else ""
     return Text((trial.verdict or MISSING) + star, _STYLE_BY_VERDICT.get(trial.verdict, "yellow"))
 

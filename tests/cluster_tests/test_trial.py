@@ -11,9 +11,9 @@ import pytest
 from cluster.accounts import Allowed
 from cluster.report import answer_warnings
 from cluster.result import TrialResult, marks_of, scores_of
-from cluster.trial import Trial, TrialPlan, without_result
+from cluster.trial import Surroundings, Trial, TrialPlan, without_result
 from optimizer.candidate import Candidate, Problem, Round
-from optimizer.errors import EndpointError
+from optimizer.errors import AccessError, EndpointError, StorageError
 from optimizer.prompt import Prompt
 from optimizer.protocols import Evaluator, LanguageModel
 from optimizer.scripted import ScriptedModel
@@ -151,6 +151,42 @@ async def test_an_endpoint_that_breaks_leaves_what_was_found(plan: TrialPlan, ta
     assert len(result.rounds) == 2
     assert result.best is not None
     assert result.dev_accuracy == 1.0
+
+
+class Reserved:
+    """What the experiment keeps for the trial's test: so its budget is bounded."""
+
+    async def keep(self, cost: object) -> None:
+        """Nothing."""
+
+
+@pytest.mark.parametrize("error", [EndpointError("It is gone."), AccessError("The key was refused.")])
+async def test_where_the_optimizer_model_is_gone_the_best_so_far_is_tested(plan: TrialPlan, task: Task, error: Exception) -> None:
+    optimizer = Breaking(ScriptedModel(lambda _: GOOD), 1, lambda: error)
+    result = await Trial(plan, task, target_of(task), optimizer).run()
+    assert (result.status, result.error, len(result.rounds)) == ("failed", str(error), 2)
+    assert (result.seed_prompt_test_accuracy, result.test_accuracy, result.verdict) == (0.0, 1.0, "better")
+    assert result.calls_by_purpose["test"] == 20
+
+
+@pytest.mark.parametrize(("error", "batches", "around"), [
+    (StorageError("The ledger is full."), 1, None),  # then the test's answers could not be kept
+    (EndpointError("It is gone."), 0, None),  # nothing better than the seed prompt was found
+    (EndpointError("It is gone."), 1, Surroundings(reserve=Reserved()))])  # a run that goes on needs all that is left
+async def test_it_is_not_tested_where_that_says_nothing_or_takes_what_a_resumed_run_needs(
+    plan: TrialPlan, task: Task, error: Exception, batches: int, around: Surroundings | None
+) -> None:
+    target = target_of(task)
+    result = await Trial(plan, task, target, Breaking(ScriptedModel(lambda _: GOOD), batches, lambda: error), around).run()
+    assert (result.status, result.error, result.test_accuracy) == ("failed", str(error), None)
+    assert "test" not in result.calls_by_purpose
+
+
+async def test_where_both_models_are_gone_nothing_is_asked_for_a_test(plan: TrialPlan, task: Task) -> None:
+    target = Breaking(target_of(task), 4, lambda: EndpointError("It is gone, too."))
+    result = await Trial(plan, task, target, Breaking(ScriptedModel(lambda _: GOOD), 1, lambda: EndpointError("It is gone."))).run()
+    assert (result.status, result.error, result.test_accuracy) == ("failed", "It is gone.", None)
+    assert result.best is not None
 
 
 async def test_a_mistake_of_ours_is_not_swallowed(plan: TrialPlan, task: Task) -> None:

@@ -13,7 +13,7 @@ from serving.strictness import Strict
 JobStatus = Literal["queued", "running", "cancelling", "succeeded", "failed", "cancelled"]
 """`succeeded` where every trial has ended in order, on its budget or pruned included; `failed` where one has failed or the
 experiment could not be run. A job that is paused because an endpoint is down is `running`, and its `paused` says why."""
-TrialStatus = Literal["waiting", "running", "finished", "budget", "pruned", "stopped", "failed"]
+TrialStatus = Literal["waiting", "running", "finished", "budget", "pruned", "stopped", "cancelled", "failed"]
 EventKind = Literal[
     "job.queued", "job.started", "job.phase", "trial.started", "trial.round", "trial.better", "trial.paused", "trial.resumed",
     "trial.finished", "trial.failed", "budget.warning", "job.cancelling", "job.cancelled", "job.resumed", "job.failed",
