@@ -83,7 +83,18 @@ class Collector(tune.Callback):
             if trial not in self._result_by_trial and (result := self._cut(assignment, cut, error)):
                 self._result_by_trial[trial] = result
                 self._write(result)
+        self._so_far.close()
         return tuple(self._result_by_trial[trial] for trial in self._assignment_by_trial if trial in self._result_by_trial)
+
+    @property
+    def assignment_by_trial(self) -> Mapping[str, Assignment]:
+        """With the points that were given since."""
+        return self._assignment_by_trial
+
+    def replace(self, result: TrialResult) -> None:
+        """Takes more of a trial than it had when the run was closed."""
+        self._result_by_trial[result.trial] = result
+        self._write(result)
 
     def _cut(self, assignment: Assignment, status: Status, error: str) -> TrialResult | None:
         if assignment.point is None:
@@ -110,8 +121,8 @@ class Collector(tune.Callback):
             self._so_far.progressed(assignment.trial, progress)
             self._watch.progressed(assignment.trial, progress)
             if SO_FAR in result:
-                self._so_far.rounded(TrialResult.from_json(json.loads(result[SO_FAR])))
                 self._watch.rounded(assignment.trial, result[SO_FAR])
+                self._so_far.rounded(TrialResult.from_json(json.loads(result[SO_FAR])))
             self._gauges.progressed(assignment, progress)
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:

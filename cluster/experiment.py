@@ -15,6 +15,7 @@ import ray
 from ray import tune
 from ray.tune import ProgressReporter, Stopper, TuneError
 
+from cluster import late_tests
 from cluster.collector import Collector, Watcher
 from cluster.placement import cpus_of_a_trial
 from cluster.preparation import Experiment, course_of, models_of, spare_of, tests_of, write_settings
@@ -112,6 +113,8 @@ def _run_trials(experiment: Experiment, collected: Collector, watch: Watcher, ar
         with _shared(experiment, collected, around) as shared:
             cpus = settings.trials.cpus or cpus_of_a_trial(_cpus_by_node(), held_cpus, settings.concurrency * around.at_once)
             _tuner(experiment, collected, str(logs.absolute()), cpus, shared, stopping).fit()
+            if stopping.begun:
+                _test_late(experiment, collected, watch, shared, cpus)
     except TuneError as failure:
         raise cause_of(failure) from None
     finally:
@@ -119,6 +122,16 @@ def _run_trials(experiment: Experiment, collected: Collector, watch: Watcher, ar
             logs.remove()
         if collected.staging:
             shutil.rmtree(collected.staging, ignore_errors=True)
+
+
+def _test_late(experiment: Experiment, collected: Collector, watch: Watcher, shared: Shared, cpus: float) -> None:
+    """Where a job was cancelled, nobody waits at a terminal: what was found by then is tested, where that takes nothing from a run
+    that goes on."""
+    cut = late_tests.to_test(collected.close("cancelled"))
+    if cut and late_tests.affordable(shared):
+        watch.phase("Testing the best prompts so far")
+        for result in late_tests.run_late(experiment, cut, collected.assignment_by_trial, shared, cpus):
+            collected.replace(result)
 
 
 def cause_of(failure: TuneError) -> Exception:

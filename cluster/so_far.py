@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from cluster.preparation import SETTINGS_FILE, Experiment, course_of
 from cluster.report import clear_trials, clear_unfinished, read_unfinished, trial_if_read, write_unfinished
+from cluster.report.folder import UNFINISHED
 from cluster.result import ENDED, TrialResult
 from cluster.settings import ExperimentSettings
 from cluster.trial import Progress
@@ -62,6 +63,10 @@ class SoFar:
         """Takes away what was kept of a trial whose result is written. Raises StorageError."""
         self._known.pop(trial, None)
         clear_unfinished(self._out, trial)
+
+    def close(self) -> None:
+        """Takes the folder away: all that was in it stands among the results."""
+        (self._out / UNFINISHED).remove()
 
     def found_by(self, trial: str) -> TrialResult | None:
         """The most that is known of a trial."""

@@ -13,6 +13,7 @@ from random import Random
 from typing import Any
 
 from cluster.accounts import Accounts, Allowed, FinalTest, Reserve, own_limit
+from cluster.noting import Noting
 from cluster.result import Sample, Status, TrialResult, marks_of
 from optimizer.budget import Usage
 from optimizer.candidate import Candidate, Problem, Round
@@ -25,7 +26,7 @@ from optimizer.statistics import Estimate, discordant, estimate, paired_test, to
 from optimizer.tally import Asked, Tallied, Tally
 from optimizer.tasks.scorers import SCORERS
 from optimizer.tasks.task import Task
-from optimizer.types import Answer, Example, Outcome, Purpose, Request, Sampling
+from optimizer.types import Answer, Example, Purpose, Sampling
 from serving.settings import ModelSettings
 
 SAMPLES = 6
@@ -115,27 +116,6 @@ class _Trying(Evaluation):
         return estimate(list(self._score_by_example.get(prompt.id, {}).values()))
 
 
-class _Noting:
-    """A model, and a note of what ended it for good."""
-
-    def __init__(self, model: LanguageModel, role: Role, lost: dict[Role, PromptrayError]) -> None:
-        self._model = model
-        self._role = role
-        self._lost = lost
-
-    @property
-    def name(self) -> str:
-        return self._model.name
-
-    async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
-        try:
-            return await self._model.complete(requests)
-        except PromptrayError as problem:
-            if not isinstance(problem, BudgetExhausted):  # a budget is no model's fault
-                self._lost[self._role] = problem
-            raise
-
-
 class Trial:
     """A search in progress. `run` it once; `progress` may be read at any time, from the same event loop."""
 
@@ -153,7 +133,7 @@ class Trial:
         self._tally = Tally()
         self._lost = dict[Role, PromptrayError]()
         """The models that have failed for good, and how."""
-        optimizer, target = _Noting(optimizer, "optimizer", self._lost), _Noting(target, "target", self._lost)
+        optimizer, target = Noting(optimizer, "optimizer", self._lost), Noting(target, "target", self._lost)
         self._optimizer = Tallied(self._accounts.guarded(optimizer, "optimizer"), self._tally)
         self._evaluation = _Trying(
             self._accounts, self._accounts.guarded(target, "target"), SCORERS[task.scorer], task.dev, plan.selection, plan.sampling,
@@ -216,6 +196,25 @@ class Trial:
         except PromptrayError:  # why the trial has failed is known already
             return None
         return None if self._unmeasured(tested) else tested
+
+    async def test_found(self, found: TrialResult) -> TrialResult:
+        """Test the best prompt of this trial's search, which was cut elsewhere; `found` with the test in it, and with what that has
+        taken. It comes back as it is where the test cannot be had."""
+        assert found.best is not None
+        try:
+            await self._accounts.open(self._problem.seed)
+            await self._accounts.may_be_best([found.best.prompt])
+            tested = await self._test(found.best)
+        except PromptrayError:
+            return found
+        if self._unmeasured(tested):
+            return found
+        spent = self.progress
+        return _with_test(replace(
+            found, target_calls=found.target_calls + spent.target_calls, ledger_hits=found.ledger_hits + spent.ledger_hits,
+            calls_by_purpose={**found.calls_by_purpose, **self._accounts.calls_by_purpose},
+            verdicts_by_purpose={**found.verdicts_by_purpose, **self._tally.verdicts_by_purpose},
+            failures=(*found.failures, *self._tally.failures)), tested)
 
     async def _search(self, on_round: Callable[[Round], Awaitable[None]]) -> Status:
         rng = Random(self.plan.seed)

@@ -43,9 +43,10 @@ def plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+UNFINISHED = "not run to its end"
 _NAME_BY_STATUS = {
-    "pruned": "pruned", "failed": "failed", "stopped": "interrupted", "cancelled": "cancelled", "running": "running",
-    "waiting": "waiting"}
+    "pruned": "pruned", "failed": "failed", "stopped": "interrupted", "cancelled": "cancelled", UNFINISHED: UNFINISHED,
+    "running": "running", "waiting": "waiting"}
 
 
 def status_told(status: str) -> str:

@@ -22,7 +22,7 @@ from serving.actors import NAMESPACE, lasting
 from serving.deployment import deployment_name, find, take_off
 from serving.endpoint_actor import fleet_place, open_window
 from serving.settings import OpenAISettings
-from serving.sharing import Group, Use
+from serving.sharing import Use
 from serving.storage import open_folder
 
 ASKED_WITHIN_S = 2.0
@@ -154,6 +154,7 @@ class RayCrew:
             free = {name for name in deployments if not await self._asked(name)}
             for name in free:
                 await asyncio.to_thread(take_off, name)
+                self._window_by_name.pop(fleet_place(name), None)
             return free
 
     async def _asked(self, deployment: str) -> bool:
@@ -162,19 +163,21 @@ class RayCrew:
         use = await self._use(place, await asyncio.to_thread(open_window, place))
         return use is not None and any(use.in_flight_by_group.values())
 
-    async def in_flight(self) -> Mapping[str, int]:
-        count_by_job: dict[str, int] = {}
-        for group, count in (await self._look()).items():
-            if group:
-                count_by_job[group[-1]] = count_by_job.get(group[-1], 0) + count
-        return count_by_job
+    async def watch(self, deployments: Collection[str]) -> None:
+        """Counts the calls of these models too, which a job is about to host beside the service's own."""
+        for place in map(fleet_place, deployments):
+            if place not in self._window_by_name:
+                self._window_by_name[place] = await asyncio.to_thread(open_window, place)
 
-    async def _look(self) -> dict[Group, int]:
-        found: dict[Group, int] = {}
+    async def in_flight(self) -> Mapping[str, int] | None:
+        count_by_job: dict[str, int] = {}
         for use in await asyncio.gather(*(self._use(name, window) for name, window in self._window_by_name.items())):
-            for group, count in use.in_flight_by_group.items() if use else ():
-                found[group] = found.get(group, 0) + count
-        return found
+            if use is None:
+                return None
+            for group, count in use.in_flight_by_group.items():
+                if group:
+                    count_by_job[group[-1]] = count_by_job.get(group[-1], 0) + count
+        return count_by_job
 
     async def _use(self, name: str, window: Any) -> Use | None:
         """None where the window says nothing now."""

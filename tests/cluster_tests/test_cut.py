@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from cluster import late_tests
 from cluster.collector import Collector
 from cluster.preparation import Experiment, prepare
 from cluster.report import read_trials, read_unfinished, write_results
@@ -205,3 +206,18 @@ def test_a_damaged_file_of_an_earlier_run_does_not_hinder_the_next(tmp_path: Pat
     again = Run(experiment(tmp_path)).begin()
     again.rounded(APO, 1)
     assert saved(again, "stopped")[APO]["dev_accuracy"] == 0.0
+
+
+def test_what_is_tested_late_is_what_was_cancelled_with_something_better_than_the_baseline(tmp_path: Path) -> None:
+    prepared = experiment(tmp_path)
+    better = found(prepared, APO, 2, status="cancelled")
+    nothing = replace(better, best=Candidate(better.seed_prompt, "seed", 0))
+    others = (replace(better, best=None), replace(better, test_marks="01"), replace(better, status="finished"))
+    assert late_tests.to_test([better, nothing, *others]) == [better]
+
+
+def test_no_folder_of_unfinished_trials_is_left_behind(tmp_path: Path) -> None:
+    run = Run(experiment(tmp_path)).begin()
+    run.rounded(APO, 1)
+    saved(run, "stopped")
+    assert not (tmp_path / "unfinished").exists()

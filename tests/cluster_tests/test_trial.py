@@ -182,6 +182,34 @@ async def test_it_is_not_tested_where_that_says_nothing_or_takes_what_a_resumed_
     assert "test" not in result.calls_by_purpose
 
 
+async def cut_after_a_round(plan: TrialPlan, task: Task) -> TrialResult:
+    """What is known of a trial that was cancelled then."""
+    optimizer = Breaking(ScriptedModel(lambda _: GOOD), 1, lambda: ZeroDivisionError())
+    trial = Trial(plan, task, target_of(task), optimizer)
+    with pytest.raises(ZeroDivisionError):
+        await trial.run()
+    return replace(trial.so_far, status="cancelled")
+
+
+async def test_what_a_cancelled_trial_has_found_is_tested_afterwards_as_its_end_would_have(plan: TrialPlan, task: Task) -> None:
+    plan = replace(plan, allowed=Allowed(target_calls=40))
+    found, target = await cut_after_a_round(plan, task), target_of(task)
+    result = await Trial(plan, task, target, ScriptedModel(lambda _: GOOD)).test_found(found)
+    whole = await run(replace(plan, strategy=OneByOne(1)), task)
+    same = ("test_accuracy", "test_low", "test_high", "verdict", "p_value", "test_marks", "seed_prompt_test_marks", "samples")
+    assert {name: getattr(result, name) for name in same} == {name: getattr(whole, name) for name in same}
+    assert (result.status, result.rounds, target.calls) == ("cancelled", found.rounds, 20)
+    assert (result.target_calls, result.calls_by_purpose["test"]) == (found.target_calls + 20, 20)
+    assert sum(result.calls_by_purpose.values()) == result.target_calls + result.optimizer_calls
+    assert TrialResult.from_json(result.to_json()) == result
+
+
+async def test_a_late_test_that_cannot_be_had_leaves_what_was_found(plan: TrialPlan, task: Task) -> None:
+    found = await cut_after_a_round(plan, task)
+    gone = Breaking(target_of(task), 0, lambda: EndpointError("It is gone."))
+    assert await Trial(plan, task, gone, ScriptedModel(lambda _: GOOD)).test_found(found) == found
+
+
 async def test_where_both_models_are_gone_nothing_is_asked_for_a_test(plan: TrialPlan, task: Task) -> None:
     target = Breaking(target_of(task), 4, lambda: EndpointError("It is gone, too."))
     result = await Trial(plan, task, target, Breaking(ScriptedModel(lambda _: GOOD), 1, lambda: EndpointError("It is gone."))).run()

@@ -127,8 +127,11 @@ class Optimization(Answer):
     """None where the file that it stands in is damaged; `error` says so."""
     trials: int = 0
     trials_done: int = 0
-    in_flight: int = 0
-    """Calls of models that are under way now."""
+    """Those that have ended, failed ones included; not those that were cancelled."""
+    trials_told: str = ""
+    """The same in words, such as "0 of 2 trials finished, 2 cancelled"."""
+    in_flight: int | None = 0
+    """Calls of models that are under way now; None where that is not known."""
     usage: Usage = Usage()
     best_dev_accuracy: float | None = None
     error: Fault | None = None
