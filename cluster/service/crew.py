@@ -171,13 +171,16 @@ class RayCrew:
 
     async def in_flight(self) -> Mapping[str, int] | None:
         count_by_job: dict[str, int] = {}
+        unreported: set[str] = set()
         for use in await asyncio.gather(*(self._use(name, window) for name, window in self._window_by_name.items())):
             if use is None:
                 return None
             for group, count in use.in_flight_by_group.items():
                 if group:
                     count_by_job[group[-1]] = count_by_job.get(group[-1], 0) + count
-        return count_by_job
+                if group and not count and use.demand_by_group.get(group):
+                    unreported.add(group[-1])  # it has said what it wants, and sends it now
+        return {job: count for job, count in count_by_job.items() if job not in unreported}
 
     async def _use(self, name: str, window: Any) -> Use | None:
         """None where the window says nothing now."""

@@ -113,7 +113,8 @@ class Crew(Protocol):
         ...
 
     async def in_flight(self) -> Mapping[str, int] | None:
-        """Job -> calls of models that are under way; None where a model does not say now: then nobody knows."""
+        """Job -> calls of models that are under way. A job of which that is not known is left out; None: of none it is, as a model
+        does not say now."""
         ...
 
 

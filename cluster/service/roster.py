@@ -245,7 +245,8 @@ class Roster:
     def _in_flight_of(self, desk: Desk) -> int | None:
         if desk.shown not in ("running", "cancelling"):
             return 0
-        return None if self.in_flight is None else self.in_flight.get(desk.filed.id, 0)
+        # A window that has heard nothing of a job is no proof that it calls nobody: its reports may be late, or lost.
+        return None if self.in_flight is None else self.in_flight.get(desk.filed.id)
 
     def _line(self) -> tuple[list[Waiting], list[str], dict[str, int], set[str]]:
         waiting = [

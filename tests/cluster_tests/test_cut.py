@@ -16,6 +16,8 @@ from cluster.preparation import Experiment, prepare
 from cluster.report import read_trials, read_unfinished, write_results
 from cluster.reporting import RESULT, SO_FAR
 from cluster.result import TrialResult
+from cluster.service.shown_office import shown_folder
+from cluster.service.views.results import Results
 from cluster.settings import ExperimentSettings
 from cluster.trial import Progress, without_result
 from optimizer.candidate import Candidate, Round, Standing
@@ -206,6 +208,24 @@ def test_a_damaged_file_of_an_earlier_run_does_not_hinder_the_next(tmp_path: Pat
     again = Run(experiment(tmp_path)).begin()
     again.rounded(APO, 1)
     assert saved(again, "stopped")[APO]["dev_accuracy"] == 0.0
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_run_that_was_cut_is_shown_as_such(tmp_path: Path, killed: bool) -> None:
+    run = Run(experiment(tmp_path)).begin()
+    run.ends(found(run.prepared, APO, 2, status="finished", test_accuracy=0.9))
+    run.rounded(ABO, 2)
+    if not killed:
+        saved(run, "stopped")
+    shown = shown_folder(open_folder(tmp_path), "me")
+    assert (shown.job.status, shown.job.trials_done, shown.job.trials_told) == (
+        "cancelled", 1, "1 of 2 trials finished, 1 cancelled")
+    assert shown.job.best_dev_accuracy == 0.1
+    assert shown.events[-1].kind == "job.cancelled"
+    assert [event.trial for event in shown.events if event.kind == "trial.finished"] == [APO]
+    course = Results().course(shown.folder, ABO)
+    assert course.result is not None
+    assert (course.result.status, len(course.rounds)) == ("stopped", 2)
 
 
 def test_what_is_tested_late_is_what_was_cancelled_with_something_better_than_the_baseline(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """How many of a job's trials have ended, and how many calls are under way: counted as they are, and unknown where nobody knows."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,13 @@ async def test_calls_under_way_are_counted_over_all_models() -> None:
     assert await in_flight(*uses) == {"opt-1": 5, "opt-2": 1}
 
 
+async def test_a_job_whose_calls_were_not_reported_yet_has_no_count_of_0() -> None:
+    """Its first report says what it is about to send; and where no report came through, a window knows of no job at all."""
+    asks, busy = ("ann", "opt-1"), ("ann", "opt-2")
+    assert await in_flight(Use(8, {asks: 0, busy: 2}, {asks: 24, busy: 2}), Use(4)) == {"opt-2": 2}
+    assert await in_flight(Use(8, {asks: 0}, {asks: 24}), Use(8, {asks: 3}, {asks: 3})) == {}, "3 of one model are not all"
+
+
 async def test_where_a_model_does_not_say_how_many_calls_are_under_way_nobody_knows() -> None:
     assert await in_flight(Use(8, {("ann", "opt-1"): 3}), None) is None
 
@@ -94,6 +102,9 @@ async def test_a_running_job_whose_calls_nobody_has_counted_has_an_unknown_numbe
     async def unknown() -> None:
         return None
 
+    async def nothing_reported() -> dict[str, int]:
+        return {}
+
     monkeypatch.setattr(dispatching, "SAVE_EVERY_S", 0.02)
     async with keeper(tmp_path, until_stopped, running=1) as (dispatcher, crew):
         await dispatcher.create(filed("opt-1"), FREE)
@@ -102,6 +113,9 @@ async def test_a_running_job_whose_calls_nobody_has_counted_has_an_unknown_numbe
         assert dispatcher.get("opt-2").in_flight == 0
         crew.in_flight = unknown  # type: ignore[method-assign,assignment]
         await until(lambda: dispatcher.get("opt-1").in_flight is None)
+        crew.in_flight = nothing_reported  # type: ignore[method-assign]
+        await asyncio.sleep(0.1)
+        assert dispatcher.get("opt-1").in_flight is None
         await dispatcher.cancel("opt-1")
         await over(dispatcher, "opt-1", "cancelled")
         assert dispatcher.get("opt-1").in_flight == 0
