@@ -16,6 +16,7 @@ from cluster.preparation import Experiment, prepare
 from cluster.report import read_trials, read_unfinished, write_results
 from cluster.reporting import RESULT, SO_FAR
 from cluster.result import TrialResult
+from cluster.service.leaving import leave_results
 from cluster.service.shown_office import shown_folder
 from cluster.service.views.results import Results
 from cluster.settings import ExperimentSettings
@@ -226,6 +227,26 @@ def test_a_run_that_was_cut_is_shown_as_such(tmp_path: Path, killed: bool) -> No
     course = Results().course(shown.folder, ABO)
     assert course.result is not None
     assert (course.result.status, len(course.rounds)) == ("stopped", 2)
+
+
+def test_a_job_whose_process_was_ended_leaves_the_last_reports_in_best_and_tables(tmp_path: Path) -> None:
+    run = Run(experiment(tmp_path)).begin()
+    run.ends(found(run.prepared, APO, 2, status="finished", test_accuracy=0.9))
+    run.rounded(ABO, 3)
+    leave_results(open_folder(tmp_path), "cancelled")
+    rows = {row["trial"]: row for row in pq.read_table(tmp_path / "trials.parquet").to_pylist()}
+    assert {trial: (row["status"], row["dev_accuracy"], row["test_accuracy"]) for trial, row in rows.items()} == {
+        APO: ("finished", 0.1, 0.9), ABO: ("cancelled", 0.2, None)}
+    assert (best(tmp_path, ABO)["prompt"]["instruction"], best(tmp_path, ABO)["status"]) == ("Try 2.", "cancelled")
+    again = Run(experiment(tmp_path)).begin()
+    assert {trial: row["dev_accuracy"] for trial, row in saved(again, "stopped").items()} == {APO: 0.1, ABO: 0.2}
+
+
+def test_a_job_that_had_not_begun_leaves_nothing(tmp_path: Path) -> None:
+    leave_results(open_folder(tmp_path), "cancelled")
+    experiment(tmp_path)
+    leave_results(open_folder(tmp_path), "cancelled")
+    assert {path.name for path in tmp_path.iterdir()} == {"settings.yaml"}
 
 
 def test_what_is_tested_late_is_what_was_cancelled_with_something_better_than_the_baseline(tmp_path: Path) -> None:
