@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from cluster import experiment as running
 from cluster import late_tests
 from cluster.collector import Collector
 from cluster.preparation import Experiment, prepare
@@ -22,6 +24,7 @@ from cluster.service.views.results import Results
 from cluster.settings import ExperimentSettings
 from cluster.trial import Progress, without_result
 from optimizer.candidate import Candidate, Round, Standing
+from optimizer.errors import StorageError
 from optimizer.prompt import Prompt
 from serving.storage import open_folder
 
@@ -255,6 +258,35 @@ def test_what_is_tested_late_is_what_was_cancelled_with_something_better_than_th
     nothing = replace(better, best=Candidate(better.seed_prompt, "seed", 0))
     others = (replace(better, best=None), replace(better, test_marks="01"), replace(better, status="finished"))
     assert late_tests.to_test([better, nothing, *others]) == [better]
+
+
+@pytest.mark.parametrize(("ending", "status", "error"), [
+    (KeyboardInterrupt(), "stopped", None), (StorageError("The disk is full."), "failed", "The disk is full."),
+    (ZeroDivisionError("by zero"), "failed", "The run broke off (ZeroDivisionError('by zero')).")])
+@pytest.mark.parametrize("begun", [True, False])
+def test_whatever_ends_a_run_as_a_whole_is_told_with_what_was_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: BaseException, status: str, error: str | None, begun: bool
+) -> None:
+    prepared = experiment(tmp_path)
+
+    def run_trials(given: Experiment, collected: Collector, *rest: Any) -> None:
+        run = Run(given)
+        run.collected = collected
+        if begun:
+            run.begin().rounded(APO, 2)
+        raise ending
+
+    monkeypatch.setattr(running, "_run_trials", run_trials)
+    if not begun and not isinstance(ending, KeyboardInterrupt):
+        with pytest.raises(type(ending)):
+            running.run_experiment(prepared, Silent(), running.Around(nullcontext))
+        return
+    with pytest.raises((running.Interrupted, running.BrokenOff)) as ended:
+        running.run_experiment(prepared, Silent(), running.Around(nullcontext))
+    assert {(one.status, one.error or None) for one in ended.value.results} == {(status, error)}
+    assert {one.trial: one.dev_accuracy for one in ended.value.results} == {APO: 0.1 if begun else None, ABO: None}
+    if isinstance(ended.value, running.BrokenOff):
+        assert ended.value.problem is ending
 
 
 def test_no_folder_of_unfinished_trials_is_left_behind(tmp_path: Path) -> None:
