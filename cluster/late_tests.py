@@ -35,12 +35,12 @@ def run_late(
     cpus: float, within_s: float = WITHIN_S,
 ) -> Iterator[TrialResult]:
     """Yield those of `results` that could be tested in time, with their tests."""
-    worker = ray.remote(late_test_in_worker)
+    worker = ray.remote(num_cpus=cpus, max_retries=0, max_calls=1)(late_test_in_worker)
     begun = []
     for result in results:
         assignment = assignment_by_trial[result.trial]
         plan, task = plan_of(experiment.settings, assignment), experiment.tasks[assignment.contest]
-        begun.append(worker.options(num_cpus=cpus, max_retries=0, max_calls=1).remote(result, plan, task, shared))
+        begun.append(worker.remote(result, plan, task, shared))
     done, late = ray.wait(begun, num_returns=len(begun), timeout=within_s) if begun else ([], [])
     for task_of_ray in late:
         ray.cancel(task_of_ray, force=True)
