@@ -13,25 +13,23 @@ from random import Random
 from typing import Any
 
 from cluster.accounts import Accounts, Allowed, FinalTest, Reserve
-from cluster.form_control import FormControl, FormControlState
+from cluster.final_test import Tested, with_test
+from cluster.form_control import FormControl
 from cluster.noting import Noting
-from cluster.result import Sample, Status, TrialResult, marks_of
+from cluster.result import Status, TrialResult
 from optimizer.budget import Usage
 from optimizer.candidate import Candidate, Problem, Round, Standing
 from optimizer.errors import AccessError, BudgetExhausted, EndpointError, PromptrayError
 from optimizer.evaluation import Evaluation, rounds_of
-from optimizer.prompt import Prompt, adherence
+from optimizer.prompt import Prompt
 from optimizer.protocols import LanguageModel, SelectionRule, Strategy
 from optimizer.purse import Role
-from optimizer.statistics import Estimate, PairedTest, Scores, discordant, estimate, paired_test, too_many_missing
+from optimizer.statistics import Estimate, estimate
 from optimizer.tally import Asked, Tallied, Tally
 from optimizer.tasks.scorers import SCORERS
 from optimizer.tasks.task import Task
 from optimizer.types import Answer, Example, Purpose, Sampling
 from serving.settings import ModelSettings
-
-SAMPLES = 6
-"""Test items shown in the report, before and after [ours]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,17 +85,6 @@ class Surroundings:
 
 async def _go_on(_: Round) -> None:
     """Nobody looks at the rounds."""
-
-
-@dataclass(frozen=True)
-class _Tested:
-    """The two prompts on the test split, item by item, and the control arm."""
-
-    before: Sequence[Answer]
-    after: Sequence[Answer]
-    control: Sequence[Answer]
-    """Of the baseline with the answer line; empty where it was not measured."""
-    form_control: FormControlState
 
 
 class _Trying(Evaluation):
@@ -200,7 +187,7 @@ class Trial:
         except PromptrayError as problem:
             return self._result("failed", await self._tested_without_optimizer(), str(problem))
 
-    async def _tested_without_optimizer(self) -> _Tested | None:
+    async def _tested_without_optimizer(self) -> Tested | None:
         """The test of the best prompt so far, where the optimizer model is gone for good and the target answers.
 
         None where that would say nothing (nothing better than the seed prompt was found), or where limits of the whole experiment
@@ -230,7 +217,7 @@ class Trial:
         if self._unmeasured(tested):
             return found
         spent = self.progress
-        return _with_test(replace(
+        return with_test(replace(
             found, target_calls=found.target_calls + spent.target_calls, ledger_hits=found.ledger_hits + spent.ledger_hits,
             calls_by_purpose={**found.calls_by_purpose, **self._accounts.calls_by_purpose},
             verdicts_by_purpose={**found.verdicts_by_purpose, **self._tally.verdicts_by_purpose},
@@ -270,7 +257,7 @@ class Trial:
         return (f"Nothing was searched: none of the {replies['failed']} replies of the optimizer model {self.plan.optimizer.label} "
                 f"came{self._told('optimizer')}; once it answers, the same command continues where this one ended.")
 
-    def _unmeasured(self, tested: _Tested) -> str:
+    def _unmeasured(self, tested: Tested) -> str:
         """Why there is nothing to compare, where not one answer of the final test under one of the two prompts came; else ""."""
         for name, answers in (("seed prompt", tested.before), ("best prompt", tested.after)):
             if all(answer.score.value is None for answer in answers):
@@ -284,7 +271,7 @@ class Trial:
         most = max(failed, key=lambda failure: failure.calls, default=None)
         return f" ({most.reason.rstrip('.')})" if most else ""
 
-    async def _test(self, best: Candidate) -> _Tested:
+    async def _test(self, best: Candidate) -> Tested:
         """Both prompts on the same items, as one batch, and then the control arm; this is the only use of the test split, and its
         lock sees to that. Which prompts these are, and whether there is a control, was decided before it."""
         test = self._test_split.read()
@@ -297,9 +284,9 @@ class Trial:
                 control = await self._evaluation.grade(self._form.prompt, test)
             except BudgetExhausted:
                 state = "no budget"
-        return _Tested(answers[: len(test)], answers[len(test) :], control, state)
+        return Tested(answers[: len(test)], answers[len(test) :], control, state)
 
-    def _result(self, status: Status, tested: _Tested | None = None, error: str = "") -> TrialResult:
+    def _result(self, status: Status, tested: Tested | None = None, error: str = "") -> TrialResult:
         progress = self.progress
         best = self._rounds[-1].best.candidate if self._rounds else None
         tried = self._evaluation.tried(best.prompt) if best else estimate(())
@@ -315,7 +302,7 @@ class Trial:
             parse_failures=sum(round.parse_failures for round in self._rounds),
             verdicts_by_purpose=self._tally.verdicts_by_purpose, replies_by_attempt=self._tally.replies_by_attempt,
             failures=self._tally.failures)
-        return _with_test(found, tested) if tested else found
+        return with_test(found, tested) if tested else found
 
 
 def without_result(plan: TrialPlan, status: Status, error: str = "") -> TrialResult:
@@ -324,52 +311,3 @@ def without_result(plan: TrialPlan, status: Status, error: str = "") -> TrialRes
         trial=plan.id, task=plan.task, strategy=plan.strategy_label, selection=plan.selection_label, seed=plan.seed,
         target=plan.target.label, optimizer=plan.optimizer.label, stand_in=plan.optimizer.stand_in, status=status, error=error,
         settings=plan.settings, max_tokens=plan.target.own_max_tokens or plan.sampling.max_tokens)
-
-
-def _with_test(found: TrialResult, tested: _Tested) -> TrialResult:
-    before, after, control = _scores(tested.before), _scores(tested.after), _scores(tested.control)
-    measured = estimate(after)
-    test = None if found.best_is_baseline else _compared(before, after)  # a prompt is not compared with itself
-    against_control = _compared(control, after) if control else None
-    return replace(
-        found, seed_prompt_test_accuracy=estimate(before).mean, test_accuracy=measured.mean, test_low=measured.low,
-        test_high=measured.high, test_items=measured.items,
-        verdict=test.verdict if test else "", p_value=test.p_value if test else None,
-        seed_prompt_test_marks=marks_of(before), test_marks=marks_of(after),
-        adherence=adherence(found.best.prompt, _responses(tested.after)) if found.best else None, samples=_samples(tested),
-        form_control=tested.form_control, form_control_test_marks=marks_of(control),
-        form_control_test_accuracy=estimate(control).mean if control else None,
-        form_control_verdict=against_control.verdict if against_control else "",
-        form_control_p_value=against_control.p_value if against_control else None)
-
-
-def _compared(first: Scores, second: Scores) -> PairedTest | None:
-    """None where too many answers are missing to tell."""
-    told = not too_many_missing(first) and not too_many_missing(second) and discordant(first, second)[2]
-    return paired_test(first, second) if told else None
-
-
-def _scores(answers: Sequence[Answer]) -> list[float | None]:
-    return [answer.score.value for answer in answers]
-
-
-def _responses(answers: Sequence[Answer]) -> list[str]:
-    return [answer.text for answer in answers if answer.score.verdict not in ("missing", "refused")]
-
-
-def _samples(tested: _Tested) -> tuple[Sample, ...]:
-    """A few items for people: first those that the best prompt mended, then the others by how they came out."""
-    pairs = list(zip(tested.before, tested.after, strict=True))
-    mended = [pair for pair in pairs if _right(pair[1]) and not _right(pair[0])]
-    others = [pair for pair in pairs if pair not in mended]
-    others.sort(key=lambda pair: (bool(_right(pair[1])), bool(_right(pair[0]))))
-    chosen = (mended[: SAMPLES // 2] + others)[:SAMPLES]
-    return tuple(
-        Sample(input=before.example.input, gold=before.example.answers[0], before=before.text, after=after.text,
-               right_before=_right(before), right_after=_right(after))
-        for before, after in chosen)
-
-
-def _right(answer: Answer) -> bool | None:
-    value = answer.score.value
-    return None if value is None else value == 1.0

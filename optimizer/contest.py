@@ -9,20 +9,33 @@ where the rule finds it better on the items that both share. A rule that has no 
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from optimizer.candidate import Candidate, Round, Standing
 from optimizer.errors import BudgetExhausted
-from optimizer.prompt import adherence, adherence_by_step
+from optimizer.prompt import Prompt, adherence, adherence_by_step
 from optimizer.protocols import Deciding, SelectionRule
 from optimizer.statistics import discordant, known_mean, leads
-from optimizer.types import Answer, Example
-
-if TYPE_CHECKING:
-    from optimizer.evaluation import Evaluation
+from optimizer.types import Answer, Example, Outcome, Purpose
 
 Pair = tuple[int, int]
 INCUMBENT = 0
+
+
+class Answering(Protocol):
+    """What a selection needs of the target model, as `Evaluation` has it."""
+
+    async def answers(self, work: Sequence[tuple[Prompt, Example]], purpose: Purpose = "learn") -> list[Answer]:
+        """Return the target's answers, in order."""
+
+    def read(self, work: Sequence[tuple[Prompt, Example]], outcomes: Sequence[Outcome]) -> list[Answer]:
+        """Return the answers that outcomes are, and count nothing."""
+
+    def fitting(self, work: Sequence[tuple[Prompt, Example]]) -> int:
+        """Return how many of these, from the first on, the budget covers."""
+
+    def known(self, work: Sequence[tuple[Prompt, Example]]) -> list[bool]:
+        """Return which of these are answered already."""
 
 
 class CutSelection(BudgetExhausted):
@@ -39,7 +52,7 @@ class CutSelection(BudgetExhausted):
 class Contest:
     """See protocols.LimitedMeasure, which it is."""
 
-    def __init__(self, evaluation: "Evaluation", arms: Sequence[Candidate], dev: Sequence[Example], rule: SelectionRule) -> None:
+    def __init__(self, evaluation: Answering, arms: Sequence[Candidate], dev: Sequence[Example], rule: SelectionRule) -> None:
         self.cut = False
         """The budget ended before the rule had measured what it wanted."""
         self._evaluation = evaluation
