@@ -13,6 +13,7 @@ from selenium.webdriver.common.keys import Keys
 from cluster.preparation import write_settings
 from cluster.report.folder import write_trial
 from cluster.report.ticks import ticks
+from cluster.report.wording import share
 from cluster.service.shown_office import ShownOffice
 from cluster.settings import ExperimentSettings
 from serving.storage import open_folder
@@ -123,6 +124,18 @@ def test_prompts_of_two_trials_are_compared(screen: Screen, shown: str) -> None:
     assert screen.complaints() == []
 
 
+SHARES = """
+    const [cases, done] = arguments;
+    import("/assets/wording.js").then(({ share }) => done(JSON.stringify(cases.map(share))), String);"""
+
+
+def test_a_share_is_rounded_as_in_the_report(screen: Screen) -> None:
+    """25 of 40 is 0.62 in both: of a half Python takes the even neighbour, JavaScript alone the upper one."""
+    screen.open("/")
+    cases = [right / items for items in (8, 40, 80, 96, 100, 200) for right in range(items + 1)]
+    assert json.loads(screen.driver.execute_async_script(SHARES, cases)) == [share(case) for case in cases]
+
+
 TICKS = """
     const [cases, done] = arguments;
     import("/assets/parts/scale.js").then(({ ticks }) => done(JSON.stringify(cases.map((one) => ticks(...one).labels))), String);"""
@@ -191,7 +204,7 @@ def test_a_split_is_compared_for_itself(screen: Screen, shown: str) -> None:
     for one in found["splits"]:
         told = screen.text(f"section[aria-label='On the {one['split']} split']")
         assert f"{one['items']} items answered under both" in told
-        assert all(f"{one[name]:.2f}" in told for name in ("left_accuracy", "right_accuracy"))
+        assert all(share(one[name]) in told for name in ("left_accuracy", "right_accuracy"))
         assert "95 % interval" in told
     for name in ("Test split", "Dev split"):
         screen.press(name, selector="main button")

@@ -3,13 +3,19 @@ const NONE = "–";
 const number = new Intl.NumberFormat("en");
 const moment = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
 
+/** Two digits, as Python writes them in the report: of a half in the third the even neighbour, so that 25 of 40 is 0.62 in both. */
+function rounded(value) {
+  const tie = Number.isInteger(value * 8) && !Number.isInteger(value * 4);
+  return tie ? (2 * Math.round(Math.floor(value * 100) / 2 + 0.25) / 100).toFixed(2) : value.toFixed(2);
+}
+
 const absent = (value) => value === null || value === undefined;
 
 export const count = (value) => (absent(value) ? NONE : number.format(value));
-export const share = (value) => (absent(value) ? NONE : value.toFixed(2));
+export const share = (value) => (absent(value) ? NONE : rounded(value));
 export const percent = (value) => (absent(value) ? NONE : `${Math.round(value * 100)} %`);
-export const signed = (value) => (absent(value) ? NONE : (value > 0 ? "+" : value < 0 ? "−" : "±") + Math.abs(value).toFixed(2));
-export const interval = (low, high) => (absent(low) || absent(high) ? "" : `${low.toFixed(2)}–${high.toFixed(2)}`);
+export const signed = (value) => (absent(value) ? NONE : (value > 0 ? "+" : value < 0 ? "−" : "±") + rounded(Math.abs(value)));
+export const interval = (low, high) => (absent(low) || absent(high) ? "" : `${rounded(low)}–${rounded(high)}`);
 export const when = (seconds) => (absent(seconds) ? NONE : moment.format(new Date(seconds * 1000)));
 export const plural = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`;
 export const short = (id) => (id.length > 12 ? id.slice(0, 8) : id);

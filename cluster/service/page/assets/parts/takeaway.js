@@ -2,7 +2,7 @@
 import { html, useState } from "/assets/dom.js";
 import { apiKey, download, url } from "/assets/api.js";
 import { announce } from "/assets/frame.js";
-import { Accuracy, Verdict } from "/assets/parts/marks.js";
+import { Verdict } from "/assets/parts/marks.js";
 import { Problem } from "/assets/parts/problem.js";
 import { PromptText } from "/assets/parts/prompt.js";
 import { Link, jobAddress } from "/assets/router.js";
@@ -22,14 +22,14 @@ export function Takeaway({ job, bests }) {
   };
   return html`<section class="card best" aria-labelledby="best"><h2 id="best">${bests.length > 1 ? "Best prompt of each task" : "Best prompt"}</h2>
     ${!bests.length && html`<p class="empty">None yet: no trial has finished a round.</p>`}
-    ${bests.map((best) => html`<div key=${best.task} class="best-of-task"><${Headline} best=${best} job=${job} />
+    ${bests.map((best) => html`<div key=${best.task} class="best-of-task"><${Headline} best=${best} job=${job} alone=${bests.length === 1} />
       <details><summary>Read it</summary><${PromptText} text=${best.text} examples=${best.worked_examples} /></details>
       <div class="buttons"><button class="primary" aria-label=${bests.length > 1 ? `Download prompt of ${best.task}` : undefined}
         onClick=${() => fetchIt(["best"], { format: form, trial: best.trial }, `best.${form}`)}>Download prompt</button>
         <${Copy} best=${best} task=${bests.length > 1 ? best.task : ""} /></div></div>`)}
     ${bests.length > 0 && html`<div class="buttons"><label for="form" class="inline">As</label>
       <select id="form" value=${form} onChange=${(event) => setForm(event.target.value)}>${FORMS.map(([key, name]) => html`<option key=${key} value=${key}>${name}</option>`)}</select></div>
-      <p class="quiet">Chosen by the highest dev accuracy; of equals the one measured on more dev items, then the one that started first. The test split chooses nothing${bests.length > 1 ? ", and accuracies of two tasks are not compared" : ""}.</p>`}
+      ${bests.length > 1 && html`<p class="quiet">Accuracies of two tasks are not compared.</p>`}`}
     ${over && html`<div class="buttons">
       <button onClick=${() => fetchIt(["report"], {}, `${job.name}-report.html`)}>Report</button>
       ${!apiKey() && html`<a class="button" href=${url(["optimizations", job.id, "report"])} target="_blank" rel="noopener">Open report</a>`}
@@ -37,12 +37,13 @@ export function Takeaway({ job, bests }) {
     ${problem && html`<${Problem} error=${problem} />`}</section>`;
 }
 
-function Headline({ best, job }) {
+function Headline({ best, job, alone }) {
   const tested = best.test_accuracy !== null;
-  return html`<h3>${best.task}</h3><p class="figure">${share(tested ? best.test_accuracy : best.dev_accuracy)} <small>accuracy on the ${tested ? "test" : "dev"} split${tested && best.seed_prompt_test_accuracy !== null ? `; seed prompt ${share(best.seed_prompt_test_accuracy)} on the same` : ""}</small></p>
-    ${tested && html`<p><${Accuracy} value=${best.test_accuracy} low=${best.test_low} high=${best.test_high} /> <span class="quiet">95 % interval, ${plural(best.test_items, "test item")}</span></p>`}
+  const [value, low, high, items] = tested ? [best.test_accuracy, best.test_low, best.test_high, best.test_items] : [best.dev_accuracy, best.dev_low, best.dev_high, best.dev_items];
+  const spread = low === null ? "" : `95 % interval ${interval(low, high)} on ${plural(items, `${tested ? "test" : "dev"} item`)}`;
+  return html`${!alone && html`<h3>${best.task}</h3>`}<p class="figure">${share(value)} <small>accuracy on the ${tested ? "test" : "dev"} split${spread && `, ${spread}`}${tested && best.seed_prompt_test_accuracy !== null ? `; seed prompt ${share(best.seed_prompt_test_accuracy)} on the same` : ""}</small></p>
     <p class="quiet"><${Link} href=${jobAddress(job.id, "lineage", { trial: best.trial })}>${best.trial}<//> ${best.verdict && html`<${Verdict} text=${best.verdict} />`}
-      <br />dev ${share(best.dev_accuracy)}${best.dev_low !== null ? ` [${interval(best.dev_low, best.dev_high)}] on ${plural(best.dev_items, "item")}` : ""}</p>
+      ${tested && html`<br />chosen by dev accuracy: ${share(best.dev_accuracy)}${best.dev_items ? ` on ${plural(best.dev_items, "item")}` : ""}`}</p>
     ${best.form && html`<p class="quiet">${best.form}</p>`}`;
 }
 

@@ -40,6 +40,7 @@ export function withoutCircles(parents) {
 }
 
 export function Tree({ candidates, best, picked, pick }) {
+  const most = useMemo(() => candidates.reduce((far, one) => Math.max(far, one.dev_items), 0), [candidates]);
   const { nodes, width, height } = useMemo(() => laidOut(candidates), [candidates]);
   const box = useRef(null);
   const [sight, setSight] = useState({ left: 0, top: 0, right: 1400, bottom: 700 });
@@ -73,17 +74,18 @@ export function Tree({ candidates, best, picked, pick }) {
   return html`<div class="tree scroll" ref=${box}><div class="canvas" role="tree" aria-label="Lineage of prompts" onKeyDown=${move} style=${{ width: `${width}px`, height: `${height}px` }}>
     <svg width=${width} height=${height} aria-hidden="true">${edges.map((node) => html`<path key=${node.id} d=${edge(node)} class=${tone(node.data.gain)} />`)}</svg>
     ${edges.filter(inSight).map((node) => html`<span key=${`${node.id}-edge`} class="edge" aria-hidden="true" style=${{ left: `${node.left - COLUMN_PX + NODE_PX + 33}px`, top: `${node.top - 19}px` }}>${operatorName(node.data.operator)}${node.data.changed_step ? ` ${node.data.changed_step}` : ""}</span>`)}
-    ${drawn.map((node) => html`<${Node} key=${node.id} node=${node} best=${node.id === best} picked=${node.id === picked} focusable=${node === current}
+    ${drawn.map((node) => html`<${Node} key=${node.id} node=${node} fewer=${node.data.dev_items < most} best=${node.id === best} picked=${node.id === picked} focusable=${node === current}
       pick=${() => (setFocused(node.id), pick(node.id))} />`)}</div></div>`;
 }
 
-function Node({ node, best, picked, focusable, pick }) {
+/** `fewer`: measured on fewer dev items than others, so that its accuracy is not theirs to compare with. */
+function Node({ node, fewer, best, picked, focusable, pick }) {
   const { data } = node;
   const step = data.changed_step ? `, step ${data.changed_step}` : "";
-  const told = `${short(data.id)}, ${operatorName(data.operator)}${step}, round ${data.round}, dev accuracy ${share(data.dev_accuracy)} on ${plural(data.dev_items, "item")}${data.gain === null ? "" : `, ${signed(data.gain)} over its parent`}${best ? ", the best" : ""}${data.kept ? "" : ", not kept"}`;
-  return html`<button role="treeitem" class=${`node ${best ? "is-best" : ""} ${data.kept ? "" : "not-kept"}`} aria-level=${node.depth} aria-selected=${picked} aria-label=${told}
+  const told = `${short(data.id)}, ${operatorName(data.operator)}${step}, round ${data.round}, dev accuracy ${share(data.dev_accuracy)}${data.gain === null ? "" : `, ${signed(data.gain)} over its parent`}, on ${plural(data.dev_items, "dev item")}${best ? ", the best" : ""}${data.kept ? "" : ", not kept"}`;
+  return html`<button role="treeitem" class=${`node ${best ? "is-best" : ""} ${data.kept ? "" : "not-kept"}`} aria-level=${node.depth} aria-selected=${picked} aria-label=${told} title=${told}
     tabindex=${focusable ? 0 : -1} onClick=${pick} style=${{ left: `${node.left}px`, top: `${node.top - 17}px` }}>
-    <b>${share(data.dev_accuracy)}</b>${data.gain !== null && html`<span class=${`gain ${tone(data.gain)}`}>${signed(data.gain)}</span>`}${best && html`<span class="star">★</span>`}</button>`;
+    <b>${share(data.dev_accuracy)}</b>${fewer && data.gain === null && html`<span class="gain" aria-hidden="true">n=${data.dev_items}</span>`}${data.gain !== null && html`<span class=${`gain ${tone(data.gain)}`}>${signed(data.gain)}</span>`}${best && html`<span class="star">★</span>`}</button>`;
 }
 
 const tone = (gain) => (gain > 0.0001 ? "good" : gain < -0.0001 ? "bad" : "");

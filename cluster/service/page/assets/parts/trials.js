@@ -28,5 +28,5 @@ export function Trials({ job, trials, winners }) {
   ];
   return html`<section class="card" aria-labelledby="trials"><h2 id="trials">Trials</h2>
     <${Table} rows=${trials} columns=${columns} caption="Trials" idOf=${(trial) => trial.id} />
-    <p class="quiet">Dev: of the best prompt after the last round. Test: of the same prompt on the test items, on which the seed prompt was asked too. Verdict: the exact paired test of the two on these items, of the trial alone; the report corrects for the number of trials. ★ the best prompt of its task, by dev accuracy.</p></section>`;
+    <p class="quiet">Dev: of the best prompt after the last round. Test: of the same prompt on the test items, on which the seed prompt was asked too. Verdict: the exact paired test of the two on these items, of the trial alone; the report corrects for the number of trials. ★ the best prompt of its task: the highest dev accuracy; of equals the one measured on more dev items, then the one that started first. The test split chooses nothing.</p></section>`;
 }

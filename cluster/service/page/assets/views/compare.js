@@ -42,17 +42,21 @@ export function View({ id, query }) {
   <//>`;
 }
 
-/** The best ones, and those that are chosen. */
+/** The best ones, and those that are chosen. A race measures many on a few items only: their figure is of other items than the others',
+ * so they stand behind, and it is left out. */
 function offer(candidates, always) {
-  const ranked = candidates.toSorted((one, other) => (other.dev_accuracy ?? -1) - (one.dev_accuracy ?? -1)).slice(0, MOST_OFFERED);
+  const most = Math.max(0, ...candidates.map((one) => one.dev_items));
+  const rank = (one) => (one.dev_items < most ? -1 : (one.dev_accuracy ?? -1));
+  const ranked = candidates.toSorted((one, other) => rank(other) - rank(one)).slice(0, MOST_OFFERED);
   const missing = candidates.filter((one) => always.includes(one.id) && !ranked.includes(one));
-  return [...missing, ...ranked, ...candidates.filter((one) => one.operator === "seed" && !ranked.includes(one) && !missing.includes(one))];
+  const offered = [...missing, ...ranked, ...candidates.filter((one) => one.operator === "seed" && !ranked.includes(one) && !missing.includes(one))];
+  return offered.map((one) => ({ ...one, told: one.dev_items < most ? `on ${one.dev_items} of ${most} dev items` : `dev ${share(one.dev_accuracy)} on ${plural(one.dev_items, "item")}` }));
 }
 
 function Choice({ side, value, offered, best, choose }) {
   const key = `side-${side.toLowerCase()}`;
   return html`<div><label for=${key}>${side}</label><select id=${key} value=${value} onChange=${(event) => choose(event.target.value)}>
-    ${offered.map((one) => html`<option key=${one.id} value=${one.id}>dev ${share(one.dev_accuracy)}${one.dev_items ? ` (n=${one.dev_items})` : ""} · ${short(one.id)} · ${operatorName(one.operator)}, round ${one.round}${one.id === best ? " ★" : ""}</option>`)}</select></div>`;
+    ${offered.map((one) => html`<option key=${one.id} value=${one.id}>${short(one.id)}${one.id === best ? " ★" : ""} · ${operatorName(one.operator)}, round ${one.round} · ${one.told}</option>`)}</select></div>`;
 }
 
 function Compared({ comparison }) {

@@ -75,7 +75,7 @@ function CurveGrid({ trials }) {
   const tasks = useMemo(() => Map.groupBy(trials, (trial) => trial.task), [trials]);
   const counted = trials.some((trial) => trial.curve.some((point) => point.target_calls));
   return html`<section class="card" aria-labelledby="curves"><div class="title"><h2 id="curves">Learning curves</h2>
-      <span class="quiet">Accuracy of the best prompt after each round, on the dev items; the band is its 95 % interval, the figure beside a name the last round's.</span><span class="spring"></span>
+      <span class="quiet">Best prompt on the dev split, with its 95 % interval; beside a name, after the last round.</span><span class="spring"></span>
       ${counted && html`<label class="inline"><input type="checkbox" checked=${byCalls} onChange=${() => setByCalls(!byCalls)} /> by target calls</label>`}</div>
     <div class="curve-grid">${[...tasks].map(([task, its]) => html`<${Curves} key=${task} title=${task} trials=${its} byCalls=${byCalls && counted} />`)}</div>
     ${!trials.length && html`<p class="empty">No trial has started yet.</p>`}</section>`;
