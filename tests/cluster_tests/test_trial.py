@@ -198,8 +198,8 @@ async def test_what_a_cancelled_trial_has_found_is_tested_afterwards_as_its_end_
     whole = await run(replace(plan, strategy=OneByOne(1)), task)
     same = ("test_accuracy", "test_low", "test_high", "verdict", "p_value", "test_marks", "seed_prompt_test_marks", "samples")
     assert {name: getattr(result, name) for name in same} == {name: getattr(whole, name) for name in same}
-    assert (result.status, result.rounds, target.calls) == ("cancelled", found.rounds, 20)
-    assert (result.target_calls, result.calls_by_purpose["test"]) == (found.target_calls + 20, 20)
+    assert (result.status, result.rounds, target.calls) == ("cancelled", found.rounds, 30)  # with the control, which nothing seen rules out
+    assert (result.target_calls, result.calls_by_purpose["test"]) == (found.target_calls + 30, 20)
     assert sum(result.calls_by_purpose.values()) == result.target_calls + result.optimizer_calls
     assert TrialResult.from_json(result.to_json()) == result
 
@@ -210,8 +210,22 @@ async def test_a_late_test_that_cannot_be_had_leaves_what_was_found(plan: TrialP
     assert await Trial(plan, task, gone, ScriptedModel(lambda _: GOOD)).test_found(found) == found
 
 
+class GoneAtTheTest:
+    """Answers until the final test."""
+
+    name = "gone"
+
+    def __init__(self, model: LanguageModel) -> None:
+        self._model = model
+
+    async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
+        if any(request.purpose == "test" for request in requests):
+            raise EndpointError("It is gone, too.")
+        return await self._model.complete(requests)
+
+
 async def test_where_both_models_are_gone_nothing_is_asked_for_a_test(plan: TrialPlan, task: Task) -> None:
-    target = Breaking(target_of(task), 4, lambda: EndpointError("It is gone, too."))
+    target = GoneAtTheTest(target_of(task))
     result = await Trial(plan, task, target, Breaking(ScriptedModel(lambda _: GOOD), 1, lambda: EndpointError("It is gone."))).run()
     assert (result.status, result.error, result.test_accuracy) == ("failed", "It is gone.", None)
     assert result.best is not None
