@@ -5,15 +5,26 @@ the last run of the same experiment has found counts as well: a run that repeats
 none of it. It is never part of what a trial that ends by itself reports. Knows results and their folder; no Ray.
 """
 
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
+from cluster.plans import assignments, plan_of
 from cluster.preparation import SETTINGS_FILE, Experiment, course_of
-from cluster.report import clear_trials, clear_unfinished, read_unfinished, trial_if_read, write_unfinished
+from cluster.report import (
+    clear_trials,
+    clear_unfinished,
+    read_trials,
+    read_unfinished,
+    trial_if_read,
+    write_results,
+    write_unfinished,
+)
 from cluster.report.folder import UNFINISHED
-from cluster.result import ENDED, TrialResult
+from cluster.result import ENDED, Status, TrialResult
 from cluster.settings import ExperimentSettings
-from cluster.trial import Progress
+from cluster.trial import Progress, without_result
 from optimizer.errors import StorageError, UserError
 from serving.storage import Folder
 
@@ -83,6 +94,27 @@ class SoFar:
         if known and len(known.rounds) > len(result.rounds):
             result = replace(known, status=result.status, error=result.error, failures=result.failures or known.failures)
         return _with_spent(result, self._progress.get(result.trial))
+
+
+def leave_results(out: Folder, cut: Status, shown: Callable[[ExperimentSettings], Mapping[str, Any]]) -> None:
+    """Writes the tables, the page and the best prompts in place of a process that was ended before it could; trials that had not
+    come to their end get the status `cut`. The next run writes over it. `shown`: the settings as they stand on the page.
+
+    Nothing where the run had not begun. Raises StorageError, DataError or SettingsError.
+    """
+    if not out.exists(SETTINGS_FILE):
+        return
+    settings = ExperimentSettings.read(out.place_of(SETTINGS_FILE))
+    known = {result.trial: result for result in (*read_unfinished(out), *read_trials(out))}
+    if not known:  # of this run nothing is known; what an earlier one has left stays
+        return
+    results: list[TrialResult] = []
+    for assignment in assignments(settings):
+        if result := known.get(assignment.trial):
+            results.append(replace(result, status=cut) if result.status == "stopped" else result)
+        elif assignment.point is not None:
+            results.append(without_result(plan_of(settings, assignment), cut))
+    write_results(out, results, shown(settings))
 
 
 def _with_spent(result: TrialResult, last: Progress | None) -> TrialResult:

@@ -17,10 +17,11 @@ from ray.exceptions import RayError, RayTaskError
 
 from cluster.result import Status
 from cluster.service.job import Lost, Outcome, Work
-from cluster.service.leaving import leave_results
 from cluster.service.runner import Runner
 from cluster.service.settings import ServiceSettings
 from cluster.service.store import Store
+from cluster.service.views.settings import shown_settings
+from cluster.so_far import leave_results
 from optimizer.errors import PromptrayError
 from serving.actors import NAMESPACE, lasting
 from serving.deployment import deployment_name, find, take_off
@@ -119,7 +120,7 @@ class RayCrew:
         cut: Status = "cancelled" if job in self._killed else "stopped"
         self._killed.discard(job)
         try:
-            await asyncio.to_thread(leave_results, Store(self._service.storage).results(job), cut)
+            await asyncio.to_thread(leave_results, Store(self._service.storage).results(job), cut, shown_settings)
         except Exception as problem:  # noqa: BLE001 - the run's own end is what is told
             _log.warning("What %s had found cannot be written: %s", job, problem)
 

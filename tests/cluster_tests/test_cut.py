@@ -18,10 +18,10 @@ from cluster.preparation import Experiment, prepare
 from cluster.report import read_trials, read_unfinished, write_results
 from cluster.reporting import RESULT, SO_FAR
 from cluster.result import TrialResult
-from cluster.service.leaving import leave_results
 from cluster.service.shown_office import shown_folder
 from cluster.service.views.results import Results
 from cluster.settings import ExperimentSettings
+from cluster.so_far import leave_results
 from cluster.trial import Progress, without_result
 from optimizer.candidate import Candidate, Round, Standing
 from optimizer.errors import StorageError
@@ -236,7 +236,7 @@ def test_a_job_whose_process_was_ended_leaves_the_last_reports_in_best_and_table
     run = Run(experiment(tmp_path)).begin()
     run.ends(found(run.prepared, APO, 2, status="finished", test_accuracy=0.9))
     run.rounded(ABO, 3)
-    leave_results(open_folder(tmp_path), "cancelled")
+    leave_results(open_folder(tmp_path), "cancelled", lambda settings: {})
     rows = {row["trial"]: row for row in pq.read_table(tmp_path / "trials.parquet").to_pylist()}
     assert {trial: (row["status"], row["dev_accuracy"], row["test_accuracy"]) for trial, row in rows.items()} == {
         APO: ("finished", 0.1, 0.9), ABO: ("cancelled", 0.2, None)}
@@ -246,9 +246,9 @@ def test_a_job_whose_process_was_ended_leaves_the_last_reports_in_best_and_table
 
 
 def test_a_job_that_had_not_begun_leaves_nothing(tmp_path: Path) -> None:
-    leave_results(open_folder(tmp_path), "cancelled")
+    leave_results(open_folder(tmp_path), "cancelled", lambda settings: {})
     experiment(tmp_path)
-    leave_results(open_folder(tmp_path), "cancelled")
+    leave_results(open_folder(tmp_path), "cancelled", lambda settings: {})
     assert {path.name for path in tmp_path.iterdir()} == {"settings.yaml"}
 
 
