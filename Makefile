@@ -1,6 +1,6 @@
 # make quickstart   optimizes prompts for the built-in model on a local Ray: about five minutes
 # make test         the tests, file by file in WORKERS processes: more than there are cores, for many tests wait
-# make test-fast    those of them that start no Ray, no process and no browser and take no time: within a minute (tests/fast.py)
+# make test-fast    those of them that start no Ray, process, service or browser and take no time (tests/fast.py)
 # make test-vllm    the tests that need vLLM, with its CPU build in a virtual environment of its own, .venv-vllm
 # make soak         half an hour of experiments that are disturbed, to see what grows; MINUTES=5 makes it shorter
 # make check        linter, types and import floors
@@ -24,7 +24,7 @@ test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-fast: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m 'not (ray or process or slow)'
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m 'not (ray or process or service or slow)' --ignore=tests/service_tests/browser --ignore=tests/chaos
 
 test-vllm: $(VLLM_VENV)/installed
 	$(VLLM_BIN)/python -m pytest -q tests/vllm_tests

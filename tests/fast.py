@@ -1,8 +1,8 @@
 """Which tests are fast, and what holds them to it.
 
-A test is fast unless a marker of SLOWER says that it starts a Ray, a process or a browser, or takes long; the fixtures of
-MARKER_BY_FIXTURE bring theirs with them. `make test-fast` runs the fast ones alone. Every run watches them: a fast test that starts
-a process, as each Ray, service and browser does, or that computes for longer than LONGEST_CPU_S, fails and says which marker it
+A test is fast unless a marker of SLOWER says that it starts a Ray, a process, a browser or a service, or takes long; the fixtures
+of MARKER_BY_FIXTURE bring theirs with them. `make test-fast` runs the fast ones alone. Every run watches them: a fast test that
+starts a process, as each Ray and browser does, or that computes for longer than LONGEST_CPU_S, fails and says which marker it
 lacks.
 """
 
@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-SLOWER = ("ray", "process", "slow")
-MARKER_BY_FIXTURE = {"local_ray": "ray", "on_local_ray": "ray", "driver": "process"}
+SLOWER = ("ray", "process", "service", "slow")
+MARKER_BY_FIXTURE = {"local_ray": "ray", "on_local_ray": "ray", "driver": "process", "open_service": "service"}
 LONGEST_CPU_S = 30.0
 """Of this process, and far more than any takes that is alone: a busy machine makes that longer too, and the clock far more so."""
 STARTS_A_PROCESS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system"})

@@ -69,6 +69,7 @@ def tokenizer() -> Tokenizer:
     return Tokenizer.from_file(str(TARGET_FOLDER / "tokenizer.json"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GENERATED)
 def test_both_forms_give_the_same_greedy_answers(name: str, tokenizer: Tokenizer) -> None:
     task = GENERATED[name]

@@ -37,7 +37,12 @@ def forked(
         places[0].write_text(said_to_it)
         asked = {"arguments": arguments, "environment": dict(os.environ) | environment, "streams": list(map(str, places)),
                  "to_the_end": to_the_end}
-        code = _server().ask(json.dumps(asked))
+        try:
+            code = _server().ask(json.dumps(asked))
+        except BaseException:  # such as a test's time that is over: its answer would be taken for the next command's
+            _server().end()
+            _server.cache_clear()
+            raise
         return subprocess.CompletedProcess(["promptray", *arguments], code, *(place.read_text() for place in places[1:]))
 
 
@@ -47,13 +52,18 @@ class _Server:
             [sys.executable, "-m", __name__], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         atexit.register(self._process.communicate)
 
+    def end(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+        atexit.unregister(self._process.communicate)
+
     def ask(self, line: str) -> int:
         """The exit code."""
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
-        return int(self._process.stdout.readline())
+        return int(self._process.stdout.readline() or "the commands' server has ended")
 
 
 @cache

@@ -62,6 +62,7 @@ READINGS: dict[str, Callable[[str], Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", READINGS)
 @pytest.mark.parametrize("before", ["", "Answer: a", "answer is", "- a", "1. a [", "Options:\n- a", "I have ", "<prompt>"])
 def test_no_text_takes_more_than_its_length(name: str, before: str) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from tests import fast, order
+from tests.contracts import commands
+from tests.contracts.commands import forked
 
 TESTS = Path(__file__).parents[1]
 
@@ -77,6 +79,18 @@ def test_what_uses_the_shared_ray_is_no_fast_test() -> None:
     assert fast.is_fast(item)  # type: ignore[arg-type]
     fast.mark([item])  # type: ignore[list-item]
     assert not fast.is_fast(item)  # type: ignore[arg-type]
+
+
+@pytest.mark.process
+def test_a_command_that_is_given_up_leaves_no_answer_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert forked("list").returncode == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(commands._server()._process.stdout, "readline", lambda: pytest.fail("The time is over."))
+        with pytest.raises(pytest.fail.Exception, match="over"):
+            forked("list")
+    ended = forked("run", "/none.yaml")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "none.yaml" in ended.stderr
 
 
 def test_the_longest_files_come_first_and_all_others_stay_as_they_were() -> None:

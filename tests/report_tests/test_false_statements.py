@@ -68,6 +68,7 @@ class Simulated:
             one.verdict != "not distinguishable" for one in contests_over_tasks(self.trials))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sd", [0.0, 0.03, 0.05, 0.08])
 def test_at_most_five_reports_of_a_hundred_say_something_false(sd: float) -> None:
     rng = Random(f"reports {sd}")

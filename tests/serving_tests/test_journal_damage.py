@@ -20,6 +20,7 @@ def filled(path: Path) -> list[dict[str, object]]:
     return said
 
 
+@pytest.mark.slow
 def test_of_200_bits_that_flip_none_changes_an_entry_in_silence(tmp_path: Path) -> None:
     said = filled(tmp_path)
     files = {path: path.read_bytes() for path in sorted(tmp_path.glob("*.jsonl"))}

@@ -131,6 +131,7 @@ def operations(program: list[Action], atomic: bool) -> int:
     return 10**9 - disk.operations_left
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("atomic", [True, False])
 @settings(max_examples=50, deadline=None)
 @given(program=PROGRAMS, torn_at=st.floats(0, 1))

@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 import pyarrow as pa
+import pytest
 
 from optimizer.types import Completion
 from serving.ledger import ENDING, Ledger, Paid
@@ -65,6 +66,7 @@ def flipped(data: bytes, bit: int) -> bytes:
     return data[: bit // 8] + bytes([data[bit // 8] ^ 1 << bit % 8]) + data[bit // 8 + 1 :]
 
 
+@pytest.mark.slow
 def test_of_200_bits_that_flip_none_changes_or_loses_an_entry_in_silence() -> None:
     files = filled()
     sound = rows_of(holding(files))

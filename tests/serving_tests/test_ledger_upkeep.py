@@ -70,6 +70,7 @@ async def test_a_full_disk_fails_the_callers_and_what_they_paid_for_is_written_w
     assert (await shared.counts()).paid == 3
 
 
+@pytest.mark.slow
 def test_a_ledger_of_many_small_segments_is_merged_when_it_is_opened(any_place: str) -> None:
     for number in range(MOST_SMALL):
         with Ledger(any_place) as ledger:

@@ -134,6 +134,7 @@ def fitting(place: Place, canaries: Canaries) -> list[Any]:
     return [value for value in canaries.hostile() if isinstance(value, str) or not place.is_key]
 
 
+@pytest.mark.slow
 async def test_nothing_that_a_request_names_is_opened_imported_resolved_or_called(
     service: httpx2.AsyncClient, canaries: Canaries, settings: ServiceSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
