@@ -11,7 +11,9 @@ from optimizer.errors import SettingsError
 from optimizer.prompt import Prompt
 from optimizer.protocols import LanguageModel
 from optimizer.purse import Cost, Limits, Purse, Role, Tariff
+from optimizer.remembering import Remembering
 from optimizer.types import Purpose, Request, Sampling
+from serving.ledger.keys import key_of
 from serving.settings import ModelSettings
 
 
@@ -65,9 +67,10 @@ class Accounts:
         self._seed_half = self._half = self._control = Cost()
         """The most that the test of the seed prompt, that of any prompt that may become the best, and the control arm can cost."""
 
-    def guarded(self, model: LanguageModel, role: Role) -> Budgeted:
-        """The model inside this trial's limits."""
-        return Budgeted(model, self.budgets[role], self.purse, self._tariff_by_role[role])
+    def guarded(self, model: LanguageModel, role: Role) -> Remembering:
+        """The model inside this trial's limits, behind what the trial knows already."""
+        budget = self.budgets[role]
+        return Remembering(Budgeted(model, budget, self.purse, self._tariff_by_role[role]), budget, key_of)
 
     async def open(self, seed: Prompt) -> None:
         """Keeps the final test aside. Raises SettingsError where the limits have no room for it."""

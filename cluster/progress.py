@@ -27,7 +27,7 @@ ENDED_SHOWN = 8
 """Rows of the live table for trials that have ended; the waiting ones are only counted."""
 _STYLE_BY_STATE = {
     "running": "cyan", "paused": "yellow",
-    "finished": "green", "budget": "green", "pruned": "yellow", "stopped": "yellow", "failed": "red"}
+    "finished": "green", "budget": "yellow", "pruned": "yellow", "stopped": "yellow", "failed": "red"}
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class Row:
     before: float | None = None
     """Test accuracy of the seed prompt."""
     error: str = ""
+    ending: str = ""
+    """As in a TrialResult."""
 
 
 class Board:
@@ -96,9 +98,10 @@ class Board:
         old = self.row_by_trial[result.trial].progress
         last = Progress(
             result.rounds[-1].number if result.rounds else old.round, result.dev_accuracy, result.target_calls,
-            result.optimizer_calls, result.ledger_hits, result.prefix_hit_rate)
+            result.optimizer_calls, result.ledger_hits, result.prefix_hit_rate, result.repeats)
         self._update(result.trial, state=result.status, progress=last, test_accuracy=result.test_accuracy,
-                     before=result.seed_prompt_test_accuracy, error=result.error)
+                     before=result.seed_prompt_test_accuracy, error=result.error,
+                     ending=result.ending)
         self._ended = [*(trial for trial in self._ended if trial != result.trial), result.trial]
 
     def rows(self) -> list[Row]:
@@ -245,7 +248,7 @@ def _table(rows: Sequence[Row]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
     for name in ("trial", "state"):
         table.add_column(name, no_wrap=True)
-    for name in ("round", "best dev accuracy", "target calls", "optimizer calls", "from ledger"):
+    for name in ("round", "best dev accuracy", "target calls", "optimizer calls", "from ledger", "repeats"):
         table.add_column(name, justify="right")
     for row in rows:
         progress = row.progress
@@ -253,7 +256,8 @@ def _table(rows: Sequence[Row]) -> Table:
         table.add_row(
             Text(row.trial), Text(_outcome(row), _STYLE_BY_STATE.get(_outcome(row), _STYLE_BY_STATE.get(row.state, ""))),
             MISSING if progress.round is None else str(progress.round), share(progress.dev_accuracy), count(progress.target_calls),
-            count(progress.optimizer_calls), f"{progress.ledger_hits / calls:.0%}" if calls else MISSING)
+            count(progress.optimizer_calls), f"{progress.ledger_hits / calls:.0%}" if calls else MISSING,
+            count(progress.repeats))
     return table
 
 
@@ -265,9 +269,10 @@ def _outcome(row: Row) -> str:
         return f"pruned at dev accuracy {share(row.progress.dev_accuracy)}"
     if row.test_accuracy is None:
         return "paused" if row.state == "running" and row.progress.paused else row.state
-    ended = "finished on its budget" if row.state == "budget" else row.state
+    ended = row.ending or ("budget exhausted" if row.state == "budget" else row.state)
     return f"{ended}, test accuracy {share(row.before)} → {share(row.test_accuracy)}"
 
 
 def _calls(progress: Progress) -> str:
-    return f"{count(progress.target_calls)} target and {count(progress.optimizer_calls)} optimizer calls"
+    repeats = f", {count(progress.repeats)} repeats free" if progress.repeats else ""
+    return f"{count(progress.target_calls)} target and {count(progress.optimizer_calls)} optimizer calls{repeats}"

@@ -81,6 +81,8 @@ class TrialResult:
     optimizer_calls: int = 0
     ledger_hits: int = 0
     """Calls, of both models together, that the ledger answered; they are counted in the calls too."""
+    repeats: int = 0
+    """Requests to either model whose answer the trial had already: they cost nothing, and are counted in no other figure."""
     wall_s: float = 0.0
     calls_by_purpose: Mapping[str, int] = field(default_factory=dict)
     """Of both models; the keys are those of `optimizer.types.Purpose`."""
@@ -99,7 +101,8 @@ class TrialResult:
     prefix_hit_rate: float | None = None
     """Share of the target's prompt tokens that its engine took from its prefix cache; None where it does not tell."""
     verdicts_by_purpose: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """Purpose -> `optimizer.types.Verdict` -> answers of the target; together as many as `target_calls`."""
+    """Purpose -> `optimizer.types.Verdict` -> answers of the target; together as many as `target_calls`. Each answer is counted
+    once, under the purpose for which it was asked first, however often the trial came back to it."""
     replies_by_attempt: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """"first" or "again" -> `optimizer.tally.ReplyKind` -> replies of the optimizer model; together `optimizer_calls`."""
     failures: tuple[Failure, ...] = ()
@@ -136,6 +139,16 @@ class TrialResult:
     def form_control_test_scores(self) -> Scores:
         """The control arm's, item by item; empty where it was not measured."""
         return scores_of(self.form_control_test_marks)
+
+    @property
+    def ending(self) -> str:
+        """Where the budget has ended the search, and what it had measured of that round; "" where another thing has ended it."""
+        if self.status != "budget" or not self.rounds:
+            return ""
+        last = self.rounds[-1]
+        if not last.incomplete:
+            return f"budget exhausted after round {last.number}"
+        return f"budget exhausted in round {last.number}; {last.measured}"
 
     @property
     def gap(self) -> float | None:

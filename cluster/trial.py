@@ -1,7 +1,7 @@
 """One trial: the search under its budgets, then the one test on the locked split. Knows no Ray and no file, and of a search space
 only its own point.
 
-The order of the guards around a model is budget -> ledger -> limiter -> client; this module adds the outermost.
+The order of the guards around a model is memory -> budget -> ledger -> limiter -> client; this module adds the outermost two.
 """
 
 import time
@@ -16,9 +16,9 @@ from cluster.accounts import Accounts, Allowed, FinalTest, Reserve
 from cluster.form_control import FormControl, FormControlState
 from cluster.result import Sample, Status, TrialResult, marks_of
 from optimizer.budget import Usage
-from optimizer.candidate import Candidate, Problem, Round
+from optimizer.candidate import Candidate, Problem, Round, Standing
 from optimizer.errors import BudgetExhausted, PromptrayError
-from optimizer.evaluation import Evaluation
+from optimizer.evaluation import Evaluation, rounds_of
 from optimizer.prompt import Prompt, adherence
 from optimizer.protocols import LanguageModel, SelectionRule, Strategy
 from optimizer.statistics import Estimate, PairedTest, Scores, discordant, estimate, paired_test, too_many_missing
@@ -67,6 +67,8 @@ class Progress:
     ledger_hits: int = 0
     prefix_hit_rate: float | None = None
     """Of the target; None where its engine does not tell."""
+    repeats: int = 0
+    """Requests that the trial could answer itself: they are no calls."""
     paused: str = ""
     """One sentence while a model's endpoint is down and waited for; "" while all answer."""
 
@@ -106,10 +108,13 @@ class _Trying(Evaluation):
         self._form = form
         self._score_by_example: dict[str, dict[str, float | None]] = {}
 
+    async def select(self, candidates: Sequence[Candidate], keep: int, rng: Random) -> tuple[Standing, ...]:
+        """As Evaluation.select."""
+        await self._accounts.may_be_best([candidate.prompt for candidate in candidates])
+        return await super().select(candidates, keep, rng)
+
     async def answers(self, work: Sequence[tuple[Prompt, Example]], purpose: Purpose = "learn") -> list[Answer]:
         """As Evaluation.answers."""
-        if purpose == "validate":
-            await self._accounts.may_be_best({prompt.id: prompt for prompt, _ in work}.values())
         answers = await super().answers(work, purpose)
         if purpose != "test":
             self._watch_form(work, answers)
@@ -158,7 +163,7 @@ class Trial:
         return Progress(
             self._rounds[-1].number if self._rounds else None, best.accuracy if best else None,
             target.calls, optimizer.calls, target.ledger_hits + optimizer.ledger_hits, target.prefix_hit_rate,
-            self._around.pause())
+            target.repeats + optimizer.repeats, self._around.pause())
 
     @property
     def so_far(self) -> TrialResult:
@@ -179,8 +184,8 @@ class Trial:
         try:
             await self._accounts.open(self._problem.seed)
             status = await self._search(on_round)
-            if not self._rounds:
-                return self._result("failed", error="The budget ended before the first round; raise budget in the settings.")
+            if nothing := self._nothing_to_rank():
+                return self._result("failed", error=f"{nothing}; raise budget in the settings.")
             if unanswered := self._unanswered():
                 return self._result("failed", error=unanswered)  # a test would compare the seed prompt with itself
             tested = await self._test(self._rounds[-1].best.candidate)
@@ -194,13 +199,25 @@ class Trial:
         rng = Random(self.plan.seed)
         search = self.plan.strategy.search(self._problem, self._optimizer, self._evaluation, rng)
         try:
-            async with aclosing(search) as rounds:  # type: ignore[type-var]  # an async generator, by the protocol's contract
+            async with aclosing(rounds_of(search)) as rounds:  # type: ignore[type-var]  # an async generator, by the protocol's contract
                 async for round in rounds:
+                    if round.incomplete:  # its strategy had no time to count them
+                        known = sum(earlier.parse_failures for earlier in self._rounds)
+                        round = replace(round, parse_failures=max(0, self._tally.unreadable - known))
                     self._rounds.append(round)
                     await on_round(round)
         except BudgetExhausted:
             return "budget"
         return "finished"
+
+    def _nothing_to_rank(self) -> str:
+        """Why nothing came of the search, where the budget ended before two prompts were measured; else ""."""
+        if not self._rounds:
+            return "The budget ended before the first round"
+        first = self._rounds[0]
+        if first.incomplete and sum(standing.accuracy is not None for standing in first.standings) < 2:
+            return "The budget ended in the first round, before two prompts could be compared"
+        return ""
 
     def _unanswered(self) -> str:
         """Why nothing was searched, where the optimizer model was asked and not one reply came; else ""."""
@@ -252,7 +269,7 @@ class Trial:
             rounds=tuple(self._rounds), dev_accuracy=progress.dev_accuracy,
             target_calls=progress.target_calls,
             optimizer_calls=progress.optimizer_calls, ledger_hits=progress.ledger_hits, prefix_hit_rate=progress.prefix_hit_rate,
-            wall_s=time.monotonic() - self._started,
+            repeats=progress.repeats, wall_s=time.monotonic() - self._started,
             calls_by_purpose=self._accounts.calls_by_purpose,
             parse_failures=sum(round.parse_failures for round in self._rounds),
             verdicts_by_purpose=self._tally.verdicts_by_purpose, replies_by_attempt=self._tally.replies_by_attempt,

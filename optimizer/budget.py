@@ -1,17 +1,18 @@
 """What a run may spend on one model, and what it has spent: reserve before dispatch, settle after.
 
 A call that the ledger answers counts like any other, so that a replayed run takes the same course as the run that it repeats;
-it is also counted apart, so that people see what was paid. Knows no clock, no price and no client: limits of tokens, money and time
-are those of a purse (purse.py), which both models of a trial share.
+it is also counted apart, so that people see what was paid. What the trial itself has asked before is no call (remembering.py).
+Knows no clock, no price and no client: limits of tokens, money and time are those of a purse (purse.py), which both models of a
+trial share.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from optimizer.errors import BudgetExhausted, SettingsError
 from optimizer.protocols import LanguageModel
-from optimizer.purse import Purse, Spending, Tariff, in_waves
+from optimizer.purse import Cost, Purse, Spending, Tariff, is_test
 from optimizer.types import Failed, Outcome, Purpose, Request
 
 
@@ -31,6 +32,8 @@ class Usage:
     """Prompt tokens of the answers that say how many of them were cached."""
     unmeasured: int = 0
     """Fresh calls of which nobody has said how many tokens they took: they are not in the figures above."""
+    repeats: int = 0
+    """Requests that were answered from what the trial knew already: they are no calls, and in none of the figures above."""
 
     @property
     def prefix_hit_rate(self) -> float | None:
@@ -70,7 +73,7 @@ class Budget:
 
     @property
     def calls_by_purpose(self) -> dict[str, int]:
-        return {purpose: usage.calls for purpose, usage in self._usage.items()}
+        return {purpose: usage.calls for purpose, usage in self._usage.items() if usage.calls}
 
     def available(self, purpose: Purpose) -> int | None:
         """Calls that may still be reserved for this purpose; None where there is no limit."""
@@ -107,6 +110,11 @@ class Budget:
             self._in_flight[request.purpose] -= 1
             self._usage[request.purpose] = self._usage.get(request.purpose, Usage()) + _usage_of(outcome)
 
+    def repeated(self, requests: Iterable[Request]) -> None:
+        """Count requests that cost nothing, as the trial had their answers."""
+        for purpose, repeats in _purposes(requests).items():
+            self._usage[purpose] = self._usage.get(purpose, Usage()) + Usage(repeats=repeats)
+
     def _still_kept(self) -> int:
         used = self._usage.get("test", Usage()).calls + self._in_flight["test"]
         return max(0, self._kept_for_test - used)
@@ -136,11 +144,14 @@ class Budgeted:
 
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
         """As LanguageModel.complete. Raises BudgetExhausted: for calls, before anything is sent; for tokens and money, behind parts
-        that were sent and booked."""
+        that were sent and booked, which it has."""
         outcomes: list[Outcome] = []
         self._budget.reserve(_purposes(requests))
         try:
-            await in_waves(self._purse, self._tariff, requests, self._model.complete, outcomes)
+            await _in_waves(self._purse, self._tariff, requests, self._model.complete, outcomes)
+        except BudgetExhausted as refusal:
+            refusal.answered = tuple(outcomes)
+            raise
         finally:
             # Cancelled or broken: what has no answer must not stay reserved.
             answered = len(outcomes)
@@ -148,8 +159,20 @@ class Budgeted:
             self._budget.release(_purposes(requests[answered:]))
         return outcomes
 
+    def fitting(self, requests: Sequence[Request]) -> int:
+        """How many of these requests, from the first on, are covered now, each at the most that it can cost."""
+        purpose: Purpose = "test" if is_test(requests) else "learn"
+        left = self._budget.available(purpose)
+        within = requests if left is None else requests[:left]
+        return self._purse.fitting([self._tariff.at_most(request) for request in within], test=purpose == "test")
 
-def _purposes(requests: Sequence[Request]) -> Counter[Purpose]:
+    def covers(self, requests: int) -> bool:
+        """Say whether so many requests of a search are covered, whatever is asked; a quick answer, False where it is not sure."""
+        left = self._budget.available("learn")
+        return not self._purse.bounded and (left is None or requests <= left)
+
+
+def _purposes(requests: Iterable[Request]) -> Counter[Purpose]:
     return Counter(request.purpose for request in requests)
 
 
@@ -162,3 +185,38 @@ def _usage_of(outcome: Outcome) -> Usage:
     told = outcome.cached_tokens is not None
     cache = Usage(cached_tokens=outcome.cached_tokens or 0, cacheable_tokens=(read or 0) if told else 0)
     return cache + (Usage(calls=1, ledger_hits=1) if outcome.from_ledger else fresh)
+
+
+async def _in_waves(
+    purse: Spending, tariff: Tariff, requests: Sequence[Request], send: Callable[[Sequence[Request]], Awaitable[list[Outcome]]],
+    into: list[Outcome],
+) -> None:
+    """Sends the requests, as many at a time as the purse lets, and adds their outcomes to `into`, in order.
+
+    Raises what `take` and `send` raise; then `into` has the outcomes that came before, also those that a refusal brings along.
+    Other calls whose `send` raises cost nothing.
+    """
+    if not purse.bounded:
+        await _sent(send, requests, into)
+        return
+    costs = [tariff.at_most(request) for request in requests]
+    test = is_test(requests)
+    at = 0
+    while at < len(requests):
+        until = at + await purse.take(costs[at:], test=test)
+        try:
+            await _sent(send, requests[at:until], into)
+        finally:
+            paid = Cost.of_all(map(tariff.of, into[at:until], requests[at:until]))
+            purse.settle(Cost.of_all(costs[at:until]), paid)
+        at = until
+
+
+async def _sent(
+    send: Callable[[Sequence[Request]], Awaitable[list[Outcome]]], requests: Sequence[Request], into: list[Outcome]
+) -> None:
+    try:
+        into.extend(await send(requests))
+    except BudgetExhausted as refusal:
+        into.extend(refusal.answered)
+        raise

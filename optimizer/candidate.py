@@ -54,6 +54,8 @@ class Standing:
     scores: tuple[float | None, ...] = ()
     """On each dev item, by the item's place in the split; None where it was not measured. Numbers only: what an item says stays
     unknown to a strategy, and no model is shown them. Empty where an evaluator does not tell."""
+    incomplete: bool = False
+    """The budget ended before it was measured on all dev items, in a round that the budget has cut: on few, or on none."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"candidate": self.candidate.to_json()}
@@ -98,6 +100,21 @@ class Round:
     """One sentence for people: what this round did."""
     parse_failures: int = 0
     """Questions to the optimizer model in this round that stayed without a readable reply."""
+    incomplete: bool = False
+    """The budget ended in its selection. Its best is the best of the round before, unless another prompt is ahead of that one on
+    the dev items that both were measured on, by the standards of the selection rule."""
+
+    @property
+    def measured(self) -> str:
+        """On how many dev items those candidates were measured that the budget has cut, in words; "" where it has cut none."""
+        cut = [standing for standing in self.standings if standing.incomplete]
+        if not cut:
+            return ""
+        least, most = min(standing.items for standing in cut), max(standing.items for standing in cut)
+        if not most:
+            return "none of its new candidates was measured"
+        many = f"{least}" if least == most else f"{least} to {most}"
+        return f"its candidates were measured on {many} of {len(cut[0].scores)} items"
 
     @property
     def best(self) -> Standing:

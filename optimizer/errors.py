@@ -8,14 +8,18 @@
     │   ├── StorageError       a folder or file that cannot be read or written
     │   └── JobError           a job that the cluster does not know, or does not take
     ├── EndpointError          a model cannot be reached, or answers with garbage, beyond all retries
-    └── BudgetExhausted        the next calls would pass the budget; nothing was sent
+    └── BudgetExhausted        the next calls would pass the budget
         └── QuotaExhausted     what an owner may spend today; there is more tomorrow
 
 One bad answer is never an exception: it is a `Failed` value (see types.py). To add an error, give it one message argument.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from optimizer.types import Outcome
 
 UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """What a terminal would obey (control characters, turns of the writing direction), and halves of characters."""
@@ -55,6 +59,9 @@ class EndpointError(PromptrayError, ConnectionError):
 
 class BudgetExhausted(PromptrayError, RuntimeError):
     """A budget does not allow the calls that were asked for."""
+
+    answered: Sequence["Outcome"] = ()
+    """Outcomes of the first requests of the batch: they came, and were paid for, before it was refused."""
 
 
 class QuotaExhausted(BudgetExhausted):

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from random import Random
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from optimizer.candidate import Candidate, Problem, Round, Standing
 from optimizer.prompt import Prompt
@@ -36,14 +36,37 @@ class Measure(Protocol):
     async def __call__(self, pairs: Sequence[tuple[int, int]]) -> list[float | None]: ...
 
 
+@runtime_checkable
+class LimitedMeasure(Measure, Protocol):
+    """A measure that a budget limits. It raises BudgetExhausted where the budget ends all the same, as others may spend it too."""
+
+    def fitting(self, pairs: Sequence[tuple[int, int]]) -> int:
+        """How many of these pairs, from the first on, the budget covers now."""
+
+    def score_by_pair(self, pairs: Sequence[tuple[int, int]]) -> dict[tuple[int, int], float | None]:
+        """The scores of those of the pairs that were measured."""
+
+    def cut_short(self) -> None:
+        """To be called by whoever leaves out pairs that the budget does not cover."""
+
+
+@runtime_checkable
+class Deciding(Protocol):
+    """A selection rule that can tell the better of two arms before both have run over all items."""
+
+    def ahead(self, wins: int, losses: int, items: int) -> bool:
+        """Is an arm better that wins and loses so many of the items that it shares with another?"""
+
+
 class SelectionRule(Protocol):
     """Chooses which of some arms are best. Decides on scores only, never on their timing."""
 
     async def select(self, arms: int, items: int, keep: int, measure: Measure, rng: Random) -> list[int]:
         """The arms, best first; the first `keep` of them are kept. Measures what it needs, each pair at most once.
 
-        Every arm is measured on at least one item. An arm too many of whose items gave no answer is unknown, and stands behind all
-        that are known (optimizer.statistics.MOST_MISSING). Ties go to the lower arm number (parents stand before children).
+        Every arm is measured on at least one item, unless the measure is limited. An arm too many of whose items gave no answer is
+        unknown, and stands behind all that are known (optimizer.statistics.MOST_MISSING). Ties go to the lower arm number (parents
+        stand before children).
         """
 
 
@@ -54,7 +77,10 @@ class Evaluator(Protocol):
         """The target's answer to each (prompt, training example), in order, all asked at once."""
 
     async def select(self, candidates: Sequence[Candidate], keep: int, rng: Random) -> tuple[Standing, ...]:
-        """The candidates' standings on the dev split, best first, `keep` of them kept. Duplicates (same id) compete once."""
+        """The candidates' standings on the dev split, best first, `keep` of them kept. Duplicates (same id) compete once.
+
+        The first candidate is the best so far. Raises CutSelection, which has the standings, where the budget ends in it.
+        """
 
 
 class Strategy(Protocol):
@@ -63,5 +89,5 @@ class Strategy(Protocol):
     def search(self, problem: Problem, optimizer: LanguageModel, evaluate: Evaluator, rng: Random) -> AsyncIterator[Round]:
         """Yields a round after each selection; round 0 has the initial prompts. Survives failed calls and unparsable replies.
 
-        Lets BudgetExhausted through: whoever drives the search closes the run with the best of the rounds so far.
+        Lets BudgetExhausted through: whoever drives the search (evaluation.rounds_of) closes it with the round that was cut.
         """

@@ -8,7 +8,7 @@ no client, no clock and no file.
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import accumulate
 from typing import Literal, Protocol
@@ -190,6 +190,12 @@ class Purse:
             self._book(Cost.of_all(costs[:fitting]), holder, test)
         return fitting
 
+    def fitting(self, costs: Sequence[Cost], holder: str = "", *, test: bool = False) -> int:
+        """How many of these calls, from the first on, could be taken now."""
+        if not test and self._over(holder):
+            return 0
+        return self._fitting(costs, holder, test)
+
     def take_now(self, cost: Cost, holder: str = "", *, test: bool = False) -> None:
         """All of that, without a wait. Raises BudgetExhausted."""
         if not self._fitting([cost], holder, test):
@@ -275,6 +281,9 @@ class Spending(Protocol):
     async def take(self, costs: Sequence[Cost], *, test: bool = False) -> int:
         """See Purse.take."""
 
+    def fitting(self, costs: Sequence[Cost], *, test: bool = False) -> int:
+        """See Purse.fitting."""
+
     def settle(self, most: Cost, cost: Cost) -> None:
         """See Purse.settle."""
 
@@ -299,32 +308,6 @@ class Paying(Protocol):
 
     def give_back(self, most: Cost, *, test: bool = False) -> None:
         """What was reserved, and not sent."""
-
-
-async def in_waves(
-    purse: Spending, tariff: Tariff, requests: Sequence[Request], send: Callable[[Sequence[Request]], Awaitable[list[Outcome]]],
-    into: list[Outcome],
-) -> None:
-    """Sends the requests, as many at a time as the purse lets, and adds their outcomes to `into`, in order.
-
-    Raises what `take` and `send` raise; then `into` has the outcomes that came before. Calls whose `send` raises cost nothing.
-    """
-    if not purse.bounded:
-        into.extend(await send(requests))
-        return
-    costs = [tariff.at_most(request) for request in requests]
-    test = is_test(requests)
-    at = 0
-    while at < len(requests):
-        until = at + await purse.take(costs[at:], test=test)
-        wave, most, paid = requests[at:until], Cost.of_all(costs[at:until]), Cost()
-        try:
-            outcomes = await send(wave)
-            paid = Cost.of_all(map(tariff.of, outcomes, wave))
-        finally:
-            purse.settle(most, paid)
-        into.extend(outcomes)
-        at = until
 
 
 def is_test(requests: Iterable[Request]) -> bool:

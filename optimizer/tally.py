@@ -21,6 +21,7 @@ ReplyKind = Literal["readable", "unreadable", "empty", "truncated", "refused", "
 ended at max_tokens behind it. `truncated`: it ended there, and could not be read, whether anything had come or not. `empty`: it
 ended by itself and has no text. `unreadable`: any other that lacks its tags, or whose content cannot be used. `refused`: the model,
 or a filter before it, would not answer. `failed`: infrastructure gave no answer."""
+_FAULTS = ("unreadable", "empty", "truncated")
 Attempt = Literal["first", "again"]
 """A question's first reply, or the one after its fault was named."""
 Asked = Literal["target", "optimizer"]
@@ -97,6 +98,13 @@ class Tally:
         """Keep the reasons of those outcomes that brought nothing; it is given all of them."""
         if found := failures_of(model, outcomes):
             self.failures = summed((*self.failures, *found))
+
+    @property
+    def unreadable(self) -> int:
+        """Questions to the optimizer model that stayed without a readable reply, so far."""
+        faults = sum(self._replies.get("first", Counter())[kind] for kind in _FAULTS)
+        again = self._replies.get("again", Counter())
+        return faults - again.total() + sum(again[kind] for kind in _FAULTS)
 
     @property
     def verdicts_by_purpose(self) -> dict[str, dict[str, int]]:

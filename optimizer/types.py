@@ -54,6 +54,8 @@ class Completion:
     cached_tokens: int | None = field(default=None, compare=False)
     """Prompt tokens that the engine took from its prefix cache; None where it does not say. No part of the answer: it depends on
     what was asked before."""
+    repeated: bool = field(default=False, compare=False)
+    """The trial had this answer already, or asked for it in the same batch: it cost nothing."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ class Failed:
     prompt_tokens: int | None = field(default=0, kw_only=True, compare=False)
     """What it cost all the same, such as a refusal that came as a reply; as in a Completion."""
     completion_tokens: int | None = field(default=0, kw_only=True, compare=False)
+    repeated: bool = field(default=False, kw_only=True, compare=False)
+    """As in a Completion."""
 
 
 Outcome = Completion | Failed

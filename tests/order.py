@@ -11,8 +11,8 @@ SECONDS_BY_FILE = {
     "cluster_tests/test_search_on_ray.py": 50, "service_tests/browser/test_story.py": 45, "chaos/test_kill_points.py": 40,
     "serving_tests/door/test_on_serve.py": 40, "chaos/test_faulty_calls.py": 40, "chaos/test_time_is_over.py": 40,
     "cluster_tests/test_ray_start.py": 35, "service_tests/test_office.py": 35, "serving_tests/test_replicas.py": 35,
-    "cluster_tests/test_checking.py": 30, "builtin_tests/test_figures.py": 25, "cluster_tests/test_diagnosis.py": 20,
-    "cluster_tests/test_ledger_command.py": 20, "hostile_tests/test_command.py": 20}
+    "cluster_tests/test_checking.py": 30, "format_tests/test_old_search_on_ray.py": 25, "builtin_tests/test_figures.py": 25,
+    "cluster_tests/test_diagnosis.py": 20, "cluster_tests/test_ledger_command.py": 20, "hostile_tests/test_command.py": 20}
 """About how long they take on a quiet machine; of a file that takes less nothing need be said."""
 
 

@@ -80,8 +80,9 @@ def show(id: Id, service: Service = None) -> None:
         job = client.job(id)
     say(f"{job.id}  {job.name}  of {job.owner}: {_status(job)}")
     say(f"Trials {job.trials_done} of {job.trials}; {count(job.usage.target_calls)} target and "
-        f"{count(job.usage.optimizer_calls)} optimizer calls, {count(job.usage.ledger_hits)} of them from the ledger; best dev "
-        f"accuracy {_best_on_dev(job)}.")
+        f"{count(job.usage.optimizer_calls)} optimizer calls, {count(job.usage.ledger_hits)} of them from the ledger"
+        f"{f', and {count(job.usage.repeats)} repeats that cost nothing' if job.usage.repeats else ''}; best dev accuracy "
+        f"{_best_on_dev(job)}.")
     for line in filter(None, (job.paused, job.error.message if job.error else "")):
         say(line, "yellow")
 

@@ -60,6 +60,7 @@ COSTS: pa.Schema = pa.schema([
     pa.field("ledger_hits", pa.int64(), nullable=False),  # calls that the ledger answered: paid for before, or by others
     pa.field("money", pa.float64()),  # of the other calls, in the currency of the prices; null where a model has none
     pa.field("prefix_hit_rate", pa.float64()),  # share of the target's prompt tokens; null where its engine does not tell
+    pa.field("repeats", pa.int64(), nullable=False),  # requests whose answer the trial had already: they are no calls
 ])
 """A row a trial: what the last run of it took. A run that was continued finds in the ledger what the one before it has paid."""
 
@@ -88,6 +89,7 @@ CANDIDATES: pa.Schema = pa.schema([
     pa.field("dev_accuracy", pa.float64()),  # dev_accuracy, items and kept: from the last round that it competed in
     pa.field("items", pa.int64(), nullable=False),
     pa.field("kept", pa.bool_(), nullable=False),
+    pa.field("incomplete", pa.bool_(), nullable=False),  # the budget ended before it was measured on all dev items
 ])
 """A row a candidate of a trial, in the order in which they first competed."""
 
@@ -156,4 +158,5 @@ def _candidate_row(result: TrialResult, candidate: Candidate, standing: Standing
         "dev_accuracy": standing.accuracy,
         "items": standing.items,
         "kept": standing.kept,
+        "incomplete": standing.incomplete,
     }

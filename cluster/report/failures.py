@@ -44,11 +44,20 @@ def reasons_told(failures: Iterable[tuple[str, Failure]]) -> list[str]:
 
 def errors_told(results: Sequence[TrialResult]) -> list[str]:
     """Return the errors of failed trials: each sentence once, with the trials that it is about."""
-    trials_by_error: dict[str, list[str]] = {}
-    for result in results:
-        if result.error:
-            trials_by_error.setdefault(result.error, []).append(result.trial)
-    return [f"{_names(trials)}: {error}" for error, trials in trials_by_error.items()]
+    return _grouped((result.trial, result.error) for result in results)
+
+
+def endings_told(results: Sequence[TrialResult]) -> list[str]:
+    """Return where budgets have ended searches: each sentence once, with the trials that it is about."""
+    return [f"{told}." for told in _grouped((result.trial, result.ending) for result in results)]
+
+
+def _grouped(told: Iterable[tuple[str, str]]) -> list[str]:
+    trials_by_sentence: dict[str, list[str]] = {}
+    for trial, sentence in told:
+        if sentence:
+            trials_by_sentence.setdefault(sentence, []).append(trial)
+    return [f"{_names(trials)}: {sentence}" for sentence, trials in trials_by_sentence.items()]
 
 
 def _sentence(label: str, failure: Failure) -> str:

@@ -46,6 +46,8 @@ def _facts(result: TrialResult) -> str:
         _tested(result),
         *([f"Form: {form}"] if (form := form_told(result)) else []),
         f"Dev accuracy: {share(result.dev_accuracy)}{_on(dev_items(result))}; steps followed: {share(result.adherence)}"]
+    if result.ending:
+        facts.append(f"The search: {result.ending}")
     return "\n".join(f"- {fact}" for fact in facts)
 
 
@@ -77,6 +79,7 @@ def _demonstration(number: int, shown: Demonstration) -> str:
 def _refinement(place: int, refinement: Refinement) -> str:
     candidate, standing = refinement.candidate, refinement.standing
     measured = f", dev accuracy {share(standing.accuracy)} on {plural(standing.items, 'item')}" if standing is not None else ""
+    measured += ", incomplete" if standing is not None and standing.incomplete else ""
     parts = [f"{place}. Round {candidate.round}, {line(candidate.operator)}{measured}"]
     if refinement.failing_step is not None:
         parts.append(f"   - Failing step {candidate.changed_step}: {line(refinement.failing_step)}")

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cluster.report.contests import corrected_verdicts, statements_on_prompts
-from cluster.report.failures import errors_told
+from cluster.report.failures import endings_told, errors_told
 from cluster.report.form import MARK, form_alone, form_note
 from cluster.report.summary import Group, summarise
 from cluster.report.wording import MISSING, count, duration, settings_told, share, signed
@@ -67,7 +67,7 @@ def _notes(results: Sequence[TrialResult]) -> list[str]:
     corrected = corrected_verdicts(results)
     lost = any(trial.trial in corrected and corrected[trial.trial] != trial.verdict for trial in results)
     star = f"* Not after correction for {statements_on_prompts(results)} statements on prompts (Holm)."
-    return errors_told(results) + ([star] if lost else []) + form_note(results)
+    return errors_told(results) + endings_told(results) + ([star] if lost else []) + form_note(results)
 
 
 def _verdicts(corrected: Mapping[str, str], form: Collection[str]) -> _Column:

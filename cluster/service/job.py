@@ -124,6 +124,7 @@ class Spent:
     ledger_hits: int = 0
     calls_by_purpose: dict[str, int] = field(default_factory=dict)
     money: float | None = None
+    repeats: int = 0
 
     @property
     def paid(self) -> int:
@@ -186,7 +187,8 @@ class State:
         return Usage(
             target_calls=sum(one.target_calls for one in spent), optimizer_calls=sum(one.optimizer_calls for one in spent),
             ledger_hits=sum(one.ledger_hits for one in spent), calls_by_purpose=by_purpose,
-            money=sum(money) if money else None, wall_s=round(self.wall_s + running_s, 3))
+            repeats=sum(one.repeats for one in spent), money=sum(money) if money else None,
+            wall_s=round(self.wall_s + running_s, 3))
 
 
 _FILED, _STATE = TypeAdapter[Any](Filed), TypeAdapter[Any](State)

@@ -108,7 +108,8 @@ class Reporting:
     def progressed(self, trial: str, progress: Progress) -> None:
         before = self._spent.get(trial, Spent())
         spent = Spent(
-            progress.target_calls, progress.optimizer_calls, progress.ledger_hits, before.calls_by_purpose, before.money)
+            progress.target_calls, progress.optimizer_calls, progress.ledger_hits, before.calls_by_purpose, before.money,
+            progress.repeats)
         self._spent[trial] = spent
         self._tell(Moved(trial, spent, progress.paused))
         for limit, used in (("target_calls", spent.target_calls), ("optimizer_calls", spent.optimizer_calls)):
@@ -142,7 +143,8 @@ class Reporting:
 
 def _spent(result: TrialResult) -> Spent:
     return Spent(
-        result.target_calls, result.optimizer_calls, result.ledger_hits, dict(result.calls_by_purpose), result.money)
+        result.target_calls, result.optimizer_calls, result.ledger_hits, dict(result.calls_by_purpose), result.money,
+        result.repeats)
 
 
 def _round_data(rounds: list[Round], spent: Spent) -> dict[str, Any]:
@@ -152,7 +154,8 @@ def _round_data(rounds: list[Round], spent: Spent) -> dict[str, Any]:
         "round": rounds[-1].number, "dev_accuracy": best.accuracy, "low": interval.low if interval else None,
         "high": interval.high if interval else None, "best": best.candidate.id,
         "candidates": len({standing.candidate.id for round in rounds for standing in round.standings}),
-        "target_calls": spent.target_calls, "optimizer_calls": spent.optimizer_calls, "ledger_hits": spent.ledger_hits}
+        "target_calls": spent.target_calls, "optimizer_calls": spent.optimizer_calls, "ledger_hits": spent.ledger_hits,
+        "repeats": spent.repeats}
 
 
 def _better(rounds: list[Round]) -> bool:

@@ -278,8 +278,8 @@ class PlayingOffice(ShownOffice):
         event = Event(id=len(play.events) + 1, created_at=now, kind=kind, trial=trial, message=message, data=data or {})
         play.events.append(event)
         job = play.job
-        spent = {name: (data or {}).get(name) for name in ("target_calls", "optimizer_calls", "ledger_hits")}
-        known = isinstance(spent["optimizer_calls"], int)
+        spent = {name: (data or {}).get(name, 0) for name in ("target_calls", "optimizer_calls", "ledger_hits", "repeats")}
+        known = isinstance((data or {}).get("optimizer_calls"), int)
         accuracy = (data or {}).get("dev_accuracy")
         best = [one for one in (job.best_dev_accuracy, accuracy) if isinstance(one, float)]
         play.job = job.model_copy(update={

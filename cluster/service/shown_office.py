@@ -240,7 +240,7 @@ def _round(result: TrialResult, round: Round, guess_calls: bool) -> dict[str, An
     spent: dict[str, int] = {}
     if guess_calls:
         share = min(1.0, (round.number + 1) / max(1, len(result.rounds)))
-        spent = {name: int(getattr(result, name) * share) for name in ("target_calls", "optimizer_calls", "ledger_hits")}
+        spent = {name: int(getattr(result, name) * share) for name in ("target_calls", "optimizer_calls", "ledger_hits", "repeats")}
     return {
         "round": round.number, "dev_accuracy": best.accuracy, "low": interval.low if interval else None,
         "high": interval.high if interval else None, "best": best.candidate.id, "candidates": len(round.standings), **spent}

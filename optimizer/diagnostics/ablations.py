@@ -15,6 +15,7 @@ from typing import Any
 from optimizer.candidate import Candidate, Problem
 from optimizer.diagnostics.findings import figure
 from optimizer.errors import BudgetExhausted
+from optimizer.evaluation import rounds_of
 from optimizer.prompt import Prompt
 from optimizer.protocols import Evaluator, LanguageModel
 from optimizer.statistics import Estimate, PairedTest, Scores, estimate, paired_test
@@ -108,7 +109,7 @@ async def _search(
     best: Candidate | None = None
     search = settings.search(problem, optimizer, evaluate, Random(f"ablation {seed}"))
     try:
-        async with aclosing(search) as rounds:  # type: ignore[type-var]  # an async generator, by the protocol's contract
+        async with aclosing(rounds_of(search)) as rounds:  # type: ignore[type-var]  # an async generator, by the protocol's contract
             async for round in rounds:
                 best = round.best.candidate
     except BudgetExhausted:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Generic, TypeVar
 
+from optimizer.errors import BudgetExhausted
 from optimizer.operators.reply import Unreadable
 from optimizer.operators.template import shown_part
 from optimizer.protocols import LanguageModel
@@ -69,24 +70,37 @@ class Asking:
         self._first_sample = rng.randrange(2**20)
         self._times_asked: Counter[str] = Counter()
         self._parse_failures = 0
+        self._read = 0
+        """Replies that could be read, since the parse failures were last taken: in this round."""
+        self._refusal: BudgetExhausted | None = None
         self._tally = tally_of(optimizer)
 
     async def __call__(self, questions: Sequence[Question[T]]) -> list[T | None]:
-        """One result a question, in order. One batch goes out, a second one if any reply was unreadable; none for no questions."""
+        """One result a question, in order. One batch goes out, a second one if any reply was unreadable; none for no questions.
+
+        Raises BudgetExhausted where nothing was read in this round. Where something was, it is not thrown away: what the budget
+        does not cover is None, and so is all that is asked afterwards; `go_on` ends the search behind the round.
+        """
         requests = [self._request(question.text) for question in questions]
         found = await self._attempt("first", questions, requests)
+        found += [None] * (len(questions) - len(found))
         faults = [(at, result) for at, result in enumerate(found) if isinstance(result, Fault)]
         second = await self._attempt(
             "again", [questions[at] for at, _ in faults], [_again(requests[at], fault) for at, fault in faults])
-        for (at, _), result in zip(faults, second, strict=True):
+        for (at, _), result in zip(faults, second, strict=False):  # the budget may have refused some
             found[at] = result
         self._parse_failures += sum(isinstance(result, Fault) for result in found)
         return [None if isinstance(result, Fault) else result for result in found]
 
     def take_parse_failures(self) -> int:
-        """How many questions stayed without a readable reply since this was last called."""
-        taken, self._parse_failures = self._parse_failures, 0
+        """How many questions stayed without a readable reply since this was last called: once a round, behind its questions."""
+        taken, self._parse_failures, self._read = self._parse_failures, 0, 0
         return taken
+
+    def go_on(self) -> None:
+        """To be called behind each round. Raises BudgetExhausted where the budget has ended in it."""
+        if self._refusal:
+            raise self._refusal
 
     def _request(self, text: str) -> Request:
         sample = self._first_sample + self._times_asked[text]
@@ -96,10 +110,28 @@ class Asking:
     async def _attempt(
         self, attempt: Attempt, questions: Sequence[Question[T]], requests: Sequence[Request]
     ) -> list[T | Fault | None]:
-        outcomes = await self._optimizer.complete(requests) if requests else []
-        self._tally.failed("optimizer", outcomes)
-        results = [question.judge(outcome) for question, outcome in zip(questions, outcomes, strict=True)]
-        self._tally.replied(attempt, map(_kind, outcomes, results))
+        """What is read from the replies; fewer than the questions where the budget has ended."""
+        if not requests or self._refusal:
+            return []
+        try:
+            outcomes: Sequence[Outcome] = await self._optimizer.complete(requests)
+        except BudgetExhausted as refusal:
+            found = self._judged(attempt, questions, refusal.answered)
+            if not self._read:
+                raise
+            self._refusal = refusal
+            return found
+        return self._judged(attempt, questions, outcomes)
+
+    def _judged(
+        self, attempt: Attempt, questions: Sequence[Question[T]], outcomes: Sequence[Outcome]
+    ) -> list[T | Fault | None]:
+        """What is read from the outcomes of the first of these questions. A repeated outcome was counted when it came."""
+        results = [question.judge(outcome) for question, outcome in zip(questions, outcomes, strict=False)]
+        came = [(outcome, result) for outcome, result in zip(outcomes, results, strict=True) if not outcome.repeated]
+        self._tally.failed("optimizer", [outcome for outcome, _ in came])
+        self._tally.replied(attempt, [_kind(outcome, result) for outcome, result in came])
+        self._read += sum(not isinstance(result, Fault | None) for result in results)
         return results
 
 

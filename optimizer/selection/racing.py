@@ -1,5 +1,5 @@
 """Selection `racing`: all arms run over the same items, block by block, and an arm that is significantly behind drops out; with a
-limited budget of pairs, an arm that is too far behind to be worth its share of the rest."""
+limited budget of pairs, its own or what is left of the trial's, an arm that is too far behind to be worth its share of the rest."""
 
 from dataclasses import dataclass
 from random import Random
@@ -9,7 +9,7 @@ from optimizer.protocols import Measure
 from optimizer.ranges import at_least
 from optimizer.selection.allocation import worthwhile_items
 from optimizer.selection.scoreboard import Scoreboard, check_budget_share
-from optimizer.statistics import discordant, sign_test
+from optimizer.statistics import discordant, leads, sign_test
 
 CROWDING = 0.3
 """With a limited budget, an arm's gap counts as larger by its place to this power: of many close arms only a few can run far enough
@@ -46,6 +46,10 @@ class Racing:
         if not 0 < self.tolerance < 1:
             raise SettingsError(f"racing's tolerance must lie between 0 and 1, not at {self.tolerance}.")
         check_budget_share(self.budget_share)
+
+    def ahead(self, wins: int, losses: int, items: int) -> bool:
+        """See protocols.Deciding: the test by which a race drops an arm, after a block or more."""
+        return leads(wins, losses, items, self.block_items, self.alpha)
 
     async def select(self, arms: int, items: int, keep: int, measure: Measure, rng: Random) -> list[int]:
         """See protocols.SelectionRule. One batch a block; ends when only `keep` arms run, or with the items or the budget."""
@@ -84,10 +88,14 @@ class _Race:
 
     def drop(self) -> None:
         ranked = self._board.ranked(self._running)
-        if len(ranked) > self._keep:
-            leaving = self._behind(ranked) if self._rules.budget_share == 1 else self._too_dear(ranked)
+        if len(ranked) > self._keep and not self._board.cut:
+            within = self._board.within(self._running)
+            limited = self._rules.budget_share < 1
+            leaving = set() if limited else self._behind(ranked)
+            if limited or within < len(ranked) * (self._board.items - self._done):
+                leaving |= self._too_dear(ranked, within)
             self._running = [arm for arm in self._running if arm not in leaving]
-            self._dropped = leaving + self._dropped
+            self._dropped = [arm for arm in ranked if arm in leaving] + self._dropped
 
     def order(self) -> list[int]:
         return self._board.known_first(self._board.ranked(self._running) + self._dropped)
@@ -96,17 +104,18 @@ class _Race:
     def _done(self) -> int:
         return self._board.done(self._running[0])
 
-    def _behind(self, ranked: list[int]) -> list[int]:
+    def _behind(self, ranked: list[int]) -> set[int]:
         """The arms that lose to the last one that would be kept."""
         marker = self._board.scores(ranked[self._keep - 1])
         tests = {arm: discordant(marker, self._board.scores(arm)) for arm in ranked[self._keep :]}
-        return [arm for arm, (wins, losses, _) in tests.items() if sign_test(wins, losses) <= self._rules.alpha]
+        return {arm for arm, (wins, losses, _) in tests.items() if sign_test(wins, losses) <= self._rules.alpha}
 
-    def _too_dear(self, ranked: list[int]) -> list[int]:
-        """The arms that are not worth half of another block, by their gaps to the last one that would be kept."""
+    def _too_dear(self, ranked: list[int], within: int) -> set[int]:
+        """The arms that are not worth half of another block, by their gaps to the last one that would be kept, where so many pairs
+        are left."""
         means = [self._board.mean_or_middling(arm) for arm in ranked]
         gaps = [max(means[self._keep - 1] - mean, self._rules.tolerance) for mean in means]
         widened = [gap * max(1, place - self._keep) ** CROWDING for place, gap in enumerate(gaps, 2)]
-        worth = worthwhile_items(widened, self._done, self._board.items, self._board.left)
+        worth = worthwhile_items(widened, self._done, self._board.items, within)
         half = min(self._rules.block_items, self._board.items - self._done) / 2
-        return [arm for arm, upto in list(zip(ranked, worth, strict=True))[self._keep :] if upto < self._done + half]
+        return {arm for arm, upto in list(zip(ranked, worth, strict=True))[self._keep :] if upto < self._done + half}

@@ -1,13 +1,14 @@
-"""What a selection has measured so far, and what it may still spend. Knows no rule: it measures, counts and ranks.
+"""What a selection has measured so far, and what it may still spend: of its own pairs, and of the budget behind the measure.
+Knows no rule: it measures, counts and ranks.
 
 Every arm is measured on the first items of the common order, some arms on more of them than others. So two arms always share the
 items that the shorter-run one has, and a parent that competes again next round meets the same items, which the ledger has answered.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
-from optimizer.errors import SettingsError
-from optimizer.protocols import Measure
+from optimizer.errors import BudgetExhausted, SettingsError
+from optimizer.protocols import LimitedMeasure, Measure
 from optimizer.statistics import known_mean, mean_score
 
 
@@ -18,7 +19,10 @@ class Scoreboard:
         self.items = items
         self.left = max(arms, int(budget_share * arms * items))
         """Pairs that may still be measured."""
+        self.cut = False
+        """The budget of whoever measures did not cover what was wanted: nothing more is measured."""
         self._measure = measure
+        self._limited = measure if isinstance(measure, LimitedMeasure) else None
         self._scores_by_arm: dict[int, list[float | None]] = {arm: [] for arm in range(arms)}
 
     @property
@@ -36,19 +40,54 @@ class Scoreboard:
     async def run(self, upto_by_arm: Mapping[int, int]) -> None:
         """Measures each of these arms as far as that many items, in one batch. Never goes back, nor beyond the items; what the
         budget does not cover is left out, from the last of the arms named."""
-        pairs = [
-            (arm, item) for arm, upto in upto_by_arm.items() for item in range(self.done(arm), min(upto, self.items))][: self.left]
-        if not pairs:
-            return
-        self.left -= len(pairs)
-        for (arm, _), score in zip(pairs, await self._measure(pairs), strict=True):
-            self._scores_by_arm[arm].append(score)
+        await self._run([
+            (arm, item) for arm, upto in upto_by_arm.items() for item in range(self.done(arm), min(upto, self.items))][: self.left])
 
     async def run_together(self, arms: Iterable[int], upto: int) -> None:
         """Measures arms that stand at the same item as far as that many items, or as far as the budget takes all of them."""
         running = list(arms)
         at = min(self.done(arm) for arm in running)
-        await self.run(dict.fromkeys(running, min(upto, at + self.left // len(running))))
+        await self._run(self._lacking(running, min(upto, at + self.left // len(running))), len(running))
+
+    def within(self, arms: Sequence[int]) -> int:
+        """How many of the pairs that these arms lack may still be measured."""
+        lacking = self._lacking(arms, self.items)
+        return min(self.left, self._limited.fitting(lacking) if self._limited else len(lacking))
+
+    def _lacking(self, arms: Sequence[int], upto: int) -> list[tuple[int, int]]:
+        """Item by item, so that what is cut off leaves the arms at the same item."""
+        at = min(self.done(arm) for arm in arms)
+        return [(arm, item) for item in range(at, min(upto, self.items)) for arm in arms]
+
+    async def _run(self, pairs: Sequence[tuple[int, int]], together: int = 1) -> None:
+        """Measures the pairs in one batch; in several, of so many pairs times a whole number, where the budget is nearly spent: for
+        calls mostly cost less than they can."""
+        while pairs and not self.cut:
+            covered = self._limited.fitting(pairs) if self._limited else len(pairs)
+            covered -= covered % together
+            if covered:
+                await self._run_batch(pairs[:covered])
+            else:
+                self._end()
+            pairs = pairs[covered:]
+
+    async def _run_batch(self, pairs: Sequence[tuple[int, int]]) -> None:
+        self.left -= len(pairs)
+        try:
+            score_by_pair = dict(zip(pairs, await self._measure(pairs), strict=True))
+        except BudgetExhausted:
+            if self._limited is None:
+                raise
+            score_by_pair = self._limited.score_by_pair(pairs)
+            self._end()
+        for arm, item in sorted(score_by_pair):
+            if item == self.done(arm):  # never beyond an item that was left out
+                self._scores_by_arm[arm].append(score_by_pair[arm, item])
+
+    def _end(self) -> None:
+        assert self._limited is not None
+        self.cut, self.left = True, 0
+        self._limited.cut_short()
 
     def mean(self, arm: int) -> float | None:
         """None for an arm of which too little is known, as too many of its items gave no answer."""

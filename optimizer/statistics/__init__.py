@@ -7,11 +7,11 @@ from optimizer.statistics.comparisons import Pooled, holm, pooled_test, sign_fli
 from optimizer.statistics.gains import Gain, gain
 from optimizer.statistics.headroom import Headroom, Noise, detectable_gain, headroom, noise_floor, share_known
 from optimizer.statistics.intervals import Estimate, Interval, bootstrap_difference, difference_interval, estimate, wilson
-from optimizer.statistics.paired import Comparison, PairedTest, paired_test, sign_test, two_sided, verdict
+from optimizer.statistics.paired import Comparison, PairedTest, leads, paired_test, sign_test, two_sided, verdict
 from optimizer.statistics.scores import MOST_MISSING, Scores, discordant, known_mean, mean_score, too_many_missing
 
 __all__ = [
     "MOST_MISSING", "Comparison", "Estimate", "Gain", "Headroom", "Interval", "Noise", "PairedTest", "Pooled", "Scores",
     "bootstrap_difference", "detectable_gain", "difference_interval", "discordant", "estimate", "gain", "headroom", "holm",
-    "known_mean", "mean_score", "noise_floor", "paired_test", "pooled_test", "share_known", "sign_flip_test", "sign_test",
+    "known_mean", "leads", "mean_score", "noise_floor", "paired_test", "pooled_test", "share_known", "sign_flip_test", "sign_test",
     "too_many_missing", "two_sided", "verdict", "wilson"]

@@ -30,6 +30,15 @@ def sign_test(fewer: int, more: int) -> float:
     return sum(comb(draws, wins) for wins in range(more, draws + 1)) / (1 << draws)
 
 
+def leads(wins: int, losses: int, items: int, least_items: int = 10, alpha: float = 0.1) -> bool:
+    """Say whether a prompt is better that wins and loses so many of the items that it shares with another, though neither
+    may have been measured on everything: on a block of items or more, by a one-sided sign test.
+
+    The defaults are racing's [ours].
+    """
+    return items >= least_items and sign_test(losses, wins) <= alpha
+
+
 def two_sided(improved: int, worsened: int) -> float:
     """The p-value of the exact McNemar test (McNemar 1947; exact form: two-sided binomial on the items that differ)."""
     return min(1.0, 2 * sign_test(min(improved, worsened), max(improved, worsened)))

@@ -69,6 +69,7 @@ class ABO(BehaviourSettings):
         standings = await evaluate.select([seed, *plans], self.beam, rng)
         latest = Round(0, standings, f"{len(plans)} plans of steps beside the seed prompt.", ask.take_parse_failures())
         yield latest
+        ask.go_on()
         while latest.number < self.rounds and not standstill.reached(latest):
             number, parents = latest.number + 1, latest.kept
             errors = await errors_by_parent(parents, problem.train, self.minibatch, evaluate, rng)
@@ -80,3 +81,4 @@ class ABO(BehaviourSettings):
             latest = Round(number, standings, note_of(findings, len(children)), ask.take_parse_failures())
             setbacks.note(latest)
             yield latest
+            ask.go_on()

@@ -68,6 +68,7 @@ class Hybrid(BehaviourSettings):
         standings = on_the_front(await evaluate.select([seed, *plans], self.beam, rng), evidence)
         latest = Round(0, standings, f"{len(plans)} plans of steps beside the seed prompt.", ask.take_parse_failures())
         yield latest
+        ask.go_on()
         while latest.number < self.rounds and not standstill.reached(latest):
             number = latest.number + 1
             parents = await self._parents(latest, problem, evidence, rng)
@@ -80,6 +81,7 @@ class Hybrid(BehaviourSettings):
             latest = Round(number, standings, note, ask.take_parse_failures())
             setbacks.note(latest)
             yield latest
+            ask.go_on()
 
     async def _parents(self, latest: Round, problem: Problem, evidence: Evidence, rng: Random) -> list["_Parent"]:
         """The prompts that are drawn from the front, with their errors on one minibatch; one that has none teaches nothing."""

@@ -58,6 +58,7 @@ class IterativeAPE:
         standings = await evaluate.select([seed, *pool], self.beam, rng)
         latest = Round(0, standings, f"{len(pool)} prompts drawn beside the seed prompt.", ask.take_parse_failures())
         yield latest
+        ask.go_on()
         for number in range(1, self.rounds + 1):
             survivors = latest.kept
             variations = unseen(await self._variations(survivors, problem, ask, number), seen)
@@ -66,6 +67,7 @@ class IterativeAPE:
             note = f"{len(variations)} variations of {len(survivors)} survivors."
             latest = Round(number, standings, note, ask.take_parse_failures())
             yield latest
+            ask.go_on()
 
     async def _pool(self, seed: Candidate, problem: Problem, ask: Asking, rng: Random) -> list[Candidate]:
         if self.source == "vary":

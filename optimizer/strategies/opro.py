@@ -82,6 +82,7 @@ class OPRO:
             note = f"{len(children)} new instructions, written after {len(shown)} earlier ones and their scores."
             latest = Round(number, standings, note, ask.take_parse_failures())
             yield latest
+            ask.go_on()
 
 
 class _Archive:

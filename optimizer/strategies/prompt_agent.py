@@ -93,6 +93,7 @@ class PromptAgent:
                 result = best_of(paths)
                 note = f"Iteration {len(paths)}, depth {len(path) - 1}: {len(children)} new prompts."
                 yield Round(number, _led_by(result, standings, scores), note, writer.ask.take_parse_failures())
+                writer.ask.go_on()
                 if walked:
                     break  # nothing new was written, or it is good enough for now; a later iteration may go on from here
             back_propagate(path)

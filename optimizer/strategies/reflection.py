@@ -92,6 +92,7 @@ class Reflection(ABC):
             note = f"{len(groups)} criticisms of {sum(map(len, errors))} errors; {len(children)} new prompts from {len(parents)}."
             latest = Round(number, standings, note, ask.take_parse_failures())
             yield latest
+            ask.go_on()
 
     def _groups(self, parents: Sequence[Candidate], errors: Sequence[list[Answer]], rng: Random) -> list[Group]:
         return [

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from itertools import takewhile
 from typing import Protocol
 
 from optimizer.errors import BudgetExhausted, QuotaExhausted
@@ -73,27 +74,49 @@ class Ledgered:
         return pause_of(self._model)
 
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
-        """As LanguageModel.complete. Raises BudgetExhausted where the purse has not enough for what must be paid. Of a final test
-        for which it has something, though not enough, the rest has no answer."""
+        """As LanguageModel.complete. Raises BudgetExhausted where the purse has not enough for what must be paid, with the outcomes
+        of all requests before the one that was refused. Of a final test for which the purse has something, though not enough, the
+        rest has no answer."""
         name = self.name
         keys = [key_of(name, request) for request in requests]
-        if self._endings and (reason := self._endings.refuses(keys)):
-            raise BudgetExhausted(reason)
         request_by_key = dict(zip(reversed(keys), reversed(requests), strict=True))  # the first of equals is the one asked
         outcome_by_key: dict[bytes, Outcome] = {}
+        try:
+            if self._endings and (reason := self._endings.refuses(keys)):
+                refused = next(key for key in keys if self._endings.refuses([key]))
+                raise _Refused(BudgetExhausted(reason), refused)
+            await self._fill(keys, request_by_key, outcome_by_key)
+        except _Refused as refused_one:
+            refusal = refused_one.refusal
+            refusal.answered = await self._before(keys[: keys.index(refused_one.key)], request_by_key, outcome_by_key)
+            raise refusal from None
+        return _in_order(keys, outcome_by_key)
+
+    async def _before(
+        self, keys: Sequence[bytes], request_by_key: Mapping[bytes, Request], outcome_by_key: dict[bytes, Outcome]
+    ) -> list[Outcome]:
+        """The outcomes of what stands before a refused request: the same ones whenever the search is repeated, whoever has paid for
+        what in the meantime."""
+        with suppress(_Refused):  # one that was answered for nobody, and is refused this time
+            await self._fill(keys, request_by_key, outcome_by_key)
+        return _in_order(list(takewhile(outcome_by_key.__contains__, keys)), outcome_by_key)
+
+    async def _fill(
+        self, keys: Sequence[bytes], request_by_key: Mapping[bytes, Request], outcome_by_key: dict[bytes, Outcome]
+    ) -> None:
+        """Puts an outcome of each key into `outcome_by_key`. Raises _Refused; what came before is there."""
         owner = uuid.uuid4().hex
         while missing := [key for key in dict.fromkeys(keys) if key not in outcome_by_key]:
             claims = dict(zip(missing, await self._ledger.claim(missing, owner), strict=True))
             outcome_by_key.update({key: claim for key, claim in claims.items() if isinstance(claim, Completion)})
             own = {key: request_by_key[key] for key, claim in claims.items() if claim == "yours"}
             if own:
-                outcome_by_key.update(await self._pay(own, owner, bool(outcome_by_key)))
+                await self._pay(own, owner, outcome_by_key)
             if elsewhere := [key for key, claim in claims.items() if claim == "elsewhere"]:
                 await self._ledger.wait(elsewhere)
-        return _in_order(keys, outcome_by_key)
 
-    async def _pay(self, request_by_key: Mapping[bytes, Request], owner: str, has_some: bool) -> dict[bytes, Outcome]:
-        """`has_some`: does the batch have answers already?"""
+    async def _pay(self, request_by_key: Mapping[bytes, Request], owner: str, into: dict[bytes, Outcome]) -> None:
+        """Adds the outcomes to those that the batch has already."""
         keys = list(request_by_key)
         alive = asyncio.create_task(self._stay_alive(keys, owner))
         outcome_by_key: dict[bytes, Outcome] = {}
@@ -103,16 +126,18 @@ class Ledgered:
             else:
                 await self._pay_in_waves(self._purse, request_by_key, outcome_by_key)
         except BudgetExhausted as refusal:
-            if is_test(request_by_key.values()) and (outcome_by_key or has_some):
+            if is_test(request_by_key.values()) and (outcome_by_key or into):
                 lacking = Failed("infrastructure", f"It was not asked: {refusal}")
-                return {key: outcome_by_key.get(key, lacking) for key in keys}
+                into.update({key: lacking for key in keys if key not in outcome_by_key})
+                return
+            refused = keys[len(outcome_by_key)]
             if self._endings and not isinstance(refusal, QuotaExhausted):  # tomorrow it goes on from here
-                await self._endings.refused(keys[len(outcome_by_key)], str(refusal))
-            raise
+                await self._endings.refused(refused, str(refusal))
+            raise _Refused(refusal, refused) from refusal
         finally:
+            into.update(outcome_by_key)
             alive.cancel()
             await self._ledger.release(keys, owner)
-        return outcome_by_key
 
     async def _pay_in_waves(
         self, purse: Paying, request_by_key: Mapping[bytes, Request], into: dict[bytes, Outcome]
@@ -188,6 +213,15 @@ class Ledgered:
         """A renewal that fails is made again: several fall into a lease."""
         tasks = Supervisor("a client of the ledger", Pauses(self._renewal_s, self._renewal_s))
         await tasks.every("renewing claims", self._renewal_s, lambda: self._ledger.renew(keys, owner))
+
+
+class _Refused(Exception):
+    """A purse has refused to pay for a request, and for all behind it."""
+
+    def __init__(self, refusal: BudgetExhausted, key: bytes) -> None:
+        super().__init__(str(refusal))
+        self.refusal = refusal
+        self.key = key
 
 
 class _Wave:

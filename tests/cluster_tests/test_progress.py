@@ -47,12 +47,12 @@ def test_lines_say_rounds_and_outcomes(board: Board) -> None:
     watcher.started("one")
     watcher.progressed("one", Progress(0, 0.5, 10, 2))
     watcher.progressed("one", Progress(0, 0.5, 14, 2))
-    watcher.ended(result("one", seed_prompt_test_accuracy=0.5, test_accuracy=0.9, target_calls=30))
+    watcher.ended(result("one", repeats=1200, seed_prompt_test_accuracy=0.5, test_accuracy=0.9, target_calls=30))
     watcher.ended(result("two", status="failed", error="The line [is] cut."))
     lines = [line.split("  ", 1)[1].strip() for line in text.getvalue().splitlines() if line]
     assert len(lines) == 3
     assert lines[0].endswith("one: round 0, best dev accuracy 0.50, 10 target and 2 optimizer calls")
-    assert "one: finished, test accuracy 0.50 → 0.90, 30 target" in lines[1]
+    assert "one: finished, test accuracy 0.50 → 0.90, 30 target and 0 optimizer calls, 1,200 repeats free" in lines[1]
     assert "two: failed: The line [is] cut." in lines[2]
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from optimizer.errors import BudgetExhausted
 from optimizer.protocols import SelectionRule
 from optimizer.statistics import known_mean
 
@@ -32,6 +33,30 @@ class Bench:
             Random(self._shuffle).shuffle(finishing)
         score_by_pair = {pair: self.score_of(*pair) for pair in finishing}
         return [score_by_pair[pair] for pair in pairs]
+
+
+class LimitedBench(Bench):
+    """One whose budget ends after some pairs: it says how many more it covers, or, where it is `sudden`, refuses without notice."""
+
+    def __init__(self, score_of: ScoreOf, limit: int, sudden: bool = False) -> None:
+        super().__init__(score_of)
+        self.limit, self.sudden, self.cut = limit, sudden, False
+
+    async def __call__(self, pairs: Sequence[tuple[int, int]]) -> list[float | None]:
+        came = sorted(pairs)[: self.limit - len(self.asked)]
+        scores = await self.measure(came)
+        if len(came) < len(pairs):
+            raise BudgetExhausted("The budget is spent.")
+        return [dict(zip(came, scores, strict=True))[pair] for pair in pairs]
+
+    def fitting(self, pairs: Sequence[tuple[int, int]]) -> int:
+        return len(pairs) if self.sudden else min(len(pairs), self.limit - len(self.asked))
+
+    def score_by_pair(self, pairs: Sequence[tuple[int, int]]) -> dict[tuple[int, int], float | None]:
+        return {pair: self.score_of(*pair) for pair in pairs if pair in set(self.asked)}
+
+    def cut_short(self) -> None:
+        self.cut = True
 
 
 def coin(share_by_arm: Sequence[float], seed: int, missing: float = 0.0) -> ScoreOf:
@@ -70,6 +95,28 @@ class SelectionContract:
             own = sorted(item for asked, item in bench.asked if asked == arm)
             assert own == list(range(len(own)))
             assert 1 <= len(own) <= items
+
+    @settings(INHERITED, max_examples=40)
+    @given(
+        arms=st.integers(1, 9), items=st.integers(1, 30), keep=st.integers(1, 4), share=st.floats(0, 1.2), sudden=st.booleans(),
+        missing=st.sampled_from([0.0, 0.3]), seed=st.integers(0, 99))
+    async def test_survives_a_budget_that_ends_and_says_that_it_was_cut(
+        self, arms: int, items: int, keep: int, share: float, sudden: bool, missing: float, seed: int
+    ) -> None:
+        scores = coin([Random(seed + arm).random() for arm in range(arms)], seed, missing)
+        whole, bench = Bench(scores), LimitedBench(scores, int(share * arms * items), sudden)
+        uncut = await self.rule.select(arms, items, keep, whole.measure, Random(seed))
+        order = await self.rule.select(arms, items, keep, bench, Random(seed))
+        assert sorted(order) == list(range(arms))
+        assert len(bench.asked) == len(set(bench.asked)) <= bench.limit
+        own = {arm: sorted(item for asked, item in bench.asked if asked == arm) for arm in range(arms)}
+        assert all(asked == list(range(len(asked))) for asked in own.values())
+        known = [known_mean([scores(arm, item) for item in own[arm]]) is not None for arm in order]
+        assert known == sorted(known, reverse=True), "arms of which nothing is known stand last"
+        if bench.limit >= arms * items or (sudden and not bench.cut):
+            assert (order, sorted(bench.asked), bench.cut) == (uncut, sorted(whole.asked), False)
+        if bench.limit < arms:
+            assert bench.cut
 
     @settings(INHERITED, max_examples=25)
     @given(

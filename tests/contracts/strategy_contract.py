@@ -2,6 +2,7 @@
 
 import pickle
 import re
+from collections.abc import AsyncIterator
 from dataclasses import FrozenInstanceError, fields, replace
 from random import Random
 from typing import Any
@@ -10,11 +11,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from optimizer.candidate import Candidate, Problem, Round
+from optimizer.budget import Budget, Budgeted
+from optimizer.candidate import Candidate, Problem, Round, Standing, same_text
 from optimizer.errors import BudgetExhausted, SettingsError
+from optimizer.evaluation import Evaluation, rounds_of
 from optimizer.prompt import Prompt
-from optimizer.protocols import LanguageModel, Strategy
+from optimizer.protocols import LanguageModel, SelectionRule, Strategy
+from optimizer.remembering import Remembering
 from optimizer.scripted import ScriptedModel
+from optimizer.selection import Full, Racing
+from optimizer.statistics import discordant
 from optimizer.types import Completion, Failed, Outcome, Request
 from tests.contracts import toy
 
@@ -47,6 +53,30 @@ async def run(
     async for latest in strategy.search(problem, optimizer or ScriptedModel(toy.author), evaluate, Random(seed)):
         rounds.append(latest)
     return rounds
+
+
+def limited(strategy: Strategy, rule: SelectionRule, budget: Budget) -> AsyncIterator[Round]:
+    """The rounds of a search whose target model has a budget, as a trial drives it."""
+    target = Remembering(Budgeted(ScriptedModel(toy.target), budget), budget)
+    evaluate = Evaluation(target, same_text, toy.DEV, rule)
+    return rounds_of(strategy.search(toy.PROBLEM, ScriptedModel(toy.author), evaluate, Random(0)))
+
+
+async def until_it_ends(rounds: AsyncIterator[Round]) -> AsyncIterator[Round]:
+    """Those before the budget has ended."""
+    try:
+        async for latest in rounds:
+            yield latest
+    except BudgetExhausted:
+        return
+
+
+def is_ahead(challenger: Standing, incumbent: Standing, rule: SelectionRule) -> bool:
+    """By the rule's own standards: on all items by the mean, or on the shared ones by the test of a race."""
+    wins, losses, shared = discordant(incumbent.scores, challenger.scores)
+    if challenger.items == incumbent.items == len(toy.DEV):
+        return (challenger.accuracy or 0) > (incumbent.accuracy or 0)
+    return (rule if isinstance(rule, Racing) else Racing()).ahead(wins, losses, shared)
 
 
 def candidates(rounds: list[Round]) -> list[Candidate]:
@@ -200,7 +230,39 @@ class StrategyContract:
         rounds: list[Round] = []
         with pytest.raises(BudgetExhausted):
             await run(strategy, **again, rounds=rounds)
-        assert rounds == full[: len(rounds)]
+        # What was proposed before the optimizer model's budget ended competes in a last round.
+        whole_rounds = rounds[:-1] if which == "optimizer" else rounds
+        assert whole_rounds == full[: len(whole_rounds)]
+        check_lineage(rounds, self.beam)
+
+    @pytest.mark.parametrize("rule", [Full(), Racing(block_items=4)])
+    async def test_a_budget_that_ends_in_a_selection_leaves_what_was_measured_and_no_lucky_best(
+        self, strategy: Strategy, rule: SelectionRule
+    ) -> None:
+        """At some of all numbers of calls: test_cut_selection.py goes through all of them, for every rule."""
+        whole = Budget()
+        full = [one async for one in limited(strategy, rule, whole)]
+        cut = 0
+        for calls in range(1, whole.usage.calls, max(1, whole.usage.calls // 9)):
+            budget = Budget(calls)
+            rounds = [one async for one in until_it_ends(limited(strategy, rule, budget))]
+            assert budget.usage.calls <= calls
+            assert [latest.number for latest in rounds] == list(range(len(rounds)))
+            assert not any(latest.incomplete for latest in rounds[:-1])
+            if not (rounds and rounds[-1].incomplete):
+                continue
+            cut += 1
+            last = rounds[-1]
+            if isinstance(rule, Full):
+                assert rounds[:-1] == full[: last.number]  # a race is run differently where it might not come to its end
+                assert {one.id for one in candidates([last])} == {one.id for one in candidates([full[last.number]])}
+            check_lineage(rounds, self.beam)
+            incumbent = rounds[-2].best if last.number else next(
+                standing for standing in last.standings if standing.candidate.operator == "seed")
+            assert last.best.candidate.id == incumbent.candidate.id or is_ahead(last.best, incumbent, rule)
+            again = [one async for one in until_it_ends(limited(strategy, rule, Budget(calls)))]
+            assert again == rounds
+        assert cut or isinstance(rule, Racing)
 
     async def test_a_handful_of_examples_and_an_empty_description_are_enough(self, strategy: Strategy) -> None:
         problem = Problem("", toy.SEED, toy.PROBLEM.train[:1])

@@ -26,6 +26,7 @@ from optimizer.types import Request
 from serving.ledger.ledgered import Ledgered
 from serving.ledger.record import Ledger
 from serving.ledger.shared import SharedLedger
+from serving.models import open_in_process
 from serving.storage import open_folder
 from tests.format_tests.conftest import WRITTEN, Copied
 from tests.service_tests.keeping import Crew, keeper, kinds, one_trial, over
@@ -97,7 +98,7 @@ async def test_the_trial_of_the_interrupted_job_pays_only_for_what_its_ledger_la
     plan = plan_of(settings, assignment)
     with Ledger(place / "ledger") as record:
         ledger = SharedLedger(record)
-        models = [Counting(plan.target.in_process()), Counting(plan.optimizer.in_process())]
+        models = [Counting(open_in_process(plan.target)), Counting(open_in_process(plan.optimizer))]
         result = await Trial(plan, tasks[plan.task, plan.seed], *(Ledgered(model, ledger) for model in models)).run()
     assert (result.trial, result.status, result.error) == ("navigate-iterative_ape-s4", "finished", "")
     fresh = sum(model.calls for model in models)

@@ -11,7 +11,7 @@ import pytest
 from tests.house_tests.structure import Structure, read_structure
 
 TARGETS = {"two-way pairs": 1, "circles": 0, "modules a folder": 17, "lines a file": 350}
-CEILINGS = {"two-way pairs": 16, "circles": 3, "files in one circle": 13, "modules a folder": 39, "lines a file": 350}
+CEILINGS = {"two-way pairs": 16, "circles": 0, "files in one circle": 0, "modules a folder": 39, "lines a file": 350}
 FULL_FOLDERS = {"cluster/service": 39, "cluster": 30, "serving": 21, "cluster/report": 23}
 """The folders with more modules than the target, each with its own ceiling, so that none fills up while another empties."""
 ONE = {"cluster/a.py": "import serving.b", "serving/b.py": ""}

@@ -24,10 +24,10 @@ def test_the_columns_are_the_documented_ones(tmp_path: Path, results: list[Trial
         "seed_prompt_test_marks", "test_marks", "trial", "error", "best_is_baseline", "form_control", "form_control_test_accuracy",
         "form_control_test_marks", "form_control_verdict", "form_control_p_value", "corrected_form_control_verdict"]
     assert pq.read_table(tmp_path / "costs.parquet").column_names == [
-        "trial", "wall_s", "ledger_hits", "money", "prefix_hit_rate"]
+        "trial", "wall_s", "ledger_hits", "money", "prefix_hit_rate", "repeats"]
     assert pq.read_table(tmp_path / "failures.parquet").column_names == ["trial", "model", "kind", "calls", "reason"]
     assert pq.read_table(tmp_path / "candidates.parquet").column_names == [
-        "trial", "round", "candidate", "parent", "operator", "prompt", "dev_accuracy", "items", "kept"]
+        "trial", "round", "candidate", "parent", "operator", "prompt", "dev_accuracy", "items", "kept", "incomplete"]
 
 
 def test_a_row_a_trial_and_nothing_invented_for_a_failed_one(tmp_path: Path, results: list[TrialResult]) -> None:

@@ -24,6 +24,7 @@ from optimizer.types import Completion, Message, Request, Sampling
 from serving.builtin import TARGET_FOLDER
 from serving.builtin.chat import chat_text
 from serving.engines.rulebook import RulebookEngine
+from serving.models import open_in_process
 from serving.settings import TargetSettings
 from serving.settings.builtin import RULEBOOK_REVISION, TARGET_REVISION
 
@@ -83,7 +84,7 @@ async def target_now(chats: Sequence[Sequence[Sequence[str]]]) -> dict[str, Any]
     """Return what the record of the target model would be now, with these chats: each a list of [role, content]."""
     pairs = [[(str(role), str(content)) for role, content in chat] for chat in chats]
     requests = [Request(tuple(Message(role, text) for role, text in chat), Sampling(0.0, 256)) for chat in pairs]  # type: ignore[arg-type]
-    outcomes = await TargetSettings().in_process().complete(requests)
+    outcomes = await open_in_process(TargetSettings()).complete(requests)
     return {
         "revision": TARGET_REVISION,
         "digests": {

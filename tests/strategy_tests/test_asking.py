@@ -1,6 +1,7 @@
 """Asking the optimizer model: one batch, one second chance, distinct samples, honest counts."""
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import get_args
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optimizer.errors import EndpointError
+from optimizer.errors import BudgetExhausted, EndpointError
 from optimizer.operators.asking import Asking, Question
 from optimizer.operators.reply import read_prompt
 from optimizer.scripted import ScriptedModel
@@ -174,3 +175,48 @@ async def test_a_batch_that_breaks_is_not_counted() -> None:
     with pytest.raises(EndpointError):
         await Asking(Tallied(ScriptedModel(broken), tally), SAMPLING, Random(0))([question("a")])
     assert tally.replies_by_attempt == {}
+
+
+class Short:
+    """A model whose budget ends: it answers the first requests, and brings them along in its refusal."""
+
+    name = "short"
+
+    def __init__(self, calls: int, script: Callable[[Request], str] = echo) -> None:
+        self._model, self.left = ScriptedModel(script), calls
+
+    async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
+        came = await self._model.complete(requests[: self.left])
+        self.left -= len(came)
+        if len(came) < len(requests):
+            refusal = BudgetExhausted("The budget is spent.")
+            refusal.answered = tuple(came)
+            raise refusal
+        return came
+
+
+async def test_a_budget_that_ends_in_a_round_leaves_what_was_proposed_in_it() -> None:
+    ask = Asking(Short(3), SAMPLING, Random(0))
+    assert await ask([question("a"), question("b")]) == ["a!", "b!"]
+    assert await ask([question("c"), question("d")]) == ["c!", None]
+    assert await ask([question("e")]) == [None]
+    assert ask.take_parse_failures() == 0
+    with pytest.raises(BudgetExhausted, match="spent"):
+        ask.go_on()
+
+
+async def test_a_second_chance_that_the_budget_refuses_loses_no_good_reply() -> None:
+    ask = Asking(Short(2, lambda request: "hm" if request.messages[0].content == "bad" else echo(request)), SAMPLING, Random(0))
+    assert await ask([question("bad"), question("good")]) == [None, "good!"]
+    assert ask.take_parse_failures() == 1
+    with pytest.raises(BudgetExhausted):
+        ask.go_on()
+
+
+async def test_a_budget_that_ends_before_anything_was_proposed_ends_the_search_at_once() -> None:
+    ask = Asking(Short(1), SAMPLING, Random(0))
+    assert await ask([question("a")]) == ["a!"]
+    ask.take_parse_failures()
+    ask.go_on()
+    with pytest.raises(BudgetExhausted):
+        await ask([question("b")])

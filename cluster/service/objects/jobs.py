@@ -79,6 +79,8 @@ class Usage(Answer):
     optimizer_calls: int = 0
     ledger_hits: int = 0
     """Calls among these that the ledger answered, unpaid."""
+    repeats: int = 0
+    """Requests whose answers the trials had already: they are no calls, and in no other figure."""
     calls_by_purpose: dict[str, int] = {}
     money: float | None = None
     wall_s: float = 0.0

@@ -40,6 +40,8 @@ class Trial(Answer):
     seed: int
     status: TrialStatus
     error: str = ""
+    ending: str = ""
+    """Where the budget has ended the search, and what it had measured of that round; "" where another thing has ended it."""
     failures: list[CallFailures] = []
     settings: dict[str, Any] = {}
     curve: list[CurvePoint] = []
@@ -72,6 +74,8 @@ class Candidate(Answer):
     """Why it was made, in the optimizer model's words."""
     dev_accuracy: float | None
     dev_items: int
+    incomplete: bool = False
+    """The budget ended before it was measured on all dev items."""
     adherence: float | None
     kept: bool
     gain: float | None

@@ -33,6 +33,8 @@ class CandidateTree(Answer):
     changed_step: list[int | None]
     dev_accuracy: list[float | None]
     dev_items: list[int]
+    incomplete: list[bool]
+    """The budget ended before it was measured on all dev items."""
     kept: list[bool]
     gain: list[float | None]
     """Over the parent, on the dev items that both were measured on."""
@@ -99,6 +101,7 @@ class Family:
             changed_step=[one.changed_step for one in candidates],
             dev_accuracy=[_rounded(standing.accuracy) if standing else None for standing in standings],
             dev_items=[standing.items if standing else 0 for standing in standings],
+            incomplete=[bool(standing and standing.incomplete) for standing in standings],
             kept=[bool(standing and standing.kept) for standing in standings],
             gain=[_rounded(member.gain.value if member.gain else None) for member in members],
             gain_items=[member.gain.items if member.gain else 0 for member in members], best=self.best.id if self.best else None)
@@ -135,6 +138,7 @@ def _fields(trial: str, member: Member) -> dict[str, object]:
         "id": candidate.id, "trial": trial, "parent": candidate.parent, "operator": plain(candidate.operator),
         "round": candidate.round, "changed_step": candidate.changed_step, "reflection": plain(candidate.reflection),
         "dev_accuracy": standing.accuracy if standing else None, "dev_items": standing.items if standing else 0,
+        "incomplete": bool(standing and standing.incomplete),
         "adherence": standing.adherence if standing else None, "kept": bool(standing and standing.kept),
         **_gain_fields(member.gain)}
 

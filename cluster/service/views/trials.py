@@ -39,9 +39,13 @@ class Spent:
                 continue
             self.started.add(event.trial)
             if event.kind == "trial.round":
-                told = {name: _count(event.data.get(name)) for name in ("target_calls", "optimizer_calls", "ledger_hits")}
+                told = {name: _count(event.data.get(name)) for name in SPENT}
                 self.usage_by_trial[event.trial] = Usage(**told)
                 self.calls_by_round[event.trial, _count(event.data.get("round"))] = told["target_calls"]
+
+
+SPENT = ("target_calls", "optimizer_calls", "ledger_hits", "repeats")
+"""What a round's event tells of what its trial has spent so far; 0 in events of before it was told."""
 
 
 def _count(value: object) -> int:
@@ -80,12 +84,12 @@ def trial_view(
             usage=spent.usage_by_trial.get(course.trial, Usage()))
     return Trial(
         **common, strategy=plain(result.strategy), selection=plain(result.selection), status=result.status,
-        error=plain(result.error), failures=[
+        error=plain(result.error), ending=result.ending, failures=[
             CallFailures(model=one.model, kind=one.kind, reason=plain(one.reason), calls=one.calls) for one in result.failures],
         settings=dict(result.settings),
         usage=Usage(
             target_calls=result.target_calls, optimizer_calls=result.optimizer_calls, ledger_hits=result.ledger_hits,
-            calls_by_purpose=dict(result.calls_by_purpose), money=result.money, wall_s=result.wall_s),
+            repeats=result.repeats, calls_by_purpose=dict(result.calls_by_purpose), money=result.money, wall_s=result.wall_s),
         seed_prompt_test_accuracy=result.seed_prompt_test_accuracy, test_accuracy=result.test_accuracy, test_low=result.test_low,
         test_high=result.test_high, test_items=result.test_items, verdict=result.told, p_value=result.p_value,
         form=plain(form_told(result)))
@@ -176,6 +180,6 @@ def total_usage(trials: Mapping[str, Trial]) -> Usage:
     paid = [one.money for one in used]
     return Usage(
         target_calls=sum(one.target_calls for one in used), optimizer_calls=sum(one.optimizer_calls for one in used),
-        ledger_hits=sum(one.ledger_hits for one in used), calls_by_purpose=purposes,
+        ledger_hits=sum(one.ledger_hits for one in used), repeats=sum(one.repeats for one in used), calls_by_purpose=purposes,
         money=sum(one for one in paid if one is not None) if paid and None not in paid else None,
         wall_s=max((one.wall_s for one in used), default=0.0))

@@ -16,7 +16,7 @@ export function CandidatePanel({ id, trial, candidate, best }) {
   return html`<article aria-label=${`Candidate ${short(data.id)}`}>
     <div class="title"><h2>Candidate <code>${short(data.id)}</code></h2>${data.id === best && html`<span class="badge good">★ best</span>`}${!data.kept && html`<span class="badge">not kept</span>`}</div>
     <dl class="figures">
-      <div><dt>Dev accuracy</dt><dd>${share(data.dev_accuracy)} <small>${data.dev_low !== null ? `[${interval(data.dev_low, data.dev_high)}] ` : ""}on ${plural(data.dev_items, "item")}</small></dd></div>
+      <div><dt>Dev accuracy</dt><dd>${share(data.dev_accuracy)} <small>${data.dev_low !== null ? `[${interval(data.dev_low, data.dev_high)}] ` : ""}on ${plural(data.dev_items, "item")}${data.incomplete ? ", incomplete" : ""}</small></dd></div>
       <div><dt>Over its parent</dt><dd>${signed(data.gain)}${data.gain !== null && html` <small>${data.gain_low === null ? "" : `[${signed(data.gain_low)}, ${signed(data.gain_high)}] `}on ${plural(data.gain_items, "shared item")}</small>`}</dd></div>
       <div><dt>Steps followed</dt><dd>${percent(data.adherence)}</dd></div></dl>
     <p class="quiet">In brackets: 95 % intervals.</p>

@@ -14,7 +14,7 @@ const told = (failure) => `${count(failure.calls)} ${KINDS[failure.kind][failure
 /** `winners`: the trials with the best prompt of their task. */
 export function Trials({ job, trials, winners }) {
   const columns = [
-    { key: "trial", name: "Trial", value: (trial) => trial.id, cell: (trial) => html`<span class=${`dot hue-${trial.hue}`} aria-hidden="true"></span><${Link} href=${jobAddress(job.id, "lineage", { trial: trial.id })}>${trial.id}<//>${winners.includes(trial.id) && html` <span title=${`The best prompt of ${trial.task}, by dev accuracy`}>★<span class="unseen"> best of ${trial.task}</span></span>`}${trial.error && html`<br /><span class="bad-ink pre">${trial.error}</span>`}${unsaid(trial).map((failure) => html`<br /><span class="quiet pre">${told(failure)}</span>`)}` },
+    { key: "trial", name: "Trial", value: (trial) => trial.id, cell: (trial) => html`<span class=${`dot hue-${trial.hue}`} aria-hidden="true"></span><${Link} href=${jobAddress(job.id, "lineage", { trial: trial.id })}>${trial.id}<//>${winners.includes(trial.id) && html` <span title=${`The best prompt of ${trial.task}, by dev accuracy`}>★<span class="unseen"> best of ${trial.task}</span></span>`}${trial.error && html`<br /><span class="bad-ink pre">${trial.error}</span>`}${trial.ending && html`<br /><span class="quiet pre">${trial.ending}</span>`}${unsaid(trial).map((failure) => html`<br /><span class="quiet pre">${told(failure)}</span>`)}` },
     { key: "status", name: "Status", value: (trial) => trial.status, cell: (trial) => html`<${Status} status=${trial.status} />` },
     { key: "dev", name: "Dev accuracy", number: true, value: (trial) => trial.curve.at(-1)?.dev_accuracy, cell: (trial) => html`${share(trial.curve.at(-1)?.dev_accuracy)}${trial.curve.at(-1)?.items ? html` <span class="quiet">n=${trial.curve.at(-1).items}</span>` : ""}` },
     { key: "test", name: "Test accuracy, 95 % interval", value: (trial) => trial.test_accuracy, cell: (trial) => html`<${Accuracy} value=${trial.test_accuracy} low=${trial.test_low} high=${trial.test_high} items=${trial.test_items} />` },
@@ -24,6 +24,7 @@ export function Trials({ job, trials, winners }) {
     { key: "calls", name: "Target calls", number: true, value: (trial) => trial.usage.target_calls, cell: (trial) => count(trial.usage.target_calls) },
     { key: "optimizer", name: "Optimizer calls", number: true, value: (trial) => trial.usage.optimizer_calls, cell: (trial) => count(trial.usage.optimizer_calls) },
     { key: "ledger", name: "From ledger", number: true, value: (trial) => trial.usage.ledger_hits, cell: (trial) => count(trial.usage.ledger_hits) },
+    { key: "repeats", name: "Repeats", number: true, value: (trial) => trial.usage.repeats, cell: (trial) => count(trial.usage.repeats) },
   ];
   return html`<section class="card" aria-labelledby="trials"><h2 id="trials">Trials</h2>
     <${Table} rows=${trials} columns=${columns} caption="Trials" idOf=${(trial) => trial.id} />

@@ -40,7 +40,7 @@ export function useTree(id, trial, everyMs = 0) {
 function unfolded(tree) {
   return tree.id.map((id, place) => ({
     id, place, parent: tree.parent[place], operator: tree.operator[place], round: tree.round[place], changed_step: tree.changed_step[place],
-    dev_accuracy: tree.dev_accuracy[place], dev_items: tree.dev_items[place], kept: tree.kept[place], gain: tree.gain[place],
+    dev_accuracy: tree.dev_accuracy[place], dev_items: tree.dev_items[place], incomplete: tree.incomplete[place], kept: tree.kept[place], gain: tree.gain[place],
   }));
 }
 
