@@ -6,7 +6,7 @@ A Tune callback. Knows the results folder and the reports of workers (see report
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Protocol, get_args
 
@@ -18,6 +18,7 @@ from cluster.preparation import Experiment
 from cluster.report import write_trial
 from cluster.reporting import RESULT, SO_FAR
 from cluster.result import Status, TrialResult
+from cluster.so_far import SoFar
 from cluster.trial import Progress, without_result
 from serving.purse import SharedPurse
 
@@ -45,6 +46,7 @@ class Collector(tune.Callback):
         self._watch = watch
         self._assignment_by_trial = {assignment.trial: assignment for assignment in experiment.assignments}
         self._result_by_trial: dict[str, TrialResult] = {}
+        self._so_far = SoFar(experiment)
         self._gauges = _Gauges(experiment.settings.name, len(experiment.assignments))
         self.purse: SharedPurse | None = None
         """Where the experiment as a whole has limits: to be told of trials that end without saying so."""
@@ -62,12 +64,43 @@ class Collector(tune.Callback):
         for sentence in sentences:
             self._watch.noticed(sentence)
 
-    def results(self, missing: Status) -> tuple[TrialResult, ...]:
-        """One a trial; `missing` is the status of those that did not report. A trial that was never given a point has none."""
-        return tuple(
-            self._result_by_trial.get(trial) or self._without_result(assignment, missing)
-            for trial, assignment in self._assignment_by_trial.items()
-            if assignment.point is not None)
+    def begin(self) -> None:
+        """To be called when the folder is this run's, before a trial starts."""
+        self._so_far.begin()
+
+    @property
+    def begun(self) -> bool:
+        return self._so_far.begun
+
+    def close(self, cut: Status, error: str = "") -> tuple[TrialResult, ...]:
+        """The run is over: one result a trial, each in OUT/trials. Those that did not come to their end have the status `cut`, and
+        what they had found. A trial that was never given a point has none. Nothing is written, and there is nothing to show, where
+        the run ended before it touched what an earlier one has left.
+        """
+        if self._so_far.untouched:
+            return ()
+        for trial, assignment in self._assignment_by_trial.items():
+            if trial not in self._result_by_trial and (result := self._cut(assignment, cut, error)):
+                self._result_by_trial[trial] = result
+                self._write(result)
+        self._so_far.close()
+        return tuple(self._result_by_trial[trial] for trial in self._assignment_by_trial if trial in self._result_by_trial)
+
+    @property
+    def assignment_by_trial(self) -> Mapping[str, Assignment]:
+        """With the points that were given since."""
+        return self._assignment_by_trial
+
+    def replace(self, result: TrialResult) -> None:
+        """Takes more of a trial than it had when the run was closed."""
+        self._result_by_trial[result.trial] = result
+        self._write(result)
+
+    def _cut(self, assignment: Assignment, status: Status, error: str) -> TrialResult | None:
+        if assignment.point is None:
+            known = self._so_far.found_by(assignment.trial)
+            return self._so_far.added_to(replace(known, status=status, error=error)) if known else None
+        return self._so_far.added_to(self._without_result(assignment, status, error))
 
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         assignment = Assignment.from_config(trial.config)
@@ -85,9 +118,11 @@ class Collector(tune.Callback):
         else:
             assignment = Assignment.from_config(trial.config)
             progress = Progress(**{field.name: result[field.name] for field in fields(Progress)})
+            self._so_far.progressed(assignment.trial, progress)
             self._watch.progressed(assignment.trial, progress)
             if SO_FAR in result:
                 self._watch.rounded(assignment.trial, result[SO_FAR])
+                self._so_far.rounded(TrialResult.from_json(json.loads(result[SO_FAR])))
             self._gauges.progressed(assignment, progress)
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
@@ -107,10 +142,16 @@ class Collector(tune.Callback):
         return without_result(plan_of(self._experiment.settings, assignment), status, error)
 
     def _keep(self, result: TrialResult) -> None:
+        if result.status == "failed":
+            result = self._so_far.added_to(result)
         self._result_by_trial[result.trial] = result
-        write_trial(self._experiment.out, result)
+        self._write(result)
         self._watch.ended(result)
         self._gauges.ended(result)
+
+    def _write(self, result: TrialResult) -> None:
+        write_trial(self._experiment.out, result)
+        self._so_far.ended(result.trial)
 
 
 class _Gauges:

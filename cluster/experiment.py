@@ -15,18 +15,18 @@ import ray
 from ray import tune
 from ray.tune import ProgressReporter, Stopper, TuneError
 
+from cluster import late_tests
 from cluster.collector import Collector, Watcher
 from cluster.placement import cpus_of_a_trial
 from cluster.preparation import Experiment, course_of, models_of, spare_of, tests_of, write_settings
 from cluster.ray_session import ray_session
-from cluster.report import clear_trials
 from cluster.result import TrialResult
 from cluster.search.decisions import Decisions
 from cluster.search.schedulers import Unscheduled
 from cluster.search.tuning import ContestScheduler, proposals
 from cluster.settings import ExperimentSettings
 from cluster.worker import OwnersDay, Shared, run_in_worker
-from optimizer.errors import PromptrayError
+from optimizer.errors import PromptrayError, shortened
 from serving.deployment import host
 from serving.endpoint_actor import windows_kept
 from serving.ledger.actor import open_ledger
@@ -35,10 +35,20 @@ from serving.purse import SharedPurse, open_purse
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C. `results` are all trials': finished ones as they are, the others as "stopped"."""
+    """Ctrl-C, or a job that was cancelled. `results` are all trials': finished ones as they are, the others as "stopped" or
+    "cancelled", with the best that they had found. Empty where nothing of an earlier run was touched yet."""
 
     def __init__(self, results: tuple[TrialResult, ...]) -> None:
         super().__init__()
+        self.results = results
+
+
+class BrokenOff(Exception):
+    """The run as a whole could not go on, by `problem`. `results` as those of Interrupted; the trials that were cut have failed."""
+
+    def __init__(self, problem: Exception, results: tuple[TrialResult, ...]) -> None:
+        super().__init__(problem, results)
+        self.problem = problem
         self.results = results
 
 
@@ -69,7 +79,8 @@ def run_experiment(experiment: Experiment, watch: Watcher, around: Around = Arou
     """Runs every trial; one result a trial, in their order, whatever became of it.
 
     Each result stands in OUT/trials/TRIAL.json as soon as its trial ends. Raises Interrupted on Ctrl-C, or where it was told to
-    stop before its end; EndpointError where a model cannot be hosted, StorageError where the folder cannot be written.
+    stop before its end; EndpointError where a model cannot be hosted, StorageError where the folder cannot be had; BrokenOff with
+    whatever ends the run once it has the folder.
     """
     collected = Collector(experiment, watch)
     stopping = _Stopping(around.stop)
@@ -78,10 +89,15 @@ def run_experiment(experiment: Experiment, watch: Watcher, around: Around = Arou
         with around.session():
             _run_trials(experiment, collected, watch, around, stopping)
     except KeyboardInterrupt as stop:
-        raise Interrupted(collected.results("stopped")) from stop
+        raise Interrupted(collected.close("stopped")) from stop
+    except Exception as problem:
+        if not collected.begun:
+            raise
+        told = str(problem) if isinstance(problem, PromptrayError) else f"The run broke off ({shortened(repr(problem))})."
+        raise BrokenOff(problem, collected.close("failed", told)) from problem
     if stopping.begun:
-        raise Interrupted(collected.results("stopped"))
-    return collected.results("failed")
+        raise Interrupted(collected.close("cancelled"))
+    return collected.close("failed", "The trial ended without a result; the same command continues where it ended.")
 
 
 def _run_trials(experiment: Experiment, collected: Collector, watch: Watcher, around: Around, stopping: "_Stopping") -> None:
@@ -97,6 +113,8 @@ def _run_trials(experiment: Experiment, collected: Collector, watch: Watcher, ar
         with _shared(experiment, collected, around) as shared:
             cpus = settings.trials.cpus or cpus_of_a_trial(_cpus_by_node(), held_cpus, settings.concurrency * around.at_once)
             _tuner(experiment, collected, str(logs.absolute()), cpus, shared, stopping).fit()
+            if stopping.begun:
+                _test_late(experiment, collected, watch, shared, cpus)
     except TuneError as failure:
         raise cause_of(failure) from None
     finally:
@@ -104,6 +122,16 @@ def _run_trials(experiment: Experiment, collected: Collector, watch: Watcher, ar
             logs.remove()
         if collected.staging:
             shutil.rmtree(collected.staging, ignore_errors=True)
+
+
+def _test_late(experiment: Experiment, collected: Collector, watch: Watcher, shared: Shared, cpus: float) -> None:
+    """Where a job was cancelled, nobody waits at a terminal: what was found by then is tested, where that takes nothing from a run
+    that goes on."""
+    cut = late_tests.to_test(collected.close("cancelled"))
+    if cut and late_tests.affordable(shared):
+        watch.phase("Testing the best prompts so far")
+        for result in late_tests.run_late(experiment, cut, collected.assignment_by_trial, shared, cpus):
+            collected.replace(result)
 
 
 def cause_of(failure: TuneError) -> Exception:
@@ -140,8 +168,8 @@ def _shared(experiment: Experiment, collected: Collector, around: Around) -> Ite
     remote = open_ledger(experiment.out / "ledger")
     try:
         with windows_kept(endpoints), remote as ledger:
-            write_settings(settings, experiment.out)  # now that no other run has the folder
-            clear_trials(experiment.out)
+            collected.begin()  # now that no other run has the folder
+            write_settings(settings, experiment.out)
             collected.noticed(remote.damage)
             collected.purse = _purse(experiment)
             yield Shared(ledger, collected.purse, settings.budget.total.wall_s, around.group, around.owner)

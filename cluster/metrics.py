@@ -51,7 +51,7 @@ METRICS: dict[str, Metric] = {
         "gauge", ("experiment", "task", "strategy"), "Best accuracy on the dev split that any trial has reached so far, 0 to 1."),
     "promptray_trials": Metric(
         "gauge", ("experiment", "status"),
-        "Trials by status: waiting, running, finished, budget, pruned, stopped or failed."),
+        "Trials by status: waiting, running, finished, budget, pruned, stopped, cancelled or failed."),
 }
 """Name -> what it is. Counters are of the trials' workers, gauges of the driver, and gone with it."""
 

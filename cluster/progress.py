@@ -16,7 +16,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from cluster.report.wording import MISSING, count, duration, share
+from cluster.report.wording import MISSING, count, duration, share, trials_told
 from cluster.result import Status, TrialResult
 from cluster.telemetry import isolated
 from cluster.trial import Progress
@@ -27,7 +27,8 @@ ENDED_SHOWN = 8
 """Rows of the live table for trials that have ended; the waiting ones are only counted."""
 _STYLE_BY_STATE = {
     "running": "cyan", "paused": "yellow",
-    "finished": "green", "budget": "yellow", "pruned": "yellow", "stopped": "yellow", "failed": "red"}
+    "finished": "green", "budget": "yellow", "pruned": "yellow", "stopped": "yellow", "cancelled": "yellow",
+    "failed": "red"}
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,6 @@ class Board:
     @property
     def count_by_state(self) -> Counter[State]:
         return Counter(row.state for row in self.row_by_trial.values())
-
-    @property
-    def ended(self) -> int:
-        return len(self._ended)
 
     @property
     def calls(self) -> int:
@@ -110,11 +107,9 @@ class Board:
         return [self.row_by_trial[trial] for trial in self._ended[-ENDED_SHOWN:]] + running
 
     def headline(self) -> str:
-        states = self.count_by_state
-        parts = [f"{self.ended} of {len(self.row_by_trial)} trials done", f"{states['running']} running"]
-        parts += [f"{states[state]} {state}" for state in ("pruned", "failed") if states[state]]
-        parts += [f"{count(self.calls)} calls", f"{self.ledger_share:.0%} from the ledger", duration(self.elapsed_s)]
-        return " · ".join(parts)
+        trials = trials_told(self.count_by_state.elements(), len(self.row_by_trial))
+        calls = f"{count(self.calls)} calls · {self.ledger_share:.0%} from the ledger"
+        return f"{trials} · {calls} · {duration(self.elapsed_s)}"
 
     def _update(self, trial: str, **changes: object) -> None:
         self.row_by_trial[trial] = replace(self.row_by_trial[trial], **changes)  # type: ignore[arg-type]

@@ -15,9 +15,12 @@ from optimizer.tally import Failure
 
 BASELINE_ITSELF = "the baseline itself"
 """Stands in the place of a verdict where the best prompt is the one that the search started from."""
-Status = Literal["finished", "budget", "pruned", "stopped", "failed"]
+Status = Literal["finished", "budget", "pruned", "stopped", "cancelled", "failed"]
 """Ran to its end; ended on its budget (its best prompt was still tested); was stopped early by a search's scheduler, to save calls
-(it keeps its rounds and its best prompt, which was not tested); was interrupted; ended on an error (see `error`)."""
+(it keeps its rounds and its best prompt, which was not tested); was interrupted (Ctrl-C, SIGTERM), or cancelled with its job (both
+keep the best prompt so far); ended on an error (see `error`; it keeps the best prompt so far, too)."""
+ENDED: frozenset[Status] = frozenset(("finished", "budget", "pruned"))
+"""Nothing more comes of such a trial: it is what an uncut run of it gives."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,13 +14,15 @@ from typing import Any
 
 from cluster.accounts import Accounts, Allowed, FinalTest, Reserve
 from cluster.form_control import FormControl, FormControlState
+from cluster.noting import Noting
 from cluster.result import Sample, Status, TrialResult, marks_of
 from optimizer.budget import Usage
 from optimizer.candidate import Candidate, Problem, Round, Standing
-from optimizer.errors import BudgetExhausted, PromptrayError
+from optimizer.errors import AccessError, BudgetExhausted, EndpointError, PromptrayError
 from optimizer.evaluation import Evaluation, rounds_of
 from optimizer.prompt import Prompt, adherence
 from optimizer.protocols import LanguageModel, SelectionRule, Strategy
+from optimizer.purse import Role
 from optimizer.statistics import Estimate, PairedTest, Scores, discordant, estimate, paired_test, too_many_missing
 from optimizer.tally import Asked, Tallied, Tally
 from optimizer.tasks.scorers import SCORERS
@@ -148,6 +150,9 @@ class Trial:
             plan.allowed, {"target": plan.target, "optimizer": plan.optimizer},
             FinalTest(self._test_split.items, self._test_split.longest_input_bytes, plan.sampling), around.reserve)
         self._tally = Tally()
+        self._lost = dict[Role, PromptrayError]()
+        """The models that have failed for good, and how."""
+        optimizer, target = Noting(optimizer, "optimizer", self._lost), Noting(target, "target", self._lost)
         self._optimizer = Tallied(self._accounts.guarded(optimizer, "optimizer"), self._tally)
         self._form = FormControl(plan.form_control, self._problem.seed, task.scorer)
         self._evaluation = _Trying(
@@ -177,7 +182,7 @@ class Trial:
 
     async def run(self, on_round: Callable[[Round], Awaitable[None]] = _go_on) -> TrialResult:
         """Search, then test. After one of our errors, or where nothing came of it, the result has status "failed" and its reason,
-        and keeps what was found before.
+        and keeps what was found before; that is tested too where only the optimizer model is gone.
 
         `on_round` is awaited before the next round begins; what it raises ends the trial.
         """
@@ -193,7 +198,43 @@ class Trial:
                 return self._result("failed", tested, unmeasured)
             return self._result(status, tested)
         except PromptrayError as problem:
-            return self._result("failed", error=str(problem))
+            return self._result("failed", await self._tested_without_optimizer(), str(problem))
+
+    async def _tested_without_optimizer(self) -> _Tested | None:
+        """The test of the best prompt so far, where the optimizer model is gone for good and the target answers.
+
+        None where that would say nothing (nothing better than the seed prompt was found), or where limits of the whole experiment
+        or of its owner bound the trial: what is left of them is for the same trial when it is resumed, whose best prompt may be
+        another.
+        """
+        lost = isinstance(self._lost.get("optimizer"), EndpointError | AccessError) and "target" not in self._lost
+        best = self._rounds[-1].best.candidate if self._rounds else None
+        if not lost or self._around.reserve or best is None or best.prompt == self._problem.seed:
+            return None
+        try:
+            tested = await self._test(best)
+        except PromptrayError:  # why the trial has failed is known already
+            return None
+        return None if self._unmeasured(tested) else tested
+
+    async def test_found(self, found: TrialResult) -> TrialResult:
+        """Test the best prompt of this trial's search, which was cut elsewhere; `found` with the test in it, and with what that has
+        taken. It comes back as it is where the test cannot be had."""
+        assert found.best is not None
+        try:
+            await self._accounts.open(self._problem.seed)
+            await self._accounts.may_be_best([found.best.prompt])
+            tested = await self._test(found.best)
+        except PromptrayError:
+            return found
+        if self._unmeasured(tested):
+            return found
+        spent = self.progress
+        return _with_test(replace(
+            found, target_calls=found.target_calls + spent.target_calls, ledger_hits=found.ledger_hits + spent.ledger_hits,
+            calls_by_purpose={**found.calls_by_purpose, **self._accounts.calls_by_purpose},
+            verdicts_by_purpose={**found.verdicts_by_purpose, **self._tally.verdicts_by_purpose},
+            failures=(*found.failures, *self._tally.failures)), tested)
 
     async def _search(self, on_round: Callable[[Round], Awaitable[None]]) -> Status:
         rng = Random(self.plan.seed)

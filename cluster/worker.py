@@ -108,6 +108,20 @@ async def _run(plan: TrialPlan, experiment: str, task: Task, shared: Shared) -> 
     await reporter.tell(asdict(trial.progress) | {RESULT: _as_text(result)})
 
 
+def late_test_in_worker(
+    found: TrialResult, plan: TrialPlan, task: Task, shared: Shared
+) -> TrialResult:
+    """As a task of Ray: `found`, whose search was cut, with its final test."""
+
+    async def tested() -> TrialResult:
+        return await (await _built(plan, task, shared, None)).test_found(found)
+
+    try:
+        return asyncio.run(tested())
+    except PromptrayError:  # it could not even be built
+        return found
+
+
 async def _built(plan: TrialPlan, task: Task, shared: Shared, purse: TrialPurse | None) -> Trial:
     paying: Paying | None = await _timed(purse, plan, shared) if purse else None
     owner = shared.owner.of(plan.id) if shared.owner else None

@@ -15,6 +15,9 @@ ROOT = Path(__file__).parents[1]
 # How long an example takes says more about the machine's load than about the code; what must be fast is a benchmark.
 settings.register_profile("any load", deadline=None)
 settings.load_profile("any load")
+# One thread for a matrix, where nothing else is said: several wait for each other in a loop, and where others are at work on the
+# same cores that wait takes minutes. Read when numpy and CTranslate2 are imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # How often callers tell Serve's autoscaler of their load, and how soon one that tells no more is forgotten; Serve's own 10 s would
 # be waited for. Read when Ray is imported.
 os.environ.setdefault("RAY_SERVE_HANDLE_AUTOSCALING_METRIC_PUSH_INTERVAL_S", "1")

@@ -17,8 +17,8 @@ import pytest
 
 SLOWER = ("ray", "process", "slow")
 MARKER_BY_FIXTURE = {"local_ray": "ray", "on_local_ray": "ray", "driver": "process"}
-LONGEST_CPU_S = 10.0
-"""Of this process: how long it takes by the clock says more of what else the machine does."""
+LONGEST_CPU_S = 30.0
+"""Of this process, and far more than any takes that is alone: a busy machine makes that longer too, and the clock far more so."""
 STARTS_A_PROCESS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system"})
 """Audit events."""
 HARMLESS = ("uname",)

@@ -3,6 +3,7 @@
 import asyncio
 import shlex
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,6 +19,7 @@ from cluster.overrides import as_model, overrides
 from cluster.preparation import Experiment, models_of, prepare, settings_place
 from cluster.settings import ExperimentSettings
 from cluster.stopping import exit_code
+from optimizer.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,7 +84,7 @@ def _begin(settings: ExperimentSettings) -> None:
 
 
 def _run(experiment: Experiment) -> None:
-    from cluster.experiment import Interrupted, run_experiment
+    from cluster.experiment import BrokenOff, Interrupted, run_experiment
     from cluster.progress import watching
 
     try:
@@ -91,7 +93,12 @@ def _run(experiment: Experiment) -> None:
     except Interrupted as stop:
         _save(experiment, stop.results)
         command = f"promptray resume {shlex.quote(experiment.out.place)}"
-        end(f"Stopped. Every finished call is kept; continue with:  {command}", exit_code())
+        end(f"Stopped. {_left(experiment, stop.results)}Every finished call is kept; continue with:  {command}", exit_code())
+    except BrokenOff as broken:
+        with suppress(StorageError):  # what broke the run is told, not what comes of it
+            _save(experiment, broken.results)
+            say(_left(experiment, broken.results))
+        raise broken.problem from broken
     _save(experiment, results)
     _show(experiment, results)
     if any(result.status == "failed" for result in results):
@@ -101,8 +108,20 @@ def _run(experiment: Experiment) -> None:
 def _save(experiment: Experiment, results: "Sequence[TrialResult]") -> None:
     from cluster.report import write_results
 
-    settings: dict[str, Any] = experiment.settings.model_dump(mode="json")
-    write_results(experiment.out, results, settings)
+    if results:
+        settings: dict[str, Any] = experiment.settings.model_dump(mode="json")
+        write_results(experiment.out, results, settings)
+
+
+def _left(experiment: Experiment, results: "Sequence[TrialResult]") -> str:
+    """Where the best prompts so far stand, for a run that was cut; "" where there are none."""
+    from cluster.report.wording import plural, trials_told
+
+    best = sum(result.best is not None for result in results)
+    if not best:
+        return ""
+    told = trials_told([result.status for result in results], len(experiment.assignments))
+    return f"{told}; the best prompts so far, of {plural(best, 'trial')}, are in {experiment.out.place_of('best')}. "
 
 
 def _show(experiment: Experiment, results: "Sequence[TrialResult]") -> None:

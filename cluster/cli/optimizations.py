@@ -79,7 +79,7 @@ def show(id: Id, service: Service = None) -> None:
     with _client(service) as client:
         job = client.job(id)
     say(f"{job.id}  {job.name}  of {job.owner}: {_status(job)}")
-    say(f"Trials {job.trials_done} of {job.trials}; {count(job.usage.target_calls)} target and "
+    say(f"{job.trials_told}; {count(job.usage.target_calls)} target and "
         f"{count(job.usage.optimizer_calls)} optimizer calls, {count(job.usage.ledger_hits)} of them from the ledger"
         f"{f', and {count(job.usage.repeats)} repeats that cost nothing' if job.usage.repeats else ''}; best dev accuracy "
         f"{_best_on_dev(job)}.")

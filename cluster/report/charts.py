@@ -13,7 +13,7 @@ from cluster.report.contests import PROMPTS_OF_ALL, Contest
 from cluster.report.search import Found, found
 from cluster.report.summary import Group, TaskSummary
 from cluster.report.ticks import axis
-from cluster.report.wording import interval, plural, settings_told, share
+from cluster.report.wording import interval, plural, settings_told, share, status_told
 from cluster.result import TrialResult
 from optimizer.candidate import Round
 from optimizer.statistics import Interval, wilson
@@ -129,7 +129,9 @@ def _course(steps: Sequence[Found], colour_by_label: Mapping[str, str], dash: st
         "marker": {
             "size": 9, "color": [colour_by_label[step.trial.strategy] for step in steps],
             "symbol": ["x" if step.trial.status == "pruned" else "circle" for step in steps]},
-        "text": [f"{_named(step.trial)}<br>dev accuracy {share(step.trial.dev_accuracy)}, {step.trial.status}" for step in steps],
+        "text": [
+            f"{_named(step.trial)}<br>dev accuracy {share(step.trial.dev_accuracy)}, {status_told(step.trial.status)}"
+            for step in steps],
         "hovertemplate": "%{text}<extra></extra>"}
 
 

@@ -23,7 +23,7 @@ TRIALS: pa.Schema = pa.schema([
     pa.field("seed", pa.int64(), nullable=False),
     pa.field("target", pa.string(), nullable=False),
     pa.field("optimizer", pa.string(), nullable=False),
-    pa.field("status", pa.string(), nullable=False),  # finished, budget, pruned, stopped, failed
+    pa.field("status", pa.string(), nullable=False),  # finished, budget, pruned, stopped, cancelled, failed
     pa.field("seed_prompt_test_accuracy", pa.float64()),  # accuracies are shares from 0 to 1; null is "not measured"
     pa.field("test_accuracy", pa.float64()),
     pa.field("test_low", pa.float64()),  # ends of the 95% interval of test_accuracy

@@ -217,9 +217,14 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def _to_compare(result: TrialResult) -> bool:
+    """Say whether a trial tells what its strategy finds: one that was cut, and tested all the same, does not."""
+    return bool(result.test_marks) and not result.settings and result.status in ("finished", "budget")
+
+
 def _tested(results: Sequence[TrialResult]) -> list[TrialResult]:
     """Trials that can be compared."""
-    return [result for result in results if result.test_marks and not result.settings and result.status != "failed"]
+    return [result for result in results if _to_compare(result)]
 
 
 def _contestants(results: Sequence[TrialResult]) -> list[str]:
@@ -265,7 +270,7 @@ def _corrected_on_prompts(
         for rival, p_value in ((SEED_PROMPT, result.p_value), (ANSWER_LINE, result.form_control_p_value)):
             if p_value is not None and not result.best_is_baseline:
                 p_by_statement[result.trial, rival] = p_value
-                if result.test_marks and not result.settings:
+                if _to_compare(result):
                     own[result.task, result.strategy, rival] = (result.trial, rival)
     once = {names: own[names] for names, pooled in pooled_by_names.items() if pooled.strata == 1 and names in own}
     p_by_statement |= {names: pooled.p_value for names, pooled in pooled_by_names.items() if names not in once}

@@ -9,6 +9,7 @@
       best/TRIAL.json      the best prompt, for `promptray apply`
       best/TRIAL.md        the same for reading
       trials/TRIAL.json    all of a TrialResult, as each trial leaves it
+      unfinished/TRIAL.json  the same of a trial that is under way, as of its last round; gone when the trial has ended
 
 `settings.yaml` stands beside them and is written by whoever starts the experiment; `decisions/` of a search is told of in
 search/record.py. These names are an interface: keep them.
@@ -31,6 +32,7 @@ from serving.storage import Folder, open_folder
 
 Place = Folder | Path | str
 REPORT_FILE = "report.html"
+UNFINISHED = "unfinished"
 
 
 def write_results(out: Place, results: Sequence[TrialResult], settings: Mapping[str, Any]) -> str:
@@ -65,6 +67,33 @@ def read_trials(out: Place) -> list[TrialResult]:
     """All results in `OUT/trials/`, by name. Raises DataError where a file is not a trial's result, StorageError if unreadable."""
     folder = open_folder(out) / "trials"
     return [_read_trial(folder, name) for name in folder.names(".json")]
+
+
+def write_unfinished(out: Place, result: TrialResult) -> None:
+    """Writes `OUT/unfinished/TRIAL.json`. Raises StorageError."""
+    _write(open_folder(out) / UNFINISHED, _file_name(result, "json"), _json(result.to_json()))
+
+
+def clear_unfinished(out: Place, trial: str) -> None:
+    """Takes away what `write_unfinished` has left of a trial. Raises StorageError."""
+    (open_folder(out) / UNFINISHED).delete(f"{trial}.json")
+
+
+def read_unfinished(out: Place) -> list[TrialResult]:
+    """All results in `OUT/unfinished/`, by name: where no run is under way, what one has left that was killed. A file that is
+    none of ours is passed over. Raises StorageError."""
+    folder = open_folder(out) / UNFINISHED
+    found = (_read_if_ours(folder, name) for name in folder.names(".json"))
+    return [result for result in found if result is not None]
+
+
+def trial_if_read(out: Place, trial: str) -> TrialResult | None:
+    """The result in `OUT/trials/`, else in `OUT/unfinished/`; None where there is none that can be read. Raises StorageError."""
+    name = f"{trial}.json"
+    for folder in (open_folder(out) / "trials", open_folder(out) / UNFINISHED):
+        if folder.exists(name) and (found := _read_if_ours(folder, name)):
+            return found
+    return None
 
 
 def _write(folder: Folder, name: str, content: str | bytes) -> None:
@@ -120,3 +149,10 @@ def _read_trial(folder: Folder, name: str) -> TrialResult:
         if isinstance(problem, PromptrayError):
             raise
         raise DataError(f"{folder.place_of(name)} is not JSON ({problem}); run the experiment again.") from problem
+
+
+def _read_if_ours(folder: Folder, name: str) -> TrialResult | None:
+    try:
+        return _read_trial(folder, name)
+    except DataError:
+        return None

@@ -6,7 +6,7 @@ from cluster.report.examples import parts_of
 from cluster.report.form import form_told
 from cluster.report.lineage import Refinement, lineage
 from cluster.report.winner import dev_items
-from cluster.report.wording import interval, plural, share
+from cluster.report.wording import interval, plural, share, status_told
 from cluster.result import TrialResult
 from optimizer.prompt import Demonstration
 
@@ -48,6 +48,8 @@ def _facts(result: TrialResult) -> str:
         f"Dev accuracy: {share(result.dev_accuracy)}{_on(dev_items(result))}; steps followed: {share(result.adherence)}"]
     if result.ending:
         facts.append(f"The search: {result.ending}")
+    if result.status not in ("finished", "budget"):
+        facts.append(f"The trial was not brought to its end ({status_told(result.status)}): this is the best prompt up to then")
     return "\n".join(f"- {fact}" for fact in facts)
 
 

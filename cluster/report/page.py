@@ -69,8 +69,8 @@ def _environment() -> Environment:
         loader=PackageLoader("cluster.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
         "share": wording.share, "count": wording.count, "duration": wording.duration, "shortened": wording.shortened,
-        "settings_told": wording.settings_told, "signed": wording.signed, "lineage": lineage, "shown_samples": shown_samples,
-        "signed_parts": signed, "parts_of": parts_of, "dev_items": dev_items}
+        "settings_told": wording.settings_told, "signed": wording.signed, "status_told": wording.status_told, "lineage": lineage,
+        "shown_samples": shown_samples, "signed_parts": signed, "parts_of": parts_of, "dev_items": dev_items}
     environment.globals |= {
         "interval": wording.interval, "plural": wording.plural, "counts_told": counts_told, "MOST_POINTS": MOST_POINTS,
         "RULE": RULE, "MARK": MARK, "SAID_BY_STATE": SAID_BY_STATE}

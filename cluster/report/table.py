@@ -12,11 +12,11 @@ from cluster.report.contests import corrected_verdicts, statements_on_prompts
 from cluster.report.failures import endings_told, errors_told
 from cluster.report.form import MARK, form_alone, form_note
 from cluster.report.summary import Group, summarise
-from cluster.report.wording import MISSING, count, duration, settings_told, share, signed
+from cluster.report.wording import MISSING, count, duration, settings_told, share, signed, status_told
 from cluster.result import TrialResult
 
 _STYLE_BY_VERDICT = {"better": "green", "worse": "red"}
-_STYLE_BY_END = {"failed": "red", "stopped": "yellow", "pruned": "yellow"}
+_STYLE_BY_END = {"failed": "red", "stopped": "yellow", "cancelled": "yellow", "pruned": "yellow"}
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,8 @@ def _plain(cell: str | Text) -> Text:
 def _verdict(trial: TrialResult, corrected: Mapping[str, str], form: Collection[str]) -> Text:
     """`form`: trials whose gain may be form alone."""
     if trial.status in _STYLE_BY_END:
-        return Text(trial.status, _STYLE_BY_END[trial.status])
+        tested = f", {trial.told}" if trial.told else ""
+        return Text(status_told(trial.status) + tested, _STYLE_BY_END[trial.status])
     star = "*" if trial.trial in corrected and corrected[trial.trial] != trial.verdict else ""
     mark = MARK if trial.trial in form else ""
     return Text((trial.told or MISSING) + star + mark, "yellow" if mark else _STYLE_BY_VERDICT.get(trial.verdict, "yellow"))

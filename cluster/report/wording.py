@@ -1,6 +1,7 @@
 """How figures are written for people, the same in every table. A figure that was not measured is a dash, never a zero."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
 MISSING = "–"  # noqa: RUF001 - an en dash is meant
 
@@ -40,6 +41,26 @@ def duration(seconds: float | None) -> str:
 def plural(number: int, noun: str) -> str:
     """(1, "seed") -> "1 seed"; (2, "seed") -> "2 seeds"."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+UNFINISHED = "not run to its end"
+_NAME_BY_STATUS = {
+    "pruned": "pruned", "failed": "failed", "stopped": "interrupted", "cancelled": "cancelled", UNFINISHED: UNFINISHED,
+    "running": "running", "waiting": "waiting"}
+
+
+def status_told(status: str) -> str:
+    """A trial's status for people: "stopped" -> "interrupted"."""
+    return _NAME_BY_STATUS.get(status, status)
+
+
+def trials_told(statuses: Iterable[str], trials: int, rest: str = "waiting") -> str:
+    """(["cancelled", "finished"], 2) -> "1 of 2 trials finished, 1 cancelled". `rest`: the status of trials that have none."""
+    counts = Counter(statuses)
+    counts[rest] += max(0, trials - counts.total())
+    finished = counts["finished"] + counts["budget"]
+    others = [f"{counts[status]:,} {name}" for status, name in _NAME_BY_STATUS.items() if counts[status]]
+    return ", ".join([f"{finished:,} of {plural(trials, 'trial')} finished", *others])
 
 
 def settings_told(settings: Mapping[str, str | int | float | bool | None]) -> str:

@@ -4,6 +4,7 @@ Knows Ray, and of a job only what a run of it is. Belongs to the keeper's proces
 """
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -14,15 +15,18 @@ from typing import Any, TypeVar
 import ray
 from ray.exceptions import RayError, RayTaskError
 
+from cluster.result import Status
 from cluster.service.job import Lost, Outcome, Work
+from cluster.service.leaving import leave_results
 from cluster.service.runner import Runner
 from cluster.service.settings import ServiceSettings
+from cluster.service.store import Store
 from optimizer.errors import PromptrayError
 from serving.actors import NAMESPACE, lasting
 from serving.deployment import deployment_name, find, take_off
 from serving.endpoint_actor import fleet_place, open_window
 from serving.models import load_engine
-from serving.sharing import Group, Use
+from serving.sharing import Use
 from serving.storage import open_folder
 
 ASKED_WITHIN_S = 2.0
@@ -39,6 +43,7 @@ REMEMBERED = 20_000
 """Looks at the windows, one a second."""
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,8 @@ class RayCrew:
         self._jobs_by_runner: dict[Any, int] = {}
         self._running: dict[str, tuple[Any, int]] = {}
         """Job -> the runner that has it, and the number of the run."""
+        self._killed: set[str] = set()
+        """Jobs whose process was ended, as they were cancelled."""
         self._window_by_name: dict[str, Any] = {}
         self.looks: deque[Look] = deque(maxlen=REMEMBERED)
 
@@ -103,7 +110,18 @@ class RayCrew:
         finally:
             self._running.pop(work.filed.id, None)
             self._free(runner, usable)
+            if not usable:
+                await self._leave(work.filed.id)
         return outcome
+
+    async def _leave(self, job: str) -> None:
+        """Writes what the run had found, in place of its process. That this cannot be done is no fault of the job's course."""
+        cut: Status = "cancelled" if job in self._killed else "stopped"
+        self._killed.discard(job)
+        try:
+            await asyncio.to_thread(leave_results, Store(self._service.storage).results(job), cut)
+        except Exception as problem:  # noqa: BLE001 - the run's own end is what is told
+            _log.warning("What %s had found cannot be written: %s", job, problem)
 
     async def _outcome(self, runner: Any, work: Work) -> Outcome:
         """What the run has come to. Raises Lost where its process says nothing for too long, and what Ray raises."""
@@ -143,6 +161,7 @@ class RayCrew:
 
     async def kill(self, job: str) -> None:
         if job in self._running:
+            self._killed.add(job)
             self._kill(self._running[job][0])
 
     async def on_cluster(self, deployments: Collection[str]) -> set[str]:
@@ -154,6 +173,7 @@ class RayCrew:
             free = {name for name in deployments if not await self._asked(name)}
             for name in free:
                 await asyncio.to_thread(take_off, name)
+                self._window_by_name.pop(fleet_place(name), None)
             return free
 
     async def _asked(self, deployment: str) -> bool:
@@ -162,19 +182,24 @@ class RayCrew:
         use = await self._use(place, await asyncio.to_thread(open_window, place))
         return use is not None and any(use.in_flight_by_group.values())
 
-    async def in_flight(self) -> Mapping[str, int]:
-        count_by_job: dict[str, int] = {}
-        for group, count in (await self._look()).items():
-            if group:
-                count_by_job[group[-1]] = count_by_job.get(group[-1], 0) + count
-        return count_by_job
+    async def watch(self, deployments: Collection[str]) -> None:
+        """Counts the calls of these models too, which a job is about to host beside the service's own."""
+        for place in map(fleet_place, deployments):
+            if place not in self._window_by_name:
+                self._window_by_name[place] = await asyncio.to_thread(open_window, place)
 
-    async def _look(self) -> dict[Group, int]:
-        found: dict[Group, int] = {}
+    async def in_flight(self) -> Mapping[str, int] | None:
+        count_by_job: dict[str, int] = {}
+        unreported: set[str] = set()
         for use in await asyncio.gather(*(self._use(name, window) for name, window in self._window_by_name.items())):
-            for group, count in use.in_flight_by_group.items() if use else ():
-                found[group] = found.get(group, 0) + count
-        return found
+            if use is None:
+                return None
+            for group, count in use.in_flight_by_group.items():
+                if group:
+                    count_by_job[group[-1]] = count_by_job.get(group[-1], 0) + count
+                if group and not count and use.demand_by_group.get(group):
+                    unreported.add(group[-1])  # it has said what it wants, and sends it now
+        return {job: count for job, count in count_by_job.items() if job not in unreported}
 
     async def _use(self, name: str, window: Any) -> Use | None:
         """None where the window says nothing now."""

@@ -172,7 +172,7 @@ class Desk:
         self._reached(news.dev_accuracy, news.task)
         if news.status == "failed":
             self.log.add("trial.failed", f"{news.trial} has failed: {news.error}", news.trial, {"error": news.error})
-        elif news.status != "stopped":
+        elif news.status not in ("stopped", "cancelled"):
             self.log.add("trial.finished", f"{news.trial} has ended{_tested(news.data)}.", news.trial, dict(news.data))
 
     def _round(self, trial: str, data: Mapping[str, Any], better: bool) -> None:

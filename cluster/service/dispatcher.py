@@ -344,7 +344,7 @@ class Dispatcher:
             self._lost()
 
     async def _count(self) -> None:
-        self.roster.in_flight = await self._crew.in_flight()
+        self.roster.in_flight = None if (found := await self._crew.in_flight()) is None else dict(found)
 
     async def _start_waiting(self) -> None:
         self._start()  # a new day lets some start

@@ -1,11 +1,14 @@
 """A job as its one keeper sees it: what was filed, and how it stands. Plain data with JSON both ways; knows no storage, no Ray."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol, Self
 
 from pydantic import TypeAdapter, ValidationError
 
+from cluster.report.wording import UNFINISHED
+from cluster.report.wording import trials_told as told
+from cluster.result import ENDED
 from cluster.service.errors import Conflict
 from cluster.service.objects import KEPT, TERMINAL, Fault, JobStatus, Optimization, OptimizationRequest, Usage
 from cluster.service.views.wording import plain
@@ -110,8 +113,9 @@ class Crew(Protocol):
         """Takes models off the cluster, and says which are off it now; one that is being asked stays for the time being."""
         ...
 
-    async def in_flight(self) -> Mapping[str, int]:
-        """Job -> calls of models that are under way."""
+    async def in_flight(self) -> Mapping[str, int] | None:
+        """Job -> calls of models that are under way. A job of which that is not known is left out; None: of none it is, as a model
+        does not say now."""
         ...
 
 
@@ -191,21 +195,35 @@ class State:
             wall_s=round(self.wall_s + running_s, 3))
 
 
+_REST_BY_JOB: dict[JobStatus, str] = {"cancelled": "cancelled", "failed": UNFINISHED, "succeeded": UNFINISHED}
 _FILED, _STATE = TypeAdapter[Any](Filed), TypeAdapter[Any](State)
 
 
 def shown(
-    filed: Filed, state: State, last_event: int, position: int | None = None, in_flight: int = 0, running_s: float = 0.0
+    filed: Filed, state: State, last_event: int, position: int | None = None, in_flight: int | None = 0, running_s: float = 0.0
 ) -> Optimization:
     """As the API gives it."""
-    done = sum(status not in ("waiting", "running") for status in state.status_by_trial.values())
+    ended = [status for status in state.status_by_trial.values() if status in (*ENDED, "failed")]
     return Optimization(
         id=filed.id, name=filed.request.name, owner=filed.owner, created_at=filed.created_at, started_at=state.started_at,
         finished_at=state.finished_at, status=state.status, queue_position=position,
-        paused=next(iter(state.paused_by_trial.values()), ""), request=filed.request, trials=state.trials, trials_done=done,
-        in_flight=in_flight, usage=state.usage(running_s), best_dev_accuracy=state.best_dev_accuracy,
+        paused=next(iter(state.paused_by_trial.values()), ""), request=filed.request, trials=state.trials, trials_done=len(ended),
+        trials_told=trials_of(state.status, state.status_by_trial.values(), state.trials), in_flight=in_flight,
+        usage=state.usage(running_s), best_dev_accuracy=state.best_dev_accuracy,
         best_dev_accuracy_by_task={plain(task): accuracy for task, accuracy in state.best_dev_accuracy_by_task.items()},
         error=Fault(**state.fault) if state.fault else None, runs=state.runs, last_event=last_event)
+
+
+def trials_of(job: JobStatus, statuses: Iterable[str], trials: int) -> str:
+    """In words, how many of a job's trials have ended, and how. What has not ended was cancelled with the job, or waits.
+
+    `statuses`: of those trials that are known of.
+    """
+    if not trials:
+        return "no trial was started" if job in TERMINAL else "no trial was started yet"
+    ended, rest = (*ENDED, "failed"), _REST_BY_JOB.get(job, "waiting")
+    under_way = ("running",) if job in ("running", "cancelling") else ()
+    return told([status if status in (*ended, *under_way) else rest for status in statuses], trials, rest)
 
 
 def expect_cancellable(id: str, status: JobStatus) -> None:

@@ -101,6 +101,7 @@ class Keeper:
 
     async def claim_models(self, job: str, run: int, deployments: list[str]) -> None:
         """From a runner, before it hosts them."""
+        await self._crew.watch(deployments)
         await self._dispatcher.claim_models(job, run, deployments)
 
     async def faults(self) -> list[str]:

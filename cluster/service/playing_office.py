@@ -17,6 +17,7 @@ from pathlib import Path
 from cluster.report.folder import REPORT_FILE, read_trials
 from cluster.service.errors import Conflict, OverQuota
 from cluster.service.experiments import admit
+from cluster.service.job import trials_of
 from cluster.service.objects import (
     TERMINAL,
     Estimate,
@@ -286,6 +287,7 @@ class PlayingOffice(ShownOffice):
             "status": status, "last_event": event.id, "started_at": job.started_at or (now if status == "running" else None),
             "finished_at": now if status in TERMINAL else None, "in_flight": 8 if status == "running" else 0,
             "trials_done": job.trials_done + (kind in ("trial.finished", "trial.failed")),
+            "trials_told": trials_of(status, _statuses(play.events).values(), job.trials),
             "usage": Usage(**spent) if known else job.usage, "best_dev_accuracy": max(best, default=None),
             "best_dev_accuracy_by_task": self._by_task(job, trial, accuracy),
             "queue_position": 1 if status == "queued" else None})
@@ -300,6 +302,16 @@ class PlayingOffice(ShownOffice):
         if task is not None and isinstance(accuracy, float):
             by_task[task] = max(accuracy, by_task.get(task, 0.0))
         return by_task
+
+
+def _statuses(events: Sequence[Event]) -> dict[str, str]:
+    """Trial -> how it stands after these events."""
+    status_by_trial: dict[str, str] = {}
+    for event in events:
+        if event.trial is not None:
+            ended = str(event.data.get("status", "failed")) if event.kind in ("trial.finished", "trial.failed") else "running"
+            status_by_trial[event.trial] = ended
+    return status_by_trial
 
 
 def _json(value: object) -> bytes:

@@ -57,7 +57,7 @@ class Roster:
         """Jobs that are being run."""
         self.aside: set[str] = set()
         """Jobs that are not to be started in this moment."""
-        self.in_flight: Mapping[str, int] = {}
+        self.in_flight: Mapping[str, int] | None = None
         self._told = told
         self._default = default_limits
         self._job_by_key: dict[tuple[str, str], str] = {}
@@ -240,8 +240,14 @@ class Roster:
         id = desk.filed.id
         place = self.positions() if place is None and desk.state.status == "queued" else place or {}
         return shown(
-            desk.filed, replace(desk.state, status=desk.shown), desk.log.last_id, place.get(id), self.in_flight.get(id, 0),
+            desk.filed, replace(desk.state, status=desk.shown), desk.log.last_id, place.get(id), self._in_flight_of(desk),
             desk.running_s)
+
+    def _in_flight_of(self, desk: Desk) -> int | None:
+        if desk.shown not in ("running", "cancelling"):
+            return 0
+        # A window that has heard nothing of a job is no proof that it calls nobody: its reports may be late, or lost.
+        return None if self.in_flight is None else self.in_flight.get(desk.filed.id)
 
     def _line(self) -> tuple[list[Waiting], list[str], dict[str, int], set[str]]:
         waiting = [

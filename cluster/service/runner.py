@@ -7,7 +7,7 @@ until all of that has arrived. Everything that is this process's dies with its k
 import logging
 import os
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import ray
@@ -66,7 +66,7 @@ class Runner:
             line.close()
 
     def _run(self, work: Work, line: "_Line") -> Outcome:
-        from cluster.experiment import Around, Interrupted, run_experiment
+        from cluster.experiment import Around, BrokenOff, Interrupted, run_experiment
         from cluster.preparation import prepare
         from cluster.report import write_results
         from cluster.report.failures import errors_told
@@ -92,7 +92,12 @@ class Runner:
             results = run_experiment(experiment, watcher, around)
         except Interrupted as stop:
             stopped, results = True, stop.results
-        write_results(out, results, shown_settings(experiment.settings))
+        except BrokenOff as broken:
+            with suppress(StorageError):  # what broke the run is told, not what comes of it
+                write_results(out, broken.results, shown_settings(experiment.settings))
+            raise broken.problem from broken
+        if results:
+            write_results(out, results, shown_settings(experiment.settings))
         failed = [result for result in results if result.status == "failed"]
         return Outcome(
             "stopped" if stopped else "ended", tuple(result.trial for result in failed), message=" ".join(errors_told(failed)),

@@ -14,17 +14,19 @@ from typing import Any
 from cluster.plans import assignments
 from cluster.preparation import SETTINGS_FILE, settings_place
 from cluster.report.failures import errors_told
-from cluster.report.folder import read_trials
+from cluster.report.folder import read_trials, read_unfinished
 from cluster.report.winner import best_trials
-from cluster.result import TrialResult
+from cluster.result import ENDED, TrialResult
 from cluster.service.errors import Conflict, Damaged
-from cluster.service.job import SetAside
+from cluster.service.job import SetAside, trials_of
 from cluster.service.objects import (
+    ENDS,
     KEPT,
     Estimate,
     Event,
     EventKind,
     Fault,
+    JobStatus,
     Optimization,
     OptimizationRequest,
     Page,
@@ -155,7 +157,9 @@ class ShownOffice:
 def shown_folder(folder: Folder, owner: str) -> Shown:
     """A results folder as a job that is over. Raises StorageError, DataError or SettingsError."""
     settings = ExperimentSettings.read(settings_place(folder))
-    results = read_trials(folder)
+    ended = read_trials(folder)
+    known_of = {result.trial for result in ended}
+    results = [*ended, *(left for left in read_unfinished(folder) if left.trial not in known_of)]
     at = _written_at(folder)
     id = job_id(folder)
     known = {assignment.trial: assignment for assignment in assignments(settings)}
@@ -164,16 +168,30 @@ def shown_folder(folder: Folder, owner: str) -> Shown:
         for result in results if result.trial in known and (course := Course(result.trial, result.rounds, result))}
     usage = total_usage(views)
     failed = [result for result in results if result.status == "failed"]
-    events = tuple(told(results, at, usage, "job.failed" if failed else "job.succeeded"))
+    status = _status(results, len(known))
+    events = tuple(told(results, at, usage, _END_BY_STATUS[status]))
     job = Optimization(
         id=id, name=settings.name, owner=owner, created_at=at, started_at=at, finished_at=at + int(usage.wall_s),
-        status="failed" if failed else "succeeded", request=request_of(settings), trials=len(known), trials_done=len(results),
+        status=status, request=request_of(settings), trials=len(known),
+        trials_done=sum(result.status in (*ENDED, "failed") for result in results),
+        trials_told=trials_of(status, [result.status for result in results], len(known)),
         usage=usage, best_dev_accuracy=max((one.dev_accuracy for one in results if one.dev_accuracy is not None), default=None),
         best_dev_accuracy_by_task={
             plain(task): one.dev_accuracy for task, one in best_trials(results).items() if one.dev_accuracy is not None},
         error=Fault(code="trial_failed", message=plain(" ".join(errors_told(failed)))) if failed else None,
         runs=1, last_event=len(events))
     return Shown(job, settings, folder, events)
+
+
+_END_BY_STATUS: dict[JobStatus, EventKind] = {status: kind for kind, status in ENDS.items()}
+
+
+def _status(results: Sequence[TrialResult], trials: int) -> JobStatus:
+    """A run that was cut is shown like a job that was cancelled: neither has succeeded, and both can go on."""
+    statuses = {result.status for result in results}
+    if "failed" in statuses:
+        return "failed"
+    return "succeeded" if statuses <= ENDED and len(results) == trials else "cancelled"
 
 
 def job_id(folder: Folder) -> str:
@@ -203,6 +221,11 @@ def request_of(settings: ExperimentSettings) -> OptimizationRequest:
     return OptimizationRequest.model_validate(given, context=KEPT)
 
 
+_SAID_BY_END: dict[EventKind, str] = {
+    "job.succeeded": "All trials have ended.", "job.failed": "A trial has failed.",
+    "job.cancelled": "The run was ended before all trials had come to their end."}
+
+
 def told(
     results: Sequence[TrialResult], at: int, usage: Usage, end: EventKind, guess_calls: bool = False
 ) -> Iterator[Event]:
@@ -230,8 +253,9 @@ def told(
                 yield event("trial.better", f"A better prompt: {accuracy:.2f} on the dev split, {best:.2f} before.", result.trial,
                             round=round.number, dev_accuracy=accuracy)
             best = accuracy if best is None else max(best, accuracy or 0.0)
-        yield _end(event, result)
-    yield event(end, "All trials have ended." if end == "job.succeeded" else "A trial has failed.", target_calls=usage.target_calls)
+        if result.status in (*ENDED, "failed"):
+            yield _end(event, result)
+    yield event(end, _SAID_BY_END[end], target_calls=usage.target_calls)
 
 
 def _round(result: TrialResult, round: Round, guess_calls: bool) -> dict[str, Any]:

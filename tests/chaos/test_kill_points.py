@@ -22,6 +22,7 @@ from tests.chaos.cut import PLACES, RESULTS, SEEN, SIZES, STRATEGIES, run
 from tests.chaos.experiments import write_task
 from tests.chaos.killing import SEED
 
+pytestmark = [pytest.mark.process, pytest.mark.slow]
 KILLED = -9
 POINTS = 84
 DEATHS = 4

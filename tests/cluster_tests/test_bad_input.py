@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[2]
 GOOD: dict[str, Any] = {"tasks": ["navigate"], "strategies": ["apo"], "sizes": {"train": 2, "dev": 2, "test": 3}}
 
 
-def complaint(*arguments: str, **environment: str) -> str:
-    ended = forked(*arguments, **environment)
+def complaint(*arguments: str, to_the_end: bool = False) -> str:
+    ended = forked(*arguments, to_the_end=to_the_end)
     assert ended.returncode not in (0, None)
     assert "Traceback" not in ended.stdout + ended.stderr
     assert len(ended.stderr.strip().splitlines()) == 1, ended.stderr
@@ -33,7 +33,7 @@ def run(folder: Path, *options: str, **changes: Any) -> str:
     """What `promptray run` says to settings that are good but for `changes`."""
     file = folder / "x.yaml"
     file.write_text(yaml.safe_dump({"out": str(folder / "out")} | GOOD | changes))
-    return complaint("run", str(file), *options)
+    return complaint("run", str(file), *options, to_the_end=not {"target", "optimizer"}.isdisjoint(changes))  # connections
 
 
 def data(folder: Path, name: str, text: str) -> str:

@@ -13,6 +13,9 @@ from cluster.preparation import Experiment, prepare
 from cluster.result import TrialResult
 from cluster.settings import ExperimentSettings
 from cluster.trial import without_result
+from optimizer.candidate import Candidate
+from optimizer.errors import StorageError
+from optimizer.prompt import Prompt
 from optimizer.tally import Failure
 from serving.storage import open_folder
 
@@ -45,3 +48,29 @@ def test_what_failed_is_told_once_and_a_failed_trial_is_no_success(
     assert (found, said.count("System role not supported")) == (code, told)
     assert "p = " not in said
     assert open_folder(tmp_path).exists("failures.parquet")
+
+
+@pytest.mark.parametrize(("told", "code"), [("Stopped. 0 of 1 trial finished, 1 interrupted; the best prompts so far", 130),
+                                            ("The disk is full.", StorageError)])
+def test_a_run_that_is_cut_says_where_the_best_prompts_so_far_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], told: str, code: Any
+) -> None:
+    sizes = {"train": 2, "dev": 2, "test": 3}
+    experiment = prepare(ExperimentSettings.model_validate(
+        {"tasks": ["navigate"], "strategies": ["apo"], "sizes": sizes, "out": str(tmp_path)}))
+    found = ends(experiment, status="stopped" if code == 130 else "failed", best=Candidate(Prompt("Try."), "vary", 1))
+
+    def cut(*given: Any) -> tuple[TrialResult, ...]:
+        if code == 130:
+            raise cluster.experiment.Interrupted(found)
+        raise cluster.experiment.BrokenOff(StorageError("The disk is full."), found)
+
+    monkeypatch.setattr(cluster.experiment, "run_experiment", cut)
+    with pytest.raises((SystemExit, StorageError)) as ended:
+        experiments._run(experiment)
+    assert getattr(ended.value, "code", type(ended.value)) == code
+    said = " ".join("".join(capsys.readouterr()).split()) + str(ended.value)
+    assert told in said
+    assert f"are in {tmp_path / 'best'}" in said
+    assert open_folder(tmp_path / "best").exists("navigate-apo-s0.json")
+    assert open_folder(tmp_path).exists("report.html")

@@ -26,10 +26,10 @@ def test_the_board_counts_trials_calls_and_hits(board: Board) -> None:
     board.started("two")
     board.progressed("one", Progress(0, 0.5, target_calls=60, optimizer_calls=20, ledger_hits=20))
     board.finished(result("two", target_calls=15, optimizer_calls=5, ledger_hits=5))
-    assert (board.ended, board.count_by_state["running"], board.count_by_state["waiting"]) == (1, 1, 1)
+    assert (board.count_by_state["finished"], board.count_by_state["running"], board.count_by_state["waiting"]) == (1, 1, 1)
     assert board.calls == 100
     assert board.ledger_share == 0.25
-    assert board.headline().startswith("1 of 3 trials done · 1 running · 100 calls · 25% from the ledger")
+    assert board.headline().startswith("1 of 3 trials finished, 1 running, 1 waiting · 100 calls · 25% from the ledger")
 
 
 def test_nothing_asked_is_no_share(board: Board) -> None:
@@ -87,7 +87,7 @@ def test_a_pruned_trial_says_how_far_it_came(board: Board) -> None:
     text = StringIO()
     PlainWatcher(board, Console(file=text, width=200)).ended(result("one", status="pruned", dev_accuracy=0.4, target_calls=9))
     assert "one: pruned at dev accuracy 0.40, 9 target" in text.getvalue()
-    assert "1 of 3 trials done · 0 running · 1 pruned" in text.getvalue()
+    assert "0 of 3 trials finished, 1 pruned, 2 waiting · " in text.getvalue()
 
 
 def test_the_live_table_shows_running_trials_and_the_last_that_ended() -> None:
@@ -101,7 +101,7 @@ def test_the_live_table_shows_running_trials_and_the_last_that_ended() -> None:
     assert shown == [f"trial-{number}" for number in range(7, 20)]
     text = StringIO()
     Console(file=text, width=120).print(watcher)
-    assert "15 of 30 trials done" in text.getvalue()
+    assert "15 of 30 trials finished, 5 running, 10 waiting" in text.getvalue()
     assert "trial-19" in text.getvalue()
 
 

@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from optimizer.prompt import Prompt
+
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-c", "from cluster.cli import main; main()"]
 SETTINGS = {
@@ -42,15 +44,22 @@ def tables(out: Path) -> list[bytes]:
     return [(out / name).read_bytes() for name in ("trials.parquet", "candidates.parquet")]
 
 
+def kept_prompts(out: Path) -> set[str]:
+    """The trials that have a best prompt, which can be used."""
+    kept = {file.stem: json.loads(file.read_text()) for file in (out / "best").glob("*.json")}
+    assert all(Prompt.from_json(best["prompt"]).text() for best in kept.values())
+    return set(kept)
+
+
 def interrupted(file: Path, out: Path) -> tuple[int, str, float]:
-    """Starts a run in the file's folder, presses Ctrl-C once the ledger holds something, and gives exit code, what was said, and
-    the seconds it took."""
+    """Starts a run in the file's folder, presses Ctrl-C once a trial has ended its first round, and gives exit code, what was said,
+    and the seconds it took."""
     started = subprocess.Popen(
         [str(Path(sys.executable).with_name("promptray")), "run", str(file), "--out", str(out)], cwd=file.parent,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
     ends_at = time.monotonic() + 200
-    while not any(segment.stat().st_size for segment in out.glob("ledger/*.arrows")):
+    while not any(out.glob("unfinished/*.json")):
         assert started.poll() is None, started.communicate()[0]
         assert time.monotonic() < ends_at
         time.sleep(0.05)
@@ -76,7 +85,12 @@ def test_a_run_that_is_cut_goes_on_from_its_ledger_and_repeats_exactly(
     assert "Traceback" not in said
     assert f"promptray resume {out}" in said
     assert took_s < 20
-    assert {row["status"] for row in rows(out)} <= {"stopped", "finished"}
+    cut = rows(out)
+    assert {row["status"] for row in cut} <= {"stopped", "finished"}
+    assert f"the best prompts so far, of {len(kept_prompts(out))} trial" in said
+    assert kept_prompts(out) == {row["trial"] for row in cut if row["dev_accuracy"] is not None} != set()
+    assert {row["trial"] for row in cut if row["test_accuracy"] is not None} == {
+        row["trial"] for row in cut if row["status"] == "finished"}
 
     request.getfixturevalue("on_local_ray")
     table = promptray("run", str(out / "settings.yaml"))

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,17 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from cluster import late_tests
 from cluster.plans import Assignment, assignments
+from cluster.preparation import prepare
 from cluster.reporting import ACCURACY, RESULT, ROUND, SO_FAR
+from cluster.result import TrialResult
 from cluster.search.schedulers import ASHA, Median
 from cluster.search.tuning import ContestScheduler, proposals
 from cluster.settings import ExperimentSettings
+from cluster.trial import TrialPlan, without_result
+from cluster.worker import Shared
+from optimizer.tasks.task import Task
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-c", "from cluster.cli import main; main()"]
@@ -179,3 +186,28 @@ def test_a_killed_trial_is_made_up_for_and_a_pruned_one_keeps_its_prompt(on_loca
     undisturbed = rows(out)
     for strategy, row in undisturbed.items():
         assert {name: row[name] for name in SAME} == {name: after_death[strategy][name] for name in SAME}
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_late_tests_have_their_time_and_what_is_lost_or_late_stays_untested(
+    local_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tested(found: TrialResult, plan: TrialPlan, task: Task, shared: Shared) -> TrialResult:
+        if plan.strategy_label == "apo":
+            return replace(found, verdict="better")
+        if plan.strategy_label == "abo":
+            os._exit(1)
+        time.sleep(600)
+        return found
+
+    monkeypatch.setattr(late_tests, "late_test_in_worker", tested)
+    strategies = ["apo", "abo", "iterative_ape"]
+    experiment = prepare(ExperimentSettings.model_validate(
+        {"tasks": ["navigate"], "strategies": strategies, "sizes": {"train": 2, "dev": 2, "test": 3}, "out": str(tmp_path)}))
+    cut = [without_result(plan, "cancelled") for plan in experiment.plans]
+    known = {assignment.trial: assignment for assignment in experiment.assignments}
+    began = time.monotonic()
+    found = list(late_tests.run_late(experiment, cut, known, None, 0.1, within_s=20.0))  # type: ignore[arg-type]
+    assert [(one.strategy, one.verdict) for one in found] == [("apo", "better")]
+    assert time.monotonic() - began < 60

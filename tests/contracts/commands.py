@@ -1,5 +1,6 @@
 """`promptray` in processes forked from one that has its modules loaded: what a command does, prints and ends with is that of a
-process of its own, and only the import is shared, which most commands would spend their time on.
+process of its own, and only the import is shared, which most commands would spend their time on. It ends behind its last words:
+taking a thousand modules down is as slow as loading them, so that is done only where it is asked for.
 
 For commands that need no Ray, whose variables are read when it is imported.
 """
@@ -11,9 +12,12 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
+from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from typing import NoReturn
 
 ROOT = Path(__file__).parents[2]
 LOADED = (
@@ -22,13 +26,17 @@ LOADED = (
 ENDS_WITHIN_S = 120
 
 
-def forked(*arguments: str, said_to_it: str = "", **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Run the command in the project's folder, with these variables above this process's own."""
+def forked(
+    *arguments: str, said_to_it: str = "", to_the_end: bool = False, **environment: str
+) -> "subprocess.CompletedProcess[str]":
+    """Run the command in the project's folder, with these variables above this process's own; with `to_the_end` up to the
+    interpreter's end, which complains of what a command has left open."""
     sys.audit("subprocess.Popen", "promptray", arguments, str(ROOT), environment)  # it is one, though another process starts it
     with tempfile.TemporaryDirectory() as folder:
         places = [Path(folder) / name for name in ("in", "out", "err")]
         places[0].write_text(said_to_it)
-        asked = {"arguments": arguments, "environment": dict(os.environ) | environment, "streams": list(map(str, places))}
+        asked = {"arguments": arguments, "environment": dict(os.environ) | environment, "streams": list(map(str, places)),
+                 "to_the_end": to_the_end}
         code = _server().ask(json.dumps(asked))
         return subprocess.CompletedProcess(["promptray", *arguments], code, *(place.read_text() for place in places[1:]))
 
@@ -59,7 +67,9 @@ def main() -> None:
         import_module(name)
     for line in sys.stdin:
         if (child := os.fork()) == 0:
-            _become(**json.loads(line))
+            asked = json.loads(line)
+            to_the_end = asked.pop("to_the_end")
+            _become(**asked)
             break
         _, status = os.waitpid(child, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)
@@ -67,7 +77,29 @@ def main() -> None:
         return
     from cluster.cli import main as promptray
 
-    promptray()
+    if to_the_end:
+        promptray()
+    else:
+        _end_behind(promptray)
+
+
+def _end_behind(command: Callable[[], None]) -> NoReturn:
+    """As the interpreter does it, but for what it does to modules."""
+    code = 0
+    try:
+        command()
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        if isinstance(ended.code, str):
+            print(ended.code, file=sys.stderr)
+    except BaseException:  # noqa: BLE001  # shown, as the interpreter does
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _become(arguments: list[str], environment: dict[str, str], streams: list[str]) -> None:

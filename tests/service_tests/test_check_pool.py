@@ -20,6 +20,7 @@ from cluster.service.settings import WorkSettings
 from optimizer.errors import DataError, PromptrayError, SettingsError
 from tests.contracts import endless
 
+pytestmark = pytest.mark.process
 SLOW_S = 20.0
 """For what takes milliseconds on a quiet machine."""
 

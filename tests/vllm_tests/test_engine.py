@@ -18,7 +18,7 @@ from tests.contracts.client_contract import ask
 from tests.contracts.engine_contract import STRANGE, EngineContract
 from tests.vllm_tests.target import SETTINGS, questions
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.timeout(600)]
 CONTEXT = 2048
 
 

@@ -13,7 +13,7 @@ from serving.settings.vllm import VLLMSettings
 from tests.vllm_tests.processes import environment
 from tests.vllm_tests.target import SETTINGS
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.timeout(600)]
 
 
 def refused(**changes: Any) -> PromptrayError:

@@ -21,7 +21,7 @@ from serving.settings import TargetSettings
 from tests.vllm_tests.processes import environment
 from tests.vllm_tests.target import SETTINGS, questions
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.usefixtures("local_ray")]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.usefixtures("local_ray")]
 ROOT = Path(__file__).parents[2]
 RUN = {
     "tasks": ["navigate"],

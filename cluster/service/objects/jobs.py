@@ -14,7 +14,7 @@ from serving.strictness import Strict
 JobStatus = Literal["queued", "running", "cancelling", "succeeded", "failed", "cancelled"]
 """`succeeded` where every trial has ended in order, on its budget or pruned included; `failed` where one has failed or the
 experiment could not be run. A job that is paused because an endpoint is down is `running`, and its `paused` says why."""
-TrialStatus = Literal["waiting", "running", "finished", "budget", "pruned", "stopped", "failed"]
+TrialStatus = Literal["waiting", "running", "finished", "budget", "pruned", "stopped", "cancelled", "failed"]
 EventKind = Literal[
     "job.queued", "job.started", "job.phase", "trial.started", "trial.round", "trial.better", "trial.paused", "trial.resumed",
     "trial.finished", "trial.failed", "budget.warning", "job.cancelling", "job.cancelled", "job.resumed", "job.failed",
@@ -140,8 +140,11 @@ class Optimization(Answer):
     """None where the file that it stands in is damaged; `error` says so."""
     trials: int = 0
     trials_done: int = 0
-    in_flight: int = 0
-    """Calls of models that are under way now."""
+    """Those that have ended, failed ones included; not those that were cancelled."""
+    trials_told: str = ""
+    """The same in words, such as "0 of 2 trials finished, 2 cancelled"."""
+    in_flight: int | None = 0
+    """Calls of models that are under way now; None where that is not known."""
     usage: Usage = Usage()
     best_dev_accuracy: float | None = None
     """The highest of all trials; of a job with several tasks it is of whichever task is easiest: `best_dev_accuracy_by_task` has

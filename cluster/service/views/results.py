@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from cluster.report.folder import UNFINISHED
 from cluster.result import TrialResult
 from cluster.service.errors import Damaged
 from optimizer.candidate import Round
@@ -49,6 +50,10 @@ class Results:
         under_way = folder / "rounds" / trial
         found = [self._read(under_way, name, _round) for name in under_way.names(".json")]
         rounds = sorted((round for _, round in found), key=lambda round: round.number)
+        left = folder / UNFINISHED
+        if not rounds and left.exists(f"{trial}.json"):  # of a run by hand, which writes no rounds, that was killed
+            digest, result = self._read(left, f"{trial}.json", _result)
+            return Course(trial, result.rounds, result, digest)
         return Course(trial, tuple(rounds), None, hashlib.sha256(b"".join(digest for digest, _ in found)).digest())
 
     def kept(self, key: bytes, make: Callable[[], T], size: int) -> T:

@@ -164,10 +164,10 @@ def _point(number: int, best: Standing, target_calls: int | None) -> CurvePoint:
 
 
 def _status(course: Course, spent: Spent, job: JobStatus) -> TrialStatus:
+    if job in TERMINAL:
+        return "cancelled" if job == "cancelled" else "stopped"
     begun = bool(course.rounds) or course.trial in spent.started
-    if not begun:
-        return "waiting"
-    return "stopped" if job in TERMINAL else "running"
+    return "running" if begun else "waiting"
 
 
 def total_usage(trials: Mapping[str, Trial]) -> Usage:

@@ -63,6 +63,7 @@ def checking(open_service: OpenService, owners: Owners, tmp_path: Path) -> Owner
     return Owners(ann, bob, owners.admin, owners.nobody)
 
 
+@pytest.mark.process
 async def test_endless_estimates(checking: Owners, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray_office, "unmeasured", endless.estimate)
     answered = await while_attacked(
@@ -74,6 +75,7 @@ async def test_endless_estimates(checking: Owners, monkeypatch: pytest.MonkeyPat
     assert (error["code"], answered[0].headers["retry-after"], error["message"].count(".")) == ("too_many_at_once", "5", 1)
 
 
+@pytest.mark.process
 async def test_an_endless_estimate_is_answered_in_a_sentence(
     open_service: OpenService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,6 +89,7 @@ async def test_an_endless_estimate_is_answered_in_a_sentence(
             "Checking this took more than 0.3 s and was stopped: make the data, the search space or the patterns smaller."))
 
 
+@pytest.mark.process
 async def test_bombs_in_uploads(owners: Owners, tmp_path: Path) -> None:
     repeated_text(tmp_path / "bomb.parquet")
     bomb = (tmp_path / "bomb.parquet").read_bytes()
@@ -112,6 +115,7 @@ async def test_slow_bodies(owners: Owners) -> None:
     assert len(answered) == 600 - 128
 
 
+@pytest.mark.process
 async def test_slow_uploads(owners: Owners) -> None:
     async def slow() -> AsyncIterator[bytes]:
         yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.jsonl"\r\n\r\n'
@@ -124,6 +128,7 @@ async def test_slow_uploads(owners: Owners) -> None:
     assert [answer.status_code for answer in answered] == [429] * (ATTACKS - 8)
 
 
+@pytest.mark.process
 async def test_reads_that_hang(owners: Owners, monkeypatch: pytest.MonkeyPatch) -> None:
     go, get = threading.Event(), FileStore.get
     id = (await owners.bob.upload("a.jsonl", GOOD)).json()["id"]
@@ -158,6 +163,7 @@ async def test_a_packed_body_is_refused_unread(owners: Owners, packing: str) -> 
         assert (answer.status_code, answer.json()["error"]["code"]) == (415, "unsupported_encoding")
 
 
+@pytest.mark.process
 async def test_an_owner_keeps_a_bounded_number_of_files_and_of_bytes(open_service: OpenService, owners: Owners) -> None:
     work = {"files_per_owner": 3, "file_bytes_per_owner": 20_000}
     ann = open_service(None, settings=ServiceSettings.model_validate({"work": work}))
@@ -177,6 +183,7 @@ async def test_an_owner_keeps_a_bounded_number_of_files_and_of_bytes(open_servic
     assert sorted(answer.status_code for answer in together) == [200, 413, 413]
 
 
+@pytest.mark.process
 async def test_rows_come_in_answers_of_bounded_size(service: Client) -> None:
     sink = io.BytesIO()
     names = [str(number) for number in range(5)]
@@ -255,6 +262,7 @@ async def test_bodies_nested_without_end_or_of_countless_parts(owners: Owners) -
     assert (await owners.ann.http.post("/v1/files", content=fields + b"--x--\r\n", headers=headers)).status_code == 400
 
 
+@pytest.mark.process
 async def test_a_download_is_read_as_it_is_sent(owners: Owners, monkeypatch: pytest.MonkeyPatch) -> None:
     import cluster.service.api.files as files
 

@@ -40,6 +40,7 @@ def client(address: str) -> Iterator[ServiceClient]:
         yield one
 
 
+@pytest.mark.process
 def test_the_whole_story(client: ServiceClient, small: Small, tmp_path: Path) -> None:
     data = tmp_path / "sums.jsonl"
     data.write_text('{"input": "1 + 1", "target": "2"}\n')
@@ -180,6 +181,7 @@ def test_what_is_no_service_is_told_so() -> None:
         ServiceClient("http://x", transport=httpx2.MockTransport(lambda _: httpx2.Response(200, json={"a": 1}))).me()
 
 
+@pytest.mark.process
 def test_the_commands(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROMPTRAY_SERVICE", address)
 

@@ -13,6 +13,7 @@ async def test_a_job_is_created_runs_and_succeeds(service: Client) -> None:
     assert (job.status, job.owner, job.request.metadata) == ("queued", "local", {"ticket": "7"})
     done = await service.until(job.id, "succeeded")
     assert done["trials_done"] == done["trials"] == 2
+    assert done["trials_told"] == "2 of 2 trials finished"
     assert done["finished_at"] is not None
 
 
@@ -24,7 +25,9 @@ async def test_the_same_idempotency_key_gives_the_same_job(service: Client) -> N
 
 async def test_a_cancelled_job_can_be_resumed_and_a_finished_one_not(service: Client) -> None:
     id = (await service.post("/v1/optimizations", REQUEST)).json()["id"]
-    assert (await service.post(f"/v1/optimizations/{id}/cancel")).json()["status"] == "cancelled"
+    cancelled = (await service.post(f"/v1/optimizations/{id}/cancel")).json()
+    assert (cancelled["status"], cancelled["trials_done"]) == ("cancelled", 0)
+    assert cancelled["trials_told"] == "0 of 2 trials finished, 2 cancelled"
     assert (await service.post(f"/v1/optimizations/{id}/cancel")).status_code == 409
     assert (await service.post(f"/v1/optimizations/{id}/resume")).json()["status"] == "queued"
     await service.until(id, "succeeded")

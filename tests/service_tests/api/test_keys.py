@@ -122,6 +122,7 @@ async def test_me_says_whose_key_it_is_and_what_it_may_use(owners: Owners) -> No
     assert (await owners.admin.json("/v1/me"))["admin"] is True
 
 
+@pytest.mark.process
 async def test_the_audit_says_who_did_what_and_only_to_admins(owners: Owners) -> None:
     id = (await owners.ann.post("/v1/optimizations", REQUEST)).json()["id"]
     await owners.bob.post(f"/v1/optimizations/{id}/cancel")

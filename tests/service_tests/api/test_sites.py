@@ -61,6 +61,7 @@ async def test_the_page_comes_by_a_link_but_not_by_another_name(app: FastAPI) ->
     assert (await ask(app, "GET", "/healthz", REBOUND)).status == 200
 
 
+@pytest.mark.process
 async def test_another_sites_page_starts_stops_uploads_and_follows_nothing(small: Small, tmp_path: Path) -> None:
     app = shown_app(PlayingOffice([small.out], 0.0), open_folder(tmp_path / "storage"))
     for headers in sites.FOREIGN:

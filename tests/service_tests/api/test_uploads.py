@@ -13,6 +13,7 @@ from serving.door.settings import DoorSettings
 from tests.contracts import hostile
 from tests.service_tests.api.conftest import Client, OpenService, Owners
 
+pytestmark = pytest.mark.process
 GOOD = b'{"input": "1 + 1", "target": "2"}\n{"input": "1 + 2", "target": "3"}\n'
 
 

@@ -27,7 +27,7 @@ export const size = (bytes) => (bytes < 1024 ? `${bytes} B` : bytes < 2 ** 20 ? 
 export const STATUS = {
   queued: ["○", "queued"], running: ["◐", "running"], cancelling: ["◌", "cancelling"], succeeded: ["✓", "succeeded"],
   failed: ["✗", "failed"], cancelled: ["⊘", "cancelled"], waiting: ["○", "waiting"], finished: ["✓", "finished"],
-  budget: ["◔", "budget exhausted"], pruned: ["✂", "pruned"], stopped: ["⊘", "stopped"],
+  budget: ["◔", "budget exhausted"], pruned: ["✂", "pruned"], stopped: ["⊘", "interrupted"],
 };
 export const OVER = ["succeeded", "failed", "cancelled"];
 

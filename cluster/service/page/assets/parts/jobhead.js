@@ -9,6 +9,11 @@ import { OVER, lasting, plural, when } from "/assets/wording.js";
 
 const PARTS = [["", "Overview"], ["lineage", "Lineage"], ["candidates", "Candidates"], ["compare", "Compare"]];
 
+function inFlight(job) {
+  if (job.in_flight === null) return " · calls in flight unknown";
+  return job.in_flight ? ` · ${plural(job.in_flight, "call")} in flight` : "";
+}
+
 export function JobHead({ job, part, reload, query = {} }) {
   const [problem, setProblem] = useState(null);
   const [busy, setBusy] = useState(false);
@@ -30,7 +35,7 @@ export function JobHead({ job, part, reload, query = {} }) {
   return html`<div class="job-head">
     <p class="crumbs"><${Link} href="/">Jobs<//> / <span>${job.id}</span></p>
     <div class="title"><h1 tabindex="-1">${job.name}</h1><${Status} status=${job.status} position=${job.queue_position} />
-      <span class="quiet">${plural(job.trials_done, "trial")} of ${job.trials} done${job.in_flight ? ` · ${plural(job.in_flight, "call")} in flight` : ""}${job.runs > 1 ? ` · started ${job.runs} times` : ""}</span>
+      <span class="quiet">${job.trials_told}${inFlight(job)}${job.runs > 1 ? ` · started ${job.runs} times` : ""}</span>
       <span class="spring"></span>
       ${mayCancel && html`<button disabled=${busy} onClick=${() => act("cancel")}>Cancel</button>`}
       ${mayResume && html`<button class="primary" disabled=${busy} onClick=${() => act("resume")}>Resume</button>`}</div>

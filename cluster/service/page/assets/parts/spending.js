@@ -14,7 +14,7 @@ export function Spending({ job, trials }) {
     ${usage.money !== null && html`<div class="meter"><span>Money</span><span class="figures">${money(usage.money)}</span></div>`}
     <div class="meter"><span>From the ledger, unpaid</span><span class="figures">${count(usage.ledger_hits)} · ${percent(calls ? usage.ledger_hits / calls : 0)}</span></div>
     ${usage.repeats > 0 && html`<div class="meter"><span>Repeats, answered by the trials themselves</span><span class="figures">${count(usage.repeats)}</span></div>`}
-    <div class="meter"><span>Calls in flight</span><span class="figures">${job.in_flight}</span></div>
+    <div class="meter"><span>Calls in flight</span><span class="figures">${count(job.in_flight)}</span></div>
     <h3>By purpose of the call</h3><${Shares} parts=${Object.entries(purposes).sort((one, other) => other[1] - one[1])} /></section>`;
 }
 

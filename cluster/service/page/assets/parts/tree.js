@@ -2,7 +2,7 @@
 // cost what fifty cost. Arrow keys move in it.
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "/assets/dom.js";
 import { stratify, tree as treeLayout } from "/vendor/d3-hierarchy.min.mjs";
-import { operatorName, share, short, signed } from "/assets/wording.js";
+import { operatorName, plural, share, short, signed } from "/assets/wording.js";
 
 const ROW_PX = 46;
 const COLUMN_PX = 236;
@@ -80,7 +80,7 @@ export function Tree({ candidates, best, picked, pick }) {
 function Node({ node, best, picked, focusable, pick }) {
   const { data } = node;
   const step = data.changed_step ? `, step ${data.changed_step}` : "";
-  const told = `${short(data.id)}, ${operatorName(data.operator)}${step}, round ${data.round}, dev accuracy ${share(data.dev_accuracy)}${data.gain === null ? "" : `, ${signed(data.gain)} over its parent`}${best ? ", the best" : ""}${data.kept ? "" : ", not kept"}`;
+  const told = `${short(data.id)}, ${operatorName(data.operator)}${step}, round ${data.round}, dev accuracy ${share(data.dev_accuracy)} on ${plural(data.dev_items, "item")}${data.gain === null ? "" : `, ${signed(data.gain)} over its parent`}${best ? ", the best" : ""}${data.kept ? "" : ", not kept"}`;
   return html`<button role="treeitem" class=${`node ${best ? "is-best" : ""} ${data.kept ? "" : "not-kept"}`} aria-level=${node.depth} aria-selected=${picked} aria-label=${told}
     tabindex=${focusable ? 0 : -1} onClick=${pick} style=${{ left: `${node.left}px`, top: `${node.top - 17}px` }}>
     <b>${share(data.dev_accuracy)}</b>${data.gain !== null && html`<span class=${`gain ${tone(data.gain)}`}>${signed(data.gain)}</span>`}${best && html`<span class="star">★</span>`}</button>`;

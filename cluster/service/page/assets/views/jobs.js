@@ -5,7 +5,7 @@ import { Link, jobAddress } from "/assets/router.js";
 import { useAnswer } from "/assets/parts/loading.js";
 import { Empty, Problem } from "/assets/parts/problem.js";
 import { Status } from "/assets/parts/marks.js";
-import { STATUS, count, plural, share, when } from "/assets/wording.js";
+import { STATUS, count, share, when } from "/assets/wording.js";
 
 const EVERY_MS = 3000;
 const CHOICES = ["", "queued", "running", "succeeded", "failed", "cancelled"];
@@ -47,8 +47,8 @@ function Job({ job }) {
       ${bestOnDev(job).map(([name, accuracy]) => html`<div key=${name}><dt>${name}</dt><dd>${share(accuracy)}</dd></div>`)}
       <div><dt>Trials</dt><dd>${job.trials_done}/${job.trials}</dd></div>
       <div><dt>Target calls</dt><dd>${count(job.usage.target_calls)}</dd></div>
-      <div><dt>In flight</dt><dd>${job.in_flight}</dd></div></dl>
-    <span class="track" role="img" aria-label=${`${plural(job.trials_done, "trial")} of ${job.trials} done`}><i style=${{ width: `${done * 100}%` }}></i></span>
+      <div><dt>In flight</dt><dd>${count(job.in_flight)}</dd></div></dl>
+    <span class="track" role="img" aria-label=${job.trials_told}><i style=${{ width: `${done * 100}%` }}></i></span>
     <p class="quiet foot"><span>${job.owner}</span><span>${when(job.created_at)}</span></p></li>`;
 }
 
