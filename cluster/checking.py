@@ -24,7 +24,6 @@ from optimizer.errors import EndpointError
 from optimizer.probing import Probed, Probing, probe
 from optimizer.protocols import LanguageModel
 from optimizer.purse import Paying, Role
-from optimizer.reading import NotRight, Reading
 from optimizer.selection import Racing
 from optimizer.statistics import (
     Estimate,
@@ -40,6 +39,7 @@ from optimizer.statistics import (
 )
 from optimizer.strategies.abo import ABO
 from optimizer.tally import Asked, Failure, Tally
+from optimizer.tasks.reading import NotRight, Reading
 from optimizer.tasks.task import Task
 from optimizer.types import Completion, Outcome, Request
 from serving.ledger.ledgered import Ledgered

@@ -13,8 +13,8 @@ from random import Random
 from optimizer.evaluation import Evaluation
 from optimizer.prompt import Demonstration, Prompt
 from optimizer.protocols import LanguageModel, SelectionRule, Strategy
-from optimizer.reading import NotRight, Reading, reading
 from optimizer.statistics import Scores, mean_score, share_known, wilson
+from optimizer.tasks.reading import NotRight, Reading, reading
 from optimizer.tasks.scorers import SCORERS, judge, with_answer_line
 from optimizer.tasks.task import Task
 from optimizer.types import Example, Outcome, Request, Sampling

@@ -133,9 +133,11 @@ def contests_over_tasks(results: Sequence[TrialResult]) -> tuple[Contest, ...]:
 def corrected_verdicts(results: Sequence[TrialResult]) -> dict[str, str]:
     """Trial -> its verdict against the seed prompt, corrected for all statements on prompts; only trials with one are in it."""
     corrected, _ = _corrected_on_prompts(results, _pooled(results))
-    return {
+    told = {
         result.trial: result.verdict if corrected[result.trial, SEED_PROMPT] <= 0.05 else "not distinguishable"
         for result in results if (result.trial, SEED_PROMPT) in corrected}
+    # What an older version has written of a best prompt that is the seed prompt stays as it is.
+    return told | {result.trial: result.verdict for result in results if result.best_is_baseline and result.p_value is not None}
 
 
 def corrected_against_control(results: Sequence[TrialResult]) -> dict[str, tuple[str, float]]:

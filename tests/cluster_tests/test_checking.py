@@ -22,10 +22,10 @@ from cluster.report.check_table import check_table
 from cluster.settings import ExperimentSettings
 from optimizer.errors import EndpointError, SettingsError
 from optimizer.probing import Probed
-from optimizer.reading import NotRight, Reading
 from optimizer.scripted import ScriptedModel
 from optimizer.tally import Failure
 from optimizer.tasks.loading import load_task
+from optimizer.tasks.reading import NotRight, Reading
 from optimizer.tasks.task import Sizes
 from optimizer.types import Failed, Outcome, Request
 from serving.ledger.record import Ledger

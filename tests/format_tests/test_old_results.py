@@ -38,6 +38,12 @@ def table(file: Path, names: list[str] | None = None) -> list[dict[str, Any]]:
     return rows
 
 
+def _uncompared(row: dict[str, Any], kept: set[str]) -> dict[str, Any]:
+    """A row of today: a best prompt that is the seed prompt has no verdict any more, as a prompt is not compared with itself."""
+    none = {name: None for name in ("verdict", "p_value", "corrected_verdict") if name in row}
+    return row | none if row["trial"] in kept else row
+
+
 @pytest.mark.parametrize("name", ["run", "search"])
 def test_its_settings_are_read_with_the_data_that_was_recorded(copied: Copied, name: str) -> None:
     """Raises DataError where the same seed gives other items now."""
@@ -58,8 +64,9 @@ async def test_its_ledger_answers_every_call_and_the_tables_are_the_same(copied:
     results = await replayed(out)
     assert [(result.status, result.error) for result in results] == [("finished", "")] * 2
     write_results(out, results, {})
+    kept = {result.trial for result in results if result.best_is_baseline}
     for name in ("trials.parquet", "candidates.parquet", "failures.parquet"):
-        assert table(out / name, pq.read_schema(old / name).names) == table(old / name)
+        assert table(out / name, pq.read_schema(old / name).names) == [_uncompared(row, kept) for row in table(old / name)]
     best = [json.loads((folder / "best" / f"{BEST}.json").read_text()) for folder in (old, out)]
     assert best[1]["prompt"] == best[0]["prompt"]
 
