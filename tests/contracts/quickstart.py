@@ -127,7 +127,7 @@ def _record(out: Path) -> None:
 
 def for_readme(said: str) -> str:
     """What the command said at its end, as README.md shows it: no empty rows in the table, and sentences no longer than it."""
-    lines = said[said.index("\n", said.rindex(" trials done")) :].splitlines()
+    lines = said[said.index("\n", said.rindex(" trials finished")) :].splitlines()
     last = max(place for place, line in enumerate(lines) if _is_row(line))
     table = [line[1:].rstrip() for line in lines[: last + 1] if line.strip()]
     rest = [part for line in lines[last + 1 :] if line.strip() for part in textwrap.wrap(line, 138, break_on_hyphens=False)]
