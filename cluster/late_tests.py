@@ -3,6 +3,7 @@
 A person waits for the job to end, and it may be resumed: so a test has its time, and only what it costs nobody is spent on it.
 """
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 
 import ray
@@ -13,6 +14,7 @@ from cluster.preparation import Experiment
 from cluster.result import TrialResult
 from cluster.worker import Shared, late_test_in_worker
 
+_log = logging.getLogger(__name__)
 WITHIN_S = 30.0
 """For all of them together, of the minute in which a cancelled job is to end [ours]."""
 
@@ -43,9 +45,10 @@ def run_late(
         begun.append(worker.remote(result, plan, task, shared))
     done, late = ray.wait(begun, num_returns=len(begun), timeout=within_s) if begun else ([], [])
     for task_of_ray in late:
+        _log.warning("A cancelled trial stays untested: its test had not ended within %g s.", within_s)
         ray.cancel(task_of_ray, force=True)
     for task_of_ray in done:
         try:
             yield ray.get(task_of_ray, timeout=within_s)
-        except RayError:  # its process was lost: it stays untested
-            continue
+        except RayError as problem:  # its process was lost, or broke on a fault of ours: it stays untested, and that is said
+            _log.warning("A cancelled trial stays untested: %s: %s", type(problem).__name__, problem)
