@@ -25,9 +25,10 @@ from tests.contracts import hostile
 
 URLS = ("href", "src", "action", "formaction", "srcdoc", "data", "xlink:href")
 OURS = {"html", "head", "meta", "title", "style", "body", "header", "h1", "h2", "h3", "h4", "span", "button", "main", "p", "b",
-        "section", "div", "small", "table", "thead", "tbody", "tr", "th", "td", "a", "details", "summary", "ol", "ul", "li", "ins",
-        "del", "footer", "script"}
-ATTRIBUTES = {"lang", "charset", "http-equiv", "content", "name", "class", "id", "type", "style", "href", "title", "open"}
+        "code", "dl", "dt", "dd", "section", "div", "small", "table", "thead", "tbody", "tr", "th", "td", "a", "details", "summary",
+        "ol", "ul", "li", "ins", "del", "footer", "script"}
+ATTRIBUTES = {"lang", "charset", "http-equiv", "content", "name", "class", "id", "type", "style", "href", "title", "open",
+              "data-sign"}
 
 
 class Page(HTMLParser):
@@ -59,6 +60,8 @@ def check_page(page: str, planted: str) -> None:
     read = Page(page)
     assert {tag for tag, _ in read.elements} <= OURS
     assert {name for _, attributes in read.elements for name in attributes} <= ATTRIBUTES
+    signs = {attributes["data-sign"] or "" for _, attributes in read.elements if "data-sign" in attributes}
+    assert all(re.fullmatch(r"[·↵→␍]|U\+[0-9A-F]{4,6}", sign) for sign in signs)
     assert not read.comments
     links = [attributes[name] or "" for _, attributes in read.elements for name in URLS if name in attributes]
     assert all(re.fullmatch(r"#[\w-]+", link) for link in links)
