@@ -252,7 +252,7 @@ def test_a_check_leaves_its_answers_to_a_run_and_its_exit_code_says_whether_it_p
     assert "Traceback" not in ended.stdout + ended.stderr
     found = json.loads((out / CHECK_FILE).read_text())
     assert ended.returncode == (0 if found["can_pay"] else 3), ended.stdout + ended.stderr
-    assert found["tasks"][0]["noise"] == {"flip_rate": 0.0, "sd": 0.0, "repeats": 2}
+    assert found["tasks"][0]["noise"] == {"flip_rate": 0.0, "sd": 0.0, "repeats": 2, "came": 2}
     assert found["calls"]["target"]["calls_per_s"] > 0
     assert found["estimate"]["total"]["calls"] == 340
     assert f"promptray run {out}/settings.yaml" in ended.stdout

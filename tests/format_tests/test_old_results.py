@@ -38,7 +38,7 @@ def table(file: Path, names: list[str] | None = None) -> list[dict[str, Any]]:
     return rows
 
 
-def _uncompared(row: dict[str, Any], kept: set[str]) -> dict[str, Any]:
+def uncompared(row: dict[str, Any], kept: set[str]) -> dict[str, Any]:
     """A row of today: a best prompt that is the seed prompt has no verdict any more, as a prompt is not compared with itself."""
     none = {name: None for name in ("verdict", "p_value", "corrected_verdict") if name in row}
     return row | none if row["trial"] in kept else row
@@ -66,7 +66,7 @@ async def test_its_ledger_answers_every_call_and_the_tables_are_the_same(copied:
     write_results(out, results, {})
     kept = {result.trial for result in results if result.best_is_baseline}
     for name in ("trials.parquet", "candidates.parquet", "failures.parquet"):
-        assert table(out / name, pq.read_schema(old / name).names) == [_uncompared(row, kept) for row in table(old / name)]
+        assert table(out / name, pq.read_schema(old / name).names) == [uncompared(row, kept) for row in table(old / name)]
     best = [json.loads((folder / "best" / f"{BEST}.json").read_text()) for folder in (old, out)]
     assert best[1]["prompt"] == best[0]["prompt"]
 
