@@ -22,7 +22,8 @@ from tests.service_tests.browser.conftest import ScreenOf, ServeOffice
 from tests.service_tests.browser.screen import Screen
 
 VIEWS = {
-    "jobs": ("/", ".job"), "new": ("/new", "fieldset"), "data": ("/files", "main p, main table"), "job": ("/jobs/JOB", ".plot canvas"),
+    "jobs": ("/", ".job"), "new": ("/new", "fieldset"), "data": ("/files", "main p, main table"),
+    "job": ("/jobs/JOB", ".plot canvas"),
     "lineage": ("/jobs/JOB/lineage?trial=TRIAL", "aside .words"),
     "candidates": ("/jobs/JOB/candidates?trial=TRIAL", "aside .words"),
     "compare": ("/jobs/JOB/compare?trial=TRIAL", ".item"), "nothing": ("/jobs/opt-none", "[role=alert]")}
