@@ -34,9 +34,12 @@ def _tasks(check: Check) -> Table:
         seed = task.seed_prompt
         shown = MISSING if seed.mean is None else f"{share(seed.mean)} [{interval(seed.low, seed.high).replace(' to ', ', ')}]"
         noise = MISSING if task.noise.sd is None else f"{task.noise.sd:.3f}"
-        table.add_row(*map(Text, (
-            task.task, shown, share(task.noise.flip_rate), noise, share(task.best_other_accuracy),
-            share(task.ever_right), share(task.chance_of_any), share(task.ceiling), share(task.headroom), share(task.detectable))))
+        figures: tuple[str, ...] = (
+            share(task.noise.flip_rate), noise, share(task.best_other_accuracy), share(task.ever_right), share(task.chance_of_any),
+            share(task.ceiling), share(task.headroom))
+        if not task.outlook.known:  # what was not read as it is meant shows no noise and no headroom
+            figures = (MISSING,) * len(figures)
+        table.add_row(*map(Text, (task.task, shown, *figures, share(task.detectable))))
     return table
 
 

@@ -19,6 +19,7 @@ from cluster.estimate import CHECK_FILE, CallCost, ExperimentEstimate, cost_of_c
 from cluster.plans import assignments
 from cluster.preparation import Experiment
 from cluster.report.check_table import check_table
+from cluster.report.wording import MISSING
 from cluster.settings import ExperimentSettings
 from optimizer.errors import EndpointError, SettingsError
 from optimizer.probing import Probed
@@ -191,6 +192,8 @@ def test_answers_that_cannot_be_read_are_no_verdict_on_the_task() -> None:
     assert "With the line 'End with Answer.' the seed prompt gets 0.90 right instead of 0.00: add that line" in text
     assert "Whether optimization can pay here cannot be told yet" in text
     assert "cannot pay" not in text
+    assert "0.000" not in text, "answers that are not read have no noise"
+    assert " ".join(["navigate 0.00 [0.00, 0.16]", *[MISSING] * 7]) in text
     assert (check.can_pay, check.known) == (False, False)
     found: Any = check_to_json(check)
     assert found["known"] is False
