@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from cluster.allowed import Allowed
 from optimizer.budget import Budget, Budgeted, Usage
 from optimizer.errors import SettingsError
 from optimizer.prompt import Prompt
@@ -15,18 +16,6 @@ from optimizer.remembering import Remembering
 from optimizer.types import Purpose, Request, Sampling
 from serving.ledger.keys import key_of
 from serving.settings import ModelSettings
-
-
-@dataclass(frozen=True, kw_only=True)
-class Allowed:
-    """What a trial may spend; None: no limit."""
-
-    target_calls: int | None = None
-    optimizer_calls: int | None = None
-    tokens: int | None = None
-    money: float | None = None
-    wall_s: float | None = None
-
 
 CONTROL_SHARE = 0.1
 """Share of what a final test leaves of a trial's budget that its control arm may take from the search [ours]."""

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import TypeVar
 
-from cluster.accounts import Allowed
+from cluster.allowed import Allowed
 from cluster.plans import Assignment
 from cluster.report.wording import count, duration, plural
 from cluster.settings import ExperimentSettings

@@ -14,8 +14,8 @@ from unicodedata import normalize
 
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from cluster.accounts import Allowed
 from cluster.addresses import with_addresses
+from cluster.allowed import Allowed
 from cluster.choices import Choice, SelectionChoice, StrategyChoice
 from cluster.search.keys import read_space
 from cluster.search.settings import SearchSettings

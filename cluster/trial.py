@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
-from cluster.accounts import Accounts, Allowed, FinalTest, Reserve
+from cluster.accounts import Accounts, FinalTest, Reserve
+from cluster.allowed import Allowed
 from cluster.final_test import Tested, with_test
 from cluster.form_control import FormControl
 from cluster.noting import Noting

@@ -19,9 +19,9 @@ import pyarrow.parquet as pq
 
 from cluster.diagnosis.page import diagnosis_page
 from cluster.diagnosis.result import TaskDiagnosis
-from cluster.report.columns import storable
 from optimizer.diagnostics import OneStep
 from serving.storage import Folder
+from serving.storage.text import storable, storable_bytes
 
 DIAGNOSIS_FILE = "diagnosis.json"
 PAGE_FILE = "diagnosis.html"
@@ -54,10 +54,10 @@ def write_diagnosis(out: Folder, results: Sequence[TaskDiagnosis], settings: Map
     `settings` is shown on the page as it is, so it must hold no secrets.
     """
     content = {"settings": dict(settings), "tasks": [result.to_json() for result in results]}
-    out.write(DIAGNOSIS_FILE, _bytes(json.dumps(content, indent=2, ensure_ascii=False) + "\n"))
+    out.write(DIAGNOSIS_FILE, storable_bytes(json.dumps(content, indent=2, ensure_ascii=False) + "\n"))
     out.write("feedbacks.parquet", _parquet(feedbacks_table(results)))
     out.write("refinements.parquet", _parquet(refinements_table(results)))
-    out.write(PAGE_FILE, _bytes(diagnosis_page(results, settings)))
+    out.write(PAGE_FILE, storable_bytes(diagnosis_page(results, settings)))
     return out.place_of(PAGE_FILE)
 
 
@@ -83,7 +83,3 @@ def _parquet(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink)
     return bytes(sink.getvalue().to_pybytes())
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "backslashreplace")

@@ -15,6 +15,7 @@ import pyarrow as pa
 from cluster.report.contests import corrected_against_control, corrected_verdicts
 from cluster.result import TrialResult
 from optimizer.candidate import Candidate, Standing, fuller
+from serving.storage.text import storable
 
 TRIALS: pa.Schema = pa.schema([
     pa.field("task", pa.string(), nullable=False),
@@ -121,11 +122,6 @@ def candidates_table(results: Sequence[TrialResult]) -> pa.Table:
     """One row for each candidate that competed in any round of any result, with the columns of CANDIDATES."""
     rows = [_candidate_row(result, *entry) for result in results for entry in _fullest_standings(result)]
     return pa.Table.from_pylist(rows, schema=CANDIDATES)
-
-
-def storable(text: str) -> str:
-    """The text with what UTF-8 cannot hold written as a backslash escape."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _trial_row(result: TrialResult) -> dict[str, Any]:

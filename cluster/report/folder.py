@@ -29,6 +29,7 @@ from cluster.report.page import report_page
 from cluster.result import TrialResult
 from optimizer.errors import DataError, PromptrayError, StorageError
 from serving.storage import Folder, open_folder
+from serving.storage.text import storable_bytes
 
 Place = Folder | Path | str
 REPORT_FILE = "report.html"
@@ -97,7 +98,7 @@ def trial_if_read(out: Place, trial: str) -> TrialResult | None:
 
 
 def _write(folder: Folder, name: str, content: str | bytes) -> None:
-    data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
+    data = storable_bytes(content) if isinstance(content, str) else content
     try:
         folder.write(name, data)
     except StorageError as problem:

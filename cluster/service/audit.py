@@ -22,9 +22,9 @@ from pydantic import ValidationError
 from cluster.service.errors import NotFound
 from cluster.service.objects import AuditEntry, Page
 from cluster.service.office import Caller
-from cluster.service.views.wording import plain
 from optimizer.errors import StorageError
 from serving.storage import Folder
+from serving.storage.text import storable
 from serving.supervision import Pauses, Supervisor
 
 LINES = 200
@@ -88,7 +88,7 @@ class Audit:
             self._counted += 1
             entry = AuditEntry(  # by the id of two acts in one millisecond: which was first
                 id=f"audit-{int(now * 1000):012x}-{self._counted:06x}{secrets.token_hex(3)}", created_at=int(now),
-                owner=plain(owner), action=action, subject=plain(subject)[:200], outcome=outcome)
+                owner=storable(owner), action=action, subject=storable(subject)[:200], outcome=outcome)
             day = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d")
             self._unwritten.append((day, json.dumps(entry.model_dump())))
             self._flush()

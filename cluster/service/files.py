@@ -24,7 +24,6 @@ from cluster.service.errors import Damaged, NoRoom, NotFound
 from cluster.service.objects import FileDeleted, Page, Row, StoredFile
 from cluster.service.office import Caller
 from cluster.service.settings import WorkSettings
-from cluster.service.views.wording import plain
 from optimizer.errors import DataError, StorageError, shortened
 from optimizer.tasks.bounds import ReadLimits
 from optimizer.tasks.files import READERS, read_source
@@ -33,6 +32,7 @@ from optimizer.tasks.splitting import distinct
 from optimizer.types import Example
 from serving.storage import Folder
 from serving.storage.local import LocalFolder
+from serving.storage.text import storable
 
 PREVIEW_ROWS = 5
 PREVIEW_CHARACTERS = 10_000
@@ -199,7 +199,7 @@ class FileStore:
 
 def safe_name(filename: str) -> str:
     """The last part of the name, of letters, digits and a few signs, with its ending."""
-    last = re.split(r"[\\/]", plain(filename))[-1]
+    last = re.split(r"[\\/]", storable(filename))[-1]
     name = _UNSAFE.sub("_", last).strip(" .") or "data"
     ending = PurePath(name).suffix[:12]
     return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - len(ending)] + ending
@@ -208,7 +208,7 @@ def safe_name(filename: str) -> str:
 def row_of(example: Example, most: int | None = None) -> Row:
     """As it is shown; with `most`, each text cut to so many characters."""
     def cut(text: str) -> str:
-        return plain(text if most is None or len(text) <= most else f"{text[:most]}…")
+        return storable(text if most is None or len(text) <= most else f"{text[:most]}…")
 
     return Row(
         id=cut(example.id), input=cut(example.input), answers=[cut(answer) for answer in example.answers[:most]],

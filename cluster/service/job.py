@@ -11,8 +11,8 @@ from cluster.report.wording import trials_told as told
 from cluster.result import ENDED
 from cluster.service.errors import Conflict
 from cluster.service.objects import KEPT, TERMINAL, Fault, JobStatus, Optimization, OptimizationRequest, Usage
-from cluster.service.views.wording import plain
 from optimizer.errors import DataError, shortened
+from serving.storage.text import storable
 
 DAMAGED = "damaged"
 """The code of the fault of a job whose files cannot be read."""
@@ -210,7 +210,7 @@ def shown(
         paused=next(iter(state.paused_by_trial.values()), ""), request=filed.request, trials=state.trials, trials_done=len(ended),
         trials_told=trials_of(state.status, state.status_by_trial.values(), state.trials), in_flight=in_flight,
         usage=state.usage(running_s), best_dev_accuracy=state.best_dev_accuracy,
-        best_dev_accuracy_by_task={plain(task): accuracy for task, accuracy in state.best_dev_accuracy_by_task.items()},
+        best_dev_accuracy_by_task={storable(task): accuracy for task, accuracy in state.best_dev_accuracy_by_task.items()},
         error=Fault(**state.fault) if state.fault else None, runs=state.runs, last_event=last_event)
 
 

@@ -14,6 +14,7 @@ from cluster.trial import Progress
 from optimizer.candidate import Round
 from optimizer.statistics import wilson
 from serving.storage import Folder
+from serving.storage.text import storable_bytes
 
 ROUNDS = "rounds"
 WARN_AT = (0.8, 0.95)
@@ -122,7 +123,7 @@ class Reporting:
         name = f"{last.number:04d}.json"
         if not (self._rounds / trial).exists(name):
             text = json.dumps(last.to_json(), ensure_ascii=False) + "\n"
-            (self._rounds / trial).write(name, text.encode("utf-8", "backslashreplace"))
+            (self._rounds / trial).write(name, storable_bytes(text))
         result = TrialResult.from_json(known)
         spent = self._spent[trial] = _spent(result)
         self._tell(Rounded(trial, spent, _round_data(rounds, spent), _better(rounds), result.task))

@@ -40,7 +40,6 @@ from cluster.service.views.candidates import Family
 from cluster.service.views.results import Course
 from cluster.service.views.settings import searched
 from cluster.service.views.trials import Spent, total_usage, trial_view
-from cluster.service.views.wording import plain
 from cluster.settings import ExperimentSettings
 from optimizer.candidate import Round
 from optimizer.errors import DataError, PromptrayError
@@ -49,6 +48,7 @@ from optimizer.tasks.generated import GENERATED
 from serving.settings import parse_model
 from serving.storage import Folder, open_folder
 from serving.storage.local import LocalFolder
+from serving.storage.text import storable
 
 READ_ONLY = "This service only shows finished results; a service that runs jobs is started with promptray up."
 OWNER = "local"
@@ -177,8 +177,8 @@ def shown_folder(folder: Folder, owner: str) -> Shown:
         trials_told=trials_of(status, [result.status for result in results], len(known)),
         usage=usage, best_dev_accuracy=max((one.dev_accuracy for one in results if one.dev_accuracy is not None), default=None),
         best_dev_accuracy_by_task={
-            plain(task): one.dev_accuracy for task, one in best_trials(results).items() if one.dev_accuracy is not None},
-        error=Fault(code="trial_failed", message=plain(" ".join(errors_told(failed)))) if failed else None,
+            storable(task): one.dev_accuracy for task, one in best_trials(results).items() if one.dev_accuracy is not None},
+        error=Fault(code="trial_failed", message=storable(" ".join(errors_told(failed)))) if failed else None,
         runs=1, last_event=len(events))
     return Shown(job, settings, folder, events)
 
@@ -236,7 +236,7 @@ def told(
     def event(kind: EventKind, message: str, trial: str | None = None, **data: Any) -> Event:
         nonlocal number
         number += 1
-        return Event(id=number, created_at=at, kind=kind, trial=trial, message=plain(message), data=data)
+        return Event(id=number, created_at=at, kind=kind, trial=trial, message=storable(message), data=data)
 
     yield event("job.queued", "The job waits for its turn.")
     yield event("job.started", "The job has started.")

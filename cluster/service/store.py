@@ -25,6 +25,7 @@ from cluster.service.objects import Event
 from optimizer.errors import DataError
 from serving.storage import Folder, open_folder
 from serving.storage.journal import Journal, entries
+from serving.storage.text import storable_bytes
 
 JOBS = "optimizations"
 REQUEST_FILE = "request.json"
@@ -171,4 +172,4 @@ def _is_figure(value: Any) -> bool:
 
 
 def _write(folder: Folder, name: str, data: dict[str, Any]) -> None:
-    folder.write(name, (json.dumps(data, indent=1) + "\n").encode("utf-8", "backslashreplace"))
+    folder.write(name, storable_bytes(json.dumps(data, indent=1) + "\n"))

@@ -11,6 +11,7 @@ from optimizer.errors import SettingsError
 from serving.ledger.damage import sentence
 from serving.ledger.inspection import read_segments
 from serving.storage import Folder, split_place
+from serving.storage.text import storable
 
 COLUMNS: pa.Schema = pa.schema([
     pa.field("key", pa.string(), nullable=False),  # in hexadecimal
@@ -68,16 +69,11 @@ def _readable(row: dict[str, Any]) -> dict[str, Any]:
     asked = json.loads(row.pop("request") or "null")
     shown = dict.fromkeys(COLUMNS.names) | row | {
         "key": row["key"].hex(), "metadata": row["metadata"].decode(),
-        "text": _storable(row["text"].decode("utf-8", "surrogatepass"))}
+        "text": storable(row["text"].decode("utf-8", "surrogatepass"))}
     if asked:
-        messages = _storable(json.dumps(asked["messages"], ensure_ascii=False))
+        messages = storable(json.dumps(asked["messages"], ensure_ascii=False))
         shown |= asked["sampling"] | {"messages": messages, "sample": asked["sample"], "raw": asked["raw"]}
     return shown
-
-
-def _storable(text: str) -> str:
-    """Lone surrogates as escapes: no file format takes them."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _parquet(rows: list[dict[str, Any]]) -> bytes:

@@ -20,6 +20,7 @@ import pyarrow as pa
 from optimizer.types import Completion
 from serving.ledger.checksums import CHECKED, END, FAULTS, Scan, blank, scan, stamped
 from serving.ledger.keys import SCHEMA_VERSION, Paid, request_text
+from serving.storage.text import storable
 
 ENDING = ".arrows"
 SEGMENT_BYTES = 256 * 2**10
@@ -119,7 +120,7 @@ def batch_of(paid_by_key: Mapping[bytes, Paid], now: datetime) -> Any:
             pa.array([answer.completion_tokens for answer in answers], pa.int64()),
             pa.array([json.dumps(dict(answer.metadata)).encode() if answer.metadata else b"{}" for answer in answers], pa.binary()),
             pa.array([answer.cached_tokens for answer in answers], pa.int64()),
-            pa.array([_storable(paid.model) for paid in all_paid], pa.string()),
+            pa.array([storable(paid.model) for paid in all_paid], pa.string()),
             pa.array([paid.request.purpose for paid in all_paid], pa.string()),
             pa.array([request_text(paid.request) for paid in all_paid], pa.string()),
             pa.array([now] * len(all_paid), pa.timestamp("us", "UTC")),
@@ -236,10 +237,6 @@ def _with_columns(batch: Any, columns: Sequence[str]) -> Any:
     cells = [
         batch.column(field.name) if field.name in batch.schema.names else pa.nulls(batch.num_rows, field.type) for field in fields]
     return pa.record_batch(cells, schema=pa.schema(fields, metadata=SCHEMA.metadata))
-
-
-def _storable(model: str) -> str:
-    return model.encode("utf-8", "backslashreplace").decode()
 
 
 _HEAD = _stream([])[: -len(END)]

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from cluster.accounts import Allowed
+from cluster.allowed import Allowed
 from cluster.plans import assignments, plan_of
 from cluster.preparation import course_of
 from cluster.report import form_lines, leader_lines

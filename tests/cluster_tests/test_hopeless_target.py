@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from cluster.accounts import Allowed
+from cluster.allowed import Allowed
 from cluster.report import answer_warnings
 from cluster.result import TrialResult
 from cluster.trial import Trial, TrialPlan

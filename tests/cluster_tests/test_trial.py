@@ -8,7 +8,7 @@ from types import FunctionType, ModuleType
 
 import pytest
 
-from cluster.accounts import Allowed
+from cluster.allowed import Allowed
 from cluster.report import answer_warnings
 from cluster.result import TrialResult, marks_of, scores_of
 from cluster.trial import Trial, TrialPlan, without_result

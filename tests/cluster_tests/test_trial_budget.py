@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from cluster.accounts import Allowed
+from cluster.allowed import Allowed
 from cluster.report.columns import candidates_table
 from cluster.result import TrialResult
 from cluster.trial import Trial, TrialPlan

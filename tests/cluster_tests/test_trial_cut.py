@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from cluster.accounts import Allowed
+from cluster.allowed import Allowed
 from cluster.result import TrialResult
 from cluster.trial import Surroundings, Trial, TrialPlan
 from optimizer.errors import AccessError, EndpointError, StorageError

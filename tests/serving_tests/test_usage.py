@@ -10,7 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from cluster.accounts import Accounts, Allowed, FinalTest
+from cluster.accounts import Accounts, FinalTest
+from cluster.allowed import Allowed
 from cluster.bookkeeping import ModelAccount
 from cluster.report.answers import answer_warnings
 from cluster.report.ledger_table import _tokens

@@ -11,10 +11,11 @@ from cluster.service.errors import NotFound
 from cluster.service.objects import Answer, CandidateDetail
 from cluster.service.objects import Candidate as CandidateAnswer
 from cluster.service.views.results import Course, Results
-from cluster.service.views.wording import diff_of, examples_of, plain
+from cluster.service.views.wording import diff_of, examples_of
 from optimizer.candidate import Candidate, Standing, fuller, gain_over
 from optimizer.prompt import Prompt
 from optimizer.statistics import Gain, wilson
+from serving.storage.text import storable
 
 BYTES_A_STANDING = 300
 """What a family takes in memory beside its course, about."""
@@ -97,7 +98,7 @@ class Family:
         standings = [member.standing for member in members]
         return CandidateTree(
             trial=self.trial, id=list(self.members), parent=[place_by_id.get(one.parent or "") for one in candidates],
-            operator=[plain(one.operator) for one in candidates], round=[one.round for one in candidates],
+            operator=[storable(one.operator) for one in candidates], round=[one.round for one in candidates],
             changed_step=[one.changed_step for one in candidates],
             dev_accuracy=[_rounded(standing.accuracy) if standing else None for standing in standings],
             dev_items=[standing.items if standing else 0 for standing in standings],
@@ -115,10 +116,10 @@ class Family:
         known = parent.demonstrations if parent else ()
         low, high = _interval(member.standing)
         return CandidateDetail(
-            **_fields(self.trial, member), text=plain(prompt.text()), prompt=plain_prompt(prompt),
-            steps=[plain(step.text) for step in prompt.steps], demonstrations=len(prompt.demonstrations),
+            **_fields(self.trial, member), text=storable(prompt.text()), prompt=plain_prompt(prompt),
+            steps=[storable(step.text) for step in prompt.steps], demonstrations=len(prompt.demonstrations),
             diff=diff_of(parent.text() if parent else prompt.text(), prompt.text()),
-            failing_step=None if failing is None else plain(failing), dev_low=low, dev_high=high,
+            failing_step=None if failing is None else storable(failing), dev_low=low, dev_high=high,
             worked_examples=examples_of(prompt.demonstrations, known if parent else None),
             dropped_examples=sum(one not in prompt.demonstrations for one in known))
 
@@ -127,16 +128,16 @@ def plain_prompt(prompt: Prompt) -> dict[str, object]:
     """As `promptray apply` reads it."""
     data = prompt.to_json()
     return data | {
-        "instruction": plain(prompt.instruction), "closing": plain(prompt.closing),
-        "steps": [{"text": plain(step.text), "form": step.form} for step in prompt.steps],
-        "demonstrations": [{"input": plain(one.input), "response": plain(one.response)} for one in prompt.demonstrations]}
+        "instruction": storable(prompt.instruction), "closing": storable(prompt.closing),
+        "steps": [{"text": storable(step.text), "form": step.form} for step in prompt.steps],
+        "demonstrations": [{"input": storable(one.input), "response": storable(one.response)} for one in prompt.demonstrations]}
 
 
 def _fields(trial: str, member: Member) -> dict[str, object]:
     candidate, standing = member.candidate, member.standing
     return {
-        "id": candidate.id, "trial": trial, "parent": candidate.parent, "operator": plain(candidate.operator),
-        "round": candidate.round, "changed_step": candidate.changed_step, "reflection": plain(candidate.reflection),
+        "id": candidate.id, "trial": trial, "parent": candidate.parent, "operator": storable(candidate.operator),
+        "round": candidate.round, "changed_step": candidate.changed_step, "reflection": storable(candidate.reflection),
         "dev_accuracy": standing.accuracy if standing else None, "dev_items": standing.items if standing else 0,
         "incomplete": bool(standing and standing.incomplete),
         "adherence": standing.adherence if standing else None, "kept": bool(standing and standing.kept),

@@ -17,7 +17,7 @@ from cluster.service.objects import ComparedItem, Comparison, Response, SplitCom
 from cluster.service.views.candidates import Family
 from cluster.service.views.items import Items, Material, dev_scores, fits, test_marks
 from cluster.service.views.results import Course
-from cluster.service.views.wording import diff_of, plain
+from cluster.service.views.wording import diff_of
 from cluster.settings import ExperimentSettings
 from optimizer.prompt import Prompt, followed_steps, read_trace
 from optimizer.statistics import estimate, gain, paired_test
@@ -26,6 +26,7 @@ from optimizer.tasks.generated.faults import shown_kinds
 from optimizer.tasks.scorers import judge
 from optimizer.types import Example, Score
 from serving.storage import Folder
+from serving.storage.text import storable
 
 LEAST_PAIRS = 5
 """With fewer items that both have, no exact test can tell anything at 0.05."""
@@ -120,7 +121,8 @@ def _items(split: Split, left: _Read, right: _Read) -> Iterator[ComparedItem]:
             _response(read, example if known else None, measured[place] if place < len(measured) else None)
             for read, measured in zip((left, right), scores, strict=True))
         yield ComparedItem(
-            id=plain(example.id), split=split, input=plain(example.input), answers=[plain(answer) for answer in example.answers],
+            id=storable(example.id), split=split, input=storable(example.input),
+            answers=[storable(answer) for answer in example.answers],
             winner=_winner(one.score, other.score), left=one, right=other)
 
 
@@ -131,7 +133,7 @@ def _response(read: _Read, example: Example | None, measured: float | None) -> R
         return Response(text=None, score=measured, verdict="" if measured is None else "right" if measured == 1.0 else "not right")
     score = judge(answer, example, read.material.scorer)
     return Response(
-        text=plain(answer.text), score=score.value, verdict=score.verdict,
+        text=storable(answer.text), score=score.value, verdict=score.verdict,
         steps=_steps(read.prompt, read.material, example, answer.text, score))
 
 
@@ -141,7 +143,7 @@ def _steps(prompt: Prompt, material: Material, example: Example, text: str, scor
     wrong = None if score.verdict == "right" else _astray(material.source, example, trace.block_by_step, followed)
     return [
         StepSeen(
-            number=number, step=plain(step.text), said=plain(trace.block_by_step.get(number, "")),
+            number=number, step=storable(step.text), said=storable(trace.block_by_step.get(number, "")),
             state="wrong" if number == wrong else "followed" if followed[number - 1] else "skipped")
         for number, step in enumerate(prompt.steps, 1)]
 

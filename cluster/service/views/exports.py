@@ -10,9 +10,9 @@ from typing import Any
 
 from cluster.service.objects import Best
 from cluster.service.views.results import Course
-from cluster.service.views.wording import plain
 from optimizer.candidate import Candidate
 from optimizer.prompt import Prompt
+from serving.storage.text import storable
 
 PLACE = "{{input}}"
 _VARIABLE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
@@ -22,7 +22,7 @@ def as_promptray(course: Course, best: Best) -> dict[str, Any]:
     """As best/TRIAL.json begins: what `promptray apply` reads."""
     told = best.model_dump(exclude={"text", "prompt", "candidate", "worked_examples"})
     if course.result is not None:
-        told |= {name: plain(getattr(course.result, name)) for name in ("task", "target", "scorer", "strategy", "data_hash")}
+        told |= {name: storable(getattr(course.result, name)) for name in ("task", "target", "scorer", "strategy", "data_hash")}
     return {"prompt": best.prompt, **told}
 
 

@@ -16,10 +16,11 @@ from cluster.service.errors import Conflict, NotFound
 from cluster.service.objects import TERMINAL, Best, CallFailures, CurvePoint, Event, JobStatus, Trial, TrialStatus, Usage
 from cluster.service.views.candidates import Family, family_of, plain_prompt
 from cluster.service.views.results import Course, Results
-from cluster.service.views.wording import examples_of, plain
+from cluster.service.views.wording import examples_of
 from cluster.settings import ExperimentSettings
 from optimizer.candidate import Candidate, Standing
 from optimizer.statistics import estimate, wilson
+from serving.storage.text import storable
 
 
 @dataclass
@@ -75,24 +76,24 @@ def trial_view(
         _point(round.number, round.best, spent.calls_by_round.get((course.trial, round.number)))
         for round in course.rounds if round.standings]
     common = {
-        "id": course.trial, "task": plain(assignment.task), "seed": assignment.seed, "curve": curve,
+        "id": course.trial, "task": storable(assignment.task), "seed": assignment.seed, "curve": curve,
         "candidates": len(family.members), "best": family.best.id if family.best else None}
     if result is None:
         return Trial(
-            **common, strategy=plain(str(point.get(STRATEGY, ""))), selection=plain(settings.selection.title),
+            **common, strategy=storable(str(point.get(STRATEGY, ""))), selection=storable(settings.selection.title),
             status=_status(course, spent, job), settings=dict(point) if settings.search else {},
             usage=spent.usage_by_trial.get(course.trial, Usage()))
     return Trial(
-        **common, strategy=plain(result.strategy), selection=plain(result.selection), status=result.status,
-        error=plain(result.error), ending=result.ending, failures=[
-            CallFailures(model=one.model, kind=one.kind, reason=plain(one.reason), calls=one.calls) for one in result.failures],
+        **common, strategy=storable(result.strategy), selection=storable(result.selection), status=result.status,
+        error=storable(result.error), ending=result.ending, failures=[
+            CallFailures(model=one.model, kind=one.kind, reason=storable(one.reason), calls=one.calls) for one in result.failures],
         settings=dict(result.settings),
         usage=Usage(
             target_calls=result.target_calls, optimizer_calls=result.optimizer_calls, ledger_hits=result.ledger_hits,
             repeats=result.repeats, calls_by_purpose=dict(result.calls_by_purpose), money=result.money, wall_s=result.wall_s),
         seed_prompt_test_accuracy=result.seed_prompt_test_accuracy, test_accuracy=result.test_accuracy, test_low=result.test_low,
         test_high=result.test_high, test_items=result.test_items, verdict=result.told, p_value=result.p_value,
-        form=plain(form_told(result)))
+        form=storable(form_told(result)))
 
 
 def best_by_task(results: Results, courses: Sequence[Course], assignments: Mapping[str, Assignment]) -> list[Best]:
@@ -129,21 +130,22 @@ def _best(task: str, course: Course, candidate: Candidate) -> Best:
     result, (accuracy, items) = course.result, _dev(course)
     interval = wilson(min(items, accuracy * items), items) if accuracy is not None and items else None
     return Best(
-        task=plain(task), dev_items=items, dev_low=interval.low if interval else None, dev_high=interval.high if interval else None,
+        task=storable(task), dev_items=items, dev_low=interval.low if interval else None,
+        dev_high=interval.high if interval else None,
         worked_examples=examples_of(candidate.prompt.demonstrations), trial=course.trial, candidate=candidate.id,
-        text=plain(candidate.prompt.text()), prompt=plain_prompt(candidate.prompt),
+        text=storable(candidate.prompt.text()), prompt=plain_prompt(candidate.prompt),
         dev_accuracy=accuracy, test_accuracy=result.test_accuracy if result else None,
         test_low=result.test_low if result else None, test_high=result.test_high if result else None,
         test_items=result.test_items if result else 0,
         seed_prompt_test_accuracy=result.seed_prompt_test_accuracy if result else None, verdict=result.told if result else "",
-        form=plain(form_told(result)) if result else "")
+        form=storable(form_told(result)) if result else "")
 
 
 def best_page(course: Course) -> str:
     """As best/TRIAL.md. Raises Conflict where the trial has not ended."""
     if course.result is None or course.result.best is None:
         raise Conflict(f"Trial {course.trial} has not ended; its page is made when it has.")
-    return plain(best_prompt_page(course.result))
+    return storable(best_prompt_page(course.result))
 
 
 def _dev(course: Course) -> tuple[float | None, int]:

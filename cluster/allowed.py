@@ -1,0 +1,15 @@
+"""What may be spent, as settings say it: a limit for each resource. Knows no model and no trial."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allowed:
+    """The most that a trial, or all trials together, may spend of each resource. None stands for no limit; money is in the
+    currency of the prices, time in seconds."""
+
+    target_calls: int | None = None
+    optimizer_calls: int | None = None
+    tokens: int | None = None
+    money: float | None = None
+    wall_s: float | None = None
