@@ -30,7 +30,7 @@ test-vllm: $(VLLM_VENV)/installed
 	$(VLLM_BIN)/python -m pytest -q tests/vllm_tests
 
 soak: $(VENV)/installed-dev
-	$(BIN)/python -m tests.chaos.soak --minutes $(MINUTES)
+	$(BIN)/python -m tests.e2e.chaos.soak --minutes $(MINUTES)
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .

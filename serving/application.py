@@ -12,12 +12,12 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from ray import serve
 
 from optimizer.errors import SettingsError
-from serving.deployment import bind
-from serving.door.deployment import bind_door
-from serving.door.settings import DoorSettings
+from serving.gateway.deployment import bind_door
+from serving.gateway.settings import DoorSettings
+from serving.hosting.deployment import bind
 from serving.models import connect, load_engine
 from serving.settings import ModelSettings, Served, addressed, parse_model
-from serving.strictness import Strict, read_mapping, sentence
+from serving.settings.validation import Strict, read_mapping, sentence
 
 DEFAULT_MODELS = ("builtin:target", "builtin:optimizer")
 """What is offered where nothing is named."""

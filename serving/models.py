@@ -11,6 +11,7 @@ from functools import partial
 from optimizer.errors import SettingsError
 from optimizer.protocols import LanguageModel
 from serving.builtin import TARGET_FOLDER
+from serving.concurrency.fair_share import Group
 from serving.engines import Engine
 from serving.settings import (
     ModelSettings,
@@ -21,7 +22,6 @@ from serving.settings import (
     TargetSettings,
     VLLMSettings,
 )
-from serving.sharing import Group
 
 
 def connect(settings: ModelSettings, group: Group | None = None) -> LanguageModel:
@@ -54,7 +54,7 @@ def open_in_process(settings: ModelSettings) -> LanguageModel:
     """
     match settings:
         case OpenAISettings():
-            from serving.clients.openai_http import OpenAIModel
+            from serving.clients.openai_model import OpenAIModel
 
             return OpenAIModel(settings, settings.api_key())
         case Served():
@@ -77,7 +77,7 @@ def load_engine(settings: Served) -> Engine:
 
             return CTranslate2Engine(settings.identity, TARGET_FOLDER, settings.threads)
         case OptimizerSettings():
-            from serving.engines.rulebook import RulebookEngine
+            from serving.engines.rulebook.engine import RulebookEngine
 
             return RulebookEngine(settings.prior_bias, settings.seed)
         case ScriptedSettings():
@@ -93,8 +93,8 @@ def load_engine(settings: Served) -> Engine:
 
 def _endpoint_on_cluster(settings: OpenAISettings, group: Group) -> LanguageModel:
     """Return an endpoint's client, which shares the endpoint's window with all its callers on this cluster."""
-    from serving.clients.openai_http import OpenAIModel
-    from serving.endpoint_actor import window_on_cluster
+    from serving.clients.openai_model import OpenAIModel
+    from serving.concurrency.gate_actor import window_on_cluster
 
     window = window_on_cluster(settings.base_url, settings.model, settings.max_in_flight, group, settings.timeout_s)
     return OpenAIModel(settings, settings.api_key(), window=window)
@@ -102,9 +102,9 @@ def _endpoint_on_cluster(settings: OpenAISettings, group: Group) -> LanguageMode
 
 def _hosted(settings: Served, group: Group | None) -> LanguageModel:
     """Return the client of a model that runs in replicas on this cluster."""
-    from serving.clients.serve_handle import ServeHandleModel
-    from serving.deployment import deployment_name
-    from serving.endpoint_actor import fleet_window
+    from serving.clients.serve_model import ServeHandleModel
+    from serving.concurrency.gate_actor import fleet_window
+    from serving.hosting.deployment import deployment_name
 
     name = deployment_name(settings)
     window = None if group is None else fleet_window(name, settings.scaling.most_chunks_of_all, group)

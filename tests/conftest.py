@@ -52,7 +52,7 @@ def local_ray() -> Iterator[None]:
         address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR", namespace="tests",
         object_store_memory=100_000_000)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("serving.deployment.HEALTH_CHECK_EVERY_S", 1.0)  # a dead replica is to be seen soon
+        patch.setattr("serving.hosting.deployment.HEALTH_CHECK_EVERY_S", 1.0)  # a dead replica is to be seen soon
         yield
     serve.shutdown()
     ray.shutdown()

@@ -19,7 +19,7 @@ from cluster.cli.optimizations import jobs as service_jobs
 from cluster.cli.service import up
 from cluster.cli.showing import show
 from cluster.cli.streams import open_streams
-from cluster.stopping import INTERRUPTED, exit_code, take_sigterm
+from cluster.experiment.signals import INTERRUPTED, exit_code, take_sigterm
 from optimizer.errors import PromptrayError, UserError
 
 app = typer.Typer(

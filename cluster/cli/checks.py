@@ -5,12 +5,12 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from cluster.addresses import told
 from cluster.cli import options
 from cluster.cli.console import ERR, OUT, say, steady
-from cluster.overrides import overrides
-from cluster.preparation import SETTINGS_FILE, Experiment, models_of, prepare
-from cluster.settings import ExperimentSettings
+from cluster.config.endpoints import told
+from cluster.config.experiment import ExperimentSettings
+from cluster.config.overrides import overrides
+from cluster.experiment.prepare import SETTINGS_FILE, Experiment, models_of, prepare
 
 NONE_CAN_PAY = 3
 """Exit code where no task has room for optimization."""
@@ -40,8 +40,8 @@ def check(
 
 def _check(experiment: Experiment, repeats: int) -> int:
     """Shows what was found, and returns the exit code."""
-    from cluster.checking import run_check
-    from cluster.report.check_table import check_table
+    from cluster.headroom.check import run_check
+    from cluster.headroom.table import check_table
 
     for note in experiment.notes:
         ERR.print(Text(note, "yellow"))

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from cluster.addresses import told
 from cluster.cli import options
 from cluster.cli.console import ERR, OUT, end, say, steady
+from cluster.config.endpoints import told
+from cluster.config.overrides import as_model, listed_in, mapping_in, whole_numbers
 from cluster.diagnosis.settings import DiagnosisSettings
-from cluster.overrides import as_model, listed_in, mapping_in, whole_numbers
-from cluster.preparation import SETTINGS_FILE
-from cluster.stopping import exit_code
+from cluster.experiment.prepare import SETTINGS_FILE
+from cluster.experiment.signals import exit_code
 from optimizer.errors import SettingsError, shortened
 from serving.settings import addressed
-from serving.strictness import read_mapping
+from serving.settings.validation import read_mapping
 
 if TYPE_CHECKING:
     from cluster.diagnosis.preparation import Prepared
@@ -51,10 +51,10 @@ def diagnose(
 
 def _diagnose(prepared: "Prepared") -> bool:
     """Measures, shows what was found, and says whether all of it could be."""
+    from cluster.analysis.failures import reasons_told
     from cluster.diagnosis.folder import PAGE_FILE, write_diagnosis
     from cluster.diagnosis.table import diagnosis_table
-    from cluster.report.failures import reasons_told
-    from cluster.report.wording import duration
+    from cluster.text.formatting import duration
 
     for note in prepared.notes:
         ERR.print(Text(note, "yellow"))

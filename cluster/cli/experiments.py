@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from cluster.addresses import told
-from cluster.application import apply_prompt
-from cluster.catalogue import catalogue
+from cluster.apply import apply_prompt
 from cluster.cli import options
 from cluster.cli.console import ERR, OUT, end, say, steady
-from cluster.estimate import cost_of_calls, estimated
-from cluster.overrides import as_model, overrides
-from cluster.preparation import Experiment, models_of, prepare, settings_place
-from cluster.settings import ExperimentSettings
-from cluster.stopping import exit_code
+from cluster.config.endpoints import told
+from cluster.config.experiment import ExperimentSettings
+from cluster.config.overrides import as_model, overrides
+from cluster.experiment.prepare import Experiment, models_of, prepare, settings_place
+from cluster.experiment.signals import exit_code
+from cluster.headroom.cost_estimate import cost_of_calls, estimated
+from cluster.registry import catalogue
 from optimizer.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cluster.result import TrialResult
+    from cluster.trial.result import TrialResult
 
 
 def run(
@@ -84,8 +84,8 @@ def _begin(settings: ExperimentSettings) -> None:
 
 
 def _run(experiment: Experiment) -> None:
-    from cluster.experiment import BrokenOff, Interrupted, run_experiment
-    from cluster.progress import watching
+    from cluster.experiment.console import watching
+    from cluster.experiment.runner import BrokenOff, Interrupted, run_experiment
 
     try:
         with watching([assignment.trial for assignment in experiment.assignments], OUT) as watcher:
@@ -106,7 +106,7 @@ def _run(experiment: Experiment) -> None:
 
 
 def _save(experiment: Experiment, results: "Sequence[TrialResult]") -> None:
-    from cluster.report import write_results
+    from cluster.results import write_results
 
     if results:
         settings: dict[str, Any] = experiment.settings.model_dump(mode="json")
@@ -115,7 +115,7 @@ def _save(experiment: Experiment, results: "Sequence[TrialResult]") -> None:
 
 def _left(experiment: Experiment, results: "Sequence[TrialResult]") -> str:
     """Where the best prompts so far stand, for a run that was cut; "" where there are none."""
-    from cluster.report.wording import plural, trials_told
+    from cluster.text.formatting import plural, trials_told
 
     best = sum(result.best is not None for result in results)
     if not best:
@@ -125,8 +125,8 @@ def _left(experiment: Experiment, results: "Sequence[TrialResult]") -> str:
 
 
 def _show(experiment: Experiment, results: "Sequence[TrialResult]") -> None:
-    from cluster.report import answer_warnings, best_lines, failure_lines, form_lines, leader_lines, results_table
-    from cluster.report.failures import MOST_SHOWN
+    from cluster.analysis.failures import MOST_SHOWN
+    from cluster.results import answer_warnings, best_lines, failure_lines, form_lines, leader_lines, results_table
 
     OUT.print(results_table(results))
     for line in (*leader_lines(results), *form_lines(results), *best_lines(results, experiment.out.place)):

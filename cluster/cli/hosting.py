@@ -20,11 +20,11 @@ def serve(
     api_keys_file: Annotated[Path | None, typer.Option(help="File with an API key on each line.")] = None,
 ) -> None:
     """Offer models at an OpenAI-compatible address, until Ctrl-C. Options stand above FILE."""
-    from cluster.ports import expect_free
-    from cluster.ray_session import ray_session
-    from cluster.ray_start import cluster_address
+    from cluster.ray_runtime.ports import expect_free
+    from cluster.ray_runtime.session import ray_session
+    from cluster.ray_runtime.start import cluster_address
     from serving.application import application, read
-    from serving.door.deployment import open_door
+    from serving.gateway.deployment import open_door
 
     given = {
         "host": host, "port": port, "allowed_hosts": allowed_host or None, "api_key_env": api_key_env,

@@ -9,19 +9,19 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from cluster.addresses import told
 from cluster.cli import options
 from cluster.cli.console import ERR, OUT, end, say
-from cluster.jobs.runtime_env import read_runtime_env
-from cluster.overrides import overrides
-from cluster.preparation import models_of
-from cluster.settings import ExperimentSettings
-from cluster.stopping import exit_code
+from cluster.config.endpoints import told
+from cluster.config.experiment import ExperimentSettings
+from cluster.config.overrides import overrides
+from cluster.experiment.prepare import models_of
+from cluster.experiment.signals import exit_code
+from cluster.submission.runtime_env import read_runtime_env
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cluster.jobs.client import Job, Jobs
+    from cluster.submission.jobs import Job, Jobs
 
 Address = Annotated[str | None, typer.Option(
     help="The cluster's dashboard. Default: what RAY_API_SERVER_ADDRESS or RAY_ADDRESS says, else http://127.0.0.1:8265.")]
@@ -41,8 +41,8 @@ def submit(
     wait: Annotated[bool, typer.Option(help="Show the job's output until it ends.")] = True,
 ) -> None:
     """Run an experiment on a Ray cluster. Submitted again, it continues; while it runs, its output is shown."""
-    from cluster.jobs.client import Jobs
-    from cluster.jobs.shipping import keys_on_cluster
+    from cluster.submission.jobs import Jobs
+    from cluster.submission.packaging import keys_on_cluster
 
     settings = ExperimentSettings.read(file, overrides(
         file, tasks=task, target=target, optimizer=optimizer, strategies=strategy, selection=selection, seeds=seed, scorer=scorer,
@@ -67,7 +67,7 @@ def status(
     name: Annotated[str | None, typer.Argument(help="Only this experiment.")] = None, address: Address = None,
 ) -> None:
     """The experiments that were submitted to a cluster, and how they stand."""
-    from cluster.jobs.client import Jobs
+    from cluster.submission.jobs import Jobs
 
     jobs = Jobs(address)
     if name is None:
@@ -82,7 +82,7 @@ def status(
 
 def logs(name: Name, address: Address = None, follow: Annotated[bool, typer.Option(help="Until the job ends.")] = False) -> None:
     """What an experiment's last run has printed."""
-    from cluster.jobs.client import Jobs
+    from cluster.submission.jobs import Jobs
 
     jobs = Jobs(address)
     if follow:
@@ -93,7 +93,7 @@ def logs(name: Name, address: Address = None, follow: Annotated[bool, typer.Opti
 
 def stop(name: Name, address: Address = None) -> None:
     """Stop an experiment; its results so far are kept, and submitting it again continues it."""
-    from cluster.jobs.client import STOP_WITHIN_S, Jobs
+    from cluster.submission.jobs import STOP_WITHIN_S, Jobs
 
     jobs = Jobs(address)
     if not jobs.stop(name):
@@ -145,7 +145,7 @@ def _show(jobs: "Sequence[Job]") -> None:
 
 
 def _took(job: "Job") -> str:
-    from cluster.report.wording import duration
+    from cluster.text.formatting import duration
 
     if job.started is None:
         return ""

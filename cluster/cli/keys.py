@@ -32,12 +32,12 @@ def add(
     """Make a key. It is shown once, and kept nowhere."""
     from pydantic import ValidationError
 
-    from cluster.service.audit import Audit
-    from cluster.service.keys import add_key, look
-    from cluster.service.settings import QuotaSettings
+    from cluster.service.access.api_keys import add_key, look
+    from cluster.service.core.settings import QuotaSettings
+    from cluster.service.stores.audit_log import Audit
     from optimizer.errors import SettingsError
+    from serving.settings.validation import sentence
     from serving.storage import open_folder
-    from serving.strictness import sentence
 
     given = {"jobs_at_once": jobs_at_once, "calls_a_day": calls_a_day, "money_a_day": money_a_day}
     folder = open_folder(storage)
@@ -59,7 +59,7 @@ def list_keys(storage: Storage = STORAGE) -> None:
     """The keys, without what is secret of them."""
     from datetime import UTC, datetime
 
-    from cluster.service.keys import read_keys
+    from cluster.service.access.api_keys import read_keys
     from serving.storage import open_folder
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
@@ -76,8 +76,8 @@ def list_keys(storage: Storage = STORAGE) -> None:
 @keys.command()
 def remove(id: Annotated[str, typer.Argument(help="As `promptray keys list` shows it.")], storage: Storage = STORAGE) -> None:
     """Take a key back: it opens nothing from then on."""
-    from cluster.service.audit import Audit
-    from cluster.service.keys import read_keys, remove_key
+    from cluster.service.access.api_keys import read_keys, remove_key
+    from cluster.service.stores.audit_log import Audit
     from serving.storage import open_folder
 
     folder = open_folder(storage)

@@ -30,8 +30,8 @@ ledger = typer.Typer(
 @ledger.command()
 def show(folder: Folder) -> None:
     """What it holds, by model: answers, tokens, hits, and money where the settings give prices."""
-    from cluster.bookkeeping import account
-    from cluster.report.ledger_table import ledger_table
+    from cluster.ledger_admin.accounting import account
+    from cluster.ledger_admin.table import ledger_table
 
     found = account(folder)
     OUT.print(ledger_table(found))
@@ -41,8 +41,8 @@ def show(folder: Folder) -> None:
 @ledger.command()
 def verify(folder: Folder) -> None:
     """Read every segment to its end, check its checksums, and hash every request anew. Exit code 1 if something is wrong."""
-    from cluster.bookkeeping import ledger_folder
-    from cluster.report.wording import plural
+    from cluster.ledger_admin.accounting import ledger_folder
+    from cluster.text.formatting import plural
     from serving.ledger.inspection import verify as verified
 
     found = verified(ledger_folder(folder))
@@ -63,8 +63,8 @@ def verify(folder: Folder) -> None:
 def export(folder: Folder, file: Annotated[str, typer.Argument(help="FILE.parquet or FILE.jsonl, a path or a URI.")]) -> None:
     """Write one row an answer: model, purpose, messages, sampling, sample, text, truncated, tokens, time. Exit code 1 if not all
     could be read."""
-    from cluster.bookkeeping import ledger_folder
-    from cluster.report.wording import plural
+    from cluster.ledger_admin.accounting import ledger_folder
+    from cluster.text.formatting import plural
     from serving.ledger.export import export as exported
 
     faults: list[str] = []
@@ -82,7 +82,7 @@ def prune(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Take answers out for good; a run that needs them pays again. With both options: what is both."""
-    from cluster.bookkeeping import chosen, count_without, ledger_folder, take_out
+    from cluster.ledger_admin.accounting import chosen, count_without, ledger_folder, take_out
 
     place = ledger_folder(folder)
     keep = chosen(place, older_than, model)
@@ -101,10 +101,10 @@ def prune(
 def compact(folder: Folder) -> None:
     """Merge small segments, and write anew what can be read of torn and damaged ones, whose bytes are set aside. A run merges by
     itself when there are too many."""
-    from cluster.bookkeeping import compact as compacted
-    from cluster.bookkeeping import ledger_folder
-    from cluster.report.ledger_table import size_told
-    from cluster.report.wording import plural
+    from cluster.ledger_admin.accounting import compact as compacted
+    from cluster.ledger_admin.accounting import ledger_folder
+    from cluster.ledger_admin.table import size_told
+    from cluster.text.formatting import plural
 
     place = ledger_folder(folder)
     before, after, damaged = compacted(place)

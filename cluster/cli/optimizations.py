@@ -10,13 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from cluster.cli.console import OUT, end, say
-from cluster.report.wording import MISSING, count, interval, plural, share
-from cluster.stopping import exit_code
-from serving.strictness import read_mapping
+from cluster.experiment.signals import exit_code
+from cluster.text.formatting import MISSING, count, interval, plural, share
+from serving.settings.validation import read_mapping
 
 if TYPE_CHECKING:
     from cluster.service.client import ServiceClient
-    from cluster.service.objects import Best, Event, Optimization, OptimizationRequest
+    from cluster.service.schemas import Best, Event, Optimization, OptimizationRequest
 
 jobs = typer.Typer(
     name="jobs", no_args_is_help=True,
@@ -179,9 +179,9 @@ def _request(
     """From an experiment's settings: generated tasks by name, data files uploaded."""
     from pydantic import ValidationError
 
-    from cluster.service.objects import OptimizationRequest
+    from cluster.service.schemas import OptimizationRequest
     from optimizer.errors import SettingsError
-    from serving.strictness import sentence
+    from serving.settings.validation import sentence
 
     data = read_mapping(file) if file else {}
     given: dict[str, Any] = {key: data[key] for key in _REQUESTED if key in data}

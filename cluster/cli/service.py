@@ -9,7 +9,7 @@ import typer
 from cluster.cli.console import say, steady
 
 if TYPE_CHECKING:
-    from cluster.service.settings import ServiceSettings
+    from cluster.service.core.settings import ServiceSettings
 
 
 def up(
@@ -26,15 +26,15 @@ def up(
     """Run the optimizer service, until Ctrl-C; started again with the same storage, its jobs go on. Options stand above FILE."""
     import ray
 
-    from cluster.ports import expect_free
-    from cluster.ray_session import ray_session
-    from cluster.ray_start import cluster_address
+    from cluster.ray_runtime.ports import expect_free
+    from cluster.ray_runtime.session import ray_session
+    from cluster.ray_runtime.start import cluster_address
+    from cluster.service.access.api_keys import expect_way_in
     from cluster.service.application import open_service
-    from cluster.service.keeper import open_keeper
-    from cluster.service.keys import expect_way_in
-    from cluster.service.ray_office import ANSWERS_WITHIN_S, OPENS_WITHIN_S
+    from cluster.service.backends.ray import ANSWERS_WITHIN_S, OPENS_WITHIN_S
+    from cluster.service.jobs.controller_actor import open_keeper
     from optimizer.errors import StorageError
-    from serving.actors import told
+    from serving.runtime.actors import told
 
     door = {"host": host, "port": port, "allowed_hosts": allowed_host or None}
     settings = _settings(file, {"storage": storage, "running": running, "no_keys": no_keys or None}, door)
@@ -65,10 +65,10 @@ def _settings(file: Path | None, given: dict[str, Any], door: dict[str, Any]) ->
     """Raises SettingsError in one sentence."""
     from pydantic import ValidationError
 
-    from cluster.service.settings import ServiceSettings
+    from cluster.service.core.settings import ServiceSettings
     from optimizer.errors import SettingsError
+    from serving.settings.validation import read_mapping, sentence
     from serving.storage import open_folder
-    from serving.strictness import read_mapping, sentence
 
     data = {} if file is None else read_mapping(file)
     own = data.get("door") or {}

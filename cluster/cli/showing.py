@@ -16,7 +16,7 @@ def show(
         "Let jobs be started, which run nothing: each plays the first folder's course, with so long between events."))] = None,
 ) -> None:
     """Show finished results in the browser, on this machine alone, until Ctrl-C."""
-    from cluster.ports import expect_free
+    from cluster.ray_runtime.ports import expect_free
     from cluster.service.show import HOST
     from cluster.service.show import show as serve_page
 

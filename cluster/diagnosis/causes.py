@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from optimizer.diagnostics import ByProcedure
 from optimizer.types import Example
-from serving.engines.phrasebook import PHRASEBOOK, Entry, task_behind
+from serving.engines.rulebook.phrasebook import PHRASEBOOK, Entry, task_behind
 
 _TALK_OF_PROMPTS = re.compile(r"\b(instructions?|prompts?|step[- ]by[- ]step)\b", re.IGNORECASE)
 """A critic speaks of the prompt with words that the tasks use for something else."""

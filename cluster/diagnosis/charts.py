@@ -8,8 +8,8 @@ from html import escape
 from textwrap import shorten
 from typing import Any
 
-from cluster.report.charts import PALETTE, Figure
-from cluster.report.ticks import axis
+from cluster.results.charts import PALETTE, Figure
+from cluster.results.ticks import axis
 from optimizer.diagnostics import Ablations, OneStep, Predictability, ReflectionBias, ReflectionValidity
 from optimizer.diagnostics.findings import figure as told
 from optimizer.statistics import Estimate

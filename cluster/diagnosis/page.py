@@ -18,9 +18,9 @@ from cluster.diagnosis.charts import (
     validity_figure,
 )
 from cluster.diagnosis.result import TaskDiagnosis
-from cluster.report import wording
-from cluster.report.charts import Figure
-from cluster.report.offline import asset, script_hash, shown_yaml
+from cluster.results.charts import Figure
+from cluster.results.page_assets import asset, script_hash, shown_yaml
+from cluster.text import formatting
 from optimizer.diagnostics import MEASURES, Diagnosis, NotMeasured
 from optimizer.diagnostics.findings import chance
 
@@ -32,13 +32,13 @@ BADGE_BY_VERDICT = {
 
 def diagnosis_page(results: Sequence[TaskDiagnosis], settings: Mapping[str, Any]) -> str:
     """The page as HTML; about 5 MB, nearly all of it Plotly. `settings` is shown as YAML, so it must hold no secrets."""
-    plotly, script = asset("plotly", "package_data/plotly.min.js"), asset("cluster.report", "templates/report.js")
+    plotly, script = asset("plotly", "package_data/plotly.min.js"), asset("cluster.results", "templates/report.js")
     charts = {
         f"chart-{place}-{number}": figure for place, result in enumerate(results) if result.found
         for number, figure in figures(result.found).items()}
     return _environment().get_template("diagnosis.html.j2").render(
         results=results, charts=charts, measures=MEASURES, settings=shown_yaml(settings),
-        style=Markup(asset("cluster.report", "templates/report.css")), scripts=[Markup(plotly), Markup(script)],
+        style=Markup(asset("cluster.results", "templates/report.css")), scripts=[Markup(plotly), Markup(script)],
         hashes=[script_hash(plotly), script_hash(script)], any_stand_in=any(result.stand_in for result in results))
 
 
@@ -62,7 +62,7 @@ def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("cluster.diagnosis"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
-        "share": wording.share, "count": wording.count, "duration": wording.duration, "shortened": wording.shortened}
+        "share": formatting.share, "count": formatting.count, "duration": formatting.duration, "shortened": formatting.shortened}
     environment.globals |= {
         "chance": chance, "quoted": quoted, "BADGE_BY_VERDICT": BADGE_BY_VERDICT,
         "measured": lambda finding: not isinstance(finding, NotMeasured)}

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from cluster.config.experiment import Recorded
 from cluster.diagnosis.settings import DiagnosisSettings
-from cluster.preparation import check_data, differing_versions, make_results_folder, versions, write_settings
-from cluster.questions import Question, as_optimizer, as_target, check_models, distinct
-from cluster.settings import Recorded
+from cluster.experiment.preflight import Question, as_optimizer, as_target, check_models, distinct
+from cluster.experiment.prepare import check_data, differing_versions, make_results_folder, versions, write_settings
 from optimizer.paths import whole
 from optimizer.tasks.generated import GENERATED
 from optimizer.tasks.loading import load_task

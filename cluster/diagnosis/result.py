@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from optimizer.diagnostics import Diagnosis
+from optimizer.outcome_counts import Failure
 from optimizer.prompt import Prompt
-from optimizer.tally import Failure
 
 
 @dataclass(frozen=True, kw_only=True)

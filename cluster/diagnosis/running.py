@@ -11,20 +11,20 @@ from collections.abc import Callable, Sequence
 from cluster.diagnosis.causes import procedure_of
 from cluster.diagnosis.preparation import Prepared
 from cluster.diagnosis.result import TaskDiagnosis
-from cluster.pauses import pauses_told
-from cluster.ray_session import ray_session
-from optimizer.budget import Budget, Budgeted
+from cluster.experiment.outage_notices import pauses_told
+from cluster.ray_runtime.session import ray_session
+from optimizer.budget.call_budget import Budget, Budgeted
 from optimizer.diagnostics import Subject, diagnose
 from optimizer.errors import PromptrayError
-from optimizer.evaluation import Evaluation
+from optimizer.evaluation.evaluator import Evaluation
+from optimizer.graders.graders import SCORERS
+from optimizer.outcome_counts import Tallied, Tally
 from optimizer.protocols import LanguageModel
 from optimizer.selection import Racing
-from optimizer.tally import Tallied, Tally
-from optimizer.tasks.scorers import SCORERS
-from serving.deployment import host
+from serving.hosting.deployment import host
 from serving.ledger.actor import open_ledger
-from serving.ledger.ledgered import Ledgered
-from serving.ledger.shared import LedgerClient
+from serving.ledger.cached_model import Ledgered
+from serving.ledger.coordinator import LedgerClient
 from serving.models import connect, load_engine
 
 Tell = Callable[[str], None]

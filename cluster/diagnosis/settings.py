@@ -9,15 +9,15 @@ from typing import Annotated, Any, Self
 
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from cluster.addresses import with_addresses
-from cluster.settings import CallSettings, ModelText, Recorded, SamplingSettings, TaskSettings, labelled
+from cluster.config.endpoints import with_addresses
+from cluster.config.experiment import CallSettings, ModelText, Recorded, SamplingSettings, TaskSettings, labelled
 from optimizer.diagnostics import Depth
 from optimizer.diagnostics.ablations import SHORT
 from optimizer.errors import SettingsError
 from optimizer.strategies.abo import ABO
 from optimizer.tasks.task import Sizes
 from serving.settings import ModelSettings, parse_model
-from serving.strictness import Strict, build_named, read_settings, sentence
+from serving.settings.validation import Strict, build_named, read_settings, sentence
 
 _DEPTH = Depth()
 

@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 from optimizer.errors import SettingsError
-from serving.strictness import refuse_unknown
+from serving.settings.validation import refuse_unknown
 
 Value = str | int | float | bool | None
 _KINDS = ("choice", "int", "float")

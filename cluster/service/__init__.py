@@ -2,5 +2,5 @@
 experiment with its results folder and its ledger.
 
     objects.py   what goes over the wire
-    office.py    what the API asks of whoever keeps and runs the jobs
+    cluster/service/core/backend.py    what the API asks of whoever keeps and runs the jobs
 """

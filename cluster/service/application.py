@@ -11,19 +11,19 @@ from fastapi import FastAPI
 from pydantic import ValidationError
 from ray import serve
 
-from cluster.service.settings import ServiceSettings
+from cluster.service.core.settings import ServiceSettings
 from optimizer.errors import SettingsError
-from serving.deployment import bind
-from serving.door.deployment import clients, deployed, listen, real_host
-from serving.door.settings import expect_guarded, only_this_machine
+from serving.gateway.deployment import clients, deployed, listen, real_host
+from serving.gateway.settings import expect_guarded, only_this_machine
+from serving.hosting.deployment import bind
 from serving.models import connect, load_engine
+from serving.settings.validation import sentence
 from serving.storage import open_folder
-from serving.strictness import sentence
 
 
 def bind_service(settings: ServiceSettings) -> serve.Application:
     """The application. Replicas read the keys themselves, from their environment, files and the storage: no key is in it."""
-    from cluster.service.api.passages import LISTENERS
+    from cluster.service.http.access_policy import LISTENERS
 
     settings = _with_whole_place(settings)
     hosted = tuple(bind(model, load_engine) for model in settings.served)
@@ -37,7 +37,7 @@ def open_service(settings: ServiceSettings) -> str:
     Raises SettingsError where it would be open to other machines without a key, or to nobody; StorageError where its keys are
     damaged or gone; EndpointError where the port is not to be had.
     """
-    from cluster.service.keys import expect_way_in
+    from cluster.service.access.api_keys import expect_way_in
 
     settings = _with_whole_place(settings)
     expect_way_in(settings)
@@ -65,15 +65,15 @@ class _Replica:
 
     async def __serve_build_asgi_app__(self) -> FastAPI:
         """Serve asks for the application by this name, when the replica starts."""
-        from cluster.service.api.annex import service_app
-        from cluster.service.api.service import Service
-        from cluster.service.audit import Audit
-        from cluster.service.check_pool import CheckPool
-        from cluster.service.files import FileStore
-        from cluster.service.keys import KeyRing
-        from cluster.service.ray_office import RayOffice
-        from cluster.service.reading_threads import ReadingThreads
-        from cluster.service.spending import DoorMeter
+        from cluster.service.access.api_keys import KeyRing
+        from cluster.service.access.spenders import DoorMeter
+        from cluster.service.backends.ray import RayOffice
+        from cluster.service.http.app import service_app
+        from cluster.service.http.deps import Service
+        from cluster.service.stores.audit_log import Audit
+        from cluster.service.stores.check_pool import CheckPool
+        from cluster.service.stores.data_files import FileStore
+        from cluster.service.stores.threads import ReadingThreads
 
         settings = self._settings
         storage = open_folder(settings.storage)

@@ -13,19 +13,19 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import ValidationError
 
-from cluster.service.api.annex import service_app
-from cluster.service.api.service import Service
-from cluster.service.audit import Audit
-from cluster.service.check_pool import CheckPool
-from cluster.service.files import FileStore
-from cluster.service.keys import KeyRing
-from cluster.service.office import Office
-from cluster.service.settings import ServiceSettings
-from cluster.service.shown_office import ShownOffice
+from cluster.service.access.api_keys import KeyRing
+from cluster.service.backends.archive import ShownOffice
+from cluster.service.core.backend import Office
+from cluster.service.core.settings import ServiceSettings
+from cluster.service.http.app import service_app
+from cluster.service.http.deps import Service
+from cluster.service.stores.audit_log import Audit
+from cluster.service.stores.check_pool import CheckPool
+from cluster.service.stores.data_files import FileStore
 from optimizer.errors import PromptrayError, SettingsError
-from serving.door.settings import DoorSettings
+from serving.gateway.settings import DoorSettings
+from serving.settings.validation import sentence
 from serving.storage import Folder, open_folder
-from serving.strictness import sentence
 
 HOST = "127.0.0.1"
 PORT = 8000
@@ -41,7 +41,7 @@ def shown_app(office: Office, storage: Folder, settings: ServiceSettings | None 
 
 def show(folders: Sequence[str], port: int = PORT, play_s: float | None = None, allowed_hosts: Sequence[str] = ()) -> None:
     """Until Ctrl-C. Raises StorageError, DataError or SettingsError for a folder without results."""
-    from cluster.service.playing_office import PlayingOffice
+    from cluster.service.backends.replay import PlayingOffice
 
     settings = ServiceSettings(door=_door(allowed_hosts))
     office = ShownOffice(folders) if play_s is None else PlayingOffice(folders, play_s)

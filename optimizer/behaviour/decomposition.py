@@ -1,10 +1,10 @@
 """Decompose: several plans of the whole task, to compete with each other (ABO, arXiv 2402.02101, section 6)."""
 
-from optimizer.behaviour.teaching import Teaching
+from optimizer.behaviour.search_context import Teaching
 from optimizer.candidate import Candidate
-from optimizer.drawing import some
 from optimizer.operators.decompose import decompose
 from optimizer.operators.template import solved
+from optimizer.sampling import some
 
 
 async def decomposed(seed: Candidate, teaching: Teaching) -> list[Candidate]:

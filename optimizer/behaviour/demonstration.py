@@ -10,11 +10,11 @@ from itertools import islice
 from random import Random
 from types import MappingProxyType
 
-from optimizer.behaviour.teaching import Teaching
+from optimizer.behaviour.search_context import Teaching
 from optimizer.candidate import Candidate
-from optimizer.drawing import some
 from optimizer.operators.demonstrate import demonstrate
 from optimizer.prompt import Demonstration
+from optimizer.sampling import some
 from optimizer.types import Example
 
 NONE_FIRST: Mapping[str, Sequence[Example]] = MappingProxyType({})

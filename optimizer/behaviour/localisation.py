@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from optimizer.behaviour.teaching import Teaching
+from optimizer.behaviour.search_context import Teaching
 from optimizer.candidate import Candidate
-from optimizer.drawing import some
 from optimizer.operators.asking import Question
 from optimizer.operators.localise import Blame, localise
+from optimizer.sampling import some
 from optimizer.types import Answer
 
 EVIDENCE_SHOWN = 3

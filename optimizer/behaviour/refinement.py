@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from optimizer.behaviour.drafting import Draft, new_plan
 from optimizer.behaviour.localisation import Finding
-from optimizer.behaviour.teaching import Teaching
+from optimizer.behaviour.rewriting import Draft, new_plan
+from optimizer.behaviour.search_context import Teaching
 from optimizer.candidate import Candidate, Round, Standing
 from optimizer.operators.refine import Setback, refine, wording
 from optimizer.prompt import Step

@@ -5,8 +5,8 @@ Other than localisation it is not bound to the steps that there are: it can say 
 
 from dataclasses import dataclass
 
-from optimizer.behaviour.drafting import Draft, new_plan
-from optimizer.behaviour.teaching import Teaching
+from optimizer.behaviour.rewriting import Draft, new_plan
+from optimizer.behaviour.search_context import Teaching
 from optimizer.candidate import Candidate
 from optimizer.operators.asking import Question
 from optimizer.operators.criticise import criticise

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from optimizer.ranges import at_least
+from optimizer.validators import at_least
 
 
 @dataclass(frozen=True, kw_only=True)

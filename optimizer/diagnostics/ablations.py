@@ -15,7 +15,7 @@ from typing import Any
 from optimizer.candidate import Candidate, Problem
 from optimizer.diagnostics.findings import figure
 from optimizer.errors import BudgetExhausted
-from optimizer.evaluation import rounds_of
+from optimizer.evaluation.evaluator import rounds_of
 from optimizer.prompt import Prompt
 from optimizer.protocols import Evaluator, LanguageModel
 from optimizer.statistics import Estimate, PairedTest, Scores, estimate, paired_test

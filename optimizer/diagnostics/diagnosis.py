@@ -20,9 +20,9 @@ from optimizer.diagnostics.reflection_validity import ReflectionValidity, reflec
 from optimizer.errors import BudgetExhausted
 from optimizer.operators.asking import Asking
 from optimizer.protocols import Evaluator, LanguageModel
-from optimizer.ranges import at_least
 from optimizer.strategies.abo import ABO
 from optimizer.types import Example, Sampling
+from optimizer.validators import at_least
 
 T = TypeVar("T")
 Tell = Callable[[str], None]

@@ -13,8 +13,8 @@ from typing import Generic, TypeVar
 from optimizer.errors import BudgetExhausted
 from optimizer.operators.reply import Unreadable
 from optimizer.operators.template import shown_part
+from optimizer.outcome_counts import Attempt, ReplyKind, tally_of
 from optimizer.protocols import LanguageModel
-from optimizer.tally import Attempt, ReplyKind, tally_of
 from optimizer.types import Completion, Failed, Message, Outcome, Request, Sampling
 
 T = TypeVar("T")

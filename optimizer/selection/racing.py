@@ -6,10 +6,10 @@ from random import Random
 
 from optimizer.errors import SettingsError
 from optimizer.protocols import Measure
-from optimizer.ranges import at_least
 from optimizer.selection.allocation import worthwhile_items
 from optimizer.selection.scoreboard import Scoreboard, check_budget_share
 from optimizer.statistics import discordant, leads, sign_test
+from optimizer.validators import at_least
 
 CROWDING = 0.3
 """With a limited budget, an arm's gap counts as larger by its place to this power: of many close arms only a few can run far enough

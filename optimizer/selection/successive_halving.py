@@ -5,8 +5,8 @@ from math import ceil
 from random import Random
 
 from optimizer.protocols import Measure
-from optimizer.ranges import at_least
 from optimizer.selection.scoreboard import Scoreboard, check_budget_share
+from optimizer.validators import at_least
 
 
 @dataclass(frozen=True, kw_only=True)

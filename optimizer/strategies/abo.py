@@ -19,19 +19,19 @@ from typing import Literal, get_args
 
 from optimizer.behaviour.decomposition import decomposed
 from optimizer.behaviour.demonstration import demonstrated
-from optimizer.behaviour.drafting import written
+from optimizer.behaviour.early_stopping import Standstill
 from optimizer.behaviour.localisation import localised, note_of
 from optimizer.behaviour.refinement import Setbacks, refinement, rolled_back
+from optimizer.behaviour.rewriting import written
+from optimizer.behaviour.search_context import Teaching
 from optimizer.behaviour.settings import BehaviourSettings
-from optimizer.behaviour.standstill import Standstill
-from optimizer.behaviour.teaching import Teaching
 from optimizer.candidate import Candidate, Problem, Round
 from optimizer.operators.asking import Asking
 from optimizer.protocols import Evaluator, LanguageModel
-from optimizer.ranges import at_least, one_of
 from optimizer.strategies.lineage import unseen
 from optimizer.strategies.minibatch import errors_by_parent
 from optimizer.types import Sampling
+from optimizer.validators import at_least, one_of
 
 Localise = Literal["vote", "random"]
 Refine = Literal["step", "whole_prompt"]

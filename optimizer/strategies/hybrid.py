@@ -17,22 +17,22 @@ from typing import Any
 
 from optimizer.behaviour.decomposition import decomposed
 from optimizer.behaviour.demonstration import demonstrated
-from optimizer.behaviour.drafting import Draft, written
+from optimizer.behaviour.early_stopping import Standstill
 from optimizer.behaviour.evidence import Evidence
-from optimizer.behaviour.front import draw, led_items
 from optimizer.behaviour.localisation import Inspection
+from optimizer.behaviour.pareto_front import draw, led_items
 from optimizer.behaviour.refinement import Setbacks, refinement
 from optimizer.behaviour.reflection import Group, criticism, revision
+from optimizer.behaviour.rewriting import Draft, written
+from optimizer.behaviour.search_context import Teaching
 from optimizer.behaviour.settings import BehaviourSettings
-from optimizer.behaviour.standstill import Standstill
-from optimizer.behaviour.teaching import Teaching
 from optimizer.candidate import Candidate, Problem, Round, Standing
-from optimizer.drawing import some
 from optimizer.operators.asking import Asking, Question
 from optimizer.protocols import Evaluator, LanguageModel
-from optimizer.ranges import at_least, at_most
+from optimizer.sampling import some
 from optimizer.strategies.lineage import unseen
 from optimizer.types import Answer, Sampling
+from optimizer.validators import at_least, at_most
 
 
 @dataclass(frozen=True, kw_only=True)

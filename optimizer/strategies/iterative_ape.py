@@ -11,14 +11,14 @@ from random import Random
 from typing import Literal, get_args
 
 from optimizer.candidate import Candidate, Problem, Round
-from optimizer.drawing import some
 from optimizer.operators.asking import Asking
 from optimizer.operators.induce import induce
 from optimizer.operators.vary import vary
 from optimizer.protocols import Evaluator, LanguageModel
-from optimizer.ranges import at_least, one_of
+from optimizer.sampling import some
 from optimizer.strategies.lineage import unseen
 from optimizer.types import Sampling
+from optimizer.validators import at_least, one_of
 
 Pool = Literal["induce", "vary"]
 

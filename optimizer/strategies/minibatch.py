@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from random import Random
 
 from optimizer.candidate import Candidate
-from optimizer.drawing import some
 from optimizer.protocols import Evaluator
+from optimizer.sampling import some
 from optimizer.types import Answer, Example
 
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from optimizer.candidate import Candidate, Problem, Round, Standing
-from optimizer.drawing import some
 from optimizer.operators.asking import Asking
 from optimizer.operators.propose import propose
 from optimizer.protocols import Evaluator, LanguageModel
-from optimizer.ranges import at_least
+from optimizer.sampling import some
 from optimizer.strategies.scores import Scores
 from optimizer.types import Sampling
+from optimizer.validators import at_least
 
 
 @dataclass(frozen=True, kw_only=True)

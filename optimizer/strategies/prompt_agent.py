@@ -16,16 +16,16 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from optimizer.candidate import Candidate, Problem, Round, Standing
-from optimizer.drawing import some
 from optimizer.operators.asking import Asking
 from optimizer.operators.criticise import criticise
 from optimizer.operators.rewrite import rewrite
 from optimizer.protocols import Evaluator, LanguageModel
-from optimizer.ranges import at_least
+from optimizer.sampling import some
 from optimizer.strategies.lineage import unseen
 from optimizer.strategies.scores import Scores
 from optimizer.strategies.tree import Node, back_propagate, best_of, selected
 from optimizer.types import Answer, Sampling
+from optimizer.validators import at_least
 
 ALL_RIGHT = "All of these examples were answered rightly. Keep what led to that, and say it more clearly and more completely."
 """What a rewriter is told where there is no error to criticise [ours] (the paper's code has a pair of questions for this)."""

@@ -12,17 +12,17 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from optimizer.candidate import Candidate, Problem, Round
-from optimizer.drawing import some
 from optimizer.operators.asking import Asking
 from optimizer.operators.criticise import criticise
 from optimizer.operators.edit import edit
 from optimizer.operators.paraphrase import paraphrase
 from optimizer.prompt import Prompt
 from optimizer.protocols import Evaluator, LanguageModel
-from optimizer.ranges import at_least
+from optimizer.sampling import some
 from optimizer.strategies.lineage import unseen
 from optimizer.strategies.minibatch import errors_by_parent
 from optimizer.types import Answer, Sampling
+from optimizer.validators import at_least
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ from dataclasses import replace
 from random import Random
 
 from optimizer.errors import DataError, shortened, unknown_name
+from optimizer.graders.graders import SCORERS, check_pattern
+from optimizer.graders.numbers import as_number
 from optimizer.paths import expanded
 from optimizer.prompt import ANSWER_LABEL
 from optimizer.tasks.files import Source, read_source
 from optimizer.tasks.generated import GENERATED, GeneratedTask
 from optimizer.tasks.locked import LockedSplit
-from optimizer.tasks.numbers import as_number
-from optimizer.tasks.scorers import SCORERS, check_pattern
 from optimizer.tasks.splitting import distinct, split
 from optimizer.tasks.task import SEED_INSTRUCTION, Sizes, Task, hash_examples
 from optimizer.types import Completion, Example

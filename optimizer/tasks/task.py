@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from optimizer.candidate import Problem
 from optimizer.errors import SettingsError
+from optimizer.graders.graders import SCORERS
 from optimizer.prompt import Prompt
 from optimizer.tasks.locked import LockedSplit
-from optimizer.tasks.scorers import SCORERS
 from optimizer.types import Example
 
 SEED_INSTRUCTION = "Let's think step by step."
@@ -43,7 +43,7 @@ class Task:
     """One or two sentences for the optimizer model; "" where the source has none."""
     seed_instruction: str
     scorer: str
-    """A name in optimizer.tasks.scorers.SCORERS."""
+    """A name in optimizer.graders.graders.SCORERS."""
     train: tuple[Example, ...]
     dev: tuple[Example, ...]
     test: LockedSplit

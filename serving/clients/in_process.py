@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from optimizer.types import Outcome, Request
+from serving.contracts.streaming import Piece
 from serving.engines import Engine
-from serving.streaming import Piece
 
 
 class InProcessModel:

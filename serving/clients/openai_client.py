@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import openai
 
 from optimizer.errors import SettingsError
-from serving.proxies import VARIABLES, proxy_faults_told
+from serving.clients.proxies import VARIABLES, proxy_faults_told
 from serving.settings.addresses import OPENAI_URL, default_base_url, is_loopback
 
 _OF_OPENAI = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS")

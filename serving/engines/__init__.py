@@ -8,7 +8,7 @@ from typing import Protocol
 
 from optimizer.errors import EndpointError
 from optimizer.types import Outcome, Request
-from serving.streaming import Piece
+from serving.contracts.streaming import Piece
 
 
 class EngineDied(EndpointError):

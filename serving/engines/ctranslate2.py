@@ -18,8 +18,8 @@ from tokenizers import Tokenizer
 from optimizer.errors import StorageError
 from optimizer.types import Completion, Failed, Outcome, Request
 from serving.builtin.chat import END, chat_text
+from serving.contracts.streaming import GrowingText, Piece
 from serving.engines import EngineDied
-from serving.streaming import GrowingText, Piece
 
 MAX_CONTEXT = 2048
 """Positions that the built-in target model has, prompt and answer together."""

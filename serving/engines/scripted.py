@@ -14,12 +14,12 @@ from pathlib import Path
 from random import Random
 
 from optimizer.errors import StorageError
-from optimizer.tasks.patterns import compiled
+from optimizer.graders.patterns import compiled
 from optimizer.types import Completion, Failed, Outcome, Request
+from serving.contracts.refusals import declined
+from serving.contracts.streaming import Piece, in_one_piece
 from serving.engines import EngineDied
-from serving.refusals import declined
 from serving.settings.script import PLACE, Fate, Reply, Rule, Script
-from serving.streaming import Piece, in_one_piece
 
 NO_RULE = "The script has no rule for this request; add one without `match` at its end, to take all others."
 

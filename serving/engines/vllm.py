@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 
 from optimizer.errors import EndpointError
 from optimizer.types import Completion, Failed, Outcome, Request
+from serving.concurrency.retrying import all_of
+from serving.contracts.streaming import GrowingText, Piece
 from serving.engines import EngineDied
-from serving.engines.keeper import Keeper
 from serving.engines.own_loop import OwnLoop
+from serving.engines.process_guard import Keeper
 from serving.engines.vllm_loading import load
 from serving.engines.vllm_prompts import Prompt, Prompts
-from serving.limiter import all_of
-from serving.streaming import GrowingText, Piece
 
 SHUTDOWN_S = 3.0
 """How long vLLM's processes may take to end by themselves; then they are killed. They have nothing to save."""
@@ -71,7 +71,7 @@ class VLLMEngine:
 
     @property
     def mark(self) -> str:
-        """What all processes of this engine carry; see keeper.py."""
+        """What all processes of this engine carry; see process_guard.py."""
         return self._keeper.token
 
     @property

@@ -2,7 +2,7 @@
 
 The actor opens its folder when it is first asked something, and not when it is made: so what is wrong with the folder reaches the
 caller as the error that it is, after a restart too. What it remembers of who is paying for what is lost with its process; the
-owners' renewals bring it back (see flights.py).
+owners' renewals bring it back (see single_flight.py).
 """
 
 import asyncio
@@ -18,11 +18,11 @@ from ray.exceptions import ActorDiedError, GetTimeoutError, RayError
 
 from optimizer.errors import StorageError
 from optimizer.types import Completion
-from serving.actors import FAULTS, answered, lasting, told
-from serving.ledger.flights import GRACE_S, Flights
-from serving.ledger.keys import Paid
-from serving.ledger.record import Ledger
-from serving.ledger.shared import Claim, LedgerCounts, SharedLedger
+from serving.ledger.coordinator import Claim, LedgerCounts, SharedLedger
+from serving.ledger.schema import Paid
+from serving.ledger.single_flight import GRACE_S, Flights
+from serving.ledger.store import Ledger
+from serving.runtime.actors import FAULTS, answered, lasting, told
 from serving.storage import Folder, open_folder
 
 _OF = "the ledger"

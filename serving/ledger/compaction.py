@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from serving.ledger.damage import set_aside
-from serving.ledger.segments import ENDING, SCHEMA, State, contents, place_in_order, whole
+from serving.ledger.format import ENDING, SCHEMA, State, contents, place_in_order, whole
 from serving.storage import Folder
 
 LARGE_BYTES = 16 * 2**20

@@ -1,6 +1,6 @@
 """What is told of a segment that is not whole, and where its bytes are kept when the ledger is written anew. Knows no Arrow."""
 
-from serving.ledger.segments import Contents
+from serving.ledger.format import Contents
 from serving.storage import Folder
 
 ASIDE = ".damaged"

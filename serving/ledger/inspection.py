@@ -7,9 +7,9 @@ from typing import Any
 import pyarrow.compute as pc
 
 from serving.ledger.damage import ASIDE, aside, sentence
-from serving.ledger.keys import key_of, request_of
-from serving.ledger.segments import ANSWER_COLUMNS, ENDING, Contents, answers, contents
-from serving.ledger.tally import TALLY_FILE, Use, read_tally
+from serving.ledger.format import ANSWER_COLUMNS, ENDING, Contents, answers, contents
+from serving.ledger.schema import key_of, request_of
+from serving.ledger.usage import TALLY_FILE, Use, read_tally
 from serving.storage import Folder
 
 UNKNOWN = ""

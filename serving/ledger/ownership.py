@@ -1,4 +1,4 @@
-"""What a lock (lock.py) and a lease (lease.py) have in common: one writer holds a folder, and others are told who."""
+"""What a lock (writer_lock.py) and a lease (lease.py) have in common: one writer holds a folder, and others are told who."""
 
 import json
 import os

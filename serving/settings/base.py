@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from optimizer.types import Sampling
 from serving.settings.prices import Prices
 from serving.settings.scaling import MOST_REPLICAS, Scaling
-from serving.strictness import Strict, sentence
+from serving.settings.validation import Strict, sentence
 
 Routing = Literal["balanced", "affine"]
 """Which replica gets a chunk: the less busy one of two, or always the same one for the same prompt."""

@@ -13,7 +13,7 @@ TARGET_REVISION = "617321bd"
 RULEBOOK_REVISION = "98f88351"
 """Stand for what the two models answer, in their identities and so in every ledger. They are written down, and not made from source
 files, so that moving or renaming a file leaves old answers paid for. Whoever changes an answer gives the model a new revision:
-tests/serving_tests/test_builtin_revisions.py has answers on record, and fails until then."""
+tests/unit/serving/test_builtin_revisions.py has answers on record, and fails until then."""
 _TARGET_FILES = (TARGET_FOLDER / "ctranslate2" / "model.bin", TARGET_FOLDER / "tokenizer.json")
 
 

@@ -8,8 +8,8 @@ from pydantic import Field, field_validator
 
 from optimizer.errors import AccessError
 from optimizer.types import Sampling
-from serving.api_key import key_in_environment, key_in_file
 from serving.settings.addresses import OPENAI_URL, is_loopback, read_base_url
+from serving.settings.api_key import key_in_environment, key_in_file
 from serving.settings.base import Priced
 
 _LOCAL_KEY = "no-key"

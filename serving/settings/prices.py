@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from serving.strictness import Strict
+from serving.settings.validation import Strict
 
 _MILLION = 1e6
 

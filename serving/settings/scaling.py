@@ -10,7 +10,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from optimizer.errors import SettingsError
-from serving.strictness import Strict
+from serving.settings.validation import Strict
 
 MOST_REPLICAS = 256
 

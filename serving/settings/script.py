@@ -26,11 +26,11 @@ import yaml
 from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from optimizer.errors import PromptrayError, SettingsError
+from optimizer.graders.patterns import Unusable, compiled
 from optimizer.paths import expanded
-from optimizer.tasks.patterns import Unusable, compiled
-from serving.storage.regular import read_regular
-from serving.strictness import Strict
-from serving.yaml_text import KeyStandsTwice, read_yaml
+from serving.settings.validation import Strict
+from serving.settings.yaml_text import KeyStandsTwice, read_yaml
+from serving.storage.regular_files import read_regular
 
 MOST_BYTES = 4 * 2**20
 """A script travels to the replicas with the settings; a longer one is refused [ours]."""
@@ -94,7 +94,7 @@ class Rule(Strict):
     name: str = ""
     """For the log; "" is "rule 1", by its place."""
     match: str = ""
-    """A regular expression that is searched for, `^` and `$` at every line; see optimizer.tasks.patterns for what it may hold."""
+    """A regular expression that is searched for, `^` and `$` at every line; see optimizer.graders.patterns for what it may hold."""
     where: Literal["anywhere", "first", "last"] = "anywhere"
     """The messages that it is searched in: all, each beginning on a line of its own, or one of them."""
     replies: Annotated[tuple[Annotated[Reply, BeforeValidator(_reply)], ...], Field(min_length=1)]

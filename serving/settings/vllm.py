@@ -14,7 +14,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from optimizer.errors import StorageError
 from optimizer.paths import expanded
 from serving.builtin import TARGET_FOLDER
-from serving.metric_labels import metric_label
+from serving.runtime.metric_labels import metric_label
 from serving.settings.base import Served
 
 BUILTIN = "builtin:target"

@@ -10,9 +10,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from optimizer.errors import StorageError
 from optimizer.paths import expanded
-from serving.storage.folder import Folder
+from serving.storage.base import Folder
 from serving.storage.local import LocalFolder
-from serving.storage.shared import SharedFolder
+from serving.storage.object_store import SharedFolder
 
 __all__ = ["Folder", "open_folder", "split_place"]
 

@@ -6,7 +6,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving.storage.folder import Folder, shown, told
+from serving.storage.base import Folder, shown, told
 
 
 @dataclass(frozen=True)

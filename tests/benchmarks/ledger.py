@@ -22,8 +22,8 @@ from rich.table import Table
 from optimizer.protocols import LanguageModel
 from optimizer.types import Completion, Message, Outcome, Request
 from serving.ledger import Ledger
-from serving.ledger.ledgered import Ledgered
-from serving.ledger.shared import SharedLedger
+from serving.ledger.cached_model import Ledgered
+from serving.ledger.coordinator import SharedLedger
 
 WORDS = ("step", "write", "position", "after", "each", "move", "return", "left", "right", "the", "answer", "is", "not", "so")
 

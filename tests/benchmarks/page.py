@@ -18,13 +18,13 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from cluster.service.office import Caller
+from cluster.service.backends.archive import ShownOffice
+from cluster.service.core.backend import Caller
 from cluster.service.show import shown_app
-from cluster.service.shown_office import ShownOffice
 from serving.storage import open_folder
-from tests.service_tests.api.conftest import served
-from tests.service_tests.browser.screen import Screen, chromium
-from tests.service_tests.many import TRIAL, write_many
+from tests.e2e.browser.screen import Screen, chromium
+from tests.unit.cluster.service.http.conftest import served
+from tests.unit.cluster.service.many import TRIAL, write_many
 
 VIEWS = {
     "job": ("", ["main .plot canvas", "main table a"]), "lineage": (f"/lineage?trial={TRIAL}", ["[role=treeitem]", "aside .words"]),

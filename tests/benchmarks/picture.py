@@ -12,12 +12,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from cluster.service.office import Caller
+from cluster.service.backends.archive import ShownOffice
+from cluster.service.core.backend import Caller
 from cluster.service.show import shown_app
-from cluster.service.shown_office import ShownOffice
 from serving.storage import open_folder
-from tests.service_tests.api.conftest import served
-from tests.service_tests.browser.screen import Screen, chromium
+from tests.e2e.browser.screen import Screen, chromium
+from tests.unit.cluster.service.http.conftest import served
 
 WIDTH, HEIGHT = 1366, 900
 SETTLED_S = 1.0

@@ -16,7 +16,7 @@ import ray
 from ray import serve
 
 from optimizer.types import Completion, Message, Outcome, Request, Sampling
-from serving.deployment import host
+from serving.hosting.deployment import host
 from serving.models import connect, load_engine
 from serving.settings import Routing, VLLMSettings
 

@@ -21,13 +21,13 @@ from random import Random
 import ray
 import yaml
 
-from cluster.ray_session import ray_session
-from cluster.service.crew import Look
-from cluster.service.keeper import open_keeper
-from cluster.service.objects import Event, OptimizationRequest
-from cluster.service.office import Caller
-from cluster.service.ray_office import RayOffice
-from cluster.service.settings import ServiceSettings
+from cluster.ray_runtime.session import ray_session
+from cluster.service.backends.ray import RayOffice
+from cluster.service.core.backend import Caller
+from cluster.service.core.settings import ServiceSettings
+from cluster.service.jobs.controller_actor import open_keeper
+from cluster.service.jobs.worker_pool import Look
+from cluster.service.schemas import Event, OptimizationRequest
 
 PLACES = 8
 PARTS = {"ann": 0.6, "bob": 0.3, "cem": 0.1}

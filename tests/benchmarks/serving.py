@@ -25,19 +25,19 @@ import ray
 from rich.console import Console
 from rich.table import Table
 
-from optimizer.budget import Budget, Budgeted
+from optimizer.budget.call_budget import Budget, Budgeted
 from optimizer.protocols import LanguageModel
 from optimizer.tasks.generated import GENERATED
 from optimizer.types import Completion, Outcome, Request, Sampling
 from serving.builtin import TARGET_FOLDER
 from serving.builtin.chat import END, chat_text
-from serving.builtin.evaluate import conditions
-from serving.deployment import host
+from serving.hosting.deployment import host
 from serving.ledger.actor import open_ledger
-from serving.ledger.ledgered import Ledgered
+from serving.ledger.cached_model import Ledgered
 from serving.models import connect, load_engine
 from serving.settings import Served, TargetSettings
 from serving.settings.vllm import VLLMSettings
+from serving.training.evaluate import conditions
 
 TASK = "navigate"
 PROMPT = "+ 2 demonstrations"
@@ -134,7 +134,7 @@ DIRECT: dict[str, type[DirectVLLM] | type[DirectCTranslate2]] = {"vllm": DirectV
 
 
 def as_in_a_trial(settings: Served, folder: str, budget: Budget) -> LanguageModel:
-    """The model as a trial has it; see cluster/worker.py and cluster/trial.py."""
+    """The model as a trial has it; see cluster/experiment/trainable.py and cluster/trial/trial.py."""
     return Budgeted(Ledgered(connect(settings), open_ledger(folder), settings.chunk), budget)
 
 

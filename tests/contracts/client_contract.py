@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from optimizer.protocols import LanguageModel
 from optimizer.types import Completion, Failed, Message, Request, Sampling
-from serving.streaming import pieces
+from serving.contracts.streaming import pieces
 
 
 def ask(text: str, sample: int = 0, temperature: float = 0.0, max_tokens: int = 24) -> Request:

@@ -21,7 +21,7 @@ from typing import NoReturn
 
 ROOT = Path(__file__).parents[2]
 LOADED = (
-    "cluster.cli", "cluster.preparation", "cluster.report", "serving.clients.openai_http", "openai.resources.chat", "pandas", "ray")
+    "cluster.cli", "cluster.experiment.prepare", "cluster.results", "serving.clients.openai_model", "openai.resources.chat", "pandas", "ray")
 """Modules."""
 ENDS_WITHIN_S = 120
 

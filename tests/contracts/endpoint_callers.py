@@ -5,7 +5,7 @@ import os
 from typing import Any
 
 from optimizer.types import Completion
-from serving.clients.openai_http import OpenAIModel
+from serving.clients.openai_model import OpenAIModel
 from serving.models import connect
 from serving.settings import OpenAISettings
 from tests.contracts.client_contract import ask

@@ -1,9 +1,9 @@
-"""One holder's view of a purse that is in this process: optimizer.purse.Paying, as serving.purse.TrialPurse has it over Ray."""
+"""One holder's view of a purse that is in this process: optimizer.budget.shared_budget.Paying, as serving.budget.TrialPurse has it over Ray."""
 
 from collections.abc import Mapping, Sequence
 
-from optimizer.purse import Cost, Purse
-from serving.purse import RecordedPurse
+from optimizer.budget.shared_budget import Cost, Purse
+from serving.budget import RecordedPurse
 
 
 class Share:

@@ -20,16 +20,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from cluster.plans import plan_of
-from cluster.preparation import check
-from cluster.report import best_lines, form_lines, leader_lines, results_table
-from cluster.result import TrialResult
-from cluster.settings import ExperimentSettings
-from cluster.trial import Trial
+from cluster.config.experiment import ExperimentSettings
+from cluster.experiment.planning import plan_of
+from cluster.experiment.prepare import check
+from cluster.results import best_lines, form_lines, leader_lines, results_table
+from cluster.trial.result import TrialResult
+from cluster.trial.trial import Trial
 from optimizer.protocols import LanguageModel
 from optimizer.types import Completion, Outcome, Request
-from serving.ledger.keys import key_of
-from serving.ledger.record import Ledger
+from serving.ledger.schema import key_of
+from serving.ledger.store import Ledger
 from serving.models import open_in_process
 
 ROOT = Path(__file__).parents[2]

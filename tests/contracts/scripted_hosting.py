@@ -10,10 +10,10 @@ from typing import Any
 
 from optimizer.errors import AccessError, SettingsError
 from optimizer.types import Completion, Outcome, Request
+from serving.contracts.streaming import Piece
 from serving.engines import Engine, EngineDied
 from serving.models import load_engine
 from serving.settings import Hostable, Routing, Scaling, Served
-from serving.streaming import Piece
 
 ONE = Scaling.fixed(1)
 

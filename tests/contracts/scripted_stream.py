@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 from optimizer.types import Completion, Failed, Outcome, Request
+from serving.contracts.streaming import Piece
 from serving.settings import Served
-from serving.streaming import Piece
 
 FOREVER = TimeoutError("wait")
 """In a script: nothing more comes, until the work is cancelled."""

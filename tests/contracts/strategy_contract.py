@@ -11,13 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from optimizer.budget import Budget, Budgeted
+from optimizer.budget.answer_memory import Remembering
+from optimizer.budget.call_budget import Budget, Budgeted
 from optimizer.candidate import Candidate, Problem, Round, Standing, same_text
 from optimizer.errors import BudgetExhausted, SettingsError
-from optimizer.evaluation import Evaluation, rounds_of
+from optimizer.evaluation.evaluator import Evaluation, rounds_of
 from optimizer.prompt import Prompt
 from optimizer.protocols import LanguageModel, SelectionRule, Strategy
-from optimizer.remembering import Remembering
 from optimizer.scripted import ScriptedModel
 from optimizer.selection import Full, Racing
 from optimizer.statistics import discordant

@@ -7,7 +7,7 @@ Asynchronous means that a trial is judged by those that came to the round before
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cluster.reporting import ACCURACY, ROUND
+from cluster.search.metric_names import ACCURACY, ROUND
 from optimizer.errors import SettingsError
 
 if TYPE_CHECKING:

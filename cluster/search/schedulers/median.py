@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cluster.reporting import ACCURACY, ROUND
+from cluster.search.metric_names import ACCURACY, ROUND
 from optimizer.errors import SettingsError
 
 if TYPE_CHECKING:

@@ -1,0 +1,35 @@
+"""What a search found, and what it cost to find. Knows trials, no output form."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from cluster.trial.result import TrialResult
+
+MOST_POINTS = 30
+"""Points that the report ranks, of each task."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """How far a search was when one of its trials had ended."""
+
+    trial: TrialResult
+    target_calls: int
+    """Of this trial and all before it."""
+    best: float
+    """The highest dev accuracy of this trial and all before it."""
+
+
+def searched(results: Sequence[TrialResult]) -> bool:
+    """Was there a search?"""
+    return any(result.settings for result in results)
+
+
+def found(trials: Sequence[TrialResult]) -> list[Found]:
+    """The course of one contest, in the order in which its trials were started. Trials that measured nothing are left out."""
+    in_order = sorted(trials, key=lambda trial: trial.trial)
+    measured = [(trial, trial.dev_accuracy) for trial in in_order if trial.dev_accuracy is not None]
+    calls = accumulate(trial.target_calls for trial, _ in measured)
+    best = accumulate((accuracy for _, accuracy in measured), max)
+    return [Found(trial, spent, highest) for (trial, _), spent, highest in zip(measured, calls, best, strict=True)]

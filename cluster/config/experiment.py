@@ -1,0 +1,283 @@
+"""What an experiment is: `ExperimentSettings`, read from a YAML file, with every mistake answered in one sentence.
+
+The grid is tasks x strategies x seeds; with `search`, each task and seed gets a search among the strategies and their settings
+instead (see search.py). Knows the tables of names; starts no model, opens no task file and no Ray.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any, Self
+from unicodedata import normalize
+
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from cluster.config.component_spec import Choice, SelectionChoice, StrategyChoice
+from cluster.config.endpoints import with_addresses
+from cluster.config.limits import Allowed
+from cluster.config.search import SearchSettings
+from cluster.config.search_space import read_space
+from cluster.search.space import Space
+from optimizer.budget.shared_budget import Limits
+from optimizer.errors import SettingsError
+from optimizer.tasks.task import Sizes
+from optimizer.types import Sampling
+from serving.settings import ModelSettings, parse_model
+from serving.settings.validation import Strict, read_settings, sentence
+
+ModelText = str | dict[str, Any]
+"""`builtin:NAME`, `openai:MODEL@BASE_URL`, or a mapping with the model's settings; never a key, only the name of its variable."""
+
+
+class SizeSettings(Strict):
+    """How many examples each split gets."""
+
+    train: Annotated[int, Field(ge=1)] = 50
+    dev: Annotated[int, Field(ge=1)] = 50
+    test: Annotated[int, Field(ge=1)] = 100
+
+    def build(self) -> Sizes:
+        return Sizes(self.train, self.dev, self.test)
+
+
+class TaskSettings(Strict):
+    """A task: only `source` is needed, and may stand alone as a text."""
+
+    source: str
+    """A generated task's name, or the path of a BIG-bench or BBH .json, a .jsonl, .csv or .parquet file."""
+    label: str = ""
+    """Its name in tables and file names; "" takes the source's."""
+    scorer: str | None = None
+    """exact, choice, number or regex; None lets the examples decide."""
+    seed_instruction: str | None = None
+    sizes: SizeSettings | None = None
+    """None takes the experiment's."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, data: Any) -> Any:
+        return {"source": data} if isinstance(data, str) else data
+
+
+class CallSettings(Strict):
+    """Calls that may be made, answers from the ledger included; null means no limit. The defaults are [ours]."""
+
+    target_calls: Annotated[int, Field(ge=1)] | None = 10_000
+    """The final test's calls are kept aside."""
+    optimizer_calls: Annotated[int, Field(ge=1)] | None = 1_000
+
+
+class TotalSettings(Strict):
+    """What all trials together may cost: paid calls alone, as the ledger's answers cost nothing; null means no limit.
+
+    It holds for the results folder: an experiment that is continued goes on with what is left. Calls that were under way when a
+    process was killed count as made, at the most that they can cost; all attempts of a call count once. A trial that it stops is
+    still tested.
+    """
+
+    target_calls: Annotated[int, Field(ge=1)] | None = None
+    optimizer_calls: Annotated[int, Field(ge=1)] | None = None
+    tokens: Annotated[int, Field(ge=1)] | None = None
+    money: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    wall_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Of all its runs together. When it is over, nothing more is paid for but final tests."""
+
+    def of_all_trials(self) -> Allowed:
+        return Allowed(**self.model_dump())
+
+    def limits(self) -> Limits:
+        """Those that are paid from a purse."""
+        return Limits(**self.model_dump(exclude={"wall_s"}))
+
+
+class BudgetSettings(CallSettings):
+    """What one trial may spend. All but time counts what the search asked for, whether or not the ledger had the answer: so a run
+    that is repeated or continued takes the same course. The search ends before it would pass a limit; the final test is kept
+    aside."""
+
+    tokens: Annotated[int, Field(ge=1)] | None = None
+    """Read and written, of both models."""
+    money: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """In the currency of the models' `prices`, which both need."""
+    wall_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Of all its runs together. After that many seconds nothing more is paid for but the final test; what the ledger has is still
+    answered, so that a run which is repeated takes the same course."""
+    total: TotalSettings = TotalSettings()
+    """Of the whole experiment."""
+
+    def of_a_trial(self) -> Allowed:
+        return Allowed(**self.model_dump(exclude={"total"}))
+
+
+class SamplingSettings(Strict):
+    """How the target model is to answer."""
+
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
+    """ProTeGi, arXiv 2305.03495: the target answers at temperature 0."""
+    max_tokens: Annotated[int, Field(ge=1)] = 512
+
+    def build(self) -> Sampling:
+        return Sampling(self.temperature, self.max_tokens)
+
+    def changed(self, changes: Mapping[str, Any]) -> "SamplingSettings":
+        """With some settings replaced. Raises SettingsError."""
+        try:
+            return SamplingSettings.model_validate(self.model_dump() | dict(changes))
+        except ValidationError as problem:
+            raise SettingsError(sentence(problem)) from problem
+
+
+class TrialSettings(Strict):
+    """How trials are run on the cluster; it decides nothing about their results."""
+
+    cpus: Annotated[float, Field(gt=0, le=1024)] | None = None
+    """CPUs of Ray that a trial holds. A trial waits for models nearly all the time, so null gives it the share with which as many
+    as `concurrency` fit beside the models, at most 1."""
+    attempts: Annotated[int, Field(ge=1, le=100)] = 2
+    """How often a trial is started when its process dies; started again, it is answered by the ledger up to where it was."""
+
+
+class Recorded(Strict):
+    """What a run wrote beside its settings. Running them again checks the data, and tells where a version differs."""
+
+    versions: dict[str, str] = {}
+    data: dict[str, dict[int, str]] = {}
+    """Task label -> seed -> hash of the task's examples."""
+
+
+class ExperimentSettings(Strict):
+    """One experiment. `read` is the way in."""
+
+    model_config = ConfigDict(validate_default=True)
+
+    name: Annotated[str, Field(pattern=r"^[\w.-]+$")] = "experiment"
+    description: str = ""
+    tasks: Annotated[tuple[TaskSettings, ...], Field(min_length=1)]
+    target: ModelText = "builtin:target"
+    optimizer: ModelText = "builtin:optimizer"
+    models: dict[str, ModelText] = {}
+    """Label -> model, for `optimizer` in a search's space: with any, the space names its models by these labels alone."""
+    strategies: Annotated[tuple[StrategyChoice, ...], Field(min_length=1)]
+    selection: SelectionChoice = SelectionChoice()
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
+    sizes: SizeSettings = SizeSettings()
+    sampling: SamplingSettings = SamplingSettings()
+    budget: BudgetSettings = BudgetSettings()
+    form_control: bool = True
+    """Measure the baseline with the answer line alone in each final test where form may explain a gain, by as many more target
+    calls as the test split has items, which the ledger pays for once a task and seed (see cluster/trial/form_control.py)."""
+    search: SearchSettings | None = None
+    """None runs the grid."""
+    concurrency: Annotated[int, Field(ge=1, le=256)] = 4
+    """Trials that run at once."""
+    trials: TrialSettings = TrialSettings()
+    out: str = ""
+    """Results folder; "" makes a new one under results/."""
+    recorded: Recorded | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_addresses(cls, data: Any) -> Any:
+        return with_addresses(data)
+
+    @field_validator("target", "optimizer")
+    @classmethod
+    def _is_a_model(cls, value: ModelText) -> ModelText:
+        parse_model(value)
+        return value
+
+    @field_validator("models")
+    @classmethod
+    def _are_models(cls, value: dict[str, ModelText]) -> dict[str, ModelText]:
+        for model in value.values():
+            parse_model(model)
+        return value
+
+    @field_validator("tasks", "strategies")
+    @classmethod
+    def _labelled(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Every entry gets a label of its own, since trials are named by it."""
+        return labelled(value)
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(dict.fromkeys(value))
+
+    @model_validator(mode="after")
+    def _can_be_searched(self) -> Self:
+        if self.search is not None:
+            self.search.searcher.build().plan(self.space(), self.search.trials)
+        return self
+
+    @model_validator(mode="after")
+    def _has_prices_for_its_money(self) -> Self:
+        if self.budget.money is not None or self.budget.total.money is not None:
+            for model in (self.target_model, self.optimizer_model):
+                if model.prices is None:
+                    raise SettingsError(
+                        f"A budget in money needs the prices of both models, and {model.label} has none; give it "
+                        "prices: {prompt_per_million: ..., completion_per_million: ...}, or 0 for both.")
+        return self
+
+    @property
+    def target_model(self) -> ModelSettings:
+        return parse_model(self.target)
+
+    @property
+    def optimizer_model(self) -> ModelSettings:
+        return parse_model(self.optimizer)
+
+    def grid(self) -> Iterator[tuple[TaskSettings, StrategyChoice, int]]:
+        """Every trial's task, strategy and seed. Seeds come last in the order, so that the first results compare strategies."""
+        for seed, task, strategy in product(self.seeds, self.tasks, self.strategies):
+            yield task, strategy, seed
+
+    def space(self) -> Space:
+        """What a search looks through; without one, the listed strategies alone. Raises SettingsError."""
+        given = self.search.space if self.search else {}
+        return read_space(given, self.strategies, self.selection, self.optimizer, self.sampling.changed, self.models)
+
+    def sizes_of(self, task: TaskSettings) -> Sizes:
+        return (task.sizes or self.sizes).build()
+
+    @classmethod
+    def read(cls, path: Path | str, overrides: Mapping[str, Any] | None = None) -> Self:
+        """The settings of a YAML file, with top-level keys replaced by `overrides`. Raises SettingsError in one sentence."""
+        return read_settings(cls, path, overrides or {})
+
+
+def labelled(entries: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The entries, each with a label of its own."""
+    used: set[str] = set()
+    return tuple(entry.model_copy(update={"label": _unused(_title(entry), used)}) for entry in entries)
+
+
+LONGEST_SLUG = 80
+"""Bytes: a trial's name has two of them, and file systems take names of 255."""
+
+
+def slug(text: str) -> str:
+    """The text as a part of a file name. Texts that look alike give one name: an ö is the same, composed or of two characters."""
+    whole = re.sub(r"[^\w.]+", "-", normalize("NFC", text)).strip("-.") or "unnamed"
+    if len(whole.encode()) <= LONGEST_SLUG:
+        return whole
+    return whole.encode()[: LONGEST_SLUG - 9].decode(errors="ignore").rstrip("-.") + "-" + sha256(whole.encode()).hexdigest()[:8]
+
+
+def _title(entry: TaskSettings | Choice) -> str:
+    if isinstance(entry, Choice):
+        return entry.title
+    return entry.label or slug(Path(entry.source).stem)
+
+
+def _unused(title: str, used: set[str]) -> str:
+    """The title, numbered if it (or one that gives the same file name) was used."""
+    name, number = title, 1
+    while slug(name) in used:
+        number += 1
+        name = f"{title} {number}"
+    used.add(slug(name))
+    return name

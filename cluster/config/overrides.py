@@ -1,0 +1,101 @@
+"""From command-line options to the settings that they replace. Checks nothing that the settings check themselves."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from optimizer.errors import SettingsError, shortened
+from serving.settings import addressed
+from serving.settings.validation import read_mapping
+from serving.settings.yaml_text import KeyStandsTwice, read_yaml
+
+_MODEL_OPTIONS = ("target", "optimizer")
+_DATA_OPTIONS = ("tasks", "seeds", "sizes")
+_WHOLE_NUMBER = re.compile("[0-9]{1,9}")  # what int() also takes, such as ² or 1_0, is more likely a slip
+
+
+def overrides(
+    file: Path | str, *, tasks: Sequence[str] | None, strategies: Sequence[str] | None, scorer: str | None,
+    seed_instruction: str | None, sizes: str | None, target_calls: int | None, optimizer_calls: int | None, **plain: Any,
+) -> dict[str, Any]:
+    """Top-level keys for ExperimentSettings.read; options that are None change nothing. Raises SettingsError."""
+    data = read_mapping(file)
+    given = {name: value for name, value in plain.items() if value not in (None, [])}
+    models = {name: as_model(given[name]) for name in _MODEL_OPTIONS if name in given}
+    given |= {name: addressed(model) for name, model in models.items()}  # also above recorded settings
+    if tasks or scorer is not None or seed_instruction is not None:
+        changes = {"scorer": scorer, "seed_instruction": seed_instruction}
+        chosen = tasks or listed_in(data, "tasks")
+        given["tasks"] = [_as_mapping(task, "source") | _set(changes) for task in chosen]
+    if strategies:
+        given["strategies"] = [_of_file(data, name) for name in strategies]
+    if sizes is not None:
+        given["sizes"] = _sizes(sizes)
+    if calls := _set({"target_calls": target_calls, "optimizer_calls": optimizer_calls}):
+        given["budget"] = mapping_in(data, "budget") | calls
+    if any(name in given for name in _DATA_OPTIONS):
+        given["recorded"] = None  # other data than was recorded, on purpose
+    return given
+
+
+def as_model(text: str) -> str | dict[str, Any]:
+    """Return a model as an option names it: one line, or a mapping as it would stand in FILE. Raises SettingsError."""
+    if not text.lstrip().startswith("{"):
+        return text
+    try:
+        found = read_yaml(text)
+    except KeyStandsTwice as problem:
+        raise SettingsError(f"The model {shortened(text)!r} {problem.told}.") from None
+    except (yaml.YAMLError, RecursionError, ValueError):
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
+        raise SettingsError(f"{shortened(text)!r} is no mapping; write a model as {{kind: openai, model: NAME}}, in quotes.")
+    return found
+
+
+def _of_file(data: dict[str, Any], name: str) -> Any:
+    """The entry of the file that has this label or name, with its settings; else the bare name."""
+    entries = [_as_mapping(entry, "name") for entry in listed_in(data, "strategies")]
+    labelled = [entry for entry in entries if entry.get("label") == name]
+    named = [entry for entry in entries if entry.get("name") == name and not entry.get("label")]
+    return next(iter(labelled or named), name)
+
+
+def listed_in(data: Mapping[str, Any], key: str) -> list[Any]:
+    """Return what a file lists under a key. Raises SettingsError where it has something else there."""
+    value = data.get(key)
+    if value is not None and not isinstance(value, list):
+        raise SettingsError(f"The setting {key} must be a list, such as [{value if isinstance(value, str) else '...'}].")
+    return value or []
+
+
+def mapping_in(data: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Return the mapping that a file has under a key. Raises SettingsError where it has something else there."""
+    value = data.get(key)
+    if value is not None and not isinstance(value, Mapping):
+        raise SettingsError(f"The setting {key} must be a mapping.")
+    return dict(value or {})
+
+
+def whole_numbers(text: str, count: int) -> list[int]:
+    """Return the numbers of a text such as "50,50,100"; none where these are not so many whole numbers."""
+    parts = [part.strip() for part in text.split(",")]
+    readable = len(parts) == count and all(_WHOLE_NUMBER.fullmatch(part) for part in parts)
+    return [int(part) for part in parts] if readable else []
+
+
+def _as_mapping(entry: Any, key: str) -> dict[str, Any]:
+    return dict(entry) if isinstance(entry, dict) else {key: entry}
+
+
+def _set(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _sizes(text: str) -> dict[str, int]:
+    if not (numbers := whole_numbers(text, 3)):
+        raise SettingsError(f"--sizes {shortened(text)!r} is not TRAIN,DEV,TEST; write for example --sizes 50,50,100.")
+    return dict(zip(("train", "dev", "test"), numbers, strict=True))

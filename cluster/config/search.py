@@ -1,0 +1,53 @@
+"""The `search` section of an experiment's settings, as it stands in the YAML file. Starts no search.
+
+    search:
+      space:                                   # key -> values; the keys are described in search_space.py, the values in domains.py
+        strategy.minibatch: [16, 32]           # of every listed strategy that has this setting
+        abo.demonstrations: {int: [0, 2]}      # of one strategy
+        optimizer.prior_bias: [0.0, 0.1]
+        sampling.temperature: {float: [0.0, 0.7]}
+      searcher: {name: optuna, settings: {seed: 0}}     # grid, random or optuna
+      trials: 16                                        # of each task and seed; not for grid
+      scheduler: {name: asha, settings: {grace_rounds: 1, reduction_factor: 3}}    # none, asha or median
+
+The trials of one task and one seed are a contest: they share their data, and only they are compared with each other. `strategies`
+lists the strategies to choose from. Without `search` an experiment is a fixed grid of tasks, strategies and seeds.
+"""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from cluster.config.component_spec import Choice
+from cluster.search.schedulers import ASHA, SCHEDULERS, Median, Unscheduled
+from cluster.search.searchers import SEARCHERS, Searcher
+from serving.settings.validation import Strict, build_named
+
+
+class SearcherChoice(Choice):
+    """How points are chosen, as in SEARCHERS."""
+
+    name: str = "random"
+
+    def build(self) -> Searcher:
+        return build_named("searcher", SEARCHERS, self.name, self.settings)
+
+
+class SchedulerChoice(Choice):
+    """Which trials are stopped early, as in SCHEDULERS."""
+
+    name: str = "none"
+
+    def build(self) -> ASHA | Median | Unscheduled:
+        return build_named("scheduler", SCHEDULERS, self.name, self.settings)
+
+
+class SearchSettings(Strict):
+    """What is searched, and how."""
+
+    space: dict[str, Any] = {}
+    """Key -> values, as in the file; an empty one searches among the listed strategies alone."""
+    searcher: SearcherChoice = SearcherChoice()
+    trials: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    """Of each contest; None takes the searcher's own number."""
+    scheduler: SchedulerChoice = SchedulerChoice()

@@ -1,0 +1,273 @@
+"""What a person sees while an experiment runs: a live table on a terminal, plain lines elsewhere. Knows no Ray.
+
+`Board` is the state; the two watchers (see experiment.Watcher) show it on a rich Console that they are given.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from rich import box
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from cluster.experiment.telemetry import isolated
+from cluster.text.formatting import MISSING, count, duration, share, trials_told
+from cluster.trial.result import Status, TrialResult
+from cluster.trial.trial import Progress
+
+State = Literal["waiting", "running"] | Status
+_DISPLAY = "The display of the run's progress"
+ENDED_SHOWN = 8
+"""Rows of the live table for trials that have ended; the waiting ones are only counted."""
+_STYLE_BY_STATE = {
+    "running": "cyan", "paused": "yellow",
+    "finished": "green", "budget": "yellow", "pruned": "yellow", "stopped": "yellow", "cancelled": "yellow",
+    "failed": "red"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One trial as it stands."""
+
+    trial: str
+    state: State = "waiting"
+    progress: Progress = field(default_factory=Progress)
+    test_accuracy: float | None = None
+    before: float | None = None
+    """Test accuracy of the seed prompt."""
+    error: str = ""
+    ending: str = ""
+    """As in a TrialResult."""
+
+
+class Board:
+    """All trials as they stand. `clock` gives seconds."""
+
+    def __init__(self, trials: Sequence[str], clock: Callable[[], float] = time.monotonic) -> None:
+        self.row_by_trial = {trial: Row(trial) for trial in trials}
+        self.phase = ""
+        self.notices: list[str] = []
+        self._ended: list[str] = []
+        self._clock = clock
+        self._began = clock()
+
+    @property
+    def elapsed_s(self) -> float:
+        return self._clock() - self._began
+
+    @property
+    def count_by_state(self) -> Counter[State]:
+        return Counter(row.state for row in self.row_by_trial.values())
+
+    @property
+    def calls(self) -> int:
+        """Of all trials and both models, those that the ledger answered included."""
+        return sum(row.progress.target_calls + row.progress.optimizer_calls for row in self.row_by_trial.values())
+
+    @property
+    def ledger_share(self) -> float:
+        """Share of the calls that the ledger answered."""
+        return sum(row.progress.ledger_hits for row in self.row_by_trial.values()) / self.calls if self.calls else 0.0
+
+    @property
+    def pauses(self) -> list[str]:
+        """What running trials wait for, each sentence once."""
+        running = [row for row in self.row_by_trial.values() if row.state == "running"]
+        return list(dict.fromkeys(row.progress.paused for row in running if row.progress.paused))
+
+    def started(self, trial: str) -> None:
+        self._update(trial, state="running")
+
+    def progressed(self, trial: str, progress: Progress) -> bool:
+        """Takes a trial's progress; says whether a round has ended since the last."""
+        before = self.row_by_trial[trial].progress.round
+        self._update(trial, progress=progress)
+        return progress.round != before
+
+    def finished(self, result: TrialResult) -> None:
+        """Takes a trial's result, whatever its status."""
+        old = self.row_by_trial[result.trial].progress
+        last = Progress(
+            result.rounds[-1].number if result.rounds else old.round, result.dev_accuracy, result.target_calls,
+            result.optimizer_calls, result.ledger_hits, result.prefix_hit_rate, result.repeats)
+        self._update(result.trial, state=result.status, progress=last, test_accuracy=result.test_accuracy,
+                     before=result.seed_prompt_test_accuracy, error=result.error,
+                     ending=result.ending)
+        self._ended = [*(trial for trial in self._ended if trial != result.trial), result.trial]
+
+    def rows(self) -> list[Row]:
+        """What fits a screen: the trials that ended last, in that order, then all that run."""
+        running = [row for row in self.row_by_trial.values() if row.state == "running"]
+        return [self.row_by_trial[trial] for trial in self._ended[-ENDED_SHOWN:]] + running
+
+    def headline(self) -> str:
+        trials = trials_told(self.count_by_state.elements(), len(self.row_by_trial))
+        calls = f"{count(self.calls)} calls · {self.ledger_share:.0%} from the ledger"
+        return f"{trials} · {calls} · {duration(self.elapsed_s)}"
+
+    def _update(self, trial: str, **changes: object) -> None:
+        self.row_by_trial[trial] = replace(self.row_by_trial[trial], **changes)  # type: ignore[arg-type]
+
+
+class LiveWatcher:
+    """A table that is redrawn in place."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+
+    def phase(self, text: str) -> None:
+        self._board.phase = text
+
+    def noticed(self, text: str) -> None:
+        self._board.notices.append(text)
+
+    def started(self, trial: str) -> None:
+        self._board.started(trial)
+
+    def progressed(self, trial: str, progress: Progress) -> None:
+        self._board.progressed(trial, progress)
+
+    def rounded(self, trial: str, so_far: str) -> None:
+        """Nothing more: `progressed` has said it."""
+
+    def ended(self, result: TrialResult) -> None:
+        self._board.finished(result)
+
+    def __rich__(self) -> Group:
+        shown = Group()
+        with isolated("The progress table"):
+            shown = self._shown()
+        return shown
+
+    def _shown(self) -> Group:
+        board = self._board
+        head = Text(f"{board.phase} … ", "bold") if not board.calls else Text("")
+        said = (Text(told, "yellow") for told in (*board.notices, *board.pauses))
+        return Group(head + Text(board.headline()), _table(board.rows()), *said)
+
+
+class PlainWatcher:
+    """A line for each thing that happened."""
+
+    def __init__(self, board: Board, console: Console) -> None:
+        self._board = board
+        self._console = console
+
+    def phase(self, text: str) -> None:
+        self._say(f"{text} …")
+
+    def noticed(self, text: str) -> None:
+        self._say(text)
+
+    def started(self, trial: str) -> None:
+        self._board.started(trial)
+
+    def progressed(self, trial: str, progress: Progress) -> None:
+        before = self._board.row_by_trial[trial].progress.paused
+        if before != progress.paused:
+            told = f"paused, as {progress.paused}" if progress.paused else "the endpoint answers again, it goes on"
+            self._say(f"{trial}: {told}")
+        if self._board.progressed(trial, progress):
+            self._say(f"{trial}: round {progress.round}, best dev accuracy {share(progress.dev_accuracy)}, {_calls(progress)}")
+
+    def rounded(self, trial: str, so_far: str) -> None:
+        """Nothing more: `progressed` has said it."""
+
+    def ended(self, result: TrialResult) -> None:
+        self._board.finished(result)
+        row = self._board.row_by_trial[result.trial]
+        self._say(f"{result.trial}: {_outcome(row)}, {_calls(row.progress)}  [{self._board.headline()}]")
+
+    def _say(self, line: str) -> None:
+        self._console.print(Text(f"{duration(self._board.elapsed_s):>7}  {line}"), soft_wrap=True)
+
+
+class IsolatedWatcher:
+    """Another watcher, whose faults end no run: what it cannot show is left out."""
+
+    def __init__(self, shown: LiveWatcher | PlainWatcher) -> None:
+        self.shown = shown
+
+    def phase(self, text: str) -> None:
+        with isolated(_DISPLAY):
+            self.shown.phase(text)
+
+    def started(self, trial: str) -> None:
+        with isolated(_DISPLAY):
+            self.shown.started(trial)
+
+    def progressed(self, trial: str, progress: Progress) -> None:
+        with isolated(_DISPLAY):
+            self.shown.progressed(trial, progress)
+
+    def rounded(self, trial: str, so_far: str) -> None:
+        with isolated(_DISPLAY):
+            self.shown.rounded(trial, so_far)
+
+    def ended(self, result: TrialResult) -> None:
+        with isolated(_DISPLAY):
+            self.shown.ended(result)
+
+    def noticed(self, text: str) -> None:
+        with isolated(_DISPLAY):
+            self.shown.noticed(text)
+
+
+@contextmanager
+def watching(trials: Sequence[str], console: Console) -> Iterator[IsolatedWatcher]:
+    """The watcher that suits the console, showing until the block ends. Nothing that goes wrong in it ends the run."""
+    board = Board(trials)
+    if not console.is_terminal:
+        yield IsolatedWatcher(PlainWatcher(board, console))
+        return
+    watcher = LiveWatcher(board)
+    live = Live(watcher, console=console, refresh_per_second=4, transient=True)
+    with isolated(_DISPLAY):
+        live.start()
+    try:
+        yield IsolatedWatcher(watcher)
+    finally:
+        with isolated(_DISPLAY):
+            live.stop()
+            for notice in board.notices:  # the table takes them away with it
+                console.print(Text(notice, "yellow"))
+
+
+def _table(rows: Sequence[Row]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
+    for name in ("trial", "state"):
+        table.add_column(name, no_wrap=True)
+    for name in ("round", "best dev accuracy", "target calls", "optimizer calls", "from ledger", "repeats"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        progress = row.progress
+        calls = progress.target_calls + progress.optimizer_calls
+        table.add_row(
+            Text(row.trial), Text(_outcome(row), _STYLE_BY_STATE.get(_outcome(row), _STYLE_BY_STATE.get(row.state, ""))),
+            MISSING if progress.round is None else str(progress.round), share(progress.dev_accuracy), count(progress.target_calls),
+            count(progress.optimizer_calls), f"{progress.ledger_hits / calls:.0%}" if calls else MISSING,
+            count(progress.repeats))
+    return table
+
+
+def _outcome(row: Row) -> str:
+    """One short sentence on what became of a trial."""
+    if row.state == "failed":
+        return f"failed: {row.error}"
+    if row.state == "pruned":
+        return f"pruned at dev accuracy {share(row.progress.dev_accuracy)}"
+    if row.test_accuracy is None:
+        return "paused" if row.state == "running" and row.progress.paused else row.state
+    ended = row.ending or ("budget exhausted" if row.state == "budget" else row.state)
+    return f"{ended}, test accuracy {share(row.before)} → {share(row.test_accuracy)}"
+
+
+def _calls(progress: Progress) -> str:
+    repeats = f", {count(progress.repeats)} repeats free" if progress.repeats else ""
+    return f"{count(progress.target_calls)} target and {count(progress.optimizer_calls)} optimizer calls{repeats}"

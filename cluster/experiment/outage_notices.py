@@ -1,0 +1,27 @@
+"""Tells people when a model's endpoint is down and waited for, where no trial does. Knows no endpoint."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from serving.concurrency.circuit_breaker import pause_of
+from serving.runtime.supervision import Supervisor
+
+LOOK_EVERY_S = 0.5
+
+
+@asynccontextmanager
+async def pauses_told(tell: Callable[[str], None], *models: object) -> AsyncIterator[None]:
+    """As long as the block lasts, a line when the models begin to wait, and when they go on."""
+    tasks, told = Supervisor("the notices of pauses"), ""
+
+    async def look() -> None:
+        nonlocal told
+        if (paused := pause_of(*models)) != told:
+            told = paused
+            tell(f"Paused, as {paused}" if paused else "The endpoint answers again, it goes on.")
+
+    tasks.every("telling of pauses", LOOK_EVERY_S, look)
+    try:
+        yield
+    finally:
+        await tasks.close()

@@ -1,0 +1,136 @@
+"""What the trials of an experiment have found so far, and what becomes of it where they do not come to their end.
+
+Each round's end is kept in OUT/unfinished/TRIAL.json until the trial has ended, so that a run that is killed leaves it too. What
+the last run of the same experiment has found counts as well: a run that repeats it, and is cut before it has come as far, loses
+none of it. It is never part of what a trial that ends by itself reports. Knows results and their folder; no Ray.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from cluster.config.experiment import ExperimentSettings
+from cluster.experiment.planning import assignments, plan_of
+from cluster.experiment.prepare import SETTINGS_FILE, Experiment, course_of
+from cluster.results import (
+    clear_trials,
+    clear_unfinished,
+    read_trials,
+    read_unfinished,
+    trial_if_read,
+    write_results,
+    write_unfinished,
+)
+from cluster.results.folder import UNFINISHED
+from cluster.trial.result import ENDED, Status, TrialResult
+from cluster.trial.trial import Progress, without_result
+from optimizer.errors import StorageError, UserError
+from serving.storage import Folder
+
+
+class SoFar:
+    """For the driver of one run. `begin` it when the folder is this run's, before its settings are written."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self._out = experiment.out
+        self._same = _recorded_course(experiment.out) == course_of(experiment.settings)
+        self._hash_by_trial = {
+            assignment.trial: experiment.tasks[assignment.contest].data_hash for assignment in experiment.assignments}
+        self._known: dict[str, TrialResult] = {}
+        self._progress: dict[str, Progress] = {}
+        self.begun = False
+
+    def begin(self) -> None:
+        """Sets aside what the last run has left: its results would be taken for this one's. Raises StorageError."""
+        for trial in self._hash_by_trial if self._same else ():
+            if (found := trial_if_read(self._out, trial)) and found.rounds and found.data_hash == self._hash_by_trial[trial]:
+                self._known[trial] = found
+                write_unfinished(self._out, found)
+        for left in read_unfinished(self._out):
+            if left.trial not in self._known:
+                clear_unfinished(self._out, left.trial)
+        clear_trials(self._out)
+        self.begun = True
+
+    @property
+    def untouched(self) -> bool:
+        """Are there results of an earlier run, of which this one has changed nothing yet?"""
+        return not self.begun and bool((self._out / "trials").names(".json"))
+
+    def progressed(self, trial: str, progress: Progress) -> None:
+        """Takes what a trial has spent up to now."""
+        self._progress[trial] = progress
+
+    def rounded(self, result: TrialResult) -> None:
+        """Takes the end of a round. One that cannot be written is kept in memory alone."""
+        known = self._known.get(result.trial)
+        if known is None or (known.status not in ENDED and len(result.rounds) >= len(known.rounds)):
+            self._known[result.trial] = left = replace(result, status="stopped")
+            with suppress(StorageError):  # a folder that is away ends the run where a trial's result is written, and says so there
+                write_unfinished(self._out, left)
+
+    def ended(self, trial: str) -> None:
+        """Takes away what was kept of a trial whose result is written. Raises StorageError."""
+        self._known.pop(trial, None)
+        clear_unfinished(self._out, trial)
+
+    def close(self) -> None:
+        """Takes the folder away: all that was in it stands among the results."""
+        (self._out / UNFINISHED).remove()
+
+    def found_by(self, trial: str) -> TrialResult | None:
+        """The most that is known of a trial."""
+        return self._known.get(trial)
+
+    def added_to(self, result: TrialResult) -> TrialResult:
+        """A trial that was cut, or has failed, with all that it had found before; `result` is what its end is known of.
+
+        One that an earlier run brought to its end stays as it was left, unless this run says that it has failed.
+        """
+        known = self._known.get(result.trial)
+        if known and known.status in ENDED and result.status != "failed":
+            return known
+        if known and len(known.rounds) > len(result.rounds):
+            result = replace(known, status=result.status, error=result.error, failures=result.failures or known.failures)
+        return _with_spent(result, self._progress.get(result.trial))
+
+
+def leave_results(out: Folder, cut: Status, shown: Callable[[ExperimentSettings], Mapping[str, Any]]) -> None:
+    """Writes the tables, the page and the best prompts in place of a process that was ended before it could; trials that had not
+    come to their end get the status `cut`. The next run writes over it. `shown`: the settings as they stand on the page.
+
+    Nothing where the run had not begun. Raises StorageError, DataError or SettingsError.
+    """
+    if not out.exists(SETTINGS_FILE):
+        return
+    settings = ExperimentSettings.read(out.place_of(SETTINGS_FILE))
+    known = {result.trial: result for result in (*read_unfinished(out), *read_trials(out))}
+    if not known:  # of this run nothing is known; what an earlier one has left stays
+        return
+    results: list[TrialResult] = []
+    for assignment in assignments(settings):
+        if result := known.get(assignment.trial):
+            results.append(replace(result, status=cut) if result.status == "stopped" else result)
+        elif assignment.point is not None:
+            results.append(without_result(plan_of(settings, assignment), cut))
+    write_results(out, results, shown(settings))
+
+
+def _with_spent(result: TrialResult, last: Progress | None) -> TrialResult:
+    """What was spent behind the last round counts too; on what, nobody has told."""
+    if last is None or last.target_calls + last.optimizer_calls <= result.target_calls + result.optimizer_calls:
+        return result
+    return replace(
+        result, target_calls=last.target_calls, optimizer_calls=last.optimizer_calls, ledger_hits=last.ledger_hits,
+        prefix_hit_rate=last.prefix_hit_rate)
+
+
+def _recorded_course(out: Folder) -> str:
+    """Of the settings that the last run has left; "" where there are none that can be read."""
+    try:
+        if out.exists(SETTINGS_FILE):
+            return course_of(ExperimentSettings.read(out.place_of(SETTINGS_FILE)))
+    except UserError:
+        pass
+    return ""

@@ -1,0 +1,93 @@
+"""What decides how the trials of a search go, as it stands beside its decisions: OUT/decisions/settings.json.
+
+It outlives the version that wrote it, so it holds names of its own and none of classes, and a setting that came later has its
+default in an older record. Knows no file.
+"""
+
+import ast
+import json
+import re
+from dataclasses import MISSING, fields
+from typing import Any
+
+from cluster.config.experiment import ExperimentSettings, Recorded
+from cluster.search.schedulers import SCHEDULERS
+from cluster.search.searchers import SEARCHERS
+from optimizer.selection import SELECTION_RULES
+from optimizer.strategies import STRATEGIES
+from optimizer.tasks.task import Sizes
+from optimizer.types import Sampling
+from serving.settings import parse_model
+
+_WRITTEN_NAMES: dict[str, type[Any]] = {
+    "IterativeAPE": STRATEGIES["iterative_ape"], "OPRO": STRATEGIES["opro"], "APO": STRATEGIES["apo"],
+    "APOSum": STRATEGIES["apo_sum"], "PromptAgent": STRATEGIES["prompt_agent"], "ABO": STRATEGIES["abo"],
+    "Hybrid": STRATEGIES["hybrid"],
+    "Full": SELECTION_RULES["full"], "Racing": SELECTION_RULES["racing"],
+    "SuccessiveHalving": SELECTION_RULES["successive_halving"], "SuccessiveRejects": SELECTION_RULES["successive_rejects"],
+    "UCB": SELECTION_RULES["ucb"], "UCBE": SELECTION_RULES["ucb_e"],
+    "Grid": SEARCHERS["grid"], "Random": SEARCHERS["random"], "Optuna": SEARCHERS["optuna"],
+    "Unscheduled": SCHEDULERS["none"], "ASHA": SCHEDULERS["asha"], "Median": SCHEDULERS["median"],
+    "Sampling": Sampling, "Sizes": Sizes}
+"""Name in the records -> what it stands for, whatever that is called in the code by now."""
+_NAME_OF = {kind: name for name, kind in _WRITTEN_NAMES.items()}
+_DESCRIBED = re.compile(r"(?P<label>(?:[^()]*?: )?)(?P<name>\w+)(?P<given>\(.*\))", re.DOTALL)
+
+
+def basis_of(settings: ExperimentSettings, recorded: Recorded) -> dict[str, Any]:
+    """What decides how the trials of a search go and what is made of them: name -> plain value. Not the budget, concurrency or
+    placement: a trial with a larger budget goes the same way, only further.
+    """
+    search = settings.search
+    assert search is not None, "only a search makes decisions"
+    basis: dict[str, Any] = {
+        "the setting target": settings.target_model.identity,
+        "the setting optimizer": settings.optimizer_model.identity,
+        "the setting strategies": [f"{choice.label}: {described(choice.build())}" for choice in settings.strategies],
+        "the setting selection": described(settings.selection.build()),
+        "the setting sampling": described(settings.sampling.build()),
+        "the setting search.space": list(search.space.items()),  # searchers go by the order, too
+        "the setting search.searcher": described(search.searcher.build()),
+        "the setting search.scheduler": described(search.scheduler.build()),
+    }
+    if settings.models:
+        models = {label: parse_model(model).identity for label, model in settings.models.items()}
+        basis["the setting models"] = models
+    for task in settings.tasks:
+        basis[f"the task {task.label}"] = {
+            "scorer": task.scorer, "seed_instruction": task.seed_instruction, "sizes": described(settings.sizes_of(task))}
+        for seed, data_hash in recorded.data.get(task.label, {}).items():
+            basis[f"the data of task {task.label} with seed {seed}"] = data_hash
+    plain: dict[str, Any] = json.loads(json.dumps(basis))
+    return plain
+
+
+def described(thing: Any) -> str:
+    """Return a thing with its settings as records have it, such as `Sizes(train=8, dev=8, test=6)`."""
+    given = ", ".join(f"{field.name}={getattr(thing, field.name)!r}" for field in fields(thing))
+    return f"{_NAME_OF.get(type(thing), type(thing).__name__)}({given})"
+
+
+def comparable(value: Any) -> Any:
+    """Return a value of a basis such that two are equal if they mean the same: described things with all of their settings, where
+    those that an older record does not name have their defaults."""
+    if isinstance(value, dict):
+        return {key: comparable(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [comparable(one) for one in value]
+    return _read(value) if isinstance(value, str) else value
+
+
+def _read(text: str) -> Any:
+    """Return what `described` was given, with the label before it; text that is nothing of the kind as it is."""
+    found = _DESCRIBED.fullmatch(text)
+    kind = _WRITTEN_NAMES.get(found["name"]) if found else None
+    if not found or kind is None:
+        return text
+    try:
+        call = ast.parse(found["name"] + found["given"], mode="eval").body
+        given = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in getattr(call, "keywords", ())}
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return text
+    defaults = {field.name: field.default for field in fields(kind) if field.default is not MISSING}
+    return {"label": found["label"], "name": found["name"], "settings": defaults | given}

@@ -1,0 +1,106 @@
+"""Where the decisions of a search are kept, and whether those in a results folder are this search's. Knows no Ray.
+
+    OUT/decisions/
+      000000.jsonl, 000001.jsonl ...   decisions in their order, one a line (see decisions.py, and serving.storage.journal)
+      settings.json                    what they were made under
+"""
+
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from cluster.config.experiment import ExperimentSettings, Recorded
+from cluster.experiment.search_basis import basis_of, comparable
+from cluster.search.decisions import Decision, Decisions, from_json, to_json
+from optimizer.errors import DataError, SettingsError, StorageError
+from serving.storage import Folder
+from serving.storage.journal import Journal
+
+DECISIONS = "decisions"
+_BASIS_FILE = "settings.json"
+_MOST_SHOWN = 200
+
+
+def open_decisions(out: Folder, settings: ExperimentSettings, recorded: Recorded, trials: Collection[str]) -> Decisions:
+    """The decisions that stand in `out`, to be repeated; new ones are kept there too.
+
+    They hold for the same search: an experiment may have become larger by tasks, seeds or search.trials, and may have another
+    budget or concurrency. Raises SettingsError where another setting differs, or a trial is gone; DataError where they cannot be
+    read, StorageError where the folder cannot be used.
+    """
+    kept, basis = _Kept(out / DECISIONS), basis_of(settings, recorded)
+    decisions = Decisions(kept.read(), kept.write)
+    known = kept.basis() if decisions.made else {}
+    _refuse_another_search(kept.folder, known, basis)
+    _refuse_lost_trials(kept.folder, decisions, trials)
+    kept.made_under = known | basis
+    return decisions
+
+
+class _Kept:
+    """The files."""
+
+    def __init__(self, folder: Folder) -> None:
+        self.folder = folder
+        self._journal = Journal(folder, _mend(folder))
+        self.made_under: Mapping[str, Any] | None = None
+        """To be written before the next decision; None where it stands there."""
+
+    def read(self) -> list[Decision]:
+        """All there is. Raises DataError."""
+        return [self._decision(number, entry) for number, entry in enumerate(self._journal.entries())]
+
+    def write(self, decision: Decision) -> None:
+        """Returns when it is on storage. Raises StorageError, also where another run decides here at the same time."""
+        if not self._journal.only_ours:
+            raise StorageError(
+                f"Something else has written to {self.folder} while this search was running: let only one run at a time use a "
+                "results folder, and start this one again.")
+        if self.made_under is not None:
+            self.folder.write(_BASIS_FILE, json.dumps(self.made_under, indent=2).encode() + b"\n")
+            self.made_under = None
+        self._journal.append([to_json(decision)])
+
+    def basis(self) -> dict[str, Any]:
+        """What the decisions were made under. Raises DataError."""
+        place = self.folder.place_of(_BASIS_FILE)
+        if not self.folder.exists(_BASIS_FILE):
+            raise DataError(f"{place} is missing; {_mend(self.folder)}")
+        data = self.folder.read(_BASIS_FILE)  # a StorageError is a ValueError too, and no fault of the JSON
+        try:
+            value = json.loads(data)
+        except (ValueError, RecursionError) as problem:
+            raise DataError(f"{place} is not JSON ({problem}); {_mend(self.folder)}") from problem
+        if not isinstance(value, dict):
+            raise DataError(f"{place} holds no JSON object; {_mend(self.folder)}")
+        return value
+
+    def _decision(self, number: int, entry: Mapping[str, Any]) -> Decision:
+        try:
+            return from_json(entry)
+        except DataError as problem:
+            raise DataError(f"{self._journal.place_of(number)} cannot be used; {_mend(self.folder)}") from problem
+
+
+def _refuse_another_search(folder: Folder, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    for what in now:
+        if what in then and comparable(then[what]) != comparable(now[what]):
+            raise SettingsError(
+                f"The search in {folder} cannot be continued: {what} was {_shown(then[what])} and is {_shown(now[what])} now; "
+                f"set it back, or {_mend(folder)}")
+
+
+def _refuse_lost_trials(folder: Folder, decisions: Decisions, trials: Collection[str]) -> None:
+    if lost := sorted(decisions.trials - set(trials)):
+        raise SettingsError(
+            f"The search in {folder} cannot be continued: it has the trial {lost[0]}, and these settings have not; tasks, seeds "
+            f"and search.trials may only be added to. Set them back, or {_mend(folder)}")
+
+
+def _mend(folder: Folder) -> str:
+    return f"name another folder with --out, or remove {folder} to let the search decide anew."
+
+
+def _shown(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]} ..."

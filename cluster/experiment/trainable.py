@@ -1,0 +1,219 @@
+"""What runs in the worker of a Tune trial: builds the models from their settings, runs the trial, reports to Tune.
+
+Knows Tune and the ledger's client. Writes no file: the result travels to the driver as the last report (see cluster/search/metric_names.py), so that
+nodes need no shared disk.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any, Protocol
+
+from ray import tune
+
+from cluster.config.experiment import ExperimentSettings
+from cluster.experiment.metrics import TrialMetrics
+from cluster.experiment.planning import Assignment, plan_of
+from cluster.search.metric_names import RESULT, SO_FAR
+from cluster.trial.budget import Reserve, tariff_of
+from cluster.trial.result import TrialResult
+from cluster.trial.trial import Surroundings, Trial, TrialPlan, without_result
+from optimizer.budget.deadline import Timed
+from optimizer.budget.shared_budget import Cost, Paying, Role, Tariff
+from optimizer.candidate import Round
+from optimizer.errors import PromptrayError
+from optimizer.tasks.task import Task
+from serving.budget import SharedPurse, TrialPurse
+from serving.budget.combined import Both
+from serving.concurrency.circuit_breaker import pause_of
+from serving.ledger.cached_model import Ledgered
+from serving.ledger.coordinator import LedgerClient
+from serving.models import connect
+
+REPORT_EVERY_S = 1.0
+
+
+class OwnersPurse(Paying, Reserve, Protocol):
+    """What an owner of many experiments may spend, as one trial sees it."""
+
+    async def begin(self) -> None:
+        """To be called when the trial starts, and starts again."""
+
+
+class OwnersDay(Protocol):
+    """Gives each trial its part. Picklable."""
+
+    def of(self, trial: str) -> OwnersPurse: ...
+
+
+@dataclass(frozen=True)
+class _Reserves:
+    """All who keep a trial's test affordable."""
+
+    reserves: tuple[Reserve, ...]
+
+    async def keep(self, cost: Cost) -> None:
+        for reserve in self.reserves:
+            await reserve.keep(cost)
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all trials of an experiment share."""
+
+    ledger: LedgerClient
+    purse: SharedPurse | None = None
+    """None: neither the experiment as a whole nor the time of its trials has a limit."""
+    wall_s: float | None = None
+    """Of the whole experiment; None: no limit."""
+    group: tuple[str, ...] | None = None
+    """As whom the trials share the models' places with other experiments; None: alone."""
+    owner: OwnersDay | None = None
+    """Who pays beside the experiment's purse; None: nobody else."""
+
+
+class StoppedByTune(Exception):
+    """Tune wants no more of this trial. It says so by a SystemExit out of a report, which an event loop does not carry safely."""
+
+
+def run_in_worker(
+    config: Mapping[str, Any], *, settings: ExperimentSettings, tasks: Mapping[tuple[str, int], Task], shared: Shared
+) -> None:
+    """The Tune trainable. `config` is an Assignment's. A trial that Tune stops leaves it as SystemExit, as Tune expects."""
+    assignment = Assignment.from_config(config)
+    plan = plan_of(settings, assignment)
+    try:
+        asyncio.run(_run(plan, settings.name, tasks[assignment.contest], shared))
+    except StoppedByTune:
+        raise SystemExit(0) from None
+
+
+async def _run(plan: TrialPlan, experiment: str, task: Task, shared: Shared) -> None:
+    reporter = _Reporter()
+    purse = shared.purse.of(plan.id) if shared.purse else None
+    result = None
+    try:
+        trial = await _built(plan, task, shared, purse)
+        result = await _watched(trial, reporter, TrialMetrics(experiment, plan.task, plan.strategy_label))
+    except PromptrayError as problem:  # it could not even be built
+        await reporter.tell({RESULT: _as_text(without_result(plan, "failed", str(problem)))})
+        return
+    finally:
+        if purse:  # whatever became of it, also where it failed while it was built: others wait for what it holds
+            await purse.close(done=result is not None and result.status != "failed")
+    await reporter.tell(asdict(trial.progress) | {RESULT: _as_text(result)})
+
+
+def late_test_in_worker(
+    found: TrialResult, plan: TrialPlan, task: Task, shared: Shared
+) -> TrialResult:
+    """As a task of Ray: `found`, whose search was cut, with its final test."""
+
+    async def tested() -> TrialResult:
+        return await (await _built(plan, task, shared, None)).test_found(found)
+
+    try:
+        return asyncio.run(tested())
+    except PromptrayError:  # it could not even be built
+        return found
+
+
+async def _built(plan: TrialPlan, task: Task, shared: Shared, purse: TrialPurse | None) -> Trial:
+    paying: Paying | None = await _timed(purse, plan, shared) if purse else None
+    owner = shared.owner.of(plan.id) if shared.owner else None
+    if owner:
+        await owner.begin()
+        paying = Both(paying, owner) if paying else owner
+    reserves = tuple(reserve for reserve in (purse, owner) if reserve)
+    target, optimizer = connect(plan.target, shared.group), connect(plan.optimizer, shared.group)
+    tariffs = _tariffs(plan)
+    return Trial(
+        plan, task,
+        Ledgered(target, shared.ledger, plan.target.chunk, paying, tariffs["target"], endings=purse),
+        Ledgered(optimizer, shared.ledger, plan.optimizer.chunk, paying, tariffs["optimizer"], endings=purse),
+        Surroundings(reserve=_Reserves(reserves) if reserves else None, pause=partial(pause_of, target, optimizer)))
+
+
+async def _watched(trial: Trial, reporter: "_Reporter", metrics: TrialMetrics) -> TrialResult:
+    """The trial's result, while Tune hears of its course. Raises StoppedByTune."""
+
+    async def end_round(_: Round) -> None:
+        await reporter.tell(asdict(trial.progress) | {SO_FAR: _as_text(trial.so_far)})
+
+    over = asyncio.Event()
+    running = asyncio.create_task(trial.run(end_round))
+    ticking = asyncio.create_task(_tick(trial, reporter, metrics, over, running))
+    try:
+        return await running
+    except asyncio.CancelledError:
+        if not reporter.stopped:
+            raise
+        raise StoppedByTune from None
+    finally:
+        over.set()
+        await ticking
+        metrics.update(trial.usage)
+
+
+async def _timed(purse: TrialPurse, plan: TrialPlan, shared: Shared) -> Paying:
+    """The trial's part of the experiment's purse, as long as its own time and the experiment's last."""
+    elapsed, now = await purse.begin(shared.ledger, _tariffs(plan)), time.monotonic()
+    limits = {"budget": (plan.allowed.wall_s, elapsed.trial_s), "budget.total": (shared.wall_s, elapsed.whole_s)}
+    return Timed(purse, {name: now + limit - spent for name, (limit, spent) in limits.items() if limit is not None})
+
+
+def _tariffs(plan: TrialPlan) -> dict[Role, Tariff]:
+    return {"target": tariff_of(plan.target, "target"), "optimizer": tariff_of(plan.optimizer, "optimizer")}
+
+
+class _Reporter:
+    """Reports to Tune, one at a time: two at once would upset its session."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+        self.stopped = False
+
+    async def tell(self, metrics: dict[str, Any]) -> None:
+        """Returns when the driver has taken the report. Raises StoppedByTune, now and ever after."""
+        async with self._turn:
+            if not self.stopped:
+                # tune.report blocks until the driver has taken it: in a thread, so that calls in flight go on.
+                self.stopped = not await asyncio.to_thread(_report, metrics)
+            if self.stopped:
+                raise StoppedByTune
+
+
+def _report(metrics: dict[str, Any]) -> bool:
+    """Says whether Tune wants the trial to go on."""
+    try:
+        tune.report(metrics)
+    except SystemExit:
+        return False
+    return True
+
+
+async def _tick(
+    trial: Trial, reporter: _Reporter, metrics: TrialMetrics, over: asyncio.Event, running: "asyncio.Task[TrialResult]"
+) -> None:
+    """Tells Tune how far the trial is, about once a second and only where something changed. Where Tune wants no more of it, it
+    ends in the middle of its round."""
+    told = None
+    while not over.is_set():
+        if trial.progress != told:
+            told = trial.progress
+            metrics.update(trial.usage)
+            try:
+                await reporter.tell(asdict(told))
+            except StoppedByTune:
+                running.cancel()
+                return
+        with suppress(TimeoutError):
+            await asyncio.wait_for(over.wait(), REPORT_EVERY_S)
+
+
+def _as_text(result: TrialResult) -> str:
+    return json.dumps(result.to_json())

@@ -1,0 +1,177 @@
+"""What an experiment may cost: calls bounded by its budgets, and from them tokens, money and time. Knows no Ray and makes no call.
+
+Budgets bound every strategy alike, so no strategy has to foretell its calls. What a call costs is measured by a check, or assumed.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import fmean
+from typing import TypeVar
+
+from cluster.config.experiment import ExperimentSettings
+from cluster.config.limits import Allowed
+from cluster.experiment.planning import Assignment
+from cluster.text.formatting import count, duration, plural
+from optimizer.budget.shared_budget import Role
+from optimizer.errors import PromptrayError
+from optimizer.tasks.task import Task
+from serving.settings import ModelSettings
+from serving.storage import Folder
+
+N = TypeVar("N", int, float)
+CHECK_FILE = "check.json"
+"""What `promptray check` leaves in the results folder."""
+CHARACTERS_PER_TOKEN = 4.0
+"""Of English text, for want of a measurement [ours]."""
+GROWTH = 4.0
+"""An optimized prompt, with steps and demonstrations, beside the seed prompt, for want of a measurement [ours]."""
+OPTIMIZER_TOKENS = (1000.0, 400.0)
+"""Read and written by a call of the optimizer model, for want of a measurement [ours]."""
+
+
+@dataclass(frozen=True)
+class CallCost:
+    """What one call of a model costs on average."""
+
+    prompt_tokens: float
+    completion_tokens: float
+    calls_per_s: float | None = None
+    """None: not measured."""
+    measured: bool = True
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What may be spent on one model, or on both. None: there is no limit, or it is not known."""
+
+    calls: int | None
+    tokens: float | None
+    money: float | None
+    wall_s: float | None
+
+    def __mul__(self, times: int) -> "Bound":
+        return Bound(*(None if value is None else value * times for value in (self.calls, self.tokens, self.money, self.wall_s)))  # type: ignore[arg-type]
+
+    def __add__(self, other: "Bound") -> "Bound":
+        pairs = zip(
+            (self.calls, self.tokens, self.money, self.wall_s), (other.calls, other.tokens, other.money, other.wall_s), strict=True)
+        return Bound(*(None if None in pair else pair[0] + pair[1] for pair in pairs))  # type: ignore[arg-type, operator]
+
+
+@dataclass(frozen=True)
+class ExperimentEstimate:
+    """Upper bounds; time supposes that the models answer as fast as in the check, however many trials run."""
+
+    trials: int
+    target: Bound
+    """Of one trial, as is `optimizer`."""
+    optimizer: Bound
+    measured: bool
+    """Were tokens and time measured? Else tokens are assumed, and time is not known."""
+    own: Allowed
+    """What one trial may spend."""
+    together: Allowed
+    """What all trials together may cost."""
+
+    @property
+    def trial(self) -> Bound:
+        return _within(self.target + self.optimizer, self.own)
+
+    @property
+    def total(self) -> Bound:
+        calls = [self.calls(role) for role in ("target", "optimizer")]
+        known = [call for call in calls if call is not None]
+        most = _within(self.trial * self.trials, self.together)
+        return Bound(sum(known) if len(known) == len(calls) else None, most.tokens, most.money, most.wall_s)
+
+    def calls(self, role: Role) -> int | None:
+        """Of all trials, to one of the two models."""
+        bound, limit = (
+            (self.target, self.together.target_calls) if role == "target" else (self.optimizer, self.together.optimizer_calls))
+        return _least((bound * self.trials).calls, limit)
+
+    @property
+    def line(self) -> str:
+        """One line for whoever starts the experiment."""
+        calls = [
+            f"any number of {role}" if (most := self.calls(role)) is None else f"{count(most)} {role}"
+            for role in ("target", "optimizer")]
+        told = f"At most {' and '.join(calls)} calls in {plural(self.trials, 'trial')}"
+        if self.total.tokens is None:
+            return f"{told}: there is no bound of tokens or money."
+        money = "" if self.total.money is None else f", {money_told(self.total.money)} in money"
+        time = "" if self.total.wall_s is None else f", {duration(self.total.wall_s)}"
+        source = "as measured by the check" if self.measured else "if calls are as long as is usual; promptray check measures it"
+        return f"{told}: about {tokens_told(self.total.tokens)}{money}{time} ({source})."
+
+
+def estimated(
+    settings: ExperimentSettings, trials: Sequence[Assignment], cost_by_model: Mapping[str, CallCost]
+) -> ExperimentEstimate:
+    """`cost_by_model` has the keys "target" and "optimizer"."""
+    budget = settings.budget
+    target = _bound(budget.target_calls, cost_by_model["target"], settings.target_model)
+    optimizer = _bound(budget.optimizer_calls, cost_by_model["optimizer"], settings.optimizer_model)
+    return ExperimentEstimate(
+        len(trials), target, optimizer, all(cost.measured for cost in cost_by_model.values()), budget.of_a_trial(),
+        budget.total.of_all_trials())
+
+
+def cost_of_calls(settings: ExperimentSettings, tasks: Mapping[tuple[str, int], Task], out: Folder) -> dict[str, CallCost]:
+    """What the check in the results folder has measured, or else what is usual."""
+    return _measured(out) or _assumed(settings, list(tasks.values()))
+
+
+def cost_to_json(cost_by_model: Mapping[str, CallCost]) -> dict[str, object]:
+    return {model: asdict(cost) for model, cost in cost_by_model.items()}
+
+
+def tokens_told(tokens: float | None) -> str:
+    """1234567 -> "1.2 million tokens"."""
+    if tokens is None:
+        return "no bound"
+    return f"{tokens / 1e6:.1f} million tokens" if tokens >= 1e6 else f"{tokens:,.0f} tokens"
+
+
+def money_told(money: float | None) -> str:
+    """None -> "not known": a model has no prices."""
+    return "not known" if money is None else f"{money:,.2f}"
+
+
+def _within(bound: Bound, allowed: Allowed) -> Bound:
+    return Bound(
+        bound.calls, _least(bound.tokens, allowed.tokens), _least(bound.money, allowed.money), _least(bound.wall_s, allowed.wall_s))
+
+
+def _least(*bounds: N | None) -> N | None:
+    """The least of those that there are."""
+    return min((bound for bound in bounds if bound is not None), default=None)
+
+
+def _bound(calls: int | None, cost: CallCost, model: ModelSettings) -> Bound:
+    if calls is None:
+        return Bound(None, None, None, None)
+    read, written = calls * cost.prompt_tokens, calls * cost.completion_tokens
+    return Bound(
+        calls, read + written, model.prices.money(read, written) if model.prices else None,
+        calls / cost.calls_per_s if cost.calls_per_s else None)
+
+
+def _measured(out: Folder) -> dict[str, CallCost] | None:
+    if not out.exists(CHECK_FILE):
+        return None
+    try:
+        found = json.loads(out.read(CHECK_FILE))["calls"]
+        return {model: CallCost(**found[model]) for model in ("target", "optimizer")}
+    except (PromptrayError, ValueError, KeyError, TypeError):
+        return None  # a file of another version, or a torn one: an estimate is no reason not to run
+
+
+def _assumed(settings: ExperimentSettings, tasks: Sequence[Task]) -> dict[str, CallCost]:
+    """The target writes as much as it may: an upper bound."""
+    lengths = [len(task.seed_instruction) + fmean(len(example.input) for example in task.dev) for task in tasks]
+    read = GROWTH * max(lengths) / CHARACTERS_PER_TOKEN
+    return {
+        "target": CallCost(read, settings.sampling.max_tokens, measured=False),
+        "optimizer": CallCost(*OPTIMIZER_TOKENS, measured=False)}

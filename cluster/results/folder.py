@@ -1,0 +1,159 @@
+"""The results folder: which files stand in it. Where it lies, and how a file gets there whole, is serving.storage's.
+
+    OUT/
+      trials.parquet       a row a trial          (columns.TRIALS)
+      candidates.parquet   a row a candidate      (columns.CANDIDATES)
+      costs.parquet        a row a trial          (columns.COSTS)
+      failures.parquet     a row a reason         (columns.FAILURES)
+      report.html          the page for people    (page.py)
+      best/TRIAL.json      the best prompt, for `promptray apply`
+      best/TRIAL.md        the same for reading
+      trials/TRIAL.json    all of a TrialResult, as each trial leaves it
+      unfinished/TRIAL.json  the same of a trial that is under way, as of its last round; gone when the trial has ended
+
+`settings.yaml` stands beside them and is written by whoever starts the experiment; `decisions/` of a search is told of in
+cluster/experiment/search_journal.py. These names are an interface: keep them.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cluster.results.markdown import best_prompt_page
+from cluster.results.page import report_page
+from cluster.results.tables import candidates_table, costs_table, failures_table, trials_table
+from cluster.trial.result import TrialResult
+from optimizer.errors import DataError, PromptrayError, StorageError
+from serving.storage import Folder, open_folder
+from serving.storage.text import storable_bytes
+
+Place = Folder | Path | str
+REPORT_FILE = "report.html"
+UNFINISHED = "unfinished"
+
+
+def write_results(out: Place, results: Sequence[TrialResult], settings: Mapping[str, Any]) -> str:
+    """Writes all that is made from `results`, over what an earlier run left there; returns the place of the page.
+
+    `settings` is shown on the page as it is, so it must hold no secrets. Raises StorageError where `out` cannot be written.
+    """
+    folder = open_folder(out)
+    for result in results:
+        _write_best(folder / "best", result)
+    _write(folder, "trials.parquet", _parquet(trials_table(results)))
+    _write(folder, "candidates.parquet", _parquet(candidates_table(results)))
+    _write(folder, "costs.parquet", _parquet(costs_table(results)))
+    _write(folder, "failures.parquet", _parquet(failures_table(results)))
+    _write(folder, REPORT_FILE, report_page(results, settings))
+    return folder.place_of(REPORT_FILE)
+
+
+def write_trial(out: Place, result: TrialResult) -> None:
+    """Writes `OUT/trials/TRIAL.json`. Raises StorageError."""
+    _write(open_folder(out) / "trials", _file_name(result, "json"), _json(result.to_json()))
+
+
+def clear_trials(out: Place) -> None:
+    """Takes away `OUT/trials/*.json` of an earlier run, which would be taken for this one's. Raises StorageError."""
+    folder = open_folder(out) / "trials"
+    for name in folder.names(".json"):
+        folder.delete(name)
+
+
+def read_trials(out: Place) -> list[TrialResult]:
+    """All results in `OUT/trials/`, by name. Raises DataError where a file is not a trial's result, StorageError if unreadable."""
+    folder = open_folder(out) / "trials"
+    return [_read_trial(folder, name) for name in folder.names(".json")]
+
+
+def write_unfinished(out: Place, result: TrialResult) -> None:
+    """Writes `OUT/unfinished/TRIAL.json`. Raises StorageError."""
+    _write(open_folder(out) / UNFINISHED, _file_name(result, "json"), _json(result.to_json()))
+
+
+def clear_unfinished(out: Place, trial: str) -> None:
+    """Takes away what `write_unfinished` has left of a trial. Raises StorageError."""
+    (open_folder(out) / UNFINISHED).delete(f"{trial}.json")
+
+
+def read_unfinished(out: Place) -> list[TrialResult]:
+    """All results in `OUT/unfinished/`, by name: where no run is under way, what one has left that was killed. A file that is
+    none of ours is passed over. Raises StorageError."""
+    folder = open_folder(out) / UNFINISHED
+    found = (_read_if_ours(folder, name) for name in folder.names(".json"))
+    return [result for result in found if result is not None]
+
+
+def trial_if_read(out: Place, trial: str) -> TrialResult | None:
+    """The result in `OUT/trials/`, else in `OUT/unfinished/`; None where there is none that can be read. Raises StorageError."""
+    name = f"{trial}.json"
+    for folder in (open_folder(out) / "trials", open_folder(out) / UNFINISHED):
+        if folder.exists(name) and (found := _read_if_ours(folder, name)):
+            return found
+    return None
+
+
+def _write(folder: Folder, name: str, content: str | bytes) -> None:
+    data = storable_bytes(content) if isinstance(content, str) else content
+    try:
+        folder.write(name, data)
+    except StorageError as problem:
+        raise StorageError(f"{str(problem).rstrip('.')}; name a folder that you may write to (--out).") from problem
+
+
+def _json(value: Any) -> str:
+    """Indented JSON. Where it is written, lone surrogates become JSON escapes, so that reading gives back an equal value."""
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def _write_best(folder: Folder, result: TrialResult) -> None:
+    """A trial without a best prompt has no file: what an earlier run left under its name goes."""
+    page, data = _file_name(result, "md"), _file_name(result, "json")
+    if result.best is None:
+        folder.delete(page)
+        folder.delete(data)
+        return
+    _write(folder, data, _json(_best(result)))
+    _write(folder, page, best_prompt_page(result))
+
+
+def _best(result: TrialResult) -> dict[str, Any]:
+    """The best prompt under "prompt", and enough beside it to use it and to know where it comes from."""
+    shown = (
+        "trial", "task", "target", "scorer", "strategy", "selection", "seed", "optimizer", "stand_in", "status", "data_hash",
+        "seed_prompt_test_accuracy", "test_accuracy", "test_low", "test_high", "test_items", "verdict", "dev_accuracy", "adherence",
+        "best_is_baseline", "form_control", "form_control_test_accuracy", "form_control_verdict")
+    assert result.best is not None
+    return {"prompt": result.best.prompt.to_json()} | {name: getattr(result, name) for name in shown}
+
+
+def _file_name(result: TrialResult, ending: str) -> str:
+    if Path(result.trial).name != result.trial or result.trial in {"", ".", ".."}:
+        raise StorageError(f"The trial name {result.trial!r} cannot be a file name; rename its task or strategy label.")
+    return f"{result.trial}.{ending}"
+
+
+def _parquet(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def _read_trial(folder: Folder, name: str) -> TrialResult:
+    try:
+        return TrialResult.from_json(json.loads(folder.read(name)))
+    except ValueError as problem:
+        if isinstance(problem, PromptrayError):
+            raise
+        raise DataError(f"{folder.place_of(name)} is not JSON ({problem}); run the experiment again.") from problem
+
+
+def _read_if_ours(folder: Folder, name: str) -> TrialResult | None:
+    try:
+        return _read_trial(folder, name)
+    except DataError:
+        return None

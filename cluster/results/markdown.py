@@ -1,0 +1,90 @@
+"""A best prompt as a page of Markdown: what it is, how it did, how it came about. Texts stand in fences, or are escaped."""
+
+import re
+
+from cluster.analysis.form_control import form_told
+from cluster.analysis.lineage import Refinement, lineage
+from cluster.analysis.winner import dev_items
+from cluster.analysis.worked_examples import parts_of
+from cluster.text.formatting import interval, plural, share, status_told
+from cluster.trial.result import TrialResult
+from optimizer.prompt import Demonstration
+
+
+def best_prompt_page(result: TrialResult) -> str:
+    """The content of `best/TRIAL.md`. Raises ValueError where the trial has no best prompt."""
+    if result.best is None:
+        raise ValueError(f"Trial {result.trial} has no best prompt.")
+    prompt = result.best.prompt
+    parts = [
+        f"# {line(result.trial)}", _facts(result),
+        f"    promptray apply best/{result.trial}.json --input \"...\"", "## The prompt", fenced(prompt.text())]
+    if prompt.demonstrations:
+        parts += ["## Demonstrations", *(_demonstration(*numbered) for numbered in enumerate(prompt.demonstrations, 1))]
+    parts += ["## How it came about", *(_refinement(place, step) for place, step in enumerate(lineage(result), 1))]
+    parts += ["## The seed prompt", fenced(result.seed_prompt.text())]
+    return "\n\n".join(parts) + "\n"
+
+
+def fenced(text: str) -> str:
+    """The text in a fence that is longer than any run of backticks in it."""
+    longest = max(map(len, re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}text\n{text}\n{fence}"
+
+
+def line(text: str) -> str:
+    """The text on one line, with what Markdown or HTML would interpret escaped."""
+    return re.sub(r"([\\`*_\[\]<>&|#~$])", r"\\\1", " ".join(text.split()))
+
+
+def _facts(result: TrialResult) -> str:
+    facts = [
+        f"Task: {line(result.task)}", f"Target model: {line(result.target)}",
+        f"Optimizer model: {line(result.optimizer)}" + (" (a stand-in for a large model)" if result.stand_in else ""),
+        f"Strategy: {line(result.strategy)}, selection {line(result.selection)}, seed {result.seed}",
+        _tested(result),
+        *([f"Form: {form}"] if (form := form_told(result)) else []),
+        f"Dev accuracy: {share(result.dev_accuracy)}{_on(dev_items(result))}; steps followed: {share(result.adherence)}"]
+    if result.ending:
+        facts.append(f"The search: {result.ending}")
+    if result.status not in ("finished", "budget"):
+        facts.append(f"The trial was not brought to its end ({status_told(result.status)}): this is the best prompt up to then")
+    return "\n".join(f"- {fact}" for fact in facts)
+
+
+def _tested(result: TrialResult) -> str:
+    """On which items, beside what the seed prompt came to on the same."""
+    if result.test_accuracy is None:
+        return "Test accuracy: not tested"
+    return (f"Test accuracy: {share(result.test_accuracy)} (95% interval {interval(result.test_low, result.test_high)})"
+            f"{_on(result.test_items)}; seed prompt {share(result.seed_prompt_test_accuracy)} on the same items; verdict: "
+            f"{_verdict(result)}")
+
+
+def _verdict(result: TrialResult) -> str:
+    if result.best_is_baseline:
+        return "the best prompt is the baseline itself, the seed prompt: no candidate was better on dev"
+    return result.verdict or "none"
+
+
+def _on(items: int) -> str:
+    return f" on {plural(items, 'item')}" if items else ""
+
+
+def _demonstration(number: int, shown: Demonstration) -> str:
+    """The input, each step and the answer under their names, with their own line breaks."""
+    parts = [("Input", shown.input), *((part.label, part.text) for part in parts_of(shown.response))]
+    return "\n\n".join([f"### Demonstration {number}", *(f"**{label}**\n\n{fenced(text)}" for label, text in parts)])
+
+
+def _refinement(place: int, refinement: Refinement) -> str:
+    candidate, standing = refinement.candidate, refinement.standing
+    measured = f", dev accuracy {share(standing.accuracy)} on {plural(standing.items, 'item')}" if standing is not None else ""
+    measured += ", incomplete" if standing is not None and standing.incomplete else ""
+    parts = [f"{place}. Round {candidate.round}, {line(candidate.operator)}{measured}"]
+    if refinement.failing_step is not None:
+        parts.append(f"   - Failing step {candidate.changed_step}: {line(refinement.failing_step)}")
+    if candidate.reflection:
+        parts.append(f"   - Why: {line(candidate.reflection)}")
+    return "\n".join(parts)

@@ -1,0 +1,102 @@
+"""What a service is: which models it offers, where it keeps its state, how many jobs it runs at once, and what an owner may use."""
+
+from typing import Annotated, Any, Self
+
+from pydantic import Field, model_validator
+
+from optimizer.errors import SettingsError
+from optimizer.tasks.bounds import ReadLimits
+from serving.application import DEFAULT_MODELS, ServingSettings
+from serving.gateway.settings import DoorSettings
+from serving.settings.validation import Strict
+
+
+class QuotaSettings(Strict):
+    """What one owner may use; null means no limit. A key's own quota stands above the service's."""
+
+    jobs_at_once: Annotated[int, Field(ge=1)] | None = None
+    """Queued and running together."""
+    calls_a_day: Annotated[int, Field(ge=1)] | None = None
+    """Paid calls of models, by UTC day."""
+    money_a_day: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+
+
+class WorkSettings(Strict):
+    """What the service does at once, for all owners and for one, and how much of it. Numbers are those of one replica [ours]; what
+    is above them waits its turn or is answered with 429, what takes too long or too much memory is stopped."""
+
+    checks_at_once: Annotated[int, Field(ge=1, le=256)] = 4
+    """Checks of requests and of uploads: each runs in a process of its own."""
+    checks_per_owner: Annotated[int, Field(ge=1, le=256)] = 2
+    check_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
+    check_bytes: Annotated[int, Field(ge=64 * 2**20)] = 2 * 2**30
+    """Memory of one check."""
+    probes_at_once: Annotated[int, Field(ge=1, le=64)] = 2
+    """Probes ask the models; each runs in a process of its own, which ends with it."""
+    probes_per_owner: Annotated[int, Field(ge=1, le=64)] = 1
+    probe_s: Annotated[float, Field(gt=0)] = 1800.0
+    reads_at_once: Annotated[int, Field(ge=1, le=1024)] = 16
+    """Threads that read and write files."""
+    reads_per_owner: Annotated[int, Field(ge=1, le=1024)] = 4
+    read_s: Annotated[float, Field(gt=0)] = 60.0
+    waiting_per_owner: Annotated[int, Field(ge=0, le=10_000)] = 16
+    """Checks of one owner that wait for a process, and as many probes."""
+    files_per_owner: Annotated[int, Field(ge=1)] = 200
+    file_bytes_per_owner: Annotated[int, Field(ge=1024)] = 4 * 2**30
+    rows_per_file: Annotated[int, Field(ge=1)] = 500_000
+
+
+class RequestLimits(Strict):
+    """How large one request for a job may be. Counted before anything is made of it; more is refused in a sentence [ours]."""
+
+    trials: Annotated[int, Field(ge=1, le=1_000_000)] = 1_000
+    """Tasks x seeds x strategies, or x points of the search."""
+    examples: Annotated[int, Field(ge=1, le=2**40)] = 200_000
+    """In the splits of all tasks, once for each seed."""
+    searched_settings: Annotated[int, Field(ge=1, le=1_000)] = 32
+    """Keys of search.space."""
+    searched_values: Annotated[int, Field(ge=1, le=1_000_000)] = 500
+    """Of all keys of search.space together; a range counts as two."""
+    searched_models: Annotated[int, Field(ge=1, le=1_000)] = 16
+    """Optimizer models of a search: each is asked one question before the job starts."""
+
+
+class ServiceSettings(ServingSettings):
+    """The models with their door, and the service behind the same door."""
+
+    models: list[str | dict[str, Any]] = Field(list(DEFAULT_MODELS), min_length=1)
+    door: DoorSettings = DoorSettings()
+    storage: Annotated[str, Field(min_length=1)] = "service"
+    """The service's folder, a path or a URI of any filesystem that pyarrow knows.
+
+        STORAGE/
+          files/ID/            file.json (objects.StoredFile) and data.EXT, as it was uploaded
+          optimizations/ID/    request.json, events/, and results/, an ordinary results folder
+          keys.json            digests of the keys, with their owners and quotas
+          keys/                that there were keys, and which were taken back
+          audit/               who did what
+    """
+    no_keys: bool = False
+    """True: everybody on this machine is the service's admin, even if keys were made in `storage`. For a loopback address alone.
+    False: whoever comes is asked for a key, once one was made."""
+    running: Annotated[int, Field(ge=1, le=1024)] = 4
+    """Jobs that run at once; others wait in the queue, each owner's in turn."""
+    quota: QuotaSettings = QuotaSettings()
+    limits: RequestLimits = RequestLimits()
+    """Of one request."""
+    upload_bytes: Annotated[int, Field(ge=1024, le=2**33)] = 64 * 2**20
+    """A longer file is answered with 413."""
+    work: WorkSettings = WorkSettings()
+
+    @property
+    def read_limits(self) -> ReadLimits:
+        """What is read of an uploaded file. Its texts may take more than the file, which may be packed."""
+        return ReadLimits(
+            file_bytes=self.upload_bytes, piece_bytes=self.upload_bytes, rows=self.work.rows_per_file, cell_characters=4 * 2**20,
+            characters=4 * self.upload_bytes, values=10_000_000)
+
+    @model_validator(mode="after")
+    def _keys_or_none(self) -> Self:
+        if self.no_keys and (self.door.api_key_env or self.door.api_keys_file):
+            raise SettingsError("no_keys (--no-keys) contradicts the door's api_key_env and api_keys_file: take one of them out.")
+        return self

@@ -1,0 +1,151 @@
+"""What all routes of the service stand on: its parts, who asks, and the form of answers and errors. Knows no single route."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files as package_files
+from importlib.resources.abc import Traversable
+from typing import Annotated, Any, NoReturn
+
+from fastapi import Depends
+from fastapi import Request as HttpRequest
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from pydantic import BaseModel
+
+from cluster.service.core.backend import Caller, Office
+from cluster.service.core.errors import Busy, Conflict, Damaged, NoRoom, NotFound, OverQuota, Unavailable
+from cluster.service.core.settings import QuotaSettings, ServiceSettings
+from cluster.service.read_models.results import Results
+from cluster.service.schemas import Error
+from cluster.service.stores.audit_log import Audit
+from cluster.service.stores.check_pool import CheckPool
+from cluster.service.stores.data_files import FileStore
+from cluster.service.stores.threads import ReadingThreads
+from optimizer.errors import AccessError, EndpointError, PromptrayError, QuotaExhausted, StorageError, UserError, shortened
+from serving.gateway.errors import Refused
+from serving.gateway.response_bodies import Sheet
+from serving.runtime.supervision import LASTING
+
+HEARTBEAT_S = 15.0
+"""Proxies close a connection that is silent for a minute."""
+BUSY_RETRY_S = 5.0
+
+
+@dataclass(frozen=True)
+class Service:
+    """The parts of one replica."""
+
+    office: Office
+    files: FileStore
+    audit: Audit
+    settings: ServiceSettings
+    quota: Callable[[str], QuotaSettings]
+    """Of an owner."""
+    results: Results = field(default_factory=Results)
+    page: Traversable = field(default_factory=lambda: package_files("cluster.service") / "web")
+    """The folder of the page's files; it may be absent."""
+    heartbeat_s: float = HEARTBEAT_S
+    threads: ReadingThreads = field(default_factory=ReadingThreads)
+    checks: CheckPool = field(default_factory=CheckPool)
+
+    async def aside(self, asking: Caller, work: Callable[..., Any], *given: Any) -> Any:
+        """What the work gives, which reads files or reckons for long: off the event loop, in the asker's share of threads."""
+        return await self.threads.run(asking.owner, work, *given)
+
+    async def faults(self) -> list[str]:
+        """What does not get on now in the background, a sentence each; [] while all is well. Never raises."""
+        return [*await self.office.faults(), *self.audit.faults(LASTING)]
+
+
+async def caller(http: HttpRequest) -> Caller:
+    """Who asks, as the guard has found. A key of the models' door opens nothing here."""
+    # Async, as is `admin`: the framework would run a plain function in threads that all requests share.
+    found = http.state.caller
+    if not isinstance(found, Caller):
+        raise Refused(403, "models_only", "This key opens the models alone: ask the service's admin for a key of the service.")
+    return found
+
+
+async def admin(http: HttpRequest) -> Caller:
+    found = await caller(http)
+    if not found.admin:
+        raise Refused(403, "admins_only", "Only an admin's key may ask for this.")
+    return found
+
+
+Asking = Annotated[Caller, Depends(caller)]
+AskingAdmin = Annotated[Caller, Depends(admin)]
+
+
+def sheet(answer: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer as JSON."""
+    return Sheet(answer.model_dump(mode="python"), status, dict(headers or {}))
+
+
+async def refuse(http: HttpRequest, problem: Exception) -> NoReturn:
+    """One of our errors as the HTTP error that it is."""
+    raise refusal_of(problem)
+
+
+def refusal_of(problem: Exception) -> Refused:
+    said = shortened(str(problem), 2000)
+    if isinstance(problem, OverQuota):
+        return Refused(429, "quota_exceeded", said, retry_after_s=problem.retry_after_s or 60.0)
+    if isinstance(problem, Busy):
+        return Refused(429, "too_many_at_once", said, retry_after_s=problem.retry_after_s)
+    if isinstance(problem, QuotaExhausted):
+        return Refused(429, "quota_exceeded", said, retry_after_s=60.0)
+    if isinstance(problem, EndpointError):
+        return Refused(503, "model_failed", said, retry_after_s=BUSY_RETRY_S)
+    for kind, status, code in _BY_KIND:
+        if isinstance(problem, kind):
+            return Refused(status, code, said, retry_after_s=BUSY_RETRY_S if status == 503 else None)
+    return Refused(500, "internal_error", "The service failed; the reason is in its log.")
+
+
+_BY_KIND: tuple[tuple[type[PromptrayError], int, str], ...] = (
+    (NotFound, 404, "not_found"), (Damaged, 409, "damaged"), (Conflict, 409, "conflict"), (NoRoom, 413, "no_room"),
+    (Unavailable, 503, "unavailable"), (StorageError, 503, "storage_failed"), (AccessError, 400, "model_refused"),
+    (UserError, 400, "invalid_value"))
+
+
+async def bad_request(http: HttpRequest, problem: Exception) -> NoReturn:
+    """The first fault of a request in one sentence. What was sent is not repeated."""
+    assert isinstance(problem, RequestValidationError)
+    fault = problem.errors()[0]
+    place = [str(part) for part in fault["loc"]]
+    path = ".".join(place[1:] if place[0] in ("body", "query", "path", "header") else place)[:200]
+    if fault["type"] == "json_invalid":
+        raise Refused(400, "invalid_json", "The body is not JSON.")
+    if fault["type"] == "missing":
+        raise Refused(400, "missing_value", f"{path or 'The body'} is missing: add it.", param=path or None)
+    reason = shortened(str(fault["msg"]).removeprefix("Value error, "), 1000).rstrip(".")
+    raise Refused(400, "invalid_value", f"{path or 'The body'}: {reason}.", param=path or None)
+
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Error, "description": told}
+    for status, told in {
+        400: "The request is not one: the message says what is wrong with it.",
+        401: "The key is missing or wrong.",
+        403: "The key does not open this, or a page of another site asks, or a name that is not the service's was used.",
+        404: "There is no such thing, or it is somebody else's.",
+        408: "The body did not come in time.",
+        409: "The thing is not in a state for that.",
+        413: "The body is too large, or no more files may be kept.",
+        415: "The body is not JSON, an upload is no form, or either is compressed.",
+        429: "Too many requests, or the quota has no room: see Retry-After.",
+        500: "The service failed.",
+        503: "A model or the storage does not answer now: see Retry-After."}.items()}
+
+
+async def page_by_page(fetch: Callable[[int], Any], size: int) -> AsyncIterator[Any]:
+    """What `fetch(after)` gives by pages of `size`, until one is not full."""
+    after = 0
+    while True:
+        found = await fetch(after)
+        for one in found:
+            yield one
+        if len(found) < size:
+            return
+        after = found[-1].id

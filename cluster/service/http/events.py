@@ -1,0 +1,159 @@
+""".../events of a job: a list, and a stream of server-sent events that goes on where a listener left off.
+
+However many listen to a job, its events are followed and written once: a listener costs a place in a list and an awaited flag.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query
+from fastapi.responses import Response, StreamingResponse
+
+from cluster.service.core.backend import Caller, Office
+from cluster.service.http.deps import ERRORS, Asking, Service, sheet
+from cluster.service.http.optimizations import JobId
+from cluster.service.schemas import TERMINAL, Event, Page
+from serving.gateway.errors import Refused
+from serving.runtime.supervision import Supervisor
+
+HEARTBEAT = b": still here\n\n"
+RETRY = b"retry: 2000\n\n"
+_STREAM = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+_TELLS = (
+    "A page of events. With `stream=true`, or `Accept: text/event-stream`, server-sent events: `id` counts from 1, `event` is the "
+    "kind, `data` the event as JSON on one line; a comment comes now and then while nothing happens. The stream ends after the "
+    "job's last event. Send `Last-Event-ID` to go on where a stream was cut; 204 says that nothing more will come.")
+
+_SENT = {
+    "type": "object", "required": ["id", "event", "data"], "properties": {
+        "id": {"type": "string", "description": "Of the event; send it as Last-Event-ID."},
+        "event": {"type": "string", "description": "Its kind, such as trial.round."},
+        "data": {
+            "type": "string", "contentMediaType": "application/json", "contentSchema": {"$ref": "#/components/schemas/Event"}}},
+    "example": {"id": "7", "event": "trial.round", "data": '{"id":7,"kind":"trial.round", ...}'}}
+"""One event of the stream."""
+
+
+class Events:
+    """What has happened to a job, and what happens."""
+
+    def __init__(self, service: Service) -> None:
+        self._office = service.office
+        self._heartbeat_s = service.heartbeat_s
+        self._tasks = Supervisor("the streams of events")
+        self._halls: dict[str, Hall] = {}
+
+    def router(self) -> APIRouter:
+        router = APIRouter(prefix="/v1/optimizations/{id}", tags=["optimizations"], responses=ERRORS)
+        router.add_api_route("/events", self.events, methods=["GET"], response_model=Page[Event], summary="Its events", responses={
+            200: {"description": _TELLS, "content": {"text/event-stream": {"schema": _SENT}}},
+            204: {"description": "The job is over and its last event was given: do not connect again."}})
+        return router
+
+    async def events(
+        self, asking: Asking, id: JobId,
+        after: Annotated[int | None, Query(ge=0, le=2**53, description="Those with ids above it.")] = None,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100, stream: bool = False,
+        accept: Annotated[str, Header()] = "", last_event_id: Annotated[str, Header(max_length=20)] = "",
+    ) -> Response:
+        if not stream and "text/event-stream" not in accept:
+            return await self._list(asking, id, after or 0, limit)
+        start = _start(after, last_event_id)
+        job = await self._office.get(asking, id)
+        if job.status in TERMINAL and start >= job.last_event:
+            return Response(status_code=204)
+        if job.status in TERMINAL:  # what cannot be read is refused here, in an answer that says why
+            await self._office.events(asking, id, start, job.last_event)
+        return StreamingResponse(self._stream(asking, id, start), headers=_STREAM, media_type="text/event-stream")
+
+    async def _list(self, asking: Caller, id: str, after: int, limit: int) -> Response:
+        found = await self._office.events(asking, id, after, limit + 1)
+        part = found[:limit]
+        return sheet(Page[Event](
+            data=part, first_id=str(part[0].id) if part else None, last_id=str(part[-1].id) if part else None,
+            has_more=len(found) > limit))
+
+    async def _stream(self, asking: Caller, id: str, after: int) -> AsyncIterator[bytes]:
+        yield RETRY
+        async with self._hall(asking, id) as hall:
+            async for piece in hall.listen(after, self._heartbeat_s):
+                yield piece
+
+    @asynccontextmanager
+    async def _hall(self, asking: Caller, id: str) -> AsyncIterator["Hall"]:
+        """The job's, opened by the first listener and closed behind the last."""
+        hall = self._halls.get(id)
+        if hall is None or hall.over:
+            hall = self._halls[id] = Hall(self._office, asking, id, self._tasks)
+        hall.listeners += 1
+        try:
+            yield hall
+        finally:
+            hall.listeners -= 1
+            if not hall.listeners:
+                hall.close()
+                if self._halls.get(id) is hall:
+                    del self._halls[id]
+
+
+class Hall:
+    """All who listen to one job on this replica. Follows its events from the first, and keeps them as they are sent."""
+
+    def __init__(self, office: Office, caller: Caller, id: str, tasks: Supervisor) -> None:
+        self.listeners = 0
+        self.over = False
+        self._sent: list[tuple[int, bytes]] = []
+        self._news = asyncio.Event()
+        self._following = tasks.once(f"following {id}", partial(self._follow, office, caller, id))
+
+    async def listen(self, after: int, heartbeat_s: float) -> AsyncIterator[bytes]:
+        """Events with ids above `after`, and a heartbeat while there are none; ends when the job does, or cannot be followed."""
+        place = 0
+        while True:
+            news = self._news
+            while place < len(self._sent):
+                id, piece = self._sent[place]
+                place += 1
+                if id > after:
+                    yield piece
+            if self.over:
+                return
+            try:
+                async with asyncio.timeout(heartbeat_s):
+                    await news.wait()
+            except TimeoutError:
+                yield HEARTBEAT
+
+    def close(self) -> None:
+        self._following.cancel()
+
+    async def _follow(self, office: Office, caller: Caller, id: str) -> None:
+        try:
+            async for event in office.follow(caller, id, 0):
+                self._sent.append((event.id, written(event)))
+                self._tell()
+        finally:
+            self.over = True
+            self._tell()
+
+    def _tell(self) -> None:
+        told, self._news = self._news, asyncio.Event()
+        told.set()
+
+
+def written(event: Event) -> bytes:
+    """JSON on one line and in ASCII: one data line holds whatever an event says."""
+    data = json.dumps(event.model_dump(mode="json"), separators=(",", ":"))
+    return f"id: {event.id}\nevent: {event.kind}\ndata: {data}\n\n".encode("ascii")
+
+
+def _start(after: int | None, last_event_id: str) -> int:
+    if last_event_id:
+        if not (last_event_id.isascii() and last_event_id.isdecimal()):
+            raise Refused(400, "invalid_value", "Last-Event-ID is no number of an event.", param="Last-Event-ID")
+        return int(last_event_id)
+    return after or 0

@@ -1,0 +1,71 @@
+"""The OpenAPI document at /openapi.json: every route, answer and error, and how a key is sent. Knows the application's routes."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import Response
+
+from cluster.service.schemas import Error
+from serving.gateway.request_bodies import Body, ChatBody, CompletionBody
+from serving.gateway.response_bodies import Sheet
+
+PATH = "/openapi.json"
+ABOUT = (
+    "Optimizes prompts for a target model. Shaped like OpenAI's files and fine-tuning jobs; the models of the service stand at the "
+    "same address. Times are Unix seconds, accuracies shares from 0 to 1, null is \"not measured\". Lists come in pages: ask for "
+    "what follows with `after` = `last_id`. Every error has OpenAI's form.")
+_BODY_BY_PATH: dict[str, type[Body]] = {"/v1/chat/completions": ChatBody, "/v1/completions": CompletionBody}
+"""The door reads these itself, so that the framework does not know them."""
+_METHODS = ("get", "post", "delete")
+
+
+class Document:
+    """Made once, at the first question."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        self._made: dict[str, Any] | None = None
+
+    async def answer(self) -> Response:
+        self._made = self._made or make(self._app)
+        return Sheet(self._made)
+
+
+def make(app: FastAPI) -> dict[str, Any]:
+    """The document of an application."""
+    from importlib.metadata import version
+
+    made = get_openapi(
+        title="promptray", version=version("promptray"), summary="The optimizer service", description=ABOUT, routes=app.routes)
+    schemas = made.setdefault("components", {}).setdefault("schemas", {})
+    for path, body in _BODY_BY_PATH.items():
+        schema = body.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas |= schema.pop("$defs", {})
+        schemas[body.__name__] = schema
+        made["paths"][path]["post"]["requestBody"] = {
+            "required": True, "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{body.__name__}"}}}}
+    made["paths"]["/metrics"]["get"]["responses"]["200"]["content"] = {"text/plain": {"schema": {"type": "string"}}}
+    schemas.setdefault("Error", Error.model_json_schema(ref_template="#/components/schemas/{model}"))
+    schemas |= schemas["Error"].pop("$defs", {})
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    made["components"]["securitySchemes"] = {"key": {
+        "type": "http", "scheme": "bearer", "description": "A key of the service; none is asked for on a machine without keys."}}
+    made["security"] = [{"key": []}, {}]
+    for way in made["paths"].values():
+        for method in _METHODS:
+            if method in way:
+                _completed(way[method])
+    return made
+
+
+def _completed(operation: dict[str, Any]) -> None:
+    """Our errors in place of the framework's, and Retry-After where it comes."""
+    answers = operation["responses"]
+    answers.pop("422", None)
+    error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    answers.setdefault("default", {"description": "An error.", "content": error})
+    for status in ("429", "503"):
+        if status in answers:
+            answers[status]["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait."}}

@@ -1,0 +1,38 @@
+"""An experiment's settings as its owner may see them: models by their labels, data by their names, and no place of this machine."""
+
+import re
+from pathlib import PurePath
+from typing import Any
+
+from cluster.config.experiment import ExperimentSettings, TaskSettings
+from cluster.config.search_space import OPTIMIZER
+from optimizer.tasks.generated import GENERATED
+from serving.settings import parse_model
+
+_ID = re.compile(r"file-[0-9A-Za-z]+")
+
+
+def shown_settings(settings: ExperimentSettings) -> dict[str, Any]:
+    """Return all that decides the experiment, as JSON. What only says where something is, who pays and how a model is hosted is
+    left out."""
+    shown = settings.model_dump(mode="json", exclude={"out", "models", "trials"})
+    return shown | {
+        "tasks": [_task(task) for task in settings.tasks], "target": settings.target_model.label,
+        "optimizer": settings.optimizer_model.label, "search": searched(settings)}
+
+
+def searched(settings: ExperimentSettings) -> dict[str, Any] | None:
+    """Return the search as JSON, with models by their labels."""
+    if settings.search is None:
+        return None
+    given = settings.search.model_dump(mode="json")
+    if not settings.models and isinstance(lines := given["space"].get(OPTIMIZER), list):
+        given["space"][OPTIMIZER] = list(dict.fromkeys(parse_model(line).label for line in lines))
+    return given
+
+
+def _task(task: TaskSettings) -> dict[str, Any]:
+    """An uploaded file by its id, another by its name."""
+    path = PurePath(task.source)
+    source = path.parent.name if _ID.fullmatch(path.parent.name) else path.name
+    return task.model_dump(mode="json") | {"source": task.source if task.source in GENERATED else source}

@@ -1,0 +1,105 @@
+"""What a request says of strategies, selection and a search: plain values under names from our tables, nothing else.
+
+The same words as in an experiment's file, of which this is the part that a stranger may use. A choice that is built here is a small
+dataclass of numbers; no model, path or module is among them.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from cluster.config.component_spec import Choice, SelectionChoice, StrategyChoice
+from cluster.config.search import SchedulerChoice, SearcherChoice
+from cluster.search.domains import parse_domain
+from cluster.search.schedulers import SCHEDULERS
+from cluster.search.searchers import SEARCHERS
+from cluster.service.schemas.plain import MOST_KEY, Key, Name, Value, harmless_settings
+from optimizer.errors import SettingsError, unknown_name
+from optimizer.protocols import SelectionRule, Strategy
+from optimizer.selection import SELECTION_RULES
+from optimizer.strategies import STRATEGIES
+from serving.settings.validation import Strict
+
+Settings = dict[Key, Value]
+DomainKey = Literal["choice", "int", "float", "log"]
+
+
+def _expect_harmless(noun: str, table: Any, choice: Choice) -> None:
+    if choice.name not in table:
+        raise unknown_name(noun, choice.name, table)
+    kind = table[choice.name]
+    for name in choice.settings:
+        if name in kind.__dataclass_fields__ and name not in harmless_settings(kind, texts=True):
+            raise SettingsError(f"The setting {name!r} of {noun} {choice.name!r} cannot be given in a request.")
+
+
+class StrategyRequest(StrategyChoice):
+    """A search method by its name in the catalogue, with its numbers and choices."""
+
+    name: Name
+    label: str = Field("", description="Its name in tables; empty: the name.", json_schema_extra={"maxLength": MOST_KEY})
+    settings: Settings = {}
+
+    def build(self, **changes: Any) -> Strategy:
+        """Return the strategy. Raises SettingsError."""
+        _expect_harmless("strategy", STRATEGIES, self)
+        return super().build(**changes)
+
+
+class SelectionRequest(SelectionChoice):
+    """A selection rule by its name in the catalogue, with its numbers and choices."""
+
+    name: Name = "racing"
+    label: str = Field("", json_schema_extra={"maxLength": MOST_KEY})
+    settings: Settings = {}
+
+    def build(self, **changes: Any) -> SelectionRule:
+        """Return the rule. Raises SettingsError."""
+        _expect_harmless("selection rule", SELECTION_RULES, self)
+        return super().build(**changes)
+
+
+class SearcherRequest(SearcherChoice):
+    """How points are chosen: grid, random or optuna."""
+
+    name: Name = "random"
+    label: str = Field("", json_schema_extra={"maxLength": MOST_KEY})
+    settings: Settings = {}
+
+    def build(self) -> Any:
+        """Return the searcher. Raises SettingsError."""
+        _expect_harmless("searcher", SEARCHERS, self)
+        return super().build()
+
+
+class SchedulerRequest(SchedulerChoice):
+    """Which trials are stopped early: none, asha or median."""
+
+    name: Name = "none"
+    label: str = Field("", json_schema_extra={"maxLength": MOST_KEY})
+    settings: Settings = {}
+
+    def build(self) -> Any:
+        """Return the scheduler. Raises SettingsError."""
+        _expect_harmless("scheduler", SCHEDULERS, self)
+        return super().build()
+
+
+def _read(data: Any) -> Any:
+    """Return a domain as it came. Raises SettingsError where it is none."""
+    parse_domain(data)
+    return data
+
+
+Domain = Annotated[list[Value] | dict[DomainKey, bool | list[Value]], BeforeValidator(_read)]
+
+
+class SearchRequest(Strict):
+    """What is searched, and how: `search` of an experiment's file, with models by their labels."""
+
+    space: dict[Key, Domain] = Field({}, description=(
+        "strategy.SETTING, LABEL.SETTING, selection, selection.SETTING, sampling.SETTING, optimizer (labels of models that this "
+        "service offers), optimizer.max_tokens: values as a list, {int: [LOW, HIGH]} or {float: [LOW, HIGH]}."))
+    searcher: SearcherRequest = SearcherRequest()
+    trials: Annotated[int, Field(ge=1, le=10_000)] | None = Field(None, description="Of each task and seed; not for grid.")
+    scheduler: SchedulerRequest = SchedulerRequest()

@@ -1,0 +1,194 @@
+"""Experiments as jobs of a Ray cluster: submitted, found again by their names, followed, stopped. Prints nothing.
+
+Speaks to the job server of the cluster's dashboard, through Ray's own client. A job's id is made from the experiment's name; all
+that a run must know to go on is in its results folder, so a job that ended is submitted again under the same id, and continues.
+"""
+
+import logging
+import os
+import uuid
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import aiohttp
+import requests
+from ray.exceptions import AuthenticationError
+from ray.job_submission import JobDetails, JobSubmissionClient
+
+from cluster.config.experiment import ExperimentSettings, slug
+from cluster.experiment.prepare import SETTINGS_FILE
+from cluster.ray_runtime.session import ENVIRONMENT
+from cluster.submission.packaging import Shipment, pack
+from cluster.submission.runtime_env import with_variables
+from optimizer.errors import AccessError, EndpointError, JobError
+
+PREFIX = "promptray-"
+DEFAULT_ADDRESS = "http://127.0.0.1:8265"
+_ADDRESS_VARIABLES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
+_TALKATIVE = ("ray", "ray.dashboard.modules.job.sdk")
+"""Ray's loggers that would tell of every request on standard error."""
+STOP_WITHIN_S = 30
+"""Between SIGTERM and SIGKILL: time to write the results. Ray's own default is 3."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A submitted experiment as it stands."""
+
+    name: str
+    """Of the experiment."""
+    status: str
+    """PENDING, RUNNING, STOPPED, SUCCEEDED or FAILED."""
+    metadata: Mapping[str, str]
+    """As Shipment.metadata."""
+    message: str
+    entrypoint: str
+    started: datetime | None
+    ended: datetime | None
+
+    @property
+    def over(self) -> bool:
+        return self.status in ("STOPPED", "SUCCEEDED", "FAILED")
+
+
+class Jobs:
+    """The experiments on one cluster. `address` None takes the one that Ray's variables name, else this machine's.
+
+    Raises EndpointError where no cluster answers, AccessError where it refuses the token, JobError for the rest.
+    """
+
+    def __init__(self, address: str | None = None) -> None:
+        given = address or next(filter(None, map(os.environ.get, _ADDRESS_VARIABLES)), DEFAULT_ADDRESS)
+        self.address = given
+        for name in _TALKATIVE:
+            logging.getLogger(name).setLevel(logging.ERROR)
+        with self._told(), _without_address():
+            try:
+                self._client = JobSubmissionClient(given)
+            except (RuntimeError, KeyError) as problem:  # somebody answers who is no Ray, or a very old one
+                raise ConnectionError from problem
+
+    def submit(self, settings: ExperimentSettings, runtime_env: Mapping[str, Any]) -> Shipment | None:
+        """Sends the experiment; None where it is waiting or running already, and was left alone."""
+        id = id_of(settings.name)
+        before = self._find(settings.name)
+        if before and not before.over:
+            return None
+        with TemporaryDirectory() as folder:
+            shipment = pack(settings, Path(folder))
+            with self._told():
+                if before:
+                    self._client.delete_job(id)  # only its record: an id is free again when its job is forgotten
+                self._client.submit_job(
+                    entrypoint=_entrypoint(), submission_id=id, metadata=dict(shipment.metadata),
+                    runtime_env={**with_variables(runtime_env, _variables()), "working_dir": folder})
+        return shipment
+
+    def all(self) -> list[Job]:
+        """By start, the newest first."""
+        with self._told():
+            details = self._client.list_jobs()
+        jobs = [_job(one) for one in details if (one.submission_id or "").startswith(PREFIX)]
+        return sorted(jobs, key=lambda job: job.started.timestamp() if job.started else 0.0, reverse=True)
+
+    def find(self, name: str) -> Job:
+        """Raises JobError where there is none."""
+        job = self._find(name)
+        if job is None:
+            raise JobError(f"There is no job called {name!r} on the cluster at {self.address}; `promptray status` lists them.")
+        return job
+
+    def logs(self, name: str) -> str:
+        """What the last run has printed."""
+        job = self.find(name)
+        with self._told():
+            return _of_last_run(self._client.get_job_logs(id_of(name)), job)
+
+    async def follow(self, name: str) -> AsyncIterator[str]:
+        """What the last run has printed and prints, until it ends; as it comes, in pieces of any length."""
+        job, earlier = self.find(name), ""
+        begun = False
+        with self._told():
+            async with aclosing(self._client.tail_job_logs(id_of(name))) as pieces:  # type: ignore[type-var]  # a generator
+                async for piece in pieces:
+                    if not begun:
+                        earlier += piece
+                        begun = job.entrypoint in earlier
+                        piece = _of_last_run(earlier, job) if begun else ""
+                    if piece:
+                        yield piece
+
+    def stop(self, name: str) -> bool:
+        """Asks a job to end; says whether it was running."""
+        self.find(name)
+        with self._told():
+            return self._client.stop_job(id_of(name))
+
+    def _find(self, name: str) -> Job | None:
+        return next((job for job in self.all() if id_of(job.name) == id_of(name)), None)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """What Ray's client says at length, in one sentence."""
+        try:
+            yield
+        except AuthenticationError as problem:
+            raise AccessError(
+                f"The cluster at {self.address} refuses the Ray token, or wants one: set RAY_AUTH_MODE=token, and "
+                "RAY_AUTH_TOKEN (or RAY_AUTH_TOKEN_PATH) to the cluster's.") from problem
+        except (ConnectionError, requests.RequestException, aiohttp.ClientError) as problem:
+            raise EndpointError(f"No Ray cluster answers at {self.address}; name its dashboard with --address.") from problem
+        except RuntimeError as problem:
+            raise JobError(f"The cluster at {self.address} refuses: {_first_line(str(problem))}.") from problem
+
+
+def id_of(name: str) -> str:
+    """The job's id for an experiment's name, or for an id itself."""
+    return PREFIX + slug(name.removeprefix(PREFIX))
+
+
+@contextmanager
+def _without_address() -> Iterator[None]:
+    """Hides the variables: Ray's client takes them before the address that it is given."""
+    hidden = {name: os.environ.pop(name) for name in _ADDRESS_VARIABLES if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+
+
+def _entrypoint() -> str:
+    """Runs on the head, with the head's python. Its end tells the runs apart in the log, which Ray keeps from one to the next."""
+    return f"exec python -m cluster.cli run {SETTINGS_FILE} # run {uuid.uuid4().hex[:8]}"
+
+
+def _variables() -> dict[str, str]:
+    """For the driver and all workers of the job."""
+    return ENVIRONMENT | {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WITHIN_S)}
+
+
+def _job(details: JobDetails) -> Job:
+    metadata = details.metadata or {}
+    message, _, _ = _first_line(details.message or "").partition(", last available logs")
+    return Job(
+        name=metadata.get("name", str(details.submission_id).removeprefix(PREFIX)), status=str(details.status.value),
+        metadata=metadata, message=message, entrypoint=details.entrypoint,
+        started=_moment(details.start_time), ended=_moment(details.end_time))
+
+
+def _moment(milliseconds: int | None) -> datetime | None:
+    return datetime.fromtimestamp(milliseconds / 1000).astimezone() if milliseconds else None
+
+
+def _of_last_run(log: str, job: Job) -> str:
+    """Behind the line that Ray writes before a run; the whole log where that is not found."""
+    return log.rpartition(f"{job.entrypoint}\n")[2]
+
+
+def _first_line(text: str) -> str:
+    return next(iter(text.strip().splitlines()), "").rstrip(".:")[:300]

@@ -1,0 +1,138 @@
+"""The books of one trial: a budget of calls for each of its models, and one purse of tokens and money for both; with what its final
+test may cost kept aside from the start, in its own purse and in the experiment's. Knows no search, no Ray and no file.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from cluster.config.limits import Allowed
+from optimizer.budget.answer_memory import Remembering
+from optimizer.budget.call_budget import Budget, Budgeted, Usage
+from optimizer.budget.shared_budget import Cost, Limits, Purse, Role, Tariff
+from optimizer.errors import SettingsError
+from optimizer.prompt import Prompt
+from optimizer.protocols import LanguageModel
+from optimizer.types import Purpose, Request, Sampling
+from serving.ledger.schema import key_of
+from serving.settings import ModelSettings
+
+CONTROL_SHARE = 0.1
+"""Share of what a final test leaves of a trial's budget that its control arm may take from the search [ours]."""
+
+
+class Reserve(Protocol):
+    """What the experiment keeps for a trial's final test (see serving.budget)."""
+
+    async def keep(self, cost: Cost) -> None: ...
+
+
+@dataclass(frozen=True)
+class FinalTest:
+    """The size of a trial's test: two prompts on so many items, of which the longest has so many bytes."""
+
+    items: int
+    longest_input_bytes: int
+    sampling: Sampling
+
+    def cost(self, prompt: Prompt, tariff: Tariff) -> Cost:
+        """The most that one prompt's half of it can cost."""
+        return tariff.at_most(Request(prompt.render("x" * self.longest_input_bytes), self.sampling)) * self.items
+
+
+class Accounts:
+    """What a trial has spent and may spend of all but time; `experiment` bounds it from outside."""
+
+    def __init__(
+        self, allowed: Allowed, models: Mapping[Role, ModelSettings], test: FinalTest, experiment: Reserve | None = None
+    ) -> None:
+        self._models = models
+        self._test = test
+        self._experiment = experiment
+        self.budgets: dict[Role, Budget] = {
+            "target": Budget(allowed.target_calls, "target"), "optimizer": Budget(allowed.optimizer_calls, "optimizer")}
+        self.purse = Purse(Limits(tokens=allowed.tokens, money=allowed.money))
+        self._tariff_by_role: dict[Role, Tariff] = {role: tariff_of(model, role) for role, model in models.items()}
+        self._seed_half = self._half = self._control = Cost()
+        """The most that the test of the seed prompt, that of any prompt that may become the best, and the control arm can cost."""
+
+    def guarded(self, model: LanguageModel, role: Role) -> Remembering:
+        """The model inside this trial's limits, behind what the trial knows already."""
+        budget = self.budgets[role]
+        return Remembering(Budgeted(model, budget, self.purse, self._tariff_by_role[role]), budget, key_of)
+
+    async def open(self, seed: Prompt) -> None:
+        """Keeps the final test aside. Raises SettingsError where the limits have no room for it."""
+        self.budgets["target"].reserve_for_test(2 * self._test.items)
+        self._seed_half = self._test.cost(seed, self._tariff_by_role["target"])
+        await self.may_be_best([seed])
+        if name := self.purse.limits.passed_by(self.purse.kept_by_holder[""]):
+            needed = getattr(self.purse.kept_by_holder[""], name)
+            raise SettingsError(
+                f"The final test may cost {needed:,.6g} {name}, which budget.{name} does not leave room for; raise it, or make "
+                "sizes.test or sampling.max_tokens smaller.")
+
+    async def may_be_best(self, prompts: Iterable[Prompt]) -> None:
+        """Keeps enough aside for a test of each of these prompts: they are about to be compared on the dev split."""
+        half = Cost.of_all([])
+        for prompt in prompts:
+            half = half.at_least(self._test.cost(prompt, self._tariff_by_role["target"]))
+        if half.at_least(self._half) == self._half:
+            return
+        self._half = self._half.at_least(half)
+        self.purse.keep(self._seed_half + self._half + self._control)
+        if self._experiment:
+            await self._experiment.keep(self._seed_half + self._half)
+
+    def keep_for_control(self, prompt: Prompt) -> None:
+        """Keeps the control arm of the test aside too, where that takes no more than CONTROL_SHARE of what the test leaves: the
+        search comes first, and a control without room is not measured."""
+        budget, items = self.budgets["target"], self._test.items
+        left = budget.available("test")
+        if budget.max_calls is None or left is None or (
+                items <= CONTROL_SHARE * (budget.max_calls - 2 * items) and 3 * items <= left):
+            budget.reserve_for_test(3 * items)
+        kept, control = self._seed_half + self._half, self._test.cost(prompt, self._tariff_by_role["target"])
+        may_take = self.purse.limits.left_by(kept, CONTROL_SHARE)
+        bounded = (("tokens", self.purse.limits.tokens), ("money", self.purse.limits.money))
+        if all(limit is None or getattr(control, name) <= getattr(may_take, name) for name, limit in bounded):
+            self._control = control
+            self.purse.keep(kept + control)
+
+    @property
+    def usage(self) -> dict[str, Mapping[Purpose, Usage]]:
+        """What was spent on each model, by role and purpose."""
+        return {role: budget.usage_by_purpose for role, budget in self.budgets.items()}
+
+    @property
+    def calls_by_purpose(self) -> dict[str, int]:
+        """Of both models, whose purposes differ."""
+        return {purpose: calls for budget in self.budgets.values() for purpose, calls in budget.calls_by_purpose.items()}
+
+    @property
+    def money(self) -> float | None:
+        """What the fresh calls have cost; None where a model has no prices, or does not say how many tokens its answers took."""
+        spent = [self._money(role, model) for role, model in self._models.items()]
+        known = [money for money in spent if money is not None]
+        return sum(known) if len(known) == len(spent) else None
+
+    def _money(self, role: Role, model: ModelSettings) -> float | None:
+        usage, prices = self.budgets[role].usage, model.prices
+        if prices is None or (usage.unmeasured and not prices.free):
+            return None
+        return prices.money(usage.prompt_tokens, usage.completion_tokens)
+
+    @property
+    def unmeasured_by_model(self) -> dict[str, int]:
+        """Fresh calls of which nobody has said how many tokens they took, by the model's label; what did not occur is left out."""
+        found: dict[str, int] = {}
+        for role, model in self._models.items():
+            if calls := self.budgets[role].usage.unmeasured:
+                found[model.label] = found.get(model.label, 0) + calls
+        return found
+
+
+def tariff_of(model: ModelSettings, role: Role) -> Tariff:
+    """What its calls cost. An endpoint's own limit of tokens replaces the experiment's."""
+    prices = (model.prices.prompt_per_million / 1e6, model.prices.completion_per_million / 1e6) if model.prices else (0.0, 0.0)
+    return Tariff(role, *prices, max_tokens=model.own_max_tokens)

@@ -1,0 +1,113 @@
+"""The answers that a trial has already, in front of its budget: what it asks again costs it nothing, so that equal budgets buy
+equally much.
+
+A request is known again by all that decides its answer, and not by what it is for. Equal requests of one batch are asked once. A
+failure is not remembered. A trial that is replayed asks the same in the same order, and so takes the same course. For one event
+loop, and for batches that follow one another: of two that are under way together neither knows the other's answers.
+"""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import replace
+from typing import Protocol, runtime_checkable
+
+from optimizer.budget.call_budget import Budget, Budgeted
+from optimizer.errors import BudgetExhausted
+from optimizer.types import Completion, Outcome, Request
+
+KeyOf = Callable[[str, Request], Hashable]
+"""(a model's name, a request) -> what is equal for requests that have one answer."""
+
+
+def whole_request(model: str, request: Request) -> Hashable:
+    """Return the request without its purpose. It holds all messages: a digest of them takes less memory."""
+    return replace(request, purpose="learn")
+
+
+@runtime_checkable
+class Limited(Protocol):
+    """A model that knows how far it can go."""
+
+    def fitting(self, requests: Sequence[Request]) -> int:
+        """Return how many of these requests, from the first on, are covered now, each at the most that it can cost."""
+
+    def covers(self, requests: int) -> bool:
+        """Say whether so many requests of a search are covered, whatever is asked; a quick answer, False where it is not sure."""
+
+    def known(self, requests: Sequence[Request]) -> list[bool]:
+        """Say which of these requests were answered before."""
+
+
+class Remembering:
+    """A budgeted model with the memory of one trial. Outcomes that cost nothing say so (`repeated`), and `budget` counts them."""
+
+    def __init__(self, model: Budgeted, budget: Budget, key_of: KeyOf = whole_request) -> None:
+        self._model = model
+        self._budget = budget
+        self._key_of = key_of
+        self._answer_by_key: dict[Hashable, Completion] = {}
+
+    @property
+    def name(self) -> str:
+        return self._model.name
+
+    async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
+        """As LanguageModel.complete. Raises BudgetExhausted with the outcomes of the first requests, as far as there are any."""
+        keys = self._keys(requests)
+        new = self._new(keys, requests)
+        try:
+            asked = await self._model.complete(list(new.values())) if new else []
+        except BudgetExhausted as refusal:
+            refusal.answered = tuple(self._taken(keys, requests, dict(zip(new, refusal.answered, strict=False))))
+            raise
+        return self._taken(keys, requests, dict(zip(new, asked, strict=True)))
+
+    def fitting(self, requests: Sequence[Request]) -> int:
+        """As Limited.fitting; what is known is covered always."""
+        keys = self._keys(requests)
+        new = self._new(keys, requests)
+        covered = self._model.fitting(list(new.values())) if new else 0
+        if covered == len(new):
+            return len(requests)
+        return keys.index(list(new)[covered])
+
+    def covers(self, requests: int) -> bool:
+        """As Limited.covers."""
+        return self._model.covers(requests)
+
+    def known(self, requests: Sequence[Request]) -> list[bool]:
+        """As Limited.known."""
+        return [key in self._answer_by_key for key in self._keys(requests)]
+
+    def _keys(self, requests: Sequence[Request]) -> list[Hashable]:
+        name = self.name
+        return [self._key_of(name, request) for request in requests]
+
+    def _new(self, keys: Sequence[Hashable], requests: Sequence[Request]) -> dict[Hashable, Request]:
+        """The requests without an answer, each once, in their order."""
+        new: dict[Hashable, Request] = {}
+        for key, request in zip(keys, requests, strict=True):
+            if key not in self._answer_by_key:
+                new.setdefault(key, request)
+        return new
+
+    def _taken(
+        self, keys: Sequence[Hashable], requests: Sequence[Request], outcome_by_key: Mapping[Hashable, Outcome]
+    ) -> list[Outcome]:
+        """The outcomes of the batch up to the first request that has none; remembers the answers, and counts the repeats."""
+        outcomes: list[Outcome] = []
+        repeats: list[Request] = []
+        fresh = set(outcome_by_key)
+        for key, request in zip(keys, requests, strict=True):
+            outcome = outcome_by_key.get(key) or self._answer_by_key.get(key)
+            if outcome is None:
+                break
+            if key in fresh:
+                fresh.discard(key)
+                outcomes.append(outcome)
+            else:
+                repeats.append(request)
+                outcomes.append(replace(outcome, repeated=True))
+        self._answer_by_key.update(
+            (key, outcome) for key, outcome in outcome_by_key.items() if isinstance(outcome, Completion))
+        self._budget.repeated(repeats)
+        return outcomes

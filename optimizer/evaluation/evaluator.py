@@ -1,0 +1,121 @@
+"""Prompts x examples -> answers and standings. Knows batches, not clients; a scorer, not a task; and never sees the test split.
+
+Implements protocols.Evaluator. Everything that one call needs of the target model goes out as one batch.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from random import Random
+
+from optimizer.budget.answer_memory import Limited
+from optimizer.candidate import Candidate, Round, Standing
+from optimizer.errors import BudgetExhausted
+from optimizer.evaluation.selection_run import Contest, CutSelection
+from optimizer.graders.graders import judge
+from optimizer.outcome_counts import Tally
+from optimizer.prompt import Prompt
+from optimizer.protocols import LanguageModel, Scorer, SelectionRule
+from optimizer.types import Answer, Completion, Example, Outcome, Purpose, Request, Sampling
+
+
+class Evaluation:
+    """The target model on the dev split of one task, under one selection rule.
+
+    The target answers at temperature 0 unless `sampling` says otherwise (ProTeGi, arXiv 2305.03495).
+    """
+
+    def __init__(
+        self, target: LanguageModel, scorer: Scorer, dev: Sequence[Example], rule: SelectionRule, sampling: Sampling | None = None,
+        tally: Tally | None = None,
+    ) -> None:
+        self._target = target
+        self._limited = target if isinstance(target, Limited) else None
+        self._scorer = scorer
+        self._dev = tuple(dev)
+        self._rule = rule
+        self._sampling = sampling or Sampling()
+        self._tally = tally or Tally()
+
+    async def answers(self, work: Sequence[tuple[Prompt, Example]], purpose: Purpose = "learn") -> list[Answer]:
+        """The target's answer to each (prompt, example), in order; one batch. What the target raises passes through."""
+        if not work:
+            return []
+        requests = self._requests(work, purpose)
+        try:
+            return self._judged(work, await self._target.complete(requests), purpose)
+        except BudgetExhausted as refusal:
+            self._judged(work, refusal.answered, purpose)  # they were paid for, and are counted
+            raise
+
+    async def grade(self, prompt: Prompt, examples: Sequence[Example], purpose: Purpose = "test") -> list[Answer]:
+        """One prompt on many examples: the final test, whose examples come from the caller."""
+        return await self.answers([(prompt, example) for example in examples], purpose)
+
+    async def select(self, candidates: Sequence[Candidate], keep: int, rng: Random) -> tuple[Standing, ...]:
+        """Standings on the dev split, best first, the first `keep` of them kept. The first of candidates with one id competes.
+
+        Raises CutSelection where the budget ends in it.
+        """
+        arms = list({candidate.id: candidate for candidate in reversed(candidates)}.values())[::-1]
+        if not arms:
+            return ()
+        contest = Contest(self, arms, self._dev, self._rule)
+        reason = "The budget covers no more dev answers of this round; raise budget to search on."
+        try:
+            order = await self._rule.select(len(arms), len(self._dev), keep, contest, rng)
+        except BudgetExhausted as refusal:
+            reason, order = str(refusal), contest.by_mean()
+        if contest.cut:
+            await contest.recall()
+            order = contest.settled(order)
+            cut = CutSelection(reason)
+            cut.standings = tuple(
+                contest.standing(arm, kept=place < keep and (not place or contest.is_whole(arm)))
+                for place, arm in enumerate(order))
+            raise cut
+        return tuple(contest.standing(arm, kept=place < keep) for place, arm in enumerate(order))
+
+    def fitting(self, work: Sequence[tuple[Prompt, Example]]) -> int:
+        """How many of these dev answers, from the first on, the budget covers now."""
+        if self._limited is None or self._limited.covers(len(work)):
+            return len(work)
+        return self._limited.fitting(self._requests(work, "validate"))
+
+    def known(self, work: Sequence[tuple[Prompt, Example]]) -> list[bool]:
+        """Which of these dev answers cost nothing."""
+        if self._limited is None:
+            return [False] * len(work)
+        return self._limited.known(self._requests(work, "validate"))
+
+    def read(self, work: Sequence[tuple[Prompt, Example]], outcomes: Sequence[Outcome]) -> list[Answer]:
+        """The judged answers to the first of this work, as far as there are outcomes."""
+        return [self._answer(example, outcome) for (_, example), outcome in zip(work, outcomes, strict=False)]
+
+    def _requests(self, work: Sequence[tuple[Prompt, Example]], purpose: Purpose) -> list[Request]:
+        return [Request(prompt.render(example.input), self._sampling, purpose=purpose) for prompt, example in work]
+
+    def _judged(self, work: Sequence[tuple[Prompt, Example]], outcomes: Sequence[Outcome], purpose: Purpose) -> list[Answer]:
+        """Answers to the first of this work. A repeated outcome was counted when it came."""
+        answers = self.read(work, outcomes)
+        came = [(outcome, answer) for outcome, answer in zip(outcomes, answers, strict=True) if not outcome.repeated]
+        self._tally.failed("target", [outcome for outcome, _ in came])
+        self._tally.judged(purpose, [answer.score.verdict for _, answer in came])
+        return answers
+
+    def _answer(self, example: Example, outcome: Outcome) -> Answer:
+        text = outcome.text if isinstance(outcome, Completion) else ""
+        return Answer(example, text, judge(outcome, example, self._scorer))
+
+
+async def rounds_of(search: AsyncIterator[Round]) -> AsyncIterator[Round]:
+    """Yields the rounds of a search, and the one in whose selection the budget has ended. Raises BudgetExhausted behind the last
+    where it has ended anywhere."""
+    number = 0
+    async with aclosing(search) as rounds:  # type: ignore[type-var]  # an async generator, by the protocol's contract
+        try:
+            async for round in rounds:
+                number = round.number + 1
+                yield round
+        except CutSelection as cut:
+            yield cut.round(number)
+            raise

@@ -1,0 +1,40 @@
+"""Two purses that pay for the same calls."""
+
+from collections.abc import Mapping, Sequence
+
+from optimizer.budget.shared_budget import Cost, Paying
+
+
+class Both:
+    """Two purses that pay together, such as an experiment's and its owner's: what one refuses, the other is not asked for."""
+
+    bounded = True
+
+    def __init__(self, first: Paying, second: Paying) -> None:
+        self._first, self._second = first, second
+
+    async def take(self, costs: Sequence[Cost], *, test: bool = False) -> int:
+        """As Paying.take, of both."""
+        given = await self._first.take(costs, test=test)
+        both = 0
+        try:
+            both = await self._second.take(costs[:given], test=test)
+        finally:
+            if both < given:
+                self._first.give_back(Cost.of_all(costs[both:given]), test=test)
+        return both
+
+    async def send(self, most_by_key: Mapping[bytes, Cost], *, test: bool = False) -> None:
+        """As Paying.send, of both."""
+        await self._first.send(most_by_key, test=test)
+        await self._second.send(most_by_key, test=test)
+
+    def settle(self, cost_by_key: Mapping[bytes, Cost], *, answered: bool) -> None:
+        """As Paying.settle, of both."""
+        self._first.settle(cost_by_key, answered=answered)
+        self._second.settle(cost_by_key, answered=answered)
+
+    def give_back(self, most: Cost, *, test: bool = False) -> None:
+        """As Paying.give_back, of both."""
+        self._first.give_back(most, test=test)
+        self._second.give_back(most, test=test)

@@ -1,0 +1,124 @@
+"""What an OpenAI-compatible endpoint's reply says. Trusts nothing: the package hands through whatever came, even a web page."""
+
+from typing import Any
+
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.completion import Completion as TextCompletion
+
+from optimizer.types import Completion, Outcome
+from serving.contracts.refusals import declined
+
+_TOOL = "The model called a tool in place of an answer."
+_FILTERED = "The endpoint's content filter stopped the answer."
+_BROKEN = frozenset({"error", "abort", "cancelled"})
+"""Reasons to end that some gateways and engines give where something broke behind them."""
+_CUT = frozenset({"length", "max_tokens", "model_length", "max_length", "max_output_tokens", "token_limit", "max_new_tokens"})
+_FILTERS = frozenset({"content_filter", "content_filtered", "safety", "recitation", "prohibited_content", "blocklist", "spii"})
+"""As other gateways and engines spell `length` and `content_filter`, in any case [ours, from their references]."""
+_THOUGHTS = ("reasoning_content", "reasoning", "thinking")
+"""Fields of a message in which some endpoints put what a model thinks, and sometimes all that it says."""
+_MOST_TOKENS = 2**27
+"""A larger count is no count [ours]: ten times the longest context that anybody sells."""
+
+
+def read(reply: Any) -> Outcome | None:
+    """The outcome in a whole reply; None where it is no reply of this protocol, or broke off. See also says_its_end."""
+    choice = _first_choice(reply) if isinstance(reply, ChatCompletion | TextCompletion) else None
+    said = getattr(choice, "message", None) if isinstance(reply, ChatCompletion) else choice
+    text = getattr(said, "content" if isinstance(reply, ChatCompletion) else "text", None)
+    if choice is None or said is None or not (text is None or isinstance(text, str)):
+        return None
+    refusal, finish = getattr(said, "refusal", None), choice.finish_reason
+    if not (refusal or _ended(finish) or (not finish and text)):
+        return None
+    return _outcome(text or "", finish, refusal, reply.usage, said)
+
+
+def says_its_end(reply: Any) -> bool:
+    """Return whether a reply says why it ended. Where others of the endpoint do, one that does not broke off."""
+    return bool(getattr(_first_choice(reply), "finish_reason", None))
+
+
+def error_in(reply: Any) -> Any:
+    """Return the error that stands in an answer's place; None where there is none."""
+    return getattr(reply, "error", None) or getattr(_first_choice(reply), "error", None)
+
+
+class GrowingReply:
+    """A reply that comes in events: `add` each, then read the `outcome`."""
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._refusal = ""
+        self._finish_reason: str | None = None
+        self._usage: Any = None
+
+    def add(self, event: Any) -> str:
+        """The event's text, which may be empty."""
+        if not isinstance(event, ChatCompletionChunk | TextCompletion):
+            return ""
+        self._usage = getattr(event, "usage", None) or self._usage
+        choice = _first_choice(event)
+        said = getattr(choice, "delta", None) if isinstance(event, ChatCompletionChunk) else choice
+        self._finish_reason = getattr(choice, "finish_reason", None) or self._finish_reason
+        self._refusal += getattr(said, "refusal", None) or ""
+        text = getattr(said, "content" if isinstance(event, ChatCompletionChunk) else "text", None)
+        new = text if isinstance(text, str) else ""
+        self._text += new
+        return new
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """None where the reply broke off, or never was one: what ends rightly says why it ends."""
+        if not _ended(self._finish_reason):
+            return None
+        return _outcome(self._text, self._finish_reason, self._refusal, self._usage)
+
+
+def _first_choice(reply: Any) -> Any:
+    choices = getattr(reply, "choices", None)
+    return choices[0] if isinstance(choices, list) and choices else None
+
+
+def _outcome(text: str, finish_reason: str | None, refusal: Any, usage: Any, said: Any = None) -> Outcome:
+    finish, (read, written) = (finish_reason or "").casefold(), tokens_of(usage)
+    if refusal:
+        return declined(str(refusal), tokens=(read, written))
+    if not text and finish in ("tool_calls", "function_call"):
+        return declined(_TOOL, tokens=(read, written))
+    if finish in _FILTERS:  # what came before the filter's stop is no answer
+        return declined(_FILTERED, "filter", tokens=(read, written))
+    cached = getattr(getattr(usage, "prompt_tokens_details", None), "cached_tokens", None)
+    return Completion(
+        text, finish in _CUT, read, written, metadata={} if text else _emptiness(said),
+        cached_tokens=cached if _is_count(cached) else None)
+
+
+def tokens_of(usage: Any) -> tuple[int | None, int | None]:
+    """Read and written, as an endpoint bills them; None where it does not say, or says something that is no count.
+
+    Some (xAI among them) count hidden reasoning in the total alone: what is in the total and in neither part was written.
+    """
+    read, written, total = (_count(usage, name) for name in ("prompt_tokens", "completion_tokens", "total_tokens"))
+    if total is None or read is None:
+        return read, written
+    return read, max(total - read, written or 0) if total >= read else written
+
+
+def _emptiness(said: Any) -> dict[str, str]:
+    """What an answer without a text says of itself."""
+    elsewhere = next((name for name in _THOUGHTS if getattr(said, name, None)), None)
+    return {"empty": f"the content has no text, all of it is in {elsewhere}"} if elsewhere else {}
+
+
+def _ended(finish_reason: Any) -> bool:
+    return isinstance(finish_reason, str) and bool(finish_reason) and finish_reason not in _BROKEN
+
+
+def _count(usage: Any, name: str) -> int | None:
+    found = getattr(usage, name, None)
+    return found if _is_count(found) else None
+
+
+def _is_count(found: Any) -> bool:
+    return isinstance(found, int) and not isinstance(found, bool) and 0 <= found <= _MOST_TOKENS

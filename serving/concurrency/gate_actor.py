@@ -1,0 +1,170 @@
+"""An endpoint's shared window, or a hosted model's, as a named actor of the Ray cluster, to which every caller there reports a few
+times a second.
+
+Thin: the arithmetic is in sharing, the caller's side in joint_window. There is no call of the actor for a call of a model.
+"""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from serving.concurrency.fair_share import CALL_S, SILENT_S, Group, Report, SharedWindow, Use
+from serving.concurrency.gate import Gate
+from serving.concurrency.shared_gate import JointWindow
+from serving.runtime.actors import NAMESPACE
+from serving.runtime.liveness import Process, lives, this_process
+
+ANSWERS_WITHIN_S = 2.0
+HELD_S = 0.2
+"""[ours] How long a caller that wants more is kept waiting for its answer."""
+
+
+LOOK_EVERY_S = 1.0
+"""[ours] How often it is looked whether callers live that do not report."""
+LOOK_WITHIN_S = 20.0
+"""[ours] What another node gets to say so: it may have to start a worker for that."""
+
+
+@dataclass(frozen=True)
+class Whereabouts:
+    """Where a caller runs: so that it can be seen whether it lives when it says nothing."""
+
+    node: str
+    process: Process
+
+
+class EndpointActor:
+    """`SharedWindow` behind Ray. Async, so that its methods run one at a time in one thread."""
+
+    def __init__(self, grace: bool = False) -> None:
+        """`grace`: it takes the place of one that is gone, and callers may have calls under way that it does not know of."""
+        context = ray.get_runtime_context()
+        self._node = context.get_node_id()
+        self._shared = SharedWindow(grace_s=SILENT_S if grace or context.was_current_actor_reconstructed else 0.0)
+        self._reported = asyncio.Event()
+        self._whereabouts: dict[str, Whereabouts] = {}
+        self._looking: asyncio.Task[None] | None = None
+
+    async def report(self, caller: str, report: Report, whereabouts: Whereabouts | None = None) -> int:
+        """A caller that uses all that it may have, and wants more, is answered a little later: what others leave meanwhile is its
+        at once."""
+        granted = self._shared.report(caller, report)
+        if whereabouts and report.demand:
+            self._whereabouts[caller] = whereabouts
+        else:
+            self._whereabouts.pop(caller, None)
+        self._changed()
+        if self._shared.silent() and (self._looking is None or self._looking.done()):
+            self._looking = asyncio.create_task(self._look_whether_they_live())
+        ends_at = time.monotonic() + HELD_S
+        while granted <= report.in_flight and granted < report.demand and (left := ends_at - time.monotonic()) > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._reported.wait()
+            granted = self._shared.grant(caller)
+        return granted
+
+    async def gone(self, caller: str) -> None:
+        """See SharedWindow.gone."""
+        self._shared.gone(caller)
+        self._whereabouts.pop(caller, None)
+        self._changed()
+
+    async def use(self) -> Use:
+        return self._shared.use()
+
+    def _changed(self) -> None:
+        self._reported.set()
+        self._reported = asyncio.Event()
+
+    async def _look_whether_they_live(self) -> None:
+        for caller in self._shared.silent():
+            whereabouts = self._whereabouts.get(caller)
+            if whereabouts and not await self._lives(whereabouts) and caller in self._shared.silent():
+                await self.gone(caller)
+        await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _lives(self, whereabouts: Whereabouts) -> bool:
+        """In doubt it does."""
+        if whereabouts.node == self._node:
+            return lives(whereabouts.process)
+        try:
+            if whereabouts.node not in await asyncio.to_thread(_nodes_alive):
+                return False
+            there = NodeAffinitySchedulingStrategy(whereabouts.node, soft=False)
+            asked = ray.remote(lives).options(num_cpus=0, max_retries=0, scheduling_strategy=there).remote(whereabouts.process)
+            async with asyncio.timeout(LOOK_WITHIN_S):
+                return bool(await asked)
+        except (RayError, OSError, RuntimeError):  # Ray is away, or the node too slow to say; a TimeoutError is an OSError
+            return True
+
+
+def _nodes_alive() -> set[str]:
+    return {node["NodeID"] for node in ray.nodes() if node["Alive"]}  # type: ignore[no-untyped-call]
+
+
+class RemoteOffice:
+    """joint_window.Office, in the actor. One that is gone is opened again, with nothing remembered."""
+
+    def __init__(self, base_url: str) -> None:
+        self._base_url = base_url
+        self._actor: Any = None
+        self._lost_one = False
+        self._whereabouts: Whereabouts | None = None
+
+    async def report(self, caller: str, report: Report) -> int | None:
+        try:
+            self._actor = self._actor or await asyncio.to_thread(open_window, self._base_url, self._lost_one)
+            self._whereabouts = self._whereabouts or Whereabouts(ray.get_runtime_context().get_node_id(), this_process())
+            async with asyncio.timeout(ANSWERS_WITHIN_S):  # not wait_for, in which a cancellation may be lost
+                granted: int = await self._actor.report.remote(caller, report, self._whereabouts)
+            return granted
+        except (RayError, OSError, RuntimeError, ValueError):  # the last: the name went to another in this very moment
+            self._actor, self._lost_one = None, True
+            return None
+
+    def gone(self, caller: str) -> None:
+        if self._actor:
+            with suppress(RayError, OSError, RuntimeError, ValueError):
+                self._actor.gone.remote(caller)
+
+
+def open_window(base_url: str, again: bool = False) -> Any:
+    """The actor of an endpoint on this Ray cluster; the same for every caller. It ends with its opener: an experiment opens it in
+    its driver before its trials do. It needs no CPU of its own. `again`: there was one before, which may be gone."""
+    name = f"endpoint-{hashlib.sha256(base_url.encode()).hexdigest()[:12]}"
+    return ray.remote(EndpointActor).options(
+        name=name, namespace=NAMESPACE, get_if_exists=True, num_cpus=0, max_restarts=-1, max_concurrency=1000).remote(again)
+
+
+@contextmanager
+def windows_kept(base_urls: Iterable[str]) -> Iterator[None]:
+    """Opens the actors of some endpoints, and keeps them until the block ends: what they learn is not lost between two trials."""
+    actors = [open_window(base_url) for base_url in dict.fromkeys(base_urls)]
+    yield
+    del actors  # an actor ends with its opener's last handle
+
+
+def window_on_cluster(base_url: str, model: str, most: int, group: Group = (), lasts_s: float = CALL_S) -> Gate | None:
+    """A caller's part of the endpoint's window; None where this process has no Ray. `lasts_s`: see Report."""
+    if not ray.is_initialized():
+        return None
+    return JointWindow(RemoteOffice(base_url), model, most, group=group, lasts_s=lasts_s)
+
+
+def fleet_place(deployment: str) -> str:
+    """The name under which the places of a hosted model's replicas are shared; no endpoint has such an address."""
+    return f"deployment:{deployment}"
+
+
+def fleet_window(deployment: str, most: int, group: Group) -> Gate:
+    """Return a caller's part of the chunks that the replicas of a hosted model take: `most`, all replicas and callers together."""
+    return JointWindow(RemoteOffice(fleet_place(deployment)), deployment, most, group=group)

@@ -1,0 +1,75 @@
+"""A call that takes unusually long is sent a second time, and the first answer counts (Dean & Barroso 2013, "The tail at scale").
+
+Off unless it is asked for: the second sending may cost. Knows no protocol. Implements limiter.Hedge.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from serving.concurrency.gate import Gate
+from serving.concurrency.retrying import Transient
+
+T = TypeVar("T")
+ENOUGH = 20
+"""Calls that must have been measured before any is sent twice."""
+REMEMBERED = 500
+"""The latest calls, by which the percentile goes [ours]."""
+
+
+class Hedging:
+    """`percentile` of the calls so far, such as 95: what takes longer is sent again, inside the window."""
+
+    def __init__(self, percentile: float, window: Gate, clock: Callable[[], float] = time.monotonic) -> None:
+        self._percentile = percentile
+        self._window = window
+        self._clock = clock
+        self._took_s: deque[float] = deque(maxlen=REMEMBERED)
+
+    @property
+    def patience_s(self) -> float | None:
+        """After so many seconds a call is sent again; None while too little is known."""
+        if len(self._took_s) < ENOUGH:
+            return None
+        ordered = sorted(self._took_s)
+        return ordered[min(len(ordered) - 1, int(len(ordered) * self._percentile / 100))]
+
+    async def run(self, job: Callable[[], Awaitable[T]]) -> T:
+        """The job's result. The caller holds a place in the window already; the second sending waits for one of its own."""
+        first = asyncio.ensure_future(self._timed(job))
+        sent: list[asyncio.Future[T]] = [first]
+        try:
+            await asyncio.wait(sent, timeout=self.patience_s)
+            if not first.done():
+                sent.append(asyncio.ensure_future(self._again(job)))
+            return await _first_answer(sent)
+        finally:
+            for task in sent:
+                task.cancel()  # closes the loser's connection
+            await asyncio.gather(*sent, return_exceptions=True)
+
+    async def _again(self, job: Callable[[], Awaitable[T]]) -> T:
+        await self._window.enter()
+        try:
+            return await self._timed(job)
+        finally:
+            self._window.leave()
+
+    async def _timed(self, job: Callable[[], Awaitable[T]]) -> T:
+        began = self._clock()
+        result = await job()
+        self._took_s.append(self._clock() - began)
+        return result
+
+
+async def _first_answer(sent: list[asyncio.Future[T]]) -> T:
+    """One that fails for the moment waits for the other; where both do, the first one's failure stands."""
+    waiting = set(sent)
+    while waiting:
+        done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            if not isinstance(task.exception(), Transient):
+                return task.result()
+    return sent[0].result()

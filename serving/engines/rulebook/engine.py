@@ -1,0 +1,60 @@
+"""The built-in optimizer model: a rulebook that answers our operators' meta-prompts from a phrase book.
+
+A stand-in for a large model, so that the whole system runs, is tested and is compared offline; it says so with every reply. It
+looks at the evidence in the meta-prompt (which steps are missing or false in the responses), but with probability `prior_bias`
+it ignores it and falls back on what it always says, as the paper found of large models. For tasks that its phrase book does not
+have it works weakly, with general advice. Draws its chances from the request alone: equal requests get equal replies.
+"""
+
+import hashlib
+import re
+from collections.abc import AsyncIterator, Sequence
+from random import Random
+
+from optimizer.types import Completion, Outcome, Request
+from serving.contracts.streaming import Piece, in_one_piece
+from serving.engines import EngineDied
+from serving.engines.rulebook.metaprompt import Query
+from serving.engines.rulebook.rules import RULES
+
+STAND_IN = {"stand_in": "a rulebook, not a language model"}
+_OPERATOR = re.compile(r"^Operator: (\w+)$", re.MULTILINE)
+
+
+class RulebookEngine:
+    """A language model's interface over the rulebook. Stateless: safe to replicate."""
+
+    def __init__(self, prior_bias: float = 0.1, seed: int = 0) -> None:
+        self._prior_bias = prior_bias
+        self._seed = seed
+        self._closed = False
+
+    @property
+    def name(self) -> str:
+        return f"builtin:optimizer(rulebook-1,prior_bias={self._prior_bias:g},seed={self._seed})"
+
+    async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
+        return [self._answer(request) for request in requests]
+
+    def stream(self, request: Request) -> AsyncIterator[Piece]:
+        return in_one_piece(self, request)
+
+    async def check_health(self) -> None:
+        if self._closed:
+            raise EngineDied(f"The rulebook {self.name} is closed.")
+
+    def close(self) -> None:
+        """Nothing to release."""
+        self._closed = True
+
+    def _answer(self, request: Request) -> Completion:
+        asked = next((message.content for message in request.messages if _OPERATOR.search(message.content)), "")
+        operator = _OPERATOR.search(asked)
+        rule = RULES.get(operator[1]) if operator else None
+        text = rule(Query(asked, self._chance(request), self._prior_bias)) if rule else "I only answer promptray's operators."
+        words = sum(len(message.content.split()) for message in request.messages)
+        return Completion(text, prompt_tokens=words, completion_tokens=len(text.split()), metadata=STAND_IN)
+
+    def _chance(self, request: Request) -> Random:
+        asked = "\0".join([str(self._seed), str(request.sample), *(message.content for message in request.messages)])
+        return Random(hashlib.sha256(asked.encode("utf-8", "surrogatepass")).digest())

@@ -1,0 +1,97 @@
+"""The form of our operators' meta-prompts, taken apart, and of the replies to them, put together. Knows no rule."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from optimizer.operators.refine import BECAUSE
+from optimizer.operators.template import escape, unescape
+from optimizer.tasks.generated import Item
+from serving.engines.rulebook.phrasebook import task_behind
+
+_FORM = "\nReply in exactly this form"
+"""Where a meta-prompt's inputs end and the form of the reply begins."""
+_SMALL = re.compile(r"[0-9]{1,3}")
+MOST_READ = 4000
+"""Characters of an input that is looked at: no generated item is half as long."""
+_NUMBERED = re.compile(r"^\s*\d+\.\s*")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One example of a meta-prompt: `response` and `given` are empty where the target was not asked."""
+
+    input: str
+    gold: str
+    response: str
+    given: str
+
+
+class Query:
+    """A meta-prompt, taken apart."""
+
+    def __init__(self, asked: str, rng: Random, prior_bias: float) -> None:
+        text = asked.rpartition(_FORM)[0] or asked
+        self.rng = rng
+        self.prompt = _tag(text, "prompt")
+        self.reason = _tag(text, "reason")
+        self.steps = [_NUMBERED.sub("", line) for line in _tag(text, "steps").split("\n") if line.strip()]
+        number = _tag(text, "step")
+        self.number = int(number) if _SMALL.fullmatch(number) else 0
+        self.kind = _tag(text, "kind")
+        self.evidence = _tag(text, "evidence")
+        self.reasons = _tags(_block(text, "reasons"), "reason")
+        self.path = _tags(_block(text, "path"), "prompt")
+        self.scored = _scored(_block(text, "scored"))
+        self.tried = {line.partition(BECAUSE)[0].strip("- .") for line in _tag(text, "tried").split("\n") if line.strip()}
+        self.cases = [
+            Case(*(_tag(block, name) for name in ("input", "gold", "response", "given"))) for block in _blocks(text, "example")]
+        self.task = task_behind([case.input[:MOST_READ] for case in self.cases])
+        self.biased = rng.random() < prior_bias
+
+    def item(self, case: Case) -> Item | None:
+        return self.task.read(case.input[:MOST_READ]) if self.task else None
+
+
+def _tag(text: str, name: str) -> str:
+    return unescape(_block(text, name).strip())
+
+
+def _tags(text: str, name: str) -> list[str]:
+    return [unescape(inside.strip()) for inside in _blocks(text, name)]
+
+
+def _block(text: str, name: str) -> str:
+    """What stands in the first such tag, as it stands there."""
+    return next(_blocks(text, name), "")
+
+
+def _blocks(text: str, name: str) -> Iterator[str]:
+    """What stands in each such tag, in one walk: a pattern would look for the end again from every opening without one."""
+    opening, closing, at = f"<{name}>", f"</{name}>", 0
+    while (begins := text.find(opening, at)) >= 0 and (ends := text.find(closing, begins)) >= 0:
+        yield text[begins + len(opening) : ends]
+        at = ends + len(closing)
+
+
+def _scored(archive: str) -> list[tuple[str, int]]:
+    scores = [score.strip() for score in _blocks(archive, "score")]
+    pairs = zip(_tags(archive, "prompt"), scores, strict=False)
+    return [(prompt, int(score)) for prompt, score in pairs if _SMALL.fullmatch(score)]
+
+
+def prompt_of(text: str) -> str:
+    return f"<prompt>{escape(text)}</prompt>"
+
+
+def steps_of(lines: Sequence[str]) -> str:
+    return f"<steps>\n{chr(10).join(lines)}\n</steps>"
+
+
+def replacement_of(steps: Sequence[tuple[str, str]]) -> str:
+    return steps_of([f"- {text}. [{form}]" for text, form in steps])
+
+
+def location_of(number: int, kind: str, evidence: str) -> str:
+    return f"<step>{number}</step><kind>{kind}</kind><evidence>{escape(evidence)}</evidence>"

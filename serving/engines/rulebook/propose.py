@@ -1,0 +1,34 @@
+"""Propose: the requests of good instructions put together anew."""
+
+from serving.engines.rulebook.metaprompt import Query, prompt_of
+from serving.engines.rulebook.phrasebook import STRONGER, VAGUE, kind_of, sentences
+from serving.engines.rulebook.wishes import in_order, phrase
+
+BEST = 6
+"""Of the instructions shown, so many of the best are drawn on."""
+
+
+def propose(query: Query) -> str:
+    """Two good instructions as one, now and then without a part, and with a request that neither has. No error is seen: any one."""
+    best = [text for text, _ in query.scored[-BEST:]] or [""]
+    if query.biased or query.task is None:
+        return prompt_of(f"{best[-1].rstrip()} {query.rng.choice(VAGUE)}.".lstrip())
+    ranks = range(1, len(best) + 1)
+    first, second = query.rng.choices(best, weights=ranks, k=2)
+    wishes = _united(query, [*sentences(first), *sentences(second)])
+    if len(wishes) > 1 and query.rng.random() < 0.2:
+        wishes.pop(query.rng.randrange(len(wishes)))
+    asked = {kind_of(text, query.task) for text in wishes}
+    unasked = [kind for kind in query.task.kinds if kind not in asked]
+    if unasked and (not wishes or query.rng.random() < 0.5):
+        tail = query.rng.choice(STRONGER) if query.rng.random() < 0.4 else ""
+        wishes.append(phrase(query.task, query.rng.choice(unasked), query.rng) + tail)
+    elif query.rng.random() < 0.5:
+        wishes.append(query.rng.choice(VAGUE))
+    return prompt_of(" ".join(f"{text}." for text in in_order(wishes, query.task)))
+
+
+def _united(query: Query, texts: list[str]) -> list[str]:
+    """The texts without a second request for the same kind of step, and without a second piece of the same advice."""
+    about = {text: kind_of(text, query.task) if query.task else None for text in texts}
+    return list({about[text] or text: text for text in reversed(texts)}.values())[::-1]

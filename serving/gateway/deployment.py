@@ -1,0 +1,170 @@
+"""The door on Ray Serve: one more deployment in the application of its models, and the one that HTTP comes to.
+
+Knows Serve, and nothing of OpenAI's protocol. The door is never open to other machines without keys: that is looked at before it is
+opened from here, and again in every replica, which asks Serve for the address that it really listens on, as a deployment file may
+say another.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import HTTPRedirectHandler, ProxyHandler, build_opener
+
+import ray
+from fastapi import FastAPI
+from ray import serve
+from ray.exceptions import RayError
+from ray.serve._private.constants import SERVE_CONTROLLER_NAME, SERVE_NAMESPACE
+from ray.serve.api import RunTarget
+
+from optimizer.errors import EndpointError, shortened
+from optimizer.protocols import LanguageModel
+from serving.gateway.app import BODIES_TIMES, UPLOADS, build_app
+from serving.gateway.settings import DoorSettings, expect_guarded
+from serving.hosting.deployment import LOOK_EVERY_S, QUIET, START_ATTEMPTS, start
+from serving.settings import ModelSettings
+
+Connect = Callable[[ModelSettings], LanguageModel]
+"""What makes a model's client in a replica of the door (`models.connect`)."""
+DOOR = "door"
+"""The name of the deployment and, where `open_door` opens it, of the application."""
+STOP_S = 30.0
+"""What a replica that is told to stop gives to the answers under way."""
+KNOWN_WITHIN_S = 10.0
+SERVE_SAYS_WITHIN_S = 60.0
+
+
+class _NoRedirects(HTTPRedirectHandler):
+    """What answers on our port with a redirect is another's; it is not followed."""
+
+    def redirect_request(self, *args: Any, **how: Any) -> None:
+        """Return None, so that the redirect is an HTTPError."""
+
+
+_direct = build_opener(_NoRedirects, ProxyHandler({}))
+"""For this machine alone: neither redirects nor the proxies of the environment."""
+
+
+def bind_door(
+    settings: DoorSettings, models: Sequence[ModelSettings], hosted: Mapping[str, serve.Application], connect: Connect
+) -> serve.Application:
+    """The door to `models`, as an application. `hosted` has those that we run ourselves, bound, by label: so they come with it.
+    `connect` makes each model's client, in the replicas.
+
+    Replicas read the keys themselves, from their own environment and files: no key is in the application.
+    """
+    application: serve.Application = deployed(_Replica, settings).bind(settings, tuple(models), connect, tuple(hosted.values()))
+    return application
+
+
+def deployed(replica: type, settings: DoorSettings, listeners: int = 0) -> Any:
+    """The door's deployment, to be bound. `replica` makes the ASGI application when Serve asks for it; `listeners`: requests at
+    once that only wait for news."""
+    door = serve.deployment(
+        name=DOOR, num_replicas=settings.replicas, graceful_shutdown_timeout_s=STOP_S, max_constructor_retry_count=START_ATTEMPTS,
+        # Above our own limits, whose refusals are in OpenAI's form; Serve's are not, and keep all owners waiting.
+        max_ongoing_requests=2 * BODIES_TIMES * settings.max_in_flight + UPLOADS + listeners, ray_actor_options={"num_cpus": 0})
+    return door(serve.ingress()(replica))
+
+
+def open_door(application: serve.Application, settings: DoorSettings) -> str:
+    """Runs an application whose ingress is the door, and returns the door's base URL. Does not block.
+
+    Raises SettingsError where the door would be open to other machines without a key, or where a source of keys holds none;
+    EndpointError where the port is not to be had, or a model does not start. Ray's own token does not protect this port.
+    """
+    expect_guarded(settings.host, settings.keys())
+    return listen(application, settings)
+
+
+def listen(application: serve.Application, settings: DoorSettings) -> str:
+    """Runs an application whose ingress is the door and whose guard was looked at, as `open_door` does. Raises EndpointError."""
+    options = {"host": settings.host, "port": settings.port}
+    try:
+        serve.start(proxy_location="HeadOnly", http_options=options, logging_config=QUIET)
+    except (RayError, RuntimeError, OSError) as problem:  # its proxy says at great length that the port is taken
+        said = (str(problem).strip() or type(problem).__name__).splitlines()[-1]
+        raise EndpointError(
+            f"Serve cannot listen on {_bracketed(settings.host)}:{settings.port} ({shortened(said)}): choose another port with "
+            "--port.") from problem
+    start([RunTarget(application, DOOR, "/", QUIET)])
+    _expect_open(settings.host, settings.port)
+    return f"http://{_bracketed(settings.host)}:{settings.port}/v1"
+
+
+class _Replica:
+    """What FastAPI's application runs in. The handles of the models are not used: clients find their deployments."""
+
+    def __init__(
+        self, settings: DoorSettings, models: tuple[ModelSettings, ...], connect: Connect, handles: tuple[object, ...]
+    ) -> None:
+        self._settings = settings
+        self._models = models
+        self._connect = connect
+
+    async def __serve_build_asgi_app__(self) -> FastAPI:
+        """Serve asks for the application by this name, when the replica starts."""
+        keys = self._settings.keys()
+        expect_guarded(await real_host(), keys)
+        return build_app(clients(self._models, self._settings, self._connect), self._settings, keys)
+
+
+def clients(models: Sequence[ModelSettings], settings: DoorSettings, connect: Connect) -> dict[str, LanguageModel]:
+    """The models by label, as the door asks them."""
+    return {model.label: connect(_as_asked(model, settings)) for model in models}
+
+
+def _as_asked(model: ModelSettings, settings: DoorSettings) -> ModelSettings:
+    """Return a model's settings for the door.
+
+    A model of ours gets as many calls at once as the door takes questions: a trial's few chunks would leave its engine idle, as
+    here each question is a chunk of its own. An endpoint that is down is told to the door's callers, who wait as they like.
+    """
+    return model.model_copy(update={"chunks_in_flight": settings.max_in_flight} if model.served else {"outage_s": 0.0})
+
+
+async def real_host() -> str | None:
+    """The address that Serve listens on: that of its first start, whatever was asked for later. None: it does not listen."""
+    controller = ray.get_actor(SERVE_CONTROLLER_NAME, namespace=SERVE_NAMESPACE)
+    try:
+        async with asyncio.timeout(SERVE_SAYS_WITHIN_S):
+            options = await controller.get_http_config.remote()
+    except TimeoutError:
+        raise EndpointError(f"Serve has not said within {SERVE_SAYS_WITHIN_S:g} s where it listens.") from None
+    host: str | None = options.host
+    return host
+
+
+def _expect_open(host: str, port: int) -> None:
+    """Raises EndpointError where the door does not answer: a Serve that runs already keeps its own HTTP settings without a word."""
+    near = _bracketed({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host))
+    try:
+        answer = _answer(f"http://{near}:{port}/healthz")
+    except OSError as problem:
+        raise EndpointError(
+            f"The door does not answer on {host}:{port} ({problem}); if Serve runs on this cluster with another port, shut it down "
+            "first, or choose that port.") from problem
+    if b"ok" not in answer:
+        raise EndpointError(f"Something else answers on {host}:{port}: choose another port.")
+
+
+def _answer(url: str) -> bytes:
+    """Its beginning. Serve's proxy learns of the door a moment after it runs, and until then knows no such page; a part of the door
+    may need another moment, too."""
+    ends_at = time.monotonic() + KNOWN_WITHIN_S
+    while True:
+        try:
+            with _direct.open(url, timeout=10) as reply:
+                beginning: bytes = reply.read(100)
+                return beginning
+        except HTTPError as problem:
+            problem.close()
+            if problem.code not in (404, 503) or time.monotonic() > ends_at:
+                raise
+        time.sleep(LOOK_EVERY_S)
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

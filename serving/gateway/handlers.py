@@ -1,0 +1,144 @@
+"""What the door does with a question that was let in: read it, ask the model, give the answer, whole or as a stream of events.
+
+A caller that goes away takes their question with them: its work is cancelled, whether the answer has begun or not.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Hashable, Mapping
+from contextlib import aclosing
+from typing import Any, TypeVar
+
+from fastapi import Request as HttpRequest
+from fastapi.responses import Response, StreamingResponse
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
+
+from optimizer.protocols import LanguageModel
+from serving.contracts.refusals import Said
+from serving.gateway.completion import by, in_pieces, refusal, whole
+from serving.gateway.errors import Refused
+from serving.gateway.metrics import CONTENT_TYPE, Metrics
+from serving.gateway.request_bodies import B, Body, ChatBody, CompletionBody
+from serving.gateway.response_bodies import DONE, ChatReply, CompletionReply, Reply, Sheet, event, model_card
+from serving.gateway.settings import DoorSettings
+
+T = TypeVar("T")
+Meter = Callable[[Hashable, str, LanguageModel], LanguageModel]
+"""Caller, label, model -> the model as this caller may ask it."""
+
+
+class Desk:
+    """The door's routes, but for health."""
+
+    def __init__(
+        self, models: Mapping[str, LanguageModel], settings: DoorSettings, metrics: Metrics, meter: Meter | None = None
+    ) -> None:
+        self._models = models
+        self._settings = settings
+        self._metrics = metrics
+        self._meter = meter
+
+    async def metrics(self) -> Response:
+        return Response(self._metrics.text(), headers={"Content-Type": CONTENT_TYPE})
+
+    async def models(self) -> Response:
+        return Sheet({"object": "list", "data": [model_card(label) for label in self._models]})
+
+    async def model(self, label: str) -> Response:
+        self._known(label)
+        return Sheet(model_card(label))
+
+    async def chat(self, http: HttpRequest) -> Response:
+        body = await self._read(http, ChatBody)
+        return await self._answer(http, body, ChatReply(body.model))
+
+    async def completions(self, http: HttpRequest) -> Response:
+        body = await self._read(http, CompletionBody)
+        return await self._answer(http, body, CompletionReply(body.model))
+
+    async def _read(self, http: HttpRequest, kind: type[B]) -> B:
+        return kind.read(await http.body())  # which the guard has bounded
+
+    def _known(self, label: str) -> LanguageModel:
+        if label in self._models:
+            return self._models[label]
+        known = ", ".join(sorted(self._models))
+        raise Refused(404, "model_not_found", f"There is no model {label[:100]!r}; known are: {known}.", param="model")
+
+    async def _answer(self, http: HttpRequest, body: Body, reply: Reply) -> Response:
+        model = self._known(body.model)
+        if self._meter:
+            model = self._meter(http.state.caller, body.model, model)
+        http.state.visit.model = body.model
+        deadline = asyncio.get_running_loop().time() + self._settings.deliver_timeout_s
+        if body.stream:
+            events = self._events(model, body, reply)
+            first = await unless_gone(http, by(deadline, anext(events)))
+            return _EventStream(events, self._delivered(first, events, deadline))
+        answers = await unless_gone(http, by(deadline, whole(model, body.requests())))
+        self._count(body.model, answers)
+        return Sheet(reply.whole(answers))
+
+    async def _events(self, model: LanguageModel, body: Body, reply: Reply) -> AsyncGenerator[str]:
+        answer_by_index: dict[int, Said] = {}
+        opened: set[int] = set()
+        async with aclosing(in_pieces(model, body.requests())) as stream:
+            async for index, piece in stream:
+                if index not in opened and (opening := reply.opening(index)):
+                    yield event(reply.chunk(opening, body.wants_usage))
+                opened.add(index)
+                if not isinstance(piece, str):
+                    answer_by_index[index] = piece
+                    self._count(body.model, [piece])
+                choice = reply.piece(index, piece) if isinstance(piece, str) else reply.ending(index, piece)
+                yield event(reply.chunk(choice, body.wants_usage))
+        if body.wants_usage:
+            yield event(reply.usage_chunk(list(answer_by_index.values())))
+        yield DONE
+
+    async def _delivered(self, first: str, events: AsyncGenerator[str], deadline: float) -> AsyncIterator[str]:
+        """The events. Too late for a status: a fault becomes the last event, and without [DONE] nobody takes a part for all."""
+        yield first
+        try:
+            while more := await by(deadline, anext(events, "")):
+                yield more
+        except Exception as problem:  # noqa: BLE001  told to the caller, counted, and logged by `refusal`
+            no = refusal(problem)
+            self._metrics.refused(no.code)
+            yield event(no.content())
+
+    def _count(self, model: str, answers: list[Said]) -> None:
+        for answer in answers:
+            self._metrics.answered(model, answer)
+
+
+class _EventStream(StreamingResponse):
+    """Ends the source with the answer, also where the caller left before the first event was sent."""
+
+    def __init__(self, source: AsyncGenerator[str], events: AsyncIterator[str]) -> None:
+        # The second header: proxies such as nginx are not to hold events back.
+        super().__init__(events, headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}, media_type="text/event-stream")
+        self._source = source
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self._source):
+            await super().__call__(scope, receive, send)
+
+
+async def unless_gone(http: HttpRequest, work: Coroutine[Any, Any, T]) -> T:
+    """The work's result. Cancels it and raises ClientDisconnect where the caller goes away first. The body must have been read."""
+    task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_gone(http))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise ClientDisconnect
+    finally:
+        task.cancel()
+        gone.cancel()
+        await asyncio.gather(task, gone, return_exceptions=True)
+
+
+async def _gone(http: HttpRequest) -> None:
+    while (await http.receive())["type"] != "http.disconnect":
+        pass

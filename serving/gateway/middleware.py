@@ -1,0 +1,193 @@
+"""What stands before the application: key, rate, places, and the form of every error. An ASGI middleware; knows no model.
+
+It sees a request before its body is read, so that nobody without a key has anything read or remembered. A request takes its place
+when its body is there.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Hashable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.gateway.api_keys import Gate
+from serving.gateway.body_reader import BodyLimits, arrived, as_it_comes, expect_plain
+from serving.gateway.completion import refusal
+from serving.gateway.errors import Refused
+from serving.gateway.limits import Places, Rate
+from serving.gateway.metrics import Metrics, Visit
+from serving.gateway.origins import Body, Sites, check_body
+from serving.gateway.response_bodies import Sheet
+
+HEALTH = "/healthz"
+RECHECK_EVERY_S = 5.0
+"""How often a stream under way asks whether its caller would still be let in [ours]."""
+POLICY_VIOLATION = 1008
+"""Why a WebSocket is closed (RFC 6455, section 7.4.1)."""
+ROUTE_BY_PATH = {
+    HEALTH: "health", "/metrics": "metrics", "/v1/models": "models", "/v1/chat/completions": "chat",
+    "/v1/completions": "completions"}
+"""The label of a route in the metrics; any other path is "other"."""
+_QUESTIONS = frozenset({"chat", "completions"})
+"""The routes of models that cost something: only they are limited in rate and number."""
+
+
+@dataclass(frozen=True)
+class Passage:
+    """How a request is let in."""
+
+    route: str
+    """Its label in the metrics; one of few."""
+    key: bool = True
+    """Does it want a key, where there are any?"""
+    rated: bool = False
+    """Does it count among the requests a minute?"""
+    place: Literal["none", "request", "listener", "upload"] = "none"
+    """Which kind of place it holds for as long as its answer takes; an upload, as long as its body takes, too."""
+    body: Body = "json"
+    """What its body is, where it has one."""
+
+
+def passage(method: str, path: str) -> Passage:
+    """Of the door's own routes."""
+    route = ROUTE_BY_PATH.get(path, "other")
+    question = route in _QUESTIONS
+    return Passage(route, key=route != "health", rated=question, place="request" if question else "none")
+
+
+@dataclass(frozen=True)
+class Room:
+    """How much is let in at once."""
+
+    requests: Places
+    bodies: Places
+    """Requests whose body is on its way."""
+    listeners: Places
+    uploads: Places
+    body: BodyLimits
+    upload: BodyLimits
+
+
+class Guard:
+    """Lets in who has a key and finds a place. All but /healthz wants a key, where there are any; `passages` may know of others.
+    Who comes stands in the request's state as `caller`. What wants a key is for no other site's page; and without keys, all but
+    /healthz is reached by the names in `sites` alone. There is nothing to open a WebSocket to."""
+
+    def __init__(
+        self, app: ASGIApp, gate: Gate, sites: Sites, rate: Rate, room: Room, metrics: Metrics,
+        passages: Callable[[str, str], Passage] = passage,
+    ) -> None:
+        self._app = app
+        self._gate = gate
+        self._sites = sites
+        self._rate = rate
+        self._room = room
+        self._metrics = metrics
+        self._passages = passages
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+            return
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        way = self._passages(scope["method"], _path(scope))
+        visit = Visit(way.route)
+        scope.setdefault("state", {})["visit"] = visit
+
+        async def noting(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                visit.status = message["status"]
+            await send(message)
+
+        with self._metrics.watched(visit):
+            await self._attend(visit, way, scope, receive, noting)
+
+    async def _attend(self, visit: Visit, way: Passage, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            caller = await self._caller(way, Headers(scope=scope))
+            scope["state"]["caller"] = caller
+            if way.rated:
+                self._rate.take(caller)
+            async with self._admitted(way, self._owner(caller), scope, receive) as body:
+                await self._while_admitted(way, caller, scope, body, send)
+        except ClientDisconnect:
+            return  # nobody is left to be told
+        except Exception as problem:
+            no = refusal(problem)
+            self._metrics.refused(no.code)
+            if visit.status is not None:  # an answer is under way: whoever gives it tells what it can
+                raise
+            await Sheet(no.content(), no.status, no.headers())(scope, receive, send)
+
+    async def _caller(self, way: Passage, headers: Headers) -> Hashable:
+        """Who comes, as the gate knows them; None where no key is wanted. Raises Refused."""
+        caller = await self._gate.admit(headers.get("authorization")) if way.key else None
+        if not self._gate.asks and way.route != ROUTE_BY_PATH[HEALTH]:
+            self._sites.check_name(headers)
+        if way.key:
+            self._sites.check_page(headers)
+        return caller
+
+    async def _while_admitted(self, way: Passage, caller: Hashable, scope: Scope, receive: Receive, send: Send) -> None:
+        """The answer; a stream of events ends early where its caller would not be let in any more. Asking again, they are told."""
+        streams = False
+
+        async def noting(message: Message) -> None:
+            nonlocal streams
+            if message["type"] == "http.response.start":
+                streams = Headers(raw=message["headers"]).get("content-type", "").startswith("text/event-stream")
+            await send(message)
+
+        answer = asyncio.ensure_future(self._app(scope, receive, noting))
+        try:
+            while not (await asyncio.wait([answer], timeout=RECHECK_EVERY_S))[0]:
+                if streams and way.key and not await self._still_admits(caller, Headers(scope=scope)):
+                    answer.cancel()
+                    await asyncio.wait([answer])
+                    await send({"type": "http.response.body", "body": b"", "more_body": False})
+                    return
+            answer.result()
+        finally:
+            answer.cancel()
+            await asyncio.gather(answer, return_exceptions=True)
+
+    async def _still_admits(self, caller: Hashable, headers: Headers) -> bool:
+        try:
+            return await self._gate.admit(headers.get("authorization")) == caller
+        except Refused:  # also where the keys cannot be read: the caller connects again, and goes on when they can
+            return False
+
+    @asynccontextmanager
+    async def _admitted(self, way: Passage, owner: Hashable, scope: Scope, receive: Receive) -> AsyncIterator[Receive]:
+        """For as long as the answer takes; gives what the body is read from. Raises Refused."""
+        expect_plain(scope)
+        check_body(Headers(scope=scope), way.body)
+        room = self._room
+        if way.place == "none":
+            yield receive
+        elif way.place == "listener":
+            with room.listeners.one(owner):
+                yield receive
+        elif way.place == "upload":
+            with room.uploads.one(owner):
+                yield as_it_comes(scope, receive, room.upload)
+        else:
+            with room.bodies.one(owner):
+                body = await arrived(scope, receive, room.body)
+            with room.requests.one(owner):
+                yield body
+
+    def _owner(self, caller: Hashable) -> Hashable:
+        """None where no keys are asked for: nobody is there to share with."""
+        return caller if self._gate.asks else None
+
+
+def _path(scope: Scope) -> str:
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))

@@ -1,0 +1,161 @@
+"""What the door is asked: the bodies of OpenAI's two completion calls, strictly read, and the requests that they mean.
+
+Strict, because a field that is passed over would change the answer in silence: what we do not carry out is refused, unless it is
+given with the value that changes nothing. Knows no model and no HTTP framework.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from optimizer.types import Message, Request, Sampling
+from serving.gateway.errors import Refused
+
+MAX_CHARACTERS = 1_000_000
+"""Text of one prompt; ours, far above what any model that we serve reads."""
+MAX_PROMPTS = 2048
+"""Prompts of one batch; as many as OpenAI's own service takes."""
+_NO_MATTER = frozenset({
+    "metadata", "parallel_tool_calls", "priority", "prompt_cache_key", "prompt_cache_retention", "request_id",
+    "safety_identifier", "service_tier", "store", "user", "verbosity"})
+"""Fields that change no answer of these models, whatever they hold."""
+_NEUTRAL_BY_FIELD: dict[str, tuple[Any, ...]] = {
+    "audio": (None,), "best_of": (None, 1), "echo": (None, False), "frequency_penalty": (None, 0), "function_call": (None, "none"),
+    "functions": (None, []), "logit_bias": (None, {}), "logprobs": (None, False), "modalities": (None, ["text"]), "n": (None, 1),
+    "prediction": (None,), "presence_penalty": (None, 0), "reasoning_effort": (None, "none"), "repetition_penalty": (None, 1),
+    "response_format": (None, {"type": "text"}), "stop": (None, [], ""), "suffix": (None, ""),
+    "tool_choice": (None, "none", "auto"), "tools": (None, []), "top_logprobs": (None, 0), "top_p": (None, 1)}
+"""Fields that we do not carry out, with the values that ask for nothing."""
+B = TypeVar("B", bound="Body")
+Prompt = Annotated[str, Field(min_length=1)]
+
+
+class StreamOptions(BaseModel):
+    include_usage: bool | None = False
+
+
+class Body(BaseModel, ABC):
+    """What both calls have in common."""
+
+    model_config = ConfigDict(extra="allow")
+    default_max_tokens: ClassVar[int] = Sampling().max_tokens
+    model: str
+    temperature: Annotated[float, BeforeValidator(lambda value: 0.0 if value is None else value)] = Field(
+        0.0, ge=0, le=2, allow_inf_nan=False)
+    max_tokens: int | None = Field(None, ge=1, le=100_000)
+    seed: int | None = Field(None, ge=-(2**63), lt=2**63)
+    stream: bool | None = False
+    stream_options: StreamOptions | None = None
+
+    @classmethod
+    def read(cls, raw: bytes) -> Self:
+        """The body in these bytes. Raises Refused (400) with the first fault."""
+        try:
+            body = cls.model_validate_json(raw)
+        except ValidationError as problem:
+            raise _bad(problem) from None
+        body.check()
+        return body
+
+    @property
+    def wants_usage(self) -> bool:
+        """Is a stream to end with the tokens?"""
+        return self.stream_options is not None and bool(self.stream_options.include_usage)
+
+    @abstractmethod
+    def requests(self) -> list[Request]:
+        """The questions, in order."""
+
+    def check(self) -> None:
+        """Raises Refused (400) where it cannot be carried out."""
+        extra = {key: value for key, value in (self.model_extra or {}).items() if key not in _NO_MATTER}
+        refused = sorted(key for key, value in extra.items() if not _asks_for_nothing(key, value))
+        if refused:
+            names = ", ".join(key[:100] for key in refused[:10])
+            raise Refused(400, "unsupported_value", f"This model does not support {names}: leave it out.", param=refused[0][:100])
+        if self.stream_options is not None and not self.stream:
+            raise Refused(400, "invalid_value", "stream_options goes only with stream: true.", param="stream_options")
+
+    def _sampling(self, limit: int | None) -> Sampling:
+        return Sampling(self.temperature, limit or self.default_max_tokens)
+
+
+class Part(BaseModel):
+    type: Literal["text"]
+    text: str
+
+
+class Turn(BaseModel):
+    """One message. `name` is let through: no template that we know writes it."""
+
+    model_config = ConfigDict(extra="allow")
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str | list[Part]
+
+    def message(self) -> Message:
+        text = self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
+        return Message("system" if self.role == "developer" else self.role, text)
+
+    @model_validator(mode="after")
+    def _says_nothing_more(self) -> Self:
+        """Clients send answers back as they came, with empty fields."""
+        if more := sorted(key[:100] for key, value in (self.model_extra or {}).items() if value and key != "name"):
+            raise ValueError(f"a message's {', '.join(more[:10])} cannot be carried out: leave it out")
+        return self
+
+
+class ChatBody(Body):
+    """What a chat completion is asked with."""
+
+    messages: list[Turn] = Field(min_length=1, max_length=1000)
+    max_completion_tokens: int | None = Field(None, ge=1, le=100_000)
+
+    def requests(self) -> list[Request]:
+        sampling = self._sampling(self.max_completion_tokens or self.max_tokens)
+        return [Request(tuple(turn.message() for turn in self.messages), sampling, sample=self.seed or 0)]
+
+    def check(self) -> None:
+        super().check()
+        _check_length([sum(len(turn.message().content) for turn in self.messages)], "messages")
+
+
+class CompletionBody(Body):
+    """What a completion is asked with: a text or several, each continued as it stands, without the model's chat template."""
+
+    default_max_tokens: ClassVar[int] = 16
+    """As OpenAI's reference says of this call."""
+    prompt: Prompt | Annotated[list[Prompt], Field(min_length=1, max_length=MAX_PROMPTS)]
+
+    @property
+    def prompts(self) -> list[str]:
+        return [self.prompt] if isinstance(self.prompt, str) else self.prompt
+
+    def requests(self) -> list[Request]:
+        sampling = self._sampling(self.max_tokens)
+        return [Request((Message("user", prompt),), sampling, sample=self.seed or 0, raw=True) for prompt in self.prompts]
+
+    def check(self) -> None:
+        super().check()
+        _check_length([len(prompt) for prompt in self.prompts], "prompt")
+
+
+def _asks_for_nothing(key: str, value: Any) -> bool:
+    # bool is an int to Python: logprobs: 0 asks for log probabilities, logprobs: false does not.
+    neutral = _NEUTRAL_BY_FIELD.get(key, ())
+    return any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in neutral)
+
+
+def _check_length(lengths: Sequence[int], field: str) -> None:
+    if max(lengths) > MAX_CHARACTERS:
+        raise Refused(
+            400, "context_length_exceeded", f"The {field} is too long: more than {MAX_CHARACTERS} characters.", param=field)
+
+
+def _bad(problem: ValidationError) -> Refused:
+    """The first fault in one sentence. What was sent is not repeated."""
+    fault = problem.errors(include_url=False, include_input=False, include_context=False)[0]
+    path = ".".join(str(key) for key in fault["loc"])[:200]
+    reason = fault["msg"].removeprefix("Value error, ")
+    return Refused(400, "invalid_value", f"{path or 'The body'}: {reason}.", param=path or None)

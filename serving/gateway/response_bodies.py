@@ -1,0 +1,170 @@
+"""What the door answers: whole answers and the chunks of a stream, as OpenAI writes them. Knows no model.
+
+One shape for each of the two calls; both know how to say a whole answer, a piece of one, its end, and the tokens.
+"""
+
+import json
+import time
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from starlette.responses import Response
+
+from optimizer.types import Completion
+from serving.contracts.refusals import Declined, Said
+
+DONE = "data: [DONE]\n\n"
+"""The last event of a stream that came to its end."""
+
+
+class Reply(ABC):
+    """The answer to one call, under one id, as it grows."""
+
+    prefix: ClassVar[str]
+    whole_kind: ClassVar[str]
+    chunk_kind: ClassVar[str]
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._id = f"{self.prefix}-{uuid.uuid4().hex}"
+        self._created = int(time.time())
+
+    @abstractmethod
+    def choice(self, index: int, answer: Said) -> dict[str, Any]:
+        """A whole answer."""
+
+    @abstractmethod
+    def opening(self, index: int) -> dict[str, Any] | None:
+        """What comes before the first piece of an answer, if anything."""
+
+    @abstractmethod
+    def piece(self, index: int, text: str) -> dict[str, Any]:
+        """Some of an answer's text."""
+
+    @abstractmethod
+    def ending(self, index: int, answer: Said) -> dict[str, Any]:
+        """That an answer ended, and why."""
+
+    def whole(self, answers: Sequence[Said]) -> dict[str, Any]:
+        """All answers, one choice each, in order."""
+        choices = [self.choice(index, answer) for index, answer in enumerate(answers)]
+        return self._envelope(self.whole_kind, choices) | {"usage": usage(answers), "metadata": _metadata(answers)}
+
+    def chunk(self, choice: dict[str, Any], wants_usage: bool = False) -> dict[str, Any]:
+        """One choice's part of a stream. Where the tokens will be told at the end, all other chunks say that they do not."""
+        return self._envelope(self.chunk_kind, [choice]) | ({"usage": None} if wants_usage else {})
+
+    def usage_chunk(self, answers: Sequence[Said]) -> dict[str, Any]:
+        """The tokens of a stream, after all of its choices."""
+        return self._envelope(self.chunk_kind, []) | {"usage": usage(answers)}
+
+    def _envelope(self, kind: str, choices: list[dict[str, Any]]) -> dict[str, Any]:
+        return {"id": self._id, "object": kind, "created": self._created, "model": self._model, "choices": choices}
+
+
+class ChatReply(Reply):
+    prefix = "chatcmpl"
+    whole_kind = "chat.completion"
+    chunk_kind = "chat.completion.chunk"
+
+    def choice(self, index: int, answer: Said) -> dict[str, Any]:
+        refusal = _refusal(answer)
+        message = {"role": "assistant", "content": None if refusal else _text(answer), "refusal": refusal}
+        return {"index": index, "message": message, "logprobs": None, "finish_reason": why_it_ended(answer)}
+
+    def opening(self, index: int) -> dict[str, Any] | None:
+        return self._delta(index, {"role": "assistant", "content": ""})
+
+    def piece(self, index: int, text: str) -> dict[str, Any]:
+        return self._delta(index, {"content": text})
+
+    def ending(self, index: int, answer: Said) -> dict[str, Any]:
+        refusal = _refusal(answer)
+        return self._delta(index, {"refusal": refusal} if refusal else {}, why_it_ended(answer))
+
+    def _delta(self, index: int, delta: dict[str, Any], why: str | None = None) -> dict[str, Any]:
+        return {"index": index, "delta": delta, "logprobs": None, "finish_reason": why}
+
+
+class CompletionReply(Reply):
+    """Its form has no place for a refusal in words: each is marked as a filter's."""
+
+    prefix = "cmpl"
+    whole_kind = "text_completion"
+    chunk_kind = "text_completion"
+
+    def choice(self, index: int, answer: Said) -> dict[str, Any]:
+        return self._text(index, _text(answer), self._why(answer))
+
+    def opening(self, index: int) -> dict[str, Any] | None:
+        return None
+
+    def piece(self, index: int, text: str) -> dict[str, Any]:
+        return self._text(index, text)
+
+    def ending(self, index: int, answer: Said) -> dict[str, Any]:
+        return self._text(index, "", self._why(answer))
+
+    def _text(self, index: int, text: str, why: str | None = None) -> dict[str, Any]:
+        return {"index": index, "text": text, "logprobs": None, "finish_reason": why}
+
+    def _why(self, answer: Said) -> str:
+        return "content_filter" if isinstance(answer, Declined) else why_it_ended(answer)
+
+
+class Sheet(Response):
+    """A JSON body in ASCII: what a model writes may hold halves of characters, which UTF-8 cannot carry."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
+
+
+def event(content: Mapping[str, Any]) -> str:
+    """One server-sent event. JSON on one line and in ASCII, so that one data line holds whatever a model writes."""
+    return f"data: {json.dumps(content, separators=(',', ':'))}\n\n"
+
+
+def usage(answers: Sequence[Said]) -> dict[str, Any] | None:
+    """The tokens of all answers; those from the prefix cache only where the engine says so. None where nobody knows them."""
+    given = _given(answers)
+    read, written = [one.prompt_tokens for one in given], [one.completion_tokens for one in given]
+    if None in read or None in written:
+        return None
+    prompt, completion = sum(filter(None, read)), sum(filter(None, written))
+    told = [one.cached_tokens for one in given if one.cached_tokens is not None]
+    counts: dict[str, Any] = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+    return counts | ({"prompt_tokens_details": {"cached_tokens": sum(told)}} if told else {})
+
+
+def model_card(label: str) -> dict[str, Any]:
+    return {"id": label, "object": "model", "created": 0, "owned_by": "promptray"}
+
+
+def _metadata(answers: Sequence[Said]) -> dict[str, str]:
+    """What the engine says of itself; the same for all answers of one model."""
+    return {key: value for answer in _given(answers) for key, value in answer.metadata.items()}
+
+
+def why_it_ended(answer: Said) -> str:
+    """The finish_reason of a chat."""
+    if isinstance(answer, Declined):
+        return "content_filter" if answer.mark == "filter" else "stop"
+    return "length" if answer.truncated else "stop"
+
+
+def _given(answers: Sequence[Said]) -> list[Completion]:
+    """Those that are no refusals, of which no engine tells the tokens."""
+    return [answer for answer in answers if isinstance(answer, Completion)]
+
+
+def _text(answer: Said) -> str:
+    return answer.text if isinstance(answer, Completion) else ""
+
+
+def _refusal(answer: Said) -> str | None:
+    """What the model says in place of an answer."""
+    return answer.reason if isinstance(answer, Declined) and answer.mark == "message" else None

@@ -1,0 +1,127 @@
+"""One ledger for many callers: each answer is paid for once, even when several ask for it at the same moment. Knows no Ray.
+
+A caller claims the keys of a whole batch at once. Each is a hit, or the caller's own to pay for, or in flight elsewhere. It does
+its own work first and waits for the others' afterwards: so no two callers can wait for each other.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from optimizer.types import Completion
+from serving.ledger.group_commit import Groups
+from serving.ledger.schema import Paid
+from serving.ledger.single_flight import Flights
+from serving.ledger.store import Ledger
+from serving.ledger.usage import Tally
+
+Claim = Completion | Literal["yours", "elsewhere"]
+
+
+@dataclass(frozen=True)
+class LedgerCounts:
+    """How a ledger was used since it was opened; `entries` is all that it holds."""
+
+    entries: int = 0
+    hits: int = 0
+    paid: int = 0
+    in_flight: int = 0
+
+    @property
+    def hit_share(self) -> float:
+        """Share of answers that came from the ledger; 0.0 before the first."""
+        return self.hits / (self.hits + self.paid) if self.hits + self.paid else 0.0
+
+
+class LedgerClient(Protocol):
+    """What `Ledgered` asks of a ledger, here or in another process. Every call is for many keys, and may be made twice."""
+
+    async def claim(self, keys: Sequence[bytes], owner: str) -> list[Claim]:
+        """One claim a key. Keys that come back as "yours" must be recorded or released."""
+
+    async def answers(self, keys: Sequence[bytes]) -> list[Completion | None]:
+        """What stands for these keys now, in order; claims nothing, and counts no hit."""
+
+    async def record(self, paid_by_key: Mapping[bytes, Paid]) -> list[Completion]:
+        """Makes answers durable and frees their keys. Returns the answers that stand, in order: the first one of a key does."""
+
+    async def release(self, keys: Sequence[bytes], owner: str) -> None:
+        """Gives up claims, so that others may make them."""
+
+    async def renew(self, keys: Sequence[bytes], owner: str) -> None:
+        """Says that the owner is alive and paying for these keys; those that were recorded meanwhile are passed over."""
+
+    async def wait(self, keys: Sequence[bytes]) -> None:
+        """Returns when none of the keys is in flight any more, whatever became of it; claim again to learn that."""
+
+    async def counts(self) -> LedgerCounts: ...
+
+
+class SharedLedger:
+    """A LedgerClient over a Ledger in this process; for one event loop."""
+
+    def __init__(self, ledger: Ledger, flights: Flights | None = None) -> None:
+        self._ledger = ledger
+        self._flights = flights or Flights()
+        self._tally = Tally(ledger.folder)
+        self._saving: asyncio.Task[None] | None = None
+        self._groups = Groups[bytes, Paid, Completion](self._commit)
+        self._hits = 0
+        self._paid = 0
+
+    async def claim(self, keys: Sequence[bytes], owner: str) -> list[Claim]:
+        claims = [self._claim(key, owner) for key in keys]
+        if self._tally.due and (self._saving is None or self._saving.done()):
+            self._saving = asyncio.create_task(asyncio.to_thread(self._tally.save))
+        return claims
+
+    def _claim(self, key: bytes, owner: str) -> Claim:
+        if answer := self._ledger.get(key):
+            self._hits += 1
+            self._tally.hit(self._ledger.model_of(key), answer)
+            return answer
+        return "yours" if self._flights.claim(key, owner) else "elsewhere"
+
+    async def answers(self, keys: Sequence[bytes]) -> list[Completion | None]:
+        return [self._ledger.get(key) for key in keys]
+
+    async def record(self, paid_by_key: Mapping[bytes, Paid]) -> list[Completion]:
+        return await self._groups.committed(paid_by_key)
+
+    async def _commit(self, group: Mapping[bytes, Paid]) -> dict[bytes, Completion]:
+        new = [paid for key, paid in group.items() if self._ledger.get(key) is None]
+        await asyncio.to_thread(self._append, group)
+        self._paid += len(new)
+        for paid in new:
+            self._tally.pay(paid.model, paid.answer)
+        for key in group:
+            self._flights.land(key)
+        return {key: self._ledger.get(key) or paid.answer for key, paid in group.items()}
+
+    def _append(self, group: Mapping[bytes, Paid]) -> None:
+        self._ledger.append(group)
+        if self._tally.due:
+            self._tally.save()
+
+    async def release(self, keys: Sequence[bytes], owner: str) -> None:
+        self._flights.release(keys, owner)
+
+    async def renew(self, keys: Sequence[bytes], owner: str) -> None:
+        self._flights.renew([key for key in keys if self._ledger.get(key) is None], owner)
+
+    async def wait(self, keys: Sequence[bytes]) -> None:
+        await self._flights.wait(keys)
+
+    async def counts(self) -> LedgerCounts:
+        return LedgerCounts(len(self._ledger), self._hits, self._paid, self._flights.count)
+
+    @property
+    def damage(self) -> list[str]:
+        """See Ledger.damage."""
+        return self._ledger.damage
+
+    def close(self) -> None:
+        """Saves the tally and gives the folder back; what was recorded is durable without this."""
+        self._tally.save()
+        self._ledger.close()

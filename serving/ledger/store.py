@@ -1,0 +1,183 @@
+"""The ledger of one process: a folder of segments, and all its answers in memory. Knows no model and no Ray.
+
+An answer is on durable storage before `append` returns; a crash costs nothing that was acknowledged and tears no answer. Should a
+file be torn or damaged all the same, what is sound in it is read, and `damage` says what is not. Only Completions are kept; a
+Failed is asked again next time.
+"""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+from optimizer.errors import StorageError
+from optimizer.types import Completion
+from serving.ledger.compaction import MOST_SMALL, Found, merge
+from serving.ledger.damage import sentence
+from serving.ledger.format import (
+    ANSWER_COLUMNS,
+    ENDING,
+    SEGMENT_BYTES,
+    OpenSegment,
+    answers,
+    batch_of,
+    contents,
+    number_of,
+)
+from serving.ledger.ownership import Hold
+from serving.ledger.schema import Paid
+from serving.ledger.writer_lock import WAIT_S, hold
+from serving.storage import Folder, open_folder
+from serving.storage.local import LocalFolder
+
+READERS = 16
+"""Segments that are fetched at once when a ledger is opened."""
+_LISTINGS = 5
+"""How often a reader lists the folder again because a writer has replaced segments meanwhile."""
+
+
+class Ledger:
+    """The record in a folder, taken for writing. Safe to use from several threads. `close` gives the folder back; so does
+    forgetting the ledger, and the death of its process.
+
+    Raises StorageError where the folder cannot be read or written, or another holds it for longer than `wait_s` seconds.
+    """
+
+    def __init__(
+        self, folder: Folder | Path | str, wait_s: float = WAIT_S, *, take: Callable[[Folder, float], Hold] = hold,
+        segment_bytes: int = SEGMENT_BYTES, most_small: int = MOST_SMALL,
+    ) -> None:
+        """`take`: how the folder is taken; `most_small`: small segments in a row that are left unmerged."""
+        self._segment_bytes = segment_bytes
+        place = open_folder(folder)
+        held = take(place, wait_s)
+        try:
+            self._open(place, held)
+            _sweep(place)
+            with suppress(StorageError):  # there may be no room for it now; nothing depends on it
+                merge(place, self._found, most_small)
+        except BaseException:
+            held.release()
+            raise
+
+    @classmethod
+    def read_only(cls, folder: Folder | Path | str) -> Self:
+        """The answers as they are now, of a ledger that another may be writing to. Takes no lock and disturbs nobody."""
+        ledger = cls.__new__(cls)
+        ledger._open(open_folder(folder), None)
+        return ledger
+
+    def _open(self, folder: Folder, held: Hold | None) -> None:
+        self.folder = folder
+        self._held = held
+        self._lock = threading.Lock()
+        self._kept_by_key: dict[bytes, tuple[str, Completion]] = {}
+        self._found: list[Found] = []
+        self.torn: list[str] = []
+        """Segments that could not be read in full, and files that are none."""
+        self.damage: list[str] = []
+        """What is wrong with each of them, and what could not be read: a sentence a segment."""
+        names, files = _fetched(folder)
+        for name, data in zip(names, files, strict=True):
+            self._read(name, data)
+        self._segment = OpenSegment.numbered(max(map(number_of, names), default=0) + 1)
+
+    def __len__(self) -> int:
+        return len(self._kept_by_key)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def get(self, key: bytes) -> Completion | None:
+        """The answer, marked as one from the ledger."""
+        kept = self._kept_by_key.get(key)
+        return kept[1] if kept else None
+
+    def model_of(self, key: bytes) -> str:
+        """Whose answer it is; "" where an old ledger does not say, or there is no such key."""
+        return self._kept_by_key.get(key, ("",))[0]
+
+    def append(self, paid_by_key: Mapping[bytes, Paid]) -> None:
+        """Makes answers durable, and returns when they are. For a key that is known the first answer stands.
+
+        Raises StorageError; then nothing has changed, and the same call may be made again.
+        """
+        with self._lock:
+            new = {key: paid for key, paid in paid_by_key.items() if key not in self._kept_by_key}
+            if new:
+                self._write(new)
+                self._kept_by_key.update(
+                    (key, (paid.model, replace(paid.answer, from_ledger=True))) for key, paid in new.items())
+
+    def close(self) -> None:
+        """Gives the folder back. What was appended is durable without this."""
+        with self._lock:
+            if self._held:
+                self._forget_copy(self._segment)
+                self._held.release()
+                self._held = None
+
+    def _write(self, new: Mapping[bytes, Paid]) -> None:
+        if self._held is None:
+            raise StorageError(f"The ledger {self.folder} is open for reading only.")
+        self._held.check()
+        longer = self._segment.with_batch(batch_of(new, datetime.now(UTC)))
+        data = longer.to_bytes()
+        self.folder.write(longer.name, data)  # a failed write changes nothing here, and the next one replaces what it left
+        if len(data) < self._segment_bytes:
+            self._segment = longer
+        else:
+            self._segment = OpenSegment.numbered(number_of(longer.name) + 1)
+            self._forget_copy(longer)
+
+    def _forget_copy(self, segment: OpenSegment) -> None:
+        if segment.commits > 1:
+            with suppress(StorageError):  # it only costs its room
+                self.folder.delete(segment.other_name)
+
+    def _read(self, name: str, data: bytes) -> None:
+        read = contents(data, ANSWER_COLUMNS)
+        for batch in read.batches:
+            try:
+                entries = list(answers(batch))
+            except ValueError:  # only one without a checksum comes so far
+                read = read.without(batch)
+                continue
+            for key, model, answer in entries:
+                self._kept_by_key.setdefault(key, (model, answer))
+        self._found.append(Found(name, len(data), read.state))
+        if told := sentence(name, read):
+            self.torn.append(name)
+            self.damage.append(told)
+
+
+def _fetched(folder: Folder) -> tuple[list[str], list[bytes]]:
+    """The names of the segments, in order, and what is in them."""
+    for _ in range(_LISTINGS):
+        names = folder.names(ENDING)
+        with ThreadPoolExecutor(READERS) as pool:  # on a store each file is a journey
+            try:
+                return names, list(pool.map(folder.read, names))
+            except StorageError:
+                if _all_there(folder, names):
+                    raise
+    raise StorageError(f"The ledger {folder} changes faster than it can be read; try again.")
+
+
+def _all_there(folder: Folder, names: Sequence[str]) -> bool:
+    return set(names) <= set(folder.names(ENDING))
+
+
+def _sweep(folder: Folder) -> None:
+    """Takes away what a writer that was killed while writing has left beside its segments. No reader ever sees it."""
+    if isinstance(folder, LocalFolder):
+        for left in folder.path.glob(f".*{ENDING}.*"):
+            with suppress(OSError):
+                left.unlink()

@@ -1,0 +1,123 @@
+"""From YAML to strict settings: an unknown key names its nearest known one, and every mistake becomes one sentence.
+
+Knows pydantic and YAML; knows nothing of models and experiments.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
+
+from optimizer.errors import PromptrayError, SettingsError, unknown_name
+from serving.settings.yaml_text import KeyStandsTwice, read_yaml
+from serving.storage import split_place
+
+T = TypeVar("T")
+S = TypeVar("S", bound="Strict")
+_OF_UNIONS = ("str", "dict[str,any]")
+"""Parts of a place that name the type that pydantic tried, and no key."""
+_WORDING = ((r"[Tt]uple", "list"), (" after validation", ""), (r"dictionary( or instance of \w+)?", "mapping"))
+
+
+class Strict(BaseModel):
+    """Settings that take no key which they do not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _knows_its_keys(cls, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            refuse_unknown(data, cls.model_fields)
+        return data
+
+
+def refuse_unknown(given: Iterable[Any], known: Iterable[str]) -> None:
+    """Raises SettingsError for the first key that is not known."""
+    names = list(known)
+    for key in given:
+        if key not in names:
+            near = get_close_matches(str(key), names, n=1)
+            rest = f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(names)}."
+            raise SettingsError(f"There is no setting called {str(key)!r}; {rest}")
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    """Made once of each class: it takes longer than to read a hundred settings."""
+    return TypeAdapter(kind)
+
+
+def build_named(noun: str, table: Mapping[str, type[T]], name: str, settings: Mapping[str, Any]) -> T:
+    """The dataclass that `table` has under `name`, built from checked settings. Raises SettingsError."""
+    if name not in table:
+        raise unknown_name(noun, name, table)
+    kind: Any = table[name]
+    refuse_unknown(settings, [field.name for field in fields(kind)])
+    try:
+        built: T = _adapter(kind).validate_python(dict(settings))
+        return built
+    except ValidationError as problem:
+        raise SettingsError(f"Of {noun} {name!r}: {sentence(problem)}") from problem
+
+
+def read_settings(kind: type[S], path: Path | str, overrides: Mapping[str, Any]) -> S:
+    """The settings in a YAML file, its top-level keys replaced by `overrides`. Raises SettingsError in one sentence."""
+    data = {**read_mapping(path), **overrides}
+    try:
+        return kind.model_validate(data)
+    except ValidationError as problem:
+        raise SettingsError(f"{path}: {sentence(problem)}") from problem
+
+
+def sentence(problem: ValidationError) -> str:
+    """The first fault of a failed validation, said to a person."""
+    fault = problem.errors()[0]
+    place = ".".join(str(part) for part in fault["loc"] if part not in _OF_UNIONS)
+    cause = fault.get("ctx", {}).get("error")
+    if isinstance(cause, PromptrayError):
+        return f"In {place}: {cause}" if place else str(cause)
+    if fault["type"] == "missing":
+        return f"The setting {place} is missing; add it."
+    if fault["type"] == "extra_forbidden":  # its value is not quoted: it may be a secret in the wrong place
+        return f"There is no setting called {place!r}."
+    return f"The setting {place} cannot be {fault['input']!r}: {_plain(fault['msg'])}."
+
+
+def _plain(text: str) -> str:
+    """What pydantic says, in the words of a YAML file."""
+    for said, meant in _WORDING:
+        text = re.sub(said, meant, text)
+    return text[:1].lower() + text[1:].rstrip(".")
+
+
+def read_mapping(place: Path | str) -> dict[str, Any]:
+    """A YAML file's top-level keys, from a path or a URI. Raises SettingsError where there are none, StorageError if unreadable."""
+    folder, name = split_place(place)
+    if not folder.exists(name):
+        raise SettingsError(f"There is no settings file {place}; see tune_configs/ for some to start from.")
+    try:
+        data = read_yaml(folder.read(name).decode())
+    except UnicodeDecodeError as problem:
+        raise SettingsError(f"The settings file {place} cannot be read: it is not UTF-8 text.") from problem
+    except KeyStandsTwice as problem:
+        raise SettingsError(f"The settings file {place} {problem.told}.") from problem
+    except yaml.YAMLError as problem:
+        raise SettingsError(f"The settings file {place} is not YAML{_place(problem)}.") from problem
+    except (RecursionError, ValueError) as problem:
+        raise SettingsError(f"The settings file {place} cannot be read: it is nested too deep, or holds an odd value.") from problem
+    if not isinstance(data, dict):
+        raise SettingsError(f"The settings file {place} holds no settings; see tune_configs/ for some to start from.")
+    return data
+
+
+def _place(problem: yaml.YAMLError) -> str:
+    mark = getattr(problem, "problem_mark", None)
+    what = getattr(problem, "problem", None)
+    return (f": {what}" if what else "") + (f" (line {mark.line + 1})" if mark else "")

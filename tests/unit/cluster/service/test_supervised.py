@@ -1,0 +1,375 @@
+"""An exception that nobody expected, in every background task of the keeper, once and for ever: what the user sees, and that all
+else goes on. Without Ray."""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ray.exceptions import OutOfMemoryError
+
+from cluster.service.core.job_record import Lost, Outcome, Work
+from cluster.service.core.settings import ServiceSettings
+from cluster.service.jobs import controller as dispatching
+from cluster.service.jobs.controller import Dispatcher
+from cluster.service.jobs.event_log import ATTEMPTS
+from cluster.service.jobs.run_updates import Phase
+from cluster.service.jobs.state_machine import Desk
+from cluster.service.jobs.worker_pool import RayCrew
+from cluster.service.stores.job_store import Store
+from optimizer.errors import StorageError
+from serving.runtime.supervision import Pauses, Supervisor
+from serving.storage.journal import Journal
+from tests.unit.cluster.service.running_controller import FREE, Crew, filed, keeper, kinds, one_trial, over, until, until_stopped
+
+QUICK = Pauses(0.01, 0.02)
+ALWAYS = 10**9
+
+
+class Injected(RuntimeError):
+    """No error of ours."""
+
+
+class Broken:
+    """In place of a function: raises `times` times, and then does what it did."""
+
+    def __init__(self, work: Callable[..., Any], times: int, error: type[Exception] = Injected) -> None:
+        self._work, self.left, self._error = work, times, error
+        self.raised = 0
+
+    def __call__(self, *given: Any, **named: Any) -> Any:
+        if self.left:
+            self.left -= 1
+            self.raised += 1
+            raise self._error("injected")
+        return self._work(*given, **named)
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatching, "SAVE_EVERY_S", 0.02)
+    monkeypatch.setattr(dispatching, "AGAIN_S", 0.01)
+    monkeypatch.setattr(dispatching, "ASKED_AGAIN_S", 0.1)
+
+
+PLACE_BY_ROUND: dict[str, Callable[[Dispatcher, Crew], tuple[Any, str]]] = {
+    "holding the storage": lambda dispatcher, crew: (dispatcher.roster, "held"),
+    "counting calls in flight": lambda dispatcher, crew: (crew, "in_flight"),
+    "saving jobs": lambda dispatcher, crew: (dispatcher._saving, "save"),
+    "saving the use of quotas": lambda dispatcher, crew: (Store, "save_usage"),
+    "starting waiting jobs": lambda dispatcher, crew: (dispatcher.roster, "to_start"),
+    "releasing models": lambda dispatcher, crew: (crew, "release")}
+"""Every round of the keeper -> what of it is broken here."""
+ENDS_BY_ROUND = dict.fromkeys(PLACE_BY_ROUND, "succeeded") | {
+    # What cannot be saved, ever, is not run for nothing: the job says so. A keeper that starts nothing leaves it in the queue.
+    "saving jobs": "failed", "starting waiting jobs": "queued"}
+
+
+class Held:
+    """A hold whose look at the storage breaks."""
+
+    def __init__(self, times: int) -> None:
+        self._breaks = Broken(lambda: None, times)
+
+    def check(self) -> None:
+        self._breaks()
+
+    def release(self) -> None:
+        """Nothing."""
+
+
+async def hosting(crew: Crew, work: Work) -> Outcome:
+    assert crew.keeper
+    await crew.keeper.claim_models(work.filed.id, work.run, ["variant"])
+    return await one_trial(crew, work)
+
+
+@pytest.mark.parametrize("times", [1, ALWAYS])
+@pytest.mark.parametrize("name", PLACE_BY_ROUND)
+async def test_a_fault_in_a_round_of_the_keeper_is_seen_and_holds_up_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, times: int
+) -> None:
+    async with keeper(tmp_path, hosting, pauses=QUICK) as (dispatcher, crew):
+        owner, attribute = PLACE_BY_ROUND[name](dispatcher, crew)
+        if attribute == "held":
+            dispatcher.roster.held.release()
+            dispatcher.roster.held = Held(times)
+            await until(lambda: any(fault.task == name for fault in dispatcher._tasks.recent))
+            if times == ALWAYS:  # then nothing can be written, and nothing is taken in
+                assert any(name in fault for fault in dispatcher.faults())
+                with pytest.raises(Injected):
+                    await dispatcher.create(filed("opt-1"), FREE)
+                return
+        else:
+            broken = Broken(getattr(owner, attribute), times)
+            monkeypatch.setattr(owner, attribute, (lambda *given: broken(*given)) if owner is Store else broken)
+        await dispatcher.create(filed("opt-1"), FREE)
+        status = "succeeded" if times == 1 and name != "saving jobs" else ENDS_BY_ROUND[name]
+        await over(dispatcher, "opt-1", status)
+        await until(lambda: any(fault.reason == "Injected: injected" for fault in dispatcher._tasks.recent))
+        if times == ALWAYS:
+            await until(lambda: any(name in fault for fault in dispatcher.faults()))
+        else:
+            await until(lambda: not dispatcher.faults())
+            if name != "saving jobs":
+                await until(lambda: Store(str(tmp_path)).state("opt-1").status == "succeeded")
+                await until(lambda: dispatcher.roster.desks["opt-1"].state.hosted == [])
+        if status == "failed":
+            error = dispatcher.get("opt-1").error
+            assert error is not None
+            assert "fault of the service (Injected: injected)" in error.message
+
+
+async def test_every_round_of_the_keeper_is_broken_here(tmp_path: Path) -> None:
+    async with keeper(tmp_path, one_trial) as (dispatcher, _):
+        assert set(dispatcher._tasks.names) == set(PLACE_BY_ROUND)
+
+
+@pytest.mark.parametrize("place", ["run", "start", "settle", "durable", "pause_clock"])
+async def test_a_fault_while_a_job_is_attended_is_its_end_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    async with keeper(tmp_path, one_trial, running=1, pauses=QUICK) as (dispatcher, crew):
+        with monkeypatch.context() as patch:
+            owner = {"run": crew, "durable": dispatching.Saving}.get(place, Desk)
+            attribute = {"durable": "settled"}.get(place, place)
+            broken = Broken(getattr(owner, attribute), 1)
+            patch.setattr(owner, attribute, broken if owner is crew else lambda *given: broken(*given))
+            await dispatcher.create(filed("opt-1"), FREE)
+            await over(dispatcher, "opt-1", "succeeded" if place == "pause_clock" else "failed")
+            assert broken.raised == 1
+        error = dispatcher.get("opt-1").error
+        if error is not None:
+            assert (error.code, "Injected: injected" in error.message) == ("InternalError", True)
+        await until(lambda: not dispatcher.roster.attended)
+        await dispatcher.create(filed("opt-2"), FREE)
+        await over(dispatcher, "opt-2")
+        if error is not None:
+            await until(lambda: Store(str(tmp_path)).state("opt-1").status == "failed")
+            assert kinds(tmp_path, "opt-1")[-1] == "job.failed"
+            await dispatcher.resume("opt-1", FREE)
+            await over(dispatcher, "opt-1")
+
+
+@pytest.mark.parametrize("times", [1, ALWAYS])
+async def test_events_that_cannot_be_written_are_written_later_and_none_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    whole, broken = Journal.append, Broken(lambda: None, 0)
+
+    def append(journal: Journal, entries: Any) -> None:
+        broken()
+        whole(journal, entries)
+
+    async def breaks(crew: Crew, work: Work) -> Outcome:
+        broken.left = times
+        crew.tell(work, Phase("Preparing"))
+        await until(lambda: broken.raised == min(times, ATTEMPTS))
+        return await one_trial(crew, work)
+
+    monkeypatch.setattr(Journal, "append", append)
+    async with keeper(tmp_path, breaks, pauses=QUICK) as (dispatcher, _):
+        await dispatcher.create(filed("opt-1"), FREE)
+        await over(dispatcher, "opt-1")
+        job = dispatcher.get("opt-1")
+        if times == ALWAYS:
+            news = await dispatcher.news({"opt-1": job.last_event}, 5)
+            assert "cannot be written (Injected: injected)" in str(news["opt-1"])
+        else:
+            assert kinds(tmp_path, "opt-1")[-1] == "job.succeeded"
+            assert "job.phase" in kinds(tmp_path, "opt-1")
+    assert [event.id for event in Store(str(tmp_path)).events("opt-1")] == list(range(1, job.last_event + 1))
+
+
+@pytest.mark.parametrize("error", [Injected, StorageError])
+async def test_a_keeper_opens_though_the_events_of_a_job_cannot_be_mended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    async with keeper(tmp_path, until_stopped) as (dispatcher, _):
+        await dispatcher.create(filed("opt-1"), FREE)
+        await until(lambda: "trial.round" in kinds(tmp_path, "opt-1"))
+        await dispatcher.create(filed("opt-2"), FREE)
+        await over(dispatcher, "opt-2", "running")
+    store = Store(str(tmp_path))
+    state = store.state("opt-2")
+    state.status = "cancelling"
+    store.save_state("opt-2", state.to_json())
+    whole, broken = Journal.append, Broken(lambda: None, ALWAYS, error)
+
+    def append(journal: Journal, entries: Any) -> None:
+        if "opt-2" in str(journal._folder):
+            broken()
+        whole(journal, entries)
+
+    monkeypatch.setattr(Journal, "append", append)
+    monkeypatch.setattr(dispatching, "MENDED_WITHIN_S", 0.2)
+    async with keeper(tmp_path, one_trial, pauses=QUICK) as (dispatcher, _):
+        await over(dispatcher, "opt-1")
+        assert broken.raised
+        if error is StorageError:
+            assert any("opt-2" in fault for fault in dispatcher.faults())
+            broken.left = 0
+        await over(dispatcher, "opt-2", "cancelled")
+
+
+@pytest.mark.parametrize("fault", ["stop", "kill", "both"])
+async def test_a_job_is_never_cancelling_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    """Its run does not follow, and the crew breaks when it is asked to end it."""
+    deaf = asyncio.Event()
+
+    async def hears_nothing(crew: Crew, work: Work) -> Outcome:
+        crew.tell(work, Phase("Preparing"))
+        await deaf.wait()
+        raise AssertionError
+
+    async with keeper(
+        tmp_path, hears_nothing, running=1, pauses=QUICK, stops_within_s=0.1, ends_within_s=0.1) as (dispatcher, crew):
+        for name in ("stop", "kill") if fault == "both" else (fault,):
+            monkeypatch.setattr(crew, name, Broken(getattr(crew, name), ALWAYS))
+        await dispatcher.create(filed("opt-1"), FREE)
+        await until(lambda: bool(crew.running))
+        await dispatcher.cancel("opt-1")
+        await over(dispatcher, "opt-1", "cancelled")
+        await until(lambda: not dispatcher.roster.attended)
+    assert kinds(tmp_path, "opt-1")[-1] == "job.cancelled"
+
+
+async def test_a_run_that_is_cancelled_while_the_storage_is_away_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, away = Journal.append, False
+
+    def append(journal: Journal, entries: Any) -> None:
+        if away:
+            raise StorageError("The storage is away.")
+        whole(journal, entries)
+
+    monkeypatch.setattr(Journal, "append", append)
+    async with keeper(tmp_path, until_stopped, pauses=QUICK) as (dispatcher, crew):
+        await dispatcher.create(filed("opt-1"), FREE)
+        await until(lambda: bool(crew.running))
+        away = True
+        await dispatcher.cancel("opt-1")
+        await until(lambda: not crew.running)
+        assert any("writing the events of opt-1" in fault for fault in dispatcher.faults())
+        away = False
+        await over(dispatcher, "opt-1", "cancelled")
+    assert kinds(tmp_path, "opt-1")[-2:] == ["job.cancelling", "job.cancelled"]
+
+
+async def test_a_job_that_could_not_be_resumed_does_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fails(crew: Crew, work: Work) -> Outcome:
+        return Outcome("failed", code="DataError", message="The data is gone.")
+
+    async with keeper(tmp_path, fails, pauses=QUICK) as (dispatcher, crew):
+        await dispatcher.create(filed("opt-1"), FREE)
+        await over(dispatcher, "opt-1", "failed")
+        await until(lambda: not dispatcher.roster.attended)
+        with monkeypatch.context() as patch:
+            patch.setattr(dispatching.Saving, "save", Broken(lambda *given: None, 1, StorageError))
+            with pytest.raises(StorageError):
+                await dispatcher.resume("opt-1", FREE)
+        await asyncio.sleep(0.1)
+        assert (dispatcher.get("opt-1").status, len(crew.works)) == ("failed", 1)
+
+
+async def test_models_that_jobs_have_hosted_go_with_the_last_of_them_and_those_of_others_stay(tmp_path: Path) -> None:
+    async def hosts(crew: Crew, work: Work) -> Outcome:
+        assert crew.keeper
+        await crew.keeper.claim_models(work.filed.id, work.run, ["theirs", "variant"])
+        crew.hosted |= {"theirs", "variant"}
+        return await until_stopped(crew, work)
+
+    async with keeper(tmp_path, hosts, pauses=QUICK) as (dispatcher, crew):
+        crew.hosted.add("theirs")
+        for id in ("opt-1", "opt-2"):
+            await dispatcher.create(filed(id), FREE)
+        await until(lambda: all(desk.state.hosted == ["variant"] for desk in dispatcher.roster.desks.values()))
+        await dispatcher.cancel("opt-1")
+        await over(dispatcher, "opt-1", "cancelled")
+        await until(lambda: dispatcher.roster.desks["opt-1"].state.hosted == [])
+        assert crew.hosted == {"theirs", "variant"}, "the other job uses it"
+        await until(lambda: Store(str(tmp_path)).state("opt-2").hosted == ["variant"])
+
+    async with keeper(tmp_path, one_trial, pauses=QUICK) as (dispatcher, crew):  # the next keeper knows it too
+        crew.hosted = {"theirs", "variant"}
+        await over(dispatcher, "opt-2")
+        await until(lambda: crew.hosted == {"theirs"})
+
+
+class Method:
+    """A method of an actor, as Ray gives it."""
+
+    def __init__(self, work: Callable[..., Any]) -> None:
+        self._work = work
+
+    def remote(self, *given: Any) -> "asyncio.Future[Any]":
+        return asyncio.ensure_future(self._work(*given))
+
+
+class Process:
+    """A runner's process that hangs in its start, while it runs a job, or raises what nobody expected."""
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self._asked = 0
+        self.alive, self.run, self.stop = Method(self._alive), Method(self._run), Method(self._alive)
+
+    async def _alive(self, *given: Any) -> bool:
+        self._asked += 1
+        if self._kind == "start" or (self._kind == "run" and self._asked > 2):
+            await asyncio.Event().wait()
+        return True
+
+    async def _run(self, work: Work, keeper: Any) -> Outcome:
+        if self._kind == "raises":
+            raise Injected("injected")
+        if self._kind == "memory":
+            raise OutOfMemoryError("the node ran out of memory")
+        if self._kind != "well":
+            await asyncio.Event().wait()
+        return Outcome("ended")
+
+
+@pytest.mark.parametrize(("kind", "reason"), [
+    ("start", "did not start within"), ("run", "answered nothing within"), ("memory", "OutOfMemoryError"), ("raises", "injected"),
+    ("well", "")])
+async def test_a_process_that_says_nothing_is_ended_and_never_used_again(tmp_path: Path, kind: str, reason: str) -> None:
+    ended: list[Any] = []
+    crew = RayCrew(ServiceSettings(storage=str(tmp_path)), None, ended.append, starts_within_s=0.2, silent_s=0.1)
+    process = Process(kind)
+    crew._new = lambda: process  # type: ignore[method-assign]
+    running = crew.run(Work(filed("opt-1"), 1))
+    if kind == "well":
+        assert (await asyncio.wait_for(running, 10)).kind == "ended"
+    else:
+        with pytest.raises((Lost, Injected), match=reason):
+            await asyncio.wait_for(running, 10)
+    assert (ended, crew._idle) == (([], [process]) if kind == "well" else ([process], []))
+    assert crew.processes() == []
+
+
+async def test_a_supervised_task_begins_anew_with_growing_pauses_and_is_seen() -> None:
+    tasks, began = Supervisor("the test", Pauses(0.01, 0.04)), list[float]()
+
+    async def work() -> None:
+        began.append(time.monotonic())
+        if len(began) < 5:
+            raise Injected("injected")
+
+    running = tasks.keep("a task", work)
+    await until(lambda: len(began) == 2)
+    assert "the test: a task fails" in tasks.faults()[0]
+    assert "(Injected: injected)." in tasks.faults()[0]
+    await asyncio.wait_for(running, 10)
+    pauses = [after - before for before, after in itertools.pairwise(began)]
+    assert [pause >= least for pause, least in zip(pauses, (0.01, 0.02, 0.04, 0.04), strict=True)] == [True] * 4
+    assert tasks.faults() == []
+    heard: list[Exception] = []
+    await tasks.once("another", Broken(work, 1), heard.append)
+    assert [str(problem) for problem in heard] == ["injected"]
+    assert [fault.task for fault in tasks.recent] == ["a task"] * 4 + ["another"]
+    await tasks.close()

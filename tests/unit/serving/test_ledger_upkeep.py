@@ -1,0 +1,164 @@
+"""What a ledger says of itself, and what keeps it small: tally, merging when opened, verify, export, prune."""
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from optimizer.errors import SettingsError
+from optimizer.scripted import ScriptedModel
+from optimizer.types import Completion, Message, Request
+from serving.ledger import ENDING, Ledger, Paid
+from serving.ledger.cached_model import Ledgered
+from serving.ledger.compaction import MOST_SMALL, mend, older_than, prune
+from serving.ledger.coordinator import SharedLedger
+from serving.ledger.export import export
+from serving.ledger.inspection import Held, summary, verify
+from serving.ledger.usage import EVERY_S, TALLY_FILE, Tally, Use, read_tally
+from serving.storage import open_folder
+from tests.contracts.crashing_folder import CrashingFolder, Disk, no_hold
+from tests.contracts.paid import MODEL, asked, entry, key
+
+
+def answer(request: Request) -> Completion:
+    return Completion(request.messages[0].content, False, 10, 3)
+
+
+async def test_the_tally_goes_on_from_run_to_run(any_place: str) -> None:
+    for _ in range(3):
+        shared = SharedLedger(Ledger(any_place))
+        model = Ledgered(ScriptedModel(answer, name=MODEL), shared)
+        await model.complete([asked("a"), asked("b"), asked("a")])
+        shared.close()
+    assert read_tally(open_folder(any_place)) == {MODEL: Use(2, 20, 6, 4, 40, 12)}
+
+
+def test_a_tally_is_written_now_and_then_and_a_full_disk_is_no_fault() -> None:
+    now = [0.0]
+    folder = CrashingFolder(Disk(atomic=True))
+    tally = Tally(folder, lambda: now[0])
+    tally.hit("m", Completion("a", False, 7, 2))
+    assert not tally.due
+    now[0] += EVERY_S
+    assert tally.due
+    folder.disk.full = True
+    tally.save()
+    folder.disk.full = False
+    assert not tally.due
+    tally.hit("m", Completion("a", False, 7, 2))
+    tally.save()
+    assert read_tally(folder) == {"m": Use(hits=2, saved_prompt_tokens=14, saved_completion_tokens=4)}
+    folder.write(TALLY_FILE, b'{"models": {"m": ')
+    assert read_tally(folder) == {}
+
+
+async def test_a_full_disk_fails_the_callers_and_what_they_paid_for_is_written_when_there_is_room(tmp_path: Path) -> None:
+    folder = CrashingFolder(Disk(atomic=True))
+    shared = SharedLedger(Ledger(folder))
+    model = ScriptedModel(answer, name=MODEL)
+    folder.disk.full = True
+    failed = await asyncio.gather(*(Ledgered(model, shared).complete([asked(text)]) for text in "ab"), return_exceptions=True)
+    assert [str(problem) for problem in failed] == [str(failed[0])] * 2
+    assert "no space left" in str(failed[0])
+    folder.disk.full = False
+    await Ledgered(model, shared).complete([asked("c")])
+    shared.close()
+    assert len(Ledger.read_only(folder)) == 3
+    assert (await shared.counts()).paid == 3
+
+
+@pytest.mark.slow
+def test_a_ledger_of_many_small_segments_is_merged_when_it_is_opened(any_place: str) -> None:
+    for number in range(MOST_SMALL):
+        with Ledger(any_place) as ledger:
+            ledger.append(entry(0, f"not the first {number}") | entry(number, f"answer {number}"))
+    folder = open_folder(any_place)
+    assert len(folder.names(ENDING)) == MOST_SMALL
+    Ledger(any_place).close()
+    assert len(folder.names(ENDING)) == 1
+    again = Ledger.read_only(any_place)
+    assert [again.get(key(number)) for number in range(MOST_SMALL)] == [
+        Completion(f"answer {number}", from_ledger=True) for number in range(MOST_SMALL)]
+    assert verify(folder).faults == []
+
+
+def test_verify_finds_what_is_wrong(tmp_path: Path) -> None:
+    with Ledger(tmp_path) as ledger:
+        ledger.append(entry(1, "fine"))
+    with Ledger(tmp_path) as ledger:
+        ledger.append({b"k" * 32: Paid(Completion("x"), MODEL, asked("2"))})
+    wrong = tmp_path / open_folder(tmp_path).names(ENDING)[-1]
+    with Ledger(tmp_path) as ledger:
+        ledger.append(entry(3, "torn"))
+    torn = tmp_path / open_folder(tmp_path).names(ENDING)[-1]
+    torn.write_bytes(torn.read_bytes()[:-20])
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "other.arrows").write_text("mine")
+    found = verify(open_folder(tmp_path))
+    assert (found.segments, found.entries) == (4, 2)
+    assert [fault.partition(" ")[0] for fault in found.faults] == ["notes.txt", wrong.name, torn.name, "other.arrows"]
+    mend(open_folder(tmp_path))
+    left = verify(open_folder(tmp_path)).faults
+    assert [fault.endswith("not the hash of their request.") for fault in left] == [False, True, False]
+    assert not any("torn" in fault for fault in left)
+
+
+def test_old_answers_are_taken_out_and_those_without_a_time_stay(tmp_path: Path) -> None:
+    with Ledger(tmp_path) as ledger:
+        ledger.append(entry(1, "a") | entry(2, "b"))
+    assert prune(open_folder(tmp_path), older_than(datetime.now(UTC) - timedelta(hours=1))) == 0
+    assert prune(open_folder(tmp_path), older_than(datetime.now(UTC) + timedelta(hours=1))) == 2
+    assert open_folder(tmp_path).names(ENDING) == []
+
+
+def test_a_summary_counts_by_model(tmp_path: Path) -> None:
+    with Ledger(tmp_path) as ledger:
+        ledger.append(entry(1, Completion("a", False, 5, 1)) | entry(1, Completion("b", False, 7, 2), "other@1"))
+        ledger.append(entry(2, Completion("c", False, 5, 1)))
+    found = summary(open_folder(tmp_path))
+    assert (found.entries, found.segments) == (3, 1)
+    assert found.held_by_model == {MODEL: Held(2, 10, 2), "other@1": Held(1, 7, 2)}
+    assert found.first_recorded <= found.last_recorded <= datetime.now(UTC)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "jsonl"])
+def test_an_export_has_a_row_an_answer(any_place: str, tmp_path: Path, kind: str) -> None:
+    odd = Request((Message("user", "\ud800 \u4f60"),), sample=2, purpose="test", raw=True)
+    with Ledger(any_place) as ledger:
+        ledger.append(entry(1, Completion("\udfff yes", True, 5, 1, cached_tokens=3, metadata={"engine": "x"})))
+        ledger.append({b"k" * 32: Paid(Completion("no"), "other@1", odd)})
+    file = tmp_path / f"answers.{kind}"
+    assert export(open_folder(any_place), str(file)) == 2
+    rows = pq.read_table(file).to_pylist() if kind == "parquet" else [json.loads(line) for line in file.read_text().splitlines()]
+    assert [row["model"] for row in rows] == [MODEL, "other@1"]
+    assert json.loads(rows[0]["messages"]) == [{"role": "user", "content": "1"}]
+    assert (rows[0]["text"], rows[0]["truncated"], rows[0]["cached_tokens"]) == ("\\udfff yes", True, 3)
+    assert (rows[1]["purpose"], rows[1]["sample"], rows[1]["raw"], rows[1]["max_tokens"]) == ("test", 2, True, 512)
+    assert "\u4f60" in rows[1]["messages"]
+    assert str(rows[1]["recorded_at"]).startswith("20")
+
+
+def test_an_export_of_another_kind_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"\.parquet or \.jsonl"):
+        export(open_folder(tmp_path), "answers.csv")
+
+
+@pytest.mark.parametrize("_", range(20))  # the names of segments are random, and nothing may hang on them
+def test_of_two_writers_by_mistake_nothing_is_lost_and_the_first_answer_stands(_: int) -> None:
+    """As a lease cannot rule out: both write segments of their own, and one merges those of the other while that goes on."""
+    folder = CrashingFolder(Disk(atomic=True))
+    one, two = (Ledger(folder, take=no_hold) for _ in range(2))
+    one.append(entry(1, "a"))
+    two.append(entry(2, "b"))
+    one.append(entry(3, "c"))
+    mend(folder)
+    one.append(entry(2, "too late"))
+    one.append(entry(4, "d"))
+    two.append(entry(5, "e"))
+    read = Ledger.read_only(folder)
+    answers = [read.get(key(number)) for number in range(1, 6)]
+    assert [answer.text for answer in answers if answer] == ["a", "b", "c", "d", "e"]
+    assert verify(folder).faults == []
