@@ -24,10 +24,10 @@ test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-fast: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m 'not (ray or process or service or slow)' --ignore=tests/service_tests/browser --ignore=tests/chaos
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m 'not (ray or process or service or slow)' --ignore=tests/e2e/browser --ignore=tests/e2e/chaos
 
 test-vllm: $(VLLM_VENV)/installed
-	$(VLLM_BIN)/python -m pytest -q tests/vllm_tests
+	$(VLLM_BIN)/python -m pytest -q tests/integration/vllm
 
 soak: $(VENV)/installed-dev
 	$(BIN)/python -m tests.e2e.chaos.soak --minutes $(MINUTES)

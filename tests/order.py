@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 SECONDS_BY_FILE = {
-    "chaos/test_killing.py": 180, "service_tests/test_up_killed.py": 116, "cluster_tests/test_nodes.py": 85,
-    "cluster_tests/test_run.py": 77, "cluster_tests/test_search_resumed.py": 60, "cluster_tests/test_submit.py": 58,
-    "serving_tests/test_hosting.py": 55, "service_tests/test_killed.py": 55, "cluster_tests/test_faulty_server.py": 55,
-    "cluster_tests/test_search_on_ray.py": 50, "service_tests/browser/test_story.py": 45, "chaos/test_kill_points.py": 40,
-    "serving_tests/door/test_on_serve.py": 40, "chaos/test_faulty_calls.py": 40, "chaos/test_time_is_over.py": 40,
-    "cluster_tests/test_ray_start.py": 35, "service_tests/test_office.py": 35, "serving_tests/test_replicas.py": 35,
-    "cluster_tests/test_checking.py": 30, "format_tests/test_old_search_on_ray.py": 25, "builtin_tests/test_figures.py": 25,
-    "cluster_tests/test_diagnosis.py": 20, "cluster_tests/test_ledger_command.py": 20, "hostile_tests/test_command.py": 20}
+    "e2e/chaos/test_killing.py": 180, "e2e/service/test_up_killed.py": 116, "integration/test_nodes.py": 85,
+    "integration/test_run.py": 77, "integration/test_search_resumed.py": 60, "integration/test_submit.py": 58,
+    "integration/serving/test_hosting.py": 55, "e2e/service/test_killed.py": 55, "integration/test_faulty_server.py": 55,
+    "integration/test_search_on_ray.py": 50, "e2e/browser/test_story.py": 45, "e2e/chaos/test_kill_points.py": 40,
+    "integration/serving/test_gateway_on_serve.py": 40, "e2e/chaos/test_faulty_calls.py": 40, "e2e/chaos/test_time_is_over.py": 40,
+    "integration/test_ray_start.py": 35, "e2e/service/test_backends.py": 35, "integration/serving/test_replicas.py": 35,
+    "integration/test_checking.py": 30, "integration/test_old_search_on_ray.py": 25, "unit/serving/builtin/test_figures.py": 25,
+    "integration/test_diagnosis.py": 20, "integration/test_ledger_command.py": 20, "integration/test_hostile_command.py": 20}
 """About how long they take on a quiet machine; of a file that takes less nothing need be said."""
 
 

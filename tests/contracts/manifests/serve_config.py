@@ -14,7 +14,7 @@ from tests.contracts.manifests.lost_keys import lost
 
 OURS = "serving.application:build"
 STOCK = "ray.serve.llm:build_openai_app"
-"""Its module cannot be imported without vLLM: tests/vllm_tests checks its arguments."""
+"""Its module cannot be imported without vLLM: tests/integration/vllm checks its arguments."""
 
 
 def faults(config: dict[str, Any]) -> Iterator[str]:

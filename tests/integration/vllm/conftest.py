@@ -11,7 +11,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when the hub's client is im
 
 
 def pytest_report_header() -> str:
-    return "vllm: found" if HAS_VLLM else "vllm: not installed, so tests/vllm_tests are left out (make test-vllm runs them)"
+    return "vllm: found" if HAS_VLLM else "vllm: not installed, so tests/integration/vllm are left out (make test-vllm runs them)"
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,6 +1,6 @@
 """Every YAML file for users is valid where it is used, with unknown keys refused. What they say is in the tests beside this one.
 
-Offline: no Ray, no cluster, no cloud. The builder of serve-llm.yaml is checked in tests/vllm_tests, where it can be imported.
+Offline: no Ray, no cluster, no cloud. The builder of serve-llm.yaml is checked in tests/integration/vllm, where it can be imported.
 """
 
 import re

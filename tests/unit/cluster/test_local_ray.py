@@ -1,4 +1,4 @@
-"""A Ray that we start wants a token that nobody else can read. service_tests/test_up_killed sees what its ports are bound to."""
+"""A Ray that we start wants a token that nobody else can read. tests/e2e/service/test_up_killed sees what its ports are bound to."""
 
 import os
 import stat

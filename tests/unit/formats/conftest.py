@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-WRITTEN = Path(__file__).parents[1] / "fixtures" / "written_by_6cdc62a"
+WRITTEN = Path(__file__).parents[2] / "fixtures" / "written_by_6cdc62a"
 Copied = Callable[[str], Path]
 
 

@@ -14,7 +14,7 @@ from cluster.service.http.openapi import make
 from cluster.service.show import shown_app
 from serving.storage import open_folder
 
-FOLDER = Path(__file__).parents[1] / "fixtures" / "interfaces"
+FOLDER = Path(__file__).parents[2] / "fixtures" / "interfaces"
 COMMANDS_FILE, ROUTES_FILE, FIELDS_FILE = FOLDER / "commands.json", FOLDER / "routes.json", FOLDER / "fields.json"
 Table = dict[str, dict[str, Any]]
 

@@ -13,7 +13,7 @@ from tests import fast, order
 from tests.contracts import commands
 from tests.contracts.commands import forked
 
-TESTS = Path(__file__).parents[1]
+TESTS = Path(__file__).parents[2]
 
 
 class Item:
@@ -94,7 +94,7 @@ def test_a_command_that_is_given_up_leaves_no_answer_to_the_next(monkeypatch: py
 
 def test_the_longest_files_come_first_and_all_others_stay_as_they_were() -> None:
     assert [name for name in order.SECONDS_BY_FILE if not (TESTS / name).is_file()] == []
-    names = ["a.py", "cluster_tests/test_run.py", "b.py", "chaos/test_killing.py"]
+    names = ["a.py", "integration/test_run.py", "b.py", "e2e/chaos/test_killing.py"]
     items: list[Any] = [Item(file=name) for name in names]
     order.longest_first(items, TESTS)
     assert [item.path.relative_to(TESTS).as_posix() for item in items] == [names[3], names[1], names[0], names[2]]

@@ -28,7 +28,7 @@ from serving.models import open_in_process
 from serving.settings import TargetSettings
 from serving.settings.builtin import RULEBOOK_REVISION, TARGET_REVISION
 
-FOLDER = Path(__file__).parents[1] / "fixtures" / "builtin_models"
+FOLDER = Path(__file__).parents[2] / "fixtures" / "builtin_models"
 OPTIMIZER_FILE, TARGET_FILE = FOLDER / "optimizer.jsonl", FOLDER / "target.json"
 DRAWS = {"0.0": (0.0, 0), "0.1": (0.1, 0), "1.0": (1.0, 0), "0.1, seed 7": (0.1, 7)}
 """Name of a digest -> the model's prior_bias and seed."""

@@ -12,6 +12,6 @@ mkdir -p eventsource-parser
 cp $modules/eventsource-parser/dist/parse.js $modules/eventsource-parser/dist/errors.js eventsource-parser
 for file in *.mjs *.js eventsource-parser/*.js; do sed -i '/^\/\/# sourceMappingURL=/d' "$file"; done
 for library in preact htm d3-hierarchy uplot eventsource-parser; do cp $modules/$library/LICENSE "LICENSE-$library.txt"; done
-axe=../../../../tests/service_tests/browser/axe
+axe=../../../../tests/e2e/browser/axe
 cp $modules/axe-core/axe.min.js $axe/ && cp $modules/axe-core/LICENSE $axe/LICENSE.txt
 rm -r $modules
