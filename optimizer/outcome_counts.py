@@ -77,7 +77,7 @@ def summed(failures: Iterable[Failure]) -> tuple[Failure, ...]:
     return tuple(replace(failure, calls=calls[key]) for key, failure in first.items())
 
 
-class Tally:
+class OutcomeCounts:
     """The counts of one trial; for one event loop."""
 
     def __init__(self) -> None:
@@ -117,12 +117,12 @@ class Tally:
         return {attempt: dict(counts) for attempt, counts in self._replies.items() if counts}
 
 
-class Tallied:
-    """A language model with the tally of what its replies are good for. Whoever reads the replies counts them there."""
+class CountedModel:
+    """A language model with the counts of what its replies are good for. Whoever reads the replies counts them there."""
 
-    def __init__(self, model: LanguageModel, tally: Tally) -> None:
+    def __init__(self, model: LanguageModel, outcome_counts: OutcomeCounts) -> None:
         self._model = model
-        self.tally = tally
+        self.outcome_counts = outcome_counts
 
     @property
     def name(self) -> str:
@@ -132,6 +132,6 @@ class Tallied:
         return await self._model.complete(requests)
 
 
-def tally_of(model: LanguageModel) -> Tally:
-    """The model's own tally; a new one, which nobody looks at, where it has none."""
-    return model.tally if isinstance(model, Tallied) else Tally()
+def outcome_counts_of(model: LanguageModel) -> OutcomeCounts:
+    """The model's own counts; a new one, which nobody looks at, where it has none."""
+    return model.outcome_counts if isinstance(model, CountedModel) else OutcomeCounts()

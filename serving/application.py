@@ -1,4 +1,4 @@
-"""Several models in one Serve application, from one file of settings: a deployment each, and the door as the way in.
+"""Several models in one Serve application, from one file of settings: a deployment each, and the gateway as the way in.
 
 `build` is what `serve run`, `serve deploy` and KubeRay's RayService import; `promptray serve` takes the same settings.
 No `from __future__ import annotations` here: Serve reads the annotations of `build`.
@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
 from ray import serve
 
 from optimizer.errors import SettingsError
-from serving.gateway.deployment import bind_door
-from serving.gateway.settings import DoorSettings
+from serving.gateway.deployment import bind_gateway
+from serving.gateway.settings import GatewaySettings
 from serving.hosting.deployment import bind
 from serving.models import connect, load_engine
 from serving.settings import ModelSettings, Served, addressed, parse_model
@@ -24,11 +24,12 @@ DEFAULT_MODELS = ("builtin:target", "builtin:optimizer")
 
 
 class ServingSettings(Strict):
-    """Which models to host, and how their door is opened."""
+    """Which models to host, and how their gateway is opened."""
 
     models: list[str | dict[str, Any]] = Field(min_length=1)
     """Each a line, such as `vllm:MODEL`, or a mapping with `kind`."""
-    door: DoorSettings | None = None
+    gateway: GatewaySettings | None = Field(None, validation_alias=AliasChoices("gateway", "door"))
+    """`door` is its name in older files."""
     """None: no HTTP; the models are called by handle alone, by experiments on the same cluster."""
 
     @field_validator("models")
@@ -42,8 +43,8 @@ class ServingSettings(Strict):
 
     @model_validator(mode="after")
     def _has_a_way_in(self) -> Self:
-        if self.door is None and not self.served:
-            raise SettingsError("There is nothing to host: without a door, at least one model must be builtin or vllm.")
+        if self.gateway is None and not self.served:
+            raise SettingsError("There is nothing to host: without a gateway, at least one model must be builtin or vllm.")
         return self
 
     @property
@@ -56,14 +57,15 @@ class ServingSettings(Strict):
         return tuple(model for model in self.parsed if model.served)
 
 
-def read(file: Path | None, models: Sequence[str] = (), door: Mapping[str, Any] | None = None) -> ServingSettings:
-    """The settings of `promptray serve`: a file's, in which `models` and single settings of the `door` are replaced where they are
-    given. There is always a door. Raises SettingsError in one sentence."""
+def read(file: Path | None, models: Sequence[str] = (), gateway: Mapping[str, Any] | None = None) -> ServingSettings:
+    """The settings of `promptray serve`: a file's, in which `models` and single settings of the `gateway` are replaced where they are
+    given. There is always a gateway. Raises SettingsError in one sentence."""
     data = {"models": list(DEFAULT_MODELS)} if file is None else read_mapping(file)
-    own = data.get("door") or {}
+    name = "door" if "door" in data else "gateway"  # faults are told in the words of the file
+    own = data.get(name) or {}
     if not isinstance(own, Mapping):
-        raise SettingsError(f"{file}: The setting door must be a mapping, such as {{port: 8000}}.")
-    return validated({**data, "door": {**own, **(door or {})}} | ({"models": list(models)} if models else {}))
+        raise SettingsError(f"{file}: The setting {name} must be a mapping, such as {{port: 8000}}.")
+    return validated({**data, name: {**own, **(gateway or {})}} | ({"models": list(models)} if models else {}))
 
 
 def validated(args: Mapping[str, Any]) -> ServingSettings:
@@ -80,10 +82,10 @@ def build(args: dict[str, Any]) -> serve.Application:
 
 
 def application(settings: ServingSettings) -> serve.Application:
-    """The door in front of the models, or a mere root for them where there is none."""
+    """The gateway in front of the models, or a mere root for them where there is none."""
     hosted = {model.label: bind(model, load_engine) for model in settings.served}
-    if settings.door is not None:
-        return bind_door(settings.door, settings.parsed, hosted, connect)
+    if settings.gateway is not None:
+        return bind_gateway(settings.gateway, settings.parsed, hosted, connect)
     root = serve.deployment(name="models", ray_actor_options={"num_cpus": 0})(_Root)
     return root.bind(tuple(hosted.values()))
 

@@ -8,7 +8,7 @@ Every verdict is corrected for all statements of a report together, so that with
 within each of the two kinds, and half of the 5% for each where a report makes both. A trial's own verdict in TrialResult is that
 trial's alone. A prompt is never compared with itself, and where nothing was compared there is no verdict.
 
-The control arm, the seed prompt with the answer line alone (see cluster/trial/form_control.py), is a contestant like any other: who is
+The control arm, the baseline with the answer line alone (see cluster/trial/form_control.py), is a contender like any other: who is
 not better than it has gained by form alone. Knows trials, no output form.
 """
 
@@ -34,20 +34,20 @@ from optimizer.statistics import (
     verdict,
 )
 
-SEED_PROMPT = "seed prompt"
+SEED_PROMPT = "baseline"
 """Stands among the strategies, as the one that every trial has run too."""
 ANSWER_LINE = "answer line"
 """The control arm among the strategies."""
 PROMPTS_OF_ALL = (ANSWER_LINE, SEED_PROMPT)
-"""Contestants that no strategy has found, the last in every order."""
+"""Contenders that no strategy has found, the last in every order."""
 ALL_TASKS = ""
 KINDS = 2
 """Kinds of statements that share the 5%: on prompts, and on strategies."""
 
 
 @dataclass(frozen=True)
-class Contest:
-    """The prompts of one contestant against those of another on one task over its seeds; or two strategies, over all trials."""
+class PairwiseComparison:
+    """The prompts of one contender against those of another on one task over its seeds; or two strategies, over all trials."""
 
     task: str
     """ALL_TASKS: over all of them, and about strategies: the trials are counted and not the items."""
@@ -70,11 +70,11 @@ class Contest:
     """Statements of its kind that were corrected for."""
 
     @property
-    def turned(self) -> "Contest":
+    def turned(self) -> "PairwiseComparison":
         """The same, seen from the other side."""
         ends = self.interval and Interval(-self.interval.high, -self.interval.low)
         flipped: dict[Comparison, Comparison] = {"better": "worse", "worse": "better"}
-        return Contest(
+        return PairwiseComparison(
             self.task, self.second, self.first, -self.difference, ends, self.p_value, flipped.get(self.verdict, self.verdict),
             self.pairs, self.behind, self.ahead, self.family)
 
@@ -103,40 +103,40 @@ class Contest:
         return f"{signed(self.difference)} {spread}, {p_told(self.p_value)}{corrected}"
 
 
-def contests(results: Sequence[TrialResult]) -> tuple[Contest, ...]:
-    """Every two contestants on every task; tasks and strategies in order of first appearance, control arm and seed prompt last.
+def comparisons(results: Sequence[TrialResult]) -> tuple[PairwiseComparison, ...]:
+    """Every two contenders on every task; tasks and strategies in order of first appearance, control arm and baseline last.
 
     Empty for a search, whose points are too many to compare on a test split, and for trials that kept no marks.
     """
     pooled_by_names = _pooled(results)
     corrected, family = _corrected_on_prompts(results, pooled_by_names)
     return tuple(
-        Contest(
+        PairwiseComparison(
             *names, pooled.difference, pooled.interval, corrected[names], verdict(corrected[names], pooled.difference),
             pooled.strata, *_ahead(pooled.net_by_stratum), family)
         for names, pooled in pooled_by_names.items())
 
 
-def contests_over_tasks(results: Sequence[TrialResult]) -> tuple[Contest, ...]:
-    """Every two strategies, and each against the control arm and the seed prompt, over all pairs of their trials; empty where no
+def comparisons_over_tasks(results: Sequence[TrialResult]) -> tuple[PairwiseComparison, ...]:
+    """Every two strategies, and each against the control arm and the baseline, over all pairs of their trials; empty where no
     two have several."""
     by_pair = _trial_pairs(_pooled(results))
     net_by_pair = {pair: [net for pooled in found for net in pooled.net_by_stratum] for pair, found in by_pair.items()}
     corrected = [KINDS * p_value for p_value in holm([sign_flip_test(net) for net in net_by_pair.values()])]
     return tuple(
-        Contest(
+        PairwiseComparison(
             ALL_TASKS, *pair, sum(net) / sum(pooled.items for pooled in by_pair[pair]), None, min(1.0, p_value),
             verdict(p_value, sum(net)), len(net), *_ahead(net), len(net_by_pair))
         for (pair, net), p_value in zip(net_by_pair.items(), corrected, strict=True))
 
 
 def corrected_verdicts(results: Sequence[TrialResult]) -> dict[str, str]:
-    """Trial -> its verdict against the seed prompt, corrected for all statements on prompts; only trials with one are in it."""
+    """Trial -> its verdict against the baseline, corrected for all statements on prompts; only trials with one are in it."""
     corrected, _ = _corrected_on_prompts(results, _pooled(results))
     told = {
         result.trial: result.verdict if corrected[result.trial, SEED_PROMPT] <= 0.05 else "not distinguishable"
         for result in results if (result.trial, SEED_PROMPT) in corrected}
-    # What an older version has written of a best prompt that is the seed prompt stays as it is.
+    # What an older version has written of a best prompt that is the baseline stays as it is.
     return told | {result.trial: result.verdict for result in results if result.best_is_baseline and result.p_value is not None}
 
 
@@ -155,34 +155,34 @@ def statements_on_prompts(results: Sequence[TrialResult]) -> int:
     return _corrected_on_prompts(results, _pooled(results))[1]
 
 
-def leaders(results: Sequence[TrialResult]) -> tuple[tuple[Contest, ...], ...]:
-    """For each task the contests of its leader, which won more items than it lost against each other one; the closest rival first.
+def leaders(results: Sequence[TrialResult]) -> tuple[tuple[PairwiseComparison, ...], ...]:
+    """For each task the comparisons of its leader, which won more items than it lost against each other one; the closest rival first.
 
     The leader is chosen on the test split. Its verdicts hold all the same: they are corrected for every choice there was.
     """
-    found = contests(results)
+    found = comparisons(results)
     led = []
-    for task in dict.fromkeys(contest.task for contest in found):
-        sides = [side for contest in found if contest.task == task for side in (contest, contest.turned)]
+    for task in dict.fromkeys(comparison.task for comparison in found):
+        sides = [side for comparison in found if comparison.task == task for side in (comparison, comparison.turned)]
         names = list(dict.fromkeys(side.first for side in sides))
         leader = max(names, key=lambda name: min(side.difference for side in sides if side.first == name))
         own = (side for side in sides if side.first == leader)
-        led.append(tuple(sorted(own, key=lambda contest: contest.difference)))
+        led.append(tuple(sorted(own, key=lambda comparison: comparison.difference)))
     return tuple(led)
 
 
 def leader_lines(results: Sequence[TrialResult]) -> list[str]:
     """Sentences for the terminal: a task's leading prompts with their closest rival, and what that says of the strategies."""
-    names_by_task = {task: _contestants([one for one in results if one.task == task]) for task in dict.fromkeys(
+    names_by_task = {task: _contenders([one for one in results if one.task == task]) for task in dict.fromkeys(
         result.task for result in results)}
     lines = [_leader_line(own, len(names_by_task[own[0].task]) - 1) for own in leaders(results)]
     pairs = _strategy_pairs(results)
-    return [*lines, _strategies_line(contests_over_tasks(results), pairs)] if pairs and lines else lines
+    return [*lines, _strategies_line(comparisons_over_tasks(results), pairs)] if pairs and lines else lines
 
 
-def _leader_line(own: Sequence[Contest], others: int) -> str:
-    """`others`: contestants beside the leader, whether or not it could be compared with them."""
-    closest, beaten = own[0], [contest.second for contest in own[1:] if contest.verdict == "better"]
+def _leader_line(own: Sequence[PairwiseComparison], others: int) -> str:
+    """`others`: contenders beside the leader, whether or not it could be compared with them."""
+    closest, beaten = own[0], [comparison.second for comparison in own[1:] if comparison.verdict == "better"]
     if len(own) == 1 or len(own) < others or closest.verdict != "better":
         rest = f" The former are better than {', '.join(map(_prompts, beaten))}." if beaten else ""
         return closest.sentence + rest
@@ -190,12 +190,12 @@ def _leader_line(own: Sequence[Contest], others: int) -> str:
             f"{_prompts(closest.second)}: {closest.figures}.")
 
 
-def _strategies_line(found: Sequence[Contest], pairs: int) -> str:
+def _strategies_line(found: Sequence[PairwiseComparison], pairs: int) -> str:
     """What the trials say of the strategies themselves, which is less than what the items say of their prompts. `pairs`: the most
     in which two of them meet."""
-    told = [contest for contest in found if contest.verdict != "not distinguishable" and contest.second not in PROMPTS_OF_ALL]
+    told = [comparison for comparison in found if comparison.verdict != "not distinguishable" and comparison.second not in PROMPTS_OF_ALL]
     if told:
-        return " ".join(contest.sentence for contest in told)
+        return " ".join(comparison.sentence for comparison in told)
     least = ceil(log2(max(1, len(found)) * KINDS * 2 / 0.05))  # n pairs can give no p-value below 2 / 2**n
     if pairs < least:
         return (f"That is about these prompts. Nothing can be said of the strategies themselves: they meet in "
@@ -204,12 +204,12 @@ def _strategies_line(found: Sequence[Contest], pairs: int) -> str:
 
 
 def _prompts(name: str) -> str:
-    own = {SEED_PROMPT: "the seed prompts", ANSWER_LINE: "the seed prompts with the answer line"}
+    own = {SEED_PROMPT: "the baselines", ANSWER_LINE: "the baselines with the answer line"}
     return own.get(name, f"the prompts of {name}")
 
 
 def _strategy(name: str) -> str:
-    own = {SEED_PROMPT: "the seed prompt", ANSWER_LINE: "the seed prompt with the answer line"}
+    own = {SEED_PROMPT: "the baseline", ANSWER_LINE: "the baseline with the answer line"}
     return own.get(name, f"the strategy {name}")
 
 
@@ -227,7 +227,7 @@ def _tested(results: Sequence[TrialResult]) -> list[TrialResult]:
     return [result for result in results if _to_compare(result)]
 
 
-def _contestants(results: Sequence[TrialResult]) -> list[str]:
+def _contenders(results: Sequence[TrialResult]) -> list[str]:
     tested = _tested(results)
     control = [ANSWER_LINE] if any(result.form_control_test_marks for result in tested) else []
     return [*dict.fromkeys(result.strategy for result in tested), *control, SEED_PROMPT]
@@ -252,7 +252,7 @@ def _ahead(net: Sequence[int]) -> tuple[int, int]:
 
 
 Statement = tuple[str, str] | tuple[str, str, str]
-"""(trial, SEED_PROMPT or ANSWER_LINE): its best prompt against that one; or (task, first, second): two contestants."""
+"""(trial, SEED_PROMPT or ANSWER_LINE): its best prompt against that one; or (task, first, second): two contenders."""
 
 
 def _corrected_on_prompts(
@@ -260,13 +260,13 @@ def _corrected_on_prompts(
 ) -> tuple[dict[Statement, float], int]:
     """The corrected p-value of every statement on prompts, and how many statements they are corrected for.
 
-    The statement of a contestant with one trial against the seed prompt, or against the control arm, is that trial's own, and is
+    The statement of a contender with one trial against the baseline, or against the control arm, is that trial's own, and is
     corrected for once.
     """
     p_by_statement: dict[Statement, float] = {}
     own: dict[tuple[str, str, str], Statement] = {}
     for result in results:
-        # An older result has a verdict where its best prompt is the seed prompt: that compared nothing.
+        # An older result has a verdict where its best prompt is the baseline: that compared nothing.
         for rival, p_value in ((SEED_PROMPT, result.p_value), (ANSWER_LINE, result.form_control_p_value)):
             if p_value is not None and not result.best_is_baseline:
                 p_by_statement[result.trial, rival] = p_value
@@ -280,7 +280,7 @@ def _corrected_on_prompts(
 
 
 def _trial_pairs(pooled_by_names: Mapping[tuple[str, str, str], Pooled]) -> dict[tuple[str, str], list[Pooled]]:
-    """(first, second) -> their contests on all tasks, of those that meet in several pairs of trials; at least one is a strategy."""
+    """(first, second) -> their comparisons on all tasks, of those that meet in several pairs of trials; at least one is a strategy."""
     by_pair: dict[tuple[str, str], list[Pooled]] = {}
     for (_, first, second), pooled in pooled_by_names.items():
         if first not in PROMPTS_OF_ALL:
@@ -290,7 +290,7 @@ def _trial_pairs(pooled_by_names: Mapping[tuple[str, str, str], Pooled]) -> dict
 
 def _pooled(results: Sequence[TrialResult]) -> dict[tuple[str, str, str], Pooled]:
     """(task, first, second) -> `first` against `second`."""
-    tested, names = _tested(results), _contestants(results)
+    tested, names = _tested(results), _contenders(results)
     found = {}
     for task in dict.fromkeys(result.task for result in tested):
         shown = {name: _shown(name, [result for result in tested if result.task == task]) for name in names}
@@ -303,7 +303,7 @@ def _pooled(results: Sequence[TrialResult]) -> dict[tuple[str, str, str], Pooled
 
 @dataclass(frozen=True)
 class _Shown:
-    """A contestant's prompt on one test split."""
+    """A contender's prompt on one test split."""
 
     prompt: Prompt | None
     """None: the control arm's, which is another one than all others."""
@@ -311,7 +311,7 @@ class _Shown:
 
 
 def _shown(name: str, tested: Sequence[TrialResult]) -> dict[tuple[int, str], _Shown]:
-    """(seed, data) -> what the contestant did there. The seed prompt and the control arm are the same in every trial of a seed."""
+    """(seed, data) -> what the contender did there. The baseline and the control arm are the same in every trial of a seed."""
     found: dict[tuple[int, str], _Shown] = {}
     for one in tested:
         key = (one.seed, one.data_hash)

@@ -5,18 +5,18 @@ prompts; and where the best prompt is the baseline itself, that nothing was gain
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cluster.analysis.comparisons import ANSWER_LINE, contests, corrected_against_control, corrected_verdicts, p_told
+from cluster.analysis.comparisons import ANSWER_LINE, comparisons, corrected_against_control, corrected_verdicts, p_told
 from cluster.analysis.summary import Group, summarise
 from cluster.text.formatting import plural, share, signed
 from cluster.trial.result import TrialResult
 from optimizer.statistics import Pooled, Scores, pooled_test, too_many_missing
 
 MARK = "†"
-_NOTE = f"{MARK} Not distinguishable from the seed prompt with the answer line alone: the gain may be form."
+_NOTE = f"{MARK} Not distinguishable from the baseline with the answer line alone: the gain may be form."
 SAID_BY_STATE = {
-    "not needed": "Form explains none of it: every answer of the seed prompt that the search saw and that was not right gave its "
+    "not needed": "Form explains none of it: every answer of the baseline that the search saw and that was not right gave its "
                   "answer in the form that is read.",
-    "line in baseline": "Form explains none of it: the seed prompt itself says how to end an answer.",
+    "line in baseline": "Form explains none of it: the baseline itself says how to end an answer.",
     "no budget": "How much of a gain is form alone was not measured, as the budget left no room for it: raise budget.target_calls.",
     "off": "How much of a gain is form alone was not measured: form_control is off.",
 }
@@ -25,7 +25,7 @@ SAID_BY_STATE = {
 
 @dataclass(frozen=True)
 class FormShare:
-    """A gain over the seed prompt, and its two parts; all three over the same items."""
+    """A gain over the baseline, and its two parts; all three over the same items."""
 
     gain: Pooled
     form: Pooled
@@ -40,7 +40,7 @@ class FormShare:
         told = {"better": f"the rest, {rest}, is what the search found",
                 "worse": f"the prompts that were found are worse than that line alone: {rest}"}.get(
                     verdict, f"the rest, {rest}, is not distinguishable from nothing" if verdict else f"the rest is {rest}")
-        gained = f"the gain of {signed(self.gain.difference)} of {whose} over the seed prompt"
+        gained = f"the gain of {signed(self.gain.difference)} of {whose} over the baseline"
         return f"Of {gained}, {_figures(self.form)} comes with the answer line alone; {told}."
 
 
@@ -77,16 +77,16 @@ def form_told(result: TrialResult) -> str:
 
 def form_notes(results: Sequence[TrialResult]) -> Mapping[str, tuple[str, ...]]:
     """Return what is to be said of form, and of best prompts that are the baseline, by the name of a group's first trial."""
-    against_line = {(one.task, one.first): one for one in contests(results) if one.second == ANSWER_LINE}
+    against_line = {(one.task, one.first): one for one in comparisons(results) if one.second == ANSWER_LINE}
     own, verdicts = corrected_against_control(results), corrected_verdicts(results)
     found = {}
     for group in (group for summary in summarise(results) for group in summary.groups):
         lines = [*_baseline_lines(group), *_unmeasured_lines(group, verdicts)]
         parts = form_share(group.trials)
         if parts and parts.gain.difference > 0:
-            contest = None if group.settings else against_line.get((group.task, group.strategy))
+            comparison = None if group.settings else against_line.get((group.task, group.strategy))
             alone = own.get(group.trials[0].trial) if len(group.trials) == 1 else None
-            verdict, p_value = (contest.verdict, contest.p_value) if contest else alone or ("", None)
+            verdict, p_value = (comparison.verdict, comparison.p_value) if comparison else alone or ("", None)
             lines.append(parts.sentence(_whose(group), p_value, verdict))
         found[group.trials[0].trial] = tuple(lines)
     return found
@@ -102,7 +102,7 @@ def form_lines(results: Sequence[TrialResult]) -> list[str]:
 
 
 def form_alone(results: Sequence[TrialResult]) -> set[str]:
-    """Return the trials that are better than the seed prompt and not than the answer line: their gain may be form."""
+    """Return the trials that are better than the baseline and not than the answer line: their gain may be form."""
     verdicts, against_line = corrected_verdicts(results), corrected_against_control(results)
     return {name for name, told in verdicts.items() if told == "better" and against_line.get(name, ("better", 0.0))[0] != "better"}
 
@@ -123,9 +123,9 @@ def _baseline_lines(group: Group) -> list[str]:
         return []
     if len(same) < len(tested):
         return [f"In {len(same)} of {plural(len(tested), 'trial')} of {group.strategy} on {group.task} the best prompt is the "
-                "baseline itself, the seed prompt: no candidate was better on dev."]
+                "baseline itself, the baseline: no candidate was better on dev."]
     whose = "The best prompt" if len(same) == 1 else "The best prompt of every trial"
-    return [f"{whose} of {group.strategy} on {group.task} is the baseline itself, the seed prompt: no candidate was better on dev."]
+    return [f"{whose} of {group.strategy} on {group.task} is the baseline itself, the baseline: no candidate was better on dev."]
 
 
 def _unmeasured_lines(group: Group, verdicts: Mapping[str, str]) -> list[str]:

@@ -77,7 +77,7 @@ def _of_tests(results: Sequence[TrialResult]) -> list[str]:
 def _came(trial: TrialResult) -> str:
     """How many answers came under that one of the two prompts under which fewer did."""
     marks, prompt = min(
-        ((trial.seed_prompt_test_marks, "seed prompt"), (trial.test_marks, "best prompt")), key=lambda one: -one[0].count("-"))
+        ((trial.seed_prompt_test_marks, "baseline"), (trial.test_marks, "best prompt")), key=lambda one: -one[0].count("-"))
     return f"{len(marks) - marks.count('-')} of its {len(marks)} answers under the {prompt} came"
 
 

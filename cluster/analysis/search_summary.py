@@ -27,7 +27,7 @@ def searched(results: Sequence[TrialResult]) -> bool:
 
 
 def found(trials: Sequence[TrialResult]) -> list[Found]:
-    """The course of one contest, in the order in which its trials were started. Trials that measured nothing are left out."""
+    """The course of one comparison, in the order in which its trials were started. Trials that measured nothing are left out."""
     in_order = sorted(trials, key=lambda trial: trial.trial)
     measured = [(trial, trial.dev_accuracy) for trial in in_order if trial.dev_accuracy is not None]
     calls = accumulate(trial.target_calls for trial, _ in measured)

@@ -40,7 +40,7 @@ class Group:
 
     @property
     def before(self) -> float | None:
-        """Mean test accuracy of the seed prompt, over the trials that tested their best prompt too: like with like."""
+        """Mean test accuracy of the baseline, over the trials that tested their best prompt too: like with like."""
         return self.mean(lambda trial: None if trial.test_accuracy is None else trial.seed_prompt_test_accuracy)
 
     @property
@@ -76,12 +76,12 @@ class Group:
 
     @property
     def compared(self) -> int:
-        """Trials of which it is known whether they are better than the seed prompt: the others lack too many answers. A best prompt
-        that is the seed prompt is not better."""
+        """Trials of which it is known whether they are better than the baseline: the others lack too many answers. A best prompt
+        that is the baseline is not better."""
         return sum(trial.test_accuracy is not None and bool(trial.told) for trial in self.trials)
 
     def better_of(self, corrected: Mapping[str, str]) -> int:
-        """Trials whose best prompt was better than the seed prompt, by corrected verdicts; a trial that has none keeps its own."""
+        """Trials whose best prompt was better than the baseline, by corrected verdicts; a trial that has none keeps its own."""
         return sum(corrected.get(trial.trial, trial.verdict) == "better" for trial in self.trials)
 
 

@@ -51,5 +51,5 @@ def _rank(result: TrialResult) -> Rank:
 def _tested(result: TrialResult) -> str:
     if result.test_accuracy is None:
         return "not tested"
-    return (f"test accuracy {share(result.test_accuracy)} on {plural(result.test_items, 'item')}, seed prompt "
+    return (f"test accuracy {share(result.test_accuracy)} on {plural(result.test_items, 'item')}, baseline "
             f"{share(result.seed_prompt_test_accuracy)}")

@@ -24,7 +24,7 @@ def check(
     scorer: options.Scorer = None, seed_instruction: options.SeedInstruction = None, sizes: options.Splits = None,
     target_calls: options.TargetCalls = None, optimizer_calls: options.OptimizerCalls = None,
     concurrency: options.Concurrency = None, out: options.Out = None,
-    repeats: Annotated[int, typer.Option(min=2, max=20, help="Runs of the seed prompt, for the noise.")] = 3,
+    repeats: Annotated[int, typer.Option(min=2, max=20, help="Runs of the baseline, for the noise.")] = 3,
 ) -> None:
     """Say of each task of an experiment whether optimization can pay, and what the experiment may cost. Exit code 3: none can;
     4: none is seen to, and of some task it cannot be told, as its answers were not read as they are meant."""

@@ -79,7 +79,7 @@ def _begin(settings: ExperimentSettings) -> None:
     for line in told(models_of(experiment.settings)):
         say(line, "dim")
     cost = cost_of_calls(experiment.settings, experiment.tasks, experiment.out)
-    say(estimated(experiment.settings, experiment.assignments, cost).line)
+    say(estimated(experiment.settings, experiment.trial_specs, cost).line)
     _run(experiment)
 
 
@@ -88,7 +88,7 @@ def _run(experiment: Experiment) -> None:
     from cluster.experiment.runner import BrokenOff, Interrupted, run_experiment
 
     try:
-        with watching([assignment.trial for assignment in experiment.assignments], OUT) as watcher:
+        with watching([trial_spec.trial for trial_spec in experiment.trial_specs], OUT) as watcher:
             results = run_experiment(experiment, watcher)
     except Interrupted as stop:
         _save(experiment, stop.results)
@@ -120,7 +120,7 @@ def _left(experiment: Experiment, results: "Sequence[TrialResult]") -> str:
     best = sum(result.best is not None for result in results)
     if not best:
         return ""
-    told = trials_told([result.status for result in results], len(experiment.assignments))
+    told = trials_told([result.status for result in results], len(experiment.trial_specs))
     return f"{told}; the best prompts so far, of {plural(best, 'trial')}, are in {experiment.out.place_of('best')}. "
 
 

@@ -10,7 +10,7 @@ from cluster.cli.console import say, steady
 
 
 def serve(
-    file: Annotated[Path | None, typer.Argument(help="Models and door, such as cluster/deploy/models.yaml.")] = None,
+    file: Annotated[Path | None, typer.Argument(help="Models and gateway, such as cluster/deploy/models.yaml.")] = None,
     model: Annotated[list[str] | None, typer.Option(help="A model to offer; may be repeated. Default: both built-in ones.")] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on. Default: 127.0.0.1, this machine alone.")] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: 8000.")] = None,
@@ -24,17 +24,17 @@ def serve(
     from cluster.ray_runtime.session import ray_session
     from cluster.ray_runtime.start import cluster_address
     from serving.application import application, read
-    from serving.gateway.deployment import open_door
+    from serving.gateway.deployment import open_gateway
 
     given = {
         "host": host, "port": port, "allowed_hosts": allowed_host or None, "api_key_env": api_key_env,
         "api_keys_file": api_keys_file}
     settings = read(file, model or (), {name: value for name, value in given.items() if value is not None})
-    assert settings.door is not None  # read sees to it
+    assert settings.gateway is not None  # read sees to it
     if cluster_address() is None:
-        expect_free(settings.door.host, settings.door.port)
+        expect_free(settings.gateway.host, settings.gateway.port)
     with steady(), ray_session():
-        base_url = open_door(application(settings), settings.door)
+        base_url = open_gateway(application(settings), settings.gateway)
         labels = ", ".join(one.label for one in settings.parsed)
         say(f"Serving {labels} at {base_url} (Ctrl-C stops)")
         while True:

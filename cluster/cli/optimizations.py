@@ -54,8 +54,8 @@ def estimate(
     with _client(service) as client:
         found = client.estimate(_request(client, file, task, strategy, None), probe)
     say(found.sentence)
-    for outlook in found.tasks:
-        say(f"{outlook.task}: {outlook.sentence}")
+    for task_estimate in found.tasks:
+        say(f"{task_estimate.task}: {task_estimate.sentence}")
 
 
 @jobs.command(name="list")
@@ -231,7 +231,7 @@ def _say_best(best: "Best") -> None:
             say(text)
     tested = "not tested" if best.test_accuracy is None else (
         f"test accuracy {share(best.test_accuracy)} (95% interval {interval(best.test_low, best.test_high)}) on "
-        f"{plural(best.test_items, 'item')}, seed prompt {share(best.seed_prompt_test_accuracy)}; {best.verdict or 'no verdict'}")
+        f"{plural(best.test_items, 'item')}, baseline {share(best.seed_prompt_test_accuracy)}; {best.verdict or 'no verdict'}")
     items = f" on {plural(best.dev_items, 'item')}" if best.dev_items else ""
     say(f"{best.trial}: dev accuracy {share(best.dev_accuracy)}{items}; {tested}", "dim")
 

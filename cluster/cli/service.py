@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def up(
-    file: Annotated[Path | None, typer.Argument(help="Settings of a service: models, door, storage, running, quota.")] = None,
+    file: Annotated[Path | None, typer.Argument(help="Settings of a service: models, gateway, storage, running, quota.")] = None,
     storage: Annotated[str | None, typer.Option(help="Folder for all state, a path or a URI. Default: service.")] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on. Default: 127.0.0.1, this machine alone.")] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: 8000.")] = None,
@@ -32,21 +32,21 @@ def up(
     from cluster.service.access.api_keys import expect_way_in
     from cluster.service.application import open_service
     from cluster.service.backends.ray import ANSWERS_WITHIN_S, OPENS_WITHIN_S
-    from cluster.service.jobs.controller_actor import open_keeper
+    from cluster.service.jobs.controller_actor import open_controller
     from optimizer.errors import StorageError
     from serving.runtime.actors import told
 
-    door = {"host": host, "port": port, "allowed_hosts": allowed_host or None}
-    settings = _settings(file, {"storage": storage, "running": running, "no_keys": no_keys or None}, door)
+    gateway = {"host": host, "port": port, "allowed_hosts": allowed_host or None}
+    settings = _settings(file, {"storage": storage, "running": running, "no_keys": no_keys or None}, gateway)
     expect_way_in(settings)  # before a Ray is started for nothing
     if cluster_address() is None:
-        expect_free(settings.door.host, settings.door.port)
+        expect_free(settings.gateway.host, settings.gateway.port)
     with steady(), ray_session():
         address = open_service(settings)
-        keeper = open_keeper(settings)
+        controller = open_controller(settings)
         try:
-            ray.get(keeper.open.remote(), timeout=OPENS_WITHIN_S)
-            notes: list[str] = ray.get(keeper.notes.remote(), timeout=ANSWERS_WITHIN_S)
+            ray.get(controller.open.remote(), timeout=OPENS_WITHIN_S)
+            notes: list[str] = ray.get(controller.notes.remote(), timeout=ANSWERS_WITHIN_S)
         except ray.exceptions.GetTimeoutError:
             raise StorageError(f"The service has not started within {OPENS_WITHIN_S:g} s; the reason is in Ray's logs.") from None
         except ray.exceptions.RayError as problem:
@@ -61,7 +61,7 @@ def up(
             time.sleep(1)  # no longer: a signal that comes just before it is seen behind it
 
 
-def _settings(file: Path | None, given: dict[str, Any], door: dict[str, Any]) -> "ServiceSettings":
+def _settings(file: Path | None, given: dict[str, Any], gateway: dict[str, Any]) -> "ServiceSettings":
     """Raises SettingsError in one sentence."""
     from pydantic import ValidationError
 
@@ -71,11 +71,12 @@ def _settings(file: Path | None, given: dict[str, Any], door: dict[str, Any]) ->
     from serving.storage import open_folder
 
     data = {} if file is None else read_mapping(file)
-    own = data.get("door") or {}
+    name = "door" if "door" in data else "gateway"  # faults are told in the words of the file
+    own = data.get(name) or {}
     if not isinstance(own, dict):
-        raise SettingsError(f"{file}: The setting door must be a mapping, such as {{port: 8000}}.")
+        raise SettingsError(f"{file}: The setting {name} must be a mapping, such as {{port: 8000}}.")
     data |= {name: value for name, value in given.items() if value is not None}
-    data["door"] = own | {name: value for name, value in door.items() if value is not None}
+    data[name] = own | {name: value for name, value in gateway.items() if value is not None}
     try:
         settings = ServiceSettings.model_validate(data)
     except ValidationError as problem:

@@ -16,7 +16,7 @@ def open_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
     if sys.stdin is None:
-        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  # for as long as the process lives
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # for as long as the process lives
     sys.stdout = _writable(sys.stdout, 1)
     sys.stderr = _writable(sys.stderr, 2)
 

@@ -11,7 +11,7 @@ from optimizer.strategies import STRATEGIES
 from serving.settings.validation import Strict, build_named
 
 
-class Choice(Strict, ABC):
+class ComponentSpec(Strict, ABC):
     """A thing from a table of names, with its own settings; a text stands for the name alone."""
 
     name: str
@@ -38,7 +38,7 @@ class Choice(Strict, ABC):
         """The thing itself. Raises SettingsError where its settings are not of its kind; so it is built once when it is read."""
 
 
-class StrategyChoice(Choice):
+class StrategySpec(ComponentSpec):
     """A search method, as in optimizer.strategies.STRATEGIES."""
 
     def build(self, **changes: Any) -> Strategy:
@@ -46,7 +46,7 @@ class StrategyChoice(Choice):
         return build_named("strategy", STRATEGIES, self.name, self.settings | changes)
 
 
-class SelectionChoice(Choice):
+class SelectionSpec(ComponentSpec):
     """A selection rule, as in optimizer.selection.SELECTION_RULES."""
 
     name: str = "racing"

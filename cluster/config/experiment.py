@@ -14,7 +14,7 @@ from unicodedata import normalize
 
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from cluster.config.component_spec import Choice, SelectionChoice, StrategyChoice
+from cluster.config.component_spec import ComponentSpec, SelectionSpec, StrategySpec
 from cluster.config.endpoints import with_addresses
 from cluster.config.limits import Allowed
 from cluster.config.search import SearchSettings
@@ -88,7 +88,7 @@ class TotalSettings(Strict):
         return Allowed(**self.model_dump())
 
     def limits(self) -> Limits:
-        """Those that are paid from a purse."""
+        """Those that are paid from a budget."""
         return Limits(**self.model_dump(exclude={"wall_s"}))
 
 
@@ -159,8 +159,8 @@ class ExperimentSettings(Strict):
     optimizer: ModelText = "builtin:optimizer"
     models: dict[str, ModelText] = {}
     """Label -> model, for `optimizer` in a search's space: with any, the space names its models by these labels alone."""
-    strategies: Annotated[tuple[StrategyChoice, ...], Field(min_length=1)]
-    selection: SelectionChoice = SelectionChoice()
+    strategies: Annotated[tuple[StrategySpec, ...], Field(min_length=1)]
+    selection: SelectionSpec = SelectionSpec()
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
     sizes: SizeSettings = SizeSettings()
     sampling: SamplingSettings = SamplingSettings()
@@ -230,7 +230,7 @@ class ExperimentSettings(Strict):
     def optimizer_model(self) -> ModelSettings:
         return parse_model(self.optimizer)
 
-    def grid(self) -> Iterator[tuple[TaskSettings, StrategyChoice, int]]:
+    def grid(self) -> Iterator[tuple[TaskSettings, StrategySpec, int]]:
         """Every trial's task, strategy and seed. Seeds come last in the order, so that the first results compare strategies."""
         for seed, task, strategy in product(self.seeds, self.tasks, self.strategies):
             yield task, strategy, seed
@@ -267,8 +267,8 @@ def slug(text: str) -> str:
     return whole.encode()[: LONGEST_SLUG - 9].decode(errors="ignore").rstrip("-.") + "-" + sha256(whole.encode()).hexdigest()[:8]
 
 
-def _title(entry: TaskSettings | Choice) -> str:
-    if isinstance(entry, Choice):
+def _title(entry: TaskSettings | ComponentSpec) -> str:
+    if isinstance(entry, ComponentSpec):
         return entry.title
     return entry.label or slug(Path(entry.source).stem)
 

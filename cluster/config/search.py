@@ -10,7 +10,7 @@
       trials: 16                                        # of each task and seed; not for grid
       scheduler: {name: asha, settings: {grace_rounds: 1, reduction_factor: 3}}    # none, asha or median
 
-The trials of one task and one seed are a contest: they share their data, and only they are compared with each other. `strategies`
+The trials of one task and one seed are a comparison group: they share their data, and only they are compared with each other. `strategies`
 lists the strategies to choose from. Without `search` an experiment is a fixed grid of tasks, strategies and seeds.
 """
 
@@ -18,13 +18,13 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from cluster.config.component_spec import Choice
+from cluster.config.component_spec import ComponentSpec
 from cluster.search.schedulers import ASHA, SCHEDULERS, Median, Unscheduled
 from cluster.search.searchers import SEARCHERS, Searcher
 from serving.settings.validation import Strict, build_named
 
 
-class SearcherChoice(Choice):
+class SearcherSpec(ComponentSpec):
     """How points are chosen, as in SEARCHERS."""
 
     name: str = "random"
@@ -33,7 +33,7 @@ class SearcherChoice(Choice):
         return build_named("searcher", SEARCHERS, self.name, self.settings)
 
 
-class SchedulerChoice(Choice):
+class SchedulerSpec(ComponentSpec):
     """Which trials are stopped early, as in SCHEDULERS."""
 
     name: str = "none"
@@ -47,7 +47,7 @@ class SearchSettings(Strict):
 
     space: dict[str, Any] = {}
     """Key -> values, as in the file; an empty one searches among the listed strategies alone."""
-    searcher: SearcherChoice = SearcherChoice()
+    searcher: SearcherSpec = SearcherSpec()
     trials: Annotated[int, Field(ge=1, le=10_000)] | None = None
-    """Of each contest; None takes the searcher's own number."""
-    scheduler: SchedulerChoice = SchedulerChoice()
+    """Of each comparison group; None takes the searcher's own number."""
+    scheduler: SchedulerSpec = SchedulerSpec()

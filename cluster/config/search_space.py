@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from cluster.config.component_spec import SelectionChoice, StrategyChoice
+from cluster.config.component_spec import SelectionSpec, StrategySpec
 from cluster.search.domains import Domain, OneOf, Value, parse_domain
 from cluster.search.space import Dimension, Space
 from optimizer.errors import SettingsError, unknown_name
@@ -47,7 +47,7 @@ class _Shelf:
 
 
 def read_space(
-    given: Mapping[str, Any], strategies: Sequence[StrategyChoice], selection: SelectionChoice, optimizer: ModelText,
+    given: Mapping[str, Any], strategies: Sequence[StrategySpec], selection: SelectionSpec, optimizer: ModelText,
     try_sampling: Callable[[dict[str, Any]], object], models: Mapping[str, ModelText], *, tried: bool = True,
 ) -> Space:
     """The space that a settings file describes, with every value that can be tried built once. Raises SettingsError. Not `tried`,
@@ -98,18 +98,18 @@ def _saying(key: str, read: Callable[[], T]) -> T:
         raise SettingsError(f"In search.space, {key}: {problem}") from problem
 
 
-def _strategies(strategies: Sequence[StrategyChoice]) -> _Shelf:
+def _strategies(strategies: Sequence[StrategySpec]) -> _Shelf:
     choice_by_label = {strategy.label: strategy for strategy in strategies}
     return _Shelf(
         STRATEGY, {label: _fields(STRATEGIES[choice.name]) for label, choice in choice_by_label.items()},
         lambda label, changes: choice_by_label[label].build(**changes))
 
 
-def _selections(domains: Mapping[str, Domain], own: SelectionChoice) -> _Shelf:
+def _selections(domains: Mapping[str, Domain], own: SelectionSpec) -> _Shelf:
     """The rules that the space lists, with no settings of their own; or the experiment's rule, with its settings."""
     choices = {own.name: own}
     if SELECTION in domains:
-        choices = _saying(SELECTION, lambda: {name: SelectionChoice(name=name) for name in _names(domains[SELECTION])})
+        choices = _saying(SELECTION, lambda: {name: SelectionSpec(name=name) for name in _names(domains[SELECTION])})
     return _Shelf(
         SELECTION, {name: _fields(SELECTION_RULES[name]) for name in choices},
         lambda name, changes: choices[name].build(**changes))
@@ -166,7 +166,7 @@ def _owned(owner: str, key: str, shelves: Mapping[str, _Shelf]) -> _Shelf:
     raise SettingsError(f"A space has no such key; known are: {', '.join(known)}.")
 
 
-def _refuse_two_of_one(children: Sequence[Dimension], strategies: Sequence[StrategyChoice]) -> None:
+def _refuse_two_of_one(children: Sequence[Dimension], strategies: Sequence[StrategySpec]) -> None:
     keys = {dimension.key: dimension for dimension in children}
     for label in (strategy.label for strategy in strategies):
         for key in keys:

@@ -97,8 +97,8 @@ def ablations_figure(found: Ablations) -> Figure:
     """Held-out accuracy of each variant's best prompts."""
     rows = [(name, variant.accuracy) for name, variant in found.by_variant.items()]
     return _figure(
-        [_dots([("seed prompt", found.seed_prompt)], GREY, "seed prompt", hollow=True), _dots(rows, BLUE, "best prompt", start=1)],
-        ["seed prompt", *(escape(name) for name, _ in rows)],
+        [_dots([("baseline", found.seed_prompt)], GREY, "baseline", hollow=True), _dots(rows, BLUE, "best prompt", start=1)],
+        ["baseline", *(escape(name) for name, _ in rows)],
         FROM_0_TO_1 | {"title": {"text": "held-out accuracy"}}, line=rows[0][1].mean)
 
 

@@ -18,12 +18,12 @@ from optimizer.diagnostics import Subject, diagnose
 from optimizer.errors import PromptrayError
 from optimizer.evaluation.evaluator import Evaluation
 from optimizer.graders.graders import SCORERS
-from optimizer.outcome_counts import Tallied, Tally
+from optimizer.outcome_counts import CountedModel, OutcomeCounts
 from optimizer.protocols import LanguageModel
 from optimizer.selection import Racing
 from serving.hosting.deployment import host
 from serving.ledger.actor import open_ledger
-from serving.ledger.cached_model import Ledgered
+from serving.ledger.cached_model import CachedModel
 from serving.ledger.coordinator import LedgerClient
 from serving.models import connect, load_engine
 
@@ -46,7 +46,7 @@ def run_diagnosis(prepared: Prepared, tell: Tell) -> tuple[TaskDiagnosis, ...]:
 
 async def _all(prepared: Prepared, ledger: LedgerClient, tell: Tell) -> tuple[TaskDiagnosis, ...]:
     models = (prepared.settings.target_model, prepared.settings.optimizer_model)
-    target, optimizer = (Ledgered(connect(model), ledger, model.chunk) for model in models)
+    target, optimizer = (CachedModel(connect(model), ledger, model.chunk) for model in models)
     async with pauses_told(tell, target, optimizer):
         return tuple(await asyncio.gather(*(
             diagnose_task(prepared, label, target, optimizer, lambda text, label=label: tell(f"{label}: {text}"))  # type: ignore[misc]
@@ -59,30 +59,30 @@ async def diagnose_task(
     """All measures of one task. After one of our errors the result has its sentence."""
     settings, task = prepared.settings, prepared.tasks[label]
     budgets = (Budget(settings.budget.target_calls, "target"), Budget(settings.budget.optimizer_calls, "optimizer"))
-    tally = Tally()
+    outcome_counts = OutcomeCounts()
     evaluation = Evaluation(
-        Budgeted(target, budgets[0]), SCORERS[task.scorer], task.dev, Racing(), settings.sampling.build(), tally)
+        Budgeted(target, budgets[0]), SCORERS[task.scorer], task.dev, Racing(), settings.sampling.build(), outcome_counts)
     subject = Subject(task.problem(), task.dev, task.test.single_reading().read(), procedure_of(task.train))
     started, found, error = time.monotonic(), None, ""
     try:
         found = await diagnose(
-            subject, Tallied(Budgeted(optimizer, budgets[1]), tally), evaluation, settings.depth(), settings.seed, tell)
-        error = _nothing_came(budgets, tally)
+            subject, CountedModel(Budgeted(optimizer, budgets[1]), outcome_counts), evaluation, settings.depth(), settings.seed, tell)
+        error = _nothing_came(budgets, outcome_counts)
         found = None if error else found
     except PromptrayError as problem:
         error = str(problem)
     return TaskDiagnosis(
         task=label, target=settings.target_model.label, optimizer=settings.optimizer_model.label, seed=settings.seed,
         seed_prompt=subject.problem.seed, data_hash=task.data_hash, stand_in=settings.optimizer_model.stand_in, found=found,
-        error=error, failures=tally.failures, calls_by_model={budget.model: budget.usage.calls for budget in budgets},
+        error=error, failures=outcome_counts.failures, calls_by_model={budget.model: budget.usage.calls for budget in budgets},
         ledger_hits=sum(budget.usage.ledger_hits for budget in budgets), wall_s=time.monotonic() - started)
 
 
-def _nothing_came(budgets: Sequence[Budget], tally: Tally) -> str:
+def _nothing_came(budgets: Sequence[Budget], outcome_counts: OutcomeCounts) -> str:
     """Why nothing could be measured, where one of the two models gave no answer at all; else ""."""
     for budget in budgets:
         failed = [
-            failure for failure in tally.failures if (failure.model, failure.kind) == (budget.model, "infrastructure")]
+            failure for failure in outcome_counts.failures if (failure.model, failure.kind) == (budget.model, "infrastructure")]
         calls = sum(failure.calls for failure in failed)
         if calls and calls >= budget.usage.calls:
             reason = max(failed, key=lambda failure: failure.calls).reason.rstrip(".")

@@ -26,7 +26,7 @@ class DiagnosisSizes(Strict):
     """How many examples each part gets; all together they fit into a BIG-Bench Hard file. The defaults are [ours]."""
 
     train: Annotated[int, Field(ge=1)] = 120
-    """For the seed prompt's errors, and for searches to learn from."""
+    """For the baseline's errors, and for searches to learn from."""
     dev: Annotated[int, Field(ge=1)] = 50
     """For refinements to be tried on, and for searches to select by."""
     held_out: Annotated[int, Field(ge=1)] = 50

@@ -14,13 +14,13 @@ from ray import tune
 
 from cluster.experiment.metrics import set_gauge
 from cluster.experiment.partial_results import SoFar
-from cluster.experiment.planning import Assignment, plan_of
+from cluster.experiment.planning import TrialSpec, plan_of
 from cluster.experiment.prepare import Experiment
 from cluster.results import write_trial
 from cluster.search.metric_names import RESULT, SO_FAR
 from cluster.trial.result import Status, TrialResult
 from cluster.trial.trial import Progress, without_result
-from serving.budget import SharedPurse
+from serving.budget import BudgetClient
 
 
 class Watcher(Protocol):
@@ -44,11 +44,11 @@ class Collector(tune.Callback):
     def __init__(self, experiment: Experiment, watch: Watcher) -> None:
         self._experiment = experiment
         self._watch = watch
-        self._assignment_by_trial = {assignment.trial: assignment for assignment in experiment.assignments}
+        self._trial_spec_by_trial = {trial_spec.trial: trial_spec for trial_spec in experiment.trial_specs}
         self._result_by_trial: dict[str, TrialResult] = {}
         self._so_far = SoFar(experiment)
-        self._gauges = _Gauges(experiment.settings.name, len(experiment.assignments))
-        self.purse: SharedPurse | None = None
+        self._gauges = _Gauges(experiment.settings.name, len(experiment.trial_specs))
+        self.shared_budget: BudgetClient | None = None
         """Where the experiment as a whole has limits: to be told of trials that end without saying so."""
         self.crashed = False
         """Did a trial's process fail in a way that none of our errors describes? Then Tune's logs are worth keeping."""
@@ -79,35 +79,35 @@ class Collector(tune.Callback):
         """
         if self._so_far.untouched:
             return ()
-        for trial, assignment in self._assignment_by_trial.items():
-            if trial not in self._result_by_trial and (result := self._cut(assignment, cut, error)):
+        for trial, trial_spec in self._trial_spec_by_trial.items():
+            if trial not in self._result_by_trial and (result := self._cut(trial_spec, cut, error)):
                 self._result_by_trial[trial] = result
                 self._write(result)
         self._so_far.close()
-        return tuple(self._result_by_trial[trial] for trial in self._assignment_by_trial if trial in self._result_by_trial)
+        return tuple(self._result_by_trial[trial] for trial in self._trial_spec_by_trial if trial in self._result_by_trial)
 
     @property
-    def assignment_by_trial(self) -> Mapping[str, Assignment]:
+    def trial_spec_by_trial(self) -> Mapping[str, TrialSpec]:
         """With the points that were given since."""
-        return self._assignment_by_trial
+        return self._trial_spec_by_trial
 
     def replace(self, result: TrialResult) -> None:
         """Takes more of a trial than it had when the run was closed."""
         self._result_by_trial[result.trial] = result
         self._write(result)
 
-    def _cut(self, assignment: Assignment, status: Status, error: str) -> TrialResult | None:
-        if assignment.point is None:
-            known = self._so_far.found_by(assignment.trial)
+    def _cut(self, trial_spec: TrialSpec, status: Status, error: str) -> TrialResult | None:
+        if trial_spec.point is None:
+            known = self._so_far.found_by(trial_spec.trial)
             return self._so_far.added_to(replace(known, status=status, error=error)) if known else None
-        return self._so_far.added_to(self._without_result(assignment, status, error))
+        return self._so_far.added_to(self._without_result(trial_spec, status, error))
 
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        assignment = Assignment.from_config(trial.config)
+        trial_spec = TrialSpec.from_config(trial.config)
         self.staging = Path(trial.storage.experiment_driver_staging_path).parent
-        self._assignment_by_trial[assignment.trial] = assignment
-        self._watch.started(assignment.trial)
-        self._gauges.started(assignment.trial)
+        self._trial_spec_by_trial[trial_spec.trial] = trial_spec
+        self._watch.started(trial_spec.trial)
+        self._gauges.started(trial_spec.trial)
 
     def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: Mapping[str, Any], **info: Any) -> None:
         if RESULT in result:
@@ -116,14 +116,14 @@ class Collector(tune.Callback):
             self._keep(TrialResult.from_json(json.loads(result[SO_FAR])))  # the scheduler has stopped it
             self._close(trial, done=True)
         else:
-            assignment = Assignment.from_config(trial.config)
+            trial_spec = TrialSpec.from_config(trial.config)
             progress = Progress(**{field.name: result[field.name] for field in fields(Progress)})
-            self._so_far.progressed(assignment.trial, progress)
-            self._watch.progressed(assignment.trial, progress)
+            self._so_far.progressed(trial_spec.trial, progress)
+            self._watch.progressed(trial_spec.trial, progress)
             if SO_FAR in result:
-                self._watch.rounded(assignment.trial, result[SO_FAR])
+                self._watch.rounded(trial_spec.trial, result[SO_FAR])
                 self._so_far.rounded(TrialResult.from_json(json.loads(result[SO_FAR])))
-            self._gauges.progressed(assignment, progress)
+            self._gauges.progressed(trial_spec, progress)
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         """A crash that is not one of our errors: its traceback stays in OUT/tune."""
@@ -131,15 +131,15 @@ class Collector(tune.Callback):
         self._close(trial, done=False)
         cause = _last_line(trial.error_file)
         error = f"The trial's process failed ({cause}); the traceback is in {self._experiment.out / 'tune'}."
-        self._keep(self._without_result(Assignment.from_config(trial.config), "failed", error))
+        self._keep(self._without_result(TrialSpec.from_config(trial.config), "failed", error))
 
     def _close(self, trial: Any, done: bool) -> None:
         """Its part of the experiment's budget comes free."""
-        if self.purse:
-            self.purse.close(Assignment.from_config(trial.config).trial, done)
+        if self.shared_budget:
+            self.shared_budget.close(TrialSpec.from_config(trial.config).trial, done)
 
-    def _without_result(self, assignment: Assignment, status: Status, error: str = "") -> TrialResult:
-        return without_result(plan_of(self._experiment.settings, assignment), status, error)
+    def _without_result(self, trial_spec: TrialSpec, status: Status, error: str = "") -> TrialResult:
+        return without_result(plan_of(self._experiment.settings, trial_spec), status, error)
 
     def _keep(self, result: TrialResult) -> None:
         if result.status == "failed":
@@ -168,10 +168,10 @@ class _Gauges:
         self._state_by_trial[trial] = "running"
         self._set_trials()
 
-    def progressed(self, assignment: Assignment, progress: Progress) -> None:
-        assert assignment.point is not None
-        self._spent(assignment.trial, assignment.task, progress)
-        self._reached(assignment.task, str(assignment.point["strategy"]), progress.dev_accuracy)
+    def progressed(self, trial_spec: TrialSpec, progress: Progress) -> None:
+        assert trial_spec.point is not None
+        self._spent(trial_spec.trial, trial_spec.task, progress)
+        self._reached(trial_spec.task, str(trial_spec.point["strategy"]), progress.dev_accuracy)
 
     def ended(self, result: TrialResult) -> None:
         self._state_by_trial[result.trial] = result.status

@@ -40,7 +40,7 @@ class Row:
     progress: Progress = field(default_factory=Progress)
     test_accuracy: float | None = None
     before: float | None = None
-    """Test accuracy of the seed prompt."""
+    """Test accuracy of the baseline."""
     error: str = ""
     ending: str = ""
     """As in a TrialResult."""

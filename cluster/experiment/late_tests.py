@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import ray
 from ray.exceptions import RayError
 
-from cluster.experiment.planning import Assignment, plan_of
+from cluster.experiment.planning import TrialSpec, plan_of
 from cluster.experiment.prepare import Experiment
 from cluster.experiment.trainable import Shared, late_test_in_worker
 from cluster.trial.result import TrialResult
@@ -22,7 +22,7 @@ WITHIN_S = 30.0
 def affordable(shared: Shared) -> bool:
     """Say whether a test takes nothing from a run that goes on. Limits of the whole experiment, or of its owner, hold over all its
     runs; a trial's own budget has room for a test from the start, and begins anew with each run."""
-    return shared.purse is None and shared.owner is None
+    return shared.shared_budget is None and shared.owner is None
 
 
 def to_test(results: Sequence[TrialResult]) -> list[TrialResult]:
@@ -33,15 +33,15 @@ def to_test(results: Sequence[TrialResult]) -> list[TrialResult]:
 
 
 def run_late(
-    experiment: Experiment, results: Sequence[TrialResult], assignment_by_trial: Mapping[str, Assignment], shared: Shared,
+    experiment: Experiment, results: Sequence[TrialResult], trial_spec_by_trial: Mapping[str, TrialSpec], shared: Shared,
     cpus: float, within_s: float = WITHIN_S,
 ) -> Iterator[TrialResult]:
     """Yield those of `results` that could be tested in time, with their tests."""
     worker = ray.remote(num_cpus=cpus, max_retries=0, max_calls=1)(late_test_in_worker)
     begun = []
     for result in results:
-        assignment = assignment_by_trial[result.trial]
-        plan, task = plan_of(experiment.settings, assignment), experiment.tasks[assignment.contest]
+        trial_spec = trial_spec_by_trial[result.trial]
+        plan, task = plan_of(experiment.settings, trial_spec), experiment.tasks[trial_spec.comparison_group]
         begun.append(worker.remote(result, plan, task, shared))
     done, late = ray.wait(begun, num_returns=len(begun), timeout=within_s) if begun else ([], [])
     for task_of_ray in late:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from cluster.config.experiment import ExperimentSettings
-from cluster.experiment.planning import assignments, plan_of
+from cluster.experiment.planning import plan_of, trial_specs
 from cluster.experiment.prepare import SETTINGS_FILE, Experiment, course_of
 from cluster.results import (
     clear_trials,
@@ -36,7 +36,7 @@ class SoFar:
         self._out = experiment.out
         self._same = _recorded_course(experiment.out) == course_of(experiment.settings)
         self._hash_by_trial = {
-            assignment.trial: experiment.tasks[assignment.contest].data_hash for assignment in experiment.assignments}
+            trial_spec.trial: experiment.tasks[trial_spec.comparison_group].data_hash for trial_spec in experiment.trial_specs}
         self._known: dict[str, TrialResult] = {}
         self._progress: dict[str, Progress] = {}
         self.begun = False
@@ -109,11 +109,11 @@ def leave_results(out: Folder, cut: Status, shown: Callable[[ExperimentSettings]
     if not known:  # of this run nothing is known; what an earlier one has left stays
         return
     results: list[TrialResult] = []
-    for assignment in assignments(settings):
-        if result := known.get(assignment.trial):
+    for trial_spec in trial_specs(settings):
+        if result := known.get(trial_spec.trial):
             results.append(replace(result, status=cut) if result.status == "stopped" else result)
-        elif assignment.point is not None:
-            results.append(without_result(plan_of(settings, assignment), cut))
+        elif trial_spec.point is not None:
+            results.append(without_result(plan_of(settings, trial_spec), cut))
     write_results(out, results, shown(settings))
 
 

@@ -1,6 +1,6 @@
-"""Which trials an experiment has, and what each of them is: from settings to assignments, from an assignment to a TrialPlan.
+"""Which trials an experiment has, and what each of them is: from settings to trials, from an trial to a TrialPlan.
 
-An assignment is small and plain, and stands in Tune's trial configuration; driver and worker make the same plan of it. Knows no
+An trial is small and plain, and stands in Tune's trial configuration; driver and worker make the same plan of it. Knows no
 Ray.
 """
 
@@ -8,19 +8,19 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from cluster.config.component_spec import SelectionChoice
+from cluster.config.component_spec import SelectionSpec
 from cluster.config.experiment import ExperimentSettings, slug
 from cluster.config.search_space import OPTIMIZER, SAMPLING, SELECTION, STRATEGY, model_at, model_named
 from cluster.search.space import Point, settings_at
 from cluster.trial.trial import TrialPlan
 from serving.settings import ModelSettings
 
-Contest = tuple[str, int]
-"""Task label and seed: trials of one contest share their data, and only these are compared with each other."""
+ComparisonGroup = tuple[str, int]
+"""Task label and seed: trials of one comparison group share their data, and only these are compared with each other."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Assignment:
+class TrialSpec:
     """One trial before it starts."""
 
     trial: str
@@ -29,12 +29,12 @@ class Assignment:
     """The label in the experiment."""
     seed: int
     number: int
-    """Its place in its contest, from 0."""
+    """Its place in its comparison group, from 0."""
     point: Point | None
     """Of the search space; None where the searcher chooses it when the trial starts."""
 
     @property
-    def contest(self) -> Contest:
+    def comparison_group(self) -> ComparisonGroup:
         return self.task, self.seed
 
     def to_config(self) -> dict[str, Any]:
@@ -42,22 +42,22 @@ class Assignment:
         return asdict(self)
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> "Assignment":
+    def from_config(cls, config: Mapping[str, Any]) -> "TrialSpec":
         return cls(**config)
 
 
-def assignments(settings: ExperimentSettings) -> tuple[Assignment, ...]:
+def trial_specs(settings: ExperimentSettings) -> tuple[TrialSpec, ...]:
     """Every trial, in the order in which they start: seeds last, so that the first results compare, and tasks side by side."""
     if settings.search is None:
         used: set[str] = set()
         return tuple(
-            Assignment(trial=_unused(f"{slug(task.label)}-{slug(strategy.label)}", seed, used), task=task.label, seed=seed,
+            TrialSpec(trial=_unused(f"{slug(task.label)}-{slug(strategy.label)}", seed, used), task=task.label, seed=seed,
                        number=settings.strategies.index(strategy), point={STRATEGY: strategy.label})
             for task, strategy, seed in settings.grid())
     points = settings.search.searcher.build().plan(settings.space(), settings.search.trials)
     width = max(2, len(str(len(points) - 1)))
     return tuple(
-        Assignment(trial=f"{slug(task.label)}-p{number:0{width}}-s{seed}", task=task.label, seed=seed, number=number, point=point)
+        TrialSpec(trial=f"{slug(task.label)}-p{number:0{width}}-s{seed}", task=task.label, seed=seed, number=number, point=point)
         for seed in settings.seeds for number, point in enumerate(points) for task in settings.tasks)
 
 
@@ -71,14 +71,14 @@ def _unused(pair: str, seed: int, used: set[str]) -> str:
     return name
 
 
-def plan_of(settings: ExperimentSettings, assignment: Assignment) -> TrialPlan:
+def plan_of(settings: ExperimentSettings, trial_spec: TrialSpec) -> TrialPlan:
     """All that makes the trial what it is. Raises SettingsError where the point's values cannot be together."""
-    assert assignment.point is not None, "a searcher gives a trial its point before it starts"
-    point = assignment.point
+    assert trial_spec.point is not None, "a searcher gives a trial its point before it starts"
+    point = trial_spec.point
     strategy = next(choice for choice in settings.strategies if choice.label == point[STRATEGY])
-    selection = SelectionChoice(name=str(point[SELECTION])) if SELECTION in point else settings.selection
+    selection = SelectionSpec(name=str(point[SELECTION])) if SELECTION in point else settings.selection
     return TrialPlan(
-        id=assignment.trial, task=assignment.task, seed=assignment.seed, settings=point if settings.search else {},
+        id=trial_spec.trial, task=trial_spec.task, seed=trial_spec.seed, settings=point if settings.search else {},
         strategy=strategy.build(**settings_at(point, STRATEGY), **settings_at(point, strategy.label)),
         strategy_label=strategy.label, selection=selection.build(**settings_at(point, SELECTION)), selection_label=selection.title,
         target=settings.target_model, optimizer=_optimizer(settings, point),

@@ -1,6 +1,6 @@
 """All that can go wrong before a trial starts goes wrong here: data, splits, the results folder, the models. Starts no Ray.
 
-Turns settings into an `Experiment`: assignments and tasks that are known to be usable.
+Turns settings into an `Experiment`: trials and tasks that are known to be usable.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ import yaml
 from pydantic import BaseModel
 
 from cluster.config.experiment import ExperimentSettings, Recorded, TaskSettings
-from cluster.experiment.planning import Assignment, assignments, optimizers, plan_of
+from cluster.experiment.planning import TrialSpec, optimizers, plan_of, trial_specs
 from cluster.experiment.preflight import check_models, questions_of
 from cluster.experiment.search_journal import open_decisions
 from cluster.search.decisions import Decisions
-from cluster.trial.budget import FinalTest, tariff_of
+from cluster.trial.budget import FinalTest, price_list_of
 from cluster.trial.trial import TrialPlan
 from optimizer.budget.shared_budget import Cost
 from optimizer.errors import DataError, SettingsError, StorageError
@@ -55,7 +55,7 @@ class Experiment:
     """What is to be run: every trial's task is in `tasks`, under its task label and seed."""
 
     settings: ExperimentSettings
-    assignments: tuple[Assignment, ...]
+    trial_specs: tuple[TrialSpec, ...]
     tasks: Mapping[tuple[str, int], Task]
     out: Folder
     notes: tuple[str, ...] = ()
@@ -68,7 +68,7 @@ class Experiment:
     @property
     def plans(self) -> tuple[TrialPlan, ...]:
         """Of the trials whose point is planned: all of them, unless a searcher chooses as it goes."""
-        return tuple(plan_of(self.settings, assignment) for assignment in self.assignments if assignment.point is not None)
+        return tuple(plan_of(self.settings, trial_spec) for trial_spec in self.trial_specs if trial_spec.point is not None)
 
     def task_of(self, plan: TrialPlan) -> Task:
         return self.tasks[plan.task, plan.seed]
@@ -95,11 +95,11 @@ def prepare(settings: ExperimentSettings, *, repeated: bool = False) -> Experime
     return Experiment(settings, trials, tasks, out, notes, data_notes(tasks), decisions)
 
 
-def check(settings: ExperimentSettings) -> tuple[tuple[Assignment, ...], dict[tuple[str, int], Task], Recorded]:
+def check(settings: ExperimentSettings) -> tuple[tuple[TrialSpec, ...], dict[tuple[str, int], Task], Recorded]:
     """What can be checked on any machine, without the models and the results folder: trials, tasks, and what is to be recorded of
     them. Raises UserError in one sentence.
     """
-    trials = assignments(settings)
+    trials = trial_specs(settings)
     for trial in trials:
         if trial.point is not None:
             plan_of(settings, trial)
@@ -157,15 +157,15 @@ def models_of(settings: ExperimentSettings) -> tuple[ModelSettings, ...]:
 
 
 def tests_of(experiment: Experiment) -> dict[str, Cost]:
-    """Trial -> the least that its final test may cost, which depends on its prompts: that of two prompts like the seed prompt. A
+    """Trial -> the least that its final test may cost, which depends on its prompts: that of two prompts like the baseline. A
     trial that gets its point later has the same target model and task as its neighbours."""
     settings = experiment.settings
-    tariff = tariff_of(settings.target_model, "target")
-    cost_by_contest = {}
-    for contest, task in experiment.tasks.items():
+    price_list = price_list_of(settings.target_model, "target")
+    cost_by_comparison_group = {}
+    for comparison_group, task in experiment.tasks.items():
         test = FinalTest(len(task.test), task.test.longest_input_bytes, settings.sampling.build())
-        cost_by_contest[contest] = test.cost(task.problem().seed, tariff) * 2
-    return {assignment.trial: cost_by_contest[assignment.contest] for assignment in experiment.assignments}
+        cost_by_comparison_group[comparison_group] = test.cost(task.problem().seed, price_list) * 2
+    return {trial_spec.trial: cost_by_comparison_group[trial_spec.comparison_group] for trial_spec in experiment.trial_specs}
 
 
 def spare_of(experiment: Experiment, test_by_trial: Mapping[str, Cost]) -> Cost:
@@ -173,11 +173,11 @@ def spare_of(experiment: Experiment, test_by_trial: Mapping[str, Cost]) -> Cost:
     their items, and that their control arms can be paid: as many test calls as may be under way at once, and a control arm a task
     and seed, but no more than a tenth of what the tests leave [ours]."""
     settings, limits = experiment.settings, experiment.settings.budget.total.limits()
-    tariff, tests = tariff_of(settings.target_model, "target"), Cost.of_all(test_by_trial.values())
+    price_list, tests = price_list_of(settings.target_model, "target"), Cost.of_all(test_by_trial.values())
     call = Cost()
     for task in experiment.tasks.values():
         test = FinalTest(1, task.test.longest_input_bytes, settings.sampling.build())
-        call = call.at_least(test.cost(task.problem().seed, tariff))
+        call = call.at_least(test.cost(task.problem().seed, price_list))
     wanted = call * min(settings.target_model.most_at_once(settings.concurrency), tests.target_calls)
     wanted += _controls_of(experiment)
     return wanted.at_most(limits.left_by(tests, share=0.1))
@@ -186,12 +186,12 @@ def spare_of(experiment: Experiment, test_by_trial: Mapping[str, Cost]) -> Cost:
 def _controls_of(experiment: Experiment) -> Cost:
     """The most that the control arms can cost: trials of one task and seed have one together, as the ledger answers the others."""
     settings, found = experiment.settings, Cost()
-    tariff = tariff_of(settings.target_model, "target")
+    price_list = price_list_of(settings.target_model, "target")
     for task in experiment.tasks.values():
         line = with_answer_line(task.problem().seed, task.scorer) if settings.form_control else None
         if line is not None:
             test = FinalTest(len(task.test), task.test.longest_input_bytes, settings.sampling.build())
-            found += test.cost(line, tariff)
+            found += test.cost(line, price_list)
     return found
 
 

@@ -1,4 +1,4 @@
-"""Runs a prepared experiment on Ray: models on Serve, one ledger, and a Tune trial for every assignment.
+"""Runs a prepared experiment on Ray: models on Serve, one ledger, and a Tune trial for every trial.
 
 The state of a run is its ledger and, with a search, its decisions. Running the same settings into the same folder again takes the
 same course and pays only for what is missing, so there are no checkpoints: a run that was cut is continued by repeating it.
@@ -21,13 +21,13 @@ from cluster.experiment.callbacks import Collector, Watcher
 from cluster.experiment.prepare import Experiment, course_of, models_of, spare_of, tests_of, write_settings
 from cluster.experiment.resources import cpus_of_a_trial
 from cluster.experiment.trainable import OwnersDay, Shared, run_in_worker
-from cluster.experiment.tune_adapters import ContestScheduler, proposals
+from cluster.experiment.tune_adapters import GroupScheduler, proposals
 from cluster.ray_runtime.session import ray_session
 from cluster.search.decisions import Decisions
 from cluster.search.schedulers import Unscheduled
 from cluster.trial.result import TrialResult
 from optimizer.errors import PromptrayError, shortened
-from serving.budget import SharedPurse, open_purse
+from serving.budget import BudgetClient, open_budget
 from serving.concurrency.gate_actor import windows_kept
 from serving.hosting.deployment import host
 from serving.ledger.actor import open_ledger
@@ -57,7 +57,7 @@ def _never() -> bool:
 
 
 @dataclass(frozen=True)
-class Around:
+class RunContext:
     """What an experiment runs in. By itself: on a Ray of its own, or one that it finds, until Ctrl-C."""
 
     session: Callable[[], AbstractContextManager[None]] = ray_session
@@ -75,7 +75,7 @@ class Around:
     """Asked several times a second: is the experiment to stop? Where no Ctrl-C comes."""
 
 
-def run_experiment(experiment: Experiment, watch: Watcher, around: Around = Around()) -> tuple[TrialResult, ...]:
+def run_experiment(experiment: Experiment, watch: Watcher, context: RunContext = RunContext()) -> tuple[TrialResult, ...]:
     """Runs every trial; one result a trial, in their order, whatever became of it.
 
     Each result stands in OUT/trials/TRIAL.json as soon as its trial ends. Raises Interrupted on Ctrl-C, or where it was told to
@@ -83,11 +83,11 @@ def run_experiment(experiment: Experiment, watch: Watcher, around: Around = Arou
     whatever ends the run once it has the folder.
     """
     collected = Collector(experiment, watch)
-    stopping = _Stopping(around.stop)
+    stopping = _Stopping(context.stop)
     try:
         watch.phase("Starting Ray")
-        with around.session():
-            _run_trials(experiment, collected, watch, around, stopping)
+        with context.session():
+            _run_trials(experiment, collected, watch, context, stopping)
     except KeyboardInterrupt as stop:
         raise Interrupted(collected.close("stopped")) from stop
     except Exception as problem:
@@ -100,18 +100,18 @@ def run_experiment(experiment: Experiment, watch: Watcher, around: Around = Arou
     return collected.close("failed", "The trial ended without a result; the same command continues where it ended.")
 
 
-def _run_trials(experiment: Experiment, collected: Collector, watch: Watcher, around: Around, stopping: "_Stopping") -> None:
+def _run_trials(experiment: Experiment, collected: Collector, watch: Watcher, context: RunContext, stopping: "_Stopping") -> None:
     settings = experiment.settings
     served = [model for model in models_of(settings) if model.served]
     if served:
         watch.phase(f"Hosting {' and '.join(dict.fromkeys(model.label for model in served))}")
         host(served, load_engine)
-    watch.phase(f"Running {len(experiment.assignments)} trials, {settings.concurrency} at once")
+    watch.phase(f"Running {len(experiment.trial_specs)} trials, {settings.concurrency} at once")
     logs = experiment.out / "tune"
     held_cpus = sum(model.cpus * model.scaling.max for model in served)
     try:
-        with _shared(experiment, collected, around) as shared:
-            cpus = settings.trials.cpus or cpus_of_a_trial(_cpus_by_node(), held_cpus, settings.concurrency * around.at_once)
+        with _shared(experiment, collected, context) as shared:
+            cpus = settings.trials.cpus or cpus_of_a_trial(_cpus_by_node(), held_cpus, settings.concurrency * context.at_once)
             _tuner(experiment, collected, str(logs.absolute()), cpus, shared, stopping).fit()
             if stopping.begun:
                 _test_late(experiment, collected, watch, shared, cpus)
@@ -130,7 +130,7 @@ def _test_late(experiment: Experiment, collected: Collector, watch: Watcher, sha
     cut = late_tests.to_test(collected.close("cancelled"))
     if cut and late_tests.affordable(shared):
         watch.phase("Testing the best prompts so far")
-        for result in late_tests.run_late(experiment, cut, collected.assignment_by_trial, shared, cpus):
+        for result in late_tests.run_late(experiment, cut, collected.trial_spec_by_trial, shared, cpus):
             collected.replace(result)
 
 
@@ -152,7 +152,7 @@ def _tuner(
     return tune.Tuner(
         tune.with_resources(trainable, {"cpu": cpus}),
         tune_config=tune.TuneConfig(
-            search_alg=proposals(settings, experiment.assignments, experiment.decisions), num_samples=len(experiment.assignments),
+            search_alg=proposals(settings, experiment.trial_specs, experiment.decisions), num_samples=len(experiment.trial_specs),
             scheduler=_scheduler(settings, experiment.decisions), max_concurrent_trials=settings.concurrency, reuse_actors=True),
         run_config=tune.RunConfig(
             name=f"trials-{uuid.uuid4().hex[:8]}", storage_path=logs, callbacks=[collected], verbose=0, progress_reporter=_Silent(),
@@ -161,7 +161,7 @@ def _tuner(
 
 
 @contextmanager
-def _shared(experiment: Experiment, collected: Collector, around: Around) -> Iterator[Shared]:
+def _shared(experiment: Experiment, collected: Collector, context: RunContext) -> Iterator[Shared]:
     """What the trials share, as long as they run: the ledger, the endpoints' windows, and what they may spend together."""
     settings = experiment.settings
     endpoints = [model.endpoint for model in models_of(settings) if model.endpoint is not None]
@@ -171,31 +171,31 @@ def _shared(experiment: Experiment, collected: Collector, around: Around) -> Ite
             collected.begin()  # now that no other run has the folder
             write_settings(settings, experiment.out)
             collected.noticed(remote.damage)
-            collected.purse = _purse(experiment)
-            yield Shared(ledger, collected.purse, settings.budget.total.wall_s, around.group, around.owner)
-            if collected.purse:
-                collected.purse.stop()
+            collected.shared_budget = _shared_budget(experiment)
+            yield Shared(ledger, collected.shared_budget, settings.budget.total.wall_s, context.group, context.owner)
+            if collected.shared_budget:
+                collected.shared_budget.stop()
     finally:
-        if around.lasting:
+        if context.lasting:
             remote.end()
-            if collected.purse:
-                collected.purse.end()
+            if collected.shared_budget:
+                collected.shared_budget.end()
 
 
-def _purse(experiment: Experiment) -> SharedPurse | None:
+def _shared_budget(experiment: Experiment) -> BudgetClient | None:
     """None where neither the experiment as a whole nor the time of its trials has a limit."""
     budget = experiment.settings.budget
     limits, seconds = budget.total.limits(), {"budget.wall_s": budget.wall_s, "budget.total.wall_s": budget.total.wall_s}
     if not limits.bounded and not any(seconds.values()):
         return None
     tests = tests_of(experiment) if limits.bounded else {}
-    return open_purse(
+    return open_budget(
         experiment.out, limits, tests, seconds, spare=spare_of(experiment, tests), course=course_of(experiment.settings))
 
 
-def _scheduler(settings: ExperimentSettings, decisions: Decisions) -> ContestScheduler | None:
+def _scheduler(settings: ExperimentSettings, decisions: Decisions) -> GroupScheduler | None:
     scheduler = settings.search.scheduler.build() if settings.search else None
-    return None if scheduler is None or isinstance(scheduler, Unscheduled) else ContestScheduler(scheduler.build, decisions)
+    return None if scheduler is None or isinstance(scheduler, Unscheduled) else GroupScheduler(scheduler.build, decisions)
 
 
 def _cpus_by_node() -> list[float]:

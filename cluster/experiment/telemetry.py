@@ -17,7 +17,7 @@ def isolated(what: str) -> Iterator[None]:
     """Pass over any fault of the block; the first one of `what` in this process is a warning."""
     try:
         yield
-    except Exception as problem:  # noqa: BLE001  # whatever Ray, a terminal or a table raises, the work goes on
+    except Exception as problem:  # whatever Ray, a terminal or a table raises, the work goes on
         if what not in _told:
             _told.add(what)
             _log.warning("%s failed (%s: %s); the run goes on without.", what, type(problem).__name__, problem)

@@ -17,27 +17,27 @@ from ray import tune
 
 from cluster.config.experiment import ExperimentSettings
 from cluster.experiment.metrics import TrialMetrics
-from cluster.experiment.planning import Assignment, plan_of
+from cluster.experiment.planning import TrialSpec, plan_of
 from cluster.search.metric_names import RESULT, SO_FAR
-from cluster.trial.budget import Reserve, tariff_of
+from cluster.trial.budget import Reserve, price_list_of
 from cluster.trial.result import TrialResult
-from cluster.trial.trial import Surroundings, Trial, TrialPlan, without_result
+from cluster.trial.trial import Trial, TrialContext, TrialPlan, without_result
 from optimizer.budget.deadline import Timed
-from optimizer.budget.shared_budget import Cost, Paying, Role, Tariff
+from optimizer.budget.shared_budget import Cost, Paying, PriceList, Role
 from optimizer.candidate import Round
 from optimizer.errors import PromptrayError
 from optimizer.tasks.task import Task
-from serving.budget import SharedPurse, TrialPurse
-from serving.budget.combined import Both
+from serving.budget import BudgetClient, TrialBudgetClient
+from serving.budget.combined import CombinedBudget
 from serving.concurrency.circuit_breaker import pause_of
-from serving.ledger.cached_model import Ledgered
+from serving.ledger.cached_model import CachedModel
 from serving.ledger.coordinator import LedgerClient
 from serving.models import connect
 
 REPORT_EVERY_S = 1.0
 
 
-class OwnersPurse(Paying, Reserve, Protocol):
+class OwnersBudget(Paying, Reserve, Protocol):
     """What an owner of many experiments may spend, as one trial sees it."""
 
     async def begin(self) -> None:
@@ -47,7 +47,7 @@ class OwnersPurse(Paying, Reserve, Protocol):
 class OwnersDay(Protocol):
     """Gives each trial its part. Picklable."""
 
-    def of(self, trial: str) -> OwnersPurse: ...
+    def of(self, trial: str) -> OwnersBudget: ...
 
 
 @dataclass(frozen=True)
@@ -66,14 +66,14 @@ class Shared:
     """What all trials of an experiment share."""
 
     ledger: LedgerClient
-    purse: SharedPurse | None = None
+    shared_budget: BudgetClient | None = None
     """None: neither the experiment as a whole nor the time of its trials has a limit."""
     wall_s: float | None = None
     """Of the whole experiment; None: no limit."""
     group: tuple[str, ...] | None = None
     """As whom the trials share the models' places with other experiments; None: alone."""
     owner: OwnersDay | None = None
-    """Who pays beside the experiment's purse; None: nobody else."""
+    """Who pays beside the experiment's budget; None: nobody else."""
 
 
 class StoppedByTune(Exception):
@@ -83,28 +83,28 @@ class StoppedByTune(Exception):
 def run_in_worker(
     config: Mapping[str, Any], *, settings: ExperimentSettings, tasks: Mapping[tuple[str, int], Task], shared: Shared
 ) -> None:
-    """The Tune trainable. `config` is an Assignment's. A trial that Tune stops leaves it as SystemExit, as Tune expects."""
-    assignment = Assignment.from_config(config)
-    plan = plan_of(settings, assignment)
+    """The Tune trainable. `config` is an Trial's. A trial that Tune stops leaves it as SystemExit, as Tune expects."""
+    trial_spec = TrialSpec.from_config(config)
+    plan = plan_of(settings, trial_spec)
     try:
-        asyncio.run(_run(plan, settings.name, tasks[assignment.contest], shared))
+        asyncio.run(_run(plan, settings.name, tasks[trial_spec.comparison_group], shared))
     except StoppedByTune:
         raise SystemExit(0) from None
 
 
 async def _run(plan: TrialPlan, experiment: str, task: Task, shared: Shared) -> None:
     reporter = _Reporter()
-    purse = shared.purse.of(plan.id) if shared.purse else None
+    shared_budget = shared.shared_budget.of(plan.id) if shared.shared_budget else None
     result = None
     try:
-        trial = await _built(plan, task, shared, purse)
+        trial = await _built(plan, task, shared, shared_budget)
         result = await _watched(trial, reporter, TrialMetrics(experiment, plan.task, plan.strategy_label))
     except PromptrayError as problem:  # it could not even be built
         await reporter.tell({RESULT: _as_text(without_result(plan, "failed", str(problem)))})
         return
     finally:
-        if purse:  # whatever became of it, also where it failed while it was built: others wait for what it holds
-            await purse.close(done=result is not None and result.status != "failed")
+        if shared_budget:  # whatever became of it, also where it failed while it was built: others wait for what it holds
+            await shared_budget.close(done=result is not None and result.status != "failed")
     await reporter.tell(asdict(trial.progress) | {RESULT: _as_text(result)})
 
 
@@ -122,20 +122,20 @@ def late_test_in_worker(
         return found
 
 
-async def _built(plan: TrialPlan, task: Task, shared: Shared, purse: TrialPurse | None) -> Trial:
-    paying: Paying | None = await _timed(purse, plan, shared) if purse else None
+async def _built(plan: TrialPlan, task: Task, shared: Shared, shared_budget: TrialBudgetClient | None) -> Trial:
+    paying: Paying | None = await _timed(shared_budget, plan, shared) if shared_budget else None
     owner = shared.owner.of(plan.id) if shared.owner else None
     if owner:
         await owner.begin()
-        paying = Both(paying, owner) if paying else owner
-    reserves = tuple(reserve for reserve in (purse, owner) if reserve)
+        paying = CombinedBudget(paying, owner) if paying else owner
+    reserves = tuple(reserve for reserve in (shared_budget, owner) if reserve)
     target, optimizer = connect(plan.target, shared.group), connect(plan.optimizer, shared.group)
-    tariffs = _tariffs(plan)
+    price_lists = _price_lists(plan)
     return Trial(
         plan, task,
-        Ledgered(target, shared.ledger, plan.target.chunk, paying, tariffs["target"], endings=purse),
-        Ledgered(optimizer, shared.ledger, plan.optimizer.chunk, paying, tariffs["optimizer"], endings=purse),
-        Surroundings(reserve=_Reserves(reserves) if reserves else None, pause=partial(pause_of, target, optimizer)))
+        CachedModel(target, shared.ledger, plan.target.chunk, paying, price_lists["target"], endings=shared_budget),
+        CachedModel(optimizer, shared.ledger, plan.optimizer.chunk, paying, price_lists["optimizer"], endings=shared_budget),
+        TrialContext(reserve=_Reserves(reserves) if reserves else None, pause=partial(pause_of, target, optimizer)))
 
 
 async def _watched(trial: Trial, reporter: "_Reporter", metrics: TrialMetrics) -> TrialResult:
@@ -159,15 +159,15 @@ async def _watched(trial: Trial, reporter: "_Reporter", metrics: TrialMetrics) -
         metrics.update(trial.usage)
 
 
-async def _timed(purse: TrialPurse, plan: TrialPlan, shared: Shared) -> Paying:
-    """The trial's part of the experiment's purse, as long as its own time and the experiment's last."""
-    elapsed, now = await purse.begin(shared.ledger, _tariffs(plan)), time.monotonic()
+async def _timed(shared_budget: TrialBudgetClient, plan: TrialPlan, shared: Shared) -> Paying:
+    """The trial's part of the experiment's budget, as long as its own time and the experiment's last."""
+    elapsed, now = await shared_budget.begin(shared.ledger, _price_lists(plan)), time.monotonic()
     limits = {"budget": (plan.allowed.wall_s, elapsed.trial_s), "budget.total": (shared.wall_s, elapsed.whole_s)}
-    return Timed(purse, {name: now + limit - spent for name, (limit, spent) in limits.items() if limit is not None})
+    return Timed(shared_budget, {name: now + limit - spent for name, (limit, spent) in limits.items() if limit is not None})
 
 
-def _tariffs(plan: TrialPlan) -> dict[Role, Tariff]:
-    return {"target": tariff_of(plan.target, "target"), "optimizer": tariff_of(plan.optimizer, "optimizer")}
+def _price_lists(plan: TrialPlan) -> dict[Role, PriceList]:
+    return {"target": price_list_of(plan.target, "target"), "optimizer": price_list_of(plan.optimizer, "optimizer")}
 
 
 class _Reporter:

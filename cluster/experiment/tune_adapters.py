@@ -1,4 +1,4 @@
-"""A search as Ray Tune sees it: one searcher and one scheduler that keep the contests apart inside. Knows no trial's content.
+"""A search as Ray Tune sees it: one searcher and one scheduler that keep the comparison groups apart inside. Knows no trial's content.
 
 All trials of an experiment run in one Tuner, side by side; a trial is compared only with those of its own task and seed. What was
 decided before (see decisions.py) is repeated as it was; what is decided now is recorded before Tune hears of it.
@@ -15,7 +15,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from cluster.config.experiment import ExperimentSettings
-from cluster.experiment.planning import Assignment, Contest
+from cluster.experiment.planning import ComparisonGroup, TrialSpec
 from cluster.search.decisions import Decisions, Ended, Given, Judged, Opened
 from cluster.search.metric_names import ACCURACY, RESULT, ROUND, SO_FAR
 from cluster.search.searchers import Study
@@ -24,126 +24,126 @@ from optimizer.errors import SettingsError
 
 
 def proposals(
-    settings: ExperimentSettings, assignments: Sequence[Assignment], decisions: Decisions | None = None,
+    settings: ExperimentSettings, trial_specs: Sequence[TrialSpec], decisions: Decisions | None = None,
 ) -> "Proposals":
     """The Tune searcher of an experiment, with or without a search. Raises SettingsError where `decisions` are not its own."""
     decisions = Decisions() if decisions is None else decisions
-    contests = list(dict.fromkeys(assignment.contest for assignment in assignments))
-    at_once = decisions.at_once or math.ceil(settings.concurrency / max(1, len(contests)))
+    comparison_groups = list(dict.fromkeys(trial_spec.comparison_group for trial_spec in trial_specs))
+    at_once = decisions.at_once or math.ceil(settings.concurrency / max(1, len(comparison_groups)))
     searcher = settings.search.searcher.build() if settings.search else None
-    opened = {contest: searcher.open(settings.space(), at_once) for contest in contests} if searcher else {}
-    studies = {contest: study for contest, study in opened.items() if study}
+    opened = {comparison_group: searcher.open(settings.space(), at_once) for comparison_group in comparison_groups} if searcher else {}
+    studies = {comparison_group: study for comparison_group, study in opened.items() if study}
     if studies and decisions.at_once is None:
         decisions.add(Opened(at_once))
-    return Proposals(assignments, studies, decisions)
+    return Proposals(trial_specs, studies, decisions)
 
 
 class Proposals(Searcher):
-    """Hands out assignments in their order, each with its point: the planned one, or one that its contest's study proposes."""
+    """Hands out trials in their order, each with its point: the planned one, or one that its comparison group's study proposes."""
 
     def __init__(
-        self, assignments: Sequence[Assignment], study_by_contest: Mapping[Contest, Study], decisions: Decisions,
+        self, trial_specs: Sequence[TrialSpec], study_by_comparison_group: Mapping[ComparisonGroup, Study], decisions: Decisions,
     ) -> None:
         super().__init__()
-        self._waiting = list(assignments)
-        self._study_by_contest = study_by_contest
+        self._waiting = list(trial_specs)
+        self._study_by_comparison_group = study_by_comparison_group
         self._decisions = decisions
-        self._given: dict[str, Assignment] = {}
+        self._given: dict[str, TrialSpec] = {}
         self._repeat()
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # Ray's type forgets FINISHED
-        """The next assignment whose point is known, as a Tune configuration; None while all wait for results."""
+        """The next trial whose point is known, as a Tune configuration; None while all wait for results."""
         if not self._waiting:
             finished: str = Searcher.FINISHED
             return finished
-        for place, assignment in enumerate(self._waiting):
-            point = self._point_of(assignment)
+        for place, trial_spec in enumerate(self._waiting):
+            point = self._point_of(trial_spec)
             if point is not None:
                 self._given[trial_id] = self._waiting.pop(place)
-                return assignment.to_config() | {"point": dict(point)}
+                return trial_spec.to_config() | {"point": dict(point)}
         return None
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tells a study how its trial ended: with the dev accuracy of its last report. What it was told before, it knows."""
-        assignment, told = self._given[trial_id], result or {}
-        study = self._study_by_contest.get(assignment.contest)
-        if study and not self._decisions.has_ended(assignment.trial):
+        trial_spec, told = self._given[trial_id], result or {}
+        study = self._study_by_comparison_group.get(trial_spec.comparison_group)
+        if study and not self._decisions.has_ended(trial_spec.trial):
             accuracy = told.get(ACCURACY)
             if error or RESULT in told or (SO_FAR in told and told.get("done")):  # else the whole run is being interrupted
-                self._decisions.add(Ended(assignment.trial, accuracy))
-            study.tell(assignment.number, accuracy)
+                self._decisions.add(Ended(trial_spec.trial, accuracy))
+            study.tell(trial_spec.number, accuracy)
         del self._given[trial_id]
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: a run that was cut is repeated, and answered by its ledger and its decisions."""
         Path(checkpoint_path).touch()
 
-    def _point_of(self, assignment: Assignment) -> Point | None:
-        point = self._decisions.point_of(assignment.trial) if assignment.point is None else assignment.point
+    def _point_of(self, trial_spec: TrialSpec) -> Point | None:
+        point = self._decisions.point_of(trial_spec.trial) if trial_spec.point is None else trial_spec.point
         if point is None:
-            point = self._study_by_contest[assignment.contest].propose(assignment.number)
+            point = self._study_by_comparison_group[trial_spec.comparison_group].propose(trial_spec.number)
             if point is not None:
-                self._decisions.add(Given(assignment.trial, dict(point)))
+                self._decisions.add(Given(trial_spec.trial, dict(point)))
         return point
 
     def _repeat(self) -> None:
         """Brings the studies to where they stood."""
-        assignment_by_trial = {assignment.trial: assignment for assignment in self._waiting}
+        trial_spec_by_trial = {trial_spec.trial: trial_spec for trial_spec in self._waiting}
         for decision in self._decisions.made:
             if not isinstance(decision, Given | Ended):
                 continue
-            assignment = assignment_by_trial[decision.trial]
-            study = self._study_by_contest[assignment.contest]
+            trial_spec = trial_spec_by_trial[decision.trial]
+            study = self._study_by_comparison_group[trial_spec.comparison_group]
             if isinstance(decision, Ended):
-                study.tell(assignment.number, decision.accuracy)
-            elif study.propose(assignment.number) != decision.point:
+                study.tell(trial_spec.number, decision.accuracy)
+            elif study.propose(trial_spec.number) != decision.point:
                 raise _another(f"the searcher does not propose again what it gave {decision.trial}")
 
 
-class ContestScheduler(FIFOScheduler):
-    """One scheduler for each contest, which sees only reports that end a round, and each round once: a trial that is started again
-    after a crash goes through its rounds anew. `build` makes the scheduler of one contest. Raises SettingsError where `decisions`
+class GroupScheduler(FIFOScheduler):
+    """One scheduler for each comparison group, which sees only reports that end a round, and each round once: a trial that is started again
+    after a crash goes through its rounds anew. `build` makes the scheduler of one comparison group. Raises SettingsError where `decisions`
     are not those of such schedulers.
     """
 
     def __init__(self, build: Callable[[], TrialScheduler], decisions: Decisions | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._decisions = Decisions() if decisions is None else decisions
-        self._scheduler_by_contest: defaultdict[Contest, TrialScheduler] = defaultdict(build)
-        self._added: set[_Contestant] = set()
+        self._scheduler_by_comparison_group: defaultdict[ComparisonGroup, TrialScheduler] = defaultdict(build)
+        self._added: set[_Contender] = set()
         for judged in self._decisions.judged:
             if self._judge((judged.task, judged.seed), judged.trial, judged.round, judged.accuracy) != judged.goes_on:
                 raise _another(f"the scheduler does not decide again what it did on {judged.trial} after round {judged.round}")
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """CONTINUE or STOP."""
-        goes_on = SO_FAR not in result or self._goes_on(Assignment.from_config(trial.config), result[ROUND], result[ACCURACY])
+        goes_on = SO_FAR not in result or self._goes_on(TrialSpec.from_config(trial.config), result[ROUND], result[ACCURACY])
         decision: str = TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
         return decision
 
-    def _goes_on(self, assignment: Assignment, round: int, accuracy: float | None) -> bool:
-        trial = assignment.trial
+    def _goes_on(self, trial_spec: TrialSpec, round: int, accuracy: float | None) -> bool:
+        trial = trial_spec.trial
         known = self._decisions.goes_on(trial, round)
         if known is not None:
             return known
         if accuracy is None or round <= self._decisions.last_round(trial):
             return True
-        goes_on = self._judge(assignment.contest, trial, round, accuracy)
-        self._decisions.add(Judged(trial, assignment.task, assignment.seed, round, accuracy, goes_on))
+        goes_on = self._judge(trial_spec.comparison_group, trial, round, accuracy)
+        self._decisions.add(Judged(trial, trial_spec.task, trial_spec.seed, round, accuracy, goes_on))
         return goes_on
 
-    def _judge(self, contest: Contest, trial: str, round: int, accuracy: float) -> bool:
-        scheduler, contestant = self._scheduler_by_contest[contest], _Contestant(trial)
-        if contestant not in self._added:
-            self._added.add(contestant)
-            scheduler.on_trial_add(None, contestant)  # type: ignore[arg-type]
-        decision = scheduler.on_trial_result(None, contestant, {ROUND: round, ACCURACY: accuracy})  # type: ignore[arg-type]
+    def _judge(self, comparison_group: ComparisonGroup, trial: str, round: int, accuracy: float) -> bool:
+        scheduler, contender = self._scheduler_by_comparison_group[comparison_group], _Contender(trial)
+        if contender not in self._added:
+            self._added.add(contender)
+            scheduler.on_trial_add(None, contender)  # type: ignore[arg-type]
+        decision = scheduler.on_trial_result(None, contender, {ROUND: round, ACCURACY: accuracy})  # type: ignore[arg-type]
         return bool(decision != TrialScheduler.STOP)
 
 
 @dataclass(frozen=True)
-class _Contestant:
-    """A trial as a contest's scheduler sees it: our name in place of Tune's, which is another in each run. Neither scheduler looks
+class _Contender:
+    """A trial as a comparison group's scheduler sees it: our name in place of Tune's, which is another in each run. Neither scheduler looks
     at more of a trial, nor at the controller.
     """
 

@@ -19,12 +19,12 @@ from cluster.experiment.prepare import Experiment, write_settings
 from cluster.headroom.cost_estimate import CHECK_FILE, CallCost, ExperimentEstimate, cost_of_calls, cost_to_json, estimated
 from cluster.ray_runtime.session import ray_session
 from cluster.text.formatting import share
-from cluster.trial.budget import tariff_of
+from cluster.trial.budget import price_list_of
 from optimizer.budget.shared_budget import Paying, Role
 from optimizer.errors import EndpointError
 from optimizer.evaluation.answer_forms import NotRight, Reading
 from optimizer.evaluation.headroom_probe import Probed, Probing, probe
-from optimizer.outcome_counts import Asked, Failure, Tally
+from optimizer.outcome_counts import Asked, Failure, OutcomeCounts
 from optimizer.protocols import LanguageModel
 from optimizer.selection import Racing
 from optimizer.statistics import (
@@ -42,7 +42,7 @@ from optimizer.statistics import (
 from optimizer.strategies.abo import ABO
 from optimizer.tasks.task import Task
 from optimizer.types import Completion, Outcome, Request
-from serving.ledger.cached_model import Ledgered
+from serving.ledger.cached_model import CachedModel
 from serving.ledger.coordinator import LedgerClient
 from serving.models import connect, load_engine
 from serving.settings import ModelSettings
@@ -50,7 +50,7 @@ from serving.settings import ModelSettings
 
 @dataclass(frozen=True)
 class TaskCheck:
-    """One task: what the seed prompt does, how steadily, and what seems within reach."""
+    """One task: what the baseline does, how steadily, and what seems within reach."""
 
     task: str
     seed_prompt: Estimate
@@ -66,15 +66,15 @@ class TaskCheck:
     test_items: int
     detectable: float | None
     """The least gain that the final test of one trial finds in 4 of 5 cases; None: it finds none."""
-    outlook: Headroom
+    task_estimate: Headroom
     not_right: NotRight | None = None
     """An answer that came, where none was right in any try: so that a person sees whether it was read as it is meant."""
     reading: Reading | None = None
-    """How the seed prompt's answers were read; None where none came."""
+    """How the baseline's answers were read; None where none came."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a person is to know before the outlook: how answers were read, and that the noise is not known."""
+        """What a person is to know before the estimate: how answers were read, and that the noise is not known."""
         read = (self.reading.sentence if self.reading else "") or (self.not_right.sentence if self.not_right else "")
         noise = ""
         if self.noise.unknown and self.seed_prompt.items:
@@ -99,22 +99,22 @@ class Check:
 
     @property
     def can_pay(self) -> bool:
-        return any(task.outlook.pays for task in self.tasks)
+        return any(task.task_estimate.pays for task in self.tasks)
 
     @property
     def known(self) -> bool:
         """Is there anything that can be told of every task?"""
-        return all(task.outlook.known for task in self.tasks)
+        return all(task.task_estimate.known for task in self.tasks)
 
 
 def run_check(
     experiment: Experiment, repeats: int, tell: Callable[[str], None],
-    session: Callable[[], AbstractContextManager[None]] = ray_session, purse: Paying | None = None,
+    session: Callable[[], AbstractContextManager[None]] = ray_session, shared_budget: Paying | None = None,
 ) -> Check:
     """Probes every task, and leaves OUT/check.json. `tell` is given a line at each step; `session` gives Ray for as long. What is
-    paid for comes out of `purse`.
+    paid for comes out of `shared_budget`.
 
-    Raises UserError or EndpointError in one sentence, BudgetExhausted where the purse has not enough.
+    Raises UserError or EndpointError in one sentence, BudgetExhausted where the budget has not enough.
     """
     from serving.hosting.deployment import host
     from serving.ledger.actor import open_ledger
@@ -131,7 +131,7 @@ def run_check(
             write_settings(experiment.settings, experiment.out)
             for damage in ledger.damage:
                 tell(damage)
-            check = asyncio.run(_check(experiment, repeats, tell, models, ledger, purse))
+            check = asyncio.run(_check(experiment, repeats, tell, models, ledger, shared_budget))
     experiment.out.write(CHECK_FILE, (json.dumps(check_to_json(check), indent=2) + "\n").encode())
     return check
 
@@ -148,7 +148,7 @@ def check_to_json(check: Check) -> dict[str, object]:
 def _task_to_json(task: TaskCheck) -> dict[str, object]:
     read = task.reading
     return asdict(task) | {
-        "headroom": task.headroom, "sentence": task.outlook.sentence,
+        "headroom": task.headroom, "sentence": task.task_estimate.sentence,
         "reading": None if read is None else asdict(read) | {"sentence": read.sentence, "spoils": read.spoils}}
 
 
@@ -164,22 +164,22 @@ def judged(label: str, task: Task, probed: Probed) -> TaskCheck:
         lost = max(lost, worsened / items) if items else lost
     detectable = detectable_gain(len(task.test), lost)
     known_by = other[0] if other and accuracy == probed.ceiling else "right in some try, beyond guessing"
-    outlook = headroom(seed.mean, probed.ceiling, known_by, detectable, len(task.test))
+    task_estimate = headroom(seed.mean, probed.ceiling, known_by, detectable, len(task.test))
     if probed.reading and probed.reading.spoils:
-        outlook = Headroom(False, "too few of its answers may have been read as they are meant.", known=False)
+        task_estimate = Headroom(False, "too few of its answers may have been read as they are meant.", known=False)
     return TaskCheck(
         label, seed, noise, other[0] if other else "", accuracy, probed.ever_right, probed.chance_of_any, probed.ceiling,
-        len(task.test), detectable, outlook, probed.not_right, probed.reading)
+        len(task.test), detectable, task_estimate, probed.not_right, probed.reading)
 
 
 async def _check(
     experiment: Experiment, repeats: int, tell: Callable[[str], None], models: Sequence[ModelSettings], ledger: LedgerClient,
-    purse: Paying | None = None,
+    shared_budget: Paying | None = None,
 ) -> Check:
     settings = experiment.settings
     roles: tuple[Role, Role] = ("target", "optimizer")
     recorded = [
-        Ledgered(connect(model), ledger, model.chunk, purse, tariff_of(model, role) if purse else None)
+        CachedModel(connect(model), ledger, model.chunk, shared_budget, price_list_of(model, role) if shared_budget else None)
         for role, model in zip(roles, models, strict=True)]
     target, optimizer = _Metered(recorded[0], "target"), _Metered(recorded[1], "optimizer")
     checks = []
@@ -196,7 +196,7 @@ async def _check(
         raise EndpointError(f"Nothing could be measured: no answer of the target model {settings.target_model.label} came{why}.")
     known = cost_of_calls(settings, experiment.tasks, experiment.out)
     cost = {"target": target.cost(known["target"]), "optimizer": optimizer.cost(known["optimizer"])}
-    return Check(tuple(checks), cost, estimated(settings, experiment.assignments, cost), failures)
+    return Check(tuple(checks), cost, estimated(settings, experiment.trial_specs, cost), failures)
 
 
 def _probing(experiment: Experiment, label: str, repeats: int) -> Probing:
@@ -215,7 +215,7 @@ class _Metered:
     def __init__(self, model: LanguageModel, role: Asked) -> None:
         self._model = model
         self._role = role
-        self._tally = Tally()
+        self._outcome_counts = OutcomeCounts()
         self._calls = self._fresh = self._measured = self._read = self._written = 0
         self._busy_s = 0.0
 
@@ -225,7 +225,7 @@ class _Metered:
 
     @property
     def failures(self) -> tuple[Failure, ...]:
-        return self._tally.failures
+        return self._outcome_counts.failures
 
     def cost(self, known: CallCost) -> CallCost:
         """What was measured, and `known` where nothing was: the speed of answers that all came from the ledger, the tokens of an
@@ -241,7 +241,7 @@ class _Metered:
         """As LanguageModel.complete."""
         started = time.monotonic()
         outcomes = await self._model.complete(requests)
-        self._tally.failed(self._role, outcomes)
+        self._outcome_counts.failed(self._role, outcomes)
         answers = [outcome for outcome in outcomes if isinstance(outcome, Completion)]
         fresh = sum(not answer.from_ledger for answer in answers)
         self._calls += len(answers)

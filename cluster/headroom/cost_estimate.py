@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from cluster.config.experiment import ExperimentSettings
 from cluster.config.limits import Allowed
-from cluster.experiment.planning import Assignment
+from cluster.experiment.planning import TrialSpec
 from cluster.text.formatting import count, duration, plural
 from optimizer.budget.shared_budget import Role
 from optimizer.errors import PromptrayError
@@ -25,7 +25,7 @@ CHECK_FILE = "check.json"
 CHARACTERS_PER_TOKEN = 4.0
 """Of English text, for want of a measurement [ours]."""
 GROWTH = 4.0
-"""An optimized prompt, with steps and demonstrations, beside the seed prompt, for want of a measurement [ours]."""
+"""An optimized prompt, with steps and demonstrations, beside the baseline, for want of a measurement [ours]."""
 OPTIMIZER_TOKENS = (1000.0, 400.0)
 """Read and written by a call of the optimizer model, for want of a measurement [ours]."""
 
@@ -107,7 +107,7 @@ class ExperimentEstimate:
 
 
 def estimated(
-    settings: ExperimentSettings, trials: Sequence[Assignment], cost_by_model: Mapping[str, CallCost]
+    settings: ExperimentSettings, trials: Sequence[TrialSpec], cost_by_model: Mapping[str, CallCost]
 ) -> ExperimentEstimate:
     """`cost_by_model` has the keys "target" and "optimizer"."""
     budget = settings.budget

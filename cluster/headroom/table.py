@@ -13,7 +13,7 @@ from cluster.headroom.cost_estimate import Bound, ExperimentEstimate, money_told
 from cluster.text.formatting import MISSING, count, duration, interval, share
 
 _TASKS = (
-    "task", "seed prompt\n[95% interval]", "flips", "noise\nsd", "best other\nprompt", "right in\nsome try", "of these\nby chance",
+    "task", "baseline\n[95% interval]", "flips", "noise\nsd", "best other\nprompt", "right in\nsome try", "of these\nby chance",
     "ceiling", "head-\nroom", "detect-\nable")
 
 
@@ -37,7 +37,7 @@ def _tasks(check: Check) -> Table:
         figures: tuple[str, ...] = (
             share(task.noise.flip_rate), noise, share(task.best_other_accuracy), share(task.ever_right), share(task.chance_of_any),
             share(task.ceiling), share(task.headroom))
-        if not task.outlook.known:  # what was not read as it is meant shows no noise and no headroom
+        if not task.task_estimate.known:  # what was not read as it is meant shows no noise and no headroom
             figures = (MISSING,) * len(figures)
         table.add_row(*map(Text, (task.task, shown, *figures, share(task.detectable))))
     return table
@@ -47,7 +47,7 @@ def _sentences(task: TaskCheck) -> Iterator[Text]:
     """Before it is said that nothing can be gained, how answers were read."""
     for line in task.warnings:
         yield Text(f"{task.task}: ", "bold") + Text(line, "yellow")
-    yield Text(f"{task.task}: ", "bold") + Text(task.outlook.sentence, "green" if task.outlook.pays else "yellow")
+    yield Text(f"{task.task}: ", "bold") + Text(task.task_estimate.sentence, "green" if task.task_estimate.pays else "yellow")
 
 
 def _costs(estimate: ExperimentEstimate) -> Table:

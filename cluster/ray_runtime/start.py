@@ -187,7 +187,7 @@ def _is_ray(address: str) -> bool:
     def ask() -> None:
         try:
             GcsClient(address=address)
-        except Exception as problem:  # noqa: BLE001  # a refusal is an answer, which ray.init will hear too
+        except Exception as problem:  # a refusal is an answer, which ray.init will hear too
             _log.debug("%s: %s", address, problem)
         answered.append(True)
 

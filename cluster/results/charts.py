@@ -9,7 +9,7 @@ from html import escape
 from statistics import fmean
 from typing import Any
 
-from cluster.analysis.comparisons import PROMPTS_OF_ALL, Contest
+from cluster.analysis.comparisons import PROMPTS_OF_ALL, PairwiseComparison
 from cluster.analysis.search_summary import Found, found
 from cluster.analysis.summary import Group, TaskSummary
 from cluster.results.ticks import axis
@@ -21,7 +21,7 @@ from optimizer.statistics import Interval, wilson
 Figure = dict[str, Any]
 
 PALETTE = ("#4a8fe0", "#e8833a", "#2f9e8f", "#d6508a", "#8a6fe8", "#a3862c", "#6aa84f", "#b5651d")
-"""Mid-tones: each can be read on white and on near-black. Grey is not among them: it is the seed prompt's."""
+"""Mid-tones: each can be read on white and on near-black. Grey is not among them: it is the baseline's."""
 _DASHES = ("solid", "dash", "dot", "dashdot")
 _GREY = "#8a8f98"
 _MOST_WITH_INTERVALS = 6
@@ -35,7 +35,7 @@ def colours(labels: Sequence[str]) -> dict[str, str]:
 
 
 def accuracy_figure(summary: TaskSummary, labels: Sequence[str]) -> Figure:
-    """Test accuracy: a row a strategy (of a search, a row a point), from the seed prompt's (hollow) to the best prompts' (filled,
+    """Test accuracy: a row a strategy (of a search, a row a point), from the baseline's (hollow) to the best prompts' (filled,
     with the 95% interval over the items of all seeds). Small dots are single trials, where there are several."""
     groups = [group for group in summary.groups if group.after is not None]
     names = [escape(group.trials[0].trial if group.settings else group.strategy) for group in groups]
@@ -47,33 +47,33 @@ def accuracy_figure(summary: TaskSummary, labels: Sequence[str]) -> Figure:
         yaxis=_named_rows(names))}
 
 
-def contests_figure(own: Sequence[Contest], labels: Sequence[str]) -> Figure:
-    """A leader's contests: a row a rival, the leader's lead on the items that both have answered, with its 95% interval. Filled
+def comparisons_figure(own: Sequence[PairwiseComparison], labels: Sequence[str]) -> Figure:
+    """A leader's comparisons: a row a rival, the leader's lead on the items that both have answered, with its 95% interval. Filled
     where the corrected verdict tells them apart, hollow where not."""
     colour_by_label = colours(labels) | dict.fromkeys(PROMPTS_OF_ALL, _GREY)
-    hues = [colour_by_label[contest.second] for contest in own]
-    apart = [contest.verdict != "not distinguishable" for contest in own]
+    hues = [colour_by_label[comparison.second] for comparison in own]
+    apart = [comparison.verdict != "not distinguishable" for comparison in own]
     points = {
-        "type": "scatter", "mode": "markers", "x": [contest.difference for contest in own], "y": list(range(len(own))),
+        "type": "scatter", "mode": "markers", "x": [comparison.difference for comparison in own], "y": list(range(len(own))),
         "marker": {
             "size": 12, "color": hues, "line": {"width": 2, "color": hues},
             "symbol": ["circle" if told else "circle-open" for told in apart]},
-        "text": [escape(contest.sentence) for contest in own], "hovertemplate": "%{text}<extra></extra>"}
-    ends = [end for contest in own if contest.interval for end in (contest.interval.low, contest.interval.high)] or [0.0, 1.0]
+        "text": [escape(comparison.sentence) for comparison in own], "hovertemplate": "%{text}<extra></extra>"}
+    ends = [end for comparison in own if comparison.interval for end in (comparison.interval.low, comparison.interval.high)] or [0.0, 1.0]
     return {"data": [*_whiskers(own, hues), points], "layout": _layout(
         height=78 + 32 * len(own),
         xaxis=axis(min(*ends, 0.0), max(*ends, 0.1), room=0.05, signed=True) | {
             "zeroline": True, "zerolinewidth": 2, "zerolinecolor": _GREY,
             "title": {"text": f"lead of {escape(own[0].first)} in test accuracy" if own else ""}},
-        yaxis=_named_rows([escape(contest.second) for contest in own]))}
+        yaxis=_named_rows([escape(comparison.second) for comparison in own]))}
 
 
-def _whiskers(own: Sequence[Contest], hues: Sequence[str]) -> list[Figure]:
+def _whiskers(own: Sequence[PairwiseComparison], hues: Sequence[str]) -> list[Figure]:
     """A line a row, since one trace has one colour of lines."""
     return [
-        {"type": "scatter", "mode": "lines", "x": [contest.interval.low, contest.interval.high], "y": [row, row],
+        {"type": "scatter", "mode": "lines", "x": [comparison.interval.low, comparison.interval.high], "y": [row, row],
          "line": {"color": hue, "width": 2}, "hoverinfo": "skip"}
-        for row, (contest, hue) in enumerate(zip(own, hues, strict=True)) if contest.interval]
+        for row, (comparison, hue) in enumerate(zip(own, hues, strict=True)) if comparison.interval]
 
 
 def _named_rows(names: Sequence[str]) -> Figure:
@@ -110,11 +110,11 @@ def _last_round(trials: Sequence[TrialResult]) -> int:
 
 def found_figure(summary: TaskSummary, labels: Sequence[str]) -> Figure:
     """Of a search: the best dev accuracy so far by target calls, a line a seed, a marker a trial in its strategy's colour."""
-    contests: dict[int, list[TrialResult]] = {}
+    comparisons: dict[int, list[TrialResult]] = {}
     for trial in summary.trials:
-        contests.setdefault(trial.seed, []).append(trial)
+        comparisons.setdefault(trial.seed, []).append(trial)
     lines = [
-        _course(found(trials), colours(labels), _DASHES[place % len(_DASHES)]) for place, trials in enumerate(contests.values())]
+        _course(found(trials), colours(labels), _DASHES[place % len(_DASHES)]) for place, trials in enumerate(comparisons.values())]
     spent = max((calls for line in lines for calls in line["x"]), default=0)
     return {"data": lines, "layout": _layout(
         height=300, xaxis=axis(0, spent, room=0.03 * max(spent, 1), whole=True) | {
@@ -143,7 +143,7 @@ def _layout(height: int, xaxis: Figure, yaxis: Figure) -> Figure:
 
 
 def _moves(groups: Sequence[Group]) -> Figure:
-    """A thin line from each row's seed prompt to its best prompts."""
+    """A thin line from each row's baseline to its best prompts."""
     x = [end for group in groups for end in (group.before, group.after, None)]
     y = [end for row in range(len(groups)) for end in (row, row, None)]
     line = {"color": _GREY, "width": 1, "dash": "dot"}
@@ -164,10 +164,10 @@ def _single_trials(groups: Sequence[Group], colour_by_label: Mapping[str, str]) 
 
 def _seed_prompts(groups: Sequence[Group]) -> Figure:
     return {
-        "type": "scatter", "mode": "markers", "name": "seed prompt",
+        "type": "scatter", "mode": "markers", "name": "baseline",
         "x": [group.before for group in groups], "y": list(range(len(groups))),
         "marker": {"symbol": "circle-open", "size": 10, "color": _GREY, "line": {"width": 2}},
-        "hovertemplate": "seed prompt: %{x:.2f}<extra></extra>"}
+        "hovertemplate": "baseline: %{x:.2f}<extra></extra>"}
 
 
 def _best_prompts(groups: Sequence[Group], colour_by_label: Mapping[str, str]) -> Figure:

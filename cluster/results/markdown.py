@@ -22,7 +22,7 @@ def best_prompt_page(result: TrialResult) -> str:
     if prompt.demonstrations:
         parts += ["## Demonstrations", *(_demonstration(*numbered) for numbered in enumerate(prompt.demonstrations, 1))]
     parts += ["## How it came about", *(_refinement(place, step) for place, step in enumerate(lineage(result), 1))]
-    parts += ["## The seed prompt", fenced(result.seed_prompt.text())]
+    parts += ["## The baseline", fenced(result.seed_prompt.text())]
     return "\n\n".join(parts) + "\n"
 
 
@@ -54,17 +54,17 @@ def _facts(result: TrialResult) -> str:
 
 
 def _tested(result: TrialResult) -> str:
-    """On which items, beside what the seed prompt came to on the same."""
+    """On which items, beside what the baseline came to on the same."""
     if result.test_accuracy is None:
         return "Test accuracy: not tested"
     return (f"Test accuracy: {share(result.test_accuracy)} (95% interval {interval(result.test_low, result.test_high)})"
-            f"{_on(result.test_items)}; seed prompt {share(result.seed_prompt_test_accuracy)} on the same items; verdict: "
+            f"{_on(result.test_items)}; baseline {share(result.seed_prompt_test_accuracy)} on the same items; verdict: "
             f"{_verdict(result)}")
 
 
 def _verdict(result: TrialResult) -> str:
     if result.best_is_baseline:
-        return "the best prompt is the baseline itself, the seed prompt: no candidate was better on dev"
+        return "the best prompt is the baseline itself, the baseline: no candidate was better on dev"
     return result.verdict or "none"
 
 

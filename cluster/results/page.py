@@ -10,8 +10,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from cluster.analysis.comparisons import contests as all_contests
-from cluster.analysis.comparisons import contests_over_tasks, corrected_verdicts, leaders
+from cluster.analysis.comparisons import comparisons as all_comparisons
+from cluster.analysis.comparisons import comparisons_over_tasks, corrected_verdicts, leaders
 from cluster.analysis.failures import failure_lines
 from cluster.analysis.form_control import MARK, SAID_BY_STATE, form_alone, form_note, form_notes
 from cluster.analysis.lineage import lineage
@@ -20,7 +20,7 @@ from cluster.analysis.search_summary import MOST_POINTS, searched
 from cluster.analysis.summary import strategies, summarise
 from cluster.analysis.winner import RULE, best_trials, dev_items
 from cluster.analysis.worked_examples import parts_of
-from cluster.results.charts import accuracy_figure, colours, contests_figure, found_figure, learning_figure
+from cluster.results.charts import accuracy_figure, colours, comparisons_figure, found_figure, learning_figure
 from cluster.results.matrix import matrices
 from cluster.results.page_assets import asset, script_hash, shown_yaml
 from cluster.text import formatting
@@ -38,7 +38,7 @@ def report_page(results: Sequence[TrialResult], settings: Mapping[str, Any]) -> 
     charts = {f"accuracy-{place}": accuracy_figure(summary, labels) for place, summary in enumerate(summaries)}
     charts |= {f"learning-{place}": learning_figure(summary, labels) for place, summary in enumerate(summaries)}
     led, warnings = leaders(results), answer_warnings(results)
-    charts |= {f"lead-{place}": contests_figure(own, labels) for place, own in enumerate(led)}
+    charts |= {f"lead-{place}": comparisons_figure(own, labels) for place, own in enumerate(led)}
     if searched(results):
         charts |= {f"found-{place}": found_figure(summary, labels) for place, summary in enumerate(summaries)}
     return _environment().get_template("report.html.j2").render(
@@ -47,7 +47,7 @@ def report_page(results: Sequence[TrialResult], settings: Mapping[str, Any]) -> 
         style=Markup(asset("cluster.results", "templates/report.css")), scripts=[Markup(plotly), Markup(script)],
         hashes=[script_hash(plotly), script_hash(script)], any_stand_in=any(result.stand_in for result in results),
         warnings=[*warnings, *failure_lines(results, told=warnings)], led=led,
-        matrices=matrices((*all_contests(results), *contests_over_tasks(results))),
+        matrices=matrices((*all_comparisons(results), *comparisons_over_tasks(results))),
         corrected=corrected_verdicts(results), winners=best_trials(results),
         notes=form_notes(results), form_alone=form_alone(results), form_note=form_note(results),
         searched=searched(results))

@@ -47,7 +47,7 @@ TRIALS: pa.Schema = pa.schema([
     pa.field("error", pa.string()),  # one sentence; null for a trial that has not failed
     pa.field("best_is_baseline", pa.bool_()),  # no candidate was better on dev; null where the trial has no best prompt
     pa.field("form_control", pa.string()),  # measured, or why not; null without a test (see cluster/trial/form_control.py)
-    pa.field("form_control_test_accuracy", pa.float64()),  # of the seed prompt with the answer line alone
+    pa.field("form_control_test_accuracy", pa.float64()),  # of the baseline with the answer line alone
     pa.field("form_control_test_marks", pa.string()),
     pa.field("form_control_verdict", pa.string()),  # of the best prompt against it
     pa.field("form_control_p_value", pa.float64()),

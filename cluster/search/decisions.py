@@ -15,7 +15,7 @@ from optimizer.errors import DataError
 
 @dataclass(frozen=True)
 class Opened:
-    """The first entry where studies choose the points: they count on so many trials of a contest at once, now and when resumed."""
+    """The first entry where studies choose the points: they count on so many trials of a comparison group at once, now and when resumed."""
 
     at_once: int
 
@@ -38,7 +38,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Judged:
-    """What a scheduler made of a trial's round: does the trial go on? Task and seed are its contest."""
+    """What a scheduler made of a trial's round: does the trial go on? Task and seed are its comparison group."""
 
     trial: str
     task: str

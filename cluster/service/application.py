@@ -1,6 +1,6 @@
-"""The service on Ray Serve: the models' door, the API and the page in one application of as many replicas as the door has.
+"""The service on Ray Serve: the models' gateway, the API and the page in one application of as many replicas as the gateway has.
 
-No state is in a replica: the office that each builds says what stands in the service's storage folder. No
+No state is in a replica: the backend that each builds says what stands in the service's storage folder. No
 `from __future__ import annotations` here: Serve reads the annotations of `build`.
 """
 
@@ -27,7 +27,7 @@ def bind_service(settings: ServiceSettings) -> serve.Application:
 
     settings = _with_whole_place(settings)
     hosted = tuple(bind(model, load_engine) for model in settings.served)
-    application: serve.Application = deployed(_Replica, settings.door, LISTENERS).bind(settings, hosted)
+    application: serve.Application = deployed(_Replica, settings.gateway, LISTENERS).bind(settings, hosted)
     return application
 
 
@@ -41,7 +41,7 @@ def open_service(settings: ServiceSettings) -> str:
 
     settings = _with_whole_place(settings)
     expect_way_in(settings)
-    return listen(bind_service(settings), settings.door).removesuffix("/v1")
+    return listen(bind_service(settings), settings.gateway).removesuffix("/v1")
 
 
 def build(args: dict[str, Any]) -> serve.Application:
@@ -65,9 +65,9 @@ class _Replica:
 
     async def __serve_build_asgi_app__(self) -> FastAPI:
         """Serve asks for the application by this name, when the replica starts."""
-        from cluster.service.access.api_keys import KeyRing
-        from cluster.service.access.spenders import DoorMeter
-        from cluster.service.backends.ray import RayOffice
+        from cluster.service.access.api_keys import Authenticator
+        from cluster.service.access.spenders import GatewayMetrics
+        from cluster.service.backends.ray import RayBackend
         from cluster.service.http.app import service_app
         from cluster.service.http.deps import Service
         from cluster.service.stores.audit_log import Audit
@@ -78,15 +78,15 @@ class _Replica:
         settings = self._settings
         storage = open_folder(settings.storage)
         host = await real_host()
-        keys = KeyRing(
-            storage, settings.door.keys(), public=not only_this_machine(host), quota=settings.quota, no_keys=settings.no_keys)
+        keys = Authenticator(
+            storage, settings.gateway.keys(), public=not only_this_machine(host), quota=settings.quota, no_keys=settings.no_keys)
         if settings.no_keys or not keys.made:  # where they are gone it starts, and lets nobody in: they may come back
             expect_guarded(host, () if settings.no_keys else keys)
         work = settings.work
         threads, checks = ReadingThreads(work.reads_at_once, work.reads_per_owner, deadline_s=work.read_s), CheckPool(work)
-        office = RayOffice(settings, keys.quota, checks, threads)
-        await asyncio.gather(office.open(), checks.open())
+        backend = RayBackend(settings, keys.quota, checks, threads)
+        await asyncio.gather(backend.open(), checks.open())
         service = Service(
-            office, FileStore(storage, work), Audit(storage), settings, keys.quota, threads=threads, checks=checks)
-        models = clients(settings.parsed, settings.door, connect)
-        return service_app(service, keys, models, DoorMeter(office.spend, settings.parsed))
+            backend, FileStore(storage, work), Audit(storage), settings, keys.quota, threads=threads, checks=checks)
+        models = clients(settings.parsed, settings.gateway, connect)
+        return service_app(service, keys, models, GatewayMetrics(backend.spend, settings.parsed))

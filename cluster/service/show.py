@@ -13,9 +13,9 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import ValidationError
 
-from cluster.service.access.api_keys import KeyRing
-from cluster.service.backends.archive import ShownOffice
-from cluster.service.core.backend import Office
+from cluster.service.access.api_keys import Authenticator
+from cluster.service.backends.archive import ArchiveBackend
+from cluster.service.core.backend import JobBackend
 from cluster.service.core.settings import ServiceSettings
 from cluster.service.http.app import service_app
 from cluster.service.http.deps import Service
@@ -23,7 +23,7 @@ from cluster.service.stores.audit_log import Audit
 from cluster.service.stores.check_pool import CheckPool
 from cluster.service.stores.data_files import FileStore
 from optimizer.errors import PromptrayError, SettingsError
-from serving.gateway.settings import DoorSettings
+from serving.gateway.settings import GatewaySettings
 from serving.settings.validation import sentence
 from serving.storage import Folder, open_folder
 
@@ -31,31 +31,31 @@ HOST = "127.0.0.1"
 PORT = 8000
 
 
-def shown_app(office: Office, storage: Folder, settings: ServiceSettings | None = None, public: bool = False) -> FastAPI:
-    """The application over an office; uploads and the audit go to `storage`. Its keys are those of that folder, if it has any."""
+def shown_app(backend: JobBackend, storage: Folder, settings: ServiceSettings | None = None, public: bool = False) -> FastAPI:
+    """The application over an backend; uploads and the audit go to `storage`. Its keys are those of that folder, if it has any."""
     settings = settings or ServiceSettings()
-    keys = KeyRing(storage, settings.door.keys(), public, settings.quota)
+    keys = Authenticator(storage, settings.gateway.keys(), public, settings.quota)
     return service_app(Service(
-        office, FileStore(storage, settings.work), Audit(storage), settings, keys.quota, checks=CheckPool(settings.work)), keys)
+        backend, FileStore(storage, settings.work), Audit(storage), settings, keys.quota, checks=CheckPool(settings.work)), keys)
 
 
 def show(folders: Sequence[str], port: int = PORT, play_s: float | None = None, allowed_hosts: Sequence[str] = ()) -> None:
     """Until Ctrl-C. Raises StorageError, DataError or SettingsError for a folder without results."""
-    from cluster.service.backends.replay import PlayingOffice
+    from cluster.service.backends.replay import ReplayBackend
 
-    settings = ServiceSettings(door=_door(allowed_hosts))
-    office = ShownOffice(folders) if play_s is None else PlayingOffice(folders, play_s)
-    for damage in office.damaged:
+    settings = ServiceSettings(gateway=_gateway(allowed_hosts))
+    backend = ArchiveBackend(folders) if play_s is None else ReplayBackend(folders, play_s)
+    for damage in backend.damaged:
         print(damage, file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory(prefix="promptray-show-") as storage:
-        app = shown_app(office, open_folder(storage), settings)
+        app = shown_app(backend, open_folder(storage), settings)
         uvicorn.run(app, host=HOST, port=port, log_level="warning", lifespan="off", ws="none", timeout_graceful_shutdown=1)
 
 
-def _door(allowed_hosts: Sequence[str]) -> DoorSettings:
+def _gateway(allowed_hosts: Sequence[str]) -> GatewaySettings:
     """Raises SettingsError in one sentence."""
     try:
-        return DoorSettings(allowed_hosts=tuple(allowed_hosts))
+        return GatewaySettings(allowed_hosts=tuple(allowed_hosts))
     except ValidationError as problem:
         raise SettingsError(sentence(problem)) from None
 

@@ -1,5 +1,5 @@
-"""The books of one trial: a budget of calls for each of its models, and one purse of tokens and money for both; with what its final
-test may cost kept aside from the start, in its own purse and in the experiment's. Knows no search, no Ray and no file.
+"""The books of one trial: a budget of calls for each of its models, and one budget of tokens and money for both; with what its final
+test may cost kept aside from the start, in its own budget and in the experiment's. Knows no search, no Ray and no file.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ from typing import Protocol
 from cluster.config.limits import Allowed
 from optimizer.budget.answer_memory import Remembering
 from optimizer.budget.call_budget import Budget, Budgeted, Usage
-from optimizer.budget.shared_budget import Cost, Limits, Purse, Role, Tariff
+from optimizer.budget.shared_budget import Cost, Limits, PriceList, Role, SharedBudget
 from optimizer.errors import SettingsError
 from optimizer.prompt import Prompt
 from optimizer.protocols import LanguageModel
@@ -35,12 +35,12 @@ class FinalTest:
     longest_input_bytes: int
     sampling: Sampling
 
-    def cost(self, prompt: Prompt, tariff: Tariff) -> Cost:
+    def cost(self, prompt: Prompt, price_list: PriceList) -> Cost:
         """The most that one prompt's half of it can cost."""
-        return tariff.at_most(Request(prompt.render("x" * self.longest_input_bytes), self.sampling)) * self.items
+        return price_list.at_most(Request(prompt.render("x" * self.longest_input_bytes), self.sampling)) * self.items
 
 
-class Accounts:
+class TrialBudget:
     """What a trial has spent and may spend of all but time; `experiment` bounds it from outside."""
 
     def __init__(
@@ -51,23 +51,23 @@ class Accounts:
         self._experiment = experiment
         self.budgets: dict[Role, Budget] = {
             "target": Budget(allowed.target_calls, "target"), "optimizer": Budget(allowed.optimizer_calls, "optimizer")}
-        self.purse = Purse(Limits(tokens=allowed.tokens, money=allowed.money))
-        self._tariff_by_role: dict[Role, Tariff] = {role: tariff_of(model, role) for role, model in models.items()}
+        self.shared_budget = SharedBudget(Limits(tokens=allowed.tokens, money=allowed.money))
+        self._price_list_by_role: dict[Role, PriceList] = {role: price_list_of(model, role) for role, model in models.items()}
         self._seed_half = self._half = self._control = Cost()
-        """The most that the test of the seed prompt, that of any prompt that may become the best, and the control arm can cost."""
+        """The most that the test of the baseline, that of any prompt that may become the best, and the control arm can cost."""
 
     def guarded(self, model: LanguageModel, role: Role) -> Remembering:
         """The model inside this trial's limits, behind what the trial knows already."""
         budget = self.budgets[role]
-        return Remembering(Budgeted(model, budget, self.purse, self._tariff_by_role[role]), budget, key_of)
+        return Remembering(Budgeted(model, budget, self.shared_budget, self._price_list_by_role[role]), budget, key_of)
 
     async def open(self, seed: Prompt) -> None:
         """Keeps the final test aside. Raises SettingsError where the limits have no room for it."""
         self.budgets["target"].reserve_for_test(2 * self._test.items)
-        self._seed_half = self._test.cost(seed, self._tariff_by_role["target"])
+        self._seed_half = self._test.cost(seed, self._price_list_by_role["target"])
         await self.may_be_best([seed])
-        if name := self.purse.limits.passed_by(self.purse.kept_by_holder[""]):
-            needed = getattr(self.purse.kept_by_holder[""], name)
+        if name := self.shared_budget.limits.passed_by(self.shared_budget.kept_by_holder[""]):
+            needed = getattr(self.shared_budget.kept_by_holder[""], name)
             raise SettingsError(
                 f"The final test may cost {needed:,.6g} {name}, which budget.{name} does not leave room for; raise it, or make "
                 "sizes.test or sampling.max_tokens smaller.")
@@ -76,11 +76,11 @@ class Accounts:
         """Keeps enough aside for a test of each of these prompts: they are about to be compared on the dev split."""
         half = Cost.of_all([])
         for prompt in prompts:
-            half = half.at_least(self._test.cost(prompt, self._tariff_by_role["target"]))
+            half = half.at_least(self._test.cost(prompt, self._price_list_by_role["target"]))
         if half.at_least(self._half) == self._half:
             return
         self._half = self._half.at_least(half)
-        self.purse.keep(self._seed_half + self._half + self._control)
+        self.shared_budget.keep(self._seed_half + self._half + self._control)
         if self._experiment:
             await self._experiment.keep(self._seed_half + self._half)
 
@@ -92,12 +92,12 @@ class Accounts:
         if budget.max_calls is None or left is None or (
                 items <= CONTROL_SHARE * (budget.max_calls - 2 * items) and 3 * items <= left):
             budget.reserve_for_test(3 * items)
-        kept, control = self._seed_half + self._half, self._test.cost(prompt, self._tariff_by_role["target"])
-        may_take = self.purse.limits.left_by(kept, CONTROL_SHARE)
-        bounded = (("tokens", self.purse.limits.tokens), ("money", self.purse.limits.money))
+        kept, control = self._seed_half + self._half, self._test.cost(prompt, self._price_list_by_role["target"])
+        may_take = self.shared_budget.limits.left_by(kept, CONTROL_SHARE)
+        bounded = (("tokens", self.shared_budget.limits.tokens), ("money", self.shared_budget.limits.money))
         if all(limit is None or getattr(control, name) <= getattr(may_take, name) for name, limit in bounded):
             self._control = control
-            self.purse.keep(kept + control)
+            self.shared_budget.keep(kept + control)
 
     @property
     def usage(self) -> dict[str, Mapping[Purpose, Usage]]:
@@ -132,7 +132,7 @@ class Accounts:
         return found
 
 
-def tariff_of(model: ModelSettings, role: Role) -> Tariff:
+def price_list_of(model: ModelSettings, role: Role) -> PriceList:
     """What its calls cost. An endpoint's own limit of tokens replaces the experiment's."""
     prices = (model.prices.prompt_per_million / 1e6, model.prices.completion_per_million / 1e6) if model.prices else (0.0, 0.0)
-    return Tariff(role, *prices, max_tokens=model.own_max_tokens)
+    return PriceList(role, *prices, max_tokens=model.own_max_tokens)

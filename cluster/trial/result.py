@@ -25,7 +25,7 @@ ENDED: frozenset[Status] = frozenset(("finished", "budget", "pruned"))
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """One test item, answered under the seed prompt (`before`) and under the best prompt (`after`)."""
+    """One test item, answered under the baseline (`before`) and under the best prompt (`after`)."""
 
     input: str
     gold: str
@@ -64,7 +64,7 @@ class TrialResult:
     test_items: int = 0
     """Items of the test split that were scored."""
     verdict: str = ""
-    """Of the paired test, best against seed prompt: "better", "worse" or "not distinguishable"; "" where there was no test,
+    """Of the paired test, best against baseline: "better", "worse" or "not distinguishable"; "" where there was no test,
     where the best prompt is the baseline itself (a prompt is not compared with itself, see `best_is_baseline`), or where too many
     of its answers are missing to tell (see `test_items`). Of this trial alone: a report of many trials corrects for their
     number (see cluster/analysis/comparisons.py)."""

@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 from cluster.config.limits import Allowed
-from cluster.trial.budget import Accounts, FinalTest, Reserve
+from cluster.trial.budget import FinalTest, Reserve, TrialBudget
 from cluster.trial.failure_notes import Noting
 from cluster.trial.final_test import Tested, with_test
 from cluster.trial.form_control import FormControl
@@ -24,7 +24,7 @@ from optimizer.candidate import Candidate, Problem, Round, Standing
 from optimizer.errors import AccessError, BudgetExhausted, EndpointError, PromptrayError
 from optimizer.evaluation.evaluator import Evaluation, rounds_of
 from optimizer.graders.graders import SCORERS
-from optimizer.outcome_counts import Asked, Tallied, Tally
+from optimizer.outcome_counts import Asked, CountedModel, OutcomeCounts
 from optimizer.prompt import Prompt
 from optimizer.protocols import LanguageModel, SelectionRule, Strategy
 from optimizer.statistics import Estimate, estimate
@@ -75,7 +75,7 @@ class Progress:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Surroundings:
+class TrialContext:
     """What a trial sees of the experiment around it."""
 
     reserve: Reserve | None = None
@@ -92,15 +92,15 @@ class _Trying(Evaluation):
     """Remembers how prompts did on the training items on which the search tried them: what was paid for anyhow. Keeps aside what
     the final test of each prompt that comes to the dev split may cost, and its control arm once one is needed."""
 
-    def __init__(self, accounts: Accounts, form: FormControl, *given: Any) -> None:
+    def __init__(self, trial_budget: TrialBudget, form: FormControl, *given: Any) -> None:
         super().__init__(*given)
-        self._accounts = accounts
+        self._trial_budget = trial_budget
         self._form = form
         self._score_by_example: dict[str, dict[str, float | None]] = {}
 
     async def select(self, candidates: Sequence[Candidate], keep: int, rng: Random) -> tuple[Standing, ...]:
         """As Evaluation.select."""
-        await self._accounts.may_be_best([candidate.prompt for candidate in candidates])
+        await self._trial_budget.may_be_best([candidate.prompt for candidate in candidates])
         return await super().select(candidates, keep, rng)
 
     async def answers(self, work: Sequence[tuple[Prompt, Example]], purpose: Purpose = "learn") -> list[Answer]:
@@ -116,7 +116,7 @@ class _Trying(Evaluation):
     def _watch_form(self, work: Sequence[tuple[Prompt, Example]], answers: Sequence[Answer]) -> None:
         for (prompt, _), answer in zip(work, answers, strict=True):
             if self._form.look(prompt, [answer]) and self._form.prompt is not None:
-                self._accounts.keep_for_control(self._form.prompt)
+                self._trial_budget.keep_for_control(self._form.prompt)
 
     def tried(self, prompt: Prompt) -> Estimate:
         """Its accuracy on those items."""
@@ -127,36 +127,36 @@ class Trial:
     """A search in progress. `run` it once; `progress` may be read at any time, from the same event loop."""
 
     def __init__(
-        self, plan: TrialPlan, task: Task, target: LanguageModel, optimizer: LanguageModel, around: Surroundings | None = None
+        self, plan: TrialPlan, task: Task, target: LanguageModel, optimizer: LanguageModel, context: TrialContext | None = None
     ) -> None:
         self.plan = plan
-        self._around = around = around or Surroundings()
+        self._context = context = context or TrialContext()
         self._task = task
         self._test_split = task.test.single_reading()
         self._problem: Problem = task.problem()
-        self._accounts = Accounts(
+        self._trial_budget = TrialBudget(
             plan.allowed, {"target": plan.target, "optimizer": plan.optimizer},
-            FinalTest(self._test_split.items, self._test_split.longest_input_bytes, plan.sampling), around.reserve)
-        self._tally = Tally()
+            FinalTest(self._test_split.items, self._test_split.longest_input_bytes, plan.sampling), context.reserve)
+        self._outcome_counts = OutcomeCounts()
         self._lost = dict[Role, PromptrayError]()
         """The models that have failed for good, and how."""
         optimizer, target = Noting(optimizer, "optimizer", self._lost), Noting(target, "target", self._lost)
-        self._optimizer = Tallied(self._accounts.guarded(optimizer, "optimizer"), self._tally)
+        self._optimizer = CountedModel(self._trial_budget.guarded(optimizer, "optimizer"), self._outcome_counts)
         self._form = FormControl(plan.form_control, self._problem.seed, task.scorer)
         self._evaluation = _Trying(
-            self._accounts, self._form, self._accounts.guarded(target, "target"), SCORERS[task.scorer], task.dev, plan.selection,
-            plan.sampling, self._tally)
+            self._trial_budget, self._form, self._trial_budget.guarded(target, "target"), SCORERS[task.scorer], task.dev, plan.selection,
+            plan.sampling, self._outcome_counts)
         self._rounds: list[Round] = []
         self._started = time.monotonic()
 
     @property
     def progress(self) -> Progress:
         best = self._rounds[-1].best if self._rounds else None
-        target, optimizer = self._accounts.budgets["target"].usage, self._accounts.budgets["optimizer"].usage
+        target, optimizer = self._trial_budget.budgets["target"].usage, self._trial_budget.budgets["optimizer"].usage
         return Progress(
             self._rounds[-1].number if self._rounds else None, best.accuracy if best else None,
             target.calls, optimizer.calls, target.ledger_hits + optimizer.ledger_hits, target.prefix_hit_rate,
-            target.repeats + optimizer.repeats, self._around.pause())
+            target.repeats + optimizer.repeats, self._context.pause())
 
     @property
     def so_far(self) -> TrialResult:
@@ -166,7 +166,7 @@ class Trial:
     @property
     def usage(self) -> dict[str, Mapping[Purpose, Usage]]:
         """What was spent on each of the two models, "target" and "optimizer"."""
-        return self._accounts.usage
+        return self._trial_budget.usage
 
     async def run(self, on_round: Callable[[Round], Awaitable[None]] = _go_on) -> TrialResult:
         """Search, then test. After one of our errors, or where nothing came of it, the result has status "failed" and its reason,
@@ -175,12 +175,12 @@ class Trial:
         `on_round` is awaited before the next round begins; what it raises ends the trial.
         """
         try:
-            await self._accounts.open(self._problem.seed)
+            await self._trial_budget.open(self._problem.seed)
             status = await self._search(on_round)
             if nothing := self._nothing_to_rank():
                 return self._result("failed", error=f"{nothing}; raise budget in the settings.")
             if unanswered := self._unanswered():
-                return self._result("failed", error=unanswered)  # a test would compare the seed prompt with itself
+                return self._result("failed", error=unanswered)  # a test would compare the baseline with itself
             tested = await self._test(self._rounds[-1].best.candidate)
             if unmeasured := self._unmeasured(tested):
                 return self._result("failed", tested, unmeasured)
@@ -191,13 +191,13 @@ class Trial:
     async def _tested_without_optimizer(self) -> Tested | None:
         """The test of the best prompt so far, where the optimizer model is gone for good and the target answers.
 
-        None where that would say nothing (nothing better than the seed prompt was found), or where limits of the whole experiment
+        None where that would say nothing (nothing better than the baseline was found), or where limits of the whole experiment
         or of its owner bound the trial: what is left of them is for the same trial when it is resumed, whose best prompt may be
         another.
         """
         lost = isinstance(self._lost.get("optimizer"), EndpointError | AccessError) and "target" not in self._lost
         best = self._rounds[-1].best.candidate if self._rounds else None
-        if not lost or self._around.reserve or best is None or best.prompt == self._problem.seed:
+        if not lost or self._context.reserve or best is None or best.prompt == self._problem.seed:
             return None
         try:
             tested = await self._test(best)
@@ -210,8 +210,8 @@ class Trial:
         taken. It comes back as it is where the test cannot be had."""
         assert found.best is not None
         try:
-            await self._accounts.open(self._problem.seed)
-            await self._accounts.may_be_best([found.best.prompt])
+            await self._trial_budget.open(self._problem.seed)
+            await self._trial_budget.may_be_best([found.best.prompt])
             tested = await self._test(found.best)
         except PromptrayError:
             return found
@@ -220,9 +220,9 @@ class Trial:
         spent = self.progress
         return with_test(replace(
             found, target_calls=found.target_calls + spent.target_calls, ledger_hits=found.ledger_hits + spent.ledger_hits,
-            calls_by_purpose={**found.calls_by_purpose, **self._accounts.calls_by_purpose},
-            verdicts_by_purpose={**found.verdicts_by_purpose, **self._tally.verdicts_by_purpose},
-            failures=(*found.failures, *self._tally.failures)), tested)
+            calls_by_purpose={**found.calls_by_purpose, **self._trial_budget.calls_by_purpose},
+            verdicts_by_purpose={**found.verdicts_by_purpose, **self._outcome_counts.verdicts_by_purpose},
+            failures=(*found.failures, *self._outcome_counts.failures)), tested)
 
     async def _search(self, on_round: Callable[[Round], Awaitable[None]]) -> Status:
         rng = Random(self.plan.seed)
@@ -232,7 +232,7 @@ class Trial:
                 async for round in rounds:
                     if round.incomplete:  # its strategy had no time to count them
                         known = sum(earlier.parse_failures for earlier in self._rounds)
-                        round = replace(round, parse_failures=max(0, self._tally.unreadable - known))
+                        round = replace(round, parse_failures=max(0, self._outcome_counts.unreadable - known))
                     self._rounds.append(round)
                     await on_round(round)
         except BudgetExhausted:
@@ -251,7 +251,7 @@ class Trial:
     def _unanswered(self) -> str:
         """Why nothing was searched, where the optimizer model was asked and not one reply came; else ""."""
         replies = Counter[str]()
-        for counts in self._tally.replies_by_attempt.values():
+        for counts in self._outcome_counts.replies_by_attempt.values():
             replies.update(counts)
         if not replies["failed"] or replies["failed"] < replies.total():
             return ""
@@ -260,7 +260,7 @@ class Trial:
 
     def _unmeasured(self, tested: Tested) -> str:
         """Why there is nothing to compare, where not one answer of the final test under one of the two prompts came; else ""."""
-        for name, answers in (("seed prompt", tested.before), ("best prompt", tested.after)):
+        for name, answers in (("baseline", tested.before), ("best prompt", tested.after)):
             if all(answer.score.value is None for answer in answers):
                 return (f"No verdict, as nothing could be measured: none of the {len(answers)} answers of the final test under the "
                         f"{name} came{self._told('target')}; once they do, the same command continues where this one ended.")
@@ -268,7 +268,7 @@ class Trial:
 
     def _told(self, model: Asked) -> str:
         """The reason for which most of a model's calls failed, in brackets."""
-        failed = [failure for failure in self._tally.failures if (failure.model, failure.kind) == (model, "infrastructure")]
+        failed = [failure for failure in self._outcome_counts.failures if (failure.model, failure.kind) == (model, "infrastructure")]
         most = max(failed, key=lambda failure: failure.calls, default=None)
         return f" ({most.reason.rstrip('.')})" if most else ""
 
@@ -294,15 +294,15 @@ class Trial:
         found = replace(
             without_result(self.plan, status, error), scorer=self._task.scorer, data_hash=self._task.data_hash,
             seed_prompt=self._problem.seed, best=best, train_accuracy=tried.mean, train_items=tried.items,
-            money=self._accounts.money, unmeasured_by_model=self._accounts.unmeasured_by_model,
+            money=self._trial_budget.money, unmeasured_by_model=self._trial_budget.unmeasured_by_model,
             rounds=tuple(self._rounds), dev_accuracy=progress.dev_accuracy,
             target_calls=progress.target_calls,
             optimizer_calls=progress.optimizer_calls, ledger_hits=progress.ledger_hits, prefix_hit_rate=progress.prefix_hit_rate,
             repeats=progress.repeats, wall_s=time.monotonic() - self._started,
-            calls_by_purpose=self._accounts.calls_by_purpose,
+            calls_by_purpose=self._trial_budget.calls_by_purpose,
             parse_failures=sum(round.parse_failures for round in self._rounds),
-            verdicts_by_purpose=self._tally.verdicts_by_purpose, replies_by_attempt=self._tally.replies_by_attempt,
-            failures=self._tally.failures)
+            verdicts_by_purpose=self._outcome_counts.verdicts_by_purpose, replies_by_attempt=self._outcome_counts.replies_by_attempt,
+            failures=self._outcome_counts.failures)
         return with_test(found, tested) if tested else found
 
 

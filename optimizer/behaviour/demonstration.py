@@ -10,7 +10,7 @@ from itertools import islice
 from random import Random
 from types import MappingProxyType
 
-from optimizer.behaviour.search_context import Teaching
+from optimizer.behaviour.search_context import SearchContext
 from optimizer.candidate import Candidate
 from optimizer.operators.demonstrate import demonstrate
 from optimizer.prompt import Demonstration
@@ -21,20 +21,20 @@ NONE_FIRST: Mapping[str, Sequence[Example]] = MappingProxyType({})
 
 
 async def demonstrated(
-    candidates: Sequence[Candidate], teaching: Teaching, shown_first: Mapping[str, Sequence[Example]] = NONE_FIRST
+    candidates: Sequence[Candidate], search_context: SearchContext, shown_first: Mapping[str, Sequence[Example]] = NONE_FIRST
 ) -> list[Candidate]:
     """The candidates with new demonstrations of their steps; fewer where the optimizer model could not write right ones.
 
     `shown_first` has, by a parent's id, the examples that its children show before any other. One batch an attempt, for all
     candidates together.
     """
-    settings, problem = teaching.settings, teaching.problem
+    settings, problem = search_context.settings, search_context.problem
     made: list[list[Demonstration]] = [[] for _ in candidates]
-    unused = [iter(_in_turn(shown_first.get(one.parent or "", ()), problem.train, teaching.rng)) for one in candidates]
+    unused = [iter(_in_turn(shown_first.get(one.parent or "", ()), problem.train, search_context.rng)) for one in candidates]
     for _ in range(settings.demonstration_attempts):
         orders = [
             (at, example) for at, shown in enumerate(made) for example in islice(unused[at], settings.demonstrations - len(shown))]
-        written = await teaching.ask([
+        written = await search_context.ask([
             demonstrate(problem.description, candidates[at].prompt.steps, example, problem.scorer) for at, example in orders])
         for (at, _example), demonstration in zip(orders, written, strict=True):
             made[at] += [demonstration] if demonstration else []

@@ -6,7 +6,7 @@ LEAST_MOVE = 0.01
 """A smaller change of adherence is no move [ours]."""
 
 
-class Standstill:
+class EarlyStopping:
     """Watches the best prompt's dev accuracy and adherence, round by round."""
 
     def __init__(self, patience: int) -> None:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from optimizer.behaviour.search_context import Teaching
+from optimizer.behaviour.search_context import SearchContext
 from optimizer.candidate import Candidate
 from optimizer.operators.asking import Question
 from optimizer.operators.localise import Blame, localise
@@ -31,16 +31,16 @@ class Finding:
 class Inspection:
     """The errors of some parents, to be inspected one by one. A parent without steps has none to blame: it is to be decomposed."""
 
-    def __init__(self, parents: Sequence[Candidate], errors: Sequence[Sequence[Answer]], teaching: Teaching) -> None:
-        samples = [some(wrong, teaching.settings.localised_errors, teaching.rng) for wrong in errors]
-        self._teaching = teaching
+    def __init__(self, parents: Sequence[Candidate], errors: Sequence[Sequence[Answer]], search_context: SearchContext) -> None:
+        samples = [some(wrong, search_context.settings.localised_errors, search_context.rng) for wrong in errors]
+        self._search_context = search_context
         self._erring = [(parent, sample) for parent, sample in zip(parents, samples, strict=True) if sample]
         self._inspected = [(parent, error) for parent, sample in self._erring if parent.prompt.steps for error in sample]
 
     @property
     def questions(self) -> list[Question[Blame]]:
         """One an error."""
-        task = self._teaching.problem.description
+        task = self._search_context.problem.description
         return [localise(task, parent.prompt.steps, error) for parent, error in self._inspected]
 
     def findings(self, blames: Sequence[Blame | None]) -> list[Finding]:
@@ -64,20 +64,20 @@ class Inspection:
 
     def _any_step(self, parent: Candidate) -> Blame | None:
         steps = len(parent.prompt.steps)
-        return Blame(self._teaching.rng.randint(1, steps), "ambiguous", "not inspected") if steps else None
+        return Blame(self._search_context.rng.randint(1, steps), "ambiguous", "not inspected") if steps else None
 
     def _finding(self, parent: Candidate, blame: Blame | None, errors: Sequence[Answer]) -> Finding:
-        return Finding(parent, blame, tuple(errors[: self._teaching.settings.cases]))
+        return Finding(parent, blame, tuple(errors[: self._search_context.settings.cases]))
 
 
 async def localised(
-    parents: Sequence[Candidate], errors: Sequence[Sequence[Answer]], teaching: Teaching, at_random: bool = False
+    parents: Sequence[Candidate], errors: Sequence[Sequence[Answer]], search_context: SearchContext, at_random: bool = False
 ) -> list[Finding]:
     """What failed in each parent that has errors; one batch. `at_random` blames any step instead (an ablation of the paper's)."""
-    inspection = Inspection(parents, errors, teaching)
+    inspection = Inspection(parents, errors, search_context)
     if at_random:
         return inspection.blind()
-    blames = await teaching.ask(inspection.questions)
+    blames = await search_context.ask(inspection.questions)
     return inspection.findings(blames)
 
 

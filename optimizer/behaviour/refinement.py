@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from optimizer.behaviour.localisation import Finding
 from optimizer.behaviour.rewriting import Draft, new_plan
-from optimizer.behaviour.search_context import Teaching
+from optimizer.behaviour.search_context import SearchContext
 from optimizer.candidate import Candidate, Round, Standing
 from optimizer.operators.refine import Setback, refine, wording
 from optimizer.prompt import Step
@@ -45,11 +45,11 @@ class Setbacks:
             known.append(setback)
 
 
-def refinement(finding: Finding, setbacks: Setbacks, number: int, teaching: Teaching, whole: bool = False) -> Draft:
+def refinement(finding: Finding, setbacks: Setbacks, number: int, search_context: SearchContext, whole: bool = False) -> Draft:
     """The failing step in other words, or split; all steps anew where there are none yet, or `whole` says so (an ablation)."""
-    task, parent, blame = teaching.problem.description, finding.parent, finding.blame
+    task, parent, blame = search_context.problem.description, finding.parent, finding.blame
     if blame is None or whole:
-        return new_plan(parent, finding.cases, finding.reflection, number, teaching)
+        return new_plan(parent, finding.cases, finding.reflection, number, search_context)
     steps = parent.prompt.steps
     return Draft(
         refine(task, steps, blame, finding.cases, setbacks.of(steps[blame.step - 1])),

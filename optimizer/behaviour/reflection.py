@@ -6,7 +6,7 @@ Other than localisation it is not bound to the steps that there are: it can say 
 from dataclasses import dataclass
 
 from optimizer.behaviour.rewriting import Draft, new_plan
-from optimizer.behaviour.search_context import Teaching
+from optimizer.behaviour.search_context import SearchContext
 from optimizer.candidate import Candidate
 from optimizer.operators.asking import Question
 from optimizer.operators.criticise import criticise
@@ -22,16 +22,16 @@ class Group:
     errors: tuple[Answer, ...]
 
 
-def criticism(group: Group, teaching: Teaching) -> Question[str]:
+def criticism(group: Group, search_context: SearchContext) -> Question[str]:
     """Asks why the prompt led to these errors."""
-    return criticise(teaching.problem.description, group.parent.prompt.text(), group.errors)
+    return criticise(search_context.problem.description, group.parent.prompt.text(), group.errors)
 
 
-def revision(group: Group, reason: str, number: int, teaching: Teaching) -> Draft:
+def revision(group: Group, reason: str, number: int, search_context: SearchContext) -> Draft:
     """The steps changed as the critic's reason asks; a first plan where the prompt has none."""
     parent = group.parent
     if not parent.prompt.steps:
-        return new_plan(parent, group.errors, reason, number, teaching)
+        return new_plan(parent, group.errors, reason, number, search_context)
     return Draft(
-        revise(teaching.problem.description, parent.prompt.steps, group.errors, reason),
-        lambda steps: Candidate(teaching.prompt(steps), "revise", number, parent.id, reason))
+        revise(search_context.problem.description, parent.prompt.steps, group.errors, reason),
+        lambda steps: Candidate(search_context.prompt(steps), "revise", number, parent.id, reason))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from optimizer.behaviour.search_context import Teaching
+from optimizer.behaviour.search_context import SearchContext
 from optimizer.candidate import Candidate
 from optimizer.operators.asking import Question
 from optimizer.operators.decompose import decompose
@@ -20,14 +20,14 @@ class Draft:
     made: Callable[[tuple[Step, ...]], Candidate]
 
 
-def new_plan(parent: Candidate, cases: Sequence[Answer], reason: str, number: int, teaching: Teaching) -> Draft:
+def new_plan(parent: Candidate, cases: Sequence[Answer], reason: str, number: int, search_context: SearchContext) -> Draft:
     """All steps anew, from errors of the parent and what is known of their reason."""
     return Draft(
-        decompose(teaching.problem.description, parent.prompt.text(), attempted(cases), reason),
-        lambda steps: Candidate(teaching.prompt(steps), "decompose", number, parent.id, reason))
+        decompose(search_context.problem.description, parent.prompt.text(), attempted(cases), reason),
+        lambda steps: Candidate(search_context.prompt(steps), "decompose", number, parent.id, reason))
 
 
-async def written(drafts: Sequence[Draft], teaching: Teaching) -> list[Candidate]:
+async def written(drafts: Sequence[Draft], search_context: SearchContext) -> list[Candidate]:
     """What became of the drafts; fewer where a reply could not be read. Their demonstrations are to be made anew."""
-    replies = await teaching.ask([draft.question for draft in drafts])
+    replies = await search_context.ask([draft.question for draft in drafts])
     return [draft.made(steps) for draft, steps in zip(drafts, replies, strict=True) if steps]

@@ -10,7 +10,7 @@ from optimizer.prompt import Prompt, Step
 
 
 @dataclass(frozen=True)
-class Teaching:
+class SearchContext:
     """One search's means. The parts ask about all prompts of a moment together, in one batch."""
 
     settings: BehaviourSettings

@@ -19,7 +19,7 @@ class BehaviourSettings:
     minibatch: int = 64
     """Training examples that all prompts of a round are tried on, for their errors (APO's main.py: 64)."""
     decompositions: int = 4
-    """Plans that compete in round 0, beside the seed prompt [ours]."""
+    """Plans that compete in round 0, beside the baseline [ours]."""
     solved_examples: int = 4
     """Training examples with gold answers that a decomposition is shown [ours]."""
     demonstrations: int = 2

@@ -2,7 +2,7 @@
 
 A call that the ledger answers counts like any other, so that a replayed run takes the same course as the run that it repeats;
 it is also counted apart, so that people see what was paid. What the trial itself has asked before is no call (answer_memory.py).
-Knows no clock, no price and no client: limits of tokens, money and time are those of a purse (shared_budget.py), which both models of a
+Knows no clock, no price and no client: limits of tokens, money and time are those of a budget (shared_budget.py), which both models of a
 trial share.
 """
 
@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
-from optimizer.budget.shared_budget import Cost, Purse, Spending, Tariff, is_test
+from optimizer.budget.shared_budget import Cost, PriceList, SharedBudget, Spending, is_test
 from optimizer.errors import BudgetExhausted, SettingsError
 from optimizer.protocols import LanguageModel
 from optimizer.types import Failed, Outcome, Purpose, Request
@@ -127,16 +127,16 @@ class Budget:
 
 
 class Budgeted:
-    """A language model inside a budget, and inside a purse: no batch is sent whose calls the budget does not cover whole. Near a
+    """A language model inside a budget, and inside a budget: no batch is sent whose calls the budget does not cover whole. Near a
     limit of tokens or money a batch goes out in parts."""
 
     def __init__(
-        self, model: LanguageModel, budget: Budget, purse: Spending | None = None, tariff: Tariff | None = None
+        self, model: LanguageModel, budget: Budget, shared_budget: Spending | None = None, price_list: PriceList | None = None
     ) -> None:
         self._model = model
         self._budget = budget
-        self._purse = purse or Purse()
-        self._tariff = tariff or Tariff()
+        self._shared_budget = shared_budget or SharedBudget()
+        self._price_list = price_list or PriceList()
 
     @property
     def name(self) -> str:
@@ -148,7 +148,7 @@ class Budgeted:
         outcomes: list[Outcome] = []
         self._budget.reserve(_purposes(requests))
         try:
-            await _in_waves(self._purse, self._tariff, requests, self._model.complete, outcomes)
+            await _in_waves(self._shared_budget, self._price_list, requests, self._model.complete, outcomes)
         except BudgetExhausted as refusal:
             refusal.answered = tuple(outcomes)
             raise
@@ -164,12 +164,12 @@ class Budgeted:
         purpose: Purpose = "test" if is_test(requests) else "learn"
         left = self._budget.available(purpose)
         within = requests if left is None else requests[:left]
-        return self._purse.fitting([self._tariff.at_most(request) for request in within], test=purpose == "test")
+        return self._shared_budget.fitting([self._price_list.at_most(request) for request in within], test=purpose == "test")
 
     def covers(self, requests: int) -> bool:
         """Say whether so many requests of a search are covered, whatever is asked; a quick answer, False where it is not sure."""
         left = self._budget.available("learn")
-        return not self._purse.bounded and (left is None or requests <= left)
+        return not self._shared_budget.bounded and (left is None or requests <= left)
 
 
 def _purposes(requests: Iterable[Request]) -> Counter[Purpose]:
@@ -188,27 +188,27 @@ def _usage_of(outcome: Outcome) -> Usage:
 
 
 async def _in_waves(
-    purse: Spending, tariff: Tariff, requests: Sequence[Request], send: Callable[[Sequence[Request]], Awaitable[list[Outcome]]],
+    shared_budget: Spending, price_list: PriceList, requests: Sequence[Request], send: Callable[[Sequence[Request]], Awaitable[list[Outcome]]],
     into: list[Outcome],
 ) -> None:
-    """Sends the requests, as many at a time as the purse lets, and adds their outcomes to `into`, in order.
+    """Sends the requests, as many at a time as the budget lets, and adds their outcomes to `into`, in order.
 
     Raises what `take` and `send` raise; then `into` has the outcomes that came before, also those that a refusal brings along.
     Other calls whose `send` raises cost nothing.
     """
-    if not purse.bounded:
+    if not shared_budget.bounded:
         await _sent(send, requests, into)
         return
-    costs = [tariff.at_most(request) for request in requests]
+    costs = [price_list.at_most(request) for request in requests]
     test = is_test(requests)
     at = 0
     while at < len(requests):
-        until = at + await purse.take(costs[at:], test=test)
+        until = at + await shared_budget.take(costs[at:], test=test)
         try:
             await _sent(send, requests[at:until], into)
         finally:
-            paid = Cost.of_all(map(tariff.of, into[at:until], requests[at:until]))
-            purse.settle(Cost.of_all(costs[at:until]), paid)
+            paid = Cost.of_all(map(price_list.of, into[at:until], requests[at:until]))
+            shared_budget.settle(Cost.of_all(costs[at:until]), paid)
         at = until
 
 

@@ -1,4 +1,4 @@
-"""When a purse may give out nothing more, whatever is in it. Knows no trial; its clock comes from outside."""
+"""When a budget may give out nothing more, whatever is in it. Knows no trial; its clock comes from outside."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -8,7 +8,7 @@ from optimizer.errors import BudgetExhausted
 
 
 class Timed:
-    """A purse whose time runs out: from then on it gives out nothing more but for final tests.
+    """A budget whose time runs out: from then on it gives out nothing more but for final tests.
 
     It stands between the ledger and the model, so only what must be paid for is refused: a run that is repeated or continued gets
     every answer again that it had in time, and takes the same course.
@@ -17,10 +17,10 @@ class Timed:
     bounded = True
 
     def __init__(
-        self, purse: Paying, end_by_budget: Mapping[str, float], clock: Callable[[], float] = time.monotonic
+        self, shared_budget: Paying, end_by_budget: Mapping[str, float], clock: Callable[[], float] = time.monotonic
     ) -> None:
         """`end_by_budget`: name of a budget in the settings -> when its time is over, on the clock."""
-        self._purse = purse
+        self._shared_budget = shared_budget
         self._end_by_budget = end_by_budget
         self._clock = clock
 
@@ -30,19 +30,19 @@ class Timed:
             for budget, ends_at in self._end_by_budget.items():
                 if self._clock() >= ends_at:
                     raise BudgetExhausted(f"The time of the {budget} is over; raise {budget}.wall_s to search on.")
-        return await self._purse.take(costs, test=test) if self._purse.bounded else len(costs)
+        return await self._shared_budget.take(costs, test=test) if self._shared_budget.bounded else len(costs)
 
     async def send(self, most_by_key: Mapping[bytes, Cost], *, test: bool = False) -> None:
         """As Paying.send."""
-        if self._purse.bounded:
-            await self._purse.send(most_by_key, test=test)
+        if self._shared_budget.bounded:
+            await self._shared_budget.send(most_by_key, test=test)
 
     def settle(self, cost_by_key: Mapping[bytes, Cost], *, answered: bool) -> None:
         """As Paying.settle."""
-        if self._purse.bounded:
-            self._purse.settle(cost_by_key, answered=answered)
+        if self._shared_budget.bounded:
+            self._shared_budget.settle(cost_by_key, answered=answered)
 
     def give_back(self, most: Cost, *, test: bool = False) -> None:
         """As Paying.give_back."""
-        if self._purse.bounded:
-            self._purse.give_back(most, test=test)
+        if self._shared_budget.bounded:
+            self._shared_budget.give_back(most, test=test)

@@ -2,7 +2,7 @@
 what they did cost. So a limit is never passed, whatever comes back and however many callers there are. What an endpoint does not
 say, or says in no number, is settled at the most that was reserved for it: unknown is never nothing.
 
-One purse serves several holders (the trials of an experiment), each with a part kept for its final test. For one event loop. Knows
+One budget serves several holders (the trials of an experiment), each with a part kept for its final test. For one event loop. Knows
 no client, no clock and no file.
 """
 
@@ -105,7 +105,7 @@ _CALLS = ("target_calls", "optimizer_calls")
 
 
 @dataclass(frozen=True)
-class Tariff:
+class PriceList:
     """What a call of one model costs. Prices are of one token."""
 
     role: Role = "target"
@@ -135,10 +135,10 @@ class Tariff:
         return Cost(**calls, tokens=read + written, money=read * self.prompt_price + written * self.completion_price)
 
 
-class Purse:
-    """`limits` over all holders. A purse that is too small says so when it is asked.
+class SharedBudget:
+    """`limits` over all holders. A budget that is too small says so when it is asked.
 
-    `of` names in messages whose purse it is, and stands before the settings that would raise its limits.
+    `of` names in messages whose budget it is, and stands before the settings that would raise its limits.
     """
 
     def __init__(self, limits: Limits | None = None, of: str = "budget") -> None:
@@ -273,30 +273,30 @@ class Purse:
 
 
 class Spending(Protocol):
-    """A purse as one of its holders sees it, for calls that may be answered at no cost."""
+    """A budget as one of its holders sees it, for calls that may be answered at no cost."""
 
     @property
     def bounded(self) -> bool: ...
 
     async def take(self, costs: Sequence[Cost], *, test: bool = False) -> int:
-        """See Purse.take."""
+        """See SharedBudget.take."""
 
     def fitting(self, costs: Sequence[Cost], *, test: bool = False) -> int:
-        """See Purse.fitting."""
+        """See SharedBudget.fitting."""
 
     def settle(self, most: Cost, cost: Cost) -> None:
-        """See Purse.settle."""
+        """See SharedBudget.settle."""
 
 
 class Paying(Protocol):
-    """A purse as one of its holders sees it, here or in another process, for calls that are paid. Three numbers are told apart:
+    """A budget as one of its holders sees it, here or in another process, for calls that are paid. Three numbers are told apart:
     what is reserved (`take`), what was sent (`send`), and what was paid (`settle`). A call is known by its key."""
 
     @property
     def bounded(self) -> bool: ...
 
     async def take(self, costs: Sequence[Cost], *, test: bool = False) -> int:
-        """Reserves, as Purse.take does. What is not sent is to be given back."""
+        """Reserves, as SharedBudget.take does. What is not sent is to be given back."""
 
     async def send(self, most_by_key: Mapping[bytes, Cost], *, test: bool = False) -> None:
         """To be awaited before reserved calls go out: from here on they count as sent, whatever happens. May raise

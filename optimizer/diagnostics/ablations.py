@@ -45,7 +45,7 @@ class Variant:
 @dataclass(frozen=True, kw_only=True)
 class Ablations:
     seed_prompt: Estimate
-    """Accuracy of the seed prompt on the held-out items."""
+    """Accuracy of the baseline on the held-out items."""
     by_variant: Mapping[str, Variant]
     unfinished: int
     """Searches that the budget ended; their best prompt so far was tried."""

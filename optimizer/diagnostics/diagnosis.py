@@ -78,7 +78,7 @@ class Diagnosis:
     feedbacks: tuple[Feedback, ...] = ()
     errors: int = 0
     answered: int = 0
-    """Training examples that the seed prompt got wrong, and those that it answered."""
+    """Training examples that the baseline got wrong, and those that it answered."""
 
     @property
     def finding_by_measure(self) -> Mapping[str, Finding]:
@@ -151,14 +151,14 @@ class _Work:
         problem, ask = self.subject.problem, self._asking("reflect")
         evidence = await collect(problem, self.evaluate, self.depth.error_sets, self.depth.errors_per_set, self.rng("collect"))
         if not evidence.error_sets:
-            return NotMeasured("The seed prompt makes no errors on the training examples; there is nothing to reflect on.")
+            return NotMeasured("The baseline makes no errors on the training examples; there is nothing to reflect on.")
         feedbacks = await feedbacks_on(evidence, problem, ask)
         causes = self.subject.procedure or await by_localiser(problem, ask)
         return _Reflected(evidence, await judged(feedbacks, evidence, causes), causes.labels, causes.exact)
 
     async def refine(self, reflected: _Reflected) -> OneStep | NotMeasured:
         if not self.subject.problem.seed.instruction:
-            return NotMeasured("The seed prompt is empty; there is nothing to edit.")
+            return NotMeasured("The baseline is empty; there is nothing to edit.")
         return await one_step(
             self.subject.problem, reflected.feedbacks, reflected.evidence, self.subject.dev, self._asking("refine"), self.evaluate,
             self.rng("refine"))

@@ -55,7 +55,7 @@ class Feedback:
 async def collect(
     problem: Problem, evaluate: Evaluator, error_sets: int, errors_per_set: int, rng: Random
 ) -> Evidence:
-    """The evidence against the seed prompt. One batch of the target model.
+    """The evidence against the baseline. One batch of the target model.
 
     Where there are too few errors for so many full sets the sets get smaller, and then fewer.
     """

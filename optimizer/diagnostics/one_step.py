@@ -1,7 +1,7 @@
 """Measure 3, one-step refinement: does one reflection and one edit make a better prompt, more often than a blind rewording?
 
 Ma et al., arXiv 2402.02101, section 4: a valid reflection often fails to become a better prompt in one step, and APO is not clearly
-ahead of APE. Every new prompt is tried on the same dev items as the seed prompt. Knows no strategy.
+ahead of APE. Every new prompt is tried on the same dev items as the baseline. Knows no strategy.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ LEAST_PROMPTS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Refinement:
-    """One new prompt, against the seed prompt on the same dev items."""
+    """One new prompt, against the baseline on the same dev items."""
 
     arm: Arm
     instruction: str
@@ -95,7 +95,7 @@ async def one_step(
     problem: Problem, feedbacks: Sequence[Feedback], evidence: Evidence, dev: Sequence[Example], ask: Asking, evaluate: Evaluator,
     rng: Random,
 ) -> OneStep:
-    """One edit for each feedback on errors, and at most as many paraphrases of the seed prompt; equal prompts are tried once."""
+    """One edit for each feedback on errors, and at most as many paraphrases of the baseline; equal prompts are tried once."""
     drafts = await _drafts(problem, feedbacks, evidence, ask)
     prompts = [problem.seed, *(Prompt(instruction) for _, instruction, _ in drafts)]
     answers = await evaluate.answers([(prompt, example) for prompt in prompts for example in dev], "validate")

@@ -13,7 +13,7 @@ from optimizer.tasks.loading import fitted, fitting_scorers
 from optimizer.types import Completion, Example, Outcome
 
 SPOILS = 0.25
-"""Share of the seed prompt's answers that cannot be read, or gain in accuracy by another reading, from which on nothing is said of
+"""Share of the baseline's answers that cannot be read, or gain in accuracy by another reading, from which on nothing is said of
 a task but that [ours]: weak models forget the form now and then, and to mend that is a prompt's own work."""
 _TELLS = 0.1
 """Gain in accuracy by the answer line from which on a person is told of it [ours]."""
@@ -47,7 +47,7 @@ class NotRight:
 
 @dataclass(frozen=True)
 class Reading:
-    """Of the seed prompt's answers that came."""
+    """Of the baseline's answers that came."""
 
     scorer: str
     answers: int
@@ -60,7 +60,7 @@ class Reading:
     example: NotRight | None
     """One of those at fault, an unread one where there is any."""
     line: str
-    """The answer line; "" where the seed prompt says itself how to end."""
+    """The answer line; "" where the baseline says itself how to end."""
     accuracy_by_scorer: Mapping[str, float]
     """What the same answers would be worth under the other scorers that fit the targets."""
     never_right: bool
@@ -68,7 +68,7 @@ class Reading:
     never_a_target: bool
     """None of the answers is a target of any item: then they are of another kind than the targets, and not just wrong."""
     line_accuracy: float | None = None
-    """Of the seed prompt with the answer line; None where it was not asked."""
+    """Of the baseline with the answer line; None where it was not asked."""
 
     @property
     def share_at_fault(self) -> float:
@@ -109,8 +109,8 @@ class Reading:
             return (f"No answer was right in any try, and none that the scorer {self.scorer} read is a target of any item: it may "
                     "be the wrong scorer.")
         if 2 * self.unread >= self.at_fault:
-            return f"{self.unread / self.answers:.0%} of the seed prompt's answers could not be read by the scorer {self.scorer}."
-        return (f"{self.share_at_fault:.0%} of the seed prompt's answers are not right and not in the form that the scorer "
+            return f"{self.unread / self.answers:.0%} of the baseline's answers could not be read by the scorer {self.scorer}."
+        return (f"{self.share_at_fault:.0%} of the baseline's answers are not right and not in the form that the scorer "
                 f"{self.scorer} reads best, so that they may be wrong for their form alone.")
 
     @property
@@ -118,7 +118,7 @@ class Reading:
         if 2 * self.cut_off > self.unread:
             return "Most of them were cut off: raise sampling.max_tokens."
         if self._gained_by_line >= _TELLS:
-            return (f"With the line {self.line!r} the seed prompt gets {self.line_accuracy:.2f} right instead of "
+            return (f"With the line {self.line!r} the baseline gets {self.line_accuracy:.2f} right instead of "
                     f"{self.accuracy or 0.0:.2f}: add that line to seed_instruction, and check again.")
         if self.better_scorer:
             name = self.better_scorer
@@ -133,7 +133,7 @@ class Reading:
 def reading(
     scorer: str, items: Sequence[Example], repeats: Sequence[Sequence[Outcome]], line: str, never_right: bool
 ) -> Reading:
-    """Return how the seed prompt's answers over the items, run after run, were read."""
+    """Return how the baseline's answers over the items, run after run, were read."""
     pairs = [
         (outcome, item) for outcomes in repeats for outcome, item in zip(outcomes, items, strict=True)
         if isinstance(outcome, Completion)]

@@ -10,9 +10,9 @@ from random import Random
 from optimizer.budget.answer_memory import Limited
 from optimizer.candidate import Candidate, Round, Standing
 from optimizer.errors import BudgetExhausted
-from optimizer.evaluation.selection_run import Contest, CutSelection
+from optimizer.evaluation.selection_run import CutSelection, PairwiseComparison
 from optimizer.graders.graders import judge
-from optimizer.outcome_counts import Tally
+from optimizer.outcome_counts import OutcomeCounts
 from optimizer.prompt import Prompt
 from optimizer.protocols import LanguageModel, Scorer, SelectionRule
 from optimizer.types import Answer, Completion, Example, Outcome, Purpose, Request, Sampling
@@ -26,7 +26,7 @@ class Evaluation:
 
     def __init__(
         self, target: LanguageModel, scorer: Scorer, dev: Sequence[Example], rule: SelectionRule, sampling: Sampling | None = None,
-        tally: Tally | None = None,
+        outcome_counts: OutcomeCounts | None = None,
     ) -> None:
         self._target = target
         self._limited = target if isinstance(target, Limited) else None
@@ -34,7 +34,7 @@ class Evaluation:
         self._dev = tuple(dev)
         self._rule = rule
         self._sampling = sampling or Sampling()
-        self._tally = tally or Tally()
+        self._outcome_counts = outcome_counts or OutcomeCounts()
 
     async def answers(self, work: Sequence[tuple[Prompt, Example]], purpose: Purpose = "learn") -> list[Answer]:
         """The target's answer to each (prompt, example), in order; one batch. What the target raises passes through."""
@@ -59,21 +59,21 @@ class Evaluation:
         arms = list({candidate.id: candidate for candidate in reversed(candidates)}.values())[::-1]
         if not arms:
             return ()
-        contest = Contest(self, arms, self._dev, self._rule)
+        selection = PairwiseComparison(self, arms, self._dev, self._rule)
         reason = "The budget covers no more dev answers of this round; raise budget to search on."
         try:
-            order = await self._rule.select(len(arms), len(self._dev), keep, contest, rng)
+            order = await self._rule.select(len(arms), len(self._dev), keep, selection, rng)
         except BudgetExhausted as refusal:
-            reason, order = str(refusal), contest.by_mean()
-        if contest.cut:
-            await contest.recall()
-            order = contest.settled(order)
+            reason, order = str(refusal), selection.by_mean()
+        if selection.cut:
+            await selection.recall()
+            order = selection.settled(order)
             cut = CutSelection(reason)
             cut.standings = tuple(
-                contest.standing(arm, kept=place < keep and (not place or contest.is_whole(arm)))
+                selection.standing(arm, kept=place < keep and (not place or selection.is_whole(arm)))
                 for place, arm in enumerate(order))
             raise cut
-        return tuple(contest.standing(arm, kept=place < keep) for place, arm in enumerate(order))
+        return tuple(selection.standing(arm, kept=place < keep) for place, arm in enumerate(order))
 
     def fitting(self, work: Sequence[tuple[Prompt, Example]]) -> int:
         """How many of these dev answers, from the first on, the budget covers now."""
@@ -98,8 +98,8 @@ class Evaluation:
         """Answers to the first of this work. A repeated outcome was counted when it came."""
         answers = self.read(work, outcomes)
         came = [(outcome, answer) for outcome, answer in zip(outcomes, answers, strict=True) if not outcome.repeated]
-        self._tally.failed("target", [outcome for outcome, _ in came])
-        self._tally.judged(purpose, [answer.score.verdict for _, answer in came])
+        self._outcome_counts.failed("target", [outcome for outcome, _ in came])
+        self._outcome_counts.judged(purpose, [answer.score.verdict for _, answer in came])
         return answers
 
     def _answer(self, example: Example, outcome: Outcome) -> Answer:

@@ -1,4 +1,4 @@
-"""What is asked before an experiment, to learn whether it can pay: the seed prompt again and again, and a few other prompts.
+"""What is asked before an experiment, to learn whether it can pay: the baseline again and again, and a few other prompts.
 
 Every call is one that some trial might make, with the same messages, so that a later run with the same ledger has its answers; only
 where answers may be wrong for their form alone, the answer line is tried too. Uses the train and dev splits alone. Knows no Ray, no
@@ -47,9 +47,9 @@ class Probed:
     """Scores of every try over the same items."""
 
     repeats: tuple[Scores, ...]
-    """Of the seed prompt, asked as the experiment asks it."""
+    """Of the baseline, asked as the experiment asks it."""
     draws: tuple[Scores, ...]
-    """Of the seed prompt at DRAW_TEMPERATURE."""
+    """Of the baseline at DRAW_TEMPERATURE."""
     scores_by_prompt: dict[str, Scores]
     """Of other prompts, by what they are."""
     chance_of_one: float
@@ -59,7 +59,7 @@ class Probed:
     not_right: NotRight | None = None
     """Where no try was right on any item: one of them."""
     reading: Reading | None = None
-    """How the seed prompt's answers were read; None where none came."""
+    """How the baseline's answers were read; None where none came."""
 
     @property
     def tries(self) -> tuple[Scores, ...]:
@@ -157,7 +157,7 @@ def _with_solved(seed: Prompt, examples: Sequence[Example]) -> Prompt:
 
 
 async def _first_found(task: Task, target: LanguageModel, optimizer: LanguageModel, probing: Probing) -> Prompt | None:
-    """The best prompt of a search's first round, but for the seed prompt; None where it has no other."""
+    """The best prompt of a search's first round, but for the baseline; None where it has no other."""
     evaluation = Evaluation(target, SCORERS[task.scorer], task.dev, probing.rule, probing.sampling)
     search = probing.strategy.search(task.problem(), optimizer, evaluation, Random(probing.seed))
     async with aclosing(search) as rounds:  # type: ignore[type-var]  # an async generator, by the protocol's contract

@@ -49,7 +49,7 @@ class CutSelection(BudgetExhausted):
         return replace(cut, note=f"The budget ended: {cut.measured}.")
 
 
-class Contest:
+class PairwiseComparison:
     """See protocols.LimitedMeasure, which it is."""
 
     def __init__(self, evaluation: Answering, arms: Sequence[Candidate], dev: Sequence[Example], rule: SelectionRule) -> None:

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 from optimizer.errors import BudgetExhausted
 from optimizer.operators.reply import Unreadable
 from optimizer.operators.template import shown_part
-from optimizer.outcome_counts import Attempt, ReplyKind, tally_of
+from optimizer.outcome_counts import Attempt, ReplyKind, outcome_counts_of
 from optimizer.protocols import LanguageModel
 from optimizer.types import Completion, Failed, Message, Outcome, Request, Sampling
 
@@ -58,7 +58,7 @@ class Asking:
 
     Each reply that cannot be read is asked again once, with the fault named; if that fails too it is a failed proposal and counted.
     A call that failed (no reply at all) is not asked again: the guards around the model have already tried, and who refused once
-    would refuse again. The kind of every reply goes to the model's tally, where it has one.
+    would refuse again. The kind of every reply goes to the model's counts, where it has one.
 
     The same question asked again is a new draw: it gets the next sample number. The first number comes from the search's `rng`, so
     that searches with different seeds draw independently although they share a ledger.
@@ -73,7 +73,7 @@ class Asking:
         self._read = 0
         """Replies that could be read, since the parse failures were last taken: in this round."""
         self._refusal: BudgetExhausted | None = None
-        self._tally = tally_of(optimizer)
+        self._outcome_counts = outcome_counts_of(optimizer)
 
     async def __call__(self, questions: Sequence[Question[T]]) -> list[T | None]:
         """One result a question, in order. One batch goes out, a second one if any reply was unreadable; none for no questions.
@@ -129,8 +129,8 @@ class Asking:
         """What is read from the outcomes of the first of these questions. A repeated outcome was counted when it came."""
         results = [question.judge(outcome) for question, outcome in zip(questions, outcomes, strict=False)]
         came = [(outcome, result) for outcome, result in zip(outcomes, results, strict=True) if not outcome.repeated]
-        self._tally.failed("optimizer", [outcome for outcome, _ in came])
-        self._tally.replied(attempt, [_kind(outcome, result) for outcome, result in came])
+        self._outcome_counts.failed("optimizer", [outcome for outcome, _ in came])
+        self._outcome_counts.replied(attempt, [_kind(outcome, result) for outcome, result in came])
         self._read += sum(not isinstance(result, Fault | None) for result in results)
         return results
 

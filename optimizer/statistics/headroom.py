@@ -96,7 +96,7 @@ class Headroom:
 
 
 def headroom(seed: float | None, ceiling: float, known_by: str, detectable: float | None, test_items: int) -> Headroom:
-    """`seed`: the seed prompt's accuracy; `ceiling`: what seems within reach, as `known_by` has shown; `detectable`: the least gain
+    """`seed`: the baseline's accuracy; `ceiling`: what seems within reach, as `known_by` has shown; `detectable`: the least gain
     that the final test finds. Optimization can pay where seed and ceiling are that far apart [ours].
     """
     if seed is None:
@@ -105,12 +105,12 @@ def headroom(seed: float | None, ceiling: float, known_by: str, detectable: floa
         return Headroom(False, f"a test of {test_items} items cannot show any gain; make sizes.test larger.")
     shows = f"a test of {test_items} items shows gains from {detectable:.2f} on"
     if 1 - seed < detectable:
-        return Headroom(False, f"the seed prompt gets {seed:.2f} right already: at most {1 - seed:.2f} can be gained, and {shows}.")
+        return Headroom(False, f"the baseline gets {seed:.2f} right already: at most {1 - seed:.2f} can be gained, and {shows}.")
     if ceiling - seed < detectable:
         return Headroom(False, (
-            f"nothing that was tried gets clearly more right than the seed prompt's {seed:.2f}: {ceiling:.2f} seem within reach, "
+            f"nothing that was tried gets clearly more right than the baseline's {seed:.2f}: {ceiling:.2f} seem within reach, "
             f"and {shows}."))
-    return Headroom(True, f"the seed prompt gets {seed:.2f} right, and {ceiling:.2f} are within reach ({known_by}); {shows}.")
+    return Headroom(True, f"the baseline gets {seed:.2f} right, and {ceiling:.2f} are within reach ({known_by}); {shows}.")
 
 
 def _likely(draws: int, chance: float) -> list[tuple[int, float]]:

@@ -19,11 +19,11 @@ from typing import Literal, get_args
 
 from optimizer.behaviour.decomposition import decomposed
 from optimizer.behaviour.demonstration import demonstrated
-from optimizer.behaviour.early_stopping import Standstill
+from optimizer.behaviour.early_stopping import EarlyStopping
 from optimizer.behaviour.localisation import localised, note_of
 from optimizer.behaviour.refinement import Setbacks, refinement, rolled_back
 from optimizer.behaviour.rewriting import written
-from optimizer.behaviour.search_context import Teaching
+from optimizer.behaviour.search_context import SearchContext
 from optimizer.behaviour.settings import BehaviourSettings
 from optimizer.candidate import Candidate, Problem, Round
 from optimizer.operators.asking import Asking
@@ -62,20 +62,20 @@ class ABO(BehaviourSettings):
     ) -> AsyncIterator[Round]:
         """See protocols.Strategy."""
         ask = Asking(optimizer, Sampling(self.temperature, self.max_tokens), rng)
-        teaching, setbacks, standstill = Teaching(self, problem, ask, rng), Setbacks(), Standstill(self.patience)
+        search_context, setbacks, early_stopping = SearchContext(self, problem, ask, rng), Setbacks(), EarlyStopping(self.patience)
         seed, whole = Candidate(problem.seed, "seed", 0), self.refine == "whole_prompt"
-        plans = unseen(await demonstrated(await decomposed(seed, teaching), teaching), {seed.id})
+        plans = unseen(await demonstrated(await decomposed(seed, search_context), search_context), {seed.id})
         seen = {seed.id, *(plan.id for plan in plans)}
         standings = await evaluate.select([seed, *plans], self.beam, rng)
-        latest = Round(0, standings, f"{len(plans)} plans of steps beside the seed prompt.", ask.take_parse_failures())
+        latest = Round(0, standings, f"{len(plans)} plans of steps beside the baseline.", ask.take_parse_failures())
         yield latest
         ask.go_on()
-        while latest.number < self.rounds and not standstill.reached(latest):
+        while latest.number < self.rounds and not early_stopping.reached(latest):
             number, parents = latest.number + 1, latest.kept
             errors = await errors_by_parent(parents, problem.train, self.minibatch, evaluate, rng)
-            findings = await localised(parents, errors, teaching, at_random=self.localise == "random")
-            drafts = [refinement(one, setbacks, number, teaching, whole) for one in findings for _ in range(self.children)]
-            children = unseen(await demonstrated(await written(drafts, teaching), teaching), seen)
+            findings = await localised(parents, errors, search_context, at_random=self.localise == "random")
+            drafts = [refinement(one, setbacks, number, search_context, whole) for one in findings for _ in range(self.children)]
+            children = unseen(await demonstrated(await written(drafts, search_context), search_context), seen)
             seen.update(child.id for child in children)
             standings = rolled_back(await evaluate.select([*parents, *children], self.beam, rng), number)
             latest = Round(number, standings, note_of(findings, len(children)), ask.take_parse_failures())

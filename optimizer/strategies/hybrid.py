@@ -17,14 +17,14 @@ from typing import Any
 
 from optimizer.behaviour.decomposition import decomposed
 from optimizer.behaviour.demonstration import demonstrated
-from optimizer.behaviour.early_stopping import Standstill
+from optimizer.behaviour.early_stopping import EarlyStopping
 from optimizer.behaviour.evidence import Evidence
 from optimizer.behaviour.localisation import Inspection
 from optimizer.behaviour.pareto_front import draw, led_items
 from optimizer.behaviour.refinement import Setbacks, refinement
 from optimizer.behaviour.reflection import Group, criticism, revision
 from optimizer.behaviour.rewriting import Draft, written
-from optimizer.behaviour.search_context import Teaching
+from optimizer.behaviour.search_context import SearchContext
 from optimizer.behaviour.settings import BehaviourSettings
 from optimizer.candidate import Candidate, Problem, Round, Standing
 from optimizer.operators.asking import Asking, Question
@@ -60,21 +60,21 @@ class Hybrid(BehaviourSettings):
     ) -> AsyncIterator[Round]:
         """See protocols.Strategy."""
         ask = Asking(optimizer, Sampling(self.temperature, self.max_tokens), rng)
-        teaching, setbacks, standstill = Teaching(self, problem, ask, rng), Setbacks(), Standstill(self.patience)
+        search_context, setbacks, early_stopping = SearchContext(self, problem, ask, rng), Setbacks(), EarlyStopping(self.patience)
         seed = Candidate(problem.seed, "seed", 0)
-        plans = unseen(await demonstrated(await decomposed(seed, teaching), teaching), {seed.id})
+        plans = unseen(await demonstrated(await decomposed(seed, search_context), search_context), {seed.id})
         seen = {seed.id, *(plan.id for plan in plans)}
         evidence = Evidence(evaluate)
         standings = on_the_front(await evaluate.select([seed, *plans], self.beam, rng), evidence)
-        latest = Round(0, standings, f"{len(plans)} plans of steps beside the seed prompt.", ask.take_parse_failures())
+        latest = Round(0, standings, f"{len(plans)} plans of steps beside the baseline.", ask.take_parse_failures())
         yield latest
         ask.go_on()
-        while latest.number < self.rounds and not standstill.reached(latest):
+        while latest.number < self.rounds and not early_stopping.reached(latest):
             number = latest.number + 1
             parents = await self._parents(latest, problem, evidence, rng)
-            drafts = await self._drafts(parents, setbacks, number, teaching)
+            drafts = await self._drafts(parents, setbacks, number, search_context)
             wrong_by_parent = {parent.candidate.id: [error.example for error in parent.errors] for parent in parents}
-            children = unseen(await demonstrated(await written(drafts, teaching), teaching, wrong_by_parent), seen)
+            children = unseen(await demonstrated(await written(drafts, search_context), search_context, wrong_by_parent), seen)
             seen.update(child.id for child in children)
             standings = on_the_front(await evaluate.select([*latest.kept, *children], self.beam, rng), evidence)
             note = f"{len(children)} new prompts from {len(parents)} of {len(latest.kept)} on the front."
@@ -92,20 +92,20 @@ class Hybrid(BehaviourSettings):
             _Parent(candidate, tuple(wrong), round(count * self.reflected), count - round(count * self.reflected))
             for candidate, wrong, count in zip(latest.kept, errors, times, strict=True) if wrong and count]
 
-    async def _drafts(self, parents: Sequence["_Parent"], setbacks: Setbacks, number: int, teaching: Teaching) -> list[Draft]:
+    async def _drafts(self, parents: Sequence["_Parent"], setbacks: Setbacks, number: int, search_context: SearchContext) -> list[Draft]:
         """As many of each parent as it was drawn. Its errors are inspected and criticised in one batch."""
         groups = [
-            Group(parent.candidate, tuple(some(parent.errors, self.errors_per_group, teaching.rng)))
+            Group(parent.candidate, tuple(some(parent.errors, self.errors_per_group, search_context.rng)))
             for parent in parents for _ in range(parent.revisions)]
-        inspection = Inspection([parent.candidate for parent in parents], [parent.errors for parent in parents], teaching)
-        questions: list[Question[Any]] = [*inspection.questions, *(criticism(group, teaching) for group in groups)]
-        replies = await teaching.ask(questions)
+        inspection = Inspection([parent.candidate for parent in parents], [parent.errors for parent in parents], search_context)
+        questions: list[Question[Any]] = [*inspection.questions, *(criticism(group, search_context) for group in groups)]
+        replies = await search_context.ask(questions)
         findings = inspection.findings(replies[: len(inspection.questions)])
         reasons = replies[len(inspection.questions) :]
         refinements_by_id = {parent.candidate.id: parent.refinements for parent in parents}
         return [
-            *(revision(group, reason, number, teaching) for group, reason in zip(groups, reasons, strict=True) if reason),
-            *(refinement(finding, setbacks, number, teaching)
+            *(revision(group, reason, number, search_context) for group, reason in zip(groups, reasons, strict=True) if reason),
+            *(refinement(finding, setbacks, number, search_context)
               for finding in findings for _ in range(refinements_by_id[finding.parent.id]))]
 
 

@@ -32,9 +32,9 @@ class IterativeAPE:
     beam: int = 4
     """Survivors of a round: as many as APO [ours] (EvoPrompt's baseline: 10)."""
     pool: int = 10
-    """Instructions drawn for round 0, beside the seed prompt (taagarwa-rh/prompt-optimizer: 10; APE: 250)."""
+    """Instructions drawn for round 0, beside the baseline (taagarwa-rh/prompt-optimizer: 10; APE: 250)."""
     source: Pool = "induce"
-    """Where the pool comes from: induced from solved examples (APE), or variations of the seed prompt."""
+    """Where the pool comes from: induced from solved examples (APE), or variations of the baseline."""
     solved_examples: int = 5
     """Examples shown in one induction (APE's `simple_ape`: 5)."""
     temperature: float = 0.9
@@ -56,7 +56,7 @@ class IterativeAPE:
         pool = unseen(await self._pool(seed, problem, ask, rng), {seed.id})
         seen = {seed.id, *(candidate.id for candidate in pool)}
         standings = await evaluate.select([seed, *pool], self.beam, rng)
-        latest = Round(0, standings, f"{len(pool)} prompts drawn beside the seed prompt.", ask.take_parse_failures())
+        latest = Round(0, standings, f"{len(pool)} prompts drawn beside the baseline.", ask.take_parse_failures())
         yield latest
         ask.go_on()
         for number in range(1, self.rounds + 1):

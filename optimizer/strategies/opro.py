@@ -3,7 +3,7 @@ writes a better one.
 
 Each round it is shown the best instructions so far in ascending order of score, and a few examples of the task; all samples of its
 reply compete. Yang et al., "Large Language Models as Optimizers", arXiv 2309.03409; as an arm of the comparison in Ma et al.,
-arXiv 2402.02101. It writes instructions only: steps and demonstrations of the seed prompt stay as they are. Knows no engine, no
+arXiv 2402.02101. It writes instructions only: steps and demonstrations of the baseline stay as they are. Knows no engine, no
 clock and no test split.
 """
 
@@ -65,7 +65,7 @@ class OPRO:
         archive.admit(seed)
         standings = await evaluate.select([seed], self.beam, rng)
         archive.note(standings)
-        latest = Round(0, standings, "The seed prompt alone.")
+        latest = Round(0, standings, "The baseline alone.")
         yield latest
         for number in range(1, self.rounds + 1):
             shown = archive.best(self.shown, self.hide_below)

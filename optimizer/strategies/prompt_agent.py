@@ -70,7 +70,7 @@ class PromptAgent:
         seed = Candidate(problem.seed, "seed", 0)
         standings = await evaluate.select([seed], 1, rng)
         scores.note(standings)
-        yield Round(0, standings, "The seed prompt alone.")
+        yield Round(0, standings, "The baseline alone.")
         root = Node(seed, scores.score(seed.id) or 0.0, ended=self.depth_limit == 0)
         threshold, result, number = root.reward, root, 0
         paths: list[list[Node]] = []

@@ -78,7 +78,7 @@ class Reflection(ABC):
         seed = Candidate(problem.seed, "seed", 0)
         seen = {seed.id}
         standings = await evaluate.select([seed], self.beam, rng)
-        latest = Round(0, standings, "The seed prompt alone.")
+        latest = Round(0, standings, "The baseline alone.")
         yield latest
         for number in range(1, self.rounds + 1):
             parents = latest.kept

@@ -55,7 +55,7 @@ def text_lines(path: Path, limits: ReadLimits) -> Iterator[str]:
             at += len(line)
 
 
-class Tally:
+class TextCounter:
     """Counts what is kept of one file. Raises DataError as soon as a limit is passed."""
 
     def __init__(self, path: Path, limits: ReadLimits) -> None:

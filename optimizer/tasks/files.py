@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from optimizer.errors import DataError
-from optimizer.tasks.bounds import WIDE, ReadLimits, Tally, check_size, text_lines, too_much
+from optimizer.tasks.bounds import WIDE, ReadLimits, TextCounter, check_size, text_lines, too_much
 from optimizer.tasks.tables import csv_rows, parquet_rows
 from optimizer.types import Example
 
@@ -139,7 +139,7 @@ def _source(
     unused: set[str] | None = None,
 ) -> Source:
     """Examples are numbered from 1 in the order of the file. Raises DataError if there are none, or for those without an answer."""
-    tally = Tally(path, limits)
+    counter = TextCounter(path, limits)
     parts: list[Parts] = []
     unused = set() if unused is None else unused
     for number, row in enumerate(rows, 1):
@@ -149,7 +149,7 @@ def _source(
             raise DataError(f"Example {number} of {path} {problem}") from None
         if isinstance(row, Mapping) and len(unused) < _MOST_UNUSED:
             unused.update(key for key in row if key not in _OWN_KEYS)
-        tally.add_row(text, *answers, *choices)
+        counter.add_row(text, *answers, *choices)
         parts.append((text, answers, choices))
     if not parts:
         raise DataError(f"{path} has no examples; give it at least as many as the splits need.")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from optimizer.errors import DataError, shortened
-from optimizer.tasks.bounds import ReadLimits, Tally, check_size, text_lines, too_much
+from optimizer.tasks.bounds import ReadLimits, TextCounter, check_size, text_lines, too_much
 
 COLUMNS = ("input", "target")
 """A table must have these."""
@@ -126,7 +126,7 @@ def parquet_rows(path: Path, limits: ReadLimits, unused: set[str]) -> Iterator[d
             return
         # Packed texts stay packed: a text that stands there once is once in memory until its batch was counted.
         with pyarrow.parquet.ParquetFile(path, read_dictionary=leaves, pre_buffer=False) as file:
-            packed = Tally(path, limits)
+            packed = TextCounter(path, limits)
             for batch in file.iter_batches(
                     _BATCH_ROWS, columns=[name for name in OWN_COLUMNS if name in names], use_threads=False):
                 for column in batch.columns:

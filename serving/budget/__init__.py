@@ -1,10 +1,10 @@
-"""The purse of a whole experiment: what all its trials together may pay, and how long they have run. One actor gives out of it.
+"""The budget of a whole experiment: what all its trials together may pay, and how long they have run. One actor gives out of it.
 
 What is given out stands in a file before any call is sent, at the most that it can cost, and time before it has passed: so the
 limits hold whoever is killed, and an experiment that is continued goes on with what is left.
 """
 
-from serving.budget.actor import SharedPurse, TrialPurse, open_purse
-from serving.budget.store import FILE, Elapsed, RecordedPurse
+from serving.budget.actor import BudgetClient, TrialBudgetClient, open_budget
+from serving.budget.store import FILE, BudgetStore, Elapsed
 
-__all__ = ["FILE", "Elapsed", "RecordedPurse", "SharedPurse", "TrialPurse", "open_purse"]
+__all__ = ["FILE", "BudgetClient", "BudgetStore", "Elapsed", "TrialBudgetClient", "open_budget"]

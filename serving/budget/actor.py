@@ -1,4 +1,4 @@
-"""The purse as one named actor of the Ray cluster, and how trials and the driver see it."""
+"""The budget as one named actor of the Ray cluster, and how trials and the driver see it."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -8,10 +8,10 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-from optimizer.budget.shared_budget import NOTHING, Cost, Limits, Role, Tariff
+from optimizer.budget.shared_budget import NOTHING, Cost, Limits, PriceList, Role
 from optimizer.errors import SettingsError
 from serving.budget.recovery import recover
-from serving.budget.store import Elapsed, RecordedPurse
+from serving.budget.store import BudgetStore, Elapsed
 from serving.ledger.coordinator import LedgerClient
 from serving.runtime.actors import answered, lasting
 from serving.runtime.supervision import Supervisor
@@ -20,53 +20,53 @@ from serving.storage import Folder, open_folder
 _OF = "the experiment's budget"
 
 
-class PurseActor:
-    """`RecordedPurse` behind Ray."""
+class BudgetActor:
+    """`BudgetStore` behind Ray."""
 
     def __init__(
         self, folder: str, limits: Limits, kept_by_trial: Mapping[str, Cost], seconds_allowed: Mapping[str, float | None],
         spare: Cost, course: str,
     ) -> None:
-        self._purse = RecordedPurse(open_folder(folder), limits, kept_by_trial, seconds_allowed, spare=spare, course=course)
+        self._shared_budget = BudgetStore(open_folder(folder), limits, kept_by_trial, seconds_allowed, spare=spare, course=course)
         self._keeping: asyncio.Task[None] | None = None
 
     async def take(self, trial: str, costs: list[Cost], test: bool) -> int:
-        return await self._purse.take(trial, costs, test)
+        return await self._shared_budget.take(trial, costs, test)
 
     async def send(self, trial: str, most_by_key: dict[bytes, Cost], test: bool) -> None:
-        await self._purse.send(trial, most_by_key, test)
+        await self._shared_budget.send(trial, most_by_key, test)
 
     async def settle(self, trial: str, cost_by_key: dict[bytes, Cost], answered: bool) -> None:
-        self._purse.settle(trial, cost_by_key, answered)
+        self._shared_budget.settle(trial, cost_by_key, answered)
 
     async def give_back(self, trial: str, most: Cost, test: bool) -> None:
-        self._purse.give_back(trial, most, test)
+        self._shared_budget.give_back(trial, most, test)
 
     async def begin(self, trial: str) -> Elapsed:
         if self._keeping is None or self._keeping.done():
-            self._keeping = Supervisor("the experiment's budget").keep("recording time", self._purse.keep_time)
-        return await self._purse.begin(trial)
+            self._keeping = Supervisor("the experiment's budget").keep("recording time", self._shared_budget.keep_time)
+        return await self._shared_budget.begin(trial)
 
     async def ended(self, trial: str, key: str, reason: str) -> None:
-        await self._purse.ended(trial, key, reason)
+        await self._shared_budget.ended(trial, key, reason)
 
     async def stop(self) -> None:
         if self._keeping:
             self._keeping.cancel()
-        await self._purse.stop()
+        await self._shared_budget.stop()
 
     async def keep(self, trial: str, cost: Cost) -> None:
-        await self._purse.keep(trial, cost)
+        await self._shared_budget.keep(trial, cost)
 
     async def close(self, trial: str, done: bool) -> None:
-        await self._purse.close(trial, done)
+        await self._shared_budget.close(trial, done)
 
     async def spent(self) -> Cost:
-        return self._purse.spent
+        return self._shared_budget.spent
 
 
-class TrialPurse:
-    """The experiment's purse as one trial sees it: Paying, Reserve and Endings, where the actor is. Small and picklable."""
+class TrialBudgetClient:
+    """The experiment's budget as one trial sees it: Paying, Reserve and Endings, where the actor is. Small and picklable."""
 
     def __init__(self, actor: Any, trial: str, bounded: bool) -> None:
         self._actor = actor
@@ -94,12 +94,12 @@ class TrialPurse:
         if self.bounded:
             await answered(self._actor.keep.remote(self._trial, cost), _OF)
 
-    async def begin(self, ledger: LedgerClient | None = None, tariff_by_role: Mapping[Role, Tariff] | None = None) -> Elapsed:
+    async def begin(self, ledger: LedgerClient | None = None, price_list_by_role: Mapping[Role, PriceList] | None = None) -> Elapsed:
         """To be called when the trial starts, and starts again: what it had sent before is settled by what the ledger has of it."""
         elapsed: Elapsed = await answered(self._actor.begin.remote(self._trial), _OF)
         self._ending = elapsed.ending
-        if elapsed.sent and ledger is not None and tariff_by_role is not None:
-            await recover(self, elapsed.sent, ledger, tariff_by_role)
+        if elapsed.sent and ledger is not None and price_list_by_role is not None:
+            await recover(self, elapsed.sent, ledger, price_list_by_role)
         return elapsed
 
     def refuses(self, keys: Sequence[bytes]) -> str:
@@ -116,19 +116,19 @@ class TrialPurse:
         await answered(self._actor.close.remote(self._trial, done), _OF)
 
 
-class SharedPurse:
-    """The experiment's purse, for whoever hands it to trials. Small and picklable."""
+class BudgetClient:
+    """The experiment's budget, for whoever hands it to trials. Small and picklable."""
 
     def __init__(self, actor: Any, bounded: bool) -> None:
         """`bounded`: are there limits but those of time?"""
         self._actor = actor
         self._bounded = bounded
 
-    def of(self, trial: str) -> TrialPurse:
-        return TrialPurse(self._actor, trial, self._bounded)
+    def of(self, trial: str) -> TrialBudgetClient:
+        return TrialBudgetClient(self._actor, trial, self._bounded)
 
     def close(self, trial: str, done: bool) -> None:
-        """As TrialPurse.close, sent and not awaited: for whoever sees a trial end that cannot say so itself."""
+        """As TrialBudgetClient.close, sent and not awaited: for whoever sees a trial end that cannot say so itself."""
         self._actor.close.remote(trial, done)
 
     def spent(self) -> Cost:
@@ -146,20 +146,20 @@ class SharedPurse:
         ray.kill(self._actor)
 
 
-def open_purse(
+def open_budget(
     folder: Folder, limits: Limits, kept_by_trial: Mapping[str, Cost], seconds_allowed: Mapping[str, float | None] | None = None, *,
     spare: Cost = NOTHING, course: str = "",
-) -> SharedPurse:
-    """The purse of a results folder; see RecordedPurse. Raises DataError where its record cannot be read, SettingsError where it
+) -> BudgetClient:
+    """The budget of a results folder; see BudgetStore. Raises DataError where its record cannot be read, SettingsError where it
     has no room for the final tests. The actor comes back by itself after a crash, and ends with the job that opened it."""
     place, seconds = folder.absolute(), dict(seconds_allowed or {})
-    first = RecordedPurse(place, limits, kept_by_trial, seconds, course=course)
+    first = BudgetStore(place, limits, kept_by_trial, seconds, course=course)
     # What an interruption has lost is no mistake of the settings: such a run goes on, and tests what can still be paid.
     if name := limits.passed_by(first.spent - first.lost + first.kept):
         left, wanted = getattr(limits, name) - getattr(first.spent, name), getattr(first.kept, name)
         raise SettingsError(
             f"The final tests of {len(kept_by_trial)} trials may take {wanted:,.6g} {name.replace('_', ' ')}, and of "
             f"budget.total.{name} only {left:,.6g} are left; raise it, or make sizes.test smaller.")
-    actor: Any = ray.remote(PurseActor).options(**lasting(place)).remote(
+    actor: Any = ray.remote(BudgetActor).options(**lasting(place)).remote(
         place.place, limits, dict(kept_by_trial), seconds, spare, course)
-    return SharedPurse(actor, limits.bounded)
+    return BudgetClient(actor, limits.bounded)

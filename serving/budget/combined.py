@@ -1,12 +1,12 @@
-"""Two purses that pay for the same calls."""
+"""Two budgets that pay for the same calls."""
 
 from collections.abc import Mapping, Sequence
 
 from optimizer.budget.shared_budget import Cost, Paying
 
 
-class Both:
-    """Two purses that pay together, such as an experiment's and its owner's: what one refuses, the other is not asked for."""
+class CombinedBudget:
+    """Two budgets that pay together, such as an experiment's and its owner's: what one refuses, the other is not asked for."""
 
     bounded = True
 

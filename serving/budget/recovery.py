@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-from optimizer.budget.shared_budget import Cost, Paying, Role, Tariff
+from optimizer.budget.shared_budget import Cost, Paying, PriceList, Role
 from serving.ledger.coordinator import LedgerClient
 
 
 async def recover(
-    purse: Paying, most_by_key: Mapping[bytes, Cost], ledger: LedgerClient, tariff_by_role: Mapping[Role, Tariff]
+    shared_budget: Paying, most_by_key: Mapping[bytes, Cost], ledger: LedgerClient, price_list_by_role: Mapping[Role, PriceList]
 ) -> None:
     """Settles calls that were sent: one whose answer is in the ledger at what that cost, any other at the most that it can have
     cost, as nobody knows what became of it. It may be done twice."""
@@ -15,6 +15,6 @@ async def recover(
     paid: dict[bytes, Cost] = {}
     for (key, most), answer in zip(most_by_key.items(), answers, strict=True):
         if answer is not None:
-            paid[key] = tariff_by_role["target" if most.target_calls else "optimizer"].recalled(answer, most)
-    purse.settle(paid, answered=True)
-    purse.settle({key: most for key, most in most_by_key.items() if key not in paid}, answered=False)
+            paid[key] = price_list_by_role["target" if most.target_calls else "optimizer"].recalled(answer, most)
+    shared_budget.settle(paid, answered=True)
+    shared_budget.settle({key: most for key, most in most_by_key.items() if key not in paid}, answered=False)

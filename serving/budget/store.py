@@ -31,7 +31,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from optimizer.budget.shared_budget import NOTHING, Cost, Limits, Purse
+from optimizer.budget.shared_budget import NOTHING, Cost, Limits, SharedBudget
 from optimizer.errors import BudgetExhausted, DataError
 from serving.budget.stopwatch import Stopwatch
 from serving.storage import Folder
@@ -64,11 +64,11 @@ class _Sent:
     test: bool
 
 
-class RecordedPurse:
-    """A Purse whose state stands in `folder`/spent.json. For one event loop.
+class BudgetStore:
+    """A Budget whose state stands in `folder`/spent.json. For one event loop.
 
     `kept_by_trial`: what each trial's final test may cost at least. `seconds_allowed`: by name of a setting. `spare`: see
-    Purse.spare. `course`: the same for runs that test the same prompts. A trial that is done keeps nothing, in later runs either.
+    SharedBudget.spare. `course`: the same for runs that test the same prompts. A trial that is done keeps nothing, in later runs either.
     With other limits than the recorded ones all trials may search again. Raises DataError for a file that cannot be read.
     """
 
@@ -81,8 +81,8 @@ class RecordedPurse:
         self._limits = asdict(limits) | dict(seconds_allowed or {})
         self._course = course
         self._ending_by_trial: dict[str, tuple[str, str]] = {}
-        self._purse = Purse(limits, of=of)
-        self._purse.spare = spare
+        self._shared_budget = SharedBudget(limits, of=of)
+        self._shared_budget.spare = spare
         self._done: set[str] = set()
         self._reserved: dict[tuple[str, bool], Cost] = {}
         """By trial, and whether it is for its test."""
@@ -92,54 +92,54 @@ class RecordedPurse:
         self._time = Stopwatch(recorded.get("seconds"))
         self._sent: dict[str, dict[bytes, _Sent]] = _sent_of(recorded.get("sent", {}))
         kept = _costs_of(recorded.get("kept", {}))
-        self._purse.spent = Cost(**recorded.get("spent", {}))
+        self._shared_budget.spent = Cost(**recorded.get("spent", {}))
         self.lost = Cost(**recorded.get("lost", {}))
         """The part of what is spent that has brought no answer."""
         if recorded.get("limits") == self._limits:
-            self._purse.refused.update(recorded["refused"])
+            self._shared_budget.refused.update(recorded["refused"])
             self._ending_by_trial.update({trial: (key, why) for trial, (key, why) in recorded.get("endings", {}).items()})
             self._done.update(recorded["done"])
             if recorded.get("course", "") == course:
-                self._purse.tested_by_holder.update(_costs_of(recorded.get("tested", {})))
+                self._shared_budget.tested_by_holder.update(_costs_of(recorded.get("tested", {})))
         for trial, cost in kept_by_trial.items():
             if trial not in self._done:
-                self._purse.keep(cost.at_least(kept.get(trial, Cost()) + self._purse.tested_by_holder.get(trial, Cost())), trial)
+                self._shared_budget.keep(cost.at_least(kept.get(trial, Cost()) + self._shared_budget.tested_by_holder.get(trial, Cost())), trial)
 
     @property
     def spent(self) -> Cost:
         """What was paid, and the most that the other calls can cost that were sent."""
-        return self._purse.spent - Cost.of_all(self._reserved.values())
+        return self._shared_budget.spent - Cost.of_all(self._reserved.values())
 
     @property
     def kept(self) -> Cost:
         """For all final tests."""
-        return Cost.of_all(self._purse.kept_by_holder.values())
+        return Cost.of_all(self._shared_budget.kept_by_holder.values())
 
     @property
     def holders(self) -> set[str]:
         """Trials for which something is kept, or of which something is under way."""
-        return {*self._purse.kept_by_holder, *self._sent, *(trial for trial, _ in self._reserved)}
+        return {*self._shared_budget.kept_by_holder, *self._sent, *(trial for trial, _ in self._reserved)}
 
     def lacking(self, test_by_trial: Mapping[str, Cost]) -> Cost:
         """What tests that may cost so much still lack, with what is kept for all other trials."""
-        tested, kept = self._purse.tested_by_holder, self._purse.kept_by_holder
+        tested, kept = self._shared_budget.tested_by_holder, self._shared_budget.kept_by_holder
         own = [(cost - tested.get(trial, Cost())).at_least(Cost()) for trial, cost in test_by_trial.items()]
         return Cost.of_all([*own, *(cost for trial, cost in kept.items() if trial not in test_by_trial)])
 
     def add(self, cost: Cost) -> None:
-        """Books what was spent beside this purse. It comes on record with the next `send`."""
-        self._purse.spent += cost
+        """Books what was spent beside this budget. It comes on record with the next `send`."""
+        self._shared_budget.spent += cost
 
     def limit(self, limits: Limits) -> None:
         """Sets other limits, with which all may search again."""
-        if limits != self._purse.limits:
-            self._purse.limits, self._limits = limits, self._limits | asdict(limits)
-            self._purse.refused.clear()
+        if limits != self._shared_budget.limits:
+            self._shared_budget.limits, self._limits = limits, self._limits | asdict(limits)
+            self._shared_budget.refused.clear()
 
     async def take(self, trial: str, costs: Sequence[Cost], test: bool) -> int:
         """See Paying.take. That a search was refused is on record when it is told."""
         try:
-            given = await self._purse.take(costs, trial, test=test)
+            given = await self._shared_budget.take(costs, trial, test=test)
         except BudgetExhausted:
             await self._write()
             raise
@@ -147,7 +147,7 @@ class RecordedPurse:
         return given
 
     async def send(self, trial: str, most_by_key: Mapping[bytes, Cost], test: bool) -> None:
-        """See Paying.send; returns when it is on record. What an earlier process of this purse has reserved is taken anew."""
+        """See Paying.send; returns when it is on record. What an earlier process of this budget has reserved is taken anew."""
         own = self._sent.setdefault(trial, {})
         if all(own.get(key) == _Sent(most, test) for key, most in most_by_key.items()):
             return await self._write()  # it is told twice: whoever tells it never heard that it had arrived
@@ -156,7 +156,7 @@ class RecordedPurse:
         if reserved.covers(most):
             self._reserve(trial, test, Cost() - most)
         else:
-            self._purse.take_now(most, trial, test=test)
+            self._shared_budget.take_now(most, trial, test=test)
         for key, cost in most_by_key.items():
             self._forget(key)
             own[key] = _Sent(cost, test)
@@ -165,22 +165,22 @@ class RecordedPurse:
         except Exception:
             for key, cost in most_by_key.items():
                 if own.pop(key, None):
-                    self._purse.settle(cost, Cost(), trial, lacking=test)
+                    self._shared_budget.settle(cost, Cost(), trial, lacking=test)
             raise
 
     def settle(self, trial: str, cost_by_key: Mapping[bytes, Cost], answered: bool) -> None:
         """See Paying.settle. A call that is not known (any more) stays spent as it is."""
         for key, cost in cost_by_key.items():
             if sent := self._sent.get(trial, {}).pop(key, None):
-                self._purse.settle(sent.most, cost, trial, lacking=sent.test and not answered)
+                self._shared_budget.settle(sent.most, cost, trial, lacking=sent.test and not answered)
                 self.lost += Cost() if answered else cost
 
     def give_back(self, trial: str, most: Cost, test: bool) -> None:
-        """See Paying.give_back. What an earlier process of this purse has reserved nobody has."""
+        """See Paying.give_back. What an earlier process of this budget has reserved nobody has."""
         reserved = self._reserved.get((trial, test), Cost())
         if reserved.covers(most):
             self._reserve(trial, test, Cost() - most)
-            self._purse.settle(most, Cost(), trial, lacking=test)
+            self._shared_budget.settle(most, Cost(), trial, lacking=test)
 
     def _reserve(self, trial: str, test: bool, cost: Cost) -> None:
         left = (self._reserved.pop((trial, test), Cost()) + cost).at_least(Cost())
@@ -190,21 +190,21 @@ class RecordedPurse:
     def _give_all_back(self, trial: str) -> None:
         for test in (False, True):
             if most := self._reserved.pop((trial, test), None):
-                self._purse.settle(most, Cost(), trial, lacking=test)
+                self._shared_budget.settle(most, Cost(), trial, lacking=test)
 
     def _forget(self, key: bytes) -> None:
         """The call is sent again: what was sent before it is lost."""
         for trial, own in self._sent.items():
             if sent := own.pop(key, None):
-                self._purse.settle(sent.most, sent.most, trial, lacking=sent.test)
+                self._shared_budget.settle(sent.most, sent.most, trial, lacking=sent.test)
                 self.lost += sent.most
 
     async def begin(self, trial: str) -> Elapsed:
-        """See Purse.begin; what it had reserved comes back, and what it had sent is given to it to be settled. The trial's time
+        """See SharedBudget.begin; what it had reserved comes back, and what it had sent is given to it to be settled. The trial's time
         runs until it is closed, whether its process lives or not; the experiment's from the first trial's beginning to the end of
         the run."""
         self._give_all_back(trial)
-        self._purse.begin(trial)
+        self._shared_budget.begin(trial)
         self._time.start(WHOLE)
         self._time.start(trial)
         elapsed = Elapsed(
@@ -231,19 +231,19 @@ class RecordedPurse:
         await self._write()
 
     async def keep(self, trial: str, cost: Cost) -> None:
-        """See Purse.keep."""
-        self._purse.keep(cost, trial)
+        """See SharedBudget.keep."""
+        self._shared_budget.keep(cost, trial)
         await self._write()
 
     async def close(self, trial: str, done: bool) -> None:
-        """See Purse.close. A trial that is not `done` may come again in another run: what its test lacks stays kept until then."""
+        """See SharedBudget.close. A trial that is not `done` may come again in another run: what its test lacks stays kept until then."""
         self._give_all_back(trial)
         self._time.stop(trial)
         if done:
-            self._purse.close(trial)
+            self._shared_budget.close(trial)
             self._done.add(trial)
         else:
-            self._purse.begin(trial)
+            self._shared_budget.begin(trial)
         await self._write()
 
     def _read(self) -> dict[str, Any]:
@@ -282,15 +282,15 @@ class RecordedPurse:
             self._written = covered
 
     def _state(self) -> dict[str, Any]:
-        purse, tested = self._purse, dict(self._purse.tested_by_holder)
-        kept = purse.kept_by_holder
+        shared_budget, tested = self._shared_budget, dict(self._shared_budget.tested_by_holder)
+        kept = shared_budget.kept_by_holder
         for (trial, test), most in self._reserved.items():
             if test:  # nothing of it was sent
                 tested[trial] = (tested.get(trial, Cost()) - most).at_least(Cost())
                 kept[trial] = kept.get(trial, Cost()) + most
         state = {
             "limits": self._limits, "course": self._course, "endings": self._ending_by_trial,
-            "spent": asdict(self.spent), "lost": asdict(self.lost), "refused": sorted(purse.refused),
+            "spent": asdict(self.spent), "lost": asdict(self.lost), "refused": sorted(shared_budget.refused),
             "kept": {trial: asdict(cost) for trial, cost in kept.items()},
             "tested": {trial: asdict(cost) for trial, cost in tested.items()}, "done": sorted(self._done),
             "sent": {

@@ -168,7 +168,7 @@ class OpenAIModel:
     def _was_answered(self, request: Request) -> None:
         self._rejected_in_a_row = 0
         if len(self._answered_forms) >= _MOST_FORMS:
-            self._answered_forms.clear()  # of a door's callers, who may ask in any form
+            self._answered_forms.clear()  # of a gateway's callers, who may ask in any form
         self._answered_forms.add(question_like(request))
 
     async def _send(self, request: Request, *, stream: bool = False, settings: OpenAISettings | None = None) -> Any:

@@ -51,7 +51,7 @@ def effort(seconds: float, tokens: int) -> float:
     return seconds / (64 + max(tokens, 0))
 
 
-class Congestion:
+class AIMD:
     """The size of a window, between 1 and `most`. Begins at `most`. `now` is in seconds, on any clock that does not go back."""
 
     def __init__(self, most: int, cool_down_s: float = COOL_DOWN_S) -> None:

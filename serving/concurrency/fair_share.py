@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from serving.concurrency.aimd import Congestion
+from serving.concurrency.aimd import AIMD
 
 Group = tuple[str, ...]
 """The names of the groups that a caller stands in, the widest first."""
@@ -136,7 +136,7 @@ class _Caller:
         return self.held if self.silent(now) else self.report.demand
 
 
-class SharedWindow:
+class FairShare:
     """The state of an endpoint. `report` is what its callers call."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, grace_s: float = 0.0) -> None:
@@ -150,7 +150,7 @@ class SharedWindow:
         self._turned_at = clock()
         self._most = 1
         """The largest limit that was reported. It stays when that model is done: what was learned of the endpoint counts on."""
-        self._congestion: Congestion | None = None
+        self._congestion: AIMD | None = None
 
     @property
     def size(self) -> int:
@@ -204,7 +204,7 @@ class SharedWindow:
 
     def _learn(self, report: Report, now: float) -> None:
         self._most = max(self._most, report.most)
-        self._congestion = self._congestion or Congestion(self._most)
+        self._congestion = self._congestion or AIMD(self._most)
         self._congestion.at_most(self._most)
         if report.good:
             self._congestion.went_well(report.good)

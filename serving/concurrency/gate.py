@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 
-from serving.concurrency.aimd import COOL_DOWN_S, Congestion
+from serving.concurrency.aimd import AIMD, COOL_DOWN_S
 
 
 class Gate(ABC):
@@ -70,7 +70,7 @@ class Window(Gate):
 
     def __init__(self, most: int, clock: Callable[[], float] = time.monotonic, cool_down_s: float = COOL_DOWN_S) -> None:
         super().__init__()
-        self._congestion = Congestion(most, cool_down_s)
+        self._congestion = AIMD(most, cool_down_s)
         self._clock = clock
 
     @property

@@ -16,9 +16,9 @@ import ray
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from serving.concurrency.fair_share import CALL_S, SILENT_S, Group, Report, SharedWindow, Use
+from serving.concurrency.fair_share import CALL_S, SILENT_S, FairShare, Group, Report, Use
 from serving.concurrency.gate import Gate
-from serving.concurrency.shared_gate import JointWindow
+from serving.concurrency.shared_gate import SharedGate
 from serving.runtime.actors import NAMESPACE
 from serving.runtime.liveness import Process, lives, this_process
 
@@ -42,13 +42,13 @@ class Whereabouts:
 
 
 class EndpointActor:
-    """`SharedWindow` behind Ray. Async, so that its methods run one at a time in one thread."""
+    """`FairShare` behind Ray. Async, so that its methods run one at a time in one thread."""
 
     def __init__(self, grace: bool = False) -> None:
         """`grace`: it takes the place of one that is gone, and callers may have calls under way that it does not know of."""
         context = ray.get_runtime_context()
         self._node = context.get_node_id()
-        self._shared = SharedWindow(grace_s=SILENT_S if grace or context.was_current_actor_reconstructed else 0.0)
+        self._shared = FairShare(grace_s=SILENT_S if grace or context.was_current_actor_reconstructed else 0.0)
         self._reported = asyncio.Event()
         self._whereabouts: dict[str, Whereabouts] = {}
         self._looking: asyncio.Task[None] | None = None
@@ -73,7 +73,7 @@ class EndpointActor:
         return granted
 
     async def gone(self, caller: str) -> None:
-        """See SharedWindow.gone."""
+        """See FairShare.gone."""
         self._shared.gone(caller)
         self._whereabouts.pop(caller, None)
         self._changed()
@@ -111,8 +111,8 @@ def _nodes_alive() -> set[str]:
     return {node["NodeID"] for node in ray.nodes() if node["Alive"]}  # type: ignore[no-untyped-call]
 
 
-class RemoteOffice:
-    """joint_window.Office, in the actor. One that is gone is opened again, with nothing remembered."""
+class RemoteSlotServer:
+    """joint_window.SlotServer, in the actor. One that is gone is opened again, with nothing remembered."""
 
     def __init__(self, base_url: str) -> None:
         self._base_url = base_url
@@ -157,7 +157,7 @@ def window_on_cluster(base_url: str, model: str, most: int, group: Group = (), l
     """A caller's part of the endpoint's window; None where this process has no Ray. `lasts_s`: see Report."""
     if not ray.is_initialized():
         return None
-    return JointWindow(RemoteOffice(base_url), model, most, group=group, lasts_s=lasts_s)
+    return SharedGate(RemoteSlotServer(base_url), model, most, group=group, lasts_s=lasts_s)
 
 
 def fleet_place(deployment: str) -> str:
@@ -167,4 +167,4 @@ def fleet_place(deployment: str) -> str:
 
 def fleet_window(deployment: str, most: int, group: Group) -> Gate:
     """Return a caller's part of the chunks that the replicas of a hosted model take: `most`, all replicas and callers together."""
-    return JointWindow(RemoteOffice(fleet_place(deployment)), deployment, most, group=group)
+    return SharedGate(RemoteSlotServer(fleet_place(deployment)), deployment, most, group=group)

@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from serving.concurrency.gate import Gate
 
 
-class HeldPlaces:
+class HeldSlots:
     """The places of one block."""
 
     def __init__(self) -> None:
@@ -71,13 +71,13 @@ class HeldPlaces:
             gate.leave()
 
 
-_of_this_block: ContextVar[HeldPlaces | None] = ContextVar("places held until a record is made", default=None)
+_of_this_block: ContextVar[HeldSlots | None] = ContextVar("places held until a record is made", default=None)
 
 
 @contextmanager
 def held_until_recorded() -> Iterator[None]:
     """Calls in this block, and in tasks that are begun in it, keep their places until it ends."""
-    places = HeldPlaces()
+    places = HeldSlots()
     token = _of_this_block.set(places)
     try:
         yield

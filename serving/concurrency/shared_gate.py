@@ -1,8 +1,8 @@
-"""A caller's part of a window that many share. Knows whom to report to (an Office), not that it is on Ray.
+"""A caller's part of a window that many share. Knows whom to report to (an Slot server), not that it is on Ray.
 
 While there is work it reports about four times a second, and at once where all that it asked for was granted and it wants more, or
-where it got less: an office may keep a caller waiting that wants more, to tell it of free places as soon as there are some.
-Without work it gives its places back and says nothing. Where the office says nothing, the last word stands.
+where it got less: an slot server may keep a caller waiting that wants more, to tell it of free places as soon as there are some.
+Without work it gives its places back and says nothing. Where the slot server says nothing, the last word stands.
 
 A grant is a lease (see sharing): a caller that could not report for longer than LEASE_S, as its event loop stood still, sends
 nothing before it has reported again. What lapses is seen by its own clock, at the moment of sending.
@@ -21,10 +21,10 @@ REPORT_EVERY_S = 0.25
 SOONEST_S = 0.02
 """Between two reports, however much is wanted."""
 SHARE_WITHOUT_WORD = 4
-"""One in so many of the most: what a caller takes that has never had a word from the office [ours]."""
+"""One in so many of the most: what a caller takes that has never had a word from the slot server [ours]."""
 
 
-class Office(Protocol):
+class SlotServer(Protocol):
     """Who grants places."""
 
     async def report(self, caller: str, report: Report) -> int | None:
@@ -34,16 +34,16 @@ class Office(Protocol):
         """Takes note that this caller ends, and its calls with it. Returns at once; never raises."""
 
 
-class JointWindow(Gate):
+class SharedGate(Gate):
     """For one event loop."""
 
     def __init__(
-        self, office: Office, model: str, most: int, report_every_s: float = REPORT_EVERY_S, group: Group = (),
+        self, slot_server: SlotServer, model: str, most: int, report_every_s: float = REPORT_EVERY_S, group: Group = (),
         lasts_s: float = CALL_S, clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`lasts_s`: how long a call may be under way."""
         super().__init__()
-        self._office = office
+        self._slot_server = slot_server
         self._model = model
         self._most = most
         self._group = group
@@ -101,26 +101,26 @@ class JointWindow(Gate):
             reporting, self._reporting = self._reporting, None
             reporting.cancel()
             await asyncio.gather(reporting, return_exceptions=True)
-            await self._office.report(self._caller, self._report(demand=0))
+            await self._slot_server.report(self._caller, self._report(demand=0))
 
     async def _report_while_busy(self) -> None:
         try:
             await self._report_until_idle()
         except asyncio.CancelledError:
-            self._office.gone(self._caller)  # the loop ends, and whatever was under way in it
+            self._slot_server.gone(self._caller)  # the loop ends, and whatever was under way in it
             raise
 
     async def _report_until_idle(self) -> None:
         while True:
             self._told, sent_at = self.in_flight + self.waiting, self._clock()
-            granted = await self._office.report(self._caller, self._report(self._told))
+            granted = await self._slot_server.report(self._caller, self._report(self._told))
             self._take(granted, sent_at)
             if not (self._told or self.in_flight or self.waiting):
                 self._reporting, self._allowed = None, 0  # it was told: these places are another's now
                 return
             await asyncio.sleep(min(SOONEST_S, self._report_every_s))
             if granted is not None and granted < self._told:
-                continue  # the office answers when there is more, or after a while
+                continue  # the slot server answers when there is more, or after a while
             try:
                 async with asyncio.timeout(self._report_every_s):
                     await self._wants_more.wait()
@@ -132,7 +132,7 @@ class JointWindow(Gate):
         if granted is not None:
             self._lapses_at = sent_at + LEASE_S
         elif (now := self._clock()) - sent_at <= LEASE_S:
-            self._lapses_at = now + LEASE_S  # it is the office that is away; else the answer may lie here, and we stood still
+            self._lapses_at = now + LEASE_S  # it is the slot server that is away; else the answer may lie here, and we stood still
         self._heard = self._heard or granted is not None
         if granted is not None:
             self._allowed = granted

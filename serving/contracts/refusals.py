@@ -1,7 +1,7 @@
 """A refusal that came as an answer: the model's own words, or a content filter's mark, in a reply that is otherwise in order.
 
 Beside it there is the refusal that came as an error, in place of a reply: a plain Failed("refused"). To a search they are the same;
-only the two ends of the wire, client and door, tell them apart. What an endpoint said in
+only the two ends of the wire, client and gateway, tell them apart. What an endpoint said in
 place of a reply is a Rejected. Knows no protocol.
 """
 

@@ -1,7 +1,7 @@
 """Sees to it that no process of an engine outlives the replica that started it, however the replica ends. Knows no engine.
 
 vLLM's core runs in a process of its own, which does not notice when the replica is killed: it would keep its GPU for ever. The
-keeper is one more process, a very small one: it waits for its parent's end, and then kills what carries its mark. The mark is an
+process guard is one more process, a very small one: it waits for its parent's end, and then kills what carries its mark. The mark is an
 environment variable, so it reaches what the engine starts, and what that starts in turn.
 """
 
@@ -23,13 +23,13 @@ _DYING_S = 0.05
 _TRIES = 200
 
 
-class Keeper:
+class ProcessGuard:
     """Marks what is started inside `marking`, and kills it when this process ends, or at `close`."""
 
     def __init__(self) -> None:
         self.token = uuid.uuid4().hex
         # -P: this file's folder stays out of the path, where modules are named like the packages they wrap. Its own session: a
-        # Ctrl-C meant for the replica must not end the keeper first.
+        # Ctrl-C meant for the replica must not end the process guard first.
         self._process = subprocess.Popen(
             [sys.executable, "-P", __file__, str(os.getpid()), self.token], stdin=subprocess.DEVNULL, start_new_session=True)
 

@@ -1,6 +1,6 @@
 """A model that plays a script: the first rule that matches a request answers it, by a reply drawn with the request's own chances.
 
-A product and not a patch: hosted behind the door it is a server that refuses, breaks off, forgets its tags and says nothing, as
+A product and not a patch: hosted behind the gateway it is a server that refuses, breaks off, forgets its tags and says nothing, as
 often as its script says, and the log tells what it played. Equal requests get equal replies, in every replica. Knows no language.
 """
 

@@ -16,7 +16,7 @@ from serving.concurrency.retrying import all_of
 from serving.contracts.streaming import GrowingText, Piece
 from serving.engines import EngineDied
 from serving.engines.own_loop import OwnLoop
-from serving.engines.process_guard import Keeper
+from serving.engines.process_guard import ProcessGuard
 from serving.engines.vllm_loading import load
 from serving.engines.vllm_prompts import Prompt, Prompts
 
@@ -46,7 +46,7 @@ class VLLMEngine:
         self._number = itertools.count()
         self._closed = False
         self._llm: Any = None
-        self._keeper = Keeper()
+        self._process_guard = ProcessGuard()
         self._loop = OwnLoop("vllm")
         try:
             self._prompts = self._loop.run(self._load(arguments, cpu_threads, chat_template))
@@ -72,7 +72,7 @@ class VLLMEngine:
     @property
     def mark(self) -> str:
         """What all processes of this engine carry; see process_guard.py."""
-        return self._keeper.token
+        return self._process_guard.token
 
     @property
     def unfinished(self) -> int:
@@ -100,14 +100,14 @@ class VLLMEngine:
             self._loop.run(self._shut_down())
             self._llm = None  # collected at the interpreter's end, it would complain of what is already gone
         self._loop.close()
-        self._keeper.close()
+        self._process_guard.close()
 
     def _check_open(self) -> None:
         if self._closed:
             raise EngineDied(f"The engine of {self._name} is closed; build a new one.")
 
     async def _load(self, arguments: Mapping[str, Any], cpu_threads: int | None, chat_template: Path | None) -> Prompts:
-        with _LOADING, self._keeper.marking():
+        with _LOADING, self._process_guard.marking():
             self._llm = load(self._name, arguments, cpu_threads)
         return Prompts(self._name, self._llm.renderer, self._llm.model_config.max_model_len, chat_template)
 

@@ -35,7 +35,7 @@ def load(name: str, arguments: Mapping[str, Any], cpu_threads: int | None) -> An
     """An AsyncLLM. `cpu_threads` None: on GPUs. Raises SettingsError, StorageError or EndpointError, each with one sentence."""
     set_environment(cpu_threads)
     try:
-        import vllm  # noqa: F401
+        import vllm
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
     except ImportError as problem:

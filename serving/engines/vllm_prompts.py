@@ -84,7 +84,7 @@ class Prompts:
         self._takes_system = True
         try:
             self._rendered([Message("user", _PROBE)])
-        except Exception as problem:  # noqa: BLE001  a template is a program: it may raise anything
+        except Exception as problem:
             return f"{self._name} has no chat template that works ({problem}): name a file with chat_template."
         return None
 
@@ -93,7 +93,7 @@ class Prompts:
         self._takes_system = True
         try:
             tokens = self._rendered(messages)["prompt_token_ids"]
-        except Exception:  # noqa: BLE001  as above
+        except Exception:
             return False
         return _PROBE in self._renderer.get_tokenizer().decode(tokens)
 

@@ -1,1 +1,1 @@
-"""The door: an OpenAI-compatible HTTP interface over any language models, with keys, limits and metrics of its own."""
+"""The gateway: an OpenAI-compatible HTTP interface over any language models, with keys, limits and metrics of its own."""

@@ -22,7 +22,7 @@ NOBODY = -1
 
 
 class Gate(Protocol):
-    """Says who comes. `Keys` is the door's own."""
+    """Says who comes. `Keys` is the gateway's own."""
 
     @property
     def asks(self) -> bool:
@@ -35,7 +35,7 @@ class Gate(Protocol):
 
 
 class Keys:
-    """The keys of one door. Without any, everybody may come in. Those of a file are read again where they are older than
+    """The keys of one gateway. Without any, everybody may come in. Those of a file are read again where they are older than
     `seen_within_s`: who is taken out of it is out, and a file that is gone, empty or damaged by then lets nobody in.
 
     Raises SettingsError where a file holds none.

@@ -1,4 +1,4 @@
-"""The door's HTTP application over models by public name: which path leads where. Knows no engine, and no Ray."""
+"""The gateway's HTTP application over models by public name: which path leads where. Knows no engine, and no Ray."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from optimizer.protocols import LanguageModel
 from serving.gateway.api_keys import Gate, Keys
 from serving.gateway.body_reader import BodyLimits
 from serving.gateway.errors import Refused
-from serving.gateway.handlers import Desk, Meter
+from serving.gateway.handlers import CompletionHandlers, Meter
 from serving.gateway.health import Health
 from serving.gateway.limits import Places, Rate
 from serving.gateway.metrics import Metrics
-from serving.gateway.middleware import HEALTH, Guard, Passage, Room, passage
+from serving.gateway.middleware import HEALTH, AccessRule, Guard, Room, access_rule
 from serving.gateway.origins import Sites
-from serving.gateway.settings import DoorSettings
+from serving.gateway.settings import GatewaySettings
 
 UPLOADS = 32
 """At once [ours]: each may take as long as its size allows."""
@@ -27,13 +27,13 @@ BODIES_TIMES = 4
 
 
 @dataclass(frozen=True)
-class Annex:
+class AttachedApp:
     """What else stands behind the same guard."""
 
     add: Callable[[FastAPI], None]
     """Puts its routes into the application."""
-    passages: Callable[[str, str], Passage]
-    """Method and path -> how a request is let in; asked for the door's own paths too."""
+    access_rules: Callable[[str, str], AccessRule]
+    """Method and path -> how a request is let in; asked for the gateway's own paths too."""
     listeners: int
     """Requests at once that only wait for news: they hold no place of a question."""
     upload_bytes: int = 0
@@ -45,35 +45,35 @@ class Annex:
 
 
 def build_app(
-    models: Mapping[str, LanguageModel], settings: DoorSettings | None = None, keys: Gate | None = None, annex: Annex | None = None
+    models: Mapping[str, LanguageModel], settings: GatewaySettings | None = None, keys: Gate | None = None, attached_app: AttachedApp | None = None
 ) -> FastAPI:
     """The application. With `keys`, all but /healthz wants one as a bearer token; the settings' own sources are not read."""
-    settings = settings or DoorSettings()
+    settings = settings or GatewaySettings()
     metrics = Metrics()
-    desk = Desk(models, settings, metrics, annex.meter if annex else None)
+    handlers = CompletionHandlers(models, settings, metrics, attached_app.meter if attached_app else None)
     app = FastAPI(
         title="promptray", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False,
         exception_handlers={HTTPException: _unknown})
     app.add_middleware(
         Guard, gate=Keys() if keys is None else keys, sites=Sites(settings.host, settings.allowed_hosts),
-        rate=Rate(settings.requests_per_minute), room=_room(settings, annex), metrics=metrics,
-        passages=annex.passages if annex else passage)
-    app.add_api_route(HEALTH, Health(annex.health if annex else None).answer)
-    app.add_api_route("/metrics", desk.metrics)
-    app.add_api_route("/v1/models", desk.models)
-    app.add_api_route("/v1/models/{label:path}", desk.model)
-    app.add_api_route("/v1/chat/completions", desk.chat, methods=["POST"])
-    app.add_api_route("/v1/completions", desk.completions, methods=["POST"])
-    if annex is not None:
-        annex.add(app)
+        rate=Rate(settings.requests_per_minute), room=_room(settings, attached_app), metrics=metrics,
+        access_rules=attached_app.access_rules if attached_app else access_rule)
+    app.add_api_route(HEALTH, Health(attached_app.health if attached_app else None).answer)
+    app.add_api_route("/metrics", handlers.metrics)
+    app.add_api_route("/v1/models", handlers.models)
+    app.add_api_route("/v1/models/{label:path}", handlers.model)
+    app.add_api_route("/v1/chat/completions", handlers.chat, methods=["POST"])
+    app.add_api_route("/v1/completions", handlers.completions, methods=["POST"])
+    if attached_app is not None:
+        attached_app.add(app)
     return app
 
 
-def _room(settings: DoorSettings, annex: Annex | None) -> Room:
+def _room(settings: GatewaySettings, attached_app: AttachedApp | None) -> Room:
     most, own = settings.max_in_flight, settings.most_per_owner
-    listeners = annex.listeners if annex else 0
+    listeners = attached_app.listeners if attached_app else 0
     body = BodyLimits(settings.max_body_bytes, settings.body_timeout_s)
-    upload = BodyLimits(annex.upload_bytes, settings.body_timeout_s) if annex else body
+    upload = BodyLimits(attached_app.upload_bytes, settings.body_timeout_s) if attached_app else body
     return Room(
         Places(most, own), Places(BODIES_TIMES * most, own), Places(listeners, listeners // 2), Places(UPLOADS, UPLOADS // 4), body,
         upload)

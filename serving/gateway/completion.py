@@ -56,7 +56,7 @@ async def _pump(number: int, stream: AsyncIterator[Piece], queue: "asyncio.Queue
             if not isinstance(piece, str):
                 return
         queue.put_nowait((number, Failed("infrastructure", "The model broke off its answer.")))
-    except Exception as problem:  # noqa: BLE001  raised again by the reader of the queue
+    except Exception as problem:
         queue.put_nowait((number, problem))
 
 
@@ -80,7 +80,7 @@ def refusal(problem: Exception) -> Refused:
             return Refused(429, "model_overloaded", str(problem), retry_after_s=OVERLOADED_RETRY_S)
         return Refused(503, "model_failed", str(problem), retry_after_s=GONE_RETRY_S)
     _log.error("A request failed: %s: %s", type(problem).__name__, problem, exc_info=problem)
-    return Refused(500, "internal_error", "The door failed; the reason is in its log.")
+    return Refused(500, "internal_error", "The gateway failed; the reason is in its log.")
 
 
 async def by(deadline: float, work: Awaitable[T]) -> T:

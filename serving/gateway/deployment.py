@@ -1,6 +1,6 @@
-"""The door on Ray Serve: one more deployment in the application of its models, and the one that HTTP comes to.
+"""The gateway on Ray Serve: one more deployment in the application of its models, and the one that HTTP comes to.
 
-Knows Serve, and nothing of OpenAI's protocol. The door is never open to other machines without keys: that is looked at before it is
+Knows Serve, and nothing of OpenAI's protocol. The gateway is never open to other machines without keys: that is looked at before it is
 opened from here, and again in every replica, which asks Serve for the address that it really listens on, as a deployment file may
 say another.
 """
@@ -22,14 +22,14 @@ from ray.serve.api import RunTarget
 from optimizer.errors import EndpointError, shortened
 from optimizer.protocols import LanguageModel
 from serving.gateway.app import BODIES_TIMES, UPLOADS, build_app
-from serving.gateway.settings import DoorSettings, expect_guarded
+from serving.gateway.settings import GatewaySettings, expect_guarded
 from serving.hosting.deployment import LOOK_EVERY_S, QUIET, START_ATTEMPTS, start
 from serving.settings import ModelSettings
 
 Connect = Callable[[ModelSettings], LanguageModel]
-"""What makes a model's client in a replica of the door (`models.connect`)."""
-DOOR = "door"
-"""The name of the deployment and, where `open_door` opens it, of the application."""
+"""What makes a model's client in a replica of the gateway (`models.connect`)."""
+GATEWAY = "door"
+"""The name of the deployment and, where `open_gateway` opens it, of the application."""
 STOP_S = 30.0
 """What a replica that is told to stop gives to the answers under way."""
 KNOWN_WITHIN_S = 10.0
@@ -47,10 +47,10 @@ _direct = build_opener(_NoRedirects, ProxyHandler({}))
 """For this machine alone: neither redirects nor the proxies of the environment."""
 
 
-def bind_door(
-    settings: DoorSettings, models: Sequence[ModelSettings], hosted: Mapping[str, serve.Application], connect: Connect
+def bind_gateway(
+    settings: GatewaySettings, models: Sequence[ModelSettings], hosted: Mapping[str, serve.Application], connect: Connect
 ) -> serve.Application:
-    """The door to `models`, as an application. `hosted` has those that we run ourselves, bound, by label: so they come with it.
+    """The gateway to `models`, as an application. `hosted` has those that we run ourselves, bound, by label: so they come with it.
     `connect` makes each model's client, in the replicas.
 
     Replicas read the keys themselves, from their own environment and files: no key is in the application.
@@ -59,28 +59,28 @@ def bind_door(
     return application
 
 
-def deployed(replica: type, settings: DoorSettings, listeners: int = 0) -> Any:
-    """The door's deployment, to be bound. `replica` makes the ASGI application when Serve asks for it; `listeners`: requests at
+def deployed(replica: type, settings: GatewaySettings, listeners: int = 0) -> Any:
+    """The gateway's deployment, to be bound. `replica` makes the ASGI application when Serve asks for it; `listeners`: requests at
     once that only wait for news."""
-    door = serve.deployment(
-        name=DOOR, num_replicas=settings.replicas, graceful_shutdown_timeout_s=STOP_S, max_constructor_retry_count=START_ATTEMPTS,
+    gateway = serve.deployment(
+        name=GATEWAY, num_replicas=settings.replicas, graceful_shutdown_timeout_s=STOP_S, max_constructor_retry_count=START_ATTEMPTS,
         # Above our own limits, whose refusals are in OpenAI's form; Serve's are not, and keep all owners waiting.
         max_ongoing_requests=2 * BODIES_TIMES * settings.max_in_flight + UPLOADS + listeners, ray_actor_options={"num_cpus": 0})
-    return door(serve.ingress()(replica))
+    return gateway(serve.ingress()(replica))
 
 
-def open_door(application: serve.Application, settings: DoorSettings) -> str:
-    """Runs an application whose ingress is the door, and returns the door's base URL. Does not block.
+def open_gateway(application: serve.Application, settings: GatewaySettings) -> str:
+    """Runs an application whose ingress is the gateway, and returns the gateway's base URL. Does not block.
 
-    Raises SettingsError where the door would be open to other machines without a key, or where a source of keys holds none;
+    Raises SettingsError where the gateway would be open to other machines without a key, or where a source of keys holds none;
     EndpointError where the port is not to be had, or a model does not start. Ray's own token does not protect this port.
     """
     expect_guarded(settings.host, settings.keys())
     return listen(application, settings)
 
 
-def listen(application: serve.Application, settings: DoorSettings) -> str:
-    """Runs an application whose ingress is the door and whose guard was looked at, as `open_door` does. Raises EndpointError."""
+def listen(application: serve.Application, settings: GatewaySettings) -> str:
+    """Runs an application whose ingress is the gateway and whose guard was looked at, as `open_gateway` does. Raises EndpointError."""
     options = {"host": settings.host, "port": settings.port}
     try:
         serve.start(proxy_location="HeadOnly", http_options=options, logging_config=QUIET)
@@ -89,7 +89,7 @@ def listen(application: serve.Application, settings: DoorSettings) -> str:
         raise EndpointError(
             f"Serve cannot listen on {_bracketed(settings.host)}:{settings.port} ({shortened(said)}): choose another port with "
             "--port.") from problem
-    start([RunTarget(application, DOOR, "/", QUIET)])
+    start([RunTarget(application, GATEWAY, "/", QUIET)])
     _expect_open(settings.host, settings.port)
     return f"http://{_bracketed(settings.host)}:{settings.port}/v1"
 
@@ -98,7 +98,7 @@ class _Replica:
     """What FastAPI's application runs in. The handles of the models are not used: clients find their deployments."""
 
     def __init__(
-        self, settings: DoorSettings, models: tuple[ModelSettings, ...], connect: Connect, handles: tuple[object, ...]
+        self, settings: GatewaySettings, models: tuple[ModelSettings, ...], connect: Connect, handles: tuple[object, ...]
     ) -> None:
         self._settings = settings
         self._models = models
@@ -111,16 +111,16 @@ class _Replica:
         return build_app(clients(self._models, self._settings, self._connect), self._settings, keys)
 
 
-def clients(models: Sequence[ModelSettings], settings: DoorSettings, connect: Connect) -> dict[str, LanguageModel]:
-    """The models by label, as the door asks them."""
+def clients(models: Sequence[ModelSettings], settings: GatewaySettings, connect: Connect) -> dict[str, LanguageModel]:
+    """The models by label, as the gateway asks them."""
     return {model.label: connect(_as_asked(model, settings)) for model in models}
 
 
-def _as_asked(model: ModelSettings, settings: DoorSettings) -> ModelSettings:
-    """Return a model's settings for the door.
+def _as_asked(model: ModelSettings, settings: GatewaySettings) -> ModelSettings:
+    """Return a model's settings for the gateway.
 
-    A model of ours gets as many calls at once as the door takes questions: a trial's few chunks would leave its engine idle, as
-    here each question is a chunk of its own. An endpoint that is down is told to the door's callers, who wait as they like.
+    A model of ours gets as many calls at once as the gateway takes questions: a trial's few chunks would leave its engine idle, as
+    here each question is a chunk of its own. An endpoint that is down is told to the gateway's callers, who wait as they like.
     """
     return model.model_copy(update={"chunks_in_flight": settings.max_in_flight} if model.served else {"outage_s": 0.0})
 
@@ -138,20 +138,20 @@ async def real_host() -> str | None:
 
 
 def _expect_open(host: str, port: int) -> None:
-    """Raises EndpointError where the door does not answer: a Serve that runs already keeps its own HTTP settings without a word."""
+    """Raises EndpointError where the gateway does not answer: a Serve that runs already keeps its own HTTP settings without a word."""
     near = _bracketed({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host))
     try:
         answer = _answer(f"http://{near}:{port}/healthz")
     except OSError as problem:
         raise EndpointError(
-            f"The door does not answer on {host}:{port} ({problem}); if Serve runs on this cluster with another port, shut it down "
+            f"The gateway does not answer on {host}:{port} ({problem}); if Serve runs on this cluster with another port, shut it down "
             "first, or choose that port.") from problem
     if b"ok" not in answer:
         raise EndpointError(f"Something else answers on {host}:{port}: choose another port.")
 
 
 def _answer(url: str) -> bytes:
-    """Its beginning. Serve's proxy learns of the door a moment after it runs, and until then knows no such page; a part of the door
+    """Its beginning. Serve's proxy learns of the gateway a moment after it runs, and until then knows no such page; a part of the gateway
     may need another moment, too."""
     ends_at = time.monotonic() + KNOWN_WITHIN_S
     while True:

@@ -1,4 +1,4 @@
-"""What the door does with a question that was let in: read it, ask the model, give the answer, whole or as a stream of events.
+"""What the gateway does with a question that was let in: read it, ask the model, give the answer, whole or as a stream of events.
 
 A caller that goes away takes their question with them: its work is cancelled, whether the answer has begun or not.
 """
@@ -20,18 +20,18 @@ from serving.gateway.errors import Refused
 from serving.gateway.metrics import CONTENT_TYPE, Metrics
 from serving.gateway.request_bodies import B, Body, ChatBody, CompletionBody
 from serving.gateway.response_bodies import DONE, ChatReply, CompletionReply, Reply, Sheet, event, model_card
-from serving.gateway.settings import DoorSettings
+from serving.gateway.settings import GatewaySettings
 
 T = TypeVar("T")
 Meter = Callable[[Hashable, str, LanguageModel], LanguageModel]
 """Caller, label, model -> the model as this caller may ask it."""
 
 
-class Desk:
-    """The door's routes, but for health."""
+class CompletionHandlers:
+    """The gateway's routes, but for health."""
 
     def __init__(
-        self, models: Mapping[str, LanguageModel], settings: DoorSettings, metrics: Metrics, meter: Meter | None = None
+        self, models: Mapping[str, LanguageModel], settings: GatewaySettings, metrics: Metrics, meter: Meter | None = None
     ) -> None:
         self._models = models
         self._settings = settings
@@ -68,7 +68,7 @@ class Desk:
     async def _answer(self, http: HttpRequest, body: Body, reply: Reply) -> Response:
         model = self._known(body.model)
         if self._meter:
-            model = self._meter(http.state.caller, body.model, model)
+            model = self._meter(http.state.principal, body.model, model)
         http.state.visit.model = body.model
         deadline = asyncio.get_running_loop().time() + self._settings.deliver_timeout_s
         if body.stream:
@@ -102,7 +102,7 @@ class Desk:
         try:
             while more := await by(deadline, anext(events, "")):
                 yield more
-        except Exception as problem:  # noqa: BLE001  told to the caller, counted, and logged by `refusal`
+        except Exception as problem:
             no = refusal(problem)
             self._metrics.refused(no.code)
             yield event(no.content())

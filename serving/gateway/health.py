@@ -1,4 +1,4 @@
-"""/healthz: says that the door works, or which part behind it does not. Open to everybody, so it costs next to nothing."""
+"""/healthz: says that the gateway works, or which part behind it does not. Open to everybody, so it costs next to nothing."""
 
 import asyncio
 import time
@@ -11,7 +11,7 @@ SEEN_WITHIN_S = 1.0
 
 
 class Health:
-    """`failing`: which parts do not work, and why; None: there are none but the door itself."""
+    """`failing`: which parts do not work, and why; None: there are none but the gateway itself."""
 
     def __init__(
         self, failing: Callable[[], Awaitable[Mapping[str, str]]] | None = None, clock: Callable[[], float] = time.monotonic

@@ -1,4 +1,4 @@
-"""What this replica of the door counts, as Prometheus reads it. Every label has few values: routes and models are the known ones.
+"""What this replica of the gateway counts, as Prometheus reads it. Every label has few values: routes and models are the known ones.
 
 Knows no model and no key. Nothing that a caller wrote becomes a label.
 """

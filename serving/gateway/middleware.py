@@ -37,7 +37,7 @@ _QUESTIONS = frozenset({"chat", "completions"})
 
 
 @dataclass(frozen=True)
-class Passage:
+class AccessRule:
     """How a request is let in."""
 
     route: str
@@ -52,11 +52,11 @@ class Passage:
     """What its body is, where it has one."""
 
 
-def passage(method: str, path: str) -> Passage:
-    """Of the door's own routes."""
+def access_rule(method: str, path: str) -> AccessRule:
+    """Of the gateway's own routes."""
     route = ROUTE_BY_PATH.get(path, "other")
     question = route in _QUESTIONS
-    return Passage(route, key=route != "health", rated=question, place="request" if question else "none")
+    return AccessRule(route, key=route != "health", rated=question, place="request" if question else "none")
 
 
 @dataclass(frozen=True)
@@ -73,13 +73,13 @@ class Room:
 
 
 class Guard:
-    """Lets in who has a key and finds a place. All but /healthz wants a key, where there are any; `passages` may know of others.
+    """Lets in who has a key and finds a place. All but /healthz wants a key, where there are any; `access_rules` may know of others.
     Who comes stands in the request's state as `caller`. What wants a key is for no other site's page; and without keys, all but
     /healthz is reached by the names in `sites` alone. There is nothing to open a WebSocket to."""
 
     def __init__(
         self, app: ASGIApp, gate: Gate, sites: Sites, rate: Rate, room: Room, metrics: Metrics,
-        passages: Callable[[str, str], Passage] = passage,
+        access_rules: Callable[[str, str], AccessRule] = access_rule,
     ) -> None:
         self._app = app
         self._gate = gate
@@ -87,7 +87,7 @@ class Guard:
         self._rate = rate
         self._room = room
         self._metrics = metrics
-        self._passages = passages
+        self._access_rules = access_rules
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -96,7 +96,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        way = self._passages(scope["method"], _path(scope))
+        way = self._access_rules(scope["method"], _path(scope))
         visit = Visit(way.route)
         scope.setdefault("state", {})["visit"] = visit
 
@@ -108,14 +108,14 @@ class Guard:
         with self._metrics.watched(visit):
             await self._attend(visit, way, scope, receive, noting)
 
-    async def _attend(self, visit: Visit, way: Passage, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _attend(self, visit: Visit, way: AccessRule, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            caller = await self._caller(way, Headers(scope=scope))
-            scope["state"]["caller"] = caller
+            principal = await self._caller(way, Headers(scope=scope))
+            scope["state"]["principal"] = principal
             if way.rated:
-                self._rate.take(caller)
-            async with self._admitted(way, self._owner(caller), scope, receive) as body:
-                await self._while_admitted(way, caller, scope, body, send)
+                self._rate.take(principal)
+            async with self._admitted(way, self._owner(principal), scope, receive) as body:
+                await self._while_admitted(way, principal, scope, body, send)
         except ClientDisconnect:
             return  # nobody is left to be told
         except Exception as problem:
@@ -125,16 +125,16 @@ class Guard:
                 raise
             await Sheet(no.content(), no.status, no.headers())(scope, receive, send)
 
-    async def _caller(self, way: Passage, headers: Headers) -> Hashable:
+    async def _caller(self, way: AccessRule, headers: Headers) -> Hashable:
         """Who comes, as the gate knows them; None where no key is wanted. Raises Refused."""
-        caller = await self._gate.admit(headers.get("authorization")) if way.key else None
+        principal = await self._gate.admit(headers.get("authorization")) if way.key else None
         if not self._gate.asks and way.route != ROUTE_BY_PATH[HEALTH]:
             self._sites.check_name(headers)
         if way.key:
             self._sites.check_page(headers)
-        return caller
+        return principal
 
-    async def _while_admitted(self, way: Passage, caller: Hashable, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _while_admitted(self, way: AccessRule, principal: Hashable, scope: Scope, receive: Receive, send: Send) -> None:
         """The answer; a stream of events ends early where its caller would not be let in any more. Asking again, they are told."""
         streams = False
 
@@ -147,7 +147,7 @@ class Guard:
         answer = asyncio.ensure_future(self._app(scope, receive, noting))
         try:
             while not (await asyncio.wait([answer], timeout=RECHECK_EVERY_S))[0]:
-                if streams and way.key and not await self._still_admits(caller, Headers(scope=scope)):
+                if streams and way.key and not await self._still_admits(principal, Headers(scope=scope)):
                     answer.cancel()
                     await asyncio.wait([answer])
                     await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -157,14 +157,14 @@ class Guard:
             answer.cancel()
             await asyncio.gather(answer, return_exceptions=True)
 
-    async def _still_admits(self, caller: Hashable, headers: Headers) -> bool:
+    async def _still_admits(self, principal: Hashable, headers: Headers) -> bool:
         try:
-            return await self._gate.admit(headers.get("authorization")) == caller
+            return await self._gate.admit(headers.get("authorization")) == principal
         except Refused:  # also where the keys cannot be read: the caller connects again, and goes on when they can
             return False
 
     @asynccontextmanager
-    async def _admitted(self, way: Passage, owner: Hashable, scope: Scope, receive: Receive) -> AsyncIterator[Receive]:
+    async def _admitted(self, way: AccessRule, owner: Hashable, scope: Scope, receive: Receive) -> AsyncIterator[Receive]:
         """For as long as the answer takes; gives what the body is read from. Raises Refused."""
         expect_plain(scope)
         check_body(Headers(scope=scope), way.body)
@@ -183,9 +183,9 @@ class Guard:
             with room.requests.one(owner):
                 yield body
 
-    def _owner(self, caller: Hashable) -> Hashable:
+    def _owner(self, principal: Hashable) -> Hashable:
         """None where no keys are asked for: nobody is there to share with."""
-        return caller if self._gate.asks else None
+        return principal if self._gate.asks else None
 
 
 def _path(scope: Scope) -> str:

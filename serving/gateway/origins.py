@@ -1,6 +1,6 @@
 """By which name a request comes, which page makes it and what its body is: what a browser says of a request, and no page can forge.
 
-A door without keys lets in whoever reaches it, and every page that a browser of this machine shows reaches loopback: by a name of
+A gateway without keys lets in whoever reaches it, and every page that a browser of this machine shows reaches loopback: by a name of
 its own that it makes point here (DNS rebinding), or by sending what needs no permission (forms, `text/plain`, an image). So without
 keys a request has to come by a name of ours; from another site's page it is refused, keys or not; and a body has to be JSON, which
 no page may send to another site unasked. With keys the name is no guard: it is whatever proxies and clusters make of it, and a page
@@ -52,7 +52,7 @@ def address_of(text: str) -> Address | None:
 
 
 class Sites:
-    """The names that a door goes by: those of loopback, the address that it listens on, and what its operator lists."""
+    """The names that a gateway goes by: those of loopback, the address that it listens on, and what its operator lists."""
 
     def __init__(self, host: str, allowed_hosts: Iterable[str] = ()) -> None:
         self._own = address_of(f"[{host}]" if ":" in host else host)
@@ -64,7 +64,7 @@ class Sites:
         if named is None or not (_is_loopback(named.host) or self._is_ours(named)):
             raise Refused(
                 403, "unknown_host", "Without keys, the service answers by its own names alone, such as 127.0.0.1 and localhost: "
-                "use one of them, or let its operator add this name to allowed_hosts of the door.")
+                "use one of them, or let its operator add this name to allowed_hosts of the gateway.")
 
     def check_page(self, headers: Headers) -> None:
         """Raises Refused (403) where another site's page makes the request. What is no browser says nothing of pages."""

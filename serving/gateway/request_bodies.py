@@ -1,4 +1,4 @@
-"""What the door is asked: the bodies of OpenAI's two completion calls, strictly read, and the requests that they mean.
+"""What the gateway is asked: the bodies of OpenAI's two completion calls, strictly read, and the requests that they mean.
 
 Strict, because a field that is passed over would change the answer in silence: what we do not carry out is refused, unless it is
 given with the value that changes nothing. Knows no model and no HTTP framework.

@@ -1,4 +1,4 @@
-"""What the door answers: whole answers and the chunks of a stream, as OpenAI writes them. Knows no model.
+"""What the gateway answers: whole answers and the chunks of a stream, as OpenAI writes them. Knows no model.
 
 One shape for each of the two calls; both know how to say a whole answer, a piece of one, its end, and the tokens.
 """

@@ -1,4 +1,4 @@
-"""How the door is opened: address, where its keys are, limits. Small and strict; holds no key itself, and builds nothing."""
+"""How the gateway is opened: address, where its keys are, limits. Small and strict; holds no key itself, and builds nothing."""
 
 import ipaddress
 from collections.abc import Sized
@@ -13,22 +13,22 @@ from serving.gateway.origins import address_of
 from serving.settings.base import Settings
 
 
-class DoorSettings(Settings):
-    """What the door needs to know. Every limit is that of one replica of the door.
+class GatewaySettings(Settings):
+    """What the gateway needs to know. Every limit is that of one replica of the gateway.
 
-    `host` and `port` are those that `open_door` starts Serve with. Where a deployment file starts Serve, its http_options decide.
+    `host` and `port` are those that `open_gateway` starts Serve with. Where a deployment file starts Serve, its http_options decide.
     """
 
     host: str = Field("127.0.0.1", min_length=1)
     """The address to listen on. Any but a loopback address is open to other machines, and needs keys."""
     port: int = Field(8000, ge=1, le=65535)
     allowed_hosts: tuple[str, ...] = Field((), max_length=100)
-    """Names that the door is reached by, beside loopback's and `host`: those of a proxy before it, such as `prompts.example.org` or
+    """Names that the gateway is reached by, beside loopback's and `host`: those of a proxy before it, such as `prompts.example.org` or
     `prompts.example.org:8443`. Without keys, a request by any other name is refused; a page of such a name may ask, keys or not."""
     api_key_env: str | None = Field(None, min_length=1)
-    """The environment variable that holds an API key to ask callers for; read where the door runs."""
+    """The environment variable that holds an API key to ask callers for; read where the gateway runs."""
     api_keys_file: Path | None = None
-    """A file with an API key on each line; empty lines and lines that begin with # do not count. Read where the door runs."""
+    """A file with an API key on each line; empty lines and lines that begin with # do not count. Read where the gateway runs."""
     max_body_bytes: int = Field(2 * 2**20, ge=1024, le=2**30)
     """A longer request is answered with 413. 2 MiB are about half a million tokens of English: a batch of prompts."""
     body_timeout_s: float = Field(30.0, gt=0)

@@ -2,7 +2,7 @@
 a model hands the function over that loads its engine in a replica (`models.load_engine`).
 
 A deployment's name says which model it is, so a model is found by it in whatever application it runs: in one of its own, where
-`host` put it there for an experiment, or beside others and a door (application.py). Models are called by handle, without HTTP.
+`host` put it there for an experiment, or beside others and a gateway (application.py). Models are called by handle, without HTTP.
 """
 
 import hashlib

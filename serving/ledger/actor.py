@@ -18,9 +18,9 @@ from ray.exceptions import ActorDiedError, GetTimeoutError, RayError
 
 from optimizer.errors import StorageError
 from optimizer.types import Completion
-from serving.ledger.coordinator import Claim, LedgerCounts, SharedLedger
+from serving.ledger.coordinator import Claim, LedgerCoordinator, LedgerCounts
 from serving.ledger.schema import Paid
-from serving.ledger.single_flight import GRACE_S, Flights
+from serving.ledger.single_flight import GRACE_S, SingleFlight
 from serving.ledger.store import Ledger
 from serving.runtime.actors import FAULTS, answered, lasting, told
 from serving.storage import Folder, open_folder
@@ -35,13 +35,13 @@ AGAIN_S = 0.3
 
 
 class LedgerActor:
-    """`SharedLedger` behind Ray. Async: waiting callers do not hold up the others."""
+    """`LedgerCoordinator` behind Ray. Async: waiting callers do not hold up the others."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
         self._grace_s = GRACE_S if ray.get_runtime_context().was_current_actor_reconstructed else 0.0
         self._opening = asyncio.Lock()
-        self._shared: SharedLedger | None = None
+        self._shared: LedgerCoordinator | None = None
         self._closed = False
 
     async def open(self) -> list[str]:
@@ -78,14 +78,14 @@ class LedgerActor:
     async def counts(self) -> LedgerCounts:
         return await (await self._ready()).counts()
 
-    async def _ready(self) -> SharedLedger:
+    async def _ready(self) -> LedgerCoordinator:
         if self._shared:
             return self._shared
         async with self._opening:
             if self._closed:
                 raise StorageError(f"The ledger {self._folder} was closed; start the same command again.")
             if self._shared is None:
-                self._shared = SharedLedger(await asyncio.to_thread(Ledger, self._folder), Flights(grace_s=self._grace_s))
+                self._shared = LedgerCoordinator(await asyncio.to_thread(Ledger, self._folder), SingleFlight(grace_s=self._grace_s))
             return self._shared
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from itertools import takewhile
 from typing import Protocol
 
-from optimizer.budget.shared_budget import Cost, Paying, Tariff, is_test
+from optimizer.budget.shared_budget import Cost, Paying, PriceList, is_test
 from optimizer.errors import BudgetExhausted, QuotaExhausted
 from optimizer.protocols import LanguageModel
 from optimizer.types import Completion, Failed, Outcome, Request
@@ -39,7 +39,7 @@ class Endings(Protocol):
         """To be called before the search is told."""
 
 
-class Ledgered:
+class CachedModel:
     """A LanguageModel that asks the ledger first. Identical requests of one batch are asked once.
 
     What must be paid for goes out in chunks at the same time, and each chunk is recorded when it is finished: if the batch is
@@ -49,18 +49,18 @@ class Ledgered:
     """
 
     def __init__(
-        self, model: LanguageModel, ledger: LedgerClient, chunk: int = 16, purse: Paying | None = None,
-        tariff: Tariff | None = None, renewal_s: float = RENEWAL_S, endings: Endings | None = None,
+        self, model: LanguageModel, ledger: LedgerClient, chunk: int = 16, shared_budget: Paying | None = None,
+        price_list: PriceList | None = None, renewal_s: float = RENEWAL_S, endings: Endings | None = None,
     ) -> None:
-        """`purse`: what is paid for comes out of it, at this tariff, one chunk after the other as they go out (see serving.budget);
+        """`shared_budget`: what is paid for comes out of it, at this price list, one chunk after the other as they go out (see serving.budget);
         `endings` remembers what it refused. `renewal_s`: how often
         the ledger hears that we live; a few times in a lease."""
         self._model = model
         self._ledger = ledger
         self._records = Groups[bytes, Paid, Completion](self._record_group)
         self._chunk = chunk
-        self._purse = purse
-        self._tariff = tariff or Tariff()
+        self._shared_budget = shared_budget
+        self._price_list = price_list or PriceList()
         self._renewal_s = renewal_s
         self._endings = endings
 
@@ -74,8 +74,8 @@ class Ledgered:
         return pause_of(self._model)
 
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
-        """As LanguageModel.complete. Raises BudgetExhausted where the purse has not enough for what must be paid, with the outcomes
-        of all requests before the one that was refused. Of a final test for which the purse has something, though not enough, the
+        """As LanguageModel.complete. Raises BudgetExhausted where the budget has not enough for what must be paid, with the outcomes
+        of all requests before the one that was refused. Of a final test for which the budget has something, though not enough, the
         rest has no answer."""
         name = self.name
         keys = [key_of(name, request) for request in requests]
@@ -121,10 +121,10 @@ class Ledgered:
         alive = asyncio.create_task(self._stay_alive(keys, owner))
         outcome_by_key: dict[bytes, Outcome] = {}
         try:
-            if self._purse is None or not self._purse.bounded:
+            if self._shared_budget is None or not self._shared_budget.bounded:
                 outcome_by_key.update(await self._pay_chunks(request_by_key))
             else:
-                await self._pay_in_waves(self._purse, request_by_key, outcome_by_key)
+                await self._pay_in_waves(self._shared_budget, request_by_key, outcome_by_key)
         except BudgetExhausted as refusal:
             if is_test(request_by_key.values()) and (outcome_by_key or into):
                 lacking = Failed("infrastructure", f"It was not asked: {refusal}")
@@ -140,15 +140,15 @@ class Ledgered:
             await self._ledger.release(keys, owner)
 
     async def _pay_in_waves(
-        self, purse: Paying, request_by_key: Mapping[bytes, Request], into: dict[bytes, Outcome]
+        self, shared_budget: Paying, request_by_key: Mapping[bytes, Request], into: dict[bytes, Outcome]
     ) -> None:
-        """As many at a time as the purse lets. What a wave has reserved and not sent is given back, however it ends."""
+        """As many at a time as the budget lets. What a wave has reserved and not sent is given back, however it ends."""
         keys, test = list(request_by_key), is_test(request_by_key.values())
-        costs = [self._tariff.at_most(request) for request in request_by_key.values()]
+        costs = [self._price_list.at_most(request) for request in request_by_key.values()]
         while len(into) < len(keys):
             at = len(into)
-            until = at + await purse.take(costs[at:], test=test)
-            wave = _Wave(purse, dict(zip(keys[at:until], costs[at:until], strict=True)), test)
+            until = at + await shared_budget.take(costs[at:], test=test)
+            wave = _Wave(shared_budget, dict(zip(keys[at:until], costs[at:until], strict=True)), test)
             try:
                 into.update(await self._pay_chunks({key: request_by_key[key] for key in keys[at:until]}, wave))
             finally:
@@ -177,7 +177,7 @@ class Ledgered:
     ) -> dict[bytes, Outcome]:
         """The outcomes that stand; each call is settled as soon as its answer is on record."""
         answers = {key: outcome for key, outcome in outcome_by_key.items() if isinstance(outcome, Completion)}
-        cost_by_key = {key: self._tariff.of(outcome, request_by_key[key]) for key, outcome in outcome_by_key.items()}
+        cost_by_key = {key: self._price_list.of(outcome, request_by_key[key]) for key, outcome in outcome_by_key.items()}
         if wave is not None:
             wave.settle({key: cost for key, cost in cost_by_key.items() if key not in answers}, answered=False)
         if not answers:
@@ -216,7 +216,7 @@ class Ledgered:
 
 
 class _Refused(Exception):
-    """A purse has refused to pay for a request, and for all behind it."""
+    """A budget has refused to pay for a request, and for all behind it."""
 
     def __init__(self, refusal: BudgetExhausted, key: bytes) -> None:
         super().__init__(str(refusal))
@@ -225,10 +225,10 @@ class _Refused(Exception):
 
 
 class _Wave:
-    """Calls that a purse has reserved together: which of them were sent, and which of those are settled."""
+    """Calls that a budget has reserved together: which of them were sent, and which of those are settled."""
 
-    def __init__(self, purse: Paying, most_by_key: Mapping[bytes, Cost], test: bool) -> None:
-        self._purse = purse
+    def __init__(self, shared_budget: Paying, most_by_key: Mapping[bytes, Cost], test: bool) -> None:
+        self._shared_budget = shared_budget
         self._reserved = dict(most_by_key)
         self._sent: dict[bytes, Cost] = {}
         self._test = test
@@ -237,20 +237,20 @@ class _Wave:
         """To be awaited before these go out."""
         most_by_key = {key: self._reserved.pop(key) for key in keys}
         self._sent |= most_by_key  # before it is known whether it came on record: a cancelled caller cannot tell
-        await self._purse.send(most_by_key, test=self._test)
+        await self._shared_budget.send(most_by_key, test=self._test)
 
     def settle(self, cost_by_key: Mapping[bytes, Cost], *, answered: bool) -> None:
         if cost_by_key:
-            self._purse.settle(cost_by_key, answered=answered)
+            self._shared_budget.settle(cost_by_key, answered=answered)
         for key in cost_by_key:
             self._sent.pop(key, None)
 
     def give_back(self) -> None:
         """The wave is over: what was not sent was never spent, and what is not settled is lost."""
         if self._reserved:
-            self._purse.give_back(Cost.of_all(self._reserved.values()), test=self._test)
+            self._shared_budget.give_back(Cost.of_all(self._reserved.values()), test=self._test)
         if self._sent:
-            self._purse.settle(dict(self._sent), answered=False)
+            self._shared_budget.settle(dict(self._sent), answered=False)
         self._reserved, self._sent = {}, {}
 
 

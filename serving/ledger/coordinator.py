@@ -12,9 +12,9 @@ from typing import Literal, Protocol
 from optimizer.types import Completion
 from serving.ledger.group_commit import Groups
 from serving.ledger.schema import Paid
-from serving.ledger.single_flight import Flights
+from serving.ledger.single_flight import SingleFlight
 from serving.ledger.store import Ledger
-from serving.ledger.usage import Tally
+from serving.ledger.usage import UsageCounter
 
 Claim = Completion | Literal["yours", "elsewhere"]
 
@@ -35,7 +35,7 @@ class LedgerCounts:
 
 
 class LedgerClient(Protocol):
-    """What `Ledgered` asks of a ledger, here or in another process. Every call is for many keys, and may be made twice."""
+    """What `CachedModel` asks of a ledger, here or in another process. Every call is for many keys, and may be made twice."""
 
     async def claim(self, keys: Sequence[bytes], owner: str) -> list[Claim]:
         """One claim a key. Keys that come back as "yours" must be recorded or released."""
@@ -58,13 +58,13 @@ class LedgerClient(Protocol):
     async def counts(self) -> LedgerCounts: ...
 
 
-class SharedLedger:
+class LedgerCoordinator:
     """A LedgerClient over a Ledger in this process; for one event loop."""
 
-    def __init__(self, ledger: Ledger, flights: Flights | None = None) -> None:
+    def __init__(self, ledger: Ledger, single_flight: SingleFlight | None = None) -> None:
         self._ledger = ledger
-        self._flights = flights or Flights()
-        self._tally = Tally(ledger.folder)
+        self._single_flight = single_flight or SingleFlight()
+        self._usage = UsageCounter(ledger.folder)
         self._saving: asyncio.Task[None] | None = None
         self._groups = Groups[bytes, Paid, Completion](self._commit)
         self._hits = 0
@@ -72,16 +72,16 @@ class SharedLedger:
 
     async def claim(self, keys: Sequence[bytes], owner: str) -> list[Claim]:
         claims = [self._claim(key, owner) for key in keys]
-        if self._tally.due and (self._saving is None or self._saving.done()):
-            self._saving = asyncio.create_task(asyncio.to_thread(self._tally.save))
+        if self._usage.due and (self._saving is None or self._saving.done()):
+            self._saving = asyncio.create_task(asyncio.to_thread(self._usage.save))
         return claims
 
     def _claim(self, key: bytes, owner: str) -> Claim:
         if answer := self._ledger.get(key):
             self._hits += 1
-            self._tally.hit(self._ledger.model_of(key), answer)
+            self._usage.hit(self._ledger.model_of(key), answer)
             return answer
-        return "yours" if self._flights.claim(key, owner) else "elsewhere"
+        return "yours" if self._single_flight.claim(key, owner) else "elsewhere"
 
     async def answers(self, keys: Sequence[bytes]) -> list[Completion | None]:
         return [self._ledger.get(key) for key in keys]
@@ -94,27 +94,27 @@ class SharedLedger:
         await asyncio.to_thread(self._append, group)
         self._paid += len(new)
         for paid in new:
-            self._tally.pay(paid.model, paid.answer)
+            self._usage.pay(paid.model, paid.answer)
         for key in group:
-            self._flights.land(key)
+            self._single_flight.land(key)
         return {key: self._ledger.get(key) or paid.answer for key, paid in group.items()}
 
     def _append(self, group: Mapping[bytes, Paid]) -> None:
         self._ledger.append(group)
-        if self._tally.due:
-            self._tally.save()
+        if self._usage.due:
+            self._usage.save()
 
     async def release(self, keys: Sequence[bytes], owner: str) -> None:
-        self._flights.release(keys, owner)
+        self._single_flight.release(keys, owner)
 
     async def renew(self, keys: Sequence[bytes], owner: str) -> None:
-        self._flights.renew([key for key in keys if self._ledger.get(key) is None], owner)
+        self._single_flight.renew([key for key in keys if self._ledger.get(key) is None], owner)
 
     async def wait(self, keys: Sequence[bytes]) -> None:
-        await self._flights.wait(keys)
+        await self._single_flight.wait(keys)
 
     async def counts(self) -> LedgerCounts:
-        return LedgerCounts(len(self._ledger), self._hits, self._paid, self._flights.count)
+        return LedgerCounts(len(self._ledger), self._hits, self._paid, self._single_flight.count)
 
     @property
     def damage(self) -> list[str]:
@@ -122,6 +122,6 @@ class SharedLedger:
         return self._ledger.damage
 
     def close(self) -> None:
-        """Saves the tally and gives the folder back; what was recorded is durable without this."""
-        self._tally.save()
+        """Saves the usage and gives the folder back; what was recorded is durable without this."""
+        self._usage.save()
         self._ledger.close()

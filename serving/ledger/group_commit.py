@@ -40,7 +40,7 @@ class Groups(Generic[K, V, R]):
             self._written, self._pending = None, {}
             try:
                 standing = await self._commit(group)
-            except Exception as problem:  # noqa: BLE001 - it is its callers'
+            except Exception as problem:
                 self._pending = {**group, **self._pending}
                 written.set_exception(problem)
                 written.exception()  # all callers may have gone

@@ -9,12 +9,12 @@ import pyarrow.compute as pc
 from serving.ledger.damage import ASIDE, aside, sentence
 from serving.ledger.format import ANSWER_COLUMNS, ENDING, Contents, answers, contents
 from serving.ledger.schema import key_of, request_of
-from serving.ledger.usage import TALLY_FILE, Use, read_tally
+from serving.ledger.usage import USAGE_FILE, Use, read_usage
 from serving.storage import Folder
 
 UNKNOWN = ""
 """The model of an entry of an old segment, which does not say."""
-_OWN_FILES = (TALLY_FILE,)
+_OWN_FILES = (USAGE_FILE,)
 
 
 @dataclass
@@ -83,7 +83,7 @@ def summary(folder: Folder) -> Summary:
             times += [end for end in pc.min_max(batch["recorded_at"]).as_py().values() if end is not None]
             _add(batch, held_by_model, seen)
     return Summary(
-        len(seen), segments, size, min(times, default=None), max(times, default=None), held_by_model, read_tally(folder),
+        len(seen), segments, size, min(times, default=None), max(times, default=None), held_by_model, read_usage(folder),
         tuple(faults))
 
 

@@ -20,13 +20,13 @@ _NOBODY = ""
 
 
 @dataclass
-class _Flight:
+class _Call:
     owner: str
     ends_at: float
     landed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class Flights:
+class SingleFlight:
     """Keys that are being paid for; for one event loop."""
 
     def __init__(self, lease_s: float = LEASE_S, grace_s: float = 0.0, clock: Callable[[], float] = time.monotonic) -> None:
@@ -34,7 +34,7 @@ class Flights:
         self._lease_s = lease_s
         self._clock = clock
         self._closed_until = clock() + grace_s
-        self._flight_by_key: dict[bytes, _Flight] = {}
+        self._flight_by_key: dict[bytes, _Call] = {}
 
     @property
     def count(self) -> int:
@@ -50,17 +50,17 @@ class Flights:
                 flight.ends_at = now + self._lease_s
             return flight.owner == owner
         if now < self._closed_until:
-            self._flight_by_key[key] = _Flight(_NOBODY, self._closed_until)  # an owner may yet say that it is its
+            self._flight_by_key[key] = _Call(_NOBODY, self._closed_until)  # an owner may yet say that it is its
             return False
         self.land(key)
-        self._flight_by_key[key] = _Flight(owner, now + self._lease_s)
+        self._flight_by_key[key] = _Call(owner, now + self._lease_s)
         return True
 
     def renew(self, keys: Iterable[bytes], owner: str) -> None:
         """The owner is alive, and paying for these. Keys that are another's meanwhile stay the other's."""
         ends_at = self._clock() + self._lease_s
         for key in keys:
-            flight = self._flight_by_key.setdefault(key, _Flight(owner, ends_at))
+            flight = self._flight_by_key.setdefault(key, _Call(owner, ends_at))
             if flight.owner in (owner, _NOBODY):
                 flight.owner, flight.ends_at = owner, ends_at
 

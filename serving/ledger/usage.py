@@ -14,7 +14,7 @@ from optimizer.errors import StorageError
 from optimizer.types import Completion
 from serving.storage import Folder
 
-TALLY_FILE = "use.json"
+USAGE_FILE = "use.json"
 EVERY_S = 5.0
 """[ours]"""
 
@@ -49,7 +49,7 @@ class Use:
 
 
 @dataclass
-class Tally:
+class UsageCounter:
     """The uses of one ledger, continued from its file."""
 
     folder: Folder
@@ -57,7 +57,7 @@ class Tally:
     use_by_model: dict[str, Use] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.use_by_model = read_tally(self.folder)
+        self.use_by_model = read_usage(self.folder)
         self._changed = False
         self._saved_at = self.clock()
 
@@ -78,7 +78,7 @@ class Tally:
         self._changed, self._saved_at = False, self.clock()
         content = json.dumps({"models": {model: asdict(use) for model, use in list(self.use_by_model.items())}}, indent=1)
         with suppress(StorageError):
-            self.folder.write(TALLY_FILE, content.encode())
+            self.folder.write(USAGE_FILE, content.encode())
 
     def _of(self, model: str) -> Use:
         self._changed = True
@@ -89,12 +89,12 @@ def _is_unmeasured(answer: Completion) -> bool:
     return answer.prompt_tokens is None or answer.completion_tokens is None
 
 
-def read_tally(folder: Folder) -> dict[str, Use]:
+def read_usage(folder: Folder) -> dict[str, Use]:
     """Use by model; nothing where there is no file, or none that can be read."""
     names = [one.name for one in fields(Use) if not one.name.endswith("_unmeasured")]
     later = [one.name for one in fields(Use) if one.name.endswith("_unmeasured")]  # older files do not have them
     try:
-        models = json.loads(folder.read(TALLY_FILE))["models"]
+        models = json.loads(folder.read(USAGE_FILE))["models"]
         return {
             str(model): Use(**{name: int(use[name]) for name in names}, **{name: int(use.get(name, 0)) for name in later})
             for model, use in models.items()}

@@ -69,7 +69,7 @@ class Pauses:
 
 
 class Supervisor:
-    """The background tasks of one part of a process, such as "the keeper of jobs"."""
+    """The background tasks of one part of a process, such as "the controller of jobs"."""
 
     def __init__(self, of: str, pauses: Pauses | None = None, steady_s: float = STEADY_S) -> None:
         self._of = of
@@ -130,7 +130,7 @@ class Supervisor:
             await asyncio.sleep(max(every_s, self._pauses.after(kept.failures)) if kept.failures else every_s)
             try:
                 await step()
-            except Exception as problem:  # noqa: BLE001 - told by `faults` until a step succeeds
+            except Exception as problem:
                 self._failed(kept, problem)
             else:
                 kept.failures = 0
@@ -154,7 +154,7 @@ class Supervisor:
     async def _once(self, name: str, work: Work, failed: Callable[[Exception], None]) -> None:
         try:
             await work()
-        except Exception as problem:  # noqa: BLE001 - given to whoever answers for it
+        except Exception as problem:
             self.report(name, problem)
             failed(problem)
 

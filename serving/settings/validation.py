@@ -4,7 +4,7 @@ Knows pydantic and YAML; knows nothing of models and experiments.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields
 from difflib import get_close_matches
 from functools import cache
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
 from optimizer.errors import PromptrayError, SettingsError, unknown_name
 from serving.settings.yaml_text import KeyStandsTwice, read_yaml
@@ -34,15 +34,26 @@ class Strict(BaseModel):
     @classmethod
     def _knows_its_keys(cls, data: Any) -> Any:
         if isinstance(data, Mapping):
-            refuse_unknown(data, cls.model_fields)
+            older = _older_names(cls)
+            for name in older.keys() & data.keys():
+                if older[name] in data:
+                    raise SettingsError(f"{name} is the older name of {older[name]}: give one of them.")
+            refuse_unknown(data, cls.model_fields, older)
         return data
 
 
-def refuse_unknown(given: Iterable[Any], known: Iterable[str]) -> None:
-    """Raises SettingsError for the first key that is not known."""
+def _older_names(kind: type[BaseModel]) -> dict[str, str]:
+    """Return the names that fields had in earlier versions, which files may still hold, each with the field's name of today."""
+    return {
+        str(alias): name for name, field in kind.model_fields.items() if isinstance(field.validation_alias, AliasChoices)
+        for alias in field.validation_alias.choices if alias != name}
+
+
+def refuse_unknown(given: Iterable[Any], known: Iterable[str], older: Collection[str] = ()) -> None:
+    """Raises SettingsError for the first key that is neither known nor the older name of a known one."""
     names = list(known)
     for key in given:
-        if key not in names:
+        if key not in names and key not in older:
             near = get_close_matches(str(key), names, n=1)
             rest = f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(names)}."
             raise SettingsError(f"There is no setting called {str(key)!r}; {rest}")

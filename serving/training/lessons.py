@@ -201,7 +201,7 @@ def _prose(rng: Random) -> str:
 
 _WORDS = (
     "the a an of in on at to for with from by and or not is was has had it they he she we you this that these those some "
-    "any all no day year house city river tree stone book word sound light water fire road door window hand eye heart mind "
+    "any all no day year house city river tree stone book word sound light water fire road gateway window hand eye heart mind "
     "time life death king queen child friend enemy war peace love hate red blue green white black big small old new long "
     "short good bad hot cold sweet bitter run walk jump sing speak write read give take make break open close begin end "
     "true false if then because while before after above below under over between many few most more less first second last "

@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.ledger [--calls 10000] [--in-flight 64] [--repetitions 5]
 
-All through Ledgered over SharedLedger in one process, as in a trial but without Ray. The model behind answers at once or, for the
+All through Cached model over LedgerCoordinator in one process, as in a trial but without Ray. The model behind answers at once or, for the
 overhead, after `--model-ms`; calls go out one request each, so that every call is a claim, an answer and a durable record of its
 own, and only what is in flight at the same time shares a write. Requests are as long as a prompt with steps and demonstrations.
 Goals [ours]: a replay of 20,000 answers/s, and less than 1 ms a call for a durable append at 64 in flight. A script, no test.
@@ -22,8 +22,8 @@ from rich.table import Table
 from optimizer.protocols import LanguageModel
 from optimizer.types import Completion, Message, Outcome, Request
 from serving.ledger import Ledger
-from serving.ledger.cached_model import Ledgered
-from serving.ledger.coordinator import SharedLedger
+from serving.ledger.cached_model import CachedModel
+from serving.ledger.coordinator import LedgerCoordinator
 
 WORDS = ("step", "write", "position", "after", "each", "move", "return", "left", "right", "the", "answer", "is", "not", "so")
 
@@ -66,7 +66,7 @@ async def appending(options: argparse.Namespace, seed: int, wait_s: float) -> tu
     asked, model = requests(options.calls, seed), Instant(wait_s)
     without_s = await timed(model, asked, options.in_flight)
     with tempfile.TemporaryDirectory(dir=options.folder) as folder, Ledger(folder) as ledger:
-        with_s = await timed(Ledgered(model, SharedLedger(ledger)), asked, options.in_flight)
+        with_s = await timed(CachedModel(model, LedgerCoordinator(ledger)), asked, options.in_flight)
         assert len(ledger) == len(asked)
     return without_s, with_s
 
@@ -76,11 +76,11 @@ async def replaying(options: argparse.Namespace, seed: int) -> tuple[float, floa
     asked = requests(options.calls, seed)
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         with Ledger(folder) as ledger:
-            await Ledgered(Instant(), SharedLedger(ledger), chunk=512).complete(asked)
+            await CachedModel(Instant(), LedgerCoordinator(ledger), chunk=512).complete(asked)
         began = time.perf_counter()
         with Ledger(folder) as ledger:
             opened_s = time.perf_counter() - began
-            model = Ledgered(Instant(), SharedLedger(ledger))
+            model = CachedModel(Instant(), LedgerCoordinator(ledger))
             began = time.perf_counter()
             for at in range(0, len(asked), options.batch):
                 answers = await model.complete(asked[at : at + options.batch])

@@ -18,8 +18,8 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from cluster.service.backends.archive import ShownOffice
-from cluster.service.core.backend import Caller
+from cluster.service.backends.archive import ArchiveBackend
+from cluster.service.core.backend import Principal
 from cluster.service.show import shown_app
 from serving.storage import open_folder
 from tests.e2e.browser.screen import Screen, chromium
@@ -58,10 +58,10 @@ def main() -> None:
         for name in ("many", "profile", "downloads"):
             (folder / name).mkdir()
         write_many(folder / "many")
-        office = ShownOffice([folder / "many"])
-        job = asyncio.run(office.page(Caller("", admin=True), None, 1)).data[0].id
+        slot_server = ArchiveBackend([folder / "many"])
+        job = asyncio.run(slot_server.page(Principal("", admin=True), None, 1)).data[0].id
         driver = chromium(folder / "profile", folder / "downloads")
-        with served(shown_app(office, open_folder(folder / "storage"))) as address, driver:
+        with served(shown_app(slot_server, open_folder(folder / "storage"))) as address, driver:
             screen = Screen(driver, address, folder / "pictures", folder / "downloads")
             for view, (path, shows) in VIEWS.items():
                 first, *later = (useful_after_ms(screen, f"/jobs/{job}{path}", shows) for _ in range(given.repetitions + 1))

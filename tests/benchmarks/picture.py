@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from cluster.service.backends.archive import ShownOffice
+from cluster.service.backends.archive import ArchiveBackend
 from cluster.service.core.backend import Caller
 from cluster.service.show import shown_app
 from serving.storage import open_folder
@@ -33,10 +33,10 @@ def main() -> None:
         folder = Path(place)
         for name in ("profile", "downloads"):
             (folder / name).mkdir()
-        office = ShownOffice([given.results])
-        job = asyncio.run(office.page(Caller("", admin=True), None, 1)).data[0].id
+        slot_server = ArchiveBackend([given.results])
+        job = asyncio.run(slot_server.page(Caller("", admin=True), None, 1)).data[0].id
         driver = chromium(folder / "profile", folder / "downloads")
-        with served(shown_app(office, open_folder(folder / "storage"))) as address, driver:
+        with served(shown_app(slot_server, open_folder(folder / "storage"))) as address, driver:
             screen = Screen(driver, address, folder / "pictures", folder / "downloads")
             screen.colours("light")
             screen.sized(WIDTH, HEIGHT)

@@ -4,9 +4,9 @@
 
 The target is a scripted model whose calls take `--seconds`, on one replica that takes PLACES of them at once; the optimizer is the
 built-in one. All jobs are filed in a row, the owners' mixed: most are the first owner's. A thousand listeners follow them on one
-office.
+slot server.
 
-Printed are the share of places in use while all were wanted, as the keeper has seen it about once a second; and for each owner how
+Printed are the share of places in use while all were wanted, as the controller has seen it about once a second; and for each owner how
 long it took from the filing until its last job was done, beside what that takes where the places are shared max-min fairly.
 """
 
@@ -22,10 +22,10 @@ import ray
 import yaml
 
 from cluster.ray_runtime.session import ray_session
-from cluster.service.backends.ray import RayOffice
-from cluster.service.core.backend import Caller
+from cluster.service.backends.ray import RayBackend
+from cluster.service.core.backend import Principal
 from cluster.service.core.settings import ServiceSettings
-from cluster.service.jobs.controller_actor import open_keeper
+from cluster.service.jobs.controller_actor import open_controller
 from cluster.service.jobs.worker_pool import Look
 from cluster.service.schemas import Event, OptimizationRequest
 
@@ -53,24 +53,24 @@ def service(folder: Path, running: int, seconds: float) -> ServiceSettings:
     return ServiceSettings(models=[target, "builtin:optimizer"], storage=str(folder / "service"), running=running)
 
 
-async def listen(office: RayOffice, job: Job) -> list[Event]:
-    return [event async for event in office.follow(Caller(job[0]), job[1], 0)]
+async def listen(slot_server: RayBackend, job: Job) -> list[Event]:
+    return [event async for event in slot_server.follow(Principal(job[0]), job[1], 0)]
 
 
-async def run(office: RayOffice, count: int) -> tuple[list[Job], list[list[Event]], dict[str, float]]:
+async def run(slot_server: RayBackend, count: int) -> tuple[list[Job], list[list[Event]], dict[str, float]]:
     """The jobs, what the listeners have heard, and the seconds until each owner's last job was done."""
     owners = [owner for owner, part in PARTS.items() for _ in range(round(part * count))]
     Random(0).shuffle(owners)
     began = time.monotonic()
     jobs = [
-        (owner, (await office.create(Caller(owner), request(number))).id) for number, owner in enumerate(owners)]
+        (owner, (await slot_server.create(Principal(owner), request(number))).id) for number, owner in enumerate(owners)]
     print(f"{len(jobs)} jobs filed in {time.monotonic() - began:.1f} s", flush=True)
     began = time.monotonic()
     done_s: dict[str, float] = {}
 
     async def watch(number: int) -> list[Event]:
         job = jobs[number % len(jobs)]
-        heard = await listen(office, job)
+        heard = await listen(slot_server, job)
         if number < len(jobs):
             done_s[job[0]] = time.monotonic() - began
             print(f"{time.monotonic() - began:6.1f} s  {job[0]}: {heard[-1].kind}", flush=True)
@@ -105,9 +105,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, ray_session():
         settings = service(Path(folder), given.running, given.seconds)
         began = time.monotonic()
-        jobs, heard, done_s = asyncio.run(run(RayOffice(settings), given.jobs))
+        jobs, heard, done_s = asyncio.run(run(RayBackend(settings), given.jobs))
         took_s = time.monotonic() - began
-        looks: list[Look] = ray.get(open_keeper(settings).looks.remote())
+        looks: list[Look] = ray.get(open_controller(settings).looks.remote())
         share, busy = use_of(looks)
         ends = Counter(events[-1].kind for events in heard[: len(jobs)])
         complete = sum([event.id for event in events] == list(range(1, len(events) + 1)) for events in heard)

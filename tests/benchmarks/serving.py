@@ -33,7 +33,7 @@ from serving.builtin import TARGET_FOLDER
 from serving.builtin.chat import END, chat_text
 from serving.hosting.deployment import host
 from serving.ledger.actor import open_ledger
-from serving.ledger.cached_model import Ledgered
+from serving.ledger.cached_model import CachedModel
 from serving.models import connect, load_engine
 from serving.settings import Served, TargetSettings
 from serving.settings.vllm import VLLMSettings
@@ -135,7 +135,7 @@ DIRECT: dict[str, type[DirectVLLM] | type[DirectCTranslate2]] = {"vllm": DirectV
 
 def as_in_a_trial(settings: Served, folder: str, budget: Budget) -> LanguageModel:
     """The model as a trial has it; see cluster/experiment/trainable.py and cluster/trial/trial.py."""
-    return Budgeted(Ledgered(connect(settings), open_ledger(folder), settings.chunk), budget)
+    return Budgeted(CachedModel(connect(settings), open_ledger(folder), settings.chunk), budget)
 
 
 async def path_timed(model: LanguageModel, requests: Sequence[Request]) -> tuple[float, list[Outcome]]:
@@ -202,7 +202,7 @@ def show(figures: Figures) -> None:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engine", choices=sorted(DIRECT), default="vllm")
-    parser.add_argument("--model", default="builtin:target", help="for vllm: a folder or a name on the hub")
+    parser.add_argument("--model", default="builtin:target", help="for vllm: a folder or a name on the follower")
     parser.add_argument("--gpus", type=float, default=0.0, help="GPUs a replica; the direct side takes as many again")
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--engine-args", default="{}", metavar="JSON", help="anything else of vLLM's AsyncEngineArgs")

@@ -102,7 +102,7 @@ def _end_behind(command: Callable[[], None]) -> NoReturn:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
         if isinstance(ended.code, str):
             print(ended.code, file=sys.stderr)
-    except BaseException:  # noqa: BLE001  # shown, as the interpreter does
+    except BaseException:  # shown, as the interpreter does
         sys.excepthook(*sys.exc_info())
         code = 1
     threading._shutdown()  # type: ignore[attr-defined]  # waits for threads
@@ -117,7 +117,7 @@ def _become(arguments: list[str], environment: dict[str, str], streams: list[str
         opened = os.open(place, os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT)
         os.dup2(opened, number)
         os.close(opened)
-    sys.stdin, sys.stdout, sys.stderr = (open(number, "w" if number else "r", closefd=False) for number in range(3))  # noqa: SIM115
+    sys.stdin, sys.stdout, sys.stderr = (open(number, "w" if number else "r", closefd=False) for number in range(3))
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = ["promptray", *arguments]

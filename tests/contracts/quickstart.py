@@ -70,12 +70,12 @@ async def replayed(target: LanguageModel) -> list[TrialResult]:
     trials, tasks, _ = check(settings)
     optimizer = open_in_process(settings.optimizer_model)
     return [
-        await Trial(plan_of(settings, trial), tasks[trial.contest], target, optimizer).run() for trial in trials]
+        await Trial(plan_of(settings, trial), tasks[trial.comparison_group], target, optimizer).run() for trial in trials]
 
 
 def printed(results: Sequence[TrialResult]) -> str:
     """What the command prints at its end, but for the last two lines."""
-    console = Console(width=140, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=140, record=True, file=open("/dev/null", "w"))
     with console.file:
         console.print(results_table(results))
         for line in (*leader_lines(results), *form_lines(results), *best_lines(results, "OUT")):

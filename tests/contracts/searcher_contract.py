@@ -31,14 +31,14 @@ def _allows(dimension: Dimension, value: Value) -> bool:
 
 
 class SearcherContract:
-    """Give `searcher`, `trials` (None where it takes no number) and `expected`, the trials of a contest in SPACE."""
+    """Give `searcher`, `trials` (None where it takes no number) and `expected`, the trials of a comparison group in SPACE."""
 
     searcher: ClassVar[Searcher]
     trials: ClassVar[int | None]
     expected: ClassVar[int]
 
     def points(self) -> list[Point]:
-        """All points of a contest whose accuracy is the higher the larger the beam; one trial at a time."""
+        """All points of a comparison group whose accuracy is the higher the larger the beam; one trial at a time."""
         study = self.searcher.open(SPACE, 1)
         points: list[Point] = []
         for number, planned in enumerate(self.searcher.plan(SPACE, self.trials)):

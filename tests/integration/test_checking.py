@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from cluster.config.experiment import ExperimentSettings
-from cluster.experiment.planning import assignments
+from cluster.experiment.planning import trial_specs
 from cluster.experiment.prepare import Experiment
 from cluster.headroom import check
 from cluster.headroom.check import Check, TaskCheck, check_to_json, judged
@@ -37,7 +37,7 @@ from optimizer.scripted import ScriptedModel
 from optimizer.tasks.loading import load_task
 from optimizer.tasks.task import Sizes
 from optimizer.types import Failed, Outcome, Request
-from serving.ledger.coordinator import SharedLedger
+from serving.ledger.coordinator import LedgerCoordinator
 from serving.ledger.store import Ledger
 from serving.settings import parse_model
 from serving.storage import open_folder
@@ -58,7 +58,7 @@ def settings(**changes: Any) -> ExperimentSettings:
 
 def estimate_of(**changes: Any) -> ExperimentEstimate:
     experiment = settings(**changes)
-    return estimated(experiment, assignments(experiment), COST)
+    return estimated(experiment, trial_specs(experiment), COST)
 
 
 def probed(right: int, other: int, flipped: int = 0) -> Probed:
@@ -144,8 +144,8 @@ def test_a_run_is_estimated_by_its_folders_check_and_else_by_what_is_usual(tmp_p
 ])
 def test_a_task_is_judged_by_its_tries(right: int, other: int, flipped: int, pays: bool, because: str) -> None:
     found = judged("navigate", TASK, probed(right, other, flipped))
-    assert found.outlook.pays is pays
-    assert because in found.outlook.sentence
+    assert found.task_estimate.pays is pays
+    assert because in found.task_estimate.sentence
     assert found.headroom == pytest.approx(other / 20 - right / 20)
 
 
@@ -156,7 +156,7 @@ def test_noise_makes_the_detectable_gain_larger() -> None:
 
 
 def shown(check: Check) -> str:
-    console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=120, record=True, file=open("/dev/null", "w"))
     with console.file:
         console.print(check_table(check))
         return console.export_text()
@@ -196,8 +196,8 @@ def test_answers_that_cannot_be_read_are_no_verdict_on_the_task() -> None:
     spoilt = Probed((wrong,) * 3, (wrong,), {"the answer line": [1.0] * 18 + [0.0] * 2}, 0.0, 0.0, None, read)
     check = Check((judged("navigate", TASK, spoilt),), COST, estimate_of())
     text = " ".join(shown(check).split())
-    assert "navigate: 100% of the seed prompt's answers could not be read by the scorer exact. For example, to 'Which" in text
-    assert "With the line 'End with Answer.' the seed prompt gets 0.90 right instead of 0.00: add that line" in text
+    assert "navigate: 100% of the baseline's answers could not be read by the scorer exact. For example, to 'Which" in text
+    assert "With the line 'End with Answer.' the baseline gets 0.90 right instead of 0.00: add that line" in text
     assert "Whether optimization can pay here cannot be told yet" in text
     assert "cannot pay" not in text
     assert "0.000" not in text, "answers that are not read have no noise"
@@ -225,10 +225,10 @@ async def test_a_check_of_which_nothing_came_ends_with_the_reason_and_judges_not
 ) -> None:
     monkeypatch.setattr(check, "connect", lambda model: model.build())
     small, tasks = settings(tasks=["navigate"], sizes={"train": 4, "dev": 4, "test": 4}), {("navigate", 0): TASK}
-    experiment = Experiment(small, assignments(small), tasks, open_folder(tmp_path))
+    experiment = Experiment(small, trial_specs(small), tasks, open_folder(tmp_path))
     models: Any = [Model(lambda _: Failed("infrastructure", "http://x answered 400: It is off.")), Model(toy.author)]
     with pytest.raises(EndpointError, match=r"Nothing could be measured.*http://x answered 400: It is off"):
-        await check._check(experiment, 2, lambda _: None, models, SharedLedger(Ledger(tmp_path / "ledger")))
+        await check._check(experiment, 2, lambda _: None, models, LedgerCoordinator(Ledger(tmp_path / "ledger")))
 
 
 def test_figures_are_told_shortly() -> None:

@@ -1,5 +1,5 @@
 """Every strategy against an OpenAI-compatible server that refuses, breaks off, forgets its tags and says nothing: over HTTP,
-through our own door on a real Ray. Nothing ends a run, and what is counted is what the server says that it played."""
+through our own gateway on a real Ray. Nothing ends a run, and what is counted is what the server says that it played."""
 
 import json
 import os
@@ -26,7 +26,7 @@ from optimizer.types import Sampling
 from serving.application import application, validated
 from serving.clients.openai_model import OpenAIModel
 from serving.clients.probe import PROBE as QUESTION
-from serving.gateway.deployment import open_door
+from serving.gateway.deployment import open_gateway
 from serving.hosting.deployment import shut_down
 from serving.settings import OpenAISettings
 from tests.contracts.faulty_models import write_optimizer, write_target, write_task
@@ -39,7 +39,7 @@ SIZES = {"train": 8, "dev": 6, "test": 10}
 
 @dataclass(frozen=True)
 class Server:
-    """Both scripted models behind one door."""
+    """Both scripted models behind one gateway."""
 
     base_url: str
     folder: Path
@@ -72,9 +72,9 @@ def server(local_ray: None, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     files = {"target": write_target(folder / "target.yaml"), "optimizer": write_optimizer(folder / "optimizer.yaml")}
     models = [{"kind": "scripted", "script": str(file), "log": str(folder / f"{name}.log")} for name, file in files.items()]
     settings = validated({"models": models, "door": {"port": free_port()}})
-    assert settings.door is not None
+    assert settings.gateway is not None
     shut_down()  # Serve keeps the HTTP settings that it was started with
-    yield Server(open_door(application(settings), settings.door), folder)
+    yield Server(open_gateway(application(settings), settings.gateway), folder)
     shut_down()
 
 

@@ -16,8 +16,8 @@ from cluster.cli.ledger import ledger as app
 from optimizer.scripted import ScriptedModel
 from optimizer.types import Completion, Request
 from serving.ledger import Ledger
-from serving.ledger.cached_model import Ledgered
-from serving.ledger.coordinator import SharedLedger
+from serving.ledger.cached_model import CachedModel
+from serving.ledger.coordinator import LedgerCoordinator
 from serving.models import connect
 from serving.settings import OpenAISettings
 from tests.contracts.commands import forked
@@ -47,10 +47,10 @@ async def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     folder = tmp_path / "out"
     for texts in ("ab", "abab", "cda"):
-        shared = SharedLedger(Ledger(folder / "ledger"))
+        shared = LedgerCoordinator(Ledger(folder / "ledger"))
         name = connect(MODEL).name
-        await Ledgered(ScriptedModel(answer, name=name), shared).complete([asked(text) for text in texts])
-        await Ledgered(ScriptedModel(answer, name=name), shared).complete([asked(texts[0])])
+        await CachedModel(ScriptedModel(answer, name=name), shared).complete([asked(text) for text in texts])
+        await CachedModel(ScriptedModel(answer, name=name), shared).complete([asked(texts[0])])
         shared.close()
     (folder / "settings.yaml").write_text(yaml.safe_dump({
         "tasks": ["navigate"], "strategies": ["apo"], "optimizer": {

@@ -8,7 +8,7 @@ import pytest
 
 from cluster.config.experiment import ExperimentSettings
 from cluster.experiment.prepare import prepare, settings_place
-from cluster.experiment.runner import Around, run_experiment
+from cluster.experiment.runner import RunContext, run_experiment
 from cluster.results import write_results
 from cluster.trial.result import TrialResult
 from serving.ledger.store import Ledger
@@ -29,7 +29,7 @@ class Nobody:
 def repeated(out: Path) -> tuple[TrialResult, ...]:
     experiment = prepare(ExperimentSettings.read(settings_place(str(out)), {"out": str(out)}))
     assert experiment.notes == () or all("Recorded with" in note for note in experiment.notes)
-    results = run_experiment(experiment, Nobody(), Around(session=nullcontext, lasting=True))  # type: ignore[arg-type]
+    results = run_experiment(experiment, Nobody(), RunContext(session=nullcontext, lasting=True))  # type: ignore[arg-type]
     write_results(out, results, {})
     return results
 

@@ -22,7 +22,7 @@ from cluster.ray_runtime.ports import expect_free
 from cluster.ray_runtime.start import LEAVE_S, START_S, Watch, _OurCode, _told, cluster_address, join
 from optimizer.errors import EndpointError, PromptrayError, SettingsError, StorageError
 from serving.gateway.deployment import listen
-from serving.gateway.settings import DoorSettings
+from serving.gateway.settings import GatewaySettings
 
 ROOT = Path(__file__).parents[2]
 
@@ -209,7 +209,7 @@ def test_a_serve_that_cannot_listen_is_told(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("ray.serve.start", broken)
     application: Any = None
     with pytest.raises(EndpointError, match=r"cannot listen on 127.0.0.1:8123 \(RuntimeError: address already in use\)") as caught:
-        listen(application, DoorSettings(port=8123))
+        listen(application, GatewaySettings(port=8123))
     assert "\n" not in str(caught.value)
 
 

@@ -17,10 +17,10 @@ import yaml
 
 from cluster.config.experiment import ExperimentSettings
 from cluster.experiment import late_tests
-from cluster.experiment.planning import Assignment, assignments
+from cluster.experiment.planning import TrialSpec, trial_specs
 from cluster.experiment.prepare import prepare
 from cluster.experiment.trainable import Shared
-from cluster.experiment.tune_adapters import ContestScheduler, proposals
+from cluster.experiment.tune_adapters import GroupScheduler, proposals
 from cluster.search.metric_names import ACCURACY, RESULT, ROUND, SO_FAR
 from cluster.search.schedulers import ASHA, Median
 from cluster.trial.result import TrialResult
@@ -48,14 +48,14 @@ def tuned(
             tune.report({ROUND: round, ACCURACY: accuracy, SO_FAR: "{}"})
         tune.report({ROUND: 2, ACCURACY: accuracy, RESULT: "{}"})
 
-    trials = assignments(settings)
+    trials = trial_specs(settings)
     found = tune.Tuner(
         tune.with_resources(trainable, {"cpu": 0.1}),
         tune_config=tune.TuneConfig(
-            search_alg=proposals(settings, trials), scheduler=ContestScheduler(scheduler.build),
+            search_alg=proposals(settings, trials), scheduler=GroupScheduler(scheduler.build),
             num_samples=len(trials), max_concurrent_trials=settings.concurrency, reuse_actors=True),
         run_config=tune.RunConfig(name="t", storage_path=str(folder), verbose=0)).fit()
-    ended = [(Assignment.from_config(result.config), result.metrics) for result in found]
+    ended = [(TrialSpec.from_config(result.config), result.metrics) for result in found]
     return {trial.trial: (dict(trial.point or {}), metrics[ROUND]) for trial, metrics in ended if metrics}
 
 
@@ -206,7 +206,7 @@ def test_late_tests_have_their_time_and_what_is_lost_or_late_stays_untested(
     experiment = prepare(ExperimentSettings.model_validate(
         {"tasks": ["navigate"], "strategies": strategies, "sizes": {"train": 2, "dev": 2, "test": 3}, "out": str(tmp_path)}))
     cut = [without_result(plan, "cancelled") for plan in experiment.plans]
-    known = {assignment.trial: assignment for assignment in experiment.assignments}
+    known = {trial_spec.trial: trial_spec for trial_spec in experiment.trial_specs}
     began = time.monotonic()
     found = list(late_tests.run_late(experiment, cut, known, None, 0.1, within_s=20.0))  # type: ignore[arg-type]
     assert [(one.strategy, one.verdict) for one in found] == [("apo", "better")]

@@ -14,9 +14,9 @@ import pytest
 import yaml
 from ray import tune
 
-from cluster.experiment.planning import Assignment
+from cluster.experiment.planning import TrialSpec
 from cluster.experiment.runner import cause_of
-from cluster.experiment.tune_adapters import ContestScheduler, Proposals
+from cluster.experiment.tune_adapters import GroupScheduler, Proposals
 from cluster.search.decisions import Decision, Decisions
 from cluster.search.metric_names import ACCURACY, ROUND, SO_FAR
 from cluster.search.schedulers import ASHA
@@ -113,11 +113,11 @@ def test_a_decision_that_cannot_be_kept_ends_the_run_with_our_own_error(
     def full(decision: Decision) -> None:
         raise StorageError("The disk is full.")
 
-    trials = [Assignment(trial="t", task="k", seed=0, number=0, point=point)]
+    trials = [TrialSpec(trial="t", task="k", seed=0, number=0, point=point)]
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": 0.1}),
         tune_config=tune.TuneConfig(
-            search_alg=Proposals(trials, {}, Decisions()), scheduler=ContestScheduler(ASHA().build, Decisions((), full))),
+            search_alg=Proposals(trials, {}, Decisions()), scheduler=GroupScheduler(ASHA().build, Decisions((), full))),
         run_config=tune.RunConfig(name="t", storage_path=str(tmp_path), verbose=0))
     with pytest.raises(tune.TuneError) as failed:
         tuner.fit()

@@ -62,12 +62,12 @@ def expect_harmless(request: OptimizationRequest, labels: Collection[str]) -> tu
 def expect_within(request: OptimizationRequest, service: ServiceSettings) -> None:
     """Raise SettingsError where the request is larger than the operator allows, or is not one that `expect_offered` lets pass.
     Counts; makes no trial, example or point."""
-    limits, contests = service.limits, len(request.tasks) * len(set(request.seeds))
+    limits, comparison_groups = service.limits, len(request.tasks) * len(set(request.seeds))
     examples = sum((task.sizes or request.sizes).build().total for task in request.tasks) * len(set(request.seeds))
     if examples > limits.examples:
         raise SettingsError(f"The request has {examples:,} examples in the splits of all its tasks and seeds, more than the "
                             f"{limits.examples:,} that this service takes: make sizes smaller, or take fewer tasks or seeds.")
-    trials = contests * (_points(request, service) if request.search else len(request.strategies))
+    trials = comparison_groups * (_points(request, service) if request.search else len(request.strategies))
     if trials > limits.trials:
         raise SettingsError(f"The request has {trials:,} trials, more than the {limits.trials:,} that this service takes: ask for "
                             "fewer tasks, strategies, seeds or points of the search, or send several requests.")

@@ -21,7 +21,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
-from cluster.service.core.backend import Caller
+from cluster.service.core.backend import Principal
 from cluster.service.core.errors import NotFound
 from cluster.service.core.settings import QuotaSettings, ServiceSettings
 from optimizer.errors import SettingsError, StorageError
@@ -38,7 +38,7 @@ MADE_FILE = "made.json"
 REVOKED = ".revoked"
 SEEN_WITHIN_S = 2.0
 """A change of the keys is seen by every replica after so long."""
-LOCAL = Caller("local", admin=True)
+LOCAL = Principal("local", admin=True)
 """Everybody, on a machine that asks for no keys."""
 Owner = Annotated[str, Field(pattern=r"^[\w.@+-]+$", max_length=80)]
 _log = logging.getLogger(__name__)
@@ -134,31 +134,31 @@ def expect_way_in(settings: ServiceSettings) -> None:
     """Raises SettingsError where nobody could come in, or other machines without a key; StorageError where the service's keys are
     damaged or gone."""
     storage = open_folder(settings.storage)
-    stored, door_keys = look(storage), settings.door.keys()
+    stored, gateway_keys = look(storage), settings.gateway.keys()
     if stored.fault and not settings.no_keys:
         raise StorageError(stored.fault)
-    if stored.made and not (stored.keys or door_keys or settings.no_keys):
+    if stored.made and not (stored.keys or gateway_keys or settings.no_keys):
         raise SettingsError(
             f"No key opens the service of {storage} any more: make one with `promptray keys add OWNER --admin --storage {storage}`"
             ", or start it with --no-keys, which makes everybody on this machine its admin.")
-    expect_guarded(settings.door.host, () if settings.no_keys else stored.keys or door_keys)
+    expect_guarded(settings.gateway.host, () if settings.no_keys else stored.keys or gateway_keys)
 
 
-class KeyRing:
-    """The gate of the service: its own keys, the door's keys, and the quotas of owners. Reads the file of keys again where it is
+class Authenticator:
+    """The gate of the service: its own keys, the gateway's keys, and the quotas of owners. Reads the file of keys again where it is
     older than `seen_within_s`.
 
-    The door's own keys open the models alone. Where no key was ever made, everybody is the admin `local`, unless `public`: then
+    The gateway's own keys open the models alone. Where no key was ever made, everybody is the admin `local`, unless `public`: then
     nobody comes in. Once one was made, nobody comes in without, whatever becomes of the file, and even if the last was taken back;
     but for `no_keys`, with which a person says that everybody may.
     """
 
     def __init__(
-        self, storage: Folder, door_keys: Keys | None = None, public: bool = False, quota: QuotaSettings | None = None,
+        self, storage: Folder, gateway_keys: Keys | None = None, public: bool = False, quota: QuotaSettings | None = None,
         seen_within_s: float = SEEN_WITHIN_S, clock: Callable[[], float] = time.monotonic, no_keys: bool = False,
     ) -> None:
         self._storage = storage
-        self._door_keys = door_keys or Keys()
+        self._gateway_keys = gateway_keys or Keys()
         self._public = public
         self._no_keys = no_keys
         self._quota = quota or QuotaSettings()
@@ -172,7 +172,7 @@ class KeyRing:
                 mark_made(storage)
 
     def __len__(self) -> int:
-        return len(self._stored.keys) + len(self._door_keys)
+        return len(self._stored.keys) + len(self._gateway_keys)
 
     @property
     def made(self) -> bool:
@@ -182,10 +182,10 @@ class KeyRing:
     @property
     def asks(self) -> bool:
         """Does it want a key?"""
-        return not self._no_keys and (self._public or self.made or len(self._door_keys) > 0)
+        return not self._no_keys and (self._public or self.made or len(self._gateway_keys) > 0)
 
     async def admit(self, authorization: str | None) -> Hashable:
-        """A Caller, or the number of a key of the door's own. Raises Refused."""
+        """A Caller, or the number of a key of the gateway's own. Raises Refused."""
         await self._refresh()
         found = self._bearer(authorization)
         if found or not self.asks:
@@ -194,8 +194,8 @@ class KeyRing:
             raise Refused(
                 503, "keys_unreadable", "The service's keys cannot be read, and nobody comes in until they can: the reason is in "
                 "its log.", retry_after_s=5.0)
-        if self._door_keys:
-            return await self._door_keys.admit(authorization)
+        if self._gateway_keys:
+            return await self._gateway_keys.admit(authorization)
         if not self._stored.keys:
             raise _wrong_key("No key opens this service now: its operator makes one with `promptray keys add`.")
         raise _wrong_key("The API key is missing or wrong: send it as 'Authorization: Bearer KEY'.")
@@ -205,11 +205,11 @@ class KeyRing:
         own = [key.quota for key in self._stored.keys if key.owner == owner and key.quota is not None]
         return self._quota.model_copy(update=own[-1].model_dump(exclude_none=True)) if own else self._quota
 
-    def _bearer(self, authorization: str | None) -> Caller | None:
+    def _bearer(self, authorization: str | None) -> Principal | None:
         scheme, _, token = (authorization or "").partition(" ")
         given = _digest(token.strip())
         matching = [key for key in self._stored.keys if hmac.compare_digest(given, key.digest)]
-        return Caller(matching[0].owner, matching[0].admin) if scheme.lower() == "bearer" and matching else None
+        return Principal(matching[0].owner, matching[0].admin) if scheme.lower() == "bearer" and matching else None
 
     async def _refresh(self) -> None:
         if self._clock() - self._read_at < self._seen_within_s:

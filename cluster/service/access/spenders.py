@@ -1,6 +1,6 @@
-"""Whoever spends for an owner: jobs, probes, and callers at the models' door. Each goes to the keeper's OwnerBudgets for it.
+"""Whoever spends for an owner: jobs, probes, and callers at the models' gateway. Each goes to the controller's OwnerBudgets for it.
 
-Knows the keeper as whatever brings it an act. For one event loop each, but for JobShare, which is picklable.
+Knows the controller as whatever brings it an act. For one event loop each, but for JobShare, which is picklable.
 """
 
 import os
@@ -8,10 +8,10 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
 from typing import Any
 
-from cluster.service.access.owner_budgets import OwnerPurse, as_calls
-from cluster.service.core.backend import Caller
-from cluster.trial.budget import tariff_of
-from optimizer.budget.shared_budget import Cost, Tariff
+from cluster.service.access.owner_budgets import OwnerBudgetClient, as_calls
+from cluster.service.core.backend import Principal
+from cluster.trial.budget import price_list_of
+from optimizer.budget.shared_budget import Cost, PriceList
 from optimizer.errors import QuotaExhausted
 from optimizer.protocols import LanguageModel
 from optimizer.types import Outcome, Request
@@ -23,42 +23,42 @@ from serving.settings import ModelSettings
 _OF = "the service"
 KNOWN_FOR_S = 2.0
 """For so long it is taken for known whether an owner has a limit [ours]."""
-DOOR = "door"
+GATEWAY = "door"
 
 
 class JobShare:
     """A job's part of its owner's day, for its trials. Small and picklable."""
 
-    def __init__(self, keeper: Any, owner: str, job: str) -> None:
-        self._keeper = keeper
+    def __init__(self, controller: Any, owner: str, job: str) -> None:
+        self._controller = controller
         self._owner = owner
         self.job = job
 
-    def of(self, trial: str) -> OwnerPurse:
-        return OwnerPurse(self.ask, self.tell, self._owner, self.holder(trial))
+    def of(self, trial: str) -> OwnerBudgetClient:
+        return OwnerBudgetClient(self.ask, self.tell, self._owner, self.holder(trial))
 
     def holder(self, trial: str) -> str:
         """The name of a trial among all that the owner's day is spent by."""
         return f"{self.job}/{trial}"
 
     async def ask(self, act: str, *given: Any) -> Any:
-        return await answered(self._keeper.spend.remote(act, *given), _OF)
+        return await answered(self._controller.spend.remote(act, *given), _OF)
 
     def tell(self, act: str, *given: Any) -> None:
-        self._keeper.spend.remote(act, *given)
+        self._controller.spend.remote(act, *given)
 
 
-class DoorMeter:
-    """Meters what callers ask of the models at the door. `spend` brings an act to the keeper and gives what it says."""
+class GatewayMetrics:
+    """Meters what callers ask of the models at the gateway. `spend` brings an act to the controller and gives what it says."""
 
     def __init__(self, spend: Callable[..., Awaitable[Any]], models: Sequence[ModelSettings]) -> None:
         self._spend = spend
-        self._tariff_by_label = {model.label: tariff_of(model, "target") for model in models}
+        self._price_list_by_label = {model.label: price_list_of(model, "target") for model in models}
         self._bounded_by_owner: dict[str, tuple[float, bool]] = {}
 
-    def __call__(self, caller: Hashable, label: str, model: LanguageModel) -> LanguageModel:
-        """The model, as this caller may ask it. A key of the door's own is no owner's."""
-        return Metered(model, self, caller.owner, self._tariff_by_label[label]) if isinstance(caller, Caller) else model
+    def __call__(self, principal: Hashable, label: str, model: LanguageModel) -> LanguageModel:
+        """The model, as this caller may ask it. A key of the gateway's own is no owner's."""
+        return Metered(model, self, principal.owner, self._price_list_by_label[label]) if isinstance(principal, Principal) else model
 
     async def spend(self, act: str, *given: Any) -> Any:
         return await self._spend(act, *given)
@@ -76,11 +76,11 @@ class Metered:
     """A model whose calls are the owner's: on record before they go out where the owner has a limit, and afterwards where there is
     none. A call that breaks counts at the most that it can cost."""
 
-    def __init__(self, model: LanguageModel, meter: DoorMeter, owner: str, tariff: Tariff) -> None:
+    def __init__(self, model: LanguageModel, meter: GatewayMetrics, owner: str, price_list: PriceList) -> None:
         self._model = model
         self._meter = meter
         self._owner = owner
-        self._tariff = tariff
+        self._price_list = price_list
 
     @property
     def name(self) -> str:
@@ -112,17 +112,17 @@ class Metered:
             return None
         key = os.urandom(16)
         try:
-            await self._meter.spend("send", self._owner, DOOR, {key: self._most(requests)}, True)
+            await self._meter.spend("send", self._owner, GATEWAY, {key: self._most(requests)}, True)
         except QuotaExhausted as problem:
             raise Refused(429, "quota_exceeded", str(problem), retry_after_s=60.0) from None
         return key
 
     async def _settle(self, key: bytes | None, requests: Sequence[Request], outcomes: Sequence[Outcome] | None) -> None:
-        cost = self._most(requests) if outcomes is None else as_calls(Cost.of_all(map(self._tariff.of, outcomes, requests)))
+        cost = self._most(requests) if outcomes is None else as_calls(Cost.of_all(map(self._price_list.of, outcomes, requests)))
         if key is None:
             await self._meter.spend("note", self._owner, cost)
         else:
-            await self._meter.spend("settle", self._owner, DOOR, {key: cost}, True)
+            await self._meter.spend("settle", self._owner, GATEWAY, {key: cost}, True)
 
     def _most(self, requests: Sequence[Request]) -> Cost:
-        return as_calls(Cost.of_all(map(self._tariff.at_most, requests)))
+        return as_calls(Cost.of_all(map(self._price_list.at_most, requests)))

@@ -1,4 +1,4 @@
-"""An office that shows finished results folders as jobs that are over: for `promptray show`, and wherever no cluster is needed.
+"""An backend that shows finished results folders as jobs that are over: for `promptray show`, and wherever no cluster is needed.
 
 It reads, and changes nothing: what a job would need to be started, cancelled or resumed is answered with a Conflict. Events are
 told from the results, as they would have come. Knows no HTTP and no Ray.
@@ -14,10 +14,10 @@ from typing import Any
 from cluster.analysis.failures import errors_told
 from cluster.analysis.winner import best_trials
 from cluster.config.experiment import ExperimentSettings
-from cluster.experiment.planning import assignments
+from cluster.experiment.planning import trial_specs
 from cluster.experiment.prepare import SETTINGS_FILE, settings_place
 from cluster.results.folder import read_trials, read_unfinished
-from cluster.service.core.backend import Caller
+from cluster.service.core.backend import Principal
 from cluster.service.core.errors import Conflict, Damaged
 from cluster.service.core.job_record import SetAside, trials_of
 from cluster.service.core.pagination import page_of, unknown_job
@@ -64,8 +64,8 @@ class Shown:
     events: tuple[Event, ...]
 
 
-class ShownOffice:
-    """An Office over results folders; each is read once, when the office is made. One that cannot be read is shown as a job that
+class ArchiveBackend:
+    """An Backend over results folders; each is read once, when the backend is made. One that cannot be read is shown as a job that
     has failed, with the reason. Raises StorageError for what is no results folder, and DataError or SettingsError where none of
     them can be read."""
 
@@ -78,7 +78,7 @@ class ShownOffice:
             settings_place(folder)  # one that is no results folder is a slip of whoever named it
             try:
                 shown.append(shown_folder(folder, owner))
-            except Exception as problem:  # noqa: BLE001 - whatever is wrong with one folder, the others are shown
+            except Exception as problem:
                 problems.append(_in_our_words(folder, problem))
                 set_aside = SetAside(job_id(folder), 0, owner, folder.place.rpartition("/")[2], 0, str(problems[-1]))
                 self._damaged[set_aside.id] = set_aside.shown
@@ -91,21 +91,21 @@ class ShownOffice:
         """Why folders cannot be shown, a sentence each."""
         return [job.error.message for job in self._damaged.values() if job.error]
 
-    async def create(self, caller: Caller, request: OptimizationRequest, idempotency_key: str | None = None) -> Optimization:
+    async def create(self, principal: Principal, request: OptimizationRequest, idempotency_key: str | None = None) -> Optimization:
         raise Conflict(READ_ONLY)
 
-    async def estimate(self, caller: Caller, request: OptimizationRequest, probe: bool) -> Estimate:
+    async def estimate(self, principal: Principal, request: OptimizationRequest, probe: bool) -> Estimate:
         raise Conflict(READ_ONLY)
 
-    async def get(self, caller: Caller, id: str) -> Optimization:
-        if id in self._damaged and caller.may_see(self._damaged[id].owner):
+    async def get(self, principal: Principal, id: str) -> Optimization:
+        if id in self._damaged and principal.may_see(self._damaged[id].owner):
             return self._damaged[id]
-        return self._seen(caller, id).job
+        return self._seen(principal, id).job
 
     async def page(
-        self, caller: Caller, after: str | None, limit: int, status: str | None = None, owner: str | None = None
+        self, principal: Principal, after: str | None, limit: int, status: str | None = None, owner: str | None = None
     ) -> Page[Optimization]:
-        jobs = [job for job in self._jobs if caller.may_see(job.owner)]
+        jobs = [job for job in self._jobs if principal.may_see(job.owner)]
         return page_of([job for job in jobs if owner in (None, job.owner)], after, limit, status)
 
     @property
@@ -113,27 +113,27 @@ class ShownOffice:
         """Finished ones, and those that cannot be shown."""
         return [*(one.job for one in self._shown.values()), *self._damaged.values()]
 
-    async def cancel(self, caller: Caller, id: str) -> Optimization:
-        self._seen(caller, id)
+    async def cancel(self, principal: Principal, id: str) -> Optimization:
+        self._seen(principal, id)
         raise Conflict(READ_ONLY)
 
-    async def resume(self, caller: Caller, id: str) -> Optimization:
-        self._seen(caller, id)
+    async def resume(self, principal: Principal, id: str) -> Optimization:
+        self._seen(principal, id)
         raise Conflict(READ_ONLY)
 
-    async def events(self, caller: Caller, id: str, after: int, limit: int) -> list[Event]:
-        return [event for event in self._seen(caller, id).events if event.id > after][:limit]
+    async def events(self, principal: Principal, id: str, after: int, limit: int) -> list[Event]:
+        return [event for event in self._seen(principal, id).events if event.id > after][:limit]
 
-    async def follow(self, caller: Caller, id: str, after: int) -> AsyncIterator[Event]:
-        for event in self._seen(caller, id).events:
+    async def follow(self, principal: Principal, id: str, after: int) -> AsyncIterator[Event]:
+        for event in self._seen(principal, id).events:
             if event.id > after:
                 yield event
 
-    async def settings(self, caller: Caller, id: str) -> ExperimentSettings:
-        return self._seen(caller, id).settings
+    async def settings(self, principal: Principal, id: str) -> ExperimentSettings:
+        return self._seen(principal, id).settings
 
-    async def results(self, caller: Caller, id: str) -> Folder:
-        return self._seen(caller, id).folder
+    async def results(self, principal: Principal, id: str) -> Folder:
+        return self._seen(principal, id).folder
 
     async def faults(self) -> list[str]:
         return []
@@ -141,15 +141,15 @@ class ShownOffice:
     async def ping(self) -> None:
         """There is nobody else to ask."""
 
-    async def quota(self, caller: Caller) -> Mapping[str, Any]:
+    async def quota(self, principal: Principal) -> Mapping[str, Any]:
         return {"jobs_now": 0, "calls_today": 0, "money_today": 0.0}
 
-    def _seen(self, caller: Caller, id: str) -> Shown:
+    def _seen(self, principal: Principal, id: str) -> Shown:
         aside = self._damaged.get(id)
-        if aside and aside.error and caller.may_see(aside.owner):
+        if aside and aside.error and principal.may_see(aside.owner):
             raise Damaged(aside.error.message)
         found = self._shown.get(id)
-        if found is None or not caller.may_see(found.job.owner):
+        if found is None or not principal.may_see(found.job.owner):
             raise unknown_job(id)
         return found
 
@@ -162,7 +162,7 @@ def shown_folder(folder: Folder, owner: str) -> Shown:
     results = [*ended, *(left for left in read_unfinished(folder) if left.trial not in known_of)]
     at = _written_at(folder)
     id = job_id(folder)
-    known = {assignment.trial: assignment for assignment in assignments(settings)}
+    known = {trial_spec.trial: trial_spec for trial_spec in trial_specs(settings)}
     views = {
         result.trial: trial_view(settings, known[result.trial], Family(course), course, Spent(), "succeeded")
         for result in results if result.trial in known and (course := Course(result.trial, result.rounds, result))}

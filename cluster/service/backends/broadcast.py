@@ -1,7 +1,7 @@
-"""Many listeners of events in one process, for one question to the keeper at a time. Knows neither the keeper's place nor Ray.
+"""Many listeners of events in one process, for one question to the controller at a time. Knows neither the controller's place nor Ray.
 
 All who follow a job read the same list of its events; what is new in all jobs that somebody follows comes with one long poll. While
-the keeper cannot be asked, the events come from storage; where neither says anything, those who listen are told so.
+the controller cannot be asked, the events come from storage; where neither says anything, those who listen are told so.
 """
 
 import asyncio
@@ -13,12 +13,12 @@ from optimizer.errors import PromptrayError, StorageError
 from serving.runtime.supervision import Pauses, Supervisor
 
 POLL_S = 20.0
-"""How long the keeper may wait before it says that there is nothing new [ours]."""
+"""How long the controller may wait before it says that there is nothing new [ours]."""
 LATE_S = 40.0
 """How much later its answer may come [ours]."""
 ATTEMPTS = 3
 """To ask it, where it is broken: then those who listen are told, and may come again [ours]."""
-News = Callable[[Mapping[str, int], float], Awaitable[dict[str, list[Event] | PromptrayError]]]
+RunUpdates = Callable[[Mapping[str, int], float], Awaitable[dict[str, list[Event] | PromptrayError]]]
 """Job -> its new events, or why it cannot be followed."""
 
 
@@ -40,11 +40,11 @@ class _Followed:
         wake.set()
 
 
-class Hub:
-    """For one event loop. `news` is the keeper's; `known` reads a job's events from storage."""
+class EventFollower:
+    """For one event loop. `news` is the controller's; `known` reads a job's events from storage."""
 
     def __init__(
-        self, news: News, known: Callable[[str], Awaitable[list[Event]]], pauses: Pauses | None = None, late_s: float = LATE_S
+        self, news: RunUpdates, known: Callable[[str], Awaitable[list[Event]]], pauses: Pauses | None = None, late_s: float = LATE_S
     ) -> None:
         self._news = news
         self._known = known
@@ -55,14 +55,14 @@ class Hub:
         self._more = asyncio.Event()
         """Somebody follows another job than before."""
         self._failures = 0
-        """Questions in a row on which the keeper broke."""
+        """Questions in a row on which the controller broke."""
 
     def faults(self, least: int = 1) -> list[str]:
         """See Supervisor.faults."""
         return self._tasks.faults(least)
 
     async def follow(self, job: str, after: int) -> AsyncIterator[Event]:
-        """As Office.follow."""
+        """As JobBackend.follow."""
         own = self._followed.setdefault(job, _Followed())
         own.listeners += 1
         try:
@@ -114,7 +114,7 @@ class Hub:
                 asked.cancel()
 
     async def _asked(self, after: Mapping[str, int]) -> dict[str, list[Event] | PromptrayError]:
-        """The keeper's answer. What it refuses is told to all who listen; a fault that is no refusal is raised, and what stands on
+        """The controller's answer. What it refuses is told to all who listen; a fault that is no refusal is raised, and what stands on
         storage is taken meanwhile."""
         try:
             async with asyncio.timeout(POLL_S + self._late_s):

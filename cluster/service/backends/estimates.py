@@ -17,7 +17,7 @@ from cluster.experiment.prepare import Experiment, prepare
 from cluster.headroom.check import Check, run_check
 from cluster.headroom.cost_estimate import ExperimentEstimate, cost_of_calls, estimated
 from cluster.service.access.spenders import JobShare
-from cluster.service.core.backend import Caller
+from cluster.service.core.backend import Principal
 from cluster.service.core.errors import Unavailable
 from cluster.service.core.fair_slots import FairSlots
 from cluster.service.core.settings import ServiceSettings
@@ -28,25 +28,25 @@ from optimizer.errors import EndpointError, PromptrayError
 from serving.storage import open_folder
 
 REPEATS = 3
-"""Runs of the seed prompt, for the noise; as `promptray check` has it."""
+"""Runs of the baseline, for the noise; as `promptray check` has it."""
 REACHED_WITHIN_S = 30.0
 """For the calls that show whether an endpoint answers, made at once [ours]."""
 UNSEEN = "Nobody has looked yet whether optimization can pay; a probe asks the models."
 
 
-def planned(request: OptimizationRequest, service: ServiceSettings, out: str, caller: Caller) -> tuple[Question, ...]:
+def planned(request: OptimizationRequest, service: ServiceSettings, out: str, principal: Principal) -> tuple[Question, ...]:
     """The questions to the models that the job would ask, when everything else was checked. Blocks; raises as `checked`."""
-    return questions_of(checked(request, service, open_folder(out), caller).settings)
+    return questions_of(checked(request, service, open_folder(out), principal).settings)
 
 
 def unmeasured(
-    request: OptimizationRequest, service: ServiceSettings, caller: Caller
+    request: OptimizationRequest, service: ServiceSettings, principal: Principal
 ) -> tuple[Estimate, tuple[Question, ...]]:
     """An estimate by what is known, and the questions to the models that the job would ask. Blocks; raises as `checked`."""
     out = Store(service.storage).estimate(probe_digest(request, service))
-    experiment = checked(request, service, out, caller)
+    experiment = checked(request, service, out, principal)
     cost = cost_of_calls(experiment.settings, experiment.tasks, out)
-    told = _told(experiment, estimated(experiment.settings, experiment.assignments, cost), None)
+    told = _told(experiment, estimated(experiment.settings, experiment.trial_specs, cost), None)
     return told, questions_of(experiment.settings)
 
 
@@ -110,20 +110,20 @@ def _told(experiment: Experiment, cost: ExperimentEstimate, check: Check | None)
     total = cost.total
     return Estimate(
         trials=cost.trials, target_calls=cost.calls("target"), optimizer_calls=cost.calls("optimizer"), tokens=total.tokens,
-        money=total.money, wall_s=total.wall_s, measured=cost.measured, sentence=cost.line, tasks=_outlooks(experiment, check),
+        money=total.money, wall_s=total.wall_s, measured=cost.measured, sentence=cost.line, tasks=_task_estimates(experiment, check),
         can_pay=None if check is None or not (check.can_pay or check.known) else check.can_pay)
 
 
-def _outlooks(experiment: Experiment, check: Check | None) -> list[TaskOutlook]:
+def _task_estimates(experiment: Experiment, check: Check | None) -> list[TaskOutlook]:
     seed = experiment.settings.seeds[0]
     seen = {task.task: task for task in check.tasks} if check else {}
-    outlooks = []
+    task_estimates = []
     for setting in experiment.settings.tasks:
         task, found = experiment.tasks[setting.label, seed], seen.get(setting.label)
         items = {"train": len(task.train), "dev": len(task.dev), "test": len(task.test)}
-        outlooks.append(TaskOutlook(
+        task_estimates.append(TaskOutlook(
             task=setting.label, items=items, seed_accuracy=found.seed_prompt.mean if found else None,
             noise=found.noise.flip_rate if found else None, ceiling=found.ceiling if found else None,
-            can_pay=found.outlook.pays if found and found.outlook.known else None,
-            sentence=" ".join((*found.warnings, found.outlook.sentence)) if found else UNSEEN))
-    return outlooks
+            can_pay=found.task_estimate.pays if found and found.task_estimate.known else None,
+            sentence=" ".join((*found.warnings, found.task_estimate.sentence)) if found else UNSEEN))
+    return task_estimates

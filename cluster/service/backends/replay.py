@@ -1,4 +1,4 @@
-"""An office whose jobs run nothing: each plays the course of a finished results folder anew, event by event, whatever is asked.
+"""An backend whose jobs run nothing: each plays the course of a finished results folder anew, event by event, whatever is asked.
 
 For trying the page and the clients without models: a job waits, starts, finishes rounds, can be cancelled and resumed, and its
 results folder fills as that of a running job does. Keeps its jobs in memory alone. Knows no HTTP and no Ray.
@@ -16,8 +16,8 @@ from pathlib import Path
 
 from cluster.config.experiment import ExperimentSettings
 from cluster.results.folder import REPORT_FILE, read_trials
-from cluster.service.backends.archive import ShownOffice, told
-from cluster.service.core.backend import Caller
+from cluster.service.backends.archive import ArchiveBackend, told
+from cluster.service.core.backend import Principal
 from cluster.service.core.errors import Conflict, OverQuota
 from cluster.service.core.job_record import trials_of
 from cluster.service.core.pagination import page_of
@@ -115,8 +115,8 @@ class _Play:
     running: "asyncio.Task[None] | None" = None
 
 
-class PlayingOffice(ShownOffice):
-    """Shows folders as ShownOffice does, and plays the first of them for every job that is created."""
+class ReplayBackend(ArchiveBackend):
+    """Shows folders as ArchiveBackend does, and plays the first of them for every job that is created."""
 
     def __init__(
         self, places: Sequence[Folder | Path | str], every_s: float = 1.0, jobs_at_once: int | None = None,
@@ -135,74 +135,74 @@ class PlayingOffice(ShownOffice):
         """Ends what is playing."""
         await self._tasks.close()
 
-    async def create(self, caller: Caller, request: OptimizationRequest, idempotency_key: str | None = None) -> Optimization:
+    async def create(self, principal: Principal, request: OptimizationRequest, idempotency_key: str | None = None) -> Optimization:
         for play in self._plays.values():
-            if idempotency_key is not None and (play.owner, play.key) == (caller.owner, idempotency_key):
+            if idempotency_key is not None and (play.owner, play.key) == (principal.owner, idempotency_key):
                 return play.job
         self._check(request)
-        open_jobs = [play for play in self._plays.values() if play.owner == caller.owner and play.job.status not in TERMINAL]
+        open_jobs = [play for play in self._plays.values() if play.owner == principal.owner and play.job.status not in TERMINAL]
         if len(open_jobs) >= (self._jobs_at_once or MOST_JOBS) or len(self._plays) >= MOST_JOBS:
             raise OverQuota(f"{len(open_jobs)} of your jobs are open, and no more at once: wait for one, or cancel it.", 30.0)
         folder = PlayedFolder(self._template.folder, {})
         job = Optimization(
-            id=f"opt-{secrets.token_hex(8)}", name=request.name, owner=caller.owner, created_at=int(time.time()), status="queued",
+            id=f"opt-{secrets.token_hex(8)}", name=request.name, owner=principal.owner, created_at=int(time.time()), status="queued",
             queue_position=1, request=request, trials=len(self._results))
-        play = self._plays[job.id] = _Play(job, caller.owner, idempotency_key, folder, list(self._script()))
+        play = self._plays[job.id] = _Play(job, principal.owner, idempotency_key, folder, list(self._script()))
         self._tell(play, *play.script.pop(0))
         self._start(play)
         return play.job
 
-    async def estimate(self, caller: Caller, request: OptimizationRequest, probe: bool) -> Estimate:
+    async def estimate(self, principal: Principal, request: OptimizationRequest, probe: bool) -> Estimate:
         self._check(request)
         trials = len(request.tasks) * len(request.strategies) * len(request.seeds)
         calls, asked = (None if most is None else most * trials for most in (
             request.budget.target_calls, request.budget.optimizer_calls))
-        outlook = [
+        task_estimate = [
             TaskOutlook(
                 task=task.label or task.generated or "data", items=request.sizes.model_dump(), seed_accuracy=None, noise=None,
                 ceiling=None, can_pay=None, sentence="Nothing was asked: this service only plays jobs.") for task in request.tasks]
         return Estimate(
             trials=trials, target_calls=calls, optimizer_calls=asked, tokens=None, money=None, wall_s=None, measured=False,
             sentence=f"At most {calls} target and {asked} optimizer calls in {trials} trials; but this service only plays jobs.",
-            tasks=outlook, can_pay=None)
+            tasks=task_estimate, can_pay=None)
 
-    async def get(self, caller: Caller, id: str) -> Optimization:
-        play = self._play(caller, id)
-        return play.job if play else await super().get(caller, id)
+    async def get(self, principal: Principal, id: str) -> Optimization:
+        play = self._play(principal, id)
+        return play.job if play else await super().get(principal, id)
 
     async def page(
-        self, caller: Caller, after: str | None, limit: int, status: str | None = None, owner: str | None = None
+        self, principal: Principal, after: str | None, limit: int, status: str | None = None, owner: str | None = None
     ) -> Page[Optimization]:
         jobs = [*(play.job for play in reversed(self._plays.values())), *self._jobs]
-        seen = [job for job in jobs if caller.may_see(job.owner) and owner in (None, job.owner)]
+        seen = [job for job in jobs if principal.may_see(job.owner) and owner in (None, job.owner)]
         return page_of(seen, after, limit, status)
 
-    async def cancel(self, caller: Caller, id: str) -> Optimization:
-        play = self._play(caller, id)
+    async def cancel(self, principal: Principal, id: str) -> Optimization:
+        play = self._play(principal, id)
         if play is None or play.job.status in TERMINAL:
-            raise Conflict("The job is over." if play else (await super().get(caller, id)).status + ": the job is over.")
+            raise Conflict("The job is over." if play else (await super().get(principal, id)).status + ": the job is over.")
         if play.running is not None:
             play.running.cancel()
         self._say(play, "job.cancelled", "The job was cancelled; every finished call is kept.", status="cancelled")
         return play.job
 
-    async def resume(self, caller: Caller, id: str) -> Optimization:
-        play = self._play(caller, id)
-        job = play.job if play else await super().get(caller, id)
+    async def resume(self, principal: Principal, id: str) -> Optimization:
+        play = self._play(principal, id)
+        job = play.job if play else await super().get(principal, id)
         if play is None or job.status not in ("cancelled", "failed"):
             raise Conflict(f"The job is {job.status}: only one that has failed or was cancelled can be resumed.")
         self._say(play, "job.resumed", "The job goes on.", status="queued")
         self._start(play)
         return play.job
 
-    async def events(self, caller: Caller, id: str, after: int, limit: int) -> list[Event]:
-        play = self._play(caller, id)
-        return play.events[after : after + limit] if play else await super().events(caller, id, after, limit)
+    async def events(self, principal: Principal, id: str, after: int, limit: int) -> list[Event]:
+        play = self._play(principal, id)
+        return play.events[after : after + limit] if play else await super().events(principal, id, after, limit)
 
-    async def follow(self, caller: Caller, id: str, after: int) -> AsyncIterator[Event]:
-        play = self._play(caller, id)
+    async def follow(self, principal: Principal, id: str, after: int) -> AsyncIterator[Event]:
+        play = self._play(principal, id)
         if play is None:
-            async for event in super().follow(caller, id, after):
+            async for event in super().follow(principal, id, after):
                 yield event
             return
         while True:
@@ -214,15 +214,15 @@ class PlayingOffice(ShownOffice):
                 return
             await news.wait()
 
-    async def settings(self, caller: Caller, id: str) -> ExperimentSettings:
-        return self._template.settings if self._play(caller, id) else await super().settings(caller, id)
+    async def settings(self, principal: Principal, id: str) -> ExperimentSettings:
+        return self._template.settings if self._play(principal, id) else await super().settings(principal, id)
 
-    async def results(self, caller: Caller, id: str) -> Folder:
-        play = self._play(caller, id)
-        return play.folder if play else await super().results(caller, id)
+    async def results(self, principal: Principal, id: str) -> Folder:
+        play = self._play(principal, id)
+        return play.folder if play else await super().results(principal, id)
 
-    async def quota(self, caller: Caller) -> dict[str, int | float]:
-        now = sum(play.owner == caller.owner and play.job.status not in TERMINAL for play in self._plays.values())
+    async def quota(self, principal: Principal) -> dict[str, int | float]:
+        now = sum(play.owner == principal.owner and play.job.status not in TERMINAL for play in self._plays.values())
         return {"jobs_now": now, "calls_today": 0, "money_today": 0.0}
 
     def _check(self, request: OptimizationRequest) -> None:
@@ -232,9 +232,9 @@ class PlayingOffice(ShownOffice):
             if (task.file is None) == (task.generated is None):
                 raise SettingsError("A task is a file or a generated one: give one of the two.")
 
-    def _play(self, caller: Caller, id: str) -> _Play | None:
+    def _play(self, principal: Principal, id: str) -> _Play | None:
         play = self._plays.get(id)
-        return play if play is not None and caller.may_see(play.owner) else None
+        return play if play is not None and principal.may_see(play.owner) else None
 
     def _script(self) -> Iterator[tuple[Event, tuple[str, bytes] | None]]:
         at = int(time.time())

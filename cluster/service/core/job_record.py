@@ -1,4 +1,4 @@
-"""A job as its one keeper sees it: what was filed, and how it stands. Plain data with JSON both ways; knows no storage, no Ray."""
+"""A job as its one controller sees it: what was filed, and how it stands. Plain data with JSON both ways; knows no storage, no Ray."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -90,7 +90,7 @@ class Lost(Exception):
     """The process that ran the job is gone."""
 
 
-class Crew(Protocol):
+class WorkerPool(Protocol):
     """Who runs jobs, as many at once as are given to it."""
 
     async def run(self, work: Work) -> Outcome:

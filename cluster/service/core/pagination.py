@@ -1,4 +1,4 @@
-"""A part of a list of jobs, as every office gives it."""
+"""A part of a list of jobs, as every backend gives it."""
 
 from collections.abc import Sequence
 

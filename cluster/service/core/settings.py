@@ -2,12 +2,12 @@
 
 from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import AliasChoices, Field, model_validator
 
 from optimizer.errors import SettingsError
 from optimizer.tasks.bounds import ReadLimits
 from serving.application import DEFAULT_MODELS, ServingSettings
-from serving.gateway.settings import DoorSettings
+from serving.gateway.settings import GatewaySettings
 from serving.settings.validation import Strict
 
 
@@ -62,10 +62,10 @@ class RequestLimits(Strict):
 
 
 class ServiceSettings(ServingSettings):
-    """The models with their door, and the service behind the same door."""
+    """The models with their gateway, and the service behind the same gateway."""
 
     models: list[str | dict[str, Any]] = Field(list(DEFAULT_MODELS), min_length=1)
-    door: DoorSettings = DoorSettings()
+    gateway: GatewaySettings = Field(GatewaySettings(), validation_alias=AliasChoices("gateway", "door"))
     storage: Annotated[str, Field(min_length=1)] = "service"
     """The service's folder, a path or a URI of any filesystem that pyarrow knows.
 
@@ -97,6 +97,6 @@ class ServiceSettings(ServingSettings):
 
     @model_validator(mode="after")
     def _keys_or_none(self) -> Self:
-        if self.no_keys and (self.door.api_key_env or self.door.api_keys_file):
-            raise SettingsError("no_keys (--no-keys) contradicts the door's api_key_env and api_keys_file: take one of them out.")
+        if self.no_keys and (self.gateway.api_key_env or self.gateway.api_keys_file):
+            raise SettingsError("no_keys (--no-keys) contradicts the gateway's api_key_env and api_keys_file: take one of them out.")
         return self

@@ -1,6 +1,6 @@
-"""The service's HTTP API, on top of an Office: one file a resource. Knows FastAPI and the office, and neither Ray nor how jobs run.
+"""The service's HTTP API, on top of an Backend: one file a resource. Knows FastAPI and the backend, and neither Ray nor how jobs run.
 
-    deps.py        what all routes stand on: the office, the files, who asks
+    deps.py        what all routes stand on: the backend, the files, who asks
     access_policy.py       which request wants a key, counts as a question, holds a place
     headers.py        the headers of every answer
     health.py         which parts of the service do not work

@@ -2,28 +2,28 @@
 
 import re
 
-from serving.gateway.middleware import ROUTE_BY_PATH, Passage, passage
+from serving.gateway.middleware import ROUTE_BY_PATH, AccessRule, access_rule
 
 LISTENERS = 4096
 """Event streams at once on one replica [ours]: a listener costs a few kB and no work while nothing happens."""
 UPLOADS = "/v1/files"
 _CHANGES = frozenset({"POST", "DELETE"})
-_PAGE = Passage("page", key=False)
+_PAGE = AccessRule("page", key=False)
 _API = re.compile(r"/v1/(files|optimizations|catalogue|me|audit)(?:/|$)")
 _EVENTS = re.compile(r"/v1/optimizations/[^/]+/events")
 
 
-def service_passage(method: str, path: str) -> Passage:
+def service_access_rule(method: str, path: str) -> AccessRule:
     """Of every route of the application. Whatever changes something is a question like those to a model; reading holds a place
     alone; who listens holds a listener's. The page's own files are open: they hold nothing."""
     if path in ROUTE_BY_PATH or path.startswith("/v1/models"):
-        return passage(method, path)
+        return access_rule(method, path)
     if _EVENTS.fullmatch(path):
-        return Passage("events", place="listener")
+        return AccessRule("events", place="listener")
     if path == UPLOADS and method in _CHANGES:
-        return Passage("files", rated=True, place="upload", body="form")
+        return AccessRule("files", rated=True, place="upload", body="form")
     if found := _API.match(path):
-        return Passage(found[1], rated=method in _CHANGES, place="request")
+        return AccessRule(found[1], rated=method in _CHANGES, place="request")
     if path.startswith("/v1/"):
-        return Passage("other")
+        return AccessRule("other")
     return _PAGE

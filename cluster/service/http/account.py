@@ -11,7 +11,7 @@ from cluster.service.http.deps import ERRORS, Asking, AskingAdmin, Service, shee
 from cluster.service.schemas import AuditEntry, Catalogue, Me, OfferedModel, OptimizationRequest, Page, Quota
 
 
-class Desk:
+class AccountRoutes:
     """Routes that are about no single job."""
 
     def __init__(self, service: Service) -> None:
@@ -37,7 +37,7 @@ class Desk:
 
     async def me(self, asking: Asking) -> Response:
         limits = self._service.quota(asking.owner)
-        used = await self._service.office.quota(asking)
+        used = await self._service.backend.quota(asking)
         return sheet(Me(owner=asking.owner, admin=asking.admin, quota=Quota(**limits.model_dump(), **used)))
 
     async def audit(

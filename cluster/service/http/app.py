@@ -1,15 +1,15 @@
-"""The service as an annex of the models' door: all its routes behind the door's guard, in one application. Knows no Ray."""
+"""The service as an attached application of the models' gateway: all its routes behind the gateway's guard, in one application. Knows no Ray."""
 
 from collections.abc import Mapping
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 
-from cluster.service.access.api_keys import KeyRing
-from cluster.service.http.access_policy import LISTENERS, service_passage
-from cluster.service.http.account import Desk
+from cluster.service.access.api_keys import Authenticator
+from cluster.service.http.access_policy import LISTENERS, service_access_rule
+from cluster.service.http.account import AccountRoutes
 from cluster.service.http.deps import Service, bad_request, refuse
-from cluster.service.http.downloads import Takeaway
+from cluster.service.http.downloads import Downloads
 from cluster.service.http.events import Events
 from cluster.service.http.files import Files
 from cluster.service.http.headers import SafeHeaders
@@ -22,25 +22,25 @@ from cluster.service.http.results import JobResults
 from cluster.service.http.static import PageFiles
 from optimizer.errors import PromptrayError
 from optimizer.protocols import LanguageModel
-from serving.gateway.app import Annex, build_app
+from serving.gateway.app import AttachedApp, build_app
 from serving.gateway.handlers import Meter
 
 
 def service_app(
-    service: Service, keys: KeyRing, models: Mapping[str, LanguageModel] | None = None, meter: Meter | None = None
+    service: Service, keys: Authenticator, models: Mapping[str, LanguageModel] | None = None, meter: Meter | None = None
 ) -> FastAPI:
-    """One application: the models' door, the service and the page. `meter` counts what callers ask of the models."""
-    return build_app(models or {}, service.settings.door, keys, annex_of(service, meter))
+    """One application: the models' gateway, the service and the page. `meter` counts what callers ask of the models."""
+    return build_app(models or {}, service.settings.gateway, keys, attached_app_of(service, meter))
 
 
-def annex_of(service: Service, meter: Meter | None = None) -> Annex:
+def attached_app_of(service: Service, meter: Meter | None = None) -> AttachedApp:
     health = PartsHealth(service)
-    return Annex(lambda app: _add(app, service), service_passage, LISTENERS, service.settings.upload_bytes, health.failing, meter)
+    return AttachedApp(lambda app: _add(app, service), service_access_rule, LISTENERS, service.settings.upload_bytes, health.failing, meter)
 
 
 def _add(app: FastAPI, service: Service) -> None:
     reading = Reading(service)
-    for part in (Files(service), Optimizations(service), Events(service), JobResults(reading), Takeaway(reading), Desk(service)):
+    for part in (Files(service), Optimizations(service), Events(service), JobResults(reading), Downloads(reading), AccountRoutes(service)):
         app.include_router(part.router())
     app.add_api_route(PATH, Document(app).answer, include_in_schema=False)
     app.include_router(PageFiles(service.page).router())

@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import BaseModel
 
-from cluster.service.core.backend import Caller, Office
+from cluster.service.core.backend import JobBackend, Principal
 from cluster.service.core.errors import Busy, Conflict, Damaged, NoRoom, NotFound, OverQuota, Unavailable
 from cluster.service.core.settings import QuotaSettings, ServiceSettings
 from cluster.service.read_models.results import Results
@@ -35,7 +35,7 @@ BUSY_RETRY_S = 5.0
 class Service:
     """The parts of one replica."""
 
-    office: Office
+    backend: JobBackend
     files: FileStore
     audit: Audit
     settings: ServiceSettings
@@ -48,33 +48,33 @@ class Service:
     threads: ReadingThreads = field(default_factory=ReadingThreads)
     checks: CheckPool = field(default_factory=CheckPool)
 
-    async def aside(self, asking: Caller, work: Callable[..., Any], *given: Any) -> Any:
+    async def aside(self, asking: Principal, work: Callable[..., Any], *given: Any) -> Any:
         """What the work gives, which reads files or reckons for long: off the event loop, in the asker's share of threads."""
         return await self.threads.run(asking.owner, work, *given)
 
     async def faults(self) -> list[str]:
         """What does not get on now in the background, a sentence each; [] while all is well. Never raises."""
-        return [*await self.office.faults(), *self.audit.faults(LASTING)]
+        return [*await self.backend.faults(), *self.audit.faults(LASTING)]
 
 
-async def caller(http: HttpRequest) -> Caller:
-    """Who asks, as the guard has found. A key of the models' door opens nothing here."""
+async def principal(http: HttpRequest) -> Principal:
+    """Who asks, as the guard has found. A key of the models' gateway opens nothing here."""
     # Async, as is `admin`: the framework would run a plain function in threads that all requests share.
-    found = http.state.caller
-    if not isinstance(found, Caller):
+    found = http.state.principal
+    if not isinstance(found, Principal):
         raise Refused(403, "models_only", "This key opens the models alone: ask the service's admin for a key of the service.")
     return found
 
 
-async def admin(http: HttpRequest) -> Caller:
-    found = await caller(http)
+async def admin(http: HttpRequest) -> Principal:
+    found = await principal(http)
     if not found.admin:
         raise Refused(403, "admins_only", "Only an admin's key may ask for this.")
     return found
 
 
-Asking = Annotated[Caller, Depends(caller)]
-AskingAdmin = Annotated[Caller, Depends(admin)]
+Asking = Annotated[Principal, Depends(principal)]
+AskingAdmin = Annotated[Principal, Depends(admin)]
 
 
 def sheet(answer: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

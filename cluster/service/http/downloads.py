@@ -35,7 +35,7 @@ _SANDBOX = "sandbox allow-scripts; frame-ancestors 'none'"
 _TYPE_BY_ENDING = {"parquet": "application/vnd.apache.parquet", "yaml": "text/plain; charset=utf-8"}
 
 
-class Takeaway:
+class Downloads:
     """Prompts, tables and the report."""
 
     def __init__(self, reading: Reading) -> None:
@@ -70,7 +70,7 @@ class Takeaway:
         """Of the trial, or of the one that stands best on its dev split. Of a job with several tasks, whose accuracies cannot be
         compared, name the trial: /best/tasks has each task's."""
         opened = await self._reading.open(asking, id, None if trial is None else [trial])
-        tasks = {name: assignment.task for name, assignment in opened.assignments.items()}
+        tasks = {name: trial_spec.task for name, trial_spec in opened.trial_specs.items()}
         course, best = await self._aside(
             asking, best_view, self._reading.service.results, list(opened.courses.values()), trial, tasks)
         if format is None:
@@ -87,7 +87,7 @@ class Takeaway:
         then the one that started first. Without the tasks of which no round is done yet."""
         opened = await self._reading.open(asking, id)
         found = await self._aside(
-            asking, best_by_task, self._reading.service.results, list(opened.courses.values()), opened.assignments)
+            asking, best_by_task, self._reading.service.results, list(opened.courses.values()), opened.trial_specs)
         return sheet(Page[Best](data=found, first_id=found[0].task if found else None, last_id=found[-1].task if found else None))
 
     async def report(self, asking: Asking, id: JobId) -> Response:

@@ -13,7 +13,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query
 from fastapi.responses import Response, StreamingResponse
 
-from cluster.service.core.backend import Caller, Office
+from cluster.service.core.backend import JobBackend, Principal
 from cluster.service.http.deps import ERRORS, Asking, Service, sheet
 from cluster.service.http.optimizations import JobId
 from cluster.service.schemas import TERMINAL, Event, Page
@@ -42,10 +42,10 @@ class Events:
     """What has happened to a job, and what happens."""
 
     def __init__(self, service: Service) -> None:
-        self._office = service.office
+        self._backend = service.backend
         self._heartbeat_s = service.heartbeat_s
         self._tasks = Supervisor("the streams of events")
-        self._halls: dict[str, Hall] = {}
+        self._broadcasters: dict[str, EventBroadcaster] = {}
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/v1/optimizations/{id}", tags=["optimizations"], responses=ERRORS)
@@ -63,52 +63,52 @@ class Events:
         if not stream and "text/event-stream" not in accept:
             return await self._list(asking, id, after or 0, limit)
         start = _start(after, last_event_id)
-        job = await self._office.get(asking, id)
+        job = await self._backend.get(asking, id)
         if job.status in TERMINAL and start >= job.last_event:
             return Response(status_code=204)
         if job.status in TERMINAL:  # what cannot be read is refused here, in an answer that says why
-            await self._office.events(asking, id, start, job.last_event)
+            await self._backend.events(asking, id, start, job.last_event)
         return StreamingResponse(self._stream(asking, id, start), headers=_STREAM, media_type="text/event-stream")
 
-    async def _list(self, asking: Caller, id: str, after: int, limit: int) -> Response:
-        found = await self._office.events(asking, id, after, limit + 1)
+    async def _list(self, asking: Principal, id: str, after: int, limit: int) -> Response:
+        found = await self._backend.events(asking, id, after, limit + 1)
         part = found[:limit]
         return sheet(Page[Event](
             data=part, first_id=str(part[0].id) if part else None, last_id=str(part[-1].id) if part else None,
             has_more=len(found) > limit))
 
-    async def _stream(self, asking: Caller, id: str, after: int) -> AsyncIterator[bytes]:
+    async def _stream(self, asking: Principal, id: str, after: int) -> AsyncIterator[bytes]:
         yield RETRY
-        async with self._hall(asking, id) as hall:
-            async for piece in hall.listen(after, self._heartbeat_s):
+        async with self._broadcaster(asking, id) as broadcaster:
+            async for piece in broadcaster.listen(after, self._heartbeat_s):
                 yield piece
 
     @asynccontextmanager
-    async def _hall(self, asking: Caller, id: str) -> AsyncIterator["Hall"]:
+    async def _broadcaster(self, asking: Principal, id: str) -> AsyncIterator["EventBroadcaster"]:
         """The job's, opened by the first listener and closed behind the last."""
-        hall = self._halls.get(id)
-        if hall is None or hall.over:
-            hall = self._halls[id] = Hall(self._office, asking, id, self._tasks)
-        hall.listeners += 1
+        broadcaster = self._broadcasters.get(id)
+        if broadcaster is None or broadcaster.over:
+            broadcaster = self._broadcasters[id] = EventBroadcaster(self._backend, asking, id, self._tasks)
+        broadcaster.listeners += 1
         try:
-            yield hall
+            yield broadcaster
         finally:
-            hall.listeners -= 1
-            if not hall.listeners:
-                hall.close()
-                if self._halls.get(id) is hall:
-                    del self._halls[id]
+            broadcaster.listeners -= 1
+            if not broadcaster.listeners:
+                broadcaster.close()
+                if self._broadcasters.get(id) is broadcaster:
+                    del self._broadcasters[id]
 
 
-class Hall:
+class EventBroadcaster:
     """All who listen to one job on this replica. Follows its events from the first, and keeps them as they are sent."""
 
-    def __init__(self, office: Office, caller: Caller, id: str, tasks: Supervisor) -> None:
+    def __init__(self, backend: JobBackend, principal: Principal, id: str, tasks: Supervisor) -> None:
         self.listeners = 0
         self.over = False
         self._sent: list[tuple[int, bytes]] = []
         self._news = asyncio.Event()
-        self._following = tasks.once(f"following {id}", partial(self._follow, office, caller, id))
+        self._following = tasks.once(f"following {id}", partial(self._follow, backend, principal, id))
 
     async def listen(self, after: int, heartbeat_s: float) -> AsyncIterator[bytes]:
         """Events with ids above `after`, and a heartbeat while there are none; ends when the job does, or cannot be followed."""
@@ -131,9 +131,9 @@ class Hall:
     def close(self) -> None:
         self._following.cancel()
 
-    async def _follow(self, office: Office, caller: Caller, id: str) -> None:
+    async def _follow(self, backend: JobBackend, principal: Principal, id: str) -> None:
         try:
-            async for event in office.follow(caller, id, 0):
+            async for event in backend.follow(principal, id, 0):
                 self._sent.append((event.id, written(event)))
                 self._tell()
         finally:

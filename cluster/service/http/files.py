@@ -7,7 +7,7 @@ from typing import Annotated, BinaryIO
 from fastapi import APIRouter, File, Form, Path, Query, UploadFile
 from fastapi.responses import Response, StreamingResponse
 
-from cluster.service.core.backend import Caller
+from cluster.service.core.backend import Principal
 from cluster.service.http.deps import ERRORS, Asking, Service, sheet
 from cluster.service.http.downloads import saved_as
 from cluster.service.schemas import FileDeleted, Page, Row, StoredFile
@@ -93,7 +93,7 @@ class Files:
         answer.headers["Content-Length"] = str(size)
         return answer
 
-    async def _pieces(self, asking: Caller, file: BinaryIO) -> AsyncIterator[bytes]:
+    async def _pieces(self, asking: Principal, file: BinaryIO) -> AsyncIterator[bytes]:
         with file:
             while piece := await self._aside(asking, file.read, PIECE_BYTES):
                 yield piece

@@ -16,7 +16,7 @@ ABOUT = (
     "same address. Times are Unix seconds, accuracies shares from 0 to 1, null is \"not measured\". Lists come in pages: ask for "
     "what follows with `after` = `last_id`. Every error has OpenAI's form.")
 _BODY_BY_PATH: dict[str, type[Body]] = {"/v1/chat/completions": ChatBody, "/v1/completions": CompletionBody}
-"""The door reads these itself, so that the framework does not know them."""
+"""The gateway reads these itself, so that the framework does not know them."""
 _METHODS = ("get", "post", "delete")
 
 

@@ -1,4 +1,4 @@
-"""/v1/optimizations: create, estimate, list, get, cancel, resume. Knows the office, and no results."""
+"""/v1/optimizations: create, estimate, list, get, cancel, resume. Knows the backend, and no results."""
 
 from contextlib import nullcontext
 from typing import Annotated
@@ -18,7 +18,7 @@ class Optimizations:
     """The jobs themselves."""
 
     def __init__(self, service: Service) -> None:
-        self._office = service.office
+        self._backend = service.backend
         self._audit = service.audit
 
     def router(self) -> APIRouter:
@@ -34,7 +34,7 @@ class Optimizations:
     async def create(self, asking: Asking, request: OptimizationRequest, key: Key = None) -> Response:
         """Checks the request as `promptray run` does, and queues it."""
         async with self._audit.noted(asking, "optimization.create") as note:
-            job = await self._office.create(asking, request, key)
+            job = await self._backend.create(asking, request, key)
             note.subject = job.id
         return sheet(job)
 
@@ -44,7 +44,7 @@ class Optimizations:
     ) -> Response:
         """How many calls, tokens and how much money it may take at most, and whether it can pay."""
         async with self._audit.noted(asking, "optimization.probe") if probe else nullcontext():
-            return sheet(await self._office.estimate(asking, request, probe))
+            return sheet(await self._backend.estimate(asking, request, probe))
 
     async def page(
         self, asking: Asking,
@@ -53,17 +53,17 @@ class Optimizations:
         owner: Annotated[str | None, Query(description="Of this owner alone, for admins.", max_length=200)] = None,
     ) -> Response:
         """The newest first: your own, and everybody's for an admin."""
-        return sheet(await self._office.page(asking, after, limit, status, owner))
+        return sheet(await self._backend.page(asking, after, limit, status, owner))
 
     async def get(self, asking: Asking, id: JobId) -> Response:
-        return sheet(await self._office.get(asking, id))
+        return sheet(await self._backend.get(asking, id))
 
     async def cancel(self, asking: Asking, id: JobId) -> Response:
         """Every finished call is kept, so the job can be resumed."""
         async with self._audit.noted(asking, "optimization.cancel", id):
-            return sheet(await self._office.cancel(asking, id))
+            return sheet(await self._backend.cancel(asking, id))
 
     async def resume(self, asking: Asking, id: JobId) -> Response:
         """Queues a failed or cancelled job again; what was paid for is not paid for again."""
         async with self._audit.noted(asking, "optimization.resume", id):
-            return sheet(await self._office.resume(asking, id))
+            return sheet(await self._backend.resume(asking, id))

@@ -83,7 +83,7 @@ class JobResults:
         if names[0] is None or names[1] is None:
             raise NotFound("Name the trial of the candidates: trial, or left_trial and right_trial.")
         opened = await self._reading.open(asking, id, list(dict.fromkeys((names[0], names[1]))))
-        sides = [Side(opened.courses[name], opened.assignments[name], candidate)
+        sides = [Side(opened.courses[name], opened.trial_specs[name], candidate)
                  for name, candidate in ((names[0], left), (names[1], right))]
         return await self._aside(  # type: ignore[no-any-return]
             asking, lambda: sheet(compared(self._items, opened.settings, opened.folder, *sides)))

@@ -1,4 +1,4 @@
-"""The dispatcher as one named, detached actor of the Ray cluster, one a storage. Thin: what it does is in controller.py.
+"""The controller as one named, detached actor of the Ray cluster, one a storage. Thin: what it does is in controller.py.
 
 It comes back by itself after a crash and goes on from storage; the processes that it had are gone with it. It begins when it is
 made, not when it is first asked: after a crash nobody may be there to ask.
@@ -17,9 +17,9 @@ from cluster.ray_runtime.session import ENVIRONMENT
 from cluster.service.access.owner_budgets import ACTS
 from cluster.service.core.job_record import Filed
 from cluster.service.core.settings import QuotaSettings, ServiceSettings
-from cluster.service.jobs.controller import Dispatcher
-from cluster.service.jobs.run_updates import News
-from cluster.service.jobs.worker_pool import Look, RayCrew
+from cluster.service.jobs.controller import JobController
+from cluster.service.jobs.run_updates import RunUpdates
+from cluster.service.jobs.worker_pool import Look, RayWorkerPool
 from cluster.service.schemas import Event, Optimization
 from optimizer.errors import PromptrayError, SettingsError
 from serving.runtime.actors import NAMESPACE, lasting
@@ -27,8 +27,8 @@ from serving.runtime.supervision import LASTING
 from serving.storage import Folder, open_folder
 
 
-class Keeper:
-    """`Dispatcher` behind Ray. Async: who waits does not hold up the others."""
+class ControllerActor:
+    """`JobController` behind Ray. Async: who waits does not hold up the others."""
 
     def __init__(self, service: ServiceSettings) -> None:
         for name, value in ENVIRONMENT.items():
@@ -38,17 +38,17 @@ class Keeper:
         self._opening = asyncio.Lock()
         self._open = False
         me = ray.get_runtime_context().current_actor
-        self._crew = RayCrew(service, me)
-        # With the process its runners end, too; the one that comes in its place is told who has the storage.
-        self._dispatcher = Dispatcher(service.storage, service.running, self._crew, service.quota, lambda: os._exit(1))
+        self._worker_pool = RayWorkerPool(service, me)
+        # With the process its workers end, too; the one that comes in its place is told who has the storage.
+        self._controller = JobController(service.storage, service.running, self._worker_pool, service.quota, lambda: os._exit(1))
         me.open.remote()
 
     async def open(self) -> int:
         """Returns the process's number when the storage is taken and the models run. Raises StorageError, EndpointError."""
         async with self._opening:
             if not self._open:
-                await self._crew.host()
-                await self._dispatcher.open()
+                await self._worker_pool.host()
+                await self._controller.open()
                 self._open = True
         return os.getpid()
 
@@ -57,24 +57,24 @@ class Keeper:
 
     async def create(self, filed: Filed, limits: QuotaSettings) -> Optimization:
         await self.open()
-        return await self._dispatcher.create(filed, limits)
+        return await self._controller.create(filed, limits)
 
     async def get(self, id: str) -> Optimization:
         await self.open()
-        return self._dispatcher.get(id)
+        return self._controller.get(id)
 
     async def jobs(self) -> list[Optimization]:
         """All, the newest first."""
         await self.open()
-        return self._dispatcher.jobs()
+        return self._controller.jobs()
 
     async def cancel(self, id: str) -> Optimization:
         await self.open()
-        return await self._dispatcher.cancel(id)
+        return await self._controller.cancel(id)
 
     async def resume(self, id: str, limits: QuotaSettings) -> Optimization:
         await self.open()
-        return await self._dispatcher.resume(id, limits)
+        return await self._controller.resume(id, limits)
 
     async def spend(self, act: str, *given: Any, limits: QuotaSettings | None = None) -> Any:
         """What may be asked of the owners' budgets (owner_budgets.ACTS), from whoever spends for an owner, who comes first in
@@ -83,54 +83,55 @@ class Keeper:
         if act not in ACTS:
             raise SettingsError(f"There is no {act!r} of an owner's budget.")
         if limits is not None:
-            await self._dispatcher.limit(given[0], limits)
-        return await getattr(self._dispatcher.budgets, act)(*given)
+            await self._controller.limit(given[0], limits)
+        return await getattr(self._controller.budgets, act)(*given)
 
     async def use(self, owner: str) -> dict[str, Any]:
         await self.open()
-        await self._dispatcher.budgets.open(owner)
-        return self._dispatcher.use(owner)
+        await self._controller.budgets.open(owner)
+        return self._controller.use(owner)
 
     async def news(self, after_by_job: Mapping[str, int], timeout_s: float) -> dict[str, list[Event] | PromptrayError]:
         await self.open()
-        return await self._dispatcher.news(after_by_job, timeout_s)
+        return await self._controller.news(after_by_job, timeout_s)
 
-    async def report(self, job: str, run: int, news: News) -> None:
-        """From a runner."""
-        self._dispatcher.report(job, run, news)
+    async def report(self, job: str, run: int, news: RunUpdates) -> None:
+        """From a worker."""
+        self._controller.report(job, run, news)
 
     async def claim_models(self, job: str, run: int, deployments: list[str]) -> None:
-        """From a runner, before it hosts them."""
-        await self._crew.watch(deployments)
-        await self._dispatcher.claim_models(job, run, deployments)
+        """From a worker, before it hosts them."""
+        await self._worker_pool.watch(deployments)
+        await self._controller.claim_models(job, run, deployments)
 
     async def faults(self) -> list[str]:
         """What does not get on now, a sentence each."""
         await self.open()
-        return self._dispatcher.faults(LASTING)
+        return self._controller.faults(LASTING)
 
     async def notes(self) -> list[str]:
         """What was found damaged on storage, and what was done about it, a sentence each."""
         await self.open()
-        return self._dispatcher.roster.notes
+        return self._controller.job_table.notes
 
     async def looks(self) -> list[Look]:
         """How the models' places were used, about once a second."""
-        return list(self._crew.looks)
+        return list(self._worker_pool.looks)
 
-    async def runner_pids(self) -> list[int]:
+    async def worker_pids(self) -> list[int]:
         """Of the processes that run jobs now."""
-        return [await runner.warm.remote() for runner in self._crew.processes()]
+        return [await worker.warm.remote() for worker in self._worker_pool.processes()]
 
 
-def keeper_name(storage: Folder | str) -> str:
+def controller_name(storage: Folder | str) -> str:
     """The actor's, in our namespace."""
+    # Services that run already know the actor by this name.
     return f"keeper-{hashlib.sha256(open_folder(storage).absolute().place.encode()).hexdigest()[:12]}"
 
 
-def open_keeper(service: ServiceSettings) -> Any:
-    """The handle of the storage's keeper on this cluster, which is made where there is none."""
+def open_controller(service: ServiceSettings) -> Any:
+    """The handle of the storage's controller on this cluster, which is made where there is none."""
     place = open_folder(service.storage).absolute()
     own = service.model_copy(update={"storage": place.place})
-    return ray.remote(Keeper).options(
-        name=keeper_name(place), lifetime="detached", get_if_exists=True, **{**lasting(place), "namespace": NAMESPACE}).remote(own)
+    return ray.remote(ControllerActor).options(
+        name=controller_name(place), lifetime="detached", get_if_exists=True, **{**lasting(place), "namespace": NAMESPACE}).remote(own)

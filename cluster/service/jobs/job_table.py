@@ -1,6 +1,6 @@
-"""All jobs that a keeper has on its desks, and the line that they stand in. Reads and files them; starts and ends none.
+"""All jobs that a controller has on its state machines, and the line that they stand in. Reads and files them; starts and ends none.
 
-Holds the storage for its keeper, so that all writing of jobs goes through here. A job whose files cannot be read is set aside, with
+Holds the storage for its controller, so that all writing of jobs goes through here. A job whose files cannot be read is set aside, with
 the reason: it is shown, and all others go on.
 """
 
@@ -15,7 +15,7 @@ from cluster.service.core.job_record import Filed, SetAside, State, shown
 from cluster.service.core.settings import QuotaSettings
 from cluster.service.jobs.event_log import EventLog
 from cluster.service.jobs.scheduler import Waiting, positions, starts
-from cluster.service.jobs.state_machine import Desk
+from cluster.service.jobs.state_machine import JobStateMachine
 from cluster.service.schemas import Event, Optimization
 from cluster.service.stores.job_index import Index
 from cluster.service.stores.job_store import Store
@@ -29,7 +29,7 @@ Loaded = tuple[Filed, State, list[Event]]
 _log = logging.getLogger(__name__)
 
 
-class Roster:
+class JobTable:
     """The jobs of a storage, which is taken for writing: blocks. `told` is called whenever a job has new events. Raises
     StorageError where another holds it for longer than `wait_s` seconds."""
 
@@ -38,7 +38,7 @@ class Roster:
     ) -> None:
         """`tasks` sees to the writing of events."""
         self.store = store
-        self._tasks = tasks or Supervisor("the keeper of jobs")
+        self._tasks = tasks or Supervisor("the controller of jobs")
         try:
             self.held: Hold = hold(store.jobs, wait_s)
         except StorageError as problem:
@@ -51,7 +51,7 @@ class Roster:
         self.limits: dict[str, QuotaSettings] = {
             owner: QuotaSettings.model_validate(limits) for owner, limits in store.limits().items()}
         """Of owners that have asked for something, ever."""
-        self.desks: dict[str, Desk] = {}
+        self.machines: dict[str, JobStateMachine] = {}
         """In the order in which the jobs came."""
         self.attended: set[str] = set()
         """Jobs that are being run."""
@@ -81,7 +81,7 @@ class Roster:
         for id in self._index.ids:
             try:
                 loaded.append(self._load(id))
-            except Exception as problem:  # noqa: BLE001 - whatever is wrong with one job, the others go on
+            except Exception as problem:
                 if isinstance(problem, StorageError):
                     self.store.filed_ids()  # raises where not only this job's files are away
                 self.set_aside(id, problem)
@@ -94,8 +94,8 @@ class Roster:
         return filed, state, [] if state.over else self.store.events(id)
 
     def set_aside(self, id: str, problem: Exception) -> None:
-        """Takes a job off the desks, whose files cannot be used."""
-        self.desks.pop(id, None)
+        """Takes a job off the state machines, whose files cannot be used."""
+        self.machines.pop(id, None)
         said = self.store.plain(problem) if isinstance(problem, DataError | StorageError) else (
             f"optimizations/{id} cannot be used ({type(problem).__name__}: {problem}); bring it back from a copy.")
         reason = f"This job was set aside, as its files are damaged: {said}"
@@ -107,7 +107,7 @@ class Roster:
             found = replace(found, owner=filed.owner, name=filed.request.name, created_at=filed.created_at, request=filed.request)
             if filed.idempotency_key:
                 self._job_by_key[filed.owner, filed.idempotency_key] = id
-        except Exception:  # noqa: BLE001 - then the index says whose it is
+        except Exception:
             _log.debug("The record of %s cannot be read.", id)
         self.damaged[id] = found
         self.note(f"{id} of {found.owner or 'an unknown owner'}: {reason}")
@@ -141,8 +141,8 @@ class Roster:
     def next_number(self) -> int:
         return len(self._index) + 1
 
-    def put(self, filed: Filed, state: State, events: Sequence[Event]) -> Desk:
-        """On a desk of its own."""
+    def put(self, filed: Filed, state: State, events: Sequence[Event]) -> JobStateMachine:
+        """On a state machine of its own."""
         journal: list[Journal] = []
 
         def write(entries: list[dict[str, Any]]) -> None:
@@ -162,42 +162,42 @@ class Roster:
                 raise
 
         log = EventLog(events, write, self._told, self._tasks, f"writing the events of {filed.id}")
-        desk = self.desks[filed.id] = Desk(filed, state, log, self.quotas.pay)
+        machine = self.machines[filed.id] = JobStateMachine(filed, state, log, self.quotas.pay)
         if filed.idempotency_key:
             self._job_by_key[filed.owner, filed.idempotency_key] = filed.id
-        return desk
+        return machine
 
-    def same_as(self, filed: Filed) -> Desk | SetAside | None:
+    def same_as(self, filed: Filed) -> JobStateMachine | SetAside | None:
         """The job that was filed under the same id, or by the same owner with the same key."""
         id = self._job_by_key.get((filed.owner, filed.idempotency_key or ""), filed.id)
-        return self.desks.get(id) or self.damaged.get(id)
+        return self.machines.get(id) or self.damaged.get(id)
 
-    def newest_first(self) -> Iterator[Desk | SetAside]:
+    def newest_first(self) -> Iterator[JobStateMachine | SetAside]:
         """All jobs."""
         for id in reversed(self._index.ids):
-            if found := self.desks.get(id) or self.damaged.get(id):
+            if found := self.machines.get(id) or self.damaged.get(id):
                 yield found
 
-    def any_of(self, id: str) -> Desk | SetAside:
+    def any_of(self, id: str) -> JobStateMachine | SetAside:
         """Raises NotFound."""
-        return self.damaged[id] if id in self.damaged else self.desk(id)
+        return self.damaged[id] if id in self.damaged else self.machine(id)
 
-    def desk(self, id: str) -> Desk:
+    def machine(self, id: str) -> JobStateMachine:
         """Raises NotFound, and Damaged for a job that was set aside."""
         if id in self.damaged:
             raise Damaged(self.damaged[id].reason)
-        if id not in self.desks:
+        if id not in self.machines:
             raise NotFound(f"There is no job {id!r}.")
-        return self.desks[id]
+        return self.machines[id]
 
-    def mended(self, desk: Desk) -> bool:
-        """Brings a job's state and events together; see Desk.mend. One with which that cannot be done is set aside."""
+    def mended(self, machine: JobStateMachine) -> bool:
+        """Brings a job's state and events together; see JobStateMachine.mend. One with which that cannot be done is set aside."""
         try:
-            desk.dirty = desk.mend()
-        except Exception as problem:  # noqa: BLE001 - whatever is wrong with one job, the others go on
-            self.set_aside(desk.filed.id, problem)
+            machine.dirty = machine.mend()
+        except Exception as problem:
+            self.set_aside(machine.filed.id, problem)
             return False
-        return desk.dirty
+        return machine.dirty
 
     def limits_of(self, owner: str) -> QuotaSettings:
         """The quota that the owner had last."""
@@ -205,12 +205,12 @@ class Roster:
 
     def meet_quota(self, job: str, reason: str) -> None:
         """A job has met its owner's quota: it ends on it, and says so once a run."""
-        if (desk := self.desks.get(job)) and not desk.state.over:
-            desk.meet_quota(reason)
+        if (machine := self.machines.get(job)) and not machine.state.over:
+            machine.meet_quota(reason)
 
     def now_of(self, owner: str) -> int:
         """Jobs of an owner that are not over."""
-        return sum(desk.filed.owner == owner and not desk.state.over for desk in self.desks.values())
+        return sum(machine.filed.owner == owner and not machine.state.over for machine in self.machines.values())
 
     def use_of(self, owner: str) -> dict[str, Any]:
         """The fields of objects.Quota that tell of use."""
@@ -219,11 +219,11 @@ class Roster:
 
     @property
     def last_place(self) -> int:
-        return max((desk.place for desk in self.desks.values()), default=0)
+        return max((machine.place for machine in self.machines.values()), default=0)
 
     @property
     def last_turn(self) -> int:
-        return max((desk.state.turn for desk in self.desks.values()), default=0)
+        return max((machine.state.turn for machine in self.machines.values()), default=0)
 
     def to_start(self, places: int) -> list[str]:
         waiting, running, last_turn, barred = self._line()
@@ -233,33 +233,33 @@ class Roster:
         """Job -> its place in the queue."""
         return positions(*self._line())
 
-    def shown(self, desk: Desk | SetAside, place: Mapping[str, int] | None = None) -> Optimization:
+    def shown(self, machine: JobStateMachine | SetAside, place: Mapping[str, int] | None = None) -> Optimization:
         """As the API gives it; `place` where the positions are known already."""
-        if isinstance(desk, SetAside):
-            return desk.shown
-        id = desk.filed.id
-        place = self.positions() if place is None and desk.state.status == "queued" else place or {}
+        if isinstance(machine, SetAside):
+            return machine.shown
+        id = machine.filed.id
+        place = self.positions() if place is None and machine.state.status == "queued" else place or {}
         return shown(
-            desk.filed, replace(desk.state, status=desk.shown), desk.log.last_id, place.get(id), self._in_flight_of(desk),
-            desk.running_s)
+            machine.filed, replace(machine.state, status=machine.shown), machine.log.last_id, place.get(id), self._in_flight_of(machine),
+            machine.running_s)
 
-    def _in_flight_of(self, desk: Desk) -> int | None:
-        if desk.shown not in ("running", "cancelling"):
+    def _in_flight_of(self, machine: JobStateMachine) -> int | None:
+        if machine.shown not in ("running", "cancelling"):
             return 0
         # A window that has heard nothing of a job is no proof that it calls nobody: its reports may be late, or lost.
-        return None if self.in_flight is None else self.in_flight.get(desk.filed.id)
+        return None if self.in_flight is None else self.in_flight.get(machine.filed.id)
 
     def _line(self) -> tuple[list[Waiting], list[str], dict[str, int], set[str]]:
         waiting = [
-            Waiting(id, desk.filed.owner, desk.place) for id, desk in self.desks.items()
-            if desk.state.status == "queued" and id not in self.attended and id not in self.aside]
+            Waiting(id, machine.filed.owner, machine.place) for id, machine in self.machines.items()
+            if machine.state.status == "queued" and id not in self.attended and id not in self.aside]
         last_turn: dict[str, int] = {}
-        for desk in self.desks.values():
-            if desk.state.turn:
-                last_turn[desk.filed.owner] = max(desk.state.turn, last_turn.get(desk.filed.owner, 0))
+        for machine in self.machines.values():
+            if machine.state.turn:
+                last_turn[machine.filed.owner] = max(machine.state.turn, last_turn.get(machine.filed.owner, 0))
         owners = {one.owner for one in waiting}
         barred = {owner for owner in owners if self.quotas.spent_out(owner, self.limits_of(owner))}
-        return waiting, [self.desks[id].filed.owner for id in self.attended], last_turn, barred
+        return waiting, [self.machines[id].filed.owner for id in self.attended], last_turn, barred
 
 
 def _int(value: Any) -> int:

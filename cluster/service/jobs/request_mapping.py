@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from cluster.config.experiment import ExperimentSettings, slug
 from cluster.experiment.prepare import SETTINGS_FILE, Experiment, check
 from cluster.service.access.admission import expect_harmless, expect_offered, expect_within, searched_models
-from cluster.service.core.backend import Caller
+from cluster.service.core.backend import Principal
 from cluster.service.core.errors import NotFound
 from cluster.service.core.settings import ServiceSettings
 from cluster.service.schemas import OptimizationRequest, TaskRequest
@@ -71,14 +71,14 @@ def admit(request: OptimizationRequest, service: ServiceSettings) -> None:
     expect_within(request, service)
 
 
-def checked(request: OptimizationRequest, service: ServiceSettings, out: Folder, caller: Caller) -> Experiment:
+def checked(request: OptimizationRequest, service: ServiceSettings, out: Folder, principal: Principal) -> Experiment:
     """The experiment with its data, checked as `promptray run` would but for asking its models, and no folder made. Raises NotFound
     for a file that the caller may not see, UserError where it cannot be run. For a process that can be killed: what it reads and
     multiplies out is a stranger's."""
     admit(request, service)
     store = Store(service.storage)
     for task in request.tasks:
-        if task.file is not None and task.generated is None and not caller.may_see(_owner_of(task.file, store)):
+        if task.file is not None and task.generated is None and not principal.may_see(_owner_of(task.file, store)):
             raise _no_file(task.file)
     settings = experiment_settings(request, service, out)
     trials, tasks, recorded = check(settings)

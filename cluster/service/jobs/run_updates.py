@@ -1,4 +1,4 @@
-"""What a running job tells its keeper: small picklable pieces, and the watcher that makes them of an experiment's course.
+"""What a running job tells its controller: small picklable pieces, and the watcher that makes them of an experiment's course.
 
 Knows the experiment's results, and neither Ray nor storage but for the rounds that it writes.
 """
@@ -80,7 +80,7 @@ class Warned:
     used: int
 
 
-News = Phase | Sized | Started | Moved | Rounded | Ended | Warned
+RunUpdates = Phase | Sized | Started | Moved | Rounded | Ended | Warned
 
 
 class Reporting:
@@ -89,7 +89,7 @@ class Reporting:
     Each finished round stands in `out`/rounds/TRIAL/NNNN.json before it is told.
     """
 
-    def __init__(self, out: Folder, limits: Mapping[str, int | None], tell: Callable[[News], None]) -> None:
+    def __init__(self, out: Folder, limits: Mapping[str, int | None], tell: Callable[[RunUpdates], None]) -> None:
         self._rounds = out / ROUNDS
         self._limits = limits
         self._tell = tell

@@ -1,4 +1,4 @@
-"""One job on the keeper's desk: its record, its state and its events, and what each piece of news does to them.
+"""One job on the controller's state machine: its record, its state and its events, and what each piece of news does to them.
 
 Knows no queue, no process and no other job. For one event loop.
 """
@@ -9,7 +9,7 @@ from typing import Any
 
 from cluster.service.core.job_record import Filed, Outcome, Spent, State
 from cluster.service.jobs.event_log import EventLog
-from cluster.service.jobs.run_updates import Ended, Moved, News, Phase, Rounded, Sized, Started, Warned
+from cluster.service.jobs.run_updates import Ended, Moved, Phase, Rounded, RunUpdates, Sized, Started, Warned
 from cluster.service.schemas import ENDS, EventKind, JobStatus
 from optimizer.errors import shortened
 
@@ -17,7 +17,7 @@ LONGEST_FAULT = 2000
 """Characters of the reasons for which a job's trials have failed [ours]."""
 
 
-class Desk:
+class JobStateMachine:
     """A job. `paid` is called with the calls and the money that the news has added."""
 
     def __init__(self, filed: Filed, state: State, log: EventLog, paid: Callable[[str, int, float], None]) -> None:
@@ -141,7 +141,7 @@ class Desk:
             self.state.status = "queued"
         return True
 
-    def take(self, news: News) -> None:
+    def take(self, news: RunUpdates) -> None:
         """News of the run that is under way."""
         self.dirty = True
         match news:

@@ -1,7 +1,7 @@
 """A process that runs jobs, one at a time and one after the other: the same code as `promptray run`, on the Ray that is there.
 
-Off the main thread, and without Ctrl-C: a job is stopped by being asked to. It tells its keeper what happens, and waits at the end
-until all of that has arrived. Everything that is this process's dies with its keeper.
+Off the main thread, and without Ctrl-C: a job is stopped by being asked to. It tells its controller what happens, and waits at the end
+until all of that has arrived. Everything that is this process's dies with its controller.
 """
 
 import logging
@@ -27,12 +27,12 @@ from serving.runtime.actors import told
 from serving.storage import Folder
 
 HEARD_WITHIN_S = 300.0
-"""The keeper may be coming back after a crash [ours]."""
+"""The controller may be coming back after a crash [ours]."""
 UNTOLD = 200
 """Pieces of news that may be under way."""
 
 
-class Runner:
+class Worker:
     """The actor. `run` is in one thread, `stop` in another."""
 
     def __init__(self, service: ServiceSettings) -> None:
@@ -43,7 +43,7 @@ class Runner:
 
     def warm(self) -> int:
         """Loads what a job needs, so that the first one does not wait for it; the process's number."""
-        import cluster.experiment.runner  # noqa: F401
+        import cluster.experiment.runner
 
         return os.getpid()
 
@@ -55,9 +55,9 @@ class Runner:
         """This run of the job ends soon, also if it has not begun yet; its finished calls are kept."""
         self._stopped.add((job, run))
 
-    def run(self, work: Work, keeper: Any) -> Outcome:
+    def run(self, work: Work, controller: Any) -> Outcome:
         """Runs the job to its end. What is wrong with it is told by the outcome."""
-        line = _Line(keeper, work)
+        line = _Line(controller, work)
         try:
             return self._run(work, line)
         except PromptrayError as problem:
@@ -68,7 +68,7 @@ class Runner:
     def _run(self, work: Work, line: "_Line") -> Outcome:
         from cluster.analysis.failures import errors_told
         from cluster.experiment.prepare import prepare
-        from cluster.experiment.runner import Around, BrokenOff, Interrupted, run_experiment
+        from cluster.experiment.runner import BrokenOff, Interrupted, RunContext, run_experiment
         from cluster.results import write_results
         from cluster.service.jobs.request_mapping import experiment_settings, probe_digest
         from cluster.service.jobs.run_updates import Reporting, Sized
@@ -80,16 +80,16 @@ class Runner:
         out = store.results(filed.id)
         begin_with(store.estimate(probe_digest(filed.request, self._service)), out)
         experiment = prepare(experiment_settings(filed.request, self._service, out))
-        line.tell(Sized(len(experiment.assignments)))
+        line.tell(Sized(len(experiment.trial_specs)))
         budget = experiment.settings.budget
         watcher = Reporting(out, {"target_calls": budget.target_calls, "optimizer_calls": budget.optimizer_calls}, line.tell)
-        around = Around(
+        context = RunContext(
             nullcontext, self._service.running, (filed.owner, filed.id), line.owner(experiment), True,
             lambda: (filed.id, work.run) in self._stopped)
         line.claim(hosted_beside(experiment.settings, self._service))
         stopped = False
         try:
-            results = run_experiment(experiment, watcher, around)
+            results = run_experiment(experiment, watcher, context)
         except Interrupted as stop:
             stopped, results = True, stop.results
         except BrokenOff as broken:
@@ -105,15 +105,15 @@ class Runner:
 
 
 class _Line:
-    """To the keeper, in order. A keeper that is gone takes this process with it."""
+    """To the controller, in order. A controller that is gone takes this process with it."""
 
-    def __init__(self, keeper: Any, work: Work) -> None:
-        self._keeper = keeper
+    def __init__(self, controller: Any, work: Work) -> None:
+        self._controller = controller
         self._work = work
         self._untold: list[Any] = []
 
     def tell(self, news: Any) -> None:
-        self._untold.append(self._keeper.report.remote(self._work.filed.id, self._work.run, news))
+        self._untold.append(self._controller.report.remote(self._work.filed.id, self._work.run, news))
         if len(self._untold) > UNTOLD:
             self.close()
 
@@ -121,7 +121,7 @@ class _Line:
         """The job's part of what its owner may spend today, with its final tests kept aside; None where the owner has no limit.
         Raises QuotaExhausted where there is no room for them."""
         filed = self._work.filed
-        share = JobShare(self._keeper, filed.owner, filed.id)
+        share = JobShare(self._controller, filed.owner, filed.id)
         if not self._asked("open", filed.owner):
             return None
         tests = {share.holder(trial): as_calls(cost) for trial, cost in tests_of(experiment).items()}
@@ -130,19 +130,19 @@ class _Line:
 
     def _asked(self, act: str, *given: Any) -> Any:
         try:
-            return ray.get(self._keeper.spend.remote(act, *given), timeout=HEARD_WITHIN_S)
+            return ray.get(self._controller.spend.remote(act, *given), timeout=HEARD_WITHIN_S)
         except GetTimeoutError:
             raise StorageError(f"The service has not answered this job for {HEARD_WITHIN_S:g} s; resume it.") from None
         except RayTaskError as problem:
             raise told(problem, "the service") from None
 
     def claim(self, deployments: Sequence[str]) -> None:
-        """Returns when the keeper knows that the job is about to host these models: none of them is taken away from it then."""
+        """Returns when the controller knows that the job is about to host these models: none of them is taken away from it then."""
         if deployments:
-            _heard([self._keeper.claim_models.remote(self._work.filed.id, self._work.run, list(deployments))])
+            _heard([self._controller.claim_models.remote(self._work.filed.id, self._work.run, list(deployments))])
 
     def close(self) -> None:
-        """Returns when all has arrived. Raises StorageError where the keeper does not hear."""
+        """Returns when all has arrived. Raises StorageError where the controller does not hear."""
         untold, self._untold = self._untold, []
         _heard(untold)
 

@@ -1,6 +1,6 @@
 """The processes that run jobs, on Ray: started when there is work, used for job after job, replaced when they die or say nothing.
 
-Knows Ray, and of a job only what a run of it is. Belongs to the keeper's process, and ends with it.
+Knows Ray, and of a job only what a run of it is. Belongs to the controller's process, and ends with it.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from ray.exceptions import RayError, RayTaskError
 from cluster.experiment.partial_results import leave_results
 from cluster.service.core.job_record import Lost, Outcome, Work
 from cluster.service.core.settings import ServiceSettings
-from cluster.service.jobs.worker import Runner
+from cluster.service.jobs.worker import Worker
 from cluster.service.read_models.settings import shown_settings
 from cluster.service.stores.job_store import Store
 from cluster.trial.result import Status
@@ -57,21 +57,21 @@ class Look:
     use: Use
 
 
-class RayCrew:
-    """A job.Crew. `keeper` is the handle of the actor that runs report to."""
+class RayWorkerPool:
+    """A job.WorkerPool. `controller` is the handle of the actor that runs report to."""
 
     def __init__(
-        self, service: ServiceSettings, keeper: Any, kill: Callable[[Any], None] = ray.kill,
+        self, service: ServiceSettings, controller: Any, kill: Callable[[Any], None] = ray.kill,
         starts_within_s: float = STARTS_WITHIN_S, silent_s: float = SILENT_S,
     ) -> None:
         self._service = service
         self._kill = kill
         self._starts_within_s, self._silent_s = starts_within_s, silent_s
-        self._keeper = keeper
+        self._controller = controller
         self._idle: list[Any] = []
-        self._jobs_by_runner: dict[Any, int] = {}
+        self._jobs_by_worker: dict[Any, int] = {}
         self._running: dict[str, tuple[Any, int]] = {}
-        """Job -> the runner that has it, and the number of the run."""
+        """Job -> the worker that has it, and the number of the run."""
         self._killed: set[str] = set()
         """Jobs whose process was ended, as they were cancelled."""
         self._window_by_name: dict[str, Any] = {}
@@ -92,12 +92,12 @@ class RayCrew:
 
     async def run(self, work: Work) -> Outcome:
         """A process that is lost, or given up, is ended: two that run one job would fight for its folder."""
-        runner = self._idle.pop() if self._idle else self._new()
-        self._jobs_by_runner[runner] = self._jobs_by_runner.get(runner, 0) + 1
-        self._running[work.filed.id] = runner, work.run
+        worker = self._idle.pop() if self._idle else self._new()
+        self._jobs_by_worker[worker] = self._jobs_by_worker.get(worker, 0) + 1
+        self._running[work.filed.id] = worker, work.run
         usable = False
         try:
-            outcome = await self._outcome(runner, work)
+            outcome = await self._outcome(worker, work)
             usable = True
         except RayTaskError as problem:
             usable = True
@@ -110,7 +110,7 @@ class RayCrew:
             raise Lost(type(problem).__name__) from None
         finally:
             self._running.pop(work.filed.id, None)
-            self._free(runner, usable)
+            self._free(worker, usable)
             if not usable:
                 await self._leave(work.filed.id)
         return outcome
@@ -121,13 +121,13 @@ class RayCrew:
         self._killed.discard(job)
         try:
             await asyncio.to_thread(leave_results, Store(self._service.storage).results(job), cut, shown_settings)
-        except Exception as problem:  # noqa: BLE001 - the run's own end is what is told
+        except Exception as problem:
             _log.warning("What %s had found cannot be written: %s", job, problem)
 
-    async def _outcome(self, runner: Any, work: Work) -> Outcome:
+    async def _outcome(self, worker: Any, work: Work) -> Outcome:
         """What the run has come to. Raises Lost where its process says nothing for too long, and what Ray raises."""
-        answer = asyncio.ensure_future(_awaited(runner.run.remote(work, self._keeper)))
-        silence = asyncio.ensure_future(self._silence(runner))
+        answer = asyncio.ensure_future(_awaited(worker.run.remote(work, self._controller)))
+        silence = asyncio.ensure_future(self._silence(worker))
         try:
             await asyncio.wait([answer, silence], return_when=asyncio.FIRST_COMPLETED)
             if not answer.done():
@@ -139,13 +139,13 @@ class RayCrew:
             silence.cancel()
             await asyncio.gather(answer, silence, return_exceptions=True)
 
-    async def _silence(self, runner: Any) -> str:
+    async def _silence(self, worker: Any) -> str:
         """Returns when the process has given no sign of life for too long, with a word for it."""
         allowed_s, said = self._starts_within_s, "it did not start"
         while True:
             try:
                 async with asyncio.timeout(allowed_s):  # not wait_for, in which a cancellation may be lost
-                    await runner.alive.remote()
+                    await worker.alive.remote()
             except TimeoutError:
                 return f"{said} within {allowed_s:g} s"
             except RayError:  # the run itself tells of this
@@ -156,9 +156,9 @@ class RayCrew:
 
     async def stop(self, job: str) -> None:
         if job in self._running:
-            runner, run = self._running[job]
+            worker, run = self._running[job]
             with suppress(RayError):  # it is gone: so is the run
-                await runner.stop.remote(job, run)
+                await worker.stop.remote(job, run)
 
     async def kill(self, job: str) -> None:
         if job in self._running:
@@ -211,21 +211,21 @@ class RayCrew:
             return use
         return None
 
-    def _free(self, runner: Any, usable: bool) -> None:
+    def _free(self, worker: Any, usable: bool) -> None:
         """For the next job; one that has had many gives back what has gathered in it."""
-        if usable and self._jobs_by_runner[runner] < MOST_JOBS:
-            self._idle.append(runner)
+        if usable and self._jobs_by_worker[worker] < MOST_JOBS:
+            self._idle.append(worker)
         else:
-            self._jobs_by_runner.pop(runner, None)
-            self._kill(runner)
+            self._jobs_by_worker.pop(worker, None)
+            self._kill(worker)
 
     def _new(self) -> Any:
         options = lasting(open_folder(self._service.storage)) | {"max_restarts": 0, "max_task_retries": 0, "max_concurrency": 4}
-        return ray.remote(Runner).options(**{**options, "namespace": NAMESPACE}).remote(self._service)
+        return ray.remote(Worker).options(**{**options, "namespace": NAMESPACE}).remote(self._service)
 
     def processes(self) -> list[Any]:
-        """The runners that work now."""
-        return [runner for runner, _ in self._running.values()]
+        """The workers that work now."""
+        return [worker for worker, _ in self._running.values()]
 
 
 async def _awaited(answer: Awaitable[T]) -> T:

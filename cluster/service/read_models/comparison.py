@@ -12,7 +12,7 @@ from typing import Literal
 
 from cluster.analysis.comparisons import p_told
 from cluster.config.experiment import ExperimentSettings
-from cluster.experiment.planning import Assignment
+from cluster.experiment.planning import TrialSpec
 from cluster.service.read_models.candidates import Family
 from cluster.service.read_models.items import Items, Material, dev_scores, fits, test_marks
 from cluster.service.read_models.json_text import diff_of
@@ -38,7 +38,7 @@ class Side:
     """One of the two."""
 
     course: Course
-    assignment: Assignment
+    trial_spec: TrialSpec
     candidate: str
 
 
@@ -57,7 +57,7 @@ def compared(items: Items, settings: ExperimentSettings, folder: Folder, left: S
     """On the items of their dev split, and of the test split where both were tested; both need the same task and seed, or they have
     no item in common. Raises NotFound."""
     first, second = (_read(items, settings, folder, side) for side in (left, right))
-    same = left.assignment.contest == right.assignment.contest
+    same = left.trial_spec.comparison_group == right.trial_spec.comparison_group
     found = [*_items("dev", first, second), *_items("test", first, second)] if same else []
     splits = [split for name in ("test", "dev") if (
         split := _split([item for item in found if item.split == name], first.prompt == second.prompt)) is not None]
@@ -99,7 +99,7 @@ def _untested(left: _Read, right: _Read) -> Literal["", "left", "right", "both"]
 def _read(items: Items, settings: ExperimentSettings, folder: Folder, side: Side) -> _Read:
     family = items.family(side.course)
     prompt = family.member(side.candidate).candidate.prompt
-    material = items.of(settings, folder, side.assignment)
+    material = items.of(settings, folder, side.trial_spec)
     if material is not None and not fits(material, side.course):
         material = None
     measured = max((len(one.scores) for round in side.course.rounds for one in round.standings), default=0)

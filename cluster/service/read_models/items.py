@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cluster.config.experiment import ExperimentSettings
 from cluster.config.search_space import STRATEGY
-from cluster.experiment.planning import Assignment, plan_of
+from cluster.experiment.planning import TrialSpec, plan_of
 from cluster.service.read_models.candidates import Family, family_of
 from cluster.service.read_models.results import Course, Results
 from optimizer.errors import PromptrayError, SettingsError, StorageError
@@ -66,20 +66,20 @@ class Items:
         """The candidates of a trial."""
         return family_of(self._results, course)
 
-    def of(self, settings: ExperimentSettings, folder: Folder, assignment: Assignment) -> Material | None:
+    def of(self, settings: ExperimentSettings, folder: Folder, trial_spec: TrialSpec) -> Material | None:
         """None where the task's data are not to be had any more."""
-        task_settings = next(one for one in settings.tasks if one.label == assignment.task)
-        key = f"{folder.place}\n{task_settings.source}\n{_changed_at(task_settings.source)}\n{assignment.contest}".encode()
+        task_settings = next(one for one in settings.tasks if one.label == trial_spec.task)
+        key = f"{folder.place}\n{task_settings.source}\n{_changed_at(task_settings.source)}\n{trial_spec.comparison_group}".encode()
         try:
             task: Task = self._results.kept(
                 hashlib.sha256(key).digest(),
                 lambda: load_task(
-                    task_settings.source, sizes=settings.sizes_of(task_settings), seed=assignment.seed,
+                    task_settings.source, sizes=settings.sizes_of(task_settings), seed=trial_spec.seed,
                     scorer=task_settings.scorer, seed_instruction=task_settings.seed_instruction), 2**20)
         except PromptrayError:
             return None
         return Material(
-            task_settings.source, task, SCORERS[task.scorer], settings.target_model.identity, _sampling(settings, assignment),
+            task_settings.source, task, SCORERS[task.scorer], settings.target_model.identity, _sampling(settings, trial_spec),
             self._ledger(folder / LEDGER))
 
     def _ledger(self, folder: Folder) -> Ledger | None:
@@ -120,11 +120,11 @@ def test_marks(course: Course, candidate: str) -> str:
     return result.seed_prompt_test_marks if result.seed_prompt.id == candidate else ""
 
 
-def _sampling(settings: ExperimentSettings, assignment: Assignment) -> Sampling:
-    if assignment.point is None or STRATEGY not in assignment.point:
+def _sampling(settings: ExperimentSettings, trial_spec: TrialSpec) -> Sampling:
+    if trial_spec.point is None or STRATEGY not in trial_spec.point:
         return settings.sampling.build()
     try:
-        return plan_of(settings, assignment).sampling
+        return plan_of(settings, trial_spec).sampling
     except SettingsError:
         return settings.sampling.build()
 

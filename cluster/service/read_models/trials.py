@@ -11,7 +11,7 @@ from cluster.analysis.form_control import form_told
 from cluster.analysis.winner import dev_items, rank
 from cluster.config.experiment import ExperimentSettings
 from cluster.config.search_space import STRATEGY
-from cluster.experiment.planning import Assignment, assignments
+from cluster.experiment.planning import TrialSpec, trial_specs
 from cluster.results.markdown import best_prompt_page
 from cluster.service.core.errors import Conflict, NotFound
 from cluster.service.read_models.candidates import Family, family_of, plain_prompt
@@ -53,12 +53,12 @@ def _count(value: object) -> int:
     return value if isinstance(value, int) else 0
 
 
-def names(settings: ExperimentSettings) -> dict[str, Assignment]:
+def names(settings: ExperimentSettings) -> dict[str, TrialSpec]:
     """Trial -> what it is, in the order in which they start."""
-    return {assignment.trial: assignment for assignment in assignments(settings)}
+    return {trial_spec.trial: trial_spec for trial_spec in trial_specs(settings)}
 
 
-def assignment_of(settings: ExperimentSettings, trial: str) -> Assignment:
+def trial_spec_of(settings: ExperimentSettings, trial: str) -> TrialSpec:
     """Raises NotFound."""
     found = names(settings).get(trial)
     if found is None:
@@ -67,16 +67,16 @@ def assignment_of(settings: ExperimentSettings, trial: str) -> Assignment:
 
 
 def trial_view(
-    settings: ExperimentSettings, assignment: Assignment, family: Family, course: Course, spent: Spent, job: JobStatus
+    settings: ExperimentSettings, trial_spec: TrialSpec, family: Family, course: Course, spent: Spent, job: JobStatus
 ) -> Trial:
     """One trial as people see it."""
     result = course.result
-    point = assignment.point or {}
+    point = trial_spec.point or {}
     curve = [
         _point(round.number, round.best, spent.calls_by_round.get((course.trial, round.number)))
         for round in course.rounds if round.standings]
     common = {
-        "id": course.trial, "task": storable(assignment.task), "seed": assignment.seed, "curve": curve,
+        "id": course.trial, "task": storable(trial_spec.task), "seed": trial_spec.seed, "curve": curve,
         "candidates": len(family.members), "best": family.best.id if family.best else None}
     if result is None:
         return Trial(
@@ -96,11 +96,11 @@ def trial_view(
         form=storable(form_told(result)))
 
 
-def best_by_task(results: Results, courses: Sequence[Course], assignments: Mapping[str, Assignment]) -> list[Best]:
+def best_by_task(results: Results, courses: Sequence[Course], trial_specs: Mapping[str, TrialSpec]) -> list[Best]:
     """The best prompt of each task, in the order of its tasks, by the rule of cluster.analysis.winner; none for a task of which no
     trial has finished a round."""
-    tasks = dict.fromkeys(one.task for one in assignments.values())
-    by_task = {task: [course for course in courses if assignments[course.trial].task == task] for task in tasks}
+    tasks = dict.fromkeys(one.task for one in trial_specs.values())
+    by_task = {task: [course for course in courses if trial_specs[course.trial].task == task] for task in tasks}
     found = [(task, course, family_of(results, course).best) for task, its in by_task.items() if (course := _winner(results, its))]
     return [_best(task, course, candidate) for task, course, candidate in found if candidate is not None]
 

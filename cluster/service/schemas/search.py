@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from cluster.config.component_spec import Choice, SelectionChoice, StrategyChoice
-from cluster.config.search import SchedulerChoice, SearcherChoice
+from cluster.config.component_spec import ComponentSpec, SelectionSpec, StrategySpec
+from cluster.config.search import SchedulerSpec, SearcherSpec
 from cluster.search.domains import parse_domain
 from cluster.search.schedulers import SCHEDULERS
 from cluster.search.searchers import SEARCHERS
@@ -24,7 +24,7 @@ Settings = dict[Key, Value]
 DomainKey = Literal["choice", "int", "float", "log"]
 
 
-def _expect_harmless(noun: str, table: Any, choice: Choice) -> None:
+def _expect_harmless(noun: str, table: Any, choice: ComponentSpec) -> None:
     if choice.name not in table:
         raise unknown_name(noun, choice.name, table)
     kind = table[choice.name]
@@ -33,7 +33,7 @@ def _expect_harmless(noun: str, table: Any, choice: Choice) -> None:
             raise SettingsError(f"The setting {name!r} of {noun} {choice.name!r} cannot be given in a request.")
 
 
-class StrategyRequest(StrategyChoice):
+class StrategyRequest(StrategySpec):
     """A search method by its name in the catalogue, with its numbers and choices."""
 
     name: Name
@@ -46,7 +46,7 @@ class StrategyRequest(StrategyChoice):
         return super().build(**changes)
 
 
-class SelectionRequest(SelectionChoice):
+class SelectionRequest(SelectionSpec):
     """A selection rule by its name in the catalogue, with its numbers and choices."""
 
     name: Name = "racing"
@@ -59,7 +59,7 @@ class SelectionRequest(SelectionChoice):
         return super().build(**changes)
 
 
-class SearcherRequest(SearcherChoice):
+class SearcherRequest(SearcherSpec):
     """How points are chosen: grid, random or optuna."""
 
     name: Name = "random"
@@ -72,7 +72,7 @@ class SearcherRequest(SearcherChoice):
         return super().build()
 
 
-class SchedulerRequest(SchedulerChoice):
+class SchedulerRequest(SchedulerSpec):
     """Which trials are stopped early: none, asha or median."""
 
     name: Name = "none"

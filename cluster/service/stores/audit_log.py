@@ -19,7 +19,7 @@ from operator import itemgetter
 
 from pydantic import ValidationError
 
-from cluster.service.core.backend import Caller
+from cluster.service.core.backend import Principal
 from cluster.service.core.errors import NotFound
 from cluster.service.schemas import AuditEntry, Page
 from optimizer.errors import StorageError
@@ -63,7 +63,7 @@ class Audit:
         return self._tasks.faults(least)
 
     @asynccontextmanager
-    async def noted(self, caller: Caller, action: str, subject: str = "") -> AsyncIterator[Note]:
+    async def noted(self, principal: Principal, action: str, subject: str = "") -> AsyncIterator[Note]:
         """Writes the act down when it has ended, and what became of it where it was refused. Raises StorageError before the act
         where lines of others still wait to be written."""
         if self._unwritten:
@@ -76,8 +76,8 @@ class Audit:
             raise
         finally:
             try:
-                await asyncio.to_thread(self.write, caller.owner, action, note.subject, note.outcome)
-            except Exception as problem:  # noqa: BLE001 - the act is done, and its line kept
+                await asyncio.to_thread(self.write, principal.owner, action, note.subject, note.outcome)
+            except Exception as problem:
                 self._tasks.report(f"writing down {action}", problem)
                 self._catch_up()
 

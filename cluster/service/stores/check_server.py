@@ -225,7 +225,7 @@ def _work(answers: socket.socket) -> int:
         return _OUT_OF_MEMORY
     except PromptrayError as problem:
         answer = framed((False, problem.with_traceback(None)))
-    except BaseException as problem:  # noqa: BLE001  told where it was asked for, and in the log
+    except BaseException as problem:
         traceback.print_exc()
         answer = framed((False, RuntimeError(type(problem).__name__)))
     answers.sendall(answer)

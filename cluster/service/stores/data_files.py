@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 from pydantic import ValidationError
 
-from cluster.service.core.backend import Caller
+from cluster.service.core.backend import Principal
 from cluster.service.core.errors import Damaged, NoRoom, NotFound
 from cluster.service.core.settings import WorkSettings
 from cluster.service.schemas import FileDeleted, Page, Row, StoredFile
@@ -78,13 +78,13 @@ class FileStore:
         self._bytes_by_file: dict[str, int] = {}
         self._lock_by_owner: dict[str, threading.Lock] = {}
 
-    def receive(self, caller: Caller, filename: str, content: BinaryIO) -> Incoming:
+    def receive(self, principal: Principal, filename: str, content: BinaryIO) -> Incoming:
         """Puts an upload on this machine's disk, to be looked into; whoever takes it discards it. Raises DataError for a name of no
         data set, NoRoom."""
         name = safe_name(filename)
         if PurePath(name).suffix.lower() not in READERS:
             raise DataError(f"{name} is not a data set that can be read; its name must end in {', '.join(READERS)}.")
-        self._check_room(caller.owner, 0)
+        self._check_room(principal.owner, 0)
         path, digest = Path(tempfile.mkdtemp(prefix="promptray-")) / f"data{PurePath(name).suffix.lower()}", hashlib.sha256()
         try:
             with path.open("wb") as file:
@@ -96,19 +96,19 @@ class FileStore:
             shutil.rmtree(path.parent, ignore_errors=True)
             raise
 
-    def keep(self, caller: Caller, incoming: Incoming, look: Look) -> StoredFile:
+    def keep(self, principal: Principal, incoming: Incoming, look: Look) -> StoredFile:
         """Keeps a data set that was looked into. Raises StorageError, NoRoom."""
         now = self._clock()
         id = f"file-{int(now * 1000):012x}{secrets.token_hex(5)}"
         stored = StoredFile(
-            id=id, filename=incoming.name, bytes=incoming.bytes, created_at=int(now), owner=caller.owner, rows=look.rows,
+            id=id, filename=incoming.name, bytes=incoming.bytes, created_at=int(now), owner=principal.owner, rows=look.rows,
             scorer=look.scorer, data_hash=incoming.digest, preview=look.preview)
         data = Path(incoming.path).read_bytes()
-        with self._lock_by_owner.setdefault(caller.owner, threading.Lock()):  # two uploads at once do not share the last room
-            self._check_room(caller.owner, incoming.bytes)
+        with self._lock_by_owner.setdefault(principal.owner, threading.Lock()):  # two uploads at once do not share the last room
+            self._check_room(principal.owner, incoming.bytes)
             self._folder.child(id).write(f"data{PurePath(incoming.name).suffix.lower()}", data)
             self._folder.child(id).write("file.json", stored.model_dump_json().encode())
-            self._folder.write(_listing(id, caller.owner), b"")
+            self._folder.write(_listing(id, principal.owner), b"")
         self._bytes_by_file[id] = incoming.bytes
         return stored
 
@@ -135,7 +135,7 @@ class FileStore:
                 return 0
         return self._bytes_by_file[id]
 
-    def get(self, caller: Caller, id: str) -> StoredFile:
+    def get(self, principal: Principal, id: str) -> StoredFile:
         """Raises NotFound, also for somebody else's."""
         if not _ID.fullmatch(id) or not self._folder.child(id).exists("file.json"):
             raise _unknown(id)
@@ -143,50 +143,50 @@ class FileStore:
             stored = StoredFile.model_validate_json(self._folder.child(id).read("file.json"))
         except ValidationError as problem:
             raise Damaged(f"The file {id} is damaged; delete it, and upload it again.") from problem
-        if not caller.may_see(stored.owner):
+        if not principal.may_see(stored.owner):
             raise _unknown(id)
         return stored
 
-    def place(self, caller: Caller, id: str) -> tuple[str, str]:
+    def place(self, principal: Principal, id: str) -> tuple[str, str]:
         """Its name, and the path of its data on this machine. Raises NotFound."""
-        return self.get(caller, id).filename, local_copy(self._folder.child(id), id)
+        return self.get(principal, id).filename, local_copy(self._folder.child(id), id)
 
-    def page(self, caller: Caller, after: str | None, limit: int) -> Page[StoredFile]:
+    def page(self, principal: Principal, after: str | None, limit: int) -> Page[StoredFile]:
         """The newest first. Raises NotFound where `after` is not among them."""
-        names = [name for name in self._folder.names(_LISTED) if caller.admin or name.endswith(_listing("", caller.owner))]
+        names = [name for name in self._folder.names(_LISTED) if principal.admin or name.endswith(_listing("", principal.owner))]
         ids = [name.partition(".")[0] for name in reversed(names)]
         if after is not None and after not in ids:
             raise _unknown(after)
         start = ids.index(after) + 1 if after is not None else 0
-        found = (self._listed(caller, id) for id in ids[start : start + limit])
+        found = (self._listed(principal, id) for id in ids[start : start + limit])
         part = [file for file in found if file]
         return Page[StoredFile](
             data=part, first_id=part[0].id if part else None, last_id=part[-1].id if part else None,
             has_more=start + limit < len(ids))
 
-    def _listed(self, caller: Caller, id: str) -> StoredFile | None:
+    def _listed(self, principal: Principal, id: str) -> StoredFile | None:
         """A file whose record is damaged is listed with the reason, and the others as they are; None where it was just deleted."""
         try:
-            return self.get(caller, id)
+            return self.get(principal, id)
         except (Damaged, StorageError, NotFound):
             listed = self._folder.names(_LISTED)  # raises where the whole storage is away
             if not any(name.startswith(f"{id}.") for name in listed):
                 return None
             reason = "Its record is damaged or gone; delete it, and upload it again."
-            owner = caller.owner if _listing(id, caller.owner) in listed else ""
+            owner = principal.owner if _listing(id, principal.owner) in listed else ""
             return StoredFile(
                 id=id, filename=id, bytes=0, created_at=_made_at(id), owner=owner, rows=0, scorer="", data_hash="", preview=[],
                 error=reason)
 
-    def delete(self, caller: Caller, id: str) -> FileDeleted:
+    def delete(self, principal: Principal, id: str) -> FileDeleted:
         """A job that was started with it keeps its results; it cannot be resumed any more, and its items cannot be shown. Raises
         NotFound."""
         try:
-            listing = _listing(id, self.get(caller, id).owner)
+            listing = _listing(id, self.get(principal, id).owner)
         except (Damaged, StorageError, NotFound):  # damaged, or half deleted: its listing says whose it is
             listing = next((
                 name for name in self._folder.names(_LISTED) if _ID.fullmatch(id) and name.startswith(f"{id}.")
-                and (caller.admin or name == _listing(id, caller.owner))), "")
+                and (principal.admin or name == _listing(id, principal.owner))), "")
             if not listing:
                 raise
         self._folder.delete(listing)

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from selenium.webdriver import Chrome
 
-from cluster.service.backends.replay import PlayingOffice
-from cluster.service.core.backend import Office
+from cluster.service.backends.replay import ReplayBackend
+from cluster.service.core.backend import JobBackend
 from cluster.service.show import shown_app
 from serving.storage import open_folder
 from tests.e2e.browser.screen import CHROMIUM, DRIVER, Screen, chromium
@@ -68,21 +68,21 @@ def screen_of(driver: Chrome, tmp_path: Path, downloads: Path) -> Iterator[Scree
     driver.get_log("browser")
 
 
-ServeOffice = Callable[[Office], str]
+ServeBackend = Callable[[JobBackend], str]
 
 
 @pytest.fixture(scope="session")
-def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServeOffice]:
-    """The address of a real server over an office, in a thread of its own."""
+def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServeBackend]:
+    """The address of a real server over an backend, in a thread of its own."""
     with ExitStack() as open_servers:
-        yield lambda office: open_servers.enter_context(
-            served(shown_app(office, open_folder(str(tmp_path_factory.mktemp("storage"))))))
+        yield lambda backend: open_servers.enter_context(
+            served(shown_app(backend, open_folder(str(tmp_path_factory.mktemp("storage"))))))
 
 
 @pytest.fixture(scope="session")
-def playing(small: Small, serve: ServeOffice) -> str:
+def playing(small: Small, serve: ServeBackend) -> str:
     """A service with a finished job, which plays its course for every new one."""
-    return serve(PlayingOffice([small.out], EVERY_S))
+    return serve(ReplayBackend([small.out], EVERY_S))
 
 
 @pytest.fixture(scope="session")

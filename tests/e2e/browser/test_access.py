@@ -14,10 +14,10 @@ from cluster.config.experiment import ExperimentSettings
 from cluster.experiment.prepare import write_settings
 from cluster.results.folder import write_trial
 from cluster.results.ticks import ticks
-from cluster.service.backends.archive import ShownOffice
+from cluster.service.backends.archive import ArchiveBackend
 from cluster.text.formatting import share
 from serving.storage import open_folder
-from tests.e2e.browser.conftest import ScreenOf, ServeOffice
+from tests.e2e.browser.conftest import ScreenOf, ServeBackend
 from tests.e2e.browser.screen import Screen
 from tests.unit.cluster.service.http.conftest import SETTINGS, Small
 
@@ -164,11 +164,11 @@ def test_axes_are_those_of_the_report(screen: Screen) -> None:
 
 
 @pytest.mark.parametrize("rounds", [1, 2, 3])
-def test_a_curve_ends_where_it_ended(screen_of: ScreenOf, serve: ServeOffice, small: Small, tmp_path: Path, rounds: int) -> None:
+def test_a_curve_ends_where_it_ended(screen_of: ScreenOf, serve: ServeBackend, small: Small, tmp_path: Path, rounds: int) -> None:
     course = tuple(replace(small.abo.rounds[0], number=number) for number in range(rounds))
     write_settings(ExperimentSettings.model_validate(SETTINGS), open_folder(tmp_path / "out"))
     write_trial(tmp_path / "out", replace(small.abo, status="budget", rounds=course))
-    screen = screen_of(serve(ShownOffice([tmp_path / "out"])))
+    screen = screen_of(serve(ArchiveBackend([tmp_path / "out"])))
     screen.open("/")
     screen.open(f"/jobs/{screen.api('/v1/optimizations')['data'][0]['id']}", ".plot canvas")
     data = screen.until(lambda: screen.asked("return {...document.querySelector('.plot').dataset}").get("xRange"), "an axis")
@@ -215,13 +215,13 @@ def test_a_split_is_compared_for_itself(screen: Screen, shown: str) -> None:
 
 
 def test_a_job_of_two_tasks_offers_the_best_prompt_of_each(
-    screen_of: ScreenOf, serve: ServeOffice, small: Small, tmp_path: Path
+    screen_of: ScreenOf, serve: ServeBackend, small: Small, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     write_settings(ExperimentSettings.model_validate(SETTINGS | {"tasks": ["navigate", "object_counting"]}), open_folder(out))
     write_trial(out, small.abo)
     write_trial(out, replace(small.abo, trial="object_counting-abo-s0", task="object_counting", dev_accuracy=0.25))
-    screen = screen_of(serve(ShownOffice([out])))
+    screen = screen_of(serve(ArchiveBackend([out])))
     screen.open("/", ".job")
     told = screen.text(".job")
     assert "Best on dev, navigate" in told

@@ -8,11 +8,11 @@ from random import Random
 import pytest
 
 import cluster.service
-from cluster.service.backends.archive import ShownOffice
+from cluster.service.backends.archive import ArchiveBackend
 from cluster.text.diff import word_diff
 from cluster.text.signs import signed
 from tests.contracts import hostile
-from tests.e2e.browser.conftest import ScreenOf, ServeOffice
+from tests.e2e.browser.conftest import ScreenOf, ServeBackend
 from tests.e2e.browser.screen import Screen
 from tests.unit.cluster.service.http.test_hostile import TRIAL, planted
 
@@ -31,9 +31,9 @@ def unharmed(screen: Screen) -> None:
     assert screen.complaints() == []
 
 
-def test_what_results_say_is_text(screen_of: ScreenOf, serve: ServeOffice, tmp_path: Path) -> None:
+def test_what_results_say_is_text(screen_of: ScreenOf, serve: ServeBackend, tmp_path: Path) -> None:
     result = planted(tmp_path / "out", MARKUP)
-    screen = screen_of(serve(ShownOffice([tmp_path / "out"])))
+    screen = screen_of(serve(ArchiveBackend([tmp_path / "out"])))
     screen.open("/")
     unharmed(screen)
     job, best = screen.api("/v1/optimizations")["data"][0]["id"], result.best.id if result.best else ""
@@ -83,9 +83,9 @@ def test_a_diff_without_its_marks_is_both_prompts_to_the_letter(screen: Screen) 
     assert screen.complaints() == []
 
 
-def test_no_line_hides_an_underscore(screen_of: ScreenOf, serve: ServeOffice, tmp_path: Path) -> None:
+def test_no_line_hides_an_underscore(screen_of: ScreenOf, serve: ServeBackend, tmp_path: Path) -> None:
     result = planted(tmp_path / "out", "__x__ *y* `z` a_b \t\n ")
-    screen = screen_of(serve(ShownOffice([tmp_path / "out"])))
+    screen = screen_of(serve(ArchiveBackend([tmp_path / "out"])))
     screen.open("/")
     job = screen.api("/v1/optimizations")["data"][0]["id"]
     screen.open(f"/jobs/{job}/candidates?trial={TRIAL}&candidate={result.best.id if result.best else ''}", "aside .diff ins")
@@ -100,9 +100,9 @@ def test_no_line_hides_an_underscore(screen_of: ScreenOf, serve: ServeOffice, tm
 
 
 @pytest.mark.parametrize("text", hostile.SHORT[:4])
-def test_other_odd_texts_break_nothing(screen_of: ScreenOf, serve: ServeOffice, tmp_path: Path, text: str) -> None:
+def test_other_odd_texts_break_nothing(screen_of: ScreenOf, serve: ServeBackend, tmp_path: Path, text: str) -> None:
     result = planted(tmp_path / "out", text)
-    screen = screen_of(serve(ShownOffice([tmp_path / "out"])))
+    screen = screen_of(serve(ArchiveBackend([tmp_path / "out"])))
     screen.open("/")
     job = screen.api("/v1/optimizations")["data"][0]["id"]
     screen.open(f"/jobs/{job}/candidates?trial={TRIAL}&candidate={result.best.id if result.best else ''}", "aside .diff")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cluster.service.access.api_keys import add_key
-from cluster.service.backends.replay import PlayingOffice
+from cluster.service.backends.replay import ReplayBackend
 from cluster.service.show import shown_app
 from serving.storage import open_folder
 from tests.e2e.browser.conftest import ScreenOf
@@ -19,7 +19,7 @@ def locked(small: Small, screen_of: ScreenOf, tmp_path: Path) -> Iterator[tuple[
     """The page of a service with a key, and that key."""
     storage = open_folder(str(tmp_path / "storage"))
     key = add_key(storage, "ann")[1]
-    with served(shown_app(PlayingOffice([small.out], 0.1), storage)) as address:
+    with served(shown_app(ReplayBackend([small.out], 0.1), storage)) as address:
         yield screen_of(address), key
 
 

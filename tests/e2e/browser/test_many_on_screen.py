@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from cluster.service.backends.archive import ShownOffice
-from tests.e2e.browser.conftest import ScreenOf, ServeOffice
+from cluster.service.backends.archive import ArchiveBackend
+from tests.e2e.browser.conftest import ScreenOf, ServeBackend
 from tests.e2e.browser.screen import Screen
 from tests.unit.cluster.service.many import CHILDREN, ROUNDS, TRIAL, write_many
 
@@ -15,10 +15,10 @@ VIEWS = {"job": ("", "main .plot canvas"), "lineage": (f"/lineage?trial={TRIAL}"
 
 
 @pytest.fixture(scope="module")
-def address(serve: ServeOffice, tmp_path_factory: pytest.TempPathFactory) -> str:
+def address(serve: ServeBackend, tmp_path_factory: pytest.TempPathFactory) -> str:
     folder: Path = tmp_path_factory.mktemp("many")
     write_many(folder)
-    return serve(ShownOffice([folder]))
+    return serve(ArchiveBackend([folder]))
 
 
 def only_job(screen: Screen) -> str:

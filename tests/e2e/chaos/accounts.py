@@ -36,7 +36,7 @@ class Death:
     """The keys that were in it."""
 
 
-class Accounts:
+class TrialBudget:
     """Of one results folder, whose calls go to one endpoint, or to none."""
 
     def __init__(self, out: Path, served: Endpoint | None = None) -> None:

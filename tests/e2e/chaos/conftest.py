@@ -6,26 +6,26 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.chaos.accounts import Accounts, answered_keys
+from tests.e2e.chaos.accounts import TrialBudget, answered_keys
 from tests.e2e.chaos.endpoint import Endpoint, endpoint
 from tests.e2e.chaos.experiments import at_endpoint, built_in, mixed, running, written
-from tests.e2e.chaos.killing import Tally, Undisturbed
+from tests.e2e.chaos.killing import OutcomeCounts, Undisturbed
 from tests.e2e.chaos.victims import Nodes, nodes
 
-TALLY = pytest.StashKey[Tally]()
+OUTCOME_COUNTS = pytest.StashKey[OutcomeCounts]()
 LATENCY_S = 0.1
 """Of the endpoint, so that kills hit something."""
 
 
 @pytest.fixture(scope="session")
-def tally(request: pytest.FixtureRequest) -> Tally:
-    return request.config.stash.setdefault(TALLY, Tally())
+def outcome_counts(request: pytest.FixtureRequest) -> OutcomeCounts:
+    return request.config.stash.setdefault(OUTCOME_COUNTS, OutcomeCounts())
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    tally = config.stash.get(TALLY, None)
-    if tally is not None:
-        terminalreporter.write_line(str(tally))
+    outcome_counts = config.stash.get(OUTCOME_COUNTS, None)
+    if outcome_counts is not None:
+        terminalreporter.write_line(str(outcome_counts))
 
 
 @pytest.fixture(scope="session")
@@ -65,7 +65,7 @@ def undisturbed_endpoint(endpoint_file: Path, cluster: Nodes, served: Endpoint) 
     """Its accounts are those of a run without deaths: nothing is answered twice, and the ledger holds what was answered."""
     served.forget()
     found = _undisturbed(endpoint_file, cluster)
-    accounts = Accounts(found.out, served)
+    accounts = TrialBudget(found.out, served)
     assert accounts.repeated == []
     assert accounts.strangers() == frozenset()
     return found

@@ -1,5 +1,5 @@
 """A small experiment in one process without Ray, which kills itself by SIGKILL at its Nth step. Everything in it is real but the
-endpoint and Ray: strategies, budgets, the purse and its file, the ledger and its lock.
+endpoint and Ray: strategies, budgets, the budget and its file, the ledger and its lock.
 
 A step is a moment at which a death leaves something else behind than the one before: before and after each write to storage, and
 when the endpoint is asked and has answered. What the endpoint saw is in a file that outlives the process.
@@ -19,16 +19,16 @@ from cluster.config.experiment import ExperimentSettings
 from cluster.experiment.planning import plan_of
 from cluster.experiment.prepare import Experiment as Prepared
 from cluster.experiment.prepare import check, course_of, spare_of, tests_of
-from cluster.trial.budget import tariff_of
-from cluster.trial.trial import Surroundings, Trial
+from cluster.trial.budget import price_list_of
+from cluster.trial.trial import Trial, TrialContext
 from optimizer.budget.shared_budget import Cost
 from optimizer.types import Completion, Outcome, Request
-from serving.budget import RecordedPurse
+from serving.budget import BudgetStore
 from serving.budget.recovery import recover
 from serving.clients.dispatch_hook import Sending
 from serving.ledger import Ledger, key_of
-from serving.ledger.cached_model import Ledgered
-from serving.ledger.coordinator import SharedLedger
+from serving.ledger.cached_model import CachedModel
+from serving.ledger.coordinator import LedgerCoordinator
 from serving.storage import Folder
 from serving.storage.local import LocalFolder
 from tests.contracts.paying import RecordedShare
@@ -120,7 +120,7 @@ class Kept(RecordedShare):
     """With the part of Reserve."""
 
     async def keep(self, cost: Cost) -> None:
-        await self._purse.keep(self._trial, cost)
+        await self._shared_budget.keep(self._trial, cost)
 
 
 def run(out: str, task: str, total: dict[str, Any], dies_at: int | None) -> None:
@@ -134,25 +134,25 @@ async def _run(out: Path, settings: ExperimentSettings, machine: Machine) -> Non
     trials, tasks, _ = check(settings)
     prepared = Prepared(settings, trials, tasks, folder)
     tests = tests_of(prepared)
-    purse = RecordedPurse(
+    shared_budget = BudgetStore(
         folder, settings.budget.total.limits(), tests, spare=spare_of(prepared, tests), course=course_of(settings))
     record = Ledger(folder / "ledger")
-    ledger, places = SharedLedger(record), asyncio.Semaphore(PLACES)
+    ledger, places = LedgerCoordinator(record), asyncio.Semaphore(PLACES)
 
     async def trial(at: int) -> dict[str, Any]:
-        plan, share = plan_of(settings, trials[at]), Kept(purse, trials[at].trial)
-        tariffs = {"target": tariff_of(plan.target, "target"), "optimizer": tariff_of(plan.optimizer, "optimizer")}
-        await recover(share, (await purse.begin(plan.id)).sent, ledger, tariffs)
+        plan, share = plan_of(settings, trials[at]), Kept(shared_budget, trials[at].trial)
+        price_lists = {"target": price_list_of(plan.target, "target"), "optimizer": price_list_of(plan.optimizer, "optimizer")}
+        await recover(share, (await shared_budget.begin(plan.id)).sent, ledger, price_lists)
         models = [
-            Ledgered(Counted(machine, name, places), ledger, 1, share, tariffs[role])
+            CachedModel(Counted(machine, name, places), ledger, 1, share, price_lists[role])
             for name, role in (("target", "target"), ("author", "optimizer"))]
-        result = await Trial(plan, tasks[trials[at].contest], *models, Surroundings(reserve=share)).run()
-        await purse.close(plan.id, done=result.status != "failed")
+        result = await Trial(plan, tasks[trials[at].comparison_group], *models, TrialContext(reserve=share)).run()
+        await shared_budget.close(plan.id, done=result.status != "failed")
         told = result.to_json()
         return {name: told[name] for name in ("trial", "status", "error", "best", "rounds", "test_marks", "seed_prompt_test_marks")}
 
     results = await asyncio.gather(*map(trial, range(len(trials))))
-    await purse.stop()
+    await shared_budget.stop()
     ledger.close()
     machine.saw(ended=True)
     (out / RESULTS).write_text(json.dumps(results))

@@ -111,13 +111,13 @@ def endpoint(**behaviour: Any) -> Iterator[Endpoint]:
     async def serve() -> None:
         app = web.Application(client_max_size=2**24)
         app.router.add_post("/v1/chat/completions", served.chat)
-        runner = web.AppRunner(app, shutdown_timeout=_ENDING_S, access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        served.base_url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+        worker = web.AppRunner(app, shutdown_timeout=_ENDING_S, access_log=None)
+        await worker.setup()
+        await web.TCPSite(worker, "127.0.0.1", 0).start()
+        served.base_url = f"http://127.0.0.1:{worker.addresses[0][1]}/v1"
         ready.set()
         await over.wait()
-        await runner.cleanup()
+        await worker.cleanup()
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), name="endpoint")
     thread.start()

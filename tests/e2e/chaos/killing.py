@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from tests.e2e.chaos.accounts import Accounts, answered_keys
+from tests.e2e.chaos.accounts import TrialBudget, answered_keys
 from tests.e2e.chaos.comparison import differences
 from tests.e2e.chaos.endpoint import Endpoint
 from tests.e2e.chaos.experiments import LIMIT_S, Run, running
@@ -30,7 +30,7 @@ Kill = Callable[[str, Random], bool]
 
 
 @dataclass
-class Tally:
+class OutcomeCounts:
     """Of the whole test session."""
 
     kills_by_kind: Counter[str] = field(default_factory=Counter)
@@ -38,7 +38,7 @@ class Tally:
     repeated: int = 0
     again: int = 0
 
-    def add(self, accounts: Accounts, calls: int) -> None:
+    def add(self, accounts: TrialBudget, calls: int) -> None:
         self.kills_by_kind.update(death.kind for death in accounts.deaths)
         self.calls += calls
         self.repeated += len(accounts.repeated)
@@ -60,7 +60,7 @@ class Undisturbed:
 
 
 def kill_through(
-    file: Path, undisturbed: Undisturbed, kinds: Sequence[str], kill: Kill, address: str, served: Endpoint | None, tally: Tally,
+    file: Path, undisturbed: Undisturbed, kinds: Sequence[str], kill: Kill, address: str, served: Endpoint | None, outcome_counts: OutcomeCounts,
     rng: Random,
 ) -> None:
     """Runs the experiment with a kill of each of `kinds`, until all have found a victim; every run has to end as the undisturbed
@@ -70,26 +70,26 @@ def kill_through(
         if not left:
             return
         out = file.parent / f"{file.stem}-{number}"
-        accounts = Accounts(out, served)
+        accounts = TrialBudget(out, served)
         if served:
             served.forget()
         with running(file, out, address) as run:
             left = _disturb(run, left, undisturbed.answers, kill, accounts, rng)
             run.end()
-        settle(out, undisturbed, accounts, served, tally)
+        settle(out, undisturbed, accounts, served, outcome_counts)
     assert not left, f"seed {SEED}: no victim was found for {left}"
 
 
-def settle(out: Path, undisturbed: Undisturbed, accounts: Accounts, served: Endpoint | None, tally: Tally) -> None:
+def settle(out: Path, undisturbed: Undisturbed, accounts: TrialBudget, served: Endpoint | None, outcome_counts: OutcomeCounts) -> None:
     """The verdict on a run that has ended."""
-    tally.add(accounts, len(served.calls) if served else 0)
+    outcome_counts.add(accounts, len(served.calls) if served else 0)
     deaths = [death.kind for death in accounts.deaths]
     assert differences(undisturbed.out, out) == [], f"seed {SEED}, killed: {deaths}"
     assert accounts.repeated == [], f"seed {SEED}, killed: {deaths}"
 
 
 def _disturb(
-    run: Run, kinds: list[str], answers: int, kill: Kill, accounts: Accounts, rng: Random
+    run: Run, kinds: list[str], answers: int, kill: Kill, accounts: TrialBudget, rng: Random
 ) -> list[str]:
     """Kills while it runs. Returns the kinds that are left over."""
     moments = sorted(rng.random() * answers for _ in kinds)

@@ -13,7 +13,7 @@ import pytest
 from optimizer.types import Completion
 from serving.ledger import Ledger, Paid, key_of
 from serving.settings import OpenAISettings
-from tests.e2e.chaos.accounts import Accounts
+from tests.e2e.chaos.accounts import TrialBudget
 from tests.e2e.chaos.comparison import differences
 from tests.e2e.chaos.endpoint import Call, Endpoint, endpoint, request_of, text_of
 from tests.e2e.chaos.faults import FAULTS, fault_of
@@ -27,7 +27,7 @@ async def ask(served: Endpoint, body: dict[str, Any] = BODY, limit_s: float = 5.
     """The reply's JSON; raises what goes wrong."""
     limit = aiohttp.ClientTimeout(total=limit_s)
     async with (
-        aiohttp.ClientSession(timeout=limit) as caller, caller.post(f"{served.base_url}/chat/completions", json=body) as reply
+        aiohttp.ClientSession(timeout=limit) as principal, principal.post(f"{served.base_url}/chat/completions", json=body) as reply
     ):
         reply.raise_for_status()
         return await reply.json()
@@ -107,7 +107,7 @@ class Seen:
     def __init__(self, out: Path) -> None:
         self.served = Endpoint("http://127.0.0.1:1/v1")
         self.ledger = Ledger(out / "ledger")
-        self.accounts = Accounts(out, self.served)
+        self.accounts = TrialBudget(out, self.served)
         self.request = request_of(BODY)
 
     def call(self) -> None:

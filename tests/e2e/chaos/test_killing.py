@@ -19,10 +19,10 @@ from random import Random
 import psutil
 import pytest
 
-from tests.e2e.chaos.accounts import Accounts, answered_keys
+from tests.e2e.chaos.accounts import TrialBudget, answered_keys
 from tests.e2e.chaos.endpoint import Endpoint
 from tests.e2e.chaos.experiments import Run, running
-from tests.e2e.chaos.killing import LATEST_S, LOOK_EVERY_S, SEED, TIMES, Tally, Undisturbed, kill_through, settle
+from tests.e2e.chaos.killing import LATEST_S, LOOK_EVERY_S, SEED, TIMES, OutcomeCounts, Undisturbed, kill_through, settle
 from tests.e2e.chaos.test_kill_points import POINTS
 from tests.e2e.chaos.victims import AGENTS_S, DEATH_S, Nodes, all_gone, is_agent, wait_until
 
@@ -45,30 +45,30 @@ def test_at_least_a_hundred_kills_are_planned_over_all_kinds_of_victim() -> None
 
 
 def test_killed_trials_and_ledgers_change_nothing(
-    endpoint_file: Path, undisturbed_endpoint: Undisturbed, cluster: Nodes, served: Endpoint, tally: Tally
+    endpoint_file: Path, undisturbed_endpoint: Undisturbed, cluster: Nodes, served: Endpoint, outcome_counts: OutcomeCounts
 ) -> None:
     kill_through(
-        endpoint_file, undisturbed_endpoint, AT_ENDPOINT, cluster.kill, cluster.address, served, tally, Random(f"endpoint {SEED}"))
+        endpoint_file, undisturbed_endpoint, AT_ENDPOINT, cluster.kill, cluster.address, served, outcome_counts, Random(f"endpoint {SEED}"))
 
 
 def test_killed_replicas_change_nothing(
-    built_in_file: Path, undisturbed_built_in: Undisturbed, cluster: Nodes, tally: Tally
+    built_in_file: Path, undisturbed_built_in: Undisturbed, cluster: Nodes, outcome_counts: OutcomeCounts
 ) -> None:
     kill_through(
-        built_in_file, undisturbed_built_in, BUILT_IN, cluster.kill, cluster.address, None, tally, Random(f"built in {SEED}"))
+        built_in_file, undisturbed_built_in, BUILT_IN, cluster.kill, cluster.address, None, outcome_counts, Random(f"built in {SEED}"))
 
 
 def test_lost_nodes_change_nothing(
-    mixed_file: Path, undisturbed_mixed: Undisturbed, cluster: Nodes, served: Endpoint, tally: Tally
+    mixed_file: Path, undisturbed_mixed: Undisturbed, cluster: Nodes, served: Endpoint, outcome_counts: OutcomeCounts
 ) -> None:
-    kill_through(mixed_file, undisturbed_mixed, ON_NODES, cluster.kill, cluster.address, served, tally, Random(f"nodes {SEED}"))
+    kill_through(mixed_file, undisturbed_mixed, ON_NODES, cluster.kill, cluster.address, served, outcome_counts, Random(f"nodes {SEED}"))
 
 
 def test_killed_drivers_leave_nothing_behind_and_are_continued(
-    endpoint_file: Path, undisturbed_endpoint: Undisturbed, served: Endpoint, tally: Tally
+    endpoint_file: Path, undisturbed_endpoint: Undisturbed, served: Endpoint, outcome_counts: OutcomeCounts
 ) -> None:
     rng, out = Random(f"driver {SEED}"), endpoint_file.parent / "drivers"
-    accounts = Accounts(out, served)
+    accounts = TrialBudget(out, served)
     served.forget()
     families = list[psutil.Process]()
     for moment in _over_life(len(DRIVERS), rng):
@@ -85,7 +85,7 @@ def test_killed_drivers_leave_nothing_behind_and_are_continued(
     with running(None, out) as run:
         run.end()
     wait_until(partial(all_gone, families), AGENTS_S)
-    settle(out, undisturbed_endpoint, accounts, served, tally)
+    settle(out, undisturbed_endpoint, accounts, served, outcome_counts)
     assert accounts.strangers() == frozenset()
 
 

@@ -12,17 +12,17 @@ import pytest
 import ray
 
 from cluster.results import read_trials
-from cluster.service.backends.ray import RayOffice
-from cluster.service.core.backend import Caller
+from cluster.service.backends.ray import RayBackend
+from cluster.service.core.backend import Principal
 from cluster.service.core.settings import QuotaSettings, ServiceSettings
-from cluster.service.jobs.controller_actor import open_keeper
+from cluster.service.jobs.controller_actor import open_controller
 from cluster.service.schemas import Event, Optimization, OptimizationRequest
 from serving.ledger.store import Ledger
 from serving.storage import open_folder
 from tests.unit.cluster.service.requests import LONGER, request
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(240)]
-ANN = Caller("ann")
+ANN = Principal("ann")
 REQUEST = OptimizationRequest.model_validate(request(**LONGER))
 
 
@@ -33,8 +33,8 @@ def storage(local_ray: None, tmp_path_factory: pytest.TempPathFactory) -> Servic
 
 
 @pytest.fixture
-def office(storage: ServiceSettings) -> RayOffice:
-    return RayOffice(storage)
+def backend(storage: ServiceSettings) -> RayBackend:
+    return RayBackend(storage)
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +44,9 @@ def undisturbed(storage: ServiceSettings) -> Path:
 
 
 async def _undisturbed(storage: ServiceSettings) -> Path:
-    office = RayOffice(storage)
-    job = await office.create(ANN, REQUEST)
-    events = [event async for event in office.follow(ANN, job.id, 0)]
+    backend = RayBackend(storage)
+    job = await backend.create(ANN, REQUEST)
+    events = [event async for event in backend.follow(ANN, job.id, 0)]
     assert events[-1].kind == "job.succeeded", events[-1]
     return results(storage, job.id)
 
@@ -63,30 +63,30 @@ def answers(out: Path) -> int:
     return len(Ledger.read_only(out / "ledger"))
 
 
-async def killed(office: RayOffice, kill: Callable[[], None]) -> tuple[Optimization, list[Event]]:
+async def killed(backend: RayBackend, kill: Callable[[], None]) -> tuple[Optimization, list[Event]]:
     """A job that is hit when its first round has ended: how it ended, and what a listener has heard who was there all the time."""
-    job = await office.create(ANN, REQUEST)
+    job = await backend.create(ANN, REQUEST)
     heard, hit = list[Event](), False
-    async with aclosing(_listening(office, job.id)) as events:
+    async with aclosing(_listening(backend, job.id)) as events:
         async for event in events:
             heard.append(event)
             if event.kind == "trial.round" and not hit:
                 hit = True
                 kill()
-    return await office.get(ANN, job.id), heard
+    return await backend.get(ANN, job.id), heard
 
 
-def _listening(office: RayOffice, id: str) -> AsyncIterator[Event]:
-    return office.follow(ANN, id, 0)
+def _listening(backend: RayBackend, id: str) -> AsyncIterator[Event]:
+    return backend.follow(ANN, id, 0)
 
 
 async def expect_undisturbed(
-    office: RayOffice, storage: ServiceSettings, job: Optimization, heard: list[Event], undisturbed: Path
+    backend: RayBackend, storage: ServiceSettings, job: Optimization, heard: list[Event], undisturbed: Path
 ) -> None:
     out = results(storage, job.id)
     assert job.status == "succeeded", job.error
     assert job.runs == 2, "it was hit while it ran"
-    assert heard == await office.events(ANN, job.id, 0, 1000), "what was heard is what stands there"
+    assert heard == await backend.events(ANN, job.id, 0, 1000), "what was heard is what stands there"
     assert [event.id for event in heard] == list(range(1, len(heard) + 1))
     rounds = [event.data["round"] for event in heard if event.kind == "trial.round"]
     assert rounds == sorted(set(rounds)), "no round is told twice"
@@ -95,60 +95,60 @@ async def expect_undisturbed(
     assert {path.name for path in (out / "rounds").glob("*/*")} == {path.name for path in (undisturbed / "rounds").glob("*/*")}
 
 
-async def test_a_killed_runner_changes_nothing(office: RayOffice, storage: ServiceSettings, undisturbed: Path) -> None:
+async def test_a_killed_worker_changes_nothing(backend: RayBackend, storage: ServiceSettings, undisturbed: Path) -> None:
     def kill() -> None:
-        (pid,) = ray.get(open_keeper(storage).runner_pids.remote())
+        (pid,) = ray.get(open_controller(storage).worker_pids.remote())
         os.kill(pid, signal.SIGKILL)
 
-    job, heard = await killed(office, kill)
-    await expect_undisturbed(office, storage, job, heard, undisturbed)
+    job, heard = await killed(backend, kill)
+    await expect_undisturbed(backend, storage, job, heard, undisturbed)
 
 
-async def test_a_killed_keeper_changes_nothing(office: RayOffice, storage: ServiceSettings, undisturbed: Path) -> None:
+async def test_a_killed_controller_changes_nothing(backend: RayBackend, storage: ServiceSettings, undisturbed: Path) -> None:
     def kill() -> None:
-        os.kill(ray.get(open_keeper(storage).open.remote()), signal.SIGKILL)
+        os.kill(ray.get(open_controller(storage).open.remote()), signal.SIGKILL)
 
-    job, heard = await killed(office, kill)
-    await expect_undisturbed(office, storage, job, heard, undisturbed)
+    job, heard = await killed(backend, kill)
+    await expect_undisturbed(backend, storage, job, heard, undisturbed)
 
 
 async def test_two_jobs_and_a_killed_one_never_pass_their_owners_quota_together(
     storage: ServiceSettings, undisturbed: Path
 ) -> None:
     """Each is tested all the same, and says why its search ended."""
-    bob, quota = Caller("bob"), QuotaSettings(calls_a_day=round(1.4 * answers(undisturbed)))
-    office = RayOffice(storage, lambda owner: quota)
-    jobs = [await office.create(bob, REQUEST) for _ in range(2)]
-    async with aclosing(office.follow(bob, jobs[0].id, 0)) as events:
+    bob, quota = Principal("bob"), QuotaSettings(calls_a_day=round(1.4 * answers(undisturbed)))
+    backend = RayBackend(storage, lambda owner: quota)
+    jobs = [await backend.create(bob, REQUEST) for _ in range(2)]
+    async with aclosing(backend.follow(bob, jobs[0].id, 0)) as events:
         async for event in events:
             if event.kind == "trial.round":
-                os.kill(ray.get(open_keeper(storage).runner_pids.remote())[0], signal.SIGKILL)
+                os.kill(ray.get(open_controller(storage).worker_pids.remote())[0], signal.SIGKILL)
                 break
-    ends = [[event async for event in office.follow(bob, job.id, 0)][-1] for job in jobs]
+    ends = [[event async for event in backend.follow(bob, job.id, 0)][-1] for job in jobs]
     paid = sum(answers(results(storage, job.id)) for job in jobs)
     assert [end.kind for end in ends] == ["job.succeeded"] * 2, ends
     assert any("Your quota of" in end.message for end in ends)
-    assert paid <= (await office.quota(bob))["calls_today"] <= (quota.calls_a_day or 0)
+    assert paid <= (await backend.quota(bob))["calls_today"] <= (quota.calls_a_day or 0)
     for job in jobs:
         assert all(trial.test_items for trial in read_trials(open_folder(results(storage, job.id))))
 
 
 async def test_a_cancelled_job_is_resumed_with_the_same_result_and_pays_for_nothing_twice(
-    office: RayOffice, storage: ServiceSettings, undisturbed: Path
+    backend: RayBackend, storage: ServiceSettings, undisturbed: Path
 ) -> None:
-    job = await office.create(ANN, REQUEST)
-    async with aclosing(_listening(office, job.id)) as events:
+    job = await backend.create(ANN, REQUEST)
+    async with aclosing(_listening(backend, job.id)) as events:
         async for event in events:
             if event.kind == "trial.round":
-                assert (await office.cancel(ANN, job.id)).status == "cancelling"
+                assert (await backend.cancel(ANN, job.id)).status == "cancelling"
                 break
-    assert [event.kind async for event in office.follow(ANN, job.id, 0)][-1] == "job.cancelled"
-    assert (await office.get(ANN, job.id)).status == "cancelled"
+    assert [event.kind async for event in backend.follow(ANN, job.id, 0)][-1] == "job.cancelled"
+    assert (await backend.get(ANN, job.id)).status == "cancelled"
     out = results(storage, job.id)
     kept = answers(out)
     assert 0 < kept < answers(undisturbed)
-    paid = (await office.quota(ANN))["calls_today"]
-    await office.resume(ANN, job.id)
-    assert [event.kind async for event in office.follow(ANN, job.id, 0)][-1] == "job.succeeded"
+    paid = (await backend.quota(ANN))["calls_today"]
+    await backend.resume(ANN, job.id)
+    assert [event.kind async for event in backend.follow(ANN, job.id, 0)][-1] == "job.succeeded"
     assert tables(out) == tables(undisturbed)
-    assert (await office.quota(ANN))["calls_today"] - paid == answers(out) - kept, "only what was missing"
+    assert (await backend.quota(ANN))["calls_today"] - paid == answers(out) - kept, "only what was missing"

@@ -1,4 +1,4 @@
-"""`promptray up` as its callers see it when all of it, and then the replicas of its door and models, are killed in mid-job."""
+"""`promptray up` as its callers see it when all of it, and then the replicas of its gateway and models, are killed in mid-job."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -64,7 +64,7 @@ def test_the_api_shows_the_same_job_after_each_death_and_it_ends_as_an_undisturb
             elif event.kind == "trial.round" and not replicas:
                 assert client.job(job.id).status == "running"
                 replicas = service.kill_replicas()
-        assert (replicas, deaths) == (3, 1)  # the door and two models; all of it
+        assert (replicas, deaths) == (3, 1)  # the gateway and two models; all of it
         assert seen[-1].kind == "job.succeeded"
         assert all(after.id == before.id + 1 for before, after in pairwise(seen))
         after = client.job(job.id)

@@ -63,7 +63,7 @@ class Up:
             if one.status == psutil.CONN_LISTEN and not ipaddress.ip_address(one.laddr.ip.removeprefix("::ffff:")).is_loopback}
 
     def kill_replicas(self) -> int:
-        """Of the door and of all models; says how many."""
+        """Of the gateway and of all models; says how many."""
         found = [one for one in self.family() if _title(one).startswith("ray::ServeReplica:")]
         for replica in found:
             replica.kill()

@@ -21,7 +21,7 @@ TWO = {
         "builtin:target",
         {"kind": "builtin", "name": "optimizer", "prior_bias": 0.5, "replicas": {"min": 0, "max": 2}},
         {"kind": "openai", "model": "elsewhere", "base_url": "http://127.0.0.1:9/v1"}],
-    "door": {"port": 8123, "api_key_env": "KEY_OF_THIS_TEST"}}
+    "gateway": {"port": 8123, "api_key_env": "KEY_OF_THIS_TEST"}}
 
 
 def test_a_file_is_read_and_options_stand_above_it(tmp_path: Path) -> None:
@@ -31,18 +31,18 @@ def test_a_file_is_read_and_options_stand_above_it(tmp_path: Path) -> None:
     scaled = OptimizerSettings(prior_bias=0.5, replicas=Scaling(min=0, max=2))
     assert settings.parsed == (TargetSettings(), scaled, OpenAISettings(model="elsewhere", base_url="http://127.0.0.1:9/v1"))
     assert settings.served == settings.parsed[:2]
-    assert settings.door is not None
-    assert (settings.door.port, settings.door.api_key_env) == (8123, "KEY_OF_THIS_TEST")
+    assert settings.gateway is not None
+    assert (settings.gateway.port, settings.gateway.api_key_env) == (8123, "KEY_OF_THIS_TEST")
     changed = read(file, ["builtin:target"], {"port": 9000})
-    assert changed.door is not None
-    assert (changed.models, changed.door.port, changed.door.api_key_env) == (["builtin:target"], 9000, "KEY_OF_THIS_TEST")
+    assert changed.gateway is not None
+    assert (changed.models, changed.gateway.port, changed.gateway.api_key_env) == (["builtin:target"], 9000, "KEY_OF_THIS_TEST")
 
 
 def test_without_a_file_both_built_in_models_are_offered() -> None:
     settings = read(None)
     assert [model.label for model in settings.parsed] == ["builtin:target", "builtin:optimizer"]
-    assert settings.door is not None
-    assert settings.door.host == "127.0.0.1"
+    assert settings.gateway is not None
+    assert settings.gateway.host == "127.0.0.1"
 
 
 @pytest.mark.parametrize(("args", "says"), [
@@ -55,6 +55,8 @@ def test_without_a_file_both_built_in_models_are_offered() -> None:
     ({"models": [{"kind": "builtin", "name": "target", "replicas": {"mix": 1}}]}, "did you mean 'min'?"),
     ({"models": ["builtin:target", {"kind": "builtin", "name": "target", "threads": 1}]}, "Two models are called builtin:target"),
     ({"models": ["openai:x"]}, "nothing to host"),
+    ({"models": ["builtin:target"], "gateway": {"port": 0}}, "gateway.port"),
+    ({"models": ["builtin:target"], "gateway": {}, "door": {}}, "door is the older name of gateway: give one of them."),
     ({"models": ["builtin:target"], "door": {"port": 0}}, "door.port"),
     ({"models": ["builtin:target"], "door": {"api_key": "sk-secret"}}, "no setting called 'door.api_key'"),
 ])

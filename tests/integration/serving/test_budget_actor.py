@@ -1,4 +1,4 @@
-"""The experiment's purse: what is given out is on record first, and a run that comes after it goes on with what is left."""
+"""The experiment's budget: what is given out is on record first, and a run that comes after it goes on with what is left."""
 
 import asyncio
 import json
@@ -8,14 +8,14 @@ from random import Random
 
 import pytest
 
-from optimizer.budget.shared_budget import Cost, Limits, Tariff
+from optimizer.budget.shared_budget import Cost, Limits, PriceList
 from optimizer.errors import BudgetExhausted, DataError, SettingsError, StorageError
 from optimizer.types import Completion, Message, Outcome, Request
-from serving.budget import FILE, RecordedPurse, open_purse
+from serving.budget import FILE, BudgetStore, open_budget
 from serving.budget.store import RECORD_EVERY_S
 from serving.ledger import Ledger
-from serving.ledger.cached_model import Ledgered
-from serving.ledger.coordinator import SharedLedger
+from serving.ledger.cached_model import CachedModel
+from serving.ledger.coordinator import LedgerCoordinator
 from serving.storage import open_folder
 
 
@@ -29,8 +29,8 @@ class Echo:
 TESTS = {"a": Cost(10), "b": Cost(10)}
 
 
-def purse(place: str | Path, limits: Limits, tests: dict[str, Cost] = TESTS) -> RecordedPurse:
-    return RecordedPurse(open_folder(place), limits, tests)
+def shared_budget(place: str | Path, limits: Limits, tests: dict[str, Cost] = TESTS) -> BudgetStore:
+    return BudgetStore(open_folder(place), limits, tests)
 
 
 ONE = Cost(1)
@@ -40,68 +40,68 @@ def calls(of: str, count: int, most: Cost = ONE) -> dict[bytes, Cost]:
     return {f"{of} {number}".encode(): most for number in range(count)}
 
 
-async def pay(purse: RecordedPurse, trial: str, count: int, test: bool = False) -> None:
-    assert await purse.take(trial, [Cost(1)] * count, test) == count
-    sent = calls(f"{trial} {purse.spent.target_calls}", count)
-    await purse.send(trial, sent, test)
-    purse.settle(trial, sent, answered=True)
+async def pay(shared_budget: BudgetStore, trial: str, count: int, test: bool = False) -> None:
+    assert await shared_budget.take(trial, [Cost(1)] * count, test) == count
+    sent = calls(f"{trial} {shared_budget.spent.target_calls}", count)
+    await shared_budget.send(trial, sent, test)
+    shared_budget.settle(trial, sent, answered=True)
 
 
 async def test_what_was_sent_is_spent_for_whoever_comes_after_a_crash_and_what_was_reserved_is_not(any_place: str) -> None:
-    first = purse(any_place, Limits(target_calls=100))
+    first = shared_budget(any_place, Limits(target_calls=100))
     await pay(first, "a", 30)
     assert await first.take("b", [Cost(1)] * 40, test=False) == 40  # half of it is sent, nothing settled: its process dies
     await first.send("b", calls("b", 20), test=False)
     assert first.spent == Cost(50)
-    second = purse(any_place, Limits(target_calls=100))
+    second = shared_budget(any_place, Limits(target_calls=100))
     assert (second.spent, second.kept) == (Cost(50), Cost(20))
     with pytest.raises(BudgetExhausted, match=r"31 target calls, but of the budget\.total of 100 target calls only 30"):
         await second.take("a", [Cost(1)] * 31, test=False)
 
 
 async def test_tokens_of_calls_that_a_crash_cut_count_at_their_most(tmp_path: Path) -> None:
-    first = purse(tmp_path, Limits(tokens=1000), {})
+    first = shared_budget(tmp_path, Limits(tokens=1000), {})
     most = Cost(1, 0, 400)
     for key in (b"one", b"two"):
         await first.take("a", [most], test=False)
         await first.send("a", {key: most}, test=False)
         if key == b"one":
             first.settle("a", {key: Cost(1, 0, 30)}, answered=True)
-    assert purse(tmp_path, Limits(tokens=1000), {}).spent.tokens == 430
+    assert shared_budget(tmp_path, Limits(tokens=1000), {}).spent.tokens == 430
 
 
 async def test_a_trial_that_is_done_keeps_nothing_and_a_refused_one_stays_refused(tmp_path: Path) -> None:
     limits = Limits(target_calls=60)
-    first = purse(tmp_path, limits)
+    first = shared_budget(tmp_path, limits)
     await pay(first, "a", 30)
     with pytest.raises(BudgetExhausted):
         await first.take("b", [Cost(1)] * 11, test=False)
     await pay(first, "a", 10, test=True)
     await first.close("a", done=True)
-    again = purse(tmp_path, limits)
+    again = shared_budget(tmp_path, limits)
     assert (again.spent, again.kept) == (Cost(40), Cost(10))
     with pytest.raises(BudgetExhausted):
         await again.take("b", [Cost(1)], test=False)
-    raised = purse(tmp_path, Limits(target_calls=80))
+    raised = shared_budget(tmp_path, Limits(target_calls=80))
     assert (raised.spent, raised.kept) == (Cost(40), Cost(20))
     assert await raised.take("b", [Cost(1)] * 5, test=False) == 5
 
 
 async def test_a_trial_that_failed_may_come_again_and_what_its_test_lacks_stays_kept(tmp_path: Path) -> None:
     limits = Limits(target_calls=60)
-    first = purse(tmp_path, limits)
+    first = shared_budget(tmp_path, limits)
     await pay(first, "a", 4, test=True)
     await first.close("a", done=False)
     assert first.kept == Cost(16)
-    again = purse(tmp_path, limits)
+    again = shared_budget(tmp_path, limits)
     assert again.kept == Cost(16)
     await again.keep("a", Cost(10))  # as it says when it begins
     assert again.kept == Cost(16)
-    assert purse(tmp_path, Limits(target_calls=61)).kept == Cost(20), "with another budget it may test another prompt"
+    assert shared_budget(tmp_path, Limits(target_calls=61)).kept == Cost(20), "with another budget it may test another prompt"
 
 
 async def test_a_holder_that_died_is_not_waited_for(tmp_path: Path) -> None:
-    only = purse(tmp_path, Limits(tokens=100), {})
+    only = shared_budget(tmp_path, Limits(tokens=100), {})
     await only.take("dead", [Cost(1, 0, 60)], test=False)
     await only.send("dead", calls("dead", 1, Cost(1, 0, 60)), test=False)
     waiting = asyncio.create_task(only.take("alive", [Cost(1, 0, 60)], test=False))
@@ -114,7 +114,7 @@ async def test_a_holder_that_died_is_not_waited_for(tmp_path: Path) -> None:
 
 async def test_what_cannot_be_put_on_record_is_not_given_out(tmp_path: Path) -> None:
     folder = tmp_path / "out"
-    only = purse(folder, Limits(target_calls=10), {})
+    only = shared_budget(folder, Limits(target_calls=10), {})
     folder.write_text("in its place")
     assert await only.take("a", [Cost(1)] * 5, test=False) == 5
     with pytest.raises(StorageError):
@@ -129,7 +129,7 @@ OLD = """{"limits": {"target_calls": 60, "optimizer_calls": null, "tokens": null
 
 async def test_a_record_of_an_older_version_is_continued(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text(OLD)
-    only = purse(tmp_path, Limits(target_calls=60))
+    only = shared_budget(tmp_path, Limits(target_calls=60))
     assert (only.spent, only.kept) == (Cost(30), Cost(10))
     with pytest.raises(BudgetExhausted, match="spent"):
         await only.take("b", [Cost(1)], test=False)
@@ -142,20 +142,20 @@ async def test_a_record_of_an_older_version_is_continued(tmp_path: Path) -> None
 def test_a_broken_record_is_one_sentence(tmp_path: Path, content: str) -> None:
     (tmp_path / FILE).write_text(content)
     with pytest.raises(DataError, match=r"spent\.json, which says what this experiment has spent, cannot be read"):
-        purse(tmp_path, Limits(target_calls=10))
+        shared_budget(tmp_path, Limits(target_calls=10))
 
 
 async def test_time_goes_on_from_the_record_of_a_run_that_was_killed(tmp_path: Path) -> None:
-    first = purse(tmp_path, Limits(), {})
+    first = shared_budget(tmp_path, Limits(), {})
     assert (await first.begin("a")).trial_s < 1
-    killed = purse(tmp_path, Limits(), {})
+    killed = shared_budget(tmp_path, Limits(), {})
     elapsed = await killed.begin("b")
     assert elapsed.trial_s < 1
     assert RECORD_EVERY_S < elapsed.whole_s < 3 * RECORD_EVERY_S
     await killed.close("b", done=True)
     assert (await killed.begin("a")).trial_s > RECORD_EVERY_S
     await killed.stop()
-    assert (await purse(tmp_path, Limits(), {}).begin("b")).trial_s < 1
+    assert (await shared_budget(tmp_path, Limits(), {}).begin("b")).trial_s < 1
 
 
 @pytest.mark.ray
@@ -165,7 +165,7 @@ async def test_a_trial_takes_from_the_actor_and_its_death_forgets_nothing(local_
 
     import ray
 
-    shared = open_purse(open_folder(tmp_path), Limits(target_calls=40), TESTS)
+    shared = open_budget(open_folder(tmp_path), Limits(target_calls=40), TESTS)
     mine = shared.of("a")
     await mine.begin()
     assert await mine.take([Cost(1)] * 17) == 17
@@ -179,7 +179,7 @@ async def test_a_trial_takes_from_the_actor_and_its_death_forgets_nothing(local_
     assert shared.spent() == Cost(15)
     with Ledger(tmp_path / "ledger") as ledger:
         again = shared.of("a")
-        assert set((await again.begin(SharedLedger(ledger), {"target": Tariff()})).sent) <= set(calls("a", 15))
+        assert set((await again.begin(LedgerCoordinator(ledger), {"target": PriceList()})).sent) <= set(calls("a", 15))
     assert (await again.begin()).sent == {}, "the ledger has said what became of it"
     assert shared.spent() == Cost(15)
     await mine.close(done=True)
@@ -189,7 +189,7 @@ async def test_a_trial_takes_from_the_actor_and_its_death_forgets_nothing(local_
 
 def test_a_total_without_room_for_the_tests_is_a_mistake_of_settings(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"The final tests of 2 trials may take 20 target calls, and of budget\.total"):
-        open_purse(open_folder(tmp_path), Limits(target_calls=19), TESTS)
+        open_budget(open_folder(tmp_path), Limits(target_calls=19), TESTS)
 
 
 @pytest.mark.ray
@@ -198,17 +198,17 @@ async def test_a_search_that_was_refused_ends_at_the_same_request_again_whoever_
 ) -> None:
     folder, asked = open_folder(tmp_path), [Request((Message("user", f"{number}"),)) for number in range(8)]
     with Ledger(tmp_path / "ledger") as ledger:
-        shared = SharedLedger(ledger)
+        shared = LedgerCoordinator(ledger)
 
         async def answers(limits: Limits, requests: list[Request]) -> list[Outcome]:
-            mine = open_purse(folder, limits, {}).of("a")
+            mine = open_budget(folder, limits, {}).of("a")
             await mine.begin()
-            return await Ledgered(Echo(), shared, purse=mine, endings=mine).complete(requests)
+            return await CachedModel(Echo(), shared, shared_budget=mine, endings=mine).complete(requests)
 
         assert len(await answers(Limits(target_calls=5), asked[:4])) == 4
         with pytest.raises(BudgetExhausted, match="only 1 are left"):
             await answers(Limits(target_calls=5), asked[4:])
-        await Ledgered(Echo(), shared).complete(asked)  # somebody else
+        await CachedModel(Echo(), shared).complete(asked)  # somebody else
         assert len(await answers(Limits(target_calls=5), asked[:4])) == 4
         with pytest.raises(BudgetExhausted, match="only 1 are left"):
             await answers(Limits(target_calls=5), asked[4:])
@@ -217,9 +217,9 @@ async def test_a_search_that_was_refused_ends_at_the_same_request_again_whoever_
 
 async def test_a_bit_that_flips_in_the_record_is_never_taken_for_another_budget(tmp_path: Path) -> None:
     limits = Limits(target_calls=100, money=5.0)
-    purse = RecordedPurse(open_folder(tmp_path), limits, {"t": Cost(10)}, {})
-    await purse.begin("t")
-    await purse.stop()
+    shared_budget = BudgetStore(open_folder(tmp_path), limits, {"t": Cost(10)}, {})
+    await shared_budget.begin("t")
+    await shared_budget.stop()
     whole = (tmp_path / FILE).read_bytes()
     meant = {name: value for name, value in json.loads(whole).items() if name != "checksum"}
     rng = Random(0)
@@ -227,7 +227,7 @@ async def test_a_bit_that_flips_in_the_record_is_never_taken_for_another_budget(
         place, bit = rng.randrange(len(whole)), rng.randrange(8)
         (tmp_path / FILE).write_bytes(whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :])
         try:
-            RecordedPurse(open_folder(tmp_path), limits, {"t": Cost(10)}, {})
+            BudgetStore(open_folder(tmp_path), limits, {"t": Cost(10)}, {})
         except DataError:
             continue
         read = json.loads((tmp_path / FILE).read_bytes())  # white space has changed, or the name of the checksum

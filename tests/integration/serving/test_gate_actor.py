@@ -45,7 +45,7 @@ async def calls_of(processes: list[Any], endpoint: RawEndpoint) -> list[tuple[in
 
 async def test_all_processes_together_keep_to_the_window_and_each_has_its_share(local_ray: None, endpoint: RawEndpoint) -> None:
     with windows_kept([endpoint.base_url, endpoint.base_url]):
-        assert await calls_of(callers(), endpoint) == [(CALLS, "JointWindow")] * CALLERS
+        assert await calls_of(callers(), endpoint) == [(CALLS, "SharedGate")] * CALLERS
     assert len(endpoint.asked) == CALLERS * CALLS
     assert 4 <= endpoint.peak <= MOST
     middle = Counter(asked.text.split()[0] for asked in endpoint.asked[len(endpoint.asked) // 4 : len(endpoint.asked) // 2])
@@ -58,7 +58,7 @@ async def test_an_actor_that_dies_in_the_middle_stops_nobody(local_ray: None, en
     while len(endpoint.asked) < CALLS // 2 and not running.done():
         await asyncio.sleep(0.01)
     ray.kill(actor)
-    assert await asyncio.wait_for(running, 120) == [(CALLS, "JointWindow")] * CALLERS
+    assert await asyncio.wait_for(running, 120) == [(CALLS, "SharedGate")] * CALLERS
     assert len(endpoint.asked) == CALLERS * CALLS
 
 
@@ -79,7 +79,7 @@ async def test_a_process_that_stands_still_keeps_its_places_and_one_that_is_kill
         await asyncio.sleep(SILENT_S + 2.0)
         assert len(endpoint.asked) == MOST, "its calls may still be under way"
         os.kill(pid, signal.SIGKILL)
-        assert await asyncio.wait_for(running, 60) == (12, "JointWindow")
+        assert await asyncio.wait_for(running, 60) == (12, "SharedGate")
         with pytest.raises(RayError):
             await held
 

@@ -1,4 +1,4 @@
-"""`openai.OpenAI(base_url=...)` gets answers from built-in models, through a real door on a real Ray."""
+"""`openai.OpenAI(base_url=...)` gets answers from built-in models, through a real gateway on a real Ray."""
 
 import socket
 import time
@@ -13,8 +13,8 @@ import pytest
 from ray import serve
 
 from optimizer.errors import EndpointError, SettingsError
-from serving.gateway.deployment import bind_door, open_door
-from serving.gateway.settings import DoorSettings
+from serving.gateway.deployment import bind_gateway, open_gateway
+from serving.gateway.settings import GatewaySettings
 from serving.hosting.deployment import QUIET, bind, shut_down
 from serving.models import connect, load_engine
 from serving.settings import OptimizerSettings, Served, TargetSettings
@@ -25,10 +25,10 @@ KEY = "the-key-of-this-test"
 APPLES = "Count: one apple, two pears."
 
 
-def door(settings: DoorSettings, *more: WaitingSettings) -> serve.Application:
+def gateway(settings: GatewaySettings, *more: WaitingSettings) -> serve.Application:
     models: list[Served] = [TargetSettings(), OptimizerSettings()]
     hosted = {model.label: bind(model, load_engine) for model in models} | {model.label: bind(model, load) for model in more}
-    return bind_door(settings, [*models, *more], hosted, connect)
+    return bind_gateway(settings, [*models, *more], hosted, connect)
 
 
 def free_port() -> int:
@@ -39,10 +39,10 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> DoorSettings:
+def settings(tmp_path_factory: pytest.TempPathFactory) -> GatewaySettings:
     file: Path = tmp_path_factory.mktemp("door") / "keys"
     file.write_text(f"# for this test\n{KEY}\n")
-    return DoorSettings(port=free_port(), api_keys_file=file, max_body_bytes=20_000)
+    return GatewaySettings(port=free_port(), api_keys_file=file, max_body_bytes=20_000)
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +51,9 @@ def waiting(tmp_path_factory: pytest.TempPathFactory) -> WaitingSettings:
 
 
 @pytest.fixture(scope="module")
-def client(local_ray: None, settings: DoorSettings, waiting: WaitingSettings) -> Iterator[openai.OpenAI]:
+def client(local_ray: None, settings: GatewaySettings, waiting: WaitingSettings) -> Iterator[openai.OpenAI]:
     shut_down()  # Serve keeps the HTTP settings that it was started with
-    with openai.OpenAI(base_url=open_door(door(settings, waiting), settings), api_key=KEY, max_retries=0) as opened:
+    with openai.OpenAI(base_url=open_gateway(gateway(settings, waiting), settings), api_key=KEY, max_retries=0) as opened:
         yield opened
     shut_down()
 
@@ -124,11 +124,11 @@ def test_the_key_and_the_size_are_looked_at_behind_serves_own_proxy(client: open
 
 
 def test_a_port_that_serve_does_not_listen_on_is_said(
-    client: openai.OpenAI, settings: DoorSettings, waiting: WaitingSettings
+    client: openai.OpenAI, settings: GatewaySettings, waiting: WaitingSettings
 ) -> None:
     elsewhere = settings.model_copy(update={"port": free_port()})
     with pytest.raises(EndpointError, match="does not answer"):
-        open_door(door(elsewhere, waiting), elsewhere)
+        open_gateway(gateway(elsewhere, waiting), elsewhere)
     assert client.models.list().data
 
 
@@ -138,25 +138,25 @@ def test_a_caller_who_goes_away_cancels_the_work_in_the_models_replica(client: o
     assert next(iter(stream)).choices[0].delta.role == "assistant"
     assert not waiting.mark.exists()
     stream.close()
-    while not waiting.mark.exists():  # Serve tells the door and the model a moment later
+    while not waiting.mark.exists():  # Serve tells the gateway and the model a moment later
         time.sleep(0.05)
 
 
-def test_a_door_to_other_machines_wants_a_key_before_anything_is_started() -> None:
-    public = DoorSettings(host="0.0.0.0")
+def test_a_gateway_to_other_machines_wants_a_key_before_anything_is_started() -> None:
+    public = GatewaySettings(host="0.0.0.0")
     with pytest.raises(SettingsError, match="API keys"):
-        open_door(door(public), public)
-    nameless = DoorSettings(api_key_env="NO_KEY_OF_THIS_TEST")
+        open_gateway(gateway(public), public)
+    nameless = GatewaySettings(api_key_env="NO_KEY_OF_THIS_TEST")
     with pytest.raises(SettingsError, match="NO_KEY_OF_THIS_TEST"):
-        open_door(door(nameless), nameless)
+        open_gateway(gateway(nameless), nameless)
 
 
 def test_a_replica_goes_by_the_address_that_serve_really_listens_on(local_ray: None) -> None:
-    shut_down()  # as a deployment file may have it, which the door's own settings know nothing of
+    shut_down()  # as a deployment file may have it, which the gateway's own settings know nothing of
     serve.start(proxy_location="HeadOnly", http_options={"host": "0.0.0.0", "port": free_port()}, logging_config=QUIET)
-    private = DoorSettings()
+    private = GatewaySettings()
     try:
         with pytest.raises(SettingsError, match=r"^Other machines could use the models through 0\.0\.0\.0: [^\n]+\.$"):
-            open_door(door(private), private)
+            open_gateway(gateway(private), private)
     finally:
         shut_down()

@@ -1,4 +1,4 @@
-"""Models on a real, small Ray: by handle, by ledger actor, and through the door."""
+"""Models on a real, small Ray: by handle, by ledger actor, and through the gateway."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ from serving.contracts.streaming import Piece
 from serving.hosting.deployment import START_ATTEMPTS, deployment_name, find, host
 from serving.ledger import Ledger, key_of
 from serving.ledger.actor import RemoteLedger, open_ledger
-from serving.ledger.cached_model import Ledgered
+from serving.ledger.cached_model import CachedModel
 from serving.ledger.format import whole
 from serving.ledger.single_flight import GRACE_S, RENEWAL_S
 from serving.settings import OptimizerSettings
@@ -137,7 +137,7 @@ async def test_trials_share_one_ledger_actor(tmp_path: Path) -> None:
     ledger = open_ledger(tmp_path)
     other: RemoteLedger = pickle.loads(pickle.dumps(open_ledger(tmp_path)))
     model = ScriptedModel(lambda request: f"heard {request.messages[0].content}")
-    both = await asyncio.gather(*(Ledgered(model, one).complete([ask(letter) for letter in "abcd"]) for one in (ledger, other)))
+    both = await asyncio.gather(*(CachedModel(model, one).complete([ask(letter) for letter in "abcd"]) for one in (ledger, other)))
     # Whichever asked first pays; that may be one for some letters and the other for others.
     for letter, one, two in zip("abcd", *both, strict=True):
         assert {one, two} == {Completion(f"heard {letter}"), Completion(f"heard {letter}", from_ledger=True)}
@@ -163,7 +163,7 @@ async def test_the_ledger_actor_says_what_it_cannot_read_and_storage_error_where
     shutil.rmtree(tmp_path / "ledger")
     (tmp_path / "ledger").write_text("a file stands in its place")
     with pytest.raises(StorageError, match="cannot be written"):
-        await Ledgered(ScriptedModel(lambda request: "a"), ledger).complete([ask("a")])
+        await CachedModel(ScriptedModel(lambda request: "a"), ledger).complete([ask("a")])
 
 
 async def test_a_ledger_that_another_writes_to_is_refused_in_the_driver(tmp_path: Path) -> None:
@@ -194,13 +194,13 @@ class Gated:
 
 async def test_a_killed_ledger_actor_does_not_forget_who_is_paying(tmp_path: Path) -> None:
     ledger, model = await asyncio.to_thread(open_ledger, tmp_path), Gated()
-    payer = asyncio.create_task(Ledgered(model, ledger).complete([ask("a"), ask("b")]))
+    payer = asyncio.create_task(CachedModel(model, ledger).complete([ask("a"), ask("b")]))
     await until(lambda: model.asked == 2)
-    waiter = asyncio.create_task(Ledgered(model, pickle.loads(pickle.dumps(ledger))).complete([ask("b"), ask("a")]))
+    waiter = asyncio.create_task(CachedModel(model, pickle.loads(pickle.dumps(ledger))).complete([ask("b"), ask("a")]))
     await asyncio.sleep(0.5)
     pid = await ledger._actor.__ray_call__.remote(lambda _: os.getpid())
     os.kill(pid, signal.SIGKILL)
-    newcomer = asyncio.create_task(Ledgered(model, ledger).complete([ask("a")]))
+    newcomer = asyncio.create_task(CachedModel(model, ledger).complete([ask("a")]))
     await asyncio.sleep(GRACE_S + 2 * RENEWAL_S)  # long enough for a claim that the restarted actor should not grant
     assert await ledger._actor.__ray_call__.remote(lambda _: os.getpid()) != pid
     await asyncio.sleep(GRACE_S + RENEWAL_S)  # the grace may have begun late, on a slow machine
@@ -219,4 +219,4 @@ async def test_what_a_killed_owner_was_paying_for_is_free_again(tmp_path: Path) 
     assert await ledger.claim([key_of(model.name, ask("a"))], "killed") == ["yours"]
     pid = await ledger._actor.__ray_call__.remote(lambda _: os.getpid())
     os.kill(pid, signal.SIGKILL)  # so that only the grace is waited for, and not the lease
-    assert await asyncio.wait_for(Ledgered(model, ledger).complete([ask("a")]), 90) == [Completion("fine")]
+    assert await asyncio.wait_for(CachedModel(model, ledger).complete([ask("a")]), 90) == [Completion("fine")]

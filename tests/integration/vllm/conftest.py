@@ -7,7 +7,7 @@ import pytest
 
 HAS_VLLM = find_spec("vllm") is not None
 collect_ignore_glob = [] if HAS_VLLM else ["test_*.py"]
-os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when the hub's client is imported
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when the follower's client is imported
 
 
 def pytest_report_header() -> str:

@@ -135,9 +135,10 @@ def test_a_missing_file_of_models_to_serve(tmp_path: Path) -> None:
     assert "There is no settings file" in complaint("serve", str(tmp_path / "none.yaml"))
 
 
-def test_a_misspelt_key_of_the_door(tmp_path: Path) -> None:
-    file = data(tmp_path, "models.yaml", "models: [builtin:target]\ndoor: {prot: 8000}")
-    assert "no setting called 'door.prot'" in complaint("serve", file)
+def test_a_misspelt_key_of_the_gateway(tmp_path: Path) -> None:
+    for key in ("gateway", "door"):
+        file = data(tmp_path, "models.yaml", f"models: [builtin:target]\n{key}: {{prot: 8000}}")
+        assert f"no setting called '{key}.prot'" in complaint("serve", file)
 
 
 def test_an_unknown_model_to_serve() -> None:

@@ -75,7 +75,7 @@ class Run:
         self.prepared = prepared
         self.watch = Silent()
         self.collected = Collector(prepared, self.watch)
-        self._config = {one.trial: one.to_config() for one in prepared.assignments}
+        self._config = {one.trial: one.to_config() for one in prepared.trial_specs}
 
     def begin(self) -> "Run":
         self.collected.begin()
@@ -279,10 +279,10 @@ def test_whatever_ends_a_run_as_a_whole_is_told_with_what_was_found(
     monkeypatch.setattr(running, "_run_trials", run_trials)
     if not begun and not isinstance(ending, KeyboardInterrupt):
         with pytest.raises(type(ending)):
-            running.run_experiment(prepared, Silent(), running.Around(nullcontext))
+            running.run_experiment(prepared, Silent(), running.RunContext(nullcontext))
         return
     with pytest.raises((running.Interrupted, running.BrokenOff)) as ended:
-        running.run_experiment(prepared, Silent(), running.Around(nullcontext))
+        running.run_experiment(prepared, Silent(), running.RunContext(nullcontext))
     assert {(one.status, one.error or None) for one in ended.value.results} == {(status, error)}
     assert {one.trial: one.dev_accuracy for one in ended.value.results} == {APO: 0.1 if begun else None, ABO: None}
     if isinstance(ended.value, running.BrokenOff):

@@ -34,7 +34,7 @@ def test_serve_listens_on_loopback_unless_a_network_policy_stands_before_it(name
     assert config["http_options"]["host"] == "127.0.0.1"
 
 
-def test_an_open_door_asks_for_keys() -> None:
+def test_an_open_gateway_asks_for_keys() -> None:
     (service,) = of_deploy("rayservice.yaml")
     config = yaml.safe_load(service["spec"]["serveConfigV2"])
     assert config["http_options"]["host"] == "0.0.0.0"
@@ -173,7 +173,7 @@ def test_egress_between_our_pods_meets_their_ingress() -> None:
                 own = [way for way in asked["ingress"] if {"podSelector": policy["podSelector"]} in way["from"]]
                 assert any(all(port in way.get("ports", [port]) for port in rule.get("ports", [])) for way in own)
                 met += 1
-    assert met == 4  # two clusters to themselves, experiments to the door, the submitter to its head
+    assert met == 4  # two clusters to themselves, experiments to the gateway, the submitter to its head
 
 
 def test_only_the_operator_and_the_submitter_reach_the_dashboard() -> None:

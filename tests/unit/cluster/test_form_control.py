@@ -6,10 +6,10 @@ from random import Random
 
 import pytest
 
-from cluster.analysis.comparisons import ANSWER_LINE, contests
+from cluster.analysis.comparisons import ANSWER_LINE, comparisons
 from cluster.config.experiment import ExperimentSettings
 from cluster.config.limits import Allowed
-from cluster.experiment.planning import assignments, plan_of
+from cluster.experiment.planning import plan_of, trial_specs
 from cluster.experiment.prepare import course_of
 from cluster.results import form_lines, leader_lines
 from cluster.results.markdown import best_prompt_page
@@ -79,10 +79,10 @@ async def run(plan: TrialPlan, task: Task, target: ScriptedModel) -> TrialResult
 async def test_a_gain_that_comes_with_the_answer_line_alone_is_no_credit_of_the_search(task: Task) -> None:
     result = await run(PLAN, task, knowing(task))
     assert (result.seed_prompt_test_accuracy, result.test_accuracy) == (0.0, 1.0)
-    told = "Of the gain of +1.00 of the prompts of one on counting over the seed prompt, +1.00 ["
+    told = "Of the gain of +1.00 of the prompts of one on counting over the baseline, +1.00 ["
     (line,) = [line for line in form_lines([result]) if line.startswith(told)]
     assert "comes with the answer line alone; the rest, 0.00 [-0.20, 0.20], p = 1.000, is not distinguishable" in line
-    assert "the seed prompts with the answer line are not distinguishable on counting" in leader_lines([result])[0]
+    assert "the baselines with the answer line are not distinguishable on counting" in leader_lines([result])[0]
     assert any("better†" in row for row in printed([result]))
     assert line in report_page([result], {})
     assert "+1.00 [0.59, 1.00] comes with the answer line alone" in best_prompt_page(result)
@@ -108,8 +108,8 @@ async def test_the_control_asks_the_test_items_once_more_and_its_statements_are_
     asked = [request.messages[0].content for request in target.batches[-1]]
     assert asked == [line.text()] * 12
     assert result.seed_prompt.text() in asked[0]
-    assert {(one.first, one.second, one.family) for one in contests([result])} == {
-        ("one", ANSWER_LINE, 3), ("one", "seed prompt", 3), (ANSWER_LINE, "seed prompt", 3)}
+    assert {(one.first, one.second, one.family) for one in comparisons([result])} == {
+        ("one", ANSWER_LINE, 3), ("one", "baseline", 3), (ANSWER_LINE, "baseline", 3)}
 
 
 @pytest.mark.parametrize(("changes", "unread", "state"), [
@@ -145,7 +145,7 @@ async def test_a_search_loses_at_most_a_tenth_of_its_budget_to_the_control(
 async def test_a_best_prompt_that_is_the_baseline_is_called_so(task: Task) -> None:
     result = await run(replace(PLAN, strategy=TriesOne("Say nothing.")), task, knowing(task))
     assert (result.verdict, result.p_value, result.best_is_baseline) == ("", None, True)
-    told = "is the baseline itself, the seed prompt: no candidate was better on dev"
+    told = "is the baseline itself, the baseline: no candidate was better on dev"
     assert form_lines([result]) == [f"The best prompt of one on counting {told}."]
     assert leader_lines([result]) == []
     page = report_page([result], {})
@@ -154,7 +154,7 @@ async def test_a_best_prompt_that_is_the_baseline_is_called_so(task: Task) -> No
         assert "not distinguishable" not in text.replace("Plain: not distinguishable", "")
     old = replace(result, verdict="not distinguishable", p_value=1.0)  # as older versions wrote it
     assert "the baseline itself" in "\n".join(printed([old]))
-    assert contests([old]) == ()
+    assert comparisons([old]) == ()
     (row,) = trials_table([result]).to_pylist()
     assert (row["verdict"], row["best_is_baseline"]) == (None, True)
 
@@ -182,7 +182,7 @@ async def test_a_result_of_an_older_version_opens_and_has_no_control(task: Task)
     data = (await run(PLAN, task, knowing(task))).to_json()
     old = TrialResult.from_json({name: value for name, value in data.items() if not name.startswith("form_control")})
     assert (old.form_control, old.form_control_test_marks, old.form_control_p_value) == ("", "", None)
-    assert {(one.first, one.second) for one in contests([old])} == {("one", "seed prompt")}
+    assert {(one.first, one.second) for one in comparisons([old])} == {("one", "baseline")}
     assert form_lines([old]) == []
 
 
@@ -190,5 +190,5 @@ def test_it_is_on_unless_the_settings_turn_it_off_and_leaves_the_course_alone() 
     on, off = (
         ExperimentSettings.model_validate({"tasks": ["navigate"], "strategies": ["apo"], **changes})
         for changes in ({}, {"form_control": False}))
-    assert [plan_of(one, assignments(one)[0]).form_control for one in (on, off)] == [True, False]
+    assert [plan_of(one, trial_specs(one)[0]).form_control for one in (on, off)] == [True, False]
     assert course_of(on) == course_of(off)

@@ -52,7 +52,7 @@ async def test_a_target_whose_calls_all_fail_has_no_accuracy_and_no_verdict_in_i
     assert (result.test_accuracy, result.test_items) == (None, 0)
     assert (result.verdict, result.p_value) == ("", None)
     assert result.status == "failed"
-    assert "nothing could be measured: none of the 12 answers of the final test under the seed prompt came (down)" in result.error
+    assert "nothing could be measured: none of the 12 answers of the final test under the baseline came (down)" in result.error
     (of_answers,) = answer_warnings([result])
     assert "100% of the target's answers never came" in of_answers
 

@@ -13,8 +13,8 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher as TuneSearcher
 
 from cluster.config.experiment import ExperimentSettings
-from cluster.experiment.planning import Assignment, assignments
-from cluster.experiment.tune_adapters import ContestScheduler, proposals
+from cluster.experiment.planning import TrialSpec, trial_specs
+from cluster.experiment.tune_adapters import GroupScheduler, proposals
 from cluster.search.decisions import Decision, Decisions, Ended, Given, Judged, Opened, from_json, to_json
 from cluster.search.metric_names import ACCURACY, RESULT, ROUND, SO_FAR
 from cluster.search.schedulers import ASHA, Median
@@ -69,18 +69,18 @@ Step = tuple[int, int]
 BUILDS: list[Callable[[], TrialScheduler]] = [ASHA(reduction_factor=2).build, Median(least_trials=1).build]
 
 
-def report(scheduler: ContestScheduler, step: Step, accuracy: float) -> bool:
+def report(scheduler: GroupScheduler, step: Step, accuracy: float) -> bool:
     """Every third trial is of another task. Does it go on?"""
     number, round = step
-    assignment = Assignment(trial=f"t{number}", task=f"k{number % 3 // 2}", seed=0, number=number, point={"strategy": "apo"})
-    trial = Started(f"{id(scheduler)}-{number}", assignment.to_config())
+    trial_spec = TrialSpec(trial=f"t{number}", task=f"k{number % 3 // 2}", seed=0, number=number, point={"strategy": "apo"})
+    trial = Started(f"{id(scheduler)}-{number}", trial_spec.to_config())
     return scheduler.on_trial_result(None, trial, {ROUND: round, ACCURACY: accuracy, SO_FAR: "{}"}) == TrialScheduler.CONTINUE
 
 
 def uncut(build: Callable[[], TrialScheduler], picks: Iterable[int], accuracy_of: dict[Step, float]) -> tuple[Judged, ...]:
     """A whole run, in which the picked trial is the next that reports, until it is stopped."""
     decisions = Decisions()
-    scheduler, next_round = ContestScheduler(build, decisions), dict[int, int]()
+    scheduler, next_round = GroupScheduler(build, decisions), dict[int, int]()
     for number in picks:
         round = next_round.get(number, 0)
         if (number, round) in accuracy_of:
@@ -111,7 +111,7 @@ def test_cut_anywhere_and_shuffled_a_scheduler_decides_the_same(picks: list[int]
         verdict_of = {step: judged.goes_on for step, judged in zip(steps, whole, strict=True)}
         for cut in range(len(whole) + 1):
             decisions = Decisions(whole[:cut])
-            scheduler = ContestScheduler(build, decisions)
+            scheduler = GroupScheduler(build, decisions)
             for step in shuffled(steps[:cut], steps[cut:], rng):
                 assert report(scheduler, step, accuracy_of[step]) == verdict_of[step]
             assert decisions.made == whole
@@ -130,8 +130,8 @@ class Run:
 
     def __init__(self, decisions: Decisions, rng: Random) -> None:
         self.decisions, self._rng = decisions, rng
-        self._scheduler = ContestScheduler(ASHA(reduction_factor=2).build, decisions)
-        self._proposals = proposals(SEARCH, assignments(SEARCH), decisions)
+        self._scheduler = GroupScheduler(ASHA(reduction_factor=2).build, decisions)
+        self._proposals = proposals(SEARCH, trial_specs(SEARCH), decisions)
         self._running: dict[str, tuple[dict[str, Any], int]] = {}
 
     def run(self, order: tuple[Decision, ...] = ()) -> tuple[Decision, ...]:
@@ -210,7 +210,7 @@ def test_without_the_record_it_would_not() -> None:
 def test_a_study_goes_on_with_the_pace_that_it_began_with(concurrency: int) -> None:
     other = SEARCH.model_copy(update={"concurrency": concurrency})
     decisions = Decisions(WHOLE)
-    proposals(other, assignments(other), decisions)
+    proposals(other, trial_specs(other), decisions)
     assert decisions.made == WHOLE
     assert decisions.at_once == 2
 
@@ -221,15 +221,15 @@ def test_what_is_not_kept_is_not_acted_on() -> None:
 
     decisions = Decisions(WHOLE[:1], full)
     with pytest.raises(StorageError):
-        proposals(SEARCH, assignments(SEARCH), decisions).suggest("id")
+        proposals(SEARCH, trial_specs(SEARCH), decisions).suggest("id")
     with pytest.raises(StorageError):
-        report(ContestScheduler(BUILDS[0], decisions), (0, 1), 0.5)
+        report(GroupScheduler(BUILDS[0], decisions), (0, 1), 0.5)
     assert decisions.made == WHOLE[:1]
 
 
 def test_a_trial_that_is_interrupted_has_not_ended() -> None:
     decisions = Decisions()
-    searcher = proposals(SEARCH, assignments(SEARCH), decisions)
+    searcher = proposals(SEARCH, trial_specs(SEARCH), decisions)
     searcher.suggest("a")
     searcher.on_trial_complete("a", {ROUND: 1, ACCURACY: 0.5, SO_FAR: "{}"})
     assert not any(isinstance(decision, Ended) for decision in decisions.made)
@@ -239,19 +239,19 @@ def test_a_study_that_proposes_another_point_is_refused() -> None:
     place = next(place for place, decision in enumerate(WHOLE) if isinstance(decision, Given))
     odd = Given(WHOLE[place].trial, {"strategy": "apo"})  # type: ignore[union-attr]
     with pytest.raises(SettingsError, match="does not propose again what it gave navigate-p00-s0; install the versions"):
-        proposals(SEARCH, assignments(SEARCH), Decisions((*WHOLE[:place], odd)))
+        proposals(SEARCH, trial_specs(SEARCH), Decisions((*WHOLE[:place], odd)))
 
 
 def test_a_scheduler_that_decides_otherwise_is_refused() -> None:
     with pytest.raises(SettingsError, match="does not decide again what it did on t0 after round 1"):
-        ContestScheduler(BUILDS[0], Decisions([Judged("t0", "k0", 0, 1, 0.5, False)]))
+        GroupScheduler(BUILDS[0], Decisions([Judged("t0", "k0", 0, 1, 0.5, False)]))
 
 
 def test_planned_points_need_no_record() -> None:
     chosen = SEARCH.model_copy(update={"search": SEARCH.search and SEARCH.search.model_copy(
         update={"searcher": type(SEARCH.search.searcher)(name="random"), "trials": 2})})
     decisions = Decisions()
-    searcher = proposals(chosen, assignments(chosen), decisions)
+    searcher = proposals(chosen, trial_specs(chosen), decisions)
     for number in range(4):
         assert isinstance(searcher.suggest(f"id{number}"), dict)
         searcher.on_trial_complete(f"id{number}", {RESULT: "{}", ACCURACY: 0.5})

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.config.experiment import ExperimentSettings
-from cluster.experiment.planning import assignments, optimizers, plan_of
+from cluster.experiment.planning import optimizers, plan_of, trial_specs
 from cluster.search.domains import Domain, FloatRange, IntRange, OneOf, parse_domain
 from cluster.search.searchers import Grid, Optuna, Random
 from cluster.search.space import Dimension, Space
@@ -149,7 +149,7 @@ def test_a_grid_of_a_billion_points_is_refused_by_its_number(tmp_path: Path, spa
 
 def test_a_range_of_a_billion_is_searched_at_random(tmp_path: Path) -> None:
     settings = read(tmp_path, {"strategy.beam": BILLION}, {"searcher": "random", "trials": 1000})
-    assert len(assignments(settings)) == 1000
+    assert len(trial_specs(settings)) == 1000
 
 
 def test_a_search_may_name_its_models_by_labels_of_the_file(tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ def test_a_label_that_means_something_else_is_refused(tmp_path: Path) -> None:
 
 def test_a_setting_applies_to_the_strategies_that_have_it(tmp_path: Path) -> None:
     settings = read(tmp_path, {"strategy.beam": [1, 2], "strategy.demonstrations": [0, 1], "apo.error_groups": [3]})
-    points = [assignment.point for assignment in assignments(settings)]
+    points = [trial_spec.point for trial_spec in trial_specs(settings)]
     assert points == [
         *({"strategy": "apo", "strategy.beam": beam, "apo.error_groups": 3} for beam in (1, 2)),
         *({"strategy": "bare", "strategy.beam": beam, "strategy.demonstrations": shown} for beam in (1, 2) for shown in (0, 1))]
@@ -246,7 +246,7 @@ def test_a_plan_is_made_of_its_point_and_what_the_file_says_besides(tmp_path: Pa
     settings = read(tmp_path, {
         "bare.demonstrations": [0], "selection": ["full", "racing"], "selection.alpha": [0.2], "sampling.temperature": [0.5],
         "optimizer": ["builtin:optimizer"], "optimizer.prior_bias": [0.3]})
-    plans = [plan_of(settings, assignment) for assignment in assignments(settings)]
+    plans = [plan_of(settings, trial_spec) for trial_spec in trial_specs(settings)]
     assert [plan.id for plan in plans] == [f"navigate-p{number:02}-s0" for number in range(4)]
     assert [plan.strategy for plan in plans] == [APO(), APO(), ABO(cases=1, demonstrations=0), ABO(cases=1, demonstrations=0)]
     assert [plan.selection for plan in plans] == [Full(), Racing(alpha=0.2)] * 2
@@ -264,19 +264,19 @@ def test_every_optimizer_of_the_space_is_known_before_the_first_trial(tmp_path: 
     assert all(any(f"prior_bias={bias}" in model.identity for model in models) for bias in biases)
 
 
-def test_contests_are_of_a_task_and_a_seed_and_run_side_by_side(tmp_path: Path) -> None:
+def test_comparison_groups_are_of_a_task_and_a_seed_and_run_side_by_side(tmp_path: Path) -> None:
     settings = read(tmp_path, search={"searcher": "random", "space": {"strategy.beam": [1, 2]}, "trials": 3},
                     tasks=["navigate", "coin_flip"], seeds=[0, 4])
-    trials = assignments(settings)
+    trials = trial_specs(settings)
     assert [trial.trial for trial in trials[:4]] == [
         "navigate-p00-s0", "coin_flip-p00-s0", "navigate-p01-s0", "coin_flip-p01-s0"]
     assert len(trials) == 12
-    assert {trial.contest for trial in trials} == {(task, seed) for task in ("navigate", "coin_flip") for seed in (0, 4)}
+    assert {trial.comparison_group for trial in trials} == {(task, seed) for task in ("navigate", "coin_flip") for seed in (0, 4)}
     assert len({trial.trial for trial in trials}) == 12
 
 
 def test_without_a_search_trials_are_named_by_their_strategy(tmp_path: Path) -> None:
-    trials = assignments(read(tmp_path, seeds=[2]).model_copy(update={"search": None}))
+    trials = trial_specs(read(tmp_path, seeds=[2]).model_copy(update={"search": None}))
     assert [trial.trial for trial in trials] == ["navigate-apo-s2", "navigate-bare-s2"]
 
 
@@ -286,4 +286,4 @@ def test_what_is_written_is_read_as_equal(tmp_path: Path) -> None:
     file.write_text(yaml.safe_dump(settings.model_dump(mode="json")))
     again = ExperimentSettings.read(file)
     assert again == settings
-    assert assignments(again) == assignments(settings)
+    assert trial_specs(again) == trial_specs(settings)

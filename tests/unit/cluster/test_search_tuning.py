@@ -1,4 +1,4 @@
-"""One Tuner for many contests: who is stopped, who is compared with whom, and what a searcher learns. With Ray's own schedulers."""
+"""One Tuner for many comparison groups: who is stopped, who is compared with whom, and what a searcher learns. With Ray's own schedulers."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from ray.tune.search import Searcher as TuneSearcher
 
 from cluster.config.experiment import ExperimentSettings
-from cluster.experiment.planning import Assignment, assignments
+from cluster.experiment.planning import TrialSpec, trial_specs
 from cluster.experiment.resources import cpus_of_a_trial
-from cluster.experiment.tune_adapters import ContestScheduler, proposals
+from cluster.experiment.tune_adapters import GroupScheduler, proposals
 from cluster.search.metric_names import ACCURACY, RESULT, ROUND, SO_FAR
 from cluster.search.schedulers import ASHA, Median
 from optimizer.errors import SettingsError
@@ -22,9 +22,9 @@ from optimizer.errors import SettingsError
 EASY, HARD = ("easy", 0), ("hard", 0)
 
 
-def assigned(contest: tuple[str, int], number: int) -> Assignment:
-    task, seed = contest
-    return Assignment(trial=f"{task}-{number}", task=task, seed=seed, number=number, point={"strategy": "apo"})
+def assigned(comparison_group: tuple[str, int], number: int) -> TrialSpec:
+    task, seed = comparison_group
+    return TrialSpec(trial=f"{task}-{number}", task=task, seed=seed, number=number, point={"strategy": "apo"})
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ class Started:
 class Course:
     """Trials that report to a scheduler, as Tune would pass their reports on."""
 
-    def __init__(self, scheduler: ContestScheduler) -> None:
+    def __init__(self, scheduler: GroupScheduler) -> None:
         self._scheduler = scheduler
         self._added: set[str] = set()
 
-    def report(self, contest: tuple[str, int], number: int, round: int, accuracy: float | None, ends_round: bool = True) -> str:
-        assignment = assigned(contest, number)
-        trial = Started(assignment.trial, assignment.to_config())
+    def report(self, comparison_group: tuple[str, int], number: int, round: int, accuracy: float | None, ends_round: bool = True) -> str:
+        trial_spec = assigned(comparison_group, number)
+        trial = Started(trial_spec.trial, trial_spec.to_config())
         if trial.trial_id not in self._added:
             self._scheduler.on_trial_add(None, trial)
             self._added.add(trial.trial_id)
@@ -55,7 +55,7 @@ class Course:
 @pytest.fixture(params=[ASHA(reduction_factor=2).build, Median(least_trials=1).build], ids=["asha", "median"])
 def course(request: pytest.FixtureRequest) -> Course:
     build: Callable[[], Any] = request.param
-    return Course(ContestScheduler(build))
+    return Course(GroupScheduler(build))
 
 
 def test_the_hopeless_trial_is_stopped_after_its_grace(course: Course) -> None:
@@ -76,13 +76,13 @@ def test_a_better_trial_goes_on(course: Course) -> None:
 def test_equals_are_never_stopped_by_another_task(steps: list[tuple[bool, int]]) -> None:
     """All trials of a task do equally well, so whoever is stopped was compared with the other task."""
     for build in (ASHA(reduction_factor=2).build, Median(least_trials=1).build):
-        course, next_round = Course(ContestScheduler(build)), dict[tuple[bool, int], int]()
+        course, next_round = Course(GroupScheduler(build)), dict[tuple[bool, int], int]()
         for easy, number in steps:
             round = next_round[easy, number] = next_round.get((easy, number), -1) + 1
             assert course.report(EASY if easy else HARD, number, round, 0.9 if easy else 0.3) == "CONTINUE"
 
 
-def test_another_seed_is_another_contest(course: Course) -> None:
+def test_another_seed_is_another_comparison_group(course: Course) -> None:
     for round in (0, 1):
         course.report(("easy", 0), 0, round, 0.9)
     assert [course.report(("easy", 1), 1, round, 0.2) for round in (0, 1)] == ["CONTINUE"] * 2
@@ -120,15 +120,15 @@ def ended(accuracy: float | None) -> Mapping[str, Any]:
 
 def test_planned_points_are_handed_out_in_order() -> None:
     chosen = settings(searcher="grid")
-    searcher = proposals(chosen, assignments(chosen))
+    searcher = proposals(chosen, trial_specs(chosen))
     given = [searcher.suggest(f"id{number}") for number in range(16)]
-    assert [Assignment.from_config(config) for config in given if isinstance(config, dict)] == list(assignments(chosen))
+    assert [TrialSpec.from_config(config) for config in given if isinstance(config, dict)] == list(trial_specs(chosen))
     assert searcher.suggest("one more") == TuneSearcher.FINISHED
 
 
 def test_a_study_waits_for_its_own_results_and_not_for_the_other_tasks() -> None:
     chosen = settings(searcher="optuna", trials=4)
-    searcher = proposals(chosen, assignments(chosen))
+    searcher = proposals(chosen, trial_specs(chosen))
     first = [searcher.suggest(f"id{number}") for number in range(4)]
     assert [config["trial"] for config in first if isinstance(config, dict)] == [
         "navigate-p00-s0", "coin_flip-p00-s0", "navigate-p01-s0", "coin_flip-p01-s0"]
@@ -141,7 +141,7 @@ def test_a_study_waits_for_its_own_results_and_not_for_the_other_tasks() -> None
 
 def test_a_failed_trial_does_not_hold_up_its_study() -> None:
     chosen = settings(searcher="optuna", trials=3)
-    searcher = proposals(chosen, assignments(chosen))
+    searcher = proposals(chosen, trial_specs(chosen))
     for number in range(6):
         assert isinstance(searcher.suggest(f"id{number}"), dict)
         searcher.on_trial_complete(f"id{number}", None, error=True)
@@ -150,7 +150,7 @@ def test_a_failed_trial_does_not_hold_up_its_study() -> None:
 
 def test_tune_has_something_to_save(tmp_path: Path) -> None:
     chosen = settings(searcher="grid")
-    proposals(chosen, assignments(chosen)).save(str(tmp_path / "state"))
+    proposals(chosen, trial_specs(chosen)).save(str(tmp_path / "state"))
     assert (tmp_path / "state").exists()
 
 

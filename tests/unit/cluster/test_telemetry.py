@@ -19,7 +19,7 @@ from cluster.config.experiment import ExperimentSettings
 from cluster.experiment import metrics
 from cluster.experiment.console import watching
 from cluster.experiment.metrics import TrialMetrics, set_gauge
-from cluster.experiment.planning import assignments
+from cluster.experiment.planning import trial_specs
 from cluster.trial.result import TrialResult
 from cluster.trial.trial import Progress
 from optimizer.budget.call_budget import Usage
@@ -38,7 +38,7 @@ def test_results_of_names_that_look_alike_stay_apart() -> None:
     strategies = [{"name": "abo", "label": "b-c"}, {"name": "abo", "label": "c"}, {"name": "abo", "label": "日本"}]
     sources = ["größe.jsonl", "grösse.jsonl", "gro\u0308ße.jsonl", "GRÖSSE.jsonl", "日本.jsonl", "\u0301.jsonl", "a.csv", "a-b.csv"]
     settings = ExperimentSettings.model_validate({"tasks": sources, "strategies": strategies, "seeds": [0, 1]})
-    names = [assignment.trial for assignment in assignments(settings)]
+    names = [trial_spec.trial for trial_spec in trial_specs(settings)]
     assert len(set(names)) == len(sources) * len(strategies) * 2
     assert "größe-b-c-s0" in names
     assert all(len(f"{name}.json".encode()) <= 255 for name in names)

@@ -320,7 +320,7 @@ async def test_the_marks_say_which_test_items_were_right(plan: TrialPlan, task: 
 async def test_the_gap_is_told_and_train_accuracy_where_the_search_has_measured_it(plan: TrialPlan, task: Task) -> None:
     result = await run(plan, task)
     assert result.gap == 0.0
-    assert (result.train_accuracy, result.train_items) == (None, 0)  # this search tries only the seed prompt on training items
+    assert (result.train_accuracy, result.train_items) == (None, 0)  # this search tries only the baseline on training items
     unchanged = await run(plan, task, ScriptedModel(lambda _: "Answer: none"))
     assert (unchanged.train_accuracy, unchanged.train_items) == (0.0, 1)
 

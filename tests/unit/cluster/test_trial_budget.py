@@ -11,7 +11,7 @@ from cluster.config.limits import Allowed
 from cluster.results.tables import candidates_table
 from cluster.trial.result import TrialResult
 from cluster.trial.trial import Trial, TrialPlan
-from optimizer.budget.shared_budget import Cost, Limits, Purse, Tariff
+from optimizer.budget.shared_budget import Cost, Limits, PriceList, SharedBudget
 from optimizer.candidate import Candidate, Problem, Round
 from optimizer.prompt import Prompt
 from optimizer.protocols import Evaluator, LanguageModel
@@ -21,8 +21,8 @@ from optimizer.tasks.loading import load_task
 from optimizer.tasks.task import Sizes, Task
 from optimizer.types import Outcome, Request, Sampling
 from serving.ledger import Ledger
-from serving.ledger.cached_model import Ledgered
-from serving.ledger.coordinator import SharedLedger
+from serving.ledger.cached_model import CachedModel
+from serving.ledger.coordinator import LedgerCoordinator
 from serving.settings import parse_model
 from tests.contracts.paying import Share
 from tests.unit.cluster.test_trial import GOOD, OneByOne, run, target_of
@@ -55,7 +55,7 @@ class Telling:
 
 
 async def test_what_a_trial_asks_again_is_free_and_counted_apart(plan: TrialPlan, task: Task) -> None:
-    """The seed prompt competes in every round, on the same dev items: it is asked once."""
+    """The baseline competes in every round, on the same dev items: it is asked once."""
     target = target_of(task)
     result = await run(plan, task, target)
     assert result.target_calls == target.calls
@@ -159,17 +159,17 @@ async def test_a_search_that_the_experiments_budget_cuts_has_the_same_tables_whe
     plan = replace(plan, sampling=Sampling(max_tokens=64), selection=Racing(block_items=2))
     endings, cut = Endings(), False
     with Ledger(tmp_path / "ledger") as ledger:
-        shared = SharedLedger(ledger)
+        shared = LedgerCoordinator(ledger)
 
         async def found(allowed: Limits) -> TrialResult:
-            purse = Purse(allowed)
-            purse.keep(Cost(target_calls=20, tokens=30_000))  # for the final test
-            target = Ledgered(Telling(task, 340), shared, 4, Share(purse), Tariff(), endings=endings)
+            shared_budget = SharedBudget(allowed)
+            shared_budget.keep(Cost(target_calls=20, tokens=30_000))  # for the final test
+            target = CachedModel(Telling(task, 340), shared, 4, Share(shared_budget), PriceList(), endings=endings)
             return await Trial(plan, task, target, ScriptedModel(lambda _: GOOD, "optimizer")).run()
 
         first = await found(limits)
         cut = first.rounds[-1].incomplete if first.rounds else False
-        whole = await Trial(plan, task, Ledgered(target_of(task), shared), ScriptedModel(lambda _: GOOD, "optimizer")).run()
+        whole = await Trial(plan, task, CachedModel(target_of(task), shared), ScriptedModel(lambda _: GOOD, "optimizer")).run()
         again = await found(Limits(tokens=10_000_000))
     assert (first.status, whole.status) == ("budget", "finished")
     assert cut

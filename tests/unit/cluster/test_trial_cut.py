@@ -7,7 +7,7 @@ import pytest
 
 from cluster.config.limits import Allowed
 from cluster.trial.result import TrialResult
-from cluster.trial.trial import Surroundings, Trial, TrialPlan
+from cluster.trial.trial import Trial, TrialContext, TrialPlan
 from optimizer.errors import AccessError, EndpointError, StorageError
 from optimizer.protocols import LanguageModel
 from optimizer.scripted import ScriptedModel
@@ -48,15 +48,15 @@ async def test_where_the_optimizer_model_is_gone_the_best_so_far_is_tested(plan:
     assert result.calls_by_purpose["test"] == 20
 
 
-@pytest.mark.parametrize(("error", "batches", "around"), [
+@pytest.mark.parametrize(("error", "batches", "context"), [
     (StorageError("The ledger is full."), 1, None),  # then the test's answers could not be kept
-    (EndpointError("It is gone."), 0, None),  # nothing better than the seed prompt was found
-    (EndpointError("It is gone."), 1, Surroundings(reserve=Reserved()))])  # a run that goes on needs all that is left
+    (EndpointError("It is gone."), 0, None),  # nothing better than the baseline was found
+    (EndpointError("It is gone."), 1, TrialContext(reserve=Reserved()))])  # a run that goes on needs all that is left
 async def test_it_is_not_tested_where_that_says_nothing_or_takes_what_a_resumed_run_needs(
-    plan: TrialPlan, task: Task, error: Exception, batches: int, around: Surroundings | None
+    plan: TrialPlan, task: Task, error: Exception, batches: int, context: TrialContext | None
 ) -> None:
     target = target_of(task)
-    result = await Trial(plan, task, target, Breaking(ScriptedModel(lambda _: GOOD), batches, lambda: error), around).run()
+    result = await Trial(plan, task, target, Breaking(ScriptedModel(lambda _: GOOD), batches, lambda: error), context).run()
     assert (result.status, result.error, result.test_accuracy) == ("failed", str(error), None)
     assert "test" not in result.calls_by_purpose
 

@@ -9,8 +9,8 @@ from cluster.experiment.prepare import SETTINGS_FILE, check
 from cluster.trial.result import TrialResult
 from cluster.trial.trial import Trial
 from optimizer.types import Outcome, Request
-from serving.ledger.cached_model import Ledgered
-from serving.ledger.coordinator import SharedLedger
+from serving.ledger.cached_model import CachedModel
+from serving.ledger.coordinator import LedgerCoordinator
 from serving.ledger.store import Ledger
 
 
@@ -28,12 +28,12 @@ async def replayed(out: Path) -> list[TrialResult]:
     """The results of the experiment in `out`, all of whose calls its ledger must answer. Raises AssertionError for the first one
     that it does not."""
     settings = ExperimentSettings.read(out / SETTINGS_FILE, {"out": str(out)})
-    assignments, tasks, _ = check(settings)
+    trial_specs, tasks, _ = check(settings)
     results = []
     with Ledger(out / "ledger") as record:
-        ledger = SharedLedger(record)
-        for assignment in assignments:
-            plan = plan_of(settings, assignment)
-            models = [Ledgered(Unpayable(model.identity), ledger) for model in (plan.target, plan.optimizer)]
+        ledger = LedgerCoordinator(record)
+        for trial_spec in trial_specs:
+            plan = plan_of(settings, trial_spec)
+            models = [CachedModel(Unpayable(model.identity), ledger) for model in (plan.target, plan.optimizer)]
             results.append(await Trial(plan, tasks[plan.task, plan.seed], *models).run())
     return results

@@ -24,14 +24,14 @@ from cluster.results import read_trials, write_results, write_trial
 from cluster.results.tables import CANDIDATES, COSTS, FAILURES, TRIALS
 from cluster.service.core import errors as service_errors
 from cluster.service.core.settings import ServiceSettings
-from cluster.service.jobs.controller_actor import keeper_name
+from cluster.service.jobs.controller_actor import controller_name
 from cluster.service.jobs.request_mapping import probe_digest
 from cluster.service.schemas import OptimizationRequest
 from cluster.trial.result import TrialResult
 from optimizer import errors
 from optimizer.prompt import Prompt
 from optimizer.types import Message, Request, Sampling
-from serving.budget.store import RecordedPurse
+from serving.budget.store import BudgetStore
 from serving.gateway.metrics import Metrics
 from serving.hosting.deployment import _OUR_ERROR, deployment_name
 from serving.ledger.format import ANSWER_COLUMNS, SCHEMA
@@ -76,7 +76,7 @@ METRIC_TAGS = {
     "promptray_prefix_hit_rate": "experiment task", "promptray_best_dev_accuracy": "experiment task strategy",
     "promptray_trials": "experiment status"}
 """Ray's metrics: dashboards and alerts (cluster/deploy/grafana.json is one)."""
-DOOR_METRICS = {
+GATEWAY_METRICS = {
     "promptray_door_requests", "promptray_door_tokens", "promptray_door_answers", "promptray_door_refusals",
     "promptray_door_in_flight", "promptray_door_request_seconds"}
 """Of /metrics."""
@@ -148,7 +148,7 @@ def test_metric_names() -> None:
     for name, tags in METRIC_TAGS.items():
         assert METRICS[name].tags == tuple(tags.split()), name
     told = Metrics().text().decode()
-    assert {name for name in DOOR_METRICS if f"# TYPE {name}" in told} == DOOR_METRICS
+    assert {name for name in GATEWAY_METRICS if f"# TYPE {name}" in told} == GATEWAY_METRICS
 
 
 def test_error_codes() -> None:
@@ -187,8 +187,8 @@ async def test_the_record_of_what_was_spent(tmp_path: Path) -> None:
     """Its fields, and the checksum over them: a record of before is read, and one of now can be read by whoever knew it."""
     settings = ExperimentSettings.read(settings_place(str(WRITTEN / "run")), {"out": str(tmp_path)})
     (tmp_path / "spent.json").write_bytes((WRITTEN / "run" / "spent.json").read_bytes())
-    purse = RecordedPurse(open_folder(tmp_path), settings.budget.total.limits(), {})
-    await purse.stop()
+    shared_budget = BudgetStore(open_folder(tmp_path), settings.budget.total.limits(), {})
+    await shared_budget.stop()
     old, new = (json.loads((place / "spent.json").read_text()) for place in (WRITTEN / "run", tmp_path))
     assert old.keys() <= new.keys()
     assert old["spent"].keys() <= new["spent"].keys()
@@ -206,9 +206,9 @@ def test_digests_of_settings() -> None:
 
 
 def test_names_on_a_ray_cluster() -> None:
-    """A service that is started anew finds its keeper, and experiments the models that others host."""
+    """A service that is started anew finds its controller, and experiments the models that others host."""
     assert NAMESPACE == "promptray"
-    assert keeper_name("/srv/promptray") == "keeper-5e5c66d5816f"
+    assert controller_name("/srv/promptray") == "keeper-5e5c66d5816f"
     assert deployment_name(TargetSettings()) == "builtin-target-baa6c253"
     assert deployment_name(OptimizerSettings()) == "builtin-optimizer-8bfb0851"
 

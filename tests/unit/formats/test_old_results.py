@@ -19,9 +19,9 @@ from cluster.config.experiment import ExperimentSettings
 from cluster.experiment.prepare import check, prepare, settings_place
 from cluster.ledger_admin.accounting import account
 from cluster.results import read_trials, write_results
-from cluster.service.backends.archive import ShownOffice
+from cluster.service.backends.archive import ArchiveBackend
 from cluster.service.show import shown_app
-from serving.budget.store import RecordedPurse
+from serving.budget.store import BudgetStore
 from serving.ledger.inspection import verify
 from serving.storage import open_folder
 from tests.unit.formats.conftest import WRITTEN, Copied
@@ -39,7 +39,7 @@ def table(file: Path, names: list[str] | None = None) -> list[dict[str, Any]]:
 
 
 def uncompared(row: dict[str, Any], kept: set[str]) -> dict[str, Any]:
-    """A row of today: a best prompt that is the seed prompt has no verdict any more, as a prompt is not compared with itself."""
+    """A row of today: a best prompt that is the baseline has no verdict any more, as a prompt is not compared with itself."""
     none = {name: None for name in ("verdict", "p_value", "corrected_verdict") if name in row}
     return row | none if row["trial"] in kept else row
 
@@ -49,10 +49,10 @@ def test_its_settings_are_read_with_the_data_that_was_recorded(copied: Copied, n
     """Raises DataError where the same seed gives other items now."""
     out = copied(name)
     settings = ExperimentSettings.read(settings_place(str(out)), {"out": str(out)})
-    assignments, _, recorded = check(settings)
+    trial_specs, _, recorded = check(settings)
     assert settings.recorded
     assert recorded.data == settings.recorded.data
-    assert sorted(one.trial for one in assignments) == [result.trial for result in read_trials(out)]
+    assert sorted(one.trial for one in trial_specs) == [result.trial for result in read_trials(out)]
 
 
 async def test_its_ledger_answers_every_call_and_the_tables_are_the_same(copied: Copied, tmp_path: Path) -> None:
@@ -88,9 +88,9 @@ def test_its_trials_are_read_and_give_the_same_tables_and_a_page(copied: Copied,
 
 
 async def test_show_has_its_trials_candidates_and_answers(copied: Copied, tmp_path: Path) -> None:
-    office = ShownOffice([copied("run"), copied("search")])
-    assert not office.damaged
-    transport = httpx2.ASGITransport(shown_app(office, open_folder(tmp_path / "uploads")))
+    backend = ArchiveBackend([copied("run"), copied("search")])
+    assert not backend.damaged
+    transport = httpx2.ASGITransport(shown_app(backend, open_folder(tmp_path / "uploads")))
     async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as http:
         jobs = (await http.get("/v1/optimizations")).json()["data"]
         assert {(job["name"], job["status"], job["trials"]) for job in jobs} == {
@@ -133,9 +133,9 @@ def test_the_commands_of_the_ledger_read_it(copied: Copied, tmp_path: Path, name
 def test_what_it_has_spent_is_known(copied: Copied) -> None:
     out = copied("run")
     settings = ExperimentSettings.read(settings_place(str(out)), {"out": str(out)})
-    purse = RecordedPurse(open_folder(out), settings.budget.total.limits(), {})
+    shared_budget = BudgetStore(open_folder(out), settings.budget.total.limits(), {})
     recorded = json.loads((WRITTEN / "run" / "spent.json").read_text())["spent"]
-    assert (purse.spent.target_calls, purse.spent.optimizer_calls) == (recorded["target_calls"], recorded["optimizer_calls"])
+    assert (shared_budget.spent.target_calls, shared_budget.spent.optimizer_calls) == (recorded["target_calls"], recorded["optimizer_calls"])
 
 
 def test_the_search_can_be_continued_with_all_its_decisions(copied: Copied) -> None:

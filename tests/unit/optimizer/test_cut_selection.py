@@ -8,7 +8,7 @@ import pytest
 
 from optimizer.budget.answer_memory import Remembering
 from optimizer.budget.call_budget import Budget, Budgeted
-from optimizer.budget.shared_budget import Limits, Purse
+from optimizer.budget.shared_budget import Limits, SharedBudget
 from optimizer.candidate import Candidate, Round, Standing
 from optimizer.errors import BudgetExhausted
 from optimizer.evaluation.evaluator import CutSelection, Evaluation, rounds_of
@@ -42,11 +42,11 @@ def target(request: Request) -> Completion:
 class Search:
     """The evaluator of a trial that has measured the parent, and may ask so many calls more."""
 
-    def __init__(self, rule: SelectionRule, calls: int | None, purse: Purse | None = None) -> None:
+    def __init__(self, rule: SelectionRule, calls: int | None, shared_budget: SharedBudget | None = None) -> None:
         self.model = ScriptedModel(target)
         self.budget = Budget(None if calls is None else ITEMS + calls, "target")
         self.evaluate = Evaluation(
-            Remembering(Budgeted(self.model, self.budget, purse), self.budget), SCORERS["number"], DEV, rule)
+            Remembering(Budgeted(self.model, self.budget, shared_budget), self.budget), SCORERS["number"], DEV, rule)
 
     async def selected(self, candidates: Sequence[Candidate], keep: int = 2) -> tuple[tuple[Standing, ...], bool]:
         """The standings, and whether the selection was cut."""
@@ -133,17 +133,17 @@ async def test_a_prompt_that_was_lucky_on_three_items_is_not_best() -> None:
 async def test_near_a_limit_of_tokens_all_arms_stand_at_the_same_item() -> None:
     """Each call may take 700 tokens or so, and takes 23: the batches become smaller, and the limit is nearly reached."""
     for tokens in range(2_000, 12_000, 1_000):
-        purse = Purse(Limits(tokens=tokens))
-        search = Search(Full(), None, purse)
+        shared_budget = SharedBudget(Limits(tokens=tokens))
+        search = Search(Full(), None, shared_budget)
         standings, was_cut = await search.selected([PARENT, *CHILDREN])
         if not standings:  # not even the parent
             continue
         items = {one.items for one in standings if one.candidate != PARENT}
         assert len(items) == 1
         assert was_cut == (items != {ITEMS})
-        assert purse.spent.tokens <= tokens
+        assert shared_budget.spent.tokens <= tokens
         if was_cut:
-            assert tokens - purse.spent.tokens < 4 * 750
+            assert tokens - shared_budget.spent.tokens < 4 * 750
 
 
 class Refusing:

@@ -3,7 +3,7 @@
 import pytest
 
 from optimizer.budget.deadline import Timed
-from optimizer.budget.shared_budget import Cost, Limits, Purse
+from optimizer.budget.shared_budget import Cost, Limits, SharedBudget
 from optimizer.errors import BudgetExhausted
 from tests.contracts.paying import Share
 
@@ -19,30 +19,30 @@ class Clock:
 
 async def test_after_its_time_only_tests_are_paid() -> None:
     clock = Clock()
-    purse = Timed(Share(Purse()), {"budget": 10.0}, clock)
-    assert await purse.take([ONE] * 3) == 3
+    shared_budget = Timed(Share(SharedBudget()), {"budget": 10.0}, clock)
+    assert await shared_budget.take([ONE] * 3) == 3
     clock.now = 10.0
     with pytest.raises(BudgetExhausted, match=r"The time of the budget is over; raise budget\.wall_s"):
-        await purse.take([ONE])
-    assert await purse.take([ONE], test=True) == 1
+        await shared_budget.take([ONE])
+    assert await shared_budget.take([ONE], test=True) == 1
 
 
 async def test_the_first_time_that_is_over_counts() -> None:
     clock = Clock()
-    purse = Timed(Share(Purse()), {"budget": 10.0, "budget.total": 5.0}, clock)
+    shared_budget = Timed(Share(SharedBudget()), {"budget": 10.0, "budget.total": 5.0}, clock)
     clock.now = 5.0
     with pytest.raises(BudgetExhausted, match=r"raise budget\.total\.wall_s"):
-        await purse.take([ONE])
+        await shared_budget.take([ONE])
 
 
-async def test_what_is_in_the_purse_bounds_it_too() -> None:
-    inner = Purse(Limits(target_calls=2))
-    purse = Timed(Share(inner), {})
-    assert await purse.take([ONE] * 2) == 2
-    await purse.send({b"a": ONE})
-    purse.settle({b"a": ONE}, answered=True)
-    purse.give_back(ONE)
-    assert await purse.take([ONE]) == 1
+async def test_what_is_in_the_shared_budget_bounds_it_too() -> None:
+    inner = SharedBudget(Limits(target_calls=2))
+    shared_budget = Timed(Share(inner), {})
+    assert await shared_budget.take([ONE] * 2) == 2
+    await shared_budget.send({b"a": ONE})
+    shared_budget.settle({b"a": ONE}, answered=True)
+    shared_budget.give_back(ONE)
+    assert await shared_budget.take([ONE]) == 1
     with pytest.raises(BudgetExhausted, match="only 0 are left"):
-        await purse.take([ONE])
+        await shared_budget.take([ONE])
     assert inner.spent == ONE * 2

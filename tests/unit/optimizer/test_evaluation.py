@@ -13,7 +13,7 @@ from optimizer.candidate import Candidate
 from optimizer.errors import BudgetExhausted
 from optimizer.evaluation.evaluator import Evaluation
 from optimizer.graders.graders import SCORERS
-from optimizer.outcome_counts import Tally
+from optimizer.outcome_counts import OutcomeCounts
 from optimizer.prompt import Prompt, Step
 from optimizer.protocols import SelectionRule
 from optimizer.scripted import ScriptedModel
@@ -181,18 +181,18 @@ OUTCOME_BY_VERDICT: dict[str, Outcome] = {
 @given(played=st.lists(st.tuples(st.sampled_from(["learn", "validate", "test"]), st.sampled_from(sorted(OUTCOME_BY_VERDICT)))))
 async def test_every_answer_is_counted_by_its_purpose_and_verdict(played: list[tuple[str, str]]) -> None:
     queue = [OUTCOME_BY_VERDICT[verdict] for _, verdict in played]
-    tally = Tally()
-    subject = Evaluation(ScriptedModel(lambda _: queue.pop(0)), SCORERS["number"], DEV, Full(), tally=tally)
+    outcome_counts = OutcomeCounts()
+    subject = Evaluation(ScriptedModel(lambda _: queue.pop(0)), SCORERS["number"], DEV, Full(), outcome_counts=outcome_counts)
     for purpose, _ in played:
         await subject.answers([(GOOD, DEV[0])], purpose)  # type: ignore[arg-type]
     counted = {
         (purpose, verdict): number
-        for purpose, counts in tally.verdicts_by_purpose.items() for verdict, number in counts.items()}
+        for purpose, counts in outcome_counts.verdicts_by_purpose.items() for verdict, number in counts.items()}
     assert counted == Counter(played)
 
 
 async def test_what_a_selection_measures_is_counted_too_and_a_complete_answer_counts_though_it_was_cut() -> None:
-    tally = Tally()
+    outcome_counts = OutcomeCounts()
     model = ScriptedModel(lambda request: Completion(target(request), truncated=True))
-    await Evaluation(model, SCORERS["number"], DEV, Full(), tally=tally).select([candidate(GOOD), candidate(BAD)], 1, Random(0))
-    assert tally.verdicts_by_purpose == {"validate": {"right": 20, "wrong": 20}}
+    await Evaluation(model, SCORERS["number"], DEV, Full(), outcome_counts=outcome_counts).select([candidate(GOOD), candidate(BAD)], 1, Random(0))
+    assert outcome_counts.verdicts_by_purpose == {"validate": {"right": 20, "wrong": 20}}

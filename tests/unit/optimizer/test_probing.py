@@ -144,9 +144,9 @@ async def test_answers_that_cannot_be_read_are_told_with_what_mends_them(capital
     reading = (await probed(task, knowing(task, "<<{}>>"))).reading
     assert reading is not None
     assert reading.spoils
-    assert "100% of the seed prompt's answers are not right and not in the form that the scorer exact reads" in reading.sentence
+    assert "100% of the baseline's answers are not right and not in the form that the scorer exact reads" in reading.sentence
     assert "the target wrote '<<Town" in reading.sentence
-    assert "the seed prompt gets 1.00 right instead of 0.00: add that line to seed_instruction" in reading.sentence
+    assert "the baseline gets 1.00 right instead of 0.00: add that line to seed_instruction" in reading.sentence
 
 
 async def test_a_wrong_scorer_is_named_with_the_one_that_fits(sums: Path) -> None:
@@ -177,7 +177,7 @@ async def test_answers_that_were_cut_off_ask_for_more_tokens(capitals: Path) -> 
     task = load_task(str(capitals), sizes=Sizes(8, 8, 4), seed=0)
     reading = (await probed(task, knowing(task, "Well, {}", "Well, {}", cut=True))).reading
     assert reading is not None
-    assert "100% of the seed prompt's answers could not be read" in reading.sentence
+    assert "100% of the baseline's answers could not be read" in reading.sentence
     assert "Most of them were cut off: raise sampling.max_tokens." in reading.sentence
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from optimizer.budget.answer_memory import Remembering
 from optimizer.budget.call_budget import Budget, Budgeted, Usage
-from optimizer.budget.shared_budget import Limits, Purse
+from optimizer.budget.shared_budget import Limits, SharedBudget
 from optimizer.errors import BudgetExhausted
 from optimizer.scripted import ScriptedModel
 from optimizer.types import Completion, Failed, Message, Outcome, Purpose, Request, Sampling
@@ -20,8 +20,8 @@ def ask(text: str, purpose: Purpose = "learn", sample: int = 0) -> Request:
     return Request((Message("user", text),), sample=sample, purpose=purpose)
 
 
-def remembering(model: ScriptedModel, budget: Budget, purse: Purse | None = None) -> Remembering:
-    return Remembering(Budgeted(model, budget, purse), budget)
+def remembering(model: ScriptedModel, budget: Budget, shared_budget: SharedBudget | None = None) -> Remembering:
+    return Remembering(Budgeted(model, budget, shared_budget), budget)
 
 
 def echo(request: Request) -> Completion:
@@ -86,18 +86,18 @@ async def test_known_answers_come_also_where_the_budget_is_empty() -> None:
 
 
 async def test_repeats_cost_no_tokens_and_no_money() -> None:
-    purse = Purse(Limits(tokens=10_000))
-    memory = remembering(ScriptedModel(echo), Budget(), purse)
+    shared_budget = SharedBudget(Limits(tokens=10_000))
+    memory = remembering(ScriptedModel(echo), Budget(), shared_budget)
     await memory.complete([ask("a")])
-    before = purse.spent
+    before = shared_budget.spent
     await memory.complete([ask("a")] * 50)
-    assert purse.spent == before
+    assert shared_budget.spent == before
 
 
 async def test_what_came_before_the_budget_ended_is_told_and_remembered() -> None:
     """A batch that tokens cut has answers to its first requests: they were paid, and must not be lost."""
     model, budget = ScriptedModel(echo), Budget()
-    memory = remembering(model, budget, Purse(Limits(tokens=2 * 700)))  # each call may take 600 tokens or so, and takes 15
+    memory = remembering(model, budget, SharedBudget(Limits(tokens=2 * 700)))  # each call may take 600 tokens or so, and takes 15
     await memory.complete([ask("known")])
     batch = [ask("known"), *(ask(str(number)) for number in range(200))]
     with pytest.raises(BudgetExhausted) as refused:
@@ -115,7 +115,7 @@ async def test_it_says_how_many_of_some_requests_it_can_answer() -> None:
     assert memory.fitting([ask("a"), ask("b"), ask("b"), ask("c"), ask("a"), ask("d"), ask("a")]) == 5
     assert memory.fitting([]) == 0
     assert remembering(ScriptedModel(echo), Budget()).fitting([ask("a"), ask("b")]) == 2
-    bounded = remembering(ScriptedModel(echo), Budget(), Purse(Limits(tokens=1300)))
+    bounded = remembering(ScriptedModel(echo), Budget(), SharedBudget(Limits(tokens=1300)))
     assert bounded.fitting([ask("a"), ask("b"), ask("c")]) == 2  # each at the most that it can cost
 
 

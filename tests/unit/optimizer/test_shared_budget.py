@@ -1,4 +1,4 @@
-"""The purse: no limit is ever passed, whatever calls turn out to cost and however many callers there are."""
+"""The budget: no limit is ever passed, whatever calls turn out to cost and however many callers there are."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer.budget.call_budget import Budget, Budgeted
-from optimizer.budget.shared_budget import MESSAGE_TOKENS, TEMPLATE_TOKENS, Cost, Limits, Purse, Tariff
+from optimizer.budget.shared_budget import MESSAGE_TOKENS, TEMPLATE_TOKENS, Cost, Limits, PriceList, SharedBudget
 from optimizer.errors import BudgetExhausted, EndpointError
 from optimizer.types import Completion, Failed, Message, Outcome, Purpose, Request, Sampling
 
-PRICED = Tariff("target", prompt_price=1e-6, completion_price=4e-6)
+PRICED = PriceList("target", prompt_price=1e-6, completion_price=4e-6)
 
 
 def batch(count: int, purpose: Purpose = "learn", max_tokens: int = 40, text: str = "ä") -> list[Request]:
@@ -51,8 +51,8 @@ def test_the_most_that_a_call_can_cost() -> None:
     (request,) = batch(1)
     read = 2 + MESSAGE_TOKENS + TEMPLATE_TOKENS
     assert PRICED.at_most(request) == Cost(1, 0, read + 40, read * 1e-6 + 40 * 4e-6)
-    assert Tariff("optimizer", max_tokens=7).at_most(request) == Cost(0, 1, read + 7)
-    assert Tariff().at_most(batch(1, text="\ud800")[0]).tokens == 3 + MESSAGE_TOKENS + TEMPLATE_TOKENS + 40
+    assert PriceList("optimizer", max_tokens=7).at_most(request) == Cost(0, 1, read + 7)
+    assert PriceList().at_most(batch(1, text="\ud800")[0]).tokens == 3 + MESSAGE_TOKENS + TEMPLATE_TOKENS + 40
     assert PRICED.of(Failed("refused", "no"), request) == Cost(1)
     assert PRICED.of(Completion("ok", False, 3, 2), request) == Cost(1, 0, 5, 3e-6 + 2 * 4e-6)
 
@@ -66,37 +66,37 @@ def test_tokens_that_nobody_has_counted_cost_the_most_that_they_can(tokens: tupl
 
 async def test_near_its_end_a_batch_goes_out_in_parts_and_the_parts_are_booked() -> None:
     endpoint, budget = Endpoint(), Budget(100)
-    most = Tariff().at_most(batch(1)[0]).tokens
-    purse = Purse(Limits(tokens=3 * most))
+    most = PriceList().at_most(batch(1)[0]).tokens
+    shared_budget = SharedBudget(Limits(tokens=3 * most))
     with pytest.raises(BudgetExhausted, match=r"raise budget\.tokens"):
-        await Budgeted(endpoint, budget, purse).complete(batch(50))
+        await Budgeted(endpoint, budget, shared_budget).complete(batch(50))
     assert 3 <= budget.usage.calls == endpoint.calls < 50
-    assert endpoint.tokens == purse.spent.tokens <= 3 * most
-    assert 3 * most - purse.spent.tokens < most, "what is left is less than one call may cost"
+    assert endpoint.tokens == shared_budget.spent.tokens <= 3 * most
+    assert 3 * most - shared_budget.spent.tokens < most, "what is left is less than one call may cost"
     assert budget.available("learn") == 100 - endpoint.calls
 
 
 async def test_what_is_kept_for_the_test_is_for_the_test() -> None:
-    purse, tariff = Purse(Limits(tokens=1000)), Tariff()
+    shared_budget, price_list = SharedBudget(Limits(tokens=1000)), PriceList()
     test = batch(4, "test")
-    purse.keep(Cost.of_all(map(tariff.at_most, test)))
+    shared_budget.keep(Cost.of_all(map(price_list.at_most, test)))
     endpoint = Endpoint()
     with pytest.raises(BudgetExhausted, match="kept for final tests"):
-        await Budgeted(endpoint, Budget(), purse).complete(batch(50))
-    assert len(await Budgeted(endpoint, Budget(), purse).complete(test)) == 4
+        await Budgeted(endpoint, Budget(), shared_budget).complete(batch(50))
+    assert len(await Budgeted(endpoint, Budget(), shared_budget).complete(test)) == 4
 
 
 async def test_a_holder_whose_search_was_refused_is_not_let_in_again() -> None:
-    purse = Purse(Limits(target_calls=5))
-    one = Tariff().at_most(batch(1)[0])
+    shared_budget = SharedBudget(Limits(target_calls=5))
+    one = PriceList().at_most(batch(1)[0])
     with pytest.raises(BudgetExhausted, match="may take 6 target calls, but of the budget of 5 target calls only 5 are left"):
-        await purse.take([one] * 6, "a")
+        await shared_budget.take([one] * 6, "a")
     with pytest.raises(BudgetExhausted, match="spent"):
-        await purse.take([one], "a")
-    assert await purse.take([one] * 5, "b") == 5
-    purse.settle(one * 5, one * 5, "b")  # while it is in flight it may come free again, for which a test waits
+        await shared_budget.take([one], "a")
+    assert await shared_budget.take([one] * 5, "b") == 5
+    shared_budget.settle(one * 5, one * 5, "b")  # while it is in flight it may come free again, for which a test waits
     with pytest.raises(BudgetExhausted):
-        await purse.take([one], "a", test=True)
+        await shared_budget.take([one], "a", test=True)
 
 
 async def test_calls_that_break_are_free_or_charged_as_is_asked() -> None:
@@ -106,10 +106,10 @@ async def test_calls_that_break_are_free_or_charged_as_is_asked() -> None:
         async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
             raise EndpointError("gone")
 
-    purse = Purse(Limits(tokens=10_000))
+    shared_budget = SharedBudget(Limits(tokens=10_000))
     with pytest.raises(EndpointError):
-        await Budgeted(Broken(), Budget(), purse).complete(batch(3))
-    assert purse.spent == Cost()
+        await Budgeted(Broken(), Budget(), shared_budget).complete(batch(3))
+    assert shared_budget.spent == Cost()
 
 
 @settings(max_examples=150, deadline=None)
@@ -120,14 +120,14 @@ async def test_calls_that_break_are_free_or_charged_as_is_asked() -> None:
 async def test_no_limit_is_ever_passed_and_little_is_left(
     limit: int, money: float | None, calls: int | None, holders: int, sizes: list[int], tests: int, seed: int, fails: float
 ) -> None:
-    endpoint, purse = Endpoint(seed, fails), Purse(Limits(calls, None, limit, money))
+    endpoint, shared_budget = Endpoint(seed, fails), SharedBudget(Limits(calls, None, limit, money))
     one = PRICED.at_most(batch(1)[0])
     for holder in range(holders):
-        purse.keep(one * tests, str(holder))
-    room = purse.limits.passed_by(one * tests * holders) is None
+        shared_budget.keep(one * tests, str(holder))
+    room = shared_budget.limits.passed_by(one * tests * holders) is None
 
     async def trial(holder: str) -> None:
-        guarded = Budgeted(endpoint, Budget(), _Share(purse, holder), PRICED)
+        guarded = Budgeted(endpoint, Budget(), _Share(shared_budget, holder), PRICED)
         turn = 0
         try:
             while True:
@@ -137,30 +137,30 @@ async def test_no_limit_is_ever_passed_and_little_is_left(
             pass
         if room:
             assert len(await guarded.complete(batch(tests, "test"))) == tests
-        purse.close(holder)
+        shared_budget.close(holder)
 
     await asyncio.wait_for(asyncio.gather(*(trial(str(holder)) for holder in range(holders))), 20)
-    assert endpoint.tokens == purse.spent.tokens <= limit or not room
-    assert endpoint.calls == purse.spent.target_calls
+    assert endpoint.tokens == shared_budget.spent.tokens <= limit or not room
+    assert endpoint.calls == shared_budget.spent.target_calls
     assert calls is None or endpoint.calls <= calls
     assert money is None or endpoint.money <= money + 1e-9
     if room and not tests:
         left = Cost(
-            (calls if calls is not None else 10**6) - endpoint.calls, 0, limit - purse.spent.tokens,
-            (money if money is not None else 10.0) - purse.spent.money)
+            (calls if calls is not None else 10**6) - endpoint.calls, 0, limit - shared_budget.spent.tokens,
+            (money if money is not None else 10.0) - shared_budget.spent.money)
         batch_cost = one * max(sizes)
         assert any(mine <= its for mine, its in zip(left.amounts, batch_cost.amounts, strict=True) if its)
 
 
 class _Share:
-    """One holder's view of a purse, as serving.budget has it across processes."""
+    """One holder's view of a budget, as serving.budget has it across processes."""
 
-    def __init__(self, purse: Purse, holder: str) -> None:
-        self._purse, self._holder = purse, holder
+    def __init__(self, shared_budget: SharedBudget, holder: str) -> None:
+        self._shared_budget, self._holder = shared_budget, holder
         self.bounded = True
 
     async def take(self, costs: Sequence[Cost], *, test: bool = False) -> int:
-        return await self._purse.take(costs, self._holder, test=test)
+        return await self._shared_budget.take(costs, self._holder, test=test)
 
     def settle(self, most: Cost, cost: Cost) -> None:
-        self._purse.settle(most, cost, self._holder)
+        self._shared_budget.settle(most, cost, self._holder)

@@ -60,7 +60,7 @@ async def test_of_equal_prompts_the_chosen_one_is_seldom_called_better() -> None
 
 
 def test_of_equal_strategies_no_pair_is_told_apart_in_most_reports() -> None:
-    """Five strategies and the seed prompt on two tasks with two seeds: 30 comparisons a report."""
+    """Five strategies and the baseline on two tasks with two seeds: 30 comparisons a report."""
     rng, false, naive = Random(1), 0, 0
     for _ in range(RUNS):
         p_values = []

@@ -1,4 +1,4 @@
-"""Many trials at once behind one ledger and one purse: what the endpoint sees never passes a limit, of any trial or of all of them,
+"""Many trials at once behind one ledger and one budget: what the endpoint sees never passes a limit, of any trial or of all of them,
 and what is left at the end is less than a minibatch."""
 
 import asyncio
@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer.budget.call_budget import Budget, Budgeted
-from optimizer.budget.shared_budget import Cost, Limits, Tariff
+from optimizer.budget.shared_budget import Cost, Limits, PriceList
 from optimizer.errors import BudgetExhausted
 from optimizer.types import Completion, Failed, Message, Outcome, Purpose, Request, Sampling
-from serving.budget import RecordedPurse
+from serving.budget import BudgetStore
 from serving.ledger import Ledger
-from serving.ledger.cached_model import Ledgered
-from serving.ledger.coordinator import SharedLedger
+from serving.ledger.cached_model import CachedModel
+from serving.ledger.coordinator import LedgerCoordinator
 from serving.storage import open_folder
 from tests.contracts.paying import RecordedShare
 
@@ -59,13 +59,13 @@ async def test_no_limit_is_passed_and_less_than_a_minibatch_is_left(
     keeps = {name: Cost(TEST_ITEMS) for name in names}
     budgets = {name: Budget(own) for name in names}
     with tempfile.TemporaryDirectory() as folder:
-        ledger = SharedLedger(Ledger(Path(folder) / "ledger"))
-        purse = RecordedPurse(open_folder(folder), Limits(target_calls=total), keeps)
+        ledger = LedgerCoordinator(Ledger(Path(folder) / "ledger"))
+        shared_budget = BudgetStore(open_folder(folder), Limits(target_calls=total), keeps)
         room = total >= trials * TEST_ITEMS
 
         async def trial(name: str) -> None:
             budgets[name].reserve_for_test(TEST_ITEMS)
-            model = Budgeted(Ledgered(endpoint, ledger, 4, RecordedShare(purse, name), Tariff()), budgets[name])
+            model = Budgeted(CachedModel(endpoint, ledger, 4, RecordedShare(shared_budget, name), PriceList()), budgets[name])
             try:
                 while True:
                     asked = [
@@ -77,12 +77,12 @@ async def test_no_limit_is_passed_and_less_than_a_minibatch_is_left(
             if room:
                 tested = await model.complete(batch([f"test {name} {item}" for item in range(TEST_ITEMS)], "test"))
                 assert len(tested) == TEST_ITEMS
-            await purse.close(name, done=True)
+            await shared_budget.close(name, done=True)
 
         await asyncio.wait_for(asyncio.gather(*map(trial, names)), 30)
-        again = RecordedPurse(open_folder(folder), Limits(target_calls=total), keeps)
+        again = BudgetStore(open_folder(folder), Limits(target_calls=total), keeps)
     assert endpoint.seen.total() <= total
-    assert endpoint.seen.total() == purse.spent.target_calls == again.spent.target_calls
+    assert endpoint.seen.total() == shared_budget.spent.target_calls == again.spent.target_calls
     for name in names:
         assert budgets[name].usage.calls <= own
         if room:

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from cluster.trial.result import TrialResult
-from cluster.trial.trial import Surroundings, Trial, TrialPlan
+from cluster.trial.trial import Trial, TrialContext, TrialPlan
 from optimizer.errors import AccessError, EndpointError
 from optimizer.tasks.loading import load_task
 from optimizer.tasks.task import Sizes, Task
@@ -193,7 +193,7 @@ async def test_a_trial_that_is_cut_by_an_outage_ends_as_one_that_was_not(endpoin
         return play
 
     async def result(model: OpenAIModel) -> TrialResult:
-        found = await Trial(plan, task(), model, model, Surroundings(pause=partial(pause_of, model))).run()
+        found = await Trial(plan, task(), model, model, TrialContext(pause=partial(pause_of, model))).run()
         await model.aclose()
         return found
 

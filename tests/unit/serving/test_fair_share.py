@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.concurrency.fair_share import CALL_S, LEASE_S, SILENT_S, Report, SharedWindow, fair_shares, grouped_shares
+from serving.concurrency.fair_share import CALL_S, LEASE_S, SILENT_S, FairShare, Report, fair_shares, grouped_shares
 
 DEMANDS = st.dictionaries(st.text("abcdefgh", min_size=1, max_size=2), st.integers(0, 100), max_size=12)
 
@@ -35,11 +35,11 @@ class Caller:
     """One that sends as many calls as it may and reports like a real one. Time is the world's."""
 
     def __init__(
-        self, name: str, office: SharedWindow, work: int, seconds: Callable[[], float], model: str = "m", most: int = 8,
+        self, name: str, slot_server: FairShare, work: int, seconds: Callable[[], float], model: str = "m", most: int = 8,
         group: tuple[str, ...] = (), lasts_s: float = CALL_S,
     ) -> None:
         self.group, self.lasts_s = group, lasts_s
-        self.name, self.office, self.work, self.seconds, self.model, self.most = name, office, work, seconds, model, most
+        self.name, self.slot_server, self.work, self.seconds, self.model, self.most = name, slot_server, work, seconds, model, most
         self.ends_at: list[float] = []
         self.allowed = self.done = self.good = 0
         self.waited_since = 0.0
@@ -52,7 +52,7 @@ class Caller:
         self.good += len(ended)
         if reports:
             demand = self.work + len(self.ends_at)
-            self.allowed = self.office.report(self.name, Report(
+            self.allowed = self.slot_server.report(self.name, Report(
                 model=self.model, most=self.most, demand=demand, in_flight=len(self.ends_at), good=self.good,
                 group=self.group, lasts_s=self.lasts_s))
             self.good = 0
@@ -67,7 +67,7 @@ class Caller:
 class World:
     def __init__(self) -> None:
         self.now = 0.0
-        self.office = SharedWindow(lambda: self.now)
+        self.slot_server = FairShare(lambda: self.now)
         self.callers: list[Caller] = []
         self.peak = 0
 
@@ -86,7 +86,7 @@ def test_no_more_is_in_flight_than_the_window_and_nobody_starves(most: int, call
     draw, world = Random(seed), World()
     longest_s = draw.choice([0.1, 0.7, 2.0])
     world.callers = [
-        Caller(str(number), world.office, draw.choice([3, 10_000]), lambda: draw.uniform(0.05, longest_s), most=most)
+        Caller(str(number), world.slot_server, draw.choice([3, 10_000]), lambda: draw.uniform(0.05, longest_s), most=most)
         for number in range(callers)]
     world.run(60.0)
     assert world.peak <= most
@@ -98,7 +98,7 @@ def test_no_more_is_in_flight_than_the_window_and_nobody_starves(most: int, call
 
 def test_callers_with_much_to_do_get_about_the_same() -> None:
     world = World()
-    world.callers = [Caller(str(number), world.office, 10**6, lambda: 0.2, most=8) for number in range(5)]
+    world.callers = [Caller(str(number), world.slot_server, 10**6, lambda: 0.2, most=8) for number in range(5)]
     world.run(120.0)
     done = [caller.done for caller in world.callers]
     assert min(done) >= 0.8 * max(done)
@@ -107,7 +107,7 @@ def test_callers_with_much_to_do_get_about_the_same() -> None:
 
 def test_what_one_caller_leaves_goes_to_another_who_wants_it() -> None:
     world = World()
-    world.callers = [Caller("busy", world.office, 10**6, lambda: 0.2), Caller("brief", world.office, 20, lambda: 0.2)]
+    world.callers = [Caller("busy", world.slot_server, 10**6, lambda: 0.2), Caller("brief", world.slot_server, 20, lambda: 0.2)]
     world.run(20.0)
     assert len(world.callers[0].ends_at) == 8
 
@@ -115,15 +115,15 @@ def test_what_one_caller_leaves_goes_to_another_who_wants_it() -> None:
 @pytest.mark.parametrize("seen", ["its calls must have ended", "it was seen to be gone"])
 def test_a_caller_that_falls_silent_keeps_its_places_as_long_as_its_calls_may_last(seen: str) -> None:
     world = World()
-    silent, busy = (Caller(name, world.office, 10**6, lambda: 0.2, lasts_s=10.0) for name in ("silent", "busy"))
+    silent, busy = (Caller(name, world.slot_server, 10**6, lambda: 0.2, lasts_s=10.0) for name in ("silent", "busy"))
     world.callers = [silent, busy]
     world.run(5.0)
     assert (silent.allowed, busy.allowed) == (4, 4)
     world.callers = [busy]
     world.run(5.0 + LEASE_S + 9.0)
-    assert (world.office.silent(), busy.allowed) == (["silent"], 4)
+    assert (world.slot_server.silent(), busy.allowed) == (["silent"], 4)
     if seen == "it was seen to be gone":
-        world.office.gone("silent")
+        world.slot_server.gone("silent")
         world.run(5.0 + LEASE_S + 9.5)
         assert busy.allowed == 8
     world.run(5.0 + LEASE_S + 11.0)
@@ -132,13 +132,13 @@ def test_a_caller_that_falls_silent_keeps_its_places_as_long_as_its_calls_may_la
 
 def test_one_that_holds_all_places_and_falls_silent_asks_for_no_more_and_gets_its_share_when_it_is_back() -> None:
     world = World()
-    silent = Caller("silent", world.office, 10**6, lambda: 4.0, lasts_s=100.0)
-    late = Caller("late", world.office, 10**6, lambda: 0.2)
+    silent = Caller("silent", world.slot_server, 10**6, lambda: 4.0, lasts_s=100.0)
+    late = Caller("late", world.slot_server, 10**6, lambda: 0.2)
     world.callers = [silent]
     world.run(1.0)
     world.callers = [late]
     world.run(10.0)
-    assert (late.done, world.office.use().demand_by_group[()]) == (0, 8 + late.work)
+    assert (late.done, world.slot_server.use().demand_by_group[()]) == (0, 8 + late.work)
     world.callers = [silent, late]
     world.run(30.0)
     assert (silent.allowed, late.allowed, world.peak) == (4, 4, 8)
@@ -146,17 +146,17 @@ def test_one_that_holds_all_places_and_falls_silent_asks_for_no_more_and_gets_it
 
 def test_a_window_that_takes_the_place_of_another_grants_nothing_new_before_all_can_have_reported() -> None:
     now = 100.0
-    office = SharedWindow(lambda: now, grace_s=SILENT_S)
-    assert office.report("one", Report(model="m", most=8, demand=20, in_flight=0)) == 0
-    assert office.report("two", Report(model="m", most=8, demand=20, in_flight=5)) == 5
+    slot_server = FairShare(lambda: now, grace_s=SILENT_S)
+    assert slot_server.report("one", Report(model="m", most=8, demand=20, in_flight=0)) == 0
+    assert slot_server.report("two", Report(model="m", most=8, demand=20, in_flight=5)) == 5
     now += SILENT_S
-    assert office.report("one", Report(model="m", most=8, demand=20, in_flight=0)) == 3
+    assert slot_server.report("one", Report(model="m", most=8, demand=20, in_flight=0)) == 3
 
 
 def test_a_place_that_is_still_in_use_is_not_given_away() -> None:
     world = World()
-    slow = Caller("slow", world.office, 8, lambda: 30.0)
-    late = Caller("late", world.office, 100, lambda: 0.2)
+    slow = Caller("slow", world.slot_server, 8, lambda: 30.0)
+    late = Caller("late", world.slot_server, 100, lambda: 0.2)
     world.callers = [slow]
     world.run(1.0)
     world.callers.append(late)
@@ -170,8 +170,8 @@ def test_a_place_that_is_still_in_use_is_not_given_away() -> None:
 @settings(deadline=None, max_examples=10)
 def test_each_model_keeps_to_its_own_limit(seed: int) -> None:
     draw, world = Random(seed), World()
-    small = [Caller(f"s{n}", world.office, 10**6, lambda: draw.uniform(0.05, 0.5), "small", 3) for n in range(3)]
-    large = [Caller(f"l{n}", world.office, 10**6, lambda: draw.uniform(0.05, 0.5), "large", 16) for n in range(2)]
+    small = [Caller(f"s{n}", world.slot_server, 10**6, lambda: draw.uniform(0.05, 0.5), "small", 3) for n in range(3)]
+    large = [Caller(f"l{n}", world.slot_server, 10**6, lambda: draw.uniform(0.05, 0.5), "large", 16) for n in range(2)]
     world.callers = [*small, *large]
     for second in range(1, 30):
         world.run(float(second))
@@ -184,10 +184,10 @@ def test_each_model_keeps_to_its_own_limit(seed: int) -> None:
 @pytest.mark.parametrize("news", ["pushed back", "slow"])
 def test_the_window_narrows_by_what_any_caller_reports(news: str) -> None:
     now = 100.0
-    office = SharedWindow(lambda: now)
+    slot_server = FairShare(lambda: now)
 
     def report(**known: object) -> int:
-        return office.report("a", Report(model="m", most=64, demand=100, in_flight=0, **known))  # type: ignore[arg-type]
+        return slot_server.report("a", Report(model="m", most=64, demand=100, in_flight=0, **known))  # type: ignore[arg-type]
 
     assert report() == 64
     for _ in range(100):
@@ -231,13 +231,13 @@ def test_grouped_shares_are_fair_between_owners_then_jobs_then_trials(
 
 def test_an_owner_with_many_callers_gets_no_more_than_one_with_a_single_one() -> None:
     world = World()
-    many = [Caller(f"m{number}", world.office, 10**6, lambda: 0.2, group=("many", str(number % 3))) for number in range(9)]
-    single = Caller("single", world.office, 10**6, lambda: 0.2, group=("single", "1"))
+    many = [Caller(f"m{number}", world.slot_server, 10**6, lambda: 0.2, group=("many", str(number % 3))) for number in range(9)]
+    single = Caller("single", world.slot_server, 10**6, lambda: 0.2, group=("single", "1"))
     world.callers = [*many, single]
     world.run(60.0)
     assert single.done == pytest.approx(sum(caller.done for caller in many), rel=0.25)
     assert min(caller.done for caller in many) >= 0.6 * max(caller.done for caller in many), "odd places go round in a group, too"
-    use = world.office.use()
+    use = world.slot_server.use()
     assert (use.size, use.demand_by_group["single", "1"]) == (8, single.work + len(single.ends_at))
     assert single.allowed <= use.in_flight <= 8, "as was reported: calls that were begun since are not in it"
     assert use.in_flight_by_group["single", "1"] == single.allowed == 4
@@ -246,6 +246,6 @@ def test_an_owner_with_many_callers_gets_no_more_than_one_with_a_single_one() ->
 def test_groups_that_outnumber_the_places_take_turns() -> None:
     world = World()
     world.callers = [
-        Caller(str(number), world.office, 10**6, lambda: 0.2, most=2, group=(f"owner {number}",)) for number in range(5)]
+        Caller(str(number), world.slot_server, 10**6, lambda: 0.2, most=2, group=(f"owner {number}",)) for number in range(5)]
     world.run(60.0)
     assert all(caller.longest_wait_s <= 10 for caller in world.callers)

@@ -1,4 +1,4 @@
-"""What a ledger says of itself, and what keeps it small: tally, merging when opened, verify, export, prune."""
+"""What a ledger says of itself, and what keeps it small: usage, merging when opened, verify, export, prune."""
 
 import asyncio
 import json
@@ -12,12 +12,12 @@ from optimizer.errors import SettingsError
 from optimizer.scripted import ScriptedModel
 from optimizer.types import Completion, Message, Request
 from serving.ledger import ENDING, Ledger, Paid
-from serving.ledger.cached_model import Ledgered
+from serving.ledger.cached_model import CachedModel
 from serving.ledger.compaction import MOST_SMALL, mend, older_than, prune
-from serving.ledger.coordinator import SharedLedger
+from serving.ledger.coordinator import LedgerCoordinator
 from serving.ledger.export import export
 from serving.ledger.inspection import Held, summary, verify
-from serving.ledger.usage import EVERY_S, TALLY_FILE, Tally, Use, read_tally
+from serving.ledger.usage import EVERY_S, USAGE_FILE, UsageCounter, Use, read_usage
 from serving.storage import open_folder
 from tests.contracts.crashing_folder import CrashingFolder, Disk, no_hold
 from tests.contracts.paid import MODEL, asked, entry, key
@@ -27,44 +27,44 @@ def answer(request: Request) -> Completion:
     return Completion(request.messages[0].content, False, 10, 3)
 
 
-async def test_the_tally_goes_on_from_run_to_run(any_place: str) -> None:
+async def test_the_usage_goes_on_from_run_to_run(any_place: str) -> None:
     for _ in range(3):
-        shared = SharedLedger(Ledger(any_place))
-        model = Ledgered(ScriptedModel(answer, name=MODEL), shared)
+        shared = LedgerCoordinator(Ledger(any_place))
+        model = CachedModel(ScriptedModel(answer, name=MODEL), shared)
         await model.complete([asked("a"), asked("b"), asked("a")])
         shared.close()
-    assert read_tally(open_folder(any_place)) == {MODEL: Use(2, 20, 6, 4, 40, 12)}
+    assert read_usage(open_folder(any_place)) == {MODEL: Use(2, 20, 6, 4, 40, 12)}
 
 
-def test_a_tally_is_written_now_and_then_and_a_full_disk_is_no_fault() -> None:
+def test_a_usage_is_written_now_and_then_and_a_full_disk_is_no_fault() -> None:
     now = [0.0]
     folder = CrashingFolder(Disk(atomic=True))
-    tally = Tally(folder, lambda: now[0])
-    tally.hit("m", Completion("a", False, 7, 2))
-    assert not tally.due
+    usage = UsageCounter(folder, lambda: now[0])
+    usage.hit("m", Completion("a", False, 7, 2))
+    assert not usage.due
     now[0] += EVERY_S
-    assert tally.due
+    assert usage.due
     folder.disk.full = True
-    tally.save()
+    usage.save()
     folder.disk.full = False
-    assert not tally.due
-    tally.hit("m", Completion("a", False, 7, 2))
-    tally.save()
-    assert read_tally(folder) == {"m": Use(hits=2, saved_prompt_tokens=14, saved_completion_tokens=4)}
-    folder.write(TALLY_FILE, b'{"models": {"m": ')
-    assert read_tally(folder) == {}
+    assert not usage.due
+    usage.hit("m", Completion("a", False, 7, 2))
+    usage.save()
+    assert read_usage(folder) == {"m": Use(hits=2, saved_prompt_tokens=14, saved_completion_tokens=4)}
+    folder.write(USAGE_FILE, b'{"models": {"m": ')
+    assert read_usage(folder) == {}
 
 
 async def test_a_full_disk_fails_the_callers_and_what_they_paid_for_is_written_when_there_is_room(tmp_path: Path) -> None:
     folder = CrashingFolder(Disk(atomic=True))
-    shared = SharedLedger(Ledger(folder))
+    shared = LedgerCoordinator(Ledger(folder))
     model = ScriptedModel(answer, name=MODEL)
     folder.disk.full = True
-    failed = await asyncio.gather(*(Ledgered(model, shared).complete([asked(text)]) for text in "ab"), return_exceptions=True)
+    failed = await asyncio.gather(*(CachedModel(model, shared).complete([asked(text)]) for text in "ab"), return_exceptions=True)
     assert [str(problem) for problem in failed] == [str(failed[0])] * 2
     assert "no space left" in str(failed[0])
     folder.disk.full = False
-    await Ledgered(model, shared).complete([asked("c")])
+    await CachedModel(model, shared).complete([asked("c")])
     shared.close()
     assert len(Ledger.read_only(folder)) == 3
     assert (await shared.counts()).paid == 3

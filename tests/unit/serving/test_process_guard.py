@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from serving.engines.process_guard import MARK, Keeper, marked
+from serving.engines.process_guard import MARK, ProcessGuard, marked
 
 ROOT = Path(__file__).parents[3]
 REPLICA = """
 import subprocess, sys, time
-from serving.engines.process_guard import Keeper
-keeper = Keeper()
-with keeper.marking():
+from serving.engines.process_guard import Process guard
+process guard = ProcessGuard()
+with process guard.marking():
     inner = "import time; print('up', flush=True); time.sleep(600)"
     child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {inner!r}])"
     subprocess.Popen([sys.executable, "-c", child])
-print(keeper.token, flush=True)
+print(process guard.token, flush=True)
 time.sleep(600)
 """
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
@@ -47,13 +47,13 @@ def test_what_a_killed_process_has_started_ends_with_it(how: signal.Signals) -> 
 
 @pytest.mark.process
 def test_closing_ends_what_is_marked_and_nothing_else() -> None:
-    keeper = Keeper()
-    with keeper.marking():
+    process_guard = ProcessGuard()
+    with process_guard.marking():
         ours = subprocess.Popen(SLEEPER)
     other = subprocess.Popen(SLEEPER)
     assert MARK not in os.environ
-    keeper.close()
-    keeper.close()
+    process_guard.close()
+    process_guard.close()
     assert ours.wait(timeout=10) == -signal.SIGKILL
     assert other.poll() is None
     other.kill()

@@ -15,7 +15,7 @@ from optimizer.errors import PromptrayError, SettingsError, StorageError
 from optimizer.tasks.loading import load_task
 from optimizer.tasks.task import Sizes
 from serving.application import read
-from serving.gateway.settings import DoorSettings
+from serving.gateway.settings import GatewaySettings
 from serving.settings import OpenAISettings, ScriptedSettings, VLLMSettings
 from serving.settings.script import Script
 from serving.settings.validation import read_mapping
@@ -44,7 +44,7 @@ def test_a_tilde_means_the_home_folder_in_every_path(home: Path) -> None:
     assert OpenAISettings(model="m", api_key_file=Path("~/key")).api_key() == "sk-abc"
     assert ScriptedSettings(script=Path("~/script.yaml"), log=Path("~/log")).log == home / "log"
     assert Script.read(Path("~/script.yaml")).rules
-    assert DoorSettings(api_keys_file=Path("~/key")).api_keys_file == home / "key"
+    assert GatewaySettings(api_keys_file=Path("~/key")).api_keys_file == home / "key"
     assert VLLMSettings(model="~/m", chat_template=Path("~/template")).model == str(home / "m")
     assert read_mapping("~/models.yaml") == read_mapping(home / "models.yaml") == {"models": ["builtin:target"]}
     assert read(Path("~/models.yaml")).models == ["builtin:target"]
@@ -68,7 +68,7 @@ def test_a_home_that_is_not_there_is_one_sentence(path: str) -> None:
             lambda: OpenAISettings(model="m", api_key_file=Path(path)).api_key()):
         with pytest.raises(StorageError, match="names a home folder"):
             read_it()
-    for make in (lambda: ScriptedSettings(script=Path(path)), lambda: DoorSettings(api_keys_file=Path(path))):
+    for make in (lambda: ScriptedSettings(script=Path(path)), lambda: GatewaySettings(api_keys_file=Path(path))):
         with pytest.raises(ValueError, match="names a home folder"):
             make()
 

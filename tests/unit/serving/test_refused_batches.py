@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from optimizer.budget.shared_budget import Limits, Purse, Tariff
+from optimizer.budget.shared_budget import Limits, PriceList, SharedBudget
 from optimizer.errors import BudgetExhausted
 from optimizer.types import Completion, Message, Outcome, Request, Sampling
 from serving.ledger import Ledger
-from serving.ledger.cached_model import Ledgered
-from serving.ledger.coordinator import SharedLedger
+from serving.ledger.cached_model import CachedModel
+from serving.ledger.coordinator import LedgerCoordinator
 from tests.contracts.paying import Share
 
 ASKED = [Request((Message("user", f"{number}"),), Sampling(max_tokens=20)) for number in range(40)]
@@ -41,17 +41,17 @@ def texts(outcomes: list[Outcome]) -> list[str]:
     return [outcome.text for outcome in outcomes if isinstance(outcome, Completion)]
 
 
-async def came(shared: SharedLedger, endings: Endings, tokens: int) -> list[Outcome]:
-    paying = Share(Purse(Limits(tokens=tokens)))
+async def came(shared: LedgerCoordinator, endings: Endings, tokens: int) -> list[Outcome]:
+    paying = Share(SharedBudget(Limits(tokens=tokens)))
     with pytest.raises(BudgetExhausted) as refused:
-        await Ledgered(Echo(), shared, 4, paying, Tariff(), endings=endings).complete(ASKED)
+        await CachedModel(Echo(), shared, 4, paying, PriceList(), endings=endings).complete(ASKED)
     return list(refused.value.answered)
 
 
 async def test_what_came_before_the_refusal_is_told_and_the_same_again(tmp_path: Path) -> None:
     with Ledger(tmp_path / "ledger") as ledger:
-        shared, endings = SharedLedger(ledger), Endings()
-        await Ledgered(Echo(), shared).complete([ASKED[number] for number in (0, 3, 20, 39)])  # somebody has asked these before
+        shared, endings = LedgerCoordinator(ledger), Endings()
+        await CachedModel(Echo(), shared).complete([ASKED[number] for number in (0, 3, 20, 39)])  # somebody has asked these before
         first = await came(shared, endings, 800)
         assert texts(first) == [f"{number}" for number in range(len(first))]
         assert 10 < len(first) < 39
@@ -59,10 +59,10 @@ async def test_what_came_before_the_refusal_is_told_and_the_same_again(tmp_path:
         assert 600 < 30 * len(fresh) <= 800
         again = await came(shared, endings, 800)
         assert texts(again) == texts(first)
-        await Ledgered(Echo(), shared).complete(ASKED)  # somebody else pays for the rest
+        await CachedModel(Echo(), shared).complete(ASKED)  # somebody else pays for the rest
         assert texts(await came(shared, endings, 800)) == texts(first)
 
 
 async def test_what_the_first_request_refuses_brings_nothing_along(tmp_path: Path) -> None:
     with Ledger(tmp_path / "ledger") as ledger:
-        assert await came(SharedLedger(ledger), Endings(), 5) == []
+        assert await came(LedgerCoordinator(ledger), Endings(), 5) == []

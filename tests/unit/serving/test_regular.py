@@ -19,7 +19,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "a script": lambda file: parse_model(f"scripted:{file}"),
     "a script's log": lambda file: ScriptedEngine("x", Script.model_validate({"rules": [{"replies": ["a"]}]}), log=file),
     "a model's key": lambda file: OpenAISettings(model="m", api_key_file=file).api_key(),
-    "the door's keys": lambda file: Keys.read(file=file),
+    "the gateway's keys": lambda file: Keys.read(file=file),
     "a chat template": lambda file: parse_model({"kind": "vllm", "model": "m", "chat_template": str(file)}),
     "settings": read_mapping,
     "a task": read_source,

@@ -1,22 +1,22 @@
-"""A caller's part of a shared window, with the office in this process: it keeps to its word, and waits for none that is gone."""
+"""A caller's part of a shared window, with the slot server in this process: it keeps to its word, and waits for none that is gone."""
 
 import asyncio
 from collections.abc import Sequence
 
 import pytest
 
-from serving.concurrency.fair_share import LEASE_S, Report, SharedWindow
+from serving.concurrency.fair_share import LEASE_S, FairShare, Report
 from serving.concurrency.retrying import Limiter, all_of
-from serving.concurrency.shared_gate import JointWindow
+from serving.concurrency.shared_gate import SharedGate
 
 EVERY_S = 0.02
 
 
-class LocalOffice:
+class LocalSlotServer:
     """As the actor, but here. Says nothing while it is `away`."""
 
     def __init__(self) -> None:
-        self.shared = SharedWindow()
+        self.shared = FairShare()
         self.away = False
         self.reports: list[Report] = []
 
@@ -45,8 +45,8 @@ class Endpoint:
             self.in_flight -= 1
 
 
-def limiters(office: LocalOffice, number: int, most: int = 6) -> list[Limiter]:
-    return [Limiter(most, window=JointWindow(office, "m", most, EVERY_S)) for _ in range(number)]
+def limiters(slot_server: LocalSlotServer, number: int, most: int = 6) -> list[Limiter]:
+    return [Limiter(most, window=SharedGate(slot_server, "m", most, EVERY_S)) for _ in range(number)]
 
 
 async def run_all(callers: Sequence[Limiter], endpoint: Endpoint, jobs: int) -> None:
@@ -55,50 +55,50 @@ async def run_all(callers: Sequence[Limiter], endpoint: Endpoint, jobs: int) -> 
 
 async def test_all_callers_together_keep_to_the_window_and_use_it() -> None:
     endpoint = Endpoint()
-    await run_all(limiters(LocalOffice(), 4), endpoint, 60)
+    await run_all(limiters(LocalSlotServer(), 4), endpoint, 60)
     assert (endpoint.calls, endpoint.peak) == (240, 6)
 
 
 async def test_more_callers_than_places_all_come_to_their_end() -> None:
     endpoint = Endpoint()
-    await asyncio.wait_for(run_all(limiters(LocalOffice(), 5, most=2), endpoint, 10), 60)
+    await asyncio.wait_for(run_all(limiters(LocalSlotServer(), 5, most=2), endpoint, 10), 60)
     assert (endpoint.calls, endpoint.peak) == (50, 2)
 
 
 async def test_a_caller_without_work_says_so_once_and_then_nothing() -> None:
-    office = LocalOffice()
-    (caller,) = limiters(office, 1)
+    slot_server = LocalSlotServer()
+    (caller,) = limiters(slot_server, 1)
     await run_all([caller], Endpoint(), 10)
     await asyncio.sleep(4 * EVERY_S)
-    reports = len(office.reports)
-    assert office.reports[-1].demand == 0
-    assert sum(report.good for report in office.reports) == 10
+    reports = len(slot_server.reports)
+    assert slot_server.reports[-1].demand == 0
+    assert sum(report.good for report in slot_server.reports) == 10
     await asyncio.sleep(4 * EVERY_S)
-    assert len(office.reports) == reports
+    assert len(slot_server.reports) == reports
     await run_all([caller], Endpoint(), 10)
 
 
-async def test_where_the_office_has_gone_the_last_word_stands() -> None:
-    office, endpoint = LocalOffice(), Endpoint()
-    callers = limiters(office, 2)
+async def test_where_the_slot_server_has_gone_the_last_word_stands() -> None:
+    slot_server, endpoint = LocalSlotServer(), Endpoint()
+    callers = limiters(slot_server, 2)
     running = asyncio.create_task(run_all(callers, endpoint, 100))
     async with asyncio.timeout(30):
         while endpoint.peak < 6 or not all(caller.window.size for caller in callers):
             await asyncio.sleep(EVERY_S / 4)
-        office.away = True
+        slot_server.away = True
         await running
     assert (endpoint.calls, endpoint.peak) == (200, 6)
 
 
 async def test_a_caller_that_has_never_had_a_word_goes_on_with_a_part() -> None:
-    office, endpoint = LocalOffice(), Endpoint()
-    office.away = True
-    await asyncio.wait_for(run_all(limiters(office, 1, most=8), endpoint, 20), 30)
+    slot_server, endpoint = LocalSlotServer(), Endpoint()
+    slot_server.away = True
+    await asyncio.wait_for(run_all(limiters(slot_server, 1, most=8), endpoint, 20), 30)
     assert (endpoint.calls, endpoint.peak) == (20, 2)
 
 
-async def test_a_mistake_in_the_office_is_heard_by_those_who_wait() -> None:
-    class Broken(LocalOffice):
+async def test_a_mistake_in_the_slot_server_is_heard_by_those_who_wait() -> None:
+    class Broken(LocalSlotServer):
         async def report(self, caller: str, report: Report) -> int | None:
             raise ZeroDivisionError
 
@@ -107,20 +107,20 @@ async def test_a_mistake_in_the_office_is_heard_by_those_who_wait() -> None:
 
 
 async def test_closing_gives_the_places_back() -> None:
-    office = LocalOffice()
-    one, other = (JointWindow(office, "m", 6, EVERY_S) for _ in range(2))
+    slot_server = LocalSlotServer()
+    one, other = (SharedGate(slot_server, "m", 6, EVERY_S) for _ in range(2))
     await one.enter()
     await one.aclose()
     await other.enter()
-    assert office.reports[-2].demand == 0
+    assert slot_server.reports[-2].demand == 0
     other.leave()
     await other.aclose()
 
 
-class Starving(LocalOffice):
-    """The same office as a caller sees it whose event loop stands still: nothing that it says arrives."""
+class Starving(LocalSlotServer):
+    """The same slot server as a caller sees it whose event loop stands still: nothing that it says arrives."""
 
-    def __init__(self, shared: SharedWindow) -> None:
+    def __init__(self, shared: FairShare) -> None:
         super().__init__()
         self.shared = shared
         self.starves = False
@@ -141,7 +141,7 @@ class Hands:
         return self.now
 
 
-async def let_in(windows: Sequence[JointWindow], number: int, deadline_s: float = 0.3) -> list[int]:
+async def let_in(windows: Sequence[SharedGate], number: int, deadline_s: float = 0.3) -> list[int]:
     """How many calls each lets in, of so many that each wants to send; they do not end."""
     entering = [asyncio.ensure_future(window.enter()) for window in windows for _ in range(number)]
     await asyncio.wait(entering, timeout=deadline_s)
@@ -150,10 +150,10 @@ async def let_in(windows: Sequence[JointWindow], number: int, deadline_s: float 
 
 async def test_what_a_starving_caller_has_in_flight_is_nobody_elses() -> None:
     clock = Hands()
-    shared = SharedWindow(clock)
-    starving, office = Starving(shared), LocalOffice()
-    office.shared = shared
-    one, other = JointWindow(starving, "m", 64, EVERY_S), JointWindow(office, "m", 64, EVERY_S)
+    shared = FairShare(clock)
+    starving, slot_server = Starving(shared), LocalSlotServer()
+    slot_server.shared = shared
+    one, other = SharedGate(starving, "m", 64, EVERY_S), SharedGate(slot_server, "m", 64, EVERY_S)
     assert await let_in([one], 64) == [64]
     starving.starves = True
     clock.now += 10
@@ -164,16 +164,16 @@ async def test_what_a_starving_caller_has_in_flight_is_nobody_elses() -> None:
 
 async def test_a_caller_that_starved_sends_nothing_before_it_has_reported_again() -> None:
     clock = Hands()
-    shared = SharedWindow(clock)
-    office = Starving(shared)
-    window = JointWindow(office, "m", 64, EVERY_S, clock=clock)
+    shared = FairShare(clock)
+    slot_server = Starving(shared)
+    window = SharedGate(slot_server, "m", 64, EVERY_S, clock=clock)
     assert await let_in([window], 10) == [10]
     window.leave()
-    office.starves = True
+    slot_server.starves = True
     clock.now += LEASE_S + 0.1
     assert await let_in([window], 1) == [9]
     assert window.size == 9
-    office.starves = False
+    slot_server.starves = False
     shared.gone(window._caller)
     shared.report("another", Report(model="m", most=64, demand=64, in_flight=0))
     await asyncio.sleep(5 * EVERY_S)
@@ -187,28 +187,28 @@ async def test_a_caller_that_starved_sends_nothing_before_it_has_reported_again(
 
 async def test_what_was_let_in_and_stood_still_before_it_came_to_send_waits_for_a_word_again() -> None:
     clock = Hands()
-    office = Starving(SharedWindow(clock))
-    window = JointWindow(office, "m", 1, EVERY_S, clock=clock)
+    slot_server = Starving(FairShare(clock))
+    window = SharedGate(slot_server, "m", 1, EVERY_S, clock=clock)
     await window.enter()
     entering = asyncio.ensure_future(window.enter())
     await asyncio.sleep(2 * EVERY_S)
-    office.starves = True
+    slot_server.starves = True
     window.leave()  # its turn has come
     assert window.in_flight == 1
     clock.now += LEASE_S + 0.1
     await asyncio.sleep(2 * EVERY_S)
     assert (entering.done(), window.in_flight) == (False, 0)
-    office.starves = False
+    slot_server.starves = False
     await asyncio.wait_for(entering, 5)
     await cancelled(window)
 
 
-async def test_an_office_that_is_away_for_long_lets_the_last_word_stand() -> None:
+async def test_an_slot_server_that_is_away_for_long_lets_the_last_word_stand() -> None:
     clock = Hands()
-    office = LocalOffice()
-    window = JointWindow(office, "m", 6, EVERY_S, clock=clock)
+    slot_server = LocalSlotServer()
+    window = SharedGate(slot_server, "m", 6, EVERY_S, clock=clock)
     assert await let_in([window], 6) == [6]
-    office.away = True
+    slot_server.away = True
     for _ in range(8):
         clock.now += LEASE_S / 2
         await asyncio.sleep(3 * EVERY_S)
@@ -218,14 +218,14 @@ async def test_an_office_that_is_away_for_long_lets_the_last_word_stand() -> Non
 
 
 async def test_a_loop_that_ends_gives_the_places_of_its_calls_back() -> None:
-    office = LocalOffice()
-    window = JointWindow(office, "m", 6, EVERY_S)
+    slot_server = LocalSlotServer()
+    window = SharedGate(slot_server, "m", 6, EVERY_S)
     assert await let_in([window], 6) == [6]
     await cancelled(window)
-    assert office.shared.use().in_flight == 0
+    assert slot_server.shared.use().in_flight == 0
 
 
-async def cancelled(window: JointWindow) -> None:
+async def cancelled(window: SharedGate) -> None:
     """Ends what a test leaves waiting."""
     if window._reporting:
         window._reporting.cancel()
@@ -234,8 +234,8 @@ async def cancelled(window: JointWindow) -> None:
         turn.cancel()
 
 
-async def test_an_office_that_was_broken_once_is_asked_again_by_the_next_who_comes() -> None:
-    class BrokenOnce(LocalOffice):
+async def test_an_slot_server_that_was_broken_once_is_asked_again_by_the_next_who_comes() -> None:
+    class BrokenOnce(LocalSlotServer):
         broken = True
 
         async def report(self, caller: str, report: Report) -> int | None:

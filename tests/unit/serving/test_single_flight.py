@@ -13,9 +13,9 @@ from optimizer.errors import EndpointError
 from optimizer.scripted import ScriptedModel
 from optimizer.types import Completion, Failed, Message, Outcome, Request
 from serving.ledger import Ledger, Paid, key_of
-from serving.ledger.cached_model import Ledgered
-from serving.ledger.coordinator import SharedLedger
-from serving.ledger.single_flight import Flights
+from serving.ledger.cached_model import CachedModel
+from serving.ledger.coordinator import LedgerCoordinator
+from serving.ledger.single_flight import SingleFlight
 
 
 def request(text: str, sample: int = 0) -> Request:
@@ -44,8 +44,8 @@ class SlowModel:
         return [Completion(text * 2) for text in texts]
 
 
-def shared_with(ledger: Ledger, lease_s: float) -> SharedLedger:
-    return SharedLedger(ledger, Flights(lease_s))
+def shared_with(ledger: Ledger, lease_s: float) -> LedgerCoordinator:
+    return LedgerCoordinator(ledger, SingleFlight(lease_s))
 
 
 @pytest.fixture
@@ -59,8 +59,8 @@ def texts(outcomes: list[Outcome]) -> list[str]:
 
 async def test_a_second_run_pays_for_nothing(ledger: Ledger) -> None:
     model = ScriptedModel(lambda request: request.messages[0].content * 2)
-    first = await Ledgered(model, SharedLedger(ledger)).complete(asked("abc"))
-    again = await Ledgered(model, SharedLedger(ledger)).complete(asked("cab"))
+    first = await CachedModel(model, LedgerCoordinator(ledger)).complete(asked("abc"))
+    again = await CachedModel(model, LedgerCoordinator(ledger)).complete(asked("cab"))
     assert model.calls == 3
     assert texts(first) == ["aa", "bb", "cc"]
     assert texts(again) == ["cc", "aa", "bb"]
@@ -70,27 +70,27 @@ async def test_a_second_run_pays_for_nothing(ledger: Ledger) -> None:
 
 async def test_equal_requests_of_a_batch_are_asked_once(ledger: Ledger) -> None:
     model = ScriptedModel(lambda request: request.messages[0].content * 2)
-    outcomes = await Ledgered(model, SharedLedger(ledger)).complete([*asked("aba"), request("a", sample=1)])
+    outcomes = await CachedModel(model, LedgerCoordinator(ledger)).complete([*asked("aba"), request("a", sample=1)])
     assert model.calls == 3
     assert [outcome.from_ledger for outcome in outcomes if isinstance(outcome, Completion)] == [False, False, True, False]
 
 
 async def test_batches_are_cut_into_chunks(ledger: Ledger) -> None:
     model = ScriptedModel(lambda request: request.messages[0].content)
-    await Ledgered(model, SharedLedger(ledger), 32).complete([request(str(number)) for number in range(40)])
+    await CachedModel(model, LedgerCoordinator(ledger), 32).complete([request(str(number)) for number in range(40)])
     assert [len(batch) for batch in model.batches] == [32, 8]
 
 
 async def test_a_failure_is_not_kept(ledger: Ledger) -> None:
     answers = iter([Failed("infrastructure", "down"), Failed("refused", "no"), Completion("now")])
-    model = Ledgered(ScriptedModel(lambda request: next(answers)), SharedLedger(ledger))
+    model = CachedModel(ScriptedModel(lambda request: next(answers)), LedgerCoordinator(ledger))
     got = [(await model.complete([request("a")]))[0] for _ in range(4)]
     assert [type(outcome) for outcome in got] == [Failed, Failed, Completion, Completion]
 
 
 async def test_two_callers_at_once_pay_once(ledger: Ledger) -> None:
-    model, shared = SlowModel(), SharedLedger(ledger)
-    callers = [asyncio.create_task(Ledgered(model, shared).complete(asked(order))) for order in ("abcd", "dcba", "cdxy")]
+    model, shared = SlowModel(), LedgerCoordinator(ledger)
+    callers = [asyncio.create_task(CachedModel(model, shared).complete(asked(order))) for order in ("abcd", "dcba", "cdxy")]
     await asyncio.sleep(0.01)
     model.gate.set()
     outcomes = await asyncio.wait_for(asyncio.gather(*callers), 5)
@@ -102,11 +102,11 @@ async def test_two_callers_at_once_pay_once(ledger: Ledger) -> None:
 
 
 async def test_when_the_owner_fails_another_takes_over(ledger: Ledger) -> None:
-    shared, broken = SharedLedger(ledger), SlowModel()
-    owner = asyncio.create_task(Ledgered(broken, shared, chunk=8).complete(asked("aB")))
+    shared, broken = LedgerCoordinator(ledger), SlowModel()
+    owner = asyncio.create_task(CachedModel(broken, shared, chunk=8).complete(asked("aB")))
     await asyncio.sleep(0.01)
     model = ScriptedModel(lambda request: "fine", name="slow")
-    waiter = asyncio.create_task(Ledgered(model, shared).complete(asked("a")))
+    waiter = asyncio.create_task(CachedModel(model, shared).complete(asked("a")))
     await asyncio.sleep(0.01)
     assert model.calls == 0
     broken.gate.set()
@@ -116,8 +116,8 @@ async def test_when_the_owner_fails_another_takes_over(ledger: Ledger) -> None:
 
 
 async def test_a_cancelled_owner_gives_its_keys_back(ledger: Ledger) -> None:
-    shared = SharedLedger(ledger)
-    owner = asyncio.create_task(Ledgered(SlowModel(), shared).complete(asked("abc")))
+    shared = LedgerCoordinator(ledger)
+    owner = asyncio.create_task(CachedModel(SlowModel(), shared).complete(asked("abc")))
     await asyncio.sleep(0.01)
     owner.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -126,7 +126,7 @@ async def test_a_cancelled_owner_gives_its_keys_back(ledger: Ledger) -> None:
 
 
 async def test_what_a_failed_batch_had_finished_is_kept(ledger: Ledger) -> None:
-    shared = SharedLedger(ledger)
+    shared = LedgerCoordinator(ledger)
 
     class HalfBroken:
         name = "half"
@@ -138,7 +138,7 @@ async def test_what_a_failed_batch_had_finished_is_kept(ledger: Ledger) -> None:
             return [Completion("paid") for _ in requests]
 
     with pytest.raises(EndpointError):
-        await Ledgered(HalfBroken(), shared, chunk=2).complete(asked("abcd"))
+        await CachedModel(HalfBroken(), shared, chunk=2).complete(asked("abcd"))
     assert [ledger.get(key_of("half", one)) is not None for one in asked("abcd")] == [True, True, False, False]
 
 
@@ -148,12 +148,12 @@ async def test_the_lease_of_a_killed_owner_runs_out(ledger: Ledger) -> None:
     assert await shared.claim([key], "killed") == ["yours"]
     assert await shared.claim([key], "other") == ["elsewhere"]
     model = ScriptedModel(lambda request: "fine", name="slow")
-    assert texts(await asyncio.wait_for(Ledgered(model, shared).complete(asked("a")), 5)) == ["fine"]
+    assert texts(await asyncio.wait_for(CachedModel(model, shared).complete(asked("a")), 5)) == ["fine"]
 
 
 async def test_a_living_owner_keeps_its_lease(ledger: Ledger) -> None:
     shared, slow = shared_with(ledger, 0.1), SlowModel()
-    owner = asyncio.create_task(Ledgered(slow, shared, renewal_s=0.02).complete(asked("a")))
+    owner = asyncio.create_task(CachedModel(slow, shared, renewal_s=0.02).complete(asked("a")))
     await asyncio.sleep(0.3)
     assert await shared.claim([key_of("slow", request("a"))], "other") == ["elsewhere"]
     slow.gate.set()
@@ -161,14 +161,14 @@ async def test_a_living_owner_keeps_its_lease(ledger: Ledger) -> None:
 
 
 async def test_a_released_key_of_another_owner_stays(ledger: Ledger) -> None:
-    shared = SharedLedger(ledger)
+    shared = LedgerCoordinator(ledger)
     await shared.claim([b"k"], "one")
     await shared.release([b"k"], "two")
     assert await shared.claim([b"k"], "three") == ["elsewhere"]
 
 
 async def test_the_answer_that_was_recorded_first_is_everybodys(ledger: Ledger) -> None:
-    shared = SharedLedger(ledger)
+    shared = LedgerCoordinator(ledger)
     key = key_of("slow", request("a"))
     one, two = await asyncio.gather(
         *(shared.record({key: Paid(Completion(text), "slow", request("a"))}) for text in ("first", "second")))
@@ -180,9 +180,9 @@ async def test_the_answer_that_was_recorded_first_is_everybodys(ledger: Ledger) 
 def test_whoever_asks_in_whatever_order_ends_with_its_answers(orders: list[str], chunk: int) -> None:
     async def play() -> None:
         with TemporaryDirectory() as folder:
-            shared, model = SharedLedger(Ledger(folder)), SlowModel()
+            shared, model = LedgerCoordinator(Ledger(folder)), SlowModel()
             model.gate.set()
-            callers = [Ledgered(model, shared, chunk).complete(asked(order)) for order in orders]
+            callers = [CachedModel(model, shared, chunk).complete(asked(order)) for order in orders]
             results = await asyncio.wait_for(asyncio.gather(*callers, return_exceptions=True), 10)
             for order, result in zip(orders, results, strict=True):
                 assert isinstance(result, EndpointError) if "F" in order else texts(result) == [letter * 2 for letter in order]

@@ -3,10 +3,10 @@
 import asyncio
 
 from optimizer.errors import StorageError
-from serving.budget.actor import PurseActor
+from serving.budget.actor import BudgetActor
 
 
-class Purse:
+class SharedBudget:
     """Cannot record the time at first."""
 
     def __init__(self) -> None:
@@ -28,10 +28,10 @@ class Purse:
 
 
 async def test_time_is_recorded_again_after_a_fault_of_the_storage() -> None:
-    actor, purse = PurseActor.__new__(PurseActor), Purse()
-    actor._purse, actor._keeping = purse, None  # type: ignore[assignment]
+    actor, shared_budget = BudgetActor.__new__(BudgetActor), SharedBudget()
+    actor._shared_budget, actor._keeping = shared_budget, None  # type: ignore[assignment]
     await actor.begin("t")
     async with asyncio.timeout(10):
-        await purse.recording.wait()
+        await shared_budget.recording.wait()
     await actor.stop()
-    assert purse.tries == 2
+    assert shared_budget.tries == 2

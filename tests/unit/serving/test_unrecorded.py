@@ -8,19 +8,19 @@ from pathlib import Path
 import pytest
 
 from optimizer.types import Completion, Outcome, Request
-from serving.concurrency.fair_share import Report, SharedWindow
+from serving.concurrency.fair_share import FairShare, Report
 from serving.concurrency.gate import Gate, Window
 from serving.concurrency.retrying import Limiter, Retry, Transient, all_of
-from serving.concurrency.shared_gate import JointWindow
+from serving.concurrency.shared_gate import SharedGate
 from serving.ledger import Ledger, Paid
-from serving.ledger.cached_model import Ledgered
-from serving.ledger.coordinator import SharedLedger
+from serving.ledger.cached_model import CachedModel
+from serving.ledger.coordinator import LedgerCoordinator
 from tests.contracts.paid import MODEL, asked
 
 MOST = 4
 
 
-class StalledLedger(SharedLedger):
+class StalledLedger(LedgerCoordinator):
     """Records only while it is let."""
 
     def __init__(self, folder: Path) -> None:
@@ -63,9 +63,9 @@ class Paying:
         return [Completion(request.messages[0].content) for request in requests]
 
 
-class LocalOffice:
+class LocalSlotServer:
     def __init__(self) -> None:
-        self.shared = SharedWindow()
+        self.shared = FairShare()
 
     async def report(self, caller: str, report: Report) -> int | None:
         await asyncio.sleep(0)
@@ -84,7 +84,7 @@ async def settled() -> None:
 async def test_a_ledger_that_stands_still_lets_no_more_be_paid_than_there_are_places(tmp_path: Path, chunk: int) -> None:
     ledger = StalledLedger(tmp_path)
     model = Paying(Window(MOST), ledger, calls=chunk)
-    running = asyncio.create_task(Ledgered(model, ledger, chunk=chunk).complete([asked(str(at)) for at in range(30)]))
+    running = asyncio.create_task(CachedModel(model, ledger, chunk=chunk).complete([asked(str(at)) for at in range(30)]))
     await settled()
     assert model.answered == MOST * chunk
     ledger.goes.set()
@@ -94,10 +94,10 @@ async def test_a_ledger_that_stands_still_lets_no_more_be_paid_than_there_are_pl
 
 
 async def test_of_a_window_that_trials_share_all_together_pay_no_more_than_its_places(tmp_path: Path) -> None:
-    ledger, office = StalledLedger(tmp_path), LocalOffice()
-    models = [Paying(JointWindow(office, "m", MOST, 0.02), ledger) for _ in range(3)]
+    ledger, slot_server = StalledLedger(tmp_path), LocalSlotServer()
+    models = [Paying(SharedGate(slot_server, "m", MOST, 0.02), ledger) for _ in range(3)]
     running = [
-        asyncio.create_task(Ledgered(model, ledger, chunk=1).complete([asked(f"{number} {at}") for at in range(20)]))
+        asyncio.create_task(CachedModel(model, ledger, chunk=1).complete([asked(f"{number} {at}") for at in range(20)]))
         for number, model in enumerate(models)]
     await settled()
     assert sum(model.answered for model in models) == MOST
@@ -111,7 +111,7 @@ async def test_a_chunk_of_more_calls_than_places_waits_for_none_of_its_own(tmp_p
     ledger = StalledLedger(tmp_path)
     ledger.goes.set()
     model = Paying(Window(1), ledger, calls=2, failing=failing)
-    asking = Ledgered(model, ledger, chunk=10).complete([asked(str(at)) for at in range(30)])
+    asking = CachedModel(model, ledger, chunk=10).complete([asked(str(at)) for at in range(30)])
     assert len(await asyncio.wait_for(asking, 30)) == 30
     assert model.limiter.window.in_flight == 0
 
@@ -121,7 +121,7 @@ async def test_a_batch_that_is_cancelled_while_the_ledger_stands_still_gives_its
 ) -> None:
     ledger = StalledLedger(tmp_path)
     model = Paying(Window(MOST), ledger)
-    running = asyncio.create_task(Ledgered(model, ledger, chunk=1).complete([asked(str(at)) for at in range(30)]))
+    running = asyncio.create_task(CachedModel(model, ledger, chunk=1).complete([asked(str(at)) for at in range(30)]))
     await settled()
     running.cancel()
     await settled()

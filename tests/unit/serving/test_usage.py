@@ -15,9 +15,9 @@ from cluster.config.limits import Allowed
 from cluster.ledger_admin.accounting import ModelAccount
 from cluster.ledger_admin.table import _tokens
 from cluster.text.formatting import MISSING
-from cluster.trial.budget import Accounts, FinalTest
+from cluster.trial.budget import FinalTest, TrialBudget
 from optimizer.budget.call_budget import Budget, Budgeted
-from optimizer.budget.shared_budget import Limits, Purse, Tariff
+from optimizer.budget.shared_budget import Limits, PriceList, SharedBudget
 from optimizer.errors import BudgetExhausted
 from optimizer.types import Completion, Message, Outcome, Request, Sampling
 from serving.clients.openai_responses import tokens_of
@@ -26,13 +26,13 @@ from serving.ledger import Ledger
 from serving.ledger.format import SCHEMA, batch_of, contents
 from serving.ledger.inspection import Held, summary
 from serving.ledger.schema import Paid, key_of
-from serving.ledger.usage import Tally, read_tally
+from serving.ledger.usage import UsageCounter, read_usage
 from serving.settings import parse_model
 from serving.settings.prices import Prices
 from serving.storage import open_folder
 from tests.unit.cluster.results.conftest import trial
 
-TARIFF = Tariff("target", 1e-3, 1e-2)
+PRICE_LIST = PriceList("target", 1e-3, 1e-2)
 
 
 def said(**usage: Any) -> Any:
@@ -74,10 +74,10 @@ class Silent:
 
 @pytest.mark.parametrize("limits", [Limits(tokens=1000), Limits(money=2.0)])
 async def test_a_budget_holds_where_no_call_says_what_it_cost(limits: Limits) -> None:
-    endpoint, purse, budget = Silent(), Purse(limits), Budget()
-    most = TARIFF.at_most(batch(1)[0])
+    endpoint, shared_budget, budget = Silent(), SharedBudget(limits), Budget()
+    most = PRICE_LIST.at_most(batch(1)[0])
     with pytest.raises(BudgetExhausted):
-        await Budgeted(endpoint, budget, purse, TARIFF).complete(batch(300))
+        await Budgeted(endpoint, budget, shared_budget, PRICE_LIST).complete(batch(300))
     assert limits.passed_by(most * endpoint.calls) is None
     assert limits.passed_by(most * (endpoint.calls + 1)) is not None
     assert (budget.usage.unmeasured, budget.usage.prompt_tokens) == (endpoint.calls, 0)
@@ -87,7 +87,7 @@ async def test_money_is_unknown_and_said_once_where_a_model_does_not_say_what_it
     priced = parse_model({
         "kind": "openai", "model": "m", "base_url": "http://127.0.0.1:1/v1", "prices": {"prompt_per_million": 1000}})
     free = parse_model({"kind": "openai", "model": "free", "base_url": "http://127.0.0.1:1/v1", "prices": {}})
-    accounts = Accounts(Allowed(), {"target": priced, "optimizer": free}, FinalTest(2, 10, Sampling()))
+    accounts = TrialBudget(Allowed(), {"target": priced, "optimizer": free}, FinalTest(2, 10, Sampling()))
     await accounts.guarded(Silent(), "optimizer").complete(batch(2))
     assert accounts.money == 0.0, "what is free costs nothing, however much it was"
     await accounts.guarded(Silent(), "target").complete(batch(3))
@@ -128,20 +128,20 @@ def test_a_segment_from_before_is_read_beside_new_ones(tmp_path: Path) -> None:
 
 
 def test_the_account_of_a_ledger_says_that_it_does_not_know(tmp_path: Path) -> None:
-    tally = Tally(open_folder(tmp_path))
-    tally.pay("m", Completion("4", False, None, 3))
-    tally.hit("m", Completion("4", False, None, 3))
-    tally.save()
-    use = read_tally(open_folder(tmp_path))["m"]
+    usage = UsageCounter(open_folder(tmp_path))
+    usage.pay("m", Completion("4", False, None, 3))
+    usage.hit("m", Completion("4", False, None, 3))
+    usage.save()
+    use = read_usage(open_folder(tmp_path))["m"]
     assert (use.paid, use.paid_unmeasured, use.hits_unmeasured) == (1, 1, 1)
     (tmp_path / "use.json").write_text((tmp_path / "use.json").read_text().replace("paid_unmeasured", "x").replace("hits_unm", "y"))
-    assert read_tally(open_folder(tmp_path))["m"].paid == 1, "a file from before has no such counts"
+    assert read_usage(open_folder(tmp_path))["m"].paid == 1, "a file from before has no such counts"
     account = ModelAccount("m", Held(3, 14, 3, 2), use, Prices(prompt_per_million=1))
     assert (account.spent, account.saved) == (None, None)
     assert ModelAccount("m", Held(3, 14, 3, 2), use, Prices()).spent == 0.0
     assert [_tokens(17, 2), _tokens(0, 2), _tokens(17, 0), _tokens(0, 0)] == ["≥ 17", MISSING, "17", "0"]
 
 
-def test_the_door_tells_its_callers_no_count_that_it_does_not_have() -> None:
+def test_the_gateway_tells_its_callers_no_count_that_it_does_not_have() -> None:
     assert usage([Completion("4", False, 3, None), Completion("4", False, 3, 2)]) is None
     assert usage([Completion("4", False, 3, 2)]) == {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}

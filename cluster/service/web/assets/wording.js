@@ -39,7 +39,7 @@ export const OVER = ["succeeded", "failed", "cancelled"];
 
 /** What made a candidate, in the field's words. */
 export const OPERATORS = {
-  seed: "seed prompt", edit: "edited", paraphrase: "paraphrased", induce: "induced", propose: "proposed",
+  seed: "baseline", edit: "edited", paraphrase: "paraphrased", induce: "induced", propose: "proposed",
   decompose: "decomposed", demonstrate: "demonstrated", refine: "refined step", rewrite: "rewritten",
   revise: "revised", vary: "varied", summarise: "summarised",
 };

@@ -7,10 +7,18 @@ from random import Random
 import plotly.graph_objects as go
 import pytest
 
-from cluster.analysis.comparisons import SEED_PROMPT, Contest, contests, contests_over_tasks, corrected_verdicts, leaders, p_told
+from cluster.analysis.comparisons import (
+    SEED_PROMPT,
+    PairwiseComparison,
+    comparisons,
+    comparisons_over_tasks,
+    corrected_verdicts,
+    leaders,
+    p_told,
+)
 from cluster.analysis.summary import strategies, summarise
 from cluster.results import leader_lines
-from cluster.results.charts import accuracy_figure, contests_figure, learning_figure
+from cluster.results.charts import accuracy_figure, comparisons_figure, learning_figure
 from cluster.results.matrix import matrices
 from cluster.results.page import report_page
 from cluster.results.tables import trials_table
@@ -44,48 +52,48 @@ def compared() -> list[TrialResult]:
     return found
 
 
-def only(found: tuple[Contest, ...], task: str, first: str, second: str) -> Contest:
+def only(found: tuple[PairwiseComparison, ...], task: str, first: str, second: str) -> PairwiseComparison:
     return next(one for one in found if (one.task, one.first, one.second) == (task, first, second))
 
 
-def test_every_two_contestants_meet_on_every_task(compared: list[TrialResult]) -> None:
-    found = contests(compared)
+def test_every_two_contenders_meet_on_every_task(compared: list[TrialResult]) -> None:
+    found = comparisons(compared)
     assert len(found) == 2 * 6
-    assert {contest.family for contest in found} == {12 + len(compared)}
-    assert {contest.pairs for contest in found} == {3}
+    assert {comparison.family for comparison in found} == {12 + len(compared)}
+    assert {comparison.pairs for comparison in found} == {3}
     assert found[0].second != SEED_PROMPT != found[0].first
 
 
-def test_a_contest_counts_the_items_that_both_have_answered(compared: list[TrialResult]) -> None:
-    contest = only(contests(compared), "navigate", "apo", "abo")
+def test_a_comparison_counts_the_items_that_both_have_answered(compared: list[TrialResult]) -> None:
+    comparison = only(comparisons(compared), "navigate", "apo", "abo")
     pairs = [
         (a, b) for one in compared for other in compared
         if one.task == other.task == "navigate" and (one.strategy, other.strategy) == ("apo", "abo") and one.seed == other.seed
         for a, b in zip(one.test_scores, other.test_scores, strict=True)]
     won, lost = sum(a > b for a, b in pairs if a is not None and b is not None), sum(pair == (0.0, 1.0) for pair in pairs)
-    assert contest.difference == pytest.approx((won - lost) / (3 * ITEMS))
-    assert contest.p_value >= two_sided(won, lost)
-    assert (contest.verdict, contest.turned.verdict) == ("worse", "better")
+    assert comparison.difference == pytest.approx((won - lost) / (3 * ITEMS))
+    assert comparison.p_value >= two_sided(won, lost)
+    assert (comparison.verdict, comparison.turned.verdict) == ("worse", "better")
 
 
 def test_the_better_one_stands_first_in_the_sentence(compared: list[TrialResult]) -> None:
-    sentence = only(contests(compared), "navigate", "apo", "abo").sentence
+    sentence = only(comparisons(compared), "navigate", "apo", "abo").sentence
     assert re.fullmatch(
         r"The prompts of abo are better than the prompts of apo on navigate: \+0\.\d\d \[0\.\d\d, 0\.\d\d\], p < 0\.001 "
         r"after correction for 30 statements\.", sentence)
-    assert "are not distinguishable on counting" in only(contests(compared), "counting", "apo", "opro").sentence
+    assert "are not distinguishable on counting" in only(comparisons(compared), "counting", "apo", "opro").sentence
 
 
 def test_over_all_tasks_the_trials_are_counted(compared: list[TrialResult]) -> None:
-    found = contests_over_tasks(compared)
-    contest = only(found, "", "opro", "abo")
-    assert (contest.pairs, contest.behind, contest.family) == (6, 6, 6)
-    assert contest.p_value == pytest.approx(2 * 6 * 2 / 2**6)
-    assert contest.verdict == "not distinguishable"
-    assert contest.sentence.startswith("The strategies abo and opro are not distinguishable: ")
-    assert "ahead in 6 of 6 pairs of trials" in contest.sentence
-    assert {one.pairs for one in contests_over_tasks([one for one in compared if one.task == "navigate"])} == {3}
-    assert contests_over_tasks([one for one in compared if one.task == "navigate" and one.seed == 0]) == ()
+    found = comparisons_over_tasks(compared)
+    comparison = only(found, "", "opro", "abo")
+    assert (comparison.pairs, comparison.behind, comparison.family) == (6, 6, 6)
+    assert comparison.p_value == pytest.approx(2 * 6 * 2 / 2**6)
+    assert comparison.verdict == "not distinguishable"
+    assert comparison.sentence.startswith("The strategies abo and opro are not distinguishable: ")
+    assert "ahead in 6 of 6 pairs of trials" in comparison.sentence
+    assert {one.pairs for one in comparisons_over_tasks([one for one in compared if one.task == "navigate"])} == {3}
+    assert comparisons_over_tasks([one for one in compared if one.task == "navigate" and one.seed == 0]) == ()
 
 
 def test_correction_takes_weak_verdicts_back(compared: list[TrialResult]) -> None:
@@ -106,10 +114,10 @@ def test_correction_takes_weak_verdicts_back(compared: list[TrialResult]) -> Non
 
 def test_trials_that_do_not_share_items_are_not_compared(compared: list[TrialResult]) -> None:
     other_data = [replace(one, data_hash="cd" * 32) if one.strategy == "abo" else one for one in compared]
-    assert not [one for one in contests(other_data) if {one.first, one.second} == {"apo", "abo"}]
+    assert not [one for one in comparisons(other_data) if {one.first, one.second} == {"apo", "abo"}]
     old = [replace(one, test_marks="", seed_prompt_test_marks="") for one in compared]
-    assert contests(old) == leaders(old) == ()
-    assert contests([replace(one, settings={"strategy": one.strategy}) for one in compared]) == ()
+    assert comparisons(old) == leaders(old) == ()
+    assert comparisons([replace(one, settings={"strategy": one.strategy}) for one in compared]) == ()
 
 
 def test_the_leader_is_told_with_its_closest_rival(compared: list[TrialResult]) -> None:
@@ -134,7 +142,7 @@ def test_of_strategies_the_terminal_says_what_the_trials_allow(compared: list[Tr
 
 
 def test_a_matrix_is_the_same_from_both_sides(compared: list[TrialResult]) -> None:
-    by_task, over_all = matrices(contests(compared))[0], matrices(contests_over_tasks(compared))[0]
+    by_task, over_all = matrices(comparisons(compared))[0], matrices(comparisons_over_tasks(compared))[0]
     assert by_task.names == ("apo", "opro", "abo", SEED_PROMPT)
     assert over_all.title == "strategies, over all trials"
     for row, cells in enumerate(by_task.cells):
@@ -153,7 +161,7 @@ def test_the_page_shows_intervals_leads_and_all_verdicts_in_words(compared: list
         assert told in page
     labels = strategies(compared)
     for own in leaders(compared):
-        figure = go.Figure(contests_figure(own, labels))
+        figure = go.Figure(comparisons_figure(own, labels))
         assert figure.data[-1].marker.symbol == ("circle", "circle", "circle")
     for summary in summarise(compared):
         go.Figure(learning_figure(summary, labels))
@@ -179,7 +187,7 @@ def test_the_same_prompt_is_compared_with_nothing(compared: list[TrialResult]) -
     kept = [
         replace(one, best=ROOT, test_marks=one.seed_prompt_test_marks, verdict="", p_value=None)
         if one.strategy != "abo" else one for one in compared if one.task == "navigate"]
-    found = {(one.first, one.second) for one in contests(kept)}
+    found = {(one.first, one.second) for one in comparisons(kept)}
     assert found == {("apo", "abo"), ("opro", "abo"), ("abo", SEED_PROMPT)}
     (line, _) = leader_lines(kept)
     assert "better than all others" in line
@@ -191,7 +199,7 @@ def test_the_same_prompt_is_compared_with_nothing(compared: list[TrialResult]) -
 def test_trials_without_a_verdict_are_not_counted_as_not_better(compared: list[TrialResult]) -> None:
     lost = [replace(one, verdict="", p_value=None) if one.seed else one for one in compared if one.strategy == "abo"]
     assert any("better 1 of 1" in row for row in printed(lost))
-    assert "better than the seed prompt in 1 of 1 trial" in report_page(lost, {})
+    assert "better than the baseline in 1 of 1 trial" in report_page(lost, {})
     none = [replace(one, verdict="", p_value=None) for one in lost]
     assert not any("better 0" in row for row in printed(none))
-    assert "Too many answers are missing to compare it with the seed prompt." in report_page(none, {})
+    assert "Too many answers are missing to compare it with the baseline." in report_page(none, {})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from cluster.analysis.comparisons import contests, contests_over_tasks, corrected_verdicts
+from cluster.analysis.comparisons import comparisons, comparisons_over_tasks, corrected_verdicts
 from cluster.results import failure_lines, leader_lines, write_results
 from cluster.results.page import report_page
 from cluster.trial.result import TrialResult
@@ -28,7 +28,7 @@ def test_of_nothing_measured_there_is_no_verdict_and_no_p_value(tmp_path: Path) 
     half = "01" * (ITEMS // 4) + "-" * (ITEMS // 2)
     for one in (unmeasured(), unmeasured(after=half), unmeasured(before=half), unmeasured(status="failed", error="It is down.")):
         results = [one, replace(one, trial="navigate-apo-s1", seed=1), replace(one, trial="counting-apo-s0", task="counting")]
-        assert contests(results) == contests_over_tasks(results) == ()
+        assert comparisons(results) == comparisons_over_tasks(results) == ()
         assert corrected_verdicts(results) == {}
         assert leader_lines(results) == []
         page = re.sub(r"<script.*?</script>|<style.*?</style>", "", report_page(results, {}), flags=re.DOTALL)
@@ -41,8 +41,8 @@ def test_of_nothing_measured_there_is_no_verdict_and_no_p_value(tmp_path: Path) 
 
 def test_seeds_that_were_measured_are_compared_without_the_one_that_was_not() -> None:
     whole = measured("navigate", "apo", 0, [0.0] * ITEMS, [1.0] * ITEMS)
-    (contest,) = contests([whole, replace(unmeasured(), trial="navigate-apo-s1", seed=1)])
-    assert (contest.pairs, contest.difference) == (1, 1.0)
+    (comparison,) = comparisons([whole, replace(unmeasured(), trial="navigate-apo-s1", seed=1)])
+    assert (comparison.pairs, comparison.difference) == (1, 1.0)
 
 
 def test_each_reason_is_told_once_with_its_count_by_model_and_the_most_frequent_first() -> None:

@@ -8,8 +8,8 @@ import pytest
 from cluster.analysis.comparisons import (
     ANSWER_LINE,
     SEED_PROMPT,
-    contests,
-    contests_over_tasks,
+    comparisons,
+    comparisons_over_tasks,
     corrected_against_control,
     corrected_verdicts,
 )
@@ -23,7 +23,7 @@ SIGN = {"better": 1, "worse": -1, "not distinguishable": 0}
 
 
 class Simulated:
-    """A report of equal strategies. What a search finds is as good as the seed prompt, but for chance of deviation `sd`."""
+    """A report of equal strategies. What a search finds is as good as the baseline, but for chance of deviation `sd`."""
 
     def __init__(self, rng: Random, sd: float, control: bool = False) -> None:
         self.trials: list[TrialResult] = []
@@ -63,9 +63,9 @@ class Simulated:
             (SIGN[told], self.gain_by_trial[name] - self.form_by_split[split_by_trial[name]])
             for name, (told, _) in corrected_against_control(self.trials).items()]
         on_prompts = [
-            (SIGN[one.verdict], self.gain(one.task, one.first) - self.gain(one.task, one.second)) for one in contests(self.trials)]
+            (SIGN[one.verdict], self.gain(one.task, one.first) - self.gain(one.task, one.second)) for one in comparisons(self.trials)]
         return any(sign and sign * gain <= 0 for sign, gain in on_trials + on_form + on_prompts) or any(
-            one.verdict != "not distinguishable" for one in contests_over_tasks(self.trials))
+            one.verdict != "not distinguishable" for one in comparisons_over_tasks(self.trials))
 
 
 @pytest.mark.slow

@@ -32,7 +32,7 @@ def standing(candidate: Candidate, *scores: float | None, kept: bool = True) -> 
 
 
 def test_a_gain_is_over_the_items_that_both_were_measured_on(result: TrialResult) -> None:
-    """The seed prompt is right on 5 of 10 items; the last race measures it on two items only, both wrong."""
+    """The baseline is right on 5 of 10 items; the last race measures it on two items only, both wrong."""
     seed = Candidate(Prompt("a"), "seed", 0)
     child = Candidate(Prompt("b"), "edit", 1, seed.id)
     rounds = (

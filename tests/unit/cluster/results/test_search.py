@@ -57,7 +57,7 @@ def test_the_course_has_the_calls_of_all_trials_before(results: list[TrialResult
 
 
 def test_the_table_shows_points_dev_accuracies_and_pruned_trials(results: list[TrialResult]) -> None:
-    console = Console(width=160, record=True, quiet=False, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=160, record=True, quiet=False, file=open("/dev/null", "w"))
     with console.file:
         console.print(results_table(results))
         text = console.export_text()

@@ -12,7 +12,7 @@ from cluster.trial.result import TrialResult
 
 
 def printed(results: list[TrialResult], width: int = 130) -> list[str]:
-    console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=width, record=True, file=open("/dev/null", "w"))
     with console.file:
         console.print(results_table(results))
         return console.export_text().splitlines()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cluster.analysis.comparisons import leaders
 from cluster.analysis.summary import strategies, summarise
-from cluster.results.charts import accuracy_figure, contests_figure, found_figure, learning_figure
+from cluster.results.charts import accuracy_figure, comparisons_figure, found_figure, learning_figure
 from cluster.results.ticks import ticks
 from cluster.trial.result import TrialResult
 from optimizer.candidate import Round
@@ -66,7 +66,7 @@ def test_every_chart_of_the_report_says_its_ticks(results: list[TrialResult]) ->
         *(accuracy_figure(summary, labels) for summary in summarise(results)),
         *(learning_figure(summary, labels) for summary in summarise(results)),
         *(found_figure(summary, labels) for summary in summarise(points)),
-        *(contests_figure(own, labels) for own in leaders(marked))]
+        *(comparisons_figure(own, labels) for own in leaders(marked))]
     assert len(figures) == 8
     for figure in figures:
         assert distinct(figure["layout"]["xaxis"])

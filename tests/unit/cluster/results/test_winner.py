@@ -39,7 +39,7 @@ def test_the_lines_say_on_which_split_and_items() -> None:
     results = [measured("navigate-a", 0.95), measured("counting-a", 0.5, task="counting", test_accuracy=None)]
     assert best_lines(results, "out") == [
         "Best prompt on navigate, by dev accuracy (0.95 on 40 items): out/best/navigate-a.json; test accuracy 0.94 on 150 items, "
-        "seed prompt 0.52.",
+        "baseline 0.52.",
         "Best prompt on counting, by dev accuracy (0.50 on 40 items): out/best/counting-a.json; not tested."]
 
 

@@ -1,4 +1,4 @@
-"""A dispatcher with a crew that plays its runs in this process, and what is asked of it again and again."""
+"""A controller with a worker pool that plays its runs in this process, and what is asked of it again and again."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
@@ -8,22 +8,22 @@ from typing import Any
 
 from cluster.service.core.job_record import Filed, Outcome, Spent, Work
 from cluster.service.core.settings import QuotaSettings
-from cluster.service.jobs.controller import Dispatcher
+from cluster.service.jobs.controller import JobController
 from cluster.service.jobs.run_updates import Ended, Moved, Rounded, Sized, Started
 from cluster.service.schemas import OptimizationRequest
 from cluster.service.stores.job_store import Store
 from tests.unit.cluster.service.requests import request
 
 FREE = QuotaSettings()
-Play = Callable[["Crew", Work], Awaitable[Outcome]]
+Play = Callable[["WorkerPool", Work], Awaitable[Outcome]]
 
 
-class Crew:
-    """Plays each run by `play`; `tell` reports as a runner does."""
+class WorkerPool:
+    """Plays each run by `play`; `tell` reports as a worker does."""
 
     def __init__(self, play: Play) -> None:
         self._play = play
-        self.keeper: Dispatcher | None = None
+        self.controller: JobController | None = None
         self.works: list[Work] = []
         self.running: set[str] = set()
         self.most_at_once = 0
@@ -61,52 +61,52 @@ class Crew:
         return dict.fromkeys(self.running, 3)
 
     def tell(self, work: Work, news: Any) -> None:
-        assert self.keeper
-        self.keeper.report(work.filed.id, work.run, news)
+        assert self.controller
+        self.controller.report(work.filed.id, work.run, news)
 
 
-async def one_trial(crew: Crew, work: Work, rounds: int = 2, paid: int = 10) -> Outcome:
-    crew.tell(work, Sized(1))
-    crew.tell(work, Started("t"))
+async def one_trial(worker_pool: WorkerPool, work: Work, rounds: int = 2, paid: int = 10) -> Outcome:
+    worker_pool.tell(work, Sized(1))
+    worker_pool.tell(work, Started("t"))
     for number in range(rounds):
-        round_of(crew, work, number, paid * (number + 1))
+        round_of(worker_pool, work, number, paid * (number + 1))
         await asyncio.sleep(0)
     spent = Spent(paid * rounds, 0, 0, {"learn": paid * rounds})
-    crew.tell(work, Ended("t", spent, "finished", "", 0.9, {"status": "finished", "test_accuracy": 0.8}, "easy"))
+    worker_pool.tell(work, Ended("t", spent, "finished", "", 0.9, {"status": "finished", "test_accuracy": 0.8}, "easy"))
     return Outcome("ended", statuses={"t": "finished"})
 
 
-def round_of(crew: Crew, work: Work, number: int, calls: int) -> None:
-    crew.tell(work, Moved("t", Spent(calls), ""))
+def round_of(worker_pool: WorkerPool, work: Work, number: int, calls: int) -> None:
+    worker_pool.tell(work, Moved("t", Spent(calls), ""))
     data = {"round": number, "dev_accuracy": 0.5 + number / 10, "best": f"c{number}"}
-    crew.tell(work, Rounded("t", Spent(calls), data, number > 0, "easy"))
+    worker_pool.tell(work, Rounded("t", Spent(calls), data, number > 0, "easy"))
 
 
-async def until_stopped(crew: Crew, work: Work) -> Outcome:
+async def until_stopped(worker_pool: WorkerPool, work: Work) -> Outcome:
     """Runs until it is stopped, or its gate opens."""
-    crew.tell(work, Sized(1))
-    crew.tell(work, Started("t"))
-    round_of(crew, work, 0, 10)
-    waits = [asyncio.ensure_future(crew.stopped[work.filed.id].wait()), asyncio.ensure_future(crew.gate.wait())]
+    worker_pool.tell(work, Sized(1))
+    worker_pool.tell(work, Started("t"))
+    round_of(worker_pool, work, 0, 10)
+    waits = [asyncio.ensure_future(worker_pool.stopped[work.filed.id].wait()), asyncio.ensure_future(worker_pool.gate.wait())]
     try:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for wait in waits:
             wait.cancel()
-    if crew.gate.is_set():
-        return await one_trial(crew, work)
+    if worker_pool.gate.is_set():
+        return await one_trial(worker_pool, work)
     return Outcome("stopped", statuses={"t": "stopped"})
 
 
 @asynccontextmanager
-async def keeper(place: Path, play: Play, running: int = 2, **how: Any) -> AsyncIterator[tuple[Dispatcher, Crew]]:
-    crew = Crew(play)
-    dispatcher = crew.keeper = Dispatcher(str(place), running, crew, **how)
-    await dispatcher.open(0.5)
+async def running_controller(place: Path, play: Play, running: int = 2, **how: Any) -> AsyncIterator[tuple[JobController, WorkerPool]]:
+    worker_pool = WorkerPool(play)
+    controller = worker_pool.controller = JobController(str(place), running, worker_pool, **how)
+    await controller.open(0.5)
     try:
-        yield dispatcher, crew
+        yield controller, worker_pool
     finally:
-        await dispatcher.close()
+        await controller.close()
 
 
 def filed(id: str, owner: str = "ann", key: str | None = None) -> Filed:
@@ -119,8 +119,8 @@ async def until(true: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-async def over(dispatcher: Dispatcher, id: str, status: str = "succeeded") -> None:
-    await until(lambda: dispatcher.get(id).status == status)
+async def over(controller: JobController, id: str, status: str = "succeeded") -> None:
+    await until(lambda: controller.get(id).status == status)
 
 
 def kinds(place: Path, id: str) -> list[str]:

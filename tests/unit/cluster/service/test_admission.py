@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from cluster.experiment.planning import assignments, optimizers, plan_of
+from cluster.experiment.planning import optimizers, plan_of, trial_specs
 from cluster.service.access.admission import expect_within
 from cluster.service.core.job_record import Filed
 from cluster.service.core.settings import RequestLimits, ServiceSettings
@@ -63,7 +63,7 @@ def test_a_search_among_offered_models_names_them_by_label_and_gets_the_operator
     assert {(model.label, model.base_url, model.key_place, model.max_tokens) for model in models} == {
         (f"openai:gpt-{size}", f"http://127.0.0.1:9/{size}", place, most)
         for size, place in (("small", "SMALL_KEY"), ("large", "/run/secrets/large")) for most in (100, 200)}
-    plans = [plan_of(settings, assignment) for assignment in assignments(settings)]
+    plans = [plan_of(settings, trial_spec) for trial_spec in trial_specs(settings)]
     assert [plan.optimizer.label for plan in plans] == [
         "openai:gpt-small", "openai:gpt-small", "openai:gpt-large", "openai:gpt-large", "builtin:optimizer"]
     assert plans[0].settings["optimizer"] == "openai:gpt-small"

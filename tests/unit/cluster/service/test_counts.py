@@ -9,12 +9,12 @@ import ray
 
 from cluster.service.core.job_record import Outcome, State, Work, shown
 from cluster.service.core.settings import ServiceSettings
-from cluster.service.jobs import controller as dispatching
+from cluster.service.jobs import controller as controller_module
 from cluster.service.jobs.run_updates import Ended, Sized, Spent, Started
-from cluster.service.jobs.worker_pool import RayCrew
+from cluster.service.jobs.worker_pool import RayWorkerPool
 from cluster.text.formatting import trials_told
 from serving.concurrency.fair_share import Use
-from tests.unit.cluster.service.running_controller import FREE, Crew, filed, keeper, over, until, until_stopped
+from tests.unit.cluster.service.running_controller import FREE, WorkerPool, filed, over, running_controller, until, until_stopped
 
 
 @pytest.mark.parametrize(("status", "by_trial", "done", "told"), [
@@ -46,19 +46,19 @@ def test_the_same_words_on_the_console() -> None:
 
 
 async def test_a_job_that_is_cancelled_while_it_runs_has_no_trial_done(tmp_path: Path) -> None:
-    async def two_trials(crew: Crew, work: Work) -> Outcome:
-        crew.tell(work, Sized(2))
-        crew.tell(work, Started("a"))
-        crew.tell(work, Ended("a", Spent(5), "cancelled", "", 0.5, {"status": "cancelled"}))
-        await crew.stopped[work.filed.id].wait()
+    async def two_trials(worker_pool: WorkerPool, work: Work) -> Outcome:
+        worker_pool.tell(work, Sized(2))
+        worker_pool.tell(work, Started("a"))
+        worker_pool.tell(work, Ended("a", Spent(5), "cancelled", "", 0.5, {"status": "cancelled"}))
+        await worker_pool.stopped[work.filed.id].wait()
         return Outcome("stopped", statuses={"a": "cancelled", "b": "cancelled"})
 
-    async with keeper(tmp_path, two_trials) as (dispatcher, _):
-        await dispatcher.create(filed("opt-1"), FREE)
-        await until(lambda: dispatcher.get("opt-1").trials == 2)
-        await dispatcher.cancel("opt-1")
-        await over(dispatcher, "opt-1", "cancelled")
-        job = dispatcher.get("opt-1")
+    async with running_controller(tmp_path, two_trials) as (controller, _):
+        await controller.create(filed("opt-1"), FREE)
+        await until(lambda: controller.get("opt-1").trials == 2)
+        await controller.cancel("opt-1")
+        await over(controller, "opt-1", "cancelled")
+        job = controller.get("opt-1")
         assert (job.trials_done, job.trials_told) == (0, "0 of 2 trials finished, 2 cancelled")
 
 
@@ -75,9 +75,9 @@ class Window:
 
 
 async def in_flight(*uses: Use | None) -> Any:
-    crew = RayCrew(ServiceSettings(), None)
-    crew._window_by_name = {str(place): Window(use) for place, use in enumerate(uses)}
-    return await crew.in_flight()
+    worker_pool = RayWorkerPool(ServiceSettings(), None)
+    worker_pool._window_by_name = {str(place): Window(use) for place, use in enumerate(uses)}
+    return await worker_pool.in_flight()
 
 
 async def test_calls_under_way_are_counted_over_all_models() -> None:
@@ -105,17 +105,17 @@ async def test_a_running_job_whose_calls_nobody_has_counted_has_an_unknown_numbe
     async def nothing_reported() -> dict[str, int]:
         return {}
 
-    monkeypatch.setattr(dispatching, "SAVE_EVERY_S", 0.02)
-    async with keeper(tmp_path, until_stopped, running=1) as (dispatcher, crew):
-        await dispatcher.create(filed("opt-1"), FREE)
-        await dispatcher.create(filed("opt-2"), FREE)
-        await until(lambda: dispatcher.get("opt-1").in_flight == 3)
-        assert dispatcher.get("opt-2").in_flight == 0
-        crew.in_flight = unknown  # type: ignore[method-assign,assignment]
-        await until(lambda: dispatcher.get("opt-1").in_flight is None)
-        crew.in_flight = nothing_reported  # type: ignore[method-assign]
+    monkeypatch.setattr(controller_module, "SAVE_EVERY_S", 0.02)
+    async with running_controller(tmp_path, until_stopped, running=1) as (controller, worker_pool):
+        await controller.create(filed("opt-1"), FREE)
+        await controller.create(filed("opt-2"), FREE)
+        await until(lambda: controller.get("opt-1").in_flight == 3)
+        assert controller.get("opt-2").in_flight == 0
+        worker_pool.in_flight = unknown  # type: ignore[method-assign,assignment]
+        await until(lambda: controller.get("opt-1").in_flight is None)
+        worker_pool.in_flight = nothing_reported  # type: ignore[method-assign]
         await asyncio.sleep(0.1)
-        assert dispatcher.get("opt-1").in_flight is None
-        await dispatcher.cancel("opt-1")
-        await over(dispatcher, "opt-1", "cancelled")
-        assert dispatcher.get("opt-1").in_flight == 0
+        assert controller.get("opt-1").in_flight is None
+        await controller.cancel("opt-1")
+        await over(controller, "opt-1", "cancelled")
+        assert controller.get("opt-1").in_flight == 0

@@ -14,17 +14,17 @@ from typing import Any
 import httpx2
 import pytest
 
-from cluster.service.access.api_keys import KeyRing, add_key
+from cluster.service.access.api_keys import Authenticator, add_key
 from cluster.service.access.quotas import day_of
-from cluster.service.backends.archive import ShownOffice
-from cluster.service.backends.ray import RayOffice
-from cluster.service.core.backend import Caller
+from cluster.service.backends.archive import ArchiveBackend
+from cluster.service.backends.ray import RayBackend
+from cluster.service.core.backend import Principal
 from cluster.service.core.errors import Conflict, Damaged, NotFound
 from cluster.service.core.settings import QuotaSettings, ServiceSettings
 from cluster.service.http.app import service_app
 from cluster.service.http.deps import Service
-from cluster.service.jobs import controller as dispatching
-from cluster.service.jobs.controller import Dispatcher
+from cluster.service.jobs import controller as controller_module
+from cluster.service.jobs.controller import JobController
 from cluster.service.schemas import Optimization
 from cluster.service.stores.audit_log import Audit
 from cluster.service.stores.data_files import FileStore, Look
@@ -35,18 +35,28 @@ from serving.storage import open_folder
 from serving.storage.journal import Journal
 from serving.storage.local import LocalFolder
 from tests.unit.cluster.service.http.conftest import Small, small
-from tests.unit.cluster.service.running_controller import FREE, Crew, filed, keeper, kinds, one_trial, over, until, until_stopped
+from tests.unit.cluster.service.running_controller import (
+    FREE,
+    WorkerPool,
+    filed,
+    kinds,
+    one_trial,
+    over,
+    running_controller,
+    until,
+    until_stopped,
+)
 
 __all__ = ["small"]
-ANN = Caller("ann")
+ANN = Principal("ann")
 
 
 async def finished(place: Path, *ids: str) -> None:
     """A storage in which these jobs of Ann have succeeded."""
-    async with keeper(place, one_trial) as (dispatcher, _):
+    async with running_controller(place, one_trial) as (controller, _):
         for id in ids:
-            await dispatcher.create(filed(id), FREE)
-            await over(dispatcher, id)
+            await controller.create(filed(id), FREE)
+            await over(controller, id)
         await until(lambda: all(Store(str(place)).state(id).status == "succeeded" for id in ids))
 
 
@@ -70,12 +80,12 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
 async def test_a_damaged_job_is_set_aside_and_all_others_go_on(tmp_path: Path, name: str, damage: str) -> None:
     await finished(tmp_path, "opt-1", "opt-2", "opt-3")
     DAMAGES[damage](tmp_path / "optimizations" / "opt-2" / name)
-    async with keeper(tmp_path, one_trial) as (dispatcher, _):
-        jobs = {job.id: job for job in dispatcher.jobs()}
+    async with running_controller(tmp_path, one_trial) as (controller, _):
+        jobs = {job.id: job for job in controller.jobs()}
         assert list(jobs) == ["opt-3", "opt-2", "opt-1"]
         assert [jobs[id].status for id in ("opt-1", "opt-3")] == ["succeeded"] * 2
         if (name, damage) == ("state.json", "gone"):
-            await over(dispatcher, "opt-2")  # as one of which nothing is known but its request: it goes by replay
+            await over(controller, "opt-2")  # as one of which nothing is known but its request: it goes by replay
             return
         error = jobs["opt-2"].error
         assert error is not None
@@ -83,13 +93,13 @@ async def test_a_damaged_job_is_set_aside_and_all_others_go_on(tmp_path: Path, n
         assert f"optimizations/opt-2/{name}" in error.message
         assert str(tmp_path) not in error.message
         Optimization.model_validate_json(jobs["opt-2"].model_dump_json())
-        assert dispatcher.get("opt-2") == jobs["opt-2"]
-        for ask in (dispatcher.cancel("opt-2"), dispatcher.resume("opt-2", FREE)):
+        assert controller.get("opt-2") == jobs["opt-2"]
+        for ask in (controller.cancel("opt-2"), controller.resume("opt-2", FREE)):
             with pytest.raises(Conflict, match="damaged"):
                 await ask
-        assert any("opt-2 of ann" in note for note in dispatcher.roster.notes)
-        await dispatcher.create(filed("opt-4"), FREE)
-        await over(dispatcher, "opt-4")
+        assert any("opt-2 of ann" in note for note in controller.job_table.notes)
+        await controller.create(filed("opt-4"), FREE)
+        await over(controller, "opt-4")
 
 
 async def test_any_changed_byte_of_a_job_s_files_leaves_the_others_as_they_are(tmp_path: Path) -> None:
@@ -100,33 +110,33 @@ async def test_any_changed_byte_of_a_job_s_files_leaves_the_others_as_they_are(t
         whole = path.read_bytes()
         at = rng.randrange(len(whole))
         path.write_bytes(whole[:at] + bytes([whole[at] ^ (1 << rng.randrange(8))]) + whole[at + 1 :])
-        async with keeper(tmp_path, one_trial) as (dispatcher, _):
-            assert [job.id for job in dispatcher.jobs()] == ["opt-2", "opt-1"]
-            assert dispatcher.get("opt-2").status == "succeeded"
+        async with running_controller(tmp_path, one_trial) as (controller, _):
+            assert [job.id for job in controller.jobs()] == ["opt-2", "opt-1"]
+            assert controller.get("opt-2").status == "succeeded"
         path.write_bytes(whole)
 
 
 async def test_damaged_events_of_a_job_that_runs_set_it_aside_and_of_a_finished_one_are_told_when_asked_for(tmp_path: Path) -> None:
-    async with keeper(tmp_path, until_stopped) as (dispatcher, _):
+    async with running_controller(tmp_path, until_stopped) as (controller, _):
         for id in ("opt-1", "opt-2", "opt-3"):
-            await dispatcher.create(filed(id), FREE)
+            await controller.create(filed(id), FREE)
         await until(lambda: "trial.round" in kinds(tmp_path, "opt-1"))
     for id in ("opt-1", "opt-3"):
         events = tmp_path / "optimizations" / id / "events" / "000000.jsonl"
         lines = events.read_text().splitlines()
         events.write_text("\n".join([lines[0].replace('"id": 1', '"id": 2'), *lines[1:]]) + "\n")
-    async with keeper(tmp_path, one_trial) as (dispatcher, _):
-        await over(dispatcher, "opt-2")
+    async with running_controller(tmp_path, one_trial) as (controller, _):
+        await over(controller, "opt-2")
         for id in ("opt-1", "opt-3"):
-            error = dispatcher.get(id).error
+            error = controller.get(id).error
             assert error is not None
             assert f"optimizations/{id}/events/000000.jsonl is not what was written there" in error.message
-            assert isinstance((await dispatcher.news({id: 0, "opt-2": 0}, 1))[id], Damaged)
+            assert isinstance((await controller.news({id: 0, "opt-2": 0}, 1))[id], Damaged)
         await until(lambda: Store(str(tmp_path)).state("opt-2").status == "succeeded")
     (tmp_path / "optimizations" / "opt-2" / "events" / "000000.jsonl").write_text("no json\n")
-    async with keeper(tmp_path, one_trial) as (dispatcher, _):
-        assert dispatcher.get("opt-2").status == "succeeded"
-        found = await dispatcher.news({"opt-2": 0}, 1)
+    async with running_controller(tmp_path, one_trial) as (controller, _):
+        assert controller.get("opt-2").status == "succeeded"
+        found = await controller.news({"opt-2": 0}, 1)
         assert "events of this job are damaged: optimizations/opt-2/events/000000.jsonl" in str(found["opt-2"])
 
 
@@ -141,53 +151,53 @@ async def test_an_index_that_is_lost_or_damaged_is_made_again_from_the_jobs(tmp_
         index.rename(index.with_name("000001.jsonl"))
     else:
         DAMAGES[damage](index)
-    async with keeper(tmp_path, one_trial) as (dispatcher, _):
-        assert [job.id for job in dispatcher.jobs()] == ids[::-1]
-        assert [job.status for job in dispatcher.jobs()] == ["succeeded"] * 3
-        assert any("list of jobs" in note for note in dispatcher.roster.notes)
-        await dispatcher.create(filed("opt-4"), FREE)
-        await over(dispatcher, "opt-4")
-    async with keeper(tmp_path, one_trial) as (dispatcher, _):
-        assert [job.id for job in dispatcher.jobs()] == ["opt-4", *ids[::-1]]
-        assert not dispatcher.roster.notes, "it was mended"
+    async with running_controller(tmp_path, one_trial) as (controller, _):
+        assert [job.id for job in controller.jobs()] == ids[::-1]
+        assert [job.status for job in controller.jobs()] == ["succeeded"] * 3
+        assert any("list of jobs" in note for note in controller.job_table.notes)
+        await controller.create(filed("opt-4"), FREE)
+        await over(controller, "opt-4")
+    async with running_controller(tmp_path, one_trial) as (controller, _):
+        assert [job.id for job in controller.jobs()] == ["opt-4", *ids[::-1]]
+        assert not controller.job_table.notes, "it was mended"
 
 
 async def test_a_record_that_was_never_acknowledged_is_no_job(tmp_path: Path) -> None:
     await finished(tmp_path, "opt-1")
     Store(str(tmp_path)).file_request(filed("opt-2"))
-    async with keeper(tmp_path, one_trial) as (dispatcher, _):
-        assert [job.id for job in dispatcher.jobs()] == ["opt-1"]
+    async with running_controller(tmp_path, one_trial) as (controller, _):
+        assert [job.id for job in controller.jobs()] == ["opt-1"]
 
 
 async def test_an_older_index_that_names_no_owner_is_read_and_a_job_of_nobody_is_shown_to_admins(tmp_path: Path) -> None:
     await finished(tmp_path, "opt-1", "opt-2")
     (tmp_path / "optimizations" / "index" / "000000.jsonl").write_text('{"id": "opt-1"}\n{"id": "opt-2"}\n')
     (tmp_path / "optimizations" / "opt-1" / "request.json").write_text("{")
-    async with keeper(tmp_path, one_trial) as (dispatcher, _):
-        (_, damaged) = dispatcher.jobs()
+    async with running_controller(tmp_path, one_trial) as (controller, _):
+        (_, damaged) = controller.jobs()
         assert (damaged.id, damaged.owner, damaged.request) == ("opt-1", "", None)
         assert not ANN.may_see(damaged.owner)
-        assert Caller("root", admin=True).may_see(damaged.owner)
+        assert Principal("root", admin=True).may_see(damaged.owner)
 
 
 @pytest.mark.parametrize("damage", ["half", "list", "words"])
 async def test_a_damaged_file_of_use_is_made_up_for_and_gives_no_quota_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
-    monkeypatch.setattr(dispatching, "SAVE_EVERY_S", 0.02)
+    monkeypatch.setattr(controller_module, "SAVE_EVERY_S", 0.02)
     limits, today = QuotaSettings(calls_a_day=25), day_of(time.time())
-    async with keeper(tmp_path, one_trial) as (dispatcher, _):
+    async with running_controller(tmp_path, one_trial) as (controller, _):
         for id in ("opt-1", "opt-2"):
-            await dispatcher.create(filed(id), limits)
-            await over(dispatcher, id)
+            await controller.create(filed(id), limits)
+            await over(controller, id)
         await until(lambda: Store(str(tmp_path)).usage(today).get("ann", {}).get("calls") == 40)
         await until(lambda: Store(str(tmp_path)).state("opt-2").status == "succeeded")
     usage = tmp_path / "usage" / f"{today}.json"
     spoilt('{"ann": {"calls": "many"}}')(usage) if damage == "words" else DAMAGES[damage](usage)
     before = usage.read_bytes()
-    async with keeper(tmp_path, one_trial) as (dispatcher, _):
-        assert dispatcher.use("ann")["calls_today"] == 40
-        assert any(f"usage/{today}.json" in note for note in dispatcher.roster.notes)
+    async with running_controller(tmp_path, one_trial) as (controller, _):
+        assert controller.use("ann")["calls_today"] == 40
+        assert any(f"usage/{today}.json" in note for note in controller.job_table.notes)
         await until(lambda: usage.read_bytes() != before)
         assert Store(str(tmp_path)).usage(today)["ann"]["calls"] == 40
     assert usage.with_name(f"{today}.json.damaged").read_bytes() == before
@@ -203,9 +213,9 @@ async def test_who_cannot_open_the_storage_gives_it_back(tmp_path: Path, monkeyp
         patch.setattr(Journal, "entries", away)
         for _ in range(2):  # the second hears the true reason, and not that the storage is in use
             with pytest.raises(StorageError, match="is away"):
-                await Dispatcher(str(tmp_path), 1, Crew(one_trial)).open(0.2)
-    async with keeper(tmp_path, one_trial) as (dispatcher, _):
-        assert dispatcher.get("opt-1").status == "succeeded"
+                await JobController(str(tmp_path), 1, WorkerPool(one_trial)).open(0.2)
+    async with running_controller(tmp_path, one_trial) as (controller, _):
+        assert controller.get("opt-1").status == "succeeded"
 
 
 async def test_a_storage_that_is_away_sets_no_job_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,7 +239,7 @@ async def test_a_storage_that_is_away_sets_no_job_aside(tmp_path: Path, monkeypa
     monkeypatch.setattr(Store, "state", state)
     monkeypatch.setattr(Store, "filed", lambda self, id: (state(self, id), self.job(id).read("request.json")))
     with pytest.raises(StorageError, match="is away"):
-        await Dispatcher(store.place, 1, Crew(one_trial)).open(0.2)
+        await JobController(store.place, 1, WorkerPool(one_trial)).open(0.2)
 
 
 def test_a_damaged_upload_is_listed_with_its_reason_beside_the_others_and_can_be_deleted(tmp_path: Path) -> None:
@@ -247,7 +257,7 @@ def test_a_damaged_upload_is_listed_with_its_reason_beside_the_others_and_can_be
     for file in stored[1:]:
         assert "damaged or gone; delete it" in listed[file.id].error
         with pytest.raises((Damaged, NotFound)):
-            files.delete(Caller("bob"), file.id)
+            files.delete(Principal("bob"), file.id)
         files.delete(ANN, file.id)
     assert [file.id for file in files.page(ANN, None, 10).data] == [stored[0].id]
 
@@ -270,36 +280,36 @@ async def test_a_damaged_results_folder_is_shown_with_its_reason_beside_the_othe
     (damaged / "trials").mkdir(parents=True)
     (damaged / "settings.yaml").write_bytes((small.out / "settings.yaml").read_bytes())
     (damaged / "trials" / "t.json").write_text("{")
-    office = ShownOffice([damaged, small.out])
-    admin = Caller("local", admin=True)
-    jobs = (await office.page(admin, None, 10)).data
+    backend = ArchiveBackend([damaged, small.out])
+    admin = Principal("local", admin=True)
+    jobs = (await backend.page(admin, None, 10)).data
     assert [job.status for job in jobs] == ["succeeded", "failed"]
     assert jobs[1].error is not None
     assert "t.json" in jobs[1].error.message
-    assert await office.get(admin, jobs[1].id) == jobs[1]
+    assert await backend.get(admin, jobs[1].id) == jobs[1]
     with pytest.raises(Damaged):
-        await office.settings(admin, jobs[1].id)
+        await backend.settings(admin, jobs[1].id)
     with pytest.raises(DataError):
-        ShownOffice([damaged])
+        ArchiveBackend([damaged])
     with pytest.raises(StorageError, match=r"has no settings\.yaml"):
-        ShownOffice([small.out, tmp_path / "slip"])
+        ArchiveBackend([small.out, tmp_path / "slip"])
     assert json.loads(jobs[1].model_dump_json())["request"] is None
 
 
-class OverDispatcher(RayOffice):
-    """The office of a replica, with a keeper in this process."""
+class OverDispatcher(RayBackend):
+    """The backend of a replica, with a controller in this process."""
 
-    def __init__(self, service: ServiceSettings, dispatcher: Dispatcher) -> None:
+    def __init__(self, service: ServiceSettings, controller: JobController) -> None:
         super().__init__(service)
-        self.keeper = dispatcher
+        self.controller = controller
 
     async def _asked(self, question: Any, within_s: float = 0.0) -> Any:
         """Without Ray."""
-        return await question(Handle(self.keeper))
+        return await question(Handle(self.controller))
 
     async def faults(self) -> list[str]:
-        """As the keeper's actor tells them."""
-        return self.keeper.faults(LASTING)
+        """As the controller's actor tells them."""
+        return self.controller.faults(LASTING)
 
     async def ping(self) -> None:
         """It is here."""
@@ -308,12 +318,12 @@ class OverDispatcher(RayOffice):
 class Handle:
     """An actor's, without Ray."""
 
-    def __init__(self, keeper: Dispatcher) -> None:
-        self._keeper = keeper
+    def __init__(self, controller: JobController) -> None:
+        self._controller = controller
 
     def __getattr__(self, name: str) -> Any:
         async def ask(*given: Any) -> Any:
-            answer = getattr(self._keeper, name)(*given)
+            answer = getattr(self._controller, name)(*given)
             return await answer if inspect.isawaitable(answer) else answer
 
         return SimpleNamespace(remote=ask)
@@ -322,7 +332,7 @@ class Handle:
 async def test_the_api_shows_a_damaged_job_to_whom_it_belongs_and_health_tells_of_what_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatching, "SAVE_EVERY_S", 0.02)
+    monkeypatch.setattr(controller_module, "SAVE_EVERY_S", 0.02)
     ids = ["opt-1", "opt-2", "opt-3", "opt-4"]
     await finished(tmp_path, *ids)
     jobs = tmp_path / "optimizations"
@@ -330,12 +340,12 @@ async def test_the_api_shows_a_damaged_job_to_whom_it_belongs_and_health_tells_o
     (jobs / "opt-2" / "events" / "000000.jsonl").write_text("{\n")
     (jobs / "opt-3" / "results").mkdir()
     (jobs / "opt-3" / "results" / "settings.yaml").write_text("name: [")
-    async with keeper(tmp_path, one_trial, pauses=Pauses(0.01, 0.02)) as (dispatcher, crew):
-        office = OverDispatcher(ServiceSettings(storage=str(tmp_path)), dispatcher)
+    async with running_controller(tmp_path, one_trial, pauses=Pauses(0.01, 0.02)) as (controller, worker_pool):
+        backend = OverDispatcher(ServiceSettings(storage=str(tmp_path)), controller)
         key = {name: add_key(LocalFolder(tmp_path), name, admin=name == "root")[1] for name in ("ann", "bob", "root")}
         app = service_app(
-            Service(office, FileStore(LocalFolder(tmp_path)), Audit(LocalFolder(tmp_path)), office._service, lambda owner: FREE),
-            KeyRing(LocalFolder(tmp_path)))
+            Service(backend, FileStore(LocalFolder(tmp_path)), Audit(LocalFolder(tmp_path)), backend._service, lambda owner: FREE),
+            Authenticator(LocalFolder(tmp_path)))
         transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
         async with httpx2.AsyncClient(transport=transport, base_url="http://service") as http:
 
@@ -364,8 +374,8 @@ async def test_the_api_shows_a_damaged_job_to_whom_it_belongs_and_health_tells_o
             async def breaks() -> Mapping[str, int]:
                 raise RuntimeError("a fault of ours")
 
-            monkeypatch.setattr(crew, "in_flight", breaks)
-            await until(lambda: bool(dispatcher.faults(LASTING)))
+            monkeypatch.setattr(worker_pool, "in_flight", breaks)
+            await until(lambda: bool(controller.faults(LASTING)))
             async with asyncio.timeout(10):  # what was found before holds for a second
                 while (health := await http.get("/healthz")).status_code == 200:
                     await asyncio.sleep(0.05)

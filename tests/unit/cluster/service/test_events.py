@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cluster.service.backends.broadcast import Hub
+from cluster.service.backends.broadcast import EventFollower
 from cluster.service.core.errors import Damaged, NotFound
 from cluster.service.jobs.event_log import EventLog, Said
 from cluster.service.schemas import Event, EventKind
@@ -90,8 +90,8 @@ def test_after_a_resume_the_job_starts_anew_and_a_trial_may_fail_anew_but_rounds
     assert new == ["job.started", "job.phase", "trial.failed"]
 
 
-class Keeper:
-    """Answers as the dispatcher does, and counts how often it is asked."""
+class ControllerActor:
+    """Answers as the controller does, and counts how often it is asked."""
 
     def __init__(self) -> None:
         self.events: dict[str, list[Event]] = {"a": [], "b": []}
@@ -127,117 +127,117 @@ class Keeper:
         return list(self.events[job])
 
 
-async def heard(hub: Hub, job: str, after: int = 0) -> list[int]:
-    return [one.id async for one in hub.follow(job, after)]
+async def heard(follower: EventFollower, job: str, after: int = 0) -> list[int]:
+    return [one.id async for one in follower.follow(job, after)]
 
 
 async def test_a_thousand_listeners_hear_all_in_order_for_a_few_questions() -> None:
-    keeper = Keeper()
-    hub = Hub(keeper.news, keeper.known)
-    keeper.add("a")
-    listeners = [asyncio.create_task(heard(hub, "ab"[number % 2], number % 3)) for number in range(1000)]
+    controller = ControllerActor()
+    follower = EventFollower(controller.news, controller.known)
+    controller.add("a")
+    listeners = [asyncio.create_task(heard(follower, "ab"[number % 2], number % 3)) for number in range(1000)]
     for number in range(20):
         await asyncio.sleep(0.005)
-        keeper.add("ab"[number % 2])
-    keeper.add("a", "job.succeeded")
-    keeper.add("b", "job.failed")
+        controller.add("ab"[number % 2])
+    controller.add("a", "job.succeeded")
+    controller.add("b", "job.failed")
     lists = await asyncio.wait_for(asyncio.gather(*listeners), 20)
     for number, ids in enumerate(lists):
-        assert ids == list(range(number % 3 + 1, len(keeper.events["ab"[number % 2]]) + 1))
-    assert keeper.questions < 60
-    assert keeper.most_at_once <= 2, "the one that is given up, and the next"
+        assert ids == list(range(number % 3 + 1, len(controller.events["ab"[number % 2]]) + 1))
+    assert controller.questions < 60
+    assert controller.most_at_once <= 2, "the one that is given up, and the next"
 
 
 async def test_a_listener_may_come_late_and_a_job_that_was_resumed_is_not_over() -> None:
-    keeper = Keeper()
-    hub = Hub(keeper.news, keeper.known)
+    controller = ControllerActor()
+    follower = EventFollower(controller.news, controller.known)
     for kind in ("job.queued", "job.cancelled", "job.resumed"):
-        keeper.add("a", kind)  # type: ignore[arg-type]
-    listening = asyncio.create_task(heard(hub, "a", 1))
+        controller.add("a", kind)  # type: ignore[arg-type]
+    listening = asyncio.create_task(heard(follower, "a", 1))
     await asyncio.sleep(0.01)
     assert not listening.done()
-    keeper.add("a", "job.succeeded")
+    controller.add("a", "job.succeeded")
     assert await asyncio.wait_for(listening, 5) == [2, 3, 4]
-    assert await asyncio.wait_for(heard(hub, "a", 4), 5) == []
+    assert await asyncio.wait_for(heard(follower, "a", 4), 5) == []
 
 
-async def test_what_the_keeper_cannot_say_is_raised_to_all_who_listen() -> None:
-    keeper = Keeper()
-    hub = Hub(keeper.news, keeper.known)
-    listeners = [asyncio.create_task(heard(hub, "a")) for _ in range(3)]
+async def test_what_the_controller_cannot_say_is_raised_to_all_who_listen() -> None:
+    controller = ControllerActor()
+    follower = EventFollower(controller.news, controller.known)
+    listeners = [asyncio.create_task(heard(follower, "a")) for _ in range(3)]
     await asyncio.sleep(0.01)
-    keeper.fault = NotFound("There is no such job.")
-    keeper.add("a")
+    controller.fault = NotFound("There is no such job.")
+    controller.add("a")
     for listener in listeners:
         with pytest.raises(NotFound):
             await asyncio.wait_for(listener, 5)
 
 
-async def test_while_the_keeper_is_broken_events_come_from_storage_and_then_an_end() -> None:
-    keeper = Keeper()
-    hub = Hub(keeper.news, keeper.known, Pauses(0.01, 0.01))
-    keeper.fault = RuntimeError("a fault of ours")
-    keeper.add("a")
-    listening = asyncio.create_task(heard(hub, "a"))
+async def test_while_the_controller_is_broken_events_come_from_storage_and_then_an_end() -> None:
+    controller = ControllerActor()
+    follower = EventFollower(controller.news, controller.known, Pauses(0.01, 0.01))
+    controller.fault = RuntimeError("a fault of ours")
+    controller.add("a")
+    listening = asyncio.create_task(heard(follower, "a"))
     await asyncio.sleep(0)
-    keeper.add("a")
+    controller.add("a")
     with pytest.raises(StorageError, match="ask for them again"):
         await asyncio.wait_for(listening, 5)
-    assert "RuntimeError: a fault of ours" in hub.faults()[0]
-    keeper.fault = None
-    again = asyncio.create_task(heard(hub, "a", 1))
+    assert "RuntimeError: a fault of ours" in follower.faults()[0]
+    controller.fault = None
+    again = asyncio.create_task(heard(follower, "a", 1))
     await asyncio.sleep(0.01)
-    keeper.add("a", "job.succeeded")
+    controller.add("a", "job.succeeded")
     assert await asyncio.wait_for(again, 5) == [2, 3]
 
 
-async def test_one_fault_of_the_keeper_costs_a_listener_nothing() -> None:
-    keeper = Keeper()
-    hub = Hub(keeper.news, keeper.known, Pauses(0.01, 0.01))
-    listening = asyncio.create_task(heard(hub, "a"))
+async def test_one_fault_of_the_controller_costs_a_listener_nothing() -> None:
+    controller = ControllerActor()
+    follower = EventFollower(controller.news, controller.known, Pauses(0.01, 0.01))
+    listening = asyncio.create_task(heard(follower, "a"))
     await asyncio.sleep(0.01)
-    keeper.fault = RuntimeError("a fault of ours")
-    keeper.add("a")
+    controller.fault = RuntimeError("a fault of ours")
+    controller.add("a")
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    keeper.fault = None
-    keeper.add("a", "job.succeeded")
+    controller.fault = None
+    controller.add("a", "job.succeeded")
     assert await asyncio.wait_for(listening, 5) == [1, 2]
 
 
-async def test_a_keeper_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_controller_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cluster.service.backends.broadcast.POLL_S", 0.01)
-    keeper = Keeper()
-    keeper.hangs = True
-    hub = Hub(keeper.news, keeper.known, Pauses(0.01, 0.01), late_s=0.01)
-    keeper.add("a")
+    controller = ControllerActor()
+    controller.hangs = True
+    follower = EventFollower(controller.news, controller.known, Pauses(0.01, 0.01), late_s=0.01)
+    controller.add("a")
     with pytest.raises(StorageError, match="ask for them again"):
-        await asyncio.wait_for(heard(hub, "a"), 5)
+        await asyncio.wait_for(heard(follower, "a"), 5)
 
 
-async def test_events_that_the_keeper_leaves_out_are_read_from_storage() -> None:
-    keeper = Keeper()
-    hub = Hub(keeper.news, keeper.known)
-    listening = asyncio.create_task(heard(hub, "a"))
+async def test_events_that_the_controller_leaves_out_are_read_from_storage() -> None:
+    controller = ControllerActor()
+    follower = EventFollower(controller.news, controller.known)
+    listening = asyncio.create_task(heard(follower, "a"))
     await asyncio.sleep(0.01)
-    keeper.skips = 1
-    keeper.events["a"].append(event(1))
-    keeper.add("a", "job.succeeded")
+    controller.skips = 1
+    controller.events["a"].append(event(1))
+    controller.add("a", "job.succeeded")
     assert await asyncio.wait_for(listening, 5) == [1, 2]
 
 
 async def test_a_job_that_cannot_be_followed_ends_its_own_listeners_alone() -> None:
-    keeper = Keeper()
+    controller = ControllerActor()
 
     async def news(after: Mapping[str, int], timeout_s: float) -> Any:
-        found: dict[str, Any] = await keeper.news({"b": after.get("b", 0)}, timeout_s)
+        found: dict[str, Any] = await controller.news({"b": after.get("b", 0)}, timeout_s)
         return found | ({"a": Damaged("Its events are damaged.")} if "a" in after else {})
 
-    hub = Hub(news, keeper.known)
-    damaged, sound = asyncio.create_task(heard(hub, "a")), asyncio.create_task(heard(hub, "b"))
+    follower = EventFollower(news, controller.known)
+    damaged, sound = asyncio.create_task(heard(follower, "a")), asyncio.create_task(heard(follower, "b"))
     await asyncio.sleep(0.01)
-    keeper.add("b")
+    controller.add("b")
     with pytest.raises(Damaged):
         await asyncio.wait_for(damaged, 5)
-    keeper.add("b", "job.succeeded")
+    controller.add("b", "job.succeeded")
     assert await asyncio.wait_for(sound, 5) == [1, 2]

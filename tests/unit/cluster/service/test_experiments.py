@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from cluster.config.experiment import ExperimentSettings
-from cluster.service.core.backend import Caller
+from cluster.service.core.backend import Principal
 from cluster.service.core.errors import NotFound
 from cluster.service.core.settings import ServiceSettings
 from cluster.service.jobs.request_mapping import checked, experiment_settings, probe_digest
@@ -18,7 +18,7 @@ from serving.storage import open_folder
 from tests.e2e.chaos.experiments import write_task
 from tests.unit.cluster.service.requests import request
 
-ANN = Caller("ann")
+ANN = Principal("ann")
 
 
 def asked(**changes: Any) -> OptimizationRequest:
@@ -59,7 +59,7 @@ def test_a_file_of_another_is_as_one_that_there_is_not(tmp_path: Path) -> None:
             checked(asked(tasks=[{"file": id}]), service, out, ANN)
         refusals.add(str(refused.value).replace(repr(id), "ID"))
     assert len(refusals) == 1
-    assert checked(asked(tasks=[{"file": "file-1"}]), service, out, Caller("root", admin=True)).assignments
+    assert checked(asked(tasks=[{"file": "file-1"}]), service, out, Principal("root", admin=True)).trial_specs
 
 
 @pytest.mark.parametrize(("changes", "said"), [

@@ -1,4 +1,4 @@
-"""An exception that nobody expected, in every background task of the keeper, once and for ever: what the user sees, and that all
+"""An exception that nobody expected, in every background task of the controller, once and for ever: what the user sees, and that all
 else goes on. Without Ray."""
 
 import asyncio
@@ -13,17 +13,27 @@ from ray.exceptions import OutOfMemoryError
 
 from cluster.service.core.job_record import Lost, Outcome, Work
 from cluster.service.core.settings import ServiceSettings
-from cluster.service.jobs import controller as dispatching
-from cluster.service.jobs.controller import Dispatcher
+from cluster.service.jobs import controller as controller_module
+from cluster.service.jobs.controller import JobController
 from cluster.service.jobs.event_log import ATTEMPTS
 from cluster.service.jobs.run_updates import Phase
-from cluster.service.jobs.state_machine import Desk
-from cluster.service.jobs.worker_pool import RayCrew
+from cluster.service.jobs.state_machine import JobStateMachine
+from cluster.service.jobs.worker_pool import RayWorkerPool
 from cluster.service.stores.job_store import Store
 from optimizer.errors import StorageError
 from serving.runtime.supervision import Pauses, Supervisor
 from serving.storage.journal import Journal
-from tests.unit.cluster.service.running_controller import FREE, Crew, filed, keeper, kinds, one_trial, over, until, until_stopped
+from tests.unit.cluster.service.running_controller import (
+    FREE,
+    WorkerPool,
+    filed,
+    kinds,
+    one_trial,
+    over,
+    running_controller,
+    until,
+    until_stopped,
+)
 
 QUICK = Pauses(0.01, 0.02)
 ALWAYS = 10**9
@@ -50,21 +60,21 @@ class Broken:
 
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatching, "SAVE_EVERY_S", 0.02)
-    monkeypatch.setattr(dispatching, "AGAIN_S", 0.01)
-    monkeypatch.setattr(dispatching, "ASKED_AGAIN_S", 0.1)
+    monkeypatch.setattr(controller_module, "SAVE_EVERY_S", 0.02)
+    monkeypatch.setattr(controller_module, "AGAIN_S", 0.01)
+    monkeypatch.setattr(controller_module, "ASKED_AGAIN_S", 0.1)
 
 
-PLACE_BY_ROUND: dict[str, Callable[[Dispatcher, Crew], tuple[Any, str]]] = {
-    "holding the storage": lambda dispatcher, crew: (dispatcher.roster, "held"),
-    "counting calls in flight": lambda dispatcher, crew: (crew, "in_flight"),
-    "saving jobs": lambda dispatcher, crew: (dispatcher._saving, "save"),
-    "saving the use of quotas": lambda dispatcher, crew: (Store, "save_usage"),
-    "starting waiting jobs": lambda dispatcher, crew: (dispatcher.roster, "to_start"),
-    "releasing models": lambda dispatcher, crew: (crew, "release")}
-"""Every round of the keeper -> what of it is broken here."""
+PLACE_BY_ROUND: dict[str, Callable[[JobController, WorkerPool], tuple[Any, str]]] = {
+    "holding the storage": lambda controller, worker_pool: (controller.job_table, "held"),
+    "counting calls in flight": lambda controller, worker_pool: (worker_pool, "in_flight"),
+    "saving jobs": lambda controller, worker_pool: (controller._saving, "save"),
+    "saving the use of quotas": lambda controller, worker_pool: (Store, "save_usage"),
+    "starting waiting jobs": lambda controller, worker_pool: (controller.job_table, "to_start"),
+    "releasing models": lambda controller, worker_pool: (worker_pool, "release")}
+"""Every round of the controller -> what of it is broken here."""
 ENDS_BY_ROUND = dict.fromkeys(PLACE_BY_ROUND, "succeeded") | {
-    # What cannot be saved, ever, is not run for nothing: the job says so. A keeper that starts nothing leaves it in the queue.
+    # What cannot be saved, ever, is not run for nothing: the job says so. A controller that starts nothing leaves it in the queue.
     "saving jobs": "failed", "starting waiting jobs": "queued"}
 
 
@@ -81,77 +91,77 @@ class Held:
         """Nothing."""
 
 
-async def hosting(crew: Crew, work: Work) -> Outcome:
-    assert crew.keeper
-    await crew.keeper.claim_models(work.filed.id, work.run, ["variant"])
-    return await one_trial(crew, work)
+async def hosting(worker_pool: WorkerPool, work: Work) -> Outcome:
+    assert worker_pool.controller
+    await worker_pool.controller.claim_models(work.filed.id, work.run, ["variant"])
+    return await one_trial(worker_pool, work)
 
 
 @pytest.mark.parametrize("times", [1, ALWAYS])
 @pytest.mark.parametrize("name", PLACE_BY_ROUND)
-async def test_a_fault_in_a_round_of_the_keeper_is_seen_and_holds_up_no_other(
+async def test_a_fault_in_a_round_of_the_controller_is_seen_and_holds_up_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, times: int
 ) -> None:
-    async with keeper(tmp_path, hosting, pauses=QUICK) as (dispatcher, crew):
-        owner, attribute = PLACE_BY_ROUND[name](dispatcher, crew)
+    async with running_controller(tmp_path, hosting, pauses=QUICK) as (controller, worker_pool):
+        owner, attribute = PLACE_BY_ROUND[name](controller, worker_pool)
         if attribute == "held":
-            dispatcher.roster.held.release()
-            dispatcher.roster.held = Held(times)
-            await until(lambda: any(fault.task == name for fault in dispatcher._tasks.recent))
+            controller.job_table.held.release()
+            controller.job_table.held = Held(times)
+            await until(lambda: any(fault.task == name for fault in controller._tasks.recent))
             if times == ALWAYS:  # then nothing can be written, and nothing is taken in
-                assert any(name in fault for fault in dispatcher.faults())
+                assert any(name in fault for fault in controller.faults())
                 with pytest.raises(Injected):
-                    await dispatcher.create(filed("opt-1"), FREE)
+                    await controller.create(filed("opt-1"), FREE)
                 return
         else:
             broken = Broken(getattr(owner, attribute), times)
             monkeypatch.setattr(owner, attribute, (lambda *given: broken(*given)) if owner is Store else broken)
-        await dispatcher.create(filed("opt-1"), FREE)
+        await controller.create(filed("opt-1"), FREE)
         status = "succeeded" if times == 1 and name != "saving jobs" else ENDS_BY_ROUND[name]
-        await over(dispatcher, "opt-1", status)
-        await until(lambda: any(fault.reason == "Injected: injected" for fault in dispatcher._tasks.recent))
+        await over(controller, "opt-1", status)
+        await until(lambda: any(fault.reason == "Injected: injected" for fault in controller._tasks.recent))
         if times == ALWAYS:
-            await until(lambda: any(name in fault for fault in dispatcher.faults()))
+            await until(lambda: any(name in fault for fault in controller.faults()))
         else:
-            await until(lambda: not dispatcher.faults())
+            await until(lambda: not controller.faults())
             if name != "saving jobs":
                 await until(lambda: Store(str(tmp_path)).state("opt-1").status == "succeeded")
-                await until(lambda: dispatcher.roster.desks["opt-1"].state.hosted == [])
+                await until(lambda: controller.job_table.machines["opt-1"].state.hosted == [])
         if status == "failed":
-            error = dispatcher.get("opt-1").error
+            error = controller.get("opt-1").error
             assert error is not None
             assert "fault of the service (Injected: injected)" in error.message
 
 
-async def test_every_round_of_the_keeper_is_broken_here(tmp_path: Path) -> None:
-    async with keeper(tmp_path, one_trial) as (dispatcher, _):
-        assert set(dispatcher._tasks.names) == set(PLACE_BY_ROUND)
+async def test_every_round_of_the_controller_is_broken_here(tmp_path: Path) -> None:
+    async with running_controller(tmp_path, one_trial) as (controller, _):
+        assert set(controller._tasks.names) == set(PLACE_BY_ROUND)
 
 
 @pytest.mark.parametrize("place", ["run", "start", "settle", "durable", "pause_clock"])
 async def test_a_fault_while_a_job_is_attended_is_its_end_with_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    async with keeper(tmp_path, one_trial, running=1, pauses=QUICK) as (dispatcher, crew):
+    async with running_controller(tmp_path, one_trial, running=1, pauses=QUICK) as (controller, worker_pool):
         with monkeypatch.context() as patch:
-            owner = {"run": crew, "durable": dispatching.Saving}.get(place, Desk)
+            owner = {"run": worker_pool, "durable": controller_module.Saving}.get(place, JobStateMachine)
             attribute = {"durable": "settled"}.get(place, place)
             broken = Broken(getattr(owner, attribute), 1)
-            patch.setattr(owner, attribute, broken if owner is crew else lambda *given: broken(*given))
-            await dispatcher.create(filed("opt-1"), FREE)
-            await over(dispatcher, "opt-1", "succeeded" if place == "pause_clock" else "failed")
+            patch.setattr(owner, attribute, broken if owner is worker_pool else lambda *given: broken(*given))
+            await controller.create(filed("opt-1"), FREE)
+            await over(controller, "opt-1", "succeeded" if place == "pause_clock" else "failed")
             assert broken.raised == 1
-        error = dispatcher.get("opt-1").error
+        error = controller.get("opt-1").error
         if error is not None:
             assert (error.code, "Injected: injected" in error.message) == ("InternalError", True)
-        await until(lambda: not dispatcher.roster.attended)
-        await dispatcher.create(filed("opt-2"), FREE)
-        await over(dispatcher, "opt-2")
+        await until(lambda: not controller.job_table.attended)
+        await controller.create(filed("opt-2"), FREE)
+        await over(controller, "opt-2")
         if error is not None:
             await until(lambda: Store(str(tmp_path)).state("opt-1").status == "failed")
             assert kinds(tmp_path, "opt-1")[-1] == "job.failed"
-            await dispatcher.resume("opt-1", FREE)
-            await over(dispatcher, "opt-1")
+            await controller.resume("opt-1", FREE)
+            await over(controller, "opt-1")
 
 
 @pytest.mark.parametrize("times", [1, ALWAYS])
@@ -164,19 +174,19 @@ async def test_events_that_cannot_be_written_are_written_later_and_none_is_passe
         broken()
         whole(journal, entries)
 
-    async def breaks(crew: Crew, work: Work) -> Outcome:
+    async def breaks(worker_pool: WorkerPool, work: Work) -> Outcome:
         broken.left = times
-        crew.tell(work, Phase("Preparing"))
+        worker_pool.tell(work, Phase("Preparing"))
         await until(lambda: broken.raised == min(times, ATTEMPTS))
-        return await one_trial(crew, work)
+        return await one_trial(worker_pool, work)
 
     monkeypatch.setattr(Journal, "append", append)
-    async with keeper(tmp_path, breaks, pauses=QUICK) as (dispatcher, _):
-        await dispatcher.create(filed("opt-1"), FREE)
-        await over(dispatcher, "opt-1")
-        job = dispatcher.get("opt-1")
+    async with running_controller(tmp_path, breaks, pauses=QUICK) as (controller, _):
+        await controller.create(filed("opt-1"), FREE)
+        await over(controller, "opt-1")
+        job = controller.get("opt-1")
         if times == ALWAYS:
-            news = await dispatcher.news({"opt-1": job.last_event}, 5)
+            news = await controller.news({"opt-1": job.last_event}, 5)
             assert "cannot be written (Injected: injected)" in str(news["opt-1"])
         else:
             assert kinds(tmp_path, "opt-1")[-1] == "job.succeeded"
@@ -185,14 +195,14 @@ async def test_events_that_cannot_be_written_are_written_later_and_none_is_passe
 
 
 @pytest.mark.parametrize("error", [Injected, StorageError])
-async def test_a_keeper_opens_though_the_events_of_a_job_cannot_be_mended(
+async def test_a_controller_opens_though_the_events_of_a_job_cannot_be_mended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
-    async with keeper(tmp_path, until_stopped) as (dispatcher, _):
-        await dispatcher.create(filed("opt-1"), FREE)
+    async with running_controller(tmp_path, until_stopped) as (controller, _):
+        await controller.create(filed("opt-1"), FREE)
         await until(lambda: "trial.round" in kinds(tmp_path, "opt-1"))
-        await dispatcher.create(filed("opt-2"), FREE)
-        await over(dispatcher, "opt-2", "running")
+        await controller.create(filed("opt-2"), FREE)
+        await over(controller, "opt-2", "running")
     store = Store(str(tmp_path))
     state = store.state("opt-2")
     state.status = "cancelling"
@@ -205,35 +215,35 @@ async def test_a_keeper_opens_though_the_events_of_a_job_cannot_be_mended(
         whole(journal, entries)
 
     monkeypatch.setattr(Journal, "append", append)
-    monkeypatch.setattr(dispatching, "MENDED_WITHIN_S", 0.2)
-    async with keeper(tmp_path, one_trial, pauses=QUICK) as (dispatcher, _):
-        await over(dispatcher, "opt-1")
+    monkeypatch.setattr(controller_module, "MENDED_WITHIN_S", 0.2)
+    async with running_controller(tmp_path, one_trial, pauses=QUICK) as (controller, _):
+        await over(controller, "opt-1")
         assert broken.raised
         if error is StorageError:
-            assert any("opt-2" in fault for fault in dispatcher.faults())
+            assert any("opt-2" in fault for fault in controller.faults())
             broken.left = 0
-        await over(dispatcher, "opt-2", "cancelled")
+        await over(controller, "opt-2", "cancelled")
 
 
 @pytest.mark.parametrize("fault", ["stop", "kill", "both"])
 async def test_a_job_is_never_cancelling_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
-    """Its run does not follow, and the crew breaks when it is asked to end it."""
+    """Its run does not follow, and the worker pool breaks when it is asked to end it."""
     deaf = asyncio.Event()
 
-    async def hears_nothing(crew: Crew, work: Work) -> Outcome:
-        crew.tell(work, Phase("Preparing"))
+    async def hears_nothing(worker_pool: WorkerPool, work: Work) -> Outcome:
+        worker_pool.tell(work, Phase("Preparing"))
         await deaf.wait()
         raise AssertionError
 
-    async with keeper(
-        tmp_path, hears_nothing, running=1, pauses=QUICK, stops_within_s=0.1, ends_within_s=0.1) as (dispatcher, crew):
+    async with running_controller(
+        tmp_path, hears_nothing, running=1, pauses=QUICK, stops_within_s=0.1, ends_within_s=0.1) as (controller, worker_pool):
         for name in ("stop", "kill") if fault == "both" else (fault,):
-            monkeypatch.setattr(crew, name, Broken(getattr(crew, name), ALWAYS))
-        await dispatcher.create(filed("opt-1"), FREE)
-        await until(lambda: bool(crew.running))
-        await dispatcher.cancel("opt-1")
-        await over(dispatcher, "opt-1", "cancelled")
-        await until(lambda: not dispatcher.roster.attended)
+            monkeypatch.setattr(worker_pool, name, Broken(getattr(worker_pool, name), ALWAYS))
+        await controller.create(filed("opt-1"), FREE)
+        await until(lambda: bool(worker_pool.running))
+        await controller.cancel("opt-1")
+        await over(controller, "opt-1", "cancelled")
+        await until(lambda: not controller.job_table.attended)
     assert kinds(tmp_path, "opt-1")[-1] == "job.cancelled"
 
 
@@ -248,56 +258,56 @@ async def test_a_run_that_is_cancelled_while_the_storage_is_away_is_stopped(
         whole(journal, entries)
 
     monkeypatch.setattr(Journal, "append", append)
-    async with keeper(tmp_path, until_stopped, pauses=QUICK) as (dispatcher, crew):
-        await dispatcher.create(filed("opt-1"), FREE)
-        await until(lambda: bool(crew.running))
+    async with running_controller(tmp_path, until_stopped, pauses=QUICK) as (controller, worker_pool):
+        await controller.create(filed("opt-1"), FREE)
+        await until(lambda: bool(worker_pool.running))
         away = True
-        await dispatcher.cancel("opt-1")
-        await until(lambda: not crew.running)
-        assert any("writing the events of opt-1" in fault for fault in dispatcher.faults())
+        await controller.cancel("opt-1")
+        await until(lambda: not worker_pool.running)
+        assert any("writing the events of opt-1" in fault for fault in controller.faults())
         away = False
-        await over(dispatcher, "opt-1", "cancelled")
+        await over(controller, "opt-1", "cancelled")
     assert kinds(tmp_path, "opt-1")[-2:] == ["job.cancelling", "job.cancelled"]
 
 
 async def test_a_job_that_could_not_be_resumed_does_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fails(crew: Crew, work: Work) -> Outcome:
+    async def fails(worker_pool: WorkerPool, work: Work) -> Outcome:
         return Outcome("failed", code="DataError", message="The data is gone.")
 
-    async with keeper(tmp_path, fails, pauses=QUICK) as (dispatcher, crew):
-        await dispatcher.create(filed("opt-1"), FREE)
-        await over(dispatcher, "opt-1", "failed")
-        await until(lambda: not dispatcher.roster.attended)
+    async with running_controller(tmp_path, fails, pauses=QUICK) as (controller, worker_pool):
+        await controller.create(filed("opt-1"), FREE)
+        await over(controller, "opt-1", "failed")
+        await until(lambda: not controller.job_table.attended)
         with monkeypatch.context() as patch:
-            patch.setattr(dispatching.Saving, "save", Broken(lambda *given: None, 1, StorageError))
+            patch.setattr(controller_module.Saving, "save", Broken(lambda *given: None, 1, StorageError))
             with pytest.raises(StorageError):
-                await dispatcher.resume("opt-1", FREE)
+                await controller.resume("opt-1", FREE)
         await asyncio.sleep(0.1)
-        assert (dispatcher.get("opt-1").status, len(crew.works)) == ("failed", 1)
+        assert (controller.get("opt-1").status, len(worker_pool.works)) == ("failed", 1)
 
 
 async def test_models_that_jobs_have_hosted_go_with_the_last_of_them_and_those_of_others_stay(tmp_path: Path) -> None:
-    async def hosts(crew: Crew, work: Work) -> Outcome:
-        assert crew.keeper
-        await crew.keeper.claim_models(work.filed.id, work.run, ["theirs", "variant"])
-        crew.hosted |= {"theirs", "variant"}
-        return await until_stopped(crew, work)
+    async def hosts(worker_pool: WorkerPool, work: Work) -> Outcome:
+        assert worker_pool.controller
+        await worker_pool.controller.claim_models(work.filed.id, work.run, ["theirs", "variant"])
+        worker_pool.hosted |= {"theirs", "variant"}
+        return await until_stopped(worker_pool, work)
 
-    async with keeper(tmp_path, hosts, pauses=QUICK) as (dispatcher, crew):
-        crew.hosted.add("theirs")
+    async with running_controller(tmp_path, hosts, pauses=QUICK) as (controller, worker_pool):
+        worker_pool.hosted.add("theirs")
         for id in ("opt-1", "opt-2"):
-            await dispatcher.create(filed(id), FREE)
-        await until(lambda: all(desk.state.hosted == ["variant"] for desk in dispatcher.roster.desks.values()))
-        await dispatcher.cancel("opt-1")
-        await over(dispatcher, "opt-1", "cancelled")
-        await until(lambda: dispatcher.roster.desks["opt-1"].state.hosted == [])
-        assert crew.hosted == {"theirs", "variant"}, "the other job uses it"
+            await controller.create(filed(id), FREE)
+        await until(lambda: all(machine.state.hosted == ["variant"] for machine in controller.job_table.machines.values()))
+        await controller.cancel("opt-1")
+        await over(controller, "opt-1", "cancelled")
+        await until(lambda: controller.job_table.machines["opt-1"].state.hosted == [])
+        assert worker_pool.hosted == {"theirs", "variant"}, "the other job uses it"
         await until(lambda: Store(str(tmp_path)).state("opt-2").hosted == ["variant"])
 
-    async with keeper(tmp_path, one_trial, pauses=QUICK) as (dispatcher, crew):  # the next keeper knows it too
-        crew.hosted = {"theirs", "variant"}
-        await over(dispatcher, "opt-2")
-        await until(lambda: crew.hosted == {"theirs"})
+    async with running_controller(tmp_path, one_trial, pauses=QUICK) as (controller, worker_pool):  # the next controller knows it too
+        worker_pool.hosted = {"theirs", "variant"}
+        await over(controller, "opt-2")
+        await until(lambda: worker_pool.hosted == {"theirs"})
 
 
 class Method:
@@ -311,7 +321,7 @@ class Method:
 
 
 class Process:
-    """A runner's process that hangs in its start, while it runs a job, or raises what nobody expected."""
+    """A worker's process that hangs in its start, while it runs a job, or raises what nobody expected."""
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
@@ -324,7 +334,7 @@ class Process:
             await asyncio.Event().wait()
         return True
 
-    async def _run(self, work: Work, keeper: Any) -> Outcome:
+    async def _run(self, work: Work, controller: Any) -> Outcome:
         if self._kind == "raises":
             raise Injected("injected")
         if self._kind == "memory":
@@ -339,17 +349,17 @@ class Process:
     ("well", "")])
 async def test_a_process_that_says_nothing_is_ended_and_never_used_again(tmp_path: Path, kind: str, reason: str) -> None:
     ended: list[Any] = []
-    crew = RayCrew(ServiceSettings(storage=str(tmp_path)), None, ended.append, starts_within_s=0.2, silent_s=0.1)
+    worker_pool = RayWorkerPool(ServiceSettings(storage=str(tmp_path)), None, ended.append, starts_within_s=0.2, silent_s=0.1)
     process = Process(kind)
-    crew._new = lambda: process  # type: ignore[method-assign]
-    running = crew.run(Work(filed("opt-1"), 1))
+    worker_pool._new = lambda: process  # type: ignore[method-assign]
+    running = worker_pool.run(Work(filed("opt-1"), 1))
     if kind == "well":
         assert (await asyncio.wait_for(running, 10)).kind == "ended"
     else:
         with pytest.raises((Lost, Injected), match=reason):
             await asyncio.wait_for(running, 10)
-    assert (ended, crew._idle) == (([], [process]) if kind == "well" else ([process], []))
-    assert crew.processes() == []
+    assert (ended, worker_pool._idle) == (([], [process]) if kind == "well" else ([process], []))
+    assert worker_pool.processes() == []
 
 
 async def test_a_supervised_task_begins_anew_with_growing_pauses_and_is_seen() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from optimizer.errors import BudgetExhausted, EndpointError
 from optimizer.operators.asking import Asking, Question
 from optimizer.operators.reply import read_prompt
-from optimizer.outcome_counts import ReplyKind, Tallied, Tally
+from optimizer.outcome_counts import CountedModel, OutcomeCounts, ReplyKind
 from optimizer.scripted import ScriptedModel
 from optimizer.types import Completion, Failed, Message, Outcome, Request, Sampling
 
@@ -129,11 +129,11 @@ def test_every_kind_is_here() -> None:
 async def test_each_reply_is_counted_under_its_kind_and_asked_again_where_that_may_help(kind: str) -> None:
     outcomes = OUTCOMES_BY_KIND[kind]
     queue = list(outcomes)
-    tally = Tally()
+    outcome_counts = OutcomeCounts()
     model = ScriptedModel(lambda request: queue.pop(0) if len(request.messages) == 1 else GOOD)
-    found = await Asking(Tallied(model, tally), SAMPLING, Random(0))([question(f"q {number}") for number in range(len(outcomes))])
+    found = await Asking(CountedModel(model, outcome_counts), SAMPLING, Random(0))([question(f"q {number}") for number in range(len(outcomes))])
     again = {"again": {"readable": len(outcomes)}} if kind in ASKED_AGAIN else {}
-    assert tally.replies_by_attempt == {"first": {kind: len(outcomes)}} | again
+    assert outcome_counts.replies_by_attempt == {"first": {kind: len(outcomes)}} | again
     assert [one is not None for one in found] == [kind not in ("refused", "failed")] * len(outcomes)
 
 
@@ -156,11 +156,11 @@ async def test_the_counts_are_those_of_what_was_played_and_add_up_to_the_calls(d
         kind = kinds_by_question[request.messages[0].content][len(request.messages) > 1]
         return OUTCOMES_BY_KIND[kind][-1]
 
-    tally, model = Tally(), ScriptedModel(play)
-    ask = Asking(Tallied(model, tally), SAMPLING, Random(0))
+    outcome_counts, model = OutcomeCounts(), ScriptedModel(play)
+    ask = Asking(CountedModel(model, outcome_counts), SAMPLING, Random(0))
     found = await ask([question(text) for text in kinds_by_question])
     first, again = Counter(kind for kind, _ in draws), Counter(kind for before, kind in draws if before in ASKED_AGAIN)
-    counted = tally.replies_by_attempt
+    counted = outcome_counts.replies_by_attempt
     assert (counted.get("first", {}), counted.get("again", {})) == (first, again)
     assert sum(sum(counts.values()) for counts in counted.values()) == model.calls
     assert sum(one is not None for one in found) == first["readable"] + again["readable"]
@@ -171,10 +171,10 @@ async def test_a_batch_that_breaks_is_not_counted() -> None:
     def broken(_: Request) -> Outcome:
         raise EndpointError("The optimizer model cannot be reached.")
 
-    tally = Tally()
+    outcome_counts = OutcomeCounts()
     with pytest.raises(EndpointError):
-        await Asking(Tallied(ScriptedModel(broken), tally), SAMPLING, Random(0))([question("a")])
-    assert tally.replies_by_attempt == {}
+        await Asking(CountedModel(ScriptedModel(broken), outcome_counts), SAMPLING, Random(0))([question("a")])
+    assert outcome_counts.replies_by_attempt == {}
 
 
 class Short:

@@ -1,6 +1,6 @@
 """What becomes of refinements: rolled back where they do not help, with the reason in numbers; and when a search stands still."""
 
-from optimizer.behaviour.early_stopping import Standstill
+from optimizer.behaviour.early_stopping import EarlyStopping
 from optimizer.behaviour.refinement import Setbacks, rolled_back
 from optimizer.candidate import Candidate, Round, Standing
 from optimizer.operators.refine import Setback
@@ -72,8 +72,8 @@ def rounds(*moves: tuple[float | None, float | None]) -> list[Round]:
 
 
 def reached(patience: int, *moves: tuple[float | None, float | None]) -> list[bool]:
-    standstill = Standstill(patience)
-    return [standstill.reached(latest) for latest in rounds(*moves)]
+    early_stopping = EarlyStopping(patience)
+    return [early_stopping.reached(latest) for latest in rounds(*moves)]
 
 
 def test_a_search_stands_still_once_neither_accuracy_nor_adherence_has_risen_for_so_long() -> None:

@@ -1,4 +1,4 @@
-"""A door on this machine, and a plain HTTP client for it."""
+"""A gateway on this machine, and a plain HTTP client for it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,7 +14,7 @@ from optimizer.scripted import ScriptedModel
 from optimizer.types import Completion, Failed, Outcome, Request
 from serving.gateway.api_keys import Keys
 from serving.gateway.app import build_app
-from serving.gateway.settings import DoorSettings
+from serving.gateway.settings import GatewaySettings
 
 KEY = "the-right-key"
 
@@ -44,8 +44,8 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class Door:
-    """A door that is open."""
+class Gateway:
+    """A gateway that is open."""
 
     address: str
 
@@ -74,21 +74,21 @@ class Door:
         return (await self.ask("/metrics", key=key)).text
 
 
-OpenDoor = Callable[..., Awaitable[Door]]
+OpenGateway = Callable[..., Awaitable[Gateway]]
 
 
 @pytest.fixture
-async def open_door() -> AsyncIterator[OpenDoor]:
-    """Opens doors to one model, called echo; they are closed with the test."""
+async def open_gateway() -> AsyncIterator[OpenGateway]:
+    """Opens gateways to one model, called echo; they are closed with the test."""
     running: list[tuple[uvicorn.Server, asyncio.Task[None]]] = []
 
-    async def start(model: LanguageModel | None = None, *keys: str, **settings: Any) -> Door:
-        app = build_app({"echo": model or ScriptedModel(script)}, DoorSettings(**settings), Keys(keys))
+    async def start(model: LanguageModel | None = None, *keys: str, **settings: Any) -> Gateway:
+        app = build_app({"echo": model or ScriptedModel(script)}, GatewaySettings(**settings), Keys(keys))
         server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="off", ws="none"))
         running.append((server, asyncio.create_task(server.serve())))
         while not server.started:
             await asyncio.sleep(0.01)
-        return Door(f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}")
+        return Gateway(f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}")
 
     yield start
     for server, task in running:
@@ -97,6 +97,6 @@ async def open_door() -> AsyncIterator[OpenDoor]:
 
 
 @pytest.fixture
-async def door(open_door: OpenDoor) -> Door:
-    """A door without keys to the scripted model."""
-    return await open_door()
+async def gateway(open_gateway: OpenGateway) -> Gateway:
+    """A gateway without keys to the scripted model."""
+    return await open_gateway()

@@ -1,4 +1,4 @@
-"""The door without Ray: our own HTTP client behaves through it as any client must; faults come in OpenAI's form."""
+"""The gateway without Ray: our own HTTP client behaves through it as any client must; faults come in OpenAI's form."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -14,15 +14,15 @@ from serving.contracts.refusals import Rejected
 from serving.gateway.request_bodies import MAX_CHARACTERS
 from serving.settings import OpenAISettings
 from tests.contracts.client_contract import LanguageModelContract, ask
-from tests.unit.serving.gateway.conftest import KEY, Door, OpenDoor
+from tests.unit.serving.gateway.conftest import KEY, Gateway, OpenGateway
 
 HELLO = {"model": "echo", "messages": [{"role": "user", "content": "hello"}]}
 
 
 class TestOurClientThroughTheDoor(LanguageModelContract):
     @pytest.fixture
-    async def model(self, door: Door) -> AsyncIterator[OpenAIModel]:
-        client = OpenAIModel(OpenAISettings(model="echo", base_url=f"{door.address}/v1"), KEY, Retry(attempts=1))
+    async def model(self, gateway: Gateway) -> AsyncIterator[OpenAIModel]:
+        client = OpenAIModel(OpenAISettings(model="echo", base_url=f"{gateway.address}/v1"), KEY, Retry(attempts=1))
         yield client
         await client.aclose()
 
@@ -32,9 +32,9 @@ class TestOurClientThroughTheDoor(LanguageModelContract):
         assert [outcome.kind for outcome in outcomes[1:] if isinstance(outcome, Failed)] == ["refused", "infrastructure"]
 
 
-async def test_our_client_says_access_error_for_a_wrong_key(open_door: OpenDoor) -> None:
-    door = await open_door(None, KEY)
-    client = OpenAIModel(OpenAISettings(model="echo", base_url=f"{door.address}/v1"), "wrong")
+async def test_our_client_says_access_error_for_a_wrong_key(open_gateway: OpenGateway) -> None:
+    gateway = await open_gateway(None, KEY)
+    client = OpenAIModel(OpenAISettings(model="echo", base_url=f"{gateway.address}/v1"), "wrong")
     with pytest.raises(AccessError, match="refused the key"):
         await client.complete([ask("a")])
     await client.aclose()
@@ -58,8 +58,8 @@ async def test_our_client_says_access_error_for_a_wrong_key(open_door: OpenDoor)
     ({"messages": [{"role": "wizard", "content": "x"}]}, 400, "messages.0.role", "role"),
     ({"messages": [{"role": "user", "content": "x" * (MAX_CHARACTERS + 1)}]}, 400, "messages", "too long"),
 ])
-async def test_a_fault_comes_in_the_form_of_openai(door: Door, change: dict[str, Any], status: int, param: str, says: str) -> None:
-    reply = await door.ask("/v1/chat/completions", {**HELLO, **change})
+async def test_a_fault_comes_in_the_form_of_openai(gateway: Gateway, change: dict[str, Any], status: int, param: str, says: str) -> None:
+    reply = await gateway.ask("/v1/chat/completions", {**HELLO, **change})
     assert reply.status == status
     assert set(reply.json) == {"error"}
     assert set(reply.json["error"]) == {"message", "type", "param", "code"}
@@ -69,16 +69,16 @@ async def test_a_fault_comes_in_the_form_of_openai(door: Door, change: dict[str,
 
 
 @pytest.mark.parametrize("data", [b"null", b"[]", b'"text"', b"3", b"{", b"", b'{"model": "\\ud800"}', b"[" * 100_000, b"\xff\xfe"])
-async def test_a_body_of_another_kind_is_a_bad_request(door: Door, data: bytes) -> None:
-    reply = await door.ask("/v1/chat/completions", data=data)
+async def test_a_body_of_another_kind_is_a_bad_request(gateway: Gateway, data: bytes) -> None:
+    reply = await gateway.ask("/v1/chat/completions", data=data)
     assert (reply.status, reply.json["error"]["type"]) == (400, "invalid_request_error")
 
 
-async def test_what_changes_nothing_is_accepted(door: Door) -> None:
+async def test_what_changes_nothing_is_accepted(gateway: Gateway) -> None:
     harmless = {
         "n": 1, "top_p": 1, "stop": None, "stream": False, "user": "me", "seed": 5, "max_completion_tokens": 7, "logprobs": False,
         "presence_penalty": 0.0, "tools": [], "tool_choice": "auto", "response_format": {"type": "text"}, "temperature": None}
-    reply = await door.chat(**harmless)
+    reply = await gateway.chat(**harmless)
     assert reply.status == 200
     assert reply.json["choices"][0]["message"]["content"] == "0.0 7 5 hello"
     assert reply.json["metadata"] == {"who": "a script"}
@@ -87,27 +87,27 @@ async def test_what_changes_nothing_is_accepted(door: Door) -> None:
 
 @pytest.mark.parametrize(("cached", "told"), [(None, None), (0, {"cached_tokens": 0}), (7, {"cached_tokens": 7})])
 async def test_tokens_from_the_prefix_cache_are_told_where_they_are_known(
-    open_door: OpenDoor, cached: int | None, told: dict[str, int] | None
+    open_gateway: OpenGateway, cached: int | None, told: dict[str, int] | None
 ) -> None:
-    door = await open_door(ScriptedModel(lambda _: Completion("a", False, 9, 1, cached_tokens=cached)))
-    assert (await door.chat()).json["usage"].get("prompt_tokens_details") == told
+    gateway = await open_gateway(ScriptedModel(lambda _: Completion("a", False, 9, 1, cached_tokens=cached)))
+    assert (await gateway.chat()).json["usage"].get("prompt_tokens_details") == told
 
 
-async def test_parts_of_text_are_one_text(door: Door) -> None:
+async def test_parts_of_text_are_one_text(gateway: Gateway) -> None:
     parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
-    reply = await door.ask("/v1/chat/completions", {"model": "echo", "messages": [{"role": "developer", "content": parts}]})
+    reply = await gateway.ask("/v1/chat/completions", {"model": "echo", "messages": [{"role": "developer", "content": parts}]})
     assert reply.json["choices"][0]["message"]["content"].endswith(" ab")
 
 
-async def test_an_answer_may_be_sent_back_as_it_came(door: Door) -> None:
-    answer = (await door.chat()).json["choices"][0]["message"]
+async def test_an_answer_may_be_sent_back_as_it_came(gateway: Gateway) -> None:
+    answer = (await gateway.chat()).json["choices"][0]["message"]
     more = {"name": "me", "tool_calls": None, "annotations": []}
     messages = [{"role": "user", "content": "hello"}, answer | more, {"role": "user", "content": "again"}]
-    assert (await door.chat(messages=messages)).json["choices"][0]["message"]["content"].endswith(" again")
+    assert (await gateway.chat(messages=messages)).json["choices"][0]["message"]["content"].endswith(" again")
 
 
-async def test_models_are_listed_and_shown(door: Door) -> None:
-    listed, shown, other = [await door.ask(f"/v1/models{name}") for name in ("", "/echo", "/other")]
+async def test_models_are_listed_and_shown(gateway: Gateway) -> None:
+    listed, shown, other = [await gateway.ask(f"/v1/models{name}") for name in ("", "/echo", "/other")]
     assert listed.json["data"] == [shown.json]
     assert (shown.json["id"], other.status, other.code) == ("echo", 404, "model_not_found")
 
@@ -117,8 +117,8 @@ async def test_models_are_listed_and_shown(door: Door) -> None:
     ("/v1/models/", "PUT", 405, "method_not_allowed"),
     ("/v1/chat/completions", "GET", 405, "method_not_allowed"), ("/docs", "GET", 404, "unknown_url"),
 ])
-async def test_no_path_leads_to_a_web_page(door: Door, path: str, method: str, status: int, code: str) -> None:
-    reply = await door.ask(path, method=method)
+async def test_no_path_leads_to_a_web_page(gateway: Gateway, path: str, method: str, status: int, code: str) -> None:
+    reply = await gateway.ask(path, method=method)
     assert (reply.status, reply.code) == (status, code)
     assert ("Allow" in reply.headers) == (status == 405)
 
@@ -138,9 +138,9 @@ class Rejecting:
 @pytest.mark.parametrize(("rejected", "status", "code", "wait"), [
     (400, 400, "request_rejected", None), (422, 400, "request_rejected", None), (404, 503, "model_failed", "5")])
 async def test_a_callers_own_fault_is_told_in_the_endpoints_words_and_not_as_one_that_may_pass(
-    open_door: OpenDoor, rejected: int, status: int, code: str, wait: str | None
+    open_gateway: OpenGateway, rejected: int, status: int, code: str, wait: str | None
 ) -> None:
-    reply = await (await open_door(Rejecting(rejected))).chat()
+    reply = await (await open_gateway(Rejecting(rejected))).chat()
     assert (reply.status, reply.code, reply.headers.get("Retry-After")) == (status, code, wait)
     assert "max_tokens is too large" in reply.message
 
@@ -166,11 +166,11 @@ class Broken:
     (Broken(RuntimeError("a secret of the program")), 500, "internal_error", "in its log", None),
 ])
 async def test_a_model_that_raises_is_told_apart(
-    open_door: OpenDoor, model: Broken, status: int, code: str, says: str, wait: str | None
+    open_gateway: OpenGateway, model: Broken, status: int, code: str, says: str, wait: str | None
 ) -> None:
-    door = await open_door(model)
+    gateway = await open_gateway(model)
     for stream in (False, True):
-        reply = await door.chat(stream=stream)
+        reply = await gateway.chat(stream=stream)
         assert (reply.status, reply.code, reply.headers.get("Retry-After")) == (status, code, wait)
         assert says in reply.message
         assert "secret" not in reply.text.lower()

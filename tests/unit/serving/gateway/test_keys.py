@@ -9,39 +9,39 @@ import pytest
 from optimizer.errors import SettingsError
 from serving.gateway.api_keys import Keys
 from serving.gateway.errors import Refused
-from serving.gateway.settings import DoorSettings, expect_guarded
+from serving.gateway.settings import GatewaySettings, expect_guarded
 from tests.contracts.scripted_stream import ScriptedStream, words
-from tests.unit.serving.gateway.conftest import KEY, OpenDoor
+from tests.unit.serving.gateway.conftest import KEY, OpenGateway
 
 OTHER = "another-right-key"
 
 
-async def test_a_key_is_asked_for_but_not_for_health(open_door: OpenDoor) -> None:
-    door = await open_door(None, KEY, OTHER)
-    statuses = [(await door.chat(key=key)).status for key in (None, "", "wrong", KEY + "x", KEY[:-1], "kéy", KEY, OTHER)]
+async def test_a_key_is_asked_for_but_not_for_health(open_gateway: OpenGateway) -> None:
+    gateway = await open_gateway(None, KEY, OTHER)
+    statuses = [(await gateway.chat(key=key)).status for key in (None, "", "wrong", KEY + "x", KEY[:-1], "kéy", KEY, OTHER)]
     assert statuses == [401, 401, 401, 401, 401, 401, 200, 200]
     for path in ("/v1/models", "/metrics", "/v1/completions", "/nowhere"):
-        reply = await door.ask(path)
+        reply = await gateway.ask(path)
         assert (reply.status, reply.code, reply.headers["WWW-Authenticate"]) == (401, "invalid_api_key", "Bearer")
-    assert (await door.ask("/healthz")).json == {"status": "ok"}
-    assert (await door.ask("/metrics", key=KEY)).status == 200
+    assert (await gateway.ask("/healthz")).json == {"status": "ok"}
+    assert (await gateway.ask("/metrics", key=KEY)).status == 200
 
 
 @pytest.mark.parametrize(("header", "status"), [
     (KEY, 401), (f"Basic {KEY}", 401), (f"bearer {KEY}", 200), (f"Bearer  {KEY} ", 200), ("Bearer", 401)])
-async def test_only_a_bearer_comes_in(open_door: OpenDoor, header: str, status: int) -> None:
-    door = await open_door(None, KEY)
-    assert (await door.ask("/v1/models", headers={"Authorization": header})).status == status
+async def test_only_a_bearer_comes_in(open_gateway: OpenGateway, header: str, status: int) -> None:
+    gateway = await open_gateway(None, KEY)
+    assert (await gateway.ask("/v1/models", headers={"Authorization": header})).status == status
 
 
 def test_keys_come_from_a_file_and_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "keys"
     file.write_text(f"# for the team\n\n  {KEY}  \n # old\nthird\n{KEY}\n")
     monkeypatch.setenv("A_KEY_OF_THIS_TEST", OTHER)
-    keys = DoorSettings(api_key_env="A_KEY_OF_THIS_TEST", api_keys_file=file).keys()
+    keys = GatewaySettings(api_key_env="A_KEY_OF_THIS_TEST", api_keys_file=file).keys()
     assert [keys.owner(f"Bearer {key}") for key in (OTHER, KEY, "third")] == [0, 1, 2]
     assert len(keys) == 3
-    assert not DoorSettings().keys()
+    assert not GatewaySettings().keys()
 
 
 async def test_a_key_that_leaves_the_file_opens_nothing_and_no_file_opens_to_all(tmp_path: Path) -> None:
@@ -93,20 +93,20 @@ def test_other_machines_come_in_only_by_key(host: str | None, open_to_others: bo
 
 
 async def test_no_key_comes_out_anywhere(
-    open_door: OpenDoor, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    open_gateway: OpenGateway, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level(logging.DEBUG)
     secret = "sk-0123456789-never-to-be-seen"
     (tmp_path / "keys").write_text(secret)
-    settings = DoorSettings(api_keys_file=tmp_path / "keys")
+    settings = GatewaySettings(api_keys_file=tmp_path / "keys")
     keys = settings.keys()
-    door = await open_door(ScriptedStream(words), secret, requests_per_minute=8)
+    gateway = await open_gateway(ScriptedStream(words), secret, requests_per_minute=8)
     replies = [
-        await door.chat(key=secret), await door.chat(key=secret + "x"), await door.chat("break", key=secret),
-        await door.chat("one break", stream=True, key=secret), await door.chat(model="other", key=secret),
-        await door.chat(temperature=secret, key=secret), await door.ask("/nowhere", key=secret),
-        await door.ask("/v1/chat/completions", data=b"{", key=secret), *[await door.chat(key=secret) for _ in range(8)],
-        await door.ask("/metrics", key=secret)]
+        await gateway.chat(key=secret), await gateway.chat(key=secret + "x"), await gateway.chat("break", key=secret),
+        await gateway.chat("one break", stream=True, key=secret), await gateway.chat(model="other", key=secret),
+        await gateway.chat(temperature=secret, key=secret), await gateway.ask("/nowhere", key=secret),
+        await gateway.ask("/v1/chat/completions", data=b"{", key=secret), *[await gateway.chat(key=secret) for _ in range(8)],
+        await gateway.ask("/metrics", key=secret)]
     assert {reply.status for reply in replies} == {200, 400, 401, 404, 429, 500}
     seen = [f"{reply.text}{reply.headers}" for reply in replies]
     seen += [repr(keys), str(vars(keys)), repr(settings), settings.model_dump_json(), repr(pickle.dumps((keys, settings)))]

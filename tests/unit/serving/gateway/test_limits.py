@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from serving.gateway.errors import Refused
 from serving.gateway.limits import Places, Rate, TokenBucket, bounded
 from tests.contracts.scripted_stream import ScriptedStream, words
-from tests.unit.serving.gateway.conftest import KEY, Door, OpenDoor
+from tests.unit.serving.gateway.conftest import KEY, Gateway, OpenGateway
 
 
 class Clock:
@@ -112,8 +112,8 @@ async def test_an_odd_length_is_not_believed(announced: str) -> None:
 
 
 @pytest.mark.parametrize("spare", [0, 1])
-async def test_a_body_of_the_largest_size_comes_in_and_one_more_byte_does_not(open_door: OpenDoor, spare: int) -> None:
-    door = await open_door(max_body_bytes=5000)
+async def test_a_body_of_the_largest_size_comes_in_and_one_more_byte_does_not(open_gateway: OpenGateway, spare: int) -> None:
+    gateway = await open_gateway(max_body_bytes=5000)
     body = b'{"model": "echo", "prompt": "hello"}'
     padded = body + b" " * (5000 - len(body) + spare)
 
@@ -122,19 +122,19 @@ async def test_a_body_of_the_largest_size_comes_in_and_one_more_byte_does_not(op
             yield padded[at : at + 700]
 
     for data in (padded, chunked()):
-        reply = await door.ask("/v1/completions", data=data)
+        reply = await gateway.ask("/v1/completions", data=data)
         assert reply.status == (413 if spare else 200)
         if spare:
             assert (reply.code, "5000 bytes" in reply.message) == ("request_too_large", True)
 
 
-async def test_nobody_without_a_key_has_a_body_read(open_door: OpenDoor) -> None:
-    door = await open_door(None, KEY, max_body_bytes=5000)
-    assert (await door.ask("/v1/completions", data=b"x" * 9000)).status == 401
+async def test_nobody_without_a_key_has_a_body_read(open_gateway: OpenGateway) -> None:
+    gateway = await open_gateway(None, KEY, max_body_bytes=5000)
+    assert (await gateway.ask("/v1/completions", data=b"x" * 9000)).status == 401
 
 
-async def test_a_body_that_does_not_come_is_not_waited_for(open_door: OpenDoor) -> None:
-    door = await open_door(body_timeout_s=0.2)
+async def test_a_body_that_does_not_come_is_not_waited_for(open_gateway: OpenGateway) -> None:
+    gateway = await open_gateway(body_timeout_s=0.2)
 
     async def slow() -> AsyncIterator[bytes]:
         yield b"{"
@@ -142,47 +142,47 @@ async def test_a_body_that_does_not_come_is_not_waited_for(open_door: OpenDoor) 
         yield b"}"
 
     async with aiohttp.ClientSession() as session, session.post(
-            f"{door.address}/v1/completions", data=slow(), headers={"Content-Type": "application/json"}) as reply:
+            f"{gateway.address}/v1/completions", data=slow(), headers={"Content-Type": "application/json"}) as reply:
         assert (reply.status, (await reply.json())["error"]["code"]) == (408, "timeout")
 
 
-async def test_more_questions_a_minute_than_allowed_are_told_when_to_come_again(open_door: OpenDoor) -> None:
-    door = await open_door(None, KEY, "other", requests_per_minute=1)
-    assert (await door.chat(key=KEY)).status == 200
-    reply = await door.chat(key=KEY)
+async def test_more_questions_a_minute_than_allowed_are_told_when_to_come_again(open_gateway: OpenGateway) -> None:
+    gateway = await open_gateway(None, KEY, "other", requests_per_minute=1)
+    assert (await gateway.chat(key=KEY)).status == 200
+    reply = await gateway.chat(key=KEY)
     assert (reply.status, reply.code, reply.json["error"]["type"]) == (429, "rate_limit_exceeded", "rate_limit_error")
     assert 1 <= int(reply.headers["Retry-After"]) <= 60
-    assert (await door.chat(key="other")).status == 200
-    assert (await door.ask("/v1/models", key=KEY)).status == 200  # costs nothing, so it is not counted
+    assert (await gateway.chat(key="other")).status == 200
+    assert (await gateway.ask("/v1/models", key=KEY)).status == 200  # costs nothing, so it is not counted
 
 
-async def test_more_questions_at_once_than_allowed_come_again(open_door: OpenDoor) -> None:
+async def test_more_questions_at_once_than_allowed_come_again(open_gateway: OpenGateway) -> None:
     model = ScriptedStream(words)
-    door = await open_door(model, max_in_flight=2)
-    first = [asyncio.create_task(door.chat("wait")) for _ in range(2)]
+    gateway = await open_gateway(model, max_in_flight=2)
+    first = [asyncio.create_task(gateway.chat("wait")) for _ in range(2)]
     while len(model.asked) < 2:
         await asyncio.sleep(0.01)
-    reply = await door.chat("one")
+    reply = await gateway.chat("one")
     assert (reply.status, reply.code, reply.headers["Retry-After"]) == (429, "too_many_in_flight", "1")
-    assert (await door.ask("/healthz")).status == 200
-    for caller in first:
-        caller.cancel()
+    assert (await gateway.ask("/healthz")).status == 200
+    for principal in first:
+        principal.cancel()
     await asyncio.gather(*first, return_exceptions=True)
-    await _free(door)
+    await _free(gateway)
 
 
-async def test_one_owner_does_not_take_the_places_of_another(open_door: OpenDoor) -> None:
+async def test_one_owner_does_not_take_the_places_of_another(open_gateway: OpenGateway) -> None:
     model = ScriptedStream(words)
-    door = await open_door(model, KEY, "other", max_in_flight=4)
-    first = [asyncio.create_task(door.chat("wait", key=KEY)) for _ in range(2)]
+    gateway = await open_gateway(model, KEY, "other", max_in_flight=4)
+    first = [asyncio.create_task(gateway.chat("wait", key=KEY)) for _ in range(2)]
     while len(model.asked) < 2:
         await asyncio.sleep(0.01)
-    reply = await door.chat("one", key=KEY)
+    reply = await gateway.chat("one", key=KEY)
     assert (reply.status, reply.code) == (429, "too_many_in_flight")
     assert "2 of your requests" in reply.message
-    assert (await door.chat("one", key="other")).status == 200
-    for caller in first:
-        caller.cancel()
+    assert (await gateway.chat("one", key="other")).status == 200
+    for principal in first:
+        principal.cancel()
     await asyncio.gather(*first, return_exceptions=True)
 
 
@@ -210,22 +210,22 @@ def test_places_are_never_exceeded_and_never_lost(asked: list[tuple[str, bool]],
     assert places.taken == 0
 
 
-async def test_a_body_that_drips_holds_no_place(open_door: OpenDoor) -> None:
-    door = await open_door(max_in_flight=1, body_timeout_s=30.0)
+async def test_a_body_that_drips_holds_no_place(open_gateway: OpenGateway) -> None:
+    gateway = await open_gateway(max_in_flight=1, body_timeout_s=30.0)
 
     async def slow() -> AsyncIterator[bytes]:
         yield b"{"
         await asyncio.sleep(60)
 
     async with aiohttp.ClientSession() as session:
-        dripping = [asyncio.create_task(session.post(f"{door.address}/v1/completions", data=slow())) for _ in range(3)]
+        dripping = [asyncio.create_task(session.post(f"{gateway.address}/v1/completions", data=slow())) for _ in range(3)]
         await asyncio.sleep(0.1)
-        assert (await door.chat("one")).status == 200
+        assert (await gateway.chat("one")).status == 200
         for one in dripping:
             one.cancel()
         await asyncio.gather(*dripping, return_exceptions=True)
 
 
-async def _free(door: Door) -> None:
-    while (await door.chat("one")).status == 429:
+async def _free(gateway: Gateway) -> None:
+    while (await gateway.chat("one")).status == 429:
         await asyncio.sleep(0.01)

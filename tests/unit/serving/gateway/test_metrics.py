@@ -1,13 +1,13 @@
-"""What the door counts, as a Prometheus reads it."""
+"""What the gateway counts, as a Prometheus reads it."""
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.contracts.scripted_stream import ScriptedStream, words
-from tests.unit.serving.gateway.conftest import Door, OpenDoor
+from tests.unit.serving.gateway.conftest import Gateway, OpenGateway
 
 
-async def value_by_sample(door: Door) -> dict[str, float]:
-    reply = await door.ask("/metrics")
+async def value_by_sample(gateway: Gateway) -> dict[str, float]:
+    reply = await gateway.ask("/metrics")
     assert reply.headers["Content-Type"].startswith("text/plain")
     samples = [sample for family in text_string_to_metric_families(reply.text) for sample in family.samples]
     return {
@@ -15,16 +15,16 @@ async def value_by_sample(door: Door) -> dict[str, float]:
         sample.value for sample in samples}
 
 
-async def test_requests_tokens_and_refusals_are_counted(open_door: OpenDoor) -> None:
-    door = await open_door(ScriptedStream(words))
-    await door.chat("a b")
-    await door.chat("a b c", stream=True)
-    await door.complete(["a", "b"])
-    await door.chat("refuse")
-    await door.chat(temperature=9)
-    await door.chat(model="a name that somebody made up")
-    await door.ask("/a/path/that/somebody/made/up")
-    counted = await value_by_sample(door)
+async def test_requests_tokens_and_refusals_are_counted(open_gateway: OpenGateway) -> None:
+    gateway = await open_gateway(ScriptedStream(words))
+    await gateway.chat("a b")
+    await gateway.chat("a b c", stream=True)
+    await gateway.complete(["a", "b"])
+    await gateway.chat("refuse")
+    await gateway.chat(temperature=9)
+    await gateway.chat(model="a name that somebody made up")
+    await gateway.ask("/a/path/that/somebody/made/up")
+    counted = await value_by_sample(gateway)
     assert counted["requests_total model=echo route=chat status=200"] == 2
     assert counted["requests_total model=echo route=chat status=400"] == 1
     assert counted["requests_total model=echo route=completions status=200"] == 1
@@ -41,8 +41,8 @@ async def test_requests_tokens_and_refusals_are_counted(open_door: OpenDoor) -> 
     assert "somebody" not in str(counted)
 
 
-async def test_two_doors_do_not_share_their_counts(open_door: OpenDoor) -> None:
-    one, other = await open_door(), await open_door()
+async def test_two_gateways_do_not_share_their_counts(open_gateway: OpenGateway) -> None:
+    one, other = await open_gateway(), await open_gateway()
     await one.chat()
     assert "requests_total model=echo route=chat status=200" in await value_by_sample(one)
     assert "requests_total model=echo route=chat status=200" not in await value_by_sample(other)

@@ -1,4 +1,4 @@
-"""OpenAI's own package gets through the door: with and without asyncio, whole and streaming, and its errors are the right ones."""
+"""OpenAI's own package gets through the gateway: with and without asyncio, whole and streaming, and its errors are the right ones."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,7 +8,7 @@ import pytest
 from openai.types.chat import ChatCompletionUserMessageParam
 
 from tests.contracts.scripted_stream import ScriptedStream, words
-from tests.unit.serving.gateway.conftest import KEY, Door, OpenDoor
+from tests.unit.serving.gateway.conftest import KEY, Gateway, OpenGateway
 
 
 def said(text: str) -> list[ChatCompletionUserMessageParam]:
@@ -16,13 +16,13 @@ def said(text: str) -> list[ChatCompletionUserMessageParam]:
 
 
 @pytest.fixture
-async def door(open_door: OpenDoor) -> Door:
-    return await open_door(ScriptedStream(words), KEY)
+async def gateway(open_gateway: OpenGateway) -> Gateway:
+    return await open_gateway(ScriptedStream(words), KEY)
 
 
 @pytest.fixture
-async def client(door: Door) -> AsyncIterator[openai.AsyncOpenAI]:
-    async with openai.AsyncOpenAI(base_url=f"{door.address}/v1", api_key=KEY, max_retries=0) as opened:
+async def client(gateway: Gateway) -> AsyncIterator[openai.AsyncOpenAI]:
+    async with openai.AsyncOpenAI(base_url=f"{gateway.address}/v1", api_key=KEY, max_retries=0) as opened:
         yield opened
 
 
@@ -51,9 +51,9 @@ async def test_streams(client: openai.AsyncOpenAI) -> None:
     assert sorted(texts) == [(0, ""), (0, "a "), (1, ""), (1, "b ")]
 
 
-async def test_the_client_without_asyncio(door: Door) -> None:
+async def test_the_client_without_asyncio(gateway: Gateway) -> None:
     def talk() -> tuple[str | None, str]:
-        with openai.OpenAI(base_url=f"{door.address}/v1", api_key=KEY) as client:
+        with openai.OpenAI(base_url=f"{gateway.address}/v1", api_key=KEY) as client:
             whole = client.chat.completions.create(model="echo", messages=said("a b")).choices[0].message.content
             stream = client.chat.completions.create(model="echo", messages=said("a b"), stream=True)
             return whole, "".join(chunk.choices[0].delta.content or "" for chunk in stream)
@@ -68,7 +68,7 @@ async def test_the_helper_for_streams_puts_the_answer_together(client: openai.As
     assert final.choices[0].message.role == "assistant"
 
 
-async def test_errors_are_the_packages_own(client: openai.AsyncOpenAI, door: Door) -> None:
+async def test_errors_are_the_packages_own(client: openai.AsyncOpenAI, gateway: Gateway) -> None:
     with pytest.raises(openai.NotFoundError, match="known are: echo"):
         await client.chat.completions.create(model="gpt", messages=said("a"))
     with pytest.raises(openai.BadRequestError) as bad:
@@ -83,13 +83,13 @@ async def test_errors_are_the_packages_own(client: openai.AsyncOpenAI, door: Doo
         [chunk async for chunk in stream]
 
 
-async def test_who_is_refused_gets_through_by_the_packages_own_retries(open_door: OpenDoor) -> None:
-    door = await open_door(model := ScriptedStream(words), max_in_flight=1)
-    async with openai.AsyncOpenAI(base_url=f"{door.address}/v1", api_key="any", max_retries=10) as client:
+async def test_who_is_refused_gets_through_by_the_packages_own_retries(open_gateway: OpenGateway) -> None:
+    gateway = await open_gateway(model := ScriptedStream(words), max_in_flight=1)
+    async with openai.AsyncOpenAI(base_url=f"{gateway.address}/v1", api_key="any", max_retries=10) as client:
         first = asyncio.create_task(client.chat.completions.create(model="echo", messages=said("wait")))
         await model.waiting.wait()
         second = asyncio.create_task(client.chat.completions.create(model="echo", messages=said("a")))
-        while 'reason="too_many_in_flight"' not in await door.metrics():
+        while 'reason="too_many_in_flight"' not in await gateway.metrics():
             await asyncio.sleep(0.01)
         first.cancel()
         assert (await second).choices[0].message.content == "a "

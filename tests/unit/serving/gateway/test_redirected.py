@@ -1,4 +1,4 @@
-"""Who stands on the door's port and sends callers elsewhere is not followed."""
+"""Who stands on the gateway's port and sends callers elsewhere is not followed."""
 
 import threading
 from collections.abc import Iterator
@@ -37,8 +37,8 @@ def other() -> Iterator[HTTPServer]:
         thread.join(10)
 
 
-def test_a_redirect_is_no_door(other: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_redirect_is_no_gateway(other: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    with pytest.raises(EndpointError, match="The door does not answer"):
+    with pytest.raises(EndpointError, match="The gateway does not answer"):
         _expect_open("127.0.0.1", other.server_address[1])
     assert Elsewhere.asked == ["/healthz"]

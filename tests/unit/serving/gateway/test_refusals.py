@@ -1,4 +1,4 @@
-"""A scripted server, through the real door and the real client: each kind of answer arrives as the kind that it left as."""
+"""A scripted server, through the real gateway and the real client: each kind of answer arrives as the kind that it left as."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -14,7 +14,7 @@ from serving.engines.scripted import ScriptedEngine
 from serving.settings import OpenAISettings
 from serving.settings.script import Script
 from tests.contracts.client_contract import ask
-from tests.unit.serving.gateway.conftest import Door, OpenDoor
+from tests.unit.serving.gateway.conftest import Gateway, OpenGateway
 
 REPLIES: dict[str, dict[str, Any]] = {
     "whole": {"text": "Answer: 7"}, "cut": {"text": "Let me", "finish": "length"}, "empty": {"text": ""},
@@ -32,12 +32,12 @@ SCRIPT = Script.model_validate(
 
 
 @pytest.fixture
-async def scripted(open_door: OpenDoor) -> Door:
-    return await open_door(ScriptedEngine("scripted:test", SCRIPT))
+async def scripted(open_gateway: OpenGateway) -> Gateway:
+    return await open_gateway(ScriptedEngine("scripted:test", SCRIPT))
 
 
 @pytest.fixture
-async def client(scripted: Door) -> AsyncIterator[OpenAIModel]:
+async def client(scripted: Gateway) -> AsyncIterator[OpenAIModel]:
     model = OpenAIModel(OpenAISettings(model="echo", base_url=f"{scripted.address}/v1"), "no-key", Retry(attempts=1))
     yield model
     await model.aclose()
@@ -59,7 +59,7 @@ async def test_what_is_an_error_in_place_of_a_reply_is_a_refusal_or_a_failure(cl
     assert not any(isinstance(outcome, Declined) for outcome in outcomes)
 
 
-async def test_a_refusal_is_said_as_openai_says_it(scripted: Door) -> None:
+async def test_a_refusal_is_said_as_openai_says_it(scripted: Gateway) -> None:
     refused = await scripted.chat("refusal")
     assert refused.status == 200
     (choice,) = refused.json["choices"]
@@ -72,14 +72,14 @@ async def test_a_refusal_is_said_as_openai_says_it(scripted: Door) -> None:
     assert (policy.status, policy.code, policy.message) == (400, "request_refused", "Too long.")
 
 
-async def test_one_refused_prompt_of_many_leaves_the_others_their_answers(scripted: Door) -> None:
+async def test_one_refused_prompt_of_many_leaves_the_others_their_answers(scripted: Gateway) -> None:
     answers = (await scripted.complete(["whole", "refusal", "cut"])).json
     assert [(one["text"], one["finish_reason"]) for one in answers["choices"]] == [
         ("Answer: 7", "stop"), ("", "content_filter"), ("Let me", "length")]
     assert answers["usage"]["completion_tokens"] == 4
 
 
-async def test_answers_are_counted_by_why_they_ended(scripted: Door) -> None:
+async def test_answers_are_counted_by_why_they_ended(scripted: Gateway) -> None:
     for name in ("whole", "empty", "cut", "refusal", "refusal", "filter"):
         await scripted.chat(name)
     metrics = await scripted.metrics()

@@ -1,4 +1,4 @@
-"""By which names the models' door is reached, and what other sites' pages can have it do: nothing."""
+"""By which names the models' gateway is reached, and what other sites' pages can have it do: nothing."""
 
 import pytest
 from fastapi import FastAPI
@@ -8,21 +8,21 @@ from optimizer.scripted import ScriptedModel
 from optimizer.types import Completion, Outcome, Request
 from serving.gateway.api_keys import Keys
 from serving.gateway.app import build_app
-from serving.gateway.settings import DoorSettings
+from serving.gateway.settings import GatewaySettings
 from tests.contracts import sites
 from tests.contracts.sites import EVIL, HOST, ask, named
-from tests.unit.serving.gateway.conftest import KEY, OpenDoor
+from tests.unit.serving.gateway.conftest import KEY, OpenGateway
 
 CHAT = "/v1/chat/completions"
 BODY = {"model": "echo", "messages": [{"role": "user", "content": "hello"}]}
 
 
 class Asked:
-    """A door, and how often its model was asked."""
+    """A gateway, and how often its model was asked."""
 
     def __init__(self, *keys: str, **settings: object) -> None:
         self.times = 0
-        self.app: FastAPI = build_app({"echo": ScriptedModel(self._answer)}, DoorSettings.model_validate(settings), Keys(keys))
+        self.app: FastAPI = build_app({"echo": ScriptedModel(self._answer)}, GatewaySettings.model_validate(settings), Keys(keys))
 
     def _answer(self, _: Request) -> Outcome:
         self.times += 1
@@ -34,11 +34,11 @@ class Asked:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_another_sites_page_asks_no_model(stream: bool) -> None:
-    door = Asked()
-    assert {await door.chat(headers, stream=stream) for headers in sites.FOREIGN} == {403}
-    assert door.times == 0
-    assert {await door.chat(headers, stream=stream) for headers in sites.OWN} == {200}
-    assert door.times == len(sites.OWN)
+    gateway = Asked()
+    assert {await gateway.chat(headers, stream=stream) for headers in sites.FOREIGN} == {403}
+    assert gateway.times == 0
+    assert {await gateway.chat(headers, stream=stream) for headers in sites.OWN} == {200}
+    assert gateway.times == len(sites.OWN)
 
 
 @pytest.mark.parametrize(("method", "path"), [
@@ -53,43 +53,43 @@ async def test_no_route_is_open_to_it(method: str, path: str) -> None:
 
 
 async def test_only_json_is_a_question() -> None:
-    door = Asked()
-    answers = [await ask(door.app, "POST", CHAT, named(HOST), BODY, kind) for kind in sites.NOT_JSON]
+    gateway = Asked()
+    answers = [await ask(gateway.app, "POST", CHAT, named(HOST), BODY, kind) for kind in sites.NOT_JSON]
     assert {(answer.status, answer.code) for answer in answers} == {(415, "unsupported_media_type")}
-    assert door.times == 0
+    assert gateway.times == 0
     for kind in ("application/json", "Application/JSON; charset=utf-8"):
-        assert (await ask(door.app, "POST", CHAT, named(HOST), BODY, kind)).status == 200
+        assert (await ask(gateway.app, "POST", CHAT, named(HOST), BODY, kind)).status == 200
 
 
 async def test_a_key_opens_by_any_name_but_not_to_another_sites_page() -> None:
-    door, key = Asked(KEY), ("authorization", f"Bearer {KEY}")
+    gateway, key = Asked(KEY), ("authorization", f"Bearer {KEY}")
     for host in sites.FOREIGN_NAMES:
-        assert await door.chat(named(host, key)) == 200
-        assert await door.chat(named(host)) == 401
-    door.times = 0
+        assert await gateway.chat(named(host, key)) == 200
+        assert await gateway.chat(named(host)) == 401
+    gateway.times = 0
     for page in sites.FOREIGN_PAGES:
-        assert await door.chat((*page, key)) == 403
-    assert door.times == 0
+        assert await gateway.chat((*page, key)) == 403
+    assert gateway.times == 0
     proxied = named("prompts.example.org", key, ("origin", "https://prompts.example.org"), ("sec-fetch-site", "same-origin"))
-    assert await door.chat(proxied) == 200
+    assert await gateway.chat(proxied) == 200
 
 
 async def test_the_operator_lists_names_of_a_proxy() -> None:
-    door = Asked(allowed_hosts=["Prompts.example.org", "other.example.org:8443"])
+    gateway = Asked(allowed_hosts=["Prompts.example.org", "other.example.org:8443"])
     for host, status in {
         "prompts.example.org": 200, "prompts.example.org:9999": 200, "PROMPTS.example.org.": 200, "other.example.org:8443": 200,
         "other.example.org": 403, "other.example.org:1": 403, "x.prompts.example.org": 403, "example.org": 403, HOST: 200}.items():
-        assert await door.chat(named(host)) == status, host
+        assert await gateway.chat(named(host)) == status, host
     for origin, status in {
         "https://prompts.example.org": 200, "http://prompts.example.org": 200, "https://prompts.example.org:8443": 403,
         "https://other.example.org:8443": 200, "https://other.example.org": 403, EVIL: 403}.items():
-        assert await door.chat(named(HOST, ("origin", origin))) == status, origin
+        assert await gateway.chat(named(HOST, ("origin", origin))) == status, origin
 
 
 @pytest.mark.parametrize("name", ["*", "", "https://prompts.example.org", "a b", "x:0", "x:99999", "/"])
 def test_what_is_no_name_is_told(name: str) -> None:
     with pytest.raises(ValidationError, match="no name of a host"):
-        DoorSettings.model_validate({"allowed_hosts": [name]})
+        GatewaySettings.model_validate({"allowed_hosts": [name]})
 
 
 async def test_the_address_that_it_listens_on_is_a_name_of_its() -> None:
@@ -104,12 +104,12 @@ async def test_health_tells_whoever_asks_and_there_is_no_websocket(headers: site
     assert [message["type"] for message in await sites.websocket(app, CHAT, headers)] == ["websocket.close"]
 
 
-async def test_refusals_are_counted_and_name_no_foreign_text(open_door: OpenDoor) -> None:
-    door = await open_door()
+async def test_refusals_are_counted_and_name_no_foreign_text(open_gateway: OpenGateway) -> None:
+    gateway = await open_gateway()
     refused = [
-        await door.ask(CHAT, BODY, headers=headers) for headers in (
+        await gateway.ask(CHAT, BODY, headers=headers) for headers in (
             {"Host": "evil.example"}, {"Origin": EVIL}, {"Sec-Fetch-Site": "cross-site"}, {"Content-Type": "text/plain"})]
     assert [reply.code for reply in refused] == ["unknown_host", "cross_site", "cross_site", "unsupported_media_type"]
     assert not any("evil" in reply.text for reply in refused)
-    text = await door.metrics()
+    text = await gateway.metrics()
     assert 'promptray_door_refusals_total{reason="cross_site"} 2.0' in text

@@ -12,5 +12,5 @@ export function EstimateCard({ estimate }) {
   return html`<div class="estimate"><div class="title"><h2>At most</h2><${Pays} can=${estimate.can_pay} /><span class="quiet">${estimate.measured ? "measured by a probe" : "assumed, not measured"}</span></div>
     <dl class="figures">${figures.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${value}</dd></div>`)}</dl><p>${estimate.sentence}</p>
     <ul class="outlooks">${estimate.tasks.map((task) => html`<li key=${task.task}><b>${task.task}</b> <${Pays} can=${task.can_pay} /> ${task.sentence}
-      <span class="quiet"> ${Object.entries(task.items).map(([split, items]) => plural(items, `${split} item`)).join(", ")}${task.seed_accuracy === null ? "" : ` · on the probed items: seed prompt ${share(task.seed_accuracy)}${task.ceiling === null ? "" : `, ceiling ${share(task.ceiling)}`}`}</span></li>`)}</ul></div>`;
+      <span class="quiet"> ${Object.entries(task.items).map(([split, items]) => plural(items, `${split} item`)).join(", ")}${task.seed_accuracy === null ? "" : ` · on the probed items: baseline ${share(task.seed_accuracy)}${task.ceiling === null ? "" : `, ceiling ${share(task.ceiling)}`}`}</span></li>`)}</ul></div>`;
 }

@@ -41,7 +41,7 @@ function Headline({ best, job, alone }) {
   const tested = best.test_accuracy !== null;
   const [value, low, high, items] = tested ? [best.test_accuracy, best.test_low, best.test_high, best.test_items] : [best.dev_accuracy, best.dev_low, best.dev_high, best.dev_items];
   const spread = low === null ? "" : `95 % interval ${interval(low, high)} on ${plural(items, `${tested ? "test" : "dev"} item`)}`;
-  return html`${!alone && html`<h3>${best.task}</h3>`}<p class="figure">${share(value)} <small>accuracy on the ${tested ? "test" : "dev"} split${spread && `, ${spread}`}${tested && best.seed_prompt_test_accuracy !== null ? `; seed prompt ${share(best.seed_prompt_test_accuracy)} on the same` : ""}</small></p>
+  return html`${!alone && html`<h3>${best.task}</h3>`}<p class="figure">${share(value)} <small>accuracy on the ${tested ? "test" : "dev"} split${spread && `, ${spread}`}${tested && best.seed_prompt_test_accuracy !== null ? `; baseline ${share(best.seed_prompt_test_accuracy)} on the same` : ""}</small></p>
     <p class="quiet"><${Link} href=${jobAddress(job.id, "lineage", { trial: best.trial })}>${best.trial}<//> ${best.verdict && html`<${Verdict} text=${best.verdict} />`}
       ${tested && html`<br />chosen by dev accuracy: ${share(best.dev_accuracy)}${best.dev_items ? ` on ${plural(best.dev_items, "item")}` : ""}`}</p>
     ${best.form && html`<p class="quiet">${best.form}</p>`}`;

@@ -1,4 +1,4 @@
-// The trials of a job in a table: how each ended, and whether its best prompt is better than the seed prompt.
+// The trials of a job in a table: how each ended, and whether its best prompt is better than the baseline.
 import { html } from "/assets/dom.js";
 import { Link, jobAddress } from "/assets/router.js";
 import { Accuracy, Status, Verdict } from "/assets/parts/marks.js";
@@ -18,7 +18,7 @@ export function Trials({ job, trials, winners }) {
     { key: "status", name: "Status", value: (trial) => trial.status, cell: (trial) => html`<${Status} status=${trial.status} />` },
     { key: "dev", name: "Dev accuracy", number: true, value: (trial) => trial.curve.at(-1)?.dev_accuracy, cell: (trial) => html`${share(trial.curve.at(-1)?.dev_accuracy)}${trial.curve.at(-1)?.items ? html` <span class="quiet">n=${trial.curve.at(-1).items}</span>` : ""}` },
     { key: "test", name: "Test accuracy, 95 % interval", value: (trial) => trial.test_accuracy, cell: (trial) => html`<${Accuracy} value=${trial.test_accuracy} low=${trial.test_low} high=${trial.test_high} items=${trial.test_items} />` },
-    { key: "seed", name: "Seed prompt, test", number: true, value: (trial) => trial.seed_prompt_test_accuracy, cell: (trial) => share(trial.seed_prompt_test_accuracy) },
+    { key: "seed", name: "Baseline, test", number: true, value: (trial) => trial.seed_prompt_test_accuracy, cell: (trial) => share(trial.seed_prompt_test_accuracy) },
     { key: "verdict", name: "Verdict", value: (trial) => trial.verdict, cell: (trial) => html`<${Verdict} text=${trial.verdict} />` },
     { key: "candidates", name: "Candidates", number: true, value: (trial) => trial.candidates, cell: (trial) => html`<${Link} href=${jobAddress(job.id, "candidates", { trial: trial.id })} aria-label=${`${trial.candidates} candidates of ${trial.id}`}>${count(trial.candidates)}<//>` },
     { key: "calls", name: "Target calls", number: true, value: (trial) => trial.usage.target_calls, cell: (trial) => count(trial.usage.target_calls) },
@@ -28,5 +28,5 @@ export function Trials({ job, trials, winners }) {
   ];
   return html`<section class="card" aria-labelledby="trials"><h2 id="trials">Trials</h2>
     <${Table} rows=${trials} columns=${columns} caption="Trials" idOf=${(trial) => trial.id} />
-    <p class="quiet">Dev: of the best prompt after the last round. Test: of the same prompt on the test items, on which the seed prompt was asked too. Verdict: the exact paired test of the two on these items, of the trial alone; the report corrects for the number of trials. ★ the best prompt of its task: the highest dev accuracy; of equals the one measured on more dev items, then the one that started first. The test split chooses nothing.</p></section>`;
+    <p class="quiet">Dev: of the best prompt after the last round. Test: of the same prompt on the test items, on which the baseline was asked too. Verdict: the exact paired test of the two on these items, of the trial alone; the report corrects for the number of trials. ★ the best prompt of its task: the highest dev accuracy; of equals the one measured on more dev items, then the one that started first. The test split chooses nothing.</p></section>`;
 }

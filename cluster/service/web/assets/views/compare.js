@@ -65,7 +65,7 @@ function Compared({ comparison }) {
   return html`<section class="card" aria-labelledby="score"><h2 id="score">Who wins where</h2>
       ${comparison.splits.map((one) => html`<${Split} key=${one.split} split=${one} />`)}
       ${!comparison.splits.length && html`<p class="quiet">No item was answered under both, so nothing can be compared.</p>`}
-      ${comparison.untested && html`<p class="quiet">The test split is not compared: ${UNTESTED[comparison.untested]} not asked there, as only the seed prompt and each trial's best prompt are.</p>`}</section>
+      ${comparison.untested && html`<p class="quiet">The test split is not compared: ${UNTESTED[comparison.untested]} not asked there, as only the baseline and each trial's best prompt are.</p>`}</section>
     <section class="card" aria-labelledby="words"><div class="title"><h2 id="words">The prompts</h2><span class="spring"></span>
       <button aria-pressed=${whole} onClick=${() => setWhole(!whole)}>${whole ? "As one text with changes" : "Side by side"}</button></div>
       ${whole ? html`<div class="pair"><div><h3>Left</h3><${PromptText} text=${left.text} examples=${left.worked_examples} /></div><div><h3>Right</h3><${PromptText} text=${right.text} examples=${right.worked_examples} /></div></div>`

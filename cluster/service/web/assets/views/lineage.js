@@ -11,7 +11,7 @@ export function View({ id, query }) {
   const picked = candidates.some((one) => one.id === query.get("candidate")) ? query.get("candidate") : best;
   const pick = (candidate) => go(jobAddress(id, "lineage", { trial: trial.id, candidate }), true);
   return html`<${TrialFrame} part="lineage" title="Lineage" id=${id} found=${found}>
-    <p class="quiet">From the seed prompt at the left to its descendants. Each box is a prompt with its dev accuracy and its gain over its parent on the dev items that both were measured on, ★ the best; the line to it names the operator and the step. Arrow keys move, Enter chooses.</p>
+    <p class="quiet">From the baseline at the left to its descendants. Each box is a prompt with its dev accuracy and its gain over its parent on the dev items that both were measured on, ★ the best; the line to it names the operator and the step. Arrow keys move, Enter chooses.</p>
     ${found.loaded && !candidates.length && html`<p class="empty">No round is done yet.</p>`}
     <div class="split"><section class="card flush" aria-label="Tree"><${Tree} key=${trial?.id} candidates=${candidates} best=${best} picked=${picked} pick=${pick} /></section>
       <aside class="card" aria-label="Chosen candidate">${trial && html`<${CandidatePanel} id=${id} trial=${trial.id} candidate=${picked} best=${best} />`}</aside></div>

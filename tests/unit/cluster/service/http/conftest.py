@@ -19,9 +19,9 @@ from cluster.config.experiment import ExperimentSettings
 from cluster.experiment.planning import plan_of
 from cluster.experiment.prepare import check, write_settings
 from cluster.results import write_results, write_trial
-from cluster.service.access.api_keys import KeyRing, add_key
-from cluster.service.backends.replay import PlayingOffice
-from cluster.service.core.backend import Office
+from cluster.service.access.api_keys import Authenticator, add_key
+from cluster.service.backends.replay import ReplayBackend
+from cluster.service.core.backend import JobBackend
 from cluster.service.core.settings import QuotaSettings, ServiceSettings
 from cluster.service.http.app import service_app
 from cluster.service.http.deps import Service
@@ -30,8 +30,8 @@ from cluster.service.stores.audit_log import Audit
 from cluster.service.stores.data_files import FileStore
 from cluster.trial.result import TrialResult
 from cluster.trial.trial import Trial
-from serving.ledger.cached_model import Ledgered
-from serving.ledger.coordinator import SharedLedger
+from serving.ledger.cached_model import CachedModel
+from serving.ledger.coordinator import LedgerCoordinator
 from serving.ledger.store import Ledger
 from serving.models import open_in_process
 from serving.storage import open_folder
@@ -49,13 +49,13 @@ EVERY_S = 0.02
 async def run_small(out: Path) -> list[TrialResult]:
     """The experiment, as `promptray run` leaves its folder."""
     settings = ExperimentSettings.model_validate(SETTINGS | {"out": str(out)})
-    assignments, tasks, recorded = check(settings)
+    trial_specs, tasks, recorded = check(settings)
     results = []
     with Ledger(out / "ledger") as record:
-        ledger = SharedLedger(record)
-        models = [Ledgered(open_in_process(model), ledger) for model in (settings.target_model, settings.optimizer_model)]
-        for assignment in assignments:
-            plan = plan_of(settings, assignment)
+        ledger = LedgerCoordinator(record)
+        models = [CachedModel(open_in_process(model), ledger) for model in (settings.target_model, settings.optimizer_model)]
+        for trial_spec in trial_specs:
+            plan = plan_of(settings, trial_spec)
             result = await Trial(plan, tasks[plan.task, plan.seed], *models).run()
             write_trial(out, result)
             results.append(result)
@@ -89,7 +89,7 @@ class Client:
 
     http: httpx2.AsyncClient
     storage: Path
-    office: Office
+    backend: JobBackend
 
     async def get(self, path: str, **params: Any) -> httpx2.Response:
         return await self.http.get(path, params=params or None)
@@ -122,9 +122,9 @@ class Client:
 def played(small: Small, storage: Path, every_s: float = EVERY_S, heartbeat_s: float = 15.0) -> FastAPI:
     """An application of its own, for a server's thread."""
     place = open_folder(storage)
-    ring, office = KeyRing(place), PlayingOffice([small.out], every_s)
+    ring, backend = Authenticator(place), ReplayBackend([small.out], every_s)
     return service_app(
-        Service(office, FileStore(place), Audit(place), ServiceSettings(), ring.quota, heartbeat_s=heartbeat_s), ring)
+        Service(backend, FileStore(place), Audit(place), ServiceSettings(), ring.quota, heartbeat_s=heartbeat_s), ring)
 
 
 OpenService = Callable[..., Client]
@@ -135,24 +135,24 @@ REQUEST = {"tasks": [{"generated": "navigate"}], "strategies": ["apo"]}
 async def open_service(small: Small, tmp_path: Path) -> AsyncIterator[OpenService]:
     """Services over the small results, in this process; a `key` of an application that was opened before makes another caller."""
     clients: list[httpx2.AsyncClient] = []
-    made: list[tuple[FastAPI, Office]] = []
+    made: list[tuple[FastAPI, JobBackend]] = []
 
     def start(key: str | None = None, *, again: bool = False, settings: ServiceSettings | None = None, **how: Any) -> Client:
         if not again:
-            office = how.pop("office", None) or PlayingOffice([small.out], EVERY_S, **how)
-            made.append((shown_app(office, open_folder(tmp_path / "storage"), settings), office))
-        app, office = made[-1]
+            backend = how.pop("backend", None) or ReplayBackend([small.out], EVERY_S, **how)
+            made.append((shown_app(backend, open_folder(tmp_path / "storage"), settings), backend))
+        app, backend = made[-1]
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
         clients.append(httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000", headers=headers))
-        return Client(clients[-1], tmp_path / "storage", office)
+        return Client(clients[-1], tmp_path / "storage", backend)
 
     yield start
     for client in clients:
         await client.aclose()
-    for _, office in made:
-        if isinstance(office, PlayingOffice):
-            await office.close()
+    for _, backend in made:
+        if isinstance(backend, ReplayBackend):
+            await backend.close()
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import cluster.service.backends.ray as ray_office
-from cluster.service.backends.ray import RayOffice
+import cluster.service.backends.ray as ray_backend
+from cluster.service.backends.ray import RayBackend
 from cluster.service.core.errors import Unavailable
 from cluster.service.core.settings import ServiceSettings
 from cluster.service.stores.data_files import FileStore
@@ -56,7 +56,7 @@ async def while_attacked(
 def checking(open_service: OpenService, owners: Owners, tmp_path: Path) -> Owners:
     """Owners of a service that checks requests as the one on Ray does; nothing of it asks Ray."""
     settings = SETTINGS.model_copy(update={"storage": str(tmp_path / "storage")})
-    ann = open_service(None, office=RayOffice(settings), settings=settings)
+    ann = open_service(None, backend=RayBackend(settings), settings=settings)
     bob = open_service(None, again=True)
     for one, known in ((ann, owners.ann), (bob, owners.bob)):
         one.http.headers = known.http.headers
@@ -65,7 +65,7 @@ def checking(open_service: OpenService, owners: Owners, tmp_path: Path) -> Owner
 
 @pytest.mark.process
 async def test_endless_estimates(checking: Owners, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray_office, "unmeasured", endless.estimate)
+    monkeypatch.setattr(ray_backend, "unmeasured", endless.estimate)
     answered = await while_attacked(
         lambda number: checking.ann.post("/v1/optimizations/estimate", request()),
         lambda: checking.bob.post("/v1/optimizations/estimate", request()))
@@ -80,9 +80,9 @@ async def test_an_endless_estimate_is_answered_in_a_sentence(
     open_service: OpenService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = ServiceSettings.model_validate({"storage": str(tmp_path / "storage"), "work": {"check_s": 0.3}})
-    service = open_service(office=RayOffice(settings), settings=settings)
-    monkeypatch.setattr(ray_office, "unmeasured", endless.for_ever)
-    monkeypatch.setattr(ray_office, "planned", endless.for_ever)
+    service = open_service(backend=RayBackend(settings), settings=settings)
+    monkeypatch.setattr(ray_backend, "unmeasured", endless.for_ever)
+    monkeypatch.setattr(ray_backend, "planned", endless.for_ever)
     for path in ("/v1/optimizations/estimate", "/v1/optimizations"):
         answer = await service.post(path, request())
         assert (answer.status_code, answer.json()["error"]["message"]) == (400, (
@@ -133,10 +133,10 @@ async def test_reads_that_hang(owners: Owners, monkeypatch: pytest.MonkeyPatch) 
     go, get = threading.Event(), FileStore.get
     id = (await owners.bob.upload("a.jsonl", GOOD)).json()["id"]
 
-    def hangs(store: FileStore, caller: Any, file: str) -> Any:
-        if caller.owner == "ann":
+    def hangs(store: FileStore, principal: Any, file: str) -> Any:
+        if principal.owner == "ann":
             go.wait(60)
-        return get(store, caller, file)
+        return get(store, principal, file)
 
     monkeypatch.setattr(FileStore, "get", hangs)
     try:
@@ -205,10 +205,10 @@ async def test_health_names_the_part_that_does_not_work(
     open_service: OpenService, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     import cluster.service.http.health as health
-    import serving.gateway.health as door_health
+    import serving.gateway.health as gateway_health
 
     monkeypatch.setattr(health.PartsHealth.__init__, "__defaults__", (0.2,))
-    monkeypatch.setattr(door_health, "SEEN_WITHIN_S", 0.0)
+    monkeypatch.setattr(gateway_health, "SEEN_WITHIN_S", 0.0)
     service = open_service()
     assert (await service.get("/healthz")).json() == {"status": "ok"}
     waiting = asyncio.Event()
@@ -221,7 +221,7 @@ async def test_health_names_the_part_that_does_not_work(
 
     for ping, said in ((hangs, "does not answer within 0.2 s"), (breaks, "does not work")):
         with monkeypatch.context() as patch:
-            patch.setattr(service.office, "ping", ping)
+            patch.setattr(service.backend, "ping", ping)
             answer = await service.get("/healthz")
             assert (answer.status_code, answer.json()) == (503, {"status": "failing", "parts": {"jobs": said}})
             assert answer.headers["retry-after"] == "5"
@@ -243,7 +243,7 @@ async def test_many_who_ask_for_health_are_one_look(open_service: OpenService) -
         nonlocal looks
         looks += 1
 
-    service.office.ping = counted  # type: ignore[method-assign]
+    service.backend.ping = counted  # type: ignore[method-assign]
     await asyncio.gather(*(service.get("/healthz") for _ in range(100)))
     assert looks == 1
 

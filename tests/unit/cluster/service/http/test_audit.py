@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.service.core.backend import Caller
+from cluster.service.core.backend import Principal
 from cluster.service.stores.audit_log import Audit
 from optimizer.errors import StorageError
 from serving.runtime.supervision import Pauses
@@ -12,7 +12,7 @@ from serving.storage.local import LocalFolder
 from tests.unit.cluster.service.http.conftest import REQUEST, Owners
 from tests.unit.cluster.service.running_controller import until
 
-ANN = Caller("ann")
+ANN = Principal("ann")
 
 
 class Disk:

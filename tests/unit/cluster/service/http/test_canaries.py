@@ -1,5 +1,5 @@
 """No request makes the service open, import, resolve or call what the request names: a walk over the whole schema of a request,
-with hostile values of every kind in every place that bears a text, through the real application and the office that runs jobs.
+with hostile values of every kind in every place that bears a text, through the real application and the backend that runs jobs.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import pytest
 
 from cluster.experiment.prepare import prepare
 from cluster.service.backends import ray
-from cluster.service.backends.ray import RayOffice
+from cluster.service.backends.ray import RayBackend
 from cluster.service.core.errors import Conflict
 from cluster.service.core.job_record import Filed, State
 from cluster.service.core.settings import ServiceSettings
@@ -35,14 +35,14 @@ SMALL: dict[str, Any] = {
     "budget": {"target_calls": 100, "optimizer_calls": 10}}
 REQUIRED: dict[str, dict[str, Any]] = {
     "OptimizationRequest": SMALL, "TaskRequest": {"generated": "coin_flip"}, "StrategyRequest": {"name": "apo"},
-    "StrategyChoice": {"name": "apo"}}
+    "StrategySpec": {"name": "apo"}}
 ROUTES = ("/v1/optimizations", "/v1/optimizations/estimate", "/v1/optimizations/estimate?probe=true")
 NOTHING_RUNS = "Nothing is run here."
 MODEL_KINDS = (OpenAISettings, ScriptedSettings, VLLMSettings, *BUILTIN_MODELS.values())
 
 
-class Office(RayOffice):
-    """As the service's own, up to the keeper: what it lets through is not run."""
+class JobBackend(RayBackend):
+    """As the service's own, up to the controller: what it lets through is not run."""
 
     async def _asked(self, question: Callable[[Any], Awaitable[Any]], within_s: float = 0.0) -> Any:
         raise Conflict(NOTHING_RUNS)
@@ -84,7 +84,7 @@ def settings(tmp_path: Path) -> ServiceSettings:
 @pytest.fixture
 async def service(settings: ServiceSettings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx2.AsyncClient]:
     monkeypatch.setattr(ray, "Probes", Probes)
-    app = shown_app(Office(settings, checks=Checks()), open_folder(settings.storage), settings)
+    app = shown_app(JobBackend(settings, checks=Checks()), open_folder(settings.storage), settings)
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://127.0.0.1") as client:
         yield client
 

@@ -14,7 +14,7 @@ from cluster.cli import app as command
 from cluster.config.experiment import ExperimentSettings
 from cluster.experiment.prepare import write_settings
 from cluster.results.folder import write_trial
-from cluster.service.backends.archive import ShownOffice
+from cluster.service.backends.archive import ArchiveBackend
 from cluster.service.client import ServiceClient
 from cluster.service.client.responses import ServiceError
 from cluster.service.schemas import OptimizationRequest
@@ -200,7 +200,7 @@ def test_the_commands(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     told = said("best", id)
     assert "dev accuracy" in told
     assert "(95% interval" in told
-    assert "on 8 items, seed prompt" in told
+    assert "on 8 items, baseline" in told
     said("best", id, "--format", "dspy", "--out", str(tmp_path / "state.json"))
     assert json.loads((tmp_path / "state.json").read_text())["signature"]
     said("download", id, "settings.yaml", "--out", str(tmp_path / "s.yaml"), code=1)
@@ -254,9 +254,9 @@ def test_a_job_of_two_tasks_has_two_best_prompts(small: Small, tmp_path: Path, m
     write_settings(ExperimentSettings.model_validate(SETTINGS | {"tasks": ["navigate", "object_counting"]}), open_folder(out))
     for one in (small.abo, replace(other, best=shown)):
         write_trial(out, one)
-    with served(shown_app(ShownOffice([out]), open_folder(tmp_path / "storage"))) as address:
+    with served(shown_app(ArchiveBackend([out]), open_folder(tmp_path / "storage"))) as address:
         monkeypatch.setenv("PROMPTRAY_SERVICE", address)
-        run = lambda *arguments: CliRunner().invoke(command, ["jobs", *arguments])  # noqa: E731
+        run = lambda *arguments: CliRunner().invoke(command, ["jobs", *arguments])
         listed = run("list").output
         id = next(word for word in listed.split() if word.startswith("opt-"))
         assert "object_counting 0.25" in " ".join(listed.split())

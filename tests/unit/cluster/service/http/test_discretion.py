@@ -11,8 +11,8 @@ import yaml
 
 from cluster.config.experiment import ExperimentSettings
 from cluster.experiment.prepare import write_settings
-from cluster.service.backends.replay import PlayingOffice
-from cluster.service.core.backend import Caller
+from cluster.service.backends.replay import ReplayBackend
+from cluster.service.core.backend import Principal
 from cluster.service.core.settings import ServiceSettings
 from cluster.service.http.path_redaction import Discreet, told_by_place
 from cluster.service.read_models.settings import shown_settings
@@ -27,23 +27,23 @@ ENDPOINT = {
     "api_key_file": "/run/secrets/key"}
 
 
-class Broken(PlayingOffice):
+class Broken(ReplayBackend):
     """Whatever is asked for fails in the storage, and a job's events quote it."""
 
     problem: PromptrayError
     place: str
 
-    async def get(self, caller: Caller, id: str) -> Optimization:
+    async def get(self, principal: Principal, id: str) -> Optimization:
         if id == "opt-broken":
             raise self.problem
-        return await super().get(caller, id)
+        return await super().get(principal, id)
 
-    async def events(self, caller: Caller, id: str, after: int, limit: int) -> list[Event]:
-        events = await super().events(caller, id, after, limit)
+    async def events(self, principal: Principal, id: str, after: int, limit: int) -> list[Event]:
+        events = await super().events(principal, id, after, limit)
         return [event.model_copy(update={"message": f"{self.place}/optimizations/x/ledger is damaged."}) for event in events]
 
-    async def follow(self, caller: Caller, id: str, after: int) -> AsyncIterator[Event]:
-        async for event in super().follow(caller, id, after):
+    async def follow(self, principal: Principal, id: str, after: int) -> AsyncIterator[Event]:
+        async for event in super().follow(principal, id, after):
             yield event.model_copy(update={"message": f"{self.place}/optimizations/x/ledger is damaged."})
 
 
@@ -52,10 +52,10 @@ class Broken(PlayingOffice):
 async def test_an_error_and_an_event_tell_a_place_within_the_storage_alone(
     open_service: OpenService, small: Small, tmp_path: Path, kind: type[PromptrayError], folder: str
 ) -> None:
-    office = Broken([small.out], 0.01)
-    office.place = str(tmp_path / folder)
-    office.problem = kind(f"{office.place}/optimizations/opt-1/state.json is not JSON; nor is {office.place}.")
-    service = open_service(office=office, settings=ServiceSettings(storage=office.place))
+    backend = Broken([small.out], 0.01)
+    backend.place = str(tmp_path / folder)
+    backend.problem = kind(f"{backend.place}/optimizations/opt-1/state.json is not JSON; nor is {backend.place}.")
+    service = open_service(backend=backend, settings=ServiceSettings(storage=backend.place))
     answer = await service.get("/v1/optimizations/opt-broken")
     assert answer.json()["error"]["message"] == "optimizations/opt-1/state.json is not JSON; nor is the storage."
     assert int(answer.headers["content-length"]) == len(answer.content)
@@ -63,7 +63,7 @@ async def test_an_error_and_an_event_tell_a_place_within_the_storage_alone(
     for stream in (False, True):
         told = await service.get(f"/v1/optimizations/{id}/events", stream=stream)
         assert "optimizations/x/ledger is damaged." in told.text
-        assert json.dumps(office.place)[1:-1] not in told.text
+        assert json.dumps(backend.place)[1:-1] not in told.text
 
 
 def test_files_of_the_operator_are_told_by_their_names() -> None:
@@ -96,7 +96,7 @@ async def test_the_settings_of_a_job_are_taken_away_without_its_places(
     out = tmp_path / "out"
     (out / "trials").mkdir(parents=True)
     write_settings(experiment(tmp_path), open_folder(out))
-    service: Client = open_service(office=PlayingOffice([small.out, out], 0.01))
+    service: Client = open_service(backend=ReplayBackend([small.out, out], 0.01))
     jobs: list[Any] = (await service.json("/v1/optimizations"))["data"]
     (id,) = [job["id"] for job in jobs if job["name"] == "experiment"]
     answer: httpx2.Response = await service.get(f"/v1/optimizations/{id}/files/settings.yaml")

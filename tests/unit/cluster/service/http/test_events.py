@@ -10,8 +10,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from cluster.service.backends.replay import PlayedFolder, PlayingOffice
-from cluster.service.core.backend import Caller
+from cluster.service.backends.replay import PlayedFolder, ReplayBackend
+from cluster.service.core.backend import Principal
 from cluster.service.schemas import Event
 from tests.unit.cluster.service.http.conftest import REQUEST, Client, OpenService, Small, played, served
 
@@ -91,15 +91,15 @@ async def test_a_fault_in_what_follows_a_job_ends_the_stream_and_the_next_one_go
     open_service: OpenService, monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
     service = open_service()
-    whole, faults = PlayingOffice.follow, [RuntimeError("a fault of ours")]
+    whole, faults = ReplayBackend.follow, [RuntimeError("a fault of ours")]
 
-    async def follow(office: PlayingOffice, caller: Caller, id: str, after: int) -> AsyncIterator[Event]:
-        async for event in whole(office, caller, id, after):
+    async def follow(backend: ReplayBackend, principal: Principal, id: str, after: int) -> AsyncIterator[Event]:
+        async for event in whole(backend, principal, id, after):
             if faults and event.id > at:
                 raise faults.pop()
             yield event
 
-    monkeypatch.setattr(PlayingOffice, "follow", follow)
+    monkeypatch.setattr(ReplayBackend, "follow", follow)
     id = (await service.post("/v1/optimizations", REQUEST)).json()["id"]
     first = told((await service.get(f"/v1/optimizations/{id}/events", stream=True)).text)
     assert [event["id"] for event in first] == list(range(1, at + 1))

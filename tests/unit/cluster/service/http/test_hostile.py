@@ -8,7 +8,7 @@ import pytest
 from cluster.config.experiment import ExperimentSettings
 from cluster.experiment.prepare import write_settings
 from cluster.results import write_results, write_trial
-from cluster.service.backends.archive import ShownOffice
+from cluster.service.backends.archive import ArchiveBackend
 from cluster.trial.result import TrialResult
 from optimizer.candidate import Candidate, Round, Standing
 from optimizer.prompt import Demonstration, Prompt, Step
@@ -43,7 +43,7 @@ def planted(out: Path, text: str) -> TrialResult:
 @pytest.mark.parametrize("text", hostile.SHORT)
 async def test_every_route_gives_it_as_text(open_service: OpenService, tmp_path: Path, text: str) -> None:
     result = planted(tmp_path / "out", text)
-    service = open_service(office=ShownOffice([tmp_path / "out"]))
+    service = open_service(backend=ArchiveBackend([tmp_path / "out"]))
     assert result.best is not None
     job, best, seed = await service.shown(), result.best.id, result.seed_prompt.id
     shown = text.encode("utf-8", "backslashreplace").decode()
@@ -70,7 +70,7 @@ async def test_every_route_gives_it_as_text(open_service: OpenService, tmp_path:
 @pytest.mark.parametrize("path", ["trials/navigate-apo-s0.json", "settings.yaml"])
 async def test_a_damaged_file_is_no_fault_of_the_service(open_service: OpenService, tmp_path: Path, path: str) -> None:
     planted(tmp_path / "out", "x")
-    service = open_service(office=ShownOffice([tmp_path / "out"]))
+    service = open_service(backend=ArchiveBackend([tmp_path / "out"]))
     job = await service.shown()
     (tmp_path / "out" / path).write_bytes(b'{"standings": [1, {"a": "\xff')
     answer = await service.get(f"/v1/optimizations/{job}/trials")

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from cluster.service.access.api_keys import LOCAL, KeyRing, add_key, read_keys, remove_key
-from cluster.service.core.backend import Caller
+from cluster.service.access.api_keys import LOCAL, Authenticator, add_key, read_keys, remove_key
+from cluster.service.core.backend import Principal
 from cluster.service.core.errors import NotFound
 from cluster.service.core.settings import QuotaSettings, ServiceSettings
 from cluster.service.stores.audit_log import LINES, Audit
 from optimizer.errors import StorageError
 from serving.gateway.errors import Refused
-from serving.gateway.settings import DoorSettings
+from serving.gateway.settings import GatewaySettings
 from serving.storage import Folder, open_folder
 from tests.contracts import hostile
 from tests.unit.cluster.service.http.conftest import REQUEST, OpenService, Owners
@@ -31,7 +31,7 @@ class Clock:
         return self.now
 
 
-async def refused(ring: KeyRing, authorization: str | None) -> int:
+async def refused(ring: Authenticator, authorization: str | None) -> int:
     with pytest.raises(Refused) as no:
         await ring.admit(authorization)
     return no.value.status
@@ -40,9 +40,9 @@ async def refused(ring: KeyRing, authorization: str | None) -> int:
 async def test_a_key_opens_for_its_owner_and_only_its_digest_is_kept(storage: Folder) -> None:
     _, key = add_key(storage, "ann")
     _, other = add_key(storage, "root", admin=True)
-    ring = KeyRing(storage)
-    assert await ring.admit(f"Bearer {key}") == Caller("ann")
-    assert await ring.admit(f"bearer  {other} ") == Caller("root", admin=True)
+    ring = Authenticator(storage)
+    assert await ring.admit(f"Bearer {key}") == Principal("ann")
+    assert await ring.admit(f"bearer  {other} ") == Principal("root", admin=True)
     kept = storage.read("keys.json").decode()
     assert key not in kept
     assert other not in kept
@@ -53,17 +53,17 @@ async def test_a_key_opens_for_its_owner_and_only_its_digest_is_kept(storage: Fo
     None, "", "Bearer", "Bearer ", "Bearer x", "Basic {key}", "{key}", "Bearer {key}x", "Bearer \udcff"])
 async def test_anything_else_is_refused(storage: Folder, given: str | None) -> None:
     _, key = add_key(storage, "ann")
-    assert await refused(KeyRing(storage), given and given.replace("{key}", key)) == 401
+    assert await refused(Authenticator(storage), given and given.replace("{key}", key)) == 401
 
 
 async def test_a_running_replica_sees_new_and_removed_keys_within_seconds(storage: Folder) -> None:
     clock = Clock()
     first, key = add_key(storage, "ann")
-    ring = KeyRing(storage, seen_within_s=2.0, clock=clock)
+    ring = Authenticator(storage, seen_within_s=2.0, clock=clock)
     _, late = add_key(storage, "bob")
     assert await refused(ring, f"Bearer {late}") == 401
     clock.now = 2.0
-    assert await ring.admit(f"Bearer {late}") == Caller("bob")
+    assert await ring.admit(f"Bearer {late}") == Principal("bob")
     remove_key(storage, first.id)
     clock.now = 4.0
     assert await refused(ring, f"Bearer {key}") == 401
@@ -72,14 +72,14 @@ async def test_a_running_replica_sees_new_and_removed_keys_within_seconds(storag
 
 
 async def test_without_keys_everybody_is_local_on_this_machine_and_nobody_is_elsewhere(storage: Folder) -> None:
-    assert await KeyRing(storage).admit(None) == LOCAL
-    assert await refused(KeyRing(storage, public=True), None) == 401
+    assert await Authenticator(storage).admit(None) == LOCAL
+    assert await refused(Authenticator(storage, public=True), None) == 401
 
 
 async def test_the_last_key_taken_away_opens_nothing_in_public(storage: Folder) -> None:
     clock = Clock()
     stored, _ = add_key(storage, "ann")
-    ring = KeyRing(storage, public=True, clock=clock)
+    ring = Authenticator(storage, public=True, clock=clock)
     remove_key(storage, stored.id)
     clock.now = 10.0
     assert await refused(ring, None) == 401
@@ -88,7 +88,7 @@ async def test_the_last_key_taken_away_opens_nothing_in_public(storage: Folder) 
 async def test_keys_that_cannot_be_read_open_nothing(storage: Folder) -> None:
     clock = Clock()
     _, key = add_key(storage, "ann")
-    ring = KeyRing(storage, clock=clock)
+    ring = Authenticator(storage, clock=clock)
     storage.write("keys.json", b'{"keys": [{"id": 1}]}')
     clock.now = 10.0
     assert await refused(ring, f"Bearer {key}") == 503
@@ -96,9 +96,9 @@ async def test_keys_that_cannot_be_read_open_nothing(storage: Folder) -> None:
         read_keys(storage)
 
 
-async def test_a_key_of_the_door_opens_the_models_alone(open_service: OpenService, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_key_of_the_gateway_opens_the_models_alone(open_service: OpenService, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("THE_KEY", "a-door-key")
-    settings = ServiceSettings(door=DoorSettings(api_key_env="THE_KEY"))
+    settings = ServiceSettings(gateway=GatewaySettings(api_key_env="THE_KEY"))
     service = open_service("a-door-key", settings=settings)
     assert (await service.get("/v1/models")).status_code == 200
     answer = await service.get("/v1/me")
@@ -110,7 +110,7 @@ def test_a_keys_own_quota_stands_above_the_services(storage: Folder) -> None:
     add_key(storage, "ann", quota=QuotaSettings(jobs_at_once=7))
     add_key(storage, "ann")
     add_key(storage, "bob")
-    ring = KeyRing(storage, quota=QuotaSettings(jobs_at_once=2, calls_a_day=100))
+    ring = Authenticator(storage, quota=QuotaSettings(jobs_at_once=2, calls_a_day=100))
     assert ring.quota("ann") == QuotaSettings(jobs_at_once=7, calls_a_day=100)
     assert ring.quota("bob") == ring.quota("nobody") == QuotaSettings(jobs_at_once=2, calls_a_day=100)
 

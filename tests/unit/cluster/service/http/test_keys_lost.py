@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 
 from cluster.cli import app
 from cluster.cli.service import up
-from cluster.service.access.api_keys import LOCAL, KeyRing, add_key, expect_way_in, read_keys, remove_key
-from cluster.service.backends.replay import PlayingOffice
-from cluster.service.core.backend import Caller
+from cluster.service.access.api_keys import LOCAL, Authenticator, add_key, expect_way_in, read_keys, remove_key
+from cluster.service.backends.replay import ReplayBackend
+from cluster.service.core.backend import Principal
 from cluster.service.core.settings import ServiceSettings
 from cluster.service.http.app import service_app
 from cluster.service.http.deps import Service
@@ -26,7 +26,7 @@ from cluster.service.stores.data_files import FileStore
 from optimizer.errors import PromptrayError, SettingsError, StorageError
 from serving.gateway import middleware
 from serving.gateway.errors import Refused
-from serving.gateway.settings import DoorSettings
+from serving.gateway.settings import GatewaySettings
 from serving.storage import Folder, open_folder
 from serving.storage.local import LocalFolder
 from tests.contracts.scripted_stream import ScriptedStream, words
@@ -43,7 +43,7 @@ def storage(tmp_path: Path) -> Folder:
     return open_folder(tmp_path / "storage")
 
 
-async def status(ring: KeyRing, key: str | None = None) -> int:
+async def status(ring: Authenticator, key: str | None = None) -> int:
     """200 where the ring lets in."""
     try:
         await ring.admit(key and f"Bearer {key}")
@@ -77,9 +77,9 @@ LOSSES: dict[str, tuple[Callable[[Folder, str], object], int]] = {
 async def test_a_service_that_had_a_key_is_never_open_without(storage: Folder, loss: str) -> None:
     lose, expected = LOSSES[loss]
     stored, key = add_key(storage, "ann", admin=True)
-    running = KeyRing(storage, seen_within_s=0.0)
+    running = Authenticator(storage, seen_within_s=0.0)
     lose(storage, stored.id)
-    for ring in (running, KeyRing(storage)):
+    for ring in (running, Authenticator(storage)):
         assert [await status(ring), await status(ring, key), await status(ring, "pr-other")] == [expected] * 3
         assert ring.asks
     with pytest.raises(PromptrayError, match=r"^[^\n]+`promptray keys add [^\n]+$"):
@@ -89,14 +89,14 @@ async def test_a_service_that_had_a_key_is_never_open_without(storage: Folder, l
 async def test_a_folder_of_before_there_was_a_mark_is_marked_by_whoever_opens_it(storage: Folder) -> None:
     add_key(storage, "ann")
     (storage / "keys").remove()
-    KeyRing(storage)
+    Authenticator(storage)
     storage.delete("keys.json")
-    assert await status(KeyRing(storage)) == 503
+    assert await status(Authenticator(storage)) == 503
 
 
 async def test_a_running_service_does_not_forget_that_there_were_keys(storage: Folder) -> None:
     add_key(storage, "ann")
-    ring = KeyRing(storage, seen_within_s=0.0)
+    ring = Authenticator(storage, seen_within_s=0.0)
     storage.remove()
     assert await status(ring) == 503
     assert await status(ring) == 503
@@ -104,7 +104,7 @@ async def test_a_running_service_does_not_forget_that_there_were_keys(storage: F
 
 async def test_keys_that_are_brought_back_or_made_anew_open_again(storage: Folder) -> None:
     _, key = add_key(storage, "ann")
-    ring, copy = KeyRing(storage, seen_within_s=0.0), storage.read("keys.json")
+    ring, copy = Authenticator(storage, seen_within_s=0.0), storage.read("keys.json")
     storage.delete("keys.json")
     assert await status(ring, key) == 503
     storage.write("keys.json", copy)
@@ -120,15 +120,15 @@ async def test_keys_that_are_brought_back_or_made_anew_open_again(storage: Folde
 
 async def test_no_keys_is_said_by_a_person_and_for_this_machine_alone(storage: Folder) -> None:
     stored, key = add_key(storage, "ann")
-    ring = KeyRing(storage, no_keys=True)
-    assert [await ring.admit(given) for given in (None, "Bearer any", f"Bearer {key}")] == [LOCAL, LOCAL, Caller("ann")]
+    ring = Authenticator(storage, no_keys=True)
+    assert [await ring.admit(given) for given in (None, "Bearer any", f"Bearer {key}")] == [LOCAL, LOCAL, Principal("ann")]
     assert not ring.asks
     remove_key(storage, stored.id)
     expect_way_in(ServiceSettings(storage=storage.place, no_keys=True))
     with pytest.raises(SettingsError, match="Other machines"):
-        expect_way_in(ServiceSettings(storage=storage.place, no_keys=True, door=DoorSettings(host="0.0.0.0")))
+        expect_way_in(ServiceSettings(storage=storage.place, no_keys=True, gateway=GatewaySettings(host="0.0.0.0")))
     with pytest.raises(ValidationError, match="contradicts"):
-        ServiceSettings(storage=storage.place, no_keys=True, door=DoorSettings(api_key_env="KEY"))
+        ServiceSettings(storage=storage.place, no_keys=True, gateway=GatewaySettings(api_key_env="KEY"))
 
 
 def test_up_starts_no_ray_for_a_service_that_nobody_could_use(storage: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,9 +162,9 @@ async def test_a_key_that_was_taken_back_never_comes_back(
         add_key(storage, "bob")
         removing.join(ENDS_WITHIN_S)
         assert [key.owner for key in read_keys(storage)] == ["bob"]
-    assert await status(KeyRing(storage), key) == 401
+    assert await status(Authenticator(storage), key) == 401
     add_key(storage, "cid")
-    assert await status(KeyRing(storage), key) == 401
+    assert await status(Authenticator(storage), key) == 401
 
 
 def test_of_many_who_add_keys_at_once_none_is_lost(storage: Folder) -> None:
@@ -237,18 +237,18 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(middleware, "RECHECK_EVERY_S", 0.05)
 
 
-def opened(small: Small, storage: Folder, models: dict[str, ScriptedStream] | None = None) -> tuple[FastAPI, PlayingOffice]:
+def opened(small: Small, storage: Folder, models: dict[str, ScriptedStream] | None = None) -> tuple[FastAPI, ReplayBackend]:
     """A service whose jobs never come to their second event."""
-    office, ring = PlayingOffice([small.out], 3600.0), KeyRing(storage, seen_within_s=0.0)
-    service = Service(office, FileStore(storage), Audit(storage), ServiceSettings(), ring.quota, heartbeat_s=0.02)
-    return service_app(service, ring, models), office
+    backend, ring = ReplayBackend([small.out], 3600.0), Authenticator(storage, seen_within_s=0.0)
+    service = Service(backend, FileStore(storage), Audit(storage), ServiceSettings(), ring.quota, heartbeat_s=0.02)
+    return service_app(service, ring, models), backend
 
 
 async def test_a_stream_ends_with_its_key_and_no_other_does(small: Small, storage: Folder, hurried: None) -> None:
     (ann, ann_key), (_, root_key) = add_key(storage, "ann"), add_key(storage, "root", admin=True)
     model = ScriptedStream(words)
-    app, office = opened(small, storage, {"stream": model})
-    job = await office.create(Caller("ann"), OptimizationRequest.model_validate(REQUEST))
+    app, backend = opened(small, storage, {"stream": model})
+    job = await backend.create(Principal("ann"), OptimizationRequest.model_validate(REQUEST))
     keys = {name: named(HOST, ("authorization", f"Bearer {key}")) for name, key in (("ann", ann_key), ("root", root_key))}
     path = f"/v1/optimizations/{job.id}/events?stream=true"
     asked = b'{"model": "stream", "stream": true, "messages": [{"role": "user", "content": "one two wait"}]}'
@@ -264,14 +264,14 @@ async def test_a_stream_ends_with_its_key_and_no_other_does(small: Small, storag
     await again.ended()
     assert again.sent[0]["status"] == 401
     streams[1].task.cancel()
-    await office.close()
+    await backend.close()
 
 
 async def test_the_first_key_ends_what_was_open_without_one(small: Small, storage: Folder, hurried: None) -> None:
-    app, office = opened(small, storage)
-    job = await office.create(LOCAL, OptimizationRequest.model_validate(REQUEST))
+    app, backend = opened(small, storage)
+    job = await backend.create(LOCAL, OptimizationRequest.model_validate(REQUEST))
     stream = Listening(app, f"/v1/optimizations/{job.id}/events?stream=true", named(HOST))
     await until(lambda: stream.pieces > 2)
     add_key(storage, "ann")
     assert await stream.ended()
-    await office.close()
+    await backend.close()

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from cluster.service.backends.archive import ShownOffice
+from cluster.service.backends.archive import ArchiveBackend
 from tests.unit.cluster.service.http.conftest import OpenService
 from tests.unit.cluster.service.many import CHILDREN, ROUNDS, TRIAL, write_many
 
 
 async def test_ten_thousand_candidates_come_in_order(open_service: OpenService, tmp_path: Path) -> None:
     write_many(tmp_path / "many")
-    service = open_service(office=ShownOffice([tmp_path / "many"]))
+    service = open_service(backend=ArchiveBackend([tmp_path / "many"]))
     job = await service.shown()
     answer = await service.get(f"/v1/optimizations/{job}/tree", trial=TRIAL)
     tree = answer.json()

@@ -1,4 +1,4 @@
-"""The page's files, the headers of every answer, the limits of the door, and the document."""
+"""The page's files, the headers of every answer, the limits of the gateway, and the document."""
 
 from pathlib import Path
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from cluster.service.access.api_keys import KeyRing
-from cluster.service.backends.archive import ShownOffice
+from cluster.service.access.api_keys import Authenticator
+from cluster.service.backends.archive import ArchiveBackend
 from cluster.service.core.settings import ServiceSettings
 from cluster.service.http.app import service_app
 from cluster.service.http.deps import Service
@@ -15,7 +15,7 @@ from cluster.service.stores.audit_log import Audit
 from cluster.service.stores.data_files import FileStore
 from optimizer.scripted import ScriptedModel
 from optimizer.types import Completion
-from serving.gateway.settings import DoorSettings
+from serving.gateway.settings import GatewaySettings
 from serving.storage import open_folder
 from tests.unit.cluster.service.http.conftest import REQUEST, Client, OpenService, Small
 
@@ -31,8 +31,8 @@ def paged(small: Small, tmp_path: Path) -> httpx2.AsyncClient:
     (page / ".hidden").write_text("x")
     (tmp_path / "secret.txt").write_text("x")
     storage = open_folder(tmp_path / "storage")
-    ring = KeyRing(storage)
-    service = Service(ShownOffice([small.out]), FileStore(storage), Audit(storage), ServiceSettings(), ring.quota, page=page)
+    ring = Authenticator(storage)
+    service = Service(ArchiveBackend([small.out]), FileStore(storage), Audit(storage), ServiceSettings(), ring.quota, page=page)
     app = service_app(service, ring, {"echo": ScriptedModel(lambda _: Completion("fine"))})
     return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://127.0.0.1:8000")
 
@@ -82,8 +82,8 @@ async def test_every_answer_carries_the_safe_headers(paged: httpx2.AsyncClient, 
     assert headers["referrer-policy"] == "no-referrer"
 
 
-async def test_the_limits_of_the_door_hold_here_too(open_service: OpenService) -> None:
-    service = open_service(settings=ServiceSettings(door=DoorSettings(requests_per_minute=2)))
+async def test_the_limits_of_the_gateway_hold_here_too(open_service: OpenService) -> None:
+    service = open_service(settings=ServiceSettings(gateway=GatewaySettings(requests_per_minute=2)))
     answers = [await service.post("/v1/optimizations", REQUEST) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 429]
     assert int(answers[2].headers["retry-after"]) > 0

@@ -15,8 +15,8 @@ from cluster.analysis.lineage import lineage
 from cluster.config.experiment import ExperimentSettings
 from cluster.experiment.prepare import write_settings
 from cluster.results.folder import write_trial
-from cluster.service.backends.archive import ShownOffice
-from cluster.service.backends.replay import PlayingOffice
+from cluster.service.backends.archive import ArchiveBackend
+from cluster.service.backends.replay import ReplayBackend
 from cluster.service.read_models.candidates import Family
 from cluster.service.read_models.results import Course
 from optimizer.candidate import Candidate, Round, Standing
@@ -42,7 +42,7 @@ async def test_trials_have_the_figures_of_the_folder(service: Client, small: Sma
 
 
 async def test_a_running_job_shows_its_rounds_before_its_trials_have_ended(open_service: OpenService, small: Small) -> None:
-    service = open_service(office=PlayingOffice([small.out], 0.2))
+    service = open_service(backend=ReplayBackend([small.out], 0.2))
     id = (await service.post("/v1/optimizations", REQUEST)).json()["id"]
     for _ in range(500):
         trials = (await service.json(f"/v1/optimizations/{id}/trials"))["data"]
@@ -229,7 +229,7 @@ async def test_a_job_of_two_tasks_has_a_best_prompt_of_each(open_service: OpenSe
     write_settings(ExperimentSettings.model_validate(SETTINGS | {"tasks": ["navigate", "object_counting"]}), open_folder(out))
     for one in trials:
         write_trial(out, one)
-    service = open_service(office=ShownOffice([out]))
+    service = open_service(backend=ArchiveBackend([out]))
     id = await service.shown()
     found = (await service.json(f"/v1/optimizations/{id}/best/tasks"))["data"]
     assert [(one["task"], one["trial"], one["dev_accuracy"]) for one in found] == [

@@ -9,12 +9,12 @@ from typer.testing import CliRunner
 
 from cluster.cli import app as cli
 from cluster.service.access.api_keys import add_key
-from cluster.service.backends.archive import ShownOffice
-from cluster.service.backends.replay import PlayingOffice
+from cluster.service.backends.archive import ArchiveBackend
+from cluster.service.backends.replay import ReplayBackend
 from cluster.service.core.settings import ServiceSettings
 from cluster.service.http.openapi import make
 from cluster.service.show import shown_app
-from serving.gateway.settings import DoorSettings
+from serving.gateway.settings import GatewaySettings
 from serving.storage import open_folder
 from tests.contracts import sites
 from tests.contracts.sites import EVIL, HOST, ask, named
@@ -34,8 +34,8 @@ NEIGHBOUR = named("127.0.0.1:8000", ("origin", "http://127.0.0.1:3000"))
 @pytest.fixture(params=["with jobs", "finished folders alone"])
 def app(request: pytest.FixtureRequest, small: Small, tmp_path: Path) -> FastAPI:
     """The application of `promptray up` and of `promptray show --play`, and that of `promptray show`."""
-    office = PlayingOffice([small.out], 0.0) if request.param == "with jobs" else ShownOffice([str(small.out)])
-    return shown_app(office, open_folder(tmp_path / "storage"))
+    backend = ReplayBackend([small.out], 0.0) if request.param == "with jobs" else ArchiveBackend([str(small.out)])
+    return shown_app(backend, open_folder(tmp_path / "storage"))
 
 
 def routes(app: FastAPI) -> list[tuple[str, str]]:
@@ -63,7 +63,7 @@ async def test_the_page_comes_by_a_link_but_not_by_another_name(app: FastAPI) ->
 
 @pytest.mark.process
 async def test_another_sites_page_starts_stops_uploads_and_follows_nothing(small: Small, tmp_path: Path) -> None:
-    app = shown_app(PlayingOffice([small.out], 0.0), open_folder(tmp_path / "storage"))
+    app = shown_app(ReplayBackend([small.out], 0.0), open_folder(tmp_path / "storage"))
     for headers in sites.FOREIGN:
         assert (await ask(app, "POST", JOBS, headers, REQUEST)).status == 403
         assert (await ask(app, "POST", "/v1/files", headers, FILE, FORM)).status == 403
@@ -80,7 +80,7 @@ async def test_another_sites_page_starts_stops_uploads_and_follows_nothing(small
 
 @pytest.mark.parametrize("kind", sites.NOT_JSON)
 async def test_what_does_not_call_itself_json_starts_nothing(small: Small, tmp_path: Path, kind: str | None) -> None:
-    app = shown_app(PlayingOffice([small.out], 0.0), open_folder(tmp_path / "storage"))
+    app = shown_app(ReplayBackend([small.out], 0.0), open_folder(tmp_path / "storage"))
     for path in (JOBS, f"{JOBS}/estimate"):
         answer = await ask(app, "POST", path, named(HOST), REQUEST, kind)
         assert (answer.status, answer.code) == (415, "unsupported_media_type")
@@ -93,8 +93,8 @@ async def test_what_does_not_call_itself_json_starts_nothing(small: Small, tmp_p
 async def test_behind_a_proxy_a_key_opens_by_whatever_name_and_the_proxys_page_may_ask(small: Small, tmp_path: Path) -> None:
     storage = open_folder(tmp_path / "storage")
     key = ("authorization", f"Bearer {add_key(storage, 'ann')[1]}")
-    door = DoorSettings(allowed_hosts=("prompts.example.org",))
-    app = shown_app(PlayingOffice([small.out], 0.0), storage, ServiceSettings(door=door))
+    gateway = GatewaySettings(allowed_hosts=("prompts.example.org",))
+    app = shown_app(ReplayBackend([small.out], 0.0), storage, ServiceSettings(gateway=gateway))
     public = ("origin", "https://prompts.example.org")
     for headers in (
         named("promptray-serve-svc:8000", key), named("10.1.2.3:8000", key), named("prompts.example.org", key, public),

@@ -9,7 +9,7 @@ import pytest
 
 from cluster.service.core.settings import ServiceSettings
 from cluster.service.stores.data_files import safe_name
-from serving.gateway.settings import DoorSettings
+from serving.gateway.settings import GatewaySettings
 from tests.contracts import hostile
 from tests.unit.cluster.service.http.conftest import Client, OpenService, Owners
 
@@ -103,7 +103,7 @@ async def test_a_file_that_is_too_large_is_answered_with_413(open_service: OpenS
 
 
 async def test_a_body_that_is_too_large_is_answered_with_413(open_service: OpenService) -> None:
-    service = open_service(settings=ServiceSettings(door=DoorSettings(max_body_bytes=1024)))
+    service = open_service(settings=ServiceSettings(gateway=GatewaySettings(max_body_bytes=1024)))
     answer = await service.post("/v1/optimizations", {"description": "x" * 2000})
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "request_too_large")
 
