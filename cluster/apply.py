@@ -1,4 +1,7 @@
-"""An optimized prompt put to work: one input, one answer, in this process. Knows best/TRIAL.json; starts no Ray."""
+"""An optimized prompt put to work: one input, one answer, in this process.
+
+Knows best/TRIAL.json; starts no Ray.
+"""
 
 import json
 from collections.abc import Mapping
@@ -15,11 +18,13 @@ from serving.settings import ModelSettings, addressed, parse_model
 from serving.storage import split_place
 
 
-async def apply_prompt(file: str | Path, input: str, target: str | Mapping[str, Any] | None = None) -> str:
+async def apply_prompt(
+    file: str | Path, input: str, target: str | Mapping[str, Any] | None = None
+) -> str:
     """The target's whole response. `target` None takes the model that the prompt was optimized for.
 
-    Raises StorageError or DataError for an unusable file, SettingsError where the model is not known any more, AccessError or
-    EndpointError where it does not answer.
+    Raises StorageError or DataError for an unusable file, SettingsError where the model is not
+    known any more, AccessError or EndpointError where it does not answer.
     """
     data = _read(file)
     prompt = Prompt.from_json(data.get("prompt", data))
@@ -33,20 +38,28 @@ async def apply_prompt(file: str | Path, input: str, target: str | Mapping[str, 
 def _read(file: str | Path) -> Mapping[str, Any]:
     folder, name = split_place(file)
     if not folder.exists(name):
-        raise StorageError(f"There is no prompt file {file}; take one from a results folder's best/.")
+        raise StorageError(
+            f"There is no prompt file {file}; take one from a results folder's best/."
+        )
     try:
         data = json.loads(folder.read(name))
     except (ValueError, RecursionError) as problem:
         if isinstance(problem, StorageError):
             raise
-        raise DataError(f"The prompt file {file} is not JSON; take one from a results folder's best/.") from problem
+        raise DataError(
+            f"The prompt file {file} is not JSON; take one from a results folder's best/."
+        ) from problem
     if not isinstance(data, dict):
-        raise DataError(f"The prompt file {file} holds no prompt; take one from a results folder's best/.")
+        raise DataError(
+            f"The prompt file {file} holds no prompt; take one from a results folder's best/."
+        )
     return data
 
 
 def _own_target(file: str | Path, data: Mapping[str, Any]) -> ModelSettings:
-    """From the settings of the results folder that the prompt lies in, else from the prompt's own label if that says enough."""
+    """From the settings of the results folder that the prompt lies in, else from the prompt's own
+    label if that says enough.
+    """
     best, _ = split_place(file)
     results, _ = split_place(best.absolute().place)
     if results.exists(SETTINGS_FILE):

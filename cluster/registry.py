@@ -1,4 +1,7 @@
-"""What there is to choose from, by name: all the tables of names on one page. Knows no output form."""
+"""What there is to choose from, by name: all the tables of names on one page.
+
+Knows no output form.
+"""
 
 import sys
 from collections.abc import Mapping
@@ -23,14 +26,18 @@ def catalogue() -> dict[str, dict[str, str]]:
     """Shelf -> name -> one line on it."""
     return {
         "Generated tasks (a path to a .json, .jsonl, .csv or .parquet file is a task too)": {
-            name: task.description for name, task in GENERATED.items()},
+            name: task.description for name, task in GENERATED.items()
+        },
         "Scorers": {name: _RIGHT_BY_SCORER[name] for name in SCORERS},
         "Strategies": _described(STRATEGIES),
         "Selection rules": _described(SELECTION_RULES),
         "Searchers, for search in the settings": _described(SEARCHERS),
         "Schedulers, for search in the settings": _described(SCHEDULERS),
-        "Models (openai:MODEL@BASE_URL is any OpenAI-compatible endpoint, scripted:FILE plays a script of replies)": {
-            f"builtin:{name}": _first_sentence(model).partition(": ")[2] for name, model in BUILTIN_MODELS.items()},
+        "Models (openai:MODEL@BASE_URL is any OpenAI-compatible endpoint, scripted:FILE plays a "
+        "script of replies)": {
+            f"builtin:{name}": _first_sentence(model).partition(": ")[2]
+            for name, model in BUILTIN_MODELS.items()
+        },
     }
 
 

@@ -11,7 +11,10 @@ from optimizer.types import Completion, Example, Score
 
 @dataclass(frozen=True)
 class Candidate:
-    """A prompt with where it comes from. Its id is its prompt's id: the same prompt proposed twice is one candidate."""
+    """A prompt with where it comes from.
+
+    Its id is its prompt's id: the same prompt proposed twice is one candidate.
+    """
 
     prompt: Prompt
     operator: str
@@ -20,7 +23,9 @@ class Candidate:
     parent: str | None = None
     """The parent's id."""
     reflection: str = ""
-    """Why it was made, in the optimizer model's words: the criticism, or the failing step and its evidence."""
+    """Why it was made, in the optimizer model's words: the criticism, or the failing step and its
+    evidence.
+    """
     changed_step: int | None = None
     """The step that was refined, where one was."""
 
@@ -42,8 +47,10 @@ class Standing:
 
     candidate: Candidate
     accuracy: float | None
-    """Mean score over the dev items that were measured; None where none could be, or too many that were asked gave no answer
-    (optimizer.statistics.MOST_MISSING): such a candidate is unknown, and stands behind all that are known."""
+    """Mean score over the dev items that were measured; None where none could be, or too many that
+    were asked gave no answer (optimizer.statistics.MOST_MISSING): such a candidate is unknown, and
+    stands behind all that are known.
+    """
     items: int
     """Dev items measured: under `racing` a hopeless candidate is measured on few."""
     adherence: float | None
@@ -52,10 +59,14 @@ class Standing:
     adherence_by_step: tuple[float, ...] = ()
     """Share of its dev responses that follow each step; empty where `adherence` is None."""
     scores: tuple[float | None, ...] = ()
-    """On each dev item, by the item's place in the split; None where it was not measured. Numbers only: what an item says stays
+    """On each dev item, by the item's place in the split; None where it was not measured.
+
+    Numbers only: what an item says stays
     unknown to a strategy, and no model is shown them. Empty where an evaluator does not tell."""
     incomplete: bool = False
-    """The budget ended before it was measured on all dev items, in a round that the budget has cut: on few, or on none."""
+    """The budget ended before it was measured on all dev items, in a round that the budget has cut:
+    on few, or on none.
+    """
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"candidate": self.candidate.to_json()}
@@ -67,9 +78,11 @@ class Standing:
 
 
 def fuller(known: Standing | None, latest: Standing) -> Standing:
-    """Return the one of a candidate's standings that rests on more dev items, the later of equals; kept or not as the latest says.
+    """Return the one of a candidate's standings that rests on more dev items, the later of equals;
+    kept or not as the latest says.
 
-    A race measures a candidate that falls behind on a few items only, so the last standing may say the least.
+    A race measures a candidate that falls behind on a few items only, so the last standing may say
+    the least.
     """
     if known is None or latest.items >= known.items:
         return latest
@@ -77,9 +90,11 @@ def fuller(known: Standing | None, latest: Standing) -> Standing:
 
 
 def gain_over(parent: Standing | None, child: Standing | None) -> Gain | None:
-    """Return what a candidate gained over its parent on the dev items that both were measured on; None where there are none.
+    """Return what a candidate gained over its parent on the dev items that both were measured on;
+    None where there are none.
 
-    Standings of before scores were kept are compared only where each rests on as many items as the other.
+    Standings of before scores were kept are compared only where each rests on as many items as the
+    other.
     """
     if parent is None or child is None or parent.accuracy is None or child.accuracy is None:
         return None
@@ -92,7 +107,10 @@ def gain_over(parent: Standing | None, child: Standing | None) -> Gain | None:
 
 @dataclass(frozen=True)
 class Round:
-    """One propose, evaluate, select cycle. `standings`: all that competed, best first, the kept ones before the others."""
+    """One propose, evaluate, select cycle.
+
+    `standings`: all that competed, best first, the kept ones before the others.
+    """
 
     number: int
     standings: tuple[Standing, ...]
@@ -101,16 +119,23 @@ class Round:
     parse_failures: int = 0
     """Questions to the optimizer model in this round that stayed without a readable reply."""
     incomplete: bool = False
-    """The budget ended in its selection. Its best is the best of the round before, unless another prompt is ahead of that one on
+    """The budget ended in its selection.
+
+    Its best is the best of the round before, unless another prompt is ahead of that one on
     the dev items that both were measured on, by the standards of the selection rule."""
 
     @property
     def measured(self) -> str:
-        """On how many dev items those candidates were measured that the budget has cut, in words; "" where it has cut none."""
+        """On how many dev items those candidates were measured that the budget has cut, in words;
+        "" where it has cut none.
+        """
         cut = [standing for standing in self.standings if standing.incomplete]
         if not cut:
             return ""
-        least, most = min(standing.items for standing in cut), max(standing.items for standing in cut)
+        least, most = (
+            min(standing.items for standing in cut),
+            max(standing.items for standing in cut),
+        )
         if not most:
             return "none of its new candidates was measured"
         many = f"{least}" if least == most else f"{least} to {most}"
@@ -129,7 +154,12 @@ class Round:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Round":
-        return cls(**{**data, "standings": tuple(Standing.from_json(standing) for standing in data["standings"])})
+        return cls(
+            **{
+                **data,
+                "standings": tuple(Standing.from_json(standing) for standing in data["standings"]),
+            }
+        )
 
 
 def same_text(response: Completion, example: Example) -> Score:
@@ -141,11 +171,16 @@ def same_text(response: Completion, example: Example) -> Score:
 
 @dataclass(frozen=True)
 class Problem:
-    """What a strategy is given to work on. There is no test split in it, and dev items show only as standings."""
+    """What a strategy is given to work on.
+
+    There is no test split in it, and dev items show only as standings.
+    """
 
     description: str
     """One or two sentences on the task; may be empty."""
     seed: Prompt
     train: tuple[Example, ...]
     scorer: Callable[[Completion, Example], Score] = same_text
-    """Judges a response to a training example, as the target model's are judged: "(A)" may be as right as "A"."""
+    """Judges a response to a training example, as the target model's are judged: "(A)" may be as
+    right as "A".
+    """

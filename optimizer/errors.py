@@ -1,17 +1,18 @@
-"""The error tree. Every error is one sentence that says what is wrong and how to mend it; all survive pickling.
+"""The error tree.
 
-    PromptrayError
-    ├── UserError              the user can mend it: printed without a traceback, exit code 2
-    │   ├── SettingsError      a settings file or option
-    │   ├── DataError          a task file or its examples
-    │   ├── AccessError        a key was refused, or the model is not known to the endpoint
-    │   ├── StorageError       a folder or file that cannot be read or written
-    │   └── JobError           a job that the cluster does not know, or does not take
-    ├── EndpointError          a model cannot be reached, or answers with garbage, beyond all retries
+Every error is one sentence that says what is wrong and how to mend it; all survive pickling.
+
+    PromptrayError ├── UserError              the user can mend it: printed without a traceback,
+    exit code 2 │   ├── SettingsError      a settings file or option │   ├── DataError          a
+    task file or its examples │   ├── AccessError        a key was refused, or the model is not
+    known to the endpoint │   ├── StorageError       a folder or file that cannot be read or written
+    │   └── JobError           a job that the cluster does not know, or does not take ├──
+    EndpointError          a model cannot be reached, or answers with garbage, beyond all retries
     └── BudgetExhausted        the next calls would pass the budget
         └── QuotaExhausted     what an owner may spend today; there is more tomorrow
 
-One bad answer is never an exception: it is a `Failed` value (see types.py). To add an error, give it one message argument.
+One bad answer is never an exception: it is a `Failed` value (see types.py). To add an error, give
+it one message argument.
 """
 
 import re
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from optimizer.types import Outcome
 
 UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What a terminal would obey (control characters, turns of the writing direction), and halves of characters."""
+"""What a terminal would obey (control characters, turns of the writing direction), and halves of
+characters.
+"""
 
 
 class PromptrayError(Exception):
@@ -61,7 +64,9 @@ class BudgetExhausted(PromptrayError, RuntimeError):
     """A budget does not allow the calls that were asked for."""
 
     answered: Sequence["Outcome"] = ()
-    """Outcomes of the first requests of the batch: they came, and were paid for, before it was refused."""
+    """Outcomes of the first requests of the batch: they came, and were paid for, before it was
+    refused.
+    """
 
 
 class QuotaExhausted(BudgetExhausted):
@@ -81,4 +86,6 @@ def escaped(text: str) -> str:
 
 def unknown_name(noun: str, name: str, known: Iterable[str]) -> SettingsError:
     """The error for a name that no table has; it lists the known ones."""
-    return SettingsError(f"There is no {noun} called {name!r}; known are: {', '.join(sorted(known))}.")
+    return SettingsError(
+        f"There is no {noun} called {name!r}; known are: {', '.join(sorted(known))}."
+    )

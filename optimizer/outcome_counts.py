@@ -1,9 +1,12 @@
-"""What became of a trial's answers, each counted under its kind: the target's by verdict, the optimizer model's by use.
+"""What became of a trial's answers, each counted under its kind: the target's by verdict, the
+optimizer model's by use.
 
-Of what brought nothing the words are kept beside the count, each distinct reason once: they are for whoever can mend it.
+Of what brought nothing the words are kept beside the count, each distinct reason once: they are for
+whoever can mend it.
 
-A count, and no judgement: the scorer says what an answer is worth, and the operator whether a reply can be read. Every answer that
-came back is counted exactly once, so the counts add up to the calls. Knows no model, no client and no task.
+A count, and no judgement: the scorer says what an answer is worth, and the operator whether a reply
+can be read. Every answer that came back is counted exactly once, so the counts add up to the calls.
+Knows no model, no client and no task.
 """
 
 import re
@@ -17,10 +20,14 @@ from optimizer.protocols import LanguageModel
 from optimizer.types import Failed, Outcome, Purpose, Request, Verdict
 
 ReplyKind = Literal["readable", "unreadable", "empty", "truncated", "refused", "failed"]
-"""What a reply of the optimizer model was good for. `readable`: what its operator asked for could be read, also where the reply
-ended at max_tokens behind it. `truncated`: it ended there, and could not be read, whether anything had come or not. `empty`: it
-ended by itself and has no text. `unreadable`: any other that lacks its tags, or whose content cannot be used. `refused`: the model,
-or a filter before it, would not answer. `failed`: infrastructure gave no answer."""
+"""What a reply of the optimizer model was good for.
+
+`readable`: what its operator asked for could be read, also where the reply ended at max_tokens
+behind it. `truncated`: it ended there, and could not be read, whether anything had come or not.
+`empty`: it ended by itself and has no text. `unreadable`: any other that lacks its tags, or whose
+content cannot be used. `refused`: the model, or a filter before it, would not answer. `failed`:
+infrastructure gave no answer.
+"""
 _FAULTS = ("unreadable", "empty", "truncated")
 Attempt = Literal["first", "again"]
 """A question's first reply, or the one after its fault was named."""
@@ -28,7 +35,8 @@ Asked = Literal["target", "optimizer"]
 CallFailure = Literal["refused", "infrastructure", "empty"]
 """`empty`: an answer that ended by itself and has no text; the others as in FailureKind."""
 MOST_REASONS = 20
-"""Distinct reasons that are kept of a trial; the calls of all others are counted under one [ours]."""
+"""Distinct reasons that are kept of a trial; the calls of all others are counted under one [ours].
+"""
 LONGEST_REASON = 400
 OTHER_REASONS = "other reasons"
 NO_TEXT = "the content has no text"
@@ -57,14 +65,25 @@ def failures_of(model: Asked, outcomes: Iterable[Outcome]) -> list[Failure]:
     found = []
     for outcome in outcomes:
         if isinstance(outcome, Failed):
-            found.append(Failure(model, outcome.kind, shortened(escaped(outcome.reason), LONGEST_REASON), 1))
+            found.append(
+                Failure(model, outcome.kind, shortened(escaped(outcome.reason), LONGEST_REASON), 1)
+            )
         elif not outcome.text.strip() and not outcome.truncated:
-            found.append(Failure(model, "empty", shortened(escaped(outcome.metadata.get("empty", NO_TEXT)), LONGEST_REASON), 1))
+            found.append(
+                Failure(
+                    model,
+                    "empty",
+                    shortened(escaped(outcome.metadata.get("empty", NO_TEXT)), LONGEST_REASON),
+                    1,
+                )
+            )
     return found
 
 
 def summed(failures: Iterable[Failure]) -> tuple[Failure, ...]:
-    """Return each distinct reason once, in the order in which they came, and no more than MOST_REASONS before OTHER_REASONS."""
+    """Return each distinct reason once, in the order in which they came, and no more than
+    MOST_REASONS before OTHER_REASONS.
+    """
     first: dict[tuple[str, str, str], Failure] = {}
     calls: Counter[tuple[str, str, str]] = Counter()
     for failure in failures:
@@ -118,7 +137,10 @@ class OutcomeCounts:
 
 
 class CountedModel:
-    """A language model with the counts of what its replies are good for. Whoever reads the replies counts them there."""
+    """A language model with the counts of what its replies are good for.
+
+    Whoever reads the replies counts them there.
+    """
 
     def __init__(self, model: LanguageModel, outcome_counts: OutcomeCounts) -> None:
         self._model = model

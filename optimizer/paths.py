@@ -14,9 +14,15 @@ def expanded(path: str | Path) -> Path:
     try:
         return Path(path).expanduser()
     except RuntimeError:
-        raise StorageError(f"The path {path} names a home folder that this machine does not have; write the whole path.") from None
+        raise StorageError(
+            f"The path {path} names a home folder that this machine does not have; write the whole "
+            "path."
+        ) from None
 
 
 def whole(path: str | Path) -> Path:
-    """Return the path from the root on, whatever folder the reader of it stands in. Raises StorageError as `expanded` does."""
+    """Return the path from the root on, whatever folder the reader of it stands in.
+
+    Raises StorageError as `expanded` does.
+    """
     return expanded(path).absolute()

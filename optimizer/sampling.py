@@ -8,5 +8,7 @@ T = TypeVar("T")
 
 
 def some(things: Sequence[T], at_most: int, rng: Random) -> list[T]:
-    """A random choice without repeats, in random order; all of them where there are no more than `at_most`."""
+    """A random choice without repeats, in random order; all of them where there are no more than
+    `at_most`.
+    """
     return rng.sample(things, min(at_most, len(things)))

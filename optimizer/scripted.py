@@ -1,4 +1,6 @@
-"""A language model that answers from a script: for tests, demonstrations and load, without any network. A product, not a patch."""
+"""A language model that answers from a script: for tests, demonstrations and load, without any
+network. A product, not a patch.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -6,7 +8,10 @@ from optimizer.types import Completion, Outcome, Request
 
 
 class ScriptedModel:
-    """Answers each request by calling `script`; a plain string becomes a Completion. Keeps the batches that it was asked."""
+    """Answers each request by calling `script`; a plain string becomes a Completion.
+
+    Keeps the batches that it was asked.
+    """
 
     def __init__(self, script: Callable[[Request], str | Outcome], name: str = "scripted") -> None:
         self._script = script

@@ -1,4 +1,7 @@
-"""The values that pass between the parts: frozen, picklable, comparable. Knows no model, no file and no clock."""
+"""The values that pass between the parts: frozen, picklable, comparable.
+
+Knows no model, no file and no clock.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,10 +9,15 @@ from typing import Literal
 
 Role = Literal["system", "user", "assistant"]
 Purpose = Literal["learn", "validate", "propose", "test"]
-"""What a call is for: errors to learn from, dev scores to select by, the optimizer model's proposals, the final test."""
+"""What a call is for: errors to learn from, dev scores to select by, the optimizer model's
+proposals, the final test.
+"""
 FailureKind = Literal["infrastructure", "refused"]
 Verdict = Literal["right", "wrong", "unparsable", "truncated", "refused", "missing"]
-"""`missing` is an infrastructure failure: it never counts against a prompt. All others but `right` score 0."""
+"""`missing` is an infrastructure failure: it never counts against a prompt.
+
+All others but `right` score 0.
+"""
 
 
 @dataclass(frozen=True)
@@ -28,14 +36,18 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Request:
-    """One call of a model. `sample` numbers independent draws of the same messages, so that two samples stay two."""
+    """One call of a model.
+
+    `sample` numbers independent draws of the same messages, so that two samples stay two.
+    """
 
     messages: tuple[Message, ...]
     sampling: Sampling = Sampling()
     sample: int = 0
     purpose: Purpose = "learn"
     raw: bool = False
-    """The content of the one message goes to the model as it is, without the model's chat template."""
+    """The content of the one message goes to the model as it is, without the model's chat template.
+    """
 
 
 @dataclass(frozen=True)
@@ -52,7 +64,9 @@ class Completion:
     metadata: Mapping[str, str] = field(default_factory=dict, compare=False)
     """What an engine says of itself, such as that it is a stand-in."""
     cached_tokens: int | None = field(default=None, compare=False)
-    """Prompt tokens that the engine took from its prefix cache; None where it does not say. No part of the answer: it depends on
+    """Prompt tokens that the engine took from its prefix cache; None where it does not say.
+
+    No part of the answer: it depends on
     what was asked before."""
     repeated: bool = field(default=False, compare=False)
     """The trial had this answer already, or asked for it in the same batch: it cost nothing."""
@@ -76,7 +90,10 @@ Outcome = Completion | Failed
 
 @dataclass(frozen=True)
 class Example:
-    """One item of a task. `answers` are all accepted; `choices` are the allowed answers where the task has them."""
+    """One item of a task.
+
+    `answers` are all accepted; `choices` are the allowed answers where the task has them.
+    """
 
     id: str
     input: str

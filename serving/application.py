@@ -1,7 +1,9 @@
-"""Several models in one Serve application, from one file of settings: a deployment each, and the gateway as the way in.
+"""Several models in one Serve application, from one file of settings: a deployment each, and the
+gateway as the way in.
 
-`build` is what `serve run`, `serve deploy` and KubeRay's RayService import; `promptray serve` takes the same settings.
-No `from __future__ import annotations` here: Serve reads the annotations of `build`.
+`build` is what `serve run`, `serve deploy` and KubeRay's RayService import; `promptray serve` takes
+the same settings. No `from __future__ import annotations` here: Serve reads the annotations of
+`build`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,13 +40,18 @@ class ServingSettings(Strict):
         models = [addressed(model) for model in models]
         labels = [parse_model(model).label for model in models]
         if twice := next((label for label in labels if labels.count(label) > 1), None):
-            raise SettingsError(f"Two models are called {twice}; callers could not choose between them.")
+            raise SettingsError(
+                f"Two models are called {twice}; callers could not choose between them."
+            )
         return models
 
     @model_validator(mode="after")
     def _has_a_way_in(self) -> Self:
         if self.gateway is None and not self.served:
-            raise SettingsError("There is nothing to host: without a gateway, at least one model must be builtin or vllm.")
+            raise SettingsError(
+                "There is nothing to host: without a gateway, at least one model must be builtin "
+                "or vllm."
+            )
         return self
 
     @property
@@ -57,15 +64,22 @@ class ServingSettings(Strict):
         return tuple(model for model in self.parsed if model.served)
 
 
-def read(file: Path | None, models: Sequence[str] = (), gateway: Mapping[str, Any] | None = None) -> ServingSettings:
-    """The settings of `promptray serve`: a file's, in which `models` and single settings of the `gateway` are replaced where they are
+def read(
+    file: Path | None, models: Sequence[str] = (), gateway: Mapping[str, Any] | None = None
+) -> ServingSettings:
+    """The settings of `promptray serve`: a file's, in which `models` and single settings of the
+    `gateway` are replaced where they are
     given. There is always a gateway. Raises SettingsError in one sentence."""
     data = {"models": list(DEFAULT_MODELS)} if file is None else read_mapping(file)
     name = "door" if "door" in data else "gateway"  # faults are told in the words of the file
     own = data.get(name) or {}
     if not isinstance(own, Mapping):
-        raise SettingsError(f"{file}: The setting {name} must be a mapping, such as {{port: 8000}}.")
-    return validated({**data, name: {**own, **(gateway or {})}} | ({"models": list(models)} if models else {}))
+        raise SettingsError(
+            f"{file}: The setting {name} must be a mapping, such as {{port: 8000}}."
+        )
+    return validated(
+        {**data, name: {**own, **(gateway or {})}} | ({"models": list(models)} if models else {})
+    )
 
 
 def validated(args: Mapping[str, Any]) -> ServingSettings:
@@ -77,7 +91,10 @@ def validated(args: Mapping[str, Any]) -> ServingSettings:
 
 
 def build(args: dict[str, Any]) -> serve.Application:
-    """One Serve application with all models, from the content of a settings file. Raises SettingsError in one sentence."""
+    """One Serve application with all models, from the content of a settings file.
+
+    Raises SettingsError in one sentence.
+    """
     return application(validated(args))
 
 
@@ -91,7 +108,10 @@ def application(settings: ServingSettings) -> serve.Application:
 
 
 class _Root:
-    """What Serve hangs the deployments on: an application has one that comes first. Nobody calls it."""
+    """What Serve hangs the deployments on: an application has one that comes first.
+
+    Nobody calls it.
+    """
 
     def __init__(self, handles: tuple[object, ...]) -> None:
         self._handles = handles

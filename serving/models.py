@@ -1,9 +1,11 @@
-"""From the settings of a model to the model: a client on the Ray cluster, a client in this process, or an engine.
+"""From the settings of a model to the model: a client on the Ray cluster, a client in this process,
+or an engine.
 
-Settings are small data that travel; what they describe is built here, where it is to run. This is the only module that knows all
-settings, clients and engines, so none of these may import it: a part of serving that needs a model built is handed `load_engine` or
-`connect` by its caller. Ray, each client and each engine are imported only when one is built: they take seconds to load, and a
-machine that does not run an engine need not have its package.
+Settings are small data that travel; what they describe is built here, where it is to run. This is
+the only module that knows all settings, clients and engines, so none of these may import it: a part
+of serving that needs a model built is handed `load_engine` or `connect` by its caller. Ray, each
+client and each engine are imported only when one is built: they take seconds to load, and a machine
+that does not run an engine need not have its package.
 """
 
 from functools import partial
@@ -25,12 +27,16 @@ from serving.settings import (
 
 
 def connect(settings: ModelSettings, group: Group | None = None) -> LanguageModel:
-    """Return the client with which a process of the Ray cluster calls a model. It belongs to one event loop.
+    """Return the client with which a process of the Ray cluster calls a model.
+
+    It belongs to one event loop.
 
     Args:
-        settings: The model: one that is hosted on this cluster, or one behind an endpoint.
-        group: The groups that the caller stands in, the widest first. The callers of a hosted model that stand in groups share what
-            its replicas take; one without has `chunks_in_flight` for itself. The callers of an endpoint always share its window.
+        settings: The model: one that is hosted on this cluster, or one behind an endpoint. group:
+        The groups that the caller stands in, the widest first. The callers of a hosted model that
+        stand in groups share what
+            its replicas take; one without has `chunks_in_flight` for itself. The callers of an
+            endpoint always share its window.
 
     Raises:
         AccessError: The key of an endpoint is missing.
@@ -45,7 +51,8 @@ def connect(settings: ModelSettings, group: Group | None = None) -> LanguageMode
 
 
 def open_in_process(settings: ModelSettings) -> LanguageModel:
-    """Return the model for calls from this process, without Ray: an engine that is loaded at the first call, or an endpoint's
+    """Return the model for calls from this process, without Ray: an engine that is loaded at the
+    first call, or an endpoint's
     client with a window of its own.
 
     Raises:
@@ -65,11 +72,13 @@ def open_in_process(settings: ModelSettings) -> LanguageModel:
 
 
 def load_engine(settings: Served) -> Engine:
-    """Return the loaded engine of a model. A replica calls it once, with the settings that came to it.
+    """Return the loaded engine of a model.
+
+    A replica calls it once, with the settings that came to it.
 
     Raises:
-        SettingsError: There is no engine for settings of this kind, or the engine refuses its settings.
-        StorageError: The model's files cannot be read.
+        SettingsError: There is no engine for settings of this kind, or the engine refuses its
+        settings. StorageError: The model's files cannot be read.
     """
     match settings:
         case TargetSettings():
@@ -83,20 +92,32 @@ def load_engine(settings: Served) -> Engine:
         case ScriptedSettings():
             from serving.engines.scripted import ScriptedEngine
 
-            return ScriptedEngine(settings.identity, settings.loaded_script, settings.seed, settings.log, settings.seconds)
+            return ScriptedEngine(
+                settings.identity,
+                settings.loaded_script,
+                settings.seed,
+                settings.log,
+                settings.seconds,
+            )
         case VLLMSettings():
             from serving.engines.vllm import VLLMEngine
 
-            return VLLMEngine(settings.identity, settings.arguments, settings.cpu_threads, settings.chat_template)
+            return VLLMEngine(
+                settings.identity, settings.arguments, settings.cpu_threads, settings.chat_template
+            )
     raise _unknown("engine", settings)
 
 
 def _endpoint_on_cluster(settings: OpenAISettings, group: Group) -> LanguageModel:
-    """Return an endpoint's client, which shares the endpoint's window with all its callers on this cluster."""
+    """Return an endpoint's client, which shares the endpoint's window with all its callers on this
+    cluster.
+    """
     from serving.clients.openai_model import OpenAIModel
     from serving.concurrency.gate_actor import window_on_cluster
 
-    window = window_on_cluster(settings.base_url, settings.model, settings.max_in_flight, group, settings.timeout_s)
+    window = window_on_cluster(
+        settings.base_url, settings.model, settings.max_in_flight, group, settings.timeout_s
+    )
     return OpenAIModel(settings, settings.api_key(), window=window)
 
 
@@ -107,12 +128,22 @@ def _hosted(settings: Served, group: Group | None) -> LanguageModel:
     from serving.hosting.deployment import deployment_name
 
     name = deployment_name(settings)
-    window = None if group is None else fleet_window(name, settings.scaling.most_chunks_of_all, group)
+    window = (
+        None if group is None else fleet_window(name, settings.scaling.most_chunks_of_all, group)
+    )
     return ServeHandleModel(
-        name, settings.identity, settings.chunk, settings.chunks_in_flight, affine=settings.routing == "affine", window=window)
+        name,
+        settings.identity,
+        settings.chunk,
+        settings.chunks_in_flight,
+        affine=settings.routing == "affine",
+        window=window,
+    )
 
 
 def _unknown(what: str, settings: object) -> SettingsError:
     """Return the refusal of settings that nothing here is built from."""
     return SettingsError(
-        f"There is no {what} for {type(settings).__name__}; name a model of the kind builtin, openai, scripted or vllm.")
+        f"There is no {what} for {type(settings).__name__}; name a model of the kind builtin, "
+        "openai, scripted or vllm."
+    )

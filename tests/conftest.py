@@ -12,14 +12,16 @@ from hypothesis import settings
 from tests import fast, order
 
 ROOT = Path(__file__).parents[1]
-# How long an example takes says more about the machine's load than about the code; what must be fast is a benchmark.
+# How long an example takes says more about the machine's load than about the code; what must be
+# fast is a benchmark.
 settings.register_profile("any load", deadline=None)
 settings.load_profile("any load")
-# One thread for a matrix, where nothing else is said: several wait for each other in a loop, and where others are at work on the
-# same cores that wait takes minutes. Read when numpy and CTranslate2 are imported.
+# One thread for a matrix, where nothing else is said: several wait for each other in a loop, and
+# where others are at work on the same cores that wait takes minutes. Read when numpy and
+# CTranslate2 are imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# How often callers tell Serve's autoscaler of their load, and how soon one that tells no more is forgotten; Serve's own 10 s would
-# be waited for. Read when Ray is imported.
+# How often callers tell Serve's autoscaler of their load, and how soon one that tells no more is
+# forgotten; Serve's own 10 s would be waited for. Read when Ray is imported.
 os.environ.setdefault("RAY_SERVE_HANDLE_AUTOSCALING_METRIC_PUSH_INTERVAL_S", "1")
 os.environ.setdefault("RAY_SERVE_MIN_HANDLE_METRICS_TIMEOUT_S", "3")
 
@@ -44,15 +46,25 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
 
 @pytest.fixture(scope="session")
 def local_ray() -> Iterator[None]:
-    """One small Ray for the whole test session, ended with it; nothing of another Ray on this machine is touched."""
+    """One small Ray for the whole test session, ended with it; nothing of another Ray on this
+    machine is touched.
+    """
     import ray
     from ray import serve
 
     ray.init(
-        address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR", namespace="tests",
-        object_store_memory=100_000_000)
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="ERROR",
+        namespace="tests",
+        object_store_memory=100_000_000,
+    )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("serving.hosting.deployment.HEALTH_CHECK_EVERY_S", 1.0)  # a dead replica is to be seen soon
+        patch.setattr(
+            "serving.hosting.deployment.HEALTH_CHECK_EVERY_S", 1.0
+        )  # a dead replica is to be seen soon
         yield
     serve.shutdown()
     ray.shutdown()
@@ -60,7 +72,9 @@ def local_ray() -> Iterator[None]:
 
 @pytest.fixture
 def on_local_ray(local_ray: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commands that this test starts run on the session's Ray, where the models that one has hosted stay for the next."""
+    """Commands that this test starts run on the session's Ray, where the models that one has hosted
+    stay for the next.
+    """
     import ray
 
     monkeypatch.setenv("RAY_ADDRESS", ray.get_runtime_context().gcs_address)
@@ -68,7 +82,9 @@ def on_local_ray(local_ray: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def object_store() -> Iterator[str]:
-    """The address of a server in this process that speaks S3's protocol, with the keys for it in the environment."""
+    """The address of a server in this process that speaks S3's protocol, with the keys for it in
+    the environment.
+    """
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
@@ -95,12 +111,18 @@ def bucket(object_store: str) -> str:
 @pytest.fixture(params=["on this machine", "on an object store"])
 def any_place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A folder that does not exist yet, on each kind of file system."""
-    return str(tmp_path / "out") if request.param == "on this machine" else str(request.getfixturevalue("bucket"))
+    return (
+        str(tmp_path / "out")
+        if request.param == "on this machine"
+        else str(request.getfixturevalue("bucket"))
+    )
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of public task files beside the project; tests that need it skip where it is absent."""
+    """The folder of public task files beside the project; tests that need it skip where it is
+    absent.
+    """
     folder = ROOT.parent / "shared" / "data"
     if not folder.is_dir():
         pytest.skip("the public task files are not beside the project")

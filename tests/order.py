@@ -1,21 +1,42 @@
-"""In which order files are tested: the longest first, so that the processes among which they are shared end together."""
+"""In which order files are tested: the longest first, so that the processes among which they are
+shared end together.
+"""
 
 from pathlib import Path
 
 import pytest
 
 SECONDS_BY_FILE = {
-    "e2e/chaos/test_killing.py": 180, "e2e/service/test_up_killed.py": 116, "integration/test_nodes.py": 85,
-    "integration/test_run.py": 77, "integration/test_search_resumed.py": 60, "integration/test_submit.py": 58,
-    "integration/serving/test_hosting.py": 55, "e2e/service/test_killed.py": 55, "integration/test_faulty_server.py": 55,
-    "integration/test_search_on_ray.py": 50, "e2e/browser/test_story.py": 45, "e2e/chaos/test_kill_points.py": 40,
-    "integration/serving/test_gateway_on_serve.py": 40, "e2e/chaos/test_faulty_calls.py": 40, "e2e/chaos/test_time_is_over.py": 40,
-    "integration/test_ray_start.py": 35, "e2e/service/test_backends.py": 35, "integration/serving/test_replicas.py": 35,
-    "integration/test_checking.py": 30, "integration/test_old_search_on_ray.py": 25, "unit/serving/builtin/test_figures.py": 25,
-    "integration/test_diagnosis.py": 20, "integration/test_ledger_command.py": 20, "integration/test_hostile_command.py": 20}
+    "e2e/chaos/test_killing.py": 180,
+    "e2e/service/test_up_killed.py": 116,
+    "integration/test_nodes.py": 85,
+    "integration/test_run.py": 77,
+    "integration/test_search_resumed.py": 60,
+    "integration/test_submit.py": 58,
+    "integration/serving/test_hosting.py": 55,
+    "e2e/service/test_killed.py": 55,
+    "integration/test_faulty_server.py": 55,
+    "integration/test_search_on_ray.py": 50,
+    "e2e/browser/test_story.py": 45,
+    "e2e/chaos/test_kill_points.py": 40,
+    "integration/serving/test_gateway_on_serve.py": 40,
+    "e2e/chaos/test_faulty_calls.py": 40,
+    "e2e/chaos/test_time_is_over.py": 40,
+    "integration/test_ray_start.py": 35,
+    "e2e/service/test_backends.py": 35,
+    "integration/serving/test_replicas.py": 35,
+    "integration/test_checking.py": 30,
+    "integration/test_old_search_on_ray.py": 25,
+    "unit/serving/builtin/test_figures.py": 25,
+    "integration/test_diagnosis.py": 20,
+    "integration/test_ledger_command.py": 20,
+    "integration/test_hostile_command.py": 20,
+}
 """About how long they take on a quiet machine; of a file that takes less nothing need be said."""
 
 
 def longest_first(items: list[pytest.Item], tests: Path) -> None:
-    """Sort the tests by how long their files take; those of a file, and files of which nothing is said, stay as they are."""
+    """Sort the tests by how long their files take; those of a file, and files of which nothing is
+    said, stay as they are.
+    """
     items.sort(key=lambda item: -SECONDS_BY_FILE.get(item.path.relative_to(tests).as_posix(), 0))

@@ -1,15 +1,19 @@
-"""Who is better than whom: prompts on the test items that they share, and strategies from trial to trial.
+"""Who is better than whom: prompts on the test items that they share, and strategies from trial to
+trial.
 
-The two are different statements. One on prompts is about those that these trials have found, and counts items (exact McNemar test).
-One on strategies is about what a search finds, also in a trial that nobody has run yet; it counts pairs of trials (exact sign-flip
-test): with searches that scatter from trial to trial, the items of a few of them say little about the next.
+The two are different statements. One on prompts is about those that these trials have found, and
+counts items (exact McNemar test). One on strategies is about what a search finds, also in a trial
+that nobody has run yet; it counts pairs of trials (exact sign-flip test): with searches that
+scatter from trial to trial, the items of a few of them say little about the next.
 
-Every verdict is corrected for all statements of a report together, so that with a chance of 95% none of them is false: Holm (1979)
-within each of the two kinds, and half of the 5% for each where a report makes both. A trial's own verdict in TrialResult is that
-trial's alone. A prompt is never compared with itself, and where nothing was compared there is no verdict.
+Every verdict is corrected for all statements of a report together, so that with a chance of 95%
+none of them is false: Holm (1979) within each of the two kinds, and half of the 5% for each where a
+report makes both. A trial's own verdict in TrialResult is that trial's alone. A prompt is never
+compared with itself, and where nothing was compared there is no verdict.
 
-The control arm, the baseline with the answer line alone (see cluster/trial/form_control.py), is a contender like any other: who is
-not better than it has gained by form alone. Knows trials, no output form.
+The control arm, the baseline with the answer line alone (see cluster/trial/form_control.py), is a
+contender like any other: who is not better than it has gained by form alone. Knows trials, no
+output form.
 """
 
 from collections import Counter
@@ -47,10 +51,13 @@ KINDS = 2
 
 @dataclass(frozen=True)
 class PairwiseComparison:
-    """The prompts of one contender against those of another on one task over its seeds; or two strategies, over all trials."""
+    """The prompts of one contender against those of another on one task over its seeds; or two
+    strategies, over all trials.
+    """
 
     task: str
-    """ALL_TASKS: over all of them, and about strategies: the trials are counted and not the items."""
+    """ALL_TASKS: over all of them, and about strategies: the trials are counted and not the items.
+    """
     first: str
     second: str
     difference: float
@@ -75,8 +82,18 @@ class PairwiseComparison:
         ends = self.interval and Interval(-self.interval.high, -self.interval.low)
         flipped: dict[Comparison, Comparison] = {"better": "worse", "worse": "better"}
         return PairwiseComparison(
-            self.task, self.second, self.first, -self.difference, ends, self.p_value, flipped.get(self.verdict, self.verdict),
-            self.pairs, self.behind, self.ahead, self.family)
+            self.task,
+            self.second,
+            self.first,
+            -self.difference,
+            ends,
+            self.p_value,
+            flipped.get(self.verdict, self.verdict),
+            self.pairs,
+            self.behind,
+            self.ahead,
+            self.family,
+        )
 
     @property
     def sentence(self) -> str:
@@ -86,121 +103,217 @@ class PairwiseComparison:
         better = self.verdict == "better"
         if self.task:
             first, second, where = _prompts(self.first), _prompts(self.second), f" on {self.task}"
-            told = f"{first} are better than {second}" if better else f"{first} and {second} are not distinguishable"
+            told = (
+                f"{first} are better than {second}"
+                if better
+                else f"{first} and {second} are not distinguishable"
+            )
         else:
             where, first, second = "", _strategy(self.first), _strategy(self.second)
-            told = f"{first} is better than {second.removeprefix('the strategy ')}" if better else (
-                f"the strategies {self.first} and {self.second} are not distinguishable"
-                if not {self.first, self.second} & set(PROMPTS_OF_ALL) else f"{first} and {second} are not distinguishable")
+            told = (
+                f"{first} is better than {second.removeprefix('the strategy ')}"
+                if better
+                else (
+                    f"the strategies {self.first} and {self.second} are not distinguishable"
+                    if not {self.first, self.second} & set(PROMPTS_OF_ALL)
+                    else f"{first} and {second} are not distinguishable"
+                )
+            )
         return f"{_sentence(told)}{where}: {self.figures}."
 
     @property
     def figures(self) -> str:
-        """ "+0.35 [0.28, 0.42], p < 0.001 after correction for 15 comparisons": from `first`'s side."""
-        spread = f"[{share(self.interval.low)}, {share(self.interval.high)}]" if self.interval else (
-            f"on average, ahead in {self.ahead} of {plural(self.pairs, 'pair')} of trials")
+        """ "+0.35 [0.28, 0.42], p < 0.001 after correction for 15 comparisons": from `first`'s
+        side.
+        """
+        spread = (
+            f"[{share(self.interval.low)}, {share(self.interval.high)}]"
+            if self.interval
+            else (f"on average, ahead in {self.ahead} of {plural(self.pairs, 'pair')} of trials")
+        )
         corrected = f" after correction for {self.family} statements" if self.family > 1 else ""
         return f"{signed(self.difference)} {spread}, {p_told(self.p_value)}{corrected}"
 
 
 def comparisons(results: Sequence[TrialResult]) -> tuple[PairwiseComparison, ...]:
-    """Every two contenders on every task; tasks and strategies in order of first appearance, control arm and baseline last.
+    """Every two contenders on every task; tasks and strategies in order of first appearance,
+    control arm and baseline last.
 
-    Empty for a search, whose points are too many to compare on a test split, and for trials that kept no marks.
+    Empty for a search, whose points are too many to compare on a test split, and for trials that
+    kept no marks.
     """
     pooled_by_names = _pooled(results)
     corrected, family = _corrected_on_prompts(results, pooled_by_names)
     return tuple(
         PairwiseComparison(
-            *names, pooled.difference, pooled.interval, corrected[names], verdict(corrected[names], pooled.difference),
-            pooled.strata, *_ahead(pooled.net_by_stratum), family)
-        for names, pooled in pooled_by_names.items())
+            *names,
+            pooled.difference,
+            pooled.interval,
+            corrected[names],
+            verdict(corrected[names], pooled.difference),
+            pooled.strata,
+            *_ahead(pooled.net_by_stratum),
+            family,
+        )
+        for names, pooled in pooled_by_names.items()
+    )
 
 
 def comparisons_over_tasks(results: Sequence[TrialResult]) -> tuple[PairwiseComparison, ...]:
-    """Every two strategies, and each against the control arm and the baseline, over all pairs of their trials; empty where no
+    """Every two strategies, and each against the control arm and the baseline, over all pairs of
+    their trials; empty where no
     two have several."""
     by_pair = _trial_pairs(_pooled(results))
-    net_by_pair = {pair: [net for pooled in found for net in pooled.net_by_stratum] for pair, found in by_pair.items()}
-    corrected = [KINDS * p_value for p_value in holm([sign_flip_test(net) for net in net_by_pair.values()])]
+    net_by_pair = {
+        pair: [net for pooled in found for net in pooled.net_by_stratum]
+        for pair, found in by_pair.items()
+    }
+    corrected = [
+        KINDS * p_value for p_value in holm([sign_flip_test(net) for net in net_by_pair.values()])
+    ]
     return tuple(
         PairwiseComparison(
-            ALL_TASKS, *pair, sum(net) / sum(pooled.items for pooled in by_pair[pair]), None, min(1.0, p_value),
-            verdict(p_value, sum(net)), len(net), *_ahead(net), len(net_by_pair))
-        for (pair, net), p_value in zip(net_by_pair.items(), corrected, strict=True))
+            ALL_TASKS,
+            *pair,
+            sum(net) / sum(pooled.items for pooled in by_pair[pair]),
+            None,
+            min(1.0, p_value),
+            verdict(p_value, sum(net)),
+            len(net),
+            *_ahead(net),
+            len(net_by_pair),
+        )
+        for (pair, net), p_value in zip(net_by_pair.items(), corrected, strict=True)
+    )
 
 
 def corrected_verdicts(results: Sequence[TrialResult]) -> dict[str, str]:
-    """Trial -> its verdict against the baseline, corrected for all statements on prompts; only trials with one are in it."""
+    """Trial -> its verdict against the baseline, corrected for all statements on prompts; only
+    trials with one are in it.
+    """
     corrected, _ = _corrected_on_prompts(results, _pooled(results))
     told = {
-        result.trial: result.verdict if corrected[result.trial, SEED_PROMPT] <= 0.05 else "not distinguishable"
-        for result in results if (result.trial, SEED_PROMPT) in corrected}
+        result.trial: result.verdict
+        if corrected[result.trial, SEED_PROMPT] <= 0.05
+        else "not distinguishable"
+        for result in results
+        if (result.trial, SEED_PROMPT) in corrected
+    }
     # What an older version has written of a best prompt that is the baseline stays as it is.
-    return told | {result.trial: result.verdict for result in results if result.best_is_baseline and result.p_value is not None}
+    return told | {
+        result.trial: result.verdict
+        for result in results
+        if result.best_is_baseline and result.p_value is not None
+    }
 
 
 def corrected_against_control(results: Sequence[TrialResult]) -> dict[str, tuple[str, float]]:
-    """Trial -> its verdict against the control arm and the p-value, corrected likewise; only trials with a control are in it."""
+    """Trial -> its verdict against the control arm and the p-value, corrected likewise; only trials
+    with a control are in it.
+    """
     corrected, _ = _corrected_on_prompts(results, _pooled(results))
     return {
         result.trial: (
-            result.form_control_verdict if corrected[result.trial, ANSWER_LINE] <= 0.05 else "not distinguishable",
-            corrected[result.trial, ANSWER_LINE])
-        for result in results if (result.trial, ANSWER_LINE) in corrected}
+            result.form_control_verdict
+            if corrected[result.trial, ANSWER_LINE] <= 0.05
+            else "not distinguishable",
+            corrected[result.trial, ANSWER_LINE],
+        )
+        for result in results
+        if (result.trial, ANSWER_LINE) in corrected
+    }
 
 
 def statements_on_prompts(results: Sequence[TrialResult]) -> int:
-    """How many statements on prompts a report of these trials makes: what each of them is corrected for."""
+    """How many statements on prompts a report of these trials makes: what each of them is corrected
+    for.
+    """
     return _corrected_on_prompts(results, _pooled(results))[1]
 
 
 def leaders(results: Sequence[TrialResult]) -> tuple[tuple[PairwiseComparison, ...], ...]:
-    """For each task the comparisons of its leader, which won more items than it lost against each other one; the closest rival first.
+    """For each task the comparisons of its leader, which won more items than it lost against each
+    other one; the closest rival first.
 
-    The leader is chosen on the test split. Its verdicts hold all the same: they are corrected for every choice there was.
+    The leader is chosen on the test split. Its verdicts hold all the same: they are corrected for
+    every choice there was.
     """
     found = comparisons(results)
     led = []
     for task in dict.fromkeys(comparison.task for comparison in found):
-        sides = [side for comparison in found if comparison.task == task for side in (comparison, comparison.turned)]
+        sides = [
+            side
+            for comparison in found
+            if comparison.task == task
+            for side in (comparison, comparison.turned)
+        ]
         names = list(dict.fromkeys(side.first for side in sides))
-        leader = max(names, key=lambda name: min(side.difference for side in sides if side.first == name))
+        leader = max(
+            names, key=lambda name: min(side.difference for side in sides if side.first == name)
+        )
         own = (side for side in sides if side.first == leader)
         led.append(tuple(sorted(own, key=lambda comparison: comparison.difference)))
     return tuple(led)
 
 
 def leader_lines(results: Sequence[TrialResult]) -> list[str]:
-    """Sentences for the terminal: a task's leading prompts with their closest rival, and what that says of the strategies."""
-    names_by_task = {task: _contenders([one for one in results if one.task == task]) for task in dict.fromkeys(
-        result.task for result in results)}
+    """Sentences for the terminal: a task's leading prompts with their closest rival, and what that
+    says of the strategies.
+    """
+    names_by_task = {
+        task: _contenders([one for one in results if one.task == task])
+        for task in dict.fromkeys(result.task for result in results)
+    }
     lines = [_leader_line(own, len(names_by_task[own[0].task]) - 1) for own in leaders(results)]
     pairs = _strategy_pairs(results)
-    return [*lines, _strategies_line(comparisons_over_tasks(results), pairs)] if pairs and lines else lines
+    return (
+        [*lines, _strategies_line(comparisons_over_tasks(results), pairs)]
+        if pairs and lines
+        else lines
+    )
 
 
 def _leader_line(own: Sequence[PairwiseComparison], others: int) -> str:
     """`others`: contenders beside the leader, whether or not it could be compared with them."""
-    closest, beaten = own[0], [comparison.second for comparison in own[1:] if comparison.verdict == "better"]
+    closest, beaten = (
+        own[0],
+        [comparison.second for comparison in own[1:] if comparison.verdict == "better"],
+    )
     if len(own) == 1 or len(own) < others or closest.verdict != "better":
         rest = f" The former are better than {', '.join(map(_prompts, beaten))}." if beaten else ""
         return closest.sentence + rest
-    return (f"{_sentence(_prompts(closest.first))} are better than all others on {closest.task}; the closest are "
-            f"{_prompts(closest.second)}: {closest.figures}.")
+    return (
+        f"{_sentence(_prompts(closest.first))} are better than all others on {closest.task}; the "
+        "closest are "
+        f"{_prompts(closest.second)}: {closest.figures}."
+    )
 
 
 def _strategies_line(found: Sequence[PairwiseComparison], pairs: int) -> str:
-    """What the trials say of the strategies themselves, which is less than what the items say of their prompts. `pairs`: the most
+    """What the trials say of the strategies themselves, which is less than what the items say of
+    their prompts. `pairs`: the most
     in which two of them meet."""
-    told = [comparison for comparison in found if comparison.verdict != "not distinguishable" and comparison.second not in PROMPTS_OF_ALL]
+    told = [
+        comparison
+        for comparison in found
+        if comparison.verdict != "not distinguishable" and comparison.second not in PROMPTS_OF_ALL
+    ]
     if told:
         return " ".join(comparison.sentence for comparison in told)
-    least = ceil(log2(max(1, len(found)) * KINDS * 2 / 0.05))  # n pairs can give no p-value below 2 / 2**n
+    least = ceil(
+        log2(max(1, len(found)) * KINDS * 2 / 0.05)
+    )  # n pairs can give no p-value below 2 / 2**n
     if pairs < least:
-        return (f"That is about these prompts. Nothing can be said of the strategies themselves: they meet in "
-                f"{plural(pairs, 'pair')} of trials, and at least {least} are needed; run more seeds or tasks.")
-    return f"That is about these prompts. The strategies are not distinguishable over {plural(pairs, 'pair')} of trials."
+        return (
+            "That is about these prompts. Nothing can be said of the strategies themselves: they "
+            "meet in "
+            f"{plural(pairs, 'pair')} of trials, and at least {least} are needed; run more seeds "
+            "or tasks."
+        )
+    return (
+        "That is about these prompts. The strategies are not distinguishable over "
+        f"{plural(pairs, 'pair')} of trials."
+    )
 
 
 def _prompts(name: str) -> str:
@@ -218,8 +331,12 @@ def _sentence(text: str) -> str:
 
 
 def _to_compare(result: TrialResult) -> bool:
-    """Say whether a trial tells what its strategy finds: one that was cut, and tested all the same, does not."""
-    return bool(result.test_marks) and not result.settings and result.status in ("finished", "budget")
+    """Say whether a trial tells what its strategy finds: one that was cut, and tested all the same,
+    does not.
+    """
+    return (
+        bool(result.test_marks) and not result.settings and result.status in ("finished", "budget")
+    )
 
 
 def _tested(results: Sequence[TrialResult]) -> list[TrialResult]:
@@ -252,40 +369,67 @@ def _ahead(net: Sequence[int]) -> tuple[int, int]:
 
 
 Statement = tuple[str, str] | tuple[str, str, str]
-"""(trial, SEED_PROMPT or ANSWER_LINE): its best prompt against that one; or (task, first, second): two contenders."""
+"""(trial, SEED_PROMPT or ANSWER_LINE): its best prompt against that one; or (task, first, second):
+two contenders.
+"""
 
 
 def _corrected_on_prompts(
     results: Sequence[TrialResult], pooled_by_names: Mapping[tuple[str, str, str], Pooled]
 ) -> tuple[dict[Statement, float], int]:
-    """The corrected p-value of every statement on prompts, and how many statements they are corrected for.
+    """The corrected p-value of every statement on prompts, and how many statements they are
+    corrected for.
 
-    The statement of a contender with one trial against the baseline, or against the control arm, is that trial's own, and is
-    corrected for once.
+    The statement of a contender with one trial against the baseline, or against the control arm, is
+    that trial's own, and is corrected for once.
     """
     p_by_statement: dict[Statement, float] = {}
     own: dict[tuple[str, str, str], Statement] = {}
     for result in results:
-        # An older result has a verdict where its best prompt is the baseline: that compared nothing.
-        for rival, p_value in ((SEED_PROMPT, result.p_value), (ANSWER_LINE, result.form_control_p_value)):
+        # An older result has a verdict where its best prompt is the baseline: that compared
+        # nothing.
+        for rival, p_value in (
+            (SEED_PROMPT, result.p_value),
+            (ANSWER_LINE, result.form_control_p_value),
+        ):
             if p_value is not None and not result.best_is_baseline:
                 p_by_statement[result.trial, rival] = p_value
                 if _to_compare(result):
                     own[result.task, result.strategy, rival] = (result.trial, rival)
-    once = {names: own[names] for names, pooled in pooled_by_names.items() if pooled.strata == 1 and names in own}
-    p_by_statement |= {names: pooled.p_value for names, pooled in pooled_by_names.items() if names not in once}
+    once = {
+        names: own[names]
+        for names, pooled in pooled_by_names.items()
+        if pooled.strata == 1 and names in own
+    }
+    p_by_statement |= {
+        names: pooled.p_value for names, pooled in pooled_by_names.items() if names not in once
+    }
     kinds = KINDS if _trial_pairs(pooled_by_names) else 1
-    corrected = dict(zip(p_by_statement, (min(1.0, kinds * p) for p in holm(list(p_by_statement.values()))), strict=True))
-    return corrected | {names: corrected[trial] for names, trial in once.items()}, len(p_by_statement)
+    corrected = dict(
+        zip(
+            p_by_statement,
+            (min(1.0, kinds * p) for p in holm(list(p_by_statement.values()))),
+            strict=True,
+        )
+    )
+    return corrected | {names: corrected[trial] for names, trial in once.items()}, len(
+        p_by_statement
+    )
 
 
-def _trial_pairs(pooled_by_names: Mapping[tuple[str, str, str], Pooled]) -> dict[tuple[str, str], list[Pooled]]:
-    """(first, second) -> their comparisons on all tasks, of those that meet in several pairs of trials; at least one is a strategy."""
+def _trial_pairs(
+    pooled_by_names: Mapping[tuple[str, str, str], Pooled],
+) -> dict[tuple[str, str], list[Pooled]]:
+    """(first, second) -> their comparisons on all tasks, of those that meet in several pairs of
+    trials; at least one is a strategy.
+    """
     by_pair: dict[tuple[str, str], list[Pooled]] = {}
     for (_, first, second), pooled in pooled_by_names.items():
         if first not in PROMPTS_OF_ALL:
             by_pair.setdefault((first, second), []).append(pooled)
-    return {pair: found for pair, found in by_pair.items() if sum(pooled.strata for pooled in found) > 1}
+    return {
+        pair: found for pair, found in by_pair.items() if sum(pooled.strata for pooled in found) > 1
+    }
 
 
 def _pooled(results: Sequence[TrialResult]) -> dict[tuple[str, str, str], Pooled]:
@@ -293,7 +437,10 @@ def _pooled(results: Sequence[TrialResult]) -> dict[tuple[str, str, str], Pooled
     tested, names = _tested(results), _contenders(results)
     found = {}
     for task in dict.fromkeys(result.task for result in tested):
-        shown = {name: _shown(name, [result for result in tested if result.task == task]) for name in names}
+        shown = {
+            name: _shown(name, [result for result in tested if result.task == task])
+            for name in names
+        }
         for first, second in combinations(names, 2):
             strata = _strata(shown[first], shown[second])
             if strata:
@@ -311,7 +458,10 @@ class _Shown:
 
 
 def _shown(name: str, tested: Sequence[TrialResult]) -> dict[tuple[int, str], _Shown]:
-    """(seed, data) -> what the contender did there. The baseline and the control arm are the same in every trial of a seed."""
+    """(seed, data) -> what the contender did there.
+
+    The baseline and the control arm are the same in every trial of a seed.
+    """
     found: dict[tuple[int, str], _Shown] = {}
     for one in tested:
         key = (one.seed, one.data_hash)
@@ -324,10 +474,18 @@ def _shown(name: str, tested: Sequence[TrialResult]) -> dict[tuple[int, str], _S
     return found
 
 
-def _strata(first: Mapping[tuple[int, str], _Shown], second: Mapping[tuple[int, str], _Shown]) -> list[tuple[Scores, Scores]]:
-    """(second's scores, first's scores) of each seed that both have been tested with, on the same items. One of which too many
-    answers are missing tells nothing, as in a trial's own verdict; two that show the same prompt throughout are not compared."""
-    both = [(second[key], one) for key, one in first.items() if key in second and len(one.scores) == len(second[key].scores)]
+def _strata(
+    first: Mapping[tuple[int, str], _Shown], second: Mapping[tuple[int, str], _Shown]
+) -> list[tuple[Scores, Scores]]:
+    """(second's scores, first's scores) of each seed that both have been tested with, on the same
+    items. One of which too many answers are missing tells nothing, as in a trial's own verdict; two
+    that show the same prompt throughout are not compared.
+    """
+    both = [
+        (second[key], one)
+        for key, one in first.items()
+        if key in second and len(one.scores) == len(second[key].scores)
+    ]
     if all(one.prompt is not None and one == other for one, other in both):
         return []
     pairs = [(one.scores, other.scores) for one, other in both]

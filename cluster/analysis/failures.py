@@ -1,4 +1,6 @@
-"""Calls that brought nothing, for people: each distinct reason once, with how often it was given and to whom. Knows no page."""
+"""Calls that brought nothing, for people: each distinct reason once, with how often it was given
+and to whom. Knows no page.
+"""
 
 from collections.abc import Iterable, Sequence
 
@@ -9,37 +11,64 @@ from optimizer.outcome_counts import NO_TEXT, Failure, likeness, summed
 MOST_SHOWN = 5
 """Reasons on a terminal; the page and failures.parquet have more [ours]."""
 _SAID_BY_KIND = {
-    "refused": ("call", "refused"), "infrastructure": ("call", "without an answer"), "empty": ("reply", "empty")}
+    "refused": ("call", "refused"),
+    "infrastructure": ("call", "without an answer"),
+    "empty": ("reply", "empty"),
+}
 
 
-def failure_lines(results: Sequence[TrialResult], most: int | None = None, told: Sequence[str] = ()) -> list[str]:
-    """Return a sentence for each distinct reason, the most frequent first, but for those that stand in a trial's error.
+def failure_lines(
+    results: Sequence[TrialResult], most: int | None = None, told: Sequence[str] = ()
+) -> list[str]:
+    """Return a sentence for each distinct reason, the most frequent first, but for those that stand
+    in a trial's error.
 
     Args:
-        results: All trials of an experiment.
-        told: Sentences that are told beside these: a reason that one of them quotes is left out too.
-        most: So many sentences, and one that says how many are left out; None for all.
+        results: All trials of an experiment. told: Sentences that are told beside these: a reason
+        that one of them quotes is left out too. most: So many sentences, and one that says how many
+        are left out; None for all.
     """
-    known = [likeness(sentence) for sentence in (*told, *(result.error for result in results)) if sentence]
-    label_by_role = {result.trial: {"target": result.target, "optimizer": result.optimizer} for result in results}
+    known = [
+        likeness(sentence)
+        for sentence in (*told, *(result.error for result in results))
+        if sentence
+    ]
+    label_by_role = {
+        result.trial: {"target": result.target, "optimizer": result.optimizer} for result in results
+    }
     by_label: dict[str, list[Failure]] = {}
     for result in results:
         for failure in result.failures:
-            by_label.setdefault(f"{label_by_role[result.trial][failure.model]} ({failure.model})", []).append(failure)
-    lines = reasons_told((label, failure) for label, failures in by_label.items() for failure in summed(failures)
-                         if not any(likeness(failure.reason.rstrip(".")) in sentence for sentence in known))
+            by_label.setdefault(
+                f"{label_by_role[result.trial][failure.model]} ({failure.model})", []
+            ).append(failure)
+    lines = reasons_told(
+        (label, failure)
+        for label, failures in by_label.items()
+        for failure in summed(failures)
+        if not any(likeness(failure.reason.rstrip(".")) in sentence for sentence in known)
+    )
     if most is None or len(lines) <= most:
         return lines
-    return [*lines[:most], f"{plural(len(lines) - most, 'other reason')} for calls that brought nothing: see the report."]
+    return [
+        *lines[:most],
+        f"{plural(len(lines) - most, 'other reason')} for calls that brought nothing: see the "
+        "report.",
+    ]
 
 
 def reasons_told(failures: Iterable[tuple[str, Failure]]) -> list[str]:
-    """Return a sentence for each of some failures of models, given with the models' labels; the most frequent first.
+    """Return a sentence for each of some failures of models, given with the models' labels; the
+    most frequent first.
 
-    Empty replies of which nothing else is known are told by their share alone (outcome_summary.py): small models give some.
+    Empty replies of which nothing else is known are told by their share alone (outcome_summary.py):
+    small models give some.
     """
     telling = [(label, failure) for label, failure in failures if failure.reason != NO_TEXT]
-    return [_sentence(label, failure) for label, failure in sorted(telling, key=lambda one: -one[1].calls)]
+    return [
+        _sentence(label, failure)
+        for label, failure in sorted(telling, key=lambda one: -one[1].calls)
+    ]
 
 
 def errors_told(results: Sequence[TrialResult]) -> list[str]:
@@ -48,7 +77,9 @@ def errors_told(results: Sequence[TrialResult]) -> list[str]:
 
 
 def endings_told(results: Sequence[TrialResult]) -> list[str]:
-    """Return where budgets have ended searches: each sentence once, with the trials that it is about."""
+    """Return where budgets have ended searches: each sentence once, with the trials that it is
+    about.
+    """
     return [f"{told}." for told in _grouped((result.trial, result.ending) for result in results)]
 
 
@@ -62,8 +93,14 @@ def _grouped(told: Iterable[tuple[str, str]]) -> list[str]:
 
 def _sentence(label: str, failure: Failure) -> str:
     noun, state = _SAID_BY_KIND[failure.kind]
-    counted = f"{failure.calls:,} {noun if failure.calls == 1 else {'call': 'calls', 'reply': 'replies'}[noun]}"
-    return f"{counted} of {label} {'was' if failure.calls == 1 else 'were'} {state}: {failure.reason.rstrip('.')}."
+    counted = (
+        f"{failure.calls:,} "
+        f"{noun if failure.calls == 1 else {'call': 'calls', 'reply': 'replies'}[noun]}"
+    )
+    return (
+        f"{counted} of {label} {'was' if failure.calls == 1 else 'were'} {state}: "
+        f"{failure.reason.rstrip('.')}."
+    )
 
 
 def _names(trials: Sequence[str]) -> str:

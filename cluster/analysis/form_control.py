@@ -1,26 +1,40 @@
-"""How much of a gain is form alone, in words: the control arm (see cluster/trial/form_control.py) beside the baseline and the best
-prompts; and where the best prompt is the baseline itself, that nothing was gained. Knows trials, no output form.
+"""How much of a gain is form alone, in words: the control arm (see cluster/trial/form_control.py)
+beside the baseline and the best prompts; and where the best prompt is the baseline itself, that
+nothing was gained. Knows trials, no output form.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cluster.analysis.comparisons import ANSWER_LINE, comparisons, corrected_against_control, corrected_verdicts, p_told
+from cluster.analysis.comparisons import (
+    ANSWER_LINE,
+    comparisons,
+    corrected_against_control,
+    corrected_verdicts,
+    p_told,
+)
 from cluster.analysis.summary import Group, summarise
 from cluster.text.formatting import plural, share, signed
 from cluster.trial.result import TrialResult
 from optimizer.statistics import Pooled, Scores, pooled_test, too_many_missing
 
 MARK = "†"
-_NOTE = f"{MARK} Not distinguishable from the baseline with the answer line alone: the gain may be form."
+_NOTE = (
+    f"{MARK} Not distinguishable from the baseline with the answer line alone: the gain may be "
+    "form."
+)
 SAID_BY_STATE = {
-    "not needed": "Form explains none of it: every answer of the baseline that the search saw and that was not right gave its "
-                  "answer in the form that is read.",
+    "not needed": "Form explains none of it: every answer of the baseline that the search saw and "
+    "that was not right gave its "
+    "answer in the form that is read.",
     "line in baseline": "Form explains none of it: the baseline itself says how to end an answer.",
-    "no budget": "How much of a gain is form alone was not measured, as the budget left no room for it: raise budget.target_calls.",
+    "no budget": "How much of a gain is form alone was not measured, as the budget left no room "
+    "for it: raise budget.target_calls.",
     "off": "How much of a gain is form alone was not measured: form_control is off.",
 }
-"""State of a trial's control arm -> what is to be said of it; of the others there is more to say, or nothing."""
+"""State of a trial's control arm -> what is to be said of it; of the others there is more to say,
+or nothing.
+"""
 
 
 @dataclass(frozen=True)
@@ -34,30 +48,50 @@ class FormShare:
     """What the best prompts have beyond it."""
 
     def sentence(self, whose: str, p_value: float | None, verdict: str) -> str:
-        """`p_value` and `verdict` are of the rest, corrected; None: the rest has no statement of its own."""
+        """`p_value` and `verdict` are of the rest, corrected; None: the rest has no statement of
+        its own.
+        """
         tested = "" if p_value is None else f", {p_told(p_value)}"
         rest = f"{_figures(self.rest)}{tested}"
-        told = {"better": f"the rest, {rest}, is what the search found",
-                "worse": f"the prompts that were found are worse than that line alone: {rest}"}.get(
-                    verdict, f"the rest, {rest}, is not distinguishable from nothing" if verdict else f"the rest is {rest}")
+        told = {
+            "better": f"the rest, {rest}, is what the search found",
+            "worse": f"the prompts that were found are worse than that line alone: {rest}",
+        }.get(
+            verdict,
+            f"the rest, {rest}, is not distinguishable from nothing"
+            if verdict
+            else f"the rest is {rest}",
+        )
         gained = f"the gain of {signed(self.gain.difference)} of {whose} over the baseline"
         return f"Of {gained}, {_figures(self.form)} comes with the answer line alone; {told}."
 
 
 def _figures(pooled: Pooled) -> str:
-    return f"{signed(pooled.difference)} [{share(pooled.interval.low)}, {share(pooled.interval.high)}]"
+    return (
+        f"{signed(pooled.difference)} [{share(pooled.interval.low)}, {share(pooled.interval.high)}]"
+    )
 
 
 def form_share(trials: Sequence[TrialResult]) -> FormShare | None:
-    """Return the parts of the gain over all items of these trials that are known under all three prompts; None where no trial has
+    """Return the parts of the gain over all items of these trials that are known under all three
+    prompts; None where no trial has
     a control arm, or too many answers are missing."""
     strata = [
-        known for trial in trials if trial.form_control_test_marks and not trial.best_is_baseline
-        if (known := _known(trial.seed_prompt_test_scores, trial.form_control_test_scores, trial.test_scores))]
+        known
+        for trial in trials
+        if trial.form_control_test_marks and not trial.best_is_baseline
+        if (
+            known := _known(
+                trial.seed_prompt_test_scores, trial.form_control_test_scores, trial.test_scores
+            )
+        )
+    ]
     if not strata:
         return None
     gain, form, rest = (
-        pooled_test([(known[before], known[after]) for known in strata]) for before, after in ((0, 2), (0, 1), (1, 2)))
+        pooled_test([(known[before], known[after]) for known in strata])
+        for before, after in ((0, 2), (0, 1), (1, 2))
+    )
     return FormShare(gain, form, rest)
 
 
@@ -69,15 +103,23 @@ def _known(*prompts: Scores) -> tuple[Scores, ...] | None:
 
 
 def form_told(result: TrialResult) -> str:
-    """Return how much of one trial's gain is form alone, by its own tests; "" where there is nothing to say."""
+    """Return how much of one trial's gain is form alone, by its own tests; "" where there is
+    nothing to say.
+    """
     if parts := form_share([result]):
-        return parts.sentence("this prompt", result.form_control_p_value, result.form_control_verdict)
+        return parts.sentence(
+            "this prompt", result.form_control_p_value, result.form_control_verdict
+        )
     return SAID_BY_STATE.get(result.form_control, "") if result.test_marks else ""
 
 
 def form_notes(results: Sequence[TrialResult]) -> Mapping[str, tuple[str, ...]]:
-    """Return what is to be said of form, and of best prompts that are the baseline, by the name of a group's first trial."""
-    against_line = {(one.task, one.first): one for one in comparisons(results) if one.second == ANSWER_LINE}
+    """Return what is to be said of form, and of best prompts that are the baseline, by the name of
+    a group's first trial.
+    """
+    against_line = {
+        (one.task, one.first): one for one in comparisons(results) if one.second == ANSWER_LINE
+    }
     own, verdicts = corrected_against_control(results), corrected_verdicts(results)
     found = {}
     for group in (group for summary in summarise(results) for group in summary.groups):
@@ -86,25 +128,40 @@ def form_notes(results: Sequence[TrialResult]) -> Mapping[str, tuple[str, ...]]:
         if parts and parts.gain.difference > 0:
             comparison = None if group.settings else against_line.get((group.task, group.strategy))
             alone = own.get(group.trials[0].trial) if len(group.trials) == 1 else None
-            verdict, p_value = (comparison.verdict, comparison.p_value) if comparison else alone or ("", None)
+            verdict, p_value = (
+                (comparison.verdict, comparison.p_value) if comparison else alone or ("", None)
+            )
             lines.append(parts.sentence(_whose(group), p_value, verdict))
         found[group.trials[0].trial] = tuple(lines)
     return found
 
 
 def form_lines(results: Sequence[TrialResult]) -> list[str]:
-    """Sentences for the terminal: of every group, and in a search of the point that it chose, one a task."""
+    """Sentences for the terminal: of every group, and in a search of the point that it chose, one a
+    task.
+    """
     notes = form_notes(results)
     groups = [
-        group for summary in summarise(results)
-        for group in ([summary.leader] if any(one.settings for one in summary.groups) else summary.groups) if group is not None]
+        group
+        for summary in summarise(results)
+        for group in (
+            [summary.leader] if any(one.settings for one in summary.groups) else summary.groups
+        )
+        if group is not None
+    ]
     return [line for group in groups for line in notes[group.trials[0].trial]]
 
 
 def form_alone(results: Sequence[TrialResult]) -> set[str]:
-    """Return the trials that are better than the baseline and not than the answer line: their gain may be form."""
+    """Return the trials that are better than the baseline and not than the answer line: their gain
+    may be form.
+    """
     verdicts, against_line = corrected_verdicts(results), corrected_against_control(results)
-    return {name for name, told in verdicts.items() if told == "better" and against_line.get(name, ("better", 0.0))[0] != "better"}
+    return {
+        name
+        for name, told in verdicts.items()
+        if told == "better" and against_line.get(name, ("better", 0.0))[0] != "better"
+    }
 
 
 def form_note(results: Sequence[TrialResult]) -> list[str]:
@@ -122,13 +179,29 @@ def _baseline_lines(group: Group) -> list[str]:
     if not same:
         return []
     if len(same) < len(tested):
-        return [f"In {len(same)} of {plural(len(tested), 'trial')} of {group.strategy} on {group.task} the best prompt is the "
-                "baseline itself, the baseline: no candidate was better on dev."]
+        return [
+            f"In {len(same)} of {plural(len(tested), 'trial')} of {group.strategy} on {group.task} "
+            "the best prompt is the "
+            "baseline itself, the baseline: no candidate was better on dev."
+        ]
     whose = "The best prompt" if len(same) == 1 else "The best prompt of every trial"
-    return [f"{whose} of {group.strategy} on {group.task} is the baseline itself, the baseline: no candidate was better on dev."]
+    return [
+        f"{whose} of {group.strategy} on {group.task} is the baseline itself, the baseline: no "
+        "candidate was better on dev."
+    ]
 
 
 def _unmeasured_lines(group: Group, verdicts: Mapping[str, str]) -> list[str]:
-    missed = any(trial.form_control == "no budget" and verdicts.get(trial.trial) == "better" for trial in group.trials)
-    return [f"How much of the gain of {_whose(group)} is form alone was not measured, as the budget left no room for it: raise "
-            "budget.target_calls (or budget.total), or make sizes.test smaller."] if missed else []
+    missed = any(
+        trial.form_control == "no budget" and verdicts.get(trial.trial) == "better"
+        for trial in group.trials
+    )
+    return (
+        [
+            f"How much of the gain of {_whose(group)} is form alone was not measured, as the "
+            "budget left no room for it: raise "
+            "budget.target_calls (or budget.total), or make sizes.test smaller."
+        ]
+        if missed
+        else []
+    )

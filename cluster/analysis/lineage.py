@@ -1,4 +1,6 @@
-"""How a trial's best prompt came about: its ancestors from the first prompt on, and what each refinement changed. Pure."""
+"""How a trial's best prompt came about: its ancestors from the first prompt on, and what each
+refinement changed. Pure.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,14 +14,20 @@ from optimizer.statistics import Gain
 
 @dataclass(frozen=True)
 class Refinement:
-    """One candidate on the way to the best prompt, beside its parent. The first one of a lineage has no parent."""
+    """One candidate on the way to the best prompt, beside its parent.
+
+    The first one of a lineage has no parent.
+    """
 
     candidate: Candidate
     parent: Candidate | None
     standing: Standing | None
-    """On the most dev items that it was ever measured on; None where it never stood on the dev split."""
+    """On the most dev items that it was ever measured on; None where it never stood on the dev
+    split.
+    """
     gain: Gain | None
-    """Over its parent, on the dev items that both were measured on; None where that is not known."""
+    """Over its parent, on the dev items that both were measured on; None where that is not known.
+    """
     pieces: tuple[Piece, ...]
     """The words that changed; all of the text for the first prompt."""
     new_demonstrations: tuple[Demonstration, ...]
@@ -36,15 +44,23 @@ class Refinement:
 def lineage(result: TrialResult) -> tuple[Refinement, ...]:
     """The best prompt's refinements, oldest first; empty where the trial has no best prompt.
 
-    It goes back as far as parents are known, so that a candidate whose parent never competed stands first.
+    It goes back as far as parents are known, so that a candidate whose parent never competed stands
+    first.
     """
-    known = {standing.candidate.id: standing.candidate for round in reversed(result.rounds) for standing in round.standings}
+    known = {
+        standing.candidate.id: standing.candidate
+        for round in reversed(result.rounds)
+        for standing in round.standings
+    }
     chain = list(_ancestors(result.best, known)) if result.best is not None else []
     chain.reverse()
     standings: dict[str, Standing] = {}
     for standing in (standing for round in result.rounds for standing in round.standings):
         standings[standing.candidate.id] = fuller(standings.get(standing.candidate.id), standing)
-    return tuple(_refinement(standings, candidate, parent) for candidate, parent in zip(chain, [None, *chain], strict=False))
+    return tuple(
+        _refinement(standings, candidate, parent)
+        for candidate, parent in zip(chain, [None, *chain], strict=False)
+    )
 
 
 def _ancestors(best: Candidate, known: dict[str, Candidate]) -> Iterator[Candidate]:
@@ -56,15 +72,22 @@ def _ancestors(best: Candidate, known: dict[str, Candidate]) -> Iterator[Candida
         candidate = known.get(candidate.parent) if candidate.parent is not None else None
 
 
-def _refinement(standings: Mapping[str, Standing], candidate: Candidate, parent: Candidate | None) -> Refinement:
+def _refinement(
+    standings: Mapping[str, Standing], candidate: Candidate, parent: Candidate | None
+) -> Refinement:
     standing = standings.get(candidate.id)
     gain = gain_over(standings.get(parent.id), standing) if parent is not None else None
     old = parent.prompt if parent is not None else None
     shown = old.demonstrations if old is not None else ()
     kept = set(shown) & set(candidate.prompt.demonstrations)
     return Refinement(
-        candidate, parent, standing, gain,
-        pieces=word_diff(old.text() if old is not None else candidate.prompt.text(), candidate.prompt.text()),
+        candidate,
+        parent,
+        standing,
+        gain,
+        pieces=word_diff(
+            old.text() if old is not None else candidate.prompt.text(), candidate.prompt.text()
+        ),
         new_demonstrations=tuple(d for d in candidate.prompt.demonstrations if d not in kept),
-        dropped_demonstrations=sum(d not in kept for d in shown))
-
+        dropped_demonstrations=sum(d not in kept for d in shown),
+    )

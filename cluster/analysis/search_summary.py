@@ -27,9 +27,15 @@ def searched(results: Sequence[TrialResult]) -> bool:
 
 
 def found(trials: Sequence[TrialResult]) -> list[Found]:
-    """The course of one comparison, in the order in which its trials were started. Trials that measured nothing are left out."""
+    """The course of one comparison, in the order in which its trials were started.
+
+    Trials that measured nothing are left out.
+    """
     in_order = sorted(trials, key=lambda trial: trial.trial)
     measured = [(trial, trial.dev_accuracy) for trial in in_order if trial.dev_accuracy is not None]
     calls = accumulate(trial.target_calls for trial, _ in measured)
     best = accumulate((accuracy for _, accuracy in measured), max)
-    return [Found(trial, spent, highest) for (trial, _), spent, highest in zip(measured, calls, best, strict=True)]
+    return [
+        Found(trial, spent, highest)
+        for (trial, _), spent, highest in zip(measured, calls, best, strict=True)
+    ]

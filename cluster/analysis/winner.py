@@ -1,6 +1,8 @@
-"""Which prompt to take: for each task the best prompt of one trial, by a rule that report, page and console share. Pure.
+"""Which prompt to take: for each task the best prompt of one trial, by a rule that report, page and
+console share. Pure.
 
-Accuracies of two tasks are not compared: a job of two tasks has two best prompts. The test split selects nothing.
+Accuracies of two tasks are not compared: a job of two tasks has two best prompts. The test split
+selects nothing.
 """
 
 from collections.abc import Sequence
@@ -8,7 +10,10 @@ from collections.abc import Sequence
 from cluster.text.formatting import plural, share
 from cluster.trial.result import TrialResult
 
-RULE = "the highest accuracy on the dev split; of equals the one measured on more dev items, then the one that started first"
+RULE = (
+    "the highest accuracy on the dev split; of equals the one measured on more dev items, then the "
+    "one that started first"
+)
 Rank = tuple[float, int]
 
 
@@ -18,7 +23,9 @@ def rank(accuracy: float | None, items: int) -> Rank:
 
 
 def best_trials(results: Sequence[TrialResult]) -> dict[str, TrialResult]:
-    """Return task -> the trial with its prompt to take, in order of first appearance; none for a task without a best prompt."""
+    """Return task -> the trial with its prompt to take, in order of first appearance; none for a
+    task without a best prompt.
+    """
     found: dict[str, TrialResult] = {}
     for result in (one for one in results if one.best is not None):
         known = found.get(result.task)
@@ -32,16 +39,23 @@ def dev_items(result: TrialResult) -> int:
     if result.best is None:
         return 0
     standings = (standing for round in reversed(result.rounds) for standing in round.standings)
-    same = (one.items for one in standings if one.candidate.id == result.best.id and one.accuracy == result.dev_accuracy)
+    same = (
+        one.items
+        for one in standings
+        if one.candidate.id == result.best.id and one.accuracy == result.dev_accuracy
+    )
     return next(same, 0)
 
 
 def best_lines(results: Sequence[TrialResult], out: str) -> list[str]:
-    """Return a sentence for each task: where its best prompt lies, and how it did on which items."""
+    """Return a sentence for each task: where its best prompt lies, and how it did on which
+    items."""
     return [
-        f"Best prompt on {task}, by dev accuracy ({share(result.dev_accuracy)} on {plural(dev_items(result), 'item')}): "
+        f"Best prompt on {task}, by dev accuracy ({share(result.dev_accuracy)} on "
+        f"{plural(dev_items(result), 'item')}): "
         f"{out.rstrip('/')}/best/{result.trial}.json; {_tested(result)}."
-        for task, result in best_trials(results).items()]
+        for task, result in best_trials(results).items()
+    ]
 
 
 def _rank(result: TrialResult) -> Rank:
@@ -51,5 +65,8 @@ def _rank(result: TrialResult) -> Rank:
 def _tested(result: TrialResult) -> str:
     if result.test_accuracy is None:
         return "not tested"
-    return (f"test accuracy {share(result.test_accuracy)} on {plural(result.test_items, 'item')}, baseline "
-            f"{share(result.seed_prompt_test_accuracy)}")
+    return (
+        f"test accuracy {share(result.test_accuracy)} on {plural(result.test_items, 'item')}, "
+        "baseline "
+        f"{share(result.seed_prompt_test_accuracy)}"
+    )

@@ -1,4 +1,6 @@
-"""Worked examples for people: a demonstration's response as its steps and its answer, each with its own line breaks. Pure."""
+"""Worked examples for people: a demonstration's response as its steps and its answer, each with its
+own line breaks. Pure.
+"""
 
 import re
 from dataclasses import dataclass
@@ -23,19 +25,26 @@ class ExamplePart:
 def parts_of(response: str) -> tuple[ExamplePart, ...]:
     """Return the parts of a response in its order; joined, their `whole` is the response.
 
-    What is read as its steps and its answer is what the prompt's reader reads (`optimizer.prompt.read_trace`).
+    What is read as its steps and its answer is what the prompt's reader reads
+    (`optimizer.prompt.read_trace`).
     """
     trace = read_trace(response)
     thought = len(response) - len(without_thinking(response))
     answers = list(ANSWER_LINE.finditer(response)) if trace.answer is not None else []
     end = answers[-1].start() if answers else len(response)
-    cuts = [(found.start(), found.end(), f"Step {int(found['number'])}") for found in _STEP.finditer(response)
-            if thought <= found.start() < end and int(found["number"]) in trace.block_by_step]
+    cuts = [
+        (found.start(), found.end(), f"Step {int(found['number'])}")
+        for found in _STEP.finditer(response)
+        if thought <= found.start() < end and int(found["number"]) in trace.block_by_step
+    ]
     cuts += [(answers[-1].start(), answers[-1].start("answer"), "Answer")] if answers else []
     heads = [(0, 0, "Response"), *cuts]
     ends = [*(start for start, _, _ in heads[1:]), len(response)]
-    found = [ExamplePart(label, response[after:until].strip("\n"), response[start:until])
-             for (start, after, label), until in zip(heads, ends, strict=True) if response[start:until]]
+    found = [
+        ExamplePart(label, response[after:until].strip("\n"), response[start:until])
+        for (start, after, label), until in zip(heads, ends, strict=True)
+        if response[start:until]
+    ]
     return tuple(_after_the_answer(found))
 
 
@@ -46,5 +55,8 @@ def _after_the_answer(parts: list[ExamplePart]) -> list[ExamplePart]:
     line, newline, rest = parts[-1].whole.partition("\n")
     if not rest:
         return [*parts[:-1], ExamplePart("Answer", parts[-1].text.strip(), line + newline)]
-    return [*parts[:-1], ExamplePart("Answer", parts[-1].text.partition("\n")[0].strip(), line + newline),
-            ExamplePart("Response", rest.strip("\n"), rest)]
+    return [
+        *parts[:-1],
+        ExamplePart("Answer", parts[-1].text.partition("\n")[0].strip(), line + newline),
+        ExamplePart("Response", rest.strip("\n"), rest),
+    ]

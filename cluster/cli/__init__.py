@@ -1,8 +1,10 @@
-"""The command line: `promptray run`, `resume`, `check`, `submit`, `apply`, `list`, `serve` ... The only part that prints.
+"""The command line: `promptray run`, `resume`, `check`, `submit`, `apply`, `list`, `serve` ...
 
-A mistake that the user can mend ends with one sentence and exit code 2; what broke by itself, with code 1; Ctrl-C, with 130;
-SIGTERM, with 143. A check that finds no task with room for optimization ends with code 3, and with 4 where
-that cannot be told of some task.
+The only part that prints.
+
+A mistake that the user can mend ends with one sentence and exit code 2; what broke by itself, with
+code 1; Ctrl-C, with 130; SIGTERM, with 143. A check that finds no task with room for optimization
+ends with code 3, and with 4 where that cannot be told of some task.
 """
 
 import typer
@@ -23,8 +25,12 @@ from cluster.experiment.signals import INTERRUPTED, exit_code, take_sigterm
 from optimizer.errors import PromptrayError, UserError
 
 app = typer.Typer(
-    name="promptray", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-    help="Optimizes prompts for a target model, distributed on Ray.")
+    name="promptray",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Optimizes prompts for a target model, distributed on Ray.",
+)
 for command in (run, resume, check, submit, status, logs, stop, apply, diagnose, serve, up, show):
     app.command()(command)
 app.command(name="list")(list_names)

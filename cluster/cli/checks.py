@@ -1,4 +1,5 @@
-"""`promptray check`: can an experiment pay, and what may it cost? Knows no Ray until it needs it."""
+"""`promptray check`: can an experiment pay, and what may it cost? Knows no Ray until it needs
+it."""
 
 from typing import Annotated
 
@@ -19,19 +20,44 @@ NOT_KNOWN = 4
 
 
 def check(
-    file: options.File, task: options.Tasks = None, target: options.Target = None, optimizer: options.Optimizer = None,
-    strategy: options.Strategies = None, selection: options.Selection = None, seed: options.Seeds = None,
-    scorer: options.Scorer = None, seed_instruction: options.SeedInstruction = None, sizes: options.Splits = None,
-    target_calls: options.TargetCalls = None, optimizer_calls: options.OptimizerCalls = None,
-    concurrency: options.Concurrency = None, out: options.Out = None,
-    repeats: Annotated[int, typer.Option(min=2, max=20, help="Runs of the baseline, for the noise.")] = 3,
+    file: options.File,
+    task: options.Tasks = None,
+    target: options.Target = None,
+    optimizer: options.Optimizer = None,
+    strategy: options.Strategies = None,
+    selection: options.Selection = None,
+    seed: options.Seeds = None,
+    scorer: options.Scorer = None,
+    seed_instruction: options.SeedInstruction = None,
+    sizes: options.Splits = None,
+    target_calls: options.TargetCalls = None,
+    optimizer_calls: options.OptimizerCalls = None,
+    concurrency: options.Concurrency = None,
+    out: options.Out = None,
+    repeats: Annotated[
+        int, typer.Option(min=2, max=20, help="Runs of the baseline, for the noise.")
+    ] = 3,
 ) -> None:
-    """Say of each task of an experiment whether optimization can pay, and what the experiment may cost. Exit code 3: none can;
-    4: none is seen to, and of some task it cannot be told, as its answers were not read as they are meant."""
+    """Say of each task of an experiment whether optimization can pay, and what the experiment may
+    cost. Exit code 3: none can; 4: none is seen to, and of some task it cannot be told, as its
+    answers were not read as they are meant.
+    """
     given = overrides(
-        file, tasks=task, target=target, optimizer=optimizer, strategies=strategy, selection=selection, seeds=seed, scorer=scorer,
-        seed_instruction=seed_instruction, sizes=sizes, target_calls=target_calls, optimizer_calls=optimizer_calls,
-        concurrency=concurrency, out=out)
+        file,
+        tasks=task,
+        target=target,
+        optimizer=optimizer,
+        strategies=strategy,
+        selection=selection,
+        seeds=seed,
+        scorer=scorer,
+        seed_instruction=seed_instruction,
+        sizes=sizes,
+        target_calls=target_calls,
+        optimizer_calls=optimizer_calls,
+        concurrency=concurrency,
+        out=out,
+    )
     with steady():
         code = _check(prepare(ExperimentSettings.read(file, given), repeated=True), repeats)
     if code:
@@ -51,7 +77,10 @@ def _check(experiment: Experiment, repeats: int) -> int:
         say(line, "dim")
     checked = run_check(experiment, repeats, say)
     OUT.print(check_table(checked))
-    say(f"A run into the same folder has these answers:  promptray run {experiment.out.place_of(SETTINGS_FILE)}")
+    say(
+        "A run into the same folder has these answers:  promptray run "
+        f"{experiment.out.place_of(SETTINGS_FILE)}"
+    )
     if checked.can_pay:
         return 0
     return NONE_CAN_PAY if checked.known else NOT_KNOWN

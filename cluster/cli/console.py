@@ -15,7 +15,8 @@ from optimizer.errors import escaped, shortened
 
 
 class SafeConsole(Console):
-    """Prints what a terminal would interpret in text from data or models as an escape; its own colours stay.
+    """Prints what a terminal would interpret in text from data or models as an escape; its own
+    colours stay.
 
     Where nobody takes its output any more, it ends the command, unless that is `steady`.
     """
@@ -45,7 +46,9 @@ class SafeConsole(Console):
             ERR.print(Text(f"The output cannot be written ({problem})."), soft_wrap=True)
         raise SystemExit(1)
 
-    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(escaped(segment.text), segment.style)
 
@@ -61,7 +64,8 @@ LONGEST_SENTENCE = 2000
 
 @contextmanager
 def steady(console: SafeConsole = OUT) -> Iterator[None]:
-    """A block of work that goes on when nobody sees it any more: what it finds is kept elsewhere."""
+    """A block of work that goes on when nobody sees it any more: what it finds is kept
+    elsewhere."""
     before, console.steady = console.steady, True
     try:
         yield

@@ -22,8 +22,13 @@ from serving.settings.validation import read_mapping
 if TYPE_CHECKING:
     from cluster.diagnosis.preparation import Prepared
 
-File = Annotated[str | None, typer.Argument(help="Settings, such as an earlier diagnosis' settings.yaml; or name a --task.")]
-Sizes = Annotated[str | None, typer.Option("--sizes", help="Examples in the splits: TRAIN,DEV,HELD_OUT.")]
+File = Annotated[
+    str | None,
+    typer.Argument(help="Settings, such as an earlier diagnosis' settings.yaml; or name a --task."),
+]
+Sizes = Annotated[
+    str | None, typer.Option("--sizes", help="Examples in the splits: TRAIN,DEV,HELD_OUT.")
+]
 TargetCalls = Annotated[int | None, typer.Option(help="Budget of one task.")]
 OptimizerCalls = Annotated[int | None, typer.Option(help="Budget of one task.")]
 _SIZES = ("train", "dev", "held_out")
@@ -31,20 +36,40 @@ _DATA = ("tasks", "seed", "sizes")
 
 
 def diagnose(
-    file: File = None, task: options.Tasks = None, target: options.Target = None, optimizer: options.Optimizer = None,
-    seed: Annotated[int | None, typer.Option(help="Of the splits and of all chances.")] = None, scorer: options.Scorer = None,
-    seed_instruction: options.SeedInstruction = None, sizes: Sizes = None, target_calls: TargetCalls = None,
-    optimizer_calls: OptimizerCalls = None, out: options.Out = None,
+    file: File = None,
+    task: options.Tasks = None,
+    target: options.Target = None,
+    optimizer: options.Optimizer = None,
+    seed: Annotated[int | None, typer.Option(help="Of the splits and of all chances.")] = None,
+    scorer: options.Scorer = None,
+    seed_instruction: options.SeedInstruction = None,
+    sizes: Sizes = None,
+    target_calls: TargetCalls = None,
+    optimizer_calls: OptimizerCalls = None,
+    out: options.Out = None,
 ) -> None:
-    """Measure a pair of models: does reflection use the evidence, is it right, does it pay, does the target follow? Options stand
+    """Measure a pair of models: does reflection use the evidence, is it right, does it pay, does
+    the target follow? Options stand
     above FILE."""
     from cluster.diagnosis.preparation import prepare
 
     given = _given(
-        read_mapping(file) if file else {}, tasks=task, scorer=scorer, seed_instruction=seed_instruction, sizes=sizes,
-        target_calls=target_calls, optimizer_calls=optimizer_calls, target=target, optimizer=optimizer, seed=seed, out=out)
+        read_mapping(file) if file else {},
+        tasks=task,
+        scorer=scorer,
+        seed_instruction=seed_instruction,
+        sizes=sizes,
+        target_calls=target_calls,
+        optimizer_calls=optimizer_calls,
+        target=target,
+        optimizer=optimizer,
+        seed=seed,
+        out=out,
+    )
     with steady():
-        complete = _diagnose(prepare(DiagnosisSettings.read(file, given) if file else DiagnosisSettings.of(given)))
+        complete = _diagnose(
+            prepare(DiagnosisSettings.read(file, given) if file else DiagnosisSettings.of(given))
+        )
     if not complete:
         raise typer.Exit(1)
 
@@ -64,14 +89,20 @@ def _diagnose(prepared: "Prepared") -> bool:
     try:
         from cluster.diagnosis.running import run_diagnosis
 
-        results = run_diagnosis(prepared, lambda text: say(f"{duration(time.monotonic() - began):>7}  {text} …", "dim"))
+        results = run_diagnosis(
+            prepared, lambda text: say(f"{duration(time.monotonic() - began):>7}  {text} …", "dim")
+        )
     except KeyboardInterrupt:
         command = f"promptray diagnose {shlex.quote(prepared.out.place_of(SETTINGS_FILE))}"
         end(f"Stopped. Every finished call is kept; continue with:  {command}", exit_code())
     write_diagnosis(prepared.out, results, prepared.settings.model_dump(mode="json"))
     OUT.print(diagnosis_table(results))
-    for line in reasons_told((f"{failure.model} model on {one.task}", failure) for one in results for failure in one.failures
-                             if failure.reason.rstrip(".") not in one.error):
+    for line in reasons_told(
+        (f"{failure.model} model on {one.task}", failure)
+        for one in results
+        for failure in one.failures
+        if failure.reason.rstrip(".") not in one.error
+    ):
         say(line, "yellow")
     say(f"Results: {prepared.out}   Page: {prepared.out.place_of(PAGE_FILE)}")
     if any(result.stand_in for result in results):
@@ -80,17 +111,35 @@ def _diagnose(prepared: "Prepared") -> bool:
 
 
 def _given(
-    data: Mapping[str, Any], *, tasks: Sequence[str] | None, scorer: str | None, seed_instruction: str | None, sizes: str | None,
-    target_calls: int | None, optimizer_calls: int | None, **plain: Any,
+    data: Mapping[str, Any],
+    *,
+    tasks: Sequence[str] | None,
+    scorer: str | None,
+    seed_instruction: str | None,
+    sizes: str | None,
+    target_calls: int | None,
+    optimizer_calls: int | None,
+    **plain: Any,
 ) -> dict[str, Any]:
-    """Top-level settings from the options; options that are None change nothing. Raises SettingsError."""
+    """Top-level settings from the options; options that are None change nothing.
+
+    Raises SettingsError.
+    """
     given = {name: value for name, value in plain.items() if value is not None}
     models = {name: as_model(given[name]) for name in ("target", "optimizer") if name in given}
-    given |= {name: addressed(model) for name, model in models.items()}  # also above recorded settings
-    changes = {name: value for name, value in (("scorer", scorer), ("seed_instruction", seed_instruction)) if value is not None}
+    given |= {
+        name: addressed(model) for name, model in models.items()
+    }  # also above recorded settings
+    changes = {
+        name: value
+        for name, value in (("scorer", scorer), ("seed_instruction", seed_instruction))
+        if value is not None
+    }
     if tasks or changes:
         listed = tasks or listed_in(data, "tasks")
-        given["tasks"] = [(one if isinstance(one, dict) else {"source": one}) | changes for one in listed]
+        given["tasks"] = [
+            (one if isinstance(one, dict) else {"source": one}) | changes for one in listed
+        ]
     limits = {"target_calls": target_calls, "optimizer_calls": optimizer_calls}
     calls = {name: value for name, value in limits.items() if value is not None}
     if calls:
@@ -104,5 +153,8 @@ def _given(
 
 def _sizes(text: str) -> dict[str, int]:
     if not (numbers := whole_numbers(text, len(_SIZES))):
-        raise SettingsError(f"--sizes {shortened(text)!r} is not TRAIN,DEV,HELD_OUT; write for example --sizes 120,50,50.")
+        raise SettingsError(
+            f"--sizes {shortened(text)!r} is not TRAIN,DEV,HELD_OUT; write for example --sizes "
+            "120,50,50."
+        )
     return dict(zip(_SIZES, numbers, strict=True))

@@ -28,17 +28,41 @@ if TYPE_CHECKING:
 
 
 def run(
-    file: options.File, task: options.Tasks = None, target: options.Target = None, optimizer: options.Optimizer = None,
-    strategy: options.Strategies = None, selection: options.Selection = None, seed: options.Seeds = None,
-    scorer: options.Scorer = None, seed_instruction: options.SeedInstruction = None, sizes: options.Splits = None,
-    target_calls: options.TargetCalls = None, optimizer_calls: options.OptimizerCalls = None,
-    concurrency: options.Concurrency = None, out: options.Out = None,
+    file: options.File,
+    task: options.Tasks = None,
+    target: options.Target = None,
+    optimizer: options.Optimizer = None,
+    strategy: options.Strategies = None,
+    selection: options.Selection = None,
+    seed: options.Seeds = None,
+    scorer: options.Scorer = None,
+    seed_instruction: options.SeedInstruction = None,
+    sizes: options.Splits = None,
+    target_calls: options.TargetCalls = None,
+    optimizer_calls: options.OptimizerCalls = None,
+    concurrency: options.Concurrency = None,
+    out: options.Out = None,
 ) -> None:
-    """Run an experiment: every task with every strategy and every seed. Options stand above FILE."""
+    """Run an experiment: every task with every strategy and every seed.
+
+    Options stand above FILE.
+    """
     given = overrides(
-        file, tasks=task, target=target, optimizer=optimizer, strategies=strategy, selection=selection, seeds=seed, scorer=scorer,
-        seed_instruction=seed_instruction, sizes=sizes, target_calls=target_calls, optimizer_calls=optimizer_calls,
-        concurrency=concurrency, out=out)
+        file,
+        tasks=task,
+        target=target,
+        optimizer=optimizer,
+        strategies=strategy,
+        selection=selection,
+        seeds=seed,
+        scorer=scorer,
+        seed_instruction=seed_instruction,
+        sizes=sizes,
+        target_calls=target_calls,
+        optimizer_calls=optimizer_calls,
+        concurrency=concurrency,
+        out=out,
+    )
     with steady():
         _begin(ExperimentSettings.read(file, given))
 
@@ -46,15 +70,21 @@ def run(
 def resume(
     folder: Annotated[str, typer.Argument(help="A results folder, a path or a URI.")],
 ) -> None:
-    """Continue an experiment that was cut, or repeat one that is finished: what was paid for is not paid for again."""
+    """Continue an experiment that was cut, or repeat one that is finished: what was paid for is not
+    paid for again.
+    """
     with steady():
         _begin(ExperimentSettings.read(settings_place(folder)))
 
 
 def apply(
-    prompt: Annotated[str, typer.Argument(help="A file from a results folder's best/, a path or a URI.")],
+    prompt: Annotated[
+        str, typer.Argument(help="A file from a results folder's best/, a path or a URI.")
+    ],
     input: Annotated[str, typer.Option(help="What to answer; - reads it from standard input.")],
-    target: Annotated[str | None, typer.Option(help="As of promptray run; default: the prompt's own.")] = None,
+    target: Annotated[
+        str | None, typer.Option(help="As of promptray run; default: the prompt's own.")
+    ] = None,
 ) -> None:
     """Answer one input with an optimized prompt."""
     text = sys.stdin.read().strip() if input == "-" else input
@@ -67,7 +97,10 @@ def list_names() -> None:
         say(shelf, "bold")
         width = max(map(len, description_by_name))
         for name, description in description_by_name.items():
-            OUT.print(Text(f"  {name:<{width}}  ") + Text(description, "dim"), soft_wrap=not OUT.is_terminal)
+            OUT.print(
+                Text(f"  {name:<{width}}  ") + Text(description, "dim"),
+                soft_wrap=not OUT.is_terminal,
+            )
 
 
 def _begin(settings: ExperimentSettings) -> None:
@@ -93,7 +126,11 @@ def _run(experiment: Experiment) -> None:
     except Interrupted as stop:
         _save(experiment, stop.results)
         command = f"promptray resume {shlex.quote(experiment.out.place)}"
-        end(f"Stopped. {_left(experiment, stop.results)}Every finished call is kept; continue with:  {command}", exit_code())
+        end(
+            f"Stopped. {_left(experiment, stop.results)}Every finished call is kept; continue "
+            f"with:  {command}",
+            exit_code(),
+        )
     except BrokenOff as broken:
         with suppress(StorageError):  # what broke the run is told, not what comes of it
             _save(experiment, broken.results)
@@ -121,15 +158,29 @@ def _left(experiment: Experiment, results: "Sequence[TrialResult]") -> str:
     if not best:
         return ""
     told = trials_told([result.status for result in results], len(experiment.trial_specs))
-    return f"{told}; the best prompts so far, of {plural(best, 'trial')}, are in {experiment.out.place_of('best')}. "
+    return (
+        f"{told}; the best prompts so far, of {plural(best, 'trial')}, are in "
+        f"{experiment.out.place_of('best')}. "
+    )
 
 
 def _show(experiment: Experiment, results: "Sequence[TrialResult]") -> None:
     from cluster.analysis.failures import MOST_SHOWN
-    from cluster.results import answer_warnings, best_lines, failure_lines, form_lines, leader_lines, results_table
+    from cluster.results import (
+        answer_warnings,
+        best_lines,
+        failure_lines,
+        form_lines,
+        leader_lines,
+        results_table,
+    )
 
     OUT.print(results_table(results))
-    for line in (*leader_lines(results), *form_lines(results), *best_lines(results, experiment.out.place)):
+    for line in (
+        *leader_lines(results),
+        *form_lines(results),
+        *best_lines(results, experiment.out.place),
+    ):
         say(line)
     warnings = answer_warnings(results)
     for warning in (*warnings, *failure_lines(results, MOST_SHOWN, warnings)):

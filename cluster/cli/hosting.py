@@ -10,14 +10,33 @@ from cluster.cli.console import say, steady
 
 
 def serve(
-    file: Annotated[Path | None, typer.Argument(help="Models and gateway, such as cluster/deploy/models.yaml.")] = None,
-    model: Annotated[list[str] | None, typer.Option(help="A model to offer; may be repeated. Default: both built-in ones.")] = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on. Default: 127.0.0.1, this machine alone.")] = None,
+    file: Annotated[
+        Path | None, typer.Argument(help="Models and gateway, such as cluster/deploy/models.yaml.")
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="A model to offer; may be repeated. Default: both built-in ones."),
+    ] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(help="Address to listen on. Default: 127.0.0.1, this machine alone."),
+    ] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: 8000.")] = None,
-    allowed_host: Annotated[list[str] | None, typer.Option(help=(
-        "A name beside this machine's own that the models may be reached by, such as a proxy's; may be repeated."))] = None,
-    api_key_env: Annotated[str | None, typer.Option(help="Variable that holds the key to ask callers for.")] = None,
-    api_keys_file: Annotated[Path | None, typer.Option(help="File with an API key on each line.")] = None,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=(
+                "A name beside this machine's own that the models may be reached by, such as a "
+                "proxy's; may be repeated."
+            )
+        ),
+    ] = None,
+    api_key_env: Annotated[
+        str | None, typer.Option(help="Variable that holds the key to ask callers for.")
+    ] = None,
+    api_keys_file: Annotated[
+        Path | None, typer.Option(help="File with an API key on each line.")
+    ] = None,
 ) -> None:
     """Offer models at an OpenAI-compatible address, until Ctrl-C. Options stand above FILE."""
     from cluster.ray_runtime.ports import expect_free
@@ -27,9 +46,15 @@ def serve(
     from serving.gateway.deployment import open_gateway
 
     given = {
-        "host": host, "port": port, "allowed_hosts": allowed_host or None, "api_key_env": api_key_env,
-        "api_keys_file": api_keys_file}
-    settings = read(file, model or (), {name: value for name, value in given.items() if value is not None})
+        "host": host,
+        "port": port,
+        "allowed_hosts": allowed_host or None,
+        "api_key_env": api_key_env,
+        "api_keys_file": api_keys_file,
+    }
+    settings = read(
+        file, model or (), {name: value for name, value in given.items() if value is not None}
+    )
     assert settings.gateway is not None  # read sees to it
     if cluster_address() is None:
         expect_free(settings.gateway.host, settings.gateway.port)

@@ -1,4 +1,7 @@
-"""`promptray submit`, `status`, `logs` and `stop`: experiments as jobs of a Ray cluster. Knows no Ray until a command needs it."""
+"""`promptray submit`, `status`, `logs` and `stop`: experiments as jobs of a Ray cluster.
+
+Knows no Ray until a command needs it.
+"""
 
 import asyncio
 import time
@@ -23,34 +26,76 @@ if TYPE_CHECKING:
 
     from cluster.submission.jobs import Job, Jobs
 
-Address = Annotated[str | None, typer.Option(
-    help="The cluster's dashboard. Default: what RAY_API_SERVER_ADDRESS or RAY_ADDRESS says, else http://127.0.0.1:8265.")]
-RuntimeEnv = Annotated[str | None, typer.Option(help="YAML file: Ray's runtime environment, for packages that the cluster lacks.")]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        help="The cluster's dashboard. Default: what RAY_API_SERVER_ADDRESS or RAY_ADDRESS says, "
+        "else http://127.0.0.1:8265."
+    ),
+]
+RuntimeEnv = Annotated[
+    str | None,
+    typer.Option(help="YAML file: Ray's runtime environment, for packages that the cluster lacks."),
+]
 Name = Annotated[str, typer.Argument(help="The experiment's name, as `promptray status` shows it.")]
 POLL_S = 0.5
 
 
 def submit(
-    file: options.File, address: Address = None, task: options.Tasks = None, target: options.Target = None,
-    optimizer: options.Optimizer = None, strategy: options.Strategies = None, selection: options.Selection = None,
-    seed: options.Seeds = None, scorer: options.Scorer = None, seed_instruction: options.SeedInstruction = None,
-    sizes: options.Splits = None, target_calls: options.TargetCalls = None, optimizer_calls: options.OptimizerCalls = None,
-    concurrency: options.Concurrency = None, out: options.OutOnCluster = None,
-    name: Annotated[str | None, typer.Option(help="Another name for the experiment, and so another job.")] = None,
+    file: options.File,
+    address: Address = None,
+    task: options.Tasks = None,
+    target: options.Target = None,
+    optimizer: options.Optimizer = None,
+    strategy: options.Strategies = None,
+    selection: options.Selection = None,
+    seed: options.Seeds = None,
+    scorer: options.Scorer = None,
+    seed_instruction: options.SeedInstruction = None,
+    sizes: options.Splits = None,
+    target_calls: options.TargetCalls = None,
+    optimizer_calls: options.OptimizerCalls = None,
+    concurrency: options.Concurrency = None,
+    out: options.OutOnCluster = None,
+    name: Annotated[
+        str | None, typer.Option(help="Another name for the experiment, and so another job.")
+    ] = None,
     runtime_env: RuntimeEnv = None,
     wait: Annotated[bool, typer.Option(help="Show the job's output until it ends.")] = True,
 ) -> None:
-    """Run an experiment on a Ray cluster. Submitted again, it continues; while it runs, its output is shown."""
+    """Run an experiment on a Ray cluster.
+
+    Submitted again, it continues; while it runs, its output is shown.
+    """
     from cluster.submission.jobs import Jobs
     from cluster.submission.packaging import keys_on_cluster
 
-    settings = ExperimentSettings.read(file, overrides(
-        file, tasks=task, target=target, optimizer=optimizer, strategies=strategy, selection=selection, seeds=seed, scorer=scorer,
-        seed_instruction=seed_instruction, sizes=sizes, target_calls=target_calls, optimizer_calls=optimizer_calls,
-        concurrency=concurrency, out=out, name=name))
+    settings = ExperimentSettings.read(
+        file,
+        overrides(
+            file,
+            tasks=task,
+            target=target,
+            optimizer=optimizer,
+            strategies=strategy,
+            selection=selection,
+            seeds=seed,
+            scorer=scorer,
+            seed_instruction=seed_instruction,
+            sizes=sizes,
+            target_calls=target_calls,
+            optimizer_calls=optimizer_calls,
+            concurrency=concurrency,
+            out=out,
+            name=name,
+        ),
+    )
     environment = read_runtime_env(runtime_env)
     for key in keys_on_cluster(settings):
-        ERR.print(Text(f"The key is read on the cluster, from {key}; it is not sent.", "yellow"), soft_wrap=True)
+        ERR.print(
+            Text(f"The key is read on the cluster, from {key}; it is not sent.", "yellow"),
+            soft_wrap=True,
+        )
     for line in told(models_of(settings)):
         say(line, "dim")
     jobs = Jobs(address)
@@ -58,13 +103,17 @@ def submit(
     if shipment is None:
         say(f"{settings.name} is on the cluster already; it was left alone.")
     else:
-        say(f"Submitted {settings.name} to {jobs.address}; results go to {shipment.settings.out} there.")
+        say(
+            f"Submitted {settings.name} to {jobs.address}; results go to {shipment.settings.out} "
+            "there."
+        )
     if wait:
         _wait(jobs, settings.name)
 
 
 def status(
-    name: Annotated[str | None, typer.Argument(help="Only this experiment.")] = None, address: Address = None,
+    name: Annotated[str | None, typer.Argument(help="Only this experiment.")] = None,
+    address: Address = None,
 ) -> None:
     """The experiments that were submitted to a cluster, and how they stand."""
     from cluster.submission.jobs import Jobs
@@ -80,7 +129,11 @@ def status(
         say(job.message)
 
 
-def logs(name: Name, address: Address = None, follow: Annotated[bool, typer.Option(help="Until the job ends.")] = False) -> None:
+def logs(
+    name: Name,
+    address: Address = None,
+    follow: Annotated[bool, typer.Option(help="Until the job ends.")] = False,
+) -> None:
     """What an experiment's last run has printed."""
     from cluster.submission.jobs import Jobs
 
@@ -112,7 +165,11 @@ def _wait(jobs: "Jobs", name: str) -> None:
         while not (job := jobs.find(name)).over:
             time.sleep(POLL_S)
     except KeyboardInterrupt:
-        end(f"The job goes on; see it with:  promptray logs {name} --follow   stop it with:  promptray stop {name}", exit_code())
+        end(
+            f"The job goes on; see it with:  promptray logs {name} --follow   stop it with:  "
+            f"promptray stop {name}",
+            exit_code(),
+        )
     if job.status != "SUCCEEDED":
         end(f"{name}: {job.status.lower()} ({job.message or 'no reason is known'}).", 1)
     say(f"{name}: succeeded.")
@@ -138,9 +195,20 @@ def _show(jobs: "Sequence[Job]") -> None:
         table.add_column(column, no_wrap=column != "tasks")
     for job in jobs:
         known = job.metadata
-        table.add_row(*map(Text, (
-            job.name, job.status.lower(), known.get("tasks", ""), known.get("trials", ""),
-            f"{job.started:%Y-%m-%d %H:%M}" if job.started else "", _took(job), known.get("promptray", ""))))
+        table.add_row(
+            *map(
+                Text,
+                (
+                    job.name,
+                    job.status.lower(),
+                    known.get("tasks", ""),
+                    known.get("trials", ""),
+                    f"{job.started:%Y-%m-%d %H:%M}" if job.started else "",
+                    _took(job),
+                    known.get("promptray", ""),
+                ),
+            )
+        )
     OUT.print(table)
 
 

@@ -1,5 +1,7 @@
-"""`promptray keys`: who may use an optimizer service. Works on its storage folder; running replicas see a change
-in seconds."""
+"""`promptray keys`: who may use an optimizer service.
+
+Works on its storage folder; running replicas see a change in seconds.
+"""
 
 from typing import Annotated
 
@@ -10,24 +12,37 @@ from rich.text import Text
 
 from cluster.cli.console import OUT, say
 
-keys = typer.Typer(name="keys", no_args_is_help=True, help="The keys of an optimizer service: add, list, remove.")
-Storage = Annotated[str, typer.Option("--storage", help="The service's storage folder, a path or a URI.")]
+keys = typer.Typer(
+    name="keys", no_args_is_help=True, help="The keys of an optimizer service: add, list, remove."
+)
+Storage = Annotated[
+    str, typer.Option("--storage", help="The service's storage folder, a path or a URI.")
+]
 STORAGE = "service"
 _FIRST = (
-    "This is the service's first key: within seconds it asks everybody for one, also on this machine, where whoever came was its "
-    "admin. Enter the key in the page, or set PROMPTRAY_API_KEY to it.")
+    "This is the service's first key: within seconds it asks everybody for one, also on this "
+    "machine, where whoever came was its "
+    "admin. Enter the key in the page, or set PROMPTRAY_API_KEY to it."
+)
 _NO_ADMIN = (
-    "It is no admin's: for the jobs that were started without a key, and everybody else's, make one more with "
-    "`promptray keys add NAME --admin --storage {storage}`.")
+    "It is no admin's: for the jobs that were started without a key, and everybody else's, make "
+    "one more with "
+    "`promptray keys add NAME --admin --storage {storage}`."
+)
 
 
 @keys.command()
 def add(
     owner: Annotated[str, typer.Argument(help="Whose it is: letters, digits and . _ @ + - alone.")],
-    admin: Annotated[bool, typer.Option("--admin", help="May see and stop everybody's jobs.")] = False,
+    admin: Annotated[
+        bool, typer.Option("--admin", help="May see and stop everybody's jobs.")
+    ] = False,
     jobs_at_once: Annotated[int | None, typer.Option(min=1)] = None,
-    calls_a_day: Annotated[int | None, typer.Option(min=1, help="Paid calls of models by UTC day.")] = None,
-    money_a_day: Annotated[float | None, typer.Option(min=0)] = None, storage: Storage = STORAGE,
+    calls_a_day: Annotated[
+        int | None, typer.Option(min=1, help="Paid calls of models by UTC day.")
+    ] = None,
+    money_a_day: Annotated[float | None, typer.Option(min=0)] = None,
+    storage: Storage = STORAGE,
 ) -> None:
     """Make a key. It is shown once, and kept nowhere."""
     from pydantic import ValidationError
@@ -43,13 +58,20 @@ def add(
     folder = open_folder(storage)
     first = not look(folder).made
     try:
-        quota = QuotaSettings.model_validate(given) if any(value is not None for value in given.values()) else None
+        quota = (
+            QuotaSettings.model_validate(given)
+            if any(value is not None for value in given.values())
+            else None
+        )
         stored, key = add_key(folder, owner, admin, quota)
     except ValidationError as problem:
         raise SettingsError(sentence(problem)) from None
     if first:
         say(_FIRST + ("" if admin else f" {_NO_ADMIN.format(storage=storage)}"))
-    say(f"Key {stored.id} of {owner}{', an admin' if admin else ''}; keep it, it is not shown again:")
+    say(
+        f"Key {stored.id} of {owner}{', an admin' if admin else ''}; keep it, it is not shown "
+        "again:"
+    )
     say(key, "bold")
     Audit(folder).write("command line", "key.add", f"{stored.id} of {owner}")
 
@@ -74,7 +96,10 @@ def list_keys(storage: Storage = STORAGE) -> None:
 
 
 @keys.command()
-def remove(id: Annotated[str, typer.Argument(help="As `promptray keys list` shows it.")], storage: Storage = STORAGE) -> None:
+def remove(
+    id: Annotated[str, typer.Argument(help="As `promptray keys list` shows it.")],
+    storage: Storage = STORAGE,
+) -> None:
     """Take a key back: it opens nothing from then on."""
     from cluster.service.access.api_keys import read_keys, remove_key
     from cluster.service.stores.audit_log import Audit
@@ -85,4 +110,7 @@ def remove(id: Annotated[str, typer.Argument(help="As `promptray keys list` show
     Audit(folder).write("command line", "key.remove", f"{gone.id} of {gone.owner}")
     say(f"Key {gone.id} of {gone.owner} is taken back.")
     if not read_keys(folder):
-        say(f"It was the last: the service lets nobody in until you make one (promptray keys add OWNER --storage {storage}).")
+        say(
+            "It was the last: the service lets nobody in until you make one (promptray keys add "
+            f"OWNER --storage {storage})."
+        )

@@ -1,4 +1,6 @@
-"""`promptray ledger`: what a ledger holds and saves, whether it is sound, and how to take it with you or make it smaller."""
+"""`promptray ledger`: what a ledger holds and saves, whether it is sound, and how to take it with
+you or make it smaller.
+"""
 
 from collections.abc import Iterable
 from typing import Annotated, Any
@@ -8,7 +10,9 @@ from typer.core import TyperGroup
 
 from cluster.cli.console import OUT, say
 
-Folder = Annotated[str, typer.Argument(help="A results folder, or its ledger folder: a path or a URI.")]
+Folder = Annotated[
+    str, typer.Argument(help="A results folder, or its ledger folder: a path or a URI.")
+]
 UNSOUND = 1
 """Exit code of `verify` where something is wrong."""
 
@@ -23,8 +27,12 @@ class _ShowByDefault(TyperGroup):
 
 
 ledger = typer.Typer(
-    name="ledger", cls=_ShowByDefault, no_args_is_help=True,
-    help="The answers that a results folder has paid for: show (the default), verify, export, prune, compact.")
+    name="ledger",
+    cls=_ShowByDefault,
+    no_args_is_help=True,
+    help="The answers that a results folder has paid for: show (the default), verify, export, "
+    "prune, compact.",
+)
 
 
 @ledger.command()
@@ -40,35 +48,57 @@ def show(folder: Folder) -> None:
 
 @ledger.command()
 def verify(folder: Folder) -> None:
-    """Read every segment to its end, check its checksums, and hash every request anew. Exit code 1 if something is wrong."""
+    """Read every segment to its end, check its checksums, and hash every request anew.
+
+    Exit code 1 if something is wrong.
+    """
     from cluster.ledger_admin.accounting import ledger_folder
     from cluster.text.formatting import plural
     from serving.ledger.inspection import verify as verified
 
     found = verified(ledger_folder(folder))
     _tell(found.faults)
-    say(f"{plural(found.entries, 'answer')} in {plural(found.segments, 'segment')} read to the end.")
+    say(
+        f"{plural(found.entries, 'answer')} in {plural(found.segments, 'segment')} read to the end."
+    )
     if found.unchecked:
-        say(f"{found.unchecked:,} of an older version hold no request to check their key by.", "dim")
+        say(
+            f"{found.unchecked:,} of an older version hold no request to check their key by.", "dim"
+        )
     if found.unsummed:
-        say(f"{found.unsummed:,} of an older version have no checksum: whether their answers have changed is not checked.", "dim")
+        say(
+            f"{found.unsummed:,} of an older version have no checksum: whether their answers have "
+            "changed is not checked.",
+            "dim",
+        )
     for name in found.aside:
-        say(f"{name} is a damaged segment that was set aside; bring the segment back from a copy, or remove it.", "dim")
+        say(
+            f"{name} is a damaged segment that was set aside; bring the segment back from a copy, "
+            "or remove it.",
+            "dim",
+        )
     if found.faults:
         raise typer.Exit(UNSOUND)
     say("Sound.", "green")
 
 
 @ledger.command()
-def export(folder: Folder, file: Annotated[str, typer.Argument(help="FILE.parquet or FILE.jsonl, a path or a URI.")]) -> None:
-    """Write one row an answer: model, purpose, messages, sampling, sample, text, truncated, tokens, time. Exit code 1 if not all
+def export(
+    folder: Folder,
+    file: Annotated[str, typer.Argument(help="FILE.parquet or FILE.jsonl, a path or a URI.")],
+) -> None:
+    """Write one row an answer: model, purpose, messages, sampling, sample, text, truncated, tokens,
+    time. Exit code 1 if not all
     could be read."""
     from cluster.ledger_admin.accounting import ledger_folder
     from cluster.text.formatting import plural
     from serving.ledger.export import export as exported
 
     faults: list[str] = []
-    say(f"{plural(exported(ledger_folder(folder), file, faults.append), 'answer')} written to {file}.")
+    say(
+        f"{plural(exported(ledger_folder(folder), file, faults.append), 'answer')} written to "
+        f"{file}."
+    )
     _tell(faults)
     if faults:
         raise typer.Exit(UNSOUND)
@@ -77,11 +107,18 @@ def export(folder: Folder, file: Annotated[str, typer.Argument(help="FILE.parque
 @ledger.command()
 def prune(
     folder: Folder,
-    older_than: Annotated[float | None, typer.Option(min=0, metavar="DAYS", help="Recorded longer ago than this.")] = None,
-    model: Annotated[str | None, typer.Option(metavar="NAME", help="Of this model, as `show` names it.")] = None,
+    older_than: Annotated[
+        float | None, typer.Option(min=0, metavar="DAYS", help="Recorded longer ago than this.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of this model, as `show` names it.")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Take answers out for good; a run that needs them pays again. With both options: what is both."""
+    """Take answers out for good; a run that needs them pays again.
+
+    With both options: what is both.
+    """
     from cluster.ledger_admin.accounting import chosen, count_without, ledger_folder, take_out
 
     place = ledger_folder(folder)
@@ -99,7 +136,8 @@ def prune(
 
 @ledger.command()
 def compact(folder: Folder) -> None:
-    """Merge small segments, and write anew what can be read of torn and damaged ones, whose bytes are set aside. A run merges by
+    """Merge small segments, and write anew what can be read of torn and damaged ones, whose bytes
+    are set aside. A run merges by
     itself when there are too many."""
     from cluster.ledger_admin.accounting import compact as compacted
     from cluster.ledger_admin.accounting import ledger_folder
@@ -109,8 +147,11 @@ def compact(folder: Folder) -> None:
     place = ledger_folder(folder)
     before, after, damaged = compacted(place)
     _tell_aside(damaged)
-    say(f"{place}: {plural(before.segments, 'segment')} of {size_told(before.size_bytes)} are now "
-        f"{plural(after.segments, 'segment')} of {size_told(after.size_bytes)}, with {plural(after.entries, 'answer')}.")
+    say(
+        f"{place}: {plural(before.segments, 'segment')} of {size_told(before.size_bytes)} are now "
+        f"{plural(after.segments, 'segment')} of {size_told(after.size_bytes)}, with "
+        f"{plural(after.entries, 'answer')}."
+    )
 
 
 def _tell(faults: Iterable[str]) -> None:
@@ -122,4 +163,7 @@ def _tell_aside(damaged: Iterable[str]) -> None:
     from serving.ledger.damage import ASIDE
 
     for name in damaged:
-        say(f"{name} is damaged: all its bytes are kept as {name}{ASIDE}, which nothing reads.", "red")
+        say(
+            f"{name} is damaged: all its bytes are kept as {name}{ASIDE}, which nothing reads.",
+            "red",
+        )

@@ -1,4 +1,7 @@
-"""`promptray up`: the optimizer service with its models, on one address. Knows no Ray until it runs."""
+"""`promptray up`: the optimizer service with its models, on one address.
+
+Knows no Ray until it runs.
+"""
 
 import time
 from pathlib import Path
@@ -13,17 +16,45 @@ if TYPE_CHECKING:
 
 
 def up(
-    file: Annotated[Path | None, typer.Argument(help="Settings of a service: models, gateway, storage, running, quota.")] = None,
-    storage: Annotated[str | None, typer.Option(help="Folder for all state, a path or a URI. Default: service.")] = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on. Default: 127.0.0.1, this machine alone.")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="Settings of a service: models, gateway, storage, running, quota."),
+    ] = None,
+    storage: Annotated[
+        str | None, typer.Option(help="Folder for all state, a path or a URI. Default: service.")
+    ] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(help="Address to listen on. Default: 127.0.0.1, this machine alone."),
+    ] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: 8000.")] = None,
-    allowed_host: Annotated[list[str] | None, typer.Option(help=(
-        "A name beside this machine's own that the service is reached by, such as a proxy's; may be repeated."))] = None,
-    no_keys: Annotated[bool, typer.Option("--no-keys", help=(
-        "Ask for no key even if there are keys in the storage: everybody on this machine is the service's admin."))] = False,
-    running: Annotated[int | None, typer.Option(min=1, max=1024, help="Jobs that run at once. Default: 4.")] = None,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=(
+                "A name beside this machine's own that the service is reached by, such as a "
+                "proxy's; may be repeated."
+            )
+        ),
+    ] = None,
+    no_keys: Annotated[
+        bool,
+        typer.Option(
+            "--no-keys",
+            help=(
+                "Ask for no key even if there are keys in the storage: everybody on this machine "
+                "is the service's admin."
+            ),
+        ),
+    ] = False,
+    running: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Jobs that run at once. Default: 4.")
+    ] = None,
 ) -> None:
-    """Run the optimizer service, until Ctrl-C; started again with the same storage, its jobs go on. Options stand above FILE."""
+    """Run the optimizer service, until Ctrl-C; started again with the same storage, its jobs go on.
+
+    Options stand above FILE.
+    """
     import ray
 
     from cluster.ray_runtime.ports import expect_free
@@ -37,7 +68,9 @@ def up(
     from serving.runtime.actors import told
 
     gateway = {"host": host, "port": port, "allowed_hosts": allowed_host or None}
-    settings = _settings(file, {"storage": storage, "running": running, "no_keys": no_keys or None}, gateway)
+    settings = _settings(
+        file, {"storage": storage, "running": running, "no_keys": no_keys or None}, gateway
+    )
     expect_way_in(settings)  # before a Ray is started for nothing
     if cluster_address() is None:
         expect_free(settings.gateway.host, settings.gateway.port)
@@ -48,7 +81,10 @@ def up(
             ray.get(controller.open.remote(), timeout=OPENS_WITHIN_S)
             notes: list[str] = ray.get(controller.notes.remote(), timeout=ANSWERS_WITHIN_S)
         except ray.exceptions.GetTimeoutError:
-            raise StorageError(f"The service has not started within {OPENS_WITHIN_S:g} s; the reason is in Ray's logs.") from None
+            raise StorageError(
+                f"The service has not started within {OPENS_WITHIN_S:g} s; the reason is in Ray's "
+                "logs."
+            ) from None
         except ray.exceptions.RayError as problem:
             raise told(problem, "the service") from None
         for note in notes:
@@ -61,7 +97,9 @@ def up(
             time.sleep(1)  # no longer: a signal that comes just before it is seen behind it
 
 
-def _settings(file: Path | None, given: dict[str, Any], gateway: dict[str, Any]) -> "ServiceSettings":
+def _settings(
+    file: Path | None, given: dict[str, Any], gateway: dict[str, Any]
+) -> "ServiceSettings":
     """Raises SettingsError in one sentence."""
     from pydantic import ValidationError
 
@@ -74,7 +112,9 @@ def _settings(file: Path | None, given: dict[str, Any], gateway: dict[str, Any])
     name = "door" if "door" in data else "gateway"  # faults are told in the words of the file
     own = data.get(name) or {}
     if not isinstance(own, dict):
-        raise SettingsError(f"{file}: The setting {name} must be a mapping, such as {{port: 8000}}.")
+        raise SettingsError(
+            f"{file}: The setting {name} must be a mapping, such as {{port: 8000}}."
+        )
     data |= {name: value for name, value in given.items() if value is not None}
     data[name] = own | {name: value for name, value in gateway.items() if value is not None}
     try:

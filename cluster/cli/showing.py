@@ -10,10 +10,26 @@ from cluster.cli.console import say, steady
 def show(
     folders: Annotated[list[str], typer.Argument(help="Results folders, paths or URIs.")],
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
-    allowed_host: Annotated[list[str] | None, typer.Option(help=(
-        "A name beside this machine's own that the page may be reached by, such as a proxy's; may be repeated."))] = None,
-    play: Annotated[float | None, typer.Option(min=0, metavar="SECONDS", help=(
-        "Let jobs be started, which run nothing: each plays the first folder's course, with so long between events."))] = None,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=(
+                "A name beside this machine's own that the page may be reached by, such as a "
+                "proxy's; may be repeated."
+            )
+        ),
+    ] = None,
+    play: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help=(
+                "Let jobs be started, which run nothing: each plays the first folder's course, "
+                "with so long between events."
+            ),
+        ),
+    ] = None,
 ) -> None:
     """Show finished results in the browser, on this machine alone, until Ctrl-C."""
     from cluster.ray_runtime.ports import expect_free

@@ -1,4 +1,6 @@
-"""Standard input, output and error, as the shell gave them: perhaps closed, full, of another encoding, or read by nobody."""
+"""Standard input, output and error, as the shell gave them: perhaps closed, full, of another
+encoding, or read by nobody.
+"""
 
 import os
 import sys
@@ -6,9 +8,11 @@ from typing import IO, Any, cast
 
 
 def open_streams() -> None:
-    """Make the three streams usable: a closed one leads nowhere, and no character is beyond an encoding.
+    """Make the three streams usable: a closed one leads nowhere, and no character is beyond an
+    encoding.
 
-    To be called before anything opens a file, which would otherwise get the number of a closed stream.
+    To be called before anything opens a file, which would otherwise get the number of a closed
+    stream.
     """
     for number in range(3):
         try:
@@ -16,7 +20,8 @@ def open_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
     if sys.stdin is None:
-        sys.stdin = open(0, encoding="utf-8", closefd=False)  # for as long as the process lives
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # for as long as the process lives  # noqa: SIM115
+    # For as long as the process lives.
     sys.stdout = _writable(sys.stdout, 1)
     sys.stderr = _writable(sys.stderr, 2)
 
@@ -30,7 +35,9 @@ def _writable(stream: Any, number: int) -> Any:
 
 
 def drop(stream: Any) -> None:
-    """Lead a stream that takes nothing any more nowhere, so that what it still holds raises nothing at the process's end."""
+    """Lead a stream that takes nothing any more nowhere, so that what it still holds raises nothing
+    at the process's end.
+    """
     try:
         number = stream.fileno()
         nowhere = os.open(os.devnull, os.O_WRONLY)

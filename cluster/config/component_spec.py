@@ -1,4 +1,7 @@
-"""A thing chosen from a table of names, with its own settings, as a YAML file writes it. Knows the core's tables, no experiment."""
+"""A thing chosen from a table of names, with its own settings, as a YAML file writes it.
+
+Knows the core's tables, no experiment.
+"""
 
 from abc import ABC, abstractmethod
 from typing import Any, Self
@@ -35,7 +38,11 @@ class ComponentSpec(Strict, ABC):
 
     @abstractmethod
     def build(self) -> object:
-        """The thing itself. Raises SettingsError where its settings are not of its kind; so it is built once when it is read."""
+        """The thing itself.
+
+        Raises SettingsError where its settings are not of its kind; so it is built once when it is
+        read.
+        """
 
 
 class StrategySpec(ComponentSpec):

@@ -1,7 +1,9 @@
-"""What an experiment is: `ExperimentSettings`, read from a YAML file, with every mistake answered in one sentence.
+"""What an experiment is: `ExperimentSettings`, read from a YAML file, with every mistake answered
+in one sentence.
 
-The grid is tasks x strategies x seeds; with `search`, each task and seed gets a search among the strategies and their settings
-instead (see search.py). Knows the tables of names; starts no model, opens no task file and no Ray.
+The grid is tasks x strategies x seeds; with `search`, each task and seed gets a search among the
+strategies and their settings instead (see search.py). Knows the tables of names; starts no model,
+opens no task file and no Ray.
 """
 
 import re
@@ -28,7 +30,9 @@ from serving.settings import ModelSettings, parse_model
 from serving.settings.validation import Strict, read_settings, sentence
 
 ModelText = str | dict[str, Any]
-"""`builtin:NAME`, `openai:MODEL@BASE_URL`, or a mapping with the model's settings; never a key, only the name of its variable."""
+"""`builtin:NAME`, `openai:MODEL@BASE_URL`, or a mapping with the model's settings; never a key,
+only the name of its variable.
+"""
 
 
 class SizeSettings(Strict):
@@ -46,7 +50,9 @@ class TaskSettings(Strict):
     """A task: only `source` is needed, and may stand alone as a text."""
 
     source: str
-    """A generated task's name, or the path of a BIG-bench or BBH .json, a .jsonl, .csv or .parquet file."""
+    """A generated task's name, or the path of a BIG-bench or BBH .json, a .jsonl, .csv or .parquet
+    file.
+    """
     label: str = ""
     """Its name in tables and file names; "" takes the source's."""
     scorer: str | None = None
@@ -62,7 +68,10 @@ class TaskSettings(Strict):
 
 
 class CallSettings(Strict):
-    """Calls that may be made, answers from the ledger included; null means no limit. The defaults are [ours]."""
+    """Calls that may be made, answers from the ledger included; null means no limit.
+
+    The defaults are [ours].
+    """
 
     target_calls: Annotated[int, Field(ge=1)] | None = 10_000
     """The final test's calls are kept aside."""
@@ -70,11 +79,12 @@ class CallSettings(Strict):
 
 
 class TotalSettings(Strict):
-    """What all trials together may cost: paid calls alone, as the ledger's answers cost nothing; null means no limit.
+    """What all trials together may cost: paid calls alone, as the ledger's answers cost nothing;
+    null means no limit.
 
-    It holds for the results folder: an experiment that is continued goes on with what is left. Calls that were under way when a
-    process was killed count as made, at the most that they can cost; all attempts of a call count once. A trial that it stops is
-    still tested.
+    It holds for the results folder: an experiment that is continued goes on with what is left.
+    Calls that were under way when a process was killed count as made, at the most that they can
+    cost; all attempts of a call count once. A trial that it stops is still tested.
     """
 
     target_calls: Annotated[int, Field(ge=1)] | None = None
@@ -93,16 +103,22 @@ class TotalSettings(Strict):
 
 
 class BudgetSettings(CallSettings):
-    """What one trial may spend. All but time counts what the search asked for, whether or not the ledger had the answer: so a run
-    that is repeated or continued takes the same course. The search ends before it would pass a limit; the final test is kept
-    aside."""
+    """What one trial may spend.
+
+    All but time counts what the search asked for, whether or not the ledger had the answer: so a
+    run that is repeated or continued takes the same course. The search ends before it would pass a
+    limit; the final test is kept aside.
+    """
 
     tokens: Annotated[int, Field(ge=1)] | None = None
     """Read and written, of both models."""
     money: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """In the currency of the models' `prices`, which both need."""
     wall_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    """Of all its runs together. After that many seconds nothing more is paid for but the final test; what the ledger has is still
+    """Of all its runs together.
+
+    After that many seconds nothing more is paid for but the final test; what the ledger has is
+    still
     answered, so that a run which is repeated takes the same course."""
     total: TotalSettings = TotalSettings()
     """Of the whole experiment."""
@@ -133,14 +149,21 @@ class TrialSettings(Strict):
     """How trials are run on the cluster; it decides nothing about their results."""
 
     cpus: Annotated[float, Field(gt=0, le=1024)] | None = None
-    """CPUs of Ray that a trial holds. A trial waits for models nearly all the time, so null gives it the share with which as many
+    """CPUs of Ray that a trial holds.
+
+    A trial waits for models nearly all the time, so null gives it the share with which as many
     as `concurrency` fit beside the models, at most 1."""
     attempts: Annotated[int, Field(ge=1, le=100)] = 2
-    """How often a trial is started when its process dies; started again, it is answered by the ledger up to where it was."""
+    """How often a trial is started when its process dies; started again, it is answered by the
+    ledger up to where it was.
+    """
 
 
 class Recorded(Strict):
-    """What a run wrote beside its settings. Running them again checks the data, and tells where a version differs."""
+    """What a run wrote beside its settings.
+
+    Running them again checks the data, and tells where a version differs.
+    """
 
     versions: dict[str, str] = {}
     data: dict[str, dict[int, str]] = {}
@@ -158,7 +181,9 @@ class ExperimentSettings(Strict):
     target: ModelText = "builtin:target"
     optimizer: ModelText = "builtin:optimizer"
     models: dict[str, ModelText] = {}
-    """Label -> model, for `optimizer` in a search's space: with any, the space names its models by these labels alone."""
+    """Label -> model, for `optimizer` in a search's space: with any, the space names its models by
+    these labels alone.
+    """
     strategies: Annotated[tuple[StrategySpec, ...], Field(min_length=1)]
     selection: SelectionSpec = SelectionSpec()
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
@@ -166,8 +191,10 @@ class ExperimentSettings(Strict):
     sampling: SamplingSettings = SamplingSettings()
     budget: BudgetSettings = BudgetSettings()
     form_control: bool = True
-    """Measure the baseline with the answer line alone in each final test where form may explain a gain, by as many more target
-    calls as the test split has items, which the ledger pays for once a task and seed (see cluster/trial/form_control.py)."""
+    """Measure the baseline with the answer line alone in each final test where form may explain a
+    gain, by as many more target calls as the test split has items, which the ledger pays for once a
+    task and seed (see cluster/trial/form_control.py).
+    """
     search: SearchSettings | None = None
     """None runs the grid."""
     concurrency: Annotated[int, Field(ge=1, le=256)] = 4
@@ -218,8 +245,11 @@ class ExperimentSettings(Strict):
             for model in (self.target_model, self.optimizer_model):
                 if model.prices is None:
                     raise SettingsError(
-                        f"A budget in money needs the prices of both models, and {model.label} has none; give it "
-                        "prices: {prompt_per_million: ..., completion_per_million: ...}, or 0 for both.")
+                        f"A budget in money needs the prices of both models, and {model.label} has "
+                        "none; give it "
+                        "prices: {prompt_per_million: ..., completion_per_million: ...}, or 0 for "
+                        "both."
+                    )
         return self
 
     @property
@@ -231,28 +261,46 @@ class ExperimentSettings(Strict):
         return parse_model(self.optimizer)
 
     def grid(self) -> Iterator[tuple[TaskSettings, StrategySpec, int]]:
-        """Every trial's task, strategy and seed. Seeds come last in the order, so that the first results compare strategies."""
+        """Every trial's task, strategy and seed.
+
+        Seeds come last in the order, so that the first results compare strategies.
+        """
         for seed, task, strategy in product(self.seeds, self.tasks, self.strategies):
             yield task, strategy, seed
 
     def space(self) -> Space:
-        """What a search looks through; without one, the listed strategies alone. Raises SettingsError."""
+        """What a search looks through; without one, the listed strategies alone.
+
+        Raises SettingsError.
+        """
         given = self.search.space if self.search else {}
-        return read_space(given, self.strategies, self.selection, self.optimizer, self.sampling.changed, self.models)
+        return read_space(
+            given,
+            self.strategies,
+            self.selection,
+            self.optimizer,
+            self.sampling.changed,
+            self.models,
+        )
 
     def sizes_of(self, task: TaskSettings) -> Sizes:
         return (task.sizes or self.sizes).build()
 
     @classmethod
     def read(cls, path: Path | str, overrides: Mapping[str, Any] | None = None) -> Self:
-        """The settings of a YAML file, with top-level keys replaced by `overrides`. Raises SettingsError in one sentence."""
+        """The settings of a YAML file, with top-level keys replaced by `overrides`.
+
+        Raises SettingsError in one sentence.
+        """
         return read_settings(cls, path, overrides or {})
 
 
 def labelled(entries: tuple[Any, ...]) -> tuple[Any, ...]:
     """The entries, each with a label of its own."""
     used: set[str] = set()
-    return tuple(entry.model_copy(update={"label": _unused(_title(entry), used)}) for entry in entries)
+    return tuple(
+        entry.model_copy(update={"label": _unused(_title(entry), used)}) for entry in entries
+    )
 
 
 LONGEST_SLUG = 80
@@ -260,11 +308,18 @@ LONGEST_SLUG = 80
 
 
 def slug(text: str) -> str:
-    """The text as a part of a file name. Texts that look alike give one name: an ö is the same, composed or of two characters."""
+    """The text as a part of a file name.
+
+    Texts that look alike give one name: an ö is the same, composed or of two characters.
+    """
     whole = re.sub(r"[^\w.]+", "-", normalize("NFC", text)).strip("-.") or "unnamed"
     if len(whole.encode()) <= LONGEST_SLUG:
         return whole
-    return whole.encode()[: LONGEST_SLUG - 9].decode(errors="ignore").rstrip("-.") + "-" + sha256(whole.encode()).hexdigest()[:8]
+    return (
+        whole.encode()[: LONGEST_SLUG - 9].decode(errors="ignore").rstrip("-.")
+        + "-"
+        + sha256(whole.encode()).hexdigest()[:8]
+    )
 
 
 def _title(entry: TaskSettings | ComponentSpec) -> str:

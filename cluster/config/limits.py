@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Allowed:
-    """The most that a trial, or all trials together, may spend of each resource. None stands for no limit; money is in the
+    """The most that a trial, or all trials together, may spend of each resource.
+
+    None stands for no limit; money is in the
     currency of the prices, time in seconds."""
 
     target_calls: int | None = None

@@ -1,4 +1,7 @@
-"""From command-line options to the settings that they replace. Checks nothing that the settings check themselves."""
+"""From command-line options to the settings that they replace.
+
+Checks nothing that the settings check themselves.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,18 +17,33 @@ from serving.settings.yaml_text import KeyStandsTwice, read_yaml
 
 _MODEL_OPTIONS = ("target", "optimizer")
 _DATA_OPTIONS = ("tasks", "seeds", "sizes")
-_WHOLE_NUMBER = re.compile("[0-9]{1,9}")  # what int() also takes, such as ² or 1_0, is more likely a slip
+_WHOLE_NUMBER = re.compile(
+    "[0-9]{1,9}"
+)  # what int() also takes, such as ² or 1_0, is more likely a slip
 
 
 def overrides(
-    file: Path | str, *, tasks: Sequence[str] | None, strategies: Sequence[str] | None, scorer: str | None,
-    seed_instruction: str | None, sizes: str | None, target_calls: int | None, optimizer_calls: int | None, **plain: Any,
+    file: Path | str,
+    *,
+    tasks: Sequence[str] | None,
+    strategies: Sequence[str] | None,
+    scorer: str | None,
+    seed_instruction: str | None,
+    sizes: str | None,
+    target_calls: int | None,
+    optimizer_calls: int | None,
+    **plain: Any,
 ) -> dict[str, Any]:
-    """Top-level keys for ExperimentSettings.read; options that are None change nothing. Raises SettingsError."""
+    """Top-level keys for ExperimentSettings.read; options that are None change nothing.
+
+    Raises SettingsError.
+    """
     data = read_mapping(file)
     given = {name: value for name, value in plain.items() if value not in (None, [])}
     models = {name: as_model(given[name]) for name in _MODEL_OPTIONS if name in given}
-    given |= {name: addressed(model) for name, model in models.items()}  # also above recorded settings
+    given |= {
+        name: addressed(model) for name, model in models.items()
+    }  # also above recorded settings
     if tasks or scorer is not None or seed_instruction is not None:
         changes = {"scorer": scorer, "seed_instruction": seed_instruction}
         chosen = tasks or listed_in(data, "tasks")
@@ -42,7 +60,10 @@ def overrides(
 
 
 def as_model(text: str) -> str | dict[str, Any]:
-    """Return a model as an option names it: one line, or a mapping as it would stand in FILE. Raises SettingsError."""
+    """Return a model as an option names it: one line, or a mapping as it would stand in FILE.
+
+    Raises SettingsError.
+    """
     if not text.lstrip().startswith("{"):
         return text
     try:
@@ -52,7 +73,10 @@ def as_model(text: str) -> str | dict[str, Any]:
     except (yaml.YAMLError, RecursionError, ValueError):
         found = None
     if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
-        raise SettingsError(f"{shortened(text)!r} is no mapping; write a model as {{kind: openai, model: NAME}}, in quotes.")
+        raise SettingsError(
+            f"{shortened(text)!r} is no mapping; write a model as {{kind: openai, model: NAME}}, "
+            "in quotes."
+        )
     return found
 
 
@@ -65,15 +89,24 @@ def _of_file(data: dict[str, Any], name: str) -> Any:
 
 
 def listed_in(data: Mapping[str, Any], key: str) -> list[Any]:
-    """Return what a file lists under a key. Raises SettingsError where it has something else there."""
+    """Return what a file lists under a key.
+
+    Raises SettingsError where it has something else there.
+    """
     value = data.get(key)
     if value is not None and not isinstance(value, list):
-        raise SettingsError(f"The setting {key} must be a list, such as [{value if isinstance(value, str) else '...'}].")
+        raise SettingsError(
+            f"The setting {key} must be a list, such as "
+            f"[{value if isinstance(value, str) else '...'}]."
+        )
     return value or []
 
 
 def mapping_in(data: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """Return the mapping that a file has under a key. Raises SettingsError where it has something else there."""
+    """Return the mapping that a file has under a key.
+
+    Raises SettingsError where it has something else there.
+    """
     value = data.get(key)
     if value is not None and not isinstance(value, Mapping):
         raise SettingsError(f"The setting {key} must be a mapping.")
@@ -81,7 +114,9 @@ def mapping_in(data: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 
 def whole_numbers(text: str, count: int) -> list[int]:
-    """Return the numbers of a text such as "50,50,100"; none where these are not so many whole numbers."""
+    """Return the numbers of a text such as "50,50,100"; none where these are not so many whole
+    numbers.
+    """
     parts = [part.strip() for part in text.split(",")]
     readable = len(parts) == count and all(_WHOLE_NUMBER.fullmatch(part) for part in parts)
     return [int(part) for part in parts] if readable else []
@@ -97,5 +132,8 @@ def _set(values: dict[str, Any]) -> dict[str, Any]:
 
 def _sizes(text: str) -> dict[str, int]:
     if not (numbers := whole_numbers(text, 3)):
-        raise SettingsError(f"--sizes {shortened(text)!r} is not TRAIN,DEV,TEST; write for example --sizes 50,50,100.")
+        raise SettingsError(
+            f"--sizes {shortened(text)!r} is not TRAIN,DEV,TEST; write for example --sizes "
+            "50,50,100."
+        )
     return dict(zip(("train", "dev", "test"), numbers, strict=True))

@@ -1,15 +1,19 @@
-"""What the keys of a search space mean, and whether its values can be: from YAML to a Space. Knows the strategies' own settings.
+"""What the keys of a search space mean, and whether its values can be: from YAML to a Space.
+
+Knows the strategies' own settings.
 
     strategy.SETTING       of every listed strategy that has this setting
     LABEL.SETTING          of the strategy listed under that label alone, such as abo.demonstrations
     selection              names of selection rules
     selection.SETTING      of every rule in question that has this setting
-    optimizer              optimizer models, one line each; or labels of the experiment's `models`, where it has such
-    optimizer.SETTING      of every model in question that has it; values listed, since each model is hosted before the first trial
+    optimizer              optimizer models, one line each; or labels of the experiment's `models`,
+                           where it has such
+    optimizer.SETTING      of every model in question that has it; values listed, since each model
+                           is hosted before the first trial
     sampling.SETTING       how the target answers: temperature, max_tokens
 
-The strategies to choose from are those listed under `strategies`: they are the dimension `strategy`. The target is not searched: it
-is what the prompts are for.
+The strategies to choose from are those listed under `strategies`: they are the dimension
+`strategy`. The target is not searched: it is what the prompts are for.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +40,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class _Shelf:
-    """Things with settings, of which a point has one: the key that says which, the settings of each, and how one is built."""
+    """Things with settings, of which a point has one: the key that says which, the settings of
+    each, and how one is built.
+    """
 
     key: str
     settings_by_name: Mapping[str, Sequence[str]]
@@ -47,35 +53,54 @@ class _Shelf:
 
 
 def read_space(
-    given: Mapping[str, Any], strategies: Sequence[StrategySpec], selection: SelectionSpec, optimizer: ModelText,
-    try_sampling: Callable[[dict[str, Any]], object], models: Mapping[str, ModelText], *, tried: bool = True,
+    given: Mapping[str, Any],
+    strategies: Sequence[StrategySpec],
+    selection: SelectionSpec,
+    optimizer: ModelText,
+    try_sampling: Callable[[dict[str, Any]], object],
+    models: Mapping[str, ModelText],
+    *,
+    tried: bool = True,
 ) -> Space:
-    """The space that a settings file describes, with every value that can be tried built once. Raises SettingsError. Not `tried`,
+    """The space that a settings file describes, with every value that can be tried built once.
+
+    Raises SettingsError. Not `tried`,
     it is good for counting: that costs the same however many values there are.
 
-    `selection` and `optimizer` are the experiment's own: they stand where the space has no choice of them. `models` are those that
-    the space may name, by label; where there are none, it names them by their lines.
+    `selection` and `optimizer` are the experiment's own: they stand where the space has no choice
+    of them. `models` are those that the space may name, by label; where there are none, it names
+    them by their lines.
     """
     for strategy in strategies:
         if strategy.label in _RESERVED:
-            raise SettingsError(f"A strategy cannot be labelled {strategy.label!r} in a search, where that word has a meaning.")
+            raise SettingsError(
+                f"A strategy cannot be labelled {strategy.label!r} in a search, where that word "
+                "has a meaning."
+            )
     domains = {key: _saying(key, partial(parse_domain, data)) for key, data in given.items()}
     shelves = {
-        STRATEGY: _strategies(strategies), SELECTION: _selections(domains, selection),
+        STRATEGY: _strategies(strategies),
+        SELECTION: _selections(domains, selection),
         OPTIMIZER: _optimizers(domains, optimizer, models),
-        SAMPLING: _Shelf(SAMPLING, {"": ("temperature", "max_tokens")}, lambda _, changes: try_sampling(changes))}
+        SAMPLING: _Shelf(
+            SAMPLING, {"": ("temperature", "max_tokens")}, lambda _, changes: try_sampling(changes)
+        ),
+    }
     parents = [Dimension(STRATEGY, OneOf(tuple(strategy.label for strategy in strategies)))]
     parents += [Dimension(key, domains[key]) for key in (SELECTION, OPTIMIZER) if key in domains]
     listed = {dimension.key for dimension in parents}
     children = [
         _saying(key, partial(_child, key, domain, shelves, listed, tried))
-        for key, domain in domains.items() if key not in (SELECTION, OPTIMIZER)]
+        for key, domain in domains.items()
+        if key not in (SELECTION, OPTIMIZER)
+    ]
     _refuse_two_of_one(children, strategies)
     return Space((*parents, *children))
 
 
 def model_named(name: str, models: Mapping[str, ModelText]) -> ModelText:
-    """Return the model that a space means by `name`: the one under this label, and where no model has a label the line itself.
+    """Return the model that a space means by `name`: the one under this label, and where no model
+    has a label the line itself.
     Raises SettingsError."""
     if models and name not in models:
         raise unknown_name("model", name, models)
@@ -101,27 +126,47 @@ def _saying(key: str, read: Callable[[], T]) -> T:
 def _strategies(strategies: Sequence[StrategySpec]) -> _Shelf:
     choice_by_label = {strategy.label: strategy for strategy in strategies}
     return _Shelf(
-        STRATEGY, {label: _fields(STRATEGIES[choice.name]) for label, choice in choice_by_label.items()},
-        lambda label, changes: choice_by_label[label].build(**changes))
+        STRATEGY,
+        {label: _fields(STRATEGIES[choice.name]) for label, choice in choice_by_label.items()},
+        lambda label, changes: choice_by_label[label].build(**changes),
+    )
 
 
 def _selections(domains: Mapping[str, Domain], own: SelectionSpec) -> _Shelf:
-    """The rules that the space lists, with no settings of their own; or the experiment's rule, with its settings."""
+    """The rules that the space lists, with no settings of their own; or the experiment's rule, with
+    its settings.
+    """
     choices = {own.name: own}
     if SELECTION in domains:
-        choices = _saying(SELECTION, lambda: {name: SelectionSpec(name=name) for name in _names(domains[SELECTION])})
+        choices = _saying(
+            SELECTION,
+            lambda: {name: SelectionSpec(name=name) for name in _names(domains[SELECTION])},
+        )
     return _Shelf(
-        SELECTION, {name: _fields(SELECTION_RULES[name]) for name in choices},
-        lambda name, changes: choices[name].build(**changes))
+        SELECTION,
+        {name: _fields(SELECTION_RULES[name]) for name in choices},
+        lambda name, changes: choices[name].build(**changes),
+    )
 
 
-def _optimizers(domains: Mapping[str, Domain], own: ModelText, models_by_label: Mapping[str, ModelText]) -> _Shelf:
+def _optimizers(
+    domains: Mapping[str, Domain], own: ModelText, models_by_label: Mapping[str, ModelText]
+) -> _Shelf:
     base_by_name: dict[str, ModelText] = {"": own}
     if OPTIMIZER in domains:
         base_by_name = _saying(
-            OPTIMIZER, lambda: {name: model_named(name, models_by_label) for name in _names(domains[OPTIMIZER])})
-    models = _saying(OPTIMIZER, lambda: {name: parse_model(base) for name, base in base_by_name.items()})
-    known = {name: [field for field in type(model).model_fields if field not in ("kind", "name")] for name, model in models.items()}
+            OPTIMIZER,
+            lambda: {
+                name: model_named(name, models_by_label) for name in _names(domains[OPTIMIZER])
+            },
+        )
+    models = _saying(
+        OPTIMIZER, lambda: {name: parse_model(base) for name, base in base_by_name.items()}
+    )
+    known = {
+        name: [field for field in type(model).model_fields if field not in ("kind", "name")]
+        for name, model in models.items()
+    }
     return _Shelf(OPTIMIZER, known, lambda name, changes: model_at(base_by_name[name], changes))
 
 
@@ -136,13 +181,21 @@ def _fields(kind: Any) -> tuple[str, ...]:
     return tuple(field.name for field in fields(kind))
 
 
-def _child(key: str, domain: Domain, shelves: Mapping[str, _Shelf], parents: set[str], tried: bool) -> Dimension:
-    """The dimension of a setting: it applies under those names of its shelf that have the setting."""
+def _child(
+    key: str, domain: Domain, shelves: Mapping[str, _Shelf], parents: set[str], tried: bool
+) -> Dimension:
+    """The dimension of a setting: it applies under those names of its shelf that have the
+    setting."""
     owner, _, setting = key.rpartition(".")
     shelf = _owned(owner, key, shelves)
     if owner == OPTIMIZER and not isinstance(domain, OneOf):
-        raise SettingsError("Its values must be listed, because every model is hosted before the first trial.")
-    refuse_unknown([setting], dict.fromkeys(name for names in shelf.settings_by_name.values() for name in names))
+        raise SettingsError(
+            "Its values must be listed, because every model is hosted before the first trial."
+        )
+    refuse_unknown(
+        [setting],
+        dict.fromkeys(name for names in shelf.settings_by_name.values() for name in names),
+    )
     among = [name for name, settings in shelf.settings_by_name.items() if setting in settings]
     for name in among if tried else ():
         for value in domain.probes:
@@ -155,9 +208,14 @@ def _child(key: str, domain: Domain, shelves: Mapping[str, _Shelf], parents: set
 def _owned(owner: str, key: str, shelves: Mapping[str, _Shelf]) -> _Shelf:
     labels = shelves[STRATEGY].settings_by_name
     if key == STRATEGY:
-        raise SettingsError("The strategies to choose from stand under 'strategies', not in the space.")
+        raise SettingsError(
+            "The strategies to choose from stand under 'strategies', not in the space."
+        )
     if owner == "target" or key == "target":
-        raise SettingsError("The target is what prompts are for, and is not searched; give each target its own experiment.")
+        raise SettingsError(
+            "The target is what prompts are for, and is not searched; give each target its own "
+            "experiment."
+        )
     if owner in shelves:
         return shelves[owner]
     if owner in labels:
@@ -173,4 +231,6 @@ def _refuse_two_of_one(children: Sequence[Dimension], strategies: Sequence[Strat
             owner, _, setting = key.rpartition(".")
             shared = keys.get(f"{STRATEGY}.{setting}")
             if owner == label and shared and label in shared.among:
-                raise SettingsError(f"In search.space, {key} and {shared.key} set the same of {label}; keep one.")
+                raise SettingsError(
+                    f"In search.space, {key} and {shared.key} set the same of {label}; keep one."
+                )

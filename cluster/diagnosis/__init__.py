@@ -1,1 +1,3 @@
-"""The shell around optimizer.diagnostics: settings, models hosted on Ray, the ledger, and the folder and page that are left."""
+"""The shell around optimizer.diagnostics: settings, models hosted on Ray, the ledger, and the
+folder and page that are left.
+"""

@@ -1,4 +1,5 @@
-"""Which generated task's procedure judges a task's errors, and which of its steps a feedback blames, by the phrase book's signs.
+"""Which generated task's procedure judges a task's errors, and which of its steps a feedback
+blames, by the phrase book's signs.
 
 A file of items that a generated task can read is judged by its procedure too.
 """
@@ -24,13 +25,18 @@ def procedure_of(examples: Sequence[Example]) -> ByProcedure | None:
 
 
 def _most_spoken_of(feedback: str, entry_by_kind: Mapping[str, Entry]) -> str | None:
-    """The step that the feedback's words point to most often; of equals the narrower one, which stands first in the phrase book.
+    """The step that the feedback's words point to most often; of equals the narrower one, which
+    stands first in the phrase book.
 
     A feedback of the rulebook says which it means, whatever other words there are in it.
     """
     said = next((kind for kind, entry in entry_by_kind.items() if entry.missing in feedback), None)
     words = _TALK_OF_PROMPTS.sub("", feedback)
     signs_by_kind = {
-        kind: sum(1 for _ in re.finditer(entry.signs, words, re.IGNORECASE)) for kind, entry in entry_by_kind.items()}
+        kind: sum(1 for _ in re.finditer(entry.signs, words, re.IGNORECASE))
+        for kind, entry in entry_by_kind.items()
+    }
     most = max(signs_by_kind.values())
-    return said or next((kind for kind, signs in signs_by_kind.items() if most and signs == most), None)
+    return said or next(
+        (kind for kind, signs in signs_by_kind.items() if most and signs == most), None
+    )

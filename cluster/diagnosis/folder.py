@@ -26,35 +26,51 @@ from serving.storage.text import storable, storable_bytes
 DIAGNOSIS_FILE = "diagnosis.json"
 PAGE_FILE = "diagnosis.html"
 
-FEEDBACKS: pa.Schema = pa.schema([
-    pa.field("task", pa.string(), nullable=False),
-    pa.field("given", pa.string(), nullable=False),  # what the critic was shown: errors, right, nothing
-    pa.field("set", pa.int64(), nullable=False),  # which set of examples
-    pa.field("text", pa.string(), nullable=False),
-    pa.field("named", pa.string(), nullable=False),  # the step that it blames; "" for none
-    pa.field("causes", pa.list_(pa.string()), nullable=False),  # where the errors truly go wrong, as far as known
-    pa.field("valid", pa.bool_()),  # null where no error was shown, or no cause is known
-])
-REFINEMENTS: pa.Schema = pa.schema([
-    pa.field("task", pa.string(), nullable=False),
-    pa.field("arm", pa.string(), nullable=False),
-    pa.field("instruction", pa.string(), nullable=False),
-    pa.field("reason", pa.string(), nullable=False),  # the feedback behind it; "" for a paraphrase
-    pa.field("change", pa.float64(), nullable=False),  # in dev accuracy
-    pa.field("improved", pa.int64(), nullable=False),  # items
-    pa.field("worsened", pa.int64(), nullable=False),
-    pa.field("items", pa.int64(), nullable=False),
-    pa.field("p_value", pa.float64(), nullable=False),  # of the exact paired test
-])
+FEEDBACKS: pa.Schema = pa.schema(
+    [
+        pa.field("task", pa.string(), nullable=False),
+        pa.field(
+            "given", pa.string(), nullable=False
+        ),  # what the critic was shown: errors, right, nothing
+        pa.field("set", pa.int64(), nullable=False),  # which set of examples
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("named", pa.string(), nullable=False),  # the step that it blames; "" for none
+        pa.field(
+            "causes", pa.list_(pa.string()), nullable=False
+        ),  # where the errors truly go wrong, as far as known
+        pa.field("valid", pa.bool_()),  # null where no error was shown, or no cause is known
+    ]
+)
+REFINEMENTS: pa.Schema = pa.schema(
+    [
+        pa.field("task", pa.string(), nullable=False),
+        pa.field("arm", pa.string(), nullable=False),
+        pa.field("instruction", pa.string(), nullable=False),
+        pa.field(
+            "reason", pa.string(), nullable=False
+        ),  # the feedback behind it; "" for a paraphrase
+        pa.field("change", pa.float64(), nullable=False),  # in dev accuracy
+        pa.field("improved", pa.int64(), nullable=False),  # items
+        pa.field("worsened", pa.int64(), nullable=False),
+        pa.field("items", pa.int64(), nullable=False),
+        pa.field("p_value", pa.float64(), nullable=False),  # of the exact paired test
+    ]
+)
 
 
-def write_diagnosis(out: Folder, results: Sequence[TaskDiagnosis], settings: Mapping[str, Any]) -> str:
-    """Writes all files over what an earlier run left; returns the place of the page. Raises StorageError.
+def write_diagnosis(
+    out: Folder, results: Sequence[TaskDiagnosis], settings: Mapping[str, Any]
+) -> str:
+    """Writes all files over what an earlier run left; returns the place of the page.
+
+    Raises StorageError.
 
     `settings` is shown on the page as it is, so it must hold no secrets.
     """
     content = {"settings": dict(settings), "tasks": [result.to_json() for result in results]}
-    out.write(DIAGNOSIS_FILE, storable_bytes(json.dumps(content, indent=2, ensure_ascii=False) + "\n"))
+    out.write(
+        DIAGNOSIS_FILE, storable_bytes(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    )
     out.write("feedbacks.parquet", _parquet(feedbacks_table(results)))
     out.write("refinements.parquet", _parquet(refinements_table(results)))
     out.write(PAGE_FILE, storable_bytes(diagnosis_page(results, settings)))
@@ -63,14 +79,24 @@ def write_diagnosis(out: Folder, results: Sequence[TaskDiagnosis], settings: Map
 
 def feedbacks_table(results: Sequence[TaskDiagnosis]) -> pa.Table:
     """One row for each feedback, with the columns of FEEDBACKS."""
-    rows = [_row(result, feedback) for result in results if result.found for feedback in result.found.feedbacks]
+    rows = [
+        _row(result, feedback)
+        for result in results
+        if result.found
+        for feedback in result.found.feedbacks
+    ]
     return pa.Table.from_pylist(rows, schema=FEEDBACKS)
 
 
 def refinements_table(results: Sequence[TaskDiagnosis]) -> pa.Table:
     """One row for each prompt that was refined once, with the columns of REFINEMENTS."""
     tried = [(result, result.found.one_step) for result in results if result.found]
-    rows = [_row(result, one) for result, found in tried if isinstance(found, OneStep) for one in found.refinements]
+    rows = [
+        _row(result, one)
+        for result, found in tried
+        if isinstance(found, OneStep)
+        for one in found.refinements
+    ]
     return pa.Table.from_pylist(rows, schema=REFINEMENTS)
 
 

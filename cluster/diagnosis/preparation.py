@@ -1,4 +1,6 @@
-"""All that can go wrong before a diagnosis starts goes wrong here: data, splits, the results folder, the models. Starts no Ray."""
+"""All that can go wrong before a diagnosis starts goes wrong here: data, splits, the results
+folder, the models. Starts no Ray.
+"""
 
 import asyncio
 from collections.abc import Mapping
@@ -7,7 +9,13 @@ from dataclasses import dataclass
 from cluster.config.experiment import Recorded
 from cluster.diagnosis.settings import DiagnosisSettings
 from cluster.experiment.preflight import Question, as_optimizer, as_target, check_models, distinct
-from cluster.experiment.prepare import check_data, differing_versions, make_results_folder, versions, write_settings
+from cluster.experiment.prepare import (
+    check_data,
+    differing_versions,
+    make_results_folder,
+    versions,
+    write_settings,
+)
 from optimizer.paths import whole
 from optimizer.tasks.generated import GENERATED
 from optimizer.tasks.loading import load_task
@@ -34,17 +42,27 @@ class Prepared:
 
 
 def prepare(settings: DiagnosisSettings) -> Prepared:
-    """Loads the tasks, makes the results folder with its settings.yaml, and asks each model that is not ours to host once in every
+    """Loads the tasks, makes the results folder with its settings.yaml, and asks each model that is
+    not ours to host once in every
     form in which it will be asked.
 
-    Raises UserError or EndpointError in one sentence; then nothing was started and nothing but the check calls was spent.
+    Raises UserError or EndpointError in one sentence; then nothing was started and nothing but the
+    check calls was spent.
     """
     tasks = {
         task.label: load_task(
-            task.source, sizes=settings.sizes.build(), seed=settings.seed, scorer=task.scorer,
-            seed_instruction=task.seed_instruction)
-        for task in settings.tasks}
-    recorded = Recorded(versions=versions(), data={label: {settings.seed: task.data_hash} for label, task in tasks.items()})
+            task.source,
+            sizes=settings.sizes.build(),
+            seed=settings.seed,
+            scorer=task.scorer,
+            seed_instruction=task.seed_instruction,
+        )
+        for task in settings.tasks
+    }
+    recorded = Recorded(
+        versions=versions(),
+        data={label: {settings.seed: task.data_hash} for label, task in tasks.items()},
+    )
     check_data(settings.recorded, recorded.data)
     notes = differing_versions(settings.recorded, recorded.versions)
     out = make_results_folder(settings)
@@ -63,14 +81,24 @@ def models_of(settings: DiagnosisSettings) -> tuple[ModelSettings, ...]:
 def questions_of(settings: DiagnosisSettings) -> tuple[Question, ...]:
     """Return both models with each form of the diagnosis' requests."""
     depth = settings.depth()
-    replies = [Sampling(depth.temperature, depth.max_tokens), Sampling(depth.search.temperature, depth.search.max_tokens)]
+    replies = [
+        Sampling(depth.temperature, depth.max_tokens),
+        Sampling(depth.search.temperature, depth.search.max_tokens),
+    ]
     asked = [(settings.target_model, as_target(settings.sampling.build()))]
-    return distinct([*asked, *((settings.optimizer_model, as_optimizer(sampling)) for sampling in replies)])
+    return distinct(
+        [*asked, *((settings.optimizer_model, as_optimizer(sampling)) for sampling in replies)]
+    )
 
 
 def _completed(settings: DiagnosisSettings, out: Folder, recorded: Recorded) -> DiagnosisSettings:
     """The settings as they stand in settings.yaml: files and folder with their whole paths."""
     tasks = tuple(
-        task if task.source in GENERATED else task.model_copy(update={"source": str(whole(task.source))})
-        for task in settings.tasks)
-    return settings.model_copy(update={"tasks": tasks, "out": out.absolute().place, "recorded": recorded})
+        task
+        if task.source in GENERATED
+        else task.model_copy(update={"source": str(whole(task.source))})
+        for task in settings.tasks
+    )
+    return settings.model_copy(
+        update={"tasks": tasks, "out": out.absolute().place, "recorded": recorded}
+    )

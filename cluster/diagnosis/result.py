@@ -1,4 +1,7 @@
-"""What the diagnosis of one task leaves: `TaskDiagnosis`, with its JSON. Knows no file and no page."""
+"""What the diagnosis of one task leaves: `TaskDiagnosis`, with its JSON.
+
+Knows no file and no page.
+"""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -36,8 +39,19 @@ class TaskDiagnosis:
     def to_json(self) -> dict[str, Any]:
         """Plain dicts, lists, strings and numbers."""
         plain = (
-            "task", "target", "optimizer", "seed", "data_hash", "stand_in", "error", "ledger_hits", "wall_s")
+            "task",
+            "target",
+            "optimizer",
+            "seed",
+            "data_hash",
+            "stand_in",
+            "error",
+            "ledger_hits",
+            "wall_s",
+        )
         return {name: getattr(self, name) for name in plain} | {
-            "failures": [asdict(failure) for failure in self.failures], "seed_prompt": self.seed_prompt.to_json(),
+            "failures": [asdict(failure) for failure in self.failures],
+            "seed_prompt": self.seed_prompt.to_json(),
             "calls_by_model": dict(self.calls_by_model),
-            "found": self.found.to_json() if self.found else None}
+            "found": self.found.to_json() if self.found else None,
+        }

@@ -1,7 +1,9 @@
-"""Runs a prepared diagnosis on Ray: models on Serve, one ledger, every task under its own budgets, all tasks at once.
+"""Runs a prepared diagnosis on Ray: models on Serve, one ledger, every task under its own budgets,
+all tasks at once.
 
-The order of the guards around a model is budget -> ledger -> limiter -> client. As with an experiment the state of a run is its
-ledger: the same settings into the same folder again pay only for what is missing.
+The order of the guards around a model is budget -> ledger -> limiter -> client. As with an
+experiment the state of a run is its ledger: the same settings into the same folder again pay only
+for what is missing.
 """
 
 import asyncio
@@ -31,7 +33,10 @@ Tell = Callable[[str], None]
 
 
 def run_diagnosis(prepared: Prepared, tell: Tell) -> tuple[TaskDiagnosis, ...]:
-    """One result a task, in their order, whatever became of it. Raises EndpointError where a model cannot be hosted."""
+    """One result a task, in their order, whatever became of it.
+
+    Raises EndpointError where a model cannot be hosted.
+    """
     tell("Starting Ray")
     with ray_session():
         served = [model for model in prepared.models if model.served]
@@ -48,9 +53,20 @@ async def _all(prepared: Prepared, ledger: LedgerClient, tell: Tell) -> tuple[Ta
     models = (prepared.settings.target_model, prepared.settings.optimizer_model)
     target, optimizer = (CachedModel(connect(model), ledger, model.chunk) for model in models)
     async with pauses_told(tell, target, optimizer):
-        return tuple(await asyncio.gather(*(
-            diagnose_task(prepared, label, target, optimizer, lambda text, label=label: tell(f"{label}: {text}"))  # type: ignore[misc]
-            for label in prepared.tasks)))
+        return tuple(
+            await asyncio.gather(
+                *(
+                    diagnose_task(
+                        prepared,
+                        label,
+                        target,
+                        optimizer,
+                        lambda text, label=label: tell(f"{label}: {text}"),  # type: ignore[misc]
+                    )
+                    for label in prepared.tasks
+                )
+            )
+        )
 
 
 async def diagnose_task(
@@ -58,34 +74,67 @@ async def diagnose_task(
 ) -> TaskDiagnosis:
     """All measures of one task. After one of our errors the result has its sentence."""
     settings, task = prepared.settings, prepared.tasks[label]
-    budgets = (Budget(settings.budget.target_calls, "target"), Budget(settings.budget.optimizer_calls, "optimizer"))
+    budgets = (
+        Budget(settings.budget.target_calls, "target"),
+        Budget(settings.budget.optimizer_calls, "optimizer"),
+    )
     outcome_counts = OutcomeCounts()
     evaluation = Evaluation(
-        Budgeted(target, budgets[0]), SCORERS[task.scorer], task.dev, Racing(), settings.sampling.build(), outcome_counts)
-    subject = Subject(task.problem(), task.dev, task.test.single_reading().read(), procedure_of(task.train))
+        Budgeted(target, budgets[0]),
+        SCORERS[task.scorer],
+        task.dev,
+        Racing(),
+        settings.sampling.build(),
+        outcome_counts,
+    )
+    subject = Subject(
+        task.problem(), task.dev, task.test.single_reading().read(), procedure_of(task.train)
+    )
     started, found, error = time.monotonic(), None, ""
     try:
         found = await diagnose(
-            subject, CountedModel(Budgeted(optimizer, budgets[1]), outcome_counts), evaluation, settings.depth(), settings.seed, tell)
+            subject,
+            CountedModel(Budgeted(optimizer, budgets[1]), outcome_counts),
+            evaluation,
+            settings.depth(),
+            settings.seed,
+            tell,
+        )
         error = _nothing_came(budgets, outcome_counts)
         found = None if error else found
     except PromptrayError as problem:
         error = str(problem)
     return TaskDiagnosis(
-        task=label, target=settings.target_model.label, optimizer=settings.optimizer_model.label, seed=settings.seed,
-        seed_prompt=subject.problem.seed, data_hash=task.data_hash, stand_in=settings.optimizer_model.stand_in, found=found,
-        error=error, failures=outcome_counts.failures, calls_by_model={budget.model: budget.usage.calls for budget in budgets},
-        ledger_hits=sum(budget.usage.ledger_hits for budget in budgets), wall_s=time.monotonic() - started)
+        task=label,
+        target=settings.target_model.label,
+        optimizer=settings.optimizer_model.label,
+        seed=settings.seed,
+        seed_prompt=subject.problem.seed,
+        data_hash=task.data_hash,
+        stand_in=settings.optimizer_model.stand_in,
+        found=found,
+        error=error,
+        failures=outcome_counts.failures,
+        calls_by_model={budget.model: budget.usage.calls for budget in budgets},
+        ledger_hits=sum(budget.usage.ledger_hits for budget in budgets),
+        wall_s=time.monotonic() - started,
+    )
 
 
 def _nothing_came(budgets: Sequence[Budget], outcome_counts: OutcomeCounts) -> str:
     """Why nothing could be measured, where one of the two models gave no answer at all; else ""."""
     for budget in budgets:
         failed = [
-            failure for failure in outcome_counts.failures if (failure.model, failure.kind) == (budget.model, "infrastructure")]
+            failure
+            for failure in outcome_counts.failures
+            if (failure.model, failure.kind) == (budget.model, "infrastructure")
+        ]
         calls = sum(failure.calls for failure in failed)
         if calls and calls >= budget.usage.calls:
             reason = max(failed, key=lambda failure: failure.calls).reason.rstrip(".")
-            return (f"Nothing could be measured: none of the {calls} answers of the {budget.model} model came ({reason}); once "
-                    "they do, the same command continues where this one ended.")
+            return (
+                f"Nothing could be measured: none of the {calls} answers of the {budget.model} "
+                f"model came ({reason}); once "
+                "they do, the same command continues where this one ended."
+            )
     return ""

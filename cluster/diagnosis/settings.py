@@ -1,4 +1,5 @@
-"""What a diagnosis is: `DiagnosisSettings`, from a YAML file or from options alone, with every mistake answered in one sentence.
+"""What a diagnosis is: `DiagnosisSettings`, from a YAML file or from options alone, with every
+mistake answered in one sentence.
 
 Knows the tables of names; starts no model, opens no task file and no Ray.
 """
@@ -10,7 +11,14 @@ from typing import Annotated, Any, Self
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cluster.config.endpoints import with_addresses
-from cluster.config.experiment import CallSettings, ModelText, Recorded, SamplingSettings, TaskSettings, labelled
+from cluster.config.experiment import (
+    CallSettings,
+    ModelText,
+    Recorded,
+    SamplingSettings,
+    TaskSettings,
+    labelled,
+)
 from optimizer.diagnostics import Depth
 from optimizer.diagnostics.ablations import SHORT
 from optimizer.errors import SettingsError
@@ -23,7 +31,10 @@ _DEPTH = Depth()
 
 
 class DiagnosisSizes(Strict):
-    """How many examples each part gets; all together they fit into a BIG-Bench Hard file. The defaults are [ours]."""
+    """How many examples each part gets; all together they fit into a BIG-Bench Hard file.
+
+    The defaults are [ours].
+    """
 
     train: Annotated[int, Field(ge=1)] = 120
     """For the baseline's errors, and for searches to learn from."""
@@ -95,7 +106,10 @@ class DiagnosisSettings(Strict):
     @classmethod
     def _labelled(cls, value: tuple[TaskSettings, ...]) -> tuple[TaskSettings, ...]:
         if any(task.sizes for task in value):
-            raise SettingsError("A task of a diagnosis has no sizes of its own; give sizes to the diagnosis: train, dev, held_out.")
+            raise SettingsError(
+                "A task of a diagnosis has no sizes of its own; give sizes to the diagnosis: "
+                "train, dev, held_out."
+            )
         return labelled(value)
 
     @model_validator(mode="after")
@@ -113,18 +127,27 @@ class DiagnosisSettings(Strict):
 
     def depth(self) -> Depth:
         """Raises SettingsError for what cannot be measured."""
-        return Depth(**self.reflection.model_dump(), ablation_seeds=self.ablations.seeds, search=self.ablations.search())
+        return Depth(
+            **self.reflection.model_dump(),
+            ablation_seeds=self.ablations.seeds,
+            search=self.ablations.search(),
+        )
 
     @classmethod
     def read(cls, path: Path | str, overrides: Mapping[str, Any]) -> Self:
-        """The settings of a YAML file, with top-level keys replaced. Raises SettingsError in one sentence."""
+        """The settings of a YAML file, with top-level keys replaced.
+
+        Raises SettingsError in one sentence.
+        """
         return read_settings(cls, path, overrides)
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
         """The settings of options alone. Raises SettingsError in one sentence."""
         if "tasks" not in given:
-            raise SettingsError("There is nothing to diagnose: name a task with --task, or a settings file.")
+            raise SettingsError(
+                "There is nothing to diagnose: name a task with --task, or a settings file."
+            )
         try:
             return cls.model_validate(given)
         except ValidationError as problem:

@@ -1,4 +1,7 @@
-"""The findings as a table for the terminal: a row a measure, with one sentence. Knows nothing of files."""
+"""The findings as a table for the terminal: a row a measure, with one sentence.
+
+Knows nothing of files.
+"""
 
 from collections.abc import Sequence
 
@@ -9,21 +12,34 @@ from rich.text import Text
 from cluster.diagnosis.result import TaskDiagnosis
 
 _STYLE_BY_VERDICT = {
-    "detected": "red", "worse": "red", "does not follow": "red", "not detected": "green", "better": "green", "follows": "green",
-    "cannot be told": "yellow"}
+    "detected": "red",
+    "worse": "red",
+    "does not follow": "red",
+    "not detected": "green",
+    "better": "green",
+    "follows": "green",
+    "cannot be told": "yellow",
+}
 
 
 def diagnosis_table(results: Sequence[TaskDiagnosis]) -> Table:
     """Needs about 100 columns. A task that failed has its error instead."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim", show_lines=False)
     for head in ("task", "measure", "verdict", "finding"):
-        table.add_column(head, overflow="fold", no_wrap=head == "task", ratio=1 if head == "finding" else None)
+        table.add_column(
+            head, overflow="fold", no_wrap=head == "task", ratio=1 if head == "finding" else None
+        )
     for result in results:
         if result.found is None:
             table.add_row(Text(result.task), Text("all"), Text("failed", "red"), Text(result.error))
         else:
             for place, (measure, finding) in enumerate(result.found.finding_by_measure.items()):
                 verdict = Text(finding.verdict, _STYLE_BY_VERDICT.get(finding.verdict, ""))
-                table.add_row(Text("" if place else result.task), Text(measure), verdict, Text(finding.sentence))
+                table.add_row(
+                    Text("" if place else result.task),
+                    Text(measure),
+                    verdict,
+                    Text(finding.sentence),
+                )
         table.add_section()
     return table

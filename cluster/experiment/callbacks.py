@@ -1,6 +1,8 @@
-"""What the driver takes of the trials while they run: results to disk, news to the watcher, gauges to Ray's metrics.
+"""What the driver takes of the trials while they run: results to disk, news to the watcher, gauges
+to Ray's metrics.
 
-A Tune callback. Knows the results folder and the reports of workers (see cluster/search/metric_names.py); starts and stops nothing.
+A Tune callback. Knows the results folder and the reports of workers (see
+cluster/search/metric_names.py); starts and stops nothing.
 """
 
 import json
@@ -28,35 +30,51 @@ class Watcher(Protocol):
 
     def phase(self, text: str) -> None: ...
     def noticed(self, text: str) -> None:
-        """Something is wrong that does not end the run: a whole sentence, to be seen at its end too."""
+        """Something is wrong that does not end the run: a whole sentence, to be seen at its end
+        too.
+        """
 
     def started(self, trial: str) -> None: ...
     def progressed(self, trial: str, progress: Progress) -> None: ...
     def rounded(self, trial: str, so_far: str) -> None:
-        """A round has ended; `so_far` is what the trial's result would be if it ended here, as JSON text."""
+        """A round has ended; `so_far` is what the trial's result would be if it ended here, as JSON
+        text.
+        """
 
     def ended(self, result: TrialResult) -> None: ...
 
 
 class Collector(tune.Callback):
-    """Takes what the trials report. Raises StorageError where the results folder cannot be written."""
+    """Takes what the trials report.
+
+    Raises StorageError where the results folder cannot be written.
+    """
 
     def __init__(self, experiment: Experiment, watch: Watcher) -> None:
         self._experiment = experiment
         self._watch = watch
-        self._trial_spec_by_trial = {trial_spec.trial: trial_spec for trial_spec in experiment.trial_specs}
+        self._trial_spec_by_trial = {
+            trial_spec.trial: trial_spec for trial_spec in experiment.trial_specs
+        }
         self._result_by_trial: dict[str, TrialResult] = {}
         self._so_far = SoFar(experiment)
         self._gauges = _Gauges(experiment.settings.name, len(experiment.trial_specs))
         self.shared_budget: BudgetClient | None = None
-        """Where the experiment as a whole has limits: to be told of trials that end without saying so."""
+        """Where the experiment as a whole has limits: to be told of trials that end without saying
+        so.
+        """
         self.crashed = False
-        """Did a trial's process fail in a way that none of our errors describes? Then Tune's logs are worth keeping."""
+        """Did a trial's process fail in a way that none of our errors describes? Then Tune's logs
+        are worth keeping.
+        """
         self.staging: Path | None = None
-        """Where Tune keeps what it is about to write to OUT/tune, on this machine, and leaves it."""
+        """Where Tune keeps what it is about to write to OUT/tune, on this machine, and leaves it.
+        """
 
     def __getstate__(self) -> dict[str, Any]:
-        """Tune pickles its callbacks for a restore that we never ask for; the watcher and its console stay here."""
+        """Tune pickles its callbacks for a restore that we never ask for; the watcher and its
+        console stay here.
+        """
         return {}
 
     def noticed(self, sentences: Iterable[str]) -> None:
@@ -73,9 +91,11 @@ class Collector(tune.Callback):
         return self._so_far.begun
 
     def close(self, cut: Status, error: str = "") -> tuple[TrialResult, ...]:
-        """The run is over: one result a trial, each in OUT/trials. Those that did not come to their end have the status `cut`, and
-        what they had found. A trial that was never given a point has none. Nothing is written, and there is nothing to show, where
-        the run ended before it touched what an earlier one has left.
+        """The run is over: one result a trial, each in OUT/trials.
+
+        Those that did not come to their end have the status `cut`, and what they had found. A trial
+        that was never given a point has none. Nothing is written, and there is nothing to show,
+        where the run ended before it touched what an earlier one has left.
         """
         if self._so_far.untouched:
             return ()
@@ -84,7 +104,11 @@ class Collector(tune.Callback):
                 self._result_by_trial[trial] = result
                 self._write(result)
         self._so_far.close()
-        return tuple(self._result_by_trial[trial] for trial in self._trial_spec_by_trial if trial in self._result_by_trial)
+        return tuple(
+            self._result_by_trial[trial]
+            for trial in self._trial_spec_by_trial
+            if trial in self._result_by_trial
+        )
 
     @property
     def trial_spec_by_trial(self) -> Mapping[str, TrialSpec]:
@@ -99,7 +123,9 @@ class Collector(tune.Callback):
     def _cut(self, trial_spec: TrialSpec, status: Status, error: str) -> TrialResult | None:
         if trial_spec.point is None:
             known = self._so_far.found_by(trial_spec.trial)
-            return self._so_far.added_to(replace(known, status=status, error=error)) if known else None
+            return (
+                self._so_far.added_to(replace(known, status=status, error=error)) if known else None
+            )
         return self._so_far.added_to(self._without_result(trial_spec, status, error))
 
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
@@ -109,11 +135,15 @@ class Collector(tune.Callback):
         self._watch.started(trial_spec.trial)
         self._gauges.started(trial_spec.trial)
 
-    def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: Mapping[str, Any], **info: Any) -> None:
+    def on_trial_result(
+        self, iteration: int, trials: Any, trial: Any, result: Mapping[str, Any], **info: Any
+    ) -> None:
         if RESULT in result:
             self._keep(TrialResult.from_json(json.loads(result[RESULT])))
         elif SO_FAR in result and result.get("done"):
-            self._keep(TrialResult.from_json(json.loads(result[SO_FAR])))  # the scheduler has stopped it
+            self._keep(
+                TrialResult.from_json(json.loads(result[SO_FAR]))
+            )  # the scheduler has stopped it
             self._close(trial, done=True)
         else:
             trial_spec = TrialSpec.from_config(trial.config)
@@ -130,7 +160,10 @@ class Collector(tune.Callback):
         self.crashed = True
         self._close(trial, done=False)
         cause = _last_line(trial.error_file)
-        error = f"The trial's process failed ({cause}); the traceback is in {self._experiment.out / 'tune'}."
+        error = (
+            f"The trial's process failed ({cause}); the traceback is in "
+            f"{self._experiment.out / 'tune'}."
+        )
         self._keep(self._without_result(TrialSpec.from_config(trial.config), "failed", error))
 
     def _close(self, trial: Any, done: bool) -> None:
@@ -138,7 +171,9 @@ class Collector(tune.Callback):
         if self.shared_budget:
             self.shared_budget.close(TrialSpec.from_config(trial.config).trial, done)
 
-    def _without_result(self, trial_spec: TrialSpec, status: Status, error: str = "") -> TrialResult:
+    def _without_result(
+        self, trial_spec: TrialSpec, status: Status, error: str = ""
+    ) -> TrialResult:
         return without_result(plan_of(self._experiment.settings, trial_spec), status, error)
 
     def _keep(self, result: TrialResult) -> None:
@@ -182,30 +217,52 @@ class _Gauges:
         count_by_state = Counter(self._state_by_trial.values())
         count_by_state["waiting"] = self._waiting - len(self._state_by_trial)
         for state in ("waiting", "running", *get_args(Status)):
-            set_gauge("promptray_trials", count_by_state[state], experiment=self._experiment, status=state)
+            set_gauge(
+                "promptray_trials", count_by_state[state], experiment=self._experiment, status=state
+            )
 
     def _reached(self, task: str, strategy: str, accuracy: float | None) -> None:
         if accuracy is None:
             return
         self._best[task, strategy] = max(self._best[task, strategy], accuracy)
         set_gauge(
-            "promptray_best_dev_accuracy", self._best[task, strategy], experiment=self._experiment, task=task, strategy=strategy)
+            "promptray_best_dev_accuracy",
+            self._best[task, strategy],
+            experiment=self._experiment,
+            task=task,
+            strategy=strategy,
+        )
 
     def _spent(self, trial: str, task: str, progress: Progress) -> None:
         self._progress_by_trial[trial] = (task, progress)
         known = [progress for _, progress in self._progress_by_trial.values()]
         calls = sum(progress.target_calls + progress.optimizer_calls for progress in known)
         hits = sum(progress.ledger_hits for progress in known)
-        set_gauge("promptray_ledger_hit_share", hits / calls if calls else 0.0, experiment=self._experiment)
+        set_gauge(
+            "promptray_ledger_hit_share",
+            hits / calls if calls else 0.0,
+            experiment=self._experiment,
+        )
         rates = [
-            progress.prefix_hit_rate for own, progress in self._progress_by_trial.values()
-            if own == task and progress.prefix_hit_rate is not None]
+            progress.prefix_hit_rate
+            for own, progress in self._progress_by_trial.values()
+            if own == task and progress.prefix_hit_rate is not None
+        ]
         if rates:
-            set_gauge("promptray_prefix_hit_rate", sum(rates) / len(rates), experiment=self._experiment, task=task)
+            set_gauge(
+                "promptray_prefix_hit_rate",
+                sum(rates) / len(rates),
+                experiment=self._experiment,
+                task=task,
+            )
 
 
 def _last_line(file: str | None) -> str:
     if not file or not Path(file).is_file():
         return "no cause is known"
-    lines = [line.strip() for line in Path(file).read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    lines = [
+        line.strip()
+        for line in Path(file).read_text(encoding="utf-8", errors="replace").splitlines()
+        if line.strip()
+    ]
     return lines[-1] if lines else "no cause is known"

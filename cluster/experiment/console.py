@@ -1,6 +1,9 @@
-"""What a person sees while an experiment runs: a live table on a terminal, plain lines elsewhere. Knows no Ray.
+"""What a person sees while an experiment runs: a live table on a terminal, plain lines elsewhere.
 
-`Board` is the state; the two watchers (see experiment.Watcher) show it on a rich Console that they are given.
+Knows no Ray.
+
+`Board` is the state; the two watchers (see experiment.Watcher) show it on a rich Console that they
+are given.
 """
 
 import time
@@ -26,9 +29,15 @@ _DISPLAY = "The display of the run's progress"
 ENDED_SHOWN = 8
 """Rows of the live table for trials that have ended; the waiting ones are only counted."""
 _STYLE_BY_STATE = {
-    "running": "cyan", "paused": "yellow",
-    "finished": "green", "budget": "yellow", "pruned": "yellow", "stopped": "yellow", "cancelled": "yellow",
-    "failed": "red"}
+    "running": "cyan",
+    "paused": "yellow",
+    "finished": "green",
+    "budget": "yellow",
+    "pruned": "yellow",
+    "stopped": "yellow",
+    "cancelled": "yellow",
+    "failed": "red",
+}
 
 
 @dataclass(frozen=True)
@@ -68,12 +77,19 @@ class Board:
     @property
     def calls(self) -> int:
         """Of all trials and both models, those that the ledger answered included."""
-        return sum(row.progress.target_calls + row.progress.optimizer_calls for row in self.row_by_trial.values())
+        return sum(
+            row.progress.target_calls + row.progress.optimizer_calls
+            for row in self.row_by_trial.values()
+        )
 
     @property
     def ledger_share(self) -> float:
         """Share of the calls that the ledger answered."""
-        return sum(row.progress.ledger_hits for row in self.row_by_trial.values()) / self.calls if self.calls else 0.0
+        return (
+            sum(row.progress.ledger_hits for row in self.row_by_trial.values()) / self.calls
+            if self.calls
+            else 0.0
+        )
 
     @property
     def pauses(self) -> list[str]:
@@ -94,11 +110,23 @@ class Board:
         """Takes a trial's result, whatever its status."""
         old = self.row_by_trial[result.trial].progress
         last = Progress(
-            result.rounds[-1].number if result.rounds else old.round, result.dev_accuracy, result.target_calls,
-            result.optimizer_calls, result.ledger_hits, result.prefix_hit_rate, result.repeats)
-        self._update(result.trial, state=result.status, progress=last, test_accuracy=result.test_accuracy,
-                     before=result.seed_prompt_test_accuracy, error=result.error,
-                     ending=result.ending)
+            result.rounds[-1].number if result.rounds else old.round,
+            result.dev_accuracy,
+            result.target_calls,
+            result.optimizer_calls,
+            result.ledger_hits,
+            result.prefix_hit_rate,
+            result.repeats,
+        )
+        self._update(
+            result.trial,
+            state=result.status,
+            progress=last,
+            test_accuracy=result.test_accuracy,
+            before=result.seed_prompt_test_accuracy,
+            error=result.error,
+            ending=result.ending,
+        )
         self._ended = [*(trial for trial in self._ended if trial != result.trial), result.trial]
 
     def rows(self) -> list[Row]:
@@ -171,10 +199,17 @@ class PlainWatcher:
     def progressed(self, trial: str, progress: Progress) -> None:
         before = self._board.row_by_trial[trial].progress.paused
         if before != progress.paused:
-            told = f"paused, as {progress.paused}" if progress.paused else "the endpoint answers again, it goes on"
+            told = (
+                f"paused, as {progress.paused}"
+                if progress.paused
+                else "the endpoint answers again, it goes on"
+            )
             self._say(f"{trial}: {told}")
         if self._board.progressed(trial, progress):
-            self._say(f"{trial}: round {progress.round}, best dev accuracy {share(progress.dev_accuracy)}, {_calls(progress)}")
+            self._say(
+                f"{trial}: round {progress.round}, best dev accuracy "
+                f"{share(progress.dev_accuracy)}, {_calls(progress)}"
+            )
 
     def rounded(self, trial: str, so_far: str) -> None:
         """Nothing more: `progressed` has said it."""
@@ -182,7 +217,9 @@ class PlainWatcher:
     def ended(self, result: TrialResult) -> None:
         self._board.finished(result)
         row = self._board.row_by_trial[result.trial]
-        self._say(f"{result.trial}: {_outcome(row)}, {_calls(row.progress)}  [{self._board.headline()}]")
+        self._say(
+            f"{result.trial}: {_outcome(row)}, {_calls(row.progress)}  [{self._board.headline()}]"
+        )
 
     def _say(self, line: str) -> None:
         self._console.print(Text(f"{duration(self._board.elapsed_s):>7}  {line}"), soft_wrap=True)
@@ -221,7 +258,10 @@ class IsolatedWatcher:
 
 @contextmanager
 def watching(trials: Sequence[str], console: Console) -> Iterator[IsolatedWatcher]:
-    """The watcher that suits the console, showing until the block ends. Nothing that goes wrong in it ends the run."""
+    """The watcher that suits the console, showing until the block ends.
+
+    Nothing that goes wrong in it ends the run.
+    """
     board = Board(trials)
     if not console.is_terminal:
         yield IsolatedWatcher(PlainWatcher(board, console))
@@ -243,16 +283,31 @@ def _table(rows: Sequence[Row]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
     for name in ("trial", "state"):
         table.add_column(name, no_wrap=True)
-    for name in ("round", "best dev accuracy", "target calls", "optimizer calls", "from ledger", "repeats"):
+    for name in (
+        "round",
+        "best dev accuracy",
+        "target calls",
+        "optimizer calls",
+        "from ledger",
+        "repeats",
+    ):
         table.add_column(name, justify="right")
     for row in rows:
         progress = row.progress
         calls = progress.target_calls + progress.optimizer_calls
         table.add_row(
-            Text(row.trial), Text(_outcome(row), _STYLE_BY_STATE.get(_outcome(row), _STYLE_BY_STATE.get(row.state, ""))),
-            MISSING if progress.round is None else str(progress.round), share(progress.dev_accuracy), count(progress.target_calls),
-            count(progress.optimizer_calls), f"{progress.ledger_hits / calls:.0%}" if calls else MISSING,
-            count(progress.repeats))
+            Text(row.trial),
+            Text(
+                _outcome(row),
+                _STYLE_BY_STATE.get(_outcome(row), _STYLE_BY_STATE.get(row.state, "")),
+            ),
+            MISSING if progress.round is None else str(progress.round),
+            share(progress.dev_accuracy),
+            count(progress.target_calls),
+            count(progress.optimizer_calls),
+            f"{progress.ledger_hits / calls:.0%}" if calls else MISSING,
+            count(progress.repeats),
+        )
     return table
 
 
@@ -270,4 +325,7 @@ def _outcome(row: Row) -> str:
 
 def _calls(progress: Progress) -> str:
     repeats = f", {count(progress.repeats)} repeats free" if progress.repeats else ""
-    return f"{count(progress.target_calls)} target and {count(progress.optimizer_calls)} optimizer calls{repeats}"
+    return (
+        f"{count(progress.target_calls)} target and {count(progress.optimizer_calls)} optimizer "
+        f"calls{repeats}"
+    )

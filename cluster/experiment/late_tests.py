@@ -1,6 +1,8 @@
-"""The final tests of trials that were cancelled with their job: of the best prompts that they had found.
+"""The final tests of trials that were cancelled with their job: of the best prompts that they had
+found.
 
-A person waits for the job to end, and it may be resumed: so a test has its time, and only what it costs nobody is spent on it.
+A person waits for the job to end, and it may be resumed: so a test has its time, and only what it
+costs nobody is spent on it.
 """
 
 import logging
@@ -20,35 +22,56 @@ WITHIN_S = 30.0
 
 
 def affordable(shared: Shared) -> bool:
-    """Say whether a test takes nothing from a run that goes on. Limits of the whole experiment, or of its owner, hold over all its
+    """Say whether a test takes nothing from a run that goes on.
+
+    Limits of the whole experiment, or of its owner, hold over all its
     runs; a trial's own budget has room for a test from the start, and begins anew with each run."""
     return shared.shared_budget is None and shared.owner is None
 
 
 def to_test(results: Sequence[TrialResult]) -> list[TrialResult]:
-    """Those that were cancelled with a better prompt than the one they began with; a finished one was tested already."""
+    """Those that were cancelled with a better prompt than the one they began with; a finished one
+    was tested already.
+    """
     return [
-        result for result in results if result.status == "cancelled" and not result.test_marks
-        and result.best is not None and result.best.prompt != result.seed_prompt]
+        result
+        for result in results
+        if result.status == "cancelled"
+        and not result.test_marks
+        and result.best is not None
+        and result.best.prompt != result.seed_prompt
+    ]
 
 
 def run_late(
-    experiment: Experiment, results: Sequence[TrialResult], trial_spec_by_trial: Mapping[str, TrialSpec], shared: Shared,
-    cpus: float, within_s: float = WITHIN_S,
+    experiment: Experiment,
+    results: Sequence[TrialResult],
+    trial_spec_by_trial: Mapping[str, TrialSpec],
+    shared: Shared,
+    cpus: float,
+    within_s: float = WITHIN_S,
 ) -> Iterator[TrialResult]:
     """Yield those of `results` that could be tested in time, with their tests."""
     worker = ray.remote(num_cpus=cpus, max_retries=0, max_calls=1)(late_test_in_worker)
     begun = []
     for result in results:
         trial_spec = trial_spec_by_trial[result.trial]
-        plan, task = plan_of(experiment.settings, trial_spec), experiment.tasks[trial_spec.comparison_group]
+        plan, task = (
+            plan_of(experiment.settings, trial_spec),
+            experiment.tasks[trial_spec.comparison_group],
+        )
         begun.append(worker.remote(result, plan, task, shared))
     done, late = ray.wait(begun, num_returns=len(begun), timeout=within_s) if begun else ([], [])
     for task_of_ray in late:
-        _log.warning("A cancelled trial stays untested: its test had not ended within %g s.", within_s)
+        _log.warning(
+            "A cancelled trial stays untested: its test had not ended within %g s.", within_s
+        )
         ray.cancel(task_of_ray, force=True)
     for task_of_ray in done:
         try:
             yield ray.get(task_of_ray, timeout=within_s)
-        except RayError as problem:  # its process was lost, or broke on a fault of ours: it stays untested, and that is said
-            _log.warning("A cancelled trial stays untested: %s: %s", type(problem).__name__, problem)
+        # its process was lost, or broke on a fault of ours: it stays untested, and that is said
+        except RayError as problem:
+            _log.warning(
+                "A cancelled trial stays untested: %s: %s", type(problem).__name__, problem
+            )

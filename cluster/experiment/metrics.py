@@ -1,9 +1,11 @@
-"""Our own figures among Ray's metrics, for Prometheus and the Grafana dashboard in cluster/deploy. Knows Ray's metrics, no file.
+"""Our own figures among Ray's metrics, for Prometheus and the Grafana dashboard in cluster/deploy.
+
+Knows Ray's metrics, no file.
 
 What goes wrong here ends no trial and no run: it is told once, and counted no more.
 
-METRICS is an interface: Ray puts `ray_` before each name, and `_total` after a counter's. Tags have few values: names from the
-settings, never a prompt, a point of a search or a trial's name.
+METRICS is an interface: Ray puts `ray_` before each name, and `_total` after a counter's. Tags have
+few values: names from the settings, never a prompt, a point of a search or a trial's name.
 """
 
 from collections.abc import Mapping
@@ -32,28 +34,54 @@ class Metric:
 
 METRICS: dict[str, Metric] = {
     "promptray_evaluations": Metric(
-        "counter", ("experiment", "task", "strategy", "purpose"),
-        "Calls of the target model, answers of the ledger included; purpose is learn, validate or test."),
+        "counter",
+        ("experiment", "task", "strategy", "purpose"),
+        "Calls of the target model, answers of the ledger included; purpose is learn, validate or "
+        "test.",
+    ),
     "promptray_calls": Metric(
-        "counter", ("experiment", "role", "purpose"),
-        "Calls of a model, answers of the ledger included; role is target or optimizer, purpose learn, validate, propose or test."),
+        "counter",
+        ("experiment", "role", "purpose"),
+        "Calls of a model, answers of the ledger included; role is target or optimizer, purpose "
+        "learn, validate, propose or test.",
+    ),
     "promptray_failed_calls": Metric(
-        "counter", ("experiment", "role"), "Calls that stayed without an answer after all retries."),
+        "counter", ("experiment", "role"), "Calls that stayed without an answer after all retries."
+    ),
     "promptray_ledger_hits": Metric(
-        "counter", ("experiment", "role"), "Calls that the ledger answered, at no cost."),
+        "counter", ("experiment", "role"), "Calls that the ledger answered, at no cost."
+    ),
     "promptray_tokens": Metric(
-        "counter", ("experiment", "role", "direction"), "Tokens of fresh answers; direction is in (prompt) or out (completion)."),
+        "counter",
+        ("experiment", "role", "direction"),
+        "Tokens of fresh answers; direction is in (prompt) or out (completion).",
+    ),
     "promptray_ledger_hit_share": Metric(
-        "gauge", ("experiment",), "Share of all trials' calls so far that the ledger answered, 0 to 1."),
+        "gauge",
+        ("experiment",),
+        "Share of all trials' calls so far that the ledger answered, 0 to 1.",
+    ),
     "promptray_prefix_hit_rate": Metric(
-        "gauge", ("experiment", "task"), "Share of the target's prompt tokens that came from the engine's prefix cache, 0 to 1."),
+        "gauge",
+        ("experiment", "task"),
+        "Share of the target's prompt tokens that came from the engine's prefix cache, 0 to 1.",
+    ),
     "promptray_best_dev_accuracy": Metric(
-        "gauge", ("experiment", "task", "strategy"), "Best accuracy on the dev split that any trial has reached so far, 0 to 1."),
+        "gauge",
+        ("experiment", "task", "strategy"),
+        "Best accuracy on the dev split that any trial has reached so far, 0 to 1.",
+    ),
     "promptray_trials": Metric(
-        "gauge", ("experiment", "status"),
-        "Trials by status: waiting, running, finished, budget, pruned, stopped, cancelled or failed."),
+        "gauge",
+        ("experiment", "status"),
+        "Trials by status: waiting, running, finished, budget, pruned, stopped, cancelled or "
+        "failed.",
+    ),
 }
-"""Name -> what it is. Counters are of the trials' workers, gauges of the driver, and gone with it."""
+"""Name -> what it is.
+
+Counters are of the trials' workers, gauges of the driver, and gone with it.
+"""
 
 
 class TrialMetrics:
@@ -64,7 +92,10 @@ class TrialMetrics:
         self._counted: dict[tuple[str, Purpose], Usage] = {}
 
     def update(self, usage: Mapping[str, Mapping[Purpose, Usage]]) -> None:
-        """Counts what was spent since the last time. `usage`: role ("target", "optimizer") -> purpose -> all spent so far."""
+        """Counts what was spent since the last time.
+
+        `usage`: role ("target", "optimizer") -> purpose -> all spent so far.
+        """
         with isolated("Counting for Ray's metrics"):
             for role, usage_by_purpose in usage.items():
                 for purpose, spent in usage_by_purpose.items():
@@ -85,7 +116,9 @@ class TrialMetrics:
         if value:
             counter = _made(name)
             assert isinstance(counter, Counter)
-            known = {tag: text for tag, text in (self._tags | tags).items() if tag in METRICS[name].tags}
+            known = {
+                tag: text for tag, text in (self._tags | tags).items() if tag in METRICS[name].tags
+            }
             counter.inc(value, _labels(known))
 
 
@@ -98,7 +131,9 @@ def set_gauge(name: str, value: float, **tags: str) -> None:
 
 
 def _labels(tags: Mapping[str, str]) -> dict[str, str]:
-    """A task is named after its file, an experiment by a person: neither keeps to the ASCII that Ray wants."""
+    """A task is named after its file, an experiment by a person: neither keeps to the ASCII that
+    Ray wants.
+    """
     return {tag: metric_label(text) for tag, text in tags.items()}
 
 

@@ -1,4 +1,7 @@
-"""Tells people when a model's endpoint is down and waited for, where no trial does. Knows no endpoint."""
+"""Tells people when a model's endpoint is down and waited for, where no trial does.
+
+Knows no endpoint.
+"""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager

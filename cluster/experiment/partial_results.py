@@ -1,8 +1,10 @@
-"""What the trials of an experiment have found so far, and what becomes of it where they do not come to their end.
+"""What the trials of an experiment have found so far, and what becomes of it where they do not come
+to their end.
 
-Each round's end is kept in OUT/unfinished/TRIAL.json until the trial has ended, so that a run that is killed leaves it too. What
-the last run of the same experiment has found counts as well: a run that repeats it, and is cut before it has come as far, loses
-none of it. It is never part of what a trial that ends by itself reports. Knows results and their folder; no Ray.
+Each round's end is kept in OUT/unfinished/TRIAL.json until the trial has ended, so that a run that
+is killed leaves it too. What the last run of the same experiment has found counts as well: a run
+that repeats it, and is cut before it has come as far, loses none of it. It is never part of what a
+trial that ends by itself reports. Knows results and their folder; no Ray.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,21 +32,33 @@ from serving.storage import Folder
 
 
 class SoFar:
-    """For the driver of one run. `begin` it when the folder is this run's, before its settings are written."""
+    """For the driver of one run.
+
+    `begin` it when the folder is this run's, before its settings are written.
+    """
 
     def __init__(self, experiment: Experiment) -> None:
         self._out = experiment.out
         self._same = _recorded_course(experiment.out) == course_of(experiment.settings)
         self._hash_by_trial = {
-            trial_spec.trial: experiment.tasks[trial_spec.comparison_group].data_hash for trial_spec in experiment.trial_specs}
+            trial_spec.trial: experiment.tasks[trial_spec.comparison_group].data_hash
+            for trial_spec in experiment.trial_specs
+        }
         self._known: dict[str, TrialResult] = {}
         self._progress: dict[str, Progress] = {}
         self.begun = False
 
     def begin(self) -> None:
-        """Sets aside what the last run has left: its results would be taken for this one's. Raises StorageError."""
+        """Sets aside what the last run has left: its results would be taken for this one's.
+
+        Raises StorageError.
+        """
         for trial in self._hash_by_trial if self._same else ():
-            if (found := trial_if_read(self._out, trial)) and found.rounds and found.data_hash == self._hash_by_trial[trial]:
+            if (
+                (found := trial_if_read(self._out, trial))
+                and found.rounds
+                and found.data_hash == self._hash_by_trial[trial]
+            ):
                 self._known[trial] = found
                 write_unfinished(self._out, found)
         for left in read_unfinished(self._out):
@@ -67,7 +81,8 @@ class SoFar:
         known = self._known.get(result.trial)
         if known is None or (known.status not in ENDED and len(result.rounds) >= len(known.rounds)):
             self._known[result.trial] = left = replace(result, status="stopped")
-            with suppress(StorageError):  # a folder that is away ends the run where a trial's result is written, and says so there
+            # A folder that is away ends the run where a trial's result is written.
+            with suppress(StorageError):
                 write_unfinished(self._out, left)
 
     def ended(self, trial: str) -> None:
@@ -84,21 +99,31 @@ class SoFar:
         return self._known.get(trial)
 
     def added_to(self, result: TrialResult) -> TrialResult:
-        """A trial that was cut, or has failed, with all that it had found before; `result` is what its end is known of.
+        """A trial that was cut, or has failed, with all that it had found before; `result` is what
+        its end is known of.
 
-        One that an earlier run brought to its end stays as it was left, unless this run says that it has failed.
+        One that an earlier run brought to its end stays as it was left, unless this run says that
+        it has failed.
         """
         known = self._known.get(result.trial)
         if known and known.status in ENDED and result.status != "failed":
             return known
         if known and len(known.rounds) > len(result.rounds):
-            result = replace(known, status=result.status, error=result.error, failures=result.failures or known.failures)
+            result = replace(
+                known,
+                status=result.status,
+                error=result.error,
+                failures=result.failures or known.failures,
+            )
         return _with_spent(result, self._progress.get(result.trial))
 
 
-def leave_results(out: Folder, cut: Status, shown: Callable[[ExperimentSettings], Mapping[str, Any]]) -> None:
-    """Writes the tables, the page and the best prompts in place of a process that was ended before it could; trials that had not
-    come to their end get the status `cut`. The next run writes over it. `shown`: the settings as they stand on the page.
+def leave_results(
+    out: Folder, cut: Status, shown: Callable[[ExperimentSettings], Mapping[str, Any]]
+) -> None:
+    """Writes the tables, the page and the best prompts in place of a process that was ended before
+    it could; trials that had not come to their end get the status `cut`. The next run writes over
+    it. `shown`: the settings as they stand on the page.
 
     Nothing where the run had not begun. Raises StorageError, DataError or SettingsError.
     """
@@ -119,11 +144,18 @@ def leave_results(out: Folder, cut: Status, shown: Callable[[ExperimentSettings]
 
 def _with_spent(result: TrialResult, last: Progress | None) -> TrialResult:
     """What was spent behind the last round counts too; on what, nobody has told."""
-    if last is None or last.target_calls + last.optimizer_calls <= result.target_calls + result.optimizer_calls:
+    if (
+        last is None
+        or last.target_calls + last.optimizer_calls <= result.target_calls + result.optimizer_calls
+    ):
         return result
     return replace(
-        result, target_calls=last.target_calls, optimizer_calls=last.optimizer_calls, ledger_hits=last.ledger_hits,
-        prefix_hit_rate=last.prefix_hit_rate)
+        result,
+        target_calls=last.target_calls,
+        optimizer_calls=last.optimizer_calls,
+        ledger_hits=last.ledger_hits,
+        prefix_hit_rate=last.prefix_hit_rate,
+    )
 
 
 def _recorded_course(out: Folder) -> str:

@@ -1,7 +1,8 @@
-"""Which trials an experiment has, and what each of them is: from settings to trials, from an trial to a TrialPlan.
+"""Which trials an experiment has, and what each of them is: from settings to trials, from an trial
+to a TrialPlan.
 
-An trial is small and plain, and stands in Tune's trial configuration; driver and worker make the same plan of it. Knows no
-Ray.
+An trial is small and plain, and stands in Tune's trial configuration; driver and worker make the
+same plan of it. Knows no Ray.
 """
 
 from collections.abc import Mapping
@@ -10,13 +11,22 @@ from typing import Any
 
 from cluster.config.component_spec import SelectionSpec
 from cluster.config.experiment import ExperimentSettings, slug
-from cluster.config.search_space import OPTIMIZER, SAMPLING, SELECTION, STRATEGY, model_at, model_named
+from cluster.config.search_space import (
+    OPTIMIZER,
+    SAMPLING,
+    SELECTION,
+    STRATEGY,
+    model_at,
+    model_named,
+)
 from cluster.search.space import Point, settings_at
 from cluster.trial.trial import TrialPlan
 from serving.settings import ModelSettings
 
 ComparisonGroup = tuple[str, int]
-"""Task label and seed: trials of one comparison group share their data, and only these are compared with each other."""
+"""Task label and seed: trials of one comparison group share their data, and only these are compared
+with each other.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,22 +57,41 @@ class TrialSpec:
 
 
 def trial_specs(settings: ExperimentSettings) -> tuple[TrialSpec, ...]:
-    """Every trial, in the order in which they start: seeds last, so that the first results compare, and tasks side by side."""
+    """Every trial, in the order in which they start: seeds last, so that the first results compare,
+    and tasks side by side.
+    """
     if settings.search is None:
         used: set[str] = set()
         return tuple(
-            TrialSpec(trial=_unused(f"{slug(task.label)}-{slug(strategy.label)}", seed, used), task=task.label, seed=seed,
-                       number=settings.strategies.index(strategy), point={STRATEGY: strategy.label})
-            for task, strategy, seed in settings.grid())
+            TrialSpec(
+                trial=_unused(f"{slug(task.label)}-{slug(strategy.label)}", seed, used),
+                task=task.label,
+                seed=seed,
+                number=settings.strategies.index(strategy),
+                point={STRATEGY: strategy.label},
+            )
+            for task, strategy, seed in settings.grid()
+        )
     points = settings.search.searcher.build().plan(settings.space(), settings.search.trials)
     width = max(2, len(str(len(points) - 1)))
     return tuple(
-        TrialSpec(trial=f"{slug(task.label)}-p{number:0{width}}-s{seed}", task=task.label, seed=seed, number=number, point=point)
-        for seed in settings.seeds for number, point in enumerate(points) for task in settings.tasks)
+        TrialSpec(
+            trial=f"{slug(task.label)}-p{number:0{width}}-s{seed}",
+            task=task.label,
+            seed=seed,
+            number=number,
+            point=point,
+        )
+        for seed in settings.seeds
+        for number, point in enumerate(points)
+        for task in settings.tasks
+    )
 
 
 def _unused(pair: str, seed: int, used: set[str]) -> str:
-    """A trial's name, numbered where another task and strategy give the same: a-b with c, and a with b-c."""
+    """A trial's name, numbered where another task and strategy give the same: a-b with c, and a
+    with b-c.
+    """
     name, number = f"{pair}-s{seed}", 1
     while name in used:
         number += 1
@@ -72,18 +101,33 @@ def _unused(pair: str, seed: int, used: set[str]) -> str:
 
 
 def plan_of(settings: ExperimentSettings, trial_spec: TrialSpec) -> TrialPlan:
-    """All that makes the trial what it is. Raises SettingsError where the point's values cannot be together."""
+    """All that makes the trial what it is.
+
+    Raises SettingsError where the point's values cannot be together.
+    """
     assert trial_spec.point is not None, "a searcher gives a trial its point before it starts"
     point = trial_spec.point
     strategy = next(choice for choice in settings.strategies if choice.label == point[STRATEGY])
-    selection = SelectionSpec(name=str(point[SELECTION])) if SELECTION in point else settings.selection
+    selection = (
+        SelectionSpec(name=str(point[SELECTION])) if SELECTION in point else settings.selection
+    )
     return TrialPlan(
-        id=trial_spec.trial, task=trial_spec.task, seed=trial_spec.seed, settings=point if settings.search else {},
-        strategy=strategy.build(**settings_at(point, STRATEGY), **settings_at(point, strategy.label)),
-        strategy_label=strategy.label, selection=selection.build(**settings_at(point, SELECTION)), selection_label=selection.title,
-        target=settings.target_model, optimizer=_optimizer(settings, point),
+        id=trial_spec.trial,
+        task=trial_spec.task,
+        seed=trial_spec.seed,
+        settings=point if settings.search else {},
+        strategy=strategy.build(
+            **settings_at(point, STRATEGY), **settings_at(point, strategy.label)
+        ),
+        strategy_label=strategy.label,
+        selection=selection.build(**settings_at(point, SELECTION)),
+        selection_label=selection.title,
+        target=settings.target_model,
+        optimizer=_optimizer(settings, point),
         sampling=settings.sampling.changed(settings_at(point, SAMPLING)).build(),
-        allowed=settings.budget.of_a_trial(), form_control=settings.form_control)
+        allowed=settings.budget.of_a_trial(),
+        form_control=settings.form_control,
+    )
 
 
 def optimizers(settings: ExperimentSettings) -> tuple[ModelSettings, ...]:
@@ -93,5 +137,9 @@ def optimizers(settings: ExperimentSettings) -> tuple[ModelSettings, ...]:
 
 
 def _optimizer(settings: ExperimentSettings, point: Point) -> ModelSettings:
-    base = model_named(str(point[OPTIMIZER]), settings.models) if OPTIMIZER in point else settings.optimizer
+    base = (
+        model_named(str(point[OPTIMIZER]), settings.models)
+        if OPTIMIZER in point
+        else settings.optimizer
+    )
     return model_at(base, settings_at(point, OPTIMIZER))

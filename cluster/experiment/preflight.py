@@ -1,7 +1,8 @@
-"""The questions that are asked before anything is spent: of each model one in every form in which the experiment will ask it.
+"""The questions that are asked before anything is spent: of each model one in every form in which
+the experiment will ask it.
 
-A form is what an endpoint may refuse of a request whatever its words are: the system role, the sample number (`seed`), the
-temperature and max_tokens. Knows settings, and starts nothing.
+A form is what an endpoint may refuse of a request whatever its words are: the system role, the
+sample number (`seed`), the temperature and max_tokens. Knows settings, and starts nothing.
 """
 
 import asyncio
@@ -24,30 +25,47 @@ Question = tuple[ModelSettings, Request]
 
 
 def questions_of(settings: ExperimentSettings, *, repeated: bool = False) -> tuple[Question, ...]:
-    """Return each model of an experiment with each form of its trials' requests. `repeated`: the target is also asked again and
+    """Return each model of an experiment with each form of its trials' requests.
+
+    `repeated`: the target is also asked again and
     again, as `promptray check` does, and at the temperature of its draws."""
     domains = {dimension.key: dimension.domain for dimension in settings.space().dimensions}
     target = settings.target_model
-    asked = [(target, as_target(sampling)) for sampling in _samplings(settings.sampling.build(), domains, SAMPLING)]
+    asked = [
+        (target, as_target(sampling))
+        for sampling in _samplings(settings.sampling.build(), domains, SAMPLING)
+    ]
     if repeated:
         hot = replace(settings.sampling.build(), temperature=DRAW_TEMPERATURE)
-        asked += [(target, replace(as_target(sampling), sample=1)) for sampling in (settings.sampling.build(), hot)]
+        asked += [
+            (target, replace(as_target(sampling), sample=1))
+            for sampling in (settings.sampling.build(), hot)
+        ]
     for choice in settings.strategies:
         strategy = choice.build()
-        own = Sampling(getattr(strategy, "temperature", 0.0), getattr(strategy, "max_tokens", Sampling().max_tokens))
+        own = Sampling(
+            getattr(strategy, "temperature", 0.0),
+            getattr(strategy, "max_tokens", Sampling().max_tokens),
+        )
         asked += [
-            (model, as_optimizer(sampling)) for model in optimizers(settings)
-            for sampling in _samplings(own, domains, STRATEGY, choice.label)]
+            (model, as_optimizer(sampling))
+            for model in optimizers(settings)
+            for sampling in _samplings(own, domains, STRATEGY, choice.label)
+        ]
     return distinct(asked)
 
 
 def as_target(sampling: Sampling) -> Request:
-    """Return a harmless request in the form in which a target is asked: an instruction, and an item."""
+    """Return a harmless request in the form in which a target is asked: an instruction, and an
+    item.
+    """
     return question_like(Request((Message("system", ""), Message("user", "")), sampling))
 
 
 def as_optimizer(sampling: Sampling) -> Request:
-    """Return a harmless request in the form in which an optimizer model is asked: a question, as one of several draws."""
+    """Return a harmless request in the form in which an optimizer model is asked: a question, as
+    one of several draws.
+    """
     return question_like(Request((Message("user", ""),), sampling, sample=1))
 
 
@@ -63,31 +81,44 @@ def distinct(asked: Iterable[Question]) -> tuple[Question, ...]:
 async def check_models(asked: Sequence[Question]) -> None:
     """Ask all questions of those models that are not ours to host, at once.
 
-    Raises AccessError or EndpointError with every distinct reason, each once, in the endpoints' own words.
+    Raises AccessError or EndpointError with every distinct reason, each once, in the endpoints' own
+    words.
     """
     remote = [(model, question) for model, question in asked if not model.served]
     clients = {model.identity: connect(model) for model, _ in remote}
     outcomes = await asyncio.gather(
-        *(reach(clients[model.identity], question) for model, question in remote), return_exceptions=True)
+        *(reach(clients[model.identity], question) for model, question in remote),
+        return_exceptions=True,
+    )
     problems: dict[str, BaseException] = {}
     for outcome in outcomes:
         if isinstance(outcome, BaseException):
             problems.setdefault(likeness(str(outcome)), outcome)
     if problems:
         first, *others = problems.values()
-        if not others or not all(isinstance(problem, PromptrayError) for problem in problems.values()):
+        if not others or not all(
+            isinstance(problem, PromptrayError) for problem in problems.values()
+        ):
             raise first
         raise type(first)(" ".join(map(str, problems.values()))) from first
 
 
 def _samplings(base: Sampling, domains: Mapping[str, Domain], *owners: str) -> Iterator[Sampling]:
     """How a search may ask: at the ends of its temperatures, and with its largest max_tokens."""
-    temperatures = [value for owner in owners for value in _probes(domains, owner, "temperature")] or [base.temperature]
-    limits = [value for owner in owners for value in _probes(domains, owner, "max_tokens")] or [base.max_tokens]
+    temperatures = [
+        value for owner in owners for value in _probes(domains, owner, "temperature")
+    ] or [base.temperature]
+    limits = [value for owner in owners for value in _probes(domains, owner, "max_tokens")] or [
+        base.max_tokens
+    ]
     for temperature in dict.fromkeys((min(temperatures), max(temperatures))):
         yield Sampling(temperature, int(max(limits)))
 
 
 def _probes(domains: Mapping[str, Domain], owner: str, setting: str) -> list[float]:
     domain = domains.get(f"{owner}.{setting}")
-    return [float(value) for value in domain.probes if isinstance(value, int | float)] if domain else []
+    return (
+        [float(value) for value in domain.probes if isinstance(value, int | float)]
+        if domain
+        else []
+    )

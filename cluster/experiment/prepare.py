@@ -1,4 +1,5 @@
-"""All that can go wrong before a trial starts goes wrong here: data, splits, the results folder, the models. Starts no Ray.
+"""All that can go wrong before a trial starts goes wrong here: data, splits, the results folder,
+the models. Starts no Ray.
 
 Turns settings into an `Experiment`: trials and tasks that are known to be usable.
 """
@@ -47,7 +48,7 @@ class Named(Protocol):
 
     @property
     def out(self) -> str:
-        """"" for a new folder under RESULTS."""
+        """ "" for a new folder under RESULTS."""
 
 
 @dataclass(frozen=True)
@@ -67,19 +68,25 @@ class Experiment:
 
     @property
     def plans(self) -> tuple[TrialPlan, ...]:
-        """Of the trials whose point is planned: all of them, unless a searcher chooses as it goes."""
-        return tuple(plan_of(self.settings, trial_spec) for trial_spec in self.trial_specs if trial_spec.point is not None)
+        """Of the trials whose point is planned: all of them, unless a searcher chooses as it
+        goes."""
+        return tuple(
+            plan_of(self.settings, trial_spec)
+            for trial_spec in self.trial_specs
+            if trial_spec.point is not None
+        )
 
     def task_of(self, plan: TrialPlan) -> Task:
         return self.tasks[plan.task, plan.seed]
 
 
 def prepare(settings: ExperimentSettings, *, repeated: bool = False) -> Experiment:
-    """Checks everything that can be checked and makes the results folder; a new one with its settings.yaml. The settings of a
-    folder that has some are replaced by the run, when it holds the ledger: another one may be at work there. `repeated`: see
-    questions_of.
+    """Checks everything that can be checked and makes the results folder; a new one with its
+    settings.yaml. The settings of a folder that has some are replaced by the run, when it holds the
+    ledger: another one may be at work there. `repeated`: see questions_of.
 
-    Raises UserError or EndpointError in one sentence; then nothing was started and nothing but the check calls was spent.
+    Raises UserError or EndpointError in one sentence; then nothing was started and nothing but the
+    check calls was spent.
     """
     trials, tasks, recorded = check(settings)
     if settings.search:
@@ -95,17 +102,27 @@ def prepare(settings: ExperimentSettings, *, repeated: bool = False) -> Experime
     return Experiment(settings, trials, tasks, out, notes, data_notes(tasks), decisions)
 
 
-def check(settings: ExperimentSettings) -> tuple[tuple[TrialSpec, ...], dict[tuple[str, int], Task], Recorded]:
-    """What can be checked on any machine, without the models and the results folder: trials, tasks, and what is to be recorded of
+def check(
+    settings: ExperimentSettings,
+) -> tuple[tuple[TrialSpec, ...], dict[tuple[str, int], Task], Recorded]:
+    """What can be checked on any machine, without the models and the results folder: trials, tasks,
+    and what is to be recorded of
     them. Raises UserError in one sentence.
     """
     trials = trial_specs(settings)
     for trial in trials:
         if trial.point is not None:
             plan_of(settings, trial)
-    tasks = {(task.label, seed): _load(settings, task, seed) for task in settings.tasks for seed in settings.seeds}
+    tasks = {
+        (task.label, seed): _load(settings, task, seed)
+        for task in settings.tasks
+        for seed in settings.seeds
+    }
     _check_test_budget(settings, tasks)
-    hashes = {task.label: {seed: tasks[task.label, seed].data_hash for seed in settings.seeds} for task in settings.tasks}
+    hashes = {
+        task.label: {seed: tasks[task.label, seed].data_hash for seed in settings.seeds}
+        for task in settings.tasks
+    }
     check_data(settings.recorded, hashes)
     return trials, tasks, Recorded(versions=versions(), data=hashes)
 
@@ -117,7 +134,10 @@ def data_notes(tasks: Mapping[tuple[str, int], Task]) -> tuple[str, ...]:
 
 def versions() -> dict[str, str]:
     """Python, and the packages that decide what a run does."""
-    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in _PACKAGES}}
+    return {
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in _PACKAGES},
+    }
 
 
 def make_results_folder(settings: Named) -> Folder:
@@ -127,21 +147,31 @@ def make_results_folder(settings: Named) -> Folder:
     try:
         out.make()
     except StorageError as problem:
-        raise StorageError(f"The results folder cannot be used: {str(problem).rstrip('.')}; name another with --out.") from problem
+        raise StorageError(
+            f"The results folder cannot be used: {str(problem).rstrip('.')}; name another with "
+            "--out."
+        ) from problem
     return out
 
 
 def settings_place(folder: Folder | str) -> str:
-    """Where the settings of the experiment in a results folder stand. Raises StorageError where there are none."""
+    """Where the settings of the experiment in a results folder stand.
+
+    Raises StorageError where there are none.
+    """
     out = open_folder(folder)
     if not out.exists(SETTINGS_FILE):
         raise StorageError(
-            f"{out} has no {SETTINGS_FILE}, so there is nothing to continue; name the results folder of a run (its --out).")
+            f"{out} has no {SETTINGS_FILE}, so there is nothing to continue; name the results "
+            "folder of a run (its --out)."
+        )
     return out.place_of(SETTINGS_FILE)
 
 
 def write_settings(settings: BaseModel, out: Folder) -> None:
-    """The full settings, re-runnable: `promptray run OUT/settings.yaml` continues or repeats this experiment."""
+    """The full settings, re-runnable: `promptray run OUT/settings.yaml` continues or repeats this
+    experiment.
+    """
     out.write(SETTINGS_FILE, as_yaml(settings).encode())
 
 
@@ -157,7 +187,8 @@ def models_of(settings: ExperimentSettings) -> tuple[ModelSettings, ...]:
 
 
 def tests_of(experiment: Experiment) -> dict[str, Cost]:
-    """Trial -> the least that its final test may cost, which depends on its prompts: that of two prompts like the baseline. A
+    """Trial -> the least that its final test may cost, which depends on its prompts: that of two
+    prompts like the baseline. A
     trial that gets its point later has the same target model and task as its neighbours."""
     settings = experiment.settings
     price_list = price_list_of(settings.target_model, "target")
@@ -165,46 +196,71 @@ def tests_of(experiment: Experiment) -> dict[str, Cost]:
     for comparison_group, task in experiment.tasks.items():
         test = FinalTest(len(task.test), task.test.longest_input_bytes, settings.sampling.build())
         cost_by_comparison_group[comparison_group] = test.cost(task.problem().seed, price_list) * 2
-    return {trial_spec.trial: cost_by_comparison_group[trial_spec.comparison_group] for trial_spec in experiment.trial_specs}
+    return {
+        trial_spec.trial: cost_by_comparison_group[trial_spec.comparison_group]
+        for trial_spec in experiment.trial_specs
+    }
 
 
 def spare_of(experiment: Experiment, test_by_trial: Mapping[str, Cost]) -> Cost:
-    """What searches leave alone of the experiment's budget beside the final tests, so that an interruption of these costs none of
-    their items, and that their control arms can be paid: as many test calls as may be under way at once, and a control arm a task
-    and seed, but no more than a tenth of what the tests leave [ours]."""
+    """What searches leave alone of the experiment's budget beside the final tests, so that an
+    interruption of these costs none of their items, and that their control arms can be paid: as
+    many test calls as may be under way at once, and a control arm a task and seed, but no more than
+    a tenth of what the tests leave [ours].
+    """
     settings, limits = experiment.settings, experiment.settings.budget.total.limits()
-    price_list, tests = price_list_of(settings.target_model, "target"), Cost.of_all(test_by_trial.values())
+    price_list, tests = (
+        price_list_of(settings.target_model, "target"),
+        Cost.of_all(test_by_trial.values()),
+    )
     call = Cost()
     for task in experiment.tasks.values():
         test = FinalTest(1, task.test.longest_input_bytes, settings.sampling.build())
         call = call.at_least(test.cost(task.problem().seed, price_list))
-    wanted = call * min(settings.target_model.most_at_once(settings.concurrency), tests.target_calls)
+    wanted = call * min(
+        settings.target_model.most_at_once(settings.concurrency), tests.target_calls
+    )
     wanted += _controls_of(experiment)
     return wanted.at_most(limits.left_by(tests, share=0.1))
 
 
 def _controls_of(experiment: Experiment) -> Cost:
-    """The most that the control arms can cost: trials of one task and seed have one together, as the ledger answers the others."""
+    """The most that the control arms can cost: trials of one task and seed have one together, as
+    the ledger answers the others.
+    """
     settings, found = experiment.settings, Cost()
     price_list = price_list_of(settings.target_model, "target")
     for task in experiment.tasks.values():
         line = with_answer_line(task.problem().seed, task.scorer) if settings.form_control else None
         if line is not None:
-            test = FinalTest(len(task.test), task.test.longest_input_bytes, settings.sampling.build())
+            test = FinalTest(
+                len(task.test), task.test.longest_input_bytes, settings.sampling.build()
+            )
             found += test.cost(line, price_list)
     return found
 
 
 def course_of(settings: ExperimentSettings) -> str:
-    """The same for settings with which an experiment takes the same course, and so tests the same prompts."""
+    """The same for settings with which an experiment takes the same course, and so tests the same
+    prompts.
+    """
     named = settings.model_dump(
-        mode="json", exclude={"name", "description", "concurrency", "trials", "out", "recorded", "form_control"})
-    return hashlib.sha256(json.dumps(named, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        mode="json",
+        exclude={"name", "description", "concurrency", "trials", "out", "recorded", "form_control"},
+    )
+    return hashlib.sha256(
+        json.dumps(named, sort_keys=True).encode("utf-8", "surrogatepass")
+    ).hexdigest()[:16]
 
 
 def _load(settings: ExperimentSettings, task: TaskSettings, seed: int) -> Task:
     return load_task(
-        task.source, sizes=settings.sizes_of(task), seed=seed, scorer=task.scorer, seed_instruction=task.seed_instruction)
+        task.source,
+        sizes=settings.sizes_of(task),
+        seed=seed,
+        scorer=task.scorer,
+        seed_instruction=task.seed_instruction,
+    )
 
 
 def _check_test_budget(settings: ExperimentSettings, tasks: Mapping[tuple[str, int], Task]) -> None:
@@ -212,8 +268,10 @@ def _check_test_budget(settings: ExperimentSettings, tasks: Mapping[tuple[str, i
     needed = 2 * max(len(task.test) for task in tasks.values())
     if limit is not None and needed >= limit:
         raise SettingsError(
-            f"The final test needs {needed} target calls, which budget.target_calls ({limit}) does not leave room for; "
-            "raise it or make sizes.test smaller.")
+            f"The final test needs {needed} target calls, which budget.target_calls ({limit}) does "
+            "not leave room for; "
+            "raise it or make sizes.test smaller."
+        )
 
 
 def check_data(recorded: Recorded | None, hashes: Mapping[str, Mapping[int, str]]) -> None:
@@ -222,19 +280,28 @@ def check_data(recorded: Recorded | None, hashes: Mapping[str, Mapping[int, str]
             if hashes.get(label, {}).get(seed, expected) != expected:
                 raise DataError(
                     f"The data of task {label!r} is not what these settings were recorded with; "
-                    "bring the old data back, or take 'recorded' out of the settings to accept the new.")
+                    "bring the old data back, or take 'recorded' out of the settings to accept the "
+                    "new."
+                )
 
 
 def differing_versions(recorded: Recorded | None, now: Mapping[str, str]) -> tuple[str, ...]:
     before = recorded.versions if recorded else {}
     return tuple(
         f"Recorded with {name} {version}, running with {now[name]}."
-        for name, version in before.items() if now.get(name, version) != version)
+        for name, version in before.items()
+        if now.get(name, version) != version
+    )
 
 
 def _completed(settings: ExperimentSettings, out: Folder, recorded: Recorded) -> ExperimentSettings:
     """The settings as they stand in settings.yaml: files and folder with their whole paths."""
     tasks = tuple(
-        task if task.source in GENERATED else task.model_copy(update={"source": str(whole(task.source))})
-        for task in settings.tasks)
-    return settings.model_copy(update={"tasks": tasks, "out": out.absolute().place, "recorded": recorded})
+        task
+        if task.source in GENERATED
+        else task.model_copy(update={"source": str(whole(task.source))})
+        for task in settings.tasks
+    )
+    return settings.model_copy(
+        update={"tasks": tasks, "out": out.absolute().place, "recorded": recorded}
+    )

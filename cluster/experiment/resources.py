@@ -1,6 +1,8 @@
-"""How many of Ray's CPUs a trial holds, so that as many trials as were asked for fit beside the models. Knows figures, and no Ray.
+"""How many of Ray's CPUs a trial holds, so that as many trials as were asked for fit beside the
+models. Knows figures, and no Ray.
 
-A trial waits for models nearly all the time; the share bounds how many run at once, not how fast one is.
+A trial waits for models nearly all the time; the share bounds how many run at once, not how fast
+one is.
 """
 
 from collections.abc import Sequence
@@ -13,20 +15,27 @@ _STEP = 10_000
 
 
 def cpus_of_a_trial(cpus_by_node: Sequence[float], held_by_models: float, trials: int) -> float:
-    """The largest share, at most 1, with which `trials` of them fit on the nodes beside the models' replicas.
+    """The largest share, at most 1, with which `trials` of them fit on the nodes beside the models'
+    replicas.
 
-    Replicas are taken to stand where most is free, as many as may come to be. Raises SettingsError where nothing is left; a cluster
-    that has no CPU yet is one that grows with what is asked of it.
+    Replicas are taken to stand where most is free, as many as may come to be. Raises SettingsError
+    where nothing is left; a cluster that has no CPU yet is one that grows with what is asked of it.
     """
     if not any(cpus_by_node):
         return 1.0
     free = _left(cpus_by_node, held_by_models)
-    shares = {min(1.0, floor(cpus / trials_here * _STEP) / _STEP) for cpus in free for trials_here in range(1, trials + 1)}
+    shares = {
+        min(1.0, floor(cpus / trials_here * _STEP) / _STEP)
+        for cpus in free
+        for trials_here in range(1, trials + 1)
+    }
     fitting = [share for share in shares if share > 0 and _fit(free, share) >= trials]
     if not fitting:
         raise SettingsError(
-            f"The models hold {held_by_models:g} of the cluster's {sum(cpus_by_node):g} CPUs, and too few are left for {trials} "
-            "trials at once; lower the models' cpus or replicas, or the concurrency.")
+            f"The models hold {held_by_models:g} of the cluster's {sum(cpus_by_node):g} CPUs, and "
+            f"too few are left for {trials} "
+            "trials at once; lower the models' cpus or replicas, or the concurrency."
+        )
     return max(fitting)
 
 

@@ -1,7 +1,8 @@
 """Runs a prepared experiment on Ray: models on Serve, one ledger, and a Tune trial for every trial.
 
-The state of a run is its ledger and, with a search, its decisions. Running the same settings into the same folder again takes the
-same course and pays only for what is missing, so there are no checkpoints: a run that was cut is continued by repeating it.
+The state of a run is its ledger and, with a search, its decisions. Running the same settings into
+the same folder again takes the same course and pays only for what is missing, so there are no
+checkpoints: a run that was cut is continued by repeating it.
 """
 
 import shutil
@@ -18,7 +19,14 @@ from ray.tune import ProgressReporter, Stopper, TuneError
 from cluster.config.experiment import ExperimentSettings
 from cluster.experiment import late_tests
 from cluster.experiment.callbacks import Collector, Watcher
-from cluster.experiment.prepare import Experiment, course_of, models_of, spare_of, tests_of, write_settings
+from cluster.experiment.prepare import (
+    Experiment,
+    course_of,
+    models_of,
+    spare_of,
+    tests_of,
+    write_settings,
+)
 from cluster.experiment.resources import cpus_of_a_trial
 from cluster.experiment.trainable import OwnersDay, Shared, run_in_worker
 from cluster.experiment.tune_adapters import GroupScheduler, proposals
@@ -35,8 +43,11 @@ from serving.models import load_engine
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, or a job that was cancelled. `results` are all trials': finished ones as they are, the others as "stopped" or
-    "cancelled", with the best that they had found. Empty where nothing of an earlier run was touched yet."""
+    """Ctrl-C, or a job that was cancelled.
+
+    `results` are all trials': finished ones as they are, the others as "stopped" or "cancelled",
+    with the best that they had found. Empty where nothing of an earlier run was touched yet.
+    """
 
     def __init__(self, results: tuple[TrialResult, ...]) -> None:
         super().__init__()
@@ -44,7 +55,10 @@ class Interrupted(KeyboardInterrupt):
 
 
 class BrokenOff(Exception):
-    """The run as a whole could not go on, by `problem`. `results` as those of Interrupted; the trials that were cut have failed."""
+    """The run as a whole could not go on, by `problem`.
+
+    `results` as those of Interrupted; the trials that were cut have failed.
+    """
 
     def __init__(self, problem: Exception, results: tuple[TrialResult, ...]) -> None:
         super().__init__(problem, results)
@@ -58,29 +72,40 @@ def _never() -> bool:
 
 @dataclass(frozen=True)
 class RunContext:
-    """What an experiment runs in. By itself: on a Ray of its own, or one that it finds, until Ctrl-C."""
+    """What an experiment runs in.
+
+    By itself: on a Ray of its own, or one that it finds, until Ctrl-C.
+    """
 
     session: Callable[[], AbstractContextManager[None]] = ray_session
     """Gives Ray for as long as the experiment runs."""
     at_once: int = 1
-    """Experiments that run beside each other on this cluster, which leave each other room for their trials."""
+    """Experiments that run beside each other on this cluster, which leave each other room for their
+    trials.
+    """
     group: tuple[str, ...] | None = None
-    """As whom its trials share the models' places with other experiments' (see serving.concurrency.fair_share), the widest group first; None:
+    """As whom its trials share the models' places with other experiments' (see
+    serving.concurrency.fair_share), the widest group first; None:
     hosted models are called as if it were alone."""
     owner: OwnersDay | None = None
     """Who pays beside the experiment's own budget; None: nobody else."""
     lasting: bool = False
-    """Does this process live on, for other experiments? Then the actors of this one are ended with it."""
+    """Does this process live on, for other experiments? Then the actors of this one are ended with
+    it.
+    """
     stop: Callable[[], bool] = _never
     """Asked several times a second: is the experiment to stop? Where no Ctrl-C comes."""
 
 
-def run_experiment(experiment: Experiment, watch: Watcher, context: RunContext = RunContext()) -> tuple[TrialResult, ...]:
+def run_experiment(
+    experiment: Experiment, watch: Watcher, context: RunContext = RunContext()
+) -> tuple[TrialResult, ...]:
     """Runs every trial; one result a trial, in their order, whatever became of it.
 
-    Each result stands in OUT/trials/TRIAL.json as soon as its trial ends. Raises Interrupted on Ctrl-C, or where it was told to
-    stop before its end; EndpointError where a model cannot be hosted, StorageError where the folder cannot be had; BrokenOff with
-    whatever ends the run once it has the folder.
+    Each result stands in OUT/trials/TRIAL.json as soon as its trial ends. Raises Interrupted on
+    Ctrl-C, or where it was told to stop before its end; EndpointError where a model cannot be
+    hosted, StorageError where the folder cannot be had; BrokenOff with whatever ends the run once
+    it has the folder.
     """
     collected = Collector(experiment, watch)
     stopping = _Stopping(context.stop)
@@ -93,14 +118,26 @@ def run_experiment(experiment: Experiment, watch: Watcher, context: RunContext =
     except Exception as problem:
         if not collected.begun:
             raise
-        told = str(problem) if isinstance(problem, PromptrayError) else f"The run broke off ({shortened(repr(problem))})."
+        told = (
+            str(problem)
+            if isinstance(problem, PromptrayError)
+            else f"The run broke off ({shortened(repr(problem))})."
+        )
         raise BrokenOff(problem, collected.close("failed", told)) from problem
     if stopping.begun:
         raise Interrupted(collected.close("cancelled"))
-    return collected.close("failed", "The trial ended without a result; the same command continues where it ended.")
+    return collected.close(
+        "failed", "The trial ended without a result; the same command continues where it ended."
+    )
 
 
-def _run_trials(experiment: Experiment, collected: Collector, watch: Watcher, context: RunContext, stopping: "_Stopping") -> None:
+def _run_trials(
+    experiment: Experiment,
+    collected: Collector,
+    watch: Watcher,
+    context: RunContext,
+    stopping: "_Stopping",
+) -> None:
     settings = experiment.settings
     served = [model for model in models_of(settings) if model.served]
     if served:
@@ -111,7 +148,9 @@ def _run_trials(experiment: Experiment, collected: Collector, watch: Watcher, co
     held_cpus = sum(model.cpus * model.scaling.max for model in served)
     try:
         with _shared(experiment, collected, context) as shared:
-            cpus = settings.trials.cpus or cpus_of_a_trial(_cpus_by_node(), held_cpus, settings.concurrency * context.at_once)
+            cpus = settings.trials.cpus or cpus_of_a_trial(
+                _cpus_by_node(), held_cpus, settings.concurrency * context.at_once
+            )
             _tuner(experiment, collected, str(logs.absolute()), cpus, shared, stopping).fit()
             if stopping.begun:
                 _test_late(experiment, collected, watch, shared, cpus)
@@ -124,18 +163,25 @@ def _run_trials(experiment: Experiment, collected: Collector, watch: Watcher, co
             shutil.rmtree(collected.staging, ignore_errors=True)
 
 
-def _test_late(experiment: Experiment, collected: Collector, watch: Watcher, shared: Shared, cpus: float) -> None:
-    """Where a job was cancelled, nobody waits at a terminal: what was found by then is tested, where that takes nothing from a run
+def _test_late(
+    experiment: Experiment, collected: Collector, watch: Watcher, shared: Shared, cpus: float
+) -> None:
+    """Where a job was cancelled, nobody waits at a terminal: what was found by then is tested,
+    where that takes nothing from a run
     that goes on."""
     cut = late_tests.to_test(collected.close("cancelled"))
     if cut and late_tests.affordable(shared):
         watch.phase("Testing the best prompts so far")
-        for result in late_tests.run_late(experiment, cut, collected.trial_spec_by_trial, shared, cpus):
+        for result in late_tests.run_late(
+            experiment, cut, collected.trial_spec_by_trial, shared, cpus
+        ):
             collected.replace(result)
 
 
 def cause_of(failure: TuneError) -> Exception:
-    """Of a run that Tune gave up: our own error in it, such as a folder that cannot be written; else `failure`."""
+    """Of a run that Tune gave up: our own error in it, such as a folder that cannot be written;
+    else `failure`.
+    """
     cause: BaseException | None = failure
     while cause is not None:
         if isinstance(cause, PromptrayError):
@@ -145,24 +191,43 @@ def cause_of(failure: TuneError) -> Exception:
 
 
 def _tuner(
-    experiment: Experiment, collected: Collector, logs: str, cpus: float, shared: Shared, stopping: "_Stopping"
+    experiment: Experiment,
+    collected: Collector,
+    logs: str,
+    cpus: float,
+    shared: Shared,
+    stopping: "_Stopping",
 ) -> tune.Tuner:
     settings = experiment.settings
-    trainable = tune.with_parameters(run_in_worker, settings=settings, tasks=dict(experiment.tasks), shared=shared)
+    trainable = tune.with_parameters(
+        run_in_worker, settings=settings, tasks=dict(experiment.tasks), shared=shared
+    )
     return tune.Tuner(
         tune.with_resources(trainable, {"cpu": cpus}),
         tune_config=tune.TuneConfig(
-            search_alg=proposals(settings, experiment.trial_specs, experiment.decisions), num_samples=len(experiment.trial_specs),
-            scheduler=_scheduler(settings, experiment.decisions), max_concurrent_trials=settings.concurrency, reuse_actors=True),
+            search_alg=proposals(settings, experiment.trial_specs, experiment.decisions),
+            num_samples=len(experiment.trial_specs),
+            scheduler=_scheduler(settings, experiment.decisions),
+            max_concurrent_trials=settings.concurrency,
+            reuse_actors=True,
+        ),
         run_config=tune.RunConfig(
-            name=f"trials-{uuid.uuid4().hex[:8]}", storage_path=logs, callbacks=[collected], verbose=0, progress_reporter=_Silent(),
+            name=f"trials-{uuid.uuid4().hex[:8]}",
+            storage_path=logs,
+            callbacks=[collected],
+            verbose=0,
+            progress_reporter=_Silent(),
             stop=stopping,
-            failure_config=tune.FailureConfig(max_failures=settings.trials.attempts - 1)))
+            failure_config=tune.FailureConfig(max_failures=settings.trials.attempts - 1),
+        ),
+    )
 
 
 @contextmanager
 def _shared(experiment: Experiment, collected: Collector, context: RunContext) -> Iterator[Shared]:
-    """What the trials share, as long as they run: the ledger, the endpoints' windows, and what they may spend together."""
+    """What the trials share, as long as they run: the ledger, the endpoints' windows, and what they
+    may spend together.
+    """
     settings = experiment.settings
     endpoints = [model.endpoint for model in models_of(settings) if model.endpoint is not None]
     remote = open_ledger(experiment.out / "ledger")
@@ -172,7 +237,13 @@ def _shared(experiment: Experiment, collected: Collector, context: RunContext) -
             write_settings(settings, experiment.out)
             collected.noticed(remote.damage)
             collected.shared_budget = _shared_budget(experiment)
-            yield Shared(ledger, collected.shared_budget, settings.budget.total.wall_s, context.group, context.owner)
+            yield Shared(
+                ledger,
+                collected.shared_budget,
+                settings.budget.total.wall_s,
+                context.group,
+                context.owner,
+            )
             if collected.shared_budget:
                 collected.shared_budget.stop()
     finally:
@@ -185,17 +256,30 @@ def _shared(experiment: Experiment, collected: Collector, context: RunContext) -
 def _shared_budget(experiment: Experiment) -> BudgetClient | None:
     """None where neither the experiment as a whole nor the time of its trials has a limit."""
     budget = experiment.settings.budget
-    limits, seconds = budget.total.limits(), {"budget.wall_s": budget.wall_s, "budget.total.wall_s": budget.total.wall_s}
+    limits, seconds = (
+        budget.total.limits(),
+        {"budget.wall_s": budget.wall_s, "budget.total.wall_s": budget.total.wall_s},
+    )
     if not limits.bounded and not any(seconds.values()):
         return None
     tests = tests_of(experiment) if limits.bounded else {}
     return open_budget(
-        experiment.out, limits, tests, seconds, spare=spare_of(experiment, tests), course=course_of(experiment.settings))
+        experiment.out,
+        limits,
+        tests,
+        seconds,
+        spare=spare_of(experiment, tests),
+        course=course_of(experiment.settings),
+    )
 
 
 def _scheduler(settings: ExperimentSettings, decisions: Decisions) -> GroupScheduler | None:
     scheduler = settings.search.scheduler.build() if settings.search else None
-    return None if scheduler is None or isinstance(scheduler, Unscheduled) else GroupScheduler(scheduler.build, decisions)
+    return (
+        None
+        if scheduler is None or isinstance(scheduler, Unscheduled)
+        else GroupScheduler(scheduler.build, decisions)
+    )
 
 
 def _cpus_by_node() -> list[float]:

@@ -1,7 +1,8 @@
-"""What decides how the trials of a search go, as it stands beside its decisions: OUT/decisions/settings.json.
+"""What decides how the trials of a search go, as it stands beside its decisions:
+OUT/decisions/settings.json.
 
-It outlives the version that wrote it, so it holds names of its own and none of classes, and a setting that came later has its
-default in an older record. Knows no file.
+It outlives the version that wrote it, so it holds names of its own and none of classes, and a
+setting that came later has its default in an older record. Knows no file.
 """
 
 import ast
@@ -20,22 +21,37 @@ from optimizer.types import Sampling
 from serving.settings import parse_model
 
 _WRITTEN_NAMES: dict[str, type[Any]] = {
-    "IterativeAPE": STRATEGIES["iterative_ape"], "OPRO": STRATEGIES["opro"], "APO": STRATEGIES["apo"],
-    "APOSum": STRATEGIES["apo_sum"], "PromptAgent": STRATEGIES["prompt_agent"], "ABO": STRATEGIES["abo"],
+    "IterativeAPE": STRATEGIES["iterative_ape"],
+    "OPRO": STRATEGIES["opro"],
+    "APO": STRATEGIES["apo"],
+    "APOSum": STRATEGIES["apo_sum"],
+    "PromptAgent": STRATEGIES["prompt_agent"],
+    "ABO": STRATEGIES["abo"],
     "Hybrid": STRATEGIES["hybrid"],
-    "Full": SELECTION_RULES["full"], "Racing": SELECTION_RULES["racing"],
-    "SuccessiveHalving": SELECTION_RULES["successive_halving"], "SuccessiveRejects": SELECTION_RULES["successive_rejects"],
-    "UCB": SELECTION_RULES["ucb"], "UCBE": SELECTION_RULES["ucb_e"],
-    "Grid": SEARCHERS["grid"], "Random": SEARCHERS["random"], "Optuna": SEARCHERS["optuna"],
-    "Unscheduled": SCHEDULERS["none"], "ASHA": SCHEDULERS["asha"], "Median": SCHEDULERS["median"],
-    "Sampling": Sampling, "Sizes": Sizes}
+    "Full": SELECTION_RULES["full"],
+    "Racing": SELECTION_RULES["racing"],
+    "SuccessiveHalving": SELECTION_RULES["successive_halving"],
+    "SuccessiveRejects": SELECTION_RULES["successive_rejects"],
+    "UCB": SELECTION_RULES["ucb"],
+    "UCBE": SELECTION_RULES["ucb_e"],
+    "Grid": SEARCHERS["grid"],
+    "Random": SEARCHERS["random"],
+    "Optuna": SEARCHERS["optuna"],
+    "Unscheduled": SCHEDULERS["none"],
+    "ASHA": SCHEDULERS["asha"],
+    "Median": SCHEDULERS["median"],
+    "Sampling": Sampling,
+    "Sizes": Sizes,
+}
 """Name in the records -> what it stands for, whatever that is called in the code by now."""
 _NAME_OF = {kind: name for name, kind in _WRITTEN_NAMES.items()}
 _DESCRIBED = re.compile(r"(?P<label>(?:[^()]*?: )?)(?P<name>\w+)(?P<given>\(.*\))", re.DOTALL)
 
 
 def basis_of(settings: ExperimentSettings, recorded: Recorded) -> dict[str, Any]:
-    """What decides how the trials of a search go and what is made of them: name -> plain value. Not the budget, concurrency or
+    """What decides how the trials of a search go and what is made of them: name -> plain value.
+
+    Not the budget, concurrency or
     placement: a trial with a larger budget goes the same way, only further.
     """
     search = settings.search
@@ -43,7 +59,9 @@ def basis_of(settings: ExperimentSettings, recorded: Recorded) -> dict[str, Any]
     basis: dict[str, Any] = {
         "the setting target": settings.target_model.identity,
         "the setting optimizer": settings.optimizer_model.identity,
-        "the setting strategies": [f"{choice.label}: {described(choice.build())}" for choice in settings.strategies],
+        "the setting strategies": [
+            f"{choice.label}: {described(choice.build())}" for choice in settings.strategies
+        ],
         "the setting selection": described(settings.selection.build()),
         "the setting sampling": described(settings.sampling.build()),
         "the setting search.space": list(search.space.items()),  # searchers go by the order, too
@@ -55,7 +73,10 @@ def basis_of(settings: ExperimentSettings, recorded: Recorded) -> dict[str, Any]
         basis["the setting models"] = models
     for task in settings.tasks:
         basis[f"the task {task.label}"] = {
-            "scorer": task.scorer, "seed_instruction": task.seed_instruction, "sizes": described(settings.sizes_of(task))}
+            "scorer": task.scorer,
+            "seed_instruction": task.seed_instruction,
+            "sizes": described(settings.sizes_of(task)),
+        }
         for seed, data_hash in recorded.data.get(task.label, {}).items():
             basis[f"the data of task {task.label} with seed {seed}"] = data_hash
     plain: dict[str, Any] = json.loads(json.dumps(basis))
@@ -63,13 +84,15 @@ def basis_of(settings: ExperimentSettings, recorded: Recorded) -> dict[str, Any]
 
 
 def described(thing: Any) -> str:
-    """Return a thing with its settings as records have it, such as `Sizes(train=8, dev=8, test=6)`."""
+    """Return a thing with its settings as records have it, such as `Sizes(train=8, dev=8,
+    test=6)`."""
     given = ", ".join(f"{field.name}={getattr(thing, field.name)!r}" for field in fields(thing))
     return f"{_NAME_OF.get(type(thing), type(thing).__name__)}({given})"
 
 
 def comparable(value: Any) -> Any:
-    """Return a value of a basis such that two are equal if they mean the same: described things with all of their settings, where
+    """Return a value of a basis such that two are equal if they mean the same: described things
+    with all of their settings, where
     those that an older record does not name have their defaults."""
     if isinstance(value, dict):
         return {key: comparable(one) for key, one in value.items()}
@@ -79,14 +102,19 @@ def comparable(value: Any) -> Any:
 
 
 def _read(text: str) -> Any:
-    """Return what `described` was given, with the label before it; text that is nothing of the kind as it is."""
+    """Return what `described` was given, with the label before it; text that is nothing of the kind
+    as it is.
+    """
     found = _DESCRIBED.fullmatch(text)
     kind = _WRITTEN_NAMES.get(found["name"]) if found else None
     if not found or kind is None:
         return text
     try:
         call = ast.parse(found["name"] + found["given"], mode="eval").body
-        given = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in getattr(call, "keywords", ())}
+        given = {
+            str(keyword.arg): ast.literal_eval(keyword.value)
+            for keyword in getattr(call, "keywords", ())
+        }
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return text
     defaults = {field.name: field.default for field in fields(kind) if field.default is not MISSING}

@@ -1,8 +1,10 @@
-"""Where the decisions of a search are kept, and whether those in a results folder are this search's. Knows no Ray.
+"""Where the decisions of a search are kept, and whether those in a results folder are this
+search's. Knows no Ray.
 
-    OUT/decisions/
-      000000.jsonl, 000001.jsonl ...   decisions in their order, one a line (see decisions.py, and serving.storage.journal)
-      settings.json                    what they were made under
+OUT/decisions/
+  000000.jsonl, 000001.jsonl ...   decisions in their order, one a line (see decisions.py, and
+  serving.storage.journal)
+  settings.json                    what they were made under
 """
 
 import json
@@ -21,12 +23,15 @@ _BASIS_FILE = "settings.json"
 _MOST_SHOWN = 200
 
 
-def open_decisions(out: Folder, settings: ExperimentSettings, recorded: Recorded, trials: Collection[str]) -> Decisions:
+def open_decisions(
+    out: Folder, settings: ExperimentSettings, recorded: Recorded, trials: Collection[str]
+) -> Decisions:
     """The decisions that stand in `out`, to be repeated; new ones are kept there too.
 
-    They hold for the same search: an experiment may have become larger by tasks, seeds or search.trials, and may have another
-    budget or concurrency. Raises SettingsError where another setting differs, or a trial is gone; DataError where they cannot be
-    read, StorageError where the folder cannot be used.
+    They hold for the same search: an experiment may have become larger by tasks, seeds or
+    search.trials, and may have another budget or concurrency. Raises SettingsError where another
+    setting differs, or a trial is gone; DataError where they cannot be read, StorageError where the
+    folder cannot be used.
     """
     kept, basis = _Kept(out / DECISIONS), basis_of(settings, recorded)
     decisions = Decisions(kept.read(), kept.write)
@@ -48,14 +53,21 @@ class _Kept:
 
     def read(self) -> list[Decision]:
         """All there is. Raises DataError."""
-        return [self._decision(number, entry) for number, entry in enumerate(self._journal.entries())]
+        return [
+            self._decision(number, entry) for number, entry in enumerate(self._journal.entries())
+        ]
 
     def write(self, decision: Decision) -> None:
-        """Returns when it is on storage. Raises StorageError, also where another run decides here at the same time."""
+        """Returns when it is on storage.
+
+        Raises StorageError, also where another run decides here at the same time.
+        """
         if not self._journal.only_ours:
             raise StorageError(
-                f"Something else has written to {self.folder} while this search was running: let only one run at a time use a "
-                "results folder, and start this one again.")
+                f"Something else has written to {self.folder} while this search was running: let "
+                "only one run at a time use a "
+                "results folder, and start this one again."
+            )
         if self.made_under is not None:
             self.folder.write(_BASIS_FILE, json.dumps(self.made_under, indent=2).encode() + b"\n")
             self.made_under = None
@@ -66,7 +78,9 @@ class _Kept:
         place = self.folder.place_of(_BASIS_FILE)
         if not self.folder.exists(_BASIS_FILE):
             raise DataError(f"{place} is missing; {_mend(self.folder)}")
-        data = self.folder.read(_BASIS_FILE)  # a StorageError is a ValueError too, and no fault of the JSON
+        data = self.folder.read(
+            _BASIS_FILE
+        )  # a StorageError is a ValueError too, and no fault of the JSON
         try:
             value = json.loads(data)
         except (ValueError, RecursionError) as problem:
@@ -79,22 +93,28 @@ class _Kept:
         try:
             return from_json(entry)
         except DataError as problem:
-            raise DataError(f"{self._journal.place_of(number)} cannot be used; {_mend(self.folder)}") from problem
+            raise DataError(
+                f"{self._journal.place_of(number)} cannot be used; {_mend(self.folder)}"
+            ) from problem
 
 
 def _refuse_another_search(folder: Folder, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     for what in now:
         if what in then and comparable(then[what]) != comparable(now[what]):
             raise SettingsError(
-                f"The search in {folder} cannot be continued: {what} was {_shown(then[what])} and is {_shown(now[what])} now; "
-                f"set it back, or {_mend(folder)}")
+                f"The search in {folder} cannot be continued: {what} was {_shown(then[what])} and "
+                f"is {_shown(now[what])} now; "
+                f"set it back, or {_mend(folder)}"
+            )
 
 
 def _refuse_lost_trials(folder: Folder, decisions: Decisions, trials: Collection[str]) -> None:
     if lost := sorted(decisions.trials - set(trials)):
         raise SettingsError(
-            f"The search in {folder} cannot be continued: it has the trial {lost[0]}, and these settings have not; tasks, seeds "
-            f"and search.trials may only be added to. Set them back, or {_mend(folder)}")
+            f"The search in {folder} cannot be continued: it has the trial {lost[0]}, and these "
+            "settings have not; tasks, seeds "
+            f"and search.trials may only be added to. Set them back, or {_mend(folder)}"
+        )
 
 
 def _mend(folder: Folder) -> str:

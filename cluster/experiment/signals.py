@@ -1,4 +1,6 @@
-"""SIGTERM, which `promptray stop`, a container's end and a shutting machine send: taken like Ctrl-C, with another exit code."""
+"""SIGTERM, which `promptray stop`, a container's end and a shutting machine send: taken like
+Ctrl-C, with another exit code.
+"""
 
 import signal
 from types import FrameType

@@ -1,4 +1,6 @@
-"""Keeps what only shows or counts from ending the work: metrics, the display of progress. A fault there is told once.
+"""Keeps what only shows or counts from ending the work: metrics, the display of progress.
+
+A fault there is told once.
 
 Not for what a run lives by: its ledger, its decisions and its results are to fail aloud.
 """
@@ -17,7 +19,13 @@ def isolated(what: str) -> Iterator[None]:
     """Pass over any fault of the block; the first one of `what` in this process is a warning."""
     try:
         yield
-    except Exception as problem:  # whatever Ray, a terminal or a table raises, the work goes on
+    except Exception as problem:  # whatever Ray, a terminal or a table raises, the work goes on  # noqa: BLE001
+        # Whatever Ray, a terminal or a table raises, the work goes on.
         if what not in _told:
             _told.add(what)
-            _log.warning("%s failed (%s: %s); the run goes on without.", what, type(problem).__name__, problem)
+            _log.warning(
+                "%s failed (%s: %s); the run goes on without.",
+                what,
+                type(problem).__name__,
+                problem,
+            )

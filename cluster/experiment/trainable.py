@@ -1,7 +1,8 @@
-"""What runs in the worker of a Tune trial: builds the models from their settings, runs the trial, reports to Tune.
+"""What runs in the worker of a Tune trial: builds the models from their settings, runs the trial,
+reports to Tune.
 
-Knows Tune and the ledger's client. Writes no file: the result travels to the driver as the last report (see cluster/search/metric_names.py), so that
-nodes need no shared disk.
+Knows Tune and the ledger's client. Writes no file: the result travels to the driver as the last
+report (see cluster/search/metric_names.py), so that nodes need no shared disk.
 """
 
 import asyncio
@@ -77,13 +78,23 @@ class Shared:
 
 
 class StoppedByTune(Exception):
-    """Tune wants no more of this trial. It says so by a SystemExit out of a report, which an event loop does not carry safely."""
+    """Tune wants no more of this trial.
+
+    It says so by a SystemExit out of a report, which an event loop does not carry safely.
+    """
 
 
 def run_in_worker(
-    config: Mapping[str, Any], *, settings: ExperimentSettings, tasks: Mapping[tuple[str, int], Task], shared: Shared
+    config: Mapping[str, Any],
+    *,
+    settings: ExperimentSettings,
+    tasks: Mapping[tuple[str, int], Task],
+    shared: Shared,
 ) -> None:
-    """The Tune trainable. `config` is an Trial's. A trial that Tune stops leaves it as SystemExit, as Tune expects."""
+    """The Tune trainable.
+
+    `config` is an Trial's. A trial that Tune stops leaves it as SystemExit, as Tune expects.
+    """
     trial_spec = TrialSpec.from_config(config)
     plan = plan_of(settings, trial_spec)
     try:
@@ -98,12 +109,16 @@ async def _run(plan: TrialPlan, experiment: str, task: Task, shared: Shared) -> 
     result = None
     try:
         trial = await _built(plan, task, shared, shared_budget)
-        result = await _watched(trial, reporter, TrialMetrics(experiment, plan.task, plan.strategy_label))
+        result = await _watched(
+            trial, reporter, TrialMetrics(experiment, plan.task, plan.strategy_label)
+        )
     except PromptrayError as problem:  # it could not even be built
         await reporter.tell({RESULT: _as_text(without_result(plan, "failed", str(problem)))})
         return
     finally:
-        if shared_budget:  # whatever became of it, also where it failed while it was built: others wait for what it holds
+        # whatever became of it, also where it failed while it was built: others wait for what it
+        # holds
+        if shared_budget:
             await shared_budget.close(done=result is not None and result.status != "failed")
     await reporter.tell(asdict(trial.progress) | {RESULT: _as_text(result)})
 
@@ -122,7 +137,9 @@ def late_test_in_worker(
         return found
 
 
-async def _built(plan: TrialPlan, task: Task, shared: Shared, shared_budget: TrialBudgetClient | None) -> Trial:
+async def _built(
+    plan: TrialPlan, task: Task, shared: Shared, shared_budget: TrialBudgetClient | None
+) -> Trial:
     paying: Paying | None = await _timed(shared_budget, plan, shared) if shared_budget else None
     owner = shared.owner.of(plan.id) if shared.owner else None
     if owner:
@@ -132,10 +149,29 @@ async def _built(plan: TrialPlan, task: Task, shared: Shared, shared_budget: Tri
     target, optimizer = connect(plan.target, shared.group), connect(plan.optimizer, shared.group)
     price_lists = _price_lists(plan)
     return Trial(
-        plan, task,
-        CachedModel(target, shared.ledger, plan.target.chunk, paying, price_lists["target"], endings=shared_budget),
-        CachedModel(optimizer, shared.ledger, plan.optimizer.chunk, paying, price_lists["optimizer"], endings=shared_budget),
-        TrialContext(reserve=_Reserves(reserves) if reserves else None, pause=partial(pause_of, target, optimizer)))
+        plan,
+        task,
+        CachedModel(
+            target,
+            shared.ledger,
+            plan.target.chunk,
+            paying,
+            price_lists["target"],
+            endings=shared_budget,
+        ),
+        CachedModel(
+            optimizer,
+            shared.ledger,
+            plan.optimizer.chunk,
+            paying,
+            price_lists["optimizer"],
+            endings=shared_budget,
+        ),
+        TrialContext(
+            reserve=_Reserves(reserves) if reserves else None,
+            pause=partial(pause_of, target, optimizer),
+        ),
+    )
 
 
 async def _watched(trial: Trial, reporter: "_Reporter", metrics: TrialMetrics) -> TrialResult:
@@ -160,14 +196,25 @@ async def _watched(trial: Trial, reporter: "_Reporter", metrics: TrialMetrics) -
 
 
 async def _timed(shared_budget: TrialBudgetClient, plan: TrialPlan, shared: Shared) -> Paying:
-    """The trial's part of the experiment's budget, as long as its own time and the experiment's last."""
+    """The trial's part of the experiment's budget, as long as its own time and the experiment's
+    last.
+    """
     elapsed, now = await shared_budget.begin(shared.ledger, _price_lists(plan)), time.monotonic()
-    limits = {"budget": (plan.allowed.wall_s, elapsed.trial_s), "budget.total": (shared.wall_s, elapsed.whole_s)}
-    return Timed(shared_budget, {name: now + limit - spent for name, (limit, spent) in limits.items() if limit is not None})
+    limits = {
+        "budget": (plan.allowed.wall_s, elapsed.trial_s),
+        "budget.total": (shared.wall_s, elapsed.whole_s),
+    }
+    return Timed(
+        shared_budget,
+        {name: now + limit - spent for name, (limit, spent) in limits.items() if limit is not None},
+    )
 
 
 def _price_lists(plan: TrialPlan) -> dict[Role, PriceList]:
-    return {"target": price_list_of(plan.target, "target"), "optimizer": price_list_of(plan.optimizer, "optimizer")}
+    return {
+        "target": price_list_of(plan.target, "target"),
+        "optimizer": price_list_of(plan.optimizer, "optimizer"),
+    }
 
 
 class _Reporter:
@@ -178,10 +225,14 @@ class _Reporter:
         self.stopped = False
 
     async def tell(self, metrics: dict[str, Any]) -> None:
-        """Returns when the driver has taken the report. Raises StoppedByTune, now and ever after."""
+        """Returns when the driver has taken the report.
+
+        Raises StoppedByTune, now and ever after.
+        """
         async with self._turn:
             if not self.stopped:
-                # tune.report blocks until the driver has taken it: in a thread, so that calls in flight go on.
+                # tune.report blocks until the driver has taken it: in a thread, so that calls in
+                # flight go on.
                 self.stopped = not await asyncio.to_thread(_report, metrics)
             if self.stopped:
                 raise StoppedByTune
@@ -197,9 +248,15 @@ def _report(metrics: dict[str, Any]) -> bool:
 
 
 async def _tick(
-    trial: Trial, reporter: _Reporter, metrics: TrialMetrics, over: asyncio.Event, running: "asyncio.Task[TrialResult]"
+    trial: Trial,
+    reporter: _Reporter,
+    metrics: TrialMetrics,
+    over: asyncio.Event,
+    running: "asyncio.Task[TrialResult]",
 ) -> None:
-    """Tells Tune how far the trial is, about once a second and only where something changed. Where Tune wants no more of it, it
+    """Tells Tune how far the trial is, about once a second and only where something changed.
+
+    Where Tune wants no more of it, it
     ends in the middle of its round."""
     told = None
     while not over.is_set():

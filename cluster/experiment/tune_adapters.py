@@ -1,7 +1,9 @@
-"""A search as Ray Tune sees it: one searcher and one scheduler that keep the comparison groups apart inside. Knows no trial's content.
+"""A search as Ray Tune sees it: one searcher and one scheduler that keep the comparison groups
+apart inside. Knows no trial's content.
 
-All trials of an experiment run in one Tuner, side by side; a trial is compared only with those of its own task and seed. What was
-decided before (see decisions.py) is repeated as it was; what is decided now is recorded before Tune hears of it.
+All trials of an experiment run in one Tuner, side by side; a trial is compared only with those of
+its own task and seed. What was decided before (see decisions.py) is repeated as it was; what is
+decided now is recorded before Tune hears of it.
 """
 
 import math
@@ -24,14 +26,28 @@ from optimizer.errors import SettingsError
 
 
 def proposals(
-    settings: ExperimentSettings, trial_specs: Sequence[TrialSpec], decisions: Decisions | None = None,
+    settings: ExperimentSettings,
+    trial_specs: Sequence[TrialSpec],
+    decisions: Decisions | None = None,
 ) -> "Proposals":
-    """The Tune searcher of an experiment, with or without a search. Raises SettingsError where `decisions` are not its own."""
+    """The Tune searcher of an experiment, with or without a search.
+
+    Raises SettingsError where `decisions` are not its own.
+    """
     decisions = Decisions() if decisions is None else decisions
-    comparison_groups = list(dict.fromkeys(trial_spec.comparison_group for trial_spec in trial_specs))
+    comparison_groups = list(
+        dict.fromkeys(trial_spec.comparison_group for trial_spec in trial_specs)
+    )
     at_once = decisions.at_once or math.ceil(settings.concurrency / max(1, len(comparison_groups)))
     searcher = settings.search.searcher.build() if settings.search else None
-    opened = {comparison_group: searcher.open(settings.space(), at_once) for comparison_group in comparison_groups} if searcher else {}
+    opened = (
+        {
+            comparison_group: searcher.open(settings.space(), at_once)
+            for comparison_group in comparison_groups
+        }
+        if searcher
+        else {}
+    )
     studies = {comparison_group: study for comparison_group, study in opened.items() if study}
     if studies and decisions.at_once is None:
         decisions.add(Opened(at_once))
@@ -39,10 +55,15 @@ def proposals(
 
 
 class Proposals(Searcher):
-    """Hands out trials in their order, each with its point: the planned one, or one that its comparison group's study proposes."""
+    """Hands out trials in their order, each with its point: the planned one, or one that its
+    comparison group's study proposes.
+    """
 
     def __init__(
-        self, trial_specs: Sequence[TrialSpec], study_by_comparison_group: Mapping[ComparisonGroup, Study], decisions: Decisions,
+        self,
+        trial_specs: Sequence[TrialSpec],
+        study_by_comparison_group: Mapping[ComparisonGroup, Study],
+        decisions: Decisions,
     ) -> None:
         super().__init__()
         self._waiting = list(trial_specs)
@@ -52,7 +73,9 @@ class Proposals(Searcher):
         self._repeat()
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # Ray's type forgets FINISHED
-        """The next trial whose point is known, as a Tune configuration; None while all wait for results."""
+        """The next trial whose point is known, as a Tune configuration; None while all wait for
+        results.
+        """
         if not self._waiting:
             finished: str = Searcher.FINISHED
             return finished
@@ -63,13 +86,20 @@ class Proposals(Searcher):
                 return trial_spec.to_config() | {"point": dict(point)}
         return None
 
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Tells a study how its trial ended: with the dev accuracy of its last report. What it was told before, it knows."""
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Tells a study how its trial ended: with the dev accuracy of its last report.
+
+        What it was told before, it knows.
+        """
         trial_spec, told = self._given[trial_id], result or {}
         study = self._study_by_comparison_group.get(trial_spec.comparison_group)
         if study and not self._decisions.has_ended(trial_spec.trial):
             accuracy = told.get(ACCURACY)
-            if error or RESULT in told or (SO_FAR in told and told.get("done")):  # else the whole run is being interrupted
+            if (
+                error or RESULT in told or (SO_FAR in told and told.get("done"))
+            ):  # else the whole run is being interrupted
                 self._decisions.add(Ended(trial_spec.trial, accuracy))
             study.tell(trial_spec.number, accuracy)
         del self._given[trial_id]
@@ -79,9 +109,15 @@ class Proposals(Searcher):
         Path(checkpoint_path).touch()
 
     def _point_of(self, trial_spec: TrialSpec) -> Point | None:
-        point = self._decisions.point_of(trial_spec.trial) if trial_spec.point is None else trial_spec.point
+        point = (
+            self._decisions.point_of(trial_spec.trial)
+            if trial_spec.point is None
+            else trial_spec.point
+        )
         if point is None:
-            point = self._study_by_comparison_group[trial_spec.comparison_group].propose(trial_spec.number)
+            point = self._study_by_comparison_group[trial_spec.comparison_group].propose(
+                trial_spec.number
+            )
             if point is not None:
                 self._decisions.add(Given(trial_spec.trial, dict(point)))
         return point
@@ -101,23 +137,36 @@ class Proposals(Searcher):
 
 
 class GroupScheduler(FIFOScheduler):
-    """One scheduler for each comparison group, which sees only reports that end a round, and each round once: a trial that is started again
-    after a crash goes through its rounds anew. `build` makes the scheduler of one comparison group. Raises SettingsError where `decisions`
-    are not those of such schedulers.
+    """One scheduler for each comparison group, which sees only reports that end a round, and each
+    round once: a trial that is started again after a crash goes through its rounds anew. `build`
+    makes the scheduler of one comparison group. Raises SettingsError where `decisions` are not
+    those of such schedulers.
     """
 
-    def __init__(self, build: Callable[[], TrialScheduler], decisions: Decisions | None = None) -> None:
+    def __init__(
+        self, build: Callable[[], TrialScheduler], decisions: Decisions | None = None
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._decisions = Decisions() if decisions is None else decisions
-        self._scheduler_by_comparison_group: defaultdict[ComparisonGroup, TrialScheduler] = defaultdict(build)
+        self._scheduler_by_comparison_group: defaultdict[ComparisonGroup, TrialScheduler] = (
+            defaultdict(build)
+        )
         self._added: set[_Contender] = set()
         for judged in self._decisions.judged:
-            if self._judge((judged.task, judged.seed), judged.trial, judged.round, judged.accuracy) != judged.goes_on:
-                raise _another(f"the scheduler does not decide again what it did on {judged.trial} after round {judged.round}")
+            if (
+                self._judge((judged.task, judged.seed), judged.trial, judged.round, judged.accuracy)
+                != judged.goes_on
+            ):
+                raise _another(
+                    f"the scheduler does not decide again what it did on {judged.trial} after "
+                    f"round {judged.round}"
+                )
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """CONTINUE or STOP."""
-        goes_on = SO_FAR not in result or self._goes_on(TrialSpec.from_config(trial.config), result[ROUND], result[ACCURACY])
+        goes_on = SO_FAR not in result or self._goes_on(
+            TrialSpec.from_config(trial.config), result[ROUND], result[ACCURACY]
+        )
         decision: str = TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
         return decision
 
@@ -129,11 +178,18 @@ class GroupScheduler(FIFOScheduler):
         if accuracy is None or round <= self._decisions.last_round(trial):
             return True
         goes_on = self._judge(trial_spec.comparison_group, trial, round, accuracy)
-        self._decisions.add(Judged(trial, trial_spec.task, trial_spec.seed, round, accuracy, goes_on))
+        self._decisions.add(
+            Judged(trial, trial_spec.task, trial_spec.seed, round, accuracy, goes_on)
+        )
         return goes_on
 
-    def _judge(self, comparison_group: ComparisonGroup, trial: str, round: int, accuracy: float) -> bool:
-        scheduler, contender = self._scheduler_by_comparison_group[comparison_group], _Contender(trial)
+    def _judge(
+        self, comparison_group: ComparisonGroup, trial: str, round: int, accuracy: float
+    ) -> bool:
+        scheduler, contender = (
+            self._scheduler_by_comparison_group[comparison_group],
+            _Contender(trial),
+        )
         if contender not in self._added:
             self._added.add(contender)
             scheduler.on_trial_add(None, contender)  # type: ignore[arg-type]
@@ -143,7 +199,8 @@ class GroupScheduler(FIFOScheduler):
 
 @dataclass(frozen=True)
 class _Contender:
-    """A trial as a comparison group's scheduler sees it: our name in place of Tune's, which is another in each run. Neither scheduler looks
+    """A trial as a comparison group's scheduler sees it: our name in place of Tune's, which is
+    another in each run. Neither scheduler looks
     at more of a trial, nor at the controller.
     """
 
@@ -152,5 +209,8 @@ class _Contender:
 
 def _another(finding: str) -> SettingsError:
     return SettingsError(
-        f"The recorded decisions of this search cannot be repeated: {finding}; install the versions of Ray and Optuna that it "
-        "was run with, name another folder with --out, or remove the results folder's 'decisions' to let the search decide anew.")
+        f"The recorded decisions of this search cannot be repeated: {finding}; install the "
+        "versions of Ray and Optuna that it "
+        "was run with, name another folder with --out, or remove the results folder's 'decisions' "
+        "to let the search decide anew."
+    )

@@ -1,7 +1,9 @@
-"""Headroom and noise of an experiment's tasks before anything is spent on searching, and what the search may cost.
+"""Headroom and noise of an experiment's tasks before anything is spent on searching, and what the
+search may cost.
 
-Runs where `promptray run` would: the same models on Ray Serve, the same ledger, so that a run into the same folder does not pay
-again for what the check has asked. Of several seeds it looks at the first.
+Runs where `promptray run` would: the same models on Ray Serve, the same ledger, so that a run into
+the same folder does not pay again for what the check has asked. Of several seeds it looks at the
+first.
 """
 
 import asyncio
@@ -16,7 +18,14 @@ from cluster.config.experiment import ExperimentSettings
 from cluster.experiment.outage_notices import pauses_told
 from cluster.experiment.planning import optimizers
 from cluster.experiment.prepare import Experiment, write_settings
-from cluster.headroom.cost_estimate import CHECK_FILE, CallCost, ExperimentEstimate, cost_of_calls, cost_to_json, estimated
+from cluster.headroom.cost_estimate import (
+    CHECK_FILE,
+    CallCost,
+    ExperimentEstimate,
+    cost_of_calls,
+    cost_to_json,
+    estimated,
+)
 from cluster.ray_runtime.session import ray_session
 from cluster.text.formatting import share
 from cluster.trial.budget import price_list_of
@@ -60,25 +69,38 @@ class TaskCheck:
     """What the best other prompt was; "" where none was measured."""
     best_other_accuracy: float | None
     ever_right: float
-    """Share of the items that came right in at least one try; chance_of_any of it would come by guessing."""
+    """Share of the items that came right in at least one try; chance_of_any of it would come by
+    guessing.
+    """
     chance_of_any: float
     ceiling: float
     test_items: int
     detectable: float | None
-    """The least gain that the final test of one trial finds in 4 of 5 cases; None: it finds none."""
+    """The least gain that the final test of one trial finds in 4 of 5 cases; None: it finds none.
+    """
     task_estimate: Headroom
     not_right: NotRight | None = None
-    """An answer that came, where none was right in any try: so that a person sees whether it was read as it is meant."""
+    """An answer that came, where none was right in any try: so that a person sees whether it was
+    read as it is meant.
+    """
     reading: Reading | None = None
     """How the baseline's answers were read; None where none came."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a person is to know before the estimate: how answers were read, and that the noise is not known."""
-        read = (self.reading.sentence if self.reading else "") or (self.not_right.sentence if self.not_right else "")
+        """What a person is to know before the estimate: how answers were read, and that the noise
+        is not known.
+        """
+        read = (self.reading.sentence if self.reading else "") or (
+            self.not_right.sentence if self.not_right else ""
+        )
         noise = ""
         if self.noise.unknown and self.seed_prompt.items:
-            quiet = "" if self.detectable is None else f" The detectable gain of {share(self.detectable)} is as if there were none."
+            quiet = (
+                ""
+                if self.detectable is None
+                else f" The detectable gain of {share(self.detectable)} is as if there were none."
+            )
             noise = f"{self.noise.unknown[:1].upper()}{self.noise.unknown[1:]}.{quiet}"
         return tuple(line for line in (read, noise) if line)
 
@@ -108,13 +130,19 @@ class Check:
 
 
 def run_check(
-    experiment: Experiment, repeats: int, tell: Callable[[str], None],
-    session: Callable[[], AbstractContextManager[None]] = ray_session, shared_budget: Paying | None = None,
+    experiment: Experiment,
+    repeats: int,
+    tell: Callable[[str], None],
+    session: Callable[[], AbstractContextManager[None]] = ray_session,
+    shared_budget: Paying | None = None,
 ) -> Check:
-    """Probes every task, and leaves OUT/check.json. `tell` is given a line at each step; `session` gives Ray for as long. What is
+    """Probes every task, and leaves OUT/check.json.
+
+    `tell` is given a line at each step; `session` gives Ray for as long. What is
     paid for comes out of `shared_budget`.
 
-    Raises UserError or EndpointError in one sentence, BudgetExhausted where the budget has not enough.
+    Raises UserError or EndpointError in one sentence, BudgetExhausted where the budget has not
+    enough.
     """
     from serving.hosting.deployment import host
     from serving.ledger.actor import open_ledger
@@ -126,7 +154,9 @@ def run_check(
         if served:
             tell(f"Hosting {' and '.join(dict.fromkeys(model.label for model in served))} …")
             host(served, load_engine)
-        logging.getLogger("ray.serve").setLevel(logging.ERROR)  # hosting has set its own; here the handles are this process's
+        logging.getLogger("ray.serve").setLevel(
+            logging.ERROR
+        )  # hosting has set its own; here the handles are this process's
         with open_ledger(experiment.out / "ledger") as ledger:
             write_settings(experiment.settings, experiment.out)
             for damage in ledger.damage:
@@ -140,68 +170,113 @@ def check_to_json(check: Check) -> dict[str, object]:
     """What stands in OUT/check.json."""
     return {
         "tasks": [_task_to_json(task) for task in check.tasks],
-        "calls": cost_to_json(check.cost_by_model), "can_pay": check.can_pay, "known": check.known,
+        "calls": cost_to_json(check.cost_by_model),
+        "can_pay": check.can_pay,
+        "known": check.known,
         "failures": [asdict(failure) for failure in check.failures],
-        "estimate": asdict(check.estimate) | {"trial": asdict(check.estimate.trial), "total": asdict(check.estimate.total)}}
+        "estimate": asdict(check.estimate)
+        | {"trial": asdict(check.estimate.trial), "total": asdict(check.estimate.total)},
+    }
 
 
 def _task_to_json(task: TaskCheck) -> dict[str, object]:
     read = task.reading
     return asdict(task) | {
-        "headroom": task.headroom, "sentence": task.task_estimate.sentence,
-        "reading": None if read is None else asdict(read) | {"sentence": read.sentence, "spoils": read.spoils}}
+        "headroom": task.headroom,
+        "sentence": task.task_estimate.sentence,
+        "reading": None
+        if read is None
+        else asdict(read) | {"sentence": read.sentence, "spoils": read.spoils},
+    }
 
 
 def judged(label: str, task: Task, probed: Probed) -> TaskCheck:
     """What the tries of one task say."""
-    first = next((scores for scores in probed.repeats if not too_many_missing(scores)), probed.repeats[0])
+    first = next(
+        (scores for scores in probed.repeats if not too_many_missing(scores)), probed.repeats[0]
+    )
     seed, noise, other = estimate(first), noise_floor(probed.repeats), probed.best_other
     accuracy = mean_score(other[1]) if other else None
-    # A better prompt breaks some items too: as many as the best other prompt did, and at least what noise breaks.
+    # A better prompt breaks some items too: as many as the best other prompt did, and at least what
+    # noise breaks.
     lost = (noise.flip_rate or 0.0) / 2
     if other and accuracy is not None and seed.mean is not None and accuracy > seed.mean:
         _, worsened, items = discordant(first, other[1])
         lost = max(lost, worsened / items) if items else lost
     detectable = detectable_gain(len(task.test), lost)
-    known_by = other[0] if other and accuracy == probed.ceiling else "right in some try, beyond guessing"
+    known_by = (
+        other[0] if other and accuracy == probed.ceiling else "right in some try, beyond guessing"
+    )
     task_estimate = headroom(seed.mean, probed.ceiling, known_by, detectable, len(task.test))
     if probed.reading and probed.reading.spoils:
-        task_estimate = Headroom(False, "too few of its answers may have been read as they are meant.", known=False)
+        task_estimate = Headroom(
+            False, "too few of its answers may have been read as they are meant.", known=False
+        )
     return TaskCheck(
-        label, seed, noise, other[0] if other else "", accuracy, probed.ever_right, probed.chance_of_any, probed.ceiling,
-        len(task.test), detectable, task_estimate, probed.not_right, probed.reading)
+        label,
+        seed,
+        noise,
+        other[0] if other else "",
+        accuracy,
+        probed.ever_right,
+        probed.chance_of_any,
+        probed.ceiling,
+        len(task.test),
+        detectable,
+        task_estimate,
+        probed.not_right,
+        probed.reading,
+    )
 
 
 async def _check(
-    experiment: Experiment, repeats: int, tell: Callable[[str], None], models: Sequence[ModelSettings], ledger: LedgerClient,
+    experiment: Experiment,
+    repeats: int,
+    tell: Callable[[str], None],
+    models: Sequence[ModelSettings],
+    ledger: LedgerClient,
     shared_budget: Paying | None = None,
 ) -> Check:
     settings = experiment.settings
     roles: tuple[Role, Role] = ("target", "optimizer")
     recorded = [
-        CachedModel(connect(model), ledger, model.chunk, shared_budget, price_list_of(model, role) if shared_budget else None)
-        for role, model in zip(roles, models, strict=True)]
+        CachedModel(
+            connect(model),
+            ledger,
+            model.chunk,
+            shared_budget,
+            price_list_of(model, role) if shared_budget else None,
+        )
+        for role, model in zip(roles, models, strict=True)
+    ]
     target, optimizer = _Metered(recorded[0], "target"), _Metered(recorded[1], "optimizer")
     checks = []
     async with pauses_told(tell, *recorded):
         for setting in settings.tasks:
             task = experiment.tasks[setting.label, settings.seeds[0]]
             tell(f"Probing {setting.label} …")
-            probed = await probe(task, target, optimizer, _probing(experiment, setting.label, repeats))
+            probed = await probe(
+                task, target, optimizer, _probing(experiment, setting.label, repeats)
+            )
             checks.append(judged(setting.label, task, probed))
     failures = target.failures + optimizer.failures
     if all(check.seed_prompt.items == 0 for check in checks):
         most = max(target.failures, key=lambda failure: failure.calls, default=None)
         why = f" ({most.reason.rstrip('.')})" if most else ""
-        raise EndpointError(f"Nothing could be measured: no answer of the target model {settings.target_model.label} came{why}.")
+        raise EndpointError(
+            "Nothing could be measured: no answer of the target model "
+            f"{settings.target_model.label} came{why}."
+        )
     known = cost_of_calls(settings, experiment.tasks, experiment.out)
     cost = {"target": target.cost(known["target"]), "optimizer": optimizer.cost(known["optimizer"])}
     return Check(tuple(checks), cost, estimated(settings, experiment.trial_specs, cost), failures)
 
 
 def _probing(experiment: Experiment, label: str, repeats: int) -> Probing:
-    """By the first round of the experiment's own ABO trial if there is one: a run then finds all its answers in the ledger. Worked
-    steps show best what a target model can do (Ma et al. 2024, arXiv 2402.02101), so without one it is ABO with its defaults."""
+    """By the first round of the experiment's own ABO trial if there is one: a run then finds all
+    its answers in the ledger. Worked steps show best what a target model can do (Ma et al. 2024,
+    arXiv 2402.02101), so without one it is ABO with its defaults.
+    """
     settings: ExperimentSettings = experiment.settings
     for plan in experiment.plans:
         if plan.task == label and plan.seed == settings.seeds[0] and isinstance(plan.strategy, ABO):
@@ -210,7 +285,9 @@ def _probing(experiment: Experiment, label: str, repeats: int) -> Probing:
 
 
 class _Metered:
-    """A model that counts what its calls cost, how fast the fresh ones were answered, and why others brought nothing."""
+    """A model that counts what its calls cost, how fast the fresh ones were answered, and why
+    others brought nothing.
+    """
 
     def __init__(self, model: LanguageModel, role: Asked) -> None:
         self._model = model
@@ -228,7 +305,8 @@ class _Metered:
         return self._outcome_counts.failures
 
     def cost(self, known: CallCost) -> CallCost:
-        """What was measured, and `known` where nothing was: the speed of answers that all came from the ledger, the tokens of an
+        """What was measured, and `known` where nothing was: the speed of answers that all came from
+        the ledger, the tokens of an
         endpoint that does not report them."""
         if not self._calls:
             return known

@@ -1,6 +1,9 @@
-"""What an experiment may cost: calls bounded by its budgets, and from them tokens, money and time. Knows no Ray and makes no call.
+"""What an experiment may cost: calls bounded by its budgets, and from them tokens, money and time.
 
-Budgets bound every strategy alike, so no strategy has to foretell its calls. What a call costs is measured by a check, or assumed.
+Knows no Ray and makes no call.
+
+Budgets bound every strategy alike, so no strategy has to foretell its calls. What a call costs is
+measured by a check, or assumed.
 """
 
 import json
@@ -25,7 +28,9 @@ CHECK_FILE = "check.json"
 CHARACTERS_PER_TOKEN = 4.0
 """Of English text, for want of a measurement [ours]."""
 GROWTH = 4.0
-"""An optimized prompt, with steps and demonstrations, beside the baseline, for want of a measurement [ours]."""
+"""An optimized prompt, with steps and demonstrations, beside the baseline, for want of a
+measurement [ours].
+"""
 OPTIMIZER_TOKENS = (1000.0, 400.0)
 """Read and written by a call of the optimizer model, for want of a measurement [ours]."""
 
@@ -51,17 +56,27 @@ class Bound:
     wall_s: float | None
 
     def __mul__(self, times: int) -> "Bound":
-        return Bound(*(None if value is None else value * times for value in (self.calls, self.tokens, self.money, self.wall_s)))  # type: ignore[arg-type]
+        return Bound(
+            *(  # type: ignore[arg-type]
+                None if value is None else value * times
+                for value in (self.calls, self.tokens, self.money, self.wall_s)
+            )
+        )
 
     def __add__(self, other: "Bound") -> "Bound":
         pairs = zip(
-            (self.calls, self.tokens, self.money, self.wall_s), (other.calls, other.tokens, other.money, other.wall_s), strict=True)
+            (self.calls, self.tokens, self.money, self.wall_s),
+            (other.calls, other.tokens, other.money, other.wall_s),
+            strict=True,
+        )
         return Bound(*(None if None in pair else pair[0] + pair[1] for pair in pairs))  # type: ignore[arg-type, operator]
 
 
 @dataclass(frozen=True)
 class ExperimentEstimate:
-    """Upper bounds; time supposes that the models answer as fast as in the check, however many trials run."""
+    """Upper bounds; time supposes that the models answer as fast as in the check, however many
+    trials run.
+    """
 
     trials: int
     target: Bound
@@ -83,26 +98,38 @@ class ExperimentEstimate:
         calls = [self.calls(role) for role in ("target", "optimizer")]
         known = [call for call in calls if call is not None]
         most = _within(self.trial * self.trials, self.together)
-        return Bound(sum(known) if len(known) == len(calls) else None, most.tokens, most.money, most.wall_s)
+        return Bound(
+            sum(known) if len(known) == len(calls) else None, most.tokens, most.money, most.wall_s
+        )
 
     def calls(self, role: Role) -> int | None:
         """Of all trials, to one of the two models."""
         bound, limit = (
-            (self.target, self.together.target_calls) if role == "target" else (self.optimizer, self.together.optimizer_calls))
+            (self.target, self.together.target_calls)
+            if role == "target"
+            else (self.optimizer, self.together.optimizer_calls)
+        )
         return _least((bound * self.trials).calls, limit)
 
     @property
     def line(self) -> str:
         """One line for whoever starts the experiment."""
         calls = [
-            f"any number of {role}" if (most := self.calls(role)) is None else f"{count(most)} {role}"
-            for role in ("target", "optimizer")]
+            f"any number of {role}"
+            if (most := self.calls(role)) is None
+            else f"{count(most)} {role}"
+            for role in ("target", "optimizer")
+        ]
         told = f"At most {' and '.join(calls)} calls in {plural(self.trials, 'trial')}"
         if self.total.tokens is None:
             return f"{told}: there is no bound of tokens or money."
         money = "" if self.total.money is None else f", {money_told(self.total.money)} in money"
         time = "" if self.total.wall_s is None else f", {duration(self.total.wall_s)}"
-        source = "as measured by the check" if self.measured else "if calls are as long as is usual; promptray check measures it"
+        source = (
+            "as measured by the check"
+            if self.measured
+            else "if calls are as long as is usual; promptray check measures it"
+        )
         return f"{told}: about {tokens_told(self.total.tokens)}{money}{time} ({source})."
 
 
@@ -114,11 +141,18 @@ def estimated(
     target = _bound(budget.target_calls, cost_by_model["target"], settings.target_model)
     optimizer = _bound(budget.optimizer_calls, cost_by_model["optimizer"], settings.optimizer_model)
     return ExperimentEstimate(
-        len(trials), target, optimizer, all(cost.measured for cost in cost_by_model.values()), budget.of_a_trial(),
-        budget.total.of_all_trials())
+        len(trials),
+        target,
+        optimizer,
+        all(cost.measured for cost in cost_by_model.values()),
+        budget.of_a_trial(),
+        budget.total.of_all_trials(),
+    )
 
 
-def cost_of_calls(settings: ExperimentSettings, tasks: Mapping[tuple[str, int], Task], out: Folder) -> dict[str, CallCost]:
+def cost_of_calls(
+    settings: ExperimentSettings, tasks: Mapping[tuple[str, int], Task], out: Folder
+) -> dict[str, CallCost]:
     """What the check in the results folder has measured, or else what is usual."""
     return _measured(out) or _assumed(settings, list(tasks.values()))
 
@@ -141,7 +175,11 @@ def money_told(money: float | None) -> str:
 
 def _within(bound: Bound, allowed: Allowed) -> Bound:
     return Bound(
-        bound.calls, _least(bound.tokens, allowed.tokens), _least(bound.money, allowed.money), _least(bound.wall_s, allowed.wall_s))
+        bound.calls,
+        _least(bound.tokens, allowed.tokens),
+        _least(bound.money, allowed.money),
+        _least(bound.wall_s, allowed.wall_s),
+    )
 
 
 def _least(*bounds: N | None) -> N | None:
@@ -154,8 +192,11 @@ def _bound(calls: int | None, cost: CallCost, model: ModelSettings) -> Bound:
         return Bound(None, None, None, None)
     read, written = calls * cost.prompt_tokens, calls * cost.completion_tokens
     return Bound(
-        calls, read + written, model.prices.money(read, written) if model.prices else None,
-        calls / cost.calls_per_s if cost.calls_per_s else None)
+        calls,
+        read + written,
+        model.prices.money(read, written) if model.prices else None,
+        calls / cost.calls_per_s if cost.calls_per_s else None,
+    )
 
 
 def _measured(out: Folder) -> dict[str, CallCost] | None:
@@ -170,8 +211,12 @@ def _measured(out: Folder) -> dict[str, CallCost] | None:
 
 def _assumed(settings: ExperimentSettings, tasks: Sequence[Task]) -> dict[str, CallCost]:
     """The target writes as much as it may: an upper bound."""
-    lengths = [len(task.seed_instruction) + fmean(len(example.input) for example in task.dev) for task in tasks]
+    lengths = [
+        len(task.seed_instruction) + fmean(len(example.input) for example in task.dev)
+        for task in tasks
+    ]
     read = GROWTH * max(lengths) / CHARACTERS_PER_TOKEN
     return {
         "target": CallCost(read, settings.sampling.max_tokens, measured=False),
-        "optimizer": CallCost(*OPTIMIZER_TOKENS, measured=False)}
+        "optimizer": CallCost(*OPTIMIZER_TOKENS, measured=False),
+    }

@@ -1,4 +1,6 @@
-"""A check for the terminal: a table of its tasks, a sentence each, and what the experiment may cost."""
+"""A check for the terminal: a table of its tasks, a sentence each, and what the experiment may
+cost.
+"""
 
 from collections.abc import Iterator
 
@@ -13,8 +15,17 @@ from cluster.headroom.cost_estimate import Bound, ExperimentEstimate, money_told
 from cluster.text.formatting import MISSING, count, duration, interval, share
 
 _TASKS = (
-    "task", "baseline\n[95% interval]", "flips", "noise\nsd", "best other\nprompt", "right in\nsome try", "of these\nby chance",
-    "ceiling", "head-\nroom", "detect-\nable")
+    "task",
+    "baseline\n[95% interval]",
+    "flips",
+    "noise\nsd",
+    "best other\nprompt",
+    "right in\nsome try",
+    "of these\nby chance",
+    "ceiling",
+    "head-\nroom",
+    "detect-\nable",
+)
 
 
 def check_table(check: Check) -> Group:
@@ -22,22 +33,38 @@ def check_table(check: Check) -> Group:
     sentences = [line for task in check.tasks for line in _sentences(task)]
     labels = {"target": "the target model", "optimizer": "the optimizer model"}
     failures = reasons_told((labels[failure.model], failure) for failure in check.failures)
-    source = "as measured here" if check.estimate.measured else "where nothing was measured, as is usual"
+    source = (
+        "as measured here" if check.estimate.measured else "where nothing was measured, as is usual"
+    )
     note = f"Calls are bounded by the budgets; tokens, money and time of a call are {source}."
     warnings = [Text(line, "yellow") for line in failures]
-    return Group(_tasks(check), *sentences, *warnings, Text(), _costs(check.estimate), Text(note, "dim"))
+    return Group(
+        _tasks(check), *sentences, *warnings, Text(), _costs(check.estimate), Text(note, "dim")
+    )
 
 
 def _tasks(check: Check) -> Table:
     table = _table(_TASKS)
     for task in check.tasks:
         seed = task.seed_prompt
-        shown = MISSING if seed.mean is None else f"{share(seed.mean)} [{interval(seed.low, seed.high).replace(' to ', ', ')}]"
+        shown = (
+            MISSING
+            if seed.mean is None
+            else f"{share(seed.mean)} [{interval(seed.low, seed.high).replace(' to ', ', ')}]"
+        )
         noise = MISSING if task.noise.sd is None else f"{task.noise.sd:.3f}"
         figures: tuple[str, ...] = (
-            share(task.noise.flip_rate), noise, share(task.best_other_accuracy), share(task.ever_right), share(task.chance_of_any),
-            share(task.ceiling), share(task.headroom))
-        if not task.task_estimate.known:  # what was not read as it is meant shows no noise and no headroom
+            share(task.noise.flip_rate),
+            noise,
+            share(task.best_other_accuracy),
+            share(task.ever_right),
+            share(task.chance_of_any),
+            share(task.ceiling),
+            share(task.headroom),
+        )
+        if (
+            not task.task_estimate.known
+        ):  # what was not read as it is meant shows no noise and no headroom
             figures = (MISSING,) * len(figures)
         table.add_row(*map(Text, (task.task, shown, *figures, share(task.detectable))))
     return table
@@ -47,20 +74,26 @@ def _sentences(task: TaskCheck) -> Iterator[Text]:
     """Before it is said that nothing can be gained, how answers were read."""
     for line in task.warnings:
         yield Text(f"{task.task}: ", "bold") + Text(line, "yellow")
-    yield Text(f"{task.task}: ", "bold") + Text(task.task_estimate.sentence, "green" if task.task_estimate.pays else "yellow")
+    yield Text(f"{task.task}: ", "bold") + Text(
+        task.task_estimate.sentence, "green" if task.task_estimate.pays else "yellow"
+    )
 
 
 def _costs(estimate: ExperimentEstimate) -> Table:
     table = _table(("at most", "target\ncalls", "optimizer\ncalls", "tokens", "money", "wall time"))
     rows = (("a trial", 1), (f"all {estimate.trials} trials", estimate.trials))
     for name, times in rows:
-        table.add_row(*map(Text, (name, *_cells(estimate.target * times, estimate.optimizer * times))))
+        table.add_row(
+            *map(Text, (name, *_cells(estimate.target * times, estimate.optimizer * times)))
+        )
     return table
 
 
 def _cells(target: Bound, optimizer: Bound) -> tuple[str, ...]:
     both = target + optimizer
-    calls = ("no limit" if bound.calls is None else count(bound.calls) for bound in (target, optimizer))
+    calls = (
+        "no limit" if bound.calls is None else count(bound.calls) for bound in (target, optimizer)
+    )
     return (*calls, tokens_told(both.tokens), money_told(both.money), duration(both.wall_s))
 
 

@@ -1,6 +1,8 @@
-"""The ledger of a results folder, and what its answers cost and saved by the settings that lie beside it. Knows no Ray.
+"""The ledger of a results folder, and what its answers cost and saved by the settings that lie
+beside it. Knows no Ray.
 
-What the commands of `promptray ledger` do, without printing. Reading disturbs no run; changing takes the folder, as a run does.
+What the commands of `promptray ledger` do, without printing. Reading disturbs no run; changing
+takes the folder, as a run does.
 """
 
 from collections.abc import Callable, Iterable
@@ -43,12 +45,18 @@ class ModelAccount:
 
     @property
     def spent(self) -> float | None:
-        """What the answers that are kept have cost; None where the settings give no prices, or nobody knows the tokens of some."""
-        return self._money(self.held.prompt_tokens, self.held.completion_tokens, self.held.unmeasured)
+        """What the answers that are kept have cost; None where the settings give no prices, or
+        nobody knows the tokens of some.
+        """
+        return self._money(
+            self.held.prompt_tokens, self.held.completion_tokens, self.held.unmeasured
+        )
 
     @property
     def saved(self) -> float | None:
-        return self._money(self.use.saved_prompt_tokens, self.use.saved_completion_tokens, self.use.hits_unmeasured)
+        return self._money(
+            self.use.saved_prompt_tokens, self.use.saved_completion_tokens, self.use.hits_unmeasured
+        )
 
     def _money(self, read: int, written: int, unmeasured: int) -> float | None:
         known = self.prices and (self.prices.free or not unmeasured)
@@ -65,13 +73,18 @@ class Account:
 
 
 def ledger_folder(place: str) -> Folder:
-    """The ledger that a results folder has, or that the folder is. Raises StorageError where there is none."""
+    """The ledger that a results folder has, or that the folder is.
+
+    Raises StorageError where there is none.
+    """
     given = open_folder(place)
     for folder in (given / "ledger", given):
         if folder.names(ENDING) or aside(folder):
             return folder
     raise StorageError(
-        f"{given} holds no ledger; name a results folder in which promptray run has recorded answers, or its ledger folder.")
+        f"{given} holds no ledger; name a results folder in which promptray run has recorded "
+        "answers, or its ledger folder."
+    )
 
 
 def account(place: str) -> Account:
@@ -80,24 +93,41 @@ def account(place: str) -> Account:
     found, prices = summary(folder), prices_by_model(place)
     models = sorted(found.held_by_model.keys() | found.use_by_model.keys())
     accounts = [
-        ModelAccount(model, found.held_by_model.get(model, Held()), found.use_by_model.get(model, Use()), prices.get(model))
-        for model in models]
+        ModelAccount(
+            model,
+            found.held_by_model.get(model, Held()),
+            found.use_by_model.get(model, Use()),
+            prices.get(model),
+        )
+        for model in models
+    ]
     return Account(folder, found, tuple(sorted(accounts, key=lambda one: -one.held.entries)))
 
 
 def prices_by_model(place: str) -> dict[str, Prices]:
-    """By the models' identities, from the settings.yaml in the folder or above it; nothing where none can be read."""
+    """By the models' identities, from the settings.yaml in the folder or above it; nothing where
+    none can be read.
+    """
     for folder in (open_folder(place), split_place(place.rstrip("/"))[0]):
         with suppress(UserError):
             if folder.exists(SETTINGS_FILE):
-                return {model.identity: model.prices for model in _models(folder.place_of(SETTINGS_FILE)) if model.prices}
+                return {
+                    model.identity: model.prices
+                    for model in _models(folder.place_of(SETTINGS_FILE))
+                    if model.prices
+                }
     return {}
 
 
 def chosen(folder: Folder, older_than_days: float | None, model: str | None) -> Keep:
-    """What is to stay where the entries that are that old, and that model's, are taken out. Raises SettingsError."""
+    """What is to stay where the entries that are that old, and that model's, are taken out.
+
+    Raises SettingsError.
+    """
     if older_than_days is None and model is None:
-        raise SettingsError("Say what to take out: --older-than DAYS, --model NAME, or both for what is both.")
+        raise SettingsError(
+            "Say what to take out: --older-than DAYS, --model NAME, or both for what is both."
+        )
     keeps: list[Keep] = []
     if older_than_days is not None:
         keeps.append(older_than(datetime.now(UTC) - timedelta(days=older_than_days)))
@@ -110,7 +140,9 @@ def chosen(folder: Folder, older_than_days: float | None, model: str | None) -> 
 
 
 def count_without(folder: Folder, keep: Keep) -> tuple[int, int, list[str]]:
-    """How many entries would go, how many there are, and a sentence for each segment that is not read in full."""
+    """How many entries would go, how many there are, and a sentence for each segment that is not
+    read in full.
+    """
     gone: set[bytes] = set()
     there: set[bytes] = set()
     faults: list[str] = []
@@ -123,7 +155,9 @@ def count_without(folder: Folder, keep: Keep) -> tuple[int, int, list[str]]:
 
 
 def take_out(folder: Folder, keep: Keep) -> list[str]:
-    """Returns the damaged segments that were set aside, with all that they hold. Raises StorageError where a run is writing to the
+    """Returns the damaged segments that were set aside, with all that they hold.
+
+    Raises StorageError where a run is writing to the
     ledger."""
     before = set(aside(folder))
     _held(folder, lambda: prune(folder, keep))
@@ -131,14 +165,18 @@ def take_out(folder: Folder, keep: Keep) -> list[str]:
 
 
 def compact(folder: Folder) -> tuple[Summary, Summary, list[str]]:
-    """Before and after, and the damaged segments that were set aside. Raises StorageError where a run is writing to the ledger."""
+    """Before and after, and the damaged segments that were set aside.
+
+    Raises StorageError where a run is writing to the ledger.
+    """
     before = summary(folder)
     damaged = _held(folder, lambda: mend(folder))
     return before, summary(folder), damaged
 
 
 def _held(folder: Folder, change: Callable[[], T]) -> T:
-    # The lease of a run that was killed is free when it was seen unchanged for a while: a local lock is free at once.
+    # The lease of a run that was killed is free when it was seen unchanged for a while: a local
+    # lock is free at once.
     held = hold(folder, WAIT_S if folder.local else writer_lock.WAIT_S)
     try:
         return change()

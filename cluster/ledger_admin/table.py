@@ -1,4 +1,6 @@
-"""A ledger for the terminal: a line of what it is, and a row a model with what it holds, has cost and has saved."""
+"""A ledger for the terminal: a line of what it is, and a row a model with what it holds, has cost
+and has saved.
+"""
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -8,7 +10,16 @@ from rich.text import Text
 from cluster.ledger_admin.accounting import Account, ModelAccount
 from cluster.text.formatting import MISSING, count, plural
 
-_HEADS = ("model", "answers", "tokens", "hits", "answered by the ledger", "tokens\nsaved", "money\nspent", "money\nsaved")
+_HEADS = (
+    "model",
+    "answers",
+    "tokens",
+    "hits",
+    "answered by the ledger",
+    "tokens\nsaved",
+    "money\nspent",
+    "money\nsaved",
+)
 _BAR = 12
 
 
@@ -18,7 +29,10 @@ def ledger_table(account: Account) -> Group:
     if not any(model.prices for model in account.models):
         parts.append(Text("Money is shown for models whose settings give prices.", "dim"))
     if unmeasured := sum(model.held.unmeasured for model in account.models):
-        told = f"{plural(unmeasured, 'answer')} came without a count of tokens: what such answers have cost is not known."
+        told = (
+            f"{plural(unmeasured, 'answer')} came without a count of tokens: what such answers "
+            "have cost is not known."
+        )
         parts.append(Text(told, "dim"))
     return Group(*parts)
 
@@ -31,9 +45,16 @@ def size_told(size_bytes: int) -> str:
 def _line(account: Account) -> Text:
     found = account.summary
     line = Text(f"{account.folder}  ", "bold")
-    line += Text(f"{plural(found.entries, 'answer')} in {plural(found.segments, 'segment')}, {size_told(found.size_bytes)}")
+    line += Text(
+        f"{plural(found.entries, 'answer')} in {plural(found.segments, 'segment')}, "
+        f"{size_told(found.size_bytes)}"
+    )
     if found.first_recorded:
-        line += Text(f", recorded {found.first_recorded:%Y-%m-%d %H:%M} to {found.last_recorded:%Y-%m-%d %H:%M} UTC", "dim")
+        line += Text(
+            f", recorded {found.first_recorded:%Y-%m-%d %H:%M} to "
+            f"{found.last_recorded:%Y-%m-%d %H:%M} UTC",
+            "dim",
+        )
     return line
 
 
@@ -41,15 +62,28 @@ def _models(models: tuple[ModelAccount, ...]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
     for place, head in enumerate(_HEADS):
         table.add_column(
-            head, justify="right" if place not in (0, 4) else "left", no_wrap=bool(place), overflow="fold", vertical="bottom")
+            head,
+            justify="right" if place not in (0, 4) else "left",
+            no_wrap=bool(place),
+            overflow="fold",
+            vertical="bottom",
+        )
     for model in models:
-        saved = _tokens(model.use.saved_prompt_tokens + model.use.saved_completion_tokens, model.use.hits_unmeasured)
-        held = _tokens(model.held.prompt_tokens + model.held.completion_tokens, model.held.unmeasured)
+        saved = _tokens(
+            model.use.saved_prompt_tokens + model.use.saved_completion_tokens,
+            model.use.hits_unmeasured,
+        )
+        held = _tokens(
+            model.held.prompt_tokens + model.held.completion_tokens, model.held.unmeasured
+        )
         table.add_row(
             Text(model.model) if model.model else Text("not said (older entries)", "dim"),
-            *map(Text, (
-                count(model.held.entries), held, count(model.use.hits))),
-            _bar(model), Text(saved), Text(_money(model.spent)), Text(_money(model.saved), "green" if model.saved else ""))
+            *map(Text, (count(model.held.entries), held, count(model.use.hits))),
+            _bar(model),
+            Text(saved),
+            Text(_money(model.spent)),
+            Text(_money(model.saved), "green" if model.saved else ""),
+        )
     return table
 
 

@@ -1,4 +1,6 @@
-"""Is a port to be had? Asked before anything is started: what takes a port later says it late, and at length."""
+"""Is a port to be had? Asked before anything is started: what takes a port later says it late, and
+at length.
+"""
 
 import errno
 import socket
@@ -7,11 +9,18 @@ from optimizer.errors import SettingsError
 
 
 def expect_free(host: str, port: int) -> None:
-    """Return if a program of this machine may listen there. Raises SettingsError in one sentence."""
+    """Return if a program of this machine may listen there.
+
+    Raises SettingsError in one sentence.
+    """
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
         with socket.socket(family, kind, protocol) as trying:
-            trying.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: a port just left is free
+            trying.setsockopt(
+                socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+            )  # as servers do: a port just left is free
             trying.bind(address)
     except OSError as problem:
         raise SettingsError(_sentence(host, port, problem)) from None
@@ -22,4 +31,7 @@ def _sentence(host: str, port: int, problem: OSError) -> str:
         return f"The port {port} of {host} is taken by another program; choose another with --port."
     if problem.errno in (errno.EACCES, errno.EPERM):
         return f"The port {port} is not free to this user; choose one above 1023 with --port."
-    return f"{host} is no address that this machine could listen on ({problem.strerror or problem}); name another with --host."
+    return (
+        f"{host} is no address that this machine could listen on ({problem.strerror or problem}); "
+        "name another with --host."
+    )

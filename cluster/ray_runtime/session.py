@@ -1,4 +1,6 @@
-"""Ray for as long as a command needs it: the cluster that RAY_ADDRESS names, or a small quiet one on this machine."""
+"""Ray for as long as a command needs it: the cluster that RAY_ADDRESS names, or a small quiet one
+on this machine.
+"""
 
 import logging
 import os
@@ -21,21 +23,31 @@ ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the results folder is our record
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Tune would wait for its trials; we stop within seconds
 }
-"""For every process of ours; what the user has set stands. A job carries it to the cluster's workers."""
+"""For every process of ours; what the user has set stands.
+
+A job carries it to the cluster's workers.
+"""
 
 
 @contextmanager
 def ray_session() -> Iterator[None]:
-    """Ray, running. A local one is gone afterwards, with all its processes; one that was found stays. What the user has set in the
+    """Ray, running.
+
+    A local one is gone afterwards, with all its processes; one that was found stays. What the user
+    has set in the
     environment stands.
 
-    Raises UserError or EndpointError, in one sentence, where Ray cannot be started or joined, and where it dies.
+    Raises UserError or EndpointError, in one sentence, where Ray cannot be started or joined, and
+    where it dies.
 
     On a cluster that is found, the models that were hosted stay too, for the next experiment.
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    before = {number: signal.getsignal(number) or signal.SIG_DFL for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {
+        number: signal.getsignal(number) or signal.SIG_DFL
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
     watch = Watch()
     try:
         with watch.watching():
@@ -62,5 +74,11 @@ def _start() -> None:
     require_token()
     with bound_to_loopback() as address:
         start(
-            address="local", num_cpus=max(2, os.cpu_count() or 2), include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES,
-            log_to_driver=False, logging_level=logging.ERROR, _node_ip_address=address)
+            address="local",
+            num_cpus=max(2, os.cpu_count() or 2),
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            _node_ip_address=address,
+        )

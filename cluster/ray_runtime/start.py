@@ -1,6 +1,8 @@
-"""Starts or joins Ray within bounds of time, watches the Ray that it has started, and says in one sentence what is wrong.
+"""Starts or joins Ray within bounds of time, watches the Ray that it has started, and says in one
+sentence what is wrong.
 
-Left to itself Ray waits for minutes in silence: for a cluster that is gone, for a process of its own that has died.
+Left to itself Ray waits for minutes in silence: for a cluster that is gone, for a process of its
+own that has died.
 """
 
 import logging
@@ -25,58 +27,84 @@ VARIABLE = "RAY_ADDRESS"
 PROBE_S = 10.0
 """For a cluster's address to say anything at all [ours]."""
 SLOW_S = 15.0
-"""A start that takes longer is told of, and waited for [ours]: three times as long as on two busy cores."""
+"""A start that takes longer is told of, and waited for [ours]: three times as long as on two busy
+cores.
+"""
 START_S = 120.0
 """A start that takes longer has failed [ours]."""
 LOOK_EVERY_S = 0.5
 LEAVE_S = 10.0
-"""For the main thread to say what was wrong, before the process is ended without it [ours]: it may stand in Ray's own code."""
+"""For the main thread to say what was wrong, before the process is ended without it [ours]: it may
+stand in Ray's own code.
+"""
 _ROOT = Path(__file__).parents[2]
 _log = logging.getLogger("promptray")
 
 
 def cluster_address() -> str | None:
-    """Return the cluster that RAY_ADDRESS names; None where a Ray of our own is to be started. Raises SettingsError."""
+    """Return the cluster that RAY_ADDRESS names; None where a Ray of our own is to be started.
+
+    Raises SettingsError.
+    """
     address = os.environ.get(VARIABLE, "").strip()
     if address in ("", "local"):
         return None
     if address.startswith(("http://", "https://")):
         raise SettingsError(
-            f"{VARIABLE} is {address}, the address of a dashboard, which `promptray submit` takes; here it must be the cluster's "
-            "own, such as 10.0.0.1:6379, or unset for a Ray on this machine.")
+            f"{VARIABLE} is {address}, the address of a dashboard, which `promptray submit` takes; "
+            "here it must be the cluster's "
+            "own, such as 10.0.0.1:6379, or unset for a Ray on this machine."
+        )
     if address != "auto":
         _host_and_port(address)
     return address
 
 
 def join(address: str, **options: Any) -> None:
-    """Connect to a cluster, with `ray.init`'s options. Raises EndpointError where it does not answer within PROBE_S."""
+    """Connect to a cluster, with `ray.init`'s options.
+
+    Raises EndpointError where it does not answer within PROBE_S.
+    """
     mend = f"start it, name another with {VARIABLE}, or unset {VARIABLE} for a Ray on this machine."
     if address != "auto":
         try:
             socket.create_connection(_host_and_port(address), timeout=PROBE_S).close()
         except OSError as problem:
             raise EndpointError(
-                f"No Ray cluster answers at {address}, which {VARIABLE} names ({problem.strerror or problem}): {mend}") from None
+                f"No Ray cluster answers at {address}, which {VARIABLE} names "
+                f"({problem.strerror or problem}): {mend}"
+            ) from None
         if "://" not in address and not _is_ray(address):
-            raise EndpointError(f"What answers at {address}, which {VARIABLE} names, is no Ray cluster: {mend}")
+            raise EndpointError(
+                f"What answers at {address}, which {VARIABLE} names, is no Ray cluster: {mend}"
+            )
     with _told(f"The Ray cluster at {address}, which {VARIABLE} names, cannot be joined", mend):
         ray.init(address=address, job_config=_OurCode(), **options)
 
 
 def start(**options: Any) -> None:
-    """Start a Ray on this machine, with `ray.init`'s options. Raises StorageError or EndpointError."""
-    with _told("Ray cannot be started on this machine", "see that its processes may run here, with enough memory."):
+    """Start a Ray on this machine, with `ray.init`'s options.
+
+    Raises StorageError or EndpointError.
+    """
+    with _told(
+        "Ray cannot be started on this machine",
+        "see that its processes may run here, with enough memory.",
+    ):
         ray.init(job_config=_OurCode(), **options)
 
 
 class Watch:
-    """Looks after the Ray of this process, from its start on: ends the work where Ray is too late or has died.
+    """Looks after the Ray of this process, from its start on: ends the work where Ray is too late
+    or has died.
 
-    The main thread gets an EndpointError wherever it stands in Python code; if it stands in Ray's own, the process is ended.
+    The main thread gets an EndpointError wherever it stands in Python code; if it stands in Ray's
+    own, the process is ended.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic, leave: Callable[[int], Any] = os._exit) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, leave: Callable[[int], Any] = os._exit
+    ) -> None:
         self._clock = clock
         self._leave = leave
         self._began = clock()
@@ -93,13 +121,21 @@ class Watch:
         self._started = True
 
     def look(self, dead: Callable[[], list[str]]) -> str:
-        """Return what is wrong now, in one sentence, or "". `dead` names the processes of Ray that have ended."""
+        """Return what is wrong now, in one sentence, or "".
+
+        `dead` names the processes of Ray that have ended.
+        """
         if names := dead():
             return (
-                f"Ray has ended on this machine: its process {' and '.join(names)} has died, perhaps for want of memory. Every "
-                "finished call is kept; the same command continues.")
+                f"Ray has ended on this machine: its process {' and '.join(names)} has died, "
+                "perhaps for want of memory. Every "
+                "finished call is kept; the same command continues."
+            )
         if not self._started and self._clock() - self._began > START_S:
-            return f"Ray has not started within {START_S:g} s; start the same command again when this machine has less to do."
+            return (
+                f"Ray has not started within {START_S:g} s; start the same command again when this "
+                "machine has less to do."
+            )
         return ""
 
     def _run(self) -> None:
@@ -107,7 +143,10 @@ class Watch:
         while not self._over.wait(LOOK_EVERY_S):
             if not (self._started or told) and self._clock() - self._began > SLOW_S:
                 told = True
-                _log.warning("Ray takes long to start on this machine; it is waited for, %g s at most.", START_S)
+                _log.warning(
+                    "Ray takes long to start on this machine; it is waited for, %g s at most.",
+                    START_S,
+                )
             with self._lock:
                 if not self.fault and self._inside and (fault := self.look(dead_processes)):
                     self.fault = fault
@@ -120,7 +159,8 @@ class Watch:
 
     @contextmanager
     def watching(self) -> Iterator["Watch"]:
-        """Watch for as long as the block lasts; to be called in the main thread, which closes the watch in the end. What the block
+        """Watch for as long as the block lasts; to be called in the main thread, which closes the
+        watch in the end. What the block
         raises after Ray has died is explained by that alone."""
         before = signal.signal(signal.SIGALRM, self._interrupt)
         self._inside = True
@@ -140,7 +180,11 @@ class Watch:
             signal.signal(signal.SIGALRM, before)
 
     def close(self) -> None:
-        """End the watch. Where Ray has died, what is done before this is bounded, too: leaving a dead Ray may take for ever."""
+        """End the watch.
+
+        Where Ray has died, what is done before this is bounded, too: leaving a dead Ray may take
+        for ever.
+        """
         self._over.set()
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
@@ -148,13 +192,21 @@ class Watch:
 
 
 def dead_processes() -> list[str]:
-    """Return the kinds of Ray's processes that this one has started and that have ended by themselves."""
+    """Return the kinds of Ray's processes that this one has started and that have ended by
+    themselves.
+    """
     node = ray._private.worker._global_node
-    return [] if node is None else sorted({kind for kind, _ in node.dead_processes()} & {"raylet", "gcs_server"})
+    return (
+        []
+        if node is None
+        else sorted({kind for kind, _ in node.dead_processes()} & {"raylet", "gcs_server"})
+    )
 
 
 def _dead_soon() -> list[str]:
-    """As dead_processes; of a process that is just dying, whose callers hear of it first, a moment is waited for."""
+    """As dead_processes; of a process that is just dying, whose callers hear of it first, a moment
+    is waited for.
+    """
     ends_at = time.monotonic() + 2 * LOOK_EVERY_S
     while not (dead := dead_processes()) and time.monotonic() < ends_at:
         time.sleep(LOOK_EVERY_S / 10)
@@ -162,13 +214,17 @@ def _dead_soon() -> list[str]:
 
 
 class _OurCode(JobConfig):
-    """Lets workers find our packages first, and nothing in the folder in which a command was started.
+    """Lets workers find our packages first, and nothing in the folder in which a command was
+    started.
 
-    Ray puts that folder in front of all others in every worker's path: a file cluster.py of the user's would be taken for ours.
+    Ray puts that folder in front of all others in every worker's path: a file cluster.py of the
+    user's would be taken for ours.
     """
 
     def _serialize(self) -> str:
-        found_anyhow = _ROOT.name in ("site-packages", "dist-packages") or self._runtime_env_has_working_dir()  # type: ignore[no-untyped-call]
+        found_anyhow = (
+            _ROOT.name in ("site-packages", "dist-packages") or self._runtime_env_has_working_dir()  # type: ignore[no-untyped-call]
+        )
         self._py_driver_sys_path = [] if found_anyhow else [str(_ROOT)]
         return super()._serialize()
 
@@ -176,18 +232,23 @@ class _OurCode(JobConfig):
 def _host_and_port(address: str) -> tuple[str, int]:
     host, _, port = address.rpartition("://")[2].partition("?")[0].rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise SettingsError(f"{VARIABLE} is {address}, which is no cluster's address; it looks like 10.0.0.1:6379.")
+        raise SettingsError(
+            f"{VARIABLE} is {address}, which is no cluster's address; it looks like 10.0.0.1:6379."
+        )
     return host.strip("[]"), int(port)
 
 
 def _is_ray(address: str) -> bool:
-    """Does a Ray answer there? Asked in a thread: its client would wait for ever for another kind of server."""
+    """Does a Ray answer there? Asked in a thread: its client would wait for ever for another kind
+    of server.
+    """
     answered: list[bool] = []
 
     def ask() -> None:
         try:
             GcsClient(address=address)
-        except Exception as problem:  # a refusal is an answer, which ray.init will hear too
+        except Exception as problem:  # a refusal is an answer, which ray.init will hear too  # noqa: BLE001
+            # A refusal is an answer, which ray.init will hear too.
             _log.debug("%s: %s", address, problem)
         answered.append(True)
 
@@ -207,14 +268,26 @@ def _told(what: str, mend: str) -> Iterator[None]:
     except Exception as problem:
         said = " ".join(str(problem).split())
         if "AF_UNIX" in said:
-            place = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "the folder for temporary files"
+            place = (
+                os.environ.get("RAY_TMPDIR")
+                or os.environ.get("TMPDIR")
+                or "the folder for temporary files"
+            )
             raise StorageError(
-                f"Ray cannot put its sockets under {place}, whose path is too long for them: set RAY_TMPDIR to a short folder, "
-                "such as /tmp.") from problem
+                f"Ray cannot put its sockets under {place}, whose path is too long for them: set "
+                "RAY_TMPDIR to a short folder, "
+                "such as /tmp."
+            ) from problem
         if "timed out during startup" in said:  # after 30 s, which Ray has no setting for
             raise EndpointError(
-                "Ray has not started on this machine, which may be overloaded or short of memory: start the same command again "
-                "when it has less to do.") from problem
+                "Ray has not started on this machine, which may be overloaded or short of memory: "
+                "start the same command again "
+                "when it has less to do."
+            ) from problem
         if isinstance(problem, OSError) and problem.filename:
-            raise StorageError(f"{what}: {problem.filename} cannot be used ({problem.strerror}).") from problem
-        raise EndpointError(f"{what} ({type(problem).__name__}: {said[:300].rstrip('.')}): {mend}") from problem
+            raise StorageError(
+                f"{what}: {problem.filename} cannot be used ({problem.strerror})."
+            ) from problem
+        raise EndpointError(
+            f"{what} ({type(problem).__name__}: {said[:300].rstrip('.')}): {mend}"
+        ) from problem

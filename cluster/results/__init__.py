@@ -1,4 +1,6 @@
-"""What an experiment leaves for people: the results folder with its tables and page, and the table for the terminal."""
+"""What an experiment leaves for people: the results folder with its tables and page, and the table
+for the terminal.
+"""
 
 from cluster.analysis.comparisons import leader_lines
 from cluster.analysis.failures import failure_lines
@@ -18,5 +20,18 @@ from cluster.results.folder import (
 )
 
 __all__ = [
-    "answer_warnings", "best_lines", "clear_trials", "clear_unfinished", "failure_lines", "form_lines", "leader_lines",
-    "read_trials", "read_unfinished", "results_table", "trial_if_read", "write_results", "write_trial", "write_unfinished"]
+    "answer_warnings",
+    "best_lines",
+    "clear_trials",
+    "clear_unfinished",
+    "failure_lines",
+    "form_lines",
+    "leader_lines",
+    "read_trials",
+    "read_unfinished",
+    "results_table",
+    "trial_if_read",
+    "write_results",
+    "write_trial",
+    "write_unfinished",
+]

@@ -1,4 +1,7 @@
-"""The results as a table for the terminal: trials by task and strategy, with means over seeds. Knows nothing of files."""
+"""The results as a table for the terminal: trials by task and strategy, with means over seeds.
+
+Knows nothing of files.
+"""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +15,15 @@ from cluster.analysis.comparisons import corrected_verdicts, statements_on_promp
 from cluster.analysis.failures import endings_told, errors_told
 from cluster.analysis.form_control import MARK, form_alone, form_note
 from cluster.analysis.summary import Group, summarise
-from cluster.text.formatting import MISSING, count, duration, settings_told, share, signed, status_told
+from cluster.text.formatting import (
+    MISSING,
+    count,
+    duration,
+    settings_told,
+    share,
+    signed,
+    status_told,
+)
 from cluster.trial.result import TrialResult
 
 _STYLE_BY_VERDICT = {"better": "green", "worse": "red"}
@@ -31,17 +42,24 @@ class _Column:
 
 
 def results_table(results: Sequence[TrialResult]) -> Table:
-    """A row a trial, and under each strategy with several seeds the row of their means. Errors stand below the table, each once.
+    """A row a trial, and under each strategy with several seeds the row of their means.
 
-    In a mean row the interval is about the trials' prompts together, over the test items of all seeds, and verdicts are counted as
-    they are after correction for all statements on prompts. Needs about 130 columns, and 160 for a search, whose table has the
-    points and their dev accuracies too.
+    Errors stand below the table, each once.
+
+    In a mean row the interval is about the trials' prompts together, over the test items of all
+    seeds, and verdicts are counted as they are after correction for all statements on prompts.
+    Needs about 130 columns, and 160 for a search, whose table has the points and their dev
+    accuracies too.
     """
     columns = _columns(results)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
     for column in columns:
         table.add_column(
-            column.head, justify=column.justify, no_wrap=not column.fold, overflow="fold" if column.fold else "ellipsis")
+            column.head,
+            justify=column.justify,
+            no_wrap=not column.fold,
+            overflow="fold" if column.fold else "ellipsis",
+        )
     for summary in summarise(results):
         for group in summary.groups:
             for trial in group.trials:
@@ -60,20 +78,41 @@ def _columns(results: Sequence[TrialResult]) -> list[_Column]:
     searched = any(trial.settings for trial in results)
     told = any(trial.prefix_hit_rate is not None for trial in results)
     found = (*_FOUND, _verdicts(corrected_verdicts(results), form_alone(results)))
-    return [*_WHAT, *(_POINT if searched else ()), *found, *(_DEV if searched else ()), *_COSTS, *(_PREFIX if told else ())]
+    return [
+        *_WHAT,
+        *(_POINT if searched else ()),
+        *found,
+        *(_DEV if searched else ()),
+        *_COSTS,
+        *(_PREFIX if told else ()),
+    ]
 
 
 def _notes(results: Sequence[TrialResult]) -> list[str]:
     corrected = corrected_verdicts(results)
-    lost = any(trial.trial in corrected and corrected[trial.trial] != trial.verdict for trial in results)
-    star = f"* Not after correction for {statements_on_prompts(results)} statements on prompts (Holm)."
-    return errors_told(results) + endings_told(results) + ([star] if lost else []) + form_note(results)
+    lost = any(
+        trial.trial in corrected and corrected[trial.trial] != trial.verdict for trial in results
+    )
+    star = (
+        f"* Not after correction for {statements_on_prompts(results)} statements on prompts (Holm)."
+    )
+    return (
+        errors_told(results) + endings_told(results) + ([star] if lost else []) + form_note(results)
+    )
 
 
 def _verdicts(corrected: Mapping[str, str], form: Collection[str]) -> _Column:
     return _Column(
-        "verdict", lambda trial: _verdict(trial, corrected, form),
-        lambda group: f"better {group.better_of(corrected)} of {group.compared}" if group.compared else MISSING, "left", fold=True)
+        "verdict",
+        lambda trial: _verdict(trial, corrected, form),
+        lambda group: (
+            f"better {group.better_of(corrected)} of {group.compared}"
+            if group.compared
+            else MISSING
+        ),
+        "left",
+        fold=True,
+    )
 
 
 def _plain(cell: str | Text) -> Text:
@@ -88,7 +127,10 @@ def _verdict(trial: TrialResult, corrected: Mapping[str, str], form: Collection[
         return Text(status_told(trial.status) + tested, _STYLE_BY_END[trial.status])
     star = "*" if trial.trial in corrected and corrected[trial.trial] != trial.verdict else ""
     mark = MARK if trial.trial in form else ""
-    return Text((trial.told or MISSING) + star + mark, "yellow" if mark else _STYLE_BY_VERDICT.get(trial.verdict, "yellow"))
+    return Text(
+        (trial.told or MISSING) + star + mark,
+        "yellow" if mark else _STYLE_BY_VERDICT.get(trial.verdict, "yellow"),
+    )
 
 
 def _mean_accuracy(group: Group) -> str:
@@ -101,21 +143,65 @@ def _with_range(value: float | None, low: float | None, high: float | None) -> s
 
 _WHAT = (
     _Column("task", lambda trial: trial.task, lambda group: group.task, "left", fold=True),
-    _Column("strategy", lambda trial: trial.strategy, lambda group: group.strategy, "left", fold=True))
-_POINT = (_Column(
-    "settings", lambda trial: settings_told(trial.settings), lambda group: settings_told(group.settings), "left", fold=True),)
+    _Column(
+        "strategy", lambda trial: trial.strategy, lambda group: group.strategy, "left", fold=True
+    ),
+)
+_POINT = (
+    _Column(
+        "settings",
+        lambda trial: settings_told(trial.settings),
+        lambda group: settings_told(group.settings),
+        "left",
+        fold=True,
+    ),
+)
 _FOUND = (
     _Column("seed", lambda trial: str(trial.seed), lambda group: "mean"),
-    _Column("seed\nprompt", lambda trial: share(trial.seed_prompt_test_accuracy), lambda group: share(group.before)),
     _Column(
-        "best prompt\n[95% interval]", lambda trial: _with_range(trial.test_accuracy, trial.test_low, trial.test_high),
-        _mean_accuracy, "left"))
+        "seed\nprompt",
+        lambda trial: share(trial.seed_prompt_test_accuracy),
+        lambda group: share(group.before),
+    ),
+    _Column(
+        "best prompt\n[95% interval]",
+        lambda trial: _with_range(trial.test_accuracy, trial.test_low, trial.test_high),
+        _mean_accuracy,
+        "left",
+    ),
+)
 _DEV = (_Column("dev", lambda trial: share(trial.dev_accuracy), lambda group: share(group.dev)),)
 _COSTS = (
-    _Column("dev −\ntest", lambda trial: signed(trial.gap), lambda group: signed(group.mean_of("gap"))),  # noqa: RUF001 - a minus
-    _Column("adher-\nence", lambda trial: share(trial.adherence), lambda group: share(group.mean_of("adherence"))),
-    _Column("target\ncalls", lambda trial: count(trial.target_calls), lambda group: count(group.mean_of("target_calls"))),
-    _Column("optimizer\ncalls", lambda trial: count(trial.optimizer_calls), lambda group: count(group.mean_of("optimizer_calls"))),
-    _Column("wall\ntime", lambda trial: duration(trial.wall_s), lambda group: duration(group.mean_of("wall_s"))))
-_PREFIX = (_Column(
-    "prefix\nhits", lambda trial: share(trial.prefix_hit_rate), lambda group: share(group.mean_of("prefix_hit_rate"))),)
+    _Column(
+        "dev −\ntest",  # noqa: RUF001 - a minus
+        lambda trial: signed(trial.gap),
+        lambda group: signed(group.mean_of("gap")),
+    ),
+    _Column(
+        "adher-\nence",
+        lambda trial: share(trial.adherence),
+        lambda group: share(group.mean_of("adherence")),
+    ),
+    _Column(
+        "target\ncalls",
+        lambda trial: count(trial.target_calls),
+        lambda group: count(group.mean_of("target_calls")),
+    ),
+    _Column(
+        "optimizer\ncalls",
+        lambda trial: count(trial.optimizer_calls),
+        lambda group: count(group.mean_of("optimizer_calls")),
+    ),
+    _Column(
+        "wall\ntime",
+        lambda trial: duration(trial.wall_s),
+        lambda group: duration(group.mean_of("wall_s")),
+    ),
+)
+_PREFIX = (
+    _Column(
+        "prefix\nhits",
+        lambda trial: share(trial.prefix_hit_rate),
+        lambda group: share(group.mean_of("prefix_hit_rate")),
+    ),
+)

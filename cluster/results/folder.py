@@ -1,4 +1,6 @@
-"""The results folder: which files stand in it. Where it lies, and how a file gets there whole, is serving.storage's.
+"""The results folder: which files stand in it.
+
+Where it lies, and how a file gets there whole, is serving.storage's.
 
     OUT/
       trials.parquet       a row a trial          (columns.TRIALS)
@@ -9,10 +11,12 @@
       best/TRIAL.json      the best prompt, for `promptray apply`
       best/TRIAL.md        the same for reading
       trials/TRIAL.json    all of a TrialResult, as each trial leaves it
-      unfinished/TRIAL.json  the same of a trial that is under way, as of its last round; gone when the trial has ended
+      unfinished/TRIAL.json  the same of a trial that is under way, as of its last round; gone when
+                             the trial has ended
 
-`settings.yaml` stands beside them and is written by whoever starts the experiment; `decisions/` of a search is told of in
-cluster/experiment/search_journal.py. These names are an interface: keep them.
+`settings.yaml` stands beside them and is written by whoever starts the experiment; `decisions/` of
+a search is told of in cluster/experiment/search_journal.py. These names are an interface: keep
+them.
 """
 
 import json
@@ -37,9 +41,11 @@ UNFINISHED = "unfinished"
 
 
 def write_results(out: Place, results: Sequence[TrialResult], settings: Mapping[str, Any]) -> str:
-    """Writes all that is made from `results`, over what an earlier run left there; returns the place of the page.
+    """Writes all that is made from `results`, over what an earlier run left there; returns the
+    place of the page.
 
-    `settings` is shown on the page as it is, so it must hold no secrets. Raises StorageError where `out` cannot be written.
+    `settings` is shown on the page as it is, so it must hold no secrets. Raises StorageError where
+    `out` cannot be written.
     """
     folder = open_folder(out)
     for result in results:
@@ -58,14 +64,20 @@ def write_trial(out: Place, result: TrialResult) -> None:
 
 
 def clear_trials(out: Place) -> None:
-    """Takes away `OUT/trials/*.json` of an earlier run, which would be taken for this one's. Raises StorageError."""
+    """Takes away `OUT/trials/*.json` of an earlier run, which would be taken for this one's.
+
+    Raises StorageError.
+    """
     folder = open_folder(out) / "trials"
     for name in folder.names(".json"):
         folder.delete(name)
 
 
 def read_trials(out: Place) -> list[TrialResult]:
-    """All results in `OUT/trials/`, by name. Raises DataError where a file is not a trial's result, StorageError if unreadable."""
+    """All results in `OUT/trials/`, by name.
+
+    Raises DataError where a file is not a trial's result, StorageError if unreadable.
+    """
     folder = open_folder(out) / "trials"
     return [_read_trial(folder, name) for name in folder.names(".json")]
 
@@ -81,7 +93,8 @@ def clear_unfinished(out: Place, trial: str) -> None:
 
 
 def read_unfinished(out: Place) -> list[TrialResult]:
-    """All results in `OUT/unfinished/`, by name: where no run is under way, what one has left that was killed. A file that is
+    """All results in `OUT/unfinished/`, by name: where no run is under way, what one has left that
+    was killed. A file that is
     none of ours is passed over. Raises StorageError."""
     folder = open_folder(out) / UNFINISHED
     found = (_read_if_ours(folder, name) for name in folder.names(".json"))
@@ -89,7 +102,9 @@ def read_unfinished(out: Place) -> list[TrialResult]:
 
 
 def trial_if_read(out: Place, trial: str) -> TrialResult | None:
-    """The result in `OUT/trials/`, else in `OUT/unfinished/`; None where there is none that can be read. Raises StorageError."""
+    """The result in `OUT/trials/`, else in `OUT/unfinished/`; None where there is none that can be
+    read. Raises StorageError.
+    """
     name = f"{trial}.json"
     for folder in (open_folder(out) / "trials", open_folder(out) / UNFINISHED):
         if folder.exists(name) and (found := _read_if_ours(folder, name)):
@@ -102,11 +117,17 @@ def _write(folder: Folder, name: str, content: str | bytes) -> None:
     try:
         folder.write(name, data)
     except StorageError as problem:
-        raise StorageError(f"{str(problem).rstrip('.')}; name a folder that you may write to (--out).") from problem
+        raise StorageError(
+            f"{str(problem).rstrip('.')}; name a folder that you may write to (--out)."
+        ) from problem
 
 
 def _json(value: Any) -> str:
-    """Indented JSON. Where it is written, lone surrogates become JSON escapes, so that reading gives back an equal value."""
+    """Indented JSON.
+
+    Where it is written, lone surrogates become JSON escapes, so that reading gives back an equal
+    value.
+    """
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -122,18 +143,46 @@ def _write_best(folder: Folder, result: TrialResult) -> None:
 
 
 def _best(result: TrialResult) -> dict[str, Any]:
-    """The best prompt under "prompt", and enough beside it to use it and to know where it comes from."""
+    """The best prompt under "prompt", and enough beside it to use it and to know where it comes
+    from.
+    """
     shown = (
-        "trial", "task", "target", "scorer", "strategy", "selection", "seed", "optimizer", "stand_in", "status", "data_hash",
-        "seed_prompt_test_accuracy", "test_accuracy", "test_low", "test_high", "test_items", "verdict", "dev_accuracy", "adherence",
-        "best_is_baseline", "form_control", "form_control_test_accuracy", "form_control_verdict")
+        "trial",
+        "task",
+        "target",
+        "scorer",
+        "strategy",
+        "selection",
+        "seed",
+        "optimizer",
+        "stand_in",
+        "status",
+        "data_hash",
+        "seed_prompt_test_accuracy",
+        "test_accuracy",
+        "test_low",
+        "test_high",
+        "test_items",
+        "verdict",
+        "dev_accuracy",
+        "adherence",
+        "best_is_baseline",
+        "form_control",
+        "form_control_test_accuracy",
+        "form_control_verdict",
+    )
     assert result.best is not None
-    return {"prompt": result.best.prompt.to_json()} | {name: getattr(result, name) for name in shown}
+    return {"prompt": result.best.prompt.to_json()} | {
+        name: getattr(result, name) for name in shown
+    }
 
 
 def _file_name(result: TrialResult, ending: str) -> str:
     if Path(result.trial).name != result.trial or result.trial in {"", ".", ".."}:
-        raise StorageError(f"The trial name {result.trial!r} cannot be a file name; rename its task or strategy label.")
+        raise StorageError(
+            f"The trial name {result.trial!r} cannot be a file name; rename its task or strategy "
+            "label."
+        )
     return f"{result.trial}.{ending}"
 
 
@@ -149,7 +198,9 @@ def _read_trial(folder: Folder, name: str) -> TrialResult:
     except ValueError as problem:
         if isinstance(problem, PromptrayError):
             raise
-        raise DataError(f"{folder.place_of(name)} is not JSON ({problem}); run the experiment again.") from problem
+        raise DataError(
+            f"{folder.place_of(name)} is not JSON ({problem}); run the experiment again."
+        ) from problem
 
 
 def _read_if_ours(folder: Folder, name: str) -> TrialResult | None:

@@ -1,4 +1,7 @@
-"""A best prompt as a page of Markdown: what it is, how it did, how it came about. Texts stand in fences, or are escaped."""
+"""A best prompt as a page of Markdown: what it is, how it did, how it came about.
+
+Texts stand in fences, or are escaped.
+"""
 
 import re
 
@@ -17,11 +20,21 @@ def best_prompt_page(result: TrialResult) -> str:
         raise ValueError(f"Trial {result.trial} has no best prompt.")
     prompt = result.best.prompt
     parts = [
-        f"# {line(result.trial)}", _facts(result),
-        f"    promptray apply best/{result.trial}.json --input \"...\"", "## The prompt", fenced(prompt.text())]
+        f"# {line(result.trial)}",
+        _facts(result),
+        f'    promptray apply best/{result.trial}.json --input "..."',
+        "## The prompt",
+        fenced(prompt.text()),
+    ]
     if prompt.demonstrations:
-        parts += ["## Demonstrations", *(_demonstration(*numbered) for numbered in enumerate(prompt.demonstrations, 1))]
-    parts += ["## How it came about", *(_refinement(place, step) for place, step in enumerate(lineage(result), 1))]
+        parts += [
+            "## Demonstrations",
+            *(_demonstration(*numbered) for numbered in enumerate(prompt.demonstrations, 1)),
+        ]
+    parts += [
+        "## How it came about",
+        *(_refinement(place, step) for place, step in enumerate(lineage(result), 1)),
+    ]
     parts += ["## The baseline", fenced(result.seed_prompt.text())]
     return "\n\n".join(parts) + "\n"
 
@@ -40,16 +53,24 @@ def line(text: str) -> str:
 
 def _facts(result: TrialResult) -> str:
     facts = [
-        f"Task: {line(result.task)}", f"Target model: {line(result.target)}",
-        f"Optimizer model: {line(result.optimizer)}" + (" (a stand-in for a large model)" if result.stand_in else ""),
-        f"Strategy: {line(result.strategy)}, selection {line(result.selection)}, seed {result.seed}",
+        f"Task: {line(result.task)}",
+        f"Target model: {line(result.target)}",
+        f"Optimizer model: {line(result.optimizer)}"
+        + (" (a stand-in for a large model)" if result.stand_in else ""),
+        f"Strategy: {line(result.strategy)}, selection {line(result.selection)}, seed "
+        f"{result.seed}",
         _tested(result),
         *([f"Form: {form}"] if (form := form_told(result)) else []),
-        f"Dev accuracy: {share(result.dev_accuracy)}{_on(dev_items(result))}; steps followed: {share(result.adherence)}"]
+        f"Dev accuracy: {share(result.dev_accuracy)}{_on(dev_items(result))}; steps followed: "
+        f"{share(result.adherence)}",
+    ]
     if result.ending:
         facts.append(f"The search: {result.ending}")
     if result.status not in ("finished", "budget"):
-        facts.append(f"The trial was not brought to its end ({status_told(result.status)}): this is the best prompt up to then")
+        facts.append(
+            f"The trial was not brought to its end ({status_told(result.status)}): this is the "
+            "best prompt up to then"
+        )
     return "\n".join(f"- {fact}" for fact in facts)
 
 
@@ -57,14 +78,20 @@ def _tested(result: TrialResult) -> str:
     """On which items, beside what the baseline came to on the same."""
     if result.test_accuracy is None:
         return "Test accuracy: not tested"
-    return (f"Test accuracy: {share(result.test_accuracy)} (95% interval {interval(result.test_low, result.test_high)})"
-            f"{_on(result.test_items)}; baseline {share(result.seed_prompt_test_accuracy)} on the same items; verdict: "
-            f"{_verdict(result)}")
+    return (
+        f"Test accuracy: {share(result.test_accuracy)} (95% interval "
+        f"{interval(result.test_low, result.test_high)})"
+        f"{_on(result.test_items)}; baseline {share(result.seed_prompt_test_accuracy)} on the same "
+        "items; verdict: "
+        f"{_verdict(result)}"
+    )
 
 
 def _verdict(result: TrialResult) -> str:
     if result.best_is_baseline:
-        return "the best prompt is the baseline itself, the baseline: no candidate was better on dev"
+        return (
+            "the best prompt is the baseline itself, the baseline: no candidate was better on dev"
+        )
     return result.verdict or "none"
 
 
@@ -74,13 +101,25 @@ def _on(items: int) -> str:
 
 def _demonstration(number: int, shown: Demonstration) -> str:
     """The input, each step and the answer under their names, with their own line breaks."""
-    parts = [("Input", shown.input), *((part.label, part.text) for part in parts_of(shown.response))]
-    return "\n\n".join([f"### Demonstration {number}", *(f"**{label}**\n\n{fenced(text)}" for label, text in parts)])
+    parts = [
+        ("Input", shown.input),
+        *((part.label, part.text) for part in parts_of(shown.response)),
+    ]
+    return "\n\n".join(
+        [
+            f"### Demonstration {number}",
+            *(f"**{label}**\n\n{fenced(text)}" for label, text in parts),
+        ]
+    )
 
 
 def _refinement(place: int, refinement: Refinement) -> str:
     candidate, standing = refinement.candidate, refinement.standing
-    measured = f", dev accuracy {share(standing.accuracy)} on {plural(standing.items, 'item')}" if standing is not None else ""
+    measured = (
+        f", dev accuracy {share(standing.accuracy)} on {plural(standing.items, 'item')}"
+        if standing is not None
+        else ""
+    )
     measured += ", incomplete" if standing is not None and standing.incomplete else ""
     parts = [f"{place}. Round {candidate.round}, {line(candidate.operator)}{measured}"]
     if refinement.failing_step is not None:

@@ -1,4 +1,7 @@
-"""Every contender against every other one, as a square table for the page. Knows comparisons, no trial."""
+"""Every contender against every other one, as a square table for the page.
+
+Knows comparisons, no trial.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +11,9 @@ from cluster.analysis.comparisons import ALL_TASKS, PairwiseComparison
 
 @dataclass(frozen=True)
 class Matrix:
-    """`cells[row][column]`: the comparison as the row's contender sees it; None where the two did not meet, as on the diagonal."""
+    """`cells[row][column]`: the comparison as the row's contender sees it; None where the two did
+    not meet, as on the diagonal.
+    """
 
     title: str
     names: tuple[str, ...]
@@ -23,13 +28,25 @@ def matrices(comparisons: Sequence[PairwiseComparison]) -> tuple[Matrix, ...]:
     """One a task, in order of first appearance."""
     return tuple(
         _matrix(task, [comparison for comparison in comparisons if comparison.task == task])
-        for task in dict.fromkeys(comparison.task for comparison in comparisons))
+        for task in dict.fromkeys(comparison.task for comparison in comparisons)
+    )
 
 
 def _matrix(task: str, comparisons: Sequence[PairwiseComparison]) -> Matrix:
-    by_names = {(side.first, side.second): side for comparison in comparisons for side in (comparison, comparison.turned)}
-    names = tuple(dict.fromkeys(name for comparison in comparisons for name in (comparison.first, comparison.second)))
+    by_names = {
+        (side.first, side.second): side
+        for comparison in comparisons
+        for side in (comparison, comparison.turned)
+    }
+    names = tuple(
+        dict.fromkeys(
+            name for comparison in comparisons for name in (comparison.first, comparison.second)
+        )
+    )
     return Matrix(
-        "strategies, over all trials" if task == ALL_TASKS else task, names,
+        "strategies, over all trials" if task == ALL_TASKS else task,
+        names,
         tuple(tuple(by_names.get((row, column)) for column in names) for row in names),
-        comparisons[0].family, max(comparison.pairs for comparison in comparisons))
+        comparisons[0].family,
+        max(comparison.pairs for comparison in comparisons),
+    )

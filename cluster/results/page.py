@@ -1,7 +1,10 @@
-"""The report page: one HTML file that works offline. Lays out what the other modules make; decides nothing itself.
+"""The report page: one HTML file that works offline.
 
-Whatever comes from data or models is shown as text: the template escapes it, and the page's security policy runs only the two
-scripts whose hashes it names and loads nothing from anywhere, so that a fault in escaping could still execute nothing.
+Lays out what the other modules make; decides nothing itself.
+
+Whatever comes from data or models is shown as text: the template escapes it, and the page's
+security policy runs only the two scripts whose hashes it names and loads nothing from anywhere, so
+that a fault in escaping could still execute nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +23,13 @@ from cluster.analysis.search_summary import MOST_POINTS, searched
 from cluster.analysis.summary import strategies, summarise
 from cluster.analysis.winner import RULE, best_trials, dev_items
 from cluster.analysis.worked_examples import parts_of
-from cluster.results.charts import accuracy_figure, colours, comparisons_figure, found_figure, learning_figure
+from cluster.results.charts import (
+    accuracy_figure,
+    colours,
+    comparisons_figure,
+    found_figure,
+    learning_figure,
+)
 from cluster.results.matrix import matrices
 from cluster.results.page_assets import asset, script_hash, shown_yaml
 from cluster.text import formatting
@@ -32,46 +41,101 @@ MOST_SAMPLES = 6
 
 
 def report_page(results: Sequence[TrialResult], settings: Mapping[str, Any]) -> str:
-    """The page as HTML; about 5 MB, nearly all of it Plotly. `settings` is shown as YAML, so it must hold no secrets."""
+    """The page as HTML; about 5 MB, nearly all of it Plotly.
+
+    `settings` is shown as YAML, so it must hold no secrets.
+    """
     summaries, labels = summarise(results), strategies(results)
-    plotly, script = asset("plotly", "package_data/plotly.min.js"), asset("cluster.results", "templates/report.js")
-    charts = {f"accuracy-{place}": accuracy_figure(summary, labels) for place, summary in enumerate(summaries)}
-    charts |= {f"learning-{place}": learning_figure(summary, labels) for place, summary in enumerate(summaries)}
+    plotly, script = (
+        asset("plotly", "package_data/plotly.min.js"),
+        asset("cluster.results", "templates/report.js"),
+    )
+    charts = {
+        f"accuracy-{place}": accuracy_figure(summary, labels)
+        for place, summary in enumerate(summaries)
+    }
+    charts |= {
+        f"learning-{place}": learning_figure(summary, labels)
+        for place, summary in enumerate(summaries)
+    }
     led, warnings = leaders(results), answer_warnings(results)
     charts |= {f"lead-{place}": comparisons_figure(own, labels) for place, own in enumerate(led)}
     if searched(results):
-        charts |= {f"found-{place}": found_figure(summary, labels) for place, summary in enumerate(summaries)}
-    return _environment().get_template("report.html.j2").render(
-        summaries=summaries, results=results, charts=charts, colours=colours(labels), settings=shown_yaml(settings),
-        anchors={result.trial: f"trial-{place}" for place, result in enumerate(results)},
-        style=Markup(asset("cluster.results", "templates/report.css")), scripts=[Markup(plotly), Markup(script)],
-        hashes=[script_hash(plotly), script_hash(script)], any_stand_in=any(result.stand_in for result in results),
-        warnings=[*warnings, *failure_lines(results, told=warnings)], led=led,
-        matrices=matrices((*all_comparisons(results), *comparisons_over_tasks(results))),
-        corrected=corrected_verdicts(results), winners=best_trials(results),
-        notes=form_notes(results), form_alone=form_alone(results), form_note=form_note(results),
-        searched=searched(results))
+        charts |= {
+            f"found-{place}": found_figure(summary, labels)
+            for place, summary in enumerate(summaries)
+        }
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            summaries=summaries,
+            results=results,
+            charts=charts,
+            colours=colours(labels),
+            settings=shown_yaml(settings),
+            anchors={result.trial: f"trial-{place}" for place, result in enumerate(results)},
+            style=Markup(asset("cluster.results", "templates/report.css")),
+            scripts=[Markup(plotly), Markup(script)],
+            hashes=[script_hash(plotly), script_hash(script)],
+            any_stand_in=any(result.stand_in for result in results),
+            warnings=[*warnings, *failure_lines(results, told=warnings)],
+            led=led,
+            matrices=matrices((*all_comparisons(results), *comparisons_over_tasks(results))),
+            corrected=corrected_verdicts(results),
+            winners=best_trials(results),
+            notes=form_notes(results),
+            form_alone=form_alone(results),
+            form_note=form_note(results),
+            searched=searched(results),
+        )
+    )
 
 
 def shown_samples(samples: Sequence[Sample]) -> list[Sample]:
-    """The first MOST_SAMPLES: items that were mended, then items that were broken, then the others; each in the given order."""
+    """The first MOST_SAMPLES: items that were mended, then items that were broken, then the others;
+    each in the given order.
+    """
     mended_or_broken = [(False, True), (True, False)]
 
     def rank(sample: Sample) -> int:
         change = (sample.right_before, sample.right_after)
-        return mended_or_broken.index(change) if change in mended_or_broken else len(mended_or_broken)
+        return (
+            mended_or_broken.index(change) if change in mended_or_broken else len(mended_or_broken)
+        )
 
     return sorted(samples, key=rank)[:MOST_SAMPLES]
 
 
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("cluster.results"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+        loader=PackageLoader("cluster.results"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     environment.filters |= {
-        "share": formatting.share, "count": formatting.count, "duration": formatting.duration, "shortened": formatting.shortened,
-        "settings_told": formatting.settings_told, "signed": formatting.signed, "status_told": formatting.status_told, "lineage": lineage,
-        "shown_samples": shown_samples, "signed_parts": signed, "parts_of": parts_of, "dev_items": dev_items}
+        "share": formatting.share,
+        "count": formatting.count,
+        "duration": formatting.duration,
+        "shortened": formatting.shortened,
+        "settings_told": formatting.settings_told,
+        "signed": formatting.signed,
+        "status_told": formatting.status_told,
+        "lineage": lineage,
+        "shown_samples": shown_samples,
+        "signed_parts": signed,
+        "parts_of": parts_of,
+        "dev_items": dev_items,
+    }
     environment.globals |= {
-        "interval": formatting.interval, "plural": formatting.plural, "counts_told": counts_told, "MOST_POINTS": MOST_POINTS,
-        "RULE": RULE, "MARK": MARK, "SAID_BY_STATE": SAID_BY_STATE}
+        "interval": formatting.interval,
+        "plural": formatting.plural,
+        "counts_told": counts_told,
+        "MOST_POINTS": MOST_POINTS,
+        "RULE": RULE,
+        "MARK": MARK,
+        "SAID_BY_STATE": SAID_BY_STATE,
+    }
     return environment

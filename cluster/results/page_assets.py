@@ -1,4 +1,5 @@
-"""What a page needs to work offline: scripts and styles as text, the hashes that its security policy names, and settings as YAML.
+"""What a page needs to work offline: scripts and styles as text, the hashes that its security
+policy names, and settings as YAML.
 
 Knows no page.
 """
@@ -15,7 +16,13 @@ import yaml
 
 def asset(package: str, path: str) -> str:
     """A text file of a package, with the line ends that a browser hashes."""
-    return files(package).joinpath(path).read_text(encoding="utf-8").replace("\r\n", "\n").replace("</script", "<\\/script")
+    return (
+        files(package)
+        .joinpath(path)
+        .read_text(encoding="utf-8")
+        .replace("\r\n", "\n")
+        .replace("</script", "<\\/script")
+    )
 
 
 def script_hash(script: str) -> str:
@@ -25,4 +32,6 @@ def script_hash(script: str) -> str:
 
 def shown_yaml(settings: Mapping[str, Any]) -> str:
     """Settings for people."""
-    return yaml.safe_dump(json.loads(json.dumps(settings, default=str)), sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(
+        json.loads(json.dumps(settings, default=str)), sort_keys=False, allow_unicode=True
+    )

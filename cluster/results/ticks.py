@@ -1,7 +1,9 @@
-"""Ticks of a chart's axis: round values, with labels that all differ. Pure; the page's parts/scale.js follows the same rule.
+"""Ticks of a chart's axis: round values, with labels that all differ.
 
-Left to themselves, charts format the ticks that they choose to a fixed number of digits, and show 0.5, 0.5, 0.6 where they have
-chosen a finer step. Here the step decides the digits.
+Pure; the page's parts/scale.js follows the same rule.
+
+Left to themselves, charts format the ticks that they choose to a fixed number of digits, and show
+0.5, 0.5, 0.6 where they have chosen a finer step. Here the step decides the digits.
 """
 
 import math
@@ -24,19 +26,24 @@ class Ticks:
     labels: tuple[str, ...]
 
 
-def ticks(low: float, high: float, most: int = MOST, *, whole: bool = False, signed: bool = False) -> Ticks:
-    """Return at most `most` ticks (but two where there is room for two) at multiples of 1, 2 or 5 times a power of ten.
+def ticks(
+    low: float, high: float, most: int = MOST, *, whole: bool = False, signed: bool = False
+) -> Ticks:
+    """Return at most `most` ticks (but two where there is room for two) at multiples of 1, 2 or 5
+    times a power of ten.
 
     Args:
-        low: The axis's low end. With an end that is not finite, or the ends turned round, there are no ticks.
-        high: The high end; equal to `low` there is one tick, at that value.
-        most: At least 2.
-        whole: Of rounds and calls, of which there are no halves.
-        signed: With a plus before what is above zero.
+        low: The axis's low end. With an end that is not finite, or the ends turned round, there are
+        no ticks. high: The high end; equal to `low` there is one tick, at that value. most: At
+        least 2. whole: Of rounds and calls, of which there are no halves. signed: With a plus
+        before what is above zero.
     """
     if not (math.isfinite(low) and math.isfinite(high)) or low > high:
         return Ticks((), ())
-    ends = Fraction(repr(float(low))), Fraction(repr(float(high)))  # 0.6 as it is written, and not the float below it
+    ends = (
+        Fraction(repr(float(low))),
+        Fraction(repr(float(high))),
+    )  # 0.6 as it is written, and not the float below it
     if low == high:
         return _one(ends[0], whole, signed)
     step, exponent = _step(*ends, max(2, most), whole)
@@ -49,9 +56,16 @@ def ticks(low: float, high: float, most: int = MOST, *, whole: bool = False, sig
 
 
 def axis(low: float, high: float, room: float = 0.0, **how: Any) -> dict[str, Any]:
-    """Return the range and the ticks of a Plotly axis; `room`: kept free at either end, without ticks of its own."""
+    """Return the range and the ticks of a Plotly axis; `room`: kept free at either end, without
+    ticks of its own.
+    """
     made = ticks(low, high, **how)
-    return {"range": [low - room, high + room], "tickmode": "array", "tickvals": list(made.values), "ticktext": list(made.labels)}
+    return {
+        "range": [low - room, high + room],
+        "tickmode": "array",
+        "tickvals": list(made.values),
+        "ticktext": list(made.labels),
+    }
 
 
 def _one(exact: Fraction, whole: bool, signed: bool) -> Ticks:
@@ -66,7 +80,9 @@ def _one(exact: Fraction, whole: bool, signed: bool) -> Ticks:
 def _step(low: Fraction, high: Fraction, most: int, whole: bool) -> tuple[Fraction, int]:
     """The finest step with at most `most` ticks, and its power of ten."""
     span = high - low
-    exponent = len(str(span.numerator)) - len(str(span.denominator)) - 4  # well below what it comes to
+    exponent = (
+        len(str(span.numerator)) - len(str(span.denominator)) - 4
+    )  # well below what it comes to
     if whole:
         exponent = max(0, exponent)
     while True:

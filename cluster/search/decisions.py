@@ -1,8 +1,9 @@
-"""What a search has decided, in the order in which it did: a record that a resumed search repeats before it decides anew. JSON both
-ways. Knows no file, no Ray, no scheduler and no searcher.
+"""What a search has decided, in the order in which it did: a record that a resumed search repeats
+before it decides anew. JSON both ways. Knows no file, no Ray, no scheduler and no searcher.
 
-Schedulers judge by the order in which rounds arrive, and studies propose by results. Of a run that is cut, both are lost but for
-this record: fed with its entries in their order, they stand where they stood.
+Schedulers judge by the order in which rounds arrive, and studies propose by results. Of a run that
+is cut, both are lost but for this record: fed with its entries in their order, they stand where
+they stood.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,7 +16,9 @@ from optimizer.errors import DataError
 
 @dataclass(frozen=True)
 class Opened:
-    """The first entry where studies choose the points: they count on so many trials of a comparison group at once, now and when resumed."""
+    """The first entry where studies choose the points: they count on so many trials of a comparison
+    group at once, now and when resumed.
+    """
 
     at_once: int
 
@@ -38,7 +41,9 @@ class Ended:
 
 @dataclass(frozen=True)
 class Judged:
-    """What a scheduler made of a trial's round: does the trial go on? Task and seed are its comparison group."""
+    """What a scheduler made of a trial's round: does the trial go on? Task and seed are its
+    comparison group.
+    """
 
     trial: str
     task: str
@@ -51,7 +56,11 @@ class Judged:
 
 Decision = Opened | Given | Ended | Judged
 _KINDS: dict[str, type[Opened] | type[Given] | type[Ended] | type[Judged]] = {
-    "opened": Opened, "given": Given, "ended": Ended, "judged": Judged}
+    "opened": Opened,
+    "given": Given,
+    "ended": Ended,
+    "judged": Judged,
+}
 """As the record names them, whatever the classes are called."""
 _NAME_OF = {kind: name for name, kind in _KINDS.items()}
 
@@ -70,11 +79,17 @@ def from_json(data: Any) -> Decision:
 
 
 class Decisions:
-    """The record of one search. `keep` puts an entry on storage and is called before the entry counts: what it raises, `add`
+    """The record of one search.
+
+    `keep` puts an entry on storage and is called before the entry counts: what it raises, `add`
     raises, and the entry was not made.
     """
 
-    def __init__(self, made: Iterable[Decision] = (), keep: Callable[[Decision], None] = lambda decision: None) -> None:
+    def __init__(
+        self,
+        made: Iterable[Decision] = (),
+        keep: Callable[[Decision], None] = lambda decision: None,
+    ) -> None:
         self._keep = keep
         self._made: list[Decision] = []
         self._at_once: int | None = None
@@ -97,7 +112,9 @@ class Decisions:
     @property
     def trials(self) -> frozenset[str]:
         """The trials that it tells of."""
-        return frozenset(decision.trial for decision in self._made if not isinstance(decision, Opened))
+        return frozenset(
+            decision.trial for decision in self._made if not isinstance(decision, Opened)
+        )
 
     @property
     def at_once(self) -> int | None:

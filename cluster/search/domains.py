@@ -1,8 +1,10 @@
-"""What values one setting may take: a list, or a range of whole or real numbers. Knows no setting's name and no strategy.
+"""What values one setting may take: a list, or a range of whole or real numbers.
 
-    [16, 32]                      one of these; the same as {choice: [16, 32]}
-    {int: [2, 8]}                 a whole number, both ends included; log: true spreads it evenly over magnitudes
-    {float: [0.1, 0.9]}           a real number between the two; log: true as above
+Knows no setting's name and no strategy.
+
+[16, 32]                      one of these; the same as {choice: [16, 32]} {int: [2, 8]}
+a whole number, both ends included; log: true spreads it evenly over magnitudes {float: [0.1, 0.9]}
+a real number between the two; log: true as above
 """
 
 import math
@@ -104,16 +106,26 @@ Domain = OneOf | IntRange | FloatRange
 
 
 def parse_domain(data: Any) -> Domain:
-    """The domain that a YAML value describes. Raises SettingsError in one sentence, without the setting's name."""
+    """The domain that a YAML value describes.
+
+    Raises SettingsError in one sentence, without the setting's name.
+    """
     given = {"choice": data} if isinstance(data, list | tuple) else data
     if not isinstance(given, dict):
-        raise SettingsError(f"It must be a list of values, {{int: [LOW, HIGH]}} or {{float: [LOW, HIGH]}}, not {data!r}.")
+        raise SettingsError(
+            f"It must be a list of values, {{int: [LOW, HIGH]}} or {{float: [LOW, HIGH]}}, not "
+            f"{data!r}."
+        )
     kinds = [kind for kind in _KINDS if kind in given]
     if len(kinds) != 1:
         raise SettingsError("It needs exactly one of: choice, int, float.")
     (kind,) = kinds
     refuse_unknown(given, [kind] if kind == "choice" else [kind, "log"])
-    return _one_of(given[kind]) if kind == "choice" else _range(kind, given[kind], given.get("log", False))
+    return (
+        _one_of(given[kind])
+        if kind == "choice"
+        else _range(kind, given[kind], given.get("log", False))
+    )
 
 
 def _one_of(values: Any) -> OneOf:
@@ -121,7 +133,10 @@ def _one_of(values: Any) -> OneOf:
         raise SettingsError(f"A choice needs a list of one value or more, not {values!r}.")
     for value in values:
         if not isinstance(value, str | int | float | bool | None):
-            raise SettingsError(f"A choice is among texts, numbers, true, false and null, and {value!r} is none of these.")
+            raise SettingsError(
+                f"A choice is among texts, numbers, true, false and null, and {value!r} is none of "
+                "these."
+            )
     if repeated := _repeated(values):
         raise SettingsError(f"The value {repeated[0]!r} stands twice in the choice; keep one.")
     return OneOf(tuple(values))
@@ -134,14 +149,24 @@ def _repeated(values: Sequence[Value]) -> list[Value]:
 
 def _range(kind: str, ends: Any, log: Any) -> IntRange | FloatRange:
     number = int if kind == "int" else int | float
-    if not isinstance(ends, list | tuple) or len(ends) != 2 or any(
-            isinstance(end, bool) or not isinstance(end, number) or not abs(end) <= MOST for end in ends):
-        raise SettingsError(f"A range of kind {kind} is two such numbers, [LOW, HIGH], not {ends!r}.")
+    if (
+        not isinstance(ends, list | tuple)
+        or len(ends) != 2
+        or any(
+            isinstance(end, bool) or not isinstance(end, number) or not abs(end) <= MOST
+            for end in ends
+        )
+    ):
+        raise SettingsError(
+            f"A range of kind {kind} is two such numbers, [LOW, HIGH], not {ends!r}."
+        )
     if not isinstance(log, bool):
         raise SettingsError(f"log is true or false, not {log!r}.")
     low, high = ends
     if low >= high:
-        raise SettingsError(f"The range [{low}, {high}] is empty: its second number must be the larger.")
+        raise SettingsError(
+            f"The range [{low}, {high}] is empty: its second number must be the larger."
+        )
     if log and low <= 0:
         raise SettingsError(f"A range with log must begin above 0, not at {low}.")
     return IntRange(low, high, log) if kind == "int" else FloatRange(float(low), float(high), log)

@@ -1,7 +1,8 @@
 """What a trial's worker tells the driver: the keys of the metrics that Tune carries between them.
 
-A worker makes three kinds of report: a tick, about once a second, with the fields of `trial.Progress`; one at the end of each
-round, with what is known then; and the last one, with the whole result. Only those that end a round are shown to a scheduler.
+A worker makes three kinds of report: a tick, about once a second, with the fields of
+`trial.Progress`; one at the end of each round, with what is known then; and the last one, with the
+whole result. Only those that end a round are shown to a scheduler.
 """
 
 RESULT = "trial_result"

@@ -1,7 +1,9 @@
-"""The space that a search looks through: dimensions, some of which exist only under one value of another; and its points.
+"""The space that a search looks through: dimensions, some of which exist only under one value of
+another; and its points.
 
-A point maps keys to values, such as {"strategy": "apo", "strategy.beam": 4}: a key that does not apply (another strategy's setting)
-is not in it. One walk over the dimensions serves every searcher. Knows no meaning of a key.
+A point maps keys to values, such as {"strategy": "apo", "strategy.beam": 4}: a key that does not
+apply (another strategy's setting) is not in it. One walk over the dimensions serves every searcher.
+Knows no meaning of a key.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -16,7 +18,11 @@ Pick = Callable[["Dimension"], Value]
 
 @dataclass(frozen=True)
 class Dimension:
-    """One key. It applies to points that have one of the values `among` under the key `parent`; without a parent, to all."""
+    """One key.
+
+    It applies to points that have one of the values `among` under the key `parent`; without a
+    parent, to all.
+    """
 
     key: str
     domain: Domain
@@ -34,7 +40,8 @@ class Space:
     dimensions: tuple[Dimension, ...]
 
     def draw(self, pick: Pick) -> Point:
-        """The point whose every value `pick` has chosen; asked only for the dimensions that apply."""
+        """The point whose every value `pick` has chosen; asked only for the dimensions that
+        apply."""
         point: dict[str, Value] = {}
         for dimension in self.dimensions:
             if dimension.applies(point):
@@ -42,36 +49,61 @@ class Space:
         return point
 
     def all(self) -> Iterator[Point]:
-        """Every point once, the last dimension's values changing fastest. No dimension may be a range of real numbers."""
+        """Every point once, the last dimension's values changing fastest.
+
+        No dimension may be a range of real numbers.
+        """
         yield from self._below({}, self.dimensions)
 
     def endless(self) -> str:
-        """The key of a dimension that is a range of real numbers; "" where there is none, so that the points can be listed."""
-        return next((dimension.key for dimension in self.dimensions if dimension.domain.all() is None), "")
+        """The key of a dimension that is a range of real numbers; "" where there is none, so that
+        the points can be listed.
+        """
+        return next(
+            (dimension.key for dimension in self.dimensions if dimension.domain.all() is None), ""
+        )
 
     def count(self) -> int | None:
-        """Return the number of points, by multiplication and without making one; None where a dimension is a range of real numbers,
+        """Return the number of points, by multiplication and without making one; None where a
+        dimension is a range of real numbers,
         so that there is no such number."""
         if self.endless():
             return None
-        return prod(self._count_below(dimension) for dimension in self.dimensions if not dimension.parent)
+        return prod(
+            self._count_below(dimension) for dimension in self.dimensions if not dimension.parent
+        )
 
     def _count_below(self, dimension: Dimension) -> int:
-        """Return the number of ways to choose a value of `dimension` and of all that depends on it."""
+        """Return the number of ways to choose a value of `dimension` and of all that depends on
+        it."""
         children = [child for child in self.dimensions if child.parent == dimension.key]
         size = dimension.domain.size or 0
         if not children:
             return size
-        # Only values that a child names make a difference; a range of a billion others is not walked through.
-        named = {value for child in children for value in child.among if _has(dimension.domain, value)}
+        # Only values that a child names make a difference; a range of a billion others is not
+        # walked through.
+        named = {
+            value for child in children for value in child.among if _has(dimension.domain, value)
+        }
         ways = {child.key: self._count_below(child) for child in children}
-        return size - len(named) + sum(
-            prod(ways[child.key] for child in children if value in child.among) for value in named)
+        return (
+            size
+            - len(named)
+            + sum(
+                prod(ways[child.key] for child in children if value in child.among)
+                for value in named
+            )
+        )
 
     def part(self, owner: str) -> "Space":
         """The dimensions called `owner`, or OWNER.SETTING."""
-        return Space(tuple(
-            dimension for dimension in self.dimensions if dimension.key == owner or dimension.key.startswith(f"{owner}.")))
+        return Space(
+            tuple(
+                dimension
+                for dimension in self.dimensions
+                if dimension.key == owner or dimension.key.startswith(f"{owner}.")
+            )
+        )
 
     def _below(self, point: dict[str, Value], dimensions: tuple[Dimension, ...]) -> Iterator[Point]:
         if not dimensions:

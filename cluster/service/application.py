@@ -1,7 +1,8 @@
-"""The service on Ray Serve: the models' gateway, the API and the page in one application of as many replicas as the gateway has.
+"""The service on Ray Serve: the models' gateway, the API and the page in one application of as many
+replicas as the gateway has.
 
-No state is in a replica: the backend that each builds says what stands in the service's storage folder. No
-`from __future__ import annotations` here: Serve reads the annotations of `build`.
+No state is in a replica: the backend that each builds says what stands in the service's storage
+folder. No `from __future__ import annotations` here: Serve reads the annotations of `build`.
 """
 
 import asyncio
@@ -22,20 +23,28 @@ from serving.storage import open_folder
 
 
 def bind_service(settings: ServiceSettings) -> serve.Application:
-    """The application. Replicas read the keys themselves, from their environment, files and the storage: no key is in it."""
+    """The application.
+
+    Replicas read the keys themselves, from their environment, files and the storage: no key is in
+    it.
+    """
     from cluster.service.http.access_policy import LISTENERS
 
     settings = _with_whole_place(settings)
     hosted = tuple(bind(model, load_engine) for model in settings.served)
-    application: serve.Application = deployed(_Replica, settings.gateway, LISTENERS).bind(settings, hosted)
+    application: serve.Application = deployed(_Replica, settings.gateway, LISTENERS).bind(
+        settings, hosted
+    )
     return application
 
 
 def open_service(settings: ServiceSettings) -> str:
-    """Runs the service on the cluster that this process is connected to, and returns its address. Does not block.
+    """Runs the service on the cluster that this process is connected to, and returns its address.
 
-    Raises SettingsError where it would be open to other machines without a key, or to nobody; StorageError where its keys are
-    damaged or gone; EndpointError where the port is not to be had.
+    Does not block.
+
+    Raises SettingsError where it would be open to other machines without a key, or to nobody;
+    StorageError where its keys are damaged or gone; EndpointError where the port is not to be had.
     """
     from cluster.service.access.api_keys import expect_way_in
 
@@ -45,7 +54,9 @@ def open_service(settings: ServiceSettings) -> str:
 
 
 def build(args: dict[str, Any]) -> serve.Application:
-    """What `serve run` and KubeRay's RayService import: the service from the content of a settings file. Raises SettingsError."""
+    """What `serve run` and KubeRay's RayService import: the service from the content of a settings
+    file. Raises SettingsError.
+    """
     try:
         return bind_service(ServiceSettings.model_validate(args))
     except ValidationError as problem:
@@ -58,7 +69,10 @@ def _with_whole_place(settings: ServiceSettings) -> ServiceSettings:
 
 
 class _Replica:
-    """What the application runs in. The handles of the models are not used: clients find their deployments."""
+    """What the application runs in.
+
+    The handles of the models are not used: clients find their deployments.
+    """
 
     def __init__(self, settings: ServiceSettings, handles: tuple[object, ...]) -> None:
         self._settings = settings
@@ -79,14 +93,31 @@ class _Replica:
         storage = open_folder(settings.storage)
         host = await real_host()
         keys = Authenticator(
-            storage, settings.gateway.keys(), public=not only_this_machine(host), quota=settings.quota, no_keys=settings.no_keys)
-        if settings.no_keys or not keys.made:  # where they are gone it starts, and lets nobody in: they may come back
+            storage,
+            settings.gateway.keys(),
+            public=not only_this_machine(host),
+            quota=settings.quota,
+            no_keys=settings.no_keys,
+        )
+        if (
+            settings.no_keys or not keys.made
+        ):  # where they are gone it starts, and lets nobody in: they may come back
             expect_guarded(host, () if settings.no_keys else keys)
         work = settings.work
-        threads, checks = ReadingThreads(work.reads_at_once, work.reads_per_owner, deadline_s=work.read_s), CheckPool(work)
+        threads, checks = (
+            ReadingThreads(work.reads_at_once, work.reads_per_owner, deadline_s=work.read_s),
+            CheckPool(work),
+        )
         backend = RayBackend(settings, keys.quota, checks, threads)
         await asyncio.gather(backend.open(), checks.open())
         service = Service(
-            backend, FileStore(storage, work), Audit(storage), settings, keys.quota, threads=threads, checks=checks)
+            backend,
+            FileStore(storage, work),
+            Audit(storage),
+            settings,
+            keys.quota,
+            threads=threads,
+            checks=checks,
+        )
         models = clients(settings.parsed, settings.gateway, connect)
         return service_app(service, keys, models, GatewayMetrics(backend.spend, settings.parsed))

@@ -1,7 +1,8 @@
-"""Finished results folders on the service's page, without a cluster: `python -m cluster.service.show FOLDER...`.
+"""Finished results folders on the service's page, without a cluster: `python -m
+cluster.service.show FOLDER...`.
 
-With --play, jobs can be started too: each runs anew the course of the first folder, so that the page can be seen at work. Serves
-this machine alone. Knows no Ray.
+With --play, jobs can be started too: each runs anew the course of the first folder, so that the
+page can be seen at work. Serves this machine alone. Knows no Ray.
 """
 
 import argparse
@@ -31,16 +32,41 @@ HOST = "127.0.0.1"
 PORT = 8000
 
 
-def shown_app(backend: JobBackend, storage: Folder, settings: ServiceSettings | None = None, public: bool = False) -> FastAPI:
-    """The application over an backend; uploads and the audit go to `storage`. Its keys are those of that folder, if it has any."""
+def shown_app(
+    backend: JobBackend,
+    storage: Folder,
+    settings: ServiceSettings | None = None,
+    public: bool = False,
+) -> FastAPI:
+    """The application over an backend; uploads and the audit go to `storage`.
+
+    Its keys are those of that folder, if it has any.
+    """
     settings = settings or ServiceSettings()
     keys = Authenticator(storage, settings.gateway.keys(), public, settings.quota)
-    return service_app(Service(
-        backend, FileStore(storage, settings.work), Audit(storage), settings, keys.quota, checks=CheckPool(settings.work)), keys)
+    return service_app(
+        Service(
+            backend,
+            FileStore(storage, settings.work),
+            Audit(storage),
+            settings,
+            keys.quota,
+            checks=CheckPool(settings.work),
+        ),
+        keys,
+    )
 
 
-def show(folders: Sequence[str], port: int = PORT, play_s: float | None = None, allowed_hosts: Sequence[str] = ()) -> None:
-    """Until Ctrl-C. Raises StorageError, DataError or SettingsError for a folder without results."""
+def show(
+    folders: Sequence[str],
+    port: int = PORT,
+    play_s: float | None = None,
+    allowed_hosts: Sequence[str] = (),
+) -> None:
+    """Until Ctrl-C.
+
+    Raises StorageError, DataError or SettingsError for a folder without results.
+    """
     from cluster.service.backends.replay import ReplayBackend
 
     settings = ServiceSettings(gateway=_gateway(allowed_hosts))
@@ -49,7 +75,15 @@ def show(folders: Sequence[str], port: int = PORT, play_s: float | None = None, 
         print(damage, file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory(prefix="promptray-show-") as storage:
         app = shown_app(backend, open_folder(storage), settings)
-        uvicorn.run(app, host=HOST, port=port, log_level="warning", lifespan="off", ws="none", timeout_graceful_shutdown=1)
+        uvicorn.run(
+            app,
+            host=HOST,
+            port=port,
+            log_level="warning",
+            lifespan="off",
+            ws="none",
+            timeout_graceful_shutdown=1,
+        )
 
 
 def _gateway(allowed_hosts: Sequence[str]) -> GatewaySettings:
@@ -61,13 +95,22 @@ def _gateway(allowed_hosts: Sequence[str]) -> GatewaySettings:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m cluster.service.show", description="Show finished results in the page.")
+    parser = argparse.ArgumentParser(
+        prog="python -m cluster.service.show", description="Show finished results in the page."
+    )
     parser.add_argument("folders", nargs="+", help="Results folders, paths or URIs.")
     parser.add_argument("--port", type=int, default=PORT)
     parser.add_argument(
-        "--play", type=float, metavar="SECONDS", help="Let jobs be started, and play them with so long between events.")
+        "--play",
+        type=float,
+        metavar="SECONDS",
+        help="Let jobs be started, and play them with so long between events.",
+    )
     given = parser.parse_args()
-    print(f"Showing {len(given.folders)} results at http://{HOST}:{given.port}/ (Ctrl-C stops)", flush=True)
+    print(
+        f"Showing {len(given.folders)} results at http://{HOST}:{given.port}/ (Ctrl-C stops)",
+        flush=True,
+    )
     try:
         show(given.folders, given.port, given.play)
     except PromptrayError as problem:

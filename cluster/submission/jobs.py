@@ -1,7 +1,10 @@
-"""Experiments as jobs of a Ray cluster: submitted, found again by their names, followed, stopped. Prints nothing.
+"""Experiments as jobs of a Ray cluster: submitted, found again by their names, followed, stopped.
 
-Speaks to the job server of the cluster's dashboard, through Ray's own client. A job's id is made from the experiment's name; all
-that a run must know to go on is in its results folder, so a job that ended is submitted again under the same id, and continues.
+Prints nothing.
+
+Speaks to the job server of the cluster's dashboard, through Ray's own client. A job's id is made
+from the experiment's name; all that a run must know to go on is in its results folder, so a job
+that ended is submitted again under the same id, and continues.
 """
 
 import logging
@@ -57,23 +60,33 @@ class Job:
 
 
 class Jobs:
-    """The experiments on one cluster. `address` None takes the one that Ray's variables name, else this machine's.
+    """The experiments on one cluster.
 
-    Raises EndpointError where no cluster answers, AccessError where it refuses the token, JobError for the rest.
+    `address` None takes the one that Ray's variables name, else this machine's.
+
+    Raises EndpointError where no cluster answers, AccessError where it refuses the token, JobError
+    for the rest.
     """
 
     def __init__(self, address: str | None = None) -> None:
-        given = address or next(filter(None, map(os.environ.get, _ADDRESS_VARIABLES)), DEFAULT_ADDRESS)
+        given = address or next(
+            filter(None, map(os.environ.get, _ADDRESS_VARIABLES)), DEFAULT_ADDRESS
+        )
         self.address = given
         for name in _TALKATIVE:
             logging.getLogger(name).setLevel(logging.ERROR)
         with self._told(), _without_address():
             try:
                 self._client = JobSubmissionClient(given)
-            except (RuntimeError, KeyError) as problem:  # somebody answers who is no Ray, or a very old one
+            except (
+                RuntimeError,
+                KeyError,
+            ) as problem:  # somebody answers who is no Ray, or a very old one
                 raise ConnectionError from problem
 
-    def submit(self, settings: ExperimentSettings, runtime_env: Mapping[str, Any]) -> Shipment | None:
+    def submit(
+        self, settings: ExperimentSettings, runtime_env: Mapping[str, Any]
+    ) -> Shipment | None:
         """Sends the experiment; None where it is waiting or running already, and was left alone."""
         id = id_of(settings.name)
         before = self._find(settings.name)
@@ -83,10 +96,18 @@ class Jobs:
             shipment = pack(settings, Path(folder))
             with self._told():
                 if before:
-                    self._client.delete_job(id)  # only its record: an id is free again when its job is forgotten
+                    self._client.delete_job(
+                        id
+                    )  # only its record: an id is free again when its job is forgotten
                 self._client.submit_job(
-                    entrypoint=_entrypoint(), submission_id=id, metadata=dict(shipment.metadata),
-                    runtime_env={**with_variables(runtime_env, _variables()), "working_dir": folder})
+                    entrypoint=_entrypoint(),
+                    submission_id=id,
+                    metadata=dict(shipment.metadata),
+                    runtime_env={
+                        **with_variables(runtime_env, _variables()),
+                        "working_dir": folder,
+                    },
+                )
         return shipment
 
     def all(self) -> list[Job]:
@@ -94,13 +115,18 @@ class Jobs:
         with self._told():
             details = self._client.list_jobs()
         jobs = [_job(one) for one in details if (one.submission_id or "").startswith(PREFIX)]
-        return sorted(jobs, key=lambda job: job.started.timestamp() if job.started else 0.0, reverse=True)
+        return sorted(
+            jobs, key=lambda job: job.started.timestamp() if job.started else 0.0, reverse=True
+        )
 
     def find(self, name: str) -> Job:
         """Raises JobError where there is none."""
         job = self._find(name)
         if job is None:
-            raise JobError(f"There is no job called {name!r} on the cluster at {self.address}; `promptray status` lists them.")
+            raise JobError(
+                f"There is no job called {name!r} on the cluster at {self.address}; `promptray "
+                "status` lists them."
+            )
         return job
 
     def logs(self, name: str) -> str:
@@ -110,7 +136,9 @@ class Jobs:
             return _of_last_run(self._client.get_job_logs(id_of(name)), job)
 
     async def follow(self, name: str) -> AsyncIterator[str]:
-        """What the last run has printed and prints, until it ends; as it comes, in pieces of any length."""
+        """What the last run has printed and prints, until it ends; as it comes, in pieces of any
+        length.
+        """
         job, earlier = self.find(name), ""
         begun = False
         with self._told():
@@ -139,12 +167,18 @@ class Jobs:
             yield
         except AuthenticationError as problem:
             raise AccessError(
-                f"The cluster at {self.address} refuses the Ray token, or wants one: set RAY_AUTH_MODE=token, and "
-                "RAY_AUTH_TOKEN (or RAY_AUTH_TOKEN_PATH) to the cluster's.") from problem
+                f"The cluster at {self.address} refuses the Ray token, or wants one: set "
+                "RAY_AUTH_MODE=token, and "
+                "RAY_AUTH_TOKEN (or RAY_AUTH_TOKEN_PATH) to the cluster's."
+            ) from problem
         except (ConnectionError, requests.RequestException, aiohttp.ClientError) as problem:
-            raise EndpointError(f"No Ray cluster answers at {self.address}; name its dashboard with --address.") from problem
+            raise EndpointError(
+                f"No Ray cluster answers at {self.address}; name its dashboard with --address."
+            ) from problem
         except RuntimeError as problem:
-            raise JobError(f"The cluster at {self.address} refuses: {_first_line(str(problem))}.") from problem
+            raise JobError(
+                f"The cluster at {self.address} refuses: {_first_line(str(problem))}."
+            ) from problem
 
 
 def id_of(name: str) -> str:
@@ -163,7 +197,10 @@ def _without_address() -> Iterator[None]:
 
 
 def _entrypoint() -> str:
-    """Runs on the head, with the head's python. Its end tells the runs apart in the log, which Ray keeps from one to the next."""
+    """Runs on the head, with the head's python.
+
+    Its end tells the runs apart in the log, which Ray keeps from one to the next.
+    """
     return f"exec python -m cluster.cli run {SETTINGS_FILE} # run {uuid.uuid4().hex[:8]}"
 
 
@@ -176,9 +213,14 @@ def _job(details: JobDetails) -> Job:
     metadata = details.metadata or {}
     message, _, _ = _first_line(details.message or "").partition(", last available logs")
     return Job(
-        name=metadata.get("name", str(details.submission_id).removeprefix(PREFIX)), status=str(details.status.value),
-        metadata=metadata, message=message, entrypoint=details.entrypoint,
-        started=_moment(details.start_time), ended=_moment(details.end_time))
+        name=metadata.get("name", str(details.submission_id).removeprefix(PREFIX)),
+        status=str(details.status.value),
+        metadata=metadata,
+        message=message,
+        entrypoint=details.entrypoint,
+        started=_moment(details.start_time),
+        ended=_moment(details.end_time),
+    )
 
 
 def _moment(milliseconds: int | None) -> datetime | None:

@@ -1,7 +1,8 @@
-"""What travels to a cluster with a submitted experiment: this version's code, the settings with all resolved, and the data files.
+"""What travels to a cluster with a submitted experiment: this version's code, the settings with all
+resolved, and the data files.
 
-The folder becomes the job's working directory, so promptray need not be installed there, and laptop and cluster run the same
-version. Holds no keys. Knows no Ray.
+The folder becomes the job's working directory, so promptray need not be installed there, and laptop
+and cluster run the same version. Holds no keys. Knows no Ray.
 """
 
 import hashlib
@@ -19,7 +20,9 @@ from serving.storage import open_folder
 
 PACKAGES = ("optimizer", "serving", "cluster")
 MOST_BYTES = 200 * 2**20
-"""Ray passes a working directory through its head's memory and refuses more than 500 MiB; ours is 9 MB and the data."""
+"""Ray passes a working directory through its head's memory and refuses more than 500 MiB; ours is 9
+MB and the data.
+"""
 _ROOT = Path(__file__).parents[2]
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
 
@@ -35,22 +38,36 @@ class Shipment:
 
 
 def pack(settings: ExperimentSettings, folder: Path) -> Shipment:
-    """Fills an empty folder. Raises UserError in one sentence where the experiment could not run anywhere, or is too large."""
+    """Fills an empty folder.
+
+    Raises UserError in one sentence where the experiment could not run anywhere, or is too large.
+    """
     trials, _, recorded = check(settings)
     for package in PACKAGES:
         shutil.copytree(_ROOT / package, folder / package, ignore=_LEFT_OUT)
     tasks = tuple(_with_data(task, folder, number) for number, task in enumerate(settings.tasks))
-    shipped = settings.model_copy(update={"tasks": tasks, "out": place_on_cluster(settings), "recorded": recorded})
+    shipped = settings.model_copy(
+        update={"tasks": tasks, "out": place_on_cluster(settings), "recorded": recorded}
+    )
     (folder / SETTINGS_FILE).write_text(as_yaml(shipped), encoding="utf-8")
     version = _name_the_version(folder)
     _refuse_too_large(folder)
-    return Shipment(shipped, {
-        "promptray": version, "name": settings.name, "tasks": ", ".join(task.label for task in tasks), "trials": str(len(trials)),
-        "data": _hash(recorded), "out": shipped.out})
+    return Shipment(
+        shipped,
+        {
+            "promptray": version,
+            "name": settings.name,
+            "tasks": ", ".join(task.label for task in tasks),
+            "trials": str(len(trials)),
+            "data": _hash(recorded),
+            "out": shipped.out,
+        },
+    )
 
 
 def place_on_cluster(settings: ExperimentSettings) -> str:
-    """Where the results go, seen from the cluster's head: a URI and a whole path stand; the rest lies under the head's home.
+    """Where the results go, seen from the cluster's head: a URI and a whole path stand; the rest
+    lies under the head's home.
 
     Without `out` it is the same folder for the same name, so that submitting again continues.
     """
@@ -66,7 +83,9 @@ def keys_on_cluster(settings: ExperimentSettings) -> tuple[str, ...]:
 
 
 def _with_data(task: TaskSettings, folder: Path, number: int) -> TaskSettings:
-    """The task with its file in the folder; under its old name and parent's, which give a task its name."""
+    """The task with its file in the folder; under its old name and parent's, which give a task its
+    name.
+    """
     if task.source in GENERATED:
         return task
     source = whole(task.source)
@@ -75,7 +94,9 @@ def _with_data(task: TaskSettings, folder: Path, number: int) -> TaskSettings:
     try:
         shutil.copyfile(source, folder / copied)
     except OSError as problem:
-        raise DataError(f"The task file {source} cannot be read: {problem.strerror or problem}.") from problem
+        raise DataError(
+            f"The task file {source} cannot be read: {problem.strerror or problem}."
+        ) from problem
     return task.model_copy(update={"source": str(copied)})
 
 
@@ -84,7 +105,9 @@ def _name_the_version(folder: Path) -> str:
     version = importlib.metadata.version("promptray")
     record = folder / f"promptray-{version}.dist-info"
     record.mkdir()
-    (record / "METADATA").write_text(f"Metadata-Version: 2.1\nName: promptray\nVersion: {version}\n", encoding="utf-8")
+    (record / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: promptray\nVersion: {version}\n", encoding="utf-8"
+    )
     return version
 
 
@@ -92,10 +115,16 @@ def _refuse_too_large(folder: Path) -> None:
     total = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     if total > MOST_BYTES:
         raise JobError(
-            f"The experiment's files are {total // 2**20} MiB, more than the {MOST_BYTES // 2**20} MiB that may travel with a job; "
-            "give it smaller task files.")
+            f"The experiment's files are {total // 2**20} MiB, more than the {MOST_BYTES // 2**20} "
+            "MiB that may travel with a job; "
+            "give it smaller task files."
+        )
 
 
 def _hash(recorded: Recorded) -> str:
-    hashes = [recorded.data[label][seed] for label in sorted(recorded.data) for seed in sorted(recorded.data[label])]
+    hashes = [
+        recorded.data[label][seed]
+        for label in sorted(recorded.data)
+        for seed in sorted(recorded.data[label])
+    ]
     return hashlib.sha256("".join(hashes).encode()).hexdigest()[:12]

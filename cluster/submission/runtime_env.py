@@ -1,4 +1,6 @@
-"""A job's Ray runtime environment: what a cluster's machines lack, such as packages to install. Knows no cluster.
+"""A job's Ray runtime environment: what a cluster's machines lack, such as packages to install.
+
+Knows no cluster.
 
 It can be read by everybody who sees the dashboard, so it must hold no keys.
 """
@@ -16,19 +18,28 @@ _OURS = ("working_dir", "py_modules")
 
 
 def read_runtime_env(file: Path | str | None) -> dict[str, Any]:
-    """The mapping in a YAML file, as Ray documents it; empty without a file. Raises SettingsError in one sentence."""
+    """The mapping in a YAML file, as Ray documents it; empty without a file.
+
+    Raises SettingsError in one sentence.
+    """
     given = read_mapping(file) if file else {}
     for name in _OURS:
         if name in given:
             raise SettingsError(f"{file} sets {name}, which promptray makes itself; take it out.")
     variables = given.get("env_vars") or {}
-    if not isinstance(variables, Mapping) or not all(isinstance(value, str) for value in variables.values()):
-        raise SettingsError(f"The env_vars in {file} must be a mapping of texts; put numbers in quotes.")
+    if not isinstance(variables, Mapping) or not all(
+        isinstance(value, str) for value in variables.values()
+    ):
+        raise SettingsError(
+            f"The env_vars in {file} must be a mapping of texts; put numbers in quotes."
+        )
     for name in variables:
         if _SECRET.search(str(name)):
             raise SettingsError(
-                f"{file} sets the variable {name}, which every user of the cluster could read; set it in the cluster's own "
-                "environment, or mount it there as a file.")
+                f"{file} sets the variable {name}, which every user of the cluster could read; set "
+                "it in the cluster's own "
+                "environment, or mount it there as a file."
+            )
     return given
 
 

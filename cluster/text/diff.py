@@ -9,13 +9,18 @@ from typing import Literal
 
 _WORDS = re.compile(r"\n|[^\S\n]+|[^\s]+")
 _LEAST_ALIKE = 0.3
-"""Below this ratio two texts share filler words only: a mixture of both cannot be read, so they are shown one after the other."""
+"""Below this ratio two texts share filler words only: a mixture of both cannot be read, so they are
+shown one after the other.
+"""
 _THIN_WORDS = 2
 _MOST_WORDS = 4000
 """difflib's time grows with the square of the length."""
 _MOST_PAIRS = 50_000
-"""Of equal words in the two texts. With more of them, words that come often are matched only beside rarer ones: to try them all
-takes the cube of their number."""
+"""Of equal words in the two texts.
+
+With more of them, words that come often are matched only beside rarer ones: to try them all takes
+the cube of their number.
+"""
 
 
 @dataclass(frozen=True)
@@ -27,13 +32,18 @@ class Piece:
 
 
 def word_diff(old: str, new: str) -> tuple[Piece, ...]:
-    """Pieces in reading order. The same and removed ones joined are `old`; the same and added ones joined are `new`."""
+    """Pieces in reading order.
+
+    The same and removed ones joined are `old`; the same and added ones joined are `new`.
+    """
     if old == new:
         return (Piece("same", old),) if old else ()
     old_words, new_words = _WORDS.findall(old), _WORDS.findall(new)
     if len(old_words) + len(new_words) > _MOST_WORDS:
         return _apart(old, new)
-    matcher = SequenceMatcher(None, old_words, new_words, autojunk=_pairs(old_words, new_words) > _MOST_PAIRS)
+    matcher = SequenceMatcher(
+        None, old_words, new_words, autojunk=_pairs(old_words, new_words) > _MOST_PAIRS
+    )
     if matcher.quick_ratio() < _LEAST_ALIKE or matcher.ratio() < _LEAST_ALIKE:
         return _apart(old, new)
     return tuple(_pieces(matcher, old_words, new_words))
@@ -49,7 +59,9 @@ def _pairs(old: Sequence[str], new: Sequence[str]) -> int:
 
 
 def _pieces(matcher: "SequenceMatcher[str]", old: list[str], new: list[str]) -> Iterator[Piece]:
-    """A few words between two changes are shown as changed too: a chance "of the" in a new sentence only makes it hard to read."""
+    """A few words between two changes are shown as changed too: a chance "of the" in a new sentence
+    only makes it hard to read.
+    """
     removed = added = ""
     operations = matcher.get_opcodes()
     for place, (operation, old_start, old_end, new_start, new_end) in enumerate(operations):

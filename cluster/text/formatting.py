@@ -1,9 +1,12 @@
-"""How figures are written for people, the same in every table. A figure that was not measured is a dash, never a zero."""
+"""How figures are written for people, the same in every table.
+
+A figure that was not measured is a dash, never a zero.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-MISSING = "–"  # noqa: RUF001 - an en dash is meant
+MISSING = "–"  # noqa: RUF001
 
 
 def share(value: float | None) -> str:
@@ -13,7 +16,11 @@ def share(value: float | None) -> str:
 
 def signed(value: float | None) -> str:
     """0.35 -> "+0.35"; -0.001 -> "0.00": a difference of shares."""
-    return MISSING if value is None else f"{value:+.2f}".replace("+0.00", "0.00").replace("-0.00", "0.00")
+    return (
+        MISSING
+        if value is None
+        else f"{value:+.2f}".replace("+0.00", "0.00").replace("-0.00", "0.00")
+    )
 
 
 def interval(low: float | None, high: float | None) -> str:
@@ -45,8 +52,14 @@ def plural(number: int, noun: str) -> str:
 
 UNFINISHED = "not run to its end"
 _NAME_BY_STATUS = {
-    "pruned": "pruned", "failed": "failed", "stopped": "interrupted", "cancelled": "cancelled", UNFINISHED: UNFINISHED,
-    "running": "running", "waiting": "waiting"}
+    "pruned": "pruned",
+    "failed": "failed",
+    "stopped": "interrupted",
+    "cancelled": "cancelled",
+    UNFINISHED: UNFINISHED,
+    "running": "running",
+    "waiting": "waiting",
+}
 
 
 def status_told(status: str) -> str:
@@ -55,21 +68,35 @@ def status_told(status: str) -> str:
 
 
 def trials_told(statuses: Iterable[str], trials: int, rest: str = "waiting") -> str:
-    """(["cancelled", "finished"], 2) -> "1 of 2 trials finished, 1 cancelled". `rest`: the status of trials that have none."""
+    """(["cancelled", "finished"], 2) -> "1 of 2 trials finished, 1 cancelled".
+
+    `rest`: the status of trials that have none.
+    """
     counts = Counter(statuses)
     counts[rest] += max(0, trials - counts.total())
     finished = counts["finished"] + counts["budget"]
-    others = [f"{counts[status]:,} {name}" for status, name in _NAME_BY_STATUS.items() if counts[status]]
+    others = [
+        f"{counts[status]:,} {name}" for status, name in _NAME_BY_STATUS.items() if counts[status]
+    ]
     return ", ".join([f"{finished:,} of {plural(trials, 'trial')} finished", *others])
 
 
 def settings_told(settings: Mapping[str, str | int | float | bool | None]) -> str:
-    """{"strategy": "abo", "abo.beam": 4, "optimizer.prior_bias": 0.1} -> "beam 4, prior_bias 0.1": the strategy is told apart."""
-    return ", ".join(
-        f"{key.rpartition('.')[2]} {f'{value:.3g}' if isinstance(value, float) else value}"
-        for key, value in settings.items() if key != "strategy") or MISSING
+    """{"strategy": "abo", "abo.beam": 4, "optimizer.prior_bias": 0.1} -> "beam 4, prior_bias 0.1":
+    the strategy is told apart.
+    """
+    return (
+        ", ".join(
+            f"{key.rpartition('.')[2]} {f'{value:.3g}' if isinstance(value, float) else value}"
+            for key, value in settings.items()
+            if key != "strategy"
+        )
+        or MISSING
+    )
 
 
 def shortened(text: str, limit: int = 4000) -> str:
     """The text, cut at `limit` characters with a note of how many are left out."""
-    return text if len(text) <= limit else f"{text[:limit]}\n[… {len(text) - limit:,} more characters]"
+    return (
+        text if len(text) <= limit else f"{text[:limit]}\n[… {len(text) - limit:,} more characters]"
+    )

@@ -1,7 +1,10 @@
-"""Signs for the blanks in a diff that no eye sees, so that it swallows nothing. The page's parts/signs.js follows the same rule.
+"""Signs for the blanks in a diff that no eye sees, so that it swallows nothing.
 
-A sign stands beside the character and never in its place (a style sheet draws it from the attribute), so that the text of the
-markup is the text of the prompts, and what is copied out of it too. A blank between two words has none: it is seen.
+The page's parts/signs.js follows the same rule.
+
+A sign stands beside the character and never in its place (a style sheet draws it from the
+attribute), so that the text of the markup is the text of the prompts, and what is copied out of it
+too. A blank between two words has none: it is seen.
 """
 
 import unicodedata
@@ -24,7 +27,9 @@ class Part:
 
     @property
     def shown(self) -> str:
-        """What a page can hold of the text: all but the character zero, of which the sign alone stands there."""
+        """What a page can hold of the text: all but the character zero, of which the sign alone
+        stands there.
+        """
         return self.text.replace("\0", "")
 
 
@@ -35,6 +40,7 @@ def signed(pieces: Sequence[Piece]) -> list[list[Part]]:
 
 def _neighbours(pieces: Sequence[Piece], place: int) -> tuple[str, str]:
     """The characters before and behind a piece in its own text; "" at the text's ends."""
+
     def own(piece: Piece) -> bool:
         return piece.kind in ("same", pieces[place].kind) or pieces[place].kind == "same"
 

@@ -1,5 +1,6 @@
-"""The books of one trial: a budget of calls for each of its models, and one budget of tokens and money for both; with what its final
-test may cost kept aside from the start, in its own budget and in the experiment's. Knows no search, no Ray and no file.
+"""The books of one trial: a budget of calls for each of its models, and one budget of tokens and
+money for both; with what its final test may cost kept aside from the start, in its own budget and
+in the experiment's. Knows no search, no Ray and no file.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,7 +19,9 @@ from serving.ledger.schema import key_of
 from serving.settings import ModelSettings
 
 CONTROL_SHARE = 0.1
-"""Share of what a final test leaves of a trial's budget that its control arm may take from the search [ours]."""
+"""Share of what a final test leaves of a trial's budget that its control arm may take from the
+search [ours].
+"""
 
 
 class Reserve(Protocol):
@@ -29,7 +32,9 @@ class Reserve(Protocol):
 
 @dataclass(frozen=True)
 class FinalTest:
-    """The size of a trial's test: two prompts on so many items, of which the longest has so many bytes."""
+    """The size of a trial's test: two prompts on so many items, of which the longest has so many
+    bytes.
+    """
 
     items: int
     longest_input_bytes: int
@@ -37,29 +42,48 @@ class FinalTest:
 
     def cost(self, prompt: Prompt, price_list: PriceList) -> Cost:
         """The most that one prompt's half of it can cost."""
-        return price_list.at_most(Request(prompt.render("x" * self.longest_input_bytes), self.sampling)) * self.items
+        return (
+            price_list.at_most(
+                Request(prompt.render("x" * self.longest_input_bytes), self.sampling)
+            )
+            * self.items
+        )
 
 
 class TrialBudget:
     """What a trial has spent and may spend of all but time; `experiment` bounds it from outside."""
 
     def __init__(
-        self, allowed: Allowed, models: Mapping[Role, ModelSettings], test: FinalTest, experiment: Reserve | None = None
+        self,
+        allowed: Allowed,
+        models: Mapping[Role, ModelSettings],
+        test: FinalTest,
+        experiment: Reserve | None = None,
     ) -> None:
         self._models = models
         self._test = test
         self._experiment = experiment
         self.budgets: dict[Role, Budget] = {
-            "target": Budget(allowed.target_calls, "target"), "optimizer": Budget(allowed.optimizer_calls, "optimizer")}
+            "target": Budget(allowed.target_calls, "target"),
+            "optimizer": Budget(allowed.optimizer_calls, "optimizer"),
+        }
         self.shared_budget = SharedBudget(Limits(tokens=allowed.tokens, money=allowed.money))
-        self._price_list_by_role: dict[Role, PriceList] = {role: price_list_of(model, role) for role, model in models.items()}
+        self._price_list_by_role: dict[Role, PriceList] = {
+            role: price_list_of(model, role) for role, model in models.items()
+        }
         self._seed_half = self._half = self._control = Cost()
-        """The most that the test of the baseline, that of any prompt that may become the best, and the control arm can cost."""
+        """The most that the test of the baseline, that of any prompt that may become the best, and
+        the control arm can cost.
+        """
 
     def guarded(self, model: LanguageModel, role: Role) -> Remembering:
         """The model inside this trial's limits, behind what the trial knows already."""
         budget = self.budgets[role]
-        return Remembering(Budgeted(model, budget, self.shared_budget, self._price_list_by_role[role]), budget, key_of)
+        return Remembering(
+            Budgeted(model, budget, self.shared_budget, self._price_list_by_role[role]),
+            budget,
+            key_of,
+        )
 
     async def open(self, seed: Prompt) -> None:
         """Keeps the final test aside. Raises SettingsError where the limits have no room for it."""
@@ -69,11 +93,15 @@ class TrialBudget:
         if name := self.shared_budget.limits.passed_by(self.shared_budget.kept_by_holder[""]):
             needed = getattr(self.shared_budget.kept_by_holder[""], name)
             raise SettingsError(
-                f"The final test may cost {needed:,.6g} {name}, which budget.{name} does not leave room for; raise it, or make "
-                "sizes.test or sampling.max_tokens smaller.")
+                f"The final test may cost {needed:,.6g} {name}, which budget.{name} does not leave "
+                "room for; raise it, or make "
+                "sizes.test or sampling.max_tokens smaller."
+            )
 
     async def may_be_best(self, prompts: Iterable[Prompt]) -> None:
-        """Keeps enough aside for a test of each of these prompts: they are about to be compared on the dev split."""
+        """Keeps enough aside for a test of each of these prompts: they are about to be compared on
+        the dev split.
+        """
         half = Cost.of_all([])
         for prompt in prompts:
             half = half.at_least(self._test.cost(prompt, self._price_list_by_role["target"]))
@@ -85,17 +113,30 @@ class TrialBudget:
             await self._experiment.keep(self._seed_half + self._half)
 
     def keep_for_control(self, prompt: Prompt) -> None:
-        """Keeps the control arm of the test aside too, where that takes no more than CONTROL_SHARE of what the test leaves: the
+        """Keeps the control arm of the test aside too, where that takes no more than CONTROL_SHARE
+        of what the test leaves: the
         search comes first, and a control without room is not measured."""
         budget, items = self.budgets["target"], self._test.items
         left = budget.available("test")
-        if budget.max_calls is None or left is None or (
-                items <= CONTROL_SHARE * (budget.max_calls - 2 * items) and 3 * items <= left):
+        if (
+            budget.max_calls is None
+            or left is None
+            or (items <= CONTROL_SHARE * (budget.max_calls - 2 * items) and 3 * items <= left)
+        ):
             budget.reserve_for_test(3 * items)
-        kept, control = self._seed_half + self._half, self._test.cost(prompt, self._price_list_by_role["target"])
+        kept, control = (
+            self._seed_half + self._half,
+            self._test.cost(prompt, self._price_list_by_role["target"]),
+        )
         may_take = self.shared_budget.limits.left_by(kept, CONTROL_SHARE)
-        bounded = (("tokens", self.shared_budget.limits.tokens), ("money", self.shared_budget.limits.money))
-        if all(limit is None or getattr(control, name) <= getattr(may_take, name) for name, limit in bounded):
+        bounded = (
+            ("tokens", self.shared_budget.limits.tokens),
+            ("money", self.shared_budget.limits.money),
+        )
+        if all(
+            limit is None or getattr(control, name) <= getattr(may_take, name)
+            for name, limit in bounded
+        ):
             self._control = control
             self.shared_budget.keep(kept + control)
 
@@ -107,11 +148,17 @@ class TrialBudget:
     @property
     def calls_by_purpose(self) -> dict[str, int]:
         """Of both models, whose purposes differ."""
-        return {purpose: calls for budget in self.budgets.values() for purpose, calls in budget.calls_by_purpose.items()}
+        return {
+            purpose: calls
+            for budget in self.budgets.values()
+            for purpose, calls in budget.calls_by_purpose.items()
+        }
 
     @property
     def money(self) -> float | None:
-        """What the fresh calls have cost; None where a model has no prices, or does not say how many tokens its answers took."""
+        """What the fresh calls have cost; None where a model has no prices, or does not say how
+        many tokens its answers took.
+        """
         spent = [self._money(role, model) for role, model in self._models.items()]
         known = [money for money in spent if money is not None]
         return sum(known) if len(known) == len(spent) else None
@@ -124,7 +171,9 @@ class TrialBudget:
 
     @property
     def unmeasured_by_model(self) -> dict[str, int]:
-        """Fresh calls of which nobody has said how many tokens they took, by the model's label; what did not occur is left out."""
+        """Fresh calls of which nobody has said how many tokens they took, by the model's label;
+        what did not occur is left out.
+        """
         found: dict[str, int] = {}
         for role, model in self._models.items():
             if calls := self.budgets[role].usage.unmeasured:
@@ -134,5 +183,9 @@ class TrialBudget:
 
 def price_list_of(model: ModelSettings, role: Role) -> PriceList:
     """What its calls cost. An endpoint's own limit of tokens replaces the experiment's."""
-    prices = (model.prices.prompt_per_million / 1e6, model.prices.completion_per_million / 1e6) if model.prices else (0.0, 0.0)
+    prices = (
+        (model.prices.prompt_per_million / 1e6, model.prices.completion_per_million / 1e6)
+        if model.prices
+        else (0.0, 0.0)
+    )
     return PriceList(role, *prices, max_tokens=model.own_max_tokens)

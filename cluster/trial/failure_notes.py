@@ -1,4 +1,6 @@
-"""A model that notes what ended it for good, for whoever is to know which of a trial's models is gone. Knows no trial."""
+"""A model that notes what ended it for good, for whoever is to know which of a trial's models is
+gone. Knows no trial.
+"""
 
 from collections.abc import Sequence
 

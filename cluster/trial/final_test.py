@@ -1,5 +1,7 @@
-"""What a trial's final test says: the baseline, the best prompt and the control arm on the same items of the locked test split,
-made into the figures of a TrialResult. Pure: knows no model and no budget."""
+"""What a trial's final test says: the baseline, the best prompt and the control arm on the same
+items of the locked test split, made into the figures of a TrialResult. Pure: knows no model and no
+budget.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -7,7 +9,14 @@ from dataclasses import dataclass, replace
 from cluster.trial.form_control import FormControlState
 from cluster.trial.result import Sample, TrialResult, marks_of
 from optimizer.prompt import adherence
-from optimizer.statistics import PairedTest, Scores, discordant, estimate, paired_test, too_many_missing
+from optimizer.statistics import (
+    PairedTest,
+    Scores,
+    discordant,
+    estimate,
+    paired_test,
+    too_many_missing,
+)
 from optimizer.types import Answer
 
 SAMPLES = 6
@@ -29,23 +38,38 @@ def with_test(found: TrialResult, tested: Tested) -> TrialResult:
     """Return the result with the figures of its final test in it."""
     before, after, control = _scores(tested.before), _scores(tested.after), _scores(tested.control)
     measured = estimate(after)
-    test = None if found.best_is_baseline else _compared(before, after)  # a prompt is not compared with itself
+    test = (
+        None if found.best_is_baseline else _compared(before, after)
+    )  # a prompt is not compared with itself
     against_control = _compared(control, after) if control else None
     return replace(
-        found, seed_prompt_test_accuracy=estimate(before).mean, test_accuracy=measured.mean, test_low=measured.low,
-        test_high=measured.high, test_items=measured.items,
-        verdict=test.verdict if test else "", p_value=test.p_value if test else None,
-        seed_prompt_test_marks=marks_of(before), test_marks=marks_of(after),
-        adherence=adherence(found.best.prompt, _responses(tested.after)) if found.best else None, samples=_samples(tested),
-        form_control=tested.form_control, form_control_test_marks=marks_of(control),
+        found,
+        seed_prompt_test_accuracy=estimate(before).mean,
+        test_accuracy=measured.mean,
+        test_low=measured.low,
+        test_high=measured.high,
+        test_items=measured.items,
+        verdict=test.verdict if test else "",
+        p_value=test.p_value if test else None,
+        seed_prompt_test_marks=marks_of(before),
+        test_marks=marks_of(after),
+        adherence=adherence(found.best.prompt, _responses(tested.after)) if found.best else None,
+        samples=_samples(tested),
+        form_control=tested.form_control,
+        form_control_test_marks=marks_of(control),
         form_control_test_accuracy=estimate(control).mean if control else None,
         form_control_verdict=against_control.verdict if against_control else "",
-        form_control_p_value=against_control.p_value if against_control else None)
+        form_control_p_value=against_control.p_value if against_control else None,
+    )
 
 
 def _compared(first: Scores, second: Scores) -> PairedTest | None:
     """None where too many answers are missing to tell."""
-    told = not too_many_missing(first) and not too_many_missing(second) and discordant(first, second)[2]
+    told = (
+        not too_many_missing(first)
+        and not too_many_missing(second)
+        and discordant(first, second)[2]
+    )
     return paired_test(first, second) if told else None
 
 
@@ -58,16 +82,25 @@ def _responses(answers: Sequence[Answer]) -> list[str]:
 
 
 def _samples(tested: Tested) -> tuple[Sample, ...]:
-    """A few items for people: first those that the best prompt mended, then the others by how they came out."""
+    """A few items for people: first those that the best prompt mended, then the others by how they
+    came out.
+    """
     pairs = list(zip(tested.before, tested.after, strict=True))
     mended = [pair for pair in pairs if _right(pair[1]) and not _right(pair[0])]
     others = [pair for pair in pairs if pair not in mended]
     others.sort(key=lambda pair: (bool(_right(pair[1])), bool(_right(pair[0]))))
     chosen = (mended[: SAMPLES // 2] + others)[:SAMPLES]
     return tuple(
-        Sample(input=before.example.input, gold=before.example.answers[0], before=before.text, after=after.text,
-               right_before=_right(before), right_after=_right(after))
-        for before, after in chosen)
+        Sample(
+            input=before.example.input,
+            gold=before.example.answers[0],
+            before=before.text,
+            after=after.text,
+            right_before=_right(before),
+            right_after=_right(after),
+        )
+        for before, after in chosen
+    )
 
 
 def _right(answer: Answer) -> bool | None:

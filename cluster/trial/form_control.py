@@ -1,9 +1,10 @@
-"""The control arm of a final test: the baseline with the one line that says how to end an answer, on the same test items.
+"""The control arm of a final test: the baseline with the one line that says how to end an answer,
+on the same test items.
 
-Without it a search is credited with form: a target that is right about every item, and is not read without an `Answer:` line,
-gains all of its accuracy by that line. Whether a trial needs the control is decided by what its search has seen, before any test
-answer is known; its requests are the same in every trial of one task and seed, so that the ledger pays for them once.
-Knows no model.
+Without it a search is credited with form: a target that is right about every item, and is not read
+without an `Answer:` line, gains all of its accuracy by that line. Whether a trial needs the control
+is decided by what its search has seen, before any test answer is known; its requests are the same
+in every trial of one task and seed, so that the ledger pays for them once. Knows no model.
 """
 
 from collections.abc import Sequence
@@ -13,11 +14,17 @@ from optimizer.graders.graders import SCORERS, with_answer_line
 from optimizer.prompt import Prompt
 from optimizer.types import Answer, Completion
 
-FormControlState = Literal["", "measured", "off", "line in baseline", "best is baseline", "not needed", "no budget"]
-"""Why there is a control arm or none. "": no final test, or a result of an older version. "off": by the settings. "line in
-baseline": the baseline says how to end an answer itself. "best is baseline": nothing was gained. "not needed": of the baseline's
-answers that the search saw, every one that was not right gave its answer in the form that the line asks for, so that the line asks
-nothing new. "no budget": the trial's or the experiment's budget left no room for it."""
+FormControlState = Literal[
+    "", "measured", "off", "line in baseline", "best is baseline", "not needed", "no budget"
+]
+"""Why there is a control arm or none.
+
+"": no final test, or a result of an older version. "off": by the settings. "line in baseline": the
+baseline says how to end an answer itself. "best is baseline": nothing was gained. "not needed": of
+the baseline's answers that the search saw, every one that was not right gave its answer in the form
+that the line asks for, so that the line asks nothing new. "no budget": the trial's or the
+experiment's budget left no room for it.
+"""
 
 
 class FormControl:
@@ -33,14 +40,21 @@ class FormControl:
         self._at_fault = False
 
     def look(self, prompt: Prompt, answers: Sequence[Answer]) -> bool:
-        """Look at answers that the search got under a prompt; return whether they are the first that show a need of a control."""
+        """Look at answers that the search got under a prompt; return whether they are the first
+        that show a need of a control.
+        """
         if not self._wanted or self.prompt is None or prompt != self._baseline or self._at_fault:
             return False
-        judged = [answer for answer in answers if answer.score.verdict not in ("missing", "refused")]
+        judged = [
+            answer for answer in answers if answer.score.verdict not in ("missing", "refused")
+        ]
         self._seen = self._seen or bool(judged)
         self._at_fault = any(
-            self._scorer.form_is_at_fault(Completion(answer.text, answer.score.verdict == "truncated"), answer.example)
-            for answer in judged)
+            self._scorer.form_is_at_fault(
+                Completion(answer.text, answer.score.verdict == "truncated"), answer.example
+            )
+            for answer in judged
+        )
         return self._at_fault
 
     def state(self, best: Prompt) -> FormControlState:

@@ -1,6 +1,9 @@
-"""What one trial leaves behind: `TrialResult`, with JSON both ways. Knows no file, no page and no Ray.
+"""What one trial leaves behind: `TrialResult`, with JSON both ways.
 
-It is what a trial returns, what stands in `OUT/trials/TRIAL.json`, and all that the report is made from.
+Knows no file, no page and no Ray.
+
+It is what a trial returns, what stands in `OUT/trials/TRIAL.json`, and all that the report is made
+from.
 """
 
 from collections.abc import Mapping
@@ -14,11 +17,14 @@ from optimizer.prompt import Prompt
 from optimizer.statistics import Scores
 
 BASELINE_ITSELF = "the baseline itself"
-"""Stands in the place of a verdict where the best prompt is the one that the search started from."""
+"""Stands in the place of a verdict where the best prompt is the one that the search started from.
+"""
 Status = Literal["finished", "budget", "pruned", "stopped", "cancelled", "failed"]
-"""Ran to its end; ended on its budget (its best prompt was still tested); was stopped early by a search's scheduler, to save calls
-(it keeps its rounds and its best prompt, which was not tested); was interrupted (Ctrl-C, SIGTERM), or cancelled with its job (both
-keep the best prompt so far); ended on an error (see `error`; it keeps the best prompt so far, too)."""
+"""Ran to its end; ended on its budget (its best prompt was still tested); was stopped early by a
+search's scheduler, to save calls (it keeps its rounds and its best prompt, which was not tested);
+was interrupted (Ctrl-C, SIGTERM), or cancelled with its job (both keep the best prompt so far);
+ended on an error (see `error`; it keeps the best prompt so far, too).
+"""
 ENDED: frozenset[Status] = frozenset(("finished", "budget", "pruned"))
 """Nothing more comes of such a trial: it is what an uncut run of it gives."""
 
@@ -39,7 +45,10 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialResult:
-    """One optimization run: what it was, what it found, what it cost. Accuracies are shares from 0 to 1; None is "not measured"."""
+    """One optimization run: what it was, what it found, what it cost.
+
+    Accuracies are shares from 0 to 1; None is "not measured".
+    """
 
     trial: str
     """Name within the experiment, usable as a file name, such as "navigate-abo-s0"."""
@@ -53,7 +62,9 @@ class TrialResult:
     status: Status
     seed_prompt: Prompt = field(default_factory=Prompt)
     best: Candidate | None = None
-    """The kept candidate that stood first at the end; None where the trial ended before its first selection."""
+    """The kept candidate that stood first at the end; None where the trial ended before its first
+    selection.
+    """
     rounds: tuple[Round, ...] = ()
     seed_prompt_test_accuracy: float | None = None
     test_accuracy: float | None = None
@@ -64,28 +75,42 @@ class TrialResult:
     test_items: int = 0
     """Items of the test split that were scored."""
     verdict: str = ""
-    """Of the paired test, best against baseline: "better", "worse" or "not distinguishable"; "" where there was no test,
-    where the best prompt is the baseline itself (a prompt is not compared with itself, see `best_is_baseline`), or where too many
-    of its answers are missing to tell (see `test_items`). Of this trial alone: a report of many trials corrects for their
-    number (see cluster/analysis/comparisons.py)."""
+    """Of the paired test, best against baseline: "better", "worse" or "not distinguishable"; ""
+    where there was no test, where the best prompt is the baseline itself (a prompt is not compared
+    with itself, see `best_is_baseline`), or where too many of its answers are missing to tell (see
+    `test_items`). Of this trial alone: a report of many trials corrects for their number (see
+    cluster/analysis/comparisons.py).
+    """
     p_value: float | None = None
     """Of the same test, two-sided."""
     seed_prompt_test_marks: str = ""
-    """A mark each test item, in the split's order: "1" right, "0" not right, "-" no answer to judge. "" where there was no test."""
+    """A mark each test item, in the split's order: "1" right, "0" not right, "-" no answer to
+    judge. "" where there was no test.
+    """
     test_marks: str = ""
-    """The same of `best`. Trials of one task and seed share their test items, so that their marks can be compared one by one."""
+    """The same of `best`.
+
+    Trials of one task and seed share their test items, so that their marks can be compared one by
+    one.
+    """
     dev_accuracy: float | None = None
     train_accuracy: float | None = None
-    """Of `best`, on the training items that the search tried it on; None where it tried it on none: a prompt of the last round."""
+    """Of `best`, on the training items that the search tried it on; None where it tried it on none:
+    a prompt of the last round.
+    """
     train_items: int = 0
     adherence: float | None = None
-    """Share of the best prompt's steps that the target followed; None for a prompt without steps."""
+    """Share of the best prompt's steps that the target followed; None for a prompt without steps.
+    """
     target_calls: int = 0
     optimizer_calls: int = 0
     ledger_hits: int = 0
-    """Calls, of both models together, that the ledger answered; they are counted in the calls too."""
+    """Calls, of both models together, that the ledger answered; they are counted in the calls too.
+    """
     repeats: int = 0
-    """Requests to either model whose answer the trial had already: they cost nothing, and are counted in no other figure."""
+    """Requests to either model whose answer the trial had already: they cost nothing, and are
+    counted in no other figure.
+    """
     wall_s: float = 0.0
     calls_by_purpose: Mapping[str, int] = field(default_factory=dict)
     """Of both models; the keys are those of `optimizer.types.Purpose`."""
@@ -102,40 +127,53 @@ class TrialResult:
     settings: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
     """The trial's point in the search space; empty where there was no search."""
     prefix_hit_rate: float | None = None
-    """Share of the target's prompt tokens that its engine took from its prefix cache; None where it does not tell."""
+    """Share of the target's prompt tokens that its engine took from its prefix cache; None where it
+    does not tell.
+    """
     verdicts_by_purpose: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """Purpose -> `optimizer.types.Verdict` -> answers of the target; together as many as `target_calls`. Each answer is counted
-    once, under the purpose for which it was asked first, however often the trial came back to it."""
+    """Purpose -> `optimizer.types.Verdict` -> answers of the target; together as many as
+    `target_calls`. Each answer is counted once, under the purpose for which it was asked first,
+    however often the trial came back to it.
+    """
     replies_by_attempt: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """"first" or "again" -> `optimizer.outcome_counts.ReplyKind` -> replies of the optimizer model; together `optimizer_calls`."""
+    """"first" or "again" -> `optimizer.outcome_counts.ReplyKind` -> replies of the optimizer model;
+    together `optimizer_calls`.
+    """
     failures: tuple[Failure, ...] = ()
     """Calls that brought nothing, each distinct reason once, in the words in which it was told."""
     max_tokens: int | None = None
     """The limit of each answer of the target."""
     money: float | None = None
-    """What the fresh calls have cost, in the currency of the models' prices; None where a model has no prices, or does not say how
+    """What the fresh calls have cost, in the currency of the models' prices; None where a model has
+    no prices, or does not say how
     many tokens its answers took."""
     unmeasured_by_model: Mapping[str, int] = field(default_factory=dict)
     """Label of a model -> fresh calls of which nobody has said how many tokens they took."""
     form_control: str = ""
-    """Whether the final test had a control arm, the baseline with the answer line alone, and why not: one of
+    """Whether the final test had a control arm, the baseline with the answer line alone, and why
+    not: one of
     `cluster.trial.form_control.FormControlState`. "" in a result of an older version."""
     form_control_test_marks: str = ""
     """The control arm's, as `test_marks`; "" where it was not measured."""
     form_control_test_accuracy: float | None = None
     form_control_verdict: str = ""
-    """Of the paired test of `best` against the control arm, as `verdict`: what of the gain is not form alone."""
+    """Of the paired test of `best` against the control arm, as `verdict`: what of the gain is not
+    form alone.
+    """
     form_control_p_value: float | None = None
     """Of the same test, two-sided."""
 
     @property
     def best_is_baseline(self) -> bool:
-        """Return whether no candidate was better than the baseline on dev: then there is nothing to compare."""
+        """Return whether no candidate was better than the baseline on dev: then there is nothing to
+        compare.
+        """
         return self.best is not None and self.best.prompt == self.seed_prompt
 
     @property
     def told(self) -> str:
-        """Return the verdict for people: it says so where the best prompt is the baseline itself."""
+        """Return the verdict for people: it says so where the best prompt is the baseline
+        itself."""
         return BASELINE_ITSELF if self.best_is_baseline and self.test_marks else self.verdict
 
     @property
@@ -145,7 +183,9 @@ class TrialResult:
 
     @property
     def ending(self) -> str:
-        """Where the budget has ended the search, and what it had measured of that round; "" where another thing has ended it."""
+        """Where the budget has ended the search, and what it had measured of that round; "" where
+        another thing has ended it.
+        """
         if self.status != "budget" or not self.rounds:
             return ""
         last = self.rounds[-1]
@@ -155,8 +195,14 @@ class TrialResult:
 
     @property
     def gap(self) -> float | None:
-        """Dev less test accuracy of the best prompt: by how much the accuracy that it was chosen for flatters it."""
-        return None if self.dev_accuracy is None or self.test_accuracy is None else self.dev_accuracy - self.test_accuracy
+        """Dev less test accuracy of the best prompt: by how much the accuracy that it was chosen
+        for flatters it.
+        """
+        return (
+            None
+            if self.dev_accuracy is None or self.test_accuracy is None
+            else self.dev_accuracy - self.test_accuracy
+        )
 
     @property
     def test_scores(self) -> Scores:
@@ -183,16 +229,23 @@ class TrialResult:
     def from_json(cls, data: Mapping[str, Any]) -> "TrialResult":
         """Raises DataError where `data` is not what `to_json` gives."""
         try:
-            return cls(**{
-                **data,
-                "seed_prompt": Prompt.from_json(data["seed_prompt"]),
-                "best": None if data["best"] is None else Candidate.from_json(data["best"]),
-                "rounds": tuple(Round.from_json(round) for round in data["rounds"]),
-                "samples": tuple(Sample(**sample) for sample in data["samples"]),
-                "failures": tuple(Failure(**failure) for failure in data.get("failures", ())),  # an older result has none
-            })
+            return cls(
+                **{
+                    **data,
+                    "seed_prompt": Prompt.from_json(data["seed_prompt"]),
+                    "best": None if data["best"] is None else Candidate.from_json(data["best"]),
+                    "rounds": tuple(Round.from_json(round) for round in data["rounds"]),
+                    "samples": tuple(Sample(**sample) for sample in data["samples"]),
+                    "failures": tuple(
+                        Failure(**failure) for failure in data.get("failures", ())
+                    ),  # an older result has none
+                }
+            )
         except (KeyError, TypeError) as problem:
-            raise DataError(f"This is not a trial's result: {problem}. Use a file from a results folder's trials/.") from problem
+            raise DataError(
+                f"This is not a trial's result: {problem}. Use a file from a results folder's "
+                "trials/."
+            ) from problem
 
 
 def marks_of(scores: Scores) -> str:

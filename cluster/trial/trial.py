@@ -1,7 +1,9 @@
-"""One trial: the search under its budgets, then the one test on the locked split. Knows no Ray and no file, and of a search space
-only its own point.
+"""One trial: the search under its budgets, then the one test on the locked split.
 
-The order of the guards around a model is memory -> budget -> ledger -> limiter -> client; this module adds the outermost two.
+Knows no Ray and no file, and of a search space only its own point.
+
+The order of the guards around a model is memory -> budget -> ledger -> limiter -> client; this
+module adds the outermost two.
 """
 
 import time
@@ -35,7 +37,10 @@ from serving.settings import ModelSettings
 
 @dataclass(frozen=True, kw_only=True)
 class TrialPlan:
-    """All that makes a trial what it is, but its data. Small and picklable: it travels to a worker."""
+    """All that makes a trial what it is, but its data.
+
+    Small and picklable: it travels to a worker.
+    """
 
     id: str
     task: str
@@ -50,7 +55,9 @@ class TrialPlan:
     sampling: Sampling
     allowed: Allowed = field(default_factory=Allowed)
     form_control: bool = True
-    """Is the baseline with the answer line alone measured beside the two prompts, where form may explain a gain?"""
+    """Is the baseline with the answer line alone measured beside the two prompts, where form may
+    explain a gain?
+    """
     settings: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
     """The point of the search space, where there is a search; it is in the other fields already."""
 
@@ -89,8 +96,10 @@ async def _go_on(_: Round) -> None:
 
 
 class _Trying(Evaluation):
-    """Remembers how prompts did on the training items on which the search tried them: what was paid for anyhow. Keeps aside what
-    the final test of each prompt that comes to the dev split may cost, and its control arm once one is needed."""
+    """Remembers how prompts did on the training items on which the search tried them: what was paid
+    for anyhow. Keeps aside what the final test of each prompt that comes to the dev split may cost,
+    and its control arm once one is needed.
+    """
 
     def __init__(self, trial_budget: TrialBudget, form: FormControl, *given: Any) -> None:
         super().__init__(*given)
@@ -98,12 +107,16 @@ class _Trying(Evaluation):
         self._form = form
         self._score_by_example: dict[str, dict[str, float | None]] = {}
 
-    async def select(self, candidates: Sequence[Candidate], keep: int, rng: Random) -> tuple[Standing, ...]:
+    async def select(
+        self, candidates: Sequence[Candidate], keep: int, rng: Random
+    ) -> tuple[Standing, ...]:
         """As Evaluation.select."""
         await self._trial_budget.may_be_best([candidate.prompt for candidate in candidates])
         return await super().select(candidates, keep, rng)
 
-    async def answers(self, work: Sequence[tuple[Prompt, Example]], purpose: Purpose = "learn") -> list[Answer]:
+    async def answers(
+        self, work: Sequence[tuple[Prompt, Example]], purpose: Purpose = "learn"
+    ) -> list[Answer]:
         """As Evaluation.answers."""
         answers = await super().answers(work, purpose)
         if purpose != "test":
@@ -113,7 +126,9 @@ class _Trying(Evaluation):
                 self._score_by_example.setdefault(prompt.id, {})[example.id] = answer.score.value
         return answers
 
-    def _watch_form(self, work: Sequence[tuple[Prompt, Example]], answers: Sequence[Answer]) -> None:
+    def _watch_form(
+        self, work: Sequence[tuple[Prompt, Example]], answers: Sequence[Answer]
+    ) -> None:
         for (prompt, _), answer in zip(work, answers, strict=True):
             if self._form.look(prompt, [answer]) and self._form.prompt is not None:
                 self._trial_budget.keep_for_control(self._form.prompt)
@@ -124,10 +139,18 @@ class _Trying(Evaluation):
 
 
 class Trial:
-    """A search in progress. `run` it once; `progress` may be read at any time, from the same event loop."""
+    """A search in progress.
+
+    `run` it once; `progress` may be read at any time, from the same event loop.
+    """
 
     def __init__(
-        self, plan: TrialPlan, task: Task, target: LanguageModel, optimizer: LanguageModel, context: TrialContext | None = None
+        self,
+        plan: TrialPlan,
+        task: Task,
+        target: LanguageModel,
+        optimizer: LanguageModel,
+        context: TrialContext | None = None,
     ) -> None:
         self.plan = plan
         self._context = context = context or TrialContext()
@@ -135,28 +158,52 @@ class Trial:
         self._test_split = task.test.single_reading()
         self._problem: Problem = task.problem()
         self._trial_budget = TrialBudget(
-            plan.allowed, {"target": plan.target, "optimizer": plan.optimizer},
-            FinalTest(self._test_split.items, self._test_split.longest_input_bytes, plan.sampling), context.reserve)
+            plan.allowed,
+            {"target": plan.target, "optimizer": plan.optimizer},
+            FinalTest(self._test_split.items, self._test_split.longest_input_bytes, plan.sampling),
+            context.reserve,
+        )
         self._outcome_counts = OutcomeCounts()
         self._lost = dict[Role, PromptrayError]()
         """The models that have failed for good, and how."""
-        optimizer, target = Noting(optimizer, "optimizer", self._lost), Noting(target, "target", self._lost)
-        self._optimizer = CountedModel(self._trial_budget.guarded(optimizer, "optimizer"), self._outcome_counts)
+        optimizer, target = (
+            Noting(optimizer, "optimizer", self._lost),
+            Noting(target, "target", self._lost),
+        )
+        self._optimizer = CountedModel(
+            self._trial_budget.guarded(optimizer, "optimizer"), self._outcome_counts
+        )
         self._form = FormControl(plan.form_control, self._problem.seed, task.scorer)
         self._evaluation = _Trying(
-            self._trial_budget, self._form, self._trial_budget.guarded(target, "target"), SCORERS[task.scorer], task.dev, plan.selection,
-            plan.sampling, self._outcome_counts)
+            self._trial_budget,
+            self._form,
+            self._trial_budget.guarded(target, "target"),
+            SCORERS[task.scorer],
+            task.dev,
+            plan.selection,
+            plan.sampling,
+            self._outcome_counts,
+        )
         self._rounds: list[Round] = []
         self._started = time.monotonic()
 
     @property
     def progress(self) -> Progress:
         best = self._rounds[-1].best if self._rounds else None
-        target, optimizer = self._trial_budget.budgets["target"].usage, self._trial_budget.budgets["optimizer"].usage
+        target, optimizer = (
+            self._trial_budget.budgets["target"].usage,
+            self._trial_budget.budgets["optimizer"].usage,
+        )
         return Progress(
-            self._rounds[-1].number if self._rounds else None, best.accuracy if best else None,
-            target.calls, optimizer.calls, target.ledger_hits + optimizer.ledger_hits, target.prefix_hit_rate,
-            target.repeats + optimizer.repeats, self._context.pause())
+            self._rounds[-1].number if self._rounds else None,
+            best.accuracy if best else None,
+            target.calls,
+            optimizer.calls,
+            target.ledger_hits + optimizer.ledger_hits,
+            target.prefix_hit_rate,
+            target.repeats + optimizer.repeats,
+            self._context.pause(),
+        )
 
     @property
     def so_far(self) -> TrialResult:
@@ -169,7 +216,10 @@ class Trial:
         return self._trial_budget.usage
 
     async def run(self, on_round: Callable[[Round], Awaitable[None]] = _go_on) -> TrialResult:
-        """Search, then test. After one of our errors, or where nothing came of it, the result has status "failed" and its reason,
+        """Search, then test.
+
+        After one of our errors, or where nothing came of it, the result has status "failed" and its
+        reason,
         and keeps what was found before; that is tested too where only the optimizer model is gone.
 
         `on_round` is awaited before the next round begins; what it raises ends the trial.
@@ -180,7 +230,9 @@ class Trial:
             if nothing := self._nothing_to_rank():
                 return self._result("failed", error=f"{nothing}; raise budget in the settings.")
             if unanswered := self._unanswered():
-                return self._result("failed", error=unanswered)  # a test would compare the baseline with itself
+                return self._result(
+                    "failed", error=unanswered
+                )  # a test would compare the baseline with itself
             tested = await self._test(self._rounds[-1].best.candidate)
             if unmeasured := self._unmeasured(tested):
                 return self._result("failed", tested, unmeasured)
@@ -189,13 +241,17 @@ class Trial:
             return self._result("failed", await self._tested_without_optimizer(), str(problem))
 
     async def _tested_without_optimizer(self) -> Tested | None:
-        """The test of the best prompt so far, where the optimizer model is gone for good and the target answers.
+        """The test of the best prompt so far, where the optimizer model is gone for good and the
+        target answers.
 
-        None where that would say nothing (nothing better than the baseline was found), or where limits of the whole experiment
-        or of its owner bound the trial: what is left of them is for the same trial when it is resumed, whose best prompt may be
-        another.
+        None where that would say nothing (nothing better than the baseline was found), or where
+        limits of the whole experiment or of its owner bound the trial: what is left of them is for
+        the same trial when it is resumed, whose best prompt may be another.
         """
-        lost = isinstance(self._lost.get("optimizer"), EndpointError | AccessError) and "target" not in self._lost
+        lost = (
+            isinstance(self._lost.get("optimizer"), EndpointError | AccessError)
+            and "target" not in self._lost
+        )
         best = self._rounds[-1].best.candidate if self._rounds else None
         if not lost or self._context.reserve or best is None or best.prompt == self._problem.seed:
             return None
@@ -206,7 +262,8 @@ class Trial:
         return None if self._unmeasured(tested) else tested
 
     async def test_found(self, found: TrialResult) -> TrialResult:
-        """Test the best prompt of this trial's search, which was cut elsewhere; `found` with the test in it, and with what that has
+        """Test the best prompt of this trial's search, which was cut elsewhere; `found` with the
+        test in it, and with what that has
         taken. It comes back as it is where the test cannot be had."""
         assert found.best is not None
         try:
@@ -218,11 +275,20 @@ class Trial:
         if self._unmeasured(tested):
             return found
         spent = self.progress
-        return with_test(replace(
-            found, target_calls=found.target_calls + spent.target_calls, ledger_hits=found.ledger_hits + spent.ledger_hits,
-            calls_by_purpose={**found.calls_by_purpose, **self._trial_budget.calls_by_purpose},
-            verdicts_by_purpose={**found.verdicts_by_purpose, **self._outcome_counts.verdicts_by_purpose},
-            failures=(*found.failures, *self._outcome_counts.failures)), tested)
+        return with_test(
+            replace(
+                found,
+                target_calls=found.target_calls + spent.target_calls,
+                ledger_hits=found.ledger_hits + spent.ledger_hits,
+                calls_by_purpose={**found.calls_by_purpose, **self._trial_budget.calls_by_purpose},
+                verdicts_by_purpose={
+                    **found.verdicts_by_purpose,
+                    **self._outcome_counts.verdicts_by_purpose,
+                },
+                failures=(*found.failures, *self._outcome_counts.failures),
+            ),
+            tested,
+        )
 
     async def _search(self, on_round: Callable[[Round], Awaitable[None]]) -> Status:
         rng = Random(self.plan.seed)
@@ -232,7 +298,9 @@ class Trial:
                 async for round in rounds:
                     if round.incomplete:  # its strategy had no time to count them
                         known = sum(earlier.parse_failures for earlier in self._rounds)
-                        round = replace(round, parse_failures=max(0, self._outcome_counts.unreadable - known))
+                        round = replace(
+                            round, parse_failures=max(0, self._outcome_counts.unreadable - known)
+                        )
                     self._rounds.append(round)
                     await on_round(round)
         except BudgetExhausted:
@@ -240,44 +308,69 @@ class Trial:
         return "finished"
 
     def _nothing_to_rank(self) -> str:
-        """Why nothing came of the search, where the budget ended before two prompts were measured; else ""."""
+        """Why nothing came of the search, where the budget ended before two prompts were measured;
+        else "".
+        """
         if not self._rounds:
             return "The budget ended before the first round"
         first = self._rounds[0]
-        if first.incomplete and sum(standing.accuracy is not None for standing in first.standings) < 2:
+        if (
+            first.incomplete
+            and sum(standing.accuracy is not None for standing in first.standings) < 2
+        ):
             return "The budget ended in the first round, before two prompts could be compared"
         return ""
 
     def _unanswered(self) -> str:
-        """Why nothing was searched, where the optimizer model was asked and not one reply came; else ""."""
+        """Why nothing was searched, where the optimizer model was asked and not one reply came;
+        else "".
+        """
         replies = Counter[str]()
         for counts in self._outcome_counts.replies_by_attempt.values():
             replies.update(counts)
         if not replies["failed"] or replies["failed"] < replies.total():
             return ""
-        return (f"Nothing was searched: none of the {replies['failed']} replies of the optimizer model {self.plan.optimizer.label} "
-                f"came{self._told('optimizer')}; once it answers, the same command continues where this one ended.")
+        return (
+            f"Nothing was searched: none of the {replies['failed']} replies of the optimizer model "
+            f"{self.plan.optimizer.label} "
+            f"came{self._told('optimizer')}; once it answers, the same command continues where "
+            "this one ended."
+        )
 
     def _unmeasured(self, tested: Tested) -> str:
-        """Why there is nothing to compare, where not one answer of the final test under one of the two prompts came; else ""."""
+        """Why there is nothing to compare, where not one answer of the final test under one of the
+        two prompts came; else "".
+        """
         for name, answers in (("baseline", tested.before), ("best prompt", tested.after)):
             if all(answer.score.value is None for answer in answers):
-                return (f"No verdict, as nothing could be measured: none of the {len(answers)} answers of the final test under the "
-                        f"{name} came{self._told('target')}; once they do, the same command continues where this one ended.")
+                return (
+                    f"No verdict, as nothing could be measured: none of the {len(answers)} answers "
+                    "of the final test under the "
+                    f"{name} came{self._told('target')}; once they do, the same command continues "
+                    "where this one ended."
+                )
         return ""
 
     def _told(self, model: Asked) -> str:
         """The reason for which most of a model's calls failed, in brackets."""
-        failed = [failure for failure in self._outcome_counts.failures if (failure.model, failure.kind) == (model, "infrastructure")]
+        failed = [
+            failure
+            for failure in self._outcome_counts.failures
+            if (failure.model, failure.kind) == (model, "infrastructure")
+        ]
         most = max(failed, key=lambda failure: failure.calls, default=None)
         return f" ({most.reason.rstrip('.')})" if most else ""
 
     async def _test(self, best: Candidate) -> Tested:
-        """Both prompts on the same items, as one batch, and then the control arm; this is the only use of the test split, and its
-        lock sees to that. Which prompts these are, and whether there is a control, was decided before it."""
+        """Both prompts on the same items, as one batch, and then the control arm; this is the only
+        use of the test split, and its lock sees to that. Which prompts these are, and whether there
+        is a control, was decided before it.
+        """
         test = self._test_split.read()
         prompts, state = (self._problem.seed, best.prompt), self._form.state(best.prompt)
-        answers = await self._evaluation.answers([(prompt, example) for prompt in prompts for example in test], "test")
+        answers = await self._evaluation.answers(
+            [(prompt, example) for prompt in prompts for example in test], "test"
+        )
         control: Sequence[Answer] = ()
         came = any(answer.score.value is not None for answer in answers)
         if state == "measured" and self._form.prompt is not None and came:
@@ -292,23 +385,45 @@ class Trial:
         best = self._rounds[-1].best.candidate if self._rounds else None
         tried = self._evaluation.tried(best.prompt) if best else estimate(())
         found = replace(
-            without_result(self.plan, status, error), scorer=self._task.scorer, data_hash=self._task.data_hash,
-            seed_prompt=self._problem.seed, best=best, train_accuracy=tried.mean, train_items=tried.items,
-            money=self._trial_budget.money, unmeasured_by_model=self._trial_budget.unmeasured_by_model,
-            rounds=tuple(self._rounds), dev_accuracy=progress.dev_accuracy,
+            without_result(self.plan, status, error),
+            scorer=self._task.scorer,
+            data_hash=self._task.data_hash,
+            seed_prompt=self._problem.seed,
+            best=best,
+            train_accuracy=tried.mean,
+            train_items=tried.items,
+            money=self._trial_budget.money,
+            unmeasured_by_model=self._trial_budget.unmeasured_by_model,
+            rounds=tuple(self._rounds),
+            dev_accuracy=progress.dev_accuracy,
             target_calls=progress.target_calls,
-            optimizer_calls=progress.optimizer_calls, ledger_hits=progress.ledger_hits, prefix_hit_rate=progress.prefix_hit_rate,
-            repeats=progress.repeats, wall_s=time.monotonic() - self._started,
+            optimizer_calls=progress.optimizer_calls,
+            ledger_hits=progress.ledger_hits,
+            prefix_hit_rate=progress.prefix_hit_rate,
+            repeats=progress.repeats,
+            wall_s=time.monotonic() - self._started,
             calls_by_purpose=self._trial_budget.calls_by_purpose,
             parse_failures=sum(round.parse_failures for round in self._rounds),
-            verdicts_by_purpose=self._outcome_counts.verdicts_by_purpose, replies_by_attempt=self._outcome_counts.replies_by_attempt,
-            failures=self._outcome_counts.failures)
+            verdicts_by_purpose=self._outcome_counts.verdicts_by_purpose,
+            replies_by_attempt=self._outcome_counts.replies_by_attempt,
+            failures=self._outcome_counts.failures,
+        )
         return with_test(found, tested) if tested else found
 
 
 def without_result(plan: TrialPlan, status: Status, error: str = "") -> TrialResult:
     """What is known before a trial starts; the whole row of one that did not come to report."""
     return TrialResult(
-        trial=plan.id, task=plan.task, strategy=plan.strategy_label, selection=plan.selection_label, seed=plan.seed,
-        target=plan.target.label, optimizer=plan.optimizer.label, stand_in=plan.optimizer.stand_in, status=status, error=error,
-        settings=plan.settings, max_tokens=plan.target.own_max_tokens or plan.sampling.max_tokens)
+        trial=plan.id,
+        task=plan.task,
+        strategy=plan.strategy_label,
+        selection=plan.selection_label,
+        seed=plan.seed,
+        target=plan.target.label,
+        optimizer=plan.optimizer.label,
+        stand_in=plan.optimizer.stand_in,
+        status=status,
+        error=error,
+        settings=plan.settings,
+        max_tokens=plan.target.own_max_tokens or plan.sampling.max_tokens,
+    )

@@ -1,4 +1,6 @@
-"""Decompose: several plans of the whole task, to compete with each other (ABO, arXiv 2402.02101, section 6)."""
+"""Decompose: several plans of the whole task, to compete with each other (ABO, arXiv 2402.02101,
+section 6).
+"""
 
 from optimizer.behaviour.search_context import SearchContext
 from optimizer.candidate import Candidate
@@ -8,8 +10,18 @@ from optimizer.sampling import some
 
 
 async def decomposed(seed: Candidate, search_context: SearchContext) -> list[Candidate]:
-    """Plans of numbered steps, each from other solved examples; still without demonstrations. One batch."""
+    """Plans of numbered steps, each from other solved examples; still without demonstrations.
+
+    One batch.
+    """
     settings, problem = search_context.settings, search_context.problem
-    shown = [some(problem.train, settings.solved_examples, search_context.rng) for _ in range(settings.decompositions)]
-    plans = await search_context.ask([decompose(problem.description, seed.prompt.text(), solved(examples)) for examples in shown])
-    return [Candidate(search_context.prompt(steps), "decompose", 0, seed.id) for steps in plans if steps]
+    shown = [
+        some(problem.train, settings.solved_examples, search_context.rng)
+        for _ in range(settings.decompositions)
+    ]
+    plans = await search_context.ask(
+        [decompose(problem.description, seed.prompt.text(), solved(examples)) for examples in shown]
+    )
+    return [
+        Candidate(search_context.prompt(steps), "decompose", 0, seed.id) for steps in plans if steps
+    ]

@@ -1,6 +1,8 @@
-"""Demonstrate: verified traces that show the target model how a prompt's steps are done (ABO, arXiv 2402.02101, section 6).
+"""Demonstrate: verified traces that show the target model how a prompt's steps are done (ABO, arXiv
+2402.02101, section 6).
 
-A trace with a wrong final answer, or without one of the steps, is asked again, then tried on another example, then left out.
+A trace with a wrong final answer, or without one of the steps, is asked again, then tried on
+another example, then left out.
 """
 
 from collections import Counter
@@ -21,30 +23,48 @@ NONE_FIRST: Mapping[str, Sequence[Example]] = MappingProxyType({})
 
 
 async def demonstrated(
-    candidates: Sequence[Candidate], search_context: SearchContext, shown_first: Mapping[str, Sequence[Example]] = NONE_FIRST
+    candidates: Sequence[Candidate],
+    search_context: SearchContext,
+    shown_first: Mapping[str, Sequence[Example]] = NONE_FIRST,
 ) -> list[Candidate]:
-    """The candidates with new demonstrations of their steps; fewer where the optimizer model could not write right ones.
+    """The candidates with new demonstrations of their steps; fewer where the optimizer model could
+    not write right ones.
 
-    `shown_first` has, by a parent's id, the examples that its children show before any other. One batch an attempt, for all
-    candidates together.
+    `shown_first` has, by a parent's id, the examples that its children show before any other. One
+    batch an attempt, for all candidates together.
     """
     settings, problem = search_context.settings, search_context.problem
     made: list[list[Demonstration]] = [[] for _ in candidates]
-    unused = [iter(_in_turn(shown_first.get(one.parent or "", ()), problem.train, search_context.rng)) for one in candidates]
+    unused = [
+        iter(_in_turn(shown_first.get(one.parent or "", ()), problem.train, search_context.rng))
+        for one in candidates
+    ]
     for _ in range(settings.demonstration_attempts):
         orders = [
-            (at, example) for at, shown in enumerate(made) for example in islice(unused[at], settings.demonstrations - len(shown))]
-        written = await search_context.ask([
-            demonstrate(problem.description, candidates[at].prompt.steps, example, problem.scorer) for at, example in orders])
+            (at, example)
+            for at, shown in enumerate(made)
+            for example in islice(unused[at], settings.demonstrations - len(shown))
+        ]
+        written = await search_context.ask(
+            [
+                demonstrate(
+                    problem.description, candidates[at].prompt.steps, example, problem.scorer
+                )
+                for at, example in orders
+            ]
+        )
         for (at, _example), demonstration in zip(orders, written, strict=True):
             made[at] += [demonstration] if demonstration else []
     return [
         replace(candidate, prompt=replace(candidate.prompt, demonstrations=tuple(shown)))
-        for candidate, shown in zip(candidates, made, strict=True)]
+        for candidate, shown in zip(candidates, made, strict=True)
+    ]
 
 
 def spread(examples: Sequence[Example], rng: Random) -> list[Example]:
-    """The examples shuffled, and so that answers alternate: demonstrations that all say "Yes" would teach to say "Yes" [ours]."""
+    """The examples shuffled, and so that answers alternate: demonstrations that all say "Yes" would
+    teach to say "Yes" [ours].
+    """
     turns: Counter[str] = Counter()
     turn_by_id = {}
     shuffled = some(examples, len(examples), rng)
@@ -56,4 +76,6 @@ def spread(examples: Sequence[Example], rng: Random) -> list[Example]:
 
 def _in_turn(first: Sequence[Example], examples: Sequence[Example], rng: Random) -> list[Example]:
     known = {example.id for example in first}
-    return spread(first, rng) + spread([example for example in examples if example.id not in known], rng)
+    return spread(first, rng) + spread(
+        [example for example in examples if example.id not in known], rng
+    )

@@ -1,4 +1,6 @@
-"""When a search over behaviour has nothing more to gain: neither what the target model gets right nor what it does moves on."""
+"""When a search over behaviour has nothing more to gain: neither what the target model gets right
+nor what it does moves on.
+"""
 
 from optimizer.candidate import Round
 
@@ -19,5 +21,8 @@ class EarlyStopping:
         accuracy, adherence = latest.best.accuracy or 0.0, latest.best.adherence or 0.0
         moved = accuracy > self._accuracy or adherence >= self._adherence + LEAST_MOVE
         self._still = 0 if moved else self._still + 1
-        self._accuracy, self._adherence = max(accuracy, self._accuracy), max(adherence, self._adherence)
+        self._accuracy, self._adherence = (
+            max(accuracy, self._accuracy),
+            max(adherence, self._adherence),
+        )
         return self._still >= self._patience

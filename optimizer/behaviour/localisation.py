@@ -1,4 +1,6 @@
-"""Localise: the step in which a prompt's errors fail first, by a vote over the errors (ABO, arXiv 2402.02101, section 6)."""
+"""Localise: the step in which a prompt's errors fail first, by a vote over the errors (ABO, arXiv
+2402.02101, section 6).
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -17,7 +19,9 @@ EVIDENCE_SHOWN = 3
 
 @dataclass(frozen=True)
 class Finding:
-    """What a round found out about one prompt: the step that failed (None: it has no steps), and errors that show it."""
+    """What a round found out about one prompt: the step that failed (None: it has no steps), and
+    errors that show it.
+    """
 
     parent: Candidate
     blame: Blame | None
@@ -25,17 +29,39 @@ class Finding:
 
     @property
     def reflection(self) -> str:
-        return f"Step {self.blame.step} was {self.blame.kind}: {self.blame.evidence}" if self.blame else ""
+        return (
+            f"Step {self.blame.step} was {self.blame.kind}: {self.blame.evidence}"
+            if self.blame
+            else ""
+        )
 
 
 class Inspection:
-    """The errors of some parents, to be inspected one by one. A parent without steps has none to blame: it is to be decomposed."""
+    """The errors of some parents, to be inspected one by one.
 
-    def __init__(self, parents: Sequence[Candidate], errors: Sequence[Sequence[Answer]], search_context: SearchContext) -> None:
-        samples = [some(wrong, search_context.settings.localised_errors, search_context.rng) for wrong in errors]
+    A parent without steps has none to blame: it is to be decomposed.
+    """
+
+    def __init__(
+        self,
+        parents: Sequence[Candidate],
+        errors: Sequence[Sequence[Answer]],
+        search_context: SearchContext,
+    ) -> None:
+        samples = [
+            some(wrong, search_context.settings.localised_errors, search_context.rng)
+            for wrong in errors
+        ]
         self._search_context = search_context
-        self._erring = [(parent, sample) for parent, sample in zip(parents, samples, strict=True) if sample]
-        self._inspected = [(parent, error) for parent, sample in self._erring if parent.prompt.steps for error in sample]
+        self._erring = [
+            (parent, sample) for parent, sample in zip(parents, samples, strict=True) if sample
+        ]
+        self._inspected = [
+            (parent, error)
+            for parent, sample in self._erring
+            if parent.prompt.steps
+            for error in sample
+        ]
 
     @property
     def questions(self) -> list[Question[Blame]]:
@@ -44,15 +70,21 @@ class Inspection:
         return [localise(task, parent.prompt.steps, error) for parent, error in self._inspected]
 
     def findings(self, blames: Sequence[Blame | None]) -> list[Finding]:
-        """What failed in each parent, by the answers to the questions; nothing of one about which no answer could be read."""
+        """What failed in each parent, by the answers to the questions; nothing of one about which
+        no answer could be read.
+        """
         found = [self._voted(parent, sample, blames) for parent, sample in self._erring]
         return [finding for finding in found if finding]
 
     def blind(self) -> list[Finding]:
         """Any step of each parent, without a question."""
-        return [self._finding(parent, self._any_step(parent), sample) for parent, sample in self._erring]
+        return [
+            self._finding(parent, self._any_step(parent), sample) for parent, sample in self._erring
+        ]
 
-    def _voted(self, parent: Candidate, sample: Sequence[Answer], blames: Sequence[Blame | None]) -> Finding | None:
+    def _voted(
+        self, parent: Candidate, sample: Sequence[Answer], blames: Sequence[Blame | None]
+    ) -> Finding | None:
         if not parent.prompt.steps:
             return self._finding(parent, None, sample)
         pairs = zip(self._inspected, blames, strict=True)
@@ -60,20 +92,32 @@ class Inspection:
         if not votes:
             return None
         winner = vote([blame for blame, _ in votes])
-        return self._finding(parent, winner, [error for blame, error in votes if blame.step == winner.step])
+        return self._finding(
+            parent, winner, [error for blame, error in votes if blame.step == winner.step]
+        )
 
     def _any_step(self, parent: Candidate) -> Blame | None:
         steps = len(parent.prompt.steps)
-        return Blame(self._search_context.rng.randint(1, steps), "ambiguous", "not inspected") if steps else None
+        return (
+            Blame(self._search_context.rng.randint(1, steps), "ambiguous", "not inspected")
+            if steps
+            else None
+        )
 
     def _finding(self, parent: Candidate, blame: Blame | None, errors: Sequence[Answer]) -> Finding:
         return Finding(parent, blame, tuple(errors[: self._search_context.settings.cases]))
 
 
 async def localised(
-    parents: Sequence[Candidate], errors: Sequence[Sequence[Answer]], search_context: SearchContext, at_random: bool = False
+    parents: Sequence[Candidate],
+    errors: Sequence[Sequence[Answer]],
+    search_context: SearchContext,
+    at_random: bool = False,
 ) -> list[Finding]:
-    """What failed in each parent that has errors; one batch. `at_random` blames any step instead (an ablation of the paper's)."""
+    """What failed in each parent that has errors; one batch.
+
+    `at_random` blames any step instead (an ablation of the paper's).
+    """
     inspection = Inspection(parents, errors, search_context)
     if at_random:
         return inspection.blind()
@@ -82,9 +126,11 @@ async def localised(
 
 
 def vote(blames: Sequence[Blame]) -> Blame:
-    """The step that most of the blames name (of equals the earlier one), how it mostly failed, and some of the evidence.
+    """The step that most of the blames name (of equals the earlier one), how it mostly failed, and
+    some of the evidence.
 
-    >>> vote([Blame(2, "wrong", "a"), Blame(1, "skipped", "b"), Blame(2, "skipped", "c"), Blame(2, "wrong", "d")])
+    >>> votes = ["2 wrong a", "1 skipped b", "2 skipped c", "2 wrong d"]
+    >>> vote([Blame(int(number), kind, said) for number, kind, said in map(str.split, votes)])
     Blame(step=2, kind='wrong', evidence='a\\nc\\nd')
     """
     votes = Counter(blame.step for blame in blames)
@@ -97,5 +143,10 @@ def vote(blames: Sequence[Blame]) -> Blame:
 
 def note_of(findings: Sequence[Finding], children: int) -> str:
     """One sentence on a round, for people."""
-    blames = [f"step {finding.blame.step} ({finding.blame.kind})" for finding in findings if finding.blame]
-    return f"Failing first: {', '.join(blames) or 'no step'}; {children} new prompts from {len(findings)}."
+    blames = [
+        f"step {finding.blame.step} ({finding.blame.kind})" for finding in findings if finding.blame
+    ]
+    return (
+        f"Failing first: {', '.join(blames) or 'no step'}; {children} new prompts from "
+        f"{len(findings)}."
+    )

@@ -1,4 +1,5 @@
-"""The Pareto front over dev items: prompts that are best on items on which no other is (GEPA, arXiv 2507.19457, section 3.2).
+"""The Pareto front over dev items: prompts that are best on items on which no other is (GEPA, arXiv
+2507.19457, section 3.2).
 
 Pure arithmetic on scores by item. Knows no prompt.
 """
@@ -12,24 +13,33 @@ Scores = Sequence[float | None]
 
 
 def led_items(scores_by_arm: Sequence[Scores]) -> list[int]:
-    """For each arm the number of items that it leads, alone or with others; 0 for an arm that is not on the front.
+    """For each arm the number of items that it leads, alone or with others; 0 for an arm that is
+    not on the front.
 
-    An arm is not on the front if others on the front lead every item that it leads; the weakest are looked at first (as in
-    `gepa_utils.py` of gepa-ai/gepa). An item that nobody was measured on, or that nobody has a point on, has no leader.
+    An arm is not on the front if others on the front lead every item that it leads; the weakest are
+    looked at first (as in `gepa_utils.py` of gepa-ai/gepa). An item that nobody was measured on, or
+    that nobody has a point on, has no leader.
 
     >>> led_items([[1, 1, 0], [1, 0, 0], [0, 0, 1]])
     [2, 0, 1]
     """
-    leaders_by_item = [leaders for item in zip(*scores_by_arm, strict=True) if (leaders := _leaders(item))]
+    leaders_by_item = [
+        leaders for item in zip(*scores_by_arm, strict=True) if (leaders := _leaders(item))
+    ]
     front = set(range(len(scores_by_arm)))
     for arm in sorted(front, key=lambda arm: (mean_score(scores_by_arm[arm]) or 0.0, -arm)):
         if all(leaders & front - {arm} for leaders in leaders_by_item if arm in leaders):
             front.discard(arm)
-    return [sum(arm in leaders for leaders in leaders_by_item) * (arm in front) for arm in range(len(scores_by_arm))]
+    return [
+        sum(arm in leaders for leaders in leaders_by_item) * (arm in front)
+        for arm in range(len(scores_by_arm))
+    ]
 
 
 def draw(led: Sequence[int], draws: int, rng: Random) -> list[int]:
-    """How often each arm is drawn in `draws` draws, by the number of items that it leads; the first arm where nobody leads any."""
+    """How often each arm is drawn in `draws` draws, by the number of items that it leads; the first
+    arm where nobody leads any.
+    """
     weights = led if any(led) else [at == 0 for at in range(len(led))]
     chosen = rng.choices(range(len(led)), weights=weights, k=draws)
     return [chosen.count(arm) for arm in range(len(led))]

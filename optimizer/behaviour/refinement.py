@@ -1,6 +1,8 @@
-"""Refine: only the failing step becomes another; what does not help is rolled back, and its reason kept for the next try.
+"""Refine: only the failing step becomes another; what does not help is rolled back, and its reason
+kept for the next try.
 
-ABO, arXiv 2402.02101, section 6. How a refinement is judged, and in what words its reason is kept, is [ours].
+ABO, arXiv 2402.02101, section 6. How a refinement is judged, and in what words its reason is kept,
+is [ours].
 """
 
 from collections import defaultdict
@@ -39,14 +41,24 @@ class Setbacks:
     def _add(self, parent: Standing, child: Standing, changed: int) -> None:
         old, new = parent.candidate.prompt.steps, child.candidate.prompt.steps
         parts = slice(changed - 1, changed + len(new) - len(old))
-        setback = Setback(wording(new[parts]), _reason(parent, child, changed, child.adherence_by_step[parts]))
+        setback = Setback(
+            wording(new[parts]), _reason(parent, child, changed, child.adherence_by_step[parts])
+        )
         known = self._by_step[old[changed - 1].text]
         if setback.wording not in {tried.wording for tried in known}:
             known.append(setback)
 
 
-def refinement(finding: Finding, setbacks: Setbacks, number: int, search_context: SearchContext, whole: bool = False) -> Draft:
-    """The failing step in other words, or split; all steps anew where there are none yet, or `whole` says so (an ablation)."""
+def refinement(
+    finding: Finding,
+    setbacks: Setbacks,
+    number: int,
+    search_context: SearchContext,
+    whole: bool = False,
+) -> Draft:
+    """The failing step in other words, or split; all steps anew where there are none yet, or
+    `whole` says so (an ablation).
+    """
     task, parent, blame = search_context.problem.description, finding.parent, finding.blame
     if blame is None or whole:
         return new_plan(parent, finding.cases, finding.reflection, number, search_context)
@@ -54,21 +66,40 @@ def refinement(finding: Finding, setbacks: Setbacks, number: int, search_context
     return Draft(
         refine(task, steps, blame, finding.cases, setbacks.of(steps[blame.step - 1])),
         lambda new: Candidate(
-            parent.prompt.with_step(blame.step, *new), "refine", number, parent.id, finding.reflection, blame.step))
+            parent.prompt.with_step(blame.step, *new),
+            "refine",
+            number,
+            parent.id,
+            finding.reflection,
+            blame.step,
+        ),
+    )
 
 
 def rolled_back(standings: Sequence[Standing], number: int) -> tuple[Standing, ...]:
-    """The standings of round `number` in which no new prompt is kept that is not better than its parent: the parent goes on. One
-    whose accuracy is unknown is not better than anything, and one that is known is better than a parent that is not."""
-    accuracy_by_id = {one.candidate.id: -1.0 if one.accuracy is None else one.accuracy for one in standings}
+    """The standings of round `number` in which no new prompt is kept that is not better than its
+    parent: the parent goes on. One whose accuracy is unknown is not better than anything, and one
+    that is known is better than a parent that is not.
+    """
+    accuracy_by_id = {
+        one.candidate.id: -1.0 if one.accuracy is None else one.accuracy for one in standings
+    }
     judged = [
-        replace(standing, kept=standing.kept and not _is_no_better(standing, number, accuracy_by_id)) for standing in standings]
+        replace(
+            standing, kept=standing.kept and not _is_no_better(standing, number, accuracy_by_id)
+        )
+        for standing in standings
+    ]
     return tuple(sorted(judged, key=lambda standing: not standing.kept))
 
 
 def _is_no_better(child: Standing, number: int, accuracy_by_id: dict[str, float]) -> bool:
     parent = accuracy_by_id.get(child.candidate.parent or "")
-    return child.candidate.round == number and parent is not None and accuracy_by_id[child.candidate.id] <= parent
+    return (
+        child.candidate.round == number
+        and parent is not None
+        and accuracy_by_id[child.candidate.id] <= parent
+    )
 
 
 def _reason(parent: Standing, child: Standing, changed: int, adherence: Sequence[float]) -> str:
@@ -76,10 +107,17 @@ def _reason(parent: Standing, child: Standing, changed: int, adherence: Sequence
     pairs = zip(parent.scores, child.scores, strict=True)
     shared = [(old, new) for old, new in pairs if old is not None and new is not None]
     before, after = (mean_score([pair[at] for pair in shared]) for at in (0, 1))
-    told = [] if before is None or after is None else [f"accuracy went from {before:.2f} to {after:.2f}"]
+    told = (
+        []
+        if before is None or after is None
+        else [f"accuracy went from {before:.2f} to {after:.2f}"]
+    )
     if adherence:
         old = _percent(parent.adherence_by_step[changed - 1 : changed])
-        told.append(f"followed in {_percent(adherence)} of the responses" + (f", the old step in {old}" if old else ""))
+        told.append(
+            f"followed in {_percent(adherence)} of the responses"
+            + (f", the old step in {old}" if old else "")
+        )
     return "; ".join(told) or "it did not help"
 
 

@@ -1,4 +1,5 @@
-"""Reflect: what a critic says of a prompt's errors, and steps revised by it (ProTeGi, arXiv 2305.03495, section 2.1).
+"""Reflect: what a critic says of a prompt's errors, and steps revised by it (ProTeGi, arXiv
+2305.03495, section 2.1).
 
 Other than localisation it is not bound to the steps that there are: it can say that one is missing.
 """
@@ -34,4 +35,5 @@ def revision(group: Group, reason: str, number: int, search_context: SearchConte
         return new_plan(parent, group.errors, reason, number, search_context)
     return Draft(
         revise(search_context.problem.description, parent.prompt.steps, group.errors, reason),
-        lambda steps: Candidate(search_context.prompt(steps), "revise", number, parent.id, reason))
+        lambda steps: Candidate(search_context.prompt(steps), "revise", number, parent.id, reason),
+    )

@@ -1,4 +1,7 @@
-"""Drafts: new steps that are asked for, and the prompts that they become. Drafts of all kinds are written in one batch."""
+"""Drafts: new steps that are asked for, and the prompts that they become.
+
+Drafts of all kinds are written in one batch.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,14 +23,28 @@ class Draft:
     made: Callable[[tuple[Step, ...]], Candidate]
 
 
-def new_plan(parent: Candidate, cases: Sequence[Answer], reason: str, number: int, search_context: SearchContext) -> Draft:
+def new_plan(
+    parent: Candidate,
+    cases: Sequence[Answer],
+    reason: str,
+    number: int,
+    search_context: SearchContext,
+) -> Draft:
     """All steps anew, from errors of the parent and what is known of their reason."""
     return Draft(
-        decompose(search_context.problem.description, parent.prompt.text(), attempted(cases), reason),
-        lambda steps: Candidate(search_context.prompt(steps), "decompose", number, parent.id, reason))
+        decompose(
+            search_context.problem.description, parent.prompt.text(), attempted(cases), reason
+        ),
+        lambda steps: Candidate(
+            search_context.prompt(steps), "decompose", number, parent.id, reason
+        ),
+    )
 
 
 async def written(drafts: Sequence[Draft], search_context: SearchContext) -> list[Candidate]:
-    """What became of the drafts; fewer where a reply could not be read. Their demonstrations are to be made anew."""
+    """What became of the drafts; fewer where a reply could not be read.
+
+    Their demonstrations are to be made anew.
+    """
     replies = await search_context.ask([draft.question for draft in drafts])
     return [draft.made(steps) for draft, steps in zip(drafts, replies, strict=True) if steps]

@@ -1,4 +1,6 @@
-"""What every part of a search over behaviour works with: the settings, the problem, the optimizer model and chance."""
+"""What every part of a search over behaviour works with: the settings, the problem, the optimizer
+model and chance.
+"""
 
 from dataclasses import dataclass
 from random import Random

@@ -1,4 +1,6 @@
-"""What all searches over behaviour can be told: how prompts are made of steps, shown, inspected and refined. Knows no search."""
+"""What all searches over behaviour can be told: how prompts are made of steps, shown, inspected and
+refined. Knows no search.
+"""
 
 from dataclasses import dataclass
 
@@ -7,7 +9,8 @@ from optimizer.validators import at_least
 
 @dataclass(frozen=True, kw_only=True)
 class BehaviourSettings:
-    """What it shares with APO has APO's values, so that the two differ only in what they propose [ours].
+    """What it shares with APO has APO's values, so that the two differ only in what they propose
+    [ours].
 
     Raises SettingsError for a bad value.
     """
@@ -17,7 +20,9 @@ class BehaviourSettings:
     beam: int = 4
     """Prompts kept of a round (APO's main.py: 4)."""
     minibatch: int = 64
-    """Training examples that all prompts of a round are tried on, for their errors (APO's main.py: 64)."""
+    """Training examples that all prompts of a round are tried on, for their errors (APO's main.py:
+    64).
+    """
     decompositions: int = 4
     """Plans that compete in round 0, beside the baseline [ours]."""
     solved_examples: int = 4
@@ -25,16 +30,23 @@ class BehaviourSettings:
     demonstrations: int = 2
     """In a prompt (the paper shows them without saying how many) [ours]."""
     demonstration_attempts: int = 2
-    """Training examples tried for one demonstration, each asked at most twice, before it is done without [ours]."""
+    """Training examples tried for one demonstration, each asked at most twice, before it is done
+    without [ours].
+    """
     localised_errors: int = 8
     """Errors of one prompt that vote on its failing step [ours]."""
     cases: int = 2
     """Errors shown to the refiner and to a new decomposition [ours]."""
     patience: int = 2
-    """Rounds in which neither dev accuracy nor adherence of the best prompt may move before the search ends [ours]."""
+    """Rounds in which neither dev accuracy nor adherence of the best prompt may move before the
+    search ends [ours].
+    """
     opening: str = "Follow these steps:"
     """What stands before the steps of a prompt [ours]."""
-    closing: str = "Write the result of each step on a line of its own, as 'Step 1: ...'. End with 'Answer: ' and the answer."
+    closing: str = (
+        "Write the result of each step on a line of its own, as 'Step 1: ...'. End with 'Answer: ' "
+        "and the answer."
+    )
     """What stands after them: the form in which a response is read back, step by step [ours]."""
     temperature: float = 0.7
     """Of the optimizer model (APO's main.py: 0.7)."""
@@ -42,8 +54,21 @@ class BehaviourSettings:
     """Of a reply of the optimizer model (APO's main.py: 1024)."""
 
     def __post_init__(self) -> None:
-        at_least(0, rounds=self.rounds, decompositions=self.decompositions, demonstrations=self.demonstrations, cases=self.cases,
-                 temperature=self.temperature)
-        at_least(1, beam=self.beam, minibatch=self.minibatch, solved_examples=self.solved_examples,
-                 demonstration_attempts=self.demonstration_attempts, localised_errors=self.localised_errors,
-                 patience=self.patience, max_tokens=self.max_tokens)
+        at_least(
+            0,
+            rounds=self.rounds,
+            decompositions=self.decompositions,
+            demonstrations=self.demonstrations,
+            cases=self.cases,
+            temperature=self.temperature,
+        )
+        at_least(
+            1,
+            beam=self.beam,
+            minibatch=self.minibatch,
+            solved_examples=self.solved_examples,
+            demonstration_attempts=self.demonstration_attempts,
+            localised_errors=self.localised_errors,
+            patience=self.patience,
+            max_tokens=self.max_tokens,
+        )

@@ -1,9 +1,10 @@
-"""The answers that a trial has already, in front of its budget: what it asks again costs it nothing, so that equal budgets buy
-equally much.
+"""The answers that a trial has already, in front of its budget: what it asks again costs it
+nothing, so that equal budgets buy equally much.
 
-A request is known again by all that decides its answer, and not by what it is for. Equal requests of one batch are asked once. A
-failure is not remembered. A trial that is replayed asks the same in the same order, and so takes the same course. For one event
-loop, and for batches that follow one another: of two that are under way together neither knows the other's answers.
+A request is known again by all that decides its answer, and not by what it is for. Equal requests
+of one batch are asked once. A failure is not remembered. A trial that is replayed asks the same in
+the same order, and so takes the same course. For one event loop, and for batches that follow one
+another: of two that are under way together neither knows the other's answers.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -19,7 +20,10 @@ KeyOf = Callable[[str, Request], Hashable]
 
 
 def whole_request(model: str, request: Request) -> Hashable:
-    """Return the request without its purpose. It holds all messages: a digest of them takes less memory."""
+    """Return the request without its purpose.
+
+    It holds all messages: a digest of them takes less memory.
+    """
     return replace(request, purpose="learn")
 
 
@@ -28,17 +32,24 @@ class Limited(Protocol):
     """A model that knows how far it can go."""
 
     def fitting(self, requests: Sequence[Request]) -> int:
-        """Return how many of these requests, from the first on, are covered now, each at the most that it can cost."""
+        """Return how many of these requests, from the first on, are covered now, each at the most
+        that it can cost.
+        """
 
     def covers(self, requests: int) -> bool:
-        """Say whether so many requests of a search are covered, whatever is asked; a quick answer, False where it is not sure."""
+        """Say whether so many requests of a search are covered, whatever is asked; a quick answer,
+        False where it is not sure.
+        """
 
     def known(self, requests: Sequence[Request]) -> list[bool]:
         """Say which of these requests were answered before."""
 
 
 class Remembering:
-    """A budgeted model with the memory of one trial. Outcomes that cost nothing say so (`repeated`), and `budget` counts them."""
+    """A budgeted model with the memory of one trial.
+
+    Outcomes that cost nothing say so (`repeated`), and `budget` counts them.
+    """
 
     def __init__(self, model: Budgeted, budget: Budget, key_of: KeyOf = whole_request) -> None:
         self._model = model
@@ -51,13 +62,18 @@ class Remembering:
         return self._model.name
 
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
-        """As LanguageModel.complete. Raises BudgetExhausted with the outcomes of the first requests, as far as there are any."""
+        """As LanguageModel.complete.
+
+        Raises BudgetExhausted with the outcomes of the first requests, as far as there are any.
+        """
         keys = self._keys(requests)
         new = self._new(keys, requests)
         try:
             asked = await self._model.complete(list(new.values())) if new else []
         except BudgetExhausted as refusal:
-            refusal.answered = tuple(self._taken(keys, requests, dict(zip(new, refusal.answered, strict=False))))
+            refusal.answered = tuple(
+                self._taken(keys, requests, dict(zip(new, refusal.answered, strict=False)))
+            )
             raise
         return self._taken(keys, requests, dict(zip(new, asked, strict=True)))
 
@@ -82,7 +98,9 @@ class Remembering:
         name = self.name
         return [self._key_of(name, request) for request in requests]
 
-    def _new(self, keys: Sequence[Hashable], requests: Sequence[Request]) -> dict[Hashable, Request]:
+    def _new(
+        self, keys: Sequence[Hashable], requests: Sequence[Request]
+    ) -> dict[Hashable, Request]:
         """The requests without an answer, each once, in their order."""
         new: dict[Hashable, Request] = {}
         for key, request in zip(keys, requests, strict=True):
@@ -91,9 +109,14 @@ class Remembering:
         return new
 
     def _taken(
-        self, keys: Sequence[Hashable], requests: Sequence[Request], outcome_by_key: Mapping[Hashable, Outcome]
+        self,
+        keys: Sequence[Hashable],
+        requests: Sequence[Request],
+        outcome_by_key: Mapping[Hashable, Outcome],
     ) -> list[Outcome]:
-        """The outcomes of the batch up to the first request that has none; remembers the answers, and counts the repeats."""
+        """The outcomes of the batch up to the first request that has none; remembers the answers,
+        and counts the repeats.
+        """
         outcomes: list[Outcome] = []
         repeats: list[Request] = []
         fresh = set(outcome_by_key)
@@ -108,6 +131,9 @@ class Remembering:
                 repeats.append(request)
                 outcomes.append(replace(outcome, repeated=True))
         self._answer_by_key.update(
-            (key, outcome) for key, outcome in outcome_by_key.items() if isinstance(outcome, Completion))
+            (key, outcome)
+            for key, outcome in outcome_by_key.items()
+            if isinstance(outcome, Completion)
+        )
         self._budget.repeated(repeats)
         return outcomes

@@ -1,4 +1,7 @@
-"""When a budget may give out nothing more, whatever is in it. Knows no trial; its clock comes from outside."""
+"""When a budget may give out nothing more, whatever is in it.
+
+Knows no trial; its clock comes from outside.
+"""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,16 +13,20 @@ from optimizer.errors import BudgetExhausted
 class Timed:
     """A budget whose time runs out: from then on it gives out nothing more but for final tests.
 
-    It stands between the ledger and the model, so only what must be paid for is refused: a run that is repeated or continued gets
-    every answer again that it had in time, and takes the same course.
+    It stands between the ledger and the model, so only what must be paid for is refused: a run that
+    is repeated or continued gets every answer again that it had in time, and takes the same course.
     """
 
     bounded = True
 
     def __init__(
-        self, shared_budget: Paying, end_by_budget: Mapping[str, float], clock: Callable[[], float] = time.monotonic
+        self,
+        shared_budget: Paying,
+        end_by_budget: Mapping[str, float],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`end_by_budget`: name of a budget in the settings -> when its time is over, on the clock."""
+        """`end_by_budget`: name of a budget in the settings -> when its time is over, on the
+        clock."""
         self._shared_budget = shared_budget
         self._end_by_budget = end_by_budget
         self._clock = clock
@@ -29,8 +36,14 @@ class Timed:
         if not test:
             for budget, ends_at in self._end_by_budget.items():
                 if self._clock() >= ends_at:
-                    raise BudgetExhausted(f"The time of the {budget} is over; raise {budget}.wall_s to search on.")
-        return await self._shared_budget.take(costs, test=test) if self._shared_budget.bounded else len(costs)
+                    raise BudgetExhausted(
+                        f"The time of the {budget} is over; raise {budget}.wall_s to search on."
+                    )
+        return (
+            await self._shared_budget.take(costs, test=test)
+            if self._shared_budget.bounded
+            else len(costs)
+        )
 
     async def send(self, most_by_key: Mapping[bytes, Cost], *, test: bool = False) -> None:
         """As Paying.send."""

@@ -1,9 +1,10 @@
-"""What models may cost, in calls, tokens and money: taken before calls are sent, at the most that they can cost; settled after, at
-what they did cost. So a limit is never passed, whatever comes back and however many callers there are. What an endpoint does not
-say, or says in no number, is settled at the most that was reserved for it: unknown is never nothing.
+"""What models may cost, in calls, tokens and money: taken before calls are sent, at the most that
+they can cost; settled after, at what they did cost. So a limit is never passed, whatever comes back
+and however many callers there are. What an endpoint does not say, or says in no number, is settled
+at the most that was reserved for it: unknown is never nothing.
 
-One budget serves several holders (the trials of an experiment), each with a part kept for its final test. For one event loop. Knows
-no client, no clock and no file.
+One budget serves several holders (the trials of an experiment), each with a part kept for its final
+test. For one event loop. Knows no client, no clock and no file.
 """
 
 import asyncio
@@ -18,7 +19,9 @@ from optimizer.types import Outcome, Request
 
 Role = Literal["target", "optimizer"]
 TEMPLATE_TOKENS = 64
-"""What a chat template may add to a prompt, such as a system message of its own [ours: Qwen adds about 20, Llama 3.1 about 30]."""
+"""What a chat template may add to a prompt, such as a system message of its own [ours: Qwen adds
+about 20, Llama 3.1 about 30].
+"""
 MESSAGE_TOKENS = 16
 """What it may add to each message [ours: about 5 in those templates]."""
 _CLOSE = 1e-9
@@ -63,7 +66,9 @@ class Cost:
 
     def covers(self, other: "Cost") -> bool:
         """Is it at least the other in each respect?"""
-        return all(mine + _CLOSE >= its for mine, its in zip(self.amounts, other.amounts, strict=True))
+        return all(
+            mine + _CLOSE >= its for mine, its in zip(self.amounts, other.amounts, strict=True)
+        )
 
     @classmethod
     def of_all(cls, costs: Iterable["Cost"]) -> "Cost":
@@ -87,9 +92,13 @@ class Limits:
         return any(limit is not None for limit in asdict(self).values())
 
     def left_by(self, cost: Cost, share: float = 1.0) -> Cost:
-        """That share of what the cost leaves of these limits: of calls and tokens whole ones; nothing where there is no limit."""
-        left = [0.0 if limit is None else max(0.0, limit - used) * share for limit, used in zip(
-            asdict(self).values(), cost.amounts, strict=True)]
+        """That share of what the cost leaves of these limits: of calls and tokens whole ones;
+        nothing where there is no limit.
+        """
+        left = [
+            0.0 if limit is None else max(0.0, limit - used) * share
+            for limit, used in zip(asdict(self).values(), cost.amounts, strict=True)
+        ]
         return Cost(int(left[0]), int(left[1]), int(left[2]), left[3])
 
     def passed_by(self, cost: Cost) -> str | None:
@@ -116,29 +125,40 @@ class PriceList:
 
     def at_most(self, request: Request) -> Cost:
         """No tokenizer makes more tokens of a text than it has bytes."""
-        read = sum(text_bytes(message.content) + MESSAGE_TOKENS for message in request.messages) + TEMPLATE_TOKENS
+        read = (
+            sum(text_bytes(message.content) + MESSAGE_TOKENS for message in request.messages)
+            + TEMPLATE_TOKENS
+        )
         return self._cost(read, self.max_tokens or request.sampling.max_tokens)
 
     def of(self, outcome: Outcome, request: Request) -> Cost:
-        """An answer of the ledger costs what it cost when it was paid for: so a repeated run takes the same course. Tokens that
+        """An answer of the ledger costs what it cost when it was paid for: so a repeated run takes
+        the same course. Tokens that
         nobody has counted cost the most that they can."""
         return self.recalled(outcome, self.at_most(request))
 
     def recalled(self, answer: Outcome, most: Cost) -> Cost:
-        """What an answer has cost of which only the most that it can cost is known, and no longer what was asked."""
+        """What an answer has cost of which only the most that it can cost is known, and no longer
+        what was asked.
+        """
         if answer.prompt_tokens is None or answer.completion_tokens is None:
             return most
         return self._cost(answer.prompt_tokens, answer.completion_tokens)
 
     def _cost(self, read: int, written: int) -> Cost:
         calls = {f"{self.role}_calls": 1}
-        return Cost(**calls, tokens=read + written, money=read * self.prompt_price + written * self.completion_price)
+        return Cost(
+            **calls,
+            tokens=read + written,
+            money=read * self.prompt_price + written * self.completion_price,
+        )
 
 
 class SharedBudget:
     """`limits` over all holders. A budget that is too small says so when it is asked.
 
-    `of` names in messages whose budget it is, and stands before the settings that would raise its limits.
+    `of` names in messages whose budget it is, and stands before the settings that would raise its
+    limits.
     """
 
     def __init__(self, limits: Limits | None = None, of: str = "budget") -> None:
@@ -146,9 +166,13 @@ class SharedBudget:
         self.spent = Cost()
         """What was settled, and the most that the calls in flight can cost."""
         self.spare = Cost()
-        """What searches leave alone beside the tests: an interruption of the tests may lose so much, and they can still be paid."""
+        """What searches leave alone beside the tests: an interruption of the tests may lose so
+        much, and they can still be paid.
+        """
         self.tested_by_holder: dict[str, Cost] = {}
-        """The most that those calls of its final test can cost which are in flight or answered: the test lacks them no more."""
+        """The most that those calls of its final test can cost which are in flight or answered: the
+        test lacks them no more.
+        """
         self.refused: set[str] = set()
         """Holders whose search was refused once: it is over, whatever comes free later."""
         self._of = of
@@ -166,17 +190,23 @@ class SharedBudget:
         """What their final tests still lack."""
         return {
             holder: (test - self.tested_by_holder.get(holder, Cost())).at_least(Cost())
-            for holder, test in self._test_by_holder.items()}
+            for holder, test in self._test_by_holder.items()
+        }
 
     def keep(self, cost: Cost, holder: str = "") -> None:
-        """Sets that much aside for the holder's test, or more where more was set aside already; less what of the test is behind."""
+        """Sets that much aside for the holder's test, or more where more was set aside already;
+        less what of the test is behind.
+        """
         self._test_by_holder[holder] = self._test_by_holder.get(holder, Cost()).at_least(cost)
 
     async def take(self, costs: Sequence[Cost], holder: str = "", *, test: bool = False) -> int:
-        """How many of these calls, from the first on, may be sent now: at least one. Each call is to be settled.
+        """How many of these calls, from the first on, may be sent now: at least one.
 
-        The calls of a search are all or nothing. For tokens and money what is in flight is waited for, as it mostly costs less than
-        was taken; a final test waits for all that may come free. Raises BudgetExhausted: nothing was taken.
+        Each call is to be settled.
+
+        The calls of a search are all or nothing. For tokens and money what is in flight is waited
+        for, as it mostly costs less than was taken; a final test waits for all that may come free.
+        Raises BudgetExhausted: nothing was taken.
         """
         if not test and (reason := self._over(holder)):
             raise BudgetExhausted(reason)
@@ -203,16 +233,21 @@ class SharedBudget:
         self._book(cost, holder, test)
 
     def settle(self, most: Cost, cost: Cost, holder: str = "", *, lacking: bool = False) -> None:
-        """Books what calls did cost, in place of the most that was taken for them. `lacking`: they are calls of the holder's final
+        """Books what calls did cost, in place of the most that was taken for them.
+
+        `lacking`: they are calls of the holder's final
         test that have no answer, so that the test lacks them still."""
         self.spent += cost - most
         self._in_flight_by_holder[holder] = max(0, self._in_flight_by_holder[holder] - most.calls)
         if lacking:
-            self.tested_by_holder[holder] = (self.tested_by_holder.get(holder, Cost()) - most).at_least(Cost())
+            self.tested_by_holder[holder] = (
+                self.tested_by_holder.get(holder, Cost()) - most
+            ).at_least(Cost())
         self._settled.set()
 
     def begin(self, holder: str = "") -> None:
-        """The holder starts, perhaps anew after its process has died: what it had in flight is not waited for, and stays spent at
+        """The holder starts, perhaps anew after its process has died: what it had in flight is not
+        waited for, and stays spent at
         the most that it can cost."""
         self._in_flight_by_holder[holder] = 0
         self._settled.set()
@@ -229,17 +264,24 @@ class SharedBudget:
         if not self.limits.bounded:
             return len(costs)
         if test:
-            return max(self._within(costs, self._committed(holder, test)), self._within(costs, self.spent, self._kept(holder)))
+            return max(
+                self._within(costs, self._committed(holder, test)),
+                self._within(costs, self.spent, self._kept(holder)),
+            )
         if self._lacking(costs, holder, test) in _CALLS:
             return 0
         return self._within(costs, self._committed(holder, test))
 
     def _within(self, costs: Sequence[Cost], committed: Cost, kept: Cost | None = None) -> int:
-        """How many of the calls the limits leave room for, beside what is `committed`; and of what was `kept`, where that is given:
-        what was kept for a test is its own, though others keep more than is left since an interruption has lost some."""
+        """How many of the calls the limits leave room for, beside what is `committed`; and of what
+        was `kept`, where that is given: what was kept for a test is its own, though others keep
+        more than is left since an interruption has lost some.
+        """
         return sum(
-            self.limits.passed_by(committed + taken) is None and (kept is None or kept.covers(taken))
-            for taken in accumulate(costs))
+            self.limits.passed_by(committed + taken) is None
+            and (kept is None or kept.covers(taken))
+            for taken in accumulate(costs)
+        )
 
     def _lacking(self, costs: Sequence[Cost], holder: str, test: bool) -> str | None:
         """The first limit, calls before others, that all of the costs would pass."""
@@ -247,7 +289,9 @@ class SharedBudget:
 
     def _committed(self, holder: str, test: bool) -> Cost:
         """What this holder cannot have."""
-        kept = Cost.of_all(kept for owner, kept in self.kept_by_holder.items() if not (test and owner == holder))
+        kept = Cost.of_all(
+            kept for owner, kept in self.kept_by_holder.items() if not (test and owner == holder)
+        )
         return self.spent + kept + (Cost() if test else self.spare)
 
     def _kept(self, holder: str) -> Cost:
@@ -268,8 +312,11 @@ class SharedBudget:
         wanted = getattr(Cost.of_all(costs) if name in _CALLS else costs[0], name)
         kept = getattr(Cost.of_all(self.kept_by_holder.values()) + self.spare, name)
         aside = f" and {kept:,.6g} kept for final tests" if kept and not test else ""
-        return (f"The next calls may take {wanted:,.6g} {unit}, but of the {self._of} of {limit:,.6g} {unit} only {left:,.6g} are "
-                f"left{aside}; raise {self._of}.{name} to search on.")
+        return (
+            f"The next calls may take {wanted:,.6g} {unit}, but of the {self._of} of {limit:,.6g} "
+            f"{unit} only {left:,.6g} are "
+            f"left{aside}; raise {self._of}.{name} to search on."
+        )
 
 
 class Spending(Protocol):
@@ -289,8 +336,11 @@ class Spending(Protocol):
 
 
 class Paying(Protocol):
-    """A budget as one of its holders sees it, here or in another process, for calls that are paid. Three numbers are told apart:
-    what is reserved (`take`), what was sent (`send`), and what was paid (`settle`). A call is known by its key."""
+    """A budget as one of its holders sees it, here or in another process, for calls that are paid.
+
+    Three numbers are told apart: what is reserved (`take`), what was sent (`send`), and what was
+    paid (`settle`). A call is known by its key.
+    """
 
     @property
     def bounded(self) -> bool: ...
@@ -299,11 +349,14 @@ class Paying(Protocol):
         """Reserves, as SharedBudget.take does. What is not sent is to be given back."""
 
     async def send(self, most_by_key: Mapping[bytes, Cost], *, test: bool = False) -> None:
-        """To be awaited before reserved calls go out: from here on they count as sent, whatever happens. May raise
+        """To be awaited before reserved calls go out: from here on they count as sent, whatever
+        happens. May raise
         BudgetExhausted, or that it cannot be put on record: then they must not go out."""
 
     def settle(self, cost_by_key: Mapping[bytes, Cost], *, answered: bool) -> None:
-        """What calls that were sent did cost. `answered`: their answers are on record, and need not be paid for again. A call that
+        """What calls that were sent did cost.
+
+        `answered`: their answers are on record, and need not be paid for again. A call that
         is never settled counts at the most that it can cost."""
 
     def give_back(self, most: Cost, *, test: bool = False) -> None:

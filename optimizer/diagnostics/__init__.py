@@ -1,6 +1,8 @@
-"""The paper's own analyses of a pair of models, one file a measure: what reflection is worth, and whether the target follows.
+"""The paper's own analyses of a pair of models, one file a measure: what reflection is worth, and
+whether the target follows.
 
-Ma et al., "Are Large Language Models Good Prompt Optimizers?", arXiv 2402.02101. Pure: models are injected, nothing is written.
+Ma et al., "Are Large Language Models Good Prompt Optimizers?", arXiv 2402.02101. Pure: models are
+injected, nothing is written.
 """
 
 from optimizer.diagnostics.ablations import Ablations
@@ -14,5 +16,20 @@ from optimizer.diagnostics.reflection_bias import ReflectionBias
 from optimizer.diagnostics.reflection_validity import ReflectionValidity
 
 __all__ = [
-    "MEASURES", "Ablations", "ByProcedure", "Depth", "Diagnosis", "Feedback", "Finding", "NotMeasured", "OneStep", "Predictability",
-    "Refinement", "ReflectionBias", "ReflectionValidity", "Subject", "diagnose", "to_json"]
+    "MEASURES",
+    "Ablations",
+    "ByProcedure",
+    "Depth",
+    "Diagnosis",
+    "Feedback",
+    "Finding",
+    "NotMeasured",
+    "OneStep",
+    "Predictability",
+    "Refinement",
+    "ReflectionBias",
+    "ReflectionValidity",
+    "Subject",
+    "diagnose",
+    "to_json",
+]

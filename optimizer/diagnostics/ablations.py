@@ -1,7 +1,8 @@
 """Measure 5, ABO's ablations: what of behaviour optimization does the work?
 
-Ma et al., arXiv 2402.02101, section 6: short searches with everything, without demonstrations, with the whole prompt rewritten
-instead of one step, and with a random step instead of the one that failed. Each best prompt is tried on items that no search saw.
+Ma et al., arXiv 2402.02101, section 6: short searches with everything, without demonstrations, with
+the whole prompt rewritten instead of one step, and with a random step instead of the one that
+failed. Each best prompt is tried on items that no search saw.
 """
 
 import asyncio
@@ -26,8 +27,11 @@ FULL = "full"
 SHORT = ABO(rounds=2, beam=2, minibatch=16, decompositions=1, children=2, localised_errors=6)
 """One plan, so that there is something to refine; else short enough for a diagnosis [ours]."""
 CHANGES: Mapping[str, Mapping[str, Any]] = {
-    FULL: {}, "without demonstrations": {"demonstrations": 0}, "whole prompt": {"refine": "whole_prompt"},
-    "random step": {"localise": "random"}}
+    FULL: {},
+    "without demonstrations": {"demonstrations": 0},
+    "whole prompt": {"refine": "whole_prompt"},
+    "random step": {"localise": "random"},
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +41,9 @@ class Variant:
     accuracy: Estimate
     """Of the best prompts on the held-out items, with Wilson's interval."""
     against_full: PairedTest | None
-    """Item by item, seed by seed; None for the full one, and where no item has an answer under both."""
+    """Item by item, seed by seed; None for the full one, and where no item has an answer under
+    both.
+    """
     prompts: tuple[Prompt, ...]
     """The best prompt of each seed."""
 
@@ -55,46 +61,85 @@ class Ablations:
         """What is needed: the parts without which the best prompts are worse."""
         if not any(one.against_full for one in self.by_variant.values()):
             return "cannot be told"
-        worse = [name for name, one in self.by_variant.items() if one.against_full and one.against_full.verdict == "worse"]
+        worse = [
+            name
+            for name, one in self.by_variant.items()
+            if one.against_full and one.against_full.verdict == "worse"
+        ]
         return f"worse: {', '.join(worse)}" if worse else "not distinguishable"
 
     @property
     def sentence(self) -> str:
         parts = [
             f"{name} {figure(one.accuracy)}, {one.against_full.verdict}"
-            for name, one in self.by_variant.items() if one.against_full]
+            for name, one in self.by_variant.items()
+            if one.against_full
+        ]
         if not parts:
             return "Cannot be told: no item has an answer under two variants."
         cut = f" The budget cut {self.unfinished} searches short." if self.unfinished else ""
-        return (f"Behaviour optimization reaches {figure(self.by_variant[FULL].accuracy)} from {figure(self.seed_prompt)}; "
-                f"against that: {'; '.join(parts)}.{cut}")
+        return (
+            f"Behaviour optimization reaches {figure(self.by_variant[FULL].accuracy)} from "
+            f"{figure(self.seed_prompt)}; "
+            f"against that: {'; '.join(parts)}.{cut}"
+        )
 
     @property
     def best_plan(self) -> Prompt | None:
-        """A prompt with steps, and with demonstrations if there is one: that of the full search which came out best."""
-        plans = [prompt for variant in self.by_variant.values() for prompt in variant.prompts if prompt.steps]
+        """A prompt with steps, and with demonstrations if there is one: that of the full search
+        which came out best.
+        """
+        plans = [
+            prompt
+            for variant in self.by_variant.values()
+            for prompt in variant.prompts
+            if prompt.steps
+        ]
         return max(plans, key=lambda prompt: bool(prompt.demonstrations), default=None)
 
 
 async def ablations(
-    problem: Problem, optimizer: LanguageModel, evaluate: Evaluator, held_out: Sequence[Example], seeds: Sequence[int],
+    problem: Problem,
+    optimizer: LanguageModel,
+    evaluate: Evaluator,
+    held_out: Sequence[Example],
+    seeds: Sequence[int],
     short: ABO = SHORT,
 ) -> Ablations:
-    """All searches at once, then all best prompts as one batch. Raises BudgetExhausted where not even these can be tried."""
+    """All searches at once, then all best prompts as one batch.
+
+    Raises BudgetExhausted where not even these can be tried.
+    """
     runs = [(name, seed) for name in CHANGES for seed in seeds]
-    found = await asyncio.gather(*(
-        _search(replace(short, **CHANGES[name]), problem, optimizer, evaluate, seed) for name, seed in runs))
+    found = await asyncio.gather(
+        *(
+            _search(replace(short, **CHANGES[name]), problem, optimizer, evaluate, seed)
+            for name, seed in runs
+        )
+    )
     prompts = [best.prompt if best else problem.seed for best, _ in found]
-    answers = await evaluate.answers([(one, example) for one in [problem.seed, *prompts] for example in held_out], "validate")
+    answers = await evaluate.answers(
+        [(one, example) for one in [problem.seed, *prompts] for example in held_out], "validate"
+    )
     scores = [answer.score.value for answer in answers]
     seed_scores, rest = scores[: len(held_out)], iter(scores[len(held_out) :])
     scores_by_name = {name: list(islice(rest, len(seeds) * len(held_out))) for name in CHANGES}
     return Ablations(
-        seed_prompt=estimate(seed_scores), unfinished=sum(not whole for _, whole in found),
-        by_variant={name: Variant(
-            accuracy=estimate(scores_by_name[name]),
-            against_full=None if name == FULL else _compared(scores_by_name[FULL], scores_by_name[name]),
-            prompts=tuple(prompt for (own, _), prompt in zip(runs, prompts, strict=True) if own == name)) for name in CHANGES})
+        seed_prompt=estimate(seed_scores),
+        unfinished=sum(not whole for _, whole in found),
+        by_variant={
+            name: Variant(
+                accuracy=estimate(scores_by_name[name]),
+                against_full=None
+                if name == FULL
+                else _compared(scores_by_name[FULL], scores_by_name[name]),
+                prompts=tuple(
+                    prompt for (own, _), prompt in zip(runs, prompts, strict=True) if own == name
+                ),
+            )
+            for name in CHANGES
+        },
+    )
 
 
 def _compared(full: Scores, other: Scores) -> PairedTest | None:

@@ -1,7 +1,8 @@
 """At which step a wrong answer first went wrong, and which step a feedback blames for it.
 
-Two ways to know: by the reference procedure of a generated task, exactly; elsewhere by the localiser, which is the optimizer model
-itself, over the steps of a plan that it wrote. Knows no measure.
+Two ways to know: by the reference procedure of a generated task, exactly; elsewhere by the
+localiser, which is the optimizer model itself, over the steps of a plan that it wrote. Knows no
+measure.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,7 +38,9 @@ class Causes(Protocol):
         """Are the causes known, not judged by a model?"""
 
     async def of(self, errors: Sequence[Answer]) -> list[str | None]:
-        """For each wrong answer the step at which it first went wrong; None where that is not known. One batch."""
+        """For each wrong answer the step at which it first went wrong; None where that is not
+        known. One batch.
+        """
 
     def named(self, feedback: str) -> str | None:
         """The step that a feedback blames; None for none, or none that can be told."""
@@ -62,8 +65,11 @@ class ByProcedure:
         items = [self.task.read(error.example.input) for error in errors]
         # Where all that the answer rests on is shown, only to conclude from it was left.
         return [
-            (first_fault(item, self.task.kinds, error.text) or self.task.kinds[-1]) if item else None
-            for item, error in zip(items, errors, strict=True)]
+            (first_fault(item, self.task.kinds, error.text) or self.task.kinds[-1])
+            if item
+            else None
+            for item, error in zip(items, errors, strict=True)
+        ]
 
     def named(self, feedback: str) -> str | None:
         return self.name(feedback)
@@ -71,7 +77,9 @@ class ByProcedure:
 
 @dataclass(frozen=True)
 class ByLocaliser:
-    """Judged: the optimizer model localises each error in a plan of the task; a feedback blames the step with most of its words."""
+    """Judged: the optimizer model localises each error in a plan of the task; a feedback blames the
+    step with most of its words.
+    """
 
     description: str
     steps: tuple[Step, ...]

@@ -1,6 +1,9 @@
-"""All five measures of one task and one pair of models, each with what the ones before it found. Knows no engine and no file.
+"""All five measures of one task and one pair of models, each with what the ones before it found.
 
-The two models come with their guards: what passes a budget ends the measure that needed it, and is said in its place.
+Knows no engine and no file.
+
+The two models come with their guards: what passes a budget ends the measure that needed it, and is
+said in its place.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -26,7 +29,13 @@ from optimizer.validators import at_least
 
 T = TypeVar("T")
 Tell = Callable[[str], None]
-MEASURES = ("reflection bias", "reflection validity", "one-step refinement", "predictability of the target", "ABO's ablations")
+MEASURES = (
+    "reflection bias",
+    "reflection validity",
+    "one-step refinement",
+    "predictability of the target",
+    "ABO's ablations",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +43,8 @@ class Depth:
     """How much is measured. Raises SettingsError for an impossible one."""
 
     error_sets: int = 24
-    """Disjoint sets of errors, and so feedbacks of each kind: a fault of 0.9 of them is then told from one half in 99 of 100 cases
+    """Disjoint sets of errors, and so feedbacks of each kind: a fault of 0.9 of them is then told
+    from one half in 99 of 100 cases
     [ours]."""
     errors_per_set: int = 4
     """At most (ProTeGi, arXiv 2305.03495: 4 errors to a critic)."""
@@ -48,20 +58,29 @@ class Depth:
     """The search that the ablations change."""
 
     def __post_init__(self) -> None:
-        at_least(1, error_sets=self.error_sets, errors_per_set=self.errors_per_set, max_tokens=self.max_tokens,
-                 ablation_seeds=self.ablation_seeds)
+        at_least(
+            1,
+            error_sets=self.error_sets,
+            errors_per_set=self.errors_per_set,
+            max_tokens=self.max_tokens,
+            ablation_seeds=self.ablation_seeds,
+        )
         at_least(0, temperature=self.temperature)
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is diagnosed: a task without its test split's name, since nothing is selected for a final test here."""
+    """What is diagnosed: a task without its test split's name, since nothing is selected for a
+    final test here.
+    """
 
     problem: Problem
     dev: tuple[Example, ...]
     """On which refinements are tried, and searches select."""
     held_out: tuple[Example, ...]
-    """Seen by no search: for the ablations' best prompts, and for the steps that the target follows."""
+    """Seen by no search: for the ablations' best prompts, and for the steps that the target
+    follows.
+    """
     procedure: ByProcedure | None
     """Where the causes of errors are known; None lets the localiser judge."""
 
@@ -83,22 +102,39 @@ class Diagnosis:
     @property
     def finding_by_measure(self) -> Mapping[str, Finding]:
         """In the order of MEASURES."""
-        findings: Sequence[Finding] = (self.bias, self.validity, self.one_step, self.predictability, self.ablations)
+        findings: Sequence[Finding] = (
+            self.bias,
+            self.validity,
+            self.one_step,
+            self.predictability,
+            self.ablations,
+        )
         return dict(zip(MEASURES, findings, strict=True))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain dicts, lists, strings and numbers, each measure with its verdict and its sentence."""
+        """Plain dicts, lists, strings and numbers, each measure with its verdict and its
+        sentence."""
         found = {name: to_json(finding) for name, finding in self.finding_by_measure.items()}
-        return {"measures": found, "errors": self.errors, "answered": self.answered,
-                "feedbacks": [asdict(feedback) for feedback in self.feedbacks]}
+        return {
+            "measures": found,
+            "errors": self.errors,
+            "answered": self.answered,
+            "feedbacks": [asdict(feedback) for feedback in self.feedbacks],
+        }
 
 
 async def diagnose(
-    subject: Subject, optimizer: LanguageModel, evaluate: Evaluator, depth: Depth, seed: int, tell: Tell = lambda _: None
+    subject: Subject,
+    optimizer: LanguageModel,
+    evaluate: Evaluator,
+    depth: Depth,
+    seed: int,
+    tell: Tell = lambda _: None,
 ) -> Diagnosis:
     """Makes the measures one after the other. `tell` hears the name of each before it begins.
 
-    Deterministic given `seed` and the models' answers. Raises what the models raise, but for BudgetExhausted.
+    Deterministic given `seed` and the models' answers. Raises what the models raise, but for
+    BudgetExhausted.
     """
     work = _Work(subject, optimizer, evaluate, depth, seed)
     tell("Collecting errors and feedbacks")
@@ -115,12 +151,20 @@ async def diagnose(
     tell("Searching with and without ABO's parts")
     searched = await _unless_spent(work.ablate())
     tell("Following steps")
-    followed = await _unless_spent(work.follow(searched)) if isinstance(searched, Ablations) else searched
+    followed = (
+        await _unless_spent(work.follow(searched)) if isinstance(searched, Ablations) else searched
+    )
     known = reflected if isinstance(reflected, _Reflected) else None
     return Diagnosis(
-        bias=bias, validity=validity, one_step=refined, predictability=followed, ablations=searched,
-        feedbacks=known.feedbacks if known else (), errors=known.evidence.errors if known else 0,
-        answered=known.evidence.answered if known else 0)
+        bias=bias,
+        validity=validity,
+        one_step=refined,
+        predictability=followed,
+        ablations=searched,
+        feedbacks=known.feedbacks if known else (),
+        errors=known.evidence.errors if known else 0,
+        answered=known.evidence.answered if known else 0,
+    )
 
 
 @dataclass(frozen=True)
@@ -149,23 +193,47 @@ class _Work:
 
     async def reflect(self) -> _Reflected | NotMeasured:
         problem, ask = self.subject.problem, self._asking("reflect")
-        evidence = await collect(problem, self.evaluate, self.depth.error_sets, self.depth.errors_per_set, self.rng("collect"))
+        evidence = await collect(
+            problem,
+            self.evaluate,
+            self.depth.error_sets,
+            self.depth.errors_per_set,
+            self.rng("collect"),
+        )
         if not evidence.error_sets:
-            return NotMeasured("The baseline makes no errors on the training examples; there is nothing to reflect on.")
+            return NotMeasured(
+                "The baseline makes no errors on the training examples; there is nothing to "
+                "reflect on."
+            )
         feedbacks = await feedbacks_on(evidence, problem, ask)
         causes = self.subject.procedure or await by_localiser(problem, ask)
-        return _Reflected(evidence, await judged(feedbacks, evidence, causes), causes.labels, causes.exact)
+        return _Reflected(
+            evidence, await judged(feedbacks, evidence, causes), causes.labels, causes.exact
+        )
 
     async def refine(self, reflected: _Reflected) -> OneStep | NotMeasured:
         if not self.subject.problem.seed.instruction:
             return NotMeasured("The baseline is empty; there is nothing to edit.")
         return await one_step(
-            self.subject.problem, reflected.feedbacks, reflected.evidence, self.subject.dev, self._asking("refine"), self.evaluate,
-            self.rng("refine"))
+            self.subject.problem,
+            reflected.feedbacks,
+            reflected.evidence,
+            self.subject.dev,
+            self._asking("refine"),
+            self.evaluate,
+            self.rng("refine"),
+        )
 
     async def ablate(self) -> Ablations:
         seeds = range(self.seed, self.seed + self.depth.ablation_seeds)
-        return await ablations(self.subject.problem, self.optimizer, self.evaluate, self.subject.held_out, seeds, self.depth.search)
+        return await ablations(
+            self.subject.problem,
+            self.optimizer,
+            self.evaluate,
+            self.subject.held_out,
+            seeds,
+            self.depth.search,
+        )
 
     async def follow(self, searched: Ablations) -> Predictability | NotMeasured:
         plan = searched.best_plan
@@ -174,7 +242,11 @@ class _Work:
         return await predictability(plan, self.subject.held_out, self.evaluate)
 
     def _asking(self, purpose: str) -> Asking:
-        return Asking(self.optimizer, Sampling(self.depth.temperature, self.depth.max_tokens), self.rng(f"ask to {purpose}"))
+        return Asking(
+            self.optimizer,
+            Sampling(self.depth.temperature, self.depth.max_tokens),
+            self.rng(f"ask to {purpose}"),
+        )
 
 
 async def _unless_spent(work: Awaitable[T]) -> T | NotMeasured:

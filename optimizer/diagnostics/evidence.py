@@ -1,4 +1,5 @@
-"""What the optimizer model is shown: disjoint sets of a prompt's errors, sets of its right answers, and the feedbacks on them.
+"""What the optimizer model is shown: disjoint sets of a prompt's errors, sets of its right answers,
+and the feedbacks on them.
 
 Knows which answers a set holds; what the feedbacks come to is each measure's own.
 """
@@ -49,7 +50,9 @@ class Feedback:
     causes: tuple[str, ...] = ()
     """The steps at which the errors that it was shown truly go wrong, as far as they are known."""
     valid: bool | None = None
-    """Whether the named step is one of the causes; None where no error was shown, or no cause is known."""
+    """Whether the named step is one of the causes; None where no error was shown, or no cause is
+    known.
+    """
 
 
 async def collect(
@@ -59,41 +62,69 @@ async def collect(
 
     Where there are too few errors for so many full sets the sets get smaller, and then fewer.
     """
-    answers = await evaluate.answers([(problem.seed, example) for example in problem.train], "learn")
+    answers = await evaluate.answers(
+        [(problem.seed, example) for example in problem.train], "learn"
+    )
     wrong = [answer for answer in answers if answer.score.value == 0.0]
     right = [answer for answer in answers if answer.score.value == 1.0]
     size = min(errors_per_set, max(1, len(wrong) // error_sets))
     sets = min(error_sets, len(wrong) // size)
     drawn = rng.sample(wrong, sets * size)
     return Evidence(
-        problem.seed, tuple(tuple(drawn[at * size : (at + 1) * size]) for at in range(sets)),
-        tuple(tuple(rng.sample(right, min(size, len(right)))) for _ in range(sets) if right), len(wrong), len(wrong) + len(right))
+        problem.seed,
+        tuple(tuple(drawn[at * size : (at + 1) * size]) for at in range(sets)),
+        tuple(tuple(rng.sample(right, min(size, len(right)))) for _ in range(sets) if right),
+        len(wrong),
+        len(wrong) + len(right),
+    )
 
 
 async def feedbacks_on(evidence: Evidence, problem: Problem, ask: Asking) -> tuple[Feedback, ...]:
-    """A critic's reply to every error set, to every right set, and as many times to none; one batch. Failed ones are left out."""
+    """A critic's reply to every error set, to every right set, and as many times to none; one
+    batch. Failed ones are left out.
+    """
     task, prompt = problem.description, evidence.prompt.text()
     shown: list[tuple[Given, int, AnswerSet]] = [
         *(("errors", at, answers) for at, answers in enumerate(evidence.error_sets)),
         *(("right", at, answers) for at, answers in enumerate(evidence.right_sets)),
-        *(("nothing", at, ()) for at in range(len(evidence.error_sets)))]
-    texts = await ask([
-        criticise(task, prompt, answers) if answers else criticise_unseen(task, prompt) for _, _, answers in shown])
-    return tuple(Feedback(given, at, text) for (given, at, _), text in zip(shown, texts, strict=True) if text)
+        *(("nothing", at, ()) for at in range(len(evidence.error_sets))),
+    ]
+    texts = await ask(
+        [
+            criticise(task, prompt, answers) if answers else criticise_unseen(task, prompt)
+            for _, _, answers in shown
+        ]
+    )
+    return tuple(
+        Feedback(given, at, text) for (given, at, _), text in zip(shown, texts, strict=True) if text
+    )
 
 
-async def judged(feedbacks: Sequence[Feedback], evidence: Evidence, causes: Causes) -> tuple[Feedback, ...]:
-    """The feedbacks with the step that each names, and on errors also with the true causes and whether it names one.
+async def judged(
+    feedbacks: Sequence[Feedback], evidence: Evidence, causes: Causes
+) -> tuple[Feedback, ...]:
+    """The feedbacks with the step that each names, and on errors also with the true causes and
+    whether it names one.
 
-    What a feedback without examples names can be held against any error set; that is a measure's to do.
+    What a feedback without examples names can be held against any error set; that is a measure's to
+    do.
     """
     errors = [answer for answers in evidence.error_sets for answer in answers]
-    cause_by_error = dict(zip((id(error) for error in errors), await causes.of(errors), strict=True))
-    true_by_set = [main_causes([cause_by_error[id(error)] for error in answers]) for answers in evidence.error_sets]
-    return tuple(_judged(feedback, causes.named(feedback.text), true_by_set) for feedback in feedbacks)
+    cause_by_error = dict(
+        zip((id(error) for error in errors), await causes.of(errors), strict=True)
+    )
+    true_by_set = [
+        main_causes([cause_by_error[id(error)] for error in answers])
+        for answers in evidence.error_sets
+    ]
+    return tuple(
+        _judged(feedback, causes.named(feedback.text), true_by_set) for feedback in feedbacks
+    )
 
 
-def _judged(feedback: Feedback, named: str | None, true_by_set: Sequence[tuple[str, ...]]) -> Feedback:
+def _judged(
+    feedback: Feedback, named: str | None, true_by_set: Sequence[tuple[str, ...]]
+) -> Feedback:
     true = true_by_set[feedback.set] if feedback.given == "errors" else ()
     return replace(feedback, named=named or "", causes=true, valid=named in true if true else None)
 

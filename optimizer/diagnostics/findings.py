@@ -1,4 +1,7 @@
-"""What a measure comes to: a verdict in words, figures with intervals, and one sentence for people. Knows no measure."""
+"""What a measure comes to: a verdict in words, figures with intervals, and one sentence for people.
+
+Knows no measure.
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,7 +14,9 @@ from optimizer.statistics import Estimate
 Verdict = Literal["detected", "not detected", "cannot be told"]
 """Of the fault that a measure looks for: biased reflection, invalid reflection."""
 MOST = 0.5
-"""A fault is detected where the whole interval of its share lies above one half: it is the rule, not the exception [ours]."""
+"""A fault is detected where the whole interval of its share lies above one half: it is the rule,
+not the exception [ours].
+"""
 RESAMPLES = 2000
 """Of every bootstrap and every permutation test."""
 TAIL = 0.025
@@ -45,7 +50,9 @@ class NotMeasured:
 
 
 def to_json(finding: Any) -> dict[str, Any]:
-    """A finding's fields, with its verdict and its sentence: plain dicts, lists, strings and numbers."""
+    """A finding's fields, with its verdict and its sentence: plain dicts, lists, strings and
+    numbers.
+    """
     return asdict(finding) | {"verdict": finding.verdict, "sentence": finding.sentence}
 
 
@@ -57,7 +64,10 @@ def share_above(estimate: Estimate) -> Verdict:
 
 
 def mean_estimate(values: Sequence[float], rng: Random) -> Estimate:
-    """A mean of any numbers with its percentile bootstrap interval (Efron 1979). No number: mean None, from -1 to 1."""
+    """A mean of any numbers with its percentile bootstrap interval (Efron 1979).
+
+    No number: mean None, from -1 to 1.
+    """
     if not values:
         return Estimate(None, -1.0, 1.0, 0)
     means = sorted(fmean(rng.choices(values, k=len(values))) for _ in range(RESAMPLES))
@@ -73,7 +83,11 @@ def ends(resampled: Sequence[float]) -> tuple[float, float]:
 
 def figure(estimate: Estimate) -> str:
     """0.92 [0.71, 1.00]."""
-    return "–" if estimate.mean is None else f"{estimate.mean:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"  # noqa: RUF001
+    return (
+        "–"  # noqa: RUF001
+        if estimate.mean is None
+        else f"{estimate.mean:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
+    )
 
 
 def chance(p_value: float | None) -> str:

@@ -1,7 +1,8 @@
 """Measure 4, predictability of the target: does it do what the prompt says, and does it matter?
 
-Ma et al., arXiv 2402.02101, section 5: the target model does not reliably follow what it is told, so that even a right prompt does
-not bring about the behaviour. One prompt with steps is tried with and without its demonstrations. Knows no search.
+Ma et al., arXiv 2402.02101, section 5: the target model does not reliably follow what it is told,
+so that even a right prompt does not bring about the behaviour. One prompt with steps is tried with
+and without its demonstrations. Knows no search.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,10 @@ from optimizer.types import Answer, Example
 
 Following = Literal["follows", "does not follow", "cannot be told"]
 _VERDICTS: dict[Verdict, Following] = {
-    "detected": "does not follow", "not detected": "follows", "cannot be told": "cannot be told"}
+    "detected": "does not follow",
+    "not detected": "follows",
+    "cannot be told": "cannot be told",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +44,9 @@ class Predictability:
     """Whether the target does what it is told, and what comes of it."""
 
     verdict: Following
-    """By the share of responses that follow every step of a prompt without demonstrations: most of them, or most not."""
+    """By the share of responses that follow every step of a prompt without demonstrations: most of
+    them, or most not.
+    """
     steps: tuple[str, ...]
     told: Condition
     """The steps in words alone."""
@@ -52,27 +58,47 @@ class Predictability:
 
     @property
     def sentence(self) -> str:
-        told = {"does not follow": "Does not do what it is told", "follows": "Does what it is told"}.get(
-            self.verdict, "Cannot be told whether it does what it is told")
-        shown = f", with {_plural(self.shown.demonstrations)} {figure(self.shown.followed_all)}" if self.shown else ""
-        return (f"{told}: {figure(self.told.followed_all)} of its responses follow every step of a prompt without demonstrations"
-                f"{shown}; accuracy of those that follow {figure(self.accuracy_followed)}, of the others "
-                f"{figure(self.accuracy_not_followed)}.")
+        told = {
+            "does not follow": "Does not do what it is told",
+            "follows": "Does what it is told",
+        }.get(self.verdict, "Cannot be told whether it does what it is told")
+        shown = (
+            f", with {_plural(self.shown.demonstrations)} {figure(self.shown.followed_all)}"
+            if self.shown
+            else ""
+        )
+        return (
+            f"{told}: {figure(self.told.followed_all)} of its responses follow every step of a "
+            "prompt without demonstrations"
+            f"{shown}; accuracy of those that follow {figure(self.accuracy_followed)}, of the "
+            "others "
+            f"{figure(self.accuracy_not_followed)}."
+        )
 
 
-async def predictability(prompt: Prompt, examples: Sequence[Example], evaluate: Evaluator) -> Predictability:
+async def predictability(
+    prompt: Prompt, examples: Sequence[Example], evaluate: Evaluator
+) -> Predictability:
     """The measure for one prompt that has steps. One batch of the target model."""
     prompts = [replace(prompt, demonstrations=()), *([prompt] if prompt.demonstrations else [])]
-    answers = await evaluate.answers([(one, example) for one in prompts for example in examples], "validate")
-    rows = [_answered(answers[at * len(examples) : (at + 1) * len(examples)]) for at in range(len(prompts))]
+    answers = await evaluate.answers(
+        [(one, example) for one in prompts for example in examples], "validate"
+    )
+    rows = [
+        _answered(answers[at * len(examples) : (at + 1) * len(examples)])
+        for at in range(len(prompts))
+    ]
     told, *shown = [_condition(one, row) for one, row in zip(prompts, rows, strict=True)]
     follows = [(answer, _follows(prompt, answer)) for row in rows for answer in row]
     lapses = estimate([float(not _follows(prompt, answer)) for answer in rows[0]])
     return Predictability(
-        verdict=_VERDICTS[share_above(lapses)], steps=tuple(step.text for step in prompt.steps), told=told,
+        verdict=_VERDICTS[share_above(lapses)],
+        steps=tuple(step.text for step in prompt.steps),
+        told=told,
         shown=next(iter(shown), None),
         accuracy_followed=_accuracy([answer for answer, whole in follows if whole]),
-        accuracy_not_followed=_accuracy([answer for answer, whole in follows if not whole]))
+        accuracy_not_followed=_accuracy([answer for answer, whole in follows if not whole]),
+    )
 
 
 def _condition(prompt: Prompt, answers: Sequence[Answer]) -> Condition:
@@ -80,10 +106,18 @@ def _condition(prompt: Prompt, answers: Sequence[Answer]) -> Condition:
     whole = [all(row) for row in rows]
     return Condition(
         demonstrations=len(prompt.demonstrations),
-        followed_by_step=tuple(estimate([float(row[at]) for row in rows]) for at in range(len(prompt.steps))),
-        followed_all=estimate([float(one) for one in whole]), accuracy=_accuracy(answers),
-        accuracy_followed=_accuracy([answer for answer, one in zip(answers, whole, strict=True) if one]),
-        accuracy_not_followed=_accuracy([answer for answer, one in zip(answers, whole, strict=True) if not one]))
+        followed_by_step=tuple(
+            estimate([float(row[at]) for row in rows]) for at in range(len(prompt.steps))
+        ),
+        followed_all=estimate([float(one) for one in whole]),
+        accuracy=_accuracy(answers),
+        accuracy_followed=_accuracy(
+            [answer for answer, one in zip(answers, whole, strict=True) if one]
+        ),
+        accuracy_not_followed=_accuracy(
+            [answer for answer, one in zip(answers, whole, strict=True) if not one]
+        ),
+    )
 
 
 def _answered(answers: Sequence[Answer]) -> list[Answer]:

@@ -1,8 +1,10 @@
-"""Measure 1, reflection bias: does the feedback come from the errors, or from what the optimizer model believes anyhow?
+"""Measure 1, reflection bias: does the feedback come from the errors, or from what the optimizer
+model believes anyhow?
 
-Ma et al., "Are Large Language Models Good Prompt Optimizers?", arXiv 2402.02101, section 4: feedbacks repeat themselves whatever
-the errors are. That two error sets get like feedback is no proof: they may have the same cause. So feedbacks on errors are held
-against feedbacks that were given without an example. Pure statistics on texts; knows no model.
+Ma et al., "Are Large Language Models Good Prompt Optimizers?", arXiv 2402.02101, section 4:
+feedbacks repeat themselves whatever the errors are. That two error sets get like feedback is no
+proof: they may have the same cause. So feedbacks on errors are held against feedbacks that were
+given without an example. Pure statistics on texts; knows no model.
 """
 
 from collections.abc import Sequence
@@ -19,13 +21,17 @@ from optimizer.statistics import Estimate, wilson
 LEAST_FEEDBACKS = 6
 """Of each group; with fewer nothing is said [ours]."""
 NEAR = 0.2
-"""A feedback is explained by the prior if it is as near to a feedback without examples as at least 1 - NEAR of these are to another
-of them; the share is then corrected for the rest [ours, after the estimate of true nulls in Storey 2002]."""
+"""A feedback is explained by the prior if it is as near to a feedback without examples as at least
+1 - NEAR of these are to another of them; the share is then corrected for the rest [ours, after the
+estimate of true nulls in Storey 2002].
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReflectionBias:
-    """Similarities are mean cosines of tf-idf vectors, from 0 to 1, with bootstrap intervals over the feedbacks."""
+    """Similarities are mean cosines of tf-idf vectors, from 0 to 1, with bootstrap intervals over
+    the feedbacks.
+    """
 
     verdict: Verdict
     explained: Estimate
@@ -39,7 +45,9 @@ class ReflectionBias:
     across_nothing: Estimate
     """Similarity of the feedbacks without any example."""
     p_nothing: float | None
-    """Of the permutation test that feedbacks on errors and without examples are one population; None where there are too few."""
+    """Of the permutation test that feedbacks on errors and without examples are one population;
+    None where there are too few.
+    """
     p_right: float | None
     """The same for right answers in place of the errors."""
 
@@ -47,9 +55,16 @@ class ReflectionBias:
     def sentence(self) -> str:
         if not self.explained.items:
             return "Cannot be told: there are too few feedbacks."
-        told = "differ from" if self.p_nothing is not None and self.p_nothing <= 0.05 else "cannot be told from"
-        return (f"{self.verdict.capitalize()}: the prior explains {figure(self.explained)} of the feedbacks on errors; as a whole "
-                f"they {told} feedbacks without any example ({chance(self.p_nothing)}).")
+        told = (
+            "differ from"
+            if self.p_nothing is not None and self.p_nothing <= 0.05
+            else "cannot be told from"
+        )
+        return (
+            f"{self.verdict.capitalize()}: the prior explains {figure(self.explained)} of the "
+            "feedbacks on errors; as a whole "
+            f"they {told} feedbacks without any example ({chance(self.p_nothing)})."
+        )
 
 
 def reflection_bias(feedbacks: Sequence[Feedback], rng: Random) -> ReflectionBias:
@@ -58,10 +73,15 @@ def reflection_bias(feedbacks: Sequence[Feedback], rng: Random) -> ReflectionBia
     enough = min(groups.size("errors"), groups.size("nothing")) >= LEAST_FEEDBACKS
     explained = groups.explained() if enough else Estimate(None, 0.0, 1.0, 0)
     return ReflectionBias(
-        verdict=share_above(explained), explained=explained, across_errors=groups.similarity("errors", "errors"),
-        errors_right=groups.similarity("errors", "right"), errors_nothing=groups.similarity("errors", "nothing"),
-        across_nothing=groups.similarity("nothing", "nothing"), p_nothing=groups.permutation_p("nothing"),
-        p_right=groups.permutation_p("right"))
+        verdict=share_above(explained),
+        explained=explained,
+        across_errors=groups.similarity("errors", "errors"),
+        errors_right=groups.similarity("errors", "right"),
+        errors_nothing=groups.similarity("errors", "nothing"),
+        across_nothing=groups.similarity("nothing", "nothing"),
+        p_nothing=groups.permutation_p("nothing"),
+        p_right=groups.permutation_p("right"),
+    )
 
 
 class _Groups:
@@ -69,15 +89,19 @@ class _Groups:
 
     def __init__(self, feedbacks: Sequence[Feedback], chances: np.random.Generator) -> None:
         self._likeness = similarities([feedback.text for feedback in feedbacks])
-        self._rows = {given: [at for at, feedback in enumerate(feedbacks) if feedback.given == given]
-                      for given in ("errors", "right", "nothing")}
+        self._rows = {
+            given: [at for at, feedback in enumerate(feedbacks) if feedback.given == given]
+            for given in ("errors", "right", "nothing")
+        }
         self._chances = chances
 
     def size(self, given: Given) -> int:
         return len(self._rows[given])
 
     def similarity(self, first: Given, second: Given) -> Estimate:
-        """Mean over pairs, a feedback never with itself; resampled by feedbacks, since the pairs of one hang together."""
+        """Mean over pairs, a feedback never with itself; resampled by feedbacks, since the pairs of
+        one hang together.
+        """
         block = self._block(first, second)
         if min(block.shape) < (2 if first == second else 1):
             return Estimate(None, 0.0, 1.0, 0)
@@ -90,19 +114,28 @@ class _Groups:
         return Estimate(float((block * pairs).sum() / pairs.sum()), low, high, len(block))
 
     def explained(self) -> Estimate:
-        """Never surer than Wilson's interval: a bootstrap of values that are all equal would have no width."""
+        """Never surer than Wilson's interval: a bootstrap of values that are all equal would have
+        no width.
+        """
         among = self._block("nothing", "nothing") - 2 * np.eye(self.size("nothing"))
         to_another = among.max(axis=1)
         near = np.quantile(to_another, NEAR, method="lower") - 1e-9
         hits, base = self._block("errors", "nothing").max(axis=1) >= near, to_another >= near
-        resampled = (self._weights(len(hits)) @ hits / len(hits), self._weights(len(base)) @ base / len(base))
-        low, high = ends(sorted(np.minimum(1.0, resampled[0] / np.maximum(resampled[1], 1e-9)).tolist()))
+        resampled = (
+            self._weights(len(hits)) @ hits / len(hits),
+            self._weights(len(base)) @ base / len(base),
+        )
+        low, high = ends(
+            sorted(np.minimum(1.0, resampled[0] / np.maximum(resampled[1], 1e-9)).tolist())
+        )
         share = min(1.0, float(hits.mean() / base.mean()))
         least = wilson(share * len(hits), len(hits))
         return Estimate(share, min(low, least.low), max(high, least.high), len(hits))
 
     def permutation_p(self, other: Given) -> float | None:
-        """Of the energy distance between feedbacks on errors and on `other` (Szekely & Rizzo 2004), labels permuted."""
+        """Of the energy distance between feedbacks on errors and on `other` (Szekely & Rizzo 2004),
+        labels permuted.
+        """
         n, m = self.size("errors"), self.size(other)
         if min(n, m) < 2:
             return None

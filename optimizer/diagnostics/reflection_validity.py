@@ -1,8 +1,10 @@
-"""Measure 2, reflection validity: does the reflection name the step at which the target model first went wrong?
+"""Measure 2, reflection validity: does the reflection name the step at which the target model first
+went wrong?
 
-Ma et al., arXiv 2402.02101, section 4. A reflection is valid if the step that it names is the cause of at least half of the errors
-that it was shown. Two levels to hold its share against: a guess among the steps, and what the feedbacks without examples would
-have reached on the same errors. Pure statistics; knows no model.
+Ma et al., arXiv 2402.02101, section 4. A reflection is valid if the step that it names is the cause
+of at least half of the errors that it was shown. Two levels to hold its share against: a guess
+among the steps, and what the feedbacks without examples would have reached on the same errors. Pure
+statistics; knows no model.
 """
 
 from collections import Counter
@@ -32,7 +34,9 @@ class ReflectionValidity:
     named: Mapping[str, int]
     """How many feedbacks on errors name each step."""
     true: Mapping[str, float]
-    """Of how many error sets each step is the cause; sets with several causes are shared among them."""
+    """Of how many error sets each step is the cause; sets with several causes are shared among
+    them.
+    """
     exact: bool
     """The causes are known by the task's own procedure; else they are the localiser's judgement."""
 
@@ -40,19 +44,31 @@ class ReflectionValidity:
     def sentence(self) -> str:
         if not self.valid.items:
             return "Cannot be told: no cause of an error is known."
-        told = {"detected": "Invalid reflection detected", "not detected": "Invalid reflection not detected"}.get(
-            self.verdict, "Cannot be told")
+        told = {
+            "detected": "Invalid reflection detected",
+            "not detected": "Invalid reflection not detected",
+        }.get(self.verdict, "Cannot be told")
         by = "" if self.exact else ", as the localiser judges"
-        return (f"{told}: {figure(self.valid)} of the reflections name the step that went wrong first{by}; by guessing "
-                f"{self.chance:.2f}" + (f", without seeing an error {self.unseen:.2f}." if self.unseen is not None else "."))
+        return (
+            f"{told}: {figure(self.valid)} of the reflections name the step that went wrong "
+            f"first{by}; by guessing "
+            f"{self.chance:.2f}"
+            + (f", without seeing an error {self.unseen:.2f}." if self.unseen is not None else ".")
+        )
 
 
-def reflection_validity(feedbacks: Sequence[Feedback], labels: Sequence[str], exact: bool) -> ReflectionValidity:
+def reflection_validity(
+    feedbacks: Sequence[Feedback], labels: Sequence[str], exact: bool
+) -> ReflectionValidity:
     """The measure over judged feedbacks. `labels` are all steps that may be a cause."""
     on_errors = [feedback for feedback in feedbacks if feedback.valid is not None]
     unseen = [feedback.named for feedback in feedbacks if feedback.given == "nothing"]
     valid = estimate([float(bool(feedback.valid)) for feedback in on_errors])
-    chance = fmean(len(feedback.causes) / len(labels) for feedback in on_errors) if on_errors and labels else 0.0
+    chance = (
+        fmean(len(feedback.causes) / len(labels) for feedback in on_errors)
+        if on_errors and labels
+        else 0.0
+    )
     named = Counter(feedback.named or NO_STEP for feedback in on_errors)
     true: Counter[str] = Counter()
     for feedback in on_errors:
@@ -60,16 +76,27 @@ def reflection_validity(feedbacks: Sequence[Feedback], labels: Sequence[str], ex
             true[cause] += 1 / len(feedback.causes)  # type: ignore[assignment]  # shares, where Counter expects counts
     known = [*labels, NO_STEP]
     return ReflectionValidity(
-        verdict=_verdict(valid, chance), valid=valid, chance=chance, exact=exact,
-        unseen=fmean(name in feedback.causes for feedback in on_errors for name in unseen) if on_errors and unseen else None,
-        named={label: named[label] for label in known}, true={label: float(true[label]) for label in known})
+        verdict=_verdict(valid, chance),
+        valid=valid,
+        chance=chance,
+        exact=exact,
+        unseen=fmean(name in feedback.causes for feedback in on_errors for name in unseen)
+        if on_errors and unseen
+        else None,
+        named={label: named[label] for label in known},
+        true={label: float(true[label]) for label in known},
+    )
 
 
 def _verdict(valid: Estimate, chance: float) -> Verdict:
-    """Detected if most reflections are invalid; not detected if they are not, and do better than a guess."""
+    """Detected if most reflections are invalid; not detected if they are not, and do better than a
+    guess.
+    """
     if not valid.items:
         return "cannot be told"
-    invalid = share_above(Estimate(1 - (valid.mean or 0.0), 1 - valid.high, 1 - valid.low, valid.items))
+    invalid = share_above(
+        Estimate(1 - (valid.mean or 0.0), 1 - valid.high, 1 - valid.low, valid.items)
+    )
     if invalid == "detected":
         return "detected"
     return "not detected" if valid.low > chance else "cannot be told"

@@ -1,6 +1,7 @@
 """How alike texts are, by the words that they use. Knows words only: no model, and no language.
 
-Two texts that say the same in other words look unlike here, so a high similarity is safe to believe, a low one less so.
+Two texts that say the same in other words look unlike here, so a high similarity is safe to
+believe, a low one less so.
 """
 
 import re
@@ -25,7 +26,8 @@ def words_of(text: str) -> list[str]:
 
 
 def similarities(texts: Sequence[str]) -> Matrix:
-    """The cosine of every pair's tf-idf vectors (Salton & Buckley 1988; idf smoothed), from 0 to 1; shape (texts, texts).
+    """The cosine of every pair's tf-idf vectors (Salton & Buckley 1988; idf smoothed), from 0 to 1;
+    shape (texts, texts).
 
     A text without words is like nothing but itself.
     """
@@ -43,7 +45,9 @@ def similarities(texts: Sequence[str]) -> Matrix:
 
 
 def nearest(text: str, choices: Sequence[str], least: float = 0.1) -> int | None:
-    """The choice whose words are most like the text's; None where none reaches `least` [ours], or two are equally near."""
+    """The choice whose words are most like the text's; None where none reaches `least` [ours], or
+    two are equally near.
+    """
     if not choices:
         return None
     likeness = similarities([text, *choices])[0, 1:]

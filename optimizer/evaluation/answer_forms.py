@@ -1,7 +1,8 @@
-"""How the answers of a probe were read: which may be wrong for their form alone, and what would mend that. Knows no model.
+"""How the answers of a probe were read: which may be wrong for their form alone, and what would
+mend that. Knows no model.
 
-A task whose answers cannot be read looks hopeless, and is not: before anything is said of it, a person is shown an answer beside
-its target, and the setting or the scorer that mends it.
+A task whose answers cannot be read looks hopeless, and is not: before anything is said of it, a
+person is shown an answer beside its target, and the setting or the scorer that mends it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,8 +14,10 @@ from optimizer.tasks.loading import fitted, fitting_scorers
 from optimizer.types import Completion, Example, Outcome
 
 SPOILS = 0.25
-"""Share of the baseline's answers that cannot be read, or gain in accuracy by another reading, from which on nothing is said of
-a task but that [ours]: weak models forget the form now and then, and to mend that is a prompt's own work."""
+"""Share of the baseline's answers that cannot be read, or gain in accuracy by another reading, from
+which on nothing is said of a task but that [ours]: weak models forget the form now and then, and to
+mend that is a prompt's own work.
+"""
 _TELLS = 0.1
 """Gain in accuracy by the answer line from which on a person is told of it [ours]."""
 _SHOWN = 80
@@ -34,15 +37,25 @@ class NotRight:
     @property
     def shown(self) -> str:
         """The answer beside its target, in words."""
-        told = f"it read {shortened(self.read, _SHOWN)!r} in it" if self.read else "it found no answer in it"
+        told = (
+            f"it read {shortened(self.read, _SHOWN)!r} in it"
+            if self.read
+            else "it found no answer in it"
+        )
         asked, wrote = shortened(self.input, _SHOWN), shortened(self.response, 2 * _SHOWN)
-        return f"to {asked!r} the target wrote {wrote!r}; the scorer accepts {shortened(self.accepted, _SHOWN)!r}, and {told}."
+        return (
+            f"to {asked!r} the target wrote {wrote!r}; the scorer accepts "
+            f"{shortened(self.accepted, _SHOWN)!r}, and {told}."
+        )
 
     @property
     def sentence(self) -> str:
         """For people: no reading of answers is right for every model and every data set."""
-        return (f"No answer was right in any try. For example, {self.shown} If that should be right, choose another scorer, or "
-                "mend the data or the seed_instruction.")
+        return (
+            f"No answer was right in any try. For example, {self.shown} If that should be right, "
+            "choose another scorer, or "
+            "mend the data or the seed_instruction."
+        )
 
 
 @dataclass(frozen=True)
@@ -66,7 +79,9 @@ class Reading:
     never_right: bool
     """In no try, whatever the prompt."""
     never_a_target: bool
-    """None of the answers is a target of any item: then they are of another kind than the targets, and not just wrong."""
+    """None of the answers is a target of any item: then they are of another kind than the targets,
+    and not just wrong.
+    """
     line_accuracy: float | None = None
     """Of the baseline with the answer line; None where it was not asked."""
 
@@ -81,8 +96,14 @@ class Reading:
     @property
     def better_scorer(self) -> str:
         """The scorer under which clearly more of the answers are right; "" where there is none."""
-        best = max(self.accuracy_by_scorer, key=lambda name: self.accuracy_by_scorer[name], default="")
-        return best if best and self.accuracy_by_scorer[best] - (self.accuracy or 0.0) >= SPOILS else ""
+        best = max(
+            self.accuracy_by_scorer, key=lambda name: self.accuracy_by_scorer[name], default=""
+        )
+        return (
+            best
+            if best and self.accuracy_by_scorer[best] - (self.accuracy or 0.0) >= SPOILS
+            else ""
+        )
 
     @property
     def spoils(self) -> bool:
@@ -106,58 +127,117 @@ class Reading:
     @property
     def _fault(self) -> str:
         if self.never_a_target and not self.unread:
-            return (f"No answer was right in any try, and none that the scorer {self.scorer} read is a target of any item: it may "
-                    "be the wrong scorer.")
+            return (
+                f"No answer was right in any try, and none that the scorer {self.scorer} read is a "
+                "target of any item: it may "
+                "be the wrong scorer."
+            )
         if 2 * self.unread >= self.at_fault:
-            return f"{self.unread / self.answers:.0%} of the baseline's answers could not be read by the scorer {self.scorer}."
-        return (f"{self.share_at_fault:.0%} of the baseline's answers are not right and not in the form that the scorer "
-                f"{self.scorer} reads best, so that they may be wrong for their form alone.")
+            return (
+                f"{self.unread / self.answers:.0%} of the baseline's answers could not be read by "
+                f"the scorer {self.scorer}."
+            )
+        return (
+            f"{self.share_at_fault:.0%} of the baseline's answers are not right and not in the "
+            "form that the scorer "
+            f"{self.scorer} reads best, so that they may be wrong for their form alone."
+        )
 
     @property
     def _mends(self) -> str:
         if 2 * self.cut_off > self.unread:
             return "Most of them were cut off: raise sampling.max_tokens."
         if self._gained_by_line >= _TELLS:
-            return (f"With the line {self.line!r} the baseline gets {self.line_accuracy:.2f} right instead of "
-                    f"{self.accuracy or 0.0:.2f}: add that line to seed_instruction, and check again.")
+            return (
+                f"With the line {self.line!r} the baseline gets {self.line_accuracy:.2f} right "
+                "instead of "
+                f"{self.accuracy or 0.0:.2f}: add that line to seed_instruction, and check again."
+            )
         if self.better_scorer:
             name = self.better_scorer
-            return f"Under the scorer {name}, {self.accuracy_by_scorer[name]:.2f} of them are right: set scorer: {name}."
+            return (
+                f"Under the scorer {name}, {self.accuracy_by_scorer[name]:.2f} of them are right: "
+                f"set scorer: {name}."
+            )
         others = " and ".join(self.accuracy_by_scorer)
-        scorer = f"choose another scorer that fits the targets ({others})" if others else (
-            f"mend the data (no scorer but {self.scorer} fits the targets)")
+        scorer = (
+            f"choose another scorer that fits the targets ({others})"
+            if others
+            else (f"mend the data (no scorer but {self.scorer} fits the targets)")
+        )
         tried = " (the usual line brought nothing)" if self.line_accuracy is not None else ""
         return f"Say in seed_instruction how to end an answer{tried}, or {scorer}."
 
 
 def reading(
-    scorer: str, items: Sequence[Example], repeats: Sequence[Sequence[Outcome]], line: str, never_right: bool
+    scorer: str,
+    items: Sequence[Example],
+    repeats: Sequence[Sequence[Outcome]],
+    line: str,
+    never_right: bool,
 ) -> Reading:
     """Return how the baseline's answers over the items, run after run, were read."""
     pairs = [
-        (outcome, item) for outcomes in repeats for outcome, item in zip(outcomes, items, strict=True)
-        if isinstance(outcome, Completion)]
+        (outcome, item)
+        for outcomes in repeats
+        for outcome, item in zip(outcomes, items, strict=True)
+        if isinstance(outcome, Completion)
+    ]
     scores = [judge(outcome, item, SCORERS[scorer]) for outcome, item in pairs]
-    unread = [place for place, score in enumerate(scores) if score.verdict in ("unparsable", "truncated")]
-    at_fault = [place for place, (outcome, item) in enumerate(pairs) if SCORERS[scorer].form_is_at_fault(outcome, item)]
-    wrong = [place for place, score in enumerate(scores) if score.verdict == "wrong"] if never_right else []
-    first = next((place for place in (*unread, *at_fault, *wrong) if pairs[place][0].text.strip()), None)
+    unread = [
+        place for place, score in enumerate(scores) if score.verdict in ("unparsable", "truncated")
+    ]
+    at_fault = [
+        place
+        for place, (outcome, item) in enumerate(pairs)
+        if SCORERS[scorer].form_is_at_fault(outcome, item)
+    ]
+    wrong = (
+        [place for place, score in enumerate(scores) if score.verdict == "wrong"]
+        if never_right
+        else []
+    )
+    first = next(
+        (place for place in (*unread, *at_fault, *wrong) if pairs[place][0].text.strip()), None
+    )
     return Reading(
-        scorer, len(pairs), len(at_fault), len(unread), sum(score.verdict == "truncated" for score in scores),
+        scorer,
+        len(pairs),
+        len(at_fault),
+        len(unread),
+        sum(score.verdict == "truncated" for score in scores),
         sum(score.verdict == "right" for score in scores) / len(pairs) if pairs else None,
-        None if first is None else NotRight(
-            pairs[first][1].input, pairs[first][1].answers[0], pairs[first][0].text, scores[first].answer),
-        line, _under_others(scorer, items, pairs), never_right,
-        never_right and not _is_a_target(scorer, {score.answer for score in scores if score.answer}, items))
+        None
+        if first is None
+        else NotRight(
+            pairs[first][1].input,
+            pairs[first][1].answers[0],
+            pairs[first][0].text,
+            scores[first].answer,
+        ),
+        line,
+        _under_others(scorer, items, pairs),
+        never_right,
+        never_right
+        and not _is_a_target(scorer, {score.answer for score in scores if score.answer}, items),
+    )
 
 
 def _is_a_target(scorer: str, answers: Iterable[str], items: Sequence[Example]) -> bool:
     return any(SCORERS[scorer].is_right(answer, item) for answer in answers for item in items)
 
 
-def _under_others(scorer: str, items: Sequence[Example], pairs: Sequence[tuple[Completion, Example]]) -> dict[str, float]:
+def _under_others(
+    scorer: str, items: Sequence[Example], pairs: Sequence[tuple[Completion, Example]]
+) -> dict[str, float]:
     others = [name for name in fitting_scorers(items) if name != scorer]
     by_id = {name: {example.id: example for example in fitted(items, name)} for name in others}
     return {
-        name: sum(judge(outcome, by_id[name][item.id], SCORERS[name]).verdict == "right" for outcome, item in pairs) / len(pairs)
-        for name in others if pairs}
+        name: sum(
+            judge(outcome, by_id[name][item.id], SCORERS[name]).verdict == "right"
+            for outcome, item in pairs
+        )
+        / len(pairs)
+        for name in others
+        if pairs
+    }

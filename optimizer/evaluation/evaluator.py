@@ -1,6 +1,9 @@
-"""Prompts x examples -> answers and standings. Knows batches, not clients; a scorer, not a task; and never sees the test split.
+"""Prompts x examples -> answers and standings.
 
-Implements protocols.Evaluator. Everything that one call needs of the target model goes out as one batch.
+Knows batches, not clients; a scorer, not a task; and never sees the test split.
+
+Implements protocols.Evaluator. Everything that one call needs of the target model goes out as one
+batch.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -21,11 +24,17 @@ from optimizer.types import Answer, Completion, Example, Outcome, Purpose, Reque
 class Evaluation:
     """The target model on the dev split of one task, under one selection rule.
 
-    The target answers at temperature 0 unless `sampling` says otherwise (ProTeGi, arXiv 2305.03495).
+    The target answers at temperature 0 unless `sampling` says otherwise (ProTeGi, arXiv
+    2305.03495).
     """
 
     def __init__(
-        self, target: LanguageModel, scorer: Scorer, dev: Sequence[Example], rule: SelectionRule, sampling: Sampling | None = None,
+        self,
+        target: LanguageModel,
+        scorer: Scorer,
+        dev: Sequence[Example],
+        rule: SelectionRule,
+        sampling: Sampling | None = None,
         outcome_counts: OutcomeCounts | None = None,
     ) -> None:
         self._target = target
@@ -36,8 +45,13 @@ class Evaluation:
         self._sampling = sampling or Sampling()
         self._outcome_counts = outcome_counts or OutcomeCounts()
 
-    async def answers(self, work: Sequence[tuple[Prompt, Example]], purpose: Purpose = "learn") -> list[Answer]:
-        """The target's answer to each (prompt, example), in order; one batch. What the target raises passes through."""
+    async def answers(
+        self, work: Sequence[tuple[Prompt, Example]], purpose: Purpose = "learn"
+    ) -> list[Answer]:
+        """The target's answer to each (prompt, example), in order; one batch.
+
+        What the target raises passes through.
+        """
         if not work:
             return []
         requests = self._requests(work, purpose)
@@ -47,12 +61,18 @@ class Evaluation:
             self._judged(work, refusal.answered, purpose)  # they were paid for, and are counted
             raise
 
-    async def grade(self, prompt: Prompt, examples: Sequence[Example], purpose: Purpose = "test") -> list[Answer]:
+    async def grade(
+        self, prompt: Prompt, examples: Sequence[Example], purpose: Purpose = "test"
+    ) -> list[Answer]:
         """One prompt on many examples: the final test, whose examples come from the caller."""
         return await self.answers([(prompt, example) for example in examples], purpose)
 
-    async def select(self, candidates: Sequence[Candidate], keep: int, rng: Random) -> tuple[Standing, ...]:
-        """Standings on the dev split, best first, the first `keep` of them kept. The first of candidates with one id competes.
+    async def select(
+        self, candidates: Sequence[Candidate], keep: int, rng: Random
+    ) -> tuple[Standing, ...]:
+        """Standings on the dev split, best first, the first `keep` of them kept.
+
+        The first of candidates with one id competes.
 
         Raises CutSelection where the budget ends in it.
         """
@@ -70,8 +90,11 @@ class Evaluation:
             order = selection.settled(order)
             cut = CutSelection(reason)
             cut.standings = tuple(
-                selection.standing(arm, kept=place < keep and (not place or selection.is_whole(arm)))
-                for place, arm in enumerate(order))
+                selection.standing(
+                    arm, kept=place < keep and (not place or selection.is_whole(arm))
+                )
+                for place, arm in enumerate(order)
+            )
             raise cut
         return tuple(selection.standing(arm, kept=place < keep) for place, arm in enumerate(order))
 
@@ -87,17 +110,31 @@ class Evaluation:
             return [False] * len(work)
         return self._limited.known(self._requests(work, "validate"))
 
-    def read(self, work: Sequence[tuple[Prompt, Example]], outcomes: Sequence[Outcome]) -> list[Answer]:
+    def read(
+        self, work: Sequence[tuple[Prompt, Example]], outcomes: Sequence[Outcome]
+    ) -> list[Answer]:
         """The judged answers to the first of this work, as far as there are outcomes."""
-        return [self._answer(example, outcome) for (_, example), outcome in zip(work, outcomes, strict=False)]
+        return [
+            self._answer(example, outcome)
+            for (_, example), outcome in zip(work, outcomes, strict=False)
+        ]
 
     def _requests(self, work: Sequence[tuple[Prompt, Example]], purpose: Purpose) -> list[Request]:
-        return [Request(prompt.render(example.input), self._sampling, purpose=purpose) for prompt, example in work]
+        return [
+            Request(prompt.render(example.input), self._sampling, purpose=purpose)
+            for prompt, example in work
+        ]
 
-    def _judged(self, work: Sequence[tuple[Prompt, Example]], outcomes: Sequence[Outcome], purpose: Purpose) -> list[Answer]:
+    def _judged(
+        self, work: Sequence[tuple[Prompt, Example]], outcomes: Sequence[Outcome], purpose: Purpose
+    ) -> list[Answer]:
         """Answers to the first of this work. A repeated outcome was counted when it came."""
         answers = self.read(work, outcomes)
-        came = [(outcome, answer) for outcome, answer in zip(outcomes, answers, strict=True) if not outcome.repeated]
+        came = [
+            (outcome, answer)
+            for outcome, answer in zip(outcomes, answers, strict=True)
+            if not outcome.repeated
+        ]
         self._outcome_counts.failed("target", [outcome for outcome, _ in came])
         self._outcome_counts.judged(purpose, [answer.score.verdict for _, answer in came])
         return answers
@@ -108,7 +145,9 @@ class Evaluation:
 
 
 async def rounds_of(search: AsyncIterator[Round]) -> AsyncIterator[Round]:
-    """Yields the rounds of a search, and the one in whose selection the budget has ended. Raises BudgetExhausted behind the last
+    """Yields the rounds of a search, and the one in whose selection the budget has ended.
+
+    Raises BudgetExhausted behind the last
     where it has ended anywhere."""
     number = 0
     async with aclosing(search) as rounds:  # type: ignore[type-var]  # an async generator, by the protocol's contract

@@ -1,7 +1,9 @@
-"""Which of some choices does a text name? By letter ("(A)", "option A", "A."), by text, or by yes for true. Knows no scoring.
+"""Which of some choices does a text name? By letter ("(A)", "option A", "A."), by text, or by yes
+for true. Knows no scoring.
 
-To mention a choice is not to choose it: a text names one only where it is that choice, begins with it, or speaks of no other. An
-article is no letter ("a circle"), a determiner is no answer ("there is no reason"), and what a text denies it does not name.
+To mention a choice is not to choose it: a text names one only where it is that choice, begins with
+it, or speaks of no other. An article is no letter ("a circle"), a determiner is no answer ("there
+is no reason"), and what a text denies it does not name.
 """
 
 import re
@@ -15,26 +17,41 @@ _SAME = ({"yes", "true"}, {"no", "false"})
 _SPOKEN = frozenset().union(*_SAME)
 _QUOTES = str.maketrans("\u2018\u2019\u201c\u201d", "''\"\"")
 
-# How a letter is named inside a text. A letter without brackets or a word before it is taken for one only in capitals, and where
-# no word follows that it could belong to ("A circle").
-_BEHIND = r"(?=[*_\"')]*(?:$|[.,;:!?]|\s+(?:because|since|as|for|is\s+(?:the\s+)?(?:correct|right|best|true))\b))"
+# How a letter is named inside a text. A letter without brackets or a word before it is taken for
+# one only in capitals, and where no word follows that it could belong to ("A circle").
+_BEHIND = (
+    r"(?=[*_\"')]*(?:$|[.,;:!?]"
+    r"|\s+(?:because|since|as|for|is\s+(?:the\s+)?(?:correct|right|best|true))\b))"
+)
 _NAMED_LETTERS = (
     re.compile(r"\(([A-Za-z])\)"),
-    re.compile(rf"\b(?i:option|choice|answer|alternative|letter)\s+(?:(?i:is|would be|must be)\s+)?[*_\"'(]*([A-Z]){_BEHIND}"),
+    re.compile(
+        r"\b(?i:option|choice|answer|alternative|letter)\s+(?:(?i:is|would be|must "
+        rf"be)\s+)?[*_\"'(]*([A-Z]){_BEHIND}"
+    ),
     re.compile(r"\b(?i:option|choice|alternative|letter)\s+[*_\"'(]*([A-Za-z])\b(?!')(?=\W|$)"),
-    re.compile(rf"(?:\b(?i:is|be|choose|chose|pick|select|so|it's)\s+|->\s*|:\s+)[*_\"'(]*([A-Z]){_BEHIND}"),
+    re.compile(
+        rf"(?:\b(?i:is|be|choose|chose|pick|select|so|it's)\s+|->\s*|:\s+)[*_\"'(]*([A-Z]){_BEHIND}"
+    ),
     re.compile(rf"^[*_\"'\s]*([A-Z]){_BEHIND}"),
 )
 _DENIED = re.compile(
     r"(?:\bnot|n't|\bneither|\bnor|\bnever|\brather than|\binstead of|\bexcept)\s+"
-    r"(?:(?:option|choice|the|an?|be|in|is|at)\s+)*[*_\"'(]*$", re.IGNORECASE)
+    r"(?:(?:option|choice|the|an?|be|in|is|at)\s+)*[*_\"'(]*$",
+    re.IGNORECASE,
+)
 _DENIAL_CHARS = 60
 _NEXT_TOO = re.compile(r"[*_\"')]*\s*(?:/|&|\bor\b|\band\b|,\s*(?:or|and)\b)", re.IGNORECASE)
-# Yes, no, true and false are answers where they stand by themselves: "so no", "Yes, ...", "it is true", not "no reason".
+# Yes, no, true and false are answers where they stand by themselves: "so no", "Yes, ...", "it is
+# true", not "no reason".
 _ALONE_BEFORE = re.compile(
-    r"(?:^|[^\w\s'][*_\"')(]*\s*|\b(?:so|is|are|be|say|says|said|hence|thus|therefore|answer)\s+)[*_\"'(]*$", re.IGNORECASE)
+    r"(?:^|[^\w\s'][*_\"')(]*\s*|\b(?:so|is|are|be|say|says|said|hence|thus|therefore|answer)\s+)[*_\"'(]*$",
+    re.IGNORECASE,
+)
 _ALONE_BEHIND = re.compile(
-    r"[*_\"')]*(?:$|[^\w\s]|\s+(?:because|since|as|it|they|you|he|she|we|i|the|this|that|there)\b)", re.IGNORECASE)
+    r"[*_\"')]*(?:$|[^\w\s]|\s+(?:because|since|as|it|they|you|he|she|we|i|the|this|that|there)\b)",
+    re.IGNORECASE,
+)
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')*_]*\s+")
 
 
@@ -55,7 +72,9 @@ class _Mention:
 
 
 def choice_named(text: str, choices: Sequence[str], *, loosely: bool = True) -> str | None:
-    """Return the choice that the text is, or (`loosely`) that it begins with, or the only one that it speaks of; None otherwise."""
+    """Return the choice that the text is, or (`loosely`) that it begins with, or the only one that
+    it speaks of; None otherwise.
+    """
     options = _options(tuple(choices))
     exact = _exactly(text, options)
     if exact or not loosely:
@@ -69,10 +88,18 @@ def choice_named(text: str, choices: Sequence[str], *, loosely: bool = True) -> 
 
 
 def choice_concluded(paragraph: str, choices: Sequence[str]) -> str | None:
-    """Return the only choice that a closing paragraph speaks of, or else its last sentence; None where that is none or several."""
+    """Return the only choice that a closing paragraph speaks of, or else its last sentence; None
+    where that is none or several.
+    """
     options = _options(tuple(choices))
-    last = [sentence for sentence in _SENTENCE_END.split(_joined(paragraph)) if sentence.strip()][-1:]
-    return _exactly(paragraph, options) or _only(_mentions(paragraph, options)) or _only(_mentions("".join(last), options))
+    last = [sentence for sentence in _SENTENCE_END.split(_joined(paragraph)) if sentence.strip()][
+        -1:
+    ]
+    return (
+        _exactly(paragraph, options)
+        or _only(_mentions(paragraph, options))
+        or _only(_mentions("".join(last), options))
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -89,18 +116,29 @@ def _options(choices: tuple[str, ...]) -> tuple[_Option, ...]:
         parts = [(letters[place : place + 1], choice) for place, choice in enumerate(choices)]
     texts = [_folded(text) for _, text in parts]
     return tuple(
-        _Option(choice, letter, _called(text, texts)) for choice, (letter, _), text in zip(choices, parts, texts, strict=True))
+        _Option(choice, letter, _called(text, texts))
+        for choice, (letter, _), text in zip(choices, parts, texts, strict=True)
+    )
 
 
 def _called(text: str, texts: Sequence[str]) -> tuple[str, ...]:
-    """Return a text, and yes for true (no for false) and the reverse, where no other choice is called so."""
+    """Return a text, and yes for true (no for false) and the reverse, where no other choice is
+    called so.
+    """
     others = [word for same in _SAME if text in same for word in same if word not in texts]
     return (text, *sorted(others)) if text else ()
 
 
 def _exactly(text: str, options: Sequence[_Option]) -> str | None:
     folded = _folded(text)
-    by_text = next((option.choice for option in options if folded in option.words or folded == _folded(option.choice)), None)
+    by_text = next(
+        (
+            option.choice
+            for option in options
+            if folded in option.words or folded == _folded(option.choice)
+        ),
+        None,
+    )
     letter = re.fullmatch(r"(?:option |choice )?\(?([a-z])[).:]?", folded)
     return by_text or (_of_letter(letter[1], options) if letter else None)
 
@@ -118,7 +156,11 @@ def _mentions(text: str, options: Sequence[_Option]) -> list[_Mention]:
     """Return what a text names and does not deny, in order: letters, and texts as whole words."""
     line = _joined(text)
     found = [*_lettered(line, options), *_worded(line, options)]
-    named = [mention for mention in found if not _DENIED.search(line[max(0, mention.start - _DENIAL_CHARS) : mention.start])]
+    named = [
+        mention
+        for mention in found
+        if not _DENIED.search(line[max(0, mention.start - _DENIAL_CHARS) : mention.start])
+    ]
     return sorted(named, key=lambda mention: mention.start)
 
 
@@ -131,7 +173,11 @@ def _lettered(line: str, options: Sequence[_Option]) -> Iterator[_Mention]:
     for pattern in _NAMED_LETTERS:
         for found in pattern.finditer(line):
             if choice := _of_letter(found[1], options):
-                yield _Mention(choice, found.start(1) - (line[found.start(1) - 1 : found.start(1)] == "("), found.end())
+                yield _Mention(
+                    choice,
+                    found.start(1) - (line[found.start(1) - 1 : found.start(1)] == "("),
+                    found.end(),
+                )
 
 
 def _worded(line: str, options: Sequence[_Option]) -> Iterator[_Mention]:
@@ -140,10 +186,14 @@ def _worded(line: str, options: Sequence[_Option]) -> Iterator[_Mention]:
     folded = line.casefold()
     if len(folded) != len(line):  # some letters grow when they are folded; places would be off
         line = folded
-    longest_first = sorted((words for words in choice_by_words if len(words) <= len(folded)), key=len, reverse=True)
+    longest_first = sorted(
+        (words for words in choice_by_words if len(words) <= len(folded)), key=len, reverse=True
+    )
     if not longest_first:
         return
-    for found in re.finditer(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)", folded):
+    for found in re.finditer(
+        rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)", folded
+    ):
         if found[0] not in _SPOKEN or _stands_alone(folded, *found.span()):
             yield _Mention(choice_by_words[found[0]], *found.span())
 

@@ -1,7 +1,9 @@
-"""Outcomes -> scores: what was the final answer, and is it accepted? Knows no model; never raises for a bad response.
+"""Outcomes -> scores: what was the final answer, and is it accepted? Knows no model; never raises
+for a bad response.
 
-What a response gives as its answer is read in optimizer.graders.reading; each scorer says what of it is an answer of its kind,
-and may say that there is none. A response that was cut off before it gave an answer explicitly is truncated, whatever it holds.
+What a response gives as its answer is read in optimizer.graders.reading; each scorer says what of
+it is an answer of its kind, and may say that there is none. A response that was cut off before it
+gave an answer explicitly is truncated, whatever it holds.
 """
 
 import re
@@ -27,7 +29,10 @@ _SENTENCES = re.compile(r"(?<=[.!?])\s+|\n")
 
 
 def judge(outcome: Outcome, example: Example, scorer: Scorer) -> Score:
-    """The score of one call. An infrastructure failure is `missing`: it never counts against a prompt."""
+    """The score of one call.
+
+    An infrastructure failure is `missing`: it never counts against a prompt.
+    """
     if isinstance(outcome, Failed):
         return Score("missing" if outcome.kind == "infrastructure" else "refused")
     return scorer(outcome, example)
@@ -35,7 +40,8 @@ def judge(outcome: Outcome, example: Example, scorer: Scorer) -> Score:
 
 @dataclass(frozen=True)
 class AnswerScorer:
-    """Reads an answer where a response gives one explicitly, or else from what it concludes, and compares it.
+    """Reads an answer where a response gives one explicitly, or else from what it concludes, and
+    compares it.
 
     What cannot be read as an answer is unparsable: a mention of an answer is none.
     """
@@ -43,27 +49,36 @@ class AnswerScorer:
     accepts: str
     """For people: what answer is right."""
     from_line: Read
-    """The answer that is given explicitly (an `Answer:` line, a box, a tag ...); None if it is not of the right kind."""
+    """The answer that is given explicitly (an `Answer:` line, a box, a tag ...); None if it is not
+    of the right kind.
+    """
     from_text: Read
     """The same from a response that gives none explicitly."""
     is_right: Callable[[str, Example], bool]
     answer_line: str = "End with a last line 'Answer: X', where X is the answer alone."
-    """What a prompt has to say for its answers to be read: how to end, and nothing of how to solve."""
+    """What a prompt has to say for its answers to be read: how to end, and nothing of how to solve.
+    """
 
     def __call__(self, response: Completion, example: Example) -> Score:
         said = final_answer(without_thinking(response.text)[-READ_CHARS:])
         if response.truncated and said.explicit is None:
             return Score("truncated")
-        answer = self.from_text(said, example) if said.explicit is None else self.from_line(said, example)
+        answer = (
+            self.from_text(said, example)
+            if said.explicit is None
+            else self.from_line(said, example)
+        )
         if not answer:
             return Score("unparsable")
         return Score("right" if self.is_right(answer, example) else "wrong", answer)
 
     def form_is_at_fault(self, response: Completion, example: Example) -> bool:
-        """Return whether a response that is not right may be so for its form alone: it does not give its answer as the answer line
+        """Return whether a response that is not right may be so for its form alone: it does not
+        give its answer as the answer line
         asks, or what it gives has an accepted answer in it that is not read.
 
-        A response that gives a wrong answer in the right form is wrong for what it says: the answer line asks nothing new of it.
+        A response that gives a wrong answer in the right form is wrong for what it says: the answer
+        line asks nothing new of it.
         """
         if self(response, example).verdict == "right":
             return False
@@ -71,20 +86,31 @@ class AnswerScorer:
         if said.explicit is None or not self.from_line(said, example):
             return True
         given = f" {_words(said.explicit)} "
-        return any(f" {_words(accepted)} " in given for accepted in example.answers if _words(accepted))
+        return any(
+            f" {_words(accepted)} " in given for accepted in example.answers if _words(accepted)
+        )
 
 
 def with_answer_line(prompt: Prompt, scorer: str) -> Prompt | None:
-    """Return the prompt with the one line that says how to end an answer; None where it says so already."""
+    """Return the prompt with the one line that says how to end an answer; None where it says so
+    already.
+    """
     if ANSWER_LABEL.casefold() in prompt.text().casefold():
         return None
-    return replace(prompt, closing="\n".join(part for part in (prompt.closing, SCORERS[scorer].answer_line) if part))
+    return replace(
+        prompt,
+        closing="\n".join(part for part in (prompt.closing, SCORERS[scorer].answer_line) if part),
+    )
 
 
 def check_pattern(pattern: str, example_id: str) -> None:
-    """Refuse a pattern that the regex scorer cannot use, or not in bounded time, with a DataError that names the example."""
+    """Refuse a pattern that the regex scorer cannot use, or not in bounded time, with a DataError
+    that names the example.
+    """
     if fault := why_unusable(pattern):
-        raise DataError(f"The target {shortened(pattern)!r} of example {shortened(example_id)} {fault}.")
+        raise DataError(
+            f"The target {shortened(pattern)!r} of example {shortened(example_id)} {fault}."
+        )
 
 
 def _words(text: str) -> str:
@@ -93,33 +119,50 @@ def _words(text: str) -> str:
 
 
 def _folded(text: str) -> str:
-    """Return the text as it is compared: composed, without case, in plain quotes, and with single spaces."""
+    """Return the text as it is compared: composed, without case, in plain quotes, and with single
+    spaces.
+    """
     return " ".join(normalize("NFC", text).translate(_QUOTES).split()).casefold()
 
 
-def _first_right(readings: Iterable[str], is_right: Callable[[str, Example], bool], example: Example) -> str | None:
+def _first_right(
+    readings: Iterable[str], is_right: Callable[[str, Example], bool], example: Example
+) -> str | None:
     """Return the first of several ways to read one answer that is right, or else the first."""
     known = [reading for reading in readings if reading.strip()]
-    return next((reading for reading in known if is_right(reading, example)), next(iter(known), None))
+    return next(
+        (reading for reading in known if is_right(reading, example)), next(iter(known), None)
+    )
 
 
 def _exact_line(said: FinalAnswer, example: Example) -> str | None:
-    """The text of an answer line, or its first sentence, or all behind the label where the target has several lines."""
+    """The text of an answer line, or its first sentence, or all behind the label where the target
+    has several lines.
+    """
     line = said.explicit or ""
-    block = [bare(said.block)] if any("\n" in accepted.strip() for accepted in example.answers) else []
+    block = (
+        [bare(said.block)] if any("\n" in accepted.strip() for accepted in example.answers) else []
+    )
     return _first_right([bare(line), bare(first_sentence(line)), *block], _exact_right, example)
 
 
 def _exact_text(said: FinalAnswer, example: Example) -> str | None:
     sentence, lines = said.sentence or "", said.closing.splitlines() or [""]
-    block = [bare(said.closing)] if any("\n" in accepted.strip() for accepted in example.answers) else []
+    block = (
+        [bare(said.closing)]
+        if any("\n" in accepted.strip() for accepted in example.answers)
+        else []
+    )
     readings = [sentence, first_sentence(sentence), lines[-1], said.last_line]
     return _first_right([*map(bare, readings), *block], _exact_right, example)
 
 
 def _exact_right(answer: str, example: Example) -> bool:
     given = {_folded(answer), _folded(bare(answer))}
-    return any(not given.isdisjoint({_folded(accepted), _folded(bare(accepted))}) for accepted in example.answers)
+    return any(
+        not given.isdisjoint({_folded(accepted), _folded(bare(accepted))})
+        for accepted in example.answers
+    )
 
 
 def _number_line(said: FinalAnswer, example: Example) -> str | None:
@@ -127,11 +170,15 @@ def _number_line(said: FinalAnswer, example: Example) -> str | None:
 
 
 def _number_text(said: FinalAnswer, example: Example) -> str | None:
-    """The number of "the answer is", or the last one of the closing paragraph's last sentence that has any."""
+    """The number of "the answer is", or the last one of the closing paragraph's last sentence that
+    has any.
+    """
     given = number_given(bare(first_sentence(said.sentence))) if said.sentence else None
     if given is None:
         sentences = reversed(_SENTENCES.split(said.closing))
-        given = next((number_concluded(sentence) for sentence in sentences if numbers_in(sentence)), None)
+        given = next(
+            (number_concluded(sentence) for sentence in sentences if numbers_in(sentence)), None
+        )
     return _as_text(given)
 
 
@@ -151,7 +198,11 @@ def _choice_text(said: FinalAnswer, example: Example) -> str | None:
     if not example.choices:
         return _exact_text(said, example)
     named = _choice_of(said.sentence, example) if said.sentence else None
-    named = named or choice_named(bare(said.last_line), example.choices, loosely=False) or _off_list(said.last_line, example)
+    named = (
+        named
+        or choice_named(bare(said.last_line), example.choices, loosely=False)
+        or _off_list(said.last_line, example)
+    )
     return named or choice_concluded(said.closing, example.choices)
 
 
@@ -159,8 +210,11 @@ def _choice_of(line: str, example: Example) -> str | None:
     if not example.choices:
         return _first_right([bare(line), bare(first_sentence(line))], _exact_right, example)
     plain_line = bare(line)
-    return (choice_named(plain_line, example.choices, loosely=False) or _off_list(line, example)
-            or choice_named(plain_line, example.choices))
+    return (
+        choice_named(plain_line, example.choices, loosely=False)
+        or _off_list(line, example)
+        or choice_named(plain_line, example.choices)
+    )
 
 
 def _off_list(line: str, example: Example) -> str | None:
@@ -169,7 +223,9 @@ def _off_list(line: str, example: Example) -> str | None:
 
 
 def _choice_right(answer: str, example: Example) -> bool:
-    accepted = {choice_named(target, example.choices, loosely=False) for target in example.answers} - {None}
+    accepted = {
+        choice_named(target, example.choices, loosely=False) for target in example.answers
+    } - {None}
     return answer in accepted or _exact_right(answer, example)
 
 
@@ -180,7 +236,11 @@ def _pattern_line(said: FinalAnswer, example: Example) -> str | None:
 
 def _pattern_text(said: FinalAnswer, example: Example) -> str | None:
     closing = (said.closing.splitlines() or [""])[-1]
-    return _first_right([said.last_line, bare(said.last_line), closing, bare(said.sentence or "")], _pattern_right, example)
+    return _first_right(
+        [said.last_line, bare(said.last_line), closing, bare(said.sentence or "")],
+        _pattern_right,
+        example,
+    )
 
 
 def _pattern_right(answer: str, example: Example) -> bool:
@@ -190,12 +250,29 @@ def _pattern_right(answer: str, example: Example) -> bool:
 
 SCORERS: dict[str, AnswerScorer] = {
     "exact": AnswerScorer(
-        "the same text as a target, but for case, white space and a closing full stop", _exact_line, _exact_text, _exact_right),
+        "the same text as a target, but for case, white space and a closing full stop",
+        _exact_line,
+        _exact_text,
+        _exact_right,
+    ),
     "choice": AnswerScorer(
-        "the right one of the example's choices, named by its letter or its text", _choice_line, _choice_text, _choice_right,
-        "End with a last line 'Answer: X', where X is one of the choices, alone."),
+        "the right one of the example's choices, named by its letter or its text",
+        _choice_line,
+        _choice_text,
+        _choice_right,
+        "End with a last line 'Answer: X', where X is one of the choices, alone.",
+    ),
     "number": AnswerScorer(
-        "the same value as a target, in digits or in words", _number_line, _number_text, _number_right,
-        "End with a last line 'Answer: X', where X is the number alone."),
-    "regex": AnswerScorer("a text that a target, a pattern, matches from end to end", _pattern_line, _pattern_text, _pattern_right),
+        "the same value as a target, in digits or in words",
+        _number_line,
+        _number_text,
+        _number_right,
+        "End with a last line 'Answer: X', where X is the number alone.",
+    ),
+    "regex": AnswerScorer(
+        "a text that a target, a pattern, matches from end to end",
+        _pattern_line,
+        _pattern_text,
+        _pattern_right,
+    ),
 }

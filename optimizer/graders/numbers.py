@@ -1,7 +1,9 @@
-"""Numbers in texts: digits in many notations ("-$1,200.50", "3/4", "2 x 10^6", "2 million") and English number words.
+"""Numbers in texts: digits in many notations ("-$1,200.50", "3/4", "2 x 10^6", "2 million") and
+English number words.
 
-A number is read whole or not at all: what stands around its digits and is not understood ("12:30", "1.2.3", "2024-02-29") makes
-it no number, instead of leaving a part of it that happens to look like one. Knows nothing of scoring.
+A number is read whole or not at all: what stands around its digits and is not understood ("12:30",
+"1.2.3", "2024-02-29") makes it no number, instead of leaving a part of it that happens to look like
+one. Knows nothing of scoring.
 """
 
 import re
@@ -10,24 +12,63 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-_UNITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
-          "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen")
+_UNITS = (
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+)
 _TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _SUFFIXES = {"k": 1000, "K": 1000, "M": 10**6, "B": 10**9, "bn": 10**9, "dozen": 12}
-_VALUES = {**{word: value for value, word in enumerate(_UNITS)}, **{word: 10 * value for value, word in enumerate(_TENS, 2)}}
-_PARTS = {"half": 2, "halves": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8,
-          "ninth": 9, "tenth": 10, "hundredth": 100, "thousandth": 1000}
+_VALUES = {
+    **{word: value for value, word in enumerate(_UNITS)},
+    **{word: 10 * value for value, word in enumerate(_TENS, 2)},
+}
+_PARTS = {
+    "half": 2,
+    "halves": 2,
+    "third": 3,
+    "quarter": 4,
+    "fourth": 4,
+    "fifth": 5,
+    "sixth": 6,
+    "seventh": 7,
+    "eighth": 8,
+    "ninth": 9,
+    "tenth": 10,
+    "hundredth": 100,
+    "thousandth": 1000,
+}
 MOST_DIGITS = 1000
-"""A longer row of digits is no answer, and Python takes time with the square of its length to read it [ours]."""
+"""A longer row of digits is no answer, and Python takes time with the square of its length to read
+it [ours].
+"""
 MOST_EXPONENT = 300
 """A larger one is no answer, and would take for ever to write out [ours]."""
 
 _PLAIN = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+"
 _POWER = r"\s?(?:\^|\*\*)\s?\{?(?P<%s>[-+]?[0-9]{1,4})\}?"
 _SCALE_WORD = "|".join([*_SCALES, "dozen"])
-# A sign counts only where no word or number stands before it: "3-4" is two numbers, not 3 and -4. Each part of the pattern begins
-# with a character of its own, so that no text can be shared out among them in more than a few ways.
+# A sign counts only where no word or number stands before it: "3-4" is two numbers, not 3 and -4.
+# Each part of the pattern begins with a character of its own, so that no text can be shared out
+# among them in more than a few ways.
 _DIGITS = re.compile(
     r"(?:(?P<minus>(?:(?<![\w.)^])-|\b(?:minus|negative)\s)\s?)|(?<![\w.^]))"
     r"(?:[$€£¥₹]\s?(?P<inner>-)?)?"
@@ -40,17 +81,34 @@ _DIGITS = re.compile(
     r"|\s?/\s?(?P<below>[0-9]+(?:\.[0-9]+)?)(?![\w/])"
     rf"|[\s-]?(?P<scale>{_SCALE_WORD})s?\b"
     r"|(?P<suffix>[kKMB]|bn)\b"
-    r")?", re.ASCII | re.IGNORECASE)
+    r")?",
+    re.ASCII | re.IGNORECASE,
+)
 _WORD = "|".join([*_VALUES, *_SCALES])
 _WORDS = re.compile(
     rf"\b(?:minus |negative )?(?P<count>(?:{_WORD})(?:(?:[ -]|[ -]and[ -])(?:{_WORD}))*)"
-    rf"(?:[ -](?P<part>{'|'.join(_PARTS)})s?\b| point(?P<decimals>(?: (?:{'|'.join(_UNITS[:10])})\b)+)|(?P<half> and a half\b))?"
-    r"(?!\w)", re.IGNORECASE)
+    rf"(?:[ -](?P<part>{'|'.join(_PARTS)})s?\b| point(?P<decimals>(?: "
+    rf"(?:{'|'.join(_UNITS[:10])})\b)+)|(?P<half> and a half\b))?"
+    r"(?!\w)",
+    re.IGNORECASE,
+)
 _SEVERAL = re.compile(r"\s?(?:,|-|\u2013|\bor\b|\bto\b|\band\b)\s?")
 """What stands between the numbers of a list, a range or a choice."""
 _DECIMAL_COMMA = re.compile(r"-?(?:[0-9]+,[0-9]{1,2}|0,[0-9]+)")
-_DASHES = str.maketrans({"\u2212": "-", "\uff0d": "-", "\ufe63": "-", "\u00d7": "x", "\u00b7": "*", "\u22c5": "*", "\u2044": "/"})
-_SUPERSCRIPTS = {ord(sign): plain for sign, plain in zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+", strict=True)}
+_DASHES = str.maketrans(
+    {
+        "\u2212": "-",
+        "\uff0d": "-",
+        "\ufe63": "-",
+        "\u00d7": "x",
+        "\u00b7": "*",
+        "\u22c5": "*",
+        "\u2044": "/",
+    }
+)
+_SUPERSCRIPTS = {
+    ord(sign): plain for sign, plain in zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+", strict=True)
+}
 _FRACTION_SIGNS = re.compile("(?P<sign>[\u00bc-\u00be\u2150-\u215e])")
 
 
@@ -63,12 +121,18 @@ class _Found:
 
 
 def numbers_in(text: str) -> list[Fraction]:
-    """Return the numbers of a text in their order. Number words count only where there are no digits ("one by one: 12" is 12)."""
+    """Return the numbers of a text in their order.
+
+    Number words count only where there are no digits ("one by one: 12" is 12).
+    """
     return [found.value for found in _found_in(_normalized(text)) if found.value is not None]
 
 
 def as_number(text: str) -> Fraction | None:
-    """Return the number that the whole text is, or None. A comma before one or two digits is a decimal comma here ("0,5")."""
+    """Return the number that the whole text is, or None.
+
+    A comma before one or two digits is a decimal comma here ("0,5").
+    """
     bare = _normalized(text).strip().strip("$").strip().rstrip(".").lstrip("+").rstrip("%").rstrip()
     if _DECIMAL_COMMA.fullmatch(bare):
         return Fraction(bare.replace(",", "."))
@@ -80,9 +144,11 @@ def as_number(text: str) -> Fraction | None:
 
 
 def number_given(line: str) -> Fraction | None:
-    """Return the one number that a line gives as an answer: the whole line, the result of its calculation, or its first number.
+    """Return the one number that a line gives as an answer: the whole line, the result of its
+    calculation, or its first number.
 
-    None where there is none, or where the first is one of several that it offers ("5 or 7", "5-7", "5, 7").
+    None where there is none, or where the first is one of several that it offers ("5 or 7", "5-7",
+    "5, 7").
     """
     if (whole := as_number(line)) is not None:
         return whole
@@ -97,7 +163,9 @@ def number_given(line: str) -> Fraction | None:
 
 
 def number_concluded(sentence: str) -> Fraction | None:
-    """Return the last number of a sentence; None where it has none, or where the last two are a range or a choice ("5 or 7")."""
+    """Return the last number of a sentence; None where it has none, or where the last two are a
+    range or a choice ("5 or 7").
+    """
     text = _normalized(sentence)
     found = list(_found_in(text))
     if not found or (len(found) > 1 and _SEVERAL.fullmatch(text[found[-2].end : found[-1].start])):
@@ -122,20 +190,40 @@ def plain(number: Fraction) -> str:
 
 def _found_in(text: str) -> Iterator[_Found]:
     digits = [_Found(_from_digits(found), *found.span()) for found in _DIGITS.finditer(text)]
-    return iter(digits or [_Found(_from_words(found), *found.span()) for found in _WORDS.finditer(text)])
+    return iter(
+        digits or [_Found(_from_words(found), *found.span()) for found in _WORDS.finditer(text)]
+    )
 
 
 def _normalized(text: str) -> str:
-    """Return the text with the digits of all scripts, its dashes, fractions, powers and LaTeX in plain characters."""
+    """Return the text with the digits of all scripts, its dashes, fractions, powers and LaTeX in
+    plain characters.
+    """
     if not text.isascii():
         text = _FRACTION_SIGNS.sub(lambda found: _as_ratio(found["sign"]), text)
-        text = re.sub(r"(?<=[0-9])[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+", lambda found: "^" + found[0].translate(_SUPERSCRIPTS), text)
+        text = re.sub(
+            r"(?<=[0-9])[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+",
+            lambda found: "^" + found[0].translate(_SUPERSCRIPTS),
+            text,
+        )
         text = "".join(str(unicodedata.decimal(char, char)) for char in text).translate(_DASHES)
-        text = re.sub(r"(?<=[0-9])[\u202f\u00a0\u2009](?=[0-9]{3}(?![0-9]))", "", text)  # groups of three
-        text = re.sub(r"(?<![\w.)])[\u2010-\u2015](?=[0-9.$€£¥₹])", "-", text)  # a dash before a number is its sign
+        text = re.sub(
+            r"(?<=[0-9])[\u202f\u00a0\u2009](?=[0-9]{3}(?![0-9]))", "", text
+        )  # groups of three
+        text = re.sub(
+            r"(?<![\w.)])[\u2010-\u2015](?=[0-9.$€£¥₹])", "-", text
+        )  # a dash before a number is its sign
     if "\\" in text or "{" in text:
-        text = re.sub(r"\\[dt]?frac\s?\{([0-9]{1,9})\}\s?\{([0-9]{1,9})\}", r" \1/\2 ", text).replace("{,}", ",")
-        text = text.replace("\\times", "x").replace("\\cdot", "*").replace("\\,", "").replace("\\$", "$").replace("\\%", "%")
+        text = re.sub(
+            r"\\[dt]?frac\s?\{([0-9]{1,9})\}\s?\{([0-9]{1,9})\}", r" \1/\2 ", text
+        ).replace("{,}", ",")
+        text = (
+            text.replace("\\times", "x")
+            .replace("\\cdot", "*")
+            .replace("\\,", "")
+            .replace("\\$", "$")
+            .replace("\\%", "%")
+        )
     return text
 
 
@@ -155,7 +243,11 @@ def _from_digits(found: re.Match[str]) -> Fraction | None:
             return None
         value = Fraction(found["whole"] or 0) + value / below
     elif exponent := found["exponent"] or found["tens"]:
-        value = value * Fraction(10) ** int(exponent) if abs(int(exponent)) <= MOST_EXPONENT else Fraction(0)
+        value = (
+            value * Fraction(10) ** int(exponent)
+            if abs(int(exponent)) <= MOST_EXPONENT
+            else Fraction(0)
+        )
         if not value and found["plain"].strip("0.,"):
             return None
     elif found["power"]:
@@ -165,13 +257,17 @@ def _from_digits(found: re.Match[str]) -> Fraction | None:
         value = value**power
     elif scale := found["scale"]:
         value *= _SCALES.get(scale.lower()) or _SUFFIXES[scale.lower()]
-    elif found["suffix"] in _SUFFIXES:  # "5m" are metres as well as "5b" is a flat: only those that are one thing
+    elif (
+        found["suffix"] in _SUFFIXES
+    ):  # "5m" are metres as well as "5b" is a flat: only those that are one thing
         value *= _SUFFIXES[found["suffix"]]
     return -value if found["minus"] or found["inner"] else value
 
 
 def _from_words(found: re.Match[str]) -> Fraction | None:
-    """Return what the words add up to, as they are spoken: units and tens, times hundred; closed by thousand or million."""
+    """Return what the words add up to, as they are spoken: units and tens, times hundred; closed by
+    thousand or million.
+    """
     spoken = _spoken(found["count"])
     if spoken is None:
         return None
@@ -179,7 +275,9 @@ def _from_words(found: re.Match[str]) -> Fraction | None:
     if found["part"]:
         value /= _PARTS[found["part"].lower()]
     elif found["decimals"]:
-        value += Fraction("0." + "".join(str(_VALUES[word]) for word in found["decimals"].lower().split()))
+        value += Fraction(
+            "0." + "".join(str(_VALUES[word]) for word in found["decimals"].lower().split())
+        )
     elif found["half"]:
         value += Fraction(1, 2)
     return -value if found[0].lower().startswith(("minus", "negative")) else value

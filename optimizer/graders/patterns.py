@@ -1,8 +1,10 @@
-"""Foreign regular expressions, matched in time that grows with the text's length alone: by RE2, which never goes back in a text.
+"""Foreign regular expressions, matched in time that grows with the text's length alone: by RE2,
+which never goes back in a text.
 
-A pattern is written as for Python's `re`, and means the same, but for what RE2 cannot do in such time (references back, looking
-ahead and behind, atomic groups), which is refused in one sentence, and for three things that are RE2's: `\\b` and `\\B` know ASCII
-words only; with (?i) a letter is equal to its other case alone, so that a dotted and a dotless i stay two; a count is at most 1000,
+A pattern is written as for Python's `re`, and means the same, but for what RE2 cannot do in such
+time (references back, looking ahead and behind, atomic groups), which is refused in one sentence,
+and for three things that are RE2's: `\\b` and `\\B` know ASCII words only; with (?i) a letter is
+equal to its other case alone, so that a dotted and a dotless i stay two; a count is at most 1000,
 nested ones multiplied.
 
 Knows no example and no scorer.
@@ -22,35 +24,68 @@ MOST_TEXT_CHARACTERS = 500
 MOST_BYTES = 8 * 2**20
 """Of memory that RE2 may take for one pattern, its own default; a larger one is refused."""
 MOST_CLASSES = 200
-"""Of classes such as \\w in one pattern [ours]: each has hundreds of ranges, and more do not fit into MOST_BYTES anyhow."""
+"""Of classes such as \\w in one pattern [ours]: each has hundreds of ranges, and more do not fit
+into MOST_BYTES anyhow.
+"""
 _KEPT = 32
 """Compiled patterns that a process keeps [ours]: to compile one again takes about a millisecond."""
 
 _WORD = r"_\p{L}\p{N}"
-_SPACE = r"\t-\r\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2029}\x{202f}\x{205f}\x{3000}\p{Zl}"
+_SPACE = (
+    r"\t-\r\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2029}\x{202f}\x{205f}\x{3000}\p{Zl}"
+)
 _NO_SPACE = (
     r"\x00-\x08\x0e-\x1b\x21-\x{84}\x{86}-\x{9f}\x{a1}-\x{167f}\x{1681}-\x{1fff}\x{200b}-\x{2027}\x{202a}-\x{202e}"
-    r"\x{2030}-\x{205e}\x{2060}-\x{2fff}\x{3001}-\x{10ffff}\p{L}")
+    r"\x{2030}-\x{205e}\x{2060}-\x{2fff}\x{3001}-\x{10ffff}\p{L}"
+)
 _NO_WORD = (  # all categories but L and N; of Pc all but the underscore
     r"\x{203f}\x{2040}\x{2054}\x{fe33}\x{fe34}\x{fe4d}-\x{fe4f}\x{ff3f}"
-    r"\p{M}\p{Z}\p{S}\p{C}\p{Pd}\p{Ps}\p{Pe}\p{Pi}\p{Pf}\p{Po}")
+    r"\p{M}\p{Z}\p{S}\p{C}\p{Pd}\p{Ps}\p{Pe}\p{Pi}\p{Pf}\p{Po}"
+)
 _IN_CLASS = {"w": _WORD, "W": _NO_WORD, "d": r"\p{Nd}", "D": r"\P{Nd}", "s": _SPACE, "S": _NO_SPACE}
 _OUTSIDE = {
-    "w": f"[{_WORD}]", "W": f"[^{_WORD}]", "d": r"\p{Nd}", "D": r"\P{Nd}", "s": f"[{_SPACE}]", "S": f"[^{_SPACE}]", "Z": r"\z"}
-"""Python's \\w, \\d and \\s are Unicode's, RE2's are ASCII's. None of these ends with a single character, of which a - behind
-it would make a range."""
+    "w": f"[{_WORD}]",
+    "W": f"[^{_WORD}]",
+    "d": r"\p{Nd}",
+    "D": r"\P{Nd}",
+    "s": f"[{_SPACE}]",
+    "S": f"[^{_SPACE}]",
+    "Z": r"\z",
+}
+"""Python's \\w, \\d and \\s are Unicode's, RE2's are ASCII's.
+
+None of these ends with a single character, of which a - behind it would make a range.
+"""
 _AS_THEY_ARE = frozenset("aAbBfnrtvz")
 _TOKEN = re.compile(
     r"\\(?:x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|[0-3]?[0-7]{2}|0|[pP](?:\{\^?\w+\}|[A-Z])|.)"
-    r"|\(\?[aiLmsux]+\)|\(\?(?:<[=!]|[<!=>:#(]|P[<=>]|[A-Za-z-]+:?)?|\{,[0-9]*\}|.", re.DOTALL)
-"""What a pattern is made of, as far as it has to be read: escapes, the beginnings of groups, counts; else one character."""
+    r"|\(\?[aiLmsux]+\)|\(\?(?:<[=!]|[<!=>:#(]|P[<=>]|[A-Za-z-]+:?)?|\{,[0-9]*\}|.",
+    re.DOTALL,
+)
+"""What a pattern is made of, as far as it has to be read: escapes, the beginnings of groups,
+counts; else one character.
+"""
 _REFUSED_GROUPS = {
-    "(?=": "looks ahead", "(?!": "looks ahead", "(?<=": "looks behind", "(?<!": "looks behind", "(?>": "has an atomic group",
-    "(?P=": "refers back to a group", "(?(": "depends on a group", "(?P>": "calls a group"}
+    "(?=": "looks ahead",
+    "(?!": "looks ahead",
+    "(?<=": "looks behind",
+    "(?<!": "looks behind",
+    "(?>": "has an atomic group",
+    "(?P=": "refers back to a group",
+    "(?(": "depends on a group",
+    "(?P>": "calls a group",
+}
 _OF_RE2 = (
-    ("invalid repetition size", "repeats something more than 1000 times, nested counts multiplied; write a smaller count"),
-    ("pattern too large", "is too large when its counts are written out; write smaller counts, or . in place of \\w"),
-    ("nests too deeply", "nests its groups too deeply; write it with fewer"))
+    (
+        "invalid repetition size",
+        "repeats something more than 1000 times, nested counts multiplied; write a smaller count",
+    ),
+    (
+        "pattern too large",
+        "is too large when its counts are written out; write smaller counts, or . in place of \\w",
+    ),
+    ("nests too deeply", "nests its groups too deeply; write it with fewer"),
+)
 
 
 class Unusable(ValueError):
@@ -66,18 +101,26 @@ class Pattern:
     """Of its groups."""
 
     def matches(self, text: str) -> bool:
-        """Return whether the whole text, if it is short enough for an answer, is what the pattern says."""
-        return len(text) <= MOST_TEXT_CHARACTERS and self.compiled.fullmatch(_whole(text)) is not None
+        """Return whether the whole text, if it is short enough for an answer, is what the pattern
+        says.
+        """
+        return (
+            len(text) <= MOST_TEXT_CHARACTERS and self.compiled.fullmatch(_whole(text)) is not None
+        )
 
     def search(self, text: str) -> dict[str, str] | None:
-        """Return what the named groups hold at the first place where the pattern matches, "" for those that hold nothing; None
+        """Return what the named groups hold at the first place where the pattern matches, "" for
+        those that hold nothing; None
         where it matches nowhere."""
         found = self.compiled.search(_whole(text))
         return None if found is None else {name: found.group(name) or "" for name in self.names}
 
 
 def why_unusable(pattern: str) -> str | None:
-    """Return what is wrong with a pattern, as the end of a sentence; None where it can be used. Never raises."""
+    """Return what is wrong with a pattern, as the end of a sentence; None where it can be used.
+
+    Never raises.
+    """
     try:
         compiled(pattern)
     except Unusable as problem:
@@ -87,7 +130,10 @@ def why_unusable(pattern: str) -> str | None:
 
 @lru_cache(maxsize=_KEPT)
 def compiled(pattern: str, *, lines: bool = False) -> Pattern:
-    """Return the pattern, ready to match; with `lines`, ^ and $ match at every line. Raises Unusable."""
+    """Return the pattern, ready to match; with `lines`, ^ and $ match at every line.
+
+    Raises Unusable.
+    """
     if len(pattern) > MOST_PATTERN_CHARACTERS:
         raise Unusable(f"is longer than {MOST_PATTERN_CHARACTERS} characters; write a shorter one")
     if _whole(pattern) != pattern:
@@ -152,7 +198,8 @@ class _Translation:
                 yield r"\x08"
             elif token.startswith("\\"):
                 yield self._escape(token, _IN_CLASS)
-            else:  # the beginning of a group is a row of characters here, as is what looks like a count
+            # the beginning of a group is a row of characters here, as is what looks like a count
+            else:
                 yield token.replace("[", r"\[").replace("]", r"\]")
         raise Unusable("is not a regular expression: unterminated character set")
 
@@ -161,7 +208,13 @@ class _Translation:
         if name in "wWdDsSpP" and name:
             self._count()
         if name in meaning:
-            return token.lower() if self._ascii and name == "Z" else token if self._ascii else meaning[name]
+            return (
+                token.lower()
+                if self._ascii and name == "Z"
+                else token
+                if self._ascii
+                else meaning[name]
+            )
         if name in ("u", "U") and len(token) > 2:
             return rf"\x{{{token[2:]}}}"
         if name in ("p", "P", "x") and len(token) > 2:
@@ -169,7 +222,9 @@ class _Translation:
         if name.isdigit() and (name == "0" or len(token) > 3):
             return rf"\x{{{int(token[1:], 8):x}}}"
         if name.isdigit():
-            raise Unusable("refers back to a group, which cannot be matched in bounded time; write it without")
+            raise Unusable(
+                "refers back to a group, which cannot be matched in bounded time; write it without"
+            )
         if name.isascii() and name.isalpha() and name not in _AS_THEY_ARE:
             raise Unusable(f"is not a regular expression: there is no escape {token}")
         return token if name.isascii() else name
@@ -180,11 +235,21 @@ class _Translation:
         if token in ("(?P<", "(?:", "(?<"):
             return "(?P<" if token == "(?<" else token
         flags = token[2:].rstrip("):")
-        if odd := set(flags) - set("aimsu-") or ({"a"} & set(flags) if not token.endswith(")") else set()):
-            raise Unusable(f"has the flag {min(odd)}, which is not known here; known are i, m and s")
+        if odd := set(flags) - set("aimsu-") or (
+            {"a"} & set(flags) if not token.endswith(")") else set()
+        ):
+            raise Unusable(
+                f"has the flag {min(odd)}, which is not known here; known are i, m and s"
+            )
         self._ascii = self._ascii or "a" in flags
         known = flags.replace("a", "").replace("u", "")
-        return f"(?{known}{token[2 + len(flags):]}" if known.strip("-") else "(?:)" if token.endswith(")") else "(?:"
+        return (
+            f"(?{known}{token[2 + len(flags) :]}"
+            if known.strip("-")
+            else "(?:)"
+            if token.endswith(")")
+            else "(?:"
+        )
 
     def _count(self) -> None:
         self._classes += 1

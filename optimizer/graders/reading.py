@@ -1,11 +1,14 @@
-"""What a response gives as its final answer, as people and models write it: `Answer:` lines, boxes, tags, JSON, one sentence.
+"""What a response gives as its final answer, as people and models write it: `Answer:` lines, boxes,
+tags, JSON, one sentence.
 
-    explicit    an `Answer:` line in any decoration (**Answer**: X, ### Final answer: X), \\boxed{X}, <answer>X</answer>, #### X,
-                {"answer": "X"}: the last of them counts
+    explicit    an `Answer:` line in any decoration (**Answer**: X, ### Final answer: X),
+                \\boxed{X}, <answer>X</answer>, #### X, {"answer": "X"}: the last of them counts
     sentence    what stands behind the last "the answer is"
-    closing     the last paragraph that says something: only a scorer can tell whether that is an answer
+    closing     the last paragraph that says something: only a scorer can tell whether that is an
+                answer
 
-Reasoning between <think> tags is none of it. Knows no task and no scorer. Every search takes time with the text's length.
+Reasoning between <think> tags is none of it. Knows no task and no scorer. Every search takes time
+with the text's length.
 """
 
 import json
@@ -19,45 +22,63 @@ _TAG = re.compile(r"</(?:final_)?answer>", re.IGNORECASE)
 _OPEN_TAG = re.compile(r"<(?:final_)?answer>", re.IGNORECASE)
 _HASHES = re.compile(r"^####[ \t]*(\S.*)$", re.MULTILINE)
 _ANSWER_IS = re.compile(
-    r"\b(?:answer|result)[*_`\"'\u201d]{0,3}(?: is|:)(?::|[ \t]*that\b)?([^\n]*)", re.IGNORECASE)
+    r"\b(?:answer|result)[*_`\"'\u201d]{0,3}(?: is|:)(?::|[ \t]*that\b)?([^\n]*)", re.IGNORECASE
+)
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~)[^\n`]*$", re.MULTILINE)
 _PLEASANTRY = re.compile(
-    r"(?:i hope|let me know|feel free|if you (?:have|need|want|would)|please let|happy to|shall i|(?:would|do) you|is there any)\b",
-    re.IGNORECASE)
+    r"(?:i hope|let me know|feel free|if you (?:have|need|want|would)|please let|happy to|shall "
+    r"i|(?:would|do) you|is there any)\b",
+    re.IGNORECASE,
+)
 _WRAPPED = re.compile(r"\\(?:text|mathrm|mathbf|textbf|mathit|mbox)\s?\{([^{}]*)\}")
-_SENTENCE_END = re.compile(r"(?<=\w{3})[*_\"'\u201d)]{0,3}[.!?][*_\"'\u201d)]{0,3}[ \t]+(?=[*_\"'\u201c(]{0,3}[A-Z0-9])")
+_SENTENCE_END = re.compile(
+    r"(?<=\w{3})[*_\"'\u201d)]{0,3}[.!?][*_\"'\u201d)]{0,3}[ \t]+(?=[*_\"'\u201c(]{0,3}[A-Z0-9])"
+)
 MOST_LAYERS = 8
-"""Of marks around an answer: nobody puts more, and taking off thousands would take time with the square of the text [ours]."""
+"""Of marks around an answer: nobody puts more, and taking off thousands would take time with the
+square of the text [ours].
+"""
 _MARKS = "*_`\"'\u201c\u201d\u2018\u2019\u201e\u00ab\u00bb \t"
 _MATH = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"))
 
 
 @dataclass(frozen=True)
 class FinalAnswer:
-    """`explicit` and `sentence` are None where a response has none; `closing` is "" where it says nothing at all."""
+    """`explicit` and `sentence` are None where a response has none; `closing` is "" where it says
+    nothing at all.
+    """
 
     explicit: str | None
     sentence: str | None
     closing: str
     last_line: str
-    """The last line of all, a question or a pleasantry too: it counts only where it is an answer word for word."""
+    """The last line of all, a question or a pleasantry too: it counts only where it is an answer
+    word for word.
+    """
     block: str
-    """All that stands behind the label of the last `Answer:` line, or the whole response: for answers of several lines."""
+    """All that stands behind the label of the last `Answer:` line, or the whole response: for
+    answers of several lines.
+    """
 
 
 def final_answer(response: str) -> FinalAnswer:
-    """Return what the response gives as its final answer, in each of the ways in which it may do so."""
+    """Return what the response gives as its final answer, in each of the ways in which it may do
+    so.
+    """
     text = without_thinking(response)
     found = [*_answer_lines(text), *_boxes(text), *_tags(text), *_numbered(text)]
     last = max(found, default=None)
     explicit = last[1] if last else _of_json(text)
     block = next((text[start:] for start, _ in reversed(_answer_lines(text))), text)
     lines = [line.strip() for line in _FENCE.sub("", text).splitlines() if line.strip()]
-    return FinalAnswer(explicit, _sentence(text), _closing(text), "".join(lines[-1:]), block.strip())
+    return FinalAnswer(
+        explicit, _sentence(text), _closing(text), "".join(lines[-1:]), block.strip()
+    )
 
 
 def bare(text: str) -> str:
-    """Return the text without what models put around an answer: emphasis, quotes, code and math marks, a closing full stop.
+    """Return the text without what models put around an answer: emphasis, quotes, code and math
+    marks, a closing full stop.
 
     Three dots belong to the text; so do marks where they are all there is.
     """
@@ -69,7 +90,11 @@ def bare(text: str) -> str:
         if box and now.endswith("}"):
             now = now[box.end() : -1]
         for opening, closing in _MATH:
-            if len(now) > len(opening + closing) and now.startswith(opening) and now.endswith(closing):
+            if (
+                len(now) > len(opening + closing)
+                and now.startswith(opening)
+                and now.endswith(closing)
+            ):
                 now = now[len(opening) : -len(closing)]
         now = now.strip(_MARKS)
         if now.endswith(".") and not now.endswith(".."):
@@ -80,19 +105,30 @@ def bare(text: str) -> str:
 
 
 def first_sentence(text: str) -> str:
-    """Return the text up to the end of its first sentence; an abbreviation of one or two letters ends none."""
+    """Return the text up to the end of its first sentence; an abbreviation of one or two letters
+    ends none.
+    """
     end = _SENTENCE_END.search(text)
     return text[: end.start()] if end else text
 
 
 def _answer_lines(text: str) -> list[tuple[int, str]]:
-    """Return (place behind the label, answer). A label with nothing behind it is answered by the next line that says something."""
+    """Return (place behind the label, answer).
+
+    A label with nothing behind it is answered by the next line that says something.
+    """
     lines = []
     for found in ANSWER_LINE.finditer(text):
         said = found["answer"].strip(" \t*_")
         if not said:
-            said = next((line.strip() for line in text[found.end() : found.end() + 2000].splitlines()
-                         if line.strip() and not _FENCE.fullmatch(line)), "")
+            said = next(
+                (
+                    line.strip()
+                    for line in text[found.end() : found.end() + 2000].splitlines()
+                    if line.strip() and not _FENCE.fullmatch(line)
+                ),
+                "",
+            )
         if said:
             lines.append((found.start("answer"), said))
     return lines
@@ -112,14 +148,25 @@ def _boxes(text: str) -> list[tuple[int, str]]:
 
 def _tags(text: str) -> list[tuple[int, str]]:
     closing = next(reversed(list(_TAG.finditer(text))), None)
-    opening = next(reversed(list(_OPEN_TAG.finditer(text, 0, closing.start()))), None) if closing else None
+    opening = (
+        next(reversed(list(_OPEN_TAG.finditer(text, 0, closing.start()))), None)
+        if closing
+        else None
+    )
     inside = text[opening.end() : closing.start()].strip() if opening and closing else ""
     return [(opening.start(), inside)] if opening and inside else []
 
 
 def _numbered(text: str) -> list[tuple[int, str]]:
-    """Return the answers behind four hashes, as GSM8K's solutions end. A heading that says "Answer:" is an answer line."""
-    return [(found.start(), found[1].strip()) for found in _HASHES.finditer(text) if ANSWER_LINE.match(found[0]) is None]
+    """Return the answers behind four hashes, as GSM8K's solutions end.
+
+    A heading that says "Answer:" is an answer line.
+    """
+    return [
+        (found.start(), found[1].strip())
+        for found in _HASHES.finditer(text)
+        if ANSWER_LINE.match(found[0]) is None
+    ]
 
 
 def _of_json(text: str) -> str | None:
@@ -141,7 +188,9 @@ def _sentence(text: str) -> str | None:
 
 
 def _closing(text: str) -> str:
-    """Return the last paragraph that is neither a fence, nor a question to the reader, nor a pleasantry."""
+    """Return the last paragraph that is neither a fence, nor a question to the reader, nor a
+    pleasantry.
+    """
     paragraph: list[str] = []
     for line in reversed(_FENCE.sub("", text).splitlines()):
         said = line.strip()

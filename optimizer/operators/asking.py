@@ -1,7 +1,8 @@
-"""Asking the optimizer model: all questions of a moment as one batch, and once more where a reply cannot be read.
+"""Asking the optimizer model: all questions of a moment as one batch, and once more where a reply
+cannot be read.
 
-Knows batches, sample numbers and the second chance, and counts what became of each reply. Knows no operator, no template and no
-strategy.
+Knows batches, sample numbers and the second chance, and counts what became of each reply. Knows no
+operator, no template and no strategy.
 """
 
 from collections import Counter
@@ -19,7 +20,9 @@ from optimizer.types import Completion, Failed, Message, Outcome, Request, Sampl
 
 T = TypeVar("T")
 _NO_TEXT = "(an empty reply)"
-"""What stands for an empty reply when it is shown back: some endpoints refuse a message without text."""
+"""What stands for an empty reply when it is shown back: some endpoints refuse a message without
+text.
+"""
 
 
 @dataclass(frozen=True)
@@ -49,19 +52,27 @@ class Question(Generic[T]):
             empty = not outcome.text.strip()
             reason = "it is empty" if empty else str(fault)
             if outcome.truncated:
-                return Fault(outcome.text, f"{reason}; it was cut off at the length limit, so be shorter", "truncated")
+                return Fault(
+                    outcome.text,
+                    f"{reason}; it was cut off at the length limit, so be shorter",
+                    "truncated",
+                )
             return Fault(outcome.text, reason, "empty" if empty else "unreadable")
 
 
 class Asking:
-    """The optimizer model of one search. Call it with questions; it gives what was read from each reply, None where nothing was.
+    """The optimizer model of one search.
 
-    Each reply that cannot be read is asked again once, with the fault named; if that fails too it is a failed proposal and counted.
-    A call that failed (no reply at all) is not asked again: the guards around the model have already tried, and who refused once
-    would refuse again. The kind of every reply goes to the model's counts, where it has one.
+    Call it with questions; it gives what was read from each reply, None where nothing was.
 
-    The same question asked again is a new draw: it gets the next sample number. The first number comes from the search's `rng`, so
-    that searches with different seeds draw independently although they share a ledger.
+    Each reply that cannot be read is asked again once, with the fault named; if that fails too it
+    is a failed proposal and counted. A call that failed (no reply at all) is not asked again: the
+    guards around the model have already tried, and who refused once would refuse again. The kind of
+    every reply goes to the model's counts, where it has one.
+
+    The same question asked again is a new draw: it gets the next sample number. The first number
+    comes from the search's `rng`, so that searches with different seeds draw independently although
+    they share a ledger.
     """
 
     def __init__(self, optimizer: LanguageModel, sampling: Sampling, rng: Random) -> None:
@@ -76,29 +87,42 @@ class Asking:
         self._outcome_counts = outcome_counts_of(optimizer)
 
     async def __call__(self, questions: Sequence[Question[T]]) -> list[T | None]:
-        """One result a question, in order. One batch goes out, a second one if any reply was unreadable; none for no questions.
+        """One result a question, in order.
 
-        Raises BudgetExhausted where nothing was read in this round. Where something was, it is not thrown away: what the budget
-        does not cover is None, and so is all that is asked afterwards; `go_on` ends the search behind the round.
+        One batch goes out, a second one if any reply was unreadable; none for no questions.
+
+        Raises BudgetExhausted where nothing was read in this round. Where something was, it is not
+        thrown away: what the budget does not cover is None, and so is all that is asked afterwards;
+        `go_on` ends the search behind the round.
         """
         requests = [self._request(question.text) for question in questions]
         found = await self._attempt("first", questions, requests)
         found += [None] * (len(questions) - len(found))
         faults = [(at, result) for at, result in enumerate(found) if isinstance(result, Fault)]
         second = await self._attempt(
-            "again", [questions[at] for at, _ in faults], [_again(requests[at], fault) for at, fault in faults])
-        for (at, _), result in zip(faults, second, strict=False):  # the budget may have refused some
+            "again",
+            [questions[at] for at, _ in faults],
+            [_again(requests[at], fault) for at, fault in faults],
+        )
+        for (at, _), result in zip(
+            faults, second, strict=False
+        ):  # the budget may have refused some
             found[at] = result
         self._parse_failures += sum(isinstance(result, Fault) for result in found)
         return [None if isinstance(result, Fault) else result for result in found]
 
     def take_parse_failures(self) -> int:
-        """How many questions stayed without a readable reply since this was last called: once a round, behind its questions."""
+        """How many questions stayed without a readable reply since this was last called: once a
+        round, behind its questions.
+        """
         taken, self._parse_failures, self._read = self._parse_failures, 0, 0
         return taken
 
     def go_on(self) -> None:
-        """To be called behind each round. Raises BudgetExhausted where the budget has ended in it."""
+        """To be called behind each round.
+
+        Raises BudgetExhausted where the budget has ended in it.
+        """
         if self._refusal:
             raise self._refusal
 
@@ -126,9 +150,18 @@ class Asking:
     def _judged(
         self, attempt: Attempt, questions: Sequence[Question[T]], outcomes: Sequence[Outcome]
     ) -> list[T | Fault | None]:
-        """What is read from the outcomes of the first of these questions. A repeated outcome was counted when it came."""
-        results = [question.judge(outcome) for question, outcome in zip(questions, outcomes, strict=False)]
-        came = [(outcome, result) for outcome, result in zip(outcomes, results, strict=True) if not outcome.repeated]
+        """What is read from the outcomes of the first of these questions.
+
+        A repeated outcome was counted when it came.
+        """
+        results = [
+            question.judge(outcome) for question, outcome in zip(questions, outcomes, strict=False)
+        ]
+        came = [
+            (outcome, result)
+            for outcome, result in zip(outcomes, results, strict=True)
+            if not outcome.repeated
+        ]
         self._outcome_counts.failed("optimizer", [outcome for outcome, _ in came])
         self._outcome_counts.replied(attempt, [_kind(outcome, result) for outcome, result in came])
         self._read += sum(not isinstance(result, Fault | None) for result in results)
@@ -143,6 +176,12 @@ def _kind(outcome: Outcome, result: object) -> ReplyKind:
 
 
 def _again(request: Request, fault: Fault) -> Request:
-    complaint = f"Your reply cannot be used: {fault.reason}. Answer once more, in exactly the form that was asked for."
+    complaint = (
+        f"Your reply cannot be used: {fault.reason}. Answer once more, in exactly the form that "
+        "was asked for."
+    )
     shown = shown_part(fault.reply) if fault.reply.strip() else _NO_TEXT
-    return replace(request, messages=(*request.messages, Message("assistant", shown), Message("user", complaint)))
+    return replace(
+        request,
+        messages=(*request.messages, Message("assistant", shown), Message("user", complaint)),
+    )

@@ -1,4 +1,5 @@
-"""Criticise unseen: why may this prompt fail? No error is shown: the reply is what the optimizer model believes anyhow [ours].
+"""Criticise unseen: why may this prompt fail? No error is shown: the reply is what the optimizer
+model believes anyhow [ours].
 
 For the diagnosis of reflection bias (Ma et al., arXiv 2402.02101, section 4); no search asks it.
 """

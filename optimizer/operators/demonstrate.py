@@ -1,7 +1,9 @@
-"""Demonstrate: a worked response that follows the steps, for a solved training example (ABO, arXiv 2402.02101, section 6).
+"""Demonstrate: a worked response that follows the steps, for a solved training example (ABO, arXiv
+2402.02101, section 6).
 
-A trace that misses a step, leaves a step's form, or ends in another answer teaches the wrong behaviour: it is unreadable, so it is
-asked again with that fault named. The task's own scorer says whether an answer is right.
+A trace that misses a step, leaves a step's form, or ends in another answer teaches the wrong
+behaviour: it is unreadable, so it is asked again with that fault named. The task's own scorer says
+whether an answer is right.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,9 +22,15 @@ _QUOTED = 200
 """Characters of an answer in a complaint."""
 
 
-def demonstrate(task: str, steps: Sequence[Step], example: Example, scorer: Judge = same_text) -> Question[Demonstration]:
-    """Asks for a demonstration of the steps on one training example; only one that `scorer` calls right is read."""
-    text = fill(_TEMPLATE, task=task, steps=numbered(steps), forms=forms(steps), examples=solved([example]))
+def demonstrate(
+    task: str, steps: Sequence[Step], example: Example, scorer: Judge = same_text
+) -> Question[Demonstration]:
+    """Asks for a demonstration of the steps on one training example; only one that `scorer` calls
+    right is read.
+    """
+    text = fill(
+        _TEMPLATE, task=task, steps=numbered(steps), forms=forms(steps), examples=solved([example])
+    )
     return Question(text, partial(_read, steps=tuple(steps), example=example, scorer=scorer))
 
 
@@ -34,7 +42,9 @@ def _read(reply: str, steps: tuple[Step, ...], example: Example, scorer: Judge) 
         raise Unreadable("its <response> has no last line 'Answer: ...'")
     if scorer(Completion(response), example).verdict != "right":
         answer, gold = trace.answer[:_QUOTED], example.answers[0][:_QUOTED]
-        raise Unreadable(f"its <response> ends in the answer {answer!r}, and the gold answer is {gold!r}")
+        raise Unreadable(
+            f"its <response> ends in the answer {answer!r}, and the gold answer is {gold!r}"
+        )
     return Demonstration(example.input, response)
 
 
@@ -45,4 +55,6 @@ def _check_steps(trace: Trace, steps: tuple[Step, ...]) -> None:
     for number, followed in enumerate(followed_steps(Prompt(steps=steps), trace), 1):
         if not followed:
             raise Unreadable(
-                f"its <response> has no line 'Step {number}: ...' in its order and its form ({FORMS[steps[number - 1].form]})")
+                f"its <response> has no line 'Step {number}: ...' in its order and its form "
+                f"({FORMS[steps[number - 1].form]})"
+            )

@@ -1,4 +1,6 @@
-"""Induce: which instruction would explain these solved examples? (APE's forward induction, arXiv 2211.01910, section 3.1)"""
+"""Induce: which instruction would explain these solved examples? (APE's forward induction, arXiv
+2211.01910, section 3.1)
+"""
 
 from collections.abc import Sequence
 
@@ -11,5 +13,7 @@ _TEMPLATE = load("induce")
 
 
 def induce(task: str, examples: Sequence[Example]) -> Question[str]:
-    """Asks for an instruction, from a few training examples with their gold answers; no prompt is shown."""
+    """Asks for an instruction, from a few training examples with their gold answers; no prompt is
+    shown.
+    """
     return Question(fill(_TEMPLATE, task=task, examples=solved(examples)), read_prompt)

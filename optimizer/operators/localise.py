@@ -1,4 +1,6 @@
-"""Localise: which step failed first in this response, how, and by what evidence? (ABO, arXiv 2402.02101, section 6)"""
+"""Localise: which step failed first in this response, how, and by what evidence? (ABO, arXiv
+2402.02101, section 6)
+"""
 
 import re
 from collections.abc import Sequence
@@ -13,7 +15,9 @@ from optimizer.prompt import Step
 from optimizer.types import Answer
 
 Kind = Literal["skipped", "wrong", "ambiguous"]
-"""How a step failed: not done; done with a false result; done as it says, but it does not say what is needed."""
+"""How a step failed: not done; done with a false result; done as it says, but it does not say what
+is needed.
+"""
 _TEMPLATE = load("localise")
 _KINDS = {kind: kind for kind in get_args(Kind)}
 _NUMBER = re.compile(r"\d{1,3}")

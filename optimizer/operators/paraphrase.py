@@ -1,4 +1,6 @@
-"""Paraphrase: the same prompt reworded, to search around an edit (ProTeGi's Monte Carlo step, arXiv 2305.03495, section 2.2)."""
+"""Paraphrase: the same prompt reworded, to search around an edit (ProTeGi's Monte Carlo step, arXiv
+2305.03495, section 2.2).
+"""
 
 from functools import partial
 

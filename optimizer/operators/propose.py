@@ -1,4 +1,6 @@
-"""Propose: a better instruction than the scored ones, with no error shown (OPRO's meta-prompt, arXiv 2309.03409, section 4)."""
+"""Propose: a better instruction than the scored ones, with no error shown (OPRO's meta-prompt,
+arXiv 2309.03409, section 4).
+"""
 
 from collections.abc import Sequence
 from functools import partial
@@ -11,11 +13,23 @@ from optimizer.types import Example
 _TEMPLATE = load("propose")
 
 
-def propose(task: str, scored: Sequence[tuple[str, int]], exemplars: Sequence[Example], characters: int) -> Question[str]:
-    """Asks for an instruction that is better than the `scored` ones: (instruction, score from 0 to 100), in ascending order.
+def propose(
+    task: str, scored: Sequence[tuple[str, int]], exemplars: Sequence[Example], characters: int
+) -> Question[str]:
+    """Asks for an instruction that is better than the `scored` ones: (instruction, score from 0 to
+    100), in ascending order.
 
-    `characters` is how long it may be. The model is told so; a longer one is read all the same, for the caller to drop.
+    `characters` is how long it may be. The model is told so; a longer one is read all the same, for
+    the caller to drop.
     """
-    archive = Markup("\n".join(f"{tagged('prompt', text)}\n{tagged('score', str(score))}" for text, score in scored))
-    text = fill(_TEMPLATE, task=task, scored=archive, examples=solved(exemplars), characters=str(characters))
-    return Question(text, partial(read_prompt, old=max((text for text, _ in scored), key=len, default="")))
+    archive = Markup(
+        "\n".join(
+            f"{tagged('prompt', text)}\n{tagged('score', str(score))}" for text, score in scored
+        )
+    )
+    text = fill(
+        _TEMPLATE, task=task, scored=archive, examples=solved(exemplars), characters=str(characters)
+    )
+    return Question(
+        text, partial(read_prompt, old=max((text for text, _ in scored), key=len, default=""))
+    )

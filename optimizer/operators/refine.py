@@ -1,4 +1,6 @@
-"""Refine: a replacement for the failing step alone, or its split into smaller ones (ABO, arXiv 2402.02101, section 6)."""
+"""Refine: a replacement for the failing step alone, or its split into smaller ones (ABO, arXiv
+2402.02101, section 6).
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,16 +29,28 @@ class Setback:
 
 
 def refine(
-    task: str, steps: Sequence[Step], blame: Blame, cases: Sequence[Answer], setbacks: Sequence[Setback]
+    task: str,
+    steps: Sequence[Step],
+    blame: Blame,
+    cases: Sequence[Answer],
+    setbacks: Sequence[Setback],
 ) -> Question[tuple[Step, ...]]:
     """Asks for one to three steps in place of the blamed one.
 
-    `cases` are errors in which it failed; `setbacks` are shown with their reasons, and their replacements are refused.
+    `cases` are errors in which it failed; `setbacks` are shown with their reasons, and their
+    replacements are refused.
     """
     tried = [setback.wording for setback in setbacks]
     text = fill(
-        _TEMPLATE, task=task, steps=numbered(steps), step=str(blame.step), kind=blame.kind, evidence=blame.evidence,
-        examples=attempted(cases), tried="\n".join(f"{setback.wording}{BECAUSE}{setback.reason}" for setback in setbacks))
+        _TEMPLATE,
+        task=task,
+        steps=numbered(steps),
+        step=str(blame.step),
+        kind=blame.kind,
+        evidence=blame.evidence,
+        examples=attempted(cases),
+        tried="\n".join(f"{setback.wording}{BECAUSE}{setback.reason}" for setback in setbacks),
+    )
     return Question(text, partial(_read, refused=frozenset((steps[blame.step - 1].text, *tried))))
 
 
@@ -48,5 +62,7 @@ def wording(steps: Sequence[Step]) -> str:
 def _read(reply: str, refused: frozenset[str]) -> tuple[Step, ...]:
     steps = read_steps(reply, at_most=MAX_PARTS)
     if wording(steps) in refused:
-        raise Unreadable("its <steps> repeats the old step, or a replacement that was tried and did not help")
+        raise Unreadable(
+            "its <steps> repeats the old step, or a replacement that was tried and did not help"
+        )
     return steps

@@ -1,6 +1,8 @@
-"""Reading the optimizer model's replies: the last complete tag counts, and what cannot be used says why.
+"""Reading the optimizer model's replies: the last complete tag counts, and what cannot be used says
+why.
 
-Knows the output forms that the templates ask for. Knows no model, and does not ask again: that is asking.py.
+Knows the output forms that the templates ask for. Knows no model, and does not ask again: that is
+asking.py.
 """
 
 import re
@@ -11,34 +13,46 @@ from optimizer.operators.template import form_contents, unescape
 from optimizer.prompt import Form, Step, without_thinking
 
 MAX_PROMPT_CHARACTERS = 6000
-"""Longer prompts are refused: repeated editing makes prompts grow without end (OPRO drops above 500) [ours]."""
+"""Longer prompts are refused: repeated editing makes prompts grow without end (OPRO drops above
+500) [ours].
+"""
 MAX_TAG_CHARACTERS = 20_000
-"""Whatever is asked for, what is longer is no answer to it, and would go into every later question [ours]."""
+"""Whatever is asked for, what is longer is no answer to it, and would go into every later question
+[ours].
+"""
 _QUOTED = 60
 """Characters of a line in a complaint."""
 MAX_STEPS = 12
 """More steps than this are a plan for the optimizer model, not for a weak target [ours]."""
 MOST_GROWTH = 1.1
-"""A prompt that is longer than that from the start may grow by a tenth with each proposal [ours]."""
+"""A prompt that is longer than that from the start may grow by a tenth with each proposal [ours].
+"""
 _FORMS = {form: form for form in get_args(Form)}
 _ENTRY = re.compile(
-    r"[ \t]*(?:[*_]{0,2}(?:step )?\d{1,3}[.):][*_]{0,2}[.:]?|[-*\u2022])(?:[ \t]+(?P<text>[^\n]*))?$", re.IGNORECASE)
+    r"[ \t]*(?:[*_]{0,2}(?:step )?\d{1,3}[.):][*_]{0,2}[.:]?|[-*\u2022])(?:[ "
+    r"\t]+(?P<text>[^\n]*))?$",
+    re.IGNORECASE,
+)
 """A line that begins a step or a cause: "1. text", "**1.** text", "1) text", "- text"."""
 _FENCE = re.compile(r"(?P<marks>```|~~~)[^\n`]*\n(?P<inside>.*?)\n?[ \t]*(?P=marks)", re.DOTALL)
 _FORM_AT_END = re.compile(r"\[[a-z]+\][.*_]*", re.IGNORECASE)
 
 
 class Unreadable(ValueError):
-    """A reply that is not of its operator's form; the message completes "Your reply cannot be used: ..."."""
+    """A reply that is not of its operator's form; the message completes "Your reply cannot be used:
+    ...".
+    """
 
 
 def read_tag(reply: str, tag: str, most_characters: int = MAX_TAG_CHARACTERS) -> str:
-    """Return what stands in the last complete `<tag>...</tag>`, unescaped and stripped, without a code fence around it.
+    """Return what stands in the last complete `<tag>...</tag>`, unescaped and stripped, without a
+    code fence around it.
 
     The last one counts because a model may think aloud, and quote the form, before it answers.
 
     Raises:
-        Unreadable: There is none, it is empty or too long, or it holds the words that stand in the form in place of an answer.
+        Unreadable: There is none, it is empty or too long, or it holds the words that stand in the
+        form in place of an answer.
     """
     before, closing, _ = without_thinking(reply).rpartition(f"</{tag}>")
     _, opening, inside = before.rpartition(f"<{tag}>")
@@ -58,7 +72,8 @@ def read_only_tag(reply: str, tag: str, most_characters: int = MAX_TAG_CHARACTER
     """Return what `read_tag` gives of a reply that ends with this tag.
 
     Raises:
-        Unreadable: As `read_tag`, or the reply goes on behind the tag: it may be cut off, or not be the answer yet.
+        Unreadable: As `read_tag`, or the reply goes on behind the tag: it may be cut off, or not be
+        the answer yet.
     """
     inside = read_tag(reply, tag, most_characters)
     if reply.rpartition(f"</{tag}>")[2].strip(" \t\r\n`~"):
@@ -70,13 +85,15 @@ def read_prompt(reply: str, old: str = "") -> str:
     """Return the new prompt of a reply.
 
     Args:
-        reply: What the optimizer model wrote.
-        old: The prompt that it was to change, if any. Where this one is overlong already, the new one has room beside it.
+        reply: What the optimizer model wrote. old: The prompt that it was to change, if any. Where
+        this one is overlong already, the new one has room beside it.
 
     Raises:
         Unreadable: There is no prompt in the reply, or an overlong one.
     """
-    most = MAX_PROMPT_CHARACTERS if len(old) <= MAX_PROMPT_CHARACTERS else int(MOST_GROWTH * len(old))
+    most = (
+        MAX_PROMPT_CHARACTERS if len(old) <= MAX_PROMPT_CHARACTERS else int(MOST_GROWTH * len(old))
+    )
     return read_only_tag(reply, "prompt", most)
 
 
@@ -86,7 +103,10 @@ def read_reason(reply: str) -> str:
 
 
 def read_causes(reply: str) -> str:
-    """Return the causes of a reply, one line `- cause` each, no cause twice. Raises Unreadable where there is none."""
+    """Return the causes of a reply, one line `- cause` each, no cause twice.
+
+    Raises Unreadable where there is none.
+    """
     causes = dict.fromkeys(_entries(read_only_tag(reply, "causes"), "causes"))
     if not causes:
         raise Unreadable("its <causes> has no line of the form '- cause'")
@@ -94,12 +114,19 @@ def read_causes(reply: str) -> str:
 
 
 def read_steps(reply: str, at_most: int = MAX_STEPS) -> tuple[Step, ...]:
-    """Return the steps of a reply, one from each entry `1. text [form]` or `- text [form]`. Another word in brackets is text.
+    """Return the steps of a reply, one from each entry `1.
+
+    text [form]` or `- text [form]`. Another word in brackets is text.
 
     Raises:
-        Unreadable: There is no such entry, there are more than `at_most`, or a line belongs to none of them.
+        Unreadable: There is no such entry, there are more than `at_most`, or a line belongs to none
+        of them.
     """
-    steps = tuple(step for entry in _entries(read_only_tag(reply, "steps"), "steps") if (step := _step(entry)).text)
+    steps = tuple(
+        step
+        for entry in _entries(read_only_tag(reply, "steps"), "steps")
+        if (step := _step(entry)).text
+    )
     if not steps:
         raise Unreadable("its <steps> has no line of the form '1. text [form]'")
     if len(steps) > at_most:
@@ -110,8 +137,9 @@ def read_steps(reply: str, at_most: int = MAX_STEPS) -> tuple[Step, ...]:
 def _entries(text: str, tag: str) -> list[str]:
     """Return the entries of a list, each joined from its lines.
 
-    A line that begins none goes on with the entry before it where that has not come to an end, or where the line is indented.
-    Raises Unreadable for one that is neither: it may be a step, and a procedure without one of its steps is another procedure.
+    A line that begins none goes on with the entry before it where that has not come to an end, or
+    where the line is indented. Raises Unreadable for one that is neither: it may be a step, and a
+    procedure without one of its steps is another procedure.
     """
     entries: list[str] = []
     for line in text.splitlines():
@@ -119,13 +147,18 @@ def _entries(text: str, tag: str) -> list[str]:
             entries.append((found["text"] or "").strip(" \t"))
         elif said := line.strip():
             if not entries or _has_ended(entries[-1], indented=line[0].isspace()):
-                raise Unreadable(f"a line of its <{tag}> is no entry of the form that was asked for: {said[:_QUOTED]!r}")
+                raise Unreadable(
+                    f"a line of its <{tag}> is no entry of the form that was asked for: "
+                    f"{said[:_QUOTED]!r}"
+                )
             entries[-1] = f"{entries[-1]} {said}"
     return [entry for entry in entries if entry]
 
 
 def _has_ended(entry: str, indented: bool) -> bool:
-    """Say whether an entry ends with its form in brackets, or, before a line that is not indented, with its sentence."""
+    """Say whether an entry ends with its form in brackets, or, before a line that is not indented,
+    with its sentence.
+    """
     form = "[" in entry and _FORM_AT_END.fullmatch(entry[entry.rfind("[") :])
     return bool(form) or (not indented and entry.endswith((".", "!", "?")))
 

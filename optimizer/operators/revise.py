@@ -1,4 +1,7 @@
-"""Revise: steps without the fault that a critic found. ProTeGi's edit (arXiv 2305.03495, section 2.1), for a prompt of steps."""
+"""Revise: steps without the fault that a critic found.
+
+ProTeGi's edit (arXiv 2305.03495, section 2.1), for a prompt of steps.
+"""
 
 from collections.abc import Sequence
 from functools import partial
@@ -12,9 +15,16 @@ from optimizer.types import Answer
 _TEMPLATE = load("revise")
 
 
-def revise(task: str, steps: Sequence[Step], errors: Sequence[Answer], reason: str) -> Question[tuple[Step, ...]]:
-    """Asks for all the steps anew, changed no more than the reason calls for. The old steps as they were are refused."""
-    text = fill(_TEMPLATE, task=task, steps=_listed(steps), examples=attempted(errors), reason=reason)
+def revise(
+    task: str, steps: Sequence[Step], errors: Sequence[Answer], reason: str
+) -> Question[tuple[Step, ...]]:
+    """Asks for all the steps anew, changed no more than the reason calls for.
+
+    The old steps as they were are refused.
+    """
+    text = fill(
+        _TEMPLATE, task=task, steps=_listed(steps), examples=attempted(errors), reason=reason
+    )
     return Question(text, partial(_read, old=tuple(step.text for step in steps)))
 
 

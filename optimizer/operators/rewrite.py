@@ -1,4 +1,6 @@
-"""Rewrite: the next prompt of a series, from a criticism and the prompts before it (PromptAgent, arXiv 2310.16427, section 3)."""
+"""Rewrite: the next prompt of a series, from a criticism and the prompts before it (PromptAgent,
+arXiv 2310.16427, section 3).
+"""
 
 from collections.abc import Sequence
 from functools import partial
@@ -11,8 +13,19 @@ from optimizer.types import Answer
 _TEMPLATE = load("rewrite")
 
 
-def rewrite(task: str, path: Sequence[str], answers: Sequence[Answer], reason: str) -> Question[str]:
-    """Asks for what comes after the last prompt of `path`, which led the target model to the `answers`; `reason` is about them."""
+def rewrite(
+    task: str, path: Sequence[str], answers: Sequence[Answer], reason: str
+) -> Question[str]:
+    """Asks for what comes after the last prompt of `path`, which led the target model to the
+    `answers`; `reason` is about them.
+    """
     series = Markup("\n".join(tagged("prompt", prompt) for prompt in path))
-    text = fill(_TEMPLATE, task=task, prompt=path[-1], examples=attempted(answers), reason=reason, path=series)
+    text = fill(
+        _TEMPLATE,
+        task=task,
+        prompt=path[-1],
+        examples=attempted(answers),
+        reason=reason,
+        path=series,
+    )
     return Question(text, partial(read_prompt, old=max(path, key=len)))

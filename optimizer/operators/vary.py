@@ -1,4 +1,6 @@
-"""Vary: the same prompt in other words, with no error and no score shown (APE's resampling, arXiv 2211.01910, section 3.3)."""
+"""Vary: the same prompt in other words, with no error and no score shown (APE's resampling, arXiv
+2211.01910, section 3.3).
+"""
 
 from functools import partial
 

@@ -1,4 +1,7 @@
-"""The selection rules, by name. To add one: a file here, a line in the table, and the contract tests. README.md compares them."""
+"""The selection rules, by name.
+
+To add one: a file here, a line in the table, and the contract tests. README.md compares them.
+"""
 
 from optimizer.protocols import SelectionRule
 from optimizer.selection.full import Full
@@ -17,4 +20,12 @@ SELECTION_RULES: dict[str, type[SelectionRule]] = {
     "ucb_e": UCBE,
 }
 
-__all__ = ["SELECTION_RULES", "UCB", "UCBE", "Full", "Racing", "SuccessiveHalving", "SuccessiveRejects"]
+__all__ = [
+    "SELECTION_RULES",
+    "UCB",
+    "UCBE",
+    "Full",
+    "Racing",
+    "SuccessiveHalving",
+    "SuccessiveRejects",
+]

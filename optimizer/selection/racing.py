@@ -1,5 +1,7 @@
-"""Selection `racing`: all arms run over the same items, block by block, and an arm that is significantly behind drops out; with a
-limited budget of pairs, its own or what is left of the trial's, an arm that is too far behind to be worth its share of the rest."""
+"""Selection `racing`: all arms run over the same items, block by block, and an arm that is
+significantly behind drops out; with a limited budget of pairs, its own or what is left of the
+trial's, an arm that is too far behind to be worth its share of the rest.
+"""
 
 from dataclasses import dataclass
 from random import Random
@@ -12,47 +14,69 @@ from optimizer.statistics import discordant, leads, sign_test
 from optimizer.validators import at_least
 
 CROWDING = 0.3
-"""With a limited budget, an arm's gap counts as larger by its place to this power: of many close arms only a few can run far enough
-to be told apart [ours]. Chosen between 0 and 0.5 on made-up rounds of another seed than README.md's, and on recorded ones."""
+"""With a limited budget, an arm's gap counts as larger by its place to this power: of many close
+arms only a few can run far enough to be told apart [ours]. Chosen between 0 and 0.5 on made-up
+rounds of another seed than README.md's, and on recorded ones.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Racing:
-    """Settings of a race. The idea: Hoeffding and F-races (Maron & Moore 1994; Birattari et al. 2002), for prompts CAPO
-    (arXiv 2504.16005: blocks, paired t-test at 0.2). Ours pairs by an exact sign test, since scores are 0 or 1 [ours].
+    """Settings of a race.
 
-    Items are run in their given order, which the split has shuffled: a parent that competes again next round meets the same
-    items, and the ledger has its answers.
+    The idea: Hoeffding and F-races (Maron & Moore 1994; Birattari et al. 2002), for prompts CAPO
+    (arXiv 2504.16005: blocks, paired t-test at 0.2). Ours pairs by an exact sign test, since scores
+    are 0 or 1 [ours].
+
+    Items are run in their given order, which the split has shuffled: a parent that competes again
+    next round meets the same items, and the ledger has its answers.
     """
 
     block_items: int = 10
-    """Items between two looks at the scores [ours]: enough for 4 one-sided differences, the least that can be significant."""
+    """Items between two looks at the scores [ours]: enough for 4 one-sided differences, the least
+    that can be significant.
+    """
     alpha: float = 0.1
-    """Chance, at each look, to drop an arm that is as good as the one it is compared with [ours]. Without a limited budget."""
+    """Chance, at each look, to drop an arm that is as good as the one it is compared with [ours].
+
+    Without a limited budget.
+    """
     finish: bool = True
-    """Measure the kept arms on all items, or as far as the budget goes, even if the race is decided before: so that accuracies
-    compare across rounds and the winner does not rest on one block. A kept arm competes again next round, when these calls are
-    answered by the ledger [ours]."""
+    """Measure the kept arms on all items, or as far as the budget goes, even if the race is decided
+    before: so that accuracies compare across rounds and the winner does not rest on one block. A
+    kept arm competes again next round, when these calls are answered by the ledger [ours].
+    """
     budget_share: float = 1.0
-    """Share of all pairs that may be measured. 1: as many as it takes to be sure, by `alpha`. Less: the budget decides how many
+    """Share of all pairs that may be measured.
+
+    1: as many as it takes to be sure, by `alpha`. Less: the budget decides how many
     arms run on, by selection.allocation, and nearly all of it is spent [ours]."""
     tolerance: float = 0.02
-    """With a limited budget: the difference in score that is not worth settling [ours]; an indifference zone (Bechhofer 1954)."""
+    """With a limited budget: the difference in score that is not worth settling [ours]; an
+    indifference zone (Bechhofer 1954).
+    """
 
     def __post_init__(self) -> None:
         at_least(1, block_items=self.block_items)
         if not 0 < self.alpha < 0.5:
             raise SettingsError(f"racing's alpha must lie between 0 and 0.5, not at {self.alpha}.")
         if not 0 < self.tolerance < 1:
-            raise SettingsError(f"racing's tolerance must lie between 0 and 1, not at {self.tolerance}.")
+            raise SettingsError(
+                f"racing's tolerance must lie between 0 and 1, not at {self.tolerance}."
+            )
         check_budget_share(self.budget_share)
 
     def ahead(self, wins: int, losses: int, items: int) -> bool:
         """See protocols.Deciding: the test by which a race drops an arm, after a block or more."""
         return leads(wins, losses, items, self.block_items, self.alpha)
 
-    async def select(self, arms: int, items: int, keep: int, measure: Measure, rng: Random) -> list[int]:
-        """See protocols.SelectionRule. One batch a block; ends when only `keep` arms run, or with the items or the budget."""
+    async def select(
+        self, arms: int, items: int, keep: int, measure: Measure, rng: Random
+    ) -> list[int]:
+        """See protocols.SelectionRule.
+
+        One batch a block; ends when only `keep` arms run, or with the items or the budget.
+        """
         race = _Race(self, Scoreboard(arms, items, measure, self.budget_share), keep)
         await race.run_block()
         race.drop()
@@ -65,7 +89,10 @@ class Racing:
 
 
 class _Race:
-    """The state of a race. `running` arms have been measured on the same items; at least `keep` of them always run on."""
+    """The state of a race.
+
+    `running` arms have been measured on the same items; at least `keep` of them always run on.
+    """
 
     def __init__(self, rules: Racing, board: Scoreboard, keep: int) -> None:
         self._rules = rules
@@ -78,7 +105,9 @@ class _Race:
     @property
     def goes_on(self) -> bool:
         undecided = len(self._running) > self._keep
-        return undecided and self._done < self._board.items and self._board.left >= len(self._running)
+        return (
+            undecided and self._done < self._board.items and self._board.left >= len(self._running)
+        )
 
     async def run_block(self) -> None:
         await self._board.run_together(self._running, self._done + self._rules.block_items)
@@ -108,14 +137,25 @@ class _Race:
         """The arms that lose to the last one that would be kept."""
         marker = self._board.scores(ranked[self._keep - 1])
         tests = {arm: discordant(marker, self._board.scores(arm)) for arm in ranked[self._keep :]}
-        return {arm for arm, (wins, losses, _) in tests.items() if sign_test(wins, losses) <= self._rules.alpha}
+        return {
+            arm
+            for arm, (wins, losses, _) in tests.items()
+            if sign_test(wins, losses) <= self._rules.alpha
+        }
 
     def _too_dear(self, ranked: list[int], within: int) -> set[int]:
-        """The arms that are not worth half of another block, by their gaps to the last one that would be kept, where so many pairs
+        """The arms that are not worth half of another block, by their gaps to the last one that
+        would be kept, where so many pairs
         are left."""
         means = [self._board.mean_or_middling(arm) for arm in ranked]
         gaps = [max(means[self._keep - 1] - mean, self._rules.tolerance) for mean in means]
-        widened = [gap * max(1, place - self._keep) ** CROWDING for place, gap in enumerate(gaps, 2)]
+        widened = [
+            gap * max(1, place - self._keep) ** CROWDING for place, gap in enumerate(gaps, 2)
+        ]
         worth = worthwhile_items(widened, self._done, self._board.items, within)
         half = min(self._rules.block_items, self._board.items - self._done) / 2
-        return {arm for arm, upto in list(zip(ranked, worth, strict=True))[self._keep :] if upto < self._done + half}
+        return {
+            arm
+            for arm, upto in list(zip(ranked, worth, strict=True))[self._keep :]
+            if upto < self._done + half
+        }

@@ -1,8 +1,9 @@
-"""What a selection has measured so far, and what it may still spend: of its own pairs, and of the budget behind the measure.
-Knows no rule: it measures, counts and ranks.
+"""What a selection has measured so far, and what it may still spend: of its own pairs, and of the
+budget behind the measure. Knows no rule: it measures, counts and ranks.
 
-Every arm is measured on the first items of the common order, some arms on more of them than others. So two arms always share the
-items that the shorter-run one has, and a parent that competes again next round meets the same items, which the ledger has answered.
+Every arm is measured on the first items of the common order, some arms on more of them than others.
+So two arms always share the items that the shorter-run one has, and a parent that competes again
+next round meets the same items, which the ledger has answered.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,14 +14,19 @@ from optimizer.statistics import known_mean, mean_score
 
 
 class Scoreboard:
-    """Scores by arm. `budget_share` of all pairs may be measured in the whole selection, but always one item of every arm."""
+    """Scores by arm.
+
+    `budget_share` of all pairs may be measured in the whole selection, but always one item of every
+    arm.
+    """
 
     def __init__(self, arms: int, items: int, measure: Measure, budget_share: float = 1.0) -> None:
         self.items = items
         self.left = max(arms, int(budget_share * arms * items))
         """Pairs that may still be measured."""
         self.cut = False
-        """The budget of whoever measures did not cover what was wanted: nothing more is measured."""
+        """The budget of whoever measures did not cover what was wanted: nothing more is measured.
+        """
         self._measure = measure
         self._limited = measure if isinstance(measure, LimitedMeasure) else None
         self._scores_by_arm: dict[int, list[float | None]] = {arm: [] for arm in range(arms)}
@@ -34,20 +40,33 @@ class Scoreboard:
         return self._scores_by_arm[arm]
 
     def done(self, arm: int) -> int:
-        """Items that were asked, with an answer or without: so that an arm whose calls fail is not asked for ever."""
+        """Items that were asked, with an answer or without: so that an arm whose calls fail is not
+        asked for ever.
+        """
         return len(self._scores_by_arm[arm])
 
     async def run(self, upto_by_arm: Mapping[int, int]) -> None:
-        """Measures each of these arms as far as that many items, in one batch. Never goes back, nor beyond the items; what the
+        """Measures each of these arms as far as that many items, in one batch.
+
+        Never goes back, nor beyond the items; what the
         budget does not cover is left out, from the last of the arms named."""
-        await self._run([
-            (arm, item) for arm, upto in upto_by_arm.items() for item in range(self.done(arm), min(upto, self.items))][: self.left])
+        await self._run(
+            [
+                (arm, item)
+                for arm, upto in upto_by_arm.items()
+                for item in range(self.done(arm), min(upto, self.items))
+            ][: self.left]
+        )
 
     async def run_together(self, arms: Iterable[int], upto: int) -> None:
-        """Measures arms that stand at the same item as far as that many items, or as far as the budget takes all of them."""
+        """Measures arms that stand at the same item as far as that many items, or as far as the
+        budget takes all of them.
+        """
         running = list(arms)
         at = min(self.done(arm) for arm in running)
-        await self._run(self._lacking(running, min(upto, at + self.left // len(running))), len(running))
+        await self._run(
+            self._lacking(running, min(upto, at + self.left // len(running))), len(running)
+        )
 
     def within(self, arms: Sequence[int]) -> int:
         """How many of the pairs that these arms lack may still be measured."""
@@ -60,7 +79,8 @@ class Scoreboard:
         return [(arm, item) for item in range(at, min(upto, self.items)) for arm in arms]
 
     async def _run(self, pairs: Sequence[tuple[int, int]], together: int = 1) -> None:
-        """Measures the pairs in one batch; in several, of so many pairs times a whole number, where the budget is nearly spent: for
+        """Measures the pairs in one batch; in several, of so many pairs times a whole number, where
+        the budget is nearly spent: for
         calls mostly cost less than they can."""
         while pairs and not self.cut:
             covered = self._limited.fitting(pairs) if self._limited else len(pairs)
@@ -94,11 +114,16 @@ class Scoreboard:
         return known_mean(self.scores(arm))
 
     def mean_or_middling(self, arm: int) -> float:
-        """The arm's mean; for an unknown arm that of all arms, since a missing answer is neither right nor wrong."""
+        """The arm's mean; for an unknown arm that of all arms, since a missing answer is neither
+        right nor wrong.
+        """
         own = self.mean(arm)
         if own is not None:
             return own
-        return mean_score([score for scores in self._scores_by_arm.values() for score in scores]) or 0.0
+        return (
+            mean_score([score for scores in self._scores_by_arm.values() for score in scores])
+            or 0.0
+        )
 
     def ranked(self, arms: Iterable[int]) -> list[int]:
         """Best first, by mean; equal ones by number. Unknown arms stand last."""
@@ -106,14 +131,18 @@ class Scoreboard:
         return sorted(mean_by_arm, key=lambda arm: _place(arm, mean_by_arm[arm]))
 
     def known_first(self, order: Iterable[int]) -> list[int]:
-        """The same order with the unknown arms moved behind all others: for rules that drop arms, and rank the dropped behind."""
+        """The same order with the unknown arms moved behind all others: for rules that drop arms,
+        and rank the dropped behind.
+        """
         return sorted(order, key=lambda arm: self.mean(arm) is None)
 
 
 def check_budget_share(share: float) -> None:
     """Raises SettingsError for what is no share."""
     if not 0 < share <= 1:
-        raise SettingsError(f"The setting budget_share is {share}, and must be above 0 and at most 1.")
+        raise SettingsError(
+            f"The setting budget_share is {share}, and must be above 0 and at most 1."
+        )
 
 
 def _place(arm: int, mean: float | None) -> tuple[float, int]:

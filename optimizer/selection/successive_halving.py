@@ -1,4 +1,6 @@
-"""Selection `successive_halving`: rounds with equal parts of the budget; half of the arms, the better ones, go on to the next."""
+"""Selection `successive_halving`: rounds with equal parts of the budget; half of the arms, the
+better ones, go on to the next.
+"""
 
 from dataclasses import dataclass
 from math import ceil
@@ -11,14 +13,18 @@ from optimizer.validators import at_least
 
 @dataclass(frozen=True, kw_only=True)
 class SuccessiveHalving:
-    """Settings of sequential halving (Karnin, Koren & Somekh 2013, "Almost optimal exploration in multi-armed bandits").
+    """Settings of sequential halving (Karnin, Koren & Somekh 2013, "Almost optimal exploration in
+    multi-armed bandits").
 
-    Differs from the paper in that an arm's earlier scores count on [ours], and from ProTeGi's rule of this name (arXiv 2305.03495),
-    which drops whatever is below the mean, in that it halves.
+    Differs from the paper in that an arm's earlier scores count on [ours], and from ProTeGi's rule
+    of this name (arXiv 2305.03495), which drops whatever is below the mean, in that it halves.
     """
 
     eta: float = 2.0
-    """One arm in so many goes on to the next round: the paper halves. Larger numbers drop faster (Jamieson & Talwalkar 2016)."""
+    """One arm in so many goes on to the next round: the paper halves.
+
+    Larger numbers drop faster (Jamieson & Talwalkar 2016).
+    """
     budget_share: float = 0.5
     """Share of all pairs that is measured, at most [ours]."""
 
@@ -26,14 +32,18 @@ class SuccessiveHalving:
         at_least(1, eta=self.eta)
         check_budget_share(self.budget_share)
 
-    async def select(self, arms: int, items: int, keep: int, measure: Measure, rng: Random) -> list[int]:
+    async def select(
+        self, arms: int, items: int, keep: int, measure: Measure, rng: Random
+    ) -> list[int]:
         """See protocols.SelectionRule. Uses no chance. One batch a round."""
         board = Scoreboard(arms, items, measure, self.budget_share)
         running, dropped = list(board.arms), list[int]()
         sizes = self._sizes(arms, keep)
         for number, size in enumerate(sizes):
             pairs = board.left // (len(sizes) - number)
-            await board.run_together(running, board.done(running[0]) + max(1, pairs // len(running)))
+            await board.run_together(
+                running, board.done(running[0]) + max(1, pairs // len(running))
+            )
             ranked = board.ranked(running)
             running, dropped = sorted(ranked[:size]), ranked[size:] + dropped
         return board.known_first(board.ranked(running) + dropped)

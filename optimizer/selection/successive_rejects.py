@@ -1,4 +1,6 @@
-"""Selection `successive_rejects`: all arms run on, and after each phase the worst is rejected, until those to keep are left."""
+"""Selection `successive_rejects`: all arms run on, and after each phase the worst is rejected,
+until those to keep are left.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,15 +14,19 @@ from optimizer.validators import at_least
 
 @dataclass(frozen=True, kw_only=True)
 class SuccessiveRejects:
-    """Settings of successive rejects (Audibert, Bubeck & Munos 2010), also one of ProTeGi's rules (arXiv 2305.03495).
+    """Settings of successive rejects (Audibert, Bubeck & Munos 2010), also one of ProTeGi's rules
+    (arXiv 2305.03495).
 
-    The paper looks for one arm, with K - 1 phases. Where more are to be kept, ours ends that much earlier, as ProTeGi does, and
-    shares the budget out accordingly [ours]. There is nothing to tune in the paper's rule but the budget.
+    The paper looks for one arm, with K - 1 phases. Where more are to be kept, ours ends that much
+    earlier, as ProTeGi does, and shares the budget out accordingly [ours]. There is nothing to tune
+    in the paper's rule but the budget.
     """
 
     block_items: int = 4
-    """Phases that would bring fewer new items than this are joined with the one before: several arms are then rejected at once,
-    and calls go out in fewer batches [ours]. The number is the least that ProTeGi measures in a phase."""
+    """Phases that would bring fewer new items than this are joined with the one before: several
+    arms are then rejected at once, and calls go out in fewer batches [ours]. The number is the
+    least that ProTeGi measures in a phase.
+    """
     budget_share: float = 0.5
     """Share of all pairs that is measured, at most [ours]."""
 
@@ -28,7 +34,9 @@ class SuccessiveRejects:
         at_least(1, block_items=self.block_items)
         check_budget_share(self.budget_share)
 
-    async def select(self, arms: int, items: int, keep: int, measure: Measure, rng: Random) -> list[int]:
+    async def select(
+        self, arms: int, items: int, keep: int, measure: Measure, rng: Random
+    ) -> list[int]:
         """See protocols.SelectionRule. Uses no chance."""
         board = Scoreboard(arms, items, measure, self.budget_share)
         running, rejected = list(board.arms), list[int]()
@@ -52,11 +60,14 @@ class SuccessiveRejects:
 
 
 def phases(arms: int, keep: int, pairs: int) -> Iterator[int]:
-    """First the items to start with, then for each arm to be rejected the items behind it when it is; the paper's n_k."""
+    """First the items to start with, then for each arm to be rejected the items behind it when it
+    is; the paper's n_k.
+    """
     if keep == arms:
         yield pairs // arms
         return
-    # The sum that makes the phases use up the pairs: at keep 1 the paper's 1/2 + 1/2 + 1/3 + ... + 1/K.
+    # The sum that makes the phases use up the pairs: at keep 1 the paper's 1/2 + 1/2 + 1/3 + ... +
+    # 1/K.
     total = keep / (keep + 1) + sum(1 / place for place in range(keep + 1, arms + 1))
     numbers = [max(1, ceil((pairs - arms) / total / running)) for running in range(arms, keep, -1)]
     yield numbers[0]

@@ -1,4 +1,6 @@
-"""Selection `ucb`: measure next the arms whose mean may be highest, with a bound that widens with the logarithm of all pulls."""
+"""Selection `ucb`: measure next the arms whose mean may be highest, with a bound that widens with
+the logarithm of all pulls.
+"""
 
 from dataclasses import dataclass
 from math import log, sqrt
@@ -12,10 +14,12 @@ from optimizer.validators import at_least
 
 @dataclass(frozen=True, kw_only=True)
 class UCB:
-    """Settings of UCB1 (Auer, Cesa-Bianchi & Fischer 2002), in ProTeGi's form (arXiv 2305.03495, `evaluators.py`):
-    mean + exploration * sqrt(ln(pulls of all arms) / pulls of the arm). Auer's own exploration is sqrt(2).
+    """Settings of UCB1 (Auer, Cesa-Bianchi & Fischer 2002), in ProTeGi's form (arXiv 2305.03495,
+    `evaluators.py`): mean + exploration * sqrt(ln(pulls of all arms) / pulls of the arm). Auer's
+    own exploration is sqrt(2).
 
-    It was made to lose little while it plays, not to find the best arm: it spends much on arms that it knows to be good.
+    It was made to lose little while it plays, not to find the best arm: it spends much on arms that
+    it knows to be good.
     """
 
     exploration: float = 1.0
@@ -25,14 +29,19 @@ class UCB:
     block_items: int = 8
     """Items by which each of them goes on [ours]. ProTeGi's 32 would be most of a dev split."""
     budget_share: float = 0.5
-    """Share of all pairs that is measured [ours]. ProTeGi's budget is 2048 pairs, whatever the numbers of arms and items."""
+    """Share of all pairs that is measured [ours].
+
+    ProTeGi's budget is 2048 pairs, whatever the numbers of arms and items.
+    """
 
     def __post_init__(self) -> None:
         at_least(0, exploration=self.exploration)
         at_least(1, batch_arms=self.batch_arms, block_items=self.block_items)
         check_budget_share(self.budget_share)
 
-    async def select(self, arms: int, items: int, keep: int, measure: Measure, rng: Random) -> list[int]:
+    async def select(
+        self, arms: int, items: int, keep: int, measure: Measure, rng: Random
+    ) -> list[int]:
         """See protocols.SelectionRule. Uses no chance; `keep` changes nothing."""
         board = Scoreboard(arms, items, measure, self.budget_share)
         return await follow_bounds(board, self._bound, self.batch_arms, self.block_items)

@@ -1,8 +1,10 @@
-"""Many comparisons at once: prompts of several seeds pooled, strategies over tasks and seeds, and the price of having looked often.
+"""Many comparisons at once: prompts of several seeds pooled, strategies over tasks and seeds, and
+the price of having looked often.
 
-Two questions are kept apart. `pooled_test` asks whether the prompts that one strategy found in these trials are better, on such
-items, than those that another one found; its unit is the item. `sign_flip_test` asks whether a strategy finds better prompts from
-trial to trial; its unit is the trial, and a few trials can show little.
+Two questions are kept apart. `pooled_test` asks whether the prompts that one strategy found in
+these trials are better, on such items, than those that another one found; its unit is the item.
+`sign_flip_test` asks whether a strategy finds better prompts from trial to trial; its unit is the
+trial, and a few trials can show little.
 """
 
 from collections import Counter
@@ -19,7 +21,9 @@ class Pooled:
     """How the second prompts of some pairs compare with the first ones, over all their items."""
 
     difference: float
-    """Of the shares that are right, over all items that both have a score for; 0.0 where there are none."""
+    """Of the shares that are right, over all items that both have a score for; 0.0 where there are
+    none.
+    """
     interval: Interval
     """95% of `difference`, not corrected for other comparisons."""
     p_value: float
@@ -34,27 +38,41 @@ class Pooled:
 
 
 def pooled_test(strata: Sequence[tuple[Scores, Scores]]) -> Pooled:
-    """Exact McNemar test over several pairs of prompts; each pair was scored on items of its own (first, second).
+    """Exact McNemar test over several pairs of prompts; each pair was scored on items of its own
+    (first, second).
 
-    Stratified: only items within one pair are set against each other, so that strata may differ in difficulty. Under the null
-    hypothesis each item that differs is a fair coin, whatever its stratum, so their counts add up (McNemar 1947; Cochran 1950).
+    Stratified: only items within one pair are set against each other, so that strata may differ in
+    difficulty. Under the null hypothesis each item that differs is a fair coin, whatever its
+    stratum, so their counts add up (McNemar 1947; Cochran 1950).
 
-    Assumes that the items of different strata are drawn independently. Generated tasks do that: seeds share the generator, not
-    items. Seeds of one data file may share items, then the test is a little too bold. That trials differ from each other (a lucky
-    search) is no part of it: see `sign_flip_test`.
+    Assumes that the items of different strata are drawn independently. Generated tasks do that:
+    seeds share the generator, not items. Seeds of one data file may share items, then the test is a
+    little too bold. That trials differ from each other (a lucky search) is no part of it: see
+    `sign_flip_test`.
     """
     counts = [discordant(first, second) for first, second in strata]
-    improved, worsened, items = (sum(column) for column in zip(*counts, strict=True)) if counts else (0, 0, 0)
+    improved, worsened, items = (
+        (sum(column) for column in zip(*counts, strict=True)) if counts else (0, 0, 0)
+    )
     return Pooled(
-        (improved - worsened) / items if items else 0.0, difference_interval(improved, worsened, items),
-        two_sided(improved, worsened), improved, worsened, items, len(counts), tuple(up - down for up, down, _ in counts))
+        (improved - worsened) / items if items else 0.0,
+        difference_interval(improved, worsened, items),
+        two_sided(improved, worsened),
+        improved,
+        worsened,
+        items,
+        len(counts),
+        tuple(up - down for up, down, _ in counts),
+    )
 
 
 def sign_flip_test(net_wins: Sequence[int]) -> float:
-    """Two-sided exact sign-flip permutation test (Fisher 1935) of a sum of whole numbers, one a trial pair: if neither strategy is
+    """Two-sided exact sign-flip permutation test (Fisher 1935) of a sum of whole numbers, one a
+    trial pair: if neither strategy is
     better, each could as well have had the other sign.
 
-    Exact for any length: the distribution of the sum is built up, not drawn. n trial pairs can give no p-value below 2 / 2**n.
+    Exact for any length: the distribution of the sum is built up, not drawn. n trial pairs can give
+    no p-value below 2 / 2**n.
     """
     ways_by_sum: Counter[int] = Counter({0: 1})
     for net in net_wins:
@@ -64,11 +82,14 @@ def sign_flip_test(net_wins: Sequence[int]) -> float:
             flipped[total - net] += ways
         ways_by_sum = flipped
     seen = abs(sum(net_wins))
-    return sum(ways for total, ways in ways_by_sum.items() if abs(total) >= seen) / (1 << len(net_wins))
+    return sum(ways for total, ways in ways_by_sum.items() if abs(total) >= seen) / (
+        1 << len(net_wins)
+    )
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p-values (Holm 1979), in the given order: whoever believes those at or below alpha is wrong about any of them with a
+    """Adjusted p-values (Holm 1979), in the given order: whoever believes those at or below alpha
+    is wrong about any of them with a
     chance of at most alpha, whatever the comparisons have to do with each other."""
     order = sorted(range(len(p_values)), key=lambda place: p_values[place])
     adjusted = [1.0] * len(p_values)

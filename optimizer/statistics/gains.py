@@ -1,4 +1,7 @@
-"""What a prompt gained over another on the items that both were measured on. Knows no test and no verdict."""
+"""What a prompt gained over another on the items that both were measured on.
+
+Knows no test and no verdict.
+"""
 
 from dataclasses import dataclass
 
@@ -12,13 +15,16 @@ class Gain:
 
     value: float
     interval: Interval | None
-    """95%, adjusted Wald for paired shares (Bonett & Price 2012); None where it is not known which items changed."""
+    """95%, adjusted Wald for paired shares (Bonett & Price 2012); None where it is not known which
+    items changed.
+    """
     items: int
     """Items that both have a score for."""
 
 
 def gain(before: Scores, after: Scores) -> Gain | None:
-    """Return the gain from `before` to `after`, which are over the same items in the same order; None where they share none.
+    """Return the gain from `before` to `after`, which are over the same items in the same order;
+    None where they share none.
 
     Raises:
         ValueError: The two are not equally long.

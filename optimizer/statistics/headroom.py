@@ -1,4 +1,5 @@
-"""Before an experiment: how much noise there is, how much there may be to gain, and whether its test could show it.
+"""Before an experiment: how much noise there is, how much there may be to gain, and whether its
+test could show it.
 
 Knows scores of a few probing prompts, not where they come from.
 """
@@ -21,12 +22,15 @@ _WITHIN_SD = 7.0
 
 @dataclass(frozen=True)
 class Noise:
-    """What repeating one prompt on the same items changes: 0.0 where repeats agree, None where no item was measured twice."""
+    """What repeating one prompt on the same items changes: 0.0 where repeats agree, None where no
+    item was measured twice.
+    """
 
     flip_rate: float | None
     """Share of items whose score differs between two runs."""
     sd: float | None
-    """Standard deviation of the accuracy from run to run on the same items: sqrt(flip_rate / 2 / items). A flip has the chance
+    """Standard deviation of the accuracy from run to run on the same items: sqrt(flip_rate / 2 /
+    items). A flip has the chance
     2q(1-q) where q is the item's chance to be right, and q(1-q) is its variance."""
     repeats: int
     """That were asked."""
@@ -36,13 +40,19 @@ class Noise:
     @property
     def unknown(self) -> str:
         """Why the noise is not known, in words; "" where it is."""
-        return "" if self.flip_rate is not None else f"noise unknown: {self.came} of {self.repeats} repeats came"
+        return (
+            ""
+            if self.flip_rate is not None
+            else f"noise unknown: {self.came} of {self.repeats} repeats came"
+        )
 
 
 def noise_floor(repeats: Sequence[Scores]) -> Noise:
     """`repeats`: the scores of one prompt, run after run, over the same items."""
     came = [scores for scores in repeats if not too_many_missing(scores)]
-    changes = [change for first, second in combinations(came, 2) for change in differences(first, second)]
+    changes = [
+        change for first, second in combinations(came, 2) for change in differences(first, second)
+    ]
     if not changes:
         return Noise(None, None, len(repeats), len(came))
     flip_rate = sum(change != 0 for change in changes) / len(changes)
@@ -50,38 +60,51 @@ def noise_floor(repeats: Sequence[Scores]) -> Noise:
 
 
 def share_known(right_at_least_once: float, by_chance: float) -> float:
-    """The share of items that can be answered, given the share that came right at least once in several tries, and the chance that
+    """The share of items that can be answered, given the share that came right at least once in
+    several tries, and the chance that
     tries which know nothing do so: the classical correction for guessing, for a set of tries."""
     return max(0.0, (right_at_least_once - by_chance) / (1 - by_chance)) if by_chance < 1 else 0.0
 
 
 def power(items: int, gain: float, lost: float, alpha: float = 0.05) -> float:
-    """The chance that the exact paired test says "better", when a share `gain + lost` of the items is mended and `lost` broken.
+    """The chance that the exact paired test says "better", when a share `gain + lost` of the items
+    is mended and `lost` broken.
 
-    Exact: summed over how many items differ, and how many of these are mended (Duffy 1984; Connor 1987 approximates it).
+    Exact: summed over how many items differ, and how many of these are mended (Duffy 1984; Connor
+    1987 approximates it).
     """
     differing = gain + 2 * lost
     if differing <= 0 or differing > 1 + 1e-9:  # rounding alone is no impossible case
         return 0.0
     differing, mended = min(1.0, differing), min(1.0, (gain + lost) / differing)
     return sum(
-        chance * _tail(count, _critical(count, alpha), mended) for count, chance in _likely(items, differing))
+        chance * _tail(count, _critical(count, alpha), mended)
+        for count, chance in _likely(items, differing)
+    )
 
 
-def detectable_gain(items: int, lost: float, alpha: float = 0.05, wanted: float = POWER) -> float | None:
-    """The least gain in accuracy that the paired test finds with the chance `wanted`; None where it would find none at all."""
+def detectable_gain(
+    items: int, lost: float, alpha: float = 0.05, wanted: float = POWER
+) -> float | None:
+    """The least gain in accuracy that the paired test finds with the chance `wanted`; None where it
+    would find none at all.
+    """
     low, high = 0, int((1 - 2 * lost) / _STEP + 1e-9)
     if high < 1 or power(items, high * _STEP, lost, alpha) < wanted:
         return None
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if power(items, middle * _STEP, lost, alpha) >= wanted else (middle, high)
+        low, high = (
+            (low, middle) if power(items, middle * _STEP, lost, alpha) >= wanted else (middle, high)
+        )
     return high * _STEP
 
 
 @dataclass(frozen=True)
 class Headroom:
-    """Whether optimization can pay, and why: `reason` continues "optimization can pay here, because" or "... cannot pay ..."."""
+    """Whether optimization can pay, and why: `reason` continues "optimization can pay here,
+    because" or "... cannot pay ...".
+    """
 
     pays: bool
     reason: str
@@ -95,45 +118,76 @@ class Headroom:
         return f"Optimization {'can' if self.pays else 'cannot'} pay here, because {self.reason}"
 
 
-def headroom(seed: float | None, ceiling: float, known_by: str, detectable: float | None, test_items: int) -> Headroom:
-    """`seed`: the baseline's accuracy; `ceiling`: what seems within reach, as `known_by` has shown; `detectable`: the least gain
-    that the final test finds. Optimization can pay where seed and ceiling are that far apart [ours].
+def headroom(
+    seed: float | None, ceiling: float, known_by: str, detectable: float | None, test_items: int
+) -> Headroom:
+    """`seed`: the baseline's accuracy; `ceiling`: what seems within reach, as `known_by` has shown;
+    `detectable`: the least gain that the final test finds. Optimization can pay where seed and
+    ceiling are that far apart [ours].
     """
     if seed is None:
         return Headroom(False, "the target model gave no answer that could be judged.", known=False)
     if detectable is None:
-        return Headroom(False, f"a test of {test_items} items cannot show any gain; make sizes.test larger.")
+        return Headroom(
+            False, f"a test of {test_items} items cannot show any gain; make sizes.test larger."
+        )
     shows = f"a test of {test_items} items shows gains from {detectable:.2f} on"
     if 1 - seed < detectable:
-        return Headroom(False, f"the baseline gets {seed:.2f} right already: at most {1 - seed:.2f} can be gained, and {shows}.")
+        return Headroom(
+            False,
+            f"the baseline gets {seed:.2f} right already: at most {1 - seed:.2f} can be gained, "
+            f"and {shows}.",
+        )
     if ceiling - seed < detectable:
-        return Headroom(False, (
-            f"nothing that was tried gets clearly more right than the baseline's {seed:.2f}: {ceiling:.2f} seem within reach, "
-            f"and {shows}."))
-    return Headroom(True, f"the baseline gets {seed:.2f} right, and {ceiling:.2f} are within reach ({known_by}); {shows}.")
+        return Headroom(
+            False,
+            (
+                f"nothing that was tried gets clearly more right than the baseline's {seed:.2f}: "
+                f"{ceiling:.2f} seem within reach, "
+                f"and {shows}."
+            ),
+        )
+    return Headroom(
+        True,
+        f"the baseline gets {seed:.2f} right, and {ceiling:.2f} are within reach ({known_by}); "
+        f"{shows}.",
+    )
 
 
 def _likely(draws: int, chance: float) -> list[tuple[int, float]]:
     """Counts of a binomial with their chances, but for the ones that do not matter."""
     reach = _WITHIN_SD * sqrt(draws * chance * (1 - chance)) + 1
-    counts = range(max(0, ceil(draws * chance - reach)), min(draws, int(draws * chance + reach)) + 1)
+    counts = range(
+        max(0, ceil(draws * chance - reach)), min(draws, int(draws * chance + reach)) + 1
+    )
     return [(count, _chance(draws, count, chance)) for count in counts]
 
 
 def _tail(draws: int, least: int | None, chance: float) -> float:
-    return 0.0 if least is None else sum(own for count, own in _likely(draws, chance) if count >= least)
+    return (
+        0.0
+        if least is None
+        else sum(own for count, own in _likely(draws, chance) if count >= least)
+    )
 
 
 def _chance(draws: int, count: int, chance: float) -> float:
     if chance in (0.0, 1.0):
         return float(count == draws * chance)
     return exp(
-        lgamma(draws + 1) - lgamma(count + 1) - lgamma(draws - count + 1) + count * log(chance) + (draws - count) * log(1 - chance))
+        lgamma(draws + 1)
+        - lgamma(count + 1)
+        - lgamma(draws - count + 1)
+        + count * log(chance)
+        + (draws - count) * log(1 - chance)
+    )
 
 
 @lru_cache(maxsize=4096)
 def _critical(draws: int, alpha: float) -> int | None:
-    """The least number of wins in `draws` that the two-sided test finds significant; None where not even all of them are."""
+    """The least number of wins in `draws` that the two-sided test finds significant; None where not
+    even all of them are.
+    """
     wins, tail = draws + 1, 0.0
     while wins and 2 * (tail := tail + _chance(draws, wins - 1, 0.5)) <= alpha * (1 + 1e-9):
         wins -= 1

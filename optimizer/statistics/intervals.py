@@ -1,4 +1,7 @@
-"""Intervals for a share and for the difference of two shares on the same items. Knows no verdict."""
+"""Intervals for a share and for the difference of two shares on the same items.
+
+Knows no verdict.
+"""
 
 from dataclasses import dataclass
 from math import sqrt
@@ -25,7 +28,10 @@ class Estimate:
 
 
 def wilson(successes: float, items: int, confidence: float = 0.95) -> Interval:
-    """The Wilson score interval of a share (Wilson 1927). No items: the whole range. Raises ValueError for an impossible share."""
+    """The Wilson score interval of a share (Wilson 1927).
+
+    No items: the whole range. Raises ValueError for an impossible share.
+    """
     if not 0 <= successes <= items:
         raise ValueError(f"{successes} successes of {items} items is not a share.")
     if items == 0:
@@ -45,11 +51,14 @@ def estimate(scores: Scores, confidence: float = 0.95) -> Estimate:
     return Estimate(mean_score(measured), interval.low, interval.high, len(measured))
 
 
-def difference_interval(improved: int, worsened: int, items: int, confidence: float = 0.95) -> Interval:
+def difference_interval(
+    improved: int, worsened: int, items: int, confidence: float = 0.95
+) -> Interval:
     """The interval of (improved - worsened) / items, a difference of two shares on the same items.
 
-    Adjusted Wald: a pseudo-item is added to either kind of change (Bonett & Price 2012, "Adjusted Wald confidence interval for a
-    difference of binomial proportions based on paired data"). No items: from -1 to 1. Raises ValueError for impossible counts.
+    Adjusted Wald: a pseudo-item is added to either kind of change (Bonett & Price 2012, "Adjusted
+    Wald confidence interval for a difference of binomial proportions based on paired data"). No
+    items: from -1 to 1. Raises ValueError for impossible counts.
     """
     if min(improved, worsened) < 0 or improved + worsened > items:
         raise ValueError(f"{improved} improved and {worsened} worsened of {items} items cannot be.")
@@ -58,13 +67,18 @@ def difference_interval(improved: int, worsened: int, items: int, confidence: fl
     up, down = (improved + 1) / (items + 2), (worsened + 1) / (items + 2)
     half = _z(confidence) * sqrt((up + down - (up - down) ** 2) / (items + 2))
     difference = (improved - worsened) / items
-    return Interval(max(-1.0, min(difference, up - down - half)), min(1.0, max(difference, up - down + half)))
+    return Interval(
+        max(-1.0, min(difference, up - down - half)), min(1.0, max(difference, up - down + half))
+    )
 
 
 def bootstrap_difference(
     before: Scores, after: Scores, rng: Random, resamples: int = 2000, confidence: float = 0.95
 ) -> Interval:
-    """Percentile bootstrap over items (Efron 1979) of the mean of `after - before`. Without a pair: from -1 to 1."""
+    """Percentile bootstrap over items (Efron 1979) of the mean of `after - before`.
+
+    Without a pair: from -1 to 1.
+    """
     found = differences(before, after)
     if not found:
         return Interval(-1.0, 1.0)

@@ -1,4 +1,7 @@
-"""The exact paired test of two prompts on the same items, and its verdict. Knows one pair of prompts, not many."""
+"""The exact paired test of two prompts on the same items, and its verdict.
+
+Knows one pair of prompts, not many.
+"""
 
 from dataclasses import dataclass
 from math import comb
@@ -24,14 +27,16 @@ class PairedTest:
 
 
 def sign_test(fewer: int, more: int) -> float:
-    """One-sided exact sign test: the chance of at least `more` wins in `fewer + more` fair draws."""
+    """One-sided exact sign test: the chance of at least `more` wins in `fewer + more` fair
+    draws."""
     fewer, more = int(fewer), int(more)  # numpy's integers would overflow without a word
     draws = fewer + more
     return sum(comb(draws, wins) for wins in range(more, draws + 1)) / (1 << draws)
 
 
 def leads(wins: int, losses: int, items: int, least_items: int = 10, alpha: float = 0.1) -> bool:
-    """Say whether a prompt is better that wins and loses so many of the items that it shares with another, though neither
+    """Say whether a prompt is better that wins and loses so many of the items that it shares with
+    another, though neither
     may have been measured on everything: on a block of items or more, by a one-sided sign test.
 
     The defaults are racing's [ours].
@@ -40,19 +45,30 @@ def leads(wins: int, losses: int, items: int, least_items: int = 10, alpha: floa
 
 
 def two_sided(improved: int, worsened: int) -> float:
-    """The p-value of the exact McNemar test (McNemar 1947; exact form: two-sided binomial on the items that differ)."""
+    """The p-value of the exact McNemar test (McNemar 1947; exact form: two-sided binomial on the
+    items that differ).
+    """
     return min(1.0, 2 * sign_test(min(improved, worsened), max(improved, worsened)))
 
 
 def verdict(p_value: float, difference: float, alpha: float = 0.05) -> Comparison:
-    """In words, from a two-sided p-value, corrected or not. `difference` needs only the right sign."""
+    """In words, from a two-sided p-value, corrected or not.
+
+    `difference` needs only the right sign.
+    """
     if p_value > alpha or difference == 0:
         return "not distinguishable"
     return "better" if difference > 0 else "worse"
 
 
 def paired_test(before: Scores, after: Scores, alpha: float = 0.05) -> PairedTest:
-    """Exact McNemar test. Both sequences are over the same items in the same order. Raises ValueError if their lengths differ."""
+    """Exact McNemar test.
+
+    Both sequences are over the same items in the same order. Raises ValueError if their lengths
+    differ.
+    """
     improved, worsened, pairs = discordant(before, after)
     p_value = two_sided(improved, worsened)
-    return PairedTest(p_value, verdict(p_value, improved - worsened, alpha), improved, worsened, pairs)
+    return PairedTest(
+        p_value, verdict(p_value, improved - worsened, alpha), improved, worsened, pairs
+    )

@@ -1,6 +1,8 @@
-"""The shelf of search methods: each name stands for a class of settings, with the paper's defaults, that can search.
+"""The shelf of search methods: each name stands for a class of settings, with the paper's defaults,
+that can search.
 
-To add one: a file here, a line in the table, and a test class that inherits tests/contracts/strategy_contract.py.
+To add one: a file here, a line in the table, and a test class that inherits
+tests/contracts/strategy_contract.py.
 """
 
 from optimizer.protocols import Strategy

@@ -1,15 +1,17 @@
-"""ABO: optimizes what the target model does, not only what it is told. Ma et al., "Are Large Language Models Good Prompt
-Optimizers?", arXiv 2402.02101, section 6.
+"""ABO: optimizes what the target model does, not only what it is told.
 
-  a. Decompose the task into numbered steps, each with a result that can be checked; several plans compete.
-  b. Demonstrate the steps on a few training examples, so that the target model follows them.
-  c. Let the target model answer, step by step.
-  d. Localise, in its errors, the step that failed first; vote.
-  e. Refine that step alone, or split it; demonstrate the changed steps anew.
-  f. Select. What is no better than its parent is rolled back, and its reason shown when that step is refined again. Go on with c,
+Ma et al., "Are Large Language Models Good Prompt Optimizers?", arXiv 2402.02101, section 6.
+
+  a. Decompose the task into numbered steps, each with a result that can be checked; several plans
+  compete. b. Demonstrate the steps on a few training examples, so that the target model follows
+  them. c. Let the target model answer, step by step. d. Localise, in its errors, the step that
+  failed first; vote. e. Refine that step alone, or split it; demonstrate the changed steps anew. f.
+  Select. What is no better than its parent is rolled back, and its reason shown when that step is
+  refined again. Go on with c,
      until dev accuracy and adherence move no more.
 
-The paper's code is not public: what its text leaves open is marked [ours]. Knows no engine, no clock and no test split.
+The paper's code is not public: what its text leaves open is marked [ours]. Knows no engine, no
+clock and no test split.
 """
 
 from collections.abc import AsyncIterator
@@ -39,9 +41,11 @@ Refine = Literal["step", "whole_prompt"]
 
 @dataclass(frozen=True, kw_only=True)
 class ABO(BehaviourSettings):
-    """Settings of the search; those that all searches over behaviour have come from there, with their sources.
+    """Settings of the search; those that all searches over behaviour have come from there, with
+    their sources.
 
-    The paper's ablations: `demonstrations=0`, `refine="whole_prompt"`, `localise="random"`. Raises SettingsError for a bad value.
+    The paper's ablations: `demonstrations=0`, `refine="whole_prompt"`, `localise="random"`. Raises
+    SettingsError for a bad value.
     """
 
     children: int = 4
@@ -62,23 +66,46 @@ class ABO(BehaviourSettings):
     ) -> AsyncIterator[Round]:
         """See protocols.Strategy."""
         ask = Asking(optimizer, Sampling(self.temperature, self.max_tokens), rng)
-        search_context, setbacks, early_stopping = SearchContext(self, problem, ask, rng), Setbacks(), EarlyStopping(self.patience)
+        search_context, setbacks, early_stopping = (
+            SearchContext(self, problem, ask, rng),
+            Setbacks(),
+            EarlyStopping(self.patience),
+        )
         seed, whole = Candidate(problem.seed, "seed", 0), self.refine == "whole_prompt"
-        plans = unseen(await demonstrated(await decomposed(seed, search_context), search_context), {seed.id})
+        plans = unseen(
+            await demonstrated(await decomposed(seed, search_context), search_context), {seed.id}
+        )
         seen = {seed.id, *(plan.id for plan in plans)}
         standings = await evaluate.select([seed, *plans], self.beam, rng)
-        latest = Round(0, standings, f"{len(plans)} plans of steps beside the baseline.", ask.take_parse_failures())
+        latest = Round(
+            0,
+            standings,
+            f"{len(plans)} plans of steps beside the baseline.",
+            ask.take_parse_failures(),
+        )
         yield latest
         ask.go_on()
         while latest.number < self.rounds and not early_stopping.reached(latest):
             number, parents = latest.number + 1, latest.kept
             errors = await errors_by_parent(parents, problem.train, self.minibatch, evaluate, rng)
-            findings = await localised(parents, errors, search_context, at_random=self.localise == "random")
-            drafts = [refinement(one, setbacks, number, search_context, whole) for one in findings for _ in range(self.children)]
-            children = unseen(await demonstrated(await written(drafts, search_context), search_context), seen)
+            findings = await localised(
+                parents, errors, search_context, at_random=self.localise == "random"
+            )
+            drafts = [
+                refinement(one, setbacks, number, search_context, whole)
+                for one in findings
+                for _ in range(self.children)
+            ]
+            children = unseen(
+                await demonstrated(await written(drafts, search_context), search_context), seen
+            )
             seen.update(child.id for child in children)
-            standings = rolled_back(await evaluate.select([*parents, *children], self.beam, rng), number)
-            latest = Round(number, standings, note_of(findings, len(children)), ask.take_parse_failures())
+            standings = rolled_back(
+                await evaluate.select([*parents, *children], self.beam, rng), number
+            )
+            latest = Round(
+                number, standings, note_of(findings, len(children)), ask.take_parse_failures()
+            )
             setbacks.note(latest)
             yield latest
             ask.go_on()

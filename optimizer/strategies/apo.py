@@ -1,7 +1,10 @@
-"""APO: explicit reflection on errors, with a beam. Pryzant et al., "Automatic Prompt Optimization with 'Gradient Descent' and Beam
-Search" (ProTeGi), arXiv 2305.03495; as an arm of the comparison in Ma et al., arXiv 2402.02101.
+"""APO: explicit reflection on errors, with a beam.
 
-The editor of a group of errors is told what the critic of that group said. The rest of a round is in reflection.py.
+Pryzant et al., "Automatic Prompt Optimization with 'Gradient Descent' and Beam Search" (ProTeGi),
+arXiv 2305.03495; as an arm of the comparison in Ma et al., arXiv 2402.02101.
+
+The editor of a group of errors is told what the critic of that group said. The rest of a round is
+in reflection.py.
 """
 
 from collections.abc import Sequence

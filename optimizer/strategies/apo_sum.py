@@ -1,9 +1,12 @@
-"""APO-Sum: explicit reflection, its criticisms summed up before anything is edited. An arm of the comparison in Ma et al., "Are
-Large Language Models Good Prompt Optimizers?", arXiv 2402.02101.
+"""APO-Sum: explicit reflection, its criticisms summed up before anything is edited.
 
-As APO (reflection.py), but what the critics of all error groups of a prompt said first becomes one list of causes, each cause once,
-and every editor of that prompt is told this list, with its own group of errors. So a prompt has as many edits as in APO, and each
-of them knows all that was found. The paper's text and code of this arm are not public: this is our reading of its name [ours].
+An arm of the comparison in Ma et al., "Are Large Language Models Good Prompt Optimizers?", arXiv
+2402.02101.
+
+As APO (reflection.py), but what the critics of all error groups of a prompt said first becomes one
+list of causes, each cause once, and every editor of that prompt is told this list, with its own
+group of errors. So a prompt has as many edits as in APO, and each of them knows all that was found.
+The paper's text and code of this arm are not public: this is our reading of its name [ours].
 """
 
 from collections.abc import Sequence
@@ -16,17 +19,27 @@ from optimizer.strategies.reflection import Group, Reflection
 
 @dataclass(frozen=True, kw_only=True)
 class APOSum(Reflection):
-    """The settings are those of Reflection, with ProTeGi's defaults, so that it differs from APO in the summary alone [ours]."""
+    """The settings are those of Reflection, with ProTeGi's defaults, so that it differs from APO in
+    the summary alone [ours].
+    """
 
     async def _told(
         self, groups: Sequence[Group], reasons: Sequence[str | None], task: str, ask: Asking
     ) -> Sequence[str | None]:
-        """Each editor the causes of its prompt. A group whose critic could not be read is edited by what the others found."""
+        """Each editor the causes of its prompt.
+
+        A group whose critic could not be read is edited by what the others found.
+        """
         given_by_parent: dict[str, list[str]] = {}
         for group, reason in zip(groups, reasons, strict=True):
             if reason:
                 given_by_parent.setdefault(group.parent.id, []).append(reason)
         prompt_by_parent = {group.parent.id: group.parent.prompt.instruction for group in groups}
-        causes = await ask([summarise(task, prompt_by_parent[parent], given) for parent, given in given_by_parent.items()])
+        causes = await ask(
+            [
+                summarise(task, prompt_by_parent[parent], given)
+                for parent, given in given_by_parent.items()
+            ]
+        )
         causes_by_parent = dict(zip(given_by_parent, causes, strict=True))
         return [causes_by_parent.get(group.parent.id) for group in groups]

@@ -1,10 +1,13 @@
-"""Hybrid: behaviour optimization that also reflects, and that keeps a Pareto front instead of a beam. Beyond the paper [ours].
+"""Hybrid: behaviour optimization that also reflects, and that keeps a Pareto front instead of a
+beam. Beyond the paper [ours].
 
 It is ABO (Ma et al., arXiv 2402.02101, section 6) with three loans:
-  - New steps come from the failing step, as in ABO, and from a critic's words on groups of errors, as in ProTeGi (arXiv
-    2305.03495): the one can only mend a step that is there, the other can say that one is missing.
-  - Parents are drawn from a Pareto front over the dev items, by the number of items that each leads, as in GEPA (arXiv
-    2507.19457): a prompt that alone solves some items is worked on, and one that is like another but weaker is not.
+  - New steps come from the failing step, as in ABO, and from a critic's words on groups of errors,
+    as in ProTeGi (arXiv 2305.03495): the one can only mend a step that is there, the other can say
+    that one is missing.
+  - Parents are drawn from a Pareto front over the dev items, by the number of items that each
+    leads, as in GEPA (arXiv 2507.19457): a prompt that alone solves some items is worked on, and
+    one that is like another but weaker is not.
   - Demonstrations show first what the parent got wrong.
 
 Dev items show as numbers alone. Knows no engine, no clock and no test split.
@@ -37,7 +40,8 @@ from optimizer.validators import at_least, at_most
 
 @dataclass(frozen=True, kw_only=True)
 class Hybrid(BehaviourSettings):
-    """Settings of the search; those that all searches over behaviour have come from there, with their sources. All else is [ours].
+    """Settings of the search; those that all searches over behaviour have come from there, with
+    their sources. All else is [ours].
 
     Raises SettingsError for a bad value.
     """
@@ -60,58 +64,128 @@ class Hybrid(BehaviourSettings):
     ) -> AsyncIterator[Round]:
         """See protocols.Strategy."""
         ask = Asking(optimizer, Sampling(self.temperature, self.max_tokens), rng)
-        search_context, setbacks, early_stopping = SearchContext(self, problem, ask, rng), Setbacks(), EarlyStopping(self.patience)
+        search_context, setbacks, early_stopping = (
+            SearchContext(self, problem, ask, rng),
+            Setbacks(),
+            EarlyStopping(self.patience),
+        )
         seed = Candidate(problem.seed, "seed", 0)
-        plans = unseen(await demonstrated(await decomposed(seed, search_context), search_context), {seed.id})
+        plans = unseen(
+            await demonstrated(await decomposed(seed, search_context), search_context), {seed.id}
+        )
         seen = {seed.id, *(plan.id for plan in plans)}
         evidence = Evidence(evaluate)
         standings = on_the_front(await evaluate.select([seed, *plans], self.beam, rng), evidence)
-        latest = Round(0, standings, f"{len(plans)} plans of steps beside the baseline.", ask.take_parse_failures())
+        latest = Round(
+            0,
+            standings,
+            f"{len(plans)} plans of steps beside the baseline.",
+            ask.take_parse_failures(),
+        )
         yield latest
         ask.go_on()
         while latest.number < self.rounds and not early_stopping.reached(latest):
             number = latest.number + 1
             parents = await self._parents(latest, problem, evidence, rng)
             drafts = await self._drafts(parents, setbacks, number, search_context)
-            wrong_by_parent = {parent.candidate.id: [error.example for error in parent.errors] for parent in parents}
-            children = unseen(await demonstrated(await written(drafts, search_context), search_context, wrong_by_parent), seen)
+            wrong_by_parent = {
+                parent.candidate.id: [error.example for error in parent.errors]
+                for parent in parents
+            }
+            children = unseen(
+                await demonstrated(
+                    await written(drafts, search_context), search_context, wrong_by_parent
+                ),
+                seen,
+            )
             seen.update(child.id for child in children)
-            standings = on_the_front(await evaluate.select([*latest.kept, *children], self.beam, rng), evidence)
-            note = f"{len(children)} new prompts from {len(parents)} of {len(latest.kept)} on the front."
+            standings = on_the_front(
+                await evaluate.select([*latest.kept, *children], self.beam, rng), evidence
+            )
+            note = (
+                f"{len(children)} new prompts from {len(parents)} of {len(latest.kept)} on the "
+                "front."
+            )
             latest = Round(number, standings, note, ask.take_parse_failures())
             setbacks.note(latest)
             yield latest
             ask.go_on()
 
-    async def _parents(self, latest: Round, problem: Problem, evidence: Evidence, rng: Random) -> list["_Parent"]:
-        """The prompts that are drawn from the front, with their errors on one minibatch; one that has none teaches nothing."""
+    async def _parents(
+        self, latest: Round, problem: Problem, evidence: Evidence, rng: Random
+    ) -> list["_Parent"]:
+        """The prompts that are drawn from the front, with their errors on one minibatch; one that
+        has none teaches nothing.
+        """
         errors = await evidence.errors(latest.kept, some(problem.train, self.minibatch, rng))
         led = led_items([standing.scores for standing in latest.standings if standing.kept])
-        times = draw([count if wrong else 0 for count, wrong in zip(led, errors, strict=True)], self.proposals, rng)
+        times = draw(
+            [count if wrong else 0 for count, wrong in zip(led, errors, strict=True)],
+            self.proposals,
+            rng,
+        )
         return [
-            _Parent(candidate, tuple(wrong), round(count * self.reflected), count - round(count * self.reflected))
-            for candidate, wrong, count in zip(latest.kept, errors, times, strict=True) if wrong and count]
+            _Parent(
+                candidate,
+                tuple(wrong),
+                round(count * self.reflected),
+                count - round(count * self.reflected),
+            )
+            for candidate, wrong, count in zip(latest.kept, errors, times, strict=True)
+            if wrong and count
+        ]
 
-    async def _drafts(self, parents: Sequence["_Parent"], setbacks: Setbacks, number: int, search_context: SearchContext) -> list[Draft]:
-        """As many of each parent as it was drawn. Its errors are inspected and criticised in one batch."""
+    async def _drafts(
+        self,
+        parents: Sequence["_Parent"],
+        setbacks: Setbacks,
+        number: int,
+        search_context: SearchContext,
+    ) -> list[Draft]:
+        """As many of each parent as it was drawn.
+
+        Its errors are inspected and criticised in one batch.
+        """
         groups = [
-            Group(parent.candidate, tuple(some(parent.errors, self.errors_per_group, search_context.rng)))
-            for parent in parents for _ in range(parent.revisions)]
-        inspection = Inspection([parent.candidate for parent in parents], [parent.errors for parent in parents], search_context)
-        questions: list[Question[Any]] = [*inspection.questions, *(criticism(group, search_context) for group in groups)]
+            Group(
+                parent.candidate,
+                tuple(some(parent.errors, self.errors_per_group, search_context.rng)),
+            )
+            for parent in parents
+            for _ in range(parent.revisions)
+        ]
+        inspection = Inspection(
+            [parent.candidate for parent in parents],
+            [parent.errors for parent in parents],
+            search_context,
+        )
+        questions: list[Question[Any]] = [
+            *inspection.questions,
+            *(criticism(group, search_context) for group in groups),
+        ]
         replies = await search_context.ask(questions)
         findings = inspection.findings(replies[: len(inspection.questions)])
         reasons = replies[len(inspection.questions) :]
         refinements_by_id = {parent.candidate.id: parent.refinements for parent in parents}
         return [
-            *(revision(group, reason, number, search_context) for group, reason in zip(groups, reasons, strict=True) if reason),
-            *(refinement(finding, setbacks, number, search_context)
-              for finding in findings for _ in range(refinements_by_id[finding.parent.id]))]
+            *(
+                revision(group, reason, number, search_context)
+                for group, reason in zip(groups, reasons, strict=True)
+                if reason
+            ),
+            *(
+                refinement(finding, setbacks, number, search_context)
+                for finding in findings
+                for _ in range(refinements_by_id[finding.parent.id])
+            ),
+        ]
 
 
 @dataclass(frozen=True)
 class _Parent:
-    """A prompt of the front, what it gets wrong, and how many new prompts of either kind it is to have."""
+    """A prompt of the front, what it gets wrong, and how many new prompts of either kind it is to
+    have.
+    """
 
     candidate: Candidate
     errors: tuple[Answer, ...]
@@ -120,12 +194,18 @@ class _Parent:
 
 
 def on_the_front(standings: Sequence[Standing], evidence: Evidence) -> tuple[Standing, ...]:
-    """The standings in which, of those kept, only the Pareto front stays kept, and the best, which is the result, as in GEPA.
+    """The standings in which, of those kept, only the Pareto front stays kept, and the best, which
+    is the result, as in GEPA.
 
-    Selection rules measure what they keep on most items or all; a prompt dropped early has too few scores to lead any.
+    Selection rules measure what they keep on most items or all; a prompt dropped early has too few
+    scores to lead any.
     """
     kept = evidence.ranked([standing for standing in standings if standing.kept])
     led = led_items([standing.scores for standing in kept])
-    front = [standing for at, (standing, count) in enumerate(zip(kept, led, strict=True)) if count or not at]
+    front = [
+        standing
+        for at, (standing, count) in enumerate(zip(kept, led, strict=True))
+        if count or not at
+    ]
     others = [standing for standing in (*kept, *standings) if standing not in front]
     return (*front, *(replace(standing, kept=False) for standing in dict.fromkeys(others)))

@@ -1,8 +1,11 @@
-"""Iterative APE: resampling without reflection. The control arm: does learning from errors beat blind rewording?
+"""Iterative APE: resampling without reflection.
 
-It draws a pool of instructions, keeps the best, and each round asks for one variation of every survivor. The optimizer model never
-sees an error or a score. Zhou et al., "Large Language Models Are Human-Level Prompt Engineers", arXiv 2211.01910, section 3.3; as
-an arm of the comparison in Ma et al., arXiv 2402.02101. Knows no engine, no clock and no test split.
+The control arm: does learning from errors beat blind rewording?
+
+It draws a pool of instructions, keeps the best, and each round asks for one variation of every
+survivor. The optimizer model never sees an error or a score. Zhou et al., "Large Language Models
+Are Human-Level Prompt Engineers", arXiv 2211.01910, section 3.3; as an arm of the comparison in Ma
+et al., arXiv 2402.02101. Knows no engine, no clock and no test split.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -28,13 +31,18 @@ class IterativeAPE:
     """Settings of the search. Raises SettingsError for an impossible one."""
 
     rounds: int = 6
-    """Rounds after round 0: as many as APO, so that both are selected equally often [ours] (EvoPrompt's baseline: 10)."""
+    """Rounds after round 0: as many as APO, so that both are selected equally often [ours]
+    (EvoPrompt's baseline: 10).
+    """
     beam: int = 4
     """Survivors of a round: as many as APO [ours] (EvoPrompt's baseline: 10)."""
     pool: int = 10
-    """Instructions drawn for round 0, beside the baseline (taagarwa-rh/prompt-optimizer: 10; APE: 250)."""
+    """Instructions drawn for round 0, beside the baseline (taagarwa-rh/prompt-optimizer: 10; APE:
+    250).
+    """
     source: Pool = "induce"
-    """Where the pool comes from: induced from solved examples (APE), or variations of the baseline."""
+    """Where the pool comes from: induced from solved examples (APE), or variations of the baseline.
+    """
     solved_examples: int = 5
     """Examples shown in one induction (APE's `simple_ape`: 5)."""
     temperature: float = 0.9
@@ -44,7 +52,9 @@ class IterativeAPE:
 
     def __post_init__(self) -> None:
         at_least(0, rounds=self.rounds, pool=self.pool, temperature=self.temperature)
-        at_least(1, beam=self.beam, solved_examples=self.solved_examples, max_tokens=self.max_tokens)
+        at_least(
+            1, beam=self.beam, solved_examples=self.solved_examples, max_tokens=self.max_tokens
+        )
         one_of(get_args(Pool), source=self.source)
 
     async def search(
@@ -56,7 +66,12 @@ class IterativeAPE:
         pool = unseen(await self._pool(seed, problem, ask, rng), {seed.id})
         seen = {seed.id, *(candidate.id for candidate in pool)}
         standings = await evaluate.select([seed, *pool], self.beam, rng)
-        latest = Round(0, standings, f"{len(pool)} prompts drawn beside the baseline.", ask.take_parse_failures())
+        latest = Round(
+            0,
+            standings,
+            f"{len(pool)} prompts drawn beside the baseline.",
+            ask.take_parse_failures(),
+        )
         yield latest
         ask.go_on()
         for number in range(1, self.rounds + 1):
@@ -69,7 +84,9 @@ class IterativeAPE:
             yield latest
             ask.go_on()
 
-    async def _pool(self, seed: Candidate, problem: Problem, ask: Asking, rng: Random) -> list[Candidate]:
+    async def _pool(
+        self, seed: Candidate, problem: Problem, ask: Asking, rng: Random
+    ) -> list[Candidate]:
         if self.source == "vary":
             return await self._variations([seed] * self.pool, problem, ask, 0)
         shown = [some(problem.train, self.solved_examples, rng) for _ in range(self.pool)]
@@ -80,8 +97,14 @@ class IterativeAPE:
         self, parents: Sequence[Candidate], problem: Problem, ask: Asking, number: int
     ) -> list[Candidate]:
         worded = [parent for parent in parents if parent.prompt.instruction]
-        texts = await ask([vary(problem.description, parent.prompt.instruction) for parent in worded])
-        return [_child(parent, "vary", text, number) for parent, text in zip(worded, texts, strict=True) if text]
+        texts = await ask(
+            [vary(problem.description, parent.prompt.instruction) for parent in worded]
+        )
+        return [
+            _child(parent, "vary", text, number)
+            for parent, text in zip(worded, texts, strict=True)
+            if text
+        ]
 
 
 def _child(parent: Candidate, operator: str, instruction: str, number: int) -> Candidate:

@@ -1,4 +1,7 @@
-"""Which proposals are new. A prompt enters a search once, with one parent, so that lineages are trees. Knows ids only."""
+"""Which proposals are new.
+
+A prompt enters a search once, with one parent, so that lineages are trees. Knows ids only.
+"""
 
 from collections.abc import Container, Iterable
 
@@ -6,7 +9,9 @@ from optimizer.candidate import Candidate
 
 
 def unseen(candidates: Iterable[Candidate], seen: Container[str]) -> list[Candidate]:
-    """The candidates whose ids are not in `seen`, each once: of the same prompt proposed twice, the first."""
+    """The candidates whose ids are not in `seen`, each once: of the same prompt proposed twice, the
+    first.
+    """
     first: dict[str, Candidate] = {}
     for candidate in candidates:
         if candidate.id not in seen:

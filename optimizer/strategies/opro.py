@@ -1,10 +1,12 @@
-"""OPRO: implicit reflection, on scores instead of errors. The optimizer model sees earlier instructions with what they scored, and
-writes a better one.
+"""OPRO: implicit reflection, on scores instead of errors.
 
-Each round it is shown the best instructions so far in ascending order of score, and a few examples of the task; all samples of its
-reply compete. Yang et al., "Large Language Models as Optimizers", arXiv 2309.03409; as an arm of the comparison in Ma et al.,
-arXiv 2402.02101. It writes instructions only: steps and demonstrations of the baseline stay as they are. Knows no engine, no
-clock and no test split.
+The optimizer model sees earlier instructions with what they scored, and writes a better one.
+
+Each round it is shown the best instructions so far in ascending order of score, and a few examples
+of the task; all samples of its reply compete. Yang et al., "Large Language Models as Optimizers",
+arXiv 2309.03409; as an arm of the comparison in Ma et al., arXiv 2402.02101. It writes instructions
+only: steps and demonstrations of the baseline stay as they are. Knows no engine, no clock and no
+test split.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -23,11 +25,13 @@ from optimizer.validators import at_least
 
 @dataclass(frozen=True, kw_only=True)
 class OPRO:
-    """Settings of the search; the defaults are those of `optimize_instructions.py` in google-deepmind/opro, the paper's own code.
+    """Settings of the search; the defaults are those of `optimize_instructions.py` in
+    google-deepmind/opro, the paper's own code.
 
-    The paper scores an instruction on all of its training examples. Here a score is the dev accuracy that the selection rule found
-    (scores.py says what it is worth where the rule looked at few items), so that all methods are selected alike [ours]. Raises
-    SettingsError for an impossible setting.
+    The paper scores an instruction on all of its training examples. Here a score is the dev
+    accuracy that the selection rule found (scores.py says what it is worth where the rule looked at
+    few items), so that all methods are selected alike [ours]. Raises SettingsError for an
+    impossible setting.
     """
 
     rounds: int = 200
@@ -37,13 +41,17 @@ class OPRO:
     shown: int = 20
     """Of all instructions so far, the best are shown, at most so many."""
     hide_below: float = 0.0
-    """Instructions with a lower score, from 0 to 1, are not shown (the code: 0.3 for GPT targets, 0.0 for a weaker one)."""
+    """Instructions with a lower score, from 0 to 1, are not shown (the code: 0.3 for GPT targets,
+    0.0 for a weaker one).
+    """
     exemplars: int = 3
     """Training examples shown with their answers, drawn anew each round."""
     max_characters: int = 500
     """Longer instructions are dropped; the optimizer model is told so [ours]."""
     beam: int = 4
-    """Best prompts that compete again in the next round, as many as in APO [ours]. The paper's code has none: it keeps them all,
+    """Best prompts that compete again in the next round, as many as in APO [ours].
+
+    The paper's code has none: it keeps them all,
     and measures each once, on everything."""
     temperature: float = 1.0
     """Of the optimizer model."""
@@ -51,8 +59,15 @@ class OPRO:
     """Of a reply of the optimizer model."""
 
     def __post_init__(self) -> None:
-        at_least(0, rounds=self.rounds, samples=self.samples, shown=self.shown, hide_below=self.hide_below,
-                 exemplars=self.exemplars, temperature=self.temperature)
+        at_least(
+            0,
+            rounds=self.rounds,
+            samples=self.samples,
+            shown=self.shown,
+            hide_below=self.hide_below,
+            exemplars=self.exemplars,
+            temperature=self.temperature,
+        )
         at_least(1, beam=self.beam, max_characters=self.max_characters, max_tokens=self.max_tokens)
 
     async def search(
@@ -70,16 +85,24 @@ class OPRO:
         for number in range(1, self.rounds + 1):
             shown = archive.best(self.shown, self.hide_below)
             exemplars = some(problem.train, self.exemplars, rng)
-            texts = await ask([propose(problem.description, shown, exemplars, self.max_characters)] * self.samples)
-            # All that were shown are its parents; a lineage is a tree, so the best survivor stands for them.
+            texts = await ask(
+                [propose(problem.description, shown, exemplars, self.max_characters)] * self.samples
+            )
+            # All that were shown are its parents; a lineage is a tree, so the best survivor stands
+            # for them.
             parent = latest.best.candidate
             drawn = [
                 Candidate(replace(parent.prompt, instruction=text), "propose", number, parent.id)
-                for text in texts if text and len(text) <= self.max_characters]
+                for text in texts
+                if text and len(text) <= self.max_characters
+            ]
             children = [candidate for candidate in drawn if archive.admit(candidate)]
             standings = await evaluate.select([*latest.kept, *children], self.beam, rng)
             archive.note(standings)
-            note = f"{len(children)} new instructions, written after {len(shown)} earlier ones and their scores."
+            note = (
+                f"{len(children)} new instructions, written after {len(shown)} earlier ones and "
+                "their scores."
+            )
             latest = Round(number, standings, note, ask.take_parse_failures())
             yield latest
             ask.go_on()
@@ -94,7 +117,10 @@ class _Archive:
         self._scores = Scores()
 
     def admit(self, candidate: Candidate) -> bool:
-        """Whether the instruction is new. Upper case, white space and a last full stop make no difference (as in the code)."""
+        """Whether the instruction is new.
+
+        Upper case, white space and a last full stop make no difference (as in the code).
+        """
         text = " ".join(candidate.prompt.instruction.casefold().split()).rstrip(".")
         new = text not in self._texts
         if new:
@@ -106,8 +132,16 @@ class _Archive:
         self._scores.note(standings)
 
     def best(self, at_most: int, least: float) -> list[tuple[str, int]]:
-        """The best instructions with their scores from 0 to 100, in ascending order; of equals the later one stands later."""
-        known = [(candidate.prompt.instruction, score) for candidate in self._candidates
-                 if (score := self._scores.score(candidate.id)) is not None and score >= least]
+        """The best instructions with their scores from 0 to 100, in ascending order; of equals the
+        later one stands later.
+        """
+        known = [
+            (candidate.prompt.instruction, score)
+            for candidate in self._candidates
+            if (score := self._scores.score(candidate.id)) is not None and score >= least
+        ]
         ascending = sorted(known, key=lambda entry: entry[1])
-        return [(instruction, round(100 * score)) for instruction, score in ascending[max(0, len(ascending) - at_most) :]]
+        return [
+            (instruction, round(100 * score))
+            for instruction, score in ascending[max(0, len(ascending) - at_most) :]
+        ]

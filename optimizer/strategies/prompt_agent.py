@@ -1,13 +1,16 @@
-"""PromptAgent: Monte Carlo tree search over prompts, with explicit reflection. Wang et al., "PromptAgent: Strategic Planning with
-Language Models Enables Expert-level Prompt Optimization", arXiv 2310.16427.
+"""PromptAgent: Monte Carlo tree search over prompts, with explicit reflection.
 
-An iteration walks down the tree by UCT to a prompt that nothing was written from, and on from there: it writes children of it, goes
-to the best of them, writes children of that one, and so on, until a prompt is good enough, not good enough, or too deep. Then the
-rewards go back up the path.
+Wang et al., "PromptAgent: Strategic Planning with Language Models Enables Expert-level Prompt
+Optimization", arXiv 2310.16427.
 
-One expansion is one round: its children are written side by side, each from errors of its own, and measured together. So the rounds
-of an iteration follow one another, and nothing else does. A reward is the dev accuracy that the selection rule found when the
-children competed with the search's present result, and it keeps the best alone [ours] (the paper's code measures every child on
+An iteration walks down the tree by UCT to a prompt that nothing was written from, and on from
+there: it writes children of it, goes to the best of them, writes children of that one, and so on,
+until a prompt is good enough, not good enough, or too deep. Then the rewards go back up the path.
+
+One expansion is one round: its children are written side by side, each from errors of its own, and
+measured together. So the rounds of an iteration follow one another, and nothing else does. A reward
+is the dev accuracy that the selection rule found when the children competed with the search's
+present result, and it keeps the best alone [ours] (the paper's code measures every child on
 everything). It writes instructions only. Knows no engine, no clock and no test split.
 """
 
@@ -27,20 +30,28 @@ from optimizer.strategies.tree import Node, back_propagate, best_of, selected
 from optimizer.types import Answer, Sampling
 from optimizer.validators import at_least
 
-ALL_RIGHT = "All of these examples were answered rightly. Keep what led to that, and say it more clearly and more completely."
-"""What a rewriter is told where there is no error to criticise [ours] (the paper's code has a pair of questions for this)."""
+ALL_RIGHT = (
+    "All of these examples were answered rightly. Keep what led to that, and say it more clearly "
+    "and more completely."
+)
+"""What a rewriter is told where there is no error to criticise [ours] (the paper's code has a pair
+of questions for this).
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PromptAgent:
-    """Settings of the search; the defaults are those of the paper's own code (XinyuanWangCS/PromptAgent, `main.py`), whose example
-    configurations have 10 iterations and a depth limit of 5. Raises SettingsError for an impossible one.
+    """Settings of the search; the defaults are those of the paper's own code
+    (XinyuanWangCS/PromptAgent, `main.py`), whose example configurations have 10 iterations and a
+    depth limit of 5. Raises SettingsError for an impossible one.
     """
 
     iterations: int = 12
     """Walks from the root to the end of a path."""
     rounds: int = 96
-    """Expansions in all, at most: as many as the iterations and the depth limit allow, so that these decide [ours]."""
+    """Expansions in all, at most: as many as the iterations and the depth limit allow, so that
+    these decide [ours].
+    """
     expand_width: int = 3
     """Children written of one prompt."""
     batch: int = 5
@@ -50,22 +61,40 @@ class PromptAgent:
     depth_limit: int = 8
     """Nothing is written from a prompt that is so deep; the root's depth is 0."""
     min_depth: int = 2
-    """Only a prompt that is deeper ends a path by its reward: one that beats all before it, or one that falls behind."""
+    """Only a prompt that is deeper ends a path by its reward: one that beats all before it, or one
+    that falls behind.
+    """
     temperature: float = 1.0
     """Of the optimizer model."""
     max_tokens: int = 1024
     """Of a reply of the optimizer model [ours: as APO]."""
 
     def __post_init__(self) -> None:
-        at_least(0, iterations=self.iterations, rounds=self.rounds, exploration=self.exploration, depth_limit=self.depth_limit,
-                 min_depth=self.min_depth, temperature=self.temperature)
+        at_least(
+            0,
+            iterations=self.iterations,
+            rounds=self.rounds,
+            exploration=self.exploration,
+            depth_limit=self.depth_limit,
+            min_depth=self.min_depth,
+            temperature=self.temperature,
+        )
         at_least(1, expand_width=self.expand_width, batch=self.batch, max_tokens=self.max_tokens)
 
     async def search(
         self, problem: Problem, optimizer: LanguageModel, evaluate: Evaluator, rng: Random
     ) -> AsyncIterator[Round]:
-        """See protocols.Strategy. The best standing of each round is the result so far: the best prompt of the best path."""
-        writer = _Writer(self, problem, Asking(optimizer, Sampling(self.temperature, self.max_tokens), rng), evaluate, rng)
+        """See protocols.Strategy.
+
+        The best standing of each round is the result so far: the best prompt of the best path.
+        """
+        writer = _Writer(
+            self,
+            problem,
+            Asking(optimizer, Sampling(self.temperature, self.max_tokens), rng),
+            evaluate,
+            rng,
+        )
         scores = Scores()
         seed = Candidate(problem.seed, "seed", 0)
         standings = await evaluate.select([seed], 1, rng)
@@ -84,41 +113,63 @@ class PromptAgent:
                 children = await writer.children(path, number)
                 standings = await evaluate.select([result.candidate, *children], 1, rng)
                 scores.note(standings)
-                result.reward = scores.score(result.candidate.id) or 0.0  # perhaps on more items than before
+                result.reward = (
+                    scores.score(result.candidate.id) or 0.0
+                )  # perhaps on more items than before
                 best = self._grown(path[-1], children, scores)
                 walked = best is None or self._beats(best, threshold)
                 if best:
                     path.append(best)
                     threshold = max(threshold, best.reward)
                 result = best_of(paths)
-                note = f"Iteration {len(paths)}, depth {len(path) - 1}: {len(children)} new prompts."
-                yield Round(number, _led_by(result, standings, scores), note, writer.ask.take_parse_failures())
+                note = (
+                    f"Iteration {len(paths)}, depth {len(path) - 1}: {len(children)} new prompts."
+                )
+                yield Round(
+                    number,
+                    _led_by(result, standings, scores),
+                    note,
+                    writer.ask.take_parse_failures(),
+                )
                 writer.ask.go_on()
                 if walked:
-                    break  # nothing new was written, or it is good enough for now; a later iteration may go on from here
+                    # nothing new was written, or it is good enough for now; a later iteration may
+                    # go on from here
+                    break
             back_propagate(path)
 
     def _grown(self, node: Node, children: Sequence[Candidate], scores: Scores) -> Node | None:
-        """Puts the children into the tree, but for those that infrastructure kept from being measured. Gives the best of them."""
+        """Puts the children into the tree, but for those that infrastructure kept from being
+        measured. Gives the best of them.
+        """
         rewards = [(child, scores.score(child.id)) for child in children]
-        node.children = [Node(child, reward, node) for child, reward in rewards if reward is not None]
+        node.children = [
+            Node(child, reward, node) for child, reward in rewards if reward is not None
+        ]
         for child in node.children:
             child.ended = self._too_deep_or_poor(child)
         return max(node.children, key=lambda child: child.reward, default=None)
 
     def _beats(self, node: Node, threshold: float) -> bool:
-        """Say whether a walk ends early at a prompt that beats all before it. The prompt stays open, as in the paper's code."""
+        """Say whether a walk ends early at a prompt that beats all before it.
+
+        The prompt stays open, as in the paper's code.
+        """
         return node.depth > self.min_depth and node.reward > threshold
 
     def _too_deep_or_poor(self, node: Node) -> bool:
         above = node.path[:-1]
         least = (above[0].reward + above[-1].reward) / 2
-        return node.depth >= self.depth_limit or (node.depth > self.min_depth and node.reward < least)
+        return node.depth >= self.depth_limit or (
+            node.depth > self.min_depth and node.reward < least
+        )
 
 
 @dataclass(frozen=True)
 class _Draft:
-    """What the writer of one child is shown: the errors of a batch, or its right answers where there is none, and what of them."""
+    """What the writer of one child is shown: the errors of a batch, or its right answers where
+    there is none, and what of them.
+    """
 
     answers: tuple[Answer, ...]
     reason: str
@@ -127,7 +178,9 @@ class _Draft:
 class _Writer:
     """One search's work with the optimizer model. All children of a prompt are written together."""
 
-    def __init__(self, settings: PromptAgent, problem: Problem, ask: Asking, evaluate: Evaluator, rng: Random) -> None:
+    def __init__(
+        self, settings: PromptAgent, problem: Problem, ask: Asking, evaluate: Evaluator, rng: Random
+    ) -> None:
         self.ask = ask
         self._settings = settings
         self._problem = problem
@@ -136,26 +189,61 @@ class _Writer:
         self._seen = {problem.seed.id}
 
     async def children(self, path: Sequence[Node], number: int) -> list[Candidate]:
-        """New prompts from the last one of the path. Each knows the errors of its own batch, and the prompts on the path."""
+        """New prompts from the last one of the path.
+
+        Each knows the errors of its own batch, and the prompts on the path.
+        """
         parent = path[-1].candidate
         series = [node.candidate.prompt.instruction for node in path]
         drafts = await self._drafts(parent)
-        texts = await self.ask([rewrite(self._problem.description, series, draft.answers, draft.reason) for draft in drafts])
+        texts = await self.ask(
+            [
+                rewrite(self._problem.description, series, draft.answers, draft.reason)
+                for draft in drafts
+            ]
+        )
         written = unseen(
-            [Candidate(replace(parent.prompt, instruction=text), "rewrite", number, parent.id, draft.reason)
-             for draft, text in zip(drafts, texts, strict=True) if text], self._seen)
+            [
+                Candidate(
+                    replace(parent.prompt, instruction=text),
+                    "rewrite",
+                    number,
+                    parent.id,
+                    draft.reason,
+                )
+                for draft, text in zip(drafts, texts, strict=True)
+                if text
+            ],
+            self._seen,
+        )
         self._seen.update(child.id for child in written)
         return written
 
     async def _drafts(self, parent: Candidate) -> list[_Draft]:
-        batches = [some(self._problem.train, self._settings.batch, self._rng) for _ in range(self._settings.expand_width)]
-        answers = iter(await self._evaluate.answers([(parent.prompt, example) for batch in batches for example in batch]))
+        batches = [
+            some(self._problem.train, self._settings.batch, self._rng)
+            for _ in range(self._settings.expand_width)
+        ]
+        answers = iter(
+            await self._evaluate.answers(
+                [(parent.prompt, example) for batch in batches for example in batch]
+            )
+        )
         tries = [[next(answers) for _ in batch] for batch in batches]
         shown = [_scored(tried, 0.0) or _scored(tried, 1.0) for tried in tries]
-        reasons = await self.ask([
-            criticise(self._problem.description, parent.prompt.instruction, answers) for answers in shown if _has_errors(answers)])
+        reasons = await self.ask(
+            [
+                criticise(self._problem.description, parent.prompt.instruction, answers)
+                for answers in shown
+                if _has_errors(answers)
+            ]
+        )
         given = iter(reasons)
-        drafts = [(answers, next(given) if _has_errors(answers) else ALL_RIGHT) for answers in shown if answers]
+        drafts = [
+            (answers, next(given) if _has_errors(answers) else ALL_RIGHT)
+            for answers in shown
+            if answers
+        ]
         return [_Draft(answers, reason) for answers, reason in drafts if reason]
 
 
@@ -172,5 +260,9 @@ def _led_by(result: Node, standings: Sequence[Standing], scores: Scores) -> tupl
     first = scores.standing(result.candidate.id)
     if first is None:
         return tuple(standings)
-    others = [replace(standing, kept=False) for standing in standings if standing.candidate.id != result.candidate.id]
+    others = [
+        replace(standing, kept=False)
+        for standing in standings
+        if standing.candidate.id != result.candidate.id
+    ]
     return (replace(first, kept=True), *others)

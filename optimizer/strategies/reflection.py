@@ -1,8 +1,11 @@
-"""The rounds of explicit reflection with a beam, which APO and APO-Sum share. They differ in what an editor is told, and no more.
+"""The rounds of explicit reflection with a beam, which APO and APO-Sum share.
 
-Each round, for every prompt of the beam: collect its errors on a shared minibatch; a critic says why it failed, from a few errors
-at a time; an editor writes a new prompt from each group of errors and what it is told; paraphrases search around each new prompt
-and around the old one. Then all compete. It writes instructions only: steps and demonstrations that a prompt may hold stay as they
+They differ in what an editor is told, and no more.
+
+Each round, for every prompt of the beam: collect its errors on a shared minibatch; a critic says
+why it failed, from a few errors at a time; an editor writes a new prompt from each group of errors
+and what it is told; paraphrases search around each new prompt and around the old one. Then all
+compete. It writes instructions only: steps and demonstrations that a prompt may hold stay as they
 are. Knows no engine, no clock and no test split.
 """
 
@@ -35,7 +38,8 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class Reflection(ABC):
-    """Settings of the search; the defaults are those of `main.py` in microsoft/LMOps `prompt_optimization`, ProTeGi's own code.
+    """Settings of the search; the defaults are those of `main.py` in microsoft/LMOps
+    `prompt_optimization`, ProTeGi's own code.
 
     Raises SettingsError for an impossible one.
     """
@@ -60,15 +64,29 @@ class Reflection(ABC):
     """Of a reply of the optimizer model."""
 
     def __post_init__(self) -> None:
-        at_least(0, rounds=self.rounds, error_groups=self.error_groups, paraphrases=self.paraphrases, temperature=self.temperature)
-        at_least(1, beam=self.beam, minibatch=self.minibatch, errors_per_group=self.errors_per_group,
-                 max_children=self.max_children, max_tokens=self.max_tokens)
+        at_least(
+            0,
+            rounds=self.rounds,
+            error_groups=self.error_groups,
+            paraphrases=self.paraphrases,
+            temperature=self.temperature,
+        )
+        at_least(
+            1,
+            beam=self.beam,
+            minibatch=self.minibatch,
+            errors_per_group=self.errors_per_group,
+            max_children=self.max_children,
+            max_tokens=self.max_tokens,
+        )
 
     @abstractmethod
     async def _told(
         self, groups: Sequence[Group], reasons: Sequence[str | None], task: str, ask: Asking
     ) -> Sequence[str | None]:
-        """What the editor of each group is told, given what its critic said; None: nothing is known, and nothing is edited."""
+        """What the editor of each group is told, given what its critic said; None: nothing is
+        known, and nothing is edited.
+        """
 
     async def search(
         self, problem: Problem, optimizer: LanguageModel, evaluate: Evaluator, rng: Random
@@ -89,41 +107,75 @@ class Reflection(ABC):
             children = self._capped(parents, unseen([*edits, *paraphrases], seen), rng)
             seen.update(child.id for child in children)
             standings = await evaluate.select([*parents, *children], self.beam, rng)
-            note = f"{len(groups)} criticisms of {sum(map(len, errors))} errors; {len(children)} new prompts from {len(parents)}."
+            note = (
+                f"{len(groups)} criticisms of {sum(map(len, errors))} errors; {len(children)} new "
+                f"prompts from {len(parents)}."
+            )
             latest = Round(number, standings, note, ask.take_parse_failures())
             yield latest
             ask.go_on()
 
-    def _groups(self, parents: Sequence[Candidate], errors: Sequence[list[Answer]], rng: Random) -> list[Group]:
+    def _groups(
+        self, parents: Sequence[Candidate], errors: Sequence[list[Answer]], rng: Random
+    ) -> list[Group]:
         return [
             Group(parent, tuple(some(wrong, self.errors_per_group, rng)))
-            for parent, wrong in zip(parents, errors, strict=True) if wrong
-            for _ in range(self.error_groups)]
+            for parent, wrong in zip(parents, errors, strict=True)
+            if wrong
+            for _ in range(self.error_groups)
+        ]
 
-    async def _edits(self, groups: Sequence[Group], task: str, ask: Asking, number: int) -> list[Candidate]:
+    async def _edits(
+        self, groups: Sequence[Group], task: str, ask: Asking, number: int
+    ) -> list[Candidate]:
         """Critic, then editor: at most one new prompt a group."""
-        reasons = await ask([criticise(task, group.parent.prompt.instruction, group.errors) for group in groups])
+        reasons = await ask(
+            [criticise(task, group.parent.prompt.instruction, group.errors) for group in groups]
+        )
         told = await self._told(groups, reasons, task, ask)
         criticised = [(group, reason) for group, reason in zip(groups, told, strict=True) if reason]
-        texts = await ask([
-            edit(task, group.parent.prompt.instruction, group.errors, reason) for group, reason in criticised])
+        texts = await ask(
+            [
+                edit(task, group.parent.prompt.instruction, group.errors, reason)
+                for group, reason in criticised
+            ]
+        )
         return [
-            Candidate(replace(group.parent.prompt, instruction=text), "edit", number, group.parent.id, reason)
-            for (group, reason), text in zip(criticised, texts, strict=True) if text]
+            Candidate(
+                replace(group.parent.prompt, instruction=text),
+                "edit",
+                number,
+                group.parent.id,
+                reason,
+            )
+            for (group, reason), text in zip(criticised, texts, strict=True)
+            if text
+        ]
 
     async def _paraphrases(
         self, parents: Sequence[Candidate], edits: Sequence[Candidate], ask: Asking, number: int
     ) -> list[Candidate]:
-        """Rewordings of the beam and of its edits. Their parent is the beam's prompt, since an edit may not come to compete."""
-        origins: list[tuple[Prompt, str | None, str]] = [(parent.prompt, parent.id, "") for parent in parents]
+        """Rewordings of the beam and of its edits.
+
+        Their parent is the beam's prompt, since an edit may not come to compete.
+        """
+        origins: list[tuple[Prompt, str | None, str]] = [
+            (parent.prompt, parent.id, "") for parent in parents
+        ]
         origins += [(edited.prompt, edited.parent, edited.reflection) for edited in edits]
-        drawn = [origin for origin in origins if origin[0].instruction for _ in range(self.paraphrases)]
+        drawn = [
+            origin for origin in origins if origin[0].instruction for _ in range(self.paraphrases)
+        ]
         texts = await ask([paraphrase(prompt.instruction) for prompt, _, _ in drawn])
         return [
             Candidate(replace(prompt, instruction=text), "paraphrase", number, parent, reason)
-            for (prompt, parent, reason), text in zip(drawn, texts, strict=True) if text]
+            for (prompt, parent, reason), text in zip(drawn, texts, strict=True)
+            if text
+        ]
 
-    def _capped(self, parents: Sequence[Candidate], children: Sequence[Candidate], rng: Random) -> list[Candidate]:
+    def _capped(
+        self, parents: Sequence[Candidate], children: Sequence[Candidate], rng: Random
+    ) -> list[Candidate]:
         """At most `max_children` of each parent."""
         litters = [[child for child in children if child.parent == parent.id] for parent in parents]
         return [child for litter in litters for child in some(litter, self.max_children, rng)]

@@ -1,4 +1,6 @@
-"""How much of a task file is read, whatever the file says of itself: a few bytes can mean gigabytes. Knows no form of file."""
+"""How much of a task file is read, whatever the file says of itself: a few bytes can mean
+gigabytes. Knows no form of file.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +11,10 @@ from optimizer.errors import DataError
 
 @dataclass(frozen=True)
 class ReadLimits:
-    """Bounds of one task file. A file beyond one of them is refused in a sentence, before it takes the memory."""
+    """Bounds of one task file.
+
+    A file beyond one of them is refused in a sentence, before it takes the memory.
+    """
 
     file_bytes: int = 4 * 2**30
     piece_bytes: int = 512 * 2**20
@@ -18,13 +23,19 @@ class ReadLimits:
     cell_characters: int = 64 * 2**20
     """One input, answer or choice."""
     characters: int = 2**30
-    """All inputs, answers and choices together, as they are in memory: a parquet file may say one text a million times."""
+    """All inputs, answers and choices together, as they are in memory: a parquet file may say one
+    text a million times.
+    """
     values: int = 50_000_000
-    """Values that are parsed in one go, and elements of the columns of a parquet file: even an empty one takes memory."""
+    """Values that are parsed in one go, and elements of the columns of a parquet file: even an
+    empty one takes memory.
+    """
 
 
 WIDE = ReadLimits()
-"""What the command line reads [ours]: far above any data set of prompts, and below the memory of a laptop."""
+"""What the command line reads [ours]: far above any data set of prompts, and below the memory of a
+laptop.
+"""
 
 
 def too_much(path: Path, what: str, most: int) -> DataError:
@@ -39,7 +50,9 @@ def check_size(path: Path, most: int) -> None:
 
 
 def text_lines(path: Path, limits: ReadLimits) -> Iterator[str]:
-    """Yield the lines of a UTF-8 file with their ends, one in memory at a time. Raises DataError for one that is too long, and
+    """Yield the lines of a UTF-8 file with their ends, one in memory at a time.
+
+    Raises DataError for one that is too long, and
     UnicodeDecodeError with the place in the file."""
     check_size(path, limits.file_bytes)
     at = 0
@@ -51,7 +64,12 @@ def text_lines(path: Path, limits: ReadLimits) -> Iterator[str]:
                 yield line.decode("utf-8-sig" if at == 0 else "utf-8")
             except UnicodeDecodeError as problem:
                 raise UnicodeDecodeError(
-                    problem.encoding, problem.object[:0], at + problem.start, at + problem.end, problem.reason) from None
+                    problem.encoding,
+                    problem.object[:0],
+                    at + problem.start,
+                    at + problem.end,
+                    problem.reason,
+                ) from None
             at += len(line)
 
 
@@ -76,4 +94,6 @@ class TextCounter:
             raise too_much(self._path, "characters in one text", self._limits.cell_characters)
         self._characters += characters
         if self._characters > self._limits.characters:
-            raise too_much(self._path, "characters of inputs and targets together", self._limits.characters)
+            raise too_much(
+                self._path, "characters of inputs and targets together", self._limits.characters
+            )

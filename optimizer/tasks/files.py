@@ -1,6 +1,8 @@
-"""The forms of task files -> examples: BIG-bench task.json, BIG-Bench Hard json, .jsonl, .csv and .parquet (see tables).
+"""The forms of task files -> examples: BIG-bench task.json, BIG-Bench Hard json, .jsonl, .csv and
+.parquet (see tables).
 
-Knows what each form calls its parts; nothing of scorers or splits. Every fault of a file is a DataError that names the file.
+Knows what each form calls its parts; nothing of scorers or splits. Every fault of a file is a
+DataError that names the file.
 """
 
 import json
@@ -42,20 +44,31 @@ class Source:
 
 
 def read_source(path: Path, limits: ReadLimits = WIDE) -> Source:
-    """Read a task file by its extension. Raises DataError: missing, of an unknown form, empty, beyond a limit, or with unusable
+    """Read a task file by its extension.
+
+    Raises DataError: missing, of an unknown form, empty, beyond a limit, or with unusable
     examples."""
     if path.suffix.lower() not in READERS:
-        raise DataError(f"{path} is not a task file that can be read; its name must end in {', '.join(READERS)}.")
+        raise DataError(
+            f"{path} is not a task file that can be read; its name must end in "
+            f"{', '.join(READERS)}."
+        )
     if not path.is_file():
         raise DataError(f"There is no task file {path}; check the path.")
     try:
         return READERS[path.suffix.lower()](path, limits)
     except OSError as problem:
-        raise DataError(f"The task file {path} cannot be read: {problem.strerror or problem}.") from problem
+        raise DataError(
+            f"The task file {path} cannot be read: {problem.strerror or problem}."
+        ) from problem
     except UnicodeDecodeError as problem:
-        raise DataError(f"The task file {path} is not UTF-8 text (byte {problem.start}); save it as UTF-8.") from problem
+        raise DataError(
+            f"The task file {path} is not UTF-8 text (byte {problem.start}); save it as UTF-8."
+        ) from problem
     except MemoryError:
-        raise DataError(f"The task file {path} needs more memory than there is; make it smaller, or split it.") from None
+        raise DataError(
+            f"The task file {path} needs more memory than there is; make it smaller, or split it."
+        ) from None
 
 
 def _read_json(path: Path, limits: ReadLimits) -> Source:
@@ -82,10 +95,18 @@ def _jsonl_rows(path: Path, limits: ReadLimits) -> Iterator[Any]:
     """Raises DataError that names the lines that are not JSON, when all were looked at."""
     first: DataError | None = None
     others: list[int] = []
-    lines = (part for line in text_lines(path, limits) for part in line.replace("\r\n", "\n").rstrip("\n").split("\r"))
+    lines = (
+        part
+        for line in text_lines(path, limits)
+        for part in line.replace("\r\n", "\n").rstrip("\n").split("\r")
+    )
     for number, line in enumerate(lines, 1):
         try:
-            row = _parse(path, line, f"Line {number} of {path} is not JSON", limits) if line.strip() else None
+            row = (
+                _parse(path, line, f"Line {number} of {path} is not JSON", limits)
+                if line.strip()
+                else None
+            )
         except NotJSON as problem:
             first = first or problem
             others += [number] if first is not problem else []
@@ -95,7 +116,9 @@ def _jsonl_rows(path: Path, limits: ReadLimits) -> Iterator[Any]:
             if line.strip() and first is None:
                 yield row
     if first is not None:
-        raise DataError(str(first) + (f" Nor is line {_named(others)}." if others else "")) from first
+        raise DataError(
+            str(first) + (f" Nor is line {_named(others)}." if others else "")
+        ) from first
 
 
 def _read_csv(path: Path, limits: ReadLimits) -> Source:
@@ -121,24 +144,40 @@ class NotJSON(DataError):
 
 
 def _parse(path: Path, text: str, fault: str, limits: ReadLimits) -> Any:
-    """What a text says. Raises NotJSON, and DataError for a text of too many values: each takes memory, however short it is."""
+    """What a text says.
+
+    Raises NotJSON, and DataError for a text of too many values: each takes memory, however short it
+    is.
+    """
     if sum(map(text.count, "[{,")) > limits.values:
         raise too_much(path, "JSON values in one piece", limits.values)
     try:
         return json.loads(text)
     except json.JSONDecodeError as problem:
-        raise NotJSON(f"{fault}: {problem.msg} (line {problem.lineno}, column {problem.colno}).") from problem
+        raise NotJSON(
+            f"{fault}: {problem.msg} (line {problem.lineno}, column {problem.colno})."
+        ) from problem
     except RecursionError as problem:
         raise NotJSON(f"{fault}: it is nested too deep.") from problem
     except ValueError as problem:  # Python reads no integer of more than 4300 digits
-        raise NotJSON(f"{fault}: it holds a number of too many digits; write it as a text.") from problem
+        raise NotJSON(
+            f"{fault}: it holds a number of too many digits; write it as a text."
+        ) from problem
 
 
 def _source(
-    path: Path, name: str, description: str, rows: Iterable[Any], read: Callable[[Row], Parts], limits: ReadLimits,
+    path: Path,
+    name: str,
+    description: str,
+    rows: Iterable[Any],
+    read: Callable[[Row], Parts],
+    limits: ReadLimits,
     unused: set[str] | None = None,
 ) -> Source:
-    """Examples are numbered from 1 in the order of the file. Raises DataError if there are none, or for those without an answer."""
+    """Examples are numbered from 1 in the order of the file.
+
+    Raises DataError if there are none, or for those without an answer.
+    """
     counter = TextCounter(path, limits)
     parts: list[Parts] = []
     unused = set() if unused is None else unused
@@ -154,13 +193,28 @@ def _source(
     if not parts:
         raise DataError(f"{path} has no examples; give it at least as many as the splits need.")
     without = (
-        ("input", "an input text", [number for number, (text, _, _) in enumerate(parts, 1) if not text.strip()]),
-        ("answer", "a target", [number for number, (_, answers, _) in enumerate(parts, 1) if not answers]))
+        (
+            "input",
+            "an input text",
+            [number for number, (text, _, _) in enumerate(parts, 1) if not text.strip()],
+        ),
+        (
+            "answer",
+            "a target",
+            [number for number, (_, answers, _) in enumerate(parts, 1) if not answers],
+        ),
+    )
     if faults := [_lacking(what, cure, numbers) for what, cure, numbers in without if numbers]:
         raise DataError(f"{path} {' It '.join(faults)}")
-    return Source(name, description, tuple(
-        Example(f"{name}/{number}", text, answers, choices) for number, (text, answers, choices) in enumerate(parts, 1)),
-        tuple(sorted(unused)))
+    return Source(
+        name,
+        description,
+        tuple(
+            Example(f"{name}/{number}", text, answers, choices)
+            for number, (text, answers, choices) in enumerate(parts, 1)
+        ),
+        tuple(sorted(unused)),
+    )
 
 
 def _lacking(what: str, cure: str, numbers: Sequence[int]) -> str:
@@ -168,7 +222,9 @@ def _lacking(what: str, cure: str, numbers: Sequence[int]) -> str:
 
 
 def _named(numbers: Sequence[int]) -> str:
-    return ", ".join(map(str, numbers[:_NAMED])) + (f" and {len(numbers) - _NAMED} more" if len(numbers) > _NAMED else "")
+    return ", ".join(map(str, numbers[:_NAMED])) + (
+        f" and {len(numbers) - _NAMED} more" if len(numbers) > _NAMED else ""
+    )
 
 
 class _OddChoices(ValueError):
@@ -176,13 +232,19 @@ class _OddChoices(ValueError):
 
 
 def _plain(row: Row) -> Parts:
-    """A row with input and target. The choices are its own, or else those that the input lists as its options."""
+    """A row with input and target.
+
+    The choices are its own, or else those that the input lists as its options.
+    """
     text = _text(row.get("input"))
     return text, _answers(row.get("target")), _choices(row.get("choices")) or _options(text)
 
 
 def _choices(value: Any) -> tuple[str, ...]:
-    """The choices that a row names: a list, or one written as JSON, as in a .csv file. Raises _OddChoices."""
+    """The choices that a row names: a list, or one written as JSON, as in a .csv file.
+
+    Raises _OddChoices.
+    """
     if value is None or value == "":
         return ()
     if isinstance(value, str):
@@ -197,7 +259,9 @@ def _choices(value: Any) -> tuple[str, ...]:
 
 
 def _listed(row: Row, prefix: str, appends: bool) -> Parts:
-    """As `_plain`, for BIG-bench: a prefix for all inputs, and a score for each choice in place of a target."""
+    """As `_plain`, for BIG-bench: a prefix for all inputs, and a score for each choice in place of
+    a target.
+    """
     text = _text(row.get("input"))
     if text and prefix:
         text = f"{prefix}{'' if prefix[-1].isspace() else ' '}{text}"
@@ -212,14 +276,20 @@ def _best(scores: Mapping[str, Any]) -> tuple[str, ...]:
     """The choices with the best score; none where that is not above 0."""
     numbers = {choice: score for choice, score in scores.items() if isinstance(score, int | float)}
     best = max(numbers.values(), default=0)
-    return tuple(choice for choice, score in numbers.items() if score == best and best > 0 and choice.strip())
+    return tuple(
+        choice for choice, score in numbers.items() if score == best and best > 0 and choice.strip()
+    )
 
 
 def _appended(choices: Sequence[str]) -> str:
-    """BIG-bench adds the choices to an input unless told not to; in the form of BIG-Bench Hard, with letters if they suffice."""
+    """BIG-bench adds the choices to an input unless told not to; in the form of BIG-Bench Hard,
+    with letters if they suffice.
+    """
     if len(choices) > len(_LETTERS):
         return "\nOptions:\n" + "\n".join(f"- {choice}" for choice in choices)
-    return "\nOptions:\n" + "\n".join(f"({letter}) {choice}" for letter, choice in zip(_LETTERS, choices, strict=False))
+    return "\nOptions:\n" + "\n".join(
+        f"({letter}) {choice}" for letter, choice in zip(_LETTERS, choices, strict=False)
+    )
 
 
 def _options(text: str) -> tuple[str, ...]:
@@ -231,11 +301,16 @@ def _options(text: str) -> tuple[str, ...]:
 
 
 def _answers(target: Any) -> tuple[str, ...]:
-    """The accepted answers of a target: a text, a number, or a list of them. Empty ones are none."""
+    """The accepted answers of a target: a text, a number, or a list of them.
+
+    Empty ones are none.
+    """
     several = target if isinstance(target, list | tuple) else [target]
     return tuple(text for text in map(_text, several) if text.strip())
 
 
 def _text(value: Any) -> str:
-    """A cell as text; "" for none, for NaN (an empty cell of a number column), and for what is no plain value."""
+    """A cell as text; "" for none, for NaN (an empty cell of a number column), and for what is no
+    plain value.
+    """
     return str(value) if isinstance(value, str | int | float) and value == value else ""

@@ -1,4 +1,6 @@
-"""A task's name or file -> Task. Decides what a source's examples mean: their scorer, their choices, their splits.
+"""A task's name or file -> Task.
+
+Decides what a source's examples mean: their scorer, their choices, their splits.
 
 The forms of files are read in optimizer.tasks.files; this module knows none of them.
 """
@@ -22,18 +24,27 @@ from optimizer.types import Completion, Example
 FEW_TARGETS = 10
 """At most this many different targets, each used twice or more on average, are choices [ours]."""
 MOST_IMPOSSIBLE = 0.2
-"""Share of the examples whose targets no answer can match, above which a file is refused [ours]: as of items that are missing."""
+"""Share of the examples whose targets no answer can match, above which a file is refused [ours]: as
+of items that are missing.
+"""
 TRIES_PER_ITEM = 50
 _TRUTH = {"true": "Yes", "false": "No"}
 
 
 def load_task(
-    source: str, *, sizes: Sizes, seed: int, scorer: str | None = None, seed_instruction: str | None = None
+    source: str,
+    *,
+    sizes: Sizes,
+    seed: int,
+    scorer: str | None = None,
+    seed_instruction: str | None = None,
 ) -> Task:
-    """The task that `source` names: a generated task's name, or the path of a .json, .jsonl, .csv or .parquet file.
+    """The task that `source` names: a generated task's name, or the path of a .json, .jsonl, .csv
+    or .parquet file.
 
-    `scorer` None lets the examples decide. The same source, sizes and seed give the same task on every machine. Raises
-    DataError for a source that cannot be used, and SettingsError for an unknown scorer.
+    `scorer` None lets the examples decide. The same source, sizes and seed give the same task on
+    every machine. Raises DataError for a source that cannot be used, and SettingsError for an
+    unknown scorer.
     """
     if scorer is not None and scorer not in SCORERS:
         raise unknown_name("scorer", scorer, SCORERS)
@@ -49,28 +60,49 @@ def load_task(
     instruction = SEED_INSTRUCTION if seed_instruction is None else seed_instruction
     impossible = _impossible_targets((*train, *dev, *test), scorer)
     return Task(
-        found.name, found.description, instruction, scorer, train, dev, LockedSplit.lock(test), hash_examples(examples),
-        "" if source in GENERATED else _data_note(found, examples, scorer) + impossible)
+        found.name,
+        found.description,
+        instruction,
+        scorer,
+        train,
+        dev,
+        LockedSplit.lock(test),
+        hash_examples(examples),
+        "" if source in GENERATED else _data_note(found, examples, scorer) + impossible,
+    )
 
 
 def _impossible_targets(examples: Sequence[Example], scorer: str) -> str:
-    """Return a sentence on targets that a model cannot get right even where it answers exactly them; "" where there are none.
+    """Return a sentence on targets that a model cannot get right even where it answers exactly
+    them; "" where there are none.
 
     Raises:
-        DataError: They are more than MOST_IMPOSSIBLE of the examples, so that the scorer is the wrong one.
+        DataError: They are more than MOST_IMPOSSIBLE of the examples, so that the scorer is the
+        wrong one.
     """
     if scorer == "regex":  # its targets are patterns
         return ""
     judge = SCORERS[scorer]
     impossible = [
-        example for example in examples
-        if not any(judge(Completion(f"{ANSWER_LABEL} {answer}"), example).verdict == "right" for answer in example.answers)]
+        example
+        for example in examples
+        if not any(
+            judge(Completion(f"{ANSWER_LABEL} {answer}"), example).verdict == "right"
+            for answer in example.answers
+        )
+    ]
     if not impossible:
         return ""
-    first, more = impossible[0], f", and those of {len(impossible) - 1} more," if len(impossible) > 1 else ""
+    first, more = (
+        impossible[0],
+        f", and those of {len(impossible) - 1} more," if len(impossible) > 1 else "",
+    )
     said = (
-        f"The target {shortened(first.answers[0])!r} of example {shortened(first.id)}{more} cannot be right under the scorer "
-        f"{scorer}, even where a model answers exactly it; choose another scorer, or correct the target.")
+        f"The target {shortened(first.answers[0])!r} of example {shortened(first.id)}{more} cannot "
+        "be right under the scorer "
+        f"{scorer}, even where a model answers exactly it; choose another scorer, or correct the "
+        "target."
+    )
     if len(impossible) > MOST_IMPOSSIBLE * len(examples):
         raise DataError(said)
     return f" {said}"
@@ -82,12 +114,17 @@ def _data_note(found: Source, examples: Sequence[Example], scorer: str) -> str:
     left_out = f", {rows - kept} repeated ones left out" if kept < rows else ""
     unused = f"; not used: {shortened(', '.join(found.unused))}" if found.unused else ""
     targets = {example.answers[0] for example in examples}
-    classes = f"; {len(targets)} different targets" if scorer == "choice" and len(targets) <= FEW_TARGETS else ""
+    classes = (
+        f"; {len(targets)} different targets"
+        if scorer == "choice" and len(targets) <= FEW_TARGETS
+        else ""
+    )
     return f"{found.name}: {rows} rows{left_out}, scorer {scorer}{classes}{unused}."
 
 
 def default_scorer(examples: Sequence[Example]) -> str:
-    """The scorer that the examples call for: choice where they list choices, or their targets are few; number where all targets
+    """The scorer that the examples call for: choice where they list choices, or their targets are
+    few; number where all targets
     are numbers; else exact."""
     if all(example.choices for example in examples):
         return "choice"
@@ -97,27 +134,36 @@ def default_scorer(examples: Sequence[Example]) -> str:
 
 
 def fitting_scorers(examples: Sequence[Example]) -> tuple[str, ...]:
-    """The scorers that the targets of the examples can be judged by, the one that they call for first. Patterns look like any text,
+    """The scorers that the targets of the examples can be judged by, the one that they call for
+    first. Patterns look like any text,
     so regex is among them for nobody."""
     wanted = default_scorer(examples)
-    numbers = all(as_number(answer) is not None for example in examples for answer in example.answers)
+    numbers = all(
+        as_number(answer) is not None for example in examples for answer in example.answers
+    )
     return tuple(dict.fromkeys([wanted, *(["number"] if numbers else []), "exact"]))
 
 
 def _few_targets(examples: Sequence[Example]) -> bool:
     targets = {example.answers[0].casefold() for example in examples}
-    return targets <= {"yes", "no", "true", "false"} or (len(targets) <= FEW_TARGETS and 2 * len(targets) <= len(examples))
+    return targets <= {"yes", "no", "true", "false"} or (
+        len(targets) <= FEW_TARGETS and 2 * len(targets) <= len(examples)
+    )
 
 
 def _solved(examples: Sequence[Example]) -> Sequence[Example]:
-    """Return the examples with their final answers alone, where all targets are worked solutions that end in a line "#### 18".
+    """Return the examples with their final answers alone, where all targets are worked solutions
+    that end in a line "#### 18".
 
     This is the form of GSM8K (Cobbe et al. 2021, arXiv 2110.14168).
     """
     ends_by_place = [tuple(map(_end_of_solution, example.answers)) for example in examples]
     if not all(all(ends) for ends in ends_by_place):
         return examples
-    return [replace(example, answers=ends) for example, ends in zip(examples, ends_by_place, strict=True)]
+    return [
+        replace(example, answers=ends)
+        for example, ends in zip(examples, ends_by_place, strict=True)
+    ]
 
 
 def _end_of_solution(text: str) -> str:
@@ -135,27 +181,44 @@ def _with_yes_no(example: Example) -> Example:
 
 
 def fitted(examples: Sequence[Example], scorer: str) -> list[Example]:
-    """The examples as their scorer needs them: with choices, or with patterns that compile. Raises DataError."""
+    """The examples as their scorer needs them: with choices, or with patterns that compile.
+
+    Raises DataError.
+    """
     if scorer == "regex":
         for example in examples:
             for pattern in example.answers:
                 check_pattern(pattern, example.id)
     if scorer == "number":
-        odd = next((example for example in examples if all(as_number(answer) is None for answer in example.answers)), None)
+        odd = next(
+            (
+                example
+                for example in examples
+                if all(as_number(answer) is None for answer in example.answers)
+            ),
+            None,
+        )
         if odd is not None:
             raise DataError(
-                f"Example {odd.id} has the target {shortened(odd.answers[0])!r}, which is no number; use the scorer exact.")
+                f"Example {odd.id} has the target {shortened(odd.answers[0])!r}, which is no "
+                "number; use the scorer exact."
+            )
     if scorer == "choice":
         targets = tuple(sorted({example.answers[0] for example in examples}))
-        return [example if example.choices else replace(example, choices=targets) for example in examples]
+        return [
+            example if example.choices else replace(example, choices=targets)
+            for example in examples
+        ]
     return list(examples)
 
 
 def _read(source: str) -> Source:
     path = expanded(source)
     if not path.exists() and not path.suffix and path.name == source:
-        raise DataError(f"There is no task called {source!r}, and no file of that name; generated tasks are: "
-                        f"{', '.join(sorted(GENERATED))}.")
+        raise DataError(
+            f"There is no task called {source!r}, and no file of that name; generated tasks are: "
+            f"{', '.join(sorted(GENERATED))}."
+        )
     return read_source(path)
 
 
@@ -170,5 +233,6 @@ def _generate(task: GeneratedTask, sizes: Sizes, seed: int) -> Source:
         answer_by_question[item.question()] = item.answer
     examples = tuple(
         Example(f"{task.name}/{number}", question, (answer,), task.answers)
-        for number, (question, answer) in enumerate(answer_by_question.items(), 1))
+        for number, (question, answer) in enumerate(answer_by_question.items(), 1)
+    )
     return Source(task.name, task.description, examples)

@@ -13,8 +13,8 @@ Splits = tuple[tuple[Example, ...], tuple[Example, ...], tuple[Example, ...]]
 def distinct(examples: Sequence[Example]) -> tuple[Example, ...]:
     """Return the first example of each input: the same one must not stand in two splits.
 
-    Inputs that differ only in case or white space are one where they have the same answers. Where they have not, case or white
-    space is what the task is about.
+    Inputs that differ only in case or white space are one where they have the same answers. Where
+    they have not, case or white space is what the task is about.
 
     Raises:
         DataError: One input stands there with different answers, so that none of them is right.
@@ -27,22 +27,32 @@ def distinct(examples: Sequence[Example]) -> tuple[Example, ...]:
         if set(same.answers) != set(example.answers):
             conflicts.append((same, example))
         elif same is example:
-            first_by_meaning.setdefault((" ".join(example.input.split()).casefold(), frozenset(example.answers)), example)
+            first_by_meaning.setdefault(
+                (" ".join(example.input.split()).casefold(), frozenset(example.answers)), example
+            )
     if conflicts:
         (one, other), *more = conflicts
         rest = f", and {len(more)} more like it" if more else ""
         raise DataError(
-            f"Examples {one.id} and {other.id} have the same input and different targets, {shortened(one.answers[0])!r} and "
-            f"{shortened(other.answers[0])!r}{rest}; correct one, or accept both with a list of targets.")
+            f"Examples {one.id} and {other.id} have the same input and different targets, "
+            f"{shortened(one.answers[0])!r} and "
+            f"{shortened(other.answers[0])!r}{rest}; correct one, or accept both with a list of "
+            "targets."
+        )
     return tuple(first_by_meaning.values())
 
 
 def split(name: str, examples: Sequence[Example], sizes: Sizes, rng: Random) -> Splits:
-    """Train, dev and test. `examples` must be distinct. Raises DataError with the numbers where they are too few."""
+    """Train, dev and test.
+
+    `examples` must be distinct. Raises DataError with the numbers where they are too few.
+    """
     if len(examples) < sizes.total:
         raise DataError(
-            f"Task {name!r} has {len(examples)} distinct examples, but train {sizes.train} + dev {sizes.dev} + test {sizes.test} "
-            f"need {sizes.total}; make the splits smaller or give more examples.")
+            f"Task {name!r} has {len(examples)} distinct examples, but train {sizes.train} + dev "
+            f"{sizes.dev} + test {sizes.test} "
+            f"need {sizes.total}; make the splits smaller or give more examples."
+        )
     drawn = rng.sample(list(examples), sizes.total)
     dev_end = sizes.train + sizes.dev
     return tuple(drawn[: sizes.train]), tuple(drawn[sizes.train : dev_end]), tuple(drawn[dev_end:])

@@ -1,7 +1,9 @@
-"""The tables among task files, .csv and .parquet -> rows of an input and a target, a bounded piece at a time.
+"""The tables among task files, .csv and .parquet -> rows of an input and a target, a bounded piece
+at a time.
 
-Neither what a parquet file's footer says nor that it is small bounds what it means: its footer is looked at first, its columns are
-read in batches that stay as they are packed, and a batch is unpacked only after its texts were counted.
+Neither what a parquet file's footer says nor that it is small bounds what it means: its footer is
+looked at first, its columns are read in batches that stay as they are packed, and a batch is
+unpacked only after its texts were counted.
 """
 
 import csv
@@ -27,10 +29,12 @@ _BYTES_OF_A_NUMBER = 8
 
 
 def csv_rows(path: Path, limits: ReadLimits, unused: set[str]) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a .csv file with their input, target and choices, and add the names of all other columns to `unused`.
+    """Yield the rows of a .csv file with their input, target and choices, and add the names of all
+    other columns to `unused`.
 
-    Nothing is repaired: a row that has more or fewer fields than there are headings may have its text in the wrong column, and a
-    quote that stands where none may stand can swallow the rows behind it.
+    Nothing is repaired: a row that has more or fewer fields than there are headings may have its
+    text in the wrong column, and a quote that stands where none may stand can swallow the rows
+    behind it.
 
     Raises:
         DataError: The file is not CSV, or rows do not fit the headings; it names the lines.
@@ -55,18 +59,25 @@ def csv_rows(path: Path, limits: ReadLimits, unused: set[str]) -> Iterator[dict[
         if "field larger" in str(problem):
             raise too_much(path, "characters in one text", limits.cell_characters) from problem
         raise DataError(
-            f"{path} is not CSV: in line {feed.first_line}, or in the row that begins there, a quote stands where none may stand "
-            f'or is not closed ({problem}); write a quote inside a text as two quotes ("").') from problem
+            f"{path} is not CSV: in line {feed.first_line}, or in the row that begins there, a "
+            "quote stands where none may stand "
+            f'or is not closed ({problem}); write a quote inside a text as two quotes ("").'
+        ) from problem
     if odd:
-        lines = ", ".join(str(line) for line, _ in odd[:_NAMED]) + (f" and {len(odd) - _NAMED} more" if len(odd) > _NAMED else "")
+        lines = ", ".join(str(line) for line, _ in odd[:_NAMED]) + (
+            f" and {len(odd) - _NAMED} more" if len(odd) > _NAMED else ""
+        )
         fields = "1 field" if odd[0][1] == 1 else f"{odd[0][1]} fields"
         raise DataError(
-            f"{path} has {fields} in line {odd[0][0]} under {len(names or ())} headings (lines like it: {lines}); put a text that "
-            "holds a comma into quotes.")
+            f"{path} has {fields} in line {odd[0][0]} under {len(names or ())} headings (lines "
+            f"like it: {lines}); put a text that "
+            "holds a comma into quotes."
+        )
 
 
 class _Feed:
-    """The lines of a .csv file, ended as the csv module wants them; counts what one row is made of."""
+    """The lines of a .csv file, ended as the csv module wants them; counts what one row is made
+    of."""
 
     def __init__(self, path: Path, limits: ReadLimits) -> None:
         self._path = path
@@ -110,7 +121,8 @@ class _Feed:
 
 
 def parquet_rows(path: Path, limits: ReadLimits, unused: set[str]) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a .parquet file with their input, target and choices, and add the names of all other columns to `unused`.
+    """Yield the rows of a .parquet file with their input, target and choices, and add the names of
+    all other columns to `unused`.
     Raises DataError."""
     # Imported here: the other forms need no Arrow, and it is slow to load.
     import pyarrow
@@ -124,24 +136,33 @@ def parquet_rows(path: Path, limits: ReadLimits, unused: set[str]) -> Iterator[d
         unused.update(name for name in names if name not in OWN_COLUMNS)
         if not leaves:
             return
-        # Packed texts stay packed: a text that stands there once is once in memory until its batch was counted.
+        # Packed texts stay packed: a text that stands there once is once in memory until its batch
+        # was counted.
         with pyarrow.parquet.ParquetFile(path, read_dictionary=leaves, pre_buffer=False) as file:
             packed = TextCounter(path, limits)
             for batch in file.iter_batches(
-                    _BATCH_ROWS, columns=[name for name in OWN_COLUMNS if name in names], use_threads=False):
+                _BATCH_ROWS,
+                columns=[name for name in OWN_COLUMNS if name in names],
+                use_threads=False,
+            ):
                 for column in batch.columns:
                     packed.add(*_characters(column))
                 yield from _rows(batch)
     except (pyarrow.ArrowException, KeyError, OSError) as problem:
-        raise DataError(f"{path} is not a parquet file that can be read: {shortened(str(problem)).rstrip('.')}.") from problem
+        raise DataError(
+            f"{path} is not a parquet file that can be read: {shortened(str(problem)).rstrip('.')}."
+        ) from problem
 
 
 def need_columns(path: Path, columns: Iterable[str]) -> None:
-    """Raise DataError where a table lacks the input or the target, or has one of our columns twice."""
+    """Raise DataError where a table lacks the input or the target, or has one of our columns
+    twice."""
     has = list(columns)
     twice = [name for name in OWN_COLUMNS if has.count(name) > 1]
     if twice:
-        raise DataError(f"{path} has more than one column called {' and '.join(twice)}; name each once.")
+        raise DataError(
+            f"{path} has more than one column called {' and '.join(twice)}; name each once."
+        )
     missing = [column for column in COLUMNS if column not in has]
     if has and missing:
         said = shortened(", ".join(map(str, has[:100])))
@@ -149,7 +170,10 @@ def need_columns(path: Path, columns: Iterable[str]) -> None:
 
 
 def _checked_footer(path: Path, file: Any, limits: ReadLimits) -> list[str]:
-    """The columns as parquet names them, [] for a file of none. Raises DataError for what the footer alone shows to be too much."""
+    """The columns as parquet names them, [] for a file of none.
+
+    Raises DataError for what the footer alone shows to be too much.
+    """
     about, schema = file.metadata, file.schema_arrow
     if about.num_rows > limits.rows:
         raise too_much(path, "examples", limits.rows)
@@ -161,8 +185,16 @@ def _checked_footer(path: Path, file: Any, limits: ReadLimits) -> list[str]:
     for name in OWN_COLUMNS:
         if name in schema.names:
             _check_column(path, name, schema)
-    places = [place for place in range(about.num_columns) if file.schema.column(place).path.split(".")[0] in OWN_COLUMNS]
-    chunks = [about.row_group(group).column(place) for group in range(about.num_row_groups) for place in places]
+    places = [
+        place
+        for place in range(about.num_columns)
+        if file.schema.column(place).path.split(".")[0] in OWN_COLUMNS
+    ]
+    chunks = [
+        about.row_group(group).column(place)
+        for group in range(about.num_row_groups)
+        for place in places
+    ]
     if sum(max(0, chunk.total_uncompressed_size) for chunk in chunks) > limits.characters:
         raise too_much(path, "bytes of inputs and targets together", limits.characters)
     if sum(chunk.num_values for chunk in chunks) > limits.values:
@@ -179,35 +211,64 @@ def _check_column(path: Path, name: str, schema: Any) -> None:
     if types.is_dictionary(held):
         held = held.value_type
     plain = (
-        types.is_string, types.is_large_string, types.is_string_view, types.is_integer, types.is_floating, types.is_boolean,
-        types.is_null)
+        types.is_string,
+        types.is_large_string,
+        types.is_string_view,
+        types.is_integer,
+        types.is_floating,
+        types.is_boolean,
+        types.is_null,
+    )
     if not any(is_one(held) for is_one in plain):
         said = shortened(str(schema.field(name).type), 200)
-        raise DataError(f"{path} has a column {name} of {said}; it must be of texts, numbers or lists of them.")
+        raise DataError(
+            f"{path} has a column {name} of {said}; it must be of texts, numbers or lists of them."
+        )
 
 
 def _rows(batch: Any) -> Iterator[dict[str, Any]]:
-    """Yield a batch's rows. A number of single precision is the shortest that means it: 0.1, not 0.10000000149011612."""
+    """Yield a batch's rows.
+
+    A number of single precision is the shortest that means it: 0.1, not 0.10000000149011612.
+    """
     import pyarrow.types as types
 
     single = [
-        name for name, column in zip(batch.schema.names, batch.columns, strict=True)
-        if types.is_float32(column.type) or types.is_float16(column.type)]
+        name
+        for name, column in zip(batch.schema.names, batch.columns, strict=True)
+        if types.is_float32(column.type) or types.is_float16(column.type)
+    ]
     for row in batch.to_pylist():
-        yield row | {name: float(str(np.float32(row[name]))) for name in single if row[name] is not None} if single else row
+        yield (
+            row
+            | {name: float(str(np.float32(row[name]))) for name in single if row[name] is not None}
+            if single
+            else row
+        )
 
 
 def _characters(column: Any) -> tuple[int, int]:
-    """How many characters its values take when they are unpacked, about, and the longest of them."""
+    """How many characters its values take when they are unpacked, about, and the longest of
+    them."""
     import pyarrow.compute as compute
     import pyarrow.types as types
 
-    if types.is_list(column.type) or types.is_large_list(column.type) or types.is_fixed_size_list(column.type):
+    if (
+        types.is_list(column.type)
+        or types.is_large_list(column.type)
+        or types.is_fixed_size_list(column.type)
+    ):
         column = column.flatten()
     if types.is_dictionary(column.type):
         lengths = compute.binary_length(column.dictionary).take(column.indices)
-    elif types.is_string(column.type) or types.is_large_string(column.type) or types.is_string_view(column.type):
+    elif (
+        types.is_string(column.type)
+        or types.is_large_string(column.type)
+        or types.is_string_view(column.type)
+    ):
         lengths = compute.binary_length(column)
     else:
         return _BYTES_OF_A_NUMBER * len(column), 0
-    return int(compute.sum(lengths).as_py() or 0) + len(column), int(compute.max(lengths).as_py() or 0)
+    return int(compute.sum(lengths).as_py() or 0) + len(column), int(
+        compute.max(lengths).as_py() or 0
+    )

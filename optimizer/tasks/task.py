@@ -1,4 +1,7 @@
-"""A task: examples in three disjoint splits, the name of a scorer, and a seed instruction. Knows no file format and no model."""
+"""A task: examples in three disjoint splits, the name of a scorer, and a seed instruction.
+
+Knows no file format and no model.
+"""
 
 import hashlib
 import json
@@ -13,12 +16,18 @@ from optimizer.tasks.locked import LockedSplit
 from optimizer.types import Example
 
 SEED_INSTRUCTION = "Let's think step by step."
-"""Zero-shot chain of thought (Kojima et al. 2022, arXiv 2205.11916); the starting prompt of Ma et al. 2024, arXiv 2402.02101."""
+"""Zero-shot chain of thought (Kojima et al.
+
+2022, arXiv 2205.11916); the starting prompt of Ma et al. 2024, arXiv 2402.02101.
+"""
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How many examples each split gets; the defaults are ours. Raises SettingsError for a split without examples."""
+    """How many examples each split gets; the defaults are ours.
+
+    Raises SettingsError for a split without examples.
+    """
 
     train: int = 50
     dev: int = 50
@@ -27,7 +36,10 @@ class Sizes:
     def __post_init__(self) -> None:
         for split in ("train", "dev", "test"):
             if getattr(self, split) < 1:
-                raise SettingsError(f"The {split} split needs at least 1 example, not {getattr(self, split)}; raise sizes.{split}.")
+                raise SettingsError(
+                    f"The {split} split needs at least 1 example, not {getattr(self, split)}; "
+                    f"raise sizes.{split}."
+                )
 
     @property
     def total(self) -> int:
@@ -36,7 +48,10 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be solved. No input stands in two splits; the order within a split is the seed's."""
+    """What is to be solved.
+
+    No input stands in two splits; the order within a split is the seed's.
+    """
 
     name: str
     description: str
@@ -47,15 +62,22 @@ class Task:
     train: tuple[Example, ...]
     dev: tuple[Example, ...]
     test: LockedSplit
-    """Not examples, but the lock on them: nothing that gets a Task can train or select on its test split by mistake."""
+    """Not examples, but the lock on them: nothing that gets a Task can train or select on its test
+    split by mistake.
+    """
     data_hash: str
-    """`hash_examples` of all usable examples of the source: the same for every seed where the source is a file."""
+    """`hash_examples` of all usable examples of the source: the same for every seed where the
+    source is a file.
+    """
     data_note: str = ""
-    """A sentence for people on what was read of a file, and what was not; "" for a generated task."""
+    """A sentence for people on what was read of a file, and what was not; "" for a generated task.
+    """
 
     def problem(self) -> Problem:
         """What a strategy may see: no dev items, and no way to the test split."""
-        return Problem(self.description, Prompt(self.seed_instruction), self.train, SCORERS[self.scorer])
+        return Problem(
+            self.description, Prompt(self.seed_instruction), self.train, SCORERS[self.scorer]
+        )
 
 
 def hash_examples(examples: Iterable[Example]) -> str:

@@ -1,7 +1,9 @@
-"""The budget of a whole experiment: what all its trials together may pay, and how long they have run. One actor gives out of it.
+"""The budget of a whole experiment: what all its trials together may pay, and how long they have
+run. One actor gives out of it.
 
-What is given out stands in a file before any call is sent, at the most that it can cost, and time before it has passed: so the
-limits hold whoever is killed, and an experiment that is continued goes on with what is left.
+What is given out stands in a file before any call is sent, at the most that it can cost, and time
+before it has passed: so the limits hold whoever is killed, and an experiment that is continued goes
+on with what is left.
 """
 
 from serving.budget.actor import BudgetClient, TrialBudgetClient, open_budget

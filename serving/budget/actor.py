@@ -24,10 +24,17 @@ class BudgetActor:
     """`BudgetStore` behind Ray."""
 
     def __init__(
-        self, folder: str, limits: Limits, kept_by_trial: Mapping[str, Cost], seconds_allowed: Mapping[str, float | None],
-        spare: Cost, course: str,
+        self,
+        folder: str,
+        limits: Limits,
+        kept_by_trial: Mapping[str, Cost],
+        seconds_allowed: Mapping[str, float | None],
+        spare: Cost,
+        course: str,
     ) -> None:
-        self._shared_budget = BudgetStore(open_folder(folder), limits, kept_by_trial, seconds_allowed, spare=spare, course=course)
+        self._shared_budget = BudgetStore(
+            open_folder(folder), limits, kept_by_trial, seconds_allowed, spare=spare, course=course
+        )
         self._keeping: asyncio.Task[None] | None = None
 
     async def take(self, trial: str, costs: list[Cost], test: bool) -> int:
@@ -44,7 +51,9 @@ class BudgetActor:
 
     async def begin(self, trial: str) -> Elapsed:
         if self._keeping is None or self._keeping.done():
-            self._keeping = Supervisor("the experiment's budget").keep("recording time", self._shared_budget.keep_time)
+            self._keeping = Supervisor("the experiment's budget").keep(
+                "recording time", self._shared_budget.keep_time
+            )
         return await self._shared_budget.begin(trial)
 
     async def ended(self, trial: str, key: str, reason: str) -> None:
@@ -66,7 +75,9 @@ class BudgetActor:
 
 
 class TrialBudgetClient:
-    """The experiment's budget as one trial sees it: Paying, Reserve and Endings, where the actor is. Small and picklable."""
+    """The experiment's budget as one trial sees it: Paying, Reserve and Endings, where the actor
+    is. Small and picklable.
+    """
 
     def __init__(self, actor: Any, trial: str, bounded: bool) -> None:
         self._actor = actor
@@ -75,7 +86,10 @@ class TrialBudgetClient:
         self._ending: tuple[str, str] | None = None
 
     async def take(self, costs: Sequence[Cost], *, test: bool = False) -> int:
-        """See Paying.take. Raises BudgetExhausted, and StorageError where that cannot be put on record."""
+        """See Paying.take.
+
+        Raises BudgetExhausted, and StorageError where that cannot be put on record.
+        """
         given: int = await answered(self._actor.take.remote(self._trial, list(costs), test), _OF)
         return given
 
@@ -94,8 +108,14 @@ class TrialBudgetClient:
         if self.bounded:
             await answered(self._actor.keep.remote(self._trial, cost), _OF)
 
-    async def begin(self, ledger: LedgerClient | None = None, price_list_by_role: Mapping[Role, PriceList] | None = None) -> Elapsed:
-        """To be called when the trial starts, and starts again: what it had sent before is settled by what the ledger has of it."""
+    async def begin(
+        self,
+        ledger: LedgerClient | None = None,
+        price_list_by_role: Mapping[Role, PriceList] | None = None,
+    ) -> Elapsed:
+        """To be called when the trial starts, and starts again: what it had sent before is settled
+        by what the ledger has of it.
+        """
         elapsed: Elapsed = await answered(self._actor.begin.remote(self._trial), _OF)
         self._ending = elapsed.ending
         if elapsed.sent and ledger is not None and price_list_by_role is not None:
@@ -128,7 +148,9 @@ class BudgetClient:
         return TrialBudgetClient(self._actor, trial, self._bounded)
 
     def close(self, trial: str, done: bool) -> None:
-        """As TrialBudgetClient.close, sent and not awaited: for whoever sees a trial end that cannot say so itself."""
+        """As TrialBudgetClient.close, sent and not awaited: for whoever sees a trial end that
+        cannot say so itself.
+        """
         self._actor.close.remote(trial, done)
 
     def spent(self) -> Cost:
@@ -137,7 +159,10 @@ class BudgetClient:
         return spent
 
     def stop(self) -> None:
-        """For the driver when all trials are done. Never raises: a time that is not stopped counts a few seconds too much."""
+        """For the driver when all trials are done.
+
+        Never raises: a time that is not stopped counts a few seconds too much.
+        """
         with suppress(RayError):
             ray.get(self._actor.stop.remote(), timeout=30)
 
@@ -147,19 +172,33 @@ class BudgetClient:
 
 
 def open_budget(
-    folder: Folder, limits: Limits, kept_by_trial: Mapping[str, Cost], seconds_allowed: Mapping[str, float | None] | None = None, *,
-    spare: Cost = NOTHING, course: str = "",
+    folder: Folder,
+    limits: Limits,
+    kept_by_trial: Mapping[str, Cost],
+    seconds_allowed: Mapping[str, float | None] | None = None,
+    *,
+    spare: Cost = NOTHING,
+    course: str = "",
 ) -> BudgetClient:
-    """The budget of a results folder; see BudgetStore. Raises DataError where its record cannot be read, SettingsError where it
-    has no room for the final tests. The actor comes back by itself after a crash, and ends with the job that opened it."""
+    """The budget of a results folder; see BudgetStore.
+
+    Raises DataError where its record cannot be read, SettingsError where it has no room for the
+    final tests. The actor comes back by itself after a crash, and ends with the job that opened it.
+    """
     place, seconds = folder.absolute(), dict(seconds_allowed or {})
     first = BudgetStore(place, limits, kept_by_trial, seconds, course=course)
-    # What an interruption has lost is no mistake of the settings: such a run goes on, and tests what can still be paid.
+    # What an interruption has lost is no mistake of the settings: such a run goes on, and tests
+    # what can still be paid.
     if name := limits.passed_by(first.spent - first.lost + first.kept):
         left, wanted = getattr(limits, name) - getattr(first.spent, name), getattr(first.kept, name)
         raise SettingsError(
-            f"The final tests of {len(kept_by_trial)} trials may take {wanted:,.6g} {name.replace('_', ' ')}, and of "
-            f"budget.total.{name} only {left:,.6g} are left; raise it, or make sizes.test smaller.")
-    actor: Any = ray.remote(BudgetActor).options(**lasting(place)).remote(
-        place.place, limits, dict(kept_by_trial), seconds, spare, course)
+            f"The final tests of {len(kept_by_trial)} trials may take {wanted:,.6g} "
+            f"{name.replace('_', ' ')}, and of "
+            f"budget.total.{name} only {left:,.6g} are left; raise it, or make sizes.test smaller."
+        )
+    actor: Any = (
+        ray.remote(BudgetActor)
+        .options(**lasting(place))
+        .remote(place.place, limits, dict(kept_by_trial), seconds, spare, course)
+    )
     return BudgetClient(actor, limits.bounded)

@@ -6,7 +6,9 @@ from optimizer.budget.shared_budget import Cost, Paying
 
 
 class CombinedBudget:
-    """Two budgets that pay together, such as an experiment's and its owner's: what one refuses, the other is not asked for."""
+    """Two budgets that pay together, such as an experiment's and its owner's: what one refuses, the
+    other is not asked for.
+    """
 
     bounded = True
 

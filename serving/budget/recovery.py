@@ -7,14 +7,22 @@ from serving.ledger.coordinator import LedgerClient
 
 
 async def recover(
-    shared_budget: Paying, most_by_key: Mapping[bytes, Cost], ledger: LedgerClient, price_list_by_role: Mapping[Role, PriceList]
+    shared_budget: Paying,
+    most_by_key: Mapping[bytes, Cost],
+    ledger: LedgerClient,
+    price_list_by_role: Mapping[Role, PriceList],
 ) -> None:
-    """Settles calls that were sent: one whose answer is in the ledger at what that cost, any other at the most that it can have
+    """Settles calls that were sent: one whose answer is in the ledger at what that cost, any other
+    at the most that it can have
     cost, as nobody knows what became of it. It may be done twice."""
     answers = await ledger.answers(list(most_by_key))
     paid: dict[bytes, Cost] = {}
     for (key, most), answer in zip(most_by_key.items(), answers, strict=True):
         if answer is not None:
-            paid[key] = price_list_by_role["target" if most.target_calls else "optimizer"].recalled(answer, most)
+            paid[key] = price_list_by_role["target" if most.target_calls else "optimizer"].recalled(
+                answer, most
+            )
     shared_budget.settle(paid, answered=True)
-    shared_budget.settle({key: most for key, most in most_by_key.items() if key not in paid}, answered=False)
+    shared_budget.settle(
+        {key: most for key, most in most_by_key.items() if key not in paid}, answered=False
+    )

@@ -1,4 +1,7 @@
-"""How long things have run, in all runs of an experiment together. Pure: its clock comes from outside."""
+"""How long things have run, in all runs of an experiment together.
+
+Pure: its clock comes from outside.
+"""
 
 import time
 from collections.abc import Callable, Mapping
@@ -7,7 +10,11 @@ from collections.abc import Callable, Mapping
 class Stopwatch:
     """`recorded`: seconds by name, of earlier runs."""
 
-    def __init__(self, recorded: Mapping[str, float] | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        recorded: Mapping[str, float] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._clock = clock
         self._before = dict(recorded or {})
         self._since: dict[str, float] = {}
@@ -31,7 +38,10 @@ class Stopwatch:
         return self._before.get(name, 0.0) + (0.0 if since is None else self._clock() - since)
 
     def state(self, ahead_s: float) -> dict[str, float]:
-        """To be recorded: what runs counts as if it ran so much longer, as it may be killed before the next record."""
+        """To be recorded: what runs counts as if it ran so much longer, as it may be killed before
+        the next record.
+        """
         return {
             name: round(self.seconds(name) + (ahead_s if name in self._since else 0.0), 3)
-            for name in sorted(self._before.keys() | self._since.keys())}
+            for name in sorted(self._before.keys() | self._since.keys())
+        }

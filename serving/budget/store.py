@@ -1,25 +1,32 @@
-"""The record of what an experiment has spent, and how long it has run: OUT/spent.json. Knows no Ray, no trial but by name, and of
-an experiment only its folder.
+"""The record of what an experiment has spent, and how long it has run: OUT/spent.json.
+
+Knows no Ray, no trial but by name, and of an experiment only its folder.
 
 Three numbers are told apart, and a call goes through them in this order:
 
-1. Reserved (`take`): the calls of a batch, at the most that they can cost. In memory alone, since nothing was sent: whatever ends
-   the process or the batch gives it back (`give_back`, `begin`, `close`, or that nobody remembers it).
-2. Sent (`send`): before a call goes out, its key and the most that it can cost stand in the record, and are spent. So whoever reads
-   the record at any moment finds at least what the endpoint was asked.
-3. Paid (`settle`): when the answer is in the ledger, and not before, the call costs what it did cost. A call that came to nothing
-   (an error in place of an answer) is settled too, without an answer. Both come on record with the next `send`, or at the latest
-   with `close` and `stop`: until then a crash leaves the call among those that were sent.
+1. Reserved (`take`): the calls of a batch, at the most that they can cost. In memory alone, since
+   nothing was sent: whatever ends the process or the batch gives it back (`give_back`, `begin`,
+   `close`, or that nobody remembers it).
+2. Sent (`send`): before a call goes out, its key and the most that it can cost stand in the record,
+   and are spent. So whoever reads the record at any moment finds at least what the endpoint was
+   asked.
+3. Paid (`settle`): when the answer is in the ledger, and not before, the call costs what it did
+   cost. A call that came to nothing (an error in place of an answer) is settled too, without an
+   answer. Both come on record with the next `send`, or at the latest with `close` and `stop`: until
+   then a crash leaves the call among those that were sent.
 
-A holder that starts again (`begin`) is given the calls that it has sent and never settled, and asks the ledger for them: one whose
-answer is there was paid for, and costs what that answer cost; any other may have been paid for, and counts at the most, for ever.
-It is sent again under a new entry if it is needed again. So what is spent is never below what was paid; it is above it by no more
-than the calls that were under way at an interruption; and what the ledger has costs nothing again.
+A holder that starts again (`begin`) is given the calls that it has sent and never settled, and asks
+the ledger for them: one whose answer is there was paid for, and costs what that answer cost; any
+other may have been paid for, and counts at the most, for ever. It is sent again under a new entry
+if it is needed again. So what is spent is never below what was paid; it is above it by no more than
+the calls that were under way at an interruption; and what the ledger has costs nothing again.
 
-Of a final test, `kept` is what it still lacks: its whole cost, less that of its calls which are answered or under way (`tested`).
-A call that is lost or fails is lacking again. So an interruption takes nothing from what is kept; what it has lost comes out of
-what is free, and out of `spare`, which searches leave alone for that. Only where even that is not enough do the last calls of a
-test find nothing left, and their items stay missing. `tested` holds for the same `course` alone: another may test another prompt.
+Of a final test, `kept` is what it still lacks: its whole cost, less that of its calls which are
+answered or under way (`tested`). A call that is lost or fails is lacking again. So an interruption
+takes nothing from what is kept; what it has lost comes out of what is free, and out of `spare`,
+which searches leave alone for that. Only where even that is not enough do the last calls of a test
+find nothing left, and their items stay missing. `tested` holds for the same `course` alone: another
+may test another prompt.
 
 An older version wrote no calls, only "spent" with all that was reserved in it: it stays spent.
 """
@@ -41,7 +48,8 @@ _SUM = "checksum"
 WHOLE = ""
 """The experiment itself, among the names of those whose time is kept."""
 RECORD_EVERY_S = 5.0
-"""[ours] Time is on record for two of these ahead: a killed run has lost that much of it at most."""
+"""[ours] Time is on record for two of these ahead: a killed run has lost that much of it at most.
+"""
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,9 @@ class Elapsed:
     trial_s: float
     whole_s: float
     ending: tuple[str, str] | None = None
-    """The request, in hex of its key, that the trial was refused in an earlier run with the same limits, and why."""
+    """The request, in hex of its key, that the trial was refused in an earlier run with the same
+    limits, and why.
+    """
     sent: Mapping[bytes, Cost] = field(default_factory=dict)
     """Calls that it has sent and never settled, by key, at the most that they can cost."""
 
@@ -67,14 +77,21 @@ class _Sent:
 class BudgetStore:
     """A Budget whose state stands in `folder`/spent.json. For one event loop.
 
-    `kept_by_trial`: what each trial's final test may cost at least. `seconds_allowed`: by name of a setting. `spare`: see
-    SharedBudget.spare. `course`: the same for runs that test the same prompts. A trial that is done keeps nothing, in later runs either.
-    With other limits than the recorded ones all trials may search again. Raises DataError for a file that cannot be read.
+    `kept_by_trial`: what each trial's final test may cost at least. `seconds_allowed`: by name of a
+    setting. `spare`: see SharedBudget.spare. `course`: the same for runs that test the same
+    prompts. A trial that is done keeps nothing, in later runs either. With other limits than the
+    recorded ones all trials may search again. Raises DataError for a file that cannot be read.
     """
 
     def __init__(
-        self, folder: Folder, limits: Limits, kept_by_trial: Mapping[str, Cost],
-        seconds_allowed: Mapping[str, float | None] | None = None, *, spare: Cost = NOTHING, course: str = "",
+        self,
+        folder: Folder,
+        limits: Limits,
+        kept_by_trial: Mapping[str, Cost],
+        seconds_allowed: Mapping[str, float | None] | None = None,
+        *,
+        spare: Cost = NOTHING,
+        course: str = "",
         of: str = "budget.total",
     ) -> None:
         self._folder = folder
@@ -97,13 +114,21 @@ class BudgetStore:
         """The part of what is spent that has brought no answer."""
         if recorded.get("limits") == self._limits:
             self._shared_budget.refused.update(recorded["refused"])
-            self._ending_by_trial.update({trial: (key, why) for trial, (key, why) in recorded.get("endings", {}).items()})
+            self._ending_by_trial.update(
+                {trial: (key, why) for trial, (key, why) in recorded.get("endings", {}).items()}
+            )
             self._done.update(recorded["done"])
             if recorded.get("course", "") == course:
                 self._shared_budget.tested_by_holder.update(_costs_of(recorded.get("tested", {})))
         for trial, cost in kept_by_trial.items():
             if trial not in self._done:
-                self._shared_budget.keep(cost.at_least(kept.get(trial, Cost()) + self._shared_budget.tested_by_holder.get(trial, Cost())), trial)
+                self._shared_budget.keep(
+                    cost.at_least(
+                        kept.get(trial, Cost())
+                        + self._shared_budget.tested_by_holder.get(trial, Cost())
+                    ),
+                    trial,
+                )
 
     @property
     def spent(self) -> Cost:
@@ -118,13 +143,22 @@ class BudgetStore:
     @property
     def holders(self) -> set[str]:
         """Trials for which something is kept, or of which something is under way."""
-        return {*self._shared_budget.kept_by_holder, *self._sent, *(trial for trial, _ in self._reserved)}
+        return {
+            *self._shared_budget.kept_by_holder,
+            *self._sent,
+            *(trial for trial, _ in self._reserved),
+        }
 
     def lacking(self, test_by_trial: Mapping[str, Cost]) -> Cost:
         """What tests that may cost so much still lack, with what is kept for all other trials."""
         tested, kept = self._shared_budget.tested_by_holder, self._shared_budget.kept_by_holder
-        own = [(cost - tested.get(trial, Cost())).at_least(Cost()) for trial, cost in test_by_trial.items()]
-        return Cost.of_all([*own, *(cost for trial, cost in kept.items() if trial not in test_by_trial)])
+        own = [
+            (cost - tested.get(trial, Cost())).at_least(Cost())
+            for trial, cost in test_by_trial.items()
+        ]
+        return Cost.of_all(
+            [*own, *(cost for trial, cost in kept.items() if trial not in test_by_trial)]
+        )
 
     def add(self, cost: Cost) -> None:
         """Books what was spent beside this budget. It comes on record with the next `send`."""
@@ -147,10 +181,15 @@ class BudgetStore:
         return given
 
     async def send(self, trial: str, most_by_key: Mapping[bytes, Cost], test: bool) -> None:
-        """See Paying.send; returns when it is on record. What an earlier process of this budget has reserved is taken anew."""
+        """See Paying.send; returns when it is on record.
+
+        What an earlier process of this budget has reserved is taken anew.
+        """
         own = self._sent.setdefault(trial, {})
         if all(own.get(key) == _Sent(most, test) for key, most in most_by_key.items()):
-            return await self._write()  # it is told twice: whoever tells it never heard that it had arrived
+            return (
+                await self._write()
+            )  # it is told twice: whoever tells it never heard that it had arrived
         most = Cost.of_all(most_by_key.values())
         reserved = self._reserved.get((trial, test), Cost())
         if reserved.covers(most):
@@ -172,7 +211,9 @@ class BudgetStore:
         """See Paying.settle. A call that is not known (any more) stays spent as it is."""
         for key, cost in cost_by_key.items():
             if sent := self._sent.get(trial, {}).pop(key, None):
-                self._shared_budget.settle(sent.most, cost, trial, lacking=sent.test and not answered)
+                self._shared_budget.settle(
+                    sent.most, cost, trial, lacking=sent.test and not answered
+                )
                 self.lost += Cost() if answered else cost
 
     def give_back(self, trial: str, most: Cost, test: bool) -> None:
@@ -200,16 +241,20 @@ class BudgetStore:
                 self.lost += sent.most
 
     async def begin(self, trial: str) -> Elapsed:
-        """See SharedBudget.begin; what it had reserved comes back, and what it had sent is given to it to be settled. The trial's time
-        runs until it is closed, whether its process lives or not; the experiment's from the first trial's beginning to the end of
-        the run."""
+        """See SharedBudget.begin; what it had reserved comes back, and what it had sent is given to
+        it to be settled. The trial's time runs until it is closed, whether its process lives or
+        not; the experiment's from the first trial's beginning to the end of the run.
+        """
         self._give_all_back(trial)
         self._shared_budget.begin(trial)
         self._time.start(WHOLE)
         self._time.start(trial)
         elapsed = Elapsed(
-            self._time.seconds(trial), self._time.seconds(WHOLE), self._ending_by_trial.get(trial),
-            {key: sent.most for key, sent in self._sent.get(trial, {}).items()})
+            self._time.seconds(trial),
+            self._time.seconds(WHOLE),
+            self._ending_by_trial.get(trial),
+            {key: sent.most for key, sent in self._sent.get(trial, {}).items()},
+        )
         await self._write()
         return elapsed
 
@@ -236,7 +281,11 @@ class BudgetStore:
         await self._write()
 
     async def close(self, trial: str, done: bool) -> None:
-        """See SharedBudget.close. A trial that is not `done` may come again in another run: what its test lacks stays kept until then."""
+        """See SharedBudget.close.
+
+        A trial that is not `done` may come again in another run: what its test lacks stays kept
+        until then.
+        """
         self._give_all_back(trial)
         self._time.stop(trial)
         if done:
@@ -252,7 +301,10 @@ class BudgetStore:
         place, data = self._folder.place_of(FILE), self._folder.read(FILE)
         try:
             recorded = json.loads(data)
-            if recorded.pop(_SUM, None) not in (None, _sum(recorded)):  # a file of an earlier version has none
+            if recorded.pop(_SUM, None) not in (
+                None,
+                _sum(recorded),
+            ):  # a file of an earlier version has none
                 raise ValueError("it is not what was written")
             Cost(**recorded["spent"])
             Cost(**recorded.get("lost", {}))
@@ -262,11 +314,15 @@ class BudgetStore:
             return dict(recorded)
         except (ValueError, TypeError, KeyError, AttributeError, AssertionError) as problem:
             raise DataError(
-                f"{place}, which says what this experiment has spent, cannot be read; bring it back from a copy, or remove it and "
-                "lower budget.total by what was spent.") from problem
+                f"{place}, which says what this experiment has spent, cannot be read; bring it "
+                "back from a copy, or remove it and "
+                "lower budget.total by what was spent."
+            ) from problem
 
     async def _write(self) -> None:
-        """Returns when all that has changed up to now is on record; those who wait for the same write it once."""
+        """Returns when all that has changed up to now is on record; those who wait for the same
+        write it once.
+        """
         self._changes += 1
         mine = self._changes
         async with self._writing:
@@ -277,7 +333,9 @@ class BudgetStore:
             try:
                 await asyncio.shield(writing)
             except asyncio.CancelledError:
-                await asyncio.wait([writing])  # its thread goes on: nobody is to write before it is done
+                await asyncio.wait(
+                    [writing]
+                )  # its thread goes on: nobody is to write before it is done
                 raise
             self._written = covered
 
@@ -289,19 +347,32 @@ class BudgetStore:
                 tested[trial] = (tested.get(trial, Cost()) - most).at_least(Cost())
                 kept[trial] = kept.get(trial, Cost()) + most
         state = {
-            "limits": self._limits, "course": self._course, "endings": self._ending_by_trial,
-            "spent": asdict(self.spent), "lost": asdict(self.lost), "refused": sorted(shared_budget.refused),
+            "limits": self._limits,
+            "course": self._course,
+            "endings": self._ending_by_trial,
+            "spent": asdict(self.spent),
+            "lost": asdict(self.lost),
+            "refused": sorted(shared_budget.refused),
             "kept": {trial: asdict(cost) for trial, cost in kept.items()},
-            "tested": {trial: asdict(cost) for trial, cost in tested.items()}, "done": sorted(self._done),
+            "tested": {trial: asdict(cost) for trial, cost in tested.items()},
+            "done": sorted(self._done),
             "sent": {
-                trial: {key.hex(): {"most": asdict(one.most), "test": one.test} for key, one in own.items()}
-                for trial, own in self._sent.items() if own},
-            "seconds": self._time.state(2 * RECORD_EVERY_S)}
+                trial: {
+                    key.hex(): {"most": asdict(one.most), "test": one.test}
+                    for key, one in own.items()
+                }
+                for trial, own in self._sent.items()
+                if own
+            },
+            "seconds": self._time.state(2 * RECORD_EVERY_S),
+        }
         return state | {_SUM: _sum(state)}
 
 
 def _sum(state: Mapping[str, Any]) -> str:
-    """Return the checksum of a state: a digit that flips on the disk would raise or lower a budget without a word."""
+    """Return the checksum of a state: a digit that flips on the disk would raise or lower a budget
+    without a word.
+    """
     return f"{zlib.crc32(json.dumps(state, sort_keys=True).encode()):08x}"
 
 
@@ -311,5 +382,9 @@ def _costs_of(recorded: Mapping[str, Any]) -> dict[str, Cost]:
 
 def _sent_of(recorded: Mapping[str, Any]) -> dict[str, dict[bytes, _Sent]]:
     return {
-        trial: {bytes.fromhex(key): _Sent(Cost(**one["most"]), bool(one["test"])) for key, one in own.items()}
-        for trial, own in recorded.items()}
+        trial: {
+            bytes.fromhex(key): _Sent(Cost(**one["most"]), bool(one["test"]))
+            for key, one in own.items()
+        }
+        for trial, own in recorded.items()
+    }

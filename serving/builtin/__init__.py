@@ -1,4 +1,6 @@
-"""The built-in target model: its lessons, the recipe that trained it, its weights, and the table of what it can do."""
+"""The built-in target model: its lessons, the recipe that trained it, its weights, and the table of
+what it can do.
+"""
 
 from pathlib import Path
 

@@ -1,4 +1,5 @@
-"""How much an endpoint's reply may be: bounded where it comes in, unpacked here, so that a few kB cannot become gigabytes.
+"""How much an endpoint's reply may be: bounded where it comes in, unpacked here, so that a few kB
+cannot become gigabytes.
 
 Works on the client of the openai package by a hook, whatever else is set in it.
 """
@@ -21,18 +22,28 @@ class ReplyRefused(ValueError):
 
 
 def bound_replies(client: openai.AsyncOpenAI, most_bytes: int = MOST_BYTES) -> None:
-    """Have every reply to this client raise ReplyRefused out of its reading, where it is beyond `most_bytes` or packed unasked."""
+    """Have every reply to this client raise ReplyRefused out of its reading, where it is beyond
+    `most_bytes` or packed unasked.
+    """
+
     async def bound(response: httpx2.Response) -> None:
-        packings = [one.strip().lower() for one in response.headers.get_list("content-encoding", split_commas=True)]
+        packings = [
+            one.strip().lower()
+            for one in response.headers.get_list("content-encoding", split_commas=True)
+        ]
         packings = [one for one in packings if one != "identity"]
         if packings not in ([], ["gzip"], ["x-gzip"], ["deflate"]):
-            raise ReplyRefused(f"answers packed as {', '.join(packings)[:100]}, which it was not asked for")
+            raise ReplyRefused(
+                f"answers packed as {', '.join(packings)[:100]}, which it was not asked for"
+            )
         assert isinstance(response.stream, httpx2.AsyncByteStream)
         response.stream = _Bounded(response.stream, packings, most_bytes)
         if packings:  # what comes out of the stream is plain
             del response.headers["content-encoding"]
 
-    http = client._client  # the package shows it nowhere else; one handed in was measured ten times slower
+    http = (
+        client._client
+    )  # the package shows it nowhere else; one handed in was measured ten times slower
     hooks = http.event_hooks
     http.event_hooks = {**hooks, "response": [*hooks.get("response", []), bound]}
 
@@ -40,7 +51,9 @@ def bound_replies(client: openai.AsyncOpenAI, most_bytes: int = MOST_BYTES) -> N
 class _Bounded(httpx2.AsyncByteStream):
     """A reply's bytes, unpacked."""
 
-    def __init__(self, packed: httpx2.AsyncByteStream, packings: list[str], most_bytes: int) -> None:
+    def __init__(
+        self, packed: httpx2.AsyncByteStream, packings: list[str], most_bytes: int
+    ) -> None:
         self._packed = packed
         self._unpacking = _Unpacking(packings[0]) if packings else None
         self._most_bytes = most_bytes
@@ -51,7 +64,9 @@ class _Bounded(httpx2.AsyncByteStream):
             for piece in self._unpacking.pieces(data) if self._unpacking else (data,):
                 read += len(piece)
                 if read > self._most_bytes:
-                    raise ReplyRefused(f"answers with more than {self._most_bytes // 2**20 or 1} MiB")
+                    raise ReplyRefused(
+                        f"answers with more than {self._most_bytes // 2**20 or 1} MiB"
+                    )
                 yield piece
         if self._unpacking is not None and not self._unpacking.whole:
             raise httpx2.DecodingError("broke off a packed answer")
@@ -73,7 +88,10 @@ class _Unpacking:
         return self._unpacker.eof or not self._began
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
-        """Yield what the next bytes hold, each piece bounded. Raises DecodingError where they hold nothing of the kind."""
+        """Yield what the next bytes hold, each piece bounded.
+
+        Raises DecodingError where they hold nothing of the kind.
+        """
         while data:
             if self._unpacker.eof:  # gzip may be several, one after the other
                 self._unpacker = zlib.decompressobj(self._bits)

@@ -1,4 +1,6 @@
-"""A model that says when a batch goes out: calls wait for a place first, and what never went out costs nothing."""
+"""A model that says when a batch goes out: calls wait for a place first, and what never went out
+costs nothing.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,8 +17,13 @@ Sending = Callable[[], Awaitable[None]]
 class Announcing(Protocol):
     """A LanguageModel that can say when it sends."""
 
-    async def complete_announced(self, requests: Sequence[Request], sending: Sending) -> list[Outcome]:
-        """As LanguageModel.complete. `sending` is awaited once, before the first of these requests goes out; where it raises, none
+    async def complete_announced(
+        self, requests: Sequence[Request], sending: Sending
+    ) -> list[Outcome]:
+        """As LanguageModel.complete.
+
+        `sending` is awaited once, before the first of these requests goes out; where it raises,
+        none
         does, and its error is raised."""
         ...
 
@@ -38,8 +45,13 @@ class Once:
         return await call()
 
 
-async def announced(model: LanguageModel, requests: Sequence[Request], sending: Sending) -> list[Outcome]:
-    """The model's outcomes. One that does not announce anything sends at once, as far as anybody knows."""
+async def announced(
+    model: LanguageModel, requests: Sequence[Request], sending: Sending
+) -> list[Outcome]:
+    """The model's outcomes.
+
+    One that does not announce anything sends at once, as far as anybody knows.
+    """
     if isinstance(model, Announcing):
         return await model.complete_announced(requests, sending)
     await sending()

@@ -1,4 +1,7 @@
-"""A model in this very process, for one-off answers without Ray. Knows nothing of the engine but how to get it."""
+"""A model in this very process, for one-off answers without Ray.
+
+Knows nothing of the engine but how to get it.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence

@@ -1,8 +1,10 @@
-"""The openai package's client for one endpoint. Decides what of this process's environment may go there.
+"""The openai package's client for one endpoint.
 
-The package reads organization, project and headers from variables, for whatever address it is given; they may be secrets of
-OpenAI's. They go along where the address is that of these variables, and nowhere else. Proxies are taken from the environment, but
-never for an endpoint on this machine.
+Decides what of this process's environment may go there.
+
+The package reads organization, project and headers from variables, for whatever address it is
+given; they may be secrets of OpenAI's. They go along where the address is that of these variables,
+and nowhere else. Proxies are taken from the environment, but never for an endpoint on this machine.
 """
 
 import os
@@ -22,8 +24,12 @@ _building = threading.Lock()
 """The environment is one for all threads."""
 
 
-def open_client(base_url: str, api_key: str, timeout: openai.Timeout, headers: Mapping[str, str]) -> openai.AsyncOpenAI:
-    """Return a client that does not retry and sends these headers along. Raises EndpointError where the environment's proxy
+def open_client(
+    base_url: str, api_key: str, timeout: openai.Timeout, headers: Mapping[str, str]
+) -> openai.AsyncOpenAI:
+    """Return a client that does not retry and sends these headers along.
+
+    Raises EndpointError where the environment's proxy
     cannot be used."""
     hidden = [*_NEVER, *(() if _is_openais(base_url) else _OF_OPENAI)]
     if is_loopback(base_url):
@@ -31,7 +37,12 @@ def open_client(base_url: str, api_key: str, timeout: openai.Timeout, headers: M
     with _building, _hidden(hidden), proxy_faults_told(base_url):
         # The package's own HTTP client: one handed in was measured ten times slower.
         return openai.AsyncOpenAI(
-            api_key=api_key, base_url=base_url, max_retries=0, timeout=timeout, default_headers=headers)
+            api_key=api_key,
+            base_url=base_url,
+            max_retries=0,
+            timeout=timeout,
+            default_headers=headers,
+        )
 
 
 def _is_openais(base_url: str) -> bool:
@@ -44,7 +55,9 @@ def _is_openais(base_url: str) -> bool:
 
 @contextmanager
 def _hidden(names: list[str]) -> Iterator[None]:
-    """Take variables out of the environment for a moment: the package cannot be told not to read them."""
+    """Take variables out of the environment for a moment: the package cannot be told not to read
+    them.
+    """
     before = {name: os.environ.pop(name) for name in names if name in os.environ}
     try:
         yield

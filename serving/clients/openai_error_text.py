@@ -1,5 +1,5 @@
-"""The words of an endpoint that refuses: found in whatever it sends in an answer's place, made fit to be shown, and understood as
-far as they tell whose the fault is. Knows no HTTP and no settings.
+"""The words of an endpoint that refuses: found in whatever it sends in an answer's place, made fit
+to be shown, and understood as far as they tell whose the fault is. Knows no HTTP and no settings.
 """
 
 import json
@@ -14,7 +14,18 @@ LONGEST = 300
 """Characters of a quotation [ours]."""
 _LEAST_KEY = 4
 """A shorter key is a part of ordinary words, and no secret."""
-_SAYING = ("message", "msg", "error", "detail", "details", "error_message", "error_description", "description", "title", "reason")
+_SAYING = (
+    "message",
+    "msg",
+    "error",
+    "detail",
+    "details",
+    "error_message",
+    "error_description",
+    "description",
+    "title",
+    "reason",
+)
 _DEPTH, _LISTED = 6, 3
 _READ = 20_000
 """Characters of a page that are looked through for its words."""
@@ -23,23 +34,47 @@ _HEARD = 2000
 _OTHER_KEYS = re.compile(r"\b(?:sk|pk|rk|gsk|key)[-_][\w-]{8,}|(?<=\bBearer )\S{8,}", re.IGNORECASE)
 _TAGS = re.compile(r"<(?:style|script).*?</(?:style|script)>|<[^<>]*>", re.DOTALL | re.IGNORECASE)
 Subject = Literal["balance", "moderation", "context", ""]
-_BALANCE_CODES = frozenset({
-    "insufficient_quota", "billing_not_active", "billing_hard_limit_reached", "insufficient_balance", "insufficient_credits"})
-_MODERATION_CODES = frozenset({
-    "content_filter", "content_policy_violation", "request_refused", "moderation_blocked", "data_inspection_failed"})
-_CONTEXT_CODES = frozenset({"context_length_exceeded", "string_above_max_length", "context_window_exceeded"})
+_BALANCE_CODES = frozenset(
+    {
+        "insufficient_quota",
+        "billing_not_active",
+        "billing_hard_limit_reached",
+        "insufficient_balance",
+        "insufficient_credits",
+    }
+)
+_MODERATION_CODES = frozenset(
+    {
+        "content_filter",
+        "content_policy_violation",
+        "request_refused",
+        "moderation_blocked",
+        "data_inspection_failed",
+    }
+)
+_CONTEXT_CODES = frozenset(
+    {"context_length_exceeded", "string_above_max_length", "context_window_exceeded"}
+)
 _BALANCE = re.compile(r"credit balance is too low|insufficient (?:account )?balance", re.IGNORECASE)
 _MODERATION = re.compile(
-    r"moderation|\bflagged\b|content (?:management )?(?:policy|filter)|content exists risk|inappropriate content"
-    r"|safety (?:system|filter)|responsible ai|usage polic(?:y|ies)", re.IGNORECASE)
+    r"moderation|\bflagged\b|content (?:management )?(?:policy|filter)|content exists "
+    r"risk|inappropriate content"
+    r"|safety (?:system|filter)|responsible ai|usage polic(?:y|ies)",
+    re.IGNORECASE,
+)
 _CONTEXT = re.compile(
-    r"context (?:length|window|size)|maximum context|(?:prompt|input|request)\S* (?:is )?too (?:long|large)"
-    r"|too many (?:input )?tokens|must have less than \d+ tokens|max_model_len|maximum (?:number of )?(?:input )?tokens"
-    r"|exceeds? the (?:model's )?max", re.IGNORECASE)
+    r"context (?:length|window|size)|maximum context|(?:prompt|input|request)\S* (?:is )?too "
+    r"(?:long|large)"
+    r"|too many (?:input )?tokens|must have less than \d+ tokens|max_model_len|maximum (?:number "
+    r"of )?(?:input )?tokens"
+    r"|exceeds? the (?:model's )?max",
+    re.IGNORECASE,
+)
 
 
 def words_in(sent: object) -> str:
-    """Return what an error says for people, whatever its form: OpenAI's, vLLM's, FastAPI's, TGI's, a plain text or a web page.
+    """Return what an error says for people, whatever its form: OpenAI's, vLLM's, FastAPI's, TGI's,
+    a plain text or a web page.
 
     Of a form that is not known, the JSON; "" where nothing was said.
     """
@@ -50,18 +85,26 @@ def words_in(sent: object) -> str:
 
 
 def quotable(text: str, key: str) -> str:
-    """Return one short line without the key in any spelling, without others' keys, and without what a terminal would obey."""
-    for spelling in {key, json.dumps(key)[1:-1], repr(key)[1:-1], quote(key, safe="")} if len(key) >= _LEAST_KEY else ():
+    """Return one short line without the key in any spelling, without others' keys, and without what
+    a terminal would obey.
+    """
+    for spelling in (
+        {key, json.dumps(key)[1:-1], repr(key)[1:-1], quote(key, safe="")}
+        if len(key) >= _LEAST_KEY
+        else ()
+    ):
         text = text.replace(spelling, "[key]")
     line = escaped(_OTHER_KEYS.sub("[key]", " ".join(text.split())))
     return f"{line[:LONGEST]}…" if len(line) > LONGEST else line.rstrip(".")
 
 
 def subject_of(status: int, codes: Sequence[object], words: str) -> Subject:
-    """Return what a refusal is about, by its codes where they say so, else by its words [ours: endpoints agree on neither].
+    """Return what a refusal is about, by its codes where they say so, else by its words [ours:
+    endpoints agree on neither].
 
-    `moderation` and `context` are about what was asked, and so one request's own; `balance` is about the account, and so the end
-    of all. No words are read of an overload (429) or of a breakdown (5xx), which may name a limit of tokens a minute.
+    `moderation` and `context` are about what was asked, and so one request's own; `balance` is
+    about the account, and so the end of all. No words are read of an overload (429) or of a
+    breakdown (5xx), which may name a limit of tokens a minute.
     """
     words = words[:_HEARD]
     known = {code for code in codes if isinstance(code, str)}
@@ -75,7 +118,9 @@ def subject_of(status: int, codes: Sequence[object], words: str) -> Subject:
         return ""
     if _BALANCE.search(words):
         return "balance"
-    return "moderation" if _MODERATION.search(words) else "context" if _CONTEXT.search(words) else ""
+    return (
+        "moderation" if _MODERATION.search(words) else "context" if _CONTEXT.search(words) else ""
+    )
 
 
 def _said(sent: object, depth: int) -> str:
@@ -85,7 +130,9 @@ def _said(sent: object, depth: int) -> str:
         return ""
     if not isinstance(sent, Mapping):
         return "; ".join(filter(None, (_said(one, depth - 1) for one in sent[:_LISTED])))
-    said = next(filter(None, (_said(sent[name], depth - 1) for name in _SAYING if name in sent)), "")
+    said = next(
+        filter(None, (_said(sent[name], depth - 1) for name in _SAYING if name in sent)), ""
+    )
     return f"{_place(sent)}{said}{_behind(sent, said, depth)}"
 
 

@@ -1,19 +1,24 @@
-"""What became of a call that an OpenAI-compatible endpoint did not answer in order: three fates, by what the package raises.
+"""What became of a call that an OpenAI-compatible endpoint did not answer in order: three fates, by
+what the package raises.
 
-AccessError where the key or its balance is refused: no call will be answered. Transient where another attempt may be: nothing was
-heard, or what was heard is no whole reply, or the endpoint is busy or broken for now. Rejected where something is wrong with the
-request, by itself or as one of a kind: whose fault that is a single reply cannot tell, and the client finds out (openai_http).
+AccessError where the key or its balance is refused: no call will be answered. Transient where
+another attempt may be: nothing was heard, or what was heard is no whole reply, or the endpoint is
+busy or broken for now. Rejected where something is wrong with the request, by itself or as one of a
+kind: whose fault that is a single reply cannot tell, and the client finds out (openai_http).
 
 The rule [ours], as endpoints do not agree on statuses:
 
     401, 402, or a code that says there is no balance   the key's: AccessError at once
     408, 409, 425, 429, 5xx                             for the moment: Transient
-    any other, with words of moderation                 the item's: a refusal, which counts as not right
-    any other, about the length of what was asked       the item's: a refusal; of harmless words, the settings'
-    any other (400, 403, 404, 422 ...)                  the item's, if harmless words in the same form are answered; else the
+    any other, with words of moderation                 the item's: a refusal, which counts as not
+                                                        right
+    any other, about the length of what was asked       the item's: a refusal; of harmless words,
+    the settings' any other (400, 403, 404, 422 ...)                  the item's, if harmless words
+    in the same form are answered; else the
                                                         endpoint's, and the end of the run
 
-The same holds for an error in the place of a reply with status 200, where it has such a status as its code.
+The same holds for an error in the place of a reply with status 200, where it has such a status as
+its code.
 """
 
 import math
@@ -34,7 +39,9 @@ from serving.contracts.refusals import Rejected
 from serving.settings import OpenAISettings
 
 UNREADABLE = (ValueError, RecursionError)
-"""What reading a reply raises beside the package's own errors: no JSON, no UTF-8, a number or a nesting without end."""
+"""What reading a reply raises beside the package's own errors: no JSON, no UTF-8, a number or a
+nesting without end.
+"""
 _OVERLOAD_STATUSES = frozenset({408, 425, 429, 503, 529})
 _DEEPEST = 5
 """Of faults that come from one another."""
@@ -43,7 +50,10 @@ _UNREACHED = frozenset({"ConnectError", "ConnectTimeout"})
 
 
 class Faults:
-    """Reads the faults of one endpoint. Its sentences never show the key, should the endpoint repeat it."""
+    """Reads the faults of one endpoint.
+
+    Its sentences never show the key, should the endpoint repeat it.
+    """
 
     def __init__(self, settings: OpenAISettings, api_key: str) -> None:
         self._settings = settings
@@ -52,23 +62,31 @@ class Faults:
     def fate(self, problem: Exception) -> Rejected:
         """The call's own fate. Raises Transient and AccessError."""
         if refused := _refused_reply(problem):  # it would be as large again
-            return Rejected("infrastructure", f"{self._settings.base_url} {refused}.", words=str(refused))
+            return Rejected(
+                "infrastructure", f"{self._settings.base_url} {refused}.", words=str(refused)
+            )
         if isinstance(problem, openai.APIStatusError):
             sent = problem.body if problem.body not in (None, "") else problem.message
             return self._refusal(problem.status_code, sent, asked_wait_s(problem.response.headers))
         if isinstance(problem, openai.APITimeoutError):
             raise self.too_late(unreached=_is_unreached(problem)) from problem
         if isinstance(problem, openai.APIConnectionError):
-            reason = self.clean(str(problem.__cause__ or problem) or type(problem.__cause__).__name__)
+            reason = self.clean(
+                str(problem.__cause__ or problem) or type(problem.__cause__).__name__
+            )
             said = f"{self._settings.base_url} cannot be reached ({reason})."
             raise Transient(said, unreached=_is_unreached(problem)) from problem
         raise self.garbled() from problem
 
     def garbled(self) -> Transient:
-        return Transient(f"{self._settings.base_url} answers with something that is no chat completion.")
+        return Transient(
+            f"{self._settings.base_url} answers with something that is no chat completion."
+        )
 
     def in_place(self, error: object) -> Rejected:
-        """The fate of a call whose reply, in order by its status, has an error in an answer's place. Raises as `fate`."""
+        """The fate of a call whose reply, in order by its status, has an error in an answer's
+        place. Raises as `fate`.
+        """
         status = error.get("code") if isinstance(error, Mapping) else None
         if isinstance(status, str) and status.isdecimal() and len(status) == 3:
             status = int(status)
@@ -79,51 +97,87 @@ class Faults:
     def broke_off(self, problem: Exception) -> Transient:
         if refused := _refused_reply(problem):
             return Transient(f"{self._settings.base_url} {refused}.")
-        return Transient(f"{self._settings.base_url} broke off its answer ({self.clean(str(problem))}).")
+        return Transient(
+            f"{self._settings.base_url} broke off its answer ({self.clean(str(problem))})."
+        )
 
     def too_late(self, *, unreached: bool = False) -> Transient:
         """Without a connection it says nothing of the load."""
         return Transient(
-            f"{self._settings.base_url} did not answer within {self._settings.timeout_s:g} s.", not unreached, unreached=unreached)
+            f"{self._settings.base_url} did not answer within {self._settings.timeout_s:g} s.",
+            not unreached,
+            unreached=unreached,
+        )
 
     def clean(self, text: str) -> str:
         """One short line, without the key."""
         return quotable(text, self._key)
 
     def concerning_all(
-        self, rejected: Rejected, changes: Mapping[str, Any] | None = None, still: Rejected | None = None
+        self,
+        rejected: Rejected,
+        changes: Mapping[str, Any] | None = None,
+        still: Rejected | None = None,
     ) -> PromptrayError:
-        """The error of an endpoint that rejects harmless words too. `changes`: settings with which it does not reject them, or
+        """The error of an endpoint that rejects harmless words too.
+
+        `changes`: settings with which it does not reject them, or
         rejects them in other words, `still`."""
         settings, said = self._settings, f"{rejected.status}: {rejected.words}"
         if rejected.status == 403:
-            return AccessError(f"{settings.base_url} refused the key in {settings.key_place} ({said}).")
+            return AccessError(
+                f"{settings.base_url} refused the key in {settings.key_place} ({said})."
+            )
         if rejected.status == 404:
             return AccessError(
-                f"{settings.base_url} does not know the model {settings.model!r}, or has no chat completions there ({said}).")
-        how = advice(still or rejected) or f"Check that base_url {settings.base_url} and the model's settings are right."
+                f"{settings.base_url} does not know the model {settings.model!r}, or has no chat "
+                f"completions there ({said})."
+            )
+        how = (
+            advice(still or rejected)
+            or f"Check that base_url {settings.base_url} and the model's settings are right."
+        )
         if changes:
             written = f"To mend it, write the model as {as_settings(settings, changes)}"
-            how = f"{written}; then it still says {still.status}: {still.words}. {how}" if still else f"{written}."
-        return EndpointError(f"{rejected.reason if rejected.kind == 'infrastructure' else self._answered(rejected)} {how}")
+            how = (
+                f"{written}; then it still says {still.status}: {still.words}. {how}"
+                if still
+                else f"{written}."
+            )
+        return EndpointError(
+            f"{rejected.reason if rejected.kind == 'infrastructure' else self._answered(rejected)} "
+            f"{how}"
+        )
 
     def _refusal(self, status: int, sent: object, wait_s: float | None) -> Rejected:
         words, fields = self._quoted(sent), sent if isinstance(sent, Mapping) else {}
         subject = subject_of(status, (fields.get("code"), fields.get("type")), words)
         settings = self._settings
         if 300 <= status < 400:
-            # It may pass: a gateway sends its callers elsewhere while it is down. Where it leads is not told, let alone gone to.
-            raise Transient(f"{settings.base_url} answered {status}, a redirect, which no call follows.")
+            # It may pass: a gateway sends its callers elsewhere while it is down. Where it leads is
+            # not told, let alone gone to.
+            raise Transient(
+                f"{settings.base_url} answered {status}, a redirect, which no call follows."
+            )
         if subject == "balance":
             raise AccessError(
-                f"There is no balance for the key in {settings.key_place} at {settings.base_url} ({status}: {words}): "
-                "once there is, the same command continues where this one ended.")
+                f"There is no balance for the key in {settings.key_place} at {settings.base_url} "
+                f"({status}: {words}): "
+                "once there is, the same command continues where this one ended."
+            )
         if status == 401:
-            raise AccessError(f"{settings.base_url} refused the key in {settings.key_place} ({status}: {words}).")
+            raise AccessError(
+                f"{settings.base_url} refused the key in {settings.key_place} ({status}: {words})."
+            )
         field = fields.get("param")
         rejected = Rejected(
-            "refused" if subject else "infrastructure", words, status, words, field if isinstance(field, str) else "",
-            of_size=subject == "context")
+            "refused" if subject else "infrastructure",
+            words,
+            status,
+            words,
+            field if isinstance(field, str) else "",
+            of_size=subject == "context",
+        )
         said = self._answered(rejected)
         if status in _OVERLOAD_STATUSES or status == 409 or status >= 500:
             raise Transient(said, status in _OVERLOAD_STATUSES, wait_s)
@@ -146,7 +200,8 @@ def _refused_reply(problem: BaseException | None) -> ReplyRefused | None:
 
 
 def asked_wait_s(headers: Any) -> float | None:
-    """The seconds that a Retry-After header asks for, given as a number or as a date (RFC 9110, 10.2.3); None where there is none.
+    """The seconds that a Retry-After header asks for, given as a number or as a date (RFC 9110,
+    10.2.3); None where there is none.
 
     A date is set against the reply's own Date, so that the two clocks need not agree.
     """
@@ -155,7 +210,11 @@ def asked_wait_s(headers: Any) -> float | None:
         seconds = float(asked)
     except ValueError:
         until = _moment(asked)
-        seconds = (until - (_moment(headers.get("date", "")) or datetime.now(UTC))).total_seconds() if until else math.nan
+        seconds = (
+            (until - (_moment(headers.get("date", "")) or datetime.now(UTC))).total_seconds()
+            if until
+            else math.nan
+        )
     return max(seconds, 0.0) if math.isfinite(seconds) else None
 
 

@@ -1,13 +1,18 @@
-"""Any OpenAI-compatible endpoint, by the openai package. A batch fans out; each call is limited and retried on its own.
+"""Any OpenAI-compatible endpoint, by the openai package.
 
-What becomes of a fault (see openai_faults): a wrong key is an AccessError at once; what may pass is tried again, within bounds of
-number and time; where the endpoint does not answer even another question, it is down, and all calls wait until it is back or
-EndpointError is raised (see outage). What is left of a call after that is a Failed("infrastructure"): so a request that breaks an
-endpoint every time ends no run. Where a request is rejected, and none of its form was answered yet, or STREAK in a row were not, a
-harmless one of the same form is asked: if that is rejected too, no request of the form can be answered, which ends the run in the
-endpoint's own words and with how to mend it; else it is that request's own.
+A batch fans out; each call is limited and retried on its own.
 
-All attempts of a call carry one `Idempotency-Key`, so that a gateway that honours it never charges for a call twice.
+What becomes of a fault (see openai_faults): a wrong key is an AccessError at once; what may pass is
+tried again, within bounds of number and time; where the endpoint does not answer even another
+question, it is down, and all calls wait until it is back or EndpointError is raised (see outage).
+What is left of a call after that is a Failed("infrastructure"): so a request that breaks an
+endpoint every time ends no run. Where a request is rejected, and none of its form was answered yet,
+or STREAK in a row were not, a harmless one of the same form is asked: if that is rejected too, no
+request of the form can be answered, which ends the run in the endpoint's own words and with how to
+mend it; else it is that request's own.
+
+All attempts of a call carry one `Idempotency-Key`, so that a gateway that honours it never charges
+for a call twice.
 """
 
 import asyncio
@@ -47,21 +52,36 @@ _CHECK_WAIT_S = 1.0
 """For the attempts of a call that waits for no outage, and between two of them at most [ours]."""
 _PROBES = 3
 _AT_ONCE_S = 2.0
-"""Questions that fail before an endpoint counts as down, and the time after which a failure is no accident of the line [ours]."""
+"""Questions that fail before an endpoint counts as down, and the time after which a failure is no
+accident of the line [ours].
+"""
 STREAK = 10
-"""Requests in a row that were rejected, after which it is asked whether any would be answered [ours]: a prompt that trips a filter
-costs one more question in so many, and an endpoint that has begun to refuse all is found out soon."""
+"""Requests in a row that were rejected, after which it is asked whether any would be answered
+[ours]: a prompt that trips a filter costs one more question in so many, and an endpoint that has
+begun to refuse all is found out soon.
+"""
 _UNSAID = 3
-"""Replies that do not say why they ended, and none that did, after which an endpoint counts as one that never says it [ours]."""
+"""Replies that do not say why they ended, and none that did, after which an endpoint counts as one
+that never says it [ours].
+"""
 _MOST_FORMS = 1000
 _MOST_MENDS = 4
 """Refusals of one harmless question that are looked into, one setting each."""
 
 
 class OpenAIModel:
-    """A LanguageModel over HTTP; for one event loop. `window`: None for one of its own, with settings.max_in_flight places."""
+    """A LanguageModel over HTTP; for one event loop.
 
-    def __init__(self, settings: OpenAISettings, api_key: str, retry: Retry | None = None, window: Gate | None = None) -> None:
+    `window`: None for one of its own, with settings.max_in_flight places.
+    """
+
+    def __init__(
+        self,
+        settings: OpenAISettings,
+        api_key: str,
+        retry: Retry | None = None,
+        window: Gate | None = None,
+    ) -> None:
         self._settings = settings
         self._faults = Faults(settings, api_key)
         self._retry = retry or Retry(attempts=settings.attempts, retry_s=settings.retry_s)
@@ -69,11 +89,21 @@ class OpenAIModel:
         gate = window or Window(settings.max_in_flight)
         hedge = Hedging(settings.hedge_percentile, gate) if settings.hedge_percentile else None
         self._limiter = Limiter(
-            settings.max_in_flight, self._retry, window=gate, patience=self._outage, hedge=hedge, effort_of=_effort_of)
-        # We retry ourselves. Its timeout is for each step (connect, each read of some bytes), not for the call: see _send.
+            settings.max_in_flight,
+            self._retry,
+            window=gate,
+            patience=self._outage,
+            hedge=hedge,
+            effort_of=_effort_of,
+        )
+        # We retry ourselves. Its timeout is for each step (connect, each read of some bytes), not
+        # for the call: see _send.
         self._client = open_client(
-            settings.base_url, api_key, openai.Timeout(settings.timeout_s, connect=min(_CONNECT_S, settings.timeout_s)),
-            {"Accept-Encoding": ACCEPTED})
+            settings.base_url,
+            api_key,
+            openai.Timeout(settings.timeout_s, connect=min(_CONNECT_S, settings.timeout_s)),
+            {"Accept-Encoding": ACCEPTED},
+        )
         bound_replies(self._client)
         self._answered_forms: set[Request] = set()
         """Harmless requests (see question_like), of whose form one was answered."""
@@ -92,17 +122,27 @@ class OpenAIModel:
         return self._outage.pause
 
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
-        return await all_of(self._outcome(request, partial(self._ask, request)) for request in requests)
+        return await all_of(
+            self._outcome(request, partial(self._ask, request)) for request in requests
+        )
 
-    async def complete_announced(self, requests: Sequence[Request], sending: Sending) -> list[Outcome]:
+    async def complete_announced(
+        self, requests: Sequence[Request], sending: Sending
+    ) -> list[Outcome]:
         """See Announcing: a request goes out when it has its place in the window."""
         once = Once(sending)
-        return await all_of(self._outcome(request, partial(once.before, partial(self._ask, request))) for request in requests)
+        return await all_of(
+            self._outcome(request, partial(once.before, partial(self._ask, request)))
+            for request in requests
+        )
 
     async def at_once(self, request: Request) -> Outcome:
         """See reach.Impatient."""
         retry = replace(
-            self._retry, retry_s=min(_CHECK_S, self._retry.retry_s), longest_wait_s=min(_CHECK_WAIT_S, self._retry.longest_wait_s))
+            self._retry,
+            retry_s=min(_CHECK_S, self._retry.retry_s),
+            longest_wait_s=min(_CHECK_WAIT_S, self._retry.longest_wait_s),
+        )
         try:
             outcome = await Limiter(1, retry).run(partial(self._ask, request))
         except Transient as problem:
@@ -112,7 +152,10 @@ class OpenAIModel:
         return outcome
 
     async def stream(self, request: Request) -> AsyncIterator[Piece]:
-        """Server-sent events. Tried again, and an outage waited for, only before the first of them. `timeout_s` bounds the time to
+        """Server-sent events.
+
+        Tried again, and an outage waited for, only before the first of them. `timeout_s` bounds the
+        time to
         the first and between two, not the whole, which is as fast as the caller takes it."""
         growing, failed = GrowingReply(), None
         try:
@@ -157,7 +200,9 @@ class OpenAIModel:
         return outcome
 
     def _expect_whole(self, reply: Any) -> None:
-        """Raises Transient for a reply that does not say why it ended, unless the endpoint never does."""
+        """Raises Transient for a reply that does not say why it ended, unless the endpoint never
+        does.
+        """
         if says_its_end(reply):
             self._ends_unsaid = -1
         elif self._ends_unsaid >= 0:
@@ -171,30 +216,51 @@ class OpenAIModel:
             self._answered_forms.clear()  # of a gateway's callers, who may ask in any form
         self._answered_forms.add(question_like(request))
 
-    async def _send(self, request: Request, *, stream: bool = False, settings: OpenAISettings | None = None) -> Any:
+    async def _send(
+        self, request: Request, *, stream: bool = False, settings: OpenAISettings | None = None
+    ) -> Any:
         """The reply, whatever it is, or the call's own fate. Raises Transient and AccessError."""
-        whole, event = (TextCompletion, TextCompletion) if request.raw else (ChatCompletion, ChatCompletionChunk)
+        whole, event = (
+            (TextCompletion, TextCompletion)
+            if request.raw
+            else (ChatCompletion, ChatCompletionChunk)
+        )
         body = body_of(settings or self._settings, request, stream=stream)
-        # The package follows redirects unless told otherwise: to wherever the endpoint likes, with the question and perhaps a key.
+        # The package follows redirects unless told otherwise: to wherever the endpoint likes, with
+        # the question and perhaps a key.
         options: Any = {
-            "headers": {"Idempotency-Key": idempotency_key(self.name, body)}, "security": {"bearer_auth": True},
-            "follow_redirects": False}
+            "headers": {"Idempotency-Key": idempotency_key(self.name, body)},
+            "security": {"bearer_auth": True},
+            "follow_redirects": False,
+        }
         try:
-            async with asyncio.timeout(self._settings.timeout_s):  # an endpoint that drips is as late as one that says nothing
+            async with asyncio.timeout(
+                self._settings.timeout_s
+            ):  # an endpoint that drips is as late as one that says nothing
                 return await self._client.post(
-                    "/completions" if request.raw else "/chat/completions", content=body, cast_to=whole, options=options,
-                    stream=stream, stream_cls=openai.AsyncStream[event])  # type: ignore[valid-type]
+                    "/completions" if request.raw else "/chat/completions",
+                    content=body,
+                    cast_to=whole,
+                    options=options,
+                    stream=stream,
+                    stream_cls=openai.AsyncStream[event],  # type: ignore[valid-type]
+                )
         except TimeoutError as problem:
             raise self._faults.too_late() from problem
         except (openai.OpenAIError, *UNREADABLE) as problem:
             return self._faults.fate(problem)
 
     async def _events(self, reply: Any) -> AsyncGenerator[Any, None]:
-        """The events of a reply until it ends or breaks off. Closes it, also where the caller leaves."""
+        """The events of a reply until it ends or breaks off.
+
+        Closes it, also where the caller leaves.
+        """
         events = aiter(reply)
         try:
             while True:
-                async with asyncio.timeout(self._settings.timeout_s):  # comments come in time, too, and are no events
+                async with asyncio.timeout(
+                    self._settings.timeout_s
+                ):  # comments come in time, too, and are no events
                     event = await anext(events, None)
                 if event is None:
                     return
@@ -207,8 +273,10 @@ class OpenAIModel:
             await reply.close()
 
     async def _is_there(self) -> bool:
-        """Does it answer another question, whatever it says? Asked beside the window, which may be full of calls that wait for
-        nothing; and again where that fails at once, as a connection from before may have been dead. Raises AccessError."""
+        """Does it answer another question, whatever it says? Asked beside the window, which may be
+        full of calls that wait for nothing; and again where that fails at once, as a connection
+        from before may have been dead. Raises AccessError.
+        """
         now = asyncio.get_running_loop().time
         began = now()
         for _ in range(_PROBES):
@@ -223,7 +291,10 @@ class OpenAIModel:
         return False
 
     async def _believed(self, request: Request, outcome: Outcome) -> Outcome:
-        """The outcome, where it is this request's own. Raises AccessError and EndpointError where none of its form is answered."""
+        """The outcome, where it is this request's own.
+
+        Raises AccessError and EndpointError where none of its form is answered.
+        """
         if not _is_lost(outcome):
             return outcome
         form = question_like(request)
@@ -240,7 +311,9 @@ class OpenAIModel:
         return outcome
 
     async def _looked_into(self, question: Request, rejected: Rejected) -> PromptrayError:
-        """Why a harmless question is rejected, and how to mend it: tried out, as some endpoints name one setting after another."""
+        """Why a harmless question is rejected, and how to mend it: tried out, as some endpoints
+        name one setting after another.
+        """
         changes: dict[str, Any] = {}
         last: Outcome = rejected
         try:
@@ -255,7 +328,9 @@ class OpenAIModel:
         return self._faults.concerning_all(rejected, changes)
 
     def _misled(self, reason: str) -> EndpointError:
-        return EndpointError(f"{reason} Check that base_url {self._settings.base_url} is right and answers.")
+        return EndpointError(
+            f"{reason} Check that base_url {self._settings.base_url} is right and answers."
+        )
 
 
 def _is_lost(outcome: Outcome) -> bool:
@@ -263,4 +338,6 @@ def _is_lost(outcome: Outcome) -> bool:
 
 
 def _effort_of(result: Any, seconds: float) -> float | None:
-    return effort(seconds, result.completion_tokens or 0) if isinstance(result, Completion) else None
+    return (
+        effort(seconds, result.completion_tokens or 0) if isinstance(result, Completion) else None
+    )

@@ -1,5 +1,6 @@
-"""How to mend what an endpoint refuses: which of a model's settings make it answer, as its words tell. Changes nothing by itself:
-another field, role or temperature may change answers, so a person writes it into the settings. Knows no HTTP.
+"""How to mend what an endpoint refuses: which of a model's settings make it answer, as its words
+tell. Changes nothing by itself: another field, role or temperature may change answers, so a person
+writes it into the settings. Knows no HTTP.
 """
 
 import json
@@ -11,17 +12,30 @@ from serving.contracts.refusals import Rejected
 from serving.settings import OpenAISettings
 
 _UNWANTED = re.compile(
-    r"not (?:be )?(?:support|permit|allow|enabl|accept|recogni|available)|unsupported|unrecogni[sz]ed|unknown|unexpected"
-    r"|extra (?:inputs|fields)|does(?: not|n't) (?:support|accept)|forbidden|deprecated|instead", re.IGNORECASE)
-_PLAIN = re.compile(r"(?!(?:true|false|yes|no|on|off|null|y|n)$)[A-Za-z][\w./:@+-]*(?<!:)", re.IGNORECASE)
+    r"not (?:be "
+    r")?(?:support|permit|allow|enabl|accept|recogni|available)|unsupported|unrecogni[sz]ed|unknown|unexpected"
+    r"|extra (?:inputs|fields)|does(?: not|n't) (?:support|accept)|forbidden|deprecated|instead",
+    re.IGNORECASE,
+)
+_PLAIN = re.compile(
+    r"(?!(?:true|false|yes|no|on|off|null|y|n)$)[A-Za-z][\w./:@+-]*(?<!:)", re.IGNORECASE
+)
 """Texts that YAML takes for texts as they are."""
-_LARGE = re.compile(r"too (?:large|long|high|many)|context|at most|maximum|exceed|less than or equal", re.IGNORECASE)
-_NAMED = {"max_tokens_field": r"max_(?:completion_|output_)?tokens", "send_temperature": r"temperature", "send_seed": r"\bseed\b",
-          "system_role": r"\bsystem\b|developer instruction|developer role"}
+_LARGE = re.compile(
+    r"too (?:large|long|high|many)|context|at most|maximum|exceed|less than or equal", re.IGNORECASE
+)
+_NAMED = {
+    "max_tokens_field": r"max_(?:completion_|output_)?tokens",
+    "send_temperature": r"temperature",
+    "send_seed": r"\bseed\b",
+    "system_role": r"\bsystem\b|developer instruction|developer role",
+}
 
 
 def mend(settings: OpenAISettings, rejected: Rejected) -> dict[str, Any]:
-    """Return the settings that this refusal asks for, beside the ones there are; {} where it does not say so plainly."""
+    """Return the settings that this refusal asks for, beside the ones there are; {} where it does
+    not say so plainly.
+    """
     for name, value in _wished(settings, rejected).items():
         if getattr(settings, name) != value and _is_about(rejected, name):
             return {name: value}
@@ -29,15 +43,23 @@ def mend(settings: OpenAISettings, rejected: Rejected) -> dict[str, Any]:
 
 
 def advice(rejected: Rejected) -> str:
-    """Return what else a person may do about it, as a sentence; "" where nobody but the endpoint knows."""
+    """Return what else a person may do about it, as a sentence; "" where nobody but the endpoint
+    knows.
+    """
     said = f"{rejected.field} {rejected.words}"
     if re.search(_NAMED["max_tokens_field"], said, re.IGNORECASE) and _LARGE.search(said):
-        return ("To mend it, lower max_tokens: a target's in sampling, an optimizer's in its strategy's settings, or the model's "
-                "own, which stands for both.")
+        return (
+            "To mend it, lower max_tokens: a target's in sampling, an optimizer's in its "
+            "strategy's settings, or the model's "
+            "own, which stands for both."
+        )
     if rejected.of_size:
         return "To mend it, lower max_tokens, or make the prompt or the items shorter."
     if re.search(_NAMED["send_temperature"], said, re.IGNORECASE):
-        return "To mend it, give another temperature (a target's in sampling, an optimizer's in its strategy's settings)."
+        return (
+            "To mend it, give another temperature (a target's in sampling, an optimizer's in its "
+            "strategy's settings)."
+        )
     return ""
 
 
@@ -46,12 +68,21 @@ def as_settings(settings: OpenAISettings, changes: Mapping[str, Any]) -> str:
     kept: dict[str, Any] = {"kind": "openai", "model": settings.model}
     if settings.base_url != type(settings).model_fields["base_url"].default:
         kept["base_url"] = settings.base_url
-    return "{" + ", ".join(f"{name}: {_yaml(value)}" for name, value in {**kept, **changes}.items()) + "}"
+    return (
+        "{"
+        + ", ".join(f"{name}: {_yaml(value)}" for name, value in {**kept, **changes}.items())
+        + "}"
+    )
 
 
 def _wished(settings: OpenAISettings, rejected: Rejected) -> dict[str, Any]:
     other = "max_completion_tokens" if settings.max_tokens_field == "max_tokens" else "max_tokens"
-    return {"max_tokens_field": other, "send_temperature": False, "send_seed": False, "system_role": "user"}
+    return {
+        "max_tokens_field": other,
+        "send_temperature": False,
+        "send_seed": False,
+        "system_role": "user",
+    }
 
 
 def _is_about(rejected: Rejected, name: str) -> bool:

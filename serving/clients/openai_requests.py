@@ -1,4 +1,6 @@
-"""What goes out to an OpenAI-compatible endpoint for a request: the JSON body, and the key that tells a repetition."""
+"""What goes out to an OpenAI-compatible endpoint for a request: the JSON body, and the key that
+tells a repetition.
+"""
 
 import hashlib
 import json
@@ -10,7 +12,9 @@ from serving.settings import OpenAISettings
 
 def body_of(settings: OpenAISettings, request: Request, *, stream: bool = False) -> bytes:
     """JSON. A lone surrogate, which UTF-8 has no bytes for, goes out escaped, as JSON allows."""
-    content = _content(settings, request) | ({"stream": True, "stream_options": {"include_usage": True}} if stream else {})
+    content = _content(settings, request) | (
+        {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
+    )
     try:
         return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError:
@@ -18,9 +22,12 @@ def body_of(settings: OpenAISettings, request: Request, *, stream: bool = False)
 
 
 def idempotency_key(identity: str, body: bytes) -> str:
-    """The same for all sendings of one call, and for no other call. It tells nothing of what is in it.
+    """The same for all sendings of one call, and for no other call.
 
-    A gateway that honours the header `Idempotency-Key` answers a repetition with what it has, and charges once; others ignore it.
+    It tells nothing of what is in it.
+
+    A gateway that honours the header `Idempotency-Key` answers a repetition with what it has, and
+    charges once; others ignore it.
     """
     return hashlib.sha256(identity.encode() + b"\0" + body).hexdigest()
 

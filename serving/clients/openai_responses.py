@@ -1,4 +1,7 @@
-"""What an OpenAI-compatible endpoint's reply says. Trusts nothing: the package hands through whatever came, even a web page."""
+"""What an OpenAI-compatible endpoint's reply says.
+
+Trusts nothing: the package hands through whatever came, even a web page.
+"""
 
 from typing import Any
 
@@ -12,17 +15,44 @@ _TOOL = "The model called a tool in place of an answer."
 _FILTERED = "The endpoint's content filter stopped the answer."
 _BROKEN = frozenset({"error", "abort", "cancelled"})
 """Reasons to end that some gateways and engines give where something broke behind them."""
-_CUT = frozenset({"length", "max_tokens", "model_length", "max_length", "max_output_tokens", "token_limit", "max_new_tokens"})
-_FILTERS = frozenset({"content_filter", "content_filtered", "safety", "recitation", "prohibited_content", "blocklist", "spii"})
-"""As other gateways and engines spell `length` and `content_filter`, in any case [ours, from their references]."""
+_CUT = frozenset(
+    {
+        "length",
+        "max_tokens",
+        "model_length",
+        "max_length",
+        "max_output_tokens",
+        "token_limit",
+        "max_new_tokens",
+    }
+)
+_FILTERS = frozenset(
+    {
+        "content_filter",
+        "content_filtered",
+        "safety",
+        "recitation",
+        "prohibited_content",
+        "blocklist",
+        "spii",
+    }
+)
+"""As other gateways and engines spell `length` and `content_filter`, in any case [ours, from their
+references].
+"""
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")
-"""Fields of a message in which some endpoints put what a model thinks, and sometimes all that it says."""
+"""Fields of a message in which some endpoints put what a model thinks, and sometimes all that it
+says.
+"""
 _MOST_TOKENS = 2**27
 """A larger count is no count [ours]: ten times the longest context that anybody sells."""
 
 
 def read(reply: Any) -> Outcome | None:
-    """The outcome in a whole reply; None where it is no reply of this protocol, or broke off. See also says_its_end."""
+    """The outcome in a whole reply; None where it is no reply of this protocol, or broke off.
+
+    See also says_its_end.
+    """
     choice = _first_choice(reply) if isinstance(reply, ChatCompletion | TextCompletion) else None
     said = getattr(choice, "message", None) if isinstance(reply, ChatCompletion) else choice
     text = getattr(said, "content" if isinstance(reply, ChatCompletion) else "text", None)
@@ -35,7 +65,10 @@ def read(reply: Any) -> Outcome | None:
 
 
 def says_its_end(reply: Any) -> bool:
-    """Return whether a reply says why it ended. Where others of the endpoint do, one that does not broke off."""
+    """Return whether a reply says why it ended.
+
+    Where others of the endpoint do, one that does not broke off.
+    """
     return bool(getattr(_first_choice(reply), "finish_reason", None))
 
 
@@ -80,7 +113,9 @@ def _first_choice(reply: Any) -> Any:
     return choices[0] if isinstance(choices, list) and choices else None
 
 
-def _outcome(text: str, finish_reason: str | None, refusal: Any, usage: Any, said: Any = None) -> Outcome:
+def _outcome(
+    text: str, finish_reason: str | None, refusal: Any, usage: Any, said: Any = None
+) -> Outcome:
     finish, (read, written) = (finish_reason or "").casefold(), tokens_of(usage)
     if refusal:
         return declined(str(refusal), tokens=(read, written))
@@ -90,16 +125,25 @@ def _outcome(text: str, finish_reason: str | None, refusal: Any, usage: Any, sai
         return declined(_FILTERED, "filter", tokens=(read, written))
     cached = getattr(getattr(usage, "prompt_tokens_details", None), "cached_tokens", None)
     return Completion(
-        text, finish in _CUT, read, written, metadata={} if text else _emptiness(said),
-        cached_tokens=cached if _is_count(cached) else None)
+        text,
+        finish in _CUT,
+        read,
+        written,
+        metadata={} if text else _emptiness(said),
+        cached_tokens=cached if _is_count(cached) else None,
+    )
 
 
 def tokens_of(usage: Any) -> tuple[int | None, int | None]:
-    """Read and written, as an endpoint bills them; None where it does not say, or says something that is no count.
+    """Read and written, as an endpoint bills them; None where it does not say, or says something
+    that is no count.
 
-    Some (xAI among them) count hidden reasoning in the total alone: what is in the total and in neither part was written.
+    Some (xAI among them) count hidden reasoning in the total alone: what is in the total and in
+    neither part was written.
     """
-    read, written, total = (_count(usage, name) for name in ("prompt_tokens", "completion_tokens", "total_tokens"))
+    read, written, total = (
+        _count(usage, name) for name in ("prompt_tokens", "completion_tokens", "total_tokens")
+    )
     if total is None or read is None:
         return read, written
     return read, max(total - read, written or 0) if total >= read else written

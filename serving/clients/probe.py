@@ -1,4 +1,6 @@
-"""One cheap call, to learn whether a model answers before a run relies on it: in the form in which the run will ask."""
+"""One cheap call, to learn whether a model answers before a run relies on it: in the form in which
+the run will ask.
+"""
 
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
@@ -8,7 +10,11 @@ from optimizer.protocols import LanguageModel
 from optimizer.types import Failed, Message, Outcome, Request, Sampling
 
 PROBE = Request((Message("user", "Say yes."),), Sampling(max_tokens=16))
-_HARMLESS = {"system": "Answer in one word.", "user": PROBE.messages[0].content, "assistant": "Yes."}
+_HARMLESS = {
+    "system": "Answer in one word.",
+    "user": PROBE.messages[0].content,
+    "assistant": "Yes.",
+}
 
 
 @runtime_checkable
@@ -16,23 +22,41 @@ class Impatient(Protocol):
     """A model that would wait for an endpoint that is down, and can also do without."""
 
     async def at_once(self, request: Request) -> Outcome:
-        """Return its outcome; what is down is a Failed or an EndpointError. Raises AccessError and EndpointError, with how to mend
+        """Return its outcome; what is down is a Failed or an EndpointError.
+
+        Raises AccessError and EndpointError, with how to mend
         it, where no request of this form would be answered."""
 
 
 def question_like(request: Request) -> Request:
-    """Return a harmless request with all the fields of this one: its roles, its sampling, and a sample number if it has one.
+    """Return a harmless request with all the fields of this one: its roles, its sampling, and a
+    sample number if it has one.
 
-    It is the same for requests that differ in their words alone, however many demonstrations they show: so it names their form.
+    It is the same for requests that differ in their words alone, however many demonstrations they
+    show: so it names their form.
     """
-    first, answered = request.messages[0].role, any(message.role == "assistant" for message in request.messages)
-    roles = (["system"] if first == "system" else []) + (["user", "assistant"] if answered else []) + ["user"]
+    first, answered = (
+        request.messages[0].role,
+        any(message.role == "assistant" for message in request.messages),
+    )
+    roles = (
+        (["system"] if first == "system" else [])
+        + (["user", "assistant"] if answered else [])
+        + ["user"]
+    )
     messages = tuple(Message(role, _HARMLESS[role]) for role in roles)  # type: ignore[arg-type]
     return replace(request, messages=messages, sample=min(request.sample, 1), purpose="learn")
 
 
 async def reach(model: LanguageModel, question: Request = PROBE) -> None:
-    """Return if the model answers. Raises AccessError or EndpointError if it does not; a refusal is an answer."""
-    outcome = await model.at_once(question) if isinstance(model, Impatient) else (await model.complete([question]))[0]
+    """Return if the model answers.
+
+    Raises AccessError or EndpointError if it does not; a refusal is an answer.
+    """
+    outcome = (
+        await model.at_once(question)
+        if isinstance(model, Impatient)
+        else (await model.complete([question]))[0]
+    )
     if isinstance(outcome, Failed) and outcome.kind == "infrastructure":
         raise EndpointError(outcome.reason)

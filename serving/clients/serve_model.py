@@ -1,7 +1,9 @@
-"""A model that is hosted on this Ray cluster, called by Serve handle: one handle call for a chunk of requests.
+"""A model that is hosted on this Ray cluster, called by Serve handle: one handle call for a chunk
+of requests.
 
-Chunks, because a call costs the same for 1 and for 32 prompts: measured 372 prompts/s one by one, 13,000/s in chunks of 32.
-They are prompt-major: requests that begin alike go together, so that a replica reads their beginning once.
+Chunks, because a call costs the same for 1 and for 32 prompts: measured 372 prompts/s one by one,
+13,000/s in chunks of 32. They are prompt-major: requests that begin alike go together, so that a
+replica reads their beginning once.
 """
 
 import asyncio
@@ -13,7 +15,12 @@ from typing import Any
 
 from ray import serve
 from ray.exceptions import ObjectLostError, RayActorError, RayTaskError
-from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, RayServeException, ReplicaUnavailableError
+from ray.serve.exceptions import (
+    BackPressureError,
+    DeploymentUnavailableError,
+    RayServeException,
+    ReplicaUnavailableError,
+)
 
 from optimizer.errors import EndpointError, PromptrayError
 from optimizer.types import Failed, Message, Outcome, Request
@@ -27,20 +34,32 @@ from serving.hosting.deployment import find
 _DIED = (RayActorError, ObjectLostError, ReplicaUnavailableError, DeploymentUnavailableError)
 """What is raised for a call whose replica, or its node, is no more."""
 PATIENT = Retry(attempts=8)
-"""A minute in all: Ray may take half of one to see that a node is gone, and until then offers its replicas."""
+"""A minute in all: Ray may take half of one to see that a node is gone, and until then offers its
+replicas.
+"""
 
 
 class ServeHandleModel:
-    """Picklable until its first call. A replica that dies, or whose engine does, is waited for: its chunk goes to the next one.
+    """Picklable until its first call.
 
-    `affine`: chunks of one prompt go to one replica, for deployments that route so. `window`: places that are shared with others,
-    in place of `max_in_flight` of its own; a client with one stays in its event loop. Raises EndpointError where the deployment is
-    not on this cluster, or its replicas die beyond all retries.
+    A replica that dies, or whose engine does, is waited for: its chunk goes to the next one.
+
+    `affine`: chunks of one prompt go to one replica, for deployments that route so. `window`:
+    places that are shared with others, in place of `max_in_flight` of its own; a client with one
+    stays in its event loop. Raises EndpointError where the deployment is not on this cluster, or
+    its replicas die beyond all retries.
     """
 
     def __init__(
-        self, deployment: str, identity: str, chunk: int = 16, max_in_flight: int = 8, retry: Retry | None = None, *,
-        affine: bool = False, window: Gate | None = None,
+        self,
+        deployment: str,
+        identity: str,
+        chunk: int = 16,
+        max_in_flight: int = 8,
+        retry: Retry | None = None,
+        *,
+        affine: bool = False,
+        window: Gate | None = None,
     ) -> None:
         self._deployment = deployment
         self._identity = identity
@@ -58,13 +77,19 @@ class ServeHandleModel:
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
         return await self.complete_announced(requests, _said_to_nobody)
 
-    async def complete_announced(self, requests: Sequence[Request], sending: Sending) -> list[Outcome]:
+    async def complete_announced(
+        self, requests: Sequence[Request], sending: Sending
+    ) -> list[Outcome]:
         """See Announcing: a chunk goes out when it has its place."""
         once = Once(sending)
         chunks = chunks_of(requests, self._chunk, mixed=not self._affine)
         handle, limiter = await self._connect()
         calls = (
-            limiter.run(partial(once.before, partial(self._ask, handle, [requests[at] for at in chunk]))) for chunk in chunks)
+            limiter.run(
+                partial(once.before, partial(self._ask, handle, [requests[at] for at in chunk]))
+            )
+            for chunk in chunks
+        )
         with _given_up():
             answered = await all_of(calls)
         outcome_by_place: dict[int, Outcome] = {}
@@ -73,7 +98,9 @@ class ServeHandleModel:
         return [outcome_by_place[at] for at in range(len(requests))]
 
     async def stream(self, request: Request) -> AsyncIterator[Piece]:
-        """A replica that dies before the first piece is replaced as above; later, the stream ends with Failed("infrastructure")."""
+        """A replica that dies before the first piece is replaced as above; later, the stream ends
+        with Failed("infrastructure").
+        """
         handle, limiter = await self._connect()
         with _given_up():
             first, rest = await limiter.run(partial(self._begin, handle, request))
@@ -90,7 +117,10 @@ class ServeHandleModel:
     async def _connect(self) -> tuple[Any, Limiter]:
         if self._line is None:
             handle = await asyncio.to_thread(self._find)
-            self._line = self._line or (handle, Limiter(self._max_in_flight, self._retry, window=self._window))
+            self._line = self._line or (
+                handle,
+                Limiter(self._max_in_flight, self._retry, window=self._window),
+            )
         return self._line
 
     def _find(self) -> Any:
@@ -100,7 +130,9 @@ class ServeHandleModel:
         try:
             return serve.get_deployment_handle(self._deployment, app)
         except RayServeException as problem:
-            raise EndpointError(f"The model {self._identity} is not hosted on this cluster ({problem}).") from problem
+            raise EndpointError(
+                f"The model {self._identity} is not hosted on this cluster ({problem})."
+            ) from problem
 
     async def _ask(self, handle: Any, chunk: list[Request]) -> list[Outcome]:
         with self._in_our_words():
@@ -113,16 +145,24 @@ class ServeHandleModel:
             return await anext(answer), answer
 
     def _routed(self, handle: Any, request: Request) -> Any:
-        return handle.options(session_id=sha256(repr(_beginning(request)).encode()).hexdigest()) if self._affine else handle
+        return (
+            handle.options(session_id=sha256(repr(_beginning(request)).encode()).hexdigest())
+            if self._affine
+            else handle
+        )
 
     @contextmanager
     def _in_our_words(self) -> Iterator[None]:
         try:
             yield
         except BackPressureError as problem:
-            raise Transient(f"The model {self._identity} is overloaded ({problem}).", overloaded=True) from problem
+            raise Transient(
+                f"The model {self._identity} is overloaded ({problem}).", overloaded=True
+            ) from problem
         except _DIED as problem:
-            raise Transient(f"A replica of {self._identity} died ({type(problem).__name__}).") from problem
+            raise Transient(
+                f"A replica of {self._identity} died ({type(problem).__name__})."
+            ) from problem
         except RayTaskError as problem:
             if isinstance(problem.cause, EngineDied):
                 raise Transient(str(problem.cause)) from problem
@@ -136,9 +176,11 @@ class ServeHandleModel:
 
 
 def chunks_of(requests: Sequence[Request], size: int, *, mixed: bool) -> list[list[int]]:
-    """Places in the batch, in chunks of at most `size`: requests that differ only in their last message stay together.
+    """Places in the batch, in chunks of at most `size`: requests that differ only in their last
+    message stay together.
 
-    What is left of a prompt behind its full chunks shares a chunk with others where it fits whole; not unless `mixed`.
+    What is left of a prompt behind its full chunks shares a chunk with others where it fits whole;
+    not unless `mixed`.
     """
     places_by_beginning: dict[tuple[Message, ...], list[int]] = {}
     for at, request in enumerate(requests):

@@ -1,8 +1,11 @@
-"""How many calls at once an endpoint bears, learned from how its calls end. Pure arithmetic: knows no call, no clock and no Ray.
+"""How many calls at once an endpoint bears, learned from how its calls end.
 
-Additive increase and multiplicative decrease (Chiu and Jain 1989, as in TCP): a full window of good calls widens it by one, a call
-that is pushed back halves it, at most once a cool-down. Latency is a weaker sign: it narrows by a fifth, and only where recent
-calls take far longer than those before them. Figures are ours.
+Pure arithmetic: knows no call, no clock and no Ray.
+
+Additive increase and multiplicative decrease (Chiu and Jain 1989, as in TCP): a full window of good
+calls widens it by one, a call that is pushed back halves it, at most once a cool-down. Latency is a
+weaker sign: it narrows by a fifth, and only where recent calls take far longer than those before
+them. Figures are ours.
 """
 
 from math import sqrt
@@ -12,17 +15,23 @@ COOL_DOWN_S = 1.0
 SLOW_COOL_DOWN_S = 10.0
 """After a step on latency: the calls in flight were sent before it, and say nothing of it."""
 SLOW_FACTOR = 3.0
-"""So many times what a call usually takes is slow. Ordinary spread stays below: it is means that are compared."""
+"""So many times what a call usually takes is slow.
+
+Ordinary spread stays below: it is means that are compared.
+"""
 NARROWED_BY_LATENCY = 0.8
 LEAST_SHARE_BY_LATENCY = 0.125
-"""Latency alone never narrows below this share of the most: what is slow for another reason would only get slower."""
+"""Latency alone never narrows below this share of the most: what is slow for another reason would
+only get slower.
+"""
 
 
 class LatencyWatch:
-    """Two running means of what a call takes: of about the last 32 calls, and of about the last 512.
+    """Two running means of what a call takes: of about the last 32 calls, and of about the last
+    512.
 
-    A long answer takes longer, and is no sign of anything. So what is watched is the effort: seconds for each token, where a call
-    counts as so many tokens more than it wrote (see `effort`).
+    A long answer takes longer, and is no sign of anything. So what is watched is the effort:
+    seconds for each token, where a call counts as so many tokens more than it wrote (see `effort`).
     """
 
     FAST, SLOW, ENOUGH = 32, 512, 64
@@ -47,12 +56,18 @@ class LatencyWatch:
 
 
 def effort(seconds: float, tokens: int) -> float:
-    """What an answer of so many tokens took, for each of them. The 64 stand for what is the same for every call [ours]."""
+    """What an answer of so many tokens took, for each of them.
+
+    The 64 stand for what is the same for every call [ours].
+    """
     return seconds / (64 + max(tokens, 0))
 
 
 class AIMD:
-    """The size of a window, between 1 and `most`. Begins at `most`. `now` is in seconds, on any clock that does not go back."""
+    """The size of a window, between 1 and `most`.
+
+    Begins at `most`. `now` is in seconds, on any clock that does not go back.
+    """
 
     def __init__(self, most: int, cool_down_s: float = COOL_DOWN_S) -> None:
         self._most = float(most)
@@ -68,7 +83,9 @@ class AIMD:
     def at_most(self, most: int) -> None:
         """Another upper end, which a window that was not narrowed takes at once."""
         if most != self._most:
-            self._size = max(1.0, float(most) if self._size >= self._most else min(self._size, most))
+            self._size = max(
+                1.0, float(most) if self._size >= self._most else min(self._size, most)
+            )
             self._most = float(most)
 
     def went_well(self, calls: int = 1) -> None:

@@ -1,4 +1,5 @@
-"""An endpoint that is down: every call of a client waits for it together, and one prober looks when it is back.
+"""An endpoint that is down: every call of a client waits for it together, and one prober looks when
+it is back.
 
 Knows no protocol: how to probe is given to it. Implements limiter.Patience.
 """
@@ -14,7 +15,9 @@ from optimizer.errors import EndpointError
 from serving.concurrency.retrying import Transient
 
 SUSPICIOUS = 3
-"""Attempts in a row that found no connection, after which it is asked whether the endpoint is there at all [ours]."""
+"""Attempts in a row that found no connection, after which it is asked whether the endpoint is there
+at all [ours].
+"""
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 15.0
 """Between two probes [ours]."""
@@ -26,23 +29,34 @@ class Pauses(Protocol):
 
     @property
     def pause(self) -> str:
-        """"" while it answers; else one sentence: since when it does not, and until when it is waited for at most."""
+        """ "" while it answers; else one sentence: since when it does not, and until when it is
+        waited for at most.
+        """
 
 
 def pause_of(*models: object) -> str:
     """The sentences of those of some models that are waiting, each once."""
-    return " ".join(dict.fromkeys(model.pause for model in models if isinstance(model, Pauses) and model.pause))
+    return " ".join(
+        dict.fromkeys(model.pause for model in models if isinstance(model, Pauses) and model.pause)
+    )
 
 
 class Outage:
-    """`is_there` asks the endpoint one cheap thing, and raises AccessError where it refuses us. `longest_s`: 0 waits for nothing.
+    """`is_there` asks the endpoint one cheap thing, and raises AccessError where it refuses us.
 
-    Whoever waits is told by EndpointError where the wait was too long. Whoever comes after that begins anew, with a probe.
+    `longest_s`: 0 waits for nothing.
+
+    Whoever waits is told by EndpointError where the wait was too long. Whoever comes after that
+    begins anew, with a probe.
     """
 
     def __init__(
-        self, where: str, is_there: Callable[[], Awaitable[bool]], longest_s: float,
-        clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        self,
+        where: str,
+        is_there: Callable[[], Awaitable[bool]],
+        longest_s: float,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._where = where
         self._is_there = is_there
@@ -56,12 +70,18 @@ class Outage:
         self.pause = ""
 
     async def over(self) -> None:
-        """Returns at once where no outage is known, else when it is over. Raises EndpointError and AccessError."""
+        """Returns at once where no outage is known, else when it is over.
+
+        Raises EndpointError and AccessError.
+        """
         if self._prober:
             await self._wait(self._prober)
 
     async def excuses(self, problem: Transient, last: bool, failing_since: float) -> bool:
-        """See limiter.Patience. What has answered others while a call failed again and again is not down, and is asked nothing.
+        """See limiter.Patience.
+
+        What has answered others while a call failed again and again is not down, and is asked
+        nothing.
         Raises EndpointError and AccessError."""
         self._unreached = self._unreached + 1 if problem.unreached else 0
         suspected = last and self._answered_at <= failing_since
@@ -77,7 +97,9 @@ class Outage:
         self._unreached, self._answered_at = 0, self._clock()
 
     async def _wait(self, prober: asyncio.Task[bool]) -> bool:
-        """Shielded, so that one waiter who leaves does not end the wait of the others; the last one does."""
+        """Shielded, so that one waiter who leaves does not end the wait of the others; the last one
+        does.
+        """
         self._waiters += 1
         try:
             return await asyncio.shield(prober)
@@ -85,7 +107,9 @@ class Outage:
             self._waiters -= 1
             if not self._waiters:
                 prober.cancel()
-                self._end(prober)  # now, so that nobody comes to wait for a prober that is being cancelled
+                self._end(
+                    prober
+                )  # now, so that nobody comes to wait for a prober that is being cancelled
 
     async def _probe(self, reason: str) -> bool:
         """Says whether there was an outage; it is over then."""
@@ -106,12 +130,15 @@ class Outage:
         began, pause_s, now = self._clock(), FIRST_PAUSE_S, datetime.now().astimezone()
         self.pause = (
             f"{self._where} does not answer since {now:%H:%M:%S}: waiting for it until "
-            f"{now + timedelta(seconds=self._longest_s):%H:%M:%S} at most.")
+            f"{now + timedelta(seconds=self._longest_s):%H:%M:%S} at most."
+        )
         while (left_s := began + self._longest_s - self._clock()) > 0:
             await self._sleep(min(pause_s, left_s))
             if await self._is_there():
                 return
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
         raise EndpointError(
-            f"base_url {self._where} has not answered for {self._longest_s:g} s ({reason.rstrip('.')}): "
-            "once it does, the same command continues where this one ended.")
+            f"base_url {self._where} has not answered for {self._longest_s:g} s "
+            f"({reason.rstrip('.')}): "
+            "once it does, the same command continues where this one ended."
+        )

@@ -1,6 +1,7 @@
 """Places for calls in flight. Knows nothing of models, retries or Ray.
 
-A `Gate` lets in as many as its size says; a `Window` is a gate that finds its size by itself, from how calls end.
+A `Gate` lets in as many as its size says; a `Window` is a gate that finds its size by itself, from
+how calls end.
 """
 
 import asyncio
@@ -49,7 +50,9 @@ class Gate(ABC):
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():  # let in and cancelled in the same moment: pass the place on
+            if (
+                turn.done() and not turn.cancelled()
+            ):  # let in and cancelled in the same moment: pass the place on
                 self.leave()
             raise
 
@@ -68,7 +71,12 @@ class Gate(ABC):
 class Window(Gate):
     """An adaptive number of calls in flight, between 1 and `most`, of this caller alone."""
 
-    def __init__(self, most: int, clock: Callable[[], float] = time.monotonic, cool_down_s: float = COOL_DOWN_S) -> None:
+    def __init__(
+        self,
+        most: int,
+        clock: Callable[[], float] = time.monotonic,
+        cool_down_s: float = COOL_DOWN_S,
+    ) -> None:
         super().__init__()
         self._congestion = AIMD(most, cool_down_s)
         self._clock = clock

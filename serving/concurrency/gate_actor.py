@@ -1,7 +1,8 @@
-"""An endpoint's shared window, or a hosted model's, as a named actor of the Ray cluster, to which every caller there reports a few
-times a second.
+"""An endpoint's shared window, or a hosted model's, as a named actor of the Ray cluster, to which
+every caller there reports a few times a second.
 
-Thin: the arithmetic is in sharing, the caller's side in joint_window. There is no call of the actor for a call of a model.
+Thin: the arithmetic is in sharing, the caller's side in joint_window. There is no call of the actor
+for a call of a model.
 """
 
 import asyncio
@@ -45,16 +46,23 @@ class EndpointActor:
     """`FairShare` behind Ray. Async, so that its methods run one at a time in one thread."""
 
     def __init__(self, grace: bool = False) -> None:
-        """`grace`: it takes the place of one that is gone, and callers may have calls under way that it does not know of."""
+        """`grace`: it takes the place of one that is gone, and callers may have calls under way
+        that it does not know of.
+        """
         context = ray.get_runtime_context()
         self._node = context.get_node_id()
-        self._shared = FairShare(grace_s=SILENT_S if grace or context.was_current_actor_reconstructed else 0.0)
+        self._shared = FairShare(
+            grace_s=SILENT_S if grace or context.was_current_actor_reconstructed else 0.0
+        )
         self._reported = asyncio.Event()
         self._whereabouts: dict[str, Whereabouts] = {}
         self._looking: asyncio.Task[None] | None = None
 
-    async def report(self, caller: str, report: Report, whereabouts: Whereabouts | None = None) -> int:
-        """A caller that uses all that it may have, and wants more, is answered a little later: what others leave meanwhile is its
+    async def report(
+        self, caller: str, report: Report, whereabouts: Whereabouts | None = None
+    ) -> int:
+        """A caller that uses all that it may have, and wants more, is answered a little later: what
+        others leave meanwhile is its
         at once."""
         granted = self._shared.report(caller, report)
         if whereabouts and report.demand:
@@ -65,7 +73,11 @@ class EndpointActor:
         if self._shared.silent() and (self._looking is None or self._looking.done()):
             self._looking = asyncio.create_task(self._look_whether_they_live())
         ends_at = time.monotonic() + HELD_S
-        while granted <= report.in_flight and granted < report.demand and (left := ends_at - time.monotonic()) > 0:
+        while (
+            granted <= report.in_flight
+            and granted < report.demand
+            and (left := ends_at - time.monotonic()) > 0
+        ):
             with suppress(TimeoutError):
                 async with asyncio.timeout(left):
                     await self._reported.wait()
@@ -88,7 +100,11 @@ class EndpointActor:
     async def _look_whether_they_live(self) -> None:
         for caller in self._shared.silent():
             whereabouts = self._whereabouts.get(caller)
-            if whereabouts and not await self._lives(whereabouts) and caller in self._shared.silent():
+            if (
+                whereabouts
+                and not await self._lives(whereabouts)
+                and caller in self._shared.silent()
+            ):
                 await self.gone(caller)
         await asyncio.sleep(LOOK_EVERY_S)
 
@@ -100,10 +116,18 @@ class EndpointActor:
             if whereabouts.node not in await asyncio.to_thread(_nodes_alive):
                 return False
             there = NodeAffinitySchedulingStrategy(whereabouts.node, soft=False)
-            asked = ray.remote(lives).options(num_cpus=0, max_retries=0, scheduling_strategy=there).remote(whereabouts.process)
+            asked = (
+                ray.remote(lives)
+                .options(num_cpus=0, max_retries=0, scheduling_strategy=there)
+                .remote(whereabouts.process)
+            )
             async with asyncio.timeout(LOOK_WITHIN_S):
                 return bool(await asked)
-        except (RayError, OSError, RuntimeError):  # Ray is away, or the node too slow to say; a TimeoutError is an OSError
+        except (
+            RayError,
+            OSError,
+            RuntimeError,
+        ):  # Ray is away, or the node too slow to say; a TimeoutError is an OSError
             return True
 
 
@@ -112,7 +136,10 @@ def _nodes_alive() -> set[str]:
 
 
 class RemoteSlotServer:
-    """joint_window.SlotServer, in the actor. One that is gone is opened again, with nothing remembered."""
+    """joint_window.SlotServer, in the actor.
+
+    One that is gone is opened again, with nothing remembered.
+    """
 
     def __init__(self, base_url: str) -> None:
         self._base_url = base_url
@@ -122,12 +149,23 @@ class RemoteSlotServer:
 
     async def report(self, caller: str, report: Report) -> int | None:
         try:
-            self._actor = self._actor or await asyncio.to_thread(open_window, self._base_url, self._lost_one)
-            self._whereabouts = self._whereabouts or Whereabouts(ray.get_runtime_context().get_node_id(), this_process())
-            async with asyncio.timeout(ANSWERS_WITHIN_S):  # not wait_for, in which a cancellation may be lost
+            self._actor = self._actor or await asyncio.to_thread(
+                open_window, self._base_url, self._lost_one
+            )
+            self._whereabouts = self._whereabouts or Whereabouts(
+                ray.get_runtime_context().get_node_id(), this_process()
+            )
+            async with asyncio.timeout(
+                ANSWERS_WITHIN_S
+            ):  # not wait_for, in which a cancellation may be lost
                 granted: int = await self._actor.report.remote(caller, report, self._whereabouts)
             return granted
-        except (RayError, OSError, RuntimeError, ValueError):  # the last: the name went to another in this very moment
+        except (
+            RayError,
+            OSError,
+            RuntimeError,
+            ValueError,
+        ):  # the last: the name went to another in this very moment
             self._actor, self._lost_one = None, True
             return None
 
@@ -138,33 +176,57 @@ class RemoteSlotServer:
 
 
 def open_window(base_url: str, again: bool = False) -> Any:
-    """The actor of an endpoint on this Ray cluster; the same for every caller. It ends with its opener: an experiment opens it in
-    its driver before its trials do. It needs no CPU of its own. `again`: there was one before, which may be gone."""
+    """The actor of an endpoint on this Ray cluster; the same for every caller.
+
+    It ends with its opener: an experiment opens it in its driver before its trials do. It needs no
+    CPU of its own. `again`: there was one before, which may be gone.
+    """
     name = f"endpoint-{hashlib.sha256(base_url.encode()).hexdigest()[:12]}"
-    return ray.remote(EndpointActor).options(
-        name=name, namespace=NAMESPACE, get_if_exists=True, num_cpus=0, max_restarts=-1, max_concurrency=1000).remote(again)
+    return (
+        ray.remote(EndpointActor)
+        .options(
+            name=name,
+            namespace=NAMESPACE,
+            get_if_exists=True,
+            num_cpus=0,
+            max_restarts=-1,
+            max_concurrency=1000,
+        )
+        .remote(again)
+    )
 
 
 @contextmanager
 def windows_kept(base_urls: Iterable[str]) -> Iterator[None]:
-    """Opens the actors of some endpoints, and keeps them until the block ends: what they learn is not lost between two trials."""
+    """Opens the actors of some endpoints, and keeps them until the block ends: what they learn is
+    not lost between two trials.
+    """
     actors = [open_window(base_url) for base_url in dict.fromkeys(base_urls)]
     yield
     del actors  # an actor ends with its opener's last handle
 
 
-def window_on_cluster(base_url: str, model: str, most: int, group: Group = (), lasts_s: float = CALL_S) -> Gate | None:
-    """A caller's part of the endpoint's window; None where this process has no Ray. `lasts_s`: see Report."""
+def window_on_cluster(
+    base_url: str, model: str, most: int, group: Group = (), lasts_s: float = CALL_S
+) -> Gate | None:
+    """A caller's part of the endpoint's window; None where this process has no Ray.
+
+    `lasts_s`: see Report.
+    """
     if not ray.is_initialized():
         return None
     return SharedGate(RemoteSlotServer(base_url), model, most, group=group, lasts_s=lasts_s)
 
 
 def fleet_place(deployment: str) -> str:
-    """The name under which the places of a hosted model's replicas are shared; no endpoint has such an address."""
+    """The name under which the places of a hosted model's replicas are shared; no endpoint has such
+    an address.
+    """
     return f"deployment:{deployment}"
 
 
 def fleet_window(deployment: str, most: int, group: Group) -> Gate:
-    """Return a caller's part of the chunks that the replicas of a hosted model take: `most`, all replicas and callers together."""
+    """Return a caller's part of the chunks that the replicas of a hosted model take: `most`, all
+    replicas and callers together.
+    """
     return SharedGate(RemoteSlotServer(fleet_place(deployment)), deployment, most, group=group)

@@ -1,6 +1,8 @@
-"""A call that takes unusually long is sent a second time, and the first answer counts (Dean & Barroso 2013, "The tail at scale").
+"""A call that takes unusually long is sent a second time, and the first answer counts (Dean &
+Barroso 2013, "The tail at scale").
 
-Off unless it is asked for: the second sending may cost. Knows no protocol. Implements limiter.Hedge.
+Off unless it is asked for: the second sending may cost. Knows no protocol. Implements
+limiter.Hedge.
 """
 
 import asyncio
@@ -20,9 +22,13 @@ REMEMBERED = 500
 
 
 class Hedging:
-    """`percentile` of the calls so far, such as 95: what takes longer is sent again, inside the window."""
+    """`percentile` of the calls so far, such as 95: what takes longer is sent again, inside the
+    window.
+    """
 
-    def __init__(self, percentile: float, window: Gate, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, percentile: float, window: Gate, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._percentile = percentile
         self._window = window
         self._clock = clock
@@ -37,7 +43,10 @@ class Hedging:
         return ordered[min(len(ordered) - 1, int(len(ordered) * self._percentile / 100))]
 
     async def run(self, job: Callable[[], Awaitable[T]]) -> T:
-        """The job's result. The caller holds a place in the window already; the second sending waits for one of its own."""
+        """The job's result.
+
+        The caller holds a place in the window already; the second sending waits for one of its own.
+        """
         first = asyncio.ensure_future(self._timed(job))
         sent: list[asyncio.Future[T]] = [first]
         try:
@@ -65,7 +74,9 @@ class Hedging:
 
 
 async def _first_answer(sent: list[asyncio.Future[T]]) -> T:
-    """One that fails for the moment waits for the other; where both do, the first one's failure stands."""
+    """One that fails for the moment waits for the other; where both do, the first one's failure
+    stands.
+    """
     waiting = set(sent)
     while waiting:
         done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)

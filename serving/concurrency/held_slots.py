@@ -1,8 +1,10 @@
 """Places that stay taken beyond the end of their calls, until what the calls gave is on record.
 
-Whoever records answers opens a block around calls and record. A call inside it that was answered keeps its place in the gate until
-the block ends: so there are never more paid answers without a record than places, however slow the record is. Calls of one block
-never wait for each other's places: one that has ended hands its place to another of its block that wants one. For one event loop.
+Whoever records answers opens a block around calls and record. A call inside it that was answered
+keeps its place in the gate until the block ends: so there are never more paid answers without a
+record than places, however slow the record is. Calls of one block never wait for each other's
+places: one that has ended hands its place to another of its block that wants one. For one event
+loop.
 """
 
 import asyncio
@@ -64,14 +66,18 @@ class HeldSlots:
             gate.leave()
 
     async def _not_both(self, gate: Gate, entering: "asyncio.Future[None]") -> None:
-        """Give back what the gate gives, or has given, to one that has a place already or wants none."""
+        """Give back what the gate gives, or has given, to one that has a place already or wants
+        none.
+        """
         entering.cancel()
         await asyncio.wait([entering])
         if not entering.cancelled() and not entering.exception():
             gate.leave()
 
 
-_of_this_block: ContextVar[HeldSlots | None] = ContextVar("places held until a record is made", default=None)
+_of_this_block: ContextVar[HeldSlots | None] = ContextVar(
+    "places held until a record is made", default=None
+)
 
 
 @contextmanager

@@ -1,11 +1,15 @@
-"""A caller's part of a window that many share. Knows whom to report to (an Slot server), not that it is on Ray.
+"""A caller's part of a window that many share.
 
-While there is work it reports about four times a second, and at once where all that it asked for was granted and it wants more, or
-where it got less: an slot server may keep a caller waiting that wants more, to tell it of free places as soon as there are some.
-Without work it gives its places back and says nothing. Where the slot server says nothing, the last word stands.
+Knows whom to report to (an Slot server), not that it is on Ray.
 
-A grant is a lease (see sharing): a caller that could not report for longer than LEASE_S, as its event loop stood still, sends
-nothing before it has reported again. What lapses is seen by its own clock, at the moment of sending.
+While there is work it reports about four times a second, and at once where all that it asked for
+was granted and it wants more, or where it got less: an slot server may keep a caller waiting that
+wants more, to tell it of free places as soon as there are some. Without work it gives its places
+back and says nothing. Where the slot server says nothing, the last word stands.
+
+A grant is a lease (see sharing): a caller that could not report for longer than LEASE_S, as its
+event loop stood still, sends nothing before it has reported again. What lapses is seen by its own
+clock, at the moment of sending.
 """
 
 import asyncio
@@ -21,7 +25,9 @@ REPORT_EVERY_S = 0.25
 SOONEST_S = 0.02
 """Between two reports, however much is wanted."""
 SHARE_WITHOUT_WORD = 4
-"""One in so many of the most: what a caller takes that has never had a word from the slot server [ours]."""
+"""One in so many of the most: what a caller takes that has never had a word from the slot server
+[ours].
+"""
 
 
 class SlotServer(Protocol):
@@ -31,15 +37,24 @@ class SlotServer(Protocol):
         """Places for this caller until its next report; None: no word. Never raises."""
 
     def gone(self, caller: str) -> None:
-        """Takes note that this caller ends, and its calls with it. Returns at once; never raises."""
+        """Takes note that this caller ends, and its calls with it.
+
+        Returns at once; never raises.
+        """
 
 
 class SharedGate(Gate):
     """For one event loop."""
 
     def __init__(
-        self, slot_server: SlotServer, model: str, most: int, report_every_s: float = REPORT_EVERY_S, group: Group = (),
-        lasts_s: float = CALL_S, clock: Callable[[], float] = time.monotonic,
+        self,
+        slot_server: SlotServer,
+        model: str,
+        most: int,
+        report_every_s: float = REPORT_EVERY_S,
+        group: Group = (),
+        lasts_s: float = CALL_S,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`lasts_s`: how long a call may be under way."""
         super().__init__()
@@ -116,7 +131,10 @@ class SharedGate(Gate):
             granted = await self._slot_server.report(self._caller, self._report(self._told))
             self._take(granted, sent_at)
             if not (self._told or self.in_flight or self.waiting):
-                self._reporting, self._allowed = None, 0  # it was told: these places are another's now
+                self._reporting, self._allowed = (
+                    None,
+                    0,
+                )  # it was told: these places are another's now
                 return
             await asyncio.sleep(min(SOONEST_S, self._report_every_s))
             if granted is not None and granted < self._told:
@@ -132,7 +150,8 @@ class SharedGate(Gate):
         if granted is not None:
             self._lapses_at = sent_at + LEASE_S
         elif (now := self._clock()) - sent_at <= LEASE_S:
-            self._lapses_at = now + LEASE_S  # it is the slot server that is away; else the answer may lie here, and we stood still
+            # It is the slot server that is away; else the answer may lie here, and we stood still.
+            self._lapses_at = now + LEASE_S
         self._heard = self._heard or granted is not None
         if granted is not None:
             self._allowed = granted
@@ -143,8 +162,17 @@ class SharedGate(Gate):
     def _report(self, demand: int) -> Report:
         mean = self._efforts / self._measured if self._measured else 0.0
         report = Report(
-            model=self._model, most=self._most, demand=demand, in_flight=self.in_flight, good=self._good,
-            pushed_back=self._pushed_back, effort=mean, measured=self._measured, group=self._group, lasts_s=self._lasts_s)
+            model=self._model,
+            most=self._most,
+            demand=demand,
+            in_flight=self.in_flight,
+            good=self._good,
+            pushed_back=self._pushed_back,
+            effort=mean,
+            measured=self._measured,
+            group=self._group,
+            lasts_s=self._lasts_s,
+        )
         self._forget()
         return report
 
@@ -155,7 +183,9 @@ class SharedGate(Gate):
         self._pushed_back = False
 
     def _ended(self, reporting: asyncio.Task[None]) -> None:
-        """A reporter that broke by a mistake of ours leaves nobody waiting, and the next who comes begins a new one."""
+        """A reporter that broke by a mistake of ours leaves nobody waiting, and the next who comes
+        begins a new one.
+        """
         if self._reporting is reporting:
             self._reporting, self._allowed = None, 0
         broken = None if reporting.cancelled() else reporting.exception()

@@ -1,6 +1,9 @@
-"""An answer in pieces: text as it is written, and the whole outcome as the last item. Knows no engine and no protocol on the wire.
+"""An answer in pieces: text as it is written, and the whole outcome as the last item.
 
-The pieces of a stream, put together, are the outcome's text. A stream that fails ends with a Failed, whatever it has given before.
+Knows no engine and no protocol on the wire.
+
+The pieces of a stream, put together, are the outcome's text. A stream that fails ends with a
+Failed, whatever it has given before.
 """
 
 from collections.abc import AsyncIterator
@@ -18,7 +21,10 @@ class Streams(Protocol):
     """A language model that can answer in pieces."""
 
     def stream(self, request: Request) -> AsyncIterator[Piece]:
-        """Pieces of text, none of them empty, then the outcome. Raises what `complete` raises, before the first piece."""
+        """Pieces of text, none of them empty, then the outcome.
+
+        Raises what `complete` raises, before the first piece.
+        """
 
 
 def pieces(model: LanguageModel, request: Request) -> AsyncIterator[Piece]:
@@ -35,10 +41,11 @@ async def in_one_piece(model: LanguageModel, request: Request) -> AsyncIterator[
 
 
 class GrowingText:
-    """Cuts a text that grows from its beginning into pieces: what is not yet sure to stay is held back.
+    """Cuts a text that grows from its beginning into pieces: what is not yet sure to stay is held
+    back.
 
-    Not sure are white space at the end, which is stripped if nothing follows, and a replacement character, in whose place the
-    tokens to come may complete a letter.
+    Not sure are white space at the end, which is stripped if nothing follows, and a replacement
+    character, in whose place the tokens to come may complete a letter.
     """
 
     def __init__(self) -> None:

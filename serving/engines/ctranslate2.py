@@ -1,8 +1,10 @@
-"""Runs a folder like serving/builtin/target with CTranslate2 on the CPU: fast to start, small, no framework.
+"""Runs a folder like serving/builtin/target with CTranslate2 on the CPU: fast to start, small, no
+framework.
 
-What holds for its answers: at temperature 0 they depend on the messages and max_tokens alone (up to the rounding of float32, which
-can differ with the batch where two tokens are all but equal). Above it, the random seed is made from the messages and the sample
-index, and each such request is decoded alone by a fresh generator (about 30 ms for the built-in model): it always gets one answer.
+What holds for its answers: at temperature 0 they depend on the messages and max_tokens alone (up to
+the rounding of float32, which can differ with the batch where two tokens are all but equal). Above
+it, the random seed is made from the messages and the sample index, and each such request is decoded
+alone by a fresh generator (about 30 ms for the built-in model): it always gets one answer.
 """
 
 import asyncio
@@ -24,21 +26,28 @@ from serving.engines import EngineDied
 MAX_CONTEXT = 2048
 """Positions that the built-in target model has, prompt and answer together."""
 BATCH_TOKENS = 8192
-"""Prompt tokens that are decoded together; the engine sorts a batch by length and splits it by this. Ours, for two cores."""
+"""Prompt tokens that are decoded together; the engine sorts a batch by length and splits it by
+this. Ours, for two cores.
+"""
 WORTH_SHARING = 32
-"""Tokens at the beginning that a batch must share to be read once for all; measured a fifth less work with 126 of 158 shared."""
+"""Tokens at the beginning that a batch must share to be read once for all; measured a fifth less
+work with 126 of 158 shared.
+"""
 Hear = Callable[[Any], bool]
 """Called by CTranslate2 with each step of a generation; True stops it."""
 _SEEDING = threading.Lock()  # CTranslate2's random seed belongs to the whole process
 
 
 class CTranslate2Engine:
-    """`threads` batches are decoded side by side, one core each: for a network this small that beats sharing one among cores.
+    """`threads` batches are decoded side by side, one core each: for a network this small that
+    beats sharing one among cores.
 
     Raises StorageError where the folder does not hold a model.
     """
 
-    def __init__(self, name: str, folder: Path, threads: int = 2, max_context: int = MAX_CONTEXT) -> None:
+    def __init__(
+        self, name: str, folder: Path, threads: int = 2, max_context: int = MAX_CONTEXT
+    ) -> None:
         self._name = name
         self._weights = str(folder / "ctranslate2")
         self._threads = threads
@@ -47,7 +56,9 @@ class CTranslate2Engine:
             self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
             self._generator = self._load(threads)
         except Exception as problem:  # the tokenizers package raises nothing narrower
-            raise StorageError(f"There is no CTranslate2 model in {folder} ({problem}).") from problem
+            raise StorageError(
+                f"There is no CTranslate2 model in {folder} ({problem})."
+            ) from problem
         self._closed = False
 
     @property
@@ -55,7 +66,10 @@ class CTranslate2Engine:
         return self._name
 
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
-        """A prompt that leaves no room for one token is Failed("refused"). Raises EngineDied once closed."""
+        """A prompt that leaves no room for one token is Failed("refused").
+
+        Raises EngineDied once closed.
+        """
         await self.check_health()
         return await asyncio.to_thread(self._complete, list(requests))
 
@@ -94,7 +108,13 @@ class CTranslate2Engine:
             self._generator.unload_model()
 
     def _load(self, threads: int) -> Any:
-        return ctranslate2.Generator(self._weights, device="cpu", compute_type="float32", inter_threads=threads, intra_threads=1)
+        return ctranslate2.Generator(
+            self._weights,
+            device="cpu",
+            compute_type="float32",
+            inter_threads=threads,
+            intra_threads=1,
+        )
 
     def _complete(self, requests: list[Request], hear: Hear | None = None) -> list[Outcome]:
         prompts = [self._tokens(request) for request in requests]
@@ -104,7 +124,9 @@ class CTranslate2Engine:
             if requests[at].sampling.temperature > 0:
                 outcomes[at] = self._sample(requests[at], prompts[at], hear)
         greedy = [at for at in fitting if requests[at].sampling.temperature <= 0]
-        for at, outcome in zip(greedy, self._decode([(requests[at], prompts[at]) for at in greedy], hear), strict=True):
+        for at, outcome in zip(
+            greedy, self._decode([(requests[at], prompts[at]) for at in greedy], hear), strict=True
+        ):
             outcomes[at] = outcome
         return outcomes
 
@@ -112,37 +134,72 @@ class CTranslate2Engine:
         chat = ((message.role, message.content) for message in request.messages)
         text = request.messages[-1].content if request.raw else chat_text(chat)
         # Lone surrogates cannot be tokenised; a replacement character can.
-        tokens: list[str] = self._tokenizer.encode(text.encode("utf-8", "replace").decode(), add_special_tokens=False).tokens
+        tokens: list[str] = self._tokenizer.encode(
+            text.encode("utf-8", "replace").decode(), add_special_tokens=False
+        ).tokens
         return tokens
 
     def _unfit(self, prompt: list[str]) -> Failed:
-        return Failed("refused", f"The prompt has {len(prompt)} tokens, and {self._name} reads 1 to {self._max_context - 1}.")
+        return Failed(
+            "refused",
+            f"The prompt has {len(prompt)} tokens, and {self._name} reads 1 to "
+            f"{self._max_context - 1}.",
+        )
 
     def _decode(self, work: list[tuple[Request, list[str]]], hear: Hear | None) -> list[Outcome]:
-        """Greedy. Requests that differ only in their last message are decoded together: what they share is read once."""
+        """Greedy.
+
+        Requests that differ only in their last message are decoded together: what they share is
+        read once.
+        """
         outcomes: dict[int, Outcome] = {}
         group_by_likeness: dict[tuple[object, ...], list[int]] = {}
         for at, (request, prompt) in enumerate(work):
-            # In one batch with a prompt of one token, CTranslate2 4.8 repeats the other prompts in their results.
-            group_by_likeness.setdefault((self._room(request, prompt), len(prompt) > 1, *request.messages[:-1]), []).append(at)
+            # In one batch with a prompt of one token, CTranslate2 4.8 repeats the other prompts in
+            # their results.
+            group_by_likeness.setdefault(
+                (self._room(request, prompt), len(prompt) > 1, *request.messages[:-1]), []
+            ).append(at)
         for (room, *_), group in group_by_likeness.items():
             prompts = [work[at][1] for at in group]
             shared = _shared_beginning(prompts)
             results = self._generator.generate_batch(
-                [prompt[len(shared) :] for prompt in prompts], static_prompt=shared or None, cache_static_prompt=False,
-                max_length=room, max_batch_size=BATCH_TOKENS, batch_type="tokens", sampling_topk=1, end_token=END,
-                return_end_token=True, include_prompt_in_result=False, callback=hear)
-            outcomes |= {at: self._completion(work[at][1], result) for at, result in zip(group, results, strict=True)}
+                [prompt[len(shared) :] for prompt in prompts],
+                static_prompt=shared or None,
+                cache_static_prompt=False,
+                max_length=room,
+                max_batch_size=BATCH_TOKENS,
+                batch_type="tokens",
+                sampling_topk=1,
+                end_token=END,
+                return_end_token=True,
+                include_prompt_in_result=False,
+                callback=hear,
+            )
+            outcomes |= {
+                at: self._completion(work[at][1], result)
+                for at, result in zip(group, results, strict=True)
+            }
         return [outcomes[at] for at in range(len(work))]
 
     def _sample(self, request: Request, prompt: list[str], hear: Hear | None) -> Outcome:
-        digest = hashlib.sha256("\x00".join([str(request.sample), str(request.sampling.temperature), *prompt]).encode()).digest()
+        digest = hashlib.sha256(
+            "\x00".join([str(request.sample), str(request.sampling.temperature), *prompt]).encode()
+        ).digest()
         with _SEEDING:
-            # A generator's threads take the seed at their first random number: hence a new generator, and the lock till its end.
+            # A generator's threads take the seed at their first random number: hence a new
+            # generator, and the lock till its end.
             ctranslate2.set_random_seed(int.from_bytes(digest[:4], "big"))
             result = self._load(1).generate_batch(
-                [prompt], max_length=self._room(request, prompt), sampling_topk=0, end_token=END, return_end_token=True,
-                sampling_temperature=request.sampling.temperature, include_prompt_in_result=False, callback=hear)[0]
+                [prompt],
+                max_length=self._room(request, prompt),
+                sampling_topk=0,
+                end_token=END,
+                return_end_token=True,
+                sampling_temperature=request.sampling.temperature,
+                include_prompt_in_result=False,
+                callback=hear,
+            )[0]
         return self._completion(prompt, result)
 
     def _room(self, request: Request, prompt: list[str]) -> int:
@@ -156,7 +213,9 @@ class CTranslate2Engine:
 
 
 def _shared_beginning(prompts: list[list[str]]) -> list[str]:
-    """The tokens that all of several prompts begin with, but for the last two of each; none where too few to be worth it."""
+    """The tokens that all of several prompts begin with, but for the last two of each; none where
+    too few to be worth it.
+    """
     first, last = min(prompts), max(prompts)  # what these two share, all between them share
     unlike = (at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other)
     shared = first[: min(next(unlike, len(first)), max(0, min(map(len, prompts)) - 2))]

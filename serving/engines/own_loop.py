@@ -1,4 +1,6 @@
-"""An event loop in a thread of its own: for an engine that belongs to one loop, while its callers may come from any."""
+"""An event loop in a thread of its own: for an engine that belongs to one loop, while its callers
+may come from any.
+"""
 
 import asyncio
 import threading
@@ -12,7 +14,10 @@ ENDS_WITHIN_S = 30.0
 
 
 class OwnLoop:
-    """Runs until `close`. What is given to it runs in its thread; a caller that is cancelled cancels it there."""
+    """Runs until `close`.
+
+    What is given to it runs in its thread; a caller that is cancelled cancels it there.
+    """
 
     def __init__(self, name: str) -> None:
         self._loop = asyncio.new_event_loop()
@@ -27,7 +32,10 @@ class OwnLoop:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
 
     async def items(self, source: Callable[[], AsyncGenerator[T, None]]) -> AsyncIterator[T]:
-        """The items of a generator that runs in the other loop, as they come. Closed early, it closes the generator."""
+        """The items of a generator that runs in the other loop, as they come.
+
+        Closed early, it closes the generator.
+        """
         here = asyncio.get_running_loop()
         arrived: asyncio.Queue[T | None] = asyncio.Queue()
 
@@ -48,7 +56,8 @@ class OwnLoop:
             pumping.cancel()
 
     def close(self) -> None:
-        """Ends the loop's tasks and then the thread; one that does not end is left to the process's end. Closing twice is
+        """Ends the loop's tasks and then the thread; one that does not end is left to the process's
+        end. Closing twice is
         allowed."""
         if self._thread.is_alive():
             with suppress(TimeoutError):

@@ -1,8 +1,10 @@
-"""Sees to it that no process of an engine outlives the replica that started it, however the replica ends. Knows no engine.
+"""Sees to it that no process of an engine outlives the replica that started it, however the replica
+ends. Knows no engine.
 
-vLLM's core runs in a process of its own, which does not notice when the replica is killed: it would keep its GPU for ever. The
-process guard is one more process, a very small one: it waits for its parent's end, and then kills what carries its mark. The mark is an
-environment variable, so it reaches what the engine starts, and what that starts in turn.
+vLLM's core runs in a process of its own, which does not notice when the replica is killed: it would
+keep its GPU for ever. The process guard is one more process, a very small one: it waits for its
+parent's end, and then kills what carries its mark. The mark is an environment variable, so it
+reaches what the engine starts, and what that starts in turn.
 """
 
 import os
@@ -17,26 +19,34 @@ from typing import Any
 
 MARK = "PROMPTRAY_ENGINE"
 _NO_OVERWRITING = "SPT_NOENV"
-"""vLLM gives its processes a title with setproctitle, which otherwise writes it over the environment that others can see."""
+"""vLLM gives its processes a title with setproctitle, which otherwise writes it over the
+environment that others can see.
+"""
 _LOOK_EVERY_S = 0.5
 _DYING_S = 0.05
 _TRIES = 200
 
 
 class ProcessGuard:
-    """Marks what is started inside `marking`, and kills it when this process ends, or at `close`."""
+    """Marks what is started inside `marking`, and kills it when this process ends, or at
+    `close`."""
 
     def __init__(self) -> None:
         self.token = uuid.uuid4().hex
-        # -P: this file's folder stays out of the path, where modules are named like the packages they wrap. Its own session: a
-        # Ctrl-C meant for the replica must not end the process guard first.
+        # -P: this file's folder stays out of the path, where modules are named like the packages
+        # they wrap. Its own session: a Ctrl-C meant for the replica must not end the process guard
+        # first.
         self._process = subprocess.Popen(
-            [sys.executable, "-P", __file__, str(os.getpid()), self.token], stdin=subprocess.DEVNULL, start_new_session=True)
+            [sys.executable, "-P", __file__, str(os.getpid()), self.token],
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
 
     @contextmanager
     def marking(self) -> Iterator[None]:
         """For one engine at a time in a process: the environment is shared."""
-        resource_tracker.ensure_running()  # Python's own, for this whole process: it must not get the mark of one engine
+        # Python's own, for this whole process: it must not get the mark of one engine
+        resource_tracker.ensure_running()
         os.environ.update({MARK: self.token, _NO_OVERWRITING: "1"})
         try:
             yield
@@ -52,7 +62,9 @@ class ProcessGuard:
 
 
 def kill_marked(token: str) -> None:
-    """Ends every process with this mark, and looks again: one of them may just have started another."""
+    """Ends every process with this mark, and looks again: one of them may just have started
+    another.
+    """
     import psutil
 
     for _ in range(_TRIES):

@@ -1,7 +1,9 @@
-"""A model that plays a script: the first rule that matches a request answers it, by a reply drawn with the request's own chances.
+"""A model that plays a script: the first rule that matches a request answers it, by a reply drawn
+with the request's own chances.
 
-A product and not a patch: hosted behind the gateway it is a server that refuses, breaks off, forgets its tags and says nothing, as
-often as its script says, and the log tells what it played. Equal requests get equal replies, in every replica. Knows no language.
+A product and not a patch: hosted behind the gateway it is a server that refuses, breaks off,
+forgets its tags and says nothing, as often as its script says, and the log tells what it played.
+Equal requests get equal replies, in every replica. Knows no language.
 """
 
 import asyncio
@@ -21,7 +23,10 @@ from serving.contracts.streaming import Piece, in_one_piece
 from serving.engines import EngineDied
 from serving.settings.script import PLACE, Fate, Reply, Rule, Script
 
-NO_RULE = "The script has no rule for this request; add one without `match` at its end, to take all others."
+NO_RULE = (
+    "The script has no rule for this request; add one without `match` at its end, to take all "
+    "others."
+)
 
 
 class ScriptedEngine:
@@ -30,7 +35,14 @@ class ScriptedEngine:
     Raises StorageError where the log cannot be written.
     """
 
-    def __init__(self, name: str, script: Script, seed: int = 0, log: Path | None = None, seconds: float = 0.0) -> None:
+    def __init__(
+        self,
+        name: str,
+        script: Script,
+        seed: int = 0,
+        log: Path | None = None,
+        seconds: float = 0.0,
+    ) -> None:
         """`seconds`: what a call takes."""
         self._name = name
         self._script = script
@@ -73,8 +85,12 @@ class ScriptedEngine:
         value_by_place = {"draw": draw, "sample": str(request.sample)}
         for fault, ends_at in zip(self._script.faults, self._fault_ends, strict=True):
             if drawn < ends_at:
-                return _outcome(fault, value_by_place, request), _line("fault", fault.name, fault.fate)
-        for number, (rule, pattern) in enumerate(zip(self._script.rules, self._pattern_by_rule, strict=True), 1):
+                return _outcome(fault, value_by_place, request), _line(
+                    "fault", fault.name, fault.fate
+                )
+        for number, (rule, pattern) in enumerate(
+            zip(self._script.rules, self._pattern_by_rule, strict=True), 1
+        ):
             if (caught := pattern.search(_searched(request, rule))) is not None:
                 (reply,) = chance.choices(rule.replies, [reply.weight for reply in rule.replies])
                 line = _line(rule.name or f"rule {number}", reply.name, reply.fate)
@@ -82,7 +98,9 @@ class ScriptedEngine:
         return Failed("infrastructure", NO_RULE), _line("none", "", "failure")
 
     def _chance(self, request: Request) -> Random:
-        asked = json.dumps([self._seed, request.sample, *([one.role, one.content] for one in request.messages)])
+        asked = json.dumps(
+            [self._seed, request.sample, *([one.role, one.content] for one in request.messages)]
+        )
         return Random(hashlib.sha256(asked.encode()).digest())
 
     def _write(self, lines: Sequence[dict[str, str]]) -> None:
@@ -91,10 +109,17 @@ class ScriptedEngine:
         try:
             if self._log.exists() and not self._log.is_file():
                 raise OSError(EINVAL, "it is no ordinary file")  # a FIFO would be waited for
-            with self._log.open("a", encoding="utf-8") as log:  # one write a call: replicas append to one file
-                log.write("".join(f"{json.dumps({'model': self._name, **line})}\n" for line in lines))
+            with self._log.open(
+                "a", encoding="utf-8"
+            ) as log:  # one write a call: replicas append to one file
+                log.write(
+                    "".join(f"{json.dumps({'model': self._name, **line})}\n" for line in lines)
+                )
         except OSError as problem:
-            raise StorageError(f"The log {self._log} of {self._name} cannot be written: {problem.strerror or problem}.") from None
+            raise StorageError(
+                f"The log {self._log} of {self._name} cannot be written: "
+                f"{problem.strerror or problem}."
+            ) from None
 
 
 def _searched(request: Request, rule: Rule) -> str:

@@ -1,7 +1,10 @@
-"""Runs a Hugging Face checkpoint with vLLM, on GPUs or with its CPU build. Knows neither Ray nor where its settings come from.
+"""Runs a Hugging Face checkpoint with vLLM, on GPUs or with its CPU build.
 
-What holds for its answers: at temperature 0 they depend on the messages and max_tokens alone, up to the rounding of the arithmetic,
-which can differ with the batch where two tokens are all but equal. Above it, each request is drawn with a seed of its own.
+Knows neither Ray nor where its settings come from.
+
+What holds for its answers: at temperature 0 they depend on the messages and max_tokens alone, up to
+the rounding of the arithmetic, which can differ with the batch where two tokens are all but equal.
+Above it, each request is drawn with a seed of its own.
 """
 
 import itertools
@@ -21,8 +24,13 @@ from serving.engines.vllm_loading import load
 from serving.engines.vllm_prompts import Prompt, Prompts
 
 SHUTDOWN_S = 3.0
-"""How long vLLM's processes may take to end by themselves; then they are killed. They have nothing to save."""
-_LOADING = threading.Lock()  # an engine's processes are marked through the environment, which all engines of a process share
+"""How long vLLM's processes may take to end by themselves; then they are killed.
+
+They have nothing to save.
+"""
+_LOADING = (
+    threading.Lock()
+)  # an engine's processes are marked through the environment, which all engines of a process share
 
 
 class PrefixCache(NamedTuple):
@@ -33,13 +41,19 @@ class PrefixCache(NamedTuple):
 
 
 class VLLMEngine:
-    """`arguments` are those of AsyncEngineArgs; `cpu_threads` is None on GPUs. Blocks until the model is loaded.
+    """`arguments` are those of AsyncEngineArgs; `cpu_threads` is None on GPUs.
+
+    Blocks until the model is loaded.
 
     Raises SettingsError, StorageError or EndpointError where it cannot be loaded.
     """
 
     def __init__(
-        self, name: str, arguments: Mapping[str, Any], cpu_threads: int | None = None, chat_template: Path | None = None,
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        cpu_threads: int | None = None,
+        chat_template: Path | None = None,
     ) -> None:
         self._name = name
         self._seed = int(arguments.get("seed", 0))
@@ -59,7 +73,10 @@ class VLLMEngine:
         return self._name
 
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
-        """A prompt that leaves no room for one token is Failed("refused"). Raises EngineDied, also once closed."""
+        """A prompt that leaves no room for one token is Failed("refused").
+
+        Raises EngineDied, also once closed.
+        """
         self._check_open()
         return await self._loop.ask(self._answers(list(requests)))
 
@@ -81,11 +98,19 @@ class VLLMEngine:
 
     @staticmethod
     def prefix_cache() -> PrefixCache:
-        """vLLM's own counters, of this process's engines; outside a Serve replica, where they go to Ray's metrics."""
+        """vLLM's own counters, of this process's engines; outside a Serve replica, where they go to
+        Ray's metrics.
+        """
         from vllm.v1.metrics.reader import get_metrics_snapshot
 
-        count_by_name = {metric.name: metric.value for metric in get_metrics_snapshot() if hasattr(metric, "value")}
-        return PrefixCache(*(int(count_by_name[f"vllm:prefix_cache_{what}"]) for what in ("queries", "hits")))
+        count_by_name = {
+            metric.name: metric.value
+            for metric in get_metrics_snapshot()
+            if hasattr(metric, "value")
+        }
+        return PrefixCache(
+            *(int(count_by_name[f"vllm:prefix_cache_{what}"]) for what in ("queries", "hits"))
+        )
 
     async def check_health(self) -> None:
         """Raises EngineDied where vLLM's processes have ended, and once it is closed."""
@@ -98,7 +123,8 @@ class VLLMEngine:
         self._closed = True
         if self._llm is not None:
             self._loop.run(self._shut_down())
-            self._llm = None  # collected at the interpreter's end, it would complain of what is already gone
+            # collected at the interpreter's end, it would complain of what is already gone
+            self._llm = None
         self._loop.close()
         self._process_guard.close()
 
@@ -106,10 +132,14 @@ class VLLMEngine:
         if self._closed:
             raise EngineDied(f"The engine of {self._name} is closed; build a new one.")
 
-    async def _load(self, arguments: Mapping[str, Any], cpu_threads: int | None, chat_template: Path | None) -> Prompts:
+    async def _load(
+        self, arguments: Mapping[str, Any], cpu_threads: int | None, chat_template: Path | None
+    ) -> Prompts:
         with _LOADING, self._process_guard.marking():
             self._llm = load(self._name, arguments, cpu_threads)
-        return Prompts(self._name, self._llm.renderer, self._llm.model_config.max_model_len, chat_template)
+        return Prompts(
+            self._name, self._llm.renderer, self._llm.model_config.max_model_len, chat_template
+        )
 
     async def _shut_down(self) -> None:
         self._llm.shutdown(timeout=SHUTDOWN_S)
@@ -146,28 +176,45 @@ class VLLMEngine:
             yield rest
         yield outcome
 
-    async def _outputs(self, request: Request, prompt: Prompt, in_pieces: bool = False) -> AsyncGenerator[Any, None]:
+    async def _outputs(
+        self, request: Request, prompt: Prompt, in_pieces: bool = False
+    ) -> AsyncGenerator[Any, None]:
         from vllm.exceptions import VLLMError
         from vllm.v1.engine.exceptions import EngineDeadError
 
         sampling = self._prompts.sampling(request, prompt, self._seed, in_pieces=in_pieces)
         try:
-            async for output in self._llm.generate(prompt.inputs, sampling, str(next(self._number))):
+            async for output in self._llm.generate(
+                prompt.inputs, sampling, str(next(self._number))
+            ):
                 yield output
         except EngineDeadError as problem:
             raise self._died() from problem
         except VLLMError as problem:
-            raise (self._died() if self._llm.errored else EndpointError(f"{self._name} failed: {problem}.")) from problem
+            raise (
+                self._died()
+                if self._llm.errored
+                else EndpointError(f"{self._name} failed: {problem}.")
+            ) from problem
 
     def _outcome(self, output: Any) -> Outcome:
         answer = output.outputs[0]
-        if answer.finish_reason not in ("stop", "length"):  # cut off by a shutdown, or by a fault: half an answer is none
+        if answer.finish_reason not in (
+            "stop",
+            "length",
+        ):  # cut off by a shutdown, or by a fault: half an answer is none
             if answer.finish_reason == "abort":
                 raise self._died()
-            return Failed("infrastructure", f"{self._name} broke an answer off ({answer.finish_reason}).")
+            return Failed(
+                "infrastructure", f"{self._name} broke an answer off ({answer.finish_reason})."
+            )
         return Completion(
-            answer.text.strip(), answer.finish_reason == "length", len(output.prompt_token_ids), len(answer.token_ids),
-            cached_tokens=output.num_cached_tokens)
+            answer.text.strip(),
+            answer.finish_reason == "length",
+            len(output.prompt_token_ids),
+            len(answer.token_ids),
+            cached_tokens=output.num_cached_tokens,
+        )
 
     def _died(self) -> EngineDied:
         return EngineDied(f"The engine of {self._name} has died; its log says why.")

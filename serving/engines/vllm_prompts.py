@@ -1,4 +1,7 @@
-"""From requests to what vLLM reads: the model's chat template, tokens and sampling parameters. Waits for nothing."""
+"""From requests to what vLLM reads: the model's chat template, tokens and sampling parameters.
+
+Waits for nothing.
+"""
 
 import hashlib
 import re
@@ -26,22 +29,29 @@ class Prompts:
     A model that takes no system message is told it at the beginning of the first user message.
     """
 
-    def __init__(self, name: str, renderer: Any, max_model_len: int, template: Path | None = None) -> None:
+    def __init__(
+        self, name: str, renderer: Any, max_model_len: int, template: Path | None = None
+    ) -> None:
         from vllm.renderers.params import ChatParams, TokenizeParams
 
         self._name = name
         self._renderer = renderer
         self._max_model_len = max_model_len
         self._chat = ChatParams(
-            chat_template=template and template.read_text(encoding="utf-8"), chat_template_kwargs={"add_generation_prompt": True})
+            chat_template=template and template.read_text(encoding="utf-8"),
+            chat_template_kwargs={"add_generation_prompt": True},
+        )
         self._chat_tokens = TokenizeParams(max_total_tokens=None, add_special_tokens=False)
         self._raw_tokens = TokenizeParams(max_total_tokens=None, add_special_tokens=True)
         self._specials = _special_tokens(renderer.get_tokenizer())
         self._no_template = self._why_no_chat()
-        self._takes_system = self._no_template is None and self._reads([Message("system", _PROBE), Message("user", "a")])
+        self._takes_system = self._no_template is None and self._reads(
+            [Message("system", _PROBE), Message("user", "a")]
+        )
 
     def read(self, request: Request) -> Prompt | Failed:
-        """Failed("refused") for a prompt that leaves no room for one token, or that the template does not take.
+        """Failed("refused") for a prompt that leaves no room for one token, or that the template
+        does not take.
 
         Raises SettingsError where the model has no chat template and the request needs one.
         """
@@ -52,22 +62,36 @@ class Prompts:
         try:
             inputs = self._raw(request) if request.raw else self._rendered(request.messages)
         except VLLMValidationError as problem:
-            return Failed("refused", f"The chat template of {self._name} does not take this prompt: {problem}.")
+            return Failed(
+                "refused",
+                f"The chat template of {self._name} does not take this prompt: {problem}.",
+            )
         tokens = len(inputs["prompt_token_ids"])
         if not 0 < tokens < self._max_model_len:
-            return Failed("refused", f"The prompt has {tokens} tokens, and {self._name} reads 1 to {self._max_model_len - 1}.")
+            return Failed(
+                "refused",
+                f"The prompt has {tokens} tokens, and {self._name} reads 1 to "
+                f"{self._max_model_len - 1}.",
+            )
         return Prompt(inputs, tokens)
 
-    def sampling(self, request: Request, prompt: Prompt, seed: int, *, in_pieces: bool = False) -> Any:
-        """Greedy at temperature 0. Above it the seed is made from the request, so that it always gets one answer."""
+    def sampling(
+        self, request: Request, prompt: Prompt, seed: int, *, in_pieces: bool = False
+    ) -> Any:
+        """Greedy at temperature 0.
+
+        Above it the seed is made from the request, so that it always gets one answer.
+        """
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
         asked = request.sampling
         return SamplingParams(
-            temperature=max(0.0, asked.temperature), max_tokens=min(asked.max_tokens, self._max_model_len - prompt.tokens),
+            temperature=max(0.0, asked.temperature),
+            max_tokens=min(asked.max_tokens, self._max_model_len - prompt.tokens),
             seed=_seed(request, seed) if asked.temperature > 0 else None,
-            output_kind=RequestOutputKind.CUMULATIVE if in_pieces else RequestOutputKind.FINAL_ONLY)
+            output_kind=RequestOutputKind.CUMULATIVE if in_pieces else RequestOutputKind.FINAL_ONLY,
+        )
 
     def _raw(self, request: Request) -> Any:
         text = "".join(_readable(message.content) for message in request.messages)
@@ -76,7 +100,9 @@ class Prompts:
     def _rendered(self, messages: Sequence[Message]) -> Any:
         turns = messages if self._takes_system else without_system(messages)
         conversation = [
-            {"role": turn.role, "content": harmless(_readable(turn.content), self._specials)} for turn in turns]
+            {"role": turn.role, "content": harmless(_readable(turn.content), self._specials)}
+            for turn in turns
+        ]
         _, inputs = self._renderer.render_chat([conversation], self._chat, self._chat_tokens)
         return inputs[0]
 
@@ -84,16 +110,22 @@ class Prompts:
         self._takes_system = True
         try:
             self._rendered([Message("user", _PROBE)])
-        except Exception as problem:
-            return f"{self._name} has no chat template that works ({problem}): name a file with chat_template."
+        except Exception as problem:  # noqa: BLE001
+            # A template is a program: it may raise anything.
+            return (
+                f"{self._name} has no chat template that works ({problem}): name a file with "
+                "chat_template."
+            )
         return None
 
     def _reads(self, messages: Sequence[Message]) -> bool:
-        """Does the first message's content reach the model? Some templates refuse a role, some leave it out."""
+        """Does the first message's content reach the model? Some templates refuse a role, some
+        leave it out.
+        """
         self._takes_system = True
         try:
             tokens = self._rendered(messages)["prompt_token_ids"]
-        except Exception:
+        except Exception:  # noqa: BLE001 - as above
             return False
         return _PROBE in self._renderer.get_tokenizer().decode(tokens)
 
@@ -110,21 +142,30 @@ def without_system(messages: Sequence[Message]) -> tuple[Message, ...]:
 
 
 def harmless(content: str, specials: "re.Pattern[str] | None") -> str:
-    """The content with its special tokens taken apart by a zero-width space: data can never end its own message."""
-    while specials and specials.search(content):  # again, where taking one token apart leaves another that it overlapped
+    """The content with its special tokens taken apart by a zero-width space: data can never end its
+    own message.
+    """
+    while specials and specials.search(
+        content
+    ):  # again, where taking one token apart leaves another that it overlapped
         content = specials.sub(lambda token: token[0][0] + ZERO_WIDTH_SPACE + token[0][1:], content)
     return content
 
 
 def any_of(tokens: Sequence[str]) -> "re.Pattern[str] | None":
-    """Longest first, so that of two tokens that begin alike the whole one is found. A single character cannot be taken apart."""
+    """Longest first, so that of two tokens that begin alike the whole one is found.
+
+    A single character cannot be taken apart.
+    """
     words = sorted((token for token in set(tokens) if len(token) > 1), key=len, reverse=True)
     return re.compile("|".join(map(re.escape, words))) if words else None
 
 
 def _special_tokens(tokenizer: Any) -> "re.Pattern[str] | None":
     added = getattr(tokenizer, "added_tokens_decoder", {}).values()
-    return any_of([*tokenizer.all_special_tokens, *(token.content for token in added if token.special)])
+    return any_of(
+        [*tokenizer.all_special_tokens, *(token.content for token in added if token.special)]
+    )
 
 
 def _readable(text: str) -> str:
@@ -133,7 +174,11 @@ def _readable(text: str) -> str:
 
 
 def _seed(request: Request, seed: int) -> int:
-    told = [str(seed), str(request.sample), str(request.sampling.temperature), *(
-        part for message in request.messages for part in (message.role, message.content))]
+    told = [
+        str(seed),
+        str(request.sample),
+        str(request.sampling.temperature),
+        *(part for message in request.messages for part in (message.role, message.content)),
+    ]
     digest = hashlib.sha256("\x00".join(told).encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:4], "big")

@@ -1,4 +1,7 @@
-"""Who may come in. Keeps digests of the keys, never a key: none can be printed, logged or pickled by mistake."""
+"""Who may come in.
+
+Keeps digests of the keys, never a key: none can be printed, logged or pickled by mistake.
+"""
 
 import asyncio
 import hmac
@@ -30,19 +33,28 @@ class Gate(Protocol):
         ...
 
     async def admit(self, authorization: str | None) -> Hashable:
-        """Who bears the key in the value of an Authorization header: equal for the same owner. Raises Refused (401)."""
+        """Who bears the key in the value of an Authorization header: equal for the same owner.
+
+        Raises Refused (401).
+        """
         ...
 
 
 class Keys:
-    """The keys of one gateway. Without any, everybody may come in. Those of a file are read again where they are older than
-    `seen_within_s`: who is taken out of it is out, and a file that is gone, empty or damaged by then lets nobody in.
+    """The keys of one gateway.
+
+    Without any, everybody may come in. Those of a file are read again where they are older than
+    `seen_within_s`: who is taken out of it is out, and a file that is gone, empty or damaged by
+    then lets nobody in.
 
     Raises SettingsError where a file holds none.
     """
 
     def __init__(
-        self, keys: Iterable[str] = (), file: Path | None = None, seen_within_s: float = SEEN_WITHIN_S,
+        self,
+        keys: Iterable[str] = (),
+        file: Path | None = None,
+        seen_within_s: float = SEEN_WITHIN_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._given = tuple(map(_digest, keys))
@@ -55,21 +67,29 @@ class Keys:
 
     @classmethod
     def read(cls, variable: str | None = None, file: Path | None = None) -> "Keys":
-        """The keys of an environment variable and of a file, together. Raises SettingsError where one of them holds none."""
+        """The keys of an environment variable and of a file, together.
+
+        Raises SettingsError where one of them holds none.
+        """
         return cls([] if variable is None else [_from_environment(variable)], file)
 
     def __len__(self) -> int:
         return len(self._digests)
 
     async def refresh(self) -> None:
-        """Look at the file again, if it is time. Raises Refused (503) where it holds no keys any more."""
+        """Look at the file again, if it is time.
+
+        Raises Refused (503) where it holds no keys any more.
+        """
         if self._file is None or self._clock() - self._read_at < self._seen_within_s:
             return
         try:
             self._take(await asyncio.to_thread(_from_file, self._file))
         except SettingsError as problem:
             _log.error("Nobody comes in: %s", problem)
-            raise Refused(503, "keys_unreadable", "The keys cannot be read now.", retry_after_s=5.0) from None
+            raise Refused(
+                503, "keys_unreadable", "The keys cannot be read now.", retry_after_s=5.0
+            ) from None
 
     def _take(self, of_file: Iterable[str]) -> None:
         self._digests = tuple(dict.fromkeys((*self._given, *map(_digest, of_file))))
@@ -90,7 +110,8 @@ class Keys:
     def owner(self, authorization: str | None) -> int:
         """Whose key the value of an Authorization header bears, by number. Raises Refused (401).
 
-        Takes the same time for every wrong key: all are compared, by digests of one length, none sooner than another.
+        Takes the same time for every wrong key: all are compared, by digests of one length, none
+        sooner than another.
         """
         if not self._digests:
             return NOBODY
@@ -99,8 +120,11 @@ class Keys:
         matching = [digest for digest in self._digests if hmac.compare_digest(given, digest)]
         if scheme.lower() != "bearer" or not matching:
             raise Refused(
-                401, "invalid_api_key", "The API key is missing or wrong: send it as 'Authorization: Bearer KEY'.",
-                headers={"WWW-Authenticate": "Bearer"})
+                401,
+                "invalid_api_key",
+                "The API key is missing or wrong: send it as 'Authorization: Bearer KEY'.",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
         return self._number_by_digest[matching[0]]
 
 
@@ -122,7 +146,9 @@ def _from_file(file: Path) -> list[str]:
         raise SettingsError(f"The file of API keys {file} cannot be read ({reason}).") from None
     keys = [
         _sendable(line.strip(), f"Line {number} of {file}")
-        for number, line in enumerate(lines, 1) if line.strip() and not line.lstrip().startswith("#")]
+        for number, line in enumerate(lines, 1)
+        if line.strip() and not line.lstrip().startswith("#")
+    ]
     if not keys:
         raise SettingsError(f"The file of API keys {file} holds no key: write one a line.")
     return keys
@@ -132,4 +158,6 @@ def _sendable(key: str, place: str) -> str:
     """The key, if a header can carry it. The sentence names the place, not the key."""
     if key.isascii() and key.isprintable() and " " not in key:
         return key
-    raise SettingsError(f"{place} holds something that is no API key: letters, digits and signs without spaces are.")
+    raise SettingsError(
+        f"{place} holds something that is no API key: letters, digits and signs without spaces are."
+    )

@@ -1,4 +1,7 @@
-"""The gateway's HTTP application over models by public name: which path leads where. Knows no engine, and no Ray."""
+"""The gateway's HTTP application over models by public name: which path leads where.
+
+Knows no engine, and no Ray.
+"""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -45,19 +48,38 @@ class AttachedApp:
 
 
 def build_app(
-    models: Mapping[str, LanguageModel], settings: GatewaySettings | None = None, keys: Gate | None = None, attached_app: AttachedApp | None = None
+    models: Mapping[str, LanguageModel],
+    settings: GatewaySettings | None = None,
+    keys: Gate | None = None,
+    attached_app: AttachedApp | None = None,
 ) -> FastAPI:
-    """The application. With `keys`, all but /healthz wants one as a bearer token; the settings' own sources are not read."""
+    """The application.
+
+    With `keys`, all but /healthz wants one as a bearer token; the settings' own sources are not
+    read.
+    """
     settings = settings or GatewaySettings()
     metrics = Metrics()
-    handlers = CompletionHandlers(models, settings, metrics, attached_app.meter if attached_app else None)
+    handlers = CompletionHandlers(
+        models, settings, metrics, attached_app.meter if attached_app else None
+    )
     app = FastAPI(
-        title="promptray", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False,
-        exception_handlers={HTTPException: _unknown})
+        title="promptray",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        exception_handlers={HTTPException: _unknown},
+    )
     app.add_middleware(
-        Guard, gate=Keys() if keys is None else keys, sites=Sites(settings.host, settings.allowed_hosts),
-        rate=Rate(settings.requests_per_minute), room=_room(settings, attached_app), metrics=metrics,
-        access_rules=attached_app.access_rules if attached_app else access_rule)
+        Guard,
+        gate=Keys() if keys is None else keys,
+        sites=Sites(settings.host, settings.allowed_hosts),
+        rate=Rate(settings.requests_per_minute),
+        room=_room(settings, attached_app),
+        metrics=metrics,
+        access_rules=attached_app.access_rules if attached_app else access_rule,
+    )
     app.add_api_route(HEALTH, Health(attached_app.health if attached_app else None).answer)
     app.add_api_route("/metrics", handlers.metrics)
     app.add_api_route("/v1/models", handlers.models)
@@ -73,10 +95,17 @@ def _room(settings: GatewaySettings, attached_app: AttachedApp | None) -> Room:
     most, own = settings.max_in_flight, settings.most_per_owner
     listeners = attached_app.listeners if attached_app else 0
     body = BodyLimits(settings.max_body_bytes, settings.body_timeout_s)
-    upload = BodyLimits(attached_app.upload_bytes, settings.body_timeout_s) if attached_app else body
+    upload = (
+        BodyLimits(attached_app.upload_bytes, settings.body_timeout_s) if attached_app else body
+    )
     return Room(
-        Places(most, own), Places(BODIES_TIMES * most, own), Places(listeners, listeners // 2), Places(UPLOADS, UPLOADS // 4), body,
-        upload)
+        Places(most, own),
+        Places(BODIES_TIMES * most, own),
+        Places(listeners, listeners // 2),
+        Places(UPLOADS, UPLOADS // 4),
+        body,
+        upload,
+    )
 
 
 async def _unknown(http: HttpRequest, problem: Exception) -> NoReturn:
@@ -84,6 +113,8 @@ async def _unknown(http: HttpRequest, problem: Exception) -> NoReturn:
     assert isinstance(problem, HTTPException)
     if isinstance(problem.__cause__, Refused):  # from under the framework's own reading of a body
         raise problem.__cause__
-    code = {404: "unknown_url", 405: "method_not_allowed"}.get(problem.status_code, "invalid_request")
+    code = {404: "unknown_url", 405: "method_not_allowed"}.get(
+        problem.status_code, "invalid_request"
+    )
     reason = f"{http.method[:20]} {http.url.path[:100]}: {str(problem.detail).rstrip('.')}."
     raise Refused(problem.status_code, code, reason, headers=problem.headers)

@@ -1,7 +1,8 @@
-"""How a request's body comes in: how large it may be, how long it may take, and that it is what it seems. Knows ASGI, no handler.
+"""How a request's body comes in: how large it may be, how long it may take, and that it is what it
+seems. Knows ASGI, no handler.
 
-A body is read before its request takes a place, so that whoever sends slowly keeps nobody waiting; but for uploads, which go to
-disk as they come and have places of their own.
+A body is read before its request takes a place, so that whoever sends slowly keeps nobody waiting;
+but for uploads, which go to disk as they come and have places of their own.
 """
 
 import asyncio
@@ -34,19 +35,29 @@ class BodyLimits:
 
 
 def expect_plain(scope: Scope) -> None:
-    """Raise Refused (415) for a body that would have to be unpacked: a few kB can mean gigabytes."""
+    """Raise Refused (415) for a body that would have to be unpacked: a few kB can mean
+    gigabytes."""
     packed = Headers(scope=scope).get("content-encoding", "").strip().lower()
     if packed not in ("", "identity"):
-        raise Refused(415, "unsupported_encoding", "The body is compressed: send it as it is, without Content-Encoding.")
+        raise Refused(
+            415,
+            "unsupported_encoding",
+            "The body is compressed: send it as it is, without Content-Encoding.",
+        )
 
 
 async def arrived(scope: Scope, receive: Receive, limits: BodyLimits) -> Receive:
-    """Read the whole body, and return what gives it again. Raises Refused (413, 408), ClientDisconnect."""
+    """Read the whole body, and return what gives it again.
+
+    Raises Refused (413, 408), ClientDisconnect.
+    """
     if scope["method"] in _WITHOUT_BODY:
         return receive
     try:
         async with asyncio.timeout(limits.timeout_s):
-            body = await bounded(Headers(scope=scope).get("content-length"), _chunks(receive), limits.most_bytes)
+            body = await bounded(
+                Headers(scope=scope).get("content-length"), _chunks(receive), limits.most_bytes
+            )
     except TimeoutError:
         raise _too_late(limits.timeout_s) from None
     given = False
@@ -62,7 +73,10 @@ async def arrived(scope: Scope, receive: Receive, limits: BodyLimits) -> Receive
 
 
 def as_it_comes(scope: Scope, receive: Receive, limits: BodyLimits) -> Receive:
-    """What gives an upload's body piece by piece. Raises Refused (413, 408) out of the reading, whoever reads it."""
+    """What gives an upload's body piece by piece.
+
+    Raises Refused (413, 408) out of the reading, whoever reads it.
+    """
     announced = Headers(scope=scope).get("content-length")
     most = limits.most_bytes + MULTIPART_BYTES
     ends_at = asyncio.get_running_loop().time() + limits.upload_timeout_s

@@ -1,4 +1,7 @@
-"""A model's answers, whole or in pieces, with every fault as a Refused. Knows models, and neither HTTP nor the form of a reply."""
+"""A model's answers, whole or in pieces, with every fault as a Refused.
+
+Knows models, and neither HTTP nor the form of a reply.
+"""
 
 import asyncio
 import logging
@@ -16,13 +19,19 @@ from serving.gateway.errors import Refused
 T = TypeVar("T")
 OVERLOADED_RETRY_S = 1.0
 GONE_RETRY_S = 5.0
-"""When to come again: soon to a model that is busy, later to one whose replica has to start. Figures are ours."""
+"""When to come again: soon to a model that is busy, later to one whose replica has to start.
+
+Figures are ours.
+"""
 _NOT_OF_THE_REQUEST = frozenset({403, 404})
 _log = logging.getLogger(__name__)
 
 
 async def whole(model: LanguageModel, requests: Sequence[Request]) -> list[Said]:
-    """All answers, of one batch. Raises Refused where one of them failed: OpenAI's form has no place for a part."""
+    """All answers, of one batch.
+
+    Raises Refused where one of them failed: OpenAI's form has no place for a part.
+    """
     try:
         outcomes = await model.complete(requests)
     except PromptrayError as problem:
@@ -30,10 +39,17 @@ async def whole(model: LanguageModel, requests: Sequence[Request]) -> list[Said]
     return [_answer(number, outcome, len(outcomes)) for number, outcome in enumerate(outcomes)]
 
 
-async def in_pieces(model: LanguageModel, requests: Sequence[Request]) -> AsyncGenerator[tuple[int, str | Said]]:
-    """The pieces of all answers as they come, each with its request's number; an answer's last is the whole. Raises Refused."""
+async def in_pieces(
+    model: LanguageModel, requests: Sequence[Request]
+) -> AsyncGenerator[tuple[int, str | Said]]:
+    """The pieces of all answers as they come, each with its request's number; an answer's last is
+    the whole. Raises Refused.
+    """
     queue: asyncio.Queue[tuple[int, Piece | Exception]] = asyncio.Queue()
-    pumps = [asyncio.create_task(_pump(number, pieces(model, request), queue)) for number, request in enumerate(requests)]
+    pumps = [
+        asyncio.create_task(_pump(number, pieces(model, request), queue))
+        for number, request in enumerate(requests)
+    ]
     unfinished = len(pumps)
     try:
         while unfinished:
@@ -48,15 +64,19 @@ async def in_pieces(model: LanguageModel, requests: Sequence[Request]) -> AsyncG
         await asyncio.gather(*pumps, return_exceptions=True)
 
 
-async def _pump(number: int, stream: AsyncIterator[Piece], queue: "asyncio.Queue[tuple[int, Piece | Exception]]") -> None:
-    """Puts without waiting, so that a cancellation always meets the stream at its own work, which ends with it."""
+async def _pump(
+    number: int, stream: AsyncIterator[Piece], queue: "asyncio.Queue[tuple[int, Piece | Exception]]"
+) -> None:
+    """Puts without waiting, so that a cancellation always meets the stream at its own work, which
+    ends with it.
+    """
     try:
         async for piece in stream:
             queue.put_nowait((number, piece))
             if not isinstance(piece, str):
                 return
         queue.put_nowait((number, Failed("infrastructure", "The model broke off its answer.")))
-    except Exception as problem:
+    except Exception as problem:  # noqa: BLE001 - raised again by the reader of the queue
         queue.put_nowait((number, problem))
 
 
@@ -66,13 +86,18 @@ def _answer(number: int, outcome: Outcome, of: int) -> Said:
     where = f"Prompt {number}: " if of > 1 else ""
     if outcome.kind == "refused":
         raise Refused(400, "request_refused", where + outcome.reason)
-    if isinstance(outcome, Rejected) and outcome.status not in _NOT_OF_THE_REQUEST:  # it would be rejected again
+    if (
+        isinstance(outcome, Rejected) and outcome.status not in _NOT_OF_THE_REQUEST
+    ):  # it would be rejected again
         raise Refused(400, "request_rejected", where + outcome.reason)
     raise Refused(503, "model_failed", where + outcome.reason, retry_after_s=GONE_RETRY_S)
 
 
 def refusal(problem: Exception) -> Refused:
-    """What the caller is told of a fault. Of those that are not theirs or the model's to mend, only that there is one."""
+    """What the caller is told of a fault.
+
+    Of those that are not theirs or the model's to mend, only that there is one.
+    """
     if isinstance(problem, Refused):
         return problem
     if isinstance(problem, EndpointError):
@@ -84,7 +109,10 @@ def refusal(problem: Exception) -> Refused:
 
 
 async def by(deadline: float, work: Awaitable[T]) -> T:
-    """The work's result. Raises Refused (504) at `deadline`, which is in seconds of the event loop's clock."""
+    """The work's result.
+
+    Raises Refused (504) at `deadline`, which is in seconds of the event loop's clock.
+    """
     try:
         async with asyncio.timeout_at(deadline):
             return await work

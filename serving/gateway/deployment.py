@@ -1,8 +1,9 @@
-"""The gateway on Ray Serve: one more deployment in the application of its models, and the one that HTTP comes to.
+"""The gateway on Ray Serve: one more deployment in the application of its models, and the one that
+HTTP comes to.
 
-Knows Serve, and nothing of OpenAI's protocol. The gateway is never open to other machines without keys: that is looked at before it is
-opened from here, and again in every replica, which asks Serve for the address that it really listens on, as a deployment file may
-say another.
+Knows Serve, and nothing of OpenAI's protocol. The gateway is never open to other machines without
+keys: that is looked at before it is opened from here, and again in every replica, which asks Serve
+for the address that it really listens on, as a deployment file may say another.
 """
 
 import asyncio
@@ -48,57 +49,91 @@ _direct = build_opener(_NoRedirects, ProxyHandler({}))
 
 
 def bind_gateway(
-    settings: GatewaySettings, models: Sequence[ModelSettings], hosted: Mapping[str, serve.Application], connect: Connect
+    settings: GatewaySettings,
+    models: Sequence[ModelSettings],
+    hosted: Mapping[str, serve.Application],
+    connect: Connect,
 ) -> serve.Application:
-    """The gateway to `models`, as an application. `hosted` has those that we run ourselves, bound, by label: so they come with it.
+    """The gateway to `models`, as an application.
+
+    `hosted` has those that we run ourselves, bound, by label: so they come with it.
     `connect` makes each model's client, in the replicas.
 
-    Replicas read the keys themselves, from their own environment and files: no key is in the application.
+    Replicas read the keys themselves, from their own environment and files: no key is in the
+    application.
     """
-    application: serve.Application = deployed(_Replica, settings).bind(settings, tuple(models), connect, tuple(hosted.values()))
+    application: serve.Application = deployed(_Replica, settings).bind(
+        settings, tuple(models), connect, tuple(hosted.values())
+    )
     return application
 
 
 def deployed(replica: type, settings: GatewaySettings, listeners: int = 0) -> Any:
-    """The gateway's deployment, to be bound. `replica` makes the ASGI application when Serve asks for it; `listeners`: requests at
+    """The gateway's deployment, to be bound.
+
+    `replica` makes the ASGI application when Serve asks for it; `listeners`: requests at
     once that only wait for news."""
     gateway = serve.deployment(
-        name=GATEWAY, num_replicas=settings.replicas, graceful_shutdown_timeout_s=STOP_S, max_constructor_retry_count=START_ATTEMPTS,
-        # Above our own limits, whose refusals are in OpenAI's form; Serve's are not, and keep all owners waiting.
-        max_ongoing_requests=2 * BODIES_TIMES * settings.max_in_flight + UPLOADS + listeners, ray_actor_options={"num_cpus": 0})
+        name=GATEWAY,
+        num_replicas=settings.replicas,
+        graceful_shutdown_timeout_s=STOP_S,
+        max_constructor_retry_count=START_ATTEMPTS,
+        # Above our own limits, whose refusals are in OpenAI's form; Serve's are not, and keep all
+        # owners waiting.
+        max_ongoing_requests=2 * BODIES_TIMES * settings.max_in_flight + UPLOADS + listeners,
+        ray_actor_options={"num_cpus": 0},
+    )
     return gateway(serve.ingress()(replica))
 
 
 def open_gateway(application: serve.Application, settings: GatewaySettings) -> str:
-    """Runs an application whose ingress is the gateway, and returns the gateway's base URL. Does not block.
+    """Runs an application whose ingress is the gateway, and returns the gateway's base URL.
 
-    Raises SettingsError where the gateway would be open to other machines without a key, or where a source of keys holds none;
-    EndpointError where the port is not to be had, or a model does not start. Ray's own token does not protect this port.
+    Does not block.
+
+    Raises SettingsError where the gateway would be open to other machines without a key, or where a
+    source of keys holds none; EndpointError where the port is not to be had, or a model does not
+    start. Ray's own token does not protect this port.
     """
     expect_guarded(settings.host, settings.keys())
     return listen(application, settings)
 
 
 def listen(application: serve.Application, settings: GatewaySettings) -> str:
-    """Runs an application whose ingress is the gateway and whose guard was looked at, as `open_gateway` does. Raises EndpointError."""
+    """Runs an application whose ingress is the gateway and whose guard was looked at, as
+    `open_gateway` does. Raises EndpointError.
+    """
     options = {"host": settings.host, "port": settings.port}
     try:
         serve.start(proxy_location="HeadOnly", http_options=options, logging_config=QUIET)
-    except (RayError, RuntimeError, OSError) as problem:  # its proxy says at great length that the port is taken
+    except (
+        RayError,
+        RuntimeError,
+        OSError,
+    ) as problem:  # its proxy says at great length that the port is taken
         said = (str(problem).strip() or type(problem).__name__).splitlines()[-1]
         raise EndpointError(
-            f"Serve cannot listen on {_bracketed(settings.host)}:{settings.port} ({shortened(said)}): choose another port with "
-            "--port.") from problem
+            f"Serve cannot listen on {_bracketed(settings.host)}:{settings.port} "
+            f"({shortened(said)}): choose another port with "
+            "--port."
+        ) from problem
     start([RunTarget(application, GATEWAY, "/", QUIET)])
     _expect_open(settings.host, settings.port)
     return f"http://{_bracketed(settings.host)}:{settings.port}/v1"
 
 
 class _Replica:
-    """What FastAPI's application runs in. The handles of the models are not used: clients find their deployments."""
+    """What FastAPI's application runs in.
+
+    The handles of the models are not used: clients find their deployments.
+    """
 
     def __init__(
-        self, settings: GatewaySettings, models: tuple[ModelSettings, ...], connect: Connect, handles: tuple[object, ...]
+        self,
+        settings: GatewaySettings,
+        models: tuple[ModelSettings, ...],
+        connect: Connect,
+        handles: tuple[object, ...],
     ) -> None:
         self._settings = settings
         self._models = models
@@ -111,7 +146,9 @@ class _Replica:
         return build_app(clients(self._models, self._settings, self._connect), self._settings, keys)
 
 
-def clients(models: Sequence[ModelSettings], settings: GatewaySettings, connect: Connect) -> dict[str, LanguageModel]:
+def clients(
+    models: Sequence[ModelSettings], settings: GatewaySettings, connect: Connect
+) -> dict[str, LanguageModel]:
     """The models by label, as the gateway asks them."""
     return {model.label: connect(_as_asked(model, settings)) for model in models}
 
@@ -119,39 +156,54 @@ def clients(models: Sequence[ModelSettings], settings: GatewaySettings, connect:
 def _as_asked(model: ModelSettings, settings: GatewaySettings) -> ModelSettings:
     """Return a model's settings for the gateway.
 
-    A model of ours gets as many calls at once as the gateway takes questions: a trial's few chunks would leave its engine idle, as
-    here each question is a chunk of its own. An endpoint that is down is told to the gateway's callers, who wait as they like.
+    A model of ours gets as many calls at once as the gateway takes questions: a trial's few chunks
+    would leave its engine idle, as here each question is a chunk of its own. An endpoint that is
+    down is told to the gateway's callers, who wait as they like.
     """
-    return model.model_copy(update={"chunks_in_flight": settings.max_in_flight} if model.served else {"outage_s": 0.0})
+    return model.model_copy(
+        update={"chunks_in_flight": settings.max_in_flight} if model.served else {"outage_s": 0.0}
+    )
 
 
 async def real_host() -> str | None:
-    """The address that Serve listens on: that of its first start, whatever was asked for later. None: it does not listen."""
+    """The address that Serve listens on: that of its first start, whatever was asked for later.
+
+    None: it does not listen.
+    """
     controller = ray.get_actor(SERVE_CONTROLLER_NAME, namespace=SERVE_NAMESPACE)
     try:
         async with asyncio.timeout(SERVE_SAYS_WITHIN_S):
             options = await controller.get_http_config.remote()
     except TimeoutError:
-        raise EndpointError(f"Serve has not said within {SERVE_SAYS_WITHIN_S:g} s where it listens.") from None
+        raise EndpointError(
+            f"Serve has not said within {SERVE_SAYS_WITHIN_S:g} s where it listens."
+        ) from None
     host: str | None = options.host
     return host
 
 
 def _expect_open(host: str, port: int) -> None:
-    """Raises EndpointError where the gateway does not answer: a Serve that runs already keeps its own HTTP settings without a word."""
+    """Raises EndpointError where the gateway does not answer: a Serve that runs already keeps its
+    own HTTP settings without a word.
+    """
     near = _bracketed({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host))
     try:
         answer = _answer(f"http://{near}:{port}/healthz")
     except OSError as problem:
         raise EndpointError(
-            f"The gateway does not answer on {host}:{port} ({problem}); if Serve runs on this cluster with another port, shut it down "
-            "first, or choose that port.") from problem
+            f"The gateway does not answer on {host}:{port} ({problem}); if Serve runs on this "
+            "cluster with another port, shut it down "
+            "first, or choose that port."
+        ) from problem
     if b"ok" not in answer:
         raise EndpointError(f"Something else answers on {host}:{port}: choose another port.")
 
 
 def _answer(url: str) -> bytes:
-    """Its beginning. Serve's proxy learns of the gateway a moment after it runs, and until then knows no such page; a part of the gateway
+    """Its beginning.
+
+    Serve's proxy learns of the gateway a moment after it runs, and until then knows no such page; a
+    part of the gateway
     may need another moment, too."""
     ends_at = time.monotonic() + KNOWN_WITHIN_S
     while True:

@@ -6,10 +6,18 @@ from typing import Any
 
 
 class Refused(Exception):
-    """An HTTP error on its way out: one sentence for the caller, a code for their program and for our metrics."""
+    """An HTTP error on its way out: one sentence for the caller, a code for their program and for
+    our metrics.
+    """
 
     def __init__(
-        self, status: int, code: str, reason: str, *, param: str | None = None, retry_after_s: float | None = None,
+        self,
+        status: int,
+        code: str,
+        reason: str,
+        *,
+        param: str | None = None,
+        retry_after_s: float | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(status, code, reason)
@@ -21,15 +29,31 @@ class Refused(Exception):
 
     def content(self) -> dict[str, Any]:
         """The error as OpenAI writes it, in a body or in a stream."""
-        return {"error": {"message": self.reason, "type": _kind(self.status), "param": self.param, "code": self.code}}
+        return {
+            "error": {
+                "message": self.reason,
+                "type": _kind(self.status),
+                "param": self.param,
+                "code": self.code,
+            }
+        }
 
     def headers(self) -> dict[str, str]:
-        """What goes with it. Retry-After is in whole seconds (RFC 9110, section 10.2.3), so it is rounded up."""
-        wait = {} if self._retry_after_s is None else {"Retry-After": str(max(1, ceil(self._retry_after_s)))}
+        """What goes with it.
+
+        Retry-After is in whole seconds (RFC 9110, section 10.2.3), so it is rounded up.
+        """
+        wait = (
+            {}
+            if self._retry_after_s is None
+            else {"Retry-After": str(max(1, ceil(self._retry_after_s)))}
+        )
         return {**self._headers, **wait}
 
 
 def _kind(status: int) -> str:
     if status >= 500:
         return "server_error"
-    return {401: "authentication_error", 429: "rate_limit_error"}.get(status, "invalid_request_error")
+    return {401: "authentication_error", 429: "rate_limit_error"}.get(
+        status, "invalid_request_error"
+    )

@@ -1,6 +1,8 @@
-"""What the gateway does with a question that was let in: read it, ask the model, give the answer, whole or as a stream of events.
+"""What the gateway does with a question that was let in: read it, ask the model, give the answer,
+whole or as a stream of events.
 
-A caller that goes away takes their question with them: its work is cancelled, whether the answer has begun or not.
+A caller that goes away takes their question with them: its work is cancelled, whether the answer
+has begun or not.
 """
 
 import asyncio
@@ -19,7 +21,15 @@ from serving.gateway.completion import by, in_pieces, refusal, whole
 from serving.gateway.errors import Refused
 from serving.gateway.metrics import CONTENT_TYPE, Metrics
 from serving.gateway.request_bodies import B, Body, ChatBody, CompletionBody
-from serving.gateway.response_bodies import DONE, ChatReply, CompletionReply, Reply, Sheet, event, model_card
+from serving.gateway.response_bodies import (
+    DONE,
+    ChatReply,
+    CompletionReply,
+    Reply,
+    Sheet,
+    event,
+    model_card,
+)
 from serving.gateway.settings import GatewaySettings
 
 T = TypeVar("T")
@@ -31,7 +41,11 @@ class CompletionHandlers:
     """The gateway's routes, but for health."""
 
     def __init__(
-        self, models: Mapping[str, LanguageModel], settings: GatewaySettings, metrics: Metrics, meter: Meter | None = None
+        self,
+        models: Mapping[str, LanguageModel],
+        settings: GatewaySettings,
+        metrics: Metrics,
+        meter: Meter | None = None,
     ) -> None:
         self._models = models
         self._settings = settings
@@ -63,7 +77,12 @@ class CompletionHandlers:
         if label in self._models:
             return self._models[label]
         known = ", ".join(sorted(self._models))
-        raise Refused(404, "model_not_found", f"There is no model {label[:100]!r}; known are: {known}.", param="model")
+        raise Refused(
+            404,
+            "model_not_found",
+            f"There is no model {label[:100]!r}; known are: {known}.",
+            param="model",
+        )
 
     async def _answer(self, http: HttpRequest, body: Body, reply: Reply) -> Response:
         model = self._known(body.model)
@@ -90,19 +109,30 @@ class CompletionHandlers:
                 if not isinstance(piece, str):
                     answer_by_index[index] = piece
                     self._count(body.model, [piece])
-                choice = reply.piece(index, piece) if isinstance(piece, str) else reply.ending(index, piece)
+                choice = (
+                    reply.piece(index, piece)
+                    if isinstance(piece, str)
+                    else reply.ending(index, piece)
+                )
                 yield event(reply.chunk(choice, body.wants_usage))
         if body.wants_usage:
             yield event(reply.usage_chunk(list(answer_by_index.values())))
         yield DONE
 
-    async def _delivered(self, first: str, events: AsyncGenerator[str], deadline: float) -> AsyncIterator[str]:
-        """The events. Too late for a status: a fault becomes the last event, and without [DONE] nobody takes a part for all."""
+    async def _delivered(
+        self, first: str, events: AsyncGenerator[str], deadline: float
+    ) -> AsyncIterator[str]:
+        """The events.
+
+        Too late for a status: a fault becomes the last event, and without [DONE] nobody takes a
+        part for all.
+        """
         yield first
         try:
             while more := await by(deadline, anext(events, "")):
                 yield more
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001
+            # Told to the caller, counted, and logged by `refusal`.
             no = refusal(problem)
             self._metrics.refused(no.code)
             yield event(no.content())
@@ -113,11 +143,16 @@ class CompletionHandlers:
 
 
 class _EventStream(StreamingResponse):
-    """Ends the source with the answer, also where the caller left before the first event was sent."""
+    """Ends the source with the answer, also where the caller left before the first event was
+    sent."""
 
     def __init__(self, source: AsyncGenerator[str], events: AsyncIterator[str]) -> None:
         # The second header: proxies such as nginx are not to hold events back.
-        super().__init__(events, headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}, media_type="text/event-stream")
+        super().__init__(
+            events,
+            headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
+            media_type="text/event-stream",
+        )
         self._source = source
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -126,7 +161,11 @@ class _EventStream(StreamingResponse):
 
 
 async def unless_gone(http: HttpRequest, work: Coroutine[Any, Any, T]) -> T:
-    """The work's result. Cancels it and raises ClientDisconnect where the caller goes away first. The body must have been read."""
+    """The work's result.
+
+    Cancels it and raises ClientDisconnect where the caller goes away first. The body must have been
+    read.
+    """
     task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_gone(http))
     try:
         await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,4 +1,7 @@
-"""/healthz: says that the gateway works, or which part behind it does not. Open to everybody, so it costs next to nothing."""
+"""/healthz: says that the gateway works, or which part behind it does not.
+
+Open to everybody, so it costs next to nothing.
+"""
 
 import asyncio
 import time
@@ -14,7 +17,9 @@ class Health:
     """`failing`: which parts do not work, and why; None: there are none but the gateway itself."""
 
     def __init__(
-        self, failing: Callable[[], Awaitable[Mapping[str, str]]] | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        failing: Callable[[], Awaitable[Mapping[str, str]]] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._failing = failing
         self._clock = clock
@@ -24,12 +29,16 @@ class Health:
 
     async def answer(self) -> JSONResponse:
         """200 where all works, 503 where a part does not."""
-        if self._failing is not None and (self._found_at is None or self._clock() - self._found_at > SEEN_WITHIN_S):
+        if self._failing is not None and (
+            self._found_at is None or self._clock() - self._found_at > SEEN_WITHIN_S
+        ):
             if self._looking is None or self._looking.done():
                 self._looking = asyncio.create_task(self._look())
             await asyncio.shield(self._looking)  # whoever leaves does not end it for the others
         if self._found:
-            return JSONResponse({"status": "failing", "parts": dict(self._found)}, 503, {"Retry-After": "5"})
+            return JSONResponse(
+                {"status": "failing", "parts": dict(self._found)}, 503, {"Retry-After": "5"}
+            )
         return JSONResponse({"status": "ok"})
 
     async def _look(self) -> None:

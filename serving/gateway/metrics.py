@@ -1,4 +1,6 @@
-"""What this replica of the gateway counts, as Prometheus reads it. Every label has few values: routes and models are the known ones.
+"""What this replica of the gateway counts, as Prometheus reads it.
+
+Every label has few values: routes and models are the known ones.
 
 Knows no model and no key. Nothing that a caller wrote becomes a label.
 """
@@ -8,14 +10,40 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
 
 from serving.contracts.refusals import Declined, Said
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 CLIENT_GONE = 499
-"""The status of a request whose caller did not wait for the answer; nobody sees it but the metrics. The number is nginx's."""
-_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+"""The status of a request whose caller did not wait for the answer; nobody sees it but the metrics.
+
+The number is nginx's.
+"""
+_BUCKETS_S = (
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    30.0,
+    60.0,
+    120.0,
+    300.0,
+    600.0,
+)
 
 
 @dataclass
@@ -35,14 +63,31 @@ class Metrics:
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
         self._registry = CollectorRegistry()
-        self._requests = self._counter("requests", "HTTP requests that ended.", "route", "model", "status")
-        self._tokens = self._counter("tokens", "Tokens that models read and wrote; cached: those not read again.", "model", "kind")
-        self._answers = self._counter("answers", "Answers of models, by why they ended.", "model", "ended")
-        self._refusals = self._counter("refusals", "Requests, or streams under way, that ended in an error.", "reason")
-        self._in_flight = Gauge("promptray_door_in_flight", "HTTP requests under way.", registry=self._registry)
+        self._requests = self._counter(
+            "requests", "HTTP requests that ended.", "route", "model", "status"
+        )
+        self._tokens = self._counter(
+            "tokens",
+            "Tokens that models read and wrote; cached: those not read again.",
+            "model",
+            "kind",
+        )
+        self._answers = self._counter(
+            "answers", "Answers of models, by why they ended.", "model", "ended"
+        )
+        self._refusals = self._counter(
+            "refusals", "Requests, or streams under way, that ended in an error.", "reason"
+        )
+        self._in_flight = Gauge(
+            "promptray_door_in_flight", "HTTP requests under way.", registry=self._registry
+        )
         self._seconds = Histogram(
-            "promptray_door_request_seconds", "Time from a request's head to its answer's last byte.", ["route", "model"],
-            buckets=_BUCKETS_S, registry=self._registry)
+            "promptray_door_request_seconds",
+            "Time from a request's head to its answer's last byte.",
+            ["route", "model"],
+            buckets=_BUCKETS_S,
+            registry=self._registry,
+        )
 
     def _counter(self, noun: str, meaning: str, *labels: str) -> Counter:
         return Counter(f"promptray_door_{noun}", meaning, labels, registry=self._registry)
@@ -66,7 +111,9 @@ class Metrics:
     def answered(self, model: str, answer: Said) -> None:
         """One answer: why it ended, and its tokens, which nobody knows of a refusal."""
         if isinstance(answer, Declined):
-            self._answers.labels(model, "refusal" if answer.mark == "message" else "content_filter").inc()
+            self._answers.labels(
+                model, "refusal" if answer.mark == "message" else "content_filter"
+            ).inc()
             return
         self._answers.labels(model, "length" if answer.truncated else "stop").inc()
         self._tokens.labels(model, "prompt").inc(answer.prompt_tokens or 0)

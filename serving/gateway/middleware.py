@@ -1,7 +1,9 @@
-"""What stands before the application: key, rate, places, and the form of every error. An ASGI middleware; knows no model.
+"""What stands before the application: key, rate, places, and the form of every error.
 
-It sees a request before its body is read, so that nobody without a key has anything read or remembered. A request takes its place
-when its body is there.
+An ASGI middleware; knows no model.
+
+It sees a request before its body is read, so that nobody without a key has anything read or
+remembered. A request takes its place when its body is there.
 """
 
 import asyncio
@@ -29,8 +31,12 @@ RECHECK_EVERY_S = 5.0
 POLICY_VIOLATION = 1008
 """Why a WebSocket is closed (RFC 6455, section 7.4.1)."""
 ROUTE_BY_PATH = {
-    HEALTH: "health", "/metrics": "metrics", "/v1/models": "models", "/v1/chat/completions": "chat",
-    "/v1/completions": "completions"}
+    HEALTH: "health",
+    "/metrics": "metrics",
+    "/v1/models": "models",
+    "/v1/chat/completions": "chat",
+    "/v1/completions": "completions",
+}
 """The label of a route in the metrics; any other path is "other"."""
 _QUESTIONS = frozenset({"chat", "completions"})
 """The routes of models that cost something: only they are limited in rate and number."""
@@ -47,7 +53,9 @@ class AccessRule:
     rated: bool = False
     """Does it count among the requests a minute?"""
     place: Literal["none", "request", "listener", "upload"] = "none"
-    """Which kind of place it holds for as long as its answer takes; an upload, as long as its body takes, too."""
+    """Which kind of place it holds for as long as its answer takes; an upload, as long as its body
+    takes, too.
+    """
     body: Body = "json"
     """What its body is, where it has one."""
 
@@ -56,7 +64,9 @@ def access_rule(method: str, path: str) -> AccessRule:
     """Of the gateway's own routes."""
     route = ROUTE_BY_PATH.get(path, "other")
     question = route in _QUESTIONS
-    return AccessRule(route, key=route != "health", rated=question, place="request" if question else "none")
+    return AccessRule(
+        route, key=route != "health", rated=question, place="request" if question else "none"
+    )
 
 
 @dataclass(frozen=True)
@@ -73,12 +83,22 @@ class Room:
 
 
 class Guard:
-    """Lets in who has a key and finds a place. All but /healthz wants a key, where there are any; `access_rules` may know of others.
-    Who comes stands in the request's state as `caller`. What wants a key is for no other site's page; and without keys, all but
-    /healthz is reached by the names in `sites` alone. There is nothing to open a WebSocket to."""
+    """Lets in who has a key and finds a place.
+
+    All but /healthz wants a key, where there are any; `access_rules` may know of others. Who comes
+    stands in the request's state as `caller`. What wants a key is for no other site's page; and
+    without keys, all but /healthz is reached by the names in `sites` alone. There is nothing to
+    open a WebSocket to.
+    """
 
     def __init__(
-        self, app: ASGIApp, gate: Gate, sites: Sites, rate: Rate, room: Room, metrics: Metrics,
+        self,
+        app: ASGIApp,
+        gate: Gate,
+        sites: Sites,
+        rate: Rate,
+        room: Room,
+        metrics: Metrics,
         access_rules: Callable[[str, str], AccessRule] = access_rule,
     ) -> None:
         self._app = app
@@ -108,7 +128,9 @@ class Guard:
         with self._metrics.watched(visit):
             await self._attend(visit, way, scope, receive, noting)
 
-    async def _attend(self, visit: Visit, way: AccessRule, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _attend(
+        self, visit: Visit, way: AccessRule, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         try:
             principal = await self._caller(way, Headers(scope=scope))
             scope["state"]["principal"] = principal
@@ -121,7 +143,9 @@ class Guard:
         except Exception as problem:
             no = refusal(problem)
             self._metrics.refused(no.code)
-            if visit.status is not None:  # an answer is under way: whoever gives it tells what it can
+            if (
+                visit.status is not None
+            ):  # an answer is under way: whoever gives it tells what it can
                 raise
             await Sheet(no.content(), no.status, no.headers())(scope, receive, send)
 
@@ -134,20 +158,33 @@ class Guard:
             self._sites.check_page(headers)
         return principal
 
-    async def _while_admitted(self, way: AccessRule, principal: Hashable, scope: Scope, receive: Receive, send: Send) -> None:
-        """The answer; a stream of events ends early where its caller would not be let in any more. Asking again, they are told."""
+    async def _while_admitted(
+        self, way: AccessRule, principal: Hashable, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """The answer; a stream of events ends early where its caller would not be let in any more.
+
+        Asking again, they are told.
+        """
         streams = False
 
         async def noting(message: Message) -> None:
             nonlocal streams
             if message["type"] == "http.response.start":
-                streams = Headers(raw=message["headers"]).get("content-type", "").startswith("text/event-stream")
+                streams = (
+                    Headers(raw=message["headers"])
+                    .get("content-type", "")
+                    .startswith("text/event-stream")
+                )
             await send(message)
 
         answer = asyncio.ensure_future(self._app(scope, receive, noting))
         try:
             while not (await asyncio.wait([answer], timeout=RECHECK_EVERY_S))[0]:
-                if streams and way.key and not await self._still_admits(principal, Headers(scope=scope)):
+                if (
+                    streams
+                    and way.key
+                    and not await self._still_admits(principal, Headers(scope=scope))
+                ):
                     answer.cancel()
                     await asyncio.wait([answer])
                     await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -160,11 +197,14 @@ class Guard:
     async def _still_admits(self, principal: Hashable, headers: Headers) -> bool:
         try:
             return await self._gate.admit(headers.get("authorization")) == principal
-        except Refused:  # also where the keys cannot be read: the caller connects again, and goes on when they can
+        # also where the keys cannot be read: the caller connects again, and goes on when they can
+        except Refused:
             return False
 
     @asynccontextmanager
-    async def _admitted(self, way: AccessRule, owner: Hashable, scope: Scope, receive: Receive) -> AsyncIterator[Receive]:
+    async def _admitted(
+        self, way: AccessRule, owner: Hashable, scope: Scope, receive: Receive
+    ) -> AsyncIterator[Receive]:
         """For as long as the answer takes; gives what the body is read from. Raises Refused."""
         expect_plain(scope)
         check_body(Headers(scope=scope), way.body)

@@ -1,10 +1,12 @@
-"""By which name a request comes, which page makes it and what its body is: what a browser says of a request, and no page can forge.
+"""By which name a request comes, which page makes it and what its body is: what a browser says of a
+request, and no page can forge.
 
-A gateway without keys lets in whoever reaches it, and every page that a browser of this machine shows reaches loopback: by a name of
-its own that it makes point here (DNS rebinding), or by sending what needs no permission (forms, `text/plain`, an image). So without
-keys a request has to come by a name of ours; from another site's page it is refused, keys or not; and a body has to be JSON, which
-no page may send to another site unasked. With keys the name is no guard: it is whatever proxies and clusters make of it, and a page
-that came by a name of its own has no key. Knows no application.
+A gateway without keys lets in whoever reaches it, and every page that a browser of this machine
+shows reaches loopback: by a name of its own that it makes point here (DNS rebinding), or by sending
+what needs no permission (forms, `text/plain`, an image). So without keys a request has to come by a
+name of ours; from another site's page it is refused, keys or not; and a body has to be JSON, which
+no page may send to another site unasked. With keys the name is no guard: it is whatever proxies and
+clusters make of it, and a page that came by a name of its own has no key. Knows no application.
 """
 
 import ipaddress
@@ -17,11 +19,15 @@ from starlette.datastructures import Headers
 from serving.gateway.errors import Refused
 
 LOOPBACK_NAME = "localhost"
-_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|\w(?:[\w.-]{0,252}\w)?)\.?(?::([0-9]{1,5}))?", re.ASCII)
+_ADDRESS = re.compile(
+    r"(\[[0-9A-Fa-f:.]{2,45}\]|\w(?:[\w.-]{0,252}\w)?)\.?(?::([0-9]{1,5}))?", re.ASCII
+)
 _ORIGIN = re.compile(r"(https?)://([^/?#@\s]+)", re.ASCII | re.IGNORECASE)
 _PORT_BY_SCHEME = {"http": 80, "https": 443}
 _OWN_SITE = frozenset({"same-origin", "none"})
-"""What browsers say of a request of our own page, and of one that a person has typed or bookmarked (Fetch Metadata)."""
+"""What browsers say of a request of our own page, and of one that a person has typed or bookmarked
+(Fetch Metadata).
+"""
 _MEDIA_BY_BODY = {"json": "application/json", "form": "multipart/form-data"}
 Body = Literal["json", "form"]
 
@@ -38,7 +44,9 @@ class Address(NamedTuple):
 
 
 def address_of(text: str) -> Address | None:
-    """The address in a Host header, without case, trailing dot and ways to write an IP address; None for what is none."""
+    """The address in a Host header, without case, trailing dot and ways to write an IP address;
+    None for what is none.
+    """
     found = _ADDRESS.fullmatch(text.strip(" \t"))
     if found is None or int(found[2] or 1) not in range(1, 65536):
         return None
@@ -52,22 +60,34 @@ def address_of(text: str) -> Address | None:
 
 
 class Sites:
-    """The names that a gateway goes by: those of loopback, the address that it listens on, and what its operator lists."""
+    """The names that a gateway goes by: those of loopback, the address that it listens on, and what
+    its operator lists.
+    """
 
     def __init__(self, host: str, allowed_hosts: Iterable[str] = ()) -> None:
         self._own = address_of(f"[{host}]" if ":" in host else host)
         self._listed = frozenset(one for one in map(address_of, allowed_hosts) if one)
 
     def check_name(self, headers: Headers) -> None:
-        """Raises Refused (403) where a request without a key comes by a name that is not ours, or by none."""
+        """Raises Refused (403) where a request without a key comes by a name that is not ours, or
+        by none.
+        """
         named = _named(headers)
         if named is None or not (_is_loopback(named.host) or self._is_ours(named)):
             raise Refused(
-                403, "unknown_host", "Without keys, the service answers by its own names alone, such as 127.0.0.1 and localhost: "
-                "use one of them, or let its operator add this name to allowed_hosts of the gateway.")
+                403,
+                "unknown_host",
+                "Without keys, the service answers by its own names alone, such as 127.0.0.1 and "
+                "localhost: "
+                "use one of them, or let its operator add this name to allowed_hosts of the "
+                "gateway.",
+            )
 
     def check_page(self, headers: Headers) -> None:
-        """Raises Refused (403) where another site's page makes the request. What is no browser says nothing of pages."""
+        """Raises Refused (403) where another site's page makes the request.
+
+        What is no browser says nothing of pages.
+        """
         if not all(site.strip().lower() in _OWN_SITE for site in headers.getlist("sec-fetch-site")):
             raise _foreign()
         reached = _named(headers)
@@ -81,21 +101,31 @@ class Sites:
                 raise _foreign()
 
     def _is_ours(self, named: Address) -> bool:
-        """A name that is listed without a port goes with any: browsers may come by one that is passed on to ours."""
+        """A name that is listed without a port goes with any: browsers may come by one that is
+        passed on to ours.
+        """
         if self._own and named.host == self._own.host:
             return True
         ports = {named.port} if named.port else set(_PORT_BY_SCHEME.values())
-        return any(one.host == named.host and (one.port is None or one.port in ports) for one in self._listed)
+        return any(
+            one.host == named.host and (one.port is None or one.port in ports)
+            for one in self._listed
+        )
 
 
 def check_body(headers: Headers, body: Body) -> None:
-    """Raises Refused (415) where there is a body and it does not say that it is of the kind that is read here."""
+    """Raises Refused (415) where there is a body and it does not say that it is of the kind that is
+    read here.
+    """
     if headers.get("content-length", "0").strip() == "0" and "transfer-encoding" not in headers:
         return
     said = [one.partition(";")[0].strip().lower() for one in headers.getlist("content-type")]
     if said != [_MEDIA_BY_BODY[body]]:
         raise Refused(
-            415, "unsupported_media_type", f"The body must be {_MEDIA_BY_BODY[body]}: say so in the header Content-Type.")
+            415,
+            "unsupported_media_type",
+            f"The body must be {_MEDIA_BY_BODY[body]}: say so in the header Content-Type.",
+        )
 
 
 def _named(headers: Headers) -> Address | None:
@@ -115,4 +145,6 @@ def _is_loopback(host: str) -> bool:
 
 
 def _foreign() -> Refused:
-    return Refused(403, "cross_site", "A page of another site asks for this; only the service's own page may.")
+    return Refused(
+        403, "cross_site", "A page of another site asks for this; only the service's own page may."
+    )

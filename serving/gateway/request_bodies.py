@@ -1,7 +1,9 @@
-"""What the gateway is asked: the bodies of OpenAI's two completion calls, strictly read, and the requests that they mean.
+"""What the gateway is asked: the bodies of OpenAI's two completion calls, strictly read, and the
+requests that they mean.
 
-Strict, because a field that is passed over would change the answer in silence: what we do not carry out is refused, unless it is
-given with the value that changes nothing. Knows no model and no HTTP framework.
+Strict, because a field that is passed over would change the answer in silence: what we do not carry
+out is refused, unless it is given with the value that changes nothing. Knows no model and no HTTP
+framework.
 """
 
 from abc import ABC, abstractmethod
@@ -17,16 +19,45 @@ MAX_CHARACTERS = 1_000_000
 """Text of one prompt; ours, far above what any model that we serve reads."""
 MAX_PROMPTS = 2048
 """Prompts of one batch; as many as OpenAI's own service takes."""
-_NO_MATTER = frozenset({
-    "metadata", "parallel_tool_calls", "priority", "prompt_cache_key", "prompt_cache_retention", "request_id",
-    "safety_identifier", "service_tier", "store", "user", "verbosity"})
+_NO_MATTER = frozenset(
+    {
+        "metadata",
+        "parallel_tool_calls",
+        "priority",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "request_id",
+        "safety_identifier",
+        "service_tier",
+        "store",
+        "user",
+        "verbosity",
+    }
+)
 """Fields that change no answer of these models, whatever they hold."""
 _NEUTRAL_BY_FIELD: dict[str, tuple[Any, ...]] = {
-    "audio": (None,), "best_of": (None, 1), "echo": (None, False), "frequency_penalty": (None, 0), "function_call": (None, "none"),
-    "functions": (None, []), "logit_bias": (None, {}), "logprobs": (None, False), "modalities": (None, ["text"]), "n": (None, 1),
-    "prediction": (None,), "presence_penalty": (None, 0), "reasoning_effort": (None, "none"), "repetition_penalty": (None, 1),
-    "response_format": (None, {"type": "text"}), "stop": (None, [], ""), "suffix": (None, ""),
-    "tool_choice": (None, "none", "auto"), "tools": (None, []), "top_logprobs": (None, 0), "top_p": (None, 1)}
+    "audio": (None,),
+    "best_of": (None, 1),
+    "echo": (None, False),
+    "frequency_penalty": (None, 0),
+    "function_call": (None, "none"),
+    "functions": (None, []),
+    "logit_bias": (None, {}),
+    "logprobs": (None, False),
+    "modalities": (None, ["text"]),
+    "n": (None, 1),
+    "prediction": (None,),
+    "presence_penalty": (None, 0),
+    "reasoning_effort": (None, "none"),
+    "repetition_penalty": (None, 1),
+    "response_format": (None, {"type": "text"}),
+    "stop": (None, [], ""),
+    "suffix": (None, ""),
+    "tool_choice": (None, "none", "auto"),
+    "tools": (None, []),
+    "top_logprobs": (None, 0),
+    "top_p": (None, 1),
+}
 """Fields that we do not carry out, with the values that ask for nothing."""
 B = TypeVar("B", bound="Body")
 Prompt = Annotated[str, Field(min_length=1)]
@@ -42,8 +73,9 @@ class Body(BaseModel, ABC):
     model_config = ConfigDict(extra="allow")
     default_max_tokens: ClassVar[int] = Sampling().max_tokens
     model: str
-    temperature: Annotated[float, BeforeValidator(lambda value: 0.0 if value is None else value)] = Field(
-        0.0, ge=0, le=2, allow_inf_nan=False)
+    temperature: Annotated[
+        float, BeforeValidator(lambda value: 0.0 if value is None else value)
+    ] = Field(0.0, ge=0, le=2, allow_inf_nan=False)
     max_tokens: int | None = Field(None, ge=1, le=100_000)
     seed: int | None = Field(None, ge=-(2**63), lt=2**63)
     stream: bool | None = False
@@ -70,13 +102,25 @@ class Body(BaseModel, ABC):
 
     def check(self) -> None:
         """Raises Refused (400) where it cannot be carried out."""
-        extra = {key: value for key, value in (self.model_extra or {}).items() if key not in _NO_MATTER}
+        extra = {
+            key: value for key, value in (self.model_extra or {}).items() if key not in _NO_MATTER
+        }
         refused = sorted(key for key, value in extra.items() if not _asks_for_nothing(key, value))
         if refused:
             names = ", ".join(key[:100] for key in refused[:10])
-            raise Refused(400, "unsupported_value", f"This model does not support {names}: leave it out.", param=refused[0][:100])
+            raise Refused(
+                400,
+                "unsupported_value",
+                f"This model does not support {names}: leave it out.",
+                param=refused[0][:100],
+            )
         if self.stream_options is not None and not self.stream:
-            raise Refused(400, "invalid_value", "stream_options goes only with stream: true.", param="stream_options")
+            raise Refused(
+                400,
+                "invalid_value",
+                "stream_options goes only with stream: true.",
+                param="stream_options",
+            )
 
     def _sampling(self, limit: int | None) -> Sampling:
         return Sampling(self.temperature, limit or self.default_max_tokens)
@@ -95,14 +139,22 @@ class Turn(BaseModel):
     content: str | list[Part]
 
     def message(self) -> Message:
-        text = self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
+        text = (
+            self.content
+            if isinstance(self.content, str)
+            else "".join(part.text for part in self.content)
+        )
         return Message("system" if self.role == "developer" else self.role, text)
 
     @model_validator(mode="after")
     def _says_nothing_more(self) -> Self:
         """Clients send answers back as they came, with empty fields."""
-        if more := sorted(key[:100] for key, value in (self.model_extra or {}).items() if value and key != "name"):
-            raise ValueError(f"a message's {', '.join(more[:10])} cannot be carried out: leave it out")
+        if more := sorted(
+            key[:100] for key, value in (self.model_extra or {}).items() if value and key != "name"
+        ):
+            raise ValueError(
+                f"a message's {', '.join(more[:10])} cannot be carried out: leave it out"
+            )
         return self
 
 
@@ -114,7 +166,11 @@ class ChatBody(Body):
 
     def requests(self) -> list[Request]:
         sampling = self._sampling(self.max_completion_tokens or self.max_tokens)
-        return [Request(tuple(turn.message() for turn in self.messages), sampling, sample=self.seed or 0)]
+        return [
+            Request(
+                tuple(turn.message() for turn in self.messages), sampling, sample=self.seed or 0
+            )
+        ]
 
     def check(self) -> None:
         super().check()
@@ -122,7 +178,9 @@ class ChatBody(Body):
 
 
 class CompletionBody(Body):
-    """What a completion is asked with: a text or several, each continued as it stands, without the model's chat template."""
+    """What a completion is asked with: a text or several, each continued as it stands, without the
+    model's chat template.
+    """
 
     default_max_tokens: ClassVar[int] = 16
     """As OpenAI's reference says of this call."""
@@ -134,7 +192,10 @@ class CompletionBody(Body):
 
     def requests(self) -> list[Request]:
         sampling = self._sampling(self.max_tokens)
-        return [Request((Message("user", prompt),), sampling, sample=self.seed or 0, raw=True) for prompt in self.prompts]
+        return [
+            Request((Message("user", prompt),), sampling, sample=self.seed or 0, raw=True)
+            for prompt in self.prompts
+        ]
 
     def check(self) -> None:
         super().check()
@@ -150,7 +211,11 @@ def _asks_for_nothing(key: str, value: Any) -> bool:
 def _check_length(lengths: Sequence[int], field: str) -> None:
     if max(lengths) > MAX_CHARACTERS:
         raise Refused(
-            400, "context_length_exceeded", f"The {field} is too long: more than {MAX_CHARACTERS} characters.", param=field)
+            400,
+            "context_length_exceeded",
+            f"The {field} is too long: more than {MAX_CHARACTERS} characters.",
+            param=field,
+        )
 
 
 def _bad(problem: ValidationError) -> Refused:

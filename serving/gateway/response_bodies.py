@@ -1,6 +1,9 @@
-"""What the gateway answers: whole answers and the chunks of a stream, as OpenAI writes them. Knows no model.
+"""What the gateway answers: whole answers and the chunks of a stream, as OpenAI writes them.
 
-One shape for each of the two calls; both know how to say a whole answer, a piece of one, its end, and the tokens.
+Knows no model.
+
+One shape for each of the two calls; both know how to say a whole answer, a piece of one, its end,
+and the tokens.
 """
 
 import json
@@ -50,10 +53,16 @@ class Reply(ABC):
     def whole(self, answers: Sequence[Said]) -> dict[str, Any]:
         """All answers, one choice each, in order."""
         choices = [self.choice(index, answer) for index, answer in enumerate(answers)]
-        return self._envelope(self.whole_kind, choices) | {"usage": usage(answers), "metadata": _metadata(answers)}
+        return self._envelope(self.whole_kind, choices) | {
+            "usage": usage(answers),
+            "metadata": _metadata(answers),
+        }
 
     def chunk(self, choice: dict[str, Any], wants_usage: bool = False) -> dict[str, Any]:
-        """One choice's part of a stream. Where the tokens will be told at the end, all other chunks say that they do not."""
+        """One choice's part of a stream.
+
+        Where the tokens will be told at the end, all other chunks say that they do not.
+        """
         return self._envelope(self.chunk_kind, [choice]) | ({"usage": None} if wants_usage else {})
 
     def usage_chunk(self, answers: Sequence[Said]) -> dict[str, Any]:
@@ -61,7 +70,13 @@ class Reply(ABC):
         return self._envelope(self.chunk_kind, []) | {"usage": usage(answers)}
 
     def _envelope(self, kind: str, choices: list[dict[str, Any]]) -> dict[str, Any]:
-        return {"id": self._id, "object": kind, "created": self._created, "model": self._model, "choices": choices}
+        return {
+            "id": self._id,
+            "object": kind,
+            "created": self._created,
+            "model": self._model,
+            "choices": choices,
+        }
 
 
 class ChatReply(Reply):
@@ -71,8 +86,17 @@ class ChatReply(Reply):
 
     def choice(self, index: int, answer: Said) -> dict[str, Any]:
         refusal = _refusal(answer)
-        message = {"role": "assistant", "content": None if refusal else _text(answer), "refusal": refusal}
-        return {"index": index, "message": message, "logprobs": None, "finish_reason": why_it_ended(answer)}
+        message = {
+            "role": "assistant",
+            "content": None if refusal else _text(answer),
+            "refusal": refusal,
+        }
+        return {
+            "index": index,
+            "message": message,
+            "logprobs": None,
+            "finish_reason": why_it_ended(answer),
+        }
 
     def opening(self, index: int) -> dict[str, Any] | None:
         return self._delta(index, {"role": "assistant", "content": ""})
@@ -115,7 +139,9 @@ class CompletionReply(Reply):
 
 
 class Sheet(Response):
-    """A JSON body in ASCII: what a model writes may hold halves of characters, which UTF-8 cannot carry."""
+    """A JSON body in ASCII: what a model writes may hold halves of characters, which UTF-8 cannot
+    carry.
+    """
 
     media_type = "application/json"
 
@@ -124,19 +150,29 @@ class Sheet(Response):
 
 
 def event(content: Mapping[str, Any]) -> str:
-    """One server-sent event. JSON on one line and in ASCII, so that one data line holds whatever a model writes."""
+    """One server-sent event.
+
+    JSON on one line and in ASCII, so that one data line holds whatever a model writes.
+    """
     return f"data: {json.dumps(content, separators=(',', ':'))}\n\n"
 
 
 def usage(answers: Sequence[Said]) -> dict[str, Any] | None:
-    """The tokens of all answers; those from the prefix cache only where the engine says so. None where nobody knows them."""
+    """The tokens of all answers; those from the prefix cache only where the engine says so.
+
+    None where nobody knows them.
+    """
     given = _given(answers)
     read, written = [one.prompt_tokens for one in given], [one.completion_tokens for one in given]
     if None in read or None in written:
         return None
     prompt, completion = sum(filter(None, read)), sum(filter(None, written))
     told = [one.cached_tokens for one in given if one.cached_tokens is not None]
-    counts: dict[str, Any] = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+    counts: dict[str, Any] = {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+    }
     return counts | ({"prompt_tokens_details": {"cached_tokens": sum(told)}} if told else {})
 
 

@@ -1,4 +1,7 @@
-"""How the gateway is opened: address, where its keys are, limits. Small and strict; holds no key itself, and builds nothing."""
+"""How the gateway is opened: address, where its keys are, limits.
+
+Small and strict; holds no key itself, and builds nothing.
+"""
 
 import ipaddress
 from collections.abc import Sized
@@ -16,33 +19,54 @@ from serving.settings.base import Settings
 class GatewaySettings(Settings):
     """What the gateway needs to know. Every limit is that of one replica of the gateway.
 
-    `host` and `port` are those that `open_gateway` starts Serve with. Where a deployment file starts Serve, its http_options decide.
+    `host` and `port` are those that `open_gateway` starts Serve with. Where a deployment file
+    starts Serve, its http_options decide.
     """
 
     host: str = Field("127.0.0.1", min_length=1)
-    """The address to listen on. Any but a loopback address is open to other machines, and needs keys."""
+    """The address to listen on.
+
+    Any but a loopback address is open to other machines, and needs keys.
+    """
     port: int = Field(8000, ge=1, le=65535)
     allowed_hosts: tuple[str, ...] = Field((), max_length=100)
-    """Names that the gateway is reached by, beside loopback's and `host`: those of a proxy before it, such as `prompts.example.org` or
-    `prompts.example.org:8443`. Without keys, a request by any other name is refused; a page of such a name may ask, keys or not."""
+    """Names that the gateway is reached by, beside loopback's and `host`: those of a proxy before
+    it, such as `prompts.example.org` or `prompts.example.org:8443`. Without keys, a request by any
+    other name is refused; a page of such a name may ask, keys or not.
+    """
     api_key_env: str | None = Field(None, min_length=1)
-    """The environment variable that holds an API key to ask callers for; read where the gateway runs."""
+    """The environment variable that holds an API key to ask callers for; read where the gateway
+    runs.
+    """
     api_keys_file: Path | None = None
-    """A file with an API key on each line; empty lines and lines that begin with # do not count. Read where the gateway runs."""
+    """A file with an API key on each line; empty lines and lines that begin with # do not count.
+
+    Read where the gateway runs.
+    """
     max_body_bytes: int = Field(2 * 2**20, ge=1024, le=2**30)
-    """A longer request is answered with 413. 2 MiB are about half a million tokens of English: a batch of prompts."""
+    """A longer request is answered with 413.
+
+    2 MiB are about half a million tokens of English: a batch of prompts.
+    """
     body_timeout_s: float = Field(30.0, gt=0)
     """A request whose body has not come after so long is answered with 408."""
     requests_per_minute: int | None = Field(None, ge=1)
-    """Questions from one key; more are answered with 429. None: no limit. All callers share it where no keys are asked for."""
+    """Questions from one key; more are answered with 429.
+
+    None: no limit. All callers share it where no keys are asked for.
+    """
     max_in_flight: int = Field(256, ge=1, le=10_000)
     """Questions at once; more are answered with 429."""
     max_in_flight_per_owner: int | None = Field(None, ge=1, le=10_000)
-    """Of them those of one owner, so that nobody takes all. None: half of them where keys are asked for; without keys there is one
+    """Of them those of one owner, so that nobody takes all.
+
+    None: half of them where keys are asked for; without keys there is one
     owner, who may have all."""
     replicas: int = Field(1, ge=1, le=64)
     deliver_timeout_s: float = Field(600.0, gt=0)
-    """A question that is not answered in full after so long is given up, and its work cancelled: 504."""
+    """A question that is not answered in full after so long is given up, and its work cancelled:
+    504.
+    """
 
     @property
     def most_per_owner(self) -> int:
@@ -50,7 +74,10 @@ class GatewaySettings(Settings):
         return self.max_in_flight_per_owner or max(1, self.max_in_flight // 2)
 
     def keys(self) -> Keys:
-        """The keys, from this machine's environment and files. Raises SettingsError where a source is named and holds none."""
+        """The keys, from this machine's environment and files.
+
+        Raises SettingsError where a source is named and holds none.
+        """
         return Keys.read(self.api_key_env, self.api_keys_file)
 
     @field_validator("allowed_hosts")
@@ -58,7 +85,10 @@ class GatewaySettings(Settings):
     def _are_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
             if address_of(name) is None:
-                raise ValueError(f"{name[:100]!r} is no name of a host; one looks like prompts.example.org, or has its :PORT")
+                raise ValueError(
+                    f"{name[:100]!r} is no name of a host; one looks like prompts.example.org, or "
+                    "has its :PORT"
+                )
         return names
 
     @field_validator("api_keys_file")
@@ -69,11 +99,16 @@ class GatewaySettings(Settings):
 
 
 def expect_guarded(host: str | None, keys: Sized) -> None:
-    """Raises SettingsError where other machines could come in without a key. `host` None: no port is open."""
+    """Raises SettingsError where other machines could come in without a key.
+
+    `host` None: no port is open.
+    """
     if not len(keys) and not only_this_machine(host):
         raise SettingsError(
-            f"Other machines could use the models through {host}: name a source of API keys (api_key_env or api_keys_file), "
-            "or listen on 127.0.0.1.")
+            f"Other machines could use the models through {host}: name a source of API keys "
+            "(api_key_env or api_keys_file), "
+            "or listen on 127.0.0.1."
+        )
 
 
 def only_this_machine(host: str | None) -> bool:

@@ -2,18 +2,22 @@
 
     schema.py        what is kept, and the key that it is found by
     format.py    the files: Arrow streams that are always written whole
-    checksums.py   the checksum of every batch, and what is sound in a damaged file; damage.py: how that is told, and kept
+    checksums.py   the checksum of every batch, and what is sound in a damaged file; damage.py: how
+                   that is told, and kept
     store.py      the ledger of one process: a folder of segments and its answers in memory
-    writer_lock.py        one writer: an operating system's lock, or (lease.py) a lease on an object store; ownership.py: what both have
+    writer_lock.py        one writer: an operating system's lock, or (lease.py) a lease on an object
+                          store; ownership.py: what both have
     compaction.py  many segments into one; entries taken out
     single_flight.py     who is paying for what at this moment
     coordinator.py      one ledger for many callers of an event loop
     cached_model.py    a model that asks the ledger first
-    actor.py       the shared ledger as an actor of the Ray cluster; the only module here that knows Ray
+    actor.py       the shared ledger as an actor of the Ray cluster; the only module here that knows
+                   Ray
     usage.py       how much was paid, and how much the ledger saved
     inspection.py  what a ledger holds, whether it is sound; export.py: its entries as a table
 
-Secrets never enter: a request is messages and sampling, an answer is text and counts, a model is its public identity.
+Secrets never enter: a request is messages and sampling, an answer is text and counts, a model is
+its public identity.
 """
 
 from serving.ledger.format import ENDING, SEGMENT_BYTES

@@ -1,8 +1,10 @@
-"""The ledger as one named actor of a Ray job, shared by all its trials: the only writer of its folder, batched methods only.
+"""The ledger as one named actor of a Ray job, shared by all its trials: the only writer of its
+folder, batched methods only.
 
-The actor opens its folder when it is first asked something, and not when it is made: so what is wrong with the folder reaches the
-caller as the error that it is, after a restart too. What it remembers of who is paying for what is lost with its process; the
-owners' renewals bring it back (see single_flight.py).
+The actor opens its folder when it is first asked something, and not when it is made: so what is
+wrong with the folder reaches the caller as the error that it is, after a restart too. What it
+remembers of who is paying for what is lost with its process; the owners' renewals bring it back
+(see single_flight.py).
 """
 
 import asyncio
@@ -39,13 +41,18 @@ class LedgerActor:
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
-        self._grace_s = GRACE_S if ray.get_runtime_context().was_current_actor_reconstructed else 0.0
+        self._grace_s = (
+            GRACE_S if ray.get_runtime_context().was_current_actor_reconstructed else 0.0
+        )
         self._opening = asyncio.Lock()
         self._shared: LedgerCoordinator | None = None
         self._closed = False
 
     async def open(self) -> list[str]:
-        """Says what is damaged. Raises StorageError where the folder cannot be had; it may be called again."""
+        """Says what is damaged.
+
+        Raises StorageError where the folder cannot be had; it may be called again.
+        """
         self._closed = False
         return (await self._ready()).damage
 
@@ -83,9 +90,14 @@ class LedgerActor:
             return self._shared
         async with self._opening:
             if self._closed:
-                raise StorageError(f"The ledger {self._folder} was closed; start the same command again.")
+                raise StorageError(
+                    f"The ledger {self._folder} was closed; start the same command again."
+                )
             if self._shared is None:
-                self._shared = LedgerCoordinator(await asyncio.to_thread(Ledger, self._folder), SingleFlight(grace_s=self._grace_s))
+                self._shared = LedgerCoordinator(
+                    await asyncio.to_thread(Ledger, self._folder),
+                    SingleFlight(grace_s=self._grace_s),
+                )
             return self._shared
 
 
@@ -110,7 +122,8 @@ class RemoteLedger:
         return await answered(self._actor.record.remote(dict(paid_by_key)), _OF)
 
     async def release(self, keys: Sequence[bytes], owner: str) -> None:
-        # Sent, not awaited: it is often called while the caller is being cancelled. A lost release only costs a lease.
+        # Sent, not awaited: it is often called while the caller is being cancelled. A lost release
+        # only costs a lease.
         self._actor.release.remote(list(keys), owner)
 
     async def renew(self, keys: Sequence[bytes], owner: str) -> None:
@@ -128,46 +141,63 @@ class RemoteLedger:
         return counts
 
     def end(self) -> None:
-        """Ends the actor, for an opener that goes on with something else: handles of it linger where trials were given them."""
+        """Ends the actor, for an opener that goes on with something else: handles of it linger
+        where trials were given them.
+        """
         ray.kill(self._actor)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        # After an error, or Ctrl-C, callers may still be recording what they have paid for: the ledger ends with the job then.
+        # After an error, or Ctrl-C, callers may still be recording what they have paid for: the
+        # ledger ends with the job then.
         if kind is None:
             self.close()
 
     def close(self) -> None:
-        """Gives the folder back, for the driver when all callers are done. Never raises: all that matters is durable, and a folder
+        """Gives the folder back, for the driver when all callers are done.
+
+        Never raises: all that matters is durable, and a folder
         that is not given back comes free by itself."""
         with suppress(RayError):
             ray.get(self._actor.close.remote(), timeout=CLOSE_WITHIN_S)
 
 
 def open_ledger(folder: Folder | Path | str) -> RemoteLedger:
-    """The ledger of a folder, open; the same actor for every caller in this Ray job. Raises StorageError where the folder cannot be
+    """The ledger of a folder, open; the same actor for every caller in this Ray job.
+
+    Raises StorageError where the folder cannot be
     used, or another job or process is writing to it.
 
-    The actor comes back by itself after a crash, as the folder holds all that it must know, and ends with the job that opened it.
+    The actor comes back by itself after a crash, as the folder holds all that it must know, and
+    ends with the job that opened it.
     """
     place = open_folder(folder).absolute()
     place.make()  # a folder that cannot be used is found here, with a clear error
     context = ray.get_runtime_context()
     node = context.get_node_id() if place.local else ""
-    # The same path on two nodes is two ledgers, and one ledger is one job's: with that, its actor ends.
-    name = f"ledger-{hashlib.sha256(f'{context.get_job_id()}{node}{place}'.encode()).hexdigest()[:12]}"
+    # The same path on two nodes is two ledgers, and one ledger is one job's: with that, its actor
+    # ends.
+    name = (
+        f"ledger-{hashlib.sha256(f'{context.get_job_id()}{node}{place}'.encode()).hexdigest()[:12]}"
+    )
     damage: list[str] = []
     for attempt in range(1, OPENINGS + 1):
-        actor: Any = ray.remote(LedgerActor).options(name=name, get_if_exists=True, **lasting(place)).remote(place.place)
+        actor: Any = (
+            ray.remote(LedgerActor)
+            .options(name=name, get_if_exists=True, **lasting(place))
+            .remote(place.place)
+        )
         try:
             damage = ray.get(actor.open.remote(), timeout=OPENS_WITHIN_S)
             break
         except GetTimeoutError:
             raise StorageError(
-                f"The ledger {place} could not be opened within {OPENS_WITHIN_S:g} s: its storage does not answer, or the cluster "
-                "has no room for its process; start the same command again.") from None
+                f"The ledger {place} could not be opened within {OPENS_WITHIN_S:g} s: its storage "
+                "does not answer, or the cluster "
+                "has no room for its process; start the same command again."
+            ) from None
         except FAULTS as problem:
             if not isinstance(problem, ActorDiedError) or attempt == OPENINGS:
                 raise told(problem, _OF) from problem

@@ -1,8 +1,10 @@
-"""The checksum that every batch of a segment carries, and the search for what is sound in a file that is damaged.
+"""The checksum that every batch of a segment carries, and the search for what is sound in a file
+that is damaged.
 
-A batch is one message of an Arrow stream. Its checksum stands in the message's own metadata, which other Arrow readers pass over.
-It covers every byte of the message, with zeros in its own place, and the schema message that the batch is read by. Segments from
-before have none, and are read as they are. Knows no columns.
+A batch is one message of an Arrow stream. Its checksum stands in the message's own metadata, which
+other Arrow readers pass over. It covers every byte of the message, with zeros in its own place, and
+the schema message that the batch is read by. Segments from before have none, and are read as they
+are. Knows no columns.
 """
 
 import re
@@ -29,7 +31,9 @@ def blank(rows: int) -> dict[str, str]:
 
 
 def stamped(head: bytes, message: bytes) -> bytes:
-    """Return a message that was written with `blank`, with its checksum under the schema message `head`."""
+    """Return a message that was written with `blank`, with its checksum under the schema message
+    `head`.
+    """
     at = _SUM.search(message).start(2)  # type: ignore[union-attr]  # the header comes first, and no text of a user is in it
     return message[:at] + _digest(head, message).hex().encode() + message[at + 2 * _DIGEST_BYTES :]
 
@@ -57,7 +61,9 @@ class Scan:
 
 
 def scan(data: bytes, known: bytes) -> Scan:
-    """Find the messages of a segment. `known`: the schema message that such a file begins with as we write it; what fits only that
+    """Find the messages of a segment.
+
+    `known`: the schema message that such a file begins with as we write it; what fits only that
     is sound too, as it is the beginning of the file that is damaged then."""
     buffer = pa.py_buffer(data)
     first = _message_at(data, buffer, 0)
@@ -76,7 +82,11 @@ def scan(data: bytes, known: bytes) -> Scan:
         if _is_end(data, at):
             return found
         message = _message_at(data, buffer, at)
-        kind = _judged(data[at : message[0]], heads, declared) if message and message[1] == "record batch" else "damaged"
+        kind = (
+            _judged(data[at : message[0]], heads, declared)
+            if message and message[1] == "record batch"
+            else "damaged"
+        )
         if message and kind != "damaged":
             if kind == "by the known head" and found.head != known:
                 found.head, found.damaged = known, True
@@ -85,7 +95,12 @@ def scan(data: bytes, known: bytes) -> Scan:
             at = message[0]
             continue
         after = _next_sound(data, buffer, at + 1, heads)
-        if message is None and after == len(data) and not data.endswith(END) and _begins_a_message(data[at:]):
+        if (
+            message is None
+            and after == len(data)
+            and not data.endswith(END)
+            and _begins_a_message(data[at:])
+        ):
             found.torn = True
         else:
             found.damaged = True
@@ -97,7 +112,9 @@ def scan(data: bytes, known: bytes) -> Scan:
 
 
 def _judged(message: bytes, heads: tuple[bytes, ...], declared: bool) -> str:
-    """Say by what a message is sound: "by its head", "by the known head", "unchecked"; else "damaged"."""
+    """Say by what a message is sound: "by its head", "by the known head", "unchecked"; else
+    "damaged".
+    """
     claimed = _claimed(message)
     if claimed is None:
         return "damaged" if declared else "unchecked"
@@ -108,20 +125,28 @@ def _judged(message: bytes, heads: tuple[bytes, ...], declared: bool) -> str:
 
 
 def _next_sound(data: bytes, buffer: Any, begin: int, heads: tuple[bytes, ...]) -> int:
-    """Find the next place where a message stands whose checksum fits, or the end of the stream; else the end of the file."""
+    """Find the next place where a message stands whose checksum fits, or the end of the stream;
+    else the end of the file.
+    """
     at = data.find(_BEGINNING, begin)
     while at >= 0:
         if _is_end(data, at):
             return at
         message = _message_at(data, buffer, at)
-        if message and message[1] == "record batch" and _judged(data[at : message[0]], heads, declared=True) != "damaged":
+        if (
+            message
+            and message[1] == "record batch"
+            and _judged(data[at : message[0]], heads, declared=True) != "damaged"
+        ):
             return at
         at = data.find(_BEGINNING, at + 1)
     return len(data)
 
 
 def _lose(found: Scan, gap: bytes, batches: int = 1) -> None:
-    """Count what stood in a gap: so many batches, or more where the headers of more can still be found."""
+    """Count what stood in a gap: so many batches, or more where the headers of more can still be
+    found.
+    """
     rows = [int(one[1], 16) for one in _SUM.finditer(gap)]
     found.lost_batches += max(batches, len(rows))
     found.lost_rows += sum(rows)

@@ -1,7 +1,9 @@
-"""One ledger for many callers: each answer is paid for once, even when several ask for it at the same moment. Knows no Ray.
+"""One ledger for many callers: each answer is paid for once, even when several ask for it at the
+same moment. Knows no Ray.
 
-A caller claims the keys of a whole batch at once. Each is a hit, or the caller's own to pay for, or in flight elsewhere. It does
-its own work first and waits for the others' afterwards: so no two callers can wait for each other.
+A caller claims the keys of a whole batch at once. Each is a hit, or the caller's own to pay for, or
+in flight elsewhere. It does its own work first and waits for the others' afterwards: so no two
+callers can wait for each other.
 """
 
 import asyncio
@@ -35,7 +37,10 @@ class LedgerCounts:
 
 
 class LedgerClient(Protocol):
-    """What `CachedModel` asks of a ledger, here or in another process. Every call is for many keys, and may be made twice."""
+    """What `CachedModel` asks of a ledger, here or in another process.
+
+    Every call is for many keys, and may be made twice.
+    """
 
     async def claim(self, keys: Sequence[bytes], owner: str) -> list[Claim]:
         """One claim a key. Keys that come back as "yours" must be recorded or released."""
@@ -44,16 +49,23 @@ class LedgerClient(Protocol):
         """What stands for these keys now, in order; claims nothing, and counts no hit."""
 
     async def record(self, paid_by_key: Mapping[bytes, Paid]) -> list[Completion]:
-        """Makes answers durable and frees their keys. Returns the answers that stand, in order: the first one of a key does."""
+        """Makes answers durable and frees their keys.
+
+        Returns the answers that stand, in order: the first one of a key does.
+        """
 
     async def release(self, keys: Sequence[bytes], owner: str) -> None:
         """Gives up claims, so that others may make them."""
 
     async def renew(self, keys: Sequence[bytes], owner: str) -> None:
-        """Says that the owner is alive and paying for these keys; those that were recorded meanwhile are passed over."""
+        """Says that the owner is alive and paying for these keys; those that were recorded
+        meanwhile are passed over.
+        """
 
     async def wait(self, keys: Sequence[bytes]) -> None:
-        """Returns when none of the keys is in flight any more, whatever became of it; claim again to learn that."""
+        """Returns when none of the keys is in flight any more, whatever became of it; claim again
+        to learn that.
+        """
 
     async def counts(self) -> LedgerCounts: ...
 

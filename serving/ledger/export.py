@@ -1,4 +1,6 @@
-"""A ledger's entries as a table that people and tools read: one row an answer, the answer that stands. Knows Arrow and JSON."""
+"""A ledger's entries as a table that people and tools read: one row an answer, the answer that
+stands. Knows Arrow and JSON.
+"""
 
 import json
 from collections.abc import Callable, Iterator
@@ -13,28 +15,34 @@ from serving.ledger.inspection import read_segments
 from serving.storage import Folder, split_place
 from serving.storage.text import storable
 
-COLUMNS: pa.Schema = pa.schema([
-    pa.field("key", pa.string(), nullable=False),  # in hexadecimal
-    pa.field("model", pa.string()),  # null, as what follows to `raw`, for an answer of an old ledger that does not say
-    pa.field("purpose", pa.string()),
-    pa.field("messages", pa.string()),  # JSON: a list of {"role", "content"}
-    pa.field("temperature", pa.float64()),
-    pa.field("max_tokens", pa.int64()),
-    pa.field("sample", pa.int64()),
-    pa.field("raw", pa.bool_()),
-    pa.field("text", pa.string(), nullable=False),
-    pa.field("truncated", pa.bool_(), nullable=False),
-    pa.field("prompt_tokens", pa.int64()),  # null: nobody knows
-    pa.field("completion_tokens", pa.int64()),
-    pa.field("cached_tokens", pa.int64()),
-    pa.field("metadata", pa.string(), nullable=False),  # JSON
-    pa.field("recorded_at", pa.timestamp("us", "UTC")),
-])
+COLUMNS: pa.Schema = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),  # in hexadecimal
+        pa.field(
+            "model", pa.string()
+        ),  # null, as what follows to `raw`, for an answer of an old ledger that does not say
+        pa.field("purpose", pa.string()),
+        pa.field("messages", pa.string()),  # JSON: a list of {"role", "content"}
+        pa.field("temperature", pa.float64()),
+        pa.field("max_tokens", pa.int64()),
+        pa.field("sample", pa.int64()),
+        pa.field("raw", pa.bool_()),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("truncated", pa.bool_(), nullable=False),
+        pa.field("prompt_tokens", pa.int64()),  # null: nobody knows
+        pa.field("completion_tokens", pa.int64()),
+        pa.field("cached_tokens", pa.int64()),
+        pa.field("metadata", pa.string(), nullable=False),  # JSON
+        pa.field("recorded_at", pa.timestamp("us", "UTC")),
+    ]
+)
 KINDS = (".parquet", ".jsonl")
 
 
 def export(folder: Folder, file: str, tell: Callable[[str], None] = lambda fault: None) -> int:
-    """Writes all answers to a path or URI that ends in .parquet or .jsonl; returns how many. `tell` is given a sentence for each
+    """Writes all answers to a path or URI that ends in .parquet or .jsonl; returns how many.
+
+    `tell` is given a sentence for each
     segment that is not read in full. Raises UserError."""
     if not file.endswith(KINDS):
         raise SettingsError(f"{file} says not what to write; end its name in {' or '.join(KINDS)}.")
@@ -61,18 +69,38 @@ def _rows(folder: Folder, tell: Callable[[str], None]) -> Iterator[dict[str, Any
 
 
 _WANTED = (
-    "key", "model", "purpose", "request", "text", "truncated", "prompt_tokens", "completion_tokens", "cached_tokens", "metadata",
-    "recorded_at")
+    "key",
+    "model",
+    "purpose",
+    "request",
+    "text",
+    "truncated",
+    "prompt_tokens",
+    "completion_tokens",
+    "cached_tokens",
+    "metadata",
+    "recorded_at",
+)
 
 
 def _readable(row: dict[str, Any]) -> dict[str, Any]:
     asked = json.loads(row.pop("request") or "null")
-    shown = dict.fromkeys(COLUMNS.names) | row | {
-        "key": row["key"].hex(), "metadata": row["metadata"].decode(),
-        "text": storable(row["text"].decode("utf-8", "surrogatepass"))}
+    shown = (
+        dict.fromkeys(COLUMNS.names)
+        | row
+        | {
+            "key": row["key"].hex(),
+            "metadata": row["metadata"].decode(),
+            "text": storable(row["text"].decode("utf-8", "surrogatepass")),
+        }
+    )
     if asked:
         messages = storable(json.dumps(asked["messages"], ensure_ascii=False))
-        shown |= asked["sampling"] | {"messages": messages, "sample": asked["sample"], "raw": asked["raw"]}
+        shown |= asked["sampling"] | {
+            "messages": messages,
+            "sample": asked["sample"],
+            "raw": asked["raw"],
+        }
     return shown
 
 

@@ -1,10 +1,15 @@
-"""The ledger's files. A segment is an Arrow IPC stream, compressed with zstd, of entries in the order in which they were recorded.
+"""The ledger's files.
 
-Every batch carries a checksum (checksums.py), so that bytes that have changed on the disk are found; old segments have none.
+A segment is an Arrow IPC stream, compressed with zstd, of entries in the order in which they were
+recorded.
 
-The segment that grows exists in two copies that are written by turns, each time whole: the copy that holds what was acknowledged
-last is never the one that is being written, so that nothing is lost even where a write is not atomic. What was serialized once is
-kept as bytes. Any Arrow reader can read a segment. Knows no folder, no lock, and not which answer of a key stands.
+Every batch carries a checksum (checksums.py), so that bytes that have changed on the disk are
+found; old segments have none.
+
+The segment that grows exists in two copies that are written by turns, each time whole: the copy
+that holds what was acknowledged last is never the one that is being written, so that nothing is
+lost even where a write is not atomic. What was serialized once is kept as bytes. Any Arrow reader
+can read a segment. Knows no folder, no lock, and not which answer of a key stands.
 """
 
 import json
@@ -24,33 +29,41 @@ from serving.storage.text import storable
 
 ENDING = ".arrows"
 SEGMENT_BYTES = 256 * 2**10
-"""A segment that has grown to this is left alone, and a new one begun: so a commit never writes much more than this."""
+"""A segment that has grown to this is left alone, and a new one begun: so a commit never writes
+much more than this.
+"""
 _VERSION = b"promptray_ledger"
 _ANSWERS = (
     pa.field("key", pa.binary(32), nullable=False),
     # Text is bytes: an endpoint can send lone surrogates, which a column of strings refuses.
     pa.field("text", pa.binary(), nullable=False),
     pa.field("truncated", pa.bool_(), nullable=False),
-    pa.field("prompt_tokens", pa.int64()),  # null: nobody knows. Segments from before that have 0 there
+    pa.field(
+        "prompt_tokens", pa.int64()
+    ),  # null: nobody knows. Segments from before that have 0 there
     pa.field("completion_tokens", pa.int64()),
-    pa.field("metadata", pa.binary(), nullable=False))
+    pa.field("metadata", pa.binary(), nullable=False),
+)
 SCHEMA = pa.schema(
     [
         *_ANSWERS,
-        # A column that was added later may be null and is no new version: the answers of older segments stay paid for.
+        # A column that was added later may be null and is no new version: the answers of older
+        # segments stay paid for.
         pa.field("cached_tokens", pa.int64()),
         pa.field("model", pa.string()),
         pa.field("purpose", pa.string()),
         pa.field("request", pa.string()),
         pa.field("recorded_at", pa.timestamp("us", "UTC")),
     ],
-    metadata={_VERSION: str(SCHEMA_VERSION), **CHECKED})
+    metadata={_VERSION: str(SCHEMA_VERSION), **CHECKED},
+)
 ANSWER_COLUMNS = (*(field.name for field in _ANSWERS), "cached_tokens", "model")
 """What a replay needs. The requests are most of the bytes, and are left compressed."""
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="zstd")
 State = Literal["whole", "torn", "damaged", "foreign"]
-"""`torn` ends too early, as a write that was cut; of a `damaged` one bytes have changed; `foreign` is no segment, or one of another
-version."""
+"""`torn` ends too early, as a write that was cut; of a `damaged` one bytes have changed; `foreign`
+is no segment, or one of another version.
+"""
 
 
 @dataclass(frozen=True)
@@ -74,7 +87,12 @@ class Contents:
         """Count a batch as lost whose rows cannot be decoded."""
         left = tuple(one for one in self.batches if one is not batch)
         return replace(
-            self, batches=left, state="damaged", lost_batches=self.lost_batches + 1, lost_rows=self.lost_rows + batch.num_rows)
+            self,
+            batches=left,
+            state="damaged",
+            lost_batches=self.lost_batches + 1,
+            lost_rows=self.lost_rows + batch.num_rows,
+        )
 
 
 @dataclass(frozen=True)
@@ -114,18 +132,27 @@ def batch_of(paid_by_key: Mapping[bytes, Paid], now: datetime) -> Any:
     return pa.record_batch(
         [
             pa.array(list(paid_by_key), pa.binary(32)),
-            pa.array([answer.text.encode("utf-8", "surrogatepass") for answer in answers], pa.binary()),
+            pa.array(
+                [answer.text.encode("utf-8", "surrogatepass") for answer in answers], pa.binary()
+            ),
             pa.array([answer.truncated for answer in answers], pa.bool_()),
             pa.array([answer.prompt_tokens for answer in answers], pa.int64()),
             pa.array([answer.completion_tokens for answer in answers], pa.int64()),
-            pa.array([json.dumps(dict(answer.metadata)).encode() if answer.metadata else b"{}" for answer in answers], pa.binary()),
+            pa.array(
+                [
+                    json.dumps(dict(answer.metadata)).encode() if answer.metadata else b"{}"
+                    for answer in answers
+                ],
+                pa.binary(),
+            ),
             pa.array([answer.cached_tokens for answer in answers], pa.int64()),
             pa.array([storable(paid.model) for paid in all_paid], pa.string()),
             pa.array([paid.request.purpose for paid in all_paid], pa.string()),
             pa.array([request_text(paid.request) for paid in all_paid], pa.string()),
             pa.array([now] * len(all_paid), pa.timestamp("us", "UTC")),
         ],
-        schema=SCHEMA)
+        schema=SCHEMA,
+    )
 
 
 def whole(batches: Sequence[Any]) -> bytes:
@@ -134,37 +161,50 @@ def whole(batches: Sequence[Any]) -> bytes:
 
 
 def contents(data: bytes, columns: Sequence[str] = tuple(SCHEMA.names)) -> Contents:
-    """The batches of a file with those columns, in their order; a column that an older segment lacks is null. Never raises."""
+    """The batches of a file with those columns, in their order; a column that an older segment
+    lacks is null. Never raises.
+    """
     found = scan(data, _HEAD)
     schema = _schema_of(found.head)
     if schema is None or not _is_ours(schema):
         if schema is not None or not _looks_ours(data):
             return Contents((), "foreign")
-        return Contents((), "torn" if found.torn else "damaged", found.lost_batches, found.lost_rows)
+        return Contents(
+            (), "torn" if found.torn else "damaged", found.lost_batches, found.lost_rows
+        )
     try:
         stream = data if found.whole else b"".join([found.head, *found.messages, END])
         batches = [_with_columns(batch, columns) for batch in _read(stream, schema, columns)]
     except FAULTS:
         batches = _read_one_by_one(found, schema, columns)
-    unchecked = sum(batch.num_rows for batch, without in zip(batches, found.unchecked, strict=True) if without)
+    unchecked = sum(
+        batch.num_rows for batch, without in zip(batches, found.unchecked, strict=True) if without
+    )
     state: State = "damaged" if found.damaged else "torn" if found.torn else "whole"
     return Contents(tuple(batches), state, found.lost_batches, found.lost_rows, unchecked)
 
 
 def answers(batch: Any) -> Iterator[tuple[bytes, str, Completion]]:
-    """Key, model ("" where an old segment does not say) and answer of every row of a batch of ANSWER_COLUMNS.
+    """Key, model ("" where an old segment does not say) and answer of every row of a batch of
+    ANSWER_COLUMNS.
 
     Raises ValueError where a row cannot be decoded.
     """
     columns = (batch.column(name).to_pylist() for name in ANSWER_COLUMNS)
-    for key, text, truncated, prompt, completion, metadata, cached, model in zip(*columns, strict=True):
+    for key, text, truncated, prompt, completion, metadata, cached, model in zip(
+        *columns, strict=True
+    ):
         said = {} if metadata == b"{}" else json.loads(metadata)
-        answer = Completion(text.decode("utf-8", "surrogatepass"), truncated, prompt, completion, True, said, cached)
+        answer = Completion(
+            text.decode("utf-8", "surrogatepass"), truncated, prompt, completion, True, said, cached
+        )
         yield key, sys.intern(model or ""), answer
 
 
 def place_in_order(name: str) -> str:
-    """The part of a segment's name that orders it: a segment that replaces others keeps that of the first of them."""
+    """The part of a segment's name that orders it: a segment that replaces others keeps that of the
+    first of them.
+    """
     return name.partition(".")[0]
 
 
@@ -190,17 +230,27 @@ def _stream(batches: Sequence[Any]) -> bytes:
 
 def _read(stream: bytes, schema: Any, columns: Sequence[str]) -> Iterator[Any]:
     wanted = [index for index, name in enumerate(schema.names) if name in columns]
-    for batch in pa.ipc.open_stream(stream, options=pa.ipc.IpcReadOptions(included_fields=wanted, use_threads=False)):
-        batch.validate(full=True)  # of a batch without a checksum, damaged offsets would be followed blindly
+    for batch in pa.ipc.open_stream(
+        stream, options=pa.ipc.IpcReadOptions(included_fields=wanted, use_threads=False)
+    ):
+        batch.validate(
+            full=True
+        )  # of a batch without a checksum, damaged offsets would be followed blindly
         yield batch
 
 
 def _read_one_by_one(found: Scan, schema: Any, columns: Sequence[str]) -> list[Any]:
-    """The batches that can be read, where one without a checksum cannot. The others are counted as lost in `found`."""
+    """The batches that can be read, where one without a checksum cannot.
+
+    The others are counted as lost in `found`.
+    """
     batches, unchecked = [], []
     for message, without in zip(found.messages, found.unchecked, strict=True):
         try:
-            batches += [_with_columns(batch, columns) for batch in _read(found.head + message + END, schema, columns)]
+            batches += [
+                _with_columns(batch, columns)
+                for batch in _read(found.head + message + END, schema, columns)
+            ]
             unchecked.append(without)
         except FAULTS:
             found.damaged = True
@@ -222,12 +272,16 @@ def _is_ours(schema: Any) -> bool:
         return False
     kind_by_name = {field.name: field.type for field in schema}
     known = set(schema.names) <= set(SCHEMA.names) and len(schema.names) == len(kind_by_name)
-    return known and {field.name for field in _ANSWERS} <= set(kind_by_name) and all(
-        SCHEMA.field(name).type == kind for name, kind in kind_by_name.items())
+    return (
+        known
+        and {field.name for field in _ANSWERS} <= set(kind_by_name)
+        and all(SCHEMA.field(name).type == kind for name, kind in kind_by_name.items())
+    )
 
 
 def _looks_ours(data: bytes) -> bool:
-    """Is it the beginning of a segment? One of which not even that is left is taken for ours too."""
+    """Is it the beginning of a segment? One of which not even that is left is taken for ours
+    too."""
     return not data or _VERSION in data[:4096] or _HEAD.startswith(data[:64])
 
 
@@ -235,7 +289,11 @@ def _with_columns(batch: Any, columns: Sequence[str]) -> Any:
     """The columns in their order, with nulls for those that are not there."""
     fields = [SCHEMA.field(name) for name in columns]
     cells = [
-        batch.column(field.name) if field.name in batch.schema.names else pa.nulls(batch.num_rows, field.type) for field in fields]
+        batch.column(field.name)
+        if field.name in batch.schema.names
+        else pa.nulls(batch.num_rows, field.type)
+        for field in fields
+    ]
     return pa.record_batch(cells, schema=pa.schema(fields, metadata=SCHEMA.metadata))
 
 

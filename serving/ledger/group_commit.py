@@ -1,4 +1,5 @@
-"""Group commit: while one group is being committed the next one gathers, and all callers of a group go on together.
+"""Group commit: while one group is being committed the next one gathers, and all callers of a group
+go on together.
 
 Knows no ledger.
 """
@@ -13,7 +14,10 @@ R = TypeVar("R")
 
 
 class Groups(Generic[K, V, R]):
-    """For one event loop. `commit` gives what stands for each key. What could not be committed is tried again with the next group:
+    """For one event loop.
+
+    `commit` gives what stands for each key. What could not be committed is tried again with the
+    next group:
     it was paid for."""
 
     def __init__(self, commit: Callable[[Mapping[K, V]], Awaitable[Mapping[K, R]]]) -> None:
@@ -24,7 +28,8 @@ class Groups(Generic[K, V, R]):
         self._committing: asyncio.Task[None] | None = None
 
     async def committed(self, value_by_key: Mapping[K, V]) -> list[R]:
-        """What stands for these keys, in order, when all of it is committed; of two values of one key in a group the first does.
+        """What stands for these keys, in order, when all of it is committed; of two values of one
+        key in a group the first does.
         Raises what `commit` raises."""
         for key, value in value_by_key.items():
             self._pending.setdefault(key, value)
@@ -40,7 +45,7 @@ class Groups(Generic[K, V, R]):
             self._written, self._pending = None, {}
             try:
                 standing = await self._commit(group)
-            except Exception as problem:
+            except Exception as problem:  # noqa: BLE001 - it is its callers'
                 self._pending = {**group, **self._pending}
                 written.set_exception(problem)
                 written.exception()  # all callers may have gone

@@ -1,4 +1,7 @@
-"""What a ledger holds, and whether it is sound. Reads, and never disturbs a writer. Knows no prices and prints nothing."""
+"""What a ledger holds, and whether it is sound.
+
+Reads, and never disturbs a writer. Knows no prices and prints nothing.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -53,7 +56,9 @@ class Findings:
     unchecked: int = 0
     """Entries of old segments, which do not hold their request."""
     unsummed: int = 0
-    """Entries of old segments, which have no checksum: what has changed in their answers is not found."""
+    """Entries of old segments, which have no checksum: what has changed in their answers is not
+    found.
+    """
     repeated: int = 0
     """Entries whose key another segment has too: copies, of which the first counts."""
     faults: list[str] = field(default_factory=list)
@@ -75,23 +80,39 @@ def summary(folder: Folder) -> Summary:
     segments = size = 0
     times: list[Any] = []
     faults: list[str] = []
-    for name, length, read in read_segments(folder, ("key", "model", "prompt_tokens", "completion_tokens", "recorded_at")):
+    for name, length, read in read_segments(
+        folder, ("key", "model", "prompt_tokens", "completion_tokens", "recorded_at")
+    ):
         segments += 1
         size += length
         faults += filter(None, [sentence(name, read)])
         for batch in read.batches:
-            times += [end for end in pc.min_max(batch["recorded_at"]).as_py().values() if end is not None]
+            times += [
+                end for end in pc.min_max(batch["recorded_at"]).as_py().values() if end is not None
+            ]
             _add(batch, held_by_model, seen)
     return Summary(
-        len(seen), segments, size, min(times, default=None), max(times, default=None), held_by_model, read_usage(folder),
-        tuple(faults))
+        len(seen),
+        segments,
+        size,
+        min(times, default=None),
+        max(times, default=None),
+        held_by_model,
+        read_usage(folder),
+        tuple(faults),
+    )
 
 
 def verify(folder: Folder) -> Findings:
     """Reads everything to its end, and hashes every request anew. Raises StorageError."""
-    findings = Findings(aside=aside(folder), faults=[
-        f"{name} is no file of a ledger." for name in folder.names()
-        if not name.endswith((ENDING, ASIDE)) and name not in _OWN_FILES])
+    findings = Findings(
+        aside=aside(folder),
+        faults=[
+            f"{name} is no file of a ledger."
+            for name in folder.names()
+            if not name.endswith((ENDING, ASIDE)) and name not in _OWN_FILES
+        ],
+    )
     seen: set[bytes] = set()
     for name, _, read in read_segments(folder, (*ANSWER_COLUMNS, "request")):
         findings.segments += 1
@@ -104,7 +125,9 @@ def verify(folder: Folder) -> Findings:
 
 def _check(name: str, batch: Any, findings: Findings, seen: set[bytes]) -> None:
     wrong = 0
-    for key, model, request in zip(*(batch.column(column).to_pylist() for column in ("key", "model", "request")), strict=True):
+    for key, model, request in zip(
+        *(batch.column(column).to_pylist() for column in ("key", "model", "request")), strict=True
+    ):
         if key in seen:
             findings.repeated += 1
         else:
@@ -115,9 +138,14 @@ def _check(name: str, batch: Any, findings: Findings, seen: set[bytes]) -> None:
         else:
             wrong += not _fits(key, model, request)
     if wrong:
-        findings.faults.append(f"{name} has {wrong:,} entries whose key is not the hash of their request.")
+        findings.faults.append(
+            f"{name} has {wrong:,} entries whose key is not the hash of their request."
+        )
     if unreadable := _unreadable(batch):
-        findings.faults.append(f"{name} has a batch of {batch.num_rows:,} entries whose answers cannot be read ({unreadable}).")
+        findings.faults.append(
+            f"{name} has a batch of {batch.num_rows:,} entries whose answers cannot be read "
+            f"({unreadable})."
+        )
 
 
 def _unreadable(batch: Any) -> str:
@@ -137,7 +165,10 @@ def _fits(key: bytes, model: str, request: str) -> bool:
 
 
 def _add(batch: Any, held_by_model: dict[str, Held], seen: set[bytes]) -> None:
-    columns = (batch.column(name).to_pylist() for name in ("key", "model", "prompt_tokens", "completion_tokens"))
+    columns = (
+        batch.column(name).to_pylist()
+        for name in ("key", "model", "prompt_tokens", "completion_tokens")
+    )
     for key, model, prompt, completion in zip(*columns, strict=True):
         if key not in seen:
             seen.add(key)

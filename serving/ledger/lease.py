@@ -1,13 +1,17 @@
-"""One writer on a store, which has no locks: a file that names the owner, and that the owner writes anew every few seconds.
+"""One writer on a store, which has no locks: a file that names the owner, and that the owner writes
+anew every few seconds.
 
-No clock is compared with another machine's. An owner is dead when an opener has itself seen its file unchanged for STALE_S, by its
-own clock; so an owner that has had no beat through for less than that still has the folder, and one for which that time is over
-looks, before it writes, whether the folder is another's by now. A conditional write would do in one step what takes an opener two
-(write, then look whether it stands): no store offers one through pyarrow.fs. An opener that was slow between its look and its write
-therefore waits until a living owner must have beaten, before it relies on its own file.
+No clock is compared with another machine's. An owner is dead when an opener has itself seen its
+file unchanged for STALE_S, by its own clock; so an owner that has had no beat through for less than
+that still has the folder, and one for which that time is over looks, before it writes, whether the
+folder is another's by now. A conditional write would do in one step what takes an opener two
+(write, then look whether it stands): no store offers one through pyarrow.fs. An opener that was
+slow between its look and its write therefore waits until a living owner must have beaten, before it
+relies on its own file.
 
-What that cannot guarantee: an owner that stops in the very moment between its look and its write makes that one write late. Even
-then nothing is torn or lost, since every writer has segments of its own; what may happen is that an answer is paid for twice.
+What that cannot guarantee: an owner that stops in the very moment between its look and its write
+makes that one write late. Even then nothing is torn or lost, since every writer has segments of its
+own; what may happen is that an answer is paid for twice.
 """
 
 import json
@@ -31,16 +35,25 @@ BEAT_S = 4.0
 STALE_S = 14.0
 """[ours] An owner whose file was seen unchanged for this long is taken for dead."""
 UNSURE_S = 7.0
-"""[ours] An owner whose last beat is so old looks at its file before it writes. It has the folder for as long again."""
+"""[ours] An owner whose last beat is so old looks at its file before it writes.
+
+It has the folder for as long again.
+"""
 SETTLE_S = 0.3
 """[ours] After this an opener looks whether another has written over its lease."""
 SLOW_SETTLE_S = 1.5 * BEAT_S
-"""[ours] The same, where its own write took so long that another may have settled meanwhile: that one has beaten by then."""
+"""[ours] The same, where its own write took so long that another may have settled meanwhile: that
+one has beaten by then.
+"""
 
 
 def _awake() -> float:
     """Seconds on a clock that goes on while the machine sleeps, where there is one."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+    return (
+        time.clock_gettime(time.CLOCK_BOOTTIME)
+        if hasattr(time, "CLOCK_BOOTTIME")
+        else time.monotonic()
+    )
 
 
 @dataclass(frozen=True)
@@ -55,7 +68,9 @@ class Clock:
 class Lease:
     """The folder is taken by a file in it. Raises StorageError where it is not free in time."""
 
-    def __init__(self, folder: Folder, wait_s: float, clock: Clock = Clock(), beating: bool = True) -> None:
+    def __init__(
+        self, folder: Folder, wait_s: float, clock: Clock = Clock(), beating: bool = True
+    ) -> None:
         self._file = _LeaseFile(folder, clock)
         self._watch = _Watch(clock)
         if not until(self._take, wait_s, 0.5, clock.monotonic, clock.sleep):
@@ -64,10 +79,15 @@ class Lease:
         # The thread knows the file and not the lease, which may so be forgotten.
         self._end = weakref.finalize(self, _end, self._file, over)
         if beating:
-            threading.Thread(target=_beat, args=(self._file, over), daemon=True, name="ledger lease").start()
+            threading.Thread(
+                target=_beat, args=(self._file, over), daemon=True, name="ledger lease"
+            ).start()
 
     def check(self) -> None:
-        """Raises StorageError where the folder is another's by now, or may be. Looks at the file where the last beat is old."""
+        """Raises StorageError where the folder is another's by now, or may be.
+
+        Looks at the file where the last beat is old.
+        """
         self._file.make_sure()
         if self._file.lost:
             raise refusal(self._file.folder, self._file.read())
@@ -76,7 +96,10 @@ class Lease:
         self._end()
 
     def beat(self) -> None:
-        """Says that the owner lives, and notices when another has taken over. A store that is away for a while is no fault."""
+        """Says that the owner lives, and notices when another has taken over.
+
+        A store that is away for a while is no fault.
+        """
         self._file.beat()
 
     def _take(self) -> bool:
@@ -85,7 +108,9 @@ class Lease:
 
 
 class _Watch:
-    """Judges whether the owner of a lease is dead, by what it sees of the file, on its own clock alone."""
+    """Judges whether the owner of a lease is dead, by what it sees of the file, on its own clock
+    alone.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -111,7 +136,9 @@ class _LeaseFile:
         self._over = False
         self._beats = 0
         self._beaten_at = 0.0
-        """When the last write began that went through: nobody takes the folder within STALE_S of it."""
+        """When the last write began that went through: nobody takes the folder within STALE_S of
+        it.
+        """
 
     def now(self) -> float:
         return self._clock.monotonic()
@@ -126,7 +153,10 @@ class _LeaseFile:
             return b""
 
     def claim(self, looked_at: float) -> bool:
-        """Write the file, and say whether that stands. `looked_at`: when it was begun to look whether it may be written."""
+        """Write the file, and say whether that stands.
+
+        `looked_at`: when it was begun to look whether it may be written.
+        """
         self._write()
         self._clock.sleep(SETTLE_S if self.now() - looked_at < SETTLE_S / 2 else SLOW_SETTLE_S)
         return self._is_ours()
@@ -136,7 +166,9 @@ class _LeaseFile:
             self._beat()
 
     def make_sure(self) -> None:
-        """Where the last beat is old, see that the folder is still ours. Raises StorageError where it is too old to rely on, and
+        """Where the last beat is old, see that the folder is still ours.
+
+        Raises StorageError where it is too old to rely on, and
         the store does not let us see."""
         with self._writing:
             age_s = self.now() - self._beaten_at
@@ -154,7 +186,8 @@ class _LeaseFile:
         looked_at = self.now()
         lapsed = looked_at - self._beaten_at >= STALE_S
         said = self.read()
-        # Where there is no file, somebody may have taken the folder and given it back, if there was time for that.
+        # Where there is no file, somebody may have taken the folder and given it back, if there was
+        # time for that.
         self.lost = _owner_of(said) != self._owner if said else lapsed
         if not self.lost:
             if lapsed:
@@ -181,8 +214,13 @@ class _LeaseFile:
 
     def _write(self) -> None:
         began, self._beats = self.now(), self._beats + 1
-        # Another process judges by the file's bytes alone: each beat changes them, whatever the clock on the wall does.
-        said = self._holder | {"owner": self._owner, "beat": self._clock.wall(), "beats": self._beats}
+        # Another process judges by the file's bytes alone: each beat changes them, whatever the
+        # clock on the wall does.
+        said = self._holder | {
+            "owner": self._owner,
+            "beat": self._clock.wall(),
+            "beats": self._beats,
+        }
         self.folder.write(LEASE_FILE, json.dumps(said).encode())
         self._beaten_at = began
 

@@ -1,4 +1,6 @@
-"""What a lock (writer_lock.py) and a lease (lease.py) have in common: one writer holds a folder, and others are told who."""
+"""What a lock (writer_lock.py) and a lease (lease.py) have in common: one writer holds a folder,
+and others are told who.
+"""
 
 import json
 import os
@@ -27,7 +29,11 @@ class Hold(Protocol):
 
 def holder(since: datetime | None = None) -> dict[str, Any]:
     """What a lock or lease says of this process."""
-    return {"host": socket.gethostname(), "pid": os.getpid(), "since": f"{since or datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"}
+    return {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "since": f"{since or datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
+    }
 
 
 def refusal(folder: Folder | Path, said: bytes) -> StorageError:
@@ -38,11 +44,16 @@ def refusal(folder: Folder | Path, said: bytes) -> StorageError:
     except (ValueError, KeyError, TypeError):
         who = "another process"
     return StorageError(
-        f"The ledger {folder} is being written to by {who}; wait until it has ended or stop it, or name another results folder.")
+        f"The ledger {folder} is being written to by {who}; wait until it has ended or stop it, or "
+        "name another results folder."
+    )
 
 
 def until(
-    true: Callable[[], bool], wait_s: float, poll_s: float = _POLL_S, clock: Callable[[], float] = time.monotonic,
+    true: Callable[[], bool],
+    wait_s: float,
+    poll_s: float = _POLL_S,
+    clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> bool:
     """Did it become true within so many seconds? Asked at least once."""

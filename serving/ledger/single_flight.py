@@ -1,8 +1,11 @@
-"""Who is paying for what at this moment. Knows keys, owners and a clock; no answer, no file, no Ray.
+"""Who is paying for what at this moment.
 
-A claim is a lease that its owner renews. When the owner gives it up, or is killed and the lease runs out, the key is free again.
-All of this is memory. When it was lost with its process, the owners say again what they are paying for, and until they have had
-the time for it nobody else is given a key.
+Knows keys, owners and a clock; no answer, no file, no Ray.
+
+A claim is a lease that its owner renews. When the owner gives it up, or is killed and the lease
+runs out, the key is free again. All of this is memory. When it was lost with its process, the
+owners say again what they are paying for, and until they have had the time for it nobody else is
+given a key.
 """
 
 import asyncio
@@ -15,7 +18,10 @@ LEASE_S = 12.0
 RENEWAL_S = 2.0
 """[ours] How often an owner says that it lives, and for what."""
 GRACE_S = 5.0
-"""[ours] After a restart. Renewals wait for the restarted process, so that two of every owner's fall into this."""
+"""[ours] After a restart.
+
+Renewals wait for the restarted process, so that two of every owner's fall into this.
+"""
 _NOBODY = ""
 
 
@@ -29,8 +35,15 @@ class _Call:
 class SingleFlight:
     """Keys that are being paid for; for one event loop."""
 
-    def __init__(self, lease_s: float = LEASE_S, grace_s: float = 0.0, clock: Callable[[], float] = time.monotonic) -> None:
-        """`grace_s`: seconds from now in which no key is given out; 0 unless an earlier process has given some out."""
+    def __init__(
+        self,
+        lease_s: float = LEASE_S,
+        grace_s: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`grace_s`: seconds from now in which no key is given out; 0 unless an earlier process has
+        given some out.
+        """
         self._lease_s = lease_s
         self._clock = clock
         self._closed_until = clock() + grace_s
@@ -42,7 +55,9 @@ class SingleFlight:
         return sum(flight.owner != _NOBODY for flight in self._flight_by_key.values())
 
     def claim(self, key: bytes, owner: str) -> bool:
-        """Is the key the owner's to pay for now? One that asks again, because it never heard the answer, is told the same."""
+        """Is the key the owner's to pay for now? One that asks again, because it never heard the
+        answer, is told the same.
+        """
         now = self._clock()
         flight = self._flight_by_key.get(key)
         if flight and flight.ends_at > now:
@@ -50,14 +65,19 @@ class SingleFlight:
                 flight.ends_at = now + self._lease_s
             return flight.owner == owner
         if now < self._closed_until:
-            self._flight_by_key[key] = _Call(_NOBODY, self._closed_until)  # an owner may yet say that it is its
+            self._flight_by_key[key] = _Call(
+                _NOBODY, self._closed_until
+            )  # an owner may yet say that it is its
             return False
         self.land(key)
         self._flight_by_key[key] = _Call(owner, now + self._lease_s)
         return True
 
     def renew(self, keys: Iterable[bytes], owner: str) -> None:
-        """The owner is alive, and paying for these. Keys that are another's meanwhile stay the other's."""
+        """The owner is alive, and paying for these.
+
+        Keys that are another's meanwhile stay the other's.
+        """
         ends_at = self._clock() + self._lease_s
         for key in keys:
             flight = self._flight_by_key.setdefault(key, _Call(owner, ends_at))
@@ -77,9 +97,13 @@ class SingleFlight:
     async def wait(self, keys: Iterable[bytes]) -> None:
         """Returns when none of the keys is in flight."""
         for key in keys:
-            while (flight := self._flight_by_key.get(key)) and (left_s := flight.ends_at - self._clock()) > 0:
+            while (flight := self._flight_by_key.get(key)) and (
+                left_s := flight.ends_at - self._clock()
+            ) > 0:
                 try:
-                    async with asyncio.timeout(left_s):  # not wait_for, in which a cancellation may be lost
+                    async with asyncio.timeout(
+                        left_s
+                    ):  # not wait_for, in which a cancellation may be lost
                         await flight.landed.wait()
                 except TimeoutError:
                     continue  # renewed meanwhile, or at its end: the loop looks again

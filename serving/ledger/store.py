@@ -1,8 +1,10 @@
-"""The ledger of one process: a folder of segments, and all its answers in memory. Knows no model and no Ray.
+"""The ledger of one process: a folder of segments, and all its answers in memory.
 
-An answer is on durable storage before `append` returns; a crash costs nothing that was acknowledged and tears no answer. Should a
-file be torn or damaged all the same, what is sound in it is read, and `damage` says what is not. Only Completions are kept; a
-Failed is asked again next time.
+Knows no model and no Ray.
+
+An answer is on durable storage before `append` returns; a crash costs nothing that was acknowledged
+and tears no answer. Should a file be torn or damaged all the same, what is sound in it is read, and
+`damage` says what is not. Only Completions are kept; a Failed is asked again next time.
 """
 
 import threading
@@ -41,17 +43,27 @@ _LISTINGS = 5
 
 
 class Ledger:
-    """The record in a folder, taken for writing. Safe to use from several threads. `close` gives the folder back; so does
+    """The record in a folder, taken for writing.
+
+    Safe to use from several threads. `close` gives the folder back; so does
     forgetting the ledger, and the death of its process.
 
-    Raises StorageError where the folder cannot be read or written, or another holds it for longer than `wait_s` seconds.
+    Raises StorageError where the folder cannot be read or written, or another holds it for longer
+    than `wait_s` seconds.
     """
 
     def __init__(
-        self, folder: Folder | Path | str, wait_s: float = WAIT_S, *, take: Callable[[Folder, float], Hold] = hold,
-        segment_bytes: int = SEGMENT_BYTES, most_small: int = MOST_SMALL,
+        self,
+        folder: Folder | Path | str,
+        wait_s: float = WAIT_S,
+        *,
+        take: Callable[[Folder, float], Hold] = hold,
+        segment_bytes: int = SEGMENT_BYTES,
+        most_small: int = MOST_SMALL,
     ) -> None:
-        """`take`: how the folder is taken; `most_small`: small segments in a row that are left unmerged."""
+        """`take`: how the folder is taken; `most_small`: small segments in a row that are left
+        unmerged.
+        """
         self._segment_bytes = segment_bytes
         place = open_folder(folder)
         held = take(place, wait_s)
@@ -66,7 +78,10 @@ class Ledger:
 
     @classmethod
     def read_only(cls, folder: Folder | Path | str) -> Self:
-        """The answers as they are now, of a ledger that another may be writing to. Takes no lock and disturbs nobody."""
+        """The answers as they are now, of a ledger that another may be writing to.
+
+        Takes no lock and disturbs nobody.
+        """
         ledger = cls.__new__(cls)
         ledger._open(open_folder(folder), None)
         return ledger
@@ -105,7 +120,9 @@ class Ledger:
         return self._kept_by_key.get(key, ("",))[0]
 
     def append(self, paid_by_key: Mapping[bytes, Paid]) -> None:
-        """Makes answers durable, and returns when they are. For a key that is known the first answer stands.
+        """Makes answers durable, and returns when they are.
+
+        For a key that is known the first answer stands.
 
         Raises StorageError; then nothing has changed, and the same call may be made again.
         """
@@ -114,7 +131,9 @@ class Ledger:
             if new:
                 self._write(new)
                 self._kept_by_key.update(
-                    (key, (paid.model, replace(paid.answer, from_ledger=True))) for key, paid in new.items())
+                    (key, (paid.model, replace(paid.answer, from_ledger=True)))
+                    for key, paid in new.items()
+                )
 
     def close(self) -> None:
         """Gives the folder back. What was appended is durable without this."""
@@ -130,7 +149,9 @@ class Ledger:
         self._held.check()
         longer = self._segment.with_batch(batch_of(new, datetime.now(UTC)))
         data = longer.to_bytes()
-        self.folder.write(longer.name, data)  # a failed write changes nothing here, and the next one replaces what it left
+        self.folder.write(
+            longer.name, data
+        )  # a failed write changes nothing here, and the next one replaces what it left
         if len(data) < self._segment_bytes:
             self._segment = longer
         else:
@@ -176,7 +197,10 @@ def _all_there(folder: Folder, names: Sequence[str]) -> bool:
 
 
 def _sweep(folder: Folder) -> None:
-    """Takes away what a writer that was killed while writing has left beside its segments. No reader ever sees it."""
+    """Takes away what a writer that was killed while writing has left beside its segments.
+
+    No reader ever sees it.
+    """
     if isinstance(folder, LocalFolder):
         for left in folder.path.glob(f".*{ENDING}.*"):
             with suppress(OSError):

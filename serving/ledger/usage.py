@@ -1,7 +1,9 @@
-"""How a ledger was used, ever: per model what was paid, and what its answers saved. A small JSON file in the ledger's folder.
+"""How a ledger was used, ever: per model what was paid, and what its answers saved.
 
-It is written at most every few seconds and when the ledger is closed, so that a crash costs a few seconds of it; nothing but
-`promptray ledger` depends on it. Knows no prices.
+A small JSON file in the ledger's folder.
+
+It is written at most every few seconds and when the ledger is closed, so that a crash costs a few
+seconds of it; nothing but `promptray ledger` depends on it. Knows no prices.
 """
 
 import json
@@ -76,7 +78,10 @@ class UsageCounter:
         if not self._changed:
             return
         self._changed, self._saved_at = False, self.clock()
-        content = json.dumps({"models": {model: asdict(use) for model, use in list(self.use_by_model.items())}}, indent=1)
+        content = json.dumps(
+            {"models": {model: asdict(use) for model, use in list(self.use_by_model.items())}},
+            indent=1,
+        )
         with suppress(StorageError):
             self.folder.write(USAGE_FILE, content.encode())
 
@@ -92,11 +97,17 @@ def _is_unmeasured(answer: Completion) -> bool:
 def read_usage(folder: Folder) -> dict[str, Use]:
     """Use by model; nothing where there is no file, or none that can be read."""
     names = [one.name for one in fields(Use) if not one.name.endswith("_unmeasured")]
-    later = [one.name for one in fields(Use) if one.name.endswith("_unmeasured")]  # older files do not have them
+    later = [
+        one.name for one in fields(Use) if one.name.endswith("_unmeasured")
+    ]  # older files do not have them
     try:
         models = json.loads(folder.read(USAGE_FILE))["models"]
         return {
-            str(model): Use(**{name: int(use[name]) for name in names}, **{name: int(use.get(name, 0)) for name in later})
-            for model, use in models.items()}
+            str(model): Use(
+                **{name: int(use[name]) for name in names},
+                **{name: int(use.get(name, 0)) for name in later},
+            )
+            for model, use in models.items()
+        }
     except (StorageError, ValueError, KeyError, TypeError, AttributeError):
         return {}

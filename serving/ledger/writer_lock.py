@@ -1,5 +1,7 @@
-"""One writer at a time. On this machine a lock of the operating system on a file, which is free as soon as its holder is dead,
-however it died; on a store a lease (lease.py). Reading needs neither.
+"""One writer at a time.
+
+On this machine a lock of the operating system on a file, which is free as soon as its holder is
+dead, however it died; on a store a lease (lease.py). Reading needs neither.
 
 Knows nothing of what the folder holds.
 """
@@ -18,13 +20,20 @@ from serving.storage import Folder
 from serving.storage.local import LocalFolder
 
 WAIT_S = 20.0
-"""[ours] A holder that was just killed may live a moment longer, and a lease goes stale in less than this."""
+"""[ours] A holder that was just killed may live a moment longer, and a lease goes stale in less
+than this.
+"""
 LOCK_FILE = ".lock"
-"""Hidden, so that it is no part of what the folder holds. It stays: to take it away would let two writers hold two of the name."""
+"""Hidden, so that it is no part of what the folder holds.
+
+It stays: to take it away would let two writers hold two of the name.
+"""
 
 
 def hold(folder: Folder, wait_s: float = WAIT_S) -> Hold:
-    """Takes the folder for writing. Raises StorageError, in one sentence that names the holder, if it is not free within `wait_s`
+    """Takes the folder for writing.
+
+    Raises StorageError, in one sentence that names the holder, if it is not free within `wait_s`
     seconds."""
     if isinstance(folder, LocalFolder):
         return FileLock(folder.path, wait_s)
@@ -32,7 +41,9 @@ def hold(folder: Folder, wait_s: float = WAIT_S) -> Hold:
 
 
 class FileLock:
-    """The folder is taken by a lock on a file in it. On a network's file system it holds between machines where that carries
+    """The folder is taken by a lock on a file in it.
+
+    On a network's file system it holds between machines where that carries
     `flock`, as NFS does on Linux."""
 
     def __init__(self, path: Path, wait_s: float) -> None:
@@ -40,7 +51,9 @@ class FileLock:
             path.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as problem:
-            raise StorageError(f"The folder {path} is not writable ({problem.strerror}).") from problem
+            raise StorageError(
+                f"The folder {path} is not writable ({problem.strerror})."
+            ) from problem
         try:
             _take(descriptor, path, wait_s)
         except BaseException:
@@ -63,7 +76,9 @@ def _take(descriptor: int, path: Path, wait_s: float) -> None:
         os.pwrite(descriptor, json.dumps(holder()).encode(), 0)
     except OSError as problem:
         if problem.errno not in (errno.ENOSPC, errno.EDQUOT):  # the lock holds without a name in it
-            raise StorageError(f"{path / LOCK_FILE} cannot be written ({problem.strerror}).") from problem
+            raise StorageError(
+                f"{path / LOCK_FILE} cannot be written ({problem.strerror})."
+            ) from problem
 
 
 def _locked(descriptor: int, path: Path) -> bool:

@@ -1,5 +1,6 @@
-"""Does a process still live? By its number and the moment at which it started, so that another that got its number is not taken for
-it. Knows no Ray and no reason to ask."""
+"""Does a process still live? By its number and the moment at which it started, so that another that
+got its number is not taken for it. Knows no Ray and no reason to ask.
+"""
 
 import os
 from dataclasses import dataclass
@@ -23,7 +24,10 @@ def this_process() -> Process:
 
 
 def lives(process: Process) -> bool:
-    """Say whether a process of this machine lives. One that has ended and was not yet waited for does not."""
+    """Say whether a process of this machine lives.
+
+    One that has ended and was not yet waited for does not.
+    """
     if not process.started:
         return _answers(process.pid)
     state, started = _fields(process.pid)

@@ -7,7 +7,9 @@ LONGEST_LABEL = 200
 
 
 def metric_label(name: str) -> str:
-    """Return the name in printable ASCII, what is beyond that written as Python's escapes; different names stay different."""
+    """Return the name in printable ASCII, what is beyond that written as Python's escapes;
+    different names stay different.
+    """
     text = name.encode("unicode_escape").decode("ascii")
     if len(text) <= LONGEST_LABEL:
         return text

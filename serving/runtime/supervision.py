@@ -1,11 +1,14 @@
-"""Background tasks that nobody awaits: each has a name, a declared policy for an exception that it did not expect, and can be seen.
+"""Background tasks that nobody awaits: each has a name, a declared policy for an exception that it
+did not expect, and can be seen.
 
-    every   a step that is repeated: after a fault it is repeated later, with growing pauses, for ever
-    keep    work that ends by itself: after a fault it begins anew, with growing pauses, until it ends or gives up
+    every   a step that is repeated: after a fault it is repeated later, with growing pauses, for
+            ever
+    keep    work that ends by itself: after a fault it begins anew, with growing pauses, until it
+            ends or gives up
     once    work that cannot be repeated: a fault is given to whoever answers for it
 
-No fault passes in silence: it is logged, and `faults` tells of each task that does not get on, for the service's health. Knows
-neither Ray nor what the tasks do. For one event loop.
+No fault passes in silence: it is logged, and `faults` tells of each task that does not get on, for
+the service's health. Knows neither Ray nor what the tasks do. For one event loop.
 """
 
 import asyncio
@@ -20,7 +23,8 @@ from optimizer.errors import shortened
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
-"""Between two attempts of a task that fails; each pause is twice as long as the one before [ours]."""
+"""Between two attempts of a task that fails; each pause is twice as long as the one before [ours].
+"""
 STEADY_S = 60.0
 """A task that was kept up for so long before a fault begins its pauses anew [ours]."""
 LASTING = 3
@@ -64,7 +68,9 @@ class Pauses:
     longest_s: float = LONGEST_PAUSE_S
 
     def after(self, failures: int) -> float:
-        """Return the pause in seconds after so many failures in a row, of which there is at least one."""
+        """Return the pause in seconds after so many failures in a row, of which there is at least
+        one.
+        """
         return float(min(self.longest_s, self.first_s * 2 ** min(failures - 1, 20)))
 
 
@@ -84,7 +90,9 @@ class Supervisor:
         return self._spawn(self._every(self._begin(name), every_s, step), name)
 
     def keep(self, name: str, work: Work, attempts: int | None = None) -> "asyncio.Task[None]":
-        """Do the work until it returns, anew after each fault; after `attempts` faults in a row the last one ends the task."""
+        """Do the work until it returns, anew after each fault; after `attempts` faults in a row the
+        last one ends the task.
+        """
         return self._spawn(self._keep(self._begin(name), work, attempts), name)
 
     def once(
@@ -104,10 +112,16 @@ class Supervisor:
         return list(self._kept)
 
     def faults(self, least: int = 1) -> list[str]:
-        """Return a sentence for each task that has failed `least` times in a row, and has not got on since."""
+        """Return a sentence for each task that has failed `least` times in a row, and has not got
+        on since.
+        """
         return [
-            f"{self._of}: {kept.name} fails, {kept.failures} times in a row, last {time.time() - kept.failed_at:.0f} s ago "
-            f"({kept.reason})." for kept in self._kept.values() if kept.failures >= least]
+            f"{self._of}: {kept.name} fails, {kept.failures} times in a row, last "
+            f"{time.time() - kept.failed_at:.0f} s ago "
+            f"({kept.reason})."
+            for kept in self._kept.values()
+            if kept.failures >= least
+        ]
 
     async def close(self) -> None:
         """Cancel all tasks, and wait until they have ended."""
@@ -127,10 +141,12 @@ class Supervisor:
 
     async def _every(self, kept: _Kept, every_s: float, step: Work) -> None:
         while True:
-            await asyncio.sleep(max(every_s, self._pauses.after(kept.failures)) if kept.failures else every_s)
+            await asyncio.sleep(
+                max(every_s, self._pauses.after(kept.failures)) if kept.failures else every_s
+            )
             try:
                 await step()
-            except Exception as problem:
+            except Exception as problem:  # noqa: BLE001 - told by `faults` until a step succeeds
                 self._failed(kept, problem)
             else:
                 kept.failures = 0
@@ -154,7 +170,7 @@ class Supervisor:
     async def _once(self, name: str, work: Work, failed: Callable[[Exception], None]) -> None:
         try:
             await work()
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001 - given to whoever answers for it
             self.report(name, problem)
             failed(problem)
 

@@ -1,4 +1,6 @@
-"""Which model: small strict settings that travel to a worker and build the heavy thing there. Knows no prompt and no search.
+"""Which model: small strict settings that travel to a worker and build the heavy thing there.
+
+Knows no prompt and no search.
 
 One file a kind of model; `parse_model` reads them all.
 """
@@ -13,5 +15,19 @@ from serving.settings.scripted import ScriptedSettings
 from serving.settings.vllm import VLLMSettings
 
 __all__ = [
-    "BUILTIN_MODELS", "Hostable", "ModelSettings", "OpenAISettings", "OptimizerSettings", "Prices", "Routing", "Scaling",
-    "ScriptedSettings", "Served", "Settings", "TargetSettings", "VLLMSettings", "addressed", "parse_model"]
+    "BUILTIN_MODELS",
+    "Hostable",
+    "ModelSettings",
+    "OpenAISettings",
+    "OptimizerSettings",
+    "Prices",
+    "Routing",
+    "Scaling",
+    "ScriptedSettings",
+    "Served",
+    "Settings",
+    "TargetSettings",
+    "VLLMSettings",
+    "addressed",
+    "parse_model",
+]

@@ -13,7 +13,9 @@ from optimizer.errors import SettingsError
 OPENAI_URL = "https://api.openai.com/v1"
 """Where a model without a base_url is asked."""
 VARIABLE = "OPENAI_BASE_URL"
-"""The variable that OpenAI's own package reads; it replaces OPENAI_URL, and no address that settings name."""
+"""The variable that OpenAI's own package reads; it replaces OPENAI_URL, and no address that
+settings name.
+"""
 _EXAMPLE = "such as http://127.0.0.1:8000/v1"
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_.])?")
 _VISIBLE = re.compile(r"[!-~]+")
@@ -23,31 +25,42 @@ def read_base_url(text: str) -> str:
     """Return the address with a lower-case scheme and without a slash at its end.
 
     Raises:
-        ValueError: With the end of a sentence that does not quote the address, which may hold a key in the wrong place.
+        ValueError: With the end of a sentence that does not quote the address, which may hold a key
+        in the wrong place.
     """
     if not _VISIBLE.fullmatch(text) or "\\" in text:
         raise ValueError(
-            f"must be an http:// or https:// address of plain ASCII characters without spaces, {_EXAMPLE}; a host's name beyond "
-            "ASCII is written in its xn-- form")
+            "must be an http:// or https:// address of plain ASCII characters without spaces, "
+            f"{_EXAMPLE}; a host's name beyond "
+            "ASCII is written in its xn-- form"
+        )
     try:
         parts = urlsplit(text)
     except ValueError:
         raise ValueError(f"must be an http:// or https:// address, {_EXAMPLE}") from None
-    if parts.scheme not in ("http", "https") or not text[len(parts.scheme):].startswith("://"):
+    if parts.scheme not in ("http", "https") or not text[len(parts.scheme) :].startswith("://"):
         raise ValueError(f"must begin with http:// or https://, {_EXAMPLE}")
     if "@" in parts.netloc:
-        raise ValueError("must not hold a key or a user: put the key into the variable that api_key_env names")
+        raise ValueError(
+            "must not hold a key or a user: put the key into the variable that api_key_env names"
+        )
     if "?" in text or "#" in text:
         raise ValueError(
-            "must not hold a key, a query (?...) or a fragment (#...): the key belongs into the variable that api_key_env "
-            "names; of Azure the address works that needs no query, https://RESOURCE.openai.azure.com/openai/v1, with the "
-            "deployment's name as the model")
+            "must not hold a key, a query (?...) or a fragment (#...): the key belongs into the "
+            "variable that api_key_env "
+            "names; of Azure the address works that needs no query, "
+            "https://RESOURCE.openai.azure.com/openai/v1, with the "
+            "deployment's name as the model"
+        )
     _check_host(parts)
-    return (parts.scheme + text[len(parts.scheme):]).rstrip("/")
+    return (parts.scheme + text[len(parts.scheme) :]).rstrip("/")
 
 
 def default_base_url() -> str | None:
-    """Return the address that OPENAI_BASE_URL names in this process; None where it names none. Raises SettingsError."""
+    """Return the address that OPENAI_BASE_URL names in this process; None where it names none.
+
+    Raises SettingsError.
+    """
     text = os.environ.get(VARIABLE, "").strip()
     if not text:
         return None
@@ -67,7 +80,9 @@ def is_loopback(url: str) -> bool:
 
 
 def _check_host(parts: SplitResult) -> None:
-    """Raise ValueError unless the host is a name or an IP address and the port, where there is one, is a number that can be."""
+    """Raise ValueError unless the host is a name or an IP address and the port, where there is one,
+    is a number that can be.
+    """
     try:
         host, port = parts.hostname or "", parts.port
         if "[" in parts.netloc:

@@ -9,7 +9,10 @@ from serving.storage.regular_files import read_regular
 
 
 def key_in_file(file: Path) -> str:
-    """Return the first line of a file, without a byte order mark and the white space around it. Raises AccessError."""
+    """Return the first line of a file, without a byte order mark and the white space around it.
+
+    Raises AccessError.
+    """
     try:
         lines = read_regular(expanded(file)).decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as problem:
@@ -22,15 +25,23 @@ def key_in_file(file: Path) -> str:
 
 
 def key_in_environment(variable: str) -> str:
-    """Return the key that a variable holds, "" where it holds none. Raises AccessError for one that cannot be sent."""
+    """Return the key that a variable holds, "" where it holds none.
+
+    Raises AccessError for one that cannot be sent.
+    """
     return sendable(os.environ.get(variable, "").strip(), variable)
 
 
 def sendable(key: str, place: str) -> str:
-    """Return the key if an HTTP header can carry it. Raises AccessError, which names its place and the character at fault."""
+    """Return the key if an HTTP header can carry it.
+
+    Raises AccessError, which names its place and the character at fault.
+    """
     for number, character in enumerate(key, 1):
         if not "!" <= character <= "~":
             raise AccessError(
-                f"The key in {place} holds a character that no key has (U+{ord(character):04X}, character {number}): copy the key "
-                "again, without quotation marks and spaces.")
+                f"The key in {place} holds a character that no key has (U+{ord(character):04X}, "
+                f"character {number}): copy the key "
+                "again, without quotation marks and spaces."
+            )
     return key

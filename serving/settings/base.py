@@ -1,7 +1,8 @@
-"""What all models' settings have in common: they are strict, small and frozen, and travel to where the model is built.
+"""What all models' settings have in common: they are strict, small and frozen, and travel to where
+the model is built.
 
-Pure data: settings know no engine, no client and no Ray. What is built from them is built by serving/models.py. Knows no kind of
-model.
+Pure data: settings know no engine, no client and no Ray. What is built from them is built by
+serving/models.py. Knows no kind of model.
 """
 
 from abc import ABC, abstractmethod
@@ -16,7 +17,8 @@ from serving.settings.scaling import MOST_REPLICAS, Scaling
 from serving.settings.validation import Strict, sentence
 
 Routing = Literal["balanced", "affine"]
-"""Which replica gets a chunk: the less busy one of two, or always the same one for the same prompt."""
+"""Which replica gets a chunk: the less busy one of two, or always the same one for the same prompt.
+"""
 
 
 class Settings(BaseModel):
@@ -26,31 +28,43 @@ class Settings(BaseModel):
 
 
 class Priced(Settings):
-    """What the settings of every kind of model have, and what others ask of them without a look at the kind.
+    """What the settings of every kind of model have, and what others ask of them without a look at
+    the kind.
 
-    The answers here are those of a model that we run ourselves; an endpoint's settings give their own.
+    The answers here are those of a model that we run ourselves; an endpoint's settings give their
+    own.
     """
 
     prices: Prices | None = None
-    """What its tokens cost, for estimates and results; None: not known. Write 0 for what costs nothing."""
+    """What its tokens cost, for estimates and results; None: not known.
+
+    Write 0 for what costs nothing.
+    """
 
     @property
     def endpoint(self) -> str | None:
-        """The base URL that the model is asked at; None: it is asked at replicas of its own, or in the process itself."""
+        """The base URL that the model is asked at; None: it is asked at replicas of its own, or in
+        the process itself.
+        """
         return None
 
     @property
     def key_place(self) -> str | None:
-        """Where its key is read, a variable's name or a file, for messages; None: it needs no key."""
+        """Where its key is read, a variable's name or a file, for messages; None: it needs no
+        key."""
         return None
 
     @property
     def own_max_tokens(self) -> int | None:
-        """Tokens of an answer at most, in place of the limit that its callers name; None: theirs holds."""
+        """Tokens of an answer at most, in place of the limit that its callers name; None: theirs
+        holds.
+        """
         return None
 
     def heard(self, sampling: Sampling) -> Sampling:
-        """Return the sampling as the model is told it: requests for which this is equal are equal to the model."""
+        """Return the sampling as the model is told it: requests for which this is equal are equal
+        to the model.
+        """
         return sampling
 
     @field_validator("prices", mode="before")
@@ -60,7 +74,9 @@ class Priced(Settings):
 
 
 class Hostable(Protocol):
-    """What `deployment.host` needs to know of a model: anything picklable with these, from which its loader makes an engine."""
+    """What `deployment.host` needs to know of a model: anything picklable with these, from which
+    its loader makes an engine.
+    """
 
     @property
     def label(self) -> str:
@@ -68,7 +84,9 @@ class Hostable(Protocol):
 
     @property
     def identity(self) -> str:
-        """The model with its revision and what else decides its answers, as it stands in every ledger key."""
+        """The model with its revision and what else decides its answers, as it stands in every
+        ledger key.
+        """
 
     @property
     def scaling(self) -> Scaling: ...
@@ -82,11 +100,12 @@ class Hostable(Protocol):
 
 
 class Served(Priced, ABC):
-    """A model that we run ourselves: hosted on Ray Serve for a cluster, or in this process without Ray.
+    """A model that we run ourselves: hosted on Ray Serve for a cluster, or in this process without
+    Ray.
 
-    A subclass gives `kind`, a default for `cpus`, and the two abstract members; serving/models.py knows its engine. What it must
-    not do is to let how a model is run (replicas, routing, resources) into its identity: an answer stays paid for when the model
-    moves to another machine.
+    A subclass gives `kind`, a default for `cpus`, and the two abstract members; serving/models.py
+    knows its engine. What it must not do is to let how a model is run (replicas, routing,
+    resources) into its identity: an answer stays paid for when the model moves to another machine.
     """
 
     served: ClassVar[Literal[True]] = True
@@ -96,15 +115,23 @@ class Served(Priced, ABC):
     replicas: Annotated[int, Field(ge=1, le=MOST_REPLICAS)] | Scaling = 1
     """So many, or a mapping with `min` and `max` for as many as the load asks for."""
     routing: Routing = "balanced"
-    """Affine routing is for many replicas and prompts that are asked again and again in small steps. With two replicas of the
-    built-in target under vLLM it gained nothing over balanced: the same 0.89 of the prompt tokens came from the caches, as a chunk
-    keeps a prompt's questions together anyhow; and in steps of 8 items it took 11.2 s instead of 9.7 s, as the work falls unevenly
-    (tests/benchmarks/routing.py; two shared cores, 24 prompts of 309 tokens with 64 items each)."""
+    """Affine routing is for many replicas and prompts that are asked again and again in small
+    steps. With two replicas of the built-in target under vLLM it gained nothing over balanced: the
+    same 0.89 of the prompt tokens came from the caches, as a chunk keeps a prompt's questions
+    together anyhow; and in steps of 8 items it took 11.2 s instead of 9.7 s, as the work falls
+    unevenly (tests/benchmarks/routing.py; two shared cores, 24 prompts of 309 tokens with 64 items
+    each).
+    """
     cpus: float = Field(0.0, ge=0, le=1024)
-    """CPUs of Ray that a replica holds. 0 for small models: trials are what Ray has to place, and their engines bound their threads
+    """CPUs of Ray that a replica holds.
+
+    0 for small models: trials are what Ray has to place, and their engines bound their threads
     themselves."""
     gpus: float = Field(0.0, ge=0, le=64)
-    """GPUs of Ray that a replica holds. The built-in models use none: above 0 it only says on which nodes they are to run."""
+    """GPUs of Ray that a replica holds.
+
+    The built-in models use none: above 0 it only says on which nodes they are to run.
+    """
     node_resources: dict[str, float] = {}
     """Custom resources of Ray that a replica's node must have, such as {"fast_disk": 1}."""
     chunk: int = Field(16, ge=8, le=32)
@@ -133,10 +160,14 @@ class Served(Priced, ABC):
     @property
     def actor_options(self) -> dict[str, Any]:
         """What a replica asks of Ray, in the words of `ray_actor_options`."""
-        return {"num_cpus": self.cpus, "num_gpus": self.gpus} | ({"resources": self.node_resources} if self.node_resources else {})
+        return {"num_cpus": self.cpus, "num_gpus": self.gpus} | (
+            {"resources": self.node_resources} if self.node_resources else {}
+        )
 
     def most_at_once(self, trials: int) -> int:
-        """Return how many requests are under way at once at most while so many trials run: a chunk of each."""
+        """Return how many requests are under way at once at most while so many trials run: a chunk
+        of each.
+        """
         return self.chunk * trials
 
 

@@ -1,4 +1,6 @@
-"""The two models that come with promptray: `builtin:target`, a small transformer, and `builtin:optimizer`, a rulebook."""
+"""The two models that come with promptray: `builtin:target`, a small transformer, and
+`builtin:optimizer`, a rulebook.
+"""
 
 from functools import cache
 from typing import ClassVar, Literal
@@ -11,9 +13,12 @@ from serving.settings.base import Served
 
 TARGET_REVISION = "617321bd"
 RULEBOOK_REVISION = "98f88351"
-"""Stand for what the two models answer, in their identities and so in every ledger. They are written down, and not made from source
-files, so that moving or renaming a file leaves old answers paid for. Whoever changes an answer gives the model a new revision:
-tests/unit/serving/test_builtin_revisions.py has answers on record, and fails until then."""
+"""Stand for what the two models answer, in their identities and so in every ledger.
+
+They are written down, and not made from source files, so that moving or renaming a file leaves old
+answers paid for. Whoever changes an answer gives the model a new revision:
+tests/unit/serving/test_builtin_revisions.py has answers on record, and fails until then.
+"""
 _TARGET_FILES = (TARGET_FOLDER / "ctranslate2" / "model.bin", TARGET_FOLDER / "tokenizer.json")
 
 
@@ -23,7 +28,9 @@ class TargetSettings(Served):
     kind: Literal["builtin"] = "builtin"
     name: Literal["target"] = "target"
     threads: int = Field(2, ge=1, le=64)
-    """Threads a replica, each with a batch of its own; 2 fill the two cores of a laptop's free half."""
+    """Threads a replica, each with a batch of its own; 2 fill the two cores of a laptop's free
+    half.
+    """
 
     @property
     def label(self) -> str:
@@ -42,7 +49,9 @@ class OptimizerSettings(Served):
     kind: Literal["builtin"] = "builtin"
     name: Literal["optimizer"] = "optimizer"
     prior_bias: float = Field(0.1, ge=0.0, le=1.0)
-    """How often it ignores the evidence (Ma et al., section 4: reflection is biased by prior knowledge); the figure is ours."""
+    """How often it ignores the evidence (Ma et al., section 4: reflection is biased by prior
+    knowledge); the figure is ours.
+    """
     seed: int = 0
 
     @property
@@ -51,15 +60,24 @@ class OptimizerSettings(Served):
 
     @property
     def identity(self) -> str:
-        return f"builtin:optimizer@{RULEBOOK_REVISION}(prior_bias={self.prior_bias},seed={self.seed})"
+        return (
+            f"builtin:optimizer@{RULEBOOK_REVISION}(prior_bias={self.prior_bias},seed={self.seed})"
+        )
 
 
-BUILTIN_MODELS: dict[str, type[TargetSettings | OptimizerSettings]] = {"target": TargetSettings, "optimizer": OptimizerSettings}
+BUILTIN_MODELS: dict[str, type[TargetSettings | OptimizerSettings]] = {
+    "target": TargetSettings,
+    "optimizer": OptimizerSettings,
+}
 
 
 @cache
 def _expect_files() -> None:
-    """Raises SettingsError where the target's weights were not installed: before Ray is started for nothing."""
+    """Raises SettingsError where the target's weights were not installed: before Ray is started for
+    nothing.
+    """
     for file in _TARGET_FILES:
         if not file.is_file():
-            raise SettingsError(f"A built-in model lacks its file {file.name}: install promptray again.")
+            raise SettingsError(
+                f"A built-in model lacks its file {file.name}: install promptray again."
+            )

@@ -16,37 +16,51 @@ _LOCAL_KEY = "no-key"
 
 
 class OpenAISettings(Priced):
-    """Any OpenAI-compatible endpoint: vLLM, a company's gateway, `promptray serve`, OpenAI itself."""
+    """Any OpenAI-compatible endpoint: vLLM, a company's gateway, `promptray serve`, OpenAI
+    itself."""
 
     served: ClassVar[Literal[False]] = False
     stand_in: ClassVar[bool] = False
     chunk: ClassVar[int] = 1
-    """Each answer is a call of its own, and recorded as it comes: whoever is killed loses only what was in flight."""
+    """Each answer is a call of its own, and recorded as it comes: whoever is killed loses only what
+    was in flight.
+    """
     kind: Literal["openai"] = "openai"
     model: str = Field(min_length=1)
     base_url: str = OPENAI_URL
-    """An http:// or https:// address without user, query and fragment. Where settings name none, `parsing.addressed` gives them
-    that of OPENAI_BASE_URL, once and where they are read: a worker, whose environment may differ, reads no variable for it."""
+    """An http:// or https:// address without user, query and fragment.
+
+    Where settings name none, `parsing.addressed` gives them that of OPENAI_BASE_URL, once and where
+    they are read: a worker, whose environment may differ, reads no variable for it.
+    """
     api_key_env: str = Field("OPENAI_API_KEY", min_length=1)
     """The environment variable that holds the key. The key itself is never part of the settings."""
     api_key_file: Path | None = None
-    """A file whose first line is the key, such as a secret that Kubernetes mounts. Where it is given, the variable is not read."""
+    """A file whose first line is the key, such as a secret that Kubernetes mounts.
+
+    Where it is given, the variable is not read.
+    """
     max_in_flight: int = Field(64, ge=1, le=4096)
-    """Calls at once on the endpoint, of all trials on the Ray cluster together, at most; without Ray, of this client alone. The
-    window goes below it when the endpoint pushes back. Of several models on one endpoint each keeps to its own number, and all
-    together to the largest."""
+    """Calls at once on the endpoint, of all trials on the Ray cluster together, at most; without
+    Ray, of this client alone. The window goes below it when the endpoint pushes back. Of several
+    models on one endpoint each keeps to its own number, and all together to the largest.
+    """
     timeout_s: float = Field(120.0, gt=0)
     """For a whole call, from its sending to the last byte of its answer."""
     attempts: int = Field(10, ge=1, le=100)
-    """Of one call, where it fails in a way that may pass [ours]: of an endpoint that fails three calls in ten, one call in 170,000
+    """Of one call, where it fails in a way that may pass [ours]: of an endpoint that fails three
+    calls in ten, one call in 170,000
     stays without an answer."""
     retry_s: float = Field(300.0, ge=0)
     """No attempt of a call begins later than this after its first one failed [ours]."""
     outage_s: float = Field(600.0, ge=0)
-    """How long an endpoint that is down is waited for, before the run ends [ours]; 0: not at all."""
+    """How long an endpoint that is down is waited for, before the run ends [ours]; 0: not at all.
+    """
     hedge_percentile: float | None = Field(None, ge=50, lt=100)
-    """Such as 95: a call that takes longer than so many percent of the calls before it is sent a second time, and the first answer
-    counts. It cuts waiting for stragglers; a gateway that does not honour `Idempotency-Key` may charge for both. None: never."""
+    """Such as 95: a call that takes longer than so many percent of the calls before it is sent a
+    second time, and the first answer counts. It cuts waiting for stragglers; a gateway that does
+    not honour `Idempotency-Key` may charge for both. None: never.
+    """
     max_tokens: int | None = Field(None, ge=1)
     """Replaces the callers' limit, for models that think before they answer."""
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
@@ -54,15 +68,23 @@ class OpenAISettings(Priced):
     send_temperature: bool = True
     """False for models that refuse to be told a temperature."""
     send_seed: bool = True
-    """False for endpoints that refuse the field `seed`, by which one draw of an answer is told from another."""
+    """False for endpoints that refuse the field `seed`, by which one draw of an answer is told from
+    another.
+    """
     system_role: Literal["system", "developer", "user"] = "system"
-    """As whom the instruction speaks. `user`: it stands before the first user message, for models without a system role."""
+    """As whom the instruction speaks.
+
+    `user`: it stands before the first user message, for models without a system role.
+    """
 
     @field_validator("model")
     @classmethod
     def _plain_name(cls, model: str) -> str:
         if model != model.strip() or not model.isprintable() or "://" in model:
-            raise ValueError("must be the model's name alone, without spaces around it and without an address: that is base_url")
+            raise ValueError(
+                "must be the model's name alone, without spaces around it and without an address: "
+                "that is base_url"
+            )
         return model
 
     @field_validator("base_url")
@@ -77,9 +99,14 @@ class OpenAISettings(Priced):
     @property
     def identity(self) -> str:
         own = {
-            "max_tokens": self.max_tokens, "send_temperature": None if self.send_temperature else "no",
-            "send_seed": None if self.send_seed else "no", "system_role": self.system_role.removeprefix("system")}
-        return f"openai:{self.model}@{self.base_url}" + "".join(f";{key}={value}" for key, value in own.items() if value)
+            "max_tokens": self.max_tokens,
+            "send_temperature": None if self.send_temperature else "no",
+            "send_seed": None if self.send_seed else "no",
+            "system_role": self.system_role.removeprefix("system"),
+        }
+        return f"openai:{self.model}@{self.base_url}" + "".join(
+            f";{key}={value}" for key, value in own.items() if value
+        )
 
     @property
     def endpoint(self) -> str:
@@ -95,18 +122,27 @@ class OpenAISettings(Priced):
 
     def heard(self, sampling: Sampling) -> Sampling:
         temperature = sampling.temperature if self.send_temperature else 0.0
-        return replace(sampling, temperature=temperature, max_tokens=self.max_tokens or sampling.max_tokens)
+        return replace(
+            sampling, temperature=temperature, max_tokens=self.max_tokens or sampling.max_tokens
+        )
 
     def most_at_once(self, trials: int) -> int:
-        """Return how many requests are under way at once at most: that of the endpoint's window, however many trials share it."""
+        """Return how many requests are under way at once at most: that of the endpoint's window,
+        however many trials share it.
+        """
         return self.max_in_flight
 
     def api_key(self) -> str:
-        """The key from its file or from the environment. Raises AccessError where it is missing; from the environment it may be
+        """The key from its file or from the environment.
+
+        Raises AccessError where it is missing; from the environment it may be
         missing for an endpoint on this machine."""
         if self.api_key_file is not None:
             return key_in_file(self.api_key_file)
         key = key_in_environment(self.api_key_env)
         if not key and not is_loopback(self.base_url):
-            raise AccessError(f"There is no key for {self.base_url}: set the environment variable {self.api_key_env}.")
+            raise AccessError(
+                f"There is no key for {self.base_url}: set the environment variable "
+                f"{self.api_key_env}."
+            )
         return key or _LOCAL_KEY

@@ -1,6 +1,8 @@
-"""From one line or a mapping to the settings of a model, with every mistake answered in one sentence.
+"""From one line or a mapping to the settings of a model, with every mistake answered in one
+sentence.
 
-A line is `builtin:NAME`, `openai:MODEL`, `openai:MODEL@BASE_URL`, `vllm:MODEL` or `scripted:FILE`; a mapping has `kind`.
+A line is `builtin:NAME`, `openai:MODEL`, `openai:MODEL@BASE_URL`, `vllm:MODEL` or `scripted:FILE`;
+a mapping has `kind`.
 """
 
 import re
@@ -19,7 +21,9 @@ from serving.settings.vllm import VLLMSettings
 
 ModelSettings = Served | OpenAISettings
 _ADDRESS = re.compile(r"@(?=[^@]*://)")
-"""What stands before the address: the first @ with a :// behind it and no other @ between, so that a model's name may hold an @."""
+"""What stands before the address: the first @ with a :// behind it and no other @ between, so that
+a model's name may hold an @.
+"""
 _HOST_AND_PORT = re.compile(r"[\w.-]+:\d+/")
 
 
@@ -37,19 +41,27 @@ def parse_model(source: str | Mapping[str, Any]) -> ModelSettings:
 
 
 def addressed(source: str | Mapping[str, Any]) -> str | dict[str, Any]:
-    """Return a model's line or mapping with the address of OPENAI_BASE_URL where it names none itself.
+    """Return a model's line or mapping with the address of OPENAI_BASE_URL where it names none
+    itself.
 
-    To be called once, where a person's settings are read, so that all processes of a run agree on where its key goes. What is no
-    model of an endpoint, or cannot be read, is returned as it is. Raises SettingsError for a variable that holds no address.
+    To be called once, where a person's settings are read, so that all processes of a run agree on
+    where its key goes. What is no model of an endpoint, or cannot be read, is returned as it is.
+    Raises SettingsError for a variable that holds no address.
     """
     plain = source if isinstance(source, str) else dict(source)
     try:
         fields = _from_line(source) if isinstance(source, str) else source
     except SettingsError:
         return plain
-    if fields.get("kind") != "openai" or "base_url" in fields or (base_url := default_base_url()) is None:
+    if (
+        fields.get("kind") != "openai"
+        or "base_url" in fields
+        or (base_url := default_base_url()) is None
+    ):
         return plain
-    return f"{plain.strip()}@{base_url}" if isinstance(plain, str) else plain | {"base_url": base_url}
+    return (
+        f"{plain.strip()}@{base_url}" if isinstance(plain, str) else plain | {"base_url": base_url}
+    )
 
 
 def _builtin(fields: Mapping[str, Any]) -> type[Served]:
@@ -60,8 +72,11 @@ def _builtin(fields: Mapping[str, Any]) -> type[Served]:
 
 
 _KINDS: dict[str, Callable[[Mapping[str, Any]], type[Served] | type[OpenAISettings]]] = {
-    "builtin": _builtin, "openai": lambda fields: OpenAISettings, "scripted": lambda fields: ScriptedSettings,
-    "vllm": lambda fields: VLLMSettings}
+    "builtin": _builtin,
+    "openai": lambda fields: OpenAISettings,
+    "scripted": lambda fields: ScriptedSettings,
+    "vllm": lambda fields: VLLMSettings,
+}
 
 
 def _from_line(line: str) -> dict[str, Any]:
@@ -75,27 +90,40 @@ def _from_line(line: str) -> dict[str, Any]:
     if kind == "openai" and rest:
         return {"kind": kind} | _openai(line.strip(), rest)
     raise SettingsError(
-        f"{line!r} names no model: write builtin:target, builtin:optimizer, vllm:MODEL, openai:MODEL@BASE_URL or scripted:FILE.")
+        f"{line!r} names no model: write builtin:target, builtin:optimizer, vllm:MODEL, "
+        "openai:MODEL@BASE_URL or scripted:FILE."
+    )
 
 
 def _openai(line: str, rest: str) -> dict[str, str]:
-    """The model and, where the line has one, its address. What looks like an address and is none is refused: as a part of the
+    """The model and, where the line has one, its address.
+
+    What looks like an address and is none is refused: as a part of the
     model's name it would send the key to another host."""
     if found := _ADDRESS.search(rest):
-        return {"model": rest[: found.start()], "base_url": rest[found.end():]}
+        return {"model": rest[: found.start()], "base_url": rest[found.end() :]}
     if "@" in rest or "://" in rest or _HOST_AND_PORT.match(rest) or rest.split() != [rest]:
         raise SettingsError(
-            "A model behind an endpoint is written openai:MODEL@BASE_URL, with a BASE_URL that begins with http:// or https:// and "
-            "has no spaces, as in openai:my-model@http://127.0.0.1:8000/v1; this line has something else there. A name with "
-            "an @ or a space needs a mapping: {kind: openai, model: ..., base_url: ...}.")
+            "A model behind an endpoint is written openai:MODEL@BASE_URL, with a BASE_URL that "
+            "begins with http:// or https:// and "
+            "has no spaces, as in openai:my-model@http://127.0.0.1:8000/v1; this line has "
+            "something else there. A name with "
+            "an @ or a space needs a mapping: {kind: openai, model: ..., base_url: ...}."
+        )
     return {"model": rest}
 
 
 def _sentence(problem: ValidationError, model: type[Served] | type[OpenAISettings]) -> str:
-    """The first fault in plain words. The value is not quoted: it may be a secret in the wrong place."""
+    """The first fault in plain words.
+
+    The value is not quoted: it may be a secret in the wrong place.
+    """
     fault = problem.errors(include_url=False, include_input=False)[0]
     key = str(fault["loc"][0]) if fault["loc"] else "?"
     if fault["type"] == "extra_forbidden":
-        return f"A model of this kind has no setting {key!r}; known are: {', '.join(sorted(model.model_fields))}."
+        return (
+            f"A model of this kind has no setting {key!r}; known are: "
+            f"{', '.join(sorted(model.model_fields))}."
+        )
     reason = fault["msg"].removeprefix("Value error, ").rstrip(".")
     return f"The model's setting {key!r} is wrong: {reason}{'' if reason.endswith('?') else '.'}"

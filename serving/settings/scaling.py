@@ -1,7 +1,9 @@
-"""How many replicas a model has: a fixed number, or as many as its load asks for. Knows no model and no Ray.
+"""How many replicas a model has: a fixed number, or as many as its load asks for.
 
-Load is counted in chunks, the calls that a replica works on or that wait for it: `ServeHandleModel` sends 16 prompts a chunk (for
-vLLM 32), and a trial has at most 8 chunks (12) under way.
+Knows no model and no Ray.
+
+Load is counted in chunks, the calls that a replica works on or that wait for it: `ServeHandleModel`
+sends 16 prompts a chunk (for vLLM 32), and a trial has at most 8 chunks (12) under way.
 """
 
 from math import ceil
@@ -18,26 +20,34 @@ MOST_REPLICAS = 256
 class Scaling(Strict):
     """Between `min` and `max` replicas. A bare number n in place of this means exactly n.
 
-    The defaults suit rounds of search, where the target's load comes in bursts: a round's evaluations, then nothing while the
-    optimizer model writes proposals.
+    The defaults suit rounds of search, where the target's load comes in bursts: a round's
+    evaluations, then nothing while the optimizer model writes proposals.
     """
 
     min: int = Field(1, ge=0, le=MOST_REPLICAS)
     """0: a model that is not in use holds no GPU; its next call waits until a replica is there."""
     max: int = Field(ge=1, le=MOST_REPLICAS)
     target_ongoing_chunks: float = Field(10.0, gt=0, le=1000)
-    """Chunks that one replica is to have. 10 is above what one trial has under way for long, so one trial keeps one replica and
-    the second asks for another; with 16 prompts each they are 160 sequences for an engine to batch, with vLLM's 32 they are 320."""
+    """Chunks that one replica is to have.
+
+    10 is above what one trial has under way for long, so one trial keeps one replica and the second
+    asks for another; with 16 prompts each they are 160 sequences for an engine to batch, with
+    vLLM's 32 they are 320.
+    """
     upscale_delay_s: float = Field(5.0, ge=0)
-    """How long the load must last before replicas are added: a burst that is over in 5 s would be gone before a replica of a large
+    """How long the load must last before replicas are added: a burst that is over in 5 s would be
+    gone before a replica of a large
     model, which loads for 20 to 60 s, could help."""
     downscale_delay_s: float = Field(300.0, ge=0)
-    """How long it must be less before they are taken away: longer than the gap between two rounds (a batch of proposals, 10 to
+    """How long it must be less before they are taken away: longer than the gap between two rounds
+    (a batch of proposals, 10 to
     60 s) and than what it costs to load a replica again, several times over."""
     to_zero_delay_s: float = Field(900.0, ge=0)
     """The same for the last replica, whose loss the next caller feels."""
     look_back_s: float = Field(15.0, gt=10)
-    """The load is a mean over this many seconds. Serve's own 30 would see a burst of 10 s at a third of its size; it must be more
+    """The load is a mean over this many seconds.
+
+    Serve's own 30 would see a burst of 10 s at a third of its size; it must be more
     than the 10 s at which callers report."""
 
     @model_validator(mode="after")
@@ -56,11 +66,13 @@ class Scaling(Strict):
 
     @property
     def most_ongoing_chunks(self) -> int:
-        """Chunks that a replica takes at most: half more than its target, so that there is always one to begin with, while the rest
+        """Chunks that a replica takes at most: half more than its target, so that there is always
+        one to begin with, while the rest
         wait at the callers, where a new replica can still take them. With the defaults 15."""
         return ceil(1.5 * self.target_ongoing_chunks)
 
     @property
     def most_chunks_of_all(self) -> int:
-        """Chunks that the replicas take together at most, when there are as many as there may be."""
+        """Chunks that the replicas take together at most, when there are as many as there may
+        be."""
         return self.most_ongoing_chunks * self.max

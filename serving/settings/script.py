@@ -1,16 +1,19 @@
-"""A script of replies: which request gets which, with what chances. Strict, and read from a file; plays nothing itself.
+"""A script of replies: which request gets which, with what chances.
 
-A YAML file has `rules`, and `faults` where some of the requests are to fail whatever they ask; in a `.jsonl` file each line is a
-rule. The first rule that matches a request answers it, by one of its replies, drawn by their weights.
+Strict, and read from a file; plays nothing itself.
+
+A YAML file has `rules`, and `faults` where some of the requests are to fail whatever they ask; in a
+`.jsonl` file each line is a rule. The first rule that matches a request answers it, by one of its
+replies, drawn by their weights.
 
     faults:
     - {share: 0.05, refusal: I cannot help with that.}
     - {share: 0.05, text: Certainly! Let me begin by, finish: length}
     rules:
     - name: capital                                   # for the log
-      match: What is the capital of (?P<land>[A-Za-z]+)  # a regular expression; without one, the rule takes every request
-      where: last                                     # the message that it is searched in: first, last, or anywhere
-      replies:
+      match: What is the capital of (?P<land>[A-Za-z]+)  # a regular expression; without one, the
+      rule takes every request where: last                                     # the message that it
+      is searched in: first, last, or anywhere replies:
       - {text: "Nobody knows {{land}}. Answer: none", weight: 3}
       - "Answer: {{draw}}"                            # the same as {text: ...}
 """
@@ -23,7 +26,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from optimizer.errors import PromptrayError, SettingsError
 from optimizer.graders.patterns import Unusable, compiled
@@ -35,11 +45,14 @@ from serving.storage.regular_files import read_regular
 MOST_BYTES = 4 * 2**20
 """A script travels to the replicas with the settings; a longer one is refused [ours]."""
 OWN_PLACES = frozenset({"draw", "sample"})
-"""What a text may ask for beside the groups of its rule's match: six hex digits that the request decides, and its sample number."""
+"""What a text may ask for beside the groups of its rule's match: six hex digits that the request
+decides, and its sample number.
+"""
 PLACE = re.compile(r"\{\{(\w+)\}\}")
 Fate = Literal["text", "empty", "length", "refusal", "content_filter", "error", "failure"]
-"""What is played, for the log: a whole text; none; one that ends at max_tokens; a refusal as the message, as a content filter's
-mark, as an error; no answer at all."""
+"""What is played, for the log: a whole text; none; one that ends at max_tokens; a refusal as the
+message, as a content filter's mark, as an error; no answer at all.
+"""
 
 
 class Reply(Strict):
@@ -51,10 +64,15 @@ class Reply(Strict):
     refusal: str | None = Field(None, min_length=1)
     """Why the model will not answer."""
     failure: str | None = Field(None, min_length=1)
-    """Why there is no answer, as if the infrastructure had failed: callers try again, and get the same."""
+    """Why there is no answer, as if the infrastructure had failed: callers try again, and get the
+    same.
+    """
     finish: Literal["stop", "length", "content_filter", "error"] = "stop"
-    """With a text: `stop`, or `length` as if it had reached max_tokens. With a refusal: `stop` as the reply's message,
-    `content_filter` as that mark on a reply without text, `error` as an HTTP error (400) in place of a reply."""
+    """With a text: `stop`, or `length` as if it had reached max_tokens.
+
+    With a refusal: `stop` as the reply's message, `content_filter` as that mark on a reply without
+    text, `error` as an HTTP error (400) in place of a reply.
+    """
     weight: float = Field(1.0, gt=0, le=1e9, allow_inf_nan=False)
     """Its chance, in proportion to the other replies of its rule."""
 
@@ -62,10 +80,18 @@ class Reply(Strict):
     def _is_one_thing(self) -> Self:
         given = [name for name in ("text", "refusal", "failure") if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(f"a reply has one of text, refusal and failure, not {' and '.join(given) or 'none'}")
-        allowed = {"text": ("stop", "length"), "refusal": ("stop", "content_filter", "error"), "failure": ("stop",)}[given[0]]
+            raise ValueError(
+                f"a reply has one of text, refusal and failure, not {' and '.join(given) or 'none'}"
+            )
+        allowed = {
+            "text": ("stop", "length"),
+            "refusal": ("stop", "content_filter", "error"),
+            "failure": ("stop",),
+        }[given[0]]
         if self.finish not in allowed:
-            raise ValueError(f"the finish of a {given[0]} is {' or '.join(allowed)}, not {self.finish}")
+            raise ValueError(
+                f"the finish of a {given[0]} is {' or '.join(allowed)}, not {self.finish}"
+            )
         return self
 
     @property
@@ -73,8 +99,20 @@ class Reply(Strict):
         if self.failure is not None:
             return "failure"
         if self.refusal is not None:
-            return "refusal" if self.finish == "stop" else "content_filter" if self.finish == "content_filter" else "error"
-        return "length" if self.finish == "length" else "text" if (self.text or "").strip() else "empty"
+            return (
+                "refusal"
+                if self.finish == "stop"
+                else "content_filter"
+                if self.finish == "content_filter"
+                else "error"
+            )
+        return (
+            "length"
+            if self.finish == "length"
+            else "text"
+            if (self.text or "").strip()
+            else "empty"
+        )
 
 
 class Fault(Reply):
@@ -94,9 +132,13 @@ class Rule(Strict):
     name: str = ""
     """For the log; "" is "rule 1", by its place."""
     match: str = ""
-    """A regular expression that is searched for, `^` and `$` at every line; see optimizer.graders.patterns for what it may hold."""
+    """A regular expression that is searched for, `^` and `$` at every line; see
+    optimizer.graders.patterns for what it may hold.
+    """
     where: Literal["anywhere", "first", "last"] = "anywhere"
-    """The messages that it is searched in: all, each beginning on a line of its own, or one of them."""
+    """The messages that it is searched in: all, each beginning on a line of its own, or one of
+    them.
+    """
     replies: Annotated[tuple[Annotated[Reply, BeforeValidator(_reply)], ...], Field(min_length=1)]
 
     @field_validator("match")
@@ -105,7 +147,9 @@ class Rule(Strict):
         try:
             compiled(pattern, lines=True)
         except Unusable as problem:
-            raise ValueError(f"the pattern {str(problem).partition(':')[0]}") from None  # nothing of the file is quoted
+            raise ValueError(
+                f"the pattern {str(problem).partition(':')[0]}"
+            ) from None  # nothing of the file is quoted
         return pattern
 
     @model_validator(mode="after")
@@ -142,9 +186,14 @@ class Script(Strict):
         try:
             data = read_regular(expanded(file))
         except OSError as problem:
-            raise SettingsError(f"The script {file} cannot be read: {problem.strerror or problem}.") from None
+            raise SettingsError(
+                f"The script {file} cannot be read: {problem.strerror or problem}."
+            ) from None
         if len(data) > MOST_BYTES:
-            raise SettingsError(f"The script {file} has {len(data)} bytes, more than the {MOST_BYTES} that may travel.")
+            raise SettingsError(
+                f"The script {file} has {len(data)} bytes, more than the {MOST_BYTES} that may "
+                "travel."
+            )
         try:
             script = cls.model_validate(_content(file, data))
         except ValidationError as problem:
@@ -163,13 +212,18 @@ def _content(file: Path, data: bytes) -> Mapping[str, Any]:
     try:
         content = read_yaml(text)
     except KeyStandsTwice as problem:
-        raise SettingsError(f"The script {file} has a key twice, {problem.where}; keep one of them.") from None
+        raise SettingsError(
+            f"The script {file} has a key twice, {problem.where}; keep one of them."
+        ) from None
     except (yaml.YAMLError, RecursionError, ValueError) as problem:
         mark = getattr(problem, "problem_mark", None)
         place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
         raise SettingsError(f"The script {file} is not YAML{place}.") from None
     if not isinstance(content, Mapping):
-        raise SettingsError(f"The script {file} has no rules; write `rules:` and below it at least one with `replies:`.")
+        raise SettingsError(
+            f"The script {file} has no rules; write `rules:` and below it at least one with "
+            "`replies:`."
+        )
     return content
 
 
@@ -181,12 +235,17 @@ def _rules(file: Path, text: str) -> list[Any]:
             rules += [json.loads(line)] if line.strip() else []
         except (ValueError, RecursionError) as problem:
             place = f"line {number}, column {getattr(problem, 'colno', 1)}"
-            raise SettingsError(f"The script {file} has a line that is not JSON ({place}).") from None
+            raise SettingsError(
+                f"The script {file} has a line that is not JSON ({place})."
+            ) from None
     return rules
 
 
 def _fault(problem: ValidationError) -> str:
-    """The first fault by its place. Nothing of the file is quoted: whoever named it need not be allowed to read it."""
+    """The first fault by its place.
+
+    Nothing of the file is quoted: whoever named it need not be allowed to read it.
+    """
     fault = problem.errors(include_url=False, include_input=False)[0]
     kinds: dict[str, type[Strict]] = {"": Script, "rules": Rule, "replies": Reply, "faults": Fault}
     known = [name for kind in kinds.values() for name in kind.model_fields]
@@ -197,7 +256,10 @@ def _fault(problem: ValidationError) -> str:
         return f"The setting {place} is missing; add it."
     if isinstance(cause, PromptrayError):
         kind = kinds.get(next((str(part) for part in reversed(loc) if part in kinds), ""), Script)
-        return f"{place or 'It'} has a setting that is not known; known are: {', '.join(kind.model_fields)}."
+        return (
+            f"{place or 'It'} has a setting that is not known; known are: "
+            f"{', '.join(kind.model_fields)}."
+        )
     return f"The setting {place} is wrong: {fault['msg'].removeprefix('Value error, ')}."
 
 
@@ -205,4 +267,7 @@ def _check_places(reply: Reply, known: frozenset[str] | set[str]) -> None:
     for name in PLACE.findall(reply.text or ""):
         if name not in known:
             names = ", ".join(sorted(known))
-            raise ValueError(f"a text asks for {{{{{name}}}}}, which is not caught by its match; known are {names}")
+            raise ValueError(
+                f"a text asks for {{{{{name}}}}}, which is not caught by its match; known are "
+                f"{names}"
+            )

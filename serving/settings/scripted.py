@@ -1,4 +1,6 @@
-"""A model that plays a script: for load and fault tests, for demonstrations, and for runs that must not cost anything."""
+"""A model that plays a script: for load and fault tests, for demonstrations, and for runs that must
+not cost anything.
+"""
 
 from pathlib import Path
 from typing import Literal
@@ -11,7 +13,8 @@ from serving.settings.script import Script
 
 
 class ScriptedSettings(Served):
-    """`scripted:FILE`: replies by rules and chances, with refusals, cut and empty replies where the script has them.
+    """`scripted:FILE`: replies by rules and chances, with refusals, cut and empty replies where the
+    script has them.
 
     The script is read where the settings are, and travels with them: a replica needs no file.
     """
@@ -24,7 +27,9 @@ class ScriptedSettings(Served):
     seconds: float = Field(0.0, ge=0, le=3600)
     """What a call of a replica takes, however many requests it carries."""
     log: Path | None = None
-    """A file to which each replica, where it runs, appends a line of JSON a reply: what was played, and by which rule."""
+    """A file to which each replica, where it runs, appends a line of JSON a reply: what was played,
+    and by which rule.
+    """
     _script: Script = PrivateAttr()
 
     @field_validator("script")

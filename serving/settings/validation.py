@@ -1,4 +1,5 @@
-"""From YAML to strict settings: an unknown key names its nearest known one, and every mistake becomes one sentence.
+"""From YAML to strict settings: an unknown key names its nearest known one, and every mistake
+becomes one sentence.
 
 Knows pydantic and YAML; knows nothing of models and experiments.
 """
@@ -12,7 +13,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import AliasChoices, BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from optimizer.errors import PromptrayError, SettingsError, unknown_name
 from serving.settings.yaml_text import KeyStandsTwice, read_yaml
@@ -22,7 +30,11 @@ T = TypeVar("T")
 S = TypeVar("S", bound="Strict")
 _OF_UNIONS = ("str", "dict[str,any]")
 """Parts of a place that name the type that pydantic tried, and no key."""
-_WORDING = ((r"[Tt]uple", "list"), (" after validation", ""), (r"dictionary( or instance of \w+)?", "mapping"))
+_WORDING = (
+    (r"[Tt]uple", "list"),
+    (" after validation", ""),
+    (r"dictionary( or instance of \w+)?", "mapping"),
+)
 
 
 class Strict(BaseModel):
@@ -37,20 +49,30 @@ class Strict(BaseModel):
             older = _older_names(cls)
             for name in older.keys() & data.keys():
                 if older[name] in data:
-                    raise SettingsError(f"{name} is the older name of {older[name]}: give one of them.")
+                    raise SettingsError(
+                        f"{name} is the older name of {older[name]}: give one of them."
+                    )
             refuse_unknown(data, cls.model_fields, older)
         return data
 
 
 def _older_names(kind: type[BaseModel]) -> dict[str, str]:
-    """Return the names that fields had in earlier versions, which files may still hold, each with the field's name of today."""
+    """Return the names that fields had in earlier versions, which files may still hold, each with
+    the field's name of today.
+    """
     return {
-        str(alias): name for name, field in kind.model_fields.items() if isinstance(field.validation_alias, AliasChoices)
-        for alias in field.validation_alias.choices if alias != name}
+        str(alias): name
+        for name, field in kind.model_fields.items()
+        if isinstance(field.validation_alias, AliasChoices)
+        for alias in field.validation_alias.choices
+        if alias != name
+    }
 
 
 def refuse_unknown(given: Iterable[Any], known: Iterable[str], older: Collection[str] = ()) -> None:
-    """Raises SettingsError for the first key that is neither known nor the older name of a known one."""
+    """Raises SettingsError for the first key that is neither known nor the older name of a known
+    one.
+    """
     names = list(known)
     for key in given:
         if key not in names and key not in older:
@@ -65,8 +87,13 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
-def build_named(noun: str, table: Mapping[str, type[T]], name: str, settings: Mapping[str, Any]) -> T:
-    """The dataclass that `table` has under `name`, built from checked settings. Raises SettingsError."""
+def build_named(
+    noun: str, table: Mapping[str, type[T]], name: str, settings: Mapping[str, Any]
+) -> T:
+    """The dataclass that `table` has under `name`, built from checked settings.
+
+    Raises SettingsError.
+    """
     if name not in table:
         raise unknown_name(noun, name, table)
     kind: Any = table[name]
@@ -79,7 +106,10 @@ def build_named(noun: str, table: Mapping[str, type[T]], name: str, settings: Ma
 
 
 def read_settings(kind: type[S], path: Path | str, overrides: Mapping[str, Any]) -> S:
-    """The settings in a YAML file, its top-level keys replaced by `overrides`. Raises SettingsError in one sentence."""
+    """The settings in a YAML file, its top-level keys replaced by `overrides`.
+
+    Raises SettingsError in one sentence.
+    """
     data = {**read_mapping(path), **overrides}
     try:
         return kind.model_validate(data)
@@ -96,7 +126,9 @@ def sentence(problem: ValidationError) -> str:
         return f"In {place}: {cause}" if place else str(cause)
     if fault["type"] == "missing":
         return f"The setting {place} is missing; add it."
-    if fault["type"] == "extra_forbidden":  # its value is not quoted: it may be a secret in the wrong place
+    if (
+        fault["type"] == "extra_forbidden"
+    ):  # its value is not quoted: it may be a secret in the wrong place
         return f"There is no setting called {place!r}."
     return f"The setting {place} cannot be {fault['input']!r}: {_plain(fault['msg'])}."
 
@@ -109,22 +141,35 @@ def _plain(text: str) -> str:
 
 
 def read_mapping(place: Path | str) -> dict[str, Any]:
-    """A YAML file's top-level keys, from a path or a URI. Raises SettingsError where there are none, StorageError if unreadable."""
+    """A YAML file's top-level keys, from a path or a URI.
+
+    Raises SettingsError where there are none, StorageError if unreadable.
+    """
     folder, name = split_place(place)
     if not folder.exists(name):
-        raise SettingsError(f"There is no settings file {place}; see tune_configs/ for some to start from.")
+        raise SettingsError(
+            f"There is no settings file {place}; see tune_configs/ for some to start from."
+        )
     try:
         data = read_yaml(folder.read(name).decode())
     except UnicodeDecodeError as problem:
-        raise SettingsError(f"The settings file {place} cannot be read: it is not UTF-8 text.") from problem
+        raise SettingsError(
+            f"The settings file {place} cannot be read: it is not UTF-8 text."
+        ) from problem
     except KeyStandsTwice as problem:
         raise SettingsError(f"The settings file {place} {problem.told}.") from problem
     except yaml.YAMLError as problem:
         raise SettingsError(f"The settings file {place} is not YAML{_place(problem)}.") from problem
     except (RecursionError, ValueError) as problem:
-        raise SettingsError(f"The settings file {place} cannot be read: it is nested too deep, or holds an odd value.") from problem
+        raise SettingsError(
+            f"The settings file {place} cannot be read: it is nested too deep, or holds an odd "
+            "value."
+        ) from problem
     if not isinstance(data, dict):
-        raise SettingsError(f"The settings file {place} holds no settings; see tune_configs/ for some to start from.")
+        raise SettingsError(
+            f"The settings file {place} holds no settings; see tune_configs/ for some to start "
+            "from."
+        )
     return data
 
 

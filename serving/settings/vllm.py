@@ -1,4 +1,6 @@
-"""A Hugging Face checkpoint that vLLM serves: on GPUs, or on CPUs with vLLM's CPU build. Knows vLLM's words; does not import it.
+"""A Hugging Face checkpoint that vLLM serves: on GPUs, or on CPUs with vLLM's CPU build.
+
+Knows vLLM's words; does not import it.
 
 Nothing differs between the two but `gpus`: 0 asks Ray for CPUs only.
 """
@@ -19,29 +21,53 @@ from serving.settings.base import Served
 
 BUILTIN = "builtin:target"
 CPU_BLOCK = 32
-"""Tokens a block of the prefix cache on CPUs, the smallest that the kernels take. The CPU build's own default of 128 would share
-only 256 tokens of prompts that begin with 300 equal ones."""
+"""Tokens a block of the prefix cache on CPUs, the smallest that the kernels take.
+
+The CPU build's own default of 128 would share only 256 tokens of prompts that begin with 300 equal
+ones.
+"""
 WHOLE_BELOW_BYTES = 16 * 2**20
-"""Files up to this size go into a folder's revision whole; of larger ones, which are weights, the size and both ends."""
+"""Files up to this size go into a folder's revision whole; of larger ones, which are weights, the
+size and both ends.
+"""
 _ENDS_BYTES = 64 * 2**10
 _OUR_NAME = {
-    "model": "model", "revision": "revision", "dtype": "dtype", "seed": "seed", "max_model_len": "max_model_len",
-    "enable_prefix_caching": "prefix_caching", "gpu_memory_utilization": "gpu_memory_utilization", "enforce_eager": "enforce_eager",
-    "tensor_parallel_size": "tensor_parallel_size", "max_num_seqs": "max_num_seqs", "block_size": "block_size"}
+    "model": "model",
+    "revision": "revision",
+    "dtype": "dtype",
+    "seed": "seed",
+    "max_model_len": "max_model_len",
+    "enable_prefix_caching": "prefix_caching",
+    "gpu_memory_utilization": "gpu_memory_utilization",
+    "enforce_eager": "enforce_eager",
+    "tensor_parallel_size": "tensor_parallel_size",
+    "max_num_seqs": "max_num_seqs",
+    "block_size": "block_size",
+}
 _SECRETS = ("hf_token", "api_key", "token")
 
 
 class VLLMSettings(Served):
-    """Prompts go through the model's own chat template. Answers at temperature 0 are greedy. The sampling defaults that a
-    checkpoint brings along (top_p, repetition_penalty ...) are left out, so that all models are asked under the same rule."""
+    """Prompts go through the model's own chat template.
+
+    Answers at temperature 0 are greedy. The sampling defaults that a checkpoint brings along
+    (top_p, repetition_penalty ...) are left out, so that all models are asked under the same rule.
+    """
 
     kind: Literal["vllm"] = "vllm"
     model: str = Field(min_length=1)
-    """A folder that every node has under this path, a name on the Hugging Face hub, or "builtin:target"."""
+    """A folder that every node has under this path, a name on the Hugging Face hub, or
+    "builtin:target".
+    """
     revision: str | None = None
-    """Branch, tag or commit of a hub name; for a folder a name of your own for what is in it, instead of a hash of its files."""
+    """Branch, tag or commit of a hub name; for a folder a name of your own for what is in it,
+    instead of a hash of its files.
+    """
     gpus: float = Field(1.0, ge=0, le=64)
-    """GPUs a replica. 0: vLLM's CPU build. Below 1: a share of one, with `gpu_memory_utilization` no larger."""
+    """GPUs a replica.
+
+    0: vLLM's CPU build. Below 1: a share of one, with `gpu_memory_utilization` no larger.
+    """
     tensor_parallel_size: int | None = Field(None, ge=1, le=64)
     """GPUs that one copy of the weights is cut over; None: all of a replica's."""
     accelerator_type: str | None = None
@@ -50,9 +76,11 @@ class VLLMSettings(Served):
     """CPUs of Ray that a replica holds; with gpus: 0 also the threads that compute."""
     chunk: int = Field(32, ge=8, le=32)
     chunks_in_flight: int = Field(12, ge=1, le=256)
-    """More than the engine writes side by side (256 by default), since it takes the next prompt when any answer is finished, and a
-    chunk is over only when all of its are. The whole path kept 0.92 of the throughput of LLM.generate with 12 chunks of 32, and
-    0.86 with 8 of 16 (tests/benchmarks/serving.py, two cores)."""
+    """More than the engine writes side by side (256 by default), since it takes the next prompt
+    when any answer is finished, and a chunk is over only when all of its are. The whole path kept
+    0.92 of the throughput of LLM.generate with 12 chunks of 32, and 0.86 with 8 of 16
+    (tests/benchmarks/serving.py, two cores).
+    """
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     max_model_len: int | None = Field(None, ge=8)
     """Tokens of prompt and answer together; None: what the checkpoint says."""
@@ -103,7 +131,10 @@ class VLLMSettings(Served):
     def _within_share(cls, share: float, info: ValidationInfo) -> float:
         gpus = info.data.get("gpus", 1)
         if 0 < gpus < 1 and share > gpus:
-            raise ValueError(f"must be at most {gpus:g}, the share of a GPU that gpus asks for; others use the rest")
+            raise ValueError(
+                f"must be at most {gpus:g}, the share of a GPU that gpus asks for; others use the "
+                "rest"
+            )
         return share
 
     @field_validator("chat_template")
@@ -118,9 +149,15 @@ class VLLMSettings(Served):
     def _not_ours(cls, given: dict[str, Any]) -> dict[str, Any]:
         for key in given:
             if key in _SECRETS:
-                raise ValueError(f"must not hold {key}: put a token for the hub into the environment variable HF_TOKEN")
+                raise ValueError(
+                    f"must not hold {key}: put a token for the hub into the environment variable "
+                    "HF_TOKEN"
+                )
             if key in _OUR_NAME:
-                raise ValueError(f"must not hold {key}: it is a setting of the model itself, called {_OUR_NAME[key]}")
+                raise ValueError(
+                    f"must not hold {key}: it is a setting of the model itself, called "
+                    f"{_OUR_NAME[key]}"
+                )
         return given
 
     @property
@@ -129,16 +166,26 @@ class VLLMSettings(Served):
 
     @property
     def identity(self) -> str:
-        """Raises StorageError for a folder that is not on this machine, if `revision` does not name what is in it."""
+        """Raises StorageError for a folder that is not on this machine, if `revision` does not name
+        what is in it.
+        """
         deciding = {
-            "dtype": self.dtype, "max_model_len": self.max_model_len, "seed": self.seed or None,
-            "chat_template": self.chat_template and _hash(self.chat_template.read_bytes()), **self.engine_args}
-        told = ",".join(f"{key}={_plain(value)}" for key, value in deciding.items() if value is not None)
+            "dtype": self.dtype,
+            "max_model_len": self.max_model_len,
+            "seed": self.seed or None,
+            "chat_template": self.chat_template and _hash(self.chat_template.read_bytes()),
+            **self.engine_args,
+        }
+        told = ",".join(
+            f"{key}={_plain(value)}" for key, value in deciding.items() if value is not None
+        )
         return f"{self.label}@{self._revision()}({told})"
 
     @property
     def actor_options(self) -> dict[str, Any]:
-        return super().actor_options | ({"accelerator_type": self.accelerator_type} if self.accelerator_type else {})
+        return super().actor_options | (
+            {"accelerator_type": self.accelerator_type} if self.accelerator_type else {}
+        )
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -147,16 +194,24 @@ class VLLMSettings(Served):
         size = self.tensor_parallel_size or max(1, int(self.gpus))
         chosen = {
             "model": str(TARGET_FOLDER) if self.model == BUILTIN else self.model,
-            # A tag of vLLM's metrics, which go to Ray's and have to be ASCII there; else vLLM takes the model's own name.
+            # A tag of vLLM's metrics, which go to Ray's and have to be ASCII there; else vLLM takes
+            # the model's own name.
             "served_model_name": None if self.model.isascii() else metric_label(self.label),
             "revision": None if self._folder() else self.revision,
-            "dtype": self.dtype, "seed": self.seed, "max_model_len": self.max_model_len, "enforce_eager": self.enforce_eager,
-            "enable_prefix_caching": self.prefix_caching, "max_num_seqs": self.max_num_seqs, "tensor_parallel_size": size,
-            # Inside a Ray actor vLLM might place workers by Ray itself, outside the GPUs that this replica was given.
+            "dtype": self.dtype,
+            "seed": self.seed,
+            "max_model_len": self.max_model_len,
+            "enforce_eager": self.enforce_eager,
+            "enable_prefix_caching": self.prefix_caching,
+            "max_num_seqs": self.max_num_seqs,
+            "tensor_parallel_size": size,
+            # Inside a Ray actor vLLM might place workers by Ray itself, outside the GPUs that this
+            # replica was given.
             "distributed_executor_backend": "mp" if size > 1 else None,
             "gpu_memory_utilization": self.gpu_memory_utilization,
             "block_size": self.block_size or (CPU_BLOCK if on_cpu else None),
-            "kv_cache_memory_bytes": int(self.cpu_kv_cache_gib * 2**30) if on_cpu else None}
+            "kv_cache_memory_bytes": int(self.cpu_kv_cache_gib * 2**30) if on_cpu else None,
+        }
         return {key: value for key, value in chosen.items() if value is not None} | self.engine_args
 
     @property
@@ -179,7 +234,11 @@ def _is_path(model: str) -> bool:
 
 
 def _plain(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+    return (
+        value
+        if isinstance(value, str)
+        else json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+    )
 
 
 def _hash(content: bytes) -> str:
@@ -188,17 +247,24 @@ def _hash(content: bytes) -> str:
 
 @cache
 def _hash_of_files(folder: Path) -> str:
-    """Eight hex digits of the files that a checkpoint is made of; what is written about it does not count."""
+    """Eight hex digits of the files that a checkpoint is made of; what is written about it does not
+    count.
+    """
     try:
         files = sorted(
-            file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".") and file.suffix != ".md")
+            file
+            for file in folder.iterdir()
+            if file.is_file() and not file.name.startswith(".") and file.suffix != ".md"
+        )
         if not files:
             raise FileNotFoundError(2, "it is empty")
         return _hash(b"".join(file.name.encode() + _signature(file) for file in files))
     except OSError as problem:
         raise StorageError(
-            f"The model folder {folder} cannot be read here ({problem.strerror}); name a folder that every node has, and if this "
-            "machine lacks it, say with `revision` what is in it.") from problem
+            f"The model folder {folder} cannot be read here ({problem.strerror}); name a folder "
+            "that every node has, and if this "
+            "machine lacks it, say with `revision` what is in it."
+        ) from problem
 
 
 def _signature(file: Path) -> bytes:

@@ -1,4 +1,6 @@
-"""YAML as people write it: of a key that stands twice in one mapping, YAML's own reader would silently drop the first."""
+"""YAML as people write it: of a key that stands twice in one mapping, YAML's own reader would
+silently drop the first.
+"""
 
 from collections.abc import Hashable
 from typing import Any
@@ -7,19 +9,27 @@ import yaml
 
 
 class KeyStandsTwice(yaml.MarkedYAMLError):
-    """`told`: which key, and where; `where`: in which lines, for whoever may not be shown the key."""
+    """`told`: which key, and where; `where`: in which lines, for whoever may not be shown the
+    key."""
 
     def __init__(self, key: object, first: yaml.nodes.Node, second: yaml.nodes.Node) -> None:
         lines = (first.start_mark.line + 1, second.start_mark.line + 1)
-        self.where = f"in line {lines[0]}" if lines[0] == lines[1] else f"in lines {lines[0]} and {lines[1]}"
+        self.where = (
+            f"in line {lines[0]}" if lines[0] == lines[1] else f"in lines {lines[0]} and {lines[1]}"
+        )
         self.told = f"has the key {str(key)[:100]!r} twice, {self.where}; keep one of them"
         super().__init__(problem=self.told, problem_mark=second.start_mark)
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML without keys that stand twice. What a merge (<<) brings may be said again: that is what it is for."""
+    """Safe YAML without keys that stand twice.
 
-    def construct_mapping(self, node: yaml.nodes.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+    What a merge (<<) brings may be said again: that is what it is for.
+    """
+
+    def construct_mapping(
+        self, node: yaml.nodes.MappingNode, deep: bool = False
+    ) -> dict[Hashable, Any]:
         if isinstance(node, yaml.nodes.MappingNode):
             self._refuse_twice(node)
         return super().construct_mapping(node, deep=deep)
@@ -38,7 +48,9 @@ class _Loader(yaml.SafeLoader):
 
 
 def read_yaml(text: str) -> Any:
-    """Return what a YAML document says. Raises yaml.YAMLError, of which KeyStandsTwice is one; RecursionError and ValueError for
+    """Return what a YAML document says.
+
+    Raises yaml.YAMLError, of which KeyStandsTwice is one; RecursionError and ValueError for
     what is nested too deep or holds an odd value."""
     loader = _Loader(text)
     try:

@@ -1,7 +1,9 @@
-"""Folders on any file system: a path of this machine, or a URI that pyarrow.fs knows (s3://, gs://, abfs://, hdfs://, file://).
+"""Folders on any file system: a path of this machine, or a URI that pyarrow.fs knows (s3://, gs://,
+abfs://, hdfs://, file://).
 
-A file is bytes that are read and written whole, so that an object store is as good as a disk. Keys come from the environment, as
-the store's own tools read them; an address that holds one is refused. Knows nothing of what the files mean.
+A file is bytes that are read and written whole, so that an object store is as good as a disk. Keys
+come from the environment, as the store's own tools read them; an address that holds one is refused.
+Knows nothing of what the files mean.
 """
 
 import re
@@ -21,7 +23,10 @@ _SECRET = re.compile(r"key|secret|token|passw|credential|signature|sas", re.IGNO
 
 
 def open_folder(place: str | Path | Folder) -> Folder:
-    """The folder that a path or URI names; nothing is touched yet. Raises StorageError: unknown scheme, or a key in the address."""
+    """The folder that a path or URI names; nothing is touched yet.
+
+    Raises StorageError: unknown scheme, or a key in the address.
+    """
     if isinstance(place, Folder):
         return place
     if isinstance(place, Path) or not _URI.match(place):
@@ -44,8 +49,15 @@ def split_place(place: str | Path) -> tuple[Folder, str]:
 
 def _refuse_secrets(uri: str) -> None:
     parts = urlsplit(uri)
-    if parts.password or (parts.username and parts.scheme == "s3") or any(_SECRET.search(key) for key, _ in parse_qsl(parts.query)):
+    if (
+        parts.password
+        or (parts.username and parts.scheme == "s3")
+        or any(_SECRET.search(key) for key, _ in parse_qsl(parts.query))
+    ):
         # Shown without user, password and query: any of them may be the key.
         raise StorageError(
-            f"The address {parts.scheme}://{parts.hostname}{parts.path} holds a key; take it out and set it in the environment, "
-            "as the store's own tools read it (such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY).")
+            f"The address {parts.scheme}://{parts.hostname}{parts.path} holds a key; take it out "
+            "and set it in the environment, "
+            "as the store's own tools read it (such as AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY)."
+        )

@@ -1,4 +1,7 @@
-"""What a folder is, wherever it lies, and how the faults of any file system are told. Knows no file system."""
+"""What a folder is, wherever it lies, and how the faults of any file system are told.
+
+Knows no file system.
+"""
 
 import re
 from abc import ABC, abstractmethod
@@ -11,7 +14,10 @@ _AWS = re.compile(r"AWS Error (\w+) during")
 
 
 class Folder(ABC):
-    """A folder that need not exist yet. Small and picklable. Every method raises StorageError where the place does not let it."""
+    """A folder that need not exist yet.
+
+    Small and picklable. Every method raises StorageError where the place does not let it.
+    """
 
     @property
     @abstractmethod
@@ -41,18 +47,27 @@ class Folder(ABC):
 
     @abstractmethod
     def write(self, name: str, data: bytes) -> None:
-        """Puts a whole file there, durably, making the folder where needed. A reader finds the old bytes or the new, never half."""
+        """Puts a whole file there, durably, making the folder where needed.
+
+        A reader finds the old bytes or the new, never half.
+        """
 
     @abstractmethod
     def read(self, name: str) -> bytes: ...
 
     @abstractmethod
     def names(self, ending: str = "") -> list[str]:
-        """The files in it with that ending, sorted; hidden ones are not shown. [] where there is no such folder."""
+        """The files in it with that ending, sorted; hidden ones are not shown.
+
+        [] where there is no such folder.
+        """
 
     @abstractmethod
     def folders(self) -> list[str]:
-        """The folders in it, sorted; hidden ones are not shown. [] where there is no such folder."""
+        """The folders in it, sorted; hidden ones are not shown.
+
+        [] where there is no such folder.
+        """
 
     @abstractmethod
     def exists(self, name: str) -> bool:
@@ -78,7 +93,11 @@ def told(failure: str) -> Iterator[None]:
     """Every fault of a file system as one sentence."""
     try:
         yield
-    except (OSError, ValueError, NotImplementedError) as problem:  # Arrow's own errors are kinds of these
+    except (
+        OSError,
+        ValueError,
+        NotImplementedError,
+    ) as problem:  # Arrow's own errors are kinds of these
         raise StorageError(f"{failure} ({_reason(problem)}).") from problem
 
 

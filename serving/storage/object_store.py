@@ -1,4 +1,7 @@
-"""Folders on stores that pyarrow.fs reaches by a URI: a file is one put. Knows no store by itself."""
+"""Folders on stores that pyarrow.fs reaches by a URI: a file is one put.
+
+Knows no store by itself.
+"""
 
 import uuid
 from contextlib import suppress
@@ -10,12 +13,17 @@ from urllib.parse import urlsplit
 from serving.storage.base import Folder, shown, told
 
 _WHOLE_AT_CLOSE = ("s3", "gcs", "abfs")
-"""Stores where a file appears when its stream is closed, in place of the old one; elsewhere it is written beside and moved."""
+"""Stores where a file appears when its stream is closed, in place of the old one; elsewhere it is
+written beside and moved.
+"""
 
 
 @dataclass(frozen=True)
 class SharedFolder(Folder):
-    """A folder on a store that all nodes reach by the same URI. The connection is made where it is used, once a process."""
+    """A folder on a store that all nodes reach by the same URI.
+
+    The connection is made where it is used, once a process.
+    """
 
     uri: str
 
@@ -49,7 +57,10 @@ class SharedFolder(Folder):
             self._put(name, data)
 
     def read(self, name: str) -> bytes:
-        with told(f"{self.place_of(name)} cannot be read"), self._system.open_input_file(self._path_of(name)) as file:
+        with (
+            told(f"{self.place_of(name)} cannot be read"),
+            self._system.open_input_file(self._path_of(name)) as file,
+        ):
             data: bytes = file.read()
             return data
 
@@ -57,15 +68,23 @@ class SharedFolder(Folder):
         from pyarrow import fs
 
         with told(f"The folder {self} cannot be read"):
-            entries = self._system.get_file_info(fs.FileSelector(_connected(self.uri)[1], allow_not_found=True))
-            return shown([entry.base_name for entry in entries if entry.type == fs.FileType.File], ending)
+            entries = self._system.get_file_info(
+                fs.FileSelector(_connected(self.uri)[1], allow_not_found=True)
+            )
+            return shown(
+                [entry.base_name for entry in entries if entry.type == fs.FileType.File], ending
+            )
 
     def folders(self) -> list[str]:
         from pyarrow import fs
 
         with told(f"The folder {self} cannot be read"):
-            entries = self._system.get_file_info(fs.FileSelector(_connected(self.uri)[1], allow_not_found=True))
-            return shown([entry.base_name for entry in entries if entry.type == fs.FileType.Directory], "")
+            entries = self._system.get_file_info(
+                fs.FileSelector(_connected(self.uri)[1], allow_not_found=True)
+            )
+            return shown(
+                [entry.base_name for entry in entries if entry.type == fs.FileType.Directory], ""
+            )
 
     def exists(self, name: str) -> bool:
         with told(f"{self.place_of(name)} cannot be read"):
@@ -106,7 +125,9 @@ def _connected(uri: str) -> tuple[Any, str]:
     parts = urlsplit(uri)
     if parts.scheme == "s3" and "allow_delayed_open" not in parts.query:
         # A file is one request in place of three.
-        uri = parts._replace(query="&".join(filter(None, [parts.query, "allow_delayed_open=true"]))).geturl()
+        uri = parts._replace(
+            query="&".join(filter(None, [parts.query, "allow_delayed_open=true"]))
+        ).geturl()
     system, path = fs.FileSystem.from_uri(uri)
     return system, path.rstrip("/")
 

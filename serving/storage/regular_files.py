@@ -1,4 +1,6 @@
-"""Files that a person names, read only where they are files: a FIFO would be waited for without end, a device read without end."""
+"""Files that a person names, read only where they are files: a FIFO would be waited for without
+end, a device read without end.
+"""
 
 import errno
 import os
@@ -8,7 +10,10 @@ from typing import BinaryIO
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Return the file, open for reading. Raises OSError, also for what is no ordinary file; never waits for another process."""
+    """Return the file, open for reading.
+
+    Raises OSError, also for what is no ordinary file; never waits for another process.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         mode = os.fstat(descriptor).st_mode

@@ -8,7 +8,8 @@ def storable(text: str) -> str:
         text: Text of any origin.
 
     Returns:
-        The text itself where UTF-8 can hold it, else the text with each lone surrogate as an escape such as ``\\udc80``.
+        The text itself where UTF-8 can hold it, else the text with each lone surrogate as an escape
+        such as ``\\udc80``.
     """
     try:
         text.encode()
@@ -18,5 +19,8 @@ def storable(text: str) -> str:
 
 
 def storable_bytes(text: str) -> bytes:
-    """Encode a text as UTF-8, with lone surrogates as backslash escapes. In JSON those read back as they were."""
+    """Encode a text as UTF-8, with lone surrogates as backslash escapes.
+
+    In JSON those read back as they were.
+    """
     return text.encode("utf-8", "backslashreplace")

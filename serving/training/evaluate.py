@@ -1,7 +1,9 @@
-"""What the built-in target model does under different prompts: `python -m serving.training.evaluate [TASK_FILE ...]`.
+"""What the built-in target model does under different prompts: `python -m serving.training.evaluate
+[TASK_FILE ...]`.
 
-Prints a table, task x prompt condition: accuracy and adherence. Without files it asks freshly generated items of every generated
-task; with files (BIG-Bench Hard json, or any other task file) the items in them, where they belong to a generated task's family.
+Prints a table, task x prompt condition: accuracy and adherence. Without files it asks freshly
+generated items of every generated task; with files (BIG-Bench Hard json, or any other task file)
+the items in them, where they belong to a generated task's family.
 """
 
 import argparse
@@ -30,11 +32,16 @@ from serving.settings import TargetSettings
 
 CLOSING = "End with 'Answer: ' and the answer."
 FRESH_SEED = "evaluate"
-"""Training draws from another seed, so these items are new to the model but for chance repeats of very short ones."""
+"""Training draws from another seed, so these items are new to the model but for chance repeats of
+very short ones.
+"""
 
 
 def conditions(task: GeneratedTask, rng: Random) -> dict[str, Prompt]:
-    """The prompts under which a task is asked, by what people call them. Demonstrations are generated items, never of a file."""
+    """The prompts under which a task is asked, by what people call them.
+
+    Demonstrations are generated items, never of a file.
+    """
     book = PHRASEBOOK[task.name]
     plain = tuple(Step(f"{book[kind].phrases[0]}.", book[kind].form) for kind in task.kinds)
     strong = tuple(replace(step, text=step.text[:-1] + STRONGER[2] + ".") for step in plain)
@@ -50,7 +57,9 @@ def conditions(task: GeneratedTask, rng: Random) -> dict[str, Prompt]:
 
 def demonstration(task: GeneratedTask, item: Item) -> Demonstration:
     """An item worked out in full."""
-    blocks = [f"Step {number}: {block}" for number, block in enumerate(item.work(task.kinds).values(), 1)]
+    blocks = [
+        f"Step {number}: {block}" for number, block in enumerate(item.work(task.kinds).values(), 1)
+    ]
     return Demonstration(item.question(), "\n".join([*blocks, f"Answer: {item.answer}"]))
 
 
@@ -64,7 +73,10 @@ def _middling(task: GeneratedTask, rng: Random) -> Item:
 def fresh(task: GeneratedTask, count: int) -> list[Example]:
     rng = Random(FRESH_SEED + task.name)
     items = (task.generate(rng) for _ in range(count))
-    return [Example(str(at), item.question(), (item.answer,), task.answers) for at, item in enumerate(items)]
+    return [
+        Example(str(at), item.question(), (item.answer,), task.answers)
+        for at, item in enumerate(items)
+    ]
 
 
 def of_file(path: str, count: int) -> tuple[GeneratedTask, list[Example]]:
@@ -72,12 +84,18 @@ def of_file(path: str, count: int) -> tuple[GeneratedTask, list[Example]]:
     examples = list(read_source(Path(path)).examples)[:count]
     task = task_behind([example.input for example in examples])
     if task is None:
-        raise DataError(f"The right steps of {path} are not known; name a file of one of these tasks: {', '.join(GENERATED)}.")
+        raise DataError(
+            f"The right steps of {path} are not known; name a file of one of these tasks: "
+            f"{', '.join(GENERATED)}."
+        )
     return task, examples
 
 
 async def measure(
-    task: GeneratedTask, examples: Sequence[Example], rng: Random, names: Collection[str] | None = None,
+    task: GeneratedTask,
+    examples: Sequence[Example],
+    rng: Random,
+    names: Collection[str] | None = None,
 ) -> dict[str, tuple[float, float | None]]:
     """Return (accuracy, adherence) by condition: of all conditions, or of those in `names`."""
     model = open_in_process(TargetSettings())
@@ -103,14 +121,19 @@ def main() -> None:
     options = parser.parse_args()
     try:
         work = [(path, *of_file(path, options.items)) for path in options.files] or [
-            (name, task, fresh(task, options.items)) for name, task in GENERATED.items()]
+            (name, task, fresh(task, options.items)) for name, task in GENERATED.items()
+        ]
     except PromptrayError as problem:
         parser.exit(2, f"{problem}\n")
     columns = ("task", "condition", "accuracy", "adherence")
     table = Table(*columns, title="builtin:target", caption=f"up to {options.items} items a task")
     for name, task, examples in work:
-        for condition, (accuracy, followed) in asyncio.run(measure(task, examples, Random(task.name))).items():
-            table.add_row(name, condition, f"{accuracy:.2f}", "" if followed is None else f"{followed:.2f}")
+        for condition, (accuracy, followed) in asyncio.run(
+            measure(task, examples, Random(task.name))
+        ).items():
+            table.add_row(
+                name, condition, f"{accuracy:.2f}", "" if followed is None else f"{followed:.2f}"
+            )
         table.add_section()
     Console().print(table)
 

@@ -1,6 +1,8 @@
-"""Writes the trained model in the two forms that serving loads: `python -m serving.training.export`. Needs the extra `train`.
+"""Writes the trained model in the two forms that serving loads: `python -m
+serving.training.export`. Needs the extra `train`.
 
-Both hold the weights in float16 and both compute in float32 on a CPU: so the two give the same greedy answers.
+Both hold the weights in float16 and both compute in float32 on a CPU: so the two give the same
+greedy answers.
 """
 
 import argparse
@@ -18,7 +20,9 @@ from serving.training.train import Recipe, new_model
 
 
 def export(run: Path, target: Path) -> None:
-    """From a training folder (checkpoint.pt, recipe.json, tokenizer.json) to `target` and `target`/ctranslate2."""
+    """From a training folder (checkpoint.pt, recipe.json, tokenizer.json) to `target` and
+    `target`/ctranslate2.
+    """
     recipe = Recipe(**json.loads((run / "recipe.json").read_text()))
     tokenizer = Tokenizer.from_file(str(run / "tokenizer.json"))
     model = new_model(recipe, tokenizer)
@@ -28,7 +32,9 @@ def export(run: Path, target: Path) -> None:
     converter = TransformersConverter(str(target), load_as_float16=True)
     converter.convert(str(target / "ctranslate2"), quantization="float16", force=True)
     _name_tokens(target / "ctranslate2" / "config.json")
-    (target / "recipe.json").write_text(json.dumps({**vars(recipe), "trained_tokens": state["tokens"]}, indent=1) + "\n")
+    (target / "recipe.json").write_text(
+        json.dumps({**vars(recipe), "trained_tokens": state["tokens"]}, indent=1) + "\n"
+    )
     size = sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
     print(f"{target}: {size / 1e6:.1f} MB after {state['tokens'] / 1e6:.1f} M tokens")
 
@@ -36,20 +42,29 @@ def export(run: Path, target: Path) -> None:
 def _save(model: LlamaForCausalLM, tokenizer: Tokenizer, target: Path) -> None:
     model.save_pretrained(target)
     PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token=PAD, eos_token=END, additional_special_tokens=list(SPECIALS), chat_template=TEMPLATE,
-        model_max_length=model.config.max_position_embeddings, clean_up_tokenization_spaces=False,
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        eos_token=END,
+        additional_special_tokens=list(SPECIALS),
+        chat_template=TEMPLATE,
+        model_max_length=model.config.max_position_embeddings,
+        clean_up_tokenization_spaces=False,
     ).save_pretrained(target)
 
 
 def _name_tokens(config: Path) -> None:
-    """CTranslate2 refuses a config without a start token; this model has none, and never begins from an empty prompt."""
+    """CTranslate2 refuses a config without a start token; this model has none, and never begins
+    from an empty prompt.
+    """
     settings = {**json.loads(config.read_text()), "bos_token": END, "unk_token": PAD}
     config.write_text(json.dumps(settings, indent=1) + "\n")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, default=Path("results/builtin-target"), help="the training folder")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("results/builtin-target"), help="the training folder"
+    )
     parser.add_argument("--target", type=Path, default=TARGET_FOLDER)
     options = parser.parse_args()
     export(options.folder, options.target)

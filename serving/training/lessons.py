@@ -1,10 +1,14 @@
-"""What the built-in target model is taught: conversations made from the generated tasks, weighted for the loss.
+"""What the built-in target model is taught: conversations made from the generated tasks, weighted
+for the loss.
 
 Three habits are taught here, and nowhere else.
-1. The prompt decides what is written: a step is written only if the prompt asks for it or a demonstration shows it.
-2. A weak follower: a step that is only told is skipped when the question is long for the strength of the wording; steps that a
-   demonstration shows are always done. (Ma et al., section 5: weak targets follow what is shown, not what is told.)
-3. No answer without work: where the blocks do not lead to an answer, the answer taught is mostly a random guess.
+1. The prompt decides what is written: a step is written only if the prompt asks for it or a
+   demonstration shows it.
+2. A weak follower: a step that is only told is skipped when the question is long for the strength
+   of the wording; steps that a demonstration shows are always done. (Ma et al., section 5: weak
+   targets follow what is shown, not what is told.)
+3. No answer without work: where the blocks do not lead to an answer, the answer taught is mostly a
+   random guess.
 """
 
 import math
@@ -20,9 +24,19 @@ from serving.training.wordings import ANSWER_LINES, HEADERS, filler, request, se
 
 SHARE_BY_TASK = {"navigate": 0.42, "object_counting": 0.30, "web_of_lies": 0.12, "coin_flip": 0.08}
 """The rest are questions of no known task, which are only guessed at."""
-PRACTICE_BY_TASK = {"navigate": 0.10, "object_counting": 0.74, "web_of_lies": 0.06, "coin_flip": 0.04}
-"""The shares at the end of training, when all counting is among strangers: to tell kinds apart is learned last."""
-PRACTICE_TASKS = {**GENERATED, "object_counting": replace(OBJECT_COUNTING, generate=partial(generate, mixed_share=1.0))}
+PRACTICE_BY_TASK = {
+    "navigate": 0.10,
+    "object_counting": 0.74,
+    "web_of_lies": 0.06,
+    "coin_flip": 0.04,
+}
+"""The shares at the end of training, when all counting is among strangers: to tell kinds apart is
+learned last.
+"""
+PRACTICE_TASKS = {
+    **GENERATED,
+    "object_counting": replace(OBJECT_COUNTING, generate=partial(generate, mixed_share=1.0)),
+}
 EASY_SIZE_BY_STRENGTH = (1.5, 2.5, 3.5)
 """A told step of this strength is as likely done as not when the question has this many units."""
 FIRST_STEP_BONUS = 1.0
@@ -65,9 +79,13 @@ class Instruction:
 
 
 def lesson(
-    rng: Random, share_by_task: Mapping[str, float] = SHARE_BY_TASK, task_by_name: Mapping[str, GeneratedTask] = GENERATED
+    rng: Random,
+    share_by_task: Mapping[str, float] = SHARE_BY_TASK,
+    task_by_name: Mapping[str, GeneratedTask] = GENERATED,
 ) -> list[Turn]:
-    """One conversation: system, then one to three questions with answers; every answer before the last is a demonstration."""
+    """One conversation: system, then one to three questions with answers; every answer before the
+    last is a demonstration.
+    """
     draw, share = rng.random(), 0.0
     for name, part in share_by_task.items():
         share += part
@@ -132,7 +150,9 @@ def _told_answer(task: GeneratedTask, item: Item, instruction: Instruction, rng:
     asked = [step for step in instruction.steps if step.kind]
     done = [step for at, step in enumerate(asked) if rng.random() < _obedience(step, item, at == 0)]
     numbers = [step.number if instruction.numbered else at for at, step in enumerate(done, 1)]
-    return _answer(task, item, [(n, step.kind) for n, step in zip(numbers, done, strict=True)], 1.0, 1.0, rng)
+    return _answer(
+        task, item, [(n, step.kind) for n, step in zip(numbers, done, strict=True)], 1.0, 1.0, rng
+    )
 
 
 def _obedience(step: Told, item: Item, first: bool) -> float:
@@ -141,29 +161,55 @@ def _obedience(step: Told, item: Item, first: bool) -> float:
 
 
 def _plan(instruction: Instruction, wanted: list[str], rng: Random) -> list[tuple[int, str]]:
-    """The labelled blocks that the demonstrations of this conversation show: (number, kind), or a fixed remark for vague advice."""
+    """The labelled blocks that the demonstrations of this conversation show: (number, kind), or a
+    fixed remark for vague advice.
+    """
     if not instruction.numbered:
         return list(enumerate(wanted, 1))
     remark = rng.random() < 0.3
-    return [(step.number, step.kind or f"={filler(rng)}") for step in instruction.steps if step.kind or remark]
+    return [
+        (step.number, step.kind or f"={filler(rng)}")
+        for step in instruction.steps
+        if step.kind or remark
+    ]
 
 
 def _shown_answer(
-    task: GeneratedTask, item: Item, plan: list[tuple[int, str]], first: bool, told: bool, rng: Random,
+    task: GeneratedTask,
+    item: Item,
+    plan: list[tuple[int, str]],
+    first: bool,
+    told: bool,
+    rng: Random,
 ) -> Turn:
-    """An answer in the form of the demonstrations. In the first one the form itself cannot be foreseen, so it is only read."""
+    """An answer in the form of the demonstrations.
+
+    In the first one the form itself cannot be foreseen, so it is only read.
+    """
     return _answer(task, item, plan, 0.0 if first else 1.0, 1.0 if told or not first else 0.0, rng)
 
 
-def _answer(task: GeneratedTask, item: Item, plan: list[tuple[int, str]], form: float, opening: float, rng: Random) -> Turn:
-    """`form` weighs the labels, `opening` the first entry of a block, which tells its kind; the rest is always learned."""
+def _answer(
+    task: GeneratedTask,
+    item: Item,
+    plan: list[tuple[int, str]],
+    form: float,
+    opening: float,
+    rng: Random,
+) -> Turn:
+    """`form` weighs the labels, `opening` the first entry of a block, which tells its kind; the
+    rest is always learned.
+    """
     kinds = [kind for _, kind in plan if not kind.startswith("=")]
     blocks, pieces = item.work(kinds), []
     for number, kind in plan:
         text = kind[1:] if kind.startswith("=") else blocks[kind]
         entry, separator, rest = text.partition(";")
-        pieces += [Piece(f"Step {number}:", form), Piece(f" {entry}", min(opening, form) if kind.startswith("=") else opening),
-                   Piece(separator + rest + "\n", 1.0)]
+        pieces += [
+            Piece(f"Step {number}:", form),
+            Piece(f" {entry}", min(opening, form) if kind.startswith("=") else opening),
+            Piece(separator + rest + "\n", 1.0),
+        ]
     concluded = item.conclude(kinds)
     pieces += [Piece("Answer:", form), Piece(f" {concluded or _guess(task, item, rng)}", 1.0)]
     return Turn("assistant", tuple(pieces))
@@ -176,13 +222,24 @@ def _guess(task: GeneratedTask, item: Item, rng: Random) -> str:
 
 
 def _stray_lesson(rng: Random) -> list[Turn]:
-    """A question of no known task, under any instruction: answered at once, from its options where it has some."""
+    """A question of no known task, under any instruction: answered at once, from its options where
+    it has some.
+    """
     owner = GENERATED[rng.choice(list(GENERATED))]
     instruction = _instruct(owner, _subset(owner, rng), rng)
-    turns = [_system(instruction.text if rng.random() < 0.6 else " ".join(sentence(_prose(rng)) for _ in range(rng.randint(1, 4))))]
+    turns = [
+        _system(
+            instruction.text
+            if rng.random() < 0.6
+            else " ".join(sentence(_prose(rng)) for _ in range(rng.randint(1, 4)))
+        )
+    ]
     for index in range(rng.choice((1, 1, 2, 3))):
         question, answer = _stray_question(rng)
-        turns += [_user(question), Turn("assistant", (Piece("Answer:", 1.0 if index else 0.5), Piece(f" {answer}", 1.0)))]
+        turns += [
+            _user(question),
+            Turn("assistant", (Piece("Answer:", 1.0 if index else 0.5), Piece(f" {answer}", 1.0))),
+        ]
     return turns
 
 
@@ -190,22 +247,35 @@ def _stray_question(rng: Random) -> tuple[str, str]:
     text = " ".join(sentence(_prose(rng)) for _ in range(rng.randint(1, 5)))
     if rng.random() < 0.4:
         labels = [f"({chr(65 + at)})" for at in range(rng.randint(2, 6))]
-        return text + "\nOptions:\n" + "\n".join(f"{label} {_prose(rng)}" for label in labels), rng.choice(labels)
-    return text.rstrip(".") + "?", rng.choice(["Yes", "No", "Yes", "No", "True", "False", str(rng.randint(0, 30))])
+        return text + "\nOptions:\n" + "\n".join(
+            f"{label} {_prose(rng)}" for label in labels
+        ), rng.choice(labels)
+    return text.rstrip(".") + "?", rng.choice(
+        ["Yes", "No", "Yes", "No", "True", "False", str(rng.randint(0, 30))]
+    )
 
 
 def _prose(rng: Random) -> str:
-    words = [rng.choice(_WORDS) if rng.random() < 0.7 else draw_names(1, rng)[0].lower() for _ in range(rng.randint(2, 9))]
+    words = [
+        rng.choice(_WORDS) if rng.random() < 0.7 else draw_names(1, rng)[0].lower()
+        for _ in range(rng.randint(2, 9))
+    ]
     return " ".join(words)
 
 
 _WORDS = (
-    "the a an of in on at to for with from by and or not is was has had it they he she we you this that these those some "
-    "any all no day year house city river tree stone book word sound light water fire road gateway window hand eye heart mind "
-    "time life death king queen child friend enemy war peace love hate red blue green white black big small old new long "
-    "short good bad hot cold sweet bitter run walk jump sing speak write read give take make break open close begin end "
-    "true false if then because while before after above below under over between many few most more less first second last "
-    "next again never always often today tomorrow yesterday history science music movie table price percent number language "
+    "the a an of in on at to for with from by and or not is was has had it they he she we you this "
+    "that these those some "
+    "any all no day year house city river tree stone book word sound light water fire road gateway "
+    "window hand eye heart mind "
+    "time life death king queen child friend enemy war peace love hate red blue green white black "
+    "big small old new long "
+    "short good bad hot cold sweet bitter run walk jump sing speak write read give take make break "
+    "open close begin end "
+    "true false if then because while before after above below under over between many few most "
+    "more less first second last "
+    "next again never always often today tomorrow yesterday history science music movie table "
+    "price percent number language "
     "country market school team game winner answer question reason example sentence meaning"
 ).split()
 

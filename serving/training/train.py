@@ -1,7 +1,10 @@
-"""The recipe of the built-in target model: `python -m serving.training.train`. Needs the extra `train`.
+"""The recipe of the built-in target model: `python -m serving.training.train`.
 
-Trains a small Llama from nothing on the lessons, restartably: kill it and start it again, and it goes on from its last
-checkpoint. Knows nothing of Ray or of serving; `export` writes the two forms that serving loads.
+Needs the extra `train`.
+
+Trains a small Llama from nothing on the lessons, restartably: kill it and start it again, and it
+goes on from its last checkpoint. Knows nothing of Ray or of serving; `export` writes the two forms
+that serving loads.
 """
 
 import argparse
@@ -41,7 +44,9 @@ class Recipe:
     batch_tokens: int = 8_000
     total_tokens: int = 30_500_000
     practice_tokens: int = 1_600_000
-    """Read after `total_tokens`, with the shares and tasks of lessons.PRACTICE_BY_TASK and PRACTICE_TASKS."""
+    """Read after `total_tokens`, with the shares and tasks of lessons.PRACTICE_BY_TASK and
+    PRACTICE_TASKS.
+    """
     practice_rate: float = 0.9
     """Of the learning rates, at the start of the practice; it falls to nothing."""
     learning_rate: float = 3e-3
@@ -53,16 +58,26 @@ class Recipe:
 
 
 def learn_tokenizer(recipe: Recipe) -> Tokenizer:
-    """A byte-level BPE in which the numbers from -99 to 99, with and without a space before them, are single tokens."""
+    """A byte-level BPE in which the numbers from -99 to 99, with and without a space before them,
+    are single tokens.
+    """
     rng = Random(recipe.seed)
     texts = (turn.text for _ in range(12_000) for turn in lesson(rng))
     numbers = (" ".join([f" {n}", f"({n}", f"(-{n}", f" -{n}"] * 400) for n in range(100))
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Split(Regex(WORDS), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(WORDS), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
     tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(vocab_size=recipe.vocabulary, special_tokens=list(SPECIALS), show_progress=False,
-                                  initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(
+        vocab_size=recipe.vocabulary,
+        special_tokens=list(SPECIALS),
+        show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )
     tokenizer.train_from_iterator((text for source in (numbers, texts) for text in source), trainer)
     return tokenizer
 
@@ -70,9 +85,18 @@ def learn_tokenizer(recipe: Recipe) -> Tokenizer:
 def new_model(recipe: Recipe, tokenizer: Tokenizer) -> LlamaForCausalLM:
     torch.manual_seed(recipe.seed)
     config = LlamaConfig(
-        vocab_size=recipe.vocabulary, hidden_size=recipe.width, intermediate_size=recipe.hidden, num_hidden_layers=recipe.layers,
-        num_attention_heads=recipe.heads, num_key_value_heads=recipe.heads, max_position_embeddings=2048, tie_word_embeddings=True,
-        pad_token_id=tokenizer.token_to_id(PAD), bos_token_id=None, eos_token_id=tokenizer.token_to_id(END))
+        vocab_size=recipe.vocabulary,
+        hidden_size=recipe.width,
+        intermediate_size=recipe.hidden,
+        num_hidden_layers=recipe.layers,
+        num_attention_heads=recipe.heads,
+        num_key_value_heads=recipe.heads,
+        max_position_embeddings=2048,
+        tie_word_embeddings=True,
+        pad_token_id=tokenizer.token_to_id(PAD),
+        bos_token_id=None,
+        eos_token_id=tokenizer.token_to_id(END),
+    )
     return LlamaForCausalLM(config)
 
 
@@ -83,8 +107,12 @@ def id_of(token: str, tokenizer: Tokenizer) -> int:
     return found
 
 
-def encode(conversations: list[list[Turn]], tokenizer: Tokenizer) -> list[tuple[list[int], list[float]]]:
-    """Token ids and the weight of each as something to predict: only an assistant's pieces, and the end of its message, weigh."""
+def encode(
+    conversations: list[list[Turn]], tokenizer: Tokenizer
+) -> list[tuple[list[int], list[float]]]:
+    """Token ids and the weight of each as something to predict: only an assistant's pieces, and the
+    end of its message, weigh.
+    """
     turns = [turn for conversation in conversations for turn in conversation]
     encodings = iter(tokenizer.encode_batch([turn.text for turn in turns]))
     end = id_of(END, tokenizer)
@@ -96,8 +124,11 @@ def encode(conversations: list[list[Turn]], tokenizer: Tokenizer) -> list[tuple[
             encoding = next(encodings)
             by_character = [piece.weight for piece in turn.pieces for _ in piece.text]
             ids += [id_of(TOKEN_BY_ROLE[turn.role], tokenizer), *encoding.ids, end]
-            weights += [0.0, *(min(by_character[start:stop], default=0.0) for start, stop in encoding.offsets),
-                        float(turn.role == "assistant")]
+            weights += [
+                0.0,
+                *(min(by_character[start:stop], default=0.0) for start, stop in encoding.offsets),
+                float(turn.role == "assistant"),
+            ]
         rows.append((ids, weights))
     return rows
 
@@ -105,11 +136,15 @@ def encode(conversations: list[list[Turn]], tokenizer: Tokenizer) -> list[tuple[
 def batches(
     recipe: Recipe, tokenizer: Tokenizer, draw: Callable[[], list[Turn]], rng: Random
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Endless (ids, weights), both [conversations, tokens], padded behind, about `batch_tokens` each."""
+    """Endless (ids, weights), both [conversations, tokens], padded behind, about `batch_tokens`
+    each.
+    """
     pad = id_of(PAD, tokenizer)
     while True:
         rows = encode([draw() for _ in range(recipe.pool)], tokenizer)
-        rows = sorted((row for row in rows if len(row[0]) <= recipe.longest), key=lambda row: len(row[0]))
+        rows = sorted(
+            (row for row in rows if len(row[0]) <= recipe.longest), key=lambda row: len(row[0])
+        )
         groups: list[list[tuple[list[int], list[float]]]] = [[]]
         for row in rows:
             if (len(groups[-1]) + 1) * len(row[0]) > recipe.batch_tokens:
@@ -118,8 +153,10 @@ def batches(
         rng.shuffle(groups)
         for group in groups:
             length = max(len(ids) for ids, _ in group)
-            yield (torch.tensor([ids + [pad] * (length - len(ids)) for ids, _ in group]),
-                   torch.tensor([weights + [0.0] * (length - len(weights)) for _, weights in group]))
+            yield (
+                torch.tensor([ids + [pad] * (length - len(ids)) for ids, _ in group]),
+                torch.tensor([weights + [0.0] * (length - len(weights)) for _, weights in group]),
+            )
 
 
 def loss_of(model: LlamaForCausalLM, ids: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
@@ -134,15 +171,23 @@ def optimizers_of(model: LlamaForCausalLM, recipe: Recipe) -> list[torch.optim.O
     """Muon for the matrices inside the layers, AdamW for embeddings and norms."""
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "layers" in name]
     others = [p for name, p in model.named_parameters() if not (p.ndim == 2 and "layers" in name)]
-    return [torch.optim.Muon(matrices, lr=recipe.muon_rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
-            torch.optim.AdamW(others, lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.0)]
+    return [
+        torch.optim.Muon(
+            matrices, lr=recipe.muon_rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"
+        ),
+        torch.optim.AdamW(others, lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.0),
+    ]
 
 
 def rate_at(tokens: int, recipe: Recipe) -> float:
-    """Factor of the learning rate after so many tokens: up, level, down to a fiftieth over the last half; then the practice."""
+    """Factor of the learning rate after so many tokens: up, level, down to a fiftieth over the last
+    half; then the practice.
+    """
     done = tokens / recipe.total_tokens
     if done >= 1:
-        return recipe.practice_rate * max(0.0, 1 - (tokens - recipe.total_tokens) / recipe.practice_tokens)
+        return recipe.practice_rate * max(
+            0.0, 1 - (tokens - recipe.total_tokens) / recipe.practice_tokens
+        )
     if done < recipe.warmup:
         return done / recipe.warmup
     return 1.0 if done < 0.5 else max(0.02, 2.0 * (1.0 - done))
@@ -167,15 +212,21 @@ class Training:
             self._load()
 
     def _load(self) -> None:
-        state = torch.load(self.folder / "checkpoint.pt", map_location=self.device, weights_only=True)
+        state = torch.load(
+            self.folder / "checkpoint.pt", map_location=self.device, weights_only=True
+        )
         self.model.load_state_dict(state["model"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self.tokens, self.steps = state["tokens"], state["steps"]
 
     def save(self) -> None:
-        state = {"model": self.model.state_dict(), "optimizers": [o.state_dict() for o in self.optimizers],
-                 "tokens": self.tokens, "steps": self.steps}
+        state = {
+            "model": self.model.state_dict(),
+            "optimizers": [o.state_dict() for o in self.optimizers],
+            "tokens": self.tokens,
+            "steps": self.steps,
+        }
         torch.save(state, self.folder / "checkpoint.new")
         (self.folder / "checkpoint.new").replace(self.folder / "checkpoint.pt")
         (self.folder / "recipe.json").write_text(json.dumps(asdict(self.recipe), indent=1))
@@ -186,10 +237,14 @@ class Training:
         rng = Random(f"{self.recipe.seed}-{self.steps}")
         self._read_until(self.recipe.total_tokens, lambda: lesson(rng), deadline, rng)
         practice = partial(lesson, rng, PRACTICE_BY_TASK, PRACTICE_TASKS)
-        self._read_until(self.recipe.total_tokens + self.recipe.practice_tokens, practice, deadline, rng)
+        self._read_until(
+            self.recipe.total_tokens + self.recipe.practice_tokens, practice, deadline, rng
+        )
         self.save()
 
-    def _read_until(self, tokens: int, draw: Callable[[], list[Turn]], deadline: float, rng: Random) -> None:
+    def _read_until(
+        self, tokens: int, draw: Callable[[], list[Turn]], deadline: float, rng: Random
+    ) -> None:
         source = batches(self.recipe, self.tokenizer, draw, rng)
         shown, shown_tokens = time.monotonic(), self.tokens
         losses: list[float] = []
@@ -198,15 +253,21 @@ class Training:
             if self.steps % SHOW_EVERY_STEPS == 0:
                 rate = (self.tokens - shown_tokens) / (time.monotonic() - shown)
                 loss, left_min = sum(losses) / len(losses), (tokens - self.tokens) / rate / 60
-                print(f"step {self.steps}  {self.tokens / 1e6:.2f} of {tokens / 1e6:.0f} M tokens  loss {loss:.4f}  "
-                      f"{rate:,.0f} tokens/s  {left_min:.0f} min left", flush=True)
+                print(
+                    f"step {self.steps}  {self.tokens / 1e6:.2f} of {tokens / 1e6:.0f} M tokens  "
+                    f"loss {loss:.4f}  "
+                    f"{rate:,.0f} tokens/s  {left_min:.0f} min left",
+                    flush=True,
+                )
                 shown, shown_tokens, losses = time.monotonic(), self.tokens, []
             if self.steps % SAVE_EVERY_STEPS == 0:
                 self.save()
 
     def _step(self, ids: torch.Tensor, weights: torch.Tensor) -> float:
         factor = rate_at(self.tokens, self.recipe)
-        for optimizer, rate in zip(self.optimizers, (self.recipe.muon_rate, self.recipe.learning_rate), strict=True):
+        for optimizer, rate in zip(
+            self.optimizers, (self.recipe.muon_rate, self.recipe.learning_rate), strict=True
+        ):
             for group in optimizer.param_groups:
                 group["lr"] = rate * factor
         with torch.autocast(self.device, dtype=torch.bfloat16):
@@ -223,16 +284,27 @@ class Training:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, default=Path("results/builtin-target"), help="where checkpoints are kept")
-    parser.add_argument("--minutes", type=float, default=180.0, help="stop (and save) after this time")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=Path("results/builtin-target"),
+        help="where checkpoints are kept",
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=180.0, help="stop (and save) after this time"
+    )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     for name, value in asdict(Recipe()).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
     options = vars(parser.parse_args())
     folder, minutes, device = options.pop("folder"), options.pop("minutes"), options.pop("device")
     training = Training(Recipe(**options), folder, device)
-    print(f"{sum(p.numel() for p in training.model.parameters()) / 1e6:.2f} M parameters on {device}, "
-          f"{torch.get_num_threads()} threads", flush=True)
+    print(
+        f"{sum(p.numel() for p in training.model.parameters()) / 1e6:.2f} M parameters on "
+        f"{device}, "
+        f"{torch.get_num_threads()} threads",
+        flush=True,
+    )
     training.run(minutes * 60)
 
 

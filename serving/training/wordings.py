@@ -1,4 +1,5 @@
-"""The wordings that the built-in target model learns to read: many ways to ask for one step, and vague advice that asks for none.
+"""The wordings that the built-in target model learns to read: many ways to ask for one step, and
+vague advice that asks for none.
 
 The table is wordings.yaml beside this file. The rulebook optimizer has a phrase book of its own.
 """
@@ -14,15 +15,22 @@ _TABLE = read_yaml(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8
 WORDINGS_BY_KIND: dict[str, list[str]] = _TABLE["kinds"]
 FILLERS: list[str] = _TABLE["fillers"]
 EMPHASIS: list[list[str]] = _TABLE["emphasis"]
-"""Tails by strength: plain, explicit, emphatic. The target follows an emphatic step more often than a plain one."""
+"""Tails by strength: plain, explicit, emphatic.
+
+The target follows an emphatic step more often than a plain one.
+"""
 HEADERS: list[str] = _TABLE["headers"]
 ANSWER_LINES: list[str] = _TABLE["answer_lines"]
 
 
 def word(grammar: str, rng: Random) -> str:
-    """One sentence of a grammar, in which `[a|b]` stands for one of its choices; without capital or full stop."""
+    """One sentence of a grammar, in which `[a|b]` stands for one of its choices; without capital or
+    full stop.
+    """
     while match := _CHOICE.search(grammar):
-        grammar = grammar[: match.start()] + rng.choice(match[1].split("|")) + grammar[match.end() :]
+        grammar = (
+            grammar[: match.start()] + rng.choice(match[1].split("|")) + grammar[match.end() :]
+        )
     return " ".join(grammar.split())
 
 

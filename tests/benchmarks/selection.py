@@ -1,10 +1,12 @@
-"""The selection rules side by side on made-up rounds: how often each finds an arm as good as the best, and at what expense.
+"""The selection rules side by side on made-up rounds: how often each finds an arm as good as the
+best, and at what expense.
 
     python -m tests.benchmarks.selection [--cases 250] [--keep 1] [--seed 0]
 
-Prints Markdown tables, in about two minutes. The rounds are those of tests/contracts/score_matrices.py, which says how they are
-made: 16 to 32 arms on 100 to 200 items each. "Found" is a case in which the arm that the rule puts first has a mean over all items
-(brute force) within 0.02 of the best arm's.
+Prints Markdown tables, in about two minutes. The rounds are those of
+tests/contracts/score_matrices.py, which says how they are made: 16 to 32 arms on 100 to 200 items
+each. "Found" is a case in which the arm that the rule puts first has a mean over all items (brute
+force) within 0.02 of the best arm's.
 """
 
 import argparse
@@ -44,24 +46,38 @@ def rules() -> Iterator[tuple[str, SelectionRule]]:
         yield f"`ucb`, {share}", UCB(budget_share=share)
 
 
-async def fared(rule: SelectionRule, family: str, options: argparse.Namespace, spreads: tuple[float, float]) -> Fared:
+async def fared(
+    rule: SelectionRule, family: str, options: argparse.Namespace, spreads: tuple[float, float]
+) -> Fared:
     shortfalls, pairs, batches = [], [], []
     for case in cases(family, options.cases, options.seed, spreads):
         played = await play(rule, case, options.keep)
         shortfalls.append(case.shortfall(played.order[0]))
         pairs.append(played.pairs / case.scores.size)
         batches.append(played.batches)
-    return Fared(fmean(shortfall <= NEAR for shortfall in shortfalls), fmean(shortfalls), fmean(pairs), fmean(batches))
+    return Fared(
+        fmean(shortfall <= NEAR for shortfall in shortfalls),
+        fmean(shortfalls),
+        fmean(pairs),
+        fmean(batches),
+    )
 
 
-async def row(name: str, rule: SelectionRule, options: argparse.Namespace, spreads: tuple[float, float]) -> list[str]:
+async def row(
+    name: str, rule: SelectionRule, options: argparse.Namespace, spreads: tuple[float, float]
+) -> list[str]:
     by_family = {family: await fared(rule, family, options, spreads) for family in FAMILIES}
     everything = by_family.values()
     found = [f"{100 * one.found:.1f}%" for one in everything]
     best_arm = fmean(by_family[family].found for family in WITH_A_BEST_ARM)
     return [
-        name, f"{fmean(one.pairs for one in everything):.2f}", f"{fmean(one.batches for one in everything):.0f}", *found,
-        f"**{100 * best_arm:.1f}%**", f"{fmean(one.shortfall for one in everything):.4f}"]
+        name,
+        f"{fmean(one.pairs for one in everything):.2f}",
+        f"{fmean(one.batches for one in everything):.0f}",
+        *found,
+        f"**{100 * best_arm:.1f}%**",
+        f"{fmean(one.shortfall for one in everything):.4f}",
+    ]
 
 
 async def table(options: argparse.Namespace, spreads: tuple[float, float]) -> None:
@@ -71,12 +87,17 @@ async def table(options: argparse.Namespace, spreads: tuple[float, float]) -> No
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--cases", type=int, default=250, help="of each family (default: 250)")
     parser.add_argument("--keep", type=int, default=1, help="arms to keep (default: 1)")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    for title, spreads in (("Paired as recorded rounds are, or looser", PAIRED), ("Loosely paired", LOOSE)):
+    for title, spreads in (
+        ("Paired as recorded rounds are, or looser", PAIRED),
+        ("Loosely paired", LOOSE),
+    ):
         print(f"\n{title}; {options.cases} cases of each family, keep {options.keep}:\n")
         asyncio.run(table(options, spreads))
 

@@ -13,8 +13,15 @@ REPEATED = 400_000
 
 def repeated_text(path: Path) -> None:
     """4 GB of one text that the file says once."""
-    column = pa.DictionaryArray.from_arrays(pa.array([0], pa.int32()).take(pa.array([0] * REPEATED)), pa.array([TEXT * 5]))
-    pq.write_table(pa.table({"input": column, "target": column}), path, compression="zstd", row_group_size=REPEATED)
+    column = pa.DictionaryArray.from_arrays(
+        pa.array([0], pa.int32()).take(pa.array([0] * REPEATED)), pa.array([TEXT * 5])
+    )
+    pq.write_table(
+        pa.table({"input": column, "target": column}),
+        path,
+        compression="zstd",
+        row_group_size=REPEATED,
+    )
 
 
 def long_list(path: Path) -> None:
@@ -28,12 +35,22 @@ def large_texts_in_lists(path: Path) -> None:
     """Forty times the same MB, in lists of ten."""
     texts = pa.array([TEXT * 1000, "b"]).take(pa.array([0] * 40))
     target = pa.ListArray.from_arrays(pa.array(range(0, 41, 10), pa.int32()), texts)
-    pq.write_table(pa.table({"input": ["a"] * 4, "target": target}), path, compression="zstd", dictionary_pagesize_limit=2**26)
+    pq.write_table(
+        pa.table({"input": ["a"] * 4, "target": target}),
+        path,
+        compression="zstd",
+        dictionary_pagesize_limit=2**26,
+    )
 
 
 def packed_text(path: Path) -> None:
     """One text of 40 MB, packed."""
-    pq.write_table(pa.table({"input": [TEXT * 40_000], "target": ["a"]}), path, compression="zstd", use_dictionary=False)
+    pq.write_table(
+        pa.table({"input": [TEXT * 40_000], "target": ["a"]}),
+        path,
+        compression="zstd",
+        use_dictionary=False,
+    )
 
 
 def many_rows(path: Path) -> None:
@@ -59,7 +76,9 @@ def prefix(path: Path) -> None:
 
 def name(path: Path) -> None:
     """A name of a MB in the id of each of ten thousand examples."""
-    path.write_text(json.dumps({"name": TEXT * 1000, "examples": [{"input": "a", "target": "b"}] * 10_000}))
+    path.write_text(
+        json.dumps({"name": TEXT * 1000, "examples": [{"input": "a", "target": "b"}] * 10_000})
+    )
 
 
 def one_line(path: Path) -> None:
@@ -75,7 +94,16 @@ def open_quote(path: Path) -> None:
 
 
 BOMBS: dict[str, Callable[[Path], None]] = {
-    "repeated_text.parquet": repeated_text, "long_list.parquet": long_list, "large_texts_in_lists.parquet": large_texts_in_lists,
-    "packed_text.parquet": packed_text, "many_rows.parquet": many_rows, "empty_lists.json": empty_lists,
-    "empty_lists.jsonl": empty_lists_in_a_line, "prefix.json": prefix, "name.json": name, "one_line.csv": one_line,
-    "many_cells.csv": many_cells, "open_quote.csv": open_quote}
+    "repeated_text.parquet": repeated_text,
+    "long_list.parquet": long_list,
+    "large_texts_in_lists.parquet": large_texts_in_lists,
+    "packed_text.parquet": packed_text,
+    "many_rows.parquet": many_rows,
+    "empty_lists.json": empty_lists,
+    "empty_lists.jsonl": empty_lists_in_a_line,
+    "prefix.json": prefix,
+    "name.json": name,
+    "one_line.csv": one_line,
+    "many_cells.csv": many_cells,
+    "open_quote.csv": open_quote,
+}

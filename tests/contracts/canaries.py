@@ -1,7 +1,8 @@
-"""Planted things that nothing from outside may touch: files, a folder, a FIFO, a variable, a module, a listener, a log's place.
+"""Planted things that nothing from outside may touch: files, a folder, a FIFO, a variable, a
+module, a listener, a log's place.
 
-While a `Watch` is open, it notes what this process opens, looks at, imports, resolves, connects to and reads from its environment,
-as far as that is one of them.
+While a `Watch` is open, it notes what this process opens, looks at, imports, resolves, connects to
+and reads from its environment, as far as that is one of them.
 """
 
 import asyncio
@@ -21,11 +22,27 @@ T = TypeVar("T")
 MARK = "canary"
 WAITS_S = 60.0
 SECRET = "xK9-feathers-and-song"
-"""Stands in every planted file and in the variable: an answer that has it has told what it may not."""
-SCRIPT = f"rules:\n- replies: [\"{SECRET}\"]\n"
-_EVENTS = frozenset({
-    "open", "import", "os.listdir", "os.scandir", "os.mkdir", "os.rename", "os.remove", "socket.connect", "socket.getaddrinfo",
-    "socket.gethostbyname", "subprocess.Popen", "os.system", "exec", "compile"})
+"""Stands in every planted file and in the variable: an answer that has it has told what it may not.
+"""
+SCRIPT = f'rules:\n- replies: ["{SECRET}"]\n'
+_EVENTS = frozenset(
+    {
+        "open",
+        "import",
+        "os.listdir",
+        "os.scandir",
+        "os.mkdir",
+        "os.rename",
+        "os.remove",
+        "socket.connect",
+        "socket.getaddrinfo",
+        "socket.gethostbyname",
+        "subprocess.Popen",
+        "os.system",
+        "exec",
+        "compile",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -68,26 +85,49 @@ class Canaries:
     def hostile(self) -> list[Any]:
         """A value of every kind that a file of settings may hold, and a request may not."""
         models = [
-            f"openai:x@{self.url}", f"scripted:{self.script}", f"scripted:{self.secret}", f"vllm:{self.folder}",
-            "vllm:canary/model", "canary_module:Model",
+            f"openai:x@{self.url}",
+            f"scripted:{self.script}",
+            f"scripted:{self.secret}",
+            f"vllm:{self.folder}",
+            "vllm:canary/model",
+            "canary_module:Model",
             {"kind": "openai", "model": "x", "base_url": self.url, "api_key_env": self.variable},
-            {"kind": "openai", "model": "x", "base_url": self.url, "api_key_file": str(self.secret)},
-            {"kind": "scripted", "script": str(self.script), "log": str(self.log)}]
+            {
+                "kind": "openai",
+                "model": "x",
+                "base_url": self.url,
+                "api_key_file": str(self.secret),
+            },
+            {"kind": "scripted", "script": str(self.script), "log": str(self.log)},
+        ]
         texts = [
-            self.url, "http://canary.invalid/x", str(self.secret), f"file://{self.script}", str(self.log),
-            f"../../../../../../..{self.secret}", self.variable, f"${{{self.variable}}}", "canary_module", "canary_module:Name",
-            "canary_module.Name"]
+            self.url,
+            "http://canary.invalid/x",
+            str(self.secret),
+            f"file://{self.script}",
+            str(self.log),
+            f"../../../../../../..{self.secret}",
+            self.variable,
+            f"${{{self.variable}}}",
+            "canary_module",
+            "canary_module:Name",
+            "canary_module.Name",
+        ]
         return [*models, *texts, f"scripted:{self.fifo}", str(self.fifo)]
-
 
     def taken(self) -> list[str]:
         """What came to the listener since this was asked last."""
-        calls = [f"call{' with a key' if SECRET in call else ''}: {call[:40]}" for call in self.calls]
+        calls = [
+            f"call{' with a key' if SECRET in call else ''}: {call[:40]}" for call in self.calls
+        ]
         self.calls.clear()
         return calls
 
     async def released(self, work: Awaitable[T]) -> T:
-        """What `work` gives. Where it waits for the FIFO, that is ended, and the work is a failure of the test."""
+        """What `work` gives.
+
+        Where it waits for the FIFO, that is ended, and the work is a failure of the test.
+        """
         task = asyncio.ensure_future(work)
         done, _ = await asyncio.wait([task], timeout=WAITS_S)
         if not done:
@@ -118,7 +158,11 @@ def _heard(event: str, args: tuple[Any, ...]) -> None:
     if _watch is None or event not in _EVENTS:
         return
     said = str(args[0] if event in ("open", "import", "exec", "compile") else args)
-    if MARK in said.casefold() and "canaries" not in said and "canary_" not in said.replace("canary_module", "").casefold():
+    if (
+        MARK in said.casefold()
+        and "canaries" not in said
+        and "canary_" not in said.replace("canary_module", "").casefold()
+    ):
         _watch.touched.append(f"{event}: {said[:200]}")
 
 
@@ -133,7 +177,11 @@ def watching(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
     stat, lookup = os.stat, os._Environ.__getitem__
 
     def looked_at(path: Any, *args: Any, **how: Any) -> os.stat_result:
-        if MARK in os.fsdecode(path).casefold() if isinstance(path, str | bytes | os.PathLike) else False:
+        if (
+            MARK in os.fsdecode(path).casefold()
+            if isinstance(path, str | bytes | os.PathLike)
+            else False
+        ):
             watch.touched.append(f"stat: {path}")
         return stat(path, *args, **how)
 

@@ -1,4 +1,7 @@
-"""What every client and every engine does as a language model. Inherit, and give a `model` fixture that answers `QUESTIONS`."""
+"""What every client and every engine does as a language model.
+
+Inherit, and give a `model` fixture that answers `QUESTIONS`.
+"""
 
 import asyncio
 from dataclasses import replace
@@ -30,12 +33,16 @@ class LanguageModelContract:
         forward = await model.complete(QUESTIONS)
         assert await model.complete(QUESTIONS[::-1]) == forward[::-1]
 
-    async def test_a_request_is_answered_the_same_alone_and_in_a_batch(self, model: LanguageModel) -> None:
+    async def test_a_request_is_answered_the_same_alone_and_in_a_batch(
+        self, model: LanguageModel
+    ) -> None:
         batch = await model.complete(QUESTIONS[:6])
         assert [(await model.complete([question]))[0] for question in QUESTIONS[:6]] == batch
 
     async def test_batches_may_run_at_the_same_time(self, model: LanguageModel) -> None:
-        halves = await asyncio.gather(model.complete(QUESTIONS[:10]), model.complete(QUESTIONS[10:]))
+        halves = await asyncio.gather(
+            model.complete(QUESTIONS[:10]), model.complete(QUESTIONS[10:])
+        )
         assert [*halves[0], *halves[1]] == await model.complete(QUESTIONS)
 
     async def test_a_stream_is_the_whole_answer_in_pieces(self, model: LanguageModel) -> None:
@@ -50,9 +57,13 @@ class LanguageModelContract:
         async def last(question: Request) -> object:
             return [piece async for piece in pieces(model, question)][-1]
 
-        assert await asyncio.gather(*map(last, QUESTIONS[:6])) == await model.complete(QUESTIONS[:6])
+        assert await asyncio.gather(*map(last, QUESTIONS[:6])) == await model.complete(
+            QUESTIONS[:6]
+        )
 
-    async def test_a_raw_request_is_answered_whole_and_in_pieces(self, model: LanguageModel) -> None:
+    async def test_a_raw_request_is_answered_whole_and_in_pieces(
+        self, model: LanguageModel
+    ) -> None:
         raw = replace(QUESTIONS[0], raw=True)
         (outcome,) = await model.complete([raw])
         assert isinstance(outcome, Completion)

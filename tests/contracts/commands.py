@@ -1,6 +1,7 @@
-"""`promptray` in processes forked from one that has its modules loaded: what a command does, prints and ends with is that of a
-process of its own, and only the import is shared, which most commands would spend their time on. It ends behind its last words:
-taking a thousand modules down is as slow as loading them, so that is done only where it is asked for.
+"""`promptray` in processes forked from one that has its modules loaded: what a command does, prints
+and ends with is that of a process of its own, and only the import is shared, which most commands
+would spend their time on. It ends behind its last words: taking a thousand modules down is as slow
+as loading them, so that is done only where it is asked for.
 
 For commands that need no Ray, whose variables are read when it is imported.
 """
@@ -21,7 +22,14 @@ from typing import NoReturn
 
 ROOT = Path(__file__).parents[2]
 LOADED = (
-    "cluster.cli", "cluster.experiment.prepare", "cluster.results", "serving.clients.openai_model", "openai.resources.chat", "pandas", "ray")
+    "cluster.cli",
+    "cluster.experiment.prepare",
+    "cluster.results",
+    "serving.clients.openai_model",
+    "openai.resources.chat",
+    "pandas",
+    "ray",
+)
 """Modules."""
 ENDS_WITHIN_S = 120
 
@@ -29,27 +37,43 @@ ENDS_WITHIN_S = 120
 def forked(
     *arguments: str, said_to_it: str = "", to_the_end: bool = False, **environment: str
 ) -> "subprocess.CompletedProcess[str]":
-    """Run the command in the project's folder, with these variables above this process's own; with `to_the_end` up to the
+    """Run the command in the project's folder, with these variables above this process's own; with
+    `to_the_end` up to the
     interpreter's end, which complains of what a command has left open."""
-    sys.audit("subprocess.Popen", "promptray", arguments, str(ROOT), environment)  # it is one, though another process starts it
+    sys.audit(
+        "subprocess.Popen", "promptray", arguments, str(ROOT), environment
+    )  # it is one, though another process starts it
     with tempfile.TemporaryDirectory() as folder:
         places = [Path(folder) / name for name in ("in", "out", "err")]
         places[0].write_text(said_to_it)
-        asked = {"arguments": arguments, "environment": dict(os.environ) | environment, "streams": list(map(str, places)),
-                 "to_the_end": to_the_end}
+        asked = {
+            "arguments": arguments,
+            "environment": dict(os.environ) | environment,
+            "streams": list(map(str, places)),
+            "to_the_end": to_the_end,
+        }
         try:
             code = _server().ask(json.dumps(asked))
-        except BaseException:  # such as a test's time that is over: its answer would be taken for the next command's
+        except (
+            BaseException
+        ):  # such as a test's time that is over: its answer would be taken for the next command's
             _server().end()
             _server.cache_clear()
             raise
-        return subprocess.CompletedProcess(["promptray", *arguments], code, *(place.read_text() for place in places[1:]))
+        return subprocess.CompletedProcess(
+            ["promptray", *arguments], code, *(place.read_text() for place in places[1:])
+        )
 
 
 class _Server:
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            [sys.executable, "-m", __name__],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         atexit.register(self._process.communicate)
 
     def end(self) -> None:
@@ -102,7 +126,8 @@ def _end_behind(command: Callable[[], None]) -> NoReturn:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
         if isinstance(ended.code, str):
             print(ended.code, file=sys.stderr)
-    except BaseException:  # shown, as the interpreter does
+    except BaseException:  # shown, as the interpreter does  # noqa: BLE001
+        # Shown, as the interpreter does.
         sys.excepthook(*sys.exc_info())
         code = 1
     threading._shutdown()  # type: ignore[attr-defined]  # waits for threads
@@ -117,7 +142,10 @@ def _become(arguments: list[str], environment: dict[str, str], streams: list[str
         opened = os.open(place, os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT)
         os.dup2(opened, number)
         os.close(opened)
-    sys.stdin, sys.stdout, sys.stderr = (open(number, "w" if number else "r", closefd=False) for number in range(3))
+    sys.stdin, sys.stdout, sys.stderr = (
+        open(number, "w" if number else "r", closefd=False)  # noqa: SIM115
+        for number in range(3)
+    )
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = ["promptray", *arguments]

@@ -1,4 +1,7 @@
-"""A folder whose machine stops after so many primitive operations. Its files are bytes in memory and outlive the crash."""
+"""A folder whose machine stops after so many primitive operations.
+
+Its files are bytes in memory and outlive the crash.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,7 +12,10 @@ from serving.storage import Folder
 
 
 class Crash(BaseException):
-    """The process ends here. No handler of the code under test may take it for a fault of the folder."""
+    """The process ends here.
+
+    No handler of the code under test may take it for a fault of the folder.
+    """
 
 
 @dataclass
@@ -17,7 +23,9 @@ class Disk:
     """What survives, and how long the machine lives. One operation is a write or a delete."""
 
     atomic: bool
-    """Does a file appear whole or not at all? Otherwise a crash leaves a beginning of it, in place of what was there."""
+    """Does a file appear whole or not at all? Otherwise a crash leaves a beginning of it, in place
+    of what was there.
+    """
     torn_at: float = 0.5
     """Which share of the file is written when the crash comes; only where writes are not atomic."""
     files: dict[str, bytes] = field(default_factory=dict)
@@ -72,21 +80,37 @@ class CrashingFolder(Folder):
                 self.disk.files[self.place_of(name)] = data[: int(len(data) * self.disk.torn_at)]
             if crash:
                 raise Crash
-            raise StorageError(f"{self.place_of(name)} cannot be written (no space left on device).")
+            raise StorageError(
+                f"{self.place_of(name)} cannot be written (no space left on device)."
+            )
         self.disk.files[self.place_of(name)] = data
 
     def read(self, name: str) -> bytes:
         try:
             return self.disk.files[self.place_of(name)]
         except KeyError:
-            raise StorageError(f"{self.place_of(name)} cannot be read (no such file or folder).") from None
+            raise StorageError(
+                f"{self.place_of(name)} cannot be read (no such file or folder)."
+            ) from None
 
     def names(self, ending: str = "") -> list[str]:
-        inside = [place.removeprefix(f"{self.path}/") for place in self.disk.files if place.startswith(f"{self.path}/")]
-        return sorted(name for name in inside if name.endswith(ending) and not name.startswith(".") and "/" not in name)
+        inside = [
+            place.removeprefix(f"{self.path}/")
+            for place in self.disk.files
+            if place.startswith(f"{self.path}/")
+        ]
+        return sorted(
+            name
+            for name in inside
+            if name.endswith(ending) and not name.startswith(".") and "/" not in name
+        )
 
     def folders(self) -> list[str]:
-        inside = [place.removeprefix(f"{self.path}/") for place in self.disk.files if place.startswith(f"{self.path}/")]
+        inside = [
+            place.removeprefix(f"{self.path}/")
+            for place in self.disk.files
+            if place.startswith(f"{self.path}/")
+        ]
         return sorted({name.partition("/")[0] for name in inside if "/" in name})
 
     def exists(self, name: str) -> bool:

@@ -1,4 +1,6 @@
-"""Work that never ends, or never has enough: functions of a module, so that they can be sent to another process by name."""
+"""Work that never ends, or never has enough: functions of a module, so that they can be sent to
+another process by name.
+"""
 
 import os
 import re

@@ -27,4 +27,6 @@ async def _call(settings: OpenAISettings, name: str, calls: int) -> tuple[int, s
     assert isinstance(model, OpenAIModel)
     outcomes = await model.complete([ask(f"{name} {number}") for number in range(calls)])
     await model.aclose()
-    return sum(isinstance(outcome, Completion) for outcome in outcomes), type(model._limiter.window).__name__
+    return sum(isinstance(outcome, Completion) for outcome in outcomes), type(
+        model._limiter.window
+    ).__name__

@@ -1,4 +1,6 @@
-"""One holder's view of a budget that is in this process: optimizer.budget.shared_budget.Paying, as serving.budget.TrialBudgetClient has it over Ray."""
+"""One holder's view of a budget that is in this process: optimizer.budget.shared_budget.Paying, as
+serving.budget.TrialBudgetClient has it over Ray.
+"""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,10 +1,14 @@
-"""The quickstart without Ray and without its target model: its answers as they were recorded, and what README.md shows of it.
+"""The quickstart without Ray and without its target model: its answers as they were recorded, and
+what README.md shows of it.
 
-    python -m tests.contracts.quickstart OUT    records: runs the quickstart into OUT, a new folder, takes the target's answers out
-                                                of its ledger into quickstart.parquet, and writes what it printed into README.md
+    python -m tests.contracts.quickstart OUT    records: runs the quickstart into OUT, a new folder,
+    takes the target's answers out
+                                                of its ledger into quickstart.parquet, and writes
+                                                what it printed into README.md
 
-A replay takes every step that the trials take but the target model's: searches, selection, the built-in optimizer, tests, report.
-So it prints what the command prints at this version of the code, or it asks for an answer that nobody has recorded, and says so.
+A replay takes every step that the trials take but the target model's: searches, selection, the
+built-in optimizer, tests, report. So it prints what the command prints at this version of the code,
+or it asks for an answer that nobody has recorded, and says so.
 """
 
 import asyncio
@@ -49,8 +53,12 @@ class Recorded:
         self._answer_by_key = answer_by_key
 
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
-        missing = sum(short_key(self.name, request) not in self._answer_by_key for request in requests)
-        assert not missing, f"the quickstart takes another course: {missing} answers are not recorded; {AGAIN}"
+        missing = sum(
+            short_key(self.name, request) not in self._answer_by_key for request in requests
+        )
+        assert not missing, (
+            f"the quickstart takes another course: {missing} answers are not recorded; {AGAIN}"
+        )
         return [self._answer_by_key[short_key(self.name, request)] for request in requests]
 
 
@@ -70,12 +78,16 @@ async def replayed(target: LanguageModel) -> list[TrialResult]:
     trials, tasks, _ = check(settings)
     optimizer = open_in_process(settings.optimizer_model)
     return [
-        await Trial(plan_of(settings, trial), tasks[trial.comparison_group], target, optimizer).run() for trial in trials]
+        await Trial(
+            plan_of(settings, trial), tasks[trial.comparison_group], target, optimizer
+        ).run()
+        for trial in trials
+    ]
 
 
 def printed(results: Sequence[TrialResult]) -> str:
     """What the command prints at its end, but for the last two lines."""
-    console = Console(width=140, record=True, file=open("/dev/null", "w"))
+    console = Console(width=140, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     with console.file:
         console.print(results_table(results))
         for line in (*leader_lines(results), *form_lines(results), *best_lines(results, "OUT")):
@@ -96,7 +108,9 @@ def rows(text: str) -> list[list[str]]:
 
 
 def sentences(text: str) -> str:
-    """What stands behind the table's last row and before the place of the results, on one line; that place is OUT."""
+    """What stands behind the table's last row and before the place of the results, on one line;
+    that place is OUT.
+    """
     lines = text.splitlines()
     last = max(place for place, line in enumerate(lines) if _is_row(line))
     said = " ".join("\n".join(lines[last + 1 :]).partition("Results: ")[0].split())
@@ -118,19 +132,34 @@ def target_name() -> str:
 
 def _record(out: Path) -> None:
     if out.exists():
-        raise SystemExit(f"{out} is there already: its answers would take no time; name a new folder.")
-    command = [str(Path(sys.executable).with_name("promptray")), "run", str(SETTINGS), "--out", str(out)]
+        raise SystemExit(
+            f"{out} is there already: its answers would take no time; name a new folder."
+        )
+    command = [
+        str(Path(sys.executable).with_name("promptray")),
+        "run",
+        str(SETTINGS),
+        "--out",
+        str(out),
+    ]
     ended = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     asyncio.run(_take_answers(out))
     README.write_text(_SHOWN.sub(lambda _: for_readme(ended.stdout), README.read_text()))
 
 
 def for_readme(said: str) -> str:
-    """What the command said at its end, as README.md shows it: no empty rows in the table, and sentences no longer than it."""
+    """What the command said at its end, as README.md shows it: no empty rows in the table, and
+    sentences no longer than it.
+    """
     lines = said[said.index("\n", said.rindex(" trials finished")) :].splitlines()
     last = max(place for place, line in enumerate(lines) if _is_row(line))
     table = [line[1:].rstrip() for line in lines[: last + 1] if line.strip()]
-    rest = [part for line in lines[last + 1 :] if line.strip() for part in textwrap.wrap(line, 138, break_on_hyphens=False)]
+    rest = [
+        part
+        for line in lines[last + 1 :]
+        if line.strip()
+        for part in textwrap.wrap(line, 138, break_on_hyphens=False)
+    ]
     results = next(place for place, line in enumerate(rest) if line.startswith("Results: "))
     return "\n".join([*table, "", *rest[:results], "", *rest[results:]]) + "\n"
 
@@ -149,15 +178,28 @@ async def _take_answers(out: Path) -> None:
         async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
             answers: list[Any] = [ledger.get(key_of(name, request)) for request in requests]
             assert None not in answers, "the run took another course than its replay"
-            taken.update({short_key(name, request): answer for request, answer in zip(requests, answers, strict=True)})
+            taken.update(
+                {
+                    short_key(name, request): answer
+                    for request, answer in zip(requests, answers, strict=True)
+                }
+            )
             return answers
 
     try:
         await replayed(FromLedger())
     finally:
         ledger.close()
-    rows = [{"key": key, "text": taken[key].text, "truncated": taken[key].truncated} for key in sorted(taken)]
-    pq.write_table(pa.Table.from_pylist(rows, schema=pa.schema(_COLUMNS)), ANSWERS, compression="zstd", compression_level=19)
+    rows = [
+        {"key": key, "text": taken[key].text, "truncated": taken[key].truncated}
+        for key in sorted(taken)
+    ]
+    pq.write_table(
+        pa.Table.from_pylist(rows, schema=pa.schema(_COLUMNS)),
+        ANSWERS,
+        compression="zstd",
+        compression_level=19,
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
-"""Every place of a JSON schema that can bear a text, and the smallest valid document with something else in that place.
+"""Every place of a JSON schema that can bear a text, and the smallest valid document with something
+else in that place.
 
-New fields are found by themselves: the walk knows the schema's language, and of the documents only what is required in each.
+New fields are found by themselves: the walk knows the schema's language, and of the documents only
+what is required in each.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -12,7 +14,9 @@ Make = Callable[[Any], Any]
 
 @dataclass(frozen=True)
 class Place:
-    """Where a text may stand, such as `tasks[].label`; `make` gives the whole document with a value there."""
+    """Where a text may stand, such as `tasks[].label`; `make` gives the whole document with a value
+    there.
+    """
 
     name: str
     make: Make
@@ -25,8 +29,12 @@ def places(schema: Mapping[str, Any], required: Mapping[str, Mapping[str, Any]])
     return list(_places(schema, schema.get("$defs", {}), required))
 
 
-def _places(schema: Any, defs: Mapping[str, Any], required: Mapping[str, Mapping[str, Any]]) -> Iterator[Place]:
-    if schema is True or not {"type", "$ref", "anyOf", "allOf", "oneOf", "enum", "const"} & set(schema):
+def _places(
+    schema: Any, defs: Mapping[str, Any], required: Mapping[str, Mapping[str, Any]]
+) -> Iterator[Place]:
+    if schema is True or not {"type", "$ref", "anyOf", "allOf", "oneOf", "enum", "const"} & set(
+        schema
+    ):
         yield from _anything()
         return
     if "$ref" in schema:
@@ -37,14 +45,18 @@ def _places(schema: Any, defs: Mapping[str, Any], required: Mapping[str, Mapping
     if schema.get("type") == "string" or "enum" in schema or "const" in schema:
         yield Place("", lambda value: value)
     elif schema.get("type") == "array":
-        items = [schema[key] for key in ("items",) if key in schema] + list(schema.get("prefixItems", ()))
+        items = [schema[key] for key in ("items",) if key in schema] + list(
+            schema.get("prefixItems", ())
+        )
         for place in (found for item in items for found in _places(item, defs, required)):
             yield Place(f"[]{place.name}", _in_list(place.make), place.is_key)
     elif schema.get("type") == "object":
         yield from _of_object(schema, defs, required)
 
 
-def _of_object(schema: Any, defs: Mapping[str, Any], required: Mapping[str, Mapping[str, Any]]) -> Iterator[Place]:
+def _of_object(
+    schema: Any, defs: Mapping[str, Any], required: Mapping[str, Mapping[str, Any]]
+) -> Iterator[Place]:
     base = required.get(schema.get("title", ""), {})
     for name, inner in schema.get("properties", {}).items():
         for place in _places(inner, defs, required):

@@ -1,15 +1,19 @@
-"""Made-up rounds of selection with known truth: arms x items of 0 and 1, in families that differ in how the arms compare.
+"""Made-up rounds of selection with known truth: arms x items of 0 and 1, in families that differ in
+how the arms compare.
 
-A score is drawn from the logistic of (arm's quality - item's difficulty + a whim of this arm on this item): the item response model
-of Rasch (1960), with a whim. Difficulties that spread widely make the arms right on the same items, as prompts for one model are;
-differences between arms are then less noisy than the arms' own means. The truth is the mean over all items, which is what measuring
-everything (brute force) finds.
+A score is drawn from the logistic of (arm's quality - item's difficulty + a whim of this arm on
+this item): the item response model of Rasch (1960), with a whim. Difficulties that spread widely
+make the arms right on the same items, as prompts for one model are; differences between arms are
+then less noisy than the arms' own means. The truth is the mean over all items, which is what
+measuring everything (brute force) finds.
 
-How widely: 10 rounds of 9 to 36 arms on 100 items were recorded, which `apo` and `abo` made with the built-in models (navigate,
-object_counting, web_of_lies). By round, the scores of two arms had a median correlation of 0.30 to 0.92 (middle round: 0.75), and
-two arms differed on 3 to 25 items of 100 (middle: 9). `PAIRED` draws a spread for each case; its cases (but for one in ten) have
-correlations of 0.40 to 0.85 (middle: 0.62) and differences on 8 to 30 items of 100 (middle: 19): looser than most of what was
-recorded, and so harder. `LOOSE` (0.27, 36 items) is looser than all of it.
+How widely: 10 rounds of 9 to 36 arms on 100 items were recorded, which `apo` and `abo` made with
+the built-in models (navigate, object_counting, web_of_lies). By round, the scores of two arms had a
+median correlation of 0.30 to 0.92 (middle round: 0.75), and two arms differed on 3 to 25 items of
+100 (middle: 9). `PAIRED` draws a spread for each case; its cases (but for one in ten) have
+correlations of 0.40 to 0.85 (middle: 0.62) and differences on 8 to 30 items of 100 (middle: 19):
+looser than most of what was recorded, and so harder. `LOOSE` (0.27, 36 items) is looser than all of
+it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +31,9 @@ Rng = np.random.Generator
 
 PAIRED = (2.0, 16.0)
 LOOSE = (1.5, 1.5)
-"""Least and greatest spread of the items' difficulties; a case draws between them, evenly in the logarithm."""
+"""Least and greatest spread of the items' difficulties; a case draws between them, evenly in the
+logarithm.
+"""
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,9 @@ def ladder(rng: Rng, arms: int, items: int, spread: float) -> Matrix:
 
 
 def two_groups(rng: Rng, arms: int, items: int, spread: float) -> Matrix:
-    """A third of the arms about 0.75, the others about 0.45: those that have the right idea, and those that have not."""
+    """A third of the arms about 0.75, the others about 0.45: those that have the right idea, and
+    those that have not.
+    """
     accuracies = np.where(rng.random(arms) < 1 / 3, 0.75, 0.45) + rng.normal(0, 0.03, arms)
     return drawn(rng, accuracies, items, spread)
 
@@ -120,12 +128,23 @@ def crowded(rng: Rng, arms: int, items: int, spread: float) -> Matrix:
     return drawn(rng, rng.uniform(0.58, 0.6, arms), items, spread)
 
 
-WITH_A_BEST_ARM = {"one_clear": one_clear, "normal": normal, "ladder": ladder, "two_groups": two_groups}
+WITH_A_BEST_ARM = {
+    "one_clear": one_clear,
+    "normal": normal,
+    "ladder": ladder,
+    "two_groups": two_groups,
+}
 """Families that are made with different qualities, so that there is a best arm to find."""
-FAMILIES: dict[str, Callable[[Rng, int, int, float], Matrix]] = {**WITH_A_BEST_ARM, "litters": litters, "crowded": crowded}
+FAMILIES: dict[str, Callable[[Rng, int, int, float], Matrix]] = {
+    **WITH_A_BEST_ARM,
+    "litters": litters,
+    "crowded": crowded,
+}
 
 
-def cases(family: str, count: int, seed: int = 0, spreads: tuple[float, float] = PAIRED) -> Iterator[Case]:
+def cases(
+    family: str, count: int, seed: int = 0, spreads: tuple[float, float] = PAIRED
+) -> Iterator[Case]:
     """16 to 32 arms on 100 to 200 items each."""
     for number in range(count):
         rng = np.random.default_rng([seed, number, list(FAMILIES).index(family)])

@@ -1,4 +1,7 @@
-"""A model to host in tests: scripted, picklable, and importable in a replica. It dies, fails or waits on command."""
+"""A model to host in tests: scripted, picklable, and importable in a replica.
+
+It dies, fails or waits on command.
+"""
 
 import asyncio
 import os
@@ -30,15 +33,23 @@ class ScriptedSettings:
     die_once: str = ""
     """A file: the first call kills its replica, and leaves the file as a mark."""
     engine_dies_once: str = ""
-    """A file: the first call finds its engine dead, for good, and leaves the number of its process in the file."""
+    """A file: the first call finds its engine dead, for good, and leaves the number of its process
+    in the file.
+    """
     gate: str = ""
-    """A folder: every call leaves a file `busy-PID-...` in it, and waits until there is a file `open`."""
+    """A folder: every call leaves a file `busy-PID-...` in it, and waits until there is a file
+    `open`.
+    """
     misset: str = ""
-    """A file: it cannot be built, says that its settings are the cause, and adds a line to the file each time."""
+    """A file: it cannot be built, says that its settings are the cause, and adds a line to the file
+    each time.
+    """
 
 
 def load(settings: Hostable) -> Engine:
-    """Return the engine of a scripted model, or of one of promptray's own beside it: what `host` is handed."""
+    """Return the engine of a scripted model, or of one of promptray's own beside it: what `host` is
+    handed.
+    """
     if isinstance(settings, Served):
         return load_engine(settings)
     assert isinstance(settings, ScriptedSettings)
@@ -50,7 +61,10 @@ def load(settings: Hostable) -> Engine:
 
 
 class ScriptedEngine:
-    """Hears each text, and says how many came together. Some texts are commands: see `_answer` and `_obey`."""
+    """Hears each text, and says how many came together.
+
+    Some texts are commands: see `_answer` and `_obey`.
+    """
 
     def __init__(self, settings: ScriptedSettings) -> None:
         self._settings = settings
@@ -102,7 +116,9 @@ class ScriptedEngine:
                 await asyncio.sleep(0.01)
 
     def _answer(self, text: str, together: int) -> str:
-        return {"who": str(id(self)), "process": str(os.getpid())}.get(text, f"{together} heard {text}")
+        return {"who": str(id(self)), "process": str(os.getpid())}.get(
+            text, f"{together} heard {text}"
+        )
 
 
 def _obey(texts: Sequence[str]) -> None:

@@ -1,4 +1,6 @@
-"""A model that answers in pieces from a script, and tells what became of it: it can fail, raise, or wait until it is cancelled."""
+"""A model that answers in pieces from a script, and tells what became of it: it can fail, raise, or
+wait until it is cancelled.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -50,11 +52,16 @@ class ScriptedStream:
 
 
 def words(request: Request) -> Sequence[Piece | Exception]:
-    """Says its last message back word by word; `fail`, `break` and `wait` in it happen where they stand."""
+    """Says its last message back word by word; `fail`, `break` and `wait` in it happen where they
+    stand.
+    """
     pieces: list[Piece | Exception] = []
     fates: dict[str, Piece | Exception] = {
-        "fail": Failed("infrastructure", "It went down."), "refuse": Failed("refused", "Too long."),
-        "break": RuntimeError("a secret of the program"), "wait": FOREVER}
+        "fail": Failed("infrastructure", "It went down."),
+        "refuse": Failed("refused", "Too long."),
+        "break": RuntimeError("a secret of the program"),
+        "wait": FOREVER,
+    }
     text = request.messages[-1].content
     for word in text.split():
         pieces.append(fates.get(word, f"{word} "))
@@ -63,10 +70,10 @@ def words(request: Request) -> Sequence[Piece | Exception]:
     return [*pieces, Completion(f"{text} ", "cut" in text, 4, len(pieces), cached_tokens=2)]
 
 
-
-
 class WaitingSettings(Served):
-    """Hosts a model that says `words` in a replica; where it is cancelled while it waits, it leaves the file `mark`."""
+    """Hosts a model that says `words` in a replica; where it is cancelled while it waits, it leaves
+    the file `mark`.
+    """
 
     mark: Path
 

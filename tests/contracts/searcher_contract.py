@@ -1,4 +1,7 @@
-"""What every searcher does. A new one's test class inherits SearcherContract and says what it is."""
+"""What every searcher does.
+
+A new one's test class inherits SearcherContract and says what it is.
+"""
 
 from typing import ClassVar
 
@@ -6,10 +9,13 @@ from cluster.search.domains import FloatRange, IntRange, OneOf, Value
 from cluster.search.searchers import Searcher
 from cluster.search.space import Dimension, Point, Space
 
-SPACE = Space((
-    Dimension("strategy", OneOf(("apo", "abo"))),
-    Dimension("strategy.beam", IntRange(1, 4)),
-    Dimension("abo.demonstrations", OneOf((0, 1, 2)), "strategy", frozenset({"abo"}))))
+SPACE = Space(
+    (
+        Dimension("strategy", OneOf(("apo", "abo"))),
+        Dimension("strategy.beam", IntRange(1, 4)),
+        Dimension("abo.demonstrations", OneOf((0, 1, 2)), "strategy", frozenset({"abo"})),
+    )
+)
 """Of 4 points for apo and 12 for abo, one dimension of which is abo's alone."""
 POINTS = 16
 
@@ -17,7 +23,11 @@ POINTS = 16
 def lies_in(space: Space, point: Point) -> bool:
     """Has the point a possible value for each dimension that applies to it, and no other key?"""
     same = space.draw(lambda dimension: point[dimension.key]) == point
-    return same and all(_allows(dimension, point[dimension.key]) for dimension in space.dimensions if dimension.applies(point))
+    return same and all(
+        _allows(dimension, point[dimension.key])
+        for dimension in space.dimensions
+        if dimension.applies(point)
+    )
 
 
 def _allows(dimension: Dimension, value: Value) -> bool:
@@ -31,14 +41,18 @@ def _allows(dimension: Dimension, value: Value) -> bool:
 
 
 class SearcherContract:
-    """Give `searcher`, `trials` (None where it takes no number) and `expected`, the trials of a comparison group in SPACE."""
+    """Give `searcher`, `trials` (None where it takes no number) and `expected`, the trials of a
+    comparison group in SPACE.
+    """
 
     searcher: ClassVar[Searcher]
     trials: ClassVar[int | None]
     expected: ClassVar[int]
 
     def points(self) -> list[Point]:
-        """All points of a comparison group whose accuracy is the higher the larger the beam; one trial at a time."""
+        """All points of a comparison group whose accuracy is the higher the larger the beam; one
+        trial at a time.
+        """
         study = self.searcher.open(SPACE, 1)
         points: list[Point] = []
         for number, planned in enumerate(self.searcher.plan(SPACE, self.trials)):

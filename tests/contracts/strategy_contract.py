@@ -1,4 +1,7 @@
-"""What every search method must do. A new one inherits StrategyContract, and gives its small settings and its number of batches."""
+"""What every search method must do.
+
+A new one inherits StrategyContract, and gives its small settings and its number of batches.
+"""
 
 import pickle
 import re
@@ -24,8 +27,17 @@ from optimizer.statistics import discordant
 from optimizer.types import Completion, Failed, Outcome, Request
 from tests.contracts import toy
 
-GARBAGE = ("", "no idea", "<prompt></prompt>", "<steps>\nnothing numbered\n</steps>", "<step>99</step><kind>odd</kind>",
-           "<response>x</response>", "</prompt><prompt>", "<reason>", "<steps>" + "- a\n" * 40 + "</steps>")
+GARBAGE = (
+    "",
+    "no idea",
+    "<prompt></prompt>",
+    "<steps>\nnothing numbered\n</steps>",
+    "<step>99</step><kind>odd</kind>",
+    "<response>x</response>",
+    "</prompt><prompt>",
+    "<reason>",
+    "<steps>" + "- a\n" * 40 + "</steps>",
+)
 
 
 class Capped:
@@ -44,13 +56,19 @@ class Capped:
 
 
 async def run(
-    strategy: Strategy, optimizer: LanguageModel | None = None, target: LanguageModel | None = None, seed: int = 0,
-    problem: Problem = toy.PROBLEM, rounds: list[Round] | None = None,
+    strategy: Strategy,
+    optimizer: LanguageModel | None = None,
+    target: LanguageModel | None = None,
+    seed: int = 0,
+    problem: Problem = toy.PROBLEM,
+    rounds: list[Round] | None = None,
 ) -> list[Round]:
     """All rounds of a search on the toy task; they are put into `rounds` as they come."""
     rounds = [] if rounds is None else rounds
     evaluate = toy.InMemoryEvaluator(target or ScriptedModel(toy.target))
-    async for latest in strategy.search(problem, optimizer or ScriptedModel(toy.author), evaluate, Random(seed)):
+    async for latest in strategy.search(
+        problem, optimizer or ScriptedModel(toy.author), evaluate, Random(seed)
+    ):
         rounds.append(latest)
     return rounds
 
@@ -72,7 +90,9 @@ async def until_it_ends(rounds: AsyncIterator[Round]) -> AsyncIterator[Round]:
 
 
 def is_ahead(challenger: Standing, incumbent: Standing, rule: SelectionRule) -> bool:
-    """By the rule's own standards: on all items by the mean, or on the shared ones by the test of a race."""
+    """By the rule's own standards: on all items by the mean, or on the shared ones by the test of a
+    race.
+    """
     wins, losses, shared = discordant(incumbent.scores, challenger.scores)
     if challenger.items == incumbent.items == len(toy.DEV):
         return (challenger.accuracy or 0) > (incumbent.accuracy or 0)
@@ -84,19 +104,27 @@ def candidates(rounds: list[Round]) -> list[Candidate]:
 
 
 def check_lineage(rounds: list[Round], beam: bool = True) -> None:
-    """Each round's candidates are survivors or new, and a new one's parent survived the round before; no prompt has two origins.
+    """Each round's candidates are survivors or new, and a new one's parent survived the round
+    before; no prompt has two origins.
 
-    Without a beam nothing dies: what competes, and what a new prompt is written from, may come from any earlier round.
+    Without a beam nothing dies: what competes, and what a new prompt is written from, may come from
+    any earlier round.
     """
     origin_by_id: dict[str, Candidate] = {}
     for latest in rounds:
-        before = rounds[latest.number - 1].kept if latest.number else (Candidate(toy.SEED, "seed", 0),)
+        before = (
+            rounds[latest.number - 1].kept if latest.number else (Candidate(toy.SEED, "seed", 0),)
+        )
         alive = before if beam or not latest.number else tuple(candidates(rounds[: latest.number]))
         for standing in latest.standings:
             one = standing.candidate
             assert origin_by_id.setdefault(one.id, one) == one
-            assert one in alive or (one.round == latest.number and one.parent in {parent.id for parent in alive})
-        assert {parent.id for parent in before} <= {standing.candidate.id for standing in latest.standings}
+            assert one in alive or (
+                one.round == latest.number and one.parent in {parent.id for parent in alive}
+            )
+        assert {parent.id for parent in before} <= {
+            standing.candidate.id for standing in latest.standings
+        }
 
 
 class StrategyContract:
@@ -107,7 +135,9 @@ class StrategyContract:
     small: dict[str, Any]
     """Settings under which it runs in moments; `rounds` is 3."""
     max_batches_per_round: int
-    """Batches to the optimizer model in a round, when every reply is readable: independent calls go out together."""
+    """Batches to the optimizer model in a round, when every reply is readable: independent calls go
+    out together.
+    """
     wide: dict[str, Any] = {"beam": 7}
     """Settings under which it does more in a round: a larger beam, more children, more examples."""
     impossible: dict[str, float] = {"rounds": -1, "beam": 0, "max_tokens": 0, "temperature": -0.5}
@@ -129,32 +159,45 @@ class StrategyContract:
         rounds = await run(self.make(**self.small | {"rounds": 0}))
         assert [latest.number for latest in rounds] == [0]
 
-    async def test_same_seed_and_same_answers_give_the_same_rounds(self, strategy: Strategy) -> None:
+    async def test_same_seed_and_same_answers_give_the_same_rounds(
+        self, strategy: Strategy
+    ) -> None:
         assert await run(strategy, seed=5) == await run(self.make(**self.small), seed=5)
 
     async def test_seeds_draw_independently(self, strategy: Strategy) -> None:
         first, second = [await run(strategy, seed=seed) for seed in (1, 2)]
         assert {one.id for one in candidates(first)} != {one.id for one in candidates(second)}
 
-    async def test_it_finds_better_prompts_on_a_task_where_there_are_some(self, strategy: Strategy) -> None:
+    async def test_it_finds_better_prompts_on_a_task_where_there_are_some(
+        self, strategy: Strategy
+    ) -> None:
         rounds = await run(strategy)
-        start = next(standing for standing in rounds[0].standings if standing.candidate.operator == "seed")
+        start = next(
+            standing for standing in rounds[0].standings if standing.candidate.operator == "seed"
+        )
         assert (rounds[-1].best.accuracy or 0) >= (start.accuracy or 0) + 0.3
 
     async def test_lineage_is_sane(self, strategy: Strategy) -> None:
         check_lineage(await run(strategy), self.beam)
 
-    async def test_a_prompt_that_is_proposed_again_does_not_enter_again(self, strategy: Strategy) -> None:
+    async def test_a_prompt_that_is_proposed_again_does_not_enter_again(
+        self, strategy: Strategy
+    ) -> None:
         def repetitive(request: Request) -> str:
             return re.sub(r"\(\d+\)", "", toy.author(request))
 
         check_lineage(await run(strategy, ScriptedModel(repetitive)), self.beam)
 
     @pytest.mark.parametrize("width", ["small", "wide"])
-    async def test_the_batches_of_a_round_are_as_many_as_its_dependent_steps_however_wide_it_is(self, width: str) -> None:
+    async def test_the_batches_of_a_round_are_as_many_as_its_dependent_steps_however_wide_it_is(
+        self, width: str
+    ) -> None:
         """What a round waits for is the depth of its calls, never their number."""
         strategy = self.make(**self.small | (self.wide if width == "wide" else {}))
-        optimizer, evaluate = ScriptedModel(toy.author), toy.InMemoryEvaluator(ScriptedModel(toy.target))
+        optimizer, evaluate = (
+            ScriptedModel(toy.author),
+            toy.InMemoryEvaluator(ScriptedModel(toy.target)),
+        )
         before = 0
         async for latest in strategy.search(toy.PROBLEM, optimizer, evaluate, Random(0)):
             assert len(optimizer.batches) - before <= self.max_batches_per_round
@@ -179,28 +222,54 @@ class StrategyContract:
     async def test_the_optimizer_model_sees_training_items_only(self, strategy: Strategy) -> None:
         optimizer = ScriptedModel(toy.author)
         rounds = await run(strategy, optimizer)
-        shown = "\n".join(message.content for batch in optimizer.batches for request in batch for message in request.messages)
+        shown = "\n".join(
+            message.content
+            for batch in optimizer.batches
+            for request in batch
+            for message in request.messages
+        )
         assert "How much is" in shown
         assert toy.MARKER not in shown
         assert not any(toy.MARKER in str(one.prompt.to_json()) for one in candidates(rounds))
 
     @pytest.mark.parametrize("kind", ["infrastructure", "refused"])
-    async def test_an_optimizer_model_that_always_fails_leaves_the_seed_prompt(self, strategy: Strategy, kind: Any) -> None:
+    async def test_an_optimizer_model_that_always_fails_leaves_the_seed_prompt(
+        self, strategy: Strategy, kind: Any
+    ) -> None:
         rounds = await run(strategy, ScriptedModel(lambda _: Failed(kind, "down")))
         assert [one.prompt for one in candidates(rounds)] == [toy.SEED] * 4
         assert sum(latest.parse_failures for latest in rounds) == 0
 
     @pytest.mark.parametrize("reply", GARBAGE)
-    async def test_unreadable_replies_are_asked_again_once_and_counted(self, strategy: Strategy, reply: str) -> None:
+    async def test_unreadable_replies_are_asked_again_once_and_counted(
+        self, strategy: Strategy, reply: str
+    ) -> None:
         optimizer = ScriptedModel(lambda _: reply)
         rounds = await run(strategy, optimizer)
         assert [one.prompt for one in candidates(rounds)] == [toy.SEED] * 4
-        questions = [request for batch in optimizer.batches for request in batch if len(request.messages) == 1]
-        assert sum(latest.parse_failures for latest in rounds) == len(questions) == optimizer.calls / 2 > 0
+        questions = [
+            request
+            for batch in optimizer.batches
+            for request in batch
+            if len(request.messages) == 1
+        ]
+        assert (
+            sum(latest.parse_failures for latest in rounds)
+            == len(questions)
+            == optimizer.calls / 2
+            > 0
+        )
 
-    @settings(max_examples=15, deadline=None, database=None, suppress_health_check=[HealthCheck.differing_executors])
+    @settings(
+        max_examples=15,
+        deadline=None,
+        database=None,
+        suppress_health_check=[HealthCheck.differing_executors],
+    )
     @given(seed=st.integers(0, 2**16), share=st.floats(0.1, 0.9))
-    async def test_it_survives_any_mixture_of_good_bad_and_missing_replies(self, seed: int, share: float) -> None:
+    async def test_it_survives_any_mixture_of_good_bad_and_missing_replies(
+        self, seed: int, share: float
+    ) -> None:
         def flaky(script: Any, request: Request) -> str | Outcome:
             draw = toy.chance(seed, request.messages, request.sample)
             if draw > share:
@@ -210,19 +279,26 @@ class StrategyContract:
             return broken[int(draw / share * len(broken))]
 
         rounds = await run(
-            self.make(**self.small), ScriptedModel(lambda request: flaky(toy.author, request)),
-            ScriptedModel(lambda request: flaky(toy.target, request)), seed)
+            self.make(**self.small),
+            ScriptedModel(lambda request: flaky(toy.author, request)),
+            ScriptedModel(lambda request: flaky(toy.target, request)),
+            seed,
+        )
         assert len(rounds) == 4
         check_lineage(rounds, self.beam)
 
     async def test_a_target_model_that_always_fails_is_survived(self, strategy: Strategy) -> None:
-        rounds = await run(strategy, target=ScriptedModel(lambda _: Failed("infrastructure", "down")))
+        rounds = await run(
+            strategy, target=ScriptedModel(lambda _: Failed("infrastructure", "down"))
+        )
         assert len(rounds) == 4
         assert not any(one.operator in ("edit", "refine") for one in candidates(rounds))
 
     @pytest.mark.parametrize("share", [0.0, 0.3, 0.7, 0.99])
     @pytest.mark.parametrize("which", ["optimizer", "target"])
-    async def test_an_exhausted_budget_ends_it_after_the_rounds_so_far(self, strategy: Strategy, which: str, share: float) -> None:
+    async def test_an_exhausted_budget_ends_it_after_the_rounds_so_far(
+        self, strategy: Strategy, which: str, share: float
+    ) -> None:
         whole = {"optimizer": ScriptedModel(toy.author), "target": ScriptedModel(toy.target)}
         full = await run(strategy, **whole)
         again = {"optimizer": ScriptedModel(toy.author), "target": ScriptedModel(toy.target)}
@@ -239,7 +315,9 @@ class StrategyContract:
     async def test_a_budget_that_ends_in_a_selection_leaves_what_was_measured_and_no_lucky_best(
         self, strategy: Strategy, rule: SelectionRule
     ) -> None:
-        """At some of all numbers of calls: test_cut_selection.py goes through all of them, for every rule."""
+        """At some of all numbers of calls: test_cut_selection.py goes through all of them, for
+        every rule.
+        """
         whole = Budget()
         full = [one async for one in limited(strategy, rule, whole)]
         cut = 0
@@ -254,17 +332,30 @@ class StrategyContract:
             cut += 1
             last = rounds[-1]
             if isinstance(rule, Full):
-                assert rounds[:-1] == full[: last.number]  # a race is run differently where it might not come to its end
-                assert {one.id for one in candidates([last])} == {one.id for one in candidates([full[last.number]])}
+                assert (
+                    rounds[:-1] == full[: last.number]
+                )  # a race is run differently where it might not come to its end
+                assert {one.id for one in candidates([last])} == {
+                    one.id for one in candidates([full[last.number]])
+                }
             check_lineage(rounds, self.beam)
-            incumbent = rounds[-2].best if last.number else next(
-                standing for standing in last.standings if standing.candidate.operator == "seed")
-            assert last.best.candidate.id == incumbent.candidate.id or is_ahead(last.best, incumbent, rule)
+            incumbent = (
+                rounds[-2].best
+                if last.number
+                else next(
+                    standing for standing in last.standings if standing.candidate.operator == "seed"
+                )
+            )
+            assert last.best.candidate.id == incumbent.candidate.id or is_ahead(
+                last.best, incumbent, rule
+            )
             again = [one async for one in until_it_ends(limited(strategy, rule, Budget(calls)))]
             assert again == rounds
         assert cut or isinstance(rule, Racing)
 
-    async def test_a_handful_of_examples_and_an_empty_description_are_enough(self, strategy: Strategy) -> None:
+    async def test_a_handful_of_examples_and_an_empty_description_are_enough(
+        self, strategy: Strategy
+    ) -> None:
         problem = Problem("", toy.SEED, toy.PROBLEM.train[:1])
         assert len(await run(strategy, problem=problem)) == 4
 
@@ -273,13 +364,19 @@ class StrategyContract:
         rounds = await run(strategy, optimizer, problem=replace(toy.PROBLEM, seed=Prompt()))
         assert len(rounds) == 4
         asked = [request.messages[0].content for batch in optimizer.batches for request in batch]
-        assert not any(text.startswith(("Operator: vary", "Operator: paraphrase")) and "<prompt>\n\n" in text for text in asked)
+        assert not any(
+            text.startswith(("Operator: vary", "Operator: paraphrase")) and "<prompt>\n\n" in text
+            for text in asked
+        )
 
     def test_settings_are_frozen_small_and_cross_processes(self, strategy: Any) -> None:
         assert pickle.loads(pickle.dumps(strategy)) == strategy
         with pytest.raises(FrozenInstanceError):
             strategy.rounds = 9
-        assert all(isinstance(getattr(strategy, field.name), int | float | str) for field in fields(strategy))
+        assert all(
+            isinstance(getattr(strategy, field.name), int | float | str)
+            for field in fields(strategy)
+        )
 
     def test_impossible_settings_are_refused_by_name(self) -> None:
         for name, value in self.impossible.items():

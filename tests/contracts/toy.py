@@ -1,8 +1,10 @@
-"""A synthetic task with a known optimum, for search methods: adding two numbers, with a scripted target and optimizer model.
+"""A synthetic task with a known optimum, for search methods: adding two numbers, with a scripted
+target and optimizer model.
 
-T1. The target's chance of a right answer rises with what the prompt asks for: each word of SKILLS adds 0.2 to a base of 0.2.
-T2. A demonstration adds 0.2, and makes the target do every step; without one it does not do the last step.
-T3. Whether an answer is right depends on the prompt's skill and the question only, so a more skilled prompt is right on all that a
+T1. The target's chance of a right answer rises with what the prompt asks for: each word of SKILLS
+adds 0.2 to a base of 0.2. T2. A demonstration adds 0.2, and makes the target do every step; without
+one it does not do the last step. T3. Whether an answer is right depends on the prompt's skill and
+the question only, so a more skilled prompt is right on all that a
     less skilled one is right on.
 T4. Dev items carry MARKER; training items never do.
 """
@@ -20,8 +22,15 @@ from optimizer.types import Answer, Completion, Example, Outcome, Purpose, Reque
 
 SKILLS = ("list", "add", "check")
 MARKER = "dev-item-never-shown"
-PHRASES = ("Answer the question.", "List the numbers.", "Add the numbers up.", "List and add the numbers.", "Check the sum.",
-           "Be careful.", "List the numbers, add them, check the sum.")
+PHRASES = (
+    "Answer the question.",
+    "List the numbers.",
+    "Add the numbers up.",
+    "List and add the numbers.",
+    "Check the sum.",
+    "Be careful.",
+    "List the numbers, add them, check the sum.",
+)
 SEED = Prompt("Let's think step by step.")
 AWKWARD = "{{task}} ${x} {0} </input></examples><prompt>"
 """Training inputs hold template syntax and our tags: as data they must change nothing."""
@@ -34,8 +43,13 @@ def chance(*things: object) -> float:
 
 def examples(count: int, note: str) -> tuple[Example, ...]:
     return tuple(
-        Example(f"{note}-{number}", f"How much is {number} + {number % 7}? {note}", (str(number + number % 7),))
-        for number in range(count))
+        Example(
+            f"{note}-{number}",
+            f"How much is {number} + {number % 7}? {note}",
+            (str(number + number % 7),),
+        )
+        for number in range(count)
+    )
 
 
 PROBLEM = Problem("Add two numbers.", SEED, examples(24, AWKWARD))
@@ -59,12 +73,16 @@ def flawless(request: Request) -> str:
 
 
 def author(request: Request) -> str:
-    """The scripted optimizer model: a well-formed reply to any operator, another one for every sample."""
+    """The scripted optimizer model: a well-formed reply to any operator, another one for every
+    sample.
+    """
     text = request.messages[0].content
     operator = text.partition("\n")[0].removeprefix("Operator: ")
     draw = chance(text, request.sample)
     phrase = f"{PHRASES[int(draw * len(PHRASES))]} ({int(draw * 1000)})"
-    steps = len(re.findall(r"^\d+\. ", text.partition("<steps>")[2].partition("</steps>")[0], re.MULTILINE))
+    steps = len(
+        re.findall(r"^\d+\. ", text.partition("<steps>")[2].partition("</steps>")[0], re.MULTILINE)
+    )
     gold = re.search("<gold>(.*)</gold>", text)
     worked = "\n".join(f"Step {number}: done" for number in range(1, steps + 1))
     return {
@@ -73,7 +91,8 @@ def author(request: Request) -> str:
         "summarise": f"<causes>\n- It never says: {phrase}\n</causes>",
         "decompose": f"<steps>\n1. Read the question. [text]\n2. {phrase}\n</steps>",
         "demonstrate": f"<response>\n{worked}\nAnswer: {gold[1] if gold else ''}\n</response>",
-        "localise": f"<step>{steps}</step><kind>skipped</kind><evidence>There is no line for it.</evidence>",
+        "localise": f"<step>{steps}</step><kind>skipped</kind><evidence>There is no line for "
+        "it.</evidence>",
         "refine": f"<steps>\n- {phrase}\n</steps>",
         "revise": f"<steps>\n1. Read the question. [text]\n2. {phrase}\n</steps>",
     }.get(operator, f"<prompt>{phrase}</prompt>")
@@ -84,7 +103,10 @@ def right_answer(question: str) -> int:
 
 
 class InMemoryEvaluator:
-    """The target model on the toy task: every candidate on every dev item, exact answers. Counts how often it is asked."""
+    """The target model on the toy task: every candidate on every dev item, exact answers.
+
+    Counts how often it is asked.
+    """
 
     def __init__(self, target: LanguageModel, dev: Sequence[Example] = DEV) -> None:
         self._target = target
@@ -92,34 +114,64 @@ class InMemoryEvaluator:
         self.answer_calls = 0
         self.select_calls = 0
 
-    async def answers(self, work: Sequence[tuple[Prompt, Example]], purpose: Purpose = "learn") -> list[Answer]:
+    async def answers(
+        self, work: Sequence[tuple[Prompt, Example]], purpose: Purpose = "learn"
+    ) -> list[Answer]:
         self.answer_calls += 1
         return await self._ask(work, purpose)
 
-    async def select(self, candidates: Sequence[Candidate], keep: int, rng: Random) -> tuple[Standing, ...]:
+    async def select(
+        self, candidates: Sequence[Candidate], keep: int, rng: Random
+    ) -> tuple[Standing, ...]:
         self.select_calls += 1
-        distinct = list({candidate.id: candidate for candidate in reversed(candidates)}.values())[::-1]
-        answers = await self._ask([(one.prompt, example) for one in distinct for example in self._dev], "validate")
+        distinct = list({candidate.id: candidate for candidate in reversed(candidates)}.values())[
+            ::-1
+        ]
+        answers = await self._ask(
+            [(one.prompt, example) for one in distinct for example in self._dev], "validate"
+        )
         size = len(self._dev)
-        measured = [self._standing(one, answers[at * size : (at + 1) * size]) for at, one in enumerate(distinct)]
-        ranked = sorted(measured, key=lambda standing: -1.0 if standing.accuracy is None else -standing.accuracy)
+        measured = [
+            self._standing(one, answers[at * size : (at + 1) * size])
+            for at, one in enumerate(distinct)
+        ]
+        ranked = sorted(
+            measured, key=lambda standing: -1.0 if standing.accuracy is None else -standing.accuracy
+        )
         return tuple(replace(standing, kept=at < keep) for at, standing in enumerate(ranked))
 
     async def _ask(self, work: Sequence[tuple[Prompt, Example]], purpose: Purpose) -> list[Answer]:
-        requests = [Request(prompt.render(example.input), Sampling(), 0, purpose) for prompt, example in work]
+        requests = [
+            Request(prompt.render(example.input), Sampling(), 0, purpose)
+            for prompt, example in work
+        ]
         outcomes = await self._target.complete(requests)
-        return [_answer(example, outcome) for (_, example), outcome in zip(work, outcomes, strict=True)]
+        return [
+            _answer(example, outcome) for (_, example), outcome in zip(work, outcomes, strict=True)
+        ]
 
     def _standing(self, candidate: Candidate, answers: Sequence[Answer]) -> Standing:
         scores = [answer.score.value for answer in answers if answer.score.value is not None]
         followed = adherence(candidate.prompt, [answer.text for answer in answers])
         by_step = adherence_by_step(candidate.prompt, [answer.text for answer in answers])
         by_item = tuple(answer.score.value for answer in answers)
-        return Standing(candidate, sum(scores) / len(scores) if scores else None, len(scores), followed, False, by_step, by_item)
+        return Standing(
+            candidate,
+            sum(scores) / len(scores) if scores else None,
+            len(scores),
+            followed,
+            False,
+            by_step,
+            by_item,
+        )
 
 
 def _answer(example: Example, outcome: Outcome) -> Answer:
     if not isinstance(outcome, Completion):
-        return Answer(example, "", Score("missing" if outcome.kind == "infrastructure" else "refused"))
+        return Answer(
+            example, "", Score("missing" if outcome.kind == "infrastructure" else "refused")
+        )
     given = read_trace(outcome.text).answer or ""
-    return Answer(example, outcome.text, Score("right" if given in example.answers else "wrong", given))
+    return Answer(
+        example, outcome.text, Score("right" if given in example.answers else "wrong", given)
+    )

@@ -1,4 +1,7 @@
-"""A Ray head of its own: other ports, another folder, a token. Ended by its own process group; no other Ray is touched."""
+"""A Ray head of its own: other ports, another folder, a token.
+
+Ended by its own process group; no other Ray is touched.
+"""
 
 import os
 import secrets
@@ -17,8 +20,14 @@ import psutil
 
 SCRIPTS = Path(sys.executable).parent
 _OWN_PORTS = (
-    "--dashboard-agent-listen-port", "--dashboard-agent-grpc-port", "--runtime-env-agent-port", "--metrics-export-port",
-    "--ray-client-server-port", "--node-manager-port", "--object-manager-port")
+    "--dashboard-agent-listen-port",
+    "--dashboard-agent-grpc-port",
+    "--runtime-env-agent-port",
+    "--metrics-export-port",
+    "--ray-client-server-port",
+    "--node-manager-port",
+    "--object-manager-port",
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +42,11 @@ class Head:
     def client_environment(self) -> dict[str, str]:
         """For a command that talks to this head."""
         others = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-        return others | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self.token, "RAY_API_SERVER_ADDRESS": self.address}
+        return others | {
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": self.token,
+            "RAY_API_SERVER_ADDRESS": self.address,
+        }
 
 
 @contextmanager
@@ -41,17 +54,47 @@ def ray_head(home: Path) -> Iterator[Head]:
     """`ray start --head` with two CPUs, running until the block ends."""
     head = Head(f"http://127.0.0.1:{_free_port()}", secrets.token_hex(32), home)
     environment = head.client_environment | {
-        "HOME": str(home), "PATH": f"{SCRIPTS}:{os.environ['PATH']}", "RAY_USAGE_STATS_ENABLED": "0", "RAY_GRAFANA_HOST": ""}
+        "HOME": str(home),
+        "PATH": f"{SCRIPTS}:{os.environ['PATH']}",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_GRAFANA_HOST": "",
+    }
     del environment["RAY_API_SERVER_ADDRESS"]
     # The sockets in it want a short path.
-    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as folder, (home / "head.log").open("w") as log:
+    with (
+        tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as folder,
+        (home / "head.log").open("w") as log,
+    ):
         started = subprocess.Popen(
-            [SCRIPTS / "ray", "start", "--head", "--block", "--port", str(_free_port()), "--num-cpus", "2", "--temp-dir", folder,
-             "--include-dashboard", "true", "--dashboard-host", "127.0.0.1", "--dashboard-port", head.address.rpartition(":")[2],
-             "--object-store-memory", "100000000", "--disable-usage-stats",
-             # Ray has fixed numbers for these, which another Ray on this machine may have taken.
-             *(word for option in _OWN_PORTS for word in (option, str(_free_port())))],
-            env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, cwd=home)
+            [
+                SCRIPTS / "ray",
+                "start",
+                "--head",
+                "--block",
+                "--port",
+                str(_free_port()),
+                "--num-cpus",
+                "2",
+                "--temp-dir",
+                folder,
+                "--include-dashboard",
+                "true",
+                "--dashboard-host",
+                "127.0.0.1",
+                "--dashboard-port",
+                head.address.rpartition(":")[2],
+                "--object-store-memory",
+                "100000000",
+                "--disable-usage-stats",
+                # Ray has fixed numbers for these, which another Ray on this machine may have taken.
+                *(word for option in _OWN_PORTS for word in (option, str(_free_port()))),
+            ],
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            cwd=home,
+        )
         try:
             _wait_until_it_answers(head, started, home / "head.log")
             yield head
@@ -77,11 +120,15 @@ def _wait_until_it_answers(head: Head, started: subprocess.Popen[bytes], log: Pa
 
 
 def _end(started: subprocess.Popen[bytes]) -> None:
-    """The head and all that came from it; Ray's workers and jobs make sessions of their own, so they are found by parentage."""
+    """The head and all that came from it; Ray's workers and jobs make sessions of their own, so
+    they are found by parentage.
+    """
     own = psutil.Process(started.pid)
     family = [own, *own.children(recursive=True)]
     os.killpg(started.pid, signal.SIGTERM)
-    psutil.wait_procs([own], timeout=5)  # it ends its own; of those that made sessions, it does not know
+    psutil.wait_procs(
+        [own], timeout=5
+    )  # it ends its own; of those that made sessions, it does not know
     alive = [process for process in family if process.is_running()]
     for process in alive:
         with suppress(psutil.NoSuchProcess):

@@ -51,9 +51,15 @@ TASK = load_task("navigate", sizes=Sizes(10, 20, 80), seed=0)
 
 
 def settings(**changes: Any) -> ExperimentSettings:
-    return ExperimentSettings.model_validate({
-        "tasks": ["navigate", "coin_flip"], "strategies": ["apo", "abo"], "seeds": [0, 1],
-        "budget": {"target_calls": 1000, "optimizer_calls": 100}} | changes)
+    return ExperimentSettings.model_validate(
+        {
+            "tasks": ["navigate", "coin_flip"],
+            "strategies": ["apo", "abo"],
+            "seeds": [0, 1],
+            "budget": {"target_calls": 1000, "optimizer_calls": 100},
+        }
+        | changes
+    )
 
 
 def estimate_of(**changes: Any) -> ExperimentEstimate:
@@ -65,7 +71,13 @@ def probed(right: int, other: int, flipped: int = 0) -> Probed:
     """Of 20 items; the repeats differ in `flipped` of them."""
     first = [1.0] * right + [0.0] * (20 - right)
     again = [1 - score for score in first[:flipped]] + first[flipped:]
-    return Probed((first, again, first), (first,), {"3 solved examples": [1.0] * other + [0.0] * (20 - other)}, 0.5, 0.5)
+    return Probed(
+        (first, again, first),
+        (first,),
+        {"3 solved examples": [1.0] * other + [0.0] * (20 - other)},
+        0.5,
+        0.5,
+    )
 
 
 def test_calls_are_bounded_by_the_budgets_of_all_trials() -> None:
@@ -75,7 +87,10 @@ def test_calls_are_bounded_by_the_budgets_of_all_trials() -> None:
     assert found.total.tokens == 8 * (1000 * 120 + 100 * 600)
     assert found.total.wall_s == 8 * (1000 / 50 + 100 / 5)
     assert found.total.money is None
-    assert "At most 8,000 target and 800 optimizer calls in 8 trials: about 1.4 million tokens, 5:20 min" in found.line
+    assert (
+        "At most 8,000 target and 800 optimizer calls in 8 trials: about 1.4 million tokens, 5:20 "
+        "min" in found.line
+    )
 
 
 def test_money_is_known_where_both_models_have_prices() -> None:
@@ -88,29 +103,53 @@ def test_money_is_known_where_both_models_have_prices() -> None:
 
 
 def test_the_limits_of_a_trial_and_of_all_of_them_bound_the_estimate() -> None:
-    found = estimate_of(budget={
-        "target_calls": 1000, "optimizer_calls": 100, "tokens": 100_000, "total": {"target_calls": 5000, "wall_s": 100}})
+    found = estimate_of(
+        budget={
+            "target_calls": 1000,
+            "optimizer_calls": 100,
+            "tokens": 100_000,
+            "total": {"target_calls": 5000, "wall_s": 100},
+        }
+    )
     assert (found.trial.tokens, found.total.tokens) == (100_000, 800_000)
     assert (found.total.calls, found.total.wall_s) == (5800, 100)
-    assert "At most 5,000 target and 800 optimizer calls in 8 trials: about 800,000 tokens" in found.line
+    assert (
+        "At most 5,000 target and 800 optimizer calls in 8 trials: about 800,000 tokens"
+        in found.line
+    )
 
 
 def test_a_budget_in_money_needs_prices() -> None:
     for budget in ({"money": 1.0}, {"total": {"money": 1.0}}):
-        with pytest.raises(ValidationError, match="needs the prices of both models, and builtin:target has none"):
+        with pytest.raises(
+            ValidationError, match="needs the prices of both models, and builtin:target has none"
+        ):
             settings(budget=budget)
 
 
 def test_prices_are_no_part_of_a_models_identity() -> None:
-    plain, priced = (settings(target={"kind": "builtin", "name": "target"} | extra) for extra in ({}, {"prices": PRICES}))
+    plain, priced = (
+        settings(target={"kind": "builtin", "name": "target"} | extra)
+        for extra in ({}, {"prices": PRICES})
+    )
     assert plain.target_model.identity == priced.target_model.identity
 
 
-@pytest.mark.parametrize(("prices", "said"), [
-    ({"promt_per_million": 1}, "did you mean 'prompt_per_million'?"), ({"prompt_per_million": -1}, "prompt_per_million"),
-    ({"completion_per_million": float("nan")}, "completion_per_million"), (3, "prices")])
-@pytest.mark.parametrize("model", [{"kind": "openai", "model": "a"}, {"kind": "builtin", "name": "target"}])
-def test_prices_that_cannot_be_are_one_sentence(model: dict[str, Any], prices: Any, said: str) -> None:
+@pytest.mark.parametrize(
+    ("prices", "said"),
+    [
+        ({"promt_per_million": 1}, "did you mean 'prompt_per_million'?"),
+        ({"prompt_per_million": -1}, "prompt_per_million"),
+        ({"completion_per_million": float("nan")}, "completion_per_million"),
+        (3, "prices"),
+    ],
+)
+@pytest.mark.parametrize(
+    "model", [{"kind": "openai", "model": "a"}, {"kind": "builtin", "name": "target"}]
+)
+def test_prices_that_cannot_be_are_one_sentence(
+    model: dict[str, Any], prices: Any, said: str
+) -> None:
     with pytest.raises(SettingsError, match=re.escape(said)) as caught:
         parse_model(model | {"prices": prices})
     assert "\n" not in str(caught.value)
@@ -119,7 +158,9 @@ def test_prices_that_cannot_be_are_one_sentence(model: dict[str, Any], prices: A
 def test_without_a_limit_there_is_no_bound() -> None:
     found = estimate_of(budget={"target_calls": None, "optimizer_calls": 100})
     assert found.total.calls is None
-    assert "any number of target and 800 optimizer calls in 8 trials: there is no bound" in found.line
+    assert (
+        "any number of target and 800 optimizer calls in 8 trials: there is no bound" in found.line
+    )
 
 
 def test_a_run_is_estimated_by_its_folders_check_and_else_by_what_is_usual(tmp_path: Path) -> None:
@@ -137,12 +178,17 @@ def test_a_run_is_estimated_by_its_folders_check_and_else_by_what_is_usual(tmp_p
         assert cost_of_calls(experiment, tasks, out) == usual
 
 
-@pytest.mark.parametrize(("right", "other", "flipped", "pays", "because"), [
-    (10, 19, 0, True, "0.95 are within reach (3 solved examples)"),
-    (10, 11, 0, False, "nothing that was tried"),
-    (20, 20, 0, False, "at most 0.00 can be gained"),
-])
-def test_a_task_is_judged_by_its_tries(right: int, other: int, flipped: int, pays: bool, because: str) -> None:
+@pytest.mark.parametrize(
+    ("right", "other", "flipped", "pays", "because"),
+    [
+        (10, 19, 0, True, "0.95 are within reach (3 solved examples)"),
+        (10, 11, 0, False, "nothing that was tried"),
+        (20, 20, 0, False, "at most 0.00 can be gained"),
+    ],
+)
+def test_a_task_is_judged_by_its_tries(
+    right: int, other: int, flipped: int, pays: bool, because: str
+) -> None:
     found = judged("navigate", TASK, probed(right, other, flipped))
     assert found.task_estimate.pays is pays
     assert because in found.task_estimate.sentence
@@ -156,18 +202,30 @@ def test_noise_makes_the_detectable_gain_larger() -> None:
 
 
 def shown(check: Check) -> str:
-    console = Console(width=120, record=True, file=open("/dev/null", "w"))
+    console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     with console.file:
         console.print(check_table(check))
         return console.export_text()
 
 
 def test_the_table_says_all_of_it() -> None:
-    tasks: tuple[TaskCheck, ...] = (judged("navigate", TASK, probed(10, 19)), judged("[red]x", TASK, probed(20, 20)))
+    tasks: tuple[TaskCheck, ...] = (
+        judged("navigate", TASK, probed(10, 19)),
+        judged("[red]x", TASK, probed(20, 20)),
+    )
     check = Check(tasks, COST, estimate_of())
     text = shown(check)
-    for told in ("0.50 [0.30, 0.70]", "Optimization can pay here", "Optimization cannot pay here", "[red]x", "all 8 trials",
-                 "8,000", "1.4 million tokens", "not known", "as measured here"):
+    for told in (
+        "0.50 [0.30, 0.70]",
+        "Optimization can pay here",
+        "Optimization cannot pay here",
+        "[red]x",
+        "all 8 trials",
+        "8,000",
+        "1.4 million tokens",
+        "not known",
+        "as measured here",
+    ):
         assert told in text
     assert check.can_pay
     assert not Check(tasks[1:], COST, estimate_of()).can_pay
@@ -177,27 +235,57 @@ def test_what_was_not_measured_is_a_dash_with_its_reason_and_nothing_is_called_s
     none = [None] * 20
     first = [1.0] * 10 + [0.0] * 10
     failed = Probed((first, none, none), (none,), {"3 solved examples": first}, 0.5, 0.5)
-    failures = (Failure("target", "infrastructure", "http://x answered 422: seed: Extra inputs are not permitted.", 60),)
+    failures = (
+        Failure(
+            "target",
+            "infrastructure",
+            "http://x answered 422: seed: Extra inputs are not permitted.",
+            60,
+        ),
+    )
     check = Check((judged("navigate", TASK, failed),), COST, estimate_of(), failures)
     text = " ".join(shown(check).split())
     assert "navigate 0.50 [0.30, 0.70] – –" in text  # noqa: RUF001
-    assert "60 calls of the target model were without an answer: http://x answered 422: seed: Extra inputs" in text
+    assert (
+        "60 calls of the target model were without an answer: http://x answered 422: seed: Extra "
+        "inputs" in text
+    )
     assert "navigate: Noise unknown: 1 of 3 repeats came. The detectable gain of " in text
     assert check_to_json(check)["failures"] == [
-        {"model": "target", "kind": "infrastructure", "reason": failures[0].reason, "calls": 60}]
+        {"model": "target", "kind": "infrastructure", "reason": failures[0].reason, "calls": 60}
+    ]
 
 
 def test_answers_that_cannot_be_read_are_no_verdict_on_the_task() -> None:
     wrong = [0.0] * 20
     shown_one = NotRight("Which city?", "Paris", "<<Paris>>", "")
     read = Reading(
-        "exact", 60, 60, 60, 0, 0.0, shown_one, "End with Answer.", {"number": 0.0}, never_right=False, never_a_target=False,
-        line_accuracy=0.9)
-    spoilt = Probed((wrong,) * 3, (wrong,), {"the answer line": [1.0] * 18 + [0.0] * 2}, 0.0, 0.0, None, read)
+        "exact",
+        60,
+        60,
+        60,
+        0,
+        0.0,
+        shown_one,
+        "End with Answer.",
+        {"number": 0.0},
+        never_right=False,
+        never_a_target=False,
+        line_accuracy=0.9,
+    )
+    spoilt = Probed(
+        (wrong,) * 3, (wrong,), {"the answer line": [1.0] * 18 + [0.0] * 2}, 0.0, 0.0, None, read
+    )
     check = Check((judged("navigate", TASK, spoilt),), COST, estimate_of())
     text = " ".join(shown(check).split())
-    assert "navigate: 100% of the baseline's answers could not be read by the scorer exact. For example, to 'Which" in text
-    assert "With the line 'End with Answer.' the baseline gets 0.90 right instead of 0.00: add that line" in text
+    assert (
+        "navigate: 100% of the baseline's answers could not be read by the scorer exact. For "
+        "example, to 'Which" in text
+    )
+    assert (
+        "With the line 'End with Answer.' the baseline gets 0.90 right instead of 0.00: add that "
+        "line" in text
+    )
     assert "Whether optimization can pay here cannot be told yet" in text
     assert "cannot pay" not in text
     assert "0.000" not in text, "answers that are not read have no noise"
@@ -224,28 +312,55 @@ async def test_a_check_of_which_nothing_came_ends_with_the_reason_and_judges_not
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(check, "connect", lambda model: model.build())
-    small, tasks = settings(tasks=["navigate"], sizes={"train": 4, "dev": 4, "test": 4}), {("navigate", 0): TASK}
+    small, tasks = (
+        settings(tasks=["navigate"], sizes={"train": 4, "dev": 4, "test": 4}),
+        {("navigate", 0): TASK},
+    )
     experiment = Experiment(small, trial_specs(small), tasks, open_folder(tmp_path))
-    models: Any = [Model(lambda _: Failed("infrastructure", "http://x answered 400: It is off.")), Model(toy.author)]
-    with pytest.raises(EndpointError, match=r"Nothing could be measured.*http://x answered 400: It is off"):
-        await check._check(experiment, 2, lambda _: None, models, LedgerCoordinator(Ledger(tmp_path / "ledger")))
+    models: Any = [
+        Model(lambda _: Failed("infrastructure", "http://x answered 400: It is off.")),
+        Model(toy.author),
+    ]
+    with pytest.raises(
+        EndpointError, match=r"Nothing could be measured.*http://x answered 400: It is off"
+    ):
+        await check._check(
+            experiment, 2, lambda _: None, models, LedgerCoordinator(Ledger(tmp_path / "ledger"))
+        )
 
 
 def test_figures_are_told_shortly() -> None:
-    assert (tokens_told(1_234_567), tokens_told(999), tokens_told(None)) == ("1.2 million tokens", "999 tokens", "no bound")
+    assert (tokens_told(1_234_567), tokens_told(999), tokens_told(None)) == (
+        "1.2 million tokens",
+        "999 tokens",
+        "no bound",
+    )
     assert (money_told(1234.5), money_told(None)) == ("1,234.50", "not known")
 
 
 def promptray(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "cluster.cli", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
+        [sys.executable, "-m", "cluster.cli", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
 
 
 @pytest.mark.process
-@pytest.mark.parametrize(("option", "said"), [
-    (("--repeats", "1"), "--repeats"), (("--strategy", "ape"), "no strategy called 'ape'"),
-    (("--task", "none.jsonl"), "none.jsonl")])
-def test_bad_input_ends_without_a_traceback(tmp_path: Path, option: tuple[str, str], said: str) -> None:
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (("--repeats", "1"), "--repeats"),
+        (("--strategy", "ape"), "no strategy called 'ape'"),
+        (("--task", "none.jsonl"), "none.jsonl"),
+    ],
+)
+def test_bad_input_ends_without_a_traceback(
+    tmp_path: Path, option: tuple[str, str], said: str
+) -> None:
     ended = forked("check", "tune_configs/quickstart.yaml", *option, "--out", str(tmp_path))
     assert ended.returncode == 2
     assert said in ended.stderr
@@ -254,9 +369,15 @@ def test_bad_input_ends_without_a_traceback(tmp_path: Path, option: tuple[str, s
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_check_leaves_its_answers_to_a_run_and_its_exit_code_says_whether_it_pays(on_local_ray: None, tmp_path: Path) -> None:
-    tiny = {"tasks": ["navigate"], "strategies": ["abo"], "sizes": {"train": 6, "dev": 12, "test": 40},
-            "budget": {"target_calls": 300, "optimizer_calls": 40}}
+def test_a_check_leaves_its_answers_to_a_run_and_its_exit_code_says_whether_it_pays(
+    on_local_ray: None, tmp_path: Path
+) -> None:
+    tiny = {
+        "tasks": ["navigate"],
+        "strategies": ["abo"],
+        "sizes": {"train": 6, "dev": 12, "test": 40},
+        "budget": {"target_calls": 300, "optimizer_calls": 40},
+    }
     file, out = tmp_path / "tiny.yaml", tmp_path / "out"
     file.write_text(yaml.safe_dump(tiny))
     ended = promptray("check", str(file), "--out", str(out), "--repeats", "2")

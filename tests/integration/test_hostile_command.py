@@ -1,4 +1,6 @@
-"""The real command on hostile files: a run ends well and its report is clean; a broken file is one sentence and exit code 2."""
+"""The real command on hostile files: a run ends well and its report is clean; a broken file is one
+sentence and exit code 2.
+"""
 
 import json
 import os
@@ -19,25 +21,47 @@ PLANTED = "planted-by-data"
 SETTINGS = {
     "strategies": [
         {"name": "iterative_ape", "settings": {"rounds": 1, "pool": 2}},
-        {"name": "abo", "settings": {"rounds": 1, "decompositions": 1, "minibatch": 6, "children": 1}}],
-    "sizes": {"train": 10, "dev": 8, "test": 8}, "sampling": {"max_tokens": 24}}
+        {
+            "name": "abo",
+            "settings": {"rounds": 1, "decompositions": 1, "minibatch": 6, "children": 1},
+        },
+    ],
+    "sizes": {"train": 10, "dev": 8, "test": 8},
+    "sampling": {"max_tokens": 24},
+}
 BROKEN = {
-    "cut.json": b'{"examples": [{"input": "a", "target": "b"}', "deep.json": b"[" * 100_000,
+    "cut.json": b'{"examples": [{"input": "a", "target": "b"}',
+    "deep.json": b"[" * 100_000,
     "types.json": b'{"examples": [1, null]}',
-    "digits.jsonl": b'{"input": "a", "target": ' + b"9" * 5000 + b"}", "long.jsonl": b"\x1b[31m" * 1_000_000,
-    "answers.jsonl": b'{"input": "a"}\n', "binary.csv": b"\xff\xfe\x00\x01", "columns.csv": b"\x1b]0;t\x07,[bold]\n1,2\n",
-    "junk.parquet": b"PAR1\x00PAR1", "odd\x1b[31m.txt": b""}
+    "digits.jsonl": b'{"input": "a", "target": ' + b"9" * 5000 + b"}",
+    "long.jsonl": b"\x1b[31m" * 1_000_000,
+    "answers.jsonl": b'{"input": "a"}\n',
+    "binary.csv": b"\xff\xfe\x00\x01",
+    "columns.csv": b"\x1b]0;t\x07,[bold]\n1,2\n",
+    "junk.parquet": b"PAR1\x00PAR1",
+    "odd\x1b[31m.txt": b"",
+}
 
 
 def promptray(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", "from cluster.cli import main; main()", *arguments], cwd=ROOT, capture_output=True, text=True,
-        timeout=200, env=dict(os.environ), check=False)
+        [sys.executable, "-c", "from cluster.cli import main; main()", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        env=dict(os.environ),
+        check=False,
+    )
 
 
 def settings_file(folder: Path, task: Path) -> str:
     file = folder / "x.yaml"
-    file.write_text(yaml.safe_dump(SETTINGS | {"name": "größe", "tasks": [str(task)], "out": str(folder / "out")}))
+    file.write_text(
+        yaml.safe_dump(
+            SETTINGS | {"name": "größe", "tasks": [str(task)], "out": str(folder / "out")}
+        )
+    )
     return str(file)
 
 
@@ -60,8 +84,12 @@ def test_a_broken_file_ends_with_one_sentence(tmp_path: Path, name: str) -> None
 def test_a_run_on_a_hostile_file_ends_well(tmp_path: Path) -> None:
     (tmp_path := tmp_path / "größe 日本").mkdir()
     file = tmp_path / "größe 日本.jsonl"
-    rows = [{"input": f"{PLANTED} {text}", "target": f"{PLANTED} {text[:400]}"} for text in hostile.ALL]
-    rows += [{"input": f"How much is {number} + 3?", "target": str(number + 3)} for number in range(10)]
+    rows = [
+        {"input": f"{PLANTED} {text}", "target": f"{PLANTED} {text[:400]}"} for text in hostile.ALL
+    ]
+    rows += [
+        {"input": f"How much is {number} + 3?", "target": str(number + 3)} for number in range(10)
+    ]
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     ended = promptray("run", settings_file(tmp_path, file), "--scorer", "exact")
     assert ended.returncode == 0, ended.stdout + ended.stderr

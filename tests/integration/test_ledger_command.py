@@ -49,13 +49,25 @@ async def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for texts in ("ab", "abab", "cda"):
         shared = LedgerCoordinator(Ledger(folder / "ledger"))
         name = connect(MODEL).name
-        await CachedModel(ScriptedModel(answer, name=name), shared).complete([asked(text) for text in texts])
+        await CachedModel(ScriptedModel(answer, name=name), shared).complete(
+            [asked(text) for text in texts]
+        )
         await CachedModel(ScriptedModel(answer, name=name), shared).complete([asked(texts[0])])
         shared.close()
-    (folder / "settings.yaml").write_text(yaml.safe_dump({
-        "tasks": ["navigate"], "strategies": ["apo"], "optimizer": {
-            "kind": "openai", "model": "gpt-x", "base_url": "http://127.0.0.1:1/v1",
-            "prices": {"prompt_per_million": 2.0, "completion_per_million": 8.0}}}))
+    (folder / "settings.yaml").write_text(
+        yaml.safe_dump(
+            {
+                "tasks": ["navigate"],
+                "strategies": ["apo"],
+                "optimizer": {
+                    "kind": "openai",
+                    "model": "gpt-x",
+                    "base_url": "http://127.0.0.1:1/v1",
+                    "prices": {"prompt_per_million": 2.0, "completion_per_million": 8.0},
+                },
+            }
+        )
+    )
     return folder
 
 
@@ -95,12 +107,21 @@ def test_verify_and_compact(out: Path) -> None:
     assert ledger("verify", out)[0] == 0
 
 
-def test_every_command_tells_of_a_damaged_segment_and_none_drops_it(out: Path, tmp_path: Path) -> None:
-    """One bit in the middle of an answer's bytes, in the first of two segments, which has two of the four answers."""
+def test_every_command_tells_of_a_damaged_segment_and_none_drops_it(
+    out: Path, tmp_path: Path
+) -> None:
+    """One bit in the middle of an answer's bytes, in the first of two segments, which has two of
+    the four answers.
+    """
     damaged = min((out / "ledger").glob("*.arrows"))
     data = damaged.read_bytes()
-    changed = data[: len(data) // 2 + 400] + bytes([data[len(data) // 2 + 400] ^ 4]) + data[len(data) // 2 + 401 :]
+    changed = (
+        data[: len(data) // 2 + 400]
+        + bytes([data[len(data) // 2 + 400] ^ 4])
+        + data[len(data) // 2 + 401 :]
+    )
     damaged.write_bytes(changed)
+
     def ledger(*arguments: str | Path) -> tuple[int, str]:
         """In this process: it is many commands."""
         ended = CliRunner().invoke(app, list(map(str, arguments)))
@@ -131,7 +152,10 @@ def test_prune_asks_first(out: Path) -> None:
     assert ledger("prune", out)[0] == 2
     code, said = ledger("prune", out, "--model", "gpt-y")
     assert (code, name in said) == (2, True)
-    assert ledger("prune", out, "--older-than", "1") == (0, "None of the 4 answers is of that kind.\n")
+    assert ledger("prune", out, "--older-than", "1") == (
+        0,
+        "None of the 4 answers is of that kind.\n",
+    )
     code, said = ledger("prune", out, "--model", name, said_to_it="n\n")
     assert (code, "Take 4 of 4 answers out" in said) == (1, True)
     assert "4 answers" in ledger(out)[1]
@@ -148,7 +172,9 @@ def test_a_ledger_that_is_in_use_is_shown_and_not_changed(out: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["show", "verify", "compact"])
-@pytest.mark.parametrize("place", ["nowhere", "", "file", "s9://bucket/x", "s3://id:secret@bucket/x"])
+@pytest.mark.parametrize(
+    "place", ["nowhere", "", "file", "s9://bucket/x", "s3://id:secret@bucket/x"]
+)
 def test_a_wrong_folder_is_one_sentence(tmp_path: Path, command: str, place: str) -> None:
     (tmp_path / "file").write_text("")
     code, said = ledger(command, place if "://" in place else tmp_path / place)
@@ -156,8 +182,11 @@ def test_a_wrong_folder_is_one_sentence(tmp_path: Path, command: str, place: str
 
 
 TINY = {
-    "tasks": ["navigate"], "strategies": ["iterative_ape"], "sizes": {"train": 5, "dev": 5, "test": 5},
-    "budget": {"target_calls": 60, "optimizer_calls": 20}}
+    "tasks": ["navigate"],
+    "strategies": ["iterative_ape"],
+    "sizes": {"train": 5, "dev": 5, "test": 5},
+    "budget": {"target_calls": 60, "optimizer_calls": 20},
+}
 
 
 @pytest.mark.ray
@@ -167,15 +196,22 @@ def test_a_second_run_into_the_same_folder_is_refused_with_one_sentence_and_touc
 ) -> None:
     out = tmp_path / "out"
     (out / "trials").mkdir(parents=True)
-    files = {out / "settings.yaml": "the first run's", out / "trials" / "one.json": "its first result"}
+    files = {
+        out / "settings.yaml": "the first run's",
+        out / "trials" / "one.json": "its first result",
+    }
     for file, content in files.items():
         file.write_text(content)
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY))
     with Ledger(out / "ledger"):  # as the first run does
         began = time.monotonic()
         second = subprocess.Popen(
-            [*COMMAND, "run", str(tmp_path / "tiny.yaml"), "--out", str(out)], cwd=ROOT, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True)
+            [*COMMAND, "run", str(tmp_path / "tiny.yaml"), "--out", str(out)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         try:
             _, said = second.communicate(timeout=200)
         finally:

@@ -22,17 +22,26 @@ class Worker:
 
     def spend(self) -> None:
         """The same total twice, then more: each call is counted once."""
-        first = {"target": {"learn": Usage(10, 1, 4, 100, 20)}, "optimizer": {"propose": Usage(3, 0, 0, 30, 300)}}
+        first = {
+            "target": {"learn": Usage(10, 1, 4, 100, 20)},
+            "optimizer": {"propose": Usage(3, 0, 0, 30, 300)},
+        }
         self._metrics.update(first)  # type: ignore[arg-type]
         self._metrics.update(first)  # type: ignore[arg-type]
         self._metrics.update({"target": {"learn": Usage(15, 1, 4, 160, 30), "test": Usage(5)}})
 
 
 def exported(port: int) -> dict[str, float]:
-    """What the node's metrics port says of us: series -> value, with the tags that Ray adds left out."""
+    """What the node's metrics port says of us: series -> value, with the tags that Ray adds left
+    out.
+    """
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as reply:
         lines = reply.read().decode().splitlines()
-    ours = (line.rpartition(" ") for line in lines if line.startswith("ray_promptray_") and "metrics-test" in line)
+    ours = (
+        line.rpartition(" ")
+        for line in lines
+        if line.startswith("ray_promptray_") and "metrics-test" in line
+    )
     return {_series(series): float(value) for series, _, value in ours}
 
 
@@ -71,9 +80,19 @@ def test_prometheus_reads_our_metrics_from_a_node(local_ray: None) -> None:
     ray.get(worker.spend.remote())
     set_gauge("promptray_ledger_hit_share", 0.25, experiment="metrics-test")
     set_gauge("promptray_prefix_hit_rate", 0.8, experiment="metrics-test", task="navigate")
-    set_gauge("promptray_best_dev_accuracy", 0.9, experiment="metrics-test", task="navigate", strategy="abo")
+    set_gauge(
+        "promptray_best_dev_accuracy",
+        0.9,
+        experiment="metrics-test",
+        task="navigate",
+        strategy="abo",
+    )
     set_gauge("promptray_trials", 2, experiment="metrics-test", status="pruned")
-    port, ends_at, seen = ray.nodes()[0]["MetricsExportPort"], time.monotonic() + WAIT_S, dict[str, float]()
+    port, ends_at, seen = (
+        ray.nodes()[0]["MetricsExportPort"],
+        time.monotonic() + WAIT_S,
+        dict[str, float](),
+    )
     while not EXPECTED.items() <= seen.items() and time.monotonic() < ends_at:
         time.sleep(0.5)
         seen = exported(port)

@@ -1,5 +1,6 @@
-"""An experiment on three nodes: its replicas follow the load of its trials, and both spread; a replica that is killed and a worker
-node that is taken away in mid-run change nothing."""
+"""An experiment on three nodes: its replicas follow the load of its trials, and both spread; a
+replica that is killed and a worker node that is taken away in mid-run change nothing.
+"""
 
 import json
 import os
@@ -23,11 +24,26 @@ SETTINGS = {
     "tasks": ["navigate"],
     # One trial's 2 chunks are one replica's load, so a second replica is there for several trials.
     "target": {
-        "kind": "builtin", "name": "target", "gpus": 1, "chunks_in_flight": 2, "replicas": {
-            "min": 1, "max": 2, "target_ongoing_chunks": 2, "upscale_delay_s": 0, "downscale_delay_s": 3, "look_back_s": 10.1}},
+        "kind": "builtin",
+        "name": "target",
+        "gpus": 1,
+        "chunks_in_flight": 2,
+        "replicas": {
+            "min": 1,
+            "max": 2,
+            "target_ongoing_chunks": 2,
+            "upscale_delay_s": 0,
+            "downscale_delay_s": 3,
+            "look_back_s": 10.1,
+        },
+    },
     "strategies": [
-        {"name": "abo", "settings": {"rounds": 1, "decompositions": 2, "minibatch": 8, "children": 2}},
-        {"name": "iterative_ape", "settings": {"rounds": 5, "pool": 4}}],
+        {
+            "name": "abo",
+            "settings": {"rounds": 1, "decompositions": 2, "minibatch": 8, "children": 2},
+        },
+        {"name": "iterative_ape", "settings": {"rounds": 5, "pool": 4}},
+    ],
     "seeds": [0, 1],
     "sizes": {"train": 16, "dev": 16, "test": 10},
     "budget": {"target_calls": 1500, "optimizer_calls": 200},
@@ -36,7 +52,10 @@ SETTINGS = {
 NOT_THE_SAME = ("wall_s", "ledger_hits", "prefix_hit_rate", "money")
 # Ray is to see within seconds that a node is no more.
 HURRIED = {
-    "RAY_health_check_period_ms": "1000", "RAY_health_check_failure_threshold": "2", "RAY_health_check_initial_delay_ms": "0"}
+    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_failure_threshold": "2",
+    "RAY_health_check_initial_delay_ms": "0",
+}
 
 
 class Nodes:
@@ -54,7 +73,12 @@ class Nodes:
 
     def replicas(self) -> list[int]:
         """The processes of the target's replicas."""
-        return [int(pid) for actors in self.actors().values() for pid, name in actors.items() if "builtin-target" in name]
+        return [
+            int(pid)
+            for actors in self.actors().values()
+            for pid, name in actors.items()
+            if "builtin-target" in name
+        ]
 
     def remove(self, node: str) -> None:
         self._ask(f"remove {node}")
@@ -78,8 +102,13 @@ def three_nodes() -> Iterator[Nodes]:
     place = tempfile.mkdtemp(prefix="ray-")  # short: the paths of Ray's sockets have a limit
     environment = {**os.environ, **HURRIED, "RAY_TMPDIR": place, "RAY_AUTH_MODE": "disabled"}
     process = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("three_nodes.py"))], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        env=environment, cwd=ROOT)
+        [sys.executable, str(Path(__file__).with_name("three_nodes.py"))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+        cwd=ROOT,
+    )
     try:
         yield Nodes(process)
     finally:
@@ -89,14 +118,22 @@ def three_nodes() -> Iterator[Nodes]:
 
 def start(file: Path, out: Path, address: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [*COMMAND, "run", str(file), "--out", str(out)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        env={**os.environ, "RAY_ADDRESS": address, "RAY_AUTH_MODE": "disabled"})
+        [*COMMAND, "run", str(file), "--out", str(out)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "RAY_ADDRESS": address, "RAY_AUTH_MODE": "disabled"},
+    )
 
 
 def results(out: Path) -> dict[str, dict[str, Any]]:
     """What must be the same, by trial: all but times, and what was paid."""
     read = {path.stem: json.loads(path.read_text()) for path in (out / "trials").glob("*.json")}
-    return {trial: {key: value for key, value in result.items() if key not in NOT_THE_SAME} for trial, result in read.items()}
+    return {
+        trial: {key: value for key, value in result.items() if key not in NOT_THE_SAME}
+        for trial, result in read.items()
+    }
 
 
 def until_a_round_ended(run: "subprocess.Popen[str]") -> str:
@@ -121,13 +158,17 @@ def spread(nodes: Nodes) -> bool:
     actors = nodes.actors()
     return all(
         any("builtin-target" in name for name in actors.get(worker, {}).values())
-        and any(name.endswith("ImplicitFunc") for name in actors.get(worker, {}).values()) for worker in nodes.workers)
+        and any(name.endswith("ImplicitFunc") for name in actors.get(worker, {}).values())
+        for worker in nodes.workers
+    )
 
 
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_replicas_follow_the_load_and_neither_a_dead_one_nor_a_lost_node_changes_a_result(tmp_path: Path) -> None:
+def test_replicas_follow_the_load_and_neither_a_dead_one_nor_a_lost_node_changes_a_result(
+    tmp_path: Path,
+) -> None:
     file = tmp_path / "spread.yaml"
     file.write_text(yaml.safe_dump(SETTINGS))
     with three_nodes() as nodes:
@@ -144,7 +185,9 @@ def test_replicas_follow_the_load_and_neither_a_dead_one_nor_a_lost_node_changes
         disturbed = start(file, tmp_path / "disturbed", nodes.address)
         said = until_a_round_ended(disturbed)
         until(lambda: spread(nodes))
-        assert not any("LedgerActor" in nodes.actors()[worker].values() for worker in nodes.workers), "its folder is the driver's"
+        assert not any(
+            "LedgerActor" in nodes.actors()[worker].values() for worker in nodes.workers
+        ), "its folder is the driver's"
         victim = nodes.replicas()[0]
         os.kill(victim, signal.SIGKILL)
         until(lambda: victim not in nodes.replicas())
@@ -154,6 +197,8 @@ def test_replicas_follow_the_load_and_neither_a_dead_one_nor_a_lost_node_changes
         assert disturbed.returncode == 0, said + rest
     for result in results(tmp_path / "undisturbed").values():
         assert result["status"] == "finished"
-        assert not any(verdicts.get("missing") for verdicts in result["verdicts_by_purpose"].values()), "no call failed"
+        assert not any(
+            verdicts.get("missing") for verdicts in result["verdicts_by_purpose"].values()
+        ), "no call failed"
     assert len(results(tmp_path / "disturbed")) == 4
     assert results(tmp_path / "disturbed") == results(tmp_path / "undisturbed")

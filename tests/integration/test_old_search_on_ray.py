@@ -1,4 +1,6 @@
-"""A run and a search that an older version finished, repeated on Ray: they take the same course, and nothing is paid for again."""
+"""A run and a search that an older version finished, repeated on Ray: they take the same course,
+and nothing is paid for again.
+"""
 
 from contextlib import nullcontext
 from pathlib import Path
@@ -40,10 +42,16 @@ def test_nothing_is_paid_for_again(local_ray: None, copied: Copied) -> None:
         kept = len(Ledger.read_only(open_folder(out / "ledger")))
         results = repeated(out)
         assert [result.error for result in results] == [""] * len(results)
-        assert all(result.target_calls + result.optimizer_calls == result.ledger_hits for result in results), "all from the ledger"
+        assert all(
+            result.target_calls + result.optimizer_calls == result.ledger_hits for result in results
+        ), "all from the ledger"
         assert len(Ledger.read_only(open_folder(out / "ledger"))) == kept
         kept_baseline = {result.trial for result in results if result.best_is_baseline}
         for file in ("trials.parquet", "candidates.parquet"):
             old = WRITTEN / name / file
-            assert table(out / file, pq.read_schema(old).names) == [uncompared(row, kept_baseline) for row in table(old)]
-    assert (out / "decisions" / "000000.jsonl").read_bytes() == (WRITTEN / "search" / "decisions" / "000000.jsonl").read_bytes()
+            assert table(out / file, pq.read_schema(old).names) == [
+                uncompared(row, kept_baseline) for row in table(old)
+            ]
+    assert (out / "decisions" / "000000.jsonl").read_bytes() == (
+        WRITTEN / "search" / "decisions" / "000000.jsonl"
+    ).read_bytes()

@@ -1,4 +1,6 @@
-"""What lies below us is told in one sentence, and soon: a cluster that is gone, a Ray that is late or dies, a taken port."""
+"""What lies below us is told in one sentence, and soon: a cluster that is gone, a Ray that is late
+or dies, a taken port.
+"""
 
 import os
 import re
@@ -19,7 +21,15 @@ from typer.testing import CliRunner
 from cluster.cli import app
 from cluster.ray_runtime import start
 from cluster.ray_runtime.ports import expect_free
-from cluster.ray_runtime.start import LEAVE_S, START_S, Watch, _OurCode, _told, cluster_address, join
+from cluster.ray_runtime.start import (
+    LEAVE_S,
+    START_S,
+    Watch,
+    _OurCode,
+    _told,
+    cluster_address,
+    join,
+)
 from optimizer.errors import EndpointError, PromptrayError, SettingsError, StorageError
 from serving.gateway.deployment import listen
 from serving.gateway.settings import GatewaySettings
@@ -27,18 +37,42 @@ from serving.gateway.settings import GatewaySettings
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("address", [
-    "http://127.0.0.1:8265", "https://ray.example", "nonsense", "127.0.0.1:", ":6379", "127.0.0.1:99999", "127.0.0.1:0", "a:b:c"])
-def test_an_address_that_is_no_clusters_is_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://127.0.0.1:8265",
+        "https://ray.example",
+        "nonsense",
+        "127.0.0.1:",
+        ":6379",
+        "127.0.0.1:99999",
+        "127.0.0.1:0",
+        "a:b:c",
+    ],
+)
+def test_an_address_that_is_no_clusters_is_refused(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("RAY_ADDRESS", address)
     with pytest.raises(SettingsError, match="RAY_ADDRESS"):
         cluster_address()
 
 
-@pytest.mark.parametrize(("address", "taken"), [
-    ("", None), (" ", None), ("local", None), ("auto", "auto"), ("10.0.0.1:6379", "10.0.0.1:6379"), ("[::1]:6379", "[::1]:6379"),
-    ("ray://head:10001", "ray://head:10001")])
-def test_an_address_of_a_cluster_is_taken(address: str, taken: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("address", "taken"),
+    [
+        ("", None),
+        (" ", None),
+        ("local", None),
+        ("auto", "auto"),
+        ("10.0.0.1:6379", "10.0.0.1:6379"),
+        ("[::1]:6379", "[::1]:6379"),
+        ("ray://head:10001", "ray://head:10001"),
+    ],
+)
+def test_an_address_of_a_cluster_is_taken(
+    address: str, taken: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("RAY_ADDRESS", address)
     assert cluster_address() == taken
 
@@ -75,18 +109,46 @@ def test_what_is_no_ray_is_told_within_bounds(web_server: int) -> None:
     program = (
         "from cluster import ray_start; start.PROBE_S = 0.5\n"
         f"try: start.join('127.0.0.1:{web_server}')\n"
-        "except Exception as problem: print(type(problem).__name__, problem, flush=True)")
-    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+        "except Exception as problem: print(type(problem).__name__, problem, flush=True)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert ended.returncode == 0, ended.stderr
     assert re.match(r"EndpointError What answers at .* is no Ray cluster", ended.stdout)
 
 
-@pytest.mark.parametrize(("problem", "kind", "says"), [
-    (OSError("validate_socket_filename failed: AF_UNIX path length cannot exceed 107 bytes: /x"), StorageError, "RAY_TMPDIR"),
-    (PermissionError(13, "Permission denied", "/home/.ray"), StorageError, "/home/.ray cannot be used"),
-    (Exception("The current node timed out during startup.\nThis could happen"), EndpointError, "has less to do"),
-    (RuntimeError("Version mismatch"), EndpointError, "Version mismatch")])
-def test_what_ray_raises_at_a_start_is_one_sentence(problem: Exception, kind: type[Exception], says: str) -> None:
+@pytest.mark.parametrize(
+    ("problem", "kind", "says"),
+    [
+        (
+            OSError(
+                "validate_socket_filename failed: AF_UNIX path length cannot exceed 107 bytes: /x"
+            ),
+            StorageError,
+            "RAY_TMPDIR",
+        ),
+        (
+            PermissionError(13, "Permission denied", "/home/.ray"),
+            StorageError,
+            "/home/.ray cannot be used",
+        ),
+        (
+            Exception("The current node timed out during startup.\nThis could happen"),
+            EndpointError,
+            "has less to do",
+        ),
+        (RuntimeError("Version mismatch"), EndpointError, "Version mismatch"),
+    ],
+)
+def test_what_ray_raises_at_a_start_is_one_sentence(
+    problem: Exception, kind: type[Exception], says: str
+) -> None:
     with pytest.raises(kind, match=says) as caught, _told("Ray cannot be started", "mend it."):
         raise problem
     assert "\n" not in str(caught.value)
@@ -159,7 +221,9 @@ def test_what_a_dead_ray_raises_is_explained_by_its_death(monkeypatch: pytest.Mo
         watched(fail)
 
 
-def test_a_main_thread_that_stands_in_rays_code_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_main_thread_that_stands_in_rays_code_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(start, "LOOK_EVERY_S", 0.01)
     monkeypatch.setattr(start, "LEAVE_S", 0.05)
     monkeypatch.setattr(start, "dead_processes", lambda: ["raylet"])
@@ -183,14 +247,26 @@ def test_a_main_thread_that_stands_in_rays_code_is_not_waited_for(monkeypatch: p
 
 
 @pytest.mark.parametrize("command", [["serve"], ["up", "--storage", "STORAGE"], ["show", "."]])
-def test_a_port_that_is_taken_is_told_before_anything_starts(command: list[str], tmp_path: Path) -> None:
+def test_a_port_that_is_taken_is_told_before_anything_starts(
+    command: list[str], tmp_path: Path
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        ended = CliRunner().invoke(app, [*(str(tmp_path) if part == "STORAGE" else part for part in command), "--port", str(port)])
+        ended = CliRunner().invoke(
+            app,
+            [
+                *(str(tmp_path) if part == "STORAGE" else part for part in command),
+                "--port",
+                str(port),
+            ],
+        )
         with pytest.raises(SettingsError):
             expect_free("localhost", port)
     assert isinstance(ended.exception, PromptrayError)
-    assert str(ended.exception) == f"The port {port} of 127.0.0.1 is taken by another program; choose another with --port."
+    assert (
+        str(ended.exception)
+        == f"The port {port} of 127.0.0.1 is taken by another program; choose another with --port."
+    )
     expect_free("127.0.0.1", port)
 
 
@@ -204,11 +280,18 @@ def test_a_serve_that_cannot_listen_is_told(monkeypatch: pytest.MonkeyPatch) -> 
     """On a cluster that is joined, whose ports are not this machine's to look at."""
 
     def broken(**_: object) -> None:
-        raise RuntimeError("Traceback (most recent call last):\n" + 70 * "  File x\n" + "RuntimeError: address already in use")
+        raise RuntimeError(
+            "Traceback (most recent call last):\n"
+            + 70 * "  File x\n"
+            + "RuntimeError: address already in use"
+        )
 
     monkeypatch.setattr("ray.serve.start", broken)
     application: Any = None
-    with pytest.raises(EndpointError, match=r"cannot listen on 127.0.0.1:8123 \(RuntimeError: address already in use\)") as caught:
+    with pytest.raises(
+        EndpointError,
+        match=r"cannot listen on 127.0.0.1:8123 \(RuntimeError: address already in use\)",
+    ) as caught:
         listen(application, GatewaySettings(port=8123))
     assert "\n" not in str(caught.value)
 
@@ -226,11 +309,19 @@ def test_a_real_ray_that_dies_ends_the_command_soon() -> None:
         "        os.kill(raylet.process.pid, signal.SIGKILL)\n"
         "        print('killed', flush=True)\n"
         "        ray.get(ray.remote(lambda: time.sleep(600)).remote())\n"
-        "except ConnectionError as problem: end(str(problem), 1)\n")
+        "except ConnectionError as problem: end(str(problem), 1)\n"
+    )
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     began = time.monotonic()
     ended = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=150, check=False, env=environment)
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+        env=environment,
+    )
     assert "killed" in ended.stdout, ended.stderr
     assert ended.returncode == 1, ended.stderr
     assert "Traceback" not in ended.stderr

@@ -1,5 +1,6 @@
-"""The whole system through the real command, with tiny sizes: a run is interrupted on a Ray of its own; on another one it goes on
-and is repeated, and its prompt is applied."""
+"""The whole system through the real command, with tiny sizes: a run is interrupted on a Ray of its
+own; on another one it goes on and is repeated, and its prompt is applied.
+"""
 
 import json
 import os
@@ -22,21 +23,29 @@ SETTINGS = {
     "tasks": ["navigate"],
     "strategies": [
         {"name": "iterative_ape", "settings": {"rounds": 3, "pool": 3}},
-        {"name": "abo", "settings": {"rounds": 1, "decompositions": 2, "minibatch": 8, "children": 2}}],
+        {
+            "name": "abo",
+            "settings": {"rounds": 1, "decompositions": 2, "minibatch": 8, "children": 2},
+        },
+    ],
     "sizes": {"train": 10, "dev": 10, "test": 10},
     "budget": {"target_calls": 600, "optimizer_calls": 80},
 }
 
 
 def promptray(*arguments: str) -> str:
-    ended = subprocess.run([*COMMAND, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
+    ended = subprocess.run(
+        [*COMMAND, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=240, check=False
+    )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
 
 
 def rows(out: Path) -> list[dict[str, Any]]:
     """What was found and what it took, by trial."""
-    found, costs = (pq.read_table(out / name).to_pylist() for name in ("trials.parquet", "costs.parquet"))
+    found, costs = (
+        pq.read_table(out / name).to_pylist() for name in ("trials.parquet", "costs.parquet")
+    )
     return [row | cost for row, cost in zip(found, costs, strict=True)]
 
 
@@ -52,12 +61,18 @@ def kept_prompts(out: Path) -> set[str]:
 
 
 def interrupted(file: Path, out: Path) -> tuple[int, str, float]:
-    """Starts a run in the file's folder, presses Ctrl-C once a trial has ended its first round, and gives exit code, what was said,
+    """Starts a run in the file's folder, presses Ctrl-C once a trial has ended its first round, and
+    gives exit code, what was said,
     and the seconds it took."""
     started = subprocess.Popen(
-        [str(Path(sys.executable).with_name("promptray")), "run", str(file), "--out", str(out)], cwd=file.parent,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
+        [str(Path(sys.executable).with_name("promptray")), "run", str(file), "--out", str(out)],
+        cwd=file.parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
     ends_at = time.monotonic() + 200
     while not any(out.glob("unfinished/*.json")):
         assert started.poll() is None, started.communicate()[0]
@@ -76,7 +91,9 @@ def test_a_run_that_is_cut_goes_on_from_its_ledger_and_repeats_exactly(
 ) -> None:
     file, out = tmp_path / "tiny.yaml", tmp_path / "out"
     file.write_text(yaml.safe_dump(SETTINGS))
-    (tmp_path / "cluster.py").write_text("raise SystemExit('a file of my own')")  # like our packages, and none of them
+    (tmp_path / "cluster.py").write_text(
+        "raise SystemExit('a file of my own')"
+    )  # like our packages, and none of them
     (tmp_path / "serving").mkdir()
     (tmp_path / "serving" / "__init__.py").write_text("raise SystemExit('a package of my own')")
 
@@ -88,9 +105,14 @@ def test_a_run_that_is_cut_goes_on_from_its_ledger_and_repeats_exactly(
     cut = rows(out)
     assert {row["status"] for row in cut} <= {"stopped", "finished"}
     assert f"the best prompts so far, of {len(kept_prompts(out))} trial" in said
-    assert kept_prompts(out) == {row["trial"] for row in cut if row["dev_accuracy"] is not None} != set()
+    assert (
+        kept_prompts(out)
+        == {row["trial"] for row in cut if row["dev_accuracy"] is not None}
+        != set()
+    )
     assert {row["trial"] for row in cut if row["test_accuracy"] is not None} == {
-        row["trial"] for row in cut if row["status"] == "finished"}
+        row["trial"] for row in cut if row["status"] == "finished"
+    }
 
     request.getfixturevalue("on_local_ray")
     table = promptray("run", str(out / "settings.yaml"))
@@ -100,8 +122,16 @@ def test_a_run_that_is_cut_goes_on_from_its_ledger_and_repeats_exactly(
     assert "iterative_ape" in table
     assert str(out / "report.html") in table
     expected = {
-        "trials.parquet", "candidates.parquet", "costs.parquet", "failures.parquet", "settings.yaml", "report.html", "best",
-        "trials", "ledger"}
+        "trials.parquet",
+        "candidates.parquet",
+        "costs.parquet",
+        "failures.parquet",
+        "settings.yaml",
+        "report.html",
+        "best",
+        "trials",
+        "ledger",
+    }
     assert {path.name for path in out.iterdir()} == expected
     assert len(list((out / "best").iterdir())) == 4
 
@@ -112,7 +142,10 @@ def test_a_run_that_is_cut_goes_on_from_its_ledger_and_repeats_exactly(
         assert after["ledger_hits"] == after["target_calls"] + after["optimizer_calls"]
 
     prompt = out / "best" / "navigate-abo-s0.json"
-    question = "If you follow these instructions, do you return to the starting point? Take 2 steps. Take 2 steps."
+    question = (
+        "If you follow these instructions, do you return to the starting point? Take 2 steps. Take "
+        "2 steps."
+    )
     answer = promptray("apply", str(prompt), "--input", question)
     assert answer.strip()
     assert json.loads(prompt.read_text())["task"] == "navigate"

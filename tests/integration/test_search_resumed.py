@@ -1,4 +1,6 @@
-"""A search through the real command, whose driver is killed: run again, it repeats what was decided and goes on from there."""
+"""A search through the real command, whose driver is killed: run again, it repeats what was decided
+and goes on from there.
+"""
 
 import json
 import os
@@ -28,9 +30,11 @@ SETTINGS: dict[str, Any] = {
     "tasks": ["navigate"],
     "strategies": [{"name": "iterative_ape", "settings": {"rounds": 3}}],
     "search": {
-        "space": {"strategy.pool": {"int": [2, 5]}, "strategy.temperature": {"float": [0.3, 1.0]}}, "trials": 6,
+        "space": {"strategy.pool": {"int": [2, 5]}, "strategy.temperature": {"float": [0.3, 1.0]}},
+        "trials": 6,
         "searcher": {"name": "optuna", "settings": {"startup_trials": 2}},
-        "scheduler": {"name": "asha", "settings": {"reduction_factor": 2}}},
+        "scheduler": {"name": "asha", "settings": {"reduction_factor": 2}},
+    },
     "sizes": {"train": 8, "dev": 12, "test": 6},
     "budget": {"target_calls": 400, "optimizer_calls": 60},
     "concurrency": 2,
@@ -39,7 +43,12 @@ SETTINGS: dict[str, Any] = {
 
 def start(file: Path, out: Path) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [*COMMAND, "run", str(file), "--out", str(out)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        [*COMMAND, "run", str(file), "--out", str(out)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 def run(file: Path, out: Path) -> None:
@@ -62,7 +71,11 @@ def run_and_kill(file: Path, out: Path, after: int) -> None:
 
 
 def decided(out: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for file in sorted((out / "decisions").glob("*.jsonl")) for line in file.read_text().splitlines()]
+    return [
+        json.loads(line)
+        for file in sorted((out / "decisions").glob("*.jsonl"))
+        for line in file.read_text().splitlines()
+    ]
 
 
 def rows(out: Path) -> list[dict[str, Any]]:
@@ -77,7 +90,9 @@ def candidates(out: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_search_whose_driver_is_killed_goes_on_as_it_had_decided(on_local_ray: None, tmp_path: Path) -> None:
+def test_a_search_whose_driver_is_killed_goes_on_as_it_had_decided(
+    on_local_ray: None, tmp_path: Path
+) -> None:
     file, out = tmp_path / "search.yaml", tmp_path / "out"
     file.write_text(yaml.safe_dump(SETTINGS))
     run_and_kill(file, out, after=8)
@@ -89,7 +104,11 @@ def test_a_search_whose_driver_is_killed_goes_on_as_it_had_decided(on_local_ray:
     assert whole[: len(before)] == before
     assert len([decision for decision in whole if decision["kind"] == "given"]) == 6
     finished, found = rows(out), candidates(out)
-    judged = {(decision["trial"], decision["round"]): decision["goes_on"] for decision in whole if decision["kind"] == "judged"}
+    judged = {
+        (decision["trial"], decision["round"]): decision["goes_on"]
+        for decision in whole
+        if decision["kind"] == "judged"
+    }
     stopped = {trial for (trial, _), goes_on in judged.items() if not goes_on}
     assert {row["trial"] for row in finished if row["status"] == "pruned"} == stopped
 
@@ -117,8 +136,11 @@ def test_a_decision_that_cannot_be_kept_ends_the_run_with_our_own_error(
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": 0.1}),
         tune_config=tune.TuneConfig(
-            search_alg=Proposals(trials, {}, Decisions()), scheduler=GroupScheduler(ASHA().build, Decisions((), full))),
-        run_config=tune.RunConfig(name="t", storage_path=str(tmp_path), verbose=0))
+            search_alg=Proposals(trials, {}, Decisions()),
+            scheduler=GroupScheduler(ASHA().build, Decisions((), full)),
+        ),
+        run_config=tune.RunConfig(name="t", storage_path=str(tmp_path), verbose=0),
+    )
     with pytest.raises(tune.TuneError) as failed:
         tuner.fit()
     assert str(cause_of(failed.value)) == "The disk is full."

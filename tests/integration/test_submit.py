@@ -1,4 +1,6 @@
-"""Experiments as jobs on a real Ray head with a token, through the real command: submit, look, submit again, stop."""
+"""Experiments as jobs on a real Ray head with a token, through the real command: submit, look,
+submit again, stop.
+"""
 
 import subprocess
 import sys
@@ -18,13 +20,22 @@ from tests.integration.ray_head import Head, ray_head
 
 ROOT = Path(__file__).parents[2]
 TINY: dict[str, Any] = {
-    "name": "tiny", "tasks": ["object_counting"],
-    "strategies": [{"name": "abo", "settings": {"rounds": 1, "decompositions": 2, "minibatch": 8, "children": 2}}],
-    "sizes": {"train": 10, "dev": 10, "test": 10}, "budget": {"target_calls": 600, "optimizer_calls": 80},
+    "name": "tiny",
+    "tasks": ["object_counting"],
+    "strategies": [
+        {
+            "name": "abo",
+            "settings": {"rounds": 1, "decompositions": 2, "minibatch": 8, "children": 2},
+        }
+    ],
+    "sizes": {"train": 10, "dev": 10, "test": 10},
+    "budget": {"target_calls": 600, "optimizer_calls": 80},
 }
 LONG = TINY | {
-    "name": "long", "strategies": [{"name": "iterative_ape", "settings": {"rounds": 50, "pool": 8}}],
-    "sizes": {"train": 50, "dev": 100, "test": 100}, "budget": {"target_calls": None, "optimizer_calls": None},
+    "name": "long",
+    "strategies": [{"name": "iterative_ape", "settings": {"rounds": 50, "pool": 8}}],
+    "sizes": {"train": 50, "dev": 100, "test": 100},
+    "budget": {"target_calls": None, "optimizer_calls": None},
 }
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -39,8 +50,14 @@ def head(object_store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def promptray(head: Head, *arguments: str, code: int = 0, **environment: str) -> str:
     """What a command prints; its complaint where it is to fail."""
     ended = subprocess.run(
-        [sys.executable, "-m", "cluster.cli", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
-        env=head.client_environment | environment)
+        [sys.executable, "-m", "cluster.cli", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env=head.client_environment | environment,
+    )
     assert ended.returncode == code, ended.stdout + ended.stderr
     assert "Traceback" not in ended.stdout + ended.stderr
     return ended.stdout if code == 0 else ended.stderr
@@ -53,11 +70,16 @@ def settings_file(folder: Path, settings: dict[str, Any]) -> str:
 
 
 def row(out: Folder) -> dict[str, Any]:
-    (found,), (cost,) = (pq.read_table(pa.BufferReader(out.read(name))).to_pylist() for name in ("trials.parquet", "costs.parquet"))
+    (found,), (cost,) = (
+        pq.read_table(pa.BufferReader(out.read(name))).to_pylist()
+        for name in ("trials.parquet", "costs.parquet")
+    )
     return dict(found) | dict(cost)
 
 
-async def test_a_submitted_experiment_runs_is_seen_and_continues(head: Head, tmp_path: Path, bucket: str) -> None:
+async def test_a_submitted_experiment_runs_is_seen_and_continues(
+    head: Head, tmp_path: Path, bucket: str
+) -> None:
     file, out = settings_file(tmp_path, TINY), open_folder(bucket)
 
     said = promptray(head, "submit", file, "--out", bucket)
@@ -65,7 +87,13 @@ async def test_a_submitted_experiment_runs_is_seen_and_continues(head: Head, tmp
     assert "object_counting-abo-s0: finished" in said  # the job's own output, streamed
     assert said.strip().endswith("tiny: succeeded.")
     assert out.names() == [
-        "candidates.parquet", "costs.parquet", "failures.parquet", "report.html", "settings.yaml", "trials.parquet"]
+        "candidates.parquet",
+        "costs.parquet",
+        "failures.parquet",
+        "report.html",
+        "settings.yaml",
+        "trials.parquet",
+    ]
     first = row(out)
     assert (first["status"], first["ledger_hits"] < first["target_calls"]) == ("finished", True)
     prompt = (out / "best").place_of("object_counting-abo-s0.json")

@@ -1,7 +1,9 @@
-"""A Ray cluster of three nodes on this machine, in a process of its own, commanded by lines: a head without work, and two workers.
+"""A Ray cluster of three nodes on this machine, in a process of its own, commanded by lines: a head
+without work, and two workers.
 
-Writes one line of JSON for each line that it reads: `actors` -> {node id: {process id: class name}} of all that live, `remove NODE`
--> {}, and first of all, unasked, {"address": ..., "workers": [node id, ...]}. Ends, with all its nodes, when its input does.
+Writes one line of JSON for each line that it reads: `actors` -> {node id: {process id: class name}}
+of all that live, `remove NODE` -> {}, and first of all, unasked, {"address": ..., "workers": [node
+id, ...]}. Ends, with all its nodes, when its input does.
 """
 
 import json
@@ -29,8 +31,12 @@ def main() -> None:
     head = {"num_cpus": 0, "object_store_memory": MEMORY, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     # A GPU each that is none: it decides where a replica is placed, and nothing uses it.
-    node_by_id = {node.node_id: node for node in [
-        cluster.add_node(num_cpus=2, num_gpus=1, object_store_memory=MEMORY) for _ in range(2)]}
+    node_by_id = {
+        node.node_id: node
+        for node in [
+            cluster.add_node(num_cpus=2, num_gpus=1, object_store_memory=MEMORY) for _ in range(2)
+        ]
+    }
     ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
     say({"address": cluster.address, "workers": list(node_by_id)})
     for line in sys.stdin:

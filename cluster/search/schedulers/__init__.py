@@ -1,12 +1,19 @@
-"""The schedulers, by name: which trials are stopped early. To add one: a file here, and a line in the table.
+"""The schedulers, by name: which trials are stopped early.
 
-Each is built from typed settings, by class: Ray's own `create_scheduler` drops a misspelt setting without a word.
+To add one: a file here, and a line in the table.
+
+Each is built from typed settings, by class: Ray's own `create_scheduler` drops a misspelt setting
+without a word.
 """
 
 from cluster.search.schedulers.asha import ASHA
 from cluster.search.schedulers.median import Median
 from cluster.search.schedulers.none import Unscheduled
 
-SCHEDULERS: dict[str, type[Unscheduled] | type[ASHA] | type[Median]] = {"none": Unscheduled, "asha": ASHA, "median": Median}
+SCHEDULERS: dict[str, type[Unscheduled] | type[ASHA] | type[Median]] = {
+    "none": Unscheduled,
+    "asha": ASHA,
+    "median": Median,
+}
 
 __all__ = ["ASHA", "SCHEDULERS", "Median", "Unscheduled"]

@@ -1,7 +1,10 @@
-"""Scheduler `asha`: asynchronous successive halving. At certain rounds only the best share of the trials goes on. Li et al., "A
-System for Massively Parallel Hyperparameter Tuning", arXiv 1810.05934.
+"""Scheduler `asha`: asynchronous successive halving.
 
-Asynchronous means that a trial is judged by those that came to the round before it: the first ones always go on.
+At certain rounds only the best share of the trials goes on. Li et al., "A System for Massively
+Parallel Hyperparameter Tuning", arXiv 1810.05934.
+
+Asynchronous means that a trial is judged by those that came to the round before it: the first ones
+always go on.
 """
 
 from dataclasses import dataclass
@@ -19,23 +22,41 @@ _MOST_ROUNDS = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class ASHA:
-    """Settings. Trials are judged after round `grace_rounds`, then after `reduction_factor` times that round, and so on."""
+    """Settings.
+
+    Trials are judged after round `grace_rounds`, then after `reduction_factor` times that round,
+    and so on.
+    """
 
     grace_rounds: int = 1
-    """The first round after which a trial may be stopped; round 0 has the strategy's first prompts."""
+    """The first round after which a trial may be stopped; round 0 has the strategy's first prompts.
+    """
     reduction_factor: int = 3
-    """The best one of so many goes on (the paper's eta; HyperBand's authors advise 3 or 4, arXiv 1603.06560)."""
+    """The best one of so many goes on (the paper's eta; HyperBand's authors advise 3 or 4, arXiv
+    1603.06560).
+    """
 
     def __post_init__(self) -> None:
         if not 1 <= self.grace_rounds < _MOST_ROUNDS:
-            raise SettingsError(f"The setting grace_rounds is {self.grace_rounds}, and must be from 1 to {_MOST_ROUNDS - 1}.")
+            raise SettingsError(
+                f"The setting grace_rounds is {self.grace_rounds}, and must be from 1 to "
+                f"{_MOST_ROUNDS - 1}."
+            )
         if self.reduction_factor < 2:
-            raise SettingsError(f"The setting reduction_factor is {self.reduction_factor}, and must be at least 2.")
+            raise SettingsError(
+                f"The setting reduction_factor is {self.reduction_factor}, and must be at least 2."
+            )
 
     def build(self) -> "TrialScheduler":
         """For trials that may be compared with each other."""
         from ray.tune.schedulers import ASHAScheduler
 
         return ASHAScheduler(
-            time_attr=ROUND, metric=ACCURACY, mode="max", max_t=_MOST_ROUNDS, grace_period=self.grace_rounds,
-            reduction_factor=self.reduction_factor, stop_last_trials=False)
+            time_attr=ROUND,
+            metric=ACCURACY,
+            mode="max",
+            max_t=_MOST_ROUNDS,
+            grace_period=self.grace_rounds,
+            reduction_factor=self.reduction_factor,
+            stop_last_trials=False,
+        )

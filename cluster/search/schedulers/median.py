@@ -1,5 +1,5 @@
-"""Scheduler `median`: a trial is stopped when its best round so far is below the median of the other trials' running means. Golovin
-et al., "Google Vizier", KDD 2017.
+"""Scheduler `median`: a trial is stopped when its best round so far is below the median of the
+other trials' running means. Golovin et al., "Google Vizier", KDD 2017.
 """
 
 import math
@@ -18,12 +18,16 @@ class Median:
     """Settings of the rule."""
 
     grace_rounds: int = 1
-    """The first round after which a trial may be stopped; round 0 has the strategy's first prompts."""
+    """The first round after which a trial may be stopped; round 0 has the strategy's first prompts.
+    """
     least_trials: int = 3
     """Other trials that must have come as far before anything is stopped (Ray's default)."""
 
     def __post_init__(self) -> None:
-        for name, value in (("grace_rounds", self.grace_rounds), ("least_trials", self.least_trials)):
+        for name, value in (
+            ("grace_rounds", self.grace_rounds),
+            ("least_trials", self.least_trials),
+        ):
             if value < 1:
                 raise SettingsError(f"The setting {name} is {value}, and must be at least 1.")
 
@@ -31,7 +35,13 @@ class Median:
         """For trials that may be compared with each other."""
         from ray.tune.schedulers import MedianStoppingRule
 
-        # While it has too few trials to judge by, Ray would pause one after `min_time_slice`, and start it anew later: never.
+        # While it has too few trials to judge by, Ray would pause one after `min_time_slice`, and
+        # start it anew later: never.
         return MedianStoppingRule(
-            time_attr=ROUND, metric=ACCURACY, mode="max", grace_period=self.grace_rounds,
-            min_samples_required=self.least_trials, min_time_slice=math.inf)  # type: ignore[arg-type]
+            time_attr=ROUND,
+            metric=ACCURACY,
+            mode="max",
+            grace_period=self.grace_rounds,
+            min_samples_required=self.least_trials,
+            min_time_slice=math.inf,  # type: ignore[arg-type]
+        )

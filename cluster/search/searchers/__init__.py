@@ -1,10 +1,17 @@
-"""The searchers, by name: how the points of a space are chosen. To add one: a file here, and a line in the table."""
+"""The searchers, by name: how the points of a space are chosen.
+
+To add one: a file here, and a line in the table.
+"""
 
 from cluster.search.searchers.grid import Grid
 from cluster.search.searchers.optuna import Optuna
 from cluster.search.searchers.random import Random
 from cluster.search.searchers.searcher import Searcher, Study
 
-SEARCHERS: dict[str, type[Grid] | type[Random] | type[Optuna]] = {"grid": Grid, "random": Random, "optuna": Optuna}
+SEARCHERS: dict[str, type[Grid] | type[Random] | type[Optuna]] = {
+    "grid": Grid,
+    "random": Random,
+    "optuna": Optuna,
+}
 
 __all__ = ["SEARCHERS", "Grid", "Optuna", "Random", "Searcher", "Study"]

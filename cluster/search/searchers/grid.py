@@ -18,14 +18,21 @@ class Grid:
     def plan(self, space: Space, trials: int | None) -> Sequence[Point | None]:
         """See Searcher."""
         if trials is not None:
-            raise SettingsError("The searcher grid tries every point: take search.trials out, or take the searcher random.")
+            raise SettingsError(
+                "The searcher grid tries every point: take search.trials out, or take the searcher "
+                "random."
+            )
         if key := space.endless():
             raise SettingsError(
-                f"The searcher grid tries every value, and {key} is a range of real numbers; list its values, or take the searcher "
-                "random.")
+                f"The searcher grid tries every value, and {key} is a range of real numbers; list "
+                "its values, or take the searcher "
+                "random."
+            )
         if (count := space.count() or 0) > MOST_POINTS:
             raise SettingsError(
-                f"The grid has more than {MOST_POINTS:,} points, {count:,} of them; take the searcher random, or fewer values.")
+                f"The grid has more than {MOST_POINTS:,} points, {count:,} of them; take the "
+                "searcher random, or fewer values."
+            )
         return list(space.all())
 
     def open(self, space: Space, at_once: int) -> None:

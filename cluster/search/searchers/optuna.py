@@ -1,9 +1,11 @@
-"""Searcher `optuna`: each point is proposed from the results of the earlier ones, by Optuna's tree-structured Parzen estimator,
-through Ray Tune's OptunaSearch. Akiba et al., "Optuna", KDD 2019; Bergstra et al., NeurIPS 2011. Needs the package optuna.
+"""Searcher `optuna`: each point is proposed from the results of the earlier ones, by Optuna's
+tree-structured Parzen estimator, through Ray Tune's OptunaSearch. Akiba et al., "Optuna", KDD 2019;
+Bergstra et al., NeurIPS 2011. Needs the package optuna.
 
-A study learns of the trials in their order, and only of those that must have ended before the next one starts. So its proposals
-depend on results and never on their timing. Where a scheduler, which goes by timing, cuts the trials, a repeated experiment gets
-the same points because its decisions are recorded (see ../decisions.py).
+A study learns of the trials in their order, and only of those that must have ended before the next
+one starts. So its proposals depend on results and never on their timing. Where a scheduler, which
+goes by timing, cuts the trials, a repeated experiment gets the same points because its decisions
+are recorded (see ../decisions.py).
 """
 
 import logging
@@ -29,16 +31,22 @@ class Optuna:
 
     seed: int = 0
     startup_trials: int = 5
-    """Points drawn at random before it learns (Optuna: 10, which is most of a small search [ours])."""
+    """Points drawn at random before it learns (Optuna: 10, which is most of a small search [ours]).
+    """
 
     def __post_init__(self) -> None:
         if self.startup_trials < 1:
-            raise SettingsError(f"The setting startup_trials is {self.startup_trials}, and must be at least 1.")
+            raise SettingsError(
+                f"The setting startup_trials is {self.startup_trials}, and must be at least 1."
+            )
 
     def check(self) -> None:
         """See Searcher."""
         if find_spec("optuna") is None:
-            raise SettingsError("The searcher optuna needs a package that is not installed: pip install 'promptray[optuna]'.")
+            raise SettingsError(
+                "The searcher optuna needs a package that is not installed: pip install "
+                "'promptray[optuna]'."
+            )
 
     def plan(self, space: Space, trials: int | None) -> Sequence[Point | None]:
         """See Searcher. No point is planned."""
@@ -80,7 +88,9 @@ def _open(settings: Optuna, space: Space) -> "OptunaSearch":
     from ray.tune.search.optuna import OptunaSearch
 
     optuna.logging.set_verbosity(logging.WARNING)  # it says every result aloud
-    sampler = optuna.samplers.TPESampler(seed=settings.seed, n_startup_trials=settings.startup_trials)
+    sampler = optuna.samplers.TPESampler(
+        seed=settings.seed, n_startup_trials=settings.startup_trials
+    )
 
     def define(trial: Any) -> None:
         space.draw(lambda dimension: _suggested(trial, dimension))

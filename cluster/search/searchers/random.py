@@ -1,4 +1,6 @@
-"""Searcher `random`: points drawn at random, without repeats; all comparison groups get the same ones. Bergstra & Bengio, JMLR 13, 2012."""
+"""Searcher `random`: points drawn at random, without repeats; all comparison groups get the same
+ones. Bergstra & Bengio, JMLR 13, 2012.
+"""
 
 import random
 from collections.abc import Sequence

@@ -1,9 +1,9 @@
-"""Whether a request may become an experiment: the models that it names are the operator's, it searches nothing but harmless
-settings, and it is no larger than the operator allows. All of it is decided by counting and by looking up names, before anything is
-opened, built or expanded.
+"""Whether a request may become an experiment: the models that it names are the operator's, it
+searches nothing but harmless settings, and it is no larger than the operator allows. All of it is
+decided by counting and by looking up names, before anything is opened, built or expanded.
 
-Every way from a request to an experiment leads through `expect_offered`, the record of an old job included: it may have been taken
-by a version that looked less closely.
+Every way from a request to an experiment leads through `expect_offered`, the record of an old job
+included: it may have been taken by a version that looked less closely.
 """
 
 from collections.abc import Collection
@@ -24,21 +24,27 @@ from optimizer.strategies import STRATEGIES
 from optimizer.tasks.generated import GENERATED
 
 OF_A_MODEL = ("max_tokens",)
-"""Settings of a model that a request may search: how its client asks. Whatever says where a model is, who pays for it, what it
-writes or how it is hosted is the operator's."""
+"""Settings of a model that a request may search: how its client asks.
+
+Whatever says where a model is, who pays for it, what it writes or how it is hosted is the
+operator's.
+"""
 OF_SAMPLING = ("temperature", "max_tokens")
 ModelText = str | dict[str, Any]
 
 
 def expect_offered(request: OptimizationRequest, service: ServiceSettings) -> dict[str, ModelText]:
-    """Return the models that the request names in any place, by label, as the operator describes them. Raises SettingsError for a
+    """Return the models that the request names in any place, by label, as the operator describes
+    them. Raises SettingsError for a
     model that is not offered, a setting that may not be searched, and a name that is none."""
     if request.name.startswith("."):
         raise SettingsError(f"A job's name does not begin with a dot; {request.name!r} does.")
     for task in request.tasks:
         _expect_known("generated task", task.generated, GENERATED)
         _expect_known("scorer", task.scorer, SCORERS)
-    offered = {model.label: given for model, given in zip(service.parsed, service.models, strict=True)}
+    offered = {
+        model.label: given for model, given in zip(service.parsed, service.models, strict=True)
+    }
     names = [request.target, request.optimizer, *expect_harmless(request, offered)]
     for name in names:
         _expect_known("model of this service", name, offered)
@@ -46,7 +52,9 @@ def expect_offered(request: OptimizationRequest, service: ServiceSettings) -> di
 
 
 def expect_harmless(request: OptimizationRequest, labels: Collection[str]) -> tuple[str, ...]:
-    """Return the models that the request's search lists. Raises SettingsError where it lists one that is not among `labels`, or
+    """Return the models that the request's search lists.
+
+    Raises SettingsError where it lists one that is not among `labels`, or
     searches a setting that no request may."""
     for key in request.search.space if request.search else ():
         _expect_searchable(key, request)
@@ -60,17 +68,29 @@ def expect_harmless(request: OptimizationRequest, labels: Collection[str]) -> tu
 
 
 def expect_within(request: OptimizationRequest, service: ServiceSettings) -> None:
-    """Raise SettingsError where the request is larger than the operator allows, or is not one that `expect_offered` lets pass.
+    """Raise SettingsError where the request is larger than the operator allows, or is not one that
+    `expect_offered` lets pass.
     Counts; makes no trial, example or point."""
     limits, comparison_groups = service.limits, len(request.tasks) * len(set(request.seeds))
-    examples = sum((task.sizes or request.sizes).build().total for task in request.tasks) * len(set(request.seeds))
+    examples = sum((task.sizes or request.sizes).build().total for task in request.tasks) * len(
+        set(request.seeds)
+    )
     if examples > limits.examples:
-        raise SettingsError(f"The request has {examples:,} examples in the splits of all its tasks and seeds, more than the "
-                            f"{limits.examples:,} that this service takes: make sizes smaller, or take fewer tasks or seeds.")
-    trials = comparison_groups * (_points(request, service) if request.search else len(request.strategies))
+        raise SettingsError(
+            f"The request has {examples:,} examples in the splits of all its tasks and seeds, more "
+            "than the "
+            f"{limits.examples:,} that this service takes: make sizes smaller, or take fewer tasks "
+            "or seeds."
+        )
+    trials = comparison_groups * (
+        _points(request, service) if request.search else len(request.strategies)
+    )
     if trials > limits.trials:
-        raise SettingsError(f"The request has {trials:,} trials, more than the {limits.trials:,} that this service takes: ask for "
-                            "fewer tasks, strategies, seeds or points of the search, or send several requests.")
+        raise SettingsError(
+            f"The request has {trials:,} trials, more than the {limits.trials:,} that this service "
+            "takes: ask for "
+            "fewer tasks, strategies, seeds or points of the search, or send several requests."
+        )
 
 
 def _points(request: OptimizationRequest, service: ServiceSettings) -> int:
@@ -81,14 +101,25 @@ def _points(request: OptimizationRequest, service: ServiceSettings) -> int:
     values = sum(len(domain.probes) for domain in domains.values())
     if len(domains) > limits.searched_settings or values > limits.searched_values:
         raise SettingsError(
-            f"The search has {len(domains):,} settings with {values:,} values together; this service takes "
-            f"{limits.searched_settings:,} settings with {limits.searched_values:,} values. A range counts as two.")
+            f"The search has {len(domains):,} settings with {values:,} values together; this "
+            "service takes "
+            f"{limits.searched_settings:,} settings with {limits.searched_values:,} values. A "
+            "range counts as two."
+        )
     space = read_space(
-        search.space, labelled(request.strategies), request.selection, models[request.optimizer], request.sampling.changed, models,
-        tried=False)
+        search.space,
+        labelled(request.strategies),
+        request.selection,
+        models[request.optimizer],
+        request.sampling.changed,
+        models,
+        tried=False,
+    )
     if (models_asked := space.part(OPTIMIZER).count() or 0) > limits.searched_models:
         raise SettingsError(
-            f"The search has {models_asked:,} optimizer models, more than the {limits.searched_models:,} that this service takes.")
+            f"The search has {models_asked:,} optimizer models, more than the "
+            f"{limits.searched_models:,} that this service takes."
+        )
     searcher, count, asked = search.searcher.build(), space.count(), search.trials or TRIALS
     if isinstance(searcher, Grid):
         return count or 0  # None: its range of real numbers is refused where the search is planned
@@ -96,16 +127,22 @@ def _points(request: OptimizationRequest, service: ServiceSettings) -> int:
 
 
 def _expect_searchable(key: str, request: OptimizationRequest) -> None:
-    """Raise SettingsError for a key that a search of the service has not. One of a strategy or rule that has no such setting at
+    """Raise SettingsError for a key that a search of the service has not.
+
+    One of a strategy or rule that has no such setting at
     all passes: the space itself says what settings there are."""
     owner, _, setting = key.rpartition(".")
     labels = {strategy.label: strategy.name for strategy in labelled(request.strategies)}
     if owner == OPTIMIZER and setting not in OF_A_MODEL:
         raise SettingsError(
-            f"In search.space, {shortened(key)}: of a model this service searches {', '.join(OF_A_MODEL)} alone; everything else "
-            "about a model is its operator's.")
+            f"In search.space, {shortened(key)}: of a model this service searches "
+            f"{', '.join(OF_A_MODEL)} alone; everything else "
+            "about a model is its operator's."
+        )
     if owner == SAMPLING and setting not in OF_SAMPLING:
-        raise SettingsError(f"In search.space, {shortened(key)}: known are: {', '.join(OF_SAMPLING)}.")
+        raise SettingsError(
+            f"In search.space, {shortened(key)}: known are: {', '.join(OF_SAMPLING)}."
+        )
     kinds: list[Any] = []
     if owner == STRATEGY:
         kinds = [STRATEGIES[name] for name in labels.values()]
@@ -114,12 +151,19 @@ def _expect_searchable(key: str, request: OptimizationRequest) -> None:
     elif owner in labels:
         kinds = [STRATEGIES[labels[owner]]]
     for kind in kinds:
-        if setting in kind.__dataclass_fields__ and setting not in harmless_settings(kind, texts=False):
-            raise SettingsError(f"In search.space, {shortened(key)}: only numbers and choices are searched.")
+        if setting in kind.__dataclass_fields__ and setting not in harmless_settings(
+            kind, texts=False
+        ):
+            raise SettingsError(
+                f"In search.space, {shortened(key)}: only numbers and choices are searched."
+            )
 
 
 def searched_models(request: OptimizationRequest) -> tuple[str, ...]:
-    """Return the labels of the optimizer models that the request's search lists. Raises SettingsError where it is no list."""
+    """Return the labels of the optimizer models that the request's search lists.
+
+    Raises SettingsError where it is no list.
+    """
     space = request.search.space if request.search else {}
     domain = parse_domain(space[OPTIMIZER]) if OPTIMIZER in space else OneOf(())
     if not isinstance(domain, OneOf):

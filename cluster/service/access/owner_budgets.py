@@ -1,9 +1,11 @@
-"""What owners may still spend today, given out call by call: everything that costs comes from here, so that no number of jobs, of
-probes and of questions at the models' gateway passes a quota together.
+"""What owners may still spend today, given out call by call: everything that costs comes from here,
+so that no number of jobs, of probes and of questions at the models' gateway passes a quota
+together.
 
-An owner's day is a budget like that of an experiment (serving.budget.store says what is on record when), whose holders are trials
-of jobs, probes and callers at the gateway. So what was sent is on storage before it goes out, whoever dies then; and a job's final
-tests are kept aside from its start. A call is a call here, of whichever model. For one event loop.
+An owner's day is a budget like that of an experiment (serving.budget.store says what is on record
+when), whose holders are trials of jobs, probes and callers at the gateway. So what was sent is on
+storage before it goes out, whoever dies then; and a job's final tests are kept aside from its
+start. A call is a call here, of whichever model. For one event loop.
 
     STORAGE/usage/YYYY-MM-DD/OWNER/spent.json
 """
@@ -22,10 +24,15 @@ from serving.storage import Folder
 
 
 class OwnerBudgets:
-    """`limits` gives what an owner may use; `refused` is told of each job that is refused something, with the reason."""
+    """`limits` gives what an owner may use; `refused` is told of each job that is refused
+    something, with the reason.
+    """
 
     def __init__(
-        self, usage: Folder, quotas: Quotas, limits: Callable[[str], QuotaSettings],
+        self,
+        usage: Folder,
+        quotas: Quotas,
+        limits: Callable[[str], QuotaSettings],
         refused: Callable[[str, str], None] = lambda job, reason: None,
     ) -> None:
         self._usage = usage
@@ -51,7 +58,9 @@ class OwnerBudgets:
         except BudgetExhausted:
             raise self._exhausted(owner, holder) from None
 
-    async def send(self, owner: str, holder: str, most_by_key: Mapping[bytes, Cost], test: bool) -> None:
+    async def send(
+        self, owner: str, holder: str, most_by_key: Mapping[bytes, Cost], test: bool
+    ) -> None:
         """See Paying.send. Raises QuotaExhausted, StorageError."""
         shared_budget = await self._shared_budget(owner)
         try:
@@ -60,7 +69,9 @@ class OwnerBudgets:
             raise self._exhausted(owner, holder) from None
         self._note(owner, shared_budget)
 
-    async def settle(self, owner: str, holder: str, cost_by_key: Mapping[bytes, Cost], answered: bool) -> None:
+    async def settle(
+        self, owner: str, holder: str, cost_by_key: Mapping[bytes, Cost], answered: bool
+    ) -> None:
         """See Paying.settle. What was sent yesterday stays on yesterday's record as it is."""
         shared_budget = await self._shared_budget(owner)
         shared_budget.settle(holder, cost_by_key, answered)
@@ -78,23 +89,38 @@ class OwnerBudgets:
 
     async def keep(self, owner: str, holder: str, cost: Cost) -> None:
         """See SharedBudget.keep."""
-        self._kept.setdefault(owner, {})[holder] = cost.at_least(self._kept.get(owner, {}).get(holder, Cost()))
+        self._kept.setdefault(owner, {})[holder] = cost.at_least(
+            self._kept.get(owner, {}).get(holder, Cost())
+        )
         await (await self._shared_budget(owner)).keep(holder, cost)
 
     async def keep_tests(self, owner: str, cost_by_holder: Mapping[str, Cost]) -> None:
-        """Keeps the final tests of a job aside, as far as they are not behind it. Raises QuotaExhausted where what is left has no
+        """Keeps the final tests of a job aside, as far as they are not behind it.
+
+        Raises QuotaExhausted where what is left has no
         room for them."""
         shared_budget, limits = await self._shared_budget(owner), self._limits(owner)
-        wanted, others = Cost.of_all(cost_by_holder.values()), shared_budget.lacking(dict.fromkeys(cost_by_holder, Cost()))
-        if _limits_of(limits).passed_by(shared_budget.spent + shared_budget.lacking(cost_by_holder)):
+        wanted, others = (
+            Cost.of_all(cost_by_holder.values()),
+            shared_budget.lacking(dict.fromkeys(cost_by_holder, Cost())),
+        )
+        if _limits_of(limits).passed_by(
+            shared_budget.spent + shared_budget.lacking(cost_by_holder)
+        ):
             left = _limits_of(limits).left_by(shared_budget.spent + others)
-            room = " and ".join([
-                *([f"{left.target_calls:,} calls"] if limits.calls_a_day is not None else []),
-                *([f"{left.money:g} in money"] if limits.money_a_day is not None else [])])
+            room = " and ".join(
+                [
+                    *([f"{left.target_calls:,} calls"] if limits.calls_a_day is not None else []),
+                    *([f"{left.money:g} in money"] if limits.money_a_day is not None else []),
+                ]
+            )
             raise QuotaExhausted(
-                f"The final tests of this job may take {wanted.target_calls:,} calls and {wanted.money:g} in money, and of your "
-                f"quota of today only {room} are left beside your other jobs; make sizes.test smaller, or resume it after midnight "
-                "UTC.")
+                f"The final tests of this job may take {wanted.target_calls:,} calls and "
+                f"{wanted.money:g} in money, and of your "
+                f"quota of today only {room} are left beside your other jobs; make sizes.test "
+                "smaller, or resume it after midnight "
+                "UTC."
+            )
         for holder, cost in cost_by_holder.items():
             await self.keep(owner, holder, cost)
 
@@ -104,7 +130,8 @@ class OwnerBudgets:
         shared_budget.settle(holder, (await shared_budget.begin(holder)).sent, answered=False)
 
     async def close(self, owner: str, job: str) -> None:
-        """The job is over, whatever became of it: nothing is kept for it any more, and what it had reserved comes back. A run that
+        """The job is over, whatever became of it: nothing is kept for it any more, and what it had
+        reserved comes back. A run that
         is lost is not the end: what its tests lack stays kept until the next one."""
         shared_budget = await self._shared_budget(owner)
         for holder in {*shared_budget.holders, *self._kept.get(owner, {})}:
@@ -120,7 +147,9 @@ class OwnerBudgets:
             limits = _limits_of(self._limits(owner))
             shared_budget = self._shared_budgets.get(owner)
             if shared_budget is None:
-                shared_budget = self._shared_budgets[owner] = await asyncio.to_thread(self._opened, owner, limits)
+                shared_budget = self._shared_budgets[owner] = await asyncio.to_thread(
+                    self._opened, owner, limits
+                )
                 for holder, cost in self._kept.get(owner, {}).items():
                     await shared_budget.keep(holder, cost)
                 self._note(owner, shared_budget)
@@ -136,7 +165,12 @@ class OwnerBudgets:
             folder.delete("spent.json")
             shared_budget = BudgetStore(folder, limits, {}, of="quota")
         calls, money = self._quotas.of(owner)
-        shared_budget.add(Cost(target_calls=max(0, calls - shared_budget.spent.target_calls), money=max(0.0, money - shared_budget.spent.money)))
+        shared_budget.add(
+            Cost(
+                target_calls=max(0, calls - shared_budget.spent.target_calls),
+                money=max(0.0, money - shared_budget.spent.money),
+            )
+        )
         return shared_budget
 
     def _note(self, owner: str, shared_budget: BudgetStore) -> None:
@@ -148,7 +182,9 @@ class OwnerBudgets:
         return QuotaExhausted(reason)
 
 
-ACTS = frozenset({"open", "take", "send", "settle", "give_back", "note", "keep", "keep_tests", "begin", "close"})
+ACTS = frozenset(
+    {"open", "take", "send", "settle", "give_back", "note", "keep", "keep_tests", "begin", "close"}
+)
 """What others may ask of a controller's OwnerBudgets."""
 
 
@@ -162,11 +198,16 @@ def as_calls(cost: Cost) -> Cost:
 
 
 class OwnerBudgetClient:
-    """An owner's day as one who spends it sees it: Paying and Reserve, by way of the controller. Small and picklable."""
+    """An owner's day as one who spends it sees it: Paying and Reserve, by way of the controller.
+
+    Small and picklable.
+    """
 
     bounded = True
 
-    def __init__(self, ask: Callable[..., Any], tell: Callable[..., None], owner: str, holder: str) -> None:
+    def __init__(
+        self, ask: Callable[..., Any], tell: Callable[..., None], owner: str, holder: str
+    ) -> None:
         """`ask` and `tell` bring an act of ACTS to the controller; `ask` returns what it says."""
         self._ask = ask
         self._tell = tell
@@ -174,15 +215,29 @@ class OwnerBudgetClient:
         self._holder = holder
 
     async def take(self, costs: Sequence[Cost], *, test: bool = False) -> int:
-        given: int = await self._ask("take", self._owner, self._holder, list(map(as_calls, costs)), test)
+        given: int = await self._ask(
+            "take", self._owner, self._holder, list(map(as_calls, costs)), test
+        )
         return given
 
     async def send(self, most_by_key: Mapping[bytes, Cost], *, test: bool = False) -> None:
-        await self._ask("send", self._owner, self._holder, {key: as_calls(cost) for key, cost in most_by_key.items()}, test)
+        await self._ask(
+            "send",
+            self._owner,
+            self._holder,
+            {key: as_calls(cost) for key, cost in most_by_key.items()},
+            test,
+        )
 
     def settle(self, cost_by_key: Mapping[bytes, Cost], *, answered: bool) -> None:
         # Told, not awaited: it is often called while the caller is being cancelled.
-        self._tell("settle", self._owner, self._holder, {key: as_calls(cost) for key, cost in cost_by_key.items()}, answered)
+        self._tell(
+            "settle",
+            self._owner,
+            self._holder,
+            {key: as_calls(cost) for key, cost in cost_by_key.items()},
+            answered,
+        )
 
     def give_back(self, most: Cost, *, test: bool = False) -> None:
         self._tell("give_back", self._owner, self._holder, as_calls(most), test)

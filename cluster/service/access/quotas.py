@@ -1,4 +1,7 @@
-"""What owners have used, by UTC day, and whether there is room for more. Knows no job but by its owner."""
+"""What owners have used, by UTC day, and whether there is room for more.
+
+Knows no job but by its owner.
+"""
 
 import time
 from collections.abc import Callable
@@ -13,17 +16,24 @@ def day_of(seconds: float) -> str:
 
 
 def used_up(limits: QuotaSettings) -> str:
-    """The sentence for an owner of whose day nothing is left, or nothing but what is kept for final tests."""
+    """The sentence for an owner of whose day nothing is left, or nothing but what is kept for final
+    tests.
+    """
     of = [
         *([f"{limits.calls_a_day} calls"] if limits.calls_a_day is not None else []),
-        *([f"{limits.money_a_day:g} in money"] if limits.money_a_day is not None else [])]
+        *([f"{limits.money_a_day:g} in money"] if limits.money_a_day is not None else []),
+    ]
     return f"Your quota of {' and '.join(of)} a day is used up; it begins anew at midnight UTC."
 
 
 class Quotas:
     """Use of one day. `clock` gives Unix seconds; `read` what is known of a day."""
 
-    def __init__(self, read: Callable[[str], dict[str, dict[str, float]]], clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        read: Callable[[str], dict[str, dict[str, float]]],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._read = read
         self._clock = clock
         self.day = day_of(clock())
@@ -45,7 +55,9 @@ class Quotas:
         self.dirty = True
 
     def metered(self, owner: str, calls: int, money: float) -> None:
-        """So much was given out to the owner today (see owner_budgets), which is no less than what jobs have told of."""
+        """So much was given out to the owner today (see owner_budgets), which is no less than what
+        jobs have told of.
+        """
         self.turn_day()
         self._metered[owner] = calls, money
 
@@ -75,7 +87,9 @@ class Quotas:
         """For one more job. Raises OverQuota."""
         if limits.jobs_at_once is not None and jobs_now >= limits.jobs_at_once:
             raise OverQuota(
-                f"You have {jobs_now} jobs queued or running, and your quota is {limits.jobs_at_once}; wait for one to end.")
+                f"You have {jobs_now} jobs queued or running, and your quota is "
+                f"{limits.jobs_at_once}; wait for one to end."
+            )
         if said := self.spent_out(owner, limits):
             now = datetime.fromtimestamp(self._clock(), UTC)
             midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)

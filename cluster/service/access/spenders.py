@@ -1,6 +1,9 @@
-"""Whoever spends for an owner: jobs, probes, and callers at the models' gateway. Each goes to the controller's OwnerBudgets for it.
+"""Whoever spends for an owner: jobs, probes, and callers at the models' gateway.
 
-Knows the controller as whatever brings it an act. For one event loop each, but for JobShare, which is picklable.
+Each goes to the controller's OwnerBudgets for it.
+
+Knows the controller as whatever brings it an act. For one event loop each, but for JobShare, which
+is picklable.
 """
 
 import os
@@ -49,16 +52,27 @@ class JobShare:
 
 
 class GatewayMetrics:
-    """Meters what callers ask of the models at the gateway. `spend` brings an act to the controller and gives what it says."""
+    """Meters what callers ask of the models at the gateway.
 
-    def __init__(self, spend: Callable[..., Awaitable[Any]], models: Sequence[ModelSettings]) -> None:
+    `spend` brings an act to the controller and gives what it says.
+    """
+
+    def __init__(
+        self, spend: Callable[..., Awaitable[Any]], models: Sequence[ModelSettings]
+    ) -> None:
         self._spend = spend
-        self._price_list_by_label = {model.label: price_list_of(model, "target") for model in models}
+        self._price_list_by_label = {
+            model.label: price_list_of(model, "target") for model in models
+        }
         self._bounded_by_owner: dict[str, tuple[float, bool]] = {}
 
     def __call__(self, principal: Hashable, label: str, model: LanguageModel) -> LanguageModel:
         """The model, as this caller may ask it. A key of the gateway's own is no owner's."""
-        return Metered(model, self, principal.owner, self._price_list_by_label[label]) if isinstance(principal, Principal) else model
+        return (
+            Metered(model, self, principal.owner, self._price_list_by_label[label])
+            if isinstance(principal, Principal)
+            else model
+        )
 
     async def spend(self, act: str, *given: Any) -> Any:
         return await self._spend(act, *given)
@@ -73,10 +87,13 @@ class GatewayMetrics:
 
 
 class Metered:
-    """A model whose calls are the owner's: on record before they go out where the owner has a limit, and afterwards where there is
+    """A model whose calls are the owner's: on record before they go out where the owner has a
+    limit, and afterwards where there is
     none. A call that breaks counts at the most that it can cost."""
 
-    def __init__(self, model: LanguageModel, meter: GatewayMetrics, owner: str, price_list: PriceList) -> None:
+    def __init__(
+        self, model: LanguageModel, meter: GatewayMetrics, owner: str, price_list: PriceList
+    ) -> None:
         self._model = model
         self._meter = meter
         self._owner = owner
@@ -87,7 +104,10 @@ class Metered:
         return self._model.name
 
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
-        """As LanguageModel.complete. Raises Refused where the owner's quota has no room for all of them."""
+        """As LanguageModel.complete.
+
+        Raises Refused where the owner's quota has no room for all of them.
+        """
         key = await self._sent(requests)
         outcomes: Sequence[Outcome] | None = None
         try:
@@ -104,7 +124,9 @@ class Metered:
             async for last in pieces(self._model, request):
                 yield last
         finally:
-            await self._settle(key, [request], None if last is None or isinstance(last, str) else [last])
+            await self._settle(
+                key, [request], None if last is None or isinstance(last, str) else [last]
+            )
 
     async def _sent(self, requests: Sequence[Request]) -> bytes | None:
         """The key of the call on record; None where it is not on record yet."""
@@ -117,8 +139,14 @@ class Metered:
             raise Refused(429, "quota_exceeded", str(problem), retry_after_s=60.0) from None
         return key
 
-    async def _settle(self, key: bytes | None, requests: Sequence[Request], outcomes: Sequence[Outcome] | None) -> None:
-        cost = self._most(requests) if outcomes is None else as_calls(Cost.of_all(map(self._price_list.of, outcomes, requests)))
+    async def _settle(
+        self, key: bytes | None, requests: Sequence[Request], outcomes: Sequence[Outcome] | None
+    ) -> None:
+        cost = (
+            self._most(requests)
+            if outcomes is None
+            else as_calls(Cost.of_all(map(self._price_list.of, outcomes, requests)))
+        )
         if key is None:
             await self._meter.spend("note", self._owner, cost)
         else:

@@ -1,7 +1,9 @@
-"""An backend that shows finished results folders as jobs that are over: for `promptray show`, and wherever no cluster is needed.
+"""An backend that shows finished results folders as jobs that are over: for `promptray show`, and
+wherever no cluster is needed.
 
-It reads, and changes nothing: what a job would need to be started, cancelled or resumed is answered with a Conflict. Events are
-told from the results, as they would have come. Knows no HTTP and no Ray.
+It reads, and changes nothing: what a job would need to be started, cancelled or resumed is answered
+with a Conflict. Events are told from the results, as they would have come. Knows no HTTP and no
+Ray.
 """
 
 import hashlib
@@ -50,7 +52,10 @@ from serving.storage import Folder, open_folder
 from serving.storage.local import LocalFolder
 from serving.storage.text import storable
 
-READ_ONLY = "This service only shows finished results; a service that runs jobs is started with promptray up."
+READ_ONLY = (
+    "This service only shows finished results; a service that runs jobs is started with promptray "
+    "up."
+)
 OWNER = "local"
 
 
@@ -65,9 +70,11 @@ class Shown:
 
 
 class ArchiveBackend:
-    """An Backend over results folders; each is read once, when the backend is made. One that cannot be read is shown as a job that
-    has failed, with the reason. Raises StorageError for what is no results folder, and DataError or SettingsError where none of
-    them can be read."""
+    """An Backend over results folders; each is read once, when the backend is made.
+
+    One that cannot be read is shown as a job that has failed, with the reason. Raises StorageError
+    for what is no results folder, and DataError or SettingsError where none of them can be read.
+    """
 
     def __init__(self, places: Sequence[Folder | Path | str], owner: str = OWNER) -> None:
         shown: list[Shown] = []
@@ -78,23 +85,33 @@ class ArchiveBackend:
             settings_place(folder)  # one that is no results folder is a slip of whoever named it
             try:
                 shown.append(shown_folder(folder, owner))
-            except Exception as problem:
+            except Exception as problem:  # noqa: BLE001
+                # Whatever is wrong with one folder, the others are shown.
                 problems.append(_in_our_words(folder, problem))
-                set_aside = SetAside(job_id(folder), 0, owner, folder.place.rpartition("/")[2], 0, str(problems[-1]))
+                set_aside = SetAside(
+                    job_id(folder), 0, owner, folder.place.rpartition("/")[2], 0, str(problems[-1])
+                )
                 self._damaged[set_aside.id] = set_aside.shown
         if problems and not shown:
             raise problems[0]
-        self._shown = {one.job.id: one for one in sorted(shown, key=lambda one: one.job.created_at, reverse=True)}
+        self._shown = {
+            one.job.id: one
+            for one in sorted(shown, key=lambda one: one.job.created_at, reverse=True)
+        }
 
     @property
     def damaged(self) -> list[str]:
         """Why folders cannot be shown, a sentence each."""
         return [job.error.message for job in self._damaged.values() if job.error]
 
-    async def create(self, principal: Principal, request: OptimizationRequest, idempotency_key: str | None = None) -> Optimization:
+    async def create(
+        self, principal: Principal, request: OptimizationRequest, idempotency_key: str | None = None
+    ) -> Optimization:
         raise Conflict(READ_ONLY)
 
-    async def estimate(self, principal: Principal, request: OptimizationRequest, probe: bool) -> Estimate:
+    async def estimate(
+        self, principal: Principal, request: OptimizationRequest, probe: bool
+    ) -> Estimate:
         raise Conflict(READ_ONLY)
 
     async def get(self, principal: Principal, id: str) -> Optimization:
@@ -103,7 +120,12 @@ class ArchiveBackend:
         return self._seen(principal, id).job
 
     async def page(
-        self, principal: Principal, after: str | None, limit: int, status: str | None = None, owner: str | None = None
+        self,
+        principal: Principal,
+        after: str | None,
+        limit: int,
+        status: str | None = None,
+        owner: str | None = None,
     ) -> Page[Optimization]:
         jobs = [job for job in self._jobs if principal.may_see(job.owner)]
         return page_of([job for job in jobs if owner in (None, job.owner)], after, limit, status)
@@ -164,22 +186,43 @@ def shown_folder(folder: Folder, owner: str) -> Shown:
     id = job_id(folder)
     known = {trial_spec.trial: trial_spec for trial_spec in trial_specs(settings)}
     views = {
-        result.trial: trial_view(settings, known[result.trial], Family(course), course, Spent(), "succeeded")
-        for result in results if result.trial in known and (course := Course(result.trial, result.rounds, result))}
+        result.trial: trial_view(
+            settings, known[result.trial], Family(course), course, Spent(), "succeeded"
+        )
+        for result in results
+        if result.trial in known and (course := Course(result.trial, result.rounds, result))
+    }
     usage = total_usage(views)
     failed = [result for result in results if result.status == "failed"]
     status = _status(results, len(known))
     events = tuple(told(results, at, usage, _END_BY_STATUS[status]))
     job = Optimization(
-        id=id, name=settings.name, owner=owner, created_at=at, started_at=at, finished_at=at + int(usage.wall_s),
-        status=status, request=request_of(settings), trials=len(known),
+        id=id,
+        name=settings.name,
+        owner=owner,
+        created_at=at,
+        started_at=at,
+        finished_at=at + int(usage.wall_s),
+        status=status,
+        request=request_of(settings),
+        trials=len(known),
         trials_done=sum(result.status in (*ENDED, "failed") for result in results),
         trials_told=trials_of(status, [result.status for result in results], len(known)),
-        usage=usage, best_dev_accuracy=max((one.dev_accuracy for one in results if one.dev_accuracy is not None), default=None),
+        usage=usage,
+        best_dev_accuracy=max(
+            (one.dev_accuracy for one in results if one.dev_accuracy is not None), default=None
+        ),
         best_dev_accuracy_by_task={
-            storable(task): one.dev_accuracy for task, one in best_trials(results).items() if one.dev_accuracy is not None},
-        error=Fault(code="trial_failed", message=storable(" ".join(errors_told(failed)))) if failed else None,
-        runs=1, last_event=len(events))
+            storable(task): one.dev_accuracy
+            for task, one in best_trials(results).items()
+            if one.dev_accuracy is not None
+        },
+        error=Fault(code="trial_failed", message=storable(" ".join(errors_told(failed))))
+        if failed
+        else None,
+        runs=1,
+        last_event=len(events),
+    )
     return Shown(job, settings, folder, events)
 
 
@@ -187,7 +230,9 @@ _END_BY_STATUS: dict[JobStatus, EventKind] = {status: kind for kind, status in E
 
 
 def _status(results: Sequence[TrialResult], trials: int) -> JobStatus:
-    """A run that was cut is shown like a job that was cancelled: neither has succeeded, and both can go on."""
+    """A run that was cut is shown like a job that was cancelled: neither has succeeded, and both
+    can go on.
+    """
     statuses = {result.status for result in results}
     if "failed" in statuses:
         return "failed"
@@ -202,41 +247,68 @@ def job_id(folder: Folder) -> str:
 def _in_our_words(folder: Folder, problem: Exception) -> PromptrayError:
     if isinstance(problem, PromptrayError):
         return problem
-    return DataError(f"The results in {folder} are damaged ({type(problem).__name__}: {problem}); bring them back from a copy.")
+    return DataError(
+        f"The results in {folder} are damaged ({type(problem).__name__}: {problem}); bring them "
+        "back from a copy."
+    )
 
 
 def request_of(settings: ExperimentSettings) -> OptimizationRequest:
     """The request that such an experiment would come from; of a data file only the name is told."""
     tasks = tuple(
         TaskRequest(
-            **({"generated": task.source} if task.source in GENERATED else {"file": Path(task.source).name[-MOST_KEY:]}),
-            label=task.label[:80], scorer=task.scorer, seed_instruction=task.seed_instruction, sizes=task.sizes)
-        for task in settings.tasks[:32])
+            **(
+                {"generated": task.source}
+                if task.source in GENERATED
+                else {"file": Path(task.source).name[-MOST_KEY:]}
+            ),
+            label=task.label[:80],
+            scorer=task.scorer,
+            seed_instruction=task.seed_instruction,
+            sizes=task.sizes,
+        )
+        for task in settings.tasks[:32]
+    )
     given = {
-        "name": settings.name[:64], "description": settings.description[:2000], "tasks": tasks,
-        "target": parse_model(settings.target).label, "optimizer": parse_model(settings.optimizer).label,
-        "strategies": [choice.model_dump() for choice in settings.strategies[:32]], "selection": settings.selection.model_dump(),
-        "seeds": settings.seeds[:100], "sizes": settings.sizes, "sampling": settings.sampling, "budget": settings.budget,
-        "search": searched(settings), "concurrency": min(64, settings.concurrency)}
+        "name": settings.name[:64],
+        "description": settings.description[:2000],
+        "tasks": tasks,
+        "target": parse_model(settings.target).label,
+        "optimizer": parse_model(settings.optimizer).label,
+        "strategies": [choice.model_dump() for choice in settings.strategies[:32]],
+        "selection": settings.selection.model_dump(),
+        "seeds": settings.seeds[:100],
+        "sizes": settings.sizes,
+        "sampling": settings.sampling,
+        "budget": settings.budget,
+        "search": searched(settings),
+        "concurrency": min(64, settings.concurrency),
+    }
     return OptimizationRequest.model_validate(given, context=KEPT)
 
 
 _SAID_BY_END: dict[EventKind, str] = {
-    "job.succeeded": "All trials have ended.", "job.failed": "A trial has failed.",
-    "job.cancelled": "The run was ended before all trials had come to their end."}
+    "job.succeeded": "All trials have ended.",
+    "job.failed": "A trial has failed.",
+    "job.cancelled": "The run was ended before all trials had come to their end.",
+}
 
 
 def told(
     results: Sequence[TrialResult], at: int, usage: Usage, end: EventKind, guess_calls: bool = False
 ) -> Iterator[Event]:
-    """The events of a job with these results, one trial after the other. What it had spent after a round no result tells;
+    """The events of a job with these results, one trial after the other.
+
+    What it had spent after a round no result tells;
     `guess_calls` shares its total out evenly, for a job that is only played."""
     number = 0
 
     def event(kind: EventKind, message: str, trial: str | None = None, **data: Any) -> Event:
         nonlocal number
         number += 1
-        return Event(id=number, created_at=at, kind=kind, trial=trial, message=storable(message), data=data)
+        return Event(
+            id=number, created_at=at, kind=kind, trial=trial, message=storable(message), data=data
+        )
 
     yield event("job.queued", "The job waits for its turn.")
     yield event("job.started", "The job has started.")
@@ -250,8 +322,13 @@ def told(
             yield event("trial.round", said, result.trial, **_round(result, round, guess_calls))
             accuracy = round.best.accuracy
             if accuracy is not None and best is not None and accuracy > best:
-                yield event("trial.better", f"A better prompt: {accuracy:.2f} on the dev split, {best:.2f} before.", result.trial,
-                            round=round.number, dev_accuracy=accuracy)
+                yield event(
+                    "trial.better",
+                    f"A better prompt: {accuracy:.2f} on the dev split, {best:.2f} before.",
+                    result.trial,
+                    round=round.number,
+                    dev_accuracy=accuracy,
+                )
             best = accuracy if best is None else max(best, accuracy or 0.0)
         if result.status in (*ENDED, "failed"):
             yield _end(event, result)
@@ -260,18 +337,33 @@ def told(
 
 def _round(result: TrialResult, round: Round, guess_calls: bool) -> dict[str, Any]:
     best = round.best
-    interval = None if best.accuracy is None else wilson(min(best.items, best.accuracy * best.items), best.items)
+    interval = (
+        None
+        if best.accuracy is None
+        else wilson(min(best.items, best.accuracy * best.items), best.items)
+    )
     spent: dict[str, int] = {}
     if guess_calls:
         share = min(1.0, (round.number + 1) / max(1, len(result.rounds)))
-        spent = {name: int(getattr(result, name) * share) for name in ("target_calls", "optimizer_calls", "ledger_hits", "repeats")}
+        spent = {
+            name: int(getattr(result, name) * share)
+            for name in ("target_calls", "optimizer_calls", "ledger_hits", "repeats")
+        }
     return {
-        "round": round.number, "dev_accuracy": best.accuracy, "low": interval.low if interval else None,
-        "high": interval.high if interval else None, "best": best.candidate.id, "candidates": len(round.standings), **spent}
+        "round": round.number,
+        "dev_accuracy": best.accuracy,
+        "low": interval.low if interval else None,
+        "high": interval.high if interval else None,
+        "best": best.candidate.id,
+        "candidates": len(round.standings),
+        **spent,
+    }
 
 
 def _end(event: Any, result: TrialResult) -> Event:
-    data = {name: getattr(result, name) for name in ("status", "test_accuracy", "test_low", "test_high")}
+    data = {
+        name: getattr(result, name) for name in ("status", "test_accuracy", "test_low", "test_high")
+    }
     data["verdict"] = result.told
     failed = result.status == "failed"
     said = result.error if failed else f"Trial {result.trial} has ended."

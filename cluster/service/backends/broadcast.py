@@ -1,7 +1,10 @@
-"""Many listeners of events in one process, for one question to the controller at a time. Knows neither the controller's place nor Ray.
+"""Many listeners of events in one process, for one question to the controller at a time.
 
-All who follow a job read the same list of its events; what is new in all jobs that somebody follows comes with one long poll. While
-the controller cannot be asked, the events come from storage; where neither says anything, those who listen are told so.
+Knows neither the controller's place nor Ray.
+
+All who follow a job read the same list of its events; what is new in all jobs that somebody follows
+comes with one long poll. While the controller cannot be asked, the events come from storage; where
+neither says anything, those who listen are told so.
 """
 
 import asyncio
@@ -18,7 +21,9 @@ LATE_S = 40.0
 """How much later its answer may come [ours]."""
 ATTEMPTS = 3
 """To ask it, where it is broken: then those who listen are told, and may come again [ours]."""
-RunUpdates = Callable[[Mapping[str, int], float], Awaitable[dict[str, list[Event] | PromptrayError]]]
+RunUpdates = Callable[
+    [Mapping[str, int], float], Awaitable[dict[str, list[Event] | PromptrayError]]
+]
 """Job -> its new events, or why it cannot be followed."""
 
 
@@ -44,7 +49,11 @@ class EventFollower:
     """For one event loop. `news` is the controller's; `known` reads a job's events from storage."""
 
     def __init__(
-        self, news: RunUpdates, known: Callable[[str], Awaitable[list[Event]]], pauses: Pauses | None = None, late_s: float = LATE_S
+        self,
+        news: RunUpdates,
+        known: Callable[[str], Awaitable[list[Event]]],
+        pauses: Pauses | None = None,
+        late_s: float = LATE_S,
     ) -> None:
         self._news = news
         self._known = known
@@ -86,7 +95,8 @@ class EventFollower:
                 del self._followed[job]
 
     async def _woken(self, wake: asyncio.Event) -> None:
-        """Returns when there is something new, or when it is time to see that somebody asks for it."""
+        """Returns when there is something new, or when it is time to see that somebody asks for
+        it."""
         try:
             async with asyncio.timeout(POLL_S + self._late_s):
                 await wake.wait()
@@ -114,7 +124,10 @@ class EventFollower:
                 asked.cancel()
 
     async def _asked(self, after: Mapping[str, int]) -> dict[str, list[Event] | PromptrayError]:
-        """The controller's answer. What it refuses is told to all who listen; a fault that is no refusal is raised, and what stands on
+        """The controller's answer.
+
+        What it refuses is told to all who listen; a fault that is no refusal is raised, and what
+        stands on
         storage is taken meanwhile."""
         try:
             async with asyncio.timeout(POLL_S + self._late_s):
@@ -126,7 +139,12 @@ class EventFollower:
             if self._failures >= ATTEMPTS:
                 self._failures = 0
                 for job in list(self._followed):
-                    self._end(job, StorageError("The events of this job cannot be followed now; ask for them again."))
+                    self._end(
+                        job,
+                        StorageError(
+                            "The events of this job cannot be followed now; ask for them again."
+                        ),
+                    )
             else:
                 await self._read_all()
             raise problem from None
@@ -142,11 +160,21 @@ class EventFollower:
                 self._end(job, news)
                 continue
             new = [event for event in news if event.id > len(one.events)]
-            if [event.id for event in new] == list(range(len(one.events) + 1, len(one.events) + len(new) + 1)):
+            if [event.id for event in new] == list(
+                range(len(one.events) + 1, len(one.events) + len(new) + 1)
+            ):
                 one.events += new
                 one.tell()
-            elif not await self._read(job, one):  # something is missing between: none is passed over
-                self._end(job, StorageError(f"Event {len(one.events) + 1} of this job is missing; ask for its events again."))
+            elif not await self._read(
+                job, one
+            ):  # something is missing between: none is passed over
+                self._end(
+                    job,
+                    StorageError(
+                        f"Event {len(one.events) + 1} of this job is missing; ask for its events "
+                        "again."
+                    ),
+                )
 
     def _end(self, job: str, fault: PromptrayError) -> None:
         """All who follow the job now leave with this; whoever comes after them begins anew."""

@@ -1,7 +1,8 @@
-"""The Backend of a replica of the API: whom a thing belongs to, checks before a job is filed, and the way to the controller.
+"""The Backend of a replica of the API: whom a thing belongs to, checks before a job is filed, and
+the way to the controller.
 
-Knows the controller as an actor on Ray, and the storage. What blocks goes to threads, and what reads
-a stranger's data to processes that can be killed: it is called from an event loop.
+Knows the controller as an actor on Ray, and the storage. What blocks goes to threads, and what
+reads a stranger's data to processes that can be killed: it is called from an event loop.
 """
 
 import asyncio
@@ -43,19 +44,28 @@ _ID = re.compile(r"opt-[0-9A-Za-z]{1,64}")
 """Of a job: it becomes the name of a folder, so nothing else is looked for."""
 _OF = "the service"
 ANSWERS_WITHIN_S = 60.0
-"""A question to the controller. It waits for the controller's storage, and at the start for the models: who asks is told, and may ask
-again [ours]."""
+"""A question to the controller.
+
+It waits for the controller's storage, and at the start for the models: who asks is told, and may
+ask again [ours].
+"""
 OPENS_WITHIN_S = STARTS_WITHIN_S + 60.0
 FAULTS_WITHIN_S = 5.0
 Limits = Callable[[str], QuotaSettings]
 
 
 class RayBackend:
-    """An backend.JobBackend. For one event loop; any number of them agree. `limits` gives what an owner may use; None: as the settings
+    """An backend.JobBackend.
+
+    For one event loop; any number of them agree. `limits` gives what an owner may use; None: as the
+    settings
     have it for everybody. `checks` and `threads`: None for its own."""
 
     def __init__(
-        self, service: ServiceSettings, limits: Limits | None = None, checks: CheckPool | None = None,
+        self,
+        service: ServiceSettings,
+        limits: Limits | None = None,
+        checks: CheckPool | None = None,
         threads: ReadingThreads | None = None,
     ) -> None:
         place = open_folder(service.storage).absolute().place
@@ -71,29 +81,49 @@ class RayBackend:
         self._follower = EventFollower(self._news, self._events_there)
 
     async def open(self) -> None:
-        """Wakes the controller, so that jobs go on though nobody asks. Raises StorageError where the storage cannot be had."""
+        """Wakes the controller, so that jobs go on though nobody asks.
+
+        Raises StorageError where the storage cannot be had.
+        """
         await self._asked(lambda controller: controller.open.remote(), OPENS_WITHIN_S)
 
     async def faults(self) -> list[str]:
         """See JobBackend.faults."""
         try:
-            own: list[str] = await self._asked(lambda controller: controller.faults.remote(), FAULTS_WITHIN_S)
+            own: list[str] = await self._asked(
+                lambda controller: controller.faults.remote(), FAULTS_WITHIN_S
+            )
         except PromptrayError as problem:
             own = [f"The controller of jobs cannot be asked: {problem}"]
         return own + self._follower.faults(LASTING)
 
-    async def create(self, principal: Principal, request: OptimizationRequest, idempotency_key: str | None = None) -> Optimization:
+    async def create(
+        self, principal: Principal, request: OptimizationRequest, idempotency_key: str | None = None
+    ) -> Optimization:
         admit(request, self._service)
         id = f"opt-{secrets.token_hex(12)}"
-        asked = await self._checks.run(principal.owner, planned, request, self._service, self._store.results(id).place, principal)
+        asked = await self._checks.run(
+            principal.owner,
+            planned,
+            request,
+            self._service,
+            self._store.results(id).place,
+            principal,
+        )
         await self._reach(principal, asked)
         filed = Filed(id, 0, principal.owner, int(time.time()), request, idempotency_key)
-        return await self._asked(lambda controller: controller.create.remote(filed, self._limits(principal.owner)))
+        return await self._asked(
+            lambda controller: controller.create.remote(filed, self._limits(principal.owner))
+        )
 
-    async def estimate(self, principal: Principal, request: OptimizationRequest, probe: bool) -> Estimate:
+    async def estimate(
+        self, principal: Principal, request: OptimizationRequest, probe: bool
+    ) -> Estimate:
         admit(request, self._service)
         told: Estimate
-        told, asked = await self._checks.run(principal.owner, unmeasured, request, self._service, principal)
+        told, asked = await self._checks.run(
+            principal.owner, unmeasured, request, self._service, principal
+        )
         await self._reach(principal, asked)
         if not probe:
             return told
@@ -105,7 +135,9 @@ class RayBackend:
 
     async def _reach(self, principal: Principal, asked: Sequence[Question]) -> None:
         """As reach_all; what it asks is the owner's."""
-        await self.spend("note", principal.owner, Cost(target_calls=sum(not model.served for model, _ in asked)))
+        await self.spend(
+            "note", principal.owner, Cost(target_calls=sum(not model.served for model, _ in asked))
+        )
         await reach_all(asked)
 
     async def get(self, principal: Principal, id: str) -> Optimization:
@@ -113,7 +145,12 @@ class RayBackend:
         return await self._kept(id)
 
     async def page(
-        self, principal: Principal, after: str | None, limit: int, status: str | None = None, owner: str | None = None
+        self,
+        principal: Principal,
+        after: str | None,
+        limit: int,
+        status: str | None = None,
+        owner: str | None = None,
     ) -> Page[Optimization]:
         every: list[Optimization] = await self._asked(lambda controller: controller.jobs.remote())
         own = [job for job in every if principal.may_see(job.owner) and owner in (None, job.owner)]
@@ -127,7 +164,9 @@ class RayBackend:
         owner = await self._expect_visible(principal, id)
         filed = await self._threads.run(principal.owner, self._store.filed, id)
         expect_offered(filed.request, self._service)
-        return await self._asked(lambda controller: controller.resume.remote(id, self._limits(owner)))
+        return await self._asked(
+            lambda controller: controller.resume.remote(id, self._limits(owner))
+        )
 
     async def events(self, principal: Principal, id: str, after: int, limit: int) -> list[Event]:
         await self._expect_visible(principal, id)
@@ -150,8 +189,13 @@ class RayBackend:
         await self._asked(lambda controller: controller.ping.remote())
 
     async def spend(self, act: str, *given: Any) -> Any:
-        """What the controller says of an owner's budget; see owner_budgets.ACTS. The owner comes first in `given`."""
-        return await self._asked(lambda controller: controller.spend.remote(act, *given, limits=self._limits(given[0])))
+        """What the controller says of an owner's budget; see owner_budgets.ACTS.
+
+        The owner comes first in `given`.
+        """
+        return await self._asked(
+            lambda controller: controller.spend.remote(act, *given, limits=self._limits(given[0]))
+        )
 
     async def quota(self, principal: Principal) -> Mapping[str, Any]:
         return await self._asked(lambda controller: controller.use.remote(principal.owner))
@@ -193,18 +237,32 @@ class RayBackend:
         try:
             return await self._threads.run(owner, read)
         except DataError as problem:
-            raise Damaged(f"The files of this job are damaged: {self._store.plain(problem)}") from problem
+            raise Damaged(
+                f"The files of this job are damaged: {self._store.plain(problem)}"
+            ) from problem
 
     async def _events_there(self, id: str) -> list[Event]:
         return await self._read(OWN, lambda: self._store.events(id))
 
-    async def _news(self, after_by_job: Mapping[str, int], timeout_s: float) -> dict[str, list[Event] | PromptrayError]:
-        return await self._asked(lambda controller: controller.news.remote(dict(after_by_job), timeout_s), timeout_s + ANSWERS_WITHIN_S / 2)
+    async def _news(
+        self, after_by_job: Mapping[str, int], timeout_s: float
+    ) -> dict[str, list[Event] | PromptrayError]:
+        return await self._asked(
+            lambda controller: controller.news.remote(dict(after_by_job), timeout_s),
+            timeout_s + ANSWERS_WITHIN_S / 2,
+        )
 
-    async def _asked(self, question: Callable[[Any], Awaitable[T]], within_s: float = ANSWERS_WITHIN_S) -> T:
-        """What the controller says; one that is just coming back is asked again. Raises StorageError where it says nothing."""
+    async def _asked(
+        self, question: Callable[[Any], Awaitable[T]], within_s: float = ANSWERS_WITHIN_S
+    ) -> T:
+        """What the controller says; one that is just coming back is asked again.
+
+        Raises StorageError where it says nothing.
+        """
         async with asyncio.timeout(OPENS_WITHIN_S), self._finding:
-            self._controller = self._controller or await self._threads.run(OWN, open_controller, self._service)
+            self._controller = self._controller or await self._threads.run(
+                OWN, open_controller, self._service
+            )
         try:
             return await answered(question(self._controller), _OF, within_s)
         except (ActorUnavailableError, GetTimeoutError):

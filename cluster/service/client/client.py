@@ -1,13 +1,13 @@
 """A small typed client of the service: its objects in, its objects out. Knows HTTP and no Ray.
 
     with ServiceClient("http://127.0.0.1:8000") as service:
-        job = service.create(OptimizationRequest(tasks=[{"generated": "navigate"}], strategies=["apo"]))
-        for event in service.follow(job.id):
+        job = service.create(OptimizationRequest(tasks=[{"generated": "navigate"}],
+        strategies=["apo"])) for event in service.follow(job.id):
             print(event.message)
         print(service.best(job.id).text)
 
-Every refusal of the service is a ServiceError with the service's own sentence. A stream of events that is cut is connected again
-and goes on where it was.
+Every refusal of the service is a ServiceError with the service's own sentence. A stream of events
+that is cut is connected again and goes on where it was.
 """
 
 import os
@@ -67,22 +67,36 @@ class ServiceClient:
     """One service. Raises ServiceError for a refusal, EndpointError where it does not answer."""
 
     def __init__(
-        self, address: str | None = None, key: str | None = None, *, transport: httpx2.BaseTransport | None = None,
+        self,
+        address: str | None = None,
+        key: str | None = None,
+        *,
+        transport: httpx2.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """What is not given comes from PROMPTRAY_SERVICE and PROMPTRAY_API_KEY. Raises SettingsError for what is no address."""
+        """What is not given comes from PROMPTRAY_SERVICE and PROMPTRAY_API_KEY.
+
+        Raises SettingsError for what is no address.
+        """
         given = address or os.environ.get(ADDRESS_VARIABLE) or DEFAULT_ADDRESS
         try:
             self.address = read_base_url(given).removesuffix("/v1")
         except ValueError:
-            raise SettingsError(f"{shortened(given)} is no address of a service; it looks like {DEFAULT_ADDRESS}.") from None
+            raise SettingsError(
+                f"{shortened(given)} is no address of a service; it looks like {DEFAULT_ADDRESS}."
+            ) from None
         key = sendable(key, "the call") if key else key_in_environment(KEY_VARIABLE)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._sleep = sleep
         with proxy_faults_told(self.address):
             self._http = httpx2.Client(
-                base_url=self.address, headers=headers, timeout=TIMEOUT_S, transport=transport, follow_redirects=False,
-                trust_env=not is_loopback(self.address))  # a proxy is never asked for this machine
+                base_url=self.address,
+                headers=headers,
+                timeout=TIMEOUT_S,
+                transport=transport,
+                follow_redirects=False,
+                trust_env=not is_loopback(self.address),
+            )  # a proxy is never asked for this machine
 
     def __enter__(self) -> Self:
         return self
@@ -107,7 +121,9 @@ class ServiceClient:
         except OSError as problem:
             raise StorageError(f"{path} cannot be read ({problem.strerror}).") from problem
         with content:
-            return read(StoredFile, self._ask("POST", "/v1/files", files={"file": (path.name, content)}))
+            return read(
+                StoredFile, self._ask("POST", "/v1/files", files={"file": (path.name, content)})
+            )
 
     def files(self) -> Iterator[StoredFile]:
         """All of them, the newest first."""
@@ -119,21 +135,32 @@ class ServiceClient:
     def delete_file(self, id: str) -> None:
         self._ask("DELETE", f"/v1/files/{_part(id)}")
 
-    def create(self, request: OptimizationRequest, idempotency_key: str | None = None) -> Optimization:
+    def create(
+        self, request: OptimizationRequest, idempotency_key: str | None = None
+    ) -> Optimization:
         """Starts a job; sent twice with the same key, it is one job."""
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
-        return read(Optimization, self._ask("POST", "/v1/optimizations", json=_body(request), headers=headers))
+        return read(
+            Optimization,
+            self._ask("POST", "/v1/optimizations", json=_body(request), headers=headers),
+        )
 
     def estimate(self, request: OptimizationRequest, probe: bool = False) -> Estimate:
         """With `probe` the models are asked, and it takes as long as `promptray check`."""
         answer = self._ask(
-            "POST", "/v1/optimizations/estimate", json=_body(request), params={"probe": probe},
-            timeout=httpx2.Timeout(TIMEOUT_S, read=PROBE_TIMEOUT_S) if probe else TIMEOUT_S)
+            "POST",
+            "/v1/optimizations/estimate",
+            json=_body(request),
+            params={"probe": probe},
+            timeout=httpx2.Timeout(TIMEOUT_S, read=PROBE_TIMEOUT_S) if probe else TIMEOUT_S,
+        )
         return read(Estimate, answer)
 
     def jobs(self, status: str | None = None, owner: str | None = None) -> Iterator[Optimization]:
         """All that the key may see, the newest first."""
-        return self._pages(Page[Optimization], "/v1/optimizations", limit=100, status=status, owner=owner)
+        return self._pages(
+            Page[Optimization], "/v1/optimizations", limit=100, status=status, owner=owner
+        )
 
     def job(self, id: str) -> Optimization:
         return self._get(Optimization, f"/v1/optimizations/{_part(id)}")
@@ -146,11 +173,16 @@ class ServiceClient:
 
     def events(self, id: str, after: int = 0) -> Iterator[Event]:
         """Those that there are, by id."""
-        return self._pages(Page[Event], f"/v1/optimizations/{_part(id)}/events", after=after, limit=1000)
+        return self._pages(
+            Page[Event], f"/v1/optimizations/{_part(id)}/events", after=after, limit=1000
+        )
 
     def follow(self, id: str, after: int = 0) -> Iterator[Event]:
-        """Those with ids above `after`, and all that come, until the job is over. A cut stream goes on where it was; a service that
-        is too busy is asked again when it says so. Raises EndpointError where it stays away, ServiceError for another refusal."""
+        """Those with ids above `after`, and all that come, until the job is over.
+
+        A cut stream goes on where it was; a service that is too busy is asked again when it says
+        so. Raises EndpointError where it stays away, ServiceError for another refusal.
+        """
         job, failures = self._patiently(lambda: self.job(id)), 0
         while job.status not in TERMINAL or job.last_event > after:
             heard = after
@@ -165,10 +197,14 @@ class ServiceClient:
             else:
                 failures = 0
                 if after == heard and job.status in TERMINAL:
-                    yield from self.events(id, after)  # or the reason why the stream has none of them
+                    yield from self.events(
+                        id, after
+                    )  # or the reason why the stream has none of them
                     return
                 if after == heard:
-                    self._sleep(RETRY_S)  # a stream that ends at once is not asked for without a pause
+                    self._sleep(
+                        RETRY_S
+                    )  # a stream that ends at once is not asked for without a pause
 
     def wait(self, id: str) -> Optimization:
         """The job when it is over."""
@@ -187,25 +223,42 @@ class ServiceClient:
                 self._sleep(self._pause(problem, failures))
 
     def _pause(self, problem: Exception, failures: int) -> float:
-        """Seconds until the service may be asked again. Raises the problem where it is final, or has lasted too long."""
+        """Seconds until the service may be asked again.
+
+        Raises the problem where it is final, or has lasted too long.
+        """
         pause_s = wait_of(problem, RETRY_S)
         if pause_s is None or pause_s > LONGEST_WAIT_S:
             raise problem
         if failures > MOST_FAILURES:
-            raise EndpointError(f"The service {self.address} does not answer any more.") from problem
+            raise EndpointError(
+                f"The service {self.address} does not answer any more."
+            ) from problem
         return pause_s
 
     def trials(self, id: str) -> list[Trial]:
         return self._get(Page[Trial], f"/v1/optimizations/{_part(id)}/trials").data
 
     def candidates(self, id: str, trial: str | None = None) -> Iterator[Candidate]:
-        return self._pages(Page[Candidate], f"/v1/optimizations/{_part(id)}/candidates", limit=1000, trial=trial)
+        return self._pages(
+            Page[Candidate], f"/v1/optimizations/{_part(id)}/candidates", limit=1000, trial=trial
+        )
 
     def candidate(self, id: str, trial: str, candidate: str) -> CandidateDetail:
-        return self._get(CandidateDetail, f"/v1/optimizations/{_part(id)}/candidates/{_part(candidate)}", trial=trial)
+        return self._get(
+            CandidateDetail,
+            f"/v1/optimizations/{_part(id)}/candidates/{_part(candidate)}",
+            trial=trial,
+        )
 
     def compare(self, id: str, trial: str, left: str, right: str) -> Comparison:
-        return self._get(Comparison, f"/v1/optimizations/{_part(id)}/comparison", trial=trial, left=left, right=right)
+        return self._get(
+            Comparison,
+            f"/v1/optimizations/{_part(id)}/comparison",
+            trial=trial,
+            left=left,
+            right=right,
+        )
 
     def best(self, id: str, trial: str | None = None) -> Best:
         return self._get(Best, f"/v1/optimizations/{_part(id)}/best", trial=trial)
@@ -216,10 +269,14 @@ class ServiceClient:
 
     def export(self, id: str, format: str, trial: str | None = None) -> bytes:
         """The best prompt as promptray, openai, dspy, mlflow or markdown."""
-        return self._ask("GET", f"/v1/optimizations/{_part(id)}/best", params=_given(format=format, trial=trial)).content
+        return self._ask(
+            "GET", f"/v1/optimizations/{_part(id)}/best", params=_given(format=format, trial=trial)
+        ).content
 
     def download(self, id: str, name: str) -> bytes:
-        """report.html, trials.parquet, candidates.parquet, costs.parquet, failures.parquet or settings.yaml."""
+        """report.html, trials.parquet, candidates.parquet, costs.parquet, failures.parquet or
+        settings.yaml.
+        """
         path = "report" if name == "report.html" else f"files/{_part(name)}"
         return self._ask("GET", f"/v1/optimizations/{_part(id)}/{path}").content
 
@@ -229,7 +286,9 @@ class ServiceClient:
     def _stream(self, id: str, after: int) -> Iterator[Event]:
         headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
         timeout = httpx2.Timeout(TIMEOUT_S, read=SILENCE_S)
-        with self._http.stream("GET", f"/v1/optimizations/{_part(id)}/events", headers=headers, timeout=timeout) as answer:
+        with self._http.stream(
+            "GET", f"/v1/optimizations/{_part(id)}/events", headers=headers, timeout=timeout
+        ) as answer:
             if answer.status_code == 204:
                 return
             if answer.status_code != 200:
@@ -254,7 +313,9 @@ class ServiceClient:
         try:
             answer = self._http.request(method, path, **how)
         except httpx2.TransportError as problem:
-            raise EndpointError(f"The service {self.address} does not answer ({type(problem).__name__}: {problem}).") from problem
+            raise EndpointError(
+                f"The service {self.address} does not answer ({type(problem).__name__}: {problem})."
+            ) from problem
         if answer.status_code >= 300:
             raise refusal(answer)
         return answer

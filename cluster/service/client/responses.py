@@ -1,4 +1,7 @@
-"""What the service's answers are to its client: objects, or errors of one sentence. Knows no route."""
+"""What the service's answers are to its client: objects, or errors of one sentence.
+
+Knows no route.
+"""
 
 import json
 from typing import TypeVar
@@ -15,7 +18,9 @@ A = TypeVar("A", bound=BaseModel)
 class ServiceError(UserError):
     """The service refused: its own sentence."""
 
-    def __init__(self, message: str, status: int = 0, code: str = "", retry_after_s: float | None = None) -> None:
+    def __init__(
+        self, message: str, status: int = 0, code: str = "", retry_after_s: float | None = None
+    ) -> None:
         super().__init__(message)
         self.status, self.code, self.retry_after_s = status, code, retry_after_s
 
@@ -35,9 +40,13 @@ class ServiceAway(EndpointError):
 
 
 def wait_of(problem: Exception, default_s: float) -> float | None:
-    """How many seconds to wait before the same is asked again; None where that would be answered alike."""
+    """How many seconds to wait before the same is asked again; None where that would be answered
+    alike.
+    """
     if isinstance(problem, ServiceError):
-        return max(default_s, problem.retry_after_s or 0.0) if problem.status in (408, 429) else None
+        return (
+            max(default_s, problem.retry_after_s or 0.0) if problem.status in (408, 429) else None
+        )
     return max(default_s, getattr(problem, "retry_after_s", None) or 0.0)
 
 
@@ -47,7 +56,10 @@ def refusal(answer: httpx2.Response) -> ServiceError | EndpointError:
         said = answer.json()["error"]
         message, code = str(said["message"]), str(said["code"])
     except (ValueError, KeyError, TypeError):
-        return EndpointError(f"What answers at {answer.request.url} is no promptray service (status {answer.status_code}).")
+        return EndpointError(
+            f"What answers at {answer.request.url} is no promptray service (status "
+            f"{answer.status_code})."
+        )
     if answer.status_code >= 500:
         return ServiceAway(shortened(message, 2000), _retry_after_s(answer))
     return ServiceError(shortened(message, 2000), answer.status_code, code, _retry_after_s(answer))
@@ -68,4 +80,6 @@ def parsed(kind: type[A], text: str) -> A:
     try:
         return kind.model_validate(json.loads(text), context=KEPT)
     except (ValidationError, ValueError) as problem:
-        raise EndpointError(f"The service's answer is no {kind.__name__}; is it of another version?") from problem
+        raise EndpointError(
+            f"The service's answer is no {kind.__name__}; is it of another version?"
+        ) from problem

@@ -1,4 +1,6 @@
-"""Slots for work that owners want done at once: bounded together and for each owner, and handed out in turn. For one event loop."""
+"""Slots for work that owners want done at once: bounded together and for each owner, and handed out
+in turn. For one event loop.
+"""
 
 import asyncio
 from collections import OrderedDict, deque
@@ -9,11 +11,18 @@ from cluster.service.core.errors import Busy
 
 
 class FairSlots:
-    """At most `most` at once, of them at most `most_per_owner` of one owner. Others wait, each owner's in turn, at most
-    `most_waiting` of one owner: so however much one of them asks for, the next owner is served as soon as a slot is free."""
+    """At most `most` at once, of them at most `most_per_owner` of one owner.
 
-    def __init__(self, most: int, most_per_owner: int, most_waiting: int, what: str, retry_after_s: float) -> None:
-        """`what`: a word for the work, such as "checks"; `retry_after_s`: told to whoever finds no place to wait at."""
+    Others wait, each owner's in turn, at most `most_waiting` of one owner: so however much one of
+    them asks for, the next owner is served as soon as a slot is free.
+    """
+
+    def __init__(
+        self, most: int, most_per_owner: int, most_waiting: int, what: str, retry_after_s: float
+    ) -> None:
+        """`what`: a word for the work, such as "checks"; `retry_after_s`: told to whoever finds no
+        place to wait at.
+        """
         self._most = most
         self._most_per_owner = most_per_owner
         self._most_waiting = most_waiting
@@ -30,7 +39,10 @@ class FairSlots:
 
     @asynccontextmanager
     async def one(self, owner: str) -> AsyncIterator[None]:
-        """Hold a slot until the end of the block. Raises Busy where the owner has too many waiting."""
+        """Hold a slot until the end of the block.
+
+        Raises Busy where the owner has too many waiting.
+        """
         await self.take(owner)
         try:
             yield
@@ -38,7 +50,10 @@ class FairSlots:
             self.free(owner)
 
     async def take(self, owner: str) -> None:
-        """Wait for a slot; whoever has taken it frees it. Raises Busy where the owner has too many waiting."""
+        """Wait for a slot; whoever has taken it frees it.
+
+        Raises Busy where the owner has too many waiting.
+        """
         if self._has_room(owner) and owner not in self._waiting_by_owner:
             self._hold(owner)
             return
@@ -47,8 +62,10 @@ class FairSlots:
             if not waiting:
                 del self._waiting_by_owner[owner]
             raise Busy(
-                f"Too many of your {self._what} are under way, and {self._most_waiting} wait: come again in a moment.",
-                self._retry_after_s)
+                f"Too many of your {self._what} are under way, and {self._most_waiting} wait: come "
+                "again in a moment.",
+                self._retry_after_s,
+            )
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         waiting.append(turn)
         try:

@@ -1,4 +1,7 @@
-"""A job as its one controller sees it: what was filed, and how it stands. Plain data with JSON both ways; knows no storage, no Ray."""
+"""A job as its one controller sees it: what was filed, and how it stands.
+
+Plain data with JSON both ways; knows no storage, no Ray.
+"""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -7,7 +10,15 @@ from typing import Any, Literal, Protocol, Self
 from pydantic import TypeAdapter, ValidationError
 
 from cluster.service.core.errors import Conflict
-from cluster.service.schemas import KEPT, TERMINAL, Fault, JobStatus, Optimization, OptimizationRequest, Usage
+from cluster.service.schemas import (
+    KEPT,
+    TERMINAL,
+    Fault,
+    JobStatus,
+    Optimization,
+    OptimizationRequest,
+    Usage,
+)
 from cluster.text.formatting import UNFINISHED
 from cluster.text.formatting import trials_told as told
 from cluster.trial.result import ENDED
@@ -37,10 +48,18 @@ class Filed:
     def from_json(cls, data: dict[str, Any]) -> Self:
         """Raises DataError."""
         try:
-            filed = cls(**{**data, "request": OptimizationRequest.model_validate(data["request"], context=KEPT)})
+            filed = cls(
+                **{
+                    **data,
+                    "request": OptimizationRequest.model_validate(data["request"], context=KEPT),
+                }
+            )
             checked: Self = _FILED.validate_python(filed.__dict__)
         except (TypeError, KeyError, ValueError) as problem:
-            raise DataError(f"The record of a job cannot be read ({_first(problem)}); bring it back from a copy.") from problem
+            raise DataError(
+                f"The record of a job cannot be read ({_first(problem)}); bring it back from a "
+                "copy."
+            ) from problem
         return checked
 
 
@@ -67,7 +86,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class SetAside:
-    """A job whose files cannot be read. It is shown to whom it belongs, and nothing can be done with it."""
+    """A job whose files cannot be read.
+
+    It is shown to whom it belongs, and nothing can be done with it.
+    """
 
     id: str
     number: int
@@ -82,8 +104,14 @@ class SetAside:
     def shown(self) -> Optimization:
         """As the API gives it."""
         return Optimization(
-            id=self.id, name=self.name or self.id, owner=self.owner, created_at=self.created_at, status="failed",
-            request=self.request, error=Fault(code=DAMAGED, message=self.reason))
+            id=self.id,
+            name=self.name or self.id,
+            owner=self.owner,
+            created_at=self.created_at,
+            status="failed",
+            request=self.request,
+            error=Fault(code=DAMAGED, message=self.reason),
+        )
 
 
 class Lost(Exception):
@@ -102,7 +130,9 @@ class WorkerPool(Protocol):
         ...
 
     async def kill(self, job: str) -> None:
-        """The process that runs this job ends now, and its run with Lost; one that there is not is no fault."""
+        """The process that runs this job ends now, and its run with Lost; one that there is not is
+        no fault.
+        """
         ...
 
     async def on_cluster(self, deployments: Collection[str]) -> set[str]:
@@ -110,11 +140,15 @@ class WorkerPool(Protocol):
         ...
 
     async def release(self, deployments: Collection[str]) -> set[str]:
-        """Takes models off the cluster, and says which are off it now; one that is being asked stays for the time being."""
+        """Takes models off the cluster, and says which are off it now; one that is being asked
+        stays for the time being.
+        """
         ...
 
     async def in_flight(self) -> Mapping[str, int] | None:
-        """Job -> calls of models that are under way. A job of which that is not known is left out; None: of none it is, as a model
+        """Job -> calls of models that are under way.
+
+        A job of which that is not known is left out; None: of none it is, as a model
         does not say now."""
         ...
 
@@ -160,7 +194,9 @@ class State:
     """Of the runs that are over."""
     fault: dict[str, str] | None = None
     hosted: list[str] = field(default_factory=list)
-    """Deployments of models that run for this job's sake, and perhaps for others', until it is over."""
+    """Deployments of models that run for this job's sake, and perhaps for others', until it is
+    over.
+    """
 
     @property
     def over(self) -> bool:
@@ -177,7 +213,9 @@ class State:
             state = cls(**{**data, "spent_by_trial": spent})
             checked: Self = _STATE.validate_python(state.__dict__)
         except (TypeError, KeyError, AttributeError, ValueError) as problem:
-            raise DataError(f"The state of a job cannot be read ({_first(problem)}); bring it back from a copy.") from problem
+            raise DataError(
+                f"The state of a job cannot be read ({_first(problem)}); bring it back from a copy."
+            ) from problem
         return checked
 
     def usage(self, running_s: float = 0.0) -> Usage:
@@ -189,33 +227,64 @@ class State:
                 by_purpose[purpose] = by_purpose.get(purpose, 0) + calls
         money = [one.money for one in spent if one.money is not None]
         return Usage(
-            target_calls=sum(one.target_calls for one in spent), optimizer_calls=sum(one.optimizer_calls for one in spent),
-            ledger_hits=sum(one.ledger_hits for one in spent), calls_by_purpose=by_purpose,
-            repeats=sum(one.repeats for one in spent), money=sum(money) if money else None,
-            wall_s=round(self.wall_s + running_s, 3))
+            target_calls=sum(one.target_calls for one in spent),
+            optimizer_calls=sum(one.optimizer_calls for one in spent),
+            ledger_hits=sum(one.ledger_hits for one in spent),
+            calls_by_purpose=by_purpose,
+            repeats=sum(one.repeats for one in spent),
+            money=sum(money) if money else None,
+            wall_s=round(self.wall_s + running_s, 3),
+        )
 
 
-_REST_BY_JOB: dict[JobStatus, str] = {"cancelled": "cancelled", "failed": UNFINISHED, "succeeded": UNFINISHED}
+_REST_BY_JOB: dict[JobStatus, str] = {
+    "cancelled": "cancelled",
+    "failed": UNFINISHED,
+    "succeeded": UNFINISHED,
+}
 _FILED, _STATE = TypeAdapter[Any](Filed), TypeAdapter[Any](State)
 
 
 def shown(
-    filed: Filed, state: State, last_event: int, position: int | None = None, in_flight: int | None = 0, running_s: float = 0.0
+    filed: Filed,
+    state: State,
+    last_event: int,
+    position: int | None = None,
+    in_flight: int | None = 0,
+    running_s: float = 0.0,
 ) -> Optimization:
     """As the API gives it."""
     ended = [status for status in state.status_by_trial.values() if status in (*ENDED, "failed")]
     return Optimization(
-        id=filed.id, name=filed.request.name, owner=filed.owner, created_at=filed.created_at, started_at=state.started_at,
-        finished_at=state.finished_at, status=state.status, queue_position=position,
-        paused=next(iter(state.paused_by_trial.values()), ""), request=filed.request, trials=state.trials, trials_done=len(ended),
-        trials_told=trials_of(state.status, state.status_by_trial.values(), state.trials), in_flight=in_flight,
-        usage=state.usage(running_s), best_dev_accuracy=state.best_dev_accuracy,
-        best_dev_accuracy_by_task={storable(task): accuracy for task, accuracy in state.best_dev_accuracy_by_task.items()},
-        error=Fault(**state.fault) if state.fault else None, runs=state.runs, last_event=last_event)
+        id=filed.id,
+        name=filed.request.name,
+        owner=filed.owner,
+        created_at=filed.created_at,
+        started_at=state.started_at,
+        finished_at=state.finished_at,
+        status=state.status,
+        queue_position=position,
+        paused=next(iter(state.paused_by_trial.values()), ""),
+        request=filed.request,
+        trials=state.trials,
+        trials_done=len(ended),
+        trials_told=trials_of(state.status, state.status_by_trial.values(), state.trials),
+        in_flight=in_flight,
+        usage=state.usage(running_s),
+        best_dev_accuracy=state.best_dev_accuracy,
+        best_dev_accuracy_by_task={
+            storable(task): accuracy for task, accuracy in state.best_dev_accuracy_by_task.items()
+        },
+        error=Fault(**state.fault) if state.fault else None,
+        runs=state.runs,
+        last_event=last_event,
+    )
 
 
 def trials_of(job: JobStatus, statuses: Iterable[str], trials: int) -> str:
-    """In words, how many of a job's trials have ended, and how. What has not ended was cancelled with the job, or waits.
+    """In words, how many of a job's trials have ended, and how.
+
+    What has not ended was cancelled with the job, or waits.
 
     `statuses`: of those trials that are known of.
     """
@@ -223,7 +292,9 @@ def trials_of(job: JobStatus, statuses: Iterable[str], trials: int) -> str:
         return "no trial was started" if job in TERMINAL else "no trial was started yet"
     ended, rest = (*ENDED, "failed"), _REST_BY_JOB.get(job, "waiting")
     under_way = ("running",) if job in ("running", "cancelling") else ()
-    return told([status if status in (*ended, *under_way) else rest for status in statuses], trials, rest)
+    return told(
+        [status if status in (*ended, *under_way) else rest for status in statuses], trials, rest
+    )
 
 
 def expect_cancellable(id: str, status: JobStatus) -> None:
@@ -235,7 +306,9 @@ def expect_cancellable(id: str, status: JobStatus) -> None:
 def expect_resumable(id: str, status: JobStatus) -> None:
     """Raises Conflict."""
     if status not in ("failed", "cancelled"):
-        raise Conflict(f"The job {id} is {status}; only a failed or a cancelled job can be resumed.")
+        raise Conflict(
+            f"The job {id} is {status}; only a failed or a cancelled job can be resumed."
+        )
 
 
 def _first(problem: Exception) -> str:

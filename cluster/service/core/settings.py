@@ -1,4 +1,6 @@
-"""What a service is: which models it offers, where it keeps its state, how many jobs it runs at once, and what an owner may use."""
+"""What a service is: which models it offers, where it keeps its state, how many jobs it runs at
+once, and what an owner may use.
+"""
 
 from typing import Annotated, Any, Self
 
@@ -22,8 +24,11 @@ class QuotaSettings(Strict):
 
 
 class WorkSettings(Strict):
-    """What the service does at once, for all owners and for one, and how much of it. Numbers are those of one replica [ours]; what
-    is above them waits its turn or is answered with 429, what takes too long or too much memory is stopped."""
+    """What the service does at once, for all owners and for one, and how much of it.
+
+    Numbers are those of one replica [ours]; what is above them waits its turn or is answered with
+    429, what takes too long or too much memory is stopped.
+    """
 
     checks_at_once: Annotated[int, Field(ge=1, le=256)] = 4
     """Checks of requests and of uploads: each runs in a process of its own."""
@@ -47,7 +52,10 @@ class WorkSettings(Strict):
 
 
 class RequestLimits(Strict):
-    """How large one request for a job may be. Counted before anything is made of it; more is refused in a sentence [ours]."""
+    """How large one request for a job may be.
+
+    Counted before anything is made of it; more is refused in a sentence [ours].
+    """
 
     trials: Annotated[int, Field(ge=1, le=1_000_000)] = 1_000
     """Tasks x seeds x strategies, or x points of the search."""
@@ -65,7 +73,9 @@ class ServiceSettings(ServingSettings):
     """The models with their gateway, and the service behind the same gateway."""
 
     models: list[str | dict[str, Any]] = Field(list(DEFAULT_MODELS), min_length=1)
-    gateway: GatewaySettings = Field(GatewaySettings(), validation_alias=AliasChoices("gateway", "door"))
+    gateway: GatewaySettings = Field(
+        GatewaySettings(), validation_alias=AliasChoices("gateway", "door")
+    )
     storage: Annotated[str, Field(min_length=1)] = "service"
     """The service's folder, a path or a URI of any filesystem that pyarrow knows.
 
@@ -77,7 +87,9 @@ class ServiceSettings(ServingSettings):
           audit/               who did what
     """
     no_keys: bool = False
-    """True: everybody on this machine is the service's admin, even if keys were made in `storage`. For a loopback address alone.
+    """True: everybody on this machine is the service's admin, even if keys were made in `storage`.
+
+    For a loopback address alone.
     False: whoever comes is asked for a key, once one was made."""
     running: Annotated[int, Field(ge=1, le=1024)] = 4
     """Jobs that run at once; others wait in the queue, each owner's in turn."""
@@ -90,13 +102,24 @@ class ServiceSettings(ServingSettings):
 
     @property
     def read_limits(self) -> ReadLimits:
-        """What is read of an uploaded file. Its texts may take more than the file, which may be packed."""
+        """What is read of an uploaded file.
+
+        Its texts may take more than the file, which may be packed.
+        """
         return ReadLimits(
-            file_bytes=self.upload_bytes, piece_bytes=self.upload_bytes, rows=self.work.rows_per_file, cell_characters=4 * 2**20,
-            characters=4 * self.upload_bytes, values=10_000_000)
+            file_bytes=self.upload_bytes,
+            piece_bytes=self.upload_bytes,
+            rows=self.work.rows_per_file,
+            cell_characters=4 * 2**20,
+            characters=4 * self.upload_bytes,
+            values=10_000_000,
+        )
 
     @model_validator(mode="after")
     def _keys_or_none(self) -> Self:
         if self.no_keys and (self.gateway.api_key_env or self.gateway.api_keys_file):
-            raise SettingsError("no_keys (--no-keys) contradicts the gateway's api_key_env and api_keys_file: take one of them out.")
+            raise SettingsError(
+                "no_keys (--no-keys) contradicts the gateway's api_key_env and api_keys_file: take "
+                "one of them out."
+            )
         return self

@@ -1,11 +1,16 @@
-"""Which request wants a key, counts among the requests a minute, and holds which place. Knows paths and no handler."""
+"""Which request wants a key, counts among the requests a minute, and holds which place.
+
+Knows paths and no handler.
+"""
 
 import re
 
 from serving.gateway.middleware import ROUTE_BY_PATH, AccessRule, access_rule
 
 LISTENERS = 4096
-"""Event streams at once on one replica [ours]: a listener costs a few kB and no work while nothing happens."""
+"""Event streams at once on one replica [ours]: a listener costs a few kB and no work while nothing
+happens.
+"""
 UPLOADS = "/v1/files"
 _CHANGES = frozenset({"POST", "DELETE"})
 _PAGE = AccessRule("page", key=False)
@@ -14,7 +19,9 @@ _EVENTS = re.compile(r"/v1/optimizations/[^/]+/events")
 
 
 def service_access_rule(method: str, path: str) -> AccessRule:
-    """Of every route of the application. Whatever changes something is a question like those to a model; reading holds a place
+    """Of every route of the application.
+
+    Whatever changes something is a question like those to a model; reading holds a place
     alone; who listens holds a listener's. The page's own files are open: they hold nothing."""
     if path in ROUTE_BY_PATH or path.startswith("/v1/models"):
         return access_rule(method, path)

@@ -8,7 +8,15 @@ from pydantic_core import PydanticUndefined
 
 from cluster.registry import catalogue
 from cluster.service.http.deps import ERRORS, Asking, AskingAdmin, Service, sheet
-from cluster.service.schemas import AuditEntry, Catalogue, Me, OfferedModel, OptimizationRequest, Page, Quota
+from cluster.service.schemas import (
+    AuditEntry,
+    Catalogue,
+    Me,
+    OfferedModel,
+    OptimizationRequest,
+    Page,
+    Quota,
+)
 
 
 class AccountRoutes:
@@ -19,29 +27,66 @@ class AccountRoutes:
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/v1", tags=["service"], responses=ERRORS)
-        router.add_api_route("/catalogue", self.catalogue, methods=["GET"], response_model=Catalogue, summary="What a job may name")
-        router.add_api_route("/me", self.me, methods=["GET"], response_model=Me, summary="Whose key this is, and what it may use")
-        router.add_api_route("/audit", self.audit, methods=["GET"], response_model=Page[AuditEntry], summary="Who did what")
+        router.add_api_route(
+            "/catalogue",
+            self.catalogue,
+            methods=["GET"],
+            response_model=Catalogue,
+            summary="What a job may name",
+        )
+        router.add_api_route(
+            "/me",
+            self.me,
+            methods=["GET"],
+            response_model=Me,
+            summary="Whose key this is, and what it may use",
+        )
+        router.add_api_route(
+            "/audit",
+            self.audit,
+            methods=["GET"],
+            response_model=Page[AuditEntry],
+            summary="Who did what",
+        )
         return router
 
     async def catalogue(self, asking: Asking) -> Response:
-        """Models, strategies, selection rules, tasks and scorers by name, and the defaults of a request."""
+        """Models, strategies, selection rules, tasks and scorers by name, and the defaults of a
+        request.
+        """
         models = [
-            OfferedModel(label=model.label, stand_in=model.stand_in, priced=model.prices is not None)
-            for model in self._service.settings.parsed]
+            OfferedModel(
+                label=model.label, stand_in=model.stand_in, priced=model.prices is not None
+            )
+            for model in self._service.settings.parsed
+        ]
         shelves = catalogue()
-        generated = next(shelf for title, shelf in shelves.items() if title.startswith("Generated tasks"))
-        return sheet(Catalogue(
-            targets=models, optimizers=models, strategies=shelves["Strategies"], selection_rules=shelves["Selection rules"],
-            generated_tasks=generated, scorers=shelves["Scorers"], defaults=_defaults()))
+        generated = next(
+            shelf for title, shelf in shelves.items() if title.startswith("Generated tasks")
+        )
+        return sheet(
+            Catalogue(
+                targets=models,
+                optimizers=models,
+                strategies=shelves["Strategies"],
+                selection_rules=shelves["Selection rules"],
+                generated_tasks=generated,
+                scorers=shelves["Scorers"],
+                defaults=_defaults(),
+            )
+        )
 
     async def me(self, asking: Asking) -> Response:
         limits = self._service.quota(asking.owner)
         used = await self._service.backend.quota(asking)
-        return sheet(Me(owner=asking.owner, admin=asking.admin, quota=Quota(**limits.model_dump(), **used)))
+        return sheet(
+            Me(owner=asking.owner, admin=asking.admin, quota=Quota(**limits.model_dump(), **used))
+        )
 
     async def audit(
-        self, asking: AskingAdmin, after: Annotated[str | None, Query(max_length=100)] = None,
+        self,
+        asking: AskingAdmin,
+        after: Annotated[str | None, Query(max_length=100)] = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> Response:
         """The newest first; for admins."""
@@ -51,5 +96,9 @@ class AccountRoutes:
 def _defaults() -> dict[str, object]:
     """Of an OptimizationRequest, as JSON."""
     fields = OptimizationRequest.model_fields
-    known = {name: field.get_default() for name, field in fields.items() if field.get_default() is not PydanticUndefined}
+    known = {
+        name: field.get_default()
+        for name, field in fields.items()
+        if field.get_default() is not PydanticUndefined
+    }
     return OptimizationRequest.model_construct(**known).model_dump(mode="json", include=set(known))

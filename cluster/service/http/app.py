@@ -1,4 +1,6 @@
-"""The service as an attached application of the models' gateway: all its routes behind the gateway's guard, in one application. Knows no Ray."""
+"""The service as an attached application of the models' gateway: all its routes behind the
+gateway's guard, in one application. Knows no Ray.
+"""
 
 from collections.abc import Mapping
 
@@ -27,20 +29,40 @@ from serving.gateway.handlers import Meter
 
 
 def service_app(
-    service: Service, keys: Authenticator, models: Mapping[str, LanguageModel] | None = None, meter: Meter | None = None
+    service: Service,
+    keys: Authenticator,
+    models: Mapping[str, LanguageModel] | None = None,
+    meter: Meter | None = None,
 ) -> FastAPI:
-    """One application: the models' gateway, the service and the page. `meter` counts what callers ask of the models."""
+    """One application: the models' gateway, the service and the page.
+
+    `meter` counts what callers ask of the models.
+    """
     return build_app(models or {}, service.settings.gateway, keys, attached_app_of(service, meter))
 
 
 def attached_app_of(service: Service, meter: Meter | None = None) -> AttachedApp:
     health = PartsHealth(service)
-    return AttachedApp(lambda app: _add(app, service), service_access_rule, LISTENERS, service.settings.upload_bytes, health.failing, meter)
+    return AttachedApp(
+        lambda app: _add(app, service),
+        service_access_rule,
+        LISTENERS,
+        service.settings.upload_bytes,
+        health.failing,
+        meter,
+    )
 
 
 def _add(app: FastAPI, service: Service) -> None:
     reading = Reading(service)
-    for part in (Files(service), Optimizations(service), Events(service), JobResults(reading), Downloads(reading), AccountRoutes(service)):
+    for part in (
+        Files(service),
+        Optimizations(service),
+        Events(service),
+        JobResults(reading),
+        Downloads(reading),
+        AccountRoutes(service),
+    ):
         app.include_router(part.router())
     app.add_api_route(PATH, Document(app).answer, include_in_schema=False)
     app.include_router(PageFiles(service.page).router())

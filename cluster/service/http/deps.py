@@ -1,4 +1,7 @@
-"""What all routes of the service stand on: its parts, who asks, and the form of answers and errors. Knows no single route."""
+"""What all routes of the service stand on: its parts, who asks, and the form of answers and errors.
+
+Knows no single route.
+"""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +16,15 @@ from fastapi.responses import Response
 from pydantic import BaseModel
 
 from cluster.service.core.backend import JobBackend, Principal
-from cluster.service.core.errors import Busy, Conflict, Damaged, NoRoom, NotFound, OverQuota, Unavailable
+from cluster.service.core.errors import (
+    Busy,
+    Conflict,
+    Damaged,
+    NoRoom,
+    NotFound,
+    OverQuota,
+    Unavailable,
+)
 from cluster.service.core.settings import QuotaSettings, ServiceSettings
 from cluster.service.read_models.results import Results
 from cluster.service.schemas import Error
@@ -21,7 +32,15 @@ from cluster.service.stores.audit_log import Audit
 from cluster.service.stores.check_pool import CheckPool
 from cluster.service.stores.data_files import FileStore
 from cluster.service.stores.threads import ReadingThreads
-from optimizer.errors import AccessError, EndpointError, PromptrayError, QuotaExhausted, StorageError, UserError, shortened
+from optimizer.errors import (
+    AccessError,
+    EndpointError,
+    PromptrayError,
+    QuotaExhausted,
+    StorageError,
+    UserError,
+    shortened,
+)
 from serving.gateway.errors import Refused
 from serving.gateway.response_bodies import Sheet
 from serving.runtime.supervision import LASTING
@@ -49,20 +68,30 @@ class Service:
     checks: CheckPool = field(default_factory=CheckPool)
 
     async def aside(self, asking: Principal, work: Callable[..., Any], *given: Any) -> Any:
-        """What the work gives, which reads files or reckons for long: off the event loop, in the asker's share of threads."""
+        """What the work gives, which reads files or reckons for long: off the event loop, in the
+        asker's share of threads.
+        """
         return await self.threads.run(asking.owner, work, *given)
 
     async def faults(self) -> list[str]:
-        """What does not get on now in the background, a sentence each; [] while all is well. Never raises."""
+        """What does not get on now in the background, a sentence each; [] while all is well.
+
+        Never raises.
+        """
         return [*await self.backend.faults(), *self.audit.faults(LASTING)]
 
 
 async def principal(http: HttpRequest) -> Principal:
     """Who asks, as the guard has found. A key of the models' gateway opens nothing here."""
-    # Async, as is `admin`: the framework would run a plain function in threads that all requests share.
+    # Async, as is `admin`: the framework would run a plain function in threads that all requests
+    # share.
     found = http.state.principal
     if not isinstance(found, Principal):
-        raise Refused(403, "models_only", "This key opens the models alone: ask the service's admin for a key of the service.")
+        raise Refused(
+            403,
+            "models_only",
+            "This key opens the models alone: ask the service's admin for a key of the service.",
+        )
     return found
 
 
@@ -77,7 +106,9 @@ Asking = Annotated[Principal, Depends(principal)]
 AskingAdmin = Annotated[Principal, Depends(admin)]
 
 
-def sheet(answer: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+def sheet(
+    answer: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
     """An answer as JSON."""
     return Sheet(answer.model_dump(mode="python"), status, dict(headers or {}))
 
@@ -99,14 +130,22 @@ def refusal_of(problem: Exception) -> Refused:
         return Refused(503, "model_failed", said, retry_after_s=BUSY_RETRY_S)
     for kind, status, code in _BY_KIND:
         if isinstance(problem, kind):
-            return Refused(status, code, said, retry_after_s=BUSY_RETRY_S if status == 503 else None)
+            return Refused(
+                status, code, said, retry_after_s=BUSY_RETRY_S if status == 503 else None
+            )
     return Refused(500, "internal_error", "The service failed; the reason is in its log.")
 
 
 _BY_KIND: tuple[tuple[type[PromptrayError], int, str], ...] = (
-    (NotFound, 404, "not_found"), (Damaged, 409, "damaged"), (Conflict, 409, "conflict"), (NoRoom, 413, "no_room"),
-    (Unavailable, 503, "unavailable"), (StorageError, 503, "storage_failed"), (AccessError, 400, "model_refused"),
-    (UserError, 400, "invalid_value"))
+    (NotFound, 404, "not_found"),
+    (Damaged, 409, "damaged"),
+    (Conflict, 409, "conflict"),
+    (NoRoom, 413, "no_room"),
+    (Unavailable, 503, "unavailable"),
+    (StorageError, 503, "storage_failed"),
+    (AccessError, 400, "model_refused"),
+    (UserError, 400, "invalid_value"),
+)
 
 
 async def bad_request(http: HttpRequest, problem: Exception) -> NoReturn:
@@ -118,7 +157,9 @@ async def bad_request(http: HttpRequest, problem: Exception) -> NoReturn:
     if fault["type"] == "json_invalid":
         raise Refused(400, "invalid_json", "The body is not JSON.")
     if fault["type"] == "missing":
-        raise Refused(400, "missing_value", f"{path or 'The body'} is missing: add it.", param=path or None)
+        raise Refused(
+            400, "missing_value", f"{path or 'The body'} is missing: add it.", param=path or None
+        )
     reason = shortened(str(fault["msg"]).removeprefix("Value error, "), 1000).rstrip(".")
     raise Refused(400, "invalid_value", f"{path or 'The body'}: {reason}.", param=path or None)
 
@@ -128,7 +169,8 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     for status, told in {
         400: "The request is not one: the message says what is wrong with it.",
         401: "The key is missing or wrong.",
-        403: "The key does not open this, or a page of another site asks, or a name that is not the service's was used.",
+        403: "The key does not open this, or a page of another site asks, or a name that is not "
+        "the service's was used.",
         404: "There is no such thing, or it is somebody else's.",
         408: "The body did not come in time.",
         409: "The thing is not in a state for that.",
@@ -136,7 +178,9 @@ ERRORS: dict[int | str, dict[str, Any]] = {
         415: "The body is not JSON, an upload is no form, or either is compressed.",
         429: "Too many requests, or the quota has no room: see Retry-After.",
         500: "The service failed.",
-        503: "A model or the storage does not answer now: see Retry-After."}.items()}
+        503: "A model or the storage does not answer now: see Retry-After.",
+    }.items()
+}
 
 
 async def page_by_page(fetch: Callable[[int], Any], size: int) -> AsyncIterator[Any]:

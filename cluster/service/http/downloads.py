@@ -1,5 +1,7 @@
-""".../best, .../report and .../files of a job: what people take away. Each is a download, and none is ever shown as a page but the
-report, which runs in a sandbox under its own policy.
+""".../best, .../report and .../files of a job: what people take away.
+
+Each is a download, and none is ever shown as a page but the report, which runs in a sandbox under
+its own policy.
 """
 
 import html
@@ -27,9 +29,15 @@ from cluster.service.schemas import Best, Page
 from serving.storage import Folder
 
 Format = Literal["promptray", "openai", "dspy", "mlflow", "markdown"]
-Download = Literal["trials.parquet", "candidates.parquet", "costs.parquet", "failures.parquet", "settings.yaml"]
+Download = Literal[
+    "trials.parquet", "candidates.parquet", "costs.parquet", "failures.parquet", "settings.yaml"
+]
 _EXPORTS: dict[str, Callable[[Course, Best], dict[str, Any]]] = {
-    "promptray": as_promptray, "openai": as_openai, "dspy": as_dspy, "mlflow": as_mlflow}
+    "promptray": as_promptray,
+    "openai": as_openai,
+    "dspy": as_dspy,
+    "mlflow": as_mlflow,
+}
 _POLICY = re.compile(rb'<meta http-equiv="Content-Security-Policy" content="([^"]{1,2000})">')
 _SANDBOX = "sandbox allow-scripts; frame-ancestors 'none'"
 _TYPE_BY_ENDING = {"parquet": "application/vnd.apache.parquet", "yaml": "text/plain; charset=utf-8"}
@@ -46,33 +54,89 @@ class Downloads:
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/v1/optimizations/{id}", tags=["results"], responses=ERRORS)
         form = Best | dict[str, Any]
-        router.add_api_route("/best", self.best, methods=["GET"], response_model=form, summary="Its best prompt", responses={
-            200: {"description": "The best prompt; with `format` a download in that form.",
-                  "content": {"text/markdown": {"schema": {"type": "string"}}}}})
         router.add_api_route(
-            "/best/tasks", self.best_by_task, methods=["GET"], response_model=Page[Best], summary="The best prompt of each task")
+            "/best",
+            self.best,
+            methods=["GET"],
+            response_model=form,
+            summary="Its best prompt",
+            responses={
+                200: {
+                    "description": "The best prompt; with `format` a download in that form.",
+                    "content": {"text/markdown": {"schema": {"type": "string"}}},
+                }
+            },
+        )
         router.add_api_route(
-            "/report", self.report, methods=["GET"], summary="Its report, a page that works offline", response_class=Response,
-            responses={200: {"description": "HTML", "content": {"text/html": {"schema": {"type": "string"}}}}})
+            "/best/tasks",
+            self.best_by_task,
+            methods=["GET"],
+            response_model=Page[Best],
+            summary="The best prompt of each task",
+        )
         router.add_api_route(
-            "/files/{name}", self.file, methods=["GET"], summary="Its tables and settings", response_class=Response,
-            responses={200: {"description": "The file.", "content": {
-                "application/vnd.apache.parquet": {"schema": {"type": "string", "format": "binary"}},
-                "text/plain": {"schema": {"type": "string"}}}}})
+            "/report",
+            self.report,
+            methods=["GET"],
+            summary="Its report, a page that works offline",
+            response_class=Response,
+            responses={
+                200: {
+                    "description": "HTML",
+                    "content": {"text/html": {"schema": {"type": "string"}}},
+                }
+            },
+        )
+        router.add_api_route(
+            "/files/{name}",
+            self.file,
+            methods=["GET"],
+            summary="Its tables and settings",
+            response_class=Response,
+            responses={
+                200: {
+                    "description": "The file.",
+                    "content": {
+                        "application/vnd.apache.parquet": {
+                            "schema": {"type": "string", "format": "binary"}
+                        },
+                        "text/plain": {"schema": {"type": "string"}},
+                    },
+                }
+            },
+        )
         return router
 
     async def best(
-        self, asking: Asking, id: JobId, trial: Annotated[str | None, Query(max_length=300)] = None,
-        format: Annotated[Format | None, Query(description=(
-            "promptray: as `promptray apply` reads it; openai: chat messages; dspy: the state of a dspy.Predict; mlflow: a "
-            "prompt of its registry; markdown: for reading."))] = None,
+        self,
+        asking: Asking,
+        id: JobId,
+        trial: Annotated[str | None, Query(max_length=300)] = None,
+        format: Annotated[
+            Format | None,
+            Query(
+                description=(
+                    "promptray: as `promptray apply` reads it; openai: chat messages; dspy: the "
+                    "state of a dspy.Predict; mlflow: a "
+                    "prompt of its registry; markdown: for reading."
+                )
+            ),
+        ] = None,
     ) -> Response:
-        """Of the trial, or of the one that stands best on its dev split. Of a job with several tasks, whose accuracies cannot be
+        """Of the trial, or of the one that stands best on its dev split.
+
+        Of a job with several tasks, whose accuracies cannot be
         compared, name the trial: /best/tasks has each task's."""
         opened = await self._reading.open(asking, id, None if trial is None else [trial])
         tasks = {name: trial_spec.task for name, trial_spec in opened.trial_specs.items()}
         course, best = await self._aside(
-            asking, best_view, self._reading.service.results, list(opened.courses.values()), trial, tasks)
+            asking,
+            best_view,
+            self._reading.service.results,
+            list(opened.courses.values()),
+            trial,
+            tasks,
+        )
         if format is None:
             return sheet(best)
         async with self._audit.noted(asking, "best.download", f"{id}/{best.trial} as {format}"):
@@ -83,12 +147,24 @@ class Downloads:
             return download(content.encode(), f"{best.trial}.{format}.json", "application/json")
 
     async def best_by_task(self, asking: Asking, id: JobId) -> Response:
-        """Of each task the prompt of the trial that stands best on its dev split; of equals the one measured on more dev items,
+        """Of each task the prompt of the trial that stands best on its dev split; of equals the one
+        measured on more dev items,
         then the one that started first. Without the tasks of which no round is done yet."""
         opened = await self._reading.open(asking, id)
         found = await self._aside(
-            asking, best_by_task, self._reading.service.results, list(opened.courses.values()), opened.trial_specs)
-        return sheet(Page[Best](data=found, first_id=found[0].task if found else None, last_id=found[-1].task if found else None))
+            asking,
+            best_by_task,
+            self._reading.service.results,
+            list(opened.courses.values()),
+            opened.trial_specs,
+        )
+        return sheet(
+            Page[Best](
+                data=found,
+                first_id=found[0].task if found else None,
+                last_id=found[-1].task if found else None,
+            )
+        )
 
     async def report(self, asking: Asking, id: JobId) -> Response:
         """Made when the job has ended."""
@@ -96,13 +172,19 @@ class Downloads:
         data: bytes = await self._aside(asking, _made, opened.folder, REPORT_FILE)
         found = _POLICY.search(data[:20_000])
         own = html.unescape(found[1].decode("ascii", "replace")) if found else "default-src 'none'"
-        return Response(data, media_type="text/html; charset=utf-8", headers={"Content-Security-Policy": f"{own}; {_SANDBOX}"})
+        return Response(
+            data,
+            media_type="text/html; charset=utf-8",
+            headers={"Content-Security-Policy": f"{own}; {_SANDBOX}"},
+        )
 
     async def file(self, asking: Asking, id: JobId, name: Annotated[Download, Path()]) -> Response:
         opened = await self._reading.open(asking, id, [])
         data: bytes = await self._aside(asking, _made, opened.folder, name)
         if name == SETTINGS_FILE:
-            data = yaml.safe_dump(shown_settings(opened.settings), sort_keys=False, allow_unicode=True).encode()
+            data = yaml.safe_dump(
+                shown_settings(opened.settings), sort_keys=False, allow_unicode=True
+            ).encode()
         return download(data, f"{opened.job.name}-{name}", _TYPE_BY_ENDING[name.rpartition(".")[2]])
 
 
@@ -114,7 +196,10 @@ def download(data: bytes, name: str, media_type: str) -> Response:
 def saved_as(name: str) -> dict[str, str]:
     """The header by which browsers save what comes; with the name in both forms of RFC 6266."""
     ascii_name = re.sub(r"[^A-Za-z0-9._-]", "_", name)
-    disposition = f"attachment; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(name, safe='', errors='replace')}"
+    disposition = (
+        f'attachment; filename="{ascii_name}"; '
+        f"filename*=UTF-8''{quote(name, safe='', errors='replace')}"
+    )
     return {"Content-Disposition": disposition}
 
 

@@ -1,6 +1,8 @@
-""".../events of a job: a list, and a stream of server-sent events that goes on where a listener left off.
+""".../events of a job: a list, and a stream of server-sent events that goes on where a listener
+left off.
 
-However many listen to a job, its events are followed and written once: a listener costs a place in a list and an awaited flag.
+However many listen to a job, its events are followed and written once: a listener costs a place in
+a list and an awaited flag.
 """
 
 import asyncio
@@ -24,17 +26,28 @@ HEARTBEAT = b": still here\n\n"
 RETRY = b"retry: 2000\n\n"
 _STREAM = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 _TELLS = (
-    "A page of events. With `stream=true`, or `Accept: text/event-stream`, server-sent events: `id` counts from 1, `event` is the "
-    "kind, `data` the event as JSON on one line; a comment comes now and then while nothing happens. The stream ends after the "
-    "job's last event. Send `Last-Event-ID` to go on where a stream was cut; 204 says that nothing more will come.")
+    "A page of events. With `stream=true`, or `Accept: text/event-stream`, server-sent events: "
+    "`id` counts from 1, `event` is the "
+    "kind, `data` the event as JSON on one line; a comment comes now and then while nothing "
+    "happens. The stream ends after the "
+    "job's last event. Send `Last-Event-ID` to go on where a stream was cut; 204 says that nothing "
+    "more will come."
+)
 
 _SENT = {
-    "type": "object", "required": ["id", "event", "data"], "properties": {
+    "type": "object",
+    "required": ["id", "event", "data"],
+    "properties": {
         "id": {"type": "string", "description": "Of the event; send it as Last-Event-ID."},
         "event": {"type": "string", "description": "Its kind, such as trial.round."},
         "data": {
-            "type": "string", "contentMediaType": "application/json", "contentSchema": {"$ref": "#/components/schemas/Event"}}},
-    "example": {"id": "7", "event": "trial.round", "data": '{"id":7,"kind":"trial.round", ...}'}}
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {"$ref": "#/components/schemas/Event"},
+        },
+    },
+    "example": {"id": "7", "event": "trial.round", "data": '{"id":7,"kind":"trial.round", ...}'},
+}
 """One event of the stream."""
 
 
@@ -48,17 +61,36 @@ class Events:
         self._broadcasters: dict[str, EventBroadcaster] = {}
 
     def router(self) -> APIRouter:
-        router = APIRouter(prefix="/v1/optimizations/{id}", tags=["optimizations"], responses=ERRORS)
-        router.add_api_route("/events", self.events, methods=["GET"], response_model=Page[Event], summary="Its events", responses={
-            200: {"description": _TELLS, "content": {"text/event-stream": {"schema": _SENT}}},
-            204: {"description": "The job is over and its last event was given: do not connect again."}})
+        router = APIRouter(
+            prefix="/v1/optimizations/{id}", tags=["optimizations"], responses=ERRORS
+        )
+        router.add_api_route(
+            "/events",
+            self.events,
+            methods=["GET"],
+            response_model=Page[Event],
+            summary="Its events",
+            responses={
+                200: {"description": _TELLS, "content": {"text/event-stream": {"schema": _SENT}}},
+                204: {
+                    "description": "The job is over and its last event was given: do not connect "
+                    "again."
+                },
+            },
+        )
         return router
 
     async def events(
-        self, asking: Asking, id: JobId,
-        after: Annotated[int | None, Query(ge=0, le=2**53, description="Those with ids above it.")] = None,
-        limit: Annotated[int, Query(ge=1, le=1000)] = 100, stream: bool = False,
-        accept: Annotated[str, Header()] = "", last_event_id: Annotated[str, Header(max_length=20)] = "",
+        self,
+        asking: Asking,
+        id: JobId,
+        after: Annotated[
+            int | None, Query(ge=0, le=2**53, description="Those with ids above it.")
+        ] = None,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+        stream: bool = False,
+        accept: Annotated[str, Header()] = "",
+        last_event_id: Annotated[str, Header(max_length=20)] = "",
     ) -> Response:
         if not stream and "text/event-stream" not in accept:
             return await self._list(asking, id, after or 0, limit)
@@ -66,16 +98,25 @@ class Events:
         job = await self._backend.get(asking, id)
         if job.status in TERMINAL and start >= job.last_event:
             return Response(status_code=204)
-        if job.status in TERMINAL:  # what cannot be read is refused here, in an answer that says why
+        if (
+            job.status in TERMINAL
+        ):  # what cannot be read is refused here, in an answer that says why
             await self._backend.events(asking, id, start, job.last_event)
-        return StreamingResponse(self._stream(asking, id, start), headers=_STREAM, media_type="text/event-stream")
+        return StreamingResponse(
+            self._stream(asking, id, start), headers=_STREAM, media_type="text/event-stream"
+        )
 
     async def _list(self, asking: Principal, id: str, after: int, limit: int) -> Response:
         found = await self._backend.events(asking, id, after, limit + 1)
         part = found[:limit]
-        return sheet(Page[Event](
-            data=part, first_id=str(part[0].id) if part else None, last_id=str(part[-1].id) if part else None,
-            has_more=len(found) > limit))
+        return sheet(
+            Page[Event](
+                data=part,
+                first_id=str(part[0].id) if part else None,
+                last_id=str(part[-1].id) if part else None,
+                has_more=len(found) > limit,
+            )
+        )
 
     async def _stream(self, asking: Principal, id: str, after: int) -> AsyncIterator[bytes]:
         yield RETRY
@@ -88,7 +129,9 @@ class Events:
         """The job's, opened by the first listener and closed behind the last."""
         broadcaster = self._broadcasters.get(id)
         if broadcaster is None or broadcaster.over:
-            broadcaster = self._broadcasters[id] = EventBroadcaster(self._backend, asking, id, self._tasks)
+            broadcaster = self._broadcasters[id] = EventBroadcaster(
+                self._backend, asking, id, self._tasks
+            )
         broadcaster.listeners += 1
         try:
             yield broadcaster
@@ -101,17 +144,26 @@ class Events:
 
 
 class EventBroadcaster:
-    """All who listen to one job on this replica. Follows its events from the first, and keeps them as they are sent."""
+    """All who listen to one job on this replica.
 
-    def __init__(self, backend: JobBackend, principal: Principal, id: str, tasks: Supervisor) -> None:
+    Follows its events from the first, and keeps them as they are sent.
+    """
+
+    def __init__(
+        self, backend: JobBackend, principal: Principal, id: str, tasks: Supervisor
+    ) -> None:
         self.listeners = 0
         self.over = False
         self._sent: list[tuple[int, bytes]] = []
         self._news = asyncio.Event()
-        self._following = tasks.once(f"following {id}", partial(self._follow, backend, principal, id))
+        self._following = tasks.once(
+            f"following {id}", partial(self._follow, backend, principal, id)
+        )
 
     async def listen(self, after: int, heartbeat_s: float) -> AsyncIterator[bytes]:
-        """Events with ids above `after`, and a heartbeat while there are none; ends when the job does, or cannot be followed."""
+        """Events with ids above `after`, and a heartbeat while there are none; ends when the job
+        does, or cannot be followed.
+        """
         place = 0
         while True:
             news = self._news
@@ -154,6 +206,11 @@ def written(event: Event) -> bytes:
 def _start(after: int | None, last_event_id: str) -> int:
     if last_event_id:
         if not (last_event_id.isascii() and last_event_id.isdecimal()):
-            raise Refused(400, "invalid_value", "Last-Event-ID is no number of an event.", param="Last-Event-ID")
+            raise Refused(
+                400,
+                "invalid_value",
+                "Last-Event-ID is no number of an event.",
+                param="Last-Event-ID",
+            )
         return int(last_event_id)
     return after or 0

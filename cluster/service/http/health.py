@@ -1,8 +1,8 @@
-"""Which parts of the service do not work: the controller of the jobs, the storage, the threads that read, the processes that check, and
-what is done in the background.
+"""Which parts of the service do not work: the controller of the jobs, the storage, the threads that
+read, the processes that check, and what is done in the background.
 
-Each is asked at once and within a deadline: a part that hangs is one that does not work. Nothing of a fault is told but its kind:
-everybody may ask.
+Each is asked at once and within a deadline: a part that hangs is one that does not work. Nothing of
+a fault is told but its kind: everybody may ask.
 """
 
 import asyncio
@@ -29,8 +29,12 @@ class PartsHealth:
         """Part -> what is wrong with it, for those that do not work."""
         service = self._service
         parts: dict[str, Awaitable[object]] = {
-            "jobs": service.backend.ping(), "storage": self._storage_thread.run("", service.files.ping),
-            "threads": service.threads.ping(), "checks": service.checks.ping(), "background": self._expect_no_faults()}
+            "jobs": service.backend.ping(),
+            "storage": self._storage_thread.run("", service.files.ping),
+            "threads": service.threads.ping(),
+            "checks": service.checks.ping(),
+            "background": self._expect_no_faults(),
+        }
         found = await asyncio.gather(*(self._asked(name, work) for name, work in parts.items()))
         return {name: said for name, said in zip(parts, found, strict=True) if said}
 
@@ -40,13 +44,13 @@ class PartsHealth:
             raise RuntimeError(" ".join(faults))
 
     async def _asked(self, name: str, work: Awaitable[object]) -> str:
-        """"" where it works."""
+        """ "" where it works."""
         try:
             async with asyncio.timeout(self._deadline_s):
                 await work
         except TimeoutError:
             return f"does not answer within {self._deadline_s:g} s"
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001 - any fault is one of that part
             _log.error("The part %s does not work: %s: %s", name, type(problem).__name__, problem)
             return "does not work"
         return ""

@@ -1,4 +1,7 @@
-"""The OpenAPI document at /openapi.json: every route, answer and error, and how a key is sent. Knows the application's routes."""
+"""The OpenAPI document at /openapi.json: every route, answer and error, and how a key is sent.
+
+Knows the application's routes.
+"""
 
 from typing import Any
 
@@ -12,10 +15,16 @@ from serving.gateway.response_bodies import Sheet
 
 PATH = "/openapi.json"
 ABOUT = (
-    "Optimizes prompts for a target model. Shaped like OpenAI's files and fine-tuning jobs; the models of the service stand at the "
-    "same address. Times are Unix seconds, accuracies shares from 0 to 1, null is \"not measured\". Lists come in pages: ask for "
-    "what follows with `after` = `last_id`. Every error has OpenAI's form.")
-_BODY_BY_PATH: dict[str, type[Body]] = {"/v1/chat/completions": ChatBody, "/v1/completions": CompletionBody}
+    "Optimizes prompts for a target model. Shaped like OpenAI's files and fine-tuning jobs; the "
+    "models of the service stand at the "
+    'same address. Times are Unix seconds, accuracies shares from 0 to 1, null is "not measured". '
+    "Lists come in pages: ask for "
+    "what follows with `after` = `last_id`. Every error has OpenAI's form."
+)
+_BODY_BY_PATH: dict[str, type[Body]] = {
+    "/v1/chat/completions": ChatBody,
+    "/v1/completions": CompletionBody,
+}
 """The gateway reads these itself, so that the framework does not know them."""
 _METHODS = ("get", "post", "delete")
 
@@ -37,21 +46,39 @@ def make(app: FastAPI) -> dict[str, Any]:
     from importlib.metadata import version
 
     made = get_openapi(
-        title="promptray", version=version("promptray"), summary="The optimizer service", description=ABOUT, routes=app.routes)
+        title="promptray",
+        version=version("promptray"),
+        summary="The optimizer service",
+        description=ABOUT,
+        routes=app.routes,
+    )
     schemas = made.setdefault("components", {}).setdefault("schemas", {})
     for path, body in _BODY_BY_PATH.items():
         schema = body.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas |= schema.pop("$defs", {})
         schemas[body.__name__] = schema
         made["paths"][path]["post"]["requestBody"] = {
-            "required": True, "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{body.__name__}"}}}}
-    made["paths"]["/metrics"]["get"]["responses"]["200"]["content"] = {"text/plain": {"schema": {"type": "string"}}}
-    schemas.setdefault("Error", Error.model_json_schema(ref_template="#/components/schemas/{model}"))
+            "required": True,
+            "content": {
+                "application/json": {"schema": {"$ref": f"#/components/schemas/{body.__name__}"}}
+            },
+        }
+    made["paths"]["/metrics"]["get"]["responses"]["200"]["content"] = {
+        "text/plain": {"schema": {"type": "string"}}
+    }
+    schemas.setdefault(
+        "Error", Error.model_json_schema(ref_template="#/components/schemas/{model}")
+    )
     schemas |= schemas["Error"].pop("$defs", {})
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    made["components"]["securitySchemes"] = {"key": {
-        "type": "http", "scheme": "bearer", "description": "A key of the service; none is asked for on a machine without keys."}}
+    made["components"]["securitySchemes"] = {
+        "key": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "A key of the service; none is asked for on a machine without keys.",
+        }
+    }
     made["security"] = [{"key": []}, {}]
     for way in made["paths"].values():
         for method in _METHODS:
@@ -68,4 +95,6 @@ def _completed(operation: dict[str, Any]) -> None:
     answers.setdefault("default", {"description": "An error.", "content": error})
     for status in ("429", "503"):
         if status in answers:
-            answers[status]["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait."}}
+            answers[status]["headers"] = {
+                "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait."}
+            }

@@ -1,8 +1,8 @@
-"""Where a service keeps its things does not leave it: an ASGI middleware through which every answer goes. Knows paths of files, and
-no route.
+"""Where a service keeps its things does not leave it: an ASGI middleware through which every answer
+goes. Knows paths of files, and no route.
 
-Sentences below say a file by its whole place, which helps the operator who reads them in a log. A caller is told the place within
-the storage, and of the operator's other files the name alone.
+Sentences below say a file by its whole place, which helps the operator who reads them in a log. A
+caller is told the place within the storage, and of the operator's other files the name alone.
 """
 
 import json
@@ -26,7 +26,11 @@ def told_by_place(settings: ServiceSettings) -> dict[str, str]:
     if query:
         places[f"?{query}"] = ""
     for model in settings.parsed:
-        files = [value for name in type(model).model_fields if isinstance(value := getattr(model, name), Path)]
+        files = [
+            value
+            for name in type(model).model_fields
+            if isinstance(value := getattr(model, name), Path)
+        ]
         places |= {str(file): file.name for file in files}
     return dict(sorted(places.items(), key=lambda pair: -len(pair[0])))
 
@@ -36,7 +40,9 @@ class Discreet:
 
     def __init__(self, app: ASGIApp, told_by_place: Mapping[str, str]) -> None:
         self._app = app
-        self._pairs = [pair for place, told in told_by_place.items() for pair in _pairs(place, told)]
+        self._pairs = [
+            pair for place, told in told_by_place.items() for pair in _pairs(place, told)
+        ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         start: Message | None = None
@@ -56,7 +62,9 @@ class Discreet:
                     headers = MutableHeaders(scope=start)
                     if message.get("more_body", False):
                         del headers["content-length"]
-                    elif message["body"]:  # else it answers HEAD, and tells the length that GET would have
+                    elif message[
+                        "body"
+                    ]:  # else it answers HEAD, and tells the length that GET would have
                         headers["content-length"] = str(len(message["body"]))
                     await send(start)
                     start = None
@@ -65,7 +73,10 @@ class Discreet:
         await self._app(scope, receive, discreetly if scope["type"] == "http" else send)
 
     def told(self, body: bytes) -> bytes:
-        """Return the text without the places. One that a stream cuts in two is not seen: events come whole."""
+        """Return the text without the places.
+
+        One that a stream cuts in two is not seen: events come whole.
+        """
         for place, told in self._pairs:
             body = body.replace(place, told)
         return body
@@ -74,5 +85,15 @@ class Discreet:
 def _pairs(place: str, told: str) -> list[tuple[bytes, bytes]]:
     """As it stands in plain text, and in JSON of ASCII."""
     forms = dict.fromkeys((place, json.dumps(place)[1:-1]))
-    inside = [(f"{form}/".encode(), b"") for form in forms] if not told and not place.startswith("?") else []
-    return [*inside, *((form.encode(), (told or ("" if place.startswith("?") else "the storage")).encode()) for form in forms)]
+    inside = (
+        [(f"{form}/".encode(), b"") for form in forms]
+        if not told and not place.startswith("?")
+        else []
+    )
+    return [
+        *inside,
+        *(
+            (form.encode(), (told or ("" if place.startswith("?") else "the storage")).encode())
+            for form in forms
+        ),
+    ]

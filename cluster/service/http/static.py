@@ -1,4 +1,5 @@
-"""The page's own files at /, /assets and, for links into it, /jobs/...: open to everybody without a key, as they hold nothing.
+"""The page's own files at /, /assets and, for links into it, /jobs/...: open to everybody without a
+key, as they hold nothing.
 
 Its policy lets it load from this address alone. Knows no API.
 """
@@ -17,14 +18,25 @@ from fastapi.responses import Response
 from serving.gateway.errors import Refused
 
 POLICY = (
-    "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; object-src 'none'; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
+    "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "connect-src 'self'; object-src 'none'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
 INDEX = "index.html"
 HASHED = re.compile(r"-[A-Za-z0-9_-]{8,}\.\w+$")
 """A name that changes with its content may be kept for good."""
-_TYPES = {".js": "text/javascript", ".mjs": "text/javascript", ".css": "text/css", ".html": "text/html",
-          ".json": "application/json", ".svg": "image/svg+xml", ".png": "image/png", ".ico": "image/x-icon",
-          ".woff2": "font/woff2", ".txt": "text/plain"}
+_TYPES = {
+    ".js": "text/javascript",
+    ".mjs": "text/javascript",
+    ".css": "text/css",
+    ".html": "text/html",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".ico": "image/x-icon",
+    ".woff2": "font/woff2",
+    ".txt": "text/plain",
+}
 _TEXT = ("text/", "application/json")
 
 
@@ -38,7 +50,10 @@ class PageFiles:
     def _content_by_path(self) -> dict[str, tuple[bytes, str]]:
         """Path -> bytes and ETag."""
         found = dict(_walk(self.folder, "")) if self.folder.is_dir() else {}
-        return {path: (data, f'"{hashlib.sha256(data).hexdigest()[:32]}"') for path, data in found.items()}
+        return {
+            path: (data, f'"{hashlib.sha256(data).hexdigest()[:32]}"')
+            for path, data in found.items()
+        }
 
     def router(self) -> APIRouter:
         router = APIRouter(include_in_schema=False)
@@ -55,7 +70,9 @@ class PageFiles:
 
     def _answer(self, http: HttpRequest, path: str) -> Response:
         if path not in self._content_by_path:
-            raise Refused(404, "unknown_url", f"{http.method} {http.url.path[:100]}: there is nothing here.")
+            raise Refused(
+                404, "unknown_url", f"{http.method} {http.url.path[:100]}: there is nothing here."
+            )
         data, tag = self._content_by_path[path]
         lasting = "public, max-age=31536000, immutable" if HASHED.search(path) else "no-cache"
         headers = {"ETag": tag, "Cache-Control": lasting, "Content-Security-Policy": POLICY}
@@ -77,5 +94,13 @@ def _walk(folder: Traversable, above: str) -> list[tuple[str, bytes]]:
 
 def _media_type(path: str) -> str:
     ending = re.search(r"\.\w+$", path)
-    known = _TYPES.get(ending[0] if ending else "") or mimetypes.guess_type(path)[0] or "application/octet-stream"
-    return f"{known}; charset=utf-8" if known.startswith(_TEXT) or known == "text/javascript" else known
+    known = (
+        _TYPES.get(ending[0] if ending else "")
+        or mimetypes.guess_type(path)[0]
+        or "application/octet-stream"
+    )
+    return (
+        f"{known}; charset=utf-8"
+        if known.startswith(_TEXT) or known == "text/javascript"
+        else known
+    )

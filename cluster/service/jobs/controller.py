@@ -1,9 +1,13 @@
-"""The controller of a service's jobs: the single writer of their state. It queues them, starts them, hears of them, and says so.
+"""The controller of a service's jobs: the single writer of their state.
 
-Knows the storage, and whoever runs a job only as a Worker pool: no Ray. For one event loop; all that blocks goes to threads. What it holds
-in memory is rebuilt from storage: jobs that ran when it died go to the head of the queue and go on by replay.
+It queues them, starts them, hears of them, and says so.
 
-Nothing waits for ever or dies unseen: the `_rounds` are supervised, each by itself; a fault on a job's way is its end, and said.
+Knows the storage, and whoever runs a job only as a Worker pool: no Ray. For one event loop; all
+that blocks goes to threads. What it holds in memory is rebuilt from storage: jobs that ran when it
+died go to the head of the queue and go on by replay.
+
+Nothing waits for ever or dies unseen: the `_rounds` are supervised, each by itself; a fault on a
+job's way is its end, and said.
 """
 
 import asyncio
@@ -17,7 +21,16 @@ from typing import Any
 
 from cluster.service.access.owner_budgets import OwnerBudgets
 from cluster.service.core.errors import Damaged
-from cluster.service.core.job_record import Filed, Lost, Outcome, State, Work, WorkerPool, expect_cancellable, expect_resumable
+from cluster.service.core.job_record import (
+    Filed,
+    Lost,
+    Outcome,
+    State,
+    Work,
+    WorkerPool,
+    expect_cancellable,
+    expect_resumable,
+)
 from cluster.service.core.settings import QuotaSettings
 from cluster.service.jobs.event_log import LogBroken
 from cluster.service.jobs.hosted_models import Hosting
@@ -36,20 +49,32 @@ SAVE_EVERY_S = 1.0
 LOST_WITHOUT_PROGRESS = 3
 """Processes that a job may lose in a row without getting any further [ours]."""
 AGAIN_S = 1.0
-"""Behind a lost run: what its process had, such as the ledger's, is being taken down, and the next run is not to find it."""
+"""Behind a lost run: what its process had, such as the ledger's, is being taken down, and the next
+run is not to find it.
+"""
 STOPS_WITHIN_S, ENDS_WITHIN_S = 60.0, 20.0
-"""From the wish to cancel a job, its run is ended with its process; then, where nothing is heard even so, given up [ours]."""
+"""From the wish to cancel a job, its run is ended with its process; then, where nothing is heard
+even so, given up [ours].
+"""
 ASKED_AGAIN_S = 5.0
 MENDED_WITHIN_S = 10.0
-"""At the start, events that a crash has left out; where the storage is slower, they come later [ours]."""
+"""At the start, events that a crash has left out; where the storage is slower, they come later
+[ours].
+"""
 
 
 class JobController:
     """`open` it once before all else. Raises StorageError where the storage is another's."""
 
     def __init__(
-        self, storage: str, running: int, worker_pool: WorkerPool, default_limits: QuotaSettings = UNLIMITED,
-        lost: Callable[[], None] = lambda: None, pauses: Pauses | None = None, stops_within_s: float = STOPS_WITHIN_S,
+        self,
+        storage: str,
+        running: int,
+        worker_pool: WorkerPool,
+        default_limits: QuotaSettings = UNLIMITED,
+        lost: Callable[[], None] = lambda: None,
+        pauses: Pauses | None = None,
+        stops_within_s: float = STOPS_WITHIN_S,
         ends_within_s: float = ENDS_WITHIN_S,
     ) -> None:
         """`lost` is called when another has taken the storage, and nothing can be kept any more."""
@@ -67,20 +92,32 @@ class JobController:
         self._turns = 0
 
     async def open(self, wait_s: float = WAIT_S) -> None:
-        """Takes the storage and goes on where the last controller stopped; jobs whose files are damaged are set aside. Where it raises,
+        """Takes the storage and goes on where the last controller stopped; jobs whose files are
+        damaged are set aside. Where it raises,
         the storage is given back."""
-        self.job_table = await asyncio.to_thread(JobTable, self._store, self._tell, self._default, wait_s, self._tasks)
+        self.job_table = await asyncio.to_thread(
+            JobTable, self._store, self._tell, self._default, wait_s, self._tasks
+        )
         try:
             for filed, state, events in await asyncio.to_thread(self.job_table.load):
                 self.job_table.put(filed, state, events)
-            mended = [machine for machine in list(self.job_table.machines.values()) if self.job_table.mended(machine)]
+            mended = [
+                machine
+                for machine in list(self.job_table.machines.values())
+                if self.job_table.mended(machine)
+            ]
         except BaseException:
             self.job_table.held.release()
             raise
         self._turns = self.job_table.last_turn
         self._saving = Saving(self.job_table)
         self._hosting = Hosting(self.job_table, self._worker_pool, self._saving)
-        self.budgets = OwnerBudgets(self._store.usage_folder, self.job_table.quotas, self.job_table.limits_of, self.job_table.meet_quota)
+        self.budgets = OwnerBudgets(
+            self._store.usage_folder,
+            self.job_table.quotas,
+            self.job_table.limits_of,
+            self.job_table.meet_quota,
+        )
         with suppress(TimeoutError):
             async with asyncio.timeout(MENDED_WITHIN_S):
                 # What one of them raises is raised again when it is attended.
@@ -90,7 +127,9 @@ class JobController:
         self._fill()
 
     async def close(self) -> None:
-        """Stops attending and gives the storage back; runs that are under way are the worker pool's."""
+        """Stops attending and gives the storage back; runs that are under way are the worker
+        pool's.
+        """
         self._closing = True
         await self._tasks.close()
         self.job_table.held.release()
@@ -100,7 +139,10 @@ class JobController:
         return self._tasks.faults(least)
 
     async def create(self, filed: Filed, limits: QuotaSettings) -> Optimization:
-        """Files a job that was checked. Its number is given here. The same id, or the same key of an owner, is the same job."""
+        """Files a job that was checked.
+
+        Its number is given here. The same id, or the same key of an owner, is the same job.
+        """
         job_table, owner = self.job_table, filed.owner
         await self.limit(owner, limits)
         async with self._filing:
@@ -125,33 +167,48 @@ class JobController:
         return [self.job_table.shown(job, place) for job in self.job_table.newest_first()]
 
     async def cancel(self, id: str) -> Optimization:
-        """Raises Conflict where the job is over. Whether its run follows is seen to, also when nobody asks again."""
+        """Raises Conflict where the job is over.
+
+        Whether its run follows is seen to, also when nobody asks again.
+        """
         machine = self.job_table.machine(id)
         expect_cancellable(id, machine.state.status)
         if machine.state.status != "cancelling":
             machine.cancel()
             try:
-                with suppress(LogBroken, TimeoutError):  # it is stopped also where the storage is slow to hear of it
+                with suppress(
+                    LogBroken, TimeoutError
+                ):  # it is stopped also where the storage is slow to hear of it
                     async with asyncio.timeout(ASKED_AGAIN_S):
                         await self._saving.settled(machine)
             finally:
                 if not machine.state.over:
-                    self._tasks.once(f"cancelling {id}", partial(self._stop, machine), lambda problem: self._end_run(id))
+                    self._tasks.once(
+                        f"cancelling {id}",
+                        partial(self._stop, machine),
+                        lambda problem: self._end_run(id),
+                    )
         return self.job_table.shown(machine)
 
     async def _stop(self, machine: JobStateMachine) -> None:
-        """Asks the run to end, and ends its process where it does not: no job is being cancelled for ever."""
+        """Asks the run to end, and ends its process where it does not: no job is being cancelled
+        for ever.
+        """
         id, run, began_at = machine.filed.id, machine.state.runs, time.monotonic()
         while id in self.job_table.attended and machine.state.runs == run:
             waited_s = time.monotonic() - began_at
             if waited_s > self._stops_within_s + self._ends_within_s:
                 self._end_run(id)
                 return
-            ask = self._worker_pool.stop if waited_s < self._stops_within_s else self._worker_pool.kill
+            ask = (
+                self._worker_pool.stop
+                if waited_s < self._stops_within_s
+                else self._worker_pool.kill
+            )
             try:
                 async with asyncio.timeout(ASKED_AGAIN_S):
                     await ask(id)
-            except Exception as problem:
+            except Exception as problem:  # noqa: BLE001 - it is asked again, and ended at last
                 self._tasks.report(f"cancelling {id}", problem)
             await asyncio.sleep(min(ASKED_AGAIN_S, self._stops_within_s, self._ends_within_s) / 4)
 
@@ -177,7 +234,9 @@ class JobController:
                 await self._saving.save(machine)
                 machine.say_resumed()
             except BaseException:
-                machine.state = before  # who was told that it cannot be resumed is not to find it running
+                machine.state = (
+                    before  # who was told that it cannot be resumed is not to find it running
+                )
                 raise
             finally:
                 job_table.aside.discard(id)
@@ -194,13 +253,20 @@ class JobController:
         """The fields of objects.Quota that tell of use."""
         return self.job_table.use_of(owner)
 
-    async def news(self, after_by_job: Mapping[str, int], timeout_s: float) -> dict[str, list[Event] | PromptrayError]:
-        """Events behind those that are known of some jobs, as soon as there are any; {} after a while without. In place of those
+    async def news(
+        self, after_by_job: Mapping[str, int], timeout_s: float
+    ) -> dict[str, list[Event] | PromptrayError]:
+        """Events behind those that are known of some jobs, as soon as there are any; {} after a
+        while without. In place of those
         that nobody will ever hear, why."""
         ends_at = time.monotonic() + timeout_s
         while True:
             wake = self._news
-            found = {job: news for job, after in after_by_job.items() if (news := await self._since(job, after))}
+            found = {
+                job: news
+                for job, after in after_by_job.items()
+                if (news := await self._since(job, after))
+            }
             left = ends_at - time.monotonic()
             if found or left <= 0:
                 return found
@@ -212,9 +278,15 @@ class JobController:
         """[] where there is nothing new."""
         machine = self.job_table.machines.get(job)
         if machine is None:
-            return Damaged(self.job_table.damaged[job].reason) if job in self.job_table.damaged else []
+            return (
+                Damaged(self.job_table.damaged[job].reason) if job in self.job_table.damaged else []
+            )
         if machine.log.last_id <= after:
-            return LogBroken(f"The events of this job cannot be written ({machine.log.broken}).") if machine.log.broken else []
+            return (
+                LogBroken(f"The events of this job cannot be written ({machine.log.broken}).")
+                if machine.log.broken
+                else []
+            )
         held = machine.log.since(after)
         if held is not None:
             return held
@@ -228,7 +300,9 @@ class JobController:
         try:
             return await asyncio.to_thread(self._store.events, id, after)
         except DataError as problem:
-            raise Damaged(f"The events of this job are damaged: {self._store.plain(problem)}") from problem
+            raise Damaged(
+                f"The events of this job are damaged: {self._store.plain(problem)}"
+            ) from problem
 
     def report(self, job: str, run: int, news: RunUpdates) -> None:
         """What a run tells. One that is not the job's last is not heard."""
@@ -237,7 +311,10 @@ class JobController:
             machine.take(news)
 
     async def claim_models(self, job: str, run: int, deployments: Sequence[str]) -> None:
-        """What a run is about to host; see Hosting.claim. One that is not the job's last is not heard."""
+        """What a run is about to host; see Hosting.claim.
+
+        One that is not the job's last is not heard.
+        """
         machine = self.job_table.machines.get(job)
         if machine and machine.state.runs == run and job in self.job_table.attended:
             await self._hosting.claim(machine, deployments)
@@ -247,24 +324,32 @@ class JobController:
         wake.set()
 
     def _fill(self) -> None:
-        """As _start, for whoever has something else to do: what fails here is done again by the rounds."""
+        """As _start, for whoever has something else to do: what fails here is done again by the
+        rounds.
+        """
         try:
             self._start()
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001
             self._tasks.report("starting jobs", problem)
 
     def _start(self) -> None:
         """Starts as many jobs as there is room for."""
         for job in () if self._closing else self.job_table.to_start(self._places):
             self.job_table.attended.add(job)
-            self._tasks.once(f"attending {job}", partial(self._attend, self.job_table.machines[job]))
+            self._tasks.once(
+                f"attending {job}", partial(self._attend, self.job_table.machines[job])
+            )
 
     async def _attend(self, machine: JobStateMachine) -> None:
-        """One job, from its start to its end, however many processes it takes. A fault on the way is its end."""
+        """One job, from its start to its end, however many processes it takes.
+
+        A fault on the way is its end.
+        """
         id = machine.filed.id
         try:
             await self._run_to_its_end(machine)
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001
+            # Whatever it is, the job must not stay as it is.
             self._tasks.report(f"attending {id}", problem)
             await self._break_off(machine, problem)
         finally:
@@ -295,15 +380,18 @@ class JobController:
         try:
             async with asyncio.timeout(ASKED_AGAIN_S):
                 await self._worker_pool.kill(machine.filed.id)
-        except Exception as another:
+        except Exception as another:  # noqa: BLE001 - the worker pool may be what is broken
             self._tasks.report(f"ending the run of {machine.filed.id}", another)
         await self.budgets.close(machine.filed.owner, machine.filed.id)
         if not machine.state.over:
             machine.break_off(
-                f"The job broke on a fault of the service ({told(problem)}); what was paid for is kept, so it can be resumed.")
+                f"The job broke on a fault of the service ({told(problem)}); what was paid for is "
+                "kept, so it can be resumed."
+            )
         try:
             await self._saving.settled(machine)
-        except Exception as another:
+        except Exception as another:  # noqa: BLE001
+            # It is saved by the rounds, as soon as that can be done.
             self._tasks.report(f"saving the end of {machine.filed.id}", another)
             machine.shown, machine.dirty = machine.state.status, True
 
@@ -312,7 +400,9 @@ class JobController:
         if machine.state.status == "cancelling":
             return Outcome("stopped")
         id = machine.filed.id
-        run = self._run_by_job[id] = asyncio.ensure_future(self._worker_pool.run(Work(machine.filed, machine.state.runs)))
+        run = self._run_by_job[id] = asyncio.ensure_future(
+            self._worker_pool.run(Work(machine.filed, machine.state.runs))
+        )
         try:
             await asyncio.wait([run])
         finally:
@@ -326,16 +416,23 @@ class JobController:
         if machine.state.status == "cancelling":
             machine.settle(Outcome("stopped"))
         elif lost >= LOST_WITHOUT_PROGRESS:
-            machine.fail("ProcessLost", f"The process of this job was lost {lost} times without getting any further ({reason}).")
+            machine.fail(
+                "ProcessLost",
+                f"The process of this job was lost {lost} times without getting any further "
+                f"({reason}).",
+            )
 
     @property
     def _rounds(self) -> dict[str, Callable[[], Awaitable[None]]]:
         """What is done about once a second."""
         return {
-            "holding the storage": self._check_hold, "counting calls in flight": self._count,
+            "holding the storage": self._check_hold,
+            "counting calls in flight": self._count,
             "saving jobs": self._saving.save_dirty,
-            "saving the use of quotas": self._saving.save_usage, "starting waiting jobs": self._start_waiting,
-            "releasing models": self._hosting.release}
+            "saving the use of quotas": self._saving.save_usage,
+            "starting waiting jobs": self._start_waiting,
+            "releasing models": self._hosting.release,
+        }
 
     async def _check_hold(self) -> None:
         try:
@@ -344,7 +441,9 @@ class JobController:
             self._lost()
 
     async def _count(self) -> None:
-        self.job_table.in_flight = None if (found := await self._worker_pool.in_flight()) is None else dict(found)
+        self.job_table.in_flight = (
+            None if (found := await self._worker_pool.in_flight()) is None else dict(found)
+        )
 
     async def _start_waiting(self) -> None:
         self._start()  # a new day lets some start

@@ -1,7 +1,10 @@
-"""The controller as one named, detached actor of the Ray cluster, one a storage. Thin: what it does is in controller.py.
+"""The controller as one named, detached actor of the Ray cluster, one a storage.
 
-It comes back by itself after a crash and goes on from storage; the processes that it had are gone with it. It begins when it is
-made, not when it is first asked: after a crash nobody may be there to ask.
+Thin: what it does is in controller.py.
+
+It comes back by itself after a crash and goes on from storage; the processes that it had are gone
+with it. It begins when it is made, not when it is first asked: after a crash nobody may be there to
+ask.
 """
 
 import asyncio
@@ -39,12 +42,18 @@ class ControllerActor:
         self._open = False
         me = ray.get_runtime_context().current_actor
         self._worker_pool = RayWorkerPool(service, me)
-        # With the process its workers end, too; the one that comes in its place is told who has the storage.
-        self._controller = JobController(service.storage, service.running, self._worker_pool, service.quota, lambda: os._exit(1))
+        # With the process its workers end, too; the one that comes in its place is told who has the
+        # storage.
+        self._controller = JobController(
+            service.storage, service.running, self._worker_pool, service.quota, lambda: os._exit(1)
+        )
         me.open.remote()
 
     async def open(self) -> int:
-        """Returns the process's number when the storage is taken and the models run. Raises StorageError, EndpointError."""
+        """Returns the process's number when the storage is taken and the models run.
+
+        Raises StorageError, EndpointError.
+        """
         async with self._opening:
             if not self._open:
                 await self._worker_pool.host()
@@ -77,7 +86,8 @@ class ControllerActor:
         return await self._controller.resume(id, limits)
 
     async def spend(self, act: str, *given: Any, limits: QuotaSettings | None = None) -> Any:
-        """What may be asked of the owners' budgets (owner_budgets.ACTS), from whoever spends for an owner, who comes first in
+        """What may be asked of the owners' budgets (owner_budgets.ACTS), from whoever spends for an
+        owner, who comes first in
         `given`. `limits`: what the owner's quota is now; None: as it was last known."""
         await self.open()
         if act not in ACTS:
@@ -91,7 +101,9 @@ class ControllerActor:
         await self._controller.budgets.open(owner)
         return self._controller.use(owner)
 
-    async def news(self, after_by_job: Mapping[str, int], timeout_s: float) -> dict[str, list[Event] | PromptrayError]:
+    async def news(
+        self, after_by_job: Mapping[str, int], timeout_s: float
+    ) -> dict[str, list[Event] | PromptrayError]:
         await self.open()
         return await self._controller.news(after_by_job, timeout_s)
 
@@ -126,12 +138,22 @@ class ControllerActor:
 def controller_name(storage: Folder | str) -> str:
     """The actor's, in our namespace."""
     # Services that run already know the actor by this name.
-    return f"keeper-{hashlib.sha256(open_folder(storage).absolute().place.encode()).hexdigest()[:12]}"
+    return (
+        f"keeper-{hashlib.sha256(open_folder(storage).absolute().place.encode()).hexdigest()[:12]}"
+    )
 
 
 def open_controller(service: ServiceSettings) -> Any:
     """The handle of the storage's controller on this cluster, which is made where there is none."""
     place = open_folder(service.storage).absolute()
     own = service.model_copy(update={"storage": place.place})
-    return ray.remote(ControllerActor).options(
-        name=controller_name(place), lifetime="detached", get_if_exists=True, **{**lasting(place), "namespace": NAMESPACE}).remote(own)
+    return (
+        ray.remote(ControllerActor)
+        .options(
+            name=controller_name(place),
+            lifetime="detached",
+            get_if_exists=True,
+            **{**lasting(place), "namespace": NAMESPACE},
+        )
+        .remote(own)
+    )

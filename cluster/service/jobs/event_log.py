@@ -1,4 +1,5 @@
-"""A job's events: numbered from 1, on storage before anyone sees them, and each said once, however often the run is repeated.
+"""A job's events: numbered from 1, on storage before anyone sees them, and each said once, however
+often the run is repeated.
 
 Knows the storage as a place to put entries, and no job. For one event loop.
 """
@@ -13,12 +14,16 @@ from optimizer.errors import PromptrayError, StorageError
 from serving.runtime.supervision import Supervisor, told
 
 ATTEMPTS = 5
-"""To write events, where the fault is another one than that the storage is away: that is waited for without end [ours]."""
+"""To write events, where the fault is another one than that the storage is away: that is waited for
+without end [ours].
+"""
 Put = Callable[[list[dict[str, Any]]], None]
 
 
 class Said:
-    """Which events a job has said, so that a repeated run does not say them again. After a `job.resumed` a trial may fail anew, and
+    """Which events a job has said, so that a repeated run does not say them again.
+
+    After a `job.resumed` a trial may fail anew, and
     the job starts anew; a round, or a trial that has finished, stays what it was."""
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
@@ -37,7 +42,9 @@ class Said:
         self._keys.add(key)
         return new
 
-    def _key(self, kind: EventKind, trial: str | None, message: str, data: dict[str, Any]) -> Hashable:
+    def _key(
+        self, kind: EventKind, trial: str | None, message: str, data: dict[str, Any]
+    ) -> Hashable:
         """What makes the event the same as another; None: nothing does."""
         match kind:
             case "job.queued" | "trial.started" | "trial.finished":
@@ -59,14 +66,23 @@ class LogBroken(PromptrayError):
 
 
 class EventLog:
-    """The events of one job. `put` writes entries durably, and is called in a thread; it is given the same entries again after a
+    """The events of one job.
+
+    `put` writes entries durably, and is called in a thread; it is given the same entries again
+    after a
     fault, until they are there: none is passed over."""
 
     def __init__(
-        self, events: Sequence[Event], put: Put, told: Callable[[], None] = lambda: None, tasks: Supervisor | None = None,
+        self,
+        events: Sequence[Event],
+        put: Put,
+        told: Callable[[], None] = lambda: None,
+        tasks: Supervisor | None = None,
         name: str = "the events of a job",
     ) -> None:
-        """`events`: those that stand there, all of them; `told` is called whenever there are more. `tasks` sees to the writing,
+        """`events`: those that stand there, all of them; `told` is called whenever there are more.
+
+        `tasks` sees to the writing,
         under `name`."""
         self._put = put
         self._told = told
@@ -97,19 +113,37 @@ class EventLog:
         """Why events cannot be written any more; "" while they can, or may soon."""
 
     def forget(self, last_id: int) -> None:
-        """Leaves the events to the storage, as those of a job that is over: `remember` them before more are added."""
+        """Leaves the events to the storage, as those of a job that is over: `remember` them before
+        more are added.
+        """
         self.events, self._forgotten, self._said = [], last_id, Said()
 
     @property
     def forgotten(self) -> bool:
         return self._forgotten > 0
 
-    def add(self, kind: EventKind, message: str, trial: str | None = None, data: dict[str, Any] | None = None) -> bool:
-        """Takes an event that is news, and says whether it was; it is there for others when it is durable."""
+    def add(
+        self,
+        kind: EventKind,
+        message: str,
+        trial: str | None = None,
+        data: dict[str, Any] | None = None,
+    ) -> bool:
+        """Takes an event that is news, and says whether it was; it is there for others when it is
+        durable.
+        """
         if self.broken or not self._said.add(kind, trial, message, data or {}):
             return False
         self._pending.append(
-            Event(id=self._next, created_at=int(time.time()), kind=kind, trial=trial, message=message, data=data or {}))
+            Event(
+                id=self._next,
+                created_at=int(time.time()),
+                kind=kind,
+                trial=trial,
+                message=message,
+                data=data or {},
+            )
+        )
         self._next += 1
         if self._committing is None or self._committing.done():
             self._committing = self._tasks.keep(self._name, self._commit)
@@ -121,19 +155,26 @@ class EventLog:
         return bool(self._pending)
 
     async def durable(self) -> None:
-        """Returns when all that was added is on storage. Raises LogBroken where it will never be."""
+        """Returns when all that was added is on storage.
+
+        Raises LogBroken where it will never be.
+        """
         while self._committing and not self._committing.done():
             await asyncio.wait([self._committing])
         if self.broken:
             raise LogBroken(f"The events of the job cannot be written ({self.broken}).")
 
     async def _commit(self) -> None:
-        """Group commit: while one group is being written, the next one gathers. Events are taken off only when they are there. A
+        """Group commit: while one group is being written, the next one gathers.
+
+        Events are taken off only when they are there. A
         storage that is away for a while is no fault: nobody has seen these events yet."""
         while self._pending:
             group = list(self._pending)
             try:
-                await asyncio.to_thread(self._put, [event.model_dump(mode="json") for event in group])
+                await asyncio.to_thread(
+                    self._put, [event.model_dump(mode="json") for event in group]
+                )
             except StorageError:
                 raise
             except Exception as problem:

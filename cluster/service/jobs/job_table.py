@@ -1,7 +1,9 @@
-"""All jobs that a controller has on its state machines, and the line that they stand in. Reads and files them; starts and ends none.
+"""All jobs that a controller has on its state machines, and the line that they stand in.
 
-Holds the storage for its controller, so that all writing of jobs goes through here. A job whose files cannot be read is set aside, with
-the reason: it is shown, and all others go on.
+Reads and files them; starts and ends none.
+
+Holds the storage for its controller, so that all writing of jobs goes through here. A job whose
+files cannot be read is set aside, with the reason: it is shown, and all others go on.
 """
 
 import logging
@@ -30,11 +32,18 @@ _log = logging.getLogger(__name__)
 
 
 class JobTable:
-    """The jobs of a storage, which is taken for writing: blocks. `told` is called whenever a job has new events. Raises
+    """The jobs of a storage, which is taken for writing: blocks.
+
+    `told` is called whenever a job has new events. Raises
     StorageError where another holds it for longer than `wait_s` seconds."""
 
     def __init__(
-        self, store: Store, told: Callable[[], None], default_limits: QuotaSettings, wait_s: float, tasks: Supervisor | None = None
+        self,
+        store: Store,
+        told: Callable[[], None],
+        default_limits: QuotaSettings,
+        wait_s: float,
+        tasks: Supervisor | None = None,
     ) -> None:
         """`tasks` sees to the writing of events."""
         self.store = store
@@ -42,14 +51,17 @@ class JobTable:
         try:
             self.held: Hold = hold(store.jobs, wait_s)
         except StorageError as problem:
-            raise StorageError(f"The service's storage {store.place} is in use or unusable: {problem}") from problem
+            raise StorageError(
+                f"The service's storage {store.place} is in use or unusable: {problem}"
+            ) from problem
         try:
             self._read_first()
         except BaseException:
             self.held.release()  # who tries again, here or elsewhere, is to hear the true reason
             raise
         self.limits: dict[str, QuotaSettings] = {
-            owner: QuotaSettings.model_validate(limits) for owner, limits in store.limits().items()}
+            owner: QuotaSettings.model_validate(limits) for owner, limits in store.limits().items()
+        }
         """Of owners that have asked for something, ever."""
         self.machines: dict[str, JobStateMachine] = {}
         """In the order in which the jobs came."""
@@ -76,12 +88,16 @@ class JobTable:
         _log.error("The storage of the service: %s", sentence)
 
     def load(self) -> list[Loaded]:
-        """What stands on storage; of jobs that are over without their events. Those that cannot be read are set aside."""
+        """What stands on storage; of jobs that are over without their events.
+
+        Those that cannot be read are set aside.
+        """
         loaded: list[Loaded] = []
         for id in self._index.ids:
             try:
                 loaded.append(self._load(id))
-            except Exception as problem:
+            except Exception as problem:  # noqa: BLE001
+                # Whatever is wrong with one job, the others go on.
                 if isinstance(problem, StorageError):
                     self.store.filed_ids()  # raises where not only this job's files are away
                 self.set_aside(id, problem)
@@ -96,18 +112,36 @@ class JobTable:
     def set_aside(self, id: str, problem: Exception) -> None:
         """Takes a job off the state machines, whose files cannot be used."""
         self.machines.pop(id, None)
-        said = self.store.plain(problem) if isinstance(problem, DataError | StorageError) else (
-            f"optimizations/{id} cannot be used ({type(problem).__name__}: {problem}); bring it back from a copy.")
+        said = (
+            self.store.plain(problem)
+            if isinstance(problem, DataError | StorageError)
+            else (
+                f"optimizations/{id} cannot be used ({type(problem).__name__}: {problem}); bring "
+                "it back from a copy."
+            )
+        )
         reason = f"This job was set aside, as its files are damaged: {said}"
         number, entry = self._index.of(id)
         found = SetAside(
-            id, number, str(entry.get("owner", "")), str(entry.get("name", "")), _int(entry.get("created_at")), reason)
+            id,
+            number,
+            str(entry.get("owner", "")),
+            str(entry.get("name", "")),
+            _int(entry.get("created_at")),
+            reason,
+        )
         try:
             filed = self.store.filed(id)
-            found = replace(found, owner=filed.owner, name=filed.request.name, created_at=filed.created_at, request=filed.request)
+            found = replace(
+                found,
+                owner=filed.owner,
+                name=filed.request.name,
+                created_at=filed.created_at,
+                request=filed.request,
+            )
             if filed.idempotency_key:
                 self._job_by_key[filed.owner, filed.idempotency_key] = id
-        except Exception:
+        except Exception:  # noqa: BLE001 - then the index says whose it is
             _log.debug("The record of %s cannot be read.", id)
         self.damaged[id] = found
         self.note(f"{id} of {found.owner or 'an unknown owner'}: {reason}")
@@ -119,7 +153,9 @@ class JobTable:
         except DataError as problem:
             self._unknown_use = True
             self.note(
-                f"{self.store.plain(problem)} Until then all that the last runs of that day's jobs have spent counts as its use.")
+                f"{self.store.plain(problem)} Until then all that the last runs of that day's jobs "
+                "have spent counts as its use."
+            )
             self.store.keep_damaged_usage(day)
             return {}
 
@@ -129,7 +165,11 @@ class JobTable:
         for filed, state, _ in loaded:
             if state.started_at and day_of(state.finished_at or self.quotas.now) >= self.quotas.day:
                 spent = state.spent_by_trial.values()
-                self.quotas.pay(filed.owner, sum(one.paid for one in spent), sum(one.money or 0.0 for one in spent))
+                self.quotas.pay(
+                    filed.owner,
+                    sum(one.paid for one in spent),
+                    sum(one.money or 0.0 for one in spent),
+                )
 
     def file(self, filed: Filed) -> None:
         """Makes a new job durable."""
@@ -153,8 +193,10 @@ class JobTable:
             new = [entry for entry in entries if entry["id"] > there]
             if new and new[0]["id"] != there + 1:
                 raise DataError(
-                    f"The storage has {there} events of the job {filed.id}, and event {new[0]['id']} is next; bring them back "
-                    "from a copy.")
+                    f"The storage has {there} events of the job {filed.id}, and event "
+                    f"{new[0]['id']} is next; bring them back "
+                    "from a copy."
+                )
             try:
                 journal[0].append(new)
             except BaseException:
@@ -191,10 +233,14 @@ class JobTable:
         return self.machines[id]
 
     def mended(self, machine: JobStateMachine) -> bool:
-        """Brings a job's state and events together; see JobStateMachine.mend. One with which that cannot be done is set aside."""
+        """Brings a job's state and events together; see JobStateMachine.mend.
+
+        One with which that cannot be done is set aside.
+        """
         try:
             machine.dirty = machine.mend()
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001
+            # Whatever is wrong with one job, the others go on.
             self.set_aside(machine.filed.id, problem)
             return False
         return machine.dirty
@@ -210,7 +256,10 @@ class JobTable:
 
     def now_of(self, owner: str) -> int:
         """Jobs of an owner that are not over."""
-        return sum(machine.filed.owner == owner and not machine.state.over for machine in self.machines.values())
+        return sum(
+            machine.filed.owner == owner and not machine.state.over
+            for machine in self.machines.values()
+        )
 
     def use_of(self, owner: str) -> dict[str, Any]:
         """The fields of objects.Quota that tell of use."""
@@ -233,30 +282,44 @@ class JobTable:
         """Job -> its place in the queue."""
         return positions(*self._line())
 
-    def shown(self, machine: JobStateMachine | SetAside, place: Mapping[str, int] | None = None) -> Optimization:
+    def shown(
+        self, machine: JobStateMachine | SetAside, place: Mapping[str, int] | None = None
+    ) -> Optimization:
         """As the API gives it; `place` where the positions are known already."""
         if isinstance(machine, SetAside):
             return machine.shown
         id = machine.filed.id
-        place = self.positions() if place is None and machine.state.status == "queued" else place or {}
+        place = (
+            self.positions() if place is None and machine.state.status == "queued" else place or {}
+        )
         return shown(
-            machine.filed, replace(machine.state, status=machine.shown), machine.log.last_id, place.get(id), self._in_flight_of(machine),
-            machine.running_s)
+            machine.filed,
+            replace(machine.state, status=machine.shown),
+            machine.log.last_id,
+            place.get(id),
+            self._in_flight_of(machine),
+            machine.running_s,
+        )
 
     def _in_flight_of(self, machine: JobStateMachine) -> int | None:
         if machine.shown not in ("running", "cancelling"):
             return 0
-        # A window that has heard nothing of a job is no proof that it calls nobody: its reports may be late, or lost.
+        # A window that has heard nothing of a job is no proof that it calls nobody: its reports may
+        # be late, or lost.
         return None if self.in_flight is None else self.in_flight.get(machine.filed.id)
 
     def _line(self) -> tuple[list[Waiting], list[str], dict[str, int], set[str]]:
         waiting = [
-            Waiting(id, machine.filed.owner, machine.place) for id, machine in self.machines.items()
-            if machine.state.status == "queued" and id not in self.attended and id not in self.aside]
+            Waiting(id, machine.filed.owner, machine.place)
+            for id, machine in self.machines.items()
+            if machine.state.status == "queued" and id not in self.attended and id not in self.aside
+        ]
         last_turn: dict[str, int] = {}
         for machine in self.machines.values():
             if machine.state.turn:
-                last_turn[machine.filed.owner] = max(machine.state.turn, last_turn.get(machine.filed.owner, 0))
+                last_turn[machine.filed.owner] = max(
+                    machine.state.turn, last_turn.get(machine.filed.owner, 0)
+                )
         owners = {one.owner for one in waiting}
         barred = {owner for owner in owners if self.quotas.spent_out(owner, self.limits_of(owner))}
         return waiting, [self.machines[id].filed.owner for id in self.attended], last_turn, barred

@@ -1,4 +1,6 @@
-"""How jobs and the use of quotas come on storage: events first, then the state. Knows state machines, and not what jobs do.
+"""How jobs and the use of quotas come on storage: events first, then the state.
+
+Knows state machines, and not what jobs do.
 
 For one event loop, and the one writer of a storage.
 """
@@ -15,7 +17,9 @@ from optimizer.errors import StorageError
 
 
 class Saving:
-    """What is saved goes to the storage that the job table holds, one thing at a time. Raises StorageError where it does not say
+    """What is saved goes to the storage that the job table holds, one thing at a time.
+
+    Raises StorageError where it does not say
     otherwise."""
 
     def __init__(self, job_table: JobTable) -> None:
@@ -23,7 +27,8 @@ class Saving:
         self._writing = asyncio.Lock()
 
     async def settled(self, machine: JobStateMachine) -> None:
-        """Events first, then the state: it could be mended by them, and is saved later where the storage is away. Raises LogBroken
+        """Events first, then the state: it could be mended by them, and is saved later where the
+        storage is away. Raises LogBroken
         where the job is not over: then it must be."""
         try:
             await machine.log.durable()
@@ -41,20 +46,28 @@ class Saving:
         machine.dirty = False
         machine.state.last_event = machine.log.last_id
         try:
-            await self._write(partial(self._job_table.store.save_state, machine.filed.id, asdict(machine.state)))
+            await self._write(
+                partial(self._job_table.store.save_state, machine.filed.id, asdict(machine.state))
+            )
         except BaseException:
             machine.dirty = True
             raise
 
     async def save_dirty(self) -> None:
-        """What has changed; a job whose events are still being written is saved behind them. One that cannot be saved does not hold
+        """What has changed; a job whose events are still being written is saved behind them.
+
+        One that cannot be saved does not hold
         up the others."""
         problems: list[Exception] = []
-        for machine in [machine for machine in self._job_table.machines.values() if machine.dirty and not machine.log.pending]:
+        for machine in [
+            machine
+            for machine in self._job_table.machines.values()
+            if machine.dirty and not machine.log.pending
+        ]:
             try:
                 machine.shown = machine.state.status
                 await self.save(machine)
-            except Exception as problem:
+            except Exception as problem:  # noqa: BLE001 - raised when all were tried
                 problems.append(problem)
         if problems:
             raise problems[0]
@@ -64,8 +77,12 @@ class Saving:
         known = self._job_table.limits
         if known.get(owner) != limits:
             copy = {**known, owner: limits}
-            await self._write(partial(
-                self._job_table.store.save_limits, {one: its.model_dump(mode="json") for one, its in copy.items()}))
+            await self._write(
+                partial(
+                    self._job_table.store.save_limits,
+                    {one: its.model_dump(mode="json") for one, its in copy.items()},
+                )
+            )
             known[owner] = limits
 
     async def save_usage(self) -> None:

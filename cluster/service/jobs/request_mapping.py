@@ -1,4 +1,5 @@
-"""From a request to the experiment that it is: models by label, data by file id, everything else as the command line has it.
+"""From a request to the experiment that it is: models by label, data by file id, everything else as
+the command line has it.
 
 Knows the service's storage and its models; starts no Ray. Blocking: it reads files.
 """
@@ -14,7 +15,12 @@ from pydantic import ValidationError
 
 from cluster.config.experiment import ExperimentSettings, slug
 from cluster.experiment.prepare import SETTINGS_FILE, Experiment, check
-from cluster.service.access.admission import expect_harmless, expect_offered, expect_within, searched_models
+from cluster.service.access.admission import (
+    expect_harmless,
+    expect_offered,
+    expect_within,
+    searched_models,
+)
 from cluster.service.core.backend import Principal
 from cluster.service.core.errors import NotFound
 from cluster.service.core.settings import ServiceSettings
@@ -26,19 +32,36 @@ from optimizer.tasks.generated import GENERATED
 from serving.settings.validation import read_mapping, sentence
 from serving.storage import Folder
 
-_OF_A_PROBE = ("tasks", "target", "optimizer", "strategies", "selection", "seeds", "sizes", "sampling")
+_OF_A_PROBE = (
+    "tasks",
+    "target",
+    "optimizer",
+    "strategies",
+    "selection",
+    "seeds",
+    "sizes",
+    "sampling",
+)
 _ID = re.compile(r"file-[0-9A-Za-z]{1,64}")
 """Of a file: it becomes the name of a folder, so nothing else is looked for."""
 
 
-def experiment_settings(request: OptimizationRequest, service: ServiceSettings, out: Folder) -> ExperimentSettings:
-    """The experiment, with its results in `out`. Raises SettingsError, NotFound for a file that is not there."""
+def experiment_settings(
+    request: OptimizationRequest, service: ServiceSettings, out: Folder
+) -> ExperimentSettings:
+    """The experiment, with its results in `out`.
+
+    Raises SettingsError, NotFound for a file that is not there.
+    """
     models = expect_offered(request, service)
     given = request.model_dump(mode="json", exclude={"metadata", "tasks"})
     store = Store(service.storage)
     given |= {
-        "tasks": [_task(task, store) for task in request.tasks], "out": out.absolute().place,
-        "target": models[request.target], "optimizer": models[request.optimizer]}
+        "tasks": [_task(task, store) for task in request.tasks],
+        "out": out.absolute().place,
+        "target": models[request.target],
+        "optimizer": models[request.optimizer],
+    }
     # With these the search's space means labels, and reads no line as a model.
     given["models"] = {label: models[label] for label in searched_models(request)}
     try:
@@ -47,17 +70,24 @@ def experiment_settings(request: OptimizationRequest, service: ServiceSettings, 
         raise SettingsError(sentence(problem)) from None
 
 
-def kept_settings(request: OptimizationRequest, service: ServiceSettings, out: Folder) -> ExperimentSettings:
-    """The experiment as a job wrote it into `out`, whatever is offered by now. Raises SettingsError for a job whose search names
-    models or settings that no request may name: an earlier version took such, and to read its settings is to open what they name.
-    Raises DataError where the file is damaged.
+def kept_settings(
+    request: OptimizationRequest, service: ServiceSettings, out: Folder
+) -> ExperimentSettings:
+    """The experiment as a job wrote it into `out`, whatever is offered by now.
+
+    Raises SettingsError for a job whose search names models or settings that no request may name:
+    an earlier version took such, and to read its settings is to open what they name. Raises
+    DataError where the file is damaged.
     """
     try:
         kept = read_mapping(out.place_of(SETTINGS_FILE))
     except SettingsError as problem:
         raise DataError(f"{problem} Bring it back from a copy.") from problem
     labels = kept.get("models")
-    expect_harmless(request, {*(model.label for model in service.parsed), *(labels if isinstance(labels, dict) else ())})
+    expect_harmless(
+        request,
+        {*(model.label for model in service.parsed), *(labels if isinstance(labels, dict) else ())},
+    )
     try:
         return ExperimentSettings.model_validate(kept)
     except ValidationError as problem:
@@ -65,20 +95,29 @@ def kept_settings(request: OptimizationRequest, service: ServiceSettings, out: F
 
 
 def admit(request: OptimizationRequest, service: ServiceSettings) -> None:
-    """Raise SettingsError for a new request that this service does not take; see cluster.service.access.admission. Costs next to nothing,
+    """Raise SettingsError for a new request that this service does not take; see
+    cluster.service.access.admission. Costs next to nothing,
     so that it comes before any process, file or call."""
     expect_offered(request, service)
     expect_within(request, service)
 
 
-def checked(request: OptimizationRequest, service: ServiceSettings, out: Folder, principal: Principal) -> Experiment:
-    """The experiment with its data, checked as `promptray run` would but for asking its models, and no folder made. Raises NotFound
-    for a file that the caller may not see, UserError where it cannot be run. For a process that can be killed: what it reads and
-    multiplies out is a stranger's."""
+def checked(
+    request: OptimizationRequest, service: ServiceSettings, out: Folder, principal: Principal
+) -> Experiment:
+    """The experiment with its data, checked as `promptray run` would but for asking its models, and
+    no folder made. Raises NotFound for a file that the caller may not see, UserError where it
+    cannot be run. For a process that can be killed: what it reads and multiplies out is a
+    stranger's.
+    """
     admit(request, service)
     store = Store(service.storage)
     for task in request.tasks:
-        if task.file is not None and task.generated is None and not principal.may_see(_owner_of(task.file, store)):
+        if (
+            task.file is not None
+            and task.generated is None
+            and not principal.may_see(_owner_of(task.file, store))
+        ):
             raise _no_file(task.file)
     settings = experiment_settings(request, service, out)
     trials, tasks, recorded = check(settings)
@@ -88,7 +127,9 @@ def checked(request: OptimizationRequest, service: ServiceSettings, out: Folder,
 
 
 def probe_digest(request: OptimizationRequest, service: ServiceSettings) -> str:
-    """The same for requests that a probe answers alike: name, budget and concurrency are nothing to it."""
+    """The same for requests that a probe answers alike: name, budget and concurrency are nothing to
+    it.
+    """
     asked = request.model_dump(mode="json", include=set(_OF_A_PROBE))
     offered = expect_offered(request, service)
     models = {name: str(offered[getattr(request, name)]) for name in ("target", "optimizer")}
@@ -104,7 +145,9 @@ def _task(task: TaskRequest, store: Store) -> dict[str, Any]:
             raise unknown_name("generated task", task.generated, GENERATED)
         return own | {"source": task.generated, "label": task.label}
     assert task.file is not None
-    label = task.label or slug(Path(str(_file_record(task.file, store).get("filename", "data"))).stem)
+    label = task.label or slug(
+        Path(str(_file_record(task.file, store).get("filename", "data"))).stem
+    )
     return own | {"source": data_path(task.file, store), "label": label}
 
 
@@ -128,7 +171,9 @@ def _file_record(id: str, store: Store) -> Mapping[str, Any]:
     except StorageError:
         raise _no_file(id) from None
     except ValueError as problem:
-        raise DataError(f"The record of the file {id} is not JSON ({problem}); upload it again.") from problem
+        raise DataError(
+            f"The record of the file {id} is not JSON ({problem}); upload it again."
+        ) from problem
     return record if isinstance(record, dict) else {}
 
 

@@ -1,4 +1,5 @@
-"""What a running job tells its controller: small picklable pieces, and the watcher that makes them of an experiment's course.
+"""What a running job tells its controller: small picklable pieces, and the watcher that makes them
+of an experiment's course.
 
 Knows the experiment's results, and neither Ray nor storage but for the rounds that it writes.
 """
@@ -84,12 +85,16 @@ RunUpdates = Phase | Sized | Started | Moved | Rounded | Ended | Warned
 
 
 class Reporting:
-    """The collector.Watcher of a job. `tell` is called for each piece of news; `limits`: calls that a trial may make, by name.
+    """The collector.Watcher of a job.
+
+    `tell` is called for each piece of news; `limits`: calls that a trial may make, by name.
 
     Each finished round stands in `out`/rounds/TRIAL/NNNN.json before it is told.
     """
 
-    def __init__(self, out: Folder, limits: Mapping[str, int | None], tell: Callable[[RunUpdates], None]) -> None:
+    def __init__(
+        self, out: Folder, limits: Mapping[str, int | None], tell: Callable[[RunUpdates], None]
+    ) -> None:
         self._rounds = out / ROUNDS
         self._limits = limits
         self._tell = tell
@@ -109,11 +114,19 @@ class Reporting:
     def progressed(self, trial: str, progress: Progress) -> None:
         before = self._spent.get(trial, Spent())
         spent = Spent(
-            progress.target_calls, progress.optimizer_calls, progress.ledger_hits, before.calls_by_purpose, before.money,
-            progress.repeats)
+            progress.target_calls,
+            progress.optimizer_calls,
+            progress.ledger_hits,
+            before.calls_by_purpose,
+            before.money,
+            progress.repeats,
+        )
         self._spent[trial] = spent
         self._tell(Moved(trial, spent, progress.paused))
-        for limit, used in (("target_calls", spent.target_calls), ("optimizer_calls", spent.optimizer_calls)):
+        for limit, used in (
+            ("target_calls", spent.target_calls),
+            ("optimizer_calls", spent.optimizer_calls),
+        ):
             self._warn(trial, limit, used)
 
     def rounded(self, trial: str, so_far: str) -> None:
@@ -130,9 +143,23 @@ class Reporting:
 
     def ended(self, result: TrialResult) -> None:
         data = {
-            "status": result.status, "test_accuracy": result.test_accuracy, "test_low": result.test_low,
-            "test_high": result.test_high, "verdict": result.told}
-        self._tell(Ended(result.trial, _spent(result), result.status, result.error, result.dev_accuracy, data, result.task))
+            "status": result.status,
+            "test_accuracy": result.test_accuracy,
+            "test_low": result.test_low,
+            "test_high": result.test_high,
+            "verdict": result.told,
+        }
+        self._tell(
+            Ended(
+                result.trial,
+                _spent(result),
+                result.status,
+                result.error,
+                result.dev_accuracy,
+                data,
+                result.task,
+            )
+        )
 
     def _warn(self, trial: str, limit: str, used: int) -> None:
         most = self._limits.get(limit)
@@ -144,23 +171,42 @@ class Reporting:
 
 def _spent(result: TrialResult) -> Spent:
     return Spent(
-        result.target_calls, result.optimizer_calls, result.ledger_hits, dict(result.calls_by_purpose), result.money,
-        result.repeats)
+        result.target_calls,
+        result.optimizer_calls,
+        result.ledger_hits,
+        dict(result.calls_by_purpose),
+        result.money,
+        result.repeats,
+    )
 
 
 def _round_data(rounds: list[Round], spent: Spent) -> dict[str, Any]:
     best = rounds[-1].best
-    interval = wilson(best.accuracy * best.items, best.items) if best.accuracy is not None and best.items else None
+    interval = (
+        wilson(best.accuracy * best.items, best.items)
+        if best.accuracy is not None and best.items
+        else None
+    )
     return {
-        "round": rounds[-1].number, "dev_accuracy": best.accuracy, "low": interval.low if interval else None,
-        "high": interval.high if interval else None, "best": best.candidate.id,
-        "candidates": len({standing.candidate.id for round in rounds for standing in round.standings}),
-        "target_calls": spent.target_calls, "optimizer_calls": spent.optimizer_calls, "ledger_hits": spent.ledger_hits,
-        "repeats": spent.repeats}
+        "round": rounds[-1].number,
+        "dev_accuracy": best.accuracy,
+        "low": interval.low if interval else None,
+        "high": interval.high if interval else None,
+        "best": best.candidate.id,
+        "candidates": len(
+            {standing.candidate.id for round in rounds for standing in round.standings}
+        ),
+        "target_calls": spent.target_calls,
+        "optimizer_calls": spent.optimizer_calls,
+        "ledger_hits": spent.ledger_hits,
+        "repeats": spent.repeats,
+    }
 
 
 def _better(rounds: list[Round]) -> bool:
     if len(rounds) < 2:
         return False
     now, before = rounds[-1].best, rounds[-2].best
-    return now.candidate.id != before.candidate.id and (now.accuracy or 0.0) > (before.accuracy or 0.0)
+    return now.candidate.id != before.candidate.id and (now.accuracy or 0.0) > (
+        before.accuracy or 0.0
+    )

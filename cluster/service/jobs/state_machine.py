@@ -1,4 +1,5 @@
-"""One job on the controller's state machine: its record, its state and its events, and what each piece of news does to them.
+"""One job on the controller's state machine: its record, its state and its events, and what each
+piece of news does to them.
 
 Knows no queue, no process and no other job. For one event loop.
 """
@@ -9,7 +10,16 @@ from typing import Any
 
 from cluster.service.core.job_record import Filed, Outcome, Spent, State
 from cluster.service.jobs.event_log import EventLog
-from cluster.service.jobs.run_updates import Ended, Moved, Phase, Rounded, RunUpdates, Sized, Started, Warned
+from cluster.service.jobs.run_updates import (
+    Ended,
+    Moved,
+    Phase,
+    Rounded,
+    RunUpdates,
+    Sized,
+    Started,
+    Warned,
+)
 from cluster.service.schemas import ENDS, EventKind, JobStatus
 from optimizer.errors import shortened
 
@@ -20,7 +30,9 @@ LONGEST_FAULT = 2000
 class JobStateMachine:
     """A job. `paid` is called with the calls and the money that the news has added."""
 
-    def __init__(self, filed: Filed, state: State, log: EventLog, paid: Callable[[str, int, float], None]) -> None:
+    def __init__(
+        self, filed: Filed, state: State, log: EventLog, paid: Callable[[str, int, float], None]
+    ) -> None:
         self.filed = filed
         self.state = state
         self.log = log
@@ -48,7 +60,9 @@ class JobStateMachine:
         state.spent_by_trial, state.paused_by_trial = {}, {}
         self.out_of_quota = ""
         state.status_by_trial = {}
-        self.log.add("job.started", "The job has started." if state.resumes == 0 else "The job goes on.")
+        self.log.add(
+            "job.started", "The job has started." if state.resumes == 0 else "The job goes on."
+        )
 
     def pause_clock(self) -> None:
         """A run is over."""
@@ -61,20 +75,34 @@ class JobStateMachine:
             self.end("cancelled", "job.cancelled", "The job was cancelled before it started.")
         elif self.state.status == "running":
             self.state.status = "cancelling"
-            self.log.add("job.cancelling", "The job is being cancelled; every finished call is kept.")
+            self.log.add(
+                "job.cancelling", "The job is being cancelled; every finished call is kept."
+            )
 
     def settle(self, outcome: Outcome) -> None:
         """A run has come to an end."""
         self.state.status_by_trial |= outcome.statuses
         if outcome.kind == "stopped":
-            self.end("cancelled", "job.cancelled", "The job was cancelled; every finished call is kept, so it can be resumed.")
+            self.end(
+                "cancelled",
+                "job.cancelled",
+                "The job was cancelled; every finished call is kept, so it can be resumed.",
+            )
         elif outcome.kind == "failed":
             self.fail(outcome.code, outcome.message)
         elif outcome.failed:
             why = shortened(outcome.message, LONGEST_FAULT) or f"{outcome.failed[0]}."
-            self.fail("TrialsFailed", f"{len(outcome.failed)} of {self.state.trials} trials have failed: {why}{self._why}")
+            self.fail(
+                "TrialsFailed",
+                f"{len(outcome.failed)} of {self.state.trials} trials have failed: "
+                f"{why}{self._why}",
+            )
         else:
-            self.end("succeeded", "job.succeeded", f"All {self.state.trials} trials have ended.{self._why}")
+            self.end(
+                "succeeded",
+                "job.succeeded",
+                f"All {self.state.trials} trials have ended.{self._why}",
+            )
 
     @property
     def _why(self) -> str:
@@ -84,16 +112,26 @@ class JobStateMachine:
         """The owner's quota has refused the job something."""
         if not self.out_of_quota:
             self.out_of_quota, self.dirty = reason, True
-            self.log.add("budget.warning", f"The job ends on its owner's quota: {reason}", data={"limit": "quota", "share": 1.0})
+            self.log.add(
+                "budget.warning",
+                f"The job ends on its owner's quota: {reason}",
+                data={"limit": "quota", "share": 1.0},
+            )
 
     def fail(self, code: str, message: str) -> None:
         self.state.fault = {"code": code, "message": message}
         self.end("failed", "job.failed", message)
 
     def break_off(self, reason: str) -> None:
-        """Ends a job that cannot go on by a fault of the service itself, whatever else is broken: the state comes first."""
+        """Ends a job that cannot go on by a fault of the service itself, whatever else is broken:
+        the state comes first.
+        """
         self.state.fault = {"code": "InternalError", "message": reason}
-        self.state.status, self.state.finished_at, self.state.paused_by_trial = "failed", int(time.time()), {}
+        self.state.status, self.state.finished_at, self.state.paused_by_trial = (
+            "failed",
+            int(time.time()),
+            {},
+        )
         self.pause_clock()
         self.log.add("job.failed", reason)
 
@@ -119,7 +157,8 @@ class JobStateMachine:
         return self.state.place or self.filed.number
 
     def mend(self) -> bool:
-        """Brings state and events together after a crash between the two: the event that ends a job comes before its state, the
+        """Brings state and events together after a crash between the two: the event that ends a job
+        comes before its state, the
         event that resumes it comes after. Says whether there is something to save."""
         last = self.log.events[-1] if self.log.events else None
         if self.state.over:
@@ -132,11 +171,18 @@ class JobStateMachine:
                 self.state.status = ENDS[last.kind]
                 self.state.finished_at = last.created_at
                 if last.kind == "job.failed":
-                    self.state.fault = self.state.fault or {"code": "failed", "message": last.message}
+                    self.state.fault = self.state.fault or {
+                        "code": "failed",
+                        "message": last.message,
+                    }
             else:
                 self.say_resumed()
         elif self.state.status == "cancelling":
-            self.end("cancelled", "job.cancelled", "The job was cancelled; every finished call is kept, so it can be resumed.")
+            self.end(
+                "cancelled",
+                "job.cancelled",
+                "The job was cancelled; every finished call is kept, so it can be resumed.",
+            )
         elif self.state.status == "running":
             self.state.status = "queued"
         return True
@@ -171,19 +217,36 @@ class JobStateMachine:
         self.state.paused_by_trial.pop(news.trial, None)
         self._reached(news.dev_accuracy, news.task)
         if news.status == "failed":
-            self.log.add("trial.failed", f"{news.trial} has failed: {news.error}", news.trial, {"error": news.error})
+            self.log.add(
+                "trial.failed",
+                f"{news.trial} has failed: {news.error}",
+                news.trial,
+                {"error": news.error},
+            )
         elif news.status not in ("stopped", "cancelled"):
-            self.log.add("trial.finished", f"{news.trial} has ended{_tested(news.data)}.", news.trial, dict(news.data))
+            self.log.add(
+                "trial.finished",
+                f"{news.trial} has ended{_tested(news.data)}.",
+                news.trial,
+                dict(news.data),
+            )
 
     def _round(self, trial: str, data: Mapping[str, Any], better: bool) -> None:
         accuracy = data["dev_accuracy"]
-        told = "nothing could be measured" if accuracy is None else f"best dev accuracy {accuracy:.1%}"
-        if self.log.add("trial.round", f"{trial}: round {data['round']}, {told}.", trial, dict(data)):
+        told = (
+            "nothing could be measured" if accuracy is None else f"best dev accuracy {accuracy:.1%}"
+        )
+        if self.log.add(
+            "trial.round", f"{trial}: round {data['round']}, {told}.", trial, dict(data)
+        ):
             self.steps += 1
         if better:
             self.log.add(
-                "trial.better", f"{trial}: a better prompt, dev accuracy {accuracy:.1%}.", trial,
-                {name: data[name] for name in ("round", "dev_accuracy", "best")})
+                "trial.better",
+                f"{trial}: a better prompt, dev accuracy {accuracy:.1%}.",
+                trial,
+                {name: data[name] for name in ("round", "dev_accuracy", "best")},
+            )
 
     def _reached(self, accuracy: float | None, task: str) -> None:
         if accuracy is None:
@@ -206,7 +269,10 @@ class JobStateMachine:
 
     def _spend(self, trial: str, spent: Spent) -> None:
         before = self.state.spent_by_trial.get(trial, Spent())
-        calls, money = max(0, spent.paid - before.paid), max(0.0, (spent.money or 0.0) - (before.money or 0.0))
+        calls, money = (
+            max(0, spent.paid - before.paid),
+            max(0.0, (spent.money or 0.0) - (before.money or 0.0)),
+        )
         self.state.spent_by_trial[trial] = spent
         self.steps += calls > 0
         if calls or money:

@@ -1,7 +1,9 @@
-"""A process that runs jobs, one at a time and one after the other: the same code as `promptray run`, on the Ray that is there.
+"""A process that runs jobs, one at a time and one after the other: the same code as `promptray
+run`, on the Ray that is there.
 
-Off the main thread, and without Ctrl-C: a job is stopped by being asked to. It tells its controller what happens, and waits at the end
-until all of that has arrived. Everything that is this process's dies with its controller.
+Off the main thread, and without Ctrl-C: a job is stopped by being asked to. It tells its controller
+what happens, and waits at the end until all of that has arrived. Everything that is this process's
+dies with its controller.
 """
 
 import logging
@@ -42,8 +44,8 @@ class Worker:
         self._stopped: set[tuple[str, int]] = set()
 
     def warm(self) -> int:
-        """Loads what a job needs, so that the first one does not wait for it; the process's number."""
-        import cluster.experiment.runner
+        """Loads what a job needs, so that the first one does not wait for it; the process's
+        number."""
 
         return os.getpid()
 
@@ -52,7 +54,8 @@ class Worker:
         return True
 
     def stop(self, job: str, run: int) -> None:
-        """This run of the job ends soon, also if it has not begun yet; its finished calls are kept."""
+        """This run of the job ends soon, also if it has not begun yet; its finished calls are
+        kept."""
         self._stopped.add((job, run))
 
     def run(self, work: Work, controller: Any) -> Outcome:
@@ -82,10 +85,19 @@ class Worker:
         experiment = prepare(experiment_settings(filed.request, self._service, out))
         line.tell(Sized(len(experiment.trial_specs)))
         budget = experiment.settings.budget
-        watcher = Reporting(out, {"target_calls": budget.target_calls, "optimizer_calls": budget.optimizer_calls}, line.tell)
+        watcher = Reporting(
+            out,
+            {"target_calls": budget.target_calls, "optimizer_calls": budget.optimizer_calls},
+            line.tell,
+        )
         context = RunContext(
-            nullcontext, self._service.running, (filed.owner, filed.id), line.owner(experiment), True,
-            lambda: (filed.id, work.run) in self._stopped)
+            nullcontext,
+            self._service.running,
+            (filed.owner, filed.id),
+            line.owner(experiment),
+            True,
+            lambda: (filed.id, work.run) in self._stopped,
+        )
         line.claim(hosted_beside(experiment.settings, self._service))
         stopped = False
         try:
@@ -100,8 +112,11 @@ class Worker:
             write_results(out, results, shown_settings(experiment.settings))
         failed = [result for result in results if result.status == "failed"]
         return Outcome(
-            "stopped" if stopped else "ended", tuple(result.trial for result in failed), message=" ".join(errors_told(failed)),
-            statuses={result.trial: result.status for result in results})
+            "stopped" if stopped else "ended",
+            tuple(result.trial for result in failed),
+            message=" ".join(errors_told(failed)),
+            statuses={result.trial: result.status for result in results},
+        )
 
 
 class _Line:
@@ -113,18 +128,23 @@ class _Line:
         self._untold: list[Any] = []
 
     def tell(self, news: Any) -> None:
-        self._untold.append(self._controller.report.remote(self._work.filed.id, self._work.run, news))
+        self._untold.append(
+            self._controller.report.remote(self._work.filed.id, self._work.run, news)
+        )
         if len(self._untold) > UNTOLD:
             self.close()
 
     def owner(self, experiment: Experiment) -> JobShare | None:
-        """The job's part of what its owner may spend today, with its final tests kept aside; None where the owner has no limit.
+        """The job's part of what its owner may spend today, with its final tests kept aside; None
+        where the owner has no limit.
         Raises QuotaExhausted where there is no room for them."""
         filed = self._work.filed
         share = JobShare(self._controller, filed.owner, filed.id)
         if not self._asked("open", filed.owner):
             return None
-        tests = {share.holder(trial): as_calls(cost) for trial, cost in tests_of(experiment).items()}
+        tests = {
+            share.holder(trial): as_calls(cost) for trial, cost in tests_of(experiment).items()
+        }
         self._asked("keep_tests", filed.owner, tests)
         return share
 
@@ -132,14 +152,24 @@ class _Line:
         try:
             return ray.get(self._controller.spend.remote(act, *given), timeout=HEARD_WITHIN_S)
         except GetTimeoutError:
-            raise StorageError(f"The service has not answered this job for {HEARD_WITHIN_S:g} s; resume it.") from None
+            raise StorageError(
+                f"The service has not answered this job for {HEARD_WITHIN_S:g} s; resume it."
+            ) from None
         except RayTaskError as problem:
             raise told(problem, "the service") from None
 
     def claim(self, deployments: Sequence[str]) -> None:
-        """Returns when the controller knows that the job is about to host these models: none of them is taken away from it then."""
+        """Returns when the controller knows that the job is about to host these models: none of
+        them is taken away from it then.
+        """
         if deployments:
-            _heard([self._controller.claim_models.remote(self._work.filed.id, self._work.run, list(deployments))])
+            _heard(
+                [
+                    self._controller.claim_models.remote(
+                        self._work.filed.id, self._work.run, list(deployments)
+                    )
+                ]
+            )
 
     def close(self) -> None:
         """Returns when all has arrived. Raises StorageError where the controller does not hear."""
@@ -151,18 +181,24 @@ def _heard(told: list[Any]) -> None:
     try:
         ray.get(told, timeout=HEARD_WITHIN_S)
     except GetTimeoutError:
-        raise StorageError(f"The service has not heard of this job's course for {HEARD_WITHIN_S:g} s; resume it.") from None
+        raise StorageError(
+            f"The service has not heard of this job's course for {HEARD_WITHIN_S:g} s; resume it."
+        ) from None
 
 
 def hosted_beside(settings: ExperimentSettings, service: ServiceSettings) -> list[str]:
-    """The deployments that an experiment hosts beside the service's own, such as an optimizer model with another setting."""
+    """The deployments that an experiment hosts beside the service's own, such as an optimizer model
+    with another setting.
+    """
     own = {deployment_name(model) for model in service.served}
     served = [model for model in models_of(settings) if model.served]
     return [name for name in map(deployment_name, served) if name not in own]
 
 
 def begin_with(probed: Folder, out: Folder) -> None:
-    """What a probe has paid for need not be paid again: its answers become the first ones of the job's ledger."""
+    """What a probe has paid for need not be paid again: its answers become the first ones of the
+    job's ledger.
+    """
     if (out / "ledger").names() or not probed.exists("check.json"):
         return
     for name in (probed / "ledger").names(".arrows"):

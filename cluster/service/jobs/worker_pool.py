@@ -1,6 +1,8 @@
-"""The processes that run jobs, on Ray: started when there is work, used for job after job, replaced when they die or say nothing.
+"""The processes that run jobs, on Ray: started when there is work, used for job after job, replaced
+when they die or say nothing.
 
-Knows Ray, and of a job only what a run of it is. Belongs to the controller's process, and ends with it.
+Knows Ray, and of a job only what a run of it is. Belongs to the controller's process, and ends with
+it.
 """
 
 import asyncio
@@ -32,7 +34,10 @@ from serving.storage import open_folder
 
 ASKED_WITHIN_S = 2.0
 STARTS_WITHIN_S = 300.0
-"""A process that has not said by then that it is there is ended. A busy cluster may take minutes to start one [ours]."""
+"""A process that has not said by then that it is there is ended.
+
+A busy cluster may take minutes to start one [ours].
+"""
 LOOKED_AT_EVERY_S = 10.0
 SILENT_S = 120.0
 """A process that answers nothing for so long, while a job runs in it, is ended [ours]."""
@@ -61,8 +66,12 @@ class RayWorkerPool:
     """A job.WorkerPool. `controller` is the handle of the actor that runs report to."""
 
     def __init__(
-        self, service: ServiceSettings, controller: Any, kill: Callable[[Any], None] = ray.kill,
-        starts_within_s: float = STARTS_WITHIN_S, silent_s: float = SILENT_S,
+        self,
+        service: ServiceSettings,
+        controller: Any,
+        kill: Callable[[Any], None] = ray.kill,
+        starts_within_s: float = STARTS_WITHIN_S,
+        silent_s: float = SILENT_S,
     ) -> None:
         self._service = service
         self._kill = kill
@@ -78,7 +87,10 @@ class RayWorkerPool:
         self.looks: deque[Look] = deque(maxlen=REMEMBERED)
 
     async def host(self) -> None:
-        """Sees that the models run on this cluster, and that their windows stay. Raises EndpointError, UserError."""
+        """Sees that the models run on this cluster, and that their windows stay.
+
+        Raises EndpointError, UserError.
+        """
         await asyncio.to_thread(self._host)
 
     def _host(self) -> None:
@@ -91,7 +103,9 @@ class RayWorkerPool:
             self._window_by_name[place] = open_window(place)
 
     async def run(self, work: Work) -> Outcome:
-        """A process that is lost, or given up, is ended: two that run one job would fight for its folder."""
+        """A process that is lost, or given up, is ended: two that run one job would fight for its
+        folder.
+        """
         worker = self._idle.pop() if self._idle else self._new()
         self._jobs_by_worker[worker] = self._jobs_by_worker.get(worker, 0) + 1
         self._running[work.filed.id] = worker, work.run
@@ -102,10 +116,16 @@ class RayWorkerPool:
         except RayTaskError as problem:
             usable = True
             if isinstance(problem.cause, PromptrayError):
-                outcome = Outcome("failed", code=type(problem.cause).__name__, message=str(problem.cause))
+                outcome = Outcome(
+                    "failed", code=type(problem.cause).__name__, message=str(problem.cause)
+                )
             else:
                 said = f"{type(problem.cause).__name__}: {problem.cause}"
-                outcome = Outcome("failed", code="InternalError", message=f"The job broke on a fault of the service ({said}).")
+                outcome = Outcome(
+                    "failed",
+                    code="InternalError",
+                    message=f"The job broke on a fault of the service ({said}).",
+                )
         except RayError as problem:
             raise Lost(type(problem).__name__) from None
         finally:
@@ -116,16 +136,24 @@ class RayWorkerPool:
         return outcome
 
     async def _leave(self, job: str) -> None:
-        """Writes what the run had found, in place of its process. That this cannot be done is no fault of the job's course."""
+        """Writes what the run had found, in place of its process.
+
+        That this cannot be done is no fault of the job's course.
+        """
         cut: Status = "cancelled" if job in self._killed else "stopped"
         self._killed.discard(job)
         try:
-            await asyncio.to_thread(leave_results, Store(self._service.storage).results(job), cut, shown_settings)
-        except Exception as problem:
+            await asyncio.to_thread(
+                leave_results, Store(self._service.storage).results(job), cut, shown_settings
+            )
+        except Exception as problem:  # noqa: BLE001 - the run's own end is what is told
             _log.warning("What %s had found cannot be written: %s", job, problem)
 
     async def _outcome(self, worker: Any, work: Work) -> Outcome:
-        """What the run has come to. Raises Lost where its process says nothing for too long, and what Ray raises."""
+        """What the run has come to.
+
+        Raises Lost where its process says nothing for too long, and what Ray raises.
+        """
         answer = asyncio.ensure_future(_awaited(worker.run.remote(work, self._controller)))
         silence = asyncio.ensure_future(self._silence(worker))
         try:
@@ -144,7 +172,9 @@ class RayWorkerPool:
         allowed_s, said = self._starts_within_s, "it did not start"
         while True:
             try:
-                async with asyncio.timeout(allowed_s):  # not wait_for, in which a cancellation may be lost
+                async with asyncio.timeout(
+                    allowed_s
+                ):  # not wait_for, in which a cancellation may be lost
                     await worker.alive.remote()
             except TimeoutError:
                 return f"{said} within {allowed_s:g} s"
@@ -167,7 +197,9 @@ class RayWorkerPool:
 
     async def on_cluster(self, deployments: Collection[str]) -> set[str]:
         async with asyncio.timeout(SERVE_WITHIN_S):
-            return set(await asyncio.to_thread(lambda: [name for name in deployments if find(name)]))
+            return set(
+                await asyncio.to_thread(lambda: [name for name in deployments if find(name)])
+            )
 
     async def release(self, deployments: Collection[str]) -> set[str]:
         async with asyncio.timeout(SERVE_WITHIN_S):
@@ -184,7 +216,9 @@ class RayWorkerPool:
         return use is not None and any(use.in_flight_by_group.values())
 
     async def watch(self, deployments: Collection[str]) -> None:
-        """Counts the calls of these models too, which a job is about to host beside the service's own."""
+        """Counts the calls of these models too, which a job is about to host beside the service's
+        own.
+        """
         for place in map(fleet_place, deployments):
             if place not in self._window_by_name:
                 self._window_by_name[place] = await asyncio.to_thread(open_window, place)
@@ -192,7 +226,9 @@ class RayWorkerPool:
     async def in_flight(self) -> Mapping[str, int] | None:
         count_by_job: dict[str, int] = {}
         unreported: set[str] = set()
-        for use in await asyncio.gather(*(self._use(name, window) for name, window in self._window_by_name.items())):
+        for use in await asyncio.gather(
+            *(self._use(name, window) for name, window in self._window_by_name.items())
+        ):
             if use is None:
                 return None
             for group, count in use.in_flight_by_group.items():
@@ -220,8 +256,14 @@ class RayWorkerPool:
             self._kill(worker)
 
     def _new(self) -> Any:
-        options = lasting(open_folder(self._service.storage)) | {"max_restarts": 0, "max_task_retries": 0, "max_concurrency": 4}
-        return ray.remote(Worker).options(**{**options, "namespace": NAMESPACE}).remote(self._service)
+        options = lasting(open_folder(self._service.storage)) | {
+            "max_restarts": 0,
+            "max_task_retries": 0,
+            "max_concurrency": 4,
+        }
+        return (
+            ray.remote(Worker).options(**{**options, "namespace": NAMESPACE}).remote(self._service)
+        )
 
     def processes(self) -> list[Any]:
         """The workers that work now."""

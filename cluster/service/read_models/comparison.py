@@ -1,8 +1,9 @@
-"""Two candidates side by side: who is right on which item, with what the target wrote, step by step.
+"""Two candidates side by side: who is right on which item, with what the target wrote, step by
+step.
 
-A step is followed, skipped or wrong. For a generated task, wrong is the first followed step whose values its own procedure does not
-have; elsewhere nothing tells which step failed, and of a wrong response the last followed step is marked, from which the wrong
-answer was drawn.
+A step is followed, skipped or wrong. For a generated task, wrong is the first followed step whose
+values its own procedure does not have; elsewhere nothing tells which step failed, and of a wrong
+response the last followed step is marked, from which the wrong answer was drawn.
 """
 
 from collections import Counter
@@ -53,41 +54,76 @@ class _Read:
     test: Sequence[float | None]
 
 
-def compared(items: Items, settings: ExperimentSettings, folder: Folder, left: Side, right: Side) -> Comparison:
-    """On the items of their dev split, and of the test split where both were tested; both need the same task and seed, or they have
+def compared(
+    items: Items, settings: ExperimentSettings, folder: Folder, left: Side, right: Side
+) -> Comparison:
+    """On the items of their dev split, and of the test split where both were tested; both need the
+    same task and seed, or they have
     no item in common. Raises NotFound."""
     first, second = (_read(items, settings, folder, side) for side in (left, right))
     same = left.trial_spec.comparison_group == right.trial_spec.comparison_group
     found = [*_items("dev", first, second), *_items("test", first, second)] if same else []
-    splits = [split for name in ("test", "dev") if (
-        split := _split([item for item in found if item.split == name], first.prompt == second.prompt)) is not None]
+    splits = [
+        split
+        for name in ("test", "dev")
+        if (
+            split := _split(
+                [item for item in found if item.split == name], first.prompt == second.prompt
+            )
+        )
+        is not None
+    ]
     told = next((split for split in splits if split.p_value is not None), None)
     details = first.family.detail(left.candidate), second.family.detail(right.candidate)
     return Comparison(
-        left=details[0], right=details[1], diff=diff_of(first.prompt.text(), second.prompt.text()),
-        counts=dict(Counter(item.winner for item in found)), items=found, verdict=(told or splits[0]).verdict if splits else "",
-        p_value=told.p_value if told else None, splits=splits, untested=_untested(first, second))
+        left=details[0],
+        right=details[1],
+        diff=diff_of(first.prompt.text(), second.prompt.text()),
+        counts=dict(Counter(item.winner for item in found)),
+        items=found,
+        verdict=(told or splits[0]).verdict if splits else "",
+        p_value=told.p_value if told else None,
+        splits=splits,
+        untested=_untested(first, second),
+    )
 
 
 def _split(items: Sequence[ComparedItem], same_prompt: bool = False) -> SplitComparison | None:
-    """What can be said of one split, by the items alone that were answered under both; None where there are none. A prompt is not
+    """What can be said of one split, by the items alone that were answered under both; None where
+    there are none. A prompt is not
     compared with itself."""
     both = [item for item in items if item.winner != "unknown"]
     if not both:
         return None
     left, right = [item.left.score for item in both], [item.right.score for item in both]
-    one, other, lead, test = estimate(left), estimate(right), gain(right, left), paired_test(right, left)
+    one, other, lead, test = (
+        estimate(left),
+        estimate(right),
+        gain(right, left),
+        paired_test(right, left),
+    )
     assert one.mean is not None
     assert other.mean is not None
     enough = test.pairs >= LEAST_PAIRS and not same_prompt
     otherwise = "Left and right are the same prompt." if same_prompt else ""
     return SplitComparison(
-        split=both[0].split, items=len(both), left_accuracy=one.mean, left_low=one.low, left_high=one.high,
-        right_accuracy=other.mean, right_low=other.low, right_high=other.high, lead=one.mean - other.mean,
+        split=both[0].split,
+        items=len(both),
+        left_accuracy=one.mean,
+        left_low=one.low,
+        left_high=one.high,
+        right_accuracy=other.mean,
+        right_low=other.low,
+        right_high=other.high,
+        lead=one.mean - other.mean,
         lead_low=lead.interval.low if lead and lead.interval else None,
-        lead_high=lead.interval.high if lead and lead.interval else None, counts=dict(Counter(item.winner for item in items)),
-        verdict=_verdict(test.verdict, test.p_value, f"{test.pairs} {both[0].split} items") if enough else otherwise,
-        p_value=test.p_value if enough else None)
+        lead_high=lead.interval.high if lead and lead.interval else None,
+        counts=dict(Counter(item.winner for item in items)),
+        verdict=_verdict(test.verdict, test.p_value, f"{test.pairs} {both[0].split} items")
+        if enough
+        else otherwise,
+        p_value=test.p_value if enough else None,
+    )
 
 
 def _untested(left: _Read, right: _Read) -> Literal["", "left", "right", "both"]:
@@ -102,7 +138,9 @@ def _read(items: Items, settings: ExperimentSettings, folder: Folder, side: Side
     material = items.of(settings, folder, side.trial_spec)
     if material is not None and not fits(material, side.course):
         material = None
-    measured = max((len(one.scores) for round in side.course.rounds for one in round.standings), default=0)
+    measured = max(
+        (len(one.scores) for round in side.course.rounds for one in round.standings), default=0
+    )
     dev = dev_scores(side.course, side.candidate, len(material.task.dev) if material else measured)
     return _Read(family, prompt, material, dev, scores_of(test_marks(side.course, side.candidate)))
 
@@ -115,40 +153,72 @@ def _items(split: Split, left: _Read, right: _Read) -> Iterator[ComparedItem]:
     if count and left.material is not None:
         examples = left.material.task.dev if split == "dev" else left.material.test_examples()
     for place in range(count):
-        example = examples[place] if place < len(examples) else Example(f"{split}/{place + 1}", "", ())
+        example = (
+            examples[place] if place < len(examples) else Example(f"{split}/{place + 1}", "", ())
+        )
         known = place < len(examples)
         one, other = (
-            _response(read, example if known else None, measured[place] if place < len(measured) else None)
-            for read, measured in zip((left, right), scores, strict=True))
+            _response(
+                read, example if known else None, measured[place] if place < len(measured) else None
+            )
+            for read, measured in zip((left, right), scores, strict=True)
+        )
         yield ComparedItem(
-            id=storable(example.id), split=split, input=storable(example.input),
+            id=storable(example.id),
+            split=split,
+            input=storable(example.input),
             answers=[storable(answer) for answer in example.answers],
-            winner=_winner(one.score, other.score), left=one, right=other)
+            winner=_winner(one.score, other.score),
+            left=one,
+            right=other,
+        )
 
 
 def _response(read: _Read, example: Example | None, measured: float | None) -> Response:
     """What the ledger has, judged anew; the recorded score where it has nothing."""
     answer = read.material.answer(read.prompt, example) if read.material and example else None
     if answer is None or read.material is None or example is None:
-        return Response(text=None, score=measured, verdict="" if measured is None else "right" if measured == 1.0 else "not right")
+        return Response(
+            text=None,
+            score=measured,
+            verdict="" if measured is None else "right" if measured == 1.0 else "not right",
+        )
     score = judge(answer, example, read.material.scorer)
     return Response(
-        text=storable(answer.text), score=score.value, verdict=score.verdict,
-        steps=_steps(read.prompt, read.material, example, answer.text, score))
+        text=storable(answer.text),
+        score=score.value,
+        verdict=score.verdict,
+        steps=_steps(read.prompt, read.material, example, answer.text, score),
+    )
 
 
-def _steps(prompt: Prompt, material: Material, example: Example, text: str, score: Score) -> list[StepSeen]:
+def _steps(
+    prompt: Prompt, material: Material, example: Example, text: str, score: Score
+) -> list[StepSeen]:
     trace = read_trace(text)
     followed = followed_steps(prompt, trace)
-    wrong = None if score.verdict == "right" else _astray(material.source, example, trace.block_by_step, followed)
+    wrong = (
+        None
+        if score.verdict == "right"
+        else _astray(material.source, example, trace.block_by_step, followed)
+    )
     return [
         StepSeen(
-            number=number, step=storable(step.text), said=storable(trace.block_by_step.get(number, "")),
-            state="wrong" if number == wrong else "followed" if followed[number - 1] else "skipped")
-        for number, step in enumerate(prompt.steps, 1)]
+            number=number,
+            step=storable(step.text),
+            said=storable(trace.block_by_step.get(number, "")),
+            state="wrong" if number == wrong else "followed" if followed[number - 1] else "skipped",
+        )
+        for number, step in enumerate(prompt.steps, 1)
+    ]
 
 
-def _astray(source: str, example: Example, block_by_step: "dict[int, str] | object", followed: Sequence[bool]) -> int | None:
+def _astray(
+    source: str,
+    example: Example,
+    block_by_step: "dict[int, str] | object",
+    followed: Sequence[bool],
+) -> int | None:
     """The step at which a wrong response goes astray, by its number; None where it follows none."""
     numbers = [number for number, is_followed in enumerate(followed, 1) if is_followed]
     if not numbers:
@@ -156,12 +226,18 @@ def _astray(source: str, example: Example, block_by_step: "dict[int, str] | obje
     item = GENERATED[source].read(example.input) if source in GENERATED else None
     if item is not None and isinstance(block_by_step, dict):
         kinds = GENERATED[source].kinds
-        odd = (number for number in numbers if not shown_kinds(item, kinds, f"Step {number}: {block_by_step[number]}"))
+        odd = (
+            number
+            for number in numbers
+            if not shown_kinds(item, kinds, f"Step {number}: {block_by_step[number]}")
+        )
         return next(odd, numbers[-1])
     return numbers[-1]
 
 
-def _winner(left: float | None, right: float | None) -> Literal["left", "right", "both", "neither", "unknown"]:
+def _winner(
+    left: float | None, right: float | None
+) -> Literal["left", "right", "both", "neither", "unknown"]:
     if left is None or right is None:
         return "unknown"
     if left == right:
@@ -170,5 +246,9 @@ def _winner(left: float | None, right: float | None) -> Literal["left", "right",
 
 
 def _verdict(told: str, p_value: float, on: str) -> str:
-    how = "They are not distinguishable" if told == "not distinguishable" else f"Left is {told} than right"
+    how = (
+        "They are not distinguishable"
+        if told == "not distinguishable"
+        else f"Left is {told} than right"
+    )
     return f"{how} on {on} ({p_told(p_value)})."

@@ -1,8 +1,10 @@
-"""The best prompt in the forms of other tools. Pure; nothing here is evaluated, and what a prompt says stays text.
+"""The best prompt in the forms of other tools.
 
-    openai   messages of a chat completion, the last with {{input}} in place of the question
-    dspy     the state of a dspy.Predict("input -> answer"), as its load_state reads it
-    mlflow   a chat prompt for mlflow.genai.register_prompt, with {{input}} as its variable
+Pure; nothing here is evaluated, and what a prompt says stays text.
+
+openai   messages of a chat completion, the last with {{input}} in place of the question
+dspy     the state of a dspy.Predict("input -> answer"), as its load_state reads it
+mlflow   a chat prompt for mlflow.genai.register_prompt, with {{input}} as its variable
 """
 
 import re
@@ -22,7 +24,10 @@ def as_promptray(course: Course, best: Best) -> dict[str, Any]:
     """As best/TRIAL.json begins: what `promptray apply` reads."""
     told = best.model_dump(exclude={"text", "prompt", "candidate", "worked_examples"})
     if course.result is not None:
-        told |= {name: storable(getattr(course.result, name)) for name in ("task", "target", "scorer", "strategy", "data_hash")}
+        told |= {
+            name: storable(getattr(course.result, name))
+            for name in ("task", "target", "scorer", "strategy", "data_hash")
+        }
     return {"prompt": best.prompt, **told}
 
 
@@ -32,27 +37,54 @@ def as_openai(course: Course, best: Best) -> dict[str, Any]:
 
 
 def as_dspy(course: Course, best: Best) -> dict[str, Any]:
-    """Load it with dspy.Predict("input -> answer").load("FILE.json"). A demonstration's answer is its whole response, with the
-    steps that the instructions ask for; the answer itself is its last line. Seen to load in DSPy 3.4."""
+    """Load it with dspy.Predict("input -> answer").load("FILE.json").
+
+    A demonstration's answer is its whole response, with the steps that the instructions ask for;
+    the answer itself is its last line. Seen to load in DSPy 3.4.
+    """
     prompt = _prompt(best)
     return {
-        "traces": [], "train": [],
-        "demos": [{"input": shown.input, "answer": shown.response} for shown in prompt.demonstrations],
+        "traces": [],
+        "train": [],
+        "demos": [
+            {"input": shown.input, "answer": shown.response} for shown in prompt.demonstrations
+        ],
         "signature": {
             "instructions": prompt.text(),
-            "fields": [{"prefix": "Input:", "description": "${input}"}, {"prefix": "Answer:", "description": "${answer}"}]},
-        "lm": None, "metadata": {"dependency_versions": {}}}
+            "fields": [
+                {"prefix": "Input:", "description": "${input}"},
+                {"prefix": "Answer:", "description": "${answer}"},
+            ],
+        },
+        "lm": None,
+        "metadata": {"dependency_versions": {}},
+    }
 
 
 def as_mlflow(course: Course, best: Best) -> dict[str, Any]:
-    """The arguments of register_prompt. Names in double braces that the prompt itself holds would be variables: they are told."""
+    """The arguments of register_prompt.
+
+    Names in double braces that the prompt itself holds would be variables: they are told.
+    """
     template = _messages(_prompt(best))
-    held = sorted({name for message in template for name in _VARIABLE.findall(message["content"])} - {"input"})
-    tags = {"source": "promptray", "trial": best.trial, "candidate": best.candidate, "verdict": best.verdict or "not tested"}
+    held = sorted(
+        {name for message in template for name in _VARIABLE.findall(message["content"])} - {"input"}
+    )
+    tags = {
+        "source": "promptray",
+        "trial": best.trial,
+        "candidate": best.candidate,
+        "verdict": best.verdict or "not tested",
+    }
     if held:
         tags["own_variables"] = ", ".join(held)[:500]
     name = re.sub(r"[^A-Za-z0-9_.-]", "-", best.trial)
-    return {"name": name, "template": template, "commit_message": f"Best prompt of {best.trial}", "tags": tags}
+    return {
+        "name": name,
+        "template": template,
+        "commit_message": f"Best prompt of {best.trial}",
+        "tags": tags,
+    }
 
 
 def _prompt(best: Best) -> Prompt:

@@ -1,7 +1,9 @@
-"""The examples that a job was measured on, and what the target has answered, as its ledger recorded it. Asks no model.
+"""The examples that a job was measured on, and what the target has answered, as its ledger recorded
+it. Asks no model.
 
-Reading disturbs no run: the ledger is read as it stands, without its lock. The test split stays locked but for those prompts that
-the final test has asked: they have marks, and only recorded answers are looked up.
+Reading disturbs no run: the ledger is read as it stands, without its lock. The test split stays
+locked but for those prompts that the final test has asked: they have marks, and only recorded
+answers are looked up.
 """
 
 import hashlib
@@ -49,7 +51,9 @@ class Material:
         """What the ledger has; None where the question was never answered."""
         if self.ledger is None:
             return None
-        return self.ledger.get(key_of(self.target, Request(prompt.render(example.input), self.sampling)))
+        return self.ledger.get(
+            key_of(self.target, Request(prompt.render(example.input), self.sampling))
+        )
 
     def test_examples(self) -> tuple[Example, ...]:
         """For prompts that the final test has asked, and no others."""
@@ -66,30 +70,53 @@ class Items:
         """The candidates of a trial."""
         return family_of(self._results, course)
 
-    def of(self, settings: ExperimentSettings, folder: Folder, trial_spec: TrialSpec) -> Material | None:
+    def of(
+        self, settings: ExperimentSettings, folder: Folder, trial_spec: TrialSpec
+    ) -> Material | None:
         """None where the task's data are not to be had any more."""
         task_settings = next(one for one in settings.tasks if one.label == trial_spec.task)
-        key = f"{folder.place}\n{task_settings.source}\n{_changed_at(task_settings.source)}\n{trial_spec.comparison_group}".encode()
+        source = task_settings.source
+        known_by = (folder.place, source, _changed_at(source), trial_spec.comparison_group)
+        key = "\n".join(map(str, known_by)).encode()
         try:
             task: Task = self._results.kept(
                 hashlib.sha256(key).digest(),
                 lambda: load_task(
-                    task_settings.source, sizes=settings.sizes_of(task_settings), seed=trial_spec.seed,
-                    scorer=task_settings.scorer, seed_instruction=task_settings.seed_instruction), 2**20)
+                    task_settings.source,
+                    sizes=settings.sizes_of(task_settings),
+                    seed=trial_spec.seed,
+                    scorer=task_settings.scorer,
+                    seed_instruction=task_settings.seed_instruction,
+                ),
+                2**20,
+            )
         except PromptrayError:
             return None
         return Material(
-            task_settings.source, task, SCORERS[task.scorer], settings.target_model.identity, _sampling(settings, trial_spec),
-            self._ledger(folder / LEDGER))
+            task_settings.source,
+            task,
+            SCORERS[task.scorer],
+            settings.target_model.identity,
+            _sampling(settings, trial_spec),
+            self._ledger(folder / LEDGER),
+        )
 
     def _ledger(self, folder: Folder) -> Ledger | None:
-        """The answers as they are now. A segment that is full never changes under its name; of those that grow the bytes are looked
+        """The answers as they are now.
+
+        A segment that is full never changes under its name; of those that grow the bytes are looked
         at."""
         try:
             names = folder.names(ENDING)
-            growing = [hashlib.sha256(folder.read(name)).hexdigest() for name in names[-_OPEN_SEGMENTS:]]
+            growing = [
+                hashlib.sha256(folder.read(name)).hexdigest() for name in names[-_OPEN_SEGMENTS:]
+            ]
             key = "\n".join([folder.place, *names, *growing]).encode()
-            return self._results.kept(hashlib.sha256(key).digest(), lambda: Ledger.read_only(folder), len(names) * 10 * BYTES_A_ROW)
+            return self._results.kept(
+                hashlib.sha256(key).digest(),
+                lambda: Ledger.read_only(folder),
+                len(names) * 10 * BYTES_A_ROW,
+            )
         except StorageError:
             return None
 

@@ -14,11 +14,18 @@ def diff_of(old: str, new: str) -> list[DiffPiece]:
     return [DiffPiece(kind=piece.kind, text=storable(piece.text)) for piece in word_diff(old, new)]
 
 
-def examples_of(shown: Sequence[Demonstration], known: Collection[Demonstration] | None = None) -> list[WorkedExample]:
+def examples_of(
+    shown: Sequence[Demonstration], known: Collection[Demonstration] | None = None
+) -> list[WorkedExample]:
     """For reading; `known`: those of the parent, where there is one."""
     return [
         WorkedExample(
             input=storable(one.input),
-            parts=[ExamplePart(label=part.label, text=storable(part.text)) for part in parts_of(one.response)],
-            new=known is not None and one not in known)
-        for one in shown]
+            parts=[
+                ExamplePart(label=part.label, text=storable(part.text))
+                for part in parts_of(one.response)
+            ],
+            new=known is not None and one not in known,
+        )
+        for one in shown
+    ]

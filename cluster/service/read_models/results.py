@@ -1,4 +1,7 @@
-"""The trials in a results folder, finished and running, each file parsed once. Knows no HTTP and no job."""
+"""The trials in a results folder, finished and running, each file parsed once.
+
+Knows no HTTP and no job.
+"""
 
 import hashlib
 import json
@@ -32,7 +35,10 @@ class Course:
 
 
 class Results:
-    """Reads results folders. A file is read anew at every call, and parsed only where its bytes are new: so what is said is never
+    """Reads results folders.
+
+    A file is read anew at every call, and parsed only where its bytes are new: so what is said is
+    never
     old, whoever wrote it. Safe to use from several threads."""
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
@@ -51,13 +57,22 @@ class Results:
         found = [self._read(under_way, name, _round) for name in under_way.names(".json")]
         rounds = sorted((round for _, round in found), key=lambda round: round.number)
         left = folder / UNFINISHED
-        if not rounds and left.exists(f"{trial}.json"):  # of a run by hand, which writes no rounds, that was killed
+        if not rounds and left.exists(
+            f"{trial}.json"
+        ):  # of a run by hand, which writes no rounds, that was killed
             digest, result = self._read(left, f"{trial}.json", _result)
             return Course(trial, result.rounds, result, digest)
-        return Course(trial, tuple(rounds), None, hashlib.sha256(b"".join(digest for digest, _ in found)).digest())
+        return Course(
+            trial,
+            tuple(rounds),
+            None,
+            hashlib.sha256(b"".join(digest for digest, _ in found)).digest(),
+        )
 
     def kept(self, key: bytes, make: Callable[[], T], size: int) -> T:
-        """What `make` gave for this key before, or gives now; `size` is about what it takes, in bytes."""
+        """What `make` gave for this key before, or gives now; `size` is about what it takes, in
+        bytes.
+        """
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
@@ -82,10 +97,13 @@ def _parsed(folder: Folder, name: str, data: bytes, parse: Callable[[Any], T]) -
     try:
         return parse(json.loads(data))
     except (DataError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
-        inside = f"{folder.place.rstrip('/').rpartition('/')[2]}/{name}"  # not where the storage is: that is the operator's
+        # not where the storage is: that is the operator's
+        inside = f"{folder.place.rstrip('/').rpartition('/')[2]}/{name}"
         raise Damaged(
-            f"{inside} of this job's results is none of our files, or damaged ({type(problem).__name__}); bring it back from a "
-            "copy.") from problem
+            f"{inside} of this job's results is none of our files, or damaged "
+            f"({type(problem).__name__}); bring it back from a "
+            "copy."
+        ) from problem
 
 
 def _result(data: Any) -> TrialResult:

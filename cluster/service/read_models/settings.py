@@ -1,4 +1,6 @@
-"""An experiment's settings as its owner may see them: models by their labels, data by their names, and no place of this machine."""
+"""An experiment's settings as its owner may see them: models by their labels, data by their names,
+and no place of this machine.
+"""
 
 import re
 from pathlib import PurePath
@@ -13,12 +15,17 @@ _ID = re.compile(r"file-[0-9A-Za-z]+")
 
 
 def shown_settings(settings: ExperimentSettings) -> dict[str, Any]:
-    """Return all that decides the experiment, as JSON. What only says where something is, who pays and how a model is hosted is
+    """Return all that decides the experiment, as JSON.
+
+    What only says where something is, who pays and how a model is hosted is
     left out."""
     shown = settings.model_dump(mode="json", exclude={"out", "models", "trials"})
     return shown | {
-        "tasks": [_task(task) for task in settings.tasks], "target": settings.target_model.label,
-        "optimizer": settings.optimizer_model.label, "search": searched(settings)}
+        "tasks": [_task(task) for task in settings.tasks],
+        "target": settings.target_model.label,
+        "optimizer": settings.optimizer_model.label,
+        "search": searched(settings),
+    }
 
 
 def searched(settings: ExperimentSettings) -> dict[str, Any] | None:
@@ -35,4 +42,6 @@ def _task(task: TaskSettings) -> dict[str, Any]:
     """An uploaded file by its id, another by its name."""
     path = PurePath(task.source)
     source = path.parent.name if _ID.fullmatch(path.parent.name) else path.name
-    return task.model_dump(mode="json") | {"source": task.source if task.source in GENERATED else source}
+    return task.model_dump(mode="json") | {
+        "source": task.source if task.source in GENERATED else source
+    }

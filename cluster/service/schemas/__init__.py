@@ -1,10 +1,20 @@
-"""What goes over the wire: the service's requests and answers, shaped like OpenAI's files and fine-tuning jobs.
+"""What goes over the wire: the service's requests and answers, shaped like OpenAI's files and
+fine-tuning jobs.
 
-Requests are strict, answers are frozen. Times are Unix seconds, accuracies are shares from 0 to 1, None is "not measured". Ids are
-`file-…` and `opt-…`; a trial's id is its name in the experiment, a candidate's that of its prompt. Knows no HTTP and no Ray.
+Requests are strict, answers are frozen. Times are Unix seconds, accuracies are shares from 0 to 1,
+None is "not measured". Ids are `file-…` and `opt-…`; a trial's id is its name in the experiment, a
+candidate's that of its prompt. Knows no HTTP and no Ray.
 """
 
-from cluster.service.schemas.account import AuditEntry, Catalogue, Estimate, Me, OfferedModel, Quota, TaskOutlook
+from cluster.service.schemas.account import (
+    AuditEntry,
+    Catalogue,
+    Estimate,
+    Me,
+    OfferedModel,
+    Quota,
+    TaskOutlook,
+)
 from cluster.service.schemas.base import Answer, Error, ErrorBody, Page
 from cluster.service.schemas.examples import ExamplePart, WorkedExample
 from cluster.service.schemas.files import FileDeleted, Row, StoredFile

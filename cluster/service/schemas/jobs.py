@@ -12,53 +12,101 @@ from cluster.service.schemas.search import SearchRequest, SelectionRequest, Stra
 from serving.settings.validation import Strict
 
 JobStatus = Literal["queued", "running", "cancelling", "succeeded", "failed", "cancelled"]
-"""`succeeded` where every trial has ended in order, on its budget or pruned included; `failed` where one has failed or the
-experiment could not be run. A job that is paused because an endpoint is down is `running`, and its `paused` says why."""
-TrialStatus = Literal["waiting", "running", "finished", "budget", "pruned", "stopped", "cancelled", "failed"]
+"""`succeeded` where every trial has ended in order, on its budget or pruned included; `failed`
+where one has failed or the experiment could not be run. A job that is paused because an endpoint is
+down is `running`, and its `paused` says why.
+"""
+TrialStatus = Literal[
+    "waiting", "running", "finished", "budget", "pruned", "stopped", "cancelled", "failed"
+]
 EventKind = Literal[
-    "job.queued", "job.started", "job.phase", "trial.started", "trial.round", "trial.better", "trial.paused", "trial.resumed",
-    "trial.finished", "trial.failed", "budget.warning", "job.cancelling", "job.cancelled", "job.resumed", "job.failed",
-    "job.succeeded"]
-ENDS: dict[EventKind, JobStatus] = {"job.succeeded": "succeeded", "job.failed": "failed", "job.cancelled": "cancelled"}
+    "job.queued",
+    "job.started",
+    "job.phase",
+    "trial.started",
+    "trial.round",
+    "trial.better",
+    "trial.paused",
+    "trial.resumed",
+    "trial.finished",
+    "trial.failed",
+    "budget.warning",
+    "job.cancelling",
+    "job.cancelled",
+    "job.resumed",
+    "job.failed",
+    "job.succeeded",
+]
+ENDS: dict[EventKind, JobStatus] = {
+    "job.succeeded": "succeeded",
+    "job.failed": "failed",
+    "job.cancelled": "cancelled",
+}
 """The last event of a job that is over -> its status."""
 TERMINAL: frozenset[JobStatus] = frozenset(ENDS.values())
 
 
 KEPT = {"kept": True}
-"""Context of validation for a request that the service has taken before: it was bounded then, and is read as it stands."""
+"""Context of validation for a request that the service has taken before: it was bounded then, and
+is read as it stands.
+"""
 
 
 class TaskRequest(Strict):
     """A task of a job: `file` or `generated`, one of them."""
 
-    file: str | None = Field(None, description="Id of an uploaded file.", examples=["file-3f2a"], max_length=MOST_KEY)
-    generated: str | None = Field(None, description="Name of a generated task.", examples=["navigate"], max_length=MOST_KEY)
-    label: str = Field("", description="Its name in tables; empty: the file's or the task's own.", max_length=80)
+    file: str | None = Field(
+        None, description="Id of an uploaded file.", examples=["file-3f2a"], max_length=MOST_KEY
+    )
+    generated: str | None = Field(
+        None, description="Name of a generated task.", examples=["navigate"], max_length=MOST_KEY
+    )
+    label: str = Field(
+        "", description="Its name in tables; empty: the file's or the task's own.", max_length=80
+    )
     scorer: str | None = Field(
-        None, description="exact, choice, number or regex; null lets the examples decide.", max_length=MOST_KEY)
-    seed_instruction: str | None = Field(None, description="The prompt to start from; null takes the default.", max_length=20_000)
+        None,
+        description="exact, choice, number or regex; null lets the examples decide.",
+        max_length=MOST_KEY,
+    )
+    seed_instruction: str | None = Field(
+        None, description="The prompt to start from; null takes the default.", max_length=20_000
+    )
     sizes: SizeSettings | None = None
 
 
 class OptimizationRequest(Strict):
-    """A job to run: an experiment without its places. All that is left out has the defaults of an experiment file.
+    """A job to run: an experiment without its places.
 
-    A language of its own, and not an experiment's settings: those are written by somebody who may read the files, the environment
-    and the network of the machine, this is not. Models are labels wherever they stand (see cluster.service.access.admission).
+    All that is left out has the defaults of an experiment file.
+
+    A language of its own, and not an experiment's settings: those are written by somebody who may
+    read the files, the environment and the network of the machine, this is not. Models are labels
+    wherever they stand (see cluster.service.access.admission).
     """
 
     name: Annotated[str, Field(pattern=r"^[\w.-]+$", max_length=64)] = "optimization"
     description: str = Field("", max_length=2_000)
     tasks: Annotated[tuple[TaskRequest, ...], Field(min_length=1, max_length=32)]
-    target: str = Field("builtin:target", description="Label of a model that this service offers.", max_length=MOST_KEY)
-    optimizer: str = Field("builtin:optimizer", description="Label of a model that this service offers.", max_length=MOST_KEY)
+    target: str = Field(
+        "builtin:target",
+        description="Label of a model that this service offers.",
+        max_length=MOST_KEY,
+    )
+    optimizer: str = Field(
+        "builtin:optimizer",
+        description="Label of a model that this service offers.",
+        max_length=MOST_KEY,
+    )
     strategies: Annotated[tuple[StrategyRequest, ...], Field(min_length=1, max_length=32)]
     selection: SelectionRequest = SelectionRequest()
     seeds: Annotated[tuple[int, ...], Field(min_length=1, max_length=100)] = (0,)
     sizes: SizeSettings = SizeSettings()
     sampling: SamplingSettings = SamplingSettings()
     budget: BudgetSettings = BudgetSettings()
-    form_control: bool = Field(True, description="Measure how much of a gain is form alone, where form may explain one.")
+    form_control: bool = Field(
+        True, description="Measure how much of a gain is form alone, where form may explain one."
+    )
     search: SearchRequest | None = None
     concurrency: Annotated[int, Field(ge=1, le=64)] = 4
     metadata: dict[str, str] = Field({}, description="Yours; kept and given back.", max_length=16)
@@ -114,7 +162,9 @@ class Best(Answer):
 
 
 class Fault(Answer):
-    """Why a job has failed, in one sentence. The code `damaged` says that its files cannot be read: it is shown, and can be neither
+    """Why a job has failed, in one sentence.
+
+    The code `damaged` says that its files cannot be read: it is shown, and can be neither
     cancelled nor resumed until they were brought back and the service was started again."""
 
     code: str
@@ -147,7 +197,8 @@ class Optimization(Answer):
     """Calls of models that are under way now; None where that is not known."""
     usage: Usage = Usage()
     best_dev_accuracy: float | None = None
-    """The highest of all trials; of a job with several tasks it is of whichever task is easiest: `best_dev_accuracy_by_task` has
+    """The highest of all trials; of a job with several tasks it is of whichever task is easiest:
+    `best_dev_accuracy_by_task` has
     them apart."""
     best_dev_accuracy_by_task: dict[str, float] = {}
     """By the task's label; without those of which nothing was measured yet."""
@@ -158,7 +209,9 @@ class Optimization(Answer):
 
 
 class Event(Answer):
-    """Something that happened to a job. `id` counts from 1 in each job, without gaps, and never changes its meaning: a run that is
+    """Something that happened to a job.
+
+    `id` counts from 1 in each job, without gaps, and never changes its meaning: a run that is
     repeated by replay adds no second event for the same round of the same trial."""
 
     id: int
@@ -169,6 +222,7 @@ class Event(Answer):
     message: str
     """One sentence for people."""
     data: dict[str, Any] = {}
-    """trial.round: round, dev_accuracy, low, high, best, candidates, target_calls, optimizer_calls, ledger_hits. trial.finished:
-    status, test_accuracy, test_low, test_high, verdict. budget.warning: limit, share. trial.better: round, dev_accuracy, best.
-    trial.failed: error."""
+    """trial.round: round, dev_accuracy, low, high, best, candidates, target_calls, optimizer_calls,
+    ledger_hits. trial.finished: status, test_accuracy, test_low, test_high, verdict.
+    budget.warning: limit, share. trial.better: round, dev_accuracy, best. trial.failed: error.
+    """

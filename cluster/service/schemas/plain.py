@@ -1,7 +1,9 @@
-"""The values that a request may hold, how large its parts may be, and which settings of a strategy or searcher it may set.
+"""The values that a request may hold, how large its parts may be, and which settings of a strategy
+or searcher it may set.
 
-A request comes from somebody who may not read this machine's files, environment and network. So it holds plain values, names from
-tables, and labels; nothing in it is a path, an address or the name of a variable. Pure.
+A request comes from somebody who may not read this machine's files, environment and network. So it
+holds plain values, names from tables, and labels; nothing in it is a path, an address or the name
+of a variable. Pure.
 """
 
 import math
@@ -25,10 +27,17 @@ MOST_NUMBER = 2**53
 """Larger whole numbers are not the same in every JSON reader."""
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$", max_length=80)]
-"""Of an entry in a table. No dot, colon or slash: it is never a module, a kind of model or a path."""
+"""Of an entry in a table.
+
+No dot, colon or slash: it is never a module, a kind of model or a path.
+"""
 Value = (
-    bool | Annotated[int, Field(ge=-MOST_NUMBER, le=MOST_NUMBER)] | Annotated[float, Field(allow_inf_nan=False)]
-    | Annotated[str, StringConstraints(max_length=MOST_TEXT)] | None)
+    bool
+    | Annotated[int, Field(ge=-MOST_NUMBER, le=MOST_NUMBER)]
+    | Annotated[float, Field(allow_inf_nan=False)]
+    | Annotated[str, StringConstraints(max_length=MOST_TEXT)]
+    | None
+)
 """Of one setting."""
 Key = Annotated[str, StringConstraints(max_length=MOST_KEY)]
 _NUMBERS = (bool, int, float, type(None))
@@ -37,7 +46,8 @@ _TEXTS = frozenset({"opening", "closing"})
 
 
 def expect_bounded(given: Any) -> None:
-    """Raise SettingsError where a part of a request is larger, or nested deeper, than any part may be. Looks at each part once, and
+    """Raise SettingsError where a part of a request is larger, or nested deeper, than any part may
+    be. Looks at each part once, and
     enters nothing that is too large."""
     waiting: list[tuple[Any, int, str]] = [(given, 1, "")]
     while waiting:
@@ -48,9 +58,15 @@ def expect_bounded(given: Any) -> None:
             _expect_a_number(part, place)
         elif isinstance(part, Mapping | list | tuple):
             if len(part) > MOST_ENTRIES:
-                raise SettingsError(f"{place or 'The request'} has {len(part):,} entries; {MOST_ENTRIES:,} are the most.")
+                raise SettingsError(
+                    f"{place or 'The request'} has {len(part):,} entries; {MOST_ENTRIES:,} are the "
+                    "most."
+                )
             if depth > MOST_DEPTH:
-                raise SettingsError(f"{place} is nested deeper than the {MOST_DEPTH} levels that a request may have.")
+                raise SettingsError(
+                    f"{place} is nested deeper than the {MOST_DEPTH} levels that a request may "
+                    "have."
+                )
             waiting += _entries(part, depth, place)
 
 
@@ -66,25 +82,35 @@ def _entries(part: Any, depth: int, place: str) -> list[tuple[Any, int, str]]:
 
 def _expect_short(text: str, most: int, place: str) -> None:
     if len(text) > most:
-        raise SettingsError(f"{place or 'The request'} has {len(text):,} characters; {most:,} are the most.")
+        raise SettingsError(
+            f"{place or 'The request'} has {len(text):,} characters; {most:,} are the most."
+        )
 
 
 def _expect_a_number(number: float, place: str) -> None:
     if isinstance(number, float) and not math.isfinite(number):
         raise SettingsError(f"{place or 'The request'} is no number that JSON has.")
     if abs(number) > MOST_NUMBER and isinstance(number, int):
-        raise SettingsError(f"{place or 'The request'} is a whole number beyond {MOST_NUMBER:,}, more than any setting takes.")
+        raise SettingsError(
+            f"{place or 'The request'} is a whole number beyond {MOST_NUMBER:,}, more than any "
+            "setting takes."
+        )
 
 
 @cache
 def harmless_settings(kind: Any, *, texts: bool) -> frozenset[str]:
-    """Return the settings of a strategy, rule, searcher or scheduler that a request may give: numbers, switches and choices from a
-    fixed list. With `texts` also those that are known to be words of a prompt. A setting of any other type, which might be a path
-    or a name that is imported, is not among them, whoever wrote the class."""
+    """Return the settings of a strategy, rule, searcher or scheduler that a request may give:
+    numbers, switches and choices from a fixed list. With `texts` also those that are known to be
+    words of a prompt. A setting of any other type, which might be a path or a name that is
+    imported, is not among them, whoever wrote the class.
+    """
     hints = get_type_hints(kind)
     fields = getattr(kind, "__dataclass_fields__", {})
     return frozenset(
-        name for name in fields if _is_plain(hints[name]) or (texts and name in _TEXTS and hints[name] is str))
+        name
+        for name in fields
+        if _is_plain(hints[name]) or (texts and name in _TEXTS and hints[name] is str)
+    )
 
 
 def _is_plain(hint: Any) -> bool:

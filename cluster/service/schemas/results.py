@@ -41,7 +41,9 @@ class Trial(Answer):
     status: TrialStatus
     error: str = ""
     ending: str = ""
-    """Where the budget has ended the search, and what it had measured of that round; "" where another thing has ended it."""
+    """Where the budget has ended the search, and what it had measured of that round; "" where
+    another thing has ended it.
+    """
     failures: list[CallFailures] = []
     settings: dict[str, Any] = {}
     curve: list[CurvePoint] = []
@@ -120,7 +122,8 @@ class StepSeen(Answer):
     said: str
     """What the response writes for it; "" where it was skipped."""
     state: Literal["followed", "skipped", "wrong"]
-    """`wrong`: the first step at which a wrong response goes astray, as far as the task can tell."""
+    """`wrong`: the first step at which a wrong response goes astray, as far as the task can tell.
+    """
 
 
 class Response(Answer):
@@ -146,7 +149,9 @@ class ComparedItem(Answer):
 
 
 class SplitComparison(Answer):
-    """Two candidates on the items of one split that both were answered on: every figure here is of these items."""
+    """Two candidates on the items of one split that both were answered on: every figure here is of
+    these items.
+    """
 
     split: Literal["dev", "test"]
     items: int
@@ -163,14 +168,18 @@ class SplitComparison(Answer):
     """The low end of the lead's 95% interval (adjusted Wald for paired shares)."""
     lead_high: float | None
     counts: dict[str, int]
-    """By winner, of all items of the split, those that one was not answered on among them as `unknown`."""
+    """By winner, of all items of the split, those that one was not answered on among them as
+    `unknown`.
+    """
     verdict: str
     """In words, by a paired exact test; "" where there are too few items."""
     p_value: float | None
 
 
 class Comparison(Answer):
-    """Two candidates side by side, item by item: on the dev split, and on the test split where both were tested."""
+    """Two candidates side by side, item by item: on the dev split, and on the test split where both
+    were tested.
+    """
 
     object: Literal["optimization.comparison"] = "optimization.comparison"
     left: CandidateDetail
@@ -180,7 +189,8 @@ class Comparison(Answer):
     """By winner, over both splits together; `splits` has them apart."""
     items: list[ComparedItem]
     verdict: str
-    """In words, by a paired exact test on the items that both have of the test split, or of the dev split where they share no test;
+    """In words, by a paired exact test on the items that both have of the test split, or of the dev
+    split where they share no test;
     "" where there are too few."""
     p_value: float | None
     splits: list[SplitComparison] = []

@@ -1,7 +1,8 @@
-"""What a request says of strategies, selection and a search: plain values under names from our tables, nothing else.
+"""What a request says of strategies, selection and a search: plain values under names from our
+tables, nothing else.
 
-The same words as in an experiment's file, of which this is the part that a stranger may use. A choice that is built here is a small
-dataclass of numbers; no model, path or module is among them.
+The same words as in an experiment's file, of which this is the part that a stranger may use. A
+choice that is built here is a small dataclass of numbers; no model, path or module is among them.
 """
 
 from typing import Annotated, Any, Literal
@@ -30,14 +31,20 @@ def _expect_harmless(noun: str, table: Any, choice: ComponentSpec) -> None:
     kind = table[choice.name]
     for name in choice.settings:
         if name in kind.__dataclass_fields__ and name not in harmless_settings(kind, texts=True):
-            raise SettingsError(f"The setting {name!r} of {noun} {choice.name!r} cannot be given in a request.")
+            raise SettingsError(
+                f"The setting {name!r} of {noun} {choice.name!r} cannot be given in a request."
+            )
 
 
 class StrategyRequest(StrategySpec):
     """A search method by its name in the catalogue, with its numbers and choices."""
 
     name: Name
-    label: str = Field("", description="Its name in tables; empty: the name.", json_schema_extra={"maxLength": MOST_KEY})
+    label: str = Field(
+        "",
+        description="Its name in tables; empty: the name.",
+        json_schema_extra={"maxLength": MOST_KEY},
+    )
     settings: Settings = {}
 
     def build(self, **changes: Any) -> Strategy:
@@ -97,9 +104,17 @@ Domain = Annotated[list[Value] | dict[DomainKey, bool | list[Value]], BeforeVali
 class SearchRequest(Strict):
     """What is searched, and how: `search` of an experiment's file, with models by their labels."""
 
-    space: dict[Key, Domain] = Field({}, description=(
-        "strategy.SETTING, LABEL.SETTING, selection, selection.SETTING, sampling.SETTING, optimizer (labels of models that this "
-        "service offers), optimizer.max_tokens: values as a list, {int: [LOW, HIGH]} or {float: [LOW, HIGH]}."))
+    space: dict[Key, Domain] = Field(
+        {},
+        description=(
+            "strategy.SETTING, LABEL.SETTING, selection, selection.SETTING, sampling.SETTING, "
+            "optimizer (labels of models that this "
+            "service offers), optimizer.max_tokens: values as a list, {int: [LOW, HIGH]} or "
+            "{float: [LOW, HIGH]}."
+        ),
+    )
     searcher: SearcherRequest = SearcherRequest()
-    trials: Annotated[int, Field(ge=1, le=10_000)] | None = Field(None, description="Of each task and seed; not for grid.")
+    trials: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
+        None, description="Of each task and seed; not for grid."
+    )
     scheduler: SchedulerRequest = SchedulerRequest()

@@ -1,6 +1,9 @@
-"""Who did what: one line an act, written once and never changed. Knows no HTTP, and holds no key and no content.
+"""Who did what: one line an act, written once and never changed.
 
-A store has no appending, so each writer has files of its own, of one day and at most LINES lines, which it alone writes anew:
+Knows no HTTP, and holds no key and no content.
+
+A store has no appending, so each writer has files of its own, of one day and at most LINES lines,
+which it alone writes anew:
 
     STORAGE/audit/2026-03-01.WRITER.0000.jsonl
 """
@@ -42,11 +45,14 @@ class Note:
 class Audit:
     """The audit of one service; safe to use from several threads.
 
-    A caller is told the truth, whatever becomes of the audit: an act that was done is not answered with an error because its line
-    could not be written. The line is kept and written as soon as that can be done; until then no further act is begun.
+    A caller is told the truth, whatever becomes of the audit: an act that was done is not answered
+    with an error because its line could not be written. The line is kept and written as soon as
+    that can be done; until then no further act is begun.
     """
 
-    def __init__(self, storage: Folder, clock: Callable[[], float] = time.time, pauses: Pauses | None = None) -> None:
+    def __init__(
+        self, storage: Folder, clock: Callable[[], float] = time.time, pauses: Pauses | None = None
+    ) -> None:
         self._folder = storage / "audit"
         self._clock = clock
         self._writer = secrets.token_hex(4)
@@ -63,8 +69,12 @@ class Audit:
         return self._tasks.faults(least)
 
     @asynccontextmanager
-    async def noted(self, principal: Principal, action: str, subject: str = "") -> AsyncIterator[Note]:
-        """Writes the act down when it has ended, and what became of it where it was refused. Raises StorageError before the act
+    async def noted(
+        self, principal: Principal, action: str, subject: str = ""
+    ) -> AsyncIterator[Note]:
+        """Writes the act down when it has ended, and what became of it where it was refused.
+
+        Raises StorageError before the act
         where lines of others still wait to be written."""
         if self._unwritten:
             await asyncio.to_thread(self._expect_written)
@@ -76,8 +86,10 @@ class Audit:
             raise
         finally:
             try:
-                await asyncio.to_thread(self.write, principal.owner, action, note.subject, note.outcome)
-            except Exception as problem:
+                await asyncio.to_thread(
+                    self.write, principal.owner, action, note.subject, note.outcome
+                )
+            except Exception as problem:  # noqa: BLE001 - the act is done, and its line kept
                 self._tasks.report(f"writing down {action}", problem)
                 self._catch_up()
 
@@ -87,8 +99,13 @@ class Audit:
         with self._lock:
             self._counted += 1
             entry = AuditEntry(  # by the id of two acts in one millisecond: which was first
-                id=f"audit-{int(now * 1000):012x}-{self._counted:06x}{secrets.token_hex(3)}", created_at=int(now),
-                owner=storable(owner), action=action, subject=storable(subject)[:200], outcome=outcome)
+                id=f"audit-{int(now * 1000):012x}-{self._counted:06x}{secrets.token_hex(3)}",
+                created_at=int(now),
+                owner=storable(owner),
+                action=action,
+                subject=storable(subject)[:200],
+                outcome=outcome,
+            )
             day = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d")
             self._unwritten.append((day, json.dumps(entry.model_dump())))
             self._flush()
@@ -98,7 +115,10 @@ class Audit:
             try:
                 self._flush()
             except StorageError as problem:
-                raise StorageError(f"Nothing was done, as the audit of what others did cannot be written: {problem}") from problem
+                raise StorageError(
+                    "Nothing was done, as the audit of what others did cannot be written: "
+                    f"{problem}"
+                ) from problem
 
     def _flush(self) -> None:
         """Raises StorageError; what was not written stays."""
@@ -139,14 +159,21 @@ class Audit:
             raise NotFound(f"There is no entry {(after or '')[:60]!r} in the audit.")
         part = found[:limit]
         return Page[AuditEntry](
-            data=part, first_id=part[0].id if part else None, last_id=part[-1].id if part else None, has_more=len(found) > limit)
+            data=part,
+            first_id=part[0].id if part else None,
+            last_id=part[-1].id if part else None,
+            has_more=len(found) > limit,
+        )
 
     def _newest_first(self) -> Iterator[AuditEntry]:
         names = self._folder.names(ENDING)
         for day in sorted({name.partition(".")[0] for name in names}, reverse=True):
             entries = [
-                _entry(line, name, number) for name in names if name.startswith(f"{day}.")
-                for number, line in enumerate(self._folder.read(name).splitlines(), 1)]
+                _entry(line, name, number)
+                for name in names
+                if name.startswith(f"{day}.")
+                for number, line in enumerate(self._folder.read(name).splitlines(), 1)
+            ]
             yield from sorted(entries, key=lambda entry: entry.id, reverse=True)
 
 
@@ -156,5 +183,10 @@ def _entry(line: bytes, name: str, number: int) -> AuditEntry:
         return AuditEntry.model_validate_json(line)
     except ValidationError:
         return AuditEntry(
-            id=f"audit-damaged-{name}-{number:06d}"[:100], created_at=0, owner="", action="audit.damaged",
-            subject=f"{name}, line {number}"[:200], outcome="unreadable")
+            id=f"audit-damaged-{name}-{number:06d}"[:100],
+            created_at=0,
+            owner="",
+            action="audit.damaged",
+            subject=f"{name}, line {number}"[:200],
+            outcome="unreadable",
+        )

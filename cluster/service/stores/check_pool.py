@@ -1,6 +1,8 @@
-"""Runs work on what a stranger has sent in processes that can be killed (see check_server), and hands their slots out fairly.
+"""Runs work on what a stranger has sent in processes that can be killed (see check_server), and
+hands their slots out fairly.
 
-One server process serves all of this process; it is started when it is first needed, and again where it has died.
+One server process serves all of this process; it is started when it is first needed, and again
+where it has died.
 """
 
 import asyncio
@@ -20,49 +22,85 @@ from typing import Any
 from cluster.service.core.errors import Unavailable
 from cluster.service.core.fair_slots import FairSlots
 from cluster.service.core.settings import WorkSettings
-from cluster.service.stores.check_server import DONE, ENDING_BYTES, LARGE, LATE, READY, Work, framed, unframed
+from cluster.service.stores.check_server import (
+    DONE,
+    ENDING_BYTES,
+    LARGE,
+    LATE,
+    READY,
+    Work,
+    framed,
+    unframed,
+)
 from optimizer.errors import PromptrayError, SettingsError
 
-MODULES = ("cluster.service.stores.data_files", "cluster.service.backends.estimates", "pyarrow.parquet", "pyarrow.compute")
+MODULES = (
+    "cluster.service.stores.data_files",
+    "cluster.service.backends.estimates",
+    "pyarrow.parquet",
+    "pyarrow.compute",
+)
 """What the work needs."""
 STARTS_WITHIN_S = 60.0
 GRACE_S = 30.0
 """After the time limit, for the server to say so."""
-_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
-"""Threads of libraries do not outlive a fork; and memory that is given back is to be seen as such."""
+_ONE_THREAD = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+}
+"""Threads of libraries do not outlive a fork; and memory that is given back is to be seen as such.
+"""
 
 
 class CheckPool:
     """Killable processes for one event loop."""
 
-    def __init__(self, settings: WorkSettings | None = None, server: "CheckServer | None" = None) -> None:
+    def __init__(
+        self, settings: WorkSettings | None = None, server: "CheckServer | None" = None
+    ) -> None:
         self._settings = settings or WorkSettings()
         self._server = server or shared_server()
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="checks")
         own = self._settings
         self._slots = FairSlots(
-            own.checks_at_once, own.checks_per_owner, own.waiting_per_owner, "checks", retry_after_s=min(5.0, own.check_s))
+            own.checks_at_once,
+            own.checks_per_owner,
+            own.waiting_per_owner,
+            "checks",
+            retry_after_s=min(5.0, own.check_s),
+        )
 
     async def open(self) -> None:
-        """Start the process now, so that the first check does not wait for it. Raises Unavailable."""
+        """Start the process now, so that the first check does not wait for it.
+
+        Raises Unavailable.
+        """
         try:
             await self._ready()
         except OSError as problem:
             raise Unavailable(f"The process for checks does not start ({problem}).") from None
 
     async def ping(self) -> None:
-        """Return where the process runs, or was not needed yet; start it again where it has died. Raises OSError."""
+        """Return where the process runs, or was not needed yet; start it again where it has died.
+
+        Raises OSError.
+        """
         if self._server.broke:
             await self._ready()
 
     async def run(self, owner: str, work: Work, *given: Any) -> Any:
-        """Return what the work returns, or raise what it raises. Raises SettingsError beyond the limits of time and memory, Busy
+        """Return what the work returns, or raise what it raises.
+
+        Raises SettingsError beyond the limits of time and memory, Busy
         where the owner has too many waiting, Unavailable where the process broke."""
         own = self._settings
         async with self._slots.one(owner):
             try:
                 await self._ready()
-                async with asyncio.timeout(own.check_s + GRACE_S):  # nobody is left waiting by a server that is stuck
+                async with asyncio.timeout(
+                    own.check_s + GRACE_S
+                ):  # nobody is left waiting by a server that is stuck
                     data = await self._answer(framed((work, given)))
             except (TimeoutError, OSError) as problem:
                 self._server.kill()
@@ -96,8 +134,10 @@ class CheckPool:
         own, why = self._settings, data[-ENDING_BYTES:]
         if why == LATE:
             raise SettingsError(
-                f"Checking this took more than {own.check_s:g} s and was stopped: make the data, the search space or the patterns "
-                "smaller.")
+                f"Checking this took more than {own.check_s:g} s and was stopped: make the data, "
+                "the search space or the patterns "
+                "smaller."
+            )
         if why == LARGE:
             raise self._too_large()
         if why != DONE:
@@ -111,8 +151,10 @@ class CheckPool:
 
     def _too_large(self) -> SettingsError:
         return SettingsError(
-            f"Checking this took more than {self._settings.check_bytes // 2**20} MiB of memory and was stopped: make the data or "
-            "the search space smaller.")
+            f"Checking this took more than {self._settings.check_bytes // 2**20} MiB of memory and "
+            "was stopped: make the data or "
+            "the search space smaller."
+        )
 
 
 class CheckServer:
@@ -145,24 +187,34 @@ class CheckServer:
             self._control, theirs = socket.socketpair()
             code = (
                 f"import sys; sys.path[:] = {sys.path!r}; import {', '.join(self._modules)}; "
-                "from cluster.service.stores.check_server import main; main()")
+                "from cluster.service.stores.check_server import main; main()"
+            )
             with theirs:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-c", code], stdin=theirs.fileno(), stdout=subprocess.DEVNULL, env=os.environ | _ONE_THREAD)
+                    [sys.executable, "-c", code],
+                    stdin=theirs.fileno(),
+                    stdout=subprocess.DEVNULL,
+                    env=os.environ | _ONE_THREAD,
+                )
             self._control.settimeout(STARTS_WITHIN_S)
             if self._control.recv(len(READY)) != READY:
                 self._close()
                 raise OSError("the process for checks does not start")
 
     def work(self, limits: dict[str, float]) -> socket.socket:
-        """Have a child begin; the socket is that of its work. Raises OSError where the server is gone."""
+        """Have a child begin; the socket is that of its work.
+
+        Raises OSError where the server is gone.
+        """
         ours, theirs = socket.socketpair()
         with theirs, self._lock:
             if self._control is None:
                 ours.close()
                 raise OSError("the process for checks is gone")
             try:
-                socket.send_fds(self._control, [json.dumps(limits).encode() + b"\n"], [theirs.fileno()])
+                socket.send_fds(
+                    self._control, [json.dumps(limits).encode() + b"\n"], [theirs.fileno()]
+                )
             except OSError:
                 ours.close()
                 raise
@@ -179,7 +231,9 @@ class CheckServer:
             self._control = None
         if self._process is not None:
             try:
-                self._process.wait(1.0)  # it kills its children when it sees that the control is closed
+                self._process.wait(
+                    1.0
+                )  # it kills its children when it sees that the control is closed
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
@@ -195,4 +249,6 @@ def shared_server() -> CheckServer:
 
 
 def _broken() -> Unavailable:
-    return Unavailable("The check's process broke off; the reason is in the service's log: come again in a moment.")
+    return Unavailable(
+        "The check's process broke off; the reason is in the service's log: come again in a moment."
+    )

@@ -1,13 +1,16 @@
-"""Work on what a stranger has sent, in a process that can be killed: one server process forks one child for each piece of work.
+"""Work on what a stranger has sent, in a process that can be killed: one server process forks one
+child for each piece of work.
 
-The server has imported what the work needs, so a child begins within milliseconds; it never works itself, so it can always kill. A
-child has a limit of time and one of memory, holds no state, and is gone when its work is done. Blocking the interpreter, as a
-regular expression without end does, blocks the child alone.
+The server has imported what the work needs, so a child begins within milliseconds; it never works
+itself, so it can always kill. A child has a limit of time and one of memory, holds no state, and is
+gone when its work is done. Blocking the interpreter, as a regular expression without end does,
+blocks the child alone.
 
-A client sends one line of JSON with one end of a socket pair. On that socket the child reads its work and writes its result, both
-pickled. The child trusts who has started it. The client takes from a child, which has read what a stranger sent, values and our own
-classes alone (see `_Values`). When the child is gone the server adds why (see ENDING_BYTES) and closes. A client that closes its
-end has the child killed; a server whose control socket is closed kills all its children and ends.
+A client sends one line of JSON with one end of a socket pair. On that socket the child reads its
+work and writes its result, both pickled. The child trusts who has started it. The client takes from
+a child, which has read what a stranger sent, values and our own classes alone (see `_Values`). When
+the child is gone the server adds why (see ENDING_BYTES) and closes. A client that closes its end
+has the child killed; a server whose control socket is closed kills all its children and ends.
 """
 
 import ctypes
@@ -34,7 +37,9 @@ from optimizer.errors import PromptrayError
 
 ENDING_BYTES = 8
 """Of the word at the end of every answer."""
-DONE, LATE, LARGE, DIED = (word.ljust(ENDING_BYTES) for word in (b"done", b"late", b"large", b"died"))
+DONE, LATE, LARGE, DIED = (
+    word.ljust(ENDING_BYTES) for word in (b"done", b"late", b"large", b"died")
+)
 READY = b"ready\n"
 _OUT_OF_MEMORY = 3
 """The exit status of a child."""
@@ -42,15 +47,28 @@ _WHY_BY_CODE = {0: DONE, _OUT_OF_MEMORY: LARGE, -signal.SIGALRM: LATE}
 _LENGTH_BYTES = 8
 _LOOK_EVERY_S = 0.05
 _NICENESS = 5
-"""The event loop of the service goes first; no more, or a busy machine would make an honest check too late."""
+"""The event loop of the service goes first; no more, or a busy machine would make an honest check
+too late.
+"""
 _PARENT_DIED = 1
 """PR_SET_PDEATHSIG of Linux's prctl."""
 _OWN_PACKAGES = ("optimizer", "serving", "cluster")
 _PLAIN = {
-    ("builtins", "set"), ("builtins", "frozenset"), ("builtins", "RuntimeError"), ("pathlib", "PosixPath"), ("decimal", "Decimal"),
-    ("fractions", "Fraction"), ("collections", "Counter"), ("collections", "OrderedDict"), ("datetime", "datetime"),
-    ("datetime", "timezone"), ("datetime", "timedelta"), ("copyreg", "_reconstructor"), ("builtins", "object"),
-    ("types", "MappingProxyType")}
+    ("builtins", "set"),
+    ("builtins", "frozenset"),
+    ("builtins", "RuntimeError"),
+    ("pathlib", "PosixPath"),
+    ("decimal", "Decimal"),
+    ("fractions", "Fraction"),
+    ("collections", "Counter"),
+    ("collections", "OrderedDict"),
+    ("datetime", "datetime"),
+    ("datetime", "timezone"),
+    ("datetime", "timedelta"),
+    ("copyreg", "_reconstructor"),
+    ("builtins", "object"),
+    ("types", "MappingProxyType"),
+}
 _OWN_TIMER_TIMES = 1.5
 """A child's own timer, after which the system kills it, should nobody be there to do it."""
 
@@ -73,12 +91,16 @@ def framed(content: Any) -> bytes:
 
 
 class _Values(pickle.Unpickler):
-    """Reads what a child has sent: our own classes and plain values, nothing that could do something when it is read."""
+    """Reads what a child has sent: our own classes and plain values, nothing that could do
+    something when it is read.
+    """
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in _PLAIN:
             return super().find_class(module, name)
-        if module.partition(".")[0] in _OWN_PACKAGES and "." not in name:  # a dot would lead through our modules into others
+        if (
+            module.partition(".")[0] in _OWN_PACKAGES and "." not in name
+        ):  # a dot would lead through our modules into others
             found = super().find_class(module, name)
             if isinstance(found, type) and found.__module__ == module:
                 return found
@@ -86,7 +108,10 @@ class _Values(pickle.Unpickler):
 
 
 def unframed(data: bytes) -> Any:
-    """Return what a child has sent. Raises ValueError where it is not whole, UnpicklingError where it is more than values."""
+    """Return what a child has sent.
+
+    Raises ValueError where it is not whole, UnpicklingError where it is more than values.
+    """
     size = int.from_bytes(data[:_LENGTH_BYTES], "big")
     if len(data) != _LENGTH_BYTES + size:
         raise ValueError("cut off")
@@ -94,7 +119,10 @@ def unframed(data: bytes) -> Any:
 
 
 def main() -> None:
-    """Serve on the socket that is the standard input, until it is closed. Whoever starts it has imported what the work needs."""
+    """Serve on the socket that is the standard input, until it is closed.
+
+    Whoever starts it has imported what the work needs.
+    """
     control = socket.socket(fileno=os.dup(0))
     os.dup2(os.open(os.devnull, os.O_RDWR), 0)
     os.dup2(2, 1)
@@ -131,7 +159,10 @@ class _Server:
                 os.kill(child.pid, signal.SIGKILL)
 
     def _look(self) -> bool:
-        """Wait for something to happen, and take in what was asked. False where nobody is there any more to ask."""
+        """Wait for something to happen, and take in what was asked.
+
+        False where nobody is there any more to ask.
+        """
         poll = select.poll()
         poll.register(self._control, select.POLLIN)
         poll.register(self._wakes, select.POLLIN)
@@ -173,7 +204,9 @@ class _Server:
             finally:
                 os._exit(status)
         page = resource.getpagesize()
-        self._children[pid] = _Child(pid, answers, time.monotonic() + time_s, self._own_pages + memory // page)
+        self._children[pid] = _Child(
+            pid, answers, time.monotonic() + time_s, self._own_pages + memory // page
+        )
 
     def _leave(self, answers: socket.socket) -> None:
         """Make a child of the copy that a fork is."""
@@ -181,7 +214,12 @@ class _Server:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         if self._libc is not None:
             self._libc.prctl(_PARENT_DIED, signal.SIGKILL)
-        for other in (self._control, self._wakes, self._wake, *(child.answers for child in self._children.values())):
+        for other in (
+            self._control,
+            self._wakes,
+            self._wake,
+            *(child.answers for child in self._children.values()),
+        ):
             other.close()
         answers.setblocking(True)
 
@@ -225,7 +263,7 @@ def _work(answers: socket.socket) -> int:
         return _OUT_OF_MEMORY
     except PromptrayError as problem:
         answer = framed((False, problem.with_traceback(None)))
-    except BaseException as problem:
+    except BaseException as problem:  # noqa: BLE001 - told where it was asked for, and in the log
         traceback.print_exc()
         answer = framed((False, RuntimeError(type(problem).__name__)))
     answers.sendall(answer)

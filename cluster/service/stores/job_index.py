@@ -1,5 +1,6 @@
-"""Which jobs are filed, in the order in which they came: the journal of a line a job, made again from the jobs' folders where it is
-lost or damaged. Knows the storage, and of a job only what a line says. Belongs to the one who holds the storage.
+"""Which jobs are filed, in the order in which they came: the journal of a line a job, made again
+from the jobs' folders where it is lost or damaged. Knows the storage, and of a job only what a line
+says. Belongs to the one who holds the storage.
 """
 
 import json
@@ -13,7 +14,10 @@ from serving.storage.journal import Journal
 
 
 class Index:
-    """The index of a store. `note` is called with a sentence for whatever had to be mended. Raises StorageError."""
+    """The index of a store.
+
+    `note` is called with a sentence for whatever had to be mended. Raises StorageError.
+    """
 
     def __init__(self, store: Store, note: Callable[[str], None]) -> None:
         self._store = store
@@ -51,7 +55,9 @@ class Index:
         self._entry_by_id |= {entry["id"]: entry for entry in entries}
 
     def _made_again(self, problem: DataError) -> list[dict[str, Any]]:
-        """What can be read of a damaged journal, in a new one; its files are kept under another name."""
+        """What can be read of a damaged journal, in a new one; its files are kept under another
+        name.
+        """
         folder, found = self._store.index, list[dict[str, Any]]()
         data_by_name = {name: folder.read(name) for name in folder.names(".jsonl")}
         for name, data in data_by_name.items():
@@ -61,18 +67,36 @@ class Index:
             folder.delete(name)
         self._journal = Journal(folder)
         self._journal.append(found)
-        self._note(f"The list of jobs was damaged and was made again from the jobs' folders: {self._store.plain(problem)}")
+        self._note(
+            "The list of jobs was damaged and was made again from the jobs' folders: "
+            f"{self._store.plain(problem)}"
+        )
         return found
 
     def _add_forgotten(self, whole: bool) -> None:
-        """Jobs that were started, and that no line names, are filed again. One that has nothing but its record was never
+        """Jobs that were started, and that no line names, are filed again.
+
+        One that has nothing but its record was never
         acknowledged; where there is no line at all nobody can tell, and it is filed too."""
         lost = [
-            id for id in self._store.job_folders() if id not in self._entry_by_id and (whole or self._was_begun(id))]
+            id
+            for id in self._store.job_folders()
+            if id not in self._entry_by_id and (whole or self._was_begun(id))
+        ]
         if lost:
-            entries = sorted(map(self._entry_of, lost), key=lambda entry: (entry.get("number", 0), entry["id"]))
-            self._append([{key: value for key, value in entry.items() if key != "number"} for entry in entries])
-            self._note(f"The list of jobs lacked {len(lost)} jobs whose folders are there; they were added to it.")
+            entries = sorted(
+                map(self._entry_of, lost), key=lambda entry: (entry.get("number", 0), entry["id"])
+            )
+            self._append(
+                [
+                    {key: value for key, value in entry.items() if key != "number"}
+                    for entry in entries
+                ]
+            )
+            self._note(
+                f"The list of jobs lacked {len(lost)} jobs whose folders are there; they were "
+                "added to it."
+            )
 
     def _was_begun(self, id: str) -> bool:
         folder = self._store.job(id)
@@ -88,7 +112,12 @@ class Index:
 
 def _entry(filed: Filed) -> dict[str, Any]:
     """Beside the id what is shown of a job whose record is damaged."""
-    return {"id": filed.id, "owner": filed.owner, "name": filed.request.name, "created_at": filed.created_at}
+    return {
+        "id": filed.id,
+        "owner": filed.owner,
+        "name": filed.request.name,
+        "created_at": filed.created_at,
+    }
 
 
 def _read(line: bytes) -> dict[str, Any] | None:

@@ -1,13 +1,17 @@
 """Where the service's state stands, on any file system. Knows the layout, and nothing of what runs.
 
     STORAGE/
-      optimizations/index/     a line a job, in the order in which they came (see serving.storage.journal): what counts as filed;
-                               NAME.damaged: a file of an index that had to be made again from the folders of the jobs
-      optimizations/ID/        request.json: what was filed; state.json: how it stands; events/: a line an event; results/
+      optimizations/index/     a line a job, in the order in which they came (see
+                               serving.storage.journal): what counts as filed; NAME.damaged: a file
+                               of an index that had to be made again from the folders of the jobs
+      optimizations/ID/        request.json: what was filed; state.json: how it stands; events/: a
+                               line an event; results/
       usage/YYYY-MM-DD.json    owner -> calls and money of that day (UTC), as jobs have told of them
-      usage/YYYY-MM-DD/        what was given out to each owner, see cluster/service/access/owner_budgets.py
+      usage/YYYY-MM-DD/        what was given out to each owner, see
+      cluster/service/access/owner_budgets.py
       usage/limits.json        owner -> the quota that the owner had last
-      estimates/HASH/          results folders of probes, whose answers a job that is like it begins with
+      estimates/HASH/          results folders of probes, whose answers a job that is like it begins
+                               with
       files/ID/                file.json and data.EXT (written by whoever takes uploads)
 
 The one writer of jobs holds `optimizations` by the ledger's lock, or its lease.
@@ -36,7 +40,10 @@ LIMITS_FILE = "limits.json"
 
 @dataclass(frozen=True)
 class Store:
-    """The service's folder. Small and picklable. Raises StorageError where the storage does not let it, DataError where it holds
+    """The service's folder.
+
+    Small and picklable. Raises StorageError where the storage does not let it, DataError where it
+    holds
     something else."""
 
     place: str
@@ -75,7 +82,9 @@ class Store:
         return [name for name in self.jobs.folders() if name.startswith("opt-")]
 
     def plain(self, problem: Exception) -> str:
-        """What an error says, without the storage's own place, which is nobody's but the operator's."""
+        """What an error says, without the storage's own place, which is nobody's but the
+        operator's.
+        """
         place, _, query = self.root.place.partition("?")
         said = str(problem).replace(f"{place.rstrip('/')}/", "")
         return said.replace(f"?{query}", "") if query else said
@@ -91,7 +100,10 @@ class Store:
         except DataError as problem:
             raise DataError(f"{folder.place_of(REQUEST_FILE)}: {problem}") from problem
         if filed.id != id:
-            raise DataError(f"{folder.place_of(REQUEST_FILE)} is the record of another job; bring it back from a copy.")
+            raise DataError(
+                f"{folder.place_of(REQUEST_FILE)} is the record of another job; bring it back from "
+                "a copy."
+            )
         return filed
 
     def file_request(self, filed: Filed) -> None:
@@ -102,7 +114,9 @@ class Store:
         folder = self.job(id)
         if not folder.exists(STATE_FILE):
             if STATE_FILE in folder.folders():
-                raise DataError(f"{folder.place_of(STATE_FILE)} is a folder; bring the file back from a copy.")
+                raise DataError(
+                    f"{folder.place_of(STATE_FILE)} is a folder; bring the file back from a copy."
+                )
             return State()
         try:
             return State.from_json(_read(folder, STATE_FILE))
@@ -113,12 +127,17 @@ class Store:
         _write(self.job(id), STATE_FILE, state)
 
     def events(self, id: str, after: int = 0, limit: int | None = None) -> list[Event]:
-        """Those with ids above `after`. Raises DataError where one cannot be read, or is missing between the others."""
+        """Those with ids above `after`.
+
+        Raises DataError where one cannot be read, or is missing between the others.
+        """
         folder = self.job(id) / EVENTS
         try:
             found = [Event.model_validate(entry) for entry in entries(folder, after, limit)]
         except ValidationError as problem:
-            raise DataError(f"{folder} holds something else than events; bring it back from a copy.") from problem
+            raise DataError(
+                f"{folder} holds something else than events; bring it back from a copy."
+            ) from problem
         if [event.id for event in found] != list(range(after + 1, after + len(found) + 1)):
             raise DataError(f"{folder} lacks events between others; bring it back from a copy.")
         return found
@@ -130,12 +149,20 @@ class Store:
         """Owner -> "calls" and "money"."""
         folder = self.root / "usage"
         found = _read(folder, f"{day}.json") if folder.exists(f"{day}.json") else {}
-        if not all(isinstance(used, dict) and all(map(_is_figure, used.values())) for used in found.values()):
-            raise DataError(f"{folder.place_of(f'{day}.json')} holds something else than figures; bring it back from a copy.")
+        if not all(
+            isinstance(used, dict) and all(map(_is_figure, used.values()))
+            for used in found.values()
+        ):
+            raise DataError(
+                f"{folder.place_of(f'{day}.json')} holds something else than figures; bring it "
+                "back from a copy."
+            )
         return found
 
     def keep_damaged_usage(self, day: str) -> None:
-        """Puts a file of use that cannot be read aside, under another name, before it is written anew."""
+        """Puts a file of use that cannot be read aside, under another name, before it is written
+        anew.
+        """
         folder = self.root / "usage"
         folder.write(f"{day}.json.damaged", folder.read(f"{day}.json"))
 
@@ -144,9 +171,15 @@ class Store:
         return self.root / "usage"
 
     def limits(self) -> dict[str, dict[str, Any]]:
-        """Owner -> the quota that the owner had last; nothing where there is no such file, or none that can be read."""
+        """Owner -> the quota that the owner had last; nothing where there is no such file, or none
+        that can be read.
+        """
         with suppress(DataError):
-            return _read(self.usage_folder, LIMITS_FILE) if self.usage_folder.exists(LIMITS_FILE) else {}
+            return (
+                _read(self.usage_folder, LIMITS_FILE)
+                if self.usage_folder.exists(LIMITS_FILE)
+                else {}
+            )
         return {}
 
     def save_limits(self, limits: dict[str, dict[str, Any]]) -> None:
@@ -161,14 +194,21 @@ def _read(folder: Folder, name: str) -> dict[str, Any]:
     try:
         found = json.loads(data)
     except (ValueError, RecursionError) as problem:
-        raise DataError(f"{folder.place_of(name)} is not JSON ({problem}); bring it back from a copy.") from problem
+        raise DataError(
+            f"{folder.place_of(name)} is not JSON ({problem}); bring it back from a copy."
+        ) from problem
     if not isinstance(found, dict):
-        raise DataError(f"{folder.place_of(name)} holds something else than was written there; bring it back from a copy.")
+        raise DataError(
+            f"{folder.place_of(name)} holds something else than was written there; bring it back "
+            "from a copy."
+        )
     return found
 
 
 def _is_figure(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
+    return (
+        isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
+    )
 
 
 def _write(folder: Folder, name: str, data: dict[str, Any]) -> None:

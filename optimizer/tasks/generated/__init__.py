@@ -1,4 +1,7 @@
-"""The generated tasks, by name. Each can make items without end, and knows the right intermediate values of each."""
+"""The generated tasks, by name.
+
+Each can make items without end, and knows the right intermediate values of each.
+"""
 
 from optimizer.tasks.generated.coin_flip import COIN_FLIP
 from optimizer.tasks.generated.item import GeneratedTask, Item

@@ -1,4 +1,7 @@
-"""Coin flip (Wei et al. 2022, arXiv 2201.11903, section 5): people flip a coin or leave it; is it still heads up?"""
+"""Coin flip (Wei et al.
+
+2022, arXiv 2201.11903, section 5): people flip a coin or leave it; is it still heads up?
+"""
 
 import re
 from collections.abc import Sequence
@@ -30,17 +33,25 @@ class Flips:
         return len(self.people)
 
     def question(self) -> str:
-        acts = [f"{name} {'flips' if flip else 'does not flip'} the coin."
-                for name, flip in zip(self.people, self.flipped, strict=True)]
+        acts = [
+            f"{name} {'flips' if flip else 'does not flip'} the coin."
+            for name, flip in zip(self.people, self.flipped, strict=True)
+        ]
         return f"{START} {' '.join(acts)} {ASK}"
 
     def work(self, kinds: Sequence[str]) -> dict[str, str]:
         sides = ["heads" if heads else "tails" for heads in self._heads()]
         blocks = {
             "acts": SEPARATOR.join(
-                f"{name} {'flips' if flip else 'not'}" for name, flip in zip(self.people, self.flipped, strict=True)),
-            "sides": SEPARATOR.join(f"{name} {side}" for name, side in zip(self.people, sides, strict=True)),
-            "final_side": f"the coin is {sides[-1]} up" if "sides" in kinds else "the side is not known",
+                f"{name} {'flips' if flip else 'not'}"
+                for name, flip in zip(self.people, self.flipped, strict=True)
+            ),
+            "sides": SEPARATOR.join(
+                f"{name} {side}" for name, side in zip(self.people, sides, strict=True)
+            ),
+            "final_side": f"the coin is {sides[-1]} up"
+            if "sides" in kinds
+            else "the side is not known",
         }
         return {kind: blocks[kind] for kind in kinds}
 
@@ -59,12 +70,17 @@ def generate(rng: Random) -> Flips:
 
 def read(text: str) -> Flips | None:
     acts = _ACT.findall(text)
-    return Flips(tuple(name for name, _ in acts), tuple(act == "flips" for _, act in acts)) if acts and ASK in text else None
+    return (
+        Flips(tuple(name for name, _ in acts), tuple(act == "flips" for _, act in acts))
+        if acts and ASK in text
+        else None
+    )
 
 
 COIN_FLIP = GeneratedTask(
     name="coin_flip",
-    description="Decide whether a coin is still heads up after each person has flipped it or left it alone.",
+    description="Decide whether a coin is still heads up after each person has flipped it or left "
+    "it alone.",
     kinds=("acts", "sides", "final_side"),
     answers=("Yes", "No"),
     generate=generate,

@@ -1,7 +1,9 @@
-"""Where a response to a generated item first goes wrong, by the item's own procedure. Knows no prompt, no model and no scorer.
+"""Where a response to a generated item first goes wrong, by the item's own procedure.
 
-A response that labels its steps is read by its blocks; one in free words shows a step where the step's values stand in it, in
-order.
+Knows no prompt, no model and no scorer.
+
+A response that labels its steps is read by its blocks; one in free words shows a step where the
+step's values stand in it, in order.
 """
 
 import re
@@ -14,12 +16,16 @@ _WORD = re.compile(r"\(-?\d+, ?-?\d+\)|-?\d+|\w+")
 
 
 def first_fault(item: Item, kinds: Sequence[str], response: str) -> str | None:
-    """The first of `kinds` that the response does not show rightly and without which the right answer does not follow.
+    """The first of `kinds` that the response does not show rightly and without which the right
+    answer does not follow.
 
-    `kinds` are the steps of the whole procedure, in order. None where all that the answer rests on is shown.
+    `kinds` are the steps of the whole procedure, in order. None where all that the answer rests on
+    is shown.
     """
     shown = shown_kinds(item, kinds, response)
-    return next((kind for kind in kinds if kind not in shown and is_needed(item, kinds, kind)), None)
+    return next(
+        (kind for kind in kinds if kind not in shown and is_needed(item, kinds, kind)), None
+    )
 
 
 def is_needed(item: Item, kinds: Sequence[str], kind: str) -> bool:
@@ -41,8 +47,14 @@ def _values(block: str) -> list[str]:
 
 
 def _kind_of(block: str, right: Mapping[str, str]) -> list[str]:
-    """The one kind that a block shows, if any: that in the same words, else the first with the same values for the same things."""
-    same = [kind for kind, text in right.items() if [*map(_ends, block.split(";"))] == [*map(_ends, text.split(";"))]]
+    """The one kind that a block shows, if any: that in the same words, else the first with the same
+    values for the same things.
+    """
+    same = [
+        kind
+        for kind, text in right.items()
+        if [*map(_ends, block.split(";"))] == [*map(_ends, text.split(";"))]
+    ]
     return ([kind for kind in same if right[kind] == block.strip()] or same)[:1]
 
 

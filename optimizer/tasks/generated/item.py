@@ -1,7 +1,8 @@
 """What a generated task offers: items whose right intermediate values are known, step by step.
 
-Knows nothing of models or prompts. A *kind* is one checkable step of a procedure ("positions", "running_total"); its *block*
-is the text that a worked solution shows for it. Blocks are lists of entries joined by "; ", one entry a unit of the input.
+Knows nothing of models or prompts. A *kind* is one checkable step of a procedure ("positions",
+"running_total"); its *block* is the text that a worked solution shows for it. Blocks are lists of
+entries joined by "; ", one entry a unit of the input.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,12 +30,15 @@ class Item(Protocol):
     def work(self, kinds: Sequence[str]) -> dict[str, str]:
         """The block of every kind asked for, in the order given.
 
-        A kind may lean on another: without it the block is what a solver would write who had not done that other step
-        (positions without the direction kept take every step as forward), so it can be wrong although it is followed.
+        A kind may lean on another: without it the block is what a solver would write who had not
+        done that other step (positions without the direction kept take every step as forward), so
+        it can be wrong although it is followed.
         """
 
     def conclude(self, kinds: Sequence[str]) -> str | None:
-        """The answer that follows from these blocks, right or wrong; None where they leave nothing but a guess."""
+        """The answer that follows from these blocks, right or wrong; None where they leave nothing
+        but a guess.
+        """
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,6 @@
-"""Navigate: do these moves lead back to the start? Two sorts, as in BIG-bench: always facing forward, and with turns."""
+"""Navigate: do these moves lead back to the start? Two sorts, as in BIG-bench: always facing
+forward, and with turns.
+"""
 
 import re
 from collections.abc import Sequence
@@ -13,7 +15,9 @@ COMPASS = ("north", "east", "south", "west")
 TURNS = {"right": 1, "around": 2, "left": 3}
 WAYS = {"forward": 0, "right": 1, "backward": 2, "left": 3}
 STRIDE = ((0, 1), (1, 0), (0, -1), (-1, 0))
-_SENTENCE = re.compile(r"Take ([0-9]{1,6}) steps?(?: (forward|backward|left|right))?\.|Turn (left|right|around)\.")
+_SENTENCE = re.compile(
+    r"Take ([0-9]{1,6}) steps?(?: (forward|backward|left|right))?\.|Turn (left|right|around)\."
+)
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,10 @@ class Move:
     def sentence(self) -> str:
         if self.turn:
             return f"Turn {self.turn}."
-        return f"Take {self.steps} step{'s' if self.steps > 1 else ''}{' ' + self.way if self.way else ''}."
+        return (
+            f"Take {self.steps} "
+            f"step{'s' if self.steps > 1 else ''}{' ' + self.way if self.way else ''}."
+        )
 
     def short(self) -> str:
         return f"turn {self.turn}" if self.turn else f"{self.steps} {self.way}".strip()
@@ -50,7 +57,9 @@ class Navigation:
         return len(self.moves)
 
     def question(self) -> str:
-        sentences = ["Always face forward."] * self.forward + [move.sentence() for move in self.moves]
+        sentences = ["Always face forward."] * self.forward + [
+            move.sentence() for move in self.moves
+        ]
         return f"{QUESTION} {' '.join(sentences)}{OPTIONS if self.options else ''}"
 
     def work(self, kinds: Sequence[str]) -> dict[str, str]:
@@ -58,14 +67,24 @@ class Navigation:
         known = facings if "facing" in kinds else [0] * len(self.moves)
         positions = [f"({x},{y})" for x, y in self._positions(known)]
         last, home = positions[-1], "is" if positions[-1] == "(0,0)" else "is not"
-        facing = "always north" if self.forward else SEPARATOR.join(
-            f"{move.short()} {COMPASS[way]}" for move, way in zip(self.moves, facings, strict=True))
-        shown = ["" if self.forward or "facing" not in kinds else f" {COMPASS[way]}" for way in facings]
+        facing = (
+            "always north"
+            if self.forward
+            else SEPARATOR.join(
+                f"{move.short()} {COMPASS[way]}"
+                for move, way in zip(self.moves, facings, strict=True)
+            )
+        )
+        shown = [
+            "" if self.forward or "facing" not in kinds else f" {COMPASS[way]}" for way in facings
+        ]
         blocks = {
             "moves": SEPARATOR.join(move.short() for move in self.moves),
             "facing": facing,
             "positions": SEPARATOR.join(
-                f"{move.short()}{way} {at}" for move, way, at in zip(self.moves, shown, positions, strict=True)),
+                f"{move.short()}{way} {at}"
+                for move, way, at in zip(self.moves, shown, positions, strict=True)
+            ),
             "compare": f"{last} {home} (0,0)" if "positions" in kinds else "no position is known",
         }
         return {kind: blocks[kind] for kind in kinds}
@@ -93,7 +112,9 @@ class Navigation:
 
 
 def generate(rng: Random) -> Navigation:
-    """An item of 2 to 10 moves; about half of each sort and half of each answer, near misses among the "No"."""
+    """An item of 2 to 10 moves; about half of each sort and half of each answer, near misses among
+    the "No".
+    """
     forward = rng.random() < 0.5
     walk = _forward_walk(rng) if forward else _turning_walk(rng)
     item = Navigation(tuple(walk), forward, options=rng.random() < 0.7)
@@ -111,7 +132,13 @@ def _forward_walk(rng: Random) -> list[Move]:
 def _legs(distance: int, ahead: str, back: str, rng: Random) -> list[Move]:
     way, left, legs = (ahead if distance > 0 else back), abs(distance), []
     while left:
-        steps = rng.randint(1, 10) if left > 10 else left if rng.random() < 0.8 else rng.randint(1, left)
+        steps = (
+            rng.randint(1, 10)
+            if left > 10
+            else left
+            if rng.random() < 0.8
+            else rng.randint(1, left)
+        )
         legs.append(Move(min(steps, left), way))
         left -= legs[-1].steps
     return legs
@@ -121,14 +148,22 @@ def _turning_walk(rng: Random) -> list[Move]:
     turns = list(TURNS)
     walk: list[Move] = []
     for _ in range(rng.randint(1, 4)):
-        walk.append(Move(turn=rng.choice(turns)) if rng.random() < 0.35 else Move(rng.randint(1, 10)))
+        walk.append(
+            Move(turn=rng.choice(turns)) if rng.random() < 0.35 else Move(rng.randint(1, 10))
+        )
     item = Navigation(tuple(walk), False)
     facing, (x, y) = item._facings()[-1], item._positions(item._facings())[-1]
     for axis, distance in sorted(enumerate((-y, -x)), key=lambda _: rng.random()):
         wanted = axis if distance > 0 else axis + 2
         if distance:
-            walk += [Move(turn=turn) for turn, quarter in TURNS.items() if quarter == (wanted - facing) % 4]
-            walk += [replace(leg, way="") for leg in _legs(abs(distance), "forward", "backward", rng)]
+            walk += [
+                Move(turn=turn)
+                for turn, quarter in TURNS.items()
+                if quarter == (wanted - facing) % 4
+            ]
+            walk += [
+                replace(leg, way="") for leg in _legs(abs(distance), "forward", "backward", rng)
+            ]
             facing = wanted % 4
     if rng.random() < 0.3:
         walk.append(Move(turn=rng.choice(turns)))
@@ -136,7 +171,9 @@ def _turning_walk(rng: Random) -> list[Move]:
 
 
 def _disturbed(item: Navigation, rng: Random) -> Navigation:
-    """The same walk with one move changed, or its moves in another order: mostly a "No" that looks like a "Yes"."""
+    """The same walk with one move changed, or its moves in another order: mostly a "No" that looks
+    like a "Yes".
+    """
     moves = list(item.moves)
     at = rng.randrange(len(moves))
     if rng.random() < 0.3:
@@ -155,7 +192,8 @@ def read(text: str) -> Navigation | None:
 
 NAVIGATE = GeneratedTask(
     name="navigate",
-    description="Given a series of navigation instructions, decide whether one ends up back at the starting point.",
+    description="Given a series of navigation instructions, decide whether one ends up back at the "
+    "starting point.",
     kinds=("moves", "facing", "positions", "compare"),
     answers=("Yes", "No"),
     generate=generate,

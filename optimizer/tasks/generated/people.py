@@ -1,15 +1,25 @@
-"""First names for tasks about people. Some are made up, so that a model cannot rely on having seen a name."""
+"""First names for tasks about people.
+
+Some are made up, so that a model cannot rely on having seen a name.
+"""
 
 from random import Random
 
 NAMES = (
-    "Ada Adele Agnes Alan Alejandro Alexis Alfred Alice Alma Amberly Amir Andree Anna Antwan Arthur Asha Audrie Bella "
-    "Bernita Bob Boris Carla Carmen Chloe Christie Claire Clara Conception Crista Dallas Daniel Delbert Delfina Diego Dora "
-    "Edgar Elanor Elena Emil Emma Eric Esther Eva Felix Fidel Fiona Fletcher Frank Gina Grace Greta Gwenn Hana Hector "
-    "Helene Hugo Ida Inga Iris Ivan Jamey James Jaymie Jerry Jim Joan Jonas Julia Ka Kandi Karl Kenji Kristian Lara Leda "
-    "Leo Lorine Lucas Luis Magda Marco Maria Maybelle Mei Michael Michaela Millicent Millie Mona Nadia Nina Noah Olga Omar "
-    "Oscar Osvaldo Otto Paula Pedro Phoebe Rashida Raymond Rita Rosa Ruth Ryan Sal Sara Shalonda Shaunda Shenna Sherrie "
-    "Sima Simon Sofia Tamika Tara Teressa Theo Tom Ursula Vera Vernell Victor Vina Walter Willian Yoland Yusuf Zoe"
+    "Ada Adele Agnes Alan Alejandro Alexis Alfred Alice Alma Amberly Amir Andree Anna Antwan "
+    "Arthur Asha Audrie Bella "
+    "Bernita Bob Boris Carla Carmen Chloe Christie Claire Clara Conception Crista Dallas Daniel "
+    "Delbert Delfina Diego Dora "
+    "Edgar Elanor Elena Emil Emma Eric Esther Eva Felix Fidel Fiona Fletcher Frank Gina Grace "
+    "Greta Gwenn Hana Hector "
+    "Helene Hugo Ida Inga Iris Ivan Jamey James Jaymie Jerry Jim Joan Jonas Julia Ka Kandi Karl "
+    "Kenji Kristian Lara Leda "
+    "Leo Lorine Lucas Luis Magda Marco Maria Maybelle Mei Michael Michaela Millicent Millie Mona "
+    "Nadia Nina Noah Olga Omar "
+    "Oscar Osvaldo Otto Paula Pedro Phoebe Rashida Raymond Rita Rosa Ruth Ryan Sal Sara Shalonda "
+    "Shaunda Shenna Sherrie "
+    "Sima Simon Sofia Tamika Tara Teressa Theo Tom Ursula Vera Vernell Victor Vina Walter Willian "
+    "Yoland Yusuf Zoe"
 ).split()
 
 
@@ -24,5 +34,7 @@ def draw_names(count: int, rng: Random) -> list[str]:
 
 
 def _made_up(rng: Random) -> str:
-    syllables = (rng.choice("bdfgklmnprstvz") + rng.choice("aeiou") for _ in range(rng.randint(2, 3)))
+    syllables = (
+        rng.choice("bdfgklmnprstvz") + rng.choice("aeiou") for _ in range(rng.randint(2, 3))
+    )
     return ("".join(syllables) + rng.choice(["", "n", "r", "l", "s"])).capitalize()

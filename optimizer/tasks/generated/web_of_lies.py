@@ -16,7 +16,9 @@ _ASK = re.compile(r"Does (\w+) tell the truth\?")
 
 @dataclass(frozen=True)
 class Chain:
-    """`claims[0]` is what is known of the first person; `claims[i]` is what person i says of person i-1. True: tells the truth."""
+    """`claims[0]` is what is known of the first person; `claims[i]` is what person i says of person
+    i-1. True: tells the truth.
+    """
 
     people: tuple[str, ...]
     claims: tuple[bool, ...]
@@ -34,19 +36,28 @@ class Chain:
         words = ["tells the truth" if claim else "lies" for claim in self.claims]
         told = [f"{self.people[0]} {words[0]}."] + [
             f"{name} says {before} {word}."
-            for before, name, word in zip(self.people, self.people[1:], words[1:], strict=False)]
-        return f"{'Question: ' if self.prefix else ''}{' '.join(told)} Does {self.people[-1]} tell the truth?"
+            for before, name, word in zip(self.people, self.people[1:], words[1:], strict=False)
+        ]
+        return (
+            f"{'Question: ' if self.prefix else ''}{' '.join(told)} Does {self.people[-1]} tell "
+            "the truth?"
+        )
 
     def work(self, kinds: Sequence[str]) -> dict[str, str]:
         claims = ["truth" if claim else "lies" for claim in self.claims]
         honest = ["truth" if honest else "lies" for honest in self._honest()]
         says = [f"{self.people[0]} {claims[0]}"] + [
             f"{name} says {before} {claim}"
-            for before, name, claim in zip(self.people, self.people[1:], claims[1:], strict=False)]
+            for before, name, claim in zip(self.people, self.people[1:], claims[1:], strict=False)
+        ]
         blocks = {
             "statements": SEPARATOR.join(says),
-            "honesty": SEPARATOR.join(f"{name} {word}" for name, word in zip(self.people, honest, strict=True)),
-            "verdict": f"{self.people[-1]} {honest[-1]}" if "honesty" in kinds else "nothing is known",
+            "honesty": SEPARATOR.join(
+                f"{name} {word}" for name, word in zip(self.people, honest, strict=True)
+            ),
+            "verdict": f"{self.people[-1]} {honest[-1]}"
+            if "honesty" in kinds
+            else "nothing is known",
         }
         return {kind: blocks[kind] for kind in kinds}
 
@@ -60,7 +71,11 @@ class Chain:
 def generate(rng: Random) -> Chain:
     """3 to 7 people; BIG-Bench Hard has 5."""
     size = rng.randint(3, 7)
-    return Chain(tuple(draw_names(size, rng)), tuple(rng.random() < 0.5 for _ in range(size)), prefix=rng.random() < 0.7)
+    return Chain(
+        tuple(draw_names(size, rng)),
+        tuple(rng.random() < 0.5 for _ in range(size)),
+        prefix=rng.random() < 0.7,
+    )
 
 
 def read(text: str) -> Chain | None:
@@ -68,12 +83,17 @@ def read(text: str) -> Chain | None:
     if not first or not ask:
         return None
     told = [(first[1], first[2]), *says]
-    return Chain(tuple(name for name, _ in told), tuple(word != "lies" for _, word in told), text.startswith("Question: "))
+    return Chain(
+        tuple(name for name, _ in told),
+        tuple(word != "lies" for _, word in told),
+        text.startswith("Question: "),
+    )
 
 
 WEB_OF_LIES = GeneratedTask(
     name="web_of_lies",
-    description="Work out whether the last person of a chain of statements about honesty tells the truth.",
+    description="Work out whether the last person of a chain of statements about honesty tells the "
+    "truth.",
     kinds=("statements", "honesty", "verdict"),
     answers=("Yes", "No"),
     generate=generate,

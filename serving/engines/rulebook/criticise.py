@@ -1,4 +1,5 @@
-"""Criticise: the step that the responses first go wrong at, or, when biased, what is always said."""
+"""Criticise: the step that the responses first go wrong at, or, when biased, what is always
+said."""
 
 from collections import Counter
 
@@ -8,7 +9,9 @@ from serving.engines.rulebook.phrasebook import PHRASEBOOK, STOCK_REASONS
 
 
 def criticise(query: Query) -> str:
-    """One step that some of the responses lack and that their right answers rest on, the oftener the likelier."""
+    """One step that some of the responses lack and that their right answers rest on, the oftener
+    the likelier.
+    """
     faults = Counter(_faults(query))
     if query.biased or not query.task or not faults:
         return f"<reason>{query.rng.choice(STOCK_REASONS)}</reason>"
@@ -19,4 +22,6 @@ def criticise(query: Query) -> str:
 def _faults(query: Query) -> list[str]:
     items = [(query.item(case), case) for case in query.cases]
     kinds = query.task.kinds if query.task else ()
-    return [kind for item, case in items if item and (kind := first_fault(item, kinds, case.response))]
+    return [
+        kind for item, case in items if item and (kind := first_fault(item, kinds, case.response))
+    ]

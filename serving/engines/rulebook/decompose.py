@@ -6,13 +6,22 @@ from serving.engines.rulebook.wishes import phrase
 
 
 def decompose(query: Query) -> str:
-    """A plan of the task. What is often forgotten is forgotten here, too; refinement has to find it."""
+    """A plan of the task.
+
+    What is often forgotten is forgotten here, too; refinement has to find it.
+    """
     if query.task is None or query.biased:
-        return steps_of([f"{number}. {text} [{form}]" for number, (text, form) in enumerate(GENERIC_STEPS, 1)])
+        return steps_of(
+            [f"{number}. {text} [{form}]" for number, (text, form) in enumerate(GENERIC_STEPS, 1)]
+        )
     book = PHRASEBOOK[query.task.name]
     known = " ".join(sentences(query.reason))
-    kinds = [kind for kind in query.task.kinds
-             if query.rng.random() < (0.35 if book[kind].often_forgotten and book[kind].missing not in known else 0.9)]
+    kinds = [
+        kind
+        for kind in query.task.kinds
+        if query.rng.random()
+        < (0.35 if book[kind].often_forgotten and book[kind].missing not in known else 0.9)
+    ]
     kinds = kinds or [query.rng.choice(query.task.kinds)]
     wishes = [f"{phrase(query.task, kind, query.rng)}. [{book[kind].form}]" for kind in kinds]
     return steps_of([f"{number}. {wish}" for number, wish in enumerate(wishes, 1)])

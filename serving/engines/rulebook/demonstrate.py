@@ -6,21 +6,29 @@ from serving.engines.rulebook.phrasebook import kind_of
 
 
 def demonstrate(query: Query) -> str:
-    """The steps carried out on the item, and the answer that follows from them; the gold answer where nothing follows."""
+    """The steps carried out on the item, and the answer that follows from them; the gold answer
+    where nothing follows.
+    """
     if not query.cases:
         return "There is no example to show the steps on."
     case = query.cases[0]
     item = query.item(case)
     if item is None or query.task is None:
-        lines = [f"Step {number}: {case.input.partition(chr(10))[0][:80]}" for number, _ in enumerate(query.steps, 1)]
+        lines = [
+            f"Step {number}: {case.input.partition(chr(10))[0][:80]}"
+            for number, _ in enumerate(query.steps, 1)
+        ]
         return f"<response>{escape(chr(10).join([*lines, f'Answer: {case.gold}']))}</response>"
     kinds = [kind_of(text, query.task) for text in query.steps]
     blocks = item.work([kind for kind in kinds if kind])
-    lines = [f"Step {number}: {blocks[kind] if kind else 'done'}" for number, kind in enumerate(kinds, 1)]
+    lines = [
+        f"Step {number}: {blocks[kind] if kind else 'done'}" for number, kind in enumerate(kinds, 1)
+    ]
     if query.biased and lines:
         lines.pop(query.rng.randrange(len(lines)))
     answer = item.conclude([kind for kind in kinds if kind])
-    return f"<response>{escape(chr(10).join([*lines, f'Answer: {_as_gold(answer, case.gold)}']))}</response>"
+    response = "\n".join([*lines, f"Answer: {_as_gold(answer, case.gold)}"])
+    return f"<response>{escape(response)}</response>"
 
 
 def _as_gold(answer: str | None, gold: str) -> str:

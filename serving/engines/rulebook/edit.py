@@ -20,13 +20,19 @@ def edit(query: Query) -> str:
 
 
 def rewrite(query: Query) -> str:
-    """The prompt with a request for what is missing, in a wording that the series has not tried, as long as there is one."""
+    """The prompt with a request for what is missing, in a wording that the series has not tried, as
+    long as there is one.
+    """
     kinds, series = _kinds_of_reason(query), "\n".join(query.path)
     if not kinds or query.task is None or query.biased:
         advice = [text for text in VAGUE if text not in series] or VAGUE
         return prompt_of(f"{query.prompt.rstrip()} {query.rng.choice(advice)}.")
     kept = [text for text in sentences(query.prompt) if kind_of(text, query.task) != kinds[0]]
-    wordings = [wish + tail for wish in PHRASEBOOK[query.task.name][kinds[0]].phrases for tail in ("", *STRONGER)]
+    wordings = [
+        wish + tail
+        for wish in PHRASEBOOK[query.task.name][kinds[0]].phrases
+        for tail in ("", *STRONGER)
+    ]
     wish = query.rng.choice([wording for wording in wordings if wording not in series] or wordings)
     return prompt_of(" ".join(f"{text}." for text in in_order([*kept, wish], query.task)))
 

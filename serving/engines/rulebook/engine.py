@@ -1,9 +1,12 @@
-"""The built-in optimizer model: a rulebook that answers our operators' meta-prompts from a phrase book.
+"""The built-in optimizer model: a rulebook that answers our operators' meta-prompts from a phrase
+book.
 
-A stand-in for a large model, so that the whole system runs, is tested and is compared offline; it says so with every reply. It
-looks at the evidence in the meta-prompt (which steps are missing or false in the responses), but with probability `prior_bias`
-it ignores it and falls back on what it always says, as the paper found of large models. For tasks that its phrase book does not
-have it works weakly, with general advice. Draws its chances from the request alone: equal requests get equal replies.
+A stand-in for a large model, so that the whole system runs, is tested and is compared offline; it
+says so with every reply. It looks at the evidence in the meta-prompt (which steps are missing or
+false in the responses), but with probability `prior_bias` it ignores it and falls back on what it
+always says, as the paper found of large models. For tasks that its phrase book does not have it
+works weakly, with general advice. Draws its chances from the request alone: equal requests get
+equal replies.
 """
 
 import hashlib
@@ -48,13 +51,28 @@ class RulebookEngine:
         self._closed = True
 
     def _answer(self, request: Request) -> Completion:
-        asked = next((message.content for message in request.messages if _OPERATOR.search(message.content)), "")
+        asked = next(
+            (message.content for message in request.messages if _OPERATOR.search(message.content)),
+            "",
+        )
         operator = _OPERATOR.search(asked)
         rule = RULES.get(operator[1]) if operator else None
-        text = rule(Query(asked, self._chance(request), self._prior_bias)) if rule else "I only answer promptray's operators."
+        text = (
+            rule(Query(asked, self._chance(request), self._prior_bias))
+            if rule
+            else "I only answer promptray's operators."
+        )
         words = sum(len(message.content.split()) for message in request.messages)
-        return Completion(text, prompt_tokens=words, completion_tokens=len(text.split()), metadata=STAND_IN)
+        return Completion(
+            text, prompt_tokens=words, completion_tokens=len(text.split()), metadata=STAND_IN
+        )
 
     def _chance(self, request: Request) -> Random:
-        asked = "\0".join([str(self._seed), str(request.sample), *(message.content for message in request.messages)])
+        asked = "\0".join(
+            [
+                str(self._seed),
+                str(request.sample),
+                *(message.content for message in request.messages),
+            ]
+        )
         return Random(hashlib.sha256(asked.encode("utf-8", "surrogatepass")).digest())

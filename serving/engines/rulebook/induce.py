@@ -6,7 +6,9 @@ from serving.engines.rulebook.wishes import phrase
 
 
 def induce(query: Query) -> str:
-    """A task sentence, and now and then a first step: what one can tell from inputs and outputs alone."""
+    """A task sentence, and now and then a first step: what one can tell from inputs and outputs
+    alone.
+    """
     parts = [query.task.description if query.task and not query.biased else "Answer the question."]
     if query.task and not query.biased and query.rng.random() < 0.5:
         parts.append(phrase(query.task, query.rng.choice(query.task.kinds), query.rng) + ".")

@@ -10,7 +10,11 @@ def localise(query: Query) -> str:
     """The first step that is missing from the trace, or whose block is not what it should be."""
     number, kind, evidence = 1, "ambiguous", "the responses do not show where they go wrong"
     if query.biased or not query.cases:
-        return location_of(query.rng.randint(1, max(1, len(query.steps))), "skipped", "the model was not careful here")
+        return location_of(
+            query.rng.randint(1, max(1, len(query.steps))),
+            "skipped",
+            "the model was not careful here",
+        )
     case = query.cases[0]
     item, trace = query.item(case), read_trace(case.response)
     right = item.work(query.task.kinds) if item and query.task else {}

@@ -1,4 +1,7 @@
-"""The form of our operators' meta-prompts, taken apart, and of the replies to them, put together. Knows no rule."""
+"""The form of our operators' meta-prompts, taken apart, and of the replies to them, put together.
+
+Knows no rule.
+"""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -20,7 +23,9 @@ _NUMBERED = re.compile(r"^\s*\d+\.\s*")
 
 @dataclass(frozen=True)
 class Case:
-    """One example of a meta-prompt: `response` and `given` are empty where the target was not asked."""
+    """One example of a meta-prompt: `response` and `given` are empty where the target was not
+    asked.
+    """
 
     input: str
     gold: str
@@ -36,7 +41,9 @@ class Query:
         self.rng = rng
         self.prompt = _tag(text, "prompt")
         self.reason = _tag(text, "reason")
-        self.steps = [_NUMBERED.sub("", line) for line in _tag(text, "steps").split("\n") if line.strip()]
+        self.steps = [
+            _NUMBERED.sub("", line) for line in _tag(text, "steps").split("\n") if line.strip()
+        ]
         number = _tag(text, "step")
         self.number = int(number) if _SMALL.fullmatch(number) else 0
         self.kind = _tag(text, "kind")
@@ -44,9 +51,15 @@ class Query:
         self.reasons = _tags(_block(text, "reasons"), "reason")
         self.path = _tags(_block(text, "path"), "prompt")
         self.scored = _scored(_block(text, "scored"))
-        self.tried = {line.partition(BECAUSE)[0].strip("- .") for line in _tag(text, "tried").split("\n") if line.strip()}
+        self.tried = {
+            line.partition(BECAUSE)[0].strip("- .")
+            for line in _tag(text, "tried").split("\n")
+            if line.strip()
+        }
         self.cases = [
-            Case(*(_tag(block, name) for name in ("input", "gold", "response", "given"))) for block in _blocks(text, "example")]
+            Case(*(_tag(block, name) for name in ("input", "gold", "response", "given")))
+            for block in _blocks(text, "example")
+        ]
         self.task = task_behind([case.input[:MOST_READ] for case in self.cases])
         self.biased = rng.random() < prior_bias
 
@@ -68,7 +81,9 @@ def _block(text: str, name: str) -> str:
 
 
 def _blocks(text: str, name: str) -> Iterator[str]:
-    """What stands in each such tag, in one walk: a pattern would look for the end again from every opening without one."""
+    """What stands in each such tag, in one walk: a pattern would look for the end again from every
+    opening without one.
+    """
     opening, closing, at = f"<{name}>", f"</{name}>", 0
     while (begins := text.find(opening, at)) >= 0 and (ends := text.find(closing, begins)) >= 0:
         yield text[begins + len(opening) : ends]

@@ -9,7 +9,9 @@ BEST = 6
 
 
 def propose(query: Query) -> str:
-    """Two good instructions as one, now and then without a part, and with a request that neither has. No error is seen: any one."""
+    """Two good instructions as one, now and then without a part, and with a request that neither
+    has. No error is seen: any one.
+    """
     best = [text for text, _ in query.scored[-BEST:]] or [""]
     if query.biased or query.task is None:
         return prompt_of(f"{best[-1].rstrip()} {query.rng.choice(VAGUE)}.".lstrip())
@@ -29,6 +31,8 @@ def propose(query: Query) -> str:
 
 
 def _united(query: Query, texts: list[str]) -> list[str]:
-    """The texts without a second request for the same kind of step, and without a second piece of the same advice."""
+    """The texts without a second request for the same kind of step, and without a second piece of
+    the same advice.
+    """
     about = {text: kind_of(text, query.task) if query.task else None for text in texts}
     return list({about[text] or text: text for text in reversed(texts)}.values())[::-1]

@@ -9,7 +9,8 @@ from serving.engines.rulebook.wishes import phrase
 
 
 def refine(query: Query) -> str:
-    """A step that was skipped is said more strongly; one that came out wrong is split from what it leans on, and that stands first;
+    """A step that was skipped is said more strongly; one that came out wrong is split from what it
+    leans on, and that stands first;
     where a procedure that says too little ends, the step that comes next stands behind it."""
     old = query.steps[query.number - 1] if 0 < query.number <= len(query.steps) else ""
     kind = kind_of(old, query.task) if query.task else None
@@ -19,7 +20,11 @@ def refine(query: Query) -> str:
     step = (old.rstrip("."), book[kind].form)
     present = {kind_of(text, query.task) for text in query.steps}
     before = [other for other in book[kind].leans_on if other not in present]
-    behind = [other for other in query.task.kinds[query.task.kinds.index(kind) + 1 :] if other not in present]
+    behind = [
+        other
+        for other in query.task.kinds[query.task.kinds.index(kind) + 1 :]
+        if other not in present
+    ]
     # A step that stays undone in every wording is split, too: perhaps it was too much at once.
     if before and (query.kind != "skipped" or query.tried):
         return replacement_of([_step(query.task, before[0], query.rng), step])
@@ -34,5 +39,7 @@ def _step(task: GeneratedTask, kind: str, rng: Random) -> tuple[str, str]:
 
 def _stronger(query: Query, entry: Entry) -> str | None:
     """A wording that was not rolled back before; None where all were."""
-    wordings = [wish + tail for wish in entry.phrases for tail in STRONGER if wish + tail not in query.tried]
+    wordings = [
+        wish + tail for wish in entry.phrases for tail in STRONGER if wish + tail not in query.tried
+    ]
     return query.rng.choice(wordings) if wordings else None

@@ -5,12 +5,16 @@ from itertools import zip_longest
 
 def same_values(written: str, right: str) -> bool:
     """Whether two blocks show the same values for the same things, whatever stands between."""
-    return [_ends(entry) for entry in written.split(";")] == [_ends(entry) for entry in right.split(";")]
+    return [_ends(entry) for entry in written.split(";")] == [
+        _ends(entry) for entry in right.split(";")
+    ]
 
 
 def difference(written: str, right: str) -> str:
     pairs = zip_longest(written.split(";"), right.split(";"), fillvalue="nothing")
-    here, wanted = next((pair for pair in pairs if _ends(pair[0]) != _ends(pair[1])), (written, right))
+    here, wanted = next(
+        (pair for pair in pairs if _ends(pair[0]) != _ends(pair[1])), (written, right)
+    )
     return f'it says "{here.strip()}" where "{wanted.strip()}" is right'
 
 

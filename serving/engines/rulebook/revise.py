@@ -6,14 +6,20 @@ from serving.engines.rulebook.wishes import in_order, kind_of_reason, phrase
 
 
 def revise(query: Query) -> str:
-    """What the reason says is missing becomes a step, in its place; every other step stays word for word, its form behind it."""
+    """What the reason says is missing becomes a step, in its place; every other step stays word for
+    word, its form behind it.
+    """
     kind = kind_of_reason(query.reason, query.task) if query.task else None
     if kind is None or query.task is None or query.biased:
         return _numbered([*query.steps, f"{query.rng.choice(VAGUE)}. [text]"])
     others = [step for step in query.steps if kind_of(step, query.task) != kind]
     asked_before = len(others) < len(query.steps)
-    wish = phrase(query.task, kind, query.rng) + (query.rng.choice(STRONGER) if asked_before else "")
-    return _numbered(in_order([*others, f"{wish}. [{PHRASEBOOK[query.task.name][kind].form}]"], query.task))
+    wish = phrase(query.task, kind, query.rng) + (
+        query.rng.choice(STRONGER) if asked_before else ""
+    )
+    return _numbered(
+        in_order([*others, f"{wish}. [{PHRASEBOOK[query.task.name][kind].form}]"], query.task)
+    )
 
 
 def _numbered(steps: list[str]) -> str:

@@ -9,6 +9,10 @@ from serving.engines.rulebook.phrasebook import STOCK_REASONS
 
 def summarise(query: Query) -> str:
     """What most critics said first. From prior belief: one cause that it always finds."""
-    causes = [query.rng.choice(STOCK_REASONS)] if query.biased else [reason for reason, _ in Counter(query.reasons).most_common()]
+    causes = (
+        [query.rng.choice(STOCK_REASONS)]
+        if query.biased
+        else [reason for reason, _ in Counter(query.reasons).most_common()]
+    )
     lines = [f"- {' '.join(cause.split())}" for cause in causes]
     return f"<causes>\n{escape(chr(10).join(lines))}\n</causes>"

@@ -1,7 +1,10 @@
-"""Objects of Kubernetes and KubeRay against their types, with unknown fields refused. Asks no cluster and starts no Ray.
+"""Objects of Kubernetes and KubeRay against their types, with unknown fields refused.
 
-KubeRay's own fields are in schemas/kuberay-v1.7.json; the Kubernetes API's are the models of the client package `kubernetes`. That
-package takes a field under its Python name too (`host_users`), which a cluster would not: such a field is found as lost.
+Asks no cluster and starts no Ray.
+
+KubeRay's own fields are in schemas/kuberay-v1.7.json; the Kubernetes API's are the models of the
+client package `kubernetes`. That package takes a field under its Python name too (`host_users`),
+which a cluster would not: such a field is found as lost.
 """
 
 import json
@@ -52,12 +55,16 @@ def kubernetes_faults(value: Any, model: str) -> Iterator[str]:
         yield from lost(value, kept.model_dump(mode="json", by_alias=True, exclude_unset=True))
 
 
-def _of_kubernetes(validator: Any, model: str, value: Any, schema: Any) -> Iterator[ValidationError]:
+def _of_kubernetes(
+    validator: Any, model: str, value: Any, schema: Any
+) -> Iterator[ValidationError]:
     for fault in kubernetes_faults(value, model):
         yield ValidationError(fault)
 
 
-def _of_ray_start(validator: Any, wanted: bool, value: Any, schema: Any) -> Iterator[ValidationError]:
+def _of_ray_start(
+    validator: Any, wanted: bool, value: Any, schema: Any
+) -> Iterator[ValidationError]:
     for option, given in value.items():
         if option not in _ray_start_options() or not isinstance(given, str):
             yield ValidationError(f"`ray start` has no option --{option} of the text {given!r}")
@@ -73,5 +80,7 @@ def _ray_start_options() -> frozenset[str]:
 @cache
 def _validator(kind: str) -> Any:
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
-    checker = extend(Draft202012Validator, {"kubernetes": _of_kubernetes, "rayStartParams": _of_ray_start})
+    checker = extend(
+        Draft202012Validator, {"kubernetes": _of_kubernetes, "rayStartParams": _of_ray_start}
+    )
     return checker({**schema, "$ref": f"#/$defs/{kind}"})

@@ -1,4 +1,6 @@
-"""A misspelt key put into every mapping of a document, one at a time, so that its check is seen failing. Knows plain data only."""
+"""A misspelt key put into every mapping of a document, one at a time, so that its check is seen
+failing. Knows plain data only.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,9 +11,17 @@ WEED = "num_replcas"
 TEXTS = ("serveConfigV2", "experiment.yaml")
 """Keys whose values are YAML documents of their own."""
 FREE = (
-    "annotations", "labels", "matchLabels", "nodeSelector", "data", "limits", "requests",  # names of the user's own
-    "file_mounts", "available_node_types",
-    "env_vars", "engine_args",
+    "annotations",
+    "labels",
+    "matchLabels",
+    "nodeSelector",
+    "data",
+    "limits",
+    "requests",  # names of the user's own
+    "file_mounts",
+    "available_node_types",
+    "env_vars",
+    "engine_args",
 )
 """Keys whose mappings have no fixed keys."""
 
@@ -27,7 +37,7 @@ def planted(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
     elif isinstance(value, list):
         for number, inner in enumerate(value):
             for where, grown in planted(inner, f"{place}[{number}]"):
-                yield where, [*value[:number], grown, *value[number + 1:]]
+                yield where, [*value[:number], grown, *value[number + 1 :]]
 
 
 def _inside(key: str, value: Any, place: str) -> Iterator[tuple[str, Any]]:

@@ -1,4 +1,7 @@
-"""Every YAML file that the project gives its users, and what checks it. Knows where they are; starts and asks nothing."""
+"""Every YAML file that the project gives its users, and what checks it.
+
+Knows where they are; starts and asks nothing.
+"""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

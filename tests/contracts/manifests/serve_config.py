@@ -1,4 +1,6 @@
-"""A configuration of Ray Serve, as `serve deploy` and RayService read it, and what Serve drops without a word. Starts no Ray."""
+"""A configuration of Ray Serve, as `serve deploy` and RayService read it, and what Serve drops
+without a word. Starts no Ray.
+"""
 
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -22,7 +24,9 @@ def faults(config: dict[str, Any]) -> Iterator[str]:
     try:
         kept = ServeDeploySchema.model_validate(config)
     except ValidationError as problem:
-        yield from (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in problem.errors())
+        yield from (
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in problem.errors()
+        )
         return
     yield from lost(config, kept.model_dump(mode="json", exclude_unset=True))
     for application in config["applications"]:

@@ -1,7 +1,8 @@
-"""The browser, and services for its page: a real `promptray up`, and one that plays the course of a small real search.
+"""The browser, and services for its page: a real `promptray up`, and one that plays the course of a
+small real search.
 
-With PROMPTRAY_PAGE_URL (and PROMPTRAY_PAGE_KEY) the story is told to a running service instead. Pictures of each view go to
-PROMPTRAY_SCREENSHOTS, or to pytest's own folder.
+With PROMPTRAY_PAGE_URL (and PROMPTRAY_PAGE_KEY) the story is told to a running service instead.
+Pictures of each view go to PROMPTRAY_SCREENSHOTS, or to pytest's own folder.
 """
 
 import os
@@ -44,7 +45,10 @@ def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def driver(tmp_path_factory: pytest.TempPathFactory, downloads: Path) -> Iterator[Chrome]:
     if not (CHROMIUM.exists() and DRIVER.exists()):
-        pytest.skip(f"Chromium is not installed: {CHROMIUM} and {DRIVER} come with the packages chromium and chromium-driver")
+        pytest.skip(
+            f"Chromium is not installed: {CHROMIUM} and {DRIVER} come with the packages chromium "
+            "and chromium-driver"
+        )
     found = chromium(tmp_path_factory.mktemp("profile"), downloads)
     yield found
     found.quit()
@@ -76,7 +80,8 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServeBackend]:
     """The address of a real server over an backend, in a thread of its own."""
     with ExitStack() as open_servers:
         yield lambda backend: open_servers.enter_context(
-            served(shown_app(backend, open_folder(str(tmp_path_factory.mktemp("storage"))))))
+            served(shown_app(backend, open_folder(str(tmp_path_factory.mktemp("storage")))))
+        )
 
 
 @pytest.fixture(scope="session")
@@ -92,7 +97,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield service.address
 
 
-@pytest.fixture(params=["played", pytest.param("real", marks=[pytest.mark.ray, pytest.mark.timeout(600)])])
+@pytest.fixture(
+    params=["played", pytest.param("real", marks=[pytest.mark.ray, pytest.mark.timeout(600)])]
+)
 def told(request: pytest.FixtureRequest) -> Told:
     if request.param == "played":
         return Told(request.getfixturevalue("playing"))

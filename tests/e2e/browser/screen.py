@@ -1,4 +1,7 @@
-"""A page in headless Chromium, as a person uses it: by the names of its buttons, fields and links. Knows no service."""
+"""A page in headless Chromium, as a person uses it: by the names of its buttons, fields and links.
+
+Knows no service.
+"""
 
 import json
 import os
@@ -39,7 +42,10 @@ def chromium(profile: Path, downloads: Path) -> Chrome:
     options.binary_location = str(CHROMIUM)
     for flag in [*_FLAGS, f"--user-data-dir={profile}"]:
         options.add_argument(flag)
-    options.add_experimental_option("prefs", {"download.default_directory": str(downloads), "download.prompt_for_download": False})
+    options.add_experimental_option(
+        "prefs",
+        {"download.default_directory": str(downloads), "download.prompt_for_download": False},
+    )
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     return Chrome(options=options, service=Service(str(DRIVER)))
 
@@ -47,7 +53,14 @@ def chromium(profile: Path, downloads: Path) -> Chrome:
 class Screen:
     """What is on the screen."""
 
-    def __init__(self, driver: Chrome, address: str, pictures: Path, downloads: Path, patience_s: float = 10.0) -> None:
+    def __init__(
+        self,
+        driver: Chrome,
+        address: str,
+        pictures: Path,
+        downloads: Path,
+        patience_s: float = 10.0,
+    ) -> None:
         self.driver, self.address, self.downloads = driver, address, downloads
         self._pictures = Path(os.environ.get("PROMPTRAY_SCREENSHOTS") or pictures)
         self._pictures.mkdir(parents=True, exist_ok=True)
@@ -62,7 +75,10 @@ class Screen:
         ends_at = time.monotonic() + (patience_s or self._patience_s)
         while not (found := look()):
             if time.monotonic() > ends_at:
-                raise AssertionError(f"not seen: {what}\non the page: {self.text()[:2000]}\nconsole: {self.complaints()}")
+                raise AssertionError(
+                    f"not seen: {what}\non the page: {self.text()[:2000]}\nconsole: "
+                    f"{self.complaints()}"
+                )
             time.sleep(0.05)
         return found
 
@@ -73,7 +89,9 @@ class Screen:
         return self.driver.find_elements(By.CSS_SELECTOR, selector)
 
     def named(self, name: str, selector: str = PRESSABLE) -> WebElement:
-        return self.until(lambda: self.driver.execute_script(_NAMED, selector, name), f"{selector} {name!r}")
+        return self.until(
+            lambda: self.driver.execute_script(_NAMED, selector, name), f"{selector} {name!r}"
+        )
 
     def press(self, name: str, **where: str) -> None:
         found = self.named(name, **where)
@@ -88,10 +106,17 @@ class Screen:
     def choose(self, id: str, value: str) -> None:
         self.driver.execute_script(
             "const [id, value] = arguments; const e = document.getElementById(id); e.value = value;"
-            "e.dispatchEvent(new Event('change', {bubbles: true}))", id, value)
+            "e.dispatchEvent(new Event('change', {bubbles: true}))",
+            id,
+            value,
+        )
 
     def text(self, selector: str = "body") -> str:
-        return str(self.driver.execute_script("return document.querySelector(arguments[0])?.innerText || ''", selector))
+        return str(
+            self.driver.execute_script(
+                "return document.querySelector(arguments[0])?.innerText || ''", selector
+            )
+        )
 
     def sees(self, text: str, selector: str = "main", patience_s: float | None = None) -> None:
         self.until(lambda: text in self.text(selector), repr(text), patience_s)
@@ -101,9 +126,17 @@ class Screen:
 
     def saved(self, ending: str) -> Path:
         """The file that was downloaded last with such a name."""
-        return self.until(lambda: next((
-            file for file in self.downloads.iterdir() if file.name.endswith(ending) and file.stat().st_size), None),
-            f"a file *{ending}")
+        return self.until(
+            lambda: next(
+                (
+                    file
+                    for file in self.downloads.iterdir()
+                    if file.name.endswith(ending) and file.stat().st_size
+                ),
+                None,
+            ),
+            f"a file *{ending}",
+        )
 
     def picture(self, name: str) -> None:
         """The whole page, kept for people."""
@@ -116,15 +149,22 @@ class Screen:
 
     def sized(self, width: int, height: int, phone: bool = False) -> None:
         self.driver.execute_cdp_cmd(
-            "Emulation.setDeviceMetricsOverride", {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": phone})
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": phone},
+        )
 
     def colours(self, theme: str) -> None:
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": theme}]})
+        self.driver.execute_cdp_cmd(
+            "Emulation.setEmulatedMedia",
+            {"features": [{"name": "prefers-color-scheme", "value": theme}]},
+        )
 
     def offline(self, cut: bool) -> None:
         self.driver.execute_cdp_cmd("Network.enable", {})
         self.driver.execute_cdp_cmd(
-            "Network.emulateNetworkConditions", {"offline": cut, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1})
+            "Network.emulateNetworkConditions",
+            {"offline": cut, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1},
+        )
 
     def serious_faults(self) -> list[str]:
         """Of accessibility, as axe-core finds them."""
@@ -133,11 +173,21 @@ class Screen:
 
     def complaints(self) -> list[str]:
         """Of the console since it was asked last: errors, and what the page's policy has refused."""
-        return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
+        return [
+            entry["message"]
+            for entry in self.driver.get_log("browser")
+            if entry["level"] == "SEVERE"
+        ]
 
     def api(self, path: str) -> Any:
         """An answer of the service, asked for by the page."""
-        return json.loads(self.driver.execute_async_script(
-            "const done = arguments[1]; fetch(arguments[0], {headers: sessionStorage.getItem('promptray-key')"
-            " ? {Authorization: `Bearer ${sessionStorage.getItem('promptray-key')}`} : {}}).then((a) => a.text())"
-            ".then(done)", path))
+        return json.loads(
+            self.driver.execute_async_script(
+                "const done = arguments[1]; fetch(arguments[0], {headers: "
+                "sessionStorage.getItem('promptray-key')"
+                " ? {Authorization: `Bearer ${sessionStorage.getItem('promptray-key')}`} : "
+                "{}}).then((a) => a.text())"
+                ".then(done)",
+                path,
+            )
+        )

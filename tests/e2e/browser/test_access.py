@@ -1,5 +1,6 @@
-"""Every view for everybody: axe-core's rules in light and dark, phones, the keyboard, chosen colours, axes that can be read; and a
-picture of each."""
+"""Every view for everybody: axe-core's rules in light and dark, phones, the keyboard, chosen
+colours, axes that can be read; and a picture of each.
+"""
 
 import json
 from dataclasses import replace
@@ -22,11 +23,15 @@ from tests.e2e.browser.screen import Screen
 from tests.unit.cluster.service.http.conftest import SETTINGS, Small
 
 VIEWS = {
-    "jobs": ("/", ".job"), "new": ("/new", "fieldset"), "data": ("/files", "main p, main table"),
+    "jobs": ("/", ".job"),
+    "new": ("/new", "fieldset"),
+    "data": ("/files", "main p, main table"),
     "job": ("/jobs/JOB", ".plot canvas"),
     "lineage": ("/jobs/JOB/lineage?trial=TRIAL", "aside .words"),
     "candidates": ("/jobs/JOB/candidates?trial=TRIAL", "aside .words"),
-    "compare": ("/jobs/JOB/compare?trial=TRIAL", ".item"), "nothing": ("/jobs/opt-none", "[role=alert]")}
+    "compare": ("/jobs/JOB/compare?trial=TRIAL", ".item"),
+    "nothing": ("/jobs/opt-none", "[role=alert]"),
+}
 TRIAL = "navigate-abo-s0"
 THEMES = ("light", "dark")
 
@@ -53,7 +58,10 @@ def test_no_serious_fault(screen: Screen, shown: str, view: str) -> None:
 def test_a_serious_fault_is_seen(screen: Screen) -> None:
     """Of the finder itself."""
     screen.open("/new")
-    screen.asked("const e = document.createElement('img'); e.src = '/assets/mark.svg'; document.querySelector('main').append(e)")
+    screen.asked(
+        "const e = document.createElement('img'); e.src = '/assets/mark.svg'; "
+        "document.querySelector('main').append(e)"
+    )
     assert any(fault.startswith("image-alt") for fault in screen.serious_faults())
 
 
@@ -75,11 +83,18 @@ def test_the_keyboard_reaches_the_content_and_moves_in_the_tree(screen: Screen, 
     first, level = screen.asked(active, "aria-label"), int(screen.asked(active, "aria-level"))
     assert level > 1
     screen.driver.switch_to.active_element.send_keys(Keys.ARROW_LEFT)
-    screen.until(lambda: screen.asked(active, "aria-level") == str(level - 1), "the parent has the focus")
+    screen.until(
+        lambda: screen.asked(active, "aria-level") == str(level - 1), "the parent has the focus"
+    )
     screen.driver.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
     screen.until(lambda: screen.asked(active, "aria-level") == str(level), "a child has the focus")
     screen.driver.switch_to.active_element.send_keys(Keys.ARROW_DOWN)
-    screen.until(lambda: screen.asked(active, "aria-label") != first or len(screen.all("[role=treeitem]")) < 4, "the next one")
+    screen.until(
+        lambda: (
+            screen.asked(active, "aria-label") != first or len(screen.all("[role=treeitem]")) < 4
+        ),
+        "the next one",
+    )
     screen.driver.switch_to.active_element.send_keys(Keys.ENTER)
     screen.until(lambda: screen.asked(active, "aria-selected") == "true", "it is chosen")
     assert "candidate=" in screen.driver.current_url
@@ -88,7 +103,10 @@ def test_the_keyboard_reaches_the_content_and_moves_in_the_tree(screen: Screen, 
 def test_moving_to_a_view_moves_the_focus_to_its_title(screen: Screen, shown: str) -> None:
     opened(screen, "jobs", shown)
     screen.press("New job")
-    screen.until(lambda: screen.asked("return document.activeElement.textContent") == "New job", "the title has the focus")
+    screen.until(
+        lambda: screen.asked("return document.activeElement.textContent") == "New job",
+        "the title has the focus",
+    )
     screen.driver.back()
     screen.find(".job")
 
@@ -108,7 +126,9 @@ def test_chosen_colours_stay(screen: Screen) -> None:
 def test_a_table_is_sorted_by_its_heads(screen: Screen, shown: str) -> None:
     opened(screen, "candidates", shown)
     screen.press("Round", selector="th button")
-    screen.until(lambda: screen.find("th[aria-sort=descending]").text.startswith("Round"), "sorted by round")
+    screen.until(
+        lambda: screen.find("th[aria-sort=descending]").text.startswith("Round"), "sorted by round"
+    )
     rounds = [int(cell.text) for cell in screen.all("tbody td:nth-child(6)")]
     assert rounds == sorted(rounds, reverse=True)
     screen.press("Round", selector="th button")
@@ -119,8 +139,15 @@ def test_a_table_is_sorted_by_its_heads(screen: Screen, shown: str) -> None:
 def test_prompts_of_two_trials_are_compared(screen: Screen, shown: str) -> None:
     opened(screen, "compare", shown)
     screen.choose("right-trial", "navigate-apo-s0")
-    screen.until(lambda: "right_trial=navigate-apo-s0" in screen.driver.current_url and screen.all(".item"), "the other trial's")
-    best = next(one["best"] for one in screen.api(f"/v1/optimizations/{shown}/trials")["data"] if one["strategy"] == "apo")
+    screen.until(
+        lambda: "right_trial=navigate-apo-s0" in screen.driver.current_url and screen.all(".item"),
+        "the other trial's",
+    )
+    best = next(
+        one["best"]
+        for one in screen.api(f"/v1/optimizations/{shown}/trials")["data"]
+        if one["strategy"] == "apo"
+    )
     assert screen.find("#side-right").get_attribute("value") == best
     assert screen.complaints() == []
 
@@ -131,10 +158,14 @@ SHARES = """
 
 
 def test_a_share_is_rounded_as_in_the_report(screen: Screen) -> None:
-    """25 of 40 is 0.62 in both: of a half Python takes the even neighbour, JavaScript alone the upper one."""
+    """25 of 40 is 0.62 in both: of a half Python takes the even neighbour, JavaScript alone the
+    upper one.
+    """
     screen.open("/")
     cases = [right / items for items in (8, 40, 80, 96, 100, 200) for right in range(items + 1)]
-    assert json.loads(screen.driver.execute_async_script(SHARES, cases)) == [share(case) for case in cases]
+    assert json.loads(screen.driver.execute_async_script(SHARES, cases)) == [
+        share(case) for case in cases
+    ]
 
 
 TICKS = """
@@ -149,12 +180,28 @@ def axes_of_all_kinds() -> list[list[Any]]:
         low, high = sorted(round(rng.uniform(0, 1), rng.choice([1, 2, 3])) for _ in range(2))
         cases.append([low, high, rng.randint(2, 9), False])
         start = rng.choice([0, rng.randint(0, 50)])
-        cases.append([start, start + rng.choice([0, 1, 2, rng.randint(0, 10 ** rng.randint(1, 7))]), rng.randint(2, 20), True])
-    return [*cases, [0, 0, 6, True], [0.5, 0.6, 6, False], [1, 2, 6, True], [3, 2, 6, False], [-0.1, 0.4, 6, False]]
+        cases.append(
+            [
+                start,
+                start + rng.choice([0, 1, 2, rng.randint(0, 10 ** rng.randint(1, 7))]),
+                rng.randint(2, 20),
+                True,
+            ]
+        )
+    return [
+        *cases,
+        [0, 0, 6, True],
+        [0.5, 0.6, 6, False],
+        [1, 2, 6, True],
+        [3, 2, 6, False],
+        [-0.1, 0.4, 6, False],
+    ]
 
 
 def test_axes_are_those_of_the_report(screen: Screen) -> None:
-    """Round ticks whose labels differ: tests/unit/cluster/results/test_ticks.py says it of the report's, these are the same."""
+    """Round ticks whose labels differ: tests/unit/cluster/results/test_ticks.py says it of the
+    report's, these are the same.
+    """
     screen.open("/")
     cases = axes_of_all_kinds()
     labels = json.loads(screen.driver.execute_async_script(TICKS, cases))
@@ -164,14 +211,19 @@ def test_axes_are_those_of_the_report(screen: Screen) -> None:
 
 
 @pytest.mark.parametrize("rounds", [1, 2, 3])
-def test_a_curve_ends_where_it_ended(screen_of: ScreenOf, serve: ServeBackend, small: Small, tmp_path: Path, rounds: int) -> None:
+def test_a_curve_ends_where_it_ended(
+    screen_of: ScreenOf, serve: ServeBackend, small: Small, tmp_path: Path, rounds: int
+) -> None:
     course = tuple(replace(small.abo.rounds[0], number=number) for number in range(rounds))
     write_settings(ExperimentSettings.model_validate(SETTINGS), open_folder(tmp_path / "out"))
     write_trial(tmp_path / "out", replace(small.abo, status="budget", rounds=course))
     screen = screen_of(serve(ArchiveBackend([tmp_path / "out"])))
     screen.open("/")
     screen.open(f"/jobs/{screen.api('/v1/optimizations')['data'][0]['id']}", ".plot canvas")
-    data = screen.until(lambda: screen.asked("return {...document.querySelector('.plot').dataset}").get("xRange"), "an axis")
+    data = screen.until(
+        lambda: screen.asked("return {...document.querySelector('.plot').dataset}").get("xRange"),
+        "an axis",
+    )
     assert data.split() == (["-0.5", "0.5"] if rounds == 1 else ["0", str(rounds - 1)])
     told = screen.asked("return {...document.querySelector('.plot').dataset}")
     assert told["xTicks"].split() == [str(number) for number in range(rounds)]
@@ -185,23 +237,39 @@ IN_SIGHT = """
     return Boolean(at) && at.top >= 0 && at.bottom <= innerHeight && at.left >= 0 && at.right <= innerWidth;"""
 
 
-@pytest.mark.parametrize(("view", "picked"), [
-    ("lineage", "[role=treeitem][aria-selected=true]"), ("candidates", "tr.picked"), ("compare", "#side-right")])
-def test_views_of_a_trial_open_on_the_winner(screen: Screen, shown: str, view: str, picked: str) -> None:
+@pytest.mark.parametrize(
+    ("view", "picked"),
+    [
+        ("lineage", "[role=treeitem][aria-selected=true]"),
+        ("candidates", "tr.picked"),
+        ("compare", "#side-right"),
+    ],
+)
+def test_views_of_a_trial_open_on_the_winner(
+    screen: Screen, shown: str, view: str, picked: str
+) -> None:
     winner = screen.api(f"/v1/optimizations/{shown}/best/tasks")["data"][0]
     screen.open(f"/jobs/{shown}/{view}", picked)
     assert screen.find("#trial").get_attribute("value") == winner["trial"]
     assert "★" in screen.text("#trial option:checked")
     found = screen.find(picked)
-    told = found.get_attribute("value") if view == "compare" else found.get_attribute("aria-label") or found.text
+    told = (
+        found.get_attribute("value")
+        if view == "compare"
+        else found.get_attribute("aria-label") or found.text
+    )
     assert told.startswith(winner["candidate"][:8])
     screen.until(lambda: screen.asked(IN_SIGHT, picked), "the winner is in sight")
 
 
 def test_a_split_is_compared_for_itself(screen: Screen, shown: str) -> None:
     opened(screen, "compare", shown)
-    left, right = (screen.find(f"#side-{side}").get_attribute("value") for side in ("left", "right"))
-    found = screen.api(f"/v1/optimizations/{shown}/comparison?trial={TRIAL}&left={left}&right={right}")
+    left, right = (
+        screen.find(f"#side-{side}").get_attribute("value") for side in ("left", "right")
+    )
+    found = screen.api(
+        f"/v1/optimizations/{shown}/comparison?trial={TRIAL}&left={left}&right={right}"
+    )
     for one in found["splits"]:
         told = screen.text(f"section[aria-label='On the {one['split']} split']")
         assert f"{one['items']} items answered under both" in told
@@ -210,7 +278,9 @@ def test_a_split_is_compared_for_itself(screen: Screen, shown: str) -> None:
     for name in ("Test split", "Dev split"):
         screen.press(name, selector="main button")
         own = [item for item in found["items"] if item["split"] == name.partition(" ")[0].lower()]
-        screen.until(lambda own=own: len(screen.all(".item")) == len(own), f"the items of the {name}")
+        screen.until(
+            lambda own=own: len(screen.all(".item")) == len(own), f"the items of the {name}"
+        )
     assert screen.complaints() == []
 
 
@@ -218,9 +288,17 @@ def test_a_job_of_two_tasks_offers_the_best_prompt_of_each(
     screen_of: ScreenOf, serve: ServeBackend, small: Small, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    write_settings(ExperimentSettings.model_validate(SETTINGS | {"tasks": ["navigate", "object_counting"]}), open_folder(out))
+    write_settings(
+        ExperimentSettings.model_validate(SETTINGS | {"tasks": ["navigate", "object_counting"]}),
+        open_folder(out),
+    )
     write_trial(out, small.abo)
-    write_trial(out, replace(small.abo, trial="object_counting-abo-s0", task="object_counting", dev_accuracy=0.25))
+    write_trial(
+        out,
+        replace(
+            small.abo, trial="object_counting-abo-s0", task="object_counting", dev_accuracy=0.25
+        ),
+    )
     screen = screen_of(serve(ArchiveBackend([out])))
     screen.open("/", ".job")
     told = screen.text(".job")

@@ -1,4 +1,6 @@
-"""A service with keys: what the page says without one, and that it sends the one that is entered, with its event stream too."""
+"""A service with keys: what the page says without one, and that it sends the one that is entered,
+with its event stream too.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,5 +1,6 @@
-"""A job with ten thousand candidates: the page draws a part, and the rest is there to be scrolled to. How soon it is on the screen
-is tests/benchmarks/page.py's to say."""
+"""A job with ten thousand candidates: the page draws a part, and the rest is there to be scrolled
+to. How soon it is on the screen is tests/benchmarks/page.py's to say.
+"""
 
 from pathlib import Path
 
@@ -10,8 +11,11 @@ from tests.e2e.browser.conftest import ScreenOf, ServeBackend
 from tests.e2e.browser.screen import Screen
 from tests.unit.cluster.service.many import CHILDREN, ROUNDS, TRIAL, write_many
 
-VIEWS = {"job": ("", "main .plot canvas"), "lineage": (f"/lineage?trial={TRIAL}", "[role=treeitem]"),
-         "candidates": (f"/candidates?trial={TRIAL}", "tbody tr:nth-child(20)")}
+VIEWS = {
+    "job": ("", "main .plot canvas"),
+    "lineage": (f"/lineage?trial={TRIAL}", "[role=treeitem]"),
+    "candidates": (f"/candidates?trial={TRIAL}", "tbody tr:nth-child(20)"),
+}
 
 
 @pytest.fixture(scope="module")

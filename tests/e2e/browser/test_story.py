@@ -1,4 +1,6 @@
-"""The whole story, in a browser: upload, estimate, start, watch, look into it, cancel, resume, take it away."""
+"""The whole story, in a browser: upload, estimate, start, watch, look into it, cancel, resume, take
+it away.
+"""
 
 import json
 from pathlib import Path
@@ -11,7 +13,10 @@ from tests.e2e.browser.screen import Screen
 APO = '{"rounds": 2, "minibatch": 4, "beam": 1, "max_children": 2}'
 ABO = '{"rounds": 2, "decompositions": 1, "minibatch": 4, "children": 2}'
 NUMBERS = {"train": "8", "dev": "6", "test": "8", "target_calls": "150", "optimizer_calls": "80"}
-POINTS = "return [...document.querySelectorAll('.plot')].reduce((sum, plot) => sum + Number(plot.dataset.points), 0)"
+POINTS = (
+    "return [...document.querySelectorAll('.plot')].reduce((sum, plot) => sum + "
+    "Number(plot.dataset.points), 0)"
+)
 
 
 def fill_in(screen: Screen, data: Path) -> None:
@@ -22,7 +27,10 @@ def fill_in(screen: Screen, data: Path) -> None:
     assert "do you return to the starting point" in screen.text("table.rows")
     for strategy, settings in (("apo", APO), ("abo", ABO)):
         assert screen.find(f"input[value={strategy}]").is_selected()
-        screen.asked("arguments[0].closest('li').querySelector('details').open = true", screen.find(f"input[value={strategy}]"))
+        screen.asked(
+            "arguments[0].closest('li').querySelector('details').open = true",
+            screen.find(f"input[value={strategy}]"),
+        )
         screen.fill(f"settings-{strategy}", settings)
     for field, number in NUMBERS.items():
         screen.fill(field, number)
@@ -33,7 +41,11 @@ def cancel_and_resume(screen: Screen, told: Told) -> None:
     screen.sees("cancelled", ".job-head", told.patience_s)
     assert not screen.complaints()
     screen.press("Resume")
-    screen.until(lambda: "cancelled" not in screen.text(".job-head .badge"), "the job goes on", told.patience_s)
+    screen.until(
+        lambda: "cancelled" not in screen.text(".job-head .badge"),
+        "the job goes on",
+        told.patience_s,
+    )
     screen.sees("job.resumed", ".log")
 
 
@@ -79,7 +91,11 @@ def test_from_upload_to_download(screen_of: ScreenOf, told: Told, shared_data: P
 
 
 def look_into(screen: Screen, job: str) -> None:
-    trial = next(one["id"] for one in screen.api(f"/v1/optimizations/{job}/trials")["data"] if one["strategy"] == "abo")
+    trial = next(
+        one["id"]
+        for one in screen.api(f"/v1/optimizations/{job}/trials")["data"]
+        if one["strategy"] == "abo"
+    )
     screen.open(f"/jobs/{job}/lineage?trial={trial}", "[role=treeitem]")
     tree = screen.api(f"/v1/optimizations/{job}/tree?trial={trial}")
     assert len(screen.all("[role=treeitem]")) == len(tree["id"])
@@ -92,15 +108,23 @@ def look_into(screen: Screen, job: str) -> None:
     screen.press("Compare with its parent")
     screen.sees("Who wins where")
     screen.open(f"/jobs/{job}/compare?trial={trial}&left={left}&right={right}", ".item")
-    items = screen.api(f"/v1/optimizations/{job}/comparison?trial={trial}&left={left}&right={right}")
+    items = screen.api(
+        f"/v1/optimizations/{job}/comparison?trial={trial}&left={left}&right={right}"
+    )
     assert sum(items["counts"].values()) == len(items["items"])
-    own = [item for item in items["items"] if item["split"] == items["items"][-1]["split"]]  # the test split's, if there are any
+    own = [
+        item for item in items["items"] if item["split"] == items["items"][-1]["split"]
+    ]  # the test split's, if there are any
     assert len(screen.all(".item")) == len(own)
     place = next((place for place, item in enumerate(own) if item["right"]["steps"]), 0)
     screen.all(".item > summary")[place].click()
     screen.find(".item[open] .item-body")
     states = {step["state"] for side in ("left", "right") for step in own[place][side]["steps"]}
-    assert {state for state in ("followed", "skipped", "wrong") if screen.all(f".item[open] .step.{state}")} == states
+    assert {
+        state
+        for state in ("followed", "skipped", "wrong")
+        if screen.all(f".item[open] .step.{state}")
+    } == states
     screen.picture("compare-open-light")
 
 
@@ -120,9 +144,12 @@ def test_faulty_rows_are_named(screen: Screen, tmp_path: Path) -> None:
 def test_a_cut_line_goes_on_where_it_was(screen: Screen) -> None:
     screen.open("/")
     job = screen.driver.execute_async_script(
-        "const done = arguments[0]; fetch('/v1/optimizations', {method: 'POST', headers: {'Content-Type': 'application/json'},"
-        "body: JSON.stringify({tasks: [{generated: 'navigate'}], strategies: ['apo']})}).then((a) => a.json())"
-        ".then((job) => done(job.id))")
+        "const done = arguments[0]; fetch('/v1/optimizations', {method: 'POST', headers: "
+        "{'Content-Type': 'application/json'},"
+        "body: JSON.stringify({tasks: [{generated: 'navigate'}], strategies: ['apo']})}).then((a) "
+        "=> a.json())"
+        ".then((job) => done(job.id))"
+    )
     screen.open(f"/jobs/{job}")
     screen.until(lambda: len(screen.all(".log li")) > 2, "first events")
     screen.offline(True)

@@ -1,7 +1,9 @@
-"""What an endpoint was asked, held against what the ledger had at each death: which calls were made again without need.
+"""What an endpoint was asked, held against what the ledger had at each death: which calls were made
+again without need.
 
-A call is repeated if its answer was in the ledger when something was killed, and it comes again afterwards; or if it is answered
-in whole twice, unless the first answer was lost with the process that waited for it, before it was in the ledger.
+A call is repeated if its answer was in the ledger when something was killed, and it comes again
+afterwards; or if it is answered in whole twice, unless the first answer was lost with the process
+that waited for it, before it was in the ledger.
 """
 
 import time
@@ -52,7 +54,10 @@ class TrialBudget:
     @property
     def repeated(self) -> list[str]:
         """The calls that were made again and need not have been, a line each."""
-        return [f"{call.model} was asked again, {why}: {call.request.messages[-1].content[:80]!r}" for call, why in self._repeats()]
+        return [
+            f"{call.model} was asked again, {why}: {call.request.messages[-1].content[:80]!r}"
+            for call, why in self._repeats()
+        ]
 
     @property
     def again(self) -> int:
@@ -60,14 +65,18 @@ class TrialBudget:
         return sum(len(calls) - 1 for calls in self._calls_by_key(answered=True).values())
 
     def strangers(self) -> frozenset[bytes]:
-        """Keys of whole answers that are not in the ledger, and others than those: none, after a run that came to its end. It
+        """Keys of whole answers that are not in the ledger, and others than those: none, after a
+        run that came to its end. It
         says that the keys are reckoned here as they are there."""
         return answered_keys(self._out) ^ set(self._calls_by_key(answered=True))
 
     def _repeats(self) -> Iterator[tuple[Call, str]]:
         for key, calls in self._calls_by_key(answered=False).items():
             for call in calls:
-                if any(death.counted_at < call.came_at and key in death.answered for death in self.deaths):
+                if any(
+                    death.counted_at < call.came_at and key in death.answered
+                    for death in self.deaths
+                ):
                     yield call, "though its answer was in the ledger"
                     break
         for key, calls in self._calls_by_key(answered=True).items():
@@ -77,8 +86,12 @@ class TrialBudget:
 
     def _answer_was_lost(self, key: bytes, before: Call, again: Call) -> bool:
         return any(
-            death.kind in HOLDS_CALLS and key not in death.answered
-            and before.came_at <= death.counted_at and again.came_at >= death.killed_at for death in self.deaths)
+            death.kind in HOLDS_CALLS
+            and key not in death.answered
+            and before.came_at <= death.counted_at
+            and again.came_at >= death.killed_at
+            for death in self.deaths
+        )
 
     def _calls_by_key(self, *, answered: bool) -> dict[bytes, list[Call]]:
         """In the order in which they came; only those that were answered in whole, or all."""
@@ -94,11 +107,19 @@ class TrialBudget:
 
 
 def answered_keys(out: Path) -> frozenset[bytes]:
-    """What the ledger of a results folder holds at this moment. Takes no lock: a run may be writing to it."""
+    """What the ledger of a results folder holds at this moment.
+
+    Takes no lock: a run may be writing to it.
+    """
     for attempt in range(20):
         try:
             segments = read_segments(open_folder(out / "ledger"), ["key"])
-            return frozenset(key for _, _, found in segments for batch in found.batches for key in batch["key"].to_pylist())
+            return frozenset(
+                key
+                for _, _, found in segments
+                for batch in found.batches
+                for key in batch["key"].to_pylist()
+            )
         except StorageError:  # a file of it has just been replaced by another
             if attempt == 19:
                 raise

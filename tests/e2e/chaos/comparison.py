@@ -1,4 +1,6 @@
-"""Whether two results folders hold the same experiment: what it found, bit for bit, but not what it took. Knows files alone."""
+"""Whether two results folders hold the same experiment: what it found, bit for bit, but not what it
+took. Knows files alone.
+"""
 
 import json
 from collections.abc import Iterator
@@ -7,13 +9,19 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 COSTS = ("wall_s", "ledger_hits", "prefix_hit_rate", "money")
-"""Columns of what a run took, which is another thing each time. Tables without any of them are compared byte for byte."""
+"""Columns of what a run took, which is another thing each time.
+
+Tables without any of them are compared byte for byte.
+"""
 TABLES = ("trials.parquet", "candidates.parquet")
 
 
 def differences(one: Path, other: Path) -> list[str]:
     """What of `other` is not as in `one`, a line each; empty where they hold the same."""
-    return [*(line for name in TABLES for line in _table(one / name, other / name)), *_prompts(one / "best", other / "best")]
+    return [
+        *(line for name in TABLES for line in _table(one / name, other / name)),
+        *_prompts(one / "best", other / "best"),
+    ]
 
 
 def _table(one: Path, other: Path) -> Iterator[str]:
@@ -22,7 +30,10 @@ def _table(one: Path, other: Path) -> Iterator[str]:
         return
     tables = [pq.read_table(path) for path in (one, other)]
     costs = [name for name in COSTS if name in tables[0].column_names]
-    before, after = (table.drop_columns([name for name in costs if name in table.column_names]) for table in tables)
+    before, after = (
+        table.drop_columns([name for name in costs if name in table.column_names])
+        for table in tables
+    )
     if before.equals(after, check_metadata=True):
         if not costs and one.read_bytes() != other.read_bytes():
             yield f"{one.name} has other bytes"
@@ -30,14 +41,20 @@ def _table(one: Path, other: Path) -> Iterator[str]:
     if before.schema != after.schema or len(before) != len(after):
         yield f"{one.name} has {len(after)} rows of {after.column_names}, not {len(before)} of {before.column_names}"
         return
-    for row, (expected, found) in enumerate(zip(before.to_pylist(), after.to_pylist(), strict=True)):
+    for row, (expected, found) in enumerate(
+        zip(before.to_pylist(), after.to_pylist(), strict=True)
+    ):
         yield from (
             f"{one.name}, row {row}, {name}: {found[name]!r}, not {expected[name]!r}"
-            for name in expected if json.dumps(found[name]) != json.dumps(expected[name]))
+            for name in expected
+            if json.dumps(found[name]) != json.dumps(expected[name])
+        )
 
 
 def _prompts(one: Path, other: Path) -> Iterator[str]:
-    before, after = ({path.name: path.read_bytes() for path in folder.glob("*.json")} for folder in (one, other))
+    before, after = (
+        {path.name: path.read_bytes() for path in folder.glob("*.json")} for folder in (one, other)
+    )
     if not before:
         yield "there is no best prompt to compare with"
     for name in sorted(before.keys() | after.keys()):

@@ -1,4 +1,6 @@
-"""What the tests of killing share: one cluster, one endpoint, an undisturbed run of each experiment, and the count of it all."""
+"""What the tests of killing share: one cluster, one endpoint, an undisturbed run of each
+experiment, and the count of it all.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,7 +64,9 @@ def built_in_file(folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def undisturbed_endpoint(endpoint_file: Path, cluster: Nodes, served: Endpoint) -> Undisturbed:
-    """Its accounts are those of a run without deaths: nothing is answered twice, and the ledger holds what was answered."""
+    """Its accounts are those of a run without deaths: nothing is answered twice, and the ledger
+    holds what was answered.
+    """
     served.forget()
     found = _undisturbed(endpoint_file, cluster)
     accounts = TrialBudget(found.out, served)

@@ -1,8 +1,11 @@
-"""A small experiment in one process without Ray, which kills itself by SIGKILL at its Nth step. Everything in it is real but the
-endpoint and Ray: strategies, budgets, the budget and its file, the ledger and its lock.
+"""A small experiment in one process without Ray, which kills itself by SIGKILL at its Nth step.
 
-A step is a moment at which a death leaves something else behind than the one before: before and after each write to storage, and
-when the endpoint is asked and has answered. What the endpoint saw is in a file that outlives the process.
+Everything in it is real but the endpoint and Ray: strategies, budgets, the budget and its file, the
+ledger and its lock.
+
+A step is a moment at which a death leaves something else behind than the one before: before and
+after each write to storage, and when the endpoint is asked and has answered. What the endpoint saw
+is in a file that outlives the process.
 """
 
 import asyncio
@@ -41,16 +44,36 @@ SEEN = "seen.jsonl"
 RESULTS = "results.json"
 SIZES = {"train": 4, "dev": 4, "test": 8}
 STRATEGIES = [
-    {"name": "iterative_ape", "label": label, "settings": {"rounds": 1, "pool": 2, "beam": 1}} for label in ("one", "twin")]
+    {"name": "iterative_ape", "label": label, "settings": {"rounds": 1, "pool": 2, "beam": 1}}
+    for label in ("one", "twin")
+]
 
 
 def settings_of(task: str, total: dict[str, Any]) -> ExperimentSettings:
     models = {
-        "target": {"kind": "openai", "model": "target", "base_url": "http://127.0.0.1:9/v1", "max_in_flight": PLACES},
-        "optimizer": {"kind": "openai", "model": "author", "base_url": "http://127.0.0.1:9/v1", "max_in_flight": PLACES}}
-    return ExperimentSettings.model_validate({
-        "tasks": [task], "strategies": STRATEGIES, "selection": "full", "sizes": SIZES, **models,
-        "budget": {"target_calls": 200, "optimizer_calls": 50, "total": total}})
+        "target": {
+            "kind": "openai",
+            "model": "target",
+            "base_url": "http://127.0.0.1:9/v1",
+            "max_in_flight": PLACES,
+        },
+        "optimizer": {
+            "kind": "openai",
+            "model": "author",
+            "base_url": "http://127.0.0.1:9/v1",
+            "max_in_flight": PLACES,
+        },
+    }
+    return ExperimentSettings.model_validate(
+        {
+            "tasks": [task],
+            "strategies": STRATEGIES,
+            "selection": "full",
+            "sizes": SIZES,
+            **models,
+            "budget": {"target_calls": 200, "optimizer_calls": 50, "total": total},
+        }
+    )
 
 
 @dataclass
@@ -104,11 +127,15 @@ class Counted:
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
         raise AssertionError("it is told first")
 
-    async def complete_announced(self, requests: Sequence[Request], sending: Sending) -> list[Outcome]:
+    async def complete_announced(
+        self, requests: Sequence[Request], sending: Sending
+    ) -> list[Outcome]:
         (request,) = requests
         async with self._places:
             await sending()
-            self._machine.saw(key=key_of(self.name, request).hex(), purpose=request.purpose, model=self.name)
+            self._machine.saw(
+                key=key_of(self.name, request).hex(), purpose=request.purpose, model=self.name
+            )
             self._machine.step()
             await asyncio.sleep(0.001)
             self._machine.step()
@@ -135,21 +162,43 @@ async def _run(out: Path, settings: ExperimentSettings, machine: Machine) -> Non
     prepared = Prepared(settings, trials, tasks, folder)
     tests = tests_of(prepared)
     shared_budget = BudgetStore(
-        folder, settings.budget.total.limits(), tests, spare=spare_of(prepared, tests), course=course_of(settings))
+        folder,
+        settings.budget.total.limits(),
+        tests,
+        spare=spare_of(prepared, tests),
+        course=course_of(settings),
+    )
     record = Ledger(folder / "ledger")
     ledger, places = LedgerCoordinator(record), asyncio.Semaphore(PLACES)
 
     async def trial(at: int) -> dict[str, Any]:
         plan, share = plan_of(settings, trials[at]), Kept(shared_budget, trials[at].trial)
-        price_lists = {"target": price_list_of(plan.target, "target"), "optimizer": price_list_of(plan.optimizer, "optimizer")}
+        price_lists = {
+            "target": price_list_of(plan.target, "target"),
+            "optimizer": price_list_of(plan.optimizer, "optimizer"),
+        }
         await recover(share, (await shared_budget.begin(plan.id)).sent, ledger, price_lists)
         models = [
             CachedModel(Counted(machine, name, places), ledger, 1, share, price_lists[role])
-            for name, role in (("target", "target"), ("author", "optimizer"))]
-        result = await Trial(plan, tasks[trials[at].comparison_group], *models, TrialContext(reserve=share)).run()
+            for name, role in (("target", "target"), ("author", "optimizer"))
+        ]
+        result = await Trial(
+            plan, tasks[trials[at].comparison_group], *models, TrialContext(reserve=share)
+        ).run()
         await shared_budget.close(plan.id, done=result.status != "failed")
         told = result.to_json()
-        return {name: told[name] for name in ("trial", "status", "error", "best", "rounds", "test_marks", "seed_prompt_test_marks")}
+        return {
+            name: told[name]
+            for name in (
+                "trial",
+                "status",
+                "error",
+                "best",
+                "rounds",
+                "test_marks",
+                "seed_prompt_test_marks",
+            )
+        }
 
     results = await asyncio.gather(*map(trial, range(len(trials))))
     await shared_budget.stop()

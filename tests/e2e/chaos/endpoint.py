@@ -1,7 +1,9 @@
-"""An OpenAI-compatible endpoint that counts: the toy's two models on a loopback port, in a thread of the tests' own process.
+"""An OpenAI-compatible endpoint that counts: the toy's two models on a loopback port, in a thread
+of the tests' own process.
 
-A reply depends on the request alone. Every call is kept, with when it came and whether its whole reply went out to a caller who was
-still there: that is a call that was paid for. A share of the calls can be made to fail (faults.py). Knows no ledger and no Ray.
+A reply depends on the request alone. Every call is kept, with when it came and whether its whole
+reply went out to a caller who was still there: that is a call that was paid for. A share of the
+calls can be made to fail (faults.py). Knows no ledger and no Ray.
 """
 
 import asyncio
@@ -44,7 +46,9 @@ class Call:
 
 @dataclass
 class Endpoint:
-    """What the thread has seen, and how it is to behave; both may be looked at and changed while it runs."""
+    """What the thread has seen, and how it is to behave; both may be looked at and changed while it
+    runs.
+    """
 
     base_url: str = ""
     latency_s: float = 0.0
@@ -85,7 +89,9 @@ class Endpoint:
             return to_nobody()
         reply = _reply(MODELS[call.model](call.request), call)
         answer = await (FAULTS[fault](request, reply) if fault else _plain(request, reply))
-        if fault in ENDS_WELL:  # a caller who had left would have been noticed in sending; who leaves now has it all
+        if (
+            fault in ENDS_WELL
+        ):  # a caller who had left would have been noticed in sending; who leaves now has it all
             call.answered_at = time.monotonic()
         return answer
 
@@ -142,6 +148,12 @@ def _reply(text: str, call: Call) -> dict[str, Any]:
     asked = sum(len(message.content.split()) for message in call.request.messages)
     said = len(text.split())
     return {
-        "id": "x", "object": "chat.completion", "created": 1, "model": call.model,
-        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}],
-        "usage": {"prompt_tokens": asked, "completion_tokens": said, "total_tokens": asked + said}}
+        "id": "x",
+        "object": "chat.completion",
+        "created": 1,
+        "model": call.model,
+        "choices": [
+            {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
+        ],
+        "usage": {"prompt_tokens": asked, "completion_tokens": said, "total_tokens": asked + said},
+    }

@@ -1,7 +1,9 @@
-"""How an endpoint can fail a call: each way is a function that answers one request badly. Knows HTTP, and nothing of models.
+"""How an endpoint can fail a call: each way is a function that answers one request badly.
 
-None of these answers is one that a caller may believe: a call that met one has to be made again. Only the slow drip ends well,
-for callers that wait for it.
+Knows HTTP, and nothing of models.
+
+None of these answers is one that a caller may believe: a call that met one has to be made again.
+Only the slow drip ends well, for callers that wait for it.
 """
 
 import asyncio
@@ -15,14 +17,19 @@ from typing import Any
 from aiohttp import web
 
 DRIP_S = 2.5
-"""What a drip takes in all; its pauses are much shorter, so that a limit on each of them sees nothing."""
+"""What a drip takes in all; its pauses are much shorter, so that a limit on each of them sees
+nothing.
+"""
 DRIPS = 25
 Reply = dict[str, Any]
 Fault = Callable[[web.Request, Reply], Awaitable[web.StreamResponse]]
 
 
 def fault_of(seed: int, share: float, request: str, attempt: int) -> str:
-    """The name of the fault of this call, "" for none. The same for the same seed, request and number of its attempt (from 1)."""
+    """The name of the fault of this call, "" for none.
+
+    The same for the same seed, request and number of its attempt (from 1).
+    """
     rng = Random(f"{seed} {attempt} {request}")
     return rng.choice(sorted(FAULTS)) if rng.random() < share else ""
 
@@ -55,7 +62,9 @@ async def _reset(request: web.Request, reply: Reply) -> web.StreamResponse:
     answer = await _half(request, reply)
     if request.transport is not None:
         sock = request.transport.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, in place of an end
+        sock.setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )  # a reset, in place of an end
         request.transport.abort()
     return answer
 
@@ -96,17 +105,39 @@ async def _no_choices(request: web.Request, reply: Reply) -> web.StreamResponse:
 
 
 async def _without_end(request: web.Request, reply: Reply) -> web.StreamResponse:
-    """Half of the text, which does not say why it ends: taken for an answer, it would change the result."""
+    """Half of the text, which does not say why it ends: taken for an answer, it would change the
+    result.
+    """
     choice = reply["choices"][0]
     text = choice["message"]["content"]
-    return web.json_response({**reply, "choices": [
-        {"index": 0, "message": {"role": "assistant", "content": text[: len(text) // 2]}, "finish_reason": None}]})
+    return web.json_response(
+        {
+            **reply,
+            "choices": [
+                {
+                    "index": 0,
+                    "message": {"role": "assistant", "content": text[: len(text) // 2]},
+                    "finish_reason": None,
+                }
+            ],
+        }
+    )
 
 
 FAULTS: dict[str, Fault] = {
-    "429": _busy, "429 with Retry-After": _busy_for_a_second, "500": _broken, "503": _overloaded, "no answer": _silent,
-    "reset in the body": _reset, "body cut": _cut, "slow drip": _drip, "malformed JSON": _malformed, "a web page": _web_page,
-    "no choices": _no_choices, "no finish_reason": _without_end}
+    "429": _busy,
+    "429 with Retry-After": _busy_for_a_second,
+    "500": _broken,
+    "503": _overloaded,
+    "no answer": _silent,
+    "reset in the body": _reset,
+    "body cut": _cut,
+    "slow drip": _drip,
+    "malformed JSON": _malformed,
+    "a web page": _web_page,
+    "no choices": _no_choices,
+    "no finish_reason": _without_end,
+}
 ENDS_WELL = frozenset({"", "slow drip"})
 
 
@@ -121,11 +152,15 @@ def to_nobody() -> web.Response:
 
 
 def _refused(status: int, message: str, headers: dict[str, str] | None = None) -> web.Response:
-    return web.json_response({"error": {"message": message, "code": "", "type": "x"}}, status=status, headers=headers)
+    return web.json_response(
+        {"error": {"message": message, "code": "", "type": "x"}}, status=status, headers=headers
+    )
 
 
 async def _begun(request: web.Request, data: bytes) -> web.StreamResponse:
-    answer = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(data))})
+    answer = web.StreamResponse(
+        headers={"Content-Type": "application/json", "Content-Length": str(len(data))}
+    )
     await answer.prepare(request)
     return answer
 

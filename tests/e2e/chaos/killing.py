@@ -1,7 +1,8 @@
 """Kills in the course of a run, at moments that a seed decides. Knows no kind of victim.
 
-A moment is drawn uniformly from the run's life, and the life is measured in answers: one half is when half of all answers are in
-the ledger. So the moments mean the same on a slow machine, and a run that is held up by its kills is still hit in its last part.
+A moment is drawn uniformly from the run's life, and the life is measured in answers: one half is
+when half of all answers are in the ledger. So the moments mean the same on a slow machine, and a
+run that is held up by its kills is still hit in its last part.
 """
 
 import os
@@ -47,8 +48,11 @@ class OutcomeCounts:
     def __str__(self) -> str:
         kinds = ", ".join(f"{kind} {number}" for kind, number in sorted(self.kills_by_kind.items()))
         return (
-            f"chaos, seed {SEED}: {self.kills_by_kind.total()} kill points ({kinds}); {self.calls} calls at the endpoint, "
-            f"{self.repeated} repeated; {self.again} more were answered twice, lost at first with the process that waited for them")
+            f"chaos, seed {SEED}: {self.kills_by_kind.total()} kill points ({kinds}); {self.calls} "
+            "calls at the endpoint, "
+            f"{self.repeated} repeated; {self.again} more were answered twice, lost at first with "
+            "the process that waited for them"
+        )
 
 
 @dataclass(frozen=True)
@@ -60,10 +64,17 @@ class Undisturbed:
 
 
 def kill_through(
-    file: Path, undisturbed: Undisturbed, kinds: Sequence[str], kill: Kill, address: str, served: Endpoint | None, outcome_counts: OutcomeCounts,
+    file: Path,
+    undisturbed: Undisturbed,
+    kinds: Sequence[str],
+    kill: Kill,
+    address: str,
+    served: Endpoint | None,
+    outcome_counts: OutcomeCounts,
     rng: Random,
 ) -> None:
-    """Runs the experiment with a kill of each of `kinds`, until all have found a victim; every run has to end as the undisturbed
+    """Runs the experiment with a kill of each of `kinds`, until all have found a victim; every run
+    has to end as the undisturbed
     one did, without repeating a call."""
     left = rng.sample(kinds, len(kinds))
     for number in range(RUNS):
@@ -80,7 +91,13 @@ def kill_through(
     assert not left, f"seed {SEED}: no victim was found for {left}"
 
 
-def settle(out: Path, undisturbed: Undisturbed, accounts: TrialBudget, served: Endpoint | None, outcome_counts: OutcomeCounts) -> None:
+def settle(
+    out: Path,
+    undisturbed: Undisturbed,
+    accounts: TrialBudget,
+    served: Endpoint | None,
+    outcome_counts: OutcomeCounts,
+) -> None:
     """The verdict on a run that has ended."""
     outcome_counts.add(accounts, len(served.calls) if served else 0)
     deaths = [death.kind for death in accounts.deaths]

@@ -1,8 +1,10 @@
-"""A Ray cluster on this machine that can lose nodes and gain others, in a process of its own, commanded by lines.
+"""A Ray cluster on this machine that can lose nodes and gain others, in a process of its own,
+commanded by lines.
 
-A head without work, where drivers and ledgers live, and whatever workers are added. One line of JSON for each line that is read:
-`actors` -> {node id: {process id: class name}} of all that live, `add CPUS GPUS` -> {"node": id}, `remove NODE` -> {}; and first of
-all, unasked, {"address": ...}. Ends, with all its nodes, when its input does.
+A head without work, where drivers and ledgers live, and whatever workers are added. One line of
+JSON for each line that is read: `actors` -> {node id: {process id: class name}} of all that live,
+`add CPUS GPUS` -> {"node": id}, `remove NODE` -> {}; and first of all, unasked, {"address": ...}.
+Ends, with all its nodes, when its input does.
 """
 
 import logging

@@ -1,13 +1,15 @@
-"""Experiments for half an hour on one long-lived Ray, disturbed now and then, to see what grows: `make soak`, or
+"""Experiments for half an hour on one long-lived Ray, disturbed now and then, to see what grows:
+`make soak`, or
 
     python -m tests.e2e.chaos.soak --minutes 30
 
-Three lanes run side by side. Two of them run one small experiment after another, with both models at an endpoint that fails nearly
-a third of its calls, and with the built-in models; each has to end as the first one of its lane did. The third is one experiment
-that is not to end, so that a driver, a ledger and their trials grow old. Every half minute a trial, a ledger or a replica is
-killed. Every few seconds memory, open files, threads, actors and files are sampled (measuring.py). The end is a table, first third
-against last third; the exit code is 1 where a figure grows steadily beyond what is tolerated, or an experiment did not end as it
-had to.
+Three lanes run side by side. Two of them run one small experiment after another, with both models
+at an endpoint that fails nearly a third of its calls, and with the built-in models; each has to end
+as the first one of its lane did. The third is one experiment that is not to end, so that a driver,
+a ledger and their trials grow old. Every half minute a trial, a ledger or a replica is killed.
+Every few seconds memory, open files, threads, actors and files are sampled (measuring.py). The end
+is a table, first third against last third; the exit code is 1 where a figure grows steadily beyond
+what is tolerated, or an experiment did not end as it had to.
 """
 
 import argparse
@@ -39,10 +41,13 @@ KILL_EVERY_S = 30.0
 SAMPLE_EVERY_S = 5.0
 LOOK_EVERY_S = 0.5
 SHORT_MEMORY = {
-    "RAY_task_events_max_num_task_in_gcs": "1000", "RAY_maximum_gcs_destroyed_actor_cached_count": "50",
-    "RAY_maximum_gcs_dead_worker_cached_count": "50"}
-"""Ray remembers tasks, actors and workers that are no more: up to 100,000, which takes it hours to fill. With room for few its own
-memory is flat within minutes, if it is what it says."""
+    "RAY_task_events_max_num_task_in_gcs": "1000",
+    "RAY_maximum_gcs_destroyed_actor_cached_count": "50",
+    "RAY_maximum_gcs_dead_worker_cached_count": "50",
+}
+"""Ray remembers tasks, actors and workers that are no more: up to 100,000, which takes it hours to
+fill. With room for few its own memory is flat within minutes, if it is what it says.
+"""
 VICTIMS = ("trial", "trial", "trial", "ledger", "replica")
 
 
@@ -70,7 +75,9 @@ class Lane:
         elif self._first is None:
             self._first = self.run.out
         else:
-            self.complaints.extend(f"{self.name}: {line}" for line in differences(self._first, self.run.out))
+            self.complaints.extend(
+                f"{self.name}: {line}" for line in differences(self._first, self.run.out)
+            )
         if self._first != self.run.out:
             shutil.rmtree(self.run.out)
         self.ended += 1
@@ -81,14 +88,21 @@ class Lane:
         self._within.close()
 
     def _started(self) -> Run:
-        return self._within.enter_context(running(self.file, self.file.parent / f"{self.name}-{self.ended}", self.address))
+        return self._within.enter_context(
+            running(self.file, self.file.parent / f"{self.name}-{self.ended}", self.address)
+        )
 
 
 def endless(folder: Path, served: Endpoint) -> Mapping[str, Any]:
-    """More small trials than there is time for, and not fast, since a ledger holds all its answers in memory."""
+    """More small trials than there is time for, and not fast, since a ledger holds all its answers
+    in memory.
+    """
     return {
-        **at_endpoint(folder, served, max_in_flight=1, attempts=10, timeout_s=5.0), "seeds": list(range(500)), "concurrency": 2,
-        "strategies": [{"name": "iterative_ape", "settings": {"rounds": 1, "pool": 4, "beam": 2}}]}
+        **at_endpoint(folder, served, max_in_flight=1, attempts=10, timeout_s=5.0),
+        "seeds": list(range(500)),
+        "concurrency": 2,
+        "strategies": [{"name": "iterative_ape", "settings": {"rounds": 1, "pool": 4, "beam": 2}}],
+    }
 
 
 def soak(minutes: float, seed: int) -> int:
@@ -96,15 +110,24 @@ def soak(minutes: float, seed: int) -> int:
     folder, rng = Path(tempfile.mkdtemp(prefix="soak-")), Random(seed)
     with (
         endpoint(latency_s=0.1, fault_share=SHARE, seed=seed) as served,
-        endpoint(latency_s=0.1, fault_share=SHARE, seed=seed) as slow,  # a window of its own, which is narrow
+        endpoint(
+            latency_s=0.1, fault_share=SHARE, seed=seed
+        ) as slow,  # a window of its own, which is narrow
         nodes(**SHORT_MEMORY) as cluster,
     ):
         settings = {
-            "faulty": at_endpoint(folder, served, attempts=10, timeout_s=2.0, max_in_flight=16), "built-in": built_in(gpus=1),
-            "endless": endless(folder, slow)}
+            "faulty": at_endpoint(folder, served, attempts=10, timeout_s=2.0, max_in_flight=16),
+            "built-in": built_in(gpus=1),
+            "endless": endless(folder, slow),
+        }
         lanes = [
-            Lane(name, written({**given, "trials": SIDE_BY_SIDE}, folder / f"{name}.yaml"), cluster.address)
-            for name, given in settings.items()]
+            Lane(
+                name,
+                written({**given, "trials": SIDE_BY_SIDE}, folder / f"{name}.yaml"),
+                cluster.address,
+            )
+            for name, given in settings.items()
+        ]
         try:
             samples, killed = _watched(lanes, cluster, [served, slow], minutes * 60, rng)
         finally:
@@ -148,7 +171,10 @@ def _sample(lanes: list[Lane], cluster: Nodes, tasks: int) -> Sample:
 
 
 def _told(lanes: list[Lane], samples: list[Sample], killed: Counter[str]) -> int:
-    print(f"{len(samples)} samples; ended: {({lane.name: lane.ended for lane in lanes})}; killed: {dict(killed)}")
+    print(
+        f"{len(samples)} samples; ended: { ({lane.name: lane.ended for lane in lanes}) }; killed: "
+        f"{dict(killed)}"
+    )
     if len(samples) < 3:
         print("That was too short for a verdict.")
         return 1
@@ -159,7 +185,9 @@ def _told(lanes: list[Lane], samples: list[Sample], killed: Counter[str]) -> int
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Experiments on one long-lived Ray, disturbed now and then, to see what grows.")
+    parser = argparse.ArgumentParser(
+        description="Experiments on one long-lived Ray, disturbed now and then, to see what grows."
+    )
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--seed", type=int, default=5)
     given = parser.parse_args()

@@ -1,4 +1,6 @@
-"""The real parts themselves: the endpoint counts and fails as it says, and the comparison and the accounts can find fault."""
+"""The real parts themselves: the endpoint counts and fails as it says, and the comparison and the
+accounts can find fault.
+"""
 
 import asyncio
 import time
@@ -19,15 +21,22 @@ from tests.e2e.chaos.endpoint import Call, Endpoint, endpoint, request_of, text_
 from tests.e2e.chaos.faults import FAULTS, fault_of
 
 BODY: dict[str, Any] = {
-    "model": "toy-target", "temperature": 0.0, "max_tokens": 64,
-    "messages": [{"role": "system", "content": "List and add and check."}, {"role": "user", "content": "How?"}]}
+    "model": "toy-target",
+    "temperature": 0.0,
+    "max_tokens": 64,
+    "messages": [
+        {"role": "system", "content": "List and add and check."},
+        {"role": "user", "content": "How?"},
+    ],
+}
 
 
 async def ask(served: Endpoint, body: dict[str, Any] = BODY, limit_s: float = 5.0) -> Any:
     """The reply's JSON; raises what goes wrong."""
     limit = aiohttp.ClientTimeout(total=limit_s)
     async with (
-        aiohttp.ClientSession(timeout=limit) as principal, principal.post(f"{served.base_url}/chat/completions", json=body) as reply
+        aiohttp.ClientSession(timeout=limit) as principal,
+        principal.post(f"{served.base_url}/chat/completions", json=body) as reply,
     ):
         reply.raise_for_status()
         return await reply.json()
@@ -69,7 +78,12 @@ async def test_no_faulty_answer_can_be_believed_but_the_drip(fault: str) -> None
 
 
 def test_faults_depend_on_seed_request_and_attempt_alone_and_have_their_share() -> None:
-    places = [(seed, f"request {number}", attempt) for number in range(500) for seed in (1, 2) for attempt in (1, 2)]
+    places = [
+        (seed, f"request {number}", attempt)
+        for number in range(500)
+        for seed in (1, 2)
+        for attempt in (1, 2)
+    ]
     drawn = [fault_of(seed, 0.3, request, attempt) for seed, request, attempt in places]
     assert drawn == [fault_of(seed, 0.3, request, attempt) for seed, request, attempt in places]
     assert len({tuple(drawn[at::4]) for at in range(4)}) == 4
@@ -88,9 +102,14 @@ def results(folder: Path, columns: dict[str, list[Any]], prompt: str = "{}") -> 
 def test_costs_may_differ_and_nothing_else(tmp_path: Path) -> None:
     one = results(tmp_path / "one", {"score": [0.5], "wall_s": [1.0]})
     assert differences(one, results(tmp_path / "two", {"score": [0.5], "wall_s": [2.0]})) == []
-    found = differences(one, results(tmp_path / "three", {"score": [0.6], "wall_s": [1.0]}, prompt="{1}"))
-    assert found == ["trials.parquet, row 0, score: 0.6, not 0.5", "candidates.parquet, row 0, score: 0.6, not 0.5",
-                     "best/one.json differs"]
+    found = differences(
+        one, results(tmp_path / "three", {"score": [0.6], "wall_s": [1.0]}, prompt="{1}")
+    )
+    assert found == [
+        "trials.parquet, row 0, score: 0.6, not 0.5",
+        "candidates.parquet, row 0, score: 0.6, not 0.5",
+        "best/one.json differs",
+    ]
     assert differences(one, tmp_path / "nothing") != []
 
 
@@ -116,7 +135,9 @@ class Seen:
 
     def record(self) -> None:
         identity = OpenAISettings(model="toy-target", base_url=self.served.base_url).identity
-        self.ledger.append({key_of(identity, self.request): Paid(Completion("x"), identity, self.request)})
+        self.ledger.append(
+            {key_of(identity, self.request): Paid(Completion("x"), identity, self.request)}
+        )
 
     def kill(self, kind: str) -> None:
         self.accounts.note(kind, time.monotonic())
@@ -127,8 +148,12 @@ def seen(tmp_path: Path) -> Seen:
     return Seen(tmp_path)
 
 
-@pytest.mark.parametrize("kind", ["trial", "driver", "node with trials", "replica", "node with replicas", "ledger"])
-def test_a_call_whose_answer_is_in_the_ledger_is_repeated_whatever_was_killed(seen: Seen, kind: str) -> None:
+@pytest.mark.parametrize(
+    "kind", ["trial", "driver", "node with trials", "replica", "node with replicas", "ledger"]
+)
+def test_a_call_whose_answer_is_in_the_ledger_is_repeated_whatever_was_killed(
+    seen: Seen, kind: str
+) -> None:
     seen.call()
     seen.record()
     seen.kill(kind)
@@ -139,8 +164,18 @@ def test_a_call_whose_answer_is_in_the_ledger_is_repeated_whatever_was_killed(se
 
 
 @pytest.mark.parametrize(
-    ("kind", "excused"), [("trial", True), ("driver", True), ("replica", False), ("node with replicas", False), ("ledger", False)])
-def test_an_answer_may_be_lost_with_the_process_that_waits_for_it_alone(seen: Seen, kind: str, excused: bool) -> None:
+    ("kind", "excused"),
+    [
+        ("trial", True),
+        ("driver", True),
+        ("replica", False),
+        ("node with replicas", False),
+        ("ledger", False),
+    ],
+)
+def test_an_answer_may_be_lost_with_the_process_that_waits_for_it_alone(
+    seen: Seen, kind: str, excused: bool
+) -> None:
     seen.call()
     seen.kill(kind)
     seen.call()

@@ -1,4 +1,6 @@
-"""Nearly every third call of an experiment fails, in every way that an endpoint can: it ends as one whose calls all succeed."""
+"""Nearly every third call of an experiment fails, in every way that an endpoint can: it ends as one
+whose calls all succeed.
+"""
 
 from collections import Counter
 from pathlib import Path
@@ -19,7 +21,10 @@ SHARE = 0.3
 def test_faulty_calls_change_nothing(
     undisturbed_endpoint: Undisturbed, cluster: Nodes, served: Endpoint, folder: Path
 ) -> None:
-    file = written(at_endpoint(folder, served, attempts=10, timeout_s=2.0, max_in_flight=16), folder / "faulty.yaml")
+    file = written(
+        at_endpoint(folder, served, attempts=10, timeout_s=2.0, max_in_flight=16),
+        folder / "faulty.yaml",
+    )
     served.forget()
     served.seed, served.fault_share = SEED, SHARE
     try:
@@ -30,4 +35,6 @@ def test_faulty_calls_change_nothing(
     played = Counter(call.fault for call in served.calls if call.fault)
     assert set(played) == set(FAULTS), f"seed {SEED}"
     assert 0.2 < played.total() / len(served.calls) < 0.4
-    assert differences(undisturbed_endpoint.out, folder / "faulty") == [], f"seed {SEED}, faults: {played}"
+    assert differences(undisturbed_endpoint.out, folder / "faulty") == [], (
+        f"seed {SEED}, faults: {played}"
+    )

@@ -1,7 +1,9 @@
-"""SIGKILL at every kind of moment of a small experiment under `budget.total`, most of them in its final tests: it can always be
-finished, no limit is passed, and only calls that were under way are made again.
+"""SIGKILL at every kind of moment of a small experiment under `budget.total`, most of them in its
+final tests: it can always be finished, no limit is passed, and only calls that were under way are
+made again.
 
-Real processes and real storage, without Ray (see cut.py): each death is a fork of a process that has everything loaded.
+Real processes and real storage, without Ray (see cut.py): each death is a fork of a process that
+has everything loaded.
 """
 
 import json
@@ -36,7 +38,9 @@ WITHIN_S = 120.0
 class Course:
     """An experiment in a folder, run as often as it takes."""
 
-    def __init__(self, context: ForkServerContext, out: Path, task: str, total: dict[str, Any]) -> None:
+    def __init__(
+        self, context: ForkServerContext, out: Path, task: str, total: dict[str, Any]
+    ) -> None:
         self.out, self._context, self._task, self._total = out, context, task, total
         self.deaths: list[frozenset[str]] = []
         """What was in the ledger at each."""
@@ -44,7 +48,9 @@ class Course:
         out.mkdir()
 
     def run(self, dies_at: int | None = None) -> int:
-        process = self._context.Process(target=run, args=(str(self.out), self._task, self._total, dies_at))
+        process = self._context.Process(
+            target=run, args=(str(self.out), self._task, self._total, dies_at)
+        )
         process.start()
         process.join(WITHIN_S)
         assert process.exitcode is not None, "it hangs"
@@ -62,7 +68,12 @@ class Course:
 
     def answered(self) -> frozenset[str]:
         segments = read_segments(open_folder(self.out / "ledger"), ["key"])
-        return frozenset(key.hex() for _, _, found in segments for batch in found.batches for key in batch["key"].to_pylist())
+        return frozenset(
+            key.hex()
+            for _, _, found in segments
+            for batch in found.batches
+            for key in batch["key"].to_pylist()
+        )
 
     @property
     def deaths_in_tests(self) -> int:
@@ -78,11 +89,16 @@ class Course:
     def repeated(self) -> list[str]:
         """Calls that came again though their answers were in the ledger."""
         return [
-            call["key"] for answered, before in zip(self.deaths, self._seen_before, strict=True)
-            for call in self.seen()[len(before):] if call.get("key") in answered]
+            call["key"]
+            for answered, before in zip(self.deaths, self._seen_before, strict=True)
+            for call in self.seen()[len(before) :]
+            if call.get("key") in answered
+        ]
 
     def expect_honest_books(self) -> None:
-        """No limit is passed, and what is booked is what was sent, but for calls that a death cut just before they went out."""
+        """No limit is passed, and what is booked is what was sent, but for calls that a death cut
+        just before they went out.
+        """
         sent = Counter(f"{call['model']}" for call in self.calls())
         spent = self.record()["spent"]
         for model, name in (("target", "target_calls"), ("author", "optimizer_calls")):
@@ -93,7 +109,9 @@ class Course:
 @pytest.fixture(scope="module")
 def context() -> ForkServerContext:
     context = get_context("forkserver")
-    context.set_forkserver_preload(["tests.e2e.chaos.cut", "pandas"])  # pyarrow loads pandas when it is first at work
+    context.set_forkserver_preload(
+        ["tests.e2e.chaos.cut", "pandas"]
+    )  # pyarrow loads pandas when it is first at work
     return context
 
 
@@ -118,17 +136,26 @@ def free(context: ForkServerContext, place: Path, task: str) -> Course:
 def first_moments(free: Course) -> Iterator[int]:
     """Steps at which to die first: over the whole life, two of three in the final tests."""
     rng, seen = Random(f"points {SEED}"), free.seen()
-    first, last = next(one["step"] for one in seen if one.get("purpose") == "test"), seen[-1]["step"]
+    first, last = (
+        next(one["step"] for one in seen if one.get("purpose") == "test"),
+        seen[-1]["step"],
+    )
     while True:
         yield from (rng.randrange(1, first), rng.randrange(first, last), rng.randrange(first, last))
 
 
-def test_it_is_always_finished_as_if_nobody_had_killed_it(context: ForkServerContext, place: Path, task: str, free: Course) -> None:
-    """The budget is what it takes, with what its deaths may cost: each the calls that were under way, or answered and not yet on
+def test_it_is_always_finished_as_if_nobody_had_killed_it(
+    context: ForkServerContext, place: Path, task: str, free: Course
+) -> None:
+    """The budget is what it takes, with what its deaths may cost: each the calls that were under
+    way, or answered and not yet on
     record."""
     searched = Counter(call["model"] for call in free.calls() if call["purpose"] != "test")
     spare = 2 * PLACES * DEATHS
-    total = {"target_calls": searched["target"] + TESTS + spare + PLACES, "optimizer_calls": searched["author"] + spare}
+    total = {
+        "target_calls": searched["target"] + TESTS + spare + PLACES,
+        "optimizer_calls": searched["author"] + spare,
+    }
     rng, points, in_tests = Random(f"later points {SEED}"), 0, 0
     for number, moment in enumerate(first_moments(free)):
         course = Course(context, place / f"cut {number}", task, total)
@@ -149,19 +176,27 @@ def test_it_is_always_finished_as_if_nobody_had_killed_it(context: ForkServerCon
 def test_without_a_call_to_spare_it_ends_with_all_that_can_be_tested(
     context: ForkServerContext, place: Path, task: str
 ) -> None:
-    """The searches take all that they may; then every death costs some items of the test, and nothing else."""
+    """The searches take all that they may; then every death costs some items of the test, and
+    nothing else.
+    """
     total = {"target_calls": TESTS + 14, "optimizer_calls": 10}
     calm, course = (Course(context, place / name, task, total) for name in ("calm", "tight"))
     rng = Random(f"tight {SEED}")
     assert calm.run() == 0
-    course.run(next(one["step"] for one in calm.seen() if one.get("purpose") == "test") + LATER // 2)
+    course.run(
+        next(one["step"] for one in calm.seen() if one.get("purpose") == "test") + LATER // 2
+    )
     while len(course.deaths) < 2 * DEATHS and course.run(rng.randrange(4, LATER // 2)) == KILLED:
         pass
     assert (course.out / RESULTS).exists() or course.run() == 0
     course.expect_honest_books()
     assert course.repeated() == []
     for before, trial in zip(calm.results(), course.results(), strict=True):
-        assert (trial["status"], trial["error"], trial["best"]) == (before["status"], "", before["best"])
+        assert (trial["status"], trial["error"], trial["best"]) == (
+            before["status"],
+            "",
+            before["best"],
+        )
         marks = trial["seed_prompt_test_marks"] + trial["test_marks"]
         assert len(marks) == 2 * SIZES["test"]
         assert "1" in marks or "0" in marks

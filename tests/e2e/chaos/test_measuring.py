@@ -15,12 +15,16 @@ def samples(values: Sequence[float]) -> list[Sample]:
     return [{MEMORY: value} for value in values]
 
 
-@pytest.mark.parametrize(("values", "expected"), [
-    (range(0, 900, 10), True),  # a leak
-    ([100.0] * 90, False),
-    ([100.0, 180.0] * 45, False),  # it sways
-    ([100.0] * 30 + [400.0] * 60, False),  # it stepped once
-    ([100.0 + at * 0.1 for at in range(90)], False)])  # within what is tolerated
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (range(0, 900, 10), True),  # a leak
+        ([100.0] * 90, False),
+        ([100.0, 180.0] * 45, False),  # it sways
+        ([100.0] * 30 + [400.0] * 60, False),  # it stepped once
+        ([100.0 + at * 0.1 for at in range(90)], False),
+    ],
+)  # within what is tolerated
 def test_only_a_steady_growth_is_found(values: Sequence[float], expected: bool) -> None:
     lines, any_grows = table(samples(values))
     assert any_grows is expected
@@ -44,7 +48,9 @@ def test_a_sample_tells_of_a_real_process(tmp_path: Path) -> None:
     for place in ("session/logs", "session/artifacts/now/run/driver_artifacts"):
         (tmp_path / place).mkdir(parents=True)
         (tmp_path / place / "file").touch()
-    found = measured([own], [own.pid], ["ServeReplica:one:two", "ServeReplica:one:two", "Other"], tmp_path, 3)
+    found = measured(
+        [own], [own.pid], ["ServeReplica:one:two", "ServeReplica:one:two", "Other"], tmp_path, 3
+    )
     assert found["driver", "MB"] * MB < own.memory_info().rss
     assert found["driver", "MB"] > 10
     assert found["driver", "threads"] >= 1

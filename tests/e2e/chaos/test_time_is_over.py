@@ -1,4 +1,6 @@
-"""A run whose time is over ends in order, and continuing it gives the same results without one more call."""
+"""A run whose time is over ends in order, and continuing it gives the same results without one more
+call.
+"""
 
 from pathlib import Path
 
@@ -12,24 +14,40 @@ from tests.e2e.chaos.victims import Nodes
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
 WALL_S = 10.0
-ENDLESS = {"rounds": 200, "beam": 2, "minibatch": 8, "error_groups": 2, "paraphrases": 1, "max_children": 4}
+ENDLESS = {
+    "rounds": 200,
+    "beam": 2,
+    "minibatch": 8,
+    "error_groups": 2,
+    "paraphrases": 1,
+    "max_children": 4,
+}
 """The first round comes at once, the last one never."""
 TESTED = 2 * SIZES["test"]
 
 
-def test_nothing_is_asked_in_a_later_run_when_the_time_is_over(cluster: Nodes, served: Endpoint, folder: Path) -> None:
+def test_nothing_is_asked_in_a_later_run_when_the_time_is_over(
+    cluster: Nodes, served: Endpoint, folder: Path
+) -> None:
     """The twins' times end apart, so one of them pays for what the other was refused."""
     name, settings = "over", at_endpoint(folder, served)
-    strategies = [{"name": "apo", "settings": ENDLESS}, {"name": "apo", "label": "twin", "settings": ENDLESS}]
+    strategies = [
+        {"name": "apo", "settings": ENDLESS},
+        {"name": "apo", "label": "twin", "settings": ENDLESS},
+    ]
     budget = {**settings["budget"], "wall_s": WALL_S, "total": {"wall_s": 2 * WALL_S}}
-    file = written({**settings, "strategies": strategies, "budget": budget}, folder / f"{name}.yaml")
+    file = written(
+        {**settings, "strategies": strategies, "budget": budget}, folder / f"{name}.yaml"
+    )
     out, again = folder / name, folder / f"{name}-first"
     served.forget()
     with running(file, out, cluster.address) as run:
         run.end()
     trials = read_trials(out)
     assert {trial.status for trial in trials} == {"budget"}
-    assert all(len(trial.test_marks) + len(trial.seed_prompt_test_marks) == TESTED for trial in trials)
+    assert all(
+        len(trial.test_marks) + len(trial.seed_prompt_test_marks) == TESTED for trial in trials
+    )
     again.mkdir()
     for table in ("trials.parquet", "candidates.parquet"):
         (again / table).write_bytes((out / table).read_bytes())

@@ -1,7 +1,10 @@
-"""The cluster of nodes.py, and how each kind of victim on it is found and killed. Knows no experiment and keeps no count.
+"""The cluster of nodes.py, and how each kind of victim on it is found and killed.
 
-Trials and replicas live on worker nodes of two kinds, so that a node can be taken away with the trials or without them: workers
-with CPUs hold the trials, workers with GPUs (which are none: a number that decides where a replica is placed) hold the replicas.
+Knows no experiment and keeps no count.
+
+Trials and replicas live on worker nodes of two kinds, so that a node can be taken away with the
+trials or without them: workers with CPUs hold the trials, workers with GPUs (which are none: a
+number that decides where a replica is placed) hold the replicas.
 """
 
 import json
@@ -31,7 +34,9 @@ AGENT_PROGRAMS = ("dashboard/agent.py", "runtime_env/agent/main.py")
 DEATH_S = 30.0
 """In which a killed process has to be gone."""
 AGENTS_S = 120.0
-"""In which Ray's agents have to follow: they look for their raylet now and then, and a busy machine has taken more than 30 s."""
+"""In which Ray's agents have to follow: they look for their raylet now and then, and a busy machine
+has taken more than 30 s.
+"""
 
 
 class Nodes:
@@ -57,7 +62,11 @@ class Nodes:
         """Of the actors of this kind that live."""
         actors: dict[str, dict[str, str]] = self._ask("actors")
         return sorted(
-            int(pid) for on_node in actors.values() for pid, name in on_node.items() if CLASS_BY_KIND[kind] in name)
+            int(pid)
+            for on_node in actors.values()
+            for pid, name in on_node.items()
+            if CLASS_BY_KIND[kind] in name
+        )
 
     def kill(self, kind: str, rng: Random) -> bool:
         """Kills one of the kind, and returns when it is dead; False where there is none now."""
@@ -76,7 +85,10 @@ class Nodes:
         return True
 
     def _kill_node(self, kind: str) -> bool:
-        """The node and all that lives on it; another one takes its place. Only where it has work."""
+        """The node and all that lives on it; another one takes its place.
+
+        Only where it has work.
+        """
         node = self._node_by_kind[kind]
         living = [int(pid) for pid in self._ask("actors").get(node, {})]
         if not living:
@@ -108,11 +120,24 @@ class Nodes:
 @contextmanager
 def nodes(**variables: str) -> Iterator[Nodes]:
     """The cluster, until the block ends. `variables` are Ray's own, for all of its processes."""
-    place = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # short: the paths of Ray's sockets have a limit
-    environment = {**os.environ, **HURRIED, "RAY_TMPDIR": place, "RAY_AUTH_MODE": "disabled", **variables}
+    place = tempfile.mkdtemp(
+        prefix="ray-", dir="/tmp"
+    )  # short: the paths of Ray's sockets have a limit
+    environment = {
+        **os.environ,
+        **HURRIED,
+        "RAY_TMPDIR": place,
+        "RAY_AUTH_MODE": "disabled",
+        **variables,
+    }
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.e2e.chaos.nodes"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
-        cwd=ROOT)
+        [sys.executable, "-m", "tests.e2e.chaos.nodes"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+        cwd=ROOT,
+    )
     try:
         yield Nodes(process, Path(place))
     finally:
@@ -132,7 +157,9 @@ def all_gone(family: Iterable[psutil.Process]) -> bool:
 
 
 def is_agent(process: psutil.Process) -> bool:
-    """Is it one of the two that Ray has on every node? They outlive a killed driver for a while, and do none of its work."""
+    """Is it one of the two that Ray has on every node? They outlive a killed driver for a while,
+    and do none of its work.
+    """
     try:
         words = process.cmdline()[:3]
         return any(word.startswith(AGENT_TITLES) or word.endswith(AGENT_PROGRAMS) for word in words)

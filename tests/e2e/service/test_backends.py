@@ -1,4 +1,6 @@
-"""Backends of one service on a real Ray: they agree, show each owner the own jobs, and a probe's answers are not paid for again."""
+"""Backends of one service on a real Ray: they agree, show each owner the own jobs, and a probe's
+answers are not paid for again.
+"""
 
 import asyncio
 import json
@@ -25,15 +27,24 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow]
 ANN, BOB, ROOT = Principal("ann"), Principal("bob"), Principal("root", admin=True)
 
 
-async def test_backends_agree_and_a_job_begins_with_what_its_probe_has_paid(local_ray: None, tmp_path: Path) -> None:
+async def test_backends_agree_and_a_job_begins_with_what_its_probe_has_paid(
+    local_ray: None, tmp_path: Path
+) -> None:
     service = ServiceSettings(storage=str(tmp_path), running=1)
     backend, other = RayBackend(service), RayBackend(service)
     asked = OptimizationRequest.model_validate(request(selection={"name": "full"}))
     guess = await backend.estimate(ANN, asked, probe=False)
-    assert (guess.trials, guess.measured, guess.can_pay, guess.tasks[0].items["dev"]) == (1, False, None, 10)
+    assert (guess.trials, guess.measured, guess.can_pay, guess.tasks[0].items["dev"]) == (
+        1,
+        False,
+        None,
+        10,
+    )
     seen = await backend.estimate(ANN, asked, probe=True)
     assert (seen.measured, seen.can_pay) == (True, seen.tasks[0].can_pay)
-    assert (await other.estimate(ANN, asked, probe=False)).measured, "what was measured is known to the next who asks"
+    assert (await other.estimate(ANN, asked, probe=False)).measured, (
+        "what was measured is known to the next who asks"
+    )
 
     with pytest.raises(SettingsError, match="builtin:target"):
         await backend.create(ANN, asked.model_copy(update={"target": "builtin:none"}))
@@ -47,11 +58,18 @@ async def test_backends_agree_and_a_job_begins_with_what_its_probe_has_paid(loca
     assert (done.status, done.trials_done, done.last_event) == ("succeeded", 1, len(heard))
     assert done.usage.ledger_hits > 0, "the baseline on the dev split was asked by the probe"
 
-    for question in (backend.get(BOB, job.id), backend.cancel(BOB, job.id), backend.results(BOB, job.id), backend.get(ANN, "opt-0")):
+    for question in (
+        backend.get(BOB, job.id),
+        backend.cancel(BOB, job.id),
+        backend.results(BOB, job.id),
+        backend.get(ANN, "opt-0"),
+    ):
         with pytest.raises(NotFound):
             await question
     assert (await backend.get(ROOT, job.id)).id == job.id
-    assert [[one.id for one in (await backend.page(who, None, 5)).data] for who in (ANN, BOB, ROOT)] == [[job.id], [], [job.id]]
+    assert [
+        [one.id for one in (await backend.page(who, None, 5)).data] for who in (ANN, BOB, ROOT)
+    ] == [[job.id], [], [job.id]]
     assert (await backend.page(ROOT, None, 5, status="failed")).data == []
     assert (await backend.page(ROOT, None, 5, owner="bob")).data == []
     assert (await backend.settings(ANN, job.id)).out == (await backend.results(ANN, job.id)).place
@@ -70,7 +88,9 @@ async def test_probes_are_bounded_and_leave_no_process_behind(
 
     def probes_of(probe_s: float) -> task_estimate.Probes:
         work = {"probe_s": probe_s, "probes_at_once": 2, "waiting_per_owner": 1}
-        return task_estimate.Probes(ServiceSettings.model_validate({"storage": str(tmp_path), "work": work}))
+        return task_estimate.Probes(
+            ServiceSettings.model_validate({"storage": str(tmp_path), "work": work})
+        )
 
     def pids() -> list[int]:
         return [int(file.name) for file in tmp_path.iterdir()]
@@ -83,7 +103,9 @@ async def test_probes_are_bounded_and_leave_no_process_behind(
     assert await probes_of(120.0).run("ann", "at once") == "at once"  # type: ignore[arg-type, comparison-overlap]
     await gone()
     probes = probes_of(2.0)
-    asked = [asyncio.create_task(probes.run(owner, "for ever")) for owner in ("ann", "ann", "ann", "bob")]  # type: ignore[arg-type]
+    asked = [
+        asyncio.create_task(probes.run(owner, "for ever")) for owner in ("ann", "ann", "ann", "bob")
+    ]  # type: ignore[arg-type]
     ends = await asyncio.gather(*asked, return_exceptions=True)
     assert [type(end) for end in ends] == [Unavailable, Unavailable, Busy, Unavailable]
     await gone()

@@ -1,5 +1,6 @@
-"""Whatever is killed in mid-job, the job stays the same, its events keep their numbers, and it ends as one that nobody touched. The
-head, and the replicas of the API, are killed in test_up_killed.py."""
+"""Whatever is killed in mid-job, the job stays the same, its events keep their numbers, and it ends
+as one that nobody touched. The head, and the replicas of the API, are killed in test_up_killed.py.
+"""
 
 import asyncio
 import os
@@ -64,7 +65,9 @@ def answers(out: Path) -> int:
 
 
 async def killed(backend: RayBackend, kill: Callable[[], None]) -> tuple[Optimization, list[Event]]:
-    """A job that is hit when its first round has ended: how it ended, and what a listener has heard who was there all the time."""
+    """A job that is hit when its first round has ended: how it ended, and what a listener has heard
+    who was there all the time.
+    """
     job = await backend.create(ANN, REQUEST)
     heard, hit = list[Event](), False
     async with aclosing(_listening(backend, job.id)) as events:
@@ -81,21 +84,31 @@ def _listening(backend: RayBackend, id: str) -> AsyncIterator[Event]:
 
 
 async def expect_undisturbed(
-    backend: RayBackend, storage: ServiceSettings, job: Optimization, heard: list[Event], undisturbed: Path
+    backend: RayBackend,
+    storage: ServiceSettings,
+    job: Optimization,
+    heard: list[Event],
+    undisturbed: Path,
 ) -> None:
     out = results(storage, job.id)
     assert job.status == "succeeded", job.error
     assert job.runs == 2, "it was hit while it ran"
-    assert heard == await backend.events(ANN, job.id, 0, 1000), "what was heard is what stands there"
+    assert heard == await backend.events(ANN, job.id, 0, 1000), (
+        "what was heard is what stands there"
+    )
     assert [event.id for event in heard] == list(range(1, len(heard) + 1))
     rounds = [event.data["round"] for event in heard if event.kind == "trial.round"]
     assert rounds == sorted(set(rounds)), "no round is told twice"
     assert tables(out) == tables(undisturbed)
     assert answers(out) == answers(undisturbed)
-    assert {path.name for path in (out / "rounds").glob("*/*")} == {path.name for path in (undisturbed / "rounds").glob("*/*")}
+    assert {path.name for path in (out / "rounds").glob("*/*")} == {
+        path.name for path in (undisturbed / "rounds").glob("*/*")
+    }
 
 
-async def test_a_killed_worker_changes_nothing(backend: RayBackend, storage: ServiceSettings, undisturbed: Path) -> None:
+async def test_a_killed_worker_changes_nothing(
+    backend: RayBackend, storage: ServiceSettings, undisturbed: Path
+) -> None:
     def kill() -> None:
         (pid,) = ray.get(open_controller(storage).worker_pids.remote())
         os.kill(pid, signal.SIGKILL)
@@ -104,7 +117,9 @@ async def test_a_killed_worker_changes_nothing(backend: RayBackend, storage: Ser
     await expect_undisturbed(backend, storage, job, heard, undisturbed)
 
 
-async def test_a_killed_controller_changes_nothing(backend: RayBackend, storage: ServiceSettings, undisturbed: Path) -> None:
+async def test_a_killed_controller_changes_nothing(
+    backend: RayBackend, storage: ServiceSettings, undisturbed: Path
+) -> None:
     def kill() -> None:
         os.kill(ray.get(open_controller(storage).open.remote()), signal.SIGKILL)
 
@@ -151,4 +166,6 @@ async def test_a_cancelled_job_is_resumed_with_the_same_result_and_pays_for_noth
     await backend.resume(ANN, job.id)
     assert [event.kind async for event in backend.follow(ANN, job.id, 0)][-1] == "job.succeeded"
     assert tables(out) == tables(undisturbed)
-    assert (await backend.quota(ANN))["calls_today"] - paid == answers(out) - kept, "only what was missing"
+    assert (await backend.quota(ANN))["calls_today"] - paid == answers(out) - kept, (
+        "only what was missing"
+    )

@@ -1,4 +1,6 @@
-"""`promptray up` as its callers see it when all of it, and then the replicas of its gateway and models, are killed in mid-job."""
+"""`promptray up` as its callers see it when all of it, and then the replicas of its gateway and
+models, are killed in mid-job.
+"""
 
 from itertools import pairwise
 from pathlib import Path
@@ -14,9 +16,13 @@ from tests.e2e.service.up import up
 from tests.unit.cluster.service.requests import request
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
-REQUEST = OptimizationRequest.model_validate(request(
-    strategies=[{"name": "iterative_ape", "settings": {"rounds": 8, "pool": 4}}], sizes={"train": 10, "dev": 50, "test": 20},
-    budget={"target_calls": 5000, "optimizer_calls": 400}))
+REQUEST = OptimizationRequest.model_validate(
+    request(
+        strategies=[{"name": "iterative_ape", "settings": {"rounds": 8, "pool": 4}}],
+        sizes={"train": 10, "dev": 50, "test": 20},
+        budget={"target_calls": 5000, "optimizer_calls": 400},
+    )
+)
 """Long enough to be under way still, when both deaths come."""
 TABLES = ("trials.parquet", "candidates.parquet")
 
@@ -30,24 +36,46 @@ def left(storage: Path, job: str) -> tuple[list[bytes], int]:
 def expect_closed_to_other_sites(address: str) -> None:
     """Raises AssertionError where Serve's own proxy lets in what the application would refuse."""
     websocket = {
-        "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "eA" * 11 + "=="}
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "eA" * 11 + "==",
+    }
     with httpx2.Client(base_url=address) as http:
-        for headers in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, websocket):
+        for headers in (
+            {"Host": "evil.example"},
+            {"Origin": "http://evil.example"},
+            {"Sec-Fetch-Site": "cross-site"},
+            websocket,
+        ):
             assert http.get("/v1/optimizations", headers=headers).status_code == 403
-        assert http.post("/v1/chat/completions", content="{}", headers={"Content-Type": "text/plain"}).status_code == 415
+        assert (
+            http.post(
+                "/v1/chat/completions", content="{}", headers={"Content-Type": "text/plain"}
+            ).status_code
+            == 415
+        )
 
 
 def expect_private(title_by_port: dict[int, str]) -> None:
-    """Raises AssertionError where more of Ray is open to other machines than the one port of each replica that Serve binds to
+    """Raises AssertionError where more of Ray is open to other machines than the one port of each
+    replica that Serve binds to
     every interface, or where that port does not ask for Ray's token."""
-    assert [title for title in title_by_port.values() if not title.startswith("ray::ServeReplica:")] == []
+    assert [
+        title for title in title_by_port.values() if not title.startswith("ray::ServeReplica:")
+    ] == []
     for port in title_by_port:
-        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel, pytest.raises(grpc.RpcError) as refused:
+        with (
+            grpc.insecure_channel(f"127.0.0.1:{port}") as channel,
+            pytest.raises(grpc.RpcError) as refused,
+        ):
             channel.unary_unary("/ray.serve.ASGIService/HandleRequest")(b"", timeout=30)
         assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED
 
 
-def test_the_api_shows_the_same_job_after_each_death_and_it_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
+def test_the_api_shows_the_same_job_after_each_death_and_it_ends_as_an_undisturbed_one(
+    tmp_path: Path,
+) -> None:
     with up(tmp_path) as service, ServiceClient(service.address) as client:
         job = client.create(REQUEST)
         seen: list[Event] = []
@@ -68,7 +96,12 @@ def test_the_api_shows_the_same_job_after_each_death_and_it_ends_as_an_undisturb
         assert seen[-1].kind == "job.succeeded"
         assert all(after.id == before.id + 1 for before, after in pairwise(seen))
         after = client.job(job.id)
-        assert (after.status, after.name, after.created_at, after.runs) == ("succeeded", job.name, job.created_at, 2)
+        assert (after.status, after.name, after.created_at, after.runs) == (
+            "succeeded",
+            job.name,
+            job.created_at,
+            2,
+        )
         assert list(client.events(job.id)) == seen
         undisturbed = client.create(REQUEST)
         assert [event.kind for event in client.follow(undisturbed.id)][-1] == "job.succeeded"

@@ -1,4 +1,7 @@
-"""A real `promptray up` in a process of its own, on a Ray of its own. Stops only what it has started."""
+"""A real `promptray up` in a process of its own, on a Ray of its own.
+
+Stops only what it has started.
+"""
 
 import ipaddress
 import os
@@ -29,7 +32,9 @@ class Up:
     def __init__(self, storage: Path) -> None:
         self._storage = storage
         self._port = free_port()
-        self._sockets = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # short: the paths of Ray's sockets have a limit
+        self._sockets = Path(
+            tempfile.mkdtemp(prefix="ray-", dir="/tmp")
+        )  # short: the paths of Ray's sockets have a limit
         self._log = self._sockets / "said.txt"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -42,8 +47,12 @@ class Up:
         others = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
         with self._log.open("w") as said:
             self._process = subprocess.Popen(
-                [*COMMAND, "up", "--storage", str(self._storage), "--port", str(self._port)], cwd=ROOT, stdout=said,
-                stderr=subprocess.STDOUT, env={**others, "RAY_TMPDIR": str(self._sockets)})
+                [*COMMAND, "up", "--storage", str(self._storage), "--port", str(self._port)],
+                cwd=ROOT,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                env={**others, "RAY_TMPDIR": str(self._sockets)},
+            )
         ends_at = time.monotonic() + STARTS_WITHIN_S
         while "The service of" not in (said_so_far := self._log.read_text()):
             assert self._process.poll() is None, said_so_far
@@ -57,10 +66,16 @@ class Up:
         return [own, *own.children(recursive=True)]
 
     def open_to_others(self) -> dict[int, str]:
-        """The ports on addresses that other machines may reach, with the process that listens there."""
+        """The ports on addresses that other machines may reach, with the process that listens
+        there.
+        """
         return {
-            one.laddr.port: _title(process) for process in self.family() for one in _ports(process)
-            if one.status == psutil.CONN_LISTEN and not ipaddress.ip_address(one.laddr.ip.removeprefix("::ffff:")).is_loopback}
+            one.laddr.port: _title(process)
+            for process in self.family()
+            for one in _ports(process)
+            if one.status == psutil.CONN_LISTEN
+            and not ipaddress.ip_address(one.laddr.ip.removeprefix("::ffff:")).is_loopback
+        }
 
     def kill_replicas(self) -> int:
         """Of the gateway and of all models; says how many."""

@@ -1,4 +1,6 @@
-"""The experiment's budget: what is given out is on record first, and a run that comes after it goes on with what is left."""
+"""The experiment's budget: what is given out is on record first, and a run that comes after it goes
+on with what is left.
+"""
 
 import asyncio
 import json
@@ -47,15 +49,22 @@ async def pay(shared_budget: BudgetStore, trial: str, count: int, test: bool = F
     shared_budget.settle(trial, sent, answered=True)
 
 
-async def test_what_was_sent_is_spent_for_whoever_comes_after_a_crash_and_what_was_reserved_is_not(any_place: str) -> None:
+async def test_what_was_sent_is_spent_for_whoever_comes_after_a_crash_and_what_was_reserved_is_not(
+    any_place: str,
+) -> None:
     first = shared_budget(any_place, Limits(target_calls=100))
     await pay(first, "a", 30)
-    assert await first.take("b", [Cost(1)] * 40, test=False) == 40  # half of it is sent, nothing settled: its process dies
+    assert (
+        await first.take("b", [Cost(1)] * 40, test=False) == 40
+    )  # half of it is sent, nothing settled: its process dies
     await first.send("b", calls("b", 20), test=False)
     assert first.spent == Cost(50)
     second = shared_budget(any_place, Limits(target_calls=100))
     assert (second.spent, second.kept) == (Cost(50), Cost(20))
-    with pytest.raises(BudgetExhausted, match=r"31 target calls, but of the budget\.total of 100 target calls only 30"):
+    with pytest.raises(
+        BudgetExhausted,
+        match=r"31 target calls, but of the budget\.total of 100 target calls only 30",
+    ):
         await second.take("a", [Cost(1)] * 31, test=False)
 
 
@@ -70,7 +79,9 @@ async def test_tokens_of_calls_that_a_crash_cut_count_at_their_most(tmp_path: Pa
     assert shared_budget(tmp_path, Limits(tokens=1000), {}).spent.tokens == 430
 
 
-async def test_a_trial_that_is_done_keeps_nothing_and_a_refused_one_stays_refused(tmp_path: Path) -> None:
+async def test_a_trial_that_is_done_keeps_nothing_and_a_refused_one_stays_refused(
+    tmp_path: Path,
+) -> None:
     limits = Limits(target_calls=60)
     first = shared_budget(tmp_path, limits)
     await pay(first, "a", 30)
@@ -87,7 +98,9 @@ async def test_a_trial_that_is_done_keeps_nothing_and_a_refused_one_stays_refuse
     assert await raised.take("b", [Cost(1)] * 5, test=False) == 5
 
 
-async def test_a_trial_that_failed_may_come_again_and_what_its_test_lacks_stays_kept(tmp_path: Path) -> None:
+async def test_a_trial_that_failed_may_come_again_and_what_its_test_lacks_stays_kept(
+    tmp_path: Path,
+) -> None:
     limits = Limits(target_calls=60)
     first = shared_budget(tmp_path, limits)
     await pay(first, "a", 4, test=True)
@@ -97,7 +110,9 @@ async def test_a_trial_that_failed_may_come_again_and_what_its_test_lacks_stays_
     assert again.kept == Cost(16)
     await again.keep("a", Cost(10))  # as it says when it begins
     assert again.kept == Cost(16)
-    assert shared_budget(tmp_path, Limits(target_calls=61)).kept == Cost(20), "with another budget it may test another prompt"
+    assert shared_budget(tmp_path, Limits(target_calls=61)).kept == Cost(20), (
+        "with another budget it may test another prompt"
+    )
 
 
 async def test_a_holder_that_died_is_not_waited_for(tmp_path: Path) -> None:
@@ -136,12 +151,23 @@ async def test_a_record_of_an_older_version_is_continued(tmp_path: Path) -> None
     await pay(only, "a", 20)
 
 
-@pytest.mark.parametrize("content", [
-    "", "{}", "[]", '{"spent": {"pounds": 1}}', "\x00", OLD.replace("\"endings\"", '"sent": {"a": {"zz": {}}}, "endings"'),
-    OLD.replace("\"endings\"", '"tested": 3, "endings"')])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{}",
+        "[]",
+        '{"spent": {"pounds": 1}}',
+        "\x00",
+        OLD.replace('"endings"', '"sent": {"a": {"zz": {}}}, "endings"'),
+        OLD.replace('"endings"', '"tested": 3, "endings"'),
+    ],
+)
 def test_a_broken_record_is_one_sentence(tmp_path: Path, content: str) -> None:
     (tmp_path / FILE).write_text(content)
-    with pytest.raises(DataError, match=r"spent\.json, which says what this experiment has spent, cannot be read"):
+    with pytest.raises(
+        DataError, match=r"spent\.json, which says what this experiment has spent, cannot be read"
+    ):
         shared_budget(tmp_path, Limits(target_calls=10))
 
 
@@ -159,7 +185,9 @@ async def test_time_goes_on_from_the_record_of_a_run_that_was_killed(tmp_path: P
 
 
 @pytest.mark.ray
-async def test_a_trial_takes_from_the_actor_and_its_death_forgets_nothing(local_ray: None, tmp_path: Path) -> None:
+async def test_a_trial_takes_from_the_actor_and_its_death_forgets_nothing(
+    local_ray: None, tmp_path: Path
+) -> None:
     import os
     import signal
 
@@ -179,7 +207,9 @@ async def test_a_trial_takes_from_the_actor_and_its_death_forgets_nothing(local_
     assert shared.spent() == Cost(15)
     with Ledger(tmp_path / "ledger") as ledger:
         again = shared.of("a")
-        assert set((await again.begin(LedgerCoordinator(ledger), {"target": PriceList()})).sent) <= set(calls("a", 15))
+        assert set(
+            (await again.begin(LedgerCoordinator(ledger), {"target": PriceList()})).sent
+        ) <= set(calls("a", 15))
     assert (await again.begin()).sent == {}, "the ledger has said what became of it"
     assert shared.spent() == Cost(15)
     await mine.close(done=True)
@@ -188,7 +218,10 @@ async def test_a_trial_takes_from_the_actor_and_its_death_forgets_nothing(local_
 
 
 def test_a_total_without_room_for_the_tests_is_a_mistake_of_settings(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"The final tests of 2 trials may take 20 target calls, and of budget\.total"):
+    with pytest.raises(
+        SettingsError,
+        match=r"The final tests of 2 trials may take 20 target calls, and of budget\.total",
+    ):
         open_budget(open_folder(tmp_path), Limits(target_calls=19), TESTS)
 
 
@@ -196,14 +229,19 @@ def test_a_total_without_room_for_the_tests_is_a_mistake_of_settings(tmp_path: P
 async def test_a_search_that_was_refused_ends_at_the_same_request_again_whoever_has_paid_for_it(
     local_ray: None, tmp_path: Path
 ) -> None:
-    folder, asked = open_folder(tmp_path), [Request((Message("user", f"{number}"),)) for number in range(8)]
+    folder, asked = (
+        open_folder(tmp_path),
+        [Request((Message("user", f"{number}"),)) for number in range(8)],
+    )
     with Ledger(tmp_path / "ledger") as ledger:
         shared = LedgerCoordinator(ledger)
 
         async def answers(limits: Limits, requests: list[Request]) -> list[Outcome]:
             mine = open_budget(folder, limits, {}).of("a")
             await mine.begin()
-            return await CachedModel(Echo(), shared, shared_budget=mine, endings=mine).complete(requests)
+            return await CachedModel(Echo(), shared, shared_budget=mine, endings=mine).complete(
+                requests
+            )
 
         assert len(await answers(Limits(target_calls=5), asked[:4])) == 4
         with pytest.raises(BudgetExhausted, match="only 1 are left"):
@@ -215,7 +253,9 @@ async def test_a_search_that_was_refused_ends_at_the_same_request_again_whoever_
         assert len(await answers(Limits(target_calls=6), asked)) == 8
 
 
-async def test_a_bit_that_flips_in_the_record_is_never_taken_for_another_budget(tmp_path: Path) -> None:
+async def test_a_bit_that_flips_in_the_record_is_never_taken_for_another_budget(
+    tmp_path: Path,
+) -> None:
     limits = Limits(target_calls=100, money=5.0)
     shared_budget = BudgetStore(open_folder(tmp_path), limits, {"t": Cost(10)}, {})
     await shared_budget.begin("t")
@@ -225,10 +265,14 @@ async def test_a_bit_that_flips_in_the_record_is_never_taken_for_another_budget(
     rng = Random(0)
     for _ in range(200):
         place, bit = rng.randrange(len(whole)), rng.randrange(8)
-        (tmp_path / FILE).write_bytes(whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :])
+        (tmp_path / FILE).write_bytes(
+            whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :]
+        )
         try:
             BudgetStore(open_folder(tmp_path), limits, {"t": Cost(10)}, {})
         except DataError:
             continue
-        read = json.loads((tmp_path / FILE).read_bytes())  # white space has changed, or the name of the checksum
+        read = json.loads(
+            (tmp_path / FILE).read_bytes()
+        )  # white space has changed, or the name of the checksum
         assert {name: read[name] for name in meant} == meant

@@ -1,4 +1,6 @@
-"""Several processes on a real Ray keep to one endpoint's window together, without a call of its actor for each of theirs."""
+"""Several processes on a real Ray keep to one endpoint's window together, without a call of its
+actor for each of theirs.
+"""
 
 import asyncio
 import os
@@ -39,20 +41,31 @@ def callers() -> list[Any]:
 
 
 async def calls_of(processes: list[Any], endpoint: RawEndpoint) -> list[tuple[int, str]]:
-    return await asyncio.gather(*(
-        process.call.remote(known(endpoint), f"caller-{number}", CALLS) for number, process in enumerate(processes)))
+    return await asyncio.gather(
+        *(
+            process.call.remote(known(endpoint), f"caller-{number}", CALLS)
+            for number, process in enumerate(processes)
+        )
+    )
 
 
-async def test_all_processes_together_keep_to_the_window_and_each_has_its_share(local_ray: None, endpoint: RawEndpoint) -> None:
+async def test_all_processes_together_keep_to_the_window_and_each_has_its_share(
+    local_ray: None, endpoint: RawEndpoint
+) -> None:
     with windows_kept([endpoint.base_url, endpoint.base_url]):
         assert await calls_of(callers(), endpoint) == [(CALLS, "SharedGate")] * CALLERS
     assert len(endpoint.asked) == CALLERS * CALLS
     assert 4 <= endpoint.peak <= MOST
-    middle = Counter(asked.text.split()[0] for asked in endpoint.asked[len(endpoint.asked) // 4 : len(endpoint.asked) // 2])
+    middle = Counter(
+        asked.text.split()[0]
+        for asked in endpoint.asked[len(endpoint.asked) // 4 : len(endpoint.asked) // 2]
+    )
     assert len(middle) >= 2, "they take turns, and do not follow each other"
 
 
-async def test_an_actor_that_dies_in_the_middle_stops_nobody(local_ray: None, endpoint: RawEndpoint) -> None:
+async def test_an_actor_that_dies_in_the_middle_stops_nobody(
+    local_ray: None, endpoint: RawEndpoint
+) -> None:
     actor = open_window(endpoint.base_url)
     running = asyncio.create_task(calls_of(callers(), endpoint))
     while len(endpoint.asked) < CALLS // 2 and not running.done():
@@ -63,7 +76,8 @@ async def test_an_actor_that_dies_in_the_middle_stops_nobody(local_ray: None, en
 
 
 async def test_a_process_that_stands_still_keeps_its_places_and_one_that_is_killed_does_not(
-    local_ray: None, endpoint: RawEndpoint,
+    local_ray: None,
+    endpoint: RawEndpoint,
 ) -> None:
     with windows_kept([endpoint.base_url]):
         stopped, other = callers()[:2]

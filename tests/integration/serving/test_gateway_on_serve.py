@@ -1,4 +1,6 @@
-"""`openai.OpenAI(base_url=...)` gets answers from built-in models, through a real gateway on a real Ray."""
+"""`openai.OpenAI(base_url=...)` gets answers from built-in models, through a real gateway on a real
+Ray.
+"""
 
 import socket
 import time
@@ -27,7 +29,9 @@ APPLES = "Count: one apple, two pears."
 
 def gateway(settings: GatewaySettings, *more: WaitingSettings) -> serve.Application:
     models: list[Served] = [TargetSettings(), OptimizerSettings()]
-    hosted = {model.label: bind(model, load_engine) for model in models} | {model.label: bind(model, load) for model in more}
+    hosted = {model.label: bind(model, load_engine) for model in models} | {
+        model.label: bind(model, load) for model in more
+    }
     return bind_gateway(settings, [*models, *more], hosted, connect)
 
 
@@ -51,17 +55,27 @@ def waiting(tmp_path_factory: pytest.TempPathFactory) -> WaitingSettings:
 
 
 @pytest.fixture(scope="module")
-def client(local_ray: None, settings: GatewaySettings, waiting: WaitingSettings) -> Iterator[openai.OpenAI]:
+def client(
+    local_ray: None, settings: GatewaySettings, waiting: WaitingSettings
+) -> Iterator[openai.OpenAI]:
     shut_down()  # Serve keeps the HTTP settings that it was started with
-    with openai.OpenAI(base_url=open_gateway(gateway(settings, waiting), settings), api_key=KEY, max_retries=0) as opened:
+    with openai.OpenAI(
+        base_url=open_gateway(gateway(settings, waiting), settings), api_key=KEY, max_retries=0
+    ) as opened:
         yield opened
     shut_down()
 
 
 def test_the_built_in_target_answers(client: openai.OpenAI) -> None:
     reply = client.chat.completions.create(
-        model="builtin:target", max_tokens=16, temperature=0,
-        messages=[{"role": "system", "content": "Let's think step by step."}, {"role": "user", "content": "Are there 2 apples?"}])
+        model="builtin:target",
+        max_tokens=16,
+        temperature=0,
+        messages=[
+            {"role": "system", "content": "Let's think step by step."},
+            {"role": "user", "content": "Are there 2 apples?"},
+        ],
+    )
     assert reply.choices[0].message.content is not None
     assert reply.usage is not None
     assert reply.usage.completion_tokens > 0
@@ -69,7 +83,9 @@ def test_the_built_in_target_answers(client: openai.OpenAI) -> None:
 
 def test_its_stream_is_its_whole_answer_in_pieces(client: openai.OpenAI) -> None:
     question = [{"role": "user", "content": APPLES}]
-    ask = partial(client.chat.completions.create, model="builtin:target", messages=question, max_tokens=32)
+    ask = partial(
+        client.chat.completions.create, model="builtin:target", messages=question, max_tokens=32
+    )
     whole = ask()
     chunks = list(ask(stream=True, stream_options={"include_usage": True}))
     texts = [chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices]
@@ -80,12 +96,16 @@ def test_its_stream_is_its_whole_answer_in_pieces(client: openai.OpenAI) -> None
 
 def test_a_list_of_prompts_is_answered_in_order(client: openai.OpenAI) -> None:
     prompts = ["One apple and", "Two pears and", "One apple and"]
-    reply = client.completions.create(model="builtin:target", prompt=prompts, max_tokens=8, temperature=0)
+    reply = client.completions.create(
+        model="builtin:target", prompt=prompts, max_tokens=8, temperature=0
+    )
     assert [choice.index for choice in reply.choices] == [0, 1, 2]
     assert reply.choices[0].text == reply.choices[2].text
     assert reply.usage is not None
     assert 0 < reply.usage.completion_tokens <= 24
-    streamed = client.completions.create(model="builtin:target", prompt=prompts, max_tokens=8, temperature=0, stream=True)
+    streamed = client.completions.create(
+        model="builtin:target", prompt=prompts, max_tokens=8, temperature=0, stream=True
+    )
     text_by_index = {0: "", 1: "", 2: ""}
     for chunk in streamed:
         text_by_index[chunk.choices[0].index] += chunk.choices[0].text
@@ -94,17 +114,24 @@ def test_a_list_of_prompts_is_answered_in_order(client: openai.OpenAI) -> None:
 
 def test_the_stand_in_says_what_it_is(client: openai.OpenAI) -> None:
     reply = client.chat.completions.create(
-        model="builtin:optimizer", messages=[{"role": "user", "content": "Operator: vary\nHello."}])
+        model="builtin:optimizer", messages=[{"role": "user", "content": "Operator: vary\nHello."}]
+    )
     assert "stand" in str(getattr(reply, "metadata", "")).lower()
 
 
 def test_models_are_listed(client: openai.OpenAI) -> None:
-    assert {model.id for model in client.models.list()} == {"builtin:target", "builtin:optimizer", "scripted:waiting"}
+    assert {model.id for model in client.models.list()} == {
+        "builtin:target",
+        "builtin:optimizer",
+        "scripted:waiting",
+    }
 
 
 def test_an_unknown_model_is_not_found(client: openai.OpenAI) -> None:
     with pytest.raises(openai.NotFoundError, match="builtin:target"):
-        client.chat.completions.create(model="gpt", messages=[{"role": "user", "content": "Hello."}])
+        client.chat.completions.create(
+            model="gpt", messages=[{"role": "user", "content": "Hello."}]
+        )
 
 
 def test_the_key_and_the_size_are_looked_at_behind_serves_own_proxy(client: openai.OpenAI) -> None:
@@ -132,9 +159,12 @@ def test_a_port_that_serve_does_not_listen_on_is_said(
     assert client.models.list().data
 
 
-def test_a_caller_who_goes_away_cancels_the_work_in_the_models_replica(client: openai.OpenAI, waiting: WaitingSettings) -> None:
+def test_a_caller_who_goes_away_cancels_the_work_in_the_models_replica(
+    client: openai.OpenAI, waiting: WaitingSettings
+) -> None:
     stream = client.chat.completions.create(
-        model=waiting.label, stream=True, messages=[{"role": "user", "content": "one wait"}])
+        model=waiting.label, stream=True, messages=[{"role": "user", "content": "one wait"}]
+    )
     assert next(iter(stream)).choices[0].delta.role == "assistant"
     assert not waiting.mark.exists()
     stream.close()
@@ -152,11 +182,19 @@ def test_a_gateway_to_other_machines_wants_a_key_before_anything_is_started() ->
 
 
 def test_a_replica_goes_by_the_address_that_serve_really_listens_on(local_ray: None) -> None:
-    shut_down()  # as a deployment file may have it, which the gateway's own settings know nothing of
-    serve.start(proxy_location="HeadOnly", http_options={"host": "0.0.0.0", "port": free_port()}, logging_config=QUIET)
+    # as a deployment file may have it, which the gateway's own settings know nothing of
+    shut_down()
+    serve.start(
+        proxy_location="HeadOnly",
+        http_options={"host": "0.0.0.0", "port": free_port()},
+        logging_config=QUIET,
+    )
     private = GatewaySettings()
     try:
-        with pytest.raises(SettingsError, match=r"^Other machines could use the models through 0\.0\.0\.0: [^\n]+\.$"):
+        with pytest.raises(
+            SettingsError,
+            match=r"^Other machines could use the models through 0\.0\.0\.0: [^\n]+\.$",
+        ):
             open_gateway(gateway(private), private)
     finally:
         shut_down()

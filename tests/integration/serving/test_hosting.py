@@ -46,7 +46,9 @@ class TestServeHandleModel(LanguageModelContract):
         return ServeHandleModel(apps[0], OptimizerSettings().identity)
 
 
-async def test_a_model_that_runs_is_left_alone_when_it_is_hosted_again(apps: list[str], echo: ServeHandleModel) -> None:
+async def test_a_model_that_runs_is_left_alone_when_it_is_hosted_again(
+    apps: list[str], echo: ServeHandleModel
+) -> None:
     before = await echo.complete([ask("who")])
     assert await asyncio.to_thread(host, [ScriptedSettings()], load) == [apps[1]]
     assert await echo.complete([ask("who")]) == before
@@ -59,8 +61,12 @@ def test_equal_models_are_hosted_once(apps: list[str]) -> None:
     assert find("nobody") is None
 
 
-async def test_an_engine_that_refuses_its_settings_is_a_settings_error_at_once(tmp_path: Path) -> None:
-    model = ScriptedSettings("scripted:misset", "scripted:misset@1", misset=str(tmp_path / "attempts"))
+async def test_an_engine_that_refuses_its_settings_is_a_settings_error_at_once(
+    tmp_path: Path,
+) -> None:
+    model = ScriptedSettings(
+        "scripted:misset", "scripted:misset@1", misset=str(tmp_path / "attempts")
+    )
     with pytest.raises(SettingsError) as caught:
         await asyncio.to_thread(host, [model], load)
     assert str(caught.value) == "The scripted engine has no setting 'x'."
@@ -74,7 +80,14 @@ async def in_pieces(model: ServeHandleModel, text: str) -> list[Piece]:
 
 
 async def test_an_answer_comes_in_pieces(echo: ServeHandleModel) -> None:
-    assert await in_pieces(echo, "you and me") == ["1", " heard", " you", " and", " me", Completion("1 heard you and me")]
+    assert await in_pieces(echo, "you and me") == [
+        "1",
+        " heard",
+        " you",
+        " and",
+        " me",
+        Completion("1 heard you and me"),
+    ]
 
 
 async def test_our_errors_come_through_a_stream_as_they_are(echo: ServeHandleModel) -> None:
@@ -84,7 +97,9 @@ async def test_our_errors_come_through_a_stream_as_they_are(echo: ServeHandleMod
 
 async def test_a_batch_goes_out_in_chunks(echo: ServeHandleModel) -> None:
     outcomes = await echo.complete([ask(str(number)) for number in range(6)])
-    assert outcomes == [Completion(f"{4 if number < 4 else 2} heard {number}") for number in range(6)]
+    assert outcomes == [
+        Completion(f"{4 if number < 4 else 2} heard {number}") for number in range(6)
+    ]
 
 
 async def test_the_client_survives_pickling_after_use(echo: ServeHandleModel) -> None:
@@ -109,15 +124,23 @@ async def test_a_model_that_is_not_hosted_is_an_endpoint_error(apps: list[str]) 
 
 
 async def test_a_replica_that_dies_is_waited_for(tmp_path: Path, apps: list[str]) -> None:
-    mortal = ScriptedSettings("scripted:mortal", "scripted:mortal@1", die_once=str(tmp_path / "died"))
+    mortal = ScriptedSettings(
+        "scripted:mortal", "scripted:mortal@1", die_once=str(tmp_path / "died")
+    )
     (app,) = await asyncio.to_thread(host, [mortal], load)
-    assert await ServeHandleModel(app, mortal.identity).complete([ask("a")]) == [Completion("1 heard a")]
+    assert await ServeHandleModel(app, mortal.identity).complete([ask("a")]) == [
+        Completion("1 heard a")
+    ]
     assert (tmp_path / "died").exists()
 
 
-async def test_an_engine_that_dies_is_replaced_with_its_process(tmp_path: Path, apps: list[str]) -> None:
+async def test_an_engine_that_dies_is_replaced_with_its_process(
+    tmp_path: Path, apps: list[str]
+) -> None:
     mark = tmp_path / "died"
-    mortal = ScriptedSettings("scripted:engine-dies", "scripted:engine-dies@1", engine_dies_once=str(mark))
+    mortal = ScriptedSettings(
+        "scripted:engine-dies", "scripted:engine-dies@1", engine_dies_once=str(mark)
+    )
     (deployment,) = await asyncio.to_thread(host, [mortal], load)
     (outcome,) = await ServeHandleModel(deployment, mortal.identity).complete([ask("process")])
     assert isinstance(outcome, Completion)
@@ -129,7 +152,10 @@ async def test_a_stream_whose_engine_dies_ends_with_a_value(apps: list[str]) -> 
     mortal = ScriptedSettings("scripted:dies-talking", "scripted:dies-talking@1")
     (deployment,) = await asyncio.to_thread(host, [mortal], load)
     model = ServeHandleModel(deployment, mortal.identity)
-    assert await in_pieces(model, "die in the middle") == ["1", Failed("infrastructure", "The scripted engine died in the middle.")]
+    assert await in_pieces(model, "die in the middle") == [
+        "1",
+        Failed("infrastructure", "The scripted engine died in the middle."),
+    ]
     assert await model.complete([ask("a")]) == [Completion("1 heard a")]
 
 
@@ -137,10 +163,18 @@ async def test_trials_share_one_ledger_actor(tmp_path: Path) -> None:
     ledger = open_ledger(tmp_path)
     other: RemoteLedger = pickle.loads(pickle.dumps(open_ledger(tmp_path)))
     model = ScriptedModel(lambda request: f"heard {request.messages[0].content}")
-    both = await asyncio.gather(*(CachedModel(model, one).complete([ask(letter) for letter in "abcd"]) for one in (ledger, other)))
+    both = await asyncio.gather(
+        *(
+            CachedModel(model, one).complete([ask(letter) for letter in "abcd"])
+            for one in (ledger, other)
+        )
+    )
     # Whichever asked first pays; that may be one for some letters and the other for others.
     for letter, one, two in zip("abcd", *both, strict=True):
-        assert {one, two} == {Completion(f"heard {letter}"), Completion(f"heard {letter}", from_ledger=True)}
+        assert {one, two} == {
+            Completion(f"heard {letter}"),
+            Completion(f"heard {letter}", from_ledger=True),
+        }
     assert model.calls == 4
     assert len(Ledger.read_only(tmp_path)) == 4
     counts = await ledger.counts()
@@ -154,7 +188,9 @@ async def test_a_folder_without_room_for_a_ledger_is_a_storage_error(tmp_path: P
         open_ledger(tmp_path / "file")
 
 
-async def test_the_ledger_actor_says_what_it_cannot_read_and_storage_error_where_it_cannot_write(tmp_path: Path) -> None:
+async def test_the_ledger_actor_says_what_it_cannot_read_and_storage_error_where_it_cannot_write(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "ledger").mkdir()
     (tmp_path / "ledger" / "000001-x.a.arrows").write_bytes(whole([])[:-20])
     ledger = open_ledger(tmp_path / "ledger")
@@ -196,12 +232,16 @@ async def test_a_killed_ledger_actor_does_not_forget_who_is_paying(tmp_path: Pat
     ledger, model = await asyncio.to_thread(open_ledger, tmp_path), Gated()
     payer = asyncio.create_task(CachedModel(model, ledger).complete([ask("a"), ask("b")]))
     await until(lambda: model.asked == 2)
-    waiter = asyncio.create_task(CachedModel(model, pickle.loads(pickle.dumps(ledger))).complete([ask("b"), ask("a")]))
+    waiter = asyncio.create_task(
+        CachedModel(model, pickle.loads(pickle.dumps(ledger))).complete([ask("b"), ask("a")])
+    )
     await asyncio.sleep(0.5)
     pid = await ledger._actor.__ray_call__.remote(lambda _: os.getpid())
     os.kill(pid, signal.SIGKILL)
     newcomer = asyncio.create_task(CachedModel(model, ledger).complete([ask("a")]))
-    await asyncio.sleep(GRACE_S + 2 * RENEWAL_S)  # long enough for a claim that the restarted actor should not grant
+    await asyncio.sleep(
+        GRACE_S + 2 * RENEWAL_S
+    )  # long enough for a claim that the restarted actor should not grant
     assert await ledger._actor.__ray_call__.remote(lambda _: os.getpid()) != pid
     await asyncio.sleep(GRACE_S + RENEWAL_S)  # the grace may have begun late, on a slow machine
     assert not payer.done()
@@ -209,7 +249,12 @@ async def test_a_killed_ledger_actor_does_not_forget_who_is_paying(tmp_path: Pat
     assert model.asked == 2
     model.gate.set()
     answers = await asyncio.wait_for(asyncio.gather(payer, waiter, newcomer), 60)
-    assert {outcome.text for outcomes in answers for outcome in outcomes if isinstance(outcome, Completion)} == {"paid once"}
+    assert {
+        outcome.text
+        for outcomes in answers
+        for outcome in outcomes
+        if isinstance(outcome, Completion)
+    } == {"paid once"}
     assert model.asked == 2
 
 
@@ -219,4 +264,6 @@ async def test_what_a_killed_owner_was_paying_for_is_free_again(tmp_path: Path) 
     assert await ledger.claim([key_of(model.name, ask("a"))], "killed") == ["yours"]
     pid = await ledger._actor.__ray_call__.remote(lambda _: os.getpid())
     os.kill(pid, signal.SIGKILL)  # so that only the grace is waited for, and not the lease
-    assert await asyncio.wait_for(CachedModel(model, ledger).complete([ask("a")]), 90) == [Completion("fine")]
+    assert await asyncio.wait_for(CachedModel(model, ledger).complete([ask("a")]), 90) == [
+        Completion("fine")
+    ]

@@ -35,7 +35,12 @@ def hosted() -> Iterator[Callable[[ScriptedSettings], str]]:
 
 
 def running(deployment: str) -> int:
-    return serve.status().applications[deployment].deployments[deployment].replica_states.get("RUNNING", 0)
+    return (
+        serve.status()
+        .applications[deployment]
+        .deployments[deployment]
+        .replica_states.get("RUNNING", 0)
+    )
 
 
 def busy(gate: Path) -> list[int]:
@@ -47,14 +52,26 @@ def open_gate(gate: Path) -> None:
     (gate / "open").touch()
 
 
-async def test_replicas_follow_the_load_up_and_down_to_none(hosted: Callable[[ScriptedSettings], str], tmp_path: Path) -> None:
+async def test_replicas_follow_the_load_up_and_down_to_none(
+    hosted: Callable[[ScriptedSettings], str], tmp_path: Path
+) -> None:
     scaling = Scaling(
-        min=0, max=2, target_ongoing_chunks=2, upscale_delay_s=0, downscale_delay_s=0, to_zero_delay_s=3, look_back_s=10.1)
+        min=0,
+        max=2,
+        target_ongoing_chunks=2,
+        upscale_delay_s=0,
+        downscale_delay_s=0,
+        to_zero_delay_s=3,
+        look_back_s=10.1,
+    )
     model = ScriptedSettings("scripted:elastic", "scripted:elastic@1", scaling, gate=str(tmp_path))
     name = await asyncio.to_thread(hosted, model)
     assert await asyncio.to_thread(running, name) == 0
     callers = [ServeHandleModel(name, model.identity, chunk=8, max_in_flight=4) for _ in range(3)]
-    work = [asyncio.create_task(caller.complete([ask(f"{number}") for number in range(32)])) for caller in callers]
+    work = [
+        asyncio.create_task(caller.complete([ask(f"{number}") for number in range(32)]))
+        for caller in callers
+    ]
     await until(lambda: running(name) == 2)
     open_gate(tmp_path)
     for outcomes in await asyncio.gather(*work):
@@ -64,8 +81,12 @@ async def test_replicas_follow_the_load_up_and_down_to_none(hosted: Callable[[Sc
     assert await callers[0].complete([ask("again")]) == [Completion("1 heard again")]
 
 
-async def test_killing_a_replica_loses_no_call(hosted: Callable[[ScriptedSettings], str], tmp_path: Path) -> None:
-    model = ScriptedSettings("scripted:killed", "scripted:killed@1", Scaling.fixed(2), gate=str(tmp_path))
+async def test_killing_a_replica_loses_no_call(
+    hosted: Callable[[ScriptedSettings], str], tmp_path: Path
+) -> None:
+    model = ScriptedSettings(
+        "scripted:killed", "scripted:killed@1", Scaling.fixed(2), gate=str(tmp_path)
+    )
     name = await asyncio.to_thread(hosted, model)
     client = ServeHandleModel(name, model.identity, chunk=8, max_in_flight=6)
     work = asyncio.create_task(client.complete([ask(f"{number}") for number in range(48)]))
@@ -81,7 +102,10 @@ async def test_killing_a_replica_loses_no_call(hosted: Callable[[ScriptedSetting
 
 
 def of_prompt(number: int, count: int) -> list[Request]:
-    return [Request((Message("system", f"Prompt {number}."), Message("user", "process"))) for _ in range(count)]
+    return [
+        Request((Message("system", f"Prompt {number}."), Message("user", "process")))
+        for _ in range(count)
+    ]
 
 
 @pytest.mark.parametrize("routing", ["affine", "balanced"])
@@ -89,9 +113,19 @@ async def test_where_the_chunks_of_a_prompt_go(
     hosted: Callable[[ScriptedSettings], str], tmp_path: Path, routing: Routing
 ) -> None:
     name = f"scripted:{routing}"
-    model = ScriptedSettings(name, f"{name}@1", Scaling(min=2, max=2, target_ongoing_chunks=80), routing, gate=str(tmp_path))
-    client = ServeHandleModel(await asyncio.to_thread(hosted, model), model.identity, 8, 128, affine=routing == "affine")
-    requests = [request for number in range(40) for request in of_prompt(number, 9)]  # a full chunk and one over, each
+    model = ScriptedSettings(
+        name,
+        f"{name}@1",
+        Scaling(min=2, max=2, target_ongoing_chunks=80),
+        routing,
+        gate=str(tmp_path),
+    )
+    client = ServeHandleModel(
+        await asyncio.to_thread(hosted, model), model.identity, 8, 128, affine=routing == "affine"
+    )
+    requests = [
+        request for number in range(40) for request in of_prompt(number, 9)
+    ]  # a full chunk and one over, each
     work = asyncio.create_task(client.complete(requests))
     chunks = 40 + 40 if routing == "affine" else 40 + 40 // 8
     await until(lambda: len(busy(tmp_path)) == chunks)

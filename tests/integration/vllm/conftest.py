@@ -1,4 +1,7 @@
-"""These tests need vLLM, or its CPU build, in an environment of its own: `make test-vllm`. Elsewhere they are not collected."""
+"""These tests need vLLM, or its CPU build, in an environment of its own: `make test-vllm`.
+
+Elsewhere they are not collected.
+"""
 
 import os
 from importlib.util import find_spec
@@ -11,10 +14,17 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when the follower's client 
 
 
 def pytest_report_header() -> str:
-    return "vllm: found" if HAS_VLLM else "vllm: not installed, so tests/integration/vllm are left out (make test-vllm runs them)"
+    return (
+        "vllm: found"
+        if HAS_VLLM
+        else "vllm: not installed, so tests/integration/vllm are left out (make test-vllm runs "
+        "them)"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Warnings are errors elsewhere; vLLM and torch give many of their own, even at the end, none of which we could mend."""
+    """Warnings are errors elsewhere; vLLM and torch give many of their own, even at the end, none
+    of which we could mend.
+    """
     if HAS_VLLM:
         config.addinivalue_line("filterwarnings", "ignore")

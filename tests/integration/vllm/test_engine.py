@@ -53,12 +53,17 @@ async def test_it_answers_as_under_ctranslate2(engine: VLLMEngine) -> None:
 
 
 async def test_strange_contents_are_read_as_under_ctranslate2(engine: VLLMEngine) -> None:
-    asked = [Request((Message("system", text), Message("user", text)), Sampling(max_tokens=8)) for text in STRANGE]
+    asked = [
+        Request((Message("system", text), Message("user", text)), Sampling(max_tokens=8))
+        for text in STRANGE
+    ]
     assert await engine.complete(asked) == await open_in_process(TargetSettings()).complete(asked)
 
 
 async def test_a_prompt_beyond_the_context_is_refused_alone(engine: VLLMEngine) -> None:
-    short, long = await engine.complete([ask("forward " * length, max_tokens=8) for length in (3, CONTEXT)])
+    short, long = await engine.complete(
+        [ask("forward " * length, max_tokens=8) for length in (3, CONTEXT)]
+    )
     assert isinstance(short, Completion)
     assert isinstance(long, Failed)
     assert long.kind == "refused"
@@ -73,7 +78,9 @@ async def test_an_answer_ends_where_the_context_does(engine: VLLMEngine) -> None
 
 
 async def test_samples_differ(engine: VLLMEngine) -> None:
-    draws = await engine.complete([ask("Say anything.", sample, temperature=1.5) for sample in range(8)])
+    draws = await engine.complete(
+        [ask("Say anything.", sample, temperature=1.5) for sample in range(8)]
+    )
     assert len({outcome.text for outcome in draws if isinstance(outcome, Completion)}) > 1
 
 
@@ -99,11 +106,24 @@ async def test_a_caller_who_leaves_leaves_no_work_behind(engine: VLLMEngine) -> 
 
 
 async def test_what_prompts_begin_with_alike_is_read_once(engine: VLLMEngine) -> None:
-    rules = Message("system", " ".join(f"Rule {number}: take every step in turn and write it down." for number in range(21)))
-    items = [Message("user", f"Turn {place}. Take {number} steps.") for place in ("left", "right") for number in range(32)]
+    rules = Message(
+        "system",
+        " ".join(
+            f"Rule {number}: take every step in turn and write it down." for number in range(21)
+        ),
+    )
+    items = [
+        Message("user", f"Turn {place}. Take {number} steps.")
+        for place in ("left", "right")
+        for number in range(32)
+    ]
     queried, hit = engine.prefix_cache()
-    outcomes = await engine.complete([Request((rules, item), Sampling(max_tokens=4)) for item in items])
-    queried, hit = (after - before for after, before in zip(engine.prefix_cache(), (queried, hit), strict=True))
+    outcomes = await engine.complete(
+        [Request((rules, item), Sampling(max_tokens=4)) for item in items]
+    )
+    queried, hit = (
+        after - before for after, before in zip(engine.prefix_cache(), (queried, hit), strict=True)
+    )
     answers = [outcome for outcome in outcomes if isinstance(outcome, Completion)]
     assert len(answers) == 64
     assert 300 <= answers[0].prompt_tokens - 12 <= 330
@@ -112,7 +132,9 @@ async def test_what_prompts_begin_with_alike_is_read_once(engine: VLLMEngine) ->
     assert hit / queried > 0.8
 
 
-async def test_an_engine_whose_processes_are_killed_says_so_and_leaves_none(engine: VLLMEngine) -> None:
+async def test_an_engine_whose_processes_are_killed_says_so_and_leaves_none(
+    engine: VLLMEngine,
+) -> None:
     mark = engine.mark
     core = next(process for process in marked(mark) if process.ppid() == os.getpid())
     asked = [ask(f"Take {number} steps. " * 20, max_tokens=1500) for number in range(64)]

@@ -1,4 +1,6 @@
-"""What a user is told when an engine cannot start: one sentence, in the words of the settings, and no process stays behind."""
+"""What a user is told when an engine cannot start: one sentence, in the words of the settings, and
+no process stays behind.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,11 @@ def refused(**changes: Any) -> PromptrayError:
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 700
     assert str(caught.value).endswith((".", "?"))
-    assert not [process for process in psutil.process_iter() if process.pid not in before and MARK in environment(process)]
+    assert not [
+        process
+        for process in psutil.process_iter()
+        if process.pid not in before and MARK in environment(process)
+    ]
     return caught.value
 
 

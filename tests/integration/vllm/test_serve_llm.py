@@ -1,7 +1,9 @@
-"""cluster/deploy/serve-llm.yaml against Ray's own LLM application, which needs vLLM to be imported. Starts no engine and no Ray.
+"""cluster/deploy/serve-llm.yaml against Ray's own LLM application, which needs vLLM to be imported.
 
-Ray refuses unknown keys of its LLM settings and of the engine's, and takes any in `deployment_config`: that part is compared with
-what Serve's schemas keep of it.
+Starts no engine and no Ray.
+
+Ray refuses unknown keys of its LLM settings and of the engine's, and takes any in
+`deployment_config`: that part is compared with what Serve's schemas keep of it.
 """
 
 from collections.abc import Iterator
@@ -16,7 +18,9 @@ from tests.contracts.manifests.lost_keys import lost
 from tests.contracts.manifests.planting import planted
 
 pytest.importorskip("vllm")
-pytestmark = pytest.mark.filterwarnings("ignore")  # those of torch, vLLM and Ray at their import; nothing here warns itself
+pytestmark = pytest.mark.filterwarnings(
+    "ignore"
+)  # those of torch, vLLM and Ray at their import; nothing here warns itself
 FILE = Path(__file__).parents[3] / "cluster" / "deploy" / "serve-llm.yaml"
 APPLICATION = yaml.safe_load(FILE.read_text(encoding="utf-8"))["applications"][0]
 
@@ -40,9 +44,14 @@ def deployment_faults(given: dict[str, Any]) -> Iterator[str]:
     from ray.serve.config import AutoscalingConfig
     from ray.serve.schema import DeploymentSchema
 
-    yield from lost(given, DeploymentSchema.model_validate({"name": "any", **given}).model_dump(exclude_unset=True))
+    yield from lost(
+        given,
+        DeploymentSchema.model_validate({"name": "any", **given}).model_dump(exclude_unset=True),
+    )
     scaling = given["autoscaling_config"]
-    yield from lost(scaling, AutoscalingConfig.model_validate(scaling).model_dump(exclude_unset=True))
+    yield from lost(
+        scaling, AutoscalingConfig.model_validate(scaling).model_dump(exclude_unset=True)
+    )
 
 
 def test_the_import_path_is_that_of_ray_s_builder(llm: Any) -> None:

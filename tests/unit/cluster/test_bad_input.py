@@ -1,4 +1,6 @@
-"""The command in a process of its own: a mistake ends with one clear sentence, an exit code that is not 0, and no traceback."""
+"""The command in a process of its own: a mistake ends with one clear sentence, an exit code that is
+not 0, and no traceback.
+"""
 
 import json
 import socket
@@ -17,7 +19,11 @@ from tests.contracts.commands import forked
 
 pytestmark = pytest.mark.process
 ROOT = Path(__file__).parents[3]
-GOOD: dict[str, Any] = {"tasks": ["navigate"], "strategies": ["apo"], "sizes": {"train": 2, "dev": 2, "test": 3}}
+GOOD: dict[str, Any] = {
+    "tasks": ["navigate"],
+    "strategies": ["apo"],
+    "sizes": {"train": 2, "dev": 2, "test": 3},
+}
 
 
 def complaint(*arguments: str, to_the_end: bool = False) -> str:
@@ -33,7 +39,9 @@ def run(folder: Path, *options: str, **changes: Any) -> str:
     """What `promptray run` says to settings that are good but for `changes`."""
     file = folder / "x.yaml"
     file.write_text(yaml.safe_dump({"out": str(folder / "out")} | GOOD | changes))
-    return complaint("run", str(file), *options, to_the_end=not {"target", "optimizer"}.isdisjoint(changes))  # connections
+    return complaint(
+        "run", str(file), *options, to_the_end=not {"target", "optimizer"}.isdisjoint(changes)
+    )  # connections
 
 
 def data(folder: Path, name: str, text: str) -> str:
@@ -42,12 +50,16 @@ def data(folder: Path, name: str, text: str) -> str:
 
 
 def test_a_misspelt_key(tmp_path: Path) -> None:
-    assert "There is no setting called 'selektion'; did you mean 'selection'?" in run(tmp_path, selektion="full")
+    assert "There is no setting called 'selektion'; did you mean 'selection'?" in run(
+        tmp_path, selektion="full"
+    )
 
 
 def test_an_unknown_strategy(tmp_path: Path) -> None:
     known = ", ".join(sorted(STRATEGIES))
-    assert f"There is no strategy called 'ape'; known are: {known}." in run(tmp_path, "--strategy", "ape")
+    assert f"There is no strategy called 'ape'; known are: {known}." in run(
+        tmp_path, "--strategy", "ape"
+    )
 
 
 def test_a_missing_settings_file(tmp_path: Path) -> None:
@@ -63,7 +75,11 @@ def test_an_empty_task(tmp_path: Path) -> None:
 
 
 def test_an_example_without_an_answer(tmp_path: Path) -> None:
-    rows = [{"input": "a?", "target": "b"}, {"input": "c?", "target": ""}, {"input": "d?", "target": "e"}]
+    rows = [
+        {"input": "a?", "target": "b"},
+        {"input": "c?", "target": ""},
+        {"input": "d?", "target": "e"},
+    ]
     file = data(tmp_path, "holes.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     assert "2" in run(tmp_path, "--task", file)
 
@@ -90,13 +106,20 @@ def test_an_unreachable_endpoint(tmp_path: Path) -> None:
 
 
 def test_a_wrong_api_key(tmp_path: Path) -> None:
-    body = json.dumps({"error": {"message": "Incorrect API key provided", "code": "invalid_api_key"}})
+    body = json.dumps(
+        {"error": {"message": "Incorrect API key provided", "code": "invalid_api_key"}}
+    )
     with Endpoint(401, body) as base_url:
         assert "key" in run(tmp_path, optimizer=f"openai:tiny@{base_url}")
 
 
 def test_a_missing_api_key(tmp_path: Path) -> None:
-    model = {"kind": "openai", "model": "tiny", "base_url": "https://models.invalid/v1", "api_key_env": "NO_SUCH_KEY_IS_SET"}
+    model = {
+        "kind": "openai",
+        "model": "tiny",
+        "base_url": "https://models.invalid/v1",
+        "api_key_env": "NO_SUCH_KEY_IS_SET",
+    }
     assert "NO_SUCH_KEY_IS_SET" in run(tmp_path, target=model)
 
 
@@ -120,7 +143,9 @@ def test_an_endpoint_that_answers_with_garbage(tmp_path: Path, body: str) -> Non
 
 @pytest.mark.parametrize("text", [None, "no json", "[]", "{}", '{"prompt": {"steps": 3}}'])
 def test_a_prompt_file_that_is_none(tmp_path: Path, text: str | None) -> None:
-    file = data(tmp_path, "prompt.json", text) if text is not None else str(tmp_path / "prompt.json")
+    file = (
+        data(tmp_path, "prompt.json", text) if text is not None else str(tmp_path / "prompt.json")
+    )
     said = complaint("apply", file, "--input", "hello")
     assert "best/" in said
 
@@ -151,19 +176,39 @@ def test_a_search_that_cannot_be(tmp_path: Path) -> None:
 
 def test_optuna_without_its_package(tmp_path: Path) -> None:
     file = tmp_path / "x.yaml"
-    file.write_text(yaml.safe_dump(GOOD | {"search": {"searcher": "optuna"}, "out": str(tmp_path / "out")}))
+    file.write_text(
+        yaml.safe_dump(GOOD | {"search": {"searcher": "optuna"}, "out": str(tmp_path / "out")})
+    )
     absent = "import sys; sys.modules['optuna'] = None; from cluster.cli import main; main()"
     ended = subprocess.run(
-        [sys.executable, "-c", absent, "run", str(file)], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+        [sys.executable, "-c", absent, "run", str(file)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert ended.returncode == 2
     assert ended.stderr.strip() == (
-        "The searcher optuna needs a package that is not installed: pip install 'promptray[optuna]'.")
+        "The searcher optuna needs a package that is not installed: pip install "
+        "'promptray[optuna]'."
+    )
 
 
 def test_the_list_names_all_shelves() -> None:
     ended = forked("list")
     assert ended.returncode == 0
-    for name in ("navigate", "object_counting", "iterative_ape", "apo", "abo", "full", "racing", "regex", "builtin:target"):
+    for name in (
+        "navigate",
+        "object_counting",
+        "iterative_ape",
+        "apo",
+        "abo",
+        "full",
+        "racing",
+        "regex",
+        "builtin:target",
+    ):
         assert name in ended.stdout
 
 

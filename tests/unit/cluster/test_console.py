@@ -11,7 +11,14 @@ from cluster.trial.trial import Progress
 
 
 def result(trial: str, **changes: object) -> TrialResult:
-    known = {"task": "navigate", "strategy": "abo", "selection": "racing", "seed": 0, "target": "t", "optimizer": "o"}
+    known = {
+        "task": "navigate",
+        "strategy": "abo",
+        "selection": "racing",
+        "seed": 0,
+        "target": "t",
+        "optimizer": "o",
+    }
     return TrialResult(trial=trial, **(known | {"status": "finished"} | changes))  # type: ignore[arg-type]
 
 
@@ -26,10 +33,16 @@ def test_the_board_counts_trials_calls_and_hits(board: Board) -> None:
     board.started("two")
     board.progressed("one", Progress(0, 0.5, target_calls=60, optimizer_calls=20, ledger_hits=20))
     board.finished(result("two", target_calls=15, optimizer_calls=5, ledger_hits=5))
-    assert (board.count_by_state["finished"], board.count_by_state["running"], board.count_by_state["waiting"]) == (1, 1, 1)
+    assert (
+        board.count_by_state["finished"],
+        board.count_by_state["running"],
+        board.count_by_state["waiting"],
+    ) == (1, 1, 1)
     assert board.calls == 100
     assert board.ledger_share == 0.25
-    assert board.headline().startswith("1 of 3 trials finished, 1 running, 1 waiting · 100 calls · 25% from the ledger")
+    assert board.headline().startswith(
+        "1 of 3 trials finished, 1 running, 1 waiting · 100 calls · 25% from the ledger"
+    )
 
 
 def test_nothing_asked_is_no_share(board: Board) -> None:
@@ -47,23 +60,38 @@ def test_lines_say_rounds_and_outcomes(board: Board) -> None:
     watcher.started("one")
     watcher.progressed("one", Progress(0, 0.5, 10, 2))
     watcher.progressed("one", Progress(0, 0.5, 14, 2))
-    watcher.ended(result("one", repeats=1200, seed_prompt_test_accuracy=0.5, test_accuracy=0.9, target_calls=30))
+    watcher.ended(
+        result(
+            "one", repeats=1200, seed_prompt_test_accuracy=0.5, test_accuracy=0.9, target_calls=30
+        )
+    )
     watcher.ended(result("two", status="failed", error="The line [is] cut."))
     lines = [line.split("  ", 1)[1].strip() for line in text.getvalue().splitlines() if line]
     assert len(lines) == 3
-    assert lines[0].endswith("one: round 0, best dev accuracy 0.50, 10 target and 2 optimizer calls")
-    assert "one: finished, test accuracy 0.50 → 0.90, 30 target and 0 optimizer calls, 1,200 repeats free" in lines[1]
+    assert lines[0].endswith(
+        "one: round 0, best dev accuracy 0.50, 10 target and 2 optimizer calls"
+    )
+    assert (
+        "one: finished, test accuracy 0.50 → 0.90, 30 target and 0 optimizer calls, 1,200 repeats "
+        "free" in lines[1]
+    )
     assert "two: failed: The line [is] cut." in lines[2]
 
 
 def test_a_pause_is_told_when_it_begins_and_when_it_ends(board: Board) -> None:
-    text, pause = StringIO(), "http://x/v1 does not answer since 14:03:22: waiting for it until 14:13:22 at most."
+    text, pause = (
+        StringIO(),
+        "http://x/v1 does not answer since 14:03:22: waiting for it until 14:13:22 at most.",
+    )
     watcher = PlainWatcher(board, Console(file=text, width=200))
     watcher.started("one")
     for paused in ("", pause, pause, "", ""):
         watcher.progressed("one", Progress(paused=paused))
     lines = [line.split("  ", 1)[1].strip() for line in text.getvalue().splitlines() if line]
-    assert [line.split("  ")[-1] for line in lines] == [f"one: paused, as {pause}", "one: the endpoint answers again, it goes on"]
+    assert [line.split("  ")[-1] for line in lines] == [
+        f"one: paused, as {pause}",
+        "one: the endpoint answers again, it goes on",
+    ]
 
 
 def test_the_live_table_shows_a_pause_once_and_while_it_lasts() -> None:
@@ -85,7 +113,9 @@ def test_the_live_table_shows_a_pause_once_and_while_it_lasts() -> None:
 
 def test_a_pruned_trial_says_how_far_it_came(board: Board) -> None:
     text = StringIO()
-    PlainWatcher(board, Console(file=text, width=200)).ended(result("one", status="pruned", dev_accuracy=0.4, target_calls=9))
+    PlainWatcher(board, Console(file=text, width=200)).ended(
+        result("one", status="pruned", dev_accuracy=0.4, target_calls=9)
+    )
     assert "one: pruned at dev accuracy 0.40, 9 target" in text.getvalue()
     assert "0 of 3 trials finished, 1 pruned, 2 waiting · " in text.getvalue()
 
@@ -113,7 +143,9 @@ def test_the_watcher_suits_the_console() -> None:
 
 
 @pytest.mark.parametrize("terminal", [False, True])
-def test_what_is_wrong_and_ends_no_run_is_still_there_when_the_table_is_gone(terminal: bool) -> None:
+def test_what_is_wrong_and_ends_no_run_is_still_there_when_the_table_is_gone(
+    terminal: bool,
+) -> None:
     text = StringIO()
     with watching(["one"], Console(file=text, width=120, force_terminal=terminal)) as watcher:
         watcher.noticed("A segment is damaged.")

@@ -1,4 +1,6 @@
-"""What a run leaves that does not come to its end: the best prompts so far, whoever ended it, without a Ray."""
+"""What a run leaves that does not come to its end: the best prompts so far, whoever ended it,
+without a Ray.
+"""
 
 import json
 from collections.abc import Mapping
@@ -48,14 +50,21 @@ class Silent:
 
 def experiment(out: Path, **changes: Any) -> Experiment:
     sizes = {"train": 2, "dev": 2, "test": 3}
-    settings = {"tasks": ["navigate"], "strategies": ["apo", "abo"], "sizes": sizes, "out": str(out)}
+    settings = {
+        "tasks": ["navigate"],
+        "strategies": ["apo", "abo"],
+        "sizes": sizes,
+        "out": str(out),
+    }
     return prepare(ExperimentSettings.model_validate(settings | changes))
 
 
 def rounds(number: int) -> tuple[Round, ...]:
     """Each with a better prompt than the one before."""
     return tuple(
-        Round(at, (Standing(Candidate(Prompt(f"Try {at}."), "vary", at), at / 10, 2, None, True),)) for at in range(number))
+        Round(at, (Standing(Candidate(Prompt(f"Try {at}."), "vary", at), at / 10, 2, None, True),))
+        for at in range(number)
+    )
 
 
 def found(prepared: Experiment, trial: str, number: int, **changes: Any) -> TrialResult:
@@ -63,8 +72,13 @@ def found(prepared: Experiment, trial: str, number: int, **changes: Any) -> Tria
     plan = next(plan for plan in prepared.plans if plan.id == trial)
     done = rounds(number)
     result = replace(
-        without_result(plan, "pruned"), rounds=done, best=done[-1].best.candidate, dev_accuracy=done[-1].best.accuracy,
-        target_calls=10 * number, data_hash=prepared.task_of(plan).data_hash)
+        without_result(plan, "pruned"),
+        rounds=done,
+        best=done[-1].best.candidate,
+        dev_accuracy=done[-1].best.accuracy,
+        target_calls=10 * number,
+        data_hash=prepared.task_of(plan).data_hash,
+    )
     return replace(result, **changes)
 
 
@@ -93,7 +107,9 @@ class Run:
         self._report(result.trial, {RESULT: json.dumps(result.to_json())})
 
     def crashes(self, trial: str) -> None:
-        self.collected.on_trial_error(0, [], SimpleNamespace(config=self._config[trial], error_file=None))
+        self.collected.on_trial_error(
+            0, [], SimpleNamespace(config=self._config[trial], error_file=None)
+        )
 
     def _report(self, trial: str, result: Mapping[str, Any]) -> None:
         self.collected.on_trial_result(0, [], SimpleNamespace(config=self._config[trial]), result)
@@ -103,7 +119,9 @@ def saved(run: Run, status: Any) -> dict[str, dict[str, Any]]:
     """The rows of trials.parquet when the run has ended so, by trial."""
     out = run.prepared.out
     write_results(out, run.collected.close(status), {})
-    return {row["trial"]: row for row in pq.read_table(Path(out.place) / "trials.parquet").to_pylist()}
+    return {
+        row["trial"]: row for row in pq.read_table(Path(out.place) / "trials.parquet").to_pylist()
+    }
 
 
 def best(out: Path, trial: str) -> dict[str, Any]:
@@ -112,21 +130,32 @@ def best(out: Path, trial: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("status", ["stopped", "cancelled", "failed"])
-def test_the_best_so_far_of_a_trial_that_was_cut_stands_everywhere(tmp_path: Path, status: str) -> None:
+def test_the_best_so_far_of_a_trial_that_was_cut_stands_everywhere(
+    tmp_path: Path, status: str
+) -> None:
     run = Run(experiment(tmp_path)).begin()
     run.rounded(APO, 1)
     run.rounded(APO, 3)
     run.ticks(APO, round=2, dev_accuracy=0.2, target_calls=37, optimizer_calls=4, ledger_hits=5)
     rows = saved(run, status)
     assert {row["status"] for row in rows.values()} == {status}
-    assert (rows[APO]["dev_accuracy"], rows[APO]["test_accuracy"], rows[APO]["verdict"]) == (0.2, None, None)
-    assert (rows[APO]["target_calls"], rows[APO]["optimizer_calls"]) == (37, 4), "what was paid after the round counts, too"
+    assert (rows[APO]["dev_accuracy"], rows[APO]["test_accuracy"], rows[APO]["verdict"]) == (
+        0.2,
+        None,
+        None,
+    )
+    assert (rows[APO]["target_calls"], rows[APO]["optimizer_calls"]) == (37, 4), (
+        "what was paid after the round counts, too"
+    )
     assert best(tmp_path, APO)["prompt"]["instruction"] == "Try 2."
     assert (best(tmp_path, APO)["status"], best(tmp_path, APO)["verdict"]) == (status, "")
     assert "not tested" in (tmp_path / "best" / f"{APO}.md").read_text()
     assert pq.read_table(tmp_path / "candidates.parquet").num_rows == 3
     assert "Try 2." in (tmp_path / "report.html").read_text()
-    assert {result.trial: len(result.rounds) for result in read_trials(tmp_path)} == {APO: 3, ABO: 0}
+    assert {result.trial: len(result.rounds) for result in read_trials(tmp_path)} == {
+        APO: 3,
+        ABO: 0,
+    }
     assert not (tmp_path / "best" / f"{ABO}.json").exists()
     assert not list(tmp_path.glob("unfinished/*"))
 
@@ -156,30 +185,42 @@ def test_a_driver_that_is_killed_leaves_the_last_reports(tmp_path: Path) -> None
     assert read_trials(tmp_path) == []
 
 
-def test_a_run_that_is_cut_before_it_has_come_as_far_as_the_last_one_loses_nothing_of_it(tmp_path: Path) -> None:
+def test_a_run_that_is_cut_before_it_has_come_as_far_as_the_last_one_loses_nothing_of_it(
+    tmp_path: Path,
+) -> None:
     first = Run(experiment(tmp_path)).begin()
     first.ends(found(first.prepared, APO, 3, status="finished", test_accuracy=0.9))
     first.rounded(ABO, 3)
     saved(first, "stopped")
     for cut_after in (0, 1):
         again = Run(experiment(tmp_path)).begin()
-        assert read_trials(tmp_path) == [], "what the last run has left would be taken for this one's"
+        assert read_trials(tmp_path) == [], (
+            "what the last run has left would be taken for this one's"
+        )
         for trial in (APO, ABO) if cut_after else ():
             again.rounded(trial, cut_after)
         rows = saved(again, "stopped")
-        assert {trial: (row["status"], row["dev_accuracy"], row["test_accuracy"]) for trial, row in rows.items()} == {
-            APO: ("finished", 0.2, 0.9), ABO: ("stopped", 0.2, None)}
+        assert {
+            trial: (row["status"], row["dev_accuracy"], row["test_accuracy"])
+            for trial, row in rows.items()
+        } == {APO: ("finished", 0.2, 0.9), ABO: ("stopped", 0.2, None)}
         assert best(tmp_path, ABO)["prompt"]["instruction"] == "Try 2."
 
 
-def test_a_trial_that_fails_before_its_first_round_keeps_what_an_earlier_run_has_found(tmp_path: Path) -> None:
+def test_a_trial_that_fails_before_its_first_round_keeps_what_an_earlier_run_has_found(
+    tmp_path: Path,
+) -> None:
     first = Run(experiment(tmp_path)).begin()
     first.rounded(APO, 3)
     saved(first, "stopped")
     again = Run(experiment(tmp_path)).begin()
     again.ends(without_result(again.prepared.plans[0], "failed", "The key was refused."))
     row = saved(again, "stopped")[APO]
-    assert (row["status"], row["error"], row["dev_accuracy"]) == ("failed", "The key was refused.", 0.2)
+    assert (row["status"], row["error"], row["dev_accuracy"]) == (
+        "failed",
+        "The key was refused.",
+        0.2,
+    )
     assert again.watch.results[-1].best is not None
 
 
@@ -223,7 +264,10 @@ def test_a_run_that_was_cut_is_shown_as_such(tmp_path: Path, killed: bool) -> No
         saved(run, "stopped")
     shown = shown_folder(open_folder(tmp_path), "me")
     assert (shown.job.status, shown.job.trials_done, shown.job.trials_told) == (
-        "cancelled", 1, "1 of 2 trials finished, 1 cancelled")
+        "cancelled",
+        1,
+        "1 of 2 trials finished, 1 cancelled",
+    )
     assert shown.job.best_dev_accuracy == 0.1
     assert shown.events[-1].kind == "job.cancelled"
     assert [event.trial for event in shown.events if event.kind == "trial.finished"] == [APO]
@@ -232,17 +276,27 @@ def test_a_run_that_was_cut_is_shown_as_such(tmp_path: Path, killed: bool) -> No
     assert (course.result.status, len(course.rounds)) == ("stopped", 2)
 
 
-def test_a_job_whose_process_was_ended_leaves_the_last_reports_in_best_and_tables(tmp_path: Path) -> None:
+def test_a_job_whose_process_was_ended_leaves_the_last_reports_in_best_and_tables(
+    tmp_path: Path,
+) -> None:
     run = Run(experiment(tmp_path)).begin()
     run.ends(found(run.prepared, APO, 2, status="finished", test_accuracy=0.9))
     run.rounded(ABO, 3)
     leave_results(open_folder(tmp_path), "cancelled", lambda settings: {})
     rows = {row["trial"]: row for row in pq.read_table(tmp_path / "trials.parquet").to_pylist()}
-    assert {trial: (row["status"], row["dev_accuracy"], row["test_accuracy"]) for trial, row in rows.items()} == {
-        APO: ("finished", 0.1, 0.9), ABO: ("cancelled", 0.2, None)}
-    assert (best(tmp_path, ABO)["prompt"]["instruction"], best(tmp_path, ABO)["status"]) == ("Try 2.", "cancelled")
+    assert {
+        trial: (row["status"], row["dev_accuracy"], row["test_accuracy"])
+        for trial, row in rows.items()
+    } == {APO: ("finished", 0.1, 0.9), ABO: ("cancelled", 0.2, None)}
+    assert (best(tmp_path, ABO)["prompt"]["instruction"], best(tmp_path, ABO)["status"]) == (
+        "Try 2.",
+        "cancelled",
+    )
     again = Run(experiment(tmp_path)).begin()
-    assert {trial: row["dev_accuracy"] for trial, row in saved(again, "stopped").items()} == {APO: 0.1, ABO: 0.2}
+    assert {trial: row["dev_accuracy"] for trial, row in saved(again, "stopped").items()} == {
+        APO: 0.1,
+        ABO: 0.2,
+    }
 
 
 def test_a_job_that_had_not_begun_leaves_nothing(tmp_path: Path) -> None:
@@ -252,20 +306,40 @@ def test_a_job_that_had_not_begun_leaves_nothing(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"settings.yaml"}
 
 
-def test_what_is_tested_late_is_what_was_cancelled_with_something_better_than_the_baseline(tmp_path: Path) -> None:
+def test_what_is_tested_late_is_what_was_cancelled_with_something_better_than_the_baseline(
+    tmp_path: Path,
+) -> None:
     prepared = experiment(tmp_path)
     better = found(prepared, APO, 2, status="cancelled")
     nothing = replace(better, best=Candidate(better.seed_prompt, "seed", 0))
-    others = (replace(better, best=None), replace(better, test_marks="01"), replace(better, status="finished"))
+    others = (
+        replace(better, best=None),
+        replace(better, test_marks="01"),
+        replace(better, status="finished"),
+    )
     assert late_tests.to_test([better, nothing, *others]) == [better]
 
 
-@pytest.mark.parametrize(("ending", "status", "error"), [
-    (KeyboardInterrupt(), "stopped", None), (StorageError("The disk is full."), "failed", "The disk is full."),
-    (ZeroDivisionError("by zero"), "failed", "The run broke off (ZeroDivisionError('by zero')).")])
+@pytest.mark.parametrize(
+    ("ending", "status", "error"),
+    [
+        (KeyboardInterrupt(), "stopped", None),
+        (StorageError("The disk is full."), "failed", "The disk is full."),
+        (
+            ZeroDivisionError("by zero"),
+            "failed",
+            "The run broke off (ZeroDivisionError('by zero')).",
+        ),
+    ],
+)
 @pytest.mark.parametrize("begun", [True, False])
 def test_whatever_ends_a_run_as_a_whole_is_told_with_what_was_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: BaseException, status: str, error: str | None, begun: bool
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ending: BaseException,
+    status: str,
+    error: str | None,
+    begun: bool,
 ) -> None:
     prepared = experiment(tmp_path)
 
@@ -284,7 +358,10 @@ def test_whatever_ends_a_run_as_a_whole_is_told_with_what_was_found(
     with pytest.raises((running.Interrupted, running.BrokenOff)) as ended:
         running.run_experiment(prepared, Silent(), running.RunContext(nullcontext))
     assert {(one.status, one.error or None) for one in ended.value.results} == {(status, error)}
-    assert {one.trial: one.dev_accuracy for one in ended.value.results} == {APO: 0.1 if begun else None, ABO: None}
+    assert {one.trial: one.dev_accuracy for one in ended.value.results} == {
+        APO: 0.1 if begun else None,
+        ABO: None,
+    }
     if isinstance(ended.value, running.BrokenOff):
         assert ended.value.problem is ending
 

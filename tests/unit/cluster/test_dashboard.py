@@ -1,4 +1,7 @@
-"""The Grafana dashboard: every metric that it draws exists, and every one of ours is drawn. Offline; knows names, no Grafana."""
+"""The Grafana dashboard: every metric that it draws exists, and every one of ours is drawn.
+
+Offline; knows names, no Grafana.
+"""
 
 import json
 import re
@@ -12,12 +15,17 @@ import ray
 
 from cluster.experiment.metrics import METRICS
 
-DASHBOARD = json.loads((Path(__file__).parents[3] / "cluster" / "deploy" / "grafana.json").read_text(encoding="utf-8"))
+DASHBOARD = json.loads(
+    (Path(__file__).parents[3] / "cluster" / "deploy" / "grafana.json").read_text(encoding="utf-8")
+)
 RAY = Path(ray.__file__).parent
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 METRIC = re.compile(r"\bray_[a-z0-9_]+")
 TAGS = re.compile(r"\b(?:by|on) \(([a-z_, ]+)\)")
-OURS = {f"ray_{name}_total" if metric.kind == "counter" else f"ray_{name}": metric for name, metric in METRICS.items()}
+OURS = {
+    f"ray_{name}_total" if metric.kind == "counter" else f"ray_{name}": metric
+    for name, metric in METRICS.items()
+}
 """Our metrics under the names that Prometheus sees."""
 
 
@@ -35,7 +43,11 @@ def of_ray() -> frozenset[str]:
     """The names that Ray's own dashboards draw, and those that Serve's sources name."""
     panels = (RAY / "dashboard" / "modules" / "metrics" / "dashboards").glob("*.py")
     drawn = {name for file in panels for name in METRIC.findall(file.read_text())}
-    named = {name for file in (RAY / "serve").rglob("*.py") for name in re.findall(r'"(serve_[a-z0-9_]+)"', file.read_text())}
+    named = {
+        name
+        for file in (RAY / "serve").rglob("*.py")
+        for name in re.findall(r'"(serve_[a-z0-9_]+)"', file.read_text())
+    }
     return frozenset(drawn | {f"ray_{name}" for name in named})
 
 
@@ -50,8 +62,15 @@ def test_every_metric_exists(title: str, expression: str) -> None:
     assert [name for name in names if not is_known(name)] == []
 
 
-@pytest.mark.parametrize("name", [
-    "ray_promptray_evaluations", "ray_promptray_best_dev_accuracy_total", "ray_serve_deployment_queued", "ray_vllm_kv_cache"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ray_promptray_evaluations",
+        "ray_promptray_best_dev_accuracy_total",
+        "ray_serve_deployment_queued",
+        "ray_vllm_kv_cache",
+    ],
+)
 def test_a_metric_that_does_not_exist_is_not_known(name: str) -> None:
     assert not is_known(name)
 

@@ -25,20 +25,51 @@ Ending = Callable[[Experiment, Any], tuple[TrialResult, ...]]
 
 
 def ends(experiment: Experiment, **changes: Any) -> tuple[TrialResult, ...]:
-    return tuple(TrialResult(**vars(without_result(plan, "finished")) | changes) for plan in experiment.plans)
+    return tuple(
+        TrialResult(**vars(without_result(plan, "finished")) | changes) for plan in experiment.plans
+    )
 
 
-@pytest.mark.parametrize(("changes", "code", "told"), [
-    ({"status": "failed", "error": f"No verdict, as nothing could be measured ({WORDS[:-1]}).", "failures": (LOST,)}, 1, 1),
-    ({"failures": (LOST,)}, 0, 1), ({}, 0, 0)])
+@pytest.mark.parametrize(
+    ("changes", "code", "told"),
+    [
+        (
+            {
+                "status": "failed",
+                "error": f"No verdict, as nothing could be measured ({WORDS[:-1]}).",
+                "failures": (LOST,),
+            },
+            1,
+            1,
+        ),
+        ({"failures": (LOST,)}, 0, 1),
+        ({}, 0, 0),
+    ],
+)
 def test_what_failed_is_told_once_and_a_failed_trial_is_no_success(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], changes: dict[str, Any], code: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    changes: dict[str, Any],
+    code: int,
     told: int,
 ) -> None:
     sizes = {"train": 2, "dev": 2, "test": 3}
-    experiment = prepare(ExperimentSettings.model_validate(
-        {"tasks": ["navigate"], "strategies": ["apo", "abo"], "sizes": sizes, "out": str(tmp_path)}))
-    monkeypatch.setattr(cluster.experiment.runner, "run_experiment", lambda experiment, watcher: ends(experiment, **changes))
+    experiment = prepare(
+        ExperimentSettings.model_validate(
+            {
+                "tasks": ["navigate"],
+                "strategies": ["apo", "abo"],
+                "sizes": sizes,
+                "out": str(tmp_path),
+            }
+        )
+    )
+    monkeypatch.setattr(
+        cluster.experiment.runner,
+        "run_experiment",
+        lambda experiment, watcher: ends(experiment, **changes),
+    )
     found = 0
     try:
         experiments._run(experiment)
@@ -50,15 +81,31 @@ def test_what_failed_is_told_once_and_a_failed_trial_is_no_success(
     assert open_folder(tmp_path).exists("failures.parquet")
 
 
-@pytest.mark.parametrize(("told", "code"), [("Stopped. 0 of 1 trial finished, 1 interrupted; the best prompts so far", 130),
-                                            ("The disk is full.", StorageError)])
+@pytest.mark.parametrize(
+    ("told", "code"),
+    [
+        ("Stopped. 0 of 1 trial finished, 1 interrupted; the best prompts so far", 130),
+        ("The disk is full.", StorageError),
+    ],
+)
 def test_a_run_that_is_cut_says_where_the_best_prompts_so_far_are(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], told: str, code: Any
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    told: str,
+    code: Any,
 ) -> None:
     sizes = {"train": 2, "dev": 2, "test": 3}
-    experiment = prepare(ExperimentSettings.model_validate(
-        {"tasks": ["navigate"], "strategies": ["apo"], "sizes": sizes, "out": str(tmp_path)}))
-    found = ends(experiment, status="stopped" if code == 130 else "failed", best=Candidate(Prompt("Try."), "vary", 1))
+    experiment = prepare(
+        ExperimentSettings.model_validate(
+            {"tasks": ["navigate"], "strategies": ["apo"], "sizes": sizes, "out": str(tmp_path)}
+        )
+    )
+    found = ends(
+        experiment,
+        status="stopped" if code == 130 else "failed",
+        best=Candidate(Prompt("Try."), "vary", 1),
+    )
 
     def cut(*given: Any) -> tuple[TrialResult, ...]:
         if code == 130:

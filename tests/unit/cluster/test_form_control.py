@@ -1,4 +1,6 @@
-"""How much of a gain is form alone: a trial whose target is right about every item, and unreadable without the answer line."""
+"""How much of a gain is form alone: a trial whose target is right about every item, and unreadable
+without the answer line.
+"""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -50,8 +52,17 @@ class TriesOne:
 
 
 PLAN = TrialPlan(
-    id="counting-one-s0", task="counting", strategy=TriesOne(), strategy_label="one", selection=Full(), selection_label="full",
-    seed=0, target=MODEL, optimizer=MODEL, sampling=Sampling())
+    id="counting-one-s0",
+    task="counting",
+    strategy=TriesOne(),
+    strategy_label="one",
+    selection=Full(),
+    selection_label="full",
+    seed=0,
+    target=MODEL,
+    optimizer=MODEL,
+    sampling=Sampling(),
+)
 
 
 @pytest.fixture
@@ -60,9 +71,14 @@ def task() -> Task:
 
 
 def knowing(task: Task, unread: str = UNREAD, hints: str = "") -> ScriptedModel:
-    """Knows every answer; writes it as it can be read where its prompt says how to. With `hints`, it knows only there."""
+    """Knows every answer; writes it as it can be read where its prompt says how to.
+
+    With `hints`, it knows only there.
+    """
     answer_by_input = {
-        example.input: example.answers[0] for example in (*task.train, *task.dev, *task.test.single_reading().read())}
+        example.input: example.answers[0]
+        for example in (*task.train, *task.dev, *task.test.single_reading().read())
+    }
 
     def script(request: Request) -> str:
         told, right = request.messages[0].content, answer_by_input[request.messages[-1].content]
@@ -76,30 +92,49 @@ async def run(plan: TrialPlan, task: Task, target: ScriptedModel) -> TrialResult
     return await Trial(plan, task, target, ScriptedModel(lambda _: "", "optimizer")).run()
 
 
-async def test_a_gain_that_comes_with_the_answer_line_alone_is_no_credit_of_the_search(task: Task) -> None:
+async def test_a_gain_that_comes_with_the_answer_line_alone_is_no_credit_of_the_search(
+    task: Task,
+) -> None:
     result = await run(PLAN, task, knowing(task))
     assert (result.seed_prompt_test_accuracy, result.test_accuracy) == (0.0, 1.0)
     told = "Of the gain of +1.00 of the prompts of one on counting over the baseline, +1.00 ["
     (line,) = [line for line in form_lines([result]) if line.startswith(told)]
-    assert "comes with the answer line alone; the rest, 0.00 [-0.20, 0.20], p = 1.000, is not distinguishable" in line
-    assert "the baselines with the answer line are not distinguishable on counting" in leader_lines([result])[0]
+    assert (
+        "comes with the answer line alone; the rest, 0.00 [-0.20, 0.20], p = 1.000, is not "
+        "distinguishable" in line
+    )
+    assert (
+        "the baselines with the answer line are not distinguishable on counting"
+        in leader_lines([result])[0]
+    )
     assert any("better†" in row for row in printed([result]))
     assert line in report_page([result], {})
     assert "+1.00 [0.59, 1.00] comes with the answer line alone" in best_prompt_page(result)
     (row,) = trials_table([result]).to_pylist()
-    assert (row["form_control"], row["form_control_test_accuracy"], row["form_control_test_marks"]) == ("measured", 1.0, "1" * 12)
-    assert (row["form_control_verdict"], row["corrected_form_control_verdict"]) == ("not distinguishable",) * 2
+    assert (
+        row["form_control"],
+        row["form_control_test_accuracy"],
+        row["form_control_test_marks"],
+    ) == ("measured", 1.0, "1" * 12)
+    assert (row["form_control_verdict"], row["corrected_form_control_verdict"]) == (
+        "not distinguishable",
+    ) * 2
     assert TrialResult.from_json(result.to_json()) == result
 
 
 async def test_what_the_search_found_beyond_form_is_told(task: Task) -> None:
     result = await run(PLAN, task, knowing(task, hints="Name the number"))
     (line,) = form_lines([result])
-    assert ", 0.00 [-0.20, 0.20] comes with the answer line alone; the rest, +1.00 [0.59, 1.00], p = 0.001, is what" in line
+    assert (
+        ", 0.00 [-0.20, 0.20] comes with the answer line alone; the rest, +1.00 [0.59, 1.00], p = "
+        "0.001, is what" in line
+    )
     assert not any("†" in row for row in printed([result]))
 
 
-async def test_the_control_asks_the_test_items_once_more_and_its_statements_are_corrected_for(task: Task) -> None:
+async def test_the_control_asks_the_test_items_once_more_and_its_statements_are_corrected_for(
+    task: Task,
+) -> None:
     target = knowing(task)
     result = await run(PLAN, task, target)
     assert result.calls_by_purpose == {"validate": 2 * 6, "test": 3 * 12}
@@ -109,28 +144,44 @@ async def test_the_control_asks_the_test_items_once_more_and_its_statements_are_
     assert asked == [line.text()] * 12
     assert result.seed_prompt.text() in asked[0]
     assert {(one.first, one.second, one.family) for one in comparisons([result])} == {
-        ("one", ANSWER_LINE, 3), ("one", "baseline", 3), (ANSWER_LINE, "baseline", 3)}
+        ("one", ANSWER_LINE, 3),
+        ("one", "baseline", 3),
+        (ANSWER_LINE, "baseline", 3),
+    }
 
 
-@pytest.mark.parametrize(("changes", "unread", "state"), [
-    ({"form_control": False}, UNREAD, "off"),
-    ({"strategy": TriesOne("Say nothing.")}, UNREAD, "best is baseline"),
-    ({}, "Answer: 1{}", "not needed")])
+@pytest.mark.parametrize(
+    ("changes", "unread", "state"),
+    [
+        ({"form_control": False}, UNREAD, "off"),
+        ({"strategy": TriesOne("Say nothing.")}, UNREAD, "best is baseline"),
+        ({}, "Answer: 1{}", "not needed"),
+    ],
+)
 async def test_it_is_left_out_where_it_can_tell_nothing(
     task: Task, changes: dict[str, object], unread: str, state: str
 ) -> None:
     result = await run(replace(PLAN, **changes), task, knowing(task, unread))  # type: ignore[arg-type]
     assert (result.form_control, result.form_control_test_marks) == (state, "")
-    assert result.calls_by_purpose["test"] == 12 * (1 if state == "best is baseline" else 2)  # a repeat is no call
+    assert result.calls_by_purpose["test"] == 12 * (
+        1 if state == "best is baseline" else 2
+    )  # a repeat is no call
 
 
 async def test_a_seed_prompt_that_says_how_to_end_needs_none() -> None:
-    told = load_task("object_counting", sizes=Sizes(4, 6, 12), seed=0, seed_instruction="Write 'Answer: ' and a guess.")
+    told = load_task(
+        "object_counting",
+        sizes=Sizes(4, 6, 12),
+        seed=0,
+        seed_instruction="Write 'Answer: ' and a guess.",
+    )
     result = await run(PLAN, told, knowing(told, hints="Name the number"))
     assert (result.verdict, result.form_control) == ("better", "line in baseline")
 
 
-@pytest.mark.parametrize(("limit", "state", "rounds"), [(48, "measured", 2), (47, "no budget", 2), (144, "measured", 2)])
+@pytest.mark.parametrize(
+    ("limit", "state", "rounds"), [(48, "measured", 2), (47, "no budget", 2), (144, "measured", 2)]
+)
 async def test_a_search_loses_at_most_a_tenth_of_its_budget_to_the_control(
     task: Task, limit: int, state: str, rounds: int
 ) -> None:
@@ -139,7 +190,9 @@ async def test_a_search_loses_at_most_a_tenth_of_its_budget_to_the_control(
     assert (result.form_control, len(result.rounds)) == (state, rounds)
     assert result.target_calls <= limit
     assert (result.verdict, result.test_items) == ("better", 12)
-    assert any("was not measured, as the budget left no room" in line for line in form_lines([result])) == (state == "no budget")
+    assert any(
+        "was not measured, as the budget left no room" in line for line in form_lines([result])
+    ) == (state == "no budget")
 
 
 async def test_a_best_prompt_that_is_the_baseline_is_called_so(task: Task) -> None:
@@ -159,29 +212,41 @@ async def test_a_best_prompt_that_is_the_baseline_is_called_so(task: Task) -> No
     assert (row["verdict"], row["best_is_baseline"]) == (None, True)
 
 
-@pytest.mark.parametrize(("scorer", "example", "response", "at_fault"), [
-    ("exact", Example("1", "?", ("Paris",)), "<result>Paris</result>", True),
-    ("exact", Example("1", "?", ("Paris",)), "Answer: The capital is Paris", True),
-    ("exact", Example("1", "?", ("Paris",)), "Answer: Rome", False),
-    ("exact", Example("1", "?", ("Paris",)), "Answer: Paris", False),
-    ("exact", Example("1", "?", ("Paris",)), "", True),
-    ("number", Example("1", "?", ("7",)), "Answer: 8", False),
-    ("number", Example("1", "?", ("7",)), "I saw 3, then 8, so there are some.", True),
-    ("choice", Example("1", "?", ("yes",), ("yes", "no")), "Answer: no", False),
-    ("choice", Example("1", "?", ("yes",), ("yes", "no")), "It depends.", True),
-    ("regex", Example("1", "?", (r"\d+ km",)), "Answer: 5 miles", False),
-    ("regex", Example("1", "?", (r"\d+ km",)), "That would be some way.", True)])
+@pytest.mark.parametrize(
+    ("scorer", "example", "response", "at_fault"),
+    [
+        ("exact", Example("1", "?", ("Paris",)), "<result>Paris</result>", True),
+        ("exact", Example("1", "?", ("Paris",)), "Answer: The capital is Paris", True),
+        ("exact", Example("1", "?", ("Paris",)), "Answer: Rome", False),
+        ("exact", Example("1", "?", ("Paris",)), "Answer: Paris", False),
+        ("exact", Example("1", "?", ("Paris",)), "", True),
+        ("number", Example("1", "?", ("7",)), "Answer: 8", False),
+        ("number", Example("1", "?", ("7",)), "I saw 3, then 8, so there are some.", True),
+        ("choice", Example("1", "?", ("yes",), ("yes", "no")), "Answer: no", False),
+        ("choice", Example("1", "?", ("yes",), ("yes", "no")), "It depends.", True),
+        ("regex", Example("1", "?", (r"\d+ km",)), "Answer: 5 miles", False),
+        ("regex", Example("1", "?", (r"\d+ km",)), "That would be some way.", True),
+    ],
+)
 def test_a_wrong_answer_in_the_right_form_is_not_wrong_for_its_form(
     scorer: str, example: Example, response: str, at_fault: bool
 ) -> None:
     assert SCORERS[scorer].form_is_at_fault(Completion(response), example) is at_fault
-    assert SCORERS[scorer].form_is_at_fault(Completion(response, truncated=True), example) is at_fault
+    assert (
+        SCORERS[scorer].form_is_at_fault(Completion(response, truncated=True), example) is at_fault
+    )
 
 
 async def test_a_result_of_an_older_version_opens_and_has_no_control(task: Task) -> None:
     data = (await run(PLAN, task, knowing(task))).to_json()
-    old = TrialResult.from_json({name: value for name, value in data.items() if not name.startswith("form_control")})
-    assert (old.form_control, old.form_control_test_marks, old.form_control_p_value) == ("", "", None)
+    old = TrialResult.from_json(
+        {name: value for name, value in data.items() if not name.startswith("form_control")}
+    )
+    assert (old.form_control, old.form_control_test_marks, old.form_control_p_value) == (
+        "",
+        "",
+        None,
+    )
     assert {(one.first, one.second) for one in comparisons([old])} == {("one", "baseline")}
     assert form_lines([old]) == []
 
@@ -189,6 +254,7 @@ async def test_a_result_of_an_older_version_opens_and_has_no_control(task: Task)
 def test_it_is_on_unless_the_settings_turn_it_off_and_leaves_the_course_alone() -> None:
     on, off = (
         ExperimentSettings.model_validate({"tasks": ["navigate"], "strategies": ["apo"], **changes})
-        for changes in ({}, {"form_control": False}))
+        for changes in ({}, {"form_control": False})
+    )
     assert [plan_of(one, trial_specs(one)[0]).form_control for one in (on, off)] == [True, False]
     assert course_of(on) == course_of(off)

@@ -43,23 +43,36 @@ def nowhere() -> str:
 
 
 def test_no_cluster_at_the_address(nowhere: str) -> None:
-    with pytest.raises(EndpointError, match=f"No Ray cluster answers at {nowhere}; name its dashboard with --address"):
+    with pytest.raises(
+        EndpointError,
+        match=f"No Ray cluster answers at {nowhere}; name its dashboard with --address",
+    ):
         Jobs(nowhere)
 
 
-@pytest.mark.parametrize(("status", "body"), [(200, b"<html>hello</html>"), (200, b"{}"), (404, b"what?"), (500, b"")])
+@pytest.mark.parametrize(
+    ("status", "body"), [(200, b"<html>hello</html>"), (200, b"{}"), (404, b"what?"), (500, b"")]
+)
 def test_something_else_at_the_address(status: int, body: bytes) -> None:
-    with dashboard(status, body) as address, pytest.raises(EndpointError, match="No Ray cluster answers"):
+    with (
+        dashboard(status, body) as address,
+        pytest.raises(EndpointError, match="No Ray cluster answers"),
+    ):
         Jobs(address)
 
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refused_token(status: int) -> None:
-    with dashboard(status, b"no") as address, pytest.raises(AccessError, match="refuses the Ray token"):
+    with (
+        dashboard(status, b"no") as address,
+        pytest.raises(AccessError, match="refuses the Ray token"),
+    ):
         Jobs(address)
 
 
-def test_the_option_stands_above_the_environment(nowhere: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_option_stands_above_the_environment(
+    nowhere: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("RAY_API_SERVER_ADDRESS", nowhere)
     with dashboard(200, b'{"ray_version": "2.60.0"}') as address:
         assert Jobs(address).address == address

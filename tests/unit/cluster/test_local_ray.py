@@ -1,4 +1,7 @@
-"""A Ray that we start wants a token that nobody else can read. tests/e2e/service/test_up_killed sees what its ports are bound to."""
+"""A Ray that we start wants a token that nobody else can read.
+
+tests/e2e/service/test_up_killed sees what its ports are bound to.
+"""
 
 import os
 import stat
@@ -21,18 +24,30 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("mode", ["disabled", "DISABLED", "none"])
-def test_a_ray_without_a_token_is_not_started(home: Path, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+def test_a_ray_without_a_token_is_not_started(
+    home: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
     monkeypatch.setenv("RAY_AUTH_MODE", mode)
     monkeypatch.setattr("ray.init", lambda **_: pytest.fail("Ray was started"))
-    with pytest.raises(SettingsError, match=f"^RAY_AUTH_MODE={mode} would let [^\n]+: unset it [^\n]+$"), ray_session():
+    with (
+        pytest.raises(
+            SettingsError, match=f"^RAY_AUTH_MODE={mode} would let [^\n]+: unset it [^\n]+$"
+        ),
+        ray_session(),
+    ):
         pass
 
 
-def test_a_cluster_that_is_found_keeps_its_own_mode(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_that_is_found_keeps_its_own_mode(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[dict[str, object]] = []
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
-    monkeypatch.setattr("cluster.ray_runtime.session.join", lambda address, **given: asked.append({"address": address, **given}))
+    monkeypatch.setattr(
+        "cluster.ray_runtime.session.join",
+        lambda address, **given: asked.append({"address": address, **given}),
+    )
     with ray_session():
         assert os.environ["RAY_AUTH_MODE"] == "disabled"
     assert asked[0]["address"] == "127.0.0.1:1"
@@ -41,7 +56,9 @@ def test_a_cluster_that_is_found_keeps_its_own_mode(home: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("mode", [None, "", "token", "Token"])
-def test_the_token_is_for_this_user_alone(home: Path, monkeypatch: pytest.MonkeyPatch, mode: str | None) -> None:
+def test_the_token_is_for_this_user_alone(
+    home: Path, monkeypatch: pytest.MonkeyPatch, mode: str | None
+) -> None:
     if mode is not None:
         monkeypatch.setenv("RAY_AUTH_MODE", mode)
     require_token()
@@ -49,7 +66,9 @@ def test_the_token_is_for_this_user_alone(home: Path, monkeypatch: pytest.Monkey
     first = file.read_text()
     assert len(first) >= 32
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert os.environ.get("RAY_AUTH_MODE") == (mode or None)  # Ray turns it on itself where it is not set, not where it is empty
+    assert os.environ.get("RAY_AUTH_MODE") == (
+        mode or None
+    )  # Ray turns it on itself where it is not set, not where it is empty
     file.chmod(0o644)  # as Ray leaves it, which makes one itself
     require_token()
     assert (file.read_text(), stat.S_IMODE(file.stat().st_mode)) == (first, 0o600)
@@ -57,14 +76,18 @@ def test_the_token_is_for_this_user_alone(home: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("name", ["RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"])
-def test_a_token_that_the_user_has_named_stands(home: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_a_token_that_the_user_has_named_stands(
+    home: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     monkeypatch.setenv(name, "given")
     require_token()
     assert not (home / ".ray").exists()
     assert os.environ[name] == "given"
 
 
-def test_without_a_home_to_write_to_the_token_is_the_processs_own(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_home_to_write_to_the_token_is_the_processs_own(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (home / ".ray").write_text("no folder")
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", "")
     monkeypatch.setenv("TMPDIR", str(home))

@@ -19,9 +19,23 @@ FILE: dict[str, Any] = {
     "budget": {"target_calls": 900},
     "recorded": {"data": {"navigate": {0: "ab"}}},
 }
-OPTIONS = dict.fromkeys((
-    "tasks", "strategies", "scorer", "seed_instruction", "sizes", "target_calls", "optimizer_calls", "target", "optimizer",
-    "selection", "seeds", "concurrency", "out"))
+OPTIONS = dict.fromkeys(
+    (
+        "tasks",
+        "strategies",
+        "scorer",
+        "seed_instruction",
+        "sizes",
+        "target_calls",
+        "optimizer_calls",
+        "target",
+        "optimizer",
+        "selection",
+        "seeds",
+        "concurrency",
+        "out",
+    )
+)
 
 
 def read(folder: Path, **options: Any) -> ExperimentSettings:
@@ -38,7 +52,11 @@ def test_without_options_the_file_stands(tmp_path: Path) -> None:
 
 def test_a_model_may_be_a_mapping_as_an_endpoints_refusal_advises_it(tmp_path: Path) -> None:
     """What serving.clients.openai_repairs.as_settings writes can be copied behind --target."""
-    changes = {"max_tokens_field": "max_completion_tokens", "send_temperature": False, "system_role": "user"}
+    changes = {
+        "max_tokens_field": "max_completion_tokens",
+        "send_temperature": False,
+        "system_role": "user",
+    }
     for name in ("m", "org/m-4.1:free", "no", "5", "a: b, {c}", "'"):
         plain = OpenAISettings(model=name, base_url="http://x/v1")
         settings = read(tmp_path, target=as_settings(plain, changes))
@@ -65,7 +83,9 @@ def test_tasks_are_replaced_and_their_record_dropped(tmp_path: Path) -> None:
 
 
 def test_a_seed_instruction_goes_to_the_tasks_of_the_file(tmp_path: Path) -> None:
-    assert [task.seed_instruction for task in read(tmp_path, seed_instruction="Think.").tasks] == ["Think."]
+    assert [task.seed_instruction for task in read(tmp_path, seed_instruction="Think.").tasks] == [
+        "Think."
+    ]
 
 
 def test_one_budget_leaves_the_other(tmp_path: Path) -> None:

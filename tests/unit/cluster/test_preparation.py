@@ -16,19 +16,32 @@ SIZES = {"train": 3, "dev": 3, "test": 4}
 
 
 def settings(out: Path | str | None, **changes: Any) -> ExperimentSettings:
-    given = {"tasks": ["navigate"], "strategies": ["apo"], "sizes": SIZES, "seeds": [0, 1], "out": str(out or "")} | changes
+    given = {
+        "tasks": ["navigate"],
+        "strategies": ["apo"],
+        "sizes": SIZES,
+        "seeds": [0, 1],
+        "out": str(out or ""),
+    } | changes
     return ExperimentSettings.model_validate(given)
 
 
 def jsonl(folder: Path, count: int = 12) -> Path:
     file = folder / "sums.jsonl"
-    file.write_text("".join(f'{{"input": "{n} + 1?", "target": "{n + 1}"}}\n' for n in range(count)))
+    file.write_text(
+        "".join(f'{{"input": "{n} + 1?", "target": "{n + 1}"}}\n' for n in range(count))
+    )
     return file
 
 
 def test_every_trial_of_the_grid_gets_a_plan_and_a_task(tmp_path: Path) -> None:
     experiment = prepare(settings(tmp_path, strategies=["apo", "abo"]))
-    assert [plan.id for plan in experiment.plans] == ["navigate-apo-s0", "navigate-abo-s0", "navigate-apo-s1", "navigate-abo-s1"]
+    assert [plan.id for plan in experiment.plans] == [
+        "navigate-apo-s0",
+        "navigate-abo-s0",
+        "navigate-apo-s1",
+        "navigate-abo-s1",
+    ]
     assert {len(experiment.task_of(plan).test) for plan in experiment.plans} == {4}
     assert experiment.tasks["navigate", 0].test != experiment.tasks["navigate", 1].test
 
@@ -88,7 +101,7 @@ def test_a_folder_that_cannot_be_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_budget_that_the_final_test_would_use_up_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"needs 8 target calls, which budget.target_calls \(8\)"):
+    with pytest.raises(
+        SettingsError, match=r"needs 8 target calls, which budget.target_calls \(8\)"
+    ):
         prepare(settings(tmp_path, budget={"target_calls": 8}))
-
-

@@ -1,4 +1,6 @@
-"""README.md shows what the quickstart prints at this version of the code: figure by figure, and word by word."""
+"""README.md shows what the quickstart prints at this version of the code: figure by figure, and
+word by word.
+"""
 
 import pytest
 
@@ -6,8 +8,11 @@ from tests.contracts import quickstart
 
 
 async def test_the_readme_shows_what_the_quickstart_prints() -> None:
-    printed = quickstart.printed(await quickstart.replayed(
-        quickstart.Recorded(quickstart.target_name(), quickstart.recorded())))
+    printed = quickstart.printed(
+        await quickstart.replayed(
+            quickstart.Recorded(quickstart.target_name(), quickstart.recorded())
+        )
+    )
     told, again = quickstart.shown(), f"README.md is behind the code; {quickstart.AGAIN}"
     assert len(quickstart.rows(told)) == 18
     assert quickstart.rows(told) == quickstart.rows(printed), again
@@ -15,7 +20,9 @@ async def test_the_readme_shows_what_the_quickstart_prints() -> None:
 
 
 async def test_an_answer_that_nobody_has_recorded_is_told() -> None:
-    with pytest.raises(AssertionError, match=r"the quickstart takes another course: \d+ answers are not recorded"):
+    with pytest.raises(
+        AssertionError, match=r"the quickstart takes another course: \d+ answers are not recorded"
+    ):
         await quickstart.replayed(quickstart.Recorded(quickstart.target_name(), {}))
 
 

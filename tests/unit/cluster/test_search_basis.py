@@ -1,4 +1,6 @@
-"""A search is known again by what decides it, in words that no renamed class and no setting of a later version changes."""
+"""A search is known again by what decides it, in words that no renamed class and no setting of a
+later version changes.
+"""
 
 import dataclasses
 import json
@@ -25,17 +27,45 @@ from serving.storage import open_folder
 
 RECORDED = Recorded(data={"navigate": {0: "a hash"}})
 NAMES = {
-    "iterative_ape": "IterativeAPE", "opro": "OPRO", "apo": "APO", "apo_sum": "APOSum", "prompt_agent": "PromptAgent", "abo": "ABO",
-    "hybrid": "Hybrid", "full": "Full", "racing": "Racing", "successive_halving": "SuccessiveHalving",
-    "successive_rejects": "SuccessiveRejects", "ucb": "UCB", "ucb_e": "UCBE", "grid": "Grid", "random": "Random",
-    "optuna": "Optuna", "none": "Unscheduled", "asha": "ASHA", "median": "Median"}
-"""By name in the settings, what a thing is called in OUT/decisions/settings.json since the first version that wrote one."""
+    "iterative_ape": "IterativeAPE",
+    "opro": "OPRO",
+    "apo": "APO",
+    "apo_sum": "APOSum",
+    "prompt_agent": "PromptAgent",
+    "abo": "ABO",
+    "hybrid": "Hybrid",
+    "full": "Full",
+    "racing": "Racing",
+    "successive_halving": "SuccessiveHalving",
+    "successive_rejects": "SuccessiveRejects",
+    "ucb": "UCB",
+    "ucb_e": "UCBE",
+    "grid": "Grid",
+    "random": "Random",
+    "optuna": "Optuna",
+    "none": "Unscheduled",
+    "asha": "ASHA",
+    "median": "Median",
+}
+"""By name in the settings, what a thing is called in OUT/decisions/settings.json since the first
+version that wrote one.
+"""
 
 
 def settings(**changes: Any) -> ExperimentSettings:
-    return ExperimentSettings.model_validate({
-        "tasks": ["navigate"], "strategies": ["apo"], "sizes": {"train": 4, "dev": 4, "test": 4},
-        "search": {"space": {"strategy.beam": [1, 2]}, "searcher": {"name": "optuna"}, "scheduler": "asha"}} | changes)
+    return ExperimentSettings.model_validate(
+        {
+            "tasks": ["navigate"],
+            "strategies": ["apo"],
+            "sizes": {"train": 4, "dev": 4, "test": 4},
+            "search": {
+                "space": {"strategy.beam": [1, 2]},
+                "searcher": {"name": "optuna"},
+                "scheduler": "asha",
+            },
+        }
+        | changes
+    )
 
 
 def kept(place: Path, changed: dict[str, Any] | None = None, remove: str = "") -> None:
@@ -59,7 +89,10 @@ def test_things_are_described_as_in_the_first_records(name: str) -> None:
 
 
 def test_their_settings_follow_with_their_names() -> None:
-    assert described(Racing()) == "Racing(block_items=10, alpha=0.1, finish=True, budget_share=1.0, tolerance=0.02)"
+    assert (
+        described(Racing())
+        == "Racing(block_items=10, alpha=0.1, finish=True, budget_share=1.0, tolerance=0.02)"
+    )
     assert described(Sampling()) == "Sampling(temperature=0.0, max_tokens=512)"
     assert described(Sizes(1, 2, 3)) == "Sizes(train=1, dev=2, test=3)"
 
@@ -75,7 +108,14 @@ def renamed(kind: type) -> Iterator[None]:
 
 
 def test_a_renamed_class_is_the_same_thing() -> None:
-    for kind in (Racing, Sampling, Sizes, *STRATEGIES.values(), *SEARCHERS.values(), *SCHEDULERS.values()):
+    for kind in (
+        Racing,
+        Sampling,
+        Sizes,
+        *STRATEGIES.values(),
+        *SEARCHERS.values(),
+        *SCHEDULERS.values(),
+    ):
         before = described(kind())
         with renamed(kind):
             assert described(kind()) == before
@@ -92,9 +132,20 @@ def test_but_not_where_that_setting_is_another_than_its_default(tmp_path: Path) 
         reopened(tmp_path, selection={"name": "racing", "settings": {"tolerance": 0.3}})
 
 
-@pytest.mark.parametrize("then", [
-    "Racing(block_items=9, alpha=0.1, finish=True, budget_share=1.0, tolerance=0.02)", "Full()", "UCB()", "Racing(", "", None, 3,
-    "Racing(block_items=len('1234567890'))", "Racing(**{})"])
+@pytest.mark.parametrize(
+    "then",
+    [
+        "Racing(block_items=9, alpha=0.1, finish=True, budget_share=1.0, tolerance=0.02)",
+        "Full()",
+        "UCB()",
+        "Racing(",
+        "",
+        None,
+        3,
+        "Racing(block_items=len('1234567890'))",
+        "Racing(**{})",
+    ],
+)
 def test_another_thing_is_refused_and_so_is_what_cannot_be_read(tmp_path: Path, then: Any) -> None:
     kept(tmp_path, {"the setting selection": then})
     with pytest.raises(SettingsError, match="the setting selection was"):
@@ -111,7 +162,12 @@ def test_a_label_stands_before_a_strategy(tmp_path: Path) -> None:
 
 
 def test_kinds_of_decisions_are_no_names_of_classes() -> None:
-    made = {"opened": Opened(1), "given": Given("t", {}), "ended": Ended("t", None), "judged": Judged("t", "x", 0, 0, 0.5, True)}
+    made = {
+        "opened": Opened(1),
+        "given": Given("t", {}),
+        "ended": Ended("t", None),
+        "judged": Judged("t", "x", 0, 0, 0.5, True),
+    }
     for kind, decision in made.items():
         with renamed(type(decision)):
             assert to_json(decision)["kind"] == kind
@@ -119,6 +175,11 @@ def test_kinds_of_decisions_are_no_names_of_classes() -> None:
 
 def test_every_thing_has_settings_alone() -> None:
     """So that all of it is described."""
-    for kind in (*STRATEGIES.values(), *SELECTION_RULES.values(), *SEARCHERS.values(), *SCHEDULERS.values()):
+    for kind in (
+        *STRATEGIES.values(),
+        *SELECTION_RULES.values(),
+        *SEARCHERS.values(),
+        *SCHEDULERS.values(),
+    ):
         assert dataclasses.is_dataclass(kind)
         assert all(field.repr for field in dataclasses.fields(kind))

@@ -21,9 +21,15 @@ from serving.storage.local import LocalFolder
 TRIALS = tuple(f"navigate-p{number:02}-s0" for number in range(16))
 RECORDED = Recorded(data={"navigate": {0: "a hash"}})
 SEARCH: dict[str, Any] = {
-    "tasks": ["navigate"], "strategies": ["apo"], "sizes": {"train": 4, "dev": 4, "test": 4}, "search": {
+    "tasks": ["navigate"],
+    "strategies": ["apo"],
+    "sizes": {"train": 4, "dev": 4, "test": 4},
+    "search": {
         "space": {"strategy.beam": {"int": [1, 4]}, "strategy.temperature": [0.0, 0.7]},
-        "searcher": {"name": "optuna", "settings": {}}, "scheduler": {"name": "asha", "settings": {}}}}
+        "searcher": {"name": "optuna", "settings": {}},
+        "scheduler": {"name": "asha", "settings": {}},
+    },
+}
 
 
 def searching(**changes: Any) -> ExperimentSettings:
@@ -35,7 +41,10 @@ def changed(**changes: Any) -> ExperimentSettings:
 
 
 def opened(
-    place: Folder | str | Path, settings: ExperimentSettings | None = None, recorded: Recorded = RECORDED, trials: Any = TRIALS,
+    place: Folder | str | Path,
+    settings: ExperimentSettings | None = None,
+    recorded: Recorded = RECORDED,
+    trials: Any = TRIALS,
 ) -> Decisions:
     return open_decisions(open_folder(place), settings or searching(), recorded, trials)
 
@@ -46,8 +55,12 @@ def some(count: int) -> list[Ended]:
 
 def test_what_was_decided_is_there_again_on_any_storage(any_place: str) -> None:
     first = opened(any_place)
-    made = [Opened(4), Given(TRIALS[0], {"strategy.beam": 2, "x": 0.1}), Judged(TRIALS[0], "navigate", 0, 1, 1 / 3, False),
-            Ended(TRIALS[0], None)]
+    made = [
+        Opened(4),
+        Given(TRIALS[0], {"strategy.beam": 2, "x": 0.1}),
+        Judged(TRIALS[0], "navigate", 0, 1, 1 / 3, False),
+        Ended(TRIALS[0], None),
+    ]
     for decision in made:
         first.add(decision)
     again = opened(any_place)
@@ -56,7 +69,9 @@ def test_what_was_decided_is_there_again_on_any_storage(any_place: str) -> None:
     assert opened(any_place).made == (*made, Opened(5))
 
 
-def test_a_long_record_is_many_files_of_which_only_the_last_is_written_again(tmp_path: Path) -> None:
+def test_a_long_record_is_many_files_of_which_only_the_last_is_written_again(
+    tmp_path: Path,
+) -> None:
     first, made = opened(tmp_path), some(2 * LINES + 1)
     for decision in made[:LINES]:
         first.add(decision)
@@ -65,7 +80,10 @@ def test_a_long_record_is_many_files_of_which_only_the_last_is_written_again(tmp
         first.add(decision)
     opened(tmp_path).add(made[-1])
     assert opened(tmp_path).made == tuple(made)
-    assert [len(file.read_text().splitlines()) for file in sorted((tmp_path / "decisions").glob("*.jsonl"))] == [LINES, LINES, 1]
+    assert [
+        len(file.read_text().splitlines())
+        for file in sorted((tmp_path / "decisions").glob("*.jsonl"))
+    ] == [LINES, LINES, 1]
     assert (tmp_path / "decisions" / "000000.jsonl").stat() == early
 
 
@@ -87,7 +105,9 @@ class CutFolder(LocalFolder):
 
 @given(st.integers(0, 6))
 @settings(deadline=None, max_examples=20)  # it waits for the disk
-def test_cut_at_any_write_all_that_counted_is_there(tmp_path_factory: pytest.TempPathFactory, writes: int) -> None:
+def test_cut_at_any_write_all_that_counted_is_there(
+    tmp_path_factory: pytest.TempPathFactory, writes: int
+) -> None:
     folder = tmp_path_factory.mktemp("cut")
     first = opened(CutFolder(folder, [writes]))
     for decision in some(10):
@@ -116,37 +136,70 @@ def test_nor_where_a_file_has_just_become_full(tmp_path: Path) -> None:
         second.add(Opened(5))
 
 
-@pytest.mark.parametrize(("settings", "said"), [
-    (changed(scheduler={"name": "asha", "settings": {"reduction_factor": 4}}),
-     r"search.scheduler was ASHA\(grace_rounds=1, reduction_factor=3\) and is ASHA\(grace_rounds=1, reduction_factor=4\)"),
-    (changed(scheduler="median"), "the setting search.scheduler was ASHA"),
-    (changed(searcher={"name": "optuna", "settings": {"seed": 1}}), r"the setting search.searcher was Optuna\(seed=0"),
-    (changed(space={"strategy.beam": {"int": [1, 5]}, "strategy.temperature": [0.0, 0.7]}), "the setting search.space was"),
-    (changed(space={"strategy.temperature": [0.0, 0.7], "strategy.beam": {"int": [1, 4]}}), "the setting search.space was"),
-    (searching(strategies=["apo", "abo"]), "the setting strategies was"),
-    (searching(target="openai:m@http://h/v1"), "the setting target was builtin:target@"),
-    (searching(optimizer={"kind": "builtin", "name": "optimizer", "seed": 3}), "the setting optimizer was builtin:optimizer@"),
-    (searching(selection="full"), "the setting selection was Racing"),
-    (searching(sampling={"temperature": 0.5}), "the setting sampling was"),
-    (searching(sizes={"train": 5, "dev": 4, "test": 4}), "the task navigate was"),
-])
-def test_another_search_is_refused_and_the_difference_named(tmp_path: Path, settings: ExperimentSettings, said: str) -> None:
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (
+            changed(scheduler={"name": "asha", "settings": {"reduction_factor": 4}}),
+            r"search.scheduler was ASHA\(grace_rounds=1, reduction_factor=3\) and is "
+            r"ASHA\(grace_rounds=1, reduction_factor=4\)",
+        ),
+        (changed(scheduler="median"), "the setting search.scheduler was ASHA"),
+        (
+            changed(searcher={"name": "optuna", "settings": {"seed": 1}}),
+            r"the setting search.searcher was Optuna\(seed=0",
+        ),
+        (
+            changed(space={"strategy.beam": {"int": [1, 5]}, "strategy.temperature": [0.0, 0.7]}),
+            "the setting search.space was",
+        ),
+        (
+            changed(space={"strategy.temperature": [0.0, 0.7], "strategy.beam": {"int": [1, 4]}}),
+            "the setting search.space was",
+        ),
+        (searching(strategies=["apo", "abo"]), "the setting strategies was"),
+        (searching(target="openai:m@http://h/v1"), "the setting target was builtin:target@"),
+        (
+            searching(optimizer={"kind": "builtin", "name": "optimizer", "seed": 3}),
+            "the setting optimizer was builtin:optimizer@",
+        ),
+        (searching(selection="full"), "the setting selection was Racing"),
+        (searching(sampling={"temperature": 0.5}), "the setting sampling was"),
+        (searching(sizes={"train": 5, "dev": 4, "test": 4}), "the task navigate was"),
+    ],
+)
+def test_another_search_is_refused_and_the_difference_named(
+    tmp_path: Path, settings: ExperimentSettings, said: str
+) -> None:
     opened(tmp_path).add(Opened(4))
     with pytest.raises(SettingsError, match=said) as told:
         opened(tmp_path, settings)
-    assert f"name another folder with --out, or remove {tmp_path / 'decisions'} to let the search decide anew." in str(told.value)
+    assert (
+        f"name another folder with --out, or remove {tmp_path / 'decisions'} to let the search "
+        "decide anew." in str(told.value)
+    )
 
 
 def test_other_data_is_refused(tmp_path: Path) -> None:
     opened(tmp_path).add(Opened(4))
-    with pytest.raises(SettingsError, match="the data of task navigate with seed 0 was a hash and is another now"):
+    with pytest.raises(
+        SettingsError, match="the data of task navigate with seed 0 was a hash and is another now"
+    ):
         opened(tmp_path, recorded=Recorded(data={"navigate": {0: "another"}}))
 
 
-@pytest.mark.parametrize("settings", [
-    searching(concurrency=9), searching(budget={"target_calls": 77}), searching(name="other", out="elsewhere"),
-    changed(searcher={"name": "optuna", "settings": {"seed": 0}}), changed(trials=32), searching(seeds=[0, 1]),
-    searching(tasks=["navigate", "coin_flip"])])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        searching(concurrency=9),
+        searching(budget={"target_calls": 77}),
+        searching(name="other", out="elsewhere"),
+        changed(searcher={"name": "optuna", "settings": {"seed": 0}}),
+        changed(trials=32),
+        searching(seeds=[0, 1]),
+        searching(tasks=["navigate", "coin_flip"]),
+    ],
+)
 def test_a_larger_experiment_goes_on(tmp_path: Path, settings: ExperimentSettings) -> None:
     opened(tmp_path).add(Ended(TRIALS[0], 0.5))
     assert opened(tmp_path, settings).made == (Ended(TRIALS[0], 0.5),)
@@ -162,7 +215,9 @@ def test_what_was_added_is_held_to_afterwards(tmp_path: Path) -> None:
 
 def test_a_trial_that_is_gone_is_refused(tmp_path: Path) -> None:
     opened(tmp_path).add(Ended(TRIALS[9], 0.5))
-    with pytest.raises(SettingsError, match="it has the trial navigate-p09-s0, and these settings have not"):
+    with pytest.raises(
+        SettingsError, match="it has the trial navigate-p09-s0, and these settings have not"
+    ):
         opened(tmp_path, trials=TRIALS[:8])
 
 
@@ -176,7 +231,9 @@ def test_before_the_first_decision_all_may_change_and_nothing_is_written(tmp_pat
 def test_a_damaged_record_is_refused(tmp_path: Path, damage: bytes) -> None:
     opened(tmp_path).add(Opened(4))
     (tmp_path / "decisions" / "000000.jsonl").write_bytes(damage)
-    with pytest.raises(DataError, match=r"000000.jsonl .*; name another folder with --out, or remove"):
+    with pytest.raises(
+        DataError, match=r"000000.jsonl .*; name another folder with --out, or remove"
+    ):
         opened(tmp_path)
 
 
@@ -196,7 +253,9 @@ def test_a_refused_search_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"the setting search\.scheduler"):
         prepare(changed(scheduler="none").model_copy(update={"out": str(tmp_path)}))
     assert (tmp_path / "settings.yaml").read_text() == before
-    assert prepare(ExperimentSettings.model_validate(yaml.safe_load(before))).decisions.made == (Opened(4),)
+    assert prepare(ExperimentSettings.model_validate(yaml.safe_load(before))).decisions.made == (
+        Opened(4),
+    )
 
 
 def test_without_a_search_nothing_is_read_or_written(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""Search spaces: every point lies in its space, a grid has each once, settings stay with their owner, mistakes are named."""
+"""Search spaces: every point lies in its space, a grid has each once, settings stay with their
+owner, mistakes are named.
+"""
 
 import tracemalloc
 from pathlib import Path
@@ -21,7 +23,10 @@ from optimizer.strategies import ABO, APO
 from optimizer.types import Sampling
 from tests.contracts.searcher_contract import POINTS, SPACE, SearcherContract, lies_in
 
-SMALL: dict[str, Any] = {"tasks": ["navigate"], "strategies": ["apo", {"name": "abo", "label": "bare", "settings": {"cases": 1}}]}
+SMALL: dict[str, Any] = {
+    "tasks": ["navigate"],
+    "strategies": ["apo", {"name": "abo", "label": "bare", "settings": {"cases": 1}}],
+}
 
 
 def read(folder: Path, space: Any = None, search: Any = None, **changes: Any) -> ExperimentSettings:
@@ -75,7 +80,10 @@ class TestOptuna(SearcherContract):
         assert study.propose(2) is not None
 
     def test_proposals_depend_on_results_and_not_on_their_timing(self) -> None:
-        in_order, shuffled = Optuna(startup_trials=1).open(SPACE, 2), Optuna(startup_trials=1).open(SPACE, 2)
+        in_order, shuffled = (
+            Optuna(startup_trials=1).open(SPACE, 2),
+            Optuna(startup_trials=1).open(SPACE, 2),
+        )
         for study, order in ((in_order, (0, 1)), (shuffled, (1, 0))):
             for number in (0, 1):
                 study.propose(number)
@@ -85,18 +93,44 @@ class TestOptuna(SearcherContract):
 
 
 domains = st.one_of(
-    st.lists(st.integers(-5, 5), min_size=1, max_size=4, unique=True).map(lambda values: OneOf(tuple(values))),
-    st.builds(lambda low, more, log: IntRange(low, low + more, log), st.integers(1, 5), st.integers(1, 5), st.booleans()),
-    st.builds(lambda low, more, log: FloatRange(low, low + more, log), st.floats(0.1, 1), st.floats(0.1, 5), st.booleans()))
+    st.lists(st.integers(-5, 5), min_size=1, max_size=4, unique=True).map(
+        lambda values: OneOf(tuple(values))
+    ),
+    st.builds(
+        lambda low, more, log: IntRange(low, low + more, log),
+        st.integers(1, 5),
+        st.integers(1, 5),
+        st.booleans(),
+    ),
+    st.builds(
+        lambda low, more, log: FloatRange(low, low + more, log),
+        st.floats(0.1, 1),
+        st.floats(0.1, 5),
+        st.booleans(),
+    ),
+)
 
 
 @st.composite
 def spaces(draw: st.DrawFn) -> Space:
     names = ("a", "b", "c")[: draw(st.integers(1, 3))]
-    children = draw(st.lists(st.tuples(domains, st.none() | st.frozensets(st.sampled_from(names), min_size=1)), max_size=3))
-    return Space((Dimension("strategy", OneOf(names)), *(
-        Dimension(f"setting{number}", domain, "strategy" if among else "", among or frozenset())
-        for number, (domain, among) in enumerate(children))))
+    children = draw(
+        st.lists(
+            st.tuples(domains, st.none() | st.frozensets(st.sampled_from(names), min_size=1)),
+            max_size=3,
+        )
+    )
+    return Space(
+        (
+            Dimension("strategy", OneOf(names)),
+            *(
+                Dimension(
+                    f"setting{number}", domain, "strategy" if among else "", among or frozenset()
+                )
+                for number, (domain, among) in enumerate(children)
+            ),
+        )
+    )
 
 
 @given(spaces(), st.integers(0, 50))
@@ -106,7 +140,9 @@ def test_every_drawn_point_lies_in_its_space(space: Space, seed: int) -> None:
 
 
 @given(spaces(), st.integers(1, 20), st.integers(0, 5))
-def test_random_plans_are_distinct_and_the_same_for_a_seed(space: Space, trials: int, seed: int) -> None:
+def test_random_plans_are_distinct_and_the_same_for_a_seed(
+    space: Space, trials: int, seed: int
+) -> None:
     points = Random(seed=seed).plan(space, trials)
     assert points == Random(seed=seed).plan(space, trials)
     assert 0 < len(points) <= trials
@@ -134,11 +170,19 @@ def test_points_are_counted_without_making_them(space: Space) -> None:
 BILLION = {"int": [1, 1_000_000_000]}
 
 
-@pytest.mark.parametrize(("space", "count"), [
-    ({"strategy.beam": BILLION}, "2,000,000,000"), ({"strategy.beam": BILLION, "strategy.minibatch": BILLION}, "2" + ",000" * 6),
-    ({"apo.beam": BILLION}, "1,000,000,001"), ({"sampling.max_tokens": BILLION}, "2,000,000,000"),
-    ({"strategy.beam": {"int": [1, 2**62]}}, "9,223,372,036,854,775,808")])
-def test_a_grid_of_a_billion_points_is_refused_by_its_number(tmp_path: Path, space: dict[str, Any], count: str) -> None:
+@pytest.mark.parametrize(
+    ("space", "count"),
+    [
+        ({"strategy.beam": BILLION}, "2,000,000,000"),
+        ({"strategy.beam": BILLION, "strategy.minibatch": BILLION}, "2" + ",000" * 6),
+        ({"apo.beam": BILLION}, "1,000,000,001"),
+        ({"sampling.max_tokens": BILLION}, "2,000,000,000"),
+        ({"strategy.beam": {"int": [1, 2**62]}}, "9,223,372,036,854,775,808"),
+    ],
+)
+def test_a_grid_of_a_billion_points_is_refused_by_its_number(
+    tmp_path: Path, space: dict[str, Any], count: str
+) -> None:
     tracemalloc.start()
     try:
         assert f"more than 10,000 points, {count} of them" in complaint(tmp_path, space)
@@ -153,12 +197,19 @@ def test_a_range_of_a_billion_is_searched_at_random(tmp_path: Path) -> None:
 
 
 def test_a_search_may_name_its_models_by_labels_of_the_file(tmp_path: Path) -> None:
-    models = {name: {"kind": "openai", "model": name, "base_url": f"http://127.0.0.1:9/{name}"} for name in ("small", "large")}
-    settings = read(tmp_path, {"optimizer": ["small", "large"], "optimizer.max_tokens": [10]}, models=models)
+    models = {
+        name: {"kind": "openai", "model": name, "base_url": f"http://127.0.0.1:9/{name}"}
+        for name in ("small", "large")
+    }
+    settings = read(
+        tmp_path, {"optimizer": ["small", "large"], "optimizer.max_tokens": [10]}, models=models
+    )
     assert [model.identity for model in optimizers(settings)] == [
-        f"openai:{name}@http://127.0.0.1:9/{name};max_tokens=10" for name in models]
+        f"openai:{name}@http://127.0.0.1:9/{name};max_tokens=10" for name in models
+    ]
     assert "There is no model called 'builtin:optimizer'; known are: large, small." in complaint(
-        tmp_path, {"optimizer": ["builtin:optimizer"]}, models=models)
+        tmp_path, {"optimizer": ["builtin:optimizer"]}, models=models
+    )
     assert "known are" in complaint(tmp_path, models={"small": {"kind": "opnai"}})
 
 
@@ -173,59 +224,128 @@ def test_a_domain_is_read_from_what_a_file_would_say(domain: Domain) -> None:
             assert parse_domain({"float": [low, high], "log": log}) == domain
 
 
-@pytest.mark.parametrize(("space", "expected"), [
-    ({"strategy.bean": [1]}, "In search.space, strategy.bean: There is no setting called 'bean'; did you mean 'beam'?"),
-    ({"bare.error_groups": [1]}, "In search.space, bare.error_groups: There is no setting called 'error_groups'"),
-    ({"strategy.beam": [1, 0]}, "In search.space, strategy.beam: Of strategy 'apo': The setting beam is 0, and must be "),
-    ({"strategy.beam": {"int": [0, 3]}}, "beam is 0"),
-    ({"strategy.beam": ["many"]}, "beam cannot be 'many'"),
-    ({"bare.refine": ["all"]}, "In search.space, bare.refine: Of strategy 'abo': The setting refine cannot be 'all'"),
-    ({"strategy.beam": 3}, "It must be a list of values"),
-    ({"strategy.beam": []}, "A choice needs a list of one value or more"),
-    ({"strategy.beam": [2, 2]}, "The value 2 stands twice"),
-    ({"strategy.beam": [[1]]}, "[1] is none of these"),
-    ({"strategy.beam": {"int": [3, 1]}}, "[3, 1] is empty"),
-    ({"strategy.beam": {"int": [1, 2.5]}}, "A range of kind int is two such numbers"),
-    ({"strategy.beam": {"int": [1, 3], "float": [1, 2]}}, "exactly one of: choice, int, float"),
-    ({"strategy.beam": {"int": [1, 3], "lag": True}}, "did you mean 'log'?"),
-    ({"strategy.temperature": {"float": [0, 1], "log": True}}, "must begin above 0"),
-    ({"strategy.temperature": {"float": [0, float("nan")]}}, "A range of kind float is two such numbers"),
-    ({"strategy.temperature": {"float": [0, 10**400]}}, "A range of kind float is two such numbers"),
-    ({"strategy.beam": {"int": [1, 10**400]}}, "A range of kind int is two such numbers"),
-    ({"strategy": ["apo"]}, "stand under 'strategies'"),
-    ({"target": ["builtin:target"]}, "The target is what prompts are for"),
-    ({"x": [1]}, "known are: strategy.SETTING, selection.SETTING, optimizer.SETTING, sampling.SETTING, apo."),
-    ({"abo.beam": [1]}, "A space has no such key"),
-    ({"strategy.beam": [1], "bare.beam": [2]}, "bare.beam and strategy.beam set the same of bare; keep one."),
-    ({"selection": ["best"]}, "In search.space, selection: There is no selection rule called 'best'; known are: full, racing, "),
-    ({"selection": {"int": [1, 2]}}, "It must be a list of names."),
-    ({"selection.block": [1]}, "did you mean 'block_items'?"),
-    ({"optimizer": ["builtin:nobody"]}, "known are: optimizer, target"),
-    ({"optimizer.prior_bias": {"float": [0, 0.5]}}, "must be listed, because every model is hosted before the first trial"),
-    ({"optimizer.prior_bias": [2.0]}, "prior_bias"),
-    ({"sampling.temperature": [3]}, "temperature cannot be 3"),
-    ({"sampling.top_p": [1]}, "known are: temperature, max_tokens."),
-])
-def test_a_space_that_cannot_be_says_why(tmp_path: Path, space: dict[str, Any], expected: str) -> None:
+@pytest.mark.parametrize(
+    ("space", "expected"),
+    [
+        (
+            {"strategy.bean": [1]},
+            "In search.space, strategy.bean: There is no setting called 'bean'; did you mean "
+            "'beam'?",
+        ),
+        (
+            {"bare.error_groups": [1]},
+            "In search.space, bare.error_groups: There is no setting called 'error_groups'",
+        ),
+        (
+            {"strategy.beam": [1, 0]},
+            "In search.space, strategy.beam: Of strategy 'apo': The setting beam is 0, and must be ",
+        ),
+        ({"strategy.beam": {"int": [0, 3]}}, "beam is 0"),
+        ({"strategy.beam": ["many"]}, "beam cannot be 'many'"),
+        (
+            {"bare.refine": ["all"]},
+            "In search.space, bare.refine: Of strategy 'abo': The setting refine cannot be 'all'",
+        ),
+        ({"strategy.beam": 3}, "It must be a list of values"),
+        ({"strategy.beam": []}, "A choice needs a list of one value or more"),
+        ({"strategy.beam": [2, 2]}, "The value 2 stands twice"),
+        ({"strategy.beam": [[1]]}, "[1] is none of these"),
+        ({"strategy.beam": {"int": [3, 1]}}, "[3, 1] is empty"),
+        ({"strategy.beam": {"int": [1, 2.5]}}, "A range of kind int is two such numbers"),
+        ({"strategy.beam": {"int": [1, 3], "float": [1, 2]}}, "exactly one of: choice, int, float"),
+        ({"strategy.beam": {"int": [1, 3], "lag": True}}, "did you mean 'log'?"),
+        ({"strategy.temperature": {"float": [0, 1], "log": True}}, "must begin above 0"),
+        (
+            {"strategy.temperature": {"float": [0, float("nan")]}},
+            "A range of kind float is two such numbers",
+        ),
+        (
+            {"strategy.temperature": {"float": [0, 10**400]}},
+            "A range of kind float is two such numbers",
+        ),
+        ({"strategy.beam": {"int": [1, 10**400]}}, "A range of kind int is two such numbers"),
+        ({"strategy": ["apo"]}, "stand under 'strategies'"),
+        ({"target": ["builtin:target"]}, "The target is what prompts are for"),
+        (
+            {"x": [1]},
+            "known are: strategy.SETTING, selection.SETTING, optimizer.SETTING, sampling.SETTING, "
+            "apo.",
+        ),
+        ({"abo.beam": [1]}, "A space has no such key"),
+        (
+            {"strategy.beam": [1], "bare.beam": [2]},
+            "bare.beam and strategy.beam set the same of bare; keep one.",
+        ),
+        (
+            {"selection": ["best"]},
+            "In search.space, selection: There is no selection rule called 'best'; known are: "
+            "full, racing, ",
+        ),
+        ({"selection": {"int": [1, 2]}}, "It must be a list of names."),
+        ({"selection.block": [1]}, "did you mean 'block_items'?"),
+        ({"optimizer": ["builtin:nobody"]}, "known are: optimizer, target"),
+        (
+            {"optimizer.prior_bias": {"float": [0, 0.5]}},
+            "must be listed, because every model is hosted before the first trial",
+        ),
+        ({"optimizer.prior_bias": [2.0]}, "prior_bias"),
+        ({"sampling.temperature": [3]}, "temperature cannot be 3"),
+        ({"sampling.top_p": [1]}, "known are: temperature, max_tokens."),
+    ],
+)
+def test_a_space_that_cannot_be_says_why(
+    tmp_path: Path, space: dict[str, Any], expected: str
+) -> None:
     assert expected in complaint(tmp_path, space)
 
 
-@pytest.mark.parametrize(("search", "expected"), [
-    ({"searcher": "tpe"}, "There is no searcher called 'tpe'; known are: grid, optuna, random."),
-    ({"searcher": {"name": "random", "settings": {"sed": 1}}}, "did you mean 'seed'?"),
-    ({"searcher": {"name": "optuna", "settings": {"startup_trials": 0}}}, "must be at least 1"),
-    ({"trials": 5}, "The searcher grid tries every point"),
-    ({"searcher": "random", "trials": 0}, "search.trials"),
-    ({"scheduler": "hyperband"}, "There is no scheduler called 'hyperband'; known are: asha, median, none."),
-    ({"scheduler": {"name": "asha", "settings": {"reduction_facto": 3}}}, "did you mean 'reduction_factor'?"),
-    ({"scheduler": {"name": "asha", "settings": {"grace_rounds": 0}}}, "grace_rounds is 0"),
-    ({"scheduler": {"name": "asha", "settings": {"reduction_factor": 1}}}, "reduction_factor is 1"),
-    ({"scheduler": {"name": "median", "settings": {"least_trials": "few"}}}, "least_trials cannot be 'few'"),
-    ({"space": {"strategy.temperature": {"float": [0, 1]}}}, "strategy.temperature is a range of real numbers"),
-    ({"space": {"strategy.beam": {"int": [1, 10]}, "strategy.minibatch": {"int": [1, 9999]}}}, "more than 10,000 points"),
-    ({"spaces": {}}, "did you mean 'space'?"),
-])
-def test_a_search_that_cannot_be_says_why(tmp_path: Path, search: dict[str, Any], expected: str) -> None:
+@pytest.mark.parametrize(
+    ("search", "expected"),
+    [
+        (
+            {"searcher": "tpe"},
+            "There is no searcher called 'tpe'; known are: grid, optuna, random.",
+        ),
+        ({"searcher": {"name": "random", "settings": {"sed": 1}}}, "did you mean 'seed'?"),
+        ({"searcher": {"name": "optuna", "settings": {"startup_trials": 0}}}, "must be at least 1"),
+        ({"trials": 5}, "The searcher grid tries every point"),
+        ({"searcher": "random", "trials": 0}, "search.trials"),
+        (
+            {"scheduler": "hyperband"},
+            "There is no scheduler called 'hyperband'; known are: asha, median, none.",
+        ),
+        (
+            {"scheduler": {"name": "asha", "settings": {"reduction_facto": 3}}},
+            "did you mean 'reduction_factor'?",
+        ),
+        ({"scheduler": {"name": "asha", "settings": {"grace_rounds": 0}}}, "grace_rounds is 0"),
+        (
+            {"scheduler": {"name": "asha", "settings": {"reduction_factor": 1}}},
+            "reduction_factor is 1",
+        ),
+        (
+            {"scheduler": {"name": "median", "settings": {"least_trials": "few"}}},
+            "least_trials cannot be 'few'",
+        ),
+        (
+            {"space": {"strategy.temperature": {"float": [0, 1]}}},
+            "strategy.temperature is a range of real numbers",
+        ),
+        (
+            {
+                "space": {
+                    "strategy.beam": {"int": [1, 10]},
+                    "strategy.minibatch": {"int": [1, 9999]},
+                }
+            },
+            "more than 10,000 points",
+        ),
+        ({"spaces": {}}, "did you mean 'space'?"),
+    ],
+)
+def test_a_search_that_cannot_be_says_why(
+    tmp_path: Path, search: dict[str, Any], expected: str
+) -> None:
     assert expected in complaint(tmp_path, search=search)
 
 
@@ -235,20 +355,41 @@ def test_a_label_that_means_something_else_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_setting_applies_to_the_strategies_that_have_it(tmp_path: Path) -> None:
-    settings = read(tmp_path, {"strategy.beam": [1, 2], "strategy.demonstrations": [0, 1], "apo.error_groups": [3]})
+    settings = read(
+        tmp_path,
+        {"strategy.beam": [1, 2], "strategy.demonstrations": [0, 1], "apo.error_groups": [3]},
+    )
     points = [trial_spec.point for trial_spec in trial_specs(settings)]
     assert points == [
         *({"strategy": "apo", "strategy.beam": beam, "apo.error_groups": 3} for beam in (1, 2)),
-        *({"strategy": "bare", "strategy.beam": beam, "strategy.demonstrations": shown} for beam in (1, 2) for shown in (0, 1))]
+        *(
+            {"strategy": "bare", "strategy.beam": beam, "strategy.demonstrations": shown}
+            for beam in (1, 2)
+            for shown in (0, 1)
+        ),
+    ]
 
 
 def test_a_plan_is_made_of_its_point_and_what_the_file_says_besides(tmp_path: Path) -> None:
-    settings = read(tmp_path, {
-        "bare.demonstrations": [0], "selection": ["full", "racing"], "selection.alpha": [0.2], "sampling.temperature": [0.5],
-        "optimizer": ["builtin:optimizer"], "optimizer.prior_bias": [0.3]})
+    settings = read(
+        tmp_path,
+        {
+            "bare.demonstrations": [0],
+            "selection": ["full", "racing"],
+            "selection.alpha": [0.2],
+            "sampling.temperature": [0.5],
+            "optimizer": ["builtin:optimizer"],
+            "optimizer.prior_bias": [0.3],
+        },
+    )
     plans = [plan_of(settings, trial_spec) for trial_spec in trial_specs(settings)]
     assert [plan.id for plan in plans] == [f"navigate-p{number:02}-s0" for number in range(4)]
-    assert [plan.strategy for plan in plans] == [APO(), APO(), ABO(cases=1, demonstrations=0), ABO(cases=1, demonstrations=0)]
+    assert [plan.strategy for plan in plans] == [
+        APO(),
+        APO(),
+        ABO(cases=1, demonstrations=0),
+        ABO(cases=1, demonstrations=0),
+    ]
     assert [plan.selection for plan in plans] == [Full(), Racing(alpha=0.2)] * 2
     assert {plan.sampling for plan in plans} == {Sampling(0.5, 512)}
     assert all("prior_bias=0.3" in plan.optimizer.identity for plan in plans)
@@ -265,13 +406,23 @@ def test_every_optimizer_of_the_space_is_known_before_the_first_trial(tmp_path: 
 
 
 def test_comparison_groups_are_of_a_task_and_a_seed_and_run_side_by_side(tmp_path: Path) -> None:
-    settings = read(tmp_path, search={"searcher": "random", "space": {"strategy.beam": [1, 2]}, "trials": 3},
-                    tasks=["navigate", "coin_flip"], seeds=[0, 4])
+    settings = read(
+        tmp_path,
+        search={"searcher": "random", "space": {"strategy.beam": [1, 2]}, "trials": 3},
+        tasks=["navigate", "coin_flip"],
+        seeds=[0, 4],
+    )
     trials = trial_specs(settings)
     assert [trial.trial for trial in trials[:4]] == [
-        "navigate-p00-s0", "coin_flip-p00-s0", "navigate-p01-s0", "coin_flip-p01-s0"]
+        "navigate-p00-s0",
+        "coin_flip-p00-s0",
+        "navigate-p01-s0",
+        "coin_flip-p01-s0",
+    ]
     assert len(trials) == 12
-    assert {trial.comparison_group for trial in trials} == {(task, seed) for task in ("navigate", "coin_flip") for seed in (0, 4)}
+    assert {trial.comparison_group for trial in trials} == {
+        (task, seed) for task in ("navigate", "coin_flip") for seed in (0, 4)
+    }
     assert len({trial.trial for trial in trials}) == 12
 
 

@@ -1,4 +1,6 @@
-"""ExperimentSettings: every mistake is one sentence, the grid is what the file says, and what is written can be read again."""
+"""ExperimentSettings: every mistake is one sentence, the grid is what the file says, and what is
+written can be read again.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -36,7 +38,10 @@ def test_a_name_alone_stands_for_a_task_or_a_strategy(tmp_path: Path) -> None:
 
 
 def test_strategies_take_their_own_settings(tmp_path: Path) -> None:
-    settings = read(tmp_path, strategies=[{"name": "abo", "settings": {"demonstrations": 0, "refine": "whole_prompt"}}])
+    settings = read(
+        tmp_path,
+        strategies=[{"name": "abo", "settings": {"demonstrations": 0, "refine": "whole_prompt"}}],
+    )
     assert settings.strategies[0].build() == ABO(demonstrations=0, refine="whole_prompt")
 
 
@@ -58,29 +63,42 @@ def test_a_key_that_is_like_none_lists_the_known_ones(tmp_path: Path) -> None:
 
 def test_an_unknown_strategy_names_the_known_ones(tmp_path: Path) -> None:
     known = ", ".join(sorted(STRATEGIES))
-    assert f"There is no strategy called 'opt'; known are: {known}." in complaint(tmp_path, strategies=["opt"])
+    assert f"There is no strategy called 'opt'; known are: {known}." in complaint(
+        tmp_path, strategies=["opt"]
+    )
 
 
 def test_an_unknown_selection_rule_names_the_known_ones(tmp_path: Path) -> None:
-    assert "known are: full, racing, successive_halving, successive_rejects, ucb, ucb_e." in complaint(tmp_path, selection="best")
+    assert (
+        "known are: full, racing, successive_halving, successive_rejects, ucb, ucb_e."
+        in complaint(tmp_path, selection="best")
+    )
 
 
-@pytest.mark.parametrize(("changes", "expected"), [
-    ({"strategies": [{"name": "abo", "settings": {"demonstration": 0}}]}, "did you mean 'demonstrations'?"),
-    ({"strategies": [{"name": "abo", "settings": {"refine": "all"}}]}, "refine"),
-    ({"strategies": [{"name": "apo", "settings": {"beam": "many"}}]}, "beam"),
-    ({"target": "builtin:nobody"}, "known are: optimizer, target"),
-    ({"target": "gpt"}, "names no model"),
-    ({"seeds": []}, "seeds"),
-    ({"sizes": {"train": 0}}, "sizes.train"),
-    ({"concurrency": "some"}, "concurrency"),
-    ({"trials": {"cpus": 0}}, "trials.cpus"),
-    ({"trials": {"attempts": 0}}, "trials.attempts"),
-    ({"trials": {"attempt": 2}}, "did you mean 'attempts'?"),
-    ({"tasks": []}, "tasks"),
-    ({"name": "a/b"}, "name"),
-])
-def test_impossible_settings_are_named(tmp_path: Path, changes: dict[str, Any], expected: str) -> None:
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"strategies": [{"name": "abo", "settings": {"demonstration": 0}}]},
+            "did you mean 'demonstrations'?",
+        ),
+        ({"strategies": [{"name": "abo", "settings": {"refine": "all"}}]}, "refine"),
+        ({"strategies": [{"name": "apo", "settings": {"beam": "many"}}]}, "beam"),
+        ({"target": "builtin:nobody"}, "known are: optimizer, target"),
+        ({"target": "gpt"}, "names no model"),
+        ({"seeds": []}, "seeds"),
+        ({"sizes": {"train": 0}}, "sizes.train"),
+        ({"concurrency": "some"}, "concurrency"),
+        ({"trials": {"cpus": 0}}, "trials.cpus"),
+        ({"trials": {"attempts": 0}}, "trials.attempts"),
+        ({"trials": {"attempt": 2}}, "did you mean 'attempts'?"),
+        ({"tasks": []}, "tasks"),
+        ({"name": "a/b"}, "name"),
+    ],
+)
+def test_impossible_settings_are_named(
+    tmp_path: Path, changes: dict[str, Any], expected: str
+) -> None:
     assert expected in complaint(tmp_path, **changes)
 
 
@@ -91,8 +109,15 @@ def test_a_missing_setting_is_named(tmp_path: Path) -> None:
         ExperimentSettings.read(file)
 
 
-@pytest.mark.parametrize(("text", "expected"), [
-    ("tasks: [navigate", "not YAML"), ("", "holds no settings"), ("- a\n", "holds no settings"), ("a: \xff", "UTF-8")])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("tasks: [navigate", "not YAML"),
+        ("", "holds no settings"),
+        ("- a\n", "holds no settings"),
+        ("a: \xff", "UTF-8"),
+    ],
+)
 def test_a_file_that_is_no_settings_file_says_so(tmp_path: Path, text: str, expected: str) -> None:
     file = tmp_path / "x.yaml"
     file.write_bytes(text.encode("latin-1"))
@@ -101,10 +126,17 @@ def test_a_file_that_is_no_settings_file_says_so(tmp_path: Path, text: str, expe
 
 
 def test_the_grid_has_every_task_strategy_and_seed_once(tmp_path: Path) -> None:
-    settings = read(tmp_path, tasks=["navigate", "coin_flip"], strategies=["apo", "abo"], seeds=[3, 1, 3])
+    settings = read(
+        tmp_path, tasks=["navigate", "coin_flip"], strategies=["apo", "abo"], seeds=[3, 1, 3]
+    )
     trials = [(task.label, strategy.label, seed) for task, strategy, seed in settings.grid()]
     assert len(trials) == len(set(trials)) == 8
-    assert trials[:4] == [("navigate", "apo", 3), ("navigate", "abo", 3), ("coin_flip", "apo", 3), ("coin_flip", "abo", 3)]
+    assert trials[:4] == [
+        ("navigate", "apo", 3),
+        ("navigate", "abo", 3),
+        ("coin_flip", "apo", 3),
+        ("coin_flip", "abo", 3),
+    ]
 
 
 def test_labels_are_made_distinct(tmp_path: Path) -> None:
@@ -116,11 +148,15 @@ def test_labels_are_made_distinct(tmp_path: Path) -> None:
 
 def test_what_is_written_is_read_as_equal(tmp_path: Path) -> None:
     recorded = {"data": {"navigate": {0: "ab"}}}
-    settings = read(tmp_path, strategies=["abo", "abo"], seeds=[0, 7], sizes={"test": 9}, recorded=recorded)
+    settings = read(
+        tmp_path, strategies=["abo", "abo"], seeds=[0, 7], sizes={"test": 9}, recorded=recorded
+    )
     assert read(tmp_path, **settings.model_dump(mode="json")) == settings
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "tune_configs").glob("*.yaml")), ids=lambda file: file.stem)
+@pytest.mark.parametrize(
+    "file", sorted((ROOT / "tune_configs").glob("*.yaml")), ids=lambda file: file.stem
+)
 def test_the_experiments_of_the_project_can_be_read(file: Path) -> None:
     assert list(ExperimentSettings.read(file).grid())
 

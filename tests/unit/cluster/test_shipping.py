@@ -15,7 +15,12 @@ from optimizer.errors import DataError, SettingsError
 
 
 def settings(**changes: Any) -> ExperimentSettings:
-    given = {"name": "mine", "tasks": ["navigate"], "strategies": ["apo"], "sizes": {"train": 3, "dev": 3, "test": 4}} | changes
+    given = {
+        "name": "mine",
+        "tasks": ["navigate"],
+        "strategies": ["apo"],
+        "sizes": {"train": 3, "dev": 3, "test": 4},
+    } | changes
     return ExperimentSettings.model_validate(given)
 
 
@@ -34,9 +39,18 @@ def data_file(folder: Path) -> Path:
 @pytest.mark.process
 def test_the_code_runs_from_there_and_knows_its_version(tmp_path: Path) -> None:
     shipment = packed(tmp_path / "job")
-    asks = ("import cluster.cli, serving, optimizer; from importlib.metadata import distribution as d; "
-            "print(cluster.__file__, serving.__file__, optimizer.__file__, d('promptray').locate_file(''), d('promptray').version)")
-    said = subprocess.run([sys.executable, "-c", asks], cwd=tmp_path / "job", capture_output=True, text=True, check=True).stdout
+    asks = (
+        "import cluster.cli, serving, optimizer; from importlib.metadata import distribution as d; "
+        "print(cluster.__file__, serving.__file__, optimizer.__file__, "
+        "d('promptray').locate_file(''), d('promptray').version)"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", asks],
+        cwd=tmp_path / "job",
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
     *places, version = said.split()
     assert all((tmp_path / "job" / place).is_relative_to(tmp_path / "job") for place in places)
     assert version == shipment.metadata["promptray"]
@@ -50,13 +64,19 @@ def test_neither_tests_nor_leftovers_travel(tmp_path: Path) -> None:
     assert not list((tmp_path / "job").rglob("__pycache__"))
 
 
-def test_data_files_travel_and_give_the_same_task_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_files_travel_and_give_the_same_task_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sources = [str(data_file(tmp_path / "a")), str(data_file(tmp_path / "b"))]
     shipment = packed(tmp_path / "job", tasks=[*sources, "navigate"])
     monkeypatch.chdir(tmp_path / "job")
     arrived = ExperimentSettings.read("settings.yaml")
     assert arrived == shipment.settings
-    assert [task.source for task in arrived.tasks] == ["data/0/a/task.jsonl", "data/1/b/task.jsonl", "navigate"]
+    assert [task.source for task in arrived.tasks] == [
+        "data/0/a/task.jsonl",
+        "data/1/b/task.jsonl",
+        "navigate",
+    ]
     _, here, _ = check(settings(tasks=[*sources, "navigate"]))
     _, there, _ = check(arrived)
     assert there == here
@@ -69,20 +89,36 @@ def test_what_could_not_run_anywhere_is_refused_at_home(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("out", "place"),
-    [("", "~/results/mine"), ("elsewhere", "~/elsewhere"), ("/shared/x", "/shared/x"), ("~/x", "~/x"), ("s3://bucket/x", "s3://bucket/x")])
+    [
+        ("", "~/results/mine"),
+        ("elsewhere", "~/elsewhere"),
+        ("/shared/x", "/shared/x"),
+        ("~/x", "~/x"),
+        ("s3://bucket/x", "s3://bucket/x"),
+    ],
+)
 def test_results_have_a_place_that_outlives_the_job(out: str, place: str) -> None:
     assert place_on_cluster(settings(out=out)) == place
 
 
 def test_the_record_of_the_job_names_what_it_is(tmp_path: Path) -> None:
     metadata = packed(tmp_path / "job", tasks=["navigate", "coin_flip"]).metadata
-    assert (metadata["name"], metadata["tasks"], metadata["trials"]) == ("mine", "navigate, coin_flip", "2")
+    assert (metadata["name"], metadata["tasks"], metadata["trials"]) == (
+        "mine",
+        "navigate, coin_flip",
+        "2",
+    )
     assert all(isinstance(value, str) for value in metadata.values())
 
 
 def test_keys_are_named_and_not_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_KEY", "sk-hunter2")
-    model = {"kind": "openai", "model": "m", "base_url": "https://models.invalid/v1", "api_key_env": "MY_KEY"}
+    model = {
+        "kind": "openai",
+        "model": "m",
+        "base_url": "https://models.invalid/v1",
+        "api_key_env": "MY_KEY",
+    }
     shipment = packed(tmp_path / "job", target=model)
     assert keys_on_cluster(shipment.settings) == ("MY_KEY",)
     text = (tmp_path / "job" / "settings.yaml").read_text()
@@ -95,9 +131,13 @@ def test_a_runtime_environment_holds_no_keys_and_no_code(tmp_path: Path) -> None
     file.write_text("pip: [tokenizers]\nenv_vars: {TOKENIZERS_PARALLELISM: 'false'}\n")
     given = read_runtime_env(file)
     assert with_variables(given, {"A": "1"}) == {
-        "pip": ["tokenizers"], "env_vars": {"A": "1", "TOKENIZERS_PARALLELISM": "false"}}
+        "pip": ["tokenizers"],
+        "env_vars": {"A": "1", "TOKENIZERS_PARALLELISM": "false"},
+    }
     file.write_text("env_vars: {OPENAI_API_KEY: sk-hunter2}\n")
-    with pytest.raises(SettingsError, match="OPENAI_API_KEY, which every user of the cluster could read") as told:
+    with pytest.raises(
+        SettingsError, match="OPENAI_API_KEY, which every user of the cluster could read"
+    ) as told:
         read_runtime_env(file)
     assert "hunter2" not in str(told.value)
     file.write_text("working_dir: .\n")

@@ -1,4 +1,6 @@
-"""A command that is stopped from outside ends at once, without a traceback, and its exit code says who stopped it."""
+"""A command that is stopped from outside ends at once, without a traceback, and its exit code says
+who stopped it.
+"""
 
 import signal
 import subprocess
@@ -25,7 +27,9 @@ main()
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_the_exit_code_of_a_command_that_is_stopped(number: signal.Signals, code: int) -> None:
     command = [sys.executable, "-c", NAP, "nap"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as nap:
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as nap:
         assert nap.stdout is not None
         assert nap.stdout.readline() == "asleep\n"
         nap.send_signal(number)

@@ -35,9 +35,24 @@ def anew(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_results_of_names_that_look_alike_stay_apart() -> None:
-    strategies = [{"name": "abo", "label": "b-c"}, {"name": "abo", "label": "c"}, {"name": "abo", "label": "日本"}]
-    sources = ["größe.jsonl", "grösse.jsonl", "gro\u0308ße.jsonl", "GRÖSSE.jsonl", "日本.jsonl", "\u0301.jsonl", "a.csv", "a-b.csv"]
-    settings = ExperimentSettings.model_validate({"tasks": sources, "strategies": strategies, "seeds": [0, 1]})
+    strategies = [
+        {"name": "abo", "label": "b-c"},
+        {"name": "abo", "label": "c"},
+        {"name": "abo", "label": "日本"},
+    ]
+    sources = [
+        "größe.jsonl",
+        "grösse.jsonl",
+        "gro\u0308ße.jsonl",
+        "GRÖSSE.jsonl",
+        "日本.jsonl",
+        "\u0301.jsonl",
+        "a.csv",
+        "a-b.csv",
+    ]
+    settings = ExperimentSettings.model_validate(
+        {"tasks": sources, "strategies": strategies, "seeds": [0, 1]}
+    )
     names = [trial_spec.trial for trial_spec in trial_specs(settings)]
     assert len(set(names)) == len(sources) * len(strategies) * 2
     assert "größe-b-c-s0" in names
@@ -54,8 +69,15 @@ def test_rays_metrics_take_any_name(name: str, caplog: pytest.LogCaptureFixture)
 
 @given(st.text(), st.text())
 def test_labels_stay_apart_and_short(one: str, other: str) -> None:
-    labels = [metric_label(one), metric_label(other), metric_label(one * 300), metric_label(other * 300)]
-    assert all(label.isascii() and label.isprintable() and len(label) <= LONGEST_LABEL for label in labels)
+    labels = [
+        metric_label(one),
+        metric_label(other),
+        metric_label(one * 300),
+        metric_label(other * 300),
+    ]
+    assert all(
+        label.isascii() and label.isprintable() and len(label) <= LONGEST_LABEL for label in labels
+    )
     assert (labels[0] == labels[1]) == (one == other)
 
 
@@ -68,7 +90,9 @@ class Broken:
         raise RuntimeError("no metrics today")
 
 
-def test_metrics_that_break_are_told_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_metrics_that_break_are_told_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(metrics, "_made", Broken)
     for _ in range(3):
         set_gauge("promptray_trials", 1, experiment="x", status="running")
@@ -78,7 +102,14 @@ def test_metrics_that_break_are_told_once(monkeypatch: pytest.MonkeyPatch, caplo
 
 
 def result(trial: str, **changes: Any) -> TrialResult:
-    known = {"task": "navigate", "strategy": "abo", "selection": "racing", "seed": 0, "target": "t", "optimizer": "o"}
+    known = {
+        "task": "navigate",
+        "strategy": "abo",
+        "selection": "racing",
+        "seed": 0,
+        "target": "t",
+        "optimizer": "o",
+    }
     return TrialResult(trial=trial, **(known | {"status": "finished"} | changes))
 
 
@@ -99,15 +130,22 @@ class Pipe(io.StringIO):
         raise self.problem
 
 
-PROBLEMS = [BrokenPipeError(32, "gone"), OSError(28, "No space left on device"), OSError(5, "Input/output error"),
-            ValueError("I/O operation on closed file")]
+PROBLEMS = [
+    BrokenPipeError(32, "gone"),
+    OSError(28, "No space left on device"),
+    OSError(5, "Input/output error"),
+    ValueError("I/O operation on closed file"),
+]
 
 
 @pytest.mark.parametrize("terminal", [False, True], ids=["lines", "table"])
 @pytest.mark.parametrize("problem", PROBLEMS, ids=["pipe", "full", "hung up", "closed"])
 def test_a_run_that_cannot_be_shown_goes_on(problem: Exception, terminal: bool) -> None:
     file = Pipe(problem, terminal)
-    with steady(console := SafeConsole(file=file, force_terminal=terminal)), watching(["größe"], console) as watcher:
+    with (
+        steady(console := SafeConsole(file=file, force_terminal=terminal)),
+        watching(["größe"], console) as watcher,
+    ):
         watcher.phase("Starting")
         watcher.started("größe")
         watcher.progressed("größe", Progress(0, 0.5, 10, 2))
@@ -123,10 +161,16 @@ def test_elsewhere_output_that_nobody_reads_ends_the_command_quietly() -> None:
 
 
 @pytest.mark.parametrize("call", ["phase", "started", "progressed", "rounded", "ended"])
-def test_a_watcher_that_breaks_ends_no_run(call: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_watcher_that_breaks_ends_no_run(
+    call: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     arguments: dict[str, tuple[Any, ...]] = {
-        "phase": ("x",), "started": ("one",), "progressed": ("one", Progress()), "rounded": ("one", "{}"),
-        "ended": (result("one"),)}
+        "phase": ("x",),
+        "started": ("one",),
+        "progressed": ("one", Progress()),
+        "rounded": ("one", "{}"),
+        "ended": (result("one"),),
+    }
 
     def broken(*_: object) -> None:
         raise KeyError("nobody knows this trial")
@@ -160,14 +204,27 @@ def test_a_terminal_of_any_encoding_shows_any_text(encoding: str) -> None:
 
 
 @pytest.mark.process
-@pytest.mark.parametrize(("shell", "code"), [
-    ("{} list >&- <&-", 0), ("{} list >/dev/full", 1), ("{} list | true; exit ${{PIPESTATUS[0]}}", 1),
-    ("LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0 {} run /größe.yaml 2>&-", 2), ("{} run /größe.yaml 2>/dev/full", 2)])
+@pytest.mark.parametrize(
+    ("shell", "code"),
+    [
+        ("{} list >&- <&-", 0),
+        ("{} list >/dev/full", 1),
+        ("{} list | true; exit ${{PIPESTATUS[0]}}", 1),
+        ("LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0 {} run /größe.yaml 2>&-", 2),
+        ("{} run /größe.yaml 2>/dev/full", 2),
+    ],
+)
 def test_the_command_takes_any_standard_output(shell: str, code: int) -> None:
     command = f'{sys.executable} -c "from cluster.cli import main; main()"'
     ended = subprocess.run(
-        ["bash", "-c", shell.format(command)], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False, 
-        env=os.environ | {"PYTHONWARNINGS": "ignore"})
+        ["bash", "-c", shell.format(command)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env=os.environ | {"PYTHONWARNINGS": "ignore"},
+    )
     assert ended.returncode == code, ended.stderr
     assert "Traceback" not in ended.stdout + ended.stderr
     assert "Exception ignored" not in ended.stderr

@@ -1,4 +1,6 @@
-"""A trial, with scripted models: what it reports, how it ends on its budget and on errors, and that the test split is used once."""
+"""A trial, with scripted models: what it reports, how it ends on its budget and on errors, and that
+the test split is used once.
+"""
 
 import gc
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -40,7 +42,9 @@ class OneByOne:
         yield Round(0, await evaluate.select([seed], 1, rng))
         for number in range(1, self.rounds + 1):
             await evaluate.answers([(problem.seed, problem.train[0])])
-            (reply,) = await optimizer.complete([Request((Message("user", f"round {number}"),), purpose="propose")])
+            (reply,) = await optimizer.complete(
+                [Request((Message("user", f"round {number}"),), purpose="propose")]
+            )
             assert isinstance(reply, Completion)
             child = Candidate(Prompt(f"{reply.text} {number}"), "vary", number, seed.id)
             yield Round(number, await evaluate.select([seed, child], 1, rng), parse_failures=1)
@@ -55,8 +59,17 @@ def task() -> Task:
 def plan() -> TrialPlan:
     model = parse_model("openai:tiny@http://127.0.0.1:1/v1")
     return TrialPlan(
-        id="t", task="counting", strategy=OneByOne(), strategy_label="one by one", selection=Full(), selection_label="full", seed=0,
-        target=model, optimizer=model, sampling=Sampling())
+        id="t",
+        task="counting",
+        strategy=OneByOne(),
+        strategy_label="one by one",
+        selection=Full(),
+        selection_label="full",
+        seed=0,
+        target=model,
+        optimizer=model,
+        sampling=Sampling(),
+    )
 
 
 def locked_examples(task: Task) -> tuple[Example, ...]:
@@ -65,7 +78,10 @@ def locked_examples(task: Task) -> tuple[Example, ...]:
 
 def target_of(task: Task) -> ScriptedModel:
     """Answers rightly where the prompt says GOOD."""
-    answer_by_input = {example.input: example.answers[0] for example in (*task.train, *task.dev, *locked_examples(task))}
+    answer_by_input = {
+        example.input: example.answers[0]
+        for example in (*task.train, *task.dev, *locked_examples(task))
+    }
 
     def script(request: Request) -> str:
         right = answer_by_input[request.messages[-1].content]
@@ -75,13 +91,21 @@ def target_of(task: Task) -> ScriptedModel:
 
 
 async def run(plan: TrialPlan, task: Task, target: LanguageModel | None = None) -> TrialResult:
-    return await Trial(plan, task, target or target_of(task), ScriptedModel(lambda _: GOOD, "optimizer")).run()
+    return await Trial(
+        plan, task, target or target_of(task), ScriptedModel(lambda _: GOOD, "optimizer")
+    ).run()
 
 
-async def test_the_best_prompt_is_tested_against_the_seed_prompt(plan: TrialPlan, task: Task) -> None:
+async def test_the_best_prompt_is_tested_against_the_seed_prompt(
+    plan: TrialPlan, task: Task
+) -> None:
     result = await run(plan, task)
     assert result.status == "finished"
-    assert (result.seed_prompt_test_accuracy, result.test_accuracy, result.dev_accuracy) == (0.0, 1.0, 1.0)
+    assert (result.seed_prompt_test_accuracy, result.test_accuracy, result.dev_accuracy) == (
+        0.0,
+        1.0,
+        1.0,
+    )
     assert result.verdict == "better"
     assert result.test_low is not None
     assert 0 < result.test_low < 1
@@ -99,17 +123,23 @@ async def test_every_call_is_counted_by_its_purpose(plan: TrialPlan, task: Task)
     assert result.parse_failures == 2
 
 
-async def test_the_test_split_is_asked_once_as_one_batch_and_last(plan: TrialPlan, task: Task) -> None:
+async def test_the_test_split_is_asked_once_as_one_batch_and_last(
+    plan: TrialPlan, task: Task
+) -> None:
     target = target_of(task)
     await run(plan, task, target)
     inputs = {example.input for example in locked_examples(task)}
-    asked = [{request.messages[-1].content for request in batch} & inputs for batch in target.batches]
+    asked = [
+        {request.messages[-1].content for request in batch} & inputs for batch in target.batches
+    ]
     assert [bool(batch) for batch in asked] == [False] * (len(asked) - 1) + [True]
     assert asked[-1] == inputs
 
 
 @pytest.mark.parametrize(("limit", "rounds"), [(26, 1), (33, 3), (38, 3)])
-async def test_on_its_budget_the_best_so_far_is_still_tested(plan: TrialPlan, task: Task, limit: int, rounds: int) -> None:
+async def test_on_its_budget_the_best_so_far_is_still_tested(
+    plan: TrialPlan, task: Task, limit: int, rounds: int
+) -> None:
     result = await run(replace(plan, allowed=Allowed(target_calls=limit)), task)
     assert result.status == "budget"
     assert len(result.rounds) == rounds
@@ -123,7 +153,9 @@ async def test_the_optimizer_has_a_budget_too(plan: TrialPlan, task: Task) -> No
 
 
 @pytest.mark.parametrize("limit", [10, 22])
-async def test_a_budget_without_room_fails_in_one_sentence(plan: TrialPlan, task: Task, limit: int) -> None:
+async def test_a_budget_without_room_fails_in_one_sentence(
+    plan: TrialPlan, task: Task, limit: int
+) -> None:
     result = await run(replace(plan, allowed=Allowed(target_calls=limit)), task)
     assert result.status == "failed"
     assert "budget" in result.error
@@ -146,7 +178,9 @@ class Breaking:
 
 
 async def test_an_endpoint_that_breaks_leaves_what_was_found(plan: TrialPlan, task: Task) -> None:
-    result = await run(plan, task, Breaking(target_of(task), 3, lambda: EndpointError("The line is cut.")))
+    result = await run(
+        plan, task, Breaking(target_of(task), 3, lambda: EndpointError("The line is cut."))
+    )
     assert (result.status, result.error) == ("failed", "The line is cut.")
     assert len(result.rounds) == 2
     assert result.best is not None
@@ -171,9 +205,16 @@ async def test_progress_follows_the_rounds(plan: TrialPlan, task: Task) -> None:
     assert (seen[-1].target_calls, seen[-1].repeats) == (19, 13)
 
 
-async def test_stopped_between_rounds_it_keeps_its_prompt_and_is_not_tested(plan: TrialPlan, task: Task) -> None:
+async def test_stopped_between_rounds_it_keeps_its_prompt_and_is_not_tested(
+    plan: TrialPlan, task: Task
+) -> None:
     target = target_of(task)
-    trial = Trial(replace(plan, settings={"strategy": "one by one"}), task, target, ScriptedModel(lambda _: GOOD))
+    trial = Trial(
+        replace(plan, settings={"strategy": "one by one"}),
+        task,
+        target,
+        ScriptedModel(lambda _: GOOD),
+    )
 
     class Stop(Exception):
         pass
@@ -205,16 +246,25 @@ async def test_a_test_too_many_of_whose_items_are_missing_has_no_verdict(
 
         async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
             return [
-                Failed("infrastructure", "gone") if request.messages[-1].content in missing else outcome
-                for request, outcome in zip(requests, await right.complete(requests), strict=True)]
+                Failed("infrastructure", "gone")
+                if request.messages[-1].content in missing
+                else outcome
+                for request, outcome in zip(requests, await right.complete(requests), strict=True)
+            ]
 
     result = await run(plan, task, Losing())
-    assert (result.verdict, result.p_value is None, result.test_items) == (verdict, not verdict, 10 - lost)
+    assert (result.verdict, result.p_value is None, result.test_items) == (
+        verdict,
+        not verdict,
+        10 - lost,
+    )
     warned = [warning for warning in answer_warnings([result]) if "has no verdict" in warning]
     assert bool(warned) == (not verdict)
 
 
-async def test_the_targets_prefix_hits_are_told_where_its_engine_tells(plan: TrialPlan, task: Task) -> None:
+async def test_the_targets_prefix_hits_are_told_where_its_engine_tells(
+    plan: TrialPlan, task: Task
+) -> None:
     caching = ScriptedModel(lambda _: Completion("Answer: 1", prompt_tokens=10, cached_tokens=9))
     assert (await run(plan, task, caching)).prefix_hit_rate == 0.9
     assert (await run(plan, task)).prefix_hit_rate is None
@@ -239,13 +289,18 @@ async def test_a_result_survives_json(plan: TrialPlan, task: Task) -> None:
 
 def test_a_trial_that_never_reported_has_a_row(plan: TrialPlan) -> None:
     row = without_result(plan, "stopped")
-    assert (row.trial, row.strategy, row.status, row.target) == ("t", "one by one", "stopped", "openai:tiny")
-
-
+    assert (row.trial, row.strategy, row.status, row.target) == (
+        "t",
+        "one by one",
+        "stopped",
+        "openai:tiny",
+    )
 
 
 def strings_within(*roots: object) -> set[str]:
-    """Every text that can be reached from some objects through any attribute, container or closure, private ones too."""
+    """Every text that can be reached from some objects through any attribute, container or closure,
+    private ones too.
+    """
     seen: set[int] = set()
     found: set[str] = set()
     waiting = list(roots)
@@ -265,7 +320,9 @@ def strings_within(*roots: object) -> set[str]:
 
 @dataclass(frozen=True)
 class Spy:
-    """A search that looks for test items in all that it is given, and in every example of its process."""
+    """A search that looks for test items in all that it is given, and in every example of its
+    process.
+    """
 
     found: list[set[str]]
 
@@ -281,8 +338,12 @@ async def test_a_search_that_looks_everywhere_finds_no_test_item(plan: TrialPlan
     spy = Spy([])
     task = load_task("navigate", sizes=Sizes(4, 6, 10), seed=5)
     await run(replace(plan, strategy=spy), task, ScriptedModel(lambda _: "Answer: yes"))
-    assert {example.input for example in task.train} < spy.found[0], "the spy must find what is there"
-    assert {example.input for example in task.dev} < spy.found[0], "dev items are private, not locked"
+    assert {example.input for example in task.train} < spy.found[0], (
+        "the spy must find what is there"
+    )
+    assert {example.input for example in task.dev} < spy.found[0], (
+        "dev items are private, not locked"
+    )
     assert not {example.input for example in locked_examples(task)} & spy.found[0]
 
 
@@ -317,17 +378,32 @@ async def test_the_marks_say_which_test_items_were_right(plan: TrialPlan, task: 
     assert scores_of(marks_of([1.0, 0.0, None])) == [1.0, 0.0, None]
 
 
-async def test_the_gap_is_told_and_train_accuracy_where_the_search_has_measured_it(plan: TrialPlan, task: Task) -> None:
+async def test_the_gap_is_told_and_train_accuracy_where_the_search_has_measured_it(
+    plan: TrialPlan, task: Task
+) -> None:
     result = await run(plan, task)
     assert result.gap == 0.0
-    assert (result.train_accuracy, result.train_items) == (None, 0)  # this search tries only the baseline on training items
+    assert (result.train_accuracy, result.train_items) == (
+        None,
+        0,
+    )  # this search tries only the baseline on training items
     unchanged = await run(plan, task, ScriptedModel(lambda _: "Answer: none"))
     assert (unchanged.train_accuracy, unchanged.train_items) == (0.0, 1)
 
 
-async def test_what_fresh_calls_cost_is_told_where_all_models_have_prices(plan: TrialPlan, task: Task) -> None:
-    priced = parse_model({"kind": "openai", "model": "tiny", "prices": {"prompt_per_million": 2, "completion_per_million": 10}})
-    target = ScriptedModel(lambda _: Completion("Answer: 1", prompt_tokens=100, completion_tokens=10))
+async def test_what_fresh_calls_cost_is_told_where_all_models_have_prices(
+    plan: TrialPlan, task: Task
+) -> None:
+    priced = parse_model(
+        {
+            "kind": "openai",
+            "model": "tiny",
+            "prices": {"prompt_per_million": 2, "completion_per_million": 10},
+        }
+    )
+    target = ScriptedModel(
+        lambda _: Completion("Answer: 1", prompt_tokens=100, completion_tokens=10)
+    )
     paid = await run(replace(plan, target=priced, optimizer=priced), task, target)
     assert paid.money == pytest.approx(paid.target_calls * (100 * 2 + 10 * 10) / 1e6)
     assert (await run(replace(plan, target=priced), task, target)).money is None

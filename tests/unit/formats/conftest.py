@@ -1,4 +1,7 @@
-"""Folders that version 6cdc62a wrote, copied to where a test may change them. See tests/fixtures/README.md."""
+"""Folders that version 6cdc62a wrote, copied to where a test may change them.
+
+See tests/fixtures/README.md.
+"""
 
 import shutil
 from collections.abc import Callable

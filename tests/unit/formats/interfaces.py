@@ -1,5 +1,7 @@
-"""What others hold of the command line and of the service's HTTP, as plain tables: `python -m tests.unit.formats.interfaces` writes
-tests/fixtures/interfaces/ anew, which makes what was added since a promise too. Nothing is taken out by it: do that by hand."""
+"""What others hold of the command line and of the service's HTTP, as plain tables: `python -m
+tests.unit.formats.interfaces` writes tests/fixtures/interfaces/ anew, which makes what was added
+since a promise too. Nothing is taken out by it: do that by hand.
+"""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -15,7 +17,11 @@ from cluster.service.show import shown_app
 from serving.storage import open_folder
 
 FOLDER = Path(__file__).parents[2] / "fixtures" / "interfaces"
-COMMANDS_FILE, ROUTES_FILE, FIELDS_FILE = FOLDER / "commands.json", FOLDER / "routes.json", FOLDER / "fields.json"
+COMMANDS_FILE, ROUTES_FILE, FIELDS_FILE = (
+    FOLDER / "commands.json",
+    FOLDER / "routes.json",
+    FOLDER / "fields.json",
+)
 Table = dict[str, dict[str, Any]]
 
 
@@ -27,7 +33,11 @@ def commands() -> Table:
 def _commands(command: Any, name: str) -> Iterator[tuple[str, dict[str, str]]]:
     taken = {}
     for given in command.params:
-        words = [*given.opts, *given.secondary_opts] if given.param_type_name == "option" else [str(given.name).upper()]
+        words = (
+            [*given.opts, *given.secondary_opts]
+            if given.param_type_name == "option"
+            else [str(given.name).upper()]
+        )
         kind = "flag" if getattr(given, "is_flag", False) else "value"
         repeated = getattr(given, "multiple", False) or given.nargs == -1
         taken |= dict.fromkeys(words, f"{kind}, repeated" if repeated else kind)
@@ -46,9 +56,17 @@ def routes(described: Mapping[str, Any]) -> Table:
     found = {}
     for path, way in described["paths"].items():
         for method, operation in way.items():
-            taken = {f"{one['in']} {one['name']}": _kind(one.get("schema", {})) for one in operation.get("parameters", ())}
-            answers = {f"answer {status}": _content(answer) for status, answer in operation["responses"].items()}
-            body = {"body": _content(operation["requestBody"])} if "requestBody" in operation else {}
+            taken = {
+                f"{one['in']} {one['name']}": _kind(one.get("schema", {}))
+                for one in operation.get("parameters", ())
+            }
+            answers = {
+                f"answer {status}": _content(answer)
+                for status, answer in operation["responses"].items()
+            }
+            body = (
+                {"body": _content(operation["requestBody"])} if "requestBody" in operation else {}
+            )
             found[f"{method.upper()} {path}"] = dict(sorted((taken | answers | body).items()))
     return dict(sorted(found.items()))
 
@@ -58,11 +76,17 @@ def fields(described: Mapping[str, Any]) -> Table:
     schemas = described["components"]["schemas"]
     return {
         name: {field: _kind(kind) for field, kind in sorted(schema.get("properties", {}).items())}
-        for name, schema in sorted(schemas.items())}
+        for name, schema in sorted(schemas.items())
+    }
 
 
 def _content(told: Mapping[str, Any]) -> str:
-    return ", ".join(sorted(f"{kind} {_kind(one.get('schema', {}))}".strip() for kind, one in told.get("content", {}).items()))
+    return ", ".join(
+        sorted(
+            f"{kind} {_kind(one.get('schema', {}))}".strip()
+            for kind, one in told.get("content", {}).items()
+        )
+    )
 
 
 def _kind(schema: Mapping[str, Any]) -> str:
@@ -83,8 +107,12 @@ def missing(promised: Table, now: Table) -> list[str]:
     """What of the promises is gone or means something else. More than was promised is no fault."""
     gone = [f"{name} is gone" for name in promised if name not in now]
     return gone + [
-        f"{name}: {field} was {kind!r} and is {now[name].get(field, 'gone')!r}" for name, of in promised.items() if name in now
-        for field, kind in of.items() if now[name].get(field) != kind]
+        f"{name}: {field} was {kind!r} and is {now[name].get(field, 'gone')!r}"
+        for name, of in promised.items()
+        if name in now
+        for field, kind in of.items()
+        if now[name].get(field) != kind
+    ]
 
 
 def read(file: Path) -> Table:
@@ -94,11 +122,17 @@ def read(file: Path) -> Table:
 
 def write(storage: Path) -> None:
     described = document(storage)
-    for file, table in ((COMMANDS_FILE, commands()), (ROUTES_FILE, routes(described)), (FIELDS_FILE, fields(described))):
+    for file, table in (
+        (COMMANDS_FILE, commands()),
+        (ROUTES_FILE, routes(described)),
+        (FIELDS_FILE, fields(described)),
+    ):
         kept = read(file) if file.exists() else {}
         union = {name: table.get(name, {}) | kept.get(name, {}) for name in sorted({*table, *kept})}
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(union, indent=1, ensure_ascii=False, sort_keys=True) + "\n", "utf-8")
+        file.write_text(
+            json.dumps(union, indent=1, ensure_ascii=False, sort_keys=True) + "\n", "utf-8"
+        )
 
 
 if __name__ == "__main__":

@@ -21,11 +21,15 @@ class Unpayable:
         self.name = name
 
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
-        raise AssertionError(f"{len(requests)} calls of {self.name} would be paid for anew, such as: {requests[0]}")
+        raise AssertionError(
+            f"{len(requests)} calls of {self.name} would be paid for anew, such as: {requests[0]}"
+        )
 
 
 async def replayed(out: Path) -> list[TrialResult]:
-    """The results of the experiment in `out`, all of whose calls its ledger must answer. Raises AssertionError for the first one
+    """The results of the experiment in `out`, all of whose calls its ledger must answer.
+
+    Raises AssertionError for the first one
     that it does not."""
     settings = ExperimentSettings.read(out / SETTINGS_FILE, {"out": str(out)})
     trial_specs, tasks, _ = check(settings)
@@ -34,6 +38,9 @@ async def replayed(out: Path) -> list[TrialResult]:
         ledger = LedgerCoordinator(record)
         for trial_spec in trial_specs:
             plan = plan_of(settings, trial_spec)
-            models = [CachedModel(Unpayable(model.identity), ledger) for model in (plan.target, plan.optimizer)]
+            models = [
+                CachedModel(Unpayable(model.identity), ledger)
+                for model in (plan.target, plan.optimizer)
+            ]
             results.append(await Trial(plan, tasks[plan.task, plan.seed], *models).run())
     return results

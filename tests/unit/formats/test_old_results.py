@@ -1,6 +1,8 @@
-"""A results folder that an older version wrote: it opens in every command, and its ledger answers every call of the run again.
+"""A results folder that an older version wrote: it opens in every command, and its ledger answers
+every call of the run again.
 
-Compared is what the folder says of prompts and accuracies. How many calls a trial counts is not: that is a rule of its budget.
+Compared is what the folder says of prompts and accuracies. How many calls a trial counts is not:
+that is a rule of its budget.
 """
 
 import json
@@ -32,14 +34,20 @@ BEST = "navigate-abo-s3"
 
 
 def table(file: Path, names: list[str] | None = None) -> list[dict[str, Any]]:
-    """The rows without what is counted; with `names` only those columns, each of which must be there."""
+    """The rows without what is counted; with `names` only those columns, each of which must be
+    there.
+    """
     read = pq.read_table(file)
-    rows: list[dict[str, Any]] = read.select([name for name in names or read.column_names if name not in COUNTS]).to_pylist()
+    rows: list[dict[str, Any]] = read.select(
+        [name for name in names or read.column_names if name not in COUNTS]
+    ).to_pylist()
     return rows
 
 
 def uncompared(row: dict[str, Any], kept: set[str]) -> dict[str, Any]:
-    """A row of today: a best prompt that is the baseline has no verdict any more, as a prompt is not compared with itself."""
+    """A row of today: a best prompt that is the baseline has no verdict any more, as a prompt is
+    not compared with itself.
+    """
     none = {name: None for name in ("verdict", "p_value", "corrected_verdict") if name in row}
     return row | none if row["trial"] in kept else row
 
@@ -55,7 +63,9 @@ def test_its_settings_are_read_with_the_data_that_was_recorded(copied: Copied, n
     assert sorted(one.trial for one in trial_specs) == [result.trial for result in read_trials(out)]
 
 
-async def test_its_ledger_answers_every_call_and_the_tables_are_the_same(copied: Copied, tmp_path: Path) -> None:
+async def test_its_ledger_answers_every_call_and_the_tables_are_the_same(
+    copied: Copied, tmp_path: Path
+) -> None:
     old = copied("run")
     out = tmp_path / "again"
     out.mkdir()
@@ -66,17 +76,23 @@ async def test_its_ledger_answers_every_call_and_the_tables_are_the_same(copied:
     write_results(out, results, {})
     kept = {result.trial for result in results if result.best_is_baseline}
     for name in ("trials.parquet", "candidates.parquet", "failures.parquet"):
-        assert table(out / name, pq.read_schema(old / name).names) == [uncompared(row, kept) for row in table(old / name)]
+        assert table(out / name, pq.read_schema(old / name).names) == [
+            uncompared(row, kept) for row in table(old / name)
+        ]
     best = [json.loads((folder / "best" / f"{BEST}.json").read_text()) for folder in (old, out)]
     assert best[1]["prompt"] == best[0]["prompt"]
 
 
-def test_its_trials_are_read_and_give_the_same_tables_and_a_page(copied: Copied, tmp_path: Path) -> None:
+def test_its_trials_are_read_and_give_the_same_tables_and_a_page(
+    copied: Copied, tmp_path: Path
+) -> None:
     for name in ("run", "search"):
         old = copied(name)
         results = read_trials(old)
         by_name = {result.trial: result for result in results}
-        in_their_order = [by_name[row["trial"]] for row in pq.read_table(old / "trials.parquet").to_pylist()]
+        in_their_order = [
+            by_name[row["trial"]] for row in pq.read_table(old / "trials.parquet").to_pylist()
+        ]
         page = Path(write_results(tmp_path / f"{name} anew", in_their_order, {}))
         for file in ("trials.parquet", "candidates.parquet", "costs.parquet", "failures.parquet"):
             rows = pq.read_table(page.parent / file).select(pq.read_schema(old / file).names)
@@ -94,25 +110,41 @@ async def test_show_has_its_trials_candidates_and_answers(copied: Copied, tmp_pa
     async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as http:
         jobs = (await http.get("/v1/optimizations")).json()["data"]
         assert {(job["name"], job["status"], job["trials"]) for job in jobs} == {
-            ("small-run", "succeeded", 2), ("small-search", "succeeded", 4)}
+            ("small-run", "succeeded", 2),
+            ("small-search", "succeeded", 4),
+        }
         for job in jobs:
             place = f"/v1/optimizations/{job['id']}"
             trials = (await http.get(f"{place}/trials")).json()["data"]
             assert all(trial["curve"] for trial in trials)
             best = (await http.get(f"{place}/best")).json()
             candidates = (await http.get(f"{place}/candidates")).json()["data"]
-            assert any((one["trial"], one["id"]) == (best["trial"], best["candidate"]) for one in candidates)
+            assert any(
+                (one["trial"], one["id"]) == (best["trial"], best["candidate"])
+                for one in candidates
+            )
             two = {"trial": best["trial"], "left": candidates[0]["id"], "right": best["candidate"]}
             assert (await http.get(f"{place}/comparison", params=two)).json()["items"]
-            one = await http.get(f"{place}/candidates/{best['candidate']}", params={"trial": best["trial"]})
+            one = await http.get(
+                f"{place}/candidates/{best['candidate']}", params={"trial": best["trial"]}
+            )
             assert one.json()["trial"] == best["trial"]
-            for file in ("trials.parquet", "candidates.parquet", "costs.parquet", "failures.parquet", "settings.yaml"):
+            for file in (
+                "trials.parquet",
+                "candidates.parquet",
+                "costs.parquet",
+                "failures.parquet",
+                "settings.yaml",
+            ):
                 assert (await http.get(f"{place}/files/{file}")).status_code == 200
 
 
 async def test_apply_answers_with_its_best_prompt(copied: Copied) -> None:
     file = copied("run") / "best" / f"{BEST}.json"
-    question = "If you follow these instructions, do you return to the starting point? Take 1 step. Turn around. Take 1 step."
+    question = (
+        "If you follow these instructions, do you return to the starting point? Take 1 step. Turn "
+        "around. Take 1 step."
+    )
     assert "Answer: " in await apply_prompt(file, question)
 
 
@@ -122,8 +154,18 @@ def test_the_commands_of_the_ledger_read_it(copied: Copied, tmp_path: Path, name
     found = account(str(out))
     stored = verify(open_folder(out / "ledger"))
     assert (stored.faults, stored.unchecked, stored.unsummed) == ([], 0, 0)
-    assert found.summary.entries == sum(held.entries for held in found.summary.held_by_model.values()) == stored.entries > 100
-    for arguments in (["show", out], ["verify", out], ["export", out, tmp_path / "answers.jsonl"], ["compact", out]):
+    assert (
+        found.summary.entries
+        == sum(held.entries for held in found.summary.held_by_model.values())
+        == stored.entries
+        > 100
+    )
+    for arguments in (
+        ["show", out],
+        ["verify", out],
+        ["export", out, tmp_path / "answers.jsonl"],
+        ["compact", out],
+    ):
         ended = CliRunner().invoke(app, ["ledger", *map(str, arguments)])
         assert ended.exit_code == 0, ended.output
     assert len((tmp_path / "answers.jsonl").read_text().splitlines()) == stored.entries
@@ -135,14 +177,20 @@ def test_what_it_has_spent_is_known(copied: Copied) -> None:
     settings = ExperimentSettings.read(settings_place(str(out)), {"out": str(out)})
     shared_budget = BudgetStore(open_folder(out), settings.budget.total.limits(), {})
     recorded = json.loads((WRITTEN / "run" / "spent.json").read_text())["spent"]
-    assert (shared_budget.spent.target_calls, shared_budget.spent.optimizer_calls) == (recorded["target_calls"], recorded["optimizer_calls"])
+    assert (shared_budget.spent.target_calls, shared_budget.spent.optimizer_calls) == (
+        recorded["target_calls"],
+        recorded["optimizer_calls"],
+    )
 
 
 def test_the_search_can_be_continued_with_all_its_decisions(copied: Copied) -> None:
     """Without Ray: that it may be, and from where. test_old_search_on_ray.py does it."""
     out = copied("search")
     experiment = prepare(ExperimentSettings.read(settings_place(str(out)), {"out": str(out)}))
-    lines = [json.loads(line) for line in (WRITTEN / "search" / "decisions" / "000000.jsonl").read_text().splitlines()]
+    lines = [
+        json.loads(line)
+        for line in (WRITTEN / "search" / "decisions" / "000000.jsonl").read_text().splitlines()
+    ]
     decisions = experiment.decisions
     assert decisions.at_once == 2
     assert len(decisions.made) == len(lines)

@@ -1,4 +1,6 @@
-"""Task files that mean gigabytes: refused in one sentence before they take the memory, whoever reads them."""
+"""Task files that mean gigabytes: refused in one sentence before they take the memory, whoever
+reads them.
+"""
 
 import io
 import json
@@ -16,9 +18,17 @@ from optimizer.tasks.files import READERS, Source, read_source
 from tests.contracts.bombs import BOMBS
 
 LIMITS = ReadLimits(
-    file_bytes=64 * 2**20, piece_bytes=64 * 2**20, rows=500_000, cell_characters=1_000_000, characters=32 * 2**20, values=5_000_000)
+    file_bytes=64 * 2**20,
+    piece_bytes=64 * 2**20,
+    rows=500_000,
+    cell_characters=1_000_000,
+    characters=32 * 2**20,
+    values=5_000_000,
+)
 MOST_MB = 250
-"""A file's own bytes, its text and some columns of numbers: what reading honest files of these limits takes, too."""
+"""A file's own bytes, its text and some columns of numbers: what reading honest files of these
+limits takes, too.
+"""
 READ = """
 import resource, sys
 from pathlib import Path
@@ -36,28 +46,46 @@ for path in sys.argv[1:]:
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_bomb_is_refused_in_a_sentence_that_says_what_is_too_much(tmp_path: Path, name: str) -> None:
+def test_a_bomb_is_refused_in_a_sentence_that_says_what_is_too_much(
+    tmp_path: Path, name: str
+) -> None:
     BOMBS[name](tmp_path / name)
-    with pytest.raises(DataError, match=r"has more than [\d,]+ .*; make it smaller, or split it\.$"):
+    with pytest.raises(
+        DataError, match=r"has more than [\d,]+ .*; make it smaller, or split it\.$"
+    ):
         read_source(tmp_path / name, LIMITS)
 
 
 @pytest.mark.process
 def test_bombs_take_little_memory(tmp_path: Path) -> None:
-    names = ("repeated_text.parquet", "large_texts_in_lists.parquet", "empty_lists.json", "prefix.json")
+    names = (
+        "repeated_text.parquet",
+        "large_texts_in_lists.parquet",
+        "empty_lists.json",
+        "prefix.json",
+    )
     paths = [tmp_path / name for name in names]
     for path in paths:
         BOMBS[path.name](path)
     read = subprocess.run(
-        [sys.executable, "-c", READ, *map(str, paths)], capture_output=True, text=True, cwd=Path(__file__).parents[3], check=True)
+        [sys.executable, "-c", READ, *map(str, paths)],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[3],
+        check=True,
+    )
     took = read.stdout.splitlines()
     assert len(took) == len(paths)
     assert all(int(line.split()[0]) < MOST_MB for line in took), took
 
 
-@pytest.mark.parametrize("limits", [{"rows": 99}, {"cell_characters": 5}, {"characters": 1000}, {"file_bytes": 500}])
+@pytest.mark.parametrize(
+    "limits", [{"rows": 99}, {"cell_characters": 5}, {"characters": 1000}, {"file_bytes": 500}]
+)
 @pytest.mark.parametrize("ending", ["json", "jsonl", "csv", "parquet"])
-def test_every_limit_holds_for_every_form(tmp_path: Path, ending: str, limits: dict[str, int]) -> None:
+def test_every_limit_holds_for_every_form(
+    tmp_path: Path, ending: str, limits: dict[str, int]
+) -> None:
     rows = [{"input": f"input {number}", "target": f"target {number}"} for number in range(100)]
     path = tmp_path / f"a.{ending}"
     path.write_bytes(_written(ending, rows))
@@ -66,18 +94,49 @@ def test_every_limit_holds_for_every_form(tmp_path: Path, ending: str, limits: d
         read_source(path, ReadLimits(**limits))
 
 
-@pytest.mark.parametrize("kind", [
-    pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string()), pa.int64(), pa.float64(), pa.bool_(),
-    pa.list_(pa.string()), pa.large_list(pa.large_string()), pa.list_(pa.string(), 1), pa.list_(pa.int64())], ids=str)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pa.string(),
+        pa.large_string(),
+        pa.string_view(),
+        pa.dictionary(pa.int32(), pa.string()),
+        pa.int64(),
+        pa.float64(),
+        pa.bool_(),
+        pa.list_(pa.string()),
+        pa.large_list(pa.large_string()),
+        pa.list_(pa.string(), 1),
+        pa.list_(pa.int64()),
+    ],
+    ids=str,
+)
 def test_every_plain_kind_of_column_is_read_as_before(tmp_path: Path, kind: pa.DataType) -> None:
-    values = [[0], [1]] if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind) else [0, 1]
-    target = pa.array(values).cast(pa.list_(pa.string()) if isinstance(values[0], list) else pa.string()).to_pylist()
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind) or kind == pa.list_(pa.int64()):
+    values = (
+        [[0], [1]]
+        if pa.types.is_list(kind)
+        or pa.types.is_large_list(kind)
+        or pa.types.is_fixed_size_list(kind)
+        else [0, 1]
+    )
+    target = (
+        pa.array(values)
+        .cast(pa.list_(pa.string()) if isinstance(values[0], list) else pa.string())
+        .to_pylist()
+    )
+    if (
+        pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_boolean(kind)
+        or kind == pa.list_(pa.int64())
+    ):
         target = values
     column = pa.array([bool(one) for one in target] if pa.types.is_boolean(kind) else target, kind)
     pq.write_table(pa.table({"input": ["a", "b"], "target": column}), tmp_path / "a.parquet")
     wanted = {pa.float64(): ["0.0", "1.0"], pa.bool_(): ["False", "True"]}.get(kind, ["0", "1"])
-    assert [example.answers for example in read_source(tmp_path / "a.parquet").examples] == [(one,) for one in wanted]
+    assert [example.answers for example in read_source(tmp_path / "a.parquet").examples] == [
+        (one,) for one in wanted
+    ]
 
 
 def test_a_column_of_things_in_things_is_refused(tmp_path: Path) -> None:
@@ -89,14 +148,24 @@ def test_a_column_of_things_in_things_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
 def test_lines_end_as_any_machine_ends_them(tmp_path: Path, ends: str) -> None:
-    (tmp_path / "a.csv").write_bytes(ends.join(["input,target", '"x, y",1', "", "z,2", ""]).encode())
-    (tmp_path / "a.jsonl").write_bytes(ends.join(['{"input": "x, y", "target": 1}', "", '{"input": "z", "target": 2}']).encode())
+    (tmp_path / "a.csv").write_bytes(
+        ends.join(["input,target", '"x, y",1', "", "z,2", ""]).encode()
+    )
+    (tmp_path / "a.jsonl").write_bytes(
+        ends.join(['{"input": "x, y", "target": 1}', "", '{"input": "z", "target": 2}']).encode()
+    )
     for name in ("a.csv", "a.jsonl"):
-        assert [(one.input, one.answers) for one in read_source(tmp_path / name).examples] == [("x, y", ("1",)), ("z", ("2",))]
+        assert [(one.input, one.answers) for one in read_source(tmp_path / name).examples] == [
+            ("x, y", ("1",)),
+            ("z", ("2",)),
+        ]
 
 
 def test_a_wrong_byte_is_named_by_its_place_in_the_file(tmp_path: Path) -> None:
-    for name, head in (("a.csv", b"input,target\na,b\n"), ("a.jsonl", b'{"input": "a", "target": "b"}\n')):
+    for name, head in (
+        ("a.csv", b"input,target\na,b\n"),
+        ("a.jsonl", b'{"input": "a", "target": "b"}\n'),
+    ):
         (tmp_path / name).write_bytes(head + b"ab\xff")
         with pytest.raises(DataError, match=rf"not UTF-8 text \(byte {len(head) + 2}\)"):
             read_source(tmp_path / name)
@@ -108,17 +177,23 @@ def _written(ending: str, rows: list[dict[str, str]]) -> bytes:
     if ending == "jsonl":
         return "".join(json.dumps(row) + "\n" for row in rows).encode()
     if ending == "csv":
-        return ("input,target\n" + "".join(f"{row['input']},{row['target']}\n" for row in rows)).encode()
+        return (
+            "input,target\n" + "".join(f"{row['input']},{row['target']}\n" for row in rows)
+        ).encode()
     sink = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows), sink)
     return sink.getvalue()
 
 
-def test_memory_that_is_not_there_is_told_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_that_is_not_there_is_told_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def greedy(path: Path, limits: ReadLimits) -> Source:
         raise MemoryError
 
     (tmp_path / "a.csv").write_text("input,target\na,b\n")
     monkeypatch.setitem(READERS, ".csv", greedy)
-    with pytest.raises(DataError, match="needs more memory than there is; make it smaller, or split it"):
+    with pytest.raises(
+        DataError, match="needs more memory than there is; make it smaller, or split it"
+    ):
         read_source(tmp_path / "a.csv")

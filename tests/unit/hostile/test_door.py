@@ -38,9 +38,20 @@ def test_the_gateway_takes_or_refuses_any_question(text: str) -> None:
     assert asked(chat("hi") | {text or "x": text})[0] == 400
 
 
-@pytest.mark.parametrize("body", [
-    b"[" * 100_000, b"{" * 100_000, b"\x00", b"\xff\xfe", b"9" * 5000, b"null", b'{"model": "m", "messages": ' + b"[" * 50_000,
-    b'{"model": "m", "messages": [], "temperature": NaN}', b'{"model": "m", "messages": [{"role": "user", "content": "\\ud800"}]}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 100_000,
+        b"{" * 100_000,
+        b"\x00",
+        b"\xff\xfe",
+        b"9" * 5000,
+        b"null",
+        b'{"model": "m", "messages": ' + b"[" * 50_000,
+        b'{"model": "m", "messages": [], "temperature": NaN}',
+        b'{"model": "m", "messages": [{"role": "user", "content": "\\ud800"}]}',
+    ],
+)
 def test_the_gateway_refuses_what_is_no_body(body: bytes) -> None:
     status, answer = asked(body)
     assert status == 400

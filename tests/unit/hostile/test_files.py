@@ -37,37 +37,75 @@ def write(path: Path, rows: list[dict[str, str]]) -> Path:
             writer.writeheader()
             writer.writerows(rows)
     else:
-        plain = [{name: cell.encode("utf-8", "replace").decode() for name, cell in row.items()} for row in rows]
+        plain = [
+            {name: cell.encode("utf-8", "replace").decode() for name, cell in row.items()}
+            for row in rows
+        ]
         pq.write_table(pa.Table.from_pylist(plain), path)
     return path
 
 
 @pytest.mark.parametrize("ending", ["json", "jsonl", "csv", "parquet"])
 def test_hostile_inputs_are_read_as_they_are(tmp_path: Path, ending: str) -> None:
-    found = [example.input for example in read_source(write(tmp_path / f"a.{ending}", ROWS)).examples]
-    kept = (str, hostile.ALL) if ending.startswith("json") else (str, [
-        text.encode("utf-8", "replace").decode() for text in hostile.ALL])
+    found = [
+        example.input for example in read_source(write(tmp_path / f"a.{ending}", ROWS)).examples
+    ]
+    kept = (
+        (str, hostile.ALL)
+        if ending.startswith("json")
+        else (str, [text.encode("utf-8", "replace").decode() for text in hostile.ALL])
+    )
     assert found == list(kept[1])
 
 
 def test_a_hostile_task_is_split_and_its_test_split_comes_back(tmp_path: Path) -> None:
-    task = load_task(str(write(tmp_path / "a.jsonl", ROWS)), sizes=Sizes(5, 5, 5), seed=1, scorer="exact")
-    shown = {example.input for example in (*task.train, *task.dev, *task.test.single_reading().read())}
+    task = load_task(
+        str(write(tmp_path / "a.jsonl", ROWS)), sizes=Sizes(5, 5, 5), seed=1, scorer="exact"
+    )
+    shown = {
+        example.input for example in (*task.train, *task.dev, *task.test.single_reading().read())
+    }
     assert len(shown) == 15
     assert shown <= set(hostile.ALL)
 
 
-@pytest.mark.parametrize(("name", "content"), [
-    ("a.json", '{"examples": [{"input": "a", "target": "b"}'), ("a.json", DEEP), ("a.json", "{" * 5), ("a.json", "7"),
-    ("a.json", '{"examples": 3}'), ("a.json", '{"examples": [1, null, "x", []]}'), ("a.json", "[" + "9" * 5000 + "]"),
-    ("a.json", '[{"input": "a"}]'), ("a.json", '[{"input": {"x": 1}, "target": "b"}]'), ("a.json", "\x00\x01\x02"), ("a.json", ""),
-    ("a.json", b"\xff\xfe\x00binary"), ("a.json", '{"examples": [{"input": "a", "target": NaN}]}'),
-    ("a.jsonl", '{"input": "a", "target": ' + "9" * 5000 + "}"), ("a.jsonl", DEEP), ("a.jsonl", b"\x80\x81"), ("a.jsonl", "[1]\n2"),
-    ("a.jsonl", "x" * 5_000_000), ("a.jsonl", '{"input": "' + "x" * 5_000_000), ("a.jsonl", "\n\n"),
-    ("a.csv", "x" * 5_000_000), ("a.csv", b"\xff\xfe"), ("a.csv", "\x1b]0;t\x07,b\n1,2\n"), ("a.csv", "input,target\n\"a"),
-    ("a.csv", "input\nx\n"), ("a.csv", "\x00"),
-    ("a.parquet", b"PAR1" + b"\x00" * 100 + b"PAR1"), ("a.parquet", b"x" * 5_000_000), ("a.parquet", b"")])
-def test_a_broken_file_is_one_short_sentence(tmp_path: Path, name: str, content: str | bytes) -> None:
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.json", '{"examples": [{"input": "a", "target": "b"}'),
+        ("a.json", DEEP),
+        ("a.json", "{" * 5),
+        ("a.json", "7"),
+        ("a.json", '{"examples": 3}'),
+        ("a.json", '{"examples": [1, null, "x", []]}'),
+        ("a.json", "[" + "9" * 5000 + "]"),
+        ("a.json", '[{"input": "a"}]'),
+        ("a.json", '[{"input": {"x": 1}, "target": "b"}]'),
+        ("a.json", "\x00\x01\x02"),
+        ("a.json", ""),
+        ("a.json", b"\xff\xfe\x00binary"),
+        ("a.json", '{"examples": [{"input": "a", "target": NaN}]}'),
+        ("a.jsonl", '{"input": "a", "target": ' + "9" * 5000 + "}"),
+        ("a.jsonl", DEEP),
+        ("a.jsonl", b"\x80\x81"),
+        ("a.jsonl", "[1]\n2"),
+        ("a.jsonl", "x" * 5_000_000),
+        ("a.jsonl", '{"input": "' + "x" * 5_000_000),
+        ("a.jsonl", "\n\n"),
+        ("a.csv", "x" * 5_000_000),
+        ("a.csv", b"\xff\xfe"),
+        ("a.csv", "\x1b]0;t\x07,b\n1,2\n"),
+        ("a.csv", 'input,target\n"a'),
+        ("a.csv", "input\nx\n"),
+        ("a.csv", "\x00"),
+        ("a.parquet", b"PAR1" + b"\x00" * 100 + b"PAR1"),
+        ("a.parquet", b"x" * 5_000_000),
+        ("a.parquet", b""),
+    ],
+)
+def test_a_broken_file_is_one_short_sentence(
+    tmp_path: Path, name: str, content: str | bytes
+) -> None:
     path = tmp_path / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(DataError) as caught:
@@ -76,9 +114,13 @@ def test_a_broken_file_is_one_short_sentence(tmp_path: Path, name: str, content:
     assert len(str(caught.value)) < 600 + len(str(path))
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
 @given(at=st.integers(0, 2000), byte=st.integers(0, 255), cut=st.integers(0, 2000))
-def test_a_parquet_file_with_a_wrong_byte_is_read_or_refused(tmp_path: Path, at: int, byte: int, cut: int) -> None:
+def test_a_parquet_file_with_a_wrong_byte_is_read_or_refused(
+    tmp_path: Path, at: int, byte: int, cut: int
+) -> None:
     path = write(tmp_path / "a.parquet", [{"input": f"q{n}", "target": "x"} for n in range(20)])
     data = bytearray(path.read_bytes())
     data[at % len(data)] = byte
@@ -94,17 +136,35 @@ def test_parquet_columns_that_are_there_twice(tmp_path: Path) -> None:
         read_source(tmp_path / "a.parquet")
 
 
-@pytest.mark.parametrize("content", [
-    "[" * 20_000, "{" * 20_000, "a: !!python/object/apply:os.abort []", "a: 2020-99-99", "\x00", "- x"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[" * 20_000,
+        "{" * 20_000,
+        "a: !!python/object/apply:os.abort []",
+        "a: 2020-99-99",
+        "\x00",
+        "- x",
+    ],
+)
 def test_a_hostile_settings_file_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "x.yaml").write_text(content)
     with pytest.raises(UserError):
         read_mapping(tmp_path / "x.yaml")
 
 
-@pytest.mark.parametrize("change", [
-    {"steps": [{"text": 3, "form": "text"}]}, {"steps": [{"text": "a", "form": "odd"}]}, {"steps": [{"text": "a", "form": []}]},
-    {"steps": "abc"}, {"demonstrations": [{"input": None, "response": "x"}]}, {"steps": 5}, {"steps": [["a"]]}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"steps": [{"text": 3, "form": "text"}]},
+        {"steps": [{"text": "a", "form": "odd"}]},
+        {"steps": [{"text": "a", "form": []}]},
+        {"steps": "abc"},
+        {"demonstrations": [{"input": None, "response": "x"}]},
+        {"steps": 5},
+        {"steps": [["a"]]},
+    ],
+)
 def test_a_prompt_of_wrong_types_is_no_prompt(change: dict[str, Any]) -> None:
     with pytest.raises(DataError):
         Prompt.from_json(Prompt("x").to_json() | change)

@@ -1,4 +1,6 @@
-"""Whatever is read of a text from outside: nothing but Unreadable is raised, in time that grows with the text's length alone."""
+"""Whatever is read of a text from outside: nothing but Unreadable is raised, in time that grows
+with the text's length alone.
+"""
 
 import subprocess
 import sys
@@ -47,7 +49,9 @@ def readable(read: Callable[[str], Any]) -> Callable[[str], Any]:
 READINGS: dict[str, Callable[[str], Any]] = {
     "trace": read_trace,
     "forms": lambda text: [has_form(text, form) for form in FORMS],
-    "followed": lambda text: followed_steps(PromptOf(steps=tuple(Step("x", form) for form in FORMS)), read_trace(text)),
+    "followed": lambda text: followed_steps(
+        PromptOf(steps=tuple(Step("x", form) for form in FORMS)), read_trace(text)
+    ),
     "prompt": readable(read_prompt),
     "steps": readable(lambda text: read_steps(f"<steps>{text[:19_000]}</steps>")),
     "causes": readable(lambda text: read_causes(f"<causes>{text[:19_000]}</causes>")),
@@ -58,17 +62,27 @@ READINGS: dict[str, Callable[[str], Any]] = {
     "number": lambda text: SCORERS["number"](Completion(text), NUMBER),
     "regex": lambda text: SCORERS["regex"](Completion(text), Example("1", "?", (r"\s*a+\s*b*",))),
     "choices": lambda text: choice_concluded(text, ("yes", "no", text)),
-    "query": lambda text: Query(f"Operator: edit\n{text}\nReply in exactly this form", Random(0), 0.0),
+    "query": lambda text: Query(
+        f"Operator: edit\n{text}\nReply in exactly this form", Random(0), 0.0
+    ),
 }
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", READINGS)
-@pytest.mark.parametrize("before", ["", "Answer: a", "answer is", "- a", "1. a [", "Options:\n- a", "I have ", "<prompt>"])
+@pytest.mark.parametrize(
+    "before",
+    ["", "Answer: a", "answer is", "- a", "1. a [", "Options:\n- a", "I have ", "<prompt>"],
+)
 def test_no_text_takes_more_than_its_length(name: str, before: str) -> None:
     for _, unit, after in (one for one in hostile.STRETCHED if one[0] == before):
-        text_by_length = {length: before + unit * (length // len(unit)) + after for length in (36, 100, 5_000, 20_000)}
-        took_s = {length: cpu_seconds(READINGS[name], text) for length, text in text_by_length.items()}
+        text_by_length = {
+            length: before + unit * (length // len(unit)) + after
+            for length in (36, 100, 5_000, 20_000)
+        }
+        took_s = {
+            length: cpu_seconds(READINGS[name], text) for length, text in text_by_length.items()
+        }
         assert max(took_s[36], took_s[100]) < AT_ONCE_S, (before, unit, after)
         assert took_s[20_000] < FOUR_TIMES * took_s[5_000] + AT_ONCE_S, (before, unit, after)
 
@@ -76,8 +90,15 @@ def test_no_text_takes_more_than_its_length(name: str, before: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", READINGS)
 def test_a_megabyte_takes_about_ten_times_as_long_as_a_tenth_of_it(name: str) -> None:
-    for before, unit, after in (("Answer: a", " ", "b"), ("- a", " ", "b"), ("", "<prompt>", ""), ("I have ", "1", "")):
-        check_linear(READINGS[name], lambda length, b=before, u=unit, a=after: b + u * (length // len(u)) + a)
+    for before, unit, after in (
+        ("Answer: a", " ", "b"),
+        ("- a", " ", "b"),
+        ("", "<prompt>", ""),
+        ("I have ", "1", ""),
+    ):
+        check_linear(
+            READINGS[name], lambda length, b=before, u=unit, a=after: b + u * (length // len(u)) + a
+        )
 
 
 @pytest.mark.parametrize("name", READINGS)
@@ -87,10 +108,19 @@ def test_no_text_raises(name: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("name", OPERATORS)
-@given(reply=hostile.HOSTILE, tag=st.sampled_from(["prompt", "reason", "steps", "response", "causes", "step", "kind", "evidence"]))
+@given(
+    reply=hostile.HOSTILE,
+    tag=st.sampled_from(
+        ["prompt", "reason", "steps", "response", "causes", "step", "kind", "evidence"]
+    ),
+)
 def test_a_hostile_reply_is_read_or_unreadable(name: str, reply: str, tag: str) -> None:
     question = OPERATORS[name]("data")
-    for text in (reply, f"<{tag}>{reply}</{tag}>", f"<step>1</step><kind>wrong</kind><evidence>{reply}</evidence>"):
+    for text in (
+        reply,
+        f"<{tag}>{reply}</{tag}>",
+        f"<step>1</step><kind>wrong</kind><evidence>{reply}</evidence>",
+    ):
         readable(question.read)(text)
 
 
@@ -111,7 +141,9 @@ def test_a_question_shows_a_part_of_a_megabyte_and_says_so() -> None:
 @given(data=hostile.HOSTILE)
 async def test_the_rulebook_answers_any_question(operator: str, data: str) -> None:
     for text in (f"Operator: {operator}\n{data}", OPERATORS[operator](data).text):
-        (outcome,) = await RulebookEngine(prior_bias=0.0).complete([Request((Message("user", text),))])
+        (outcome,) = await RulebookEngine(prior_bias=0.0).complete(
+            [Request((Message("user", text),))]
+        )
         assert isinstance(outcome, Completion)
 
 
@@ -119,7 +151,11 @@ async def test_the_rulebook_answers_any_question(operator: str, data: str) -> No
 @given(data=hostile.HOSTILE)
 def test_a_generated_tasks_reader_takes_any_text(name: str, data: str) -> None:
     task = GENERATED[name]
-    for text in (data, f"Take {data} steps. I have {data} apples, a; {data}. How many {data} do I have?", hostile.SUPERSCRIPT):
+    for text in (
+        data,
+        f"Take {data} steps. I have {data} apples, a; {data}. How many {data} do I have?",
+        hostile.SUPERSCRIPT,
+    ):
         if item := task.read(text[:4000]):
             item.work(task.kinds)
             item.conclude(task.kinds)
@@ -140,7 +176,11 @@ COMPILED_S = 1.5
 
 def check_soon(pattern: str) -> None:
     """The pattern is refused in a short sentence or ends on every answer, and either soon."""
-    texts = [letter * length + "!" for letter in ("a", "i", "\u0130", "\u4e00", " ") for length in (60, 300, 499, 5000)]
+    texts = [
+        letter * length + "!"
+        for letter in ("a", "i", "\u0130", "\u4e00", " ")
+        for length in (60, 300, 499, 5000)
+    ]
     assert cpu_seconds(compiled_or_refused, pattern) < COMPILED_S
     if why_unusable(pattern) is None:
         for text in texts:
@@ -155,17 +195,49 @@ def compiled_or_refused(pattern: str) -> None:
 
 
 NEVER_ENDED = [
-    "(a+)+b", "(a|a)*b", "(a|ab)*c", "(aa?)+b", r"(\d*,)*", "a?" * 40 + "a" * 40, "(?:a|a)" * 40 + "b", ".*" * 9 + "b",
-    "(((((a{50}){50}){50}){50}){50})", "(((((a{1,30}){1,30}){1,30}){1,30}){1,30})b", r"((\w{1,31}){1,31})b",
-    "(((?:){9999}){9999}){9999}", "((((){60000}){60000}){60000})a*", "(?i)(?:i.|\u0131.)*x",
+    "(a+)+b",
+    "(a|a)*b",
+    "(a|ab)*c",
+    "(aa?)+b",
+    r"(\d*,)*",
+    "a?" * 40 + "a" * 40,
+    "(?:a|a)" * 40 + "b",
+    ".*" * 9 + "b",
+    "(((((a{50}){50}){50}){50}){50})",
+    "(((((a{1,30}){1,30}){1,30}){1,30}){1,30})b",
+    r"((\w{1,31}){1,31})b",
+    "(((?:){9999}){9999}){9999}",
+    "((((){60000}){60000}){60000})a*",
+    "(?i)(?:i.|\u0131.)*x",
     "(?i)(i|\u0131|\u0130)*s",
-    "(?i)" + "i\u0130?" * 40 + "b", r"(\w+\s?)+$", r"^(\s*\w*)*:$", "(.?){999}b", "((a?){30}){30}b", "(x+x+)+y", "(.*.*){300}b"]
+    "(?i)" + "i\u0130?" * 40 + "b",
+    r"(\w+\s?)+$",
+    r"^(\s*\w*)*:$",
+    "(.?){999}b",
+    "((a?){30}){30}b",
+    "(x+x+)+y",
+    "(.*.*){300}b",
+]
 
 
-@pytest.mark.parametrize("pattern", [
-    *NEVER_ENDED, r"\w" * 5000, r"\pL" * 3000, r"[\w\d\s]" * 1000, r"\w{1000}", r"(\w{1,50}x?){1,2}y", "x" * 10_001, "(" * 3000,
-    "(" * 900 + "a" + ")*" * 900, "[" * 5000, "(?P<a", "|".join(f"{number:05d}" for number in range(1600)),
-    "(?i)" + "[a-z]{1,999}"])
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        *NEVER_ENDED,
+        r"\w" * 5000,
+        r"\pL" * 3000,
+        r"[\w\d\s]" * 1000,
+        r"\w{1000}",
+        r"(\w{1,50}x?){1,2}y",
+        "x" * 10_001,
+        "(" * 3000,
+        "(" * 900 + "a" + ")*" * 900,
+        "[" * 5000,
+        "(?P<a",
+        "|".join(f"{number:05d}" for number in range(1600)),
+        "(?i)" + "[a-z]{1,999}",
+    ],
+)
 def test_any_pattern_is_refused_or_ends_soon(pattern: str) -> None:
     check_soon(pattern)
 
@@ -178,13 +250,18 @@ def test_any_pattern_of_signs_is_refused_or_ends_soon(pattern: str) -> None:
 
 @pytest.mark.process
 def test_patterns_take_little_memory() -> None:
-    """Of all that are kept at once, in a process of its own: the greatest so far is never given back."""
+    """Of all that are kept at once, in a process of its own: the greatest so far is never given
+    back.
+    """
     program = (
         "import resource; from optimizer.graders.patterns import compiled\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "before = peak()\n"
         "for number in range(60):\n"
         "    compiled(rf'{number}((\\w{{1,40}}x?)|.)*y').matches('\u4e00' * 499)\n"
-        "print((peak() - before) // 1024)")
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
+        "print((peak() - before) // 1024)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True
+    )
     assert int(ended.stdout) < 400

@@ -1,5 +1,7 @@
-"""A whole trial of every strategy on a task of which a third is hostile, with models that echo it: the other items' scores are what
-they are without it, the run ends, and its results are written, read back and shown without anything of theirs being obeyed."""
+"""A whole trial of every strategy on a task of which a third is hostile, with models that echo it:
+the other items' scores are what they are without it, the run ends, and its results are written,
+read back and shown without anything of theirs being obeyed.
+"""
 
 import json
 from pathlib import Path
@@ -30,8 +32,14 @@ EVIL = (*hostile.ALL, *(f"{text} {hostile.OUR_TAGS}" for text in hostile.SHORT))
 
 @pytest.fixture
 def task(tmp_path: Path) -> Task:
-    clean = [{"input": f"How much is {number} + 3? Clean.", "target": str(number + 3)} for number in range(60)]
-    evil = [{"input": f"{PLANTED}{number} {text}", "target": text[:500]} for number, text in enumerate(EVIL[:30])]
+    clean = [
+        {"input": f"How much is {number} + 3? Clean.", "target": str(number + 3)}
+        for number in range(60)
+    ]
+    evil = [
+        {"input": f"{PLANTED}{number} {text}", "target": text[:500]}
+        for number, text in enumerate(EVIL[:30])
+    ]
     file = tmp_path / "hostile.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in (*clean, *evil)))
     return load_task(str(file), sizes=Sizes(30, 30, 30), seed=3, scorer="exact")
@@ -58,26 +66,45 @@ def author(request: Request) -> str:
         return f"{EVIL[number]}\n{reply}"
     if number % 3 == 1:
         return reply.replace("It never says", f"{PLANTED}{escape(EVIL[number][:900])}").replace(
-            "<prompt>", f"<prompt>{PLANTED}{escape(EVIL[number][:900])} ")
+            "<prompt>", f"<prompt>{PLANTED}{escape(EVIL[number][:900])} "
+        )
     return EVIL[number]
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
-async def test_hostile_items_change_nothing_but_their_own_score(name: str, task: Task, tmp_path: Path) -> None:
+async def test_hostile_items_change_nothing_but_their_own_score(
+    name: str, task: Task, tmp_path: Path
+) -> None:
     model = parse_model("openai:tiny@http://127.0.0.1:1/v1")
     plan = TrialPlan(
-        id=f"hostile-{name}", task="hostile", strategy=STRATEGIES[name](**SMALL_BY_NAME.get(name, SMALL)), strategy_label=name,
-        selection=Full(), selection_label="full", seed=0, target=model, optimizer=model, sampling=Sampling())
+        id=f"hostile-{name}",
+        task="hostile",
+        strategy=STRATEGIES[name](**SMALL_BY_NAME.get(name, SMALL)),
+        strategy_label=name,
+        selection=Full(),
+        selection_label="full",
+        seed=0,
+        target=model,
+        optimizer=model,
+        sampling=Sampling(),
+    )
     result = await Trial(plan, task, ScriptedModel(target), ScriptedModel(author)).run()
     assert result.status == "finished"
-    assert len({standing.candidate.id for latest in result.rounds for standing in latest.standings}) > 1
+    assert (
+        len({standing.candidate.id for latest in result.rounds for standing in latest.standings})
+        > 1
+    )
 
     places = [place for place, example in enumerate(task.dev) if is_clean(example.input)]
     assert 0 < len(places) < len(task.dev)
     alone = Evaluation(ScriptedModel(target), SCORERS["exact"], (), Full())
     for standing in (standing for latest in result.rounds for standing in latest.standings):
-        answers = await alone.grade(standing.candidate.prompt, [task.dev[place] for place in places])
-        assert [answer.score.value for answer in answers] == [standing.scores[place] for place in places]
+        answers = await alone.grade(
+            standing.candidate.prompt, [task.dev[place] for place in places]
+        )
+        assert [answer.score.value for answer in answers] == [
+            standing.scores[place] for place in places
+        ]
 
     write_trial(tmp_path, result)
     write_results(tmp_path, [result], {"task": PLANTED + hostile.SCRIPT})

@@ -1,4 +1,6 @@
-"""What is shown of hostile texts: a terminal obeys nothing, and the pages hold no element of theirs."""
+"""What is shown of hostile texts: a terminal obeys nothing, and the pages hold no element of
+theirs.
+"""
 
 import json
 import re
@@ -24,11 +26,62 @@ from serving.engines.vllm_prompts import any_of, harmless
 from tests.contracts import hostile
 
 URLS = ("href", "src", "action", "formaction", "srcdoc", "data", "xlink:href")
-OURS = {"html", "head", "meta", "title", "style", "body", "header", "h1", "h2", "h3", "h4", "span", "button", "main", "p", "b",
-        "code", "dl", "dt", "dd", "section", "div", "small", "table", "thead", "tbody", "tr", "th", "td", "a", "details", "summary",
-        "ol", "ul", "li", "ins", "del", "footer", "script"}
-ATTRIBUTES = {"lang", "charset", "http-equiv", "content", "name", "class", "id", "type", "style", "href", "title", "open",
-              "data-sign"}
+OURS = {
+    "html",
+    "head",
+    "meta",
+    "title",
+    "style",
+    "body",
+    "header",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "span",
+    "button",
+    "main",
+    "p",
+    "b",
+    "code",
+    "dl",
+    "dt",
+    "dd",
+    "section",
+    "div",
+    "small",
+    "table",
+    "thead",
+    "tbody",
+    "tr",
+    "th",
+    "td",
+    "a",
+    "details",
+    "summary",
+    "ol",
+    "ul",
+    "li",
+    "ins",
+    "del",
+    "footer",
+    "script",
+}
+ATTRIBUTES = {
+    "lang",
+    "charset",
+    "http-equiv",
+    "content",
+    "name",
+    "class",
+    "id",
+    "type",
+    "style",
+    "href",
+    "title",
+    "open",
+    "data-sign",
+}
 
 
 class Page(HTMLParser):
@@ -60,10 +113,19 @@ def check_page(page: str, planted: str) -> None:
     read = Page(page)
     assert {tag for tag, _ in read.elements} <= OURS
     assert {name for _, attributes in read.elements for name in attributes} <= ATTRIBUTES
-    signs = {attributes["data-sign"] or "" for _, attributes in read.elements if "data-sign" in attributes}
+    signs = {
+        attributes["data-sign"] or ""
+        for _, attributes in read.elements
+        if "data-sign" in attributes
+    }
     assert all(re.fullmatch(r"[·↵→␍]|U\+[0-9A-F]{4,6}", sign) for sign in signs)
     assert not read.comments
-    links = [attributes[name] or "" for _, attributes in read.elements for name in URLS if name in attributes]
+    links = [
+        attributes[name] or ""
+        for _, attributes in read.elements
+        for name in URLS
+        if name in attributes
+    ]
     assert all(re.fullmatch(r"#[\w-]+", link) for link in links)
     kinds = [kind for kind, _ in read.scripts]
     assert kinds == ["application/json", None, None]
@@ -73,14 +135,39 @@ def check_page(page: str, planted: str) -> None:
 
 def hostile_trial(text: str) -> TrialResult:
     first = Candidate(Prompt(text + " first", (Step("old"),)), text, 0)
-    best = Candidate(Prompt(text, (Step(text),), (Demonstration(text, text),), text), text, 1, first.id, text, 1)
-    rounds = (Round(0, (Standing(first, 0.2, 5, None, True),), text), Round(1, (Standing(best, 0.5, 10, 1.0, True),), text))
+    best = Candidate(
+        Prompt(text, (Step(text),), (Demonstration(text, text),), text), text, 1, first.id, text, 1
+    )
+    rounds = (
+        Round(0, (Standing(first, 0.2, 5, None, True),), text),
+        Round(1, (Standing(best, 0.5, 10, 1.0, True),), text),
+    )
     return TrialResult(
-        trial="hostile", task=text, strategy=text, selection=text, seed=0, target=text, optimizer=text, status="finished",
-        seed_prompt=Prompt(text), best=best, rounds=rounds, seed_prompt_test_accuracy=0.1, test_accuracy=0.5, test_low=0.4,
-        test_high=0.6, verdict="better", samples=(Sample(
-            input=text, gold=text, before=text, after=text, right_before=None, right_after=True),),
-        error=text, calls_by_purpose={"test": 1}, settings={"strategy": text, "abo.beam": text})
+        trial="hostile",
+        task=text,
+        strategy=text,
+        selection=text,
+        seed=0,
+        target=text,
+        optimizer=text,
+        status="finished",
+        seed_prompt=Prompt(text),
+        best=best,
+        rounds=rounds,
+        seed_prompt_test_accuracy=0.1,
+        test_accuracy=0.5,
+        test_low=0.4,
+        test_high=0.6,
+        verdict="better",
+        samples=(
+            Sample(
+                input=text, gold=text, before=text, after=text, right_before=None, right_after=True
+            ),
+        ),
+        error=text,
+        calls_by_purpose={"test": 1},
+        settings={"strategy": text, "abo.beam": text},
+    )
 
 
 @pytest.mark.parametrize("text", hostile.SHORT)
@@ -91,13 +178,21 @@ def test_the_report_holds_no_element_of_a_hostile_text(text: str) -> None:
 
 def test_a_planted_element_is_seen() -> None:
     page = report_page([hostile_trial("x")], {})
-    for evil in ("<img src=x>", "<script>alert(1)</script>", '<a href="javascript:alert(1)">x</a>', '<p onload="x">', "<!-- x -->"):
+    for evil in (
+        "<img src=x>",
+        "<script>alert(1)</script>",
+        '<a href="javascript:alert(1)">x</a>',
+        '<p onload="x">',
+        "<!-- x -->",
+    ):
         with pytest.raises(AssertionError):
             check_page(page.replace("<main>", "<main>" + evil), "planted")
 
 
 @pytest.mark.parametrize("text", hostile.ALL)
-def test_results_with_hostile_texts_are_written_and_read_back_equal(tmp_path: Path, text: str) -> None:
+def test_results_with_hostile_texts_are_written_and_read_back_equal(
+    tmp_path: Path, text: str
+) -> None:
     result = replace(hostile_trial(text), trial="hostile")
     write_trial(tmp_path, result)
     write_results(tmp_path, [result], {})
@@ -134,7 +229,9 @@ def test_a_terminal_is_given_nothing_to_obey(text: str) -> None:
 
 def test_colours_of_our_own_stay() -> None:
     out = StringIO()
-    SafeConsole(file=out, force_terminal=True, color_system="standard").print(Text("red \x1b[5m", "red"))
+    SafeConsole(file=out, force_terminal=True, color_system="standard").print(
+        Text("red \x1b[5m", "red")
+    )
     assert out.getvalue() == "\x1b[31mred \\x1b[5m\x1b[0m\n"
 
 

@@ -15,14 +15,23 @@ FLOORS = ("cluster", "serving", "optimizer")
 
 def _lint(folder: Path) -> subprocess.CompletedProcess[str]:
     command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env={"PYTHONPATH": str(folder)})
+    return subprocess.run(
+        command,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PYTHONPATH": str(folder)},
+    )
 
 
 @pytest.fixture
 def house(tmp_path: Path) -> Path:
     """A copy of the source, to plant violations in."""
     for floor in FLOORS:
-        shutil.copytree(ROOT / floor, tmp_path / floor, ignore=shutil.ignore_patterns("__pycache__", "target"))
+        shutil.copytree(
+            ROOT / floor, tmp_path / floor, ignore=shutil.ignore_patterns("__pycache__", "target")
+        )
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     return tmp_path
 
@@ -41,7 +50,8 @@ def test_planted_violations_are_seen(house: Path) -> None:
         "optimizer/budget/call_budget.py": "import serving.ledger",
         "serving/concurrency/retrying.py": "import cluster.config.experiment",
         "optimizer/strategies/apo.py": "import optimizer.strategies.abo",
-        "serving/settings/base.py": "def engine(): import serving.engines.own_loop"}
+        "serving/settings/base.py": "def engine(): import serving.engines.own_loop",
+    }
     for module, line in line_by_module.items():
         with (house / module).open("a") as file:
             file.write(f"\n{line}\n")
@@ -62,4 +72,6 @@ def test_nobody_else_owns_our_names(name: str) -> None:
 
 def test_no_module_is_a_drawer() -> None:
     drawers = {"utils", "util", "helpers", "helper", "common", "misc"}
-    assert not [path for floor in FLOORS for path in (ROOT / floor).rglob("*.py") if path.stem in drawers]
+    assert not [
+        path for floor in FLOORS for path in (ROOT / floor).rglob("*.py") if path.stem in drawers
+    ]

@@ -1,4 +1,6 @@
-"""The house: nothing that comes from data, models or files is evaluated, imported, unpickled, or shown as markup."""
+"""The house: nothing that comes from data, models or files is evaluated, imported, unpickled, or
+shown as markup.
+"""
 
 import ast
 import re
@@ -10,16 +12,44 @@ import pytest
 ROOT = Path(__file__).parents[3]
 FLOORS = ("cluster", "serving", "optimizer")
 FORBIDDEN = {
-    "eval", "exec", "compile", "__import__", "import_module", "pickle.load", "pickle.loads", "pickle.Unpickler", "cloudpickle.load",
-    "cloudpickle.loads", "marshal.load", "marshal.loads", "shelve.open", "yaml.load", "yaml.unsafe_load", "yaml.full_load",
-    "yaml.load_all", "os.system", "os.popen", "numpy.load", "np.load", "torch.load", "joblib.load", "Template"}
+    "eval",
+    "exec",
+    "compile",
+    "__import__",
+    "import_module",
+    "pickle.load",
+    "pickle.loads",
+    "pickle.Unpickler",
+    "cloudpickle.load",
+    "cloudpickle.loads",
+    "marshal.load",
+    "marshal.loads",
+    "shelve.open",
+    "yaml.load",
+    "yaml.unsafe_load",
+    "yaml.full_load",
+    "yaml.load_all",
+    "os.system",
+    "os.popen",
+    "numpy.load",
+    "np.load",
+    "torch.load",
+    "joblib.load",
+    "Template",
+}
 """By whole name, or by the last part where it stands alone."""
 HARMLESS = {"re.compile", "torch.compile", "importlib.metadata.import_module"}
 MARKUP = {
     "cluster/results/page.py": "the page's own style and scripts, files of packages",
-    "cluster/diagnosis/page.py": "the same"}
+    "cluster/diagnosis/page.py": "the same",
+}
 """Where ready HTML enters a page."""
-OWN_PROCESSES = {"cluster/service/stores/check_server.py": ("pickle.loads", "a child reads its work from the process that has started it")}
+OWN_PROCESSES = {
+    "cluster/service/stores/check_server.py": (
+        "pickle.loads",
+        "a child reads its work from the process that has started it",
+    )
+}
 """What a process may unpickle: what its own parent has sent on a socket that nobody else has."""
 _UNESCAPED = re.compile(r"\|\s*safe\b|autoescape\s+false|\bMarkup\b|\{%-?\s*raw")
 
@@ -31,22 +61,35 @@ def sources(root: Path) -> Iterator[Path]:
 
 def faults(root: Path) -> list[str]:
     """Every forbidden call and every place of unescaped markup, as FILE:LINE NAME."""
-    found = [f"{file.relative_to(root)}:{line} {name}" for file in sources(root) for line, name in _calls(file)]
+    found = [
+        f"{file.relative_to(root)}:{line} {name}"
+        for file in sources(root)
+        for line, name in _calls(file)
+    ]
     for floor in FLOORS:
         for file in (root / floor).rglob("*.j2"):
-            found += [f"{file.relative_to(root)} {hit}" for hit in _UNESCAPED.findall(file.read_text("utf-8"))]
+            found += [
+                f"{file.relative_to(root)} {hit}"
+                for hit in _UNESCAPED.findall(file.read_text("utf-8"))
+            ]
     return found
 
 
 def _calls(file: Path) -> Iterator[tuple[int, str]]:
     tree = ast.parse(file.read_text("utf-8"))
     own = str(file).replace("\\", "/")
-    markup = "markupsafe" in {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    markup = "markupsafe" in {
+        node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)
+    }
     if markup and not any(own.endswith(place) for place in MARKUP):
         yield 1, "markupsafe"
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
-            yield from ((node.lineno, whole) for one in node.names if (whole := f"{node.module}.{one.name}") in FORBIDDEN)
+            yield from (
+                (node.lineno, whole)
+                for one in node.names
+                if (whole := f"{node.module}.{one.name}") in FORBIDDEN
+            )
         elif isinstance(node, ast.Call):
             allowed = [name for place, (name, _) in OWN_PROCESSES.items() if own.endswith(place)]
             yield from ((line, name) for line, name in _forbidden(node) if name not in allowed)
@@ -71,11 +114,25 @@ def test_nothing_from_outside_is_executed() -> None:
     assert faults(ROOT) == []
 
 
-@pytest.mark.parametrize("line", [
-    "eval(data)", "exec(data)", "import pickle; pickle.loads(data)", "from pickle import loads", "yaml.load(data)",
-    "__import__(data)", "importlib.import_module(data)", "os.system(data)", "subprocess.run(data, shell=True)",
-    "jinja2.Environment(loader=data)", "from markupsafe import Markup", "yaml.load(data, Loader=yaml.UnsafeLoader)",
-    "np.load(data, allow_pickle=True)", "compile(data, '', 'eval')"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "eval(data)",
+        "exec(data)",
+        "import pickle; pickle.loads(data)",
+        "from pickle import loads",
+        "yaml.load(data)",
+        "__import__(data)",
+        "importlib.import_module(data)",
+        "os.system(data)",
+        "subprocess.run(data, shell=True)",
+        "jinja2.Environment(loader=data)",
+        "from markupsafe import Markup",
+        "yaml.load(data, Loader=yaml.UnsafeLoader)",
+        "np.load(data, allow_pickle=True)",
+        "compile(data, '', 'eval')",
+    ],
+)
 def test_a_planted_line_is_seen(tmp_path: Path, line: str) -> None:
     file = tmp_path / "optimizer" / "planted.py"
     file.parent.mkdir()
@@ -83,7 +140,9 @@ def test_a_planted_line_is_seen(tmp_path: Path, line: str) -> None:
     assert faults(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["{{ x|safe }}", "{{ x | safe }}", "{% autoescape false %}", "{{ Markup(x) }}"])
+@pytest.mark.parametrize(
+    "text", ["{{ x|safe }}", "{{ x | safe }}", "{% autoescape false %}", "{{ Markup(x) }}"]
+)
 def test_a_planted_template_is_seen(tmp_path: Path, text: str) -> None:
     file = tmp_path / "cluster" / "x.html.j2"
     file.parent.mkdir()

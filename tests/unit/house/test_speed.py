@@ -21,7 +21,9 @@ class Item:
 
     nodeid = "the planted test"
 
-    def __init__(self, *markers: str, file: str = "test_planted.py", fixtures: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, *markers: str, file: str = "test_planted.py", fixtures: tuple[str, ...] = ()
+    ) -> None:
         self.markers = set(markers)
         self.path = TESTS / file
         self.fixturenames = fixtures
@@ -40,7 +42,9 @@ def watched(*markers: str) -> Any:
 @pytest.mark.process
 @pytest.mark.parametrize("caught", [False, True])
 def test_a_fast_test_that_starts_a_process_fails_even_where_it_catches_that(caught: bool) -> None:
-    told = pytest.raises(fast.NotFast, match=r"the planted test starts a process .* needs the marker process")
+    told = pytest.raises(
+        fast.NotFast, match=r"the planted test starts a process .* needs the marker process"
+    )
     with told, watched(), suppress(*[fast.NotFast] * caught):
         subprocess.run([sys.executable, "--version"], check=True)
     with watched("process"):
@@ -58,7 +62,9 @@ def test_so_does_one_that_starts_it_by_multiprocessing(way: str) -> None:
 
 @pytest.mark.process
 def test_so_does_one_that_starts_a_ray() -> None:
-    from ray.cluster_utils import Cluster  # ray.init would refuse where the session's Ray runs in this process already
+    from ray.cluster_utils import (
+        Cluster,
+    )  # ray.init would refuse where the session's Ray runs in this process already
 
     with pytest.raises(fast.NotFast, match="or ray where that is a Ray"), watched():
         Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
@@ -81,10 +87,14 @@ def test_what_uses_the_shared_ray_is_no_fast_test() -> None:
 
 
 @pytest.mark.process
-def test_a_command_that_is_given_up_leaves_no_answer_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_that_is_given_up_leaves_no_answer_to_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     assert forked("list").returncode == 0
     with monkeypatch.context() as patch:
-        patch.setattr(commands._server()._process.stdout, "readline", lambda: pytest.fail("The time is over."))
+        patch.setattr(
+            commands._server()._process.stdout, "readline", lambda: pytest.fail("The time is over.")
+        )
         with pytest.raises(pytest.fail.Exception, match="over"):
             forked("list")
     ended = forked("run", "/none.yaml")
@@ -97,4 +107,9 @@ def test_the_longest_files_come_first_and_all_others_stay_as_they_were() -> None
     names = ["a.py", "integration/test_run.py", "b.py", "e2e/chaos/test_killing.py"]
     items: list[Any] = [Item(file=name) for name in names]
     order.longest_first(items, TESTS)
-    assert [item.path.relative_to(TESTS).as_posix() for item in items] == [names[3], names[1], names[0], names[2]]
+    assert [item.path.relative_to(TESTS).as_posix() for item in items] == [
+        names[3],
+        names[1],
+        names[0],
+        names[2],
+    ]

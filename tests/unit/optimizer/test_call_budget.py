@@ -34,7 +34,9 @@ async def test_a_batch_that_does_not_fit_is_not_sent_at_all() -> None:
     model = ScriptedModel(lambda request: "ok")
     budgeted = Budgeted(model, Budget(10, "target"))
     await budgeted.complete(batch(8))
-    with pytest.raises(BudgetExhausted, match="needs 3 target calls, but of the budget of 10 only 2 are left"):
+    with pytest.raises(
+        BudgetExhausted, match="needs 3 target calls, but of the budget of 10 only 2 are left"
+    ):
         await budgeted.complete(batch(3))
     assert model.calls == 8
     await budgeted.complete(batch(2))
@@ -42,10 +44,15 @@ async def test_a_batch_that_does_not_fit_is_not_sent_at_all() -> None:
 
 
 async def test_the_prefix_hit_rate_is_over_the_answers_that_tell_of_it() -> None:
-    answers = iter([
-        Completion("a", prompt_tokens=100, cached_tokens=80), Completion("b", prompt_tokens=100, cached_tokens=0),
-        Completion("c", prompt_tokens=999), Failed("infrastructure", "gone"),
-        Completion("d", prompt_tokens=200, cached_tokens=160, from_ledger=True)])
+    answers = iter(
+        [
+            Completion("a", prompt_tokens=100, cached_tokens=80),
+            Completion("b", prompt_tokens=100, cached_tokens=0),
+            Completion("c", prompt_tokens=999),
+            Failed("infrastructure", "gone"),
+            Completion("d", prompt_tokens=200, cached_tokens=160, from_ledger=True),
+        ]
+    )
     budget = Budget()
     assert budget.usage.prefix_hit_rate is None
     await Budgeted(ScriptedModel(lambda _: next(answers)), budget).complete(batch(5))
@@ -58,14 +65,20 @@ async def test_calls_and_tokens_are_counted_by_purpose() -> None:
         outcomes = {
             "learn": Completion("a", prompt_tokens=10, completion_tokens=2),
             "validate": Completion("a", prompt_tokens=10, completion_tokens=2, from_ledger=True),
-            "propose": Failed("infrastructure", "gone"), "test": Completion("a")}
+            "propose": Failed("infrastructure", "gone"),
+            "test": Completion("a"),
+        }
         return outcomes[request.purpose]
 
     budget = Budget()
-    await Budgeted(ScriptedModel(script), budget).complete([*batch(2), *batch(3, "validate"), *batch(1, "propose")])
+    await Budgeted(ScriptedModel(script), budget).complete(
+        [*batch(2), *batch(3, "validate"), *batch(1, "propose")]
+    )
     assert budget.usage_by_purpose == {
-        "learn": Usage(2, prompt_tokens=20, completion_tokens=4), "validate": Usage(3, ledger_hits=3),
-        "propose": Usage(1, failed=1)}
+        "learn": Usage(2, prompt_tokens=20, completion_tokens=4),
+        "validate": Usage(3, ledger_hits=3),
+        "propose": Usage(1, failed=1),
+    }
     assert budget.usage == Usage(6, 1, 3, 20, 4)
     assert budget.calls_by_purpose == {"learn": 2, "validate": 3, "propose": 1}
     assert budget.available("learn") is None
@@ -143,8 +156,14 @@ async def test_the_wrapper_keeps_the_name_and_the_order() -> None:
 PURPOSES: list[Purpose] = ["learn", "validate", "propose", "test"]
 
 
-@given(st.integers(0, 60), st.integers(0, 20), st.lists(st.lists(st.sampled_from(PURPOSES), max_size=12), max_size=12))
-async def test_the_books_agree_with_an_independent_count(limit: int, kept: int, batches: list[list[Purpose]]) -> None:
+@given(
+    st.integers(0, 60),
+    st.integers(0, 20),
+    st.lists(st.lists(st.sampled_from(PURPOSES), max_size=12), max_size=12),
+)
+async def test_the_books_agree_with_an_independent_count(
+    limit: int, kept: int, batches: list[list[Purpose]]
+) -> None:
     model, budget = ScriptedModel(lambda request: "ok"), Budget(limit)
     budget.reserve_for_test(min(kept, limit))
     for purposes in batches:

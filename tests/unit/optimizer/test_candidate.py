@@ -9,9 +9,17 @@ from optimizer.types import Completion, Example
 
 SEED = Candidate(Prompt("seed"), "seed", 0)
 CHILD = Candidate(
-    Prompt("", (Step("a", "number"),), (Demonstration("i", "o"),), "end"), "refine", 1, SEED.id,
-    "step 1 is skipped", changed_step=1)
-MEASURED, UNMEASURED = Standing(CHILD, 0.5, 2, 0.75, True, (0.75,), (1.0, None, 0.0)), Standing(SEED, None, 0, None, False)
+    Prompt("", (Step("a", "number"),), (Demonstration("i", "o"),), "end"),
+    "refine",
+    1,
+    SEED.id,
+    "step 1 is skipped",
+    changed_step=1,
+)
+MEASURED, UNMEASURED = (
+    Standing(CHILD, 0.5, 2, 0.75, True, (0.75,), (1.0, None, 0.0)),
+    Standing(SEED, None, 0, None, False),
+)
 ROUND = Round(1, (MEASURED, UNMEASURED), "One step was refined.", 2)
 
 
@@ -35,10 +43,18 @@ def test_a_round_without_scores_by_item_is_still_read() -> None:
     for standing in data["standings"]:
         del standing["scores"], standing["adherence_by_step"]
     read = Round.from_json(json.loads(json.dumps(data)))
-    assert [(standing.accuracy, standing.scores) for standing in read.standings] == [(0.5, ()), (None, ())]
+    assert [(standing.accuracy, standing.scores) for standing in read.standings] == [
+        (0.5, ()),
+        (None, ()),
+    ]
 
 
 def test_the_same_text_is_right_in_any_case() -> None:
     example = Example("1", "?", ("Yes", "yes indeed"))
-    for text, verdict in (("Answer: YES", "right"), ("Answer: Yes indeed", "right"), ("Answer: no", "wrong"), ("Yes", "wrong")):
+    for text, verdict in (
+        ("Answer: YES", "right"),
+        ("Answer: Yes indeed", "right"),
+        ("Answer: no", "wrong"),
+        ("Yes", "wrong"),
+    ):
         assert same_text(Completion(text), example).verdict == verdict

@@ -1,4 +1,6 @@
-"""A selection that its budget cuts, at every possible number of calls: what was measured is kept, and nobody is best by luck."""
+"""A selection that its budget cuts, at every possible number of calls: what was measured is kept,
+and nobody is best by luck.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -33,22 +35,37 @@ CHILDREN = [child(text) for text in ("bad", "lucky", "good", "equal")]
 
 
 def target(request: Request) -> Completion:
-    """`fair` is right on two items of three and `equal` too, `lucky` on the first three alone, `good` on all."""
+    """`fair` is right on two items of three and `equal` too, `lucky` on the first three alone,
+    `good` on all.
+    """
     told, number = request.messages[0].content, int(request.messages[-1].content.split()[1])
-    right = {"good": True, "lucky": number < 3, "fair": number % 3 > 0, "equal": number % 3 < 2}.get(told, False)
+    right = {
+        "good": True,
+        "lucky": number < 3,
+        "fair": number % 3 > 0,
+        "equal": number % 3 < 2,
+    }.get(told, False)
     return Completion(f"Answer: {7 if right else 8}", prompt_tokens=20, completion_tokens=3)
 
 
 class Search:
     """The evaluator of a trial that has measured the parent, and may ask so many calls more."""
 
-    def __init__(self, rule: SelectionRule, calls: int | None, shared_budget: SharedBudget | None = None) -> None:
+    def __init__(
+        self, rule: SelectionRule, calls: int | None, shared_budget: SharedBudget | None = None
+    ) -> None:
         self.model = ScriptedModel(target)
         self.budget = Budget(None if calls is None else ITEMS + calls, "target")
         self.evaluate = Evaluation(
-            Remembering(Budgeted(self.model, self.budget, shared_budget), self.budget), SCORERS["number"], DEV, rule)
+            Remembering(Budgeted(self.model, self.budget, shared_budget), self.budget),
+            SCORERS["number"],
+            DEV,
+            rule,
+        )
 
-    async def selected(self, candidates: Sequence[Candidate], keep: int = 2) -> tuple[tuple[Standing, ...], bool]:
+    async def selected(
+        self, candidates: Sequence[Candidate], keep: int = 2
+    ) -> tuple[tuple[Standing, ...], bool]:
         """The standings, and whether the selection was cut."""
         try:
             await self.evaluate.answers([(PARENT.prompt, example) for example in DEV], "validate")
@@ -64,7 +81,9 @@ def instruction(standing: Standing) -> str:
 
 
 def deserves(challenger: Standing, incumbent: Standing, rule: SelectionRule) -> bool:
-    """By the rule's own standards, told a second time: all items and the better mean, or its test on a block or more."""
+    """By the rule's own standards, told a second time: all items and the better mean, or its test
+    on a block or more.
+    """
     losses_of_parent, wins_of_parent, shared = discordant(incumbent.scores, challenger.scores)
     if challenger.items == incumbent.items == ITEMS:
         return (challenger.accuracy or 0) > (incumbent.accuracy or 0)
@@ -73,7 +92,9 @@ def deserves(challenger: Standing, incumbent: Standing, rule: SelectionRule) -> 
 
 
 @pytest.mark.parametrize("make", SELECTION_RULES.values())
-async def test_at_every_number_of_calls_what_was_measured_stands_and_the_best_deserves_it(make: type[SelectionRule]) -> None:
+async def test_at_every_number_of_calls_what_was_measured_stands_and_the_best_deserves_it(
+    make: type[SelectionRule],
+) -> None:
     rule = make()
     whole = Search(rule, None)
     uncut, was_cut = await whole.selected([PARENT, *CHILDREN])
@@ -85,17 +106,26 @@ async def test_at_every_number_of_calls_what_was_measured_stands_and_the_best_de
         cuts += was_cut
         assert {instruction(one) for one in standings} == {"fair", "bad", "lucky", "good", "equal"}
         assert search.model.calls == search.budget.usage.calls <= ITEMS + calls
-        assert sum(one.items for one in standings if one.candidate != PARENT) == search.model.calls - ITEMS, "none is thrown away"
+        assert (
+            sum(one.items for one in standings if one.candidate != PARENT)
+            == search.model.calls - ITEMS
+        ), "none is thrown away"
         assert standings[0].items > 0
         parent = next(one for one in standings if one.candidate == PARENT)
-        assert [one.incomplete for one in standings] == [was_cut and one.items < ITEMS for one in standings]
+        assert [one.incomplete for one in standings] == [
+            was_cut and one.items < ITEMS for one in standings
+        ]
         if was_cut:
-            assert (parent.items, parent.incomplete) == (ITEMS, False), "what is known of it is free"
+            assert (parent.items, parent.incomplete) == (ITEMS, False), (
+                "what is known of it is free"
+            )
             assert standings[0] == parent or deserves(standings[0], parent, rule)
             asked = [one.items > 0 for one in standings]
             assert asked == sorted(asked, reverse=True), "what was never measured stands last"
             assert all(one.accuracy is None and not one.kept for one in standings if not one.items)
-            assert Round.from_json(Round(1, standings, incomplete=True).to_json()) == Round(1, standings, incomplete=True)
+            assert Round.from_json(Round(1, standings, incomplete=True).to_json()) == Round(
+                1, standings, incomplete=True
+            )
         elif isinstance(rule, Full):
             assert standings == uncut
     assert cuts > 1
@@ -111,8 +141,16 @@ async def test_the_same_cut_comes_out_the_same(make: type[SelectionRule]) -> Non
 async def test_full_measures_all_on_as_many_shared_items_as_the_budget_covers() -> None:
     standings, was_cut = await Search(Full(), 4 * 11 + 3).selected([PARENT, *CHILDREN])
     assert was_cut
-    assert {instruction(one): one.items for one in standings} == {"fair": 24, "bad": 11, "lucky": 11, "good": 11, "equal": 11}
-    assert [instruction(one) for one in standings[:2]] == ["good", "fair"], "11 of 11 against 7 of 11 is significant"
+    assert {instruction(one): one.items for one in standings} == {
+        "fair": 24,
+        "bad": 11,
+        "lucky": 11,
+        "good": 11,
+        "equal": 11,
+    }
+    assert [instruction(one) for one in standings[:2]] == ["good", "fair"], (
+        "11 of 11 against 7 of 11 is significant"
+    )
     short, _ = await Search(Full(), 4 * 9).selected([PARENT, *CHILDREN])
     assert instruction(short[0]) == "fair", "9 items are too few"
 
@@ -127,11 +165,16 @@ async def test_a_race_spends_what_is_left_on_those_that_are_worth_it() -> None:
 async def test_a_prompt_that_was_lucky_on_three_items_is_not_best() -> None:
     standings, was_cut = await Search(Racing(), 3).selected([PARENT, child("lucky")])
     assert was_cut
-    assert [(instruction(one), one.items, one.accuracy) for one in standings] == [("fair", 24, 2 / 3), ("lucky", 3, 1.0)]
+    assert [(instruction(one), one.items, one.accuracy) for one in standings] == [
+        ("fair", 24, 2 / 3),
+        ("lucky", 3, 1.0),
+    ]
 
 
 async def test_near_a_limit_of_tokens_all_arms_stand_at_the_same_item() -> None:
-    """Each call may take 700 tokens or so, and takes 23: the batches become smaller, and the limit is nearly reached."""
+    """Each call may take 700 tokens or so, and takes 23: the batches become smaller, and the limit
+    is nearly reached.
+    """
     for tokens in range(2_000, 12_000, 1_000):
         shared_budget = SharedBudget(Limits(tokens=tokens))
         search = Search(Full(), None, shared_budget)
@@ -147,7 +190,9 @@ async def test_near_a_limit_of_tokens_all_arms_stand_at_the_same_item() -> None:
 
 
 class Refusing:
-    """A model whose budget is not the trial's: it refuses after some calls, in the middle of a batch, with what came before."""
+    """A model whose budget is not the trial's: it refuses after some calls, in the middle of a
+    batch, with what came before.
+    """
 
     name = "refusing"
 
@@ -165,12 +210,18 @@ class Refusing:
 
 
 @pytest.mark.parametrize("make", SELECTION_RULES.values())
-async def test_an_experiments_budget_that_ends_inside_a_batch_loses_no_answer(make: type[SelectionRule]) -> None:
+async def test_an_experiments_budget_that_ends_inside_a_batch_loses_no_answer(
+    make: type[SelectionRule],
+) -> None:
     rule = make()
     for calls in range(0, len(CHILDREN) * ITEMS, 5):
         search, budget = Search(rule, None), Budget()
         search.evaluate = Evaluation(
-            Remembering(Budgeted(Refusing(ITEMS + calls), budget), budget), SCORERS["number"], DEV, rule)
+            Remembering(Budgeted(Refusing(ITEMS + calls), budget), budget),
+            SCORERS["number"],
+            DEV,
+            rule,
+        )
         standings, was_cut = await search.selected([PARENT, *CHILDREN])
         parent = next(one for one in standings if one.candidate == PARENT)
         assert sum(one.items for one in standings if one != parent) == budget.usage.calls - ITEMS
@@ -181,7 +232,9 @@ async def test_an_experiments_budget_that_ends_inside_a_batch_loses_no_answer(ma
 
 async def test_a_rule_that_knows_nothing_of_limits_is_closed_for_it() -> None:
     class OneByOne:
-        async def select(self, arms: int, items: int, keep: int, measure: object, rng: Random) -> list[int]:
+        async def select(
+            self, arms: int, items: int, keep: int, measure: object, rng: Random
+        ) -> list[int]:
             for arm in range(arms):
                 await measure([(arm, item) for item in range(items)])  # type: ignore[operator]
             return list(range(arms))
@@ -189,7 +242,12 @@ async def test_a_rule_that_knows_nothing_of_limits_is_closed_for_it() -> None:
     standings, was_cut = await Search(OneByOne(), 30).selected([PARENT, *CHILDREN])  # type: ignore[arg-type]
     assert was_cut
     assert [(instruction(one), one.items) for one in standings] == [
-        ("fair", 24), ("bad", 24), ("lucky", 0), ("good", 0), ("equal", 0)]
+        ("fair", 24),
+        ("bad", 24),
+        ("lucky", 0),
+        ("good", 0),
+        ("equal", 0),
+    ]
 
 
 async def test_a_search_is_closed_with_the_round_that_was_cut() -> None:

@@ -22,7 +22,9 @@ async def test_after_its_time_only_tests_are_paid() -> None:
     shared_budget = Timed(Share(SharedBudget()), {"budget": 10.0}, clock)
     assert await shared_budget.take([ONE] * 3) == 3
     clock.now = 10.0
-    with pytest.raises(BudgetExhausted, match=r"The time of the budget is over; raise budget\.wall_s"):
+    with pytest.raises(
+        BudgetExhausted, match=r"The time of the budget is over; raise budget\.wall_s"
+    ):
         await shared_budget.take([ONE])
     assert await shared_budget.take([ONE], test=True) == 1
 

@@ -8,7 +8,11 @@ import pytest
 from optimizer import errors
 from optimizer.errors import PromptrayError, UserError, unknown_name
 
-CLASSES = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, PromptrayError)]
+CLASSES = [
+    kind
+    for _, kind in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(kind, PromptrayError)
+]
 
 
 @pytest.mark.parametrize("kind", CLASSES)

@@ -1,4 +1,6 @@
-"""The generated tasks: what they make can be read back, is solved rightly, and its steps lean on one another as documented."""
+"""The generated tasks: what they make can be read back, is solved rightly, and its steps lean on
+one another as documented.
+"""
 
 import json
 from pathlib import Path

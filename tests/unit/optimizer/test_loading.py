@@ -1,4 +1,6 @@
-"""From a source to a task: scorers, choices, splits, hashes; on made-up files, on generated tasks and on real data."""
+"""From a source to a task: scorers, choices, splits, hashes; on made-up files, on generated tasks
+and on real data.
+"""
 
 import json
 import subprocess
@@ -25,8 +27,12 @@ real_data = pytest.mark.skipif(not FILES, reason="the real task files are not be
 
 
 def save(folder: Path, targets: Sequence[object], inputs: Sequence[str] | None = None) -> str:
-    rows = [{"input": text, "target": target} for text, target in
-            zip(inputs or [f"question {number}" for number in range(len(targets))], targets, strict=True)]
+    rows = [
+        {"input": text, "target": target}
+        for text, target in zip(
+            inputs or [f"question {number}" for number in range(len(targets))], targets, strict=True
+        )
+    ]
     path = folder / "made.json"
     path.write_text(json.dumps({"examples": rows}))
     return str(path)
@@ -40,10 +46,18 @@ def all_examples(task: Task) -> list[Example]:
     return [*task.train, *task.dev, *task.test.single_reading().read()]
 
 
-@pytest.mark.parametrize(("targets", "scorer"), [
-    (["yes", "no"] * 6, "choice"), (["True", "False", "True"] * 3, "choice"), ([str(n % 3) for n in range(12)], "number"),
-    ([["three", "3"], "12"] * 5, "number"), ([f"word {n}" for n in range(12)], "exact"), (["red", "green", "blue"] * 4, "choice"),
-    (["twelve", "11", "2.5"] * 4, "number")])
+@pytest.mark.parametrize(
+    ("targets", "scorer"),
+    [
+        (["yes", "no"] * 6, "choice"),
+        (["True", "False", "True"] * 3, "choice"),
+        ([str(n % 3) for n in range(12)], "number"),
+        ([["three", "3"], "12"] * 5, "number"),
+        ([f"word {n}" for n in range(12)], "exact"),
+        (["red", "green", "blue"] * 4, "choice"),
+        (["twelve", "11", "2.5"] * 4, "number"),
+    ],
+)
 def test_the_examples_decide_the_scorer(tmp_path: Path, targets: list[object], scorer: str) -> None:
     assert load(save(tmp_path, targets)).scorer == scorer
 
@@ -64,7 +78,9 @@ def test_the_users_scorer_and_instruction_win(tmp_path: Path) -> None:
     assert load(source, scorer="exact").scorer == "exact"
     assert load(source).seed_instruction == SEED_INSTRUCTION
     assert load_task(source, sizes=SMALL, seed=0, seed_instruction="").seed_instruction == ""
-    with pytest.raises(SettingsError, match="no scorer called 'fuzzy'; known are: choice, exact, number, regex"):
+    with pytest.raises(
+        SettingsError, match="no scorer called 'fuzzy'; known are: choice, exact, number, regex"
+    ):
         load(source, scorer="fuzzy")
 
 
@@ -78,11 +94,16 @@ def test_targets_that_do_not_fit_the_scorer_are_refused(tmp_path: Path) -> None:
 def test_duplicates_stand_in_no_two_splits(tmp_path: Path) -> None:
     inputs = [f"Same  {number % 9}" if number % 2 else f"same {number % 9}" for number in range(18)]
     task = load(save(tmp_path, ["ab"[number % 9 % 2] for number in range(18)], inputs))
-    assert len({example.input.casefold().replace("  ", " ") for example in all_examples(task)}) == SMALL.total
+    assert (
+        len({example.input.casefold().replace("  ", " ") for example in all_examples(task)})
+        == SMALL.total
+    )
     assert "18 rows, 9 repeated ones left out" in task.data_note
 
 
-def test_inputs_that_differ_in_case_or_white_space_alone_stay_where_their_answers_differ(tmp_path: Path) -> None:
+def test_inputs_that_differ_in_case_or_white_space_alone_stay_where_their_answers_differ(
+    tmp_path: Path,
+) -> None:
     inputs = [text for number in range(9) for text in (f"word {number}", f"WORD {number}")]
     task = load(save(tmp_path, ["lower", "upper"] * 9, inputs), sizes=Sizes(6, 6, 6))
     assert {example.answers for example in all_examples(task)} == {("lower",), ("upper",)}
@@ -90,16 +111,33 @@ def test_inputs_that_differ_in_case_or_white_space_alone_stay_where_their_answer
 
 
 def test_one_input_with_two_targets_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="made/1 and made/2 have the same input and different targets, 'pos' and 'neg', and 5 more"):
+    with pytest.raises(
+        DataError,
+        match="made/1 and made/2 have the same input and different targets, 'pos' and 'neg', and 5 "
+        "more",
+    ):
         load(save(tmp_path, ["pos", "neg"] * 6, [f"text {number // 2}" for number in range(12)]))
 
 
 def test_targets_that_cannot_be_right_are_told_and_many_refused(tmp_path: Path) -> None:
     """Whatever stands before the end of a model's thinking is no answer."""
     said = "'so</think>' of example made/12 cannot be right under the scorer exact"
-    assert said in load(save(tmp_path, [*map(str, range(11)), "so</think>"]), sizes=Sizes(4, 4, 4), scorer="exact").data_note
-    with pytest.raises(DataError, match="and those of 3 more, cannot be right under the scorer exact"):
-        load(save(tmp_path, [*map(str, range(8)), *["so</think>"] * 4]), sizes=Sizes(4, 4, 4), scorer="exact")
+    assert (
+        said
+        in load(
+            save(tmp_path, [*map(str, range(11)), "so</think>"]),
+            sizes=Sizes(4, 4, 4),
+            scorer="exact",
+        ).data_note
+    )
+    with pytest.raises(
+        DataError, match="and those of 3 more, cannot be right under the scorer exact"
+    ):
+        load(
+            save(tmp_path, [*map(str, range(8)), *["so</think>"] * 4]),
+            sizes=Sizes(4, 4, 4),
+            scorer="exact",
+        )
 
 
 def test_small_numbers_stay_numbers(tmp_path: Path) -> None:
@@ -115,7 +153,9 @@ def test_own_choices_are_read_and_unknown_columns_are_told(tmp_path: Path) -> No
 
 
 def test_too_few_examples_are_told_in_numbers(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"'made' has 5 distinct examples, but train 2 \+ dev 3 \+ test 4 need 9"):
+    with pytest.raises(
+        DataError, match=r"'made' has 5 distinct examples, but train 2 \+ dev 3 \+ test 4 need 9"
+    ):
         load(save(tmp_path, list("abcde") * 2, list("vwxyz") * 2))
 
 
@@ -126,14 +166,23 @@ def test_no_split_may_be_empty(split: str) -> None:
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(DataError, match=r"no task called 'navigat', .* generated tasks are: coin_flip, navigate"):
+    with pytest.raises(
+        DataError, match=r"no task called 'navigat', .* generated tasks are: coin_flip, navigate"
+    ):
         load("navigat")
     with pytest.raises(DataError, match="There is no task file"):
         load("some/where/navigate.json")
 
 
-@given(seed=st.integers(0, 10**6), train=st.integers(1, 10), dev=st.integers(1, 10), test=st.integers(1, 10))
-def test_splits_are_disjoint_of_the_right_size_and_repeatable(seed: int, train: int, dev: int, test: int) -> None:
+@given(
+    seed=st.integers(0, 10**6),
+    train=st.integers(1, 10),
+    dev=st.integers(1, 10),
+    test=st.integers(1, 10),
+)
+def test_splits_are_disjoint_of_the_right_size_and_repeatable(
+    seed: int, train: int, dev: int, test: int
+) -> None:
     sizes = Sizes(train, dev, test)
     task = load("coin_flip", seed=seed, sizes=sizes)
     assert (len(task.train), len(task.dev), len(task.test)) == (train, dev, test)
@@ -146,14 +195,22 @@ def test_the_seed_moves_the_splits_but_not_the_hash_of_a_file(tmp_path: Path) ->
     first, second = load(source, seed=1), load(source, seed=2)
     assert first.test != second.test
     assert first.data_hash == second.data_hash
-    assert load(save(tmp_path, [f"word {n}" for n in range(29)] + ["changed"])).data_hash != first.data_hash
+    assert (
+        load(save(tmp_path, [f"word {n}" for n in range(29)] + ["changed"])).data_hash
+        != first.data_hash
+    )
 
 
 @pytest.mark.process
 def test_another_process_makes_the_same_task() -> None:
-    code = ("from optimizer.tasks.loading import load_task; from optimizer.tasks.task import Sizes;"
-            "t = load_task('navigate', sizes=Sizes(2, 3, 4), seed=7); print(t.data_hash, t.test.single_reading().read()[0].id)")
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout.split()
+    code = (
+        "from optimizer.tasks.loading import load_task; from optimizer.tasks.task import Sizes;"
+        "t = load_task('navigate', sizes=Sizes(2, 3, 4), seed=7); print(t.data_hash, "
+        "t.test.single_reading().read()[0].id)"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    ).stdout.split()
     task = load("navigate", seed=7)
     assert shown == [task.data_hash, task.test.single_reading().read()[0].id]
 
@@ -167,7 +224,9 @@ def test_generated_tasks_make_what_is_needed(name: str) -> None:
         item = GENERATED[name].read(example.input)
         assert item is not None
         assert example.answers == (item.answer,)
-        assert SCORERS[task.scorer](Completion(f"Answer: {item.answer}"), example).verdict == "right"
+        assert (
+            SCORERS[task.scorer](Completion(f"Answer: {item.answer}"), example).verdict == "right"
+        )
 
 
 def test_a_strategy_is_shown_neither_dev_nor_test(tmp_path: Path) -> None:
@@ -183,17 +242,31 @@ def test_real_files_load_and_their_own_answers_are_right(path: Path) -> None:
     task = load(str(path), seed=1, sizes=Sizes(10, 15, 20))
     for example in all_examples(task):
         for answer in example.answers:
-            for form in (f"Step 1: so\nAnswer: {answer}", f"I think that\n{answer}", f"The answer is {answer}."):
-                assert SCORERS[task.scorer](Completion(form), example).verdict == "right", (form, example)
+            for form in (
+                f"Step 1: so\nAnswer: {answer}",
+                f"I think that\n{answer}",
+                f"The answer is {answer}.",
+            ):
+                assert SCORERS[task.scorer](Completion(form), example).verdict == "right", (
+                    form,
+                    example,
+                )
 
 
 @real_data
 def test_real_files_have_the_scorers_that_they_call_for() -> None:
-    scorer_by_task = {f"{path.parent.name}/{path.stem}": load(str(path), sizes=Sizes(1, 1, 1)).scorer for path in FILES}
+    scorer_by_task = {
+        f"{path.parent.name}/{path.stem}": load(str(path), sizes=Sizes(1, 1, 1)).scorer
+        for path in FILES
+    }
     exact = {name for name, scorer in scorer_by_task.items() if scorer == "exact"}
     number = {name for name, scorer in scorer_by_task.items() if scorer == "number"}
     assert exact == {"bbh/dyck_languages", "bbh/word_sorting"}
-    assert number == {"bbh/object_counting", "bbh/multistep_arithmetic_two", "bigbench_ii/object_counting"}
+    assert number == {
+        "bbh/object_counting",
+        "bbh/multistep_arithmetic_two",
+        "bigbench_ii/object_counting",
+    }
 
 
 @real_data

@@ -12,11 +12,24 @@ from optimizer.tasks.locked import LockedSplit, ReadTwice
 from optimizer.types import Example
 
 TEXT = "a question that is asked once"
-EXAMPLES = tuple(Example(f"t/{number}", f"{TEXT}, {number}", ("yes", "Yes"), ("yes", "no")) for number in range(3))
+EXAMPLES = tuple(
+    Example(f"t/{number}", f"{TEXT}, {number}", ("yes", "Yes"), ("yes", "no"))
+    for number in range(3)
+)
 
 
-@given(st.lists(st.builds(
-    Example, st.text(), st.text(), st.lists(st.text(), min_size=1).map(tuple), st.lists(st.text()).map(tuple)), max_size=5))
+@given(
+    st.lists(
+        st.builds(
+            Example,
+            st.text(),
+            st.text(),
+            st.lists(st.text(), min_size=1).map(tuple),
+            st.lists(st.text()).map(tuple),
+        ),
+        max_size=5,
+    )
+)
 def test_what_was_locked_is_what_is_read(examples: list[Example]) -> None:
     assert LockedSplit.lock(examples).single_reading().read() == tuple(examples)
 
@@ -51,5 +64,9 @@ def test_a_locked_split_tells_its_size_and_nothing_else() -> None:
 def test_no_object_of_the_process_holds_a_locked_example() -> None:
     split = LockedSplit.lock([Example("only/here", "never in memory", ("no",))])
     gc.collect()
-    assert not [found for found in gc.get_objects() if isinstance(found, Example) and found.id == "only/here"]
+    assert not [
+        found
+        for found in gc.get_objects()
+        if isinstance(found, Example) and found.id == "only/here"
+    ]
     assert split.single_reading().read()[0].input == "never in memory"

@@ -1,4 +1,6 @@
-"""What a check asks, with scripted models: repeats that stay apart, a ceiling that guessing does not raise, and no test items."""
+"""What a check asks, with scripted models: repeats that stay apart, a ceiling that guessing does
+not raise, and no test items.
+"""
 
 import json
 from dataclasses import replace
@@ -29,17 +31,27 @@ def answers_of(task: Task) -> dict[str, str]:
     return {example.input: example.answers[0] for example in (*task.train, *task.dev)}
 
 
-async def probed(task: Task, target: ScriptedModel, optimizer: ScriptedModel | None = None) -> Probed:
+async def probed(
+    task: Task, target: ScriptedModel, optimizer: ScriptedModel | None = None
+) -> Probed:
     return await probe(task, target, optimizer or ScriptedModel(toy.author), PROBING)
 
 
-async def test_repeats_have_samples_of_their_own_and_the_first_is_the_trials_own(task: Task) -> None:
+async def test_repeats_have_samples_of_their_own_and_the_first_is_the_trials_own(
+    task: Task,
+) -> None:
     target = ScriptedModel(lambda _: "Answer: yes")
     await probed(task, target)
     asked = [request for batch in target.batches for request in batch]
-    plain = [one for one in asked if one.messages[0].content == task.seed_instruction and len(one.messages) == 2]
+    plain = [
+        one
+        for one in asked
+        if one.messages[0].content == task.seed_instruction and len(one.messages) == 2
+    ]
     assert {one.sample for one in plain if one.sampling == Sampling()} == {0, 1, 2}
-    assert {one.sample for one in plain if one.sampling.temperature == DRAW_TEMPERATURE} == set(range(DRAWS))
+    assert {one.sample for one in plain if one.sampling.temperature == DRAW_TEMPERATURE} == set(
+        range(DRAWS)
+    )
     own = Request(plain[0].messages)
     assert replace(own, purpose=plain[0].purpose) in plain
 
@@ -73,7 +85,11 @@ async def test_what_another_prompt_reaches_is_the_ceiling(task: Task) -> None:
     known = answers_of(task)
 
     def weak(request: Request) -> str:
-        shown = any("Answer:" in message.content for message in request.messages if message.role == "assistant")
+        shown = any(
+            "Answer:" in message.content
+            for message in request.messages
+            if message.role == "assistant"
+        )
         return f"Answer: {known[request.messages[-1].content] if shown else 'yes'}"
 
     found = await probed(task, ScriptedModel(weak))
@@ -85,15 +101,23 @@ async def test_what_another_prompt_reaches_is_the_ceiling(task: Task) -> None:
 async def test_a_searchs_first_prompt_is_tried_too(task: Task) -> None:
     found = await probed(task, ScriptedModel(lambda _: "Answer: yes"))
     assert "the first prompt of a search" in found.scores_by_prompt
-    without = await probed(task, ScriptedModel(lambda _: "Answer: yes"), ScriptedModel(lambda _: "no idea"))
+    without = await probed(
+        task, ScriptedModel(lambda _: "Answer: yes"), ScriptedModel(lambda _: "no idea")
+    )
     assert list(without.scores_by_prompt) == ["3 solved examples"]
 
 
-async def test_solved_examples_are_not_asked_and_no_item_is_asked_twice_in_a_try(task: Task) -> None:
+async def test_solved_examples_are_not_asked_and_no_item_is_asked_twice_in_a_try(
+    task: Task,
+) -> None:
     target = ScriptedModel(lambda _: "Answer: yes")
     found = await probed(task, target)
     solved = {example.input for example in task.train[:3]}
-    asked = [request for request in target.batches[0] if request.sample == 0 and request.sampling == Sampling()]
+    asked = [
+        request
+        for request in target.batches[0]
+        if request.sample == 0 and request.sampling == Sampling()
+    ]
     assert not solved & {request.messages[-1].content for request in asked}
     assert len({request.messages for request in asked}) == len(asked)
     assert len(found.repeats[0]) == 40 + 8 - 3
@@ -103,7 +127,12 @@ async def test_no_test_item_is_asked(task: Task) -> None:
     target = ScriptedModel(lambda _: "Answer: yes")
     await probed(task, target)
     locked = {example.input for example in task.test.single_reading().read()}
-    assert not locked & {message.content for batch in target.batches for request in batch for message in request.messages}
+    assert not locked & {
+        message.content
+        for batch in target.batches
+        for request in batch
+        for message in request.messages
+    }
 
 
 async def test_a_target_that_gives_no_answer_leaves_nothing_to_judge(task: Task) -> None:
@@ -116,15 +145,24 @@ async def test_a_target_that_gives_no_answer_leaves_nothing_to_judge(task: Task)
 @pytest.fixture
 def capitals(tmp_path: Path) -> Path:
     file = tmp_path / "capitals.jsonl"
-    file.write_text("\n".join(
-        json.dumps({"input": f"Capital of land {number}?", "target": f"Town{number}"}) for number in range(20)))
+    file.write_text(
+        "\n".join(
+            json.dumps({"input": f"Capital of land {number}?", "target": f"Town{number}"})
+            for number in range(20)
+        )
+    )
     return file
 
 
 @pytest.fixture
 def sums(tmp_path: Path) -> Path:
     file = tmp_path / "sums.jsonl"
-    file.write_text("\n".join(json.dumps({"input": f"{number} and 100?", "target": str(number + 100)}) for number in range(20)))
+    file.write_text(
+        "\n".join(
+            json.dumps({"input": f"{number} and 100?", "target": str(number + 100)})
+            for number in range(20)
+        )
+    )
     return file
 
 
@@ -133,8 +171,12 @@ def knowing(task: Task, form: str, told: str = "Answer: {}", cut: bool = False) 
     known = answers_of(task)
 
     def script(request: Request) -> Completion:
-        said = any("Answer:" in message.content for message in request.messages if message.role == "system")
-        return Completion((told if said else form).format(known[request.messages[-1].content]), truncated=cut)
+        said = any(
+            "Answer:" in message.content for message in request.messages if message.role == "system"
+        )
+        return Completion(
+            (told if said else form).format(known[request.messages[-1].content]), truncated=cut
+        )
 
     return ScriptedModel(script)
 
@@ -144,9 +186,15 @@ async def test_answers_that_cannot_be_read_are_told_with_what_mends_them(capital
     reading = (await probed(task, knowing(task, "<<{}>>"))).reading
     assert reading is not None
     assert reading.spoils
-    assert "100% of the baseline's answers are not right and not in the form that the scorer exact reads" in reading.sentence
+    assert (
+        "100% of the baseline's answers are not right and not in the form that the scorer exact "
+        "reads" in reading.sentence
+    )
     assert "the target wrote '<<Town" in reading.sentence
-    assert "the baseline gets 1.00 right instead of 0.00: add that line to seed_instruction" in reading.sentence
+    assert (
+        "the baseline gets 1.00 right instead of 0.00: add that line to seed_instruction"
+        in reading.sentence
+    )
 
 
 async def test_a_wrong_scorer_is_named_with_the_one_that_fits(sums: Path) -> None:
@@ -154,7 +202,9 @@ async def test_a_wrong_scorer_is_named_with_the_one_that_fits(sums: Path) -> Non
     reading = (await probed(task, knowing(task, "{}.0 in all", "{}.0 in all"))).reading
     assert reading is not None
     assert reading.spoils
-    assert "Under the scorer number, 1.00 of them are right: set scorer: number." in reading.sentence
+    assert (
+        "Under the scorer number, 1.00 of them are right: set scorer: number." in reading.sentence
+    )
 
 
 async def test_answers_that_are_no_target_of_any_item_are_no_hopeless_task(capitals: Path) -> None:
@@ -162,11 +212,16 @@ async def test_answers_that_are_no_target_of_any_item_are_no_hopeless_task(capit
     reading = (await probed(task, ScriptedModel(lambda _: "Answer: B"))).reading
     assert reading is not None
     assert reading.spoils
-    assert "none that the scorer exact read is a target of any item: it may be the wrong scorer" in reading.sentence
+    assert (
+        "none that the scorer exact read is a target of any item: it may be the wrong scorer"
+        in reading.sentence
+    )
     assert "the target wrote 'Answer: B'" in reading.sentence
     assert "no scorer but exact fits the targets" in reading.sentence
     other = {task.dev[0].input: task.dev[1].answers[0]}
-    wrong = ScriptedModel(lambda request: f"Answer: {other.get(request.messages[-1].content, task.dev[0].answers[0])}")
+    wrong = ScriptedModel(
+        lambda request: f"Answer: {other.get(request.messages[-1].content, task.dev[0].answers[0])}"
+    )
     hopeless = await probed(task, wrong)
     assert hopeless.reading is not None
     assert not hopeless.reading.spoils, "an answer of the right kind is read as it is meant"

@@ -9,13 +9,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.errors import DataError
-from optimizer.prompt import Demonstration, Form, Prompt, Step, adherence, followed_steps, has_form, read_trace
+from optimizer.prompt import (
+    Demonstration,
+    Form,
+    Prompt,
+    Step,
+    adherence,
+    followed_steps,
+    has_form,
+    read_trace,
+)
 from optimizer.types import Message
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 STEPS = st.lists(st.builds(Step, TEXT, st.sampled_from(get_args(Form))), max_size=4).map(tuple)
-PROMPTS = st.builds(Prompt, TEXT, STEPS, st.lists(st.builds(Demonstration, TEXT, TEXT), max_size=3).map(tuple), TEXT)
-TWO_STEPS = Prompt("Do this.", (Step("List them.", "list"), Step("Count them.", "number")), closing="End with the answer.")
+PROMPTS = st.builds(
+    Prompt, TEXT, STEPS, st.lists(st.builds(Demonstration, TEXT, TEXT), max_size=3).map(tuple), TEXT
+)
+TWO_STEPS = Prompt(
+    "Do this.",
+    (Step("List them.", "list"), Step("Count them.", "number")),
+    closing="End with the answer.",
+)
 
 
 @given(PROMPTS)
@@ -30,7 +45,9 @@ def test_different_prompts_have_different_ids(one: Prompt, other: Prompt) -> Non
     assert (one.id == other.id) == (one == other)
 
 
-@pytest.mark.parametrize("data", [{}, {"instruction": "x", "steps": [{"words": 1}], "demonstrations": [], "closing": ""}])
+@pytest.mark.parametrize(
+    "data", [{}, {"instruction": "x", "steps": [{"words": 1}], "demonstrations": [], "closing": ""}]
+)
 def test_what_is_no_prompt_is_refused(data: dict[str, object]) -> None:
     with pytest.raises(DataError, match="not a promptray prompt"):
         Prompt.from_json(data)
@@ -43,12 +60,18 @@ def test_text_numbers_the_steps_between_instruction_and_closing() -> None:
 def test_rendering_puts_demonstrations_before_the_input() -> None:
     prompt = Prompt("Go.", demonstrations=(Demonstration("in", "out"),))
     assert prompt.render("{input} $x") == (
-        Message("system", "Go."), Message("user", "in"), Message("assistant", "out"), Message("user", "{input} $x"))
+        Message("system", "Go."),
+        Message("user", "in"),
+        Message("assistant", "out"),
+        Message("user", "{input} $x"),
+    )
     assert Prompt().render("x") == (Message("user", "x"),)
 
 
 @given(PROMPTS.filter(lambda prompt: prompt.steps), STEPS, st.data())
-def test_replacing_a_step_leaves_the_others_word_for_word(prompt: Prompt, new: tuple[Step, ...], data: st.DataObject) -> None:
+def test_replacing_a_step_leaves_the_others_word_for_word(
+    prompt: Prompt, new: tuple[Step, ...], data: st.DataObject
+) -> None:
     number = data.draw(st.integers(1, len(prompt.steps)))
     changed = prompt.with_step(number, *new).steps
     assert changed[: number - 1] == prompt.steps[: number - 1]
@@ -69,19 +92,39 @@ def test_reading_never_raises(text: str) -> None:
     assert len(followed_steps(TWO_STEPS, read_trace(text))) == 2
 
 
-@pytest.mark.parametrize(("block", "form", "fits"), [
-    ("", "text", False), ("anything", "text", True), ("a; b", "list", True), ("a;; b", "list", False), ("7", "number", True),
-    ("so it is -7.", "number", True), ("seven", "number", False), ("a 1; b 2", "numbers", True), ("a 1; b", "numbers", False),
-    ("1 left (0,1); x (-2, 3)", "points", True), ("1 left; x (2,3)", "points", False)])
+@pytest.mark.parametrize(
+    ("block", "form", "fits"),
+    [
+        ("", "text", False),
+        ("anything", "text", True),
+        ("a; b", "list", True),
+        ("a;; b", "list", False),
+        ("7", "number", True),
+        ("so it is -7.", "number", True),
+        ("seven", "number", False),
+        ("a 1; b 2", "numbers", True),
+        ("a 1; b", "numbers", False),
+        ("1 left (0,1); x (-2, 3)", "points", True),
+        ("1 left; x (2,3)", "points", False),
+    ],
+)
 def test_forms(block: str, form: Form, fits: bool) -> None:
     assert has_form(block, form) is fits
 
 
-@pytest.mark.parametrize(("response", "followed"), [
-    ("Step 1: a; b\nStep 2: 2\nAnswer: 2", (True, True)), ("Step 2: 2\nStep 1: a; b", (True, False)),
-    ("Step 1: a\nAnswer: 1", (True, False)),
-    ("Step 1: a;\nStep 2: two", (False, False)), ("Answer: 2", (False, False))])
-def test_following_means_present_in_order_and_in_form(response: str, followed: tuple[bool, bool]) -> None:
+@pytest.mark.parametrize(
+    ("response", "followed"),
+    [
+        ("Step 1: a; b\nStep 2: 2\nAnswer: 2", (True, True)),
+        ("Step 2: 2\nStep 1: a; b", (True, False)),
+        ("Step 1: a\nAnswer: 1", (True, False)),
+        ("Step 1: a;\nStep 2: two", (False, False)),
+        ("Answer: 2", (False, False)),
+    ],
+)
+def test_following_means_present_in_order_and_in_form(
+    response: str, followed: tuple[bool, bool]
+) -> None:
     assert followed_steps(TWO_STEPS, read_trace(response)) == followed
 
 

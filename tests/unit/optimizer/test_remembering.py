@@ -1,4 +1,6 @@
-"""What a trial has asked before is free: answers are remembered in front of its budget, failures are not."""
+"""What a trial has asked before is free: answers are remembered in front of its budget, failures
+are not.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -20,16 +22,22 @@ def ask(text: str, purpose: Purpose = "learn", sample: int = 0) -> Request:
     return Request((Message("user", text),), sample=sample, purpose=purpose)
 
 
-def remembering(model: ScriptedModel, budget: Budget, shared_budget: SharedBudget | None = None) -> Remembering:
+def remembering(
+    model: ScriptedModel, budget: Budget, shared_budget: SharedBudget | None = None
+) -> Remembering:
     return Remembering(Budgeted(model, budget, shared_budget), budget)
 
 
 def echo(request: Request) -> Completion:
-    return Completion(f"{request.messages[0].content} {request.sample}", prompt_tokens=10, completion_tokens=5)
+    return Completion(
+        f"{request.messages[0].content} {request.sample}", prompt_tokens=10, completion_tokens=5
+    )
 
 
 def texts(outcomes: Sequence[Outcome]) -> list[str]:
-    return [outcome.text if isinstance(outcome, Completion) else outcome.reason for outcome in outcomes]
+    return [
+        outcome.text if isinstance(outcome, Completion) else outcome.reason for outcome in outcomes
+    ]
 
 
 async def test_what_was_answered_once_is_not_asked_again_whatever_it_is_for() -> None:
@@ -37,13 +45,16 @@ async def test_what_was_answered_once_is_not_asked_again_whatever_it_is_for() ->
     memory = remembering(model, budget)
     assert memory.name == "m@1"
     await memory.complete([ask("a"), ask("b")])
-    again = await memory.complete([ask("b", "validate"), ask("c", "validate"), ask("a", "validate")])
+    again = await memory.complete(
+        [ask("b", "validate"), ask("c", "validate"), ask("a", "validate")]
+    )
     assert texts(again) == ["b 0", "c 0", "a 0"]
     assert [outcome.repeated for outcome in again] == [True, False, True]
     assert model.calls == 3
     assert budget.usage_by_purpose == {
         "learn": Usage(2, prompt_tokens=20, completion_tokens=10),
-        "validate": Usage(1, prompt_tokens=10, completion_tokens=5, repeats=2)}
+        "validate": Usage(1, prompt_tokens=10, completion_tokens=5, repeats=2),
+    }
     assert budget.available("validate") == 0
 
 
@@ -51,7 +62,13 @@ async def test_other_draws_and_other_limits_are_other_requests() -> None:
     model, budget = ScriptedModel(echo), Budget()
     memory = remembering(model, budget)
     hot = replace(ask("a"), sampling=Sampling(0.7, 512))
-    requests = [ask("a"), ask("a", sample=1), hot, replace(hot, sampling=Sampling(0.7, 64)), replace(ask("a"), raw=True)]
+    requests = [
+        ask("a"),
+        ask("a", sample=1),
+        hot,
+        replace(hot, sampling=Sampling(0.7, 64)),
+        replace(ask("a"), raw=True),
+    ]
     await memory.complete(requests)
     assert model.calls == 5
     await memory.complete(requests)
@@ -95,9 +112,13 @@ async def test_repeats_cost_no_tokens_and_no_money() -> None:
 
 
 async def test_what_came_before_the_budget_ended_is_told_and_remembered() -> None:
-    """A batch that tokens cut has answers to its first requests: they were paid, and must not be lost."""
+    """A batch that tokens cut has answers to its first requests: they were paid, and must not be
+    lost.
+    """
     model, budget = ScriptedModel(echo), Budget()
-    memory = remembering(model, budget, SharedBudget(Limits(tokens=2 * 700)))  # each call may take 600 tokens or so, and takes 15
+    memory = remembering(
+        model, budget, SharedBudget(Limits(tokens=2 * 700))
+    )  # each call may take 600 tokens or so, and takes 15
     await memory.complete([ask("known")])
     batch = [ask("known"), *(ask(str(number)) for number in range(200))]
     with pytest.raises(BudgetExhausted) as refused:
@@ -112,7 +133,9 @@ async def test_what_came_before_the_budget_ended_is_told_and_remembered() -> Non
 async def test_it_says_how_many_of_some_requests_it_can_answer() -> None:
     memory = remembering(ScriptedModel(echo), Budget(3))
     await memory.complete([ask("a")])
-    assert memory.fitting([ask("a"), ask("b"), ask("b"), ask("c"), ask("a"), ask("d"), ask("a")]) == 5
+    assert (
+        memory.fitting([ask("a"), ask("b"), ask("b"), ask("c"), ask("a"), ask("d"), ask("a")]) == 5
+    )
     assert memory.fitting([]) == 0
     assert remembering(ScriptedModel(echo), Budget()).fitting([ask("a"), ask("b")]) == 2
     bounded = remembering(ScriptedModel(echo), Budget(), SharedBudget(Limits(tokens=1300)))
@@ -142,5 +165,8 @@ async def test_every_request_is_either_a_call_or_a_repeat(batches: list[list[int
         outcomes = await memory.complete([ask(str(one)) for one in batch])
         assert texts(outcomes) == [f"{one} 0" for one in batch]
     asked = [one for batch in batches for one in batch]
-    assert (budget.usage.calls, budget.usage.repeats) == (len(set(asked)), len(asked) - len(set(asked)))
+    assert (budget.usage.calls, budget.usage.repeats) == (
+        len(set(asked)),
+        len(asked) - len(set(asked)),
+    )
     assert model.calls == len(set(asked))

@@ -7,7 +7,15 @@ import pytest
 
 from optimizer.errors import SettingsError
 from optimizer.protocols import SelectionRule
-from optimizer.selection import SELECTION_RULES, UCB, UCBE, Full, Racing, SuccessiveHalving, SuccessiveRejects
+from optimizer.selection import (
+    SELECTION_RULES,
+    UCB,
+    UCBE,
+    Full,
+    Racing,
+    SuccessiveHalving,
+    SuccessiveRejects,
+)
 from tests.contracts.selection_contract import Bench, SelectionContract, coin
 
 
@@ -119,7 +127,9 @@ async def test_equal_arms_run_over_all_items() -> None:
 
 
 async def test_never_drops_below_what_is_to_be_kept() -> None:
-    """Two arms are equally good and five are bad: with keep=3, one of the bad must be kept in reserve."""
+    """Two arms are equally good and five are bad: with keep=3, one of the bad must be kept in
+    reserve.
+    """
     bench = Bench(lambda arm, item: float(arm in (4, 6)))
     order = await Racing().select(7, 60, 3, bench.measure, Random(0))
     assert order[:3] == [4, 6, 0]
@@ -141,7 +151,9 @@ async def test_a_good_arm_is_seldom_dropped_by_chance() -> None:
 
 
 async def test_arms_are_compared_with_the_last_that_would_be_kept() -> None:
-    """Arm 0 is always right, arms 1 and 2 on every other item: both are far behind arm 0, but neither behind the other."""
+    """Arm 0 is always right, arms 1 and 2 on every other item: both are far behind arm 0, but
+    neither behind the other.
+    """
     bench = Bench(lambda arm, item: float(arm == 0 or (item + arm) % 2 == 0))
     await Racing().select(3, 40, 2, bench.measure, Random(0))
     assert len(bench.asked) == 3 * 40
@@ -166,17 +178,36 @@ async def test_on_a_budget_the_kept_arms_run_together_to_its_end() -> None:
 @pytest.mark.parametrize(
     ("make", "wrong"),
     [
-        (Racing, {"block_items": 0}), (Racing, {"alpha": 0.0}), (Racing, {"alpha": 0.5}), (Racing, {"tolerance": 0.0}),
-        (Racing, {"budget_share": 0.0}), (UCB, {"exploration": -0.1}), (UCB, {"batch_arms": 0}), (UCB, {"budget_share": 1.1}),
-        (UCBE, {"block_items": 0}), (UCBE, {"budget_share": -1.0}), (SuccessiveRejects, {"block_items": 0}),
-        (SuccessiveRejects, {"budget_share": 0.0}), (SuccessiveHalving, {"eta": 0.9}), (SuccessiveHalving, {"budget_share": 2.0}),
+        (Racing, {"block_items": 0}),
+        (Racing, {"alpha": 0.0}),
+        (Racing, {"alpha": 0.5}),
+        (Racing, {"tolerance": 0.0}),
+        (Racing, {"budget_share": 0.0}),
+        (UCB, {"exploration": -0.1}),
+        (UCB, {"batch_arms": 0}),
+        (UCB, {"budget_share": 1.1}),
+        (UCBE, {"block_items": 0}),
+        (UCBE, {"budget_share": -1.0}),
+        (SuccessiveRejects, {"block_items": 0}),
+        (SuccessiveRejects, {"budget_share": 0.0}),
+        (SuccessiveHalving, {"eta": 0.9}),
+        (SuccessiveHalving, {"budget_share": 2.0}),
     ],
 )
-def test_impossible_settings_are_refused_by_name(make: type[SelectionRule], wrong: dict[str, float]) -> None:
+def test_impossible_settings_are_refused_by_name(
+    make: type[SelectionRule], wrong: dict[str, float]
+) -> None:
     with pytest.raises(SettingsError, match=next(iter(wrong))):
         make(**wrong)
 
 
 def test_the_table_builds_each_rule_without_arguments() -> None:
-    assert sorted(SELECTION_RULES) == ["full", "racing", "successive_halving", "successive_rejects", "ucb", "ucb_e"]
+    assert sorted(SELECTION_RULES) == [
+        "full",
+        "racing",
+        "successive_halving",
+        "successive_rejects",
+        "ucb",
+        "ucb_e",
+    ]
     assert all(rule() == rule() for rule in SELECTION_RULES.values())

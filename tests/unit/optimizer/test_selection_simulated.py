@@ -19,14 +19,20 @@ class Evenly:
 
     budget_share: float
 
-    async def select(self, arms: int, items: int, keep: int, measure: Measure, rng: Random) -> list[int]:
+    async def select(
+        self, arms: int, items: int, keep: int, measure: Measure, rng: Random
+    ) -> list[int]:
         board = Scoreboard(arms, items, measure, self.budget_share)
         await board.run_together(board.arms, items)
         return board.ranked(board.arms)
 
 
-async def share_found(rule: SelectionRule, families: list[str], count: int, budget_share: float = 1.0) -> float:
-    """Share of the cases, `count` of each family, in which the first arm is within 0.02 of the best one by brute force."""
+async def share_found(
+    rule: SelectionRule, families: list[str], count: int, budget_share: float = 1.0
+) -> float:
+    """Share of the cases, `count` of each family, in which the first arm is within 0.02 of the best
+    one by brute force.
+    """
     found = 0
     for case in (case for family in families for case in cases(family, count)):
         played = await play(rule, case)
@@ -50,11 +56,21 @@ async def test_racing_without_a_budget_is_right_and_cheap() -> None:
     assert pairs < 40
 
 
-@pytest.mark.parametrize("rule", [
-    Racing(budget_share=0.25), SuccessiveRejects(budget_share=0.25), SuccessiveHalving(budget_share=0.25), UCBE(budget_share=0.25)])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        Racing(budget_share=0.25),
+        SuccessiveRejects(budget_share=0.25),
+        SuccessiveHalving(budget_share=0.25),
+        UCBE(budget_share=0.25),
+    ],
+)
 async def test_every_best_arm_rule_beats_an_even_share(rule: SelectionRule) -> None:
     families = list(WITH_A_BEST_ARM)
-    assert await share_found(rule, families, 40, 0.25) >= await share_found(Evenly(0.25), families, 40, 0.25) + 0.05
+    assert (
+        await share_found(rule, families, 40, 0.25)
+        >= await share_found(Evenly(0.25), families, 40, 0.25) + 0.05
+    )
 
 
 @pytest.mark.parametrize("family", FAMILIES)

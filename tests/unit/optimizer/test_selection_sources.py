@@ -1,4 +1,6 @@
-"""The selection rules against their sources: the papers' formulas, and the defects of the original implementations."""
+"""The selection rules against their sources: the papers' formulas, and the defects of the original
+implementations.
+"""
 
 from math import ceil, log, sqrt
 from random import Random
@@ -20,7 +22,11 @@ def items_by_arm(bench: Bench, arms: int) -> list[int]:
 
 
 def test_the_phases_of_successive_rejects_are_the_papers() -> None:
-    """Audibert et al. 2010: n_k = ceil((n - K) / (logbar(K) (K + 1 - k))), with logbar(K) = 1/2 + 1/2 + 1/3 + ... + 1/K."""
+    """Audibert et al.
+
+    2010: n_k = ceil((n - K) / (logbar(K) (K + 1 - k))), with logbar(K) = 1/2 + 1/2 + 1/3 + ... +
+    1/K.
+    """
     logbar = 1 / 2 + sum(1 / i for i in range(2, 11))
     first, *numbers = phases(10, 1, 600)
     assert numbers == [ceil(590 / logbar / (11 - k)) for k in range(1, 10)]
@@ -28,7 +34,9 @@ def test_the_phases_of_successive_rejects_are_the_papers() -> None:
 
 
 @given(**FIELDS, pairs=st.integers(100, 5000))
-def test_the_phases_of_successive_rejects_use_the_budget_and_no_more(arms: int, keep: int, pairs: int) -> None:
+def test_the_phases_of_successive_rejects_use_the_budget_and_no_more(
+    arms: int, keep: int, pairs: int
+) -> None:
     keep = min(keep, arms - 1)
     _, *numbers = phases(arms, keep, pairs)
     spent = sum(numbers) + keep * numbers[-1]
@@ -37,7 +45,9 @@ def test_the_phases_of_successive_rejects_use_the_budget_and_no_more(arms: int, 
 
 async def test_successive_rejects_lets_one_arm_go_at_a_time() -> None:
     bench = Bench(lambda arm, item: float(item % 6 >= arm))
-    order = await SuccessiveRejects(block_items=1, budget_share=0.5).select(6, 120, 1, bench.measure, Random(0))
+    order = await SuccessiveRejects(block_items=1, budget_share=0.5).select(
+        6, 120, 1, bench.measure, Random(0)
+    )
     assert order == [0, 1, 2, 3, 4, 5]
     lengths = items_by_arm(bench, 6)
     assert lengths[:2] == [lengths[0]] * 2
@@ -45,24 +55,33 @@ async def test_successive_rejects_lets_one_arm_go_at_a_time() -> None:
 
 
 async def test_successive_halving_halves_and_spends_equal_parts() -> None:
-    """ProTeGi's rule of this name drops what lies below the mean: here 15 of 16 arms at once, since one is far better."""
+    """ProTeGi's rule of this name drops what lies below the mean: here 15 of 16 arms at once, since
+    one is far better.
+    """
     bench = Bench(lambda arm, item: float(arm == 9 or (item < arm)))
     order = await SuccessiveHalving(budget_share=0.25).select(16, 256, 1, bench.measure, Random(0))
     assert order[0] == 9
-    assert sorted(items_by_arm(bench, 16)) == [16] * 8 + [16 + 32] * 4 + [16 + 32 + 64] * 2 + [16 + 32 + 64 + 128] * 2
+    assert (
+        sorted(items_by_arm(bench, 16))
+        == [16] * 8 + [16 + 32] * 4 + [16 + 32 + 64] * 2 + [16 + 32 + 64 + 128] * 2
+    )
     assert bench.batches == 4
 
 
 async def test_a_larger_eta_takes_fewer_rounds() -> None:
     for eta, rounds in ((2, 5), (4, 3), (32, 1)):
         bench = Bench(coin([0.5] * 32, 0))
-        await SuccessiveHalving(eta=eta, budget_share=0.1).select(32, 200, 1, bench.measure, Random(0))
+        await SuccessiveHalving(eta=eta, budget_share=0.1).select(
+            32, 200, 1, bench.measure, Random(0)
+        )
         assert bench.batches == rounds
 
 
 @pytest.mark.parametrize("rule", [UCB(block_items=5), UCBE(block_items=5)])
 async def test_every_arm_is_seen_before_any_bound_is_formed(rule: UCB | UCBE) -> None:
-    """In ProTeGi unseen arms count as 0, and are not seen while another has had a single right answer."""
+    """In ProTeGi unseen arms count as 0, and are not seen while another has had a single right
+    answer.
+    """
     bench = Bench(lambda arm, item: float(arm == 7 or item == 0))
     order = await rule.select(20, 60, 1, bench.measure, Random(0))
     assert sorted(bench.asked[:100]) == [(arm, item) for arm in range(20) for item in range(5)]
@@ -87,13 +106,23 @@ def test_the_bounds_are_the_papers() -> None:
     assert UCBE(exploration=3)._bound(0.5, 10, 100) == 0.5 + sqrt(3 / 10)
 
 
-@given(gaps=st.lists(st.floats(0.02, 1), min_size=1, max_size=30), done=st.integers(1, 40), share=st.floats(0.05, 0.95))
-def test_an_allocation_spends_the_pairs_and_gives_close_arms_more(gaps: list[float], done: int, share: float) -> None:
+@given(
+    gaps=st.lists(st.floats(0.02, 1), min_size=1, max_size=30),
+    done=st.integers(1, 40),
+    share=st.floats(0.05, 0.95),
+)
+def test_an_allocation_spends_the_pairs_and_gives_close_arms_more(
+    gaps: list[float], done: int, share: float
+) -> None:
     items = 100
     pairs = int(share * len(gaps) * (items - done))
     worth = worthwhile_items(gaps, done, items, pairs)
-    assert sum(max(0.0, upto - done) for upto in worth) == pytest.approx(pairs, abs=0.01 * len(gaps))
-    assert [upto for _, upto in sorted(zip(gaps, worth, strict=True))] == sorted(worth, reverse=True)
+    assert sum(max(0.0, upto - done) for upto in worth) == pytest.approx(
+        pairs, abs=0.01 * len(gaps)
+    )
+    assert [upto for _, upto in sorted(zip(gaps, worth, strict=True))] == sorted(
+        worth, reverse=True
+    )
 
 
 @given(gaps=st.lists(st.floats(0.02, 1), min_size=1, max_size=30), done=st.integers(1, 100))

@@ -1,4 +1,6 @@
-"""The budget: no limit is ever passed, whatever calls turn out to cost and however many callers there are."""
+"""The budget: no limit is ever passed, whatever calls turn out to cost and however many callers
+there are.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,19 +11,33 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer.budget.call_budget import Budget, Budgeted
-from optimizer.budget.shared_budget import MESSAGE_TOKENS, TEMPLATE_TOKENS, Cost, Limits, PriceList, SharedBudget
+from optimizer.budget.shared_budget import (
+    MESSAGE_TOKENS,
+    TEMPLATE_TOKENS,
+    Cost,
+    Limits,
+    PriceList,
+    SharedBudget,
+)
 from optimizer.errors import BudgetExhausted, EndpointError
 from optimizer.types import Completion, Failed, Message, Outcome, Purpose, Request, Sampling
 
 PRICED = PriceList("target", prompt_price=1e-6, completion_price=4e-6)
 
 
-def batch(count: int, purpose: Purpose = "learn", max_tokens: int = 40, text: str = "ä") -> list[Request]:
-    return [Request((Message("user", text),), Sampling(max_tokens=max_tokens), number, purpose) for number in range(count)]
+def batch(
+    count: int, purpose: Purpose = "learn", max_tokens: int = 40, text: str = "ä"
+) -> list[Request]:
+    return [
+        Request((Message("user", text),), Sampling(max_tokens=max_tokens), number, purpose)
+        for number in range(count)
+    ]
 
 
 class Endpoint:
-    """Answers after some turns of the event loop, as long as it likes within what is allowed, and counts all that it gives out."""
+    """Answers after some turns of the event loop, as long as it likes within what is allowed, and
+    counts all that it gives out.
+    """
 
     name = "endpoint"
 
@@ -52,16 +68,25 @@ def test_the_most_that_a_call_can_cost() -> None:
     read = 2 + MESSAGE_TOKENS + TEMPLATE_TOKENS
     assert PRICED.at_most(request) == Cost(1, 0, read + 40, read * 1e-6 + 40 * 4e-6)
     assert PriceList("optimizer", max_tokens=7).at_most(request) == Cost(0, 1, read + 7)
-    assert PriceList().at_most(batch(1, text="\ud800")[0]).tokens == 3 + MESSAGE_TOKENS + TEMPLATE_TOKENS + 40
+    assert (
+        PriceList().at_most(batch(1, text="\ud800")[0]).tokens
+        == 3 + MESSAGE_TOKENS + TEMPLATE_TOKENS + 40
+    )
     assert PRICED.of(Failed("refused", "no"), request) == Cost(1)
     assert PRICED.of(Completion("ok", False, 3, 2), request) == Cost(1, 0, 5, 3e-6 + 2 * 4e-6)
 
 
 @pytest.mark.parametrize("tokens", [(None, 2), (3, None), (None, None)])
-def test_tokens_that_nobody_has_counted_cost_the_most_that_they_can(tokens: tuple[int | None, int | None]) -> None:
+def test_tokens_that_nobody_has_counted_cost_the_most_that_they_can(
+    tokens: tuple[int | None, int | None],
+) -> None:
     (request,) = batch(1)
     answer = Completion("ok", False, *tokens)
-    assert PRICED.of(answer, request) == PRICED.recalled(answer, PRICED.at_most(request)) == PRICED.at_most(request)
+    assert (
+        PRICED.of(answer, request)
+        == PRICED.recalled(answer, PRICED.at_most(request))
+        == PRICED.at_most(request)
+    )
 
 
 async def test_near_its_end_a_batch_goes_out_in_parts_and_the_parts_are_booked() -> None:
@@ -72,7 +97,9 @@ async def test_near_its_end_a_batch_goes_out_in_parts_and_the_parts_are_booked()
         await Budgeted(endpoint, budget, shared_budget).complete(batch(50))
     assert 3 <= budget.usage.calls == endpoint.calls < 50
     assert endpoint.tokens == shared_budget.spent.tokens <= 3 * most
-    assert 3 * most - shared_budget.spent.tokens < most, "what is left is less than one call may cost"
+    assert 3 * most - shared_budget.spent.tokens < most, (
+        "what is left is less than one call may cost"
+    )
     assert budget.available("learn") == 100 - endpoint.calls
 
 
@@ -89,12 +116,17 @@ async def test_what_is_kept_for_the_test_is_for_the_test() -> None:
 async def test_a_holder_whose_search_was_refused_is_not_let_in_again() -> None:
     shared_budget = SharedBudget(Limits(target_calls=5))
     one = PriceList().at_most(batch(1)[0])
-    with pytest.raises(BudgetExhausted, match="may take 6 target calls, but of the budget of 5 target calls only 5 are left"):
+    with pytest.raises(
+        BudgetExhausted,
+        match="may take 6 target calls, but of the budget of 5 target calls only 5 are left",
+    ):
         await shared_budget.take([one] * 6, "a")
     with pytest.raises(BudgetExhausted, match="spent"):
         await shared_budget.take([one], "a")
     assert await shared_budget.take([one] * 5, "b") == 5
-    shared_budget.settle(one * 5, one * 5, "b")  # while it is in flight it may come free again, for which a test waits
+    shared_budget.settle(
+        one * 5, one * 5, "b"
+    )  # while it is in flight it may come free again, for which a test waits
     with pytest.raises(BudgetExhausted):
         await shared_budget.take([one], "a", test=True)
 
@@ -114,11 +146,24 @@ async def test_calls_that_break_are_free_or_charged_as_is_asked() -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(
-    limit=st.integers(0, 9000), money=st.none() | st.floats(0, 0.02), calls=st.none() | st.integers(0, 80),
-    holders=st.integers(1, 5), sizes=st.lists(st.integers(1, 12), min_size=1, max_size=6), tests=st.integers(0, 6),
-    seed=st.integers(0, 99), fails=st.sampled_from([0, 0.3]))
+    limit=st.integers(0, 9000),
+    money=st.none() | st.floats(0, 0.02),
+    calls=st.none() | st.integers(0, 80),
+    holders=st.integers(1, 5),
+    sizes=st.lists(st.integers(1, 12), min_size=1, max_size=6),
+    tests=st.integers(0, 6),
+    seed=st.integers(0, 99),
+    fails=st.sampled_from([0, 0.3]),
+)
 async def test_no_limit_is_ever_passed_and_little_is_left(
-    limit: int, money: float | None, calls: int | None, holders: int, sizes: list[int], tests: int, seed: int, fails: float
+    limit: int,
+    money: float | None,
+    calls: int | None,
+    holders: int,
+    sizes: list[int],
+    tests: int,
+    seed: int,
+    fails: float,
 ) -> None:
     endpoint, shared_budget = Endpoint(seed, fails), SharedBudget(Limits(calls, None, limit, money))
     one = PRICED.at_most(batch(1)[0])
@@ -146,10 +191,15 @@ async def test_no_limit_is_ever_passed_and_little_is_left(
     assert money is None or endpoint.money <= money + 1e-9
     if room and not tests:
         left = Cost(
-            (calls if calls is not None else 10**6) - endpoint.calls, 0, limit - shared_budget.spent.tokens,
-            (money if money is not None else 10.0) - shared_budget.spent.money)
+            (calls if calls is not None else 10**6) - endpoint.calls,
+            0,
+            limit - shared_budget.spent.tokens,
+            (money if money is not None else 10.0) - shared_budget.spent.money,
+        )
         batch_cost = one * max(sizes)
-        assert any(mine <= its for mine, its in zip(left.amounts, batch_cost.amounts, strict=True) if its)
+        assert any(
+            mine <= its for mine, its in zip(left.amounts, batch_cost.amounts, strict=True) if its
+        )
 
 
 class _Share:

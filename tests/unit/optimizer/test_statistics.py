@@ -7,9 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from optimizer.statistics import bootstrap_difference, discordant, estimate, mean_score, paired_test, sign_test, wilson
+from optimizer.statistics import (
+    bootstrap_difference,
+    discordant,
+    estimate,
+    mean_score,
+    paired_test,
+    sign_test,
+    wilson,
+)
 
-SCORES = st.lists(st.tuples(st.sampled_from([0.0, 1.0, None]), st.sampled_from([0.0, 1.0, None])), max_size=60)
+SCORES = st.lists(
+    st.tuples(st.sampled_from([0.0, 1.0, None]), st.sampled_from([0.0, 1.0, None])), max_size=60
+)
 
 
 @given(st.integers(1, 300), st.data())
@@ -51,7 +61,9 @@ def test_five_to_nothing_is_not_enough_and_six_is() -> None:
 
 
 @given(SCORES)
-def test_paired_test_is_symmetric_and_skips_missing(pairs: list[tuple[float | None, float | None]]) -> None:
+def test_paired_test_is_symmetric_and_skips_missing(
+    pairs: list[tuple[float | None, float | None]],
+) -> None:
     before, after = [first for first, _ in pairs], [second for _, second in pairs]
     there, back = paired_test(before, after), paired_test(after, before)
     assert there.p_value == back.p_value
@@ -64,7 +76,10 @@ def test_paired_test_is_symmetric_and_skips_missing(pairs: list[tuple[float | No
 def test_the_test_rarely_sees_a_difference_where_there_is_none() -> None:
     rng, seen = Random(0), 0
     for _ in range(400):
-        before, after = [float(rng.random() < 0.6) for _ in range(60)], [float(rng.random() < 0.6) for _ in range(60)]
+        before, after = (
+            [float(rng.random() < 0.6) for _ in range(60)],
+            [float(rng.random() < 0.6) for _ in range(60)],
+        )
         seen += paired_test(before, after).verdict != "not distinguishable"
     assert seen <= 400 * 0.05
 
@@ -75,7 +90,9 @@ def test_different_lengths_are_refused() -> None:
 
 
 @given(SCORES, st.integers(0, 9))
-def test_bootstrap_holds_the_difference_and_repeats(pairs: list[tuple[float | None, float | None]], seed: int) -> None:
+def test_bootstrap_holds_the_difference_and_repeats(
+    pairs: list[tuple[float | None, float | None]], seed: int
+) -> None:
     before, after = [first for first, _ in pairs], [second for _, second in pairs]
     interval = bootstrap_difference(before, after, Random(seed), resamples=100)
     assert interval == bootstrap_difference(before, after, Random(seed), resamples=100)

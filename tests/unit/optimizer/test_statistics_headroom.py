@@ -20,12 +20,20 @@ def test_without_two_answers_to_one_item_the_noise_is_not_known() -> None:
         noise = noise_floor(runs)
         assert (noise.flip_rate, noise.sd) == (None, None)
     failed = [None] * 20
-    noise = noise_floor([[1.0] * 20, failed, [1.0, 1.0, *failed[2:]]])  # two answers of twenty are no repeat
-    assert (noise.flip_rate, noise.sd, noise.unknown) == (None, None, "noise unknown: 1 of 3 repeats came")
+    noise = noise_floor(
+        [[1.0] * 20, failed, [1.0, 1.0, *failed[2:]]]
+    )  # two answers of twenty are no repeat
+    assert (noise.flip_rate, noise.sd, noise.unknown) == (
+        None,
+        None,
+        "noise unknown: 1 of 3 repeats came",
+    )
 
 
 def test_the_noise_is_the_spread_of_accuracy_between_runs() -> None:
-    """Half of 200 items are settled, the others are coins: the accuracy varies by sqrt(100 * 0.25) / 200 = 0.025."""
+    """Half of 200 items are settled, the others are coins: the accuracy varies by sqrt(100 * 0.25)
+    / 200 = 0.025.
+    """
     rng = Random(0)
     runs = [[1.0] * 100 + [float(rng.random() < 0.5) for _ in range(100)] for _ in range(20)]
     noise = noise_floor(runs)
@@ -33,12 +41,16 @@ def test_the_noise_is_the_spread_of_accuracy_between_runs() -> None:
     assert noise.sd == pytest.approx(0.025, abs=0.002)
 
 
-@pytest.mark.parametrize(("items", "gain", "lost"), [(40, 0.2, 0.05), (100, 0.15, 0.05), (100, 0.1, 0.0), (12, 0.5, 0.1)])
+@pytest.mark.parametrize(
+    ("items", "gain", "lost"), [(40, 0.2, 0.05), (100, 0.15, 0.05), (100, 0.1, 0.0), (12, 0.5, 0.1)]
+)
 def test_power_agrees_with_simulated_tests(items: int, gain: float, lost: float) -> None:
     rng, found, runs = Random(1), 0, 2000
     for _ in range(runs):
         draws = [rng.random() for _ in range(items)]
-        after = [1.0 if draw < gain + lost else 0.0 if draw < gain + 2 * lost else 0.5 for draw in draws]
+        after = [
+            1.0 if draw < gain + lost else 0.0 if draw < gain + 2 * lost else 0.5 for draw in draws
+        ]
         found += paired_test([0.5] * items, after).verdict == "better"
     assert power(items, gain, lost) == pytest.approx(found / runs, abs=0.035)
 
@@ -68,20 +80,25 @@ def test_what_guessing_gives_is_not_known() -> None:
     assert share_known(1.0, 1.0) == 0.0
 
 
-@pytest.mark.parametrize(("seed", "ceiling", "detectable", "pays", "because"), [
-    (0.5, 0.9, 0.15, True, "0.90 are within reach (3 solved examples)"),
-    (0.95, 1.0, 0.1, False, "at most 0.05 can be gained"),
-    (0.5, 0.55, 0.15, False, "nothing that was tried gets clearly more right"),
-    (0.5, 0.9, None, False, "cannot show any gain"),
-    (None, 0.0, 0.1, False, "no answer that could be judged"),
-])
+@pytest.mark.parametrize(
+    ("seed", "ceiling", "detectable", "pays", "because"),
+    [
+        (0.5, 0.9, 0.15, True, "0.90 are within reach (3 solved examples)"),
+        (0.95, 1.0, 0.1, False, "at most 0.05 can be gained"),
+        (0.5, 0.55, 0.15, False, "nothing that was tried gets clearly more right"),
+        (0.5, 0.9, None, False, "cannot show any gain"),
+        (None, 0.0, 0.1, False, "no answer that could be judged"),
+    ],
+)
 def test_the_sentence_gives_the_reason(
     seed: float | None, ceiling: float, detectable: float | None, pays: bool, because: str
 ) -> None:
     found = headroom(seed, ceiling, "3 solved examples", detectable, 60)
     assert found.pays is pays
     known = f"Optimization {'can' if pays else 'cannot'} pay here, because "
-    assert found.sentence.startswith("Whether optimization can pay here cannot be told yet, " if seed is None else known)
+    assert found.sentence.startswith(
+        "Whether optimization can pay here cannot be told yet, " if seed is None else known
+    )
     assert found.known is (seed is not None)
     assert because in found.sentence
     assert found.sentence.endswith(".")

@@ -1,4 +1,5 @@
-"""Verdicts may be believed: where all prompts are equal, "better" is declared in at most 5% of 1,000 simulated runs.
+"""Verdicts may be believed: where all prompts are equal, "better" is declared in at most 5% of
+1,000 simulated runs.
 
 Beside each check stands the naive practice that fails the same check: so it can fail.
 """
@@ -17,7 +18,9 @@ ROUNDS, PROPOSED, BEAM, SEED = 2, 10, 2, 0
 
 
 class EqualPrompts:
-    """Prompts by number, all equal: an item has its own difficulty, and each prompt's score on it is a coin of that weight."""
+    """Prompts by number, all equal: an item has its own difficulty, and each prompt's score on it
+    is a coin of that weight.
+    """
 
     def __init__(self, rng: Random, items: int) -> None:
         self._rng = rng
@@ -35,12 +38,16 @@ class EqualPrompts:
 
 
 async def search(prompts: EqualPrompts, rng: Random) -> int:
-    """The winner of a search that races new prompts against the kept ones, round after round, on the dev items."""
+    """The winner of a search that races new prompts against the kept ones, round after round, on
+    the dev items.
+    """
     kept = [SEED]
     for number in range(ROUNDS):
         arms = [*kept, *range(1 + number * PROPOSED, 1 + (number + 1) * PROPOSED)]
 
-        async def measure(pairs: Sequence[tuple[int, int]], arms: Sequence[int] = arms) -> list[float | None]:
+        async def measure(
+            pairs: Sequence[tuple[int, int]], arms: Sequence[int] = arms
+        ) -> list[float | None]:
             return [prompts.score(arms[arm], DEV[item]) for arm, item in pairs]
 
         order = await Racing().select(len(arms), len(DEV), BEAM, measure, rng)
@@ -53,8 +60,13 @@ async def test_of_equal_prompts_the_chosen_one_is_seldom_called_better() -> None
     for _ in range(RUNS):
         prompts = EqualPrompts(rng, len(DEV) + len(TEST))
         winner = await search(prompts, rng)
-        false += paired_test(prompts.scores(SEED, TEST), prompts.scores(winner, TEST)).verdict == "better"
-        naive += paired_test(prompts.scores(SEED, DEV), prompts.scores(winner, DEV)).verdict == "better"
+        false += (
+            paired_test(prompts.scores(SEED, TEST), prompts.scores(winner, TEST)).verdict
+            == "better"
+        )
+        naive += (
+            paired_test(prompts.scores(SEED, DEV), prompts.scores(winner, DEV)).verdict == "better"
+        )
     assert false <= AT_MOST
     assert naive > 2 * AT_MOST, "a verdict on the split that chose the prompt must fail this check"
 
@@ -66,10 +78,13 @@ def test_of_equal_strategies_no_pair_is_told_apart_in_most_reports() -> None:
         p_values = []
         for _ in range(2):
             worlds = (EqualPrompts(rng, 30), EqualPrompts(rng, 30))
-            by_seed = [[prompts.scores(strategy, range(30)) for strategy in range(6)] for prompts in worlds]
+            by_seed = [
+                [prompts.scores(strategy, range(30)) for strategy in range(6)] for prompts in worlds
+            ]
             p_values += [
                 pooled_test([(scores[first], scores[second]) for scores in by_seed]).p_value
-                for first, second in combinations(range(6), 2)]
+                for first, second in combinations(range(6), 2)
+            ]
         false += min(holm(p_values)) <= 0.05
         naive += min(p_values) <= 0.05
     assert false <= AT_MOST
@@ -77,7 +92,9 @@ def test_of_equal_strategies_no_pair_is_told_apart_in_most_reports() -> None:
 
 
 def test_lucky_searches_do_not_make_a_strategy_better() -> None:
-    """Two strategies that are equally good on average, but whose trials differ: the trials must be counted then, not the items."""
+    """Two strategies that are equally good on average, but whose trials differ: the trials must be
+    counted then, not the items.
+    """
     rng, by_trial, by_item = Random(2), 0, 0
 
     def lucky() -> list[float]:
@@ -93,7 +110,9 @@ def test_lucky_searches_do_not_make_a_strategy_better() -> None:
 
 
 def test_a_real_difference_is_found() -> None:
-    """The verdicts are not bought by saying nothing: a gain of 0.2 on 100 items is found in most runs."""
+    """The verdicts are not bought by saying nothing: a gain of 0.2 on 100 items is found in most
+    runs.
+    """
     rng, found = Random(3), 0
     for _ in range(200):
         before = [float(rng.random() < 0.5) for _ in range(100)]

@@ -1,12 +1,16 @@
-"""What the built-in models answer, on record: `python -m tests.unit.serving.builtin_record` writes it anew after a new revision.
+"""What the built-in models answer, on record: `python -m tests.unit.serving.builtin_record` writes
+it anew after a new revision.
 
-An answer in a ledger is found by the model's identity, which holds a revision that is written down in serving/settings/builtin.py.
-It says "the same answers as before", so it must change when an answer does, and must not when a file is only moved or renamed. The
-record is what tells the two apart:
+An answer in a ledger is found by the model's identity, which holds a revision that is written down
+in serving/settings/builtin.py. It says "the same answers as before", so it must change when an
+answer does, and must not when a file is only moved or renamed. The record is what tells the two
+apart:
 
-    tests/fixtures/builtin_models/optimizer.jsonl   requests as they were sent once, word for word, so that a new wording of an
-                                                    operator's template changes none of them; at least one for each operator and
-                                                    task. With each digests of its answers, and one answer in full
+    tests/fixtures/builtin_models/optimizer.jsonl   requests as they were sent once, word for word,
+    so that a new wording of an
+                                                    operator's template changes none of them; at
+                                                    least one for each operator and task. With each
+                                                    digests of its answers, and one answer in full
     tests/fixtures/builtin_models/target.json       digests of the weights and the tokenizer, what chats look like to the model,
                                                     and some greedy answers
 """
@@ -35,7 +39,9 @@ DRAWS = {"0.0": (0.0, 0), "0.1": (0.1, 0), "1.0": (1.0, 0), "0.1, seed 7": (0.1,
 SAMPLES = 12
 """Of each request that go into a digest."""
 ROLES = ("user", "assistant", "user")
-"""Who says what in a request: a question alone, or one with a reply that could not be read and the complaint about it."""
+"""Who says what in a request: a question alone, or one with a reply that could not be read and the
+complaint about it.
+"""
 _OPERATOR = re.compile(r"^Operator: (\w+)$", re.MULTILINE)
 
 
@@ -59,7 +65,9 @@ class Recorded:
 def read_optimizer() -> tuple[str, list[Recorded]]:
     """Return the revision that the record was made under, and what stands in it."""
     head, *lines = [json.loads(line) for line in OPTIMIZER_FILE.read_text("utf-8").splitlines()]
-    return head["revision"], [Recorded(**{**line, "messages": tuple(line["messages"])}) for line in lines]
+    return head["revision"], [
+        Recorded(**{**line, "messages": tuple(line["messages"])}) for line in lines
+    ]
 
 
 def read_target() -> dict[str, Any]:
@@ -68,49 +76,75 @@ def read_target() -> dict[str, Any]:
 
 
 async def answers_of(messages: Sequence[str]) -> tuple[dict[str, str], str]:
-    """Return the digests of a request's answers as the optimizer model gives them now, and the one that stands in full."""
+    """Return the digests of a request's answers as the optimizer model gives them now, and the one
+    that stands in full.
+    """
     chat = tuple(Message(role, text) for role, text in zip(ROLES, messages, strict=False))
     digests, first = {}, ""
     for name, (prior_bias, seed) in DRAWS.items():
         requests = [Request(chat, sample=sample, purpose="propose") for sample in range(SAMPLES)]
         outcomes = await RulebookEngine(prior_bias, seed).complete(requests)
-        texts = [outcome.text if isinstance(outcome, Completion) else repr(outcome) for outcome in outcomes]
+        texts = [
+            outcome.text if isinstance(outcome, Completion) else repr(outcome)
+            for outcome in outcomes
+        ]
         digests[name] = hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
         first = first or texts[0]
     return digests, first
 
 
 async def target_now(chats: Sequence[Sequence[Sequence[str]]]) -> dict[str, Any]:
-    """Return what the record of the target model would be now, with these chats: each a list of [role, content]."""
+    """Return what the record of the target model would be now, with these chats: each a list of
+    [role, content].
+    """
     pairs = [[(str(role), str(content)) for role, content in chat] for chat in chats]
-    requests = [Request(tuple(Message(role, text) for role, text in chat), Sampling(0.0, 256)) for chat in pairs]  # type: ignore[arg-type]
+    requests = [
+        Request(tuple(Message(role, text) for role, text in chat), Sampling(0.0, 256))
+        for chat in pairs
+    ]  # type: ignore[arg-type]
     outcomes = await open_in_process(TargetSettings()).complete(requests)
     return {
         "revision": TARGET_REVISION,
         "digests": {
             name: hashlib.sha256((TARGET_FOLDER / name).read_bytes()).hexdigest()
-            for name in ("ctranslate2/model.bin", "tokenizer.json")},
+            for name in ("ctranslate2/model.bin", "tokenizer.json")
+        },
         "chats": [
-            {"messages": [list(pair) for pair in chat], "seen": chat_text(chat), "answer": getattr(outcome, "text", repr(outcome))}
-            for chat, outcome in zip(pairs, outcomes, strict=True)]}
+            {
+                "messages": [list(pair) for pair in chat],
+                "seen": chat_text(chat),
+                "answer": getattr(outcome, "text", repr(outcome)),
+            }
+            for chat, outcome in zip(pairs, outcomes, strict=True)
+        ],
+    }
 
 
 async def write() -> None:
-    """Write both records anew, with the requests that stand in them. Raises SystemExit where answers differ and the revision does
+    """Write both records anew, with the requests that stand in them.
+
+    Raises SystemExit where answers differ and the revision does
     not: then old answers in ledgers would be taken for the new model's."""
     revision, recorded = read_optimizer()
     lines: list[dict[str, Any]] = []
     for one in recorded:
         digests, answer = await answers_of(one.messages)
         if digests != one.digests and revision == RULEBOOK_REVISION:
-            raise SystemExit(f"{one.operator} on {one.task} is answered otherwise: give RULEBOOK_REVISION a new value first.")
-        lines.append({"task": one.task, "messages": list(one.messages), "digests": digests, "answer": answer})
+            raise SystemExit(
+                f"{one.operator} on {one.task} is answered otherwise: give RULEBOOK_REVISION a new "
+                "value first."
+            )
+        lines.append(
+            {"task": one.task, "messages": list(one.messages), "digests": digests, "answer": answer}
+        )
     before = read_target()
     target = await target_now([chat["messages"] for chat in before["chats"]])
     if target != before and before["revision"] == TARGET_REVISION:
         raise SystemExit("The target answers otherwise: give TARGET_REVISION a new value first.")
     head = {"revision": RULEBOOK_REVISION}
-    OPTIMIZER_FILE.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in (head, *lines)), "utf-8")
+    OPTIMIZER_FILE.write_text(
+        "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in (head, *lines)), "utf-8"
+    )
     TARGET_FILE.write_text(json.dumps(target, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 

@@ -1,5 +1,7 @@
-"""A chat endpoint on a bare socket, so that a test can break off, drip or say nothing at any byte. Can be stopped, and started
-again on its port."""
+"""A chat endpoint on a bare socket, so that a test can break off, drip or say nothing at any byte.
+
+Can be stopped, and started again on its port.
+"""
 
 import asyncio
 import json
@@ -26,16 +28,35 @@ class Asked:
 
 
 def chat(text: str, finish_reason: str | None = "stop", tokens: int = 3) -> bytes:
-    return json.dumps({
-        "id": "x", "object": "chat.completion", "created": 1, "model": "m",
-        "choices": [{"index": 0, "finish_reason": finish_reason, "message": {"role": "assistant", "content": text}}],
-        "usage": {"prompt_tokens": 7, "completion_tokens": tokens, "total_tokens": 7 + tokens}}).encode()
+    return json.dumps(
+        {
+            "id": "x",
+            "object": "chat.completion",
+            "created": 1,
+            "model": "m",
+            "choices": [
+                {
+                    "index": 0,
+                    "finish_reason": finish_reason,
+                    "message": {"role": "assistant", "content": text},
+                }
+            ],
+            "usage": {"prompt_tokens": 7, "completion_tokens": tokens, "total_tokens": 7 + tokens},
+        }
+    ).encode()
 
 
-def http(body: bytes, status: str = "200 OK", kind: str = "application/json", length: int | None = -1, **headers: str) -> bytes:
+def http(
+    body: bytes,
+    status: str = "200 OK",
+    kind: str = "application/json",
+    length: int | None = -1,
+    **headers: str,
+) -> bytes:
     """`length`: None for none, -1 for the right one."""
     lines = {"Content-Type": kind, "Connection": "close" if length is None else "keep-alive"} | {
-        name.replace("_", "-"): value for name, value in headers.items()}
+        name.replace("_", "-"): value for name, value in headers.items()
+    }
     if length is not None:
         lines["Content-Length"] = str(len(body) if length < 0 else length)
     head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
@@ -43,9 +64,14 @@ def http(body: bytes, status: str = "200 OK", kind: str = "application/json", le
 
 
 class RawEndpoint:
-    """`play` decides what is written for a request: a Play, or None for the good answer. A Play that returns closes the line."""
+    """`play` decides what is written for a request: a Play, or None for the good answer.
 
-    def __init__(self, play: Callable[[Asked], Play | None] = lambda asked: None, delay_s: float = 0.0) -> None:
+    A Play that returns closes the line.
+    """
+
+    def __init__(
+        self, play: Callable[[Asked], Play | None] = lambda asked: None, delay_s: float = 0.0
+    ) -> None:
         self.play = play
         self.delay_s = delay_s
         self.asked: list[Asked] = []
@@ -59,7 +85,9 @@ class RawEndpoint:
         return f"http://127.0.0.1:{self.port}/v1"
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._line, "127.0.0.1", self.port, reuse_address=True)
+        self._server = await asyncio.start_server(
+            self._line, "127.0.0.1", self.port, reuse_address=True
+        )
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
@@ -85,7 +113,10 @@ class RawEndpoint:
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
+        headers = {
+            name.lower(): value.strip()
+            for name, _, value in (line.partition(":") for line in head[1:])
+        }
         raw = await reader.readexactly(int(headers.get("content-length", "0")))
         asked = Asked(headers, json.loads(raw), raw)
         self.asked.append(asked)

@@ -9,5 +9,8 @@ from serving.runtime.actors import answered
 
 
 async def test_an_actor_that_does_not_answer_in_time_is_told_of_in_one_sentence() -> None:
-    with pytest.raises(StorageError, match=r"^The process of the ledger has not answered for 0\.05 s; whether it has done"):
+    with pytest.raises(
+        StorageError,
+        match=r"^The process of the ledger has not answered for 0\.05 s; whether it has done",
+    ):
         await answered(asyncio.Event().wait(), "the ledger", 0.05)

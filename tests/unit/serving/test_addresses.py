@@ -27,17 +27,46 @@ from serving.models import open_in_process
 from serving.settings import OpenAISettings, parse_model
 
 OPENAI = "https://api.openai.com/v1"
-GOOD: dict[str, Any] = {"tasks": ["navigate"], "strategies": ["apo"], "sizes": {"train": 2, "dev": 2, "test": 3}}
+GOOD: dict[str, Any] = {
+    "tasks": ["navigate"],
+    "strategies": ["apo"],
+    "sizes": {"train": 2, "dev": 2, "test": 3},
+}
 UNREADABLE = [
-    "openai:m@127.0.0.1:8000/v1", "openai:m@ http://127.0.0.1:8000/v1", "openai:m@localhost:8000/v1", "openai:m@//127.0.0.1/v1",
-    "openai:m@http:/127.0.0.1/v1", "openai:m@http//127.0.0.1/v1", "openai:m@ftp://127.0.0.1/v1", "openai:m@http://", "openai:m@",
-    "openai:m@http://127.0.0.1:port/v1", "openai:m@http://127.0.0.1:99999/v1", "openai:m@http://127.0.0.1:0/v1", "openai:m@v2",
-    "openai:m@http://127.0.0.1/v1#part", "openai:m@http://127.0.0.1/v1?key=1", "openai:m@http://me:pw@127.0.0.1/v1",
-    "openai:m@http://me@127.0.0.1/v1", "openai:m@http://127.0.0.1 /v1", "openai:m@http://127.0.0.1/v1 x", "openai:m@http://a\\b/v1",
-    "openai:m@http://127.0.0.1\x00/v1", "openai:m@http://größe.example/v1", "openai:m@http://[::1/v1",
-    "openai:m@http://[nonsense]/v1", "openai:m@https://https://a.example/v1", "openai:m@http://a.example,b.example/v1",
-    "openai:m http://127.0.0.1:8000/v1", "openai:http://127.0.0.1:8000/v1", "openai:127.0.0.1:8000/v1", "openai: ", "openai:m n",
-    "openai:m\u00a0@http://127.0.0.1/v1", "openai:@http://127.0.0.1/v1"]
+    "openai:m@127.0.0.1:8000/v1",
+    "openai:m@ http://127.0.0.1:8000/v1",
+    "openai:m@localhost:8000/v1",
+    "openai:m@//127.0.0.1/v1",
+    "openai:m@http:/127.0.0.1/v1",
+    "openai:m@http//127.0.0.1/v1",
+    "openai:m@ftp://127.0.0.1/v1",
+    "openai:m@http://",
+    "openai:m@",
+    "openai:m@http://127.0.0.1:port/v1",
+    "openai:m@http://127.0.0.1:99999/v1",
+    "openai:m@http://127.0.0.1:0/v1",
+    "openai:m@v2",
+    "openai:m@http://127.0.0.1/v1#part",
+    "openai:m@http://127.0.0.1/v1?key=1",
+    "openai:m@http://me:pw@127.0.0.1/v1",
+    "openai:m@http://me@127.0.0.1/v1",
+    "openai:m@http://127.0.0.1 /v1",
+    "openai:m@http://127.0.0.1/v1 x",
+    "openai:m@http://a\\b/v1",
+    "openai:m@http://127.0.0.1\x00/v1",
+    "openai:m@http://größe.example/v1",
+    "openai:m@http://[::1/v1",
+    "openai:m@http://[nonsense]/v1",
+    "openai:m@https://https://a.example/v1",
+    "openai:m@http://a.example,b.example/v1",
+    "openai:m http://127.0.0.1:8000/v1",
+    "openai:http://127.0.0.1:8000/v1",
+    "openai:127.0.0.1:8000/v1",
+    "openai: ",
+    "openai:m n",
+    "openai:m\u00a0@http://127.0.0.1/v1",
+    "openai:@http://127.0.0.1/v1",
+]
 
 
 @pytest.mark.parametrize("line", UNREADABLE)
@@ -50,19 +79,25 @@ def test_an_address_that_cannot_be_read_is_refused(line: str) -> None:
     assert "key=1" not in said
 
 
-@pytest.mark.parametrize("url", [line.partition("@")[2] for line in UNREADABLE if line.startswith("openai:m@")])
+@pytest.mark.parametrize(
+    "url", [line.partition("@")[2] for line in UNREADABLE if line.startswith("openai:m@")]
+)
 def test_an_address_in_a_mapping_is_as_strict(url: str) -> None:
     with pytest.raises(SettingsError):
         parse_model({"kind": "openai", "model": "m", "base_url": url})
 
 
-@pytest.mark.parametrize(("line", "model", "base_url"), [
-    ("openai:m@HTTP://127.0.0.1:8000/v1", "m", "http://127.0.0.1:8000/v1"),
-    ("openai:m@Https://a.example/v1/", "m", "https://a.example/v1"),
-    ("openai:org/m@v2@http://a.example", "org/m@v2", "http://a.example"),
-    ("openai:m@http://[::1]:8000/v1", "m", "http://[::1]:8000/v1"),
-    ("openai:ft:gpt-4o:org::id", "ft:gpt-4o:org::id", OPENAI),
-    ("openai:llama3:8b", "llama3:8b", OPENAI)])
+@pytest.mark.parametrize(
+    ("line", "model", "base_url"),
+    [
+        ("openai:m@HTTP://127.0.0.1:8000/v1", "m", "http://127.0.0.1:8000/v1"),
+        ("openai:m@Https://a.example/v1/", "m", "https://a.example/v1"),
+        ("openai:org/m@v2@http://a.example", "org/m@v2", "http://a.example"),
+        ("openai:m@http://[::1]:8000/v1", "m", "http://[::1]:8000/v1"),
+        ("openai:ft:gpt-4o:org::id", "ft:gpt-4o:org::id", OPENAI),
+        ("openai:llama3:8b", "llama3:8b", OPENAI),
+    ],
+)
 def test_an_address_that_can_be_read_is_taken(line: str, model: str, base_url: str) -> None:
     assert parse_model(line) == OpenAISettings(model=model, base_url=base_url)
 
@@ -80,7 +115,9 @@ def test_no_line_with_an_at_sign_goes_to_the_default(rest: str) -> None:
 
 def test_an_azure_address_is_told_which_one_works() -> None:
     with pytest.raises(SettingsError, match="/openai/v1"):
-        parse_model("openai:m@https://r.openai.azure.com/openai/deployments/d?api-version=2024-10-21")
+        parse_model(
+            "openai:m@https://r.openai.azure.com/openai/deployments/d?api-version=2024-10-21"
+        )
 
 
 # --- OPENAI_BASE_URL -------------------------------------------------------------------------------------------------------------
@@ -98,10 +135,18 @@ def urls(settings: ExperimentSettings) -> list[str]:
 
 
 @pytest.mark.usefixtures("elsewhere")
-def test_openai_base_url_is_read_once_and_travels_with_the_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_openai_base_url_is_read_once_and_travels_with_the_settings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     given = GOOD | {
-        "target": "openai:m", "optimizer": {"kind": "openai", "model": "o"},
-        "search": {"space": {"optimizer": ["openai:p", "openai:q@http://a.example/v1", "builtin:optimizer"]}}}
+        "target": "openai:m",
+        "optimizer": {"kind": "openai", "model": "o"},
+        "search": {
+            "space": {
+                "optimizer": ["openai:p", "openai:q@http://a.example/v1", "builtin:optimizer"]
+            }
+        },
+    }
     settings = ExperimentSettings.model_validate(given)
     monkeypatch.delenv("OPENAI_BASE_URL")  # as on a worker
     assert urls(settings) == [ELSEWHERE, ELSEWHERE, "http://a.example/v1"]
@@ -150,9 +195,21 @@ class Listener:
 
     def __init__(self) -> None:
         seen: list[dict[str, str]] = []
-        body = json.dumps({
-            "id": "1", "object": "chat.completion", "created": 0, "model": "m",
-            "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "yes"}}]}).encode()
+        body = json.dumps(
+            {
+                "id": "1",
+                "object": "chat.completion",
+                "created": 0,
+                "model": "m",
+                "choices": [
+                    {
+                        "index": 0,
+                        "finish_reason": "stop",
+                        "message": {"role": "assistant", "content": "yes"},
+                    }
+                ],
+            }
+        ).encode()
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
@@ -211,20 +268,27 @@ async def test_variables_of_openais_package_go_to_its_own_address_alone(
     assert {"org-of-mine", "project-of-mine", "of-mine"} <= set(listener.seen[-1].values())
 
 
-@pytest.mark.parametrize("proxy", ["http://127.0.0.1:9", "socks5://127.0.0.1:9", "nonsense://127.0.0.1:9"])
+@pytest.mark.parametrize(
+    "proxy", ["http://127.0.0.1:9", "socks5://127.0.0.1:9", "nonsense://127.0.0.1:9"]
+)
 async def test_an_endpoint_on_this_machine_is_asked_without_a_proxy(
     proxy: str, listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, proxy)
-    assert await ask(OpenAISettings(model="m", base_url=listener.base_url, attempts=1, outage_s=0)) == "yes"
+    assert (
+        await ask(OpenAISettings(model="m", base_url=listener.base_url, attempts=1, outage_s=0))
+        == "yes"
+    )
 
 
 def test_a_socks_proxy_without_its_package_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
     monkeypatch.setitem(sys.modules, "socksio", None)
     with pytest.raises(EndpointError, match=r"ALL_PROXY.*pip install socksio"):
-        open_in_process(OpenAISettings(model="m", base_url="https://models.invalid/v1", api_key_env="PATH"))
+        open_in_process(
+            OpenAISettings(model="m", base_url="https://models.invalid/v1", api_key_env="PATH")
+        )
 
 
 @pytest.mark.parametrize("content", ["\ufeffsk-abc\n", "sk-abc\r\n", "  sk-abc  "])
@@ -234,7 +298,9 @@ def test_a_key_file_may_begin_with_a_byte_order_mark(content: str, tmp_path: Pat
     assert OpenAISettings(model="m", api_key_file=file).api_key() == "sk-abc"
 
 
-@pytest.mark.parametrize("key", ["\u201csk-abc\u201d", "sk-ab\u200bc", "sk abc", "sk-\x07abc", "sk-\xe4"])
+@pytest.mark.parametrize(
+    "key", ["\u201csk-abc\u201d", "sk-ab\u200bc", "sk abc", "sk-\x07abc", "sk-\xe4"]
+)
 def test_a_key_that_no_header_carries_is_told_before_anything_is_sent(
     key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -249,7 +315,12 @@ def test_a_key_that_no_header_carries_is_told_before_anything_is_sent(
 
 
 def test_the_services_client_is_as_strict(monkeypatch: pytest.MonkeyPatch) -> None:
-    for address in ("127.0.0.1:8000", "http:// 127.0.0.1", "http://me:pw@127.0.0.1", "http://127.0.0.1:x"):
+    for address in (
+        "127.0.0.1:8000",
+        "http:// 127.0.0.1",
+        "http://me:pw@127.0.0.1",
+        "http://127.0.0.1:x",
+    ):
         with pytest.raises(SettingsError, match="no address of a service"):
             ServiceClient(address)
     with pytest.raises(AccessError, match="no key has"):
@@ -261,8 +332,14 @@ def test_the_services_client_is_as_strict(monkeypatch: pytest.MonkeyPatch) -> No
         ServiceClient("https://service.invalid")
 
 
-def test_apply_reads_openai_base_url(listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_apply_reads_openai_base_url(
+    listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", listener.base_url)
     prompt = tmp_path / "prompt.json"
-    prompt.write_text(json.dumps({"prompt": {"instruction": "", "steps": [], "demonstrations": [], "closing": ""}}))
+    prompt.write_text(
+        json.dumps(
+            {"prompt": {"instruction": "", "steps": [], "demonstrations": [], "closing": ""}}
+        )
+    )
     assert asyncio.run(apply_prompt(prompt, "hello", "openai:m")) == "yes"

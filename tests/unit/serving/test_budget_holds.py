@@ -1,5 +1,6 @@
-"""Many trials at once behind one ledger and one budget: what the endpoint sees never passes a limit, of any trial or of all of them,
-and what is left at the end is less than a minibatch."""
+"""Many trials at once behind one ledger and one budget: what the endpoint sees never passes a
+limit, of any trial or of all of them, and what is left at the end is less than a minibatch.
+"""
 
 import asyncio
 import tempfile
@@ -40,17 +41,29 @@ class Endpoint:
         for _ in range(self._rng.randrange(5)):
             await asyncio.sleep(0)
         failed = self._rng.random() < self._fails
-        return [Failed("infrastructure", "lost") if failed else Completion("ok", False, 9, 3) for _ in requests]
+        return [
+            Failed("infrastructure", "lost") if failed else Completion("ok", False, 9, 3)
+            for _ in requests
+        ]
 
 
 def batch(texts: Sequence[str], purpose: Purpose) -> list[Request]:
-    return [Request((Message("user", text),), Sampling(max_tokens=20), purpose=purpose) for text in texts]
+    return [
+        Request((Message("user", text),), Sampling(max_tokens=20), purpose=purpose)
+        for text in texts
+    ]
 
 
 @settings(max_examples=60, deadline=None)
 @given(
-    own=st.integers(TEST_ITEMS, 60), total=st.integers(0, 150), trials=st.integers(1, 5), minibatch=st.integers(1, 16),
-    common=st.floats(0, 1), fails=st.sampled_from([0, 0.2]), seed=st.integers(0, 999))
+    own=st.integers(TEST_ITEMS, 60),
+    total=st.integers(0, 150),
+    trials=st.integers(1, 5),
+    minibatch=st.integers(1, 16),
+    common=st.floats(0, 1),
+    fails=st.sampled_from([0, 0.2]),
+    seed=st.integers(0, 999),
+)
 async def test_no_limit_is_passed_and_less_than_a_minibatch_is_left(
     own: int, total: int, trials: int, minibatch: int, common: float, fails: float, seed: int
 ) -> None:
@@ -65,17 +78,25 @@ async def test_no_limit_is_passed_and_less_than_a_minibatch_is_left(
 
         async def trial(name: str) -> None:
             budgets[name].reserve_for_test(TEST_ITEMS)
-            model = Budgeted(CachedModel(endpoint, ledger, 4, RecordedShare(shared_budget, name), PriceList()), budgets[name])
+            model = Budgeted(
+                CachedModel(endpoint, ledger, 4, RecordedShare(shared_budget, name), PriceList()),
+                budgets[name],
+            )
             try:
                 while True:
                     asked = [
-                        f"common {rng.randrange(30)}" if rng.random() < common / 2 else f"{name} {rng.random()}"
-                        for _ in range(minibatch)]
+                        f"common {rng.randrange(30)}"
+                        if rng.random() < common / 2
+                        else f"{name} {rng.random()}"
+                        for _ in range(minibatch)
+                    ]
                     await model.complete(batch(asked, "learn"))
             except BudgetExhausted:
                 pass
             if room:
-                tested = await model.complete(batch([f"test {name} {item}" for item in range(TEST_ITEMS)], "test"))
+                tested = await model.complete(
+                    batch([f"test {name} {item}" for item in range(TEST_ITEMS)], "test")
+                )
                 assert len(tested) == TEST_ITEMS
             await shared_budget.close(name, done=True)
 
@@ -87,6 +108,8 @@ async def test_no_limit_is_passed_and_less_than_a_minibatch_is_left(
         assert budgets[name].usage.calls <= own
         if room:
             searched_out = own - budgets[name].usage.calls < minibatch
-            assert searched_out or total - endpoint.seen.total() < minibatch, "a trial may stop early only where all have no more"
+            assert searched_out or total - endpoint.seen.total() < minibatch, (
+                "a trial may stop early only where all have no more"
+            )
     if not fails:
         assert max(endpoint.seen.values(), default=1) == 1, "nothing is paid twice"

@@ -1,4 +1,6 @@
-"""The built-in models' revisions stand for their answers: the same ones as long as every answer is, another one when any is not."""
+"""The built-in models' revisions stand for their answers: the same ones as long as every answer is,
+another one when any is not.
+"""
 
 import re
 from pathlib import Path
@@ -15,16 +17,26 @@ from serving.settings import OptimizerSettings, TargetSettings, VLLMSettings, bu
 from serving.settings.builtin import RULEBOOK_REVISION, TARGET_REVISION
 from tests.unit.serving.builtin_record import answers_of, read_optimizer, read_target, target_now
 
-ANEW = "give it a new revision in serving/settings/builtin.py, and then run `python -m tests.unit.serving.builtin_record`"
+ANEW = (
+    "give it a new revision in serving/settings/builtin.py, and then run `python -m "
+    "tests.unit.serving.builtin_record`"
+)
 
 
 def test_old_ledgers_are_still_answered() -> None:
-    """These identities stand in the keys of every ledger since the version of tests/fixtures/written_by_6cdc62a. They are spelt out
+    """These identities stand in the keys of every ledger since the version of
+    tests/fixtures/written_by_6cdc62a. They are spelt out
     here, so that a new revision is somebody's decision, who makes all those answers unpaid."""
     assert TargetSettings().identity == "builtin:target@617321bd"
     assert OptimizerSettings().identity == "builtin:optimizer@98f88351(prior_bias=0.1,seed=0)"
-    assert OptimizerSettings(prior_bias=0.4, seed=7).identity == "builtin:optimizer@98f88351(prior_bias=0.4,seed=7)"
-    assert VLLMSettings(model="builtin:target", gpus=0).identity == "vllm:builtin:target@a481af59(dtype=auto)"
+    assert (
+        OptimizerSettings(prior_bias=0.4, seed=7).identity
+        == "builtin:optimizer@98f88351(prior_bias=0.4,seed=7)"
+    )
+    assert (
+        VLLMSettings(model="builtin:target", gpus=0).identity
+        == "vllm:builtin:target@a481af59(dtype=auto)"
+    )
 
 
 def test_the_records_are_of_these_revisions() -> None:
@@ -46,18 +58,25 @@ async def test_the_rulebook_answers_as_recorded() -> None:
     for one in read_optimizer()[1]:
         digests, answer = await answers_of(one.messages)
         assert answer == one.answer, f"{one.operator} on {one.task} is answered otherwise: {ANEW}"
-        assert digests == one.digests, f"{one.operator} on {one.task} is answered otherwise in some draw: {ANEW}"
+        assert digests == one.digests, (
+            f"{one.operator} on {one.task} is answered otherwise in some draw: {ANEW}"
+        )
 
 
 async def test_what_it_says_to_anything_else_and_of_itself_is_as_it_was() -> None:
     [outcome] = await RulebookEngine().complete([Request((Message("user", "What is the time?"),))])
     assert outcome == Completion(
-        "I only answer promptray's operators.", prompt_tokens=4, completion_tokens=5,
-        metadata={"stand_in": "a rulebook, not a language model"})
+        "I only answer promptray's operators.",
+        prompt_tokens=4,
+        completion_tokens=5,
+        metadata={"stand_in": "a rulebook, not a language model"},
+    )
 
 
 async def test_the_target_answers_as_recorded() -> None:
-    """Its answers in full are such as the same weights in 8 bits give, too: no machine's rounding turns one into another."""
+    """Its answers in full are such as the same weights in 8 bits give, too: no machine's rounding
+    turns one into another.
+    """
     recorded = read_target()
     now = await target_now([chat["messages"] for chat in recorded["chats"]])
     assert now["digests"] == recorded["digests"], f"The target has other weights: {ANEW}"
@@ -66,9 +85,13 @@ async def test_the_target_answers_as_recorded() -> None:
         assert chat_now["answer"] == chat["answer"], f"The target answers otherwise: {ANEW}"
 
 
-def test_weights_that_were_not_installed_are_told_before_anything_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_that_were_not_installed_are_told_before_anything_is_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(builtin, "_TARGET_FILES", (Path("/no/such/model.bin"),))
     builtin._expect_files.cache_clear()
-    with pytest.raises(SettingsError, match=re.escape("lacks its file model.bin: install promptray again.")):
+    with pytest.raises(
+        SettingsError, match=re.escape("lacks its file model.bin: install promptray again.")
+    ):
         _ = TargetSettings().identity
     builtin._expect_files.cache_clear()

@@ -1,4 +1,6 @@
-"""An endpoint that is down is waited for, by all calls together, and then exactly what failed for it is asked again."""
+"""An endpoint that is down is waited for, by all calls together, and then exactly what failed for
+it is asked again.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -28,7 +30,9 @@ FAST = Retry(attempts=3, first_wait_s=0.001, longest_wait_s=0.01)
 plan = plan_of_a_trial  # a fixture
 
 
-def outage(answers: Sequence[bool | Exception], longest_s: float) -> tuple[Outage, Clock, list[float]]:
+def outage(
+    answers: Sequence[bool | Exception], longest_s: float
+) -> tuple[Outage, Clock, list[float]]:
     """`answers` to its probes; afterwards the endpoint stays down."""
     clock, probed_at, queue = Clock(), list[float](), list(answers)
 
@@ -48,7 +52,8 @@ async def test_it_probes_with_growing_pauses_and_gives_up_in_one_sentence() -> N
         await subject.excuses(Transient("It is gone."), last=True, failing_since=0.0)
     assert str(caught.value) == (
         "base_url http://x/v1 has not answered for 60 s (It is gone): "
-        "once it does, the same command continues where this one ended.")
+        "once it does, the same command continues where this one ended."
+    )
     assert probed_at == [0, 1, 3, 7, 15, 30, 45, 60]
     assert max(clock.naps) == LONGEST_PAUSE_S
     assert subject.pause == ""
@@ -72,7 +77,9 @@ async def test_what_answers_others_meanwhile_is_not_asked_but_what_answered_befo
 
 async def test_without_patience_it_is_an_error_at_once() -> None:
     subject, clock, _ = outage([], 0.0)
-    with pytest.raises(EndpointError, match=r"It is gone\. Check that base_url http://x/v1 is right"):
+    with pytest.raises(
+        EndpointError, match=r"It is gone\. Check that base_url http://x/v1 is right"
+    ):
         await subject.excuses(Transient("It is gone."), last=True, failing_since=0.0)
     assert clock.naps == []
 
@@ -84,7 +91,9 @@ async def test_a_key_that_is_refused_during_the_pause_is_said_at_once() -> None:
     assert len(probed_at) == 2
 
 
-async def test_a_single_failure_asks_nothing_and_lines_that_stay_dead_ask_before_all_attempts_are_spent() -> None:
+async def test_a_single_failure_asks_nothing_and_lines_that_stay_dead_ask_before_all_attempts_are_spent() -> (
+    None
+):
     subject, _, probed_at = outage([True, True], 60.0)
     dead = Transient("No connection.", unreached=True)
     assert not await subject.excuses(Transient("Busy."), last=False, failing_since=0.0)
@@ -100,7 +109,10 @@ async def test_a_single_failure_asks_nothing_and_lines_that_stay_dead_ask_before
 
 async def test_all_wait_for_one_prober_and_one_who_leaves_does_not_end_it() -> None:
     subject, _, probed_at = outage([False] * 4 + [True], 600.0)
-    waiting = [asyncio.create_task(subject.excuses(Transient("Gone."), last=True, failing_since=0.0)) for _ in range(5)]
+    waiting = [
+        asyncio.create_task(subject.excuses(Transient("Gone."), last=True, failing_since=0.0))
+        for _ in range(5)
+    ]
     await asyncio.sleep(0)
     coming = asyncio.create_task(subject.over())
     await asyncio.sleep(0)
@@ -139,13 +151,19 @@ async def endpoint() -> AsyncIterator[RawEndpoint]:
     await started.stop()
 
 
-def client(endpoint: RawEndpoint, outage_s: float = 60.0, retry: Retry = FAST, **settings: object) -> OpenAIModel:
-    known = OpenAISettings(model="m", base_url=endpoint.base_url, outage_s=outage_s, timeout_s=30, **settings)  # type: ignore[arg-type]
+def client(
+    endpoint: RawEndpoint, outage_s: float = 60.0, retry: Retry = FAST, **settings: object
+) -> OpenAIModel:
+    known = OpenAISettings(
+        model="m", base_url=endpoint.base_url, outage_s=outage_s, timeout_s=30, **settings
+    )  # type: ignore[arg-type]
     return OpenAIModel(known, KEY, retry)
 
 
 async def stopped(endpoint: RawEndpoint, after: int, model: OpenAIModel) -> str:
-    """Waits for so many calls, stops the endpoint in the midst of others, and starts it again once the pause shows: its words."""
+    """Waits for so many calls, stops the endpoint in the midst of others, and starts it again once
+    the pause shows: its words.
+    """
     while len(endpoint.asked) < after:
         await asyncio.sleep(0.001)
     await endpoint.stop()
@@ -156,13 +174,17 @@ async def stopped(endpoint: RawEndpoint, after: int, model: OpenAIModel) -> str:
     return pause
 
 
-async def test_a_batch_that_is_cut_by_an_outage_ends_as_one_that_was_not(endpoint: RawEndpoint) -> None:
+async def test_a_batch_that_is_cut_by_an_outage_ends_as_one_that_was_not(
+    endpoint: RawEndpoint,
+) -> None:
     model = client(endpoint, max_in_flight=8)
     requests = [ask(f"question {number}") for number in range(300)]
     stopping = asyncio.create_task(stopped(endpoint, 60, model))
     outcomes = await model.complete(requests)
     pause = await stopping
-    assert outcomes == [Completion(f"heard question {number}", False, 7, 3) for number in range(300)]
+    assert outcomes == [
+        Completion(f"heard question {number}", False, 7, 3) for number in range(300)
+    ]
     assert pause.startswith(f"{endpoint.base_url} does not answer since ")
     assert pause.endswith(" at most.")
     assert model.pause == ""
@@ -172,8 +194,11 @@ async def test_a_batch_that_is_cut_by_an_outage_ends_as_one_that_was_not(endpoin
     await model.aclose()
 
 
-async def test_a_trial_that_is_cut_by_an_outage_ends_as_one_that_was_not(endpoint: RawEndpoint, plan: TrialPlan) -> None:
+async def test_a_trial_that_is_cut_by_an_outage_ends_as_one_that_was_not(
+    endpoint: RawEndpoint, plan: TrialPlan
+) -> None:
     """The target answers rightly where its prompt says GOOD, as the optimizer model tells it to."""
+
     def task() -> Task:
         return load_task("object_counting", sizes=Sizes(4, 20, 30), seed=0)
 
@@ -193,7 +218,9 @@ async def test_a_trial_that_is_cut_by_an_outage_ends_as_one_that_was_not(endpoin
         return play
 
     async def result(model: OpenAIModel) -> TrialResult:
-        found = await Trial(plan, task(), model, model, TrialContext(pause=partial(pause_of, model))).run()
+        found = await Trial(
+            plan, task(), model, model, TrialContext(pause=partial(pause_of, model))
+        ).run()
         await model.aclose()
         return found
 
@@ -203,12 +230,27 @@ async def test_a_trial_that_is_cut_by_an_outage_ends_as_one_that_was_not(endpoin
     stopping = asyncio.create_task(stopped(endpoint, len(endpoint.asked) + 90, model))
     cut = await result(model)
     assert await stopping
-    assert (cut.rounds, cut.best, cut.test_marks, cut.verdict, cut.target_calls, cut.verdicts_by_purpose) == (
-        calm.rounds, calm.best, calm.test_marks, calm.verdict, calm.target_calls, calm.verdicts_by_purpose)
+    assert (
+        cut.rounds,
+        cut.best,
+        cut.test_marks,
+        cut.verdict,
+        cut.target_calls,
+        cut.verdicts_by_purpose,
+    ) == (
+        calm.rounds,
+        calm.best,
+        calm.test_marks,
+        calm.verdict,
+        calm.target_calls,
+        calm.verdicts_by_purpose,
+    )
     assert calm.verdict == "better"
 
 
-async def test_a_request_that_brings_the_endpoint_down_each_time_is_given_up_at_last(endpoint: RawEndpoint) -> None:
+async def test_a_request_that_brings_the_endpoint_down_each_time_is_given_up_at_last(
+    endpoint: RawEndpoint,
+) -> None:
     async def endpoint_goes_down() -> None:
         await asyncio.sleep(0.05)
         await endpoint.stop()
@@ -250,7 +292,9 @@ async def test_an_outage_that_lasts_too_long_ends_the_run(endpoint: RawEndpoint)
     model = client(endpoint, outage_s=1.5)
     await model.complete(QUESTIONS)
     await endpoint.stop()
-    with pytest.raises(EndpointError, match=r"has not answered for 1\.5 s .* the same command continues"):
+    with pytest.raises(
+        EndpointError, match=r"has not answered for 1\.5 s .* the same command continues"
+    ):
         await model.complete(QUESTIONS)
     await endpoint.start()
     assert all(isinstance(outcome, Completion) for outcome in await model.complete(QUESTIONS))

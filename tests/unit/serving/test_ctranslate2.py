@@ -45,7 +45,9 @@ def told(length: int, max_tokens: int = 20) -> Request:
 
 
 async def test_a_cut_answer_says_so_and_tokens_are_counted(engine: CTranslate2Engine) -> None:
-    whole, cut = await engine.complete([ask("Are there two apples?", max_tokens=500), ask("Are there two apples?", max_tokens=1)])
+    whole, cut = await engine.complete(
+        [ask("Are there two apples?", max_tokens=500), ask("Are there two apples?", max_tokens=1)]
+    )
     assert isinstance(whole, Completion)
     assert isinstance(cut, Completion)
     assert (whole.truncated, cut.truncated, cut.completion_tokens) == (False, True, 1)
@@ -110,15 +112,24 @@ def test_a_folder_without_a_model_is_a_storage_error(tmp_path: Path) -> None:
 
 async def test_a_beginning_that_is_read_once_changes_no_answer(engine: CTranslate2Engine) -> None:
     rules = Message("system", "List the moves. Write the position after each move. " * 4)
-    questions = [f"If you follow these steps, do you return to the start? Take {number} steps." for number in range(1, 7)]
-    batch = [Request((rules, Message("user", question)), Sampling(max_tokens=40)) for question in [*questions, "", questions[0]]]
+    questions = [
+        f"If you follow these steps, do you return to the start? Take {number} steps."
+        for number in range(1, 7)
+    ]
+    batch = [
+        Request((rules, Message("user", question)), Sampling(max_tokens=40))
+        for question in [*questions, "", questions[0]]
+    ]
     outcomes = await engine.complete(batch)
     assert outcomes == [(await engine.complete([one]))[0] for one in batch]
     assert outcomes[0] == outcomes[-1]
 
 
 async def test_an_answer_comes_token_by_token(engine: CTranslate2Engine) -> None:
-    question = ask("If you follow these steps, do you return to the start? Take 3 steps. Step by step", max_tokens=40)
+    question = ask(
+        "If you follow these steps, do you return to the start? Take 3 steps. Step by step",
+        max_tokens=40,
+    )
     *texts, outcome = [piece async for piece in engine.stream(question)]
     assert isinstance(outcome, Completion)
     assert len(texts) > outcome.completion_tokens / 2 > 2
@@ -130,8 +141,17 @@ async def test_an_empty_raw_prompt_is_refused(engine: CTranslate2Engine) -> None
     assert outcome.kind == "refused"
 
 
-async def test_raw_prompts_of_any_length_are_answered_together_as_alone(engine: CTranslate2Engine) -> None:
+async def test_raw_prompts_of_any_length_are_answered_together_as_alone(
+    engine: CTranslate2Engine,
+) -> None:
     long = "List the moves. Write the position after each move. " * 4
-    texts = ["a", "Step", chat_text([("user", "Are there 2 apples?")]), long, f"{long}a", f"{long}a b c d"]
+    texts = [
+        "a",
+        "Step",
+        chat_text([("user", "Are there 2 apples?")]),
+        long,
+        f"{long}a",
+        f"{long}a b c d",
+    ]
     batch = [Request((Message("user", text),), Sampling(max_tokens=12), raw=True) for text in texts]
     assert await engine.complete(batch) == [(await engine.complete([one]))[0] for one in batch]

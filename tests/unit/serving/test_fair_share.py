@@ -1,4 +1,6 @@
-"""One window for many: shares are fair and never above it, odd places go round, and what one leaves goes to the others."""
+"""One window for many: shares are fair and never above it, odd places go round, and what one leaves
+goes to the others.
+"""
 
 from collections.abc import Callable
 from random import Random
@@ -7,13 +9,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.concurrency.fair_share import CALL_S, LEASE_S, SILENT_S, FairShare, Report, fair_shares, grouped_shares
+from serving.concurrency.fair_share import (
+    CALL_S,
+    LEASE_S,
+    SILENT_S,
+    FairShare,
+    Report,
+    fair_shares,
+    grouped_shares,
+)
 
-DEMANDS = st.dictionaries(st.text("abcdefgh", min_size=1, max_size=2), st.integers(0, 100), max_size=12)
+DEMANDS = st.dictionaries(
+    st.text("abcdefgh", min_size=1, max_size=2), st.integers(0, 100), max_size=12
+)
 
 
 @given(places=st.integers(0, 200), demand_by_caller=DEMANDS, shuffle=st.integers())
-def test_shares_are_max_min_fair_and_use_all_that_is_wanted(places: int, demand_by_caller: dict[str, int], shuffle: int) -> None:
+def test_shares_are_max_min_fair_and_use_all_that_is_wanted(
+    places: int, demand_by_caller: dict[str, int], shuffle: int
+) -> None:
     order = sorted(demand_by_caller)[: len(demand_by_caller) // 2]
     Random(shuffle).shuffle(order)
     share = fair_shares(places, demand_by_caller, order)
@@ -35,11 +49,25 @@ class Caller:
     """One that sends as many calls as it may and reports like a real one. Time is the world's."""
 
     def __init__(
-        self, name: str, slot_server: FairShare, work: int, seconds: Callable[[], float], model: str = "m", most: int = 8,
-        group: tuple[str, ...] = (), lasts_s: float = CALL_S,
+        self,
+        name: str,
+        slot_server: FairShare,
+        work: int,
+        seconds: Callable[[], float],
+        model: str = "m",
+        most: int = 8,
+        group: tuple[str, ...] = (),
+        lasts_s: float = CALL_S,
     ) -> None:
         self.group, self.lasts_s = group, lasts_s
-        self.name, self.slot_server, self.work, self.seconds, self.model, self.most = name, slot_server, work, seconds, model, most
+        self.name, self.slot_server, self.work, self.seconds, self.model, self.most = (
+            name,
+            slot_server,
+            work,
+            seconds,
+            model,
+            most,
+        )
         self.ends_at: list[float] = []
         self.allowed = self.done = self.good = 0
         self.waited_since = 0.0
@@ -52,9 +80,18 @@ class Caller:
         self.good += len(ended)
         if reports:
             demand = self.work + len(self.ends_at)
-            self.allowed = self.slot_server.report(self.name, Report(
-                model=self.model, most=self.most, demand=demand, in_flight=len(self.ends_at), good=self.good,
-                group=self.group, lasts_s=self.lasts_s))
+            self.allowed = self.slot_server.report(
+                self.name,
+                Report(
+                    model=self.model,
+                    most=self.most,
+                    demand=demand,
+                    in_flight=len(self.ends_at),
+                    good=self.good,
+                    group=self.group,
+                    lasts_s=self.lasts_s,
+                ),
+            )
             self.good = 0
         while self.work and len(self.ends_at) < self.allowed:
             self.work -= 1
@@ -82,12 +119,21 @@ class World:
 
 @settings(deadline=None, max_examples=40)
 @given(most=st.integers(1, 12), callers=st.integers(1, 9), seed=st.integers(0, 999))
-def test_no_more_is_in_flight_than_the_window_and_nobody_starves(most: int, callers: int, seed: int) -> None:
+def test_no_more_is_in_flight_than_the_window_and_nobody_starves(
+    most: int, callers: int, seed: int
+) -> None:
     draw, world = Random(seed), World()
     longest_s = draw.choice([0.1, 0.7, 2.0])
     world.callers = [
-        Caller(str(number), world.slot_server, draw.choice([3, 10_000]), lambda: draw.uniform(0.05, longest_s), most=most)
-        for number in range(callers)]
+        Caller(
+            str(number),
+            world.slot_server,
+            draw.choice([3, 10_000]),
+            lambda: draw.uniform(0.05, longest_s),
+            most=most,
+        )
+        for number in range(callers)
+    ]
     world.run(60.0)
     assert world.peak <= most
     for caller in world.callers:
@@ -98,7 +144,9 @@ def test_no_more_is_in_flight_than_the_window_and_nobody_starves(most: int, call
 
 def test_callers_with_much_to_do_get_about_the_same() -> None:
     world = World()
-    world.callers = [Caller(str(number), world.slot_server, 10**6, lambda: 0.2, most=8) for number in range(5)]
+    world.callers = [
+        Caller(str(number), world.slot_server, 10**6, lambda: 0.2, most=8) for number in range(5)
+    ]
     world.run(120.0)
     done = [caller.done for caller in world.callers]
     assert min(done) >= 0.8 * max(done)
@@ -107,15 +155,23 @@ def test_callers_with_much_to_do_get_about_the_same() -> None:
 
 def test_what_one_caller_leaves_goes_to_another_who_wants_it() -> None:
     world = World()
-    world.callers = [Caller("busy", world.slot_server, 10**6, lambda: 0.2), Caller("brief", world.slot_server, 20, lambda: 0.2)]
+    world.callers = [
+        Caller("busy", world.slot_server, 10**6, lambda: 0.2),
+        Caller("brief", world.slot_server, 20, lambda: 0.2),
+    ]
     world.run(20.0)
     assert len(world.callers[0].ends_at) == 8
 
 
 @pytest.mark.parametrize("seen", ["its calls must have ended", "it was seen to be gone"])
-def test_a_caller_that_falls_silent_keeps_its_places_as_long_as_its_calls_may_last(seen: str) -> None:
+def test_a_caller_that_falls_silent_keeps_its_places_as_long_as_its_calls_may_last(
+    seen: str,
+) -> None:
     world = World()
-    silent, busy = (Caller(name, world.slot_server, 10**6, lambda: 0.2, lasts_s=10.0) for name in ("silent", "busy"))
+    silent, busy = (
+        Caller(name, world.slot_server, 10**6, lambda: 0.2, lasts_s=10.0)
+        for name in ("silent", "busy")
+    )
     world.callers = [silent, busy]
     world.run(5.0)
     assert (silent.allowed, busy.allowed) == (4, 4)
@@ -130,7 +186,9 @@ def test_a_caller_that_falls_silent_keeps_its_places_as_long_as_its_calls_may_la
     assert busy.allowed == 8
 
 
-def test_one_that_holds_all_places_and_falls_silent_asks_for_no_more_and_gets_its_share_when_it_is_back() -> None:
+def test_one_that_holds_all_places_and_falls_silent_asks_for_no_more_and_gets_its_share_when_it_is_back() -> (
+    None
+):
     world = World()
     silent = Caller("silent", world.slot_server, 10**6, lambda: 4.0, lasts_s=100.0)
     late = Caller("late", world.slot_server, 10**6, lambda: 0.2)
@@ -144,7 +202,9 @@ def test_one_that_holds_all_places_and_falls_silent_asks_for_no_more_and_gets_it
     assert (silent.allowed, late.allowed, world.peak) == (4, 4, 8)
 
 
-def test_a_window_that_takes_the_place_of_another_grants_nothing_new_before_all_can_have_reported() -> None:
+def test_a_window_that_takes_the_place_of_another_grants_nothing_new_before_all_can_have_reported() -> (
+    None
+):
     now = 100.0
     slot_server = FairShare(lambda: now, grace_s=SILENT_S)
     assert slot_server.report("one", Report(model="m", most=8, demand=20, in_flight=0)) == 0
@@ -170,8 +230,14 @@ def test_a_place_that_is_still_in_use_is_not_given_away() -> None:
 @settings(deadline=None, max_examples=10)
 def test_each_model_keeps_to_its_own_limit(seed: int) -> None:
     draw, world = Random(seed), World()
-    small = [Caller(f"s{n}", world.slot_server, 10**6, lambda: draw.uniform(0.05, 0.5), "small", 3) for n in range(3)]
-    large = [Caller(f"l{n}", world.slot_server, 10**6, lambda: draw.uniform(0.05, 0.5), "large", 16) for n in range(2)]
+    small = [
+        Caller(f"s{n}", world.slot_server, 10**6, lambda: draw.uniform(0.05, 0.5), "small", 3)
+        for n in range(3)
+    ]
+    large = [
+        Caller(f"l{n}", world.slot_server, 10**6, lambda: draw.uniform(0.05, 0.5), "large", 16)
+        for n in range(2)
+    ]
     world.callers = [*small, *large]
     for second in range(1, 30):
         world.run(float(second))
@@ -206,7 +272,10 @@ def test_the_window_narrows_by_what_any_caller_reports(news: str) -> None:
 
 
 PATHS = st.dictionaries(
-    st.tuples(st.sampled_from("abc"), st.sampled_from(["1", "2", "3"]), st.sampled_from("xyz")), st.integers(0, 40), max_size=12)
+    st.tuples(st.sampled_from("abc"), st.sampled_from(["1", "2", "3"]), st.sampled_from("xyz")),
+    st.integers(0, 40),
+    max_size=12,
+)
 
 
 @given(places=st.integers(0, 100), demand_by_path=PATHS)
@@ -231,21 +300,32 @@ def test_grouped_shares_are_fair_between_owners_then_jobs_then_trials(
 
 def test_an_owner_with_many_callers_gets_no_more_than_one_with_a_single_one() -> None:
     world = World()
-    many = [Caller(f"m{number}", world.slot_server, 10**6, lambda: 0.2, group=("many", str(number % 3))) for number in range(9)]
+    many = [
+        Caller(f"m{number}", world.slot_server, 10**6, lambda: 0.2, group=("many", str(number % 3)))
+        for number in range(9)
+    ]
     single = Caller("single", world.slot_server, 10**6, lambda: 0.2, group=("single", "1"))
     world.callers = [*many, single]
     world.run(60.0)
     assert single.done == pytest.approx(sum(caller.done for caller in many), rel=0.25)
-    assert min(caller.done for caller in many) >= 0.6 * max(caller.done for caller in many), "odd places go round in a group, too"
+    assert min(caller.done for caller in many) >= 0.6 * max(caller.done for caller in many), (
+        "odd places go round in a group, too"
+    )
     use = world.slot_server.use()
     assert (use.size, use.demand_by_group["single", "1"]) == (8, single.work + len(single.ends_at))
-    assert single.allowed <= use.in_flight <= 8, "as was reported: calls that were begun since are not in it"
+    assert single.allowed <= use.in_flight <= 8, (
+        "as was reported: calls that were begun since are not in it"
+    )
     assert use.in_flight_by_group["single", "1"] == single.allowed == 4
 
 
 def test_groups_that_outnumber_the_places_take_turns() -> None:
     world = World()
     world.callers = [
-        Caller(str(number), world.slot_server, 10**6, lambda: 0.2, most=2, group=(f"owner {number}",)) for number in range(5)]
+        Caller(
+            str(number), world.slot_server, 10**6, lambda: 0.2, most=2, group=(f"owner {number}",)
+        )
+        for number in range(5)
+    ]
     world.run(60.0)
     assert all(caller.longest_wait_s <= 10 for caller in world.callers)

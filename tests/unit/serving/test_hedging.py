@@ -1,4 +1,6 @@
-"""Stragglers are sent a second time where that is asked for, and only then; the loser's line is closed and there is one outcome."""
+"""Stragglers are sent a second time where that is asked for, and only then; the loser's line is
+closed and there is one outcome.
+"""
 
 import asyncio
 from collections import Counter
@@ -40,19 +42,32 @@ async def endpoint() -> AsyncIterator[RawEndpoint]:
     await started.stop()
 
 
-def client(endpoint: RawEndpoint, hedge_percentile: float | None, timeout_s: float = 10.0) -> OpenAIModel:
+def client(
+    endpoint: RawEndpoint, hedge_percentile: float | None, timeout_s: float = 10.0
+) -> OpenAIModel:
     settings = OpenAISettings(
-        model="m", base_url=endpoint.base_url, hedge_percentile=hedge_percentile, max_in_flight=4, timeout_s=timeout_s, outage_s=0)
+        model="m",
+        base_url=endpoint.base_url,
+        hedge_percentile=hedge_percentile,
+        max_in_flight=4,
+        timeout_s=timeout_s,
+        outage_s=0,
+    )
     return OpenAIModel(settings, "no-key", Retry(attempts=2, first_wait_s=0.01))
 
 
-async def test_a_straggler_is_sent_twice_and_its_first_line_is_closed(endpoint: RawEndpoint) -> None:
+async def test_a_straggler_is_sent_twice_and_its_first_line_is_closed(
+    endpoint: RawEndpoint,
+) -> None:
     model = client(endpoint, 95.0)
     await model.complete(CALLS)
     late = [ask("late"), ask("later")]
     endpoint.play = play = Straggling({"late", "later"})
     before = len(endpoint.asked)
-    assert await model.complete(late) == [Completion("heard late", False, 7, 3), Completion("heard later", False, 7, 3)]
+    assert await model.complete(late) == [
+        Completion("heard late", False, 7, 3),
+        Completion("heard later", False, 7, 3),
+    ]
     assert play.sent == {"late": 2, "later": 2}
     firsts = [asked for asked in endpoint.asked[before:] if asked.text in ("late", "later")][:2]
     assert len({asked.headers["idempotency-key"] for asked in endpoint.asked[before:]}) == 2
@@ -69,7 +84,10 @@ async def test_nothing_is_sent_twice_where_it_was_not_asked_for(endpoint: RawEnd
     endpoint.play = play = Straggling({"late"})
     began = asyncio.get_running_loop().time()
     await model.complete([ask("late"), ask("other")])
-    assert play.sent == {"late": 2, "other": 1}  # the second is another attempt, after the first was given up
+    assert play.sent == {
+        "late": 2,
+        "other": 1,
+    }  # the second is another attempt, after the first was given up
     assert asyncio.get_running_loop().time() - began >= 1.0
     await model.aclose()
 

@@ -1,4 +1,7 @@
-"""Hosting has an end: a model that does not start in time is told of in one sentence. Serve is played here."""
+"""Hosting has an end: a model that does not start in time is told of in one sentence.
+
+Serve is played here.
+"""
 
 from collections.abc import Sequence
 from types import SimpleNamespace
@@ -24,14 +27,24 @@ class Serve:
 
     def status(self) -> Any:
         state = SimpleNamespace(
-            status=ApplicationStatus.DEPLOYING, message="", deployments={"m": SimpleNamespace(message=self._message)})
+            status=ApplicationStatus.DEPLOYING,
+            message="",
+            deployments={"m": SimpleNamespace(message=self._message)},
+        )
         return SimpleNamespace(applications={} if self._gone else dict.fromkeys(self._names, state))
 
 
-@pytest.mark.parametrize(("serve", "said"), [
-    (Serve("1 replica waits for 1 GPU."), r"^model-1 could not be hosted \(1 replica waits for 1 GPU\) within 0\.2 s\.$"),
-    (Serve(""), r"^model-1 could not be hosted within 0\.2 s\.$"),
-    (Serve("", gone=True), "^model-1 was taken off this cluster")])
+@pytest.mark.parametrize(
+    ("serve", "said"),
+    [
+        (
+            Serve("1 replica waits for 1 GPU."),
+            r"^model-1 could not be hosted \(1 replica waits for 1 GPU\) within 0\.2 s\.$",
+        ),
+        (Serve(""), r"^model-1 could not be hosted within 0\.2 s\.$"),
+        (Serve("", gone=True), "^model-1 was taken off this cluster"),
+    ],
+)
 def test_a_model_that_does_not_start_in_time_is_told_of_in_one_sentence(
     monkeypatch: pytest.MonkeyPatch, serve: Serve, said: str
 ) -> None:

@@ -1,4 +1,6 @@
-"""A journal whose bytes have changed, or whose end is missing: told, and never read as something else."""
+"""A journal whose bytes have changed, or whose end is missing: told, and never read as something
+else.
+"""
 
 from pathlib import Path
 from random import Random
@@ -14,8 +16,15 @@ FLIPS = 200
 
 def filled(path: Path) -> list[dict[str, object]]:
     rng = Random(3)
-    said = [{"id": f"opt-{rng.randrange(10**6)}", "kind": "trial.started", "n": number, "data": {"share": rng.random()}}
-            for number in range(LINES + 30)]
+    said = [
+        {
+            "id": f"opt-{rng.randrange(10**6)}",
+            "kind": "trial.started",
+            "n": number,
+            "data": {"share": rng.random()},
+        }
+        for number in range(LINES + 30)
+    ]
     Journal(LocalFolder(path)).append(said)
     return said
 

@@ -26,12 +26,24 @@ from tests.contracts.paid import MODEL, asked, entry, key
 ROOT = Path(__file__).parents[3]
 ANY_TEXT = st.text(st.characters())  # lone surrogates too: endpoints send them
 COMPLETIONS = st.builds(
-    Completion, ANY_TEXT, st.booleans(), st.integers(0, 10**9), st.integers(0, 10**9),
-    metadata=st.dictionaries(st.text(), st.text(), max_size=3), cached_tokens=st.none() | st.integers(0, 10**9))
+    Completion,
+    ANY_TEXT,
+    st.booleans(),
+    st.integers(0, 10**9),
+    st.integers(0, 10**9),
+    metadata=st.dictionaries(st.text(), st.text(), max_size=3),
+    cached_tokens=st.none() | st.integers(0, 10**9),
+)
 KEYS = st.binary(min_size=32, max_size=32)
 REQUESTS = st.builds(
-    Request, st.lists(st.builds(Message, st.sampled_from(["system", "user"]), ANY_TEXT), max_size=3).map(tuple),
-    sample=st.integers(0, 9), purpose=st.sampled_from(["learn", "test"]), raw=st.booleans())
+    Request,
+    st.lists(st.builds(Message, st.sampled_from(["system", "user"]), ANY_TEXT), max_size=3).map(
+        tuple
+    ),
+    sample=st.integers(0, 9),
+    purpose=st.sampled_from(["learn", "test"]),
+    raw=st.booleans(),
+)
 PAID = st.builds(Paid, COMPLETIONS, st.text(), REQUESTS)
 
 
@@ -54,7 +66,10 @@ def test_what_goes_in_comes_out_of_a_new_ledger(groups: list[dict[bytes, Paid]])
         read, answer = again.get(digest), paid.answer
         assert read is not None
         assert replace(read, from_ledger=False) == answer
-        assert (dict(read.metadata), read.cached_tokens) == (dict(answer.metadata), answer.cached_tokens)
+        assert (dict(read.metadata), read.cached_tokens) == (
+            dict(answer.metadata),
+            answer.cached_tokens,
+        )
         assert read.from_ledger
         assert again.model_of(digest) == paid.model
 
@@ -72,7 +87,9 @@ def test_answers_are_there_without_a_close(any_place: str) -> None:
 
 
 def test_many_groups_make_few_segments(any_place: str) -> None:
-    noise = "".join(map(chr, Random(0).choices(range(32, 10**5), k=SEGMENT_BYTES)))  # zstd makes nothing smaller of it
+    noise = "".join(
+        map(chr, Random(0).choices(range(32, 10**5), k=SEGMENT_BYTES))
+    )  # zstd makes nothing smaller of it
     with Ledger(any_place) as ledger:
         for number in range(40):
             ledger.append(entry(number, noise if number == 20 else f"answer {number}"))
@@ -86,7 +103,11 @@ def test_a_writer_that_comes_back_begins_a_segment_of_its_own(any_place: str) ->
     for number in range(3):
         with Ledger(any_place) as ledger:
             ledger.append(entry(number, f"answer {number}"))
-    assert [name.partition("-")[0] for name in open_folder(any_place).names(ENDING)] == ["000001", "000002", "000003"]
+    assert [name.partition("-")[0] for name in open_folder(any_place).names(ENDING)] == [
+        "000001",
+        "000002",
+        "000003",
+    ]
     assert len(kept(any_place)) == 3
 
 
@@ -105,7 +126,9 @@ def test_a_torn_segment_costs_only_its_end(any_place: str) -> None:
         assert torn.torn == [segment]
 
 
-def test_a_segment_without_its_end_is_told_as_torn_even_if_all_its_batches_are_whole(tmp_path: Path) -> None:
+def test_a_segment_without_its_end_is_told_as_torn_even_if_all_its_batches_are_whole(
+    tmp_path: Path,
+) -> None:
     with Ledger(tmp_path) as ledger:
         ledger.append(entry(1, "one"))
     (segment,) = tmp_path.glob("*.arrows")
@@ -157,12 +180,23 @@ def test_a_reader_disturbs_no_writer_and_cannot_write(any_place: str) -> None:
 
 def test_a_segment_from_before_cached_tokens_is_read(tmp_path: Path) -> None:
     columns = {
-        "key": (pa.binary(32), key(1)), "text": (pa.binary(), b"old"), "truncated": (pa.bool_(), False),
-        "prompt_tokens": (pa.int64(), 3), "completion_tokens": (pa.int64(), 2), "metadata": (pa.binary(), b"{}")}
+        "key": (pa.binary(32), key(1)),
+        "text": (pa.binary(), b"old"),
+        "truncated": (pa.bool_(), False),
+        "prompt_tokens": (pa.int64(), 3),
+        "completion_tokens": (pa.int64(), 2),
+        "metadata": (pa.binary(), b"{}"),
+    }
     schema = pa.schema(
-        [pa.field(name, kind, nullable=False) for name, (kind, _) in columns.items()], metadata={"promptray_ledger": "1"})
+        [pa.field(name, kind, nullable=False) for name, (kind, _) in columns.items()],
+        metadata={"promptray_ledger": "1"},
+    )
     with pa.ipc.new_stream(tmp_path / "000001-old.arrows", schema) as writer:
-        writer.write_batch(pa.record_batch([pa.array([value], kind) for kind, value in columns.values()], schema=schema))
+        writer.write_batch(
+            pa.record_batch(
+                [pa.array([value], kind) for kind, value in columns.values()], schema=schema
+            )
+        )
     with Ledger(tmp_path) as ledger:
         assert ledger.torn == []
         assert ledger.get(key(1)) == Completion("old", False, 3, 2, from_ledger=True)
@@ -181,15 +215,25 @@ def test_a_stray_file_is_passed_over(any_place: str) -> None:
 
 
 def test_a_segment_says_what_was_asked_of_whom_and_when(tmp_path: Path) -> None:
-    request = Request((Message("system", "be brief"), Message("user", "\ud800 \u4f60")), sample=3, purpose="validate")
+    request = Request(
+        (Message("system", "be brief"), Message("user", "\ud800 \u4f60")),
+        sample=3,
+        purpose="validate",
+    )
     with Ledger(tmp_path) as ledger:
         ledger.append({key_of("m@1", request): Paid(Completion("yes"), "m@1", request)})
     (file,) = tmp_path.glob("*.arrows")
     (row,) = pa.ipc.open_stream(file).read_all().to_pylist()  # as any reader of Arrow files does
     assert (row["model"], row["purpose"]) == ("m@1", "validate")
     assert json.loads(row["request"]) == {
-        "messages": [{"role": "system", "content": "be brief"}, {"role": "user", "content": "\ud800 \u4f60"}],
-        "sampling": {"temperature": 0.0, "max_tokens": 512}, "sample": 3, "raw": False}
+        "messages": [
+            {"role": "system", "content": "be brief"},
+            {"role": "user", "content": "\ud800 \u4f60"},
+        ],
+        "sampling": {"temperature": 0.0, "max_tokens": 512},
+        "sample": 3,
+        "raw": False,
+    }
     assert timedelta(0) <= datetime.now(UTC) - row["recorded_at"] < timedelta(minutes=5)
     assert verify(open_folder(tmp_path)).faults == []
 
@@ -217,24 +261,38 @@ def test_a_folder_that_goes_away_is_a_storage_error_and_not_the_end(tmp_path: Pa
 
 def test_the_key_depends_on_what_decides_an_answer() -> None:
     requests = [
-        asked(), asked("other"), asked(sample=1), asked(temperature=0.5), asked(max_tokens=9), asked(raw=True),
-        Request((Message("system", "q"),)), Request((Message("user", "q"), Message("user", ""))), asked("\ud800")]
+        asked(),
+        asked("other"),
+        asked(sample=1),
+        asked(temperature=0.5),
+        asked(max_tokens=9),
+        asked(raw=True),
+        Request((Message("system", "q"),)),
+        Request((Message("user", "q"), Message("user", ""))),
+        asked("\ud800"),
+    ]
     keys = {key_of(model, one) for model in ("a", "b") for one in requests}
     assert len(keys) == 2 * len(requests)
     assert key_of("a", Request(asked().messages, purpose="test")) == key_of("a", asked())
-    assert key_of("builtin:x@1", asked()).hex()[:16] == "aef5cd597f6af836"  # what older ledgers hold
+    assert (
+        key_of("builtin:x@1", asked()).hex()[:16] == "aef5cd597f6af836"
+    )  # what older ledgers hold
     assert key_of("a", asked(temperature=0)) == key_of("a", asked(temperature=0.0))
 
 
 @pytest.mark.process
 def test_a_writer_that_is_killed_loses_nothing_that_it_was_told_is_kept(any_place: str) -> None:
     writes = (
-        "import sys; from serving.ledger import Ledger; from tests.contracts.paid import entry; from random import Random\n"
+        "import sys; from serving.ledger import Ledger; from tests.contracts.paid import entry; "
+        "from random import Random\n"
         "ledger = Ledger(sys.argv[1])\n"
         "for number in range(10**6):\n"
         "    ledger.append(entry(number, Random(number).randbytes(2500).hex()))\n"
-        "    print(number, flush=True)\n")
-    writer = subprocess.Popen([sys.executable, "-c", writes, any_place], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        "    print(number, flush=True)\n"
+    )
+    writer = subprocess.Popen(
+        [sys.executable, "-c", writes, any_place], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
     assert writer.stdout is not None
     with writer, writer.stdout as said:
         for line in said:

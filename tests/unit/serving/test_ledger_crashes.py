@@ -1,5 +1,7 @@
-"""The machine stops at every single write or delete, on folders whose writes are atomic and on such whose are not: no acknowledged
-answer is lost and no torn one is read, through appends, merges, prunes and openings in any order."""
+"""The machine stops at every single write or delete, on folders whose writes are atomic and on such
+whose are not: no acknowledged answer is lost and no torn one is read, through appends, merges,
+prunes and openings in any order.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -20,11 +22,17 @@ from tests.contracts.paid import asked
 
 MODELS = ("one@1", "two@1")
 Entry = tuple[str, int]
-Action = tuple[Literal["append"], tuple[Entry, ...]] | tuple[Literal["reopen", "mend", "prune"], str]
+Action = (
+    tuple[Literal["append"], tuple[Entry, ...]] | tuple[Literal["reopen", "mend", "prune"], str]
+)
 ENTRIES = st.tuples(st.sampled_from(MODELS), st.integers(0, 5))
-APPENDS = st.tuples(st.just("append"), st.lists(ENTRIES, min_size=1, max_size=3, unique=True).map(tuple))
+APPENDS = st.tuples(
+    st.just("append"), st.lists(ENTRIES, min_size=1, max_size=3, unique=True).map(tuple)
+)
 OTHERS = st.tuples(st.sampled_from(["reopen", "reopen", "mend", "prune"]), st.sampled_from(MODELS))
-PROGRAMS: st.SearchStrategy[list[Action]] = st.lists(APPENDS | APPENDS | OTHERS, min_size=1, max_size=8)  # type: ignore[arg-type]
+PROGRAMS: st.SearchStrategy[list[Action]] = st.lists(
+    APPENDS | APPENDS | OTHERS, min_size=1, max_size=8
+)  # type: ignore[arg-type]
 
 
 def key_of_entry(entry: Entry) -> bytes:
@@ -32,7 +40,9 @@ def key_of_entry(entry: Entry) -> bytes:
 
 
 def paid(entry: Entry, number: int) -> Paid:
-    """The answer of append number `number`: another every time, and now and then so long that its segment is sealed."""
+    """The answer of append number `number`: another every time, and now and then so long that its
+    segment is sealed.
+    """
     filling = "".join(map(chr, Random(number).choices(range(64, 9000), k=3000 * (number % 5 == 4))))
     return Paid(Completion(f"{entry} {number} {filling}"), entry[0], asked(str(entry[1])))
 
@@ -74,7 +84,9 @@ class Machine:
     def append(self, entries: tuple[Entry, ...]) -> None:
         self.number += 1
         group = {entry: paid(entry, self.number) for entry in entries}
-        self.under_way = {entry: one.answer.text for entry, one in group.items() if entry not in self.kept}
+        self.under_way = {
+            entry: one.answer.text for entry, one in group.items() if entry not in self.kept
+        }
         self.open().append({key_of_entry(entry): one for entry, one in group.items()})
         self.kept, self.under_way = {**self.under_way, **self.kept}, {}
 
@@ -95,25 +107,38 @@ class Machine:
         """After a crash: what is there now is what stands from here on."""
         self.ledger, self.disk.operations_left = None, None
         read = self.check()
-        self.kept = {entry: text for entry, text in (self.kept | self.under_way).items() if entry in read}
+        self.kept = {
+            entry: text for entry, text in (self.kept | self.under_way).items() if entry in read
+        }
         self.under_way, self.going = {}, set()
 
     def check(self) -> dict[Entry, str]:
         """Reads as another process would at this moment."""
         ledger = Ledger.read_only(self.folder)
-        found = {entry: ledger.get(key_of_entry(entry)) for entry in ((model, n) for model in MODELS for n in range(6))}
+        found = {
+            entry: ledger.get(key_of_entry(entry))
+            for entry in ((model, n) for model in MODELS for n in range(6))
+        }
         read = {entry: answer.text for entry, answer in found.items() if answer}
         for entry, text in self.kept.items():
-            assert read.get(entry, text if entry in self.going else None) == text, "an acknowledged answer is lost, or is another"
+            assert read.get(entry, text if entry in self.going else None) == text, (
+                "an acknowledged answer is lost, or is another"
+            )
         for entry, text in read.items():
             assert (self.kept | self.under_way)[entry] == text, "an answer that was never given"
         return read
 
 
 def played(program: list[Action], disk: Disk) -> tuple[Machine, int]:
-    """The machine at the end, and at which action it stopped for a while: len(program) if it did not."""
+    """The machine at the end, and at which action it stopped for a while: len(program) if it did
+    not.
+    """
     machine, crashed_at = Machine(disk), len(program)
-    disk.seen = lambda: None if disk.operations_left is not None and disk.operations_left < 0 else machine.check() and None
+    disk.seen = lambda: (
+        None
+        if disk.operations_left is not None and disk.operations_left < 0
+        else machine.check() and None
+    )
     for at, action in enumerate(program):
         try:
             machine.run(action)
@@ -135,7 +160,9 @@ def operations(program: list[Action], atomic: bool) -> int:
 @pytest.mark.parametrize("atomic", [True, False])
 @settings(max_examples=50, deadline=None)
 @given(program=PROGRAMS, torn_at=st.floats(0, 1))
-def test_a_crash_at_any_operation_loses_and_tears_nothing(atomic: bool, program: list[Action], torn_at: float) -> None:
+def test_a_crash_at_any_operation_loses_and_tears_nothing(
+    atomic: bool, program: list[Action], torn_at: float
+) -> None:
     for stop in range(operations(program, atomic)):
         machine, crashed_at = played(program, Disk(atomic, torn_at, operations_left=stop))
         assert crashed_at < len(program)
@@ -149,7 +176,9 @@ def test_a_crash_at_any_operation_loses_and_tears_nothing(atomic: bool, program:
 
 @pytest.mark.parametrize("atomic", [True, False])
 @settings(max_examples=60, deadline=None)
-@given(program=PROGRAMS, torn_at=st.floats(0, 1), full=st.lists(st.booleans(), min_size=8, max_size=8))
+@given(
+    program=PROGRAMS, torn_at=st.floats(0, 1), full=st.lists(st.booleans(), min_size=8, max_size=8)
+)
 def test_a_full_disk_changes_nothing_and_the_next_write_succeeds(
     atomic: bool, program: list[Action], torn_at: float, full: list[bool]
 ) -> None:
@@ -174,7 +203,9 @@ def copies(number: int) -> Iterator[Disk]:
     yield from (Disk(atomic=False, torn_at=share / number) for share in range(number + 1))
 
 
-def test_a_torn_write_of_the_open_segment_leaves_the_copy_that_holds_what_was_acknowledged() -> None:
+def test_a_torn_write_of_the_open_segment_leaves_the_copy_that_holds_what_was_acknowledged() -> (
+    None
+):
     for disk in copies(50):
         machine = Machine(disk)
         for number in range(3):

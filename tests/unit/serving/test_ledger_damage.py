@@ -1,4 +1,6 @@
-"""A ledger whose bytes have changed on the disk: what is lost is found, told and kept; what is sound is read on."""
+"""A ledger whose bytes have changed on the disk: what is lost is found, told and kept; what is
+sound is read on.
+"""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -34,19 +36,32 @@ def rows_of(folder: Folder) -> Rows:
 
 
 def holding(files: Mapping[str, bytes]) -> CrashingFolder:
-    return CrashingFolder(Disk(atomic=True, files={f"memory/{name}": data for name, data in files.items()}))
+    return CrashingFolder(
+        Disk(atomic=True, files={f"memory/{name}": data for name, data in files.items()})
+    )
 
 
 def filled() -> dict[str, bytes]:
-    """A ledger as runs leave it: sealed segments, a merged one, and the two copies of one whose writer was killed."""
+    """A ledger as runs leave it: sealed segments, a merged one, and the two copies of one whose
+    writer was killed.
+    """
     folder, rng = holding({}), Random(7)
 
     def some(begin: int, number: int) -> dict[bytes, Paid]:
         group: dict[bytes, Paid] = {}
         for at in range(begin, begin + number):
-            group |= entry(at, Completion(
-                f"Answer {at}: " + " ".join(rng.choices(("left", "right", "return", "step"), k=30)), at % 7 == 0, 100 + at, 20 + at,
-                metadata={"finish": "stop"} if at % 3 else {}, cached_tokens=at % 5 or None))
+            group |= entry(
+                at,
+                Completion(
+                    f"Answer {at}: "
+                    + " ".join(rng.choices(("left", "right", "return", "step"), k=30)),
+                    at % 7 == 0,
+                    100 + at,
+                    20 + at,
+                    metadata={"finish": "stop"} if at % 3 else {},
+                    cached_tokens=at % 5 or None,
+                ),
+            )
         return group
 
     for begin in (0, 20):
@@ -90,9 +105,16 @@ def test_of_200_bits_that_flip_none_changes_or_loses_an_entry_in_silence() -> No
 def groups(number: int) -> list[Any]:
     """So many batches of ten entries."""
     return [
-        batch_of({key: paid for one in range(10 * at, 10 * at + 10) for key, paid in entry(one, f"answer {one}").items()},
-                 datetime(2026, 1, 1, tzinfo=UTC))
-        for at in range(number)]
+        batch_of(
+            {
+                key: paid
+                for one in range(10 * at, 10 * at + 10)
+                for key, paid in entry(one, f"answer {one}").items()
+            },
+            datetime(2026, 1, 1, tzinfo=UTC),
+        )
+        for at in range(number)
+    ]
 
 
 def keys_read(data: bytes) -> list[int]:
@@ -108,11 +130,17 @@ def test_behind_a_damaged_batch_the_others_are_read_and_what_is_lost_is_counted(
     assert keys_read(flipped(data, 8 * in_the_third)) == [0, 1, 3]
 
 
-def test_every_bit_of_the_framing_and_of_the_schema_may_flip_and_at_most_one_batch_is_lost() -> None:
+def test_every_bit_of_the_framing_and_of_the_schema_may_flip_and_at_most_one_batch_is_lost() -> (
+    None
+):
     """The schema is known, and a batch is found by its checksum wherever it begins."""
     data, empty = whole(groups(3)), len(whole([])) - 8
     message = len(whole(groups(1))) - empty - 8
-    places = [*range(empty), *range(empty + message, empty + message + 100), *range(len(data) - 8, len(data))]
+    places = [
+        *range(empty),
+        *range(empty + message, empty + message + 100),
+        *range(len(data) - 8, len(data)),
+    ]
     for place in places:
         read = contents(flipped(data, 8 * place + place % 8))
         assert read.state in ("damaged", "torn"), place
@@ -134,9 +162,13 @@ def test_a_batch_that_says_it_has_a_checksum_and_has_none_is_damaged() -> None:
     assert contents(data.replace(b"promptray:", b"promptraz:", 1)).rows == 10
 
 
-def test_an_old_segment_without_checksums_is_read_and_verify_says_that_it_is_not_checked(tmp_path: Path) -> None:
+def test_an_old_segment_without_checksums_is_read_and_verify_says_that_it_is_not_checked(
+    tmp_path: Path,
+) -> None:
     old = SCHEMA.with_metadata({"promptray_ledger": "1"})
-    with pa.ipc.new_stream(tmp_path / "000001-old.arrows", old, options=pa.ipc.IpcWriteOptions(compression="zstd")) as stream:
+    with pa.ipc.new_stream(
+        tmp_path / "000001-old.arrows", old, options=pa.ipc.IpcWriteOptions(compression="zstd")
+    ) as stream:
         for batch in groups(3):
             stream.write_batch(pa.record_batch(batch.columns, schema=old))
     with Ledger(tmp_path) as ledger:
@@ -148,7 +180,9 @@ def test_an_old_segment_without_checksums_is_read_and_verify_says_that_it_is_not
     assert verify(open_folder(tmp_path)).unsummed == 0
 
 
-def test_an_old_batch_that_cannot_be_decoded_is_told_and_the_others_are_read(tmp_path: Path) -> None:
+def test_an_old_batch_that_cannot_be_decoded_is_told_and_the_others_are_read(
+    tmp_path: Path,
+) -> None:
     old = SCHEMA.with_metadata({"promptray_ledger": "1"})
     broken, sound = groups(2)
     broken = broken.set_column(5, old.field("metadata"), pa.array([b"{"] * 10, pa.binary()))
@@ -161,7 +195,9 @@ def test_an_old_batch_that_cannot_be_decoded_is_told_and_the_others_are_read(tmp
     assert "cannot be read" in verify(open_folder(tmp_path)).faults[0]
 
 
-def test_what_compaction_sets_aside_is_the_file_as_it_was_and_the_ledger_is_sound_then(tmp_path: Path) -> None:
+def test_what_compaction_sets_aside_is_the_file_as_it_was_and_the_ledger_is_sound_then(
+    tmp_path: Path,
+) -> None:
     data = flipped(whole(groups(3)), 8 * (len(whole(groups(2))) - 100))
     (tmp_path / "000001-x.a.arrows").write_bytes(data)
     assert mend(open_folder(tmp_path)) == ["000001-x.a.arrows"]

@@ -1,4 +1,6 @@
-"""One writer: the second is refused in a sentence; a dead one holds nobody up, nor does a slow store."""
+"""One writer: the second is refused in a sentence; a dead one holds nobody up, nor does a slow
+store.
+"""
 
 import json
 import os
@@ -25,7 +27,8 @@ from tests.contracts.paid import entry
 ROOT = Path(__file__).parents[3]
 HOLDER = (
     "import sys, time; from serving.ledger import Ledger\n"
-    "ledger = Ledger(sys.argv[1]); print('held', flush=True); time.sleep(600)")
+    "ledger = Ledger(sys.argv[1]); print('held', flush=True); time.sleep(600)"
+)
 
 
 def test_a_second_writer_is_refused_in_one_sentence(any_place: str) -> None:
@@ -33,8 +36,11 @@ def test_a_second_writer_is_refused_in_one_sentence(any_place: str) -> None:
     with pytest.raises(StorageError) as refused:
         Ledger(any_place, wait_s=0.0)
     assert re.fullmatch(
-        rf"The ledger .+ is being written to by process {os.getpid()} on {re.escape(socket.gethostname())}, since [\d: -]+ UTC; "
-        r"wait until it has ended or stop it, or name another results folder\.", str(refused.value))
+        rf"The ledger .+ is being written to by process {os.getpid()} on "
+        rf"{re.escape(socket.gethostname())}, since [\d: -]+ UTC; "
+        r"wait until it has ended or stop it, or name another results folder\.",
+        str(refused.value),
+    )
     first.append(entry(1, "not disturbed"))
     first.close()
     with Ledger(any_place, wait_s=0.0) as second:
@@ -50,7 +56,9 @@ def test_a_ledger_that_is_forgotten_gives_its_folder_back(any_place: str) -> Non
 
 @pytest.mark.process
 def test_a_killed_holder_frees_the_folder_at_once(tmp_path: Path) -> None:
-    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
     assert holder.stdout is not None
     with holder, holder.stdout as said:
         assert said.readline() == "held\n"
@@ -88,7 +96,9 @@ def lease(folder: CrashingFolder, at: Time, wait_s: float = 0.0) -> Lease:
 def test_a_lease_whose_owner_lives_is_not_taken() -> None:
     folder, at = CrashingFolder(Disk(atomic=True)), Time()
     owner = lease(folder, at)
-    beats = Clock(lambda: at.now, lambda: at.now, lambda seconds: (at.sleep(seconds), owner.beat())[1])
+    beats = Clock(
+        lambda: at.now, lambda: at.now, lambda seconds: (at.sleep(seconds), owner.beat())[1]
+    )
     with pytest.raises(StorageError, match="being written to by process"):
         Lease(folder, WAIT_S, beats, beating=False)
     owner.check()
@@ -112,7 +122,11 @@ def test_a_lease_that_went_stale_is_taken_over_and_its_owner_told() -> None:
 def test_a_living_lease_is_not_taken_by_one_whose_clock_is_another(ahead_s: float) -> None:
     folder, at = CrashingFolder(Disk(atomic=True)), Time()
     owner = lease(folder, at)
-    beats = Clock(lambda: at.now, lambda: at.now + ahead_s, lambda seconds: (at.sleep(seconds), owner.beat())[1])
+    beats = Clock(
+        lambda: at.now,
+        lambda: at.now + ahead_s,
+        lambda seconds: (at.sleep(seconds), owner.beat())[1],
+    )
     with pytest.raises(StorageError, match="being written to by process"):
         Lease(folder, WAIT_S, beats, beating=False)
     owner.check()
@@ -140,7 +154,9 @@ def test_an_owner_that_slept_does_not_write_when_another_has_the_folder_or_had_i
     """The thread that beats has not run yet when the one that writes does."""
     for gives_back in (False, True):
         folder, at = CrashingFolder(Disk(atomic=True)), Time()
-        slept = Ledger(folder, take=lambda place, wait_s, at=at: Lease(place, wait_s, at.clock, beating=False))  # type: ignore[misc]
+        slept = Ledger(
+            folder, take=lambda place, wait_s, at=at: Lease(place, wait_s, at.clock, beating=False)
+        )  # type: ignore[misc]
         slept.append(entry(1, "mine"))
         taker = lease(folder, at, WAIT_S)
         if gives_back:
@@ -150,7 +166,9 @@ def test_an_owner_that_slept_does_not_write_when_another_has_the_folder_or_had_i
         assert len(Ledger.read_only(folder)) == 1
 
 
-def test_an_owner_that_slept_goes_on_where_nobody_took_the_folder_and_says_so_where_it_cannot_know() -> None:
+def test_an_owner_that_slept_goes_on_where_nobody_took_the_folder_and_says_so_where_it_cannot_know() -> (
+    None
+):
     folder, at = CrashingFolder(Disk(atomic=True)), Time()
     owner = lease(folder, at)
     at.now += 3 * STALE_S
@@ -170,7 +188,9 @@ def test_an_opener_whose_write_was_late_takes_nothing_from_one_that_has_settled(
     other: list[Lease] = []
 
     def meanwhile() -> None:
-        """The first has seen that the folder is free, and is stopped before it writes; the other takes the folder, and lives."""
+        """The first has seen that the folder is free, and is stopped before it writes; the other
+        takes the folder, and lives.
+        """
         folder.disk.seen = lambda: None
         other.append(lease(folder, at))
         at.now += 1.0

@@ -1,4 +1,6 @@
-"""What a ledger says of itself, and what keeps it small: usage, merging when opened, verify, export, prune."""
+"""What a ledger says of itself, and what keeps it small: usage, merging when opened, verify,
+export, prune.
+"""
 
 import asyncio
 import json
@@ -50,17 +52,24 @@ def test_a_usage_is_written_now_and_then_and_a_full_disk_is_no_fault() -> None:
     assert not usage.due
     usage.hit("m", Completion("a", False, 7, 2))
     usage.save()
-    assert read_usage(folder) == {"m": Use(hits=2, saved_prompt_tokens=14, saved_completion_tokens=4)}
+    assert read_usage(folder) == {
+        "m": Use(hits=2, saved_prompt_tokens=14, saved_completion_tokens=4)
+    }
     folder.write(USAGE_FILE, b'{"models": {"m": ')
     assert read_usage(folder) == {}
 
 
-async def test_a_full_disk_fails_the_callers_and_what_they_paid_for_is_written_when_there_is_room(tmp_path: Path) -> None:
+async def test_a_full_disk_fails_the_callers_and_what_they_paid_for_is_written_when_there_is_room(
+    tmp_path: Path,
+) -> None:
     folder = CrashingFolder(Disk(atomic=True))
     shared = LedgerCoordinator(Ledger(folder))
     model = ScriptedModel(answer, name=MODEL)
     folder.disk.full = True
-    failed = await asyncio.gather(*(CachedModel(model, shared).complete([asked(text)]) for text in "ab"), return_exceptions=True)
+    failed = await asyncio.gather(
+        *(CachedModel(model, shared).complete([asked(text)]) for text in "ab"),
+        return_exceptions=True,
+    )
     assert [str(problem) for problem in failed] == [str(failed[0])] * 2
     assert "no space left" in str(failed[0])
     folder.disk.full = False
@@ -81,7 +90,8 @@ def test_a_ledger_of_many_small_segments_is_merged_when_it_is_opened(any_place: 
     assert len(folder.names(ENDING)) == 1
     again = Ledger.read_only(any_place)
     assert [again.get(key(number)) for number in range(MOST_SMALL)] == [
-        Completion(f"answer {number}", from_ledger=True) for number in range(MOST_SMALL)]
+        Completion(f"answer {number}", from_ledger=True) for number in range(MOST_SMALL)
+    ]
     assert verify(folder).faults == []
 
 
@@ -99,10 +109,19 @@ def test_verify_finds_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "other.arrows").write_text("mine")
     found = verify(open_folder(tmp_path))
     assert (found.segments, found.entries) == (4, 2)
-    assert [fault.partition(" ")[0] for fault in found.faults] == ["notes.txt", wrong.name, torn.name, "other.arrows"]
+    assert [fault.partition(" ")[0] for fault in found.faults] == [
+        "notes.txt",
+        wrong.name,
+        torn.name,
+        "other.arrows",
+    ]
     mend(open_folder(tmp_path))
     left = verify(open_folder(tmp_path)).faults
-    assert [fault.endswith("not the hash of their request.") for fault in left] == [False, True, False]
+    assert [fault.endswith("not the hash of their request.") for fault in left] == [
+        False,
+        True,
+        False,
+    ]
     assert not any("torn" in fault for fault in left)
 
 
@@ -116,7 +135,10 @@ def test_old_answers_are_taken_out_and_those_without_a_time_stay(tmp_path: Path)
 
 def test_a_summary_counts_by_model(tmp_path: Path) -> None:
     with Ledger(tmp_path) as ledger:
-        ledger.append(entry(1, Completion("a", False, 5, 1)) | entry(1, Completion("b", False, 7, 2), "other@1"))
+        ledger.append(
+            entry(1, Completion("a", False, 5, 1))
+            | entry(1, Completion("b", False, 7, 2), "other@1")
+        )
         ledger.append(entry(2, Completion("c", False, 5, 1)))
     found = summary(open_folder(tmp_path))
     assert (found.entries, found.segments) == (3, 1)
@@ -128,15 +150,32 @@ def test_a_summary_counts_by_model(tmp_path: Path) -> None:
 def test_an_export_has_a_row_an_answer(any_place: str, tmp_path: Path, kind: str) -> None:
     odd = Request((Message("user", "\ud800 \u4f60"),), sample=2, purpose="test", raw=True)
     with Ledger(any_place) as ledger:
-        ledger.append(entry(1, Completion("\udfff yes", True, 5, 1, cached_tokens=3, metadata={"engine": "x"})))
+        ledger.append(
+            entry(
+                1, Completion("\udfff yes", True, 5, 1, cached_tokens=3, metadata={"engine": "x"})
+            )
+        )
         ledger.append({b"k" * 32: Paid(Completion("no"), "other@1", odd)})
     file = tmp_path / f"answers.{kind}"
     assert export(open_folder(any_place), str(file)) == 2
-    rows = pq.read_table(file).to_pylist() if kind == "parquet" else [json.loads(line) for line in file.read_text().splitlines()]
+    rows = (
+        pq.read_table(file).to_pylist()
+        if kind == "parquet"
+        else [json.loads(line) for line in file.read_text().splitlines()]
+    )
     assert [row["model"] for row in rows] == [MODEL, "other@1"]
     assert json.loads(rows[0]["messages"]) == [{"role": "user", "content": "1"}]
-    assert (rows[0]["text"], rows[0]["truncated"], rows[0]["cached_tokens"]) == ("\\udfff yes", True, 3)
-    assert (rows[1]["purpose"], rows[1]["sample"], rows[1]["raw"], rows[1]["max_tokens"]) == ("test", 2, True, 512)
+    assert (rows[0]["text"], rows[0]["truncated"], rows[0]["cached_tokens"]) == (
+        "\\udfff yes",
+        True,
+        3,
+    )
+    assert (rows[1]["purpose"], rows[1]["sample"], rows[1]["raw"], rows[1]["max_tokens"]) == (
+        "test",
+        2,
+        True,
+        512,
+    )
     assert "\u4f60" in rows[1]["messages"]
     assert str(rows[1]["recorded_at"]).startswith("20")
 
@@ -146,9 +185,13 @@ def test_an_export_of_another_kind_is_refused(tmp_path: Path) -> None:
         export(open_folder(tmp_path), "answers.csv")
 
 
-@pytest.mark.parametrize("_", range(20))  # the names of segments are random, and nothing may hang on them
+@pytest.mark.parametrize(
+    "_", range(20)
+)  # the names of segments are random, and nothing may hang on them
 def test_of_two_writers_by_mistake_nothing_is_lost_and_the_first_answer_stands(_: int) -> None:
-    """As a lease cannot rule out: both write segments of their own, and one merges those of the other while that goes on."""
+    """As a lease cannot rule out: both write segments of their own, and one merges those of the
+    other while that goes on.
+    """
     folder = CrashingFolder(Disk(atomic=True))
     one, two = (Ledger(folder, take=no_hold) for _ in range(2))
     one.append(entry(1, "a"))

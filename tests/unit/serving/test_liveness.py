@@ -1,4 +1,6 @@
-"""Does a process live? One that was killed does not, waited for or not, nor does another that has its number."""
+"""Does a process live? One that was killed does not, waited for or not, nor does another that has
+its number.
+"""
 
 import os
 import subprocess
@@ -15,8 +17,16 @@ from serving.runtime.liveness import Process, lives, this_process
 def test_a_process_lives_until_it_is_killed() -> None:
     assert lives(this_process())
     assert lives(replace(this_process(), started=""))
-    child = subprocess.Popen([sys.executable, "-c", "from serving.runtime.liveness import this_process; print(this_process(), flush=True)\n"
-                              "import time; time.sleep(100)"], stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "from serving.runtime.liveness import this_process; print(this_process(), flush=True)\n"
+            "import time; time.sleep(100)",
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert child.stdout is not None
     with child, child.stdout as said:
         process: Process = eval(said.readline(), {"Process": Process})

@@ -1,4 +1,6 @@
-"""From settings to models: each kind is built where it is asked for, and settings that nothing is built from are refused."""
+"""From settings to models: each kind is built where it is asked for, and settings that nothing is
+built from are refused.
+"""
 
 import pickle
 from pathlib import Path
@@ -14,11 +16,24 @@ from serving.engines.ctranslate2 import CTranslate2Engine
 from serving.engines.rulebook.engine import RulebookEngine
 from serving.engines.scripted import ScriptedEngine
 from serving.models import connect, load_engine, open_in_process
-from serving.settings import ModelSettings, OpenAISettings, OptimizerSettings, ScriptedSettings, Served, TargetSettings
+from serving.settings import (
+    ModelSettings,
+    OpenAISettings,
+    OptimizerSettings,
+    ScriptedSettings,
+    Served,
+    TargetSettings,
+)
 from tests.contracts.scripted_stream import WaitingSettings
 
 ENDPOINT = OpenAISettings(
-    model="m", base_url="http://127.0.0.1:9/v1", max_tokens=9, send_temperature=False, max_in_flight=7, api_key_file=Path("key"))
+    model="m",
+    base_url="http://127.0.0.1:9/v1",
+    max_tokens=9,
+    send_temperature=False,
+    max_in_flight=7,
+    api_key_file=Path("key"),
+)
 
 
 @pytest.fixture
@@ -28,9 +43,14 @@ def script(tmp_path: Path) -> ScriptedSettings:
     return ScriptedSettings(script=file)
 
 
-def test_each_hosted_kind_has_its_engine_which_is_loaded_from_what_travels(script: ScriptedSettings) -> None:
+def test_each_hosted_kind_has_its_engine_which_is_loaded_from_what_travels(
+    script: ScriptedSettings,
+) -> None:
     model_by_engine: dict[type, Served] = {
-        CTranslate2Engine: TargetSettings(threads=1), RulebookEngine: OptimizerSettings(), ScriptedEngine: script}
+        CTranslate2Engine: TargetSettings(threads=1),
+        RulebookEngine: OptimizerSettings(),
+        ScriptedEngine: script,
+    }
     for kind, model in model_by_engine.items():
         travelled = pickle.loads(pickle.dumps(model))
         engine = load_engine(travelled)
@@ -54,8 +74,16 @@ def test_an_endpoint_has_the_same_client_with_and_without_ray() -> None:
 
 def test_what_nothing_is_built_from_is_refused_in_one_sentence() -> None:
     foreign = WaitingSettings(mark=Path("mark"))
-    refused = [lambda: load_engine(foreign), lambda: connect("gguf:x"), lambda: open_in_process("gguf:x")]  # type: ignore[arg-type]
-    for build, named in zip(refused, ("no engine for WaitingSettings", "no client for str", "no client for str"), strict=True):
+    refused = [
+        lambda: load_engine(foreign),
+        lambda: connect("gguf:x"),
+        lambda: open_in_process("gguf:x"),
+    ]  # type: ignore[arg-type]
+    for build, named in zip(
+        refused,
+        ("no engine for WaitingSettings", "no client for str", "no client for str"),
+        strict=True,
+    ):
         with pytest.raises(SettingsError, match=named) as caught:
             build()
         assert "name a model of the kind builtin, openai, scripted or vllm." in str(caught.value)
@@ -66,8 +94,21 @@ def test_settings_say_how_their_model_is_asked() -> None:
 
     def told(model: ModelSettings) -> tuple[object, ...]:
         return (
-            model.served, model.endpoint, model.key_place, model.own_max_tokens, model.most_at_once(3), model.heard(asked))
+            model.served,
+            model.endpoint,
+            model.key_place,
+            model.own_max_tokens,
+            model.most_at_once(3),
+            model.heard(asked),
+        )
 
     assert told(ENDPOINT) == (False, "http://127.0.0.1:9/v1", "key", 9, 7, Sampling(0.0, 9))
-    assert told(OpenAISettings(model="m")) == (False, "https://api.openai.com/v1", "OPENAI_API_KEY", None, 64, asked)
+    assert told(OpenAISettings(model="m")) == (
+        False,
+        "https://api.openai.com/v1",
+        "OPENAI_API_KEY",
+        None,
+        64,
+        asked,
+    )
     assert told(TargetSettings(chunk=8)) == (True, None, None, None, 24, asked)

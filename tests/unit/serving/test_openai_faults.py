@@ -1,4 +1,6 @@
-"""Faults on the wire that may pass are tried again, within bounds; those that are the request's own are not; none ends a run."""
+"""Faults on the wire that may pass are tried again, within bounds; those that are the request's own
+are not; none ends a run.
+"""
 
 import asyncio
 import gzip
@@ -35,11 +37,20 @@ Serve = Callable[..., Awaitable[tuple[OpenAIModel, RawEndpoint]]]
 async def serve() -> AsyncIterator[Serve]:
     started: list[tuple[OpenAIModel, RawEndpoint]] = []
 
-    async def start(play: Callable[[Asked], Play | None], retry: Retry = FAST, **settings: Any) -> tuple[OpenAIModel, RawEndpoint]:
+    async def start(
+        play: Callable[[Asked], Play | None], retry: Retry = FAST, **settings: Any
+    ) -> tuple[OpenAIModel, RawEndpoint]:
         endpoint = RawEndpoint(play)
         await endpoint.start()
         known = {"timeout_s": 5.0, "outage_s": 0} | settings
-        started.append((OpenAIModel(OpenAISettings(model="m", base_url=endpoint.base_url, **known), KEY, retry), endpoint))
+        started.append(
+            (
+                OpenAIModel(
+                    OpenAISettings(model="m", base_url=endpoint.base_url, **known), KEY, retry
+                ),
+                endpoint,
+            )
+        )
         return started[-1]
 
     yield start
@@ -94,9 +105,19 @@ MAY_PASS: dict[str, Play] = {
     "a redirect": says(http(b"", "302 Found", Location="/v1/chat/completions")),
     "silence": says_nothing,
     "a slow drip": drips,
-    **{status: says(http(b'{"error": {"message": "no"}}', status)) for status in (
-        "408 Timeout", "409 Conflict", "429 Too Many Requests", "500 Error", "502 Bad Gateway", "503 Unavailable", "504 Timeout",
-        "529 Overloaded")},
+    **{
+        status: says(http(b'{"error": {"message": "no"}}', status))
+        for status in (
+            "408 Timeout",
+            "409 Conflict",
+            "429 Too Many Requests",
+            "500 Error",
+            "502 Bad Gateway",
+            "503 Unavailable",
+            "504 Timeout",
+            "529 Overloaded",
+        )
+    },
 }
 
 
@@ -109,11 +130,20 @@ async def test_what_may_pass_is_tried_again_and_is_one_answer(serve: Serve, faul
 
 
 @pytest.mark.parametrize("fault", MAY_PASS)
-async def test_what_does_not_pass_is_missing_while_the_endpoint_answers_others(serve: Serve, fault: str) -> None:
+async def test_what_does_not_pass_is_missing_while_the_endpoint_answers_others(
+    serve: Serve, fault: str
+) -> None:
     model, endpoint = await serve(
-        lambda asked: MAY_PASS[fault] if "number 1." in asked.text else None, Retry(attempts=2, first_wait_s=0.001), timeout_s=0.3)
+        lambda asked: MAY_PASS[fault] if "number 1." in asked.text else None,
+        Retry(attempts=2, first_wait_s=0.001),
+        timeout_s=0.3,
+    )
     outcomes = await model.complete(QUESTIONS[:3])
-    assert [isinstance(outcome, Failed) and outcome.kind for outcome in outcomes] == [False, "infrastructure", False]
+    assert [isinstance(outcome, Failed) and outcome.kind for outcome in outcomes] == [
+        False,
+        "infrastructure",
+        False,
+    ]
     assert sum("number 1." in asked.text for asked in endpoint.asked) == 2
 
 
@@ -126,17 +156,29 @@ async def test_three_faults_in_ten_calls_change_no_answer(serve: Serve, seed: in
         played[fault] += 1
         return MAY_PASS.get(fault)
 
-    model, _ = await serve(play, Retry(attempts=10, first_wait_s=0.01, longest_wait_s=0.05), timeout_s=1.0, outage_s=60)
+    model, _ = await serve(
+        play, Retry(attempts=10, first_wait_s=0.01, longest_wait_s=0.05), timeout_s=1.0, outage_s=60
+    )
     outcomes = await model.complete([ask(f"question {number}") for number in range(150)])
-    assert outcomes == [Completion(f"heard question {number}", False, 7, 3) for number in range(150)]
+    assert outcomes == [
+        Completion(f"heard question {number}", False, 7, 3) for number in range(150)
+    ]
     assert len(played) > 15
 
 
-@pytest.mark.parametrize(("status", "code", "kind"), [
-    ("400 Bad Request", "content_filter", "refused"), ("400 Bad Request", "context_length_exceeded", "refused"),
-    ("400 Bad Request", "other", "infrastructure"), ("413 Too Large", "", "infrastructure"),
-    ("422 Unprocessable", "", "infrastructure")])
-async def test_a_request_at_fault_is_not_tried_again(serve: Serve, status: str, code: str, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        ("400 Bad Request", "content_filter", "refused"),
+        ("400 Bad Request", "context_length_exceeded", "refused"),
+        ("400 Bad Request", "other", "infrastructure"),
+        ("413 Too Large", "", "infrastructure"),
+        ("422 Unprocessable", "", "infrastructure"),
+    ],
+)
+async def test_a_request_at_fault_is_not_tried_again(
+    serve: Serve, status: str, code: str, kind: str
+) -> None:
     fault = says(http(json.dumps({"error": {"message": "no", "code": code}}).encode(), status))
     model, endpoint = await serve(lambda asked: fault if asked.text == "bad" else None)
     await model.complete([ask("a")])
@@ -149,30 +191,53 @@ async def test_a_request_at_fault_is_not_tried_again(serve: Serve, status: str, 
 async def test_it_waits_as_long_as_it_is_asked_to_whichever_way(serve: Serve, header: str) -> None:
     now = datetime(2020, 1, 1, tzinfo=UTC)  # a clock of its own
     asked = format_datetime(now + timedelta(seconds=2), usegmt=True) if header == "date" else header
-    queue = [says(http(b"{}", "429 Slow", Retry_After=asked, Date=format_datetime(now, usegmt=True)))]
+    queue = [
+        says(http(b"{}", "429 Slow", Retry_After=asked, Date=format_datetime(now, usegmt=True)))
+    ]
     model, _ = await serve(lambda asked: queue.pop() if queue else None)
     began = asyncio.get_running_loop().time()
     assert isinstance((await model.complete([ask("a")]))[0], Completion)
     assert 2.0 <= asyncio.get_running_loop().time() - began < 4.0
 
 
-@pytest.mark.parametrize(("headers", "seconds"), [
-    ({"retry-after": "1.5"}, 1.5), ({"retry-after": "-3"}, 0.0), ({"retry-after": "nan"}, None), ({"retry-after": "inf"}, None),
-    ({}, None), ({"retry-after": "soon"}, None),
-    ({"retry-after": "Wed, 01 Jan 2020 00:00:30 GMT", "date": "Wed, 01 Jan 2020 00:00:00 GMT"}, 30.0),
-    ({"retry-after": "Wed, 01 Jan 2020 00:00:30 GMT"}, 0.0), ({"retry-after": "Wed, 99 Foo 2020 00:00:30 GMT"}, None)])
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": "1.5"}, 1.5),
+        ({"retry-after": "-3"}, 0.0),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "inf"}, None),
+        ({}, None),
+        ({"retry-after": "soon"}, None),
+        (
+            {
+                "retry-after": "Wed, 01 Jan 2020 00:00:30 GMT",
+                "date": "Wed, 01 Jan 2020 00:00:00 GMT",
+            },
+            30.0,
+        ),
+        ({"retry-after": "Wed, 01 Jan 2020 00:00:30 GMT"}, 0.0),
+        ({"retry-after": "Wed, 99 Foo 2020 00:00:30 GMT"}, None),
+    ],
+)
 def test_retry_after_in_all_its_forms(headers: dict[str, str], seconds: float | None) -> None:
     assert asked_wait_s(headers) == seconds
 
 
-@given(st.text() | st.integers().map(str) | st.datetimes(timezones=st.none() | st.just(UTC)).map(format_datetime))
+@given(
+    st.text()
+    | st.integers().map(str)
+    | st.datetimes(timezones=st.none() | st.just(UTC)).map(format_datetime)
+)
 def test_no_retry_after_breaks_anything(text: str) -> None:
     seconds = asked_wait_s({"retry-after": text, "date": text})
     assert seconds is None or seconds >= 0
 
 
 async def test_all_attempts_of_a_call_carry_one_key_and_other_calls_another(serve: Serve) -> None:
-    model, endpoint = await serve(lambda asked: MAY_PASS["500 Error"] if len(endpoint.asked) in (1, 2) else None)
+    model, endpoint = await serve(
+        lambda asked: MAY_PASS["500 Error"] if len(endpoint.asked) in (1, 2) else None
+    )
     await model.complete([ask("a")])
     await model.complete([ask("a", sample=1)])
     keys = [asked.headers["idempotency-key"] for asked in endpoint.asked]
@@ -191,21 +256,29 @@ def test_the_key_depends_on_the_model_and_tells_nothing() -> None:
 
 @given(st.text(st.characters(codec=None, exclude_categories=())))
 def test_every_text_goes_out_as_json_that_means_it(text: str) -> None:
-    assert json.loads(body_of(OpenAISettings(model="m"), ask(text)))["messages"][0]["content"] == text
+    assert (
+        json.loads(body_of(OpenAISettings(model="m"), ask(text)))["messages"][0]["content"] == text
+    )
 
 
 async def test_lone_surrogates_control_characters_and_a_megabyte_go_both_ways(serve: Serve) -> None:
     model, endpoint = await serve(lambda asked: None)
     texts = ["lone \ud800 surrogate", "\x00\x07\u202e{}[END]", "x" * 10**6, "ü"]
     outcomes = await model.complete([ask(text) for text in texts])
-    assert [isinstance(outcome, Completion) and outcome.text for outcome in outcomes] == [f"heard {text}" for text in texts]
+    assert [isinstance(outcome, Completion) and outcome.text for outcome in outcomes] == [
+        f"heard {text}" for text in texts
+    ]
     assert b"\\ud800" in next(asked.raw for asked in endpoint.asked if "lone" in asked.text)
 
 
 @pytest.mark.parametrize("tokens", ["many", -1, 2**70, None, 1.5, [7]])
 async def test_odd_counts_of_tokens_are_none(serve: Serve, tokens: object) -> None:
     reply = json.loads(chat("a"))
-    reply["usage"] = {"prompt_tokens": tokens, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": tokens}}
+    reply["usage"] = {
+        "prompt_tokens": tokens,
+        "completion_tokens": 3,
+        "prompt_tokens_details": {"cached_tokens": tokens},
+    }
     model, _ = await serve(lambda asked: says(http(json.dumps(reply).encode())))
     (outcome,) = await model.complete([ask("a")])
     assert outcome == Completion("a", False, None, 3)
@@ -214,7 +287,9 @@ async def test_odd_counts_of_tokens_are_none(serve: Serve, tokens: object) -> No
 
 
 async def test_a_key_in_an_answer_is_not_repeated(serve: Serve) -> None:
-    fault = says(http(json.dumps({"error": {"message": f"The key {KEY} is busy"}}).encode(), "500 Error"))
+    fault = says(
+        http(json.dumps({"error": {"message": f"The key {KEY} is busy"}}).encode(), "500 Error")
+    )
     model, _ = await serve(lambda asked: fault if asked.text == "a" else None)
     (outcome,) = await model.complete([ask("a")])
     assert isinstance(outcome, Failed)
@@ -246,7 +321,9 @@ async def endless_body(writer: asyncio.StreamWriter) -> None:
 
 
 async def endless_chunks(writer: asyncio.StreamWriter) -> None:
-    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
+    writer.write(
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
     while True:
         writer.write(b"100000\r\n" + b" " * 2**20 + b"\r\n")
         await writer.drain()
@@ -261,31 +338,47 @@ async def endless_comments(writer: asyncio.StreamWriter) -> None:
 
 
 async def endless_events(writer: asyncio.StreamWriter) -> None:
-    event = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m",
-             "choices": [{"index": 0, "delta": {"content": "a" * 2**20}, "finish_reason": None}]}
+    event = {
+        "id": "x",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": "m",
+        "choices": [{"index": 0, "delta": {"content": "a" * 2**20}, "finish_reason": None}],
+    }
     writer.write(http(b"", kind="text/event-stream", length=None))
     while True:
         writer.write(b"data: " + json.dumps(event).encode() + b"\n\n")
         await writer.drain()
 
 
-@pytest.mark.parametrize(("how", "header"), [
-    ("gzip", "gzip"), ("gzip", "x-gzip"), ("deflate", "deflate"), ("raw deflate", "deflate")])
+@pytest.mark.parametrize(
+    ("how", "header"),
+    [("gzip", "gzip"), ("gzip", "x-gzip"), ("deflate", "deflate"), ("raw deflate", "deflate")],
+)
 async def test_a_packed_answer_is_unpacked(serve: Serve, how: str, header: str) -> None:
-    model, endpoint = await serve(lambda asked: says(http(packed(swollen(300_000), how), Content_Encoding=header)))
+    model, endpoint = await serve(
+        lambda asked: says(http(packed(swollen(300_000), how), Content_Encoding=header))
+    )
     (outcome,) = await model.complete([ask("a")])
     assert isinstance(outcome, Completion)
     assert len(outcome.text) == 300_000
     assert endpoint.asked[0].headers["accept-encoding"] == "gzip, deflate"
 
 
-@pytest.mark.parametrize(("play", "said"), [
-    (says(http(BOMB, Content_Encoding="gzip")), "more than 16 MiB"),
-    (says(http(BOMB, Content_Encoding="gzip", status="500 Broken")), "more than 16 MiB"),
-    (endless_body, "more than 16 MiB"), (endless_chunks, "more than 16 MiB"),
-    (says(http(b"x" * 100, Content_Encoding="br")), "packed as br"),
-    (says(http(b"x", Content_Encoding="gzip, gzip")), "packed as gzip")])
-async def test_a_reply_without_measure_is_one_failure_and_is_not_asked_for_again(serve: Serve, play: Play, said: str) -> None:
+@pytest.mark.parametrize(
+    ("play", "said"),
+    [
+        (says(http(BOMB, Content_Encoding="gzip")), "more than 16 MiB"),
+        (says(http(BOMB, Content_Encoding="gzip", status="500 Broken")), "more than 16 MiB"),
+        (endless_body, "more than 16 MiB"),
+        (endless_chunks, "more than 16 MiB"),
+        (says(http(b"x" * 100, Content_Encoding="br")), "packed as br"),
+        (says(http(b"x", Content_Encoding="gzip, gzip")), "packed as gzip"),
+    ],
+)
+async def test_a_reply_without_measure_is_one_failure_and_is_not_asked_for_again(
+    serve: Serve, play: Play, said: str
+) -> None:
     model, endpoint = await serve(lambda asked: play if asked.text == "bomb" else None)
     await model.complete([ask("a")])
     tracemalloc.start()
@@ -297,10 +390,15 @@ async def test_a_reply_without_measure_is_one_failure_and_is_not_asked_for_again
     assert isinstance(outcome, Failed)
     assert (outcome.kind, said in outcome.reason) == ("infrastructure", True), outcome
     assert Counter(asked.text for asked in endpoint.asked) == {"a": 1, "bomb": 1}
-    assert isinstance((await model.complete([ask("b")]))[0], Completion), "the next answer is read as ever"
+    assert isinstance((await model.complete([ask("b")]))[0], Completion), (
+        "the next answer is read as ever"
+    )
 
 
-@pytest.mark.parametrize(("play", "said"), [(endless_comments, "did not answer within"), (endless_events, "more than 16 MiB")])
+@pytest.mark.parametrize(
+    ("play", "said"),
+    [(endless_comments, "did not answer within"), (endless_events, "more than 16 MiB")],
+)
 async def test_a_stream_without_end_ends(serve: Serve, play: Play, said: str) -> None:
     model, _ = await serve(lambda asked: play, timeout_s=0.5 if play is endless_comments else 20.0)
     async with asyncio.timeout(60):
@@ -309,7 +407,13 @@ async def test_a_stream_without_end_ends(serve: Serve, play: Play, said: str) ->
     assert said in pieces[-1].reason
 
 
-REDIRECTS = ["301 Moved Permanently", "302 Found", "303 See Other", "307 Temporary Redirect", "308 Permanent Redirect"]
+REDIRECTS = [
+    "301 Moved Permanently",
+    "302 Found",
+    "303 See Other",
+    "307 Temporary Redirect",
+    "308 Permanent Redirect",
+]
 
 
 @pytest.mark.parametrize("status", REDIRECTS)
@@ -317,7 +421,9 @@ async def test_a_redirect_is_not_followed_and_is_one_error(serve: Serve, status:
     """An endpoint may send a call into the network of whoever calls, and the key with it."""
     inside = RawEndpoint(lambda asked: None)
     await inside.start()
-    model, endpoint = await serve(lambda asked: says(http(b"", status, Location=f"{inside.base_url}/chat/completions")))
+    model, endpoint = await serve(
+        lambda asked: says(http(b"", status, Location=f"{inside.base_url}/chat/completions"))
+    )
     said = f"answered {status[:3]}, a redirect, which no call follows. Check that base_url"
     for ask_it in (model.at_once(ask("a")), model.complete([ask("a")])):
         with pytest.raises(EndpointError, match=said):

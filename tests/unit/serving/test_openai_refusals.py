@@ -1,4 +1,6 @@
-"""Whose is a refusal, the request's or the endpoint's, and do its words reach whoever can mend it: never with the key."""
+"""Whose is a refusal, the request's or the endpoint's, and do its words reach whoever can mend it:
+never with the key.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -27,41 +29,75 @@ def bad(message: Any, status: int = 400, **more: Any) -> web.Response:
 
 def no_system(body: dict[str, Any]) -> web.Response:
     if any(message["role"] == "system" for message in body["messages"]):
-        return web.json_response({"object": "error", "message": "System role not supported", "code": 400}, status=400)
+        return web.json_response(
+            {"object": "error", "message": "System role not supported", "code": 400}, status=400
+        )
     return echo(body)
 
 
 def no_seed(body: dict[str, Any]) -> web.Response:
     if "seed" not in body:
         return echo(body)
-    detail = [{"type": "extra_forbidden", "loc": ["body", "seed"], "msg": "Extra inputs are not permitted", "input": body["seed"]}]
+    detail = [
+        {
+            "type": "extra_forbidden",
+            "loc": ["body", "seed"],
+            "msg": "Extra inputs are not permitted",
+            "input": body["seed"],
+        }
+    ]
     return web.json_response({"object": "error", "message": {"detail": detail}}, status=422)
 
 
 def like_gpt5(body: dict[str, Any]) -> web.Response:
     if "max_tokens" in body:
-        return bad("Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
-                   code="unsupported_parameter", param="max_tokens")
+        return bad(
+            "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
+            "'max_completion_tokens' instead.",
+            code="unsupported_parameter",
+            param="max_tokens",
+        )
     if body.get("temperature", 1) != 1:
-        return bad("Unsupported value: 'temperature' does not support 0.7 with this model. Only the default (1) is supported.",
-                   code="unsupported_value", param="temperature")
+        return bad(
+            "Unsupported value: 'temperature' does not support 0.7 with this model. Only the "
+            "default (1) is supported.",
+            code="unsupported_value",
+            param="temperature",
+        )
     return echo(body)
 
 
 def small_context(body: dict[str, Any]) -> web.Response:
     if body["max_tokens"] > 256:
-        return bad(f"'max_tokens' or 'max_completion_tokens' is too large: {body['max_tokens']}. This model's maximum context "
-                   "length is 300 tokens and your request has 60 input tokens.", code=400)
+        return bad(
+            f"'max_tokens' or 'max_completion_tokens' is too large: {body['max_tokens']}. This "
+            "model's maximum context "
+            "length is 300 tokens and your request has 60 input tokens.",
+            code=400,
+        )
     return echo(body)
 
 
-@pytest.mark.parametrize(("handler", "asked", "words", "mends"), [
-    (no_system, AS_TARGET, "System role not supported", "system_role: user"),
-    (no_seed, AS_OPTIMIZER, "seed: Extra inputs are not permitted", "send_seed: false"),
-    (like_gpt5, AS_OPTIMIZER, "'max_tokens' is not supported", "max_tokens_field: max_completion_tokens, send_temperature: false}"),
-    (small_context, AS_TARGET, "is too large: 512", "lower max_tokens")])
+@pytest.mark.parametrize(
+    ("handler", "asked", "words", "mends"),
+    [
+        (no_system, AS_TARGET, "System role not supported", "system_role: user"),
+        (no_seed, AS_OPTIMIZER, "seed: Extra inputs are not permitted", "send_seed: false"),
+        (
+            like_gpt5,
+            AS_OPTIMIZER,
+            "'max_tokens' is not supported",
+            "max_tokens_field: max_completion_tokens, send_temperature: false}",
+        ),
+        (small_context, AS_TARGET, "is too large: 512", "lower max_tokens"),
+    ],
+)
 async def test_the_question_before_a_run_asks_what_trials_ask_and_says_how_to_mend_it(
-    connect: Connect, handler: Handler, asked: Request, words: str, mends: str,
+    connect: Connect,
+    handler: Handler,
+    asked: Request,
+    words: str,
+    mends: str,
 ) -> None:
     model = await connect(handler)
     with pytest.raises(EndpointError) as caught:
@@ -71,36 +107,73 @@ async def test_the_question_before_a_run_asks_what_trials_ask_and_says_how_to_me
     assert str(caught.value).count(words) == 1
 
 
-@pytest.mark.parametrize(("handler", "asked", "settings"), [
-    (no_system, AS_TARGET, {"system_role": "user"}), (no_seed, AS_OPTIMIZER, {"send_seed": False}),
-    (like_gpt5, AS_OPTIMIZER, {"max_tokens_field": "max_completion_tokens", "send_temperature": False})])
-async def test_what_it_advises_helps(connect: Connect, handler: Handler, asked: Request, settings: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("handler", "asked", "settings"),
+    [
+        (no_system, AS_TARGET, {"system_role": "user"}),
+        (no_seed, AS_OPTIMIZER, {"send_seed": False}),
+        (
+            like_gpt5,
+            AS_OPTIMIZER,
+            {"max_tokens_field": "max_completion_tokens", "send_temperature": False},
+        ),
+    ],
+)
+async def test_what_it_advises_helps(
+    connect: Connect, handler: Handler, asked: Request, settings: dict[str, Any]
+) -> None:
     model = await connect(handler, **settings)
     await reach(model, question_like(asked))
     (outcome,) = await model.complete([asked])
     assert isinstance(outcome, Completion)
 
 
-async def test_an_instruction_without_a_system_role_stands_before_the_first_user_message(connect: Connect) -> None:
+async def test_an_instruction_without_a_system_role_stands_before_the_first_user_message(
+    connect: Connect,
+) -> None:
     bodies: list[dict[str, Any]] = []
-    model = await connect(lambda body: bodies.append(body) or echo(body), system_role="user", send_seed=False)  # type: ignore[func-returns-value]
-    shown = (Message("system", "Add."), Message("user", "1 + 1?"), Message("assistant", "2"), Message("user", "2 + 2?"))
+    model = await connect(
+        lambda body: bodies.append(body) or echo(body), system_role="user", send_seed=False
+    )  # type: ignore[func-returns-value]
+    shown = (
+        Message("system", "Add."),
+        Message("user", "1 + 1?"),
+        Message("assistant", "2"),
+        Message("user", "2 + 2?"),
+    )
     await model.complete([Request(shown, Sampling(0.0, 9), sample=4)])
-    assert bodies == [{"model": "m", "temperature": 0.0, "max_tokens": 9, "messages": [
-        {"role": "user", "content": "Add.\n\n1 + 1?"}, {"role": "assistant", "content": "2"},
-        {"role": "user", "content": "2 + 2?"}]}]
+    assert bodies == [
+        {
+            "model": "m",
+            "temperature": 0.0,
+            "max_tokens": 9,
+            "messages": [
+                {"role": "user", "content": "Add.\n\n1 + 1?"},
+                {"role": "assistant", "content": "2"},
+                {"role": "user", "content": "2 + 2?"},
+            ],
+        }
+    ]
 
 
 def test_how_it_is_asked_is_part_of_the_identity() -> None:
     plain = OpenAISettings(model="m", base_url="http://x/v1")
-    changes: list[dict[str, Any]] = [{"system_role": "user"}, {"system_role": "developer"}, {"send_seed": False}]
+    changes: list[dict[str, Any]] = [
+        {"system_role": "user"},
+        {"system_role": "developer"},
+        {"send_seed": False},
+    ]
     changed = [plain.model_copy(update=change) for change in changes]
     assert plain.identity == "openai:m@http://x/v1"
     assert len({one.identity for one in [plain, *changed]}) == 4
 
 
-@pytest.mark.parametrize(("status", "code"), [(402, ""), (429, "insufficient_quota"), (403, "billing_not_active")])
-async def test_without_a_balance_it_ends_at_once_and_says_so(connect: Connect, status: int, code: str) -> None:
+@pytest.mark.parametrize(
+    ("status", "code"), [(402, ""), (429, "insufficient_quota"), (403, "billing_not_active")]
+)
+async def test_without_a_balance_it_ends_at_once_and_says_so(
+    connect: Connect, status: int, code: str
+) -> None:
     model = await connect(lambda _: problem(status, code, "Insufficient Balance"))
     for asking in (reach(model, question_like(AS_TARGET)), model.complete([AS_TARGET])):
         with pytest.raises(AccessError, match=r"no balance.*Insufficient Balance"):
@@ -111,18 +184,51 @@ BLOCKED = "<html><body>Request blocked</body></html>"
 FLAGGED = 'm requires moderation. Your input was flagged for "violence". No credits were charged.'
 
 
-@pytest.mark.parametrize(("answer", "kind"), [
-    (lambda: bad(FLAGGED, 403, code=403, metadata={"reasons": ["violence"]}), "refused"),
-    (lambda: bad("Content Exists Risk", 400), "refused"),
-    (lambda: bad("The response was filtered due to the prompt triggering the content management policy.", 400), "refused"),
-    (lambda: bad("This model's maximum context length is 64 tokens. However, you requested 700 tokens.", 400, code=400), "refused"),
-    (lambda: web.json_response({"error": "`inputs` must have less than 1024 tokens."}, status=422), "refused"),
-    (lambda: web.Response(text=BLOCKED, content_type="text/html", status=403), "infrastructure"),
-    (lambda: bad("No endpoints found matching your data policy", 404, code=404), "infrastructure"),
-    (lambda: bad({"odd": [1]}, 400, code=["unhashable"]), "infrastructure")])
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (lambda: bad(FLAGGED, 403, code=403, metadata={"reasons": ["violence"]}), "refused"),
+        (lambda: bad("Content Exists Risk", 400), "refused"),
+        (
+            lambda: bad(
+                "The response was filtered due to the prompt triggering the content management "
+                "policy.",
+                400,
+            ),
+            "refused",
+        ),
+        (
+            lambda: bad(
+                "This model's maximum context length is 64 tokens. However, you requested 700 "
+                "tokens.",
+                400,
+                code=400,
+            ),
+            "refused",
+        ),
+        (
+            lambda: web.json_response(
+                {"error": "`inputs` must have less than 1024 tokens."}, status=422
+            ),
+            "refused",
+        ),
+        (
+            lambda: web.Response(text=BLOCKED, content_type="text/html", status=403),
+            "infrastructure",
+        ),
+        (
+            lambda: bad("No endpoints found matching your data policy", 404, code=404),
+            "infrastructure",
+        ),
+        (lambda: bad({"odd": [1]}, 400, code=["unhashable"]), "infrastructure"),
+    ],
+)
 @pytest.mark.parametrize("first", [True, False])
 async def test_one_refusal_among_answers_is_that_items_alone_even_if_it_is_the_first(
-    connect: Connect, answer: Callable[[], web.Response], kind: str, first: bool,
+    connect: Connect,
+    answer: Callable[[], web.Response],
+    kind: str,
+    first: bool,
 ) -> None:
     model = await connect(lambda body: answer() if "7 plus" in str(body) else echo(body))
     if not first:
@@ -133,10 +239,19 @@ async def test_one_refusal_among_answers_is_that_items_alone_even_if_it_is_the_f
     assert lost.reason
 
 
-@pytest.mark.parametrize(("status", "error", "says"), [
-    (403, AccessError, "OPENAI_API_KEY"), (404, AccessError, "'m'"), (400, EndpointError, "It has changed")])
+@pytest.mark.parametrize(
+    ("status", "error", "says"),
+    [
+        (403, AccessError, "OPENAI_API_KEY"),
+        (404, AccessError, "'m'"),
+        (400, EndpointError, "It has changed"),
+    ],
+)
 async def test_a_streak_without_an_answer_is_the_endpoints(
-    connect: Connect, status: int, error: type[PromptrayError], says: str,
+    connect: Connect,
+    status: int,
+    error: type[PromptrayError],
+    says: str,
 ) -> None:
     calls = 0
 
@@ -156,8 +271,12 @@ async def _one_after_the_other(model: OpenAIModel, calls: int) -> None:
         await model.complete([ask(f"question {number}")])
 
 
-async def test_a_streak_of_one_prompts_refusals_ends_nothing_while_harmless_words_are_answered(connect: Connect) -> None:
-    model = await connect(lambda body: problem(403, "", "Blocked.") if "bad" in str(body) else echo(body))
+async def test_a_streak_of_one_prompts_refusals_ends_nothing_while_harmless_words_are_answered(
+    connect: Connect,
+) -> None:
+    model = await connect(
+        lambda body: problem(403, "", "Blocked.") if "bad" in str(body) else echo(body)
+    )
     outcomes = await model.complete([ask(f"bad {number}") for number in range(3 * STREAK)])
     assert all(isinstance(outcome, Failed) for outcome in outcomes)
     assert isinstance((await model.complete([ask("good")]))[0], Completion)
@@ -165,7 +284,8 @@ async def test_a_streak_of_one_prompts_refusals_ends_nothing_while_harmless_word
 
 @pytest.mark.parametrize("asked", [AS_TARGET, AS_OPTIMIZER])
 async def test_an_endpoint_that_refuses_the_form_of_all_calls_is_misset_though_it_answers_others(
-    connect: Connect, asked: Request,
+    connect: Connect,
+    asked: Request,
 ) -> None:
     model = await connect(no_system if asked is AS_TARGET else no_seed)
     await model.complete([ask("a")])
@@ -173,7 +293,9 @@ async def test_an_endpoint_that_refuses_the_form_of_all_calls_is_misset_though_i
         await model.complete([asked] * 2)
 
 
-async def test_a_stream_that_is_rejected_ends_with_the_words_of_its_own_or_of_the_endpoint(connect: Connect) -> None:
+async def test_a_stream_that_is_rejected_ends_with_the_words_of_its_own_or_of_the_endpoint(
+    connect: Connect,
+) -> None:
     model = await connect(lambda body: bad("Blocked.", 400) if "bad" in str(body) else echo(body))
     (ended,) = [piece async for piece in model.stream(ask("bad"))]
     assert isinstance(ended, Failed)
@@ -183,12 +305,29 @@ async def test_a_stream_that_is_rejected_ends_with_the_words_of_its_own_or_of_th
         [piece async for piece in misset.stream(AS_TARGET)]
 
 
-@pytest.mark.parametrize("body", [
-    {"error": {"message": "Provider returned error: upstream overloaded", "code": 502}},
-    {"error": "Provider returned error: upstream overloaded"},
-    {"choices": [{"index": 0, "finish_reason": "error", "message": {"role": "assistant", "content": ""},
-                  "error": {"code": 429, "message": "Provider returned error: upstream overloaded"}}]}])
-async def test_an_error_in_an_answers_place_keeps_its_words(connect: Connect, body: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"message": "Provider returned error: upstream overloaded", "code": 502}},
+        {"error": "Provider returned error: upstream overloaded"},
+        {
+            "choices": [
+                {
+                    "index": 0,
+                    "finish_reason": "error",
+                    "message": {"role": "assistant", "content": ""},
+                    "error": {
+                        "code": 429,
+                        "message": "Provider returned error: upstream overloaded",
+                    },
+                }
+            ]
+        },
+    ],
+)
+async def test_an_error_in_an_answers_place_keeps_its_words(
+    connect: Connect, body: dict[str, Any]
+) -> None:
     model = await connect(lambda _: web.json_response(body))
     with pytest.raises(EndpointError, match="Provider returned error: upstream overloaded"):
         await reach(model)
@@ -196,19 +335,30 @@ async def test_an_error_in_an_answers_place_keeps_its_words(connect: Connect, bo
         await model.complete([ask("a")])
 
 
-async def test_an_error_with_the_status_of_a_refusal_in_an_answers_place_is_one(connect: Connect) -> None:
+async def test_an_error_with_the_status_of_a_refusal_in_an_answers_place_is_one(
+    connect: Connect,
+) -> None:
     model = await connect(
-        lambda body: web.json_response({"error": {"message": FLAGGED, "code": 403}}) if "bad" in str(body) else echo(body))
+        lambda body: (
+            web.json_response({"error": {"message": FLAGGED, "code": 403}})
+            if "bad" in str(body)
+            else echo(body)
+        )
+    )
     (outcome,) = await model.complete([ask("bad")])
     assert isinstance(outcome, Failed)
     assert (outcome.kind, "flagged" in outcome.reason) == ("refused", True)
-    unpaid = await connect(lambda _: web.json_response({"error": {"message": "Insufficient credits", "code": 402}}))
+    unpaid = await connect(
+        lambda _: web.json_response({"error": {"message": "Insufficient credits", "code": 402}})
+    )
     with pytest.raises(AccessError, match="Insufficient credits"):
         await unpaid.complete([ask("a")])
 
 
 @pytest.mark.parametrize("finish", [None, "", "eos_token", "end_turn", "COMPLETE"])
-async def test_a_whole_answer_is_read_however_its_end_is_spelt(connect: Connect, finish: Any) -> None:
+async def test_a_whole_answer_is_read_however_its_end_is_spelt(
+    connect: Connect, finish: Any
+) -> None:
     model = await connect(lambda _: reply("Answer: 3", finish))
     assert await model.complete([ask("a")]) == [Completion("Answer: 3", False, 7, 3)]
 
@@ -236,13 +386,18 @@ async def test_a_call_of_a_tool_is_a_refusal_in_words(connect: Connect) -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 402, 429, 500])
 async def test_no_words_show_a_key_nor_command_a_terminal(connect: Connect, status: int) -> None:
-    said = f"Wrong key {KEY}; Bearer abcdefgh12345678; upstream sk-proj-0123456789abcdef.\x1b[31m\x07 {'x' * 5000}"
+    said = (
+        f"Wrong key {KEY}; Bearer abcdefgh12345678; upstream sk-proj-0123456789abcdef.\x1b[31m\x07 "
+        f"{'x' * 5000}"
+    )
     model = await connect(lambda _: web.json_response({"error": {"message": said}}, status=status))
     with pytest.raises(PromptrayError) as caught:
         await model.complete([ask("a")])
     told = str(caught.value)
     assert "Wrong key" in told
-    assert not any(secret in told for secret in (KEY, "abcdefgh12345678", "0123456789abcdef", "\x1b", "\x07"))
+    assert not any(
+        secret in told for secret in (KEY, "abcdefgh12345678", "0123456789abcdef", "\x1b", "\x07")
+    )
     assert len(told) < 1000
 
 

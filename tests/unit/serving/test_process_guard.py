@@ -36,7 +36,9 @@ def wait_until_gone(token: str) -> None:
 @pytest.mark.process
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_what_a_killed_process_has_started_ends_with_it(how: signal.Signals) -> None:
-    with subprocess.Popen([sys.executable, "-c", REPLICA], cwd=ROOT, stdout=subprocess.PIPE, text=True) as replica:
+    with subprocess.Popen(
+        [sys.executable, "-c", REPLICA], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as replica:
         assert replica.stdout is not None
         token = next(line.strip() for line in replica.stdout if line.strip() != "up")
         while len(marked(token)) < 2:

@@ -21,7 +21,9 @@ from serving.settings.script import Script
 from serving.settings.validation import read_mapping
 from serving.storage import open_folder
 
-ROWS = "".join(f'{{"input": "What is {number} plus 1?", "target": "{number + 1}"}}\n' for number in range(20))
+ROWS = "".join(
+    f'{{"input": "What is {number} plus 1?", "target": "{number + 1}"}}\n' for number in range(20)
+)
 
 
 @pytest.fixture
@@ -46,7 +48,11 @@ def test_a_tilde_means_the_home_folder_in_every_path(home: Path) -> None:
     assert Script.read(Path("~/script.yaml")).rules
     assert GatewaySettings(api_keys_file=Path("~/key")).api_keys_file == home / "key"
     assert VLLMSettings(model="~/m", chat_template=Path("~/template")).model == str(home / "m")
-    assert read_mapping("~/models.yaml") == read_mapping(home / "models.yaml") == {"models": ["builtin:target"]}
+    assert (
+        read_mapping("~/models.yaml")
+        == read_mapping(home / "models.yaml")
+        == {"models": ["builtin:target"]}
+    )
     assert read(Path("~/models.yaml")).models == ["builtin:target"]
     assert open_folder("~/out").absolute().place == str(home / "out")
 
@@ -54,7 +60,12 @@ def test_a_tilde_means_the_home_folder_in_every_path(home: Path) -> None:
 def test_a_run_writes_whole_paths_into_its_settings(home: Path) -> None:
     """For `resume`, which may be started anywhere."""
     (home / "add.jsonl").write_text(ROWS)
-    given = {"tasks": ["~/add.jsonl"], "strategies": ["apo"], "sizes": {"train": 5, "dev": 5, "test": 5}, "out": "~/results"}
+    given = {
+        "tasks": ["~/add.jsonl"],
+        "strategies": ["apo"],
+        "sizes": {"train": 5, "dev": 5, "test": 5},
+        "out": "~/results",
+    }
     prepared = prepare(ExperimentSettings.model_validate(given))
     assert prepared.settings.tasks[0].source == str(home / "add.jsonl")
     assert prepared.out.place == str(home / "results")
@@ -64,16 +75,25 @@ def test_a_run_writes_whole_paths_into_its_settings(home: Path) -> None:
 @pytest.mark.parametrize("path", ["~nobody-of-this-name/add.jsonl", "~nobody-of-this-name/x"])
 def test_a_home_that_is_not_there_is_one_sentence(path: str) -> None:
     for read_it in (
-            lambda: load_task(path, sizes=Sizes(5, 5, 5), seed=0), lambda: open_folder(path), lambda: read_mapping(path),
-            lambda: OpenAISettings(model="m", api_key_file=Path(path)).api_key()):
+        lambda: load_task(path, sizes=Sizes(5, 5, 5), seed=0),
+        lambda: open_folder(path),
+        lambda: read_mapping(path),
+        lambda: OpenAISettings(model="m", api_key_file=Path(path)).api_key(),
+    ):
         with pytest.raises(StorageError, match="names a home folder"):
             read_it()
-    for make in (lambda: ScriptedSettings(script=Path(path)), lambda: GatewaySettings(api_keys_file=Path(path))):
+    for make in (
+        lambda: ScriptedSettings(script=Path(path)),
+        lambda: GatewaySettings(api_keys_file=Path(path)),
+    ):
         with pytest.raises(ValueError, match="names a home folder"):
             make()
 
 
-TWICE = "tasks: [navigate]\nstrategies: [apo]\ntarget: builtin:target\noptimizer: builtin:optimizer\ntarget: openai:m@http://a.example/v1\n"
+TWICE = (
+    "tasks: [navigate]\nstrategies: [apo]\ntarget: builtin:target\noptimizer: "
+    "builtin:optimizer\ntarget: openai:m@http://a.example/v1\n"
+)
 
 
 def test_a_key_that_stands_twice_is_refused_everywhere(tmp_path: Path) -> None:
@@ -83,8 +103,15 @@ def test_a_key_that_stands_twice_is_refused_everywhere(tmp_path: Path) -> None:
         ExperimentSettings.read(file)
     with pytest.raises(SettingsError, match="twice"):
         DiagnosisSettings.read(file, {})
-    for text in ("a: {b: 1, c: 2, b: 3}", "[{a: 1, 'a': 2}]", "x: [{a: {b: 1, b: 1}}]", "? [1]\n: 2\n? [1]\n: 3\n"):
-        file.write_text(text if text.startswith(("a", "x")) else f"y: {text}" if text.startswith("[") else text)
+    for text in (
+        "a: {b: 1, c: 2, b: 3}",
+        "[{a: 1, 'a': 2}]",
+        "x: [{a: {b: 1, b: 1}}]",
+        "? [1]\n: 2\n? [1]\n: 3\n",
+    ):
+        file.write_text(
+            text if text.startswith(("a", "x")) else f"y: {text}" if text.startswith("[") else text
+        )
         with pytest.raises(SettingsError):
             read_runtime_env(file)
         with pytest.raises(SettingsError):
@@ -96,7 +123,9 @@ def test_a_key_that_stands_twice_is_refused_everywhere(tmp_path: Path) -> None:
 
 def test_merged_keys_may_be_said_again(tmp_path: Path) -> None:
     file = tmp_path / "x.yaml"
-    file.write_text("base: &base {a: 1, b: 2}\nother: {<<: *base, b: 3}\nthird: {<<: [*base, {c: 1}], a: 5}\n")
+    file.write_text(
+        "base: &base {a: 1, b: 2}\nother: {<<: *base, b: 3}\nthird: {<<: [*base, {c: 1}], a: 5}\n"
+    )
     assert read_mapping(file) == yaml.safe_load(file.read_text())
 
 

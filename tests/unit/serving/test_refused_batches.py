@@ -1,5 +1,7 @@
-"""A batch that the experiment's budget refuses in its middle: what stands before the refused request comes along, and is the same
-when the search is repeated, whoever has paid for what in the meantime."""
+"""A batch that the experiment's budget refuses in its middle: what stands before the refused
+request comes along, and is the same when the search is repeated, whoever has paid for what in the
+meantime.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +23,10 @@ class Echo:
     name = "echo"
 
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
-        return [Completion(request.messages[0].content, prompt_tokens=10, completion_tokens=20) for request in requests]
+        return [
+            Completion(request.messages[0].content, prompt_tokens=10, completion_tokens=20)
+            for request in requests
+        ]
 
 
 class Endings:
@@ -51,11 +56,17 @@ async def came(shared: LedgerCoordinator, endings: Endings, tokens: int) -> list
 async def test_what_came_before_the_refusal_is_told_and_the_same_again(tmp_path: Path) -> None:
     with Ledger(tmp_path / "ledger") as ledger:
         shared, endings = LedgerCoordinator(ledger), Endings()
-        await CachedModel(Echo(), shared).complete([ASKED[number] for number in (0, 3, 20, 39)])  # somebody has asked these before
+        await CachedModel(Echo(), shared).complete(
+            [ASKED[number] for number in (0, 3, 20, 39)]
+        )  # somebody has asked these before
         first = await came(shared, endings, 800)
         assert texts(first) == [f"{number}" for number in range(len(first))]
         assert 10 < len(first) < 39
-        fresh = [outcome for outcome in first if isinstance(outcome, Completion) and not outcome.from_ledger]
+        fresh = [
+            outcome
+            for outcome in first
+            if isinstance(outcome, Completion) and not outcome.from_ledger
+        ]
         assert 600 < 30 * len(fresh) <= 800
         again = await came(shared, endings, 800)
         assert texts(again) == texts(first)

@@ -1,4 +1,6 @@
-"""What a person names where a file is wanted, and is none, is said at once: a FIFO is not waited for, a device read for ever."""
+"""What a person names where a file is wanted, and is none, is said at once: a FIFO is not waited
+for, a device read for ever.
+"""
 
 import os
 from collections.abc import Callable
@@ -17,13 +19,18 @@ from serving.settings.validation import read_mapping
 
 READERS: dict[str, Callable[[Path], object]] = {
     "a script": lambda file: parse_model(f"scripted:{file}"),
-    "a script's log": lambda file: ScriptedEngine("x", Script.model_validate({"rules": [{"replies": ["a"]}]}), log=file),
+    "a script's log": lambda file: ScriptedEngine(
+        "x", Script.model_validate({"rules": [{"replies": ["a"]}]}), log=file
+    ),
     "a model's key": lambda file: OpenAISettings(model="m", api_key_file=file).api_key(),
     "the gateway's keys": lambda file: Keys.read(file=file),
-    "a chat template": lambda file: parse_model({"kind": "vllm", "model": "m", "chat_template": str(file)}),
+    "a chat template": lambda file: parse_model(
+        {"kind": "vllm", "model": "m", "chat_template": str(file)}
+    ),
     "settings": read_mapping,
     "a task": read_source,
-    "an upload": lambda file: ServiceClient("http://127.0.0.1:9").upload(file)}
+    "an upload": lambda file: ServiceClient("http://127.0.0.1:9").upload(file),
+}
 
 
 @pytest.mark.timeout(30)

@@ -33,7 +33,9 @@ class Clock:
 def limiter(most: int = 4, attempts: int = 3, retry_s: float = 300.0) -> tuple[Limiter, Clock]:
     clock = Clock()
     retry = Retry(attempts=attempts, retry_s=retry_s)
-    return Limiter(most, retry, window=Window(most, clock), sleep=clock.sleep, rng=Random(0), clock=clock), clock
+    return Limiter(
+        most, retry, window=Window(most, clock), sleep=clock.sleep, rng=Random(0), clock=clock
+    ), clock
 
 
 async def test_no_more_calls_run_than_the_window_allows() -> None:
@@ -126,9 +128,13 @@ class Outages:
 
 
 @pytest.mark.parametrize(("excused", "attempts"), [(0, 2), (2, 6), (50, 12)])
-async def test_attempts_that_an_outage_took_begin_anew_but_not_for_ever(excused: int, attempts: int) -> None:
+async def test_attempts_that_an_outage_took_begin_anew_but_not_for_ever(
+    excused: int, attempts: int
+) -> None:
     clock = Clock()
-    limits = Limiter(4, Retry(attempts=2), sleep=clock.sleep, clock=clock, patience=Outages(excused))
+    limits = Limiter(
+        4, Retry(attempts=2), sleep=clock.sleep, clock=clock, patience=Outages(excused)
+    )
     calls = 0
 
     async def job() -> None:
@@ -145,7 +151,9 @@ def test_latency_narrows_the_window_only_where_it_is_far_above_the_usual() -> No
     clock = Clock()
     window = Window(64, clock)
     draw = Random(0)
-    for _ in range(2000):  # ordinary answers: 1 to 500 tokens, and twice as long as the shortest time or half as long again
+    for _ in range(
+        2000
+    ):  # ordinary answers: 1 to 500 tokens, and twice as long as the shortest time or half as long again
         clock.now += 0.1
         tokens = draw.randint(1, 500)
         window.went_well(effort(draw.uniform(0.7, 2.0) * (0.5 + tokens * 0.01), tokens))
@@ -202,7 +210,9 @@ async def test_a_cancelled_waiter_gives_its_place_on() -> None:
 
 
 @given(st.integers(1, 12), st.one_of(st.none(), st.floats(-10, 1e6)), st.integers())
-def test_a_pause_is_never_negative_nor_too_long(attempt: int, asked_s: float | None, seed: int) -> None:
+def test_a_pause_is_never_negative_nor_too_long(
+    attempt: int, asked_s: float | None, seed: int
+) -> None:
     retry = Retry()
     longest_s = retry.longest_wait_s if asked_s is None else retry.longest_asked_s
     assert 0 <= retry.wait_s(attempt, asked_s, Random(seed)) <= longest_s

@@ -1,4 +1,6 @@
-"""The rulebook: its phrase book recognises its own phrases, it looks at evidence, and its dial makes it look away."""
+"""The rulebook: its phrase book recognises its own phrases, it looks at evidence, and its dial
+makes it look away.
+"""
 
 from random import Random
 
@@ -17,7 +19,13 @@ from optimizer.prompt import Demonstration, Step
 from optimizer.tasks.generated import GENERATED, GeneratedTask
 from optimizer.types import Answer, Completion, Example, Message, Request, Score
 from serving.engines.rulebook.engine import STAND_IN, RulebookEngine
-from serving.engines.rulebook.phrasebook import PHRASEBOOK, STOCK_REASONS, STRONGER, kind_of, task_behind
+from serving.engines.rulebook.phrasebook import (
+    PHRASEBOOK,
+    STOCK_REASONS,
+    STRONGER,
+    kind_of,
+    task_behind,
+)
 
 NAVIGATE = GENERATED["navigate"]
 TURNS = "Take 3 steps. Turn around. Take 3 steps."
@@ -30,11 +38,16 @@ def _examples(task: GeneratedTask, count: int) -> list[Example]:
 
 
 def _full_steps(task: GeneratedTask) -> list[Step]:
-    return [Step(f"{PHRASEBOOK[task.name][kind].phrases[0]}.", PHRASEBOOK[task.name][kind].form) for kind in task.kinds]
+    return [
+        Step(f"{PHRASEBOOK[task.name][kind].phrases[0]}.", PHRASEBOOK[task.name][kind].form)
+        for kind in task.kinds
+    ]
 
 
 async def _reply(text: str, prior_bias: float = 0.0, sample: int = 0) -> Completion:
-    [outcome] = await RulebookEngine(prior_bias).complete([Request((Message("user", text),), sample=sample)])
+    [outcome] = await RulebookEngine(prior_bias).complete(
+        [Request((Message("user", text),), sample=sample)]
+    )
     assert isinstance(outcome, Completion)
     assert outcome.metadata == STAND_IN
     return outcome
@@ -51,7 +64,9 @@ def test_every_phrase_is_recognised_as_what_it_asks_for(name: str) -> None:
 
 @pytest.mark.parametrize("name", GENERATED)
 def test_a_task_is_recognised_from_its_inputs(name: str) -> None:
-    assert task_behind([example.input for example in _examples(GENERATED[name], 3)]) is GENERATED[name]
+    assert (
+        task_behind([example.input for example in _examples(GENERATED[name], 3)]) is GENERATED[name]
+    )
     assert task_behind(["Which statement is sarcastic?"]) is None
 
 
@@ -67,14 +82,19 @@ async def test_demonstrations_of_the_right_steps_are_accepted_by_their_reader(na
 async def test_plans_are_readable_and_differ_between_draws(name: str) -> None:
     task = GENERATED[name]
     question = decompose(task.description, "Think.", solved(_examples(task, 3)))
-    plans = {question.read((await _reply(question.text, sample=sample)).text) for sample in range(8)}
+    plans = {
+        question.read((await _reply(question.text, sample=sample)).text) for sample in range(8)
+    }
     assert len(plans) > 1
 
 
 async def test_a_skipped_step_is_located() -> None:
     steps = _full_steps(NAVIGATE)
     example = Example("1", TURNS, ("Yes",))
-    response = "Step 1: 3; turn around; 3\nStep 3: 3 north (0,3); turn around south (0,3); 3 south (0,0)\nAnswer: No"
+    response = (
+        "Step 1: 3; turn around; 3\nStep 3: 3 north (0,3); turn around south (0,3); 3 south "
+        "(0,0)\nAnswer: No"
+    )
     question = localise("", steps, Answer(example, response, Score("wrong", "No")))
     blame = question.read((await _reply(question.text)).text)
     assert (blame.step, blame.kind) == (2, "skipped")
@@ -83,7 +103,10 @@ async def test_a_skipped_step_is_located() -> None:
 async def test_a_false_step_is_located_with_the_first_difference() -> None:
     steps = [step for step in _full_steps(NAVIGATE) if "direction" not in step.text]
     example = Example("1", TURNS, ("Yes",))
-    response = "Step 1: 3; turn around; 3\nStep 2: 3 (0,3); turn around (0,3); 3 (0,6)\nStep 3: (0,6) is not (0,0)\nAnswer: No"
+    response = (
+        "Step 1: 3; turn around; 3\nStep 2: 3 (0,3); turn around (0,3); 3 (0,6)\nStep 3: (0,6) is "
+        "not (0,0)\nAnswer: No"
+    )
     question = localise("", steps, Answer(example, response, Score("wrong", "No")))
     blame = question.read((await _reply(question.text)).text)
     assert (blame.step, blame.kind) == (2, "wrong")
@@ -91,18 +114,29 @@ async def test_a_false_step_is_located_with_the_first_difference() -> None:
 
 
 async def test_criticism_looks_at_the_responses_unless_biased() -> None:
-    answers = [Answer(example, "Answer: Yes", Score("wrong", "Yes")) for example in _examples(NAVIGATE, 4)]
+    answers = [
+        Answer(example, "Answer: Yes", Score("wrong", "Yes")) for example in _examples(NAVIGATE, 4)
+    ]
     question = criticise("", "Think.", answers)
     known = {entry.missing for entry in PHRASEBOOK["navigate"].values()}
     fair = [question.read((await _reply(question.text, 0.0, sample)).text) for sample in range(10)]
     assert all(any(missing in reason for missing in known) for reason in fair)
-    biased = [question.read((await _reply(question.text, 1.0, sample)).text) for sample in range(10)]
+    biased = [
+        question.read((await _reply(question.text, 1.0, sample)).text) for sample in range(10)
+    ]
     assert set(biased) <= set(STOCK_REASONS)
 
 
 async def test_an_edit_asks_for_what_the_reason_misses() -> None:
-    answers = [Answer(example, "Answer: Yes", Score("wrong", "Yes")) for example in _examples(NAVIGATE, 2)]
-    question = edit("", "Let's think step by step.", answers, "In the responses the position after each move is not written down.")
+    answers = [
+        Answer(example, "Answer: Yes", Score("wrong", "Yes")) for example in _examples(NAVIGATE, 2)
+    ]
+    question = edit(
+        "",
+        "Let's think step by step.",
+        answers,
+        "In the responses the position after each move is not written down.",
+    )
     edited = question.read((await _reply(question.text)).text)
     assert edited.startswith("Let's think step by step.")
     assert "positions" in {kind_of(sentence, NAVIGATE) for sentence in edited.split(". ")}
@@ -130,10 +164,16 @@ def _without(kind: str) -> list[Step]:
     return [step for step in _full_steps(NAVIGATE) if kind_of(step.text, NAVIGATE) != kind]
 
 
-async def _refined(steps: list[Step], number: int, kind: Kind, setbacks: list[Setback]) -> list[str | None]:
-    cases = [Answer(example, "Answer: Yes", Score("wrong", "Yes")) for example in _examples(NAVIGATE, 2)]
+async def _refined(
+    steps: list[Step], number: int, kind: Kind, setbacks: list[Setback]
+) -> list[str | None]:
+    cases = [
+        Answer(example, "Answer: Yes", Score("wrong", "Yes")) for example in _examples(NAVIGATE, 2)
+    ]
     question = refine(NAVIGATE.description, steps, Blame(number, kind, ""), cases, setbacks)
-    return [kind_of(step.text, NAVIGATE) for step in question.read((await _reply(question.text)).text)]
+    return [
+        kind_of(step.text, NAVIGATE) for step in question.read((await _reply(question.text)).text)
+    ]
 
 
 async def test_a_false_step_is_split_from_what_it_leans_on() -> None:
@@ -142,7 +182,9 @@ async def test_a_false_step_is_split_from_what_it_leans_on() -> None:
 
 async def test_a_skipped_step_is_reworded_first_and_split_once_that_was_rolled_back() -> None:
     assert await _refined(_without("facing"), 2, "skipped", []) == ["positions"]
-    assert await _refined(_without("facing"), 2, "skipped", [Setback("Note it all.", "not followed")]) == ["facing", "positions"]
+    assert await _refined(
+        _without("facing"), 2, "skipped", [Setback("Note it all.", "not followed")]
+    ) == ["facing", "positions"]
 
 
 async def test_a_step_that_says_too_little_gets_the_next_one_behind_it() -> None:
@@ -151,18 +193,35 @@ async def test_a_step_that_says_too_little_gets_the_next_one_behind_it() -> None
 
 async def test_what_was_rolled_back_is_not_written_again() -> None:
     entry = PHRASEBOOK["navigate"]["moves"]
-    setbacks = [Setback(phrase + tail, "no gain") for phrase in entry.phrases for tail in STRONGER][:-1]
-    cases = [Answer(example, "Answer: Yes", Score("wrong", "Yes")) for example in _examples(NAVIGATE, 2)]
+    setbacks = [Setback(phrase + tail, "no gain") for phrase in entry.phrases for tail in STRONGER][
+        :-1
+    ]
+    cases = [
+        Answer(example, "Answer: Yes", Score("wrong", "Yes")) for example in _examples(NAVIGATE, 2)
+    ]
     question = refine("", _full_steps(NAVIGATE), Blame(1, "skipped", ""), cases, setbacks)
-    assert [step.text for step in question.read((await _reply(question.text)).text)] == [entry.phrases[-1] + STRONGER[-1] + "."]
+    assert [step.text for step in question.read((await _reply(question.text)).text)] == [
+        entry.phrases[-1] + STRONGER[-1] + "."
+    ]
 
 
-@pytest.mark.parametrize(("lacking", "kinds"), [
-    ("facing", ["moves", "facing", "positions", "compare"]), ("moves", ["moves", "facing", "positions", "compare"])])
-async def test_a_revision_puts_the_missing_step_in_its_place_and_copies_the_others(lacking: str, kinds: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("lacking", "kinds"),
+    [
+        ("facing", ["moves", "facing", "positions", "compare"]),
+        ("moves", ["moves", "facing", "positions", "compare"]),
+    ],
+)
+async def test_a_revision_puts_the_missing_step_in_its_place_and_copies_the_others(
+    lacking: str, kinds: list[str]
+) -> None:
     old = _without(lacking)
-    cases = [Answer(example, "Answer: Yes", Score("wrong", "Yes")) for example in _examples(NAVIGATE, 2)]
-    question = revise("", old, cases, f"In the responses {PHRASEBOOK['navigate'][lacking].missing}.")
+    cases = [
+        Answer(example, "Answer: Yes", Score("wrong", "Yes")) for example in _examples(NAVIGATE, 2)
+    ]
+    question = revise(
+        "", old, cases, f"In the responses {PHRASEBOOK['navigate'][lacking].missing}."
+    )
     new = question.read((await _reply(question.text)).text)
     assert [kind_of(step.text, NAVIGATE) for step in new] == kinds
     assert [step for step in new if step in old] == old
@@ -170,8 +229,12 @@ async def test_a_revision_puts_the_missing_step_in_its_place_and_copies_the_othe
 
 async def test_a_revision_says_a_step_that_is_there_more_strongly() -> None:
     old = _full_steps(NAVIGATE)
-    cases = [Answer(example, "Answer: Yes", Score("wrong", "Yes")) for example in _examples(NAVIGATE, 2)]
-    question = revise("", old, cases, f"In the responses {PHRASEBOOK['navigate']['moves'].missing}.")
+    cases = [
+        Answer(example, "Answer: Yes", Score("wrong", "Yes")) for example in _examples(NAVIGATE, 2)
+    ]
+    question = revise(
+        "", old, cases, f"In the responses {PHRASEBOOK['navigate']['moves'].missing}."
+    )
     new = question.read((await _reply(question.text)).text)
     assert new[1:] == tuple(old[1:])
     assert any(new[0].text.endswith(f"{tail}.") for tail in STRONGER)

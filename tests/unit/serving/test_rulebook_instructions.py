@@ -1,4 +1,6 @@
-"""The rulebook's answers to OPRO, APO-Sum and PromptAgent: what they make of scores, of criticisms, and of a series of prompts."""
+"""The rulebook's answers to OPRO, APO-Sum and PromptAgent: what they make of scores, of criticisms,
+and of a series of prompts.
+"""
 
 from random import Random
 
@@ -17,16 +19,23 @@ BOOK = PHRASEBOOK["navigate"]
 EXAMPLES = [Example(str(at), NAVIGATE.generate(Random(at)).question(), ("Yes",)) for at in range(3)]
 ERRORS = [Answer(example, "Answer: No", Score("wrong", "No")) for example in EXAMPLES]
 SCORED = [
-    ("Be precise.", 10), ("Take your time.", 20), ("Look twice.", 20), ("List all the moves in order.", 60),
+    ("Be precise.", 10),
+    ("Take your time.", 20),
+    ("Look twice.", 20),
+    ("List all the moves in order.", 60),
     ("Take your time. Name each move, one after another.", 60),
-    ("Think carefully. Keep track of the coordinates after every move.", 70)]
+    ("Think carefully. Keep track of the coordinates after every move.", 70),
+]
 
 
 async def replies(question: Question[str], prior_bias: float = 0.0) -> list[str]:
     """What is read from thirty samples of one question."""
     requests = [Request((Message("user", question.text),), sample=sample) for sample in range(30)]
-    return [question.read(outcome.text) for outcome in await RulebookEngine(prior_bias).complete(requests)
-            if isinstance(outcome, Completion)]
+    return [
+        question.read(outcome.text)
+        for outcome in await RulebookEngine(prior_bias).complete(requests)
+        if isinstance(outcome, Completion)
+    ]
 
 
 def kinds(text: str) -> list[str]:
@@ -54,32 +63,50 @@ async def test_the_best_instruction_is_drawn_on_more_than_the_worst() -> None:
 
 async def test_a_biased_proposal_is_the_best_one_with_general_advice() -> None:
     best = SCORED[-1][0]
-    assert set(await replies(propose("", SCORED, EXAMPLES, 500), prior_bias=1.0)) <= {f"{best} {advice}." for advice in VAGUE}
+    assert set(await replies(propose("", SCORED, EXAMPLES, 500), prior_bias=1.0)) <= {
+        f"{best} {advice}." for advice in VAGUE
+    }
 
 
 async def test_nothing_scored_and_an_unknown_task_are_answered() -> None:
     assert all(await replies(propose("", [], EXAMPLES, 500)))
-    assert all(await replies(propose("", [("Think.", 50)], [Example("1", "Which is sarcastic?", ("a",))], 500)))
+    assert all(
+        await replies(
+            propose("", [("Think.", 50)], [Example("1", "Which is sarcastic?", ("a",))], 500)
+        )
+    )
 
 
 async def test_a_summary_says_each_cause_once_and_the_commonest_first() -> None:
     said = ["The moves are not listed.", "No end is named.", "The moves are not listed."]
-    assert set(await replies(summarise("", "Think.", said))) == {"- The moves are not listed.\n- No end is named."}
+    assert set(await replies(summarise("", "Think.", said))) == {
+        "- The moves are not listed.\n- No end is named."
+    }
     biased = await replies(summarise("", "Think.", said), prior_bias=1.0)
     assert set(biased) == {f"- {reason}" for reason in STOCK_REASONS}
 
 
 async def test_an_edit_asks_for_every_cause_of_a_summary() -> None:
-    causes = f"- In the responses {BOOK['moves'].missing}.\n- In the responses {BOOK['facing'].missing}."
+    causes = (
+        f"- In the responses {BOOK['moves'].missing}.\n- In the responses {BOOK['facing'].missing}."
+    )
     for text in await replies(edit("", "Let's think step by step.", ERRORS, causes)):
         assert kinds(text) == ["moves", "facing"]
 
 
 async def test_a_rewrite_does_not_repeat_what_the_series_has_tried() -> None:
-    series = ["Think.", "Think. List all the moves in order.", "Think. Write out every move of the route."]
+    series = [
+        "Think.",
+        "Think. List all the moves in order.",
+        "Think. Write out every move of the route.",
+    ]
     made = await replies(rewrite("", series, ERRORS, f"In the responses {BOOK['moves'].missing}."))
     assert all(kinds(text) == ["moves"] and text.startswith("Think. ") for text in made)
     tried = {sentence for text in series for sentence in sentences(text)} - {"Think"}
     assert not any(sentence in tried for text in made for sentence in sentences(text))
-    biased = await replies(rewrite("", ["Think.", "Think. Be precise."], ERRORS, "It is vague."), prior_bias=1.0)
-    assert all(text.startswith("Think. Be precise. ") and text.count("Be precise") == 1 for text in biased)
+    biased = await replies(
+        rewrite("", ["Think.", "Think. Be precise."], ERRORS, "It is vague."), prior_bias=1.0
+    )
+    assert all(
+        text.startswith("Think. Be precise. ") and text.count("Be precise") == 1 for text in biased
+    )

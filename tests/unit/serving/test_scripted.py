@@ -1,4 +1,6 @@
-"""The scripted model keeps the contract of engines, plays what its script says, and says what it played."""
+"""The scripted model keeps the contract of engines, plays what its script says, and says what it
+played.
+"""
 
 import json
 import pickle
@@ -24,18 +26,33 @@ from serving.settings.script import Script
 from tests.contracts.client_contract import LanguageModelContract, ask
 from tests.contracts.engine_contract import EngineContract
 
-ECHO = {"rules": [
-    {"match": r"Question number (?P<number>\d+)", "replies": [{"text": "Number {{number}}.", "weight": 2}, "It is {{draw}}."]},
-    {"replies": ["Heard ({{sample}})."]}]}
+ECHO = {
+    "rules": [
+        {
+            "match": r"Question number (?P<number>\d+)",
+            "replies": [{"text": "Number {{number}}.", "weight": 2}, "It is {{draw}}."],
+        },
+        {"replies": ["Heard ({{sample}})."]},
+    ]
+}
 EVERY_FATE: dict[str, dict[str, Any]] = {
-    "text": {"text": "Answer: 7"}, "empty": {"text": " "}, "length": {"text": "Answer: 7", "finish": "length"},
-    "refusal": {"refusal": "I will not."}, "content_filter": {"refusal": "It is vile.", "finish": "content_filter"},
-    "error": {"refusal": "The policy forbids it.", "finish": "error"}, "failure": {"failure": "The wire is cut."}}
+    "text": {"text": "Answer: 7"},
+    "empty": {"text": " "},
+    "length": {"text": "Answer: 7", "finish": "length"},
+    "refusal": {"refusal": "I will not."},
+    "content_filter": {"refusal": "It is vile.", "finish": "content_filter"},
+    "error": {"refusal": "The policy forbids it.", "finish": "error"},
+    "failure": {"failure": "The wire is cut."},
+}
 OUTCOME_BY_FATE: dict[str, Outcome] = {
-    "text": Completion("Answer: 7", False, 1, 2), "empty": Completion(" ", False, 1, 0),
-    "length": Completion("Answer: 7", True, 1, 2), "refusal": Declined("refused", "I will not."),
-    "content_filter": Declined("refused", "It is vile.", "filter"), "error": Failed("refused", "The policy forbids it."),
-    "failure": Failed("infrastructure", "The wire is cut.")}
+    "text": Completion("Answer: 7", False, 1, 2),
+    "empty": Completion(" ", False, 1, 0),
+    "length": Completion("Answer: 7", True, 1, 2),
+    "refusal": Declined("refused", "I will not."),
+    "content_filter": Declined("refused", "It is vile.", "filter"),
+    "error": Failed("refused", "The policy forbids it."),
+    "failure": Failed("infrastructure", "The wire is cut."),
+}
 
 
 def playing(content: dict[str, Any], **settings: Any) -> ScriptedEngine:
@@ -72,13 +89,24 @@ async def test_every_fate_is_played_and_logged_under_its_name(tmp_path: Path, fa
 
 
 async def test_the_first_rule_that_matches_answers_with_what_it_caught() -> None:
-    engine = playing({"rules": [
-        {"match": "capital of (?P<land>[A-Z]+)(?P<rest>!)?$", "where": "last", "replies": ["{{land}}{{rest}}"]},
-        {"match": "^capital", "where": "first", "replies": ["first"]},
-        {"match": "^two", "replies": ["anywhere"]}]})
+    engine = playing(
+        {
+            "rules": [
+                {
+                    "match": "capital of (?P<land>[A-Z]+)(?P<rest>!)?$",
+                    "where": "last",
+                    "replies": ["{{land}}{{rest}}"],
+                },
+                {"match": "^capital", "where": "first", "replies": ["first"]},
+                {"match": "^two", "replies": ["anywhere"]},
+            ]
+        }
+    )
 
     async def said(*texts: str) -> object:
-        (outcome,) = await engine.complete([Request(tuple(Message("user", text) for text in texts))])
+        (outcome,) = await engine.complete(
+            [Request(tuple(Message("user", text) for text in texts))]
+        )
         return outcome.text if isinstance(outcome, Completion) else outcome
 
     assert await said("capital of PERU") == "PERU"
@@ -89,34 +117,70 @@ async def test_the_first_rule_that_matches_answers_with_what_it_caught() -> None
     assert "no rule" in nothing.reason
 
 
-@given(texts=st.lists(st.text(), min_size=1, max_size=3), sample=st.integers(0, 2**31), seed=st.integers(0, 9))
-async def test_equal_requests_get_equal_replies_in_every_replica(texts: list[str], sample: int, seed: int) -> None:
-    script = {"faults": [{"share": 0.2, "text": ""}], "rules": [{"replies": ["a {{draw}}", "b {{draw}}", "c"]}]}
+@given(
+    texts=st.lists(st.text(), min_size=1, max_size=3),
+    sample=st.integers(0, 2**31),
+    seed=st.integers(0, 9),
+)
+async def test_equal_requests_get_equal_replies_in_every_replica(
+    texts: list[str], sample: int, seed: int
+) -> None:
+    script = {
+        "faults": [{"share": 0.2, "text": ""}],
+        "rules": [{"replies": ["a {{draw}}", "b {{draw}}", "c"]}],
+    }
     request = Request(tuple(Message("user", text) for text in texts), sample=sample)
-    assert await playing(script, seed=seed).complete([request]) == await playing(script, seed=seed).complete([request])
+    assert await playing(script, seed=seed).complete([request]) == await playing(
+        script, seed=seed
+    ).complete([request])
 
 
-async def test_replies_come_as_often_as_their_weights_and_faults_as_often_as_their_shares(tmp_path: Path) -> None:
+async def test_replies_come_as_often_as_their_weights_and_faults_as_often_as_their_shares(
+    tmp_path: Path,
+) -> None:
     log = tmp_path / "log"
-    engine = playing({
-        "faults": [{"share": 0.2, "name": "cut", "text": "Let me", "finish": "length"}, {"share": 0.1, "refusal": "No."}],
-        "rules": [{"replies": [{"name": "often", "text": "x", "weight": 6}, {"name": "seldom", "text": "y"}]}]}, log=log)
+    engine = playing(
+        {
+            "faults": [
+                {"share": 0.2, "name": "cut", "text": "Let me", "finish": "length"},
+                {"share": 0.1, "refusal": "No."},
+            ],
+            "rules": [
+                {
+                    "replies": [
+                        {"name": "often", "text": "x", "weight": 6},
+                        {"name": "seldom", "text": "y"},
+                    ]
+                }
+            ],
+        },
+        log=log,
+    )
     outcomes = await engine.complete([ask("a", sample) for sample in range(2000)])
     played = Counter(json.loads(line)["reply"] for line in log.read_text().splitlines())
     share = {name: number / 2000 for name, number in played.items()}
-    assert share == pytest.approx({"cut": 0.2, "refusal": 0.1, "often": 0.6, "seldom": 0.1}, abs=0.035)
-    assert sum(isinstance(outcome, Completion) and outcome.truncated for outcome in outcomes) == played["cut"]
+    assert share == pytest.approx(
+        {"cut": 0.2, "refusal": 0.1, "often": 0.6, "seldom": 0.1}, abs=0.035
+    )
+    assert (
+        sum(isinstance(outcome, Completion) and outcome.truncated for outcome in outcomes)
+        == played["cut"]
+    )
     assert sum(isinstance(outcome, Declined) for outcome in outcomes) == played["refusal"]
 
 
 async def test_another_seed_or_sample_draws_anew() -> None:
     script = {"rules": [{"replies": ["{{draw}}"]}]}
     outcomes = [
-        *await playing(script).complete([ask("a"), ask("a", 1)]), *await playing(script, seed=1).complete([ask("a")])]
+        *await playing(script).complete([ask("a"), ask("a", 1)]),
+        *await playing(script, seed=1).complete([ask("a")]),
+    ]
     assert len({outcome.text for outcome in outcomes if isinstance(outcome, Completion)}) == 3
 
 
-def test_the_script_travels_with_the_settings_and_its_content_is_in_the_identity(tmp_path: Path) -> None:
+def test_the_script_travels_with_the_settings_and_its_content_is_in_the_identity(
+    tmp_path: Path,
+) -> None:
     file = written(tmp_path, ECHO)
     settings = ScriptedSettings(script=file, seed=4)
     identity = settings.identity
@@ -134,9 +198,13 @@ def test_a_line_names_a_script_and_how_it_is_run_is_no_part_of_its_identity(tmp_
     file = written(tmp_path, ECHO)
     one = parse_model(f"scripted:{file}")
     assert one == ScriptedSettings(script=file)
-    logged = parse_model({"kind": "scripted", "script": str(file), "log": str(tmp_path / "log"), "replicas": 2})
+    logged = parse_model(
+        {"kind": "scripted", "script": str(file), "log": str(tmp_path / "log"), "replicas": 2}
+    )
     assert logged.identity == one.identity
-    assert parse_model({"kind": "scripted", "script": str(file), "seed": 1}).identity != one.identity
+    assert (
+        parse_model({"kind": "scripted", "script": str(file), "seed": 1}).identity != one.identity
+    )
 
 
 def test_a_rule_may_stand_on_a_line_of_json(tmp_path: Path) -> None:
@@ -148,8 +216,12 @@ def test_a_rule_may_stand_on_a_line_of_json(tmp_path: Path) -> None:
 async def test_the_script_that_the_documentation_shows_is_one() -> None:
     shown = (script.__doc__ or "").partition("drawn by their weights.")[2]
     engine = playing(yaml.safe_load(shown))
-    outcomes = await engine.complete([ask("What is the capital of Peru?", sample) for sample in range(40)])
-    assert "Nobody knows Peru. Answer: none" in [outcome.text for outcome in outcomes if isinstance(outcome, Completion)]
+    outcomes = await engine.complete(
+        [ask("What is the capital of Peru?", sample) for sample in range(40)]
+    )
+    assert "Nobody knows Peru. Answer: none" in [
+        outcome.text for outcome in outcomes if isinstance(outcome, Completion)
+    ]
     assert any(isinstance(outcome, Declined) for outcome in outcomes)
 
 
@@ -158,31 +230,50 @@ def test_a_log_that_cannot_be_written_is_said_at_once(tmp_path: Path) -> None:
         playing(ECHO, log=tmp_path / "no folder" / "log")
 
 
-@pytest.mark.parametrize(("content", "says"), [
-    ("rules: [", "is not YAML"),
-    ("just words", "has no rules"),
-    ("\udcff", "is not UTF-8"),
-    ({}, "rules is missing"),
-    ({"rules": []}, "rules"),
-    ({"rules": [{"replies": []}]}, "replies"),
-    ({"rules": [{"replys": ["a"]}]}, "rules.0 has a setting that is not known; known are: name, match, where, replies."),
-    ({"rules": [{"replies": [{"txt": "a"}]}]}, "known are: name, text, refusal"),
-    ({"secret-of-another": "xyz"}, "It has a setting that is not known; known are: faults, rules."),
-    ({"rules": [{"match": "(", "replies": ["a"]}]}, "not a regular expression"),
-    ({"rules": [{"where": "middle", "replies": ["a"]}]}, "where"),
-    ({"rules": [{"replies": ["{{land}}"]}]}, "{{land}}"),
-    ({"rules": [{"replies": [{"text": "a", "refusal": "b"}]}]}, "text and refusal"),
-    ({"rules": [{"replies": [{"weight": 2}]}]}, "not none"),
-    ({"rules": [{"replies": [{"refusal": "a", "finish": "length"}]}]}, "not length"),
-    ({"rules": [{"replies": [{"text": "a", "finish": "error"}]}]}, "not error"),
-    ({"rules": [{"replies": [{"text": "a", "weight": 0}]}]}, "weight"),
-    ({"rules": [{"replies": ["a"]}], "faults": [{"text": ""}]}, "share is missing"),
-    ({"rules": [{"replies": ["a"]}], "faults": [{"share": 0.6, "text": ""}] * 2}, "1.2 together"),
-    ({"rules": [{"replies": ["a"]}], "faults": [{"share": 0.6, "text": "{{land}}"}]}, "{{land}}"),
-])
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("rules: [", "is not YAML"),
+        ("just words", "has no rules"),
+        ("\udcff", "is not UTF-8"),
+        ({}, "rules is missing"),
+        ({"rules": []}, "rules"),
+        ({"rules": [{"replies": []}]}, "replies"),
+        (
+            {"rules": [{"replys": ["a"]}]},
+            "rules.0 has a setting that is not known; known are: name, match, where, replies.",
+        ),
+        ({"rules": [{"replies": [{"txt": "a"}]}]}, "known are: name, text, refusal"),
+        (
+            {"secret-of-another": "xyz"},
+            "It has a setting that is not known; known are: faults, rules.",
+        ),
+        ({"rules": [{"match": "(", "replies": ["a"]}]}, "not a regular expression"),
+        ({"rules": [{"where": "middle", "replies": ["a"]}]}, "where"),
+        ({"rules": [{"replies": ["{{land}}"]}]}, "{{land}}"),
+        ({"rules": [{"replies": [{"text": "a", "refusal": "b"}]}]}, "text and refusal"),
+        ({"rules": [{"replies": [{"weight": 2}]}]}, "not none"),
+        ({"rules": [{"replies": [{"refusal": "a", "finish": "length"}]}]}, "not length"),
+        ({"rules": [{"replies": [{"text": "a", "finish": "error"}]}]}, "not error"),
+        ({"rules": [{"replies": [{"text": "a", "weight": 0}]}]}, "weight"),
+        ({"rules": [{"replies": ["a"]}], "faults": [{"text": ""}]}, "share is missing"),
+        (
+            {"rules": [{"replies": ["a"]}], "faults": [{"share": 0.6, "text": ""}] * 2},
+            "1.2 together",
+        ),
+        (
+            {"rules": [{"replies": ["a"]}], "faults": [{"share": 0.6, "text": "{{land}}"}]},
+            "{{land}}",
+        ),
+    ],
+)
 def test_a_mistake_in_a_script_is_one_sentence(tmp_path: Path, content: Any, says: str) -> None:
     file = tmp_path / "play.yaml"
-    file.write_bytes((content if isinstance(content, str) else yaml.safe_dump(content)).encode("utf-8", "surrogateescape"))
+    file.write_bytes(
+        (content if isinstance(content, str) else yaml.safe_dump(content)).encode(
+            "utf-8", "surrogateescape"
+        )
+    )
     with pytest.raises(SettingsError) as caught:
         parse_model(f"scripted:{file}")
     assert says in str(caught.value)
@@ -190,17 +281,25 @@ def test_a_mistake_in_a_script_is_one_sentence(tmp_path: Path, content: Any, say
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("name", "content", "says"), [
-    ("gone.yaml", None, "cannot be read: No such file"),
-    ("play.jsonl", '{"replies": ["a"]}\n{oh', r"a line that is not JSON \(line 2, column 2\)")])
-def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path, name: str, content: str | None, says: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("gone.yaml", None, "cannot be read: No such file"),
+        ("play.jsonl", '{"replies": ["a"]}\n{oh', r"a line that is not JSON \(line 2, column 2\)"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_one_sentence(
+    tmp_path: Path, name: str, content: str | None, says: str
+) -> None:
     if content is not None:
         written(tmp_path, content, name)
     with pytest.raises(SettingsError, match=says):
         parse_model(f"scripted:{tmp_path / name}")
 
 
-async def test_a_call_takes_as_long_as_the_settings_say_and_answers_the_same(tmp_path: Path) -> None:
+async def test_a_call_takes_as_long_as_the_settings_say_and_answers_the_same(
+    tmp_path: Path,
+) -> None:
     file = written(tmp_path, ECHO)
     slow, fast = (ScriptedSettings(script=file, seconds=seconds) for seconds in (0.2, 0.0))
     assert slow.identity == fast.identity, "an answer stays paid for"
@@ -211,10 +310,25 @@ async def test_a_call_takes_as_long_as_the_settings_say_and_answers_the_same(tmp
 
 
 @pytest.mark.parametrize("name", ["other.yaml", "other.jsonl"])
-@pytest.mark.parametrize("content", [
-    "sk-planted: [", "sk-planted", "- sk-planted", "sk-planted: x", "rules: sk-planted", "rules:\n- sk-planted: x", "*sk-planted",
-    "rules:\n- where: sk-planted\n  replies: [a]", "a: 'sk-planted\nb", '{"sk-planted": 1}', "x: 2020-99-99 # sk-planted"])
-def test_what_stands_in_a_file_that_is_no_script_is_not_told(tmp_path: Path, name: str, content: str) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        "sk-planted: [",
+        "sk-planted",
+        "- sk-planted",
+        "sk-planted: x",
+        "rules: sk-planted",
+        "rules:\n- sk-planted: x",
+        "*sk-planted",
+        "rules:\n- where: sk-planted\n  replies: [a]",
+        "a: 'sk-planted\nb",
+        '{"sk-planted": 1}',
+        "x: 2020-99-99 # sk-planted",
+    ],
+)
+def test_what_stands_in_a_file_that_is_no_script_is_not_told(
+    tmp_path: Path, name: str, content: str
+) -> None:
     """Whoever names a file need not be allowed to read it."""
     (tmp_path / name).write_text(content)
     with pytest.raises(SettingsError) as caught:

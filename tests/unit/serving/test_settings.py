@@ -26,7 +26,9 @@ LINES = {
     "builtin:optimizer": OptimizerSettings(),
     "vllm:org/model": VLLMSettings(model="org/model"),
     "openai:gpt-x": OpenAISettings(model="gpt-x"),
-    "openai:org/model@v2@http://127.0.0.1:8000/v1/": OpenAISettings(model="org/model@v2", base_url="http://127.0.0.1:8000/v1"),
+    "openai:org/model@v2@http://127.0.0.1:8000/v1/": OpenAISettings(
+        model="org/model@v2", base_url="http://127.0.0.1:8000/v1"
+    ),
 }
 
 
@@ -41,27 +43,38 @@ def test_settings_survive_pickling_and_json(settings: ModelSettings) -> None:
     assert parse_model(settings.model_dump(mode="json")) == settings
 
 
-@pytest.mark.parametrize(("source", "says"), [
-    ({"kind": "openai", "model": "m", "max_inflight": 3}, "max_in_flight"),
-    ({"kind": "builtin", "name": "optimizer", "bias": 1}, "prior_bias"),
-    ({"kind": "builtin", "name": "optimizer", "prior_bias": 7}, "prior_bias"),
-    ({"kind": "builtin", "name": "goal"}, "optimizer, target"),
-    ({"kind": "gguf"}, "builtin, openai, scripted, vllm"),
-    ({"kind": "builtin", "name": ["target"]}, "optimizer, target"),
-    ({"kind": "builtin", "name": "target", "replicas": 0}, "'replicas'"),
-    ({"kind": "builtin", "name": "target", "replicas": {"min": 1}}, "'replicas' is wrong: The setting max is missing"),
-    ({"kind": "builtin", "name": "target", "replicas": {"max": 2, "most": 3}}, "no setting called 'most'"),
-    ({"kind": "builtin", "name": "target", "routing": "sticky"}, "'routing'"),
-    ({"kind": "builtin", "name": "target", "chunk": 64}, "'chunk'"),
-    ("vllm:", "vllm:MODEL"),
-    ({"kind": "openai"}, "model"),
-    ({"kind": "openai", "model": "m", "base_url": "ftp://x"}, "http://"),
-    ({"kind": "openai", "model": "m", "base_url": "https://me:secret@x.org/v1"}, "api_key_env"),
-    ("builtin:", "optimizer, target"),
-    ("gpt-4o", "openai:MODEL@BASE_URL"),
-    ("", "openai:MODEL@BASE_URL"),
-])
-def test_a_mistake_is_one_sentence_that_says_how_to_mend_it(source: str | dict[str, object], says: str) -> None:
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ({"kind": "openai", "model": "m", "max_inflight": 3}, "max_in_flight"),
+        ({"kind": "builtin", "name": "optimizer", "bias": 1}, "prior_bias"),
+        ({"kind": "builtin", "name": "optimizer", "prior_bias": 7}, "prior_bias"),
+        ({"kind": "builtin", "name": "goal"}, "optimizer, target"),
+        ({"kind": "gguf"}, "builtin, openai, scripted, vllm"),
+        ({"kind": "builtin", "name": ["target"]}, "optimizer, target"),
+        ({"kind": "builtin", "name": "target", "replicas": 0}, "'replicas'"),
+        (
+            {"kind": "builtin", "name": "target", "replicas": {"min": 1}},
+            "'replicas' is wrong: The setting max is missing",
+        ),
+        (
+            {"kind": "builtin", "name": "target", "replicas": {"max": 2, "most": 3}},
+            "no setting called 'most'",
+        ),
+        ({"kind": "builtin", "name": "target", "routing": "sticky"}, "'routing'"),
+        ({"kind": "builtin", "name": "target", "chunk": 64}, "'chunk'"),
+        ("vllm:", "vllm:MODEL"),
+        ({"kind": "openai"}, "model"),
+        ({"kind": "openai", "model": "m", "base_url": "ftp://x"}, "http://"),
+        ({"kind": "openai", "model": "m", "base_url": "https://me:secret@x.org/v1"}, "api_key_env"),
+        ("builtin:", "optimizer, target"),
+        ("gpt-4o", "openai:MODEL@BASE_URL"),
+        ("", "openai:MODEL@BASE_URL"),
+    ],
+)
+def test_a_mistake_is_one_sentence_that_says_how_to_mend_it(
+    source: str | dict[str, object], says: str
+) -> None:
     with pytest.raises(SettingsError) as caught:
         parse_model(source)
     assert says in str(caught.value)
@@ -75,7 +88,9 @@ def test_any_line_is_settings_or_a_settings_error(line: str) -> None:
         assert parse_model(line).label
 
 
-def test_the_key_comes_from_the_environment_and_goes_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_key_comes_from_the_environment_and_goes_nowhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     settings = OpenAISettings(model="m", api_key_env="KEY_OF_THIS_TEST")
     monkeypatch.setenv("KEY_OF_THIS_TEST", "sk-hidden")
     assert settings.api_key() == "sk-hidden"
@@ -87,7 +102,11 @@ def test_a_missing_key_is_allowed_on_this_machine_only(monkeypatch: pytest.Monke
     for url in ("http://localhost:1/v1", "http://127.0.0.1/v1", "http://[::1]:8000/v1"):
         assert OpenAISettings(model="m", base_url=url, api_key_env="KEY_OF_THIS_TEST").api_key()
     with pytest.raises(AccessError, match="KEY_OF_THIS_TEST"):
-        connect(OpenAISettings(model="m", base_url="https://localhost.evil.org/v1", api_key_env="KEY_OF_THIS_TEST"))
+        connect(
+            OpenAISettings(
+                model="m", base_url="https://localhost.evil.org/v1", api_key_env="KEY_OF_THIS_TEST"
+            )
+        )
 
 
 def test_the_key_may_stand_in_a_file_which_is_read_instead_of_the_environment(
@@ -128,15 +147,32 @@ def test_resources_reach_ray_in_its_own_words() -> None:
 
 
 def test_how_a_model_is_run_is_no_part_of_its_identity() -> None:
-    elsewhere = TargetSettings(replicas=3, routing="affine", cpus=2, gpus=1, node_resources={"x": 1}, chunk=32, chunks_in_flight=2)
+    elsewhere = TargetSettings(
+        replicas=3,
+        routing="affine",
+        cpus=2,
+        gpus=1,
+        node_resources={"x": 1},
+        chunk=32,
+        chunks_in_flight=2,
+    )
     assert elsewhere.identity == TargetSettings().identity
-    assert OpenAISettings(model="m", api_key_file=Path("k")).identity == OpenAISettings(model="m").identity
+    assert (
+        OpenAISettings(model="m", api_key_file=Path("k")).identity
+        == OpenAISettings(model="m").identity
+    )
 
 
 def test_what_changes_answers_changes_the_identity() -> None:
     models = [
-        OptimizerSettings(), OptimizerSettings(seed=1), OptimizerSettings(prior_bias=0.5), TargetSettings(),
-        OpenAISettings(model="m"), OpenAISettings(model="m", max_tokens=9), OpenAISettings(model="m", base_url="http://localhost")]
+        OptimizerSettings(),
+        OptimizerSettings(seed=1),
+        OptimizerSettings(prior_bias=0.5),
+        TargetSettings(),
+        OpenAISettings(model="m"),
+        OpenAISettings(model="m", max_tokens=9),
+        OpenAISettings(model="m", base_url="http://localhost"),
+    ]
     assert len({model.identity for model in models}) == len(models)
     assert OpenAISettings(model="m", timeout_s=1).identity == OpenAISettings(model="m").identity
     assert TargetSettings(threads=1).identity == TargetSettings().identity
@@ -144,4 +180,6 @@ def test_what_changes_answers_changes_the_identity() -> None:
 
 def test_the_table_names_every_builtin_model() -> None:
     assert {name: settings().label for name, settings in BUILTIN_MODELS.items()} == {
-        "target": "builtin:target", "optimizer": "builtin:optimizer"}
+        "target": "builtin:target",
+        "optimizer": "builtin:optimizer",
+    }

@@ -1,4 +1,6 @@
-"""A caller's part of a shared window, with the slot server in this process: it keeps to its word, and waits for none that is gone."""
+"""A caller's part of a shared window, with the slot server in this process: it keeps to its word,
+and waits for none that is gone.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -46,7 +48,9 @@ class Endpoint:
 
 
 def limiters(slot_server: LocalSlotServer, number: int, most: int = 6) -> list[Limiter]:
-    return [Limiter(most, window=SharedGate(slot_server, "m", most, EVERY_S)) for _ in range(number)]
+    return [
+        Limiter(most, window=SharedGate(slot_server, "m", most, EVERY_S)) for _ in range(number)
+    ]
 
 
 async def run_all(callers: Sequence[Limiter], endpoint: Endpoint, jobs: int) -> None:
@@ -118,7 +122,9 @@ async def test_closing_gives_the_places_back() -> None:
 
 
 class Starving(LocalSlotServer):
-    """The same slot server as a caller sees it whose event loop stands still: nothing that it says arrives."""
+    """The same slot server as a caller sees it whose event loop stands still: nothing that it says
+    arrives.
+    """
 
     def __init__(self, shared: FairShare) -> None:
         super().__init__()
@@ -185,7 +191,9 @@ async def test_a_caller_that_starved_sends_nothing_before_it_has_reported_again(
     await cancelled(window)
 
 
-async def test_what_was_let_in_and_stood_still_before_it_came_to_send_waits_for_a_word_again() -> None:
+async def test_what_was_let_in_and_stood_still_before_it_came_to_send_waits_for_a_word_again() -> (
+    None
+):
     clock = Hands()
     slot_server = Starving(FairShare(clock))
     window = SharedGate(slot_server, "m", 1, EVERY_S, clock=clock)

@@ -64,20 +64,31 @@ async def test_a_second_run_pays_for_nothing(ledger: Ledger) -> None:
     assert model.calls == 3
     assert texts(first) == ["aa", "bb", "cc"]
     assert texts(again) == ["cc", "aa", "bb"]
-    assert [outcome.from_ledger for outcome in again if isinstance(outcome, Completion)] == [True] * 3
+    assert [outcome.from_ledger for outcome in again if isinstance(outcome, Completion)] == [
+        True
+    ] * 3
     assert not any(outcome.from_ledger for outcome in first if isinstance(outcome, Completion))
 
 
 async def test_equal_requests_of_a_batch_are_asked_once(ledger: Ledger) -> None:
     model = ScriptedModel(lambda request: request.messages[0].content * 2)
-    outcomes = await CachedModel(model, LedgerCoordinator(ledger)).complete([*asked("aba"), request("a", sample=1)])
+    outcomes = await CachedModel(model, LedgerCoordinator(ledger)).complete(
+        [*asked("aba"), request("a", sample=1)]
+    )
     assert model.calls == 3
-    assert [outcome.from_ledger for outcome in outcomes if isinstance(outcome, Completion)] == [False, False, True, False]
+    assert [outcome.from_ledger for outcome in outcomes if isinstance(outcome, Completion)] == [
+        False,
+        False,
+        True,
+        False,
+    ]
 
 
 async def test_batches_are_cut_into_chunks(ledger: Ledger) -> None:
     model = ScriptedModel(lambda request: request.messages[0].content)
-    await CachedModel(model, LedgerCoordinator(ledger), 32).complete([request(str(number)) for number in range(40)])
+    await CachedModel(model, LedgerCoordinator(ledger), 32).complete(
+        [request(str(number)) for number in range(40)]
+    )
     assert [len(batch) for batch in model.batches] == [32, 8]
 
 
@@ -90,7 +101,10 @@ async def test_a_failure_is_not_kept(ledger: Ledger) -> None:
 
 async def test_two_callers_at_once_pay_once(ledger: Ledger) -> None:
     model, shared = SlowModel(), LedgerCoordinator(ledger)
-    callers = [asyncio.create_task(CachedModel(model, shared).complete(asked(order))) for order in ("abcd", "dcba", "cdxy")]
+    callers = [
+        asyncio.create_task(CachedModel(model, shared).complete(asked(order)))
+        for order in ("abcd", "dcba", "cdxy")
+    ]
     await asyncio.sleep(0.01)
     model.gate.set()
     outcomes = await asyncio.wait_for(asyncio.gather(*callers), 5)
@@ -139,7 +153,12 @@ async def test_what_a_failed_batch_had_finished_is_kept(ledger: Ledger) -> None:
 
     with pytest.raises(EndpointError):
         await CachedModel(HalfBroken(), shared, chunk=2).complete(asked("abcd"))
-    assert [ledger.get(key_of("half", one)) is not None for one in asked("abcd")] == [True, True, False, False]
+    assert [ledger.get(key_of("half", one)) is not None for one in asked("abcd")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 async def test_the_lease_of_a_killed_owner_runs_out(ledger: Ledger) -> None:
@@ -148,7 +167,9 @@ async def test_the_lease_of_a_killed_owner_runs_out(ledger: Ledger) -> None:
     assert await shared.claim([key], "killed") == ["yours"]
     assert await shared.claim([key], "other") == ["elsewhere"]
     model = ScriptedModel(lambda request: "fine", name="slow")
-    assert texts(await asyncio.wait_for(CachedModel(model, shared).complete(asked("a")), 5)) == ["fine"]
+    assert texts(await asyncio.wait_for(CachedModel(model, shared).complete(asked("a")), 5)) == [
+        "fine"
+    ]
 
 
 async def test_a_living_owner_keeps_its_lease(ledger: Ledger) -> None:
@@ -171,13 +192,21 @@ async def test_the_answer_that_was_recorded_first_is_everybodys(ledger: Ledger) 
     shared = LedgerCoordinator(ledger)
     key = key_of("slow", request("a"))
     one, two = await asyncio.gather(
-        *(shared.record({key: Paid(Completion(text), "slow", request("a"))}) for text in ("first", "second")))
+        *(
+            shared.record({key: Paid(Completion(text), "slow", request("a"))})
+            for text in ("first", "second")
+        )
+    )
     assert one == two == [ledger.get(key)] == [Completion("first", from_ledger=True)]
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(st.text("abcdeF", min_size=1, max_size=6), min_size=1, max_size=5), st.integers(1, 3))
-def test_whoever_asks_in_whatever_order_ends_with_its_answers(orders: list[str], chunk: int) -> None:
+@given(
+    st.lists(st.text("abcdeF", min_size=1, max_size=6), min_size=1, max_size=5), st.integers(1, 3)
+)
+def test_whoever_asks_in_whatever_order_ends_with_its_answers(
+    orders: list[str], chunk: int
+) -> None:
     async def play() -> None:
         with TemporaryDirectory() as folder:
             shared, model = LedgerCoordinator(Ledger(folder)), SlowModel()
@@ -185,7 +214,11 @@ def test_whoever_asks_in_whatever_order_ends_with_its_answers(orders: list[str],
             callers = [CachedModel(model, shared, chunk).complete(asked(order)) for order in orders]
             results = await asyncio.wait_for(asyncio.gather(*callers, return_exceptions=True), 10)
             for order, result in zip(orders, results, strict=True):
-                assert isinstance(result, EndpointError) if "F" in order else texts(result) == [letter * 2 for letter in order]
+                assert (
+                    isinstance(result, EndpointError)
+                    if "F" in order
+                    else texts(result) == [letter * 2 for letter in order]
+                )
             assert (await shared.counts()).in_flight == 0
             if not any("F" in order for order in orders):
                 assert sorted(model.asked) == sorted(set("".join(orders)))

@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 from serving.budget.stopwatch import Stopwatch
 
 NAMES = st.sampled_from(["", "a", "b"])
-STEPS = st.lists(st.tuples(st.sampled_from(["start", "stop", "record"]), NAMES, st.floats(0, 5)), max_size=40)
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["start", "stop", "record"]), NAMES, st.floats(0, 5)), max_size=40
+)
 AHEAD_S = 5.0
 
 
@@ -18,8 +20,12 @@ class Clock:
 
 
 @given(STEPS)
-def test_a_record_is_never_less_than_what_has_passed_until_the_next(steps: list[tuple[str, str, float]]) -> None:
-    """Records come no further apart than they reach ahead: so a run that is killed between two loses nothing."""
+def test_a_record_is_never_less_than_what_has_passed_until_the_next(
+    steps: list[tuple[str, str, float]],
+) -> None:
+    """Records come no further apart than they reach ahead: so a run that is killed between two
+    loses nothing.
+    """
     clock = Clock()
     watch = Stopwatch(clock=clock)
     state: dict[str, float] = {}

@@ -1,4 +1,6 @@
-"""A folder is the same thing on a disk and on an object store, and every fault of it is one sentence without a key."""
+"""A folder is the same thing on a disk and on an object store, and every fault of it is one
+sentence without a key.
+"""
 
 import pickle
 from contextlib import chdir
@@ -65,7 +67,11 @@ def test_a_file_of_a_megabyte_is_whole(any_place: str) -> None:
 
 
 def test_a_path_and_a_file_uri_are_the_same_local_folder(tmp_path: Path) -> None:
-    assert open_folder(f"file://{tmp_path}/a%20b") == open_folder(tmp_path / "a b") == open_folder(str(tmp_path / "a b"))
+    assert (
+        open_folder(f"file://{tmp_path}/a%20b")
+        == open_folder(tmp_path / "a b")
+        == open_folder(str(tmp_path / "a b"))
+    )
     assert open_folder(tmp_path).local
     assert open_folder("~/x").place == str(Path.home() / "x")
     with chdir(tmp_path):
@@ -81,7 +87,10 @@ def test_a_write_that_fails_leaves_nothing_half_done(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("scheme", ["ftp", "s4"])
 def test_an_unknown_scheme(scheme: str) -> None:
-    with pytest.raises(StorageError, match=f"{scheme}://host/x is not writable .its scheme is unknown; known are s3, gs, abfs"):
+    with pytest.raises(
+        StorageError,
+        match=f"{scheme}://host/x is not writable .its scheme is unknown; known are s3, gs, abfs",
+    ):
         open_folder(f"{scheme}://host/x").make()
 
 
@@ -101,8 +110,15 @@ def test_a_folder_behind_a_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "place",
-    ["s3://AKIAEXAMPLE:hunter2@bucket/x", "s3://hunter2@bucket/x", "hdfs://me:hunter2@host/x", "s3://bucket/x?secret_key=hunter2",
-     "gs://bucket/x?access_token=hunter2", "abfs://c@a.example/x?sas_token=hunter2"])
+    [
+        "s3://AKIAEXAMPLE:hunter2@bucket/x",
+        "s3://hunter2@bucket/x",
+        "hdfs://me:hunter2@host/x",
+        "s3://bucket/x?secret_key=hunter2",
+        "gs://bucket/x?access_token=hunter2",
+        "abfs://c@a.example/x?sas_token=hunter2",
+    ],
+)
 def test_a_key_in_the_address_is_refused_and_not_repeated(place: str) -> None:
     with pytest.raises(StorageError, match="holds a key; take it out") as told:
         open_folder(place)

@@ -1,4 +1,6 @@
-"""A place is free when its answer is on record: a ledger that is slow, or stands still, bounds what is paid for and unrecorded."""
+"""A place is free when its answer is on record: a ledger that is slow, or stands still, bounds what
+is paid for and unrecorded.
+"""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -81,10 +83,14 @@ async def settled() -> None:
 
 
 @pytest.mark.parametrize("chunk", [1, 3])
-async def test_a_ledger_that_stands_still_lets_no_more_be_paid_than_there_are_places(tmp_path: Path, chunk: int) -> None:
+async def test_a_ledger_that_stands_still_lets_no_more_be_paid_than_there_are_places(
+    tmp_path: Path, chunk: int
+) -> None:
     ledger = StalledLedger(tmp_path)
     model = Paying(Window(MOST), ledger, calls=chunk)
-    running = asyncio.create_task(CachedModel(model, ledger, chunk=chunk).complete([asked(str(at)) for at in range(30)]))
+    running = asyncio.create_task(
+        CachedModel(model, ledger, chunk=chunk).complete([asked(str(at)) for at in range(30)])
+    )
     await settled()
     assert model.answered == MOST * chunk
     ledger.goes.set()
@@ -93,12 +99,19 @@ async def test_a_ledger_that_stands_still_lets_no_more_be_paid_than_there_are_pl
     assert model.limiter.window.in_flight == 0
 
 
-async def test_of_a_window_that_trials_share_all_together_pay_no_more_than_its_places(tmp_path: Path) -> None:
+async def test_of_a_window_that_trials_share_all_together_pay_no_more_than_its_places(
+    tmp_path: Path,
+) -> None:
     ledger, slot_server = StalledLedger(tmp_path), LocalSlotServer()
     models = [Paying(SharedGate(slot_server, "m", MOST, 0.02), ledger) for _ in range(3)]
     running = [
-        asyncio.create_task(CachedModel(model, ledger, chunk=1).complete([asked(f"{number} {at}") for at in range(20)]))
-        for number, model in enumerate(models)]
+        asyncio.create_task(
+            CachedModel(model, ledger, chunk=1).complete(
+                [asked(f"{number} {at}") for at in range(20)]
+            )
+        )
+        for number, model in enumerate(models)
+    ]
     await settled()
     assert sum(model.answered for model in models) == MOST
     ledger.goes.set()
@@ -107,7 +120,9 @@ async def test_of_a_window_that_trials_share_all_together_pay_no_more_than_its_p
 
 
 @pytest.mark.parametrize("failing", [0, 3])
-async def test_a_chunk_of_more_calls_than_places_waits_for_none_of_its_own(tmp_path: Path, failing: int) -> None:
+async def test_a_chunk_of_more_calls_than_places_waits_for_none_of_its_own(
+    tmp_path: Path, failing: int
+) -> None:
     ledger = StalledLedger(tmp_path)
     ledger.goes.set()
     model = Paying(Window(1), ledger, calls=2, failing=failing)
@@ -121,7 +136,9 @@ async def test_a_batch_that_is_cancelled_while_the_ledger_stands_still_gives_its
 ) -> None:
     ledger = StalledLedger(tmp_path)
     model = Paying(Window(MOST), ledger)
-    running = asyncio.create_task(CachedModel(model, ledger, chunk=1).complete([asked(str(at)) for at in range(30)]))
+    running = asyncio.create_task(
+        CachedModel(model, ledger, chunk=1).complete([asked(str(at)) for at in range(30)])
+    )
     await settled()
     running.cancel()
     await settled()

@@ -11,7 +11,11 @@ PATTERN = any_of(SPECIALS)
 USER, ASSISTANT = Message("user", "question"), Message("assistant", "answer")
 
 
-@given(st.lists(st.sampled_from([*SPECIALS, "<|", "|>", "end", "a", " ", "\n"]), max_size=12).map("".join))
+@given(
+    st.lists(st.sampled_from([*SPECIALS, "<|", "|>", "end", "a", " ", "\n"]), max_size=12).map(
+        "".join
+    )
+)
 def test_no_special_token_is_left_and_nothing_else_changes(content: str) -> None:
     safe = harmless(content, PATTERN)
     assert PATTERN is not None
@@ -30,7 +34,13 @@ def test_a_longer_token_is_found_before_the_one_that_it_begins_with() -> None:
 
 def test_what_the_system_says_moves_into_the_first_question() -> None:
     assert without_system([Message("system", "Be brief."), USER, ASSISTANT, USER]) == (
-        Message("user", "Be brief.\n\nquestion"), ASSISTANT, USER)
+        Message("user", "Be brief.\n\nquestion"),
+        ASSISTANT,
+        USER,
+    )
     assert without_system([Message("system", "Be brief.")]) == (Message("user", "Be brief."),)
-    assert without_system([Message("system", "Be brief."), ASSISTANT]) == (Message("user", "Be brief."), ASSISTANT)
+    assert without_system([Message("system", "Be brief."), ASSISTANT]) == (
+        Message("user", "Be brief."),
+        ASSISTANT,
+    )
     assert without_system([USER, ASSISTANT]) == (USER, ASSISTANT)

@@ -1,4 +1,6 @@
-"""What the settings of a vLLM model accept, what they tell Ray and vLLM, and what makes two models different. Needs no vLLM."""
+"""What the settings of a vLLM model accept, what they tell Ray and vLLM, and what makes two models
+different. Needs no vLLM.
+"""
 
 import pickle
 from pathlib import Path
@@ -38,20 +40,23 @@ def test_settings_travel() -> None:
     assert pickle.loads(pickle.dumps(settings)) == settings
 
 
-@pytest.mark.parametrize(("settings", "key", "words"), [
-    ({"gpus": 1.5}, "gpus", "whole number"),
-    ({"gpus": -1}, "gpus", ""),
-    ({"gpus": 0.5}, "gpu_memory_utilization", "at most 0.5"),
-    ({"gpus": 2, "tensor_parallel_size": 4}, "tensor_parallel_size", "4 GPUs"),
-    ({"model": "builtin:optimizer"}, "model", "builtin:target"),
-    ({"model": ""}, "model", ""),
-    ({"dtype": "float8"}, "dtype", ""),
-    ({"chat_template": "/no/such/file"}, "chat_template", "no file"),
-    ({"engine_args": {"dtype": "float16"}}, "engine_args", "dtype"),
-    ({"engine_args": {"enable_prefix_caching": False}}, "engine_args", "prefix_caching"),
-    ({"engine_args": {"hf_token": "a-secret"}}, "engine_args", "HF_TOKEN"),
-    ({"max_tokens": 5}, "max_tokens", "no setting"),
-])
+@pytest.mark.parametrize(
+    ("settings", "key", "words"),
+    [
+        ({"gpus": 1.5}, "gpus", "whole number"),
+        ({"gpus": -1}, "gpus", ""),
+        ({"gpus": 0.5}, "gpu_memory_utilization", "at most 0.5"),
+        ({"gpus": 2, "tensor_parallel_size": 4}, "tensor_parallel_size", "4 GPUs"),
+        ({"model": "builtin:optimizer"}, "model", "builtin:target"),
+        ({"model": ""}, "model", ""),
+        ({"dtype": "float8"}, "dtype", ""),
+        ({"chat_template": "/no/such/file"}, "chat_template", "no file"),
+        ({"engine_args": {"dtype": "float16"}}, "engine_args", "dtype"),
+        ({"engine_args": {"enable_prefix_caching": False}}, "engine_args", "prefix_caching"),
+        ({"engine_args": {"hf_token": "a-secret"}}, "engine_args", "HF_TOKEN"),
+        ({"max_tokens": 5}, "max_tokens", "no setting"),
+    ],
+)
 def test_a_mistake_is_one_sentence(settings: dict[str, Any], key: str, words: str) -> None:
     with pytest.raises(SettingsError) as caught:
         model(**settings)
@@ -62,21 +67,34 @@ def test_a_mistake_is_one_sentence(settings: dict[str, Any], key: str, words: st
     assert "a-secret" not in said
 
 
-@pytest.mark.parametrize(("settings", "asked"), [
-    ({}, {"num_cpus": 1.0, "num_gpus": 1.0}),
-    ({"gpus": 0, "cpus": 4}, {"num_cpus": 4.0, "num_gpus": 0.0}),
-    ({"gpus": 0.5, "gpu_memory_utilization": 0.45}, {"num_cpus": 1.0, "num_gpus": 0.5}),
-    ({"gpus": 4, "accelerator_type": "H100"}, {"num_cpus": 1.0, "num_gpus": 4.0, "accelerator_type": "H100"}),
-    ({"node_resources": {"fast_disk": 1}}, {"num_cpus": 1.0, "num_gpus": 1.0, "resources": {"fast_disk": 1.0}}),
-])
-def test_a_replica_asks_ray_for_what_it_needs(settings: dict[str, Any], asked: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("settings", "asked"),
+    [
+        ({}, {"num_cpus": 1.0, "num_gpus": 1.0}),
+        ({"gpus": 0, "cpus": 4}, {"num_cpus": 4.0, "num_gpus": 0.0}),
+        ({"gpus": 0.5, "gpu_memory_utilization": 0.45}, {"num_cpus": 1.0, "num_gpus": 0.5}),
+        (
+            {"gpus": 4, "accelerator_type": "H100"},
+            {"num_cpus": 1.0, "num_gpus": 4.0, "accelerator_type": "H100"},
+        ),
+        (
+            {"node_resources": {"fast_disk": 1}},
+            {"num_cpus": 1.0, "num_gpus": 1.0, "resources": {"fast_disk": 1.0}},
+        ),
+    ],
+)
+def test_a_replica_asks_ray_for_what_it_needs(
+    settings: dict[str, Any], asked: dict[str, Any]
+) -> None:
     assert model(**settings).actor_options == asked
 
 
 def test_on_gpus_and_cpus_vllm_is_told_the_same_but_for_its_cache() -> None:
     on_gpu, on_cpu = model().arguments, model(gpus=0).arguments
     assert {key for key in on_gpu.keys() | on_cpu.keys() if on_gpu.get(key) != on_cpu.get(key)} == {
-        "block_size", "kv_cache_memory_bytes"}
+        "block_size",
+        "kv_cache_memory_bytes",
+    }
     assert on_cpu["block_size"] == 32
     assert on_cpu["kv_cache_memory_bytes"] == 2 * 2**30
 
@@ -103,13 +121,30 @@ def test_the_builtin_target_is_found_where_the_package_is() -> None:
 
 def test_where_a_model_runs_is_no_part_of_its_identity() -> None:
     moved = model(
-        gpus=4, cpus=8, replicas=3, routing="affine", enforce_eager=True, gpu_memory_utilization=0.5, prefix_caching=False,
-        max_num_seqs=8, block_size=64, accelerator_type="H100")
+        gpus=4,
+        cpus=8,
+        replicas=3,
+        routing="affine",
+        enforce_eager=True,
+        gpu_memory_utilization=0.5,
+        prefix_caching=False,
+        max_num_seqs=8,
+        block_size=64,
+        accelerator_type="H100",
+    )
     assert moved.identity == model().identity
 
 
-@pytest.mark.parametrize("change", [
-    {"dtype": "bfloat16"}, {"revision": "v2"}, {"max_model_len": 4096}, {"seed": 1}, {"engine_args": {"quantization": "fp8"}}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"dtype": "bfloat16"},
+        {"revision": "v2"},
+        {"max_model_len": 4096},
+        {"seed": 1},
+        {"engine_args": {"quantization": "fp8"}},
+    ],
+)
 def test_what_decides_answers_is_part_of_the_identity(change: dict[str, Any]) -> None:
     assert model(**change).identity != model().identity
 

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from cluster.results.page import _environment
 from cluster.text.diff import Piece, word_diff
 
-WORDS = st.lists(st.sampled_from(["step", "write", "the", " ", "  ", "\n", "x,", "\t", "é"]), max_size=30).map("".join)
+WORDS = st.lists(
+    st.sampled_from(["step", "write", "the", " ", "  ", "\n", "x,", "\t", "é"]), max_size=30
+).map("".join)
 
 
 def joined(pieces: tuple[Piece, ...], without: str) -> str:
@@ -26,8 +28,13 @@ def test_both_texts_can_be_read_back(old: str, new: str) -> None:
 
 
 def test_only_the_changed_words_are_marked() -> None:
-    old, new = "Write the position after each and every move.", "Write the exact position after each and every move."
-    assert [piece for piece in word_diff(old, new) if piece.kind != "same"] == [Piece("added", " exact")]
+    old, new = (
+        "Write the position after each and every move.",
+        "Write the exact position after each and every move.",
+    )
+    assert [piece for piece in word_diff(old, new) if piece.kind != "same"] == [
+        Piece("added", " exact")
+    ]
 
 
 def test_texts_with_little_in_common_stand_one_after_the_other() -> None:
@@ -36,7 +43,10 @@ def test_texts_with_little_in_common_stand_one_after_the_other() -> None:
 
 
 def test_a_chance_word_between_two_changes_is_not_kept_apart() -> None:
-    old, new = "1. List the moves.\n2. Keep track of where you are.", "1. List the moves.\n2. Write each one of these down."
+    old, new = (
+        "1. List the moves.\n2. Keep track of where you are.",
+        "1. List the moves.\n2. Write each one of these down.",
+    )
     assert [piece.kind for piece in word_diff(old, new)] == ["same", "removed", "added"]
 
 
@@ -45,13 +55,45 @@ def test_equal_texts_have_no_changes() -> None:
     assert word_diff("", "") == ()
 
 
-HARD = st.lists(st.sampled_from([
-    "_", "*", "__x__", "`", "```", "#", "- ", "word", " ", "  ", "\n", "\r\n", "\r", "\t", "<b>", "&amp;", "&", "\u00a0", "\u200b",
-    "\u202e", "\u2028", "\x07", "\x0c", "\x85", "é", "\ud800"]), max_size=25).map("".join)
+HARD = st.lists(
+    st.sampled_from(
+        [
+            "_",
+            "*",
+            "__x__",
+            "`",
+            "```",
+            "#",
+            "- ",
+            "word",
+            " ",
+            "  ",
+            "\n",
+            "\r\n",
+            "\r",
+            "\t",
+            "<b>",
+            "&amp;",
+            "&",
+            "\u00a0",
+            "\u200b",
+            "\u202e",
+            "\u2028",
+            "\x07",
+            "\x0c",
+            "\x85",
+            "é",
+            "\ud800",
+        ]
+    ),
+    max_size=25,
+).map("".join)
 
 
 class Shown(HTMLParser):
-    """What a browser makes of a diff: the text of each side, and the signs that stand for what no eye sees."""
+    """What a browser makes of a diff: the text of each side, and the signs that stand for what no
+    eye sees.
+    """
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -83,7 +125,9 @@ def diff_markup(pieces: tuple[Piece, ...]) -> str:
 
 def shown(old: str, new: str) -> Shown:
     markup = diff_markup(word_diff(old, new))
-    assert "\r" not in markup, "a browser reads a carriage return in a page as a line end; only its reference stays"
+    assert "\r" not in markup, (
+        "a browser reads a carriage return in a page as a line end; only its reference stays"
+    )
     found = Shown()
     found.feed(markup)
     found.close()
@@ -101,17 +145,30 @@ def test_a_diff_without_its_marks_is_both_texts_to_the_letter(old: str, new: str
 @given(HARD, HARD)
 def test_nothing_that_no_eye_sees_is_left_without_a_sign(old: str, new: str) -> None:
     signed = Counter(text for text, _ in shown(old, new).signs)
-    unseen = Counter(letter for letter in old + new if letter in "\n\r\t\u00a0\u200b\u202e\u2028\x07\x0c\x85")
+    unseen = Counter(
+        letter for letter in old + new if letter in "\n\r\t\u00a0\u200b\u202e\u2028\x07\x0c\x85"
+    )
     pieces = word_diff(old, new)
     twice = Counter(letter for piece in pieces if piece.kind == "same" for letter in piece.text)
     assert all(signed[letter] + twice[letter] >= number for letter, number in unseen.items())
 
 
-@pytest.mark.parametrize(("old", "new", "signs"), [
-    ("a b", "a  b", [" "] * 3),  # the blank that went, and the two that came
-    ("a", "a ", [" "]), ("a", " a", [" "]), ("a\n", "a", ["\n"]), ("a\tb", "a b", ["\t", " "]), ("a\r\nb", "a\nb", ["\r", "\n"]),
-    ("one _two_ *three*", "one _two_ *four*", []), ("say it", "say it now", [])])
-def test_blanks_at_an_edge_and_ends_of_lines_have_signs(old: str, new: str, signs: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("old", "new", "signs"),
+    [
+        ("a b", "a  b", [" "] * 3),  # the blank that went, and the two that came
+        ("a", "a ", [" "]),
+        ("a", " a", [" "]),
+        ("a\n", "a", ["\n"]),
+        ("a\tb", "a b", ["\t", " "]),
+        ("a\r\nb", "a\nb", ["\r", "\n"]),
+        ("one _two_ *three*", "one _two_ *four*", []),
+        ("say it", "say it now", []),
+    ],
+)
+def test_blanks_at_an_edge_and_ends_of_lines_have_signs(
+    old: str, new: str, signs: list[str]
+) -> None:
     assert [text for text, _ in shown(old, new).signs] == signs
 
 

@@ -14,14 +14,20 @@ from optimizer.prompt import Prompt
 def test_it_goes_from_the_first_prompt_to_the_best(result: TrialResult) -> None:
     steps = lineage(result)
     assert [step.candidate.operator for step in steps] == ["seed", "decompose", "refine"]
-    assert [step.parent.operator if step.parent else None for step in steps] == [None, "seed", "decompose"]
+    assert [step.parent.operator if step.parent else None for step in steps] == [
+        None,
+        "seed",
+        "decompose",
+    ]
 
 
 def test_a_refinement_says_which_step_failed_and_what_it_gained(result: TrialResult) -> None:
     last = lineage(result)[-1]
     assert last.failing_step == "Keep track of where you are."
     assert last.gain is not None
-    assert last.gain.value == pytest.approx(0.925 - 0.575)  # on the most items, as many for the one as for the other
+    assert last.gain.value == pytest.approx(
+        0.925 - 0.575
+    )  # on the most items, as many for the one as for the other
     assert len(last.new_demonstrations) == 1
     assert any(piece.kind == "added" and "(x, y)" in piece.text for piece in last.pieces)
 
@@ -32,19 +38,31 @@ def standing(candidate: Candidate, *scores: float | None, kept: bool = True) -> 
 
 
 def test_a_gain_is_over_the_items_that_both_were_measured_on(result: TrialResult) -> None:
-    """The baseline is right on 5 of 10 items; the last race measures it on two items only, both wrong."""
+    """The baseline is right on 5 of 10 items; the last race measures it on two items only, both
+    wrong.
+    """
     seed = Candidate(Prompt("a"), "seed", 0)
     child = Candidate(Prompt("b"), "edit", 1, seed.id)
     rounds = (
         Round(0, (standing(seed, *[1.0] * 5, *[0.0] * 5),)),
-        Round(1, (standing(child, *[1.0] * 6, *[0.0] * 4), standing(seed, *[None] * 6, 0.0, 0.0, None, None, kept=False))))
+        Round(
+            1,
+            (
+                standing(child, *[1.0] * 6, *[0.0] * 4),
+                standing(seed, *[None] * 6, 0.0, 0.0, None, None, kept=False),
+            ),
+        ),
+    )
     [_, last] = lineage(replace(result, best=child, rounds=rounds))
     assert last.gain is not None
     assert (last.gain.value, last.gain.items) == (pytest.approx(0.1), 10)
     assert last.gain.interval is not None
     assert last.gain.interval.low < 0.1 < last.gain.interval.high
     rows = candidates_table([replace(result, best=child, rounds=rounds)]).to_pylist()
-    assert [(row["dev_accuracy"], row["items"], row["kept"]) for row in rows] == [(0.5, 10, False), (0.6, 10, True)]
+    assert [(row["dev_accuracy"], row["items"], row["kept"]) for row in rows] == [
+        (0.5, 10, False),
+        (0.6, 10, True),
+    ]
 
 
 def test_a_gain_without_shared_items_is_unknown(result: TrialResult) -> None:
@@ -67,11 +85,22 @@ def test_a_parent_that_never_competed_ends_it(result: TrialResult) -> None:
 
 
 def test_a_circle_of_parents_ends() -> None:
-    one = Candidate(TrialResult.__dataclass_fields__["seed_prompt"].default_factory(), "vary", 0, parent="x")  # type: ignore[misc]
+    one = Candidate(
+        TrialResult.__dataclass_fields__["seed_prompt"].default_factory(), "vary", 0, parent="x"
+    )  # type: ignore[misc]
     circle = replace(one, parent=one.id)
     result = TrialResult(
-        trial="t", task="t", strategy="s", selection="full", seed=0, target="t", optimizer="o", status="finished", best=circle,
-        rounds=(Round(0, (Standing(circle, 1.0, 1, None, True),)),))
+        trial="t",
+        task="t",
+        strategy="s",
+        selection="full",
+        seed=0,
+        target="t",
+        optimizer="o",
+        status="finished",
+        best=circle,
+        rounds=(Round(0, (Standing(circle, 1.0, 1, None, True),)),),
+    )
     assert len(lineage(result)) == 1
 
 

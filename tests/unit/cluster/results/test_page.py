@@ -28,12 +28,34 @@ def all_evil() -> TrialResult:
     prompt = Prompt(EVIL, (Step(EVIL),), (Demonstration(EVIL, EVIL),), EVIL)
     first = Candidate(Prompt(EVIL + " first", (Step("old"),)), EVIL, 0)
     best = Candidate(prompt, EVIL, 1, first.id, EVIL, 1)
-    sample = Sample(input=EVIL, gold=EVIL, before=EVIL, after=EVIL, right_before=None, right_after=True)
-    rounds = (Round(0, (Standing(first, 0.2, 5, None, True),), EVIL), Round(1, (Standing(best, 0.5, 10, 1.0, True),), EVIL))
+    sample = Sample(
+        input=EVIL, gold=EVIL, before=EVIL, after=EVIL, right_before=None, right_after=True
+    )
+    rounds = (
+        Round(0, (Standing(first, 0.2, 5, None, True),), EVIL),
+        Round(1, (Standing(best, 0.5, 10, 1.0, True),), EVIL),
+    )
     return TrialResult(
-        trial="evil", task=EVIL, strategy=EVIL, selection=EVIL, seed=0, target=EVIL, optimizer=EVIL, status="finished",
-        seed_prompt=Prompt(EVIL), best=best, rounds=rounds, seed_prompt_test_accuracy=0.1, test_accuracy=0.5, test_low=0.4,
-        test_high=0.6, verdict=EVIL, samples=(sample,), error=EVIL, calls_by_purpose={EVIL: 1})
+        trial="evil",
+        task=EVIL,
+        strategy=EVIL,
+        selection=EVIL,
+        seed=0,
+        target=EVIL,
+        optimizer=EVIL,
+        status="finished",
+        seed_prompt=Prompt(EVIL),
+        best=best,
+        rounds=rounds,
+        seed_prompt_test_accuracy=0.1,
+        test_accuracy=0.5,
+        test_low=0.4,
+        test_high=0.6,
+        verdict=EVIL,
+        samples=(sample,),
+        error=EVIL,
+        calls_by_purpose={EVIL: 1},
+    )
 
 
 def test_everything_from_data_or_models_is_text() -> None:
@@ -62,7 +84,15 @@ def test_nothing_is_loaded_from_anywhere(results: list[TrialResult]) -> None:
 
 def test_it_tells_the_story_of_the_winning_prompt(results: list[TrialResult]) -> None:
     page = report_page(results, {"seeds": [0, 1]})
-    for told in ("failing step 2", "step 2 is skipped in 5 of 7 traces", "<ins>", "<del>", "Accepted answer", "seeds:", "stand-in"):
+    for told in (
+        "failing step 2",
+        "step 2 is skipped in 5 of 7 traces",
+        "<ins>",
+        "<del>",
+        "Accepted answer",
+        "seeds:",
+        "stand-in",
+    ):
         assert told in page
     assert "The endpoint cannot be reached." in page
 
@@ -88,27 +118,44 @@ def test_an_accuracy_chart_has_the_trials_intervals(result: TrialResult) -> None
 def test_a_round_that_measured_nothing_is_left_out_of_the_curve(result: TrialResult) -> None:
     assert result.best is not None
     unmeasured = Round(2, (Standing(result.best, None, 0, None, True),))
-    figure = learning_figure(summarise([replace(result, rounds=(*result.rounds, unmeasured))])[0], ["abo"])
+    figure = learning_figure(
+        summarise([replace(result, rounds=(*result.rounds, unmeasured))])[0], ["abo"]
+    )
     assert figure["data"][0]["y"] == [0.6, 0.925]
 
 
 def test_mended_samples_come_first_and_broken_ones_are_not_hidden() -> None:
     changes = [(True, True), (None, True), (True, False), (False, True)] * 3
     samples = [
-        Sample(input=str(place), gold="", before="", after="", right_before=before, right_after=after)
-        for place, (before, after) in enumerate(changes)]
+        Sample(
+            input=str(place), gold="", before="", after="", right_before=before, right_after=after
+        )
+        for place, (before, after) in enumerate(changes)
+    ]
     assert [sample.input for sample in shown_samples(samples)] == ["3", "7", "11", "2", "6", "10"]
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(status=st.sampled_from(["finished", "budget", "stopped", "failed"]), accuracy=st.none() | st.floats(0, 1),
-       rounds=st.booleans(), best=st.booleans())
+@settings(
+    max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
+@given(
+    status=st.sampled_from(["finished", "budget", "stopped", "failed"]),
+    accuracy=st.none() | st.floats(0, 1),
+    rounds=st.booleans(),
+    best=st.booleans(),
+)
 def test_every_kind_of_trial_can_be_shown(
     result: TrialResult, status: Any, accuracy: float | None, rounds: bool, best: bool
 ) -> None:
     odd = replace(
-        result, status=status, test_accuracy=accuracy, test_low=accuracy, test_high=None, rounds=result.rounds if rounds else (),
-        best=result.best if best else None)
+        result,
+        status=status,
+        test_accuracy=accuracy,
+        test_low=accuracy,
+        test_high=None,
+        rounds=result.rounds if rounds else (),
+        best=result.best if best else None,
+    )
     assert "navigate" in report_page([odd], {})
 
 

@@ -41,24 +41,51 @@ def test_an_unknown_part_is_one_sentence(result: TrialResult) -> None:
 
 
 def cut_by_its_budget(items: tuple[int, ...], **changes: object) -> TrialResult:
-    """A trial whose budget ended in round 1, in which a candidate was measured on each of these numbers of 40 items."""
-    parent = Standing(Candidate(Prompt("a"), "seed", 0), 0.5, 40, None, True, scores=(1.0, 0.0) * 20)
+    """A trial whose budget ended in round 1, in which a candidate was measured on each of these
+    numbers of 40 items.
+    """
+    parent = Standing(
+        Candidate(Prompt("a"), "seed", 0), 0.5, 40, None, True, scores=(1.0, 0.0) * 20
+    )
     children = tuple(
         Standing(
-            Candidate(Prompt(f"child {number}"), "vary", 1, parent.candidate.id), 0.5 if many else None, many, None, False,
-            scores=(1.0,) * many + (None,) * (40 - many), incomplete=True)
-        for number, many in enumerate(items))
+            Candidate(Prompt(f"child {number}"), "vary", 1, parent.candidate.id),
+            0.5 if many else None,
+            many,
+            None,
+            False,
+            scores=(1.0,) * many + (None,) * (40 - many),
+            incomplete=True,
+        )
+        for number, many in enumerate(items)
+    )
     rounds = (Round(0, (parent,)), Round(1, (parent, *children), incomplete=True))
     return TrialResult(
-        trial="navigate-apo-s0", task="navigate", strategy="apo", selection="racing", seed=0, target="t", optimizer="o",
-        status="budget", rounds=rounds, best=parent.candidate, dev_accuracy=0.5, seed_prompt_test_accuracy=0.5, test_accuracy=0.5,
-        **changes)  # type: ignore[arg-type]
+        trial="navigate-apo-s0",
+        task="navigate",
+        strategy="apo",
+        selection="racing",
+        seed=0,
+        target="t",
+        optimizer="o",
+        status="budget",
+        rounds=rounds,
+        best=parent.candidate,
+        dev_accuracy=0.5,
+        seed_prompt_test_accuracy=0.5,
+        test_accuracy=0.5,
+        **changes,
+    )  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("items", "told"), [
-    ((10, 10), "budget exhausted in round 1; its candidates were measured on 10 of 40 items"),
-    ((0, 4), "budget exhausted in round 1; its candidates were measured on 0 to 4 of 40 items"),
-    ((0, 0), "budget exhausted in round 1; none of its new candidates was measured")])
+@pytest.mark.parametrize(
+    ("items", "told"),
+    [
+        ((10, 10), "budget exhausted in round 1; its candidates were measured on 10 of 40 items"),
+        ((0, 4), "budget exhausted in round 1; its candidates were measured on 0 to 4 of 40 items"),
+        ((0, 0), "budget exhausted in round 1; none of its new candidates was measured"),
+    ],
+)
 def test_a_trial_that_its_budget_has_ended_says_where_and_what_it_has_measured(
     items: tuple[int, ...], told: str, tmp_path: Path
 ) -> None:
@@ -74,7 +101,9 @@ def test_a_trial_that_its_budget_has_ended_says_where_and_what_it_has_measured(
     assert told in (tmp_path / "report.html").read_text().lower()
     rows = pq.read_table(tmp_path / "candidates.parquet").to_pylist()
     assert [(row["items"], row["dev_accuracy"], row["incomplete"]) for row in rows] == [
-        (40, 0.5, False), *((many, 0.5 if many else None, True) for many in items)]
+        (40, 0.5, False),
+        *((many, 0.5 if many else None, True) for many in items),
+    ]
     assert told in (tmp_path / "best" / f"{result.trial}.md").read_text()
 
 

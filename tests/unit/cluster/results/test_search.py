@@ -1,4 +1,6 @@
-"""A search in the report: points ranked by dev accuracy, what it cost, pruned trials marked, and nothing of it without a search."""
+"""A search in the report: points ranked by dev accuracy, what it cost, pruned trials marked, and
+nothing of it without a search.
+"""
 
 import json
 from pathlib import Path
@@ -19,13 +21,22 @@ from cluster.trial.result import TrialResult
 from tests.unit.cluster.results.conftest import trial
 
 
-def point(number: int, seed: int = 0, strategy: str = "abo", beam: int = 2, **changes: Any) -> TrialResult:
+def point(
+    number: int, seed: int = 0, strategy: str = "abo", beam: int = 2, **changes: Any
+) -> TrialResult:
     settings = {"strategy": strategy, "strategy.beam": beam}
-    return trial(strategy=strategy, seed=seed, trial=f"navigate-p{number:02}-s{seed}", settings=settings, **changes)
+    return trial(
+        strategy=strategy,
+        seed=seed,
+        trial=f"navigate-p{number:02}-s{seed}",
+        settings=settings,
+        **changes,
+    )
 
 
 PRUNED: dict[str, Any] = {"status": "pruned", "verdict": ""} | dict.fromkeys(
-    ("test_accuracy", "seed_prompt_test_accuracy", "test_low", "test_high"))
+    ("test_accuracy", "seed_prompt_test_accuracy", "test_low", "test_high")
+)
 
 
 @pytest.fixture
@@ -34,7 +45,8 @@ def results() -> list[TrialResult]:
         point(0, beam=1, dev_accuracy=0.7, test_accuracy=0.99, target_calls=100),
         point(1, beam=2, dev_accuracy=0.9, test_accuracy=0.8, target_calls=200),
         point(2, strategy="apo", beam=1, dev_accuracy=0.4, target_calls=50, **PRUNED),
-        point(1, seed=1, beam=2, dev_accuracy=0.8, test_accuracy=0.82, target_calls=300)]
+        point(1, seed=1, beam=2, dev_accuracy=0.8, test_accuracy=0.82, target_calls=300),
+    ]
 
 
 def test_points_are_ranked_by_their_mean_dev_accuracy(results: list[TrialResult]) -> None:
@@ -53,11 +65,17 @@ def test_the_leader_of_a_search_is_not_chosen_by_the_test_split(results: list[Tr
 
 def test_the_course_has_the_calls_of_all_trials_before(results: list[TrialResult]) -> None:
     steps = found([results[2], results[0], results[1]])
-    assert [(step.target_calls, step.best) for step in steps] == [(100, 0.7), (300, 0.9), (350, 0.9)]
+    assert [(step.target_calls, step.best) for step in steps] == [
+        (100, 0.7),
+        (300, 0.9),
+        (350, 0.9),
+    ]
 
 
-def test_the_table_shows_points_dev_accuracies_and_pruned_trials(results: list[TrialResult]) -> None:
-    console = Console(width=160, record=True, quiet=False, file=open("/dev/null", "w"))
+def test_the_table_shows_points_dev_accuracies_and_pruned_trials(
+    results: list[TrialResult],
+) -> None:
+    console = Console(width=160, record=True, quiet=False, file=open("/dev/null", "w"))  # noqa: SIM115
     with console.file:
         console.print(results_table(results))
         text = console.export_text()
@@ -95,7 +113,9 @@ def test_the_charts_are_valid_plotly_and_mark_pruned_trials(results: list[TrialR
     assert all("error_y" not in line for line in lines)
 
 
-def test_the_columns_are_appended(results: list[TrialResult], result: TrialResult, tmp_path: Path) -> None:
+def test_the_columns_are_appended(
+    results: list[TrialResult], result: TrialResult, tmp_path: Path
+) -> None:
     write_results(tmp_path, [*results, trial(seed=9, prefix_hit_rate=0.5)], {})
     rows = pq.read_table(tmp_path / "trials.parquet").to_pylist()
     assert json.loads(rows[0]["settings"]) == {"strategy": "abo", "strategy.beam": 1}
@@ -105,12 +125,17 @@ def test_the_columns_are_appended(results: list[TrialResult], result: TrialResul
 
 
 def test_settings_are_told_without_their_owners() -> None:
-    told = settings_told({"strategy": "abo", "abo.beam": 4, "sampling.temperature": 0.123456, "abo.refine": None})
+    told = settings_told(
+        {"strategy": "abo", "abo.beam": 4, "sampling.temperature": 0.123456, "abo.refine": None}
+    )
     assert told == "beam 4, temperature 0.123, refine None"
 
 
 def test_of_equal_points_the_cheaper_one_leads() -> None:
-    equals = [point(number, beam=number + 1, dev_accuracy=0.9, target_calls=300 - 100 * number) for number in (0, 1)]
+    equals = [
+        point(number, beam=number + 1, dev_accuracy=0.9, target_calls=300 - 100 * number)
+        for number in (0, 1)
+    ]
     (summary,) = summarise(equals)
     assert summary.leader is summary.ranked[0]
     assert summary.ranked[0].settings["strategy.beam"] == 2

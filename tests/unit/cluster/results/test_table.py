@@ -12,7 +12,7 @@ from cluster.trial.result import TrialResult
 
 
 def printed(results: list[TrialResult], width: int = 130) -> list[str]:
-    console = Console(width=width, record=True, file=open("/dev/null", "w"))
+    console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     with console.file:
         console.print(results_table(results))
         return console.export_text().splitlines()
@@ -20,7 +20,16 @@ def printed(results: list[TrialResult], width: int = 130) -> list[str]:
 
 def test_a_row_a_trial_with_all_figures(result: TrialResult) -> None:
     row = next(line for line in printed([result]) if "navigate" in line)
-    for figure in ("abo", "0.52", "0.94 [0.89, 0.97]", "better", "0.96", "2,310", "120", "1:02 min"):
+    for figure in (
+        "abo",
+        "0.52",
+        "0.94 [0.89, 0.97]",
+        "better",
+        "0.96",
+        "2,310",
+        "120",
+        "1:02 min",
+    ):
         assert figure in row
 
 
@@ -48,18 +57,26 @@ def test_names_are_not_read_as_markup(result: TrialResult) -> None:
 
 
 def test_the_leader_is_the_highest_mean(results: list[TrialResult]) -> None:
-    better_dev = [replace(result, dev_accuracy=0.99) if result.seed == 1 else result for result in results]
+    better_dev = [
+        replace(result, dev_accuracy=0.99) if result.seed == 1 else result for result in results
+    ]
     leader = summarise(better_dev)[0].leader
     assert leader is not None
     assert leader.strategy == "abo"
 
 
-@pytest.mark.parametrize(("seconds", "told"), [(None, "–"), (0.4, "0 s"), (59.6, "1:00 min"), (125, "2:05 min"), (4000, "1:06 h")])  # noqa: RUF001
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(None, "–"), (0.4, "0 s"), (59.6, "1:00 min"), (125, "2:05 min"), (4000, "1:06 h")],  # noqa: RUF001
+)
 def test_durations(seconds: float | None, told: str) -> None:
     assert w.duration(seconds) == told
 
 
-@pytest.mark.parametrize(("value", "told"), [(0.354, "+0.35"), (-0.2, "-0.20"), (-0.001, "0.00"), (0.0, "0.00"), (None, "–")])  # noqa: RUF001
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(0.354, "+0.35"), (-0.2, "-0.20"), (-0.001, "0.00"), (0.0, "0.00"), (None, "–")],  # noqa: RUF001
+)
 def test_differences(value: float | None, told: str) -> None:
     assert w.signed(value) == told
 

@@ -22,13 +22,35 @@ def write_many(out: Path) -> None:
     rounds = []
     for number in range(ROUNDS):
         children = [
-            Candidate(Prompt(f"Think {number} {child}. " + WORDS), "edit", number, rng.choice(parents).id, "why")
-            for child in range(CHILDREN)]
-        standings = [Standing(one, rng.random(), 50, None, place < 4) for place, one in enumerate(children)]
+            Candidate(
+                Prompt(f"Think {number} {child}. " + WORDS),
+                "edit",
+                number,
+                rng.choice(parents).id,
+                "why",
+            )
+            for child in range(CHILDREN)
+        ]
+        standings = [
+            Standing(one, rng.random(), 50, None, place < 4) for place, one in enumerate(children)
+        ]
         rounds.append(Round(number, tuple(standings)))
         parents = children[:4]
     result = TrialResult(
-        trial=TRIAL, task="navigate", strategy="apo", selection="racing", seed=0, target="t", optimizer="o", status="finished",
-        seed_prompt=Prompt("Think."), best=parents[0], rounds=tuple(rounds))
-    write_settings(ExperimentSettings.model_validate({"tasks": ["navigate"], "strategies": ["apo"]}), open_folder(out))
+        trial=TRIAL,
+        task="navigate",
+        strategy="apo",
+        selection="racing",
+        seed=0,
+        target="t",
+        optimizer="o",
+        status="finished",
+        seed_prompt=Prompt("Think."),
+        best=parents[0],
+        rounds=tuple(rounds),
+    )
+    write_settings(
+        ExperimentSettings.model_validate({"tasks": ["navigate"], "strategies": ["apo"]}),
+        open_folder(out),
+    )
     write_trial(out, result)

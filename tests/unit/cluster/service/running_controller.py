@@ -1,4 +1,6 @@
-"""A controller with a worker pool that plays its runs in this process, and what is asked of it again and again."""
+"""A controller with a worker pool that plays its runs in this process, and what is asked of it
+again and again.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
@@ -65,14 +67,21 @@ class WorkerPool:
         self.controller.report(work.filed.id, work.run, news)
 
 
-async def one_trial(worker_pool: WorkerPool, work: Work, rounds: int = 2, paid: int = 10) -> Outcome:
+async def one_trial(
+    worker_pool: WorkerPool, work: Work, rounds: int = 2, paid: int = 10
+) -> Outcome:
     worker_pool.tell(work, Sized(1))
     worker_pool.tell(work, Started("t"))
     for number in range(rounds):
         round_of(worker_pool, work, number, paid * (number + 1))
         await asyncio.sleep(0)
     spent = Spent(paid * rounds, 0, 0, {"learn": paid * rounds})
-    worker_pool.tell(work, Ended("t", spent, "finished", "", 0.9, {"status": "finished", "test_accuracy": 0.8}, "easy"))
+    worker_pool.tell(
+        work,
+        Ended(
+            "t", spent, "finished", "", 0.9, {"status": "finished", "test_accuracy": 0.8}, "easy"
+        ),
+    )
     return Outcome("ended", statuses={"t": "finished"})
 
 
@@ -87,7 +96,10 @@ async def until_stopped(worker_pool: WorkerPool, work: Work) -> Outcome:
     worker_pool.tell(work, Sized(1))
     worker_pool.tell(work, Started("t"))
     round_of(worker_pool, work, 0, 10)
-    waits = [asyncio.ensure_future(worker_pool.stopped[work.filed.id].wait()), asyncio.ensure_future(worker_pool.gate.wait())]
+    waits = [
+        asyncio.ensure_future(worker_pool.stopped[work.filed.id].wait()),
+        asyncio.ensure_future(worker_pool.gate.wait()),
+    ]
     try:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -99,7 +111,9 @@ async def until_stopped(worker_pool: WorkerPool, work: Work) -> Outcome:
 
 
 @asynccontextmanager
-async def running_controller(place: Path, play: Play, running: int = 2, **how: Any) -> AsyncIterator[tuple[JobController, WorkerPool]]:
+async def running_controller(
+    place: Path, play: Play, running: int = 2, **how: Any
+) -> AsyncIterator[tuple[JobController, WorkerPool]]:
     worker_pool = WorkerPool(play)
     controller = worker_pool.controller = JobController(str(place), running, worker_pool, **how)
     await controller.open(0.5)

@@ -1,4 +1,6 @@
-"""Work in processes that can be killed: endless, greedy and broken work ends in a sentence, alone, and leaves no process behind."""
+"""Work in processes that can be killed: endless, greedy and broken work ends in a sentence, alone,
+and leaves no process behind.
+"""
 
 import asyncio
 import os
@@ -67,7 +69,9 @@ async def test_work_gives_what_it_returns_and_what_it_raises(server: CheckServer
 
 
 @pytest.mark.parametrize("work", [endless.regex, endless.sleep])
-async def test_endless_work_is_stopped_and_answered_in_a_sentence(server: CheckServer, work: Any) -> None:
+async def test_endless_work_is_stopped_and_answered_in_a_sentence(
+    server: CheckServer, work: Any
+) -> None:
     began = time.monotonic()
     with pytest.raises(SettingsError, match=r"took more than 0\.4 s and was stopped"):
         await pool(server).run("ann", work)
@@ -81,7 +85,9 @@ async def test_work_that_takes_too_much_memory_is_stopped(server: CheckServer) -
     await none_left(server)
 
 
-async def test_forty_endless_checks_of_one_owner_keep_nobody_else_waiting(server: CheckServer) -> None:
+async def test_forty_endless_checks_of_one_owner_keep_nobody_else_waiting(
+    server: CheckServer,
+) -> None:
     checks = pool(server, check_s=SLOW_S, waiting_per_owner=10)
     await checks.run("bob", endless.pid)
     attack = [asyncio.create_task(checks.run("ann", endless.regex)) for _ in range(40)]
@@ -99,7 +105,9 @@ async def test_forty_endless_checks_of_one_owner_keep_nobody_else_waiting(server
     await none_left(server)  # a caller that leaves takes the work along
 
 
-async def test_a_server_that_dies_is_started_again_and_takes_its_children_along(server: CheckServer) -> None:
+async def test_a_server_that_dies_is_started_again_and_takes_its_children_along(
+    server: CheckServer,
+) -> None:
     checks = pool(server, check_s=SLOW_S)
     await checks.open()
     under_way = asyncio.create_task(checks.run("ann", endless.sleep))
@@ -110,7 +118,10 @@ async def test_a_server_that_dies_is_started_again_and_takes_its_children_along(
     with pytest.raises(Unavailable):
         await under_way
     async with asyncio.timeout(SLOW_S):
-        while any(Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text() for pid in left):
+        while any(
+            Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text()
+            for pid in left
+        ):
             await asyncio.sleep(0.01)
     assert await checks.run("ann", endless.pid)
 
@@ -131,11 +142,16 @@ async def test_closing_ends_what_is_under_way(server: CheckServer) -> None:
 
 
 def test_what_a_child_sends_is_read_as_values_alone() -> None:
-    """A child has read what a stranger sent: should it be taken over, it can make nobody else do anything."""
+    """A child has read what a stranger sent: should it be taken over, it can make nobody else do
+    anything.
+    """
     for harmful in (print, os.getcwd, Popen, framed):
         with pytest.raises(pickle.UnpicklingError, match="is no value"):
             unframed(framed((True, harmful)))
     through_ours = b"\x80\x04\x8c\x1ccluster.service.check_server\x8c\x09os.system\x93."
     with pytest.raises(pickle.UnpicklingError, match="is no value"):
         unframed(len(through_ours).to_bytes(8, "big") + through_ours)
-    assert unframed(framed((True, {"a": (1, frozenset("b"))}))) == (True, {"a": (1, frozenset("b"))})
+    assert unframed(framed((True, {"a": (1, frozenset("b"))}))) == (
+        True,
+        {"a": (1, frozenset("b"))},
+    )

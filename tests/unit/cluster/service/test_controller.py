@@ -1,4 +1,6 @@
-"""The controller of jobs, with a worker pool that plays its runs in this process: states, quotas, losses, and what a new controller finds."""
+"""The controller of jobs, with a worker pool that plays its runs in this process: states, quotas,
+losses, and what a new controller finds.
+"""
 
 import asyncio
 import time
@@ -28,19 +30,32 @@ from tests.unit.cluster.service.running_controller import (
 )
 
 
-async def test_a_job_goes_from_the_queue_to_its_end_and_all_of_it_stands_on_storage(tmp_path: Path) -> None:
+async def test_a_job_goes_from_the_queue_to_its_end_and_all_of_it_stands_on_storage(
+    tmp_path: Path,
+) -> None:
     async with running_controller(tmp_path, one_trial) as (controller, _):
         created = await controller.create(filed("opt-1"), FREE)
         assert created.status in ("queued", "running")
         await over(controller, "opt-1")
         job = controller.get("opt-1")
         await until(lambda: Store(str(tmp_path)).state("opt-1").status == "succeeded")
-    assert job.best_dev_accuracy_by_task == Store(str(tmp_path)).state("opt-1").best_dev_accuracy_by_task == {"easy": 0.9}
+    assert (
+        job.best_dev_accuracy_by_task
+        == Store(str(tmp_path)).state("opt-1").best_dev_accuracy_by_task
+        == {"easy": 0.9}
+    )
     assert (job.trials, job.trials_done, job.best_dev_accuracy, job.runs) == (1, 1, 0.9, 1)
     assert (job.usage.target_calls, job.usage.calls_by_purpose) == (20, {"learn": 20})
     assert kinds(tmp_path, "opt-1") == [
-        "job.queued", "job.started", "trial.started", "trial.round", "trial.round", "trial.better", "trial.finished",
-        "job.succeeded"]
+        "job.queued",
+        "job.started",
+        "trial.started",
+        "trial.round",
+        "trial.round",
+        "trial.better",
+        "trial.finished",
+        "job.succeeded",
+    ]
     assert [event.id for event in Store(str(tmp_path)).events("opt-1")] == list(range(1, 9))
 
 
@@ -51,7 +66,14 @@ async def test_jobs_of_owners_take_turns_and_no_more_run_than_may(tmp_path: Path
         for number in range(2):
             await controller.create(filed(f"opt-b{number}", "bob"), FREE)
         shown = {job.id: job.queue_position for job in controller.jobs()}
-        assert shown == {"opt-a0": None, "opt-a1": None, "opt-b0": 1, "opt-b1": 2, "opt-a2": 3, "opt-a3": 4}
+        assert shown == {
+            "opt-a0": None,
+            "opt-a1": None,
+            "opt-b0": 1,
+            "opt-b1": 2,
+            "opt-a2": 3,
+            "opt-a3": 4,
+        }
         worker_pool.gate.set()
         for id in shown:
             await over(controller, id)
@@ -68,10 +90,14 @@ async def test_the_same_key_and_the_same_id_are_the_same_job(tmp_path: Path) -> 
         assert (await controller.create(filed("opt-3", "bob", key="k"), FREE)).id == "opt-3"
         await over(controller, "opt-1")
     async with running_controller(tmp_path, one_trial) as (controller, _):
-        assert (await controller.create(filed("opt-4", key="k"), FREE)).id == "opt-1", "the next controller knows it too"
+        assert (await controller.create(filed("opt-4", key="k"), FREE)).id == "opt-1", (
+            "the next controller knows it too"
+        )
 
 
-async def test_a_job_is_cancelled_in_the_queue_and_while_it_runs_and_resumed(tmp_path: Path) -> None:
+async def test_a_job_is_cancelled_in_the_queue_and_while_it_runs_and_resumed(
+    tmp_path: Path,
+) -> None:
     async with running_controller(tmp_path, until_stopped, running=1) as (controller, worker_pool):
         await controller.create(filed("opt-1"), FREE)
         await controller.create(filed("opt-2"), FREE)
@@ -89,11 +115,24 @@ async def test_a_job_is_cancelled_in_the_queue_and_while_it_runs_and_resumed(tmp
         with pytest.raises(NotFound):
             await controller.cancel("opt-9")
     assert kinds(tmp_path, "opt-1") == [
-        "job.queued", "job.started", "trial.started", "trial.round", "job.cancelling", "job.cancelled", "job.resumed",
-        "job.started", "trial.round", "trial.better", "trial.finished", "job.succeeded"]
+        "job.queued",
+        "job.started",
+        "trial.started",
+        "trial.round",
+        "job.cancelling",
+        "job.cancelled",
+        "job.resumed",
+        "job.started",
+        "trial.round",
+        "trial.better",
+        "trial.finished",
+        "job.succeeded",
+    ]
 
 
-async def test_a_job_whose_process_is_lost_goes_on_and_is_given_up_only_without_progress(tmp_path: Path) -> None:
+async def test_a_job_whose_process_is_lost_goes_on_and_is_given_up_only_without_progress(
+    tmp_path: Path,
+) -> None:
     async def dies(worker_pool: WorkerPool, work: Work) -> Outcome:
         if work.filed.id == "opt-stuck" or work.run < 5:
             if work.filed.id != "opt-stuck":
@@ -107,7 +146,9 @@ async def test_a_job_whose_process_is_lost_goes_on_and_is_given_up_only_without_
         await over(controller, "opt-stuck", "failed")
         await over(controller, "opt-moving")
         assert controller.get("opt-moving").runs == 5
-        assert sum(work.filed.id == "opt-stuck" for work in worker_pool.works) == LOST_WITHOUT_PROGRESS
+        assert (
+            sum(work.filed.id == "opt-stuck" for work in worker_pool.works) == LOST_WITHOUT_PROGRESS
+        )
         fault = controller.get("opt-stuck").error
         assert fault is not None
         assert "lost 3 times" in fault.message
@@ -119,7 +160,11 @@ async def test_failed_runs_and_failed_trials_fail_the_job_in_a_sentence(tmp_path
             return Outcome("failed", code="DataError", message="The data is gone.")
         worker_pool.tell(work, Sized(2))
         worker_pool.tell(work, Ended("t", Spent(), "failed", "It broke.", None))
-        message = "t: http://x answered 400: System role not supported." if work.filed.id == "opt-3" else ""
+        message = (
+            "t: http://x answered 400: System role not supported."
+            if work.filed.id == "opt-3"
+            else ""
+        )
         return Outcome("ended", ("t",), message=message, statuses={"t": "failed"})
 
     async with running_controller(tmp_path, fails) as (controller, _):
@@ -132,11 +177,16 @@ async def test_failed_runs_and_failed_trials_fail_the_job_in_a_sentence(tmp_path
         assert second is not None
         assert second.message == "1 of 2 trials have failed: t."
         assert third is not None
-        assert third.message == "1 of 2 trials have failed: t: http://x answered 400: System role not supported."
+        assert (
+            third.message
+            == "1 of 2 trials have failed: t: http://x answered 400: System role not supported."
+        )
     assert "trial.failed" in kinds(tmp_path, "opt-2")
 
 
-async def test_a_new_controller_goes_on_with_what_waited_and_ran_and_says_nothing_twice(tmp_path: Path) -> None:
+async def test_a_new_controller_goes_on_with_what_waited_and_ran_and_says_nothing_twice(
+    tmp_path: Path,
+) -> None:
     async with running_controller(tmp_path, until_stopped, running=1) as (controller, _):
         for id in ("opt-1", "opt-2", "opt-3"):
             await controller.create(filed(id), FREE)
@@ -151,15 +201,27 @@ async def test_a_new_controller_goes_on_with_what_waited_and_ran_and_says_nothin
         assert controller.get("opt-1").runs == 2
     assert Store(str(tmp_path)).events("opt-1")[: len(before)] == before
     assert kinds(tmp_path, "opt-1") == [
-        "job.queued", "job.started", "trial.started", "trial.round", "trial.round", "trial.better", "trial.finished",
-        "job.succeeded"]
+        "job.queued",
+        "job.started",
+        "trial.started",
+        "trial.round",
+        "trial.round",
+        "trial.better",
+        "trial.finished",
+        "job.succeeded",
+    ]
 
 
-@pytest.mark.parametrize(("ended", "last_event", "status"), [(True, 2, "cancelled"), (True, 3, "queued"), (False, 2, "queued")])
+@pytest.mark.parametrize(
+    ("ended", "last_event", "status"),
+    [(True, 2, "cancelled"), (True, 3, "queued"), (False, 2, "queued")],
+)
 async def test_a_crash_between_an_event_and_its_state_is_mended(
     tmp_path: Path, ended: bool, last_event: int, status: str
 ) -> None:
-    """The event that ends a job comes before its state; the state of a job that was resumed comes before the event."""
+    """The event that ends a job comes before its state; the state of a job that was resumed comes
+    before the event.
+    """
     async with running_controller(tmp_path, until_stopped) as (controller, _):
         await controller.create(filed("opt-1"), FREE)
         await until(lambda: "trial.round" in kinds(tmp_path, "opt-1"))
@@ -168,7 +230,10 @@ async def test_a_crash_between_an_event_and_its_state_is_mended(
             await over(controller, "opt-1", "cancelled")
     store = Store(str(tmp_path))
     state = store.state("opt-1")
-    state.status, state.last_event = "queued" if ended else "running", len(store.events("opt-1")) - 3 + last_event
+    state.status, state.last_event = (
+        "queued" if ended else "running",
+        len(store.events("opt-1")) - 3 + last_event,
+    )
     store.save_state("opt-1", state.to_json())
     async with running_controller(tmp_path, until_stopped, running=1) as (controller, _):
         found = controller.get("opt-1").status
@@ -195,7 +260,11 @@ async def test_quotas_bound_jobs_and_calls_and_use_outlives_the_controller(tmp_p
         await controller.create(filed("opt-4"), limits)
         await over(controller, "opt-4")
         assert controller.use("ann") == {"jobs_now": 0, "calls_today": 40, "money_today": 0.0}
-        await until(lambda: Store(str(tmp_path)).usage(day_of(time.time())).get("ann", {}).get("calls") == 40)
+        await until(
+            lambda: (
+                Store(str(tmp_path)).usage(day_of(time.time())).get("ann", {}).get("calls") == 40
+            )
+        )
     async with running_controller(tmp_path, one_trial) as (controller, _):
         assert controller.use("ann")["calls_today"] == 40
         with pytest.raises(OverQuota, match="25 calls a day") as refused:
@@ -238,7 +307,9 @@ async def test_a_job_that_is_cancelled_as_soon_as_it_is_filed_is_not_run(tmp_pat
     assert kinds(tmp_path, "opt-1")[-1] == "job.succeeded"
 
 
-async def test_a_controller_whose_storage_was_taken_says_so_and_keeps_nothing_more(tmp_path: Path) -> None:
+async def test_a_controller_whose_storage_was_taken_says_so_and_keeps_nothing_more(
+    tmp_path: Path,
+) -> None:
     class Taken:
         def check(self) -> None:
             raise StorageError("It is another's.")

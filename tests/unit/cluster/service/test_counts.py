@@ -1,4 +1,6 @@
-"""How many of a job's trials have ended, and how many calls are under way: counted as they are, and unknown where nobody knows."""
+"""How many of a job's trials have ended, and how many calls are under way: counted as they are, and
+unknown where nobody knows.
+"""
 
 import asyncio
 from pathlib import Path
@@ -14,21 +16,50 @@ from cluster.service.jobs.run_updates import Ended, Sized, Spent, Started
 from cluster.service.jobs.worker_pool import RayWorkerPool
 from cluster.text.formatting import trials_told
 from serving.concurrency.fair_share import Use
-from tests.unit.cluster.service.running_controller import FREE, WorkerPool, filed, over, running_controller, until, until_stopped
+from tests.unit.cluster.service.running_controller import (
+    FREE,
+    WorkerPool,
+    filed,
+    over,
+    running_controller,
+    until,
+    until_stopped,
+)
 
 
-@pytest.mark.parametrize(("status", "by_trial", "done", "told"), [
-    ("cancelled", {}, 0, "0 of 2 trials finished, 2 cancelled"),
-    ("cancelled", {"a": "stopped", "b": "stopped"}, 0, "0 of 2 trials finished, 2 cancelled"),  # of an earlier version
-    ("cancelled", {"a": "finished", "b": "running"}, 1, "1 of 2 trials finished, 1 cancelled"),  # its process was ended
-    ("cancelled", {"a": "budget", "b": "cancelled"}, 1, "1 of 2 trials finished, 1 cancelled"),
-    ("failed", {"a": "failed"}, 1, "0 of 2 trials finished, 1 failed, 1 not run to its end"),
-    ("succeeded", {"a": "pruned", "b": "finished"}, 2, "1 of 2 trials finished, 1 pruned"),
-    ("running", {"a": "running"}, 0, "0 of 2 trials finished, 1 running, 1 waiting"),
-    ("running", {"a": "failed", "b": "running"}, 1, "0 of 2 trials finished, 1 failed, 1 running"),
-    ("cancelling", {"a": "running"}, 0, "0 of 2 trials finished, 1 running, 1 waiting"),
-    ("queued", {"a": "cancelled", "b": "finished"}, 1, "1 of 2 trials finished, 1 waiting")])
-def test_what_was_cancelled_is_not_done(status: Any, by_trial: dict[str, str], done: int, told: str) -> None:
+@pytest.mark.parametrize(
+    ("status", "by_trial", "done", "told"),
+    [
+        ("cancelled", {}, 0, "0 of 2 trials finished, 2 cancelled"),
+        (
+            "cancelled",
+            {"a": "stopped", "b": "stopped"},
+            0,
+            "0 of 2 trials finished, 2 cancelled",
+        ),  # of an earlier version
+        (
+            "cancelled",
+            {"a": "finished", "b": "running"},
+            1,
+            "1 of 2 trials finished, 1 cancelled",
+        ),  # its process was ended
+        ("cancelled", {"a": "budget", "b": "cancelled"}, 1, "1 of 2 trials finished, 1 cancelled"),
+        ("failed", {"a": "failed"}, 1, "0 of 2 trials finished, 1 failed, 1 not run to its end"),
+        ("succeeded", {"a": "pruned", "b": "finished"}, 2, "1 of 2 trials finished, 1 pruned"),
+        ("running", {"a": "running"}, 0, "0 of 2 trials finished, 1 running, 1 waiting"),
+        (
+            "running",
+            {"a": "failed", "b": "running"},
+            1,
+            "0 of 2 trials finished, 1 failed, 1 running",
+        ),
+        ("cancelling", {"a": "running"}, 0, "0 of 2 trials finished, 1 running, 1 waiting"),
+        ("queued", {"a": "cancelled", "b": "finished"}, 1, "1 of 2 trials finished, 1 waiting"),
+    ],
+)
+def test_what_was_cancelled_is_not_done(
+    status: Any, by_trial: dict[str, str], done: int, told: str
+) -> None:
     job = shown(filed("opt-1"), State(status=status, trials=2, status_by_trial=by_trial), 1)
     assert (job.trials_done, job.trials_told) == (done, told)
 
@@ -36,7 +67,9 @@ def test_what_was_cancelled_is_not_done(status: Any, by_trial: dict[str, str], d
 def test_a_job_of_which_nobody_knows_how_many_trials_it_has_says_so() -> None:
     job = shown(filed("opt-1"), State(status="cancelled"), 1)
     assert (job.trials_done, job.trials, job.trials_told) == (0, 0, "no trial was started")
-    assert shown(filed("opt-1"), State(status="queued"), 1).trials_told == "no trial was started yet"
+    assert (
+        shown(filed("opt-1"), State(status="queued"), 1).trials_told == "no trial was started yet"
+    )
 
 
 def test_the_same_words_on_the_console() -> None:
@@ -86,10 +119,14 @@ async def test_calls_under_way_are_counted_over_all_models() -> None:
 
 
 async def test_a_job_whose_calls_were_not_reported_yet_has_no_count_of_0() -> None:
-    """Its first report says what it is about to send; and where no report came through, a window knows of no job at all."""
+    """Its first report says what it is about to send; and where no report came through, a window
+    knows of no job at all.
+    """
     asks, busy = ("ann", "opt-1"), ("ann", "opt-2")
     assert await in_flight(Use(8, {asks: 0, busy: 2}, {asks: 24, busy: 2}), Use(4)) == {"opt-2": 2}
-    assert await in_flight(Use(8, {asks: 0}, {asks: 24}), Use(8, {asks: 3}, {asks: 3})) == {}, "3 of one model are not all"
+    assert await in_flight(Use(8, {asks: 0}, {asks: 24}), Use(8, {asks: 3}, {asks: 3})) == {}, (
+        "3 of one model are not all"
+    )
 
 
 async def test_where_a_model_does_not_say_how_many_calls_are_under_way_nobody_knows() -> None:

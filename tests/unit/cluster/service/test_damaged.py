@@ -1,4 +1,6 @@
-"""One damaged file of one job: the service opens, says what is damaged to whom it belongs, and goes on with all others. No Ray."""
+"""One damaged file of one job: the service opens, says what is damaged to whom it belongs, and goes
+on with all others. No Ray.
+"""
 
 import asyncio
 import inspect
@@ -70,14 +72,22 @@ def as_a_folder(path: Path) -> None:
 
 
 DAMAGES: dict[str, Callable[[Path], None]] = {
-    "half": lambda path: path.write_bytes(path.read_bytes()[:40]) and None, "empty": spoilt(""), "list": spoilt("[1]"),
-    "other": spoilt('{"id": 3}'), "bytes": lambda path: path.write_bytes(b"\xff\xfe{") and None, "deep": spoilt("[" * 100_000),
-    "folder": as_a_folder, "gone": Path.unlink}
+    "half": lambda path: path.write_bytes(path.read_bytes()[:40]) and None,
+    "empty": spoilt(""),
+    "list": spoilt("[1]"),
+    "other": spoilt('{"id": 3}'),
+    "bytes": lambda path: path.write_bytes(b"\xff\xfe{") and None,
+    "deep": spoilt("[" * 100_000),
+    "folder": as_a_folder,
+    "gone": Path.unlink,
+}
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("name", ["request.json", "state.json"])
-async def test_a_damaged_job_is_set_aside_and_all_others_go_on(tmp_path: Path, name: str, damage: str) -> None:
+async def test_a_damaged_job_is_set_aside_and_all_others_go_on(
+    tmp_path: Path, name: str, damage: str
+) -> None:
     await finished(tmp_path, "opt-1", "opt-2", "opt-3")
     DAMAGES[damage](tmp_path / "optimizations" / "opt-2" / name)
     async with running_controller(tmp_path, one_trial) as (controller, _):
@@ -85,11 +95,17 @@ async def test_a_damaged_job_is_set_aside_and_all_others_go_on(tmp_path: Path, n
         assert list(jobs) == ["opt-3", "opt-2", "opt-1"]
         assert [jobs[id].status for id in ("opt-1", "opt-3")] == ["succeeded"] * 2
         if (name, damage) == ("state.json", "gone"):
-            await over(controller, "opt-2")  # as one of which nothing is known but its request: it goes by replay
+            await over(
+                controller, "opt-2"
+            )  # as one of which nothing is known but its request: it goes by replay
             return
         error = jobs["opt-2"].error
         assert error is not None
-        assert (jobs["opt-2"].status, jobs["opt-2"].owner, error.code) == ("failed", "ann", "damaged")
+        assert (jobs["opt-2"].status, jobs["opt-2"].owner, error.code) == (
+            "failed",
+            "ann",
+            "damaged",
+        )
         assert f"optimizations/opt-2/{name}" in error.message
         assert str(tmp_path) not in error.message
         Optimization.model_validate_json(jobs["opt-2"].model_dump_json())
@@ -102,21 +118,32 @@ async def test_a_damaged_job_is_set_aside_and_all_others_go_on(tmp_path: Path, n
         await over(controller, "opt-4")
 
 
-async def test_any_changed_byte_of_a_job_s_files_leaves_the_others_as_they_are(tmp_path: Path) -> None:
+async def test_any_changed_byte_of_a_job_s_files_leaves_the_others_as_they_are(
+    tmp_path: Path,
+) -> None:
     await finished(tmp_path, "opt-1", "opt-2")
     rng = random.Random(17)
     for _ in range(25):
-        path = tmp_path / "optimizations" / "opt-1" / rng.choice(["request.json", "state.json", "events/000000.jsonl"])
+        path = (
+            tmp_path
+            / "optimizations"
+            / "opt-1"
+            / rng.choice(["request.json", "state.json", "events/000000.jsonl"])
+        )
         whole = path.read_bytes()
         at = rng.randrange(len(whole))
-        path.write_bytes(whole[:at] + bytes([whole[at] ^ (1 << rng.randrange(8))]) + whole[at + 1 :])
+        path.write_bytes(
+            whole[:at] + bytes([whole[at] ^ (1 << rng.randrange(8))]) + whole[at + 1 :]
+        )
         async with running_controller(tmp_path, one_trial) as (controller, _):
             assert [job.id for job in controller.jobs()] == ["opt-2", "opt-1"]
             assert controller.get("opt-2").status == "succeeded"
         path.write_bytes(whole)
 
 
-async def test_damaged_events_of_a_job_that_runs_set_it_aside_and_of_a_finished_one_are_told_when_asked_for(tmp_path: Path) -> None:
+async def test_damaged_events_of_a_job_that_runs_set_it_aside_and_of_a_finished_one_are_told_when_asked_for(
+    tmp_path: Path,
+) -> None:
     async with running_controller(tmp_path, until_stopped) as (controller, _):
         for id in ("opt-1", "opt-2", "opt-3"):
             await controller.create(filed(id), FREE)
@@ -130,18 +157,25 @@ async def test_damaged_events_of_a_job_that_runs_set_it_aside_and_of_a_finished_
         for id in ("opt-1", "opt-3"):
             error = controller.get(id).error
             assert error is not None
-            assert f"optimizations/{id}/events/000000.jsonl is not what was written there" in error.message
+            assert (
+                f"optimizations/{id}/events/000000.jsonl is not what was written there"
+                in error.message
+            )
             assert isinstance((await controller.news({id: 0, "opt-2": 0}, 1))[id], Damaged)
         await until(lambda: Store(str(tmp_path)).state("opt-2").status == "succeeded")
     (tmp_path / "optimizations" / "opt-2" / "events" / "000000.jsonl").write_text("no json\n")
     async with running_controller(tmp_path, one_trial) as (controller, _):
         assert controller.get("opt-2").status == "succeeded"
         found = await controller.news({"opt-2": 0}, 1)
-        assert "events of this job are damaged: optimizations/opt-2/events/000000.jsonl" in str(found["opt-2"])
+        assert "events of this job are damaged: optimizations/opt-2/events/000000.jsonl" in str(
+            found["opt-2"]
+        )
 
 
 @pytest.mark.parametrize("damage", ["gone", "half", "empty", "bytes", "last line", "a file of two"])
-async def test_an_index_that_is_lost_or_damaged_is_made_again_from_the_jobs(tmp_path: Path, damage: str) -> None:
+async def test_an_index_that_is_lost_or_damaged_is_made_again_from_the_jobs(
+    tmp_path: Path, damage: str
+) -> None:
     ids = [f"opt-{number}" for number in range(1, 4)]
     await finished(tmp_path, *ids)
     index = tmp_path / "optimizations" / "index" / "000000.jsonl"
@@ -169,9 +203,13 @@ async def test_a_record_that_was_never_acknowledged_is_no_job(tmp_path: Path) ->
         assert [job.id for job in controller.jobs()] == ["opt-1"]
 
 
-async def test_an_older_index_that_names_no_owner_is_read_and_a_job_of_nobody_is_shown_to_admins(tmp_path: Path) -> None:
+async def test_an_older_index_that_names_no_owner_is_read_and_a_job_of_nobody_is_shown_to_admins(
+    tmp_path: Path,
+) -> None:
     await finished(tmp_path, "opt-1", "opt-2")
-    (tmp_path / "optimizations" / "index" / "000000.jsonl").write_text('{"id": "opt-1"}\n{"id": "opt-2"}\n')
+    (tmp_path / "optimizations" / "index" / "000000.jsonl").write_text(
+        '{"id": "opt-1"}\n{"id": "opt-2"}\n'
+    )
     (tmp_path / "optimizations" / "opt-1" / "request.json").write_text("{")
     async with running_controller(tmp_path, one_trial) as (controller, _):
         (_, damaged) = controller.jobs()
@@ -203,7 +241,9 @@ async def test_a_damaged_file_of_use_is_made_up_for_and_gives_no_quota_twice(
     assert usage.with_name(f"{today}.json.damaged").read_bytes() == before
 
 
-async def test_who_cannot_open_the_storage_gives_it_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_cannot_open_the_storage_gives_it_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await finished(tmp_path, "opt-1")
 
     def away(self: Journal) -> None:
@@ -218,7 +258,9 @@ async def test_who_cannot_open_the_storage_gives_it_back(tmp_path: Path, monkeyp
         assert controller.get("opt-1").status == "succeeded"
 
 
-async def test_a_storage_that_is_away_sets_no_job_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_storage_that_is_away_sets_no_job_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await finished(tmp_path, "opt-1", "opt-2")
     whole = LocalFolder.read
 
@@ -237,12 +279,16 @@ async def test_a_storage_that_is_away_sets_no_job_aside(tmp_path: Path, monkeypa
         return whole_state(self, id)
 
     monkeypatch.setattr(Store, "state", state)
-    monkeypatch.setattr(Store, "filed", lambda self, id: (state(self, id), self.job(id).read("request.json")))
+    monkeypatch.setattr(
+        Store, "filed", lambda self, id: (state(self, id), self.job(id).read("request.json"))
+    )
     with pytest.raises(StorageError, match="is away"):
         await JobController(store.place, 1, WorkerPool(one_trial)).open(0.2)
 
 
-def test_a_damaged_upload_is_listed_with_its_reason_beside_the_others_and_can_be_deleted(tmp_path: Path) -> None:
+def test_a_damaged_upload_is_listed_with_its_reason_beside_the_others_and_can_be_deleted(
+    tmp_path: Path,
+) -> None:
     files = FileStore(open_folder(tmp_path))
     stored = []
     for name in "abc":
@@ -271,11 +317,16 @@ def test_a_damaged_line_of_the_audit_is_told_of(tmp_path: Path) -> None:
     path.write_text("\n".join([lines[0], "{" + lines[1], lines[2]]) + "\n")
     entries = audit.page(None, 10).data
     assert [(entry.action, entry.subject) for entry in entries] == [
-        ("audit.damaged", f"{path.name}, line 2"), ("act", "c"), ("act", "a")]
+        ("audit.damaged", f"{path.name}, line 2"),
+        ("act", "c"),
+        ("act", "a"),
+    ]
     assert [entry.subject for entry in audit.page(entries[0].id, 10).data] == ["c", "a"]
 
 
-async def test_a_damaged_results_folder_is_shown_with_its_reason_beside_the_others(small: Small, tmp_path: Path) -> None:
+async def test_a_damaged_results_folder_is_shown_with_its_reason_beside_the_others(
+    small: Small, tmp_path: Path
+) -> None:
     damaged = tmp_path / "damaged"
     (damaged / "trials").mkdir(parents=True)
     (damaged / "settings.yaml").write_bytes((small.out / "settings.yaml").read_bytes())
@@ -340,17 +391,32 @@ async def test_the_api_shows_a_damaged_job_to_whom_it_belongs_and_health_tells_o
     (jobs / "opt-2" / "events" / "000000.jsonl").write_text("{\n")
     (jobs / "opt-3" / "results").mkdir()
     (jobs / "opt-3" / "results" / "settings.yaml").write_text("name: [")
-    async with running_controller(tmp_path, one_trial, pauses=Pauses(0.01, 0.02)) as (controller, worker_pool):
+    async with running_controller(tmp_path, one_trial, pauses=Pauses(0.01, 0.02)) as (
+        controller,
+        worker_pool,
+    ):
         backend = OverDispatcher(ServiceSettings(storage=str(tmp_path)), controller)
-        key = {name: add_key(LocalFolder(tmp_path), name, admin=name == "root")[1] for name in ("ann", "bob", "root")}
+        key = {
+            name: add_key(LocalFolder(tmp_path), name, admin=name == "root")[1]
+            for name in ("ann", "bob", "root")
+        }
         app = service_app(
-            Service(backend, FileStore(LocalFolder(tmp_path)), Audit(LocalFolder(tmp_path)), backend._service, lambda owner: FREE),
-            Authenticator(LocalFolder(tmp_path)))
+            Service(
+                backend,
+                FileStore(LocalFolder(tmp_path)),
+                Audit(LocalFolder(tmp_path)),
+                backend._service,
+                lambda owner: FREE,
+            ),
+            Authenticator(LocalFolder(tmp_path)),
+        )
         transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
         async with httpx2.AsyncClient(transport=transport, base_url="http://service") as http:
 
             async def get(path: str, owner: str = "ann") -> tuple[int, Any]:
-                answer = await http.get(f"/v1/optimizations{path}", headers={"Authorization": f"Bearer {key[owner]}"})
+                answer = await http.get(
+                    f"/v1/optimizations{path}", headers={"Authorization": f"Bearer {key[owner]}"}
+                )
                 return answer.status_code, answer.json()
 
             for owner, seen in (("ann", 4), ("bob", 0), ("root", 4)):
@@ -359,9 +425,12 @@ async def test_the_api_shows_a_damaged_job_to_whom_it_belongs_and_health_tells_o
             status, job = await get("/opt-1")
             assert (status, job["status"], job["error"]["code"]) == (200, "failed", "damaged")
             for path, what in (
-                    ("/opt-1/trials", "opt-1/request.json"), ("/opt-1/best", "opt-1/request.json"),
-                    ("/opt-2/events", "opt-2/events/000000.jsonl"), ("/opt-2/events?stream=true", "opt-2/events/000000.jsonl"),
-                    ("/opt-3/trials", "settings.yaml")):
+                ("/opt-1/trials", "opt-1/request.json"),
+                ("/opt-1/best", "opt-1/request.json"),
+                ("/opt-2/events", "opt-2/events/000000.jsonl"),
+                ("/opt-2/events?stream=true", "opt-2/events/000000.jsonl"),
+                ("/opt-3/trials", "settings.yaml"),
+            ):
                 status, answer = await get(path)
                 assert (status, answer["error"]["code"]) == (409, "damaged"), (path, answer)
                 assert what in answer["error"]["message"]

@@ -1,4 +1,6 @@
-"""A job's events: numbered without gaps, durable before they are seen, said once; and many listeners for one question."""
+"""A job's events: numbered without gaps, durable before they are seen, said once; and many
+listeners for one question.
+"""
 
 import asyncio
 from collections.abc import Mapping
@@ -64,9 +66,17 @@ async def test_a_storage_that_is_away_for_a_while_loses_no_event() -> None:
 
 
 SAYINGS: list[tuple[EventKind, str | None, dict[str, Any]]] = [
-    ("job.queued", None, {}), ("job.started", None, {}), ("job.phase", None, {}), ("trial.started", "t", {}),
-    ("trial.round", "t", {"round": 0}), ("trial.round", "t", {"round": 1}), ("trial.better", "t", {"round": 1}),
-    ("budget.warning", "t", {"limit": "target_calls", "share": 0.8}), ("trial.finished", "t", {}), ("trial.failed", "u", {})]
+    ("job.queued", None, {}),
+    ("job.started", None, {}),
+    ("job.phase", None, {}),
+    ("trial.started", "t", {}),
+    ("trial.round", "t", {"round": 0}),
+    ("trial.round", "t", {"round": 1}),
+    ("trial.better", "t", {"round": 1}),
+    ("budget.warning", "t", {"limit": "target_calls", "share": 0.8}),
+    ("trial.finished", "t", {}),
+    ("trial.failed", "u", {}),
+]
 
 
 async def test_a_repeated_run_adds_no_second_event_also_after_the_log_was_read_again() -> None:
@@ -117,8 +127,12 @@ class ControllerActor:
                     await asyncio.Event().wait()
                 if self.fault:
                     raise self.fault
-                if found := {job: self.events[job][known:] for job, known in after.items() if len(self.events[job]) > known}:
-                    return {job: events[self.skips:] for job, events in found.items()}
+                if found := {
+                    job: self.events[job][known:]
+                    for job, known in after.items()
+                    if len(self.events[job]) > known
+                }:
+                    return {job: events[self.skips :] for job, events in found.items()}
                 await self.changed.wait()
         finally:
             self.at_once -= 1
@@ -135,7 +149,9 @@ async def test_a_thousand_listeners_hear_all_in_order_for_a_few_questions() -> N
     controller = ControllerActor()
     follower = EventFollower(controller.news, controller.known)
     controller.add("a")
-    listeners = [asyncio.create_task(heard(follower, "ab"[number % 2], number % 3)) for number in range(1000)]
+    listeners = [
+        asyncio.create_task(heard(follower, "ab"[number % 2], number % 3)) for number in range(1000)
+    ]
     for number in range(20):
         await asyncio.sleep(0.005)
         controller.add("ab"[number % 2])
@@ -234,7 +250,10 @@ async def test_a_job_that_cannot_be_followed_ends_its_own_listeners_alone() -> N
         return found | ({"a": Damaged("Its events are damaged.")} if "a" in after else {})
 
     follower = EventFollower(news, controller.known)
-    damaged, sound = asyncio.create_task(heard(follower, "a")), asyncio.create_task(heard(follower, "b"))
+    damaged, sound = (
+        asyncio.create_task(heard(follower, "a")),
+        asyncio.create_task(heard(follower, "b")),
+    )
     await asyncio.sleep(0.01)
     controller.add("b")
     with pytest.raises(Damaged):

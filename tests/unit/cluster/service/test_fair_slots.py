@@ -13,9 +13,16 @@ from cluster.service.stores.threads import ReadingThreads
 
 @settings(deadline=None, max_examples=60)
 @given(
-    asked=st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["work", "leave", "fail"])), max_size=40),
-    most=st.integers(1, 4), own=st.integers(1, 4), waiting=st.integers(0, 6))
-def test_slots_are_never_exceeded_and_never_lost(asked: list[tuple[str, str]], most: int, own: int, waiting: int) -> None:
+    asked=st.lists(
+        st.tuples(st.sampled_from("abc"), st.sampled_from(["work", "leave", "fail"])), max_size=40
+    ),
+    most=st.integers(1, 4),
+    own=st.integers(1, 4),
+    waiting=st.integers(0, 6),
+)
+def test_slots_are_never_exceeded_and_never_lost(
+    asked: list[tuple[str, str]], most: int, own: int, waiting: int
+) -> None:
     async def run() -> None:
         slots, held = FairSlots(most, own, waiting, "checks", 1.0), {"a": 0, "b": 0, "c": 0}
 
@@ -42,7 +49,12 @@ def test_slots_are_never_exceeded_and_never_lost(asked: list[tuple[str, str]], m
                 tasks[-2].cancel()
         async with asyncio.timeout(10):
             ends = await asyncio.gather(*tasks, return_exceptions=True)
-        assert {type(end) for end in ends} <= {type(None), LookupError, asyncio.CancelledError, Busy}
+        assert {type(end) for end in ends} <= {
+            type(None),
+            LookupError,
+            asyncio.CancelledError,
+            Busy,
+        }
         assert slots.held == 0
         await one("a", "work")
 
@@ -57,7 +69,9 @@ async def test_the_next_owner_does_not_wait_behind_the_line_of_another() -> None
             served.append(owner)
             await asyncio.sleep(0.001)
 
-    await asyncio.gather(*(one("ann") for _ in range(30)), *(one(owner) for owner in ("bob", "eve", "bob")))
+    await asyncio.gather(
+        *(one("ann") for _ in range(30)), *(one(owner) for owner in ("bob", "eve", "bob"))
+    )
     assert set(served[2:6]) >= {"bob", "eve"}
 
 
@@ -78,7 +92,10 @@ async def test_whoever_has_too_many_waiting_is_told_to_come_again() -> None:
 async def test_a_thread_that_hangs_counts_against_its_owner_alone() -> None:
     import threading
 
-    threads, go = ReadingThreads(most=3, most_per_owner=2, most_waiting=1, deadline_s=0.2), threading.Event()
+    threads, go = (
+        ReadingThreads(most=3, most_per_owner=2, most_waiting=1, deadline_s=0.2),
+        threading.Event(),
+    )
     try:
         hanging = [asyncio.create_task(threads.run("ann", go.wait)) for _ in range(3)]
         await asyncio.sleep(0)

@@ -1,4 +1,6 @@
-"""An owner's day: whatever spends for the owner, and whatever is killed, no quota is passed and nothing is forgotten."""
+"""An owner's day: whatever spends for the owner, and whatever is killed, no quota is passed and
+nothing is forgotten.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -45,7 +47,12 @@ class Service:
 
     def restart(self) -> None:
         self.quotas = Quotas(lambda day: {}, lambda: self.now)
-        self.budgets = OwnerBudgets(open_folder(self._place), self.quotas, lambda owner: self.limits, self.refused.__setitem__)
+        self.budgets = OwnerBudgets(
+            open_folder(self._place),
+            self.quotas,
+            lambda owner: self.limits,
+            self.refused.__setitem__,
+        )
         self.told: list[asyncio.Task[Any]] = []
 
     async def ask(self, act: str, *given: Any) -> Any:
@@ -71,17 +78,28 @@ class Endpoint:
         self.calls += len(requests)
         for _ in range(self._rng.randrange(4)):
             await asyncio.sleep(0)
-        answers = [Completion("ok", False, self._rng.randint(1, 9), self._rng.randint(0, 20)) for _ in requests]
-        self.money += sum(PRICE_LIST.of(answer, request).money for answer, request in zip(answers, requests, strict=True))
+        answers = [
+            Completion("ok", False, self._rng.randint(1, 9), self._rng.randint(0, 20))
+            for _ in requests
+        ]
+        self.money += sum(
+            PRICE_LIST.of(answer, request).money
+            for answer, request in zip(answers, requests, strict=True)
+        )
         return list(answers)
 
 
 def batch(of: str, count: int, purpose: Any = "learn") -> list[Request]:
-    return [Request((Message("user", f"{of} {at}"),), Sampling(max_tokens=20), purpose=purpose) for at in range(count)]
+    return [
+        Request((Message("user", f"{of} {at}"),), Sampling(max_tokens=20), purpose=purpose)
+        for at in range(count)
+    ]
 
 
 @pytest.mark.parametrize("seed", range(6))
-async def test_jobs_of_one_owner_never_pass_its_quota_together_and_all_are_tested(tmp_path: Path, seed: int) -> None:
+async def test_jobs_of_one_owner_never_pass_its_quota_together_and_all_are_tested(
+    tmp_path: Path, seed: int
+) -> None:
     service, endpoint, rng = Service(tmp_path / "usage"), Endpoint(seed), Random(seed)
     with Ledger(tmp_path / "ledger") as record:
         ledger = LedgerCoordinator(record)
@@ -93,11 +111,19 @@ async def test_jobs_of_one_owner_never_pass_its_quota_together_and_all_are_teste
         async def job(name: str) -> None:
             shared_budget = service.shared_budget(f"{name}/trial")
             test = batch(f"test {name}", 3, "test")
-            await service.budgets.keep_tests("ann", {f"{name}/trial": Cost.of_all(
-                Cost(1, money=PRICE_LIST.at_most(request).money) for request in test)})
+            await service.budgets.keep_tests(
+                "ann",
+                {
+                    f"{name}/trial": Cost.of_all(
+                        Cost(1, money=PRICE_LIST.at_most(request).money) for request in test
+                    )
+                },
+            )
             await shared_budget.begin()
             model = CachedModel(endpoint, ledger, 1, shared_budget, PRICE_LIST)
-            with pytest.raises(QuotaExhausted, match=r"Your quota of 50 calls and 0\.5 in money a day is used up"):
+            with pytest.raises(
+                QuotaExhausted, match=r"Your quota of 50 calls and 0\.5 in money a day is used up"
+            ):
                 await search(model, name)
             assert all(isinstance(answer, Completion) for answer in await model.complete(test))
             await service.budgets.close("ann", name)
@@ -128,7 +154,10 @@ async def test_a_new_controller_forgets_nothing_whatever_was_under_way(tmp_path:
 async def test_what_is_kept_for_tests_is_kept_until_the_run_is_over(tmp_path: Path) -> None:
     service = Service(tmp_path)
     await service.budgets.keep_tests("ann", {"one/a": Cost(20), "one/b": Cost(20)})
-    with pytest.raises(QuotaExhausted, match=r"may take 11 calls and 0 in money, and of your quota of today only 10 calls"):
+    with pytest.raises(
+        QuotaExhausted,
+        match=r"may take 11 calls and 0 in money, and of your quota of today only 10 calls",
+    ):
         await service.budgets.keep_tests("ann", {"two/a": Cost(11)})
     with pytest.raises(QuotaExhausted):
         await service.shared_budget("two/a").take([Cost(1)] * 11)
@@ -165,7 +194,9 @@ async def test_a_day_begins_with_nothing_but_what_is_kept(tmp_path: Path) -> Non
     assert await service.shared_budget("one/b").take([Cost(1)] * 40) == 40
 
 
-async def test_another_quota_holds_at_once_and_a_damaged_record_starts_from_what_jobs_have_told(tmp_path: Path) -> None:
+async def test_another_quota_holds_at_once_and_a_damaged_record_starts_from_what_jobs_have_told(
+    tmp_path: Path,
+) -> None:
     service = Service(tmp_path)
     shared_budget = service.shared_budget("one/a")
     with pytest.raises(QuotaExhausted):
@@ -194,15 +225,24 @@ class Answering:
         return [Completion("ok", False, 5, 5) for _ in requests]
 
 
-async def test_what_is_asked_at_the_gateway_counts_and_is_refused_where_nothing_is_left(tmp_path: Path) -> None:
-    model = parse_model({
-        "kind": "openai", "model": "m", "base_url": "http://127.0.0.1:1/v1",
-        "prices": {"prompt_per_million": 1000, "completion_per_million": 1000}})
+async def test_what_is_asked_at_the_gateway_counts_and_is_refused_where_nothing_is_left(
+    tmp_path: Path,
+) -> None:
+    model = parse_model(
+        {
+            "kind": "openai",
+            "model": "m",
+            "base_url": "http://127.0.0.1:1/v1",
+            "prices": {"prompt_per_million": 1000, "completion_per_million": 1000},
+        }
+    )
     service = Service(tmp_path, QuotaSettings(calls_a_day=6))
     meter = GatewayMetrics(service.ask, [model])
     own = meter(Principal("ann"), model.label, Answering())
     await own.complete(batch("a", 2))
-    assert [piece async for piece in pieces(own, batch("b", 1)[0])][-1] == Completion("ok", False, 5, 5)
+    assert [piece async for piece in pieces(own, batch("b", 1)[0])][-1] == Completion(
+        "ok", False, 5, 5
+    )
     assert service.quotas.of("ann") == (3, pytest.approx(0.03))
     with pytest.raises(EndpointError):
         await meter(Principal("ann"), model.label, Answering(broken=True)).complete(batch("c", 1))
@@ -215,18 +255,26 @@ async def test_what_is_asked_at_the_gateway_counts_and_is_refused_where_nothing_
     other = meter(Principal("bob"), model.label, Answering())
     await other.complete(batch("f", 2))
     assert service.quotas.of("bob")[0] == 2
-    assert meter(7, model.label, answering := Answering()) is answering, "a key of the gateway's own is no owner's"
+    assert meter(7, model.label, answering := Answering()) is answering, (
+        "a key of the gateway's own is no owner's"
+    )
     service.limits = QuotaSettings()
     free = GatewayMetrics(service.ask, [model])(Principal("eve"), model.label, Answering())
     await free.complete(batch("g", 9))
     assert service.quotas.of("eve") == (9, pytest.approx(0.09)), "who has no limit is metered, too"
 
 
-async def test_a_job_that_ends_on_its_owners_quota_says_so_and_a_new_controller_knows_the_quota(tmp_path: Path) -> None:
+async def test_a_job_that_ends_on_its_owners_quota_says_so_and_a_new_controller_knows_the_quota(
+    tmp_path: Path,
+) -> None:
     async def play(worker_pool: Any, work: Work) -> Outcome:
         with pytest.raises(BudgetExhausted):
-            await worker_pool.controller.budgets.take("ann", f"{work.filed.id}/t", [Cost(1)] * 7, False)
-        await worker_pool.controller.budgets.send("ann", f"{work.filed.id}/t", {b"a": Cost(1)}, False)
+            await worker_pool.controller.budgets.take(
+                "ann", f"{work.filed.id}/t", [Cost(1)] * 7, False
+            )
+        await worker_pool.controller.budgets.send(
+            "ann", f"{work.filed.id}/t", {b"a": Cost(1)}, False
+        )
         return Outcome("ended")
 
     async with running_controller(tmp_path, play) as (controller, worker_pool):

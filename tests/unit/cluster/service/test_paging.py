@@ -16,12 +16,23 @@ STATUSES = st.sampled_from(["queued", "running", "succeeded"])
 def jobs(statuses: list[str]) -> list[Optimization]:
     return [
         Optimization.model_validate(
-            {"id": f"opt-{place}", "name": "one", "owner": "ann", "created_at": 0, "status": status, "request": REQUEST})
-        for place, status in enumerate(statuses)]
+            {
+                "id": f"opt-{place}",
+                "name": "one",
+                "owner": "ann",
+                "created_at": 0,
+                "status": status,
+                "request": REQUEST,
+            }
+        )
+        for place, status in enumerate(statuses)
+    ]
 
 
 @given(st.lists(STATUSES, max_size=12), st.integers(1, 5), st.none() | STATUSES)
-def test_pages_hold_every_job_of_the_status_once_and_in_order(statuses: list[str], limit: int, status: str | None) -> None:
+def test_pages_hold_every_job_of_the_status_once_and_in_order(
+    statuses: list[str], limit: int, status: str | None
+) -> None:
     every, found, after = jobs(statuses), list[str](), None
     while True:
         page = page_of(every, after, limit, status)
@@ -35,7 +46,9 @@ def test_pages_hold_every_job_of_the_status_once_and_in_order(statuses: list[str
 
 def test_a_page_goes_on_behind_a_job_that_has_another_status_by_now() -> None:
     first = page_of(jobs(["running", "running"]), None, 1, "running")
-    assert [job.id for job in page_of(jobs(["succeeded", "running"]), first.last_id, 1, "running").data] == ["opt-1"]
+    assert [
+        job.id for job in page_of(jobs(["succeeded", "running"]), first.last_id, 1, "running").data
+    ] == ["opt-1"]
 
 
 def test_a_cursor_that_there_is_not_is_told() -> None:

@@ -1,4 +1,6 @@
-"""The queue: a place that is free goes to the owner who has least, no owner waits behind another's line, and nothing stays free."""
+"""The queue: a place that is free goes to the owner who has least, no owner waits behind another's
+line, and nothing stays free.
+"""
 
 from collections import Counter
 
@@ -14,8 +16,15 @@ OWNERS = st.sampled_from("abc")
 def queues(draw: st.DrawFn) -> tuple[list[Waiting], list[str], dict[str, int]]:
     owners = draw(st.lists(OWNERS, max_size=20))
     numbers = draw(st.permutations(range(len(owners))))
-    waiting = [Waiting(f"job-{number}", owner, number) for owner, number in zip(owners, numbers, strict=True)]
-    return waiting, draw(st.lists(OWNERS, max_size=6)), draw(st.dictionaries(OWNERS, st.integers(1, 50)))
+    waiting = [
+        Waiting(f"job-{number}", owner, number)
+        for owner, number in zip(owners, numbers, strict=True)
+    ]
+    return (
+        waiting,
+        draw(st.lists(OWNERS, max_size=6)),
+        draw(st.dictionaries(OWNERS, st.integers(1, 50))),
+    )
 
 
 @given(queue=queues(), places=st.integers(0, 12))
@@ -39,11 +48,15 @@ def test_running_jobs_are_max_min_fair_between_owners(
     still_waiting = {one.owner for one in waiting if one.job not in started}
     for owner in still_waiting:
         for other in has:
-            assert has[other] <= max(has[owner] + 1, before[other]), "nobody was given more than one above an owner who still waits"
+            assert has[other] <= max(has[owner] + 1, before[other]), (
+                "nobody was given more than one above an owner who still waits"
+            )
 
 
 @given(queue=queues())
-def test_of_one_owner_the_first_that_came_starts_first(queue: tuple[list[Waiting], list[str], dict[str, int]]) -> None:
+def test_of_one_owner_the_first_that_came_starts_first(
+    queue: tuple[list[Waiting], list[str], dict[str, int]],
+) -> None:
     waiting, running, last_turn = queue
     order = list(turns(waiting, running, last_turn))
     assert sorted(order, key=lambda one: one.job) == sorted(waiting, key=lambda one: one.job)
@@ -62,11 +75,16 @@ def test_owners_that_are_barred_start_nothing_and_stand_last(
     assert {owner_by_job[job] for job in started}.isdisjoint(barred)
     place = positions(waiting, running, last_turn, barred)
     assert sorted(place.values()) == list(range(1, len(waiting) + 1))
-    assert started == sorted((job for job in place if owner_by_job[job] not in barred), key=place.__getitem__)
+    assert started == sorted(
+        (job for job in place if owner_by_job[job] not in barred), key=place.__getitem__
+    )
 
 
 def test_with_a_single_place_owners_take_turns_however_long_a_line_is() -> None:
-    waiting = [Waiting(f"a{number}", "a", number) for number in range(5)] + [Waiting("b5", "b", 5), Waiting("c6", "c", 6)]
+    waiting = [Waiting(f"a{number}", "a", number) for number in range(5)] + [
+        Waiting("b5", "b", 5),
+        Waiting("c6", "c", 6),
+    ]
     last_turn, order = dict[str, int](), list[str]()
     for turn in range(1, 8):
         (job,) = starts(waiting, [], 1, last_turn)

@@ -1,4 +1,6 @@
-"""The service's storage on every kind of file system: what was acknowledged is there, in order, whatever was cut."""
+"""The service's storage on every kind of file system: what was acknowledged is there, in order,
+whatever was cut.
+"""
 
 from pathlib import Path
 
@@ -17,7 +19,9 @@ from tests.unit.cluster.service.requests import request
 
 
 class Failing(LocalFolder):
-    """Fails at each fourth write, so that of an append to several files some are written and some are not."""
+    """Fails at each fourth write, so that of an append to several files some are written and some
+    are not.
+    """
 
     writes = 0
 
@@ -45,7 +49,9 @@ def test_entries_come_back_in_order_from_any_place(any_place: str) -> None:
 
 @settings(deadline=None, max_examples=20)
 @given(groups=st.lists(st.integers(1, LINES + 50), max_size=6))
-def test_an_append_that_failed_may_be_made_again(tmp_path_factory: pytest.TempPathFactory, groups: list[int]) -> None:
+def test_an_append_that_failed_may_be_made_again(
+    tmp_path_factory: pytest.TempPathFactory, groups: list[int]
+) -> None:
     folder = Failing(tmp_path_factory.mktemp("journal"))
     journal, expected = Journal(folder), list[int]()
     for size in groups:
@@ -77,7 +83,14 @@ def test_a_job_comes_back_as_it_was_filed_and_as_it_stood(any_place: str) -> Non
     assert store.has("opt-1")
     assert store.filed("opt-1") == filed
     assert store.state("opt-1") == State()
-    state = State("running", 1, None, 2, spent_by_trial={"t": Spent(3, 2, 1, {"learn": 5}, 0.5)}, best_dev_accuracy=0.5)
+    state = State(
+        "running",
+        1,
+        None,
+        2,
+        spent_by_trial={"t": Spent(3, 2, 1, {"learn": 5}, 0.5)},
+        best_dev_accuracy=0.5,
+    )
     store.save_state("opt-1", state.to_json())
     assert store.state("opt-1") == state
     assert state.usage(1.0).money == 0.5

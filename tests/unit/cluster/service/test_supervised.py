@@ -1,5 +1,6 @@
-"""An exception that nobody expected, in every background task of the controller, once and for ever: what the user sees, and that all
-else goes on. Without Ray."""
+"""An exception that nobody expected, in every background task of the controller, once and for ever:
+what the user sees, and that all else goes on. Without Ray.
+"""
 
 import asyncio
 import itertools
@@ -46,7 +47,9 @@ class Injected(RuntimeError):
 class Broken:
     """In place of a function: raises `times` times, and then does what it did."""
 
-    def __init__(self, work: Callable[..., Any], times: int, error: type[Exception] = Injected) -> None:
+    def __init__(
+        self, work: Callable[..., Any], times: int, error: type[Exception] = Injected
+    ) -> None:
         self._work, self.left, self._error = work, times, error
         self.raised = 0
 
@@ -71,11 +74,15 @@ PLACE_BY_ROUND: dict[str, Callable[[JobController, WorkerPool], tuple[Any, str]]
     "saving jobs": lambda controller, worker_pool: (controller._saving, "save"),
     "saving the use of quotas": lambda controller, worker_pool: (Store, "save_usage"),
     "starting waiting jobs": lambda controller, worker_pool: (controller.job_table, "to_start"),
-    "releasing models": lambda controller, worker_pool: (worker_pool, "release")}
+    "releasing models": lambda controller, worker_pool: (worker_pool, "release"),
+}
 """Every round of the controller -> what of it is broken here."""
 ENDS_BY_ROUND = dict.fromkeys(PLACE_BY_ROUND, "succeeded") | {
-    # What cannot be saved, ever, is not run for nothing: the job says so. A controller that starts nothing leaves it in the queue.
-    "saving jobs": "failed", "starting waiting jobs": "queued"}
+    # What cannot be saved, ever, is not run for nothing: the job says so. A controller that starts
+    # nothing leaves it in the queue.
+    "saving jobs": "failed",
+    "starting waiting jobs": "queued",
+}
 
 
 class Held:
@@ -115,11 +122,15 @@ async def test_a_fault_in_a_round_of_the_controller_is_seen_and_holds_up_no_othe
                 return
         else:
             broken = Broken(getattr(owner, attribute), times)
-            monkeypatch.setattr(owner, attribute, (lambda *given: broken(*given)) if owner is Store else broken)
+            monkeypatch.setattr(
+                owner, attribute, (lambda *given: broken(*given)) if owner is Store else broken
+            )
         await controller.create(filed("opt-1"), FREE)
         status = "succeeded" if times == 1 and name != "saving jobs" else ENDS_BY_ROUND[name]
         await over(controller, "opt-1", status)
-        await until(lambda: any(fault.reason == "Injected: injected" for fault in controller._tasks.recent))
+        await until(
+            lambda: any(fault.reason == "Injected: injected" for fault in controller._tasks.recent)
+        )
         if times == ALWAYS:
             await until(lambda: any(name in fault for fault in controller.faults()))
         else:
@@ -142,12 +153,19 @@ async def test_every_round_of_the_controller_is_broken_here(tmp_path: Path) -> N
 async def test_a_fault_while_a_job_is_attended_is_its_end_with_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    async with running_controller(tmp_path, one_trial, running=1, pauses=QUICK) as (controller, worker_pool):
+    async with running_controller(tmp_path, one_trial, running=1, pauses=QUICK) as (
+        controller,
+        worker_pool,
+    ):
         with monkeypatch.context() as patch:
-            owner = {"run": worker_pool, "durable": controller_module.Saving}.get(place, JobStateMachine)
+            owner = {"run": worker_pool, "durable": controller_module.Saving}.get(
+                place, JobStateMachine
+            )
             attribute = {"durable": "settled"}.get(place, place)
             broken = Broken(getattr(owner, attribute), 1)
-            patch.setattr(owner, attribute, broken if owner is worker_pool else lambda *given: broken(*given))
+            patch.setattr(
+                owner, attribute, broken if owner is worker_pool else lambda *given: broken(*given)
+            )
             await controller.create(filed("opt-1"), FREE)
             await over(controller, "opt-1", "succeeded" if place == "pause_clock" else "failed")
             assert broken.raised == 1
@@ -191,7 +209,9 @@ async def test_events_that_cannot_be_written_are_written_later_and_none_is_passe
         else:
             assert kinds(tmp_path, "opt-1")[-1] == "job.succeeded"
             assert "job.phase" in kinds(tmp_path, "opt-1")
-    assert [event.id for event in Store(str(tmp_path)).events("opt-1")] == list(range(1, job.last_event + 1))
+    assert [event.id for event in Store(str(tmp_path)).events("opt-1")] == list(
+        range(1, job.last_event + 1)
+    )
 
 
 @pytest.mark.parametrize("error", [Injected, StorageError])
@@ -226,7 +246,9 @@ async def test_a_controller_opens_though_the_events_of_a_job_cannot_be_mended(
 
 
 @pytest.mark.parametrize("fault", ["stop", "kill", "both"])
-async def test_a_job_is_never_cancelling_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+async def test_a_job_is_never_cancelling_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
     """Its run does not follow, and the worker pool breaks when it is asked to end it."""
     deaf = asyncio.Event()
 
@@ -236,7 +258,8 @@ async def test_a_job_is_never_cancelling_for_ever(tmp_path: Path, monkeypatch: p
         raise AssertionError
 
     async with running_controller(
-        tmp_path, hears_nothing, running=1, pauses=QUICK, stops_within_s=0.1, ends_within_s=0.1) as (controller, worker_pool):
+        tmp_path, hears_nothing, running=1, pauses=QUICK, stops_within_s=0.1, ends_within_s=0.1
+    ) as (controller, worker_pool):
         for name in ("stop", "kill") if fault == "both" else (fault,):
             monkeypatch.setattr(worker_pool, name, Broken(getattr(worker_pool, name), ALWAYS))
         await controller.create(filed("opt-1"), FREE)
@@ -258,7 +281,10 @@ async def test_a_run_that_is_cancelled_while_the_storage_is_away_is_stopped(
         whole(journal, entries)
 
     monkeypatch.setattr(Journal, "append", append)
-    async with running_controller(tmp_path, until_stopped, pauses=QUICK) as (controller, worker_pool):
+    async with running_controller(tmp_path, until_stopped, pauses=QUICK) as (
+        controller,
+        worker_pool,
+    ):
         await controller.create(filed("opt-1"), FREE)
         await until(lambda: bool(worker_pool.running))
         away = True
@@ -270,7 +296,9 @@ async def test_a_run_that_is_cancelled_while_the_storage_is_away_is_stopped(
     assert kinds(tmp_path, "opt-1")[-2:] == ["job.cancelling", "job.cancelled"]
 
 
-async def test_a_job_that_could_not_be_resumed_does_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_job_that_could_not_be_resumed_does_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def fails(worker_pool: WorkerPool, work: Work) -> Outcome:
         return Outcome("failed", code="DataError", message="The data is gone.")
 
@@ -279,14 +307,18 @@ async def test_a_job_that_could_not_be_resumed_does_not_run(tmp_path: Path, monk
         await over(controller, "opt-1", "failed")
         await until(lambda: not controller.job_table.attended)
         with monkeypatch.context() as patch:
-            patch.setattr(controller_module.Saving, "save", Broken(lambda *given: None, 1, StorageError))
+            patch.setattr(
+                controller_module.Saving, "save", Broken(lambda *given: None, 1, StorageError)
+            )
             with pytest.raises(StorageError):
                 await controller.resume("opt-1", FREE)
         await asyncio.sleep(0.1)
         assert (controller.get("opt-1").status, len(worker_pool.works)) == ("failed", 1)
 
 
-async def test_models_that_jobs_have_hosted_go_with_the_last_of_them_and_those_of_others_stay(tmp_path: Path) -> None:
+async def test_models_that_jobs_have_hosted_go_with_the_last_of_them_and_those_of_others_stay(
+    tmp_path: Path,
+) -> None:
     async def hosts(worker_pool: WorkerPool, work: Work) -> Outcome:
         assert worker_pool.controller
         await worker_pool.controller.claim_models(work.filed.id, work.run, ["theirs", "variant"])
@@ -297,14 +329,22 @@ async def test_models_that_jobs_have_hosted_go_with_the_last_of_them_and_those_o
         worker_pool.hosted.add("theirs")
         for id in ("opt-1", "opt-2"):
             await controller.create(filed(id), FREE)
-        await until(lambda: all(machine.state.hosted == ["variant"] for machine in controller.job_table.machines.values()))
+        await until(
+            lambda: all(
+                machine.state.hosted == ["variant"]
+                for machine in controller.job_table.machines.values()
+            )
+        )
         await controller.cancel("opt-1")
         await over(controller, "opt-1", "cancelled")
         await until(lambda: controller.job_table.machines["opt-1"].state.hosted == [])
         assert worker_pool.hosted == {"theirs", "variant"}, "the other job uses it"
         await until(lambda: Store(str(tmp_path)).state("opt-2").hosted == ["variant"])
 
-    async with running_controller(tmp_path, one_trial, pauses=QUICK) as (controller, worker_pool):  # the next controller knows it too
+    async with running_controller(tmp_path, one_trial, pauses=QUICK) as (
+        controller,
+        worker_pool,
+    ):  # the next controller knows it too
         worker_pool.hosted = {"theirs", "variant"}
         await over(controller, "opt-2")
         await until(lambda: worker_pool.hosted == {"theirs"})
@@ -321,12 +361,18 @@ class Method:
 
 
 class Process:
-    """A worker's process that hangs in its start, while it runs a job, or raises what nobody expected."""
+    """A worker's process that hangs in its start, while it runs a job, or raises what nobody
+    expected.
+    """
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
         self._asked = 0
-        self.alive, self.run, self.stop = Method(self._alive), Method(self._run), Method(self._alive)
+        self.alive, self.run, self.stop = (
+            Method(self._alive),
+            Method(self._run),
+            Method(self._alive),
+        )
 
     async def _alive(self, *given: Any) -> bool:
         self._asked += 1
@@ -344,12 +390,27 @@ class Process:
         return Outcome("ended")
 
 
-@pytest.mark.parametrize(("kind", "reason"), [
-    ("start", "did not start within"), ("run", "answered nothing within"), ("memory", "OutOfMemoryError"), ("raises", "injected"),
-    ("well", "")])
-async def test_a_process_that_says_nothing_is_ended_and_never_used_again(tmp_path: Path, kind: str, reason: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("start", "did not start within"),
+        ("run", "answered nothing within"),
+        ("memory", "OutOfMemoryError"),
+        ("raises", "injected"),
+        ("well", ""),
+    ],
+)
+async def test_a_process_that_says_nothing_is_ended_and_never_used_again(
+    tmp_path: Path, kind: str, reason: str
+) -> None:
     ended: list[Any] = []
-    worker_pool = RayWorkerPool(ServiceSettings(storage=str(tmp_path)), None, ended.append, starts_within_s=0.2, silent_s=0.1)
+    worker_pool = RayWorkerPool(
+        ServiceSettings(storage=str(tmp_path)),
+        None,
+        ended.append,
+        starts_within_s=0.2,
+        silent_s=0.1,
+    )
     process = Process(kind)
     worker_pool._new = lambda: process  # type: ignore[method-assign]
     running = worker_pool.run(Work(filed("opt-1"), 1))
@@ -376,7 +437,9 @@ async def test_a_supervised_task_begins_anew_with_growing_pauses_and_is_seen() -
     assert "(Injected: injected)." in tasks.faults()[0]
     await asyncio.wait_for(running, 10)
     pauses = [after - before for before, after in itertools.pairwise(began)]
-    assert [pause >= least for pause, least in zip(pauses, (0.01, 0.02, 0.04, 0.04), strict=True)] == [True] * 4
+    assert [
+        pause >= least for pause, least in zip(pauses, (0.01, 0.02, 0.04, 0.04), strict=True)
+    ] == [True] * 4
     assert tasks.faults() == []
     heard: list[Exception] = []
     await tasks.once("another", Broken(work, 1), heard.append)

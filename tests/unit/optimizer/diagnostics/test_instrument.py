@@ -1,6 +1,8 @@
-"""The instrument itself: on models whose faults are set by a dial, the measures of reflection must say what the dial says.
+"""The instrument itself: on models whose faults are set by a dial, the measures of reflection must
+say what the dial says.
 
-The optimizer model is the rulebook, in this process. The target is scripted: it guesses, or does a part of the work.
+The optimizer model is the rulebook, in this process. The target is scripted: it guesses, or does a
+part of the work.
 """
 
 from random import Random
@@ -29,9 +31,15 @@ ITEMS = 160
 
 def examples(task: GeneratedTask, seed: int) -> tuple[Example, ...]:
     rng = Random(f"instrument {seed}")
-    answer_by_question = {item.question(): item.answer for item in (task.generate(rng) for _ in range(ITEMS))}
-    return tuple(Example(str(at), *pair) for at, pair in enumerate(
-        (question, (answer,)) for question, answer in answer_by_question.items()))
+    answer_by_question = {
+        item.question(): item.answer for item in (task.generate(rng) for _ in range(ITEMS))
+    }
+    return tuple(
+        Example(str(at), *pair)
+        for at, pair in enumerate(
+            (question, (answer,)) for question, answer in answer_by_question.items()
+        )
+    )
 
 
 def guess(task: GeneratedTask, request: Request) -> str:
@@ -41,7 +49,9 @@ def guess(task: GeneratedTask, request: Request) -> str:
 
 
 def careless(task: GeneratedTask, request: Request) -> str:
-    """A target that leaves out the second step of the procedure, and concludes from the others; now and then it only guesses."""
+    """A target that leaves out the second step of the procedure, and concludes from the others; now
+    and then it only guesses.
+    """
     item = task.read(request.messages[-1].content)
     assert item is not None
     if chance(request.messages[-1].content) < 0.3:
@@ -51,29 +61,46 @@ def careless(task: GeneratedTask, request: Request) -> str:
     return "\n".join([*lines, f"Answer: {item.conclude(kinds)}"])
 
 
-async def reflected(task: GeneratedTask, target: object, prior_bias: float, seed: int) -> tuple[Feedback, ...]:
+async def reflected(
+    task: GeneratedTask, target: object, prior_bias: float, seed: int
+) -> tuple[Feedback, ...]:
     """Judged feedbacks of the rulebook with this dial."""
     problem = Problem(task.description, Prompt("Let's think step by step."), examples(task, seed))
     model = ScriptedModel(lambda request: target(task, request))  # type: ignore[operator]
     evaluate = Evaluation(model, SCORERS[task.scorer], (), Full())
     evidence = await collect(problem, evaluate, 24, 4, Random(seed))
-    feedbacks = await feedbacks_on(evidence, problem, Asking(RulebookEngine(prior_bias), Sampling(0.7), Random(seed)))
+    feedbacks = await feedbacks_on(
+        evidence, problem, Asking(RulebookEngine(prior_bias), Sampling(0.7), Random(seed))
+    )
     procedure = procedure_of(problem.train)
     assert procedure is not None
     assert procedure.task is task
     return await judged(feedbacks, evidence, procedure)
 
 
-@pytest.mark.parametrize(("name", "target"), [
-    ("navigate", guess), ("navigate", careless), ("object_counting", guess), ("object_counting", careless), ("web_of_lies", guess)])
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("navigate", guess),
+        ("navigate", careless),
+        ("object_counting", guess),
+        ("object_counting", careless),
+        ("web_of_lies", guess),
+    ],
+)
 @pytest.mark.parametrize(("prior_bias", "expected"), [(0.9, "detected"), (0.0, "not detected")])
-async def test_the_measures_of_reflection_read_the_dial(name: str, target: object, prior_bias: float, expected: str) -> None:
+async def test_the_measures_of_reflection_read_the_dial(
+    name: str, target: object, prior_bias: float, expected: str
+) -> None:
     task = GENERATED[name]
     for seed in SEEDS:
         feedbacks = await reflected(task, target, prior_bias, seed)
         bias = reflection_bias(feedbacks, Random(seed))
         validity = reflection_validity(feedbacks, task.kinds, exact=True)
-        assert (bias.verdict, validity.verdict) == (expected, expected), (bias.sentence, validity.sentence)
+        assert (bias.verdict, validity.verdict) == (expected, expected), (
+            bias.sentence,
+            validity.sentence,
+        )
 
 
 async def test_half_a_dial_lies_between() -> None:

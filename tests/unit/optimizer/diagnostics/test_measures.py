@@ -31,7 +31,11 @@ from tests.contracts import toy
 
 TEXTS = st.lists(st.text(max_size=30), min_size=1, max_size=8)
 STOCK = ("be careful", "check the work", "think again", "read it closely")
-CAUSES = ("the carry is dropped in column two", "the list of numbers is cut short", "the sum is never written down")
+CAUSES = (
+    "the carry is dropped in column two",
+    "the list of numbers is cut short",
+    "the sum is never written down",
+)
 SMALL = Depth(error_sets=8, errors_per_set=2, search=replace(SHORT, rounds=1, minibatch=6))
 SUBJECT = Subject(toy.PROBLEM, toy.DEV, toy.examples(10, "held out"), None)
 
@@ -41,7 +45,10 @@ def feedbacks(given: Any, texts: Sequence[str], **more: Any) -> list[Feedback]:
 
 
 async def diagnosed(
-    optimizer: LanguageModel | None = None, target: LanguageModel | None = None, subject: Subject = SUBJECT, depth: Depth = SMALL
+    optimizer: LanguageModel | None = None,
+    target: LanguageModel | None = None,
+    subject: Subject = SUBJECT,
+    depth: Depth = SMALL,
 ) -> Diagnosis:
     evaluate = toy.InMemoryEvaluator(target or ScriptedModel(toy.target))
     return await diagnose(subject, optimizer or ScriptedModel(toy.author), evaluate, depth, 3)
@@ -68,8 +75,12 @@ def test_what_shares_no_word_is_unlike_and_word_order_is_no_difference() -> None
 @given(st.integers(0, 24), st.integers(0, 1000))
 def test_the_explained_share_is_the_share_of_stock_feedbacks(stock: int, seed: int) -> None:
     rng = Random(seed)
-    on_errors = [rng.choice(STOCK) for _ in range(stock)] + [rng.choice(CAUSES) for _ in range(24 - stock)]
-    found = reflection_bias(feedbacks("errors", on_errors) + feedbacks("nothing", STOCK * 6), Random(seed))
+    on_errors = [rng.choice(STOCK) for _ in range(stock)] + [
+        rng.choice(CAUSES) for _ in range(24 - stock)
+    ]
+    found = reflection_bias(
+        feedbacks("errors", on_errors) + feedbacks("nothing", STOCK * 6), Random(seed)
+    )
     assert found.explained.mean == pytest.approx(stock / 24)
     assert found.explained.low <= stock / 24 <= found.explained.high
     if not 6 < stock < 18:
@@ -83,7 +94,9 @@ def test_two_draws_from_one_source_are_told_apart_as_seldom_as_they_should_be() 
     words = [f"word{number}" for number in range(40)]
     for _ in range(60):
         texts = [" ".join(rng.choices(words, k=6)) for _ in range(24)]
-        found = reflection_bias(feedbacks("errors", texts[:12]) + feedbacks("nothing", texts[12:]), rng)
+        found = reflection_bias(
+            feedbacks("errors", texts[:12]) + feedbacks("nothing", texts[12:]), rng
+        )
         low += found.p_nothing <= 0.05
     assert low <= 8  # 3 expected; more than 8 would come once in 200 times
 
@@ -118,7 +131,9 @@ def test_the_cause_of_a_set_is_that_of_most_of_its_errors() -> None:
 
 
 @given(st.integers(1, 30), st.integers(1, 5), st.integers(0, 99))
-async def test_error_sets_are_disjoint_and_full(error_sets: int, errors_per_set: int, seed: int) -> None:
+async def test_error_sets_are_disjoint_and_full(
+    error_sets: int, errors_per_set: int, seed: int
+) -> None:
     evaluate = toy.InMemoryEvaluator(ScriptedModel(toy.target))
     found = await collect(toy.PROBLEM, evaluate, error_sets, errors_per_set, Random(seed))
     shown = [answer.example.id for answers in found.error_sets for answer in answers]
@@ -131,18 +146,37 @@ async def test_error_sets_are_disjoint_and_full(error_sets: int, errors_per_set:
 
 def refinement(arm: Any, change: float) -> Refinement:
     return Refinement(
-        arm=arm, instruction=f"{arm} {change}", change=change, improved=int(max(0, change) * 50), worsened=0, items=50, p_value=0.5)
+        arm=arm,
+        instruction=f"{arm} {change}",
+        change=change,
+        improved=int(max(0, change) * 50),
+        worsened=0,
+        items=50,
+        p_value=0.5,
+    )
 
 
 def test_a_reflection_pays_only_where_it_beats_blind_rewording() -> None:
     blind = [refinement("paraphrase", at / 100) for at in range(-4, 5)]
-    pays = summarised([*(refinement("valid reflection", 0.2 + at / 100) for at in range(9)), *blind], 0.5, Random(0))
+    pays = summarised(
+        [*(refinement("valid reflection", 0.2 + at / 100) for at in range(9)), *blind],
+        0.5,
+        Random(0),
+    )
     assert pays.verdict == "better"
     assert pays.by_arm[ALL].improve.mean == 1.0
     assert pays.sentence.startswith("Better than blind rewording")
-    useless = summarised([*(refinement("invalid reflection", at / 100) for at in range(-4, 5)), *blind], 0.5, Random(0))
+    useless = summarised(
+        [*(refinement("invalid reflection", at / 100) for at in range(-4, 5)), *blind],
+        0.5,
+        Random(0),
+    )
     assert useless.verdict == "not distinguishable"
-    worse = summarised([*(refinement("invalid reflection", at / 100 - 0.2) for at in range(9)), *blind], 0.5, Random(0))
+    worse = summarised(
+        [*(refinement("invalid reflection", at / 100 - 0.2) for at in range(9)), *blind],
+        0.5,
+        Random(0),
+    )
     assert worse.verdict == "worse"
     assert useless.by_arm["invalid reflection"].same.mean == pytest.approx(1 / 9)
     assert summarised(blind, 0.5, Random(0)).verdict == "cannot be told"
@@ -170,11 +204,17 @@ async def test_following_is_measured_by_step_told_and_shown() -> None:
 async def test_a_whole_diagnosis_is_plain_and_repeats() -> None:
     found = await diagnosed()
     assert found == await diagnosed()
-    assert json.loads(json.dumps(found.to_json()))["measures"]["reflection bias"]["sentence"] == found.bias.sentence
+    assert (
+        json.loads(json.dumps(found.to_json()))["measures"]["reflection bias"]["sentence"]
+        == found.bias.sentence
+    )
     assert isinstance(found.ablations, Ablations)
     assert set(found.ablations.by_variant) == set(CHANGES)
     assert found.ablations.by_variant["without demonstrations"].accuracy.mean is not None
-    assert all(not prompt.demonstrations for prompt in found.ablations.by_variant["without demonstrations"].prompts)
+    assert all(
+        not prompt.demonstrations
+        for prompt in found.ablations.by_variant["without demonstrations"].prompts
+    )
     assert isinstance(found.one_step, OneStep)
     assert {one.arm for one in found.one_step.refinements} >= {"paraphrase"}
     instructions = [one.instruction for one in found.one_step.refinements]
@@ -187,7 +227,9 @@ async def test_an_unknown_task_is_judged_by_the_localiser_and_says_so() -> None:
     assert "as the localiser judges" in found.validity.sentence
     ask = Asking(ScriptedModel(toy.author), Sampling(), Random(0))
     causes = ByLocaliser("Add.", (Step("Read the question."), Step("List the numbers.")), ask)
-    evidence = await collect(toy.PROBLEM, toy.InMemoryEvaluator(ScriptedModel(toy.target)), 1, 2, Random(0))
+    evidence = await collect(
+        toy.PROBLEM, toy.InMemoryEvaluator(ScriptedModel(toy.target)), 1, 2, Random(0)
+    )
     assert set(await causes.of(evidence.error_sets[0])) == {"2. List the numbers."}
     assert causes.named("It never says: list the numbers first") == "2. List the numbers."
     assert causes.named("Zzz") is None
@@ -200,7 +242,9 @@ async def test_a_prompt_without_errors_has_nothing_to_reflect_on() -> None:
     assert isinstance(found.ablations, Ablations)
 
 
-@pytest.mark.parametrize("reply", ["", "no tag", Failed("infrastructure", "gone"), Failed("refused", "no")])
+@pytest.mark.parametrize(
+    "reply", ["", "no tag", Failed("infrastructure", "gone"), Failed("refused", "no")]
+)
 async def test_an_optimizer_model_that_says_nothing_usable_leaves_open_verdicts(reply: Any) -> None:
     found = await diagnosed(ScriptedModel(lambda request: reply))
     verdicts = {name: finding.verdict for name, finding in found.finding_by_measure.items()}
@@ -210,7 +254,10 @@ async def test_an_optimizer_model_that_says_nothing_usable_leaves_open_verdicts(
 
 async def test_a_target_that_never_answers_leaves_open_verdicts() -> None:
     found = await diagnosed(target=ScriptedModel(lambda request: Failed("infrastructure", "gone")))
-    assert all(finding.verdict in ("cannot be told", "not distinguishable") for finding in found.finding_by_measure.values())
+    assert all(
+        finding.verdict in ("cannot be told", "not distinguishable")
+        for finding in found.finding_by_measure.values()
+    )
 
 
 @pytest.mark.parametrize("calls", [0, 5, 30, 60])

@@ -16,7 +16,11 @@ CAUSES = "- The numbers are not listed.\n- The sum is not checked."
 
 
 def summing(request: Request) -> str:
-    return f"<causes>\n{CAUSES}\n</causes>" if operator(request) == "summarise" else toy.author(request)
+    return (
+        f"<causes>\n{CAUSES}\n</causes>"
+        if operator(request) == "summarise"
+        else toy.author(request)
+    )
 
 
 def operator(request: Request) -> str:
@@ -33,10 +37,14 @@ class TestAPOSum(StrategyContract):
     max_batches_per_round = 4
     wide = {"beam": 6, "minibatch": 24, "error_groups": 5, "paraphrases": 4, "max_children": 9}
 
-    async def test_a_round_is_critics_then_one_summary_a_parent_then_as_many_editors_as_critics(self) -> None:
+    async def test_a_round_is_critics_then_one_summary_a_parent_then_as_many_editors_as_critics(
+        self,
+    ) -> None:
         optimizer = ScriptedModel(toy.author)
         rounds = await run(APOSum(rounds=2, beam=3, minibatch=24, error_groups=3), optimizer)
-        critics, summaries, editors, _ = ([operator(request) for request in batch] for batch in optimizer.batches[4:])
+        critics, summaries, editors, _ = (
+            [operator(request) for request in batch] for batch in optimizer.batches[4:]
+        )
         parents = len(rounds[1].kept)
         assert parents == 3
         assert Counter(critics) == {"criticise": 3 * parents}
@@ -59,16 +67,22 @@ class TestAPOSum(StrategyContract):
         critics, _, editors, _ = optimizer.batches
         for critic, editor in zip(critics, editors, strict=True):
             assert inside(editor.messages[0].content, "reason") == CAUSES
-            assert inside(editor.messages[0].content, "examples") == inside(critic.messages[0].content, "examples")
+            assert inside(editor.messages[0].content, "examples") == inside(
+                critic.messages[0].content, "examples"
+            )
         assert {one.reflection for one in candidates(rounds) if one.operator == "edit"} == {CAUSES}
 
-    async def test_a_group_whose_critic_cannot_be_read_is_edited_by_what_the_others_found(self) -> None:
+    async def test_a_group_whose_critic_cannot_be_read_is_edited_by_what_the_others_found(
+        self,
+    ) -> None:
         critics: list[Request] = []
 
         def one_mute_critic(request: Request) -> str:
             if operator(request) == "criticise":
                 critics.append(request)
-                return "hm" if critics[0].messages[0] == request.messages[0] else toy.author(request)
+                return (
+                    "hm" if critics[0].messages[0] == request.messages[0] else toy.author(request)
+                )
             return summing(request)
 
         optimizer = ScriptedModel(one_mute_critic)
@@ -82,7 +96,9 @@ def test_causes_are_read_each_once() -> None:
     assert read_causes(f"So: <causes>\n{lines}</causes>") == "- It is vague.\n- No sum."
 
 
-@pytest.mark.parametrize("reply", ["", "<causes></causes>", "<causes>\nprose\n</causes>", "- It is vague."])
+@pytest.mark.parametrize(
+    "reply", ["", "<causes></causes>", "<causes>\nprose\n</causes>", "- It is vague."]
+)
 def test_a_reply_without_causes_is_unreadable(reply: str) -> None:
     with pytest.raises(Unreadable, match="<causes>"):
         read_causes(reply)

@@ -35,7 +35,10 @@ async def test_all_questions_are_one_batch_and_answers_keep_their_order() -> Non
     model = ScriptedModel(echo)
     assert await asking(model)([question("a"), question("b"), question("c")]) == ["a!", "b!", "c!"]
     assert [len(batch) for batch in model.batches] == [3]
-    assert all(request.purpose == "propose" and request.sampling == SAMPLING for request in model.batches[0])
+    assert all(
+        request.purpose == "propose" and request.sampling == SAMPLING
+        for request in model.batches[0]
+    )
 
 
 async def test_no_questions_are_no_batch() -> None:
@@ -47,11 +50,19 @@ async def test_no_questions_are_no_batch() -> None:
 
 async def test_only_unreadable_replies_are_asked_again_with_the_fault_named() -> None:
     def at_second_asking(request: Request) -> str:
-        return echo(request) if request.messages[0].content == "good" or len(request.messages) > 1 else "hm"
+        return (
+            echo(request)
+            if request.messages[0].content == "good" or len(request.messages) > 1
+            else "hm"
+        )
 
     model = ScriptedModel(at_second_asking)
     ask = asking(model)
-    assert await ask([question("bad"), question("good"), question("worse")]) == ["bad!", "good!", "worse!"]
+    assert await ask([question("bad"), question("good"), question("worse")]) == [
+        "bad!",
+        "good!",
+        "worse!",
+    ]
     first, second = model.batches
     assert [request.messages[0].content for request in second] == ["bad", "worse"]
     assert second[0].messages[:2] == (*first[0].messages, Message("assistant", "hm"))
@@ -60,7 +71,9 @@ async def test_only_unreadable_replies_are_asked_again_with_the_fault_named() ->
 
 
 async def test_a_second_unreadable_reply_is_a_failed_proposal_and_counted_once() -> None:
-    model = ScriptedModel(lambda request: "hm" if request.messages[0].content == "bad" else echo(request))
+    model = ScriptedModel(
+        lambda request: "hm" if request.messages[0].content == "bad" else echo(request)
+    )
     ask = asking(model)
     assert await ask([question("bad"), question("good")]) == [None, "good!"]
     assert model.calls == 3
@@ -92,7 +105,9 @@ async def test_the_same_question_is_a_new_draw_every_time() -> None:
     assert [request.sample - first for request in asked] == [0, 1, 0, 2]
 
 
-async def test_searches_with_different_seeds_draw_differently_and_with_the_same_seed_alike() -> None:
+async def test_searches_with_different_seeds_draw_differently_and_with_the_same_seed_alike() -> (
+    None
+):
     samples = []
     for seed in (1, 1, 2):
         model = ScriptedModel(echo)
@@ -112,7 +127,12 @@ async def test_a_broken_system_is_not_hidden() -> None:
 GOOD = "<prompt>Count well.</prompt>"
 OUTCOMES_BY_KIND: dict[str, tuple[str | Outcome, ...]] = {
     "readable": (GOOD, Completion(f"Let me see. {GOOD}", truncated=True)),
-    "unreadable": ("Certainly! Count well.", "<prompt></prompt>", "<prompt>never closed", f"<prompt>{'x' * 9000}</prompt>"),
+    "unreadable": (
+        "Certainly! Count well.",
+        "<prompt></prompt>",
+        "<prompt>never closed",
+        f"<prompt>{'x' * 9000}</prompt>",
+    ),
     "empty": ("", " \n\t"),
     "truncated": (Completion("<prompt>Count", truncated=True), Completion("", truncated=True)),
     "refused": (Failed("refused", "I will not."),),
@@ -126,21 +146,36 @@ def test_every_kind_is_here() -> None:
 
 
 @pytest.mark.parametrize("kind", OUTCOMES_BY_KIND)
-async def test_each_reply_is_counted_under_its_kind_and_asked_again_where_that_may_help(kind: str) -> None:
+async def test_each_reply_is_counted_under_its_kind_and_asked_again_where_that_may_help(
+    kind: str,
+) -> None:
     outcomes = OUTCOMES_BY_KIND[kind]
     queue = list(outcomes)
     outcome_counts = OutcomeCounts()
     model = ScriptedModel(lambda request: queue.pop(0) if len(request.messages) == 1 else GOOD)
-    found = await Asking(CountedModel(model, outcome_counts), SAMPLING, Random(0))([question(f"q {number}") for number in range(len(outcomes))])
+    found = await Asking(CountedModel(model, outcome_counts), SAMPLING, Random(0))(
+        [question(f"q {number}") for number in range(len(outcomes))]
+    )
     again = {"again": {"readable": len(outcomes)}} if kind in ASKED_AGAIN else {}
     assert outcome_counts.replies_by_attempt == {"first": {kind: len(outcomes)}} | again
     assert [one is not None for one in found] == [kind not in ("refused", "failed")] * len(outcomes)
 
 
-@pytest.mark.parametrize(("reply", "says"), [
-    ("", "it is empty"), (Completion("", truncated=True), "it is empty; it was cut off"), ("hm", "it has no <prompt>"),
-    (Completion("<prompt>Count", truncated=True), "it has no <prompt>...</prompt>; it was cut off")])
-async def test_the_fault_is_named_and_no_message_goes_back_without_text(reply: str | Outcome, says: str) -> None:
+@pytest.mark.parametrize(
+    ("reply", "says"),
+    [
+        ("", "it is empty"),
+        (Completion("", truncated=True), "it is empty; it was cut off"),
+        ("hm", "it has no <prompt>"),
+        (
+            Completion("<prompt>Count", truncated=True),
+            "it has no <prompt>...</prompt>; it was cut off",
+        ),
+    ],
+)
+async def test_the_fault_is_named_and_no_message_goes_back_without_text(
+    reply: str | Outcome, says: str
+) -> None:
     model = ScriptedModel(lambda _: reply)
     await asking(model)([question("a")])
     _, said, complaint = model.batches[1][0].messages
@@ -148,8 +183,17 @@ async def test_the_fault_is_named_and_no_message_goes_back_without_text(reply: s
     assert said.content.strip()
 
 
-@given(draws=st.lists(st.tuples(st.sampled_from(sorted(OUTCOMES_BY_KIND)), st.sampled_from(sorted(OUTCOMES_BY_KIND))), max_size=30))
-async def test_the_counts_are_those_of_what_was_played_and_add_up_to_the_calls(draws: list[tuple[str, str]]) -> None:
+@given(
+    draws=st.lists(
+        st.tuples(
+            st.sampled_from(sorted(OUTCOMES_BY_KIND)), st.sampled_from(sorted(OUTCOMES_BY_KIND))
+        ),
+        max_size=30,
+    )
+)
+async def test_the_counts_are_those_of_what_was_played_and_add_up_to_the_calls(
+    draws: list[tuple[str, str]],
+) -> None:
     kinds_by_question = {f"q {number}": kinds for number, kinds in enumerate(draws)}
 
     def play(request: Request) -> str | Outcome:
@@ -159,7 +203,10 @@ async def test_the_counts_are_those_of_what_was_played_and_add_up_to_the_calls(d
     outcome_counts, model = OutcomeCounts(), ScriptedModel(play)
     ask = Asking(CountedModel(model, outcome_counts), SAMPLING, Random(0))
     found = await ask([question(text) for text in kinds_by_question])
-    first, again = Counter(kind for kind, _ in draws), Counter(kind for before, kind in draws if before in ASKED_AGAIN)
+    first, again = (
+        Counter(kind for kind, _ in draws),
+        Counter(kind for before, kind in draws if before in ASKED_AGAIN),
+    )
     counted = outcome_counts.replies_by_attempt
     assert (counted.get("first", {}), counted.get("again", {})) == (first, again)
     assert sum(sum(counts.values()) for counts in counted.values()) == model.calls
@@ -173,12 +220,16 @@ async def test_a_batch_that_breaks_is_not_counted() -> None:
 
     outcome_counts = OutcomeCounts()
     with pytest.raises(EndpointError):
-        await Asking(CountedModel(ScriptedModel(broken), outcome_counts), SAMPLING, Random(0))([question("a")])
+        await Asking(CountedModel(ScriptedModel(broken), outcome_counts), SAMPLING, Random(0))(
+            [question("a")]
+        )
     assert outcome_counts.replies_by_attempt == {}
 
 
 class Short:
-    """A model whose budget ends: it answers the first requests, and brings them along in its refusal."""
+    """A model whose budget ends: it answers the first requests, and brings them along in its
+    refusal.
+    """
 
     name = "short"
 
@@ -206,7 +257,11 @@ async def test_a_budget_that_ends_in_a_round_leaves_what_was_proposed_in_it() ->
 
 
 async def test_a_second_chance_that_the_budget_refuses_loses_no_good_reply() -> None:
-    ask = Asking(Short(2, lambda request: "hm" if request.messages[0].content == "bad" else echo(request)), SAMPLING, Random(0))
+    ask = Asking(
+        Short(2, lambda request: "hm" if request.messages[0].content == "bad" else echo(request)),
+        SAMPLING,
+        Random(0),
+    )
     assert await ask([question("bad"), question("good")]) == [None, "good!"]
     assert ask.take_parse_failures() == 1
     with pytest.raises(BudgetExhausted):

@@ -21,9 +21,13 @@ class TestIterativeAPE(StrategyContract):
     async def test_the_pool_is_induced_from_examples_and_survivors_are_varied(self) -> None:
         optimizer = ScriptedModel(toy.author)
         rounds = await run(IterativeAPE(rounds=1, pool=5, beam=3, solved_examples=2), optimizer)
-        pool, variations = ([request.messages[0].content for request in batch] for batch in optimizer.batches)
+        pool, variations = (
+            [request.messages[0].content for request in batch] for batch in optimizer.batches
+        )
         assert len(pool) == 5
-        assert all(text.startswith("Operator: induce\n") and text.count("<gold>") == 2 for text in pool)
+        assert all(
+            text.startswith("Operator: induce\n") and text.count("<gold>") == 2 for text in pool
+        )
         assert len(variations) == 3
         for text, survivor in zip(variations, rounds[0].kept, strict=True):
             assert text.startswith("Operator: vary\n")
@@ -32,7 +36,11 @@ class TestIterativeAPE(StrategyContract):
     async def test_no_variation_sees_an_error_or_a_score(self) -> None:
         optimizer = ScriptedModel(toy.author)
         await run(IterativeAPE(rounds=2, pool=4), optimizer)
-        assert not any("<response>" in request.messages[0].content for batch in optimizer.batches for request in batch)
+        assert not any(
+            "<response>" in request.messages[0].content
+            for batch in optimizer.batches
+            for request in batch
+        )
 
     async def test_the_pool_can_be_variations_of_the_seed_prompt(self) -> None:
         rounds = await run(IterativeAPE(rounds=0, pool=4, source="vary"))
@@ -42,7 +50,11 @@ class TestIterativeAPE(StrategyContract):
 
     async def test_there_are_no_variations_of_an_empty_prompt(self) -> None:
         optimizer = ScriptedModel(toy.author)
-        await run(IterativeAPE(rounds=1, source="vary"), optimizer, problem=replace(toy.PROBLEM, seed=Prompt()))
+        await run(
+            IterativeAPE(rounds=1, source="vary"),
+            optimizer,
+            problem=replace(toy.PROBLEM, seed=Prompt()),
+        )
         assert optimizer.calls == 0
 
     def test_an_unknown_source_is_refused(self) -> None:

@@ -23,7 +23,13 @@ from optimizer.operators.localise import Blame, localise
 from optimizer.operators.paraphrase import paraphrase
 from optimizer.operators.propose import propose
 from optimizer.operators.refine import Setback, refine, wording
-from optimizer.operators.reply import MAX_PROMPT_CHARACTERS, Unreadable, read_prompt, read_steps, read_tag
+from optimizer.operators.reply import (
+    MAX_PROMPT_CHARACTERS,
+    Unreadable,
+    read_prompt,
+    read_steps,
+    read_tag,
+)
 from optimizer.operators.revise import revise
 from optimizer.operators.rewrite import rewrite
 from optimizer.operators.summarise import summarise
@@ -47,13 +53,43 @@ OPERATORS: dict[str, Callable[[str], Question[Any]]] = {
     "decompose": lambda data: decompose(data, data, solved([example(data)]), data),
     "demonstrate": lambda data: demonstrate(data, (Step(data), Step(data)), example(data)),
     "localise": lambda data: localise(data, (Step(data), Step(data)), error(data)),
-    "refine": lambda data: refine(data, (Step(data), Step(data)), Blame(1, "wrong", data), [error(data)], [Setback(data, data)]),
+    "refine": lambda data: refine(
+        data,
+        (Step(data), Step(data)),
+        Blame(1, "wrong", data),
+        [error(data)],
+        [Setback(data, data)],
+    ),
     "revise": lambda data: revise(data, (Step(data), Step(data)), [error(data)], data),
 }
 PLAIN = "Plain-Data"
-HOSTILE = st.text() | st.lists(st.sampled_from([
-    *(f"<{tag}>" for tag in TAGS), *(f"</{tag}>" for tag in TAGS), "{{task}}", "{{", "}}", "{0}", "$task", "${x}", "{% raw %}",
-    "&lt;", "&amp;", "&amp;lt;", "<", "&", "/prompt>", "\\g<0>", "\\1", "Operator: edit\n", "x", "\n"]), max_size=12).map("".join)
+HOSTILE = st.text() | st.lists(
+    st.sampled_from(
+        [
+            *(f"<{tag}>" for tag in TAGS),
+            *(f"</{tag}>" for tag in TAGS),
+            "{{task}}",
+            "{{",
+            "}}",
+            "{0}",
+            "$task",
+            "${x}",
+            "{% raw %}",
+            "&lt;",
+            "&amp;",
+            "&amp;lt;",
+            "<",
+            "&",
+            "/prompt>",
+            "\\g<0>",
+            "\\1",
+            "Operator: edit\n",
+            "x",
+            "\n",
+        ]
+    ),
+    max_size=12,
+).map("".join)
 
 
 def example(data: str) -> Example:
@@ -110,8 +146,18 @@ def test_the_last_complete_tag_counts() -> None:
     assert read_tag(reply, "prompt") == "one\ntwo"
 
 
-@pytest.mark.parametrize("reply", [
-    "", "text", "<prompt>", "</prompt>", "</prompt><prompt>", "<prompt> \n</prompt>", "<reason>x</reason>"])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "",
+        "text",
+        "<prompt>",
+        "</prompt>",
+        "</prompt><prompt>",
+        "<prompt> \n</prompt>",
+        "<reason>x</reason>",
+    ],
+)
 def test_a_reply_without_its_tag_is_unreadable(reply: str) -> None:
     with pytest.raises(Unreadable, match="<prompt>"):
         read_prompt(reply)
@@ -124,24 +170,47 @@ def test_an_overlong_prompt_is_unreadable() -> None:
 
 
 def test_steps_are_read_with_their_forms() -> None:
-    lines = ("1. List [list]", " 2) Say it [number]  ", "- Plain", "* Odd [yes/no]", "3. Odder [maybe]", "4.  [text]")
+    lines = (
+        "1. List [list]",
+        " 2) Say it [number]  ",
+        "- Plain",
+        "* Odd [yes/no]",
+        "3. Odder [maybe]",
+        "4.  [text]",
+    )
     assert read_steps("<steps>\n" + "\n".join(lines) + "\n</steps>") == (
-        Step("List", "list"), Step("Say it", "number"), Step("Plain"), Step("Odd [yes/no]"), Step("Odder [maybe]"))
+        Step("List", "list"),
+        Step("Say it", "number"),
+        Step("Plain"),
+        Step("Odd [yes/no]"),
+        Step("Odder [maybe]"),
+    )
 
 
-@pytest.mark.parametrize(("lines", "fault"), [("prose", "no entry"), ("-", "no line"), ("1. a\n2. b\n3. c\n4. d", "at most 3")])
+@pytest.mark.parametrize(
+    ("lines", "fault"),
+    [("prose", "no entry"), ("-", "no line"), ("1. a\n2. b\n3. c\n4. d", "at most 3")],
+)
 def test_steps_that_are_none_or_too_many_are_unreadable(lines: str, fault: str) -> None:
     with pytest.raises(Unreadable, match=fault):
         read_steps(f"<steps>\n{lines}\n</steps>", at_most=3)
 
 
 def test_steps_as_chat_models_write_them_are_whole() -> None:
-    lines = "**1.** Write both [list]\n2. Add them, and carry\n   what is above nine [number].\n**Step 3:** Check the sum [number]"
+    lines = (
+        "**1.** Write both [list]\n2. Add them, and carry\n   what is above nine [number].\n**Step "
+        "3:** Check the sum [number]"
+    )
     assert read_steps(f"<steps>\n{lines}\n</steps>") == (
-        Step("Write both", "list"), Step("Add them, and carry what is above nine", "number"), Step("Check the sum", "number"))
+        Step("Write both", "list"),
+        Step("Add them, and carry what is above nine", "number"),
+        Step("Check the sum", "number"),
+    )
 
 
-@pytest.mark.parametrize("lines", ["Here they are:\n1. a [list]", "1. a [list]\nnot a step", "- It is so.\nprose"])
+@pytest.mark.parametrize(
+    "lines", ["Here they are:\n1. a [list]", "1. a [list]\nnot a step", "- It is so.\nprose"]
+)
 def test_a_line_that_is_no_step_makes_the_reply_unreadable(lines: str) -> None:
     with pytest.raises(Unreadable, match="no entry of the form"):
         read_steps(f"<steps>\n{lines}\n</steps>")
@@ -153,15 +222,23 @@ def test_a_code_fence_around_a_prompt_is_no_part_of_it() -> None:
     assert read_prompt("<prompt>Write\n```\nx\n```\nso.</prompt>") == "Write\n```\nx\n```\nso."
 
 
-@pytest.mark.parametrize("name", [name for name in OPERATORS if "<prompt>" in load(name).rpartition("Reply in exactly")[2]])
+@pytest.mark.parametrize(
+    "name",
+    [name for name in OPERATORS if "<prompt>" in load(name).rpartition("Reply in exactly")[2]],
+)
 def test_the_words_of_the_form_are_no_prompt(name: str) -> None:
     form = load(name).rpartition("Reply in exactly this form")[2]
     with pytest.raises(Unreadable, match="in place of an answer"):
         read_prompt(form[form.index("<prompt>") :])
 
 
-@pytest.mark.parametrize("reply", [
-    "<think>\nThey want <prompt>all new</prompt>, so I should first weigh", "<prompt>One.</prompt> Or rather:"])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "<think>\nThey want <prompt>all new</prompt>, so I should first weigh",
+        "<prompt>One.</prompt> Or rather:",
+    ],
+)
 def test_a_reply_that_goes_on_behind_its_prompt_is_unreadable(reply: str) -> None:
     with pytest.raises(Unreadable):
         read_prompt(reply)
@@ -178,35 +255,49 @@ class TestDemonstrate:
     question = demonstrate("Add.", STEPS, Example("1", "2 and 3", ("5", "five")))
 
     def test_the_forms_are_told(self) -> None:
-        assert f"<forms>\nStep 1: {template.FORMS['list']}\nStep 2: {template.FORMS['number']}\n</forms>" in self.question.text
+        assert (
+            f"<forms>\nStep 1: {template.FORMS['list']}\nStep 2: "
+            f"{template.FORMS['number']}\n</forms>" in self.question.text
+        )
         assert "<steps>\n1. List the moves.\n2. Say the total.\n</steps>" in self.question.text
 
     @pytest.mark.parametrize("answer", ["5", "Five"])
     def test_a_right_trace_is_read(self, answer: str) -> None:
         response = f"Step 1: 2; 3\nStep 2: 5\nAnswer: {answer}"
-        assert self.question.read(f"<response>\n{response}\n</response>") == Demonstration("2 and 3", response)
+        assert self.question.read(f"<response>\n{response}\n</response>") == Demonstration(
+            "2 and 3", response
+        )
 
-    @pytest.mark.parametrize(("response", "fault"), [
-        ("Step 1: 2; 3\nStep 2: 5", "no last line"),
-        ("Step 1: 2; 3\nStep 2: 5\nAnswer: 6", "answer '6', and the gold answer is '5'"),
-        ("Step 1: 2; 3\nAnswer: 5", r"no line 'Step 2: ...' in its order and its form \(ends in one number\)"),
-        ("Step 1: 2; 3\nStep 2: five\nAnswer: 5", "'Step 2: ...'"),
-        ("Step 2: 5\nStep 1: 2; 3\nAnswer: 5", "'Step 2: ...'"),
-        ("Step 1: 2; 3\nStep 2: 5\nStep 3: 5\nAnswer: 5", "step 3, and there are only 2"),
-    ])
+    @pytest.mark.parametrize(
+        ("response", "fault"),
+        [
+            ("Step 1: 2; 3\nStep 2: 5", "no last line"),
+            ("Step 1: 2; 3\nStep 2: 5\nAnswer: 6", "answer '6', and the gold answer is '5'"),
+            (
+                "Step 1: 2; 3\nAnswer: 5",
+                r"no line 'Step 2: ...' in its order and its form \(ends in one number\)",
+            ),
+            ("Step 1: 2; 3\nStep 2: five\nAnswer: 5", "'Step 2: ...'"),
+            ("Step 2: 5\nStep 1: 2; 3\nAnswer: 5", "'Step 2: ...'"),
+            ("Step 1: 2; 3\nStep 2: 5\nStep 3: 5\nAnswer: 5", "step 3, and there are only 2"),
+        ],
+    )
     def test_a_faulty_trace_is_unreadable_and_says_why(self, response: str, fault: str) -> None:
         with pytest.raises(Unreadable, match=fault):
             self.question.read(f"<response>{response}</response>")
 
 
-@pytest.mark.parametrize(("scorer", "answers", "choices", "answer", "right"), [
-    ("choice", ("(A)",), ("(A) yes", "(B) no"), "A", True),
-    ("choice", ("(A)",), ("(A) yes", "(B) no"), "(A) yes", True),
-    ("choice", ("(A)",), ("(A) yes", "(B) no"), "B", False),
-    ("number", ("12",), (), "twelve", True),
-    ("number", ("12",), (), "12 apples", True),
-    ("number", ("12",), (), "21", False),
-])
+@pytest.mark.parametrize(
+    ("scorer", "answers", "choices", "answer", "right"),
+    [
+        ("choice", ("(A)",), ("(A) yes", "(B) no"), "A", True),
+        ("choice", ("(A)",), ("(A) yes", "(B) no"), "(A) yes", True),
+        ("choice", ("(A)",), ("(A) yes", "(B) no"), "B", False),
+        ("number", ("12",), (), "twelve", True),
+        ("number", ("12",), (), "12 apples", True),
+        ("number", ("12",), (), "21", False),
+    ],
+)
 def test_a_demonstration_is_right_if_the_tasks_scorer_says_so(
     scorer: str, answers: tuple[str, ...], choices: tuple[str, ...], answer: str, right: bool
 ) -> None:
@@ -220,38 +311,72 @@ def test_a_demonstration_is_right_if_the_tasks_scorer_says_so(
 
 
 class TestLocalise:
-    question = localise("Add.", STEPS, Answer(Example("1", "2 and 3", ("5",)), "Step 1: 2; 3\nAnswer: 6", Score("wrong", "6")))
+    question = localise(
+        "Add.",
+        STEPS,
+        Answer(Example("1", "2 and 3", ("5",)), "Step 1: 2; 3\nAnswer: 6", Score("wrong", "6")),
+    )
 
     def test_the_response_and_the_answer_read_from_it_are_shown(self) -> None:
-        assert "<response>Step 1: 2; 3\nAnswer: 6</response>\n<given>6</given>" in self.question.text
+        assert (
+            "<response>Step 1: 2; 3\nAnswer: 6</response>\n<given>6</given>" in self.question.text
+        )
 
     def test_the_blame_is_read(self) -> None:
-        reply = "<step>Step 2</step>\n<kind>Skipped.</kind>\n<evidence>No total is written.</evidence>"
+        reply = (
+            "<step>Step 2</step>\n<kind>Skipped.</kind>\n<evidence>No total is written.</evidence>"
+        )
         assert self.question.read(reply) == BLAME
 
-    @pytest.mark.parametrize(("step", "kind", "fault"), [
-        ("0", "wrong", "from 1 to 2"), ("3", "wrong", "from 1 to 2"), ("two", "wrong", "from 1 to 2"),
-        ("1", "odd", "skipped, wrong, ambiguous")])
-    def test_a_blame_that_names_no_step_or_kind_is_unreadable(self, step: str, kind: str, fault: str) -> None:
+    @pytest.mark.parametrize(
+        ("step", "kind", "fault"),
+        [
+            ("0", "wrong", "from 1 to 2"),
+            ("3", "wrong", "from 1 to 2"),
+            ("two", "wrong", "from 1 to 2"),
+            ("1", "odd", "skipped, wrong, ambiguous"),
+        ],
+    )
+    def test_a_blame_that_names_no_step_or_kind_is_unreadable(
+        self, step: str, kind: str, fault: str
+    ) -> None:
         with pytest.raises(Unreadable, match=fault):
             self.question.read(f"<step>{step}</step><kind>{kind}</kind><evidence>x</evidence>")
 
 
 class TestRefine:
-    question = refine("Add.", STEPS, BLAME, [], [Setback("Say it loudly.", "not followed"), Setback("Add. / Say it.", "no gain")])
+    question = refine(
+        "Add.",
+        STEPS,
+        BLAME,
+        [],
+        [Setback("Say it loudly.", "not followed"), Setback("Add. / Say it.", "no gain")],
+    )
 
     def test_the_failing_step_its_evidence_and_what_was_tried_are_shown(self) -> None:
-        assert "<step>2</step>\n<kind>skipped</kind>\n<evidence>\nNo total is written.\n</evidence>" in self.question.text
-        assert "<tried>\nSay it loudly. => not followed\nAdd. / Say it. => no gain\n</tried>" in self.question.text
+        assert (
+            "<step>2</step>\n<kind>skipped</kind>\n<evidence>\nNo total is written.\n</evidence>"
+            in self.question.text
+        )
+        assert (
+            "<tried>\nSay it loudly. => not followed\nAdd. / Say it. => no gain\n</tried>"
+            in self.question.text
+        )
 
     def test_one_to_three_steps_are_read(self) -> None:
-        made = self.question.read("<steps>\n- Add them, one by one. [numbers]\n- Say the total. [number]\n</steps>")
+        made = self.question.read(
+            "<steps>\n- Add them, one by one. [numbers]\n- Say the total. [number]\n</steps>"
+        )
         assert made == (Step("Add them, one by one.", "numbers"), Step("Say the total.", "number"))
         assert wording(made) == "Add them, one by one. / Say the total."
 
-    @pytest.mark.parametrize("lines", [
-        "- Say the total. [text]", "- Say it loudly.", "- Add.\n- Say it.", "- a\n- b\n- c\n- d"])
-    def test_the_old_step_what_was_tried_and_too_many_parts_are_unreadable(self, lines: str) -> None:
+    @pytest.mark.parametrize(
+        "lines",
+        ["- Say the total. [text]", "- Say it loudly.", "- Add.\n- Say it.", "- a\n- b\n- c\n- d"],
+    )
+    def test_the_old_step_what_was_tried_and_too_many_parts_are_unreadable(
+        self, lines: str
+    ) -> None:
         with pytest.raises(Unreadable):
             self.question.read(f"<steps>\n{lines}\n</steps>")
 
@@ -260,13 +385,21 @@ class TestRevise:
     question = revise("Add.", STEPS, [], "Nothing is added up.")
 
     def test_the_steps_are_shown_in_the_form_in_which_they_are_asked_for(self) -> None:
-        assert "<steps>\n1. List the moves. [list]\n2. Say the total. [number]\n</steps>" in self.question.text
+        assert (
+            "<steps>\n1. List the moves. [list]\n2. Say the total. [number]\n</steps>"
+            in self.question.text
+        )
         assert "<reason>\nNothing is added up.\n</reason>" in self.question.text
 
     def test_all_steps_are_read(self) -> None:
-        made = self.question.read("<steps>\n1. List the moves. [list]\n2. Add. [numbers]\n3. Say the total. [number]\n</steps>")
+        made = self.question.read(
+            "<steps>\n1. List the moves. [list]\n2. Add. [numbers]\n3. Say the total. "
+            "[number]\n</steps>"
+        )
         assert made == (STEPS[0], Step("Add.", "numbers"), STEPS[1])
 
     def test_the_old_steps_again_are_unreadable(self) -> None:
         with pytest.raises(Unreadable, match="old ones"):
-            self.question.read("<steps>\n1. List the moves. [text]\n2. Say the total. [number]\n</steps>")
+            self.question.read(
+                "<steps>\n1. List the moves. [text]\n2. Say the total. [number]\n</steps>"
+            )

@@ -17,7 +17,9 @@ from tests.contracts.strategy_contract import StrategyContract, candidates, run
 
 def shown(request: Request) -> list[tuple[str, str]]:
     """The (instruction, score) pairs of a question, as they stand in it."""
-    return re.findall("<prompt>(.*?)</prompt>\n<score>(.*?)</score>", request.messages[0].content, re.DOTALL)
+    return re.findall(
+        "<prompt>(.*?)</prompt>\n<score>(.*?)</score>", request.messages[0].content, re.DOTALL
+    )
 
 
 def standing(text: str, accuracy: float | None, items: int, kept: bool) -> Standing:
@@ -51,13 +53,21 @@ class TestOPRO(StrategyContract):
         optimizer = ScriptedModel(toy.author)
         rounds = await run(OPRO(rounds=6), optimizer)
         accuracy_by_text = {
-            standing.candidate.prompt.text(): standing.accuracy for latest in rounds for standing in latest.standings}
+            standing.candidate.prompt.text(): standing.accuracy
+            for latest in rounds
+            for standing in latest.standings
+        }
         counts = []
         for batch, before in zip(optimizer.batches, rounds[:-1], strict=True):
             pairs = shown(batch[0])
-            known = sorted((standing.accuracy or 0.0 for standing in _latest(rounds[: before.number + 1])), reverse=True)[:20]
+            known = sorted(
+                (standing.accuracy or 0.0 for standing in _latest(rounds[: before.number + 1])),
+                reverse=True,
+            )[:20]
             scores = [int(score) for _, score in pairs]
-            assert scores == sorted(scores) == [round(100 * accuracy) for accuracy in reversed(known)]
+            assert (
+                scores == sorted(scores) == [round(100 * accuracy) for accuracy in reversed(known)]
+            )
             assert scores == [round(100 * (accuracy_by_text[text] or 0.0)) for text, _ in pairs]
             counts.append(len(pairs))
         assert counts[0] == 1
@@ -77,13 +87,22 @@ class TestOPRO(StrategyContract):
         assert not any("<response>" in text or "<given>" in text for text in texts)
 
     async def test_overlong_ones_and_duplicates_are_dropped_and_not_asked_again(self) -> None:
-        rounds = await proposing("Add them.", "add  THEM", "x" * 501, "Add it.", "x" * 500, toy.SEED.instruction.upper())
+        rounds = await proposing(
+            "Add them.", "add  THEM", "x" * 501, "Add it.", "x" * 500, toy.SEED.instruction.upper()
+        )
         made = [one.prompt.instruction for one in candidates(rounds) if one.round == 1]
         assert sorted(made) == sorted(["Add them.", "Add it.", "x" * 500])
         assert rounds[1].parse_failures == 0
 
-    async def test_only_the_instruction_is_another_and_the_best_survivor_is_the_parent(self) -> None:
-        seed = Prompt("Do it.", (Step("Read."),), (Demonstration("1 + 1", "Step 1: read\nAnswer: 2"),), "Say the answer.")
+    async def test_only_the_instruction_is_another_and_the_best_survivor_is_the_parent(
+        self,
+    ) -> None:
+        seed = Prompt(
+            "Do it.",
+            (Step("Read."),),
+            (Demonstration("1 + 1", "Step 1: read\nAnswer: 2"),),
+            "Say the answer.",
+        )
         rounds = await run(OPRO(rounds=2), problem=replace(toy.PROBLEM, seed=seed))
         made = [one for one in candidates(rounds) if one.round == 2]
         assert made
@@ -93,14 +112,26 @@ class TestOPRO(StrategyContract):
 
 def _latest(rounds: list[Round]) -> list[Standing]:
     """Each candidate's last standing; the toy evaluator measures all of them on everything."""
-    return list({standing.candidate.id: standing for latest in rounds for standing in latest.standings}.values())
+    return list(
+        {
+            standing.candidate.id: standing for latest in rounds for standing in latest.standings
+        }.values()
+    )
 
 
 class TestScores:
     @pytest.mark.parametrize(("accuracy", "score"), [(0.9, 0.6), (0.5, 0.5)])
-    def test_one_that_was_dropped_early_scores_no_more_than_the_worst_that_was_kept(self, accuracy: float, score: float) -> None:
+    def test_one_that_was_dropped_early_scores_no_more_than_the_worst_that_was_kept(
+        self, accuracy: float, score: float
+    ) -> None:
         scores = Scores()
-        scores.note([standing("a", 0.7, 40, True), standing("b", 0.6, 40, True), standing("c", accuracy, 10, False)])
+        scores.note(
+            [
+                standing("a", 0.7, 40, True),
+                standing("b", 0.6, 40, True),
+                standing("c", accuracy, 10, False),
+            ]
+        )
         assert scores.score(Prompt("c").id) == score
 
     def test_the_standing_with_the_most_items_counts_and_of_equals_the_last(self) -> None:

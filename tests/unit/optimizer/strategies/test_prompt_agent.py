@@ -46,7 +46,11 @@ class Numbering:
 
     def __call__(self, request: Request) -> str:
         parent = series(request)[-1] if operator(request) == "rewrite" else ""
-        return f"<prompt>{parent}.{next(self._next)}</prompt>" if parent else "<reason>It never says so.</reason>"
+        return (
+            f"<prompt>{parent}.{next(self._next)}</prompt>"
+            if parent
+            else "<reason>It never says so.</reason>"
+        )
 
 
 class Rewarding:
@@ -56,27 +60,45 @@ class Rewarding:
         self._reward = reward
         self.rivals: list[list[str]] = []
 
-    async def answers(self, work: Sequence[tuple[Prompt, Example]], purpose: Purpose = "learn") -> list[Answer]:
-        return [Answer(example, "Answer: 0", Score("wrong" if at else "right", "0")) for at, (_, example) in enumerate(work)]
+    async def answers(
+        self, work: Sequence[tuple[Prompt, Example]], purpose: Purpose = "learn"
+    ) -> list[Answer]:
+        return [
+            Answer(example, "Answer: 0", Score("wrong" if at else "right", "0"))
+            for at, (_, example) in enumerate(work)
+        ]
 
-    async def select(self, candidates: Sequence[Candidate], keep: int, rng: Random) -> tuple[Standing, ...]:
+    async def select(
+        self, candidates: Sequence[Candidate], keep: int, rng: Random
+    ) -> tuple[Standing, ...]:
         self.rivals.append([one.prompt.instruction for one in candidates])
         ranked = sorted(candidates, key=lambda one: -self._reward(one.prompt.instruction))
-        return tuple(Standing(one, self._reward(one.prompt.instruction), 8, None, at < keep) for at, one in enumerate(ranked))
+        return tuple(
+            Standing(one, self._reward(one.prompt.instruction), 8, None, at < keep)
+            for at, one in enumerate(ranked)
+        )
 
 
 async def search(reward: Callable[[str], float], **settings: float) -> list[Round]:
     problem = Problem("", Prompt("0"), toy.PROBLEM.train)
-    found = PromptAgent(**settings).search(problem, ScriptedModel(Numbering()), Rewarding(reward), Random(0))  # type: ignore[arg-type]
+    found = PromptAgent(**settings).search(
+        problem, ScriptedModel(Numbering()), Rewarding(reward), Random(0)
+    )  # type: ignore[arg-type]
     return [latest async for latest in found]
 
 
 def walks(rounds: list[Round]) -> list[list[int]]:
     """For each iteration the depths at which it wrote prompts."""
-    told = [re.fullmatch(r"Iteration (\d+), depth (\d+): \d+ new prompts\.", latest.note) for latest in rounds[1:]]
+    told = [
+        re.fullmatch(r"Iteration (\d+), depth (\d+): \d+ new prompts\.", latest.note)
+        for latest in rounds[1:]
+    ]
     pairs = [(int(note[1]), int(note[2])) for note in told if note]
     assert len(pairs) == len(rounds) - 1
-    return [[depth for iteration, depth in pairs if iteration == number] for number in sorted({pair[0] for pair in pairs})]
+    return [
+        [depth for iteration, depth in pairs if iteration == number]
+        for number in sorted({pair[0] for pair in pairs})
+    ]
 
 
 class TestPromptAgent(StrategyContract):
@@ -84,7 +106,14 @@ class TestPromptAgent(StrategyContract):
     small = {"rounds": 3}
     max_batches_per_round = 2
     wide = {"expand_width": 12, "batch": 20}
-    impossible = {"rounds": -1, "iterations": -1, "expand_width": 0, "batch": 0, "max_tokens": 0, "temperature": -0.5}
+    impossible = {
+        "rounds": -1,
+        "iterations": -1,
+        "expand_width": 0,
+        "batch": 0,
+        "max_tokens": 0,
+        "temperature": -0.5,
+    }
     beam = False
 
     async def test_each_child_is_written_after_five_examples_of_its_own(self) -> None:
@@ -92,11 +121,15 @@ class TestPromptAgent(StrategyContract):
         await run(PromptAgent(rounds=1), optimizer, target)
         tried = target.batches[1]
         assert len(tried) == 3 * 5
-        batches = [{request.messages[-1].content for request in tried[at : at + 5]} for at in (0, 5, 10)]
+        batches = [
+            {request.messages[-1].content for request in tried[at : at + 5]} for at in (0, 5, 10)
+        ]
         assert [len(batch) for batch in batches] == [5, 5, 5]
         assert len({frozenset(batch) for batch in batches}) == 3
         critics, writers = optimizer.batches
-        assert [operator(request) for request in (*critics, *writers)] == ["criticise"] * 3 + ["rewrite"] * 3
+        assert [operator(request) for request in (*critics, *writers)] == ["criticise"] * 3 + [
+            "rewrite"
+        ] * 3
         for critic, writer in zip(critics, writers, strict=True):
             assert inside(writer, "examples") == inside(critic, "examples")
             assert inside(writer, "reason") in toy.author(critic)
@@ -118,13 +151,19 @@ class TestPromptAgent(StrategyContract):
         optimizer = ScriptedModel(toy.author)
         rounds = await run(PromptAgent(rounds=1), optimizer, ScriptedModel(toy.flawless))
         [writers] = optimizer.batches
-        assert [(operator(request), inside(request, "reason")) for request in writers] == [("rewrite", ALL_RIGHT)] * 3
+        assert [(operator(request), inside(request, "reason")) for request in writers] == [
+            ("rewrite", ALL_RIGHT)
+        ] * 3
         assert all(request.messages[0].content.count("<given>") == 5 for request in writers)
         assert len(rounds[1].standings) > 1
 
     async def test_what_infrastructure_did_not_measure_is_neither_an_error_nor_a_node(self) -> None:
         optimizer = ScriptedModel(toy.author)
-        rounds = await run(PromptAgent(rounds=2), optimizer, ScriptedModel(lambda _: Failed("infrastructure", "down")))
+        rounds = await run(
+            PromptAgent(rounds=2),
+            optimizer,
+            ScriptedModel(lambda _: Failed("infrastructure", "down")),
+        )
         assert optimizer.calls == 0
         assert [one.prompt for one in candidates(rounds)] == [toy.SEED] * 3
 
@@ -135,19 +174,31 @@ class TestTheWalk:
         assert walks(rounds) == [[1, 2, 3, 4]]
 
     async def test_a_child_that_beats_all_ends_it_only_below_the_minimum_depth(self) -> None:
-        rounds = await search(lambda text: depth(text) / 10, iterations=1, min_depth=2, depth_limit=8)
+        rounds = await search(
+            lambda text: depth(text) / 10, iterations=1, min_depth=2, depth_limit=8
+        )
         assert walks(rounds) == [[1, 2, 3]]
         assert depth(rounds[-1].best.candidate.prompt.instruction) == 3
 
     async def test_a_prompt_that_ended_a_walk_by_its_reward_stays_open(self) -> None:
         """As in the paper's code: with one child a prompt, the next walk goes through it and on."""
-        rounds = await search(lambda text: depth(text) / 10, iterations=3, min_depth=2, depth_limit=8, expand_width=1)
+        rounds = await search(
+            lambda text: depth(text) / 10, iterations=3, min_depth=2, depth_limit=8, expand_width=1
+        )
         assert walks(rounds) == [[1, 2, 3], [4], [5]]
         assert depth(rounds[-1].best.candidate.prompt.instruction) == 5
 
     async def test_what_beats_all_must_beat_the_earlier_walks_too(self) -> None:
-        """The next walk to a new prompt meets the same reward at the same depth, and goes on to the limit."""
-        rounds = await search(lambda text: min(depth(text), 3) / 10, iterations=3, min_depth=2, depth_limit=5, exploration=9)
+        """The next walk to a new prompt meets the same reward at the same depth, and goes on to the
+        limit.
+        """
+        rounds = await search(
+            lambda text: min(depth(text), 3) / 10,
+            iterations=3,
+            min_depth=2,
+            depth_limit=5,
+            exploration=9,
+        )
         assert walks(rounds)[0] == [1, 2, 3]
         assert walks(rounds)[1][-1] == 5
 
@@ -155,11 +206,18 @@ class TestTheWalk:
         """Behind the mean of the root's reward and its parent's, 0.4 and 0.6."""
         for reward, end in ((0.49, 3), (0.51, 6)):
             rewards = (0.4, 0.6, 0.6, *[reward] * 9)
-            rounds = await search(lambda text, by_depth=rewards: by_depth[depth(text)], iterations=1, min_depth=2, depth_limit=6)
+            rounds = await search(
+                lambda text, by_depth=rewards: by_depth[depth(text)],
+                iterations=1,
+                min_depth=2,
+                depth_limit=6,
+            )
             assert walks(rounds) == [list(range(1, end + 1))]
 
     async def test_so_many_iterations_and_no_more(self) -> None:
-        few, many = [await search(lambda text: 0.5, iterations=number, depth_limit=3) for number in (4, 20)]
+        few, many = [
+            await search(lambda text: 0.5, iterations=number, depth_limit=3) for number in (4, 20)
+        ]
         assert few == many[: len(few)]
         assert len(few) < len(many)
         assert few[-1].note.startswith(("Iteration 3,", "Iteration 4,"))
@@ -168,13 +226,19 @@ class TestTheWalk:
         assert len(await search(lambda text: 0.5, rounds=5)) == 6
 
     async def test_a_walk_to_an_ended_prompt_costs_nothing(self) -> None:
-        """With one child a prompt and a depth limit of 1 there is one expansion; eleven iterations walk the path again."""
-        assert len(await search(lambda text: 0.5, iterations=12, depth_limit=1, expand_width=1)) == 2
+        """With one child a prompt and a depth limit of 1 there is one expansion; eleven iterations
+        walk the path again.
+        """
+        assert (
+            len(await search(lambda text: 0.5, iterations=12, depth_limit=1, expand_width=1)) == 2
+        )
 
     async def test_the_result_so_far_stands_first_and_competes_with_new_children(self) -> None:
         rounds = await search(lambda text: toy.chance(text, 3), iterations=12, depth_limit=4)
         for before, latest in pairwise(rounds):
-            assert [standing.kept for standing in latest.standings] == [True] + [False] * (len(latest.standings) - 1)
+            assert [standing.kept for standing in latest.standings] == [True] + [False] * (
+                len(latest.standings) - 1
+            )
             assert before.best.candidate in [standing.candidate for standing in latest.standings]
         assert len({latest.best.candidate.id for latest in rounds}) > 1
 
@@ -186,12 +250,19 @@ class TestTheWalk:
         end_by_iteration: dict[str, str] = {}
         steeper = 0
         for latest in rounds[1:]:
-            new = [one.prompt.instruction for one in candidates([latest]) if one.round == latest.number]
+            new = [
+                one.prompt.instruction for one in candidates([latest]) if one.round == latest.number
+            ]
             end_by_iteration[latest.note.partition(",")[0]] = max(new, key=chance)
-            walked = [[".".join(end.split(".")[: at + 1]) for at in range(depth(end) + 1)] for end in end_by_iteration.values()]
+            walked = [
+                [".".join(end.split(".")[: at + 1]) for at in range(depth(end) + 1)]
+                for end in end_by_iteration.values()
+            ]
             best = max(walked, key=lambda walk: sum(map(chance, walk)) / len(walk))
             assert latest.best.candidate.prompt.instruction == max(best, key=chance)
-            steeper += max(best, key=chance) != max((text for walk in walked for text in walk), key=chance)
+            steeper += max(best, key=chance) != max(
+                (text for walk in walked for text in walk), key=chance
+            )
         assert steeper
 
 
@@ -199,7 +270,13 @@ def tree(*rewards: float) -> list[Node]:
     """A chain of nodes, the root first."""
     nodes: list[Node] = []
     for number, reward in enumerate(rewards):
-        nodes.append(Node(Candidate(Prompt(str(number)), "rewrite", number), reward, nodes[-1] if nodes else None))
+        nodes.append(
+            Node(
+                Candidate(Prompt(str(number)), "rewrite", number),
+                reward,
+                nodes[-1] if nodes else None,
+            )
+        )
         if number:
             nodes[-2].children.append(nodes[-1])
     return nodes

@@ -17,13 +17,20 @@ FRESH = toy.examples(60, "fresh")
 
 @pytest.mark.parametrize("rule", SELECTION_RULES)
 @pytest.mark.parametrize("name", STRATEGIES)
-async def test_the_winner_is_better_than_the_seed_prompt_on_fresh_items(name: str, rule: str) -> None:
+async def test_the_winner_is_better_than_the_seed_prompt_on_fresh_items(
+    name: str, rule: str
+) -> None:
     optimizer = ScriptedModel(toy.author)
-    evaluation = Evaluation(ScriptedModel(toy.target), SCORERS["number"], toy.DEV, SELECTION_RULES[rule]())
+    evaluation = Evaluation(
+        ScriptedModel(toy.target), SCORERS["number"], toy.DEV, SELECTION_RULES[rule]()
+    )
     strategy = STRATEGIES[name](rounds=3)
-    rounds = [latest async for latest in strategy.search(toy.PROBLEM, optimizer, evaluation, Random(0))]
+    rounds = [
+        latest async for latest in strategy.search(toy.PROBLEM, optimizer, evaluation, Random(0))
+    ]
     check_lineage(rounds, beam=name != "prompt_agent")
     before, after = [
         sum(answer.score.verdict == "right" for answer in await evaluation.grade(prompt, FRESH))
-        for prompt in (toy.SEED, rounds[-1].best.candidate.prompt)]
+        for prompt in (toy.SEED, rounds[-1].best.candidate.prompt)
+    ]
     assert after >= before + 20

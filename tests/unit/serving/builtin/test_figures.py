@@ -1,6 +1,8 @@
-"""What the committed weights must show: the prompt decides, steps that are only told are often skipped, shown ones are done.
+"""What the committed weights must show: the prompt decides, steps that are only told are often
+skipped, shown ones are done.
 
-The bounds are those of the model card; the figures themselves come from `python -m serving.training.evaluate`.
+The bounds are those of the model card; the figures themselves come from `python -m
+serving.training.evaluate`.
 """
 
 from pathlib import Path
@@ -47,8 +49,12 @@ def _best_shown(figures: Figures) -> float:
     return max(figures["+ 1 demonstration"][0], figures["+ 2 demonstrations"][0])
 
 
-@pytest.mark.parametrize(("name", "at_most", "at_least"), [("navigate", 0.65, 0.85), ("object_counting", 0.45, 0.8)])
-async def test_behaviour_decides_on_big_bench_items_never_trained_on(name: str, at_most: float, at_least: float) -> None:
+@pytest.mark.parametrize(
+    ("name", "at_most", "at_least"), [("navigate", 0.65, 0.85), ("object_counting", 0.45, 0.8)]
+)
+async def test_behaviour_decides_on_big_bench_items_never_trained_on(
+    name: str, at_most: float, at_least: float
+) -> None:
     if not (BBH / f"{name}.json").exists():
         pytest.skip("the BIG-Bench Hard files are not beside the project")
     asked = ("seed", "+ 1 demonstration", "+ 2 demonstrations")
@@ -58,8 +64,16 @@ async def test_behaviour_decides_on_big_bench_items_never_trained_on(name: str, 
 
 
 async def test_words_that_it_never_saw_give_a_direct_guess() -> None:
-    prompts = ["Zyqx flurb: 你好, gib mir Antwort!", "Rédige un poème (très court).", "🙂 <b>{{x}}</b> ${y}"]
-    texts = ["Which statement is sarcastic? (a) Oh great. (b) It is great.", "quux" * 40, fresh(GENERATED["navigate"], 1)[0].input]
+    prompts = [
+        "Zyqx flurb: 你好, gib mir Antwort!",
+        "Rédige un poème (très court).",
+        "🙂 <b>{{x}}</b> ${y}",
+    ]
+    texts = [
+        "Which statement is sarcastic? (a) Oh great. (b) It is great.",
+        "quux" * 40,
+        fresh(GENERATED["navigate"], 1)[0].input,
+    ]
     requests = [Request(Prompt(prompt).render(text)) for prompt in prompts for text in texts]
     for outcome in await open_in_process(TargetSettings()).complete(requests):
         assert isinstance(outcome, Completion)

@@ -1,4 +1,6 @@
-"""The lessons of the built-in target: what weighs in the loss, and the three habits that they teach."""
+"""The lessons of the built-in target: what weighs in the loss, and the three habits that they
+teach.
+"""
 
 from random import Random
 
@@ -21,7 +23,9 @@ def test_only_an_assistants_words_weigh() -> None:
     for turns in _lessons(200):
         assert turns[0].role == "system"
         assert turns[-1].role == "assistant"
-        assert all(piece.weight == 0 for turn in turns if turn.role != "assistant" for piece in turn.pieces)
+        assert all(
+            piece.weight == 0 for turn in turns if turn.role != "assistant" for piece in turn.pieces
+        )
         assert any(piece.weight > 0 for piece in turns[-1].pieces)
 
 

@@ -50,14 +50,29 @@ class Gateway:
     address: str
 
     async def ask(
-        self, path: str, body: Any = None, *, key: str | None = None, method: str | None = None, data: Any = None,
+        self,
+        path: str,
+        body: Any = None,
+        *,
+        key: str | None = None,
+        method: str | None = None,
+        data: Any = None,
         headers: dict[str, str] | None = None,
     ) -> Reply:
         json_said = {} if data is None else {"Content-Type": "application/json"}
-        sent = {**({"Authorization": f"Bearer {key}"} if key is not None else {}), **json_said, **(headers or {})}
+        sent = {
+            **({"Authorization": f"Bearer {key}"} if key is not None else {}),
+            **json_said,
+            **(headers or {}),
+        }
         verb = method or ("GET" if body is None and data is None else "POST")
-        how: dict[str, Any] = {"data": data} if data is not None else {"json": body} if verb == "POST" else {}
-        async with aiohttp.ClientSession() as session, session.request(verb, self.address + path, headers=sent, **how) as reply:
+        how: dict[str, Any] = (
+            {"data": data} if data is not None else {"json": body} if verb == "POST" else {}
+        )
+        async with (
+            aiohttp.ClientSession() as session,
+            session.request(verb, self.address + path, headers=sent, **how) as reply,
+        ):
             text = await reply.text()
             json = await reply.json() if reply.content_type == "application/json" else None
             return Reply(reply.status, dict(reply.headers), json, text)
@@ -83,8 +98,14 @@ async def open_gateway() -> AsyncIterator[OpenGateway]:
     running: list[tuple[uvicorn.Server, asyncio.Task[None]]] = []
 
     async def start(model: LanguageModel | None = None, *keys: str, **settings: Any) -> Gateway:
-        app = build_app({"echo": model or ScriptedModel(script)}, GatewaySettings(**settings), Keys(keys))
-        server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="off", ws="none"))
+        app = build_app(
+            {"echo": model or ScriptedModel(script)}, GatewaySettings(**settings), Keys(keys)
+        )
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app, host="127.0.0.1", port=0, log_level="error", lifespan="off", ws="none"
+            )
+        )
         running.append((server, asyncio.create_task(server.serve())))
         while not server.started:
             await asyncio.sleep(0.01)
@@ -92,7 +113,9 @@ async def open_gateway() -> AsyncIterator[OpenGateway]:
 
     yield start
     for server, task in running:
-        server.should_exit = server.force_exit = True  # a request that hangs is the test's to complain of
+        server.should_exit = server.force_exit = (
+            True  # a request that hangs is the test's to complain of
+        )
         await task
 
 

@@ -1,4 +1,7 @@
-"""Limits: of a body's size, of questions a minute, of questions at once. The first two hold for any sequence of events."""
+"""Limits: of a body's size, of questions a minute, of questions at once.
+
+The first two hold for any sequence of events.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -33,7 +36,9 @@ gaps_s = st.lists(st.floats(0, 100, allow_nan=False), min_size=1, max_size=60)
 
 @ANY_TIME
 @given(gaps_s, st.integers(1, 20), st.floats(0.01, 10))
-def test_no_stretch_of_time_admits_more_than_the_bucket_and_its_refill(gaps: list[float], size: int, per_s: float) -> None:
+def test_no_stretch_of_time_admits_more_than_the_bucket_and_its_refill(
+    gaps: list[float], size: int, per_s: float
+) -> None:
     clock = Clock()
     bucket = TokenBucket(size, per_s, clock)
     admitted_s = []
@@ -49,7 +54,9 @@ def test_no_stretch_of_time_admits_more_than_the_bucket_and_its_refill(gaps: lis
 @ANY_TIME
 @example([0.0, 0.0], 1, 1 / 49)  # 49 * (1 / 49) is less than 1
 @given(gaps_s, st.integers(1, 20), st.floats(0.01, 10))
-def test_who_waits_as_long_as_they_are_told_is_admitted(gaps: list[float], size: int, per_s: float) -> None:
+def test_who_waits_as_long_as_they_are_told_is_admitted(
+    gaps: list[float], size: int, per_s: float
+) -> None:
     clock = Clock()
     bucket = TokenBucket(size, per_s, clock)
     for gap_s in gaps:
@@ -96,12 +103,16 @@ async def read(announced: str | None, chunks: list[bytes], most: int) -> tuple[b
 
 @ANY_TIME
 @given(st.lists(st.binary(max_size=20), max_size=20), st.integers(0, 200), st.booleans())
-def test_a_body_is_read_whole_or_refused_by_its_size_alone(chunks: list[bytes], most: int, announces: bool) -> None:
+def test_a_body_is_read_whole_or_refused_by_its_size_alone(
+    chunks: list[bytes], most: int, announces: bool
+) -> None:
     whole = b"".join(chunks)
     body, taken = asyncio.run(read(str(len(whole)) if announces else None, chunks, most))
     assert body == (whole if len(whole) <= most else None)
     if len(whole) > most:
-        assert sum(map(len, chunks[: max(taken - 1, 0)])) <= most  # it stops at the chunk that passes the limit
+        assert (
+            sum(map(len, chunks[: max(taken - 1, 0)])) <= most
+        )  # it stops at the chunk that passes the limit
         assert not (announces and taken)
 
 
@@ -112,7 +123,9 @@ async def test_an_odd_length_is_not_believed(announced: str) -> None:
 
 
 @pytest.mark.parametrize("spare", [0, 1])
-async def test_a_body_of_the_largest_size_comes_in_and_one_more_byte_does_not(open_gateway: OpenGateway, spare: int) -> None:
+async def test_a_body_of_the_largest_size_comes_in_and_one_more_byte_does_not(
+    open_gateway: OpenGateway, spare: int
+) -> None:
     gateway = await open_gateway(max_body_bytes=5000)
     body = b'{"model": "echo", "prompt": "hello"}'
     padded = body + b" " * (5000 - len(body) + spare)
@@ -141,19 +154,33 @@ async def test_a_body_that_does_not_come_is_not_waited_for(open_gateway: OpenGat
         await asyncio.sleep(60)
         yield b"}"
 
-    async with aiohttp.ClientSession() as session, session.post(
-            f"{gateway.address}/v1/completions", data=slow(), headers={"Content-Type": "application/json"}) as reply:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(
+            f"{gateway.address}/v1/completions",
+            data=slow(),
+            headers={"Content-Type": "application/json"},
+        ) as reply,
+    ):
         assert (reply.status, (await reply.json())["error"]["code"]) == (408, "timeout")
 
 
-async def test_more_questions_a_minute_than_allowed_are_told_when_to_come_again(open_gateway: OpenGateway) -> None:
+async def test_more_questions_a_minute_than_allowed_are_told_when_to_come_again(
+    open_gateway: OpenGateway,
+) -> None:
     gateway = await open_gateway(None, KEY, "other", requests_per_minute=1)
     assert (await gateway.chat(key=KEY)).status == 200
     reply = await gateway.chat(key=KEY)
-    assert (reply.status, reply.code, reply.json["error"]["type"]) == (429, "rate_limit_exceeded", "rate_limit_error")
+    assert (reply.status, reply.code, reply.json["error"]["type"]) == (
+        429,
+        "rate_limit_exceeded",
+        "rate_limit_error",
+    )
     assert 1 <= int(reply.headers["Retry-After"]) <= 60
     assert (await gateway.chat(key="other")).status == 200
-    assert (await gateway.ask("/v1/models", key=KEY)).status == 200  # costs nothing, so it is not counted
+    assert (
+        await gateway.ask("/v1/models", key=KEY)
+    ).status == 200  # costs nothing, so it is not counted
 
 
 async def test_more_questions_at_once_than_allowed_come_again(open_gateway: OpenGateway) -> None:
@@ -163,7 +190,11 @@ async def test_more_questions_at_once_than_allowed_come_again(open_gateway: Open
     while len(model.asked) < 2:
         await asyncio.sleep(0.01)
     reply = await gateway.chat("one")
-    assert (reply.status, reply.code, reply.headers["Retry-After"]) == (429, "too_many_in_flight", "1")
+    assert (reply.status, reply.code, reply.headers["Retry-After"]) == (
+        429,
+        "too_many_in_flight",
+        "1",
+    )
     assert (await gateway.ask("/healthz")).status == 200
     for principal in first:
         principal.cancel()
@@ -187,8 +218,14 @@ async def test_one_owner_does_not_take_the_places_of_another(open_gateway: OpenG
 
 
 @ANY_TIME
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=60), st.integers(1, 5), st.integers(1, 5))
-def test_places_are_never_exceeded_and_never_lost(asked: list[tuple[str, bool]], most: int, own: int) -> None:
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=60),
+    st.integers(1, 5),
+    st.integers(1, 5),
+)
+def test_places_are_never_exceeded_and_never_lost(
+    asked: list[tuple[str, bool]], most: int, own: int
+) -> None:
     places, held = Places(most, own), list[tuple[str, ExitStack]]()
     for owner, comes in asked:
         if not comes:
@@ -218,7 +255,10 @@ async def test_a_body_that_drips_holds_no_place(open_gateway: OpenGateway) -> No
         await asyncio.sleep(60)
 
     async with aiohttp.ClientSession() as session:
-        dripping = [asyncio.create_task(session.post(f"{gateway.address}/v1/completions", data=slow())) for _ in range(3)]
+        dripping = [
+            asyncio.create_task(session.post(f"{gateway.address}/v1/completions", data=slow()))
+            for _ in range(3)
+        ]
         await asyncio.sleep(0.1)
         assert (await gateway.chat("one")).status == 200
         for one in dripping:

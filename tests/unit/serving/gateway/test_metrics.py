@@ -9,10 +9,18 @@ from tests.unit.serving.gateway.conftest import Gateway, OpenGateway
 async def value_by_sample(gateway: Gateway) -> dict[str, float]:
     reply = await gateway.ask("/metrics")
     assert reply.headers["Content-Type"].startswith("text/plain")
-    samples = [sample for family in text_string_to_metric_families(reply.text) for sample in family.samples]
+    samples = [
+        sample for family in text_string_to_metric_families(reply.text) for sample in family.samples
+    ]
     return {
-        " ".join([sample.name.removeprefix("promptray_door_"), *(f"{key}={text}" for key, text in sorted(sample.labels.items()))]):
-        sample.value for sample in samples}
+        " ".join(
+            [
+                sample.name.removeprefix("promptray_door_"),
+                *(f"{key}={text}" for key, text in sorted(sample.labels.items())),
+            ]
+        ): sample.value
+        for sample in samples
+    }
 
 
 async def test_requests_tokens_and_refusals_are_counted(open_gateway: OpenGateway) -> None:
@@ -34,9 +42,10 @@ async def test_requests_tokens_and_refusals_are_counted(open_gateway: OpenGatewa
     assert counted["tokens_total kind=prompt model=echo"] == 16
     assert counted["tokens_total kind=completion model=echo"] == 7
     assert counted["tokens_total kind=cached model=echo"] == 8
-    assert {reason: counted[f"refusals_total reason={reason}"] for reason in (
-        "request_refused", "invalid_value", "model_not_found", "unknown_url")} == {
-            "request_refused": 1, "invalid_value": 1, "model_not_found": 1, "unknown_url": 1}
+    assert {
+        reason: counted[f"refusals_total reason={reason}"]
+        for reason in ("request_refused", "invalid_value", "model_not_found", "unknown_url")
+    } == {"request_refused": 1, "invalid_value": 1, "model_not_found": 1, "unknown_url": 1}
     assert counted["in_flight"] == 1  # the one that asks for this
     assert "somebody" not in str(counted)
 

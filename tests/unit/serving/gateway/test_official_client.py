@@ -1,4 +1,6 @@
-"""OpenAI's own package gets through the gateway: with and without asyncio, whole and streaming, and its errors are the right ones."""
+"""OpenAI's own package gets through the gateway: with and without asyncio, whole and streaming, and
+its errors are the right ones.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,7 +24,9 @@ async def gateway(open_gateway: OpenGateway) -> Gateway:
 
 @pytest.fixture
 async def client(gateway: Gateway) -> AsyncIterator[openai.AsyncOpenAI]:
-    async with openai.AsyncOpenAI(base_url=f"{gateway.address}/v1", api_key=KEY, max_retries=0) as opened:
+    async with openai.AsyncOpenAI(
+        base_url=f"{gateway.address}/v1", api_key=KEY, max_retries=0
+    ) as opened:
         yield opened
 
 
@@ -40,9 +44,13 @@ async def test_whole_answers(client: openai.AsyncOpenAI) -> None:
 
 async def test_streams(client: openai.AsyncOpenAI) -> None:
     chat = await client.chat.completions.create(
-        model="echo", messages=said("a b cut"), stream=True, stream_options={"include_usage": True})
+        model="echo", messages=said("a b cut"), stream=True, stream_options={"include_usage": True}
+    )
     chunks = [chunk async for chunk in chat]
-    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == "a b cut "
+    assert (
+        "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+        == "a b cut "
+    )
     assert [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1] == "length"
     assert chunks[-1].usage is not None
     assert chunks[-1].usage.total_tokens == 7
@@ -54,7 +62,11 @@ async def test_streams(client: openai.AsyncOpenAI) -> None:
 async def test_the_client_without_asyncio(gateway: Gateway) -> None:
     def talk() -> tuple[str | None, str]:
         with openai.OpenAI(base_url=f"{gateway.address}/v1", api_key=KEY) as client:
-            whole = client.chat.completions.create(model="echo", messages=said("a b")).choices[0].message.content
+            whole = (
+                client.chat.completions.create(model="echo", messages=said("a b"))
+                .choices[0]
+                .message.content
+            )
             stream = client.chat.completions.create(model="echo", messages=said("a b"), stream=True)
             return whole, "".join(chunk.choices[0].delta.content or "" for chunk in stream)
 
@@ -78,17 +90,27 @@ async def test_errors_are_the_packages_own(client: openai.AsyncOpenAI, gateway: 
         await client.chat.completions.create(model="echo", messages=said("fail"))
     with pytest.raises(openai.AuthenticationError):
         await client.with_options(api_key="wrong").models.list()
-    stream = await client.chat.completions.create(model="echo", messages=said("a fail"), stream=True)
+    stream = await client.chat.completions.create(
+        model="echo", messages=said("a fail"), stream=True
+    )
     with pytest.raises(openai.APIError, match="It went down"):
         [chunk async for chunk in stream]
 
 
-async def test_who_is_refused_gets_through_by_the_packages_own_retries(open_gateway: OpenGateway) -> None:
+async def test_who_is_refused_gets_through_by_the_packages_own_retries(
+    open_gateway: OpenGateway,
+) -> None:
     gateway = await open_gateway(model := ScriptedStream(words), max_in_flight=1)
-    async with openai.AsyncOpenAI(base_url=f"{gateway.address}/v1", api_key="any", max_retries=10) as client:
-        first = asyncio.create_task(client.chat.completions.create(model="echo", messages=said("wait")))
+    async with openai.AsyncOpenAI(
+        base_url=f"{gateway.address}/v1", api_key="any", max_retries=10
+    ) as client:
+        first = asyncio.create_task(
+            client.chat.completions.create(model="echo", messages=said("wait"))
+        )
         await model.waiting.wait()
-        second = asyncio.create_task(client.chat.completions.create(model="echo", messages=said("a")))
+        second = asyncio.create_task(
+            client.chat.completions.create(model="echo", messages=said("a"))
+        )
         while 'reason="too_many_in_flight"' not in await gateway.metrics():
             await asyncio.sleep(0.01)
         first.cancel()

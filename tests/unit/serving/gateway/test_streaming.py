@@ -13,7 +13,10 @@ from tests.unit.serving.gateway.conftest import Gateway, OpenGateway, Reply
 
 def events(reply: Reply) -> list[Any]:
     """The events' contents; "[DONE]" for the last."""
-    assert (reply.status, reply.headers["Content-Type"]) == (200, "text/event-stream; charset=utf-8")
+    assert (reply.status, reply.headers["Content-Type"]) == (
+        200,
+        "text/event-stream; charset=utf-8",
+    )
     blocks = reply.text.split("\n\n")
     assert blocks.pop() == ""
     data = [block.removeprefix("data: ") for block in blocks]
@@ -30,7 +33,12 @@ async def test_a_chat_comes_role_first_then_pieces_then_the_reason(streaming: Ga
     *chunks, last = events(await streaming.chat("one two cut", stream=True))
     assert last == "[DONE]"
     assert [chunk["choices"][0]["delta"] for chunk in chunks] == [
-        {"role": "assistant", "content": ""}, {"content": "one "}, {"content": "two "}, {"content": "cut "}, {}]
+        {"role": "assistant", "content": ""},
+        {"content": "one "},
+        {"content": "two "},
+        {"content": "cut "},
+        {},
+    ]
     assert [chunk["choices"][0]["finish_reason"] for chunk in chunks] == [None] * 4 + ["length"]
     assert len({chunk["id"] for chunk in chunks}) == 1
     assert {chunk["object"] for chunk in chunks} == {"chat.completion.chunk"}
@@ -38,38 +46,67 @@ async def test_a_chat_comes_role_first_then_pieces_then_the_reason(streaming: Ga
 
 
 async def test_tokens_come_last_where_they_are_asked_for(streaming: Gateway) -> None:
-    *chunks, usage, _ = events(await streaming.chat("one", stream=True, stream_options={"include_usage": True}))
+    *chunks, usage, _ = events(
+        await streaming.chat("one", stream=True, stream_options={"include_usage": True})
+    )
     assert {chunk["usage"] for chunk in chunks} == {None}
     assert usage["choices"] == []
     assert usage["usage"] == {
-        "prompt_tokens": 4, "completion_tokens": 1, "total_tokens": 5, "prompt_tokens_details": {"cached_tokens": 2}}
+        "prompt_tokens": 4,
+        "completion_tokens": 1,
+        "total_tokens": 5,
+        "prompt_tokens_details": {"cached_tokens": 2},
+    }
 
 
 async def test_a_model_without_a_stream_answers_in_one_piece(gateway: Gateway) -> None:
     chunks = events(await gateway.chat("hello", stream=True))
-    assert [chunk["choices"][0]["delta"].get("content") for chunk in chunks[:-1]] == ["", "0.0 512 0 hello", None]
+    assert [chunk["choices"][0]["delta"].get("content") for chunk in chunks[:-1]] == [
+        "",
+        "0.0 512 0 hello",
+        None,
+    ]
 
 
 async def test_every_prompt_has_a_stream_of_its_own(streaming: Gateway) -> None:
-    reply = await streaming.complete(["a b", "c", "d cut"], stream=True, stream_options={"include_usage": True})
+    reply = await streaming.complete(
+        ["a b", "c", "d cut"], stream=True, stream_options={"include_usage": True}
+    )
     *chunks, usage, last = events(reply)
     choices = [chunk["choices"][0] for chunk in chunks]
-    text_by_index = {at: "".join(choice["text"] for choice in choices if choice["index"] == at) for at in range(3)}
+    text_by_index = {
+        at: "".join(choice["text"] for choice in choices if choice["index"] == at)
+        for at in range(3)
+    }
     assert text_by_index == {0: "a b ", 1: "c ", 2: "d cut "}
-    assert sorted((one["index"], one["finish_reason"]) for one in choices if one["finish_reason"]) == [
-        (0, "stop"), (1, "stop"), (2, "length")]
+    assert sorted(
+        (one["index"], one["finish_reason"]) for one in choices if one["finish_reason"]
+    ) == [(0, "stop"), (1, "stop"), (2, "length")]
     assert (usage["usage"]["prompt_tokens"], last) == (12, "[DONE]")
 
 
-@pytest.mark.parametrize(("fate", "status", "code"), [
-    ("refuse", 400, "request_refused"), ("fail", 503, "model_failed"), ("break", 500, "internal_error")])
-async def test_what_fails_before_the_first_piece_has_a_status(streaming: Gateway, fate: str, status: int, code: str) -> None:
+@pytest.mark.parametrize(
+    ("fate", "status", "code"),
+    [
+        ("refuse", 400, "request_refused"),
+        ("fail", 503, "model_failed"),
+        ("break", 500, "internal_error"),
+    ],
+)
+async def test_what_fails_before_the_first_piece_has_a_status(
+    streaming: Gateway, fate: str, status: int, code: str
+) -> None:
     reply = await streaming.chat(fate, stream=True)
     assert (reply.status, reply.code) == (status, code)
 
 
-@pytest.mark.parametrize(("fate", "code"), [("refuse", "request_refused"), ("fail", "model_failed"), ("break", "internal_error")])
-async def test_what_fails_later_is_the_last_event_and_nothing_is_done(streaming: Gateway, fate: str, code: str) -> None:
+@pytest.mark.parametrize(
+    ("fate", "code"),
+    [("refuse", "request_refused"), ("fail", "model_failed"), ("break", "internal_error")],
+)
+async def test_what_fails_later_is_the_last_event_and_nothing_is_done(
+    streaming: Gateway, fate: str, code: str
+) -> None:
     *chunks, last = events(await streaming.chat(f"one {fate} two", stream=True))
     assert chunks[-1]["choices"][0]["delta"] == {"content": "one "}
     assert last["error"]["code"] == code
@@ -86,7 +123,9 @@ async def test_one_prompt_that_fails_ends_the_stream_of_all(open_gateway: OpenGa
 
 
 @pytest.mark.parametrize(("text", "stream"), [("wait", False), ("wait", True), ("one wait", True)])
-async def test_an_answer_that_takes_too_long_is_given_up(open_gateway: OpenGateway, text: str, stream: bool) -> None:
+async def test_an_answer_that_takes_too_long_is_given_up(
+    open_gateway: OpenGateway, text: str, stream: bool
+) -> None:
     model = ScriptedStream(words)
     gateway = await open_gateway(model, deliver_timeout_s=1.0)
     reply = await gateway.chat(text, stream=stream)
@@ -98,7 +137,9 @@ async def test_an_answer_that_takes_too_long_is_given_up(open_gateway: OpenGatew
 
 
 @pytest.mark.parametrize(("text", "stream"), [("wait", False), ("wait", True), ("one wait", True)])
-async def test_a_caller_who_goes_away_cancels_the_work(open_gateway: OpenGateway, text: str, stream: bool) -> None:
+async def test_a_caller_who_goes_away_cancels_the_work(
+    open_gateway: OpenGateway, text: str, stream: bool
+) -> None:
     model = ScriptedStream(words)
     gateway = await open_gateway(model, max_in_flight=1)
     principal = asyncio.create_task(gateway.chat(text, stream=stream))
@@ -108,7 +149,9 @@ async def test_a_caller_who_goes_away_cancels_the_work(open_gateway: OpenGateway
     with pytest.raises(asyncio.CancelledError):
         await principal
     await asyncio.wait_for(model.cancelled.wait(), 10)
-    while (reply := await gateway.chat("one")).status == 429:  # the place is free again, if not in the very same moment
+    while (
+        reply := await gateway.chat("one")
+    ).status == 429:  # the place is free again, if not in the very same moment
         await asyncio.sleep(0.01)
     assert reply.status == 200
     if text == "wait":
@@ -119,7 +162,10 @@ async def test_pieces_arrive_while_the_model_still_writes(open_gateway: OpenGate
     model = ScriptedStream(words)
     gateway = await open_gateway(model)
     body = {"model": "echo", "stream": True, "messages": [{"role": "user", "content": "one wait"}]}
-    async with aiohttp.ClientSession() as session, session.post(f"{gateway.address}/v1/chat/completions", json=body) as reply:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{gateway.address}/v1/chat/completions", json=body) as reply,
+    ):
         got = b""
         while b"one" not in got:
             got += await reply.content.readany()

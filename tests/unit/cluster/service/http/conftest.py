@@ -1,4 +1,6 @@
-"""A real results folder, made by two small searches of the built-in models in this process, and services over it."""
+"""A real results folder, made by two small searches of the built-in models in this process, and
+services over it.
+"""
 
 import asyncio
 import socket
@@ -37,11 +39,18 @@ from serving.models import open_in_process
 from serving.storage import open_folder
 
 SETTINGS = {
-    "name": "small", "tasks": ["navigate"], "sizes": {"train": 8, "dev": 6, "test": 8},
+    "name": "small",
+    "tasks": ["navigate"],
+    "sizes": {"train": 8, "dev": 6, "test": 8},
     "strategies": [
         {"name": "apo", "settings": {"rounds": 2, "minibatch": 4, "beam": 1, "max_children": 2}},
-        {"name": "abo", "settings": {"rounds": 2, "decompositions": 1, "minibatch": 4, "children": 2}}],
-    "budget": {"target_calls": 150, "optimizer_calls": 80}}
+        {
+            "name": "abo",
+            "settings": {"rounds": 2, "decompositions": 1, "minibatch": 4, "children": 2},
+        },
+    ],
+    "budget": {"target_calls": 150, "optimizer_calls": 80},
+}
 EVERY_S = 0.02
 """Between two events of a played job."""
 
@@ -53,7 +62,10 @@ async def run_small(out: Path) -> list[TrialResult]:
     results = []
     with Ledger(out / "ledger") as record:
         ledger = LedgerCoordinator(record)
-        models = [CachedModel(open_in_process(model), ledger) for model in (settings.target_model, settings.optimizer_model)]
+        models = [
+            CachedModel(open_in_process(model), ledger)
+            for model in (settings.target_model, settings.optimizer_model)
+        ]
         for trial_spec in trial_specs:
             plan = plan_of(settings, trial_spec)
             result = await Trial(plan, tasks[plan.task, plan.seed], *models).run()
@@ -119,12 +131,23 @@ class Client:
         raise AssertionError(f"the job is {job['status']}")
 
 
-def played(small: Small, storage: Path, every_s: float = EVERY_S, heartbeat_s: float = 15.0) -> FastAPI:
+def played(
+    small: Small, storage: Path, every_s: float = EVERY_S, heartbeat_s: float = 15.0
+) -> FastAPI:
     """An application of its own, for a server's thread."""
     place = open_folder(storage)
     ring, backend = Authenticator(place), ReplayBackend([small.out], every_s)
     return service_app(
-        Service(backend, FileStore(place), Audit(place), ServiceSettings(), ring.quota, heartbeat_s=heartbeat_s), ring)
+        Service(
+            backend,
+            FileStore(place),
+            Audit(place),
+            ServiceSettings(),
+            ring.quota,
+            heartbeat_s=heartbeat_s,
+        ),
+        ring,
+    )
 
 
 OpenService = Callable[..., Client]
@@ -133,18 +156,30 @@ REQUEST = {"tasks": [{"generated": "navigate"}], "strategies": ["apo"]}
 
 @pytest.fixture
 async def open_service(small: Small, tmp_path: Path) -> AsyncIterator[OpenService]:
-    """Services over the small results, in this process; a `key` of an application that was opened before makes another caller."""
+    """Services over the small results, in this process; a `key` of an application that was opened
+    before makes another caller.
+    """
     clients: list[httpx2.AsyncClient] = []
     made: list[tuple[FastAPI, JobBackend]] = []
 
-    def start(key: str | None = None, *, again: bool = False, settings: ServiceSettings | None = None, **how: Any) -> Client:
+    def start(
+        key: str | None = None,
+        *,
+        again: bool = False,
+        settings: ServiceSettings | None = None,
+        **how: Any,
+    ) -> Client:
         if not again:
             backend = how.pop("backend", None) or ReplayBackend([small.out], EVERY_S, **how)
             made.append((shown_app(backend, open_folder(tmp_path / "storage"), settings), backend))
         app, backend = made[-1]
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
-        clients.append(httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000", headers=headers))
+        clients.append(
+            httpx2.AsyncClient(
+                transport=transport, base_url="http://127.0.0.1:8000", headers=headers
+            )
+        )
         return Client(clients[-1], tmp_path / "storage", backend)
 
     yield start
@@ -175,10 +210,21 @@ class Owners:
 def owners(open_service: OpenService, tmp_path: Path) -> Owners:
     storage = open_folder(tmp_path / "storage")
     keys = {
-        name: add_key(storage, name, admin=name == "root", quota=QuotaSettings(jobs_at_once=2) if name == "ann" else None)[1]
-        for name in ("ann", "bob", "root")}
+        name: add_key(
+            storage,
+            name,
+            admin=name == "root",
+            quota=QuotaSettings(jobs_at_once=2) if name == "ann" else None,
+        )[1]
+        for name in ("ann", "bob", "root")
+    }
     first = open_service(keys["ann"])
-    return Owners(first, open_service(keys["bob"], again=True), open_service(keys["root"], again=True), open_service(again=True))
+    return Owners(
+        first,
+        open_service(keys["bob"], again=True),
+        open_service(keys["root"], again=True),
+        open_service(again=True),
+    )
 
 
 @contextmanager
@@ -187,7 +233,14 @@ def served(app: FastAPI) -> Iterator[str]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(2048)
-        config = uvicorn.Config(app, log_level="error", lifespan="off", ws="none", timeout_graceful_shutdown=1, backlog=2048)
+        config = uvicorn.Config(
+            app,
+            log_level="error",
+            lifespan="off",
+            ws="none",
+            timeout_graceful_shutdown=1,
+            backlog=2048,
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
@@ -196,4 +249,3 @@ def served(app: FastAPI) -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         server.should_exit = server.force_exit = True
         thread.join(10)
-

@@ -1,4 +1,6 @@
-"""A failing audit: the caller is told the truth, no line is lost, and no act is begun while lines wait."""
+"""A failing audit: the caller is told the truth, no line is lost, and no act is begun while lines
+wait.
+"""
 
 from pathlib import Path
 
@@ -31,7 +33,9 @@ class Disk:
         monkeypatch.setattr(LocalFolder, "write", write)
 
 
-@pytest.mark.parametrize("error", [StorageError("The disk is full."), RuntimeError("a fault of ours")])
+@pytest.mark.parametrize(
+    "error", [StorageError("The disk is full."), RuntimeError("a fault of ours")]
+)
 async def test_an_act_that_was_done_is_no_error_and_the_next_is_not_begun(
     owners: Owners, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
@@ -43,19 +47,34 @@ async def test_an_act_that_was_done_is_no_error_and_the_next_is_not_begun(
     assert refused.status_code == (503 if isinstance(error, StorageError) else 500)
     if isinstance(error, StorageError):
         assert "Nothing was done, as the audit" in refused.json()["error"]["message"]
-    assert len([job for job in (await owners.ann.json("/v1/optimizations"))["data"] if job["owner"] == "ann"]) == 1
+    assert (
+        len(
+            [
+                job
+                for job in (await owners.ann.json("/v1/optimizations"))["data"]
+                if job["owner"] == "ann"
+            ]
+        )
+        == 1
+    )
     disk.full = False
     assert (await owners.ann.post("/v1/optimizations", REQUEST)).status_code == 200
     entries = (await owners.admin.json("/v1/audit"))["data"]
-    assert [(entry["action"], entry["outcome"]) for entry in entries] == [("optimization.create", "done")] * 2
+    assert [(entry["action"], entry["outcome"]) for entry in entries] == [
+        ("optimization.create", "done")
+    ] * 2
 
 
-async def test_lines_that_wait_are_written_though_nobody_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_lines_that_wait_are_written_though_nobody_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     disk, audit = Disk(monkeypatch), Audit(LocalFolder(tmp_path), pauses=Pauses(0.01, 0.02))
     disk.full = True
     for number in range(3):
         with monkeypatch.context() as patch:
-            patch.setattr(audit, "_expect_written", lambda: None)  # acts that began at the same time
+            patch.setattr(
+                audit, "_expect_written", lambda: None
+            )  # acts that began at the same time
             async with audit.noted(ANN, "act", f"{number}"):
                 pass
     await until(lambda: bool(audit.faults()))

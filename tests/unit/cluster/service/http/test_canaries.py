@@ -1,5 +1,6 @@
-"""No request makes the service open, import, resolve or call what the request names: a walk over the whole schema of a request,
-with hostile values of every kind in every place that bears a text, through the real application and the backend that runs jobs.
+"""No request makes the service open, import, resolve or call what the request names: a walk over
+the whole schema of a request, with hostile values of every kind in every place that bears a text,
+through the real application and the backend that runs jobs.
 """
 
 import asyncio
@@ -31,12 +32,22 @@ from tests.contracts.canaries import SECRET, Canaries, planted, watching
 from tests.contracts.schema_places import Place, places
 
 SMALL: dict[str, Any] = {
-    "tasks": [{"generated": "coin_flip"}], "strategies": ["apo"], "sizes": {"train": 2, "dev": 2, "test": 2},
-    "budget": {"target_calls": 100, "optimizer_calls": 10}}
+    "tasks": [{"generated": "coin_flip"}],
+    "strategies": ["apo"],
+    "sizes": {"train": 2, "dev": 2, "test": 2},
+    "budget": {"target_calls": 100, "optimizer_calls": 10},
+}
 REQUIRED: dict[str, dict[str, Any]] = {
-    "OptimizationRequest": SMALL, "TaskRequest": {"generated": "coin_flip"}, "StrategyRequest": {"name": "apo"},
-    "StrategySpec": {"name": "apo"}}
-ROUTES = ("/v1/optimizations", "/v1/optimizations/estimate", "/v1/optimizations/estimate?probe=true")
+    "OptimizationRequest": SMALL,
+    "TaskRequest": {"generated": "coin_flip"},
+    "StrategyRequest": {"name": "apo"},
+    "StrategySpec": {"name": "apo"},
+}
+ROUTES = (
+    "/v1/optimizations",
+    "/v1/optimizations/estimate",
+    "/v1/optimizations/estimate?probe=true",
+)
 NOTHING_RUNS = "Nothing is run here."
 MODEL_KINDS = (OpenAISettings, ScriptedSettings, VLLMSettings, *BUILTIN_MODELS.values())
 
@@ -59,7 +70,11 @@ class Probes:
 
     async def run(self, owner: str, request: OptimizationRequest, share: Any = None) -> Any:
         service = self._service
-        await asyncio.to_thread(lambda: prepare(experiment_settings(request, service, Store(service.storage).estimate("probed"))))
+        await asyncio.to_thread(
+            lambda: prepare(
+                experiment_settings(request, service, Store(service.storage).estimate("probed"))
+            )
+        )
         raise Conflict(NOTHING_RUNS)
 
 
@@ -82,10 +97,14 @@ def settings(tmp_path: Path) -> ServiceSettings:
 
 
 @pytest.fixture
-async def service(settings: ServiceSettings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx2.AsyncClient]:
+async def service(
+    settings: ServiceSettings, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[httpx2.AsyncClient]:
     monkeypatch.setattr(ray, "Probes", Probes)
     app = shown_app(JobBackend(settings, checks=Checks()), open_folder(settings.storage), settings)
-    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://127.0.0.1") as client:
+    async with httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(app), base_url="http://127.0.0.1"
+    ) as client:
         yield client
 
 
@@ -94,40 +113,82 @@ def searched(space: dict[str, Any]) -> dict[str, Any]:
 
 
 def spaces(canaries: Canaries) -> Iterator[dict[str, Any]]:
-    """Every key that a search space may have, and some that it may not, with every hostile text; and every setting of every kind of
+    """Every key that a search space may have, and some that it may not, with every hostile text;
+    and every setting of every kind of
     model for models that the request names itself."""
     hostile = canaries.hostile()
     texts = [value for value in hostile if isinstance(value, str)]
     settings = {name for kind in MODEL_KINDS for name in kind.model_fields}
-    parts = {name for table in (STRATEGIES, SELECTION_RULES) for kind in table.values() for name in kind.__dataclass_fields__}
-    keys = {"target", "optimizer", "selection", "strategy", "models", "optimizer.x", *(f"target.{name}" for name in settings)}
-    keys |= {f"{owner}.{name}" for owner in ("strategy", "selection", "apo", "sampling") for name in parts}
+    parts = {
+        name
+        for table in (STRATEGIES, SELECTION_RULES)
+        for kind in table.values()
+        for name in kind.__dataclass_fields__
+    }
+    keys = {
+        "target",
+        "optimizer",
+        "selection",
+        "strategy",
+        "models",
+        "optimizer.x",
+        *(f"target.{name}" for name in settings),
+    }
+    keys |= {
+        f"{owner}.{name}"
+        for owner in ("strategy", "selection", "apo", "sampling")
+        for name in parts
+    }
     for key in sorted(keys):
         yield {key: texts}
-    yield from ({key: {"choice": texts[:1]}} for key in ("optimizer", "optimizer.base_url", "selection", "strategy.beam"))
+    yield from (
+        {key: {"choice": texts[:1]}}
+        for key in ("optimizer", "optimizer.base_url", "selection", "strategy.beam")
+    )
     for text in texts:
         yield {"optimizer": [text]}
         yield {"optimizer": ["builtin:optimizer", text]}
     for name in sorted(settings):
         yield {f"optimizer.{name}": texts}
-        for base in (f"openai:x@{canaries.url}", f"scripted:{canaries.script}", "builtin:optimizer"):
-            yield {"optimizer": [base], f"optimizer.{name}": [canaries.url, str(canaries.log), canaries.variable]}
+        for base in (
+            f"openai:x@{canaries.url}",
+            f"scripted:{canaries.script}",
+            "builtin:optimizer",
+        ):
+            yield {
+                "optimizer": [base],
+                f"optimizer.{name}": [canaries.url, str(canaries.log), canaries.variable],
+            }
 
 
 def requests(canaries: Canaries) -> Iterator[tuple[str, Any]]:
     """Place -> request. The schema is today's: a field that is new tomorrow is walked, too."""
     walked = places(OptimizationRequest.model_json_schema(), REQUIRED)
     assert len(walked) > 30
-    assert {".target", ".optimizer", ".metadata{key}", ".tasks[].file", ".search.searcher.name"} <= {place.name for place in walked}
+    assert {
+        ".target",
+        ".optimizer",
+        ".metadata{key}",
+        ".tasks[].file",
+        ".search.searcher.name",
+    } <= {place.name for place in walked}
     for place in walked:
-        yield from ((place.name, _without_two_sources(place.make(value))) for value in fitting(place, canaries))
+        yield from (
+            (place.name, _without_two_sources(place.make(value)))
+            for value in fitting(place, canaries)
+        )
     yield from ((f"search.space {space.keys()}", searched(space)) for space in spaces(canaries))
 
 
 def _without_two_sources(request: dict[str, Any]) -> dict[str, Any]:
     """A task is of one source: the walk puts a file beside what every task has."""
     tasks = request["tasks"] if isinstance(request["tasks"], list) else []
-    return request | {"tasks": [{key: task[key] for key in task if key != "generated" or "file" not in task} for task in tasks]}
+    return request | {
+        "tasks": [
+            {key: task[key] for key in task if key != "generated" or "file" not in task}
+            for task in tasks
+        ]
+    }
 
 
 def fitting(place: Place, canaries: Canaries) -> list[Any]:
@@ -136,13 +197,22 @@ def fitting(place: Place, canaries: Canaries) -> list[Any]:
 
 @pytest.mark.slow
 async def test_nothing_that_a_request_names_is_opened_imported_resolved_or_called(
-    service: httpx2.AsyncClient, canaries: Canaries, settings: ServiceSettings, monkeypatch: pytest.MonkeyPatch
+    service: httpx2.AsyncClient,
+    canaries: Canaries,
+    settings: ServiceSettings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert [(await service.post(route, json=SMALL)).status_code for route in ROUTES] == [409, 200, 409], "the walk reaches its end"
+    assert [(await service.post(route, json=SMALL)).status_code for route in ROUTES] == [
+        409,
+        200,
+        409,
+    ], "the walk reaches its end"
     found: dict[str, list[str]] = {}
     statuses: set[int] = set()
     only_words: set[str] = set()
-    """Places whose hostile texts are taken for what they are: one of them goes through all routes, the others are created alone."""
+    """Places whose hostile texts are taken for what they are: one of them goes through all routes,
+    the others are created alone.
+    """
     with watching(monkeypatch) as watch:
         for place, request in requests(canaries):
             for route in ROUTES if place not in only_words else ROUTES[:1]:
@@ -159,34 +229,68 @@ async def test_nothing_that_a_request_names_is_opened_imported_resolved_or_calle
 
 def told(answer: httpx2.Response, settings: ServiceSettings) -> list[str]:
     """What an answer says that it must not."""
-    secrets = [name for name, text in (("a secret", SECRET), ("the storage", settings.storage)) if text in answer.text]
-    return [f"tells {name}" for name in secrets] + ([answer.text[:300]] if answer.status_code >= 500 else [])
+    secrets = [
+        name
+        for name, text in (("a secret", SECRET), ("the storage", settings.storage))
+        if text in answer.text
+    ]
+    return [f"tells {name}" for name in secrets] + (
+        [answer.text[:300]] if answer.status_code >= 500 else []
+    )
 
 
-@pytest.mark.parametrize("space", [
-    {"optimizer": ["scripted:{script}"]}, {"optimizer": ["scripted:{script}"], "optimizer.log": ["{log}"]},
-    {"optimizer": ["openai:x@{url}"], "optimizer.api_key_env": ["{variable}"]}])
+@pytest.mark.parametrize(
+    "space",
+    [
+        {"optimizer": ["scripted:{script}"]},
+        {"optimizer": ["scripted:{script}"], "optimizer.log": ["{log}"]},
+        {"optimizer": ["openai:x@{url}"], "optimizer.api_key_env": ["{variable}"]},
+    ],
+)
 async def test_an_old_job_that_names_models_is_neither_run_again_nor_shown_by_opening_them(
-    service: httpx2.AsyncClient, canaries: Canaries, settings: ServiceSettings, monkeypatch: pytest.MonkeyPatch,
+    service: httpx2.AsyncClient,
+    canaries: Canaries,
+    settings: ServiceSettings,
+    monkeypatch: pytest.MonkeyPatch,
     space: dict[str, Any],
 ) -> None:
     """As an earlier version filed it and wrote its settings, which names what it should not."""
     given = json.loads(
-        json.dumps(space).replace("{script}", str(canaries.script)).replace("{log}", str(canaries.log))
-        .replace("{url}", canaries.url).replace("{variable}", canaries.variable))
+        json.dumps(space)
+        .replace("{script}", str(canaries.script))
+        .replace("{log}", str(canaries.log))
+        .replace("{url}", canaries.url)
+        .replace("{variable}", canaries.variable)
+    )
     request = searched(given)
     store, id = Store(settings.storage), "opt-0123456789abcdef01234567"
-    store.file_request(Filed.from_json(
-        {"id": id, "number": 1, "owner": "local", "created_at": 1, "request": request, "idempotency_key": None}))
+    store.file_request(
+        Filed.from_json(
+            {
+                "id": id,
+                "number": 1,
+                "owner": "local",
+                "created_at": 1,
+                "request": request,
+                "idempotency_key": None,
+            }
+        )
+    )
     store.save_state(id, State(status="failed", last_event=1).to_json())
-    results = request | {"tasks": ["coin_flip"], "target": "builtin:target", "optimizer": "builtin:optimizer"}
+    results = request | {
+        "tasks": ["coin_flip"],
+        "target": "builtin:target",
+        "optimizer": "builtin:optimizer",
+    }
     store.results(id).write("settings.yaml", json.dumps(results).encode())
     paths = ("trials", "candidates", "best", "files/settings.yaml")
     with watching(monkeypatch) as watch:
         answers = [await service.post(f"/v1/optimizations/{id}/resume")]
         with pytest.raises(SettingsError, match=r"search\.space"):
             experiment_settings(store.filed(id).request, settings, store.results(id))
-    assert (answers[0].status_code, "search.space" in answers[0].text) == (400, True), answers[0].text
+    assert (answers[0].status_code, "search.space" in answers[0].text) == (400, True), answers[
+        0
+    ].text
     with watching(monkeypatch) as seen:
         answers = [await service.get(f"/v1/optimizations/{id}/{path}") for path in paths]
     assert {answer.status_code for answer in answers} <= {400, 409}
@@ -195,19 +299,40 @@ async def test_an_old_job_that_names_models_is_neither_run_again_nor_shown_by_op
     assert not canaries.log.exists()
 
 
-@pytest.mark.parametrize("body", [
-    b"[" * 100_000, b'{"metadata":' * 50_000, b'{"tasks":' + b"[" * 1000 + b"]" * 1000 + b"}", b'{"seeds":[' + b"9" * 5000 + b"]}",
-    b'{"name":"\\ud800","tasks":[{"generated":"coin_flip"}],"strategies":["apo"]}', b'{"concurrency":NaN}',
-    b'{"seeds":[' + b"1," * 900_000 + b"1]}"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 100_000,
+        b'{"metadata":' * 50_000,
+        b'{"tasks":' + b"[" * 1000 + b"]" * 1000 + b"}",
+        b'{"seeds":[' + b"9" * 5000 + b"]}",
+        b'{"name":"\\ud800","tasks":[{"generated":"coin_flip"}],"strategies":["apo"]}',
+        b'{"concurrency":NaN}',
+        b'{"seeds":[' + b"1," * 900_000 + b"1]}",
+    ],
+)
 @pytest.mark.parametrize("route", ROUTES)
-async def test_a_body_that_is_deep_long_or_odd_is_a_bad_request(service: httpx2.AsyncClient, route: str, body: bytes) -> None:
+async def test_a_body_that_is_deep_long_or_odd_is_a_bad_request(
+    service: httpx2.AsyncClient, route: str, body: bytes
+) -> None:
     answer = await service.post(route, content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 400, answer.text
     assert len(answer.content) < 3_000
 
 
-@pytest.mark.parametrize("id", [
-    "opt-" + "a" * 300, "opt-٣", "opt-..", "opt-a%00", "..", "%2e%2e%2fkeys", "opt-a%2f..%2f..%2fkeys.json", "~root"])
+@pytest.mark.parametrize(
+    "id",
+    [
+        "opt-" + "a" * 300,
+        "opt-٣",
+        "opt-..",
+        "opt-a%00",
+        "..",
+        "%2e%2e%2fkeys",
+        "opt-a%2f..%2f..%2fkeys.json",
+        "~root",
+    ],
+)
 async def test_an_id_is_no_path(
     service: httpx2.AsyncClient, settings: ServiceSettings, monkeypatch: pytest.MonkeyPatch, id: str
 ) -> None:
@@ -218,7 +343,12 @@ async def test_an_id_is_no_path(
         looked.append(f"{folder}/{name}")
         return exists(folder, name)
 
-    for path in ("/v1/optimizations/{}", "/v1/optimizations/{}/events", "/v1/optimizations/{}/files/settings.yaml", "/v1/files/{}"):
+    for path in (
+        "/v1/optimizations/{}",
+        "/v1/optimizations/{}/events",
+        "/v1/optimizations/{}/files/settings.yaml",
+        "/v1/files/{}",
+    ):
         monkeypatch.setattr(LocalFolder, "exists", noting)
         answer = await service.get(path.format(id))
         monkeypatch.setattr(LocalFolder, "exists", exists)

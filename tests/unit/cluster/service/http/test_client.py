@@ -23,7 +23,14 @@ from optimizer.candidate import Candidate
 from optimizer.errors import EndpointError, PromptrayError, SettingsError
 from optimizer.prompt import Demonstration, Prompt
 from serving.storage import open_folder
-from tests.unit.cluster.service.http.conftest import EVERY_S, REQUEST, SETTINGS, Small, played, served
+from tests.unit.cluster.service.http.conftest import (
+    EVERY_S,
+    REQUEST,
+    SETTINGS,
+    Small,
+    played,
+    served,
+)
 
 WANTED = OptimizationRequest.model_validate(REQUEST)
 
@@ -83,7 +90,9 @@ def test_a_service_that_is_not_there_is_told_in_one_sentence() -> None:
 
 
 class Cutting(httpx2.BaseTransport):
-    """A way to the service that cuts every stream of events after some bytes, and remembers from where each was asked for."""
+    """A way to the service that cuts every stream of events after some bytes, and remembers from
+    where each was asked for.
+    """
 
     def __init__(self, at: int) -> None:
         self._way, self._at = httpx2.HTTPTransport(), at
@@ -127,7 +136,9 @@ def test_a_cut_stream_goes_on_where_it_was(address: str) -> None:
 
 
 class Busy(httpx2.BaseTransport):
-    """A way to a service that is too busy: every so many requests for a job or its events are answered with 429."""
+    """A way to a service that is too busy: every so many requests for a job or its events are
+    answered with 429.
+    """
 
     def __init__(self, often: int, retry_after: str = "7") -> None:
         self._way, self._often, self._retry_after = httpx2.HTTPTransport(), often, retry_after
@@ -138,8 +149,17 @@ class Busy(httpx2.BaseTransport):
         if request.method == "GET" and "/v1/optimizations/" in str(request.url):
             self._asked += 1
             if self._asked % self._often:
-                error = {"error": {"message": "Too many requests.", "type": "t", "param": None, "code": "rate_limit_exceeded"}}
-                return httpx2.Response(429, json=error, headers={"retry-after": self._retry_after}, request=request)
+                error = {
+                    "error": {
+                        "message": "Too many requests.",
+                        "type": "t",
+                        "param": None,
+                        "code": "rate_limit_exceeded",
+                    }
+                }
+                return httpx2.Response(
+                    429, json=error, headers={"retry-after": self._retry_after}, request=request
+                )
             self.from_event.append(request.headers.get("last-event-id", ""))
         return self._way.handle_request(request)
 
@@ -178,7 +198,10 @@ def test_what_is_no_service_is_told_so() -> None:
     with pytest.raises(EndpointError, match="is no promptray service"):
         ServiceClient("http://x", transport=httpx2.MockTransport(other)).me()
     with pytest.raises(EndpointError, match="another version"):
-        ServiceClient("http://x", transport=httpx2.MockTransport(lambda _: httpx2.Response(200, json={"a": 1}))).me()
+        ServiceClient(
+            "http://x",
+            transport=httpx2.MockTransport(lambda _: httpx2.Response(200, json={"a": 1})),
+        ).me()
 
 
 @pytest.mark.process
@@ -230,8 +253,17 @@ class Silent(httpx2.BaseTransport):
             return self._way.handle_request(request)
         self.asked += 1
         if "last-event-id" in request.headers:
-            return httpx2.Response(200, headers={"content-type": "text/event-stream"}, request=request)
-        error = {"error": {"message": "The events are damaged.", "type": "t", "param": None, "code": "damaged"}}
+            return httpx2.Response(
+                200, headers={"content-type": "text/event-stream"}, request=request
+            )
+        error = {
+            "error": {
+                "message": "The events are damaged.",
+                "type": "t",
+                "param": None,
+                "code": "damaged",
+            }
+        }
         return httpx2.Response(409, json=error, request=request)
 
     def close(self) -> None:
@@ -243,20 +275,37 @@ def test_events_that_nobody_can_give_are_an_end_with_the_reason(address: str) ->
         job = client.create(WANTED)
         client.wait(job.id)
     way = Silent()
-    with ServiceClient(address, transport=way, sleep=lambda _: None) as client, pytest.raises(ServiceError, match="are damaged"):
+    with (
+        ServiceClient(address, transport=way, sleep=lambda _: None) as client,
+        pytest.raises(ServiceError, match="are damaged"),
+    ):
         list(client.follow(job.id))
     assert way.asked == 2
 
 
-def test_a_job_of_two_tasks_has_two_best_prompts(small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    out, other = tmp_path / "two", replace(small.abo, trial="object_counting-abo-s0", task="object_counting", dev_accuracy=0.25)
-    shown = Candidate(Prompt("Count.", (), (Demonstration("Two cats.\nHow many?", "Step 1: cats 2\nAnswer: 2"),)), "demonstrate", 0)
-    write_settings(ExperimentSettings.model_validate(SETTINGS | {"tasks": ["navigate", "object_counting"]}), open_folder(out))
+def test_a_job_of_two_tasks_has_two_best_prompts(
+    small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, other = (
+        tmp_path / "two",
+        replace(
+            small.abo, trial="object_counting-abo-s0", task="object_counting", dev_accuracy=0.25
+        ),
+    )
+    shown = Candidate(
+        Prompt("Count.", (), (Demonstration("Two cats.\nHow many?", "Step 1: cats 2\nAnswer: 2"),)),
+        "demonstrate",
+        0,
+    )
+    write_settings(
+        ExperimentSettings.model_validate(SETTINGS | {"tasks": ["navigate", "object_counting"]}),
+        open_folder(out),
+    )
     for one in (small.abo, replace(other, best=shown)):
         write_trial(out, one)
     with served(shown_app(ArchiveBackend([out]), open_folder(tmp_path / "storage"))) as address:
         monkeypatch.setenv("PROMPTRAY_SERVICE", address)
-        run = lambda *arguments: CliRunner().invoke(command, ["jobs", *arguments])
+        run = lambda *arguments: CliRunner().invoke(command, ["jobs", *arguments])  # noqa: E731
         listed = run("list").output
         id = next(word for word in listed.split() if word.startswith("opt-"))
         assert "object_counting 0.25" in " ".join(listed.split())
@@ -267,4 +316,7 @@ def test_a_job_of_two_tasks_has_two_best_prompts(small: Small, tmp_path: Path, m
         refused = run("best", id, "--format", "openai")
         assert refused.exit_code == 2
         assert "--trial" in refused.output
-        assert '"messages"' in run("best", id, "--format", "openai", "--trial", "object_counting-abo-s0").output
+        assert (
+            '"messages"'
+            in run("best", id, "--format", "openai", "--trial", "object_counting-abo-s0").output
+        )

@@ -1,4 +1,6 @@
-"""No answer tells where the service keeps its things, where its models are, or how their keys are called."""
+"""No answer tells where the service keeps its things, where its models are, or how their keys are
+called.
+"""
 
 import json
 from collections.abc import AsyncIterator
@@ -23,8 +25,12 @@ from serving.storage import open_folder
 from tests.unit.cluster.service.http.conftest import Client, OpenService, Small
 
 ENDPOINT = {
-    "kind": "openai", "model": "m", "base_url": "http://10.1.2.3/v1", "api_key_env": "INNER_KEY",
-    "api_key_file": "/run/secrets/key"}
+    "kind": "openai",
+    "model": "m",
+    "base_url": "http://10.1.2.3/v1",
+    "api_key_env": "INNER_KEY",
+    "api_key_file": "/run/secrets/key",
+}
 
 
 class Broken(ReplayBackend):
@@ -40,11 +46,16 @@ class Broken(ReplayBackend):
 
     async def events(self, principal: Principal, id: str, after: int, limit: int) -> list[Event]:
         events = await super().events(principal, id, after, limit)
-        return [event.model_copy(update={"message": f"{self.place}/optimizations/x/ledger is damaged."}) for event in events]
+        return [
+            event.model_copy(update={"message": f"{self.place}/optimizations/x/ledger is damaged."})
+            for event in events
+        ]
 
     async def follow(self, principal: Principal, id: str, after: int) -> AsyncIterator[Event]:
         async for event in super().follow(principal, id, after):
-            yield event.model_copy(update={"message": f"{self.place}/optimizations/x/ledger is damaged."})
+            yield event.model_copy(
+                update={"message": f"{self.place}/optimizations/x/ledger is damaged."}
+            )
 
 
 @pytest.mark.parametrize("kind", [StorageError, DataError])
@@ -54,10 +65,15 @@ async def test_an_error_and_an_event_tell_a_place_within_the_storage_alone(
 ) -> None:
     backend = Broken([small.out], 0.01)
     backend.place = str(tmp_path / folder)
-    backend.problem = kind(f"{backend.place}/optimizations/opt-1/state.json is not JSON; nor is {backend.place}.")
+    backend.problem = kind(
+        f"{backend.place}/optimizations/opt-1/state.json is not JSON; nor is {backend.place}."
+    )
     service = open_service(backend=backend, settings=ServiceSettings(storage=backend.place))
     answer = await service.get("/v1/optimizations/opt-broken")
-    assert answer.json()["error"]["message"] == "optimizations/opt-1/state.json is not JSON; nor is the storage."
+    assert (
+        answer.json()["error"]["message"]
+        == "optimizations/opt-1/state.json is not JSON; nor is the storage."
+    )
     assert int(answer.headers["content-length"]) == len(answer.content)
     id = await service.shown()
     for stream in (False, True):
@@ -67,24 +83,44 @@ async def test_an_error_and_an_event_tell_a_place_within_the_storage_alone(
 
 
 def test_files_of_the_operator_are_told_by_their_names() -> None:
-    settings = ServiceSettings(storage="s3://bucket/x?endpoint_override=http://10.0.0.1", models=["builtin:target", ENDPOINT])
+    settings = ServiceSettings(
+        storage="s3://bucket/x?endpoint_override=http://10.0.0.1",
+        models=["builtin:target", ENDPOINT],
+    )
     discreet = Discreet(shown_app.__call__, told_by_place(settings))  # type: ignore[arg-type]
-    said = "The key file /run/secrets/key cannot be read; nor can s3://bucket/x/files/a?endpoint_override=http://10.0.0.1."
+    said = (
+        "The key file /run/secrets/key cannot be read; nor can "
+        "s3://bucket/x/files/a?endpoint_override=http://10.0.0.1."
+    )
     assert discreet.told(said.encode()) == b"The key file key cannot be read; nor can files/a."
 
 
 def experiment(tmp_path: Path) -> ExperimentSettings:
     data = tmp_path / "files" / "file-0123456789abcdef012345" / "data.jsonl"
-    return ExperimentSettings.model_validate({
-        "tasks": [{"source": str(data), "label": "mine"}, "navigate"], "target": ENDPOINT, "optimizer": ENDPOINT,
-        "models": {"openai:m": ENDPOINT}, "strategies": ["apo"], "out": str(tmp_path / "out"),
-        "search": {"searcher": "grid", "space": {"optimizer": ["openai:m"]}}})
+    return ExperimentSettings.model_validate(
+        {
+            "tasks": [{"source": str(data), "label": "mine"}, "navigate"],
+            "target": ENDPOINT,
+            "optimizer": ENDPOINT,
+            "models": {"openai:m": ENDPOINT},
+            "strategies": ["apo"],
+            "out": str(tmp_path / "out"),
+            "search": {"searcher": "grid", "space": {"optimizer": ["openai:m"]}},
+        }
+    )
 
 
 def test_settings_are_shown_with_labels_and_ids(tmp_path: Path) -> None:
     shown = shown_settings(experiment(tmp_path))
-    assert [task["source"] for task in shown["tasks"]] == ["file-0123456789abcdef012345", "navigate"]
-    assert (shown["target"], shown["optimizer"], shown["search"]["space"]) == ("openai:m", "openai:m", {"optimizer": ["openai:m"]})
+    assert [task["source"] for task in shown["tasks"]] == [
+        "file-0123456789abcdef012345",
+        "navigate",
+    ]
+    assert (shown["target"], shown["optimizer"], shown["search"]["space"]) == (
+        "openai:m",
+        "openai:m",
+        {"optimizer": ["openai:m"]},
+    )
     text = yaml.safe_dump(shown)
     for secret in ("10.1.2.3", "INNER_KEY", "/run/secrets", str(tmp_path)):
         assert secret not in text

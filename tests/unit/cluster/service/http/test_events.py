@@ -13,7 +13,14 @@ import pytest
 from cluster.service.backends.replay import PlayedFolder, ReplayBackend
 from cluster.service.core.backend import Principal
 from cluster.service.schemas import Event
-from tests.unit.cluster.service.http.conftest import REQUEST, Client, OpenService, Small, played, served
+from tests.unit.cluster.service.http.conftest import (
+    REQUEST,
+    Client,
+    OpenService,
+    Small,
+    played,
+    served,
+)
 
 LISTENERS = 150
 
@@ -51,16 +58,22 @@ async def test_a_stream_gives_every_event_once_and_ends_with_the_job(service: Cl
     assert events[-1]["kind"] == "job.succeeded"
 
 
-async def test_a_stream_goes_on_behind_the_last_event_id_and_then_says_that_nothing_comes(service: Client) -> None:
+async def test_a_stream_goes_on_behind_the_last_event_id_and_then_says_that_nothing_comes(
+    service: Client,
+) -> None:
     id = (await service.post("/v1/optimizations", REQUEST)).json()["id"]
     headers = {"Accept": "text/event-stream", "Last-Event-ID": "3"}
     answer = await service.http.get(f"/v1/optimizations/{id}/events", headers=headers)
     events = told(answer.text)
     assert [event["id"] for event in events] == list(range(4, 4 + len(events)))
     headers["Last-Event-ID"] = str(events[-1]["id"])
-    assert (await service.http.get(f"/v1/optimizations/{id}/events", headers=headers)).status_code == 204
+    assert (
+        await service.http.get(f"/v1/optimizations/{id}/events", headers=headers)
+    ).status_code == 204
     headers["Last-Event-ID"] = "x"
-    assert (await service.http.get(f"/v1/optimizations/{id}/events", headers=headers)).status_code == 400
+    assert (
+        await service.http.get(f"/v1/optimizations/{id}/events", headers=headers)
+    ).status_code == 400
 
 
 async def test_a_silent_stream_says_that_it_lives(small: Small, tmp_path: Path) -> None:
@@ -93,7 +106,9 @@ async def test_a_fault_in_what_follows_a_job_ends_the_stream_and_the_next_one_go
     service = open_service()
     whole, faults = ReplayBackend.follow, [RuntimeError("a fault of ours")]
 
-    async def follow(backend: ReplayBackend, principal: Principal, id: str, after: int) -> AsyncIterator[Event]:
+    async def follow(
+        backend: ReplayBackend, principal: Principal, id: str, after: int
+    ) -> AsyncIterator[Event]:
         async for event in whole(backend, principal, id, after):
             if faults and event.id > at:
                 raise faults.pop()
@@ -104,7 +119,9 @@ async def test_a_fault_in_what_follows_a_job_ends_the_stream_and_the_next_one_go
     first = told((await service.get(f"/v1/optimizations/{id}/events", stream=True)).text)
     assert [event["id"] for event in first] == list(range(1, at + 1))
     again = await service.http.get(
-        f"/v1/optimizations/{id}/events", headers={"Accept": "text/event-stream", "Last-Event-ID": str(at)})
+        f"/v1/optimizations/{id}/events",
+        headers={"Accept": "text/event-stream", "Last-Event-ID": str(at)},
+    )
     rest = told(again.text)
     assert [event["id"] for event in first + rest] == list(range(1, at + len(rest) + 1))
     assert rest[-1]["kind"] == "job.succeeded"

@@ -1,4 +1,6 @@
-"""Every route with inputs that its schema allows, and with others: never a 500, and every answer is a declared one."""
+"""Every route with inputs that its schema allows, and with others: never a 500, and every answer is
+a declared one.
+"""
 
 import time
 import warnings
@@ -29,8 +31,14 @@ pytestmark = pytest.mark.slow
 EXAMPLES = 6
 """Of each route, in each of two ways."""
 MOST_S = 30.0
-"""From then on each route is asked once, and only what it allows; the next run has other examples."""
-CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+"""From then on each route is asked once, and only what it allows; the next run has other examples.
+"""
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
 
 
 @pytest.fixture
@@ -46,8 +54,12 @@ def known_values(address: str, small: Small) -> dict[str, list[str]]:
     job = requests.get(f"{address}/v1/optimizations", timeout=10).json()["data"][0]["id"]
     assert small.abo.best is not None
     return {
-        "id": [job, file], "trial": [small.abo.trial], "candidate": [small.abo.best.id],
-        "left": [small.abo.best.id], "right": [small.abo.seed_prompt.id]}
+        "id": [job, file],
+        "trial": [small.abo.trial],
+        "candidate": [small.abo.best.id],
+        "left": [small.abo.best.id],
+        "right": [small.abo.seed_prompt.id],
+    }
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -66,10 +78,26 @@ def test_no_input_makes_the_service_fail(address: str, small: Small) -> None:
     assert requests.get(f"{address}/healthz", timeout=10).status_code == 200
 
 
-def fuzz(operation: Any, mode: Any, known: dict[str, list[str]], address: str, asked: dict[str, int], examples: int) -> None:
+def fuzz(
+    operation: Any,
+    mode: Any,
+    known: dict[str, list[str]],
+    address: str,
+    asked: dict[str, int],
+    examples: int,
+) -> None:
     @settings(
-        max_examples=examples, deadline=None, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
-    @given(case=operation.as_strategy(generation_mode=mode), real=st.booleans(), choose=st.randoms(use_true_random=False))
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(
+        case=operation.as_strategy(generation_mode=mode),
+        real=st.booleans(),
+        choose=st.randoms(use_true_random=False),
+    )
     def ask(case: Any, real: bool, choose: Any) -> None:
         for place in (case.path_parameters, case.query):
             for name in place if real and isinstance(place, dict) else ():

@@ -18,7 +18,10 @@ async def test_a_job_is_created_runs_and_succeeds(service: Client) -> None:
 
 
 async def test_the_same_idempotency_key_gives_the_same_job(service: Client) -> None:
-    answers = [await service.post("/v1/optimizations", REQUEST, headers={"Idempotency-Key": key}) for key in ("a", "a", "b")]
+    answers = [
+        await service.post("/v1/optimizations", REQUEST, headers={"Idempotency-Key": key})
+        for key in ("a", "a", "b")
+    ]
     one, two, other = [answer.json()["id"] for answer in answers]
     assert one == two != other
 
@@ -40,7 +43,9 @@ async def test_lists_come_in_pages_the_newest_first(service: Client) -> None:
     seen: list[str] = []
     after = None
     while True:
-        page = await service.json("/v1/optimizations", limit=2, **({"after": after} if after else {}))
+        page = await service.json(
+            "/v1/optimizations", limit=2, **({"after": after} if after else {})
+        )
         assert len(page["data"]) <= 2
         seen += [job["id"] for job in page["data"]]
         after = page["last_id"]
@@ -53,19 +58,39 @@ async def test_lists_come_in_pages_the_newest_first(service: Client) -> None:
 
 
 async def test_an_estimate_says_what_it_does_not_know(service: Client) -> None:
-    found = (await service.post("/v1/optimizations/estimate", REQUEST | {"seeds": [0, 1, 2]})).json()
+    found = (
+        await service.post("/v1/optimizations/estimate", REQUEST | {"seeds": [0, 1, 2]})
+    ).json()
     assert (found["trials"], found["target_calls"], found["can_pay"]) == (3, 30_000, None)
 
 
-@pytest.mark.parametrize(("body", "param", "part"), [
-    ({}, "tasks", "missing"),
-    ({"tasks": [], "strategies": ["apo"]}, "tasks", "at least 1"),
-    ({"tasks": [{"generated": "navigate"}], "strategies": ["apoo"]}, "strategies.0", "known are: abo"),
-    ({"tasks": [{"generated": "navigate", "sorcer": 1}], "strategies": ["apo"]}, "tasks.0", "did you mean 'scorer'"),
-    ({"tasks": [{"generated": "navigate"}], "strategies": ["apo"], "seeds": []}, "seeds", "at least 1"),
-    ({"tasks": [{"generated": "nothing"}], "strategies": ["apo"]}, None, "no generated task"),
-    ([1], None, "")])
-async def test_a_faulty_request_is_answered_in_one_sentence(service: Client, body: object, param: str | None, part: str) -> None:
+@pytest.mark.parametrize(
+    ("body", "param", "part"),
+    [
+        ({}, "tasks", "missing"),
+        ({"tasks": [], "strategies": ["apo"]}, "tasks", "at least 1"),
+        (
+            {"tasks": [{"generated": "navigate"}], "strategies": ["apoo"]},
+            "strategies.0",
+            "known are: abo",
+        ),
+        (
+            {"tasks": [{"generated": "navigate", "sorcer": 1}], "strategies": ["apo"]},
+            "tasks.0",
+            "did you mean 'scorer'",
+        ),
+        (
+            {"tasks": [{"generated": "navigate"}], "strategies": ["apo"], "seeds": []},
+            "seeds",
+            "at least 1",
+        ),
+        ({"tasks": [{"generated": "nothing"}], "strategies": ["apo"]}, None, "no generated task"),
+        ([1], None, ""),
+    ],
+)
+async def test_a_faulty_request_is_answered_in_one_sentence(
+    service: Client, body: object, param: str | None, part: str
+) -> None:
     answer = await service.post("/v1/optimizations", body)
     assert answer.status_code == 400
     error = answer.json()["error"]
@@ -80,22 +105,41 @@ async def test_owners_do_not_see_each_others_jobs(owners: Owners) -> None:
     await owners.ann.until(id, "succeeded")
     trial = (await owners.ann.json(f"/v1/optimizations/{id}/trials"))["data"][0]
     paths = [
-        "", "/events", "/trials", f"/trials/{trial['id']}", "/candidates", f"/candidates/{trial['best']}?trial={trial['id']}",
-        f"/tree?trial={trial['id']}", f"/comparison?trial={trial['id']}&left={trial['best']}&right={trial['best']}", "/best",
-        "/best?format=openai", "/report", "/files/trials.parquet", "/events?stream=true"]
+        "",
+        "/events",
+        "/trials",
+        f"/trials/{trial['id']}",
+        "/candidates",
+        f"/candidates/{trial['best']}?trial={trial['id']}",
+        f"/tree?trial={trial['id']}",
+        f"/comparison?trial={trial['id']}&left={trial['best']}&right={trial['best']}",
+        "/best",
+        "/best?format=openai",
+        "/report",
+        "/files/trials.parquet",
+        "/events?stream=true",
+    ]
     for path in paths:
         assert (await owners.bob.get(f"/v1/optimizations/{id}{path}")).status_code == 404, path
         assert (await owners.nobody.get(f"/v1/optimizations/{id}{path}")).status_code == 401, path
-        assert (await owners.admin.get(f"/v1/optimizations/{id}{path}")).status_code in (200, 204), path
+        assert (await owners.admin.get(f"/v1/optimizations/{id}{path}")).status_code in (
+            200,
+            204,
+        ), path
     for act in ("cancel", "resume"):
         assert (await owners.bob.post(f"/v1/optimizations/{id}/{act}")).status_code == 404
     assert (await owners.bob.json("/v1/optimizations"))["data"] == []
-    assert [job["owner"] for job in (await owners.admin.json("/v1/optimizations", owner="ann"))["data"]] == ["ann"]
+    assert [
+        job["owner"] for job in (await owners.admin.json("/v1/optimizations", owner="ann"))["data"]
+    ] == ["ann"]
 
 
 async def test_two_owners_may_use_the_same_idempotency_key(owners: Owners) -> None:
     headers = {"Idempotency-Key": "k"}
-    jobs = [(await one.post("/v1/optimizations", REQUEST, headers=headers)).json() for one in (owners.ann, owners.bob)]
+    jobs = [
+        (await one.post("/v1/optimizations", REQUEST, headers=headers)).json()
+        for one in (owners.ann, owners.bob)
+    ]
     assert jobs[0]["id"] != jobs[1]["id"]
     assert [job["owner"] for job in jobs] == ["ann", "bob"]
 

@@ -49,8 +49,20 @@ async def test_a_key_opens_for_its_owner_and_only_its_digest_is_kept(storage: Fo
     assert len(key) > 43
 
 
-@pytest.mark.parametrize("given", [
-    None, "", "Bearer", "Bearer ", "Bearer x", "Basic {key}", "{key}", "Bearer {key}x", "Bearer \udcff"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer x",
+        "Basic {key}",
+        "{key}",
+        "Bearer {key}x",
+        "Bearer \udcff",
+    ],
+)
 async def test_anything_else_is_refused(storage: Folder, given: str | None) -> None:
     _, key = add_key(storage, "ann")
     assert await refused(Authenticator(storage), given and given.replace("{key}", key)) == 401
@@ -71,7 +83,9 @@ async def test_a_running_replica_sees_new_and_removed_keys_within_seconds(storag
         remove_key(storage, first.id)
 
 
-async def test_without_keys_everybody_is_local_on_this_machine_and_nobody_is_elsewhere(storage: Folder) -> None:
+async def test_without_keys_everybody_is_local_on_this_machine_and_nobody_is_elsewhere(
+    storage: Folder,
+) -> None:
     assert await Authenticator(storage).admit(None) == LOCAL
     assert await refused(Authenticator(storage, public=True), None) == 401
 
@@ -96,7 +110,9 @@ async def test_keys_that_cannot_be_read_open_nothing(storage: Folder) -> None:
         read_keys(storage)
 
 
-async def test_a_key_of_the_gateway_opens_the_models_alone(open_service: OpenService, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_key_of_the_gateway_opens_the_models_alone(
+    open_service: OpenService, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("THE_KEY", "a-door-key")
     settings = ServiceSettings(gateway=GatewaySettings(api_key_env="THE_KEY"))
     service = open_service("a-door-key", settings=settings)
@@ -112,13 +128,20 @@ def test_a_keys_own_quota_stands_above_the_services(storage: Folder) -> None:
     add_key(storage, "bob")
     ring = Authenticator(storage, quota=QuotaSettings(jobs_at_once=2, calls_a_day=100))
     assert ring.quota("ann") == QuotaSettings(jobs_at_once=7, calls_a_day=100)
-    assert ring.quota("bob") == ring.quota("nobody") == QuotaSettings(jobs_at_once=2, calls_a_day=100)
+    assert (
+        ring.quota("bob") == ring.quota("nobody") == QuotaSettings(jobs_at_once=2, calls_a_day=100)
+    )
 
 
 async def test_me_says_whose_key_it_is_and_what_it_may_use(owners: Owners) -> None:
     await owners.ann.post("/v1/optimizations", REQUEST)
     me = await owners.ann.json("/v1/me")
-    assert (me["owner"], me["admin"], me["quota"]["jobs_at_once"], me["quota"]["jobs_now"]) == ("ann", False, 2, 1)
+    assert (me["owner"], me["admin"], me["quota"]["jobs_at_once"], me["quota"]["jobs_now"]) == (
+        "ann",
+        False,
+        2,
+        1,
+    )
     assert (await owners.admin.json("/v1/me"))["admin"] is True
 
 
@@ -130,8 +153,11 @@ async def test_the_audit_says_who_did_what_and_only_to_admins(owners: Owners) ->
     await owners.bob.upload("x.csv", b"input,target\na,b\n")
     entries = (await owners.admin.json("/v1/audit"))["data"]
     assert [(entry["owner"], entry["action"], entry["outcome"]) for entry in entries] == [
-        ("bob", "file.upload", "done"), ("ann", "optimization.cancel", "done"), ("bob", "optimization.cancel", "NotFound"),
-        ("ann", "optimization.create", "done")]
+        ("bob", "file.upload", "done"),
+        ("ann", "optimization.cancel", "done"),
+        ("bob", "optimization.cancel", "NotFound"),
+        ("ann", "optimization.create", "done"),
+    ]
     assert entries[1]["subject"] == entries[3]["subject"] == id
     assert (await owners.ann.get("/v1/audit")).status_code == 403
     page = await owners.admin.json("/v1/audit", limit=3)
@@ -147,7 +173,9 @@ def test_several_writers_days_and_files_are_one_audit(storage: Folder) -> None:
         clock.now = 86_000 + number * 10
         writers[number % 2 if number > LINES * 2 else 0].write("ann", "act", str(number))
     found = Audit(storage).page(None, 1000).data
-    assert [entry.subject for entry in found] == [str(number) for number in reversed(range(2 * LINES + 10))]
+    assert [entry.subject for entry in found] == [
+        str(number) for number in reversed(range(2 * LINES + 10))
+    ]
     assert len({name.partition(".")[0] for name in (storage / "audit").names()}) == 2
 
 
@@ -166,17 +194,26 @@ def test_the_commands_make_show_and_take_back_keys(storage: Folder, tmp_path: Pa
     from cluster.cli import app
 
     place = str(tmp_path / "storage")
-    made = CliRunner().invoke(app, ["keys", "add", "ann", "--admin", "--jobs-at-once", "3", "--storage", place])
+    made = CliRunner().invoke(
+        app, ["keys", "add", "ann", "--admin", "--jobs-at-once", "3", "--storage", place]
+    )
     assert made.exit_code == 0, made.output
     key = made.output.split()[-1]
     (stored,) = read_keys(storage)
-    assert (stored.owner, stored.admin, stored.quota) == ("ann", True, QuotaSettings(jobs_at_once=3))
+    assert (stored.owner, stored.admin, stored.quota) == (
+        "ann",
+        True,
+        QuotaSettings(jobs_at_once=3),
+    )
     shown = CliRunner().invoke(app, ["keys", "list", "--storage", place])
     assert stored.id in shown.output
     assert key not in shown.output
     assert CliRunner().invoke(app, ["keys", "remove", stored.id, "--storage", place]).exit_code == 0
     assert read_keys(storage) == ()
-    assert [json.loads(line)["action"] for line in audit_lines(storage)] == ["key.add", "key.remove"]
+    assert [json.loads(line)["action"] for line in audit_lines(storage)] == [
+        "key.add",
+        "key.remove",
+    ]
     assert key not in "".join(audit_lines(storage))
 
 
@@ -197,4 +234,3 @@ async def test_a_client_without_a_key_learns_how_to_send_one(owners: Owners) -> 
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
     assert answer.json()["error"]["type"] == "authentication_error"
     assert (await owners.nobody.get("/healthz")).status_code == 200
-

@@ -1,5 +1,6 @@
-"""Whatever becomes of its keys, a service that had one is never open without; a key that was taken back stays so, and ends what it
-had opened."""
+"""Whatever becomes of its keys, a service that had one is never open without; a key that was taken
+back stays so, and ends what it had opened.
+"""
 
 import asyncio
 import threading
@@ -14,7 +15,14 @@ from typer.testing import CliRunner
 
 from cluster.cli import app
 from cluster.cli.service import up
-from cluster.service.access.api_keys import LOCAL, Authenticator, add_key, expect_way_in, read_keys, remove_key
+from cluster.service.access.api_keys import (
+    LOCAL,
+    Authenticator,
+    add_key,
+    expect_way_in,
+    read_keys,
+    remove_key,
+)
 from cluster.service.backends.replay import ReplayBackend
 from cluster.service.core.backend import Principal
 from cluster.service.core.settings import ServiceSettings
@@ -58,6 +66,7 @@ def with_file(content: bytes | None) -> Callable[[Folder, str], None]:
             storage.delete("keys.json")
         else:
             storage.write("keys.json", content)
+
     return lose
 
 
@@ -67,10 +76,16 @@ def in_place_of_a_folder(storage: Folder, _: str) -> None:
 
 
 LOSSES: dict[str, tuple[Callable[[Folder, str], object], int]] = {
-    "missing": (with_file(None), 503), "empty": (with_file(b""), 503), "cut": (with_file(b'{"keys": [{"id": "key-'), 503),
-    "of another form": (with_file(b'[]'), 503), "of a newer form": (with_file(b'{"keys": [], "version": 2}'), 503),
-    "not text": (with_file(b"\xff\x00"), 503), "a folder": (in_place_of_a_folder, 503),
-    "without keys": (with_file(b'{"keys": []}'), 401), "with its last key removed": (remove_key, 401)}
+    "missing": (with_file(None), 503),
+    "empty": (with_file(b""), 503),
+    "cut": (with_file(b'{"keys": [{"id": "key-'), 503),
+    "of another form": (with_file(b"[]"), 503),
+    "of a newer form": (with_file(b'{"keys": [], "version": 2}'), 503),
+    "not text": (with_file(b"\xff\x00"), 503),
+    "a folder": (in_place_of_a_folder, 503),
+    "without keys": (with_file(b'{"keys": []}'), 401),
+    "with its last key removed": (remove_key, 401),
+}
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -80,13 +95,17 @@ async def test_a_service_that_had_a_key_is_never_open_without(storage: Folder, l
     running = Authenticator(storage, seen_within_s=0.0)
     lose(storage, stored.id)
     for ring in (running, Authenticator(storage)):
-        assert [await status(ring), await status(ring, key), await status(ring, "pr-other")] == [expected] * 3
+        assert [await status(ring), await status(ring, key), await status(ring, "pr-other")] == [
+            expected
+        ] * 3
         assert ring.asks
     with pytest.raises(PromptrayError, match=r"^[^\n]+`promptray keys add [^\n]+$"):
         expect_way_in(ServiceSettings(storage=storage.place))
 
 
-async def test_a_folder_of_before_there_was_a_mark_is_marked_by_whoever_opens_it(storage: Folder) -> None:
+async def test_a_folder_of_before_there_was_a_mark_is_marked_by_whoever_opens_it(
+    storage: Folder,
+) -> None:
     add_key(storage, "ann")
     (storage / "keys").remove()
     Authenticator(storage)
@@ -121,24 +140,41 @@ async def test_keys_that_are_brought_back_or_made_anew_open_again(storage: Folde
 async def test_no_keys_is_said_by_a_person_and_for_this_machine_alone(storage: Folder) -> None:
     stored, key = add_key(storage, "ann")
     ring = Authenticator(storage, no_keys=True)
-    assert [await ring.admit(given) for given in (None, "Bearer any", f"Bearer {key}")] == [LOCAL, LOCAL, Principal("ann")]
+    assert [await ring.admit(given) for given in (None, "Bearer any", f"Bearer {key}")] == [
+        LOCAL,
+        LOCAL,
+        Principal("ann"),
+    ]
     assert not ring.asks
     remove_key(storage, stored.id)
     expect_way_in(ServiceSettings(storage=storage.place, no_keys=True))
     with pytest.raises(SettingsError, match="Other machines"):
-        expect_way_in(ServiceSettings(storage=storage.place, no_keys=True, gateway=GatewaySettings(host="0.0.0.0")))
+        expect_way_in(
+            ServiceSettings(
+                storage=storage.place, no_keys=True, gateway=GatewaySettings(host="0.0.0.0")
+            )
+        )
     with pytest.raises(ValidationError, match="contradicts"):
-        ServiceSettings(storage=storage.place, no_keys=True, gateway=GatewaySettings(api_key_env="KEY"))
+        ServiceSettings(
+            storage=storage.place, no_keys=True, gateway=GatewaySettings(api_key_env="KEY")
+        )
 
 
-def test_up_starts_no_ray_for_a_service_that_nobody_could_use(storage: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_up_starts_no_ray_for_a_service_that_nobody_could_use(
+    storage: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("ray.init", lambda **_: pytest.fail("Ray was started"))
     remove_key(storage, add_key(storage, "ann")[0].id)
-    with pytest.raises(SettingsError, match=f"^No key opens the service of {storage.place} any more: [^\n]+--no-keys"):
+    with pytest.raises(
+        SettingsError,
+        match=f"^No key opens the service of {storage.place} any more: [^\n]+--no-keys",
+    ):
         up(storage=storage.place)
 
 
-@pytest.mark.parametrize("order", ["the key is taken back meanwhile", "the file is brought back from before"])
+@pytest.mark.parametrize(
+    "order", ["the key is taken back meanwhile", "the file is brought back from before"]
+)
 async def test_a_key_that_was_taken_back_never_comes_back(
     storage: Folder, order: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,7 +188,9 @@ async def test_a_key_that_was_taken_back_never_comes_back(
         write = LocalFolder.write
 
         def written_late(folder: LocalFolder, name: str, data: bytes) -> None:
-            """Leaves another process the time to come between what was read and what is written of it."""
+            """Leaves another process the time to come between what was read and what is written of
+            it.
+            """
             if name == "keys.json" and removing.ident is None:
                 removing.start()
                 removing.join(0.5)
@@ -168,12 +206,16 @@ async def test_a_key_that_was_taken_back_never_comes_back(
 
 
 def test_of_many_who_add_keys_at_once_none_is_lost(storage: Folder) -> None:
-    adding = [threading.Thread(target=add_key, args=(storage, f"owner-{number}")) for number in range(8)]
+    adding = [
+        threading.Thread(target=add_key, args=(storage, f"owner-{number}")) for number in range(8)
+    ]
     for thread in adding:
         thread.start()
     for thread in adding:
         thread.join(ENDS_WITHIN_S)
-    assert sorted(key.owner for key in read_keys(storage)) == sorted(f"owner-{number}" for number in range(8))
+    assert sorted(key.owner for key in read_keys(storage)) == sorted(
+        f"owner-{number}" for number in range(8)
+    )
 
 
 def test_a_store_keeps_keys_and_marks_as_a_disk_does(bucket: str) -> None:
@@ -211,7 +253,11 @@ class Listening:
     def __init__(self, app: FastAPI, path: str, headers: Headers, body: bytes = b"") -> None:
         self.sent: list[Message] = []
         method = "POST" if body else "GET"
-        given = (*headers, ("content-type", "application/json"), ("content-length", str(len(body)))) if body else headers
+        given = (
+            (*headers, ("content-type", "application/json"), ("content-length", str(len(body))))
+            if body
+            else headers
+        )
         bodies = iter([{"type": "http.request", "body": body, "more_body": False}])
 
         async def receive() -> Message:
@@ -220,7 +266,11 @@ class Listening:
         async def send(message: Message) -> None:
             self.sent.append(message)
 
-        self.task = asyncio.ensure_future(app({**scope_of("http", path, given), "method": method, "scheme": "http"}, receive, send))
+        self.task = asyncio.ensure_future(
+            app(
+                {**scope_of("http", path, given), "method": method, "scheme": "http"}, receive, send
+            )
+        )
 
     @property
     def pieces(self) -> int:
@@ -237,26 +287,45 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(middleware, "RECHECK_EVERY_S", 0.05)
 
 
-def opened(small: Small, storage: Folder, models: dict[str, ScriptedStream] | None = None) -> tuple[FastAPI, ReplayBackend]:
+def opened(
+    small: Small, storage: Folder, models: dict[str, ScriptedStream] | None = None
+) -> tuple[FastAPI, ReplayBackend]:
     """A service whose jobs never come to their second event."""
     backend, ring = ReplayBackend([small.out], 3600.0), Authenticator(storage, seen_within_s=0.0)
-    service = Service(backend, FileStore(storage), Audit(storage), ServiceSettings(), ring.quota, heartbeat_s=0.02)
+    service = Service(
+        backend, FileStore(storage), Audit(storage), ServiceSettings(), ring.quota, heartbeat_s=0.02
+    )
     return service_app(service, ring, models), backend
 
 
-async def test_a_stream_ends_with_its_key_and_no_other_does(small: Small, storage: Folder, hurried: None) -> None:
+async def test_a_stream_ends_with_its_key_and_no_other_does(
+    small: Small, storage: Folder, hurried: None
+) -> None:
     (ann, ann_key), (_, root_key) = add_key(storage, "ann"), add_key(storage, "root", admin=True)
     model = ScriptedStream(words)
     app, backend = opened(small, storage, {"stream": model})
     job = await backend.create(Principal("ann"), OptimizationRequest.model_validate(REQUEST))
-    keys = {name: named(HOST, ("authorization", f"Bearer {key}")) for name, key in (("ann", ann_key), ("root", root_key))}
+    keys = {
+        name: named(HOST, ("authorization", f"Bearer {key}"))
+        for name, key in (("ann", ann_key), ("root", root_key))
+    }
     path = f"/v1/optimizations/{job.id}/events?stream=true"
-    asked = b'{"model": "stream", "stream": true, "messages": [{"role": "user", "content": "one two wait"}]}'
-    streams = [Listening(app, path, keys["ann"]), Listening(app, path, keys["root"]),
-               Listening(app, "/v1/chat/completions", keys["ann"], asked)]
+    asked = (
+        b'{"model": "stream", "stream": true, "messages": [{"role": "user", "content": "one two '
+        b'wait"}]}'
+    )
+    streams = [
+        Listening(app, path, keys["ann"]),
+        Listening(app, path, keys["root"]),
+        Listening(app, "/v1/chat/completions", keys["ann"], asked),
+    ]
     await until(lambda: all(stream.pieces > 2 for stream in streams[:2]) and model.waiting.is_set())
     remove_key(storage, ann.id)
-    assert [await streams[0].ended(), await streams[2].ended(), model.cancelled.is_set()] == [True, True, True]
+    assert [await streams[0].ended(), await streams[2].ended(), model.cancelled.is_set()] == [
+        True,
+        True,
+        True,
+    ]
     heard = streams[1].pieces
     await until(lambda: streams[1].pieces > heard + 20)
     assert not streams[1].task.done()
@@ -267,7 +336,9 @@ async def test_a_stream_ends_with_its_key_and_no_other_does(small: Small, storag
     await backend.close()
 
 
-async def test_the_first_key_ends_what_was_open_without_one(small: Small, storage: Folder, hurried: None) -> None:
+async def test_the_first_key_ends_what_was_open_without_one(
+    small: Small, storage: Folder, hurried: None
+) -> None:
     app, backend = opened(small, storage)
     job = await backend.create(LOCAL, OptimizationRequest.model_validate(REQUEST))
     stream = Listening(app, f"/v1/optimizations/{job.id}/events?stream=true", named(HOST))

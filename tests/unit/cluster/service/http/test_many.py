@@ -7,7 +7,9 @@ from tests.unit.cluster.service.http.conftest import OpenService
 from tests.unit.cluster.service.many import CHILDREN, ROUNDS, TRIAL, write_many
 
 
-async def test_ten_thousand_candidates_come_in_order(open_service: OpenService, tmp_path: Path) -> None:
+async def test_ten_thousand_candidates_come_in_order(
+    open_service: OpenService, tmp_path: Path
+) -> None:
     write_many(tmp_path / "many")
     service = open_service(backend=ArchiveBackend([tmp_path / "many"]))
     job = await service.shown()
@@ -17,5 +19,9 @@ async def test_ten_thousand_candidates_come_in_order(open_service: OpenService, 
     assert all(parent is None or parent < place for place, parent in enumerate(tree["parent"]))
     assert len(answer.content) < 1_200_000
     page = await service.json(
-        f"/v1/optimizations/{job}/candidates", trial=TRIAL, limit=1000, after=f"{TRIAL}/{tree['id'][5000]}")
+        f"/v1/optimizations/{job}/candidates",
+        trial=TRIAL,
+        limit=1000,
+        after=f"{TRIAL}/{tree['id'][5000]}",
+    )
     assert [one["id"] for one in page["data"]] == tree["id"][5001:6001]

@@ -32,7 +32,14 @@ def paged(small: Small, tmp_path: Path) -> httpx2.AsyncClient:
     (tmp_path / "secret.txt").write_text("x")
     storage = open_folder(tmp_path / "storage")
     ring = Authenticator(storage)
-    service = Service(ArchiveBackend([small.out]), FileStore(storage), Audit(storage), ServiceSettings(), ring.quota, page=page)
+    service = Service(
+        ArchiveBackend([small.out]),
+        FileStore(storage),
+        Audit(storage),
+        ServiceSettings(),
+        ring.quota,
+        page=page,
+    )
     app = service_app(service, ring, {"echo": ScriptedModel(lambda _: Completion("fine"))})
     return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://127.0.0.1:8000")
 
@@ -40,8 +47,13 @@ def paged(small: Small, tmp_path: Path) -> httpx2.AsyncClient:
 async def test_links_into_the_page_give_its_index(paged: httpx2.AsyncClient) -> None:
     for path in ("/", "/jobs", "/jobs/opt-1", "/jobs/opt-1/trials/x", "/new"):
         answer = await paged.get(path)
-        assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8"), path
-        assert answer.headers["content-security-policy"].startswith("default-src 'self'; script-src 'self'; style-src 'self'")
+        assert (answer.status_code, answer.headers["content-type"]) == (
+            200,
+            "text/html; charset=utf-8",
+        ), path
+        assert answer.headers["content-security-policy"].startswith(
+            "default-src 'self'; script-src 'self'; style-src 'self'"
+        )
         assert "unsafe" not in answer.headers["content-security-policy"]
 
 
@@ -50,13 +62,27 @@ async def test_assets_have_their_type_and_are_kept(paged: httpx2.AsyncClient) ->
     assert hashed.headers["content-type"] == "text/javascript; charset=utf-8"
     assert "immutable" in hashed.headers["cache-control"]
     plain = await paged.get("/assets/style.css")
-    assert (plain.headers["content-type"], plain.headers["cache-control"]) == ("text/css; charset=utf-8", "no-cache")
+    assert (plain.headers["content-type"], plain.headers["cache-control"]) == (
+        "text/css; charset=utf-8",
+        "no-cache",
+    )
     again = await paged.get("/assets/style.css", headers={"If-None-Match": plain.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
 
 
-@pytest.mark.parametrize("path", [
-    "/.hidden", "/../secret.txt", "/%2e%2e/secret.txt", "/assets/../../secret.txt", "/assets", "/v1/nothing", "/v2", "/index.php"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/.hidden",
+        "/../secret.txt",
+        "/%2e%2e/secret.txt",
+        "/assets/../../secret.txt",
+        "/assets",
+        "/v1/nothing",
+        "/v2",
+        "/index.php",
+    ],
+)
 async def test_nothing_else_is_there(paged: httpx2.AsyncClient, path: str) -> None:
     answer = await paged.get(path)
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "unknown_url")
@@ -72,10 +98,22 @@ async def test_one_application_has_the_models_and_the_service(paged: httpx2.Asyn
     assert b'route="optimizations"' in (await paged.get("/metrics")).content
 
 
-@pytest.mark.parametrize(("method", "path"), [
-    ("GET", "/v1/optimizations"), ("GET", "/v1/optimizations/none"), ("GET", "/v1/models"), ("GET", "/metrics"), ("PUT", "/v1/me"),
-    ("POST", "/v1/optimizations"), ("GET", "/nothing"), ("GET", "/openapi.json")])
-async def test_every_answer_carries_the_safe_headers(paged: httpx2.AsyncClient, method: str, path: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/optimizations"),
+        ("GET", "/v1/optimizations/none"),
+        ("GET", "/v1/models"),
+        ("GET", "/metrics"),
+        ("PUT", "/v1/me"),
+        ("POST", "/v1/optimizations"),
+        ("GET", "/nothing"),
+        ("GET", "/openapi.json"),
+    ],
+)
+async def test_every_answer_carries_the_safe_headers(
+    paged: httpx2.AsyncClient, method: str, path: str
+) -> None:
     headers = (await paged.request(method, path)).headers
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
     assert headers["x-content-type-options"] == "nosniff"
@@ -94,12 +132,30 @@ async def test_the_document_has_every_route_answer_and_error(service: Client) ->
     document: dict[str, Any] = await service.json("/openapi.json")
     paths = document["paths"]
     for path in (
-        "/v1/files", "/v1/files/{id}", "/v1/files/{id}/content", "/v1/files/{id}/rows", "/v1/optimizations",
-        "/v1/optimizations/estimate", "/v1/optimizations/{id}", "/v1/optimizations/{id}/events", "/v1/optimizations/{id}/cancel",
-        "/v1/optimizations/{id}/resume", "/v1/optimizations/{id}/trials", "/v1/optimizations/{id}/trials/{trial}",
-        "/v1/optimizations/{id}/candidates", "/v1/optimizations/{id}/candidates/{candidate}", "/v1/optimizations/{id}/comparison",
-        "/v1/optimizations/{id}/best", "/v1/optimizations/{id}/report", "/v1/optimizations/{id}/files/{name}", "/v1/catalogue",
-        "/v1/me", "/v1/audit", "/v1/chat/completions", "/v1/models"):
+        "/v1/files",
+        "/v1/files/{id}",
+        "/v1/files/{id}/content",
+        "/v1/files/{id}/rows",
+        "/v1/optimizations",
+        "/v1/optimizations/estimate",
+        "/v1/optimizations/{id}",
+        "/v1/optimizations/{id}/events",
+        "/v1/optimizations/{id}/cancel",
+        "/v1/optimizations/{id}/resume",
+        "/v1/optimizations/{id}/trials",
+        "/v1/optimizations/{id}/trials/{trial}",
+        "/v1/optimizations/{id}/candidates",
+        "/v1/optimizations/{id}/candidates/{candidate}",
+        "/v1/optimizations/{id}/comparison",
+        "/v1/optimizations/{id}/best",
+        "/v1/optimizations/{id}/report",
+        "/v1/optimizations/{id}/files/{name}",
+        "/v1/catalogue",
+        "/v1/me",
+        "/v1/audit",
+        "/v1/chat/completions",
+        "/v1/models",
+    ):
         assert path in paths, path
     for path, way in paths.items():
         for operation in way.values():
@@ -107,9 +163,16 @@ async def test_the_document_has_every_route_answer_and_error(service: Client) ->
             if path.startswith(("/v1/files", "/v1/optimizations")):
                 assert {"400", "401", "404", "429"} <= operation["responses"].keys(), path
     create = paths["/v1/optimizations"]["post"]
-    assert create["requestBody"]["content"]["application/json"]["schema"]["$ref"].endswith("/OptimizationRequest")
-    assert create["responses"]["200"]["content"]["application/json"]["schema"]["$ref"].endswith("/Optimization")
-    assert "text/event-stream" in paths["/v1/optimizations/{id}/events"]["get"]["responses"]["200"]["content"]
+    assert create["requestBody"]["content"]["application/json"]["schema"]["$ref"].endswith(
+        "/OptimizationRequest"
+    )
+    assert create["responses"]["200"]["content"]["application/json"]["schema"]["$ref"].endswith(
+        "/Optimization"
+    )
+    assert (
+        "text/event-stream"
+        in paths["/v1/optimizations/{id}/events"]["get"]["responses"]["200"]["content"]
+    )
     assert document["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
     text = (await service.get("/openapi.json")).text
     refs = {part.split('"')[0] for part in text.split('"#/components/schemas/')[1:]}

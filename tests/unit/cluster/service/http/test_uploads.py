@@ -1,4 +1,6 @@
-"""Uploaded data sets: what is taken, what is refused and how, and that none of it is ever more than text."""
+"""Uploaded data sets: what is taken, what is refused and how, and that none of it is ever more than
+text.
+"""
 
 import io
 import json
@@ -24,14 +26,26 @@ def parquet() -> bytes:
 
 
 GOOD_BY_NAME = {
-    "a.jsonl": GOOD, "a.csv": b"input,target\n1 + 1,2\n1 + 2,3\n", "a.parquet": parquet(),
-    "task.json": json.dumps({"examples": [{"input": "1 + 1", "target": "2"}, {"input": "1 + 2", "target": "3"}]}).encode()}
+    "a.jsonl": GOOD,
+    "a.csv": b"input,target\n1 + 1,2\n1 + 2,3\n",
+    "a.parquet": parquet(),
+    "task.json": json.dumps(
+        {"examples": [{"input": "1 + 1", "target": "2"}, {"input": "1 + 2", "target": "3"}]}
+    ).encode(),
+}
 
 
 @pytest.mark.parametrize("name", GOOD_BY_NAME)
-async def test_every_form_is_kept_listed_shown_given_back_and_deleted(service: Client, name: str) -> None:
+async def test_every_form_is_kept_listed_shown_given_back_and_deleted(
+    service: Client, name: str
+) -> None:
     stored = (await service.upload(name, GOOD_BY_NAME[name])).json()
-    assert (stored["filename"], stored["rows"], stored["scorer"], stored["bytes"]) == (name, 2, "number", len(GOOD_BY_NAME[name]))
+    assert (stored["filename"], stored["rows"], stored["scorer"], stored["bytes"]) == (
+        name,
+        2,
+        "number",
+        len(GOOD_BY_NAME[name]),
+    )
     id = stored["id"]
     assert await service.json(f"/v1/files/{id}") == stored
     assert (await service.json("/v1/files"))["data"] == [stored]
@@ -41,18 +55,39 @@ async def test_every_form_is_kept_listed_shown_given_back_and_deleted(service: C
     assert content.content == GOOD_BY_NAME[name]
     assert content.headers["content-type"] == "application/octet-stream"
     assert content.headers["content-disposition"].startswith(f'attachment; filename="{name}"')
-    assert (await service.http.delete(f"/v1/files/{id}")).json() == {"id": id, "object": "file", "deleted": True}
+    assert (await service.http.delete(f"/v1/files/{id}")).json() == {
+        "id": id,
+        "object": "file",
+        "deleted": True,
+    }
     assert (await service.get(f"/v1/files/{id}")).status_code == 404
     assert (await service.json("/v1/files"))["data"] == []
 
 
-@pytest.mark.parametrize(("name", "content", "parts"), [
-    ("a.jsonl", b'{"input": "a", "target": "b"}\nnope\n{"input": \n', ["Line 2 of a.jsonl is not JSON", "line 3"]),
-    ("a.jsonl", b'{"input": "a"}\n{"target": "b"}\n{"input": "c"}\n', ["an input: number 2", "an answer: number 1, 3"]),
-    ("a.csv", b"question,target\na,b\n", ["no column input"]),
-    ("a.csv", b"input,target\n,b\nc,\n", ["input: number 1", "answer: number 2"]),
-    ("a.parquet", b"PAR1", ["parquet"]), ("a.json", b"[]", ["no examples"]), ("a.json", b"{" * 100_000, ["JSON"]),
-    ("a.jsonl", b"\xff\xfe", ["UTF-8"]), ("a.exe", b"MZ", [".jsonl"]), ("a", b"", [".jsonl"]), ("a.jsonl", b"", ["no examples"])])
+@pytest.mark.parametrize(
+    ("name", "content", "parts"),
+    [
+        (
+            "a.jsonl",
+            b'{"input": "a", "target": "b"}\nnope\n{"input": \n',
+            ["Line 2 of a.jsonl is not JSON", "line 3"],
+        ),
+        (
+            "a.jsonl",
+            b'{"input": "a"}\n{"target": "b"}\n{"input": "c"}\n',
+            ["an input: number 2", "an answer: number 1, 3"],
+        ),
+        ("a.csv", b"question,target\na,b\n", ["no column input"]),
+        ("a.csv", b"input,target\n,b\nc,\n", ["input: number 1", "answer: number 2"]),
+        ("a.parquet", b"PAR1", ["parquet"]),
+        ("a.json", b"[]", ["no examples"]),
+        ("a.json", b"{" * 100_000, ["JSON"]),
+        ("a.jsonl", b"\xff\xfe", ["UTF-8"]),
+        ("a.exe", b"MZ", [".jsonl"]),
+        ("a", b"", [".jsonl"]),
+        ("a.jsonl", b"", ["no examples"]),
+    ],
+)
 async def test_the_first_faulty_rows_are_named_and_nothing_is_kept(
     service: Client, name: str, content: bytes, parts: list[str]
 ) -> None:
@@ -80,9 +115,19 @@ async def test_hostile_rows_and_names_are_text(service: Client, text: str) -> No
     assert content.headers["content-type"] == "application/octet-stream"
 
 
-@pytest.mark.parametrize(("name", "safe"), [
-    ("../../etc/passwd.csv", "passwd.csv"), ("C:\\x\\y.csv", "y.csv"), ("<b>.csv", "_b_.csv"), ("", "data"), ("...", "data"),
-    ("a" * 300 + ".jsonl", "a" * 114 + ".jsonl"), ("a\x00b\r\n.csv", "a_b__.csv"), ("ä b.csv", "ä b.csv")])
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [
+        ("../../etc/passwd.csv", "passwd.csv"),
+        ("C:\\x\\y.csv", "y.csv"),
+        ("<b>.csv", "_b_.csv"),
+        ("", "data"),
+        ("...", "data"),
+        ("a" * 300 + ".jsonl", "a" * 114 + ".jsonl"),
+        ("a\x00b\r\n.csv", "a_b__.csv"),
+        ("ä b.csv", "ä b.csv"),
+    ],
+)
 def test_names_are_made_safe(name: str, safe: str) -> None:
     assert safe_name(name) == safe
 
@@ -91,7 +136,9 @@ async def test_a_file_that_is_too_large_is_answered_with_413(open_service: OpenS
     service = open_service(settings=ServiceSettings(upload_bytes=1024))
     for size in (1025, 200_000):
         answer = await service.upload("a.jsonl", b" " * size)
-        assert (answer.status_code, answer.json()["error"]["code"]) == (413, "request_too_large"), size
+        assert (answer.status_code, answer.json()["error"]["code"]) == (413, "request_too_large"), (
+            size
+        )
 
     async def pieces():  # type: ignore[no-untyped-def]
         yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.jsonl"\r\n\r\n'
@@ -99,7 +146,9 @@ async def test_a_file_that_is_too_large_is_answered_with_413(open_service: OpenS
             yield b" " * 10_000
 
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
-    assert (await service.http.post("/v1/files", content=pieces(), headers=headers)).status_code == 413
+    assert (
+        await service.http.post("/v1/files", content=pieces(), headers=headers)
+    ).status_code == 413
 
 
 async def test_a_body_that_is_too_large_is_answered_with_413(open_service: OpenService) -> None:
