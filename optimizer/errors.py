@@ -2,18 +2,19 @@
 
 Every error is one sentence that says what is wrong and how to mend it; all survive pickling.
 
-    PromptrayError ├── UserError              the user can mend it: printed without a traceback,
-    exit code 2 │   ├── SettingsError      a settings file or option │   ├── DataError          a
-    task file or its examples │   ├── AccessError        a key was refused, or the model is not
-    known to the endpoint │   ├── StorageError       a folder or file that cannot be read or written
-    │   └── JobError           a job that the cluster does not know, or does not take ├──
-    EndpointError          a model cannot be reached, or answers with garbage, beyond all retries
+    PromptrayError
+    ├── UserError              the user can mend it: printed without a traceback, exit code 2
+    │   ├── SettingsError      a settings file or option
+    │   ├── DataError          a task file or its examples
+    │   ├── AccessError        a key was refused, or the model is not known to the endpoint
+    │   ├── StorageError       a folder or file that cannot be read or written
+    │   └── JobError           a job that the cluster does not know, or does not take
+    ├── EndpointError          a model that is away, or answers with garbage, beyond all retries
     └── BudgetExhausted        the next calls would pass the budget
         └── QuotaExhausted     what an owner may spend today; there is more tomorrow
 
 One bad answer is never an exception: it is a `Failed` value (see types.py). To add an error, give
-it one message argument.
-"""
+it one message argument."""
 
 import re
 from collections.abc import Iterable, Sequence

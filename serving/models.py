@@ -32,11 +32,10 @@ def connect(settings: ModelSettings, group: Group | None = None) -> LanguageMode
     It belongs to one event loop.
 
     Args:
-        settings: The model: one that is hosted on this cluster, or one behind an endpoint. group:
-        The groups that the caller stands in, the widest first. The callers of a hosted model that
-        stand in groups share what
-            its replicas take; one without has `chunks_in_flight` for itself. The callers of an
-            endpoint always share its window.
+        settings: The model: one that is hosted on this cluster, or one behind an endpoint.
+        group: The groups that the caller stands in, the widest first. The callers of a hosted model
+            that stand in groups share what its replicas take; one without has `chunks_in_flight`
+            for itself. The callers of an endpoint always share its window.
 
     Raises:
         AccessError: The key of an endpoint is missing.
@@ -78,7 +77,8 @@ def load_engine(settings: Served) -> Engine:
 
     Raises:
         SettingsError: There is no engine for settings of this kind, or the engine refuses its
-        settings. StorageError: The model's files cannot be read.
+            settings.
+        StorageError: The model's files cannot be read.
     """
     match settings:
         case TargetSettings():

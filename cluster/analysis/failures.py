@@ -24,9 +24,10 @@ def failure_lines(
     in a trial's error.
 
     Args:
-        results: All trials of an experiment. told: Sentences that are told beside these: a reason
-        that one of them quotes is left out too. most: So many sentences, and one that says how many
-        are left out; None for all.
+        results: All trials of an experiment.
+        told: Sentences that are told beside these: a reason that one of them quotes is left out
+            too.
+        most: So many sentences, and one that says how many are left out; None for all.
     """
     known = [
         likeness(sentence)

@@ -3,20 +3,20 @@
 Starts no search.
 
     search:
-      space:                                   # key -> values; the keys are described in
-      search_space.py, the values in domains.py
+      # Key -> values: the keys are described in search_space.py, the values in domains.py.
+      space:
         strategy.minibatch: [16, 32]           # of every listed strategy that has this setting
         abo.demonstrations: {int: [0, 2]}      # of one strategy
         optimizer.prior_bias: [0.0, 0.1]
         sampling.temperature: {float: [0.0, 0.7]}
-      searcher: {name: optuna, settings: {seed: 0}}     # grid, random or optuna trials: 16
-      # of each task and seed; not for grid scheduler: {name: asha, settings: {grace_rounds: 1,
-      reduction_factor: 3}}    # none, asha or median
+      searcher: {name: optuna, settings: {seed: 0}}     # grid, random or optuna
+      trials: 16                                        # of each task and seed; not for grid
+      # none, asha or median
+      scheduler: {name: asha, settings: {grace_rounds: 1, reduction_factor: 3}}
 
 The trials of one task and one seed are a comparison group: they share their data, and only they are
 compared with each other. `strategies` lists the strategies to choose from. Without `search` an
-experiment is a fixed grid of tasks, strategies and seeds.
-"""
+experiment is a fixed grid of tasks, strategies and seeds."""
 
 from typing import Annotated, Any
 

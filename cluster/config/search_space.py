@@ -13,8 +13,7 @@ Knows the strategies' own settings.
     sampling.SETTING       how the target answers: temperature, max_tokens
 
 The strategies to choose from are those listed under `strategies`: they are the dimension
-`strategy`. The target is not searched: it is what the prompts are for.
-"""
+`strategy`. The target is not searched: it is what the prompts are for."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields

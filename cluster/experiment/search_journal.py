@@ -1,10 +1,10 @@
 """Where the decisions of a search are kept, and whether those in a results folder are this
 search's. Knows no Ray.
 
-OUT/decisions/
-  000000.jsonl, 000001.jsonl ...   decisions in their order, one a line (see decisions.py, and
-  serving.storage.journal)
-  settings.json                    what they were made under
+    OUT/decisions/
+      000000.jsonl, 000001.jsonl ...   decisions in their order, one a line (see decisions.py, and
+                                       serving.storage.journal)
+      settings.json                    what they were made under
 """
 
 import json

@@ -16,8 +16,7 @@ Where it lies, and how a file gets there whole, is serving.storage's.
 
 `settings.yaml` stands beside them and is written by whoever starts the experiment; `decisions/` of
 a search is told of in cluster/experiment/search_journal.py. These names are an interface: keep
-them.
-"""
+them."""
 
 import json
 from collections.abc import Mapping, Sequence

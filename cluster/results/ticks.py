@@ -34,9 +34,11 @@ def ticks(
 
     Args:
         low: The axis's low end. With an end that is not finite, or the ends turned round, there are
-        no ticks. high: The high end; equal to `low` there is one tick, at that value. most: At
-        least 2. whole: Of rounds and calls, of which there are no halves. signed: With a plus
-        before what is above zero.
+            no ticks.
+        high: The high end; equal to `low` there is one tick, at that value.
+        most: At least 2.
+        whole: Of rounds and calls, of which there are no halves.
+        signed: With a plus before what is above zero.
     """
     if not (math.isfinite(low) and math.isfinite(high)) or low > high:
         return Ticks((), ())

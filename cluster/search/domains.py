@@ -2,9 +2,10 @@
 
 Knows no setting's name and no strategy.
 
-[16, 32]                      one of these; the same as {choice: [16, 32]} {int: [2, 8]}
-a whole number, both ends included; log: true spreads it evenly over magnitudes {float: [0.1, 0.9]}
-a real number between the two; log: true as above
+    [16, 32]                      one of these; the same as {choice: [16, 32]}
+    {int: [2, 8]}                 a whole number, both ends included; log: true spreads it evenly
+                                  over magnitudes
+    {float: [0.1, 0.9]}           a real number between the two; log: true as above
 """
 
 import math

@@ -2,14 +2,14 @@
 tags, JSON, one sentence.
 
     explicit    an `Answer:` line in any decoration (**Answer**: X, ### Final answer: X),
-                \\boxed{X}, <answer>X</answer>, #### X, {"answer": "X"}: the last of them counts
+                \\boxed{X}, <answer>X</answer>, #### X,
+                {"answer": "X"}: the last of them counts
     sentence    what stands behind the last "the answer is"
     closing     the last paragraph that says something: only a scorer can tell whether that is an
                 answer
 
 Reasoning between <think> tags is none of it. Knows no task and no scorer. Every search takes time
-with the text's length.
-"""
+with the text's length."""
 
 import json
 import re

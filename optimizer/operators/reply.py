@@ -52,7 +52,7 @@ def read_tag(reply: str, tag: str, most_characters: int = MAX_TAG_CHARACTERS) ->
 
     Raises:
         Unreadable: There is none, it is empty or too long, or it holds the words that stand in the
-        form in place of an answer.
+            form in place of an answer.
     """
     before, closing, _ = without_thinking(reply).rpartition(f"</{tag}>")
     _, opening, inside = before.rpartition(f"<{tag}>")
@@ -73,7 +73,7 @@ def read_only_tag(reply: str, tag: str, most_characters: int = MAX_TAG_CHARACTER
 
     Raises:
         Unreadable: As `read_tag`, or the reply goes on behind the tag: it may be cut off, or not be
-        the answer yet.
+            the answer yet.
     """
     inside = read_tag(reply, tag, most_characters)
     if reply.rpartition(f"</{tag}>")[2].strip(" \t\r\n`~"):
@@ -85,8 +85,9 @@ def read_prompt(reply: str, old: str = "") -> str:
     """Return the new prompt of a reply.
 
     Args:
-        reply: What the optimizer model wrote. old: The prompt that it was to change, if any. Where
-        this one is overlong already, the new one has room beside it.
+        reply: What the optimizer model wrote.
+        old: The prompt that it was to change, if any. Where this one is overlong already, the new
+            one has room beside it.
 
     Raises:
         Unreadable: There is no prompt in the reply, or an overlong one.
@@ -120,7 +121,7 @@ def read_steps(reply: str, at_most: int = MAX_STEPS) -> tuple[Step, ...]:
 
     Raises:
         Unreadable: There is no such entry, there are more than `at_most`, or a line belongs to none
-        of them.
+            of them.
     """
     steps = tuple(
         step

@@ -3,16 +3,16 @@
 Ma et al., "Are Large Language Models Good Prompt Optimizers?", arXiv 2402.02101, section 6.
 
   a. Decompose the task into numbered steps, each with a result that can be checked; several plans
-  compete. b. Demonstrate the steps on a few training examples, so that the target model follows
-  them. c. Let the target model answer, step by step. d. Localise, in its errors, the step that
-  failed first; vote. e. Refine that step alone, or split it; demonstrate the changed steps anew. f.
-  Select. What is no better than its parent is rolled back, and its reason shown when that step is
-  refined again. Go on with c,
-     until dev accuracy and adherence move no more.
+     compete.
+  b. Demonstrate the steps on a few training examples, so that the target model follows them.
+  c. Let the target model answer, step by step.
+  d. Localise, in its errors, the step that failed first; vote.
+  e. Refine that step alone, or split it; demonstrate the changed steps anew.
+  f. Select. What is no better than its parent is rolled back, and its reason shown when that step
+     is refined again. Go on with c, until dev accuracy and adherence move no more.
 
 The paper's code is not public: what its text leaves open is marked [ours]. Knows no engine, no
-clock and no test split.
-"""
+clock and no test split."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass

@@ -78,7 +78,7 @@ def _impossible_targets(examples: Sequence[Example], scorer: str) -> str:
 
     Raises:
         DataError: They are more than MOST_IMPOSSIBLE of the examples, so that the scorer is the
-        wrong one.
+            wrong one.
     """
     if scorer == "regex":  # its targets are patterns
         return ""

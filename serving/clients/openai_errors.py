@@ -13,13 +13,13 @@ The rule [ours], as endpoints do not agree on statuses:
     any other, with words of moderation                 the item's: a refusal, which counts as not
                                                         right
     any other, about the length of what was asked       the item's: a refusal; of harmless words,
-    the settings' any other (400, 403, 404, 422 ...)                  the item's, if harmless words
-    in the same form are answered; else the
-                                                        endpoint's, and the end of the run
+                                                        the settings'
+    any other (400, 403, 404, 422 ...)                  the item's, if harmless words in the same
+                                                        form are answered; else the endpoint's, and
+                                                        the end of the run
 
 The same holds for an error in the place of a reply with status 200, where it has such a status as
-its code.
-"""
+its code."""
 
 import math
 from collections.abc import Mapping

@@ -26,7 +26,7 @@ def read_base_url(text: str) -> str:
 
     Raises:
         ValueError: With the end of a sentence that does not quote the address, which may hold a key
-        in the wrong place.
+            in the wrong place.
     """
     if not _VISIBLE.fullmatch(text) or "\\" in text:
         raise ValueError(

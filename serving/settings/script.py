@@ -10,12 +10,13 @@ replies, drawn by their weights.
     - {share: 0.05, refusal: I cannot help with that.}
     - {share: 0.05, text: Certainly! Let me begin by, finish: length}
     rules:
-    - name: capital                                   # for the log
-      match: What is the capital of (?P<land>[A-Za-z]+)  # a regular expression; without one, the
-      rule takes every request where: last                                     # the message that it
-      is searched in: first, last, or anywhere replies:
+    - name: capital                # for the log
+      # A regular expression; without one, the rule takes every request.
+      match: What is the capital of (?P<land>[A-Za-z]+)
+      where: last                  # the message that it is searched in: first, last, or anywhere
+      replies:
       - {text: "Nobody knows {{land}}. Answer: none", weight: 3}
-      - "Answer: {{draw}}"                            # the same as {text: ...}
+      - "Answer: {{draw}}"         # the same as {text: ...}
 """
 
 import json

@@ -2,11 +2,10 @@
 prompts came from the prefix caches, and how long it took.
 
     python -m tests.benchmarks.routing            in an environment with vLLM; the built-in target,
-    on CPUs
+                                                  on CPUs
 
 Many prompts at once are a round's candidates; one prompt alone is the last evaluation of the best
-one; in steps of 8 items a race measures its candidates.
-"""
+one; in steps of 8 items a race measures its candidates."""
 
 import asyncio
 import time

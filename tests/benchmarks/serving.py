@@ -1,15 +1,15 @@
 """What the path to a hosted model costs: a trial's budget -> ledger -> client -> handle -> replica
 -> engine, against the engine's own batch call.
 
-    python -m tests.benchmarks.serving --engine vllm --gpus 0 python -m tests.benchmarks.serving
-    --engine ctranslate2 python -m tests.benchmarks.serving --engine vllm --gpus 1 --model FOLDER
-    --engine-args '{"load_format": "dummy"}'
+    python -m tests.benchmarks.serving --engine vllm --gpus 0
+    python -m tests.benchmarks.serving --engine ctranslate2
+    python -m tests.benchmarks.serving --engine vllm --gpus 1 --model FOLDER \\
+        --engine-args '{"load_format": "dummy"}'
 
 Both sides get the same prompts and settings in one run, on one machine, by turns, each after an
 equal warm-up. Every repetition has items of its own under one prompt, so both find the prompt's
 beginning in their cache, and none of the items. No item comes twice, so the ledger answers none. It
-is a trial's ledger: an actor, and a folder that it writes to. A script, no test.
-"""
+is a trial's ledger: an actor, and a folder that it writes to. A script, no test. """
 
 import argparse
 import asyncio

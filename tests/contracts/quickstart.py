@@ -2,14 +2,13 @@
 what README.md shows of it.
 
     python -m tests.contracts.quickstart OUT    records: runs the quickstart into OUT, a new folder,
-    takes the target's answers out
-                                                of its ledger into quickstart.parquet, and writes
-                                                what it printed into README.md
+                                                takes the target's answers out of its ledger into
+                                                quickstart.parquet, and writes what it printed into
+                                                README.md
 
 A replay takes every step that the trials take but the target model's: searches, selection, the
 built-in optimizer, tests, report. So it prints what the command prints at this version of the code,
-or it asks for an answer that nobody has recorded, and says so.
-"""
+or it asks for an answer that nobody has recorded, and says so."""
 
 import asyncio
 import re

@@ -1,14 +1,14 @@
 """A small typed client of the service: its objects in, its objects out. Knows HTTP and no Ray.
 
     with ServiceClient("http://127.0.0.1:8000") as service:
-        job = service.create(OptimizationRequest(tasks=[{"generated": "navigate"}],
-        strategies=["apo"])) for event in service.follow(job.id):
+        request = OptimizationRequest(tasks=[{"generated": "navigate"}], strategies=["apo"])
+        job = service.create(request)
+        for event in service.follow(job.id):
             print(event.message)
         print(service.best(job.id).text)
 
 Every refusal of the service is a ServiceError with the service's own sentence. A stream of events
-that is cut is connected again and goes on where it was.
-"""
+that is cut is connected again and goes on where it was."""
 
 import os
 import time

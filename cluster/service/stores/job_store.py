@@ -8,7 +8,7 @@
                                line an event; results/
       usage/YYYY-MM-DD.json    owner -> calls and money of that day (UTC), as jobs have told of them
       usage/YYYY-MM-DD/        what was given out to each owner, see
-      cluster/service/access/owner_budgets.py
+                               cluster/service/access/owner_budgets.py
       usage/limits.json        owner -> the quota that the owner had last
       estimates/HASH/          results folders of probes, whose answers a job that is like it begins
                                with

@@ -7,12 +7,13 @@ answer does, and must not when a file is only moved or renamed. The record is wh
 apart:
 
     tests/fixtures/builtin_models/optimizer.jsonl   requests as they were sent once, word for word,
-    so that a new wording of an
-                                                    operator's template changes none of them; at
-                                                    least one for each operator and task. With each
-                                                    digests of its answers, and one answer in full
-    tests/fixtures/builtin_models/target.json       digests of the weights and the tokenizer, what chats look like to the model,
-                                                    and some greedy answers
+                                                    so that a new wording of an operator's template
+                                                    changes none of them; at least one for each
+                                                    operator and task. With each digests of its
+                                                    answers, and one answer in full
+    tests/fixtures/builtin_models/target.json       digests of the weights and the tokenizer, what
+                                                    chats look like to the model, and some greedy
+                                                    answers
 """
 
 import asyncio
