@@ -14,7 +14,8 @@ Every error is one sentence that says what is wrong and how to mend it; all surv
         └── QuotaExhausted     what an owner may spend today; there is more tomorrow
 
 One bad answer is never an exception: it is a `Failed` value (see types.py). To add an error, give
-it one message argument."""
+it one message argument.
+"""
 
 import re
 from collections.abc import Iterable, Sequence

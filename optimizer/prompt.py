@@ -108,7 +108,8 @@ class Prompt:
 
     def with_step(self, number: int, *new: Step) -> "Prompt":
         """The prompt with step `number` (from 1) replaced by `new`; every other step word for
-        word."""
+        word.
+        """
         return replace(self, steps=(*self.steps[: number - 1], *new, *self.steps[number:]))
 
     def to_json(self) -> dict[str, Any]:
@@ -142,7 +143,8 @@ class Prompt:
 
 def _check_types(prompt: Prompt) -> None:
     """Raises TypeError where a part that came from outside is no text, or a form is none of
-    ours."""
+    ours.
+    """
     texts = [
         *(step.text for step in prompt.steps),
         *(text for one in prompt.demonstrations for text in (one.input, one.response)),

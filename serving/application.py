@@ -69,7 +69,8 @@ def read(
 ) -> ServingSettings:
     """The settings of `promptray serve`: a file's, in which `models` and single settings of the
     `gateway` are replaced where they are
-    given. There is always a gateway. Raises SettingsError in one sentence."""
+    given. There is always a gateway. Raises SettingsError in one sentence.
+    """
     data = {"models": list(DEFAULT_MODELS)} if file is None else read_mapping(file)
     name = "door" if "door" in data else "gateway"  # faults are told in the words of the file
     own = data.get(name) or {}

@@ -162,7 +162,8 @@ def comparisons(results: Sequence[TrialResult]) -> tuple[PairwiseComparison, ...
 def comparisons_over_tasks(results: Sequence[TrialResult]) -> tuple[PairwiseComparison, ...]:
     """Every two strategies, and each against the control arm and the baseline, over all pairs of
     their trials; empty where no
-    two have several."""
+    two have several.
+    """
     by_pair = _trial_pairs(_pooled(results))
     net_by_pair = {
         pair: [net for pooled in found for net in pooled.net_by_stratum]
@@ -292,7 +293,8 @@ def _leader_line(own: Sequence[PairwiseComparison], others: int) -> str:
 def _strategies_line(found: Sequence[PairwiseComparison], pairs: int) -> str:
     """What the trials say of the strategies themselves, which is less than what the items say of
     their prompts. `pairs`: the most
-    in which two of them meet."""
+    in which two of them meet.
+    """
     told = [
         comparison
         for comparison in found

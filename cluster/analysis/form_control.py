@@ -75,7 +75,8 @@ def _figures(pooled: Pooled) -> str:
 def form_share(trials: Sequence[TrialResult]) -> FormShare | None:
     """Return the parts of the gain over all items of these trials that are known under all three
     prompts; None where no trial has
-    a control arm, or too many answers are missing."""
+    a control arm, or too many answers are missing.
+    """
     strata = [
         known
         for trial in trials

@@ -65,7 +65,8 @@ class Group:
         """95% interval of the best prompts' accuracy, over the test items of all seeds together.
 
         It is about items: how far
-        searches differ from each other is to be seen from the trials themselves."""
+        searches differ from each other is to be seen from the trials themselves.
+        """
         tested = [trial for trial in self.trials if trial.test_accuracy is not None]
         if len(tested) == 1 and tested[0].test_low is not None and tested[0].test_high is not None:
             return Interval(tested[0].test_low, tested[0].test_high)
@@ -95,7 +96,8 @@ class Group:
     def compared(self) -> int:
         """Trials of which it is known whether they are better than the baseline: the others lack
         too many answers. A best prompt
-        that is the baseline is not better."""
+        that is the baseline is not better.
+        """
         return sum(trial.test_accuracy is not None and bool(trial.told) for trial in self.trials)
 
     def better_of(self, corrected: Mapping[str, str]) -> int:

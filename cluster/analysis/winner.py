@@ -49,7 +49,8 @@ def dev_items(result: TrialResult) -> int:
 
 def best_lines(results: Sequence[TrialResult], out: str) -> list[str]:
     """Return a sentence for each task: where its best prompt lies, and how it did on which
-    items."""
+    items.
+    """
     return [
         f"Best prompt on {task}, by dev accuracy ({share(result.dev_accuracy)} on "
         f"{plural(dev_items(result), 'item')}): "

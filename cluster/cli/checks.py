@@ -1,5 +1,6 @@
 """`promptray check`: can an experiment pay, and what may it cost? Knows no Ray until it needs
-it."""
+it.
+"""
 
 from typing import Annotated
 

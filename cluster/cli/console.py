@@ -65,7 +65,8 @@ LONGEST_SENTENCE = 2000
 @contextmanager
 def steady(console: SafeConsole = OUT) -> Iterator[None]:
     """A block of work that goes on when nobody sees it any more: what it finds is kept
-    elsewhere."""
+    elsewhere.
+    """
     before, console.steady = console.steady, True
     try:
         yield

@@ -50,7 +50,8 @@ def diagnose(
 ) -> None:
     """Measure a pair of models: does reflection use the evidence, is it right, does it pay, does
     the target follow? Options stand
-    above FILE."""
+    above FILE.
+    """
     from cluster.diagnosis.preparation import prepare
 
     given = _given(

@@ -89,7 +89,8 @@ def export(
 ) -> None:
     """Write one row an answer: model, purpose, messages, sampling, sample, text, truncated, tokens,
     time. Exit code 1 if not all
-    could be read."""
+    could be read.
+    """
     from cluster.ledger_admin.accounting import ledger_folder
     from cluster.text.formatting import plural
     from serving.ledger.export import export as exported
@@ -138,7 +139,8 @@ def prune(
 def compact(folder: Folder) -> None:
     """Merge small segments, and write anew what can be read of torn and damaged ones, whose bytes
     are set aside. A run merges by
-    itself when there are too many."""
+    itself when there are too many.
+    """
     from cluster.ledger_admin.accounting import compact as compacted
     from cluster.ledger_admin.accounting import ledger_folder
     from cluster.ledger_admin.table import size_told

@@ -30,7 +30,8 @@ def with_addresses(given: Any) -> Any:
 
 def told(models: Iterable[ModelSettings]) -> list[str]:
     """Return a line for each model that is asked over HTTP, with the address that its key goes
-    to."""
+    to.
+    """
     lines = (
         f"{model.label} is asked at {model.endpoint}"
         for model in models

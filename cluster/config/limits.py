@@ -8,7 +8,8 @@ class Allowed:
     """The most that a trial, or all trials together, may spend of each resource.
 
     None stands for no limit; money is in the
-    currency of the prices, time in seconds."""
+    currency of the prices, time in seconds.
+    """
 
     target_calls: int | None = None
     optimizer_calls: int | None = None

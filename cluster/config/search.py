@@ -16,7 +16,8 @@ Starts no search.
 
 The trials of one task and one seed are a comparison group: they share their data, and only they are
 compared with each other. `strategies` lists the strategies to choose from. Without `search` an
-experiment is a fixed grid of tasks, strategies and seeds."""
+experiment is a fixed grid of tasks, strategies and seeds.
+"""
 
 from typing import Annotated, Any
 

@@ -13,7 +13,8 @@ Knows the strategies' own settings.
     sampling.SETTING       how the target answers: temperature, max_tokens
 
 The strategies to choose from are those listed under `strategies`: they are the dimension
-`strategy`. The target is not searched: it is what the prompts are for."""
+`strategy`. The target is not searched: it is what the prompts are for.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -100,7 +101,8 @@ def read_space(
 def model_named(name: str, models: Mapping[str, ModelText]) -> ModelText:
     """Return the model that a space means by `name`: the one under this label, and where no model
     has a label the line itself.
-    Raises SettingsError."""
+    Raises SettingsError.
+    """
     if models and name not in models:
         raise unknown_name("model", name, models)
     return models.get(name, name)
@@ -184,7 +186,8 @@ def _child(
     key: str, domain: Domain, shelves: Mapping[str, _Shelf], parents: set[str], tried: bool
 ) -> Dimension:
     """The dimension of a setting: it applies under those names of its shelf that have the
-    setting."""
+    setting.
+    """
     owner, _, setting = key.rpartition(".")
     shelf = _owned(owner, key, shelves)
     if owner == OPTIMIZER and not isinstance(domain, OneOf):

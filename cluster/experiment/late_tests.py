@@ -25,7 +25,8 @@ def affordable(shared: Shared) -> bool:
     """Say whether a test takes nothing from a run that goes on.
 
     Limits of the whole experiment, or of its owner, hold over all its
-    runs; a trial's own budget has room for a test from the start, and begins anew with each run."""
+    runs; a trial's own budget has room for a test from the start, and begins anew with each run.
+    """
     return shared.shared_budget is None and shared.owner is None
 
 

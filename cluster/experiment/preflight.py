@@ -28,7 +28,8 @@ def questions_of(settings: ExperimentSettings, *, repeated: bool = False) -> tup
     """Return each model of an experiment with each form of its trials' requests.
 
     `repeated`: the target is also asked again and
-    again, as `promptray check` does, and at the temperature of its draws."""
+    again, as `promptray check` does, and at the temperature of its draws.
+    """
     domains = {dimension.key: dimension.domain for dimension in settings.space().dimensions}
     target = settings.target_model
     asked = [

@@ -69,7 +69,8 @@ class Experiment:
     @property
     def plans(self) -> tuple[TrialPlan, ...]:
         """Of the trials whose point is planned: all of them, unless a searcher chooses as it
-        goes."""
+        goes.
+        """
         return tuple(
             plan_of(self.settings, trial_spec)
             for trial_spec in self.trial_specs
@@ -189,7 +190,8 @@ def models_of(settings: ExperimentSettings) -> tuple[ModelSettings, ...]:
 def tests_of(experiment: Experiment) -> dict[str, Cost]:
     """Trial -> the least that its final test may cost, which depends on its prompts: that of two
     prompts like the baseline. A
-    trial that gets its point later has the same target model and task as its neighbours."""
+    trial that gets its point later has the same target model and task as its neighbours.
+    """
     settings = experiment.settings
     price_list = price_list_of(settings.target_model, "target")
     cost_by_comparison_group = {}

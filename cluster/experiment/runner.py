@@ -168,7 +168,8 @@ def _test_late(
 ) -> None:
     """Where a job was cancelled, nobody waits at a terminal: what was found by then is tested,
     where that takes nothing from a run
-    that goes on."""
+    that goes on.
+    """
     cut = late_tests.to_test(collected.close("cancelled"))
     if cut and late_tests.affordable(shared):
         watch.phase("Testing the best prompts so far")

@@ -85,7 +85,8 @@ def basis_of(settings: ExperimentSettings, recorded: Recorded) -> dict[str, Any]
 
 def described(thing: Any) -> str:
     """Return a thing with its settings as records have it, such as `Sizes(train=8, dev=8,
-    test=6)`."""
+    test=6)`.
+    """
     given = ", ".join(f"{field.name}={getattr(thing, field.name)!r}" for field in fields(thing))
     return f"{_NAME_OF.get(type(thing), type(thing).__name__)}({given})"
 
@@ -93,7 +94,8 @@ def described(thing: Any) -> str:
 def comparable(value: Any) -> Any:
     """Return a value of a basis such that two are equal if they mean the same: described things
     with all of their settings, where
-    those that an older record does not name have their defaults."""
+    those that an older record does not name have their defaults.
+    """
     if isinstance(value, dict):
         return {key: comparable(one) for key, one in value.items()}
     if isinstance(value, list):

@@ -257,7 +257,8 @@ async def _tick(
     """Tells Tune how far the trial is, about once a second and only where something changed.
 
     Where Tune wants no more of it, it
-    ends in the middle of its round."""
+    ends in the middle of its round.
+    """
     told = None
     while not over.is_set():
         if trial.progress != told:

@@ -307,7 +307,8 @@ class _Metered:
     def cost(self, known: CallCost) -> CallCost:
         """What was measured, and `known` where nothing was: the speed of answers that all came from
         the ledger, the tokens of an
-        endpoint that does not report them."""
+        endpoint that does not report them.
+        """
         if not self._calls:
             return known
         rate = self._fresh / self._busy_s if self._fresh else known.calls_per_s

@@ -158,7 +158,8 @@ def take_out(folder: Folder, keep: Keep) -> list[str]:
     """Returns the damaged segments that were set aside, with all that they hold.
 
     Raises StorageError where a run is writing to the
-    ledger."""
+    ledger.
+    """
     before = set(aside(folder))
     _held(folder, lambda: prune(folder, keep))
     return [name.removesuffix(ASIDE) for name in aside(folder) if name not in before]

@@ -161,7 +161,8 @@ class Watch:
     def watching(self) -> Iterator["Watch"]:
         """Watch for as long as the block lasts; to be called in the main thread, which closes the
         watch in the end. What the block
-        raises after Ray has died is explained by that alone."""
+        raises after Ray has died is explained by that alone.
+        """
         before = signal.signal(signal.SIGALRM, self._interrupt)
         self._inside = True
         threading.Thread(target=self._run, name="ray-watch", daemon=True).start()

@@ -68,7 +68,8 @@ def accuracy_figure(summary: TaskSummary, labels: Sequence[str]) -> Figure:
 def comparisons_figure(own: Sequence[PairwiseComparison], labels: Sequence[str]) -> Figure:
     """A leader's comparisons: a row a rival, the leader's lead on the items that both have
     answered, with its 95% interval. Filled
-    where the corrected verdict tells them apart, hollow where not."""
+    where the corrected verdict tells them apart, hollow where not.
+    """
     colour_by_label = colours(labels) | dict.fromkeys(PROMPTS_OF_ALL, _GREY)
     hues = [colour_by_label[comparison.second] for comparison in own]
     apart = [comparison.verdict != "not distinguishable" for comparison in own]

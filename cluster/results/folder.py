@@ -16,7 +16,8 @@ Where it lies, and how a file gets there whole, is serving.storage's.
 
 `settings.yaml` stands beside them and is written by whoever starts the experiment; `decisions/` of
 a search is told of in cluster/experiment/search_journal.py. These names are an interface: keep
-them."""
+them.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -94,7 +95,8 @@ def clear_unfinished(out: Place, trial: str) -> None:
 def read_unfinished(out: Place) -> list[TrialResult]:
     """All results in `OUT/unfinished/`, by name: where no run is under way, what one has left that
     was killed. A file that is
-    none of ours is passed over. Raises StorageError."""
+    none of ours is passed over. Raises StorageError.
+    """
     folder = open_folder(out) / UNFINISHED
     found = (_read_if_ours(folder, name) for name in folder.names(".json"))
     return [result for result in found if result is not None]

@@ -41,7 +41,8 @@ class Space:
 
     def draw(self, pick: Pick) -> Point:
         """The point whose every value `pick` has chosen; asked only for the dimensions that
-        apply."""
+        apply.
+        """
         point: dict[str, Value] = {}
         for dimension in self.dimensions:
             if dimension.applies(point):
@@ -66,7 +67,8 @@ class Space:
     def count(self) -> int | None:
         """Return the number of points, by multiplication and without making one; None where a
         dimension is a range of real numbers,
-        so that there is no such number."""
+        so that there is no such number.
+        """
         if self.endless():
             return None
         return prod(
@@ -75,7 +77,8 @@ class Space:
 
     def _count_below(self, dimension: Dimension) -> int:
         """Return the number of ways to choose a value of `dimension` and of all that depends on
-        it."""
+        it.
+        """
         children = [child for child in self.dimensions if child.parent == dimension.key]
         size = dimension.domain.size or 0
         if not children:

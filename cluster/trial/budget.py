@@ -115,7 +115,8 @@ class TrialBudget:
     def keep_for_control(self, prompt: Prompt) -> None:
         """Keeps the control arm of the test aside too, where that takes no more than CONTROL_SHARE
         of what the test leaves: the
-        search comes first, and a control without room is not measured."""
+        search comes first, and a control without room is not measured.
+        """
         budget, items = self.budgets["target"], self._test.items
         left = budget.available("test")
         if (

@@ -173,7 +173,8 @@ class TrialResult:
     @property
     def told(self) -> str:
         """Return the verdict for people: it says so where the best prompt is the baseline
-        itself."""
+        itself.
+        """
         return BASELINE_ITSELF if self.best_is_baseline and self.test_marks else self.verdict
 
     @property

@@ -264,7 +264,8 @@ class Trial:
     async def test_found(self, found: TrialResult) -> TrialResult:
         """Test the best prompt of this trial's search, which was cut elsewhere; `found` with the
         test in it, and with what that has
-        taken. It comes back as it is where the test cannot be had."""
+        taken. It comes back as it is where the test cannot be had.
+        """
         assert found.best is not None
         try:
             await self._trial_budget.open(self._problem.seed)

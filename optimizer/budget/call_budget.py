@@ -166,7 +166,8 @@ class Budget:
 class Budgeted:
     """A language model inside a budget, and inside a budget: no batch is sent whose calls the
     budget does not cover whole. Near a
-    limit of tokens or money a batch goes out in parts."""
+    limit of tokens or money a batch goes out in parts.
+    """
 
     def __init__(
         self,
@@ -189,7 +190,8 @@ class Budgeted:
 
         Raises BudgetExhausted: for calls, before anything is sent; for tokens and money, behind
         parts
-        that were sent and booked, which it has."""
+        that were sent and booked, which it has.
+        """
         outcomes: list[Outcome] = []
         self._budget.reserve(_purposes(requests))
         try:

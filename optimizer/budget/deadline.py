@@ -26,7 +26,8 @@ class Timed:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`end_by_budget`: name of a budget in the settings -> when its time is over, on the
-        clock."""
+        clock.
+        """
         self._shared_budget = shared_budget
         self._end_by_budget = end_by_budget
         self._clock = clock

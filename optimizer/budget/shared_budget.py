@@ -134,7 +134,8 @@ class PriceList:
     def of(self, outcome: Outcome, request: Request) -> Cost:
         """An answer of the ledger costs what it cost when it was paid for: so a repeated run takes
         the same course. Tokens that
-        nobody has counted cost the most that they can."""
+        nobody has counted cost the most that they can.
+        """
         return self.recalled(outcome, self.at_most(request))
 
     def recalled(self, answer: Outcome, most: Cost) -> Cost:
@@ -236,7 +237,8 @@ class SharedBudget:
         """Books what calls did cost, in place of the most that was taken for them.
 
         `lacking`: they are calls of the holder's final
-        test that have no answer, so that the test lacks them still."""
+        test that have no answer, so that the test lacks them still.
+        """
         self.spent += cost - most
         self._in_flight_by_holder[holder] = max(0, self._in_flight_by_holder[holder] - most.calls)
         if lacking:
@@ -248,7 +250,8 @@ class SharedBudget:
     def begin(self, holder: str = "") -> None:
         """The holder starts, perhaps anew after its process has died: what it had in flight is not
         waited for, and stays spent at
-        the most that it can cost."""
+        the most that it can cost.
+        """
         self._in_flight_by_holder[holder] = 0
         self._settled.set()
 
@@ -351,13 +354,15 @@ class Paying(Protocol):
     async def send(self, most_by_key: Mapping[bytes, Cost], *, test: bool = False) -> None:
         """To be awaited before reserved calls go out: from here on they count as sent, whatever
         happens. May raise
-        BudgetExhausted, or that it cannot be put on record: then they must not go out."""
+        BudgetExhausted, or that it cannot be put on record: then they must not go out.
+        """
 
     def settle(self, cost_by_key: Mapping[bytes, Cost], *, answered: bool) -> None:
         """What calls that were sent did cost.
 
         `answered`: their answers are on record, and need not be paid for again. A call that
-        is never settled counts at the most that it can cost."""
+        is never settled counts at the most that it can cost.
+        """
 
     def give_back(self, most: Cost, *, test: bool = False) -> None:
         """What was reserved, and not sent."""

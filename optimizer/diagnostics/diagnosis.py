@@ -113,7 +113,8 @@ class Diagnosis:
 
     def to_json(self) -> dict[str, Any]:
         """Plain dicts, lists, strings and numbers, each measure with its verdict and its
-        sentence."""
+        sentence.
+        """
         found = {name: to_json(finding) for name, finding in self.finding_by_measure.items()}
         return {
             "measures": found,

@@ -148,7 +148,8 @@ async def rounds_of(search: AsyncIterator[Round]) -> AsyncIterator[Round]:
     """Yields the rounds of a search, and the one in whose selection the budget has ended.
 
     Raises BudgetExhausted behind the last
-    where it has ended anywhere."""
+    where it has ended anywhere.
+    """
     number = 0
     async with aclosing(search) as rounds:  # type: ignore[type-var]  # an async generator, by the protocol's contract
         try:

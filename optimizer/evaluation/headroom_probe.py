@@ -212,7 +212,8 @@ async def _first_found(
     task: Task, target: LanguageModel, optimizer: LanguageModel, probing: Probing
 ) -> Prompt | None:
     """The best prompt of a search's first round, but for the baseline; None where it has no
-    other."""
+    other.
+    """
     evaluation = Evaluation(target, SCORERS[task.scorer], task.dev, probing.rule, probing.sampling)
     search = probing.strategy.search(task.problem(), optimizer, evaluation, Random(probing.seed))
     async with aclosing(search) as rounds:  # type: ignore[type-var]  # an async generator, by the protocol's contract

@@ -131,7 +131,8 @@ class PairwiseComparison:
     def settled(self, order: Sequence[int]) -> list[int]:
         """The order of a selection that was cut: whoever is ahead of the incumbent, the incumbent,
         and then the others in the given
-        order; last whoever was never measured."""
+        order; last whoever was never measured.
+        """
         ahead = [arm for arm in order if arm != INCUMBENT and self._is_ahead(arm, INCUMBENT)]
         best = INCUMBENT
         # Those that are known best come first: a prompt that was lucky on a few items must be ahead

@@ -111,7 +111,8 @@ class Pattern:
     def search(self, text: str) -> dict[str, str] | None:
         """Return what the named groups hold at the first place where the pattern matches, "" for
         those that hold nothing; None
-        where it matches nowhere."""
+        where it matches nowhere.
+        """
         found = self.compiled.search(_whole(text))
         return None if found is None else {name: found.group(name) or "" for name in self.names}
 

@@ -9,7 +9,8 @@ tags, JSON, one sentence.
                 answer
 
 Reasoning between <think> tags is none of it. Knows no task and no scorer. Every search takes time
-with the text's length."""
+with the text's length.
+"""
 
 import json
 import re

@@ -15,6 +15,7 @@ _TEMPLATE = load("edit")
 
 def edit(task: str, prompt: str, errors: Sequence[Answer], reason: str) -> Question[str]:
     """Asks for a whole new prompt from the old one, the errors that the critic saw, and its
-    reason."""
+    reason.
+    """
     text = fill(_TEMPLATE, task=task, prompt=prompt, examples=attempted(errors), reason=reason)
     return Question(text, partial(read_prompt, old=prompt))

@@ -146,7 +146,8 @@ class _Race:
     def _too_dear(self, ranked: list[int], within: int) -> set[int]:
         """The arms that are not worth half of another block, by their gaps to the last one that
         would be kept, where so many pairs
-        are left."""
+        are left.
+        """
         means = [self._board.mean_or_middling(arm) for arm in ranked]
         gaps = [max(means[self._keep - 1] - mean, self._rules.tolerance) for mean in means]
         widened = [

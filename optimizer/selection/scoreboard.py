@@ -49,7 +49,8 @@ class Scoreboard:
         """Measures each of these arms as far as that many items, in one batch.
 
         Never goes back, nor beyond the items; what the
-        budget does not cover is left out, from the last of the arms named."""
+        budget does not cover is left out, from the last of the arms named.
+        """
         await self._run(
             [
                 (arm, item)
@@ -81,7 +82,8 @@ class Scoreboard:
     async def _run(self, pairs: Sequence[tuple[int, int]], together: int = 1) -> None:
         """Measures the pairs in one batch; in several, of so many pairs times a whole number, where
         the budget is nearly spent: for
-        calls mostly cost less than they can."""
+        calls mostly cost less than they can.
+        """
         while pairs and not self.cut:
             covered = self._limited.fitting(pairs) if self._limited else len(pairs)
             covered -= covered % together

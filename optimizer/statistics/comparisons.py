@@ -90,7 +90,8 @@ def sign_flip_test(net_wins: Sequence[int]) -> float:
 def holm(p_values: Sequence[float]) -> list[float]:
     """Adjusted p-values (Holm 1979), in the given order: whoever believes those at or below alpha
     is wrong about any of them with a
-    chance of at most alpha, whatever the comparisons have to do with each other."""
+    chance of at most alpha, whatever the comparisons have to do with each other.
+    """
     order = sorted(range(len(p_values)), key=lambda place: p_values[place])
     adjusted = [1.0] * len(p_values)
     highest = 0.0

@@ -62,7 +62,8 @@ def noise_floor(repeats: Sequence[Scores]) -> Noise:
 def share_known(right_at_least_once: float, by_chance: float) -> float:
     """The share of items that can be answered, given the share that came right at least once in
     several tries, and the chance that
-    tries which know nothing do so: the classical correction for guessing, for a set of tries."""
+    tries which know nothing do so: the classical correction for guessing, for a set of tries.
+    """
     return max(0.0, (right_at_least_once - by_chance) / (1 - by_chance)) if by_chance < 1 else 0.0
 
 

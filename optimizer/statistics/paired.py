@@ -28,7 +28,8 @@ class PairedTest:
 
 def sign_test(fewer: int, more: int) -> float:
     """One-sided exact sign test: the chance of at least `more` wins in `fewer + more` fair
-    draws."""
+    draws.
+    """
     fewer, more = int(fewer), int(more)  # numpy's integers would overflow without a word
     draws = fewer + more
     return sum(comb(draws, wins) for wins in range(more, draws + 1)) / (1 << draws)

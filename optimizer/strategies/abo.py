@@ -12,7 +12,8 @@ Ma et al., "Are Large Language Models Good Prompt Optimizers?", arXiv 2402.02101
      is refined again. Go on with c, until dev accuracy and adherence move no more.
 
 The paper's code is not public: what its text leaves open is marked [ours]. Knows no engine, no
-clock and no test split."""
+clock and no test split.
+"""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass

@@ -53,7 +53,8 @@ def text_lines(path: Path, limits: ReadLimits) -> Iterator[str]:
     """Yield the lines of a UTF-8 file with their ends, one in memory at a time.
 
     Raises DataError for one that is too long, and
-    UnicodeDecodeError with the place in the file."""
+    UnicodeDecodeError with the place in the file.
+    """
     check_size(path, limits.file_bytes)
     at = 0
     with path.open("rb") as file:

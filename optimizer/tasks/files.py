@@ -47,7 +47,8 @@ def read_source(path: Path, limits: ReadLimits = WIDE) -> Source:
     """Read a task file by its extension.
 
     Raises DataError: missing, of an unknown form, empty, beyond a limit, or with unusable
-    examples."""
+    examples.
+    """
     if path.suffix.lower() not in READERS:
         raise DataError(
             f"{path} is not a task file that can be read; its name must end in "

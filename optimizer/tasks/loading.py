@@ -125,7 +125,8 @@ def _data_note(found: Source, examples: Sequence[Example], scorer: str) -> str:
 def default_scorer(examples: Sequence[Example]) -> str:
     """The scorer that the examples call for: choice where they list choices, or their targets are
     few; number where all targets
-    are numbers; else exact."""
+    are numbers; else exact.
+    """
     if all(example.choices for example in examples):
         return "choice"
     if all(as_number(answer) is not None for example in examples for answer in example.answers):
@@ -136,7 +137,8 @@ def default_scorer(examples: Sequence[Example]) -> str:
 def fitting_scorers(examples: Sequence[Example]) -> tuple[str, ...]:
     """The scorers that the targets of the examples can be judged by, the one that they call for
     first. Patterns look like any text,
-    so regex is among them for nobody."""
+    so regex is among them for nobody.
+    """
     wanted = default_scorer(examples)
     numbers = all(
         as_number(answer) is not None for example in examples for answer in example.answers

@@ -77,7 +77,8 @@ def csv_rows(path: Path, limits: ReadLimits, unused: set[str]) -> Iterator[dict[
 
 class _Feed:
     """The lines of a .csv file, ended as the csv module wants them; counts what one row is made
-    of."""
+    of.
+    """
 
     def __init__(self, path: Path, limits: ReadLimits) -> None:
         self._path = path
@@ -123,7 +124,8 @@ class _Feed:
 def parquet_rows(path: Path, limits: ReadLimits, unused: set[str]) -> Iterator[dict[str, Any]]:
     """Yield the rows of a .parquet file with their input, target and choices, and add the names of
     all other columns to `unused`.
-    Raises DataError."""
+    Raises DataError.
+    """
     # Imported here: the other forms need no Arrow, and it is slow to load.
     import pyarrow
     import pyarrow.parquet
@@ -156,7 +158,8 @@ def parquet_rows(path: Path, limits: ReadLimits, unused: set[str]) -> Iterator[d
 
 def need_columns(path: Path, columns: Iterable[str]) -> None:
     """Raise DataError where a table lacks the input or the target, or has one of our columns
-    twice."""
+    twice.
+    """
     has = list(columns)
     twice = [name for name in OWN_COLUMNS if has.count(name) > 1]
     if twice:
@@ -249,7 +252,8 @@ def _rows(batch: Any) -> Iterator[dict[str, Any]]:
 
 def _characters(column: Any) -> tuple[int, int]:
     """How many characters its values take when they are unpacked, about, and the longest of
-    them."""
+    them.
+    """
     import pyarrow.compute as compute
     import pyarrow.types as types
 

@@ -14,7 +14,8 @@ async def recover(
 ) -> None:
     """Settles calls that were sent: one whose answer is in the ledger at what that cost, any other
     at the most that it can have
-    cost, as nobody knows what became of it. It may be done twice."""
+    cost, as nobody knows what became of it. It may be done twice.
+    """
     answers = await ledger.answers(list(most_by_key))
     paid: dict[bytes, Cost] = {}
     for (key, most), answer in zip(most_by_key.items(), answers, strict=True):

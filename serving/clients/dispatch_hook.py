@@ -24,7 +24,8 @@ class Announcing(Protocol):
 
         `sending` is awaited once, before the first of these requests goes out; where it raises,
         none
-        does, and its error is raised."""
+        does, and its error is raised.
+        """
         ...
 
 

@@ -30,7 +30,8 @@ def open_client(
     """Return a client that does not retry and sends these headers along.
 
     Raises EndpointError where the environment's proxy
-    cannot be used."""
+    cannot be used.
+    """
     hidden = [*_NEVER, *(() if _is_openais(base_url) else _OF_OPENAI)]
     if is_loopback(base_url):
         hidden += [spelt for name in VARIABLES for spelt in (name, name.lower())]

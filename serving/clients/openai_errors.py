@@ -19,7 +19,8 @@ The rule [ours], as endpoints do not agree on statuses:
                                                         the end of the run
 
 The same holds for an error in the place of a reply with status 200, where it has such a status as
-its code."""
+its code.
+"""
 
 import math
 from collections.abc import Mapping
@@ -122,7 +123,8 @@ class Faults:
         """The error of an endpoint that rejects harmless words too.
 
         `changes`: settings with which it does not reject them, or
-        rejects them in other words, `still`."""
+        rejects them in other words, `still`.
+        """
         settings, said = self._settings, f"{rejected.status}: {rejected.words}"
         if rejected.status == 403:
             return AccessError(

@@ -156,7 +156,8 @@ class OpenAIModel:
 
         Tried again, and an outage waited for, only before the first of them. `timeout_s` bounds the
         time to
-        the first and between two, not the whole, which is as fast as the caller takes it."""
+        the first and between two, not the whole, which is as fast as the caller takes it.
+        """
         growing, failed = GrowingReply(), None
         try:
             reply = await self._limiter.run(partial(self._send, request, stream=True))

@@ -25,7 +25,8 @@ class Impatient(Protocol):
         """Return its outcome; what is down is a Failed or an EndpointError.
 
         Raises AccessError and EndpointError, with how to mend
-        it, where no request of this form would be answered."""
+        it, where no request of this form would be answered.
+        """
 
 
 def question_like(request: Request) -> Request:

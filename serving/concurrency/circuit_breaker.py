@@ -82,7 +82,8 @@ class Outage:
 
         What has answered others while a call failed again and again is not down, and is asked
         nothing.
-        Raises EndpointError and AccessError."""
+        Raises EndpointError and AccessError.
+        """
         self._unreached = self._unreached + 1 if problem.unreached else 0
         suspected = last and self._answered_at <= failing_since
         if not (suspected or self._prober or self._unreached >= SUSPICIOUS):

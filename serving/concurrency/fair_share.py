@@ -70,7 +70,8 @@ def fair_shares(
     """Places by caller: at most `places` in all and at most its demand for each.
 
     Those first in `order` get the odd ones; callers
-    that it does not name come last."""
+    that it does not name come last.
+    """
     share = dict.fromkeys(demand_by_caller, 0)
     rank = {caller: place for place, caller in enumerate(order)}
     wanting = sorted(
@@ -176,7 +177,8 @@ class FairShare:
     def __init__(self, clock: Callable[[], float] = time.monotonic, grace_s: float = 0.0) -> None:
         """`grace_s`: seconds from now in which callers keep what they have and get no more, as
         others may have calls under way that
-        nothing is known of; 0 unless an earlier process has granted places."""
+        nothing is known of; 0 unless an earlier process has granted places.
+        """
         self._clock = clock
         self._closed_until = clock() + grace_s
         self._caller_by_name: dict[str, _Caller] = {}

@@ -63,7 +63,8 @@ class EndpointActor:
     ) -> int:
         """A caller that uses all that it may have, and wants more, is answered a little later: what
         others leave meanwhile is its
-        at once."""
+        at once.
+        """
         granted = self._shared.report(caller, report)
         if whereabouts and report.demand:
             self._whereabouts[caller] = whereabouts

@@ -63,7 +63,8 @@ class Retry:
     def wait_s(self, attempt: int, asked_s: float | None, rng: Random) -> float:
         """The pause after failed attempt number `attempt` (from 1): what was asked for and up to a
         tenth more, so that all who were
-        told the same do not come back at once; or up to the backoff's bound."""
+        told the same do not come back at once; or up to the backoff's bound.
+        """
         if asked_s is not None:
             return min(max(asked_s, 0.0) * rng.uniform(1.0, 1.1), self.longest_asked_s)
         return float(
@@ -82,7 +83,8 @@ class Patience(Protocol):
         """Was this failure an outage's, which is over now? Then the attempts do not count.
 
         `last`: there is no other attempt;
-        `failing_since`: when the first of them failed, by time.monotonic."""
+        `failing_since`: when the first of them failed, by time.monotonic.
+        """
 
 
 class Hedge(Protocol):
@@ -95,7 +97,8 @@ class Limiter:
     """Runs jobs inside the window, and again while they are Transient.
 
     No place is held while it waits; where answers are recorded,
-    that of an answered job is held until its answer is (see held_places)."""
+    that of an answered job is held until its answer is (see held_places).
+    """
 
     def __init__(
         self,

@@ -58,7 +58,8 @@ class OwnLoop:
     def close(self) -> None:
         """Ends the loop's tasks and then the thread; one that does not end is left to the process's
         end. Closing twice is
-        allowed."""
+        allowed.
+        """
         if self._thread.is_alive():
             with suppress(TimeoutError):
                 asyncio.run_coroutine_threadsafe(_end_tasks(), self._loop).result(ENDS_WITHIN_S)

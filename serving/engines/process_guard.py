@@ -29,7 +29,8 @@ _TRIES = 200
 
 class ProcessGuard:
     """Marks what is started inside `marking`, and kills it when this process ends, or at
-    `close`."""
+    `close`.
+    """
 
     def __init__(self) -> None:
         self.token = uuid.uuid4().hex

@@ -98,7 +98,7 @@ class VLLMEngine:
 
     @staticmethod
     def prefix_cache() -> PrefixCache:
-        """vLLM's own counters, of this process's engines; outside a Serve replica, where they go to
+        """VLLM's own counters, of this process's engines; outside a Serve replica, where they go to
         Ray's metrics.
         """
         from vllm.v1.metrics.reader import get_metrics_snapshot

@@ -138,7 +138,7 @@ def _recorded_errors() -> Iterator[Path]:
 
 
 def _logging_config(record: Path) -> dict[str, Any]:
-    """vLLM's own form of log, and its errors once more in the record."""
+    """VLLM's own form of log, and its errors once more in the record."""
     return {
         "version": 1,
         "disable_existing_loggers": False,

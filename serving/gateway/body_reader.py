@@ -36,7 +36,8 @@ class BodyLimits:
 
 def expect_plain(scope: Scope) -> None:
     """Raise Refused (415) for a body that would have to be unpacked: a few kB can mean
-    gigabytes."""
+    gigabytes.
+    """
     packed = Headers(scope=scope).get("content-encoding", "").strip().lower()
     if packed not in ("", "identity"):
         raise Refused(

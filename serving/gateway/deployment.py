@@ -72,7 +72,8 @@ def deployed(replica: type, settings: GatewaySettings, listeners: int = 0) -> An
     """The gateway's deployment, to be bound.
 
     `replica` makes the ASGI application when Serve asks for it; `listeners`: requests at
-    once that only wait for news."""
+    once that only wait for news.
+    """
     gateway = serve.deployment(
         name=GATEWAY,
         num_replicas=settings.replicas,
@@ -204,7 +205,8 @@ def _answer(url: str) -> bytes:
 
     Serve's proxy learns of the gateway a moment after it runs, and until then knows no such page; a
     part of the gateway
-    may need another moment, too."""
+    may need another moment, too.
+    """
     ends_at = time.monotonic() + KNOWN_WITHIN_S
     while True:
         try:

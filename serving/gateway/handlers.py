@@ -144,7 +144,8 @@ class CompletionHandlers:
 
 class _EventStream(StreamingResponse):
     """Ends the source with the answer, also where the caller left before the first event was
-    sent."""
+    sent.
+    """
 
     def __init__(self, source: AsyncGenerator[str], events: AsyncIterator[str]) -> None:
         # The second header: proxies such as nginx are not to hold events back.

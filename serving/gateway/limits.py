@@ -33,7 +33,8 @@ class TokenBucket:
 
     def take(self) -> float:
         """0.0 where a token was there and is taken now; otherwise the seconds until there is
-        one."""
+        one.
+        """
         now = self._clock()
         self._tokens = min(self._size, self._tokens + (now - self._at) * self._per_s)
         self._at = now
@@ -91,7 +92,8 @@ class Places:
     def one(self, owner: Hashable = None) -> Iterator[None]:
         """A place, held until the end of the block; `owner` None: of somebody who shares with
         nobody. Raises Refused (429) where
-        all are taken, or the owner has their share."""
+        all are taken, or the owner has their share.
+        """
         own = self._taken_by_owner.get(owner, 0)
         if own >= (self._most if owner is None else self._most_per_owner):
             raise self._full(f"{own} of your requests are under way")

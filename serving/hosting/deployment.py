@@ -134,7 +134,8 @@ def deployment_name(model: Hostable) -> str:
 def bind(model: Model, load: Callable[[Model], Engine]) -> serve.Application:
     """Return the model as an application of one deployment, which may become a part of a larger
     one. `load` is called once in each
-    replica, where its module must be found."""
+    replica, where its module must be found.
+    """
     deployment = serve.deployment(
         name=deployment_name(model),
         ray_actor_options=model.actor_options,
@@ -258,7 +259,8 @@ def _late(apps: Sequence[str]) -> str:
 
 def _all_run(apps: Sequence[str]) -> bool:
     """Raises what a replica of theirs has said, if it is final; its application is then taken
-    away."""
+    away.
+    """
     state_by_app = serve.status().applications
     for app in apps:
         state = state_by_app.get(app)
@@ -291,7 +293,8 @@ def _reason(state: ApplicationStatusOverview) -> PromptrayError | None:
 def take_off(deployment: str) -> None:
     """Takes a model off this cluster that `host` has put there, and does not wait until it is gone;
     one in an application with
-    others stays."""
+    others stays.
+    """
     if find(deployment) == deployment:
         serve.delete(deployment, _blocking=False)
 

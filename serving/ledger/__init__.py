@@ -17,7 +17,8 @@
     inspection.py  what a ledger holds, whether it is sound; export.py: its entries as a table
 
 Secrets never enter: a request is messages and sampling, an answer is text and counts, a model is
-its public identity."""
+its public identity.
+"""
 
 from serving.ledger.format import ENDING, SEGMENT_BYTES
 from serving.ledger.schema import SCHEMA_VERSION, Paid, key_of

@@ -159,7 +159,8 @@ class RemoteLedger:
         """Gives the folder back, for the driver when all callers are done.
 
         Never raises: all that matters is durable, and a folder
-        that is not given back comes free by itself."""
+        that is not given back comes free by itself.
+        """
         with suppress(RayError):
             ray.get(self._actor.close.remote(), timeout=CLOSE_WITHIN_S)
 

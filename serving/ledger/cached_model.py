@@ -32,7 +32,8 @@ class Endings(Protocol):
     """Where a search was refused what it had to pay for.
 
     It ends at the same request when it is repeated, though somebody else may
-    have paid for that meanwhile."""
+    have paid for that meanwhile.
+    """
 
     def refuses(self, keys: Sequence[bytes]) -> str:
         """Why, where it was refused one of these; else ""."""
@@ -64,7 +65,8 @@ class CachedModel:
         """`shared_budget`: what is paid for comes out of it, at this price list, one chunk after
         the other as they go out (see serving.budget);
         `endings` remembers what it refused. `renewal_s`: how often
-        the ledger hears that we live; a few times in a lease."""
+        the ledger hears that we live; a few times in a lease.
+        """
         self._model = model
         self._ledger = ledger
         self._records = Groups[bytes, Paid, Completion](self._record_group)
@@ -117,7 +119,8 @@ class CachedModel:
     ) -> list[Outcome]:
         """The outcomes of what stands before a refused request: the same ones whenever the search
         is repeated, whoever has paid for
-        what in the meantime."""
+        what in the meantime.
+        """
         with suppress(_Refused):  # one that was answered for nobody, and is refused this time
             await self._fill(keys, request_by_key, outcome_by_key)
         return _in_order(list(takewhile(outcome_by_key.__contains__, keys)), outcome_by_key)
@@ -269,7 +272,8 @@ class CachedModel:
     ) -> list[Completion]:
         """What is paid for is recorded, and `recorded` is called, even if the batch is cancelled in
         this moment, and more
-        than once."""
+        than once.
+        """
         recording = asyncio.ensure_future(self._records.committed(paid_by_key))
         try:
             standing = await asyncio.shield(recording)

@@ -64,7 +64,8 @@ def scan(data: bytes, known: bytes) -> Scan:
     """Find the messages of a segment.
 
     `known`: the schema message that such a file begins with as we write it; what fits only that
-    is sound too, as it is the beginning of the file that is damaged then."""
+    is sound too, as it is the beginning of the file that is damaged then.
+    """
     buffer = pa.py_buffer(data)
     first = _message_at(data, buffer, 0)
     head = data[: first[0]] if first and first[1] == "schema" else b""

@@ -46,7 +46,8 @@ def merge(folder: Folder, found: Iterable[Found], least: int = 2) -> None:
     """Replaces every run of at least `least` small and whole segments by one.
 
     Raises StorageError; the folder is as good as before
-    then."""
+    then.
+    """
     for run in _runs(found, _is_small_and_whole):
         if len(run) >= least:
             _replace(folder, run)
@@ -55,7 +56,8 @@ def merge(folder: Folder, found: Iterable[Found], least: int = 2) -> None:
 def mend(folder: Folder) -> list[str]:
     """Merges all small segments, and writes what can be read of torn and damaged ones into whole
     ones; returns the names of damaged
-    ones that were set aside. Raises StorageError as `merge` does."""
+    ones that were set aside. Raises StorageError as `merge` does.
+    """
     found = [
         Found(name, len(data := folder.read(name)), contents(data).state)
         for name in folder.names(ENDING)
@@ -75,7 +77,8 @@ def prune(folder: Folder, keep: Keep) -> int:
     """Mends the ledger, then takes the other entries out of it; returns how many.
 
     What was set aside of damaged segments stays.
-    Raises StorageError: some may be gone by then."""
+    Raises StorageError: some may be gone by then.
+    """
     mend(folder)  # what a torn copy holds would come back otherwise
     return sum(_pruned(folder, name, keep) for name in folder.names(ENDING))
 

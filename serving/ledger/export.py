@@ -43,7 +43,8 @@ def export(folder: Folder, file: str, tell: Callable[[str], None] = lambda fault
     """Writes all answers to a path or URI that ends in .parquet or .jsonl; returns how many.
 
     `tell` is given a sentence for each
-    segment that is not read in full. Raises UserError."""
+    segment that is not read in full. Raises UserError.
+    """
     if not file.endswith(KINDS):
         raise SettingsError(f"{file} says not what to write; end its name in {' or '.join(KINDS)}.")
     target, name = split_place(file)

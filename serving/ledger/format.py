@@ -281,7 +281,8 @@ def _is_ours(schema: Any) -> bool:
 
 def _looks_ours(data: bytes) -> bool:
     """Is it the beginning of a segment? One of which not even that is left is taken for ours
-    too."""
+    too.
+    """
     return not data or _VERSION in data[:4096] or _HEAD.startswith(data[:64])
 
 

@@ -18,7 +18,8 @@ class Groups(Generic[K, V, R]):
 
     `commit` gives what stands for each key. What could not be committed is tried again with the
     next group:
-    it was paid for."""
+    it was paid for.
+    """
 
     def __init__(self, commit: Callable[[Mapping[K, V]], Awaitable[Mapping[K, R]]]) -> None:
         self._commit = commit
@@ -30,7 +31,8 @@ class Groups(Generic[K, V, R]):
     async def committed(self, value_by_key: Mapping[K, V]) -> list[R]:
         """What stands for these keys, in order, when all of it is committed; of two values of one
         key in a group the first does.
-        Raises what `commit` raises."""
+        Raises what `commit` raises.
+        """
         for key, value in value_by_key.items():
             self._pending.setdefault(key, value)
         written = self._written = self._written or asyncio.get_running_loop().create_future()

@@ -169,7 +169,8 @@ class _LeaseFile:
         """Where the last beat is old, see that the folder is still ours.
 
         Raises StorageError where it is too old to rely on, and
-        the store does not let us see."""
+        the store does not let us see.
+        """
         with self._writing:
             age_s = self.now() - self._beaten_at
             if age_s < UNSURE_S or self.lost or self._over:

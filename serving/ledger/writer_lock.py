@@ -34,7 +34,8 @@ def hold(folder: Folder, wait_s: float = WAIT_S) -> Hold:
     """Takes the folder for writing.
 
     Raises StorageError, in one sentence that names the holder, if it is not free within `wait_s`
-    seconds."""
+    seconds.
+    """
     if isinstance(folder, LocalFolder):
         return FileLock(folder.path, wait_s)
     return Lease(folder, wait_s)
@@ -44,7 +45,8 @@ class FileLock:
     """The folder is taken by a lock on a file in it.
 
     On a network's file system it holds between machines where that carries
-    `flock`, as NFS does on Linux."""
+    `flock`, as NFS does on Linux.
+    """
 
     def __init__(self, path: Path, wait_s: float) -> None:
         try:

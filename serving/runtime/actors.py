@@ -22,7 +22,8 @@ T = TypeVar("T")
 def lasting(folder: Folder) -> dict[str, Any]:
     """Ray's options for an actor whose state stands in a folder: it needs no CPU of its own and
     comes back by itself after a crash.
-    A folder of this machine keeps it on this node; on shared storage it may come back on any."""
+    A folder of this machine keeps it on this node; on shared storage it may come back on any.
+    """
     options: dict[str, Any] = {
         "namespace": NAMESPACE,
         "num_cpus": 0,
@@ -41,7 +42,8 @@ async def answered(call: Awaitable[T], of: str, within_s: float | None = None) -
     """The answer of an actor, the one `of` something; what it raises as `told` tells it.
 
     Raises StorageError where it says nothing
-    for `within_s` seconds."""
+    for `within_s` seconds.
+    """
     try:
         async with asyncio.timeout(within_s):
             return await call

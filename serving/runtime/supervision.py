@@ -8,7 +8,8 @@ did not expect, and can be seen.
     once    work that cannot be repeated: a fault is given to whoever answers for it
 
 No fault passes in silence: it is logged, and `faults` tells of each task that does not get on, for
-the service's health. Knows neither Ray nor what the tasks do. For one event loop."""
+the service's health. Knows neither Ray nor what the tasks do. For one event loop.
+"""
 
 import asyncio
 import logging

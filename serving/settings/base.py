@@ -51,7 +51,8 @@ class Priced(Settings):
     @property
     def key_place(self) -> str | None:
         """Where its key is read, a variable's name or a file, for messages; None: it needs no
-        key."""
+        key.
+        """
         return None
 
     @property

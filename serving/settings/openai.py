@@ -17,7 +17,8 @@ _LOCAL_KEY = "no-key"
 
 class OpenAISettings(Priced):
     """Any OpenAI-compatible endpoint: vLLM, a company's gateway, `promptray serve`, OpenAI
-    itself."""
+    itself.
+    """
 
     served: ClassVar[Literal[False]] = False
     stand_in: ClassVar[bool] = False
@@ -136,7 +137,8 @@ class OpenAISettings(Priced):
         """The key from its file or from the environment.
 
         Raises AccessError where it is missing; from the environment it may be
-        missing for an endpoint on this machine."""
+        missing for an endpoint on this machine.
+        """
         if self.api_key_file is not None:
             return key_in_file(self.api_key_file)
         key = key_in_environment(self.api_key_env)

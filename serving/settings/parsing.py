@@ -99,7 +99,8 @@ def _openai(line: str, rest: str) -> dict[str, str]:
     """The model and, where the line has one, its address.
 
     What looks like an address and is none is refused: as a part of the
-    model's name it would send the key to another host."""
+    model's name it would send the key to another host.
+    """
     if found := _ADDRESS.search(rest):
         return {"model": rest[: found.start()], "base_url": rest[found.end() :]}
     if "@" in rest or "://" in rest or _HOST_AND_PORT.match(rest) or rest.split() != [rest]:

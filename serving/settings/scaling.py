@@ -68,11 +68,13 @@ class Scaling(Strict):
     def most_ongoing_chunks(self) -> int:
         """Chunks that a replica takes at most: half more than its target, so that there is always
         one to begin with, while the rest
-        wait at the callers, where a new replica can still take them. With the defaults 15."""
+        wait at the callers, where a new replica can still take them. With the defaults 15.
+        """
         return ceil(1.5 * self.target_ongoing_chunks)
 
     @property
     def most_chunks_of_all(self) -> int:
         """Chunks that the replicas take together at most, when there are as many as there may
-        be."""
+        be.
+        """
         return self.most_ongoing_chunks * self.max

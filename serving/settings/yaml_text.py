@@ -10,7 +10,8 @@ import yaml
 
 class KeyStandsTwice(yaml.MarkedYAMLError):
     """`told`: which key, and where; `where`: in which lines, for whoever may not be shown the
-    key."""
+    key.
+    """
 
     def __init__(self, key: object, first: yaml.nodes.Node, second: yaml.nodes.Node) -> None:
         lines = (first.start_mark.line + 1, second.start_mark.line + 1)
@@ -51,7 +52,8 @@ def read_yaml(text: str) -> Any:
     """Return what a YAML document says.
 
     Raises yaml.YAMLError, of which KeyStandsTwice is one; RecursionError and ValueError for
-    what is nested too deep or holds an odd value."""
+    what is nested too deep or holds an odd value.
+    """
     loader = _Loader(text)
     try:
         return loader.get_single_data()

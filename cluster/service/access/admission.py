@@ -36,7 +36,8 @@ ModelText = str | dict[str, Any]
 def expect_offered(request: OptimizationRequest, service: ServiceSettings) -> dict[str, ModelText]:
     """Return the models that the request names in any place, by label, as the operator describes
     them. Raises SettingsError for a
-    model that is not offered, a setting that may not be searched, and a name that is none."""
+    model that is not offered, a setting that may not be searched, and a name that is none.
+    """
     if request.name.startswith("."):
         raise SettingsError(f"A job's name does not begin with a dot; {request.name!r} does.")
     for task in request.tasks:
@@ -55,7 +56,8 @@ def expect_harmless(request: OptimizationRequest, labels: Collection[str]) -> tu
     """Return the models that the request's search lists.
 
     Raises SettingsError where it lists one that is not among `labels`, or
-    searches a setting that no request may."""
+    searches a setting that no request may.
+    """
     for key in request.search.space if request.search else ():
         _expect_searchable(key, request)
     names = searched_models(request)
@@ -70,7 +72,8 @@ def expect_harmless(request: OptimizationRequest, labels: Collection[str]) -> tu
 def expect_within(request: OptimizationRequest, service: ServiceSettings) -> None:
     """Raise SettingsError where the request is larger than the operator allows, or is not one that
     `expect_offered` lets pass.
-    Counts; makes no trial, example or point."""
+    Counts; makes no trial, example or point.
+    """
     limits, comparison_groups = service.limits, len(request.tasks) * len(set(request.seeds))
     examples = sum((task.sizes or request.sizes).build().total for task in request.tasks) * len(
         set(request.seeds)
@@ -130,7 +133,8 @@ def _expect_searchable(key: str, request: OptimizationRequest) -> None:
     """Raise SettingsError for a key that a search of the service has not.
 
     One of a strategy or rule that has no such setting at
-    all passes: the space itself says what settings there are."""
+    all passes: the space itself says what settings there are.
+    """
     owner, _, setting = key.rpartition(".")
     labels = {strategy.label: strategy.name for strategy in labelled(request.strategies)}
     if owner == OPTIMIZER and setting not in OF_A_MODEL:

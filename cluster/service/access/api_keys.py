@@ -162,7 +162,8 @@ def mark_made(storage: Folder) -> None:
 def expect_way_in(settings: ServiceSettings) -> None:
     """Raises SettingsError where nobody could come in, or other machines without a key;
     StorageError where the service's keys are
-    damaged or gone."""
+    damaged or gone.
+    """
     storage = open_folder(settings.storage)
     stored, gateway_keys = look(storage), settings.gateway.keys()
     if stored.fault and not settings.no_keys:
@@ -284,7 +285,8 @@ class Authenticator:
 
     def _take(self, found: StoredKeys) -> None:
         """What was seen once is not forgotten while this process lives, even if all marks are
-        gone."""
+        gone.
+        """
         if self._stored.made and not found.made:
             found = replace(
                 found,

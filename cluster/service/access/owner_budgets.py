@@ -98,7 +98,8 @@ class OwnerBudgets:
         """Keeps the final tests of a job aside, as far as they are not behind it.
 
         Raises QuotaExhausted where what is left has no
-        room for them."""
+        room for them.
+        """
         shared_budget, limits = await self._shared_budget(owner), self._limits(owner)
         wanted, others = (
             Cost.of_all(cost_by_holder.values()),
@@ -132,7 +133,8 @@ class OwnerBudgets:
     async def close(self, owner: str, job: str) -> None:
         """The job is over, whatever became of it: nothing is kept for it any more, and what it had
         reserved comes back. A run that
-        is lost is not the end: what its tests lack stays kept until the next one."""
+        is lost is not the end: what its tests lack stays kept until the next one.
+        """
         shared_budget = await self._shared_budget(owner)
         for holder in {*shared_budget.holders, *self._kept.get(owner, {})}:
             if holder.startswith(f"{job}/"):

@@ -89,7 +89,8 @@ class GatewayMetrics:
 class Metered:
     """A model whose calls are the owner's: on record before they go out where the owner has a
     limit, and afterwards where there is
-    none. A call that breaks counts at the most that it can cost."""
+    none. A call that breaks counts at the most that it can cost.
+    """
 
     def __init__(
         self, model: LanguageModel, meter: GatewayMetrics, owner: str, price_list: PriceList

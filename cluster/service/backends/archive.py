@@ -300,7 +300,8 @@ def told(
     """The events of a job with these results, one trial after the other.
 
     What it had spent after a round no result tells;
-    `guess_calls` shares its total out evenly, for a job that is only played."""
+    `guess_calls` shares its total out evenly, for a job that is only played.
+    """
     number = 0
 
     def event(kind: EventKind, message: str, trial: str | None = None, **data: Any) -> Event:

@@ -96,7 +96,8 @@ class EventFollower:
 
     async def _woken(self, wake: asyncio.Event) -> None:
         """Returns when there is something new, or when it is time to see that somebody asks for
-        it."""
+        it.
+        """
         try:
             async with asyncio.timeout(POLL_S + self._late_s):
                 await wake.wait()
@@ -128,7 +129,8 @@ class EventFollower:
 
         What it refuses is told to all who listen; a fault that is no refusal is raised, and what
         stands on
-        storage is taken meanwhile."""
+        storage is taken meanwhile.
+        """
         try:
             async with asyncio.timeout(POLL_S + self._late_s):
                 found = await self._news(after, POLL_S)

@@ -64,7 +64,8 @@ def probed(
 ) -> Estimate:
     """An estimate by asking the models, in the folder of its digest; what it asks is paid from
     `share`. Blocks; on the Ray that is
-    there."""
+    there.
+    """
     from contextlib import nullcontext
 
     out = Store(service.storage).estimate(probe_digest(request, service))
@@ -79,7 +80,8 @@ async def reach_all(asked: Sequence[Question]) -> None:
     """Ask the questions of each model that is not ours to host.
 
     Raises AccessError or EndpointError, at the latest at the
-    deadline."""
+    deadline.
+    """
     try:
         async with asyncio.timeout(REACHED_WITHIN_S):
             await check_models(asked)
@@ -110,7 +112,8 @@ class Probes:
         """As `probed`, in a process of its own, which is gone when this returns or raises.
 
         Raises Busy where the owner has too many
-        waiting, Unavailable at the deadline."""
+        waiting, Unavailable at the deadline.
+        """
         async with self._slots.one(owner):
             asked = _probe().remote(request, self._service, share)
             try:

@@ -59,7 +59,8 @@ class RayBackend:
 
     For one event loop; any number of them agree. `limits` gives what an owner may use; None: as the
     settings
-    have it for everybody. `checks` and `threads`: None for its own."""
+    have it for everybody. `checks` and `threads`: None for its own.
+    """
 
     def __init__(
         self,

@@ -8,7 +8,8 @@
         print(service.best(job.id).text)
 
 Every refusal of the service is a ServiceError with the service's own sentence. A stream of events
-that is cut is connected again and goes on where it was."""
+that is cut is connected again and goes on where it was.
+"""
 
 import os
 import time

@@ -66,7 +66,8 @@ class JobBackend(Protocol):
         """Every finished call is kept, so the job can be resumed.
 
         A job that is over is a Conflict; one that is being cancelled is
-        given as it is."""
+        given as it is.
+        """
         ...
 
     async def resume(self, principal: Principal, id: str) -> Optimization:
@@ -92,7 +93,8 @@ class JobBackend(Protocol):
 
         While it runs, `rounds/TRIAL/NNNN.json` has each finished round of a trial;
         `trials/TRIAL.json`
-        stands there when a trial has ended."""
+        stands there when a trial has ended.
+        """
         ...
 
     async def faults(self) -> list[str]:

@@ -149,7 +149,8 @@ class WorkerPool(Protocol):
         """Job -> calls of models that are under way.
 
         A job of which that is not known is left out; None: of none it is, as a model
-        does not say now."""
+        does not say now.
+        """
         ...
 
 

@@ -12,7 +12,8 @@ def page_of(
     """Those of the status that follow `after`, which may have another one by now.
 
     Raises NotFound where it is not among the
-    jobs."""
+    jobs.
+    """
     ids = [job.id for job in jobs]
     if after is not None and after not in ids:
         raise unknown_job(after)

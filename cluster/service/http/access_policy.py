@@ -22,7 +22,8 @@ def service_access_rule(method: str, path: str) -> AccessRule:
     """Of every route of the application.
 
     Whatever changes something is a question like those to a model; reading holds a place
-    alone; who listens holds a listener's. The page's own files are open: they hold nothing."""
+    alone; who listens holds a listener's. The page's own files are open: they hold nothing.
+    """
     if path in ROUTE_BY_PATH or path.startswith("/v1/models"):
         return access_rule(method, path)
     if _EVENTS.fullmatch(path):

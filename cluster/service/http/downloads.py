@@ -126,7 +126,8 @@ class Downloads:
         """Of the trial, or of the one that stands best on its dev split.
 
         Of a job with several tasks, whose accuracies cannot be
-        compared, name the trial: /best/tasks has each task's."""
+        compared, name the trial: /best/tasks has each task's.
+        """
         opened = await self._reading.open(asking, id, None if trial is None else [trial])
         tasks = {name: trial_spec.task for name, trial_spec in opened.trial_specs.items()}
         course, best = await self._aside(
@@ -149,7 +150,8 @@ class Downloads:
     async def best_by_task(self, asking: Asking, id: JobId) -> Response:
         """Of each task the prompt of the trial that stands best on its dev split; of equals the one
         measured on more dev items,
-        then the one that started first. Without the tasks of which no round is done yet."""
+        then the one that started first. Without the tasks of which no round is done yet.
+        """
         opened = await self._reading.open(asking, id)
         found = await self._aside(
             asking,

@@ -94,7 +94,8 @@ class JobController:
     async def open(self, wait_s: float = WAIT_S) -> None:
         """Takes the storage and goes on where the last controller stopped; jobs whose files are
         damaged are set aside. Where it raises,
-        the storage is given back."""
+        the storage is given back.
+        """
         self.job_table = await asyncio.to_thread(
             JobTable, self._store, self._tell, self._default, wait_s, self._tasks
         )
@@ -258,7 +259,8 @@ class JobController:
     ) -> dict[str, list[Event] | PromptrayError]:
         """Events behind those that are known of some jobs, as soon as there are any; {} after a
         while without. In place of those
-        that nobody will ever hear, why."""
+        that nobody will ever hear, why.
+        """
         ends_at = time.monotonic() + timeout_s
         while True:
             wake = self._news

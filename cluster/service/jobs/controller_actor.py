@@ -88,7 +88,8 @@ class ControllerActor:
     async def spend(self, act: str, *given: Any, limits: QuotaSettings | None = None) -> Any:
         """What may be asked of the owners' budgets (owner_budgets.ACTS), from whoever spends for an
         owner, who comes first in
-        `given`. `limits`: what the owner's quota is now; None: as it was last known."""
+        `given`. `limits`: what the owner's quota is now; None: as it was last known.
+        """
         await self.open()
         if act not in ACTS:
             raise SettingsError(f"There is no {act!r} of an owner's budget.")

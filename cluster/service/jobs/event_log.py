@@ -24,7 +24,8 @@ class Said:
     """Which events a job has said, so that a repeated run does not say them again.
 
     After a `job.resumed` a trial may fail anew, and
-    the job starts anew; a round, or a trial that has finished, stays what it was."""
+    the job starts anew; a round, or a trial that has finished, stays what it was.
+    """
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
         self._keys: set[Hashable] = set()
@@ -70,7 +71,8 @@ class EventLog:
 
     `put` writes entries durably, and is called in a thread; it is given the same entries again
     after a
-    fault, until they are there: none is passed over."""
+    fault, until they are there: none is passed over.
+    """
 
     def __init__(
         self,
@@ -83,7 +85,8 @@ class EventLog:
         """`events`: those that stand there, all of them; `told` is called whenever there are more.
 
         `tasks` sees to the writing,
-        under `name`."""
+        under `name`.
+        """
         self._put = put
         self._told = told
         self._tasks = tasks or Supervisor("the service")
@@ -168,7 +171,8 @@ class EventLog:
         """Group commit: while one group is being written, the next one gathers.
 
         Events are taken off only when they are there. A
-        storage that is away for a while is no fault: nobody has seen these events yet."""
+        storage that is away for a while is no fault: nobody has seen these events yet.
+        """
         while self._pending:
             group = list(self._pending)
             try:

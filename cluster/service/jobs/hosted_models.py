@@ -29,7 +29,8 @@ class Hosting:
         """Takes down which models a job is about to host.
 
         What runs already and was hosted for no job is somebody else's, and
-        stays when the job is over."""
+        stays when the job is over.
+        """
         async with self._changing:  # none of them is released in this moment
             known = {
                 name for other in self._job_table.machines.values() for name in other.state.hosted

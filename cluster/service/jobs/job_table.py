@@ -35,7 +35,8 @@ class JobTable:
     """The jobs of a storage, which is taken for writing: blocks.
 
     `told` is called whenever a job has new events. Raises
-    StorageError where another holds it for longer than `wait_s` seconds."""
+    StorageError where another holds it for longer than `wait_s` seconds.
+    """
 
     def __init__(
         self,

@@ -20,7 +20,8 @@ class Saving:
     """What is saved goes to the storage that the job table holds, one thing at a time.
 
     Raises StorageError where it does not say
-    otherwise."""
+    otherwise.
+    """
 
     def __init__(self, job_table: JobTable) -> None:
         self._job_table = job_table
@@ -29,7 +30,8 @@ class Saving:
     async def settled(self, machine: JobStateMachine) -> None:
         """Events first, then the state: it could be mended by them, and is saved later where the
         storage is away. Raises LogBroken
-        where the job is not over: then it must be."""
+        where the job is not over: then it must be.
+        """
         try:
             await machine.log.durable()
         except LogBroken:
@@ -57,7 +59,8 @@ class Saving:
         """What has changed; a job whose events are still being written is saved behind them.
 
         One that cannot be saved does not hold
-        up the others."""
+        up the others.
+        """
         problems: list[Exception] = []
         for machine in [
             machine

@@ -97,7 +97,8 @@ def kept_settings(
 def admit(request: OptimizationRequest, service: ServiceSettings) -> None:
     """Raise SettingsError for a new request that this service does not take; see
     cluster.service.access.admission. Costs next to nothing,
-    so that it comes before any process, file or call."""
+    so that it comes before any process, file or call.
+    """
     expect_offered(request, service)
     expect_within(request, service)
 

@@ -159,7 +159,8 @@ class JobStateMachine:
     def mend(self) -> bool:
         """Brings state and events together after a crash between the two: the event that ends a job
         comes before its state, the
-        event that resumes it comes after. Says whether there is something to save."""
+        event that resumes it comes after. Says whether there is something to save.
+        """
         last = self.log.events[-1] if self.log.events else None
         if self.state.over:
             self.log.forget(self.state.last_event)

@@ -45,8 +45,8 @@ class Worker:
 
     def warm(self) -> int:
         """Loads what a job needs, so that the first one does not wait for it; the process's
-        number."""
-
+        number.
+        """
         return os.getpid()
 
     def alive(self) -> bool:
@@ -55,7 +55,8 @@ class Worker:
 
     def stop(self, job: str, run: int) -> None:
         """This run of the job ends soon, also if it has not begun yet; its finished calls are
-        kept."""
+        kept.
+        """
         self._stopped.add((job, run))
 
     def run(self, work: Work, controller: Any) -> Outcome:
@@ -137,7 +138,8 @@ class _Line:
     def owner(self, experiment: Experiment) -> JobShare | None:
         """The job's part of what its owner may spend today, with its final tests kept aside; None
         where the owner has no limit.
-        Raises QuotaExhausted where there is no room for them."""
+        Raises QuotaExhausted where there is no room for them.
+        """
         filed = self._work.filed
         share = JobShare(self._controller, filed.owner, filed.id)
         if not self._asked("open", filed.owner):

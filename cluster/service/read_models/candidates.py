@@ -199,7 +199,8 @@ def _gain_fields(gain: Gain | None) -> dict[str, float | int | None]:
 
 def family_of(results: Results, course: Course) -> Family:
     """Made once for the same bytes: to name ten thousand prompts by their content takes a
-    second."""
+    second.
+    """
     if not course.digest:
         return Family(course)
     key = b"family " + course.trial.encode("utf-8", "surrogatepass") + course.digest

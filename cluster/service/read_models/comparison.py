@@ -59,7 +59,8 @@ def compared(
 ) -> Comparison:
     """On the items of their dev split, and of the test split where both were tested; both need the
     same task and seed, or they have
-    no item in common. Raises NotFound."""
+    no item in common. Raises NotFound.
+    """
     first, second = (_read(items, settings, folder, side) for side in (left, right))
     same = left.trial_spec.comparison_group == right.trial_spec.comparison_group
     found = [*_items("dev", first, second), *_items("test", first, second)] if same else []
@@ -91,7 +92,8 @@ def compared(
 def _split(items: Sequence[ComparedItem], same_prompt: bool = False) -> SplitComparison | None:
     """What can be said of one split, by the items alone that were answered under both; None where
     there are none. A prompt is not
-    compared with itself."""
+    compared with itself.
+    """
     both = [item for item in items if item.winner != "unknown"]
     if not both:
         return None

@@ -105,7 +105,8 @@ class Items:
         """The answers as they are now.
 
         A segment that is full never changes under its name; of those that grow the bytes are looked
-        at."""
+        at.
+        """
         try:
             names = folder.names(ENDING)
             growing = [

@@ -39,7 +39,8 @@ class Results:
 
     A file is read anew at every call, and parsed only where its bytes are new: so what is said is
     never
-    old, whoever wrote it. Safe to use from several threads."""
+    old, whoever wrote it. Safe to use from several threads.
+    """
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._most_bytes = most_bytes

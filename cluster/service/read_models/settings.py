@@ -18,7 +18,8 @@ def shown_settings(settings: ExperimentSettings) -> dict[str, Any]:
     """Return all that decides the experiment, as JSON.
 
     What only says where something is, who pays and how a model is hosted is
-    left out."""
+    left out.
+    """
     shown = settings.model_dump(mode="json", exclude={"out", "models", "trials"})
     return shown | {
         "tasks": [_task(task) for task in settings.tasks],

@@ -151,7 +151,8 @@ def best_by_task(
 ) -> list[Best]:
     """The best prompt of each task, in the order of its tasks, by the rule of
     cluster.analysis.winner; none for a task of which no
-    trial has finished a round."""
+    trial has finished a round.
+    """
     tasks = dict.fromkeys(one.task for one in trial_specs.values())
     by_task = {
         task: [course for course in courses if trial_specs[course.trial].task == task]
@@ -175,7 +176,8 @@ def best_view(
 ) -> tuple[Course, Best]:
     """The best prompt of a trial, or of the trial that stands best on its dev split; `tasks`: trial
     -> its task. Raises NotFound,
-    or Conflict where there is none yet."""
+    or Conflict where there is none yet.
+    """
     wanted = [course for course in courses if trial is None or course.trial == trial]
     if not wanted:
         raise NotFound(f"The job has no trial {(trial or '')[:100]!r}.")

@@ -165,7 +165,8 @@ class Fault(Answer):
     """Why a job has failed, in one sentence.
 
     The code `damaged` says that its files cannot be read: it is shown, and can be neither
-    cancelled nor resumed until they were brought back and the service was started again."""
+    cancelled nor resumed until they were brought back and the service was started again.
+    """
 
     code: str
     message: str
@@ -212,7 +213,8 @@ class Event(Answer):
     """Something that happened to a job.
 
     `id` counts from 1 in each job, without gaps, and never changes its meaning: a run that is
-    repeated by replay adds no second event for the same round of the same trial."""
+    repeated by replay adds no second event for the same round of the same trial.
+    """
 
     id: int
     object: Literal["optimization.event"] = "optimization.event"

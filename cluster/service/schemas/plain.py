@@ -48,7 +48,8 @@ _TEXTS = frozenset({"opening", "closing"})
 def expect_bounded(given: Any) -> None:
     """Raise SettingsError where a part of a request is larger, or nested deeper, than any part may
     be. Looks at each part once, and
-    enters nothing that is too large."""
+    enters nothing that is too large.
+    """
     waiting: list[tuple[Any, int, str]] = [(given, 1, "")]
     while waiting:
         part, depth, place = waiting.pop()

@@ -75,7 +75,8 @@ class Audit:
         """Writes the act down when it has ended, and what became of it where it was refused.
 
         Raises StorageError before the act
-        where lines of others still wait to be written."""
+        where lines of others still wait to be written.
+        """
         if self._unwritten:
             await asyncio.to_thread(self._expect_written)
         note = Note(subject)

@@ -93,7 +93,8 @@ class CheckPool:
         """Return what the work returns, or raise what it raises.
 
         Raises SettingsError beyond the limits of time and memory, Busy
-        where the owner has too many waiting, Unavailable where the process broke."""
+        where the owner has too many waiting, Unavailable where the process broke.
+        """
         own = self._settings
         async with self._slots.one(owner):
             try:

@@ -91,7 +91,8 @@ class FileStore:
         """Puts an upload on this machine's disk, to be looked into; whoever takes it discards it.
 
         Raises DataError for a name of no
-        data set, NoRoom."""
+        data set, NoRoom.
+        """
         name = safe_name(filename)
         if PurePath(name).suffix.lower() not in READERS:
             raise DataError(
@@ -233,7 +234,8 @@ class FileStore:
     def delete(self, principal: Principal, id: str) -> FileDeleted:
         """A job that was started with it keeps its results; it cannot be resumed any more, and its
         items cannot be shown. Raises
-        NotFound."""
+        NotFound.
+        """
         try:
             listing = _listing(id, self.get(principal, id).owner)
         except (
@@ -298,7 +300,8 @@ def rows_of(
 ) -> tuple[list[Row], bool]:
     """Rows behind the first `after`, as many as make an answer of bounded size, and whether more
     follow: for a process that can be
-    killed. Raises DataError."""
+    killed. Raises DataError.
+    """
     examples, rows, characters = _examples(path, name, limits), list[Row](), 0
     for example in examples[after : after + limit]:
         characters += sum(map(len, (example.input, *example.answers, *example.choices)))
@@ -311,7 +314,8 @@ def rows_of(
 def local_copy(folder: Folder, id: str) -> str:
     """The path of an uploaded file's data on this machine: where the storage is elsewhere, a copy
     that is made once. Raises
-    NotFound."""
+    NotFound.
+    """
     names = [
         name
         for name in folder.names()

@@ -77,7 +77,8 @@ class Index:
         """Jobs that were started, and that no line names, are filed again.
 
         One that has nothing but its record was never
-        acknowledged; where there is no line at all nobody can tell, and it is filed too."""
+        acknowledged; where there is no line at all nobody can tell, and it is filed too.
+        """
         lost = [
             id
             for id in self._store.job_folders()

@@ -44,7 +44,8 @@ class Store:
 
     Small and picklable. Raises StorageError where the storage does not let it, DataError where it
     holds
-    something else."""
+    something else.
+    """
 
     place: str
 

@@ -1,5 +1,6 @@
 """Criticise: the step that the responses first go wrong at, or, when biased, what is always
-said."""
+said.
+"""
 
 from collections import Counter
 

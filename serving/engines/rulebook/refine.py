@@ -11,7 +11,8 @@ from serving.engines.rulebook.wishes import phrase
 def refine(query: Query) -> str:
     """A step that was skipped is said more strongly; one that came out wrong is split from what it
     leans on, and that stands first;
-    where a procedure that says too little ends, the step that comes next stands behind it."""
+    where a procedure that says too little ends, the step that comes next stands behind it.
+    """
     old = query.steps[query.number - 1] if 0 < query.number <= len(query.steps) else ""
     kind = kind_of(old, query.task) if query.task else None
     if kind is None or query.task is None or query.biased:
