@@ -6,13 +6,8 @@ nothing was gained. Knows trials, no output form.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cluster.analysis.comparisons import (
-    ANSWER_LINE,
-    comparisons,
-    corrected_against_control,
-    corrected_verdicts,
-    p_told,
-)
+from cluster.analysis.comparisons import comparisons, corrected_against_control, corrected_verdicts
+from cluster.analysis.pairwise import ANSWER_LINE, p_told
 from cluster.analysis.summary import Group, summarise
 from cluster.text.formatting import plural, share, signed
 from cluster.trial.result import TrialResult

@@ -17,8 +17,8 @@ from cluster.cli.hosting import serve
 from cluster.cli.jobs import logs, status, stop, submit
 from cluster.cli.keys import keys
 from cluster.cli.ledger import ledger
-from cluster.cli.optimizations import jobs as service_jobs
 from cluster.cli.service import up
+from cluster.cli.service_jobs import jobs as service_jobs
 from cluster.cli.showing import show
 from cluster.cli.streams import open_streams
 from cluster.experiment.signals import INTERRUPTED, exit_code, take_sigterm

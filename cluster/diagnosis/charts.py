@@ -11,8 +11,8 @@ from html import escape
 from textwrap import shorten
 from typing import Any
 
-from cluster.results.charts import PALETTE, Figure
-from cluster.results.ticks import axis
+from cluster.results.charts.figure import PALETTE, Figure
+from cluster.results.charts.ticks import axis
 from optimizer.diagnostics import (
     Ablations,
     OneStep,

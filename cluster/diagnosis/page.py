@@ -20,7 +20,7 @@ from cluster.diagnosis.charts import (
     validity_figure,
 )
 from cluster.diagnosis.result import TaskDiagnosis
-from cluster.results.charts import Figure
+from cluster.results.charts.figure import Figure
 from cluster.results.page_assets import asset, script_hash, shown_yaml
 from cluster.text import formatting
 from optimizer.diagnostics import MEASURES, Diagnosis, NotMeasured

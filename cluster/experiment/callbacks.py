@@ -20,8 +20,8 @@ from cluster.experiment.planning import TrialSpec, plan_of
 from cluster.experiment.prepare import Experiment
 from cluster.results import write_trial
 from cluster.search.metric_names import RESULT, SO_FAR
+from cluster.trial.plan import Progress, without_result
 from cluster.trial.result import Status, TrialResult
-from cluster.trial.trial import Progress, without_result
 from serving.budget import BudgetClient
 
 

@@ -21,8 +21,8 @@ from rich.text import Text
 
 from cluster.experiment.telemetry import isolated
 from cluster.text.formatting import MISSING, count, duration, share, trials_told
+from cluster.trial.plan import Progress
 from cluster.trial.result import Status, TrialResult
-from cluster.trial.trial import Progress
 
 State = Literal["waiting", "running"] | Status
 _DISPLAY = "The display of the run's progress"

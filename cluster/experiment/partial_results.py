@@ -25,8 +25,8 @@ from cluster.results import (
     write_unfinished,
 )
 from cluster.results.folder import UNFINISHED
+from cluster.trial.plan import Progress, without_result
 from cluster.trial.result import ENDED, Status, TrialResult
-from cluster.trial.trial import Progress, without_result
 from optimizer.errors import StorageError, UserError
 from serving.storage import Folder
 

@@ -20,7 +20,7 @@ from cluster.config.search_space import (
     model_named,
 )
 from cluster.search.space import Point, settings_at
-from cluster.trial.trial import TrialPlan
+from cluster.trial.plan import TrialPlan
 from serving.settings import ModelSettings
 
 ComparisonGroup = tuple[str, int]

@@ -24,7 +24,7 @@ from cluster.experiment.preflight import check_models, questions_of
 from cluster.experiment.search_journal import open_decisions
 from cluster.search.decisions import Decisions
 from cluster.trial.budget import FinalTest, price_list_of
-from cluster.trial.trial import TrialPlan
+from cluster.trial.plan import TrialPlan
 from optimizer.budget.shared_budget import Cost
 from optimizer.errors import DataError, SettingsError, StorageError
 from optimizer.graders.graders import with_answer_line

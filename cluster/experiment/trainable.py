@@ -21,8 +21,9 @@ from cluster.experiment.metrics import TrialMetrics
 from cluster.experiment.planning import TrialSpec, plan_of
 from cluster.search.metric_names import RESULT, SO_FAR
 from cluster.trial.budget import Reserve, price_list_of
+from cluster.trial.plan import TrialContext, TrialPlan, without_result
 from cluster.trial.result import TrialResult
-from cluster.trial.trial import Trial, TrialContext, TrialPlan, without_result
+from cluster.trial.trial import Trial
 from optimizer.budget.deadline import Timed
 from optimizer.budget.shared_budget import Cost, Paying, PriceList, Role
 from optimizer.candidate import Round

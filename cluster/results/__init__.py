@@ -2,9 +2,9 @@
 for the terminal.
 """
 
-from cluster.analysis.comparisons import leader_lines
 from cluster.analysis.failures import failure_lines
 from cluster.analysis.form_control import form_lines
+from cluster.analysis.leaders import leader_lines
 from cluster.analysis.outcome_summary import answer_warnings
 from cluster.analysis.winner import best_lines
 from cluster.results.console_table import results_table

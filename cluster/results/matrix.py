@@ -6,7 +6,7 @@ Knows comparisons, no trial.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cluster.analysis.comparisons import ALL_TASKS, PairwiseComparison
+from cluster.analysis.pairwise import ALL_TASKS, PairwiseComparison
 
 
 @dataclass(frozen=True)

@@ -14,22 +14,21 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from cluster.analysis.comparisons import comparisons as all_comparisons
-from cluster.analysis.comparisons import comparisons_over_tasks, corrected_verdicts, leaders
+from cluster.analysis.comparisons import comparisons_over_tasks, corrected_verdicts
 from cluster.analysis.failures import failure_lines
 from cluster.analysis.form_control import MARK, SAID_BY_STATE, form_alone, form_note, form_notes
+from cluster.analysis.leaders import leaders
 from cluster.analysis.lineage import lineage
 from cluster.analysis.outcome_summary import answer_warnings, counts_told
 from cluster.analysis.search_summary import MOST_POINTS, searched
 from cluster.analysis.summary import strategies, summarise
 from cluster.analysis.winner import RULE, best_trials, dev_items
 from cluster.analysis.worked_examples import parts_of
-from cluster.results.charts import (
-    accuracy_figure,
-    colours,
-    comparisons_figure,
-    found_figure,
-    learning_figure,
-)
+from cluster.results.charts.accuracy import accuracy_figure
+from cluster.results.charts.comparison import comparisons_figure
+from cluster.results.charts.figure import colours
+from cluster.results.charts.learning import learning_figure
+from cluster.results.charts.search import found_figure
 from cluster.results.matrix import matrices
 from cluster.results.page_assets import asset, script_hash, shown_yaml
 from cluster.text import formatting

@@ -10,132 +10,31 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from random import Random
-from typing import Any
 
-from cluster.config.limits import Allowed
-from cluster.trial.budget import FinalTest, Reserve, TrialBudget
+from cluster.trial.budget import FinalTest, TrialBudget
+from cluster.trial.evaluation import TrialEvaluation
 from cluster.trial.failure_notes import Noting
 from cluster.trial.final_test import Tested, with_test
 from cluster.trial.form_control import FormControl
+from cluster.trial.plan import Progress, TrialContext, TrialPlan, without_result
 from cluster.trial.result import Status, TrialResult
 from optimizer.budget.call_budget import Usage
 from optimizer.budget.shared_budget import Role
-from optimizer.candidate import Candidate, Problem, Round, Standing
+from optimizer.candidate import Candidate, Problem, Round
 from optimizer.errors import AccessError, BudgetExhausted, EndpointError, PromptrayError
-from optimizer.evaluation.evaluator import Evaluation, rounds_of
+from optimizer.evaluation.evaluator import rounds_of
 from optimizer.graders.graders import SCORERS
 from optimizer.outcome_counts import Asked, CountedModel, OutcomeCounts
-from optimizer.prompt import Prompt
-from optimizer.protocols import LanguageModel, SelectionRule, Strategy
-from optimizer.statistics import Estimate, estimate
+from optimizer.protocols import LanguageModel
+from optimizer.statistics import estimate
 from optimizer.tasks.task import Task
-from optimizer.types import Answer, Example, Purpose, Sampling
-from serving.settings import ModelSettings
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrialPlan:
-    """All that makes a trial what it is, but its data.
-
-    Small and picklable: it travels to a worker.
-    """
-
-    id: str
-    task: str
-    """The label in the experiment."""
-    strategy: Strategy
-    strategy_label: str
-    selection: SelectionRule
-    selection_label: str
-    seed: int
-    target: ModelSettings
-    optimizer: ModelSettings
-    sampling: Sampling
-    allowed: Allowed = field(default_factory=Allowed)
-    form_control: bool = True
-    """Is the baseline with the answer line alone measured beside the two prompts, where form may
-    explain a gain?
-    """
-    settings: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
-    """The point of the search space, where there is a search; it is in the other fields already."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a trial is."""
-
-    round: int | None = None
-    """The last finished round; None before the first."""
-    dev_accuracy: float | None = None
-    """Of the best candidate of that round."""
-    target_calls: int = 0
-    optimizer_calls: int = 0
-    ledger_hits: int = 0
-    prefix_hit_rate: float | None = None
-    """Of the target; None where its engine does not tell."""
-    repeats: int = 0
-    """Requests that the trial could answer itself: they are no calls."""
-    paused: str = ""
-    """One sentence while a model's endpoint is down and waited for; "" while all answer."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrialContext:
-    """What a trial sees of the experiment around it."""
-
-    reserve: Reserve | None = None
-    """Where the experiment as a whole has limits: it keeps the trial's test affordable."""
-    pause: Callable[[], str] = lambda: ""
-    """What the trial's models wait for, as in Progress.paused."""
+from optimizer.types import Answer, Purpose
 
 
 async def _go_on(_: Round) -> None:
     """Nobody looks at the rounds."""
-
-
-class _Trying(Evaluation):
-    """Remembers how prompts did on the training items on which the search tried them: what was paid
-    for anyhow. Keeps aside what the final test of each prompt that comes to the dev split may cost,
-    and its control arm once one is needed.
-    """
-
-    def __init__(self, trial_budget: TrialBudget, form: FormControl, *given: Any) -> None:
-        super().__init__(*given)
-        self._trial_budget = trial_budget
-        self._form = form
-        self._score_by_example: dict[str, dict[str, float | None]] = {}
-
-    async def select(
-        self, candidates: Sequence[Candidate], keep: int, rng: Random
-    ) -> tuple[Standing, ...]:
-        """As Evaluation.select."""
-        await self._trial_budget.may_be_best([candidate.prompt for candidate in candidates])
-        return await super().select(candidates, keep, rng)
-
-    async def answers(
-        self, work: Sequence[tuple[Prompt, Example]], purpose: Purpose = "learn"
-    ) -> list[Answer]:
-        """As Evaluation.answers."""
-        answers = await super().answers(work, purpose)
-        if purpose != "test":
-            self._watch_form(work, answers)
-        if purpose == "learn":
-            for (prompt, example), answer in zip(work, answers, strict=True):
-                self._score_by_example.setdefault(prompt.id, {})[example.id] = answer.score.value
-        return answers
-
-    def _watch_form(
-        self, work: Sequence[tuple[Prompt, Example]], answers: Sequence[Answer]
-    ) -> None:
-        for (prompt, _), answer in zip(work, answers, strict=True):
-            if self._form.look(prompt, [answer]) and self._form.prompt is not None:
-                self._trial_budget.keep_for_control(self._form.prompt)
-
-    def tried(self, prompt: Prompt) -> Estimate:
-        """Its accuracy on those items."""
-        return estimate(list(self._score_by_example.get(prompt.id, {}).values()))
 
 
 class Trial:
@@ -174,7 +73,7 @@ class Trial:
             self._trial_budget.guarded(optimizer, "optimizer"), self._outcome_counts
         )
         self._form = FormControl(plan.form_control, self._problem.seed, task.scorer)
-        self._evaluation = _Trying(
+        self._evaluation = TrialEvaluation(
             self._trial_budget,
             self._form,
             self._trial_budget.guarded(target, "target"),
@@ -410,21 +309,3 @@ class Trial:
             failures=self._outcome_counts.failures,
         )
         return with_test(found, tested) if tested else found
-
-
-def without_result(plan: TrialPlan, status: Status, error: str = "") -> TrialResult:
-    """What is known before a trial starts; the whole row of one that did not come to report."""
-    return TrialResult(
-        trial=plan.id,
-        task=plan.task,
-        strategy=plan.strategy_label,
-        selection=plan.selection_label,
-        seed=plan.seed,
-        target=plan.target.label,
-        optimizer=plan.optimizer.label,
-        stand_in=plan.optimizer.stand_in,
-        status=status,
-        error=error,
-        settings=plan.settings,
-        max_tokens=plan.target.own_max_tokens or plan.sampling.max_tokens,
-    )

@@ -18,8 +18,9 @@ import pytest
 import ray
 import yaml
 
+from cluster.trial.plan import TrialPlan
 from cluster.trial.result import TrialResult
-from cluster.trial.trial import Trial, TrialPlan
+from cluster.trial.trial import Trial
 from optimizer.selection import Full
 from optimizer.strategies import STRATEGIES
 from optimizer.tasks.loading import load_task

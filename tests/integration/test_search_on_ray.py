@@ -25,8 +25,8 @@ from cluster.experiment.trainable import Shared
 from cluster.experiment.tune_adapters import GroupScheduler, proposals
 from cluster.search.metric_names import ACCURACY, RESULT, ROUND, SO_FAR
 from cluster.search.schedulers import ASHA, Median
+from cluster.trial.plan import TrialPlan, without_result
 from cluster.trial.result import TrialResult
-from cluster.trial.trial import TrialPlan, without_result
 from optimizer.tasks.task import Task
 
 ROOT = Path(__file__).parents[2]

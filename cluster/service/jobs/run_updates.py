@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cluster.service.core.job_record import Spent
+from cluster.trial.plan import Progress
 from cluster.trial.result import TrialResult
-from cluster.trial.trial import Progress
 from optimizer.candidate import Round
 from optimizer.statistics import wilson
 from serving.storage import Folder

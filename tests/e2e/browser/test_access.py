@@ -13,8 +13,8 @@ from selenium.webdriver.common.keys import Keys
 
 from cluster.config.experiment import ExperimentSettings
 from cluster.experiment.prepare import write_settings
+from cluster.results.charts.ticks import ticks
 from cluster.results.folder import write_trial
-from cluster.results.ticks import ticks
 from cluster.service.backends.archive import ArchiveBackend
 from cluster.text.formatting import share
 from serving.storage import open_folder

@@ -23,7 +23,8 @@ from cluster.experiment.planning import plan_of
 from cluster.experiment.prepare import Experiment as Prepared
 from cluster.experiment.prepare import check, course_of, spare_of, tests_of
 from cluster.trial.budget import price_list_of
-from cluster.trial.trial import Trial, TrialContext
+from cluster.trial.plan import TrialContext
+from cluster.trial.trial import Trial
 from optimizer.budget.shared_budget import Cost
 from optimizer.types import Completion, Outcome, Request
 from serving.budget import BudgetStore

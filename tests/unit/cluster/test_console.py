@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 
 from cluster.experiment.console import Board, LiveWatcher, PlainWatcher, watching
+from cluster.trial.plan import Progress
 from cluster.trial.result import TrialResult
-from cluster.trial.trial import Progress
 
 
 def result(trial: str, **changes: object) -> TrialResult:

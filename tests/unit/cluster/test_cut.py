@@ -23,8 +23,8 @@ from cluster.results import read_trials, read_unfinished, write_results
 from cluster.search.metric_names import RESULT, SO_FAR
 from cluster.service.backends.archive import shown_folder
 from cluster.service.read_models.results import Results
+from cluster.trial.plan import Progress, without_result
 from cluster.trial.result import TrialResult
-from cluster.trial.trial import Progress, without_result
 from optimizer.candidate import Candidate, Round, Standing
 from optimizer.errors import StorageError
 from optimizer.prompt import Prompt

@@ -11,8 +11,8 @@ import cluster.experiment.runner
 from cluster.cli import experiments
 from cluster.config.experiment import ExperimentSettings
 from cluster.experiment.prepare import Experiment, prepare
+from cluster.trial.plan import without_result
 from cluster.trial.result import TrialResult
-from cluster.trial.trial import without_result
 from optimizer.candidate import Candidate
 from optimizer.errors import StorageError
 from optimizer.outcome_counts import Failure

@@ -8,7 +8,8 @@ from random import Random
 
 import pytest
 
-from cluster.analysis.comparisons import ANSWER_LINE, comparisons
+from cluster.analysis.comparisons import comparisons
+from cluster.analysis.pairwise import ANSWER_LINE
 from cluster.config.experiment import ExperimentSettings
 from cluster.config.limits import Allowed
 from cluster.experiment.planning import plan_of, trial_specs
@@ -17,8 +18,9 @@ from cluster.results import form_lines, leader_lines
 from cluster.results.markdown import best_prompt_page
 from cluster.results.page import report_page
 from cluster.results.tables import trials_table
+from cluster.trial.plan import TrialPlan
 from cluster.trial.result import TrialResult
-from cluster.trial.trial import Trial, TrialPlan
+from cluster.trial.trial import Trial
 from optimizer.candidate import Candidate, Problem, Round
 from optimizer.graders.graders import SCORERS, with_answer_line
 from optimizer.prompt import Prompt

@@ -8,8 +8,9 @@ import pytest
 
 from cluster.config.limits import Allowed
 from cluster.results import answer_warnings
+from cluster.trial.plan import TrialPlan
 from cluster.trial.result import TrialResult
-from cluster.trial.trial import Trial, TrialPlan
+from cluster.trial.trial import Trial
 from optimizer.scripted import ScriptedModel
 from optimizer.selection import Full, Racing
 from optimizer.strategies import STRATEGIES

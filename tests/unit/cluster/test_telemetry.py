@@ -20,8 +20,8 @@ from cluster.experiment import metrics
 from cluster.experiment.console import watching
 from cluster.experiment.metrics import TrialMetrics, set_gauge
 from cluster.experiment.planning import trial_specs
+from cluster.trial.plan import Progress
 from cluster.trial.result import TrialResult
-from cluster.trial.trial import Progress
 from optimizer.budget.call_budget import Usage
 from serving.runtime.metric_labels import LONGEST_LABEL, metric_label
 

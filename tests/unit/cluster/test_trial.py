@@ -12,8 +12,9 @@ import pytest
 
 from cluster.config.limits import Allowed
 from cluster.results import answer_warnings
+from cluster.trial.plan import TrialPlan, without_result
 from cluster.trial.result import TrialResult, marks_of, scores_of
-from cluster.trial.trial import Trial, TrialPlan, without_result
+from cluster.trial.trial import Trial
 from optimizer.candidate import Candidate, Problem, Round
 from optimizer.errors import EndpointError
 from optimizer.prompt import Prompt

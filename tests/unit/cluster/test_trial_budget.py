@@ -11,8 +11,9 @@ import pytest
 
 from cluster.config.limits import Allowed
 from cluster.results.tables import candidates_table
+from cluster.trial.plan import TrialPlan
 from cluster.trial.result import TrialResult
-from cluster.trial.trial import Trial, TrialPlan
+from cluster.trial.trial import Trial
 from optimizer.budget.shared_budget import Cost, Limits, PriceList, SharedBudget
 from optimizer.candidate import Candidate, Problem, Round
 from optimizer.prompt import Prompt

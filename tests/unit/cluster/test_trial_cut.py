@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from cluster.config.limits import Allowed
+from cluster.trial.plan import TrialContext, TrialPlan
 from cluster.trial.result import TrialResult
-from cluster.trial.trial import Trial, TrialContext, TrialPlan
+from cluster.trial.trial import Trial
 from optimizer.errors import AccessError, EndpointError, StorageError
 from optimizer.protocols import LanguageModel
 from optimizer.scripted import ScriptedModel

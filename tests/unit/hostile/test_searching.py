@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from cluster.results.folder import read_trials, write_results, write_trial
-from cluster.trial.trial import Trial, TrialPlan
+from cluster.trial.plan import TrialPlan
+from cluster.trial.trial import Trial
 from optimizer.evaluation.evaluator import Evaluation
 from optimizer.graders.graders import SCORERS
 from optimizer.operators.template import escape

@@ -8,8 +8,9 @@ from functools import partial
 
 import pytest
 
+from cluster.trial.plan import TrialContext, TrialPlan
 from cluster.trial.result import TrialResult
-from cluster.trial.trial import Trial, TrialContext, TrialPlan
+from cluster.trial.trial import Trial
 from optimizer.errors import AccessError, EndpointError
 from optimizer.tasks.loading import load_task
 from optimizer.tasks.task import Sizes, Task

@@ -9,18 +9,14 @@ from random import Random
 import plotly.graph_objects as go
 import pytest
 
-from cluster.analysis.comparisons import (
-    SEED_PROMPT,
-    PairwiseComparison,
-    comparisons,
-    comparisons_over_tasks,
-    corrected_verdicts,
-    leaders,
-    p_told,
-)
+from cluster.analysis.comparisons import comparisons, comparisons_over_tasks, corrected_verdicts
+from cluster.analysis.leaders import leaders
+from cluster.analysis.pairwise import SEED_PROMPT, PairwiseComparison, p_told
 from cluster.analysis.summary import strategies, summarise
 from cluster.results import leader_lines
-from cluster.results.charts import accuracy_figure, comparisons_figure, learning_figure
+from cluster.results.charts.accuracy import accuracy_figure
+from cluster.results.charts.comparison import comparisons_figure
+from cluster.results.charts.learning import learning_figure
 from cluster.results.matrix import matrices
 from cluster.results.page import report_page
 from cluster.results.tables import trials_table

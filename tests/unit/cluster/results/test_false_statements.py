@@ -8,13 +8,12 @@ from random import Random
 import pytest
 
 from cluster.analysis.comparisons import (
-    ANSWER_LINE,
-    SEED_PROMPT,
     comparisons,
     comparisons_over_tasks,
     corrected_against_control,
     corrected_verdicts,
 )
+from cluster.analysis.pairwise import ANSWER_LINE, SEED_PROMPT
 from cluster.trial.result import TrialResult, marks_of
 from optimizer.statistics import paired_test
 from tests.unit.cluster.results.conftest import trial

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cluster.analysis.summary import strategies, summarise
-from cluster.results.charts import accuracy_figure, learning_figure
+from cluster.results.charts.accuracy import accuracy_figure
+from cluster.results.charts.learning import learning_figure
 from cluster.results.page import report_page, shown_samples
 from cluster.trial.result import Sample, TrialResult
 from optimizer.candidate import Candidate, Round, Standing

@@ -14,7 +14,9 @@ from rich.console import Console
 from cluster.analysis.search_summary import found
 from cluster.analysis.summary import strategies, summarise
 from cluster.results import results_table, write_results
-from cluster.results.charts import accuracy_figure, found_figure, learning_figure
+from cluster.results.charts.accuracy import accuracy_figure
+from cluster.results.charts.learning import learning_figure
+from cluster.results.charts.search import found_figure
 from cluster.results.page import report_page
 from cluster.text.formatting import settings_told
 from cluster.trial.result import TrialResult

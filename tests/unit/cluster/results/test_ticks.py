@@ -8,15 +8,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cluster.analysis.comparisons import leaders
+from cluster.analysis.leaders import leaders
 from cluster.analysis.summary import strategies, summarise
-from cluster.results.charts import (
-    accuracy_figure,
-    comparisons_figure,
-    found_figure,
-    learning_figure,
-)
-from cluster.results.ticks import ticks
+from cluster.results.charts.accuracy import accuracy_figure
+from cluster.results.charts.comparison import comparisons_figure
+from cluster.results.charts.learning import learning_figure
+from cluster.results.charts.search import found_figure
+from cluster.results.charts.ticks import ticks
 from cluster.trial.result import TrialResult
 from optimizer.candidate import Round
 

@@ -1,22 +1,26 @@
 """`promptray jobs`: the jobs of an optimizer service, over HTTP. Knows no Ray."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich import box
-from rich.table import Table
-from rich.text import Text
 
-from cluster.cli.console import OUT, end, say
+from cluster.cli.console import end, say
+from cluster.cli.service_job_output import (
+    best_on_dev,
+    job_status,
+    print_best,
+    print_event,
+    print_table,
+    write_content,
+)
+from cluster.cli.service_job_request import build_request
 from cluster.experiment.signals import exit_code
-from cluster.text.formatting import MISSING, count, interval, plural, share
-from serving.settings.validation import read_mapping
+from cluster.text.formatting import MISSING, count, interval, share
 
 if TYPE_CHECKING:
     from cluster.service.client import ServiceClient
-    from cluster.service.schemas import Best, Event, Optimization, OptimizationRequest
+
 
 jobs = typer.Typer(
     name="jobs",
@@ -24,36 +28,34 @@ jobs = typer.Typer(
     help="The jobs of an optimizer service. Its address: --service or PROMPTRAY_SERVICE; the key: "
     "PROMPTRAY_API_KEY.",
 )
+
+
 Service = Annotated[
     str | None,
     typer.Option("--service", help="Default: PROMPTRAY_SERVICE, else http://127.0.0.1:8000."),
 ]
+
+
 Id = Annotated[str, typer.Argument(help="Id of a job, as `promptray jobs list` shows it.")]
+
+
 File = Annotated[
     str | None, typer.Argument(help="Settings of the experiment; its data files are uploaded.")
 ]
+
+
 Tasks = Annotated[
     list[str] | None,
     typer.Option("--task", help="A generated task's name or a data file; may be repeated."),
 ]
+
+
 Strategies = Annotated[
     list[str] | None, typer.Option("--strategy", help="A strategy's name; may be repeated.")
 ]
+
+
 Trial = Annotated[str | None, typer.Option(help="Of this trial alone.")]
-_REQUESTED = (
-    "name",
-    "description",
-    "target",
-    "optimizer",
-    "strategies",
-    "selection",
-    "seeds",
-    "sizes",
-    "sampling",
-    "budget",
-    "search",
-    "concurrency",
-)
 
 
 @jobs.command()
@@ -67,7 +69,7 @@ def submit(
 ) -> None:
     """Start a job. Options stand above FILE."""
     with _client(service) as client:
-        job = client.create(_request(client, file, task, strategy, name))
+        job = client.create(build_request(client, file, task, strategy, name))
         say(f"{job.id} is {job.status}.")
         if wait:
             _follow(client, job.id)
@@ -83,7 +85,7 @@ def estimate(
 ) -> None:
     """What a job may cost at most, and whether it can pay."""
     with _client(service) as client:
-        found = client.estimate(_request(client, file, task, strategy, None), probe)
+        found = client.estimate(build_request(client, file, task, strategy, None), probe)
     say(found.sentence)
     for task_estimate in found.tasks:
         say(f"{task_estimate.task}: {task_estimate.sentence}")
@@ -99,17 +101,17 @@ def list_jobs(
     """The newest jobs."""
     with _client(service) as client:
         rows = [job for job, _ in zip(client.jobs(status, owner), range(most), strict=False)]
-    _table(
+    print_table(
         ("id", "name", "owner", "status", "trials", "target calls", "best dev accuracy"),
         [
             (
                 job.id,
                 job.name,
                 job.owner,
-                _status(job),
+                job_status(job),
                 f"{job.trials_done}/{job.trials}",
                 count(job.usage.target_calls),
-                _best_on_dev(job),
+                best_on_dev(job),
             )
             for job in rows
         ],
@@ -121,13 +123,13 @@ def show(id: Id, service: Service = None) -> None:
     """One job and how it stands."""
     with _client(service) as client:
         job = client.job(id)
-    say(f"{job.id}  {job.name}  of {job.owner}: {_status(job)}")
+    say(f"{job.id}  {job.name}  of {job.owner}: {job_status(job)}")
     repeats = count(job.usage.repeats)
     free = f", and {repeats} repeats that cost nothing" if job.usage.repeats else ""
     say(
         f"{job.trials_told}; {count(job.usage.target_calls)} target and "
         f"{count(job.usage.optimizer_calls)} optimizer calls, {count(job.usage.ledger_hits)} of "
-        f"them from the ledger{free}; best dev accuracy {_best_on_dev(job)}."
+        f"them from the ledger{free}; best dev accuracy {best_on_dev(job)}."
     )
     for line in filter(None, (job.paused, job.error.message if job.error else "")):
         say(line, "yellow")
@@ -146,7 +148,7 @@ def events(
             _follow(client, id, after)
             return
         for event in client.events(id, after):
-            _say_event(event)
+            print_event(event)
 
 
 @jobs.command()
@@ -168,7 +170,7 @@ def trials(id: Id, service: Service = None) -> None:
     """A job's trials."""
     with _client(service) as client:
         found = client.trials(id)
-    _table(
+    print_table(
         (
             "trial",
             "status",
@@ -212,7 +214,7 @@ def best(
         found = [client.best(id, trial)] if trial else client.best_by_task(id) or [client.best(id)]
         if format is None and out is None:
             for one in found:
-                _say_best(one)
+                print_best(one)
             return
         if len(found) > 1:
             named = ", ".join(f"{one.trial} ({one.task})" for one in found)
@@ -222,7 +224,7 @@ def best(
                 2,
             )
         content = client.export(id, format or "promptray", found[0].trial)
-    _write(content, out)
+    write_content(content, out)
 
 
 @jobs.command()
@@ -237,7 +239,7 @@ def download(
     """Fetch a job's report, tables or settings."""
     with _client(service) as client:
         content = client.download(id, name)
-    _write(content, out or Path(Path(name).name))
+    write_content(content, out or Path(Path(name).name))
 
 
 @jobs.command()
@@ -257,39 +259,6 @@ def _client(service: str | None) -> "ServiceClient":
     return ServiceClient(service)
 
 
-def _request(
-    client: "ServiceClient",
-    file: str | None,
-    tasks: Sequence[str] | None,
-    strategies: Sequence[str] | None,
-    name: str | None,
-) -> "OptimizationRequest":
-    """From an experiment's settings: generated tasks by name, data files uploaded."""
-    from pydantic import ValidationError
-
-    from cluster.service.schemas import OptimizationRequest
-    from optimizer.errors import SettingsError
-    from serving.settings.validation import sentence
-
-    data = read_mapping(file) if file else {}
-    given: dict[str, Any] = {key: data[key] for key in _REQUESTED if key in data}
-    given |= {key: value for key, value in (("strategies", strategies), ("name", name)) if value}
-    given["tasks"] = [_task(client, one) for one in tasks or data.get("tasks") or []]
-    try:
-        return OptimizationRequest.model_validate(given)
-    except ValidationError as problem:
-        raise SettingsError(sentence(problem)) from None
-
-
-def _task(client: "ServiceClient", task: Any) -> dict[str, Any]:
-    from optimizer.tasks.generated import GENERATED
-
-    settings = {"source": task} if isinstance(task, str) else dict(task)
-    source = str(settings.pop("source", ""))
-    kind = {"generated": source} if source in GENERATED else {"file": client.upload(source).id}
-    return kind | {"label": settings.pop("label", None) or Path(source).stem} | settings
-
-
 def _follow(client: "ServiceClient", id: str, after: int = 0) -> None:
     """Ends with the job's outcome, and with its reason where no event has told that; Ctrl-C only
     takes the eyes off it.
@@ -297,7 +266,7 @@ def _follow(client: "ServiceClient", id: str, after: int = 0) -> None:
     told = set[str]()
     try:
         for event in client.follow(id, after):
-            _say_event(event)
+            print_event(event)
             told.add(event.message)
     except KeyboardInterrupt:
         end(f"The job goes on; see it with:  promptray jobs events {id} --follow", exit_code())
@@ -305,75 +274,3 @@ def _follow(client: "ServiceClient", id: str, after: int = 0) -> None:
     if job.status != "succeeded":
         reason = f" ({job.error.message})" if job.error and job.error.message not in told else "."
         end(f"{id}: {job.status}{reason}", 1)
-
-
-def _say_event(event: "Event") -> None:
-    OUT.print(
-        Text(f"{event.id:>5}  {event.kind:<16} ", "dim")
-        + Text(f"{event.trial or ''}  {event.message}"),
-        soft_wrap=True,
-    )
-
-
-def _say_best(best: "Best") -> None:
-    """The prompt, with its worked examples line by line, and on which items its figures are."""
-    say(best.text)
-    for number, example in enumerate(best.worked_examples, 1):
-        say(f"\nWorked example {number}", "bold")
-        for label, text in (
-            ("Input", example.input),
-            *((part.label, part.text) for part in example.parts),
-        ):
-            say(f"{label}:", "dim")
-            say(text)
-    tested = (
-        "not tested"
-        if best.test_accuracy is None
-        else (
-            f"test accuracy {share(best.test_accuracy)} (95% interval "
-            f"{interval(best.test_low, best.test_high)}) on "
-            f"{plural(best.test_items, 'item')}, baseline {share(best.seed_prompt_test_accuracy)}; "
-            f"{best.verdict or 'no verdict'}"
-        )
-    )
-    items = f" on {plural(best.dev_items, 'item')}" if best.dev_items else ""
-    say(f"{best.trial}: dev accuracy {share(best.dev_accuracy)}{items}; {tested}", "dim")
-
-
-def _best_on_dev(job: "Optimization") -> str:
-    """Of each task its own, where there are several."""
-    by_task = job.best_dev_accuracy_by_task
-    if len(by_task) > 1:
-        return ", ".join(f"{task} {share(accuracy)}" for task, accuracy in by_task.items())
-    return (
-        MISSING
-        if job.request and len(job.request.tasks) > 1 and not by_task
-        else share(job.best_dev_accuracy)
-    )
-
-
-def _status(job: "Optimization") -> str:
-    return f"queued ({job.queue_position})" if job.queue_position else job.status
-
-
-def _write(content: bytes, out: Path | None) -> None:
-    if out is None:
-        say(content.decode())
-        return
-    from optimizer.errors import StorageError
-    from optimizer.paths import expanded
-
-    try:
-        expanded(out).write_bytes(content)
-    except OSError as problem:
-        raise StorageError(f"{out} cannot be written ({problem.strerror}).") from problem
-    say(f"Written to {out}.")
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
-    for column in columns:
-        table.add_column(column, no_wrap=True)
-    for row in rows:
-        table.add_row(*map(Text, row))
-    OUT.print(table)

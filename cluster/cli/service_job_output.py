@@ -1,0 +1,87 @@
+"""Print the jobs of a service, their events and their best prompts."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from cluster.cli.console import OUT, say
+from cluster.text.formatting import MISSING, interval, plural, share
+
+if TYPE_CHECKING:
+    from cluster.service.schemas import Best, Event, Optimization
+
+
+def print_event(event: "Event") -> None:
+    OUT.print(
+        Text(f"{event.id:>5}  {event.kind:<16} ", "dim")
+        + Text(f"{event.trial or ''}  {event.message}"),
+        soft_wrap=True,
+    )
+
+
+def print_best(best: "Best") -> None:
+    """The prompt, with its worked examples line by line, and on which items its figures are."""
+    say(best.text)
+    for number, example in enumerate(best.worked_examples, 1):
+        say(f"\nWorked example {number}", "bold")
+        for label, text in (
+            ("Input", example.input),
+            *((part.label, part.text) for part in example.parts),
+        ):
+            say(f"{label}:", "dim")
+            say(text)
+    tested = (
+        "not tested"
+        if best.test_accuracy is None
+        else (
+            f"test accuracy {share(best.test_accuracy)} (95% interval "
+            f"{interval(best.test_low, best.test_high)}) on "
+            f"{plural(best.test_items, 'item')}, baseline {share(best.seed_prompt_test_accuracy)}; "
+            f"{best.verdict or 'no verdict'}"
+        )
+    )
+    items = f" on {plural(best.dev_items, 'item')}" if best.dev_items else ""
+    say(f"{best.trial}: dev accuracy {share(best.dev_accuracy)}{items}; {tested}", "dim")
+
+
+def best_on_dev(job: "Optimization") -> str:
+    """Of each task its own, where there are several."""
+    by_task = job.best_dev_accuracy_by_task
+    if len(by_task) > 1:
+        return ", ".join(f"{task} {share(accuracy)}" for task, accuracy in by_task.items())
+    return (
+        MISSING
+        if job.request and len(job.request.tasks) > 1 and not by_task
+        else share(job.best_dev_accuracy)
+    )
+
+
+def job_status(job: "Optimization") -> str:
+    return f"queued ({job.queue_position})" if job.queue_position else job.status
+
+
+def write_content(content: bytes, out: Path | None) -> None:
+    if out is None:
+        say(content.decode())
+        return
+    from optimizer.errors import StorageError
+    from optimizer.paths import expanded
+
+    try:
+        expanded(out).write_bytes(content)
+    except OSError as problem:
+        raise StorageError(f"{out} cannot be written ({problem.strerror}).") from problem
+    say(f"Written to {out}.")
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
+    for column in columns:
+        table.add_column(column, no_wrap=True)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    OUT.print(table)

@@ -1,0 +1,59 @@
+"""Build the request for a job of the service from the settings of an experiment."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from serving.settings.validation import read_mapping
+
+if TYPE_CHECKING:
+    from cluster.service.client import ServiceClient
+    from cluster.service.schemas import OptimizationRequest
+
+_REQUESTED = (
+    "name",
+    "description",
+    "target",
+    "optimizer",
+    "strategies",
+    "selection",
+    "seeds",
+    "sizes",
+    "sampling",
+    "budget",
+    "search",
+    "concurrency",
+)
+
+
+def build_request(
+    client: "ServiceClient",
+    file: str | None,
+    tasks: Sequence[str] | None,
+    strategies: Sequence[str] | None,
+    name: str | None,
+) -> "OptimizationRequest":
+    """From an experiment's settings: generated tasks by name, data files uploaded."""
+    from pydantic import ValidationError
+
+    from cluster.service.schemas import OptimizationRequest
+    from optimizer.errors import SettingsError
+    from serving.settings.validation import sentence
+
+    data = read_mapping(file) if file else {}
+    given: dict[str, Any] = {key: data[key] for key in _REQUESTED if key in data}
+    given |= {key: value for key, value in (("strategies", strategies), ("name", name)) if value}
+    given["tasks"] = [_task(client, one) for one in tasks or data.get("tasks") or []]
+    try:
+        return OptimizationRequest.model_validate(given)
+    except ValidationError as problem:
+        raise SettingsError(sentence(problem)) from None
+
+
+def _task(client: "ServiceClient", task: Any) -> dict[str, Any]:
+    from optimizer.tasks.generated import GENERATED
+
+    settings = {"source": task} if isinstance(task, str) else dict(task)
+    source = str(settings.pop("source", ""))
+    kind = {"generated": source} if source in GENERATED else {"file": client.upload(source).id}
+    return kind | {"label": settings.pop("label", None) or Path(source).stem} | settings

@@ -1,0 +1,56 @@
+"""The evaluation that a trial hands to its strategy."""
+
+from collections.abc import Sequence
+from random import Random
+from typing import Any
+
+from cluster.trial.budget import TrialBudget
+from cluster.trial.form_control import FormControl
+from optimizer.candidate import Candidate, Standing
+from optimizer.evaluation.evaluator import Evaluation
+from optimizer.prompt import Prompt
+from optimizer.statistics import Estimate, estimate
+from optimizer.types import Answer, Example, Purpose
+
+
+class TrialEvaluation(Evaluation):
+    """Remembers how prompts did on the training items on which the search tried them: what was paid
+    for anyhow. Keeps aside what the final test of each prompt that comes to the dev split may cost,
+    and its control arm once one is needed.
+    """
+
+    def __init__(self, trial_budget: TrialBudget, form: FormControl, *given: Any) -> None:
+        super().__init__(*given)
+        self._trial_budget = trial_budget
+        self._form = form
+        self._score_by_example: dict[str, dict[str, float | None]] = {}
+
+    async def select(
+        self, candidates: Sequence[Candidate], keep: int, rng: Random
+    ) -> tuple[Standing, ...]:
+        """As Evaluation.select."""
+        await self._trial_budget.may_be_best([candidate.prompt for candidate in candidates])
+        return await super().select(candidates, keep, rng)
+
+    async def answers(
+        self, work: Sequence[tuple[Prompt, Example]], purpose: Purpose = "learn"
+    ) -> list[Answer]:
+        """As Evaluation.answers."""
+        answers = await super().answers(work, purpose)
+        if purpose != "test":
+            self._watch_form(work, answers)
+        if purpose == "learn":
+            for (prompt, example), answer in zip(work, answers, strict=True):
+                self._score_by_example.setdefault(prompt.id, {})[example.id] = answer.score.value
+        return answers
+
+    def _watch_form(
+        self, work: Sequence[tuple[Prompt, Example]], answers: Sequence[Answer]
+    ) -> None:
+        for (prompt, _), answer in zip(work, answers, strict=True):
+            if self._form.look(prompt, [answer]) and self._form.prompt is not None:
+                self._trial_budget.keep_for_control(self._form.prompt)
+
+    def tried(self, prompt: Prompt) -> Estimate:
+        """Its accuracy on those items."""
+        return estimate(list(self._score_by_example.get(prompt.id, {}).values()))

@@ -1,0 +1,85 @@
+"""What a trial is before it runs: its plan, its surroundings, its progress and its empty result."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from cluster.config.limits import Allowed
+from cluster.trial.budget import Reserve
+from cluster.trial.result import Status, TrialResult
+from optimizer.protocols import SelectionRule, Strategy
+from optimizer.types import Sampling
+from serving.settings import ModelSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialPlan:
+    """All that makes a trial what it is, but its data.
+
+    Small and picklable: it travels to a worker.
+    """
+
+    id: str
+    task: str
+    """The label in the experiment."""
+    strategy: Strategy
+    strategy_label: str
+    selection: SelectionRule
+    selection_label: str
+    seed: int
+    target: ModelSettings
+    optimizer: ModelSettings
+    sampling: Sampling
+    allowed: Allowed = field(default_factory=Allowed)
+    form_control: bool = True
+    """Is the baseline with the answer line alone measured beside the two prompts, where form may
+    explain a gain?
+    """
+    settings: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
+    """The point of the search space, where there is a search; it is in the other fields already."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a trial is."""
+
+    round: int | None = None
+    """The last finished round; None before the first."""
+    dev_accuracy: float | None = None
+    """Of the best candidate of that round."""
+    target_calls: int = 0
+    optimizer_calls: int = 0
+    ledger_hits: int = 0
+    prefix_hit_rate: float | None = None
+    """Of the target; None where its engine does not tell."""
+    repeats: int = 0
+    """Requests that the trial could answer itself: they are no calls."""
+    paused: str = ""
+    """One sentence while a model's endpoint is down and waited for; "" while all answer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialContext:
+    """What a trial sees of the experiment around it."""
+
+    reserve: Reserve | None = None
+    """Where the experiment as a whole has limits: it keeps the trial's test affordable."""
+    pause: Callable[[], str] = lambda: ""
+    """What the trial's models wait for, as in Progress.paused."""
+
+
+def without_result(plan: TrialPlan, status: Status, error: str = "") -> TrialResult:
+    """What is known before a trial starts; the whole row of one that did not come to report."""
+    return TrialResult(
+        trial=plan.id,
+        task=plan.task,
+        strategy=plan.strategy_label,
+        selection=plan.selection_label,
+        seed=plan.seed,
+        target=plan.target.label,
+        optimizer=plan.optimizer.label,
+        stand_in=plan.optimizer.stand_in,
+        status=status,
+        error=error,
+        settings=plan.settings,
+        max_tokens=plan.target.own_max_tokens or plan.sampling.max_tokens,
+    )
