@@ -11,13 +11,12 @@ Knows no model, no client and no task.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from optimizer.errors import escaped, shortened
-from optimizer.protocols import LanguageModel
-from optimizer.types import Failed, Outcome, Purpose, Request, Verdict
+from optimizer.types import Failed, Outcome, Purpose, Verdict
 
 ReplyKind = Literal["readable", "unreadable", "empty", "truncated", "refused", "failed"]
 """What a reply of the optimizer model was good for.
@@ -134,26 +133,3 @@ class OutcomeCounts:
     def replies_by_attempt(self) -> dict[str, dict[str, int]]:
         """Attempt -> kind -> replies; what did not occur is left out."""
         return {attempt: dict(counts) for attempt, counts in self._replies.items() if counts}
-
-
-class CountedModel:
-    """A language model with the counts of what its replies are good for.
-
-    Whoever reads the replies counts them there.
-    """
-
-    def __init__(self, model: LanguageModel, outcome_counts: OutcomeCounts) -> None:
-        self._model = model
-        self.outcome_counts = outcome_counts
-
-    @property
-    def name(self) -> str:
-        return self._model.name
-
-    async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
-        return await self._model.complete(requests)
-
-
-def outcome_counts_of(model: LanguageModel) -> OutcomeCounts:
-    """The model's own counts; a new one, which nobody looks at, where it has none."""
-    return model.outcome_counts if isinstance(model, CountedModel) else OutcomeCounts()

@@ -5,6 +5,7 @@ from random import Random
 from typing import Protocol, runtime_checkable
 
 from optimizer.candidate import Candidate, Problem, Round, Standing
+from optimizer.outcome_counts import OutcomeCounts
 from optimizer.prompt import Prompt
 from optimizer.types import Answer, Completion, Example, Outcome, Purpose, Request, Score
 
@@ -27,6 +28,34 @@ class LanguageModel(Protocol):
         Raises AccessError (wrong key, unknown model), EndpointError (unreachable beyond all
         retries) and BudgetExhausted (nothing of the batch was sent).
         """
+
+
+class OptimizerModel(LanguageModel, Protocol):
+    """The optimizer model, as a strategy sees it.
+
+    A model cannot tell what its replies are good for: whoever reads them counts that here.
+    """
+
+    @property
+    def outcome_counts(self) -> OutcomeCounts:
+        """Return the counts of the trial that asks."""
+
+
+class Limited(Protocol):
+    """What a model's budget covers."""
+
+    def fitting(self, requests: Sequence[Request]) -> int:
+        """Return how many of these requests, from the first on, are covered now, each at the most
+        that it can cost.
+        """
+
+    def covers(self, requests: int) -> bool:
+        """Say whether so many requests of a search are covered, whatever is asked; a quick answer,
+        False where it is not sure.
+        """
+
+    def known(self, requests: Sequence[Request]) -> list[bool]:
+        """Say which of these requests were answered before."""
 
 
 class Scorer(Protocol):
@@ -114,7 +143,7 @@ class Strategy(Protocol):
     """
 
     def search(
-        self, problem: Problem, optimizer: LanguageModel, evaluate: Evaluator, rng: Random
+        self, problem: Problem, optimizer: OptimizerModel, evaluate: Evaluator, rng: Random
     ) -> AsyncIterator[Round]:
         """Yields a round after each selection; round 0 has the initial prompts.
 

@@ -1,9 +1,9 @@
 """Runs a prepared diagnosis on Ray: models on Serve, one ledger, every task under its own budgets,
 all tasks at once.
 
-The order of the guards around a model is budget -> ledger -> limiter -> client. As with an
-experiment the state of a run is its ledger: the same settings into the same folder again pay only
-for what is missing.
+The guards around a model are those of a trial without its memory (cluster/trial/guards.py). As with
+an experiment the state of a run is its ledger: the same settings into the same folder again pay
+only for what is missing.
 """
 
 import asyncio
@@ -15,17 +15,19 @@ from cluster.diagnosis.preparation import Prepared
 from cluster.diagnosis.result import TaskDiagnosis
 from cluster.experiment.outage_notices import pauses_told
 from cluster.ray_runtime.session import ray_session
+from cluster.trial.guards import with_ledger
 from optimizer.budget.call_budget import Budget, Budgeted
+from optimizer.budget.shared_budget import ROLES
+from optimizer.counted_model import CountedModel
 from optimizer.diagnostics import Subject, diagnose
 from optimizer.errors import PromptrayError
 from optimizer.evaluation.evaluator import Evaluation
 from optimizer.graders.graders import SCORERS
-from optimizer.outcome_counts import CountedModel, OutcomeCounts
+from optimizer.outcome_counts import OutcomeCounts
 from optimizer.protocols import LanguageModel
 from optimizer.selection import Racing
 from serving.hosting.deployment import host
 from serving.ledger.actor import open_ledger
-from serving.ledger.cached_model import CachedModel
 from serving.ledger.coordinator import LedgerClient
 from serving.models import connect, load_engine
 
@@ -51,8 +53,12 @@ def run_diagnosis(prepared: Prepared, tell: Tell) -> tuple[TaskDiagnosis, ...]:
 
 async def _all(prepared: Prepared, ledger: LedgerClient, tell: Tell) -> tuple[TaskDiagnosis, ...]:
     models = (prepared.settings.target_model, prepared.settings.optimizer_model)
-    target, optimizer = (CachedModel(connect(model), ledger, model.chunk) for model in models)
-    async with pauses_told(tell, target, optimizer):
+    clients = [connect(model) for model in models]
+    target, optimizer = (
+        with_ledger(client, model, role, ledger)
+        for client, model, role in zip(clients, models, ROLES, strict=True)
+    )
+    async with pauses_told(tell, *clients):
         return tuple(
             await asyncio.gather(
                 *(

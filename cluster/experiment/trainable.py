@@ -21,6 +21,7 @@ from cluster.experiment.metrics import TrialMetrics
 from cluster.experiment.planning import TrialSpec, plan_of
 from cluster.search.metric_names import RESULT, SO_FAR
 from cluster.trial.budget import Reserve, price_list_of
+from cluster.trial.guards import with_ledger
 from cluster.trial.plan import TrialContext, TrialPlan, without_result
 from cluster.trial.result import TrialResult
 from cluster.trial.trial import Trial
@@ -32,7 +33,6 @@ from optimizer.tasks.task import Task
 from serving.budget import BudgetClient, TrialBudgetClient
 from serving.budget.combined import CombinedBudget
 from serving.concurrency.circuit_breaker import pause_of
-from serving.ledger.cached_model import CachedModel
 from serving.ledger.coordinator import LedgerClient
 from serving.models import connect
 
@@ -148,26 +148,11 @@ async def _built(
         paying = CombinedBudget(paying, owner) if paying else owner
     reserves = tuple(reserve for reserve in (shared_budget, owner) if reserve)
     target, optimizer = connect(plan.target, shared.group), connect(plan.optimizer, shared.group)
-    price_lists = _price_lists(plan)
     return Trial(
         plan,
         task,
-        CachedModel(
-            target,
-            shared.ledger,
-            plan.target.chunk,
-            paying,
-            price_lists["target"],
-            endings=shared_budget,
-        ),
-        CachedModel(
-            optimizer,
-            shared.ledger,
-            plan.optimizer.chunk,
-            paying,
-            price_lists["optimizer"],
-            endings=shared_budget,
-        ),
+        with_ledger(target, plan.target, "target", shared.ledger, paying, shared_budget),
+        with_ledger(optimizer, plan.optimizer, "optimizer", shared.ledger, paying, shared_budget),
         TrialContext(
             reserve=_Reserves(reserves) if reserves else None,
             pause=partial(pause_of, target, optimizer),

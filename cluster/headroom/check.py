@@ -28,8 +28,8 @@ from cluster.headroom.cost_estimate import (
 )
 from cluster.ray_runtime.session import ray_session
 from cluster.text.formatting import share
-from cluster.trial.budget import price_list_of
-from optimizer.budget.shared_budget import Paying, Role
+from cluster.trial.guards import with_ledger
+from optimizer.budget.shared_budget import ROLES, Paying
 from optimizer.errors import EndpointError
 from optimizer.evaluation.answer_forms import NotRight, Reading
 from optimizer.evaluation.headroom_probe import Probed, Probing, probe
@@ -51,7 +51,6 @@ from optimizer.statistics import (
 from optimizer.strategies.abo import ABO
 from optimizer.tasks.task import Task
 from optimizer.types import Completion, Outcome, Request
-from serving.ledger.cached_model import CachedModel
 from serving.ledger.coordinator import LedgerClient
 from serving.models import connect, load_engine
 from serving.settings import ModelSettings
@@ -238,20 +237,14 @@ async def _check(
     shared_budget: Paying | None = None,
 ) -> Check:
     settings = experiment.settings
-    roles: tuple[Role, Role] = ("target", "optimizer")
+    clients = [connect(model) for model in models]
     recorded = [
-        CachedModel(
-            connect(model),
-            ledger,
-            model.chunk,
-            shared_budget,
-            price_list_of(model, role) if shared_budget else None,
-        )
-        for role, model in zip(roles, models, strict=True)
+        with_ledger(client, model, role, ledger, shared_budget)
+        for role, model, client in zip(ROLES, models, clients, strict=True)
     ]
     target, optimizer = _Metered(recorded[0], "target"), _Metered(recorded[1], "optimizer")
     checks = []
-    async with pauses_told(tell, *recorded):
+    async with pauses_told(tell, *clients):
         for setting in settings.tasks:
             task = experiment.tasks[setting.label, settings.seeds[0]]
             tell(f"Probing {setting.label} …")

@@ -8,14 +8,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from cluster.config.limits import Allowed
-from optimizer.budget.answer_memory import Remembering
-from optimizer.budget.call_budget import Budget, Budgeted, Usage
+from optimizer.budget.call_budget import Budget, Usage
 from optimizer.budget.shared_budget import Cost, Limits, PriceList, Role, SharedBudget
 from optimizer.errors import SettingsError
 from optimizer.prompt import Prompt
-from optimizer.protocols import LanguageModel
 from optimizer.types import Purpose, Request, Sampling
-from serving.ledger.schema import key_of
 from serving.settings import ModelSettings
 
 CONTROL_SHARE = 0.1
@@ -68,7 +65,7 @@ class TrialBudget:
             "optimizer": Budget(allowed.optimizer_calls, "optimizer"),
         }
         self.shared_budget = SharedBudget(Limits(tokens=allowed.tokens, money=allowed.money))
-        self._price_list_by_role: dict[Role, PriceList] = {
+        self.price_list_by_role: dict[Role, PriceList] = {
             role: price_list_of(model, role) for role, model in models.items()
         }
         self._seed_half = self._half = self._control = Cost()
@@ -76,19 +73,10 @@ class TrialBudget:
         the control arm can cost.
         """
 
-    def guarded(self, model: LanguageModel, role: Role) -> Remembering:
-        """The model inside this trial's limits, behind what the trial knows already."""
-        budget = self.budgets[role]
-        return Remembering(
-            Budgeted(model, budget, self.shared_budget, self._price_list_by_role[role]),
-            budget,
-            key_of,
-        )
-
     async def open(self, seed: Prompt) -> None:
         """Keeps the final test aside. Raises SettingsError where the limits have no room for it."""
         self.budgets["target"].reserve_for_test(2 * self._test.items)
-        self._seed_half = self._test.cost(seed, self._price_list_by_role["target"])
+        self._seed_half = self._test.cost(seed, self.price_list_by_role["target"])
         await self.may_be_best([seed])
         if name := self.shared_budget.limits.passed_by(self.shared_budget.kept_by_holder[""]):
             needed = getattr(self.shared_budget.kept_by_holder[""], name)
@@ -104,7 +92,7 @@ class TrialBudget:
         """
         half = Cost.of_all([])
         for prompt in prompts:
-            half = half.at_least(self._test.cost(prompt, self._price_list_by_role["target"]))
+            half = half.at_least(self._test.cost(prompt, self.price_list_by_role["target"]))
         if half.at_least(self._half) == self._half:
             return
         self._half = self._half.at_least(half)
@@ -127,7 +115,7 @@ class TrialBudget:
             budget.reserve_for_test(3 * items)
         kept, control = (
             self._seed_half + self._half,
-            self._test.cost(prompt, self._price_list_by_role["target"]),
+            self._test.cost(prompt, self.price_list_by_role["target"]),
         )
         may_take = self.shared_budget.limits.left_by(kept, CONTROL_SHARE)
         bounded = (

@@ -18,15 +18,17 @@ from cluster.trial.evaluation import TrialEvaluation
 from cluster.trial.failure_notes import Noting
 from cluster.trial.final_test import Tested, with_test
 from cluster.trial.form_control import FormControl
+from cluster.trial.guards import with_trial_budget
 from cluster.trial.plan import Progress, TrialContext, TrialPlan, without_result
 from cluster.trial.result import Status, TrialResult
 from optimizer.budget.call_budget import Usage
 from optimizer.budget.shared_budget import Role
 from optimizer.candidate import Candidate, Problem, Round
+from optimizer.counted_model import CountedModel
 from optimizer.errors import AccessError, BudgetExhausted, EndpointError, PromptrayError
 from optimizer.evaluation.evaluator import rounds_of
 from optimizer.graders.graders import SCORERS
-from optimizer.outcome_counts import Asked, CountedModel, OutcomeCounts
+from optimizer.outcome_counts import Asked, OutcomeCounts
 from optimizer.protocols import LanguageModel
 from optimizer.statistics import estimate
 from optimizer.tasks.task import Task
@@ -70,18 +72,20 @@ class Trial:
             Noting(target, "target", self._lost),
         )
         self._optimizer = CountedModel(
-            self._trial_budget.guarded(optimizer, "optimizer"), self._outcome_counts
+            with_trial_budget(optimizer, "optimizer", self._trial_budget), self._outcome_counts
         )
+        limited = with_trial_budget(target, "target", self._trial_budget)
         self._form = FormControl(plan.form_control, self._problem.seed, task.scorer)
         self._evaluation = TrialEvaluation(
             self._trial_budget,
             self._form,
-            self._trial_budget.guarded(target, "target"),
+            limited,
             SCORERS[task.scorer],
             task.dev,
             plan.selection,
             plan.sampling,
             self._outcome_counts,
+            limited,
         )
         self._rounds: list[Round] = []
         self._started = time.monotonic()

@@ -9,7 +9,6 @@ another: of two that are under way together neither knows the other's answers.
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol, runtime_checkable
 
 from optimizer.budget.call_budget import Budget, Budgeted
 from optimizer.errors import BudgetExhausted
@@ -25,24 +24,6 @@ def whole_request(model: str, request: Request) -> Hashable:
     It holds all messages: a digest of them takes less memory.
     """
     return replace(request, purpose="learn")
-
-
-@runtime_checkable
-class Limited(Protocol):
-    """A model that knows how far it can go."""
-
-    def fitting(self, requests: Sequence[Request]) -> int:
-        """Return how many of these requests, from the first on, are covered now, each at the most
-        that it can cost.
-        """
-
-    def covers(self, requests: int) -> bool:
-        """Say whether so many requests of a search are covered, whatever is asked; a quick answer,
-        False where it is not sure.
-        """
-
-    def known(self, requests: Sequence[Request]) -> list[bool]:
-        """Say which of these requests were answered before."""
 
 
 class Remembering:

@@ -18,6 +18,7 @@ from optimizer.errors import BudgetExhausted
 from optimizer.types import Outcome, Request
 
 Role = Literal["target", "optimizer"]
+ROLES: tuple[Role, Role] = ("target", "optimizer")
 TEMPLATE_TOKENS = 64
 """What a chat template may add to a prompt, such as a system message of its own [ours: Qwen adds
 about 20, Llama 3.1 about 30].

@@ -18,7 +18,7 @@ from optimizer.diagnostics.findings import figure
 from optimizer.errors import BudgetExhausted
 from optimizer.evaluation.evaluator import rounds_of
 from optimizer.prompt import Prompt
-from optimizer.protocols import Evaluator, LanguageModel
+from optimizer.protocols import Evaluator, OptimizerModel
 from optimizer.statistics import Estimate, PairedTest, Scores, estimate, paired_test
 from optimizer.strategies.abo import ABO
 from optimizer.types import Example
@@ -100,7 +100,7 @@ class Ablations:
 
 async def ablations(
     problem: Problem,
-    optimizer: LanguageModel,
+    optimizer: OptimizerModel,
     evaluate: Evaluator,
     held_out: Sequence[Example],
     seeds: Sequence[int],
@@ -148,7 +148,7 @@ def _compared(full: Scores, other: Scores) -> PairedTest | None:
 
 
 async def _search(
-    settings: ABO, problem: Problem, optimizer: LanguageModel, evaluate: Evaluator, seed: int
+    settings: ABO, problem: Problem, optimizer: OptimizerModel, evaluate: Evaluator, seed: int
 ) -> tuple[Candidate | None, bool]:
     """The best candidate of a search, and whether it came to its end."""
     best: Candidate | None = None

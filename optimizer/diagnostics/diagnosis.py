@@ -22,7 +22,7 @@ from optimizer.diagnostics.reflection_bias import ReflectionBias, reflection_bia
 from optimizer.diagnostics.reflection_validity import ReflectionValidity, reflection_validity
 from optimizer.errors import BudgetExhausted
 from optimizer.operators.asking import Asking
-from optimizer.protocols import Evaluator, LanguageModel
+from optimizer.protocols import Evaluator, OptimizerModel
 from optimizer.strategies.abo import ABO
 from optimizer.types import Example, Sampling
 from optimizer.validators import at_least
@@ -126,7 +126,7 @@ class Diagnosis:
 
 async def diagnose(
     subject: Subject,
-    optimizer: LanguageModel,
+    optimizer: OptimizerModel,
     evaluate: Evaluator,
     depth: Depth,
     seed: int,
@@ -183,7 +183,7 @@ class _Work:
     """The calls of one diagnosis."""
 
     subject: Subject
-    optimizer: LanguageModel
+    optimizer: OptimizerModel
     evaluate: Evaluator
     depth: Depth
     seed: int

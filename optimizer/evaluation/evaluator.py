@@ -10,14 +10,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from random import Random
 
-from optimizer.budget.answer_memory import Limited
 from optimizer.candidate import Candidate, Round, Standing
 from optimizer.errors import BudgetExhausted
 from optimizer.evaluation.selection_run import CutSelection, PairwiseComparison
 from optimizer.graders.graders import judge
 from optimizer.outcome_counts import OutcomeCounts
 from optimizer.prompt import Prompt
-from optimizer.protocols import LanguageModel, Scorer, SelectionRule
+from optimizer.protocols import LanguageModel, Limited, Scorer, SelectionRule
 from optimizer.types import Answer, Completion, Example, Outcome, Purpose, Request, Sampling
 
 
@@ -36,9 +35,11 @@ class Evaluation:
         rule: SelectionRule,
         sampling: Sampling | None = None,
         outcome_counts: OutcomeCounts | None = None,
+        limited: Limited | None = None,
     ) -> None:
+        """`limited`: what the target's budget covers; None: it covers all."""
         self._target = target
-        self._limited = target if isinstance(target, Limited) else None
+        self._limited = limited
         self._scorer = scorer
         self._dev = tuple(dev)
         self._rule = rule

@@ -12,6 +12,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from random import Random
 
+from optimizer.counted_model import CountedModel
 from optimizer.evaluation.answer_forms import NotRight, Reading, reading
 from optimizer.evaluation.evaluator import Evaluation
 from optimizer.graders.graders import SCORERS, judge, with_answer_line
@@ -215,7 +216,9 @@ async def _first_found(
     other.
     """
     evaluation = Evaluation(target, SCORERS[task.scorer], task.dev, probing.rule, probing.sampling)
-    search = probing.strategy.search(task.problem(), optimizer, evaluation, Random(probing.seed))
+    search = probing.strategy.search(
+        task.problem(), CountedModel(optimizer), evaluation, Random(probing.seed)
+    )
     async with aclosing(search) as rounds:  # type: ignore[type-var]  # an async generator, by the protocol's contract
         async for first in rounds:
             return next(

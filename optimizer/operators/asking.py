@@ -14,8 +14,8 @@ from typing import Generic, TypeVar
 from optimizer.errors import BudgetExhausted
 from optimizer.operators.reply import Unreadable
 from optimizer.operators.template import shown_part
-from optimizer.outcome_counts import Attempt, ReplyKind, outcome_counts_of
-from optimizer.protocols import LanguageModel
+from optimizer.outcome_counts import Attempt, ReplyKind
+from optimizer.protocols import OptimizerModel
 from optimizer.types import Completion, Failed, Message, Outcome, Request, Sampling
 
 T = TypeVar("T")
@@ -68,14 +68,14 @@ class Asking:
     Each reply that cannot be read is asked again once, with the fault named; if that fails too it
     is a failed proposal and counted. A call that failed (no reply at all) is not asked again: the
     guards around the model have already tried, and who refused once would refuse again. The kind of
-    every reply goes to the model's counts, where it has one.
+    every reply goes to the model's counts.
 
     The same question asked again is a new draw: it gets the next sample number. The first number
     comes from the search's `rng`, so that searches with different seeds draw independently although
     they share a ledger.
     """
 
-    def __init__(self, optimizer: LanguageModel, sampling: Sampling, rng: Random) -> None:
+    def __init__(self, optimizer: OptimizerModel, sampling: Sampling, rng: Random) -> None:
         self._optimizer = optimizer
         self._sampling = sampling
         self._first_sample = rng.randrange(2**20)
@@ -84,7 +84,7 @@ class Asking:
         self._read = 0
         """Replies that could be read, since the parse failures were last taken: in this round."""
         self._refusal: BudgetExhausted | None = None
-        self._outcome_counts = outcome_counts_of(optimizer)
+        self._outcome_counts = optimizer.outcome_counts
 
     async def __call__(self, questions: Sequence[Question[T]]) -> list[T | None]:
         """One result a question, in order.

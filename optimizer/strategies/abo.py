@@ -30,7 +30,7 @@ from optimizer.behaviour.search_context import SearchContext
 from optimizer.behaviour.settings import BehaviourSettings
 from optimizer.candidate import Candidate, Problem, Round
 from optimizer.operators.asking import Asking
-from optimizer.protocols import Evaluator, LanguageModel
+from optimizer.protocols import Evaluator, OptimizerModel
 from optimizer.strategies.lineage import unseen
 from optimizer.strategies.minibatch import errors_by_parent
 from optimizer.types import Sampling
@@ -63,7 +63,7 @@ class ABO(BehaviourSettings):
         one_of(get_args(Refine), refine=self.refine)
 
     async def search(
-        self, problem: Problem, optimizer: LanguageModel, evaluate: Evaluator, rng: Random
+        self, problem: Problem, optimizer: OptimizerModel, evaluate: Evaluator, rng: Random
     ) -> AsyncIterator[Round]:
         """See protocols.Strategy."""
         ask = Asking(optimizer, Sampling(self.temperature, self.max_tokens), rng)

@@ -31,7 +31,7 @@ from optimizer.behaviour.search_context import SearchContext
 from optimizer.behaviour.settings import BehaviourSettings
 from optimizer.candidate import Candidate, Problem, Round, Standing
 from optimizer.operators.asking import Asking, Question
-from optimizer.protocols import Evaluator, LanguageModel
+from optimizer.protocols import Evaluator, OptimizerModel
 from optimizer.sampling import some
 from optimizer.strategies.lineage import unseen
 from optimizer.types import Answer, Sampling
@@ -60,7 +60,7 @@ class Hybrid(BehaviourSettings):
         at_least(1, errors_per_group=self.errors_per_group)
 
     async def search(
-        self, problem: Problem, optimizer: LanguageModel, evaluate: Evaluator, rng: Random
+        self, problem: Problem, optimizer: OptimizerModel, evaluate: Evaluator, rng: Random
     ) -> AsyncIterator[Round]:
         """See protocols.Strategy."""
         ask = Asking(optimizer, Sampling(self.temperature, self.max_tokens), rng)

@@ -17,7 +17,7 @@ from optimizer.candidate import Candidate, Problem, Round
 from optimizer.operators.asking import Asking
 from optimizer.operators.induce import induce
 from optimizer.operators.vary import vary
-from optimizer.protocols import Evaluator, LanguageModel
+from optimizer.protocols import Evaluator, OptimizerModel
 from optimizer.sampling import some
 from optimizer.strategies.lineage import unseen
 from optimizer.types import Sampling
@@ -58,7 +58,7 @@ class IterativeAPE:
         one_of(get_args(Pool), source=self.source)
 
     async def search(
-        self, problem: Problem, optimizer: LanguageModel, evaluate: Evaluator, rng: Random
+        self, problem: Problem, optimizer: OptimizerModel, evaluate: Evaluator, rng: Random
     ) -> AsyncIterator[Round]:
         """See protocols.Strategy."""
         ask = Asking(optimizer, Sampling(self.temperature, self.max_tokens), rng)

@@ -16,7 +16,7 @@ from random import Random
 from optimizer.candidate import Candidate, Problem, Round, Standing
 from optimizer.operators.asking import Asking
 from optimizer.operators.propose import propose
-from optimizer.protocols import Evaluator, LanguageModel
+from optimizer.protocols import Evaluator, OptimizerModel
 from optimizer.sampling import some
 from optimizer.strategies.scores import Scores
 from optimizer.types import Sampling
@@ -71,7 +71,7 @@ class OPRO:
         at_least(1, beam=self.beam, max_characters=self.max_characters, max_tokens=self.max_tokens)
 
     async def search(
-        self, problem: Problem, optimizer: LanguageModel, evaluate: Evaluator, rng: Random
+        self, problem: Problem, optimizer: OptimizerModel, evaluate: Evaluator, rng: Random
     ) -> AsyncIterator[Round]:
         """See protocols.Strategy."""
         ask = Asking(optimizer, Sampling(self.temperature, self.max_tokens), rng)

@@ -22,7 +22,7 @@ from optimizer.candidate import Candidate, Problem, Round, Standing
 from optimizer.operators.asking import Asking
 from optimizer.operators.criticise import criticise
 from optimizer.operators.rewrite import rewrite
-from optimizer.protocols import Evaluator, LanguageModel
+from optimizer.protocols import Evaluator, OptimizerModel
 from optimizer.sampling import some
 from optimizer.strategies.lineage import unseen
 from optimizer.strategies.scores import Scores
@@ -82,7 +82,7 @@ class PromptAgent:
         at_least(1, expand_width=self.expand_width, batch=self.batch, max_tokens=self.max_tokens)
 
     async def search(
-        self, problem: Problem, optimizer: LanguageModel, evaluate: Evaluator, rng: Random
+        self, problem: Problem, optimizer: OptimizerModel, evaluate: Evaluator, rng: Random
     ) -> AsyncIterator[Round]:
         """See protocols.Strategy.
 

@@ -20,7 +20,7 @@ from optimizer.operators.criticise import criticise
 from optimizer.operators.edit import edit
 from optimizer.operators.paraphrase import paraphrase
 from optimizer.prompt import Prompt
-from optimizer.protocols import Evaluator, LanguageModel
+from optimizer.protocols import Evaluator, OptimizerModel
 from optimizer.sampling import some
 from optimizer.strategies.lineage import unseen
 from optimizer.strategies.minibatch import errors_by_parent
@@ -89,7 +89,7 @@ class Reflection(ABC):
         """
 
     async def search(
-        self, problem: Problem, optimizer: LanguageModel, evaluate: Evaluator, rng: Random
+        self, problem: Problem, optimizer: OptimizerModel, evaluate: Evaluator, rng: Random
     ) -> AsyncIterator[Round]:
         """See protocols.Strategy."""
         ask = Asking(optimizer, Sampling(self.temperature, self.max_tokens), rng)

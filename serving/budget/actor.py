@@ -122,10 +122,13 @@ class TrialBudgetClient:
             await recover(self, elapsed.sent, ledger, price_list_by_role)
         return elapsed
 
-    def refuses(self, keys: Sequence[bytes]) -> str:
-        """See Endings.refuses. Known when the trial has begun."""
-        key, reason = self._ending or ("", "")
-        return reason if key and bytes.fromhex(key) in keys else ""
+    @property
+    def ending(self) -> tuple[bytes, str] | None:
+        """See Endings.ending. Known when the trial has begun."""
+        if self._ending is None:
+            return None
+        key, reason = self._ending
+        return bytes.fromhex(key), reason
 
     async def refused(self, key: bytes, reason: str) -> None:
         """See Endings.refused."""

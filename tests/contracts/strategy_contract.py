@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from optimizer.budget.answer_memory import Remembering
 from optimizer.budget.call_budget import Budget, Budgeted
 from optimizer.candidate import Candidate, Problem, Round, Standing, same_text
+from optimizer.counted_model import CountedModel
 from optimizer.errors import BudgetExhausted, SettingsError
 from optimizer.evaluation.evaluator import Evaluation, rounds_of
 from optimizer.prompt import Prompt
@@ -67,7 +68,7 @@ async def run(
     rounds = [] if rounds is None else rounds
     evaluate = toy.InMemoryEvaluator(target or ScriptedModel(toy.target))
     async for latest in strategy.search(
-        problem, optimizer or ScriptedModel(toy.author), evaluate, Random(seed)
+        problem, CountedModel(optimizer or ScriptedModel(toy.author)), evaluate, Random(seed)
     ):
         rounds.append(latest)
     return rounds
@@ -76,8 +77,9 @@ async def run(
 def limited(strategy: Strategy, rule: SelectionRule, budget: Budget) -> AsyncIterator[Round]:
     """The rounds of a search whose target model has a budget, as a trial drives it."""
     target = Remembering(Budgeted(ScriptedModel(toy.target), budget), budget)
-    evaluate = Evaluation(target, same_text, toy.DEV, rule)
-    return rounds_of(strategy.search(toy.PROBLEM, ScriptedModel(toy.author), evaluate, Random(0)))
+    evaluate = Evaluation(target, same_text, toy.DEV, rule, limited=target)
+    optimizer = CountedModel(ScriptedModel(toy.author))
+    return rounds_of(strategy.search(toy.PROBLEM, optimizer, evaluate, Random(0)))
 
 
 async def until_it_ends(rounds: AsyncIterator[Round]) -> AsyncIterator[Round]:
@@ -199,7 +201,9 @@ class StrategyContract:
             toy.InMemoryEvaluator(ScriptedModel(toy.target)),
         )
         before = 0
-        async for latest in strategy.search(toy.PROBLEM, optimizer, evaluate, Random(0)):
+        async for latest in strategy.search(
+            toy.PROBLEM, CountedModel(optimizer), evaluate, Random(0)
+        ):
             assert len(optimizer.batches) - before <= self.max_batches_per_round
             assert evaluate.select_calls == latest.number + 1
             assert evaluate.answer_calls <= latest.number

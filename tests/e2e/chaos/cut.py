@@ -28,6 +28,7 @@ from cluster.trial.trial import Trial
 from optimizer.budget.shared_budget import Cost
 from optimizer.types import Completion, Outcome, Request
 from serving.budget import BudgetStore
+from serving.budget.paid_model import PaidModel
 from serving.budget.recovery import recover
 from serving.clients.dispatch_hook import Sending
 from serving.ledger import Ledger, key_of
@@ -180,7 +181,9 @@ async def _run(out: Path, settings: ExperimentSettings, machine: Machine) -> Non
         }
         await recover(share, (await shared_budget.begin(plan.id)).sent, ledger, price_lists)
         models = [
-            CachedModel(Counted(machine, name, places), ledger, 1, share, price_lists[role])
+            PaidModel(
+                CachedModel(Counted(machine, name, places), ledger, 1), share, price_lists[role]
+            )
             for name, role in (("target", "target"), ("author", "optimizer"))
         ]
         result = await Trial(

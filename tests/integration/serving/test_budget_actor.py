@@ -14,6 +14,7 @@ from optimizer.budget.shared_budget import Cost, Limits, PriceList
 from optimizer.errors import BudgetExhausted, DataError, SettingsError, StorageError
 from optimizer.types import Completion, Message, Outcome, Request
 from serving.budget import FILE, BudgetStore, open_budget
+from serving.budget.paid_model import PaidModel
 from serving.budget.store import RECORD_EVERY_S
 from serving.ledger import Ledger
 from serving.ledger.cached_model import CachedModel
@@ -239,7 +240,7 @@ async def test_a_search_that_was_refused_ends_at_the_same_request_again_whoever_
         async def answers(limits: Limits, requests: list[Request]) -> list[Outcome]:
             mine = open_budget(folder, limits, {}).of("a")
             await mine.begin()
-            return await CachedModel(Echo(), shared, shared_budget=mine, endings=mine).complete(
+            return await PaidModel(CachedModel(Echo(), shared), mine, endings=mine).complete(
                 requests
             )
 

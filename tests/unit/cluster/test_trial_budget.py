@@ -23,6 +23,7 @@ from optimizer.selection import Full, Racing
 from optimizer.tasks.loading import load_task
 from optimizer.tasks.task import Sizes, Task
 from optimizer.types import Outcome, Request, Sampling
+from serving.budget.paid_model import PaidModel
 from serving.ledger import Ledger
 from serving.ledger.cached_model import CachedModel
 from serving.ledger.coordinator import LedgerCoordinator
@@ -206,8 +207,9 @@ class Endings:
     def __init__(self) -> None:
         self.key, self.reason = b"", ""
 
-    def refuses(self, keys: Sequence[bytes]) -> str:
-        return self.reason if self.key in keys else ""
+    @property
+    def ending(self) -> tuple[bytes, str] | None:
+        return (self.key, self.reason) if self.key else None
 
     async def refused(self, key: bytes, reason: str) -> None:
         self.key, self.reason = key, reason
@@ -234,8 +236,11 @@ async def test_a_search_that_the_experiments_budget_cuts_has_the_same_tables_whe
         async def found(allowed: Limits) -> TrialResult:
             shared_budget = SharedBudget(allowed)
             shared_budget.keep(Cost(target_calls=20, tokens=30_000))  # for the final test
-            target = CachedModel(
-                Telling(task, 340), shared, 4, Share(shared_budget), PriceList(), endings=endings
+            target = PaidModel(
+                CachedModel(Telling(task, 340), shared, 4),
+                Share(shared_budget),
+                PriceList(),
+                endings,
             )
             return await Trial(plan, task, target, ScriptedModel(lambda _: GOOD, "optimizer")).run()
 

@@ -56,12 +56,8 @@ class Search:
     ) -> None:
         self.model = ScriptedModel(target)
         self.budget = Budget(None if calls is None else ITEMS + calls, "target")
-        self.evaluate = Evaluation(
-            Remembering(Budgeted(self.model, self.budget, shared_budget), self.budget),
-            SCORERS["number"],
-            DEV,
-            rule,
-        )
+        limited = Remembering(Budgeted(self.model, self.budget, shared_budget), self.budget)
+        self.evaluate = Evaluation(limited, SCORERS["number"], DEV, rule, limited=limited)
 
     async def selected(
         self, candidates: Sequence[Candidate], keep: int = 2
@@ -216,12 +212,8 @@ async def test_an_experiments_budget_that_ends_inside_a_batch_loses_no_answer(
     rule = make()
     for calls in range(0, len(CHILDREN) * ITEMS, 5):
         search, budget = Search(rule, None), Budget()
-        search.evaluate = Evaluation(
-            Remembering(Budgeted(Refusing(ITEMS + calls), budget), budget),
-            SCORERS["number"],
-            DEV,
-            rule,
-        )
+        limited = Remembering(Budgeted(Refusing(ITEMS + calls), budget), budget)
+        search.evaluate = Evaluation(limited, SCORERS["number"], DEV, rule, limited=limited)
         standings, was_cut = await search.selected([PARENT, *CHILDREN])
         parent = next(one for one in standings if one.candidate == PARENT)
         assert sum(one.items for one in standings if one != parent) == budget.usage.calls - ITEMS

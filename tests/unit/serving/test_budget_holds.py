@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer.budget.call_budget import Budget, Budgeted
-from optimizer.budget.shared_budget import Cost, Limits, PriceList
+from optimizer.budget.shared_budget import Cost, Limits
 from optimizer.errors import BudgetExhausted
 from optimizer.types import Completion, Failed, Message, Outcome, Purpose, Request, Sampling
 from serving.budget import BudgetStore
+from serving.budget.paid_model import PaidModel
 from serving.ledger import Ledger
 from serving.ledger.cached_model import CachedModel
 from serving.ledger.coordinator import LedgerCoordinator
@@ -79,7 +80,7 @@ async def test_no_limit_is_passed_and_less_than_a_minibatch_is_left(
         async def trial(name: str) -> None:
             budgets[name].reserve_for_test(TEST_ITEMS)
             model = Budgeted(
-                CachedModel(endpoint, ledger, 4, RecordedShare(shared_budget, name), PriceList()),
+                PaidModel(CachedModel(endpoint, ledger, 4), RecordedShare(shared_budget, name)),
                 budgets[name],
             )
             try:

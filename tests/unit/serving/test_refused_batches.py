@@ -11,6 +11,7 @@ import pytest
 from optimizer.budget.shared_budget import Limits, PriceList, SharedBudget
 from optimizer.errors import BudgetExhausted
 from optimizer.types import Completion, Message, Outcome, Request, Sampling
+from serving.budget.paid_model import PaidModel
 from serving.ledger import Ledger
 from serving.ledger.cached_model import CachedModel
 from serving.ledger.coordinator import LedgerCoordinator
@@ -35,8 +36,9 @@ class Endings:
     def __init__(self) -> None:
         self.key, self.reason = b"", ""
 
-    def refuses(self, keys: Sequence[bytes]) -> str:
-        return self.reason if self.key in keys else ""
+    @property
+    def ending(self) -> tuple[bytes, str] | None:
+        return (self.key, self.reason) if self.key else None
 
     async def refused(self, key: bytes, reason: str) -> None:
         self.key, self.reason = key, reason
@@ -49,7 +51,9 @@ def texts(outcomes: list[Outcome]) -> list[str]:
 async def came(shared: LedgerCoordinator, endings: Endings, tokens: int) -> list[Outcome]:
     paying = Share(SharedBudget(Limits(tokens=tokens)))
     with pytest.raises(BudgetExhausted) as refused:
-        await CachedModel(Echo(), shared, 4, paying, PriceList(), endings=endings).complete(ASKED)
+        await PaidModel(CachedModel(Echo(), shared, 4), paying, PriceList(), endings).complete(
+            ASKED
+        )
     return list(refused.value.answered)
 
 

@@ -18,6 +18,7 @@ from cluster.ledger_admin.accounting import ModelAccount
 from cluster.ledger_admin.table import _tokens
 from cluster.text.formatting import MISSING
 from cluster.trial.budget import FinalTest, TrialBudget
+from cluster.trial.guards import with_trial_budget
 from optimizer.budget.call_budget import Budget, Budgeted
 from optimizer.budget.shared_budget import Limits, PriceList, SharedBudget
 from optimizer.errors import BudgetExhausted
@@ -118,9 +119,9 @@ async def test_money_is_unknown_and_said_once_where_a_model_does_not_say_what_it
     accounts = TrialBudget(
         Allowed(), {"target": priced, "optimizer": free}, FinalTest(2, 10, Sampling())
     )
-    await accounts.guarded(Silent(), "optimizer").complete(batch(2))
+    await with_trial_budget(Silent(), "optimizer", accounts).complete(batch(2))
     assert accounts.money == 0.0, "what is free costs nothing, however much it was"
-    await accounts.guarded(Silent(), "target").complete(batch(3))
+    await with_trial_budget(Silent(), "target", accounts).complete(batch(3))
     assert accounts.money is None
     assert accounts.unmeasured_by_model == {"openai:m": 3, "openai:free": 2}
     results = [trial(unmeasured_by_model={"openai:m": calls}) for calls in (3, 4)]

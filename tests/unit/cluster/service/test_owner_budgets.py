@@ -20,6 +20,7 @@ from optimizer.budget.shared_budget import Cost, PriceList
 from optimizer.errors import BudgetExhausted, EndpointError, QuotaExhausted
 from optimizer.types import Completion, Message, Request, Sampling
 from optimizer.types import Outcome as Reply
+from serving.budget.paid_model import PaidModel
 from serving.contracts.streaming import pieces
 from serving.gateway.errors import Refused
 from serving.ledger import Ledger
@@ -104,7 +105,7 @@ async def test_jobs_of_one_owner_never_pass_its_quota_together_and_all_are_teste
     with Ledger(tmp_path / "ledger") as record:
         ledger = LedgerCoordinator(record)
 
-        async def search(model: CachedModel, name: str) -> None:
+        async def search(model: PaidModel, name: str) -> None:
             for turn in range(100):
                 await model.complete(batch(f"{name} {turn}", rng.randint(1, 5)))
 
@@ -120,7 +121,7 @@ async def test_jobs_of_one_owner_never_pass_its_quota_together_and_all_are_teste
                 },
             )
             await shared_budget.begin()
-            model = CachedModel(endpoint, ledger, 1, shared_budget, PRICE_LIST)
+            model = PaidModel(CachedModel(endpoint, ledger, 1), shared_budget, PRICE_LIST)
             with pytest.raises(
                 QuotaExhausted, match=r"Your quota of 50 calls and 0\.5 in money a day is used up"
             ):

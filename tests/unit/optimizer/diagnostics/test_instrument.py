@@ -11,6 +11,7 @@ import pytest
 
 from cluster.diagnosis.causes import procedure_of
 from optimizer.candidate import Problem
+from optimizer.counted_model import CountedModel
 from optimizer.diagnostics.evidence import Feedback, collect, feedbacks_on, judged
 from optimizer.diagnostics.reflection_bias import reflection_bias
 from optimizer.diagnostics.reflection_validity import reflection_validity
@@ -70,7 +71,9 @@ async def reflected(
     evaluate = Evaluation(model, SCORERS[task.scorer], (), Full())
     evidence = await collect(problem, evaluate, 24, 4, Random(seed))
     feedbacks = await feedbacks_on(
-        evidence, problem, Asking(RulebookEngine(prior_bias), Sampling(0.7), Random(seed))
+        evidence,
+        problem,
+        Asking(CountedModel(RulebookEngine(prior_bias)), Sampling(0.7), Random(seed)),
     )
     procedure = procedure_of(problem.train)
     assert procedure is not None

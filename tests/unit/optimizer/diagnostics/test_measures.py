@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from optimizer.budget.call_budget import Budget, Budgeted
 from optimizer.candidate import Problem
+from optimizer.counted_model import CountedModel
 from optimizer.diagnostics import Depth, Diagnosis, NotMeasured, Subject, diagnose
 from optimizer.diagnostics.ablations import CHANGES, SHORT, Ablations
 from optimizer.diagnostics.causes import ByLocaliser
@@ -51,7 +52,9 @@ async def diagnosed(
     depth: Depth = SMALL,
 ) -> Diagnosis:
     evaluate = toy.InMemoryEvaluator(target or ScriptedModel(toy.target))
-    return await diagnose(subject, optimizer or ScriptedModel(toy.author), evaluate, depth, 3)
+    return await diagnose(
+        subject, CountedModel(optimizer or ScriptedModel(toy.author)), evaluate, depth, 3
+    )
 
 
 @given(TEXTS)
@@ -225,7 +228,7 @@ async def test_a_whole_diagnosis_is_plain_and_repeats() -> None:
 async def test_an_unknown_task_is_judged_by_the_localiser_and_says_so() -> None:
     found = await diagnosed()
     assert "as the localiser judges" in found.validity.sentence
-    ask = Asking(ScriptedModel(toy.author), Sampling(), Random(0))
+    ask = Asking(CountedModel(ScriptedModel(toy.author)), Sampling(), Random(0))
     causes = ByLocaliser("Add.", (Step("Read the question."), Step("List the numbers.")), ask)
     evidence = await collect(
         toy.PROBLEM, toy.InMemoryEvaluator(ScriptedModel(toy.target)), 1, 2, Random(0)

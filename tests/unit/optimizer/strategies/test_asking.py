@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from optimizer.counted_model import CountedModel
 from optimizer.errors import BudgetExhausted, EndpointError
 from optimizer.operators.asking import Asking, Question
 from optimizer.operators.reply import read_prompt
-from optimizer.outcome_counts import CountedModel, OutcomeCounts, ReplyKind
+from optimizer.outcome_counts import OutcomeCounts, ReplyKind
 from optimizer.scripted import ScriptedModel
 from optimizer.types import Completion, Failed, Message, Outcome, Request, Sampling
 
@@ -24,7 +25,7 @@ def question(text: str) -> Question[str]:
 
 
 def asking(model: ScriptedModel, seed: int = 0) -> Asking:
-    return Asking(model, SAMPLING, Random(seed))
+    return Asking(CountedModel(model), SAMPLING, Random(seed))
 
 
 def echo(request: Request) -> str:
@@ -247,7 +248,7 @@ class Short:
 
 
 async def test_a_budget_that_ends_in_a_round_leaves_what_was_proposed_in_it() -> None:
-    ask = Asking(Short(3), SAMPLING, Random(0))
+    ask = Asking(CountedModel(Short(3)), SAMPLING, Random(0))
     assert await ask([question("a"), question("b")]) == ["a!", "b!"]
     assert await ask([question("c"), question("d")]) == ["c!", None]
     assert await ask([question("e")]) == [None]
@@ -258,7 +259,11 @@ async def test_a_budget_that_ends_in_a_round_leaves_what_was_proposed_in_it() ->
 
 async def test_a_second_chance_that_the_budget_refuses_loses_no_good_reply() -> None:
     ask = Asking(
-        Short(2, lambda request: "hm" if request.messages[0].content == "bad" else echo(request)),
+        CountedModel(
+            Short(
+                2, lambda request: "hm" if request.messages[0].content == "bad" else echo(request)
+            )
+        ),
         SAMPLING,
         Random(0),
     )
@@ -269,7 +274,7 @@ async def test_a_second_chance_that_the_budget_refuses_loses_no_good_reply() -> 
 
 
 async def test_a_budget_that_ends_before_anything_was_proposed_ends_the_search_at_once() -> None:
-    ask = Asking(Short(1), SAMPLING, Random(0))
+    ask = Asking(CountedModel(Short(1)), SAMPLING, Random(0))
     assert await ask([question("a")]) == ["a!"]
     ask.take_parse_failures()
     ask.go_on()

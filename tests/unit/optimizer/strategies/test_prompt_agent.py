@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.candidate import Candidate, Problem, Round, Standing
+from optimizer.counted_model import CountedModel
 from optimizer.prompt import Prompt
 from optimizer.scripted import ScriptedModel
 from optimizer.strategies.prompt_agent import ALL_RIGHT, PromptAgent
@@ -82,7 +83,7 @@ class Rewarding:
 async def search(reward: Callable[[str], float], **settings: float) -> list[Round]:
     problem = Problem("", Prompt("0"), toy.PROBLEM.train)
     found = PromptAgent(**settings).search(
-        problem, ScriptedModel(Numbering()), Rewarding(reward), Random(0)
+        problem, CountedModel(ScriptedModel(Numbering())), Rewarding(reward), Random(0)
     )  # type: ignore[arg-type]
     return [latest async for latest in found]
 

@@ -4,6 +4,7 @@ from random import Random
 
 import pytest
 
+from optimizer.counted_model import CountedModel
 from optimizer.evaluation.evaluator import Evaluation
 from optimizer.graders.graders import SCORERS
 from optimizer.scripted import ScriptedModel
@@ -26,7 +27,10 @@ async def test_the_winner_is_better_than_the_seed_prompt_on_fresh_items(
     )
     strategy = STRATEGIES[name](rounds=3)
     rounds = [
-        latest async for latest in strategy.search(toy.PROBLEM, optimizer, evaluation, Random(0))
+        latest
+        async for latest in strategy.search(
+            toy.PROBLEM, CountedModel(optimizer), evaluation, Random(0)
+        )
     ]
     check_lineage(rounds, beam=name != "prompt_agent")
     before, after = [

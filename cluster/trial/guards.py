@@ -1,0 +1,59 @@
+"""The guards around a trial's models, composed: the only place that knows their order.
+
+Each is a LanguageModel that wraps the next one. From the search to the endpoint:
+
+    CountedModel    what the optimizer model's replies were good for
+    Remembering     what the trial has asked before costs it nothing
+    Budgeted        the trial's budget: every other request counts, also one that the ledger answers
+    Noting          which model is gone for good
+    PaidModel       the experiment's and the owner's budget: what the ledger lacks is paid for
+    CachedModel     the ledger: each request is paid for once
+    (client)        gate, retries and circuit breaker are inside of it (serving/models.py)
+
+Knows no search, no Ray and no file.
+"""
+
+from cluster.trial.budget import TrialBudget, price_list_of
+from optimizer.budget.answer_memory import Remembering
+from optimizer.budget.call_budget import Budgeted
+from optimizer.budget.shared_budget import Paying, Role
+from optimizer.protocols import LanguageModel
+from serving.budget.paid_model import Endings, PaidModel
+from serving.ledger.cached_model import CachedModel
+from serving.ledger.coordinator import LedgerClient
+from serving.ledger.schema import key_of
+from serving.settings import ModelSettings
+
+
+def with_ledger(
+    client: LanguageModel,
+    model: ModelSettings,
+    role: Role,
+    ledger: LedgerClient,
+    shared_budget: Paying | None = None,
+    endings: Endings | None = None,
+) -> LanguageModel:
+    """Return a client behind the ledger and, where there is one, the budget that pays.
+
+    Args:
+        client: What calls the model.
+        model: Its settings.
+        role: What it is used for.
+        ledger: Where its answers are recorded.
+        shared_budget: The budget of all trials together; None: nobody counts.
+        endings: Where searches that the budget refused have ended.
+    """
+    cached = CachedModel(client, ledger, model.chunk)
+    if shared_budget is None:
+        return cached
+    return PaidModel(cached, shared_budget, price_list_of(model, role), endings)
+
+
+def with_trial_budget(model: LanguageModel, role: Role, trial_budget: TrialBudget) -> Remembering:
+    """Return a model inside a trial's limits, behind what the trial knows already."""
+    budget = trial_budget.budgets[role]
+    return Remembering(
+        Budgeted(model, budget, trial_budget.shared_budget, trial_budget.price_list_by_role[role]),
+        budget,
+        key_of,
+    )
