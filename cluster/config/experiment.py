@@ -22,7 +22,7 @@ from cluster.config.limits import Allowed
 from cluster.config.search import SearchSettings
 from cluster.config.search_space import read_space
 from cluster.search.space import Space
-from optimizer.budget.shared_budget import Limits
+from optimizer.budget.cost import Limits
 from optimizer.errors import SettingsError
 from optimizer.tasks.task import Sizes
 from optimizer.types import Sampling

@@ -17,7 +17,7 @@ from cluster.experiment.outage_notices import pauses_told
 from cluster.ray_runtime.session import ray_session
 from cluster.trial.guards import with_ledger
 from optimizer.budget.call_budget import Budget, Budgeted
-from optimizer.budget.shared_budget import ROLES
+from optimizer.budget.cost import ROLES
 from optimizer.counted_model import CountedModel
 from optimizer.diagnostics import Subject, diagnose
 from optimizer.errors import PromptrayError

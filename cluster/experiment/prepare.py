@@ -25,7 +25,7 @@ from cluster.experiment.search_journal import open_decisions
 from cluster.search.decisions import Decisions
 from cluster.trial.budget import FinalTest, price_list_of
 from cluster.trial.plan import TrialPlan
-from optimizer.budget.shared_budget import Cost
+from optimizer.budget.cost import Cost
 from optimizer.errors import DataError, SettingsError, StorageError
 from optimizer.graders.graders import with_answer_line
 from optimizer.paths import whole

@@ -25,8 +25,9 @@ from cluster.trial.guards import with_ledger
 from cluster.trial.plan import TrialContext, TrialPlan, without_result
 from cluster.trial.result import TrialResult
 from cluster.trial.trial import Trial
+from optimizer.budget.cost import Cost, PriceList, Role
 from optimizer.budget.deadline import Timed
-from optimizer.budget.shared_budget import Cost, Paying, PriceList, Role
+from optimizer.budget.paying import Paying
 from optimizer.candidate import Round
 from optimizer.errors import PromptrayError
 from optimizer.tasks.task import Task

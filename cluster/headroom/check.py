@@ -29,7 +29,8 @@ from cluster.headroom.cost_estimate import (
 from cluster.ray_runtime.session import ray_session
 from cluster.text.formatting import share
 from cluster.trial.guards import with_ledger
-from optimizer.budget.shared_budget import ROLES, Paying
+from optimizer.budget.cost import ROLES
+from optimizer.budget.paying import Paying
 from optimizer.errors import EndpointError
 from optimizer.evaluation.answer_forms import NotRight, Reading
 from optimizer.evaluation.headroom_probe import Probed, Probing, probe

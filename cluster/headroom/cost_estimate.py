@@ -16,7 +16,7 @@ from cluster.config.experiment import ExperimentSettings
 from cluster.config.limits import Allowed
 from cluster.experiment.planning import TrialSpec
 from cluster.text.formatting import count, duration, plural
-from optimizer.budget.shared_budget import Role
+from optimizer.budget.cost import Role
 from optimizer.errors import PromptrayError
 from optimizer.tasks.task import Task
 from serving.settings import ModelSettings

@@ -9,7 +9,8 @@ from typing import Protocol
 
 from cluster.config.limits import Allowed
 from optimizer.budget.call_budget import Budget, Usage
-from optimizer.budget.shared_budget import Cost, Limits, PriceList, Role, SharedBudget
+from optimizer.budget.cost import Cost, Limits, PriceList, Role
+from optimizer.budget.shared_budget import SharedBudget
 from optimizer.errors import SettingsError
 from optimizer.prompt import Prompt
 from optimizer.types import Purpose, Request, Sampling

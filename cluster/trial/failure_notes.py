@@ -4,7 +4,7 @@ gone. Knows no trial.
 
 from collections.abc import Sequence
 
-from optimizer.budget.shared_budget import Role
+from optimizer.budget.cost import Role
 from optimizer.errors import BudgetExhausted, PromptrayError
 from optimizer.protocols import LanguageModel
 from optimizer.types import Outcome, Request

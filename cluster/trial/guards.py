@@ -16,7 +16,8 @@ Knows no search, no Ray and no file.
 from cluster.trial.budget import TrialBudget, price_list_of
 from optimizer.budget.answer_memory import Remembering
 from optimizer.budget.call_budget import Budgeted
-from optimizer.budget.shared_budget import Paying, Role
+from optimizer.budget.cost import Role
+from optimizer.budget.paying import Paying
 from optimizer.protocols import LanguageModel
 from serving.budget.paid_model import Endings, PaidModel
 from serving.ledger.cached_model import CachedModel

@@ -22,7 +22,7 @@ from cluster.trial.guards import with_trial_budget
 from cluster.trial.plan import Progress, TrialContext, TrialPlan, without_result
 from cluster.trial.result import Status, TrialResult
 from optimizer.budget.call_budget import Usage
-from optimizer.budget.shared_budget import Role
+from optimizer.budget.cost import Role
 from optimizer.candidate import Candidate, Problem, Round
 from optimizer.counted_model import CountedModel
 from optimizer.errors import AccessError, BudgetExhausted, EndpointError, PromptrayError

@@ -11,7 +11,9 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
-from optimizer.budget.shared_budget import Cost, PriceList, SharedBudget, Spending, is_test
+from optimizer.budget.cost import Cost, PriceList, is_test
+from optimizer.budget.paying import Spending
+from optimizer.budget.shared_budget import SharedBudget
 from optimizer.errors import BudgetExhausted, SettingsError
 from optimizer.protocols import LanguageModel
 from optimizer.types import Failed, Outcome, Purpose, Request

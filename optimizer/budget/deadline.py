@@ -6,7 +6,8 @@ Knows no trial; its clock comes from outside.
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from optimizer.budget.shared_budget import Cost, Paying
+from optimizer.budget.cost import Cost
+from optimizer.budget.paying import Paying
 from optimizer.errors import BudgetExhausted
 
 

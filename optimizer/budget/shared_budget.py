@@ -9,151 +9,11 @@ test. For one event loop. Knows no client, no clock and no file.
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
 from itertools import accumulate
-from typing import Literal, Protocol
 
+from optimizer.budget.cost import CALL_LIMITS, Cost, Limits
 from optimizer.errors import BudgetExhausted
-from optimizer.types import Outcome, Request
-
-Role = Literal["target", "optimizer"]
-ROLES: tuple[Role, Role] = ("target", "optimizer")
-TEMPLATE_TOKENS = 64
-"""What a chat template may add to a prompt, such as a system message of its own [ours: Qwen adds
-about 20, Llama 3.1 about 30].
-"""
-MESSAGE_TOKENS = 16
-"""What it may add to each message [ours: about 5 in those templates]."""
-_CLOSE = 1e-9
-"""Sums of money are floats: this much is no difference."""
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Of any number of calls. Money is in the currency of the models' prices."""
-
-    target_calls: int = 0
-    optimizer_calls: int = 0
-    tokens: int = 0
-    """Read and written, of both models."""
-    money: float = 0.0
-
-    def __add__(self, other: "Cost") -> "Cost":
-        return Cost(*(mine + its for mine, its in zip(self.amounts, other.amounts, strict=True)))  # type: ignore[arg-type]
-
-    def __sub__(self, other: "Cost") -> "Cost":
-        return Cost(*(mine - its for mine, its in zip(self.amounts, other.amounts, strict=True)))  # type: ignore[arg-type]
-
-    def __mul__(self, times: int) -> "Cost":
-        return Cost(*(amount * times for amount in self.amounts))  # type: ignore[arg-type]
-
-    @property
-    def calls(self) -> int:
-        """Of both models."""
-        return self.target_calls + self.optimizer_calls
-
-    @property
-    def amounts(self) -> tuple[int | float, ...]:
-        return (self.target_calls, self.optimizer_calls, self.tokens, self.money)
-
-    def at_least(self, other: "Cost") -> "Cost":
-        """The larger of the two in each respect."""
-        return Cost(*map(max, self.amounts, other.amounts))  # type: ignore[arg-type]
-
-    def at_most(self, other: "Cost") -> "Cost":
-        """The smaller of the two in each respect."""
-        return Cost(*map(min, self.amounts, other.amounts))  # type: ignore[arg-type]
-
-    def covers(self, other: "Cost") -> bool:
-        """Is it at least the other in each respect?"""
-        return all(
-            mine + _CLOSE >= its for mine, its in zip(self.amounts, other.amounts, strict=True)
-        )
-
-    @classmethod
-    def of_all(cls, costs: Iterable["Cost"]) -> "Cost":
-        return sum(costs, cls())
-
-
-NOTHING = Cost()
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What may be spent; None: without limit. The names are those of Cost."""
-
-    target_calls: int | None = None
-    optimizer_calls: int | None = None
-    tokens: int | None = None
-    money: float | None = None
-
-    @property
-    def bounded(self) -> bool:
-        return any(limit is not None for limit in asdict(self).values())
-
-    def left_by(self, cost: Cost, share: float = 1.0) -> Cost:
-        """That share of what the cost leaves of these limits: of calls and tokens whole ones;
-        nothing where there is no limit.
-        """
-        left = [
-            0.0 if limit is None else max(0.0, limit - used) * share
-            for limit, used in zip(asdict(self).values(), cost.amounts, strict=True)
-        ]
-        return Cost(int(left[0]), int(left[1]), int(left[2]), left[3])
-
-    def passed_by(self, cost: Cost) -> str | None:
-        """The first of these limits that the cost passes."""
-        for name in (field.name for field in fields(Cost)):
-            limit = getattr(self, name)
-            if limit is not None and getattr(cost, name) > limit + _CLOSE:
-                return name
-        return None
-
-
-_CALLS = ("target_calls", "optimizer_calls")
-
-
-@dataclass(frozen=True)
-class PriceList:
-    """What a call of one model costs. Prices are of one token."""
-
-    role: Role = "target"
-    prompt_price: float = 0.0
-    completion_price: float = 0.0
-    max_tokens: int | None = None
-    """Replaces the request's own limit, where the model's settings do."""
-
-    def at_most(self, request: Request) -> Cost:
-        """No tokenizer makes more tokens of a text than it has bytes."""
-        read = (
-            sum(text_bytes(message.content) + MESSAGE_TOKENS for message in request.messages)
-            + TEMPLATE_TOKENS
-        )
-        return self._cost(read, self.max_tokens or request.sampling.max_tokens)
-
-    def of(self, outcome: Outcome, request: Request) -> Cost:
-        """An answer of the ledger costs what it cost when it was paid for: so a repeated run takes
-        the same course. Tokens that
-        nobody has counted cost the most that they can.
-        """
-        return self.recalled(outcome, self.at_most(request))
-
-    def recalled(self, answer: Outcome, most: Cost) -> Cost:
-        """What an answer has cost of which only the most that it can cost is known, and no longer
-        what was asked.
-        """
-        if answer.prompt_tokens is None or answer.completion_tokens is None:
-            return most
-        return self._cost(answer.prompt_tokens, answer.completion_tokens)
-
-    def _cost(self, read: int, written: int) -> Cost:
-        calls = {f"{self.role}_calls": 1}
-        return Cost(
-            **calls,
-            tokens=read + written,
-            money=read * self.prompt_price + written * self.completion_price,
-        )
 
 
 class SharedBudget:
@@ -214,7 +74,7 @@ class SharedBudget:
             raise BudgetExhausted(reason)
         async with self._turn:  # in the order in which they came
             while not (fitting := self._fitting(costs, holder, test)):
-                hopeless = not test and self._lacking(costs, holder, test) in _CALLS
+                hopeless = not test and self._lacking(costs, holder, test) in CALL_LIMITS
                 if hopeless or not self._in_flight_by_holder.total():
                     raise BudgetExhausted(self._refuse(costs, holder, test))
                 self._settled.clear()
@@ -272,7 +132,7 @@ class SharedBudget:
                 self._within(costs, self._committed(holder, test)),
                 self._within(costs, self.spent, self._kept(holder)),
             )
-        if self._lacking(costs, holder, test) in _CALLS:
+        if self._lacking(costs, holder, test) in CALL_LIMITS:
             return 0
         return self._within(costs, self._committed(holder, test))
 
@@ -313,7 +173,7 @@ class SharedBudget:
         name = self._lacking(costs, holder, test) or "tokens"
         unit, limit = name.replace("_", " "), getattr(self.limits, name)
         left = max(0, limit - getattr(self._committed(holder, test), name))
-        wanted = getattr(Cost.of_all(costs) if name in _CALLS else costs[0], name)
+        wanted = getattr(Cost.of_all(costs) if name in CALL_LIMITS else costs[0], name)
         kept = getattr(Cost.of_all(self.kept_by_holder.values()) + self.spare, name)
         aside = f" and {kept:,.6g} kept for final tests" if kept and not test else ""
         return (
@@ -321,59 +181,3 @@ class SharedBudget:
             f"{unit} only {left:,.6g} are "
             f"left{aside}; raise {self._of}.{name} to search on."
         )
-
-
-class Spending(Protocol):
-    """A budget as one of its holders sees it, for calls that may be answered at no cost."""
-
-    @property
-    def bounded(self) -> bool: ...
-
-    async def take(self, costs: Sequence[Cost], *, test: bool = False) -> int:
-        """See SharedBudget.take."""
-
-    def fitting(self, costs: Sequence[Cost], *, test: bool = False) -> int:
-        """See SharedBudget.fitting."""
-
-    def settle(self, most: Cost, cost: Cost) -> None:
-        """See SharedBudget.settle."""
-
-
-class Paying(Protocol):
-    """A budget as one of its holders sees it, here or in another process, for calls that are paid.
-
-    Three numbers are told apart: what is reserved (`take`), what was sent (`send`), and what was
-    paid (`settle`). A call is known by its key.
-    """
-
-    @property
-    def bounded(self) -> bool: ...
-
-    async def take(self, costs: Sequence[Cost], *, test: bool = False) -> int:
-        """Reserves, as SharedBudget.take does. What is not sent is to be given back."""
-
-    async def send(self, most_by_key: Mapping[bytes, Cost], *, test: bool = False) -> None:
-        """To be awaited before reserved calls go out: from here on they count as sent, whatever
-        happens. May raise
-        BudgetExhausted, or that it cannot be put on record: then they must not go out.
-        """
-
-    def settle(self, cost_by_key: Mapping[bytes, Cost], *, answered: bool) -> None:
-        """What calls that were sent did cost.
-
-        `answered`: their answers are on record, and need not be paid for again. A call that
-        is never settled counts at the most that it can cost.
-        """
-
-    def give_back(self, most: Cost, *, test: bool = False) -> None:
-        """What was reserved, and not sent."""
-
-
-def is_test(requests: Iterable[Request]) -> bool:
-    """Are they calls of a final test?"""
-    return all(request.purpose == "test" for request in requests)
-
-
-def text_bytes(text: str) -> int:
-    """Its length in UTF-8, lone surrogates included."""
-    return len(text.encode("utf-8", "surrogatepass"))

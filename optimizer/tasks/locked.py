@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from optimizer.budget.shared_budget import text_bytes
+from optimizer.budget.cost import text_bytes
 from optimizer.types import Example
 
 

@@ -7,6 +7,7 @@ on with what is left.
 """
 
 from serving.budget.actor import BudgetClient, TrialBudgetClient, open_budget
-from serving.budget.store import FILE, BudgetStore, Elapsed
+from serving.budget.record import FILE
+from serving.budget.store import BudgetStore, Elapsed
 
 __all__ = ["FILE", "BudgetClient", "BudgetStore", "Elapsed", "TrialBudgetClient", "open_budget"]

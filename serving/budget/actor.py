@@ -8,7 +8,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-from optimizer.budget.shared_budget import NOTHING, Cost, Limits, PriceList, Role
+from optimizer.budget.cost import NOTHING, Cost, Limits, PriceList, Role
 from optimizer.errors import SettingsError
 from serving.budget.recovery import recover
 from serving.budget.store import BudgetStore, Elapsed

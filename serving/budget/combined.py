@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from optimizer.budget.shared_budget import Cost, Paying
+from optimizer.budget.cost import Cost
+from optimizer.budget.paying import Paying
 
 
 class CombinedBudget:

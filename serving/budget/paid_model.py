@@ -21,7 +21,8 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Protocol
 
-from optimizer.budget.shared_budget import Cost, Paying, PriceList, is_test
+from optimizer.budget.cost import Cost, PriceList, is_test
+from optimizer.budget.paying import Paying
 from optimizer.errors import BudgetExhausted, QuotaExhausted
 from optimizer.types import Failed, Outcome, Request
 from serving.ledger.payment import FreePayment, PayableModel, Payment, Reservation

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from optimizer.budget.shared_budget import Cost, Paying, PriceList, Role
+from optimizer.budget.cost import Cost, PriceList, Role
+from optimizer.budget.paying import Paying
 from serving.ledger.coordinator import LedgerClient
 
 

@@ -27,24 +27,19 @@ takes nothing from what is kept; what it has lost comes out of what is free, and
 which searches leave alone for that. Only where even that is not enough do the last calls of a test
 find nothing left, and their items stay missing. `tested` holds for the same `course` alone: another
 may test another prompt.
-
-An older version wrote no calls, only "spent" with all that was reserved in it: it stays spent.
 """
 
 import asyncio
-import json
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
-from optimizer.budget.shared_budget import NOTHING, Cost, Limits, SharedBudget
-from optimizer.errors import BudgetExhausted, DataError
+from optimizer.budget.cost import NOTHING, Cost, Limits
+from optimizer.budget.shared_budget import SharedBudget
+from optimizer.errors import BudgetExhausted
+from serving.budget.record import FILE, SentCall, SpentRecord, read_record
 from serving.budget.stopwatch import Stopwatch
 from serving.storage import Folder
 
-FILE = "spent.json"
-_SUM = "checksum"
 WHOLE = ""
 """The experiment itself, among the names of those whose time is kept."""
 RECORD_EVERY_S = 5.0
@@ -64,14 +59,6 @@ class Elapsed:
     """
     sent: Mapping[bytes, Cost] = field(default_factory=dict)
     """Calls that it has sent and never settled, by key, at the most that they can cost."""
-
-
-@dataclass(frozen=True)
-class _Sent:
-    """A call that may be under way."""
-
-    most: Cost
-    test: bool
 
 
 class BudgetStore:
@@ -105,26 +92,23 @@ class BudgetStore:
         """By trial, and whether it is for its test."""
         self._writing = asyncio.Lock()
         self._changes = self._written = 0
-        recorded = self._read()
-        self._time = Stopwatch(recorded.get("seconds"))
-        self._sent: dict[str, dict[bytes, _Sent]] = _sent_of(recorded.get("sent", {}))
-        kept = _costs_of(recorded.get("kept", {}))
-        self._shared_budget.spent = Cost(**recorded.get("spent", {}))
-        self.lost = Cost(**recorded.get("lost", {}))
+        recorded = read_record(folder)
+        self._time = Stopwatch(recorded.seconds)
+        self._sent = {trial: dict(own) for trial, own in recorded.sent.items()}
+        self._shared_budget.spent = recorded.spent
+        self.lost = recorded.lost
         """The part of what is spent that has brought no answer."""
-        if recorded.get("limits") == self._limits:
-            self._shared_budget.refused.update(recorded["refused"])
-            self._ending_by_trial.update(
-                {trial: (key, why) for trial, (key, why) in recorded.get("endings", {}).items()}
-            )
-            self._done.update(recorded["done"])
-            if recorded.get("course", "") == course:
-                self._shared_budget.tested_by_holder.update(_costs_of(recorded.get("tested", {})))
+        if recorded.limits == self._limits:
+            self._shared_budget.refused.update(recorded.refused)
+            self._ending_by_trial.update(recorded.endings)
+            self._done.update(recorded.done)
+            if recorded.course == course:
+                self._shared_budget.tested_by_holder.update(recorded.tested)
         for trial, cost in kept_by_trial.items():
             if trial not in self._done:
                 self._shared_budget.keep(
                     cost.at_least(
-                        kept.get(trial, Cost())
+                        recorded.kept.get(trial, Cost())
                         + self._shared_budget.tested_by_holder.get(trial, Cost())
                     ),
                     trial,
@@ -186,7 +170,7 @@ class BudgetStore:
         What an earlier process of this budget has reserved is taken anew.
         """
         own = self._sent.setdefault(trial, {})
-        if all(own.get(key) == _Sent(most, test) for key, most in most_by_key.items()):
+        if all(own.get(key) == SentCall(most, test) for key, most in most_by_key.items()):
             return (
                 await self._write()
             )  # it is told twice: whoever tells it never heard that it had arrived
@@ -198,7 +182,7 @@ class BudgetStore:
             self._shared_budget.take_now(most, trial, test=test)
         for key, cost in most_by_key.items():
             self._forget(key)
-            own[key] = _Sent(cost, test)
+            own[key] = SentCall(cost, test)
         try:
             await self._write()
         except Exception:
@@ -295,30 +279,6 @@ class BudgetStore:
             self._shared_budget.begin(trial)
         await self._write()
 
-    def _read(self) -> dict[str, Any]:
-        if not self._folder.exists(FILE):
-            return {}
-        place, data = self._folder.place_of(FILE), self._folder.read(FILE)
-        try:
-            recorded = json.loads(data)
-            if recorded.pop(_SUM, None) not in (
-                None,
-                _sum(recorded),
-            ):  # a file of an earlier version has none
-                raise ValueError("it is not what was written")
-            Cost(**recorded["spent"])
-            Cost(**recorded.get("lost", {}))
-            _sent_of(recorded.get("sent", {}))
-            _costs_of({**recorded["kept"], **recorded.get("tested", {})})
-            assert {"limits", "kept", "refused", "done"} <= set(recorded)
-            return dict(recorded)
-        except (ValueError, TypeError, KeyError, AttributeError, AssertionError) as problem:
-            raise DataError(
-                f"{place}, which says what this experiment has spent, cannot be read; bring it "
-                "back from a copy, or remove it and "
-                "lower budget.total by what was spent."
-            ) from problem
-
     async def _write(self) -> None:
         """Returns when all that has changed up to now is on record; those who wait for the same
         write it once.
@@ -328,7 +288,7 @@ class BudgetStore:
         async with self._writing:
             if self._written >= mine:
                 return
-            covered, content = self._changes, (json.dumps(self._state(), indent=1) + "\n").encode()
+            covered, content = self._changes, self._record().to_bytes()
             writing = asyncio.ensure_future(asyncio.to_thread(self._folder.write, FILE, content))
             try:
                 await asyncio.shield(writing)
@@ -339,52 +299,23 @@ class BudgetStore:
                 raise
             self._written = covered
 
-    def _state(self) -> dict[str, Any]:
+    def _record(self) -> SpentRecord:
         shared_budget, tested = self._shared_budget, dict(self._shared_budget.tested_by_holder)
         kept = shared_budget.kept_by_holder
         for (trial, test), most in self._reserved.items():
             if test:  # nothing of it was sent
                 tested[trial] = (tested.get(trial, Cost()) - most).at_least(Cost())
                 kept[trial] = kept.get(trial, Cost()) + most
-        state = {
-            "limits": self._limits,
-            "course": self._course,
-            "endings": self._ending_by_trial,
-            "spent": asdict(self.spent),
-            "lost": asdict(self.lost),
-            "refused": sorted(shared_budget.refused),
-            "kept": {trial: asdict(cost) for trial, cost in kept.items()},
-            "tested": {trial: asdict(cost) for trial, cost in tested.items()},
-            "done": sorted(self._done),
-            "sent": {
-                trial: {
-                    key.hex(): {"most": asdict(one.most), "test": one.test}
-                    for key, one in own.items()
-                }
-                for trial, own in self._sent.items()
-                if own
-            },
-            "seconds": self._time.state(2 * RECORD_EVERY_S),
-        }
-        return state | {_SUM: _sum(state)}
-
-
-def _sum(state: Mapping[str, Any]) -> str:
-    """Return the checksum of a state: a digit that flips on the disk would raise or lower a budget
-    without a word.
-    """
-    return f"{zlib.crc32(json.dumps(state, sort_keys=True).encode()):08x}"
-
-
-def _costs_of(recorded: Mapping[str, Any]) -> dict[str, Cost]:
-    return {trial: Cost(**cost) for trial, cost in recorded.items()}
-
-
-def _sent_of(recorded: Mapping[str, Any]) -> dict[str, dict[bytes, _Sent]]:
-    return {
-        trial: {
-            bytes.fromhex(key): _Sent(Cost(**one["most"]), bool(one["test"]))
-            for key, one in own.items()
-        }
-        for trial, own in recorded.items()
-    }
+        return SpentRecord(
+            limits=self._limits,
+            course=self._course,
+            endings=self._ending_by_trial,
+            spent=self.spent,
+            lost=self.lost,
+            refused=frozenset(shared_budget.refused),
+            kept=kept,
+            tested=tested,
+            done=frozenset(self._done),
+            sent=self._sent,
+            seconds=self._time.state(2 * RECORD_EVERY_S),
+        )

@@ -1,10 +1,11 @@
-"""One holder's view of a budget that is in this process: optimizer.budget.shared_budget.Paying, as
+"""One holder's view of a budget that is in this process: optimizer.budget.paying.Paying, as
 serving.budget.TrialBudgetClient has it over Ray.
 """
 
 from collections.abc import Mapping, Sequence
 
-from optimizer.budget.shared_budget import Cost, SharedBudget
+from optimizer.budget.cost import Cost
+from optimizer.budget.shared_budget import SharedBudget
 from serving.budget import BudgetStore
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from cluster.service.access.quotas import Quotas, used_up
 from cluster.service.core.settings import QuotaSettings
-from optimizer.budget.shared_budget import Cost, Limits
+from optimizer.budget.cost import Cost, Limits
 from optimizer.errors import BudgetExhausted, DataError, QuotaExhausted, StorageError
 from serving.budget import BudgetStore
 from serving.storage import Folder

@@ -14,7 +14,7 @@ from typing import Any
 from cluster.service.access.owner_budgets import OwnerBudgetClient, as_calls
 from cluster.service.core.backend import Principal
 from cluster.trial.budget import price_list_of
-from optimizer.budget.shared_budget import Cost, PriceList
+from optimizer.budget.cost import Cost, PriceList
 from optimizer.errors import QuotaExhausted
 from optimizer.protocols import LanguageModel
 from optimizer.types import Outcome, Request

@@ -32,7 +32,7 @@ from cluster.service.schemas import Estimate, Event, Optimization, OptimizationR
 from cluster.service.stores.check_pool import CheckPool
 from cluster.service.stores.job_store import Store
 from cluster.service.stores.threads import OWN, ReadingThreads
-from optimizer.budget.shared_budget import Cost
+from optimizer.budget.cost import Cost
 from optimizer.errors import DataError, PromptrayError, UserError
 from serving.hosting.deployment import STARTS_WITHIN_S
 from serving.runtime.actors import answered

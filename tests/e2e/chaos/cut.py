@@ -25,7 +25,7 @@ from cluster.experiment.prepare import check, course_of, spare_of, tests_of
 from cluster.trial.budget import price_list_of
 from cluster.trial.plan import TrialContext
 from cluster.trial.trial import Trial
-from optimizer.budget.shared_budget import Cost
+from optimizer.budget.cost import Cost
 from optimizer.types import Completion, Outcome, Request
 from serving.budget import BudgetStore
 from serving.budget.paid_model import PaidModel

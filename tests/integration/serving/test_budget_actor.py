@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from optimizer.budget.shared_budget import Cost, Limits, PriceList
+from optimizer.budget.cost import Cost, Limits, PriceList
 from optimizer.errors import BudgetExhausted, DataError, SettingsError, StorageError
 from optimizer.types import Completion, Message, Outcome, Request
 from serving.budget import FILE, BudgetStore, open_budget

@@ -14,7 +14,8 @@ from cluster.results.tables import candidates_table
 from cluster.trial.plan import TrialPlan
 from cluster.trial.result import TrialResult
 from cluster.trial.trial import Trial
-from optimizer.budget.shared_budget import Cost, Limits, PriceList, SharedBudget
+from optimizer.budget.cost import Cost, Limits, PriceList
+from optimizer.budget.shared_budget import SharedBudget
 from optimizer.candidate import Candidate, Problem, Round
 from optimizer.prompt import Prompt
 from optimizer.protocols import Evaluator, LanguageModel

@@ -10,7 +10,8 @@ import pytest
 
 from optimizer.budget.answer_memory import Remembering
 from optimizer.budget.call_budget import Budget, Budgeted
-from optimizer.budget.shared_budget import Limits, SharedBudget
+from optimizer.budget.cost import Limits
+from optimizer.budget.shared_budget import SharedBudget
 from optimizer.candidate import Candidate, Round, Standing
 from optimizer.errors import BudgetExhausted
 from optimizer.evaluation.evaluator import CutSelection, Evaluation, rounds_of

@@ -2,8 +2,9 @@
 
 import pytest
 
+from optimizer.budget.cost import Cost, Limits
 from optimizer.budget.deadline import Timed
-from optimizer.budget.shared_budget import Cost, Limits, SharedBudget
+from optimizer.budget.shared_budget import SharedBudget
 from optimizer.errors import BudgetExhausted
 from tests.contracts.paying import Share
 

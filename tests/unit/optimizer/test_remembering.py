@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from optimizer.budget.answer_memory import Remembering
 from optimizer.budget.call_budget import Budget, Budgeted, Usage
-from optimizer.budget.shared_budget import Limits, SharedBudget
+from optimizer.budget.cost import Limits
+from optimizer.budget.shared_budget import SharedBudget
 from optimizer.errors import BudgetExhausted
 from optimizer.scripted import ScriptedModel
 from optimizer.types import Completion, Failed, Message, Outcome, Purpose, Request, Sampling

@@ -11,14 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer.budget.call_budget import Budget, Budgeted
-from optimizer.budget.shared_budget import (
-    MESSAGE_TOKENS,
-    TEMPLATE_TOKENS,
-    Cost,
-    Limits,
-    PriceList,
-    SharedBudget,
-)
+from optimizer.budget.cost import MESSAGE_TOKENS, TEMPLATE_TOKENS, Cost, Limits, PriceList
+from optimizer.budget.shared_budget import SharedBudget
 from optimizer.errors import BudgetExhausted, EndpointError
 from optimizer.types import Completion, Failed, Message, Outcome, Purpose, Request, Sampling
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer.budget.call_budget import Budget, Budgeted
-from optimizer.budget.shared_budget import Cost, Limits
+from optimizer.budget.cost import Cost, Limits
 from optimizer.errors import BudgetExhausted
 from optimizer.types import Completion, Failed, Message, Outcome, Purpose, Request, Sampling
 from serving.budget import BudgetStore

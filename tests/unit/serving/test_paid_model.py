@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from optimizer.budget.shared_budget import Cost
+from optimizer.budget.cost import Cost
 from optimizer.errors import BudgetExhausted
 from optimizer.scripted import ScriptedModel
 from optimizer.types import Completion, Failed, Outcome, Purpose, Request

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from optimizer.budget.shared_budget import Limits, PriceList, SharedBudget
+from optimizer.budget.cost import Limits, PriceList
+from optimizer.budget.shared_budget import SharedBudget
 from optimizer.errors import BudgetExhausted
 from optimizer.types import Completion, Message, Outcome, Request, Sampling
 from serving.budget.paid_model import PaidModel

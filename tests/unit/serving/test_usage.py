@@ -20,7 +20,8 @@ from cluster.text.formatting import MISSING
 from cluster.trial.budget import FinalTest, TrialBudget
 from cluster.trial.guards import with_trial_budget
 from optimizer.budget.call_budget import Budget, Budgeted
-from optimizer.budget.shared_budget import Limits, PriceList, SharedBudget
+from optimizer.budget.cost import Limits, PriceList
+from optimizer.budget.shared_budget import SharedBudget
 from optimizer.errors import BudgetExhausted
 from optimizer.types import Completion, Message, Outcome, Request, Sampling
 from serving.clients.openai_responses import tokens_of

@@ -16,7 +16,7 @@ from cluster.service.access.spenders import GatewayMetrics
 from cluster.service.core.backend import Principal
 from cluster.service.core.job_record import Outcome, Work
 from cluster.service.core.settings import QuotaSettings
-from optimizer.budget.shared_budget import Cost, PriceList
+from optimizer.budget.cost import Cost, PriceList
 from optimizer.errors import BudgetExhausted, EndpointError, QuotaExhausted
 from optimizer.types import Completion, Message, Request, Sampling
 from optimizer.types import Outcome as Reply

@@ -1,0 +1,124 @@
+"""OUT/spent.json: what stands in it, read and written. Knows its format, and no rule of a budget.
+
+An older version wrote no calls, only "spent" with all that was reserved in it: it stays spent.
+"""
+
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from optimizer.budget.cost import NOTHING, Cost
+from optimizer.errors import DataError
+from serving.storage import Folder
+
+FILE = "spent.json"
+_SUM = "checksum"
+
+
+@dataclass(frozen=True)
+class SentCall:
+    """A call that may be under way."""
+
+    most: Cost
+    test: bool
+
+
+@dataclass(frozen=True)
+class SpentRecord:
+    """What a budget has on record; costs and calls by trial."""
+
+    limits: Mapping[str, float | None] = field(default_factory=dict)
+    course: str = ""
+    endings: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    spent: Cost = NOTHING
+    lost: Cost = NOTHING
+    refused: frozenset[str] = frozenset()
+    kept: Mapping[str, Cost] = field(default_factory=dict)
+    tested: Mapping[str, Cost] = field(default_factory=dict)
+    done: frozenset[str] = frozenset()
+    sent: Mapping[str, Mapping[bytes, SentCall]] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    def to_bytes(self) -> bytes:
+        """Return the file's content."""
+        state = {
+            "limits": self.limits,
+            "course": self.course,
+            "endings": self.endings,
+            "spent": asdict(self.spent),
+            "lost": asdict(self.lost),
+            "refused": sorted(self.refused),
+            "kept": {trial: asdict(cost) for trial, cost in self.kept.items()},
+            "tested": {trial: asdict(cost) for trial, cost in self.tested.items()},
+            "done": sorted(self.done),
+            "sent": {
+                trial: {
+                    key.hex(): {"most": asdict(one.most), "test": one.test}
+                    for key, one in own.items()
+                }
+                for trial, own in self.sent.items()
+                if own
+            },
+            "seconds": self.seconds,
+        }
+        return (json.dumps(state | {_SUM: _sum(state)}, indent=1) + "\n").encode()
+
+
+def read_record(folder: Folder) -> SpentRecord:
+    """Return what stands in the folder's file; an empty record where there is none.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    if not folder.exists(FILE):
+        return SpentRecord()
+    place, data = folder.place_of(FILE), folder.read(FILE)
+    try:
+        recorded = json.loads(data)
+        # a file of an earlier version has no checksum
+        if recorded.pop(_SUM, None) not in (None, _sum(recorded)):
+            raise ValueError("it is not what was written")
+        return SpentRecord(
+            limits=recorded["limits"],
+            course=recorded.get("course", ""),
+            endings={
+                trial: (key, why) for trial, (key, why) in recorded.get("endings", {}).items()
+            },
+            spent=Cost(**recorded["spent"]),
+            lost=Cost(**recorded.get("lost", {})),
+            refused=frozenset(recorded["refused"]),
+            kept=_costs_of(recorded["kept"]),
+            tested=_costs_of(recorded.get("tested", {})),
+            done=frozenset(recorded["done"]),
+            sent=_sent_of(recorded.get("sent", {})),
+            seconds=recorded.get("seconds", {}),
+        )
+    except (ValueError, TypeError, KeyError, AttributeError) as problem:
+        raise DataError(
+            f"{place}, which says what this experiment has spent, cannot be read; bring it "
+            "back from a copy, or remove it and "
+            "lower budget.total by what was spent."
+        ) from problem
+
+
+def _sum(state: Mapping[str, Any]) -> str:
+    """Return the checksum of a state: a digit that flips on the disk would raise or lower a budget
+    without a word.
+    """
+    return f"{zlib.crc32(json.dumps(state, sort_keys=True).encode()):08x}"
+
+
+def _costs_of(recorded: Mapping[str, Any]) -> dict[str, Cost]:
+    return {trial: Cost(**cost) for trial, cost in recorded.items()}
+
+
+def _sent_of(recorded: Mapping[str, Any]) -> dict[str, dict[bytes, SentCall]]:
+    return {
+        trial: {
+            bytes.fromhex(key): SentCall(Cost(**one["most"]), bool(one["test"]))
+            for key, one in own.items()
+        }
+        for trial, own in recorded.items()
+    }
