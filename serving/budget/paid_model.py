@@ -2,7 +2,7 @@
 
 What is already in the ledger costs nothing, and only the ledger can tell. So this guard does not
 reserve a batch before it passes it on: it hands a Payment down with the batch, and the ledger's
-model tells that Payment of each call that it lacks (serving/ledger/payment.py).
+model tells that Payment of each call that it lacks (serving/contracts/payment.py).
 
     PaidModel     complete(requests)               ends the search where an earlier run was refused
         |         complete_paid(requests, payment)
@@ -25,7 +25,7 @@ from optimizer.budget.cost import Cost, PriceList, is_test
 from optimizer.budget.paying import Paying
 from optimizer.errors import BudgetExhausted, QuotaExhausted
 from optimizer.types import Failed, Outcome, Request
-from serving.ledger.payment import FreePayment, PayableModel, Payment, Reservation
+from serving.contracts.payment import FreePayment, PayableModel, Payment, Reservation
 from serving.ledger.schema import key_of
 
 

@@ -11,7 +11,6 @@
     single_flight.py     who is paying for what at this moment
     coordinator.py      one ledger for many callers of an event loop
     cached_model.py    a model that asks the ledger first
-    payment.py     who pays for what the ledger lacks, as that model sees it
     actor.py       the shared ledger as an actor of the Ray cluster; the only module here that knows
                    Ray
     usage.py       how much was paid, and how much the ledger saved

@@ -17,9 +17,9 @@ from optimizer.types import Completion, Outcome, Request
 from serving.clients.dispatch_hook import announced
 from serving.concurrency.held_slots import held_until_recorded
 from serving.concurrency.retrying import all_of
+from serving.contracts.payment import FreePayment, Payment, Reservation
 from serving.ledger.coordinator import LedgerClient
 from serving.ledger.group_commit import Groups
-from serving.ledger.payment import FreePayment, Payment, Reservation
 from serving.ledger.schema import Paid, key_of
 from serving.ledger.single_flight import RENEWAL_S
 from serving.runtime.supervision import Pauses, Supervisor
