@@ -2,8 +2,7 @@
 
 import shlex
 import time
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
@@ -11,13 +10,10 @@ from rich.text import Text
 from cluster.cli import options
 from cluster.cli.console import ERR, OUT, end, say, steady
 from cluster.config.endpoints import told
-from cluster.config.overrides import as_model, listed_in, mapping_in, whole_numbers
-from cluster.diagnosis.settings import DiagnosisSettings
+from cluster.config.overrides import overrides
+from cluster.diagnosis.settings import DiagnosisSettings, DiagnosisSizes
 from cluster.experiment.prepare import SETTINGS_FILE
 from cluster.experiment.signals import exit_code
-from optimizer.errors import SettingsError, shortened
-from serving.settings import addressed
-from serving.settings.validation import read_mapping
 
 if TYPE_CHECKING:
     from cluster.diagnosis.preparation import Prepared
@@ -31,8 +27,6 @@ Sizes = Annotated[
 ]
 TargetCalls = Annotated[int | None, typer.Option(help="Budget of one task.")]
 OptimizerCalls = Annotated[int | None, typer.Option(help="Budget of one task.")]
-_SIZES = ("train", "dev", "held_out")
-_DATA = ("tasks", "seed", "sizes")
 
 
 def diagnose(
@@ -54,8 +48,9 @@ def diagnose(
     """
     from cluster.diagnosis.preparation import prepare
 
-    given = _given(
-        read_mapping(file) if file else {},
+    given = overrides(
+        file,
+        usual_sizes=DiagnosisSizes().model_dump(),
         tasks=task,
         scorer=scorer,
         seed_instruction=seed_instruction,
@@ -109,53 +104,3 @@ def _diagnose(prepared: "Prepared") -> bool:
     if any(result.stand_in for result in results):
         say("The built-in optimizer is a stand-in for a large model.", "dim")
     return not any(result.error for result in results)
-
-
-def _given(
-    data: Mapping[str, Any],
-    *,
-    tasks: Sequence[str] | None,
-    scorer: str | None,
-    seed_instruction: str | None,
-    sizes: str | None,
-    target_calls: int | None,
-    optimizer_calls: int | None,
-    **plain: Any,
-) -> dict[str, Any]:
-    """Top-level settings from the options; options that are None change nothing.
-
-    Raises SettingsError.
-    """
-    given = {name: value for name, value in plain.items() if value is not None}
-    models = {name: as_model(given[name]) for name in ("target", "optimizer") if name in given}
-    given |= {
-        name: addressed(model) for name, model in models.items()
-    }  # also above recorded settings
-    changes = {
-        name: value
-        for name, value in (("scorer", scorer), ("seed_instruction", seed_instruction))
-        if value is not None
-    }
-    if tasks or changes:
-        listed = tasks or listed_in(data, "tasks")
-        given["tasks"] = [
-            (one if isinstance(one, dict) else {"source": one}) | changes for one in listed
-        ]
-    limits = {"target_calls": target_calls, "optimizer_calls": optimizer_calls}
-    calls = {name: value for name, value in limits.items() if value is not None}
-    if calls:
-        given["budget"] = mapping_in(data, "budget") | calls
-    if sizes is not None:
-        given["sizes"] = _sizes(sizes)
-    if any(name in given for name in _DATA):
-        given["recorded"] = None  # other data than was recorded, on purpose
-    return given
-
-
-def _sizes(text: str) -> dict[str, int]:
-    if not (numbers := whole_numbers(text, len(_SIZES))):
-        raise SettingsError(
-            f"--sizes {shortened(text)!r} is not TRAIN,DEV,HELD_OUT; write for example --sizes "
-            "120,50,50."
-        )
-    return dict(zip(_SIZES, numbers, strict=True))

@@ -6,24 +6,24 @@ strategies and their settings instead (see search.py). Knows the tables of names
 opens no task file and no Ray.
 """
 
-import re
 from collections.abc import Iterator, Mapping
-from hashlib import sha256
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Self
-from unicodedata import normalize
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from cluster.config.component_spec import ComponentSpec, SelectionSpec, StrategySpec
+from cluster.config.component_spec import SelectionSpec, StrategySpec
 from cluster.config.endpoints import with_addresses
+from cluster.config.labels import labelled, slug
 from cluster.config.limits import Allowed
 from cluster.config.search import SearchSettings
 from cluster.config.search_space import read_space
 from cluster.search.space import Space
 from optimizer.budget.cost import Limits
 from optimizer.errors import SettingsError
+from optimizer.paths import whole
+from optimizer.tasks.generated import GENERATED
 from optimizer.tasks.task import Sizes
 from optimizer.types import Sampling
 from serving.settings import ModelSettings, parse_model
@@ -65,6 +65,11 @@ class TaskSettings(Strict):
     @classmethod
     def _from_text(cls, data: Any) -> Any:
         return {"source": data} if isinstance(data, str) else data
+
+    @property
+    def title(self) -> str:
+        """Return its label, or one made of its source."""
+        return self.label or slug(Path(self.source).stem)
 
 
 class CallSettings(Strict):
@@ -170,7 +175,53 @@ class Recorded(Strict):
     """Task label -> seed -> hash of the task's examples."""
 
 
-class ExperimentSettings(Strict):
+class PairSettings(Strict):
+    """What all settings of a pair of models on tasks have: the fields of these names are theirs."""
+
+    if TYPE_CHECKING:
+        tasks: tuple[TaskSettings, ...]
+        target: ModelText
+        optimizer: ModelText
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_addresses(cls, data: Any) -> Any:
+        return with_addresses(data)
+
+    @field_validator("target", "optimizer", check_fields=False)
+    @classmethod
+    def _is_a_model(cls, value: ModelText) -> ModelText:
+        parse_model(value)
+        return value
+
+    @property
+    def target_model(self) -> ModelSettings:
+        return parse_model(self.target)
+
+    @property
+    def optimizer_model(self) -> ModelSettings:
+        return parse_model(self.optimizer)
+
+    def completed(self, out: str, recorded: Recorded) -> Self:
+        """Return them as they stand in settings.yaml: files and folder with their whole paths."""
+        tasks = tuple(
+            task
+            if task.source in GENERATED
+            else task.model_copy(update={"source": str(whole(task.source))})
+            for task in self.tasks
+        )
+        return self.model_copy(update={"tasks": tasks, "out": out, "recorded": recorded})
+
+    @classmethod
+    def read(cls, path: Path | str, overrides: Mapping[str, Any] | None = None) -> Self:
+        """Return the settings of a YAML file, with top-level keys replaced by `overrides`.
+
+        Raises SettingsError in one sentence.
+        """
+        return read_settings(cls, path, overrides or {})
+
+
+class ExperimentSettings(PairSettings):
     """One experiment. `read` is the way in."""
 
     model_config = ConfigDict(validate_default=True)
@@ -203,17 +254,6 @@ class ExperimentSettings(Strict):
     out: str = ""
     """Results folder; "" makes a new one under results/."""
     recorded: Recorded | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _with_addresses(cls, data: Any) -> Any:
-        return with_addresses(data)
-
-    @field_validator("target", "optimizer")
-    @classmethod
-    def _is_a_model(cls, value: ModelText) -> ModelText:
-        parse_model(value)
-        return value
 
     @field_validator("models")
     @classmethod
@@ -252,14 +292,6 @@ class ExperimentSettings(Strict):
                     )
         return self
 
-    @property
-    def target_model(self) -> ModelSettings:
-        return parse_model(self.target)
-
-    @property
-    def optimizer_model(self) -> ModelSettings:
-        return parse_model(self.optimizer)
-
     def grid(self) -> Iterator[tuple[TaskSettings, StrategySpec, int]]:
         """Every trial's task, strategy and seed.
 
@@ -285,54 +317,3 @@ class ExperimentSettings(Strict):
 
     def sizes_of(self, task: TaskSettings) -> Sizes:
         return (task.sizes or self.sizes).build()
-
-    @classmethod
-    def read(cls, path: Path | str, overrides: Mapping[str, Any] | None = None) -> Self:
-        """The settings of a YAML file, with top-level keys replaced by `overrides`.
-
-        Raises SettingsError in one sentence.
-        """
-        return read_settings(cls, path, overrides or {})
-
-
-def labelled(entries: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The entries, each with a label of its own."""
-    used: set[str] = set()
-    return tuple(
-        entry.model_copy(update={"label": _unused(_title(entry), used)}) for entry in entries
-    )
-
-
-LONGEST_SLUG = 80
-"""Bytes: a trial's name has two of them, and file systems take names of 255."""
-
-
-def slug(text: str) -> str:
-    """The text as a part of a file name.
-
-    Texts that look alike give one name: an ö is the same, composed or of two characters.
-    """
-    whole = re.sub(r"[^\w.]+", "-", normalize("NFC", text)).strip("-.") or "unnamed"
-    if len(whole.encode()) <= LONGEST_SLUG:
-        return whole
-    return (
-        whole.encode()[: LONGEST_SLUG - 9].decode(errors="ignore").rstrip("-.")
-        + "-"
-        + sha256(whole.encode()).hexdigest()[:8]
-    )
-
-
-def _title(entry: TaskSettings | ComponentSpec) -> str:
-    if isinstance(entry, ComponentSpec):
-        return entry.title
-    return entry.label or slug(Path(entry.source).stem)
-
-
-def _unused(title: str, used: set[str]) -> str:
-    """The title, numbered if it (or one that gives the same file name) was used."""
-    name, number = title, 1
-    while slug(name) in used:
-        number += 1
-        name = f"{title} {number}"
-    used.add(slug(name))
-    return name

@@ -16,29 +16,44 @@ from serving.settings.validation import read_mapping
 from serving.settings.yaml_text import KeyStandsTwice, read_yaml
 
 _MODEL_OPTIONS = ("target", "optimizer")
-_DATA_OPTIONS = ("tasks", "seeds", "sizes")
+_DATA_OPTIONS = ("tasks", "seeds", "seed", "sizes")
+SPLITS = {"train": 50, "dev": 50, "test": 100}
 _WHOLE_NUMBER = re.compile(
     "[0-9]{1,9}"
 )  # what int() also takes, such as ² or 1_0, is more likely a slip
 
 
 def overrides(
-    file: Path | str,
+    file: Path | str | None,
     *,
     tasks: Sequence[str] | None,
-    strategies: Sequence[str] | None,
+    strategies: Sequence[str] | None = None,
     scorer: str | None,
     seed_instruction: str | None,
     sizes: str | None,
     target_calls: int | None,
     optimizer_calls: int | None,
+    usual_sizes: Mapping[str, int] = SPLITS,
     **plain: Any,
 ) -> dict[str, Any]:
-    """Top-level keys for ExperimentSettings.read; options that are None change nothing.
+    """Return the top-level keys with which options replace settings; None changes nothing.
 
-    Raises SettingsError.
+    Args:
+        file: The settings; None where options stand alone.
+        tasks: The tasks, instead of the file's.
+        strategies: Labels or names of strategies, instead of the file's.
+        scorer: Of all tasks.
+        seed_instruction: Of all tasks.
+        sizes: Examples in the splits, with commas between.
+        target_calls: In the budget.
+        optimizer_calls: In the budget.
+        usual_sizes: The splits of these settings, and what they hold by default.
+        plain: Other keys, as they stand in a file.
+
+    Raises:
+        SettingsError: The file cannot be read, or an option.
     """
-    data = read_mapping(file)
+    data = read_mapping(file) if file else {}
     given = {name: value for name, value in plain.items() if value not in (None, [])}
     models = {name: as_model(given[name]) for name in _MODEL_OPTIONS if name in given}
     given |= {
@@ -46,14 +61,14 @@ def overrides(
     }  # also above recorded settings
     if tasks or scorer is not None or seed_instruction is not None:
         changes = {"scorer": scorer, "seed_instruction": seed_instruction}
-        chosen = tasks or listed_in(data, "tasks")
+        chosen = tasks or _listed_in(data, "tasks")
         given["tasks"] = [_as_mapping(task, "source") | _set(changes) for task in chosen]
     if strategies:
         given["strategies"] = [_of_file(data, name) for name in strategies]
     if sizes is not None:
-        given["sizes"] = _sizes(sizes)
+        given["sizes"] = _sizes(sizes, usual_sizes)
     if calls := _set({"target_calls": target_calls, "optimizer_calls": optimizer_calls}):
-        given["budget"] = mapping_in(data, "budget") | calls
+        given["budget"] = _mapping_in(data, "budget") | calls
     if any(name in given for name in _DATA_OPTIONS):
         given["recorded"] = None  # other data than was recorded, on purpose
     return given
@@ -82,13 +97,13 @@ def as_model(text: str) -> str | dict[str, Any]:
 
 def _of_file(data: dict[str, Any], name: str) -> Any:
     """The entry of the file that has this label or name, with its settings; else the bare name."""
-    entries = [_as_mapping(entry, "name") for entry in listed_in(data, "strategies")]
+    entries = [_as_mapping(entry, "name") for entry in _listed_in(data, "strategies")]
     labelled = [entry for entry in entries if entry.get("label") == name]
     named = [entry for entry in entries if entry.get("name") == name and not entry.get("label")]
     return next(iter(labelled or named), name)
 
 
-def listed_in(data: Mapping[str, Any], key: str) -> list[Any]:
+def _listed_in(data: Mapping[str, Any], key: str) -> list[Any]:
     """Return what a file lists under a key.
 
     Raises SettingsError where it has something else there.
@@ -102,7 +117,7 @@ def listed_in(data: Mapping[str, Any], key: str) -> list[Any]:
     return value or []
 
 
-def mapping_in(data: Mapping[str, Any], key: str) -> dict[str, Any]:
+def _mapping_in(data: Mapping[str, Any], key: str) -> dict[str, Any]:
     """Return the mapping that a file has under a key.
 
     Raises SettingsError where it has something else there.
@@ -113,15 +128,6 @@ def mapping_in(data: Mapping[str, Any], key: str) -> dict[str, Any]:
     return dict(value or {})
 
 
-def whole_numbers(text: str, count: int) -> list[int]:
-    """Return the numbers of a text such as "50,50,100"; none where these are not so many whole
-    numbers.
-    """
-    parts = [part.strip() for part in text.split(",")]
-    readable = len(parts) == count and all(_WHOLE_NUMBER.fullmatch(part) for part in parts)
-    return [int(part) for part in parts] if readable else []
-
-
 def _as_mapping(entry: Any, key: str) -> dict[str, Any]:
     return dict(entry) if isinstance(entry, dict) else {key: entry}
 
@@ -130,10 +136,11 @@ def _set(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _sizes(text: str) -> dict[str, int]:
-    if not (numbers := whole_numbers(text, 3)):
+def _sizes(text: str, usual: Mapping[str, int]) -> dict[str, int]:
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) != len(usual) or not all(_WHOLE_NUMBER.fullmatch(part) for part in parts):
         raise SettingsError(
-            f"--sizes {shortened(text)!r} is not TRAIN,DEV,TEST; write for example --sizes "
-            "50,50,100."
+            f"--sizes {shortened(text)!r} is not {','.join(usual).upper()}; write for example "
+            f"--sizes {','.join(map(str, usual.values()))}."
         )
-    return dict(zip(("train", "dev", "test"), numbers, strict=True))
+    return dict(zip(usual, map(int, parts), strict=True))

@@ -15,10 +15,10 @@ from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from cluster.diagnosis.page import diagnosis_page
 from cluster.diagnosis.result import TaskDiagnosis
+from cluster.results.tables import as_parquet
 from optimizer.diagnostics import OneStep
 from serving.storage import Folder
 from serving.storage.text import storable, storable_bytes
@@ -71,8 +71,8 @@ def write_diagnosis(
     out.write(
         DIAGNOSIS_FILE, storable_bytes(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     )
-    out.write("feedbacks.parquet", _parquet(feedbacks_table(results)))
-    out.write("refinements.parquet", _parquet(refinements_table(results)))
+    out.write("feedbacks.parquet", as_parquet(feedbacks_table(results)))
+    out.write("refinements.parquet", as_parquet(refinements_table(results)))
     out.write(PAGE_FILE, storable_bytes(diagnosis_page(results, settings)))
     return out.place_of(PAGE_FILE)
 
@@ -103,9 +103,3 @@ def refinements_table(results: Sequence[TaskDiagnosis]) -> pa.Table:
 def _row(result: TaskDiagnosis, value: Any) -> dict[str, Any]:
     row = {"task": result.task} | asdict(value)
     return {name: storable(cell) if isinstance(cell, str) else cell for name, cell in row.items()}
-
-
-def _parquet(table: pa.Table) -> bytes:
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink)
-    return bytes(sink.getvalue().to_pybytes())

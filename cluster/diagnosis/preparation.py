@@ -12,13 +12,11 @@ from cluster.experiment.preflight import Question, as_optimizer, as_target, chec
 from cluster.experiment.prepare import (
     check_data,
     differing_versions,
+    load,
     make_results_folder,
     versions,
     write_settings,
 )
-from optimizer.paths import whole
-from optimizer.tasks.generated import GENERATED
-from optimizer.tasks.loading import load_task
 from optimizer.tasks.task import Task
 from optimizer.types import Sampling
 from serving.settings import ModelSettings
@@ -49,16 +47,8 @@ def prepare(settings: DiagnosisSettings) -> Prepared:
     Raises UserError or EndpointError in one sentence; then nothing was started and nothing but the
     check calls was spent.
     """
-    tasks = {
-        task.label: load_task(
-            task.source,
-            sizes=settings.sizes.build(),
-            seed=settings.seed,
-            scorer=task.scorer,
-            seed_instruction=task.seed_instruction,
-        )
-        for task in settings.tasks
-    }
+    sizes = settings.sizes.build()
+    tasks = {task.label: load(task, sizes, settings.seed) for task in settings.tasks}
     recorded = Recorded(
         versions=versions(),
         data={label: {settings.seed: task.data_hash} for label, task in tasks.items()},
@@ -67,7 +57,7 @@ def prepare(settings: DiagnosisSettings) -> Prepared:
     notes = differing_versions(settings.recorded, recorded.versions)
     out = make_results_folder(settings)
     asyncio.run(check_models(questions_of(settings)))
-    settings = _completed(settings, out, recorded)
+    settings = settings.completed(out.absolute().place, recorded)
     write_settings(settings, out)
     return Prepared(settings, tasks, out, notes)
 
@@ -88,17 +78,4 @@ def questions_of(settings: DiagnosisSettings) -> tuple[Question, ...]:
     asked = [(settings.target_model, as_target(settings.sampling.build()))]
     return distinct(
         [*asked, *((settings.optimizer_model, as_optimizer(sampling)) for sampling in replies)]
-    )
-
-
-def _completed(settings: DiagnosisSettings, out: Folder, recorded: Recorded) -> DiagnosisSettings:
-    """The settings as they stand in settings.yaml: files and folder with their whole paths."""
-    tasks = tuple(
-        task
-        if task.source in GENERATED
-        else task.model_copy(update={"source": str(whole(task.source))})
-        for task in settings.tasks
-    )
-    return settings.model_copy(
-        update={"tasks": tasks, "out": out.absolute().place, "recorded": recorded}
     )

@@ -5,27 +5,25 @@ Knows the tables of names; starts no model, opens no task file and no Ray.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from cluster.config.endpoints import with_addresses
 from cluster.config.experiment import (
     CallSettings,
     ModelText,
+    PairSettings,
     Recorded,
     SamplingSettings,
     TaskSettings,
-    labelled,
 )
+from cluster.config.labels import labelled
 from optimizer.diagnostics import Depth
 from optimizer.diagnostics.ablations import SHORT
 from optimizer.errors import SettingsError
 from optimizer.strategies.abo import ABO
 from optimizer.tasks.task import Sizes
-from serving.settings import ModelSettings, parse_model
-from serving.settings.validation import Strict, build_named, read_settings, sentence
+from serving.settings.validation import Strict, build_named, sentence
 
 _DEPTH = Depth()
 
@@ -70,7 +68,7 @@ class AblationSettings(Strict):
         return build_named("strategy", {"abo": ABO}, "abo", short | self.settings)
 
 
-class DiagnosisSettings(Strict):
+class DiagnosisSettings(PairSettings):
     """One diagnosis: a pair of models on one task or several. `read` and `of` are the ways in."""
 
     model_config = ConfigDict(validate_default=True)
@@ -91,17 +89,6 @@ class DiagnosisSettings(Strict):
     """Results folder; "" makes a new one under results/."""
     recorded: Recorded | None = None
 
-    @model_validator(mode="before")
-    @classmethod
-    def _with_addresses(cls, data: Any) -> Any:
-        return with_addresses(data)
-
-    @field_validator("target", "optimizer")
-    @classmethod
-    def _is_a_model(cls, value: ModelText) -> ModelText:
-        parse_model(value)
-        return value
-
     @field_validator("tasks")
     @classmethod
     def _labelled(cls, value: tuple[TaskSettings, ...]) -> tuple[TaskSettings, ...]:
@@ -117,14 +104,6 @@ class DiagnosisSettings(Strict):
         self.depth()
         return self
 
-    @property
-    def target_model(self) -> ModelSettings:
-        return parse_model(self.target)
-
-    @property
-    def optimizer_model(self) -> ModelSettings:
-        return parse_model(self.optimizer)
-
     def depth(self) -> Depth:
         """Raises SettingsError for what cannot be measured."""
         return Depth(
@@ -132,14 +111,6 @@ class DiagnosisSettings(Strict):
             ablation_seeds=self.ablations.seeds,
             search=self.ablations.search(),
         )
-
-    @classmethod
-    def read(cls, path: Path | str, overrides: Mapping[str, Any]) -> Self:
-        """The settings of a YAML file, with top-level keys replaced.
-
-        Raises SettingsError in one sentence.
-        """
-        return read_settings(cls, path, overrides)
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:

@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from cluster.config.component_spec import SelectionSpec
-from cluster.config.experiment import ExperimentSettings, slug
+from cluster.config.experiment import ExperimentSettings
+from cluster.config.labels import slug
 from cluster.config.search_space import (
     OPTIMIZER,
     SAMPLING,

@@ -28,10 +28,8 @@ from cluster.trial.plan import TrialPlan
 from optimizer.budget.cost import Cost
 from optimizer.errors import DataError, SettingsError, StorageError
 from optimizer.graders.graders import with_answer_line
-from optimizer.paths import whole
-from optimizer.tasks.generated import GENERATED
 from optimizer.tasks.loading import load_task
-from optimizer.tasks.task import Task
+from optimizer.tasks.task import Sizes, Task
 from serving.settings import ModelSettings
 from serving.storage import Folder, open_folder
 
@@ -97,7 +95,7 @@ def prepare(settings: ExperimentSettings, *, repeated: bool = False) -> Experime
     names = [trial.trial for trial in trials]
     decisions = open_decisions(out, settings, recorded, names) if settings.search else Decisions()
     asyncio.run(check_models(questions_of(settings, repeated=repeated)))
-    settings = _completed(settings, out, recorded)
+    settings = settings.completed(out.absolute().place, recorded)
     if not out.exists(SETTINGS_FILE):
         write_settings(settings, out)
     return Experiment(settings, trials, tasks, out, notes, data_notes(tasks), decisions)
@@ -115,7 +113,7 @@ def check(
         if trial.point is not None:
             plan_of(settings, trial)
     tasks = {
-        (task.label, seed): _load(settings, task, seed)
+        (task.label, seed): load(task, settings.sizes_of(task), seed)
         for task in settings.tasks
         for seed in settings.seeds
     }
@@ -126,6 +124,22 @@ def check(
     }
     check_data(settings.recorded, hashes)
     return trials, tasks, Recorded(versions=versions(), data=hashes)
+
+
+def load(task: TaskSettings, sizes: Sizes, seed: int) -> Task:
+    """Return the task that settings name, with its splits.
+
+    Raises:
+        DataError: Its examples cannot be used.
+        StorageError: Its file cannot be read.
+    """
+    return load_task(
+        task.source,
+        sizes=sizes,
+        seed=seed,
+        scorer=task.scorer,
+        seed_instruction=task.seed_instruction,
+    )
 
 
 def data_notes(tasks: Mapping[tuple[str, int], Task]) -> tuple[str, ...]:
@@ -255,16 +269,6 @@ def course_of(settings: ExperimentSettings) -> str:
     ).hexdigest()[:16]
 
 
-def _load(settings: ExperimentSettings, task: TaskSettings, seed: int) -> Task:
-    return load_task(
-        task.source,
-        sizes=settings.sizes_of(task),
-        seed=seed,
-        scorer=task.scorer,
-        seed_instruction=task.seed_instruction,
-    )
-
-
 def _check_test_budget(settings: ExperimentSettings, tasks: Mapping[tuple[str, int], Task]) -> None:
     limit = settings.budget.target_calls
     needed = 2 * max(len(task.test) for task in tasks.values())
@@ -293,17 +297,4 @@ def differing_versions(recorded: Recorded | None, now: Mapping[str, str]) -> tup
         f"Recorded with {name} {version}, running with {now[name]}."
         for name, version in before.items()
         if now.get(name, version) != version
-    )
-
-
-def _completed(settings: ExperimentSettings, out: Folder, recorded: Recorded) -> ExperimentSettings:
-    """The settings as they stand in settings.yaml: files and folder with their whole paths."""
-    tasks = tuple(
-        task
-        if task.source in GENERATED
-        else task.model_copy(update={"source": str(whole(task.source))})
-        for task in settings.tasks
-    )
-    return settings.model_copy(
-        update={"tasks": tasks, "out": out.absolute().place, "recorded": recorded}
     )

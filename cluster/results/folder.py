@@ -24,12 +24,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from cluster.results.markdown import best_prompt_page
 from cluster.results.page import report_page
-from cluster.results.tables import candidates_table, costs_table, failures_table, trials_table
+from cluster.results.tables import (
+    as_parquet,
+    candidates_table,
+    costs_table,
+    failures_table,
+    trials_table,
+)
 from cluster.trial.result import TrialResult
 from optimizer.errors import DataError, PromptrayError, StorageError
 from serving.storage import Folder, open_folder
@@ -50,10 +53,10 @@ def write_results(out: Place, results: Sequence[TrialResult], settings: Mapping[
     folder = open_folder(out)
     for result in results:
         _write_best(folder / "best", result)
-    _write(folder, "trials.parquet", _parquet(trials_table(results)))
-    _write(folder, "candidates.parquet", _parquet(candidates_table(results)))
-    _write(folder, "costs.parquet", _parquet(costs_table(results)))
-    _write(folder, "failures.parquet", _parquet(failures_table(results)))
+    _write(folder, "trials.parquet", as_parquet(trials_table(results)))
+    _write(folder, "candidates.parquet", as_parquet(candidates_table(results)))
+    _write(folder, "costs.parquet", as_parquet(costs_table(results)))
+    _write(folder, "failures.parquet", as_parquet(failures_table(results)))
     _write(folder, REPORT_FILE, report_page(results, settings))
     return folder.place_of(REPORT_FILE)
 
@@ -185,12 +188,6 @@ def _file_name(result: TrialResult, ending: str) -> str:
             "label."
         )
     return f"{result.trial}.{ending}"
-
-
-def _parquet(table: pa.Table) -> bytes:
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink)
-    return bytes(sink.getvalue().to_pybytes())
 
 
 def _read_trial(folder: Folder, name: str) -> TrialResult:

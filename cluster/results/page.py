@@ -10,9 +10,6 @@ that a fault in escaping could still execute nothing.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
 from cluster.analysis.comparisons import comparisons as all_comparisons
 from cluster.analysis.comparisons import comparisons_over_tasks, corrected_verdicts
 from cluster.analysis.failures import failure_lines
@@ -30,7 +27,7 @@ from cluster.results.charts.figure import colours
 from cluster.results.charts.learning import learning_figure
 from cluster.results.charts.search import found_figure
 from cluster.results.matrix import matrices
-from cluster.results.page_assets import asset, script_hash, shown_yaml
+from cluster.results.page_assets import render
 from cluster.text import formatting
 from cluster.text.signs import signed
 from cluster.trial.result import Sample, TrialResult
@@ -45,10 +42,6 @@ def report_page(results: Sequence[TrialResult], settings: Mapping[str, Any]) -> 
     `settings` is shown as YAML, so it must hold no secrets.
     """
     summaries, labels = summarise(results), strategies(results)
-    plotly, script = (
-        asset("plotly", "package_data/plotly.min.js"),
-        asset("cluster.results", "templates/report.js"),
-    )
     charts = {
         f"accuracy-{place}": accuracy_figure(summary, labels)
         for place, summary in enumerate(summaries)
@@ -64,30 +57,27 @@ def report_page(results: Sequence[TrialResult], settings: Mapping[str, Any]) -> 
             f"found-{place}": found_figure(summary, labels)
             for place, summary in enumerate(summaries)
         }
-    return (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            summaries=summaries,
-            results=results,
-            charts=charts,
-            colours=colours(labels),
-            settings=shown_yaml(settings),
-            anchors={result.trial: f"trial-{place}" for place, result in enumerate(results)},
-            style=Markup(asset("cluster.results", "templates/report.css")),
-            scripts=[Markup(plotly), Markup(script)],
-            hashes=[script_hash(plotly), script_hash(script)],
-            any_stand_in=any(result.stand_in for result in results),
-            warnings=[*warnings, *failure_lines(results, told=warnings)],
-            led=led,
-            matrices=matrices((*all_comparisons(results), *comparisons_over_tasks(results))),
-            corrected=corrected_verdicts(results),
-            winners=best_trials(results),
-            notes=form_notes(results),
-            form_alone=form_alone(results),
-            form_note=form_note(results),
-            searched=searched(results),
-        )
+    return render(
+        "cluster.results",
+        "report.html.j2",
+        settings,
+        filters=FILTERS,
+        functions=FUNCTIONS,
+        summaries=summaries,
+        results=results,
+        charts=charts,
+        colours=colours(labels),
+        anchors={result.trial: f"trial-{place}" for place, result in enumerate(results)},
+        any_stand_in=any(result.stand_in for result in results),
+        warnings=[*warnings, *failure_lines(results, told=warnings)],
+        led=led,
+        matrices=matrices((*all_comparisons(results), *comparisons_over_tasks(results))),
+        corrected=corrected_verdicts(results),
+        winners=best_trials(results),
+        notes=form_notes(results),
+        form_alone=form_alone(results),
+        form_note=form_note(results),
+        searched=searched(results),
     )
 
 
@@ -106,35 +96,22 @@ def shown_samples(samples: Sequence[Sample]) -> list[Sample]:
     return sorted(samples, key=rank)[:MOST_SAMPLES]
 
 
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("cluster.results"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "share": formatting.share,
-        "count": formatting.count,
-        "duration": formatting.duration,
-        "shortened": formatting.shortened,
-        "settings_told": formatting.settings_told,
-        "signed": formatting.signed,
-        "status_told": formatting.status_told,
-        "lineage": lineage,
-        "shown_samples": shown_samples,
-        "signed_parts": signed,
-        "parts_of": parts_of,
-        "dev_items": dev_items,
-    }
-    environment.globals |= {
-        "interval": formatting.interval,
-        "plural": formatting.plural,
-        "counts_told": counts_told,
-        "MOST_POINTS": MOST_POINTS,
-        "RULE": RULE,
-        "MARK": MARK,
-        "SAID_BY_STATE": SAID_BY_STATE,
-    }
-    return environment
+FILTERS = {
+    "settings_told": formatting.settings_told,
+    "signed": formatting.signed,
+    "status_told": formatting.status_told,
+    "lineage": lineage,
+    "shown_samples": shown_samples,
+    "signed_parts": signed,
+    "parts_of": parts_of,
+    "dev_items": dev_items,
+}
+FUNCTIONS = {
+    "interval": formatting.interval,
+    "plural": formatting.plural,
+    "counts_told": counts_told,
+    "MOST_POINTS": MOST_POINTS,
+    "RULE": RULE,
+    "MARK": MARK,
+    "SAID_BY_STATE": SAID_BY_STATE,
+}

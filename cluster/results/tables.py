@@ -13,6 +13,7 @@ from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from cluster.analysis.comparisons import corrected_against_control, corrected_verdicts
 from cluster.trial.result import TrialResult
@@ -250,3 +251,10 @@ def _candidate_row(result: TrialResult, candidate: Candidate, standing: Standing
         "kept": standing.kept,
         "incomplete": standing.incomplete,
     }
+
+
+def as_parquet(table: pa.Table) -> bytes:
+    """Return the table as a Parquet file."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    return bytes(sink.getvalue().to_pybytes())

@@ -23,7 +23,8 @@ import requests
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobSubmissionClient
 
-from cluster.config.experiment import ExperimentSettings, slug
+from cluster.config.experiment import ExperimentSettings
+from cluster.config.labels import slug
 from cluster.experiment.prepare import SETTINGS_FILE
 from cluster.ray_runtime.session import ENVIRONMENT
 from cluster.submission.packaging import Shipment, pack

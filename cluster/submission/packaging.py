@@ -11,7 +11,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster.config.experiment import ExperimentSettings, Recorded, TaskSettings, slug
+from cluster.config.experiment import ExperimentSettings, Recorded, TaskSettings
+from cluster.config.labels import slug
 from cluster.experiment.prepare import SETTINGS_FILE, as_yaml, check, models_of
 from optimizer.errors import DataError, JobError
 from optimizer.paths import expanded, whole

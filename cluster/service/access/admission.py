@@ -9,7 +9,7 @@ included: it may have been taken by a version that looked less closely.
 from collections.abc import Collection
 from typing import Any
 
-from cluster.config.experiment import labelled
+from cluster.config.labels import labelled
 from cluster.config.search_space import OPTIMIZER, SAMPLING, SELECTION, STRATEGY, read_space
 from cluster.search.domains import OneOf, parse_domain
 from cluster.search.searchers import Grid, Random

@@ -13,7 +13,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cluster.config.experiment import ExperimentSettings, slug
+from cluster.config.experiment import ExperimentSettings
+from cluster.config.labels import slug
 from cluster.experiment.prepare import SETTINGS_FILE, Experiment, check
 from cluster.service.access.admission import (
     expect_harmless,

@@ -10,7 +10,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.config.experiment import ExperimentSettings, slug
+from cluster.config.experiment import ExperimentSettings
+from cluster.config.labels import slug
 from optimizer.errors import SettingsError
 from optimizer.strategies import ABO, APO, STRATEGIES
 
