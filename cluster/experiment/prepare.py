@@ -75,9 +75,6 @@ class Experiment:
             if trial_spec.point is not None
         )
 
-    def task_of(self, plan: TrialPlan) -> Task:
-        return self.tasks[plan.task, plan.seed]
-
 
 def prepare(settings: ExperimentSettings, *, repeated: bool = False) -> Experiment:
     """Checks everything that can be checked and makes the results folder; a new one with its

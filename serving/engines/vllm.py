@@ -11,7 +11,7 @@ import itertools
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from optimizer.errors import EndpointError
 from optimizer.types import Completion, Failed, Outcome, Request
@@ -31,13 +31,6 @@ They have nothing to save.
 _LOADING = (
     threading.Lock()
 )  # an engine's processes are marked through the environment, which all engines of a process share
-
-
-class PrefixCache(NamedTuple):
-    """Prompt tokens since the start."""
-
-    queried: int
-    hit: int
 
 
 class VLLMEngine:
@@ -95,22 +88,6 @@ class VLLMEngine:
     def unfinished(self) -> int:
         """Answers that are being written or wait for their turn."""
         return int(self._llm.output_processor.get_num_unfinished_requests())
-
-    @staticmethod
-    def prefix_cache() -> PrefixCache:
-        """VLLM's own counters, of this process's engines; outside a Serve replica, where they go to
-        Ray's metrics.
-        """
-        from vllm.v1.metrics.reader import get_metrics_snapshot
-
-        count_by_name = {
-            metric.name: metric.value
-            for metric in get_metrics_snapshot()
-            if hasattr(metric, "value")
-        }
-        return PrefixCache(
-            *(int(count_by_name[f"vllm:prefix_cache_{what}"]) for what in ("queries", "hits"))
-        )
 
     async def check_health(self) -> None:
         """Raises EngineDied where vLLM's processes have ended, and once it is closed."""

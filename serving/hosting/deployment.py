@@ -297,8 +297,3 @@ def take_off(deployment: str) -> None:
     """
     if find(deployment) == deployment:
         serve.delete(deployment, _blocking=False)
-
-
-def shut_down() -> None:
-    """Takes every model off this cluster."""
-    serve.shutdown()  # type: ignore[no-untyped-call]

@@ -135,11 +135,6 @@ class RemoteLedger:
     async def counts(self) -> LedgerCounts:
         return await answered(self._actor.counts.remote(), _OF)
 
-    def counts_now(self, timeout_s: float = 5.0) -> LedgerCounts:
-        """The counts, for a caller without an event loop."""
-        counts: LedgerCounts = ray.get(self._actor.counts.remote(), timeout=timeout_s)
-        return counts
-
     def end(self) -> None:
         """Ends the actor, for an opener that goes on with something else: handles of it linger
         where trials were given them.

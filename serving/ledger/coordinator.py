@@ -30,11 +30,6 @@ class LedgerCounts:
     paid: int = 0
     in_flight: int = 0
 
-    @property
-    def hit_share(self) -> float:
-        """Share of answers that came from the ledger; 0.0 before the first."""
-        return self.hits / (self.hits + self.paid) if self.hits + self.paid else 0.0
-
 
 class LedgerClient(Protocol):
     """What `CachedModel` asks of a ledger, here or in another process.

@@ -20,16 +20,16 @@ from collections import Counter
 from pathlib import Path
 from random import Random
 
-import ray
 import yaml
 
 from cluster.ray_runtime.session import ray_session
 from cluster.service.backends.ray import RayBackend
 from cluster.service.core.backend import Principal
 from cluster.service.core.settings import ServiceSettings
-from cluster.service.jobs.controller_actor import open_controller
-from cluster.service.jobs.worker_pool import Look
 from cluster.service.schemas import Event, OptimizationRequest
+from serving.concurrency.fair_share import Use
+from serving.concurrency.gate_actor import fleet_place, open_window
+from serving.hosting.deployment import deployment_name
 
 PLACES = 8
 PARTS = {"ann": 0.6, "bob": 0.3, "cem": 0.1}
@@ -74,12 +74,21 @@ async def listen(slot_server: RayBackend, job: Job) -> list[Event]:
     return [event async for event in slot_server.follow(Principal(job[0]), job[1], 0)]
 
 
+async def note_uses(settings: ServiceSettings, uses: list[Use]) -> None:
+    """How the target's places are used, about once a second."""
+    window = open_window(fleet_place(deployment_name(settings.parsed[0])))
+    while True:
+        uses.append(await window.use.remote())
+        await asyncio.sleep(1)
+
+
 async def run(
-    slot_server: RayBackend, count: int
+    slot_server: RayBackend, settings: ServiceSettings, count: int, uses: list[Use]
 ) -> tuple[list[Job], list[list[Event]], dict[str, float]]:
     """The jobs, what the listeners have heard, and the seconds until each owner's last job was
     done.
     """
+    noting = asyncio.create_task(note_uses(settings, uses))
     owners = [owner for owner, part in PARTS.items() for _ in range(round(part * count))]
     Random(0).shuffle(owners)
     began = time.monotonic()
@@ -99,7 +108,9 @@ async def run(
             print(f"{time.monotonic() - began:6.1f} s  {job[0]}: {heard[-1].kind}", flush=True)
         return heard
 
-    return jobs, await asyncio.gather(*(watch(number) for number in range(LISTENERS))), done_s
+    heard = await asyncio.gather(*(watch(number) for number in range(LISTENERS)))
+    noting.cancel()
+    return jobs, heard, done_s
 
 
 def fair_s(work: dict[str, int], total_s: float) -> dict[str, float]:
@@ -115,11 +126,11 @@ def fair_s(work: dict[str, int], total_s: float) -> dict[str, float]:
     return done
 
 
-def use_of(looks: list[Look]) -> tuple[float, int]:
+def use_of(uses: list[Use]) -> tuple[float, int]:
     """Share of the target's places in use while all of them were wanted, and how many looks that
     was.
     """
-    busy = [look.use for look in looks if "scripted" in look.window and look.use.demand >= PLACES]
+    busy = [use for use in uses if use.demand >= PLACES]
     return sum(min(1.0, use.in_flight / PLACES) for use in busy) / max(1, len(busy)), len(busy)
 
 
@@ -131,11 +142,10 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, ray_session():
         settings = service(Path(folder), given.running, given.seconds)
-        began = time.monotonic()
-        jobs, heard, done_s = asyncio.run(run(RayBackend(settings), given.jobs))
+        began, uses = time.monotonic(), list[Use]()
+        jobs, heard, done_s = asyncio.run(run(RayBackend(settings), settings, given.jobs, uses))
         took_s = time.monotonic() - began
-        looks: list[Look] = ray.get(open_controller(settings).looks.remote())
-        share, busy = use_of(looks)
+        share, busy = use_of(uses)
         ends = Counter(events[-1].kind for events in heard[: len(jobs)])
         complete = sum(
             [event.id for event in events] == list(range(1, len(events) + 1)) for events in heard

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 import ray
 import yaml
+from ray import serve
 
 from cluster.trial.plan import TrialPlan
 from cluster.trial.result import TrialResult
@@ -30,7 +31,6 @@ from serving.application import application, validated
 from serving.clients.openai_model import OpenAIModel
 from serving.clients.probe import PROBE as QUESTION
 from serving.gateway.deployment import open_gateway
-from serving.hosting.deployment import shut_down
 from serving.settings import OpenAISettings
 from tests.contracts.faulty_models import write_optimizer, write_target, write_task
 from tests.integration.serving.test_gateway_on_serve import free_port
@@ -91,9 +91,9 @@ def server(local_ray: None, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     ]
     settings = validated({"models": models, "door": {"port": free_port()}})
     assert settings.gateway is not None
-    shut_down()  # Serve keeps the HTTP settings that it was started with
+    serve.shutdown()  # Serve keeps the HTTP settings that it was started with
     yield Server(open_gateway(application(settings), settings.gateway), folder)
-    shut_down()
+    serve.shutdown()
 
 
 def counted(counts_by_key: Mapping[str, Mapping[str, int]]) -> Counter[str]:

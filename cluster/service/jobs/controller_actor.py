@@ -22,7 +22,7 @@ from cluster.service.core.job_record import Filed
 from cluster.service.core.settings import QuotaSettings, ServiceSettings
 from cluster.service.jobs.controller import JobController
 from cluster.service.jobs.run_updates import RunUpdates
-from cluster.service.jobs.worker_pool import Look, RayWorkerPool
+from cluster.service.jobs.worker_pool import RayWorkerPool
 from cluster.service.schemas import Event, Optimization
 from optimizer.errors import PromptrayError, SettingsError
 from serving.runtime.actors import NAMESPACE, lasting
@@ -126,14 +126,6 @@ class ControllerActor:
         """What was found damaged on storage, and what was done about it, a sentence each."""
         await self.open()
         return self._controller.job_table.notes
-
-    async def looks(self) -> list[Look]:
-        """How the models' places were used, about once a second."""
-        return list(self._worker_pool.looks)
-
-    async def worker_pids(self) -> list[int]:
-        """Of the processes that run jobs now."""
-        return [await worker.warm.remote() for worker in self._worker_pool.processes()]
 
 
 def controller_name(storage: Folder | str) -> str:

@@ -7,11 +7,8 @@ it.
 
 import asyncio
 import logging
-import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import ray
@@ -45,21 +42,9 @@ SERVE_WITHIN_S = 60.0
 """Whatever is asked of Serve [ours]."""
 MOST_JOBS = 50
 """Of one process [ours]."""
-REMEMBERED = 20_000
-"""Looks at the windows, one a second."""
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Look:
-    """What was under way in a window at a moment."""
-
-    at: float
-    """By time.time()."""
-    window: str
-    use: Use
 
 
 class RayWorkerPool:
@@ -84,7 +69,6 @@ class RayWorkerPool:
         self._killed: set[str] = set()
         """Jobs whose process was ended, as they were cancelled."""
         self._window_by_name: dict[str, Any] = {}
-        self.looks: deque[Look] = deque(maxlen=REMEMBERED)
 
     async def host(self) -> None:
         """Sees that the models run on this cluster, and that their windows stay.
@@ -212,7 +196,7 @@ class RayWorkerPool:
     async def _asked(self, deployment: str) -> bool:
         """Does anybody ask this model now, such as an experiment that is no job of the service?"""
         place = fleet_place(deployment)
-        use = await self._use(place, await asyncio.to_thread(open_window, place))
+        use = await self._use(await asyncio.to_thread(open_window, place))
         return use is not None and any(use.in_flight_by_group.values())
 
     async def watch(self, deployments: Collection[str]) -> None:
@@ -227,7 +211,7 @@ class RayWorkerPool:
         count_by_job: dict[str, int] = {}
         unreported: set[str] = set()
         for use in await asyncio.gather(
-            *(self._use(name, window) for name, window in self._window_by_name.items())
+            *(self._use(window) for window in self._window_by_name.values())
         ):
             if use is None:
                 return None
@@ -238,12 +222,11 @@ class RayWorkerPool:
                     unreported.add(group[-1])  # it has said what it wants, and sends it now
         return {job: count for job, count in count_by_job.items() if job not in unreported}
 
-    async def _use(self, name: str, window: Any) -> Use | None:
+    async def _use(self, window: Any) -> Use | None:
         """None where the window says nothing now."""
         with suppress(RayError, TimeoutError):
             async with asyncio.timeout(ASKED_WITHIN_S):
                 use: Use = await window.use.remote()
-            self.looks.append(Look(time.time(), name, use))
             return use
         return None
 
@@ -264,10 +247,6 @@ class RayWorkerPool:
         return (
             ray.remote(Worker).options(**{**options, "namespace": NAMESPACE}).remote(self._service)
         )
-
-    def processes(self) -> list[Any]:
-        """The workers that work now."""
-        return [worker for worker, _ in self._running.values()]
 
 
 async def _awaited(answer: Awaitable[T]) -> T:

@@ -33,6 +33,16 @@ def storage(local_ray: None, tmp_path_factory: pytest.TempPathFactory) -> Servic
     return ServiceSettings(storage=str(tmp_path_factory.mktemp("service")), running=2)
 
 
+def worker_pids(storage: ServiceSettings) -> list[int]:
+    """Of the processes that run jobs now."""
+    workers = ray.get(
+        open_controller(storage).__ray_call__.remote(
+            lambda actor: [worker for worker, _ in actor._worker_pool._running.values()]
+        )
+    )
+    return ray.get([worker.warm.remote() for worker in workers])
+
+
 @pytest.fixture
 def backend(storage: ServiceSettings) -> RayBackend:
     return RayBackend(storage)
@@ -110,7 +120,7 @@ async def test_a_killed_worker_changes_nothing(
     backend: RayBackend, storage: ServiceSettings, undisturbed: Path
 ) -> None:
     def kill() -> None:
-        (pid,) = ray.get(open_controller(storage).worker_pids.remote())
+        (pid,) = worker_pids(storage)
         os.kill(pid, signal.SIGKILL)
 
     job, heard = await killed(backend, kill)
@@ -137,7 +147,7 @@ async def test_two_jobs_and_a_killed_one_never_pass_their_owners_quota_together(
     async with aclosing(backend.follow(bob, jobs[0].id, 0)) as events:
         async for event in events:
             if event.kind == "trial.round":
-                os.kill(ray.get(open_controller(storage).worker_pids.remote())[0], signal.SIGKILL)
+                os.kill(worker_pids(storage)[0], signal.SIGKILL)
                 break
     ends = [[event async for event in backend.follow(bob, job.id, 0)][-1] for job in jobs]
     paid = sum(answers(results(storage, job.id)) for job in jobs)

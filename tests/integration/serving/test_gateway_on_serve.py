@@ -17,7 +17,7 @@ from ray import serve
 from optimizer.errors import EndpointError, SettingsError
 from serving.gateway.deployment import bind_gateway, open_gateway
 from serving.gateway.settings import GatewaySettings
-from serving.hosting.deployment import QUIET, bind, shut_down
+from serving.hosting.deployment import QUIET, bind
 from serving.models import connect, load_engine
 from serving.settings import OptimizerSettings, Served, TargetSettings
 from tests.contracts.scripted_stream import WaitingSettings, load
@@ -58,12 +58,12 @@ def waiting(tmp_path_factory: pytest.TempPathFactory) -> WaitingSettings:
 def client(
     local_ray: None, settings: GatewaySettings, waiting: WaitingSettings
 ) -> Iterator[openai.OpenAI]:
-    shut_down()  # Serve keeps the HTTP settings that it was started with
+    serve.shutdown()  # Serve keeps the HTTP settings that it was started with
     with openai.OpenAI(
         base_url=open_gateway(gateway(settings, waiting), settings), api_key=KEY, max_retries=0
     ) as opened:
         yield opened
-    shut_down()
+    serve.shutdown()
 
 
 def test_the_built_in_target_answers(client: openai.OpenAI) -> None:
@@ -183,7 +183,7 @@ def test_a_gateway_to_other_machines_wants_a_key_before_anything_is_started() ->
 
 def test_a_replica_goes_by_the_address_that_serve_really_listens_on(local_ray: None) -> None:
     # as a deployment file may have it, which the gateway's own settings know nothing of
-    shut_down()
+    serve.shutdown()
     serve.start(
         proxy_location="HeadOnly",
         http_options={"host": "0.0.0.0", "port": free_port()},
@@ -197,4 +197,4 @@ def test_a_replica_goes_by_the_address_that_serve_really_listens_on(local_ray: N
         ):
             open_gateway(gateway(private), private)
     finally:
-        shut_down()
+        serve.shutdown()

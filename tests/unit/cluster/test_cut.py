@@ -77,7 +77,7 @@ def found(prepared: Experiment, trial: str, number: int, **changes: Any) -> Tria
         best=done[-1].best.candidate,
         dev_accuracy=done[-1].best.accuracy,
         target_calls=10 * number,
-        data_hash=prepared.task_of(plan).data_hash,
+        data_hash=prepared.tasks[plan.task, plan.seed].data_hash,
     )
     return replace(result, **changes)
 

@@ -42,7 +42,7 @@ def test_every_trial_of_the_grid_gets_a_plan_and_a_task(tmp_path: Path) -> None:
         "navigate-apo-s1",
         "navigate-abo-s1",
     ]
-    assert {len(experiment.task_of(plan).test) for plan in experiment.plans} == {4}
+    assert {len(experiment.tasks[plan.task, plan.seed].test) for plan in experiment.plans} == {4}
     assert experiment.tasks["navigate", 0].test != experiment.tasks["navigate", 1].test
 
 
