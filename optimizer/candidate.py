@@ -1,4 +1,4 @@
-"""What a search proposes and how it stands: candidates with their lineage, standings, rounds."""
+"""Values of a search: candidates with their lineage, their standings, and rounds."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -11,14 +11,14 @@ from optimizer.types import Completion, Example, Score
 
 @dataclass(frozen=True)
 class Candidate:
-    """A prompt with where it comes from.
+    """A prompt with its lineage.
 
     Its id is its prompt's id: the same prompt proposed twice is one candidate.
     """
 
     prompt: Prompt
     operator: str
-    """What made it: "seed", or the name of an operator."""
+    """What made it: "seed" for the baseline, or the name of an operator."""
     round: int
     parent: str | None = None
     """The parent's id."""
@@ -27,62 +27,71 @@ class Candidate:
     evidence.
     """
     changed_step: int | None = None
-    """The step that was refined, where one was."""
+    """The number (from 1) of the step that was refined, where one was."""
 
     @property
     def id(self) -> str:
+        """Return the prompt's id."""
         return self.prompt.id
 
     def to_json(self) -> dict[str, Any]:
+        """Return the candidate as a JSON object."""
         return asdict(self) | {"prompt": self.prompt.to_json()}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Candidate":
+        """Build a candidate from what `to_json` returned."""
         return cls(**{**data, "prompt": Prompt.from_json(data["prompt"])})
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How a candidate came out of a round's selection on the dev split."""
+    """The result of one candidate in a round's selection on the dev split."""
 
     candidate: Candidate
     accuracy: float | None
-    """Mean score over the dev items that were measured; None where none could be, or too many that
-    were asked gave no answer (optimizer.statistics.MOST_MISSING): such a candidate is unknown, and
-    stands behind all that are known.
+    """Mean score over the dev items that were measured, 0.0 to 1.0. None where none could be
+    measured, or where too many requests failed (optimizer.statistics.MOST_MISSING): such a
+    candidate is unknown, and ranks behind all that are known.
     """
     items: int
-    """Dev items measured: under `racing` a hopeless candidate is measured on few."""
+    """Number of dev items measured: under `racing` a hopeless candidate is measured on few."""
     adherence: float | None
     """Share of steps followed in its dev responses; None for a prompt without steps."""
     kept: bool
+    """The candidate goes on to the next round."""
     adherence_by_step: tuple[float, ...] = ()
     """Share of its dev responses that follow each step; empty where `adherence` is None."""
     scores: tuple[float | None, ...] = ()
-    """On each dev item, by the item's place in the split; None where it was not measured.
-
-    Numbers only: what an item says stays
-    unknown to a strategy, and no model is shown them. Empty where an evaluator does not tell."""
+    """Score on each dev item, by the item's position in the split; None where it was not measured.
+    Numbers only: the text of a dev item stays unknown to a strategy, and no model sees it. Empty
+    where an evaluator does not report scores.
+    """
     incomplete: bool = False
-    """The budget ended before it was measured on all dev items, in a round that the budget has cut:
-    on few, or on none.
+    """The budget was exhausted before the candidate was measured on all dev items (on few, or on
+    none).
     """
 
     def to_json(self) -> dict[str, Any]:
+        """Return the standing as a JSON object."""
         return asdict(self) | {"candidate": self.candidate.to_json()}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Standing":
+        """Build a standing from what `to_json` returned.
+
+        Files of older versions lack some fields.
+        """
         numbers = {name: tuple(data.get(name, ())) for name in ("adherence_by_step", "scores")}
         return cls(**{**data, **numbers, "candidate": Candidate.from_json(data["candidate"])})
 
 
 def fuller(known: Standing | None, latest: Standing) -> Standing:
-    """Return the one of a candidate's standings that rests on more dev items, the later of equals;
-    kept or not as the latest says.
+    """Return the one of a candidate's two standings that rests on more dev items.
 
-    A race measures a candidate that falls behind on a few items only, so the last standing may say
-    the least.
+    Of equals the later one counts. A race measures a candidate that falls behind on a few items
+    only, so the last standing may carry the least information. `kept` is always that of the latest
+    standing.
     """
     if known is None or latest.items >= known.items:
         return latest
@@ -90,11 +99,13 @@ def fuller(known: Standing | None, latest: Standing) -> Standing:
 
 
 def gain_over(parent: Standing | None, child: Standing | None) -> Gain | None:
-    """Return what a candidate gained over its parent on the dev items that both were measured on;
-    None where there are none.
+    """Return a candidate's gain over its parent on the dev items that both were measured on.
 
-    Standings of before scores were kept are compared only where each rests on as many items as the
-    other.
+    Standings without scores by item, as older files have them, are compared only where both rest on
+    the same number of items.
+
+    Returns:
+        The gain, or None where no comparison is possible.
     """
     if parent is None or child is None or parent.accuracy is None or child.accuracy is None:
         return None
@@ -107,27 +118,28 @@ def gain_over(parent: Standing | None, child: Standing | None) -> Gain | None:
 
 @dataclass(frozen=True)
 class Round:
-    """One propose, evaluate, select cycle.
+    """One cycle of propose, evaluate and select.
 
-    `standings`: all that competed, best first, the kept ones before the others.
+    `standings` has all candidates that competed, best first, the kept ones before the others.
     """
 
     number: int
     standings: tuple[Standing, ...]
     note: str = ""
-    """One sentence for people: what this round did."""
+    """One sentence for people that sums up the round."""
     parse_failures: int = 0
-    """Questions to the optimizer model in this round that stayed without a readable reply."""
+    """Number of questions to the optimizer model in this round without a readable reply."""
     incomplete: bool = False
-    """The budget ended in its selection.
-
-    Its best is the best of the round before, unless another prompt is ahead of that one on
-    the dev items that both were measured on, by the standards of the selection rule."""
+    """The budget was exhausted during the selection. The best is then the best of the round before,
+    unless another prompt is ahead of it on the dev items that both were measured on, by the
+    standards of the selection rule.
+    """
 
     @property
     def measured(self) -> str:
-        """On how many dev items those candidates were measured that the budget has cut, in words;
-        "" where it has cut none.
+        """Return on how many dev items the candidates were measured that the budget cut short.
+
+        The text is for people, and empty where no candidate was cut short.
         """
         cut = [standing for standing in self.standings if standing.incomplete]
         if not cut:
@@ -143,17 +155,21 @@ class Round:
 
     @property
     def best(self) -> Standing:
+        """Return the standing of the best candidate."""
         return self.standings[0]
 
     @property
     def kept(self) -> tuple[Candidate, ...]:
+        """Return the candidates that go on to the next round."""
         return tuple(standing.candidate for standing in self.standings if standing.kept)
 
     def to_json(self) -> dict[str, Any]:
+        """Return the round as a JSON object."""
         return asdict(self) | {"standings": [standing.to_json() for standing in self.standings]}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Round":
+        """Build a round from what `to_json` returned."""
         return cls(
             **{
                 **data,
@@ -163,7 +179,7 @@ class Round:
 
 
 def same_text(response: Completion, example: Example) -> Score:
-    """Whether the response's `Answer:` line is one of the accepted answers, in whatever case."""
+    """Score a response by its `Answer:` line, ignoring case."""
     given = read_trace(response.text).answer or ""
     right = given.casefold() in {accepted.strip().casefold() for accepted in example.answers}
     return Score("right" if right else "wrong", given)
@@ -171,9 +187,9 @@ def same_text(response: Completion, example: Example) -> Score:
 
 @dataclass(frozen=True)
 class Problem:
-    """What a strategy is given to work on.
+    """What a strategy receives to work on.
 
-    There is no test split in it, and dev items show only as standings.
+    It has no test split, and dev items are visible only as standings.
     """
 
     description: str
@@ -181,6 +197,6 @@ class Problem:
     seed: Prompt
     train: tuple[Example, ...]
     scorer: Callable[[Completion, Example], Score] = same_text
-    """Judges a response to a training example, as the target model's are judged: "(A)" may be as
-    right as "A".
+    """Scores a response to a training example with the same rule as the target model's answers are
+    scored: "(A)" may be as right as "A".
     """

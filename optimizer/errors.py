@@ -1,17 +1,17 @@
 """The error tree.
 
-Every error is one sentence that says what is wrong and how to mend it; all survive pickling.
+Every error is one sentence that says what is wrong and how to fix it; all survive pickling.
 
     PromptrayError
-    ├── UserError              the user can mend it: printed without a traceback, exit code 2
+    ├── UserError              the user can fix it: printed without a traceback, exit code 2
     │   ├── SettingsError      a settings file or option
     │   ├── DataError          a task file or its examples
     │   ├── AccessError        a key was refused, or the model is not known to the endpoint
     │   ├── StorageError       a folder or file that cannot be read or written
-    │   └── JobError           a job that the cluster does not know, or does not take
-    ├── EndpointError          a model that is away, or answers with garbage, beyond all retries
-    └── BudgetExhausted        the next calls would pass the budget
-        └── QuotaExhausted     what an owner may spend today; there is more tomorrow
+    │   └── JobError           a job that the cluster does not know, or does not accept
+    ├── EndpointError          a model is unreachable, or answers with garbage, beyond all retries
+    └── BudgetExhausted        the next calls would exceed the budget
+        └── QuotaExhausted     an owner's spending limit for today; the limit resets tomorrow
 
 One bad answer is never an exception: it is a `Failed` value (see types.py). To add an error, give
 it one message argument.
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
     from optimizer.types import Outcome
 
 UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What a terminal would obey (control characters, turns of the writing direction), and halves of
-characters.
+"""Characters that a terminal would obey (control characters, changes of the writing direction), and
+unpaired surrogates.
 """
 
 
 class PromptrayError(Exception):
-    """Base of all our errors; takes one sentence."""
+    """Base class of all errors of this package; it takes one sentence."""
 
 
 class UserError(PromptrayError, ValueError):
-    """A mistake that the user can mend."""
+    """A mistake that the user can fix."""
 
 
 class SettingsError(UserError):
@@ -47,7 +47,7 @@ class DataError(UserError):
 
 
 class AccessError(UserError):
-    """An endpoint refused the key, or does not know the model. Never retried."""
+    """An endpoint refused the key, or does not know the model; never retried."""
 
 
 class StorageError(UserError):
@@ -59,35 +59,35 @@ class JobError(UserError):
 
 
 class EndpointError(PromptrayError, ConnectionError):
-    """A model cannot be reached, or its replies are not of its protocol."""
+    """A model cannot be reached, or its replies break the protocol."""
 
 
 class BudgetExhausted(PromptrayError, RuntimeError):
-    """A budget does not allow the calls that were asked for."""
+    """The budget does not cover the requested calls."""
 
     answered: Sequence["Outcome"] = ()
-    """Outcomes of the first requests of the batch: they came, and were paid for, before it was
-    refused.
+    """Outcomes of the first requests of the batch: they arrived, and were paid for, before the
+    refusal.
     """
 
 
 class QuotaExhausted(BudgetExhausted):
-    """What an owner may spend today does not allow the calls that were asked for."""
+    """The owner's spending limit for today does not cover the requested calls."""
 
 
 def shortened(text: str, most: int = 200) -> str:
-    """Foreign text for a sentence: on one line, and cut at `most` characters."""
+    """Return foreign text fit for a sentence: on one line, and cut at `most` characters."""
     line = " ".join(text[: 4 * most].split())
     return line if len(line) <= most and len(text) <= 4 * most else f"{line[:most]}…"
 
 
 def escaped(text: str) -> str:
-    """Return the text with what a terminal would obey written as an escape."""
+    """Return the text with each character that a terminal would obey written as an escape."""
     return UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def unknown_name(noun: str, name: str, known: Iterable[str]) -> SettingsError:
-    """The error for a name that no table has; it lists the known ones."""
+    """Return the error for a name that a table does not have; its message lists the known names."""
     return SettingsError(
         f"There is no {noun} called {name!r}; known are: {', '.join(sorted(known))}."
     )

@@ -1,4 +1,4 @@
-"""Paths as people write them. `expanded` is the one place where ~ is given its meaning."""
+"""Paths as people write them; `expanded` is the one place where ~ gets its meaning."""
 
 from pathlib import Path
 
@@ -6,10 +6,10 @@ from optimizer.errors import StorageError
 
 
 def expanded(path: str | Path) -> Path:
-    """Return the path with a ~ at its beginning replaced by the home folder that it means.
+    """Return the path with a ~ at its beginning replaced by the home folder.
 
     Raises:
-        StorageError: Where there is no such home, as for a user that this machine does not know.
+        StorageError: If there is no such home, as for a user that this machine does not know.
     """
     try:
         return Path(path).expanduser()
@@ -21,8 +21,9 @@ def expanded(path: str | Path) -> Path:
 
 
 def whole(path: str | Path) -> Path:
-    """Return the path from the root on, whatever folder the reader of it stands in.
+    """Return the absolute path, independent of the reader's working directory.
 
-    Raises StorageError as `expanded` does.
+    Raises:
+        StorageError: If the path names a home folder that this machine does not have.
     """
     return expanded(path).absolute()

@@ -1,10 +1,8 @@
 """A prompt: instruction, numbered steps, demonstrations.
 
-Renders to chat messages; reads a response back step by step.
-
-The labelled form is fixed: a line `Step 2: ...` a step and a last line `Answer: ...`. It is what
-demonstrations show, what the target model is asked to write, and what localisation reads. Knows
-nothing of models or of scoring.
+It renders to chat messages, and reads a response back step by step. The labelled form is fixed: a
+line `Step 2: ...` for each step and a last line `Answer: ...`. Demonstrations show this form, the
+target model must write it, and localisation reads it. Knows nothing of models or of scoring.
 """
 
 import hashlib
@@ -18,8 +16,11 @@ from optimizer.errors import DataError
 from optimizer.types import Message
 
 Form = Literal["text", "list", "number", "numbers", "points"]
-"""What a step's result looks like: anything; entries joined by ';'; one number; entries that each
-end in a number, or in (x,y).
+"""The checkable form of a step's result.
+
+`text`: anything that is not empty; `list`: entries joined by ';'; `number`: text that ends in a
+digit; `numbers`: entries joined by ';' that each end in a digit; `points`: entries joined by ';'
+that each end in (x,y).
 """
 ANSWER_LABEL = "Answer:"
 _BLOCK = re.compile(r"^[ \t]*Step (\d{1,3})[ \t]*:[ \t]*", re.MULTILINE)
@@ -27,7 +28,7 @@ ANSWER_LINE = re.compile(
     r"^[ \t>#*_-]*(?:(?:the|my) )?(?:final |correct )?answer[ \t*_]*[:\uff1a](?P<answer>[^\n]*)$",
     re.MULTILINE | re.IGNORECASE,
 )
-"""An `Answer:` line, in whatever decoration a model gives it: **Answer**: X, ### Final Answer: X, >
+"""An `Answer:` line, with any decoration a model may add: **Answer**: X, ### Final Answer: X, >
 Answer: X.
 """
 _THOUGHT = re.compile(r"</(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
@@ -48,7 +49,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Demonstration:
-    """A question and the response that follows the prompt's steps."""
+    """A question with a response that follows the prompt's steps."""
 
     input: str
     response: str
@@ -56,8 +57,9 @@ class Demonstration:
 
 @dataclass(frozen=True)
 class Trace:
-    """A response read back: `block_by_step` keeps the first block of each number, in the order
-    written.
+    """A response split into its labelled blocks and its answer.
+
+    `block_by_step` has the first block of each step number, in the order written.
     """
 
     block_by_step: Mapping[int, str]
@@ -65,14 +67,13 @@ class Trace:
 
     @property
     def order(self) -> tuple[int, ...]:
+        """Return the step numbers in the order written."""
         return tuple(self.block_by_step)
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """`instruction` stands first, the numbered `steps` under it, `closing` last; demonstrations
-    follow as chat turns.
-    """
+    """An instruction, numbered steps and a closing line; demonstrations follow as chat turns."""
 
     instruction: str = ""
     steps: tuple[Step, ...] = ()
@@ -81,19 +82,22 @@ class Prompt:
 
     @property
     def id(self) -> str:
-        """Ten hex digits that depend on all of the prompt's content."""
+        """Return ten hex digits that depend on all of the prompt's content."""
         return hashlib.sha256(
             json.dumps(self.to_json(), sort_keys=True).encode("utf-8", "surrogatepass")
         ).hexdigest()[:10]
 
     def text(self) -> str:
-        """The system message: everything but the demonstrations."""
+        """Return the system message: everything but the demonstrations."""
         numbered = [f"{number}. {step.text}" for number, step in enumerate(self.steps, 1)]
         return "\n".join(part for part in (self.instruction, *numbered, self.closing) if part)
 
     def render(self, input: str) -> tuple[Message, ...]:
-        """The chat messages for one input: system, a user and an assistant turn a demonstration,
-        and the input.
+        """Return the chat messages for one input.
+
+        Returns:
+            The system message (unless it is empty), a user and an assistant turn for each
+            demonstration, and the input as the last user turn.
         """
         shown = [
             turn
@@ -107,12 +111,14 @@ class Prompt:
         return (*system, *shown, Message("user", input))
 
     def with_step(self, number: int, *new: Step) -> "Prompt":
-        """The prompt with step `number` (from 1) replaced by `new`; every other step word for
-        word.
+        """Return the prompt with step `number` (from 1) replaced by the steps `new`.
+
+        Every other step stays word for word.
         """
         return replace(self, steps=(*self.steps[: number - 1], *new, *self.steps[number:]))
 
     def to_json(self) -> dict[str, Any]:
+        """Return the prompt as a JSON object."""
         return {
             "instruction": self.instruction,
             "steps": [{"text": step.text, "form": step.form} for step in self.steps],
@@ -124,7 +130,11 @@ class Prompt:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Prompt":
-        """Raises DataError where `data` is not what `to_json` gives."""
+        """Build a prompt from what `to_json` returned.
+
+        Raises:
+            DataError: If `data` is not a prompt.
+        """
         try:
             prompt = cls(
                 str(data["instruction"]),
@@ -142,8 +152,10 @@ class Prompt:
 
 
 def _check_types(prompt: Prompt) -> None:
-    """Raises TypeError where a part that came from outside is no text, or a form is none of
-    ours.
+    """Check that a prompt from outside holds text only, and known forms.
+
+    Raises:
+        TypeError: If a part is not text, or a form is unknown.
     """
     texts = [
         *(step.text for step in prompt.steps),
@@ -156,10 +168,9 @@ def _check_types(prompt: Prompt) -> None:
 
 
 def without_thinking(response: str) -> str:
-    """Return what a reasoning model says after it has thought: what stands behind the last closing
-    tag of its thinking.
+    """Return the part of a response behind the last closing tag of the model's thinking.
 
-    A response that begins to think and does not come to an end has said nothing yet.
+    A response that begins to think and never ends its thinking gives "".
     """
     if (thought := next(reversed(list(_THOUGHT.finditer(response))), None)) is not None:
         return response[thought.end() :]
@@ -167,8 +178,9 @@ def without_thinking(response: str) -> str:
 
 
 def read_trace(response: str) -> Trace:
-    """Return the labelled blocks and the final answer of a response; the last `Answer:` line
-    counts, and thinking does not.
+    """Split a response into its labelled blocks and its final answer.
+
+    The last `Answer:` line counts; text inside thinking tags does not.
     """
     response = without_thinking(response)
     answers = list(ANSWER_LINE.finditer(response))
@@ -182,7 +194,10 @@ def read_trace(response: str) -> Trace:
 
 
 def has_form(block: str, form: Form) -> bool:
-    """Whether a block looks like its step's result."""
+    """Return whether a block has the form of its step's result (see Form).
+
+    `number` checks only the end of the block: "the sum is 12." has the form too.
+    """
     entries = [entry.strip() for entry in block.split(";")]
     checks = {
         "text": bool(block.strip()),
@@ -195,10 +210,10 @@ def has_form(block: str, form: Form) -> bool:
 
 
 def followed_steps(prompt: Prompt, trace: Trace) -> tuple[bool, ...]:
-    """For each step of the prompt: is it present in the trace, in order, and in its form?
+    """Return for each step of the prompt whether the trace follows it.
 
-    In order means: no step of a lower number stands behind it. (methods.md calls the share of these
-    adherence.)
+    A step is followed if it is present, in order, and in its form. In order means that no step of a
+    lower number stands behind it. (methods.md calls the share of followed steps adherence.)
     """
     order = trace.order
     return tuple(
@@ -210,8 +225,10 @@ def followed_steps(prompt: Prompt, trace: Trace) -> tuple[bool, ...]:
 
 
 def adherence(prompt: Prompt, responses: list[str]) -> float | None:
-    """Share of (response, step) pairs that are followed; None for a prompt without steps, or
-    without responses.
+    """Return the share of (response, step) pairs that are followed, 0.0 to 1.0.
+
+    Returns:
+        The share, or None for a prompt without steps, or without responses.
     """
     followed = [
         step for response in responses for step in followed_steps(prompt, read_trace(response))
@@ -220,8 +237,9 @@ def adherence(prompt: Prompt, responses: list[str]) -> float | None:
 
 
 def adherence_by_step(prompt: Prompt, responses: list[str]) -> tuple[float, ...]:
-    """Share of the responses that follow each step, in the order of the steps; empty where
-    `adherence` is None.
+    """Return the share of the responses that follow each step, in the order of the steps.
+
+    The tuple is empty where `adherence` returns None.
     """
     rows = [followed_steps(prompt, read_trace(response)) for response in responses]
     return tuple(sum(column) / len(column) for column in zip(*rows, strict=True))

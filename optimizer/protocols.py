@@ -1,4 +1,4 @@
-"""What the core asks of the world, and what its parts ask of each other."""
+"""The protocols that the core needs from the world, and that its parts need from each other."""
 
 from collections.abc import AsyncIterator, Sequence
 from random import Random
@@ -11,22 +11,25 @@ from optimizer.types import Answer, Completion, Example, Outcome, Purpose, Reque
 
 
 class LanguageModel(Protocol):
-    """A model behind any number of guards (budget, ledger, limiter).
+    """A model behind any number of guards (budget, ledger, rate limit).
 
     Batch first: a minibatch is one call.
     """
 
     @property
     def name(self) -> str:
-        """Model and revision, as it stands in every ledger key."""
+        """Return model and revision, as they are part of every ledger key."""
 
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
-        """One outcome a request, in order.
+        """Return one outcome for each request, in order.
 
-        A request that fails is a `Failed`; a broken system raises.
+        A request that fails is a `Failed` value; a broken system raises.
 
-        Raises AccessError (wrong key, unknown model), EndpointError (unreachable beyond all
-        retries) and BudgetExhausted (nothing of the batch was sent).
+        Raises:
+            AccessError: If the key is wrong or the model unknown.
+            EndpointError: If the model is unreachable beyond all retries.
+            BudgetExhausted: If the budget does not cover the batch; `answered` has the outcomes
+                that were paid for.
         """
 
 
@@ -59,60 +62,68 @@ class Limited(Protocol):
 
 
 class Scorer(Protocol):
-    """Judges one response. Never raises for a bad response: that is a verdict."""
+    """Scores one response; never raises for a bad response, which is a verdict."""
 
-    def __call__(self, response: Completion, example: Example) -> Score: ...
+    def __call__(self, response: Completion, example: Example) -> Score:
+        """Return the score of the response."""
 
 
 class Measure(Protocol):
-    """Scores (arm, item) pairs, all of them at once: 0.0 to 1.0, or None where infrastructure gave
-    no answer.
+    """Scores (arm, item) pairs, all of them at once.
+
+    A score is 0.0 to 1.0, or None where infrastructure gave no answer.
     """
 
-    async def __call__(self, pairs: Sequence[tuple[int, int]]) -> list[float | None]: ...
+    async def __call__(self, pairs: Sequence[tuple[int, int]]) -> list[float | None]:
+        """Return the scores of the pairs, in order."""
 
 
 @runtime_checkable
 class LimitedMeasure(Measure, Protocol):
     """A measure that a budget limits.
 
-    It raises BudgetExhausted where the budget ends all the same, as others may spend it too.
+    It may still raise BudgetExhausted after `fitting`, as others may spend the same budget.
     """
 
     def fitting(self, pairs: Sequence[tuple[int, int]]) -> int:
-        """How many of these pairs, from the first on, the budget covers now."""
+        """Return how many of these pairs, counted from the first, the budget covers now."""
 
     def score_by_pair(
         self, pairs: Sequence[tuple[int, int]]
     ) -> dict[tuple[int, int], float | None]:
-        """The scores of those of the pairs that were measured."""
+        """Return the scores of those of the pairs that were measured."""
 
     def cut_short(self) -> None:
-        """To be called by whoever leaves out pairs that the budget does not cover."""
+        """Record that the caller leaves out pairs that the budget does not cover."""
 
 
 @runtime_checkable
 class Deciding(Protocol):
-    """A selection rule that can tell the better of two arms before both have run over all items."""
+    """A selection rule that can find the better of two arms before both ran over all items."""
 
     def ahead(self, wins: int, losses: int, items: int) -> bool:
-        """Is an arm better that wins and loses so many of the items that it shares with another?"""
+        """Return whether an arm beats another, given wins and losses on their shared items."""
 
 
 class SelectionRule(Protocol):
-    """Chooses which of some arms are best. Decides on scores only, never on their timing."""
+    """Chooses the best of several arms; decides on scores only, never on their timing."""
 
     async def select(
         self, arms: int, items: int, keep: int, measure: Measure, rng: Random
     ) -> list[int]:
-        """The arms, best first; the first `keep` of them are kept.
+        """Return the arms, best first; the first `keep` of them are kept.
 
-        Measures what it needs, each pair at most once.
+        The rule measures what it needs, each pair at most once. Every arm is measured on at least
+        one item, unless the measure is limited. An arm with too many items without an answer is
+        unknown, and ranks behind all that are known (optimizer.statistics.MOST_MISSING). Ties go to
+        the lower arm number (parents come before children).
 
-        Every arm is measured on at least one item, unless the measure is limited. An arm too many
-        of whose items gave no answer is unknown, and stands behind all that are known
-        (optimizer.statistics.MOST_MISSING). Ties go to the lower arm number (parents stand before
-        children).
+        Args:
+            arms: Number of arms; arm 0 is the best so far.
+            items: Number of dev items.
+            keep: Number of arms to keep.
+            measure: Scores the pairs.
+            rng: The source of all random choices.
         """
 
 
@@ -122,33 +133,31 @@ class Evaluator(Protocol):
     async def answers(
         self, work: Sequence[tuple[Prompt, Example]], purpose: Purpose = "learn"
     ) -> list[Answer]:
-        """The target's answer to each (prompt, training example), in order, all asked at once."""
+        """Return the target's answer to each (prompt, training example), in order, as one batch."""
 
     async def select(
         self, candidates: Sequence[Candidate], keep: int, rng: Random
     ) -> tuple[Standing, ...]:
-        """The candidates' standings on the dev split, best first, `keep` of them kept.
+        """Return the candidates' standings on the dev split, best first, `keep` of them kept.
 
-        Duplicates (same id) compete once.
+        Duplicates (same id) compete once. The first candidate is the best so far.
 
-        The first candidate is the best so far. Raises CutSelection, which has the standings, where
-        the budget ends in it.
+        Raises:
+            CutSelection: If the budget is exhausted during the selection; it carries the standings.
         """
 
 
 class Strategy(Protocol):
     """A search method.
 
-    Deterministic given `rng` and the models' answers; independent calls are made together.
+    It is deterministic given `rng` and the models' answers; independent calls are made together.
     """
 
     def search(
         self, problem: Problem, optimizer: OptimizerModel, evaluate: Evaluator, rng: Random
     ) -> AsyncIterator[Round]:
-        """Yields a round after each selection; round 0 has the initial prompts.
+        """Yield a round after each selection; round 0 has the initial prompts.
 
-        Survives failed calls and unparsable replies.
-
-        Lets BudgetExhausted through: whoever drives the search (evaluation.rounds_of) closes it
-        with the round that was cut.
+        It survives failed calls and replies that cannot be parsed. It lets BudgetExhausted through:
+        the driver of the search (evaluation.rounds_of) closes it with the round that was cut.
         """

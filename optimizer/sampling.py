@@ -1,4 +1,4 @@
-"""Random choices, from a generator that the caller gives. Knows nothing of what is drawn."""
+"""Random choices, from a generator that the caller passes in."""
 
 from collections.abc import Sequence
 from random import Random
@@ -8,7 +8,8 @@ T = TypeVar("T")
 
 
 def some(things: Sequence[T], at_most: int, rng: Random) -> list[T]:
-    """A random choice without repeats, in random order; all of them where there are no more than
-    `at_most`.
+    """Return a random choice without repeats, in random order.
+
+    All things are returned, shuffled, where there are no more than `at_most`.
     """
     return rng.sample(things, min(at_most, len(things)))

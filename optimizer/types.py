@@ -1,4 +1,4 @@
-"""The values that pass between the parts: frozen, picklable, comparable.
+"""Values that pass between the parts: frozen, picklable, comparable.
 
 Knows no model, no file and no clock.
 """
@@ -9,26 +9,29 @@ from typing import Literal
 
 Role = Literal["system", "user", "assistant"]
 Purpose = Literal["learn", "validate", "propose", "test"]
-"""What a call is for: errors to learn from, dev scores to select by, the optimizer model's
-proposals, the final test.
+"""What a call is for: errors to learn from, dev scores to select by, proposals of the optimizer
+model, the final test.
 """
 FailureKind = Literal["infrastructure", "refused"]
 Verdict = Literal["right", "wrong", "unparsable", "truncated", "refused", "missing"]
-"""`missing` is an infrastructure failure: it never counts against a prompt.
+"""The result of scoring an answer.
 
-All others but `right` score 0.
+`missing` is an infrastructure failure: it never counts against a prompt. All others but `right`
+score 0.
 """
 
 
 @dataclass(frozen=True)
 class Message:
+    """One chat message."""
+
     role: Role
     content: str
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a model is to answer."""
+    """Sampling parameters of a request."""
 
     temperature: float = 0.0
     max_tokens: int = 512
@@ -38,7 +41,8 @@ class Sampling:
 class Request:
     """One call of a model.
 
-    `sample` numbers independent draws of the same messages, so that two samples stay two.
+    `sample` numbers independent draws of the same messages, so that two samples stay two requests
+    for the ledger.
     """
 
     messages: tuple[Message, ...]
@@ -46,8 +50,7 @@ class Request:
     sample: int = 0
     purpose: Purpose = "learn"
     raw: bool = False
-    """The content of the one message goes to the model as it is, without the model's chat template.
-    """
+    """The content of the one message goes to the model without the model's chat template."""
 
 
 @dataclass(frozen=True)
@@ -58,18 +61,17 @@ class Completion:
     truncated: bool = False
     """The answer ended at max_tokens."""
     prompt_tokens: int | None = 0
-    """None, here and below: nobody knows; it is never to be taken for nothing."""
+    """Tokens of the request. None, here and below, means unknown; never count it as zero."""
     completion_tokens: int | None = 0
     from_ledger: bool = False
     metadata: Mapping[str, str] = field(default_factory=dict, compare=False)
-    """What an engine says of itself, such as that it is a stand-in."""
+    """Facts that an engine reports about itself, such as that it is a stand-in."""
     cached_tokens: int | None = field(default=None, compare=False)
-    """Prompt tokens that the engine took from its prefix cache; None where it does not say.
-
-    No part of the answer: it depends on
-    what was asked before."""
+    """Prompt tokens that the engine took from its prefix cache; None where it does not report them.
+    Not a part of the answer: it depends on the requests before.
+    """
     repeated: bool = field(default=False, compare=False)
-    """The trial had this answer already, or asked for it in the same batch: it cost nothing."""
+    """The trial had this answer already, or requested it twice in one batch: it cost nothing."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +81,12 @@ class Failed:
     kind: FailureKind
     reason: str
     prompt_tokens: int | None = field(default=0, kw_only=True, compare=False)
-    """What it cost all the same, such as a refusal that came as a reply; as in a Completion."""
+    """Tokens that were charged all the same, as for a refusal that came as a reply; None means
+    unknown.
+    """
     completion_tokens: int | None = field(default=0, kw_only=True, compare=False)
     repeated: bool = field(default=False, kw_only=True, compare=False)
-    """As in a Completion."""
+    """The trial had this outcome already: it cost nothing."""
 
 
 Outcome = Completion | Failed
@@ -103,20 +107,20 @@ class Example:
 
 @dataclass(frozen=True)
 class Score:
-    """A judged response: `answer` is what was read from it, "" if nothing."""
+    """The score of a response: `answer` is what was read from it, "" if nothing."""
 
     verdict: Verdict
     answer: str = ""
 
     @property
     def value(self) -> float | None:
-        """1.0 right, 0.0 not right, None where there was no answer to judge."""
+        """Return 1.0 for right, 0.0 for not right, None where there was no answer to score."""
         return None if self.verdict == "missing" else float(self.verdict == "right")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the target model made of one example under one prompt."""
+    """The target model's answer to one example under one prompt."""
 
     example: Example
     text: str

@@ -1,11 +1,13 @@
-"""Checks of settings. Knows nobody's settings."""
+"""Checks of settings' values; independent of any settings class."""
 
 from optimizer.errors import SettingsError
 
 
 def at_least(least: int, **values: float) -> None:
-    """Raises SettingsError for the first value that is below `least`; the keywords are the
-    settings' names.
+    """Check that no value is below `least`; the keywords are the settings' names.
+
+    Raises:
+        SettingsError: For the first value that is below.
     """
     for name, value in values.items():
         if value < least:
@@ -13,14 +15,22 @@ def at_least(least: int, **values: float) -> None:
 
 
 def at_most(most: int, **values: float) -> None:
-    """Raises SettingsError for the first value that is above `most`."""
+    """Check that no value is above `most`; the keywords are the settings' names.
+
+    Raises:
+        SettingsError: For the first value that is above.
+    """
     for name, value in values.items():
         if value > most:
             raise SettingsError(f"The setting {name} is {value}, and must be at most {most}.")
 
 
 def one_of(known: tuple[str, ...], **values: str) -> None:
-    """Raises SettingsError for the first value that is none of `known`."""
+    """Check that every value is one of `known`; the keywords are the settings' names.
+
+    Raises:
+        SettingsError: For the first value that is not.
+    """
     for name, value in values.items():
         if value not in known:
             raise SettingsError(

@@ -1,0 +1,1 @@
+"""Search over behaviour: decompose, demonstrate, localise, refine, and the settings they share."""

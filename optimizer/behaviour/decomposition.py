@@ -1,6 +1,4 @@
-"""Decompose: several plans of the whole task, to compete with each other (ABO, arXiv 2402.02101,
-section 6).
-"""
+"""Decompose: several competing plans of the whole task (ABO, arXiv 2402.02101, section 6)."""
 
 from optimizer.behaviour.search_context import SearchContext
 from optimizer.candidate import Candidate
@@ -10,9 +8,9 @@ from optimizer.sampling import some
 
 
 async def decomposed(seed: Candidate, search_context: SearchContext) -> list[Candidate]:
-    """Plans of numbered steps, each from other solved examples; still without demonstrations.
+    """Return plans of numbered steps, each from other solved examples, without demonstrations.
 
-    One batch.
+    All plans are one batch; a reply that cannot be read gives no plan.
     """
     settings, problem = search_context.settings, search_context.problem
     shown = [

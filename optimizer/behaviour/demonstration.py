@@ -1,8 +1,7 @@
-"""Demonstrate: verified traces that show the target model how a prompt's steps are done (ABO, arXiv
-2402.02101, section 6).
+"""Demonstrate: verified traces that show how a prompt's steps are done.
 
-A trace with a wrong final answer, or without one of the steps, is asked again, then tried on
-another example, then left out.
+ABO, arXiv 2402.02101, section 6. A trace with a wrong final answer, or without one of the steps, is
+requested again, then tried on another example, then left out.
 """
 
 from collections import Counter
@@ -27,11 +26,15 @@ async def demonstrated(
     search_context: SearchContext,
     shown_first: Mapping[str, Sequence[Example]] = NONE_FIRST,
 ) -> list[Candidate]:
-    """The candidates with new demonstrations of their steps; fewer where the optimizer model could
-    not write right ones.
+    """Return the candidates with new demonstrations of their steps.
 
-    `shown_first` has, by a parent's id, the examples that its children show before any other. One
-    batch an attempt, for all candidates together.
+    A candidate has fewer demonstrations where the optimizer model could not write right ones. Each
+    attempt is one batch for all candidates together.
+
+    Args:
+        candidates: The candidates, whose old demonstrations are replaced.
+        search_context: Settings, problem, optimizer model and random source.
+        shown_first: By a parent's id, the examples that its children show before any other.
     """
     settings, problem = search_context.settings, search_context.problem
     made: list[list[Demonstration]] = [[] for _ in candidates]
@@ -62,8 +65,9 @@ async def demonstrated(
 
 
 def spread(examples: Sequence[Example], rng: Random) -> list[Example]:
-    """The examples shuffled, and so that answers alternate: demonstrations that all say "Yes" would
-    teach to say "Yes" [ours].
+    """Return the examples shuffled, and so that answers alternate [ours].
+
+    Demonstrations that all answer "Yes" would teach the model to answer "Yes".
     """
     turns: Counter[str] = Counter()
     turn_by_id = {}

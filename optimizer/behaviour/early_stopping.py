@@ -1,11 +1,12 @@
-"""When a search over behaviour has nothing more to gain: neither what the target model gets right
-nor what it does moves on.
+"""Early stopping of a search over behaviour.
+
+The search ends when neither the accuracy nor the adherence of the best prompt rises any more.
 """
 
 from optimizer.candidate import Round
 
 LEAST_MOVE = 0.01
-"""A smaller change of adherence is no move [ours]."""
+"""Smallest rise of adherence that counts [ours]."""
 
 
 class EarlyStopping:
@@ -17,7 +18,7 @@ class EarlyStopping:
         self._still = -1
 
     def reached(self, latest: Round) -> bool:
-        """Takes the round in; whether neither has risen for `patience` rounds."""
+        """Add the round; return whether neither value has risen for `patience` rounds."""
         accuracy, adherence = latest.best.accuracy or 0.0, latest.best.adherence or 0.0
         moved = accuracy > self._accuracy or adherence >= self._adherence + LEAST_MOVE
         self._still = 0 if moved else self._still + 1

@@ -1,9 +1,8 @@
-"""What is known of prompts beside their dev scores: their answers to training examples, each asked
-for once.
+"""Evidence on prompts beside their dev scores: their answers to training examples.
 
-The errors among them are what a search learns from; all of them together also tell how good a
-prompt is. On a few dozen dev items the best of many prompts owes its lead partly to luck: the
-second set of items takes some of that away [ours].
+Each answer is requested once. The errors among them are what a search learns from; all of them
+together also show how good a prompt is. On a few dozen dev items the best of many prompts owes its
+lead partly to luck: the second set of items takes some of that away [ours].
 """
 
 from collections.abc import Sequence
@@ -14,15 +13,15 @@ from optimizer.statistics import mean_score
 from optimizer.types import Answer, Example
 
 SPREAD_ITEMS = 100
-"""So many items' worth of belief that a prompt is like the others kept: good prompts mostly differ
-by 0.03 or less [ours].
+"""Weight, in items, of the assumption that a prompt is like the other kept ones: good prompts
+mostly differ by 0.03 or less [ours].
 """
 
 
 class Evidence:
     """The training answers of one search.
 
-    Examples that a prompt demonstrates tell nothing of it, and are left out.
+    Examples that a prompt demonstrates are no evidence on it, and are left out.
     """
 
     def __init__(self, evaluate: Evaluator) -> None:
@@ -32,9 +31,9 @@ class Evidence:
     async def errors(
         self, candidates: Sequence[Candidate], examples: Sequence[Example]
     ) -> list[list[Answer]]:
-        """For each candidate its wrong answers to these examples.
+        """Return for each candidate its wrong answers to these examples.
 
-        One call of the evaluator, for what was not asked before.
+        Answers that are not known yet are requested in one batch.
         """
         shown = {
             one.id: {demonstration.input for demonstration in one.prompt.demonstrations}
@@ -59,11 +58,11 @@ class Evidence:
         return [[answer for answer in row if answer.score.value == 0.0] for row in found]
 
     def ranked(self, standings: Sequence[Standing]) -> list[Standing]:
-        """The standings by the accuracy to be expected of their prompts on new items, and of equals
-        by adherence, best first.
+        """Return the standings by the expected accuracy of their prompts on new items, best first.
 
-        Those whose dev accuracy is unknown stand last. A prompt without training answers of its own
-        stands before its parent only where its dev accuracy is better.
+        Ties go to the higher adherence. Those whose dev accuracy is unknown stand last. A prompt
+        without training answers of its own stands before its parent only where its dev accuracy is
+        better.
         """
         by_id = {standing.candidate.id: standing for standing in standings}
         learned = {id: self._learned(id) for id in by_id}
@@ -90,14 +89,15 @@ class Evidence:
         )
 
     def _learned(self, id: str) -> list[float]:
-        """The scores of a prompt's training answers."""
+        """Return the scores of a prompt's training answers."""
         scores = [answer.score.value for (owner, _), answer in self._answers.items() if owner == id]
         return [score for score in scores if score is not None]
 
 
 def _expected(standing: Standing, learned: Sequence[float], usual: float) -> float:
-    """The mean over dev and training items, drawn towards what is usual: the more so, the fewer
-    items there are.
+    """Return the mean over dev and training items, shrunk towards the usual mean.
+
+    The fewer items there are, the stronger is the shrinkage.
     """
     items = 0 if standing.accuracy is None else standing.items
     right = sum(learned) + (standing.accuracy or 0.0) * items

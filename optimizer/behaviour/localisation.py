@@ -1,5 +1,6 @@
-"""Localise: the step in which a prompt's errors fail first, by a vote over the errors (ABO, arXiv
-2402.02101, section 6).
+"""Localise: find the step where a prompt's errors fail first (ABO, arXiv 2402.02101, section 6).
+
+The step is found by a vote over the errors.
 """
 
 from collections import Counter
@@ -14,13 +15,14 @@ from optimizer.sampling import some
 from optimizer.types import Answer
 
 EVIDENCE_SHOWN = 3
-"""Of the votes for a step, so many are quoted to the refiner [ours]."""
+"""Number of votes for a step whose evidence is quoted to the refiner [ours]."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a round found out about one prompt: the step that failed (None: it has no steps), and
-    errors that show it.
+    """The step of one prompt that failed in a round, and errors that show it.
+
+    `blame` is None for a prompt without steps.
     """
 
     parent: Candidate
@@ -29,6 +31,7 @@ class Finding:
 
     @property
     def reflection(self) -> str:
+        """Return the failing step and its evidence as text."""
         return (
             f"Step {self.blame.step} was {self.blame.kind}: {self.blame.evidence}"
             if self.blame
@@ -39,7 +42,7 @@ class Finding:
 class Inspection:
     """The errors of some parents, to be inspected one by one.
 
-    A parent without steps has none to blame: it is to be decomposed.
+    A parent without steps has no step to blame: it will be decomposed.
     """
 
     def __init__(
@@ -65,19 +68,20 @@ class Inspection:
 
     @property
     def questions(self) -> list[Question[Blame]]:
-        """One an error."""
+        """Return one question for each error."""
         task = self._search_context.problem.description
         return [localise(task, parent.prompt.steps, error) for parent, error in self._inspected]
 
     def findings(self, blames: Sequence[Blame | None]) -> list[Finding]:
-        """What failed in each parent, by the answers to the questions; nothing of one about which
-        no answer could be read.
+        """Return what failed in each parent, given the answers to the questions.
+
+        A parent whose answers could not be read has no finding.
         """
         found = [self._voted(parent, sample, blames) for parent, sample in self._erring]
         return [finding for finding in found if finding]
 
     def blind(self) -> list[Finding]:
-        """Any step of each parent, without a question."""
+        """Return a finding with a random step for each parent, without a question."""
         return [
             self._finding(parent, self._any_step(parent), sample) for parent, sample in self._erring
         ]
@@ -114,9 +118,13 @@ async def localised(
     search_context: SearchContext,
     at_random: bool = False,
 ) -> list[Finding]:
-    """What failed in each parent that has errors; one batch.
+    """Return what failed in each parent that has errors; one batch.
 
-    `at_random` blames any step instead (an ablation of the paper's).
+    Args:
+        parents: The prompts to inspect.
+        errors: The wrong answers of each parent.
+        search_context: Settings, problem, optimizer model and random source.
+        at_random: Blame a random step instead (an ablation of the paper).
     """
     inspection = Inspection(parents, errors, search_context)
     if at_random:
@@ -126,12 +134,13 @@ async def localised(
 
 
 def vote(blames: Sequence[Blame]) -> Blame:
-    """The step that most of the blames name (of equals the earlier one), how it mostly failed, and
-    some of the evidence.
+    r"""Return the step that most blames name, how it mostly failed, and some of the evidence.
 
-    >>> votes = ["2 wrong a", "1 skipped b", "2 skipped c", "2 wrong d"]
-    >>> vote([Blame(int(number), kind, said) for number, kind, said in map(str.split, votes)])
-    Blame(step=2, kind='wrong', evidence='a\\nc\\nd')
+    Ties go to the earlier step.
+
+        >>> votes = ["2 wrong a", "1 skipped b", "2 skipped c", "2 wrong d"]
+        >>> vote([Blame(int(number), kind, text) for number, kind, text in map(str.split, votes)])
+        Blame(step=2, kind='wrong', evidence='a\nc\nd')
     """
     votes = Counter(blame.step for blame in blames)
     step = min(votes, key=lambda candidate: (-votes[candidate], candidate))
@@ -142,7 +151,7 @@ def vote(blames: Sequence[Blame]) -> Blame:
 
 
 def note_of(findings: Sequence[Finding], children: int) -> str:
-    """One sentence on a round, for people."""
+    """Return one sentence on a round, for people."""
     blames = [
         f"step {finding.blame.step} ({finding.blame.kind})" for finding in findings if finding.blame
     ]

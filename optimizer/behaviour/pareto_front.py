@@ -1,7 +1,7 @@
-"""The Pareto front over dev items: prompts that are best on items on which no other is (GEPA, arXiv
-2507.19457, section 3.2).
+"""The Pareto front over dev items (GEPA, arXiv 2507.19457, section 3.2).
 
-Pure arithmetic on scores by item. Knows no prompt.
+On the front are prompts that are best on items on which no other is. Pure arithmetic on scores by
+item; knows no prompt.
 """
 
 from collections.abc import Sequence
@@ -13,15 +13,14 @@ Scores = Sequence[float | None]
 
 
 def led_items(scores_by_arm: Sequence[Scores]) -> list[int]:
-    """For each arm the number of items that it leads, alone or with others; 0 for an arm that is
-    not on the front.
+    """Return for each arm the number of items that it leads, alone or with others.
 
-    An arm is not on the front if others on the front lead every item that it leads; the weakest are
-    looked at first (as in `gepa_utils.py` of gepa-ai/gepa). An item that nobody was measured on, or
-    that nobody has a point on, has no leader.
+    An arm that is not on the front has 0: others on the front lead every item that it leads; the
+    weakest are looked at first (as in `gepa_utils.py` of gepa-ai/gepa). An item that nobody was
+    measured on, or that nobody has a point on, has no leader.
 
-    >>> led_items([[1, 1, 0], [1, 0, 0], [0, 0, 1]])
-    [2, 0, 1]
+        >>> led_items([[1, 1, 0], [1, 0, 0], [0, 0, 1]])
+        [2, 0, 1]
     """
     leaders_by_item = [
         leaders for item in zip(*scores_by_arm, strict=True) if (leaders := _leaders(item))
@@ -37,8 +36,9 @@ def led_items(scores_by_arm: Sequence[Scores]) -> list[int]:
 
 
 def draw(led: Sequence[int], draws: int, rng: Random) -> list[int]:
-    """How often each arm is drawn in `draws` draws, by the number of items that it leads; the first
-    arm where nobody leads any.
+    """Return how often each arm is drawn in `draws` draws, weighted by the items that it leads.
+
+    The first arm gets all draws where nobody leads any item.
     """
     weights = led if any(led) else [at == 0 for at in range(len(led))]
     chosen = rng.choices(range(len(led)), weights=weights, k=draws)

@@ -1,8 +1,7 @@
-"""Refine: only the failing step becomes another; what does not help is rolled back, and its reason
-kept for the next try.
+"""Refine: replace only the failing step, and roll back what does not help.
 
-ABO, arXiv 2402.02101, section 6. How a refinement is judged, and in what words its reason is kept,
-is [ours].
+The reason of a rolled-back refinement is passed to the next attempt. ABO, arXiv 2402.02101, section
+6. How a refinement is judged, and how its reason is worded, is [ours].
 """
 
 from collections import defaultdict
@@ -25,17 +24,18 @@ class Setbacks:
         self._by_step: defaultdict[str, list[Setback]] = defaultdict(list)
 
     def of(self, step: Step) -> tuple[Setback, ...]:
-        """In the order in which they were tried."""
+        """Return the setbacks of a step in the order in which they were tried."""
         return tuple(self._by_step[step.text])
 
     def note(self, latest: Round) -> None:
-        """Takes down the round's refinements that came out behind the prompt that they refine."""
+        """Record the round's refinements that came out behind the prompt that they refine."""
         ahead: dict[str, Standing] = {}
         for standing in latest.standings:
             child = standing.candidate
             parent = ahead.get(child.parent or "")
             if child.round == latest.number and child.changed_step and parent:
                 self._add(parent, standing, child.changed_step)
+            # Standings come best first: a parent that is already in `ahead` beat this child.
             ahead[child.id] = standing
 
     def _add(self, parent: Standing, child: Standing, changed: int) -> None:
@@ -56,8 +56,9 @@ def refinement(
     search_context: SearchContext,
     whole: bool = False,
 ) -> Draft:
-    """The failing step in other words, or split; all steps anew where there are none yet, or
-    `whole` says so (an ablation).
+    """Draft a replacement of the failing step: rephrased, or split.
+
+    A prompt without steps gets a new plan; so does any with `whole` (an ablation).
     """
     task, parent, blame = search_context.problem.description, finding.parent, finding.blame
     if blame is None or whole:
@@ -77,9 +78,10 @@ def refinement(
 
 
 def rolled_back(standings: Sequence[Standing], number: int) -> tuple[Standing, ...]:
-    """The standings of round `number` in which no new prompt is kept that is not better than its
-    parent: the parent goes on. One whose accuracy is unknown is not better than anything, and one
-    that is known is better than a parent that is not.
+    """Return the round's standings with new prompts kept only if better than their parent.
+
+    Otherwise the parent goes on. A prompt whose accuracy is unknown is not better than anything,
+    and one that is known is better than a parent that is not.
     """
     accuracy_by_id = {
         one.candidate.id: -1.0 if one.accuracy is None else one.accuracy for one in standings
@@ -103,22 +105,22 @@ def _is_no_better(child: Standing, number: int, accuracy_by_id: dict[str, float]
 
 
 def _reason(parent: Standing, child: Standing, changed: int, adherence: Sequence[float]) -> str:
-    """What a refinement changed, in numbers: nothing of the dev items themselves."""
+    """Return the effect of a refinement in numbers, without any content of the dev items."""
     pairs = zip(parent.scores, child.scores, strict=True)
     shared = [(old, new) for old, new in pairs if old is not None and new is not None]
     before, after = (mean_score([pair[at] for pair in shared]) for at in (0, 1))
-    told = (
+    effects = (
         []
         if before is None or after is None
         else [f"accuracy went from {before:.2f} to {after:.2f}"]
     )
     if adherence:
         old = _percent(parent.adherence_by_step[changed - 1 : changed])
-        told.append(
+        effects.append(
             f"followed in {_percent(adherence)} of the responses"
             + (f", the old step in {old}" if old else "")
         )
-    return "; ".join(told) or "it did not help"
+    return "; ".join(effects) or "it did not help"
 
 
 def _percent(shares: Sequence[float]) -> str:

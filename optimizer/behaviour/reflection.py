@@ -1,7 +1,7 @@
-"""Reflect: what a critic says of a prompt's errors, and steps revised by it (ProTeGi, arXiv
-2305.03495, section 2.1).
+"""Reflect: a critic explains a prompt's errors, and the steps are revised.
 
-Other than localisation it is not bound to the steps that there are: it can say that one is missing.
+ProTeGi, arXiv 2305.03495, section 2.1. Other than localisation, the critic is not bound to the
+existing steps: it can find that one is missing.
 """
 
 from dataclasses import dataclass
@@ -24,12 +24,12 @@ class Group:
 
 
 def criticism(group: Group, search_context: SearchContext) -> Question[str]:
-    """Asks why the prompt led to these errors."""
+    """Return the question why the prompt led to these errors."""
     return criticise(search_context.problem.description, group.parent.prompt.text(), group.errors)
 
 
 def revision(group: Group, reason: str, number: int, search_context: SearchContext) -> Draft:
-    """The steps changed as the critic's reason asks; a first plan where the prompt has none."""
+    """Draft the steps changed as the reason asks; a first plan where there are none."""
     parent = group.parent
     if not parent.prompt.steps:
         return new_plan(parent, group.errors, reason, number, search_context)

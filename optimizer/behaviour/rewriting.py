@@ -1,4 +1,4 @@
-"""Drafts: new steps that are asked for, and the prompts that they become.
+"""Drafts: questions for new steps, and the prompts that the replies become.
 
 Drafts of all kinds are written in one batch.
 """
@@ -17,7 +17,7 @@ from optimizer.types import Answer
 
 @dataclass(frozen=True)
 class Draft:
-    """A question for steps, and what is made of the answer."""
+    """A question for steps, and how to make a candidate of the reply."""
 
     question: Question[tuple[Step, ...]]
     made: Callable[[tuple[Step, ...]], Candidate]
@@ -30,7 +30,7 @@ def new_plan(
     number: int,
     search_context: SearchContext,
 ) -> Draft:
-    """All steps anew, from errors of the parent and what is known of their reason."""
+    """Draft a new plan of all steps, from errors of the parent and their known reason."""
     return Draft(
         decompose(
             search_context.problem.description, parent.prompt.text(), attempted(cases), reason
@@ -42,9 +42,9 @@ def new_plan(
 
 
 async def written(drafts: Sequence[Draft], search_context: SearchContext) -> list[Candidate]:
-    """What became of the drafts; fewer where a reply could not be read.
+    """Return the candidates that the drafts became; fewer where a reply could not be read.
 
-    Their demonstrations are to be made anew.
+    Their demonstrations have to be made again.
     """
     replies = await search_context.ask([draft.question for draft in drafts])
     return [draft.made(steps) for draft, steps in zip(drafts, replies, strict=True) if steps]

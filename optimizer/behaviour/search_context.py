@@ -1,6 +1,4 @@
-"""What every part of a search over behaviour works with: the settings, the problem, the optimizer
-model and chance.
-"""
+"""The search context: settings, problem, optimizer model and random source of one search."""
 
 from dataclasses import dataclass
 from random import Random
@@ -13,7 +11,10 @@ from optimizer.prompt import Prompt, Step
 
 @dataclass(frozen=True)
 class SearchContext:
-    """One search's means. The parts ask about all prompts of a moment together, in one batch."""
+    """What every part of a search over behaviour works with.
+
+    A part puts its questions about all prompts of a phase in one batch.
+    """
 
     settings: BehaviourSettings
     problem: Problem
@@ -21,5 +22,5 @@ class SearchContext:
     rng: Random
 
     def prompt(self, steps: tuple[Step, ...]) -> Prompt:
-        """The steps between the opening and the closing line."""
+        """Return a prompt with these steps between the opening and the closing line."""
         return Prompt(self.settings.opening, steps, closing=self.settings.closing)

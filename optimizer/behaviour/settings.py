@@ -1,6 +1,4 @@
-"""What all searches over behaviour can be told: how prompts are made of steps, shown, inspected and
-refined. Knows no search.
-"""
+"""Settings that all searches over behaviour share; independent of any search."""
 
 from dataclasses import dataclass
 
@@ -9,10 +7,13 @@ from optimizer.validators import at_least
 
 @dataclass(frozen=True, kw_only=True)
 class BehaviourSettings:
-    """What it shares with APO has APO's values, so that the two differ only in what they propose
+    """How prompts are made of steps, demonstrated, inspected and refined.
+
+    What it shares with APO has APO's values, so that the two differ only in what they propose
     [ours].
 
-    Raises SettingsError for a bad value.
+    Raises:
+        SettingsError: For a value out of range.
     """
 
     rounds: int = 2
@@ -28,10 +29,10 @@ class BehaviourSettings:
     solved_examples: int = 4
     """Training examples with gold answers that a decomposition is shown [ours]."""
     demonstrations: int = 2
-    """In a prompt (the paper shows them without saying how many) [ours]."""
+    """Demonstrations in a prompt (the paper shows them without stating their number) [ours]."""
     demonstration_attempts: int = 2
-    """Training examples tried for one demonstration, each asked at most twice, before it is done
-    without [ours].
+    """Training examples tried for one demonstration, each requested at most twice, before the
+    prompt goes without it [ours].
     """
     localised_errors: int = 8
     """Errors of one prompt that vote on its failing step [ours]."""
@@ -42,16 +43,16 @@ class BehaviourSettings:
     search ends [ours].
     """
     opening: str = "Follow these steps:"
-    """What stands before the steps of a prompt [ours]."""
+    """Text before the steps of a prompt [ours]."""
     closing: str = (
         "Write the result of each step on a line of its own, as 'Step 1: ...'. End with 'Answer: ' "
         "and the answer."
     )
-    """What stands after them: the form in which a response is read back, step by step [ours]."""
+    """Text after the steps: the form in which a response is read back, step by step [ours]."""
     temperature: float = 0.7
-    """Of the optimizer model (APO's main.py: 0.7)."""
+    """Temperature of the optimizer model (APO's main.py: 0.7)."""
     max_tokens: int = 1024
-    """Of a reply of the optimizer model (APO's main.py: 1024)."""
+    """Maximum tokens of a reply of the optimizer model (APO's main.py: 1024)."""
 
     def __post_init__(self) -> None:
         at_least(

@@ -1,8 +1,8 @@
-"""How the answers of a probe were read: which may be wrong for their form alone, and what would
-mend that. Knows no model.
+"""How a probe's answers were read: which may be wrong for their form alone, and what fixes that.
 
-A task whose answers cannot be read looks hopeless, and is not: before anything is said of it, a
-person is shown an answer beside its target, and the setting or the scorer that mends it.
+A task whose answers cannot be read looks hopeless, and is not: before any verdict on the task, a
+person sees an answer beside its target, and the setting or the scorer that fixes it. Knows no
+model.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,30 +14,30 @@ from optimizer.tasks.loading import fitted, fitting_scorers
 from optimizer.types import Completion, Example, Outcome
 
 SPOILS = 0.25
-"""Share of the baseline's answers that cannot be read, or gain in accuracy by another reading, from
-which on nothing is said of a task but that [ours]: weak models forget the form now and then, and to
-mend that is a prompt's own work.
+"""Share of unreadable baseline answers, or gain in accuracy by another reading, from which on the
+probe reports only that and no verdict on the task [ours]: weak models forget the form now and
+then, and to fix that is a prompt's own work.
 """
-_TELLS = 0.1
-"""Gain in accuracy by the answer line from which on a person is told of it [ours]."""
+_REPORTED_GAIN = 0.1
+"""Gain in accuracy by the answer line from which on the line is reported [ours]."""
 _SHOWN = 80
-"""Characters of an input and of an answer in a sentence."""
+"""Maximum number of characters of an input and of an answer in a sentence."""
 
 
 @dataclass(frozen=True)
 class NotRight:
-    """An answer that counts as not right, beside what was accepted."""
+    """An answer that counts as not right, beside the accepted one."""
 
     input: str
     accepted: str
     response: str
     read: str
-    """What was taken for the answer in it; "" for nothing."""
+    """The answer that the scorer read in the response; "" for none."""
 
     @property
     def shown(self) -> str:
-        """The answer beside its target, in words."""
-        told = (
+        """Return the answer beside its target, in words."""
+        finding = (
             f"it read {shortened(self.read, _SHOWN)!r} in it"
             if self.read
             else "it found no answer in it"
@@ -45,57 +45,64 @@ class NotRight:
         asked, wrote = shortened(self.input, _SHOWN), shortened(self.response, 2 * _SHOWN)
         return (
             f"to {asked!r} the target wrote {wrote!r}; the scorer accepts "
-            f"{shortened(self.accepted, _SHOWN)!r}, and {told}."
+            f"{shortened(self.accepted, _SHOWN)!r}, and {finding}."
         )
 
     @property
     def sentence(self) -> str:
-        """For people: no reading of answers is right for every model and every data set."""
+        """Return the sentence for people; no reading of answers fits every model and data set."""
         return (
             f"No answer was right in any try. For example, {self.shown} If that should be right, "
             "choose another scorer, or "
-            "mend the data or the seed_instruction."
+            "fix the data or the seed_instruction."
         )
 
 
 @dataclass(frozen=True)
 class Reading:
-    """Of the baseline's answers that came."""
+    """How the baseline's answers of a probe were read."""
 
     scorer: str
     answers: int
+    """Number of answers that came."""
     at_fault: int
-    """Not right, and perhaps for their form alone (see AnswerScorer.form_is_at_fault)."""
+    """Answers that are not right, and perhaps for their form alone (see
+    AnswerScorer.form_is_at_fault).
+    """
     unread: int
-    """In which the scorer found no answer, those that were cut off included."""
+    """Answers in which the scorer found no answer, those that were cut off included."""
     cut_off: int
+    """Answers that ended at max_tokens."""
     accuracy: float | None
+    """Share of right answers; None where no answer came."""
     example: NotRight | None
-    """One of those at fault, an unread one where there is any."""
+    """One of the answers at fault, an unread one where there is any."""
     line: str
-    """The answer line; "" where the baseline says itself how to end."""
+    """The answer line; "" where the baseline itself states how to end."""
     accuracy_by_scorer: Mapping[str, float]
-    """What the same answers would be worth under the other scorers that fit the targets."""
+    """Accuracy of the same answers under the other scorers that fit the targets."""
     never_right: bool
-    """In no try, whatever the prompt."""
+    """No answer was right in any attempt, whatever the prompt."""
     never_a_target: bool
-    """None of the answers is a target of any item: then they are of another kind than the targets,
-    and not just wrong.
+    """No answer is a target of any item: then they are of another kind than the targets, and not
+    just wrong.
     """
     line_accuracy: float | None = None
-    """Of the baseline with the answer line; None where it was not asked."""
+    """Accuracy of the baseline with the answer line; None where it was not tried."""
 
     @property
     def share_at_fault(self) -> float:
+        """Return the share of the answers that are at fault."""
         return self.at_fault / self.answers if self.answers else 0.0
 
     @property
     def line_is_worth_asking(self) -> bool:
+        """Return whether the answer line should be tried."""
         return bool(self.line) and self.share_at_fault > SPOILS
 
     @property
     def better_scorer(self) -> str:
-        """The scorer under which clearly more of the answers are right; "" where there is none."""
+        """Return the scorer under which clearly more answers are right; "" where there is none."""
         best = max(
             self.accuracy_by_scorer, key=lambda name: self.accuracy_by_scorer[name], default=""
         )
@@ -107,7 +114,7 @@ class Reading:
 
     @property
     def spoils(self) -> bool:
-        """Does it say so little of the task that nothing can be told of it?"""
+        """Return whether the answers were read too badly to draw any conclusion about the task."""
         unread = self.answers > 0 and self.unread > SPOILS * self.answers
         wrong_scorer = self.never_right and self.never_a_target
         return unread or wrong_scorer or bool(self.better_scorer) or self._gained_by_line >= SPOILS
@@ -118,11 +125,11 @@ class Reading:
 
     @property
     def sentence(self) -> str:
-        """What is wrong, an answer that shows it, and what mends it; "" where all is well."""
-        if not self.spoils and self._gained_by_line < _TELLS:
+        """Return what is wrong, an answer that shows it, and the fix; "" where all is well."""
+        if not self.spoils and self._gained_by_line < _REPORTED_GAIN:
             return ""
         shown = f" For example, {self.example.shown}" if self.example else ""
-        return f"{self._fault}{shown} {self._mends}"
+        return f"{self._fault}{shown} {self._advice}"
 
     @property
     def _fault(self) -> str:
@@ -144,10 +151,10 @@ class Reading:
         )
 
     @property
-    def _mends(self) -> str:
+    def _advice(self) -> str:
         if 2 * self.cut_off > self.unread:
             return "Most of them were cut off: raise sampling.max_tokens."
-        if self._gained_by_line >= _TELLS:
+        if self._gained_by_line >= _REPORTED_GAIN:
             return (
                 f"With the line {self.line!r} the baseline gets {self.line_accuracy:.2f} right "
                 "instead of "
@@ -163,10 +170,10 @@ class Reading:
         scorer = (
             f"choose another scorer that fits the targets ({others})"
             if others
-            else (f"mend the data (no scorer but {self.scorer} fits the targets)")
+            else (f"fix the data (no scorer but {self.scorer} fits the targets)")
         )
-        tried = " (the usual line brought nothing)" if self.line_accuracy is not None else ""
-        return f"Say in seed_instruction how to end an answer{tried}, or {scorer}."
+        tried = " (the usual line did not help)" if self.line_accuracy is not None else ""
+        return f"State in seed_instruction how an answer must end{tried}, or {scorer}."
 
 
 def reading(
@@ -176,7 +183,15 @@ def reading(
     line: str,
     never_right: bool,
 ) -> Reading:
-    """Return how the baseline's answers over the items, run after run, were read."""
+    """Return how the baseline's answers over the items were read by the scorer.
+
+    Args:
+        scorer: Name of the task's scorer.
+        items: The items, in the order of the outcomes.
+        repeats: The outcomes of each run over the items.
+        line: The answer line; "" where the baseline states how to end.
+        never_right: No attempt of any prompt was right.
+    """
     pairs = [
         (outcome, item)
         for outcomes in repeats

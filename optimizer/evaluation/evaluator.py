@@ -1,9 +1,7 @@
-"""Prompts x examples -> answers and standings.
+"""Evaluation of prompts on examples: answers and standings.
 
-Knows batches, not clients; a scorer, not a task; and never sees the test split.
-
-Implements protocols.Evaluator. Everything that one call needs of the target model goes out as one
-batch.
+Knows batches, not clients; a scorer, not a task; and never sees the test split. Implements
+protocols.Evaluator. Everything that one call needs of the target model goes out as one batch.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -49,9 +47,9 @@ class Evaluation:
     async def answers(
         self, work: Sequence[tuple[Prompt, Example]], purpose: Purpose = "learn"
     ) -> list[Answer]:
-        """The target's answer to each (prompt, example), in order; one batch.
+        """Return the target's answer to each (prompt, example), in order; one batch.
 
-        What the target raises passes through.
+        Errors of the target model pass through.
         """
         if not work:
             return []
@@ -65,17 +63,18 @@ class Evaluation:
     async def grade(
         self, prompt: Prompt, examples: Sequence[Example], purpose: Purpose = "test"
     ) -> list[Answer]:
-        """One prompt on many examples: the final test, whose examples come from the caller."""
+        """Answer many examples, which come from the caller, with one prompt: the final test."""
         return await self.answers([(prompt, example) for example in examples], purpose)
 
     async def select(
         self, candidates: Sequence[Candidate], keep: int, rng: Random
     ) -> tuple[Standing, ...]:
-        """Standings on the dev split, best first, the first `keep` of them kept.
+        """Return the standings on the dev split, best first, the first `keep` of them kept.
 
-        The first of candidates with one id competes.
+        Of candidates with the same id the first competes.
 
-        Raises CutSelection where the budget ends in it.
+        Raises:
+            CutSelection: If the budget is exhausted during the selection.
         """
         arms = list({candidate.id: candidate for candidate in reversed(candidates)}.values())[::-1]
         if not arms:
@@ -100,13 +99,13 @@ class Evaluation:
         return tuple(selection.standing(arm, kept=place < keep) for place, arm in enumerate(order))
 
     def fitting(self, work: Sequence[tuple[Prompt, Example]]) -> int:
-        """How many of these dev answers, from the first on, the budget covers now."""
+        """Return how many of these dev answers, counted from the first, the budget covers now."""
         if self._limited is None or self._limited.covers(len(work)):
             return len(work)
         return self._limited.fitting(self._requests(work, "validate"))
 
     def known(self, work: Sequence[tuple[Prompt, Example]]) -> list[bool]:
-        """Which of these dev answers cost nothing."""
+        """Return for each of these dev answers whether it costs nothing."""
         if self._limited is None:
             return [False] * len(work)
         return self._limited.known(self._requests(work, "validate"))
@@ -114,7 +113,7 @@ class Evaluation:
     def read(
         self, work: Sequence[tuple[Prompt, Example]], outcomes: Sequence[Outcome]
     ) -> list[Answer]:
-        """The judged answers to the first of this work, as far as there are outcomes."""
+        """Score the outcomes of the first items of this work, without counting them."""
         return [
             self._answer(example, outcome)
             for (_, example), outcome in zip(work, outcomes, strict=False)
@@ -129,11 +128,12 @@ class Evaluation:
     def _judged(
         self, work: Sequence[tuple[Prompt, Example]], outcomes: Sequence[Outcome], purpose: Purpose
     ) -> list[Answer]:
-        """Answers to the first of this work. A repeated outcome was counted when it came."""
+        """Score and count the outcomes of the first items of this work."""
         answers = self.read(work, outcomes)
         came = [
             (outcome, answer)
             for outcome, answer in zip(outcomes, answers, strict=True)
+            # A repeated outcome was counted when it came.
             if not outcome.repeated
         ]
         self._outcome_counts.failed("target", [outcome for outcome, _ in came])
@@ -146,10 +146,10 @@ class Evaluation:
 
 
 async def rounds_of(search: AsyncIterator[Round]) -> AsyncIterator[Round]:
-    """Yields the rounds of a search, and the one in whose selection the budget has ended.
+    """Yield the rounds of a search, and the round in whose selection the budget was exhausted.
 
-    Raises BudgetExhausted behind the last
-    where it has ended anywhere.
+    Raises:
+        BudgetExhausted: Behind the last round, if the budget was exhausted anywhere.
     """
     number = 0
     async with aclosing(search) as rounds:  # type: ignore[type-var]  # an async generator, by the protocol's contract

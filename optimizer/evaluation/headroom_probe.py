@@ -1,10 +1,9 @@
-"""What is asked before an experiment, to learn whether it can pay: the baseline again and again,
-and a few other prompts.
+"""Calls before an experiment that show whether it can pay: the baseline, and a few other prompts.
 
 Every call is one that some trial might make, with the same messages, so that a later run with the
 same ledger has its answers; only where answers may be wrong for their form alone, the answer line
 is tried too. Uses the train and dev splits alone. Knows no Ray, no clock and no price; the numbers
-are optimizer.statistics.headroom's.
+are those of optimizer.statistics.headroom.
 """
 
 from collections.abc import Sequence
@@ -23,14 +22,20 @@ from optimizer.tasks.task import Task
 from optimizer.types import Example, Outcome, Request, Sampling
 
 MOST_ITEMS = 100
-"""Items that are asked: the dev split, and training items up to this number [ours]."""
+"""Maximum number of items in the probe: the dev split, then training items up to this number
+[ours].
+"""
 DRAWS = 3
 DRAW_TEMPERATURE = 0.7
-"""Self-consistency (Wang et al. 2022, arXiv 2203.11171) draws at 0.7 too."""
+"""Temperature of the repeated draws; self-consistency (Wang et al. 2022, arXiv 2203.11171) uses 0.7
+too.
+"""
 SOLVED = 3
 """Training examples with their gold answers in the few-shot probe [ours]."""
 _SHIFTS = 5
-"""Other items whose answers an item's tries are held against, to see what guessing gives."""
+"""Number of other items whose answers each answer is compared with, to measure the gain of
+guessing.
+"""
 
 
 @dataclass(frozen=True)
@@ -44,36 +49,37 @@ class Probing:
     rule: SelectionRule
     sampling: Sampling
     seed: int = 0
-    """Of that trial: with the same one its first round asks the same questions."""
+    """The random seed of that trial: with the same one its first round makes the same requests."""
     repeats: int = 3
 
 
 @dataclass(frozen=True)
 class Probed:
-    """Scores of every try over the same items."""
+    """The scores of every attempt over the same items."""
 
     repeats: tuple[Scores, ...]
-    """Of the baseline, asked as the experiment asks it."""
+    """The baseline, sampled as the experiment samples it."""
     draws: tuple[Scores, ...]
-    """Of the baseline at DRAW_TEMPERATURE."""
+    """The baseline at DRAW_TEMPERATURE."""
     scores_by_prompt: dict[str, Scores]
-    """Of other prompts, by what they are."""
+    """The other prompts, by their description."""
     chance_of_one: float
-    """How often one try is right about an item that it was not asked about."""
+    """How often one attempt is right about an item that it did not answer."""
     chance_of_any: float
-    """How often at least one of an item's tries is."""
+    """How often at least one of an item's attempts is right about another item."""
     not_right: NotRight | None = None
-    """Where no try was right on any item: one of them."""
+    """A wrong answer, where no attempt was right on any item."""
     reading: Reading | None = None
     """How the baseline's answers were read; None where none came."""
 
     @property
     def tries(self) -> tuple[Scores, ...]:
+        """Return the scores of all attempts."""
         return (*self.repeats, *self.draws, *self.scores_by_prompt.values())
 
     @property
     def best_other(self) -> tuple[str, Scores] | None:
-        """The other prompt with the highest accuracy."""
+        """Return the other prompt with the highest accuracy."""
         measured = [
             (name, scores)
             for name, scores in self.scores_by_prompt.items()
@@ -83,17 +89,18 @@ class Probed:
 
     @property
     def ever_right(self) -> float:
-        """Share of the items that came right in at least one try."""
+        """Return the share of the items that came right in at least one attempt."""
         items = list(zip(*self.tries, strict=True))
         return sum(1.0 in scores for scores in items) / len(items) if items else 0.0
 
     @property
     def ceiling(self) -> float:
-        """What seems within reach: the best prompt's accuracy, or, if higher, what the target model
-        surely gets right in some try beyond guessing (the low end of a 95% interval: many guesses
-        come near to 1 by themselves), and the rest guessed [ours].
+        """Return the accuracy that seems within reach [ours].
 
-        An estimate from a few tries: a search may find what none of them did.
+        It is the best prompt's accuracy, or, if higher, what the target model surely gets right in
+        some attempt beyond guessing (the low end of a 95% interval: many guesses come near to 1 by
+        themselves), with the rest guessed. An estimate from a few attempts: a search may find what
+        none of them did.
         """
         items = len(self.repeats[0])
         known = share_known(wilson(self.ever_right * items, items).low, self.chance_of_any)
@@ -107,7 +114,10 @@ class Probed:
 async def probe(
     task: Task, target: LanguageModel, optimizer: LanguageModel, probing: Probing
 ) -> Probed:
-    """Asks all of it. What a model raises passes through."""
+    """Run the probe's calls, and return the scores.
+
+    Errors of a model pass through.
+    """
     items = (*task.dev, *task.train[SOLVED:])[: max(MOST_ITEMS, len(task.dev))]
     asking = _Asking(task, items, target)
     seed, hot = (
@@ -125,19 +135,18 @@ async def probe(
     steps = await asking.ask([(found, probing.sampling, 0)] if found else [])
     names = [f"{len(task.train[:SOLVED])} solved examples", "the first prompt of a search"]
     tries = dict(zip(names, [*outcomes[probing.repeats + DRAWS :], *steps], strict=False))
-    told = with_answer_line(seed, task.scorer)
+    with_line = with_answer_line(seed, task.scorer)
     found_right = any(1.0 in scores for scores in asking.scored([*outcomes, *steps]))
     read = reading(
         task.scorer,
         items,
         outcomes[: probing.repeats],
-        told.closing if told else "",
+        with_line.closing if with_line else "",
         not found_right,
     )
-    if (
-        told and read.line_is_worth_asking
-    ):  # the only call here that no trial's search makes; a final test may
-        (answers,) = await asking.ask([(told, probing.sampling, 0)])
+    # The only call here that no trial's search makes; a final test may.
+    if with_line and read.line_is_worth_asking:
+        (answers,) = await asking.ask([(with_line, probing.sampling, 0)])
         tries["the answer line"] = answers
         (scores,) = asking.scored([answers])
         read = replace(
@@ -165,7 +174,7 @@ class _Asking:
     target: LanguageModel
 
     async def ask(self, tries: Sequence[tuple[Prompt, Sampling, int]]) -> list[list[Outcome]]:
-        """The outcomes of each try over all items; all tries are one batch."""
+        """Return the outcomes of each attempt over all items; all attempts are one batch."""
         requests = [
             Request(prompt.render(item.input), sampling, sample, "validate")
             for prompt, sampling, sample in tries
@@ -182,13 +191,15 @@ class _Asking:
         ]
 
     def by_chance(self, tries: Sequence[Sequence[Outcome]]) -> tuple[float, float]:
-        """How often one try, and how often any of an item's tries, is right about another item."""
+        """Return how often one attempt, and how often any attempt, is right about another item."""
         size = len(self.items)
         hits = [
             [
                 self._score(outcomes[place], self.items[(place + shift) % size]) == 1.0
                 for outcomes in tries
             ]
+            # An item's answers are held against the targets of its neighbours: what is right there
+            # was guessed.
             for shift in range(1, min(_SHIFTS, size - 1) + 1)
             for place in range(size)
         ]
@@ -212,9 +223,7 @@ def _with_solved(seed: Prompt, examples: Sequence[Example]) -> Prompt:
 async def _first_found(
     task: Task, target: LanguageModel, optimizer: LanguageModel, probing: Probing
 ) -> Prompt | None:
-    """The best prompt of a search's first round, but for the baseline; None where it has no
-    other.
-    """
+    """Return the best prompt of a search's first round, the baseline excluded."""
     evaluation = Evaluation(target, SCORERS[task.scorer], task.dev, probing.rule, probing.sampling)
     search = probing.strategy.search(
         task.problem(), CountedModel(optimizer), evaluation, Random(probing.seed)

@@ -1,5 +1,4 @@
-"""One selection: what was measured of each arm, and who is ahead where the budget ends before the
-selection rule does.
+"""One selection: what was measured of each arm, and who is ahead if the budget ends too early.
 
 An arm is a candidate, a pair is an arm and a dev item. The first arm is the incumbent: the best
 prompt so far. In a selection that is cut, another prompt replaces it only where both were measured
@@ -25,7 +24,7 @@ INCUMBENT = 0
 
 
 class Answering(Protocol):
-    """What a selection needs of the target model, as `Evaluation` has it."""
+    """The part of `Evaluation` that a selection needs."""
 
     async def answers(
         self, work: Sequence[tuple[Prompt, Example]], purpose: Purpose = "learn"
@@ -35,17 +34,17 @@ class Answering(Protocol):
     def read(
         self, work: Sequence[tuple[Prompt, Example]], outcomes: Sequence[Outcome]
     ) -> list[Answer]:
-        """Return the answers that outcomes are, and count nothing."""
+        """Return the scored answers of these outcomes, without counting them."""
 
     def fitting(self, work: Sequence[tuple[Prompt, Example]]) -> int:
-        """Return how many of these, from the first on, the budget covers."""
+        """Return how many of these answers, counted from the first, the budget covers."""
 
     def known(self, work: Sequence[tuple[Prompt, Example]]) -> list[bool]:
-        """Return which of these are answered already."""
+        """Return for each of these whether it is answered already."""
 
 
 class CutSelection(BudgetExhausted):
-    """The budget has ended in a selection.
+    """The budget was exhausted during a selection.
 
     `standings` has what was measured: the best first, what was never measured last.
     """
@@ -53,13 +52,13 @@ class CutSelection(BudgetExhausted):
     standings: tuple[Standing, ...] = ()
 
     def round(self, number: int) -> Round:
-        """The round that was cut."""
+        """Return the round that was cut."""
         cut = Round(number, self.standings, incomplete=True)
         return replace(cut, note=f"The budget ended: {cut.measured}.")
 
 
 class PairwiseComparison:
-    """See protocols.LimitedMeasure, which it is."""
+    """A protocols.LimitedMeasure over the candidates and dev items of one selection."""
 
     def __init__(
         self,
@@ -77,7 +76,10 @@ class PairwiseComparison:
         self._answer_by_pair: dict[Pair, Answer] = {}
 
     async def __call__(self, pairs: Sequence[Pair]) -> list[float | None]:
-        """See protocols.Measure. What came before the budget ended is kept."""
+        """Score the pairs (see protocols.Measure).
+
+        Answers that came before the budget was exhausted are stored.
+        """
         # Prompt-major: requests of one prompt stand together, so that an engine can share their
         # prefix.
         ordered = sorted(pairs)
@@ -93,13 +95,13 @@ class PairwiseComparison:
         return [self._answer_by_pair[pair].score.value for pair in pairs]
 
     def fitting(self, pairs: Sequence[Pair]) -> int:
-        """See protocols.LimitedMeasure."""
+        """Return how many of the pairs the budget covers (see protocols.LimitedMeasure)."""
         return self._evaluation.fitting(
             [(self._arms[arm].prompt, self._dev[item]) for arm, item in pairs]
         )
 
     def score_by_pair(self, pairs: Sequence[Pair]) -> dict[Pair, float | None]:
-        """See protocols.LimitedMeasure."""
+        """Return the scores of the measured pairs (see protocols.LimitedMeasure)."""
         return {
             pair: self._answer_by_pair[pair].score.value
             for pair in pairs
@@ -107,12 +109,13 @@ class PairwiseComparison:
         }
 
     def cut_short(self) -> None:
-        """See protocols.LimitedMeasure."""
+        """Record that pairs were left out (see protocols.LimitedMeasure)."""
         self.cut = True
 
     async def recall(self) -> None:
-        """Takes in what the trial knows already of each arm: of the incumbent mostly everything,
-        from the round before.
+        """Load the trial's cached answers for each arm.
+
+        The incumbent has almost all of them, from the round before.
         """
         pairs = product(range(len(self._arms)), range(len(self._dev)))
         lacking = [pair for pair in pairs if pair not in self._answer_by_pair]
@@ -122,29 +125,30 @@ class PairwiseComparison:
         await self([pair for pair, is_known in zip(lacking, known, strict=True) if is_known])
 
     def by_mean(self) -> list[int]:
-        """The arms, best first, for a rule that did not survive the end of the budget."""
-        means = [known_mean(self._asked(arm)) for arm in range(len(self._arms))]
+        """Return the arms by mean score, for a rule that raised when the budget was exhausted."""
+        means = [known_mean(self._measured(arm)) for arm in range(len(self._arms))]
         return sorted(
             range(len(self._arms)), key=lambda arm: (means[arm] is None, -(means[arm] or 0.0), arm)
         )
 
     def settled(self, order: Sequence[int]) -> list[int]:
-        """The order of a selection that was cut: whoever is ahead of the incumbent, the incumbent,
-        and then the others in the given
-        order; last whoever was never measured.
+        """Return the order of a selection that was cut.
+
+        First come the arms ahead of the incumbent, then the incumbent, then the others in the given
+        order; arms that were never measured come last.
         """
         ahead = [arm for arm in order if arm != INCUMBENT and self._is_ahead(arm, INCUMBENT)]
         best = INCUMBENT
         # Those that are known best come first: a prompt that was lucky on a few items must be ahead
         # of them too.
-        for arm in sorted(ahead, key=lambda arm: -len(self._asked(arm))):
+        for arm in sorted(ahead, key=lambda arm: -len(self._measured(arm))):
             best = arm if self._is_ahead(arm, best) else best
         first = dict.fromkeys([best, *ahead, INCUMBENT])
         others = [arm for arm in order if arm not in first]
-        return [*first, *sorted(others, key=lambda arm: not self._asked(arm))]
+        return [*first, *sorted(others, key=lambda arm: not self._measured(arm))]
 
     def standing(self, arm: int, kept: bool) -> Standing:
-        """How an arm came out."""
+        """Return the standing of an arm."""
         answers = [self._answer_by_pair.get((arm, item)) for item in range(len(self._dev))]
         scores = tuple(answer.score.value if answer else None for answer in answers)
         responses = [
@@ -155,7 +159,7 @@ class PairwiseComparison:
         candidate = self._arms[arm]
         return Standing(
             candidate,
-            known_mean(self._asked(arm)),
+            known_mean(self._measured(arm)),
             sum(score is not None for score in scores),
             adherence(candidate.prompt, responses),
             kept,
@@ -165,11 +169,11 @@ class PairwiseComparison:
         )
 
     def is_whole(self, arm: int) -> bool:
-        """Was it asked on all dev items?"""
-        return len(self._asked(arm)) == len(self._dev)
+        """Return whether the arm was measured on all dev items."""
+        return len(self._measured(arm)) == len(self._dev)
 
-    def _asked(self, arm: int) -> list[float | None]:
-        """The scores of the items that it was asked."""
+    def _measured(self, arm: int) -> list[float | None]:
+        """Return the scores of the items that the arm was measured on."""
         pairs = [(arm, item) for item in range(len(self._dev))]
         return [
             self._answer_by_pair[pair].score.value for pair in pairs if pair in self._answer_by_pair
@@ -177,7 +181,7 @@ class PairwiseComparison:
 
     def _is_ahead(self, one: int, other: int) -> bool:
         if self.is_whole(one) and self.is_whole(other):
-            mine, its = known_mean(self._asked(one)), known_mean(self._asked(other))
+            mine, its = known_mean(self._measured(one)), known_mean(self._measured(other))
             return mine is not None and (its is None or mine > its)
         shared = [
             item
