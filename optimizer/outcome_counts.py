@@ -105,7 +105,7 @@ class OutcomeCounts:
         self._verdicts: dict[str, Counter[str]] = {}
         self._replies: dict[str, Counter[str]] = {}
         self.failures: tuple[Failure, ...] = ()
-        """What brought nothing, by reason."""
+        """The calls that brought nothing, by reason."""
 
     def judged(self, purpose: Purpose, verdicts: Iterable[Verdict]) -> None:
         """Add verdicts on answers of the target model."""

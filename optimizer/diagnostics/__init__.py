@@ -1,8 +1,8 @@
-"""The paper's own analyses of a pair of models, one file a measure: what reflection is worth, and
-whether the target follows.
+"""The paper's own analyses of a pair of models, one file for each measure.
 
-Ma et al., "Are Large Language Models Good Prompt Optimizers?", arXiv 2402.02101. Pure: models are
-injected, nothing is written.
+They measure the value of reflection, and whether the target follows a prompt. Ma et al., "Are Large
+Language Models Good Prompt Optimizers?", arXiv 2402.02101. Pure: models are injected, nothing is
+written.
 """
 
 from optimizer.diagnostics.ablations import Ablations

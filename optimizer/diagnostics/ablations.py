@@ -1,4 +1,4 @@
-"""Measure 5, ABO's ablations: what of behaviour optimization does the work?
+"""Measure 5, ABO's ablations: which part of behaviour optimization brings the gain?
 
 Ma et al., arXiv 2402.02101, section 6: short searches with everything, without demonstrations, with
 the whole prompt rewritten instead of one step, and with a random step instead of the one that
@@ -25,7 +25,9 @@ from optimizer.types import Example
 
 FULL = "full"
 SHORT = ABO(rounds=2, beam=2, minibatch=16, decompositions=1, children=2, localised_errors=6)
-"""One plan, so that there is something to refine; else short enough for a diagnosis [ours]."""
+"""Settings of a search short enough for a diagnosis, with one plan, so that there is something
+to refine [ours].
+"""
 CHANGES: Mapping[str, Mapping[str, Any]] = {
     FULL: {},
     "without demonstrations": {"demonstrations": 0},
@@ -39,10 +41,10 @@ class Variant:
     """The searches of one variant, all seeds together."""
 
     accuracy: Estimate
-    """Of the best prompts on the held-out items, with Wilson's interval."""
+    """Accuracy of the best prompts on the held-out items, with Wilson's interval."""
     against_full: PairedTest | None
-    """Item by item, seed by seed; None for the full one, and where no item has an answer under
-    both.
+    """Comparison with the full variant item by item, seed by seed; None for the full one, and
+    where no item has an answer under both.
     """
     prompts: tuple[Prompt, ...]
     """The best prompt of each seed."""
@@ -50,15 +52,17 @@ class Variant:
 
 @dataclass(frozen=True, kw_only=True)
 class Ablations:
+    """The results of all variants."""
+
     seed_prompt: Estimate
     """Accuracy of the baseline on the held-out items."""
     by_variant: Mapping[str, Variant]
     unfinished: int
-    """Searches that the budget ended; their best prompt so far was tried."""
+    """Searches that exhausted the budget; their best prompt so far was tried."""
 
     @property
     def verdict(self) -> str:
-        """What is needed: the parts without which the best prompts are worse."""
+        """Return the parts without which the best prompts are worse."""
         if not any(one.against_full for one in self.by_variant.values()):
             return "cannot be told"
         worse = [
@@ -70,6 +74,7 @@ class Ablations:
 
     @property
     def sentence(self) -> str:
+        """Return the verdict with its figures, for people."""
         parts = [
             f"{name} {figure(one.accuracy)}, {one.against_full.verdict}"
             for name, one in self.by_variant.items()
@@ -86,8 +91,9 @@ class Ablations:
 
     @property
     def best_plan(self) -> Prompt | None:
-        """A prompt with steps, and with demonstrations if there is one: that of the full search
-        which came out best.
+        """Return a prompt with steps, and with demonstrations if there is one.
+
+        The best prompt of the full search comes first.
         """
         plans = [
             prompt
@@ -106,9 +112,18 @@ async def ablations(
     seeds: Sequence[int],
     short: ABO = SHORT,
 ) -> Ablations:
-    """All searches at once, then all best prompts as one batch.
+    """Run all searches at once, then try all best prompts as one batch.
 
-    Raises BudgetExhausted where not even these can be tried.
+    Args:
+        problem: The task, as a strategy sees it.
+        optimizer: The optimizer model.
+        evaluate: The target model on the task.
+        held_out: Items that no search sees.
+        seeds: Random seeds: one search of each variant for each.
+        short: Settings of the full search.
+
+    Raises:
+        BudgetExhausted: If the budget does not even cover trying the best prompts.
     """
     runs = [(name, seed) for name in CHANGES for seed in seeds]
     found = await asyncio.gather(
@@ -150,7 +165,7 @@ def _compared(full: Scores, other: Scores) -> PairedTest | None:
 async def _search(
     settings: ABO, problem: Problem, optimizer: OptimizerModel, evaluate: Evaluator, seed: int
 ) -> tuple[Candidate | None, bool]:
-    """The best candidate of a search, and whether it came to its end."""
+    """Return the best candidate of a search, and whether it came to its end."""
     best: Candidate | None = None
     search = settings.search(problem, optimizer, evaluate, Random(f"ablation {seed}"))
     try:

@@ -1,7 +1,7 @@
-"""At which step a wrong answer first went wrong, and which step a feedback blames for it.
+"""Causes: the step where a wrong answer first went wrong, and the step that a feedback blames.
 
-Two ways to know: by the reference procedure of a generated task, exactly; elsewhere by the
-localiser, which is the optimizer model itself, over the steps of a plan that it wrote. Knows no
+There are two ways to know: by the reference procedure of a generated task, exactly; elsewhere by
+the localiser, which is the optimizer model itself, over the steps of a plan that it wrote. Knows no
 measure.
 """
 
@@ -27,41 +27,45 @@ SHOWN = 4
 
 
 class Causes(Protocol):
-    """What is known of the causes of errors on one task."""
+    """The known causes of errors on one task."""
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Every step that may be a cause."""
+        """Return every step that may be a cause."""
 
     @property
     def exact(self) -> bool:
-        """Are the causes known, not judged by a model?"""
+        """Return whether the causes are known, not judged by a model."""
 
     async def of(self, errors: Sequence[Answer]) -> list[str | None]:
-        """For each wrong answer the step at which it first went wrong; None where that is not
-        known. One batch.
+        """Return for each wrong answer the step where it first went wrong; one batch.
+
+        A step is None where it is not known.
         """
 
     def named(self, feedback: str) -> str | None:
-        """The step that a feedback blames; None for none, or none that can be told."""
+        """Return the step that a feedback blames; None if it is unclear, or none."""
 
 
 @dataclass(frozen=True)
 class ByProcedure:
-    """Exact: a generated task's own procedure says what each item's steps have to show."""
+    """Exact causes: a generated task's own procedure defines what each item's steps must show."""
 
     task: GeneratedTask
     name: NameStep
 
     @property
     def labels(self) -> tuple[str, ...]:
+        """Return the kinds of the task's steps."""
         return self.task.kinds
 
     @property
     def exact(self) -> bool:
+        """Return True."""
         return True
 
     async def of(self, errors: Sequence[Answer]) -> list[str | None]:
+        """Return the first fault of each wrong answer."""
         items = [self.task.read(error.example.input) for error in errors]
         # Where all that the answer rests on is shown, only to conclude from it was left.
         return [
@@ -72,13 +76,15 @@ class ByProcedure:
         ]
 
     def named(self, feedback: str) -> str | None:
+        """Return the step that a feedback blames, or None."""
         return self.name(feedback)
 
 
 @dataclass(frozen=True)
 class ByLocaliser:
-    """Judged: the optimizer model localises each error in a plan of the task; a feedback blames the
-    step with most of its words.
+    """Judged causes: the optimizer model localises each error in a plan of the task.
+
+    A feedback blames the step with most of its words.
     """
 
     description: str
@@ -87,23 +93,30 @@ class ByLocaliser:
 
     @property
     def labels(self) -> tuple[str, ...]:
+        """Return the steps of the plan with their numbers."""
         return tuple(f"{number}. {step.text}" for number, step in enumerate(self.steps, 1))
 
     @property
     def exact(self) -> bool:
+        """Return False."""
         return False
 
     async def of(self, errors: Sequence[Answer]) -> list[str | None]:
+        """Return the step that the localiser blames for each wrong answer."""
         blames = await self.ask([localise(self.description, self.steps, error) for error in errors])
         return [self.labels[blame.step - 1] if blame else None for blame in blames]
 
     def named(self, feedback: str) -> str | None:
+        """Return the step whose words are nearest to the feedback, or None."""
         place = nearest(feedback, [step.text for step in self.steps])
         return None if place is None else self.labels[place]
 
 
 async def by_localiser(problem: Problem, ask: Asking) -> ByLocaliser:
-    """Asks for the plan. Without a readable one there are no steps, and no cause is ever known."""
+    """Ask for the plan, and return causes judged by it.
+
+    Without a readable plan there are no steps, and no cause is ever known.
+    """
     text = problem.seed.text()
     [steps] = await ask([decompose(problem.description, text, solved(problem.train[:SHOWN]))])
     return ByLocaliser(problem.description, steps or (), ask)

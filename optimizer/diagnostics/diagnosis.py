@@ -1,9 +1,8 @@
-"""All five measures of one task and one pair of models, each with what the ones before it found.
+"""All five measures of one task and one pair of models.
 
-Knows no engine and no file.
-
-The two models come with their guards: what passes a budget ends the measure that needed it, and is
-said in its place.
+Each measure uses the findings of those before it. The two models come with their guards: an
+exhausted budget ends the measure that needed it, and is reported in its place. Knows no engine and
+no file.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -40,20 +39,24 @@ MEASURES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Depth:
-    """How much is measured. Raises SettingsError for an impossible one."""
+    """How much is measured.
+
+    Raises:
+        SettingsError: For a value out of range.
+    """
 
     error_sets: int = 24
-    """Disjoint sets of errors, and so feedbacks of each kind: a fault of 0.9 of them is then told
-    from one half in 99 of 100 cases
-    [ours]."""
+    """Number of disjoint sets of errors, and so of feedbacks of each kind: a fault of 0.9 of
+    them is then distinguished from one half in 99 of 100 cases [ours].
+    """
     errors_per_set: int = 4
-    """At most (ProTeGi, arXiv 2305.03495: 4 errors to a critic)."""
+    """Maximum number of errors in a set (ProTeGi, arXiv 2305.03495: 4 errors to a critic)."""
     temperature: float = 0.7
-    """Of the optimizer model (ProTeGi: 0.7)."""
+    """Temperature of the optimizer model (ProTeGi: 0.7)."""
     max_tokens: int = 1024
-    """Of a reply of the optimizer model (ProTeGi: 1024)."""
+    """Maximum tokens of a reply of the optimizer model (ProTeGi: 1024)."""
     ablation_seeds: int = 1
-    """Searches of each variant of ABO [ours]."""
+    """Number of searches of each variant of ABO [ours]."""
     search: ABO = SHORT
     """The search that the ablations change."""
 
@@ -70,19 +73,17 @@ class Depth:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is diagnosed: a task without its test split's name, since nothing is selected for a
-    final test here.
-    """
+    """The task to diagnose; nothing is selected here for a final test, so it has no test split."""
 
     problem: Problem
     dev: tuple[Example, ...]
-    """On which refinements are tried, and searches select."""
+    """Items on which refinements are tried, and searches select."""
     held_out: tuple[Example, ...]
-    """Seen by no search: for the ablations' best prompts, and for the steps that the target
-    follows.
+    """Items seen by no search: for the ablations' best prompts, and for the steps that the
+    target follows.
     """
     procedure: ByProcedure | None
-    """Where the causes of errors are known; None lets the localiser judge."""
+    """The known causes of errors; None lets the localiser judge them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +102,7 @@ class Diagnosis:
 
     @property
     def finding_by_measure(self) -> Mapping[str, Finding]:
-        """In the order of MEASURES."""
+        """Return the findings in the order of MEASURES."""
         findings: Sequence[Finding] = (
             self.bias,
             self.validity,
@@ -112,8 +113,9 @@ class Diagnosis:
         return dict(zip(MEASURES, findings, strict=True))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain dicts, lists, strings and numbers, each measure with its verdict and its
-        sentence.
+        """Return plain dicts, lists, strings and numbers.
+
+        Each measure has its verdict and its sentence.
         """
         found = {name: to_json(finding) for name, finding in self.finding_by_measure.items()}
         return {
@@ -132,10 +134,18 @@ async def diagnose(
     seed: int,
     tell: Tell = lambda _: None,
 ) -> Diagnosis:
-    """Makes the measures one after the other. `tell` hears the name of each before it begins.
+    """Run the measures one after the other.
 
-    Deterministic given `seed` and the models' answers. Raises what the models raise, but for
+    Deterministic given `seed` and the models' answers. Errors of the models pass through, but for
     BudgetExhausted.
+
+    Args:
+        subject: The task and its items.
+        optimizer: The optimizer model.
+        evaluate: The target model on the task.
+        depth: How much is measured.
+        seed: The random seed.
+        tell: Called with the name of each measure before it begins.
     """
     work = _Work(subject, optimizer, evaluate, depth, seed)
     tell("Collecting errors and feedbacks")
@@ -170,7 +180,7 @@ async def diagnose(
 
 @dataclass(frozen=True)
 class _Reflected:
-    """The feedbacks, and what their validity is judged by."""
+    """The feedbacks, and the standards of their validity."""
 
     evidence: Evidence
     feedbacks: tuple[Feedback, ...]
@@ -189,10 +199,11 @@ class _Work:
     seed: int
 
     def rng(self, purpose: str) -> Random:
-        """Chances of its own for each part, so that none depends on what another drew."""
+        """Return a generator for one part, so that no part depends on the draws of another."""
         return Random(f"{purpose} {self.seed}")
 
     async def reflect(self) -> _Reflected | NotMeasured:
+        """Collect errors and feedbacks on them."""
         problem, ask = self.subject.problem, self._asking("reflect")
         evidence = await collect(
             problem,
@@ -213,6 +224,7 @@ class _Work:
         )
 
     async def refine(self, reflected: _Reflected) -> OneStep | NotMeasured:
+        """Edit the baseline once for each feedback."""
         if not self.subject.problem.seed.instruction:
             return NotMeasured("The baseline is empty; there is nothing to edit.")
         return await one_step(
@@ -226,6 +238,7 @@ class _Work:
         )
 
     async def ablate(self) -> Ablations:
+        """Search with and without ABO's parts."""
         seeds = range(self.seed, self.seed + self.depth.ablation_seeds)
         return await ablations(
             self.subject.problem,
@@ -237,6 +250,7 @@ class _Work:
         )
 
     async def follow(self, searched: Ablations) -> Predictability | NotMeasured:
+        """Measure whether the target follows the best plan."""
         plan = searched.best_plan
         if plan is None:
             return NotMeasured("No search has found a prompt with steps.")

@@ -1,7 +1,6 @@
-"""What the optimizer model is shown: disjoint sets of a prompt's errors, sets of its right answers,
-and the feedbacks on them.
+"""Evidence for the optimizer model: disjoint sets of errors, sets of right answers, and feedbacks.
 
-Knows which answers a set holds; what the feedbacks come to is each measure's own.
+Knows which answers a set holds; the use of the feedbacks is each measure's own.
 """
 
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from optimizer.protocols import Evaluator
 from optimizer.types import Answer
 
 Given = Literal["errors", "right", "nothing"]
-"""What a critic was shown: errors; right answers, as if they were errors; no example at all."""
+"""What a critic saw: errors; right answers, as if they were errors; no example at all."""
 AnswerSet = tuple[Answer, ...]
 
 
@@ -31,7 +30,9 @@ class Evidence:
     error_sets: tuple[AnswerSet, ...]
     """No error is in two of them."""
     right_sets: tuple[AnswerSet, ...]
-    """As many, drawn with replacement between sets: a weak target has few right answers."""
+    """The same number of sets of right answers, drawn with replacement between sets: a weak
+    target has few right answers.
+    """
     errors: int
     answered: int
     """Training examples with an answer, right or wrong."""
@@ -43,12 +44,12 @@ class Feedback:
 
     given: Given
     set: int
-    """Which of the sets it was shown, from 0; its number alone where it was shown nothing."""
+    """Index of the set that the critic saw, from 0; a running number where it saw nothing."""
     text: str
     named: str = ""
-    """The step that it blames; "" for none that can be told."""
+    """The step that it blames; "" where none is clear."""
     causes: tuple[str, ...] = ()
-    """The steps at which the errors that it was shown truly go wrong, as far as they are known."""
+    """The known steps where the errors of its set truly go wrong."""
     valid: bool | None = None
     """Whether the named step is one of the causes; None where no error was shown, or no cause is
     known.
@@ -58,7 +59,7 @@ class Feedback:
 async def collect(
     problem: Problem, evaluate: Evaluator, error_sets: int, errors_per_set: int, rng: Random
 ) -> Evidence:
-    """The evidence against the baseline. One batch of the target model.
+    """Return the evidence against the baseline; one batch of the target model.
 
     Where there are too few errors for so many full sets the sets get smaller, and then fewer.
     """
@@ -80,8 +81,9 @@ async def collect(
 
 
 async def feedbacks_on(evidence: Evidence, problem: Problem, ask: Asking) -> tuple[Feedback, ...]:
-    """A critic's reply to every error set, to every right set, and as many times to none; one
-    batch. Failed ones are left out.
+    """Return a critic's reply to every error set, to every right set, and as many to none.
+
+    All are one batch. Failed ones are left out.
     """
     task, prompt = problem.description, evidence.prompt.text()
     shown: list[tuple[Given, int, AnswerSet]] = [
@@ -103,11 +105,10 @@ async def feedbacks_on(evidence: Evidence, problem: Problem, ask: Asking) -> tup
 async def judged(
     feedbacks: Sequence[Feedback], evidence: Evidence, causes: Causes
 ) -> tuple[Feedback, ...]:
-    """The feedbacks with the step that each names, and on errors also with the true causes and
-    whether it names one.
+    """Return the feedbacks with the step that each names, and whether it is right.
 
-    What a feedback without examples names can be held against any error set; that is a measure's to
-    do.
+    Feedbacks on errors also get the true causes. What a feedback without examples names can be
+    compared with any error set; a measure does that.
     """
     errors = [answer for answers in evidence.error_sets for answer in answers]
     cause_by_error = dict(
@@ -130,12 +131,12 @@ def _judged(
 
 
 def main_causes(causes: Sequence[str | None]) -> tuple[str, ...]:
-    """The causes of at least half of a set's errors; where none has so many, those of most of them.
+    """Return the causes of at least half of a set's errors, or else the most frequent ones.
 
     The critic is asked for "the one reason that explains most of these errors".
 
-    >>> main_causes(["facing", "positions", "facing", None])
-    ('facing',)
+        >>> main_causes(["facing", "positions", "facing", None])
+        ('facing',)
     """
     known = [cause for cause in causes if cause]
     if not known:

@@ -1,4 +1,4 @@
-"""What a measure comes to: a verdict in words, figures with intervals, and one sentence for people.
+"""The finding of a measure: a verdict, figures with intervals, and one sentence for people.
 
 Knows no measure.
 """
@@ -12,13 +12,13 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from optimizer.statistics import Estimate
 
 Verdict = Literal["detected", "not detected", "cannot be told"]
-"""Of the fault that a measure looks for: biased reflection, invalid reflection."""
+"""The verdict on the fault that a measure looks for: biased reflection, invalid reflection."""
 MOST = 0.5
 """A fault is detected where the whole interval of its share lies above one half: it is the rule,
 not the exception [ours].
 """
 RESAMPLES = 2000
-"""Of every bootstrap and every permutation test."""
+"""Number of resamples of every bootstrap and every permutation test."""
 TAIL = 0.025
 
 
@@ -27,46 +27,47 @@ class Finding(Protocol):
     """The result of a measure: a frozen dataclass of plain values."""
 
     @property
-    def verdict(self) -> str: ...
+    def verdict(self) -> str:
+        """Return the verdict in words."""
 
     @property
     def sentence(self) -> str:
-        """The verdict with its figures, for people."""
+        """Return the verdict with its figures, for people."""
 
 
 @dataclass(frozen=True)
 class NotMeasured:
-    """In place of a measure that could not be made."""
+    """A finding in place of a measure that could not be made."""
 
     reason: str
 
     @property
     def verdict(self) -> str:
+        """Return that the fault could not be judged."""
         return "cannot be told"
 
     @property
     def sentence(self) -> str:
+        """Return the reason, for people."""
         return f"Cannot be told: {self.reason[:1].lower()}{self.reason[1:]}"
 
 
 def to_json(finding: Any) -> dict[str, Any]:
-    """A finding's fields, with its verdict and its sentence: plain dicts, lists, strings and
-    numbers.
-    """
+    """Return a finding's fields, its verdict and its sentence as plain values."""
     return asdict(finding) | {"verdict": finding.verdict, "sentence": finding.sentence}
 
 
 def share_above(estimate: Estimate) -> Verdict:
-    """Whether a fault is the rule, by the interval of its share."""
+    """Return whether a fault is the rule, by the interval of its share."""
     if estimate.items and estimate.low > MOST:
         return "detected"
     return "not detected" if estimate.items and estimate.high < MOST else "cannot be told"
 
 
 def mean_estimate(values: Sequence[float], rng: Random) -> Estimate:
-    """A mean of any numbers with its percentile bootstrap interval (Efron 1979).
+    """Return a mean of any numbers with its percentile bootstrap interval (Efron 1979).
 
-    No number: mean None, from -1 to 1.
+    Without a number the mean is None, from -1 to 1.
     """
     if not values:
         return Estimate(None, -1.0, 1.0, 0)
@@ -76,13 +77,13 @@ def mean_estimate(values: Sequence[float], rng: Random) -> Estimate:
 
 
 def ends(resampled: Sequence[float]) -> tuple[float, float]:
-    """The ends of the 95% interval of sorted resampled figures."""
+    """Return the ends of the 95% interval of sorted resampled figures."""
     tail = int(len(resampled) * TAIL)
     return resampled[tail], resampled[len(resampled) - 1 - tail]
 
 
 def figure(estimate: Estimate) -> str:
-    """0.92 [0.71, 1.00]."""
+    """Return an estimate as text: 0.92 [0.71, 1.00]."""
     return (
         "–"  # noqa: RUF001
         if estimate.mean is None
@@ -91,7 +92,7 @@ def figure(estimate: Estimate) -> str:
 
 
 def chance(p_value: float | None) -> str:
-    """A p-value for people; None where nothing could be tested."""
+    """Return a p-value for people; None where nothing could be tested."""
     if p_value is None:
-        return "not tested, as there is too little"
+        return "not tested: too few values"
     return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"

@@ -1,5 +1,4 @@
-"""Measure 3, one-step refinement: does one reflection and one edit make a better prompt, more often
-than a blind rewording?
+"""Measure 3, one-step refinement: is one reflection and edit better than a blind rewording?
 
 Ma et al., arXiv 2402.02101, section 4: a valid reflection often fails to become a better prompt in
 one step, and APO is not clearly ahead of APE. Every new prompt is tried on the same dev items as
@@ -24,10 +23,10 @@ from optimizer.statistics import Comparison, Estimate, estimate, paired_test
 from optimizer.types import Answer, Example
 
 Arm = Literal["valid reflection", "invalid reflection", "reflection", "paraphrase"]
-"""Where a new prompt comes from; plain "reflection" where its validity is not known."""
+"""The origin of a new prompt; plain "reflection" where its validity is not known."""
 ARMS: tuple[Arm, ...] = ("valid reflection", "invalid reflection", "reflection", "paraphrase")
 LEAST_PROMPTS = 4
-"""Of each side of a comparison; with fewer nothing is said [ours]."""
+"""Minimum number of prompts on each side of a comparison; with fewer there is no verdict [ours]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,15 +36,17 @@ class Refinement:
     arm: Arm
     instruction: str
     reason: str = ""
-    """The feedback that it was edited by."""
+    """The feedback behind the edit."""
     change: float
-    """In accuracy, over the items that both have a score for."""
+    """Change in accuracy, over the items that both have a score for."""
     improved: int
     worsened: int
-    """Items that only the new, or only the old prompt gets right."""
+    """`improved` and `worsened` count the items that only the new, or only the old prompt gets
+    right.
+    """
     items: int
     p_value: float
-    """Of the exact paired test."""
+    """The p-value of the exact paired test."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,25 +56,25 @@ class ArmResult:
     improve: Estimate
     worsen: Estimate
     same: Estimate
-    """As many items won as lost."""
+    """Share of refinements with as many items won as lost."""
     significant: int
-    """Refinements that the exact paired test calls better, at 5%."""
+    """Refinements that are better by the exact paired test, at 5%."""
     change: Estimate
     """Mean change in dev accuracy, with a bootstrap interval over refinements."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OneStep:
-    """How new prompts from one reflection compare with blind rewordings."""
+    """New prompts from one reflection, compared with blind rewordings."""
 
     verdict: Comparison | Literal["cannot be told"]
-    """Of the reflections' mean change in accuracy against the paraphrases', at 5%."""
+    """The verdict on the reflections' mean change in accuracy against the paraphrases', at 5%."""
     by_arm: Mapping[str, ArmResult]
     """Arms that have refinements; "all reflections" sums up those of every validity."""
     seed_accuracy: float | None
     p_value: float | None
-    """Of the permutation test that reflections and paraphrases change accuracy alike; None where
-    there are too few.
+    """The p-value of the permutation test that reflections and paraphrases change accuracy
+    alike; None where there are too few.
     """
     p_validity: float | None
     """The same for valid against invalid reflections."""
@@ -81,18 +82,19 @@ class OneStep:
 
     @property
     def sentence(self) -> str:
+        """Return the verdict with its figures, for people."""
         all_of, blind = self.by_arm.get(ALL), self.by_arm.get("paraphrase")
         if self.verdict == "cannot be told" or all_of is None or blind is None:
             return "Cannot be told: there are too few different new prompts."
-        told = {"better": "Better than", "worse": "Worse than"}.get(
-            self.verdict, "Not distinguishable from"
+        finding = {"better": "Better than", "worse": "Worse than"}.get(
+            self.verdict, "No significant difference from"
         )
         arms = ("valid reflection", "invalid reflection", "paraphrase")
         changes = ", ".join(
             f"{arm} {self.by_arm[arm].change.mean:+.3f}" for arm in arms if arm in self.by_arm
         )
         return (
-            f"{told} blind rewording ({chance(self.p_value)}): one reflection improves "
+            f"{finding} blind rewording ({chance(self.p_value)}): one reflection improves "
             f"{figure(all_of.improve)} and worsens "
             f"{figure(all_of.worsen)} of the prompts, a paraphrase {figure(blind.improve)} and "
             f"{figure(blind.worsen)}; mean "
@@ -112,8 +114,9 @@ async def one_step(
     evaluate: Evaluator,
     rng: Random,
 ) -> OneStep:
-    """One edit for each feedback on errors, and at most as many paraphrases of the baseline; equal
-    prompts are tried once.
+    """Try one edit for each feedback on errors, and as many paraphrases of the baseline.
+
+    There may be fewer paraphrases: equal prompts are tried once.
     """
     drafts = await _drafts(problem, feedbacks, evidence, ask)
     prompts = [problem.seed, *(Prompt(instruction) for _, instruction, _ in drafts)]
@@ -129,7 +132,7 @@ async def one_step(
 def summarised(
     refinements: Sequence[Refinement], seed_accuracy: float | None, rng: Random
 ) -> OneStep:
-    """The measure over refinements that were tried."""
+    """Return the measure over refinements that were tried."""
     by_arm: dict[str, list[Refinement]] = {
         arm: [one for one in refinements if one.arm == arm] for arm in ARMS
     }
@@ -161,8 +164,9 @@ def _verdict(
 
 
 def permutation_p(first: Sequence[float], second: Sequence[float], rng: Random) -> float | None:
-    """Two-sided, of the difference of two means (Fisher 1935); None where a side has fewer than
-    LEAST_PROMPTS values.
+    """Return the two-sided p-value of the difference of two means (Fisher 1935).
+
+    It is None where a side has fewer than LEAST_PROMPTS values.
     """
     if min(len(first), len(second)) < LEAST_PROMPTS:
         return None
@@ -181,7 +185,7 @@ def permutation_p(first: Sequence[float], second: Sequence[float], rng: Random) 
 async def _drafts(
     problem: Problem, feedbacks: Sequence[Feedback], evidence: Evidence, ask: Asking
 ) -> list[tuple[Arm, str, str]]:
-    """Arm, instruction and reason of every different new prompt."""
+    """Return arm, instruction and reason of every different new prompt."""
     on_errors = [feedback for feedback in feedbacks if feedback.given == "errors"]
     questions = [
         edit(problem.description, problem.seed.instruction, evidence.error_sets[one.set], one.text)

@@ -1,8 +1,8 @@
-"""Measure 4, predictability of the target: does it do what the prompt says, and does it matter?
+"""Measure 4, predictability of the target: does it follow the prompt, and does that matter?
 
-Ma et al., arXiv 2402.02101, section 5: the target model does not reliably follow what it is told,
-so that even a right prompt does not bring about the behaviour. One prompt with steps is tried with
-and without its demonstrations. Knows no search.
+Ma et al., arXiv 2402.02101, section 5: the target model does not reliably follow its prompt, so
+that even a right prompt does not bring about the behaviour. One prompt with steps is tried with and
+without its demonstrations. Knows no search.
 """
 
 from collections.abc import Sequence
@@ -25,39 +25,40 @@ _VERDICTS: dict[Verdict, Following] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Condition:
-    """How the target answered under one prompt; each share with Wilson's interval."""
+    """The target's answers under one prompt; each share with Wilson's interval."""
 
     demonstrations: int
     followed_by_step: tuple[Estimate, ...]
-    """Of the responses, those in which the step is present, in order, and in its form."""
+    """Share of the responses in which the step is present, in order, and in its form."""
     followed_all: Estimate
-    """Of the responses, those that follow every step."""
+    """Share of the responses that follow every step."""
     accuracy: Estimate
     accuracy_followed: Estimate
-    """Of the responses that follow every step."""
+    """Accuracy of the responses that follow every step."""
     accuracy_not_followed: Estimate
-    """Of the others."""
+    """Accuracy of the others."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Predictability:
-    """Whether the target does what it is told, and what comes of it."""
+    """Whether the target follows the steps of its prompt, and the effect of that."""
 
     verdict: Following
-    """By the share of responses that follow every step of a prompt without demonstrations: most of
-    them, or most not.
+    """The verdict by the share of responses that follow every step of a prompt without
+    demonstrations: most of them, or most not.
     """
     steps: tuple[str, ...]
     told: Condition
-    """The steps in words alone."""
+    """Results with the steps in words alone."""
     shown: Condition | None
-    """With the prompt's demonstrations; None where it has none."""
+    """Results with the prompt's demonstrations; None where it has none."""
     accuracy_followed: Estimate
     accuracy_not_followed: Estimate
-    """Over both conditions: of the responses that follow every step, and of the others."""
+    """Over both conditions: accuracy of the responses that follow every step, and of the others."""
 
     @property
     def sentence(self) -> str:
+        """Return the verdict with its figures, for people."""
         told = {
             "does not follow": "Does not do what it is told",
             "follows": "Does what it is told",
@@ -79,7 +80,7 @@ class Predictability:
 async def predictability(
     prompt: Prompt, examples: Sequence[Example], evaluate: Evaluator
 ) -> Predictability:
-    """The measure for one prompt that has steps. One batch of the target model."""
+    """Measure one prompt that has steps; one batch of the target model."""
     prompts = [replace(prompt, demonstrations=()), *([prompt] if prompt.demonstrations else [])]
     answers = await evaluate.answers(
         [(one, example) for one in prompts for example in examples], "validate"
@@ -121,7 +122,7 @@ def _condition(prompt: Prompt, answers: Sequence[Answer]) -> Condition:
 
 
 def _answered(answers: Sequence[Answer]) -> list[Answer]:
-    """Those with a response; a refusal says nothing of steps."""
+    """Return the answers with a response; a refusal shows nothing of steps."""
     return [answer for answer in answers if answer.score.verdict not in ("missing", "refused")]
 
 

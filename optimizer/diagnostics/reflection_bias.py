@@ -1,9 +1,8 @@
-"""Measure 1, reflection bias: does the feedback come from the errors, or from what the optimizer
-model believes anyhow?
+"""Measure 1, reflection bias: does feedback come from the errors, or from prior beliefs?
 
 Ma et al., "Are Large Language Models Good Prompt Optimizers?", arXiv 2402.02101, section 4:
 feedbacks repeat themselves whatever the errors are. That two error sets get like feedback is no
-proof: they may have the same cause. So feedbacks on errors are held against feedbacks that were
+proof: they may have the same cause. So feedbacks on errors are compared with feedbacks that were
 given without an example. Pure statistics on texts; knows no model.
 """
 
@@ -19,18 +18,20 @@ from optimizer.diagnostics.similarity import Matrix, similarities
 from optimizer.statistics import Estimate, wilson
 
 LEAST_FEEDBACKS = 6
-"""Of each group; with fewer nothing is said [ours]."""
+"""Minimum number of feedbacks in each group; with fewer there is no verdict [ours]."""
 NEAR = 0.2
-"""A feedback is explained by the prior if it is as near to a feedback without examples as at least
-1 - NEAR of these are to another of them; the share is then corrected for the rest [ours, after the
-estimate of true nulls in Storey 2002].
+"""A feedback is explained by the prior if it is as near to a feedback without examples as at
+least 1 - NEAR of these are to another of them; the share is then corrected for the rest
+[ours, after the estimate of true nulls in Storey 2002].
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReflectionBias:
-    """Similarities are mean cosines of tf-idf vectors, from 0 to 1, with bootstrap intervals over
-    the feedbacks.
+    """The share of feedbacks that prior beliefs explain, and the similarities behind it.
+
+    Similarities are mean cosines of tf-idf vectors, from 0 to 1, with bootstrap intervals over the
+    feedbacks.
     """
 
     verdict: Verdict
@@ -45,30 +46,31 @@ class ReflectionBias:
     across_nothing: Estimate
     """Similarity of the feedbacks without any example."""
     p_nothing: float | None
-    """Of the permutation test that feedbacks on errors and without examples are one population;
-    None where there are too few.
+    """The p-value of the permutation test that feedbacks on errors and without examples are one
+    population; None where there are too few.
     """
     p_right: float | None
     """The same for right answers in place of the errors."""
 
     @property
     def sentence(self) -> str:
+        """Return the verdict with its figures, for people."""
         if not self.explained.items:
             return "Cannot be told: there are too few feedbacks."
-        told = (
+        relation = (
             "differ from"
             if self.p_nothing is not None and self.p_nothing <= 0.05
-            else "cannot be told from"
+            else "show no significant difference from"
         )
         return (
             f"{self.verdict.capitalize()}: the prior explains {figure(self.explained)} of the "
             "feedbacks on errors; as a whole "
-            f"they {told} feedbacks without any example ({chance(self.p_nothing)})."
+            f"they {relation} feedbacks without any example ({chance(self.p_nothing)})."
         )
 
 
 def reflection_bias(feedbacks: Sequence[Feedback], rng: Random) -> ReflectionBias:
-    """The measure over all feedbacks of one prompt; any order."""
+    """Return the measure over all feedbacks of one prompt, in any order."""
     groups = _Groups(feedbacks, np.random.default_rng(rng.randrange(2**32)))
     enough = min(groups.size("errors"), groups.size("nothing")) >= LEAST_FEEDBACKS
     explained = groups.explained() if enough else Estimate(None, 0.0, 1.0, 0)
@@ -96,11 +98,13 @@ class _Groups:
         self._chances = chances
 
     def size(self, given: Given) -> int:
+        """Return the number of feedbacks of a kind."""
         return len(self._rows[given])
 
     def similarity(self, first: Given, second: Given) -> Estimate:
-        """Mean over pairs, a feedback never with itself; resampled by feedbacks, since the pairs of
-        one hang together.
+        """Return the mean over pairs, a feedback never with itself.
+
+        It is resampled by feedbacks, since the pairs of one are not independent.
         """
         block = self._block(first, second)
         if min(block.shape) < (2 if first == second else 1):
@@ -114,8 +118,10 @@ class _Groups:
         return Estimate(float((block * pairs).sum() / pairs.sum()), low, high, len(block))
 
     def explained(self) -> Estimate:
-        """Never surer than Wilson's interval: a bootstrap of values that are all equal would have
-        no width.
+        """Return the share of feedbacks on errors that the prior explains.
+
+        The interval is never narrower than Wilson's: a bootstrap of values that are all equal would
+        have no width.
         """
         among = self._block("nothing", "nothing") - 2 * np.eye(self.size("nothing"))
         to_another = among.max(axis=1)
@@ -133,8 +139,9 @@ class _Groups:
         return Estimate(share, min(low, least.low), max(high, least.high), len(hits))
 
     def permutation_p(self, other: Given) -> float | None:
-        """Of the energy distance between feedbacks on errors and on `other` (Szekely & Rizzo 2004),
-        labels permuted.
+        """Return the p-value of the energy distance to the feedbacks on `other`.
+
+        Szekely & Rizzo 2004, labels permuted. It is None with fewer than 2 feedbacks in a group.
         """
         n, m = self.size("errors"), self.size(other)
         if min(n, m) < 2:
@@ -151,6 +158,6 @@ class _Groups:
         return self._likeness[np.ix_(self._rows[first], self._rows[second])]
 
     def _weights(self, size: int) -> Matrix:
-        """How often each of `size` things is drawn, in every resample; shape (RESAMPLES, size)."""
+        """Return how often each of `size` things is drawn; shape (RESAMPLES, size)."""
         drawn = self._chances.multinomial(size, [1 / size] * size, size=RESAMPLES)
         return drawn.astype(np.float64)

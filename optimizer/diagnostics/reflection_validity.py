@@ -1,10 +1,9 @@
-"""Measure 2, reflection validity: does the reflection name the step at which the target model first
-went wrong?
+"""Measure 2, reflection validity: does a reflection name the step that first went wrong?
 
 Ma et al., arXiv 2402.02101, section 4. A reflection is valid if the step that it names is the cause
-of at least half of the errors that it was shown. Two levels to hold its share against: a guess
-among the steps, and what the feedbacks without examples would have reached on the same errors. Pure
-statistics; knows no model.
+of at least half of its errors. Its share is compared with two levels: a guess among the steps, and
+what the feedbacks without examples would have reached on the same errors. Pure statistics; knows no
+model.
 """
 
 from collections import Counter
@@ -17,40 +16,41 @@ from optimizer.diagnostics.findings import Verdict, figure, share_above
 from optimizer.statistics import Estimate, estimate
 
 NO_STEP = "no step"
-"""Stands for a feedback that names none."""
+"""Stands for a feedback that names no step."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReflectionValidity:
-    """What is detected is invalid reflection."""
+    """The share of valid reflections; the fault to detect is invalid reflection."""
 
     verdict: Verdict
     valid: Estimate
     """Share of the feedbacks on errors that name a true cause, with Wilson's interval."""
     chance: float
-    """The share of one who names any of the steps, blindly."""
+    """The share that blind guessing among the steps would reach."""
     unseen: float | None
-    """The share of the feedbacks without examples, each held against every error set."""
+    """The share of the feedbacks without examples, each compared with every error set."""
     named: Mapping[str, int]
     """How many feedbacks on errors name each step."""
     true: Mapping[str, float]
-    """Of how many error sets each step is the cause; sets with several causes are shared among
-    them.
+    """For each step the number of error sets that it caused; sets with several causes are shared
+    among them.
     """
     exact: bool
     """The causes are known by the task's own procedure; else they are the localiser's judgement."""
 
     @property
     def sentence(self) -> str:
+        """Return the verdict with its figures, for people."""
         if not self.valid.items:
             return "Cannot be told: no cause of an error is known."
-        told = {
+        finding = {
             "detected": "Invalid reflection detected",
             "not detected": "Invalid reflection not detected",
         }.get(self.verdict, "Cannot be told")
         by = "" if self.exact else ", as the localiser judges"
         return (
-            f"{told}: {figure(self.valid)} of the reflections name the step that went wrong "
+            f"{finding}: {figure(self.valid)} of the reflections name the step that went wrong "
             f"first{by}; by guessing "
             f"{self.chance:.2f}"
             + (f", without seeing an error {self.unseen:.2f}." if self.unseen is not None else ".")
@@ -60,7 +60,7 @@ class ReflectionValidity:
 def reflection_validity(
     feedbacks: Sequence[Feedback], labels: Sequence[str], exact: bool
 ) -> ReflectionValidity:
-    """The measure over judged feedbacks. `labels` are all steps that may be a cause."""
+    """Return the measure over judged feedbacks; `labels` are all steps that may be a cause."""
     on_errors = [feedback for feedback in feedbacks if feedback.valid is not None]
     unseen = [feedback.named for feedback in feedbacks if feedback.given == "nothing"]
     valid = estimate([float(bool(feedback.valid)) for feedback in on_errors])
@@ -89,8 +89,10 @@ def reflection_validity(
 
 
 def _verdict(valid: Estimate, chance: float) -> Verdict:
-    """Detected if most reflections are invalid; not detected if they are not, and do better than a
-    guess.
+    """Return the verdict on invalid reflection.
+
+    It is detected if most reflections are invalid; not detected if they are not, and do better than
+    a guess.
     """
     if not valid.items:
         return "cannot be told"

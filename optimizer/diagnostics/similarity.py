@@ -1,7 +1,7 @@
-"""How alike texts are, by the words that they use. Knows words only: no model, and no language.
+"""Similarity of texts by their words.
 
-Two texts that say the same in other words look unlike here, so a high similarity is safe to
-believe, a low one less so.
+Two texts that state the same in other words look unlike here, so a high similarity is safe to
+believe, a low one less so. Knows words only: no model, and no language.
 """
 
 import re
@@ -17,19 +17,18 @@ _WORD = re.compile(r"\w+")
 
 
 def words_of(text: str) -> list[str]:
-    """The words in lower case.
+    """Return the words in lower case.
 
     >>> words_of("It doesn't track (0,3).")
-    ['it', 'doesn', 't', 'track', '0', '3']
+        ['it', 'doesn', 't', 'track', '0', '3']
     """
     return _WORD.findall(text.lower())
 
 
 def similarities(texts: Sequence[str]) -> Matrix:
-    """The cosine of every pair's tf-idf vectors (Salton & Buckley 1988; idf smoothed), from 0 to 1;
-    shape (texts, texts).
+    """Return the cosine of every pair's tf-idf vectors, from 0 to 1; shape (texts, texts).
 
-    A text without words is like nothing but itself.
+    Salton & Buckley 1988; idf smoothed. A text without words is like nothing but itself.
     """
     counts = [Counter(words_of(text)) for text in texts]
     holders = Counter(word for count in counts for word in count)
@@ -45,8 +44,9 @@ def similarities(texts: Sequence[str]) -> Matrix:
 
 
 def nearest(text: str, choices: Sequence[str], least: float = 0.1) -> int | None:
-    """The choice whose words are most like the text's; None where none reaches `least` [ours], or
-    two are equally near.
+    """Return the index of the choice whose words are most like the text's.
+
+    It is None where none reaches `least` [ours], or two are equally near.
     """
     if not choices:
         return None

@@ -68,7 +68,7 @@ class PairwiseComparison:
         rule: SelectionRule,
     ) -> None:
         self.cut = False
-        """The budget ended before the rule had measured what it wanted."""
+        """The budget was exhausted before the rule had measured all it needed."""
         self._evaluation = evaluation
         self._arms = arms
         self._dev = dev

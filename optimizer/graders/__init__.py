@@ -1,0 +1,1 @@
+"""Graders: what was the final answer of a response, and is it accepted?"""

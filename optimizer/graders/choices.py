@@ -1,9 +1,8 @@
-"""Which of some choices does a text name? By letter ("(A)", "option A", "A."), by text, or by yes
-for true. Knows no scoring.
+"""The choice that a text names: by letter ("(A)", "option A", "A."), by text, or by yes for true.
 
 To mention a choice is not to choose it: a text names one only where it is that choice, begins with
 it, or speaks of no other. An article is no letter ("a circle"), a determiner is no answer ("there
-is no reason"), and what a text denies it does not name.
+is no reason"), and what a text denies it does not name. Knows no scoring.
 """
 
 import re
@@ -59,7 +58,7 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')*_]*\s+")
 class _Option:
     choice: str
     letter: str
-    """In lower case: its own label, or that of its place."""
+    """In lower case: its own label, or that of its position."""
     words: tuple[str, ...]
     """What its text may be called, folded; none where its text is a letter alone."""
 
@@ -72,8 +71,10 @@ class _Mention:
 
 
 def choice_named(text: str, choices: Sequence[str], *, loosely: bool = True) -> str | None:
-    """Return the choice that the text is, or (`loosely`) that it begins with, or the only one that
-    it speaks of; None otherwise.
+    """Return the choice that the text is, or None.
+
+    With `loosely` it may also be the choice that the text begins with, or the only one that it
+    speaks of.
     """
     options = _options(tuple(choices))
     exact = _exactly(text, options)
@@ -88,8 +89,9 @@ def choice_named(text: str, choices: Sequence[str], *, loosely: bool = True) -> 
 
 
 def choice_concluded(paragraph: str, choices: Sequence[str]) -> str | None:
-    """Return the only choice that a closing paragraph speaks of, or else its last sentence; None
-    where that is none or several.
+    """Return the only choice that a closing paragraph speaks of, or else its last sentence.
+
+    It is None where neither speaks of exactly one.
     """
     options = _options(tuple(choices))
     last = [sentence for sentence in _SENTENCE_END.split(_joined(paragraph)) if sentence.strip()][
@@ -122,8 +124,9 @@ def _options(choices: tuple[str, ...]) -> tuple[_Option, ...]:
 
 
 def _called(text: str, texts: Sequence[str]) -> tuple[str, ...]:
-    """Return a text, and yes for true (no for false) and the reverse, where no other choice is
-    called so.
+    """Return a text, and yes for true (no for false) and the reverse.
+
+    The second word is left out where another choice has it.
     """
     others = [word for same in _SAME if text in same for word in same if word not in texts]
     return (text, *sorted(others)) if text else ()
@@ -181,7 +184,7 @@ def _lettered(line: str, options: Sequence[_Option]) -> Iterator[_Mention]:
 
 
 def _worded(line: str, options: Sequence[_Option]) -> Iterator[_Mention]:
-    """Yield the choices' texts. Longer ones are looked for first: one may stand in another."""
+    """Yield the choices' texts, longer ones first: one may be a part of another."""
     choice_by_words = {word: option.choice for option in reversed(options) for word in option.words}
     folded = line.casefold()
     if len(folded) != len(line):  # some letters grow when they are folded; places would be off

@@ -1,9 +1,9 @@
-"""Outcomes -> scores: what was the final answer, and is it accepted? Knows no model; never raises
-for a bad response.
+"""Scores of outcomes: what was the final answer, and is it accepted?
 
-What a response gives as its answer is read in optimizer.graders.reading; each scorer says what of
-it is an answer of its kind, and may say that there is none. A response that was cut off before it
-gave an answer explicitly is truncated, whatever it holds.
+The answer that a response gives is read in optimizer.graders.reading; each scorer decides what of
+it is an answer of its kind, and whether there is none. A response that was cut off before it gave
+an answer explicitly is truncated, whatever it holds. Knows no model; never raises for a bad
+response.
 """
 
 import re
@@ -22,14 +22,16 @@ from optimizer.protocols import Scorer
 from optimizer.types import Completion, Example, Failed, Outcome, Score
 
 READ_CHARS = 20_000
-"""Only the end of a longer response is read: that bounds the time of every search in it."""
+"""Maximum number of characters read, from the end of a response: that bounds the time of every
+search in it.
+"""
 Read = Callable[[FinalAnswer, Example], str | None]
 _QUOTES = str.maketrans("\u2018\u2019\u201c\u201d", "''\"\"")
 _SENTENCES = re.compile(r"(?<=[.!?])\s+|\n")
 
 
 def judge(outcome: Outcome, example: Example, scorer: Scorer) -> Score:
-    """The score of one call.
+    """Return the score of one call.
 
     An infrastructure failure is `missing`: it never counts against a prompt.
     """
@@ -40,26 +42,27 @@ def judge(outcome: Outcome, example: Example, scorer: Scorer) -> Score:
 
 @dataclass(frozen=True)
 class AnswerScorer:
-    """Reads an answer where a response gives one explicitly, or else from what it concludes, and
-    compares it.
+    """Reads and compares an answer: the explicit one, or else the one that a response concludes.
 
     What cannot be read as an answer is unparsable: a mention of an answer is none.
     """
 
     accepts: str
-    """For people: what answer is right."""
+    """Which answer is right, for people."""
     from_line: Read
-    """The answer that is given explicitly (an `Answer:` line, a box, a tag ...); None if it is not
-    of the right kind.
+    """Reads an answer that is given explicitly (an `Answer:` line, a box, a tag ...); None if it
+    is not of the right kind.
     """
     from_text: Read
-    """The same from a response that gives none explicitly."""
+    """Reads an answer from a response that gives none explicitly."""
     is_right: Callable[[str, Example], bool]
     answer_line: str = "End with a last line 'Answer: X', where X is the answer alone."
-    """What a prompt has to say for its answers to be read: how to end, and nothing of how to solve.
+    """The sentence that makes a prompt's answers readable: how to end, and nothing of how to
+    solve.
     """
 
     def __call__(self, response: Completion, example: Example) -> Score:
+        """Return the score of a response."""
         said = final_answer(without_thinking(response.text)[-READ_CHARS:])
         if response.truncated and said.explicit is None:
             return Score("truncated")
@@ -73,12 +76,11 @@ class AnswerScorer:
         return Score("right" if self.is_right(answer, example) else "wrong", answer)
 
     def form_is_at_fault(self, response: Completion, example: Example) -> bool:
-        """Return whether a response that is not right may be so for its form alone: it does not
-        give its answer as the answer line
-        asks, or what it gives has an accepted answer in it that is not read.
+        """Return whether a response that is not right may be so for its form alone.
 
-        A response that gives a wrong answer in the right form is wrong for what it says: the answer
-        line asks nothing new of it.
+        It does not give its answer as the answer line asks, or what it gives has an accepted answer
+        in it that is not read. A response that gives a wrong answer in the right form is wrong for
+        its content: the answer line would not change it.
         """
         if self(response, example).verdict == "right":
             return False
@@ -92,9 +94,7 @@ class AnswerScorer:
 
 
 def with_answer_line(prompt: Prompt, scorer: str) -> Prompt | None:
-    """Return the prompt with the one line that says how to end an answer; None where it says so
-    already.
-    """
+    """Return the prompt with the answer line added; None where it has one already."""
     if ANSWER_LABEL.casefold() in prompt.text().casefold():
         return None
     return replace(
@@ -104,8 +104,10 @@ def with_answer_line(prompt: Prompt, scorer: str) -> Prompt | None:
 
 
 def check_pattern(pattern: str, example_id: str) -> None:
-    """Refuse a pattern that the regex scorer cannot use, or not in bounded time, with a DataError
-    that names the example.
+    """Check that the regex scorer can use a pattern in bounded time.
+
+    Raises:
+        DataError: If it cannot; the message names the example.
     """
     if fault := why_unusable(pattern):
         raise DataError(
@@ -119,8 +121,9 @@ def _words(text: str) -> str:
 
 
 def _folded(text: str) -> str:
-    """Return the text as it is compared: composed, without case, in plain quotes, and with single
-    spaces.
+    """Return the text as it is compared.
+
+    It is composed, without case, in plain quotes, and with single spaces.
     """
     return " ".join(normalize("NFC", text).translate(_QUOTES).split()).casefold()
 
@@ -136,8 +139,9 @@ def _first_right(
 
 
 def _exact_line(said: FinalAnswer, example: Example) -> str | None:
-    """The text of an answer line, or its first sentence, or all behind the label where the target
-    has several lines.
+    """Return the text of an answer line, or its first sentence.
+
+    Where the target has several lines, all behind the label counts too.
     """
     line = said.explicit or ""
     block = (
@@ -170,8 +174,9 @@ def _number_line(said: FinalAnswer, example: Example) -> str | None:
 
 
 def _number_text(said: FinalAnswer, example: Example) -> str | None:
-    """The number of "the answer is", or the last one of the closing paragraph's last sentence that
-    has any.
+    """Return the number of "the answer is", or one of the closing paragraph.
+
+    From the closing paragraph it is the last number of the last sentence that has any.
     """
     given = number_given(bare(first_sentence(said.sentence))) if said.sentence else None
     if given is None:
@@ -218,7 +223,7 @@ def _choice_of(line: str, example: Example) -> str | None:
 
 
 def _off_list(line: str, example: Example) -> str | None:
-    """An accepted answer that is none of the choices: such data exists, and to say it is right."""
+    """Return an accepted answer that is none of the choices: such data exists, and it is right."""
     return bare(line) if _exact_right(line, example) else None
 
 
@@ -244,7 +249,7 @@ def _pattern_text(said: FinalAnswer, example: Example) -> str | None:
 
 
 def _pattern_right(answer: str, example: Example) -> bool:
-    """The patterns were looked at when the task was loaded."""
+    """Return whether a pattern matches; patterns were checked when the task was loaded."""
     return any(compiled(pattern).matches(answer) for pattern in example.answers)
 
 

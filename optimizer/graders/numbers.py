@@ -1,9 +1,8 @@
-"""Numbers in texts: digits in many notations ("-$1,200.50", "3/4", "2 x 10^6", "2 million") and
-English number words.
+"""Numbers in texts: digits in many notations, and English number words.
 
-A number is read whole or not at all: what stands around its digits and is not understood ("12:30",
-"1.2.3", "2024-02-29") makes it no number, instead of leaving a part of it that happens to look like
-one. Knows nothing of scoring.
+Notations are "-$1,200.50", "3/4", "2 x 10^6", "2 million" and more. A number is read whole or not
+at all: surroundings of the digits that are not understood ("12:30", "1.2.3", "2024-02-29") make it
+no number, instead of leaving a part of it that happens to look like one. Knows nothing of scoring.
 """
 
 import re
@@ -57,11 +56,11 @@ _PARTS = {
     "thousandth": 1000,
 }
 MOST_DIGITS = 1000
-"""A longer row of digits is no answer, and Python takes time with the square of its length to read
-it [ours].
+"""A longer row of digits is no answer, and Python takes time with the square of its length to
+read it [ours].
 """
 MOST_EXPONENT = 300
-"""A larger one is no answer, and would take for ever to write out [ours]."""
+"""A larger exponent is no answer, and would take for ever to write out [ours]."""
 
 _PLAIN = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+"
 _POWER = r"\s?(?:\^|\*\*)\s?\{?(?P<%s>[-+]?[0-9]{1,4})\}?"
@@ -93,7 +92,7 @@ _WORDS = re.compile(
     re.IGNORECASE,
 )
 _SEVERAL = re.compile(r"\s?(?:,|-|\u2013|\bor\b|\bto\b|\band\b)\s?")
-"""What stands between the numbers of a list, a range or a choice."""
+"""Text between the numbers of a list, a range or a choice."""
 _DECIMAL_COMMA = re.compile(r"-?(?:[0-9]+,[0-9]{1,2}|0,[0-9]+)")
 _DASHES = str.maketrans(
     {
@@ -115,7 +114,7 @@ _FRACTION_SIGNS = re.compile("(?P<sign>[\u00bc-\u00be\u2150-\u215e])")
 @dataclass(frozen=True)
 class _Found:
     value: Fraction | None
-    """None: digits that are no number."""
+    """The number; None for digits that are no number."""
     start: int
     end: int
 
@@ -144,11 +143,10 @@ def as_number(text: str) -> Fraction | None:
 
 
 def number_given(line: str) -> Fraction | None:
-    """Return the one number that a line gives as an answer: the whole line, the result of its
-    calculation, or its first number.
+    """Return the one number that a line gives as an answer.
 
-    None where there is none, or where the first is one of several that it offers ("5 or 7", "5-7",
-    "5, 7").
+    It is the whole line, the result of its calculation, or its first number. It is None where there
+    is none, or where the first is one of several on offer ("5 or 7", "5-7", "5, 7").
     """
     if (whole := as_number(line)) is not None:
         return whole
@@ -163,8 +161,9 @@ def number_given(line: str) -> Fraction | None:
 
 
 def number_concluded(sentence: str) -> Fraction | None:
-    """Return the last number of a sentence; None where it has none, or where the last two are a
-    range or a choice ("5 or 7").
+    """Return the last number of a sentence.
+
+    It is None where there is none, or where the last two are a range or a choice ("5 or 7").
     """
     text = _normalized(sentence)
     found = list(_found_in(text))
@@ -196,8 +195,9 @@ def _found_in(text: str) -> Iterator[_Found]:
 
 
 def _normalized(text: str) -> str:
-    """Return the text with the digits of all scripts, its dashes, fractions, powers and LaTeX in
-    plain characters.
+    """Return the text with the notations of numbers in plain characters.
+
+    These are the digits of all scripts, dashes, fractions, powers and LaTeX.
     """
     if not text.isascii():
         text = _FRACTION_SIGNS.sub(lambda found: _as_ratio(found["sign"]), text)
@@ -265,8 +265,9 @@ def _from_digits(found: re.Match[str]) -> Fraction | None:
 
 
 def _from_words(found: re.Match[str]) -> Fraction | None:
-    """Return what the words add up to, as they are spoken: units and tens, times hundred; closed by
-    thousand or million.
+    """Return the value of number words.
+
+    Units and tens add up, times hundred; thousand or million closes a group.
     """
     spoken = _spoken(found["count"])
     if spoken is None:

@@ -1,13 +1,10 @@
-"""Foreign regular expressions, matched in time that grows with the text's length alone: by RE2,
-which never goes back in a text.
+r"""Foreign regular expressions, matched by RE2 in time that grows with the text's length alone.
 
-A pattern is written as for Python's `re`, and means the same, but for what RE2 cannot do in such
-time (references back, looking ahead and behind, atomic groups), which is refused in one sentence,
-and for three things that are RE2's: `\\b` and `\\B` know ASCII words only; with (?i) a letter is
-equal to its other case alone, so that a dotted and a dotless i stay two; a count is at most 1000,
-nested ones multiplied.
-
-Knows no example and no scorer.
+RE2 never goes back in a text. A pattern is written as for Python's `re`, and means the same, but
+for what RE2 cannot do in such time (references back, looking ahead and behind, atomic groups),
+which is refused in one sentence, and for three things that are RE2's: `\b` and `\B` know ASCII
+words only; with (?i) a letter is equal to its other case alone, so that a dotted and a dotless i
+stay two; a count is at most 1000, nested ones multiplied. Knows no example and no scorer.
 """
 
 import re
@@ -20,15 +17,17 @@ import re2
 
 MOST_PATTERN_CHARACTERS = 10_000
 MOST_TEXT_CHARACTERS = 500
-"""More is not an answer [ours]."""
+"""A longer text is not an answer [ours]."""
 MOST_BYTES = 8 * 2**20
-"""Of memory that RE2 may take for one pattern, its own default; a larger one is refused."""
+"""Maximum memory of RE2 for one pattern, its own default; a larger one is refused."""
 MOST_CLASSES = 200
-"""Of classes such as \\w in one pattern [ours]: each has hundreds of ranges, and more do not fit
-into MOST_BYTES anyhow.
+r"""Maximum number of classes such as \w in one pattern [ours]: each has hundreds of ranges, and
+more do not fit into MOST_BYTES anyhow.
 """
 _KEPT = 32
-"""Compiled patterns that a process keeps [ours]: to compile one again takes about a millisecond."""
+"""Number of compiled patterns cached by a process [ours]: to compile one again takes about a
+millisecond.
+"""
 
 _WORD = r"_\p{L}\p{N}"
 _SPACE = (
@@ -52,9 +51,8 @@ _OUTSIDE = {
     "S": f"[^{_SPACE}]",
     "Z": r"\z",
 }
-"""Python's \\w, \\d and \\s are Unicode's, RE2's are ASCII's.
-
-None of these ends with a single character, of which a - behind it would make a range.
+r"""Classes in RE2's words: Python's \w, \d and \s are Unicode's, RE2's are ASCII's. None of these
+ends with a single character, of which a - behind it would make a range.
 """
 _AS_THEY_ARE = frozenset("aAbBfnrtvz")
 _TOKEN = re.compile(
@@ -62,7 +60,7 @@ _TOKEN = re.compile(
     r"|\(\?[aiLmsux]+\)|\(\?(?:<[=!]|[<!=>:#(]|P[<=>]|[A-Za-z-]+:?)?|\{,[0-9]*\}|.",
     re.DOTALL,
 )
-"""What a pattern is made of, as far as it has to be read: escapes, the beginnings of groups,
+"""The parts of a pattern, as far as it has to be read: escapes, the beginnings of groups,
 counts; else one character.
 """
 _REFUSED_GROUPS = {
@@ -89,7 +87,7 @@ _OF_RE2 = (
 
 
 class Unusable(ValueError):
-    """Why a pattern cannot be used, as the end of a sentence."""
+    """The reason why a pattern cannot be used, as the end of a sentence."""
 
 
 @dataclass(frozen=True)
@@ -98,29 +96,27 @@ class Pattern:
 
     compiled: Any
     names: frozenset[str]
-    """Of its groups."""
+    """Names of its groups."""
 
     def matches(self, text: str) -> bool:
-        """Return whether the whole text, if it is short enough for an answer, is what the pattern
-        says.
-        """
+        """Return whether the pattern matches the whole text; a long text is not an answer."""
         return (
             len(text) <= MOST_TEXT_CHARACTERS and self.compiled.fullmatch(_whole(text)) is not None
         )
 
     def search(self, text: str) -> dict[str, str] | None:
-        """Return what the named groups hold at the first place where the pattern matches, "" for
-        those that hold nothing; None
-        where it matches nowhere.
+        """Return the named groups at the first place where the pattern matches.
+
+        A group that holds nothing has "". The result is None where the pattern matches nowhere.
         """
         found = self.compiled.search(_whole(text))
         return None if found is None else {name: found.group(name) or "" for name in self.names}
 
 
 def why_unusable(pattern: str) -> str | None:
-    """Return what is wrong with a pattern, as the end of a sentence; None where it can be used.
+    """Return what is wrong with a pattern, as the end of a sentence; None if nothing is.
 
-    Never raises.
+    It never raises.
     """
     try:
         compiled(pattern)
@@ -133,7 +129,8 @@ def why_unusable(pattern: str) -> str | None:
 def compiled(pattern: str, *, lines: bool = False) -> Pattern:
     """Return the pattern, ready to match; with `lines`, ^ and $ match at every line.
 
-    Raises Unusable.
+    Raises:
+        Unusable: If it is not a pattern that RE2 can match in bounded time and memory.
     """
     if len(pattern) > MOST_PATTERN_CHARACTERS:
         raise Unusable(f"is longer than {MOST_PATTERN_CHARACTERS} characters; write a shorter one")
@@ -146,13 +143,13 @@ def compiled(pattern: str, *, lines: bool = False) -> Pattern:
         made = re2.compile(f"(?m:{text})" if lines else text, options)
         return Pattern(made, frozenset(made.groupindex))
     except re2.error as problem:
-        raise Unusable(_told(problem.args[0] if problem.args else b"")) from None
+        raise Unusable(_fault_of(problem.args[0] if problem.args else b"")) from None
     finally:
         re2.purge()  # it would keep 128 patterns of its own, each with up to MOST_BYTES
 
 
 class _Translation:
-    """The parts of a pattern in RE2's words. Raises Unusable while it is read."""
+    """Translates a pattern into RE2's words, part by part; raises Unusable while it is read."""
 
     def __init__(self, pattern: str) -> None:
         self._tokens = [found[0] for found in _TOKEN.finditer(pattern)]
@@ -184,7 +181,10 @@ class _Translation:
         raise Unusable("is not a regular expression: missing ), unterminated comment")
 
     def _class(self, place: int) -> Generator[str, None, int]:
-        """A class in square brackets, where a [ means itself, as a ] does that comes first."""
+        """Translate a class in square brackets.
+
+        In it a [ means itself, as a ] does that comes first.
+        """
         if self._tokens[place : place + 1] == ["^"]:
             yield "^"
             place += 1
@@ -231,8 +231,8 @@ class _Translation:
         return token if name.isascii() else name
 
     def _group(self, token: str, place: int) -> str:
-        if told := _REFUSED_GROUPS.get(token):
-            raise Unusable(f"{told}, which cannot be matched in bounded time; write it without")
+        if fault := _REFUSED_GROUPS.get(token):
+            raise Unusable(f"{fault}, which cannot be matched in bounded time; write it without")
         if token in ("(?P<", "(?:", "(?<"):
             return "(?P<" if token == "(?<" else token
         flags = token[2:].rstrip("):")
@@ -258,15 +258,15 @@ class _Translation:
             raise Unusable(f"has more than {MOST_CLASSES} classes such as \\w; write a shorter one")
 
 
-def _told(problem: Any) -> str:
-    """What RE2 says, as the end of a sentence."""
-    said = problem.decode(errors="replace") if isinstance(problem, bytes) else str(problem)
-    known = next((sentence for sign, sentence in _OF_RE2 if sign in said), None)
-    return known or f"is not a regular expression: {said[:100]}"
+def _fault_of(problem: Any) -> str:
+    """Return the message of RE2 as the end of a sentence."""
+    message = problem.decode(errors="replace") if isinstance(problem, bytes) else str(problem)
+    known = next((sentence for sign, sentence in _OF_RE2 if sign in message), None)
+    return known or f"is not a regular expression: {message[:100]}"
 
 
 def _whole(text: str) -> str:
-    """The text without halves of characters, which have no bytes in UTF-8."""
+    """Return the text without unpaired surrogates, which have no bytes in UTF-8."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,11 +1,10 @@
-"""What a response gives as its final answer, as people and models write it: `Answer:` lines, boxes,
-tags, JSON, one sentence.
+r"""The final answer of a response, in the ways in which people and models write it.
 
-    explicit    an `Answer:` line in any decoration (**Answer**: X, ### Final answer: X),
-                \\boxed{X}, <answer>X</answer>, #### X,
+explicit    an `Answer:` line in any decoration (**Answer**: X, ### Final answer: X),
+                \boxed{X}, <answer>X</answer>, #### X,
                 {"answer": "X"}: the last of them counts
     sentence    what stands behind the last "the answer is"
-    closing     the last paragraph that says something: only a scorer can tell whether that is an
+    closing     the last paragraph with any content: only a scorer can decide whether that is an
                 answer
 
 Reasoning between <think> tags is none of it. Knows no task and no scorer. Every search takes time
@@ -36,8 +35,8 @@ _SENTENCE_END = re.compile(
     r"(?<=\w{3})[*_\"'\u201d)]{0,3}[.!?][*_\"'\u201d)]{0,3}[ \t]+(?=[*_\"'\u201c(]{0,3}[A-Z0-9])"
 )
 MOST_LAYERS = 8
-"""Of marks around an answer: nobody puts more, and taking off thousands would take time with the
-square of the text [ours].
+"""Maximum number of marks around an answer that are removed: nobody puts more, and removing
+thousands would take time with the square of the text [ours].
 """
 _MARKS = "*_`\"'\u201c\u201d\u2018\u2019\u201e\u00ab\u00bb \t"
 _MATH = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"))
@@ -45,8 +44,9 @@ _MATH = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"))
 
 @dataclass(frozen=True)
 class FinalAnswer:
-    """`explicit` and `sentence` are None where a response has none; `closing` is "" where it says
-    nothing at all.
+    """The answer of a response, in each way of giving one.
+
+    `explicit` and `sentence` are None where a response has none; `closing` is "" where it is empty.
     """
 
     explicit: str | None
@@ -57,15 +57,13 @@ class FinalAnswer:
     word for word.
     """
     block: str
-    """All that stands behind the label of the last `Answer:` line, or the whole response: for
-    answers of several lines.
+    """All text behind the label of the last `Answer:` line, or the whole response: for answers
+    of several lines.
     """
 
 
 def final_answer(response: str) -> FinalAnswer:
-    """Return what the response gives as its final answer, in each of the ways in which it may do
-    so.
-    """
+    """Return the final answer of a response, in each of the ways in which it may give one."""
     text = without_thinking(response)
     found = [*_answer_lines(text), *_boxes(text), *_tags(text), *_numbered(text)]
     last = max(found, default=None)
@@ -78,10 +76,10 @@ def final_answer(response: str) -> FinalAnswer:
 
 
 def bare(text: str) -> str:
-    """Return the text without what models put around an answer: emphasis, quotes, code and math
-    marks, a closing full stop.
+    """Return the text without marks around an answer.
 
-    Three dots belong to the text; so do marks where they are all there is.
+    These are emphasis, quotes, code and math marks, and a closing full stop. Three dots belong to
+    the text; so do marks where they are all there is.
     """
     now = text.strip()
     for _ in range(MOST_LAYERS):
@@ -106,17 +104,18 @@ def bare(text: str) -> str:
 
 
 def first_sentence(text: str) -> str:
-    """Return the text up to the end of its first sentence; an abbreviation of one or two letters
-    ends none.
+    """Return the text up to the end of its first sentence.
+
+    An abbreviation of one or two letters ends none.
     """
     end = _SENTENCE_END.search(text)
     return text[: end.start()] if end else text
 
 
 def _answer_lines(text: str) -> list[tuple[int, str]]:
-    """Return (place behind the label, answer).
+    """Return (position behind the label, answer) of each answer line.
 
-    A label with nothing behind it is answered by the next line that says something.
+    A label with nothing behind it is answered by the next line with any content.
     """
     lines = []
     for found in ANSWER_LINE.finditer(text):
@@ -161,7 +160,7 @@ def _tags(text: str) -> list[tuple[int, str]]:
 def _numbered(text: str) -> list[tuple[int, str]]:
     """Return the answers behind four hashes, as GSM8K's solutions end.
 
-    A heading that says "Answer:" is an answer line.
+    A heading that has "Answer:" is an answer line.
     """
     return [
         (found.start(), found[1].strip())
@@ -189,9 +188,7 @@ def _sentence(text: str) -> str | None:
 
 
 def _closing(text: str) -> str:
-    """Return the last paragraph that is neither a fence, nor a question to the reader, nor a
-    pleasantry.
-    """
+    """Return the last paragraph that is neither a fence, nor a question, nor a pleasantry."""
     paragraph: list[str] = []
     for line in reversed(_FENCE.sub("", text).splitlines()):
         said = line.strip()

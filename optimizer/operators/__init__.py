@@ -1,0 +1,1 @@
+"""Operators: the questions that a search asks the optimizer model, and their readers."""

@@ -1,7 +1,6 @@
-"""Asking the optimizer model: all questions of a moment as one batch, and once more where a reply
-cannot be read.
+"""Questions to the optimizer model, in batches, each repeated once if its reply cannot be read.
 
-Knows batches, sample numbers and the second chance, and counts what became of each reply. Knows no
+Knows batches, sample numbers and the second attempt, and counts the kind of each reply. Knows no
 operator, no template and no strategy.
 """
 
@@ -20,7 +19,7 @@ from optimizer.types import Completion, Failed, Message, Outcome, Request, Sampl
 
 T = TypeVar("T")
 _NO_TEXT = "(an empty reply)"
-"""What stands for an empty reply when it is shown back: some endpoints refuse a message without
+"""Stands for an empty reply in the repeated question: some endpoints refuse a message without
 text.
 """
 
@@ -36,14 +35,14 @@ class Fault:
 
 @dataclass(frozen=True)
 class Question(Generic[T]):
-    """What an operator asks, and how its reply is read."""
+    """The text of an operator's question, and the reader of its reply."""
 
     text: str
     read: Callable[[str], T]
     """Raises Unreadable for a reply that cannot be used."""
 
     def judge(self, outcome: Outcome) -> T | Fault | None:
-        """What is read from an outcome; None for a call that failed."""
+        """Return what is read from an outcome, a Fault, or None for a call that failed."""
         if not isinstance(outcome, Completion):
             return None
         try:
@@ -82,18 +81,20 @@ class Asking:
         self._times_asked: Counter[str] = Counter()
         self._parse_failures = 0
         self._read = 0
-        """Replies that could be read, since the parse failures were last taken: in this round."""
+        """Number of replies that could be read in this round."""
         self._refusal: BudgetExhausted | None = None
         self._outcome_counts = optimizer.outcome_counts
 
     async def __call__(self, questions: Sequence[Question[T]]) -> list[T | None]:
-        """One result a question, in order.
+        """Return one result for each question, in order.
 
-        One batch goes out, a second one if any reply was unreadable; none for no questions.
+        One batch goes out, a second one if any reply was unreadable; none for no questions. If the
+        budget is exhausted after something was read in this round, those results are returned: what
+        the budget does not cover is None, and so are the results of all later questions; `go_on`
+        ends the search behind the round.
 
-        Raises BudgetExhausted where nothing was read in this round. Where something was, it is not
-        thrown away: what the budget does not cover is None, and so is all that is asked afterwards;
-        `go_on` ends the search behind the round.
+        Raises:
+            BudgetExhausted: If the budget is exhausted and nothing was read in this round.
         """
         requests = [self._request(question.text) for question in questions]
         found = await self._attempt("first", questions, requests)
@@ -112,16 +113,18 @@ class Asking:
         return [None if isinstance(result, Fault) else result for result in found]
 
     def take_parse_failures(self) -> int:
-        """How many questions stayed without a readable reply since this was last called: once a
-        round, behind its questions.
+        """Return and reset the number of questions without a readable reply.
+
+        Call it once in each round, behind its questions.
         """
         taken, self._parse_failures, self._read = self._parse_failures, 0, 0
         return taken
 
     def go_on(self) -> None:
-        """To be called behind each round.
+        """Check behind each round that the budget was not exhausted in it.
 
-        Raises BudgetExhausted where the budget has ended in it.
+        Raises:
+            BudgetExhausted: If it was.
         """
         if self._refusal:
             raise self._refusal
@@ -134,7 +137,7 @@ class Asking:
     async def _attempt(
         self, attempt: Attempt, questions: Sequence[Question[T]], requests: Sequence[Request]
     ) -> list[T | Fault | None]:
-        """What is read from the replies; fewer than the questions where the budget has ended."""
+        """Return what is read from the replies; fewer if the budget is exhausted."""
         if not requests or self._refusal:
             return []
         try:
@@ -150,16 +153,14 @@ class Asking:
     def _judged(
         self, attempt: Attempt, questions: Sequence[Question[T]], outcomes: Sequence[Outcome]
     ) -> list[T | Fault | None]:
-        """What is read from the outcomes of the first of these questions.
-
-        A repeated outcome was counted when it came.
-        """
+        """Read and count the outcomes of the first of these questions."""
         results = [
             question.judge(outcome) for question, outcome in zip(questions, outcomes, strict=False)
         ]
         came = [
             (outcome, result)
             for outcome, result in zip(outcomes, results, strict=True)
+            # A repeated outcome was counted when it came.
             if not outcome.repeated
         ]
         self._outcome_counts.failed("optimizer", [outcome for outcome, _ in came])
@@ -169,7 +170,7 @@ class Asking:
 
 
 def _kind(outcome: Outcome, result: object) -> ReplyKind:
-    """What a reply was good for, from what came and what was read from it."""
+    """Return how useful a reply was, given the outcome and what was read from it."""
     if isinstance(outcome, Failed):
         return "refused" if outcome.kind == "refused" else "failed"
     return result.kind if isinstance(result, Fault) else "readable"

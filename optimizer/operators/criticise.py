@@ -1,5 +1,6 @@
-"""Criticise: why does this prompt fail on these examples? (the textual gradient of ProTeGi, arXiv
-2305.03495, section 2.1)
+"""Criticise: ask why a prompt fails on some examples.
+
+The textual gradient of ProTeGi, arXiv 2305.03495, section 2.1.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ _TEMPLATE = load("criticise")
 
 
 def criticise(task: str, prompt: str, errors: Sequence[Answer]) -> Question[str]:
-    """Asks for one reason why the target model answered `errors` wrongly under the prompt."""
+    """Ask for one reason why the target model answered `errors` wrongly under the prompt."""
     return Question(
         fill(_TEMPLATE, task=task, prompt=prompt, examples=attempted(errors)), read_reason
     )

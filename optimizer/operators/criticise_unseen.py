@@ -1,7 +1,7 @@
-"""Criticise unseen: why may this prompt fail? No error is shown: the reply is what the optimizer
-model believes anyhow [ours].
+"""Criticise unseen: ask why a prompt may fail, without showing any error [ours].
 
-For the diagnosis of reflection bias (Ma et al., arXiv 2402.02101, section 4); no search asks it.
+The reply is what the optimizer model believes anyhow. For the diagnosis of reflection bias (Ma et
+al., arXiv 2402.02101, section 4); no search uses it.
 """
 
 from optimizer.operators.asking import Question
@@ -12,5 +12,5 @@ _TEMPLATE = load("criticise_unseen")
 
 
 def criticise_unseen(task: str, prompt: str) -> Question[str]:
-    """Asks for one reason, as `criticise` does, from the task and the prompt alone."""
+    """Ask for one reason, as `criticise` does, from the task and the prompt alone."""
     return Question(fill(_TEMPLATE, task=task, prompt=prompt), read_reason)

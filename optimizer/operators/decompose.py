@@ -1,5 +1,6 @@
-"""Decompose: the behaviour that is wanted, as numbered steps with checkable results (ABO, arXiv
-2402.02101, section 6).
+"""Decompose: ask for the wanted behaviour as numbered steps with checkable results.
+
+ABO, arXiv 2402.02101, section 6.
 """
 
 from optimizer.operators.asking import Question
@@ -13,11 +14,13 @@ _TEMPLATE = load("decompose")
 def decompose(
     task: str, prompt: str, examples: Markup, reason: str = ""
 ) -> Question[tuple[Step, ...]]:
-    """Asks for the steps of the whole task.
+    """Ask for the steps of the whole task.
 
-    `examples` are `solved` ones, or `attempted` ones where a prompt is to be replaced.
-
-    `reason` says what is wrong with the present prompt, "" where nothing is known.
+    Args:
+        task: The task's description.
+        prompt: The present prompt.
+        examples: `solved` examples, or `attempted` ones where a prompt is to be replaced.
+        reason: The fault of the present prompt, "" where nothing is known.
     """
     return Question(
         fill(_TEMPLATE, task=task, prompt=prompt, examples=examples, reason=reason), read_steps

@@ -1,9 +1,8 @@
-"""Demonstrate: a worked response that follows the steps, for a solved training example (ABO, arXiv
-2402.02101, section 6).
+"""Demonstrate: ask for a worked response that follows the steps, for a training example.
 
-A trace that misses a step, leaves a step's form, or ends in another answer teaches the wrong
-behaviour: it is unreadable, so it is asked again with that fault named. The task's own scorer says
-whether an answer is right.
+ABO, arXiv 2402.02101, section 6. A trace that misses a step, leaves a step's form, or ends in
+another answer teaches the wrong behaviour: it is unreadable, so the question is repeated with that
+fault named. The task's own scorer decides whether an answer is right.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,14 +18,15 @@ from optimizer.types import Completion, Example, Score
 Judge = Callable[[Completion, Example], Score]
 _TEMPLATE = load("demonstrate")
 _QUOTED = 200
-"""Characters of an answer in a complaint."""
+"""Maximum number of characters of an answer in a complaint."""
 
 
 def demonstrate(
     task: str, steps: Sequence[Step], example: Example, scorer: Judge = same_text
 ) -> Question[Demonstration]:
-    """Asks for a demonstration of the steps on one training example; only one that `scorer` calls
-    right is read.
+    """Ask for a demonstration of the steps on one training example.
+
+    Only a demonstration that `scorer` finds right can be read.
     """
     text = fill(
         _TEMPLATE, task=task, steps=numbered(steps), forms=forms(steps), examples=solved([example])

@@ -1,5 +1,6 @@
-"""Edit: a new prompt without the fault that a critic found (the step along ProTeGi's gradient,
-arXiv 2305.03495, section 2.1).
+"""Edit: ask for a new prompt without the fault that a critic found.
+
+The step along ProTeGi's gradient, arXiv 2305.03495, section 2.1.
 """
 
 from collections.abc import Sequence
@@ -14,8 +15,6 @@ _TEMPLATE = load("edit")
 
 
 def edit(task: str, prompt: str, errors: Sequence[Answer], reason: str) -> Question[str]:
-    """Asks for a whole new prompt from the old one, the errors that the critic saw, and its
-    reason.
-    """
+    """Ask for a whole new prompt, given the old one, the critic's reason and the errors."""
     text = fill(_TEMPLATE, task=task, prompt=prompt, examples=attempted(errors), reason=reason)
     return Question(text, partial(read_prompt, old=prompt))

@@ -1,5 +1,6 @@
-"""Induce: which instruction would explain these solved examples? (APE's forward induction, arXiv
-2211.01910, section 3.1)
+"""Induce: ask which instruction would explain some solved examples.
+
+APE's forward induction, arXiv 2211.01910, section 3.1.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,8 @@ _TEMPLATE = load("induce")
 
 
 def induce(task: str, examples: Sequence[Example]) -> Question[str]:
-    """Asks for an instruction, from a few training examples with their gold answers; no prompt is
-    shown.
+    """Ask for an instruction, from a few training examples with their gold answers.
+
+    No prompt is shown.
     """
     return Question(fill(_TEMPLATE, task=task, examples=solved(examples)), read_prompt)

@@ -1,5 +1,6 @@
-"""Localise: which step failed first in this response, how, and by what evidence? (ABO, arXiv
-2402.02101, section 6)
+"""Localise: ask which step failed first in a response, how, and by what evidence.
+
+ABO, arXiv 2402.02101, section 6.
 """
 
 import re
@@ -15,8 +16,8 @@ from optimizer.prompt import Step
 from optimizer.types import Answer
 
 Kind = Literal["skipped", "wrong", "ambiguous"]
-"""How a step failed: not done; done with a false result; done as it says, but it does not say what
-is needed.
+"""How a step failed: not done; done with a false result; done as written, but the step does not
+state what is needed.
 """
 _TEMPLATE = load("localise")
 _KINDS = {kind: kind for kind in get_args(Kind)}
@@ -33,7 +34,7 @@ class Blame:
 
 
 def localise(task: str, steps: Sequence[Step], error: Answer) -> Question[Blame]:
-    """Asks where the target model's wrong answer went wrong first."""
+    """Ask where the target model's wrong answer went wrong first."""
     text = fill(_TEMPLATE, task=task, steps=numbered(steps), examples=attempted([error]))
     return Question(text, partial(_read, steps=len(steps)))
 

@@ -1,5 +1,6 @@
-"""Paraphrase: the same prompt reworded, to search around an edit (ProTeGi's Monte Carlo step, arXiv
-2305.03495, section 2.2).
+"""Paraphrase: ask for the same prompt reworded, to search around an edit.
+
+ProTeGi's Monte Carlo step, arXiv 2305.03495, section 2.2.
 """
 
 from functools import partial
@@ -12,5 +13,5 @@ _TEMPLATE = load("paraphrase")
 
 
 def paraphrase(prompt: str) -> Question[str]:
-    """Asks for a rewording that keeps the prompt's meaning."""
+    """Ask for a rewording that keeps the prompt's meaning."""
     return Question(fill(_TEMPLATE, prompt=prompt), partial(read_prompt, old=prompt))

@@ -1,5 +1,6 @@
-"""Propose: a better instruction than the scored ones, with no error shown (OPRO's meta-prompt,
-arXiv 2309.03409, section 4).
+"""Propose: ask for a better instruction than the scored ones, with no error shown.
+
+OPRO's meta-prompt, arXiv 2309.03409, section 4.
 """
 
 from collections.abc import Sequence
@@ -16,11 +17,14 @@ _TEMPLATE = load("propose")
 def propose(
     task: str, scored: Sequence[tuple[str, int]], exemplars: Sequence[Example], characters: int
 ) -> Question[str]:
-    """Asks for an instruction that is better than the `scored` ones: (instruction, score from 0 to
-    100), in ascending order.
+    """Ask for an instruction that is better than the `scored` ones.
 
-    `characters` is how long it may be. The model is told so; a longer one is read all the same, for
-    the caller to drop.
+    Args:
+        task: The task's description.
+        scored: (instruction, score from 0 to 100), in ascending order.
+        exemplars: Training examples to show.
+        characters: Maximum length, as stated to the model. A longer one is read all the same, for
+            the caller to drop.
     """
     archive = Markup(
         "\n".join(

@@ -1,5 +1,6 @@
-"""Refine: a replacement for the failing step alone, or its split into smaller ones (ABO, arXiv
-2402.02101, section 6).
+"""Refine: ask for a replacement of the failing step alone, or its split into smaller ones.
+
+ABO, arXiv 2402.02101, section 6.
 """
 
 from collections.abc import Sequence
@@ -14,15 +15,15 @@ from optimizer.prompt import Step
 from optimizer.types import Answer
 
 MAX_PARTS = 3
-"""A step is split into at most so many [ours]."""
+"""Maximum number of parts that a step is split into [ours]."""
 BECAUSE = " => "
-"""Stands between a replacement that did not help and the reason."""
+"""Separates a replacement that did not help from the reason."""
 _TEMPLATE = load("refine")
 
 
 @dataclass(frozen=True)
 class Setback:
-    """A replacement (see `wording`) that did not help, and how that showed."""
+    """A replacement (see `wording`) that did not help, and the evidence for that."""
 
     wording: str
     reason: str
@@ -35,10 +36,15 @@ def refine(
     cases: Sequence[Answer],
     setbacks: Sequence[Setback],
 ) -> Question[tuple[Step, ...]]:
-    """Asks for one to three steps in place of the blamed one.
+    """Ask for one to three steps in place of the blamed one.
 
-    `cases` are errors in which it failed; `setbacks` are shown with their reasons, and their
-    replacements are refused.
+    Args:
+        task: The task's description.
+        steps: All steps of the prompt.
+        blame: The failing step.
+        cases: Errors in which it failed.
+        setbacks: Earlier replacements, shown with their reasons; a reply that repeats one is
+            unreadable.
     """
     tried = [setback.wording for setback in setbacks]
     text = fill(
@@ -55,7 +61,7 @@ def refine(
 
 
 def wording(steps: Sequence[Step]) -> str:
-    """A replacement as one line of text: its parts with " / " between them."""
+    """Return a replacement as one line of text: its parts with " / " between them."""
     return " / ".join(step.text for step in steps)
 
 

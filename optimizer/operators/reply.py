@@ -1,8 +1,7 @@
-"""Reading the optimizer model's replies: the last complete tag counts, and what cannot be used says
-why.
+"""Readers of the optimizer model's replies.
 
-Knows the output forms that the templates ask for. Knows no model, and does not ask again: that is
-asking.py.
+The last complete tag counts, and a reply that cannot be used gives the reason. Knows the output
+forms that the templates ask for. Knows no model, and does not repeat a question: that is asking.py.
 """
 
 import re
@@ -17,11 +16,11 @@ MAX_PROMPT_CHARACTERS = 6000
 500) [ours].
 """
 MAX_TAG_CHARACTERS = 20_000
-"""Whatever is asked for, what is longer is no answer to it, and would go into every later question
-[ours].
+"""Maximum length of the content of any tag [ours]: longer text is no answer, and would go into
+every later question.
 """
 _QUOTED = 60
-"""Characters of a line in a complaint."""
+"""Maximum number of characters of a line in a complaint."""
 MAX_STEPS = 12
 """More steps than this are a plan for the optimizer model, not for a weak target [ours]."""
 MOST_GROWTH = 1.1
@@ -39,20 +38,21 @@ _FORM_AT_END = re.compile(r"\[[a-z]+\][.*_]*", re.IGNORECASE)
 
 
 class Unreadable(ValueError):
-    """A reply that is not of its operator's form; the message completes "Your reply cannot be used:
-    ...".
+    """A reply does not have its operator's form.
+
+    The message completes "Your reply cannot be used: ...".
     """
 
 
 def read_tag(reply: str, tag: str, most_characters: int = MAX_TAG_CHARACTERS) -> str:
-    """Return what stands in the last complete `<tag>...</tag>`, unescaped and stripped, without a
-    code fence around it.
+    """Return the content of the last complete `<tag>...</tag>`, unescaped and stripped.
 
-    The last one counts because a model may think aloud, and quote the form, before it answers.
+    A code fence around it is dropped. The last tag counts because a model may think aloud, and
+    quote the form, before it answers.
 
     Raises:
-        Unreadable: There is none, it is empty or too long, or it holds the words that stand in the
-            form in place of an answer.
+        Unreadable: If there is no tag, or its content is empty, too long, or a placeholder of the
+            form.
     """
     before, closing, _ = without_thinking(reply).rpartition(f"</{tag}>")
     _, opening, inside = before.rpartition(f"<{tag}>")
@@ -69,11 +69,11 @@ def read_tag(reply: str, tag: str, most_characters: int = MAX_TAG_CHARACTERS) ->
 
 
 def read_only_tag(reply: str, tag: str, most_characters: int = MAX_TAG_CHARACTERS) -> str:
-    """Return what `read_tag` gives of a reply that ends with this tag.
+    """Return the content of a tag with which the reply ends.
 
     Raises:
-        Unreadable: As `read_tag`, or the reply goes on behind the tag: it may be cut off, or not be
-            the answer yet.
+        Unreadable: As `read_tag`, or if the reply goes on behind the tag: it may be cut off, or not
+            be the answer yet.
     """
     inside = read_tag(reply, tag, most_characters)
     if reply.rpartition(f"</{tag}>")[2].strip(" \t\r\n`~"):
@@ -85,12 +85,12 @@ def read_prompt(reply: str, old: str = "") -> str:
     """Return the new prompt of a reply.
 
     Args:
-        reply: What the optimizer model wrote.
-        old: The prompt that it was to change, if any. Where this one is overlong already, the new
-            one has room beside it.
+        reply: The optimizer model's reply.
+        old: The prompt to change, if any. Where it is overlong already, the new one may be a little
+            longer than it.
 
     Raises:
-        Unreadable: There is no prompt in the reply, or an overlong one.
+        Unreadable: If there is no prompt in the reply, or an overlong one.
     """
     most = (
         MAX_PROMPT_CHARACTERS if len(old) <= MAX_PROMPT_CHARACTERS else int(MOST_GROWTH * len(old))
@@ -99,14 +99,19 @@ def read_prompt(reply: str, old: str = "") -> str:
 
 
 def read_reason(reply: str) -> str:
-    """Return the criticism of a reply. Raises Unreadable."""
+    """Return the criticism of a reply.
+
+    Raises:
+        Unreadable: If there is none.
+    """
     return read_only_tag(reply, "reason")
 
 
 def read_causes(reply: str) -> str:
     """Return the causes of a reply, one line `- cause` each, no cause twice.
 
-    Raises Unreadable where there is none.
+    Raises:
+        Unreadable: If there is none.
     """
     causes = dict.fromkeys(_entries(read_only_tag(reply, "causes"), "causes"))
     if not causes:
@@ -115,13 +120,13 @@ def read_causes(reply: str) -> str:
 
 
 def read_steps(reply: str, at_most: int = MAX_STEPS) -> tuple[Step, ...]:
-    """Return the steps of a reply, one from each entry `1.
+    """Return the steps of a reply, one from each entry `1. text [form]` or `- text [form]`.
 
-    text [form]` or `- text [form]`. Another word in brackets is text.
+    Another word in brackets is text.
 
     Raises:
-        Unreadable: There is no such entry, there are more than `at_most`, or a line belongs to none
-            of them.
+        Unreadable: If there is no such entry, there are more than `at_most`, or a line belongs to
+            none of them.
     """
     steps = tuple(
         step
@@ -138,34 +143,38 @@ def read_steps(reply: str, at_most: int = MAX_STEPS) -> tuple[Step, ...]:
 def _entries(text: str, tag: str) -> list[str]:
     """Return the entries of a list, each joined from its lines.
 
-    A line that begins none goes on with the entry before it where that has not come to an end, or
-    where the line is indented. Raises Unreadable for one that is neither: it may be a step, and a
-    procedure without one of its steps is another procedure.
+    A line that begins no entry continues the entry before it where that has not ended, or where the
+    line is indented.
+
+    Raises:
+        Unreadable: For a line that is neither: it may be a step, and a procedure without one of its
+            steps is another procedure.
     """
     entries: list[str] = []
     for line in text.splitlines():
         if found := _ENTRY.match(line):
             entries.append((found["text"] or "").strip(" \t"))
-        elif said := line.strip():
+        elif words := line.strip():
             if not entries or _has_ended(entries[-1], indented=line[0].isspace()):
                 raise Unreadable(
                     f"a line of its <{tag}> is no entry of the form that was asked for: "
-                    f"{said[:_QUOTED]!r}"
+                    f"{words[:_QUOTED]!r}"
                 )
-            entries[-1] = f"{entries[-1]} {said}"
+            entries[-1] = f"{entries[-1]} {words}"
     return [entry for entry in entries if entry]
 
 
 def _has_ended(entry: str, indented: bool) -> bool:
-    """Say whether an entry ends with its form in brackets, or, before a line that is not indented,
-    with its sentence.
+    """Return whether an entry has ended.
+
+    It ends with its form in brackets, or, before a line that is not indented, with its sentence.
     """
     form = "[" in entry and _FORM_AT_END.fullmatch(entry[entry.rfind("[") :])
     return bool(form) or (not indented and entry.endswith((".", "!", "?")))
 
 
 def _unfenced(text: str) -> str:
-    """Return the text without the code fence that stands around all of it."""
+    """Return the text without a code fence around all of it."""
     fence = _FENCE.fullmatch(text)
     return fence["inside"].strip() if fence else text
 
@@ -176,7 +185,7 @@ def _folded(text: str) -> str:
 
 @cache
 def _placeholders() -> frozenset[str]:
-    """Return what the templates' own forms have in their tags, folded."""
+    """Return the placeholders in the templates' own forms, folded."""
     return frozenset(map(_folded, form_contents()))
 
 

@@ -1,4 +1,4 @@
-"""Revise: steps without the fault that a critic found.
+"""Revise: ask for the steps without the fault that a critic found.
 
 ProTeGi's edit (arXiv 2305.03495, section 2.1), for a prompt of steps.
 """
@@ -18,9 +18,9 @@ _TEMPLATE = load("revise")
 def revise(
     task: str, steps: Sequence[Step], errors: Sequence[Answer], reason: str
 ) -> Question[tuple[Step, ...]]:
-    """Asks for all the steps anew, changed no more than the reason calls for.
+    """Ask for all the steps, changed no more than the reason calls for.
 
-    The old steps as they were are refused.
+    A reply with the old steps unchanged is unreadable.
     """
     text = fill(
         _TEMPLATE, task=task, steps=_listed(steps), examples=attempted(errors), reason=reason
@@ -29,7 +29,7 @@ def revise(
 
 
 def _listed(steps: Sequence[Step]) -> str:
-    """The steps in the form in which they are asked for, so that they can be copied."""
+    """Return the steps in the form of the reply, so that they can be copied."""
     return "\n".join(f"{number}. {step.text} [{step.form}]" for number, step in enumerate(steps, 1))
 
 

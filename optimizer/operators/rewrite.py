@@ -1,5 +1,6 @@
-"""Rewrite: the next prompt of a series, from a criticism and the prompts before it (PromptAgent,
-arXiv 2310.16427, section 3).
+"""Rewrite: ask for the next prompt of a series, from a criticism and the prompts before it.
+
+PromptAgent, arXiv 2310.16427, section 3.
 """
 
 from collections.abc import Sequence
@@ -16,8 +17,13 @@ _TEMPLATE = load("rewrite")
 def rewrite(
     task: str, path: Sequence[str], answers: Sequence[Answer], reason: str
 ) -> Question[str]:
-    """Asks for what comes after the last prompt of `path`, which led the target model to the
-    `answers`; `reason` is about them.
+    """Ask for the successor of the last prompt of `path`.
+
+    Args:
+        task: The task's description.
+        path: The series of prompts.
+        answers: Answers of the target model under the last prompt.
+        reason: The criticism of these answers.
     """
     series = Markup("\n".join(tagged("prompt", prompt) for prompt in path))
     text = fill(

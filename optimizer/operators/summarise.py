@@ -1,4 +1,4 @@
-"""Summarise: one list of causes from several criticisms of a prompt, each cause once.
+"""Summarise: ask for one list of causes from several criticisms, each cause once.
 
 The operator of APO-Sum, as we read that name in Ma et al., arXiv 2402.02101, whose text of it is
 not public [ours].
@@ -14,9 +14,9 @@ _TEMPLATE = load("summarise")
 
 
 def summarise(task: str, prompt: str, reasons: Sequence[str]) -> Question[str]:
-    """Asks for the distinct causes in the `reasons` that critics gave.
+    """Ask for the distinct causes in the `reasons` that critics gave.
 
-    The reply is read as one line `- cause` a cause.
+    The reply is read as lines `- cause`.
     """
     given = Markup("\n".join(tagged("reason", reason) for reason in reasons))
     return Question(fill(_TEMPLATE, task=task, prompt=prompt, reasons=given), read_causes)

@@ -1,8 +1,8 @@
-"""Templates of what operators ask: data goes in between XML-like tags, once, and stays data.
+"""Templates of operators' questions: data goes in between XML-like tags, once, and stays data.
 
 A template is a text file in templates/; `{{name}}` is a place to fill. Substitution is a single
-pass, so braces, dollar signs or whole templates inside the data are never looked at again, and a
-tag of ours inside the data is escaped so that it closes nothing. Knows nothing of models, replies
+pass, so braces, dollar signs or whole templates inside the data are never looked at again, and one
+of these tags inside the data is escaped so that it closes nothing. Knows nothing of models, replies
 or what an operator is for.
 """
 
@@ -43,32 +43,30 @@ FORMS: dict[Form, str] = {
     "numbers": "entries separated by ';', each ending in a number",
     "points": "entries separated by ';', each ending in a point like (2,-1)",
 }
-"""What each form of a step's result looks like, in words for a model."""
+"""The form of a step's result, in words for a model."""
 MOST_SHOWN = 20_000
-"""Characters of an input, an answer or a response that a question shows [ours]."""
+"""Maximum number of characters of an input, an answer or a response in a question [ours]."""
 _FOLDER = Path(__file__).with_name("templates")
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 _OPENER = re.compile(rf"(?:<|&(?:amp;)*lt;)(?=/?(?:{'|'.join(TAGS)})>)")
 
 
 class Markup(str):
-    """Text that is already escaped: `fill` takes it as it is."""
+    """Text that is already escaped: `fill` inserts it unchanged."""
 
     __slots__ = ()
 
 
 def load(name: str) -> str:
-    """The template of an operator.
+    """Return the template of an operator.
 
-    Its first line is `Operator: <name>`, by which any engine or reader knows what is asked.
+    Its first line is `Operator: <name>`, by which any engine or reader identifies the question.
     """
     return (_FOLDER / f"{name}.txt").read_text(encoding="utf-8")
 
 
 def form_contents() -> list[str]:
-    """Return what stands inside the tags of each template's reply form: the words that hold the
-    place of an answer.
-    """
+    """Return the placeholders inside the tags of each template's reply form."""
     forms = [
         path.read_text("utf-8").rpartition("\nReply in exactly this form")[2]
         for path in sorted(_FOLDER.glob("*.txt"))
@@ -79,15 +77,16 @@ def form_contents() -> list[str]:
 
 
 def fill(template: str, **data: str) -> str:
-    """The template with every `{{name}}` replaced by its data, in one pass.
+    """Return the template with every `{{name}}` replaced by its data, in one pass.
 
-    Raises KeyError for a place without data.
+    Raises:
+        KeyError: For a place without data.
     """
     return _PLACE.sub(lambda place: escape(data[place[1]]), template)
 
 
 def escape(text: str) -> Markup:
-    """The text with our own tags made harmless: `</prompt>` becomes `&lt;/prompt>`.
+    """Return the text with these tags made harmless: `</prompt>` becomes `&lt;/prompt>`.
 
     `unescape` is its exact inverse.
     """
@@ -95,7 +94,7 @@ def escape(text: str) -> Markup:
 
 
 def unescape(text: str) -> str:
-    """The text as it was before `escape`."""
+    """Return the text as it was before `escape`."""
     return _OPENER.sub(_unescaped, text)
 
 
@@ -108,18 +107,17 @@ def _unescaped(opener: re.Match[str]) -> str:
 
 
 def tagged(tag: str, text: str) -> str:
+    """Return the text, escaped, between an opening and a closing tag."""
     return f"<{tag}>{escape(text)}</{tag}>"
 
 
 def solved(examples: Sequence[Example]) -> Markup:
-    """One `<example>` block an example: its `<input>` and the accepted answer `<gold>`."""
+    """Return an `<example>` block for each example: its `<input>` and its answer, `<gold>`."""
     return _blocks([_example(example) for example in examples])
 
 
 def attempted(answers: Sequence[Answer]) -> Markup:
-    """Blocks like `solved`, with the target model's `<response>` and the answer that was read from
-    it, `<given>`.
-    """
+    """Return blocks like `solved`, with the target model's `<response>` and answer, `<given>`."""
     return _blocks(
         [
             [
@@ -133,18 +131,19 @@ def attempted(answers: Sequence[Answer]) -> Markup:
 
 
 def numbered(steps: Sequence[Step]) -> str:
-    """The steps as a prompt shows them, one a line: `1. ...`."""
+    """Return the steps as a prompt shows them, one a line: `1. ...`."""
     return "\n".join(f"{number}. {step.text}" for number, step in enumerate(steps, 1))
 
 
 def forms(steps: Sequence[Step]) -> str:
-    """One line a step that says what its result has to look like."""
+    """Return a line for each step that states the form of its result."""
     return "\n".join(f"Step {number}: {FORMS[step.form]}" for number, step in enumerate(steps, 1))
 
 
 def shown_part(text: str) -> str:
-    """The text as a question shows it: one that would fill a model's context alone is cut, and says
-    so.
+    """Return the text as a question shows it.
+
+    A text that alone would fill a model's context is cut, with a note of how much is missing.
     """
     left_out = len(text) - MOST_SHOWN
     return text if left_out <= 0 else f"{text[:MOST_SHOWN]}\n[... {left_out} more characters]"

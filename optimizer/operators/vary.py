@@ -1,5 +1,6 @@
-"""Vary: the same prompt in other words, with no error and no score shown (APE's resampling, arXiv
-2211.01910, section 3.3).
+"""Vary: ask for the same prompt in other words, with no error and no score shown.
+
+APE's resampling, arXiv 2211.01910, section 3.3.
 """
 
 from functools import partial
@@ -12,5 +13,5 @@ _TEMPLATE = load("vary")
 
 
 def vary(task: str, prompt: str) -> Question[str]:
-    """Asks for a variation of a prompt that keeps its meaning."""
+    """Ask for a variation of a prompt that keeps its meaning."""
     return Question(fill(_TEMPLATE, task=task, prompt=prompt), partial(read_prompt, old=prompt))

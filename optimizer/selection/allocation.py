@@ -1,26 +1,29 @@
-"""How far each of some arms should run, so that a budget of pairs lasts.
-
-Knows gaps between scores, no arms and no measuring.
+"""Allocation of a budget of pairs: how far each of some arms should run.
 
 The rule of optimal computing budget allocation (Chen, Lin, Yücesan & Chick 2000, "Simulation budget
 allocation for further enhancing the efficiency of ordinal optimization"): all arms end equally many
 standard errors away from the best one, so that an arm that is close gets more items than one that
 is far. Ours counts a standard error for a draw without replacement, since the truth is the mean
-over all items: it is 0 for an arm that has run over all of them [ours].
+over all items: it is 0 for an arm that has run over all of them [ours]. Knows gaps between scores,
+no arms and no measuring.
 """
 
 from collections.abc import Sequence
 
 HALVINGS = 40
-"""Of the range of standard errors, in the search for those that spend the budget."""
+"""Steps of the bisection for the standard errors that spend the budget."""
 
 
 def worthwhile_items(gaps: Sequence[float], done: int, items: int, pairs: int) -> list[float]:
-    """The number of items, of all `items`, on which each arm should be measured in the end, by its
-    gap (above 0) to the best.
+    """Return the number of items on which each arm should be measured in the end.
 
-    All of them have `done` items behind them, and share `pairs` more. An arm whose number is not
-    above `done` is decided.
+    An arm whose number is not above `done` is decided.
+
+    Args:
+        gaps: Gap of each arm to the best, above 0.
+        done: Items that every arm was measured on so far.
+        items: Number of all items.
+        pairs: Pairs that the arms may still share.
     """
     if pairs >= len(gaps) * (items - done):
         return [float(items)] * len(gaps)
@@ -36,7 +39,8 @@ def worthwhile_items(gaps: Sequence[float], done: int, items: int, pairs: int) -
 
 
 def _items_for(gap: float, errors: float, items: int) -> float:
-    """The n that solves gap = errors * sqrt(1/n - 1/items), where scores have a standard deviation
-    of 1.
+    """Return the n that solves gap = errors * sqrt(1/n - 1/items).
+
+    Scores are assumed to have a standard deviation of 1.
     """
     return 1 / (1 / items + (gap / errors) ** 2) if errors > 0 else 0.0

@@ -1,6 +1,6 @@
 """Selection `full`: every arm on every item, in one batch.
 
-The dearest rule, and the one that others are compared with.
+The most expensive rule, and the one that others are compared with.
 """
 
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from optimizer.selection.scoreboard import Scoreboard
 class Full:
     """ProTeGi's brute force (arXiv 2305.03495), on the same items for every arm.
 
-    It has no settings and uses no chance.
+    It has no settings and uses no random numbers.
     """
 
     async def select(
         self, arms: int, items: int, keep: int, measure: Measure, rng: Random
     ) -> list[int]:
-        """See protocols.SelectionRule. Always measures arms * items pairs."""
+        """Measure all arms * items pairs, and rank the arms (see protocols.SelectionRule)."""
         board = Scoreboard(arms, items, measure)
         await board.run_together(board.arms, items)
         return board.ranked(board.arms)

@@ -1,6 +1,7 @@
-"""Selection `racing`: all arms run over the same items, block by block, and an arm that is
-significantly behind drops out; with a limited budget of pairs, its own or what is left of the
-trial's, an arm that is too far behind to be worth its share of the rest.
+"""Selection `racing`: run all arms block by block, and drop an arm that is significantly behind.
+
+All arms run over the same items. With a limited budget of pairs, its own or the rest of the
+trial's, an arm drops out that is too far behind to be worth its share of the budget.
 """
 
 from dataclasses import dataclass
@@ -14,9 +15,9 @@ from optimizer.statistics import discordant, leads, sign_test
 from optimizer.validators import at_least
 
 CROWDING = 0.3
-"""With a limited budget, an arm's gap counts as larger by its place to this power: of many close
-arms only a few can run far enough to be told apart [ours]. Chosen between 0 and 0.5 on made-up
-rounds of another seed than README.md's, and on recorded ones.
+"""With a limited budget, an arm's gap counts as larger by its rank to this power: of many close
+arms only a few can run far enough to be distinguished [ours]. Chosen between 0 and 0.5 on
+made-up rounds of another seed than README.md's, and on recorded ones.
 """
 
 
@@ -26,10 +27,11 @@ class Racing:
 
     The idea: Hoeffding and F-races (Maron & Moore 1994; Birattari et al. 2002), for prompts CAPO
     (arXiv 2504.16005: blocks, paired t-test at 0.2). Ours pairs by an exact sign test, since scores
-    are 0 or 1 [ours].
+    are 0 or 1 [ours]. Items are run in their given order, which the split has shuffled: a parent
+    that competes again next round meets the same items, and the ledger has its answers.
 
-    Items are run in their given order, which the split has shuffled: a parent that competes again
-    next round meets the same items, and the ledger has its answers.
+    Raises:
+        SettingsError: For a value out of range.
     """
 
     block_items: int = 10
@@ -38,19 +40,18 @@ class Racing:
     """
     alpha: float = 0.1
     """Chance, at each look, to drop an arm that is as good as the one it is compared with [ours].
-
-    Without a limited budget.
+    Used without a limited budget.
     """
     finish: bool = True
     """Measure the kept arms on all items, or as far as the budget goes, even if the race is decided
     before: so that accuracies compare across rounds and the winner does not rest on one block. A
-    kept arm competes again next round, when these calls are answered by the ledger [ours].
+    kept arm competes again next round, when these calls are cached [ours].
     """
     budget_share: float = 1.0
-    """Share of all pairs that may be measured.
-
-    1: as many as it takes to be sure, by `alpha`. Less: the budget decides how many
-    arms run on, by selection.allocation, and nearly all of it is spent [ours]."""
+    """Share of all pairs that may be measured. 1: as many as it takes to be sure, by `alpha`. Less:
+    the budget decides how many arms run on, by selection.allocation, and nearly all of it is
+    spent [ours].
+    """
     tolerance: float = 0.02
     """With a limited budget: the difference in score that is not worth settling [ours]; an
     indifference zone (Bechhofer 1954).
@@ -67,15 +68,18 @@ class Racing:
         check_budget_share(self.budget_share)
 
     def ahead(self, wins: int, losses: int, items: int) -> bool:
-        """See protocols.Deciding: the test by which a race drops an arm, after a block or more."""
+        """Return whether the test of the race drops the other arm, after a block or more.
+
+        See protocols.Deciding.
+        """
         return leads(wins, losses, items, self.block_items, self.alpha)
 
     async def select(
         self, arms: int, items: int, keep: int, measure: Measure, rng: Random
     ) -> list[int]:
-        """See protocols.SelectionRule.
+        """Run the race, one batch for each block (see protocols.SelectionRule).
 
-        One batch a block; ends when only `keep` arms run, or with the items or the budget.
+        It ends when only `keep` arms run, or with the items or the budget.
         """
         race = _Race(self, Scoreboard(arms, items, measure, self.budget_share), keep)
         await race.run_block()
@@ -110,23 +114,27 @@ class _Race:
         )
 
     async def run_block(self) -> None:
+        """Measure the running arms on the next block."""
         await self._board.run_together(self._running, self._done + self._rules.block_items)
 
     async def run_to_the_end(self) -> None:
+        """Measure the running arms on all items."""
         await self._board.run_together(self._running, self._board.items)
 
     def drop(self) -> None:
+        """Drop the arms that are behind."""
         ranked = self._board.ranked(self._running)
         if len(ranked) > self._keep and not self._board.cut:
             within = self._board.within(self._running)
             limited = self._rules.budget_share < 1
             leaving = set() if limited else self._behind(ranked)
             if limited or within < len(ranked) * (self._board.items - self._done):
-                leaving |= self._too_dear(ranked, within)
+                leaving |= self._not_worthwhile(ranked, within)
             self._running = [arm for arm in self._running if arm not in leaving]
             self._dropped = [arm for arm in ranked if arm in leaving] + self._dropped
 
     def order(self) -> list[int]:
+        """Return all arms, best first."""
         return self._board.known_first(self._board.ranked(self._running) + self._dropped)
 
     @property
@@ -134,7 +142,7 @@ class _Race:
         return self._board.done(self._running[0])
 
     def _behind(self, ranked: list[int]) -> set[int]:
-        """The arms that lose to the last one that would be kept."""
+        """Return the arms that lose to the last one that would be kept."""
         marker = self._board.scores(ranked[self._keep - 1])
         tests = {arm: discordant(marker, self._board.scores(arm)) for arm in ranked[self._keep :]}
         return {
@@ -143,10 +151,11 @@ class _Race:
             if sign_test(wins, losses) <= self._rules.alpha
         }
 
-    def _too_dear(self, ranked: list[int], within: int) -> set[int]:
-        """The arms that are not worth half of another block, by their gaps to the last one that
-        would be kept, where so many pairs
-        are left.
+    def _not_worthwhile(self, ranked: list[int], within: int) -> set[int]:
+        """Return the arms that are not worth half of another block.
+
+        They are judged by their gaps to the last one that would be kept, given the pairs that are
+        left.
         """
         means = [self._board.mean_or_middling(arm) for arm in ranked]
         gaps = [max(means[self._keep - 1] - mean, self._rules.tolerance) for mean in means]

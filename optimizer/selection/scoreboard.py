@@ -1,9 +1,9 @@
-"""What a selection has measured so far, and what it may still spend: of its own pairs, and of the
-budget behind the measure. Knows no rule: it measures, counts and ranks.
+"""The scoreboard of a selection: what was measured, and what may still be spent.
 
 Every arm is measured on the first items of the common order, some arms on more of them than others.
 So two arms always share the items that the shorter-run one has, and a parent that competes again
-next round meets the same items, which the ledger has answered.
+next round meets the same items, for which the ledger has answers. Knows no rule: it measures,
+counts and ranks.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,23 +33,25 @@ class Scoreboard:
 
     @property
     def arms(self) -> range:
+        """Return the numbers of all arms."""
         return range(len(self._scores_by_arm))
 
     def scores(self, arm: int) -> list[float | None]:
-        """In the order of the items; None where there was no answer."""
+        """Return an arm's scores in the order of the items; None where there was no answer."""
         return self._scores_by_arm[arm]
 
     def done(self, arm: int) -> int:
-        """Items that were asked, with an answer or without: so that an arm whose calls fail is not
-        asked for ever.
+        """Return the number of requested items, with an answer or without.
+
+        So an arm whose calls fail is not requested again for ever.
         """
         return len(self._scores_by_arm[arm])
 
     async def run(self, upto_by_arm: Mapping[int, int]) -> None:
-        """Measures each of these arms as far as that many items, in one batch.
+        """Measure each of these arms up to that many items, in one batch.
 
-        Never goes back, nor beyond the items; what the
-        budget does not cover is left out, from the last of the arms named.
+        It never goes back, nor beyond the items; what the budget does not cover is left out, from
+        the last of the named arms.
         """
         await self._run(
             [
@@ -60,8 +62,9 @@ class Scoreboard:
         )
 
     async def run_together(self, arms: Iterable[int], upto: int) -> None:
-        """Measures arms that stand at the same item as far as that many items, or as far as the
-        budget takes all of them.
+        """Measure arms that stand at the same item up to that many items.
+
+        They stop together as soon as the budget does not cover all of them.
         """
         running = list(arms)
         at = min(self.done(arm) for arm in running)
@@ -70,20 +73,22 @@ class Scoreboard:
         )
 
     def within(self, arms: Sequence[int]) -> int:
-        """How many of the pairs that these arms lack may still be measured."""
+        """Return how many of the pairs that these arms lack may still be measured."""
         lacking = self._lacking(arms, self.items)
         return min(self.left, self._limited.fitting(lacking) if self._limited else len(lacking))
 
     def _lacking(self, arms: Sequence[int], upto: int) -> list[tuple[int, int]]:
-        """Item by item, so that what is cut off leaves the arms at the same item."""
+        """Return the pairs item by item, so that a cut leaves the arms at the same item."""
         at = min(self.done(arm) for arm in arms)
         return [(arm, item) for item in range(at, min(upto, self.items)) for arm in arms]
 
     async def _run(self, pairs: Sequence[tuple[int, int]], together: int = 1) -> None:
-        """Measures the pairs in one batch; in several, of so many pairs times a whole number, where
-        the budget is nearly spent: for
-        calls mostly cost less than they can.
+        """Measure the pairs in one batch, or in several where the budget is nearly spent.
+
+        The size of each batch is a multiple of `together`.
         """
+        # Several batches, because calls mostly cost less than they were reserved for: after each,
+        # the budget may cover more.
         while pairs and not self.cut:
             covered = self._limited.fitting(pairs) if self._limited else len(pairs)
             covered -= covered % together
@@ -112,12 +117,13 @@ class Scoreboard:
         self._limited.cut_short()
 
     def mean(self, arm: int) -> float | None:
-        """None for an arm of which too little is known, as too many of its items gave no answer."""
+        """Return an arm's mean; None if too many of its items gave no answer."""
         return known_mean(self.scores(arm))
 
     def mean_or_middling(self, arm: int) -> float:
-        """The arm's mean; for an unknown arm that of all arms, since a missing answer is neither
-        right nor wrong.
+        """Return the arm's mean; for an unknown arm that of all arms.
+
+        A missing answer is neither right nor wrong.
         """
         own = self.mean(arm)
         if own is not None:
@@ -128,19 +134,24 @@ class Scoreboard:
         )
 
     def ranked(self, arms: Iterable[int]) -> list[int]:
-        """Best first, by mean; equal ones by number. Unknown arms stand last."""
+        """Return the arms best first, by mean; equal ones by number, unknown ones last."""
         mean_by_arm = {arm: self.mean(arm) for arm in arms}
         return sorted(mean_by_arm, key=lambda arm: _place(arm, mean_by_arm[arm]))
 
     def known_first(self, order: Iterable[int]) -> list[int]:
-        """The same order with the unknown arms moved behind all others: for rules that drop arms,
-        and rank the dropped behind.
+        """Return the same order with the unknown arms moved behind all others.
+
+        It is for rules that drop arms, and rank the dropped behind.
         """
         return sorted(order, key=lambda arm: self.mean(arm) is None)
 
 
 def check_budget_share(share: float) -> None:
-    """Raises SettingsError for what is no share."""
+    """Check that the value is a share above 0.
+
+    Raises:
+        SettingsError: If it is not.
+    """
     if not 0 < share <= 1:
         raise SettingsError(
             f"The setting budget_share is {share}, and must be above 0 and at most 1."

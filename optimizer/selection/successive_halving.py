@@ -1,5 +1,6 @@
-"""Selection `successive_halving`: rounds with equal parts of the budget; half of the arms, the
-better ones, go on to the next.
+"""Selection `successive_halving`: rounds with equal parts of the budget.
+
+The better half of the arms goes on to the next round.
 """
 
 from dataclasses import dataclass
@@ -13,11 +14,14 @@ from optimizer.validators import at_least
 
 @dataclass(frozen=True, kw_only=True)
 class SuccessiveHalving:
-    """Settings of sequential halving (Karnin, Koren & Somekh 2013, "Almost optimal exploration in
-    multi-armed bandits").
+    """Settings of sequential halving.
 
-    Differs from the paper in that an arm's earlier scores count on [ours], and from ProTeGi's rule
-    of this name (arXiv 2305.03495), which drops whatever is below the mean, in that it halves.
+    Karnin, Koren & Somekh 2013, "Almost optimal exploration in multi-armed bandits". Differs from
+    the paper in that an arm's earlier scores count on [ours], and from ProTeGi's rule of this name
+    (arXiv 2305.03495), which drops whatever is below the mean, in that it halves.
+
+    Raises:
+        SettingsError: For a value out of range.
     """
 
     eta: float = 2.0
@@ -26,7 +30,7 @@ class SuccessiveHalving:
     Larger numbers drop faster (Jamieson & Talwalkar 2016).
     """
     budget_share: float = 0.5
-    """Share of all pairs that is measured, at most [ours]."""
+    """Maximum share of all pairs that is measured [ours]."""
 
     def __post_init__(self) -> None:
         at_least(1, eta=self.eta)
@@ -35,7 +39,10 @@ class SuccessiveHalving:
     async def select(
         self, arms: int, items: int, keep: int, measure: Measure, rng: Random
     ) -> list[int]:
-        """See protocols.SelectionRule. Uses no chance. One batch a round."""
+        """Halve the arms, one batch for each round (see protocols.SelectionRule).
+
+        It uses no random numbers.
+        """
         board = Scoreboard(arms, items, measure, self.budget_share)
         running, dropped = list(board.arms), list[int]()
         sizes = self._sizes(arms, keep)
@@ -49,7 +56,7 @@ class SuccessiveHalving:
         return board.known_first(board.ranked(running) + dropped)
 
     def _sizes(self, arms: int, keep: int) -> list[int]:
-        """Of the fields that the rounds leave."""
+        """Return the numbers of arms that the rounds leave."""
         sizes = [arms]
         while sizes[-1] > keep:
             # At least one arm less, whatever eta is.

@@ -1,5 +1,6 @@
-"""Selection `successive_rejects`: all arms run on, and after each phase the worst is rejected,
-until those to keep are left.
+"""Selection `successive_rejects`: all arms run on, and after each phase the worst is rejected.
+
+It ends when only those to keep are left.
 """
 
 from collections.abc import Iterator
@@ -14,12 +15,14 @@ from optimizer.validators import at_least
 
 @dataclass(frozen=True, kw_only=True)
 class SuccessiveRejects:
-    """Settings of successive rejects (Audibert, Bubeck & Munos 2010), also one of ProTeGi's rules
-    (arXiv 2305.03495).
+    """Settings of successive rejects (Audibert, Bubeck & Munos 2010).
 
-    The paper looks for one arm, with K - 1 phases. Where more are to be kept, ours ends that much
-    earlier, as ProTeGi does, and shares the budget out accordingly [ours]. There is nothing to tune
-    in the paper's rule but the budget.
+    It is also one of ProTeGi's rules (arXiv 2305.03495). The paper looks for one arm, with K - 1
+    phases. Where more are to be kept, ours ends that much earlier, as ProTeGi does, and shares the
+    budget out accordingly [ours]. There is nothing to tune in the paper's rule but the budget.
+
+    Raises:
+        SettingsError: For a value out of range.
     """
 
     block_items: int = 4
@@ -28,7 +31,7 @@ class SuccessiveRejects:
     least that ProTeGi measures in a phase.
     """
     budget_share: float = 0.5
-    """Share of all pairs that is measured, at most [ours]."""
+    """Maximum share of all pairs that is measured [ours]."""
 
     def __post_init__(self) -> None:
         at_least(1, block_items=self.block_items)
@@ -37,7 +40,10 @@ class SuccessiveRejects:
     async def select(
         self, arms: int, items: int, keep: int, measure: Measure, rng: Random
     ) -> list[int]:
-        """See protocols.SelectionRule. Uses no chance."""
+        """Reject arms phase by phase (see protocols.SelectionRule).
+
+        It uses no random numbers.
+        """
         board = Scoreboard(arms, items, measure, self.budget_share)
         running, rejected = list(board.arms), list[int]()
         for upto, rejects in self._joined(phases(arms, min(keep, arms), board.left), items):
@@ -48,7 +54,7 @@ class SuccessiveRejects:
         return board.known_first(board.ranked(running) + rejected)
 
     def _joined(self, numbers: Iterator[int], items: int) -> list[tuple[int, int]]:
-        """(items behind the running arms at the end of a phase, arms rejected then)."""
+        """Return (items behind the running arms at the end of a phase, arms rejected then)."""
         joined = [(min(next(numbers), items), 0)]
         for upto in numbers:
             at, rejects = joined[-1]
@@ -60,8 +66,9 @@ class SuccessiveRejects:
 
 
 def phases(arms: int, keep: int, pairs: int) -> Iterator[int]:
-    """First the items to start with, then for each arm to be rejected the items behind it when it
-    is; the paper's n_k.
+    """Yield the items to start with, then for each rejected arm the items behind it.
+
+    These are the paper's n_k.
     """
     if keep == arms:
         yield pairs // arms

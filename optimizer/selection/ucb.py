@@ -1,5 +1,6 @@
-"""Selection `ucb`: measure next the arms whose mean may be highest, with a bound that widens with
-the logarithm of all pulls.
+"""Selection `ucb`: measure next the arms whose mean may be highest.
+
+The bound widens with the logarithm of all pulls.
 """
 
 from dataclasses import dataclass
@@ -14,24 +15,25 @@ from optimizer.validators import at_least
 
 @dataclass(frozen=True, kw_only=True)
 class UCB:
-    """Settings of UCB1 (Auer, Cesa-Bianchi & Fischer 2002), in ProTeGi's form (arXiv 2305.03495,
-    `evaluators.py`): mean + exploration * sqrt(ln(pulls of all arms) / pulls of the arm). Auer's
-    own exploration is sqrt(2).
+    """Settings of UCB1 (Auer, Cesa-Bianchi & Fischer 2002), in ProTeGi's form.
 
-    It was made to lose little while it plays, not to find the best arm: it spends much on arms that
-    it knows to be good.
+    ProTeGi (arXiv 2305.03495, `evaluators.py`): mean + exploration * sqrt(ln(pulls of all arms) /
+    pulls of the arm). Auer's own exploration is sqrt(2). It was made to lose little while it plays,
+    not to find the best arm: it spends much on arms that it knows to be good.
+
+    Raises:
+        SettingsError: For a value out of range.
     """
 
     exploration: float = 1.0
-    """ProTeGi's."""
+    """Weight of the second term (ProTeGi's)."""
     batch_arms: int = 8
-    """Arms measured at a time: ProTeGi's."""
+    """Arms measured at a time (ProTeGi's)."""
     block_items: int = 8
     """Items by which each of them goes on [ours]. ProTeGi's 32 would be most of a dev split."""
     budget_share: float = 0.5
-    """Share of all pairs that is measured [ours].
-
-    ProTeGi's budget is 2048 pairs, whatever the numbers of arms and items.
+    """Share of all pairs that is measured [ours]. ProTeGi's budget is 2048 pairs, whatever the
+    numbers of arms and items.
     """
 
     def __post_init__(self) -> None:
@@ -42,7 +44,10 @@ class UCB:
     async def select(
         self, arms: int, items: int, keep: int, measure: Measure, rng: Random
     ) -> list[int]:
-        """See protocols.SelectionRule. Uses no chance; `keep` changes nothing."""
+        """Follow the bounds (see protocols.SelectionRule).
+
+        It uses no random numbers; `keep` changes nothing.
+        """
         board = Scoreboard(arms, items, measure, self.budget_share)
         return await follow_bounds(board, self._bound, self.batch_arms, self.block_items)
 

@@ -1,5 +1,6 @@
-"""Selection `ucb_e`: as ucb, with a bound that depends on the arm's own pulls alone and explores
-more, to find the best arm.
+"""Selection `ucb_e`: as ucb, with more exploration, to find the best arm.
+
+The bound depends on the arm's own pulls alone.
 """
 
 from dataclasses import dataclass
@@ -14,12 +15,14 @@ from optimizer.validators import at_least
 
 @dataclass(frozen=True, kw_only=True)
 class UCBE:
-    """Settings of UCB-E (Audibert, Bubeck & Munos 2010, "Best arm identification in multi-armed
-    bandits"):
-    mean + sqrt(exploration / pulls of the arm).
+    """Settings of UCB-E.
 
-    The paper's best exploration, 25/36 * (budget - arms) / hardness, needs the arms' gaps, which
-    nobody knows beforehand.
+    Audibert, Bubeck & Munos 2010, "Best arm identification in multi-armed bandits". The bound is
+    mean + sqrt(exploration / pulls of the arm). The paper's best exploration, 25/36 * (budget -
+    arms) / hardness, needs the arms' gaps, which nobody knows beforehand.
+
+    Raises:
+        SettingsError: For a value out of range.
     """
 
     exploration: float = 1.0
@@ -27,13 +30,12 @@ class UCBE:
     same at its c of 1.
     """
     batch_arms: int = 8
-    """Arms measured at a time: ProTeGi's."""
+    """Arms measured at a time (ProTeGi's)."""
     block_items: int = 8
     """Items by which each of them goes on [ours]; ProTeGi's 32 would be most of a dev split."""
     budget_share: float = 0.5
-    """Share of all pairs that is measured [ours].
-
-    ProTeGi's budget is 2048 pairs, whatever the numbers of arms and items.
+    """Share of all pairs that is measured [ours]. ProTeGi's budget is 2048 pairs, whatever the
+    numbers of arms and items.
     """
 
     def __post_init__(self) -> None:
@@ -44,7 +46,10 @@ class UCBE:
     async def select(
         self, arms: int, items: int, keep: int, measure: Measure, rng: Random
     ) -> list[int]:
-        """See protocols.SelectionRule. Uses no chance; `keep` changes nothing."""
+        """Follow the bounds (see protocols.SelectionRule).
+
+        It uses no random numbers; `keep` changes nothing.
+        """
         board = Scoreboard(arms, items, measure, self.budget_share)
         return await follow_bounds(board, self._bound, self.batch_arms, self.block_items)
 

@@ -1,8 +1,7 @@
 """Intervals and paired tests on scores.
 
-A score is 0.0 to 1.0, or None where there was no answer to judge: None is left out.
-
-Knows nothing of models or prompts. All tests are exact and need no large sample.
+A score is 0.0 to 1.0, or None where there was no answer to score: None is left out. All tests are
+exact and need no large sample. Knows nothing of models or prompts.
 """
 
 from optimizer.statistics.comparisons import Pooled, holm, pooled_test, sign_flip_test

@@ -1,10 +1,9 @@
-"""Many comparisons at once: prompts of several seeds pooled, strategies over tasks and seeds, and
-the price of having looked often.
+"""Many comparisons at once: prompts pooled over seeds, strategies over tasks and seeds, and Holm.
 
-Two questions are kept apart. `pooled_test` asks whether the prompts that one strategy found in
-these trials are better, on such items, than those that another one found; its unit is the item.
+Two questions stay separate. `pooled_test` asks whether the prompts that one strategy found in these
+trials are better, on such items, than those that another one found; its unit is the item.
 `sign_flip_test` asks whether a strategy finds better prompts from trial to trial; its unit is the
-trial, and a few trials can show little.
+trial, and a few trials can show little. `holm` corrects for the number of comparisons.
 """
 
 from collections import Counter
@@ -18,36 +17,36 @@ from optimizer.statistics.scores import Scores, discordant
 
 @dataclass(frozen=True)
 class Pooled:
-    """How the second prompts of some pairs compare with the first ones, over all their items."""
+    """The second prompts of some pairs compared with the first ones, over all their items."""
 
     difference: float
-    """Of the shares that are right, over all items that both have a score for; 0.0 where there are
-    none.
+    """Difference of the shares that are right, over all items that both have a score for; 0.0 where
+    there are none.
     """
     interval: Interval
-    """95% of `difference`, not corrected for other comparisons."""
+    """95% interval of `difference`, not corrected for other comparisons."""
     p_value: float
     """Two-sided, not corrected for other comparisons."""
     improved: int
     worsened: int
     items: int
     strata: int
-    """Pairs of prompts: mostly seeds."""
+    """Number of pairs of prompts: mostly seeds."""
     net_by_stratum: tuple[int, ...]
-    """Items that the second prompt won less those that it lost, a pair of prompts."""
+    """For each pair of prompts: items that the second prompt won, minus those that it lost."""
 
 
 def pooled_test(strata: Sequence[tuple[Scores, Scores]]) -> Pooled:
-    """Exact McNemar test over several pairs of prompts; each pair was scored on items of its own
-    (first, second).
+    """Run an exact McNemar test over several pairs of prompts.
 
-    Stratified: only items within one pair are set against each other, so that strata may differ in
-    difficulty. Under the null hypothesis each item that differs is a fair coin, whatever its
-    stratum, so their counts add up (McNemar 1947; Cochran 1950).
+    Each pair (first, second) was scored on items of its own. Stratified: only items within one pair
+    are compared, so that strata may differ in difficulty. Under the null hypothesis each item that
+    differs is a fair coin, whatever its stratum, so their counts add up (McNemar 1947; Cochran
+    1950).
 
     Assumes that the items of different strata are drawn independently. Generated tasks do that:
-    seeds share the generator, not items. Seeds of one data file may share items, then the test is a
-    little too bold. That trials differ from each other (a lucky search) is no part of it: see
+    seeds share the generator, not items. Seeds of one data file may share items; then the p-value
+    is a little too small. That trials differ from each other (a lucky search) is no part of it: see
     `sign_flip_test`.
     """
     counts = [discordant(first, second) for first, second in strata]
@@ -67,12 +66,11 @@ def pooled_test(strata: Sequence[tuple[Scores, Scores]]) -> Pooled:
 
 
 def sign_flip_test(net_wins: Sequence[int]) -> float:
-    """Two-sided exact sign-flip permutation test (Fisher 1935) of a sum of whole numbers, one a
-    trial pair: if neither strategy is
-    better, each could as well have had the other sign.
+    """Return the p-value of a two-sided exact sign-flip permutation test (Fisher 1935).
 
-    Exact for any length: the distribution of the sum is built up, not drawn. n trial pairs can give
-    no p-value below 2 / 2**n.
+    The statistic is the sum of whole numbers, one for each trial pair: if neither strategy is
+    better, each could as well have had the other sign. Exact for any length: the distribution of
+    the sum is computed, not sampled. n trial pairs can give no p-value below 2 / 2**n.
     """
     ways_by_sum: Counter[int] = Counter({0: 1})
     for net in net_wins:
@@ -88,9 +86,10 @@ def sign_flip_test(net_wins: Sequence[int]) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p-values (Holm 1979), in the given order: whoever believes those at or below alpha
-    is wrong about any of them with a
-    chance of at most alpha, whatever the comparisons have to do with each other.
+    """Return p-values adjusted for the number of comparisons (Holm 1979), in the given order.
+
+    Rejecting those at or below alpha makes any false rejection with a chance of at most alpha,
+    whatever the dependence of the comparisons.
     """
     order = sorted(range(len(p_values)), key=lambda place: p_values[place])
     adjusted = [1.0] * len(p_values)

@@ -1,4 +1,4 @@
-"""What a prompt gained over another on the items that both were measured on.
+"""The gain of a prompt over another on the items that both were measured on.
 
 Knows no test and no verdict.
 """
@@ -23,11 +23,17 @@ class Gain:
 
 
 def gain(before: Scores, after: Scores) -> Gain | None:
-    """Return the gain from `before` to `after`, which are over the same items in the same order;
-    None where they share none.
+    """Return the gain from `before` to `after` over the items that both have a score for.
+
+    Args:
+        before: Scores by item.
+        after: Scores of the same items in the same order.
+
+    Returns:
+        The gain, or None where they share no item.
 
     Raises:
-        ValueError: The two are not equally long.
+        ValueError: If their lengths differ.
     """
     found = differences(before, after)
     if not found:

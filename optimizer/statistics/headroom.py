@@ -1,5 +1,4 @@
-"""Before an experiment: how much noise there is, how much there may be to gain, and whether its
-test could show it.
+"""Headroom before an experiment: the noise, the possible gain, and whether the test could show it.
 
 Knows scores of a few probing prompts, not where they come from.
 """
@@ -13,33 +12,35 @@ from math import ceil, exp, lgamma, log, sqrt
 from optimizer.statistics.scores import Scores, differences, too_many_missing
 
 POWER = 0.8
-"""Chance with which a gain of the detectable size is found (Cohen 1988's convention)."""
+"""Chance with which a gain of the detectable size is found (convention of Cohen 1988)."""
 _STEP = 0.005
-"""Detectable gains are found to within this."""
+"""Resolution of detectable gains."""
 _WITHIN_SD = 7.0
-"""Counts that are farther than this from their mean do not matter."""
+"""Counts that are farther than this many standard deviations from their mean are ignored."""
 
 
 @dataclass(frozen=True)
 class Noise:
-    """What repeating one prompt on the same items changes: 0.0 where repeats agree, None where no
-    item was measured twice.
+    """The changes between repeated runs of one prompt on the same items.
+
+    The values are 0.0 where repeats agree, None where no item was measured twice.
     """
 
     flip_rate: float | None
     """Share of items whose score differs between two runs."""
     sd: float | None
     """Standard deviation of the accuracy from run to run on the same items: sqrt(flip_rate / 2 /
-    items). A flip has the chance
-    2q(1-q) where q is the item's chance to be right, and q(1-q) is its variance."""
+    items). A flip has the chance 2q(1-q) where q is the item's chance to be right, and q(1-q) is
+    its variance.
+    """
     repeats: int
-    """That were asked."""
+    """Number of runs."""
     came: int = 0
-    """Of these, the ones of which not too many answers are missing: the others measure nothing."""
+    """Runs of which not too many answers are missing: the others measure nothing."""
 
     @property
     def unknown(self) -> str:
-        """Why the noise is not known, in words; "" where it is."""
+        """Return in words why the noise is not known; "" where it is."""
         return (
             ""
             if self.flip_rate is not None
@@ -48,7 +49,10 @@ class Noise:
 
 
 def noise_floor(repeats: Sequence[Scores]) -> Noise:
-    """`repeats`: the scores of one prompt, run after run, over the same items."""
+    """Return the noise between runs of one prompt over the same items.
+
+    `repeats` has the scores of each run.
+    """
     came = [scores for scores in repeats if not too_many_missing(scores)]
     changes = [
         change for first, second in combinations(came, 2) for change in differences(first, second)
@@ -60,26 +64,29 @@ def noise_floor(repeats: Sequence[Scores]) -> Noise:
 
 
 def share_known(right_at_least_once: float, by_chance: float) -> float:
-    """The share of items that can be answered, given the share that came right at least once in
-    several tries, and the chance that
-    tries which know nothing do so: the classical correction for guessing, for a set of tries.
+    """Return the share of items that can be answered without guessing.
+
+    This is the classical correction for guessing, for a set of attempts.
+
+    Args:
+        right_at_least_once: Share of the items that came right at least once in several attempts.
+        by_chance: Chance that attempts without any knowledge do so.
     """
     return max(0.0, (right_at_least_once - by_chance) / (1 - by_chance)) if by_chance < 1 else 0.0
 
 
 def power(items: int, gain: float, lost: float, alpha: float = 0.05) -> float:
-    """The chance that the exact paired test says "better", when a share `gain + lost` of the items
-    is mended and `lost` broken.
+    """Return the chance that the exact paired test finds an improvement.
 
-    Exact: summed over how many items differ, and how many of these are mended (Duffy 1984; Connor
-    1987 approximates it).
+    A share `gain + lost` of the items is improved and `lost` worsened. Exact: summed over how many
+    items differ, and how many of these are improved (Duffy 1984; Connor 1987 approximates it).
     """
     differing = gain + 2 * lost
     if differing <= 0 or differing > 1 + 1e-9:  # rounding alone is no impossible case
         return 0.0
-    differing, mended = min(1.0, differing), min(1.0, (gain + lost) / differing)
+    differing, improved = min(1.0, differing), min(1.0, (gain + lost) / differing)
     return sum(
-        chance * _tail(count, _critical(count, alpha), mended)
+        chance * _tail(count, _critical(count, alpha), improved)
         for count, chance in _likely(items, differing)
     )
 
@@ -87,8 +94,9 @@ def power(items: int, gain: float, lost: float, alpha: float = 0.05) -> float:
 def detectable_gain(
     items: int, lost: float, alpha: float = 0.05, wanted: float = POWER
 ) -> float | None:
-    """The least gain in accuracy that the paired test finds with the chance `wanted`; None where it
-    would find none at all.
+    """Return the least gain in accuracy that the paired test finds with the chance `wanted`.
+
+    It is None where the test would find no gain at all.
     """
     low, high = 0, int((1 - 2 * lost) / _STEP + 1e-9)
     if high < 1 or power(items, high * _STEP, lost, alpha) < wanted:
@@ -103,60 +111,62 @@ def detectable_gain(
 
 @dataclass(frozen=True)
 class Headroom:
-    """Whether optimization can pay, and why: `reason` continues "optimization can pay here,
-    because" or "... cannot pay ...".
+    """Whether optimization can pay, and why.
+
+    `reason` continues the sentence "optimization can pay here, because" or "... cannot pay ...".
     """
 
     pays: bool
     reason: str
     known: bool = True
-    """False: what was measured says nothing of it, and `pays` is False too."""
+    """False: the measurements do not decide it, and `pays` is False too."""
 
     @property
     def sentence(self) -> str:
+        """Return the verdict with its reason, for people."""
         if not self.known:
-            return f"Whether optimization can pay here cannot be told yet, because {self.reason}"
+            return f"It is not known yet whether optimization can pay here: {self.reason}"
         return f"Optimization {'can' if self.pays else 'cannot'} pay here, because {self.reason}"
 
 
 def headroom(
     seed: float | None, ceiling: float, known_by: str, detectable: float | None, test_items: int
 ) -> Headroom:
-    """`seed`: the baseline's accuracy; `ceiling`: what seems within reach, as `known_by` has shown;
-    `detectable`: the least gain that the final test finds. Optimization can pay where seed and
-    ceiling are that far apart [ours].
+    """Return whether optimization can pay: whether the ceiling is a detectable gain away [ours].
+
+    Args:
+        seed: The baseline's accuracy; None where no answer could be scored.
+        ceiling: The accuracy that seems within reach.
+        known_by: What has shown the ceiling, in words.
+        detectable: The least gain that the final test finds; None where it finds none.
+        test_items: Number of items of the final test.
     """
     if seed is None:
-        return Headroom(False, "the target model gave no answer that could be judged.", known=False)
+        return Headroom(False, "the target model gave no answer that could be scored.", known=False)
     if detectable is None:
         return Headroom(
             False, f"a test of {test_items} items cannot show any gain; make sizes.test larger."
         )
-    shows = f"a test of {test_items} items shows gains from {detectable:.2f} on"
+    shows = f"with {test_items} test items only gains ≥ {detectable:.2f} can be detected"
     if 1 - seed < detectable:
         return Headroom(
             False,
-            f"the baseline gets {seed:.2f} right already: at most {1 - seed:.2f} can be gained, "
-            f"and {shows}.",
+            f"the baseline is at {seed:.2f} already: at most {1 - seed:.2f} can be gained, and "
+            f"{shows}.",
         )
     if ceiling - seed < detectable:
         return Headroom(
             False,
-            (
-                f"nothing that was tried gets clearly more right than the baseline's {seed:.2f}: "
-                f"{ceiling:.2f} seem within reach, "
-                f"and {shows}."
-            ),
+            f"there is little headroom: baseline {seed:.2f}, best probe {ceiling:.2f}; {shows}.",
         )
     return Headroom(
         True,
-        f"the baseline gets {seed:.2f} right, and {ceiling:.2f} are within reach ({known_by}); "
-        f"{shows}.",
+        f"the baseline is at {seed:.2f}, and {ceiling:.2f} is within reach ({known_by}); {shows}.",
     )
 
 
 def _likely(draws: int, chance: float) -> list[tuple[int, float]]:
-    """Counts of a binomial with their chances, but for the ones that do not matter."""
+    """Return the likely counts of a binomial with their chances."""
     reach = _WITHIN_SD * sqrt(draws * chance * (1 - chance)) + 1
     counts = range(
         max(0, ceil(draws * chance - reach)), min(draws, int(draws * chance + reach)) + 1
@@ -186,9 +196,11 @@ def _chance(draws: int, count: int, chance: float) -> float:
 
 @lru_cache(maxsize=4096)
 def _critical(draws: int, alpha: float) -> int | None:
-    """The least number of wins in `draws` that the two-sided test finds significant; None where not
-    even all of them are.
+    """Return the least number of wins in `draws` that the two-sided test finds significant.
+
+    It is None where not even all of them are.
     """
+    # The tolerance keeps tails that equal alpha exactly on the significant side of rounding.
     wins, tail = draws + 1, 0.0
     while wins and 2 * (tail := tail + _chance(draws, wins - 1, 0.5)) <= alpha * (1 + 1e-9):
         wins -= 1

@@ -1,4 +1,4 @@
-"""Intervals for a share and for the difference of two shares on the same items.
+"""Intervals for a share, and for the difference of two shares on the same items.
 
 Knows no verdict.
 """
@@ -13,13 +13,15 @@ from optimizer.statistics.scores import Scores, differences, mean_score
 
 @dataclass(frozen=True)
 class Interval:
+    """The two ends of an interval."""
+
     low: float
     high: float
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean score with its Wilson interval. `mean` is None where no item was measured."""
+    """A mean score with its Wilson interval; `mean` is None where no item was measured."""
 
     mean: float | None
     low: float
@@ -28,9 +30,10 @@ class Estimate:
 
 
 def wilson(successes: float, items: int, confidence: float = 0.95) -> Interval:
-    """The Wilson score interval of a share (Wilson 1927).
+    """Return the Wilson score interval of a share (Wilson 1927); without items the whole range.
 
-    No items: the whole range. Raises ValueError for an impossible share.
+    Raises:
+        ValueError: For an impossible share.
     """
     if not 0 <= successes <= items:
         raise ValueError(f"{successes} successes of {items} items is not a share.")
@@ -45,7 +48,7 @@ def wilson(successes: float, items: int, confidence: float = 0.95) -> Interval:
 
 
 def estimate(scores: Scores, confidence: float = 0.95) -> Estimate:
-    """The mean of the measured scores with its interval."""
+    """Return the mean of the measured scores with its interval."""
     measured = [score for score in scores if score is not None]
     interval = wilson(sum(measured), len(measured), confidence)
     return Estimate(mean_score(measured), interval.low, interval.high, len(measured))
@@ -54,11 +57,14 @@ def estimate(scores: Scores, confidence: float = 0.95) -> Estimate:
 def difference_interval(
     improved: int, worsened: int, items: int, confidence: float = 0.95
 ) -> Interval:
-    """The interval of (improved - worsened) / items, a difference of two shares on the same items.
+    """Return the interval of (improved - worsened) / items, two shares on the same items.
 
     Adjusted Wald: a pseudo-item is added to either kind of change (Bonett & Price 2012, "Adjusted
-    Wald confidence interval for a difference of binomial proportions based on paired data"). No
-    items: from -1 to 1. Raises ValueError for impossible counts.
+    Wald confidence interval for a difference of binomial proportions based on paired data").
+    Without items it is -1 to 1.
+
+    Raises:
+        ValueError: For impossible counts.
     """
     if min(improved, worsened) < 0 or improved + worsened > items:
         raise ValueError(f"{improved} improved and {worsened} worsened of {items} items cannot be.")
@@ -75,9 +81,9 @@ def difference_interval(
 def bootstrap_difference(
     before: Scores, after: Scores, rng: Random, resamples: int = 2000, confidence: float = 0.95
 ) -> Interval:
-    """Percentile bootstrap over items (Efron 1979) of the mean of `after - before`.
+    """Return the percentile bootstrap interval (Efron 1979) of the mean of `after - before`.
 
-    Without a pair: from -1 to 1.
+    Items are resampled. Without a pair the interval is -1 to 1.
     """
     found = differences(before, after)
     if not found:

@@ -14,7 +14,7 @@ Comparison = Literal["better", "worse", "not distinguishable"]
 
 @dataclass(frozen=True)
 class PairedTest:
-    """How a second set of scores compares with the first, item by item."""
+    """The comparison of a second set of scores with the first, item by item."""
 
     p_value: float
     """Two-sided."""
@@ -27,35 +27,33 @@ class PairedTest:
 
 
 def sign_test(fewer: int, more: int) -> float:
-    """One-sided exact sign test: the chance of at least `more` wins in `fewer + more` fair
-    draws.
-    """
+    """Return the one-sided exact p-value of at least `more` wins in `fewer + more` fair draws."""
     fewer, more = int(fewer), int(more)  # numpy's integers would overflow without a word
     draws = fewer + more
     return sum(comb(draws, wins) for wins in range(more, draws + 1)) / (1 << draws)
 
 
 def leads(wins: int, losses: int, items: int, least_items: int = 10, alpha: float = 0.1) -> bool:
-    """Say whether a prompt is better that wins and loses so many of the items that it shares with
-    another, though neither
-    may have been measured on everything: on a block of items or more, by a one-sided sign test.
+    """Return whether a prompt beats another by its wins and losses on their shared items.
 
-    The defaults are racing's [ours].
+    Neither has to be measured on everything: on at least `least_items`, by a one-sided sign test.
+    The defaults are those of racing [ours].
     """
     return items >= least_items and sign_test(losses, wins) <= alpha
 
 
 def two_sided(improved: int, worsened: int) -> float:
-    """The p-value of the exact McNemar test (McNemar 1947; exact form: two-sided binomial on the
-    items that differ).
+    """Return the p-value of the exact McNemar test.
+
+    McNemar 1947; the exact form is a two-sided binomial on the items that differ.
     """
     return min(1.0, 2 * sign_test(min(improved, worsened), max(improved, worsened)))
 
 
 def verdict(p_value: float, difference: float, alpha: float = 0.05) -> Comparison:
-    """In words, from a two-sided p-value, corrected or not.
+    """Return the verdict in words, from a two-sided p-value, corrected or not.
 
-    `difference` needs only the right sign.
+    Only the sign of `difference` counts.
     """
     if p_value > alpha or difference == 0:
         return "not distinguishable"
@@ -63,10 +61,12 @@ def verdict(p_value: float, difference: float, alpha: float = 0.05) -> Compariso
 
 
 def paired_test(before: Scores, after: Scores, alpha: float = 0.05) -> PairedTest:
-    """Exact McNemar test.
+    """Run an exact McNemar test.
 
-    Both sequences are over the same items in the same order. Raises ValueError if their lengths
-    differ.
+    Both sequences are over the same items in the same order.
+
+    Raises:
+        ValueError: If their lengths differ.
     """
     improved, worsened, pairs = discordant(before, after)
     p_value = two_sided(improved, worsened)

@@ -1,5 +1,4 @@
-"""The shelf of search methods: each name stands for a class of settings, with the paper's defaults,
-that can search.
+"""The strategies, by name: each is a class of settings, with the paper's defaults, that can search.
 
 To add one: a file here, a line in the table, and a test class that inherits
 tests/contracts/strategy_contract.py.

@@ -1,4 +1,4 @@
-"""ABO: optimizes what the target model does, not only what it is told.
+"""ABO: optimizes what the target model does, and not only the text of its prompt.
 
 Ma et al., "Are Large Language Models Good Prompt Optimizers?", arXiv 2402.02101, section 6.
 
@@ -7,9 +7,9 @@ Ma et al., "Are Large Language Models Good Prompt Optimizers?", arXiv 2402.02101
   b. Demonstrate the steps on a few training examples, so that the target model follows them.
   c. Let the target model answer, step by step.
   d. Localise, in its errors, the step that failed first; vote.
-  e. Refine that step alone, or split it; demonstrate the changed steps anew.
+  e. Refine that step alone, or split it; write new demonstrations of the changed steps.
   f. Select. What is no better than its parent is rolled back, and its reason shown when that step
-     is refined again. Go on with c, until dev accuracy and adherence move no more.
+     is refined again. Go on with c, until dev accuracy and the share of steps followed stop rising.
 
 The paper's code is not public: what its text leaves open is marked [ours]. Knows no engine, no
 clock and no test split.
@@ -42,17 +42,18 @@ Refine = Literal["step", "whole_prompt"]
 
 @dataclass(frozen=True, kw_only=True)
 class ABO(BehaviourSettings):
-    """Settings of the search; those that all searches over behaviour have come from there, with
-    their sources.
+    """Settings of the search, with those that all searches over behaviour share.
 
-    The paper's ablations: `demonstrations=0`, `refine="whole_prompt"`, `localise="random"`. Raises
-    SettingsError for a bad value.
+    The paper's ablations: `demonstrations=0`, `refine="whole_prompt"`, `localise="random"`.
+
+    Raises:
+        SettingsError: For a value out of range.
     """
 
     children: int = 4
     """Refinements of one prompt in a round [ours] (APO: at most 8 new prompts)."""
     localise: Localise = "vote"
-    """Which step is refined: the one that most errors blame, or any one."""
+    """Which step is refined: the one that most errors blame, or a random one."""
     refine: Refine = "step"
     """Whether that step alone is rewritten, or the whole prompt."""
 
@@ -65,7 +66,7 @@ class ABO(BehaviourSettings):
     async def search(
         self, problem: Problem, optimizer: OptimizerModel, evaluate: Evaluator, rng: Random
     ) -> AsyncIterator[Round]:
-        """See protocols.Strategy."""
+        """Yield the rounds of the search (see protocols.Strategy)."""
         ask = Asking(optimizer, Sampling(self.temperature, self.max_tokens), rng)
         search_context, setbacks, early_stopping = (
             SearchContext(self, problem, ask, rng),

@@ -1,10 +1,8 @@
 """APO: explicit reflection on errors, with a beam.
 
 Pryzant et al., "Automatic Prompt Optimization with 'Gradient Descent' and Beam Search" (ProTeGi),
-arXiv 2305.03495; as an arm of the comparison in Ma et al., arXiv 2402.02101.
-
-The editor of a group of errors is told what the critic of that group said. The rest of a round is
-in reflection.py.
+arXiv 2305.03495; as an arm of the comparison in Ma et al., arXiv 2402.02101. The editor of a group
+of errors sees the reason of that group's critic. The rest of a round is in reflection.py.
 """
 
 from collections.abc import Sequence
@@ -18,8 +16,8 @@ from optimizer.strategies.reflection import Group, Reflection
 class APO(Reflection):
     """The settings are those of Reflection, with ProTeGi's defaults."""
 
-    async def _told(
+    async def _guidance(
         self, groups: Sequence[Group], reasons: Sequence[str | None], task: str, ask: Asking
     ) -> Sequence[str | None]:
-        """Each editor its own critic's reason."""
+        """Return for each editor its own critic's reason."""
         return reasons

@@ -1,10 +1,8 @@
-"""APO-Sum: explicit reflection, its criticisms summed up before anything is edited.
+"""APO-Sum: explicit reflection with the criticisms summed up before anything is edited.
 
 An arm of the comparison in Ma et al., "Are Large Language Models Good Prompt Optimizers?", arXiv
-2402.02101.
-
-As APO (reflection.py), but what the critics of all error groups of a prompt said first becomes one
-list of causes, each cause once, and every editor of that prompt is told this list, with its own
+2402.02101. As APO (reflection.py), but the criticisms of all error groups of a prompt first become
+one list of causes, each cause once, and every editor of that prompt sees this list, with its own
 group of errors. So a prompt has as many edits as in APO, and each of them knows all that was found.
 The paper's text and code of this arm are not public: this is our reading of its name [ours].
 """
@@ -19,14 +17,15 @@ from optimizer.strategies.reflection import Group, Reflection
 
 @dataclass(frozen=True, kw_only=True)
 class APOSum(Reflection):
-    """The settings are those of Reflection, with ProTeGi's defaults, so that it differs from APO in
-    the summary alone [ours].
+    """Settings of Reflection, with ProTeGi's defaults.
+
+    It differs from APO in the summary alone [ours].
     """
 
-    async def _told(
+    async def _guidance(
         self, groups: Sequence[Group], reasons: Sequence[str | None], task: str, ask: Asking
     ) -> Sequence[str | None]:
-        """Each editor the causes of its prompt.
+        """Return for each editor the causes of its prompt.
 
         A group whose critic could not be read is edited by what the others found.
         """

@@ -1,16 +1,16 @@
-"""Hybrid: behaviour optimization that also reflects, and that keeps a Pareto front instead of a
-beam. Beyond the paper [ours].
+"""Hybrid: behaviour optimization that also reflects, with a Pareto front instead of a beam [ours].
 
-It is ABO (Ma et al., arXiv 2402.02101, section 6) with three loans:
-  - New steps come from the failing step, as in ABO, and from a critic's words on groups of errors,
-    as in ProTeGi (arXiv 2305.03495): the one can only mend a step that is there, the other can say
+It goes beyond the paper: ABO (Ma et al., arXiv 2402.02101, section 6) with three loans:
+
+  - New steps come from the failing step, as in ABO, and from a criticism of groups of errors, as
+    in ProTeGi (arXiv 2305.03495): the one can only fix a step that is there, the other can find
     that one is missing.
   - Parents are drawn from a Pareto front over the dev items, by the number of items that each
     leads, as in GEPA (arXiv 2507.19457): a prompt that alone solves some items is worked on, and
     one that is like another but weaker is not.
   - Demonstrations show first what the parent got wrong.
 
-Dev items show as numbers alone. Knows no engine, no clock and no test split.
+A strategy sees dev items as numbers alone. Knows no engine, no clock and no test split.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -40,10 +40,12 @@ from optimizer.validators import at_least, at_most
 
 @dataclass(frozen=True, kw_only=True)
 class Hybrid(BehaviourSettings):
-    """Settings of the search; those that all searches over behaviour have come from there, with
-    their sources. All else is [ours].
+    """Settings of the search, with those that all searches over behaviour share.
 
-    Raises SettingsError for a bad value.
+    All of its own are [ours].
+
+    Raises:
+        SettingsError: For a value out of range.
     """
 
     proposals: int = 12
@@ -51,7 +53,7 @@ class Hybrid(BehaviourSettings):
     reflected: float = 0.5
     """Share of them that come from a criticism; the others refine the failing step."""
     errors_per_group: int = 4
-    """Errors that a critic sees, at most (APO's main.py: 4)."""
+    """Maximum number of errors that a critic sees (APO's main.py: 4)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -62,7 +64,7 @@ class Hybrid(BehaviourSettings):
     async def search(
         self, problem: Problem, optimizer: OptimizerModel, evaluate: Evaluator, rng: Random
     ) -> AsyncIterator[Round]:
-        """See protocols.Strategy."""
+        """Yield the rounds of the search (see protocols.Strategy)."""
         ask = Asking(optimizer, Sampling(self.temperature, self.max_tokens), rng)
         search_context, setbacks, early_stopping = (
             SearchContext(self, problem, ask, rng),
@@ -114,8 +116,9 @@ class Hybrid(BehaviourSettings):
     async def _parents(
         self, latest: Round, problem: Problem, evidence: Evidence, rng: Random
     ) -> list["_Parent"]:
-        """The prompts that are drawn from the front, with their errors on one minibatch; one that
-        has none teaches nothing.
+        """Return the prompts drawn from the front, with their errors on one minibatch.
+
+        A prompt without errors is left out: there is nothing to learn from it.
         """
         errors = await evidence.errors(latest.kept, some(problem.train, self.minibatch, rng))
         led = led_items([standing.scores for standing in latest.standings if standing.kept])
@@ -142,7 +145,7 @@ class Hybrid(BehaviourSettings):
         number: int,
         search_context: SearchContext,
     ) -> list[Draft]:
-        """As many of each parent as it was drawn.
+        """Return as many drafts of each parent as it was drawn.
 
         Its errors are inspected and criticised in one batch.
         """
@@ -183,9 +186,7 @@ class Hybrid(BehaviourSettings):
 
 @dataclass(frozen=True)
 class _Parent:
-    """A prompt of the front, what it gets wrong, and how many new prompts of either kind it is to
-    have.
-    """
+    """A prompt of the front, its errors, and its number of new prompts of either kind."""
 
     candidate: Candidate
     errors: tuple[Answer, ...]
@@ -194,11 +195,10 @@ class _Parent:
 
 
 def on_the_front(standings: Sequence[Standing], evidence: Evidence) -> tuple[Standing, ...]:
-    """The standings in which, of those kept, only the Pareto front stays kept, and the best, which
-    is the result, as in GEPA.
+    """Return the standings with only the Pareto front kept, and the best.
 
-    Selection rules measure what they keep on most items or all; a prompt dropped early has too few
-    scores to lead any.
+    The best is the result, as in GEPA. Selection rules measure what they keep on most items or all;
+    a prompt dropped early has too few scores to lead any.
     """
     kept = evidence.ranked([standing for standing in standings if standing.kept])
     led = led_items([standing.scores for standing in kept])

@@ -1,11 +1,10 @@
 """Iterative APE: resampling without reflection.
 
-The control arm: does learning from errors beat blind rewording?
-
-It draws a pool of instructions, keeps the best, and each round asks for one variation of every
-survivor. The optimizer model never sees an error or a score. Zhou et al., "Large Language Models
-Are Human-Level Prompt Engineers", arXiv 2211.01910, section 3.3; as an arm of the comparison in Ma
-et al., arXiv 2402.02101. Knows no engine, no clock and no test split.
+The control arm: does learning from errors beat blind rewording? It draws a pool of instructions,
+keeps the best, and each round asks for one variation of every survivor. The optimizer model never
+sees an error or a score. Zhou et al., "Large Language Models Are Human-Level Prompt Engineers",
+arXiv 2211.01910, section 3.3; as an arm of the comparison in Ma et al., arXiv 2402.02101. Knows no
+engine, no clock and no test split.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -28,7 +27,11 @@ Pool = Literal["induce", "vary"]
 
 @dataclass(frozen=True, kw_only=True)
 class IterativeAPE:
-    """Settings of the search. Raises SettingsError for an impossible one."""
+    """Settings of the search.
+
+    Raises:
+        SettingsError: For a value out of range.
+    """
 
     rounds: int = 6
     """Rounds after round 0: as many as APO, so that both are selected equally often [ours]
@@ -46,9 +49,9 @@ class IterativeAPE:
     solved_examples: int = 5
     """Examples shown in one induction (APE's `simple_ape`: 5)."""
     temperature: float = 0.9
-    """Of the optimizer model (APE: 0.9)."""
+    """Temperature of the optimizer model (APE: 0.9)."""
     max_tokens: int = 1024
-    """Of a reply of the optimizer model [ours: as APO]."""
+    """Maximum tokens of a reply of the optimizer model [ours: as APO]."""
 
     def __post_init__(self) -> None:
         at_least(0, rounds=self.rounds, pool=self.pool, temperature=self.temperature)
@@ -60,7 +63,7 @@ class IterativeAPE:
     async def search(
         self, problem: Problem, optimizer: OptimizerModel, evaluate: Evaluator, rng: Random
     ) -> AsyncIterator[Round]:
-        """See protocols.Strategy."""
+        """Yield the rounds of the search (see protocols.Strategy)."""
         ask = Asking(optimizer, Sampling(self.temperature, self.max_tokens), rng)
         seed = Candidate(problem.seed, "seed", 0)
         pool = unseen(await self._pool(seed, problem, ask, rng), {seed.id})

@@ -1,6 +1,6 @@
-"""Which proposals are new.
+"""The check for new proposals: a prompt enters a search once, with one parent.
 
-A prompt enters a search once, with one parent, so that lineages are trees. Knows ids only.
+So lineages are trees. Knows ids only.
 """
 
 from collections.abc import Container, Iterable
@@ -9,8 +9,9 @@ from optimizer.candidate import Candidate
 
 
 def unseen(candidates: Iterable[Candidate], seen: Container[str]) -> list[Candidate]:
-    """The candidates whose ids are not in `seen`, each once: of the same prompt proposed twice, the
-    first.
+    """Return the candidates whose ids are not in `seen`, each once.
+
+    Of the same prompt proposed twice the first counts.
     """
     first: dict[str, Candidate] = {}
     for candidate in candidates:

@@ -1,7 +1,6 @@
-"""Errors to learn from: what some prompts get wrong on one minibatch of training examples that they
-share.
+"""Errors to learn from: the wrong answers of some prompts on one shared minibatch.
 
-Knows training examples and scores only; what is made of the errors is each strategy's own.
+Knows training examples and scores only; the use of the errors is each strategy's own.
 """
 
 from collections.abc import Sequence
@@ -20,10 +19,10 @@ async def errors_by_parent(
     evaluate: Evaluator,
     rng: Random,
 ) -> list[list[Answer]]:
-    """For each parent, its wrong answers on one fresh minibatch of `size` examples; one call of the
-    evaluator for all.
+    """Return for each parent its wrong answers on one new minibatch of `size` examples.
 
-    An answer that infrastructure failed to give is no error of the prompt, and left out.
+    All answers are one batch. An answer that infrastructure failed to give is no error of the
+    prompt, and left out.
     """
     minibatch = some(train, size, rng)
     answers = await evaluate.answers(

@@ -1,12 +1,11 @@
 """OPRO: implicit reflection, on scores instead of errors.
 
-The optimizer model sees earlier instructions with what they scored, and writes a better one.
-
-Each round it is shown the best instructions so far in ascending order of score, and a few examples
-of the task; all samples of its reply compete. Yang et al., "Large Language Models as Optimizers",
-arXiv 2309.03409; as an arm of the comparison in Ma et al., arXiv 2402.02101. It writes instructions
-only: steps and demonstrations of the baseline stay as they are. Knows no engine, no clock and no
-test split.
+The optimizer model sees earlier instructions with their scores, and writes a better one. Each round
+shows it the best instructions so far in ascending order of score, and a few examples of the task;
+all samples of its reply compete. Yang et al., "Large Language Models as Optimizers", arXiv
+2309.03409; as an arm of the comparison in Ma et al., arXiv 2402.02101. It writes instructions only:
+steps and demonstrations of the baseline stay as they are. Knows no engine, no clock and no test
+split.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -25,13 +24,15 @@ from optimizer.validators import at_least
 
 @dataclass(frozen=True, kw_only=True)
 class OPRO:
-    """Settings of the search; the defaults are those of `optimize_instructions.py` in
-    google-deepmind/opro, the paper's own code.
+    """Settings of the search.
 
-    The paper scores an instruction on all of its training examples. Here a score is the dev
-    accuracy that the selection rule found (scores.py says what it is worth where the rule looked at
-    few items), so that all methods are selected alike [ours]. Raises SettingsError for an
-    impossible setting.
+    The defaults are those of `optimize_instructions.py` in google-deepmind/opro, the paper's own
+    code. The paper scores an instruction on all of its training examples. Here a score is the dev
+    accuracy that the selection rule found (scores.py explains its meaning where the rule looked at
+    few items), so that all methods are selected alike [ours].
+
+    Raises:
+        SettingsError: For a value out of range.
     """
 
     rounds: int = 200
@@ -39,24 +40,23 @@ class OPRO:
     samples: int = 8
     """Instructions drawn in a round, from the same question."""
     shown: int = 20
-    """Of all instructions so far, the best are shown, at most so many."""
+    """Maximum number of instructions shown: the best of all so far."""
     hide_below: float = 0.0
     """Instructions with a lower score, from 0 to 1, are not shown (the code: 0.3 for GPT targets,
     0.0 for a weaker one).
     """
     exemplars: int = 3
-    """Training examples shown with their answers, drawn anew each round."""
+    """Training examples shown with their answers, a new choice each round."""
     max_characters: int = 500
-    """Longer instructions are dropped; the optimizer model is told so [ours]."""
+    """Longer instructions are dropped; the question states this limit [ours]."""
     beam: int = 4
-    """Best prompts that compete again in the next round, as many as in APO [ours].
-
-    The paper's code has none: it keeps them all,
-    and measures each once, on everything."""
+    """Best prompts that compete again in the next round, as many as in APO [ours]. The paper's code
+    has none: it keeps them all, and measures each once, on everything.
+    """
     temperature: float = 1.0
-    """Of the optimizer model."""
+    """Temperature of the optimizer model."""
     max_tokens: int = 512
-    """Of a reply of the optimizer model."""
+    """Maximum tokens of a reply of the optimizer model."""
 
     def __post_init__(self) -> None:
         at_least(
@@ -73,7 +73,7 @@ class OPRO:
     async def search(
         self, problem: Problem, optimizer: OptimizerModel, evaluate: Evaluator, rng: Random
     ) -> AsyncIterator[Round]:
-        """See protocols.Strategy."""
+        """Yield the rounds of the search (see protocols.Strategy)."""
         ask = Asking(optimizer, Sampling(self.temperature, self.max_tokens), rng)
         archive = _Archive()
         seed = Candidate(problem.seed, "seed", 0)
@@ -109,7 +109,7 @@ class OPRO:
 
 
 class _Archive:
-    """Every instruction of the search, in the order in which they came, and what they scored."""
+    """Every instruction of the search, in order of arrival, with its score."""
 
     def __init__(self) -> None:
         self._candidates: list[Candidate] = []
@@ -117,7 +117,7 @@ class _Archive:
         self._scores = Scores()
 
     def admit(self, candidate: Candidate) -> bool:
-        """Whether the instruction is new.
+        """Add the instruction if it is new, and return whether it is.
 
         Upper case, white space and a last full stop make no difference (as in the code).
         """
@@ -129,11 +129,13 @@ class _Archive:
         return new
 
     def note(self, standings: Sequence[Standing]) -> None:
+        """Record the scores of a selection."""
         self._scores.note(standings)
 
     def best(self, at_most: int, least: float) -> list[tuple[str, int]]:
-        """The best instructions with their scores from 0 to 100, in ascending order; of equals the
-        later one stands later.
+        """Return the best instructions with their scores from 0 to 100, in ascending order.
+
+        Of equals the later one stands later.
         """
         known = [
             (candidate.prompt.instruction, score)

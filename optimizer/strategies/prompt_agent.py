@@ -3,15 +3,14 @@
 Wang et al., "PromptAgent: Strategic Planning with Language Models Enables Expert-level Prompt
 Optimization", arXiv 2310.16427.
 
-An iteration walks down the tree by UCT to a prompt that nothing was written from, and on from
-there: it writes children of it, goes to the best of them, writes children of that one, and so on,
-until a prompt is good enough, not good enough, or too deep. Then the rewards go back up the path.
-
-One expansion is one round: its children are written side by side, each from errors of its own, and
-measured together. So the rounds of an iteration follow one another, and nothing else does. A reward
-is the dev accuracy that the selection rule found when the children competed with the search's
-present result, and it keeps the best alone [ours] (the paper's code measures every child on
-everything). It writes instructions only. Knows no engine, no clock and no test split.
+An iteration walks down the tree by UCT to a prompt without children, and on from there: it writes
+children of it, goes to the best of them, writes children of that one, and so on, until a prompt is
+good enough, not good enough, or too deep. Then the rewards go back up the path. One expansion is
+one round: its children are written side by side, each from errors of its own, and measured
+together. So the rounds of an iteration follow one another, and nothing else does. A reward is the
+dev accuracy that the selection rule found when the children competed with the search's present
+result, and it keeps the best alone [ours] (the paper's code measures every child on everything). It
+writes instructions only. Knows no engine, no clock and no test split.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -34,23 +33,27 @@ ALL_RIGHT = (
     "All of these examples were answered rightly. Keep what led to that, and say it more clearly "
     "and more completely."
 )
-"""What a rewriter is told where there is no error to criticise [ours] (the paper's code has a pair
-of questions for this).
+"""The reason that a rewriter sees where there is no error to criticise [ours] (the paper's code has
+a pair of questions for this).
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class PromptAgent:
-    """Settings of the search; the defaults are those of the paper's own code
-    (XinyuanWangCS/PromptAgent, `main.py`), whose example configurations have 10 iterations and a
-    depth limit of 5. Raises SettingsError for an impossible one.
+    """Settings of the search.
+
+    The defaults are those of the paper's own code (XinyuanWangCS/PromptAgent, `main.py`), whose
+    example configurations have 10 iterations and a depth limit of 5.
+
+    Raises:
+        SettingsError: For a value out of range.
     """
 
     iterations: int = 12
     """Walks from the root to the end of a path."""
     rounds: int = 96
-    """Expansions in all, at most: as many as the iterations and the depth limit allow, so that
-    these decide [ours].
+    """Maximum number of expansions in all: as many as the iterations and the depth limit allow, so
+    that these decide [ours].
     """
     expand_width: int = 3
     """Children written of one prompt."""
@@ -59,15 +62,15 @@ class PromptAgent:
     exploration: float = 2.5
     """The weight of UCT's second term."""
     depth_limit: int = 8
-    """Nothing is written from a prompt that is so deep; the root's depth is 0."""
+    """A prompt at this depth has no children; the root's depth is 0."""
     min_depth: int = 2
     """Only a prompt that is deeper ends a path by its reward: one that beats all before it, or one
     that falls behind.
     """
     temperature: float = 1.0
-    """Of the optimizer model."""
+    """Temperature of the optimizer model."""
     max_tokens: int = 1024
-    """Of a reply of the optimizer model [ours: as APO]."""
+    """Maximum tokens of a reply of the optimizer model [ours: as APO]."""
 
     def __post_init__(self) -> None:
         at_least(
@@ -84,7 +87,7 @@ class PromptAgent:
     async def search(
         self, problem: Problem, optimizer: OptimizerModel, evaluate: Evaluator, rng: Random
     ) -> AsyncIterator[Round]:
-        """See protocols.Strategy.
+        """Yield the rounds of the search (see protocols.Strategy).
 
         The best standing of each round is the result so far: the best prompt of the best path.
         """
@@ -139,8 +142,9 @@ class PromptAgent:
             back_propagate(path)
 
     def _grown(self, node: Node, children: Sequence[Candidate], scores: Scores) -> Node | None:
-        """Puts the children into the tree, but for those that infrastructure kept from being
-        measured. Gives the best of them.
+        """Add the measured children to the tree, and return the best of them.
+
+        Children that could not be measured for an infrastructure failure are left out.
         """
         rewards = [(child, scores.score(child.id)) for child in children]
         node.children = [
@@ -151,7 +155,7 @@ class PromptAgent:
         return max(node.children, key=lambda child: child.reward, default=None)
 
     def _beats(self, node: Node, threshold: float) -> bool:
-        """Say whether a walk ends early at a prompt that beats all before it.
+        """Return whether a walk ends early at a prompt that beats all before it.
 
         The prompt stays open, as in the paper's code.
         """
@@ -167,8 +171,9 @@ class PromptAgent:
 
 @dataclass(frozen=True)
 class _Draft:
-    """What the writer of one child is shown: the errors of a batch, or its right answers where
-    there is none, and what of them.
+    """What the writer of one child sees.
+
+    It is the errors of a batch, or its right answers where there is no error, and the reason.
     """
 
     answers: tuple[Answer, ...]
@@ -176,7 +181,7 @@ class _Draft:
 
 
 class _Writer:
-    """One search's work with the optimizer model. All children of a prompt are written together."""
+    """One search's work with the optimizer model; all children of a prompt are written together."""
 
     def __init__(
         self, settings: PromptAgent, problem: Problem, ask: Asking, evaluate: Evaluator, rng: Random
@@ -189,9 +194,9 @@ class _Writer:
         self._seen = {problem.seed.id}
 
     async def children(self, path: Sequence[Node], number: int) -> list[Candidate]:
-        """New prompts from the last one of the path.
+        """Return new prompts written from the last one of the path.
 
-        Each knows the errors of its own batch, and the prompts on the path.
+        Each is written from the errors of its own batch, and the prompts on the path.
         """
         parent = path[-1].candidate
         series = [node.candidate.prompt.instruction for node in path]
@@ -256,7 +261,7 @@ def _has_errors(answers: Sequence[Answer]) -> bool:
 
 
 def _led_by(result: Node, standings: Sequence[Standing], scores: Scores) -> tuple[Standing, ...]:
-    """The round's standings with the result in the first place, as the one that is kept."""
+    """Return the round's standings with the result first, as the only one kept."""
     first = scores.standing(result.candidate.id)
     if first is None:
         return tuple(standings)

@@ -1,12 +1,11 @@
 """The rounds of explicit reflection with a beam, which APO and APO-Sum share.
 
-They differ in what an editor is told, and no more.
-
-Each round, for every prompt of the beam: collect its errors on a shared minibatch; a critic says
-why it failed, from a few errors at a time; an editor writes a new prompt from each group of errors
-and what it is told; paraphrases search around each new prompt and around the old one. Then all
-compete. It writes instructions only: steps and demonstrations that a prompt may hold stay as they
-are. Knows no engine, no clock and no test split.
+They differ only in the reason that an editor sees. Each round, for every prompt of the beam:
+collect its errors on a shared minibatch; a critic explains why it failed, from a few errors at a
+time; an editor writes a new prompt from each group of errors and the reason; paraphrases search
+around each new prompt and around the old one. Then all compete. It writes instructions only: steps
+and demonstrations that a prompt may hold stay as they are. Knows no engine, no clock and no test
+split.
 """
 
 from abc import ABC, abstractmethod
@@ -38,10 +37,13 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class Reflection(ABC):
-    """Settings of the search; the defaults are those of `main.py` in microsoft/LMOps
-    `prompt_optimization`, ProTeGi's own code.
+    """Settings of the search.
 
-    Raises SettingsError for an impossible one.
+    The defaults are those of `main.py` in microsoft/LMOps `prompt_optimization`, ProTeGi's own
+    code.
+
+    Raises:
+        SettingsError: For a value out of range.
     """
 
     rounds: int = 6
@@ -53,15 +55,15 @@ class Reflection(ABC):
     error_groups: int = 4
     """Criticisms of one prompt in a round, and edits of it."""
     errors_per_group: int = 4
-    """Errors that a critic sees, at most."""
+    """Maximum number of errors that a critic sees."""
     paraphrases: int = 2
-    """Of each new prompt, and of the old one."""
+    """Paraphrases of each new prompt, and of the old one."""
     max_children: int = 8
-    """New prompts of one old prompt that compete, at most; a random choice of all."""
+    """Maximum number of new prompts of one old prompt that compete; a random choice of all."""
     temperature: float = 0.7
-    """Of the optimizer model."""
+    """Temperature of the optimizer model."""
     max_tokens: int = 1024
-    """Of a reply of the optimizer model."""
+    """Maximum tokens of a reply of the optimizer model."""
 
     def __post_init__(self) -> None:
         at_least(
@@ -81,17 +83,18 @@ class Reflection(ABC):
         )
 
     @abstractmethod
-    async def _told(
+    async def _guidance(
         self, groups: Sequence[Group], reasons: Sequence[str | None], task: str, ask: Asking
     ) -> Sequence[str | None]:
-        """What the editor of each group is told, given what its critic said; None: nothing is
-        known, and nothing is edited.
+        """Return the reason that the editor of each group sees, given the critics' reasons.
+
+        None means that nothing is known, and nothing is edited.
         """
 
     async def search(
         self, problem: Problem, optimizer: OptimizerModel, evaluate: Evaluator, rng: Random
     ) -> AsyncIterator[Round]:
-        """See protocols.Strategy."""
+        """Yield the rounds of the search (see protocols.Strategy)."""
         ask = Asking(optimizer, Sampling(self.temperature, self.max_tokens), rng)
         seed = Candidate(problem.seed, "seed", 0)
         seen = {seed.id}
@@ -128,12 +131,14 @@ class Reflection(ABC):
     async def _edits(
         self, groups: Sequence[Group], task: str, ask: Asking, number: int
     ) -> list[Candidate]:
-        """Critic, then editor: at most one new prompt a group."""
+        """Run the critic, then the editor: at most one new prompt for each group."""
         reasons = await ask(
             [criticise(task, group.parent.prompt.instruction, group.errors) for group in groups]
         )
-        told = await self._told(groups, reasons, task, ask)
-        criticised = [(group, reason) for group, reason in zip(groups, told, strict=True) if reason]
+        guidance = await self._guidance(groups, reasons, task, ask)
+        criticised = [
+            (group, reason) for group, reason in zip(groups, guidance, strict=True) if reason
+        ]
         texts = await ask(
             [
                 edit(task, group.parent.prompt.instruction, group.errors, reason)
@@ -155,7 +160,7 @@ class Reflection(ABC):
     async def _paraphrases(
         self, parents: Sequence[Candidate], edits: Sequence[Candidate], ask: Asking, number: int
     ) -> list[Candidate]:
-        """Rewordings of the beam and of its edits.
+        """Return rewordings of the beam and of its edits.
 
         Their parent is the beam's prompt, since an edit may not come to compete.
         """
@@ -176,6 +181,6 @@ class Reflection(ABC):
     def _capped(
         self, parents: Sequence[Candidate], children: Sequence[Candidate], rng: Random
     ) -> list[Candidate]:
-        """At most `max_children` of each parent."""
+        """Return at most `max_children` of each parent."""
         litters = [[child for child in children if child.parent == parent.id] for parent in parents]
         return [child for litter in litters for child in some(litter, self.max_children, rng)]

@@ -1,5 +1,4 @@
-"""What a search knows of every prompt that it ever measured, for strategies that look back further
-than one round.
+"""Scores of every prompt that a search ever measured, for strategies that look back several rounds.
 
 A selection rule measures a hopeless candidate on a few dev items, and its accuracy on those may be
 luck. So: of a candidate's standings the one with the most items counts, and one that was not kept
@@ -20,7 +19,7 @@ class Scores:
         self._score_by_id: dict[str, float] = {}
 
     def note(self, standings: Iterable[Standing]) -> None:
-        """Takes in one selection. A candidate of which nothing could be measured gets no score."""
+        """Record one selection; a candidate of which nothing could be measured gets no score."""
         measured = [
             (standing, standing.accuracy) for standing in standings if standing.accuracy is not None
         ]
@@ -36,11 +35,12 @@ class Scores:
                 )
 
     def score(self, id: str) -> float | None:
-        """From 0.0 to 1.0; None where nothing was measured."""
+        """Return the score from 0.0 to 1.0; None where nothing was measured."""
         return self._score_by_id.get(id)
 
     def standing(self, id: str) -> Standing | None:
-        """The standing with the most items, of equals the last one; None where nothing was
-        measured.
+        """Return the standing with the most items, of equals the last one.
+
+        It is None where nothing was measured.
         """
         return self._standing_by_id.get(id)

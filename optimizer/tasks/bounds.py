@@ -1,5 +1,6 @@
-"""How much of a task file is read, whatever the file says of itself: a few bytes can mean
-gigabytes. Knows no form of file.
+"""Limits on reading a task file, whatever the file claims: a few bytes can mean gigabytes.
+
+Knows no file format.
 """
 
 from collections.abc import Iterator
@@ -11,49 +12,54 @@ from optimizer.errors import DataError
 
 @dataclass(frozen=True)
 class ReadLimits:
-    """Bounds of one task file.
+    """Limits for one task file.
 
-    A file beyond one of them is refused in a sentence, before it takes the memory.
+    A file beyond one of them is refused with one sentence, before it takes the memory.
     """
 
     file_bytes: int = 4 * 2**30
     piece_bytes: int = 512 * 2**20
-    """What is parsed in one go: a whole .json file, one line of .jsonl, one row of .csv."""
+    """Bytes parsed in one go: a whole .json file, one line of .jsonl, one row of .csv."""
     rows: int = 2_000_000
     cell_characters: int = 64 * 2**20
-    """One input, answer or choice."""
+    """Characters of one input, answer or choice."""
     characters: int = 2**30
-    """All inputs, answers and choices together, as they are in memory: a parquet file may say one
-    text a million times.
+    """Characters of all inputs, answers and choices together, as they are in memory: a parquet file
+    may repeat one text a million times.
     """
     values: int = 50_000_000
-    """Values that are parsed in one go, and elements of the columns of a parquet file: even an
-    empty one takes memory.
+    """Values parsed in one go, and elements of the columns of a parquet file: even an empty one
+    takes memory.
     """
 
 
 WIDE = ReadLimits()
-"""What the command line reads [ours]: far above any data set of prompts, and below the memory of a
+"""Limits of the command line [ours]: far above any data set of prompts, and below the memory of a
 laptop.
 """
 
 
 def too_much(path: Path, what: str, most: int) -> DataError:
-    """Return the refusal of a file that has more than `most` of something."""
+    """Return the error for a file that has more than `most` of something."""
     return DataError(f"{path} has more than {most:,} {what}; make it smaller, or split it.")
 
 
 def check_size(path: Path, most: int) -> None:
-    """Raise DataError for a file of more than `most` bytes, before any of it is read."""
+    """Check the size of a file before any of it is read.
+
+    Raises:
+        DataError: If it has more than `most` bytes.
+    """
     if path.stat().st_size > most:
         raise too_much(path, "bytes", most)
 
 
 def text_lines(path: Path, limits: ReadLimits) -> Iterator[str]:
-    """Yield the lines of a UTF-8 file with their ends, one in memory at a time.
+    """Yield the lines of a UTF-8 file with their line ends, one in memory at a time.
 
-    Raises DataError for one that is too long, and
-    UnicodeDecodeError with the place in the file.
+    Raises:
+        DataError: If a line is too long.
+        UnicodeDecodeError: With the position in the file.
     """
     check_size(path, limits.file_bytes)
     at = 0
@@ -75,7 +81,7 @@ def text_lines(path: Path, limits: ReadLimits) -> Iterator[str]:
 
 
 class TextCounter:
-    """Counts what is kept of one file. Raises DataError as soon as a limit is passed."""
+    """Counts the examples and texts of one file; raises DataError once a limit is passed."""
 
     def __init__(self, path: Path, limits: ReadLimits) -> None:
         self._path = path
@@ -90,7 +96,7 @@ class TextCounter:
         self.add(sum(map(len, texts)), max(map(len, texts), default=0))
 
     def add(self, characters: int, longest: int = 0) -> None:
-        """Count texts that are about to be kept, of which the longest has so many characters."""
+        """Count `characters` of texts, the longest of which has `longest` characters."""
         if longest > self._limits.cell_characters:
             raise too_much(self._path, "characters in one text", self._limits.cell_characters)
         self._characters += characters

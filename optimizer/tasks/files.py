@@ -1,8 +1,7 @@
-"""The forms of task files -> examples: BIG-bench task.json, BIG-Bench Hard json, .jsonl, .csv and
-.parquet (see tables).
+"""Readers of task files: BIG-bench task.json, BIG-Bench Hard json, .jsonl, .csv and .parquet.
 
-Knows what each form calls its parts; nothing of scorers or splits. Every fault of a file is a
-DataError that names the file.
+Knows how each format names its parts; nothing of scorers or splits. Tables are read in
+optimizer.tasks.tables. Every fault of a file is a DataError that names the file.
 """
 
 import json
@@ -29,25 +28,26 @@ _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _OWN_KEYS = {"input", "target", "choices", "target_scores"}
 _MOST_UNUSED = 100
 _NAMED = 5
-"""How many faulty examples a message names."""
+"""Number of faulty examples that a message names."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """What a file, or a generator, gives: examples in their own order, duplicates included."""
+    """The content of a file or generator: examples in their own order, duplicates included."""
 
     name: str
     description: str
     examples: tuple[Example, ...]
     unused: tuple[str, ...] = ()
-    """Columns, or keys of rows, that mean nothing to us."""
+    """Columns, or keys of rows, that are not used."""
 
 
 def read_source(path: Path, limits: ReadLimits = WIDE) -> Source:
     """Read a task file by its extension.
 
-    Raises DataError: missing, of an unknown form, empty, beyond a limit, or with unusable
-    examples.
+    Raises:
+        DataError: If the file is missing, of an unknown format, empty, beyond a limit, or has
+            unusable examples.
     """
     if path.suffix.lower() not in READERS:
         raise DataError(
@@ -93,7 +93,11 @@ def _read_jsonl(path: Path, limits: ReadLimits) -> Source:
 
 
 def _jsonl_rows(path: Path, limits: ReadLimits) -> Iterator[Any]:
-    """Raises DataError that names the lines that are not JSON, when all were looked at."""
+    """Yield the rows of a .jsonl file.
+
+    Raises:
+        DataError: After all lines were read; it names the lines that are not JSON.
+    """
     first: DataError | None = None
     others: list[int] = []
     lines = (
@@ -145,10 +149,11 @@ class NotJSON(DataError):
 
 
 def _parse(path: Path, text: str, fault: str, limits: ReadLimits) -> Any:
-    """What a text says.
+    """Parse a JSON text.
 
-    Raises NotJSON, and DataError for a text of too many values: each takes memory, however short it
-    is.
+    Raises:
+        NotJSON: If it is not JSON.
+        DataError: If it has too many values: each takes memory, however short it is.
     """
     if sum(map(text.count, "[{,")) > limits.values:
         raise too_much(path, "JSON values in one piece", limits.values)
@@ -175,9 +180,10 @@ def _source(
     limits: ReadLimits,
     unused: set[str] | None = None,
 ) -> Source:
-    """Examples are numbered from 1 in the order of the file.
+    """Build a source from rows; examples are numbered from 1 in the order of the file.
 
-    Raises DataError if there are none, or for those without an answer.
+    Raises:
+        DataError: If there are no examples, or some have no input or answer.
     """
     counter = TextCounter(path, limits)
     parts: list[Parts] = []
@@ -229,11 +235,11 @@ def _named(numbers: Sequence[int]) -> str:
 
 
 class _OddChoices(ValueError):
-    """The choices of a row that cannot be read; the message ends a sentence on the row."""
+    """The choices of a row cannot be read; the message continues a sentence on the row."""
 
 
 def _plain(row: Row) -> Parts:
-    """A row with input and target.
+    """Read a row with input and target.
 
     The choices are its own, or else those that the input lists as its options.
     """
@@ -242,9 +248,10 @@ def _plain(row: Row) -> Parts:
 
 
 def _choices(value: Any) -> tuple[str, ...]:
-    """The choices that a row names: a list, or one written as JSON, as in a .csv file.
+    """Read the choices of a row: a list, or one written as JSON, as in a .csv file.
 
-    Raises _OddChoices.
+    Raises:
+        _OddChoices: If they are not a list of texts.
     """
     if value is None or value == "":
         return ()
@@ -260,9 +267,7 @@ def _choices(value: Any) -> tuple[str, ...]:
 
 
 def _listed(row: Row, prefix: str, appends: bool) -> Parts:
-    """As `_plain`, for BIG-bench: a prefix for all inputs, and a score for each choice in place of
-    a target.
-    """
+    """Read a BIG-bench row: a prefix for all inputs, and scores by choice in place of a target."""
     text = _text(row.get("input"))
     if text and prefix:
         text = f"{prefix}{'' if prefix[-1].isspace() else ' '}{text}"
@@ -274,7 +279,7 @@ def _listed(row: Row, prefix: str, appends: bool) -> Parts:
 
 
 def _best(scores: Mapping[str, Any]) -> tuple[str, ...]:
-    """The choices with the best score; none where that is not above 0."""
+    """Return the choices with the best score; none where that is not above 0."""
     numbers = {choice: score for choice, score in scores.items() if isinstance(score, int | float)}
     best = max(numbers.values(), default=0)
     return tuple(
@@ -283,8 +288,9 @@ def _best(scores: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _appended(choices: Sequence[str]) -> str:
-    """BIG-bench adds the choices to an input unless told not to; in the form of BIG-Bench Hard,
-    with letters if they suffice.
+    """Return the choices as BIG-bench appends them to an input, in the form of BIG-Bench Hard.
+
+    They have letters if the letters suffice.
     """
     if len(choices) > len(_LETTERS):
         return "\nOptions:\n" + "\n".join(f"- {choice}" for choice in choices)
@@ -294,7 +300,7 @@ def _appended(choices: Sequence[str]) -> str:
 
 
 def _options(text: str) -> tuple[str, ...]:
-    """The options that a BIG-Bench Hard input ends with: "(A) text", or the text behind a dash."""
+    """Return the options that a BIG-Bench Hard input ends with: "(A) text", or "- text"."""
     lines = text.rstrip().split("\n")
     options = list(takewhile(_OPTION.fullmatch, reversed(lines)))[::-1]
     headed = len(options) < len(lines) and lines[-len(options) - 1].rstrip() == "Options:"
@@ -302,16 +308,18 @@ def _options(text: str) -> tuple[str, ...]:
 
 
 def _answers(target: Any) -> tuple[str, ...]:
-    """The accepted answers of a target: a text, a number, or a list of them.
+    """Return the accepted answers of a target: a text, a number, or a list of them.
 
-    Empty ones are none.
+    Empty ones are dropped.
     """
     several = target if isinstance(target, list | tuple) else [target]
     return tuple(text for text in map(_text, several) if text.strip())
 
 
 def _text(value: Any) -> str:
-    """A cell as text; "" for none, for NaN (an empty cell of a number column), and for what is no
-    plain value.
+    """Return a cell as text.
+
+    The text is "" for None, for NaN (an empty cell of a number column), and for values that are not
+    plain.
     """
     return str(value) if isinstance(value, str | int | float) and value == value else ""

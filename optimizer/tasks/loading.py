@@ -1,8 +1,7 @@
-"""A task's name or file -> Task.
+"""Loading of a task by its name or file.
 
-Decides what a source's examples mean: their scorer, their choices, their splits.
-
-The forms of files are read in optimizer.tasks.files; this module knows none of them.
+Decides what a source's examples mean: their scorer, their choices, their splits. File formats are
+read in optimizer.tasks.files; this module knows none of them.
 """
 
 from collections.abc import Sequence
@@ -22,10 +21,12 @@ from optimizer.tasks.task import SEED_INSTRUCTION, Sizes, Task, hash_examples
 from optimizer.types import Completion, Example
 
 FEW_TARGETS = 10
-"""At most this many different targets, each used twice or more on average, are choices [ours]."""
+"""Maximum number of different targets, each used twice or more on average, that count as choices
+[ours].
+"""
 MOST_IMPOSSIBLE = 0.2
-"""Share of the examples whose targets no answer can match, above which a file is refused [ours]: as
-of items that are missing.
+"""Share of examples with targets that no answer can match, above which a file is refused [ours];
+the same as for missing items.
 """
 TRIES_PER_ITEM = 50
 _TRUTH = {"true": "Yes", "false": "No"}
@@ -39,12 +40,20 @@ def load_task(
     scorer: str | None = None,
     seed_instruction: str | None = None,
 ) -> Task:
-    """The task that `source` names: a generated task's name, or the path of a .json, .jsonl, .csv
-    or .parquet file.
+    """Load the task that `source` names.
 
-    `scorer` None lets the examples decide. The same source, sizes and seed give the same task on
-    every machine. Raises DataError for a source that cannot be used, and SettingsError for an
-    unknown scorer.
+    The same source, sizes and seed give the same task on every machine.
+
+    Args:
+        source: A generated task's name, or the path of a .json, .jsonl, .csv or .parquet file.
+        sizes: Number of examples of each split.
+        seed: Random seed of the splits, and of generated items.
+        scorer: Name of a scorer; None derives it from the examples.
+        seed_instruction: The baseline; None means SEED_INSTRUCTION.
+
+    Raises:
+        DataError: If the source cannot be used.
+        SettingsError: If the scorer is unknown.
     """
     if scorer is not None and scorer not in SCORERS:
         raise unknown_name("scorer", scorer, SCORERS)
@@ -73,11 +82,13 @@ def load_task(
 
 
 def _impossible_targets(examples: Sequence[Example], scorer: str) -> str:
-    """Return a sentence on targets that a model cannot get right even where it answers exactly
-    them; "" where there are none.
+    """Return a sentence on targets that the scorer rejects even if a model repeats them exactly.
+
+    Returns:
+        The sentence, "" where there are none.
 
     Raises:
-        DataError: They are more than MOST_IMPOSSIBLE of the examples, so that the scorer is the
+        DataError: If they are more than MOST_IMPOSSIBLE of the examples, so that the scorer is the
             wrong one.
     """
     if scorer == "regex":  # its targets are patterns
@@ -97,19 +108,19 @@ def _impossible_targets(examples: Sequence[Example], scorer: str) -> str:
         impossible[0],
         f", and those of {len(impossible) - 1} more," if len(impossible) > 1 else "",
     )
-    said = (
+    sentence = (
         f"The target {shortened(first.answers[0])!r} of example {shortened(first.id)}{more} cannot "
         "be right under the scorer "
         f"{scorer}, even where a model answers exactly it; choose another scorer, or correct the "
         "target."
     )
     if len(impossible) > MOST_IMPOSSIBLE * len(examples):
-        raise DataError(said)
-    return f" {said}"
+        raise DataError(sentence)
+    return f" {sentence}"
 
 
 def _data_note(found: Source, examples: Sequence[Example], scorer: str) -> str:
-    """Say what came in and what went out: rows, columns that are not used, and classes."""
+    """Return a sentence on what was read and used: rows, unused columns, and classes."""
     rows, kept = len(found.examples), len(examples)
     left_out = f", {rows - kept} repeated ones left out" if kept < rows else ""
     unused = f"; not used: {shortened(', '.join(found.unused))}" if found.unused else ""
@@ -123,9 +134,10 @@ def _data_note(found: Source, examples: Sequence[Example], scorer: str) -> str:
 
 
 def default_scorer(examples: Sequence[Example]) -> str:
-    """The scorer that the examples call for: choice where they list choices, or their targets are
-    few; number where all targets
-    are numbers; else exact.
+    """Return the name of the scorer that fits the examples.
+
+    It is choice where they list choices, or their targets are few; number where all targets are
+    numbers; else exact.
     """
     if all(example.choices for example in examples):
         return "choice"
@@ -135,9 +147,9 @@ def default_scorer(examples: Sequence[Example]) -> str:
 
 
 def fitting_scorers(examples: Sequence[Example]) -> tuple[str, ...]:
-    """The scorers that the targets of the examples can be judged by, the one that they call for
-    first. Patterns look like any text,
-    so regex is among them for nobody.
+    """Return the scorers that can score these examples, the default one first.
+
+    Any text may be a pattern, so regex is never among them.
     """
     wanted = default_scorer(examples)
     numbers = all(
@@ -154,10 +166,9 @@ def _few_targets(examples: Sequence[Example]) -> bool:
 
 
 def _solved(examples: Sequence[Example]) -> Sequence[Example]:
-    """Return the examples with their final answers alone, where all targets are worked solutions
-    that end in a line "#### 18".
+    """Return the examples with final answers only, where all targets are worked solutions.
 
-    This is the form of GSM8K (Cobbe et al. 2021, arXiv 2110.14168).
+    A worked solution ends in a line "#### 18", as in GSM8K (Cobbe et al. 2021, arXiv 2110.14168).
     """
     ends_by_place = [tuple(map(_end_of_solution, example.answers)) for example in examples]
     if not all(all(ends) for ends in ends_by_place):
@@ -174,18 +185,19 @@ def _end_of_solution(text: str) -> str:
 
 
 def _with_yes_no(example: Example) -> Example:
-    """Where the answer is True or False, Yes or No is accepted too: a model may say either."""
-    said = _TRUTH.get(example.answers[0].casefold())
+    """Return the example with Yes or No accepted too where its answer is True or False."""
+    word = _TRUTH.get(example.answers[0].casefold())
     known = {answer.casefold() for answer in example.answers}
-    if said is None or said.casefold() in known or len(known) > 1:
+    if word is None or word.casefold() in known or len(known) > 1:
         return example
-    return replace(example, answers=(*example.answers, said))
+    return replace(example, answers=(*example.answers, word))
 
 
 def fitted(examples: Sequence[Example], scorer: str) -> list[Example]:
-    """The examples as their scorer needs them: with choices, or with patterns that compile.
+    """Return the examples as their scorer needs them: with choices, or with patterns that compile.
 
-    Raises DataError.
+    Raises:
+        DataError: If a target does not fit the scorer.
     """
     if scorer == "regex":
         for example in examples:
@@ -225,7 +237,7 @@ def _read(source: str) -> Source:
 
 
 def _generate(task: GeneratedTask, sizes: Sizes, seed: int) -> Source:
-    """Just the items that the splits need, all of them different."""
+    """Return just the items that the splits need, all of them different."""
     rng = Random(f"{task.name} {seed}")
     answer_by_question: dict[str, str] = {}
     for _ in range(TRIES_PER_ITEM * sizes.total):

@@ -1,12 +1,10 @@
-"""The test split under lock: what is needed to plan with it is open, its examples are not.
+"""The locked test split: its size is open, its examples are not.
 
-Knows no model and no search.
-
-A `LockedSplit` can be counted, compared, pickled and printed. Its examples come out of a
-`SingleReading` alone, and out of that one once: a trial takes one reading when it begins, and reads
-it when its search is over. Until then the examples are sealed bytes, so that no walk over the
-objects of a process finds them. This guards against mistakes, not against malice: code that runs in
-the same process and means to break the seal can.
+A `LockedSplit` can be counted, compared, pickled and printed. Its examples are read through a
+`SingleReading` alone, and once: a trial takes one reading when it begins, and reads it when its
+search is over. Until then the examples are sealed bytes, so that no walk over the objects of a
+process finds them. This guards against mistakes, not against malice: code that runs in the same
+process can break the seal on purpose. Knows no model and no search.
 """
 
 import json
@@ -19,22 +17,21 @@ from optimizer.types import Example
 
 
 class ReadTwice(RuntimeError):
-    """A test split was read again by one trial: a fault in the program, and no result that may be
-    reported.
-    """
+    """One trial read its test split twice: a bug, whose result must not be reported."""
 
 
 @dataclass(frozen=True)
 class LockedSplit:
-    """Examples under seal. Make one with `lock`."""
+    """Sealed examples; make one with `lock`."""
 
     items: int
     _sealed: bytes = field(repr=False)
     longest_input_bytes: int = field(default=0, repr=False)
-    """For what a test can cost at most."""
+    """Size of the longest input, for the maximum cost of a test."""
 
     @classmethod
     def lock(cls, examples: Sequence[Example]) -> "LockedSplit":
+        """Seal the examples."""
         rows = [
             [example.id, example.input, example.answers, example.choices] for example in examples
         ]
@@ -45,9 +42,7 @@ class LockedSplit:
         return self.items
 
     def single_reading(self) -> "SingleReading":
-        """The right to read these examples once: for whoever runs the final test, and for nobody
-        else.
-        """
+        """Return the right to read these examples once, for the final test only."""
         return SingleReading(self)
 
 
@@ -63,7 +58,11 @@ class SingleReading:
         self.longest_input_bytes = split.longest_input_bytes
 
     def read(self) -> tuple[Example, ...]:
-        """The examples, in the split's order. Raises ReadTwice from the second time on."""
+        """Return the examples, in the split's order.
+
+        Raises:
+            ReadTwice: From the second call on.
+        """
         if self._split is None:
             raise ReadTwice(
                 "The test split was read a second time; it may only serve the one final test of a "

@@ -1,4 +1,4 @@
-"""Examples -> train, dev and test: distinct, shuffled by the seed, disjoint. Knows no file."""
+"""Train, dev and test splits of examples: distinct, shuffled by the seed, disjoint."""
 
 from collections.abc import Sequence
 from random import Random
@@ -11,13 +11,13 @@ Splits = tuple[tuple[Example, ...], tuple[Example, ...], tuple[Example, ...]]
 
 
 def distinct(examples: Sequence[Example]) -> tuple[Example, ...]:
-    """Return the first example of each input: the same one must not stand in two splits.
+    """Return the first example of each input, so that no input stands in two splits.
 
     Inputs that differ only in case or white space are one where they have the same answers. Where
     they have not, case or white space is what the task is about.
 
     Raises:
-        DataError: One input stands there with different answers, so that none of them is right.
+        DataError: If one input occurs with different answers, so that none of them is right.
     """
     first_by_input: dict[str, Example] = {}
     first_by_meaning: dict[tuple[str, frozenset[str]], Example] = {}
@@ -43,9 +43,16 @@ def distinct(examples: Sequence[Example]) -> tuple[Example, ...]:
 
 
 def split(name: str, examples: Sequence[Example], sizes: Sizes, rng: Random) -> Splits:
-    """Train, dev and test.
+    """Return random train, dev and test splits.
 
-    `examples` must be distinct. Raises DataError with the numbers where they are too few.
+    Args:
+        name: The task's name, for the message.
+        examples: Distinct examples.
+        sizes: Number of examples of each split.
+        rng: The source of the random order.
+
+    Raises:
+        DataError: If the examples are too few; it has the numbers.
     """
     if len(examples) < sizes.total:
         raise DataError(

@@ -1,9 +1,8 @@
-"""The tables among task files, .csv and .parquet -> rows of an input and a target, a bounded piece
-at a time.
+"""Readers of tables, .csv and .parquet, that hold one bounded piece in memory at a time.
 
-Neither what a parquet file's footer says nor that it is small bounds what it means: its footer is
-looked at first, its columns are read in batches that stay as they are packed, and a batch is
-unpacked only after its texts were counted.
+Neither the footer of a parquet file nor its small size limits what it unpacks to: the footer is
+checked first, the columns are read in batches that stay packed, and a batch is unpacked only after
+its texts were counted.
 """
 
 import csv
@@ -17,27 +16,30 @@ from optimizer.errors import DataError, shortened
 from optimizer.tasks.bounds import ReadLimits, TextCounter, check_size, text_lines, too_much
 
 COLUMNS = ("input", "target")
-"""A table must have these."""
+"""Columns that a table must have."""
 OWN_COLUMNS = (*COLUMNS, "choices")
-"""What is read of a table; whatever else stands in it is told to whoever reads it."""
+"""Columns that are read; the names of all others are reported to the user."""
 _NAMED = 5
-"""How many faulty lines a message names."""
+"""Number of faulty lines that a message names."""
 MOST_COLUMNS = 10_000
-"""Of any kind in one parquet file [ours]."""
+"""Maximum number of columns of any kind in one parquet file [ours]."""
 _BATCH_ROWS = 64
 _BYTES_OF_A_NUMBER = 8
 
 
 def csv_rows(path: Path, limits: ReadLimits, unused: set[str]) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a .csv file with their input, target and choices, and add the names of all
-    other columns to `unused`.
+    """Yield the rows of a .csv file with their input, target and choices.
 
     Nothing is repaired: a row that has more or fewer fields than there are headings may have its
-    text in the wrong column, and a quote that stands where none may stand can swallow the rows
-    behind it.
+    text in the wrong column, and a misplaced quote can swallow the rows behind it.
+
+    Args:
+        path: The file.
+        limits: Limits on its size.
+        unused: A set to which the names of all other columns are added.
 
     Raises:
-        DataError: The file is not CSV, or rows do not fit the headings; it names the lines.
+        DataError: If the file is not CSV, or rows do not fit the headings; it names the lines.
     """
     csv.field_size_limit(limits.cell_characters)
     feed = _Feed(path, limits)
@@ -76,9 +78,7 @@ def csv_rows(path: Path, limits: ReadLimits, unused: set[str]) -> Iterator[dict[
 
 
 class _Feed:
-    """The lines of a .csv file, ended as the csv module wants them; counts what one row is made
-    of.
-    """
+    """The lines of a .csv file, split as the csv module needs them; counts the size of each row."""
 
     def __init__(self, path: Path, limits: ReadLimits) -> None:
         self._path = path
@@ -104,13 +104,13 @@ class _Feed:
         return line
 
     def row_is_read(self) -> int:
-        """Return the line in which the row begins."""
+        """Return the line in which the row just read begins."""
         first, self.first_line = self.first_line, self._line + 1
         self._characters = self._cells = 0
         return first
 
     def _split(self) -> Iterator[str]:
-        """Carriage returns alone end lines, too, as some spreadsheets write them."""
+        """Yield the lines; lone carriage returns end lines, too, as some spreadsheets do."""
         for line in text_lines(self._path, self._limits):
             if "\r" not in line.removesuffix("\r\n"):
                 yield line
@@ -122,9 +122,12 @@ class _Feed:
 
 
 def parquet_rows(path: Path, limits: ReadLimits, unused: set[str]) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a .parquet file with their input, target and choices, and add the names of
-    all other columns to `unused`.
-    Raises DataError.
+    """Yield the rows of a .parquet file with their input, target and choices.
+
+    The names of all other columns are added to `unused`.
+
+    Raises:
+        DataError: If the file is not parquet, lacks a column, or is beyond a limit.
     """
     # Imported here: the other forms need no Arrow, and it is slow to load.
     import pyarrow
@@ -157,8 +160,10 @@ def parquet_rows(path: Path, limits: ReadLimits, unused: set[str]) -> Iterator[d
 
 
 def need_columns(path: Path, columns: Iterable[str]) -> None:
-    """Raise DataError where a table lacks the input or the target, or has one of our columns
-    twice.
+    """Check that a table has an input and a target, and none of the known columns twice.
+
+    Raises:
+        DataError: If it does not.
     """
     has = list(columns)
     twice = [name for name in OWN_COLUMNS if has.count(name) > 1]
@@ -168,14 +173,17 @@ def need_columns(path: Path, columns: Iterable[str]) -> None:
         )
     missing = [column for column in COLUMNS if column not in has]
     if has and missing:
-        said = shortened(", ".join(map(str, has[:100])))
-        raise DataError(f"{path} has no column {' and no column '.join(missing)}; it has: {said}.")
+        listed = shortened(", ".join(map(str, has[:100])))
+        raise DataError(
+            f"{path} has no column {' and no column '.join(missing)}; it has: {listed}."
+        )
 
 
 def _checked_footer(path: Path, file: Any, limits: ReadLimits) -> list[str]:
-    """The columns as parquet names them, [] for a file of none.
+    """Check the footer, and return the needed columns by their parquet names.
 
-    Raises DataError for what the footer alone shows to be too much.
+    Raises:
+        DataError: If the footer alone shows that the file is beyond a limit.
     """
     about, schema = file.metadata, file.schema_arrow
     if about.num_rows > limits.rows:
@@ -223,16 +231,18 @@ def _check_column(path: Path, name: str, schema: Any) -> None:
         types.is_null,
     )
     if not any(is_one(held) for is_one in plain):
-        said = shortened(str(schema.field(name).type), 200)
+        listed = shortened(str(schema.field(name).type), 200)
         raise DataError(
-            f"{path} has a column {name} of {said}; it must be of texts, numbers or lists of them."
+            f"{path} has a column {name} of {listed}; it must be of texts, numbers or "
+            "lists of them."
         )
 
 
 def _rows(batch: Any) -> Iterator[dict[str, Any]]:
     """Yield a batch's rows.
 
-    A number of single precision is the shortest that means it: 0.1, not 0.10000000149011612.
+    A number of single precision becomes the shortest decimal that means it: 0.1, not
+    0.10000000149011612.
     """
     import pyarrow.types as types
 
@@ -251,9 +261,7 @@ def _rows(batch: Any) -> Iterator[dict[str, Any]]:
 
 
 def _characters(column: Any) -> tuple[int, int]:
-    """How many characters its values take when they are unpacked, about, and the longest of
-    them.
-    """
+    """Return the total length of a column's values once unpacked, about, and the longest length."""
     import pyarrow.compute as compute
     import pyarrow.types as types
 

@@ -1,4 +1,4 @@
-"""A task: examples in three disjoint splits, the name of a scorer, and a seed instruction.
+"""A task: examples in three disjoint splits, the name of a scorer, and the baseline.
 
 Knows no file format and no model.
 """
@@ -16,17 +16,17 @@ from optimizer.tasks.locked import LockedSplit
 from optimizer.types import Example
 
 SEED_INSTRUCTION = "Let's think step by step."
-"""Zero-shot chain of thought (Kojima et al.
-
-2022, arXiv 2205.11916); the starting prompt of Ma et al. 2024, arXiv 2402.02101.
+"""Zero-shot chain of thought (Kojima et al. 2022, arXiv 2205.11916); the starting prompt of Ma et
+al. 2024, arXiv 2402.02101.
 """
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How many examples each split gets; the defaults are ours.
+    """Number of examples of each split [ours].
 
-    Raises SettingsError for a split without examples.
+    Raises:
+        SettingsError: For a split without examples.
     """
 
     train: int = 50
@@ -43,14 +43,15 @@ class Sizes:
 
     @property
     def total(self) -> int:
+        """Return the number of examples of all splits."""
         return self.train + self.dev + self.test
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be solved.
+    """A task to solve.
 
-    No input stands in two splits; the order within a split is the seed's.
+    No input stands in two splits; the order within a split depends on the random seed.
     """
 
     name: str
@@ -62,26 +63,25 @@ class Task:
     train: tuple[Example, ...]
     dev: tuple[Example, ...]
     test: LockedSplit
-    """Not examples, but the lock on them: nothing that gets a Task can train or select on its test
-    split by mistake.
-    """
+    """The locked test split: nothing that gets a Task can train or select on it by mistake."""
     data_hash: str
     """`hash_examples` of all usable examples of the source: the same for every seed where the
     source is a file.
     """
     data_note: str = ""
-    """A sentence for people on what was read of a file, and what was not; "" for a generated task.
+    """A sentence for people on which data was read of a file, and which was not; "" for a generated
+    task.
     """
 
     def problem(self) -> Problem:
-        """What a strategy may see: no dev items, and no way to the test split."""
+        """Return what a strategy may see: no dev items, and no way to the test split."""
         return Problem(
             self.description, Prompt(self.seed_instruction), self.train, SCORERS[self.scorer]
         )
 
 
 def hash_examples(examples: Iterable[Example]) -> str:
-    """sha256, in hex, of the examples' inputs, answers and choices, in order."""
+    """Return the sha256, in hex, of the examples' inputs, answers and choices, in order."""
     digest = hashlib.sha256()
     for example in examples:
         line = json.dumps([example.input, example.answers, example.choices], ensure_ascii=True)

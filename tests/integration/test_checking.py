@@ -181,8 +181,8 @@ def test_a_run_is_estimated_by_its_folders_check_and_else_by_what_is_usual(tmp_p
 @pytest.mark.parametrize(
     ("right", "other", "flipped", "pays", "because"),
     [
-        (10, 19, 0, True, "0.95 are within reach (3 solved examples)"),
-        (10, 11, 0, False, "nothing that was tried"),
+        (10, 19, 0, True, "0.95 is within reach (3 solved examples)"),
+        (10, 11, 0, False, "little headroom"),
         (20, 20, 0, False, "at most 0.00 can be gained"),
     ],
 )
@@ -286,7 +286,7 @@ def test_answers_that_cannot_be_read_are_no_verdict_on_the_task() -> None:
         "With the line 'End with Answer.' the baseline gets 0.90 right instead of 0.00: add that "
         "line" in text
     )
-    assert "Whether optimization can pay here cannot be told yet" in text
+    assert "It is not known yet whether optimization can pay here" in text
     assert "cannot pay" not in text
     assert "0.000" not in text, "answers that are not read have no noise"
     assert " ".join(["navigate 0.00 [0.00, 0.16]", *[MISSING] * 7]) in text

@@ -1,6 +1,6 @@
 """The generated tasks, by name.
 
-Each can make items without end, and knows the right intermediate values of each.
+Each can make items without end, and knows the right intermediate values of every item.
 """
 
 from optimizer.tasks.generated.coin_flip import COIN_FLIP

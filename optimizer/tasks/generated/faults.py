@@ -1,9 +1,7 @@
-"""Where a response to a generated item first goes wrong, by the item's own procedure.
+"""The first fault of a response to a generated item, by the item's own procedure.
 
-Knows no prompt, no model and no scorer.
-
-A response that labels its steps is read by its blocks; one in free words shows a step where the
-step's values stand in it, in order.
+A response that labels its steps is read by its blocks; in a response in free words a step is shown
+where the step's values occur in order. Knows no prompt, no model and no scorer.
 """
 
 import re
@@ -16,11 +14,15 @@ _WORD = re.compile(r"\(-?\d+, ?-?\d+\)|-?\d+|\w+")
 
 
 def first_fault(item: Item, kinds: Sequence[str], response: str) -> str | None:
-    """The first of `kinds` that the response does not show rightly and without which the right
-    answer does not follow.
+    """Return the first step that the response does not show rightly and that the answer needs.
 
-    `kinds` are the steps of the whole procedure, in order. None where all that the answer rests on
-    is shown.
+    Args:
+        item: The question.
+        kinds: The steps of the whole procedure, in order.
+        response: The response of a model.
+
+    Returns:
+        One of `kinds`, or None where the response shows all that the answer rests on.
     """
     shown = shown_kinds(item, kinds, response)
     return next(
@@ -29,12 +31,12 @@ def first_fault(item: Item, kinds: Sequence[str], response: str) -> str | None:
 
 
 def is_needed(item: Item, kinds: Sequence[str], kind: str) -> bool:
-    """Whether one who does all steps but this one comes to another answer, or to none."""
+    """Return whether all steps but this one lead to another answer, or to none."""
     return item.conclude([other for other in kinds if other != kind]) != item.answer
 
 
 def shown_kinds(item: Item, kinds: Sequence[str], response: str) -> set[str]:
-    """The kinds whose right values stand in the response."""
+    """Return the kinds whose right values occur in the response."""
     right, written = item.work(kinds), list(read_trace(response).block_by_step.values())
     if written:
         return {kind for block in written for kind in _kind_of(block, right)}
@@ -47,8 +49,9 @@ def _values(block: str) -> list[str]:
 
 
 def _kind_of(block: str, right: Mapping[str, str]) -> list[str]:
-    """The one kind that a block shows, if any: that in the same words, else the first with the same
-    values for the same things.
+    """Return the one kind that a block shows, if any.
+
+    It is the one in the same words, else the first with the same values for the same things.
     """
     same = [
         kind
@@ -59,7 +62,7 @@ def _kind_of(block: str, right: Mapping[str, str]) -> list[str]:
 
 
 def _ends(entry: str) -> tuple[str, ...]:
-    """The first and the last word: what an entry is about, and its value."""
+    """Return the first and the last word: what an entry is about, and its value."""
     words = entry.split()
     return (words[0], words[-1]) if words else ()
 
@@ -69,6 +72,6 @@ def _plain(word: str) -> str:
 
 
 def _in_order(values: Sequence[str], words: Sequence[str]) -> bool:
-    """Whether the values are among the words, one behind the other."""
+    """Return whether the values are among the words, one behind the other."""
     rest = iter(words)
     return all(value in rest for value in values)

@@ -1,8 +1,8 @@
-"""What a generated task offers: items whose right intermediate values are known, step by step.
+"""The parts of a generated task: items whose right intermediate values are known, step by step.
 
-Knows nothing of models or prompts. A *kind* is one checkable step of a procedure ("positions",
-"running_total"); its *block* is the text that a worked solution shows for it. Blocks are lists of
-entries joined by "; ", one entry a unit of the input.
+A *kind* is one checkable step of a procedure ("positions", "running_total"); its *block* is the
+text that a worked solution shows for it. Blocks are lists of entries joined by "; ", one entry for
+each unit of the input. Knows nothing of models or prompts.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,26 +18,27 @@ class Item(Protocol):
 
     @property
     def answer(self) -> str:
-        """The right answer, as a model should write it."""
+        """Return the right answer, as a model should write it."""
 
     @property
     def size(self) -> int:
-        """How many units (moves, things, people) the question has: its difficulty."""
+        """Return the number of units (moves, things, people) of the question: its difficulty."""
 
     def question(self) -> str:
-        """The question as text; `GeneratedTask.read` turns it back into an equal item."""
+        """Return the question as text; `GeneratedTask.read` turns it back into an equal item."""
 
     def work(self, kinds: Sequence[str]) -> dict[str, str]:
-        """The block of every kind asked for, in the order given.
+        """Return the block of each of these kinds, in the order given.
 
-        A kind may lean on another: without it the block is what a solver would write who had not
-        done that other step (positions without the direction kept take every step as forward), so
-        it can be wrong although it is followed.
+        A kind may depend on another: without it the block is what a solver would write who had not
+        done that other step (positions without the direction of each move take every step as
+        forward), so it can be wrong although the step was followed.
         """
 
     def conclude(self, kinds: Sequence[str]) -> str | None:
-        """The answer that follows from these blocks, right or wrong; None where they leave nothing
-        but a guess.
+        """Return the answer that follows from these blocks, right or wrong.
+
+        It is None where they leave nothing but a guess.
         """
 
 
@@ -54,6 +55,6 @@ class GeneratedTask:
     """The possible answers where they are few, for a guess; empty for numbers."""
     generate: Callable[[Random], Item]
     read: Callable[[str], Item | None]
-    """The item behind a question's text, or None for a text of some other task."""
+    """Returns the item behind a question's text, or None for a text of some other task."""
     scorer: str
-    """Name of the scorer that judges its answers."""
+    """Name of the scorer of its answers."""

@@ -1,5 +1,6 @@
-"""Navigate: do these moves lead back to the start? Two sorts, as in BIG-bench: always facing
-forward, and with turns.
+"""Navigate: do these moves lead back to the start?
+
+There are two sorts, as in BIG-bench: always facing forward, and with turns.
 """
 
 import re
@@ -22,13 +23,14 @@ _SENTENCE = re.compile(
 
 @dataclass(frozen=True)
 class Move:
-    """Either `steps` steps (sideways or backwards where `way` says so), or a turn."""
+    """A number of steps (sideways or backwards where `way` is set), or a turn."""
 
     steps: int = 0
     way: str = ""
     turn: str = ""
 
     def sentence(self) -> str:
+        """Return the move as a sentence of the question."""
         if self.turn:
             return f"Turn {self.turn}."
         return (
@@ -37,6 +39,7 @@ class Move:
         )
 
     def short(self) -> str:
+        """Return the move in a few words."""
         return f"turn {self.turn}" if self.turn else f"{self.steps} {self.way}".strip()
 
 
@@ -50,19 +53,23 @@ class Navigation:
 
     @property
     def answer(self) -> str:
+        """Return "Yes" if the last position is the start."""
         return "Yes" if self._positions(self._facings())[-1] == (0, 0) else "No"
 
     @property
     def size(self) -> int:
+        """Return the number of moves."""
         return len(self.moves)
 
     def question(self) -> str:
+        """Return the question as text."""
         sentences = ["Always face forward."] * self.forward + [
             move.sentence() for move in self.moves
         ]
         return f"{QUESTION} {' '.join(sentences)}{OPTIONS if self.options else ''}"
 
     def work(self, kinds: Sequence[str]) -> dict[str, str]:
+        """Return the block of each of these kinds."""
         facings = self._facings()
         known = facings if "facing" in kinds else [0] * len(self.moves)
         positions = [f"({x},{y})" for x, y in self._positions(known)]
@@ -90,6 +97,7 @@ class Navigation:
         return {kind: blocks[kind] for kind in kinds}
 
     def conclude(self, kinds: Sequence[str]) -> str | None:
+        """Return the answer that follows from blocks of these kinds."""
         if "positions" not in kinds:
             return None
         known = self._facings() if "facing" in kinds else [0] * len(self.moves)
@@ -112,8 +120,10 @@ class Navigation:
 
 
 def generate(rng: Random) -> Navigation:
-    """An item of 2 to 10 moves; about half of each sort and half of each answer, near misses among
-    the "No".
+    """Generate an item of 2 to 10 moves.
+
+    About half of the items are of each sort, and half have each answer; near misses are among the
+    "No".
     """
     forward = rng.random() < 0.5
     walk = _forward_walk(rng) if forward else _turning_walk(rng)
@@ -171,9 +181,7 @@ def _turning_walk(rng: Random) -> list[Move]:
 
 
 def _disturbed(item: Navigation, rng: Random) -> Navigation:
-    """The same walk with one move changed, or its moves in another order: mostly a "No" that looks
-    like a "Yes".
-    """
+    """Return the walk with one move changed, or reordered: often a "No" that looks like a "Yes"."""
     moves = list(item.moves)
     at = rng.randrange(len(moves))
     if rng.random() < 0.3:
@@ -186,6 +194,7 @@ def _disturbed(item: Navigation, rng: Random) -> Navigation:
 
 
 def read(text: str) -> Navigation | None:
+    """Return the item behind a question's text, or None for another text."""
     moves = tuple(Move(int(steps or 0), way, turn) for steps, way, turn in _SENTENCE.findall(text))
     return Navigation(moves, "Always face forward." in text, OPTIONS in text) if moves else None
 

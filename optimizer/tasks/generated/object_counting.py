@@ -124,6 +124,7 @@ THINGS_BY_KIND = {
 
 
 def plural(thing: str) -> str:
+    """Return the plural of a thing."""
     if thing in _IRREGULAR:
         return _IRREGULAR[thing]
     if thing.endswith("y") and thing[-2] not in "aeiou":
@@ -145,7 +146,7 @@ KIND_BY_WORD = {
 
 @dataclass(frozen=True)
 class Inventory:
-    """Things with their numbers, in the order of the text, and the kind that is asked for."""
+    """Things with their numbers, in the order of the text, and the kind to count."""
 
     things: tuple[tuple[str, int], ...]
     asked: str
@@ -153,13 +154,16 @@ class Inventory:
 
     @property
     def answer(self) -> str:
+        """Return the number of things of that kind."""
         return str(sum(number for word, number in self.things if self._counts(word)))
 
     @property
     def size(self) -> int:
+        """Return the number of entries in the list."""
         return len(self.things)
 
     def question(self) -> str:
+        """Return the question as text."""
         listed = [
             f"{_article(word) if number == 1 else NUMBERS[number]} {word}"
             for word, number in self.things
@@ -169,6 +173,7 @@ class Inventory:
         return f"{ask}\n{have}" if self.question_first else f"{have} {ask}"
 
     def work(self, kinds: Sequence[str]) -> dict[str, str]:
+        """Return the block of each of these kinds."""
         counted = [self._counts(word) or "kind" not in kinds for word, _ in self.things]
         totals = list(
             accumulate(
@@ -192,6 +197,7 @@ class Inventory:
         return {kind: blocks[kind] for kind in kinds}
 
     def conclude(self, kinds: Sequence[str]) -> str | None:
+        """Return the answer that follows from blocks of these kinds."""
         return (
             self.work(kinds)["running_total"].rsplit(" ", 1)[1]
             if "running_total" in kinds
@@ -203,10 +209,10 @@ class Inventory:
 
 
 def generate(rng: Random, mixed_share: float = 0.3) -> Inventory:
-    """2 to 12 things, singular more often than not; strangers are among them in `mixed_share` of
-    the questions.
+    """Generate an item of 2 to 12 things, singular more often than not.
 
-    In BIG-Bench Hard they are in 23% of the questions about one kind.
+    Things of another kind are among them in `mixed_share` of the questions; in BIG-Bench Hard they
+    are in 23% of the questions about one kind.
     """
     asked = rng.choice(
         ["fruits", "vegetables", "animals", "musical instruments", EVERYTHING, EVERYTHING]
@@ -238,6 +244,7 @@ _FEW = re.compile(r"[0-9]{1,6}")
 
 
 def read(text: str) -> Inventory | None:
+    """Return the item behind a question's text, or None for another text."""
     have, ask = _HAVE.search(text), _ASK.search(text)
     if not have or not ask:
         return None

@@ -24,7 +24,7 @@ NAMES = (
 
 
 def draw_names(count: int, rng: Random) -> list[str]:
-    """`count` different names; about one in twelve is made up."""
+    """Return `count` different names; about one in twelve is made up."""
     names: list[str] = []
     while len(names) < count:
         name = rng.choice(NAMES) if rng.random() < 0.92 else _made_up(rng)

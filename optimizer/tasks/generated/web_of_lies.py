@@ -1,4 +1,4 @@
-"""Web of lies: a chain of people who say of one another that they lie or tell the truth."""
+"""Web of lies: a chain of people who claim of one another that they lie or tell the truth."""
 
 import re
 from collections.abc import Sequence
@@ -16,8 +16,10 @@ _ASK = re.compile(r"Does (\w+) tell the truth\?")
 
 @dataclass(frozen=True)
 class Chain:
-    """`claims[0]` is what is known of the first person; `claims[i]` is what person i says of person
-    i-1. True: tells the truth.
+    """A chain of people and claims; True means: tells the truth.
+
+    `claims[0]` is what is known of the first person; `claims[i]` is the claim of person i about
+    person i-1.
     """
 
     people: tuple[str, ...]
@@ -26,24 +28,28 @@ class Chain:
 
     @property
     def answer(self) -> str:
+        """Return "Yes" if the last person tells the truth."""
         return "Yes" if self._honest()[-1] else "No"
 
     @property
     def size(self) -> int:
+        """Return the number of people."""
         return len(self.people)
 
     def question(self) -> str:
+        """Return the question as text."""
         words = ["tells the truth" if claim else "lies" for claim in self.claims]
-        told = [f"{self.people[0]} {words[0]}."] + [
+        statements = [f"{self.people[0]} {words[0]}."] + [
             f"{name} says {before} {word}."
             for before, name, word in zip(self.people, self.people[1:], words[1:], strict=False)
         ]
         return (
-            f"{'Question: ' if self.prefix else ''}{' '.join(told)} Does {self.people[-1]} tell "
-            "the truth?"
+            f"{'Question: ' if self.prefix else ''}{' '.join(statements)} Does "
+            f"{self.people[-1]} tell the truth?"
         )
 
     def work(self, kinds: Sequence[str]) -> dict[str, str]:
+        """Return the block of each of these kinds."""
         claims = ["truth" if claim else "lies" for claim in self.claims]
         honest = ["truth" if honest else "lies" for honest in self._honest()]
         says = [f"{self.people[0]} {claims[0]}"] + [
@@ -62,6 +68,7 @@ class Chain:
         return {kind: blocks[kind] for kind in kinds}
 
     def conclude(self, kinds: Sequence[str]) -> str | None:
+        """Return the answer that follows from blocks of these kinds."""
         return self.answer if "honesty" in kinds else None
 
     def _honest(self) -> list[bool]:
@@ -69,7 +76,7 @@ class Chain:
 
 
 def generate(rng: Random) -> Chain:
-    """3 to 7 people; BIG-Bench Hard has 5."""
+    """Generate an item with 3 to 7 people; BIG-Bench Hard has 5."""
     size = rng.randint(3, 7)
     return Chain(
         tuple(draw_names(size, rng)),
@@ -79,13 +86,14 @@ def generate(rng: Random) -> Chain:
 
 
 def read(text: str) -> Chain | None:
+    """Return the item behind a question's text, or None for another text."""
     first, says, ask = _FIRST.search(text), _SAYS.findall(text), _ASK.search(text)
     if not first or not ask:
         return None
-    told = [(first[1], first[2]), *says]
+    statements = [(first[1], first[2]), *says]
     return Chain(
-        tuple(name for name, _ in told),
-        tuple(word != "lies" for _, word in told),
+        tuple(name for name, _ in statements),
+        tuple(word != "lies" for _, word in statements),
         text.startswith("Question: "),
     )
 

@@ -83,11 +83,11 @@ def test_what_guessing_gives_is_not_known() -> None:
 @pytest.mark.parametrize(
     ("seed", "ceiling", "detectable", "pays", "because"),
     [
-        (0.5, 0.9, 0.15, True, "0.90 are within reach (3 solved examples)"),
+        (0.5, 0.9, 0.15, True, "0.90 is within reach (3 solved examples)"),
         (0.95, 1.0, 0.1, False, "at most 0.05 can be gained"),
-        (0.5, 0.55, 0.15, False, "nothing that was tried gets clearly more right"),
+        (0.5, 0.55, 0.15, False, "little headroom: baseline 0.50, best probe 0.55"),
         (0.5, 0.9, None, False, "cannot show any gain"),
-        (None, 0.0, 0.1, False, "no answer that could be judged"),
+        (None, 0.0, 0.1, False, "no answer that could be scored"),
     ],
 )
 def test_the_sentence_gives_the_reason(
@@ -97,7 +97,7 @@ def test_the_sentence_gives_the_reason(
     assert found.pays is pays
     known = f"Optimization {'can' if pays else 'cannot'} pay here, because "
     assert found.sentence.startswith(
-        "Whether optimization can pay here cannot be told yet, " if seed is None else known
+        "It is not known yet whether optimization can pay here: " if seed is None else known
     )
     assert found.known is (seed is not None)
     assert because in found.sentence
