@@ -22,6 +22,7 @@ from serving.concurrency.gate import Gate
 from serving.concurrency.shared_gate import SharedGate
 from serving.runtime.actors import NAMESPACE
 from serving.runtime.liveness import Process, lives, this_process
+from serving.runtime.wakeup import Wakeup
 
 ANSWERS_WITHIN_S = 2.0
 HELD_S = 0.2
@@ -54,7 +55,7 @@ class EndpointActor:
         self._shared = FairShare(
             grace_s=SILENT_S if grace or context.was_current_actor_reconstructed else 0.0
         )
-        self._reported = asyncio.Event()
+        self._reported = Wakeup()
         self._whereabouts: dict[str, Whereabouts] = {}
         self._looking: asyncio.Task[None] | None = None
 
@@ -70,7 +71,7 @@ class EndpointActor:
             self._whereabouts[caller] = whereabouts
         else:
             self._whereabouts.pop(caller, None)
-        self._changed()
+        self._reported.wake()
         if self._shared.silent() and (self._looking is None or self._looking.done()):
             self._looking = asyncio.create_task(self._look_whether_they_live())
         ends_at = time.monotonic() + HELD_S
@@ -81,7 +82,7 @@ class EndpointActor:
         ):
             with suppress(TimeoutError):
                 async with asyncio.timeout(left):
-                    await self._reported.wait()
+                    await self._reported.next.wait()
             granted = self._shared.grant(caller)
         return granted
 
@@ -89,14 +90,10 @@ class EndpointActor:
         """See FairShare.gone."""
         self._shared.gone(caller)
         self._whereabouts.pop(caller, None)
-        self._changed()
+        self._reported.wake()
 
     async def use(self) -> Use:
         return self._shared.use()
-
-    def _changed(self) -> None:
-        self._reported.set()
-        self._reported = asyncio.Event()
 
     async def _look_whether_they_live(self) -> None:
         for caller in self._shared.silent():

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from cluster.service.schemas import ENDS, Event
 from optimizer.errors import PromptrayError, StorageError
 from serving.runtime.supervision import Pauses, Supervisor
+from serving.runtime.wakeup import Wakeup
 
 POLL_S = 20.0
 """How long the controller may wait before it says that there is nothing new [ours]."""
@@ -33,16 +34,12 @@ class _Followed:
 
     events: list[Event] = field(default_factory=list)
     listeners: int = 0
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    changed: Wakeup = field(default_factory=Wakeup)
     fault: PromptrayError | None = None
 
     @property
     def over(self) -> bool:
         return bool(self.events) and self.events[-1].kind in ENDS
-
-    def tell(self) -> None:
-        wake, self.changed = self.changed, asyncio.Event()
-        wake.set()
 
 
 class EventFollower:
@@ -79,7 +76,7 @@ class EventFollower:
                 await self._read(job, own)
             self._poll()
             while True:
-                wake = own.changed
+                wake = own.changed.next
                 for event in own.events[after:]:
                     after = event.id
                     yield event
@@ -87,7 +84,7 @@ class EventFollower:
                     return
                 if own.fault:
                     raise own.fault
-                if wake is own.changed:
+                if wake is own.changed.next:
                     await self._woken(wake)
         finally:
             own.listeners -= 1
@@ -166,7 +163,7 @@ class EventFollower:
                 range(len(one.events) + 1, len(one.events) + len(new) + 1)
             ):
                 one.events += new
-                one.tell()
+                one.changed.wake()
             elif not await self._read(
                 job, one
             ):  # something is missing between: none is passed over
@@ -182,7 +179,7 @@ class EventFollower:
         """All who follow the job now leave with this; whoever comes after them begins anew."""
         if one := self._followed.pop(job, None):
             one.fault = fault
-            one.tell()
+            one.changed.wake()
 
     async def _read_all(self) -> None:
         for job, one in list(self._followed.items()):
@@ -197,5 +194,5 @@ class EventFollower:
         if len(known) <= len(one.events):
             return False
         one.events = known
-        one.tell()
+        one.changed.wake()
         return True

@@ -40,6 +40,7 @@ from cluster.service.schemas import (
 from optimizer.errors import SettingsError, StorageError
 from serving.runtime.supervision import Supervisor
 from serving.runtime.supervision import told as reason_of
+from serving.runtime.wakeup import Wakeup
 from serving.storage import Folder
 
 _MADE_AT_THE_END = (
@@ -133,7 +134,7 @@ class _Play:
     script: list[tuple[Event, tuple[str, bytes] | None]]
     """What is still to come: an event, and the file that stands there from then on."""
     events: list[Event] = field(default_factory=list)
-    news: asyncio.Event = field(default_factory=asyncio.Event)
+    news: Wakeup = field(default_factory=Wakeup)
     running: "asyncio.Task[None] | None" = None
 
 
@@ -297,7 +298,7 @@ class ReplayBackend(ArchiveBackend):
                 yield event
             return
         while True:
-            news = play.news
+            news = play.news.next
             while after < len(play.events):
                 after += 1
                 yield play.events[after - 1]
@@ -427,8 +428,7 @@ class ReplayBackend(ArchiveBackend):
                 "queue_position": 1 if status == "queued" else None,
             }
         )
-        news, play.news = play.news, asyncio.Event()
-        news.set()
+        play.news.wake()
 
     def _by_task(self, job: Optimization, trial: str | None, accuracy: object) -> dict[str, float]:
         """With the trial's accuracy under its task."""

@@ -16,11 +16,13 @@ from fastapi import APIRouter, Header, Query
 from fastapi.responses import Response, StreamingResponse
 
 from cluster.service.core.backend import JobBackend, Principal
+from cluster.service.core.pagination import paginate, unknown_job
 from cluster.service.http.deps import ERRORS, Asking, Service, sheet
 from cluster.service.http.optimizations import JobId
 from cluster.service.schemas import TERMINAL, Event, Page
 from serving.gateway.errors import Refused
 from serving.runtime.supervision import Supervisor
+from serving.runtime.wakeup import Wakeup
 
 HEARTBEAT = b": still here\n\n"
 RETRY = b"retry: 2000\n\n"
@@ -108,13 +110,13 @@ class Events:
 
     async def _list(self, asking: Principal, id: str, after: int, limit: int) -> Response:
         found = await self._backend.events(asking, id, after, limit + 1)
-        part = found[:limit]
         return sheet(
-            Page[Event](
-                data=part,
-                first_id=str(part[0].id) if part else None,
-                last_id=str(part[-1].id) if part else None,
-                has_more=len(found) > limit,
+            paginate(
+                ((str(event.id), event) for event in found),
+                None,
+                limit,
+                unknown_job,
+                lambda _, event: event,
             )
         )
 
@@ -155,7 +157,7 @@ class EventBroadcaster:
         self.listeners = 0
         self.over = False
         self._sent: list[tuple[int, bytes]] = []
-        self._news = asyncio.Event()
+        self._news = Wakeup()
         self._following = tasks.once(
             f"following {id}", partial(self._follow, backend, principal, id)
         )
@@ -166,7 +168,7 @@ class EventBroadcaster:
         """
         place = 0
         while True:
-            news = self._news
+            news = self._news.next
             while place < len(self._sent):
                 id, piece = self._sent[place]
                 place += 1
@@ -187,14 +189,10 @@ class EventBroadcaster:
         try:
             async for event in backend.follow(principal, id, 0):
                 self._sent.append((event.id, written(event)))
-                self._tell()
+                self._news.wake()
         finally:
             self.over = True
-            self._tell()
-
-    def _tell(self) -> None:
-        told, self._news = self._news, asyncio.Event()
-        told.set()
+            self._news.wake()
 
 
 def written(event: Event) -> bytes:

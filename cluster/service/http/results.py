@@ -3,13 +3,13 @@
 Knows the views, and no file.
 """
 
-from itertools import islice
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import Response
 
 from cluster.service.core.errors import NotFound
+from cluster.service.core.pagination import paginate
 from cluster.service.http.deps import ERRORS, Asking, sheet
 from cluster.service.http.job_results import Reading
 from cluster.service.http.optimizations import JobId
@@ -170,17 +170,12 @@ class JobResults:
 
 
 def _page(families: list[Family], after: str | None, limit: int) -> Response:
-    cursors = page_of(families)
-    if after is not None and not any(cursor == after for cursor, _ in cursors):
-        raise NotFound(f"There is no candidate {after[:100]!r} to go on behind.")
-    part = list(islice(cursors, limit + 1))
-    shown = part[:limit]
-    data = [candidate_answer(cursor.rpartition("/")[0], member) for cursor, member in shown]
     return sheet(
-        Page[Candidate](
-            data=data,
-            first_id=shown[0][0] if shown else None,
-            last_id=shown[-1][0] if shown else None,
-            has_more=len(part) > limit,
+        paginate(
+            page_of(families),
+            after,
+            limit,
+            lambda cursor: NotFound(f"There is no candidate {cursor[:100]!r} to go on behind."),
+            lambda cursor, member: candidate_answer(cursor.rpartition("/")[0], member),
         )
     )

@@ -43,6 +43,7 @@ from cluster.service.stores.job_store import Store
 from optimizer.errors import DataError, PromptrayError, StorageError
 from serving.ledger.writer_lock import WAIT_S
 from serving.runtime.supervision import Pauses, Supervisor, told
+from serving.runtime.wakeup import Wakeup
 
 UNLIMITED = QuotaSettings()
 SAVE_EVERY_S = 1.0
@@ -86,7 +87,7 @@ class JobController:
         self._stops_within_s, self._ends_within_s = stops_within_s, ends_within_s
         self._tasks = Supervisor("the controller of jobs", pauses)
         self._run_by_job: dict[str, asyncio.Future[Outcome]] = {}
-        self._news = asyncio.Event()
+        self._news = Wakeup()
         self._filing = asyncio.Lock()
         self._closing = False
         self._turns = 0
@@ -97,7 +98,7 @@ class JobController:
         the storage is given back.
         """
         self.job_table = await asyncio.to_thread(
-            JobTable, self._store, self._tell, self._default, wait_s, self._tasks
+            JobTable, self._store, self._news.wake, self._default, wait_s, self._tasks
         )
         try:
             for filed, state, events in await asyncio.to_thread(self.job_table.load):
@@ -263,7 +264,7 @@ class JobController:
         """
         ends_at = time.monotonic() + timeout_s
         while True:
-            wake = self._news
+            wake = self._news.next
             found = {
                 job: news
                 for job, after in after_by_job.items()
@@ -320,10 +321,6 @@ class JobController:
         machine = self.job_table.machines.get(job)
         if machine and machine.state.runs == run and job in self.job_table.attended:
             await self._hosting.claim(machine, deployments)
-
-    def _tell(self) -> None:
-        wake, self._news = self._news, asyncio.Event()
-        wake.set()
 
     def _fill(self) -> None:
         """As _start, for whoever has something else to do: what fails here is done again by the

@@ -24,6 +24,7 @@ from pydantic import ValidationError
 
 from cluster.service.core.backend import Principal
 from cluster.service.core.errors import NotFound
+from cluster.service.core.pagination import paginate
 from cluster.service.schemas import AuditEntry, Page
 from optimizer.errors import StorageError
 from serving.runtime.supervision import Pauses, Supervisor
@@ -148,22 +149,12 @@ class Audit:
 
     def page(self, after: str | None, limit: int) -> Page[AuditEntry]:
         """The newest first. Raises NotFound for a cursor that there is not, StorageError."""
-        found: list[AuditEntry] = []
-        passed = after is None
-        for entry in self._newest_first():
-            if passed:
-                found.append(entry)
-            passed = passed or entry.id == after
-            if len(found) > limit:
-                break
-        if not passed:
-            raise NotFound(f"There is no entry {(after or '')[:60]!r} in the audit.")
-        part = found[:limit]
-        return Page[AuditEntry](
-            data=part,
-            first_id=part[0].id if part else None,
-            last_id=part[-1].id if part else None,
-            has_more=len(found) > limit,
+        return paginate(
+            ((entry.id, entry) for entry in self._newest_first()),
+            after,
+            limit,
+            lambda cursor: NotFound(f"There is no entry {cursor[:60]!r} in the audit."),
+            lambda _, entry: entry,
         )
 
     def _newest_first(self) -> Iterator[AuditEntry]:

@@ -23,6 +23,7 @@ from pydantic import ValidationError
 
 from cluster.service.core.backend import Principal
 from cluster.service.core.errors import Damaged, NoRoom, NotFound
+from cluster.service.core.pagination import paginate
 from cluster.service.core.settings import WorkSettings
 from cluster.service.schemas import FileDeleted, Page, Row, StoredFile
 from optimizer.errors import DataError, StorageError, shortened
@@ -194,16 +195,19 @@ class FileStore:
             if principal.admin or name.endswith(_listing("", principal.owner))
         ]
         ids = [name.partition(".")[0] for name in reversed(names)]
-        if after is not None and after not in ids:
-            raise _unknown(after)
-        start = ids.index(after) + 1 if after is not None else 0
-        found = (self._listed(principal, id) for id in ids[start : start + limit])
-        part = [file for file in found if file]
+        listed = paginate(
+            ((id, id) for id in ids),
+            after,
+            limit,
+            _unknown,
+            lambda _, id: self._listed(principal, id),
+        )
+        part = [file for file in listed.data if file]
         return Page[StoredFile](
             data=part,
             first_id=part[0].id if part else None,
             last_id=part[-1].id if part else None,
-            has_more=start + limit < len(ids),
+            has_more=listed.has_more,
         )
 
     def _listed(self, principal: Principal, id: str) -> StoredFile | None:
