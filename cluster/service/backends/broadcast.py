@@ -42,7 +42,7 @@ class _Followed:
         return bool(self.events) and self.events[-1].kind in ENDS
 
 
-class EventFollower:
+class EventBroadcaster:
     """For one event loop. `news` is the controller's; `known` reads a job's events from storage."""
 
     def __init__(

@@ -19,7 +19,7 @@ from cluster.experiment.preflight import Question
 from cluster.experiment.prepare import SETTINGS_FILE
 from cluster.service.access.admission import expect_offered
 from cluster.service.access.spenders import JobShare
-from cluster.service.backends.broadcast import EventFollower
+from cluster.service.backends.broadcast import EventBroadcaster
 from cluster.service.backends.estimates import Probes, planned, reach_all, unmeasured
 from cluster.service.core.backend import Principal
 from cluster.service.core.errors import Damaged, NotFound
@@ -79,7 +79,7 @@ class RayBackend:
         self._controller: Any = None
         self._finding = asyncio.Lock()
         self._owner_by_job: dict[str, str] = {}
-        self._follower = EventFollower(self._news, self._events_there)
+        self._follower = EventBroadcaster(self._news, self._events_there)
 
     async def open(self) -> None:
         """Wakes the controller, so that jobs go on though nobody asks.

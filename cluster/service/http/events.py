@@ -1,28 +1,24 @@
 """.../events of a job: a list, and a stream of server-sent events that goes on where a listener
 left off.
 
-However many listen to a job, its events are followed and written once: a listener costs a place in
-a list and an awaited flag.
+However many listen to a job, the backend asks for its events once.
 """
 
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query
 from fastapi.responses import Response, StreamingResponse
 
-from cluster.service.core.backend import JobBackend, Principal
+from cluster.service.core.backend import Principal
 from cluster.service.core.pagination import paginate, unknown_job
 from cluster.service.http.deps import ERRORS, Asking, Service, sheet
 from cluster.service.http.optimizations import JobId
 from cluster.service.schemas import TERMINAL, Event, Page
 from serving.gateway.errors import Refused
 from serving.runtime.supervision import Supervisor
-from serving.runtime.wakeup import Wakeup
 
 HEARTBEAT = b": still here\n\n"
 RETRY = b"retry: 2000\n\n"
@@ -60,7 +56,6 @@ class Events:
         self._backend = service.backend
         self._heartbeat_s = service.heartbeat_s
         self._tasks = Supervisor("the streams of events")
-        self._broadcasters: dict[str, EventBroadcaster] = {}
 
     def router(self) -> APIRouter:
         router = APIRouter(
@@ -121,78 +116,29 @@ class Events:
         )
 
     async def _stream(self, asking: Principal, id: str, after: int) -> AsyncIterator[bytes]:
-        yield RETRY
-        async with self._broadcaster(asking, id) as broadcaster:
-            async for piece in broadcaster.listen(after, self._heartbeat_s):
-                yield piece
-
-    @asynccontextmanager
-    async def _broadcaster(self, asking: Principal, id: str) -> AsyncIterator["EventBroadcaster"]:
-        """The job's, opened by the first listener and closed behind the last."""
-        broadcaster = self._broadcasters.get(id)
-        if broadcaster is None or broadcaster.over:
-            broadcaster = self._broadcasters[id] = EventBroadcaster(
-                self._backend, asking, id, self._tasks
-            )
-        broadcaster.listeners += 1
-        try:
-            yield broadcaster
-        finally:
-            broadcaster.listeners -= 1
-            if not broadcaster.listeners:
-                broadcaster.close()
-                if self._broadcasters.get(id) is broadcaster:
-                    del self._broadcasters[id]
-
-
-class EventBroadcaster:
-    """All who listen to one job on this replica.
-
-    Follows its events from the first, and keeps them as they are sent.
-    """
-
-    def __init__(
-        self, backend: JobBackend, principal: Principal, id: str, tasks: Supervisor
-    ) -> None:
-        self.listeners = 0
-        self.over = False
-        self._sent: list[tuple[int, bytes]] = []
-        self._news = Wakeup()
-        self._following = tasks.once(
-            f"following {id}", partial(self._follow, backend, principal, id)
-        )
-
-    async def listen(self, after: int, heartbeat_s: float) -> AsyncIterator[bytes]:
-        """Events with ids above `after`, and a heartbeat while there are none; ends when the job
-        does, or cannot be followed.
+        """Send events with ids above `after`, and a heartbeat while there are none; end when the
+        job does, or cannot be followed.
         """
-        place = 0
-        while True:
-            news = self._news.next
-            while place < len(self._sent):
-                id, piece = self._sent[place]
-                place += 1
-                if id > after:
-                    yield piece
-            if self.over:
-                return
-            try:
-                async with asyncio.timeout(heartbeat_s):
-                    await news.wait()
-            except TimeoutError:
-                yield HEARTBEAT
-
-    def close(self) -> None:
-        self._following.cancel()
-
-    async def _follow(self, backend: JobBackend, principal: Principal, id: str) -> None:
+        yield RETRY
+        events = self._backend.follow(asking, id, after)
+        coming = asyncio.ensure_future(anext(events, None))
         try:
-            async for event in backend.follow(principal, id, 0):
-                self._sent.append((event.id, written(event)))
-                self._news.wake()
+            while True:
+                # not asyncio.timeout, which would end the following with the first pause
+                await asyncio.wait([coming], timeout=self._heartbeat_s)
+                if not coming.done():
+                    yield HEARTBEAT
+                elif event := coming.result():
+                    yield written(event)
+                    coming = asyncio.ensure_future(anext(events, None))
+                else:
+                    return
+        except Exception as problem:  # noqa: BLE001 - the listener comes again, and is told why
+            self._tasks.report(f"following {id}", problem)
         finally:
-            self.over = True
-            self._news.wake()
+            coming.cancel()
+            await asyncio.wait([coming])
+            await events.aclose()  # type: ignore[attr-defined]  # an async generator, by the protocol's contract
 
 
 def written(event: Event) -> bytes:

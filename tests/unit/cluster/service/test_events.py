@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cluster.service.backends.broadcast import EventFollower
+from cluster.service.backends.broadcast import EventBroadcaster
 from cluster.service.core.errors import Damaged, NotFound
 from cluster.service.jobs.event_log import EventLog, Said
 from cluster.service.schemas import Event, EventKind
@@ -141,13 +141,13 @@ class ControllerActor:
         return list(self.events[job])
 
 
-async def heard(follower: EventFollower, job: str, after: int = 0) -> list[int]:
+async def heard(follower: EventBroadcaster, job: str, after: int = 0) -> list[int]:
     return [one.id async for one in follower.follow(job, after)]
 
 
 async def test_a_thousand_listeners_hear_all_in_order_for_a_few_questions() -> None:
     controller = ControllerActor()
-    follower = EventFollower(controller.news, controller.known)
+    follower = EventBroadcaster(controller.news, controller.known)
     controller.add("a")
     listeners = [
         asyncio.create_task(heard(follower, "ab"[number % 2], number % 3)) for number in range(1000)
@@ -166,7 +166,7 @@ async def test_a_thousand_listeners_hear_all_in_order_for_a_few_questions() -> N
 
 async def test_a_listener_may_come_late_and_a_job_that_was_resumed_is_not_over() -> None:
     controller = ControllerActor()
-    follower = EventFollower(controller.news, controller.known)
+    follower = EventBroadcaster(controller.news, controller.known)
     for kind in ("job.queued", "job.cancelled", "job.resumed"):
         controller.add("a", kind)  # type: ignore[arg-type]
     listening = asyncio.create_task(heard(follower, "a", 1))
@@ -179,7 +179,7 @@ async def test_a_listener_may_come_late_and_a_job_that_was_resumed_is_not_over()
 
 async def test_what_the_controller_cannot_say_is_raised_to_all_who_listen() -> None:
     controller = ControllerActor()
-    follower = EventFollower(controller.news, controller.known)
+    follower = EventBroadcaster(controller.news, controller.known)
     listeners = [asyncio.create_task(heard(follower, "a")) for _ in range(3)]
     await asyncio.sleep(0.01)
     controller.fault = NotFound("There is no such job.")
@@ -191,7 +191,7 @@ async def test_what_the_controller_cannot_say_is_raised_to_all_who_listen() -> N
 
 async def test_while_the_controller_is_broken_events_come_from_storage_and_then_an_end() -> None:
     controller = ControllerActor()
-    follower = EventFollower(controller.news, controller.known, Pauses(0.01, 0.01))
+    follower = EventBroadcaster(controller.news, controller.known, Pauses(0.01, 0.01))
     controller.fault = RuntimeError("a fault of ours")
     controller.add("a")
     listening = asyncio.create_task(heard(follower, "a"))
@@ -209,7 +209,7 @@ async def test_while_the_controller_is_broken_events_come_from_storage_and_then_
 
 async def test_one_fault_of_the_controller_costs_a_listener_nothing() -> None:
     controller = ControllerActor()
-    follower = EventFollower(controller.news, controller.known, Pauses(0.01, 0.01))
+    follower = EventBroadcaster(controller.news, controller.known, Pauses(0.01, 0.01))
     listening = asyncio.create_task(heard(follower, "a"))
     await asyncio.sleep(0.01)
     controller.fault = RuntimeError("a fault of ours")
@@ -225,7 +225,7 @@ async def test_a_controller_that_never_answers_is_given_up(monkeypatch: pytest.M
     monkeypatch.setattr("cluster.service.backends.broadcast.POLL_S", 0.01)
     controller = ControllerActor()
     controller.hangs = True
-    follower = EventFollower(controller.news, controller.known, Pauses(0.01, 0.01), late_s=0.01)
+    follower = EventBroadcaster(controller.news, controller.known, Pauses(0.01, 0.01), late_s=0.01)
     controller.add("a")
     with pytest.raises(StorageError, match="ask for them again"):
         await asyncio.wait_for(heard(follower, "a"), 5)
@@ -233,7 +233,7 @@ async def test_a_controller_that_never_answers_is_given_up(monkeypatch: pytest.M
 
 async def test_events_that_the_controller_leaves_out_are_read_from_storage() -> None:
     controller = ControllerActor()
-    follower = EventFollower(controller.news, controller.known)
+    follower = EventBroadcaster(controller.news, controller.known)
     listening = asyncio.create_task(heard(follower, "a"))
     await asyncio.sleep(0.01)
     controller.skips = 1
@@ -249,7 +249,7 @@ async def test_a_job_that_cannot_be_followed_ends_its_own_listeners_alone() -> N
         found: dict[str, Any] = await controller.news({"b": after.get("b", 0)}, timeout_s)
         return found | ({"a": Damaged("Its events are damaged.")} if "a" in after else {})
 
-    follower = EventFollower(news, controller.known)
+    follower = EventBroadcaster(news, controller.known)
     damaged, sound = (
         asyncio.create_task(heard(follower, "a")),
         asyncio.create_task(heard(follower, "b")),
