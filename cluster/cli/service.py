@@ -101,11 +101,10 @@ def _settings(
     file: Path | None, given: dict[str, Any], gateway: dict[str, Any]
 ) -> "ServiceSettings":
     """Raises SettingsError in one sentence."""
-    from pydantic import ValidationError
 
     from cluster.service.core.settings import ServiceSettings
     from optimizer.errors import SettingsError
-    from serving.settings.validation import read_mapping, sentence
+    from serving.settings.validation import read_mapping, validated
     from serving.storage import open_folder
 
     data = {} if file is None else read_mapping(file)
@@ -117,8 +116,5 @@ def _settings(
         )
     data |= {name: value for name, value in given.items() if value is not None}
     data[name] = own | {name: value for name, value in gateway.items() if value is not None}
-    try:
-        settings = ServiceSettings.model_validate(data)
-    except ValidationError as problem:
-        raise SettingsError(sentence(problem)) from None
+    settings = validated(ServiceSettings, data)
     return settings.model_copy(update={"storage": open_folder(settings.storage).absolute().place})

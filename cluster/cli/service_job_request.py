@@ -34,20 +34,15 @@ def build_request(
     name: str | None,
 ) -> "OptimizationRequest":
     """From an experiment's settings: generated tasks by name, data files uploaded."""
-    from pydantic import ValidationError
 
     from cluster.service.schemas import OptimizationRequest
-    from optimizer.errors import SettingsError
-    from serving.settings.validation import sentence
+    from serving.settings.validation import validated
 
     data = read_mapping(file) if file else {}
     given: dict[str, Any] = {key: data[key] for key in _REQUESTED if key in data}
     given |= {key: value for key, value in (("strategies", strategies), ("name", name)) if value}
     given["tasks"] = [_task(client, one) for one in tasks or data.get("tasks") or []]
-    try:
-        return OptimizationRequest.model_validate(given)
-    except ValidationError as problem:
-        raise SettingsError(sentence(problem)) from None
+    return validated(OptimizationRequest, given)
 
 
 def _task(client: "ServiceClient", task: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from cluster.config.component_spec import SelectionSpec, StrategySpec
 from cluster.config.endpoints import with_addresses
@@ -27,7 +27,7 @@ from optimizer.tasks.generated import GENERATED
 from optimizer.tasks.task import Sizes
 from optimizer.types import Sampling
 from serving.settings import ModelSettings, parse_model
-from serving.settings.validation import Strict, read_settings, sentence
+from serving.settings.validation import Strict, read_settings, validated
 
 ModelText = str | dict[str, Any]
 """`builtin:NAME`, `openai:MODEL@BASE_URL`, or a mapping with the model's settings; never a key,
@@ -144,10 +144,7 @@ class SamplingSettings(Strict):
 
     def changed(self, changes: Mapping[str, Any]) -> "SamplingSettings":
         """With some settings replaced. Raises SettingsError."""
-        try:
-            return SamplingSettings.model_validate(self.model_dump() | dict(changes))
-        except ValidationError as problem:
-            raise SettingsError(sentence(problem)) from problem
+        return validated(SamplingSettings, self.model_dump() | dict(changes))
 
 
 class TrialSettings(Strict):

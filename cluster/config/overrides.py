@@ -8,12 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from optimizer.errors import SettingsError, shortened
 from serving.settings import addressed
 from serving.settings.validation import read_mapping
-from serving.settings.yaml_text import KeyStandsTwice, read_yaml
+from serving.settings.yaml_text import KeyStandsTwice, YAMLFault, read_yaml
 
 _MODEL_OPTIONS = ("target", "optimizer")
 _DATA_OPTIONS = ("tasks", "seeds", "seed", "sizes")
@@ -85,7 +83,7 @@ def as_model(text: str) -> str | dict[str, Any]:
         found = read_yaml(text)
     except KeyStandsTwice as problem:
         raise SettingsError(f"The model {shortened(text)!r} {problem.told}.") from None
-    except (yaml.YAMLError, RecursionError, ValueError):
+    except YAMLFault:
         found = None
     if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
         raise SettingsError(

@@ -7,7 +7,7 @@ Knows the tables of names; starts no model, opens no task file and no Ray.
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from cluster.config.experiment import (
     CallSettings,
@@ -23,7 +23,7 @@ from optimizer.diagnostics.ablations import SHORT
 from optimizer.errors import SettingsError
 from optimizer.strategies.abo import ABO
 from optimizer.tasks.task import Sizes
-from serving.settings.validation import Strict, build_named, sentence
+from serving.settings.validation import Strict, build_named, validated
 
 _DEPTH = Depth()
 
@@ -119,7 +119,4 @@ class DiagnosisSettings(PairSettings):
             raise SettingsError(
                 "There is nothing to diagnose: name a task with --task, or a settings file."
             )
-        try:
-            return cls.model_validate(given)
-        except ValidationError as problem:
-            raise SettingsError(sentence(problem)) from problem
+        return validated(cls, given)

@@ -9,16 +9,14 @@ import asyncio
 from typing import Any
 
 from fastapi import FastAPI
-from pydantic import ValidationError
 from ray import serve
 
 from cluster.service.core.settings import ServiceSettings
-from optimizer.errors import SettingsError
 from serving.gateway.deployment import clients, deployed, listen, real_host
 from serving.gateway.settings import expect_guarded, only_this_machine
 from serving.hosting.deployment import bind
 from serving.models import connect, load_engine
-from serving.settings.validation import sentence
+from serving.settings.validation import validated
 from serving.storage import open_folder
 
 
@@ -57,10 +55,7 @@ def build(args: dict[str, Any]) -> serve.Application:
     """What `serve run` and KubeRay's RayService import: the service from the content of a settings
     file. Raises SettingsError.
     """
-    try:
-        return bind_service(ServiceSettings.model_validate(args))
-    except ValidationError as problem:
-        raise SettingsError(sentence(problem)) from None
+    return bind_service(validated(ServiceSettings, args))
 
 
 def _with_whole_place(settings: ServiceSettings) -> ServiceSettings:

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 
 import uvicorn
 from fastapi import FastAPI
-from pydantic import ValidationError
 
 from cluster.service.access.api_keys import Authenticator
 from cluster.service.backends.archive import ArchiveBackend
@@ -23,9 +22,9 @@ from cluster.service.http.deps import Service
 from cluster.service.stores.audit_log import Audit
 from cluster.service.stores.check_pool import CheckPool
 from cluster.service.stores.data_files import FileStore
-from optimizer.errors import PromptrayError, SettingsError
+from optimizer.errors import PromptrayError
 from serving.gateway.settings import GatewaySettings
-from serving.settings.validation import sentence
+from serving.settings.validation import validated
 from serving.storage import Folder, open_folder
 
 HOST = "127.0.0.1"
@@ -88,10 +87,7 @@ def show(
 
 def _gateway(allowed_hosts: Sequence[str]) -> GatewaySettings:
     """Raises SettingsError in one sentence."""
-    try:
-        return GatewaySettings(allowed_hosts=tuple(allowed_hosts))
-    except ValidationError as problem:
-        raise SettingsError(sentence(problem)) from None
+    return validated(GatewaySettings, {"allowed_hosts": tuple(allowed_hosts)})
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from optimizer.errors import EndpointError, PromptrayError, SettingsError, StorageError
+from serving.settings.validation import first_fault
 
 _EVERYWHERE = {
     "VLLM_NO_USAGE_STATS": "1",  # nothing is reported to anybody
@@ -193,10 +194,8 @@ def _in_one_sentence(
 def _told(problem: Exception) -> str:
     if not isinstance(problem, ValidationError):
         return str(problem) or type(problem).__name__
-    fault = problem.errors(include_url=False)[0]
-    place = ".".join(str(part) for part in fault["loc"])
-    text = fault["msg"].removeprefix("Value error, ")
-    return f"{place}: {text}" if place else text
+    fault = first_fault(problem)
+    return f"{fault.path}: {fault.text}" if fault.path else fault.text
 
 
 def _cut(reason: str) -> str:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from optimizer.types import Message, Request, Sampling
 from serving.gateway.errors import Refused
+from serving.settings.validation import first_fault
 
 MAX_CHARACTERS = 1_000_000
 """Text of one prompt; ours, far above what any model that we serve reads."""
@@ -220,7 +221,6 @@ def _check_length(lengths: Sequence[int], field: str) -> None:
 
 def _bad(problem: ValidationError) -> Refused:
     """The first fault in one sentence. What was sent is not repeated."""
-    fault = problem.errors(include_url=False, include_input=False, include_context=False)[0]
-    path = ".".join(str(key) for key in fault["loc"])[:200]
-    reason = fault["msg"].removeprefix("Value error, ")
-    return Refused(400, "invalid_value", f"{path or 'The body'}: {reason}.", param=path or None)
+    fault = first_fault(problem)
+    path = fault.path[:200]
+    return Refused(400, "invalid_value", f"{path or 'The body'}: {fault.text}.", param=path or None)

@@ -17,6 +17,7 @@ from serving.settings.base import Served
 from serving.settings.builtin import BUILTIN_MODELS
 from serving.settings.openai import OpenAISettings
 from serving.settings.scripted import ScriptedSettings
+from serving.settings.validation import first_fault
 from serving.settings.vllm import VLLMSettings
 
 ModelSettings = Served | OpenAISettings
@@ -119,12 +120,12 @@ def _sentence(problem: ValidationError, model: type[Served] | type[OpenAISetting
 
     The value is not quoted: it may be a secret in the wrong place.
     """
-    fault = problem.errors(include_url=False, include_input=False)[0]
-    key = str(fault["loc"][0]) if fault["loc"] else "?"
-    if fault["type"] == "extra_forbidden":
+    fault = first_fault(problem)
+    key = str(fault.loc[0]) if fault.loc else "?"
+    if fault.kind == "extra_forbidden":
         return (
             f"A model of this kind has no setting {key!r}; known are: "
             f"{', '.join(sorted(model.model_fields))}."
         )
-    reason = fault["msg"].removeprefix("Value error, ").rstrip(".")
+    reason = fault.text.rstrip(".")
     return f"The model's setting {key!r} is wrong: {reason}{'' if reason.endswith('?') else '.'}"

@@ -26,7 +26,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import (
     BeforeValidator,
     Field,
@@ -39,8 +38,8 @@ from pydantic import (
 from optimizer.errors import PromptrayError, SettingsError
 from optimizer.graders.patterns import Unusable, compiled
 from optimizer.paths import expanded
-from serving.settings.validation import Strict
-from serving.settings.yaml_text import KeyStandsTwice, read_yaml
+from serving.settings.validation import Strict, first_fault
+from serving.settings.yaml_text import YAMLFault, read_yaml
 from serving.storage.regular_files import read_regular
 
 MOST_BYTES = 4 * 2**20
@@ -212,14 +211,8 @@ def _content(file: Path, data: bytes) -> Mapping[str, Any]:
         return {"rules": _rules(file, text)}
     try:
         content = read_yaml(text)
-    except KeyStandsTwice as problem:
-        raise SettingsError(
-            f"The script {file} has a key twice, {problem.where}; keep one of them."
-        ) from None
-    except (yaml.YAMLError, RecursionError, ValueError) as problem:
-        mark = getattr(problem, "problem_mark", None)
-        place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-        raise SettingsError(f"The script {file} is not YAML{place}.") from None
+    except YAMLFault as problem:
+        raise SettingsError(f"The script {file} {problem.discreet}.") from None
     if not isinstance(content, Mapping):
         raise SettingsError(
             f"The script {file} has no rules; write `rules:` and below it at least one with "
@@ -247,21 +240,20 @@ def _fault(problem: ValidationError) -> str:
 
     Nothing of the file is quoted: whoever named it need not be allowed to read it.
     """
-    fault = problem.errors(include_url=False, include_input=False)[0]
+    fault = first_fault(problem)
     kinds: dict[str, type[Strict]] = {"": Script, "rules": Rule, "replies": Reply, "faults": Fault}
     known = [name for kind in kinds.values() for name in kind.model_fields]
-    loc = [part for part in fault["loc"] if isinstance(part, int) or part in known]
+    loc = [part for part in fault.loc if isinstance(part, int) or part in known]
     place = ".".join(map(str, loc))
-    cause = fault.get("ctx", {}).get("error")
-    if fault["type"] == "missing":
+    if fault.kind == "missing":
         return f"The setting {place} is missing; add it."
-    if isinstance(cause, PromptrayError):
+    if isinstance(fault.cause, PromptrayError):
         kind = kinds.get(next((str(part) for part in reversed(loc) if part in kinds), ""), Script)
         return (
             f"{place or 'It'} has a setting that is not known; known are: "
             f"{', '.join(kind.model_fields)}."
         )
-    return f"The setting {place} is wrong: {fault['msg'].removeprefix('Value error, ')}."
+    return f"The setting {place} is wrong: {fault.text}."
 
 
 def _check_places(reply: Reply, known: frozenset[str] | set[str]) -> None:

@@ -5,14 +5,13 @@ Knows pydantic and YAML; knows nothing of models and experiments.
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
-import yaml
 from pydantic import (
     AliasChoices,
     BaseModel,
@@ -23,11 +22,12 @@ from pydantic import (
 )
 
 from optimizer.errors import PromptrayError, SettingsError, unknown_name
-from serving.settings.yaml_text import KeyStandsTwice, read_yaml
+from serving.settings.yaml_text import YAMLFault, read_yaml
 from serving.storage import split_place
 
 T = TypeVar("T")
 S = TypeVar("S", bound="Strict")
+M = TypeVar("M", bound=BaseModel)
 _OF_UNIONS = ("str", "dict[str,any]")
 """Parts of a place that name the type that pydantic tried, and no key."""
 _WORDING = (
@@ -117,20 +117,63 @@ def read_settings(kind: type[S], path: Path | str, overrides: Mapping[str, Any])
         raise SettingsError(f"{path}: {sentence(problem)}") from problem
 
 
+def validated(kind: type[M], data: Any) -> M:
+    """Return the checked settings.
+
+    Raises:
+        SettingsError: One sentence on the first fault.
+    """
+    try:
+        return kind.model_validate(data)
+    except ValidationError as problem:
+        raise SettingsError(sentence(problem)) from problem
+
+
+class FirstFault(NamedTuple):
+    """The first fault of a failed validation."""
+
+    kind: str
+    """Pydantic's name for it."""
+    loc: tuple[int | str, ...]
+    text: str
+    """What is wrong, without what was given."""
+    given: Any
+    cause: Exception | None
+    """What a validator of ours has raised."""
+
+    @property
+    def path(self) -> str:
+        """Return its place, with dots between."""
+        return ".".join(map(str, self.loc))
+
+
+class _Faulty(Protocol):
+    def errors(self) -> Sequence[Any]: ...
+
+
+def first_fault(problem: _Faulty) -> FirstFault:
+    """Return the first fault of a failed validation, pydantic's own or a web framework's."""
+    fault = problem.errors()[0]
+    return FirstFault(
+        fault["type"],
+        tuple(fault["loc"]),
+        str(fault["msg"]).removeprefix("Value error, "),
+        fault.get("input"),
+        fault.get("ctx", {}).get("error"),
+    )
+
+
 def sentence(problem: ValidationError) -> str:
     """The first fault of a failed validation, said to a person."""
-    fault = problem.errors()[0]
-    place = ".".join(str(part) for part in fault["loc"] if part not in _OF_UNIONS)
-    cause = fault.get("ctx", {}).get("error")
-    if isinstance(cause, PromptrayError):
-        return f"In {place}: {cause}" if place else str(cause)
-    if fault["type"] == "missing":
+    fault = first_fault(problem)
+    place = ".".join(str(part) for part in fault.loc if part not in _OF_UNIONS)
+    if isinstance(fault.cause, PromptrayError):
+        return f"In {place}: {fault.cause}" if place else str(fault.cause)
+    if fault.kind == "missing":
         return f"The setting {place} is missing; add it."
-    if (
-        fault["type"] == "extra_forbidden"
-    ):  # its value is not quoted: it may be a secret in the wrong place
+    if fault.kind == "extra_forbidden":  # not quoted: it may be a secret in the wrong place
         return f"There is no setting called {place!r}."
-    return f"The setting {place} cannot be {fault['input']!r}: {_plain(fault['msg'])}."
+    return f"The setting {place} cannot be {fault.given!r}: {_plain(fault.text)}."
 
 
 def _plain(text: str) -> str:
@@ -156,24 +199,11 @@ def read_mapping(place: Path | str) -> dict[str, Any]:
         raise SettingsError(
             f"The settings file {place} cannot be read: it is not UTF-8 text."
         ) from problem
-    except KeyStandsTwice as problem:
+    except YAMLFault as problem:
         raise SettingsError(f"The settings file {place} {problem.told}.") from problem
-    except yaml.YAMLError as problem:
-        raise SettingsError(f"The settings file {place} is not YAML{_place(problem)}.") from problem
-    except (RecursionError, ValueError) as problem:
-        raise SettingsError(
-            f"The settings file {place} cannot be read: it is nested too deep, or holds an odd "
-            "value."
-        ) from problem
     if not isinstance(data, dict):
         raise SettingsError(
             f"The settings file {place} holds no settings; see tune_configs/ for some to start "
             "from."
         )
     return data
-
-
-def _place(problem: yaml.YAMLError) -> str:
-    mark = getattr(problem, "problem_mark", None)
-    what = getattr(problem, "problem", None)
-    return (f": {what}" if what else "") + (f" (line {mark.line + 1})" if mark else "")

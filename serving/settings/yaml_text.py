@@ -8,18 +8,33 @@ from typing import Any
 import yaml
 
 
-class KeyStandsTwice(yaml.MarkedYAMLError):
-    """`told`: which key, and where; `where`: in which lines, for whoever may not be shown the
-    key.
-    """
+class YAMLFault(ValueError):
+    """A text that is no YAML as people write it."""
+
+    def __init__(self, told: str, discreet: str) -> None:
+        """Name the fault.
+
+        Args:
+            told: What is wrong and where, behind the name of the text.
+            discreet: The same for whoever may not be shown what stands in the text.
+        """
+        super().__init__(told)
+        self.told = told
+        self.discreet = discreet
+
+
+class KeyStandsTwice(YAMLFault):
+    """A key stands twice in one mapping."""
 
     def __init__(self, key: object, first: yaml.nodes.Node, second: yaml.nodes.Node) -> None:
         lines = (first.start_mark.line + 1, second.start_mark.line + 1)
-        self.where = (
+        where = (
             f"in line {lines[0]}" if lines[0] == lines[1] else f"in lines {lines[0]} and {lines[1]}"
         )
-        self.told = f"has the key {str(key)[:100]!r} twice, {self.where}; keep one of them"
-        super().__init__(problem=self.told, problem_mark=second.start_mark)
+        super().__init__(
+            f"has the key {str(key)[:100]!r} twice, {where}; keep one of them",
+            f"has a key twice, {where}; keep one of them",
+        )
 
 
 class _Loader(yaml.SafeLoader):
@@ -51,11 +66,24 @@ class _Loader(yaml.SafeLoader):
 def read_yaml(text: str) -> Any:
     """Return what a YAML document says.
 
-    Raises yaml.YAMLError, of which KeyStandsTwice is one; RecursionError and ValueError for
-    what is nested too deep or holds an odd value.
+    Raises:
+        YAMLFault: It is not YAML, a key stands twice, it is nested too deep, or it holds an odd
+            value.
     """
     loader = _Loader(text)
     try:
         return loader.get_single_data()
+    except YAMLFault:
+        raise
+    except yaml.YAMLError as problem:
+        mark = getattr(problem, "problem_mark", None)
+        what = getattr(problem, "problem", None)
+        told = (f": {what}" if what else "") + (f" (line {mark.line + 1})" if mark else "")
+        place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+        raise YAMLFault(f"is not YAML{told}", f"is not YAML{place}") from problem
+    except (RecursionError, ValueError) as problem:
+        raise YAMLFault(
+            "cannot be read: it is nested too deep, or holds an odd value", "is not YAML"
+        ) from problem
     finally:
         loader.dispose()

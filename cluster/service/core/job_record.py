@@ -23,6 +23,7 @@ from cluster.text.formatting import UNFINISHED
 from cluster.text.formatting import trials_told as told
 from cluster.trial.result import ENDED
 from optimizer.errors import DataError, shortened
+from serving.settings.validation import first_fault
 from serving.storage.text import storable
 
 DAMAGED = "damaged"
@@ -315,6 +316,6 @@ def expect_resumable(id: str, status: JobStatus) -> None:
 def _first(problem: Exception) -> str:
     """What is wrong, of the first of several faults."""
     if isinstance(problem, ValidationError):
-        fault = problem.errors(include_url=False, include_input=False)[0]
-        return f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+        fault = first_fault(problem)
+        return f"{fault.path}: {fault.text}"
     return shortened(f"{type(problem).__name__}: {problem}")

@@ -44,6 +44,7 @@ from optimizer.errors import (
 from serving.gateway.errors import Refused
 from serving.gateway.response_bodies import Sheet
 from serving.runtime.supervision import LASTING
+from serving.settings.validation import first_fault
 
 HEARTBEAT_S = 15.0
 """Proxies close a connection that is silent for a minute."""
@@ -151,16 +152,16 @@ _BY_KIND: tuple[tuple[type[PromptrayError], int, str], ...] = (
 async def bad_request(http: HttpRequest, problem: Exception) -> NoReturn:
     """The first fault of a request in one sentence. What was sent is not repeated."""
     assert isinstance(problem, RequestValidationError)
-    fault = problem.errors()[0]
-    place = [str(part) for part in fault["loc"]]
+    fault = first_fault(problem)
+    place = [str(part) for part in fault.loc]
     path = ".".join(place[1:] if place[0] in ("body", "query", "path", "header") else place)[:200]
-    if fault["type"] == "json_invalid":
+    if fault.kind == "json_invalid":
         raise Refused(400, "invalid_json", "The body is not JSON.")
-    if fault["type"] == "missing":
+    if fault.kind == "missing":
         raise Refused(
             400, "missing_value", f"{path or 'The body'} is missing: add it.", param=path or None
         )
-    reason = shortened(str(fault["msg"]).removeprefix("Value error, "), 1000).rstrip(".")
+    reason = shortened(fault.text, 1000).rstrip(".")
     raise Refused(400, "invalid_value", f"{path or 'The body'}: {reason}.", param=path or None)
 
 

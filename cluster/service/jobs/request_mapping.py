@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from cluster.config.experiment import ExperimentSettings
 from cluster.config.labels import slug
 from cluster.experiment.prepare import SETTINGS_FILE, Experiment, check
@@ -30,7 +28,7 @@ from cluster.service.stores.data_files import local_copy
 from cluster.service.stores.job_store import Store
 from optimizer.errors import DataError, SettingsError, StorageError, shortened, unknown_name
 from optimizer.tasks.generated import GENERATED
-from serving.settings.validation import read_mapping, sentence
+from serving.settings.validation import read_mapping, validated
 from serving.storage import Folder
 
 _OF_A_PROBE = (
@@ -65,10 +63,7 @@ def experiment_settings(
     }
     # With these the search's space means labels, and reads no line as a model.
     given["models"] = {label: models[label] for label in searched_models(request)}
-    try:
-        return ExperimentSettings.model_validate(given)
-    except ValidationError as problem:
-        raise SettingsError(sentence(problem)) from None
+    return validated(ExperimentSettings, given)
 
 
 def kept_settings(
@@ -90,9 +85,9 @@ def kept_settings(
         {*(model.label for model in service.parsed), *(labels if isinstance(labels, dict) else ())},
     )
     try:
-        return ExperimentSettings.model_validate(kept)
-    except ValidationError as problem:
-        raise DataError(f"{sentence(problem)} Bring it back from a copy.") from None
+        return validated(ExperimentSettings, kept)
+    except SettingsError as problem:
+        raise DataError(f"{problem} Bring it back from a copy.") from None
 
 
 def admit(request: OptimizationRequest, service: ServiceSettings) -> None:

@@ -420,7 +420,7 @@ async def test_a_process_that_says_nothing_is_ended_and_never_used_again(
         with pytest.raises((Lost, Injected), match=reason):
             await asyncio.wait_for(running, 10)
     assert (ended, worker_pool._idle) == (([], [process]) if kind == "well" else ([process], []))
-    assert worker_pool.processes() == []
+    assert [worker for worker, _ in worker_pool._running.values()] == []
 
 
 async def test_a_supervised_task_begins_anew_with_growing_pauses_and_is_seen() -> None:
