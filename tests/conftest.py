@@ -3,9 +3,11 @@
 import itertools
 import os
 from collections.abc import Generator, Iterator
+from functools import cache
 from pathlib import Path
 from urllib.request import Request, urlopen
 
+import httpcore2
 import pytest
 from hypothesis import settings
 
@@ -24,6 +26,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # forgotten; Serve's own 10 s would be waited for. Read when Ray is imported.
 os.environ.setdefault("RAY_SERVE_HANDLE_AUTOSCALING_METRIC_PUSH_INTERVAL_S", "1")
 os.environ.setdefault("RAY_SERVE_MIN_HANDLE_METRICS_TIMEOUT_S", "3")
+
+
+# One TLS context for all HTTP clients of a process: reading the machine's certificates takes 30 ms,
+# and no test has another machine's server answer.
+httpcore2.default_ssl_context = cache(httpcore2.default_ssl_context)
 
 
 @pytest.hookimpl(tryfirst=True)  # before tests are chosen by their markers

@@ -55,6 +55,8 @@ _AT_ONCE_S = 2.0
 """Questions that fail before an endpoint counts as down, and the time after which a failure is no
 accident of the line [ours].
 """
+_PROBE_PAUSE_S = 0.2
+"""Between two of them."""
 STREAK = 10
 """Requests in a row that were rejected, after which it is asked whether any would be answered
 [ours]: a prompt that trips a filter costs one more question in so many, and an endpoint that has
@@ -286,7 +288,7 @@ class OpenAIModel:
             except Transient:
                 if now() - began > _AT_ONCE_S:
                     return False
-                await asyncio.sleep(_AT_ONCE_S / 10)
+                await asyncio.sleep(_PROBE_PAUSE_S)
             else:
                 return True
         return False

@@ -21,6 +21,7 @@ from cluster.experiment.preflight import check_models, questions_of
 from optimizer.errors import AccessError, EndpointError, PromptrayError
 from optimizer.prompt import Prompt
 from optimizer.types import Request
+from tests.contracts.hurry import hurried_probes
 
 REMOTE = "openai:m@http://127.0.0.1:1/v1"
 
@@ -129,8 +130,8 @@ def endpoint(refuses: Any) -> Iterator[str]:
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server, hurried_probes():
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         try:
             yield f"http://127.0.0.1:{server.server_address[1]}/v1"
         finally:

@@ -21,6 +21,7 @@ from serving.concurrency.circuit_breaker import LONGEST_PAUSE_S, Outage, pause_o
 from serving.concurrency.retrying import MOST_EXCUSED, Retry, Transient
 from serving.settings import OpenAISettings
 from tests.contracts.client_contract import QUESTIONS, ask
+from tests.contracts.hurry import hurried_outages
 from tests.unit.cluster.test_trial import GOOD
 from tests.unit.cluster.test_trial import plan as plan_of_a_trial
 from tests.unit.serving.raw_endpoint import Asked, Play, RawEndpoint, chat, http
@@ -148,7 +149,8 @@ async def test_when_all_have_left_nothing_probes_on() -> None:
 async def endpoint() -> AsyncIterator[RawEndpoint]:
     started = RawEndpoint(delay_s=0.002)
     await started.start()
-    yield started
+    with hurried_outages():
+        yield started
     await started.stop()
 
 
@@ -253,9 +255,9 @@ async def test_a_request_that_brings_the_endpoint_down_each_time_is_given_up_at_
     endpoint: RawEndpoint,
 ) -> None:
     async def endpoint_goes_down() -> None:
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.01)
         await endpoint.stop()
-        await asyncio.sleep(0.8)
+        await asyncio.sleep(0.1)
         await endpoint.start()
 
     restarts = []
@@ -267,7 +269,7 @@ async def test_a_request_that_brings_the_endpoint_down_each_time_is_given_up_at_
         return lambda writer: asyncio.sleep(60)
 
     endpoint.play = play
-    model = client(endpoint, retry=Retry(attempts=2, first_wait_s=0.1))
+    model = client(endpoint, retry=Retry(attempts=2, first_wait_s=0.01))
     good, bad = await model.complete([ask("good"), ask("poison")])
     assert isinstance(good, Completion)
     assert isinstance(bad, Failed)
@@ -290,11 +292,11 @@ async def test_the_check_before_a_run_waits_for_nothing() -> None:
 
 
 async def test_an_outage_that_lasts_too_long_ends_the_run(endpoint: RawEndpoint) -> None:
-    model = client(endpoint, outage_s=1.5)
+    model = client(endpoint, outage_s=0.5)
     await model.complete(QUESTIONS)
     await endpoint.stop()
     with pytest.raises(
-        EndpointError, match=r"has not answered for 1\.5 s .* the same command continues"
+        EndpointError, match=r"has not answered for 0\.5 s .* the same command continues"
     ):
         await model.complete(QUESTIONS)
     await endpoint.start()

@@ -14,6 +14,7 @@ from cluster.service.jobs.controller import JobController
 from cluster.service.jobs.run_updates import Ended, Moved, Rounded, Sized, Started
 from cluster.service.schemas import OptimizationRequest
 from cluster.service.stores.job_store import Store
+from tests.contracts.hurry import hurried_controller
 from tests.unit.cluster.service.requests import request
 
 FREE = QuotaSettings()
@@ -116,11 +117,12 @@ async def running_controller(
 ) -> AsyncIterator[tuple[JobController, WorkerPool]]:
     worker_pool = WorkerPool(play)
     controller = worker_pool.controller = JobController(str(place), running, worker_pool, **how)
-    await controller.open(0.5)
-    try:
-        yield controller, worker_pool
-    finally:
-        await controller.close()
+    with hurried_controller():
+        await controller.open(0.5)
+        try:
+            yield controller, worker_pool
+        finally:
+            await controller.close()
 
 
 def filed(id: str, owner: str = "ann", key: str | None = None) -> Filed:

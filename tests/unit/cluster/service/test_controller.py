@@ -16,6 +16,7 @@ from cluster.service.jobs.controller import LOST_WITHOUT_PROGRESS, JobController
 from cluster.service.jobs.run_updates import Ended, Sized
 from cluster.service.stores.job_store import Store
 from optimizer.errors import StorageError
+from tests.contracts.hurry import hurried_controller
 from tests.unit.cluster.service.running_controller import (
     FREE,
     WorkerPool,
@@ -317,12 +318,13 @@ async def test_a_controller_whose_storage_was_taken_says_so_and_keeps_nothing_mo
         def release(self) -> None:
             """Nothing."""
 
-    lost = asyncio.Event()
-    controller = JobController(str(tmp_path), 1, WorkerPool(one_trial), lost=lost.set)
-    await controller.open(0.5)
-    controller.job_table.held.release()
-    controller.job_table.held = Taken()
-    await asyncio.wait_for(lost.wait(), 5)
-    with pytest.raises(StorageError):
-        await controller.create(filed("opt-1"), FREE)
-    await controller.close()
+    with hurried_controller():
+        lost = asyncio.Event()
+        controller = JobController(str(tmp_path), 1, WorkerPool(one_trial), lost=lost.set)
+        await controller.open(0.5)
+        controller.job_table.held.release()
+        controller.job_table.held = Taken()
+        await asyncio.wait_for(lost.wait(), 5)
+        with pytest.raises(StorageError):
+            await controller.create(filed("opt-1"), FREE)
+        await controller.close()

@@ -30,7 +30,7 @@ class Elsewhere(BaseHTTPRequestHandler):
 def other() -> Iterator[HTTPServer]:
     Elsewhere.asked = []
     with HTTPServer(("127.0.0.1", 0), Elsewhere) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         yield server
         server.shutdown()

@@ -127,7 +127,7 @@ async def test_an_answer_that_takes_too_long_is_given_up(
     open_gateway: OpenGateway, text: str, stream: bool
 ) -> None:
     model = ScriptedStream(words)
-    gateway = await open_gateway(model, deliver_timeout_s=1.0)
+    gateway = await open_gateway(model, deliver_timeout_s=0.2)
     reply = await gateway.chat(text, stream=stream)
     # On a very busy machine not even "one" comes in time; then that is an answer of its own, too.
     error = events(reply)[-1] if reply.status == 200 else reply.json
