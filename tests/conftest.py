@@ -18,6 +18,8 @@ ROOT = Path(__file__).parents[1]
 # fast is a benchmark.
 settings.register_profile("any load", deadline=None)
 settings.load_profile("any load")
+# Of `make test-fast`: a quarter of the examples, as the whole run has all of them.
+settings.register_profile("quick", deadline=None, max_examples=25)
 # One thread for a matrix, where nothing else is said: several wait for each other in a loop, and
 # where others are at work on the same cores that wait takes minutes. Read when numpy and
 # CTranslate2 are imported.

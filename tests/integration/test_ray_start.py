@@ -107,7 +107,7 @@ def test_a_cluster_that_is_gone_is_told_at_once(scheme: str) -> None:
 def test_what_is_no_ray_is_told_within_bounds(web_server: int) -> None:
     """In a process of its own: the client of Ray that waits for it stays behind in it."""
     program = (
-        "from cluster import ray_start; start.PROBE_S = 0.5\n"
+        "from cluster.ray_runtime import start; start.PROBE_S = 0.5\n"
         f"try: start.join('127.0.0.1:{web_server}')\n"
         "except Exception as problem: print(type(problem).__name__, problem, flush=True)"
     )

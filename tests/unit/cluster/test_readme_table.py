@@ -7,6 +7,7 @@ import pytest
 from tests.contracts import quickstart
 
 
+@pytest.mark.slow
 async def test_the_readme_shows_what_the_quickstart_prints() -> None:
     printed = quickstart.printed(
         await quickstart.replayed(

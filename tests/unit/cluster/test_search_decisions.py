@@ -286,6 +286,7 @@ def test_the_run_that_is_cut_has_every_kind_of_decision_and_a_pruned_trial() -> 
     assert sum(isinstance(decision, Given) for decision in WHOLE) == 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_cut_anywhere_a_search_goes_on_to_the_same_end(seed: int) -> None:
     for cut in range(len(WHOLE) + 1):

@@ -335,6 +335,7 @@ class Spy:
         self.found.append(strings_within(problem, optimizer, evaluate, rng) | anywhere)
 
 
+@pytest.mark.slow
 async def test_a_search_that_looks_everywhere_finds_no_test_item(plan: TrialPlan) -> None:
     spy = Spy([])
     task = load_task("navigate", sizes=Sizes(4, 6, 10), seed=5)

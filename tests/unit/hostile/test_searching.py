@@ -72,6 +72,7 @@ def author(request: Request) -> str:
     return EVIL[number]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STRATEGIES)
 async def test_hostile_items_change_nothing_but_their_own_score(
     name: str, task: Task, tmp_path: Path

@@ -88,6 +88,7 @@ def deserves(challenger: Standing, incumbent: Standing, rule: SelectionRule) -> 
     return shared >= least and sign_test(wins_of_parent, losses_of_parent) <= alpha
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", SELECTION_RULES.values())
 async def test_at_every_number_of_calls_what_was_measured_stands_and_the_best_deserves_it(
     make: type[SelectionRule],

@@ -61,6 +61,7 @@ def test_a_locked_split_tells_its_size_and_nothing_else() -> None:
     assert split == LockedSplit.lock(EXAMPLES) != LockedSplit.lock(EXAMPLES[:2])
 
 
+@pytest.mark.slow
 def test_no_object_of_the_process_holds_a_locked_example() -> None:
     split = LockedSplit.lock([Example("only/here", "never in memory", ("no",))])
     gc.collect()

@@ -41,11 +41,13 @@ async def share_found(
     return found / (count * len(families))
 
 
+@pytest.mark.slow
 async def test_racing_finds_the_best_arm_at_a_quarter_of_the_budget() -> None:
     """1,000 cases, each of which measures at most a quarter of its pairs."""
     assert await share_found(Racing(budget_share=0.25), list(WITH_A_BEST_ARM), 250, 0.25) >= 0.95
 
 
+@pytest.mark.slow
 async def test_racing_without_a_budget_is_right_and_cheap() -> None:
     pairs, found = 0.0, 0
     for case in (case for family in WITH_A_BEST_ARM for case in cases(family, 25)):
@@ -56,6 +58,7 @@ async def test_racing_without_a_budget_is_right_and_cheap() -> None:
     assert pairs < 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "rule",
     [
@@ -73,6 +76,7 @@ async def test_every_best_arm_rule_beats_an_even_share(rule: SelectionRule) -> N
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 async def test_brute_force_is_the_truth(family: str) -> None:
     for case in cases(family, 5, seed=1):

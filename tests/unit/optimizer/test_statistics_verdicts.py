@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from itertools import combinations
 from random import Random
 
+import pytest
+
 from optimizer.selection import Racing
 from optimizer.statistics import holm, paired_test, pooled_test, sign_flip_test
 
@@ -55,6 +57,7 @@ async def search(prompts: EqualPrompts, rng: Random) -> int:
     return kept[0]
 
 
+@pytest.mark.slow
 async def test_of_equal_prompts_the_chosen_one_is_seldom_called_better() -> None:
     rng, false, naive = Random(0), 0, 0
     for _ in range(RUNS):
@@ -71,6 +74,7 @@ async def test_of_equal_prompts_the_chosen_one_is_seldom_called_better() -> None
     assert naive > 2 * AT_MOST, "a verdict on the split that chose the prompt must fail this check"
 
 
+@pytest.mark.slow
 def test_of_equal_strategies_no_pair_is_told_apart_in_most_reports() -> None:
     """Five strategies and the baseline on two tasks with two seeds: 30 comparisons a report."""
     rng, false, naive = Random(1), 0, 0

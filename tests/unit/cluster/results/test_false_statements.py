@@ -117,6 +117,7 @@ def test_at_most_five_reports_of_a_hundred_say_something_false(sd: float) -> Non
     assert false <= 0.05 * REPORTS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sd", [0.0, 0.05])
 def test_nor_do_they_with_a_control_arm(sd: float) -> None:
     rng = Random(f"controlled {sd}")

@@ -81,6 +81,7 @@ async def reflected(
     return await judged(feedbacks, evidence, procedure)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "target"),
     [

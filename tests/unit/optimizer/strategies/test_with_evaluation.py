@@ -16,6 +16,7 @@ from tests.contracts.strategy_contract import check_lineage
 FRESH = toy.examples(60, "fresh")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", SELECTION_RULES)
 @pytest.mark.parametrize("name", STRATEGIES)
 async def test_the_winner_is_better_than_the_seed_prompt_on_fresh_items(
