@@ -1,5 +1,5 @@
 # make quickstart   optimizes prompts for the built-in model on a local Ray: about five minutes
-# make test         the tests, file by file in WORKERS processes
+# make test         the tests, in WORKERS processes that take file by file
 # make test-fast    those of them that start no Ray, process, service or browser and take no time (tests/fast.py)
 # make test-vllm    the tests that need vLLM, with its CPU build in a virtual environment of its own, .venv-vllm
 # make soak         half an hour of experiments that are disturbed, to see what grows; MINUTES=5 makes it shorter
@@ -8,7 +8,7 @@
 
 PYTHON ?= python3
 MINUTES ?= 30
-WORKERS ?= 2
+WORKERS ?= 3
 VENV := .venv
 BIN := $(VENV)/bin
 VLLM_VENV := .venv-vllm
@@ -21,13 +21,14 @@ quickstart: $(VENV)/installed
 	$(BIN)/promptray run tune_configs/quickstart.yaml
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 test-fast: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m 'not (ray or process or service or slow)' --ignore=tests/e2e/browser --ignore=tests/e2e/chaos
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n 2 --dist worksteal --hypothesis-profile quick \
+		-m 'not (ray or process or service or slow)' --ignore=tests/e2e
 
 test-vllm: $(VLLM_VENV)/installed
-	$(VLLM_BIN)/python -m pytest -q tests/integration/vllm
+	$(VLLM_BIN)/python -m pytest -q -n 2 --dist loadgroup tests/integration/vllm
 
 soak: $(VENV)/installed-dev
 	$(BIN)/python -m tests.e2e.chaos.soak --minutes $(MINUTES)

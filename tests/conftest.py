@@ -39,6 +39,7 @@ httpcore2.default_ssl_context = cache(httpcore2.default_ssl_context)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     fast.mark(items)
     order.longest_first(items, Path(__file__).parent)
+    order.group(items, Path(__file__).parent)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -40,3 +40,17 @@ def longest_first(items: list[pytest.Item], tests: Path) -> None:
     said, stay as they are.
     """
     items.sort(key=lambda item: -SECONDS_BY_FILE.get(item.path.relative_to(tests).as_posix(), 0))
+
+
+TOGETHER = "e2e/chaos"
+"""Files of this folder are tested by one process, whose cluster, endpoint and undisturbed run they
+share.
+"""
+
+
+def group(items: list[pytest.Item], tests: Path) -> None:
+    """Mark each test with the group that one process tests: its file, or the folder TOGETHER."""
+    for item in items:
+        place = item.path.relative_to(tests).as_posix()
+        shares = place.startswith(TOGETHER) and "cluster" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group(TOGETHER if shares else place))

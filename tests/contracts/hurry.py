@@ -1,14 +1,18 @@
-"""Pauses of the product that tests would sit through, made short.
+"""Pauses of the product that tests would sit through, made short, and work that is done again for
+each of them, done once.
 
-Each is a constant of the product that only says how long to wait, and nothing that decides: what
+Each pause is a constant of the product that only says how long to wait, and nothing that decides: what
 is tested is the same, in less time.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import pytest
 
+from cluster.diagnosis import page as diagnosis_page
+from cluster.results import page as report_page
 from cluster.service.jobs import controller
 from serving.clients import openai_model
 from serving.concurrency import circuit_breaker
@@ -38,4 +42,13 @@ def hurried_controller() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(controller, "SAVE_EVERY_S", 0.02)
         patch.setattr(controller, "AGAIN_S", 0.01)
+        yield
+
+
+@contextmanager
+def compiled_templates() -> Iterator[None]:
+    """Compile the templates of each kind of page once, not once a page."""
+    with pytest.MonkeyPatch.context() as patch:
+        for page in (diagnosis_page, report_page):
+            patch.setattr(page, "_environment", cache(page._environment))
         yield

@@ -296,6 +296,6 @@ def test_late_tests_have_their_time_and_what_is_lost_or_late_stays_untested(
     cut = [without_result(plan, "cancelled") for plan in experiment.plans]
     known = {trial_spec.trial: trial_spec for trial_spec in experiment.trial_specs}
     began = time.monotonic()
-    found = list(late_tests.run_late(experiment, cut, known, None, 0.1, within_s=20.0))  # type: ignore[arg-type]
+    found = list(late_tests.run_late(experiment, cut, known, None, 0.1, within_s=12.0))  # type: ignore[arg-type]
     assert [(one.strategy, one.verdict) for one in found] == [("apo", "better")]
     assert time.monotonic() - began < 60

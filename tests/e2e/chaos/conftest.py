@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.chaos.accounts import TrialBudget, answered_keys
 from tests.e2e.chaos.endpoint import Endpoint, endpoint
-from tests.e2e.chaos.experiments import at_endpoint, built_in, mixed, running, written
+from tests.e2e.chaos.experiments import at_endpoint, mixed, running, written
 from tests.e2e.chaos.killing import OutcomeCounts, Undisturbed
 from tests.e2e.chaos.victims import Nodes, nodes
 
@@ -58,11 +58,6 @@ def mixed_file(folder: Path, served: Endpoint) -> Path:
 
 
 @pytest.fixture(scope="session")
-def built_in_file(folder: Path) -> Path:
-    return written(built_in(gpus=1), folder / "built_in.yaml")
-
-
-@pytest.fixture(scope="session")
 def undisturbed_endpoint(endpoint_file: Path, cluster: Nodes, served: Endpoint) -> Undisturbed:
     """Its accounts are those of a run without deaths: nothing is answered twice, and the ledger
     holds what was answered.
@@ -78,11 +73,6 @@ def undisturbed_endpoint(endpoint_file: Path, cluster: Nodes, served: Endpoint) 
 @pytest.fixture(scope="session")
 def undisturbed_mixed(mixed_file: Path, cluster: Nodes) -> Undisturbed:
     return _undisturbed(mixed_file, cluster)
-
-
-@pytest.fixture(scope="session")
-def undisturbed_built_in(built_in_file: Path, cluster: Nodes) -> Undisturbed:
-    return _undisturbed(built_in_file, cluster)
 
 
 def _undisturbed(file: Path, cluster: Nodes) -> Undisturbed:

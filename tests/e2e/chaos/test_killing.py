@@ -39,8 +39,7 @@ from tests.e2e.chaos.victims import AGENTS_S, DEATH_S, Nodes, all_gone, is_agent
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
 AT_ENDPOINT = (["trial"] * 5 + ["ledger"] * 3) * TIMES
-BUILT_IN = (["replica"] * 3 + ["ledger", "trial"]) * TIMES
-ON_NODES = ["node with trials", "node with replicas", "replica"] * TIMES
+ON_NODES = (["node with trials", "node with replicas"] + ["replica"] * 4) * TIMES
 DRIVERS = ["driver"] * 2 * TIMES
 STARTING = 0.3
 """The part of a driver's life that passes before the first answer."""
@@ -50,7 +49,7 @@ STARTING_S = 8.0
 
 def test_at_least_a_hundred_kills_are_planned_over_all_kinds_of_victim() -> None:
     """With those of test_kill_points.py, half of which are in final tests under `budget.total`."""
-    planned = AT_ENDPOINT + BUILT_IN + ON_NODES + DRIVERS
+    planned = AT_ENDPOINT + ON_NODES + DRIVERS
     assert len(planned) + POINTS >= 100
     assert set(planned) == {
         "trial",
@@ -81,25 +80,7 @@ def test_killed_trials_and_ledgers_change_nothing(
     )
 
 
-def test_killed_replicas_change_nothing(
-    built_in_file: Path,
-    undisturbed_built_in: Undisturbed,
-    cluster: Nodes,
-    outcome_counts: OutcomeCounts,
-) -> None:
-    kill_through(
-        built_in_file,
-        undisturbed_built_in,
-        BUILT_IN,
-        cluster.kill,
-        cluster.address,
-        None,
-        outcome_counts,
-        Random(f"built in {SEED}"),
-    )
-
-
-def test_lost_nodes_change_nothing(
+def test_killed_replicas_and_lost_nodes_change_nothing(
     mixed_file: Path,
     undisturbed_mixed: Undisturbed,
     cluster: Nodes,

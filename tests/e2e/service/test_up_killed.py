@@ -18,8 +18,8 @@ from tests.unit.cluster.service.requests import request
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
 REQUEST = OptimizationRequest.model_validate(
     request(
-        strategies=[{"name": "iterative_ape", "settings": {"rounds": 8, "pool": 4}}],
-        sizes={"train": 10, "dev": 50, "test": 20},
+        strategies=[{"name": "iterative_ape", "settings": {"rounds": 6, "pool": 3}}],
+        sizes={"train": 10, "dev": 30, "test": 10},
         budget={"target_calls": 5000, "optimizer_calls": 400},
     )
 )

@@ -2,6 +2,7 @@
 no process stays behind.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from serving.settings.vllm import VLLMSettings
 from tests.integration.vllm.processes import environment
 from tests.integration.vllm.target import SETTINGS
 
+TESTED_BY = "PYTEST_XDIST_WORKER"
+"""Another process that tests has engines of its own."""
 pytestmark = [pytest.mark.process, pytest.mark.timeout(600)]
 
 
@@ -30,7 +33,9 @@ def refused(**changes: Any) -> PromptrayError:
     assert not [
         process
         for process in psutil.process_iter()
-        if process.pid not in before and MARK in environment(process)
+        if process.pid not in before
+        and MARK in (of := environment(process))
+        and of.get(TESTED_BY) == os.environ.get(TESTED_BY)
     ]
     return caught.value
 

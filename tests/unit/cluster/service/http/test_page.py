@@ -1,10 +1,10 @@
 """The page's files, the headers of every answer, the limits of the gateway, and the document."""
 
-from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from fastapi import FastAPI
 
 from cluster.service.access.api_keys import Authenticator
 from cluster.service.backends.archive import ArchiveBackend
@@ -20,9 +20,10 @@ from serving.storage import open_folder
 from tests.unit.cluster.service.http.conftest import REQUEST, Client, OpenService, Small
 
 
-@pytest.fixture
-def paged(small: Small, tmp_path: Path) -> httpx2.AsyncClient:
+@pytest.fixture(scope="module")
+def paged_app(small: Small, tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
     """A service with a page and a model, in which no job can be started."""
+    tmp_path = tmp_path_factory.mktemp("paged")
     page = tmp_path / "page"
     (page / "assets").mkdir(parents=True)
     (page / "index.html").write_text("<!doctype html><title>promptray</title>")
@@ -40,8 +41,14 @@ def paged(small: Small, tmp_path: Path) -> httpx2.AsyncClient:
         ring.quota,
         page=page,
     )
-    app = service_app(service, ring, {"echo": ScriptedModel(lambda _: Completion("fine"))})
-    return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://127.0.0.1:8000")
+    return service_app(service, ring, {"echo": ScriptedModel(lambda _: Completion("fine"))})
+
+
+@pytest.fixture
+def paged(paged_app: FastAPI) -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(paged_app), base_url="http://127.0.0.1:8000"
+    )
 
 
 async def test_links_into_the_page_give_its_index(paged: httpx2.AsyncClient) -> None:

@@ -38,8 +38,10 @@ NEIGHBOUR = named("127.0.0.1:8000", ("origin", "http://127.0.0.1:3000"))
 """Of another program's page on this machine, in a browser that does not tell of sites."""
 
 
-@pytest.fixture(params=["with jobs", "finished folders alone"])
-def app(request: pytest.FixtureRequest, small: Small, tmp_path: Path) -> FastAPI:
+@pytest.fixture(scope="module", params=["with jobs", "finished folders alone"])
+def app(
+    request: pytest.FixtureRequest, small: Small, tmp_path_factory: pytest.TempPathFactory
+) -> FastAPI:
     """The application of `promptray up` and of `promptray show --play`, and that of `promptray
     show`.
     """
@@ -48,7 +50,7 @@ def app(request: pytest.FixtureRequest, small: Small, tmp_path: Path) -> FastAPI
         if request.param == "with jobs"
         else ArchiveBackend([str(small.out)])
     )
-    return shown_app(backend, open_folder(tmp_path / "storage"))
+    return shown_app(backend, open_folder(tmp_path_factory.mktemp("sites") / "storage"))
 
 
 def routes(app: FastAPI) -> list[tuple[str, str]]:
