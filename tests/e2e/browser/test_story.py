@@ -106,7 +106,7 @@ def look_into(screen: Screen, job: str) -> None:
     screen.picture("lineage-after-story-light")
     left, right = tree["id"][tree["parent"][child]], tree["id"][child]
     screen.press("Compare with its parent")
-    screen.sees("Who wins where")
+    screen.sees("Agreement")
     screen.open(f"/jobs/{job}/compare?trial={trial}&left={left}&right={right}", ".item")
     items = screen.api(
         f"/v1/optimizations/{job}/comparison?trial={trial}&left={left}&right={right}"
@@ -153,7 +153,7 @@ def test_a_cut_line_goes_on_where_it_was(screen: Screen) -> None:
     screen.open(f"/jobs/{job}")
     screen.until(lambda: len(screen.all(".log li")) > 2, "first events")
     screen.offline(True)
-    screen.sees("connecting again", "main", 5)
+    screen.sees("reconnecting", "main", 5)
     screen.offline(False)
     screen.sees("succeeded", ".job-head", 20)
     last = screen.api(f"/v1/optimizations/{job}")["last_event"]

@@ -1,8 +1,8 @@
-// The service's API as the page uses it. Knows the key (kept for this tab alone) and how errors look; knows no view.
+// The service's API as the page uses it. Knows the key, which is stored in this tab only, and the form of errors; knows no view.
 const KEY = "promptray-key";
 const keyListeners = new Set();
 
-/** An answer that is an error, in the service's own sentence. Status 0: no answer came. */
+/** An error answer, with the service's own message. Status 0: no answer came. */
 export class ApiError extends Error {
   constructor(status, message, code) {
     super(message);
@@ -16,19 +16,20 @@ export const apiKey = () => sessionStorage.getItem(KEY) || "";
 export function setApiKey(key) {
   if (key) sessionStorage.setItem(KEY, key);
   else sessionStorage.removeItem(KEY);
-  keyListeners.forEach((tell) => tell());
+  keyListeners.forEach((listener) => listener());
 }
 
-export function onApiKey(tell) {
-  keyListeners.add(tell);
-  return () => keyListeners.delete(tell);
+/** Calls `listener` whenever the key changes. Returns what stops it. */
+export function onApiKey(listener) {
+  keyListeners.add(listener);
+  return () => keyListeners.delete(listener);
 }
 
-/** The path of a thing: parts are escaped, empty query values left out. */
+/** The address of a resource: parts are escaped, empty query values left out. */
 export function url(parts, query = {}) {
   const path = "/v1/" + parts.map(encodeURIComponent).join("/");
-  const asked = Object.entries(query).filter(([, value]) => value !== undefined && value !== null && value !== "");
-  return asked.length ? `${path}?${new URLSearchParams(asked)}` : path;
+  const params = Object.entries(query).filter(([, value]) => value !== undefined && value !== null && value !== "");
+  return params.length ? `${path}?${new URLSearchParams(params)}` : path;
 }
 
 export async function request(address, options = {}) {
@@ -47,8 +48,8 @@ export async function request(address, options = {}) {
 
 async function errorOf(answer) {
   const body = await answer.json().catch(() => null);
-  const told = body && body.error;
-  return new ApiError(answer.status, (told && told.message) || `The service answered ${answer.status}.`, told && told.code);
+  const error = body && body.error;
+  return new ApiError(answer.status, (error && error.message) || `The service answered ${answer.status}.`, error && error.code);
 }
 
 export const get = async (address, signal) => (await request(address, { signal })).json();
@@ -67,17 +68,17 @@ export async function upload(file) {
 
 export const remove = async (address) => (await request(address, { method: "DELETE" })).json();
 
-/** Saves an answer as a file. A plain link could not carry the key. */
+/** Saves an answer as a file; a plain link could not send the key. */
 export async function download(address, name) {
   const answer = await request(address);
   const named = /filename="([^"]+)"/.exec(answer.headers.get("Content-Disposition") || "");
-  const place = URL.createObjectURL(await answer.blob());
+  const blobUrl = URL.createObjectURL(await answer.blob());
   const link = document.createElement("a");
-  link.href = place;
+  link.href = blobUrl;
   link.download = named ? named[1] : name;
   document.body.append(link);
   link.click();
   link.remove();
-  setTimeout(() => URL.revokeObjectURL(place), 30_000);
+  setTimeout(() => URL.revokeObjectURL(blobUrl), 30_000);
   return link.download;
 }

@@ -1,4 +1,4 @@
-// The libraries that draw the page, in one place. Whatever is put into a template is a text or an element: never markup.
+// The libraries that draw the page, in one place. A value in a template becomes text or an element, never markup.
 import { h, render } from "/vendor/preact.mjs";
 import htm from "/vendor/htm.module.js";
 

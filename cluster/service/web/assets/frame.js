@@ -1,19 +1,19 @@
-// What stands around every view: the bar with its links, the key, the colours, and the line that screen readers are told by.
+// The frame of every view: the bar with its links, the API key, the colours, and the live region for screen readers.
 import { html, useEffect, useRef, useState } from "/assets/dom.js";
 import { apiKey, get, onApiKey, setApiKey, url } from "/assets/api.js";
 import { Link } from "/assets/router.js";
 
-let tell = () => {};
-/** Says one sentence to screen readers, without moving the focus. */
-export const announce = (sentence) => tell(sentence);
+let setAnnouncement = () => {};
+/** Announces one sentence to screen readers, without moving the focus. */
+export const announce = (sentence) => setAnnouncement(sentence);
 
 const LINKS = [["/", "Jobs", /^\/(jobs.*)?$/], ["/new", "New job", /^\/new/], ["/files", "Data", /^\/files/]];
 
 export function Frame({ path = "", children }) {
-  const [said, setSaid] = useState("");
+  const [announced, setAnnounced] = useState("");
   const [, redraw] = useState(0);
   useEffect(() => {
-    tell = setSaid;
+    setAnnouncement = setAnnounced;
     return onApiKey(() => redraw((n) => n + 1));
   }, []);
   return html`
@@ -25,7 +25,7 @@ export function Frame({ path = "", children }) {
       <${ThemeSwitch} />
     </div></header>
     <main id="main" tabindex="-1" key=${apiKey()}>${children}</main>
-    <p class="unseen" role="status" aria-live="polite">${said}</p>`;
+    <p class="unseen" role="status" aria-live="polite">${announced}</p>`;
 }
 
 function ThemeSwitch() {
@@ -36,7 +36,7 @@ function ThemeSwitch() {
     <span aria-hidden="true">${theme === "dark" ? "☀" : "☾"}</span><span class="unseen">Use ${other} colours</span></button>`;
 }
 
-/** Whose key this is, and where to put one. */
+/** The owner of the key, and the dialog to enter one. */
 function Who() {
   const [me, setMe] = useState(null);
   const dialog = useRef(null);
@@ -57,7 +57,7 @@ function Who() {
       ${name}</button>
     <dialog ref=${dialog} aria-labelledby="key-title"><form onSubmit=${save}>
       <h2 id="key-title">API key</h2>
-      <p class="quiet">It is kept for this tab alone, and sent to this service alone.</p>
+      <p class="quiet">Stored in this tab only.</p>
       <label for="key">Key</label>
       <input id="key" name="key" type="password" autocomplete="off" spellcheck="false" value=${apiKey()} />
       ${me?.quota && html`<${Quota} quota=${me.quota} />`}
@@ -70,5 +70,5 @@ function Quota({ quota }) {
   const rows = [["Jobs at once", quota.jobs_now, quota.jobs_at_once], ["Calls today", quota.calls_today, quota.calls_a_day],
     ["Money today", quota.money_today, quota.money_a_day]];
   return html`<dl class="pairs">${rows.map(([name, used, most]) => html`
-    <div key=${name}><dt>${name}</dt><dd>${used} of ${most === null ? "no limit" : most}</dd></div>`)}</dl>`;
+    <div key=${name}><dt>${name}</dt><dd>${most === null ? `${used} (unlimited)` : `${used} of ${most}`}</dd></div>`)}</dl>`;
 }

@@ -1,8 +1,7 @@
-// Starts the page: the frame, and the view that the address names. Each view is a module of its own, loaded when it is shown.
+// Starts the page: the frame, and the view of the address. Each view is a module of its own, loaded when it is first shown.
 import { html, render, useEffect, useRef, useState } from "/assets/dom.js";
-import { useAddress } from "/assets/router.js";
+import { Link, useAddress } from "/assets/router.js";
 import { Frame } from "/assets/frame.js";
-import { Problem } from "/assets/parts/problem.js";
 
 const VIEWS = [
   [/^\/(?:jobs\/?)?$/, () => import("/assets/views/jobs.js")],
@@ -38,7 +37,7 @@ function Page() {
     if (shown && !first.current) window.scrollTo(0, 0);
     if (shown) first.current = false;
   }, [shown]);
-  if (!view) return html`<${Frame}><h1 tabindex="-1">Nothing here</h1><${Problem} error=${{ message: "There is no such page." }} /><//>`;
+  if (!view) return html`<${Frame}><h1 tabindex="-1">Not found</h1><p><${Link} href="/">Back to jobs<//></p><//>`;
   const ready = shown && shown.wanted === wanted;
   return html`<${Frame} path=${address.pathname}>
     ${ready ? html`<${shown.View} key=${wanted} id=${view.id} query=${address.searchParams} />` : html`<p class="quiet">Loading …</p>`}

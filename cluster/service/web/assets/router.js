@@ -1,4 +1,4 @@
-// Addresses and views: which view an address shows, and moving without loading the page anew. Knows no view's content.
+// Addresses: reading the current one, and moving to another without reloading the page. Knows no view's content.
 import { html, useEffect, useState } from "/assets/dom.js";
 
 const MOVED = "promptray:moved";
@@ -31,6 +31,6 @@ export function Link({ href, children, ...rest }) {
 }
 
 export const jobAddress = (id, part = "", query = {}) => {
-  const asked = Object.entries(query).filter(([, value]) => value);
-  return `/jobs/${encodeURIComponent(id)}${part && `/${part}`}${asked.length ? `?${new URLSearchParams(asked)}` : ""}`;
+  const params = Object.entries(query).filter(([, value]) => value);
+  return `/jobs/${encodeURIComponent(id)}${part && `/${part}`}${params.length ? `?${new URLSearchParams(params)}` : ""}`;
 };

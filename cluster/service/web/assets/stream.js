@@ -1,4 +1,4 @@
-// A job's events as they come: server-sent events read by fetch, since EventSource can send no key. Goes on where it was cut.
+// A job's events as they come: server-sent events read by fetch, as EventSource cannot send a key. A cut stream is continued.
 import { createParser } from "/vendor/eventsource-parser/parse.js";
 import { ApiError, request } from "/assets/api.js";
 
@@ -14,20 +14,20 @@ export function follow(address, after, onEvent, onState) {
 async function run(address, after, onEvent, onState, signal) {
   let last = after;
   let failures = 0;
-  const heard = (event) => {
+  const onNew = (event) => {
     failures = 0;
-    if (event.id <= last) return; // told twice
+    if (event.id <= last) return; // sent twice
     last = event.id;
     onEvent(event);
   };
   while (!signal.aborted) {
     try {
-      const over = await listen(address, last, heard, () => onState("live"), signal);
+      const over = await listen(address, last, onNew, () => onState("live"), signal);
       if (over) return onState("over");
     } catch (problem) {
       if (signal.aborted) return;
       if (problem instanceof ApiError && problem.status >= 400 && problem.status < 500 && problem.status !== 429) {
-        return onState("over"); // asking again would not help
+        return onState("over"); // a repeated request would not help
       }
     }
     onState("lost");
@@ -35,14 +35,14 @@ async function run(address, after, onEvent, onState, signal) {
   }
 }
 
-/** One connection. True: the service says that nothing more will come. */
+/** Reads one connection. Returns true if the service says that nothing more will come. */
 async function listen(address, last, onEvent, onOpen, signal) {
   const headers = { Accept: "text/event-stream" };
   if (last) headers["Last-Event-ID"] = String(last);
   const answer = await request(address, { headers, signal, cache: "no-store" });
   if (answer.status === 204) return true;
   onOpen();
-  const parser = createParser({ onEvent: (message) => take(message, onEvent) });
+  const parser = createParser({ onEvent: (message) => parse(message, onEvent) });
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   for (;;) {
     const { done, value } = await reader.read();
@@ -51,7 +51,7 @@ async function listen(address, last, onEvent, onOpen, signal) {
   }
 }
 
-function take(message, onEvent) {
+function parse(message, onEvent) {
   let event;
   try {
     event = JSON.parse(message.data);

@@ -5,7 +5,7 @@ function chosenTheme() {
   try {
     return localStorage.getItem(CHOSEN);
   } catch {
-    return null; // storage is closed to us: follow the system
+    return null; // storage is not available: follow the system
   }
 }
 
@@ -14,7 +14,7 @@ function chooseTheme(theme) {
   try {
     localStorage.setItem(CHOSEN, theme);
   } catch {
-    // it holds for this page then
+    // then it lasts until the page is left
   }
   window.dispatchEvent(new Event("promptray:theme"));
 }

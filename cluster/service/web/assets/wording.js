@@ -1,9 +1,9 @@
-// How figures, times and names are written. Pure.
+// Formats figures, times and names. Pure.
 const NONE = "–";
 const number = new Intl.NumberFormat("en");
 const moment = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
 
-/** Two digits, as Python writes them in the report: of a half in the third the even neighbour, so that 25 of 40 is 0.62 in both. */
+/** Two digits, rounding a half in the third to even, as Python does in the report: 25 of 40 is 0.62 in both. */
 function rounded(value) {
   const tie = Number.isInteger(value * 8) && !Number.isInteger(value * 4);
   return tie ? (2 * Math.round(Math.floor(value * 100) / 2 + 0.25) / 100).toFixed(2) : value.toFixed(2);
@@ -37,7 +37,7 @@ export const STATUS = {
 };
 export const OVER = ["succeeded", "failed", "cancelled"];
 
-/** What made a candidate, in the field's words. */
+/** Operator -> how its candidates are called. */
 export const OPERATORS = {
   seed: "baseline", edit: "edited", paraphrase: "paraphrased", induce: "induced", propose: "proposed",
   decompose: "decomposed", demonstrate: "demonstrated", refine: "refined step", rewrite: "rewritten",

@@ -1,4 +1,4 @@
-// One candidate: where it comes from, why it was made, and what changed from its parent's prompt, word by word.
+// One candidate: its origin, the reason for it, and the word diff from its parent's prompt.
 import { html } from "/assets/dom.js";
 import { url } from "/assets/api.js";
 import { Link, jobAddress } from "/assets/router.js";

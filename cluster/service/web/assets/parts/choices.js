@@ -9,10 +9,10 @@ export function Models({ draft, change, catalogue }) {
 }
 
 export function Strategies({ draft, change, catalogue }) {
-  const turn = (name) => change({ strategies: draft.strategies.includes(name) ? draft.strategies.filter((one) => one !== name) : [...draft.strategies, name] });
-  return html`<fieldset class="card"><legend>Strategies</legend><ul class="options">${Object.entries(catalogue.strategies).map(([name, told]) => {
+  const toggle = (name) => change({ strategies: draft.strategies.includes(name) ? draft.strategies.filter((one) => one !== name) : [...draft.strategies, name] });
+  return html`<fieldset class="card"><legend>Strategies</legend><ul class="options">${Object.entries(catalogue.strategies).map(([name, text]) => {
     const chosen = draft.strategies.includes(name);
-    return html`<li key=${name} class=${chosen ? "chosen" : ""}><label><input type="checkbox" name="strategy" value=${name} checked=${chosen} onChange=${() => turn(name)} /> <b>${name}</b> <span class="quiet">${told}</span></label>
+    return html`<li key=${name} class=${chosen ? "chosen" : ""}><label><input type="checkbox" name="strategy" value=${name} checked=${chosen} onChange=${() => toggle(name)} /> <b>${name}</b> <span class="quiet">${text}</span></label>
       ${chosen && html`<details><summary>Settings</summary><label for=${`settings-${name}`}>Settings of ${name}, as JSON</label>
         <input id=${`settings-${name}`} value=${draft.settings[name] || ""} placeholder=${'{"rounds": 2}'} spellcheck="false" onInput=${(event) => change({ settings: { ...draft.settings, [name]: event.target.value } })} /></details>`}</li>`;
   })}</ul><div class="pair"><div><label for="selection">Selection rule, which candidates survive</label><select id="selection" value=${draft.selection} onChange=${(event) => change({ selection: event.target.value })}>
@@ -26,5 +26,5 @@ export function Numbers({ draft, change }) {
   return html`<fieldset class="card"><legend>Sizes and budget</legend><div class="numbers">
     <div><label for="name">Name of the job</label><input id="name" value=${draft.name} placeholder="from the data" maxlength="64" onInput=${(event) => change({ name: event.target.value })} /></div>
     ${FIELDS.map(([key, name]) => html`<div key=${key}><label for=${key}>${name}</label><input id=${key} inputmode="numeric" value=${draft[key]} onInput=${(event) => change({ [key]: event.target.value })} /></div>`)}</div>
-    <p class="quiet">A trial is one search: one task, one strategy, one seed. Its final test is kept aside from its budget of calls; an empty budget is no limit.</p></fieldset>`;
+    <p class="quiet">Trial = task × strategy × seed. The final test is reserved from the budget. Empty = unlimited.</p></fieldset>`;
 }

@@ -1,5 +1,5 @@
-// Learning curves of the trials of one task: the best prompt's dev accuracy after each round, with its interval. Drawn by uPlot;
-// the same figures stand in a table below for those who do not see the drawing.
+// Learning curves of the trials of one task: the best prompt's dev accuracy after each round, with its interval. Drawn by uPlot,
+// with the same figures in a table below.
 import { html, useEffect, useRef, useState } from "/assets/dom.js";
 import uPlot from "/vendor/uPlot.esm.js";
 import { accuracies, reached, ticks } from "/assets/parts/scale.js";
@@ -40,7 +40,7 @@ export function Curves({ trials, byCalls, title }) {
         <svg class=${`line hue-${trial.hue}`} width="26" height="8" aria-hidden="true"><line x1="0" x2="26" y1="4" y2="4" stroke-dasharray=${DASHES[trial.dash].join(" ")} /></svg>
         ${trial.name} <b>${share(trial.curve.at(-1)?.dev_accuracy)}</b></button></li>`)}</ul></figcaption>
     <div ref=${box} class="plot" aria-hidden="true" data-points=${points}></div>
-    <details><summary>The curves as a table</summary><${AsTable} trials=${trials} title=${title} /></details></figure>`;
+    <details><summary>Data table</summary><${AsTable} trials=${trials} title=${title} /></details></figure>`;
 }
 
 function AsTable({ trials, title }) {
@@ -53,7 +53,7 @@ function AsTable({ trials, title }) {
 
 const placed = (point, byCalls) => (byCalls ? point.target_calls : point.round);
 
-/** All places on the x axis, then low, high and best of each trial there. */
+/** All x values, then low, high and best of each trial at these. */
 function columns(trials, byCalls) {
   const places = new Set(trials.flatMap((trial) => trial.curve.map((point) => placed(point, byCalls))));
   places.delete(null);
@@ -86,14 +86,14 @@ function options(trials, lit, byCalls, width) {
   return {
     width, height: HEIGHT_PX, legend: { show: false }, cursor: { show: false }, series, bands,
     hooks: { draw: [(plot) => (whiskers(plot, trials.map(banded)), note(plot, places))] },
-    // uPlot gives one place at 0 a scale from 0 to 100: the ends are ours to say.
+    // uPlot would give a single point at 0 a scale from 0 to 100, so the ends are set here.
     scales: { x: { time: false, range: (plot) => reached(plot.data[0]) }, y: { range: (_, low, high) => accuracies(low, high) } },
     axes: [{ ...axis, ...marked("x"), label: byCalls ? "target calls" : "round", labelSize: 20, labelFont: axis.font, size: 30 },
       { ...axis, ...marked("y"), size: 46 }],
   };
 }
 
-/** The interval of each point as an upright line: a trial with one round has no band. */
+/** Draws the interval of each point as a vertical line: a trial with one round has no band. */
 function whiskers(plot, banded) {
   const { ctx, data, series } = plot;
   ctx.save();
@@ -111,7 +111,7 @@ function whiskers(plot, banded) {
   ctx.restore();
 }
 
-/** What stands on the axes, for whoever cannot read a drawing. */
+/** Puts the axes' ends and ticks into data attributes, for tests. */
 function note(plot, places) {
   const box = plot.root.parentElement;
   if (!box) return;

@@ -1,4 +1,4 @@
-// A word diff as the service gives it. Words are marked by element, sign and colour; of the texts nothing is left out.
+// A word diff from the service. Words are marked by element, sign and colour; no text is left out.
 import { html } from "/assets/dom.js";
 import { signed } from "/assets/parts/signs.js";
 

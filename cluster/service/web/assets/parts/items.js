@@ -1,12 +1,12 @@
-// The items of a comparison: who is right on each, and both transcripts with their steps marked by sign, word and colour.
+// The items of a comparison: which prompt is correct on each, and both answers with their steps marked.
 import { html, useState } from "/assets/dom.js";
 import { share } from "/assets/wording.js";
 
 const AT_ONCE = 60;
-const WINNERS = [["", "All"], ["left", "Left wins"], ["right", "Right wins"], ["both", "Both right"], ["neither", "Neither"], ["unknown", "Not measured"]];
+const WINNERS = [["", "All"], ["left", "Only A correct"], ["right", "Only B correct"], ["both", "Both correct"], ["neither", "Neither"], ["unknown", "Not measured"]];
 const STEP = { followed: ["✓", "followed"], skipped: ["○", "skipped"], wrong: ["✗", "wrong"] };
 
-/** The items of one split at a time: what is counted together was asked together. The test split first, where both were tested. */
+/** The items of one split at a time, the test split first. */
 export function Items({ items }) {
   const splits = ["test", "dev"].filter((name) => items.some((item) => item.split === name));
   const [chosen, setSplit] = useState(splits[0]);
@@ -30,10 +30,10 @@ function Item({ item }) {
   const [open, setOpen] = useState(false);
   const first = item.input.split("\n").find((line) => line.trim()) || item.id;
   return html`<details class="item" onToggle=${(event) => setOpen(event.target.open)}>
-    <summary><${Mark} side="left" response=${item.left} /><span class="clip">${first}</span><${Mark} side="right" response=${item.right} /></summary>
+    <summary><${Mark} side="A" response=${item.left} /><span class="clip">${first}</span><${Mark} side="B" response=${item.right} /></summary>
     ${open && html`<div class="item-body"><p class="quiet">${item.split} split · ${item.id} · right answer <b>${item.answers.join(" | ") || "unknown"}</b></p>
       <div class="words">${item.input}</div>
-      <div class="pair"><${Side} name="Left" response=${item.left} /><${Side} name="Right" response=${item.right} /></div></div>`}</details>`;
+      <div class="pair"><${Side} name="A" response=${item.left} /><${Side} name="B" response=${item.right} /></div></div>`}</details>`;
 }
 
 function Mark({ side, response }) {
@@ -46,7 +46,7 @@ function Side({ name, response }) {
   return html`<section aria-label=${`${name} transcript`}><h3>${name}: ${response.verdict || "not measured"}</h3>
     ${response.steps.length > 0 && html`<ol class="steps">${response.steps.map((step) => html`<li key=${step.number} class=${`step ${step.state}`}>
       <p><span class="step-state"><span aria-hidden="true">${STEP[step.state][0]}</span> ${STEP[step.state][1]}</span> <span class="quiet">${step.step}</span></p>
-      ${step.said && html`<p class="pre said">${step.said}</p>`}</li>`)}</ol>`}
-    ${response.text === null ? html`<p class="quiet">No transcript: the question was not asked, or no answer came.</p>`
-      : html`<details open=${!response.steps.length}><summary>Whole response</summary><div class="words">${response.text}</div></details>`}</section>`;
+      ${step.said && html`<p class="pre step-text">${step.said}</p>`}</li>`)}</ol>`}
+    ${response.text === null ? html`<p class="quiet">No answer: the model was not called, or did not answer.</p>`
+      : html`<details open=${!response.steps.length}><summary>Full answer</summary><div class="words">${response.text}</div></details>`}</section>`;
 }

@@ -1,4 +1,4 @@
-// The top of every view of a job: its name, how it stands, its parts, cancel and resume.
+// The head of every view of a job: its name, status, tabs, cancel and resume.
 import { html, useState } from "/assets/dom.js";
 import { post, url } from "/assets/api.js";
 import { announce } from "/assets/frame.js";
@@ -17,7 +17,7 @@ function inFlight(job) {
 export function JobHead({ job, part, reload, query = {} }) {
   const [problem, setProblem] = useState(null);
   const [busy, setBusy] = useState(false);
-  const act = async (verb) => {
+  const run = async (verb) => {
     setBusy(true);
     setProblem(null);
     try {
@@ -37,8 +37,8 @@ export function JobHead({ job, part, reload, query = {} }) {
     <div class="title"><h1 tabindex="-1">${job.name}</h1><${Status} status=${job.status} position=${job.queue_position} />
       <span class="quiet">${job.trials_told}${inFlight(job)}${job.runs > 1 ? ` · started ${job.runs} times` : ""}</span>
       <span class="spring"></span>
-      ${mayCancel && html`<button disabled=${busy} onClick=${() => act("cancel")}>Cancel</button>`}
-      ${mayResume && html`<button class="primary" disabled=${busy} onClick=${() => act("resume")}>Resume</button>`}</div>
+      ${mayCancel && html`<button disabled=${busy} onClick=${() => run("cancel")}>Cancel</button>`}
+      ${mayResume && html`<button class="primary" disabled=${busy} onClick=${() => run("resume")}>Resume</button>`}</div>
     ${job.request?.description && html`<p class="lead">${job.request.description}</p>`}
     <p class="quiet">${job.request && html`Target <b>${job.request.target}</b> · optimizer <b>${job.request.optimizer}</b> · `}${job.owner} · ${when(job.created_at)}${spent ? ` · ${lasting(spent)}` : ""}</p>
     ${job.paused && html`<div class="notice note">Paused: ${job.paused}</div>`}

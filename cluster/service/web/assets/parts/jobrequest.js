@@ -1,4 +1,4 @@
-// From what the form holds to a request for a job. Raises an Error with one sentence for what is no request. Pure.
+// Makes a request for a job from the form. Throws an Error with one sentence if the form is not valid. Pure.
 export const FIRST = {
   source: "file", file: "", stored: null, generated: "", label: "", scorer: "", seed_instruction: "", name: "", target: "", optimizer: "",
   selection: "racing", strategies: ["apo", "abo"], settings: {}, seeds: "0", train: 50, dev: 50, test: 100, target_calls: 10000, optimizer_calls: 1000, concurrency: 4,
@@ -14,8 +14,8 @@ export function withDefaults(draft, { defaults, targets, optimizers, generated_t
 }
 
 export function requestOf(draft) {
-  if (draft.source === "file" && !draft.file) throw new Error("There is no data yet: upload a data set, or take a generated task.");
-  if (!draft.strategies.length) throw new Error("No strategy is chosen: take at least one.");
+  if (draft.source === "file" && !draft.file) throw new Error("No data yet: upload a data set, or choose a generated task.");
+  if (!draft.strategies.length) throw new Error("No strategy is selected: select at least one.");
   const task = draft.source === "file" ? { file: draft.file, label: safeName(draft.label) } : { generated: draft.generated };
   return {
     name: safeName(draft.name || (draft.source === "file" ? draft.label : draft.generated)) || "optimization",
@@ -42,7 +42,7 @@ function settingsOf(name, text) {
     const found = JSON.parse(text);
     if (found && typeof found === "object" && !Array.isArray(found)) return found;
   } catch {
-    // said below
+    // the error is thrown below
   }
   throw new Error(`Settings of ${name}: write them as JSON, for example {"rounds": 2}.`);
 }

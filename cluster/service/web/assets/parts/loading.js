@@ -1,28 +1,28 @@
-// Data of the API in a view: loaded, loaded again, and kept while the next answer is on its way.
+// Data of the API in a view: loads it, reloads it, and shows the old data until the new is there.
 import { useCallback, useEffect, useRef, useState } from "/assets/dom.js";
 import { get } from "/assets/api.js";
 
-/** {data, error, reload}. An address of null loads nothing. With `everyMs` it loads again while the page is seen, as long as
- * `still(data)` says that there may be news. */
+/** {data, error, reload}. An address of null loads nothing. With `everyMs` it reloads while the page is visible, as long as
+ * `still(data)` says that the data may change. */
 export function useAnswer(address, everyMs = 0, still = () => true) {
   const [answer, setAnswer] = useState({});
-  const asked = useRef(0);
+  const requests = useRef(0);
   const known = useRef();
   known.current = answer.data;
   const load = useCallback(async () => {
     if (!address) return;
-    const mine = ++asked.current;
+    const mine = ++requests.current;
     try {
       const data = await get(address);
-      if (mine === asked.current) setAnswer({ data, address });
+      if (mine === requests.current) setAnswer({ data, address });
     } catch (error) {
-      if (mine === asked.current) setAnswer((before) => ({ data: before.address === address ? before.data : undefined, address, error }));
+      if (mine === requests.current) setAnswer((before) => ({ data: before.address === address ? before.data : undefined, address, error }));
     }
   }, [address]);
   useEffect(() => {
     load();
     const timer = everyMs && setInterval(() => document.visibilityState === "visible" && still(known.current) && load(), everyMs);
-    return () => (asked.current++, clearInterval(timer));
+    return () => (requests.current++, clearInterval(timer));
   }, [load, everyMs]);
   const mine = answer.address === address;
   return { data: mine ? answer.data : undefined, error: mine ? answer.error : undefined, reload: load };

@@ -1,10 +1,10 @@
-// Small marks: a status, an accuracy with its interval, a bar. Each says in words what its colour says.
+// Small marks: a status, an accuracy with its interval, a bar. Each has its meaning in words beside the colour.
 import { html } from "/assets/dom.js";
 import { STATUS, count, interval, percent, share } from "/assets/wording.js";
 
 export function Status({ status, position }) {
   const [sign, name] = Object.hasOwn(STATUS, status) ? STATUS[status] : ["·", status];
-  return html`<span class=${`badge status-${status}`}><span aria-hidden="true">${sign}</span> ${name}${position ? `, ${ordinal(position)} in line` : ""}</span>`;
+  return html`<span class=${`badge status-${status}`}><span aria-hidden="true">${sign}</span> ${name}${position ? `, ${ordinal(position)} in the queue` : ""}</span>`;
 }
 
 const ordinal = (n) => `${n}${["th", "st", "nd", "rd"][(n % 100 > 10 && n % 100 < 14) || n % 10 > 3 ? 0 : n % 10]}`;
@@ -33,7 +33,7 @@ export function Meter({ label, value, most }) {
     ${most ? html`<span class="track" role="img" aria-label=${`${label}: ${percent(part)} of the limit`}><i style=${{ width: `${part * 100}%` }}></i></span>` : ""}</div>`;
 }
 
-/** Parts of a whole, each with its name and figure below: the bar is for the eye alone. */
+/** Parts of a whole as a bar, with each name and figure below it. */
 export function Shares({ parts }) {
   const whole = parts.reduce((sum, [, value]) => sum + value, 0);
   if (!whole) return html`<p class="quiet">Nothing yet.</p>`;

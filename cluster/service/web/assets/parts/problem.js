@@ -1,4 +1,4 @@
-// An error in one sentence, and what else stands where there is nothing to show.
+// An error in one sentence, and a placeholder where there is nothing to show.
 import { html } from "/assets/dom.js";
 
 export function Problem({ error }) {

@@ -12,7 +12,7 @@ export function Examples({ examples }) {
       ${one.parts.map((part, at) => html`<dt key=${`${at} label`}>${part.label}</dt><dd key=${at} class="words">${part.text}</dd>`)}</dl></li>`)}</ol>`;
 }
 
-/** What changed among the worked examples; nothing where nothing did. */
+/** What changed among the worked examples, if anything. */
 export function ExampleChanges({ examples, dropped }) {
   const added = examples.filter((one) => one.new);
   if (!added.length && !dropped) return "";

@@ -1,4 +1,4 @@
-// The first rows of a data set, as the service has understood them.
+// The first rows of a data set, as the service reads them.
 import { html } from "/assets/dom.js";
 
 export function Rows({ rows, caption }) {

@@ -1,9 +1,9 @@
-// Where an axis of a chart begins and ends, and its ticks: round values, with labels that all differ. Pure. The same rule as
+// The ends of a chart's axis and its ticks: round values, with labels that all differ. Pure. The same rule as in
 // cluster/results/ticks.py, so that the page and the report show the same axis for the same data.
 const NONE = { values: [], labels: [] };
 const LONGEST = 9;
 
-/** At most `most` ticks from `low` to `high`, at multiples of 1, 2 or 5 times a power of ten; `whole`: of rounds and calls. */
+/** At most `most` ticks from `low` to `high`, at multiples of 1, 2 or 5 times a power of ten; `whole`: only whole numbers. */
 export function ticks(low, high, most = 6, whole = false) {
   if (!Number.isFinite(low) || !Number.isFinite(high) || low > high) return NONE;
   if (low === high) return whole && !Number.isInteger(low) ? NONE : { values: [low], labels: [label(low, digitsOf(low))] };
@@ -33,14 +33,14 @@ function label(value, digits) {
   return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
-/** An axis ends with what was reached, and of one place it is the place and a half on either side: no chart library's default. */
+/** The ends of an axis: the first and the last value, or half a unit around a single one. */
 export function reached(places) {
   if (!places.length) return [0, 1];
   const [low, high] = [places[0], places.at(-1)];
   return low === high ? [low - 0.5, high + 0.5] : [low, high];
 }
 
-/** At least a third of the scale of accuracies, so that noise does not look like a climb. */
+/** At least a third of the scale of accuracies, so that noise does not look like progress. */
 export function accuracies(low, high) {
   if (low === null || high === null || low === undefined || high === undefined) return [0, 1];
   const room = Math.max(0.36 - (high - low), 0.04) / 2;

@@ -1,5 +1,5 @@
-// Signs for the blanks in a diff that no eye sees. Pure. The same rule as cluster/text/signs.py: a sign stands beside its character
-// and never in its place, so that the text on the page is the text of the prompts, and what is copied out of it too.
+// Signs for invisible characters in a diff. Pure. The same rule as in cluster/text/signs.py: a sign is beside its character
+// and never in its place, so that the text on the page, and what is copied from it, is the text of the prompts.
 const SIGNS = { " ": "·", "\n": "↵", "\t": "→", "\r": "␍" };
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Zs}\p{Zl}\p{Zp}]/u;
 // As Python's isspace has it.
@@ -26,7 +26,7 @@ function partsOf(letters, before, behind, alone) {
   return parts;
 }
 
-/** "" for what is seen without one. `alone`: nothing but blanks has come or gone. */
+/** "" for a visible character. `alone`: only blanks were added or removed. */
 function signOf(letter, left, right, alone) {
   if (letter === " ") return alone || !left || !right || BLANK.test(left) || BLANK.test(right) ? SIGNS[" "] : "";
   if (Object.hasOwn(SIGNS, letter)) return SIGNS[letter];

@@ -1,5 +1,5 @@
-// The lineage as a tree, laid out by d3-hierarchy, from left to right. Only what is in sight is drawn, so ten thousand candidates
-// cost what fifty cost. Arrow keys move in it.
+// The lineage as a tree from left to right, laid out by d3-hierarchy. Only the visible part is drawn, so that ten thousand
+// candidates are as fast as fifty. Arrow keys move in it.
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "/assets/dom.js";
 import { stratify, tree as treeLayout } from "/vendor/d3-hierarchy.min.mjs";
 import { operatorName, plural, share, short, signed } from "/assets/wording.js";
@@ -10,7 +10,7 @@ const NODE_PX = 118;
 const MARGIN_PX = 26;
 const ROOT = "(root)";
 
-/** Nodes with x and y in pixels, and the size of the whole. */
+/** Nodes with their positions in pixels, and the size of the whole tree. */
 export function laidOut(candidates) {
   if (!candidates.length) return { nodes: [], width: 0, height: 0 };
   const parents = withoutCircles(candidates.map((one) => one.parent));
@@ -24,7 +24,7 @@ export function laidOut(candidates) {
   return { nodes, width: most((node) => node.left) + NODE_PX + 16, height: most((node) => node.top) + MARGIN_PX + 12 };
 }
 
-/** A prompt that an operator has made again may name its own descendant as its parent: such a line is left out. */
+/** A prompt that was made a second time may have its own descendant as its parent: such an edge is left out. */
 export function withoutCircles(parents) {
   const found = [...parents];
   const walked = new Array(found.length).fill(-1);
@@ -78,12 +78,12 @@ export function Tree({ candidates, best, picked, pick }) {
       pick=${() => (setFocused(node.id), pick(node.id))} />`)}</div></div>`;
 }
 
-/** `fewer`: measured on fewer dev items than others, so that its accuracy is not theirs to compare with. */
+/** `fewer`: measured on fewer dev items than others, so that its accuracy cannot be compared with theirs. */
 function Node({ node, fewer, best, picked, focusable, pick }) {
   const { data } = node;
   const step = data.changed_step ? `, step ${data.changed_step}` : "";
-  const told = `${short(data.id)}, ${operatorName(data.operator)}${step}, round ${data.round}, dev accuracy ${share(data.dev_accuracy)}${data.gain === null ? "" : `, ${signed(data.gain)} over its parent`}, on ${plural(data.dev_items, "dev item")}${best ? ", the best" : ""}${data.kept ? "" : ", not kept"}`;
-  return html`<button role="treeitem" class=${`node ${best ? "is-best" : ""} ${data.kept ? "" : "not-kept"}`} aria-level=${node.depth} aria-selected=${picked} aria-label=${told} title=${told}
+  const label = `${short(data.id)}, ${operatorName(data.operator)}${step}, round ${data.round}, dev accuracy ${share(data.dev_accuracy)}${data.gain === null ? "" : `, ${signed(data.gain)} over its parent`}, on ${plural(data.dev_items, "dev item")}${best ? ", the best" : ""}${data.kept ? "" : ", not kept"}`;
+  return html`<button role="treeitem" class=${`node ${best ? "is-best" : ""} ${data.kept ? "" : "not-kept"}`} aria-level=${node.depth} aria-selected=${picked} aria-label=${label} title=${label}
     tabindex=${focusable ? 0 : -1} onClick=${pick} style=${{ left: `${node.left}px`, top: `${node.top - 17}px` }}>
     <b>${share(data.dev_accuracy)}</b>${fewer && data.gain === null && html`<span class="gain" aria-hidden="true">n=${data.dev_items}</span>`}${data.gain !== null && html`<span class=${`gain ${tone(data.gain)}`}>${signed(data.gain)}</span>`}${best && html`<span class="star">★</span>`}</button>`;
 }

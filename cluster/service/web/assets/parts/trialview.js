@@ -1,4 +1,4 @@
-// What the views of one trial have in common: the job's head, the choice of the trial, its candidates in columns.
+// What the views of one trial share: the job's head, the choice of the trial, its candidates.
 import { html, useEffect, useMemo, useRef } from "/assets/dom.js";
 import { url } from "/assets/api.js";
 import { go, jobAddress } from "/assets/router.js";
@@ -9,19 +9,19 @@ import { OVER, plural } from "/assets/wording.js";
 
 const EVERY_MS = 4000;
 
-const underWay = (job) => !job || !OVER.includes(job.status);
+const isRunning = (job) => !job || !OVER.includes(job.status);
 
 /** {job, trials, trial, winners, candidates, best, error, reload}. Without a trial in the address it is the one with the best prompt of
- * the first task. A job that is under way is looked at again. */
+ * the first task. A running job is reloaded periodically. */
 export function useTrial(id, query) {
-  const job = useAnswer(url(["optimizations", id]), EVERY_MS, underWay);
+  const job = useAnswer(url(["optimizations", id]), EVERY_MS, isRunning);
   const over = job.data && OVER.includes(job.data.status);
   const trials = useAnswer(url(["optimizations", id, "trials"]), over === false ? EVERY_MS : 0);
   const bests = useAnswer(url(["optimizations", id, "best", "tasks"]), over === false ? EVERY_MS : 0);
   const winners = bests.data ? bests.data.data.map((one) => one.trial) : bests.error ? [] : null;
   const known = trials.data?.data || [];
   const named = known.find((one) => one.id === query.get("trial"));
-  // Until the winner is known no other trial is shown in its place; one that was opened stays when a later round has another winner.
+  // No trial is shown before the winner is known; an opened trial stays when a later round has another winner.
   const opened = useRef(null);
   if (winners && known.length && !known.some((one) => one.id === opened.current)) opened.current = winners[0] || known.find((one) => one.candidates)?.id || known[0].id;
   const trial = named || known.find((one) => one.id === opened.current);

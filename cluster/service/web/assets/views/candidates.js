@@ -1,4 +1,4 @@
-// All candidates of a trial in a table that sorts.
+// All candidates of a trial in a sortable table.
 import { html, useMemo } from "/assets/dom.js";
 import { go, jobAddress } from "/assets/router.js";
 import { CandidatePanel } from "/assets/parts/candidate.js";
@@ -20,9 +20,9 @@ export function View({ id, query }) {
 }
 
 const columnsOf = (candidates, best, pick) => [
-  { key: "id", name: "Candidate", value: (one) => one.place, cell: (one) => html`<button class="linkish" onClick=${() => pick(one)}><code>${short(one.id)}</code></button>${one.id === best && html` <span title="The best">★</span>`}` },
+  { key: "id", name: "Candidate", value: (one) => one.place, cell: (one) => html`<button class="linkish" onClick=${() => pick(one)}><code>${short(one.id)}</code></button>${one.id === best && html` <span title="Best">★</span>`}` },
   { key: "dev", name: "Dev accuracy", number: true, value: (one) => one.dev_accuracy, cell: (one) => share(one.dev_accuracy) },
-  { key: "items", name: "Dev items", number: true, value: (one) => one.dev_items, cell: (one) => (one.incomplete ? html`<span title="The budget ended before it was measured on all dev items">${one.dev_items}, incomplete</span>` : one.dev_items) },
+  { key: "items", name: "Dev items", number: true, value: (one) => one.dev_items, cell: (one) => (one.incomplete ? html`<span title="Budget exhausted before it was measured on all dev items">${one.dev_items}, incomplete</span>` : one.dev_items) },
   { key: "gain", name: "Over its parent", number: true, value: (one) => one.gain, cell: (one) => signed(one.gain) },
   { key: "operator", name: "Operator", value: (one) => one.operator, cell: (one) => operatorName(one.operator) + (one.changed_step ? ` ${one.changed_step}` : "") },
   { key: "round", name: "Round", number: true, value: (one) => one.round, cell: (one) => one.round },

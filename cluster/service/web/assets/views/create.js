@@ -1,4 +1,4 @@
-// A new job: data, models, strategies, budget; what it may cost and whether it can pay; start.
+// The form for a new job: data, models, strategies, budget; its estimate and headroom; start.
 import { html, useEffect, useState } from "/assets/dom.js";
 import { post, upload, url } from "/assets/api.js";
 import { announce } from "/assets/frame.js";
@@ -30,7 +30,7 @@ export function View() {
     }
     setBusy("");
   };
-  const ask = (probe) => during(probe ? "probe" : "estimate", async () => {
+  const estimateCost = (probe) => during(probe ? "probe" : "estimate", async () => {
     const found = await post(url(["optimizations", "estimate"], { probe }), requestOf(draft));
     setEstimate(found);
     announce(found.sentence);
@@ -48,8 +48,8 @@ export function View() {
     <section class="card sticky" aria-label="Estimate and start">
       ${problem && html`<${Problem} error=${problem} />`}
       ${estimate && html`<${EstimateCard} estimate=${estimate} />`}
-      <div class="buttons"><button type="button" disabled=${busy} onClick=${() => ask(false)}>${busy === "estimate" ? "Reckoning …" : "Estimate"}</button>
-        <button type="button" disabled=${busy} onClick=${() => ask(true)} title="Asks the models some questions, at the cost of a promptray check">${busy === "probe" ? "Asking the models …" : "Can it pay? Ask the models"}</button>
+      <div class="buttons"><button type="button" disabled=${busy} onClick=${() => estimateCost(false)}>${busy === "estimate" ? "Estimating …" : "Estimate"}</button>
+        <button type="button" disabled=${busy} onClick=${() => estimateCost(true)} title="Calls the models, at the cost of a promptray check">${busy === "probe" ? "Checking headroom …" : "Check headroom"}</button>
         <span class="spring"></span><button class="primary" type="submit" disabled=${busy}>${busy === "start" ? "Starting …" : "Start"}</button></div></section></form>`;
 }
 
@@ -59,7 +59,7 @@ function Data({ draft, change, catalogue }) {
   const [busy, setBusy] = useState(false);
   const known = files.data?.data || [];
   const sent = draft.stored || known.find((file) => file.id === draft.file);
-  const take = async (event) => {
+  const uploadFile = async (event) => {
     const [file] = event.target.files;
     if (!file) return;
     setBusy(true);
@@ -76,21 +76,21 @@ function Data({ draft, change, catalogue }) {
     setBusy(false);
   };
   return html`<fieldset class="card"><legend>Data</legend>
-    <div class="chips" role="radiogroup" aria-label="Where the data come from">
+    <div class="chips" role="radiogroup" aria-label="Source of the data">
       <label><input type="radio" name="source" checked=${draft.source === "file"} onChange=${() => change({ source: "file" })} /> A data set</label>
       <label><input type="radio" name="source" checked=${draft.source === "generated"} onChange=${() => change({ source: "generated" })} /> A generated task</label></div>
     ${draft.source === "generated" ? html`<label for="generated">Task</label><select id="generated" value=${draft.generated} onChange=${(event) => change({ generated: event.target.value })}>
         ${Object.keys(catalogue.generated_tasks).map((name) => html`<option key=${name} value=${name}>${name}</option>`)}</select>
         <p class="quiet">${catalogue.generated_tasks[draft.generated]}</p>`
-      : html`<div class="pair"><div><label for="upload">Upload (.jsonl, .csv, .parquet, BIG-bench .json)</label><input id="upload" type="file" accept=".jsonl,.csv,.parquet,.json" disabled=${busy} onChange=${take} /></div>
-        <div><label for="file">Or one that is here</label><select id="file" value=${draft.file} onChange=${(event) => change({ file: event.target.value, stored: null })}>
+      : html`<div class="pair"><div><label for="upload">Upload (.jsonl, .csv, .parquet, BIG-bench .json)</label><input id="upload" type="file" accept=".jsonl,.csv,.parquet,.json" disabled=${busy} onChange=${uploadFile} /></div>
+        <div><label for="file">Existing dataset</label><select id="file" value=${draft.file} onChange=${(event) => change({ file: event.target.value, stored: null })}>
           <option value="">none</option>${draft.stored && !known.some((file) => file.id === draft.file) && html`<option value=${draft.file}>${draft.stored.filename}</option>`}
           ${known.map((file) => html`<option key=${file.id} value=${file.id}>${file.filename} (${count(file.rows)} rows)</option>`)}</select></div></div>
         ${busy && html`<p class="quiet">Checking the rows …</p>`}
         ${problem && html`<${Problem} error=${problem} />`}
         ${sent && html`<p><b>${sent.filename}</b> <span class="quiet">${count(sent.rows)} rows · ${size(sent.bytes)} · scorer ${sent.scorer}</span></p><${Rows} rows=${sent.preview} caption="First rows" />`}`}
-    <details><summary>More on the task</summary><div class="pair">
+    <details><summary>Task options</summary><div class="pair">
       <div><label for="scorer">Scorer</label><select id="scorer" value=${draft.scorer} onChange=${(event) => change({ scorer: event.target.value })}>
-        <option value="">as the examples call for</option>${Object.entries(catalogue.scorers).map(([name, told]) => html`<option key=${name} value=${name}>${name}: ${told}</option>`)}</select></div>
-      <div><label for="seed-instruction">Prompt to start from (empty: the default)</label><textarea id="seed-instruction" rows="3" value=${draft.seed_instruction} onInput=${(event) => change({ seed_instruction: event.target.value })}></textarea></div></div></details></fieldset>`;
+        <option value="">Auto-detect</option>${Object.entries(catalogue.scorers).map(([name, text]) => html`<option key=${name} value=${name}>${name}: ${text}</option>`)}</select></div>
+      <div><label for="seed-instruction">Baseline prompt (empty: "Let's think step by step.")</label><textarea id="seed-instruction" rows="3" value=${draft.seed_instruction} onInput=${(event) => change({ seed_instruction: event.target.value })}></textarea></div></div></details></fieldset>`;
 }

@@ -1,4 +1,4 @@
-// A job: how it stands, its learning curves, its trials, what it has spent, what happens now. Follows its events while it runs.
+// A job: its status, learning curves, trials, spending and events. Follows its events while it runs.
 import { html, useEffect, useMemo, useRef, useState } from "/assets/dom.js";
 import { url } from "/assets/api.js";
 import { follow } from "/assets/stream.js";
@@ -8,12 +8,12 @@ import { Problem } from "/assets/parts/problem.js";
 import { JobHead } from "/assets/parts/jobhead.js";
 import { Log } from "/assets/parts/log.js";
 import { Spending } from "/assets/parts/spending.js";
-import { Takeaway } from "/assets/parts/takeaway.js";
+import { BestPrompts } from "/assets/parts/best_prompts.js";
 import { Trials } from "/assets/parts/trials.js";
 import { Curves, HUES } from "/assets/parts/curves.js";
 import { OVER } from "/assets/wording.js";
 
-const LOOK_AGAIN_MS = 700;
+const RELOAD_MS = 700;
 const SHOW_MS = 100;
 const SPOKEN = new Set(["trial.better", "trial.finished", "trial.failed", "job.started", "job.cancelled", "job.failed", "job.succeeded", "budget.warning"]);
 
@@ -22,41 +22,41 @@ export function View({ id }) {
   const trials = useAnswer(url(["optimizations", id, "trials"]));
   const ready = (trials.data?.data || []).some((trial) => trial.best);
   const bests = useAnswer(ready ? url(["optimizations", id, "best", "tasks"]) : null);
-  const again = useThrottled(() => (job.reload(), trials.reload(), bests.reload()), LOOK_AGAIN_MS);
-  const [events, line] = useEvents(id, job.data, again);
+  const reload = useThrottled(() => (job.reload(), trials.reload(), bests.reload()), RELOAD_MS);
+  const [events, connection] = useEvents(id, job.data, reload);
   useEffect(() => (document.title = `${job.data?.name || "Job"} · promptray`), [job.data?.name]);
   const drawn = useMemo(() => withMarks(trials.data?.data || []), [trials.data]);
   if (job.error && !job.data) return html`<h1 tabindex="-1">Job</h1><${Problem} error=${job.error} />`;
   if (!job.data) return html`<p class="quiet">Loading …</p>`;
-  return html`<${JobHead} job=${job.data} part="" reload=${again} line=${line} />
+  return html`<${JobHead} job=${job.data} part="" reload=${reload} connection=${connection} />
     ${(job.error || trials.error) && html`<${Problem} error=${job.error || trials.error} />`}
-    <div class="columns"><${CurveGrid} trials=${drawn} /><${Takeaway} job=${job.data} bests=${bests.data?.data || []} /></div>
+    <div class="columns"><${CurveGrid} trials=${drawn} /><${BestPrompts} job=${job.data} bests=${bests.data?.data || []} /></div>
     <${Trials} job=${job.data} trials=${drawn} winners=${(bests.data?.data || []).map((one) => one.trial)} />
-    <div class="columns even"><${Spending} job=${job.data} trials=${drawn} /><${Log} events=${events} line=${line} /></div>`;
+    <div class="columns even"><${Spending} job=${job.data} trials=${drawn} /><${Log} events=${events} connection=${connection} /></div>`;
 }
 
-/** Events so far, oldest first, and how the line to them is: "live", "lost", "over" or "". */
-function useEvents(id, job, again) {
+/** The events so far, the oldest first, and the state of their connection: "live", "lost", "over" or "". */
+function useEvents(id, job, reload) {
   const [events, setEvents] = useState([]);
-  const [line, setLine] = useState("");
+  const [connection, setConnection] = useState("");
   const run = job ? job.runs : null;
   const open = Boolean(job) && !(OVER.includes(job.status) && (events.at(-1)?.id || 0) >= job.last_event);
   const old = useRef(null);
   if (job && old.current === null) old.current = job.last_event;
-  const come = useRef([]);
-  const show = useThrottled(() => setEvents([...come.current]), SHOW_MS);
+  const received = useRef([]);
+  const show = useThrottled(() => setEvents([...received.current]), SHOW_MS);
   useEffect(() => {
     if (!open) return undefined;
-    const heard = (event) => {
-      come.current.push(event);
+    const onEvent = (event) => {
+      received.current.push(event);
       show();
-      if (event.id <= old.current) return; // it was so when the page came
+      if (event.id <= old.current) return; // it happened before the page was opened
       if (SPOKEN.has(event.kind)) announce(event.message);
-      again();
+      reload();
     };
-    return follow(url(["optimizations", id, "events"]), come.current.at(-1)?.id || 0, heard, setLine);
+    return follow(url(["optimizations", id, "events"]), received.current.at(-1)?.id || 0, onEvent, setConnection);
   }, [id, open, run]);
-  return [events, open ? line : "over"];
+  return [events, open ? connection : "over"];
 }
 
 /** Each strategy has a hue, each seed of it a dash. */

@@ -1,4 +1,4 @@
-// The list of jobs, newest first, as they stand now.
+// The list of jobs with their current state, the newest first.
 import { html, useEffect, useState } from "/assets/dom.js";
 import { get, url } from "/assets/api.js";
 import { Link, jobAddress } from "/assets/router.js";
@@ -52,7 +52,7 @@ function Job({ job }) {
     <p class="quiet foot"><span>${job.owner}</span><span>${when(job.created_at)}</span></p></li>`;
 }
 
-/** Of each task its own: accuracies of two tasks cannot be compared. A job of an earlier version has told one for all. */
+/** The best dev accuracy of each task, as those of two tasks cannot be compared. An old job has one for all tasks, which is left out. */
 function bestOnDev(job) {
   const tasks = Object.entries(job.best_dev_accuracy_by_task);
   if (tasks.length > 1) return tasks.map(([task, accuracy]) => [`Best on dev, ${task}`, accuracy]);

@@ -1,4 +1,4 @@
-// The lineage of a trial's prompts: a tree, and the candidate that is chosen in it.
+// The lineage of a trial's prompts as a tree, and the selected candidate.
 import { html } from "/assets/dom.js";
 import { go, jobAddress } from "/assets/router.js";
 import { CandidatePanel } from "/assets/parts/candidate.js";
