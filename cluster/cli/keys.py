@@ -47,7 +47,7 @@ def add(
     """Make a key. It is shown once, and kept nowhere."""
     from pydantic import ValidationError
 
-    from cluster.service.access.api_keys import add_key, look
+    from cluster.service.access.key_store import add_key, inspect_keys
     from cluster.service.core.settings import QuotaSettings
     from cluster.service.stores.audit_log import Audit
     from optimizer.errors import SettingsError
@@ -56,7 +56,7 @@ def add(
 
     given = {"jobs_at_once": jobs_at_once, "calls_a_day": calls_a_day, "money_a_day": money_a_day}
     folder = open_folder(storage)
-    first = not look(folder).made
+    first = not inspect_keys(folder).made
     try:
         quota = (
             QuotaSettings.model_validate(given)
@@ -81,7 +81,7 @@ def list_keys(storage: Storage = STORAGE) -> None:
     """The keys, without what is secret of them."""
     from datetime import UTC, datetime
 
-    from cluster.service.access.api_keys import read_keys
+    from cluster.service.access.key_store import read_keys
     from serving.storage import open_folder
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
@@ -101,7 +101,7 @@ def remove(
     storage: Storage = STORAGE,
 ) -> None:
     """Take a key back: it opens nothing from then on."""
-    from cluster.service.access.api_keys import read_keys, remove_key
+    from cluster.service.access.key_store import read_keys, remove_key
     from cluster.service.stores.audit_log import Audit
     from serving.storage import open_folder
 

@@ -1,8 +1,7 @@
-"""The service on Ray Serve: the models' gateway, the API and the page in one application of as many
-replicas as the gateway has.
+"""The service on Ray Serve: the models' gateway, the API and the page as one application.
 
-No state is in a replica: the backend that each builds says what stands in the service's storage
-folder. No `from __future__ import annotations` here: Serve reads the annotations of `build`.
+A replica holds no state: the backend that each builds reads the service's storage folder. No `from
+__future__ import annotations` here: Serve reads the annotations of `build`.
 """
 
 import asyncio
@@ -21,14 +20,14 @@ from serving.storage import open_folder
 
 
 def bind_service(settings: ServiceSettings) -> serve.Application:
-    """The application.
+    """Return the application of a service.
 
-    Replicas read the keys themselves, from their environment, files and the storage: no key is in
-    it.
+    Replicas read the API keys themselves, from their environment, files and the storage; the
+    application contains none.
     """
     from cluster.service.http.access_policy import LISTENERS
 
-    settings = _with_whole_place(settings)
+    settings = _with_absolute_storage(settings)
     hosted = tuple(bind(model, load_engine) for model in settings.served)
     application: serve.Application = deployed(_Replica, settings.gateway, LISTENERS).bind(
         settings, hosted
@@ -37,45 +36,52 @@ def bind_service(settings: ServiceSettings) -> serve.Application:
 
 
 def open_service(settings: ServiceSettings) -> str:
-    """Runs the service on the cluster that this process is connected to, and returns its address.
+    """Run the service on the cluster that this process is connected to, and return its address.
 
     Does not block.
 
-    Raises SettingsError where it would be open to other machines without a key, or to nobody;
-    StorageError where its keys are damaged or gone; EndpointError where the port is not to be had.
+    Raises:
+        SettingsError: Other machines could use it without a key, or nobody could.
+        StorageError: Its keys are damaged or gone.
+        EndpointError: The port is not free.
     """
     from cluster.service.access.api_keys import expect_way_in
 
-    settings = _with_whole_place(settings)
+    settings = _with_absolute_storage(settings)
     expect_way_in(settings)
     return listen(bind_service(settings), settings.gateway).removesuffix("/v1")
 
 
 def build(args: dict[str, Any]) -> serve.Application:
-    """What `serve run` and KubeRay's RayService import: the service from the content of a settings
-    file. Raises SettingsError.
+    """Return the service of a settings file; `serve run` and KubeRay's RayService import this.
+
+    Args:
+        args: The content of the file.
+
+    Raises:
+        SettingsError: It is not valid.
     """
     return bind_service(validated(ServiceSettings, args))
 
 
-def _with_whole_place(settings: ServiceSettings) -> ServiceSettings:
-    """A replica stands in another folder than whoever wrote a short path."""
+def _with_absolute_storage(settings: ServiceSettings) -> ServiceSettings:
+    """Make the storage's path absolute: a replica has another working folder."""
     return settings.model_copy(update={"storage": open_folder(settings.storage).absolute().place})
 
 
 class _Replica:
-    """What the application runs in.
+    """What each replica runs.
 
-    The handles of the models are not used: clients find their deployments.
+    The models' handles are not used: clients find the deployments by name.
     """
 
     def __init__(self, settings: ServiceSettings, handles: tuple[object, ...]) -> None:
         self._settings = settings
 
     async def __serve_build_asgi_app__(self) -> FastAPI:
-        """Serve asks for the application by this name, when the replica starts."""
+        """Return the application; Serve calls this when the replica starts."""
         from cluster.service.access.api_keys import Authenticator
-        from cluster.service.access.spenders import GatewayMetrics
+        from cluster.service.access.spenders import GatewayMeter
         from cluster.service.backends.ray import RayBackend
         from cluster.service.http.app import service_app
         from cluster.service.http.deps import Service
@@ -94,9 +100,8 @@ class _Replica:
             quota=settings.quota,
             no_keys=settings.no_keys,
         )
-        if (
-            settings.no_keys or not keys.made
-        ):  # where they are gone it starts, and lets nobody in: they may come back
+        # Where keys were made and are gone, it starts and refuses everybody: they may come back.
+        if settings.no_keys or not keys.made:
             expect_guarded(host, () if settings.no_keys else keys)
         work = settings.work
         threads, checks = (
@@ -115,4 +120,4 @@ class _Replica:
             checks=checks,
         )
         models = clients(settings.parsed, settings.gateway, connect)
-        return service_app(service, keys, models, GatewayMetrics(backend.spend, settings.parsed))
+        return service_app(service, keys, models, GatewayMeter(backend.spend, settings.parsed))

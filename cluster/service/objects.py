@@ -1,3 +1,3 @@
-"""The name that `cluster.service.schemas` had in earlier versions, for programs that import it."""
+"""An alias of `cluster.service.schemas` under its former name, for programs that import it."""
 
 from cluster.service.schemas import *  # noqa: F403

@@ -1,8 +1,9 @@
-"""Finished results folders on the service's page, without a cluster: `python -m
-cluster.service.show FOLDER...`.
+"""Serves finished results folders on the service's page, without a cluster.
 
-With --play, jobs can be started too: each runs anew the course of the first folder, so that the
-page can be seen at work. Serves this machine alone. Knows no Ray.
+    python -m cluster.service.show FOLDER...
+
+With --play, jobs can be started too: each replays the first folder, so that the page can be seen at
+work. It serves this machine only. Knows no Ray.
 """
 
 import argparse
@@ -37,9 +38,13 @@ def shown_app(
     settings: ServiceSettings | None = None,
     public: bool = False,
 ) -> FastAPI:
-    """The application over an backend; uploads and the audit go to `storage`.
+    """Return the application over a backend.
 
-    Its keys are those of that folder, if it has any.
+    Args:
+        backend: The jobs.
+        storage: The folder of uploads, of the audit log, and of API keys if it has any.
+        settings: The service's settings; None: the defaults.
+        public: Whether other machines can reach it.
     """
     settings = settings or ServiceSettings()
     keys = Authenticator(storage, settings.gateway.keys(), public, settings.quota)
@@ -62,9 +67,18 @@ def show(
     play_s: float | None = None,
     allowed_hosts: Sequence[str] = (),
 ) -> None:
-    """Until Ctrl-C.
+    """Serve the folders until Ctrl-C.
 
-    Raises StorageError, DataError or SettingsError for a folder without results.
+    Args:
+        folders: Paths or URIs of results folders.
+        port: The port on this machine.
+        play_s: Seconds between the events of a replayed job; None: no job can be started.
+        allowed_hosts: Further names that the service may be reached by.
+
+    Raises:
+        StorageError: A folder is no results folder.
+        DataError: No folder can be read.
+        SettingsError: No folder has settings that can be read, or a host is not valid.
     """
     from cluster.service.backends.replay import ReplayBackend
 
@@ -86,11 +100,12 @@ def show(
 
 
 def _gateway(allowed_hosts: Sequence[str]) -> GatewaySettings:
-    """Raises SettingsError in one sentence."""
+    """Return the gateway's settings, or raise SettingsError with one sentence."""
     return validated(GatewaySettings, {"allowed_hosts": tuple(allowed_hosts)})
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m cluster.service.show", description="Show finished results in the page."
     )
@@ -100,7 +115,7 @@ def main() -> None:
         "--play",
         type=float,
         metavar="SECONDS",
-        help="Let jobs be started, and play them with so long between events.",
+        help="Allow starting jobs, and replay them with so many seconds between events.",
     )
     given = parser.parse_args()
     print(

@@ -1,9 +1,10 @@
-"""Whether a request may become an experiment: the models that it names are the operator's, it
-searches nothing but harmless settings, and it is no larger than the operator allows. All of it is
-decided by counting and by looking up names, before anything is opened, built or expanded.
+"""Decides whether a request may become an experiment, before anything is opened, built or expanded.
 
-Every way from a request to an experiment leads through `expect_offered`, the record of an old job
-included: it may have been taken by a version that looked less closely.
+The models that it names must be the operator's, it may search only harmless settings, and it must
+be no larger than the operator allows. All of that is decided by counting and by looking up names.
+
+Every way from a request to an experiment leads through `expect_offered`, also that of the record of
+an old job: an earlier version may have accepted it with fewer checks.
 """
 
 from collections.abc import Collection
@@ -23,20 +24,21 @@ from optimizer.selection import SELECTION_RULES
 from optimizer.strategies import STRATEGIES
 from optimizer.tasks.generated import GENERATED
 
-OF_A_MODEL = ("max_tokens",)
-"""Settings of a model that a request may search: how its client asks.
+MODEL_SETTINGS = ("max_tokens",)
+"""The settings of a model that a request may search.
 
 Whatever says where a model is, who pays for it, what it writes or how it is hosted is the
 operator's.
 """
-OF_SAMPLING = ("temperature", "max_tokens")
+SAMPLING_SETTINGS = ("temperature", "max_tokens")
 ModelText = str | dict[str, Any]
 
 
 def expect_offered(request: OptimizationRequest, service: ServiceSettings) -> dict[str, ModelText]:
-    """Return the models that the request names in any place, by label, as the operator describes
-    them. Raises SettingsError for a
-    model that is not offered, a setting that may not be searched, and a name that is none.
+    """Return the models that the request names anywhere, as the operator describes them, by label.
+
+    Raises:
+        SettingsError: A model is not offered, a setting may not be searched, or a name is unknown.
     """
     if request.name.startswith("."):
         raise SettingsError(f"A job's name does not begin with a dot; {request.name!r} does.")
@@ -55,8 +57,12 @@ def expect_offered(request: OptimizationRequest, service: ServiceSettings) -> di
 def expect_harmless(request: OptimizationRequest, labels: Collection[str]) -> tuple[str, ...]:
     """Return the models that the request's search lists.
 
-    Raises SettingsError where it lists one that is not among `labels`, or
-    searches a setting that no request may.
+    Args:
+        request: The request.
+        labels: The labels of the models that it may name.
+
+    Raises:
+        SettingsError: It lists another model, or searches a setting that no request may.
     """
     for key in request.search.space if request.search else ():
         _expect_searchable(key, request)
@@ -70,9 +76,12 @@ def expect_harmless(request: OptimizationRequest, labels: Collection[str]) -> tu
 
 
 def expect_within(request: OptimizationRequest, service: ServiceSettings) -> None:
-    """Raise SettingsError where the request is larger than the operator allows, or is not one that
-    `expect_offered` lets pass.
-    Counts; makes no trial, example or point.
+    """Refuse a request that is larger than the operator allows.
+
+    It counts, and makes no trial, example or point.
+
+    Raises:
+        SettingsError: It is larger, or `expect_offered` refuses it.
     """
     limits, comparison_groups = service.limits, len(request.tasks) * len(set(request.seeds))
     examples = sum((task.sizes or request.sizes).build().total for task in request.tasks) * len(
@@ -81,9 +90,8 @@ def expect_within(request: OptimizationRequest, service: ServiceSettings) -> Non
     if examples > limits.examples:
         raise SettingsError(
             f"The request has {examples:,} examples in the splits of all its tasks and seeds, more "
-            "than the "
-            f"{limits.examples:,} that this service takes: make sizes smaller, or take fewer tasks "
-            "or seeds."
+            f"than the {limits.examples:,} that this service takes: make sizes smaller, or take "
+            "fewer tasks or seeds."
         )
     trials = comparison_groups * (
         _points(request, service) if request.search else len(request.strategies)
@@ -118,34 +126,34 @@ def _points(request: OptimizationRequest, service: ServiceSettings) -> int:
         models,
         tried=False,
     )
-    if (models_asked := space.part(OPTIMIZER).count() or 0) > limits.searched_models:
+    if (optimizers := space.part(OPTIMIZER).count() or 0) > limits.searched_models:
         raise SettingsError(
-            f"The search has {models_asked:,} optimizer models, more than the "
+            f"The search has {optimizers:,} optimizer models, more than the "
             f"{limits.searched_models:,} that this service takes."
         )
-    searcher, count, asked = search.searcher.build(), space.count(), search.trials or TRIALS
+    searcher, count, trials = search.searcher.build(), space.count(), search.trials or TRIALS
     if isinstance(searcher, Grid):
         return count or 0  # None: its range of real numbers is refused where the search is planned
-    return min(asked, count or asked) if isinstance(searcher, Random) else asked
+    return min(trials, count or trials) if isinstance(searcher, Random) else trials
 
 
 def _expect_searchable(key: str, request: OptimizationRequest) -> None:
-    """Raise SettingsError for a key that a search of the service has not.
+    """Raise SettingsError for a key that a search of the service may not have.
 
-    One of a strategy or rule that has no such setting at
-    all passes: the space itself says what settings there are.
+    A setting that the strategy or rule does not have at all passes here: the search space itself
+    says which settings there are.
     """
     owner, _, setting = key.rpartition(".")
     labels = {strategy.label: strategy.name for strategy in labelled(request.strategies)}
-    if owner == OPTIMIZER and setting not in OF_A_MODEL:
+    if owner == OPTIMIZER and setting not in MODEL_SETTINGS:
         raise SettingsError(
             f"In search.space, {shortened(key)}: of a model this service searches "
-            f"{', '.join(OF_A_MODEL)} alone; everything else "
+            f"{', '.join(MODEL_SETTINGS)} alone; everything else "
             "about a model is its operator's."
         )
-    if owner == SAMPLING and setting not in OF_SAMPLING:
+    if owner == SAMPLING and setting not in SAMPLING_SETTINGS:
         raise SettingsError(
-            f"In search.space, {shortened(key)}: known are: {', '.join(OF_SAMPLING)}."
+            f"In search.space, {shortened(key)}: known are: {', '.join(SAMPLING_SETTINGS)}."
         )
     kinds: list[Any] = []
     if owner == STRATEGY:
@@ -166,7 +174,8 @@ def _expect_searchable(key: str, request: OptimizationRequest) -> None:
 def searched_models(request: OptimizationRequest) -> tuple[str, ...]:
     """Return the labels of the optimizer models that the request's search lists.
 
-    Raises SettingsError where it is no list.
+    Raises:
+        SettingsError: The entry is no list.
     """
     space = request.search.space if request.search else {}
     domain = parse_domain(space[OPTIMIZER]) if OPTIMIZER in space else OneOf(())

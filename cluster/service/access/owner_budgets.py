@@ -1,11 +1,11 @@
-"""What owners may still spend today, given out call by call: everything that costs comes from here,
-so that no number of jobs, of probes and of questions at the models' gateway passes a quota
-together.
+"""What owners may still spend today: every call is reserved here before it is sent.
 
-An owner's day is a budget like that of an experiment (serving.budget.store says what is on record
-when), whose holders are trials of jobs, probes and callers at the gateway. So what was sent is on
-storage before it goes out, whoever dies then; and a job's final tests are kept aside from its
-start. A call is a call here, of whichever model. For one event loop.
+So no number of jobs, probes and calls at the models' gateway exceeds a quota together.
+
+An owner's day is a budget like that of an experiment (serving.budget.store says what is recorded
+when), whose holders are trials of jobs, probes and principals at the gateway. What was sent is on
+storage before it goes out, whoever dies then; and a job's final tests are reserved from its start.
+A call counts as one, of whichever model. For one event loop.
 
     STORAGE/usage/YYYY-MM-DD/OWNER/spent.json
 """
@@ -24,9 +24,7 @@ from serving.storage import Folder
 
 
 class OwnerBudgets:
-    """`limits` gives what an owner may use; `refused` is told of each job that is refused
-    something, with the reason.
-    """
+    """The budgets of all owners for the current day."""
 
     def __init__(
         self,
@@ -35,6 +33,14 @@ class OwnerBudgets:
         limits: Callable[[str], QuotaSettings],
         refused: Callable[[str, str], None] = lambda job, reason: None,
     ) -> None:
+        """Open no budget yet.
+
+        Args:
+            usage: The folder of the days.
+            quotas: What jobs have reported of the day's use.
+            limits: Gives the quota of an owner.
+            refused: Called with each job that is refused something, and the reason.
+        """
         self._usage = usage
         self._quotas = quotas
         self._limits = limits
@@ -42,16 +48,20 @@ class OwnerBudgets:
         self._day = ""
         self._shared_budgets: dict[str, BudgetStore] = {}
         self._opening = asyncio.Lock()
-        self._kept: dict[str, dict[str, Cost]] = {}
-        """Owner -> holder -> what its test may cost: it is kept on the next day too."""
+        self._test_costs: dict[str, dict[str, Cost]] = {}
+        """Owner -> holder -> what its final test may cost; it stays reserved on the next day."""
 
     async def open(self, owner: str) -> bool:
-        """Reads what the owner has used today. Has the owner a limit of calls or money?"""
+        """Read what the owner has used today, and return whether there is a limit."""
         await self._shared_budget(owner)
         return _limits_of(self._limits(owner)).bounded
 
     async def take(self, owner: str, holder: str, costs: Sequence[Cost], test: bool) -> int:
-        """See Paying.take. Raises QuotaExhausted."""
+        """Reserve a part of the budget for some calls; see Paying.take.
+
+        Raises:
+            QuotaExhausted: Nothing is left.
+        """
         shared_budget = await self._shared_budget(owner)
         try:
             return await shared_budget.take(holder, costs, test)
@@ -61,7 +71,12 @@ class OwnerBudgets:
     async def send(
         self, owner: str, holder: str, most_by_key: Mapping[bytes, Cost], test: bool
     ) -> None:
-        """See Paying.send. Raises QuotaExhausted, StorageError."""
+        """Record that calls are being sent; see Paying.send.
+
+        Raises:
+            QuotaExhausted: Nothing is left.
+            StorageError: The storage does not answer.
+        """
         shared_budget = await self._shared_budget(owner)
         try:
             await shared_budget.send(holder, most_by_key, test)
@@ -72,33 +87,40 @@ class OwnerBudgets:
     async def settle(
         self, owner: str, holder: str, cost_by_key: Mapping[bytes, Cost], answered: bool
     ) -> None:
-        """See Paying.settle. What was sent yesterday stays on yesterday's record as it is."""
+        """Record what calls have cost; see Paying.settle.
+
+        What was sent yesterday stays on yesterday's record as it is.
+        """
         shared_budget = await self._shared_budget(owner)
         shared_budget.settle(holder, cost_by_key, answered)
         self._note(owner, shared_budget)
 
     async def give_back(self, owner: str, holder: str, most: Cost, test: bool) -> None:
-        """See Paying.give_back."""
+        """Release what was reserved and not used; see Paying.give_back."""
         (await self._shared_budget(owner)).give_back(holder, most, test)
 
     async def note(self, owner: str, cost: Cost) -> None:
-        """Something was spent that nobody could refuse, such as by an owner without limits."""
+        """Record a cost that could not be refused, such as by an owner without limits."""
         shared_budget = await self._shared_budget(owner)
         shared_budget.add(cost)
         self._note(owner, shared_budget)
 
     async def keep(self, owner: str, holder: str, cost: Cost) -> None:
-        """See SharedBudget.keep."""
-        self._kept.setdefault(owner, {})[holder] = cost.at_least(
-            self._kept.get(owner, {}).get(holder, Cost())
+        """Reserve what a holder's final test may cost; see SharedBudget.keep."""
+        self._test_costs.setdefault(owner, {})[holder] = cost.at_least(
+            self._test_costs.get(owner, {}).get(holder, Cost())
         )
         await (await self._shared_budget(owner)).keep(holder, cost)
 
     async def keep_tests(self, owner: str, cost_by_holder: Mapping[str, Cost]) -> None:
-        """Keeps the final tests of a job aside, as far as they are not behind it.
+        """Reserve the final tests of a job that are still to come.
 
-        Raises QuotaExhausted where what is left has no
-        room for them.
+        Args:
+            owner: The owner.
+            cost_by_holder: What each trial's final test may cost.
+
+        Raises:
+            QuotaExhausted: The rest of the budget has no room for them.
         """
         shared_budget, limits = await self._shared_budget(owner), self._limits(owner)
         wanted, others = (
@@ -126,19 +148,22 @@ class OwnerBudgets:
             await self.keep(owner, holder, cost)
 
     async def begin(self, owner: str, holder: str) -> None:
-        """See BudgetStore.begin: what the holder has sent, before it died, counts at the most."""
+        """Begin a holder's spending; what it had sent before it died counts at its maximum.
+
+        See BudgetStore.begin.
+        """
         shared_budget = await self._shared_budget(owner)
         shared_budget.settle(holder, (await shared_budget.begin(holder)).sent, answered=False)
 
     async def close(self, owner: str, job: str) -> None:
-        """The job is over, whatever became of it: nothing is kept for it any more, and what it had
-        reserved comes back. A run that
-        is lost is not the end: what its tests lack stays kept until the next one.
+        """Release all that is reserved for a job that is over.
+
+        A run that is lost is not the end of its job: its tests stay reserved until the next run.
         """
         shared_budget = await self._shared_budget(owner)
-        for holder in {*shared_budget.holders, *self._kept.get(owner, {})}:
+        for holder in {*shared_budget.holders, *self._test_costs.get(owner, {})}:
             if holder.startswith(f"{job}/"):
-                self._kept.get(owner, {}).pop(holder, None)
+                self._test_costs.get(owner, {}).pop(holder, None)
                 with suppress(StorageError):  # it comes on record with what is given out next
                     await shared_budget.close(holder, done=True)
 
@@ -152,7 +177,7 @@ class OwnerBudgets:
                 shared_budget = self._shared_budgets[owner] = await asyncio.to_thread(
                     self._opened, owner, limits
                 )
-                for holder, cost in self._kept.get(owner, {}).items():
+                for holder, cost in self._test_costs.get(owner, {}).items():
                     await shared_budget.keep(holder, cost)
                 self._note(owner, shared_budget)
             shared_budget.limit(limits)
@@ -162,7 +187,7 @@ class OwnerBudgets:
         folder = self._usage / self._day / f"owner-{owner}"
         try:
             shared_budget = BudgetStore(folder, limits, {}, of="quota")
-        except DataError:  # what the service's own record of the day has stays, and is written anew
+        except DataError:  # the service's own record of the day has the use: start from that
             folder.write("spent.json.damaged", folder.read("spent.json"))
             folder.delete("spent.json")
             shared_budget = BudgetStore(folder, limits, {}, of="quota")
@@ -187,7 +212,7 @@ class OwnerBudgets:
 ACTS = frozenset(
     {"open", "take", "send", "settle", "give_back", "note", "keep", "keep_tests", "begin", "close"}
 )
-"""What others may ask of a controller's OwnerBudgets."""
+"""The methods of OwnerBudgets that other processes may call."""
 
 
 def _limits_of(quota: QuotaSettings) -> Limits:
@@ -195,35 +220,44 @@ def _limits_of(quota: QuotaSettings) -> Limits:
 
 
 def as_calls(cost: Cost) -> Cost:
-    """What it is to a quota: a call is a call."""
+    """Return a cost as a quota counts it: a call is one, of whichever model."""
     return Cost(target_calls=cost.calls, money=cost.money)
 
 
 class OwnerBudgetClient:
-    """An owner's day as one who spends it sees it: Paying and Reserve, by way of the controller.
+    """An owner's budget in another process, by way of the controller; small and picklable.
 
-    Small and picklable.
+    It implements Paying and Reserve.
     """
 
     bounded = True
 
     def __init__(
-        self, ask: Callable[..., Any], tell: Callable[..., None], owner: str, holder: str
+        self, call: Callable[..., Any], notify: Callable[..., None], owner: str, holder: str
     ) -> None:
-        """`ask` and `tell` bring an act of ACTS to the controller; `ask` returns what it says."""
-        self._ask = ask
-        self._tell = tell
+        """Spend for one holder.
+
+        Args:
+            call: Calls a method of OwnerBudgets by its name, and returns the answer.
+            notify: Calls a method without waiting for it.
+            owner: The owner.
+            holder: The name of who spends, among all of the owner's.
+        """
+        self._call = call
+        self._notify = notify
         self._owner = owner
         self._holder = holder
 
     async def take(self, costs: Sequence[Cost], *, test: bool = False) -> int:
-        given: int = await self._ask(
+        """See OwnerBudgets.take."""
+        given: int = await self._call(
             "take", self._owner, self._holder, list(map(as_calls, costs)), test
         )
         return given
 
     async def send(self, most_by_key: Mapping[bytes, Cost], *, test: bool = False) -> None:
-        await self._ask(
+        """See OwnerBudgets.send."""
+        await self._call(
             "send",
             self._owner,
             self._holder,
@@ -232,8 +266,9 @@ class OwnerBudgetClient:
         )
 
     def settle(self, cost_by_key: Mapping[bytes, Cost], *, answered: bool) -> None:
-        # Told, not awaited: it is often called while the caller is being cancelled.
-        self._tell(
+        # Not awaited: it is often called while the calling task is being cancelled.
+        """See OwnerBudgets.settle."""
+        self._notify(
             "settle",
             self._owner,
             self._holder,
@@ -242,11 +277,13 @@ class OwnerBudgetClient:
         )
 
     def give_back(self, most: Cost, *, test: bool = False) -> None:
-        self._tell("give_back", self._owner, self._holder, as_calls(most), test)
+        """See OwnerBudgets.give_back."""
+        self._notify("give_back", self._owner, self._holder, as_calls(most), test)
 
     async def keep(self, cost: Cost) -> None:
-        await self._ask("keep", self._owner, self._holder, as_calls(cost))
+        """See OwnerBudgets.keep."""
+        await self._call("keep", self._owner, self._holder, as_calls(cost))
 
     async def begin(self) -> None:
-        """To be called when the holder starts, and starts again."""
-        await self._ask("begin", self._owner, self._holder)
+        """See OwnerBudgets.begin; call it at every start of the holder."""
+        await self._call("begin", self._owner, self._holder)

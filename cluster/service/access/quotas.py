@@ -1,6 +1,6 @@
-"""What owners have used, by UTC day, and whether there is room for more.
+"""Counts what owners have used, by UTC day, and says whether there is room for more.
 
-Knows no job but by its owner.
+Knows jobs only by their owners.
 """
 
 import time
@@ -12,42 +12,51 @@ from cluster.service.core.settings import QuotaSettings
 
 
 def day_of(seconds: float) -> str:
+    """Return the UTC day of a time in Unix seconds, as YYYY-MM-DD."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d}"
 
 
 def used_up(limits: QuotaSettings) -> str:
-    """The sentence for an owner of whose day nothing is left, or nothing but what is kept for final
-    tests.
-    """
-    of = [
+    """Say that a quota is used up, or all of it but what is reserved for final tests."""
+    limits_in_words = [
         *([f"{limits.calls_a_day} calls"] if limits.calls_a_day is not None else []),
         *([f"{limits.money_a_day:g} in money"] if limits.money_a_day is not None else []),
     ]
-    return f"Your quota of {' and '.join(of)} a day is used up; it begins anew at midnight UTC."
+    return (
+        f"Your quota of {' and '.join(limits_in_words)} a day is used up; it is reset at midnight "
+        "UTC."
+    )
 
 
 class Quotas:
-    """Use of one day. `clock` gives Unix seconds; `read` what is known of a day."""
+    """The use of the current day, by owner."""
 
     def __init__(
         self,
         read: Callable[[str], dict[str, dict[str, float]]],
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """Read the use of today.
+
+        Args:
+            read: Returns what is known of a day: owner -> calls and money.
+            clock: Returns Unix seconds.
+        """
         self._read = read
         self._clock = clock
         self.day = day_of(clock())
         self.used = read(self.day)
-        """What jobs have told of."""
+        """Owner -> what its jobs have reported."""
         self._metered: dict[str, tuple[int, float]] = {}
         self.dirty = False
 
     @property
     def now(self) -> float:
-        """Unix seconds."""
+        """The time in Unix seconds."""
         return self._clock()
 
     def pay(self, owner: str, calls: int, money: float) -> None:
+        """Add calls and money to an owner's use."""
         self.turn_day()
         own = self.used.setdefault(owner, {"calls": 0, "money": 0.0})
         own["calls"] += calls
@@ -55,27 +64,28 @@ class Quotas:
         self.dirty = True
 
     def metered(self, owner: str, calls: int, money: float) -> None:
-        """So much was given out to the owner today (see owner_budgets), which is no less than what
-        jobs have told of.
+        """Set how much the owner's budget has given out today; see owner_budgets.
+
+        The use is the larger of this and of what jobs have reported.
         """
         self.turn_day()
         self._metered[owner] = calls, money
 
     def of(self, owner: str) -> tuple[int, float]:
-        """Calls and money of today."""
+        """Return the calls and the money that an owner has used today."""
         self.turn_day()
         own, (calls, money) = self.used.get(owner, {}), self._metered.get(owner, (0, 0.0))
         return max(calls, int(own.get("calls", 0))), max(money, float(own.get("money", 0.0)))
 
     def turn_day(self) -> str:
-        """A new day begins with nothing. Returns the day."""
+        """Start with no use if a new day has begun, and return the day."""
         today = day_of(self._clock())
         if today != self.day:
             self.day, self.used, self.dirty, self._metered = today, self._read(today), False, {}
         return self.day
 
     def spent_out(self, owner: str, limits: QuotaSettings) -> str:
-        """Why this owner may start nothing more today; "" where it may."""
+        """Say why this owner may start nothing more today; empty if it may."""
         calls, money = self.of(owner)
         if limits.calls_a_day is not None and calls >= limits.calls_a_day:
             return used_up(QuotaSettings(calls_a_day=limits.calls_a_day))
@@ -84,13 +94,22 @@ class Quotas:
         return ""
 
     def expect_room(self, owner: str, limits: QuotaSettings, jobs_now: int) -> None:
-        """For one more job. Raises OverQuota."""
+        """Refuse one more job beyond the quota.
+
+        Args:
+            owner: The owner.
+            limits: Its quota.
+            jobs_now: Its jobs that are not over.
+
+        Raises:
+            OverQuota: The quota has no room; with the seconds until it has, if that is known.
+        """
         if limits.jobs_at_once is not None and jobs_now >= limits.jobs_at_once:
             raise OverQuota(
-                f"You have {jobs_now} jobs queued or running, and your quota is "
-                f"{limits.jobs_at_once}; wait for one to end."
+                f"{jobs_now} of the {limits.jobs_at_once} jobs that your quota allows are queued "
+                "or running; wait for one to end."
             )
-        if said := self.spent_out(owner, limits):
+        if reason := self.spent_out(owner, limits):
             now = datetime.fromtimestamp(self._clock(), UTC)
             midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-            raise OverQuota(said, (midnight - now).total_seconds())
+            raise OverQuota(reason, (midnight - now).total_seconds())

@@ -1,9 +1,7 @@
-"""Whoever spends for an owner: jobs, probes, and callers at the models' gateway.
+"""What spends for an owner: jobs, probes, and principals at the models' gateway.
 
-Each goes to the controller's OwnerBudgets for it.
-
-Knows the controller as whatever brings it an act. For one event loop each, but for JobShare, which
-is picklable.
+Each calls the controller's OwnerBudgets. For one event loop each, but for JobShare, which is
+picklable.
 """
 
 import os
@@ -23,43 +21,57 @@ from serving.gateway.errors import Refused
 from serving.runtime.actors import answered
 from serving.settings import ModelSettings
 
-_OF = "the service"
+_SERVICE = "the service"
 KNOWN_FOR_S = 2.0
-"""For so long it is taken for known whether an owner has a limit [ours]."""
+"""How long it is remembered whether an owner has a limit [ours]."""
 GATEWAY = "door"
+"""The holder's name for all calls at the gateway; recorded budgets have it under the old word."""
 
 
 class JobShare:
-    """A job's part of its owner's day, for its trials. Small and picklable."""
+    """A job's share of its owner's daily budget, for its trials; small and picklable."""
 
     def __init__(self, controller: Any, owner: str, job: str) -> None:
+        """Spend for one job.
+
+        Args:
+            controller: The handle of the controller's actor.
+            owner: The owner.
+            job: The job's id.
+        """
         self._controller = controller
         self._owner = owner
         self.job = job
 
     def of(self, trial: str) -> OwnerBudgetClient:
-        return OwnerBudgetClient(self.ask, self.tell, self._owner, self.holder(trial))
+        """Return the budget client of a trial."""
+        return OwnerBudgetClient(self.call, self.notify, self._owner, self.holder(trial))
 
     def holder(self, trial: str) -> str:
-        """The name of a trial among all that the owner's day is spent by."""
+        """Return the name of a trial among all that spend the owner's budget."""
         return f"{self.job}/{trial}"
 
-    async def ask(self, act: str, *given: Any) -> Any:
-        return await answered(self._controller.spend.remote(act, *given), _OF)
+    async def call(self, act: str, *given: Any) -> Any:
+        """Call a method of OwnerBudgets, and return its answer."""
+        return await answered(self._controller.spend.remote(act, *given), _SERVICE)
 
-    def tell(self, act: str, *given: Any) -> None:
+    def notify(self, act: str, *given: Any) -> None:
+        """Call a method of OwnerBudgets without waiting."""
         self._controller.spend.remote(act, *given)
 
 
-class GatewayMetrics:
-    """Meters what callers ask of the models at the gateway.
-
-    `spend` brings an act to the controller and gives what it says.
-    """
+class GatewayMeter:
+    """Meters the calls of models at the gateway, for the owners' quotas."""
 
     def __init__(
         self, spend: Callable[..., Awaitable[Any]], models: Sequence[ModelSettings]
     ) -> None:
+        """Meter these models.
+
+        Args:
+            spend: Calls a method of OwnerBudgets, and returns its answer.
+            models: The models of the gateway.
+        """
         self._spend = spend
         self._price_list_by_label = {
             model.label: price_list_of(model, "target") for model in models
@@ -67,18 +79,22 @@ class GatewayMetrics:
         self._bounded_by_owner: dict[str, tuple[float, bool]] = {}
 
     def __call__(self, principal: Hashable, label: str, model: LanguageModel) -> LanguageModel:
-        """The model, as this caller may ask it. A key of the gateway's own is no owner's."""
+        """Return the model as this principal may call it.
+
+        A key of the gateway's own has no owner, and is not metered.
+        """
         return (
-            Metered(model, self, principal.owner, self._price_list_by_label[label])
+            MeteredModel(model, self, principal.owner, self._price_list_by_label[label])
             if isinstance(principal, Principal)
             else model
         )
 
     async def spend(self, act: str, *given: Any) -> Any:
+        """Call a method of OwnerBudgets, and return its answer."""
         return await self._spend(act, *given)
 
     async def bounded(self, owner: str) -> bool:
-        """Has the owner a limit?"""
+        """Return whether the owner has a limit of calls or money."""
         known_at, bounded = self._bounded_by_owner.get(owner, (float("-inf"), False))
         if time.monotonic() - known_at > KNOWN_FOR_S:
             bounded = bool(await self._spend("open", owner))
@@ -86,15 +102,24 @@ class GatewayMetrics:
         return bounded
 
 
-class Metered:
-    """A model whose calls are the owner's: on record before they go out where the owner has a
-    limit, and afterwards where there is
-    none. A call that breaks counts at the most that it can cost.
+class MeteredModel:
+    """A model whose calls an owner pays for.
+
+    They are recorded before they are sent if the owner has a limit, and afterwards if not. A call
+    that breaks counts at its maximum.
     """
 
     def __init__(
-        self, model: LanguageModel, meter: GatewayMetrics, owner: str, price_list: PriceList
+        self, model: LanguageModel, meter: GatewayMeter, owner: str, price_list: PriceList
     ) -> None:
+        """Meter a model for one owner.
+
+        Args:
+            model: The model.
+            meter: What brings the costs to the owner's budget.
+            owner: The owner.
+            price_list: The prices of the model.
+        """
         self._model = model
         self._meter = meter
         self._owner = owner
@@ -102,12 +127,14 @@ class Metered:
 
     @property
     def name(self) -> str:
+        """The name of the model."""
         return self._model.name
 
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
-        """As LanguageModel.complete.
+        """Complete the requests; see LanguageModel.complete.
 
-        Raises Refused where the owner's quota has no room for all of them.
+        Raises:
+            Refused: The owner's quota has no room for all of them.
         """
         key = await self._sent(requests)
         outcomes: Sequence[Outcome] | None = None
@@ -118,7 +145,11 @@ class Metered:
             await self._settle(key, requests, outcomes)
 
     async def stream(self, request: Request) -> AsyncIterator[Piece]:
-        """As streaming.pieces."""
+        """Yield the answer to a request piece by piece; see streaming.pieces.
+
+        Raises:
+            Refused: The owner's quota has no room.
+        """
         key = await self._sent([request])
         last: Piece | None = None
         try:
@@ -130,7 +161,11 @@ class Metered:
             )
 
     async def _sent(self, requests: Sequence[Request]) -> bytes | None:
-        """The key of the call on record; None where it is not on record yet."""
+        """Record calls before they are sent.
+
+        Returns:
+            The key of the record; None if it is recorded afterwards.
+        """
         if not await self._meter.bounded(self._owner):
             return None
         key = os.urandom(16)

@@ -1,0 +1,1 @@
+"""The implementations of core.backend.JobBackend, and what they alone use."""

@@ -1,10 +1,8 @@
-"""Many listeners of events in one process, for one question to the controller at a time.
+"""Follows the events of many jobs for many listeners with one poll of the controller at a time.
 
-Knows neither the controller's place nor Ray.
-
-All who follow a job read the same list of its events; what is new in all jobs that somebody follows
-comes with one long poll. While the controller cannot be asked, the events come from storage; where
-neither says anything, those who listen are told so.
+All who follow a job read the same list of its events; what is new in all followed jobs comes with
+one long poll. While the controller does not answer, events come from storage; if neither answers,
+the listeners get an error. Knows neither where the controller runs nor Ray.
 """
 
 import asyncio
@@ -17,20 +15,23 @@ from serving.runtime.supervision import Pauses, Supervisor
 from serving.runtime.wakeup import Wakeup
 
 POLL_S = 20.0
-"""How long the controller may wait before it says that there is nothing new [ours]."""
+"""How long the controller may wait for an event before it answers that there is none [ours]."""
 LATE_S = 40.0
-"""How much later its answer may come [ours]."""
+"""How much later than that its answer may come [ours]."""
 ATTEMPTS = 3
-"""To ask it, where it is broken: then those who listen are told, and may come again [ours]."""
-RunUpdates = Callable[
+"""Polls of a broken controller, after which the listeners get an error and may connect again
+[ours].
+"""
+PollEvents = Callable[
     [Mapping[str, int], float], Awaitable[dict[str, list[Event] | PromptrayError]]
 ]
-"""Job -> its new events, or why it cannot be followed."""
+"""Asks the controller for new events of jobs: job -> events, or the error for which there are none.
+"""
 
 
 @dataclass
 class _Followed:
-    """A job that somebody follows: its events from the first on."""
+    """A job that somebody follows, with its events from the first on."""
 
     events: list[Event] = field(default_factory=list)
     listeners: int = 0
@@ -43,32 +44,40 @@ class _Followed:
 
 
 class EventBroadcaster:
-    """For one event loop. `news` is the controller's; `known` reads a job's events from storage."""
+    """Gives the events of jobs to all who follow them; for one event loop."""
 
     def __init__(
         self,
-        news: RunUpdates,
-        known: Callable[[str], Awaitable[list[Event]]],
+        poll: PollEvents,
+        read_stored: Callable[[str], Awaitable[list[Event]]],
         pauses: Pauses | None = None,
         late_s: float = LATE_S,
     ) -> None:
-        self._news = news
-        self._known = known
+        """Follow no job yet.
+
+        Args:
+            poll: Asks the controller for new events.
+            read_stored: Reads all events of a job from storage.
+            pauses: The pauses between polls after faults; None: the usual ones.
+            late_s: See LATE_S.
+        """
+        self._poll_events = poll
+        self._read_stored = read_stored
         self._late_s = late_s
         self._tasks = Supervisor("the listeners of events", pauses)
         self._followed: dict[str, _Followed] = {}
         self._polling: asyncio.Task[None] | None = None
         self._more = asyncio.Event()
-        """Somebody follows another job than before."""
+        """Set when somebody follows another job than before."""
         self._failures = 0
-        """Questions in a row on which the controller broke."""
+        """Polls in a row on which the controller broke."""
 
     def faults(self, least: int = 1) -> list[str]:
-        """See Supervisor.faults."""
+        """Return one sentence for each background task that fails; see Supervisor.faults."""
         return self._tasks.faults(least)
 
     async def follow(self, job: str, after: int) -> AsyncIterator[Event]:
-        """As JobBackend.follow."""
+        """Yield the events of a job with ids above `after`; see JobBackend.follow."""
         own = self._followed.setdefault(job, _Followed())
         own.listeners += 1
         try:
@@ -76,7 +85,8 @@ class EventBroadcaster:
                 await self._read(job, own)
             self._poll()
             while True:
-                wake = own.changed.next
+                # Taken before the events are read: one that is added meanwhile sets this very flag.
+                changed = own.changed.next
                 for event in own.events[after:]:
                     after = event.id
                     yield event
@@ -84,53 +94,52 @@ class EventBroadcaster:
                     return
                 if own.fault:
                     raise own.fault
-                if wake is own.changed.next:
-                    await self._woken(wake)
+                if changed is own.changed.next:
+                    await self._wait(changed)
         finally:
             own.listeners -= 1
             if not own.listeners and self._followed.get(job) is own:
                 del self._followed[job]
 
-    async def _woken(self, wake: asyncio.Event) -> None:
-        """Returns when there is something new, or when it is time to see that somebody asks for
-        it.
-        """
+    async def _wait(self, changed: asyncio.Event) -> None:
+        """Wait for something new, or until it is time to check that the controller is polled."""
         try:
             async with asyncio.timeout(POLL_S + self._late_s):
-                await wake.wait()
+                await changed.wait()
         except TimeoutError:
             self._poll()
 
     def _poll(self) -> None:
         self._more.set()
         if self._polling is None or self._polling.done():
-            self._polling = self._tasks.keep("the question for news", self._poll_all)
+            self._polling = self._tasks.keep("polling the controller", self._poll_all)
 
     async def _poll_all(self) -> None:
-        """As long as somebody follows anything."""
+        """Poll the controller as long as somebody follows anything."""
         while self._followed:
             self._more.clear()
             after = {job: len(one.events) for job, one in self._followed.items()}
-            asked = asyncio.ensure_future(self._asked(after))
+            answer = asyncio.ensure_future(self._poll_controller(after))
             more = asyncio.ensure_future(self._more.wait())
             try:
-                await asyncio.wait([asked, more], return_when=asyncio.FIRST_COMPLETED)
-                if asked.done():
-                    await self._take(asked.result())
+                await asyncio.wait([answer, more], return_when=asyncio.FIRST_COMPLETED)
+                if answer.done():
+                    await self._add(answer.result())
             finally:
                 more.cancel()
-                asked.cancel()
+                answer.cancel()
 
-    async def _asked(self, after: Mapping[str, int]) -> dict[str, list[Event] | PromptrayError]:
-        """The controller's answer.
+    async def _poll_controller(
+        self, after: Mapping[str, int]
+    ) -> dict[str, list[Event] | PromptrayError]:
+        """Return the controller's answer.
 
-        What it refuses is told to all who listen; a fault that is no refusal is raised, and what
-        stands on
-        storage is taken meanwhile.
+        An error that it answers with goes to all listeners. Any other fault is raised, so that the
+        poll is repeated, and until then events come from storage.
         """
         try:
             async with asyncio.timeout(POLL_S + self._late_s):
-                found = await self._news(after, POLL_S)
+                found = await self._poll_events(after, POLL_S)
         except PromptrayError as problem:
             return dict.fromkeys(after, problem)
         except Exception as problem:
@@ -150,23 +159,21 @@ class EventBroadcaster:
         self._failures = 0
         return found
 
-    async def _take(self, found: Mapping[str, list[Event] | PromptrayError]) -> None:
-        for job, news in found.items():
+    async def _add(self, found: Mapping[str, list[Event] | PromptrayError]) -> None:
+        for job, events in found.items():
             one = self._followed.get(job)
             if one is None:
                 continue
-            if isinstance(news, PromptrayError):
-                self._end(job, news)
+            if isinstance(events, PromptrayError):
+                self._end(job, events)
                 continue
-            new = [event for event in news if event.id > len(one.events)]
+            new = [event for event in events if event.id > len(one.events)]
             if [event.id for event in new] == list(
                 range(len(one.events) + 1, len(one.events) + len(new) + 1)
             ):
                 one.events += new
                 one.changed.wake()
-            elif not await self._read(
-                job, one
-            ):  # something is missing between: none is passed over
+            elif not await self._read(job, one):  # one is missing between, and none is skipped
                 self._end(
                     job,
                     StorageError(
@@ -176,7 +183,7 @@ class EventBroadcaster:
                 )
 
     def _end(self, job: str, fault: PromptrayError) -> None:
-        """All who follow the job now leave with this; whoever comes after them begins anew."""
+        """End all who follow the job now with this error; whoever comes later starts again."""
         if one := self._followed.pop(job, None):
             one.fault = fault
             one.changed.wake()
@@ -189,10 +196,10 @@ class EventBroadcaster:
                 self._end(job, problem)
 
     async def _read(self, job: str, one: _Followed) -> bool:
-        """Takes what stands on storage, where it is more than is known, and says whether it was."""
-        known = await self._known(job)
-        if len(known) <= len(one.events):
+        """Take the events from storage if there are more of them, and return whether there were."""
+        stored = await self._read_stored(job)
+        if len(stored) <= len(one.events):
             return False
-        one.events = known
+        one.events = stored
         one.changed.wake()
         return True

@@ -1,9 +1,8 @@
-"""What a job may cost, and whether it can pay: the command line's estimate and check, for a
-request.
+"""Estimates what a job may cost, and its headroom: the command line's estimate and check.
 
-What is read and reckoned for a request is done in a process that can be killed. A probe asks the
-models, in a process of its own that ends with it. Its answers stay in a ledger under its digest: a
-second probe of the like pays nothing, and a job of the like begins with them.
+What is read and calculated for a request is done in a process that can be killed. A probe calls the
+models, in a process of its own that ends with it. Its answers are stored in a ledger under the
+probe's digest: a second probe of an equal request pays nothing, and a job of one starts with them.
 """
 
 import asyncio
@@ -31,16 +30,20 @@ from serving.storage import open_folder
 REPEATS = 3
 """Runs of the baseline, for the noise; as `promptray check` has it."""
 REACHED_WITHIN_S = 30.0
-"""For the calls that show whether an endpoint answers, made at once [ours]."""
-UNSEEN = "Nobody has looked yet whether optimization can pay; a probe asks the models."
+"""The deadline of the calls that show whether all endpoints answer [ours]."""
+UNMEASURED = "Headroom not checked yet; a probe calls the models."
 
 
 def planned(
     request: OptimizationRequest, service: ServiceSettings, out: str, principal: Principal
 ) -> tuple[Question, ...]:
-    """The questions to the models that the job would ask, when everything else was checked.
+    """Check a request for a job, and return the questions to its models that are asked first.
 
-    Blocks; raises as `checked`.
+    Blocks.
+
+    Raises:
+        NotFound: See request_mapping.checked.
+        UserError: See request_mapping.checked.
     """
     return questions_of(checked(request, service, open_folder(out), principal).settings)
 
@@ -48,23 +51,32 @@ def planned(
 def unmeasured(
     request: OptimizationRequest, service: ServiceSettings, principal: Principal
 ) -> tuple[Estimate, tuple[Question, ...]]:
-    """An estimate by what is known, and the questions to the models that the job would ask.
+    """Estimate without calling a model; also return the questions that are asked first.
 
-    Blocks; raises as `checked`.
+    Blocks.
+
+    Raises:
+        NotFound: See request_mapping.checked.
+        UserError: See request_mapping.checked.
     """
     out = Store(service.storage).estimate(probe_digest(request, service))
     experiment = checked(request, service, out, principal)
     cost = cost_of_calls(experiment.settings, experiment.tasks, out)
-    told = _told(experiment, estimated(experiment.settings, experiment.trial_specs, cost), None)
-    return told, questions_of(experiment.settings)
+    estimate = _estimate(
+        experiment, estimated(experiment.settings, experiment.trial_specs, cost), None
+    )
+    return estimate, questions_of(experiment.settings)
 
 
 def probed(
     request: OptimizationRequest, service: ServiceSettings, share: JobShare | None = None
 ) -> Estimate:
-    """An estimate by asking the models, in the folder of its digest; what it asks is paid from
-    `share`. Blocks; on the Ray that is
-    there.
+    """Estimate by calling the models, on the Ray that runs. Blocks.
+
+    Args:
+        request: The request.
+        service: The service's settings.
+        share: Whose budget the calls are paid from; None: nobody's.
     """
     from contextlib import nullcontext
 
@@ -73,29 +85,31 @@ def probed(
     check = run_check(
         experiment, REPEATS, lambda text: None, nullcontext, share.of("probe") if share else None
     )
-    return _told(experiment, check.estimate, check)
+    return _estimate(experiment, check.estimate, check)
 
 
-async def reach_all(asked: Sequence[Question]) -> None:
-    """Ask the questions of each model that is not ours to host.
+async def reach_all(questions: Sequence[Question]) -> None:
+    """Ask the first questions of each model that is not ours to host.
 
-    Raises AccessError or EndpointError, at the latest at the
-    deadline.
+    Raises:
+        AccessError: A model refuses the key.
+        EndpointError: A model does not answer, at the latest at the deadline.
     """
     try:
         async with asyncio.timeout(REACHED_WITHIN_S):
-            await check_models(asked)
+            await check_models(questions)
     except TimeoutError:
         raise EndpointError(
-            f"A model's endpoint has not answered within {REACHED_WITHIN_S:g} s: come again in a "
+            f"A model's endpoint has not answered within {REACHED_WITHIN_S:g} s: try again in a "
             "moment."
         ) from None
 
 
 class Probes:
-    """The probes of one replica, bounded together and for each owner."""
+    """The probes of one replica, limited in total and for each owner."""
 
     def __init__(self, service: ServiceSettings) -> None:
+        """Take the limits from the service's settings."""
         work = service.work
         self._service = service
         self._slots = FairSlots(
@@ -109,16 +123,17 @@ class Probes:
     async def run(
         self, owner: str, request: OptimizationRequest, share: JobShare | None = None
     ) -> Estimate:
-        """As `probed`, in a process of its own, which is gone when this returns or raises.
+        """Run `probed` in a process of its own, which is gone when this returns or raises.
 
-        Raises Busy where the owner has too many
-        waiting, Unavailable at the deadline.
+        Raises:
+            Busy: The owner has too many probes waiting.
+            Unavailable: The probe has not ended at the deadline, or its process broke.
         """
         async with self._slots.one(owner):
-            asked = _probe().remote(request, self._service, share)
+            answer = _probe().remote(request, self._service, share)
             try:
                 async with asyncio.timeout(self._service.work.probe_s):
-                    told: Estimate = await asked
+                    estimate: Estimate = await answer
             except RayTaskError as problem:
                 raise (
                     problem.cause if isinstance(problem.cause, PromptrayError) else problem
@@ -126,24 +141,26 @@ class Probes:
             except TimeoutError:
                 raise Unavailable(
                     f"The probe has not ended within {self._service.work.probe_s:g} s and was "
-                    "stopped; its answers are kept, so "
-                    "that another goes on from there."
+                    "stopped; its answers are kept, and another probe goes on from there."
                 ) from None
             except RayError as problem:
                 raise Unavailable(
-                    "The probe's process broke off; its answers are kept, so ask again."
+                    "The probe's process broke; its answers are kept, so try again."
                 ) from problem
             finally:
-                ray.cancel(asked, force=True)
-            return told
+                ray.cancel(answer, force=True)
+            return estimate
 
 
 def _probe() -> Any:
-    """A worker process of Ray would stay for the next task: this one ends with its first."""
+    """Return the remote function, for a process that ends with it.
+
+    A worker process of Ray would otherwise stay for the next task.
+    """
     return ray.remote(num_cpus=0, max_retries=1, max_calls=1)(probed)
 
 
-def _told(experiment: Experiment, cost: ExperimentEstimate, check: Check | None) -> Estimate:
+def _estimate(experiment: Experiment, cost: ExperimentEstimate, check: Check | None) -> Estimate:
     total = cost.total
     return Estimate(
         trials=cost.trials,
@@ -176,7 +193,7 @@ def _task_estimates(experiment: Experiment, check: Check | None) -> list[TaskOut
                 can_pay=found.task_estimate.pays if found and found.task_estimate.known else None,
                 sentence=" ".join((*found.warnings, found.task_estimate.sentence))
                 if found
-                else UNSEEN,
+                else UNMEASURED,
             )
         )
     return task_estimates

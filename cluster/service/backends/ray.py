@@ -1,8 +1,7 @@
-"""The Backend of a replica of the API: whom a thing belongs to, checks before a job is filed, and
-the way to the controller.
+"""The backend of a replica of the API: it checks ownership and requests, and calls the controller.
 
-Knows the controller as an actor on Ray, and the storage. What blocks goes to threads, and what
-reads a stranger's data to processes that can be killed: it is called from an event loop.
+Knows the controller as an actor on Ray, and the storage. It is called from an event loop: what
+blocks goes to threads, and what reads a stranger's data to processes that can be killed.
 """
 
 import asyncio
@@ -27,7 +26,7 @@ from cluster.service.core.job_record import Filed
 from cluster.service.core.pagination import page_of, unknown_job
 from cluster.service.core.settings import QuotaSettings, ServiceSettings
 from cluster.service.jobs.controller_actor import open_controller
-from cluster.service.jobs.request_mapping import admit, experiment_settings, kept_settings
+from cluster.service.jobs.request_mapping import admit, experiment_settings, stored_settings
 from cluster.service.schemas import Estimate, Event, Optimization, OptimizationRequest, Page
 from cluster.service.stores.check_pool import CheckPool
 from cluster.service.stores.job_store import Store
@@ -41,25 +40,26 @@ from serving.storage import Folder, open_folder
 
 T = TypeVar("T")
 _ID = re.compile(r"opt-[0-9A-Za-z]{1,64}")
-"""Of a job: it becomes the name of a folder, so nothing else is looked for."""
-_OF = "the service"
+"""The form of a job's id. It becomes the name of a folder, so no other text is looked up."""
+_SERVICE = "the service"
 ANSWERS_WITHIN_S = 60.0
-"""A question to the controller.
+"""How long the controller may take to answer.
 
-It waits for the controller's storage, and at the start for the models: who asks is told, and may
-ask again [ours].
+It waits for its storage, and at the start for the models; a caller gets an error after this time,
+and may try again [ours].
 """
 OPENS_WITHIN_S = STARTS_WITHIN_S + 60.0
+"""How long the controller may take to start."""
 FAULTS_WITHIN_S = 5.0
+"""How long the controller may take to list its faults."""
 Limits = Callable[[str], QuotaSettings]
+"""Owner -> quota."""
 
 
 class RayBackend:
-    """An backend.JobBackend.
+    """A JobBackend over the controller's actor; for one event loop.
 
-    For one event loop; any number of them agree. `limits` gives what an owner may use; None: as the
-    settings
-    have it for everybody. `checks` and `threads`: None for its own.
+    Any number of them, in several processes, agree.
     """
 
     def __init__(
@@ -69,6 +69,14 @@ class RayBackend:
         checks: CheckPool | None = None,
         threads: ReadingThreads | None = None,
     ) -> None:
+        """Wire the backend up; the controller is looked for at the first call.
+
+        Args:
+            service: The service's settings.
+            limits: Gives the quota of an owner; None: the service's quota for everybody.
+            checks: Processes for checks; None: its own.
+            threads: Threads for reading files; None: its own.
+        """
         place = open_folder(service.storage).absolute().place
         self._service = service.model_copy(update={"storage": place})
         self._limits = limits or (lambda owner: service.quota)
@@ -79,19 +87,20 @@ class RayBackend:
         self._controller: Any = None
         self._finding = asyncio.Lock()
         self._owner_by_job: dict[str, str] = {}
-        self._follower = EventBroadcaster(self._news, self._events_there)
+        self._follower = EventBroadcaster(self._events_since, self._stored_events)
 
     async def open(self) -> None:
-        """Wakes the controller, so that jobs go on though nobody asks.
+        """Start the controller if none runs, so that jobs go on before anybody calls.
 
-        Raises StorageError where the storage cannot be had.
+        Raises:
+            StorageError: Another process holds the storage, or it does not answer.
         """
-        await self._asked(lambda controller: controller.open.remote(), OPENS_WITHIN_S)
+        await self._call(lambda controller: controller.open.remote(), OPENS_WITHIN_S)
 
     async def faults(self) -> list[str]:
         """See JobBackend.faults."""
         try:
-            own: list[str] = await self._asked(
+            own: list[str] = await self._call(
                 lambda controller: controller.faults.remote(), FAULTS_WITHIN_S
             )
         except PromptrayError as problem:
@@ -101,9 +110,10 @@ class RayBackend:
     async def create(
         self, principal: Principal, request: OptimizationRequest, idempotency_key: str | None = None
     ) -> Optimization:
+        """See JobBackend.create."""
         admit(request, self._service)
         id = f"opt-{secrets.token_hex(12)}"
-        asked = await self._checks.run(
+        questions = await self._checks.run(
             principal.owner,
             planned,
             request,
@@ -111,39 +121,43 @@ class RayBackend:
             self._store.results(id).place,
             principal,
         )
-        await self._reach(principal, asked)
+        await self._reach(principal, questions)
         filed = Filed(id, 0, principal.owner, int(time.time()), request, idempotency_key)
-        return await self._asked(
+        return await self._call(
             lambda controller: controller.create.remote(filed, self._limits(principal.owner))
         )
 
     async def estimate(
         self, principal: Principal, request: OptimizationRequest, probe: bool
     ) -> Estimate:
+        """See JobBackend.estimate."""
         admit(request, self._service)
-        told: Estimate
-        told, asked = await self._checks.run(
+        estimate: Estimate
+        estimate, questions = await self._checks.run(
             principal.owner, unmeasured, request, self._service, principal
         )
-        await self._reach(principal, asked)
+        await self._reach(principal, questions)
         if not probe:
-            return told
+            return estimate
         share = JobShare(self._controller, principal.owner, f"probe-{secrets.token_hex(8)}")
         try:
             return await self._probes.run(principal.owner, request, share)
         finally:
             await self.spend("close", principal.owner, share.job)
 
-    async def _reach(self, principal: Principal, asked: Sequence[Question]) -> None:
-        """As reach_all; what it asks is the owner's."""
+    async def _reach(self, principal: Principal, questions: Sequence[Question]) -> None:
+        """Ask the first questions of the models, at the owner's cost; see reach_all."""
         await self.spend(
-            "note", principal.owner, Cost(target_calls=sum(not model.served for model, _ in asked))
+            "note",
+            principal.owner,
+            Cost(target_calls=sum(not model.served for model, _ in questions)),
         )
-        await reach_all(asked)
+        await reach_all(questions)
 
     async def get(self, principal: Principal, id: str) -> Optimization:
+        """See JobBackend.get."""
         await self._expect_visible(principal, id)
-        return await self._kept(id)
+        return await self._job(id)
 
     async def page(
         self,
@@ -153,63 +167,78 @@ class RayBackend:
         status: str | None = None,
         owner: str | None = None,
     ) -> Page[Optimization]:
-        every: list[Optimization] = await self._asked(lambda controller: controller.jobs.remote())
-        own = [job for job in every if principal.may_see(job.owner) and owner in (None, job.owner)]
+        """See JobBackend.page."""
+        jobs: list[Optimization] = await self._call(lambda controller: controller.jobs.remote())
+        own = [job for job in jobs if principal.may_see(job.owner) and owner in (None, job.owner)]
         return page_of(own, after, limit, status)
 
     async def cancel(self, principal: Principal, id: str) -> Optimization:
+        """See JobBackend.cancel."""
         await self._expect_visible(principal, id)
-        return await self._asked(lambda controller: controller.cancel.remote(id))
+        return await self._call(lambda controller: controller.cancel.remote(id))
 
     async def resume(self, principal: Principal, id: str) -> Optimization:
+        """See JobBackend.resume."""
         owner = await self._expect_visible(principal, id)
         filed = await self._threads.run(principal.owner, self._store.filed, id)
         expect_offered(filed.request, self._service)
-        return await self._asked(
+        return await self._call(
             lambda controller: controller.resume.remote(id, self._limits(owner))
         )
 
     async def events(self, principal: Principal, id: str, after: int, limit: int) -> list[Event]:
+        """See JobBackend.events."""
         await self._expect_visible(principal, id)
         return await self._read(principal.owner, lambda: self._store.events(id, after, limit))
 
     async def follow(self, principal: Principal, id: str, after: int) -> AsyncIterator[Event]:
+        """See JobBackend.follow."""
         await self._expect_visible(principal, id)
         async for event in self._follower.follow(id, after):
             yield event
 
     async def settings(self, principal: Principal, id: str) -> ExperimentSettings:
+        """See JobBackend.settings."""
         await self._expect_visible(principal, id)
         return await self._read(principal.owner, lambda: self._settings(id))
 
     async def results(self, principal: Principal, id: str) -> Folder:
+        """See JobBackend.results."""
         await self._expect_visible(principal, id)
         return self._store.results(id)
 
     async def ping(self) -> None:
-        await self._asked(lambda controller: controller.ping.remote())
+        """See JobBackend.ping."""
+        await self._call(lambda controller: controller.ping.remote())
 
     async def spend(self, act: str, *given: Any) -> Any:
-        """What the controller says of an owner's budget; see owner_budgets.ACTS.
+        """Call a method of the controller's OwnerBudgets.
 
-        The owner comes first in `given`.
+        Args:
+            act: The name of the method, one of owner_budgets.ACTS.
+            given: Its arguments; the owner is the first.
         """
-        return await self._asked(
+        return await self._call(
             lambda controller: controller.spend.remote(act, *given, limits=self._limits(given[0]))
         )
 
     async def quota(self, principal: Principal) -> Mapping[str, Any]:
-        return await self._asked(lambda controller: controller.use.remote(principal.owner))
+        """See JobBackend.quota."""
+        return await self._call(lambda controller: controller.use.remote(principal.owner))
 
     def _settings(self, id: str) -> ExperimentSettings:
-        """As the job wrote them, once it has started."""
+        """Return the settings that the job wrote, or before its start those of its request."""
         out, request = self._store.results(id), self._store.filed(id).request
         if not out.exists(SETTINGS_FILE):
             return experiment_settings(request, self._service, out)
-        return kept_settings(request, self._service, out)
+        return stored_settings(request, self._service, out)
 
     async def _expect_visible(self, principal: Principal, id: str) -> str:
-        """The job's owner. Raises NotFound, also where the caller may not see it."""
+        """Return the job's owner.
+
+        Raises:
+            NotFound: There is no such job, or the principal may not see it.
+        """
         if id not in self._owner_by_job:
             self._owner_by_job[id] = await self._owner(principal, id)
         if not principal.may_see(self._owner_by_job[id]):
@@ -217,24 +246,36 @@ class RayBackend:
         return self._owner_by_job[id]
 
     async def _owner(self, principal: Principal, id: str) -> str:
-        """As the job's record says, or the controller where that is damaged. Raises NotFound."""
+        """Return the job's owner by its record, or by the controller if the record is damaged.
+
+        Raises:
+            NotFound: There is no such job.
+        """
         if not _ID.fullmatch(id):
             raise unknown_job(id)
         try:
             return (await self._threads.run(principal.owner, self._store.filed, id)).owner
         except UserError:
-            return (await self._kept(id)).owner
+            return (await self._job(id)).owner
 
-    async def _kept(self, id: str) -> Optimization:
-        """What the controller says of a job. Raises NotFound."""
+    async def _job(self, id: str) -> Optimization:
+        """Return a job from the controller.
+
+        Raises:
+            NotFound: There is no such job.
+        """
         try:
-            job: Optimization = await self._asked(lambda controller: controller.get.remote(id))
+            job: Optimization = await self._call(lambda controller: controller.get.remote(id))
         except NotFound:
             raise unknown_job(id) from None
         return job
 
     async def _read(self, owner: str, read: Callable[[], T]) -> T:
-        """What is read of a job's files. Raises Damaged where that cannot be done."""
+        """Read a job's files in a thread.
+
+        Raises:
+            Damaged: They cannot be read.
+        """
         try:
             return await self._threads.run(owner, read)
         except DataError as problem:
@@ -242,29 +283,34 @@ class RayBackend:
                 f"The files of this job are damaged: {self._store.plain(problem)}"
             ) from problem
 
-    async def _events_there(self, id: str) -> list[Event]:
+    async def _stored_events(self, id: str) -> list[Event]:
         return await self._read(OWN, lambda: self._store.events(id))
 
-    async def _news(
+    async def _events_since(
         self, after_by_job: Mapping[str, int], timeout_s: float
     ) -> dict[str, list[Event] | PromptrayError]:
-        return await self._asked(
+        return await self._call(
             lambda controller: controller.news.remote(dict(after_by_job), timeout_s),
             timeout_s + ANSWERS_WITHIN_S / 2,
         )
 
-    async def _asked(
-        self, question: Callable[[Any], Awaitable[T]], within_s: float = ANSWERS_WITHIN_S
+    async def _call(
+        self, method: Callable[[Any], Awaitable[T]], within_s: float = ANSWERS_WITHIN_S
     ) -> T:
-        """What the controller says; one that is just coming back is asked again.
+        """Return the controller's answer; one that has just restarted is called a second time.
 
-        Raises StorageError where it says nothing.
+        Args:
+            method: Makes the call on the controller's handle.
+            within_s: How long the answer may take.
+
+        Raises:
+            StorageError: The controller does not answer.
         """
         async with asyncio.timeout(OPENS_WITHIN_S), self._finding:
             self._controller = self._controller or await self._threads.run(
                 OWN, open_controller, self._service
             )
         try:
-            return await answered(question(self._controller), _OF, within_s)
+            return await answered(method(self._controller), _SERVICE, within_s)
         except (ActorUnavailableError, GetTimeoutError):
-            return await answered(question(self._controller), _OF, within_s)
+            return await answered(method(self._controller), _SERVICE, within_s)

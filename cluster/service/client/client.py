@@ -1,4 +1,4 @@
-"""A small typed client of the service: its objects in, its objects out. Knows HTTP and no Ray.
+"""A typed client of the service: its schemas in, its schemas out. Knows HTTP and no Ray.
 
     with ServiceClient("http://127.0.0.1:8000") as service:
         request = OptimizationRequest(tasks=[{"generated": "navigate"}], strategies=["apo"])
@@ -7,7 +7,7 @@
             print(event.message)
         print(service.best(job.id).text)
 
-Every refusal of the service is a ServiceError with the service's own sentence. A stream of events
+Every refusal of the service is a ServiceError with the service's own message. A stream of events
 that is cut is connected again and goes on where it was.
 """
 
@@ -22,7 +22,8 @@ from urllib.parse import quote
 import httpx2
 from pydantic import BaseModel
 
-from cluster.service.client.responses import ServiceError, parsed, read, refusal, wait_of
+from cluster.service.client.responses import ServiceError, parsed, read, refusal
+from cluster.service.client.retrying import Retrying
 from cluster.service.schemas import (
     TERMINAL,
     AuditEntry,
@@ -48,24 +49,22 @@ from serving.settings.api_key import key_in_environment, sendable
 from serving.storage.regular_files import open_regular
 
 A = TypeVar("A", bound=BaseModel)
-B = TypeVar("B")
 KEY_VARIABLE = "PROMPTRAY_API_KEY"
 ADDRESS_VARIABLE = "PROMPTRAY_SERVICE"
 DEFAULT_ADDRESS = "http://127.0.0.1:8000"
 TIMEOUT_S = 60.0
 SILENCE_S = 45.0
-"""A stream of events that says nothing for longer, heartbeats included, is taken for cut."""
-RETRY_S = 1.0
-MOST_FAILURES = 120
-"""In a row, without an event between: two minutes, in which a service can be started again."""
-LONGEST_WAIT_S = 300.0
-"""A service that wants one to wait longer is not waited for."""
+"""A stream of events that is silent for longer, heartbeats included, counts as cut."""
 PROBE_TIMEOUT_S = 3600.0
-"""A probe asks the models, as `promptray check` does."""
+"""A probe calls the models, as `promptray check` does."""
 
 
 class ServiceClient:
-    """One service. Raises ServiceError for a refusal, EndpointError where it does not answer."""
+    """A client of one service.
+
+    Its methods raise ServiceError if the service refuses a request, and EndpointError if it does
+    not answer.
+    """
 
     def __init__(
         self,
@@ -75,9 +74,16 @@ class ServiceClient:
         transport: httpx2.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """What is not given comes from PROMPTRAY_SERVICE and PROMPTRAY_API_KEY.
+        """Connect to no service yet.
 
-        Raises SettingsError for what is no address.
+        Args:
+            address: The service's address; None: that of PROMPTRAY_SERVICE, or this machine's.
+            key: The API key; None: that of PROMPTRAY_API_KEY, or none.
+            transport: Sends the requests; None: over HTTP.
+            sleep: Waits for so many seconds.
+
+        Raises:
+            SettingsError: The address is none, or the key cannot be sent.
         """
         given = address or os.environ.get(ADDRESS_VARIABLE) or DEFAULT_ADDRESS
         try:
@@ -88,7 +94,7 @@ class ServiceClient:
             ) from None
         key = sendable(key, "the call") if key else key_in_environment(KEY_VARIABLE)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._sleep = sleep
+        self._retrying = Retrying(self.address, sleep)
         with proxy_faults_told(self.address):
             self._http = httpx2.Client(
                 base_url=self.address,
@@ -97,7 +103,7 @@ class ServiceClient:
                 transport=transport,
                 follow_redirects=False,
                 trust_env=not is_loopback(self.address),
-            )  # a proxy is never asked for this machine
+            )  # this machine is never reached by way of a proxy
 
     def __enter__(self) -> Self:
         return self
@@ -106,16 +112,23 @@ class ServiceClient:
         self.close()
 
     def close(self) -> None:
+        """Close the connections."""
         self._http.close()
 
     def me(self) -> Me:
+        """Return who the key belongs to, and its owner's quota."""
         return self._get(Me, "/v1/me")
 
     def catalogue(self) -> Catalogue:
+        """Return what a request may name."""
         return self._get(Catalogue, "/v1/catalogue")
 
     def upload(self, file: Path | str) -> StoredFile:
-        """Raises StorageError where the file cannot be read."""
+        """Upload a data set.
+
+        Raises:
+            StorageError: The file cannot be read.
+        """
         path = expanded(file)
         try:
             content = open_regular(path)
@@ -127,19 +140,21 @@ class ServiceClient:
             )
 
     def files(self) -> Iterator[StoredFile]:
-        """All of them, the newest first."""
+        """Yield all uploaded data sets, the newest first."""
         return self._pages(Page[StoredFile], "/v1/files", limit=100)
 
     def file(self, id: str) -> StoredFile:
+        """Return one uploaded data set."""
         return self._get(StoredFile, f"/v1/files/{_part(id)}")
 
     def delete_file(self, id: str) -> None:
+        """Delete an uploaded data set."""
         self._ask("DELETE", f"/v1/files/{_part(id)}")
 
     def create(
         self, request: OptimizationRequest, idempotency_key: str | None = None
     ) -> Optimization:
-        """Starts a job; sent twice with the same key, it is one job."""
+        """Start a job; a request that is sent twice with the same key makes one job."""
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
         return read(
             Optimization,
@@ -147,7 +162,12 @@ class ServiceClient:
         )
 
     def estimate(self, request: OptimizationRequest, probe: bool = False) -> Estimate:
-        """With `probe` the models are asked, and it takes as long as `promptray check`."""
+        """Estimate what a job may cost.
+
+        Args:
+            request: What would be run.
+            probe: Whether to call the models, which takes as long as `promptray check`.
+        """
         answer = self._ask(
             "POST",
             "/v1/optimizations/estimate",
@@ -158,94 +178,77 @@ class ServiceClient:
         return read(Estimate, answer)
 
     def jobs(self, status: str | None = None, owner: str | None = None) -> Iterator[Optimization]:
-        """All that the key may see, the newest first."""
+        """Yield all jobs that the key may see, the newest first."""
         return self._pages(
             Page[Optimization], "/v1/optimizations", limit=100, status=status, owner=owner
         )
 
     def job(self, id: str) -> Optimization:
+        """Return a job."""
         return self._get(Optimization, f"/v1/optimizations/{_part(id)}")
 
     def cancel(self, id: str) -> Optimization:
+        """Cancel a job."""
         return read(Optimization, self._ask("POST", f"/v1/optimizations/{_part(id)}/cancel"))
 
     def resume(self, id: str) -> Optimization:
+        """Queue a failed or cancelled job again."""
         return read(Optimization, self._ask("POST", f"/v1/optimizations/{_part(id)}/resume"))
 
     def events(self, id: str, after: int = 0) -> Iterator[Event]:
-        """Those that there are, by id."""
+        """Yield the events of a job so far with ids above `after`."""
         return self._pages(
             Page[Event], f"/v1/optimizations/{_part(id)}/events", after=after, limit=1000
         )
 
     def follow(self, id: str, after: int = 0) -> Iterator[Event]:
-        """Those with ids above `after`, and all that come, until the job is over.
+        """Yield the events with ids above `after`, and all to come, until the job is over.
 
-        A cut stream goes on where it was; a service that is too busy is asked again when it says
-        so. Raises EndpointError where it stays away, ServiceError for another refusal.
+        A cut stream goes on where it was, and a service that is too busy is asked again after its
+        Retry-After.
+
+        Raises:
+            EndpointError: The service does not answer any more.
+            ServiceError: The service refuses for another reason.
         """
-        job, failures = self._patiently(lambda: self.job(id)), 0
+        job, failures = self._retrying.call(lambda: self.job(id)), 0
         while job.status not in TERMINAL or job.last_event > after:
-            heard = after
+            start = after
             try:
                 for event in self._stream(id, after):
                     after, failures = event.id, 0
                     yield event
-                job = self._patiently(lambda: self.job(id))
+                job = self._retrying.call(lambda: self.job(id))
             except (httpx2.TransportError, EndpointError, ServiceError) as problem:
                 failures += 1
-                self._sleep(self._pause(problem, failures))
+                self._retrying.wait(problem, failures)
             else:
                 failures = 0
-                if after == heard and job.status in TERMINAL:
-                    yield from self.events(
-                        id, after
-                    )  # or the reason why the stream has none of them
+                if after == start and job.status in TERMINAL:
+                    # The events that the stream lacks, or the error for which it lacks them.
+                    yield from self.events(id, after)
                     return
-                if after == heard:
-                    self._sleep(
-                        RETRY_S
-                    )  # a stream that ends at once is not asked for without a pause
+                if after == start:  # a stream that ends at once is not requested in a loop
+                    self._retrying.pause()
 
     def wait(self, id: str) -> Optimization:
-        """The job when it is over."""
+        """Wait until a job is over, and return it."""
         for _ in self.follow(id):
             pass
-        return self._patiently(lambda: self.job(id))
-
-    def _patiently(self, ask: Callable[[], B]) -> B:
-        """The answer of a service that may be too busy for a while. Raises as `follow`."""
-        failures = 0
-        while True:
-            try:
-                return ask()
-            except ServiceError as problem:
-                failures += 1
-                self._sleep(self._pause(problem, failures))
-
-    def _pause(self, problem: Exception, failures: int) -> float:
-        """Seconds until the service may be asked again.
-
-        Raises the problem where it is final, or has lasted too long.
-        """
-        pause_s = wait_of(problem, RETRY_S)
-        if pause_s is None or pause_s > LONGEST_WAIT_S:
-            raise problem
-        if failures > MOST_FAILURES:
-            raise EndpointError(
-                f"The service {self.address} does not answer any more."
-            ) from problem
-        return pause_s
+        return self._retrying.call(lambda: self.job(id))
 
     def trials(self, id: str) -> list[Trial]:
+        """Return the trials of a job with their learning curves."""
         return self._get(Page[Trial], f"/v1/optimizations/{_part(id)}/trials").data
 
     def candidates(self, id: str, trial: str | None = None) -> Iterator[Candidate]:
+        """Yield the candidates of a job, or of one of its trials."""
         return self._pages(
             Page[Candidate], f"/v1/optimizations/{_part(id)}/candidates", limit=1000, trial=trial
         )
 
     def candidate(self, id: str, trial: str, candidate: str) -> CandidateDetail:
+        """Return a candidate with its prompt."""
         return self._get(
             CandidateDetail,
             f"/v1/optimizations/{_part(id)}/candidates/{_part(candidate)}",
@@ -253,6 +256,7 @@ class ServiceClient:
         )
 
     def compare(self, id: str, trial: str, left: str, right: str) -> Comparison:
+        """Compare two candidates of a trial item by item."""
         return self._get(
             Comparison,
             f"/v1/optimizations/{_part(id)}/comparison",
@@ -262,26 +266,32 @@ class ServiceClient:
         )
 
     def best(self, id: str, trial: str | None = None) -> Best:
+        """Return the best prompt of a job, or of one of its trials."""
         return self._get(Best, f"/v1/optimizations/{_part(id)}/best", trial=trial)
 
     def best_by_task(self, id: str) -> list[Best]:
-        """The best prompt of each task: accuracies of two tasks are not compared."""
+        """Return the best prompt of each task; accuracies of two tasks are not compared."""
         return self._get(Page[Best], f"/v1/optimizations/{_part(id)}/best/tasks").data
 
     def export(self, id: str, format: str, trial: str | None = None) -> bytes:
-        """The best prompt as promptray, openai, dspy, mlflow or markdown."""
+        """Return the best prompt as promptray, openai, dspy, mlflow or markdown."""
         return self._ask(
             "GET", f"/v1/optimizations/{_part(id)}/best", params=_given(format=format, trial=trial)
         ).content
 
     def download(self, id: str, name: str) -> bytes:
-        """report.html, trials.parquet, candidates.parquet, costs.parquet, failures.parquet or
-        settings.yaml.
+        """Return one of a job's files.
+
+        Args:
+            id: The job.
+            name: report.html, trials.parquet, candidates.parquet, costs.parquet, failures.parquet
+                or settings.yaml.
         """
         path = "report" if name == "report.html" else f"files/{_part(name)}"
         return self._ask("GET", f"/v1/optimizations/{_part(id)}/{path}").content
 
     def audit(self) -> Iterator[AuditEntry]:
+        """Yield the entries of the audit log, the newest first; for admins."""
         return self._pages(Page[AuditEntry], "/v1/audit", limit=1000)
 
     def _stream(self, id: str, after: int) -> Iterator[Event]:
@@ -327,7 +337,7 @@ def _body(request: OptimizationRequest) -> dict[str, Any]:
 
 
 def _part(text: str) -> str:
-    """As one part of a path, whatever it says."""
+    """Quote a text as one part of a path, whatever it contains."""
     return quote(text, safe="")
 
 

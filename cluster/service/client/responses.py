@@ -1,7 +1,4 @@
-"""What the service's answers are to its client: objects, or errors of one sentence.
-
-Knows no route.
-"""
+"""Turns the service's answers into schemas, or into errors with one sentence. Knows no route."""
 
 import json
 from typing import TypeVar
@@ -9,14 +6,14 @@ from typing import TypeVar
 import httpx2
 from pydantic import BaseModel, ValidationError
 
-from cluster.service.schemas import KEPT
+from cluster.service.schemas import STORED
 from optimizer.errors import EndpointError, UserError, shortened
 
 A = TypeVar("A", bound=BaseModel)
 
 
 class ServiceError(UserError):
-    """The service refused: its own sentence."""
+    """The service refused a request, with its own message."""
 
     def __init__(
         self, message: str, status: int = 0, code: str = "", retry_after_s: float | None = None
@@ -29,7 +26,7 @@ class ServiceError(UserError):
 
 
 class ServiceAway(EndpointError):
-    """The service, or what it stands on, does not answer now."""
+    """The service, or what it depends on, does not answer now."""
 
     def __init__(self, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)
@@ -40,9 +37,7 @@ class ServiceAway(EndpointError):
 
 
 def wait_of(problem: Exception, default_s: float) -> float | None:
-    """How many seconds to wait before the same is asked again; None where that would be answered
-    alike.
-    """
+    """Return the seconds to wait before a request is repeated; None if repeating is useless."""
     if isinstance(problem, ServiceError):
         return (
             max(default_s, problem.retry_after_s or 0.0) if problem.status in (408, 429) else None
@@ -51,10 +46,10 @@ def wait_of(problem: Exception, default_s: float) -> float | None:
 
 
 def refusal(answer: httpx2.Response) -> ServiceError | EndpointError:
-    """Of an answer that is none."""
+    """Return the error that an unsuccessful answer stands for."""
     try:
-        said = answer.json()["error"]
-        message, code = str(said["message"]), str(said["code"])
+        error = answer.json()["error"]
+        message, code = str(error["message"]), str(error["code"])
     except (ValueError, KeyError, TypeError):
         return EndpointError(
             f"What answers at {answer.request.url} is no promptray service (status "
@@ -66,19 +61,27 @@ def refusal(answer: httpx2.Response) -> ServiceError | EndpointError:
 
 
 def _retry_after_s(answer: httpx2.Response) -> float | None:
-    said = answer.headers.get("retry-after", "")
-    return float(said) if said.isascii() and said.isdecimal() and len(said) < 10 else None
+    value = answer.headers.get("retry-after", "")
+    return float(value) if value.isascii() and value.isdecimal() and len(value) < 10 else None
 
 
 def read(kind: type[A], answer: httpx2.Response) -> A:
-    """Raises EndpointError where the body is something else."""
+    """Return the body of an answer as a schema.
+
+    Raises:
+        EndpointError: The body is something else.
+    """
     return parsed(kind, answer.text)
 
 
 def parsed(kind: type[A], text: str) -> A:
-    """Raises EndpointError where the text is something else."""
+    """Return a text as a schema.
+
+    Raises:
+        EndpointError: The text is something else.
+    """
     try:
-        return kind.model_validate(json.loads(text), context=KEPT)
+        return kind.model_validate(json.loads(text), context=STORED)
     except (ValidationError, ValueError) as problem:
         raise EndpointError(
             f"The service's answer is no {kind.__name__}; is it of another version?"

@@ -1,0 +1,1 @@
+"""What all parts of the service share: the backend protocol, job records, settings and errors."""

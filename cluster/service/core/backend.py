@@ -1,10 +1,9 @@
-"""What the API asks of whoever keeps and runs the jobs.
+"""The protocol between the API and whoever stores and runs the jobs.
 
-Every replica of the API holds such an backend; all of them agree, since what they say stands in the
+Every replica of the API has a backend of its own; all of them agree, since their state is in the
 service's storage folder. Knows no HTTP and no Ray.
 
-Whom a thing belongs to is looked at here: a caller who may not see a thing is told that there is
-none.
+Backends check ownership: to a principal who may not see a thing, it does not exist.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -18,38 +17,54 @@ from serving.storage import Folder
 
 @dataclass(frozen=True)
 class Principal:
-    """Who asks. An admin sees everybody's."""
+    """Who makes a request; an admin may see everybody's jobs and files."""
 
     owner: str
     admin: bool = False
 
     def may_see(self, owner: str) -> bool:
+        """Return whether what this owner has is visible to the principal."""
         return self.admin or owner == self.owner
 
 
 class JobBackend(Protocol):
-    """Raises NotFound for an id that there is not, Conflict where the job's status does not allow
-    what is asked, OverQuota where the caller's quota has no room, SettingsError and DataError for a
-    request that no experiment can be made of (the first three are in cluster.service.core.errors;
-    all are PromptrayErrors).
+    """Stores and runs the jobs of a service.
+
+    Its methods raise NotFound for an id that does not exist, Conflict if the job's status does not
+    allow the operation, OverQuota if the owner's quota has no room, and SettingsError or DataError
+    for a request that makes no experiment. The first three are in cluster.service.core.errors; all
+    are PromptrayErrors.
     """
 
     async def create(
         self, principal: Principal, request: OptimizationRequest, idempotency_key: str | None = None
     ) -> Optimization:
-        """Checks the request as `promptray run` would, and queues it.
+        """Check a request as `promptray run` would, and queue it as a job.
 
-        The same key of the same owner gives the same job again.
+        Args:
+            principal: Who asks; becomes the owner.
+            request: What to run.
+            idempotency_key: A second request of the same owner with the same key gives the same
+                job.
         """
         ...
 
     async def estimate(
         self, principal: Principal, request: OptimizationRequest, probe: bool
     ) -> Estimate:
-        """With `probe` the headroom gate asks the models, at the cost of a `promptray check`."""
+        """Estimate what a job may cost.
+
+        Args:
+            principal: Who asks.
+            request: What would be run.
+            probe: Whether to call the models for the headroom check, at the cost of a `promptray
+                check`.
+        """
         ...
 
-    async def get(self, principal: Principal, id: str) -> Optimization: ...
+    async def get(self, principal: Principal, id: str) -> Optimization:
+        """Return a job."""
+        ...
 
     async def page(
         self,
@@ -59,54 +74,64 @@ class JobBackend(Protocol):
         status: str | None = None,
         owner: str | None = None,
     ) -> Page[Optimization]:
-        """The newest first."""
+        """Return one page of the jobs that the principal may see, the newest first.
+
+        Args:
+            principal: Who asks.
+            after: The id of the job before the page; None: from the newest on.
+            limit: The most jobs on the page.
+            status: Only jobs with this status.
+            owner: Only jobs of this owner.
+        """
         ...
 
     async def cancel(self, principal: Principal, id: str) -> Optimization:
-        """Every finished call is kept, so the job can be resumed.
+        """Cancel a job; every finished call is kept, so it can be resumed.
 
-        A job that is over is a Conflict; one that is being cancelled is
-        given as it is.
+        A job that is being cancelled already is returned as it is; for one that is over Conflict is
+        raised.
         """
         ...
 
     async def resume(self, principal: Principal, id: str) -> Optimization:
-        """Queues a failed or cancelled job again; it goes on by replay."""
+        """Queue a failed or cancelled job again; it goes on by replay."""
         ...
 
     async def events(self, principal: Principal, id: str, after: int, limit: int) -> list[Event]:
-        """Those with ids above `after`, by id."""
+        """Return at most `limit` events with ids above `after`, by id."""
         ...
 
     def follow(self, principal: Principal, id: str, after: int) -> AsyncIterator[Event]:
-        """Those with ids above `after`, and all that come, until the job is over and its last event
-        was given.
-        """
+        """Yield the events with ids above `after`, and all to come, until the job's last one."""
         ...
 
     async def settings(self, principal: Principal, id: str) -> ExperimentSettings:
-        """The experiment that the job is."""
+        """Return the settings of the job's experiment."""
         ...
 
     async def results(self, principal: Principal, id: str) -> Folder:
-        """The job's results folder.
+        """Return the job's results folder.
 
-        While it runs, `rounds/TRIAL/NNNN.json` has each finished round of a trial;
-        `trials/TRIAL.json`
-        stands there when a trial has ended.
+        While the job runs, `rounds/TRIAL/NNNN.json` has each finished round of a trial;
+        `trials/TRIAL.json` is there once a trial has ended.
         """
         ...
 
     async def faults(self) -> list[str]:
-        """What has not got on for a while behind the API, a sentence each: for the service's
-        health. Never raises.
+        """Return one sentence for each background task that has failed for a while; never raise.
+
+        It is for the service's health.
         """
         ...
 
     async def ping(self) -> None:
-        """Returns soon where whoever keeps the jobs is at work; else raises, or does not return."""
+        """Return soon if whoever runs the jobs is at work; else raise, or do not return."""
         ...
 
     async def quota(self, principal: Principal) -> Mapping[str, Any]:
-        """The fields of objects.Quota that tell of use: jobs_now, calls_today, money_today."""
+        """Return the fields of schemas.Quota that say what is used.
+
+        Returns:
+            `jobs_now`, `calls_today` and `money_today`.
+        """
         ...

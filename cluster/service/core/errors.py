@@ -1,22 +1,25 @@
-"""The service's own refusals. Each says in one sentence what is wrong and how to mend it."""
+"""The errors with which the service refuses a request.
+
+Each message says in one sentence what is wrong and what to do about it.
+"""
 
 from optimizer.errors import PromptrayError
 
 
 class NotFound(PromptrayError):
-    """There is no such thing, or the caller may not see it: 404."""
+    """It does not exist, or the principal may not see it: 404."""
 
 
 class Conflict(PromptrayError):
-    """The thing is not in a state for that: 409."""
+    """Its state does not allow the operation: 409."""
 
 
 class Damaged(Conflict):
-    """What stands of the thing on storage cannot be read, so nothing can be done with it: 409."""
+    """Its files on storage cannot be read, so nothing can be done with it: 409."""
 
 
 class OverQuota(PromptrayError):
-    """The caller's quota has no room: 429."""
+    """The owner's quota has no room: 429."""
 
     def __init__(self, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)
@@ -27,7 +30,7 @@ class OverQuota(PromptrayError):
 
 
 class Busy(PromptrayError):
-    """Too much of the caller's is under way: 429."""
+    """Too many requests of the owner are under way: 429."""
 
     def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
         super().__init__(message)
@@ -42,4 +45,4 @@ class Unavailable(PromptrayError):
 
 
 class NoRoom(PromptrayError):
-    """The caller keeps as much as they may: 413."""
+    """The owner stores as much as is allowed: 413."""

@@ -1,5 +1,6 @@
-"""Slots for work that owners want done at once: bounded together and for each owner, and handed out
-in turn. For one event loop.
+"""Slots for work of several owners, limited in total and for each owner, and given out in turn.
+
+For one event loop.
 """
 
 import asyncio
@@ -11,17 +12,23 @@ from cluster.service.core.errors import Busy
 
 
 class FairSlots:
-    """At most `most` at once, of them at most `most_per_owner` of one owner.
+    """At most `most` slots at once, of them at most `most_per_owner` for one owner.
 
-    Others wait, each owner's in turn, at most `most_waiting` of one owner: so however much one of
-    them asks for, the next owner is served as soon as a slot is free.
+    Other requests wait, each owner's in turn, at most `most_waiting` of one owner: however much one
+    owner asks for, the next one is served as soon as a slot is free.
     """
 
     def __init__(
         self, most: int, most_per_owner: int, most_waiting: int, what: str, retry_after_s: float
     ) -> None:
-        """`what`: a word for the work, such as "checks"; `retry_after_s`: told to whoever finds no
-        place to wait at.
+        """Create free slots.
+
+        Args:
+            most: Slots in all.
+            most_per_owner: Slots of one owner.
+            most_waiting: Requests of one owner that may wait.
+            what: A noun for the work in error messages, such as "checks".
+            retry_after_s: The seconds after which a refused owner may try again, for the error.
         """
         self._most = most
         self._most_per_owner = most_per_owner
@@ -30,7 +37,7 @@ class FairSlots:
         self._retry_after_s = retry_after_s
         self._held_by_owner: dict[str, int] = {}
         self._waiting_by_owner: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
-        """The owner whose turn is next stands first."""
+        """The owner whose turn is next comes first."""
 
     @property
     def held(self) -> int:
@@ -41,7 +48,8 @@ class FairSlots:
     async def one(self, owner: str) -> AsyncIterator[None]:
         """Hold a slot until the end of the block.
 
-        Raises Busy where the owner has too many waiting.
+        Raises:
+            Busy: The owner has too many requests waiting.
         """
         await self.take(owner)
         try:
@@ -50,9 +58,10 @@ class FairSlots:
             self.free(owner)
 
     async def take(self, owner: str) -> None:
-        """Wait for a slot; whoever has taken it frees it.
+        """Wait for a slot; the caller has to free it.
 
-        Raises Busy where the owner has too many waiting.
+        Raises:
+            Busy: The owner has too many requests waiting.
         """
         if self._has_room(owner) and owner not in self._waiting_by_owner:
             self._hold(owner)
@@ -78,7 +87,7 @@ class FairSlots:
             raise
 
     def free(self, owner: str) -> None:
-        """Give a slot back, to whoever's turn it is."""
+        """Give a slot back, to the owner whose turn is next."""
         self._held_by_owner[owner] -= 1
         if not self._held_by_owner[owner]:
             del self._held_by_owner[owner]

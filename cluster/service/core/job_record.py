@@ -1,17 +1,17 @@
-"""A job as its one controller sees it: what was filed, and how it stands.
+"""A job as its controller records it: what was filed, and how it stands.
 
-Plain data with JSON both ways; knows no storage, no Ray.
+Plain data with JSON both ways; knows no storage and no Ray.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Self
 
 from pydantic import TypeAdapter, ValidationError
 
 from cluster.service.core.errors import Conflict
 from cluster.service.schemas import (
-    KEPT,
+    STORED,
     TERMINAL,
     Fault,
     JobStatus,
@@ -20,19 +20,19 @@ from cluster.service.schemas import (
     Usage,
 )
 from cluster.text.formatting import UNFINISHED
-from cluster.text.formatting import trials_told as told
+from cluster.text.formatting import trials_told as trials_in_words
 from cluster.trial.result import ENDED
 from optimizer.errors import DataError, shortened
 from serving.settings.validation import first_fault
 from serving.storage.text import storable
 
 DAMAGED = "damaged"
-"""The code of the fault of a job whose files cannot be read."""
+"""The error code of a job whose files cannot be read."""
 
 
 @dataclass(frozen=True)
 class Filed:
-    """What a job is, which never changes."""
+    """What a job is; it never changes."""
 
     id: str
     number: int
@@ -43,16 +43,21 @@ class Filed:
     idempotency_key: str | None = None
 
     def to_json(self) -> dict[str, Any]:
+        """Return the record as JSON values."""
         return {**self.__dict__, "request": self.request.model_dump(mode="json")}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        """Raises DataError."""
+        """Read a record, also one of an earlier version.
+
+        Raises:
+            DataError: It is no record of a job.
+        """
         try:
             filed = cls(
                 **{
                     **data,
-                    "request": OptimizationRequest.model_validate(data["request"], context=KEPT),
+                    "request": OptimizationRequest.model_validate(data["request"], context=STORED),
                 }
             )
             checked: Self = _FILED.validate_python(filed.__dict__)
@@ -65,45 +70,21 @@ class Filed:
 
 
 @dataclass(frozen=True)
-class Work:
-    """One run of a job."""
-
-    filed: Filed
-    run: int
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended."""
-
-    kind: Literal["ended", "stopped", "failed"]
-    failed: tuple[str, ...] = ()
-    """Trials."""
-    code: str = ""
-    message: str = ""
-    """Why it failed, or its trials."""
-    statuses: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class SetAside:
-    """A job whose files cannot be read.
-
-    It is shown to whom it belongs, and nothing can be done with it.
-    """
+class DamagedJob:
+    """A job whose files cannot be read: it is shown, and nothing can be done with it."""
 
     id: str
     number: int
     owner: str
-    """"" where even that cannot be read: only an admin sees it then."""
+    """Empty if even that cannot be read; then only an admin sees the job."""
     name: str
     created_at: int
     reason: str
     request: OptimizationRequest | None = None
 
     @property
-    def shown(self) -> Optimization:
-        """As the API gives it."""
+    def answer(self) -> Optimization:
+        """The job as the API shows it."""
         return Optimization(
             id=self.id,
             name=self.name or self.id,
@@ -115,49 +96,9 @@ class SetAside:
         )
 
 
-class Lost(Exception):
-    """The process that ran the job is gone."""
-
-
-class WorkerPool(Protocol):
-    """Who runs jobs, as many at once as are given to it."""
-
-    async def run(self, work: Work) -> Outcome:
-        """Raises Lost."""
-        ...
-
-    async def stop(self, job: str) -> None:
-        """The run of this job ends soon; one that there is not is no fault."""
-        ...
-
-    async def kill(self, job: str) -> None:
-        """The process that runs this job ends now, and its run with Lost; one that there is not is
-        no fault.
-        """
-        ...
-
-    async def on_cluster(self, deployments: Collection[str]) -> set[str]:
-        """Those of some models that run on the cluster, whoever has hosted them."""
-        ...
-
-    async def release(self, deployments: Collection[str]) -> set[str]:
-        """Takes models off the cluster, and says which are off it now; one that is being asked
-        stays for the time being.
-        """
-        ...
-
-    async def in_flight(self) -> Mapping[str, int] | None:
-        """Job -> calls of models that are under way.
-
-        A job of which that is not known is left out; None: of none it is, as a model
-        does not say now.
-        """
-        ...
-
-
 @dataclass
 class Spent:
-    """By one trial, in the run of the job that is the last."""
+    """What one trial has spent in the job's last run."""
 
     target_calls: int = 0
     optimizer_calls: int = 0
@@ -168,6 +109,7 @@ class Spent:
 
     @property
     def paid(self) -> int:
+        """The calls that were not answered by the ledger."""
         return self.target_calls + self.optimizer_calls - self.ledger_hits
 
 
@@ -181,11 +123,11 @@ class State:
     runs: int = 0
     resumes: int = 0
     place: int = 0
-    """In its owner's line: lower is earlier."""
+    """Its place in its owner's queue: lower is earlier."""
     turn: int = 0
-    """When it was started last, in the service's counted starts."""
+    """When it was last started, in the service's counted starts."""
     last_event: int = 0
-    """The last one when this was written."""
+    """The id of the last event when this was saved."""
     trials: int = 0
     status_by_trial: dict[str, str] = field(default_factory=dict)
     spent_by_trial: dict[str, Spent] = field(default_factory=dict)
@@ -193,23 +135,27 @@ class State:
     best_dev_accuracy: float | None = None
     best_dev_accuracy_by_task: dict[str, float] = field(default_factory=dict)
     wall_s: float = 0.0
-    """Of the runs that are over."""
+    """The seconds of all runs that are over."""
     fault: dict[str, str] | None = None
     hosted: list[str] = field(default_factory=list)
-    """Deployments of models that run for this job's sake, and perhaps for others', until it is
-    over.
-    """
+    """Deployments that run for this job, and perhaps for others, until it is over."""
 
     @property
     def over(self) -> bool:
+        """Whether the job has come to its end."""
         return self.status in TERMINAL
 
     def to_json(self) -> dict[str, Any]:
+        """Return the state as JSON values."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        """Raises DataError."""
+        """Read a state.
+
+        Raises:
+            DataError: It is no state of a job.
+        """
         try:
             spent = {trial: Spent(**one) for trial, one in data["spent_by_trial"].items()}
             state = cls(**{**data, "spent_by_trial": spent})
@@ -221,7 +167,11 @@ class State:
         return checked
 
     def usage(self, running_s: float = 0.0) -> Usage:
-        """Of all trials."""
+        """Return what all trials have spent together.
+
+        Args:
+            running_s: Seconds of the current run.
+        """
         spent = list(self.spent_by_trial.values())
         by_purpose: dict[str, int] = {}
         for one in spent:
@@ -247,7 +197,7 @@ _REST_BY_JOB: dict[JobStatus, str] = {
 _FILED, _STATE = TypeAdapter[Any](Filed), TypeAdapter[Any](State)
 
 
-def shown(
+def job_answer(
     filed: Filed,
     state: State,
     last_event: int,
@@ -255,7 +205,16 @@ def shown(
     in_flight: int | None = 0,
     running_s: float = 0.0,
 ) -> Optimization:
-    """As the API gives it."""
+    """Return a job as the API shows it.
+
+    Args:
+        filed: What the job is.
+        state: How it stands.
+        last_event: The id of its last event.
+        position: Its position in the queue; None if it does not wait.
+        in_flight: Calls that are under way; None if unknown.
+        running_s: Seconds of its current run.
+    """
     ended = [status for status in state.status_by_trial.values() if status in (*ENDED, "failed")]
     return Optimization(
         id=filed.id,
@@ -284,29 +243,40 @@ def shown(
 
 
 def trials_of(job: JobStatus, statuses: Iterable[str], trials: int) -> str:
-    """In words, how many of a job's trials have ended, and how.
+    """Say how many of a job's trials have ended, and how.
 
-    What has not ended was cancelled with the job, or waits.
+    Trials that have not ended were cancelled with the job, or wait.
 
-    `statuses`: of those trials that are known of.
+    Args:
+        job: The status of the job.
+        statuses: The statuses of the trials that are known.
+        trials: How many trials the job has.
     """
     if not trials:
         return "no trial was started" if job in TERMINAL else "no trial was started yet"
     ended, rest = (*ENDED, "failed"), _REST_BY_JOB.get(job, "waiting")
     under_way = ("running",) if job in ("running", "cancelling") else ()
-    return told(
+    return trials_in_words(
         [status if status in (*ended, *under_way) else rest for status in statuses], trials, rest
     )
 
 
 def expect_cancellable(id: str, status: JobStatus) -> None:
-    """Raises Conflict."""
+    """Refuse to cancel a job that is over.
+
+    Raises:
+        Conflict: The job is over.
+    """
     if status in TERMINAL:
         raise Conflict(f"The job {id} is over ({status}); there is nothing to cancel.")
 
 
 def expect_resumable(id: str, status: JobStatus) -> None:
-    """Raises Conflict."""
+    """Refuse to resume a job that is not failed or cancelled.
+
+    Raises:
+        Conflict: It has another status.
+    """
     if status not in ("failed", "cancelled"):
         raise Conflict(
             f"The job {id} is {status}; only a failed or a cancelled job can be resumed."
@@ -314,7 +284,7 @@ def expect_resumable(id: str, status: JobStatus) -> None:
 
 
 def _first(problem: Exception) -> str:
-    """What is wrong, of the first of several faults."""
+    """Say what is wrong, by the first of several faults."""
     if isinstance(problem, ValidationError):
         fault = first_fault(problem)
         return f"{fault.path}: {fault.text}"

@@ -1,4 +1,4 @@
-"""A part of a list, as every list of the service is given."""
+"""One page of a list, as every list of the service gives it."""
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
@@ -22,9 +22,9 @@ def paginate(
     """Return the entries that follow `after`.
 
     Args:
-        entries: Each with its cursor, in the order of the list; no more are read than are needed.
-        after: The cursor of the last entry of the page before; None begins the list.
-        limit: So many at most.
+        entries: The entries with their cursors, in order; no more are read than are needed.
+        after: The cursor of the entry before the page; None: from the first on.
+        limit: The most entries on the page.
         missing: Makes the error for a cursor that is not in the list.
         show: Makes what the page has of an entry.
         wanted: Which entries the page has; `after` need not be one of them by now.
@@ -48,10 +48,17 @@ def paginate(
 def page_of(
     jobs: Sequence[Optimization], after: str | None, limit: int, status: str | None = None
 ) -> Page[Optimization]:
-    """Return those jobs of the status that follow `after`, which may have another one by now.
+    """Return the jobs with a status that follow the job `after`.
+
+    Args:
+        jobs: All jobs, in their order.
+        after: The id of the job before the page, which may have another status by now; None: from
+            the first on.
+        limit: The most jobs on the page.
+        status: Only jobs with this status.
 
     Raises:
-        NotFound: It is not among the jobs.
+        NotFound: `after` is not among the jobs.
     """
     return paginate(
         ((job.id, job) for job in jobs),
@@ -64,4 +71,5 @@ def page_of(
 
 
 def unknown_job(id: str) -> NotFound:
-    return NotFound(f"There is no optimization {id[:100]!r}.")
+    """Return the error for a job that does not exist."""
+    return NotFound(f"Job {id[:100]!r} not found, or you have no access.")

@@ -1,6 +1,4 @@
-"""What a service is: which models it offers, where it keeps its state, how many jobs it runs at
-once, and what an owner may use.
-"""
+"""The settings of a service: its models, its storage, what it runs at once, and the quotas."""
 
 from typing import Annotated, Any, Self
 
@@ -14,30 +12,30 @@ from serving.settings.validation import Strict
 
 
 class QuotaSettings(Strict):
-    """What one owner may use; null means no limit. A key's own quota stands above the service's."""
+    """What one owner may use; null means no limit. A key's own quota overrides the service's."""
 
     jobs_at_once: Annotated[int, Field(ge=1)] | None = None
-    """Queued and running together."""
+    """Queued and running jobs together."""
     calls_a_day: Annotated[int, Field(ge=1)] | None = None
     """Paid calls of models, by UTC day."""
     money_a_day: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
 
 
 class WorkSettings(Strict):
-    """What the service does at once, for all owners and for one, and how much of it.
+    """How much the service does at once, in total and for one owner.
 
-    Numbers are those of one replica [ours]; what is above them waits its turn or is answered with
-    429, what takes too long or too much memory is stopped.
+    The numbers are those of one replica [ours]. Work above them waits or is answered with 429; what
+    takes too long or too much memory is stopped.
     """
 
     checks_at_once: Annotated[int, Field(ge=1, le=256)] = 4
-    """Checks of requests and of uploads: each runs in a process of its own."""
+    """Checks of requests and of uploads; each runs in a process of its own."""
     checks_per_owner: Annotated[int, Field(ge=1, le=256)] = 2
     check_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
     check_bytes: Annotated[int, Field(ge=64 * 2**20)] = 2 * 2**30
-    """Memory of one check."""
+    """The memory of one check."""
     probes_at_once: Annotated[int, Field(ge=1, le=64)] = 2
-    """Probes ask the models; each runs in a process of its own, which ends with it."""
+    """Probes call the models; each runs in a process of its own, which ends with it."""
     probes_per_owner: Annotated[int, Field(ge=1, le=64)] = 1
     probe_s: Annotated[float, Field(gt=0)] = 1800.0
     reads_at_once: Annotated[int, Field(ge=1, le=1024)] = 16
@@ -45,7 +43,7 @@ class WorkSettings(Strict):
     reads_per_owner: Annotated[int, Field(ge=1, le=1024)] = 4
     read_s: Annotated[float, Field(gt=0)] = 60.0
     waiting_per_owner: Annotated[int, Field(ge=0, le=10_000)] = 16
-    """Checks of one owner that wait for a process, and as many probes."""
+    """Checks of one owner that may wait for a process, and as many probes."""
     files_per_owner: Annotated[int, Field(ge=1)] = 200
     file_bytes_per_owner: Annotated[int, Field(ge=1024)] = 4 * 2**30
     rows_per_file: Annotated[int, Field(ge=1)] = 500_000
@@ -54,19 +52,19 @@ class WorkSettings(Strict):
 class RequestLimits(Strict):
     """How large one request for a job may be.
 
-    Counted before anything is made of it; more is refused in a sentence [ours].
+    It is counted before anything is built from it; a larger request is refused [ours].
     """
 
     trials: Annotated[int, Field(ge=1, le=1_000_000)] = 1_000
-    """Tasks x seeds x strategies, or x points of the search."""
+    """Tasks x seeds x strategies, or tasks x seeds x points of the search."""
     examples: Annotated[int, Field(ge=1, le=2**40)] = 200_000
-    """In the splits of all tasks, once for each seed."""
+    """Examples in the splits of all tasks, counted once for each seed."""
     searched_settings: Annotated[int, Field(ge=1, le=1_000)] = 32
     """Keys of search.space."""
     searched_values: Annotated[int, Field(ge=1, le=1_000_000)] = 500
-    """Of all keys of search.space together; a range counts as two."""
+    """Values of all keys of search.space together; a range counts as two."""
     searched_models: Annotated[int, Field(ge=1, le=1_000)] = 16
-    """Optimizer models of a search: each is asked one question before the job starts."""
+    """Optimizer models of a search; each is called once before the job starts."""
 
 
 class ServiceSettings(ServingSettings):
@@ -80,31 +78,30 @@ class ServiceSettings(ServingSettings):
     """The service's folder, a path or a URI of any filesystem that pyarrow knows.
 
         STORAGE/
-          files/ID/            file.json (objects.StoredFile) and data.EXT, as it was uploaded
+          files/ID/            file.json (schemas.StoredFile) and data.EXT, as it was uploaded
           optimizations/ID/    request.json, events/, and results/, an ordinary results folder
           keys.json            digests of the keys, with their owners and quotas
-          keys/                that there were keys, and which were taken back
+          keys/                that there were keys, and which were revoked
           audit/               who did what
     """
     no_keys: bool = False
-    """True: everybody on this machine is the service's admin, even if keys were made in `storage`.
-
-    For a loopback address alone.
-    False: whoever comes is asked for a key, once one was made."""
+    """True: everybody on this machine is the service's admin, even if keys were made in `storage`;
+    only for a loopback address. False: a key is required, once one was made.
+    """
     running: Annotated[int, Field(ge=1, le=1024)] = 4
     """Jobs that run at once; others wait in the queue, each owner's in turn."""
     quota: QuotaSettings = QuotaSettings()
     limits: RequestLimits = RequestLimits()
-    """Of one request."""
+    """The limits of one request."""
     upload_bytes: Annotated[int, Field(ge=1024, le=2**33)] = 64 * 2**20
-    """A longer file is answered with 413."""
+    """A longer file is refused with 413."""
     work: WorkSettings = WorkSettings()
 
     @property
     def read_limits(self) -> ReadLimits:
-        """What is read of an uploaded file.
+        """The limits of reading an uploaded file.
 
-        Its texts may take more than the file, which may be packed.
+        Its texts may exceed its size, as it may be compressed.
         """
         return ReadLimits(
             file_bytes=self.upload_bytes,

@@ -1,4 +1,4 @@
-"""Which request wants a key, counts among the requests a minute, and holds which place.
+"""Says which requests need a key, count against the rate limit, and take which slot.
 
 Knows paths and no handler.
 """
@@ -8,7 +8,7 @@ import re
 from serving.gateway.middleware import ROUTE_BY_PATH, AccessRule, access_rule
 
 LISTENERS = 4096
-"""Event streams at once on one replica [ours]: a listener costs a few kB and no work while nothing
+"""Event streams at once on one replica [ours]; each takes a few kB, and no work while nothing
 happens.
 """
 UPLOADS = "/v1/files"
@@ -19,10 +19,10 @@ _EVENTS = re.compile(r"/v1/optimizations/[^/]+/events")
 
 
 def service_access_rule(method: str, path: str) -> AccessRule:
-    """Of every route of the application.
+    """Return the rule for a request to the application.
 
-    Whatever changes something is a question like those to a model; reading holds a place
-    alone; who listens holds a listener's. The page's own files are open: they hold nothing.
+    What changes something is rate limited like a call of a model; reading only takes a slot, and an
+    event stream takes a listener's. The page's own files are open to everybody.
     """
     if path in ROUTE_BY_PATH or path.startswith("/v1/models"):
         return access_rule(method, path)

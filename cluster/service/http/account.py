@@ -1,4 +1,4 @@
-"""/v1/catalogue, /v1/me and /v1/audit: what there is to choose from, who asks, who did what."""
+"""/v1/catalogue, /v1/me and /v1/audit: what a job may name, whose the key is, who did what."""
 
 from typing import Annotated
 
@@ -7,7 +7,7 @@ from fastapi.responses import Response
 from pydantic_core import PydanticUndefined
 
 from cluster.registry import catalogue
-from cluster.service.http.deps import ERRORS, Asking, AskingAdmin, Service, sheet
+from cluster.service.http.deps import ERRORS, CurrentAdmin, CurrentPrincipal, Service, sheet
 from cluster.service.schemas import (
     AuditEntry,
     Catalogue,
@@ -23,9 +23,11 @@ class AccountRoutes:
     """Routes that are about no single job."""
 
     def __init__(self, service: Service) -> None:
+        """Serve from the parts of a replica."""
         self._service = service
 
     def router(self) -> APIRouter:
+        """Return the routes."""
         router = APIRouter(prefix="/v1", tags=["service"], responses=ERRORS)
         router.add_api_route(
             "/catalogue",
@@ -50,10 +52,8 @@ class AccountRoutes:
         )
         return router
 
-    async def catalogue(self, asking: Asking) -> Response:
-        """Models, strategies, selection rules, tasks and scorers by name, and the defaults of a
-        request.
-        """
+    async def catalogue(self, principal: CurrentPrincipal) -> Response:
+        """List models, strategies, selection rules, tasks and scorers, and the defaults."""
         models = [
             OfferedModel(
                 label=model.label, stand_in=model.stand_in, priced=model.prices is not None
@@ -76,25 +76,32 @@ class AccountRoutes:
             )
         )
 
-    async def me(self, asking: Asking) -> Response:
-        limits = self._service.quota(asking.owner)
-        used = await self._service.backend.quota(asking)
+    async def me(self, principal: CurrentPrincipal) -> Response:
+        """Return the key's owner, whether it is an admin's, and the quota with its use."""
+        limits = self._service.quota(principal.owner)
+        used = await self._service.backend.quota(principal)
         return sheet(
-            Me(owner=asking.owner, admin=asking.admin, quota=Quota(**limits.model_dump(), **used))
+            Me(
+                owner=principal.owner,
+                admin=principal.admin,
+                quota=Quota(**limits.model_dump(), **used),
+            )
         )
 
     async def audit(
         self,
-        asking: AskingAdmin,
+        principal: CurrentAdmin,
         after: Annotated[str | None, Query(max_length=100)] = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> Response:
-        """The newest first; for admins."""
-        return sheet(await self._service.aside(asking, self._service.audit.page, after, limit))
+        """List the audit log, the newest first; for admins."""
+        return sheet(
+            await self._service.in_thread(principal, self._service.audit.page, after, limit)
+        )
 
 
 def _defaults() -> dict[str, object]:
-    """Of an OptimizationRequest, as JSON."""
+    """Return the defaults of an OptimizationRequest as JSON."""
     fields = OptimizationRequest.model_fields
     known = {
         name: field.get_default()

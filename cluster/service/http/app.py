@@ -1,6 +1,4 @@
-"""The service as an attached application of the models' gateway: all its routes behind the
-gateway's guard, in one application. Knows no Ray.
-"""
+"""The application: all routes of the service behind the models' gateway. Knows no Ray."""
 
 from collections.abc import Mapping
 
@@ -16,10 +14,10 @@ from cluster.service.http.events import Events
 from cluster.service.http.files import Files
 from cluster.service.http.headers import SafeHeaders
 from cluster.service.http.health import PartsHealth
-from cluster.service.http.job_results import Reading
-from cluster.service.http.openapi import PATH, Document
+from cluster.service.http.job_results import ResultsReader
+from cluster.service.http.openapi import PATH, OpenApi
 from cluster.service.http.optimizations import Optimizations
-from cluster.service.http.path_redaction import Discreet, told_by_place
+from cluster.service.http.path_redaction import PathRedaction, replacement_by_path
 from cluster.service.http.results import JobResults
 from cluster.service.http.static import PageFiles
 from optimizer.errors import PromptrayError
@@ -34,14 +32,19 @@ def service_app(
     models: Mapping[str, LanguageModel] | None = None,
     meter: Meter | None = None,
 ) -> FastAPI:
-    """One application: the models' gateway, the service and the page.
+    """Return one application of the models' gateway, the service and the page.
 
-    `meter` counts what callers ask of the models.
+    Args:
+        service: The parts of a replica.
+        keys: Finds out who makes a request.
+        models: Label -> model, for the gateway.
+        meter: Meters the calls of models at the gateway.
     """
     return build_app(models or {}, service.settings.gateway, keys, attached_app_of(service, meter))
 
 
 def attached_app_of(service: Service, meter: Meter | None = None) -> AttachedApp:
+    """Return the service as the gateway attaches it to its own application."""
     health = PartsHealth(service)
     return AttachedApp(
         lambda app: _add(app, service),
@@ -54,19 +57,19 @@ def attached_app_of(service: Service, meter: Meter | None = None) -> AttachedApp
 
 
 def _add(app: FastAPI, service: Service) -> None:
-    reading = Reading(service)
+    reader = ResultsReader(service)
     for part in (
         Files(service),
         Optimizations(service),
         Events(service),
-        JobResults(reading),
-        Downloads(reading),
+        JobResults(reader),
+        Downloads(reader),
         AccountRoutes(service),
     ):
         app.include_router(part.router())
-    app.add_api_route(PATH, Document(app).answer, include_in_schema=False)
+    app.add_api_route(PATH, OpenApi(app).answer, include_in_schema=False)
     app.include_router(PageFiles(service.page).router())
     app.add_exception_handler(PromptrayError, refuse)
     app.add_exception_handler(RequestValidationError, bad_request)
     app.add_middleware(SafeHeaders)
-    app.add_middleware(Discreet, told_by_place=told_by_place(service.settings))
+    app.add_middleware(PathRedaction, replacement_by_path=replacement_by_path(service.settings))

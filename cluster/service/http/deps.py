@@ -1,4 +1,4 @@
-"""What all routes of the service stand on: its parts, who asks, and the form of answers and errors.
+"""What all routes of the service use: its parts, who asks, and the form of answers and errors.
 
 Knows no single route.
 """
@@ -60,32 +60,31 @@ class Service:
     audit: Audit
     settings: ServiceSettings
     quota: Callable[[str], QuotaSettings]
-    """Of an owner."""
+    """Owner -> quota."""
     results: Results = field(default_factory=Results)
     page: Traversable = field(default_factory=lambda: package_files("cluster.service") / "web")
-    """The folder of the page's files; it may be absent."""
+    """The folder of the page's files; it may not exist."""
     heartbeat_s: float = HEARTBEAT_S
     threads: ReadingThreads = field(default_factory=ReadingThreads)
     checks: CheckPool = field(default_factory=CheckPool)
 
-    async def aside(self, asking: Principal, work: Callable[..., Any], *given: Any) -> Any:
-        """What the work gives, which reads files or reckons for long: off the event loop, in the
-        asker's share of threads.
+    async def in_thread(self, principal: Principal, work: Callable[..., Any], *given: Any) -> Any:
+        """Run work that reads files or calculates for long in one of the principal's threads.
+
+        Returns:
+            What the work returns.
         """
-        return await self.threads.run(asking.owner, work, *given)
+        return await self.threads.run(principal.owner, work, *given)
 
     async def faults(self) -> list[str]:
-        """What does not get on now in the background, a sentence each; [] while all is well.
-
-        Never raises.
-        """
+        """Return one sentence for each background task that has failed for a while; never raise."""
         return [*await self.backend.faults(), *self.audit.faults(LASTING)]
 
 
-async def principal(http: HttpRequest) -> Principal:
-    """Who asks, as the guard has found. A key of the models' gateway opens nothing here."""
-    # Async, as is `admin`: the framework would run a plain function in threads that all requests
-    # share.
+async def current_principal(http: HttpRequest) -> Principal:
+    """Return who asks, as the gateway has found out; a key of the models' gateway is refused."""
+    # Async, as is `current_admin`: the framework would run a plain function in threads that all
+    # requests share.
     found = http.state.principal
     if not isinstance(found, Principal):
         raise Refused(
@@ -96,43 +95,45 @@ async def principal(http: HttpRequest) -> Principal:
     return found
 
 
-async def admin(http: HttpRequest) -> Principal:
-    found = await principal(http)
+async def current_admin(http: HttpRequest) -> Principal:
+    """Return who asks; refuse anybody but an admin."""
+    found = await current_principal(http)
     if not found.admin:
         raise Refused(403, "admins_only", "Only an admin's key may ask for this.")
     return found
 
 
-Asking = Annotated[Principal, Depends(principal)]
-AskingAdmin = Annotated[Principal, Depends(admin)]
+CurrentPrincipal = Annotated[Principal, Depends(current_principal)]
+CurrentAdmin = Annotated[Principal, Depends(current_admin)]
 
 
 def sheet(
     answer: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """An answer as JSON."""
+    """Return an answer as JSON."""
     return Sheet(answer.model_dump(mode="python"), status, dict(headers or {}))
 
 
 async def refuse(http: HttpRequest, problem: Exception) -> NoReturn:
-    """One of our errors as the HTTP error that it is."""
+    """Turn one of our errors into the HTTP error that it is."""
     raise refusal_of(problem)
 
 
 def refusal_of(problem: Exception) -> Refused:
-    said = shortened(str(problem), 2000)
+    """Return the HTTP error for one of our errors."""
+    message = shortened(str(problem), 2000)
     if isinstance(problem, OverQuota):
-        return Refused(429, "quota_exceeded", said, retry_after_s=problem.retry_after_s or 60.0)
+        return Refused(429, "quota_exceeded", message, retry_after_s=problem.retry_after_s or 60.0)
     if isinstance(problem, Busy):
-        return Refused(429, "too_many_at_once", said, retry_after_s=problem.retry_after_s)
+        return Refused(429, "too_many_at_once", message, retry_after_s=problem.retry_after_s)
     if isinstance(problem, QuotaExhausted):
-        return Refused(429, "quota_exceeded", said, retry_after_s=60.0)
+        return Refused(429, "quota_exceeded", message, retry_after_s=60.0)
     if isinstance(problem, EndpointError):
-        return Refused(503, "model_failed", said, retry_after_s=BUSY_RETRY_S)
+        return Refused(503, "model_failed", message, retry_after_s=BUSY_RETRY_S)
     for kind, status, code in _BY_KIND:
         if isinstance(problem, kind):
             return Refused(
-                status, code, said, retry_after_s=BUSY_RETRY_S if status == 503 else None
+                status, code, message, retry_after_s=BUSY_RETRY_S if status == 503 else None
             )
     return Refused(500, "internal_error", "The service failed; the reason is in its log.")
 
@@ -150,7 +151,7 @@ _BY_KIND: tuple[tuple[type[PromptrayError], int, str], ...] = (
 
 
 async def bad_request(http: HttpRequest, problem: Exception) -> NoReturn:
-    """The first fault of a request in one sentence. What was sent is not repeated."""
+    """Describe the first fault of a request in one sentence, without repeating what was sent."""
     assert isinstance(problem, RequestValidationError)
     fault = first_fault(problem)
     place = [str(part) for part in fault.loc]
@@ -166,16 +167,16 @@ async def bad_request(http: HttpRequest, problem: Exception) -> NoReturn:
 
 
 ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Error, "description": told}
-    for status, told in {
-        400: "The request is not one: the message says what is wrong with it.",
+    status: {"model": Error, "description": description}
+    for status, description in {
+        400: "The request is not valid: the message says what is wrong with it.",
         401: "The key is missing or wrong.",
-        403: "The key does not open this, or a page of another site asks, or a name that is not "
-        "the service's was used.",
-        404: "There is no such thing, or it is somebody else's.",
+        403: "The key has no access to this, or the request comes from a page of another site or "
+        "by a host name that is not the service's.",
+        404: "It does not exist, or it is somebody else's.",
         408: "The body did not come in time.",
-        409: "The thing is not in a state for that.",
-        413: "The body is too large, or no more files may be kept.",
+        409: "Its state does not allow the operation.",
+        413: "The body is too large, or no more files may be stored.",
         415: "The body is not JSON, an upload is no form, or either is compressed.",
         429: "Too many requests, or the quota has no room: see Retry-After.",
         500: "The service failed.",
@@ -185,7 +186,12 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 
 
 async def page_by_page(fetch: Callable[[int], Any], size: int) -> AsyncIterator[Any]:
-    """What `fetch(after)` gives by pages of `size`, until one is not full."""
+    """Yield what `fetch(after)` returns, page by page, until one is not full.
+
+    Args:
+        fetch: Returns the entries with ids above `after`.
+        size: How many entries a full page has.
+    """
     after = 0
     while True:
         found = await fetch(after)

@@ -1,7 +1,6 @@
-""".../best, .../report and .../files of a job: what people take away.
+""".../best, .../report and .../files of a job: prompts, tables and the report to download.
 
-Each is a download, and none is ever shown as a page but the report, which runs in a sandbox under
-its own policy.
+None is ever shown as a page but the report, which runs in a sandbox under its own policy.
 """
 
 import html
@@ -18,11 +17,11 @@ from fastapi.responses import Response
 from cluster.experiment.prepare import SETTINGS_FILE
 from cluster.results.folder import REPORT_FILE
 from cluster.service.core.errors import Conflict
-from cluster.service.http.deps import ERRORS, Asking, sheet
-from cluster.service.http.job_results import Reading
+from cluster.service.http.deps import ERRORS, CurrentPrincipal, sheet
+from cluster.service.http.job_results import ResultsReader
 from cluster.service.http.optimizations import JobId
 from cluster.service.read_models.exports import as_dspy, as_mlflow, as_openai, as_promptray
-from cluster.service.read_models.results import Course
+from cluster.service.read_models.results import TrialHistory
 from cluster.service.read_models.settings import shown_settings
 from cluster.service.read_models.trials import best_by_task, best_page, best_view
 from cluster.service.schemas import Best, Page
@@ -32,7 +31,7 @@ Format = Literal["promptray", "openai", "dspy", "mlflow", "markdown"]
 Download = Literal[
     "trials.parquet", "candidates.parquet", "costs.parquet", "failures.parquet", "settings.yaml"
 ]
-_EXPORTS: dict[str, Callable[[Course, Best], dict[str, Any]]] = {
+_EXPORTS: dict[str, Callable[[TrialHistory, Best], dict[str, Any]]] = {
     "promptray": as_promptray,
     "openai": as_openai,
     "dspy": as_dspy,
@@ -44,14 +43,16 @@ _TYPE_BY_ENDING = {"parquet": "application/vnd.apache.parquet", "yaml": "text/pl
 
 
 class Downloads:
-    """Prompts, tables and the report."""
+    """Routes to download prompts, tables and the report."""
 
-    def __init__(self, reading: Reading) -> None:
-        self._reading = reading
-        self._aside = reading.service.aside
-        self._audit = reading.service.audit
+    def __init__(self, reader: ResultsReader) -> None:
+        """Serve the results that `reader` reads."""
+        self._reader = reader
+        self._in_thread = reader.service.in_thread
+        self._audit = reader.service.audit
 
     def router(self) -> APIRouter:
+        """Return the routes."""
         router = APIRouter(prefix="/v1/optimizations/{id}", tags=["results"], responses=ERRORS)
         form = Best | dict[str, Any]
         router.add_api_route(
@@ -109,7 +110,7 @@ class Downloads:
 
     async def best(
         self,
-        asking: Asking,
+        principal: CurrentPrincipal,
         id: JobId,
         trial: Annotated[str | None, Query(max_length=300)] = None,
         format: Annotated[
@@ -123,41 +124,44 @@ class Downloads:
             ),
         ] = None,
     ) -> Response:
-        """Of the trial, or of the one that stands best on its dev split.
+        """Return the best prompt of the trial, or of the trial that is best on its dev split.
 
-        Of a job with several tasks, whose accuracies cannot be
-        compared, name the trial: /best/tasks has each task's.
+        Accuracies of several tasks cannot be compared: for a job with several, name the trial, or
+        ask /best/tasks for that of each task.
         """
-        opened = await self._reading.open(asking, id, None if trial is None else [trial])
+        opened = await self._reader.open(principal, id, None if trial is None else [trial])
         tasks = {name: trial_spec.task for name, trial_spec in opened.trial_specs.items()}
-        course, best = await self._aside(
-            asking,
+        history, best = await self._in_thread(
+            principal,
             best_view,
-            self._reading.service.results,
-            list(opened.courses.values()),
+            self._reader.service.results,
+            list(opened.histories.values()),
             trial,
             tasks,
         )
         if format is None:
             return sheet(best)
-        async with self._audit.noted(asking, "best.download", f"{id}/{best.trial} as {format}"):
+        async with self._audit.recorded(
+            principal, "best.download", f"{id}/{best.trial} as {format}"
+        ):
             if format == "markdown":
-                page: str = await self._aside(asking, best_page, course)
+                page: str = await self._in_thread(principal, best_page, history)
                 return download(page.encode(), f"{best.trial}.md", "text/markdown; charset=utf-8")
-            content = json.dumps(_EXPORTS[format](course, best), indent=2) + "\n"
+            content = json.dumps(_EXPORTS[format](history, best), indent=2) + "\n"
             return download(content.encode(), f"{best.trial}.{format}.json", "application/json")
 
-    async def best_by_task(self, asking: Asking, id: JobId) -> Response:
-        """Of each task the prompt of the trial that stands best on its dev split; of equals the one
-        measured on more dev items,
-        then the one that started first. Without the tasks of which no round is done yet.
+    async def best_by_task(self, principal: CurrentPrincipal, id: JobId) -> Response:
+        """Return for each task the best prompt of the trial that is best on its dev split.
+
+        Of equal ones it is the one measured on more dev items, then the one that started first. A
+        task of which no round is done yet is left out.
         """
-        opened = await self._reading.open(asking, id)
-        found = await self._aside(
-            asking,
+        opened = await self._reader.open(principal, id)
+        found = await self._in_thread(
+            principal,
             best_by_task,
-            self._reading.service.results,
-            list(opened.courses.values()),
+            self._reader.service.results,
+            list(opened.histories.values()),
             opened.trial_specs,
         )
         return sheet(
@@ -168,10 +172,10 @@ class Downloads:
             )
         )
 
-    async def report(self, asking: Asking, id: JobId) -> Response:
-        """Made when the job has ended."""
-        opened = await self._reading.open(asking, id, [])
-        data: bytes = await self._aside(asking, _made, opened.folder, REPORT_FILE)
+    async def report(self, principal: CurrentPrincipal, id: JobId) -> Response:
+        """Return the report; it exists once the job has ended."""
+        opened = await self._reader.open(principal, id, [])
+        data: bytes = await self._in_thread(principal, _made, opened.folder, REPORT_FILE)
         found = _POLICY.search(data[:20_000])
         own = html.unescape(found[1].decode("ascii", "replace")) if found else "default-src 'none'"
         return Response(
@@ -180,9 +184,12 @@ class Downloads:
             headers={"Content-Security-Policy": f"{own}; {_SANDBOX}"},
         )
 
-    async def file(self, asking: Asking, id: JobId, name: Annotated[Download, Path()]) -> Response:
-        opened = await self._reading.open(asking, id, [])
-        data: bytes = await self._aside(asking, _made, opened.folder, name)
+    async def file(
+        self, principal: CurrentPrincipal, id: JobId, name: Annotated[Download, Path()]
+    ) -> Response:
+        """Return one of the job's tables, or its settings."""
+        opened = await self._reader.open(principal, id, [])
+        data: bytes = await self._in_thread(principal, _made, opened.folder, name)
         if name == SETTINGS_FILE:
             data = yaml.safe_dump(
                 shown_settings(opened.settings), sort_keys=False, allow_unicode=True
@@ -191,12 +198,12 @@ class Downloads:
 
 
 def download(data: bytes, name: str, media_type: str) -> Response:
-    """To be saved, not shown."""
+    """Return an answer that browsers save instead of showing it."""
     return Response(data, media_type=media_type, headers=saved_as(name))
 
 
 def saved_as(name: str) -> dict[str, str]:
-    """The header by which browsers save what comes; with the name in both forms of RFC 6266."""
+    """Return the header that makes browsers save the body, with both name forms of RFC 6266."""
     ascii_name = re.sub(r"[^A-Za-z0-9._-]", "_", name)
     disposition = (
         f'attachment; filename="{ascii_name}"; '
@@ -207,5 +214,5 @@ def saved_as(name: str) -> dict[str, str]:
 
 def _made(folder: Folder, name: str) -> bytes:
     if not folder.exists(name):
-        raise Conflict(f"{name} is not there yet: it is made when the job has ended.")
+        raise Conflict(f"{name} does not exist yet: it is made when the job has ended.")
     return folder.read(name)

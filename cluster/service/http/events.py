@@ -1,7 +1,6 @@
-""".../events of a job: a list, and a stream of server-sent events that goes on where a listener
-left off.
+""".../events of a job: a list, and a stream of server-sent events that can be continued.
 
-However many listen to a job, the backend asks for its events once.
+However many listen to a job, the backend reads its events once.
 """
 
 import asyncio
@@ -14,7 +13,7 @@ from fastapi.responses import Response, StreamingResponse
 
 from cluster.service.core.backend import Principal
 from cluster.service.core.pagination import paginate, unknown_job
-from cluster.service.http.deps import ERRORS, Asking, Service, sheet
+from cluster.service.http.deps import ERRORS, CurrentPrincipal, Service, sheet
 from cluster.service.http.optimizations import JobId
 from cluster.service.schemas import TERMINAL, Event, Page
 from serving.gateway.errors import Refused
@@ -23,7 +22,7 @@ from serving.runtime.supervision import Supervisor
 HEARTBEAT = b": still here\n\n"
 RETRY = b"retry: 2000\n\n"
 _STREAM = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-_TELLS = (
+_DESCRIPTION = (
     "A page of events. With `stream=true`, or `Accept: text/event-stream`, server-sent events: "
     "`id` counts from 1, `event` is the "
     "kind, `data` the event as JSON on one line; a comment comes now and then while nothing "
@@ -46,18 +45,20 @@ _SENT = {
     },
     "example": {"id": "7", "event": "trial.round", "data": '{"id":7,"kind":"trial.round", ...}'},
 }
-"""One event of the stream."""
+"""The schema of one event of the stream."""
 
 
 class Events:
-    """What has happened to a job, and what happens."""
+    """Routes to what has happened to a job, and what happens."""
 
     def __init__(self, service: Service) -> None:
+        """Serve from the parts of a replica."""
         self._backend = service.backend
         self._heartbeat_s = service.heartbeat_s
         self._tasks = Supervisor("the streams of events")
 
     def router(self) -> APIRouter:
+        """Return the routes."""
         router = APIRouter(
             prefix="/v1/optimizations/{id}", tags=["optimizations"], responses=ERRORS
         )
@@ -68,7 +69,10 @@ class Events:
             response_model=Page[Event],
             summary="Its events",
             responses={
-                200: {"description": _TELLS, "content": {"text/event-stream": {"schema": _SENT}}},
+                200: {
+                    "description": _DESCRIPTION,
+                    "content": {"text/event-stream": {"schema": _SENT}},
+                },
                 204: {
                     "description": "The job is over and its last event was given: do not connect "
                     "again."
@@ -79,32 +83,32 @@ class Events:
 
     async def events(
         self,
-        asking: Asking,
+        principal: CurrentPrincipal,
         id: JobId,
         after: Annotated[
-            int | None, Query(ge=0, le=2**53, description="Those with ids above it.")
+            int | None, Query(ge=0, le=2**53, description="Only events after this id.")
         ] = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
         stream: bool = False,
         accept: Annotated[str, Header()] = "",
         last_event_id: Annotated[str, Header(max_length=20)] = "",
     ) -> Response:
+        """List the job's events, or stream them as they happen."""
         if not stream and "text/event-stream" not in accept:
-            return await self._list(asking, id, after or 0, limit)
+            return await self._list(principal, id, after or 0, limit)
         start = _start(after, last_event_id)
-        job = await self._backend.get(asking, id)
+        job = await self._backend.get(principal, id)
         if job.status in TERMINAL and start >= job.last_event:
             return Response(status_code=204)
-        if (
-            job.status in TERMINAL
-        ):  # what cannot be read is refused here, in an answer that says why
-            await self._backend.events(asking, id, start, job.last_event)
+        # An error that reading would give is raised here, before the stream has begun.
+        if job.status in TERMINAL:
+            await self._backend.events(principal, id, start, job.last_event)
         return StreamingResponse(
-            self._stream(asking, id, start), headers=_STREAM, media_type="text/event-stream"
+            self._stream(principal, id, start), headers=_STREAM, media_type="text/event-stream"
         )
 
-    async def _list(self, asking: Principal, id: str, after: int, limit: int) -> Response:
-        found = await self._backend.events(asking, id, after, limit + 1)
+    async def _list(self, principal: Principal, id: str, after: int, limit: int) -> Response:
+        found = await self._backend.events(principal, id, after, limit + 1)
         return sheet(
             paginate(
                 ((str(event.id), event) for event in found),
@@ -115,16 +119,17 @@ class Events:
             )
         )
 
-    async def _stream(self, asking: Principal, id: str, after: int) -> AsyncIterator[bytes]:
-        """Send events with ids above `after`, and a heartbeat while there are none; end when the
-        job does, or cannot be followed.
+    async def _stream(self, principal: Principal, id: str, after: int) -> AsyncIterator[bytes]:
+        """Send events with ids above `after`, and heartbeats while there are none.
+
+        The stream ends when the job is over, or cannot be followed.
         """
         yield RETRY
-        events = self._backend.follow(asking, id, after)
+        events = self._backend.follow(principal, id, after)
         coming = asyncio.ensure_future(anext(events, None))
         try:
             while True:
-                # not asyncio.timeout, which would end the following with the first pause
+                # Not asyncio.timeout, which would cancel the following at the first heartbeat.
                 await asyncio.wait([coming], timeout=self._heartbeat_s)
                 if not coming.done():
                     yield HEARTBEAT
@@ -133,7 +138,7 @@ class Events:
                     coming = asyncio.ensure_future(anext(events, None))
                 else:
                     return
-        except Exception as problem:  # noqa: BLE001 - the listener comes again, and is told why
+        except Exception as problem:  # noqa: BLE001 - the client connects again, and gets the reason
             self._tasks.report(f"following {id}", problem)
         finally:
             coming.cancel()
@@ -142,7 +147,7 @@ class Events:
 
 
 def written(event: Event) -> bytes:
-    """JSON on one line and in ASCII: one data line holds whatever an event says."""
+    """Return an event as it is sent: JSON on one line and in ASCII, whatever the event says."""
     data = json.dumps(event.model_dump(mode="json"), separators=(",", ":"))
     return f"id: {event.id}\nevent: {event.kind}\ndata: {data}\n\n".encode("ascii")
 

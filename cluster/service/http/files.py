@@ -1,4 +1,4 @@
-"""/v1/files: upload a data set, list, look into it, take it back, delete it."""
+"""/v1/files: upload a data set, list, read, download and delete it."""
 
 import os
 from collections.abc import AsyncIterator
@@ -8,10 +8,11 @@ from fastapi import APIRouter, File, Form, Path, Query, UploadFile
 from fastapi.responses import Response, StreamingResponse
 
 from cluster.service.core.backend import Principal
-from cluster.service.http.deps import ERRORS, Asking, Service, sheet
+from cluster.service.http.deps import ERRORS, CurrentPrincipal, Service, sheet
 from cluster.service.http.downloads import saved_as
 from cluster.service.schemas import FileDeleted, Page, Row, StoredFile
-from cluster.service.stores.data_files import Incoming, look_into, rows_of
+from cluster.service.stores.data_files import Incoming
+from cluster.service.stores.file_inspection import inspect_file, rows_of
 from serving.gateway.limits import too_large
 
 PIECE_BYTES = 2**20
@@ -26,17 +27,19 @@ FileId = Annotated[
 
 
 class Files:
-    """Uploaded data sets."""
+    """Routes to uploaded data sets."""
 
     def __init__(self, service: Service) -> None:
+        """Serve from the parts of a replica."""
         self._files = service.files
-        self._aside = service.aside
+        self._in_thread = service.in_thread
         self._checks = service.checks
         self._limits = service.settings.read_limits
         self._audit = service.audit
         self._most_bytes = service.settings.upload_bytes
 
     def router(self) -> APIRouter:
+        """Return the routes."""
         router = APIRouter(prefix="/v1/files", tags=["files"], responses=ERRORS)
         router.add_api_route(
             "",
@@ -90,7 +93,7 @@ class Files:
 
     async def upload(
         self,
-        asking: Asking,
+        principal: CurrentPrincipal,
         file: Annotated[
             UploadFile, File(description="A .jsonl, .csv, .parquet or BIG-bench .json file.")
         ],
@@ -98,54 +101,57 @@ class Files:
             str, Form(description="Only optimize.", pattern="^optimize$")
         ] = "optimize",
     ) -> Response:
-        """Read as a job would read it: the first faulty rows are named, and nothing is kept of a
-        file that has any.
+        """Read the file as a job would read it, and store it.
+
+        If any rows are faulty, the error names the first ones and nothing is stored.
         """
         if file.size is not None and file.size > self._most_bytes:
             raise too_large(self._most_bytes)
-        async with self._audit.noted(asking, "file.upload") as note:
-            incoming: Incoming = await self._aside(
-                asking, self._files.receive, asking, file.filename or "", file.file
+        async with self._audit.recorded(principal, "file.upload") as note:
+            incoming: Incoming = await self._in_thread(
+                principal, self._files.receive, principal, file.filename or "", file.file
             )
             try:
-                look = await self._checks.run(
-                    asking.owner, look_into, incoming.path, incoming.name, self._limits
+                summary = await self._checks.run(
+                    principal.owner, inspect_file, incoming.path, incoming.name, self._limits
                 )
-                stored: StoredFile = await self._aside(
-                    asking, self._files.keep, asking, incoming, look
+                stored: StoredFile = await self._in_thread(
+                    principal, self._files.save, principal, incoming, summary
                 )
             finally:
-                await self._aside(asking, incoming.discard)
+                await self._in_thread(principal, incoming.discard)
             note.subject = stored.id
         return sheet(stored)
 
     async def page(
         self,
-        asking: Asking,
+        principal: CurrentPrincipal,
         after: Annotated[str | None, Query(max_length=100)] = None,
         limit: Annotated[int, Query(ge=1, le=100)] = 20,
     ) -> Response:
-        """The newest first: your own, and everybody's for an admin."""
-        return sheet(await self._aside(asking, self._files.page, asking, after, limit))
+        """List the newest first: your own, and everybody's for an admin."""
+        return sheet(await self._in_thread(principal, self._files.page, principal, after, limit))
 
-    async def get(self, asking: Asking, id: FileId) -> Response:
-        return sheet(await self._aside(asking, self._files.get, asking, id))
+    async def get(self, principal: CurrentPrincipal, id: FileId) -> Response:
+        """Return one data set, with a preview of its rows."""
+        return sheet(await self._in_thread(principal, self._files.get, principal, id))
 
-    async def delete(self, asking: Asking, id: FileId) -> Response:
-        async with self._audit.noted(asking, "file.delete", id):
-            return sheet(await self._aside(asking, self._files.delete, asking, id))
+    async def delete(self, principal: CurrentPrincipal, id: FileId) -> Response:
+        """Delete a data set; jobs that were started with it keep their results."""
+        async with self._audit.recorded(principal, "file.delete", id):
+            return sheet(await self._in_thread(principal, self._files.delete, principal, id))
 
     async def rows(
         self,
-        asking: Asking,
+        principal: CurrentPrincipal,
         id: FileId,
-        after: Annotated[int, Query(ge=0, le=2**53, description="Rows to pass over.")] = 0,
+        after: Annotated[int, Query(ge=0, le=2**53, description="Rows to skip.")] = 0,
         limit: Annotated[int, Query(ge=1, le=1000)] = 20,
     ) -> Response:
-        """Ask for what follows with `after` = `last_id`, a row's number."""
-        name, path = await self._aside(asking, self._files.place, asking, id)
+        """Return some rows; the next ones come with `after` = `last_id`, a row's number."""
+        name, path = await self._in_thread(principal, self._files.place, principal, id)
         rows, more = await self._checks.run(
-            asking.owner, rows_of, path, name, self._limits, after, limit
+            principal.owner, rows_of, path, name, self._limits, after, limit
         )
         return sheet(
             Page[Row](
@@ -156,23 +162,21 @@ class Files:
             )
         )
 
-    async def content(self, asking: Asking, id: FileId) -> Response:
-        """A download of no type that a browser would show.
-
-        Read as it is sent: whoever takes their time takes little memory.
-        """
-        name, path = await self._aside(asking, self._files.place, asking, id)
-        file: BinaryIO = await self._aside(asking, open, path, "rb")
-        size = await self._aside(asking, os.path.getsize, path)
+    async def content(self, principal: CurrentPrincipal, id: FileId) -> Response:
+        """Return the bytes as they were uploaded, as a type that no browser shows."""
+        name, path = await self._in_thread(principal, self._files.place, principal, id)
+        # Sent while it is read, so that a slow client takes little memory.
+        file: BinaryIO = await self._in_thread(principal, open, path, "rb")
+        size = await self._in_thread(principal, os.path.getsize, path)
         answer = StreamingResponse(
-            self._pieces(asking, file),
+            self._pieces(principal, file),
             media_type="application/octet-stream",
             headers=saved_as(name),
         )
         answer.headers["Content-Length"] = str(size)
         return answer
 
-    async def _pieces(self, asking: Principal, file: BinaryIO) -> AsyncIterator[bytes]:
+    async def _pieces(self, principal: Principal, file: BinaryIO) -> AsyncIterator[bytes]:
         with file:
-            while piece := await self._aside(asking, file.read, PIECE_BYTES):
+            while piece := await self._in_thread(principal, file.read, PIECE_BYTES):
                 yield piece

@@ -12,16 +12,19 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-"""Of every answer that does not say otherwise."""
+"""The headers of every answer that does not set another value."""
 
 
 class SafeHeaders:
-    """Puts the headers on every answer, errors included."""
+    """The middleware that puts the headers on every answer, errors included."""
 
     def __init__(self, app: ASGIApp) -> None:
+        """Wrap an application."""
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request, and add the headers to its answer."""
+
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)

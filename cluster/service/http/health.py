@@ -1,8 +1,8 @@
-"""Which parts of the service do not work: the controller of the jobs, the storage, the threads that
-read, the processes that check, and what is done in the background.
+"""Finds out which parts of the service do not work.
 
-Each is asked at once and within a deadline: a part that hangs is one that does not work. Nothing of
-a fault is told but its kind: everybody may ask.
+The parts are the controller of jobs, the storage, the threads for reading, the processes for
+checks, and the background tasks. Each is checked at once and within a deadline: a part that hangs
+does not work. Of a fault only its kind is shown, as everybody may ask.
 """
 
 import asyncio
@@ -17,16 +17,24 @@ _log = logging.getLogger(__name__)
 
 
 class PartsHealth:
-    """Asks the parts of one replica."""
+    """Checks the parts of one replica."""
 
     def __init__(self, service: Service, deadline_s: float = ANSWERS_WITHIN_S) -> None:
+        """Check within a deadline.
+
+        Args:
+            service: The parts.
+            deadline_s: How long a part may take to answer.
+        """
         self._service = service
         self._deadline_s = deadline_s
         self._storage_thread = ReadingThreads(1, 1, most_waiting=1, deadline_s=deadline_s)
-        """Of its own: a look that hangs takes no other thread, and the next look finds it there."""
+        """A thread of its own: a check that hangs takes no other thread, and the next check finds
+        it there.
+        """
 
     async def failing(self) -> Mapping[str, str]:
-        """Part -> what is wrong with it, for those that do not work."""
+        """Return part -> what is wrong with it, for those that do not work."""
         service = self._service
         parts: dict[str, Awaitable[object]] = {
             "jobs": service.backend.ping(),
@@ -35,16 +43,16 @@ class PartsHealth:
             "checks": service.checks.ping(),
             "background": self._expect_no_faults(),
         }
-        found = await asyncio.gather(*(self._asked(name, work) for name, work in parts.items()))
-        return {name: said for name, said in zip(parts, found, strict=True) if said}
+        found = await asyncio.gather(*(self._fault_of(name, work) for name, work in parts.items()))
+        return {name: fault for name, fault in zip(parts, found, strict=True) if fault}
 
     async def _expect_no_faults(self) -> None:
-        """Raises where a background task fails again and again; see serving.runtime.supervision."""
+        """Raise if a background task has failed for a while; see serving.runtime.supervision."""
         if faults := await self._service.faults():
             raise RuntimeError(" ".join(faults))
 
-    async def _asked(self, name: str, work: Awaitable[object]) -> str:
-        """ "" where it works."""
+    async def _fault_of(self, name: str, work: Awaitable[object]) -> str:
+        """Return what is wrong with a part; empty if it works."""
         try:
             async with asyncio.timeout(self._deadline_s):
                 await work

@@ -16,33 +16,35 @@ from serving.gateway.response_bodies import Sheet
 PATH = "/openapi.json"
 ABOUT = (
     "Optimizes prompts for a target model. Shaped like OpenAI's files and fine-tuning jobs; the "
-    "models of the service stand at the "
-    'same address. Times are Unix seconds, accuracies shares from 0 to 1, null is "not measured". '
-    "Lists come in pages: ask for "
-    "what follows with `after` = `last_id`. Every error has OpenAI's form."
+    "models of the service are at the same address. Times are Unix seconds, accuracies shares from "
+    '0 to 1, null is "not measured". '
+    "Lists come in pages: the next one comes with `after` = `last_id`. Every error has "
+    "OpenAI's form."
 )
 _BODY_BY_PATH: dict[str, type[Body]] = {
     "/v1/chat/completions": ChatBody,
     "/v1/completions": CompletionBody,
 }
-"""The gateway reads these itself, so that the framework does not know them."""
+"""Bodies that the gateway reads itself, so that the framework does not know them."""
 _METHODS = ("get", "post", "delete")
 
 
-class Document:
-    """Made once, at the first question."""
+class OpenApi:
+    """The document of an application, made once, at the first request."""
 
     def __init__(self, app: FastAPI) -> None:
+        """Describe this application."""
         self._app = app
         self._made: dict[str, Any] | None = None
 
     async def answer(self) -> Response:
-        self._made = self._made or make(self._app)
+        """Return the document."""
+        self._made = self._made or openapi_document(self._app)
         return Sheet(self._made)
 
 
-def make(app: FastAPI) -> dict[str, Any]:
-    """The document of an application."""
+def openapi_document(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document of an application."""
     from importlib.metadata import version
 
     made = get_openapi(
@@ -76,19 +78,19 @@ def make(app: FastAPI) -> dict[str, Any]:
         "key": {
             "type": "http",
             "scheme": "bearer",
-            "description": "A key of the service; none is asked for on a machine without keys.",
+            "description": "A key of the service; none is required on a machine without keys.",
         }
     }
     made["security"] = [{"key": []}, {}]
     for way in made["paths"].values():
         for method in _METHODS:
             if method in way:
-                _completed(way[method])
+                _complete(way[method])
     return made
 
 
-def _completed(operation: dict[str, Any]) -> None:
-    """Our errors in place of the framework's, and Retry-After where it comes."""
+def _complete(operation: dict[str, Any]) -> None:
+    """Put our errors in place of the framework's, and add Retry-After where it is sent."""
     answers = operation["responses"]
     answers.pop("422", None)
     error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}

@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Path, Query
 from fastapi.responses import Response
 
-from cluster.service.http.deps import ERRORS, Asking, Service, sheet
+from cluster.service.http.deps import ERRORS, CurrentPrincipal, Service, sheet
 from cluster.service.schemas import Estimate, JobStatus, Optimization, OptimizationRequest, Page
 
 JobId = Annotated[
@@ -26,13 +26,15 @@ Key = Annotated[
 
 
 class Optimizations:
-    """The jobs themselves."""
+    """Routes to the jobs themselves."""
 
     def __init__(self, service: Service) -> None:
+        """Serve from the parts of a replica."""
         self._backend = service.backend
         self._audit = service.audit
 
     def router(self) -> APIRouter:
+        """Return the routes."""
         router = APIRouter(prefix="/v1/optimizations", tags=["optimizations"], responses=ERRORS)
         router.add_api_route(
             "",
@@ -79,50 +81,53 @@ class Optimizations:
         return router
 
     async def create(
-        self, asking: Asking, request: OptimizationRequest, key: Key = None
+        self, principal: CurrentPrincipal, request: OptimizationRequest, key: Key = None
     ) -> Response:
-        """Checks the request as `promptray run` does, and queues it."""
-        async with self._audit.noted(asking, "optimization.create") as note:
-            job = await self._backend.create(asking, request, key)
+        """Check the request as `promptray run` does, and queue it."""
+        async with self._audit.recorded(principal, "optimization.create") as note:
+            job = await self._backend.create(principal, request, key)
             note.subject = job.id
         return sheet(job)
 
     async def estimate(
         self,
-        asking: Asking,
+        principal: CurrentPrincipal,
         request: OptimizationRequest,
         probe: Annotated[
-            bool, Query(description="Ask the models, as promptray check does; it costs as much.")
+            bool, Query(description="Call the models, as promptray check does; it costs as much.")
         ] = False,
     ) -> Response:
-        """How many calls, tokens and how much money it may take at most, and whether it can pay."""
-        async with self._audit.noted(asking, "optimization.probe") if probe else nullcontext():
-            return sheet(await self._backend.estimate(asking, request, probe))
+        """Estimate the calls, tokens and money that it may take at most, and the headroom."""
+        async with (
+            self._audit.recorded(principal, "optimization.probe") if probe else nullcontext()
+        ):
+            return sheet(await self._backend.estimate(principal, request, probe))
 
     async def page(
         self,
-        asking: Asking,
+        principal: CurrentPrincipal,
         after: Annotated[
-            str | None, Query(description="The last_id of the page before.", max_length=100)
+            str | None, Query(description="The last_id of the previous page.", max_length=100)
         ] = None,
         limit: Annotated[int, Query(ge=1, le=100)] = 20,
         status: Annotated[JobStatus | None, Query()] = None,
         owner: Annotated[
-            str | None, Query(description="Of this owner alone, for admins.", max_length=200)
+            str | None, Query(description="Only of this owner; for admins.", max_length=200)
         ] = None,
     ) -> Response:
-        """The newest first: your own, and everybody's for an admin."""
-        return sheet(await self._backend.page(asking, after, limit, status, owner))
+        """List the newest first: your own, and everybody's for an admin."""
+        return sheet(await self._backend.page(principal, after, limit, status, owner))
 
-    async def get(self, asking: Asking, id: JobId) -> Response:
-        return sheet(await self._backend.get(asking, id))
+    async def get(self, principal: CurrentPrincipal, id: JobId) -> Response:
+        """Return one optimization."""
+        return sheet(await self._backend.get(principal, id))
 
-    async def cancel(self, asking: Asking, id: JobId) -> Response:
-        """Every finished call is kept, so the job can be resumed."""
-        async with self._audit.noted(asking, "optimization.cancel", id):
-            return sheet(await self._backend.cancel(asking, id))
+    async def cancel(self, principal: CurrentPrincipal, id: JobId) -> Response:
+        """Cancel it; every finished call is kept, so it can be resumed."""
+        async with self._audit.recorded(principal, "optimization.cancel", id):
+            return sheet(await self._backend.cancel(principal, id))
 
-    async def resume(self, asking: Asking, id: JobId) -> Response:
-        """Queues a failed or cancelled job again; what was paid for is not paid for again."""
-        async with self._audit.noted(asking, "optimization.resume", id):
-            return sheet(await self._backend.resume(asking, id))
+    async def resume(self, principal: CurrentPrincipal, id: JobId) -> Response:
+        """Queue a failed or cancelled job again; what was paid for is not paid for again."""
+        async with self._audit.recorded(principal, "optimization.resume", id):
+            return sheet(await self._backend.resume(principal, id))

@@ -1,6 +1,6 @@
 """.../trials, .../candidates, .../tree and .../comparison of a job.
 
-Knows the views, and no file.
+Knows the read models, and no file.
 """
 
 from typing import Annotated
@@ -10,15 +10,15 @@ from fastapi.responses import Response
 
 from cluster.service.core.errors import NotFound
 from cluster.service.core.pagination import paginate
-from cluster.service.http.deps import ERRORS, Asking, sheet
-from cluster.service.http.job_results import Reading
+from cluster.service.http.deps import ERRORS, CurrentPrincipal, sheet
+from cluster.service.http.job_results import ResultsReader
 from cluster.service.http.optimizations import JobId
 from cluster.service.read_models.candidates import (
     CandidateTree,
-    Family,
+    TrialCandidates,
     candidate_answer,
-    family_of,
-    page_of,
+    candidates_of,
+    with_cursors,
 )
 from cluster.service.read_models.comparison import Side, compared
 from cluster.service.read_models.items import Items
@@ -31,14 +31,16 @@ TrialName = Annotated[
 
 
 class JobResults:
-    """What a job has found so far."""
+    """Routes to what a job has found so far."""
 
-    def __init__(self, reading: Reading) -> None:
-        self._reading = reading
-        self._aside = reading.service.aside
-        self._items = Items(reading.service.results)
+    def __init__(self, reader: ResultsReader) -> None:
+        """Serve the results that `reader` reads."""
+        self._reader = reader
+        self._in_thread = reader.service.in_thread
+        self._items = Items(reader.service.results)
 
     def router(self) -> APIRouter:
+        """Return the routes."""
         router = APIRouter(prefix="/v1/optimizations/{id}", tags=["results"], responses=ERRORS)
         router.add_api_route(
             "/trials",
@@ -84,9 +86,12 @@ class JobResults:
         )
         return router
 
-    async def trials(self, asking: Asking, id: JobId) -> Response:
-        """All of them in one page, in the order in which they start, with their learning curves."""
-        found = await self._reading.trials(asking, id)
+    async def trials(self, principal: CurrentPrincipal, id: JobId) -> Response:
+        """List all trials in the order in which they start, with their learning curves.
+
+        They come in one page.
+        """
+        found = await self._reader.trials(principal, id)
         page = Page[Trial](
             data=found,
             first_id=found[0].id if found else None,
@@ -95,87 +100,91 @@ class JobResults:
         return sheet(page)
 
     async def trial(
-        self, asking: Asking, id: JobId, trial: Annotated[str, Path(max_length=300)]
+        self, principal: CurrentPrincipal, id: JobId, trial: Annotated[str, Path(max_length=300)]
     ) -> Response:
-        return sheet((await self._reading.trials(asking, id, [trial]))[0])
+        """Return one trial, with its learning curve."""
+        return sheet((await self._reader.trials(principal, id, [trial]))[0])
 
     async def candidates(
         self,
-        asking: Asking,
+        principal: CurrentPrincipal,
         id: JobId,
         trial: Annotated[str | None, Query(max_length=300)] = None,
         after: Annotated[
             str | None,
-            Query(description="The last_id of the page before: TRIAL/CANDIDATE.", max_length=400),
+            Query(description="The last_id of the previous page: TRIAL/CANDIDATE.", max_length=400),
         ] = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> Response:
-        """By trial, the oldest first.
+        """List the candidates by trial, the oldest first.
 
         The same prompt may be a candidate of several trials: a cursor names both.
         """
-        opened = await self._reading.open(asking, id, None if trial is None else [trial])
-        results = self._reading.service.results
-        return await self._aside(  # type: ignore[no-any-return]
-            asking,
+        opened = await self._reader.open(principal, id, None if trial is None else [trial])
+        results = self._reader.service.results
+        return await self._in_thread(  # type: ignore[no-any-return]
+            principal,
             lambda: _page(
-                [family_of(results, course) for course in opened.courses.values()], after, limit
+                [candidates_of(results, history) for history in opened.histories.values()],
+                after,
+                limit,
             ),
         )
 
     async def candidate(
         self,
-        asking: Asking,
+        principal: CurrentPrincipal,
         id: JobId,
         candidate: Annotated[str, Path(max_length=100)],
         trial: TrialName,
     ) -> Response:
-        """With its prompt, and what changed from its parent's."""
-        _, family = await self._reading.family(asking, id, trial)
-        return sheet(await self._aside(asking, family.detail, candidate))
+        """Return a candidate with its prompt, and what changed from its parent's."""
+        _, candidates = await self._reader.candidates(principal, id, trial)
+        return sheet(await self._in_thread(principal, candidates.detail, candidate))
 
-    async def tree(self, asking: Asking, id: JobId, trial: TrialName) -> Response:
-        """For the lineage: ten thousand candidates in one small answer."""
-        _, family = await self._reading.family(asking, id, trial)
-        return await self._aside(asking, lambda: sheet(family.tree()))  # type: ignore[no-any-return]
+    async def tree(self, principal: CurrentPrincipal, id: JobId, trial: TrialName) -> Response:
+        """Return all candidates of a trial in columns: ten thousand of them in one small answer."""
+        _, candidates = await self._reader.candidates(principal, id, trial)
+        return await self._in_thread(principal, lambda: sheet(candidates.tree()))  # type: ignore[no-any-return]
 
     async def comparison(
         self,
-        asking: Asking,
+        principal: CurrentPrincipal,
         id: JobId,
         left: Annotated[str, Query(max_length=100)],
         right: Annotated[str, Query(max_length=100)],
         trial: Annotated[
-            str | None, Query(description="Of both candidates.", max_length=300)
+            str | None, Query(description="The trial of both candidates.", max_length=300)
         ] = None,
         left_trial: Annotated[str | None, Query(max_length=300)] = None,
         right_trial: Annotated[str | None, Query(max_length=300)] = None,
     ) -> Response:
-        """On the dev split, and on the test split where both were tested, with what the target has
-        answered.
+        """Compare two candidates on the dev split, and on the test split if both were tested.
+
+        Each item comes with the answers of the target model.
         """
         names = left_trial or trial, right_trial or trial
         if names[0] is None or names[1] is None:
             raise NotFound(
                 "Name the trial of the candidates: trial, or left_trial and right_trial."
             )
-        opened = await self._reading.open(asking, id, list(dict.fromkeys((names[0], names[1]))))
+        opened = await self._reader.open(principal, id, list(dict.fromkeys((names[0], names[1]))))
         sides = [
-            Side(opened.courses[name], opened.trial_specs[name], candidate)
+            Side(opened.histories[name], opened.trial_specs[name], candidate)
             for name, candidate in ((names[0], left), (names[1], right))
         ]
-        return await self._aside(  # type: ignore[no-any-return]
-            asking, lambda: sheet(compared(self._items, opened.settings, opened.folder, *sides))
+        return await self._in_thread(  # type: ignore[no-any-return]
+            principal, lambda: sheet(compared(self._items, opened.settings, opened.folder, *sides))
         )
 
 
-def _page(families: list[Family], after: str | None, limit: int) -> Response:
+def _page(trials: list[TrialCandidates], after: str | None, limit: int) -> Response:
     return sheet(
         paginate(
-            page_of(families),
+            with_cursors(trials),
             after,
             limit,
-            lambda cursor: NotFound(f"There is no candidate {cursor[:100]!r} to go on behind."),
-            lambda cursor, member: candidate_answer(cursor.rpartition("/")[0], member),
+            lambda cursor: NotFound(f"There is no candidate {cursor[:100]!r} to continue after."),
+            lambda cursor, entry: candidate_answer(cursor.rpartition("/")[0], entry),
         )
     )

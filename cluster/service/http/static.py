@@ -1,7 +1,7 @@
-"""The page's own files at /, /assets and, for links into it, /jobs/...: open to everybody without a
-key, as they hold nothing.
+"""Serves the page's own files at /, /assets and, for links into it, /jobs/...
 
-Its policy lets it load from this address alone. Knows no API.
+They are open to everybody without a key, as they hold no data. Their policy lets the page load from
+this address only. Knows no API.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ POLICY = (
 )
 INDEX = "index.html"
 HASHED = re.compile(r"-[A-Za-z0-9_-]{8,}\.\w+$")
-"""A name that changes with its content may be kept for good."""
+"""The form of a name that changes with its content, so that it may be cached for good."""
 _TYPES = {
     ".js": "text/javascript",
     ".mjs": "text/javascript",
@@ -42,7 +42,7 @@ _TEXT = ("text/", "application/json")
 
 @dataclass(frozen=True)
 class PageFiles:
-    """The files of a folder, read once; the folder may be absent."""
+    """The files of a folder, read once; the folder may not exist."""
 
     folder: Traversable
 
@@ -56,6 +56,7 @@ class PageFiles:
         }
 
     def router(self) -> APIRouter:
+        """Return the routes."""
         router = APIRouter(include_in_schema=False)
         for path in ("/", "/jobs", "/jobs/{rest:path}", "/new", "/files"):
             router.add_api_route(path, self.index, methods=["GET"])
@@ -63,9 +64,11 @@ class PageFiles:
         return router
 
     async def index(self, http: HttpRequest) -> Response:
+        """Return the page."""
         return self._answer(http, INDEX)
 
     async def file(self, http: HttpRequest, path: str) -> Response:
+        """Return one of the page's files."""
         return self._answer(http, path)
 
     def _answer(self, http: HttpRequest, path: str) -> Response:

@@ -1,0 +1,1 @@
+"""The controller of jobs: it files, schedules, starts and attends them."""

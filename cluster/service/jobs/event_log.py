@@ -1,7 +1,7 @@
-"""A job's events: numbered from 1, on storage before anyone sees them, and each said once, however
-often the run is repeated.
+"""The events of a job: numbered from 1, and stored before anybody sees them.
 
-Knows the storage as a place to put entries, and no job. For one event loop.
+An event is published once, however often the run that causes it is repeated. Knows the storage as a
+function that writes entries, and no job. For one event loop.
 """
 
 import asyncio
@@ -14,27 +14,28 @@ from optimizer.errors import PromptrayError, StorageError
 from serving.runtime.supervision import Supervisor, told
 
 ATTEMPTS = 5
-"""To write events, where the fault is another one than that the storage is away: that is waited for
-without end [ours].
+"""How often to try to write events after a fault that is not the storage being unreachable; that
+one is retried without end [ours].
 """
-Put = Callable[[list[dict[str, Any]]], None]
+WriteEntries = Callable[[list[dict[str, Any]]], None]
 
 
-class Said:
-    """Which events a job has said, so that a repeated run does not say them again.
+class PublishedEvents:
+    """The events that a job has published, so that a repeated run does not publish them again.
 
-    After a `job.resumed` a trial may fail anew, and
-    the job starts anew; a round, or a trial that has finished, stays what it was.
+    After a `job.resumed` a trial may fail again, and the job starts again; a round, or a trial that
+    has finished, keeps its one event.
     """
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
+        """Note the events that are on storage already."""
         self._keys: set[Hashable] = set()
         self._resumes = 0
         for event in events:
             self.add(event.kind, event.trial, event.message, event.data)
 
     def add(self, kind: EventKind, trial: str | None, message: str, data: dict[str, Any]) -> bool:
-        """Is it news? Then it counts as said from now on."""
+        """Note an event, and return whether it is a new one."""
         self._resumes += kind == "job.resumed"
         key = self._key(kind, trial, message, data)
         if key is None:
@@ -46,7 +47,7 @@ class Said:
     def _key(
         self, kind: EventKind, trial: str | None, message: str, data: dict[str, Any]
     ) -> Hashable:
-        """What makes the event the same as another; None: nothing does."""
+        """Return what identifies the event among others; None if every one is new."""
         match kind:
             case "job.queued" | "trial.started" | "trial.finished":
                 return kind, trial
@@ -67,28 +68,28 @@ class LogBroken(PromptrayError):
 
 
 class EventLog:
-    """The events of one job.
-
-    `put` writes entries durably, and is called in a thread; it is given the same entries again
-    after a
-    fault, until they are there: none is passed over.
-    """
+    """The events of one job, written in groups in the background."""
 
     def __init__(
         self,
         events: Sequence[Event],
-        put: Put,
-        told: Callable[[], None] = lambda: None,
+        write: WriteEntries,
+        on_change: Callable[[], None] = lambda: None,
         tasks: Supervisor | None = None,
         name: str = "the events of a job",
     ) -> None:
-        """`events`: those that stand there, all of them; `told` is called whenever there are more.
+        """Start with the events that are on storage.
 
-        `tasks` sees to the writing,
-        under `name`.
+        Args:
+            events: All events on storage.
+            write: Writes entries durably; called in a thread, and with the same entries again after
+                a fault, until they are there: none is skipped.
+            on_change: Called whenever there are more events.
+            tasks: Supervises the writing; None: a supervisor of its own.
+            name: The name of the writing among the supervised tasks.
         """
-        self._put = put
-        self._told = told
+        self._write = write
+        self._on_change = on_change
         self._tasks = tasks or Supervisor("the service")
         self._name = name
         self._pending: list[Event] = []
@@ -97,32 +98,34 @@ class EventLog:
 
     @property
     def last_id(self) -> int:
-        """Of the durable ones."""
+        """The id of the last durable event."""
         return self._forgotten + len(self.events)
 
     def since(self, after: int) -> list[Event] | None:
-        """Those with ids above `after`; None where some of them are on storage only."""
+        """Return the events with ids above `after`; None if some of them are only on storage."""
         return self.events[after - self._forgotten :] if after >= self._forgotten else None
 
     def remember(self, events: Sequence[Event]) -> None:
-        """All that stand on storage, before more are added."""
+        """Take over all events that are on storage, before more are added."""
         self.events = list(events)
-        """Durable ones, behind those that were forgotten."""
+        """The durable events after the forgotten ones."""
         self._forgotten = 0
-        self._said = Said(events)
+        self._published = PublishedEvents(events)
         self._next = len(events) + 1
         self._failures = 0
         self.broken = ""
-        """Why events cannot be written any more; "" while they can, or may soon."""
+        """Why events cannot be written any more; empty while they can."""
 
     def forget(self, last_id: int) -> None:
-        """Leaves the events to the storage, as those of a job that is over: `remember` them before
-        more are added.
+        """Keep no event in memory, for a job that is over.
+
+        Call `remember` before more are added.
         """
-        self.events, self._forgotten, self._said = [], last_id, Said()
+        self.events, self._forgotten, self._published = [], last_id, PublishedEvents()
 
     @property
     def forgotten(self) -> bool:
+        """Whether the events are only on storage."""
         return self._forgotten > 0
 
     def add(
@@ -132,10 +135,18 @@ class EventLog:
         trial: str | None = None,
         data: dict[str, Any] | None = None,
     ) -> bool:
-        """Takes an event that is news, and says whether it was; it is there for others when it is
-        durable.
+        """Add an event unless it was published before; others see it once it is durable.
+
+        Args:
+            kind: The kind of the event.
+            message: One sentence for people.
+            trial: The trial that it is about, if it is about one.
+            data: The fields of the event; see schemas.Event.
+
+        Returns:
+            Whether the event is a new one.
         """
-        if self.broken or not self._said.add(kind, trial, message, data or {}):
+        if self.broken or not self._published.add(kind, trial, message, data or {}):
             return False
         self._pending.append(
             Event(
@@ -154,13 +165,14 @@ class EventLog:
 
     @property
     def pending(self) -> bool:
-        """Are there events that are not on storage yet?"""
+        """Whether there are events that are not on storage yet."""
         return bool(self._pending)
 
     async def durable(self) -> None:
-        """Returns when all that was added is on storage.
+        """Wait until all events that were added are on storage.
 
-        Raises LogBroken where it will never be.
+        Raises:
+            LogBroken: They cannot be written, now or later.
         """
         while self._committing and not self._committing.done():
             await asyncio.wait([self._committing])
@@ -168,16 +180,16 @@ class EventLog:
             raise LogBroken(f"The events of the job cannot be written ({self.broken}).")
 
     async def _commit(self) -> None:
-        """Group commit: while one group is being written, the next one gathers.
+        """Write the pending events in groups: while one is being written, the next one gathers.
 
-        Events are taken off only when they are there. A
-        storage that is away for a while is no fault: nobody has seen these events yet.
+        Events leave the queue only when they are on storage. A StorageError counts as no failed
+        attempt: nobody has seen these events yet, so they can wait.
         """
         while self._pending:
             group = list(self._pending)
             try:
                 await asyncio.to_thread(
-                    self._put, [event.model_dump(mode="json") for event in group]
+                    self._write, [event.model_dump(mode="json") for event in group]
                 )
             except StorageError:
                 raise
@@ -188,9 +200,9 @@ class EventLog:
                 self._tasks.report(self._name, problem)
                 self.broken = told(problem)
                 self._pending.clear()
-                self._told()
+                self._on_change()
                 return
             self._failures = 0
             del self._pending[: len(group)]
             self.events.extend(group)
-            self._told()
+            self._on_change()

@@ -1,35 +1,38 @@
-"""Models that run on the cluster for jobs' sake, beside the service's own: released when the last
-job that uses them is over.
+"""Models that run on the cluster for jobs only, beside the service's own.
 
-Who uses them stands in the jobs' states, so that it is known to the next controller too. For one
-event loop.
+They are released when the last job that uses them is over. Which job uses which model is in the
+jobs' states, so that the next controller knows it too. For one event loop.
 """
 
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 
-from cluster.service.core.job_record import WorkerPool
+from cluster.service.core.worker_pool import WorkerPool
 from cluster.service.jobs.job_table import JobTable
-from cluster.service.jobs.persistence import Saving
+from cluster.service.jobs.persistence import StateSaver
 from cluster.service.jobs.state_machine import JobStateMachine
 from optimizer.errors import StorageError
 
 
-class Hosting:
-    """The models of all jobs of a job table."""
+class HostedModels:
+    """The models that the jobs of a job table host."""
 
-    def __init__(self, job_table: JobTable, worker_pool: WorkerPool, saving: Saving) -> None:
+    def __init__(self, job_table: JobTable, worker_pool: WorkerPool, saver: StateSaver) -> None:
         self._job_table = job_table
         self._worker_pool = worker_pool
-        self._saving = saving
+        self._saver = saver
         self._changing = asyncio.Lock()
 
     async def claim(self, machine: JobStateMachine, deployments: Sequence[str]) -> None:
-        """Takes down which models a job is about to host.
+        """Record which models a job is about to host.
 
-        What runs already and was hosted for no job is somebody else's, and
-        stays when the job is over.
+        A model that runs already, and was not hosted for a job, belongs to somebody else and is
+        left alone when the job is over.
+
+        Args:
+            machine: The job.
+            deployments: The names of the deployments that it will use.
         """
         async with self._changing:  # none of them is released in this moment
             known = {
@@ -38,10 +41,10 @@ class Hosting:
             foreign = await self._worker_pool.on_cluster(set(deployments) - known)
             machine.state.hosted = [name for name in deployments if name not in foreign]
             with suppress(StorageError):  # it is saved again by the controller's rounds
-                await self._saving.save(machine)
+                await self._saver.save(machine)
 
     async def release(self) -> None:
-        """Takes off the models of jobs that are over, and that no other job uses."""
+        """Take models off the cluster whose jobs are all over."""
         over = [
             machine
             for machine in self._job_table.machines.values()

@@ -1,8 +1,6 @@
-"""How jobs and the use of quotas come on storage: events first, then the state.
+"""Saves the states of jobs and the use of quotas: events first, then the state.
 
-Knows state machines, and not what jobs do.
-
-For one event loop, and the one writer of a storage.
+Knows state machines, and not what jobs do. For one event loop, and the one writer of a storage.
 """
 
 import asyncio
@@ -16,35 +14,37 @@ from cluster.service.jobs.state_machine import JobStateMachine
 from optimizer.errors import StorageError
 
 
-class Saving:
-    """What is saved goes to the storage that the job table holds, one thing at a time.
+class StateSaver:
+    """Writes to the storage that the job table holds, one thing at a time.
 
-    Raises StorageError where it does not say
-    otherwise.
+    Its methods raise StorageError if the storage does not answer, unless they say otherwise.
     """
 
     def __init__(self, job_table: JobTable) -> None:
         self._job_table = job_table
         self._writing = asyncio.Lock()
 
-    async def settled(self, machine: JobStateMachine) -> None:
-        """Events first, then the state: it could be mended by them, and is saved later where the
-        storage is away. Raises LogBroken
-        where the job is not over: then it must be.
+    async def flush(self, machine: JobStateMachine) -> None:
+        """Wait until a job's events are durable, make its status public, and save its state.
+
+        A state that cannot be saved is left for save_dirty: it could be restored from the events.
+
+        Raises:
+            LogBroken: The events cannot be written and the job is not over: it has to be ended.
         """
         try:
             await machine.log.durable()
         except LogBroken:
             if not machine.state.over:
                 raise
-        machine.shown = machine.state.status
+        machine.public_status = machine.state.status
         try:
             await self.save(machine)
         except StorageError:
-            return  # by save_dirty
+            return  # save_dirty does it later
 
     async def save(self, machine: JobStateMachine) -> None:
-        """The state of a job. Where that fails, it is left for save_dirty."""
+        """Save the state of a job; on an error it is left for save_dirty."""
         machine.dirty = False
         machine.state.last_event = machine.log.last_id
         try:
@@ -56,10 +56,10 @@ class Saving:
             raise
 
     async def save_dirty(self) -> None:
-        """What has changed; a job whose events are still being written is saved behind them.
+        """Save the states that have changed.
 
-        One that cannot be saved does not hold
-        up the others.
+        A job whose events are still being written comes later. One that cannot be saved does not
+        keep the others from being saved; its error is raised at the end.
         """
         problems: list[Exception] = []
         for machine in [
@@ -68,7 +68,7 @@ class Saving:
             if machine.dirty and not machine.log.pending
         ]:
             try:
-                machine.shown = machine.state.status
+                machine.public_status = machine.state.status
                 await self.save(machine)
             except Exception as problem:  # noqa: BLE001 - raised when all were tried
                 problems.append(problem)
@@ -76,7 +76,7 @@ class Saving:
             raise problems[0]
 
     async def save_limits(self, owner: str, limits: QuotaSettings) -> None:
-        """The quota of an owner: a controller that comes after this one holds it, too."""
+        """Save the quota of an owner, so that the next controller applies it too."""
         known = self._job_table.limits
         if known.get(owner) != limits:
             copy = {**known, owner: limits}
@@ -89,7 +89,7 @@ class Saving:
             known[owner] = limits
 
     async def save_usage(self) -> None:
-        """What owners have used today."""
+        """Save what owners have used today."""
         quotas = self._job_table.quotas
         if quotas.dirty:
             copy = {owner: dict(used) for owner, used in quotas.used.items()}

@@ -1,7 +1,7 @@
-"""From a request to the experiment that it is: models by label, data by file id, everything else as
-the command line has it.
+"""Maps a request to the experiment that it describes, and checks it.
 
-Knows the service's storage and its models; starts no Ray. Blocking: it reads files.
+Models are found by label and data by file id; everything else is as in an experiment file. Knows
+the service's storage and its models, and starts no Ray. Its functions read files and block.
 """
 
 import hashlib
@@ -24,14 +24,14 @@ from cluster.service.core.backend import Principal
 from cluster.service.core.errors import NotFound
 from cluster.service.core.settings import ServiceSettings
 from cluster.service.schemas import OptimizationRequest, TaskRequest
-from cluster.service.stores.data_files import local_copy
+from cluster.service.stores.file_inspection import local_copy
 from cluster.service.stores.job_store import Store
 from optimizer.errors import DataError, SettingsError, StorageError, shortened, unknown_name
 from optimizer.tasks.generated import GENERATED
 from serving.settings.validation import read_mapping, validated
 from serving.storage import Folder
 
-_OF_A_PROBE = (
+_PROBED_FIELDS = (
     "tasks",
     "target",
     "optimizer",
@@ -42,15 +42,22 @@ _OF_A_PROBE = (
     "sampling",
 )
 _ID = re.compile(r"file-[0-9A-Za-z]{1,64}")
-"""Of a file: it becomes the name of a folder, so nothing else is looked for."""
+"""The form of a file's id. It becomes the name of a folder, so no other text is looked up."""
 
 
 def experiment_settings(
     request: OptimizationRequest, service: ServiceSettings, out: Folder
 ) -> ExperimentSettings:
-    """The experiment, with its results in `out`.
+    """Return the settings of the experiment that a request describes.
 
-    Raises SettingsError, NotFound for a file that is not there.
+    Args:
+        request: The request.
+        service: The service's settings, with the models that it offers.
+        out: The results folder.
+
+    Raises:
+        SettingsError: The request names a model that is not offered, or makes no experiment.
+        NotFound: A file does not exist.
     """
     models = expect_offered(request, service)
     given = request.model_dump(mode="json", exclude={"metadata", "tasks"})
@@ -61,39 +68,44 @@ def experiment_settings(
         "target": models[request.target],
         "optimizer": models[request.optimizer],
     }
-    # With these the search's space means labels, and reads no line as a model.
+    # With these the search's space is read as labels, and no entry as a model.
     given["models"] = {label: models[label] for label in searched_models(request)}
     return validated(ExperimentSettings, given)
 
 
-def kept_settings(
+def stored_settings(
     request: OptimizationRequest, service: ServiceSettings, out: Folder
 ) -> ExperimentSettings:
-    """The experiment as a job wrote it into `out`, whatever is offered by now.
+    """Read the settings that a job wrote into `out`, whatever the service offers by now.
 
-    Raises SettingsError for a job whose search names models or settings that no request may name:
-    an earlier version took such, and to read its settings is to open what they name. Raises
-    DataError where the file is damaged.
+    Raises:
+        SettingsError: The job's search names models or settings that no request may name. An
+            earlier version accepted such requests, and to read those settings is to open what they
+            name.
+        DataError: The file is damaged.
     """
     try:
-        kept = read_mapping(out.place_of(SETTINGS_FILE))
+        stored = read_mapping(out.place_of(SETTINGS_FILE))
     except SettingsError as problem:
         raise DataError(f"{problem} Bring it back from a copy.") from problem
-    labels = kept.get("models")
+    labels = stored.get("models")
     expect_harmless(
         request,
         {*(model.label for model in service.parsed), *(labels if isinstance(labels, dict) else ())},
     )
     try:
-        return validated(ExperimentSettings, kept)
+        return validated(ExperimentSettings, stored)
     except SettingsError as problem:
         raise DataError(f"{problem} Bring it back from a copy.") from None
 
 
 def admit(request: OptimizationRequest, service: ServiceSettings) -> None:
-    """Raise SettingsError for a new request that this service does not take; see
-    cluster.service.access.admission. Costs next to nothing,
-    so that it comes before any process, file or call.
+    """Refuse a new request that this service does not accept; see cluster.service.access.admission.
+
+    It costs next to nothing, so it comes before any process, file or call.
+
+    Raises:
+        SettingsError: The request is not accepted.
     """
     expect_offered(request, service)
     expect_within(request, service)
@@ -102,10 +114,20 @@ def admit(request: OptimizationRequest, service: ServiceSettings) -> None:
 def checked(
     request: OptimizationRequest, service: ServiceSettings, out: Folder, principal: Principal
 ) -> Experiment:
-    """The experiment with its data, checked as `promptray run` would but for asking its models, and
-    no folder made. Raises NotFound for a file that the caller may not see, UserError where it
-    cannot be run. For a process that can be killed: what it reads and multiplies out is a
-    stranger's.
+    """Check a request with its data as `promptray run` would, but for calling its models.
+
+    Makes no folder. It is for a process that can be killed: what it reads and expands comes from a
+    stranger.
+
+    Args:
+        request: The request.
+        service: The service's settings.
+        out: The results folder of the experiment.
+        principal: Who asks.
+
+    Raises:
+        NotFound: A file does not exist, or the principal may not see it.
+        UserError: The experiment cannot be run.
     """
     admit(request, service)
     store = Store(service.storage)
@@ -124,13 +146,14 @@ def checked(
 
 
 def probe_digest(request: OptimizationRequest, service: ServiceSettings) -> str:
-    """The same for requests that a probe answers alike: name, budget and concurrency are nothing to
-    it.
+    """Return a digest that is equal for requests that a probe answers alike.
+
+    Name, budget and concurrency make no difference to a probe.
     """
-    asked = request.model_dump(mode="json", include=set(_OF_A_PROBE))
+    fields = request.model_dump(mode="json", include=set(_PROBED_FIELDS))
     offered = expect_offered(request, service)
     models = {name: str(offered[getattr(request, name)]) for name in ("target", "optimizer")}
-    return hashlib.sha256(json.dumps([asked, models], sort_keys=True).encode()).hexdigest()[:24]
+    return hashlib.sha256(json.dumps([fields, models], sort_keys=True).encode()).hexdigest()[:24]
 
 
 def _task(task: TaskRequest, store: Store) -> dict[str, Any]:
@@ -149,7 +172,11 @@ def _task(task: TaskRequest, store: Store) -> dict[str, Any]:
 
 
 def data_path(id: str, store: Store) -> str:
-    """Of an uploaded file's data, on this machine. Raises NotFound."""
+    """Return the path of an uploaded file's data on this machine.
+
+    Raises:
+        NotFound: The file does not exist.
+    """
     return local_copy(store.file(id), id)
 
 

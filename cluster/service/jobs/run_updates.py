@@ -1,7 +1,6 @@
-"""What a running job tells its controller: small picklable pieces, and the watcher that makes them
-of an experiment's course.
+"""What a running job reports to its controller: small picklable updates, and what makes them.
 
-Knows the experiment's results, and neither Ray nor storage but for the rounds that it writes.
+Knows the experiment's results; no Ray, and no storage but for the rounds that it writes.
 """
 
 import json
@@ -19,29 +18,33 @@ from serving.storage.text import storable_bytes
 
 ROUNDS = "rounds"
 WARN_AT = (0.8, 0.95)
-"""Shares of a limit."""
+"""Shares of a limit at which a warning is reported."""
 
 
 @dataclass(frozen=True)
 class Phase:
+    """What the run does now."""
+
     text: str
 
 
 @dataclass(frozen=True)
 class Sized:
-    """The experiment is prepared."""
+    """The experiment is prepared, and its trials are counted."""
 
     trials: int
 
 
 @dataclass(frozen=True)
 class Started:
+    """A trial has started."""
+
     trial: str
 
 
 @dataclass(frozen=True)
 class Moved:
-    """How far a trial is."""
+    """What a trial has spent so far, and why it is paused, if it is."""
 
     trial: str
     spent: Spent
@@ -50,18 +53,20 @@ class Moved:
 
 @dataclass(frozen=True)
 class Rounded:
-    """A trial's round has ended."""
+    """A trial has finished a round."""
 
     trial: str
     spent: Spent
     data: Mapping[str, Any]
     better: bool
-    """Is its best prompt another than before, with more on the dev split?"""
+    """Whether its best prompt is another one than before, with a higher dev accuracy."""
     task: str = ""
 
 
 @dataclass(frozen=True)
 class Ended:
+    """A trial has ended."""
+
     trial: str
     spent: Spent
     status: str
@@ -81,37 +86,46 @@ class Warned:
     used: int
 
 
-RunUpdates = Phase | Sized | Started | Moved | Rounded | Ended | Warned
+RunUpdate = Phase | Sized | Started | Moved | Rounded | Ended | Warned
 
 
-class Reporting:
-    """The collector.Watcher of a job.
+class RunReporter:
+    """A ProgressListener that reports the course of an experiment to the controller.
 
-    `tell` is called for each piece of news; `limits`: calls that a trial may make, by name.
-
-    Each finished round stands in `out`/rounds/TRIAL/NNNN.json before it is told.
+    Each finished round is in `out`/rounds/TRIAL/NNNN.json before it is reported.
     """
 
     def __init__(
-        self, out: Folder, limits: Mapping[str, int | None], tell: Callable[[RunUpdates], None]
+        self, out: Folder, limits: Mapping[str, int | None], report: Callable[[RunUpdate], None]
     ) -> None:
+        """Report for one run.
+
+        Args:
+            out: The results folder.
+            limits: Calls that a trial may make, by name of the limit; None: unlimited.
+            report: Called with each update.
+        """
         self._rounds = out / ROUNDS
         self._limits = limits
-        self._tell = tell
+        self._report = report
         self._spent: dict[str, Spent] = {}
         self._warned: set[tuple[str, str, float]] = set()
 
     def phase(self, text: str) -> None:
-        self._tell(Phase(text))
+        """Report what the run does now."""
+        self._report(Phase(text))
 
     def noticed(self, text: str) -> None:
-        self._tell(Phase(text.rstrip(".")))
+        """Report a notice, such as one of an endpoint that does not answer."""
+        self._report(Phase(text.rstrip(".")))
 
     def started(self, trial: str) -> None:
+        """Report that a trial has started."""
         self._spent[trial] = Spent()
-        self._tell(Started(trial))
+        self._report(Started(trial))
 
     def progressed(self, trial: str, progress: Progress) -> None:
+        """Report what a trial has spent, and warn where it comes close to a limit."""
         before = self._spent.get(trial, Spent())
         spent = Spent(
             progress.target_calls,
@@ -122,7 +136,7 @@ class Reporting:
             progress.repeats,
         )
         self._spent[trial] = spent
-        self._tell(Moved(trial, spent, progress.paused))
+        self._report(Moved(trial, spent, progress.paused))
         for limit, used in (
             ("target_calls", spent.target_calls),
             ("optimizer_calls", spent.optimizer_calls),
@@ -130,6 +144,7 @@ class Reporting:
             self._warn(trial, limit, used)
 
     def rounded(self, trial: str, so_far: str) -> None:
+        """Write the last round of a trial into the results folder, and report it."""
         known: dict[str, Any] = json.loads(so_far)
         rounds = [Round.from_json(one) for one in known["rounds"]]
         last = rounds[-1]
@@ -139,9 +154,12 @@ class Reporting:
             (self._rounds / trial).write(name, storable_bytes(text))
         result = TrialResult.from_json(known)
         spent = self._spent[trial] = _spent(result)
-        self._tell(Rounded(trial, spent, _round_data(rounds, spent), _better(rounds), result.task))
+        self._report(
+            Rounded(trial, spent, _round_data(rounds, spent), _better(rounds), result.task)
+        )
 
     def ended(self, result: TrialResult) -> None:
+        """Report that a trial has ended, with its test result."""
         data = {
             "status": result.status,
             "test_accuracy": result.test_accuracy,
@@ -149,7 +167,7 @@ class Reporting:
             "test_high": result.test_high,
             "verdict": result.told,
         }
-        self._tell(
+        self._report(
             Ended(
                 result.trial,
                 _spent(result),
@@ -166,7 +184,7 @@ class Reporting:
         for share in WARN_AT:
             if most and used >= share * most and (trial, limit, share) not in self._warned:
                 self._warned.add((trial, limit, share))
-                self._tell(Warned(trial, limit, share, used))
+                self._report(Warned(trial, limit, share, used))
 
 
 def _spent(result: TrialResult) -> Spent:

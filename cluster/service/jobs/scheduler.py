@@ -1,8 +1,8 @@
-"""Which waiting job is next. Pure: knows owners, numbers and nothing of what a job is.
+"""Decides which waiting job starts next. Pure: it knows owners and numbers, and not what a job is.
 
-Max-min fair between owners: a free place goes to an owner with the fewest running jobs, and among
-those to the one whose last turn is longest ago; what one owner leaves free, others use. Of an
-owner's own jobs the first that came is the first to start.
+Max-min fair between owners: a free slot goes to an owner with the fewest running jobs, and among
+those to the one whose last start is longest ago; what one owner leaves free, others use. An owner's
+own jobs start in the order in which they were filed.
 """
 
 from collections import Counter, defaultdict, deque
@@ -17,7 +17,7 @@ class Waiting:
     job: str
     owner: str
     number: int
-    """When it came: lower is earlier."""
+    """Its place in the owner's queue: lower is earlier."""
 
 
 def turns(
@@ -26,40 +26,44 @@ def turns(
     last_turn: Mapping[str, int],
     barred: Collection[str] = (),
 ) -> Iterator[Waiting]:
-    """The waiting jobs in the order in which they would start if no running one ended.
+    """Yield the waiting jobs in the order in which they would start if no running one ended.
 
-    `running` has the owner of each running job; `last_turn` says of an owner when its last job was
-    started, in counted starts. Owners that are `barred`, such as by their quota, come behind all
-    others.
+    Args:
+        waiting: The waiting jobs.
+        running: The owner of each running job.
+        last_turn: Owner -> when its last job was started, in counted starts.
+        barred: Owners that may start nothing now, such as by their quota; they come after all
+            others.
     """
-    line: defaultdict[str, deque[Waiting]] = defaultdict(deque)
+    queue: defaultdict[str, deque[Waiting]] = defaultdict(deque)
     for one in sorted(waiting, key=lambda one: one.number):
-        line[one.owner].append(one)
+        queue[one.owner].append(one)
     has = Counter(running)
     turn = dict(last_turn)
     now = max(turn.values(), default=0)
-    while line:
+    while queue:
         owner = min(
-            line, key=lambda one: (one in barred, has[one], turn.get(one, -1), line[one][0].number)
+            queue,
+            key=lambda one: (one in barred, has[one], turn.get(one, -1), queue[one][0].number),
         )
-        yield line[owner].popleft()
+        yield queue[owner].popleft()
         has[owner] += 1
         now += 1
         turn[owner] = now
-        if not line[owner]:
-            del line[owner]
+        if not queue[owner]:
+            del queue[owner]
 
 
 def starts(
     waiting: Iterable[Waiting],
     running: Iterable[str],
-    places: int,
+    most_running: int,
     last_turn: Mapping[str, int],
     barred: Collection[str] = (),
 ) -> list[str]:
-    """The jobs to start now, so that at most `places` run; none of owners that are barred."""
+    """Return the jobs to start now, so that at most `most_running` run; none of barred owners."""
     owners = list(running)
-    free = max(0, places - len(owners))
+    free = max(0, most_running - len(owners))
     may = [one for one in waiting if one.owner not in barred]
     return [one.job for one, _ in zip(turns(may, owners, last_turn), range(free), strict=False)]
 
@@ -70,7 +74,7 @@ def positions(
     last_turn: Mapping[str, int],
     barred: Collection[str] = (),
 ) -> dict[str, int]:
-    """Job -> its place in the queue; 1 is the next to start."""
+    """Return job -> its position in the queue; 1 is the next to start."""
     return {
         one.job: place for place, one in enumerate(turns(waiting, running, last_turn, barred), 1)
     }

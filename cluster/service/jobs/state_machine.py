@@ -1,5 +1,4 @@
-"""One job on the controller's state machine: its record, its state and its events, and what each
-piece of news does to them.
+"""One job of the controller: its record, state and events, and what each update does to them.
 
 Knows no queue, no process and no other job. For one event loop.
 """
@@ -8,14 +7,15 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cluster.service.core.job_record import Filed, Outcome, Spent, State
+from cluster.service.core.job_record import Filed, Spent, State
+from cluster.service.core.worker_pool import Outcome
 from cluster.service.jobs.event_log import EventLog
 from cluster.service.jobs.run_updates import (
     Ended,
     Moved,
     Phase,
     Rounded,
-    RunUpdates,
+    RunUpdate,
     Sized,
     Started,
     Warned,
@@ -28,31 +28,45 @@ LONGEST_FAULT = 2000
 
 
 class JobStateMachine:
-    """A job. `paid` is called with the calls and the money that the news has added."""
+    """A job with its state and its events."""
 
     def __init__(
-        self, filed: Filed, state: State, log: EventLog, paid: Callable[[str, int, float], None]
+        self, filed: Filed, state: State, log: EventLog, on_paid: Callable[[str, int, float], None]
     ) -> None:
+        """Start from what is on storage.
+
+        Args:
+            filed: What the job is.
+            state: How it stands.
+            log: Its events.
+            on_paid: Called with the owner, and the calls and the money that an update has added.
+        """
         self.filed = filed
         self.state = state
         self.log = log
-        self._paid = paid
+        self._on_paid = on_paid
         self.began_at: float | None = None
-        """The run that is under way, by time.monotonic."""
+        """When the current run began, by time.monotonic; None while none runs."""
         self.dirty = False
-        """Is there more than the storage knows?"""
-        self.shown: JobStatus = state.status
+        """Whether there is more to save than the storage has."""
+        self.public_status: JobStatus = state.status
         """The status that others see: the events that led to it are on storage."""
         self.out_of_quota = ""
-        """Why its run ends early, where its owner's quota is used up."""
+        """Why its run ends early, if its owner's quota is exhausted."""
         self.steps = 0
-        """Signs that its runs get on: rounds, and calls that were paid."""
+        """Signs of progress of its runs: rounds, and calls that were paid."""
 
     @property
     def running_s(self) -> float:
+        """Seconds since the current run began; 0.0 while none runs."""
         return 0.0 if self.began_at is None else time.monotonic() - self.began_at
 
     def start(self, turn: int) -> None:
+        """Begin a run.
+
+        Args:
+            turn: The number of this start, in the service's counted starts.
+        """
         state = self.state
         state.status = "running" if state.status == "queued" else state.status
         state.started_at = state.started_at or int(time.time())
@@ -61,16 +75,16 @@ class JobStateMachine:
         self.out_of_quota = ""
         state.status_by_trial = {}
         self.log.add(
-            "job.started", "The job has started." if state.resumes == 0 else "The job goes on."
+            "job.started", "The job has started." if state.resumes == 0 else "The job has resumed."
         )
 
     def pause_clock(self) -> None:
-        """A run is over."""
+        """Add the time of the run that is over to the job's."""
         self.state.wall_s += self.running_s
         self.began_at = None
 
     def cancel(self) -> None:
-        """Of a job that waits, at once; of one that runs, when its run has stopped."""
+        """Cancel the job: at once while it waits, else when its run has stopped."""
         if self.state.status == "queued":
             self.end("cancelled", "job.cancelled", "The job was cancelled before it started.")
         elif self.state.status == "running":
@@ -80,7 +94,7 @@ class JobStateMachine:
             )
 
     def settle(self, outcome: Outcome) -> None:
-        """A run has come to an end."""
+        """End the job as its run has ended."""
         self.state.status_by_trial |= outcome.statuses
         if outcome.kind == "stopped":
             self.end(
@@ -101,30 +115,32 @@ class JobStateMachine:
             self.end(
                 "succeeded",
                 "job.succeeded",
-                f"All {self.state.trials} trials have ended.{self._why}",
+                f"Done ({_count(self.state.trials, 'trial')}).{self._why}",
             )
 
     @property
     def _why(self) -> str:
         return f" Their searches ended early: {self.out_of_quota}" if self.out_of_quota else ""
 
-    def meet_quota(self, reason: str) -> None:
-        """The owner's quota has refused the job something."""
+    def exhaust_quota(self, reason: str) -> None:
+        """Record that the owner's quota has refused the job something; once a run."""
         if not self.out_of_quota:
             self.out_of_quota, self.dirty = reason, True
             self.log.add(
                 "budget.warning",
-                f"The job ends on its owner's quota: {reason}",
+                f"The quota of the job's owner is exhausted: {reason}",
                 data={"limit": "quota", "share": 1.0},
             )
 
     def fail(self, code: str, message: str) -> None:
+        """End the job as failed."""
         self.state.fault = {"code": code, "message": message}
         self.end("failed", "job.failed", message)
 
     def break_off(self, reason: str) -> None:
-        """Ends a job that cannot go on by a fault of the service itself, whatever else is broken:
-        the state comes first.
+        """Fail a job that cannot go on by a fault of the service itself, whatever else is broken.
+
+        The state comes first: the events may be what is broken.
         """
         self.state.fault = {"code": "InternalError", "message": reason}
         self.state.status, self.state.finished_at, self.state.paused_by_trial = (
@@ -136,37 +152,45 @@ class JobStateMachine:
         self.log.add("job.failed", reason)
 
     def end(self, status: Any, kind: EventKind, message: str) -> None:
+        """End the job with a status and its last event."""
         self.state.status, self.state.finished_at = status, int(time.time())
         self.state.paused_by_trial = {}
         self.log.add(kind, message)
 
     def resume(self, place: int) -> None:
+        """Put the job into the queue again, at this place."""
         self.state.place = place
         self.state.status, self.state.finished_at, self.state.fault = "queued", None, None
         self.state.resumes += 1
 
-    def say_resumed(self) -> None:
-        self.log.add("job.resumed", "The job waits to go on.")
+    def log_resumed(self) -> None:
+        """Add the event that the job was resumed."""
+        self.log.add("job.resumed", "Queued to resume.")
 
-    def say_queued(self) -> None:
-        self.log.add("job.queued", "The job waits for its turn.")
+    def log_queued(self) -> None:
+        """Add the event that the job is queued."""
+        self.log.add("job.queued", "Queued.")
 
     @property
     def place(self) -> int:
-        """In its owner's line."""
+        """Its place in its owner's queue: lower is earlier."""
         return self.state.place or self.filed.number
 
-    def mend(self) -> bool:
-        """Brings state and events together after a crash between the two: the event that ends a job
-        comes before its state, the
-        event that resumes it comes after. Says whether there is something to save.
+    def repair(self) -> bool:
+        """Make state and events agree after a crash between the two.
+
+        The event that ends a job is written before its state, and the event that resumes it after
+        it.
+
+        Returns:
+            Whether there is something to save.
         """
         last = self.log.events[-1] if self.log.events else None
         if self.state.over:
             self.log.forget(self.state.last_event)
             return False
         elif last is None:
-            self.say_queued()
+            self.log_queued()
         elif last.kind in ENDS:
             if last.id > self.state.last_event:
                 self.state.status = ENDS[last.kind]
@@ -177,7 +201,7 @@ class JobStateMachine:
                         "message": last.message,
                     }
             else:
-                self.say_resumed()
+                self.log_resumed()
         elif self.state.status == "cancelling":
             self.end(
                 "cancelled",
@@ -188,10 +212,10 @@ class JobStateMachine:
             self.state.status = "queued"
         return True
 
-    def take(self, news: RunUpdates) -> None:
-        """News of the run that is under way."""
+    def apply(self, update: RunUpdate) -> None:
+        """Take in an update of the current run."""
         self.dirty = True
-        match news:
+        match update:
             case Phase(text):
                 self.log.add("job.phase", f"{text}.")
             case Sized(trials):
@@ -207,38 +231,38 @@ class JobStateMachine:
                 self._round(trial, data, better)
                 self._reached(data["dev_accuracy"], task)
             case Warned(trial, limit, share, used):
-                said = f"{trial} has used {share:.0%} of its {limit.replace('_', ' ')}: {used}."
-                self.log.add("budget.warning", said, trial, {"limit": limit, "share": share})
+                message = f"{trial} has used {share:.0%} of its {limit.replace('_', ' ')}: {used}."
+                self.log.add("budget.warning", message, trial, {"limit": limit, "share": share})
             case Ended():
-                self._trial_ended(news)
+                self._trial_ended(update)
 
-    def _trial_ended(self, news: Ended) -> None:
-        self._spend(news.trial, news.spent)
-        self.state.status_by_trial[news.trial] = news.status
-        self.state.paused_by_trial.pop(news.trial, None)
-        self._reached(news.dev_accuracy, news.task)
-        if news.status == "failed":
+    def _trial_ended(self, update: Ended) -> None:
+        self._spend(update.trial, update.spent)
+        self.state.status_by_trial[update.trial] = update.status
+        self.state.paused_by_trial.pop(update.trial, None)
+        self._reached(update.dev_accuracy, update.task)
+        if update.status == "failed":
             self.log.add(
                 "trial.failed",
-                f"{news.trial} has failed: {news.error}",
-                news.trial,
-                {"error": news.error},
+                f"{update.trial} has failed: {update.error}",
+                update.trial,
+                {"error": update.error},
             )
-        elif news.status not in ("stopped", "cancelled"):
+        elif update.status not in ("stopped", "cancelled"):
             self.log.add(
                 "trial.finished",
-                f"{news.trial} has ended{_tested(news.data)}.",
-                news.trial,
-                dict(news.data),
+                f"{update.trial} has finished{_tested(update.data)}.",
+                update.trial,
+                dict(update.data),
             )
 
     def _round(self, trial: str, data: Mapping[str, Any], better: bool) -> None:
         accuracy = data["dev_accuracy"]
-        told = (
+        result = (
             "nothing could be measured" if accuracy is None else f"best dev accuracy {accuracy:.1%}"
         )
         if self.log.add(
-            "trial.round", f"{trial}: round {data['round']}, {told}.", trial, dict(data)
+            "trial.round", f"{trial}: round {data['round']}, {result}.", trial, dict(data)
         ):
             self.steps += 1
         if better:
@@ -260,9 +284,11 @@ class JobStateMachine:
     def _pause(self, trial: str, paused: str) -> None:
         before = self.state.paused_by_trial.get(trial, "")
         if paused and not before:
-            self.log.add("trial.paused", f"{trial} waits, as {paused}", trial)
+            self.log.add("trial.paused", f"{trial} is paused: {paused}", trial)
         elif before and not paused:
-            self.log.add("trial.resumed", f"{trial} goes on: the endpoint answers again.", trial)
+            self.log.add(
+                "trial.resumed", f"{trial} has resumed: the endpoint answers again.", trial
+            )
         if paused:
             self.state.paused_by_trial[trial] = paused
         else:
@@ -277,7 +303,11 @@ class JobStateMachine:
         self.state.spent_by_trial[trial] = spent
         self.steps += calls > 0
         if calls or money:
-            self._paid(self.filed.owner, calls, money)
+            self._on_paid(self.filed.owner, calls, money)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _tested(data: Mapping[str, Any]) -> str:

@@ -1,9 +1,8 @@
-"""A process that runs jobs, one at a time and one after the other: the same code as `promptray
-run`, on the Ray that is there.
+"""A process that runs jobs one after the other, with the code of `promptray run`.
 
-Off the main thread, and without Ctrl-C: a job is stopped by being asked to. It tells its controller
-what happens, and waits at the end until all of that has arrived. Everything that is this process's
-dies with its controller.
+A run is off the main thread and gets no Ctrl-C: a job is stopped by a call. The process reports to
+its controller what happens, and waits at the end until all reports have arrived. Whatever belongs
+to this process dies with its controller.
 """
 
 import logging
@@ -20,62 +19,67 @@ from cluster.experiment.prepare import Experiment, models_of, tests_of
 from cluster.ray_runtime.session import ENVIRONMENT
 from cluster.service.access.owner_budgets import as_calls
 from cluster.service.access.spenders import JobShare
-from cluster.service.core.job_record import Outcome, Work
 from cluster.service.core.settings import ServiceSettings
+from cluster.service.core.worker_pool import Outcome, Work
 from cluster.service.stores.job_store import Store
 from optimizer.errors import PromptrayError, StorageError
 from serving.hosting.deployment import deployment_name
 from serving.runtime.actors import told
 from serving.storage import Folder
 
-HEARD_WITHIN_S = 300.0
-"""The controller may be coming back after a crash [ours]."""
-UNTOLD = 200
-"""Pieces of news that may be under way."""
+CONFIRMED_WITHIN_S = 300.0
+"""How long to wait for the controller, which may be starting again after a crash [ours]."""
+MOST_UNCONFIRMED = 200
+"""Reports that may be under way at once."""
 
 
 class Worker:
-    """The actor. `run` is in one thread, `stop` in another."""
+    """The actor that runs jobs: `run` is in one thread, `stop` in another."""
 
     def __init__(self, service: ServiceSettings) -> None:
+        """Take over the environment of the Ray session."""
         for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         self._service = service
         self._stopped: set[tuple[str, int]] = set()
 
     def warm(self) -> int:
-        """Loads what a job needs, so that the first one does not wait for it; the process's
-        number.
-        """
+        """Return the number of the process, once it has started."""
         return os.getpid()
 
     def alive(self) -> bool:
-        """A sign of life, asked for while a job runs in another thread."""
+        """Return True, as a sign of life while a job runs in another thread."""
         return True
 
     def stop(self, job: str, run: int) -> None:
-        """This run of the job ends soon, also if it has not begun yet; its finished calls are
-        kept.
-        """
+        """End this run of the job soon, even if it has not begun yet."""
         self._stopped.add((job, run))
 
     def run(self, work: Work, controller: Any) -> Outcome:
-        """Runs the job to its end. What is wrong with it is told by the outcome."""
-        line = _Line(controller, work)
+        """Run the job to its end.
+
+        Args:
+            work: The run.
+            controller: The handle of the controller's actor, which the run reports to.
+
+        Returns:
+            How the run ended; an error of the job is an outcome too.
+        """
+        link = _ControllerLink(controller, work)
         try:
-            return self._run(work, line)
+            return self._run(work, link)
         except PromptrayError as problem:
             return Outcome("failed", code=type(problem).__name__, message=str(problem))
         finally:
-            line.close()
+            link.close()
 
-    def _run(self, work: Work, line: "_Line") -> Outcome:
+    def _run(self, work: Work, link: "_ControllerLink") -> Outcome:
         from cluster.analysis.failures import errors_told
         from cluster.experiment.prepare import prepare
         from cluster.experiment.runner import BrokenOff, Interrupted, RunContext, run_experiment
         from cluster.results import write_results
         from cluster.service.jobs.request_mapping import experiment_settings, probe_digest
-        from cluster.service.jobs.run_updates import Reporting, Sized
+        from cluster.service.jobs.run_updates import RunReporter, Sized
         from cluster.service.read_models.settings import shown_settings
 
         for name in ("ray", "ray.serve", "ray.tune"):
@@ -84,29 +88,29 @@ class Worker:
         out = store.results(filed.id)
         begin_with(store.estimate(probe_digest(filed.request, self._service)), out)
         experiment = prepare(experiment_settings(filed.request, self._service, out))
-        line.tell(Sized(len(experiment.trial_specs)))
+        link.report(Sized(len(experiment.trial_specs)))
         budget = experiment.settings.budget
-        watcher = Reporting(
+        watcher = RunReporter(
             out,
             {"target_calls": budget.target_calls, "optimizer_calls": budget.optimizer_calls},
-            line.tell,
+            link.report,
         )
         context = RunContext(
             nullcontext,
             self._service.running,
             (filed.owner, filed.id),
-            line.owner(experiment),
+            link.share(experiment),
             True,
             lambda: (filed.id, work.run) in self._stopped,
         )
-        line.claim(hosted_beside(experiment.settings, self._service))
+        link.claim(hosted_beside(experiment.settings, self._service))
         stopped = False
         try:
             results = run_experiment(experiment, watcher, context)
         except Interrupted as stop:
             stopped, results = True, stop.results
         except BrokenOff as broken:
-            with suppress(StorageError):  # what broke the run is told, not what comes of it
+            with suppress(StorageError):  # the first error is raised, not one that it causes
                 write_results(out, broken.results, shown_settings(experiment.settings))
             raise broken.problem from broken
         if results:
@@ -120,52 +124,61 @@ class Worker:
         )
 
 
-class _Line:
-    """To the controller, in order. A controller that is gone takes this process with it."""
+class _ControllerLink:
+    """The way to the controller: reports arrive in order.
+
+    If the controller is gone, its error ends this run.
+    """
 
     def __init__(self, controller: Any, work: Work) -> None:
         self._controller = controller
         self._work = work
-        self._untold: list[Any] = []
+        self._unconfirmed: list[Any] = []
 
-    def tell(self, news: Any) -> None:
-        self._untold.append(
-            self._controller.report.remote(self._work.filed.id, self._work.run, news)
+    def report(self, update: Any) -> None:
+        """Send an update without waiting; too many unconfirmed ones are waited for."""
+        self._unconfirmed.append(
+            self._controller.report.remote(self._work.filed.id, self._work.run, update)
         )
-        if len(self._untold) > UNTOLD:
+        if len(self._unconfirmed) > MOST_UNCONFIRMED:
             self.close()
 
-    def owner(self, experiment: Experiment) -> JobShare | None:
-        """The job's part of what its owner may spend today, with its final tests kept aside; None
-        where the owner has no limit.
-        Raises QuotaExhausted where there is no room for them.
+    def share(self, experiment: Experiment) -> JobShare | None:
+        """Open the job's share of its owner's budget, with its final tests reserved.
+
+        Returns:
+            The share; None if the owner has no limit.
+
+        Raises:
+            QuotaExhausted: The budget has no room for the final tests.
         """
         filed = self._work.filed
         share = JobShare(self._controller, filed.owner, filed.id)
-        if not self._asked("open", filed.owner):
+        if not self._spend("open", filed.owner):
             return None
         tests = {
             share.holder(trial): as_calls(cost) for trial, cost in tests_of(experiment).items()
         }
-        self._asked("keep_tests", filed.owner, tests)
+        self._spend("keep_tests", filed.owner, tests)
         return share
 
-    def _asked(self, act: str, *given: Any) -> Any:
+    def _spend(self, act: str, *given: Any) -> Any:
         try:
-            return ray.get(self._controller.spend.remote(act, *given), timeout=HEARD_WITHIN_S)
+            return ray.get(self._controller.spend.remote(act, *given), timeout=CONFIRMED_WITHIN_S)
         except GetTimeoutError:
             raise StorageError(
-                f"The service has not answered this job for {HEARD_WITHIN_S:g} s; resume it."
+                f"The service has not answered this job for {CONFIRMED_WITHIN_S:g} s; resume it."
             ) from None
         except RayTaskError as problem:
             raise told(problem, "the service") from None
 
     def claim(self, deployments: Sequence[str]) -> None:
-        """Returns when the controller knows that the job is about to host these models: none of
-        them is taken away from it then.
+        """Wait until the controller knows that the job is about to host these models.
+
+        From then on none of them is taken off the cluster.
         """
         if deployments:
-            _heard(
+            _confirm(
                 [
                     self._controller.claim_models.remote(
                         self._work.filed.id, self._work.run, list(deployments)
@@ -174,23 +187,29 @@ class _Line:
             )
 
     def close(self) -> None:
-        """Returns when all has arrived. Raises StorageError where the controller does not hear."""
-        untold, self._untold = self._untold, []
-        _heard(untold)
+        """Wait until all reports have arrived.
+
+        Raises:
+            StorageError: The controller does not answer.
+        """
+        unconfirmed, self._unconfirmed = self._unconfirmed, []
+        _confirm(unconfirmed)
 
 
-def _heard(told: list[Any]) -> None:
+def _confirm(calls: list[Any]) -> None:
     try:
-        ray.get(told, timeout=HEARD_WITHIN_S)
+        ray.get(calls, timeout=CONFIRMED_WITHIN_S)
     except GetTimeoutError:
         raise StorageError(
-            f"The service has not heard of this job's course for {HEARD_WITHIN_S:g} s; resume it."
+            f"The service has not confirmed a report of this job for {CONFIRMED_WITHIN_S:g} s; "
+            "resume it."
         ) from None
 
 
 def hosted_beside(settings: ExperimentSettings, service: ServiceSettings) -> list[str]:
-    """The deployments that an experiment hosts beside the service's own, such as an optimizer model
-    with another setting.
+    """Return the deployments that an experiment hosts beside the service's own.
+
+    Such as an optimizer model with another setting.
     """
     own = {deployment_name(model) for model in service.served}
     served = [model for model in models_of(settings) if model.served]
@@ -198,9 +217,7 @@ def hosted_beside(settings: ExperimentSettings, service: ServiceSettings) -> lis
 
 
 def begin_with(probed: Folder, out: Folder) -> None:
-    """What a probe has paid for need not be paid again: its answers become the first ones of the
-    job's ledger.
-    """
+    """Copy the answers of a probe into the job's ledger, so that they are not paid for again."""
     if (out / "ledger").names() or not probed.exists("check.json"):
         return
     for name in (probed / "ledger").names(".arrows"):

@@ -1,8 +1,7 @@
-"""The processes that run jobs, on Ray: started when there is work, used for job after job, replaced
-when they die or say nothing.
+"""The processes that run jobs, on Ray: started when there is work, and used for job after job.
 
-Knows Ray, and of a job only what a run of it is. Belongs to the controller's process, and ends with
-it.
+One that dies or does not answer is replaced. Knows Ray, and of a job only what a run of it is.
+Belongs to the controller's process, and ends with it.
 """
 
 import asyncio
@@ -15,8 +14,8 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from cluster.experiment.partial_results import leave_results
-from cluster.service.core.job_record import Lost, Outcome, Work
 from cluster.service.core.settings import ServiceSettings
+from cluster.service.core.worker_pool import Lost, Outcome, Work
 from cluster.service.jobs.worker import Worker
 from cluster.service.read_models.settings import shown_settings
 from cluster.service.stores.job_store import Store
@@ -30,25 +29,27 @@ from serving.runtime.actors import NAMESPACE, lasting
 from serving.storage import open_folder
 
 ASKED_WITHIN_S = 2.0
+"""How long a gate may take to say what is under way [ours]."""
 STARTS_WITHIN_S = 300.0
-"""A process that has not said by then that it is there is ended.
+"""How long a process may take to start before it is killed.
 
 A busy cluster may take minutes to start one [ours].
 """
 LOOKED_AT_EVERY_S = 10.0
+"""The pause between two checks that a process is alive [ours]."""
 SILENT_S = 120.0
-"""A process that answers nothing for so long, while a job runs in it, is ended [ours]."""
+"""How long a process may not answer, while a job runs in it, before it is killed [ours]."""
 SERVE_WITHIN_S = 60.0
-"""Whatever is asked of Serve [ours]."""
+"""How long a call to Serve may take [ours]."""
 MOST_JOBS = 50
-"""Of one process [ours]."""
+"""Jobs that one process runs before it is replaced [ours]."""
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
 class RayWorkerPool:
-    """A job.WorkerPool. `controller` is the handle of the actor that runs report to."""
+    """A job_record.WorkerPool of processes on Ray."""
 
     def __init__(
         self,
@@ -58,6 +59,15 @@ class RayWorkerPool:
         starts_within_s: float = STARTS_WITHIN_S,
         silent_s: float = SILENT_S,
     ) -> None:
+        """Wire the pool up; no process is started yet.
+
+        Args:
+            service: The service's settings.
+            controller: The handle of the actor that runs report to.
+            kill: Kills an actor.
+            starts_within_s: See STARTS_WITHIN_S.
+            silent_s: See SILENT_S.
+        """
         self._service = service
         self._kill = kill
         self._starts_within_s, self._silent_s = starts_within_s, silent_s
@@ -67,13 +77,15 @@ class RayWorkerPool:
         self._running: dict[str, tuple[Any, int]] = {}
         """Job -> the worker that has it, and the number of the run."""
         self._killed: set[str] = set()
-        """Jobs whose process was ended, as they were cancelled."""
-        self._window_by_name: dict[str, Any] = {}
+        """Jobs whose process was killed, as they were cancelled."""
+        self._gate_by_name: dict[str, Any] = {}
 
     async def host(self) -> None:
-        """Sees that the models run on this cluster, and that their windows stay.
+        """Host the models on this cluster where they do not run yet, and open their gates.
 
-        Raises EndpointError, UserError.
+        Raises:
+            EndpointError: A model does not start.
+            UserError: A model cannot be hosted with these settings.
         """
         await asyncio.to_thread(self._host)
 
@@ -84,11 +96,16 @@ class RayWorkerPool:
             host(self._service.served, load_engine)
         for model in self._service.parsed:
             place = fleet_place(deployment_name(model)) if model.served else model.base_url
-            self._window_by_name[place] = open_window(place)
+            self._gate_by_name[place] = open_window(place)
 
     async def run(self, work: Work) -> Outcome:
-        """A process that is lost, or given up, is ended: two that run one job would fight for its
-        folder.
+        """Run a job in a process of its own until the end.
+
+        A process that is lost, or given up, is killed: two processes of one job would write to the
+        same folder.
+
+        Raises:
+            Lost: The process is gone, or does not answer.
         """
         worker = self._idle.pop() if self._idle else self._new()
         self._jobs_by_worker[worker] = self._jobs_by_worker.get(worker, 0) + 1
@@ -104,11 +121,11 @@ class RayWorkerPool:
                     "failed", code=type(problem.cause).__name__, message=str(problem.cause)
                 )
             else:
-                said = f"{type(problem.cause).__name__}: {problem.cause}"
+                cause = f"{type(problem.cause).__name__}: {problem.cause}"
                 outcome = Outcome(
                     "failed",
                     code="InternalError",
-                    message=f"The job broke on a fault of the service ({said}).",
+                    message=f"The job broke on a fault of the service ({cause}).",
                 )
         except RayError as problem:
             raise Lost(type(problem).__name__) from None
@@ -120,9 +137,9 @@ class RayWorkerPool:
         return outcome
 
     async def _leave(self, job: str) -> None:
-        """Writes what the run had found, in place of its process.
+        """Write what the run had found, in place of its process.
 
-        That this cannot be done is no fault of the job's course.
+        A fault in this is only logged: it is no fault of the job.
         """
         cut: Status = "cancelled" if job in self._killed else "stopped"
         self._killed.discard(job)
@@ -130,13 +147,14 @@ class RayWorkerPool:
             await asyncio.to_thread(
                 leave_results, Store(self._service.storage).results(job), cut, shown_settings
             )
-        except Exception as problem:  # noqa: BLE001 - the run's own end is what is told
+        except Exception as problem:  # noqa: BLE001 - the run's own end is what counts
             _log.warning("What %s had found cannot be written: %s", job, problem)
 
     async def _outcome(self, worker: Any, work: Work) -> Outcome:
-        """What the run has come to.
+        """Return how the run has ended.
 
-        Raises Lost where its process says nothing for too long, and what Ray raises.
+        Raises:
+            Lost: Its process has not answered for too long.
         """
         answer = asyncio.ensure_future(_awaited(worker.run.remote(work, self._controller)))
         silence = asyncio.ensure_future(self._silence(worker))
@@ -152,8 +170,8 @@ class RayWorkerPool:
             await asyncio.gather(answer, silence, return_exceptions=True)
 
     async def _silence(self, worker: Any) -> str:
-        """Returns when the process has given no sign of life for too long, with a word for it."""
-        allowed_s, said = self._starts_within_s, "it did not start"
+        """Wait until the process has not answered for too long, and return the reason."""
+        allowed_s, reason = self._starts_within_s, "it did not start"
         while True:
             try:
                 async with asyncio.timeout(
@@ -161,57 +179,64 @@ class RayWorkerPool:
                 ):  # not wait_for, in which a cancellation may be lost
                     await worker.alive.remote()
             except TimeoutError:
-                return f"{said} within {allowed_s:g} s"
-            except RayError:  # the run itself tells of this
+                return f"{reason} within {allowed_s:g} s"
+            except RayError:  # the run itself raises this
                 await asyncio.sleep(self._silent_s)
                 return "it was gone"
-            allowed_s, said = self._silent_s, "it answered nothing"
+            allowed_s, reason = self._silent_s, "it did not answer"
             await asyncio.sleep(min(LOOKED_AT_EVERY_S, self._silent_s))
 
     async def stop(self, job: str) -> None:
+        """Ask the run of a job to end soon."""
         if job in self._running:
             worker, run = self._running[job]
             with suppress(RayError):  # it is gone: so is the run
                 await worker.stop.remote(job, run)
 
     async def kill(self, job: str) -> None:
+        """Kill the process that runs a job."""
         if job in self._running:
             self._killed.add(job)
             self._kill(self._running[job][0])
 
     async def on_cluster(self, deployments: Collection[str]) -> set[str]:
+        """Return which of some deployments run on the cluster."""
         async with asyncio.timeout(SERVE_WITHIN_S):
             return set(
                 await asyncio.to_thread(lambda: [name for name in deployments if find(name)])
             )
 
     async def release(self, deployments: Collection[str]) -> set[str]:
+        """Take deployments off the cluster that nobody calls now.
+
+        Returns:
+            Those that are off it.
+        """
         async with asyncio.timeout(SERVE_WITHIN_S):
-            free = {name for name in deployments if not await self._asked(name)}
+            free = {name for name in deployments if not await self._is_called(name)}
             for name in free:
                 await asyncio.to_thread(take_off, name)
-                self._window_by_name.pop(fleet_place(name), None)
+                self._gate_by_name.pop(fleet_place(name), None)
             return free
 
-    async def _asked(self, deployment: str) -> bool:
-        """Does anybody ask this model now, such as an experiment that is no job of the service?"""
+    async def _is_called(self, deployment: str) -> bool:
+        """Return whether a model is being called, such as by an experiment outside the service."""
         place = fleet_place(deployment)
         use = await self._use(await asyncio.to_thread(open_window, place))
         return use is not None and any(use.in_flight_by_group.values())
 
     async def watch(self, deployments: Collection[str]) -> None:
-        """Counts the calls of these models too, which a job is about to host beside the service's
-        own.
-        """
+        """Count the calls of these models too, which a job is about to host."""
         for place in map(fleet_place, deployments):
-            if place not in self._window_by_name:
-                self._window_by_name[place] = await asyncio.to_thread(open_window, place)
+            if place not in self._gate_by_name:
+                self._gate_by_name[place] = await asyncio.to_thread(open_window, place)
 
     async def in_flight(self) -> Mapping[str, int] | None:
+        """Return job -> calls that are under way; None if a gate does not answer."""
         count_by_job: dict[str, int] = {}
         unreported: set[str] = set()
         for use in await asyncio.gather(
-            *(self._use(window) for window in self._window_by_name.values())
+            *(self._use(window) for window in self._gate_by_name.values())
         ):
             if use is None:
                 return None
@@ -219,19 +244,19 @@ class RayWorkerPool:
                 if group:
                     count_by_job[group[-1]] = count_by_job.get(group[-1], 0) + count
                 if group and not count and use.demand_by_group.get(group):
-                    unreported.add(group[-1])  # it has said what it wants, and sends it now
+                    unreported.add(group[-1])  # it has announced calls, and sends them now
         return {job: count for job, count in count_by_job.items() if job not in unreported}
 
-    async def _use(self, window: Any) -> Use | None:
-        """None where the window says nothing now."""
+    async def _use(self, gate: Any) -> Use | None:
+        """Return the use of a gate; None if it does not answer."""
         with suppress(RayError, TimeoutError):
             async with asyncio.timeout(ASKED_WITHIN_S):
-                use: Use = await window.use.remote()
+                use: Use = await gate.use.remote()
             return use
         return None
 
     def _free(self, worker: Any, usable: bool) -> None:
-        """For the next job; one that has had many gives back what has gathered in it."""
+        """Keep a worker for the next job; end one that has run many, to free its memory."""
         if usable and self._jobs_by_worker[worker] < MOST_JOBS:
             self._idle.append(worker)
         else:
@@ -250,5 +275,5 @@ class RayWorkerPool:
 
 
 async def _awaited(answer: Awaitable[T]) -> T:
-    """As a coroutine, which a reference of Ray is not."""
+    """Return a coroutine for a reference of Ray, which is none."""
     return await answer

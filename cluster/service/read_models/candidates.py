@@ -1,8 +1,8 @@
-"""The candidates of a trial: where each comes from, how it stands, and what it gained. Pure.
+"""The candidates of a trial with their lineage, their accuracies and their gains. Pure.
 
-One pass over the rounds, so that ten thousand candidates take a moment. A candidate stands as on
-the most dev items that it was ever measured on, and its gain is over the items that its parent was
-measured on too (as cluster.analysis.lineage has it).
+One pass over the rounds, so that ten thousand candidates take a moment. A candidate has the
+accuracy of the most dev items that it was ever measured on, and its gain is over the items that its
+parent was measured on too (as in cluster.analysis.lineage).
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from cluster.service.core.errors import NotFound
 from cluster.service.read_models.json_text import diff_of, examples_of
-from cluster.service.read_models.results import Course, Results
+from cluster.service.read_models.results import Results, TrialHistory
 from cluster.service.schemas import Answer, CandidateDetail
 from cluster.service.schemas import Candidate as CandidateAnswer
 from optimizer.candidate import Candidate, Standing, fuller, gain_over
@@ -19,93 +19,103 @@ from optimizer.statistics import Gain, wilson
 from serving.storage.text import storable
 
 BYTES_A_STANDING = 300
-"""What a family takes in memory beside its course, about."""
+"""About the memory that a candidate takes for each round that it was measured in."""
 
 
 class CandidateTree(Answer):
-    """All candidates of a trial in columns, without their texts: entry i of each column is of
-    candidate i, the oldest first.
+    """All candidates of a trial in columns, without their texts.
+
+    Entry i of each column belongs to candidate i; the oldest comes first.
     """
 
     object: str = "optimization.candidate_tree"
     trial: str
     id: list[str]
     parent: list[int | None]
-    """The parent's place in the columns; None where it is not known."""
+    """The parent's index in the columns; null if it is not known."""
     operator: list[str]
     round: list[int]
     changed_step: list[int | None]
     dev_accuracy: list[float | None]
     dev_items: list[int]
     incomplete: list[bool]
-    """The budget ended before it was measured on all dev items."""
+    """Whether the budget was exhausted before it was measured on all dev items."""
     kept: list[bool]
     gain: list[float | None]
-    """Over the parent, on the dev items that both were measured on."""
+    """The gain over the parent, on the dev items that both were measured on."""
     gain_items: list[int]
-    """How many these are."""
+    """How many dev items that are."""
     best: str | None
-    """Id of the trial's best candidate so far."""
+    """The id of the trial's best candidate so far."""
 
 
 @dataclass(frozen=True)
-class Member:
+class CandidateEntry:
     """A candidate among the others of its trial."""
 
     candidate: Candidate
     standing: Standing | None
-    """On the most dev items; None where it never competed: a parent that only its children name."""
+    """Its result on the most dev items; None for a parent that was never measured itself."""
     gain: Gain | None = None
-    """Over its parent, on the items that both were measured on."""
+    """The gain over its parent, on the items that both were measured on."""
 
 
-class Family:
+class TrialCandidates:
     """The candidates of one trial, the oldest first."""
 
-    def __init__(self, course: Course) -> None:
-        self.trial = course.trial
-        self.members: dict[str, Member] = {}
-        for standing in (standing for round in course.rounds for standing in round.standings):
+    def __init__(self, history: TrialHistory) -> None:
+        """Collect the candidates of all rounds, and their gains."""
+        self.trial = history.trial
+        self.entries: dict[str, CandidateEntry] = {}
+        for standing in (standing for round in history.rounds for standing in round.standings):
             self._add(standing)
-        self.members = {
-            id: replace(member, gain=self._gain(member)) for id, member in self.members.items()
+        self.entries = {
+            id: replace(entry, gain=self._gain(entry)) for id, entry in self.entries.items()
         }
-        best = course.result.best if course.result else None
-        last = course.rounds[-1].standings if course.rounds else ()
+        best = history.result.best if history.result else None
+        last = history.rounds[-1].standings if history.rounds else ()
         self.best: Candidate | None = best or (last[0].candidate if last else None)
-        seed = course.result.seed_prompt if course.result else None
-        if seed is not None and seed.id not in self.members:
-            self.members = {seed.id: Member(Candidate(seed, "seed", 0), None), **self.members}
+        seed = history.result.seed_prompt if history.result else None
+        if seed is not None and seed.id not in self.entries:
+            self.entries = {
+                seed.id: CandidateEntry(Candidate(seed, "seed", 0), None),
+                **self.entries,
+            }
 
     def _add(self, standing: Standing) -> None:
-        known = self.members.get(standing.candidate.id)
+        known = self.entries.get(standing.candidate.id)
         candidate = known.candidate if known else standing.candidate
-        self.members[candidate.id] = Member(
+        self.entries[candidate.id] = CandidateEntry(
             candidate, fuller(known.standing if known else None, standing)
         )
 
-    def _gain(self, member: Member) -> Gain | None:
-        parent = self.members.get(member.candidate.parent or "")
-        return gain_over(parent.standing, member.standing) if parent else None
+    def _gain(self, entry: CandidateEntry) -> Gain | None:
+        parent = self.entries.get(entry.candidate.parent or "")
+        return gain_over(parent.standing, entry.standing) if parent else None
 
-    def member(self, id: str) -> Member:
-        """Raises NotFound."""
-        if id not in self.members:
+    def entry(self, id: str) -> CandidateEntry:
+        """Return a candidate.
+
+        Raises:
+            NotFound: The trial has no such candidate.
+        """
+        if id not in self.entries:
             raise NotFound(f"Trial {self.trial} has no candidate {id[:40]!r}.")
-        return self.members[id]
+        return self.entries[id]
 
     def prompt(self, id: str | None) -> Prompt | None:
-        """None where there is no such candidate."""
-        return self.members[id].candidate.prompt if id in self.members else None
+        """Return the prompt of a candidate; None if there is no such candidate."""
+        return self.entries[id].candidate.prompt if id in self.entries else None
 
     def tree(self) -> CandidateTree:
-        members = list(self.members.values())
-        place_by_id = {id: place for place, id in enumerate(self.members)}
-        candidates = [member.candidate for member in members]
-        standings = [member.standing for member in members]
+        """Return all candidates in columns."""
+        entries = list(self.entries.values())
+        place_by_id = {id: place for place, id in enumerate(self.entries)}
+        candidates = [entry.candidate for entry in entries]
+        standings = [entry.standing for entry in entries]
         return CandidateTree(
             trial=self.trial,
-            id=list(self.members),
+            id=list(self.entries),
             parent=[place_by_id.get(one.parent or "") for one in candidates],
             operator=[storable(one.operator) for one in candidates],
             round=[one.round for one in candidates],
@@ -116,23 +126,27 @@ class Family:
             dev_items=[standing.items if standing else 0 for standing in standings],
             incomplete=[bool(standing and standing.incomplete) for standing in standings],
             kept=[bool(standing and standing.kept) for standing in standings],
-            gain=[_rounded(member.gain.value if member.gain else None) for member in members],
-            gain_items=[member.gain.items if member.gain else 0 for member in members],
+            gain=[_rounded(entry.gain.value if entry.gain else None) for entry in entries],
+            gain_items=[entry.gain.items if entry.gain else 0 for entry in entries],
             best=self.best.id if self.best else None,
         )
 
     def detail(self, id: str) -> CandidateDetail:
-        """Raises NotFound."""
-        member = self.member(id)
-        prompt, parent = member.candidate.prompt, self.prompt(member.candidate.parent)
-        number, steps = member.candidate.changed_step, parent.steps if parent else ()
+        """Return a candidate with its prompt, and what changed from its parent's.
+
+        Raises:
+            NotFound: The trial has no such candidate.
+        """
+        entry = self.entry(id)
+        prompt, parent = entry.candidate.prompt, self.prompt(entry.candidate.parent)
+        number, steps = entry.candidate.changed_step, parent.steps if parent else ()
         failing = (
             steps[number - 1].text if number is not None and 1 <= number <= len(steps) else None
         )
         known = parent.demonstrations if parent else ()
-        low, high = _interval(member.standing)
+        low, high = _interval(entry.standing)
         return CandidateDetail(
-            **_fields(self.trial, member),
+            **_fields(self.trial, entry),
             text=storable(prompt.text()),
             prompt=plain_prompt(prompt),
             steps=[storable(step.text) for step in prompt.steps],
@@ -147,7 +161,7 @@ class Family:
 
 
 def plain_prompt(prompt: Prompt) -> dict[str, object]:
-    """As `promptray apply` reads it."""
+    """Return a prompt as `promptray apply` reads it."""
     data = prompt.to_json()
     return data | {
         "instruction": storable(prompt.instruction),
@@ -160,8 +174,8 @@ def plain_prompt(prompt: Prompt) -> dict[str, object]:
     }
 
 
-def _fields(trial: str, member: Member) -> dict[str, object]:
-    candidate, standing = member.candidate, member.standing
+def _fields(trial: str, entry: CandidateEntry) -> dict[str, object]:
+    candidate, standing = entry.candidate, entry.standing
     return {
         "id": candidate.id,
         "trial": trial,
@@ -175,12 +189,12 @@ def _fields(trial: str, member: Member) -> dict[str, object]:
         "incomplete": bool(standing and standing.incomplete),
         "adherence": standing.adherence if standing else None,
         "kept": bool(standing and standing.kept),
-        **_gain_fields(member.gain),
+        **_gain_fields(entry.gain),
     }
 
 
 def _interval(standing: Standing | None) -> tuple[float | None, float | None]:
-    """The ends of the 95% interval of its dev accuracy."""
+    """Return the ends of the 95% interval of the dev accuracy."""
     if standing is None or standing.accuracy is None:
         return None, None
     found = wilson(min(standing.items, standing.accuracy * standing.items), standing.items)
@@ -197,17 +211,18 @@ def _gain_fields(gain: Gain | None) -> dict[str, float | int | None]:
     }
 
 
-def family_of(results: Results, course: Course) -> Family:
-    """Made once for the same bytes: to name ten thousand prompts by their content takes a
-    second.
+def candidates_of(results: Results, history: TrialHistory) -> TrialCandidates:
+    """Return the candidates of a trial, made once for the same bytes.
+
+    To name ten thousand prompts by their content takes a second.
     """
-    if not course.digest:
-        return Family(course)
-    key = b"family " + course.trial.encode("utf-8", "surrogatepass") + course.digest
-    return results.kept(
+    if not history.digest:
+        return TrialCandidates(history)
+    key = b"candidates " + history.trial.encode("utf-8", "surrogatepass") + history.digest
+    return results.cached(
         key,
-        lambda: Family(course),
-        BYTES_A_STANDING * sum(len(round.standings) for round in course.rounds),
+        lambda: TrialCandidates(history),
+        BYTES_A_STANDING * sum(len(round.standings) for round in history.rounds),
     )
 
 
@@ -215,15 +230,15 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 
-def candidate_answer(trial: str, member: Member) -> CandidateAnswer:
-    """Without its prompt."""
-    return CandidateAnswer(**_fields(trial, member))
+def candidate_answer(trial: str, entry: CandidateEntry) -> CandidateAnswer:
+    """Return a candidate without its prompt."""
+    return CandidateAnswer(**_fields(trial, entry))
 
 
-def page_of(families: Sequence[Family]) -> Iterator[tuple[str, Member]]:
-    """Every candidate of several trials, each with its cursor."""
+def with_cursors(trials: Sequence[TrialCandidates]) -> Iterator[tuple[str, CandidateEntry]]:
+    """Yield every candidate of several trials with its cursor, TRIAL/CANDIDATE."""
     return (
-        (f"{family.trial}/{id}", member)
-        for family in families
-        for id, member in family.members.items()
+        (f"{candidates.trial}/{id}", entry)
+        for candidates in trials
+        for id, entry in candidates.entries.items()
     )

@@ -1,8 +1,7 @@
-"""Two candidates side by side: who is right on which item, with what the target wrote, step by
-step.
+"""Compares two candidates item by item: who is right where, and what the target model wrote.
 
 A step is followed, skipped or wrong. For a generated task, wrong is the first followed step whose
-values its own procedure does not have; elsewhere nothing tells which step failed, and of a wrong
+values its own procedure does not have; elsewhere nothing says which step failed, and of a wrong
 response the last followed step is marked, from which the wrong answer was drawn.
 """
 
@@ -14,10 +13,10 @@ from typing import Literal
 from cluster.analysis.pairwise import p_told
 from cluster.config.experiment import ExperimentSettings
 from cluster.experiment.planning import TrialSpec
-from cluster.service.read_models.candidates import Family
-from cluster.service.read_models.items import Items, Material, dev_scores, fits, test_marks
+from cluster.service.read_models.candidates import TrialCandidates
+from cluster.service.read_models.items import Items, TrialData, dev_scores, fits, test_marks
 from cluster.service.read_models.json_text import diff_of
-from cluster.service.read_models.results import Course
+from cluster.service.read_models.results import TrialHistory
 from cluster.service.schemas import ComparedItem, Comparison, Response, SplitComparison, StepSeen
 from cluster.trial.result import scores_of
 from optimizer.graders.graders import judge
@@ -30,26 +29,26 @@ from serving.storage import Folder
 from serving.storage.text import storable
 
 LEAST_PAIRS = 5
-"""With fewer items that both have, no exact test can tell anything at 0.05."""
+"""With fewer shared items, no exact test can be significant at 0.05."""
 Split = Literal["dev", "test"]
 
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two."""
+    """One of the two candidates."""
 
-    course: Course
+    history: TrialHistory
     trial_spec: TrialSpec
     candidate: str
 
 
 @dataclass(frozen=True)
 class _Read:
-    """One of the two, with what is known of it."""
+    """One of the two candidates, with what is known of it."""
 
-    family: Family
+    candidates: TrialCandidates
     prompt: Prompt
-    material: Material | None
+    trial_data: TrialData | None
     dev: Sequence[float | None]
     test: Sequence[float | None]
 
@@ -57,9 +56,19 @@ class _Read:
 def compared(
     items: Items, settings: ExperimentSettings, folder: Folder, left: Side, right: Side
 ) -> Comparison:
-    """On the items of their dev split, and of the test split where both were tested; both need the
-    same task and seed, or they have
-    no item in common. Raises NotFound.
+    """Compare two candidates on the dev split, and on the test split if both were tested.
+
+    They share no item unless they are of the same task and seed.
+
+    Args:
+        items: The reader of examples and answers.
+        settings: The experiment's settings.
+        folder: The results folder.
+        left: One candidate.
+        right: The other one.
+
+    Raises:
+        NotFound: A trial has no such candidate.
     """
     first, second = (_read(items, settings, folder, side) for side in (left, right))
     same = left.trial_spec.comparison_group == right.trial_spec.comparison_group
@@ -74,26 +83,23 @@ def compared(
         )
         is not None
     ]
-    told = next((split for split in splits if split.p_value is not None), None)
-    details = first.family.detail(left.candidate), second.family.detail(right.candidate)
+    tested = next((split for split in splits if split.p_value is not None), None)
+    details = first.candidates.detail(left.candidate), second.candidates.detail(right.candidate)
     return Comparison(
         left=details[0],
         right=details[1],
         diff=diff_of(first.prompt.text(), second.prompt.text()),
         counts=dict(Counter(item.winner for item in found)),
         items=found,
-        verdict=(told or splits[0]).verdict if splits else "",
-        p_value=told.p_value if told else None,
+        verdict=(tested or splits[0]).verdict if splits else "",
+        p_value=tested.p_value if tested else None,
         splits=splits,
         untested=_untested(first, second),
     )
 
 
 def _split(items: Sequence[ComparedItem], same_prompt: bool = False) -> SplitComparison | None:
-    """What can be said of one split, by the items alone that were answered under both; None where
-    there are none. A prompt is not
-    compared with itself.
-    """
+    """Compare the two on one split, by the items that both were answered on; None without any."""
     both = [item for item in items if item.winner != "unknown"]
     if not both:
         return None
@@ -107,7 +113,7 @@ def _split(items: Sequence[ComparedItem], same_prompt: bool = False) -> SplitCom
     assert one.mean is not None
     assert other.mean is not None
     enough = test.pairs >= LEAST_PAIRS and not same_prompt
-    otherwise = "Left and right are the same prompt." if same_prompt else ""
+    otherwise = "A and B are the same prompt." if same_prompt else ""
     return SplitComparison(
         split=both[0].split,
         items=len(both),
@@ -135,25 +141,29 @@ def _untested(left: _Read, right: _Read) -> Literal["", "left", "right", "both"]
 
 
 def _read(items: Items, settings: ExperimentSettings, folder: Folder, side: Side) -> _Read:
-    family = items.family(side.course)
-    prompt = family.member(side.candidate).candidate.prompt
-    material = items.of(settings, folder, side.trial_spec)
-    if material is not None and not fits(material, side.course):
-        material = None
+    candidates = items.candidates(side.history)
+    prompt = candidates.entry(side.candidate).candidate.prompt
+    trial_data = items.of(settings, folder, side.trial_spec)
+    if trial_data is not None and not fits(trial_data, side.history):
+        trial_data = None
     measured = max(
-        (len(one.scores) for round in side.course.rounds for one in round.standings), default=0
+        (len(one.scores) for round in side.history.rounds for one in round.standings), default=0
     )
-    dev = dev_scores(side.course, side.candidate, len(material.task.dev) if material else measured)
-    return _Read(family, prompt, material, dev, scores_of(test_marks(side.course, side.candidate)))
+    dev = dev_scores(
+        side.history, side.candidate, len(trial_data.task.dev) if trial_data else measured
+    )
+    return _Read(
+        candidates, prompt, trial_data, dev, scores_of(test_marks(side.history, side.candidate))
+    )
 
 
 def _items(split: Split, left: _Read, right: _Read) -> Iterator[ComparedItem]:
-    """All of the dev split; of the test split those that both were tested on."""
+    """Yield all items of the dev split; of the test split those that both were tested on."""
     scores = (left.dev, right.dev) if split == "dev" else (left.test, right.test)
     count = max(map(len, scores)) if split == "dev" else min(map(len, scores))
     examples: Sequence[Example] = ()
-    if count and left.material is not None:
-        examples = left.material.task.dev if split == "dev" else left.material.test_examples()
+    if count and left.trial_data is not None:
+        examples = left.trial_data.task.dev if split == "dev" else left.trial_data.test_examples()
     for place in range(count):
         example = (
             examples[place] if place < len(examples) else Example(f"{split}/{place + 1}", "", ())
@@ -177,32 +187,32 @@ def _items(split: Split, left: _Read, right: _Read) -> Iterator[ComparedItem]:
 
 
 def _response(read: _Read, example: Example | None, measured: float | None) -> Response:
-    """What the ledger has, judged anew; the recorded score where it has nothing."""
-    answer = read.material.answer(read.prompt, example) if read.material and example else None
-    if answer is None or read.material is None or example is None:
+    """Return the ledger's answer, graded again; without one, the recorded score."""
+    answer = read.trial_data.answer(read.prompt, example) if read.trial_data and example else None
+    if answer is None or read.trial_data is None or example is None:
         return Response(
             text=None,
             score=measured,
             verdict="" if measured is None else "right" if measured == 1.0 else "not right",
         )
-    score = judge(answer, example, read.material.scorer)
+    score = judge(answer, example, read.trial_data.scorer)
     return Response(
         text=storable(answer.text),
         score=score.value,
         verdict=score.verdict,
-        steps=_steps(read.prompt, read.material, example, answer.text, score),
+        steps=_steps(read.prompt, read.trial_data, example, answer.text, score),
     )
 
 
 def _steps(
-    prompt: Prompt, material: Material, example: Example, text: str, score: Score
+    prompt: Prompt, trial_data: TrialData, example: Example, text: str, score: Score
 ) -> list[StepSeen]:
     trace = read_trace(text)
     followed = followed_steps(prompt, trace)
     wrong = (
         None
         if score.verdict == "right"
-        else _astray(material.source, example, trace.block_by_step, followed)
+        else _astray(trial_data.source, example, trace.block_by_step, followed)
     )
     return [
         StepSeen(
@@ -221,7 +231,10 @@ def _astray(
     block_by_step: "dict[int, str] | object",
     followed: Sequence[bool],
 ) -> int | None:
-    """The step at which a wrong response goes astray, by its number; None where it follows none."""
+    """Return the number of the step at which a wrong response goes wrong.
+
+    It is None if the response follows no step.
+    """
     numbers = [number for number, is_followed in enumerate(followed, 1) if is_followed]
     if not numbers:
         return None
@@ -247,10 +260,7 @@ def _winner(
     return "left" if left > right else "right"
 
 
-def _verdict(told: str, p_value: float, on: str) -> str:
-    how = (
-        "They are not distinguishable"
-        if told == "not distinguishable"
-        else f"Left is {told} than right"
-    )
-    return f"{how} on {on} ({p_told(p_value)})."
+def _verdict(verdict: str, p_value: float, on: str) -> str:
+    if verdict == "not distinguishable":
+        return f"There is no significant difference on {on} ({p_told(p_value)})."
+    return f"A is {verdict} than B on {on} ({p_told(p_value)})."

@@ -1,4 +1,4 @@
-"""The best prompt in the forms of other tools.
+"""Exports the best prompt in the forms of other tools.
 
 Pure; nothing here is evaluated, and what a prompt says stays text.
 
@@ -10,7 +10,7 @@ mlflow   a chat prompt for mlflow.genai.register_prompt, with {{input}} as its v
 import re
 from typing import Any
 
-from cluster.service.read_models.results import Course
+from cluster.service.read_models.results import TrialHistory
 from cluster.service.schemas import Best
 from optimizer.candidate import Candidate
 from optimizer.prompt import Prompt
@@ -20,24 +20,24 @@ PLACE = "{{input}}"
 _VARIABLE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 
 
-def as_promptray(course: Course, best: Best) -> dict[str, Any]:
-    """As best/TRIAL.json begins: what `promptray apply` reads."""
-    told = best.model_dump(exclude={"text", "prompt", "candidate", "worked_examples"})
-    if course.result is not None:
-        told |= {
-            name: storable(getattr(course.result, name))
+def as_promptray(history: TrialHistory, best: Best) -> dict[str, Any]:
+    """Return what `promptray apply` reads; best/TRIAL.json begins like this."""
+    fields = best.model_dump(exclude={"text", "prompt", "candidate", "worked_examples"})
+    if history.result is not None:
+        fields |= {
+            name: storable(getattr(history.result, name))
             for name in ("task", "target", "scorer", "strategy", "data_hash")
         }
-    return {"prompt": best.prompt, **told}
+    return {"prompt": best.prompt, **fields}
 
 
-def as_openai(course: Course, best: Best) -> dict[str, Any]:
-    """Put the question in place of {{input}}."""
+def as_openai(history: TrialHistory, best: Best) -> dict[str, Any]:
+    """Return chat messages with {{input}} in place of the question."""
     return {"messages": _messages(_prompt(best)), "temperature": 0.0}
 
 
-def as_dspy(course: Course, best: Best) -> dict[str, Any]:
-    """Load it with dspy.Predict("input -> answer").load("FILE.json").
+def as_dspy(history: TrialHistory, best: Best) -> dict[str, Any]:
+    """Return a state to load with dspy.Predict("input -> answer").load("FILE.json").
 
     A demonstration's answer is its whole response, with the steps that the instructions ask for;
     the answer itself is its last line. Seen to load in DSPy 3.4.
@@ -61,10 +61,10 @@ def as_dspy(course: Course, best: Best) -> dict[str, Any]:
     }
 
 
-def as_mlflow(course: Course, best: Best) -> dict[str, Any]:
-    """The arguments of register_prompt.
+def as_mlflow(history: TrialHistory, best: Best) -> dict[str, Any]:
+    """Return the arguments of register_prompt.
 
-    Names in double braces that the prompt itself holds would be variables: they are told.
+    Names in double braces in the prompt itself would become variables; a tag lists them.
     """
     template = _messages(_prompt(best))
     held = sorted(

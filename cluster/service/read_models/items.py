@@ -1,9 +1,8 @@
-"""The examples that a job was measured on, and what the target has answered, as its ledger recorded
-it. Asks no model.
+"""The examples that a job was measured on, and the answers that its ledger has; calls no model.
 
-Reading disturbs no run: the ledger is read as it stands, without its lock. The test split stays
-locked but for those prompts that the final test has asked: they have marks, and only recorded
-answers are looked up.
+Reading disturbs no run: the ledger is read without its lock. The test split stays closed but for
+those prompts that the final test has measured: they have marks, and only recorded answers are
+looked up.
 """
 
 import hashlib
@@ -14,8 +13,8 @@ from pathlib import Path
 from cluster.config.experiment import ExperimentSettings
 from cluster.config.search_space import STRATEGY
 from cluster.experiment.planning import TrialSpec, plan_of
-from cluster.service.read_models.candidates import Family, family_of
-from cluster.service.read_models.results import Course, Results
+from cluster.service.read_models.candidates import TrialCandidates, candidates_of
+from cluster.service.read_models.results import Results, TrialHistory
 from optimizer.errors import PromptrayError, SettingsError, StorageError
 from optimizer.graders.graders import SCORERS, AnswerScorer
 from optimizer.prompt import Prompt
@@ -30,25 +29,25 @@ from serving.storage import Folder
 
 LEDGER = "ledger"
 BYTES_A_ROW = 2000
-"""What an answer takes in memory, about."""
+"""About the memory that an answer takes."""
 _OPEN_SEGMENTS = 2
-"""At the end of a ledger: those that may still grow under their names."""
+"""The last segments of a ledger, which may still grow under their names."""
 
 
 @dataclass(frozen=True)
-class Material:
+class TrialData:
     """What a trial was measured on."""
 
     source: str
     task: Task
     scorer: AnswerScorer
     target: str
-    """The model's identity, as it stands in every ledger key."""
+    """The model's identity, as it is in every ledger key."""
     sampling: Sampling
     ledger: Ledger | None
 
     def answer(self, prompt: Prompt, example: Example) -> Completion | None:
-        """What the ledger has; None where the question was never answered."""
+        """Return the answer in the ledger; None if there is none."""
         if self.ledger is None:
             return None
         return self.ledger.get(
@@ -56,7 +55,7 @@ class Material:
         )
 
     def test_examples(self) -> tuple[Example, ...]:
-        """For prompts that the final test has asked, and no others."""
+        """Return the test split, for prompts that the final test has measured."""
         return self.task.test.single_reading().read()
 
 
@@ -64,22 +63,23 @@ class Items:
     """Loads tasks and ledgers, each once as long as it does not change."""
 
     def __init__(self, results: Results) -> None:
+        """Cache what is loaded in `results`."""
         self._results = results
 
-    def family(self, course: Course) -> Family:
-        """The candidates of a trial."""
-        return family_of(self._results, course)
+    def candidates(self, history: TrialHistory) -> TrialCandidates:
+        """Return the candidates of a trial."""
+        return candidates_of(self._results, history)
 
     def of(
         self, settings: ExperimentSettings, folder: Folder, trial_spec: TrialSpec
-    ) -> Material | None:
-        """None where the task's data are not to be had any more."""
+    ) -> TrialData | None:
+        """Return what a trial was measured on; None if the task's data cannot be read any more."""
         task_settings = next(one for one in settings.tasks if one.label == trial_spec.task)
         source = task_settings.source
         known_by = (folder.place, source, _changed_at(source), trial_spec.comparison_group)
         key = "\n".join(map(str, known_by)).encode()
         try:
-            task: Task = self._results.kept(
+            task: Task = self._results.cached(
                 hashlib.sha256(key).digest(),
                 lambda: load_task(
                     task_settings.source,
@@ -92,7 +92,7 @@ class Items:
             )
         except PromptrayError:
             return None
-        return Material(
+        return TrialData(
             task_settings.source,
             task,
             SCORERS[task.scorer],
@@ -102,10 +102,10 @@ class Items:
         )
 
     def _ledger(self, folder: Folder) -> Ledger | None:
-        """The answers as they are now.
+        """Return the answers as they are now; None if the storage does not answer.
 
-        A segment that is full never changes under its name; of those that grow the bytes are looked
-        at.
+        A segment that is full never changes under its name; of those that may grow the bytes are
+        compared.
         """
         try:
             names = folder.names(ENDING)
@@ -113,7 +113,7 @@ class Items:
                 hashlib.sha256(folder.read(name)).hexdigest() for name in names[-_OPEN_SEGMENTS:]
             ]
             key = "\n".join([folder.place, *names, *growing]).encode()
-            return self._results.kept(
+            return self._results.cached(
                 hashlib.sha256(key).digest(),
                 lambda: Ledger.read_only(folder),
                 len(names) * 10 * BYTES_A_ROW,
@@ -122,15 +122,18 @@ class Items:
             return None
 
 
-def fits(material: Material, course: Course) -> bool:
-    """Are these the data that the trial was measured on? A running trial does not say yet."""
-    return course.result is None or course.result.data_hash in ("", material.task.data_hash)
+def fits(trial_data: TrialData, history: TrialHistory) -> bool:
+    """Return whether these are the data that the trial was measured on.
+
+    A running trial does not say so yet, and fits.
+    """
+    return history.result is None or history.result.data_hash in ("", trial_data.task.data_hash)
 
 
-def dev_scores(course: Course, candidate: str, items: int) -> Sequence[float | None]:
-    """By the item's place in the split: the last score that a round has measured."""
+def dev_scores(history: TrialHistory, candidate: str, items: int) -> Sequence[float | None]:
+    """Return the last score of each dev item, by its place in the split."""
     scores: list[float | None] = [None] * items
-    for round in course.rounds:
+    for round in history.rounds:
         for standing in round.standings:
             if standing.candidate.id == candidate:
                 for place, score in enumerate(standing.scores[:items]):
@@ -138,9 +141,9 @@ def dev_scores(course: Course, candidate: str, items: int) -> Sequence[float | N
     return scores
 
 
-def test_marks(course: Course, candidate: str) -> str:
-    """Of the final test; "" for a prompt that it has not asked."""
-    result = course.result
+def test_marks(history: TrialHistory, candidate: str) -> str:
+    """Return the marks of the final test; empty for a prompt that it has not measured."""
+    result = history.result
     if result is None:
         return ""
     if result.best is not None and result.best.id == candidate:
@@ -158,7 +161,7 @@ def _sampling(settings: ExperimentSettings, trial_spec: TrialSpec) -> Sampling:
 
 
 def _changed_at(source: str) -> float:
-    """Of a file; 0 for what is none, or is gone."""
+    """Return when a file was changed; 0.0 if it is none, or is gone."""
     if source in GENERATED:
         return 0.0
     try:

@@ -1,4 +1,4 @@
-"""Foreign text and figures as JSON carries them. Knows no view."""
+"""Texts, diffs and worked examples as JSON carries them."""
 
 from collections.abc import Collection, Sequence
 
@@ -10,14 +10,19 @@ from serving.storage.text import storable
 
 
 def diff_of(old: str, new: str) -> list[DiffPiece]:
-    """Word by word."""
+    """Return the difference of two texts, word by word."""
     return [DiffPiece(kind=piece.kind, text=storable(piece.text)) for piece in word_diff(old, new)]
 
 
 def examples_of(
     shown: Sequence[Demonstration], known: Collection[Demonstration] | None = None
 ) -> list[WorkedExample]:
-    """For reading; `known`: those of the parent, where there is one."""
+    """Return demonstrations in parts.
+
+    Args:
+        shown: The demonstrations of a prompt.
+        known: Those of its parent, if it has one; the others are marked as new.
+    """
     return [
         WorkedExample(
             input=storable(one.input),

@@ -1,5 +1,6 @@
-"""An experiment's settings as its owner may see them: models by their labels, data by their names,
-and no place of this machine.
+"""An experiment's settings as its owner may see them.
+
+Models are shown by their labels and data by their names, without paths of this machine.
 """
 
 import re
@@ -17,8 +18,7 @@ _ID = re.compile(r"file-[0-9A-Za-z]+")
 def shown_settings(settings: ExperimentSettings) -> dict[str, Any]:
     """Return all that decides the experiment, as JSON.
 
-    What only says where something is, who pays and how a model is hosted is
-    left out.
+    What only says where something is, who pays, and how a model is hosted is left out.
     """
     shown = settings.model_dump(mode="json", exclude={"out", "models", "trials"})
     return shown | {
@@ -30,7 +30,7 @@ def shown_settings(settings: ExperimentSettings) -> dict[str, Any]:
 
 
 def searched(settings: ExperimentSettings) -> dict[str, Any] | None:
-    """Return the search as JSON, with models by their labels."""
+    """Return the search as JSON, with models by their labels; None if there is no search."""
     if settings.search is None:
         return None
     given = settings.search.model_dump(mode="json")
@@ -40,7 +40,7 @@ def searched(settings: ExperimentSettings) -> dict[str, Any] | None:
 
 
 def _task(task: TaskSettings) -> dict[str, Any]:
-    """An uploaded file by its id, another by its name."""
+    """Return a task with an uploaded file by its id, and another file by its name."""
     path = PurePath(task.source)
     source = path.parent.name if _ID.fullmatch(path.parent.name) else path.name
     return task.model_dump(mode="json") | {

@@ -1,7 +1,7 @@
 """A job's trials with their learning curves, and its best prompt. Pure.
 
-What has ended is told by the folder alone. Of what is under way the folder has the rounds, and the
-job's events tell what it has spent so far.
+A trial that has ended is in the folder as a whole. Of a running one the folder has the rounds, and
+the job's events have what it has spent so far.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,9 +14,9 @@ from cluster.config.search_space import STRATEGY
 from cluster.experiment.planning import TrialSpec, trial_specs
 from cluster.results.markdown import best_prompt_page
 from cluster.service.core.errors import Conflict, NotFound
-from cluster.service.read_models.candidates import Family, family_of, plain_prompt
+from cluster.service.read_models.candidates import TrialCandidates, candidates_of, plain_prompt
 from cluster.service.read_models.json_text import examples_of
-from cluster.service.read_models.results import Course, Results
+from cluster.service.read_models.results import Results, TrialHistory
 from cluster.service.schemas import (
     TERMINAL,
     Best,
@@ -35,7 +35,7 @@ from serving.storage.text import storable
 
 @dataclass
 class Spent:
-    """What the events of a job say of its trials."""
+    """What the events of a job say of the spending of its trials."""
 
     last_event: int = 0
     started: set[str] = field(default_factory=set)
@@ -43,23 +43,23 @@ class Spent:
     """(trial, round) -> target calls."""
     usage_by_trial: dict[str, Usage] = field(default_factory=dict)
 
-    def hear(self, events: Iterable[Event]) -> None:
+    def add(self, events: Iterable[Event]) -> None:
+        """Take in further events."""
         for event in events:
             self.last_event = max(self.last_event, event.id)
             if event.trial is None:
                 continue
             self.started.add(event.trial)
             if event.kind == "trial.round":
-                told = {name: _count(event.data.get(name)) for name in SPENT}
-                self.usage_by_trial[event.trial] = Usage(**told)
-                self.calls_by_round[event.trial, _count(event.data.get("round"))] = told[
+                spent = {name: _count(event.data.get(name)) for name in SPENT}
+                self.usage_by_trial[event.trial] = Usage(**spent)
+                self.calls_by_round[event.trial, _count(event.data.get("round"))] = spent[
                     "target_calls"
                 ]
 
 
 SPENT = ("target_calls", "optimizer_calls", "ledger_hits", "repeats")
-"""What a round's event tells of what its trial has spent so far; 0 in events of before it was told.
-"""
+"""The fields of a round's event with what its trial has spent; 0 where an old event lacks one."""
 
 
 def _count(value: object) -> int:
@@ -67,12 +67,16 @@ def _count(value: object) -> int:
 
 
 def names(settings: ExperimentSettings) -> dict[str, TrialSpec]:
-    """Trial -> what it is, in the order in which they start."""
+    """Return trial -> what it is, in the order in which they start."""
     return {trial_spec.trial: trial_spec for trial_spec in trial_specs(settings)}
 
 
 def trial_spec_of(settings: ExperimentSettings, trial: str) -> TrialSpec:
-    """Raises NotFound."""
+    """Return what a trial is.
+
+    Raises:
+        NotFound: The job has no such trial.
+    """
     found = names(settings).get(trial)
     if found is None:
         raise NotFound(f"The job has no trial {trial[:100]!r}.")
@@ -82,35 +86,44 @@ def trial_spec_of(settings: ExperimentSettings, trial: str) -> TrialSpec:
 def trial_view(
     settings: ExperimentSettings,
     trial_spec: TrialSpec,
-    family: Family,
-    course: Course,
+    candidates: TrialCandidates,
+    history: TrialHistory,
     spent: Spent,
     job: JobStatus,
 ) -> Trial:
-    """One trial as people see it."""
-    result = course.result
+    """Return a trial as the API shows it.
+
+    Args:
+        settings: The experiment's settings.
+        trial_spec: What the trial is.
+        candidates: Its candidates.
+        history: Its rounds, and its result if it has ended.
+        spent: What the job's events say of its spending.
+        job: The status of the job.
+    """
+    result = history.result
     point = trial_spec.point or {}
     curve = [
-        _point(round.number, round.best, spent.calls_by_round.get((course.trial, round.number)))
-        for round in course.rounds
+        _point(round.number, round.best, spent.calls_by_round.get((history.trial, round.number)))
+        for round in history.rounds
         if round.standings
     ]
     common = {
-        "id": course.trial,
+        "id": history.trial,
         "task": storable(trial_spec.task),
         "seed": trial_spec.seed,
         "curve": curve,
-        "candidates": len(family.members),
-        "best": family.best.id if family.best else None,
+        "candidates": len(candidates.entries),
+        "best": candidates.best.id if candidates.best else None,
     }
     if result is None:
         return Trial(
             **common,
             strategy=storable(str(point.get(STRATEGY, ""))),
             selection=storable(settings.selection.title),
-            status=_status(course, spent, job),
+            status=_status(history, spent, job),
             settings=dict(point) if settings.search else {},
-            usage=spent.usage_by_trial.get(course.trial, Usage()),
+            usage=spent.usage_by_trial.get(history.trial, Usage()),
         )
     return Trial(
         **common,
@@ -147,55 +160,66 @@ def trial_view(
 
 
 def best_by_task(
-    results: Results, courses: Sequence[Course], trial_specs: Mapping[str, TrialSpec]
+    results: Results, histories: Sequence[TrialHistory], trial_specs: Mapping[str, TrialSpec]
 ) -> list[Best]:
-    """The best prompt of each task, in the order of its tasks, by the rule of
-    cluster.analysis.winner; none for a task of which no
-    trial has finished a round.
+    """Return the best prompt of each task, in the order of the tasks.
+
+    It is chosen as in cluster.analysis.winner. A task of which no trial has finished a round is
+    left out.
     """
     tasks = dict.fromkeys(one.task for one in trial_specs.values())
     by_task = {
-        task: [course for course in courses if trial_specs[course.trial].task == task]
+        task: [history for history in histories if trial_specs[history.trial].task == task]
         for task in tasks
     }
     found = [
-        (task, course, family_of(results, course).best)
+        (task, history, candidates_of(results, history).best)
         for task, its in by_task.items()
-        if (course := _winner(results, its))
+        if (history := _winner(results, its))
     ]
     return [
-        _best(task, course, candidate) for task, course, candidate in found if candidate is not None
+        _best(task, history, candidate)
+        for task, history, candidate in found
+        if candidate is not None
     ]
 
 
 def best_view(
     results: Results,
-    courses: Sequence[Course],
+    histories: Sequence[TrialHistory],
     trial: str | None,
     tasks: Mapping[str, str] | None = None,
-) -> tuple[Course, Best]:
-    """The best prompt of a trial, or of the trial that stands best on its dev split; `tasks`: trial
-    -> its task. Raises NotFound,
-    or Conflict where there is none yet.
+) -> tuple[TrialHistory, Best]:
+    """Return the best prompt of a trial, or of the trial with the best prompt on its dev split.
+
+    Args:
+        results: The reader of results.
+        histories: The trials.
+        trial: The trial; None: the best one.
+        tasks: Trial -> its task.
+
+    Raises:
+        NotFound: The job has no such trial.
+        Conflict: No trial has finished a round yet.
     """
-    wanted = [course for course in courses if trial is None or course.trial == trial]
+    wanted = [history for history in histories if trial is None or history.trial == trial]
     if not wanted:
         raise NotFound(f"The job has no trial {(trial or '')[:100]!r}.")
-    course = _winner(results, wanted)
-    candidate = family_of(results, course).best if course else None
-    if course is None or candidate is None:
+    history = _winner(results, wanted)
+    candidate = candidates_of(results, history).best if history else None
+    if history is None or candidate is None:
         raise Conflict("There is no best prompt yet: no trial has finished a round.")
-    return course, _best((tasks or {}).get(course.trial, ""), course, candidate)
+    return history, _best((tasks or {}).get(history.trial, ""), history, candidate)
 
 
-def _winner(results: Results, courses: Sequence[Course]) -> Course | None:
-    """The first of the highest rank among those that have a best prompt."""
-    found = [course for course in courses if family_of(results, course).best is not None]
-    return max(found, key=lambda course: rank(*_dev(course)), default=None)
+def _winner(results: Results, histories: Sequence[TrialHistory]) -> TrialHistory | None:
+    """Return the first of the highest rank among those that have a best prompt."""
+    found = [history for history in histories if candidates_of(results, history).best is not None]
+    return max(found, key=lambda history: rank(*_dev(history)), default=None)
 
 
-def _best(task: str, course: Course, candidate: Candidate) -> Best:
-    result, (accuracy, items) = course.result, _dev(course)
+def _best(task: str, history: TrialHistory, candidate: Candidate) -> Best:
+    result, (accuracy, items) = history.result, _dev(history)
     interval = (
         wilson(min(items, accuracy * items), items) if accuracy is not None and items else None
     )
@@ -205,7 +229,7 @@ def _best(task: str, course: Course, candidate: Candidate) -> Best:
         dev_low=interval.low if interval else None,
         dev_high=interval.high if interval else None,
         worked_examples=examples_of(candidate.prompt.demonstrations),
-        trial=course.trial,
+        trial=history.trial,
         candidate=candidate.id,
         text=storable(candidate.prompt.text()),
         prompt=plain_prompt(candidate.prompt),
@@ -220,18 +244,22 @@ def _best(task: str, course: Course, candidate: Candidate) -> Best:
     )
 
 
-def best_page(course: Course) -> str:
-    """As best/TRIAL.md. Raises Conflict where the trial has not ended."""
-    if course.result is None or course.result.best is None:
-        raise Conflict(f"Trial {course.trial} has not ended; its page is made when it has.")
-    return storable(best_prompt_page(course.result))
+def best_page(history: TrialHistory) -> str:
+    """Return the page of a trial's best prompt, as in best/TRIAL.md.
+
+    Raises:
+        Conflict: The trial has not ended.
+    """
+    if history.result is None or history.result.best is None:
+        raise Conflict(f"Trial {history.trial} has not ended; its page is made when it has.")
+    return storable(best_prompt_page(history.result))
 
 
-def _dev(course: Course) -> tuple[float | None, int]:
-    """The dev accuracy of its best prompt, and on how many items."""
-    if course.result is not None and course.result.best is not None:
-        return course.result.dev_accuracy, dev_items(course.result)
-    standings = course.rounds[-1].standings if course.rounds else ()
+def _dev(history: TrialHistory) -> tuple[float | None, int]:
+    """Return the dev accuracy of the best prompt, and on how many items it was measured."""
+    if history.result is not None and history.result.best is not None:
+        return history.result.dev_accuracy, dev_items(history.result)
+    standings = history.rounds[-1].standings if history.rounds else ()
     return (standings[0].accuracy, standings[0].items) if standings else (None, 0)
 
 
@@ -252,15 +280,15 @@ def _point(number: int, best: Standing, target_calls: int | None) -> CurvePoint:
     )
 
 
-def _status(course: Course, spent: Spent, job: JobStatus) -> TrialStatus:
+def _status(history: TrialHistory, spent: Spent, job: JobStatus) -> TrialStatus:
     if job in TERMINAL:
         return "cancelled" if job == "cancelled" else "stopped"
-    begun = bool(course.rounds) or course.trial in spent.started
+    begun = bool(history.rounds) or history.trial in spent.started
     return "running" if begun else "waiting"
 
 
 def total_usage(trials: Mapping[str, Trial]) -> Usage:
-    """Of all trials together."""
+    """Return what all trials have spent together."""
     purposes: dict[str, int] = {}
     for trial in trials.values():
         for purpose, calls in trial.usage.calls_by_purpose.items():

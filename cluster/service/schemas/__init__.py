@@ -1,9 +1,9 @@
-"""What goes over the wire: the service's requests and answers, shaped like OpenAI's files and
-fine-tuning jobs.
+"""The schemas of the HTTP API: the service's requests and answers.
 
-Requests are strict, answers are frozen. Times are Unix seconds, accuracies are shares from 0 to 1,
-None is "not measured". Ids are `file-…` and `opt-…`; a trial's id is its name in the experiment, a
-candidate's that of its prompt. Knows no HTTP and no Ray.
+They are shaped like OpenAI's files and fine-tuning jobs. Requests are strict, answers are frozen.
+Times are Unix seconds, accuracies are shares from 0 to 1, None is "not measured". Ids are `file-…`
+and `opt-…`; a trial's id is its name in the experiment, a candidate's that of its prompt. Knows no
+HTTP and no Ray.
 """
 
 from cluster.service.schemas.account import (
@@ -20,7 +20,7 @@ from cluster.service.schemas.examples import ExamplePart, WorkedExample
 from cluster.service.schemas.files import FileDeleted, Row, StoredFile
 from cluster.service.schemas.jobs import (
     ENDS,
-    KEPT,
+    STORED,
     TERMINAL,
     Best,
     Event,
@@ -49,7 +49,7 @@ from cluster.service.schemas.results import (
 
 __all__ = [
     "ENDS",
-    "KEPT",
+    "STORED",
     "TERMINAL",
     "Answer",
     "AuditEntry",

@@ -1,4 +1,4 @@
-"""What is about no single job: estimates, the catalogue, who asks, who did what."""
+"""Schemas that are about no single job: estimates, the catalogue, the key's owner, the audit."""
 
 from typing import Any, Literal
 
@@ -6,21 +6,24 @@ from cluster.service.schemas.base import Answer
 
 
 class TaskOutlook(Answer):
-    """The headroom and noise gate of one task."""
+    """The headroom check of one task."""
 
     task: str
     items: dict[str, int]
-    """By split."""
+    """Split -> number of examples."""
     seed_accuracy: float | None
+    """The accuracy of the baseline; null if not measured."""
     noise: float | None
+    """The share of answers that change when a call is repeated; null if not measured."""
     ceiling: float | None
+    """The estimated highest accuracy that a prompt can reach; null if not measured."""
     can_pay: bool | None
-    """None: not looked at."""
+    """Whether there is measurable headroom; null if not checked."""
     sentence: str
 
 
 class Estimate(Answer):
-    """What a job may cost at most, and whether it can pay."""
+    """What a job may cost at most, and whether there is headroom."""
 
     object: Literal["optimization.estimate"] = "optimization.estimate"
     trials: int
@@ -30,36 +33,40 @@ class Estimate(Answer):
     money: float | None
     wall_s: float | None
     measured: bool
-    """Were tokens and time measured by a probe? Else they are assumed."""
+    """Whether tokens and time were measured by a probe; else they are assumed."""
     sentence: str
     tasks: list[TaskOutlook]
     can_pay: bool | None
+    """Whether any task has measurable headroom; null if not checked."""
 
 
 class OfferedModel(Answer):
+    """A model that a request may name."""
+
     label: str
     stand_in: bool
-    """A stand-in for a large model, such as the built-in optimizer."""
+    """Whether it is a stand-in for a large model, such as the built-in optimizer."""
     priced: bool
+    """Whether its prices are known, so that calls count as money."""
 
 
 class Catalogue(Answer):
-    """What a job may name."""
+    """What a request for a job may name."""
 
     object: Literal["catalogue"] = "catalogue"
     targets: list[OfferedModel]
     optimizers: list[OfferedModel]
     strategies: dict[str, str]
-    """Name -> one line on it."""
+    """Name -> a description in one line."""
     selection_rules: dict[str, str]
     generated_tasks: dict[str, str]
     scorers: dict[str, str]
     defaults: dict[str, Any]
-    """Of an OptimizationRequest."""
+    """The defaults of an OptimizationRequest."""
 
 
 class Quota(Answer):
-    """What a key may use, and has used today (UTC). None: no limit."""
+    """What an owner may use, and has used today (UTC); null: unlimited."""
 
     jobs_at_once: int | None
     jobs_now: int
@@ -70,7 +77,7 @@ class Quota(Answer):
 
 
 class Me(Answer):
-    """Who the key says you are."""
+    """Who the key belongs to."""
 
     object: Literal["me"] = "me"
     owner: str
@@ -79,7 +86,7 @@ class Me(Answer):
 
 
 class AuditEntry(Answer):
-    """Who did what."""
+    """Who did what, and how it ended."""
 
     id: str
     object: Literal["audit"] = "audit"

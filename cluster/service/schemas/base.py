@@ -1,4 +1,4 @@
-"""What all answers have in common, lists, and errors in OpenAI's form."""
+"""What all answers have in common, pages of a list, and errors in OpenAI's form."""
 
 from typing import Generic, Literal, TypeVar
 
@@ -8,13 +8,13 @@ T = TypeVar("T")
 
 
 class Answer(BaseModel):
-    """What the service says."""
+    """An answer of the service."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Page(Answer, Generic[T]):
-    """A part of a list. Ask for what follows with `after` = `last_id`."""
+    """One page of a list; the next one comes with `after` = `last_id`."""
 
     object: Literal["list"] = "list"
     data: list[T]
@@ -24,6 +24,8 @@ class Page(Answer, Generic[T]):
 
 
 class ErrorBody(Answer):
+    """What went wrong."""
+
     message: str
     type: str
     param: str | None = None
@@ -31,6 +33,6 @@ class ErrorBody(Answer):
 
 
 class Error(Answer):
-    """Every error, in OpenAI's form."""
+    """An error, in OpenAI's form."""
 
     error: ErrorBody

@@ -1,4 +1,4 @@
-"""Worked examples of a prompt, for reading."""
+"""Schemas of a prompt's worked examples."""
 
 from cluster.service.schemas.base import Answer
 
@@ -7,15 +7,15 @@ class ExamplePart(Answer):
     """A part of a worked example's response."""
 
     label: str
-    """ "Step 2", "Answer" or "Response"."""
+    """"Step 2", "Answer" or "Response"."""
     text: str
-    """With its line breaks, without its label."""
+    """The text with its line breaks, without its label."""
 
 
 class WorkedExample(Answer):
-    """A demonstration of a prompt, for reading; `prompt` has it as it is sent."""
+    """A demonstration in a prompt, in parts; the prompt itself has it as it is sent."""
 
     input: str
     parts: list[ExamplePart]
     new: bool = False
-    """The parent's prompt does not have it."""
+    """Whether the parent's prompt does not have it."""

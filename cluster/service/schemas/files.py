@@ -1,4 +1,4 @@
-"""Uploaded data sets."""
+"""Schemas of uploaded data sets."""
 
 from typing import Literal
 
@@ -6,7 +6,7 @@ from cluster.service.schemas.base import Answer
 
 
 class Row(Answer):
-    """An example of a file, as the tasks' reader understands it."""
+    """An example of a file, as the reader of tasks understands it."""
 
     id: str
     input: str
@@ -15,7 +15,7 @@ class Row(Answer):
 
 
 class StoredFile(Answer):
-    """An uploaded data set, checked."""
+    """An uploaded data set that was checked."""
 
     id: str
     object: Literal["file"] = "file"
@@ -26,16 +26,18 @@ class StoredFile(Answer):
     owner: str
     rows: int
     scorer: str
-    """That the examples call for."""
+    """The grader that fits the examples."""
     data_hash: str
     """SHA-256 of the bytes."""
     preview: list[Row]
     """The first rows."""
     error: str = ""
-    """Why it cannot be used, where its record is damaged; all else but the id is then unknown."""
+    """Why the file cannot be used, if its record is damaged; then all but the id is unknown."""
 
 
 class FileDeleted(Answer):
+    """The confirmation that a file was deleted."""
+
     id: str
     object: Literal["file"] = "file"
     deleted: Literal[True] = True

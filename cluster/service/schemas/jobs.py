@@ -1,4 +1,4 @@
-"""Jobs: what is asked for, how they stand, what has happened to them."""
+"""Schemas of jobs: what is requested, how a job stands, and what has happened to it."""
 
 from typing import Annotated, Any, Literal
 
@@ -12,13 +12,16 @@ from cluster.service.schemas.search import SearchRequest, SelectionRequest, Stra
 from serving.settings.validation import Strict
 
 JobStatus = Literal["queued", "running", "cancelling", "succeeded", "failed", "cancelled"]
-"""`succeeded` where every trial has ended in order, on its budget or pruned included; `failed`
-where one has failed or the experiment could not be run. A job that is paused because an endpoint is
-down is `running`, and its `paused` says why.
+"""The status of a job.
+
+`succeeded`: every trial has ended in order, an exhausted budget and pruning included; `failed`: one
+has failed, or the experiment could not be run. A job that is paused because an endpoint is down is
+`running`, and its `paused` says why.
 """
 TrialStatus = Literal[
     "waiting", "running", "finished", "budget", "pruned", "stopped", "cancelled", "failed"
 ]
+"""The status of a trial; `budget`: its budget is exhausted."""
 EventKind = Literal[
     "job.queued",
     "job.started",
@@ -37,23 +40,26 @@ EventKind = Literal[
     "job.failed",
     "job.succeeded",
 ]
+"""The kind of an event."""
 ENDS: dict[EventKind, JobStatus] = {
     "job.succeeded": "succeeded",
     "job.failed": "failed",
     "job.cancelled": "cancelled",
 }
-"""The last event of a job that is over -> its status."""
+"""The last event of a job that is over -> the job's status."""
 TERMINAL: frozenset[JobStatus] = frozenset(ENDS.values())
+"""The statuses of a job that is over."""
 
 
-KEPT = {"kept": True}
-"""Context of validation for a request that the service has taken before: it was bounded then, and
-is read as it stands.
+STORED = {"stored": True}
+"""The validation context for a request that the service has accepted before.
+
+Its sizes were checked then, and it is read as it stands.
 """
 
 
 class TaskRequest(Strict):
-    """A task of a job: `file` or `generated`, one of them."""
+    """A task of a job: give either `file` or `generated`."""
 
     file: str | None = Field(
         None, description="Id of an uploaded file.", examples=["file-3f2a"], max_length=MOST_KEY
@@ -62,27 +68,27 @@ class TaskRequest(Strict):
         None, description="Name of a generated task.", examples=["navigate"], max_length=MOST_KEY
     )
     label: str = Field(
-        "", description="Its name in tables; empty: the file's or the task's own.", max_length=80
+        "", description="Its name in tables; empty: that of the file or the task.", max_length=80
     )
     scorer: str | None = Field(
         None,
-        description="exact, choice, number or regex; null lets the examples decide.",
+        description="exact, choice, number or regex; null: what fits the examples.",
         max_length=MOST_KEY,
     )
     seed_instruction: str | None = Field(
-        None, description="The prompt to start from; null takes the default.", max_length=20_000
+        None, description="The baseline prompt; null: the default.", max_length=20_000
     )
     sizes: SizeSettings | None = None
 
 
 class OptimizationRequest(Strict):
-    """A job to run: an experiment without its places.
+    """A job to run: an experiment without paths, with models by their labels.
 
-    All that is left out has the defaults of an experiment file.
+    What is left out has the same default as in an experiment file, but for the name.
 
-    A language of its own, and not an experiment's settings: those are written by somebody who may
-    read the files, the environment and the network of the machine, this is not. Models are labels
-    wherever they stand (see cluster.service.access.admission).
+    It is a schema of its own, and not an experiment's settings: those are written by somebody who
+    may read the files, the environment and the network of the machine, and this is not (see
+    cluster.service.access.admission).
     """
 
     name: Annotated[str, Field(pattern=r"^[\w.-]+$", max_length=64)] = "optimization"
@@ -105,31 +111,35 @@ class OptimizationRequest(Strict):
     sampling: SamplingSettings = SamplingSettings()
     budget: BudgetSettings = BudgetSettings()
     form_control: bool = Field(
-        True, description="Measure how much of a gain is form alone, where form may explain one."
+        True,
+        description="Measure how much of a gain comes from the form of the answers alone.",
     )
     search: SearchRequest | None = None
     concurrency: Annotated[int, Field(ge=1, le=64)] = 4
-    metadata: dict[str, str] = Field({}, description="Yours; kept and given back.", max_length=16)
+    metadata: dict[str, str] = Field(
+        {}, description="Your own data, returned as is.", max_length=16
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _is_bounded(cls, data: Any, info: ValidationInfo) -> Any:
-        """Sizes are looked at before anything is built of them."""
-        if info.context != KEPT:
+        """Check sizes before anything is built from the data."""
+        if info.context != STORED:
             expect_bounded(data)
         return data
 
 
 class Usage(Answer):
-    """What a job has spent so far, by purpose of a call (learn, validate, test, reflect ...)."""
+    """What a job or a trial has spent so far."""
 
     target_calls: int = 0
     optimizer_calls: int = 0
     ledger_hits: int = 0
-    """Calls among these that the ledger answered, unpaid."""
+    """The calls among these that the ledger answered, which are free."""
     repeats: int = 0
-    """Requests whose answers the trials had already: they are no calls, and in no other figure."""
+    """Requests whose answers the trials had already; they count as no calls."""
     calls_by_purpose: dict[str, int] = {}
+    """Purpose (learn, validate, test, reflect ...) -> calls."""
     money: float | None = None
     wall_s: float = 0.0
 
@@ -142,7 +152,7 @@ class Best(Answer):
     text: str
     """The prompt, as people read it."""
     prompt: dict[str, Any]
-    """As `promptray apply` reads it."""
+    """The prompt, as `promptray apply` reads it."""
     dev_accuracy: float | None
     test_accuracy: float | None
     test_low: float | None
@@ -150,11 +160,12 @@ class Best(Answer):
     test_items: int
     seed_prompt_test_accuracy: float | None
     verdict: str
+    """The comparison with the baseline on the test split, in words."""
     form: str = ""
-    """How much of its gain is form alone, in words."""
+    """How much of its gain comes from the form of the answers alone, in words."""
     task: str = ""
     dev_items: int = 0
-    """Dev items that `dev_accuracy` rests on; 0 where that is not known."""
+    """The dev items that `dev_accuracy` was measured on; 0 if unknown."""
     dev_low: float | None = None
     """The low end of the 95% interval of `dev_accuracy` (Wilson)."""
     dev_high: float | None = None
@@ -164,8 +175,8 @@ class Best(Answer):
 class Fault(Answer):
     """Why a job has failed, in one sentence.
 
-    The code `damaged` says that its files cannot be read: it is shown, and can be neither
-    cancelled nor resumed until they were brought back and the service was started again.
+    The code `damaged` says that its files cannot be read: the job is shown, and can be neither
+    cancelled nor resumed until they were restored and the service was restarted.
     """
 
     code: str
@@ -184,29 +195,31 @@ class Optimization(Answer):
     finished_at: int | None = None
     status: JobStatus
     queue_position: int | None = None
-    """1 is the next to start; None: it does not wait."""
+    """The position in the queue, 1 being the next to start; null if the job does not wait."""
     paused: str = ""
-    """One sentence while an endpoint is down and waited for."""
+    """Why the job is paused, while an endpoint is down; else empty."""
     request: OptimizationRequest | None
-    """None where the file that it stands in is damaged; `error` says so."""
+    """The request; null if its file is damaged, as `error` says then."""
     trials: int = 0
     trials_done: int = 0
-    """Those that have ended, failed ones included; not those that were cancelled."""
+    """Trials that have ended, failed ones included; not those that were cancelled."""
     trials_told: str = ""
-    """The same in words, such as "0 of 2 trials finished, 2 cancelled"."""
+    """How many trials have ended, in words, such as "0 of 2 trials finished, 2 cancelled"."""
     in_flight: int | None = 0
-    """Calls of models that are under way now; None where that is not known."""
+    """Calls of models that are under way now; null if unknown."""
     usage: Usage = Usage()
     best_dev_accuracy: float | None = None
-    """The highest of all trials; of a job with several tasks it is of whichever task is easiest:
-    `best_dev_accuracy_by_task` has
-    them apart."""
+    """The highest dev accuracy of all trials. With several tasks it is that of the easiest one; see
+    `best_dev_accuracy_by_task`.
+    """
     best_dev_accuracy_by_task: dict[str, float] = {}
-    """By the task's label; without those of which nothing was measured yet."""
+    """Task label -> the highest dev accuracy; without the tasks of which nothing was measured yet.
+    """
     error: Fault | None = None
     runs: int = 0
-    """How often it was started: once, and again after each resume or loss of its process."""
+    """How often the job was started: once, and again after each resume or loss of its process."""
     last_event: int = 0
+    """The id of its last event."""
 
 
 class Event(Answer):
@@ -224,7 +237,8 @@ class Event(Answer):
     message: str
     """One sentence for people."""
     data: dict[str, Any] = {}
-    """trial.round: round, dev_accuracy, low, high, best, candidates, target_calls, optimizer_calls,
-    ledger_hits. trial.finished: status, test_accuracy, test_low, test_high, verdict.
-    budget.warning: limit, share. trial.better: round, dev_accuracy, best. trial.failed: error.
+    """The fields by kind: trial.round: round, dev_accuracy, low, high, best, candidates,
+    target_calls, optimizer_calls, ledger_hits, repeats. trial.better: round, dev_accuracy, best.
+    trial.finished: status, test_accuracy, test_low, test_high, verdict. trial.failed: error.
+    budget.warning: limit, share.
     """

@@ -1,5 +1,4 @@
-"""The values that a request may hold, how large its parts may be, and which settings of a strategy
-or searcher it may set.
+"""Which values a request may hold, how large its parts may be, and which settings it may set.
 
 A request comes from somebody who may not read this machine's files, environment and network. So it
 holds plain values, names from tables, and labels; nothing in it is a path, an address or the name
@@ -16,20 +15,19 @@ from pydantic import Field, StringConstraints
 from optimizer.errors import SettingsError
 
 MOST_TEXT = 20_000
-"""Characters of one text of a request, such as a seed instruction [ours]."""
+"""Characters of one text of a request, such as a baseline instruction [ours]."""
 MOST_KEY = 200
 """Characters of a key, such as abo.demonstrations [ours]."""
 MOST_ENTRIES = 1_000
 """Entries of one list or mapping of a request [ours]."""
 MOST_DEPTH = 8
-"""Lists and mappings within each other; a request that is one has 6 [ours]."""
+"""Levels of lists and mappings within each other; a real request has 6 [ours]."""
 MOST_NUMBER = 2**53
 """Larger whole numbers are not the same in every JSON reader."""
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$", max_length=80)]
-"""Of an entry in a table.
-
-No dot, colon or slash: it is never a module, a kind of model or a path.
+"""The name of an entry in a table. Without dot, colon and slash it is never a module, a kind of
+model or a path.
 """
 Value = (
     bool
@@ -38,7 +36,7 @@ Value = (
     | Annotated[str, StringConstraints(max_length=MOST_TEXT)]
     | None
 )
-"""Of one setting."""
+"""The value of one setting."""
 Key = Annotated[str, StringConstraints(max_length=MOST_KEY)]
 _NUMBERS = (bool, int, float, type(None))
 _TEXTS = frozenset({"opening", "closing"})
@@ -46,9 +44,12 @@ _TEXTS = frozenset({"opening", "closing"})
 
 
 def expect_bounded(given: Any) -> None:
-    """Raise SettingsError where a part of a request is larger, or nested deeper, than any part may
-    be. Looks at each part once, and
-    enters nothing that is too large.
+    """Refuse a request with a part that is larger, or nested deeper, than any part may be.
+
+    It visits each part once, and does not enter one that is too large.
+
+    Raises:
+        SettingsError: A part is too large, too deep, or no number that JSON has.
     """
     waiting: list[tuple[Any, int, str]] = [(given, 1, "")]
     while waiting:
@@ -100,10 +101,14 @@ def _expect_a_number(number: float, place: str) -> None:
 
 @cache
 def harmless_settings(kind: Any, *, texts: bool) -> frozenset[str]:
-    """Return the settings of a strategy, rule, searcher or scheduler that a request may give:
-    numbers, switches and choices from a fixed list. With `texts` also those that are known to be
-    words of a prompt. A setting of any other type, which might be a path or a name that is
-    imported, is not among them, whoever wrote the class.
+    """Return the settings of a component that a request may set.
+
+    These are numbers, switches and choices from a fixed list. A setting of any other type, which
+    might be a path or a name that is imported, is left out, whoever wrote the class.
+
+    Args:
+        kind: The class of a strategy, selection rule, searcher or scheduler.
+        texts: Whether to include the settings that are words of a prompt.
     """
     hints = get_type_hints(kind)
     fields = getattr(kind, "__dataclass_fields__", {})

@@ -1,4 +1,4 @@
-"""What a job has found: trials, candidates, and two candidates side by side."""
+"""Schemas of what a job has found: trials, candidates, and two candidates side by side."""
 
 from typing import Any, Literal
 
@@ -16,16 +16,16 @@ class CurvePoint(Answer):
     low: float | None
     high: float | None
     items: int = 0
-    """Dev items that it was measured on; 0 where that is not known."""
+    """The dev items that it was measured on; 0 if unknown."""
 
 
 class CallFailures(Answer):
-    """Calls of a trial that brought nothing, for one reason."""
+    """Calls of a trial that failed for one reason."""
 
     model: Literal["target", "optimizer"]
     kind: Literal["refused", "infrastructure", "empty"]
     reason: str
-    """As it was told the first time."""
+    """The message of the first of these failures."""
     calls: int
 
 
@@ -41,8 +41,8 @@ class Trial(Answer):
     status: TrialStatus
     error: str = ""
     ending: str = ""
-    """Where the budget has ended the search, and what it had measured of that round; "" where
-    another thing has ended it.
+    """Whether the exhausted budget ended the search, and how far its last round was measured; else
+    empty.
     """
     failures: list[CallFailures] = []
     settings: dict[str, Any] = {}
@@ -57,13 +57,13 @@ class Trial(Answer):
     verdict: str = ""
     p_value: float | None = None
     form: str = ""
-    """How much of its gain is form alone, in words."""
+    """How much of its gain comes from the form of the answers alone, in words."""
     best: str | None = None
-    """Id of its best candidate."""
+    """The id of its best candidate."""
 
 
 class Candidate(Answer):
-    """A prompt of a trial, with where it comes from."""
+    """A prompt of a trial, with its lineage."""
 
     id: str
     object: Literal["optimization.candidate"] = "optimization.candidate"
@@ -77,13 +77,14 @@ class Candidate(Answer):
     dev_accuracy: float | None
     dev_items: int
     incomplete: bool = False
-    """The budget ended before it was measured on all dev items."""
+    """Whether the budget was exhausted before it was measured on all dev items."""
     adherence: float | None
+    """The share of the prompt's steps that responses follow; null if unknown."""
     kept: bool
     gain: float | None
-    """Over its parent, on the dev items that both were measured on."""
+    """The gain over its parent, on the dev items that both were measured on."""
     gain_items: int = 0
-    """How many these are."""
+    """How many dev items that are."""
     gain_low: float | None = None
     """The low end of the gain's 95% interval (adjusted Wald for paired shares)."""
     gain_high: float | None = None
@@ -97,7 +98,7 @@ class DiffPiece(Answer):
 
 
 class CandidateDetail(Candidate):
-    """With its prompt, and what changed from its parent's."""
+    """A candidate with its prompt, and what changed from its parent's."""
 
     text: str
     prompt: dict[str, Any]
@@ -105,13 +106,13 @@ class CandidateDetail(Candidate):
     demonstrations: int
     diff: list[DiffPiece]
     failing_step: str | None
-    """The parent's text of the step that was refined."""
+    """The parent's text of the step that was rewritten."""
     dev_low: float | None = None
     """The low end of the 95% interval of `dev_accuracy` (Wilson)."""
     dev_high: float | None = None
     worked_examples: list[WorkedExample] = []
     dropped_examples: int = 0
-    """Of the parent's, those that it does not have."""
+    """How many of the parent's worked examples it does not have."""
 
 
 class StepSeen(Answer):
@@ -120,17 +121,17 @@ class StepSeen(Answer):
     number: int
     step: str
     said: str
-    """What the response writes for it; "" where it was skipped."""
+    """What the response writes for the step; empty if it was skipped."""
     state: Literal["followed", "skipped", "wrong"]
-    """`wrong`: the first step at which a wrong response goes astray, as far as the task can tell.
+    """`wrong` is the first step at which a wrong response goes wrong, as far as the task can tell.
     """
 
 
 class Response(Answer):
-    """What a prompt got the target model to say on one item."""
+    """The target model's answer to one item under a prompt."""
 
     text: str | None
-    """None: not asked, or no answer came."""
+    """The answer; null if the model was not called, or did not answer."""
     score: float | None
     verdict: str
     steps: list[StepSeen] = []
@@ -149,51 +150,45 @@ class ComparedItem(Answer):
 
 
 class SplitComparison(Answer):
-    """Two candidates on the items of one split that both were answered on: every figure here is of
-    these items.
-    """
+    """Two candidates on those items of one split that both were answered on."""
 
     split: Literal["dev", "test"]
     items: int
     left_accuracy: float
     left_low: float
-    """The low end of its 95% interval (Wilson)."""
+    """The low end of the left accuracy's 95% interval (Wilson)."""
     left_high: float
     right_accuracy: float
     right_low: float
     right_high: float
     lead: float
-    """The left one's accuracy less the right one's."""
+    """The left accuracy minus the right one."""
     lead_low: float | None
     """The low end of the lead's 95% interval (adjusted Wald for paired shares)."""
     lead_high: float | None
     counts: dict[str, int]
-    """By winner, of all items of the split, those that one was not answered on among them as
-    `unknown`.
-    """
+    """Winner -> items of the whole split; `unknown`: one of the two was not answered."""
     verdict: str
-    """In words, by a paired exact test; "" where there are too few items."""
+    """The result of a paired exact test, in words; empty if there are too few items."""
     p_value: float | None
 
 
 class Comparison(Answer):
-    """Two candidates side by side, item by item: on the dev split, and on the test split where both
-    were tested.
-    """
+    """Two candidates item by item, on the dev split, and on the test split if both were tested."""
 
     object: Literal["optimization.comparison"] = "optimization.comparison"
     left: CandidateDetail
     right: CandidateDetail
     diff: list[DiffPiece]
     counts: dict[str, int]
-    """By winner, over both splits together; `splits` has them apart."""
+    """Winner -> items, over both splits together; `splits` has them apart."""
     items: list[ComparedItem]
     verdict: str
-    """In words, by a paired exact test on the items that both have of the test split, or of the dev
-    split where they share no test;
-    "" where there are too few."""
+    """The result of a paired exact test in words, on the test split, or on the dev split if the two
+    share no test; empty if there are too few items.
+    """
     p_value: float | None
     splits: list[SplitComparison] = []
-    """What can be said of each split, the test split first."""
+    """The comparison on each split, the test split first."""
     untested: Literal["", "left", "right", "both"] = ""
-    """Which of the two has no test of its own: the test split is not compared then."""
+    """Which of the two was not tested; then the test split is not compared."""

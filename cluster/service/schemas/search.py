@@ -1,8 +1,7 @@
-"""What a request says of strategies, selection and a search: plain values under names from our
-tables, nothing else.
+"""The parts of a request about strategies, selection and search.
 
-The same words as in an experiment's file, of which this is the part that a stranger may use. A
-choice that is built here is a small dataclass of numbers; no model, path or module is among them.
+They are those of an experiment file that a stranger may use: plain values under names from our
+tables, without a model, a path or a module.
 """
 
 from typing import Annotated, Any, Literal
@@ -37,7 +36,7 @@ def _expect_harmless(noun: str, table: Any, choice: ComponentSpec) -> None:
 
 
 class StrategyRequest(StrategySpec):
-    """A search method by its name in the catalogue, with its numbers and choices."""
+    """A strategy by its name in the catalogue, with its numbers and choices."""
 
     name: Name
     label: str = Field(
@@ -48,7 +47,11 @@ class StrategyRequest(StrategySpec):
     settings: Settings = {}
 
     def build(self, **changes: Any) -> Strategy:
-        """Return the strategy. Raises SettingsError."""
+        """Return the strategy.
+
+        Raises:
+            SettingsError: The name is unknown, or a setting is not allowed.
+        """
         _expect_harmless("strategy", STRATEGIES, self)
         return super().build(**changes)
 
@@ -61,20 +64,28 @@ class SelectionRequest(SelectionSpec):
     settings: Settings = {}
 
     def build(self, **changes: Any) -> SelectionRule:
-        """Return the rule. Raises SettingsError."""
+        """Return the rule.
+
+        Raises:
+            SettingsError: The name is unknown, or a setting is not allowed.
+        """
         _expect_harmless("selection rule", SELECTION_RULES, self)
         return super().build(**changes)
 
 
 class SearcherRequest(SearcherSpec):
-    """How points are chosen: grid, random or optuna."""
+    """How points of the search are chosen: grid, random or optuna."""
 
     name: Name = "random"
     label: str = Field("", json_schema_extra={"maxLength": MOST_KEY})
     settings: Settings = {}
 
     def build(self) -> Any:
-        """Return the searcher. Raises SettingsError."""
+        """Return the searcher.
+
+        Raises:
+            SettingsError: The name is unknown, or a setting is not allowed.
+        """
         _expect_harmless("searcher", SEARCHERS, self)
         return super().build()
 
@@ -87,13 +98,17 @@ class SchedulerRequest(SchedulerSpec):
     settings: Settings = {}
 
     def build(self) -> Any:
-        """Return the scheduler. Raises SettingsError."""
+        """Return the scheduler.
+
+        Raises:
+            SettingsError: The name is unknown, or a setting is not allowed.
+        """
         _expect_harmless("scheduler", SCHEDULERS, self)
         return super().build()
 
 
 def _read(data: Any) -> Any:
-    """Return a domain as it came. Raises SettingsError where it is none."""
+    """Return a domain as it came; raise SettingsError if it is none."""
     parse_domain(data)
     return data
 
@@ -102,7 +117,7 @@ Domain = Annotated[list[Value] | dict[DomainKey, bool | list[Value]], BeforeVali
 
 
 class SearchRequest(Strict):
-    """What is searched, and how: `search` of an experiment's file, with models by their labels."""
+    """What is searched, and how; as `search` in an experiment file, with models by their labels."""
 
     space: dict[Key, Domain] = Field(
         {},
@@ -115,6 +130,6 @@ class SearchRequest(Strict):
     )
     searcher: SearcherRequest = SearcherRequest()
     trials: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
-        None, description="Of each task and seed; not for grid."
+        None, description="Trials of each task and seed; not for grid."
     )
     scheduler: SchedulerRequest = SchedulerRequest()

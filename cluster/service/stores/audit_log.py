@@ -1,9 +1,9 @@
-"""Who did what: one line an act, written once and never changed.
+"""The audit log: one line for each act, written once and never changed.
 
-Knows no HTTP, and holds no key and no content.
+Holds no key and no content. Knows no HTTP.
 
-A store has no appending, so each writer has files of its own, of one day and at most LINES lines,
-which it alone writes anew:
+An object store cannot append, so each writer has files of its own, of one day and at most LINES
+lines, which it alone rewrites:
 
     STORAGE/audit/2026-03-01.WRITER.0000.jsonl
 """
@@ -37,23 +37,30 @@ ENDING = ".jsonl"
 
 @dataclass
 class Note:
-    """An act under way."""
+    """An act under way; its subject may become known on the way."""
 
     subject: str
     outcome: str = "done"
 
 
 class Audit:
-    """The audit of one service; safe to use from several threads.
+    """The audit log of one service; safe to use from several threads.
 
-    A caller is told the truth, whatever becomes of the audit: an act that was done is not answered
-    with an error because its line could not be written. The line is kept and written as soon as
-    that can be done; until then no further act is begun.
+    An act that was done is never answered with an error because its line could not be written. The
+    line is kept in memory and written as soon as that is possible; until then no further act may
+    begin.
     """
 
     def __init__(
         self, storage: Folder, clock: Callable[[], float] = time.time, pauses: Pauses | None = None
     ) -> None:
+        """Write to a folder of `storage`.
+
+        Args:
+            storage: The service's folder.
+            clock: Returns Unix seconds.
+            pauses: The pauses between attempts to write; None: the usual ones.
+        """
         self._folder = storage / "audit"
         self._clock = clock
         self._writer = secrets.token_hex(4)
@@ -61,29 +68,34 @@ class Audit:
         self._counted = 0
         self._day, self._file, self._lines = "", 0, list[str]()
         self._unwritten: list[tuple[str, str]] = []
-        """Day and line of acts that are on no file yet."""
+        """Day and line of acts that are in no file yet."""
         self._tasks = Supervisor("the audit", pauses)
         self._catching_up: asyncio.Task[None] | None = None
 
     def faults(self, least: int = 1) -> list[str]:
-        """See Supervisor.faults."""
+        """Return one sentence for each background task that fails; see Supervisor.faults."""
         return self._tasks.faults(least)
 
     @asynccontextmanager
-    async def noted(
+    async def recorded(
         self, principal: Principal, action: str, subject: str = ""
     ) -> AsyncIterator[Note]:
-        """Writes the act down when it has ended, and what became of it where it was refused.
+        """Record an act at the end of the block, with its error if it was refused.
 
-        Raises StorageError before the act
-        where lines of others still wait to be written.
+        Args:
+            principal: Who acts.
+            action: What is done, such as "file.upload".
+            subject: What it is done to, if that is known already.
+
+        Raises:
+            StorageError: Before the act: lines of earlier acts cannot be written.
         """
         if self._unwritten:
             await asyncio.to_thread(self._expect_written)
         note = Note(subject)
         try:
             yield note
-        except BaseException as problem:  # a caller who has left is told of, too
+        except BaseException as problem:  # also where the client has disconnected
             note.outcome = type(problem).__name__
             raise
         finally:
@@ -91,12 +103,22 @@ class Audit:
                 await asyncio.to_thread(
                     self.write, principal.owner, action, note.subject, note.outcome
                 )
-            except Exception as problem:  # noqa: BLE001 - the act is done, and its line kept
+            except Exception as problem:  # noqa: BLE001 - the act is done, and its line is kept
                 self._tasks.report(f"writing down {action}", problem)
                 self._catch_up()
 
     def write(self, owner: str, action: str, subject: str, outcome: str = "done") -> None:
-        """Raises StorageError; the line is written with the next one then."""
+        """Write the line of an act.
+
+        Args:
+            owner: Who acted.
+            action: What was done.
+            subject: What it was done to.
+            outcome: "done", or the error.
+
+        Raises:
+            StorageError: The storage does not answer; the line is written with the next one.
+        """
         now = self._clock()
         with self._lock:
             self._counted += 1
@@ -123,7 +145,7 @@ class Audit:
                 ) from problem
 
     def _flush(self) -> None:
-        """Raises StorageError; what was not written stays."""
+        """Write all lines that are in no file yet; on a StorageError they stay."""
         while self._unwritten:
             day = self._unwritten[0][0]
             if day != self._day or len(self._lines) >= LINES:
@@ -148,7 +170,16 @@ class Audit:
         await asyncio.to_thread(flush)
 
     def page(self, after: str | None, limit: int) -> Page[AuditEntry]:
-        """The newest first. Raises NotFound for a cursor that there is not, StorageError."""
+        """Return one page of the log, the newest first.
+
+        Args:
+            after: The id of the entry before the page; None: from the newest on.
+            limit: The most entries on the page.
+
+        Raises:
+            NotFound: There is no such entry.
+            StorageError: The storage does not answer.
+        """
         return paginate(
             ((entry.id, entry) for entry in self._newest_first()),
             after,
@@ -170,7 +201,7 @@ class Audit:
 
 
 def _entry(line: bytes, name: str, number: int) -> AuditEntry:
-    """A line that cannot be read is told of in its place, at the head of its day."""
+    """Read a line; one that cannot be read gives an entry that says so, as the first of its day."""
     try:
         return AuditEntry.model_validate_json(line)
     except ValidationError:

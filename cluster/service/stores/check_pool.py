@@ -1,8 +1,7 @@
-"""Runs work on what a stranger has sent in processes that can be killed (see check_server), and
-hands their slots out fairly.
+"""Runs work on what a stranger has sent in processes that can be killed; see check_server.
 
-One server process serves all of this process; it is started when it is first needed, and again
-where it has died.
+The slots for it are given out fairly. One server process serves all of this process; it is started
+when it is first needed, and again if it has died.
 """
 
 import asyncio
@@ -35,30 +34,36 @@ from cluster.service.stores.check_server import (
 from optimizer.errors import PromptrayError, SettingsError
 
 MODULES = (
-    "cluster.service.stores.data_files",
+    "cluster.service.stores.file_inspection",
     "cluster.service.backends.estimates",
     "pyarrow.parquet",
     "pyarrow.compute",
 )
-"""What the work needs."""
+"""The modules that the work needs, which the server imports at its start."""
 STARTS_WITHIN_S = 60.0
+"""How long the server may take to start."""
 GRACE_S = 30.0
-"""After the time limit, for the server to say so."""
+"""How long after the time limit the server may take to say that it was exceeded."""
 _ONE_THREAD = {
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "ARROW_DEFAULT_MEMORY_POOL": "system",
 }
-"""Threads of libraries do not outlive a fork; and memory that is given back is to be seen as such.
-"""
+"""Threads of libraries do not survive a fork; and freed memory must be seen to be free."""
 
 
 class CheckPool:
-    """Killable processes for one event loop."""
+    """Processes for checks that can be killed; for one event loop."""
 
     def __init__(
         self, settings: WorkSettings | None = None, server: "CheckServer | None" = None
     ) -> None:
+        """Take the limits from the settings.
+
+        Args:
+            settings: The limits; None: the defaults.
+            server: The server process; None: the one of this process.
+        """
         self._settings = settings or WorkSettings()
         self._server = server or shared_server()
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="checks")
@@ -72,9 +77,10 @@ class CheckPool:
         )
 
     async def open(self) -> None:
-        """Start the process now, so that the first check does not wait for it.
+        """Start the server, so that the first check does not wait for it.
 
-        Raises Unavailable.
+        Raises:
+            Unavailable: It does not start.
         """
         try:
             await self._ready()
@@ -82,18 +88,26 @@ class CheckPool:
             raise Unavailable(f"The process for checks does not start ({problem}).") from None
 
     async def ping(self) -> None:
-        """Return where the process runs, or was not needed yet; start it again where it has died.
+        """Return if the server runs, or was not needed yet; start it again if it has died.
 
-        Raises OSError.
+        Raises:
+            OSError: It does not start.
         """
         if self._server.broke:
             await self._ready()
 
     async def run(self, owner: str, work: Work, *given: Any) -> Any:
-        """Return what the work returns, or raise what it raises.
+        """Run work in a child of the server, and return what it returns or raise what it raises.
 
-        Raises SettingsError beyond the limits of time and memory, Busy
-        where the owner has too many waiting, Unavailable where the process broke.
+        Args:
+            owner: Whose slot it takes.
+            work: A function of a module.
+            given: Its arguments; they are pickled.
+
+        Raises:
+            SettingsError: It took more time or memory than is allowed.
+            Busy: The owner has too many checks waiting.
+            Unavailable: The process broke.
         """
         own = self._settings
         async with self._slots.one(owner):
@@ -108,8 +122,8 @@ class CheckPool:
                 raise _broken() from problem
         return self._result(data)
 
-    async def _answer(self, asked: bytes) -> bytes:
-        """All that comes back. Closing the socket ends the work, wherever we are interrupted."""
+    async def _answer(self, request: bytes) -> bytes:
+        """Return all that the child sends; to close the socket ends the child at any time."""
         loop, own = asyncio.get_running_loop(), self._settings
         limits = {"time_s": own.check_s, "memory_bytes": own.check_bytes}
         try:
@@ -120,7 +134,7 @@ class CheckPool:
         with answers:
             answers.setblocking(False)
             with suppress(BrokenPipeError, ConnectionResetError):  # it has died: why comes behind
-                await loop.sock_sendall(answers, asked)
+                await loop.sock_sendall(answers, request)
             data = bytearray()
             with suppress(ConnectionResetError):
                 while part := await loop.sock_recv(answers, 2**20):
@@ -159,9 +173,10 @@ class CheckPool:
 
 
 class CheckServer:
-    """The server process. Safe to use from several threads and event loops."""
+    """The server process; safe to use from several threads and event loops."""
 
     def __init__(self, modules: Sequence[str] = MODULES) -> None:
+        """Start nothing yet."""
         self._modules = list(modules)
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -169,18 +184,25 @@ class CheckServer:
 
     @property
     def ready(self) -> bool:
+        """Whether the process runs."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def broke(self) -> bool:
+        """Whether the process has died."""
         return self._process is not None and self._process.poll() is not None
 
     @property
     def pid(self) -> int | None:
+        """The number of the process, if it was started."""
         return self._process.pid if self._process else None
 
     def start(self) -> None:
-        """Start it where it does not run; blocks until it is ready. Raises OSError."""
+        """Start the process unless it runs; block until it is ready.
+
+        Raises:
+            OSError: It does not start.
+        """
         with self._lock:
             if self.ready:
                 return
@@ -203,9 +225,13 @@ class CheckServer:
                 raise OSError("the process for checks does not start")
 
     def work(self, limits: dict[str, float]) -> socket.socket:
-        """Have a child begin; the socket is that of its work.
+        """Let a child begin, and return the socket of its work.
 
-        Raises OSError where the server is gone.
+        Args:
+            limits: `time_s` and `memory_bytes`.
+
+        Raises:
+            OSError: The process is gone.
         """
         ours, theirs = socket.socketpair()
         with theirs, self._lock:
@@ -222,7 +248,7 @@ class CheckServer:
         return ours
 
     def kill(self) -> None:
-        """End it at once, with all its children; the next piece of work starts it anew."""
+        """Kill the process with all its children; the next piece of work starts it again."""
         with self._lock:
             self._close()
 
@@ -243,7 +269,7 @@ class CheckServer:
 
 @cache
 def shared_server() -> CheckServer:
-    """Return the one of this process."""
+    """Return the one server of this process."""
     server = CheckServer()
     atexit.register(server.kill)
     return server

@@ -1,16 +1,18 @@
-"""Work on what a stranger has sent, in a process that can be killed: one server process forks one
-child for each piece of work.
+"""Runs work on what a stranger has sent in processes that can be killed.
+
+A server process forks one child for each piece of work.
 
 The server has imported what the work needs, so a child begins within milliseconds; it never works
-itself, so it can always kill. A child has a limit of time and one of memory, holds no state, and is
-gone when its work is done. Blocking the interpreter, as a regular expression without end does,
-blocks the child alone.
+itself, so it can always kill. A child has a time limit and a memory limit, holds no state, and is
+gone when its work is done. What blocks the interpreter, such as an endless regular expression,
+blocks the child only.
 
 A client sends one line of JSON with one end of a socket pair. On that socket the child reads its
-work and writes its result, both pickled. The child trusts who has started it. The client takes from
-a child, which has read what a stranger sent, values and our own classes alone (see `_Values`). When
-the child is gone the server adds why (see ENDING_BYTES) and closes. A client that closes its end
-has the child killed; a server whose control socket is closed kills all its children and ends.
+work and writes its result, both pickled. The child trusts the process that started it. From a
+child, which has read what a stranger sent, the client accepts only values and our own classes (see
+`_Values`). When the child is gone the server adds why (see ENDING_BYTES) and closes. A client that
+closes its end gets its child killed; a server whose control socket is closed kills all its children
+and ends.
 """
 
 import ctypes
@@ -36,19 +38,19 @@ from typing import Any
 from optimizer.errors import PromptrayError
 
 ENDING_BYTES = 8
-"""Of the word at the end of every answer."""
+"""The length of the word at the end of every answer."""
 DONE, LATE, LARGE, DIED = (
     word.ljust(ENDING_BYTES) for word in (b"done", b"late", b"large", b"died")
 )
 READY = b"ready\n"
 _OUT_OF_MEMORY = 3
-"""The exit status of a child."""
+"""The exit status of a child without memory."""
 _WHY_BY_CODE = {0: DONE, _OUT_OF_MEMORY: LARGE, -signal.SIGALRM: LATE}
 _LENGTH_BYTES = 8
 _LOOK_EVERY_S = 0.05
 _NICENESS = 5
-"""The event loop of the service goes first; no more, or a busy machine would make an honest check
-too late.
+"""The service's event loop has priority; a higher value would make an honest check too late on a
+busy machine.
 """
 _PARENT_DIED = 1
 """PR_SET_PDEATHSIG of Linux's prctl."""
@@ -70,7 +72,7 @@ _PLAIN = {
     ("types", "MappingProxyType"),
 }
 _OWN_TIMER_TIMES = 1.5
-"""A child's own timer, after which the system kills it, should nobody be there to do it."""
+"""After this multiple of its time limit the system kills a child, in case the server is gone."""
 
 
 @dataclass
@@ -85,22 +87,19 @@ class _Child:
 
 
 def framed(content: Any) -> bytes:
-    """Return a thing as it is sent: its length, then itself."""
+    """Return a value as it is sent: its length, then its pickle."""
     data = pickle.dumps(content)
     return len(data).to_bytes(_LENGTH_BYTES, "big") + data
 
 
 class _Values(pickle.Unpickler):
-    """Reads what a child has sent: our own classes and plain values, nothing that could do
-    something when it is read.
-    """
+    """Unpickles what a child has sent: only our own classes and plain values."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in _PLAIN:
             return super().find_class(module, name)
-        if (
-            module.partition(".")[0] in _OWN_PACKAGES and "." not in name
-        ):  # a dot would lead through our modules into others
+        # A dot in the name would lead through our modules into others.
+        if module.partition(".")[0] in _OWN_PACKAGES and "." not in name:
             found = super().find_class(module, name)
             if isinstance(found, type) and found.__module__ == module:
                 return found
@@ -108,9 +107,11 @@ class _Values(pickle.Unpickler):
 
 
 def unframed(data: bytes) -> Any:
-    """Return what a child has sent.
+    """Return the value that a child has sent.
 
-    Raises ValueError where it is not whole, UnpicklingError where it is more than values.
+    Raises:
+        ValueError: It is not complete.
+        pickle.UnpicklingError: It is more than values.
     """
     size = int.from_bytes(data[:_LENGTH_BYTES], "big")
     if len(data) != _LENGTH_BYTES + size:
@@ -121,12 +122,12 @@ def unframed(data: bytes) -> Any:
 def main() -> None:
     """Serve on the socket that is the standard input, until it is closed.
 
-    Whoever starts it has imported what the work needs.
+    The caller has imported what the work needs.
     """
     control = socket.socket(fileno=os.dup(0))
     os.dup2(os.open(os.devnull, os.O_RDWR), 0)
     os.dup2(2, 1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: whoever has started us ends us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the process that started this
     warnings.filterwarnings("ignore", message=".*multi-threaded.*fork", category=DeprecationWarning)
     gc.collect()
     gc.freeze()  # so that looking for garbage in a child does not copy our pages
@@ -135,10 +136,12 @@ def main() -> None:
 
 
 class _Server:
+    """Forks, watches and kills the children."""
+
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._children: dict[int, _Child] = {}
-        self._asked = b""
+        self._buffer = b""
         self._sockets: list[int] = []
         self._wakes, wake = socket.socketpair()
         self._wakes.setblocking(False)
@@ -150,6 +153,7 @@ class _Server:
         self._own_pages = _pages("self")
 
     def serve(self) -> None:
+        """Serve until the control socket is closed."""
         try:
             while self._look():
                 self._enforce()
@@ -159,10 +163,7 @@ class _Server:
                 os.kill(child.pid, signal.SIGKILL)
 
     def _look(self) -> bool:
-        """Wait for something to happen, and take in what was asked.
-
-        False where nobody is there any more to ask.
-        """
+        """Wait for an event, and take in new work; return False when the client is gone."""
         poll = select.poll()
         poll.register(self._control, select.POLLIN)
         poll.register(self._wakes, select.POLLIN)
@@ -178,13 +179,13 @@ class _Server:
         return self._control.fileno() not in happened or self._take_in()
 
     def _take_in(self) -> bool:
-        asked, sockets, _, _ = socket.recv_fds(self._control, 65536, 16)
-        self._asked += asked
+        received, sockets, _, _ = socket.recv_fds(self._control, 65536, 16)
+        self._buffer += received
         self._sockets += sockets
-        while b"\n" in self._asked and self._sockets:
-            line, _, self._asked = self._asked.partition(b"\n")
+        while b"\n" in self._buffer and self._sockets:
+            line, _, self._buffer = self._buffer.partition(b"\n")
             self._start(socket.socket(fileno=self._sockets.pop(0)), json.loads(line))
-        return bool(asked)
+        return bool(received)
 
     def _start(self, answers: socket.socket, limits: dict[str, float]) -> None:
         time_s, memory = limits["time_s"], int(limits["memory_bytes"])
@@ -232,7 +233,7 @@ class _Server:
                 os.kill(child.pid, signal.SIGKILL)
 
     def _reap(self) -> None:
-        """Say why to the clients of those that are gone."""
+        """Send the reason to the clients of those children that are gone."""
         for child in list(self._children.values()):
             pid, status = os.waitpid(child.pid, os.WNOHANG)
             if pid:
@@ -254,7 +255,7 @@ def _confine(time_s: float, memory_bytes: int) -> None:
 
 
 def _work(answers: socket.socket) -> int:
-    """Read a piece of work, do it, and write what it gives or raises. Returns the exit status."""
+    """Read a piece of work, do it, and write what it gives or raises; return the exit status."""
     head = _received(answers, _LENGTH_BYTES)
     work, given = pickle.loads(_received(answers, int.from_bytes(head, "big")))
     try:
@@ -263,7 +264,7 @@ def _work(answers: socket.socket) -> int:
         return _OUT_OF_MEMORY
     except PromptrayError as problem:
         answer = framed((False, problem.with_traceback(None)))
-    except BaseException as problem:  # noqa: BLE001 - told where it was asked for, and in the log
+    except BaseException as problem:  # noqa: BLE001 - sent to the client, and in the log
         traceback.print_exc()
         answer = framed((False, RuntimeError(type(problem).__name__)))
     answers.sendall(answer)
@@ -281,7 +282,7 @@ def _received(answers: socket.socket, size: int) -> bytes:
 
 
 def _pages(pid: str) -> int:
-    """Of memory that a process has; 0 where the system does not tell."""
+    """Return the pages of memory that a process has; 0 if the system does not say."""
     try:
         return int(Path(f"/proc/{pid}/statm").read_bytes().split()[1])
     except (OSError, IndexError, ValueError):
@@ -289,7 +290,7 @@ def _pages(pid: str) -> int:
 
 
 def _data_bytes() -> int:
-    """What counts as data of this process now."""
+    """Return how many bytes count as data of this process now; 0 if the system does not say."""
     try:
         return int(Path("/proc/self/statm").read_bytes().split()[5]) * resource.getpagesize()
     except (OSError, IndexError, ValueError):
@@ -297,4 +298,4 @@ def _data_bytes() -> int:
 
 
 Work = Callable[..., Any]
-"""A function of a module, so that it can be sent by its name."""
+"""A function of a module, so that it can be pickled by its name."""

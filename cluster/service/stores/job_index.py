@@ -1,6 +1,7 @@
-"""Which jobs are filed, in the order in which they came: the journal of a line a job, made again
-from the jobs' folders where it is lost or damaged. Knows the storage, and of a job only what a line
-says. Belongs to the one who holds the storage.
+"""The index of jobs in the order in which they were filed: a journal with a line for each job.
+
+It is made again from the jobs' folders if it is lost or damaged. Knows the storage, and of a job
+only what its line says. Only the process that holds the storage uses it.
 """
 
 import json
@@ -14,12 +15,18 @@ from serving.storage.journal import Journal
 
 
 class Index:
-    """The index of a store.
-
-    `note` is called with a sentence for whatever had to be mended. Raises StorageError.
-    """
+    """The index of a store."""
 
     def __init__(self, store: Store, note: Callable[[str], None]) -> None:
+        """Read the index, and repair it where lines are missing or damaged.
+
+        Args:
+            store: The storage.
+            note: Called with a sentence for whatever had to be repaired.
+
+        Raises:
+            StorageError: The storage does not answer.
+        """
         self._store = store
         self._note = note
         try:
@@ -28,7 +35,7 @@ class Index:
             if not all(isinstance(entry.get("id"), str) for entry in entries):
                 raise DataError(f"{store.index} has lines that name no job.")
         except DataError as problem:
-            entries = self._made_again(problem)
+            entries = self._rebuild(problem)
         self._entry_by_id: dict[str, dict[str, Any]] = {}
         for entry in entries:
             self._entry_by_id.setdefault(entry["id"], entry)
@@ -39,24 +46,25 @@ class Index:
 
     @property
     def ids(self) -> list[str]:
-        """The oldest first."""
+        """The ids of all jobs, the oldest first."""
         return list(self._entry_by_id)
 
     def of(self, id: str) -> tuple[int, dict[str, Any]]:
-        """The number of a job, and what its line says."""
+        """Return the number of a job, and what its line says."""
         return self.ids.index(id) + 1, self._entry_by_id[id]
 
     def add(self, filed: Filed) -> None:
-        """Files a job whose record stands in its folder."""
+        """Add a job whose record is in its folder."""
         self._append([_entry(filed)])
 
     def _append(self, entries: list[dict[str, Any]]) -> None:
         self._journal.append(entries)
         self._entry_by_id |= {entry["id"]: entry for entry in entries}
 
-    def _made_again(self, problem: DataError) -> list[dict[str, Any]]:
-        """What can be read of a damaged journal, in a new one; its files are kept under another
-        name.
+    def _rebuild(self, problem: DataError) -> list[dict[str, Any]]:
+        """Return what can be read of a damaged journal, and write it to a new one.
+
+        The damaged files are kept under other names.
         """
         folder, found = self._store.index, list[dict[str, Any]]()
         data_by_name = {name: folder.read(name) for name in folder.names(".jsonl")}
@@ -74,10 +82,10 @@ class Index:
         return found
 
     def _add_forgotten(self, whole: bool) -> None:
-        """Jobs that were started, and that no line names, are filed again.
+        """Add jobs that were started and have no line.
 
-        One that has nothing but its record was never
-        acknowledged; where there is no line at all nobody can tell, and it is filed too.
+        A job with only a record was never acknowledged, and is left out. If there is no line at all
+        that cannot be known, and all are added.
         """
         lost = [
             id
@@ -106,13 +114,13 @@ class Index:
     def _entry_of(self, id: str) -> dict[str, Any]:
         try:
             filed = self._store.filed(id)
-        except PromptrayError:  # it will be set aside, with the reason
+        except PromptrayError:  # the job table will mark it as damaged, with the reason
             return {"id": id}
         return {**_entry(filed), "number": filed.number}
 
 
 def _entry(filed: Filed) -> dict[str, Any]:
-    """Beside the id what is shown of a job whose record is damaged."""
+    """Return the line of a job: its id, and what is shown if its record is damaged."""
     return {
         "id": filed.id,
         "owner": filed.owner,

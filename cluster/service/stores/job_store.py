@@ -1,18 +1,18 @@
-"""Where the service's state stands, on any file system. Knows the layout, and nothing of what runs.
+"""Reads and writes the service's state, on any file system. Knows the layout, and not what runs.
 
     STORAGE/
-      optimizations/index/     a line a job, in the order in which they came (see
+      optimizations/index/     a line for each job, in the order in which they were filed (see
                                serving.storage.journal): what counts as filed; NAME.damaged: a file
                                of an index that had to be made again from the folders of the jobs
       optimizations/ID/        request.json: what was filed; state.json: how it stands; events/: a
-                               line an event; results/
-      usage/YYYY-MM-DD.json    owner -> calls and money of that day (UTC), as jobs have told of them
+                               line for each event; results/
+      usage/YYYY-MM-DD.json    owner -> calls and money of that day (UTC), as reported by jobs
       usage/YYYY-MM-DD/        what was given out to each owner, see
                                cluster/service/access/owner_budgets.py
-      usage/limits.json        owner -> the quota that the owner had last
-      estimates/HASH/          results folders of probes, whose answers a job that is like it begins
-                               with
-      files/ID/                file.json and data.EXT (written by whoever takes uploads)
+      usage/limits.json        owner -> the quota that was last set
+      estimates/HASH/          results folders of probes, whose answers a job of an equal request
+                               starts with
+      files/ID/                file.json and data.EXT (written by data_files.py)
 
 The one writer of jobs holds `optimizations` by the ledger's lock, or its lease.
 """
@@ -40,33 +40,38 @@ LIMITS_FILE = "limits.json"
 
 @dataclass(frozen=True)
 class Store:
-    """The service's folder.
+    """The service's folder; small and picklable.
 
-    Small and picklable. Raises StorageError where the storage does not let it, DataError where it
-    holds
-    something else.
+    Its methods raise StorageError if the storage does not answer, and DataError if a file holds
+    something else than was written there.
     """
 
     place: str
 
     @property
     def root(self) -> Folder:
+        """The folder itself."""
         return open_folder(self.place).absolute()
 
     @property
     def jobs(self) -> Folder:
+        """The folder of all jobs."""
         return self.root / JOBS
 
     def job(self, id: str) -> Folder:
+        """Return the folder of a job."""
         return self.jobs / id
 
     def results(self, id: str) -> Folder:
+        """Return the results folder of a job."""
         return self.job(id) / "results"
 
     def estimate(self, digest: str) -> Folder:
+        """Return the results folder of a probe."""
         return self.root / "estimates" / digest
 
     def file(self, id: str) -> Folder:
+        """Return the folder of an uploaded file."""
         return self.root / "files" / id
 
     @property
@@ -75,26 +80,32 @@ class Store:
         return self.jobs / "index"
 
     def filed_ids(self) -> list[str]:
-        """In the order in which they came."""
+        """Return the ids of all jobs in the order in which they were filed."""
         return [str(entry.get("id")) for entry in entries(self.index)]
 
     def job_folders(self) -> list[str]:
-        """The ids of all jobs that something stands of, in no order."""
+        """Return the ids of all jobs that have a folder, in no order."""
         return [name for name in self.jobs.folders() if name.startswith("opt-")]
 
     def plain(self, problem: Exception) -> str:
-        """What an error says, without the storage's own place, which is nobody's but the
-        operator's.
+        """Return an error's message without the storage's address.
+
+        Only the operator may know that.
         """
         place, _, query = self.root.place.partition("?")
-        said = str(problem).replace(f"{place.rstrip('/')}/", "")
-        return said.replace(f"?{query}", "") if query else said
+        message = str(problem).replace(f"{place.rstrip('/')}/", "")
+        return message.replace(f"?{query}", "") if query else message
 
     def has(self, id: str) -> bool:
+        """Return whether a job was filed."""
         return self.job(id).exists(REQUEST_FILE)
 
     def filed(self, id: str) -> Filed:
-        """Raises DataError, also where the record in the job's folder is another job's."""
+        """Read the record of a job.
+
+        Raises:
+            DataError: It cannot be read, or is another job's.
+        """
         folder = self.job(id)
         try:
             filed = Filed.from_json(_read(folder, REQUEST_FILE))
@@ -108,10 +119,15 @@ class Store:
         return filed
 
     def file_request(self, filed: Filed) -> None:
+        """Write the record of a job."""
         _write(self.job(filed.id), REQUEST_FILE, filed.to_json())
 
     def state(self, id: str) -> State:
-        """That of a job of which nothing is known but its request: it waits."""
+        """Read the state of a job; one that has none yet is queued.
+
+        Raises:
+            DataError: It cannot be read.
+        """
         folder = self.job(id)
         if not folder.exists(STATE_FILE):
             if STATE_FILE in folder.folders():
@@ -125,12 +141,14 @@ class Store:
             raise DataError(f"{folder.place_of(STATE_FILE)}: {problem}") from problem
 
     def save_state(self, id: str, state: dict[str, Any]) -> None:
+        """Write the state of a job."""
         _write(self.job(id), STATE_FILE, state)
 
     def events(self, id: str, after: int = 0, limit: int | None = None) -> list[Event]:
-        """Those with ids above `after`.
+        """Read at most `limit` events of a job with ids above `after`.
 
-        Raises DataError where one cannot be read, or is missing between the others.
+        Raises:
+            DataError: An event cannot be read, or is missing between the others.
         """
         folder = self.job(id) / EVENTS
         try:
@@ -144,10 +162,15 @@ class Store:
         return found
 
     def journal(self, id: str) -> Journal:
+        """Open the journal of a job's events for writing."""
         return Journal(self.job(id) / EVENTS)
 
     def usage(self, day: str) -> dict[str, dict[str, float]]:
-        """Owner -> "calls" and "money"."""
+        """Read the use of a day: owner -> "calls" and "money".
+
+        Raises:
+            DataError: It cannot be read.
+        """
         folder = self.root / "usage"
         found = _read(folder, f"{day}.json") if folder.exists(f"{day}.json") else {}
         if not all(
@@ -160,21 +183,18 @@ class Store:
             )
         return found
 
-    def keep_damaged_usage(self, day: str) -> None:
-        """Puts a file of use that cannot be read aside, under another name, before it is written
-        anew.
-        """
+    def back_up_damaged_usage(self, day: str) -> None:
+        """Copy a day's use that cannot be read to another name, before it is written again."""
         folder = self.root / "usage"
         folder.write(f"{day}.json.damaged", folder.read(f"{day}.json"))
 
     @property
     def usage_folder(self) -> Folder:
+        """The folder of the use of all days."""
         return self.root / "usage"
 
     def limits(self) -> dict[str, dict[str, Any]]:
-        """Owner -> the quota that the owner had last; nothing where there is no such file, or none
-        that can be read.
-        """
+        """Read owner -> the quota that was last set; {} if the file is missing or damaged."""
         with suppress(DataError):
             return (
                 _read(self.usage_folder, LIMITS_FILE)
@@ -184,9 +204,11 @@ class Store:
         return {}
 
     def save_limits(self, limits: dict[str, dict[str, Any]]) -> None:
+        """Write the quotas of all owners."""
         _write(self.usage_folder, LIMITS_FILE, limits)
 
     def save_usage(self, day: str, usage: dict[str, dict[str, float]]) -> None:
+        """Write the use of a day."""
         _write(self.root / "usage", f"{day}.json", usage)
 
 

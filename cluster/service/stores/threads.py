@@ -1,9 +1,7 @@
-"""Threads for what blocks: reading files and writing them, each owner's share of them bounded.
-
-For one event loop.
+"""Threads for reading and writing files, with a limited number for each owner.
 
 The event loop's own pool of threads is not used in the service: it is small, everything in the
-process shares it, and one owner whose reads hang would take all of it.
+process shares it, and one owner whose reads hang would take all of it. For one event loop.
 """
 
 import asyncio
@@ -21,14 +19,11 @@ T = TypeVar("T")
 OWN = ""
 """The owner of what the service reads for itself."""
 _PING = "\0ping"
-"""No owner's name."""
+"""A name that no owner has."""
 
 
 class ReadingThreads:
-    """A pool of threads.
-
-    A thread whose work hangs counts against its owner for as long as it hangs.
-    """
+    """A pool of threads; one whose work hangs counts against its owner for as long as it hangs."""
 
     def __init__(
         self,
@@ -37,14 +32,29 @@ class ReadingThreads:
         most_waiting: int = 64,
         deadline_s: float = 60.0,
     ) -> None:
+        """Start no thread yet.
+
+        Args:
+            most: Threads in all.
+            most_per_owner: Threads of one owner.
+            most_waiting: Requests of one owner that may wait.
+            deadline_s: How long waiting and working may take together.
+        """
         self._pool = ThreadPoolExecutor(most, thread_name_prefix="reading")
         self._slots = FairSlots(most, most_per_owner, most_waiting, "reads", retry_after_s=1.0)
         self._deadline_s = deadline_s
 
     async def run(self, owner: str, work: Callable[..., T], *given: Any) -> T:
-        """Return what the work returns.
+        """Run work in a thread, and return what it returns.
 
-        Raises Busy where the owner has too many waiting, Unavailable at the deadline.
+        Args:
+            owner: Whose slot it takes.
+            work: The function.
+            given: Its arguments.
+
+        Raises:
+            Busy: The owner has too many requests waiting.
+            Unavailable: It has not ended at the deadline.
         """
         try:
             async with asyncio.timeout(self._deadline_s):
@@ -52,12 +62,12 @@ class ReadingThreads:
                 return await asyncio.wrap_future(self._started(owner, partial(work, *given)))
         except TimeoutError:
             raise Unavailable(
-                f"The storage has not answered within {self._deadline_s:g} s: come again in a "
+                f"The storage has not answered within {self._deadline_s:g} s: try again in a "
                 "moment."
             ) from None
 
     async def ping(self) -> None:
-        """Return as soon as a thread is free, so soon where not all of them hang."""
+        """Return as soon as a thread is free, which is soon unless all of them hang."""
         await self.run(_PING, lambda: None)
 
     def _started(self, owner: str, work: Callable[[], T]) -> "Future[T]":
@@ -67,8 +77,8 @@ class ReadingThreads:
             with suppress(RuntimeError):  # the loop is closed: nobody waits
                 loop.call_soon_threadsafe(self._slots.free, owner)
 
-        # With the thread, not with whoever waits for it: a caller who leaves does not get a second
-        # thread for the first.
+        # The slot is freed with the thread, not with the caller: one who leaves does not get a
+        # second thread while the first still works.
         future = self._pool.submit(contextvars.copy_context().run, work)
         future.add_done_callback(ended)
         return future

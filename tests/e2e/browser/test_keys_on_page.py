@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.service.access.api_keys import add_key
+from cluster.service.access.key_store import add_key
 from cluster.service.backends.replay import ReplayBackend
 from cluster.service.show import shown_app
 from serving.storage import open_folder

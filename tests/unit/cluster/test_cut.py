@@ -21,7 +21,7 @@ from cluster.experiment.partial_results import leave_results
 from cluster.experiment.prepare import Experiment, prepare
 from cluster.results import read_trials, read_unfinished, write_results
 from cluster.search.metric_names import RESULT, SO_FAR
-from cluster.service.backends.archive import shown_folder
+from cluster.service.backends.archived_job import read_archived_job
 from cluster.service.read_models.results import Results
 from cluster.trial.plan import Progress, without_result
 from cluster.trial.result import TrialResult
@@ -262,7 +262,7 @@ def test_a_run_that_was_cut_is_shown_as_such(tmp_path: Path, killed: bool) -> No
     run.rounded(ABO, 2)
     if not killed:
         saved(run, "stopped")
-    shown = shown_folder(open_folder(tmp_path), "me")
+    shown = read_archived_job(open_folder(tmp_path), "me")
     assert (shown.job.status, shown.job.trials_done, shown.job.trials_told) == (
         "cancelled",
         1,
@@ -271,9 +271,9 @@ def test_a_run_that_was_cut_is_shown_as_such(tmp_path: Path, killed: bool) -> No
     assert shown.job.best_dev_accuracy == 0.1
     assert shown.events[-1].kind == "job.cancelled"
     assert [event.trial for event in shown.events if event.kind == "trial.finished"] == [APO]
-    course = Results().course(shown.folder, ABO)
-    assert course.result is not None
-    assert (course.result.status, len(course.rounds)) == ("stopped", 2)
+    history = Results().history(shown.folder, ABO)
+    assert history.result is not None
+    assert (history.result.status, len(history.rounds)) == ("stopped", 2)
 
 
 def test_a_job_whose_process_was_ended_leaves_the_last_reports_in_best_and_tables(

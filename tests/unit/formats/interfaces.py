@@ -12,7 +12,7 @@ from typer.main import get_command
 
 from cluster.cli import app
 from cluster.service.backends.archive import ArchiveBackend
-from cluster.service.http.openapi import make
+from cluster.service.http.openapi import openapi_document
 from cluster.service.show import shown_app
 from serving.storage import open_folder
 
@@ -48,7 +48,7 @@ def _commands(command: Any, name: str) -> Iterator[tuple[str, dict[str, str]]]:
 
 def document(storage: Path) -> dict[str, Any]:
     """The OpenAPI document."""
-    return make(shown_app(ArchiveBackend([]), open_folder(storage)))
+    return openapi_document(shown_app(ArchiveBackend([]), open_folder(storage)))
 
 
 def routes(described: Mapping[str, Any]) -> Table:

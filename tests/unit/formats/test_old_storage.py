@@ -13,11 +13,11 @@ from typing import Any
 from cluster.experiment.planning import plan_of
 from cluster.experiment.prepare import check
 from cluster.results import read_trials
-from cluster.service.access.api_keys import read_keys
+from cluster.service.access.key_store import read_keys
 from cluster.service.backends.archive import ArchiveBackend
 from cluster.service.core.backend import Principal
-from cluster.service.core.job_record import Outcome, Work
 from cluster.service.core.settings import ServiceSettings
+from cluster.service.core.worker_pool import Outcome, Work
 from cluster.service.jobs.request_mapping import experiment_settings
 from cluster.service.stores.audit_log import Audit
 from cluster.service.stores.data_files import FileStore

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[3]
 FLOORS = ("cluster", "serving", "optimizer")
 AWAITED_BY_THEIR_MAKERS = {
     "cluster/service/jobs/worker_pool.py": 2,
-    "cluster/service/jobs/controller.py": 1,
+    "cluster/service/jobs/job_runner.py": 1,
     "cluster/service/backends/broadcast.py": 2,
 }
 """Tasks of the service that are no background tasks: who makes them waits for them, and ends them.

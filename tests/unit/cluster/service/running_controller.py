@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from cluster.service.core.job_record import Filed, Outcome, Spent, Work
+from cluster.service.core.job_record import Filed, Spent
 from cluster.service.core.settings import QuotaSettings
+from cluster.service.core.worker_pool import Outcome, Work
 from cluster.service.jobs.controller import JobController
 from cluster.service.jobs.run_updates import Ended, Moved, Rounded, Sized, Started
 from cluster.service.schemas import OptimizationRequest

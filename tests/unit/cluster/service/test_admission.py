@@ -15,7 +15,7 @@ from cluster.service.access.admission import expect_within
 from cluster.service.core.job_record import Filed
 from cluster.service.core.settings import RequestLimits, ServiceSettings
 from cluster.service.jobs.request_mapping import admit, experiment_settings
-from cluster.service.schemas import KEPT, OptimizationRequest
+from cluster.service.schemas import STORED, OptimizationRequest
 from cluster.service.schemas.plain import harmless_settings
 from optimizer.errors import SettingsError
 from optimizer.selection import SELECTION_RULES
@@ -329,4 +329,4 @@ def test_a_job_that_was_taken_before_is_read_whatever_the_bounds_are_now() -> No
             "idempotency_key": None,
         }
     )
-    assert filed.request == OptimizationRequest.model_validate(given, context=KEPT)
+    assert filed.request == OptimizationRequest.model_validate(given, context=STORED)

@@ -10,9 +10,11 @@ import pytest
 
 from cluster.service.access.quotas import Quotas, day_of
 from cluster.service.core.errors import Conflict, NotFound, OverQuota
-from cluster.service.core.job_record import Lost, Outcome, Spent, Work
+from cluster.service.core.job_record import Spent
 from cluster.service.core.settings import QuotaSettings
-from cluster.service.jobs.controller import LOST_WITHOUT_PROGRESS, JobController
+from cluster.service.core.worker_pool import Lost, Outcome, Work
+from cluster.service.jobs.controller import JobController
+from cluster.service.jobs.job_runner import LOST_WITHOUT_PROGRESS
 from cluster.service.jobs.run_updates import Ended, Sized
 from cluster.service.stores.job_store import Store
 from optimizer.errors import StorageError
@@ -253,7 +255,7 @@ async def test_quotas_bound_jobs_and_calls_and_use_outlives_the_controller(tmp_p
     limits = QuotaSettings(jobs_at_once=1, calls_a_day=25)
     async with running_controller(tmp_path, until_stopped) as (controller, worker_pool):
         await controller.create(filed("opt-1"), limits)
-        with pytest.raises(OverQuota, match="1 jobs queued or running"):
+        with pytest.raises(OverQuota, match="1 of the 1 jobs that your quota allows"):
             await controller.create(filed("opt-2"), limits)
         await controller.create(filed("opt-3", "bob"), FREE)
         worker_pool.gate.set()
@@ -290,8 +292,8 @@ async def test_news_come_as_soon_as_there_are_some_and_not_before(tmp_path: Path
         await controller.create(filed("opt-1"), FREE)
         await asyncio.sleep(0.1)
         known = controller.get("opt-1").last_event
-        assert await controller.news({"opt-1": known, "opt-9": 0}, 0.05) == {}
-        asking = asyncio.create_task(controller.news({"opt-1": known}, 10))
+        assert await controller.events_since({"opt-1": known, "opt-9": 0}, 0.05) == {}
+        asking = asyncio.create_task(controller.events_since({"opt-1": known}, 10))
         worker_pool.gate.set()
         found = await asyncio.wait_for(asking, 5)
         assert found["opt-1"][0].id == known + 1

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import ray
 
-from cluster.service.core.job_record import Outcome, State, Work, shown
+from cluster.service.core.job_record import State, job_answer
 from cluster.service.core.settings import ServiceSettings
+from cluster.service.core.worker_pool import Outcome, Work
 from cluster.service.jobs import controller as controller_module
 from cluster.service.jobs.run_updates import Ended, Sized, Spent, Started
 from cluster.service.jobs.worker_pool import RayWorkerPool
@@ -60,15 +61,16 @@ from tests.unit.cluster.service.running_controller import (
 def test_what_was_cancelled_is_not_done(
     status: Any, by_trial: dict[str, str], done: int, told: str
 ) -> None:
-    job = shown(filed("opt-1"), State(status=status, trials=2, status_by_trial=by_trial), 1)
+    job = job_answer(filed("opt-1"), State(status=status, trials=2, status_by_trial=by_trial), 1)
     assert (job.trials_done, job.trials_told) == (done, told)
 
 
 def test_a_job_of_which_nobody_knows_how_many_trials_it_has_says_so() -> None:
-    job = shown(filed("opt-1"), State(status="cancelled"), 1)
+    job = job_answer(filed("opt-1"), State(status="cancelled"), 1)
     assert (job.trials_done, job.trials, job.trials_told) == (0, 0, "no trial was started")
     assert (
-        shown(filed("opt-1"), State(status="queued"), 1).trials_told == "no trial was started yet"
+        job_answer(filed("opt-1"), State(status="queued"), 1).trials_told
+        == "no trial was started yet"
     )
 
 

@@ -16,7 +16,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from cluster.service.access.api_keys import Authenticator, add_key
+from cluster.service.access.api_keys import Authenticator
+from cluster.service.access.key_store import add_key
 from cluster.service.access.quotas import day_of
 from cluster.service.backends.archive import ArchiveBackend
 from cluster.service.backends.ray import RayBackend
@@ -29,7 +30,8 @@ from cluster.service.jobs import controller as controller_module
 from cluster.service.jobs.controller import JobController
 from cluster.service.schemas import Optimization
 from cluster.service.stores.audit_log import Audit
-from cluster.service.stores.data_files import FileStore, Look
+from cluster.service.stores.data_files import FileStore
+from cluster.service.stores.file_inspection import FileSummary
 from cluster.service.stores.job_store import Store
 from optimizer.errors import DataError, StorageError
 from serving.runtime.supervision import LASTING, Pauses
@@ -161,12 +163,12 @@ async def test_damaged_events_of_a_job_that_runs_set_it_aside_and_of_a_finished_
                 f"optimizations/{id}/events/000000.jsonl is not what was written there"
                 in error.message
             )
-            assert isinstance((await controller.news({id: 0, "opt-2": 0}, 1))[id], Damaged)
+            assert isinstance((await controller.events_since({id: 0, "opt-2": 0}, 1))[id], Damaged)
         await until(lambda: Store(str(tmp_path)).state("opt-2").status == "succeeded")
     (tmp_path / "optimizations" / "opt-2" / "events" / "000000.jsonl").write_text("no json\n")
     async with running_controller(tmp_path, one_trial) as (controller, _):
         assert controller.get("opt-2").status == "succeeded"
-        found = await controller.news({"opt-2": 0}, 1)
+        found = await controller.events_since({"opt-2": 0}, 1)
         assert "events of this job are damaged: optimizations/opt-2/events/000000.jsonl" in str(
             found["opt-2"]
         )
@@ -293,7 +295,7 @@ def test_a_damaged_upload_is_listed_with_its_reason_beside_the_others_and_can_be
     stored = []
     for name in "abc":
         incoming = files.receive(ANN, f"{name}.csv", BytesIO(b"input,target\n1 + 1,2\n"))
-        stored.append(files.keep(ANN, incoming, Look(1, "exact", [])))
+        stored.append(files.save(ANN, incoming, FileSummary(1, "exact", [])))
         incoming.discard()
     (tmp_path / "files" / stored[1].id / "file.json").write_text("{")
     (tmp_path / "files" / stored[2].id / "file.json").unlink()
@@ -354,9 +356,9 @@ class OverDispatcher(RayBackend):
         super().__init__(service)
         self.controller = controller
 
-    async def _asked(self, question: Any, within_s: float = 0.0) -> Any:
+    async def _call(self, method: Any, within_s: float = 0.0) -> Any:
         """Without Ray."""
-        return await question(Handle(self.controller))
+        return await method(Handle(self.controller))
 
     async def faults(self) -> list[str]:
         """As the controller's actor tells them."""

@@ -10,7 +10,7 @@ import pytest
 
 from cluster.service.backends.broadcast import EventBroadcaster
 from cluster.service.core.errors import Damaged, NotFound
-from cluster.service.jobs.event_log import EventLog, Said
+from cluster.service.jobs.event_log import EventLog, PublishedEvents
 from cluster.service.schemas import Event, EventKind
 from optimizer.errors import StorageError
 from serving.runtime.supervision import Pauses
@@ -93,7 +93,7 @@ async def test_a_repeated_run_adds_no_second_event_also_after_the_log_was_read_a
 
 
 def test_after_a_resume_the_job_starts_anew_and_a_trial_may_fail_anew_but_rounds_stay() -> None:
-    said = Said()
+    said = PublishedEvents()
     for kind, trial, data in [*SAYINGS, ("job.resumed", None, {})]:
         assert said.add(kind, trial, "said", data)
     new = [kind for kind, trial, data in SAYINGS if said.add(kind, trial, "said", data)]
@@ -117,7 +117,9 @@ class ControllerActor:
         self.changed.set()
         self.changed = asyncio.Event()
 
-    async def news(self, after: Mapping[str, int], timeout_s: float) -> dict[str, list[Event]]:
+    async def events_since(
+        self, after: Mapping[str, int], timeout_s: float
+    ) -> dict[str, list[Event]]:
         self.questions += 1
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
@@ -147,7 +149,7 @@ async def heard(follower: EventBroadcaster, job: str, after: int = 0) -> list[in
 
 async def test_a_thousand_listeners_hear_all_in_order_for_a_few_questions() -> None:
     controller = ControllerActor()
-    follower = EventBroadcaster(controller.news, controller.known)
+    follower = EventBroadcaster(controller.events_since, controller.known)
     controller.add("a")
     listeners = [
         asyncio.create_task(heard(follower, "ab"[number % 2], number % 3)) for number in range(1000)
@@ -166,7 +168,7 @@ async def test_a_thousand_listeners_hear_all_in_order_for_a_few_questions() -> N
 
 async def test_a_listener_may_come_late_and_a_job_that_was_resumed_is_not_over() -> None:
     controller = ControllerActor()
-    follower = EventBroadcaster(controller.news, controller.known)
+    follower = EventBroadcaster(controller.events_since, controller.known)
     for kind in ("job.queued", "job.cancelled", "job.resumed"):
         controller.add("a", kind)  # type: ignore[arg-type]
     listening = asyncio.create_task(heard(follower, "a", 1))
@@ -179,7 +181,7 @@ async def test_a_listener_may_come_late_and_a_job_that_was_resumed_is_not_over()
 
 async def test_what_the_controller_cannot_say_is_raised_to_all_who_listen() -> None:
     controller = ControllerActor()
-    follower = EventBroadcaster(controller.news, controller.known)
+    follower = EventBroadcaster(controller.events_since, controller.known)
     listeners = [asyncio.create_task(heard(follower, "a")) for _ in range(3)]
     await asyncio.sleep(0.01)
     controller.fault = NotFound("There is no such job.")
@@ -191,7 +193,7 @@ async def test_what_the_controller_cannot_say_is_raised_to_all_who_listen() -> N
 
 async def test_while_the_controller_is_broken_events_come_from_storage_and_then_an_end() -> None:
     controller = ControllerActor()
-    follower = EventBroadcaster(controller.news, controller.known, Pauses(0.01, 0.01))
+    follower = EventBroadcaster(controller.events_since, controller.known, Pauses(0.01, 0.01))
     controller.fault = RuntimeError("a fault of ours")
     controller.add("a")
     listening = asyncio.create_task(heard(follower, "a"))
@@ -209,7 +211,7 @@ async def test_while_the_controller_is_broken_events_come_from_storage_and_then_
 
 async def test_one_fault_of_the_controller_costs_a_listener_nothing() -> None:
     controller = ControllerActor()
-    follower = EventBroadcaster(controller.news, controller.known, Pauses(0.01, 0.01))
+    follower = EventBroadcaster(controller.events_since, controller.known, Pauses(0.01, 0.01))
     listening = asyncio.create_task(heard(follower, "a"))
     await asyncio.sleep(0.01)
     controller.fault = RuntimeError("a fault of ours")
@@ -225,7 +227,9 @@ async def test_a_controller_that_never_answers_is_given_up(monkeypatch: pytest.M
     monkeypatch.setattr("cluster.service.backends.broadcast.POLL_S", 0.01)
     controller = ControllerActor()
     controller.hangs = True
-    follower = EventBroadcaster(controller.news, controller.known, Pauses(0.01, 0.01), late_s=0.01)
+    follower = EventBroadcaster(
+        controller.events_since, controller.known, Pauses(0.01, 0.01), late_s=0.01
+    )
     controller.add("a")
     with pytest.raises(StorageError, match="ask for them again"):
         await asyncio.wait_for(heard(follower, "a"), 5)
@@ -233,7 +237,7 @@ async def test_a_controller_that_never_answers_is_given_up(monkeypatch: pytest.M
 
 async def test_events_that_the_controller_leaves_out_are_read_from_storage() -> None:
     controller = ControllerActor()
-    follower = EventBroadcaster(controller.news, controller.known)
+    follower = EventBroadcaster(controller.events_since, controller.known)
     listening = asyncio.create_task(heard(follower, "a"))
     await asyncio.sleep(0.01)
     controller.skips = 1
@@ -245,11 +249,11 @@ async def test_events_that_the_controller_leaves_out_are_read_from_storage() -> 
 async def test_a_job_that_cannot_be_followed_ends_its_own_listeners_alone() -> None:
     controller = ControllerActor()
 
-    async def news(after: Mapping[str, int], timeout_s: float) -> Any:
-        found: dict[str, Any] = await controller.news({"b": after.get("b", 0)}, timeout_s)
+    async def events_since(after: Mapping[str, int], timeout_s: float) -> Any:
+        found: dict[str, Any] = await controller.events_since({"b": after.get("b", 0)}, timeout_s)
         return found | ({"a": Damaged("Its events are damaged.")} if "a" in after else {})
 
-    follower = EventBroadcaster(news, controller.known)
+    follower = EventBroadcaster(events_since, controller.known)
     damaged, sound = (
         asyncio.create_task(heard(follower, "a")),
         asyncio.create_task(heard(follower, "b")),

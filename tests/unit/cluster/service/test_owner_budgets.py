@@ -12,10 +12,10 @@ import pytest
 
 from cluster.service.access.owner_budgets import OwnerBudgetClient, OwnerBudgets
 from cluster.service.access.quotas import Quotas
-from cluster.service.access.spenders import GatewayMetrics
+from cluster.service.access.spenders import GatewayMeter
 from cluster.service.core.backend import Principal
-from cluster.service.core.job_record import Outcome, Work
 from cluster.service.core.settings import QuotaSettings
+from cluster.service.core.worker_pool import Outcome, Work
 from optimizer.budget.cost import Cost, PriceList
 from optimizer.errors import BudgetExhausted, EndpointError, QuotaExhausted
 from optimizer.types import Completion, Message, Request, Sampling
@@ -238,7 +238,7 @@ async def test_what_is_asked_at_the_gateway_counts_and_is_refused_where_nothing_
         }
     )
     service = Service(tmp_path, QuotaSettings(calls_a_day=6))
-    meter = GatewayMetrics(service.ask, [model])
+    meter = GatewayMeter(service.ask, [model])
     own = meter(Principal("ann"), model.label, Answering())
     await own.complete(batch("a", 2))
     assert [piece async for piece in pieces(own, batch("b", 1)[0])][-1] == Completion(
@@ -260,7 +260,7 @@ async def test_what_is_asked_at_the_gateway_counts_and_is_refused_where_nothing_
         "a key of the gateway's own is no owner's"
     )
     service.limits = QuotaSettings()
-    free = GatewayMetrics(service.ask, [model])(Principal("eve"), model.label, Answering())
+    free = GatewayMeter(service.ask, [model])(Principal("eve"), model.label, Answering())
     await free.complete(batch("g", 9))
     assert service.quotas.of("eve") == (9, pytest.approx(0.09)), "who has no limit is metered, too"
 
@@ -283,9 +283,9 @@ async def test_a_job_that_ends_on_its_owners_quota_says_so_and_a_new_controller_
         await controller.create(filed("opt-1"), QuotaSettings(calls_a_day=6))
         await over(controller, "opt-1")
         said = [event.message for event in controller.job_table.machine("opt-1").log.events]
-        why = "Your quota of 6 calls a day is used up; it begins anew at midnight UTC."
+        why = "Your quota of 6 calls a day is used up; it is reset at midnight UTC."
         assert said[-1].endswith(f"Their searches ended early: {why}")
-        assert sum("ends on its owner's quota" in message for message in said) == 1
+        assert sum("quota of the job's owner is exhausted" in message for message in said) == 1
     async with running_controller(tmp_path, play) as (controller, worker_pool):
         assert controller.job_table.limits_of("ann") == QuotaSettings(calls_a_day=6)
         await controller.budgets.open("ann")

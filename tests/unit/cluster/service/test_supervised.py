@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from ray.exceptions import OutOfMemoryError
 
-from cluster.service.core.job_record import Lost, Outcome, Work
 from cluster.service.core.settings import ServiceSettings
+from cluster.service.core.worker_pool import Lost, Outcome, Work
 from cluster.service.jobs import controller as controller_module
+from cluster.service.jobs import job_runner
 from cluster.service.jobs.controller import JobController
 from cluster.service.jobs.event_log import ATTEMPTS
 from cluster.service.jobs.run_updates import Phase
@@ -64,14 +65,14 @@ class Broken:
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(controller_module, "SAVE_EVERY_S", 0.02)
-    monkeypatch.setattr(controller_module, "AGAIN_S", 0.01)
-    monkeypatch.setattr(controller_module, "ASKED_AGAIN_S", 0.1)
+    monkeypatch.setattr(job_runner, "AGAIN_S", 0.01)
+    monkeypatch.setattr(job_runner, "RETRY_S", 0.1)
 
 
 PLACE_BY_ROUND: dict[str, Callable[[JobController, WorkerPool], tuple[Any, str]]] = {
     "holding the storage": lambda controller, worker_pool: (controller.job_table, "held"),
     "counting calls in flight": lambda controller, worker_pool: (worker_pool, "in_flight"),
-    "saving jobs": lambda controller, worker_pool: (controller._saving, "save"),
+    "saving jobs": lambda controller, worker_pool: (controller._saver, "save"),
     "saving the use of quotas": lambda controller, worker_pool: (Store, "save_usage"),
     "starting waiting jobs": lambda controller, worker_pool: (controller.job_table, "to_start"),
     "releasing models": lambda controller, worker_pool: (worker_pool, "release"),
@@ -158,10 +159,10 @@ async def test_a_fault_while_a_job_is_attended_is_its_end_with_the_reason(
         worker_pool,
     ):
         with monkeypatch.context() as patch:
-            owner = {"run": worker_pool, "durable": controller_module.Saving}.get(
+            owner = {"run": worker_pool, "durable": controller_module.StateSaver}.get(
                 place, JobStateMachine
             )
-            attribute = {"durable": "settled"}.get(place, place)
+            attribute = {"durable": "flush"}.get(place, place)
             broken = Broken(getattr(owner, attribute), 1)
             patch.setattr(
                 owner, attribute, broken if owner is worker_pool else lambda *given: broken(*given)
@@ -204,7 +205,7 @@ async def test_events_that_cannot_be_written_are_written_later_and_none_is_passe
         await over(controller, "opt-1")
         job = controller.get("opt-1")
         if times == ALWAYS:
-            news = await controller.news({"opt-1": job.last_event}, 5)
+            news = await controller.events_since({"opt-1": job.last_event}, 5)
             assert "cannot be written (Injected: injected)" in str(news["opt-1"])
         else:
             assert kinds(tmp_path, "opt-1")[-1] == "job.succeeded"
@@ -235,7 +236,7 @@ async def test_a_controller_opens_though_the_events_of_a_job_cannot_be_mended(
         whole(journal, entries)
 
     monkeypatch.setattr(Journal, "append", append)
-    monkeypatch.setattr(controller_module, "MENDED_WITHIN_S", 0.2)
+    monkeypatch.setattr(controller_module, "REPAIRED_WITHIN_S", 0.2)
     async with running_controller(tmp_path, one_trial, pauses=QUICK) as (controller, _):
         await over(controller, "opt-1")
         assert broken.raised
@@ -308,7 +309,7 @@ async def test_a_job_that_could_not_be_resumed_does_not_run(
         await until(lambda: not controller.job_table.attended)
         with monkeypatch.context() as patch:
             patch.setattr(
-                controller_module.Saving, "save", Broken(lambda *given: None, 1, StorageError)
+                controller_module.StateSaver, "save", Broken(lambda *given: None, 1, StorageError)
             )
             with pytest.raises(StorageError):
                 await controller.resume("opt-1", FREE)
@@ -394,7 +395,7 @@ class Process:
     ("kind", "reason"),
     [
         ("start", "did not start within"),
-        ("run", "answered nothing within"),
+        ("run", "did not answer within"),
         ("memory", "OutOfMemoryError"),
         ("raises", "injected"),
         ("well", ""),

@@ -21,7 +21,8 @@ from cluster.config.experiment import ExperimentSettings
 from cluster.experiment.planning import plan_of
 from cluster.experiment.prepare import check, write_settings
 from cluster.results import write_results, write_trial
-from cluster.service.access.api_keys import Authenticator, add_key
+from cluster.service.access.api_keys import Authenticator
+from cluster.service.access.key_store import add_key
 from cluster.service.backends.replay import ReplayBackend
 from cluster.service.core.backend import JobBackend
 from cluster.service.core.settings import QuotaSettings, ServiceSettings

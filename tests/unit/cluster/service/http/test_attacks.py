@@ -216,10 +216,7 @@ async def test_an_owner_keeps_a_bounded_number_of_files_and_of_bytes(
         assert (answer.status_code, said in answer.text) == (413 if said else 200, True)
     together = await asyncio.gather(*(ann.upload("a.jsonl", GOOD) for _ in range(3)))
     assert {answer.status_code for answer in together} == {413}
-    assert (
-        together[0].json()["error"]["message"]
-        == "You keep 3 files, and may keep 3: delete one first."
-    )
+    assert together[0].json()["error"]["message"] == "You have 3 of 3 files: delete one first."
     assert (await bob.upload("a.jsonl", GOOD)).status_code == 200
     await ann.http.delete(f"/v1/files/{kept[0]}")
     together = await asyncio.gather(*(ann.upload("a.jsonl", GOOD) for _ in range(3)))

@@ -75,7 +75,7 @@ async def test_lines_that_wait_are_written_though_nobody_comes(
             patch.setattr(
                 audit, "_expect_written", lambda: None
             )  # acts that began at the same time
-            async with audit.noted(ANN, "act", f"{number}"):
+            async with audit.recorded(ANN, "act", f"{number}"):
                 pass
     await until(lambda: bool(audit.faults()))
     assert "writing down what was done" in audit.faults()[0]

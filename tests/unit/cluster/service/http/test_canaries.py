@@ -55,7 +55,7 @@ MODEL_KINDS = (OpenAISettings, ScriptedSettings, VLLMSettings, *BUILTIN_MODELS.v
 class JobBackend(RayBackend):
     """As the service's own, up to the controller: what it lets through is not run."""
 
-    async def _asked(self, question: Callable[[Any], Awaitable[Any]], within_s: float = 0.0) -> Any:
+    async def _call(self, method: Callable[[Any], Awaitable[Any]], within_s: float = 0.0) -> Any:
         raise Conflict(NOTHING_RUNS)
 
     async def spend(self, act: Any, owner: str, *given: Any) -> Any:

@@ -75,7 +75,7 @@ def test_the_whole_story(client: ServiceClient, small: Small, tmp_path: Path) ->
 
 
 def test_a_refusal_is_the_services_own_sentence(client: ServiceClient) -> None:
-    with pytest.raises(ServiceError, match="There is no optimization 'opt-none'") as no:
+    with pytest.raises(ServiceError, match="Job 'opt-none' not found") as no:
         client.job("opt-none")
     assert (no.value.status, no.value.code) == (404, "not_found")
     with pytest.raises(ServiceError):

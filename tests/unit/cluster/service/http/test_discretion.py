@@ -16,7 +16,7 @@ from cluster.experiment.prepare import write_settings
 from cluster.service.backends.replay import ReplayBackend
 from cluster.service.core.backend import Principal
 from cluster.service.core.settings import ServiceSettings
-from cluster.service.http.path_redaction import Discreet, told_by_place
+from cluster.service.http.path_redaction import PathRedaction, replacement_by_path
 from cluster.service.read_models.settings import shown_settings
 from cluster.service.schemas import Event, Optimization
 from cluster.service.show import shown_app
@@ -87,12 +87,12 @@ def test_files_of_the_operator_are_told_by_their_names() -> None:
         storage="s3://bucket/x?endpoint_override=http://10.0.0.1",
         models=["builtin:target", ENDPOINT],
     )
-    discreet = Discreet(shown_app.__call__, told_by_place(settings))  # type: ignore[arg-type]
+    discreet = PathRedaction(shown_app.__call__, replacement_by_path(settings))  # type: ignore[arg-type]
     said = (
         "The key file /run/secrets/key cannot be read; nor can "
         "s3://bucket/x/files/a?endpoint_override=http://10.0.0.1."
     )
-    assert discreet.told(said.encode()) == b"The key file key cannot be read; nor can files/a."
+    assert discreet.redacted(said.encode()) == b"The key file key cannot be read; nor can files/a."
 
 
 def experiment(tmp_path: Path) -> ExperimentSettings:

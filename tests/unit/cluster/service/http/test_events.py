@@ -10,7 +10,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from cluster.service.backends.replay import PlayedFolder, ReplayBackend
+from cluster.service.backends.played_folder import PlayedFolder
+from cluster.service.backends.replay import ReplayBackend
 from cluster.service.core.backend import Principal
 from cluster.service.schemas import Event
 from tests.unit.cluster.service.http.conftest import (

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from cluster.service.access.api_keys import LOCAL, Authenticator, add_key, read_keys, remove_key
+from cluster.service.access.api_keys import LOCAL, Authenticator
+from cluster.service.access.key_store import add_key, read_keys, remove_key
 from cluster.service.core.backend import Principal
 from cluster.service.core.errors import NotFound
 from cluster.service.core.settings import QuotaSettings, ServiceSettings

@@ -15,14 +15,8 @@ from typer.testing import CliRunner
 
 from cluster.cli import app
 from cluster.cli.service import up
-from cluster.service.access.api_keys import (
-    LOCAL,
-    Authenticator,
-    add_key,
-    expect_way_in,
-    read_keys,
-    remove_key,
-)
+from cluster.service.access.api_keys import LOCAL, Authenticator, expect_way_in
+from cluster.service.access.key_store import add_key, read_keys, remove_key
 from cluster.service.backends.replay import ReplayBackend
 from cluster.service.core.backend import Principal
 from cluster.service.core.settings import ServiceSettings

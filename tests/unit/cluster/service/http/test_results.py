@@ -19,8 +19,8 @@ from cluster.experiment.prepare import write_settings
 from cluster.results.folder import write_trial
 from cluster.service.backends.archive import ArchiveBackend
 from cluster.service.backends.replay import ReplayBackend
-from cluster.service.read_models.candidates import Family
-from cluster.service.read_models.results import Course
+from cluster.service.read_models.candidates import TrialCandidates
+from cluster.service.read_models.results import TrialHistory
 from optimizer.candidate import Candidate, Round, Standing
 from optimizer.prompt import Demonstration, Prompt
 from optimizer.tasks.loading import load_task
@@ -373,13 +373,13 @@ def test_a_demonstration_that_came_with_a_candidate_is_marked_as_new() -> None:
         Round(0, (Standing(root, 0.5, 4, None, True),)),
         Round(1, (Standing(child, 0.75, 4, None, True),)),
     )
-    detail = Family(Course("t", rounds)).detail(child.id)
+    detail = TrialCandidates(TrialHistory("t", rounds)).detail(child.id)
     assert [(one.input, one.new) for one in detail.worked_examples] == [("2 + 2", True)]
     assert detail.dropped_examples == 1
     assert [(part.label, part.text) for part in detail.worked_examples[0].parts] == [
         ("Response", "It is 4.")
     ]
-    root_detail = Family(Course("t", rounds)).detail(root.id)
+    root_detail = TrialCandidates(TrialHistory("t", rounds)).detail(root.id)
     assert [(part.label, part.text) for part in root_detail.worked_examples[0].parts] == [
         ("Step 1", "2"),
         ("Answer", "2"),

@@ -10,11 +10,11 @@ from fastapi import FastAPI
 from typer.testing import CliRunner
 
 from cluster.cli import app as cli
-from cluster.service.access.api_keys import add_key
+from cluster.service.access.key_store import add_key
 from cluster.service.backends.archive import ArchiveBackend
 from cluster.service.backends.replay import ReplayBackend
 from cluster.service.core.settings import ServiceSettings
-from cluster.service.http.openapi import make
+from cluster.service.http.openapi import openapi_document
 from cluster.service.show import shown_app
 from serving.gateway.settings import GatewaySettings
 from serving.storage import open_folder
@@ -56,7 +56,9 @@ def app(
 def routes(app: FastAPI) -> list[tuple[str, str]]:
     """Method and path of each that is documented, with names in place of ids."""
     pairs = [
-        (method.upper(), path) for path, known in make(app)["paths"].items() for method in known
+        (method.upper(), path)
+        for path, known in openapi_document(app)["paths"].items()
+        for method in known
     ]
     return [
         (method, path.replace("{", "").replace("}", ""))
