@@ -1,24 +1,22 @@
-"""Who is better than whom: prompts on the test items that they share, and strategies from trial to
-trial.
+"""Decide who is better than whom: prompts on shared test items, and strategies across trials.
 
-The two are different statements. One on prompts is about those that these trials have found, and
-counts items (exact McNemar test). One on strategies is about what a search finds, also in a trial
+The two are different statements. One about prompts covers those that these trials have found, and
+counts items (exact McNemar test). One about strategies covers what a search finds, also in a trial
 that nobody has run yet; it counts pairs of trials (exact sign-flip test): with searches that
 scatter from trial to trial, the items of a few of them say little about the next.
 
-Every verdict is corrected for all statements of a report together, so that with a chance of 95%
-none of them is false: Holm (1979) within each of the two kinds, and half of the 5% for each where a
-report makes both. A trial's own verdict in TrialResult is that trial's alone. A prompt is never
-compared with itself, and where nothing was compared there is no verdict.
+Every verdict is corrected for all statements of a report together, so that with a probability of
+95% none of them is false: Holm (1979) within each of the two kinds, and half of the 5% for each
+where a report makes both. The verdict in a TrialResult is uncorrected. A prompt is never compared
+with itself, and where nothing was compared there is no verdict.
 
 The control arm, the baseline with the answer line alone (see cluster/trial/form_control.py), is a
-contender like any other: who is not better than it has gained by form alone. Knows trials, no
-output form.
+contender like any other: a strategy that is not better than it has gained by form alone.
 """
 
 from collections.abc import Mapping, Sequence
 
-from cluster.analysis.pairwise import ALL_TASKS, ANSWER_LINE, SEED_PROMPT, PairwiseComparison
+from cluster.analysis.pairwise import ALL_TASKS, ANSWER_LINE, BASELINE, PairwiseComparison
 from cluster.analysis.pooling import is_comparable, pool, trial_pairs
 from cluster.trial.result import TrialResult
 from optimizer.statistics import (
@@ -29,15 +27,15 @@ from optimizer.statistics import (
 )
 
 KINDS = 2
-"""Kinds of statements that share the 5%: on prompts, and on strategies."""
+"""Kinds of statements that share the 5%: about prompts, and about strategies."""
 
 
 def comparisons(results: Sequence[TrialResult]) -> tuple[PairwiseComparison, ...]:
-    """Every two contenders on every task; tasks and strategies in order of first appearance,
-    control arm and baseline last.
+    """Compare every two contenders on every task.
 
-    Empty for a search, whose points are too many to compare on a test split, and for trials that
-    kept no marks.
+    Tasks and strategies stand in order of first appearance, the control arm and the baseline last.
+    The result is empty for a search, whose points are too many to compare on a test split, and for
+    trials without test marks.
     """
     pooled_by_names = pool(results)
     corrected, family = _corrected_on_prompts(results, pooled_by_names)
@@ -57,9 +55,10 @@ def comparisons(results: Sequence[TrialResult]) -> tuple[PairwiseComparison, ...
 
 
 def comparisons_over_tasks(results: Sequence[TrialResult]) -> tuple[PairwiseComparison, ...]:
-    """Every two strategies, and each against the control arm and the baseline, over all pairs of
-    their trials; empty where no
-    two have several.
+    """Compare every two strategies over all pairs of their trials.
+
+    Each strategy is also compared with the control arm and with the baseline. The result is empty
+    where no two contenders meet in more than one pair of trials.
     """
     by_pair = trial_pairs(pool(results))
     net_by_pair = {
@@ -86,19 +85,20 @@ def comparisons_over_tasks(results: Sequence[TrialResult]) -> tuple[PairwiseComp
 
 
 def corrected_verdicts(results: Sequence[TrialResult]) -> dict[str, str]:
-    """Trial -> its verdict against the baseline, corrected for all statements on prompts; only
-    trials with one are in it.
+    """Return each trial's verdict against the baseline, corrected for all statements about prompts.
+
+    The keys are trial names; a trial that was not compared is absent.
     """
     corrected, _ = _corrected_on_prompts(results, pool(results))
-    told = {
+    verdicts = {
         result.trial: result.verdict
-        if corrected[result.trial, SEED_PROMPT] <= 0.05
+        if corrected[result.trial, BASELINE] <= 0.05
         else "not distinguishable"
         for result in results
-        if (result.trial, SEED_PROMPT) in corrected
+        if (result.trial, BASELINE) in corrected
     }
-    # What an older version has written of a best prompt that is the baseline stays as it is.
-    return told | {
+    # Older versions compared a best prompt that is the baseline with itself: that verdict stays.
+    return verdicts | {
         result.trial: result.verdict
         for result in results
         if result.best_is_baseline and result.p_value is not None
@@ -106,8 +106,9 @@ def corrected_verdicts(results: Sequence[TrialResult]) -> dict[str, str]:
 
 
 def corrected_against_control(results: Sequence[TrialResult]) -> dict[str, tuple[str, float]]:
-    """Trial -> its verdict against the control arm and the p-value, corrected likewise; only trials
-    with a control are in it.
+    """Return each trial's verdict against the control arm and its p-value, both corrected.
+
+    The keys are trial names; a trial without a control arm is absent.
     """
     corrected, _ = _corrected_on_prompts(results, pool(results))
     return {
@@ -123,31 +124,28 @@ def corrected_against_control(results: Sequence[TrialResult]) -> dict[str, tuple
 
 
 def statements_on_prompts(results: Sequence[TrialResult]) -> int:
-    """How many statements on prompts a report of these trials makes: what each of them is corrected
-    for.
-    """
+    """Count the statements about prompts in a report: each is corrected for this number."""
     return _corrected_on_prompts(results, pool(results))[1]
 
 
 def _ahead(net: Sequence[int]) -> tuple[int, int]:
-    """Pairs of trials that were won, and that were lost."""
+    """Count the pairs of trials that were won, and those that were lost."""
     return sum(one > 0 for one in net), sum(one < 0 for one in net)
 
 
 Statement = tuple[str, str] | tuple[str, str, str]
-"""(trial, SEED_PROMPT or ANSWER_LINE): its best prompt against that one; or (task, first, second):
-two contenders.
+"""What a p-value is about: (trial, BASELINE or ANSWER_LINE) for a trial's best prompt against that
+one, or (task, first, second) for two contenders.
 """
 
 
 def _corrected_on_prompts(
     results: Sequence[TrialResult], pooled_by_names: Mapping[tuple[str, str, str], Pooled]
 ) -> tuple[dict[Statement, float], int]:
-    """The corrected p-value of every statement on prompts, and how many statements they are
-    corrected for.
+    """Return the corrected p-value of every statement about prompts, and the number of statements.
 
-    The statement of a contender with one trial against the baseline, or against the control arm, is
-    that trial's own, and is corrected for once.
+    The statement of a contender with a single trial against the baseline, or against the control
+    arm, is that trial's own, and is corrected for once.
     """
     p_by_statement: dict[Statement, float] = {}
     own: dict[tuple[str, str, str], Statement] = {}
@@ -155,7 +153,7 @@ def _corrected_on_prompts(
         # An older result has a verdict where its best prompt is the baseline: that compared
         # nothing.
         for rival, p_value in (
-            (SEED_PROMPT, result.p_value),
+            (BASELINE, result.p_value),
             (ANSWER_LINE, result.form_control_p_value),
         ):
             if p_value is not None and not result.best_is_baseline:

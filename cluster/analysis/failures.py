@@ -1,6 +1,4 @@
-"""Calls that brought nothing, for people: each distinct reason once, with how often it was given
-and to whom. Knows no page.
-"""
+"""Report calls without a usable answer: each distinct reason once, with its count and model."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,7 +8,7 @@ from optimizer.outcome_counts import NO_TEXT, Failure, likeness, summed
 
 MOST_SHOWN = 5
 """Reasons on a terminal; the page and failures.parquet have more [ours]."""
-_SAID_BY_KIND = {
+_WORDS_BY_KIND = {
     "refused": ("call", "refused"),
     "infrastructure": ("call", "without an answer"),
     "empty": ("reply", "empty"),
@@ -18,20 +16,21 @@ _SAID_BY_KIND = {
 
 
 def failure_lines(
-    results: Sequence[TrialResult], most: int | None = None, told: Sequence[str] = ()
+    results: Sequence[TrialResult], most: int | None = None, shown: Sequence[str] = ()
 ) -> list[str]:
-    """Return a sentence for each distinct reason, the most frequent first, but for those that stand
-    in a trial's error.
+    """Return a sentence for each distinct reason, the most frequent first.
+
+    Reasons that a trial's error already states are left out.
 
     Args:
         results: All trials of an experiment.
-        told: Sentences that are told beside these: a reason that one of them quotes is left out
+        most: Maximum number of reasons; a last sentence counts the others. None for all.
+        shown: Sentences that are shown beside these; a reason that one of them quotes is left out
             too.
-        most: So many sentences, and one that says how many are left out; None for all.
     """
     known = [
         likeness(sentence)
-        for sentence in (*told, *(result.error for result in results))
+        for sentence in (*shown, *(result.error for result in results))
         if sentence
     ]
     label_by_role = {
@@ -43,7 +42,7 @@ def failure_lines(
             by_label.setdefault(
                 f"{label_by_role[result.trial][failure.model]} ({failure.model})", []
             ).append(failure)
-    lines = reasons_told(
+    lines = reason_lines(
         (label, failure)
         for label, failures in by_label.items()
         for failure in summed(failures)
@@ -53,47 +52,45 @@ def failure_lines(
         return lines
     return [
         *lines[:most],
-        f"{plural(len(lines) - most, 'other reason')} for calls that brought nothing: see the "
-        "report.",
+        f"{plural(len(lines) - most, 'other reason')} for failed calls: see the report.",
     ]
 
 
-def reasons_told(failures: Iterable[tuple[str, Failure]]) -> list[str]:
-    """Return a sentence for each of some failures of models, given with the models' labels; the
-    most frequent first.
+def reason_lines(failures: Iterable[tuple[str, Failure]]) -> list[str]:
+    """Return a sentence for each failure, the most frequent first.
 
-    Empty replies of which nothing else is known are told by their share alone (outcome_summary.py):
+    Empty replies without a known reason are reported by their share alone (outcome_summary.py), as
     small models give some.
+
+    Args:
+        failures: Pairs of a model's label and one of its failures.
     """
-    telling = [(label, failure) for label, failure in failures if failure.reason != NO_TEXT]
+    known = [(label, failure) for label, failure in failures if failure.reason != NO_TEXT]
     return [
-        _sentence(label, failure)
-        for label, failure in sorted(telling, key=lambda one: -one[1].calls)
+        _sentence(label, failure) for label, failure in sorted(known, key=lambda one: -one[1].calls)
     ]
 
 
-def errors_told(results: Sequence[TrialResult]) -> list[str]:
+def error_lines(results: Sequence[TrialResult]) -> list[str]:
     """Return the errors of failed trials: each sentence once, with the trials that it is about."""
     return _grouped((result.trial, result.error) for result in results)
 
 
-def endings_told(results: Sequence[TrialResult]) -> list[str]:
-    """Return where budgets have ended searches: each sentence once, with the trials that it is
-    about.
-    """
-    return [f"{told}." for told in _grouped((result.trial, result.ending) for result in results)]
+def ending_lines(results: Sequence[TrialResult]) -> list[str]:
+    """Return where budgets ended searches: each sentence once, with the trials that it is about."""
+    return [f"{line}." for line in _grouped((result.trial, result.ending) for result in results)]
 
 
-def _grouped(told: Iterable[tuple[str, str]]) -> list[str]:
+def _grouped(sentences: Iterable[tuple[str, str]]) -> list[str]:
     trials_by_sentence: dict[str, list[str]] = {}
-    for trial, sentence in told:
+    for trial, sentence in sentences:
         if sentence:
             trials_by_sentence.setdefault(sentence, []).append(trial)
     return [f"{_names(trials)}: {sentence}" for sentence, trials in trials_by_sentence.items()]
 
 
 def _sentence(label: str, failure: Failure) -> str:
-    noun, state = _SAID_BY_KIND[failure.kind]
+    noun, state = _WORDS_BY_KIND[failure.kind]
     counted = (
         f"{failure.calls:,} "
         f"{noun if failure.calls == 1 else {'call': 'calls', 'reply': 'replies'}[noun]}"

@@ -1,13 +1,14 @@
-"""How much of a gain is form alone, in words: the control arm (see cluster/trial/form_control.py)
-beside the baseline and the best prompts; and where the best prompt is the baseline itself, that
-nothing was gained. Knows trials, no output form.
+"""Put into words how much of a gain is form alone, by the control arm beside the other prompts.
+
+The control arm is the baseline with the answer line (see cluster/trial/form_control.py). Where the
+best prompt is the baseline itself, these sentences say that nothing was gained.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cluster.analysis.comparisons import comparisons, corrected_against_control, corrected_verdicts
-from cluster.analysis.pairwise import ANSWER_LINE, p_told
+from cluster.analysis.pairwise import ANSWER_LINE, format_p_value
 from cluster.analysis.summary import Group, summarise
 from cluster.text.formatting import plural, share, signed
 from cluster.trial.result import TrialResult
@@ -15,50 +16,50 @@ from optimizer.statistics import Pooled, Scores, pooled_test, too_many_missing
 
 MARK = "†"
 _NOTE = (
-    f"{MARK} Not distinguishable from the baseline with the answer line alone: the gain may be "
-    "form."
+    f"{MARK} No significant difference from the baseline with the answer line alone: the gain may "
+    "be form."
 )
-SAID_BY_STATE = {
+SENTENCE_BY_STATE = {
     "not needed": "Form explains none of it: every answer of the baseline that the search saw and "
     "that was not right gave its "
     "answer in the form that is read.",
     "line in baseline": "Form explains none of it: the baseline itself says how to end an answer.",
-    "no budget": "How much of a gain is form alone was not measured, as the budget left no room "
-    "for it: raise budget.target_calls.",
+    "no budget": "How much of a gain is form alone was not measured, as the budget was too small: "
+    "raise budget.target_calls.",
     "off": "How much of a gain is form alone was not measured: form_control is off.",
 }
-"""State of a trial's control arm -> what is to be said of it; of the others there is more to say,
-or nothing.
-"""
+"""State of a trial's control arm -> its sentence; a measured one has a sentence of its own."""
 
 
 @dataclass(frozen=True)
 class FormShare:
-    """A gain over the baseline, and its two parts; all three over the same items."""
+    """A gain over the baseline and its two parts, all three over the same items."""
 
     gain: Pooled
     form: Pooled
-    """What the answer line alone brings."""
+    """The part that the answer line alone brings."""
     rest: Pooled
-    """What the best prompts have beyond it."""
+    """The part that the best prompts have beyond it."""
 
     def sentence(self, whose: str, p_value: float | None, verdict: str) -> str:
-        """`p_value` and `verdict` are of the rest, corrected; None: the rest has no statement of
-        its own.
+        """Format the gain and its parts as one sentence.
+
+        Args:
+            whose: The prompts that the sentence is about, such as "the prompts of abo on navigate".
+            p_value: Corrected p-value of the rest; None where the rest has no statement of its own.
+            verdict: Corrected verdict on the rest; "" where it has none.
         """
-        tested = "" if p_value is None else f", {p_told(p_value)}"
+        tested = "" if p_value is None else f", {format_p_value(p_value)}"
         rest = f"{_figures(self.rest)}{tested}"
-        told = {
+        conclusion = {
             "better": f"the rest, {rest}, is what the search found",
             "worse": f"the prompts that were found are worse than that line alone: {rest}",
         }.get(
             verdict,
-            f"the rest, {rest}, is not distinguishable from nothing"
-            if verdict
-            else f"the rest is {rest}",
+            f"the rest, {rest}, is not significant" if verdict else f"the rest is {rest}",
         )
         gained = f"the gain of {signed(self.gain.difference)} of {whose} over the baseline"
-        return f"Of {gained}, {_figures(self.form)} comes with the answer line alone; {told}."
+        return f"Of {gained}, {_figures(self.form)} comes with the answer line alone; {conclusion}."
 
 
 def _figures(pooled: Pooled) -> str:
@@ -68,9 +69,9 @@ def _figures(pooled: Pooled) -> str:
 
 
 def form_share(trials: Sequence[TrialResult]) -> FormShare | None:
-    """Return the parts of the gain over all items of these trials that are known under all three
-    prompts; None where no trial has
-    a control arm, or too many answers are missing.
+    """Return a gain and its parts, over the items that were scored under all three prompts.
+
+    None where no trial has a control arm, or where too many answers are missing.
     """
     strata = [
         known
@@ -98,21 +99,20 @@ def _known(*prompts: Scores) -> tuple[Scores, ...] | None:
     return tuple(zip(*rows, strict=True)) or None
 
 
-def form_told(result: TrialResult) -> str:
-    """Return how much of one trial's gain is form alone, by its own tests; "" where there is
-    nothing to say.
+def form_sentence(result: TrialResult) -> str:
+    """Return how much of one trial's gain is form alone, by its own tests.
+
+    "" where nothing is known.
     """
     if parts := form_share([result]):
         return parts.sentence(
             "this prompt", result.form_control_p_value, result.form_control_verdict
         )
-    return SAID_BY_STATE.get(result.form_control, "") if result.test_marks else ""
+    return SENTENCE_BY_STATE.get(result.form_control, "") if result.test_marks else ""
 
 
 def form_notes(results: Sequence[TrialResult]) -> Mapping[str, tuple[str, ...]]:
-    """Return what is to be said of form, and of best prompts that are the baseline, by the name of
-    a group's first trial.
-    """
+    """Return sentences about form and unchanged baselines, by the name of a group's first trial."""
     against_line = {
         (one.task, one.first): one for one in comparisons(results) if one.second == ANSWER_LINE
     }
@@ -133,8 +133,9 @@ def form_notes(results: Sequence[TrialResult]) -> Mapping[str, tuple[str, ...]]:
 
 
 def form_lines(results: Sequence[TrialResult]) -> list[str]:
-    """Sentences for the terminal: of every group, and in a search of the point that it chose, one a
-    task.
+    """Return the sentences about form for the terminal.
+
+    There is one for every group; a search has them for the point that it chose, one a task.
     """
     notes = form_notes(results)
     groups = [
@@ -149,19 +150,20 @@ def form_lines(results: Sequence[TrialResult]) -> list[str]:
 
 
 def form_alone(results: Sequence[TrialResult]) -> set[str]:
-    """Return the trials that are better than the baseline and not than the answer line: their gain
-    may be form.
+    """Return the trials that are better than the baseline, but not than the answer line.
+
+    Their gain may be form alone.
     """
     verdicts, against_line = corrected_verdicts(results), corrected_against_control(results)
     return {
         name
-        for name, told in verdicts.items()
-        if told == "better" and against_line.get(name, ("better", 0.0))[0] != "better"
+        for name, verdict in verdicts.items()
+        if verdict == "better" and against_line.get(name, ("better", 0.0))[0] != "better"
     }
 
 
 def form_note(results: Sequence[TrialResult]) -> list[str]:
-    """The footnote of a table that marks the trials of `form_alone`."""
+    """Return the footnote of a table that marks the trials of `form_alone`."""
     return [_NOTE] if form_alone(results) else []
 
 
@@ -177,13 +179,12 @@ def _baseline_lines(group: Group) -> list[str]:
     if len(same) < len(tested):
         return [
             f"In {len(same)} of {plural(len(tested), 'trial')} of {group.strategy} on {group.task} "
-            "the best prompt is the "
-            "baseline itself, the baseline: no candidate was better on dev."
+            "the best prompt is the baseline itself: no candidate was better on dev."
         ]
     whose = "The best prompt" if len(same) == 1 else "The best prompt of every trial"
     return [
-        f"{whose} of {group.strategy} on {group.task} is the baseline itself, the baseline: no "
-        "candidate was better on dev."
+        f"{whose} of {group.strategy} on {group.task} is the baseline itself: no candidate was "
+        "better on dev."
     ]
 
 
@@ -195,8 +196,8 @@ def _unmeasured_lines(group: Group, verdicts: Mapping[str, str]) -> list[str]:
     return (
         [
             f"How much of the gain of {_whose(group)} is form alone was not measured, as the "
-            "budget left no room for it: raise "
-            "budget.target_calls (or budget.total), or make sizes.test smaller."
+            "budget was too small: raise budget.target_calls (or budget.total), or reduce "
+            "sizes.test."
         ]
         if missed
         else []

@@ -1,4 +1,4 @@
-"""Find each task's leading prompts, and put into words what that says of the strategies."""
+"""Find each task's leading prompts, and put into words what that says about the strategies."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ from cluster.trial.result import TrialResult
 
 
 def leaders(results: Sequence[TrialResult]) -> tuple[tuple[PairwiseComparison, ...], ...]:
-    """For each task the comparisons of its leader, which won more items than it lost against each
-    other one; the closest rival first.
+    """Return for each task the comparisons of its leader, the closest rival first.
 
-    The leader is chosen on the test split. Its verdicts hold all the same: they are corrected for
-    every choice there was.
+    The leader is the contender whose smallest difference to any other is the largest. It is chosen
+    on the test split; its verdicts hold all the same, as they are corrected for every choice there
+    was.
     """
     found = comparisons(results)
     led = []
@@ -37,9 +37,7 @@ def leaders(results: Sequence[TrialResult]) -> tuple[tuple[PairwiseComparison, .
 
 
 def leader_lines(results: Sequence[TrialResult]) -> list[str]:
-    """Sentences for the terminal: a task's leading prompts with their closest rival, and what that
-    says of the strategies.
-    """
+    """Return sentences for the terminal about leading prompts, their rivals and strategies."""
     names_by_task = {
         task: contenders([one for one in results if one.task == task])
         for task in dict.fromkeys(result.task for result in results)
@@ -54,7 +52,12 @@ def leader_lines(results: Sequence[TrialResult]) -> list[str]:
 
 
 def _leader_line(own: Sequence[PairwiseComparison], others: int) -> str:
-    """`others`: contenders beside the leader, whether or not it could be compared with them."""
+    """Format a leader and its closest rival.
+
+    Args:
+        own: The leader's comparisons, the closest first.
+        others: Contenders beside the leader, whether or not it could be compared with them.
+    """
     closest, beaten = (
         own[0],
         [comparison.second for comparison in own[1:] if comparison.verdict == "better"],
@@ -71,35 +74,35 @@ def _leader_line(own: Sequence[PairwiseComparison], others: int) -> str:
 
 
 def _strategies_line(found: Sequence[PairwiseComparison], pairs: int) -> str:
-    """What the trials say of the strategies themselves, which is less than what the items say of
-    their prompts. `pairs`: the most
-    in which two of them meet.
+    """Format what the trials say about the strategies, which is less than they say about prompts.
+
+    Args:
+        found: Comparisons over all tasks.
+        pairs: The most pairs of trials in which two strategies meet.
     """
-    told = [
+    significant = [
         comparison
         for comparison in found
         if comparison.verdict != "not distinguishable" and comparison.second not in PROMPTS_OF_ALL
     ]
-    if told:
-        return " ".join(comparison.sentence for comparison in told)
-    least = ceil(
-        log2(max(1, len(found)) * KINDS * 2 / 0.05)
-    )  # n pairs can give no p-value below 2 / 2**n
+    if significant:
+        return " ".join(comparison.sentence for comparison in significant)
+    # The sign-flip test over n pairs gives no p-value below 2 / 2**n.
+    least = ceil(log2(max(1, len(found)) * KINDS * 2 / 0.05))
     if pairs < least:
         return (
-            "That is about these prompts. Nothing can be said of the strategies themselves: they "
-            "meet in "
-            f"{plural(pairs, 'pair')} of trials, and at least {least} are needed; run more seeds "
-            "or tasks."
+            "This is about these prompts. Nothing can be concluded about the strategies "
+            f"themselves: they meet in {plural(pairs, 'pair')} of trials, and at least {least} are "
+            "needed; run more seeds or tasks."
         )
     return (
-        "That is about these prompts. The strategies are not distinguishable over "
-        f"{plural(pairs, 'pair')} of trials."
+        "This is about these prompts. There is no significant difference between the strategies "
+        f"over {plural(pairs, 'pair')} of trials."
     )
 
 
 def _strategy_pairs(results: Sequence[TrialResult]) -> int:
-    """The most pairs of trials in which two strategies meet; 0 where none do."""
+    """Return the most pairs of trials in which two strategies meet; 0 where none do."""
     pairs: Counter[tuple[str, str]] = Counter()
     for (_, first, second), pooled in pool(results).items():
         if second not in PROMPTS_OF_ALL:

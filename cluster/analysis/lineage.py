@@ -1,6 +1,4 @@
-"""How a trial's best prompt came about: its ancestors from the first prompt on, and what each
-refinement changed. Pure.
-"""
+"""Trace how a trial's best prompt came about: its ancestors, and what each refinement changed."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,11 +20,12 @@ class Refinement:
     candidate: Candidate
     parent: Candidate | None
     standing: Standing | None
-    """On the most dev items that it was ever measured on; None where it never stood on the dev
-    split.
+    """The standing on the most dev items that it was measured on; None where it was never measured
+    on dev.
     """
     gain: Gain | None
-    """Over its parent, on the dev items that both were measured on; None where that is not known.
+    """Gain over its parent, on the dev items that both were measured on; None where that is not
+    known.
     """
     pieces: tuple[Piece, ...]
     """The words that changed; all of the text for the first prompt."""
@@ -35,17 +34,16 @@ class Refinement:
 
     @property
     def failing_step(self) -> str | None:
-        """The parent's text of the step that was refined, where one was."""
+        """Return the parent's text of the step that was refined; None where no step was."""
         number = self.candidate.changed_step
         steps = self.parent.prompt.steps if self.parent is not None else ()
         return steps[number - 1].text if number is not None and 1 <= number <= len(steps) else None
 
 
 def lineage(result: TrialResult) -> tuple[Refinement, ...]:
-    """The best prompt's refinements, oldest first; empty where the trial has no best prompt.
+    """Return the best prompt's refinements, oldest first; empty where the trial has no best prompt.
 
-    It goes back as far as parents are known, so that a candidate whose parent never competed stands
-    first.
+    It goes back as far as parents are known: a candidate whose parent never competed stands first.
     """
     known = {
         standing.candidate.id: standing.candidate

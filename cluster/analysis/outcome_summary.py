@@ -1,8 +1,6 @@
-"""What became of the models' answers, for people: the counts by kind in words, and a sentence for
-each that spoils a result.
+"""Count the models' answers by kind, and warn about each kind that spoils a result.
 
-Knows counts alone: which answer is of which kind was said where it was read. Knows no page and no
-terminal.
+Works on counts alone: the kind of each answer was recorded where it was parsed.
 """
 
 from collections import Counter
@@ -15,30 +13,29 @@ from optimizer.types import Verdict
 
 K = TypeVar("K", bound=Hashable)
 LOST = 0.05
-"""Share of the target's answers that were cut off, refused or never came from which on a person is
-told: so many move an accuracy as far as a better prompt does [ours].
+"""Share of the target's answers that were cut off, refused or missing from which a warning is
+shown: so many move an accuracy as far as a better prompt does [ours].
 """
 UNPARSABLE = 0.25
-"""The same for responses without an answer.
+"""Share of answers that could not be parsed from which a warning is shown.
 
-Weak models forget the form often, and to mend that is a prompt's own work [ours].
+Weak models forget the form often, and repairing that is a prompt's own work [ours].
 """
 UNUSABLE = 0.25
-"""Share of the questions to the optimizer model that brought nothing, from which on a person is
-told [ours].
-"""
+"""Share of optimizer replies that were discarded from which a warning is shown [ours]."""
 _ADVICE_BY_KIND = {
     "truncated": "raise the strategy's max_tokens",
     "refused": "another optimizer model may answer",
-    "failed": "look after its endpoint",
-    "unreadable": "a larger optimizer model keeps to the form that it is asked for",
+    "failed": "check its endpoint",
+    "unreadable": "a larger optimizer model keeps to the requested form",
     "empty": "another optimizer model may answer",
 }
 
 
 def answer_warnings(results: Sequence[TrialResult]) -> list[str]:
-    """One sentence for each kind of answer that came too often, by task, and by optimizer model;
-    none where all is well.
+    """Return a sentence for each kind of answer that came too often, by task and by model.
+
+    The list is empty where all is well.
     """
     return [
         *_of_targets(results),
@@ -48,9 +45,10 @@ def answer_warnings(results: Sequence[TrialResult]) -> list[str]:
     ]
 
 
-def counts_told(counts: Iterable[Mapping[str, int]]) -> str:
-    """[{"right": 9, "wrong": 1}, {"right": 3}] -> "12 right, 1 wrong": the most frequent first, ""
-    where there are none.
+def format_counts(counts: Iterable[Mapping[str, int]]) -> str:
+    """Format counts by kind, the most frequent first; "" where there are none.
+
+    `[{"right": 9, "wrong": 1}, {"right": 3}]` -> `12 right, 1 wrong`.
     """
     return ", ".join(f"{count(number)} {kind}" for kind, number in _total(counts).most_common())
 
@@ -61,7 +59,7 @@ def _of_targets(results: Sequence[TrialResult]) -> list[str]:
         results, lambda trial: (trial.task, trial.max_tokens)
     ).items():
         total = _total(counts for trial in trials for counts in trial.verdicts_by_purpose.values())
-        said = {"truncated": _cut_off(limit), **_SAID_BY_VERDICT}
+        sentences = {"truncated": _cut_off(limit), **_SENTENCE_BY_VERDICT}
         empty = [
             failure
             for trial in trials
@@ -70,8 +68,8 @@ def _of_targets(results: Sequence[TrialResult]) -> list[str]:
         ]
         if 2 * sum(failure.calls for failure in empty) >= total["unparsable"] > 0:
             reason = max(empty, key=lambda failure: failure.calls).reason
-            said["unparsable"] = _EMPTY.format(reason=reason.rstrip("."))
-        for verdict, rest in said.items():
+            sentences["unparsable"] = _EMPTY.format(reason=reason.rstrip("."))
+        for verdict, rest in sentences.items():
             share = total[verdict] / max(1, total.total())
             if share >= (UNPARSABLE if verdict == "unparsable" else LOST):
                 found.append(f"On {task}, {share:.0%} of the target's answers {rest}")
@@ -89,18 +87,20 @@ def _of_optimizers(results: Sequence[TrialResult]) -> list[str]:
         if share >= UNUSABLE:
             advice = _ADVICE_BY_KIND[lost.most_common(1)[0][0]]
             found.append(
-                f"{share:.0%} of the questions to {label} brought nothing to use "
-                f"({counts_told([lost])}), so fewer prompts were "
-                f"tried: {advice}."
+                f"{share:.0%} of the requests to {label} returned nothing usable "
+                f"({format_counts([lost])}), so fewer prompts were tried: {advice}."
             )
     return found
 
 
 def _of_tests(results: Sequence[TrialResult]) -> list[str]:
-    """Verdicts that the infrastructure has prevented; a trial that failed has said why."""
+    """Return a sentence for each final test without a verdict.
+
+    A failed trial has an error in its place.
+    """
     return [
         f"The final test of {trial.trial} has no verdict, as only {_came(trial)}: "
-        "run the same command again, which asks for those that are missing."
+        "run the same command again, which requests those that are missing."
         for trial in results
         if trial.test_marks
         and not trial.verdict
@@ -110,7 +110,7 @@ def _of_tests(results: Sequence[TrialResult]) -> list[str]:
 
 
 def _came(trial: TrialResult) -> str:
-    """How many answers came under that one of the two prompts under which fewer did."""
+    """Count the answers under whichever of the two prompts has fewer of them."""
     marks, prompt = min(
         ((trial.seed_prompt_test_marks, "baseline"), (trial.test_marks, "best prompt")),
         key=lambda one: -one[0].count("-"),
@@ -119,25 +119,24 @@ def _came(trial: TrialResult) -> str:
 
 
 def _of_usage(results: Sequence[TrialResult]) -> list[str]:
-    """Endpoints that do not say what their answers cost."""
+    """Return a sentence for each endpoint that does not report the tokens of its answers."""
     return [
-        f"{label} did not report the tokens of {count(calls)} of its answers, so what they have "
-        "cost is not known: budgets of "
-        "tokens and money count each such call at the most that it can cost."
+        f"{label} did not report the tokens of {count(calls)} of its answers, so their cost is "
+        "not known: budgets of tokens and money count each such call at its maximum cost."
         for label, calls in _total(trial.unmeasured_by_model for trial in results).items()
     ]
 
 
 def _fates(attempts: Sequence[Mapping[str, Mapping[str, int]]]) -> Counter[str]:
-    """What became of each question in the end.
+    """Count how each request to the optimizer model ended.
 
-    One that was asked again has the fate of the second reply.
+    A request that was repeated counts by its second reply.
     """
     first = _total(one.get("first", {}) for one in attempts)
     again = _total(one.get("again", {}) for one in attempts)
     settled = Counter({kind: first[kind] for kind in ("readable", "refused", "failed")})
     fates = settled + again
-    never_again = first.total() - fates.total()  # the budget ended in between
+    never_again = first.total() - fates.total()  # the budget ended before the second request
     return fates + Counter({"unreadable": max(0, never_again)})
 
 
@@ -150,20 +149,19 @@ def _cut_off(limit: int | None) -> str:
     )
 
 
-_SAID_BY_VERDICT: dict[Verdict, str] = {
+_SENTENCE_BY_VERDICT: dict[Verdict, str] = {
     "refused": "were refusals, which count as not right: by the model, a content filter, or the "
     "limit of its context.",
     "missing": "never came, as the infrastructure failed: they count for no prompt, and the "
     "intervals are wider.",
-    "unparsable": "held no answer that the scorer could read: choose another scorer, or say in "
+    "unparsable": "could not be parsed by the scorer: choose another scorer, or say in "
     "seed_instruction how to end.",
 }
 
 
 _EMPTY = (
-    "were empty ({reason}): let its endpoint give the answer in the content, or raise "
-    "sampling.max_tokens for a model that "
-    "thinks before it answers."
+    "were empty ({reason}): let its endpoint return the answer as content, or raise "
+    "sampling.max_tokens for a model that thinks before it answers."
 )
 
 

@@ -8,45 +8,44 @@ from optimizer.statistics import (
     Interval,
 )
 
-SEED_PROMPT = "baseline"
-"""Stands among the strategies, as the one that every trial has run too."""
+BASELINE = "baseline"
+"""The baseline's name among the strategies: every trial has run it too."""
 ANSWER_LINE = "answer line"
-"""The control arm among the strategies."""
-PROMPTS_OF_ALL = (ANSWER_LINE, SEED_PROMPT)
-"""Contenders that no strategy has found, the last in every order."""
+"""The control arm's name among the strategies."""
+PROMPTS_OF_ALL = (ANSWER_LINE, BASELINE)
+"""Contenders that no strategy has found; the last in every order."""
 ALL_TASKS = ""
+"""The task of a comparison over all tasks."""
 
 
 @dataclass(frozen=True)
 class PairwiseComparison:
-    """The prompts of one contender against those of another on one task over its seeds; or two
-    strategies, over all trials.
-    """
+    """Two contenders: their prompts on one task over its seeds, or two strategies."""
 
     task: str
-    """ALL_TASKS: over all of them, and about strategies: the trials are counted and not the items.
-    """
+    """ALL_TASKS for a comparison of strategies, which counts trials in place of items."""
     first: str
     second: str
     difference: float
-    """Test accuracy of `first` less that of `second`, on the items of the trials that both have."""
+    """Test accuracy of `first` minus that of `second`, on the items of the trials that both have.
+    """
     interval: Interval | None
-    """95%, of this comparison alone; None over all tasks."""
+    """95% interval of this comparison alone; None over all tasks."""
     p_value: float
-    """Corrected."""
+    """Corrected p-value, two-sided."""
     verdict: Comparison
-    """On `first`, corrected."""
+    """Corrected verdict on `first`."""
     pairs: int
-    """Of trials: seeds, over all tasks times tasks."""
+    """Pairs of trials: the seeds of a task, or seeds times tasks over all of them."""
     ahead: int
     """Pairs in which `first` has more items right."""
     behind: int
     family: int
-    """Statements of its kind that were corrected for."""
+    """Number of statements of its kind that were corrected for."""
 
     @property
     def turned(self) -> "PairwiseComparison":
-        """The same, seen from the other side."""
+        """Return the same comparison seen from the other side."""
         ends = self.interval and Interval(-self.interval.high, -self.interval.low)
         flipped: dict[Comparison, Comparison] = {"better": "worse", "worse": "better"}
         return PairwiseComparison(
@@ -65,7 +64,7 @@ class PairwiseComparison:
 
     @property
     def sentence(self) -> str:
-        """In words, the better one first, and whether it is about prompts or about strategies."""
+        """Format the comparison as a sentence, the better contender first."""
         if self.difference < 0:
             return self.turned.sentence
         better = self.verdict == "better"
@@ -75,28 +74,19 @@ class PairwiseComparison:
                 prompts_of(self.second),
                 f" on {self.task}",
             )
-            told = (
-                f"{first} are better than {second}"
-                if better
-                else f"{first} and {second} are not distinguishable"
-            )
+            statement = f"{first} are better than {second}"
         else:
             where, first, second = "", strategy_called(self.first), strategy_called(self.second)
-            told = (
-                f"{first} is better than {second.removeprefix('the strategy ')}"
-                if better
-                else (
-                    f"the strategies {self.first} and {self.second} are not distinguishable"
-                    if not {self.first, self.second} & set(PROMPTS_OF_ALL)
-                    else f"{first} and {second} are not distinguishable"
-                )
-            )
-        return f"{capitalized(told)}{where}: {self.figures}."
+            statement = f"{first} is better than {second.removeprefix('the strategy ')}"
+        if not better:
+            statement = f"no significant difference between {first} and {second}"
+        return f"{capitalized(statement)}{where}: {self.figures}."
 
     @property
     def figures(self) -> str:
-        """ "+0.35 [0.28, 0.42], p < 0.001 after correction for 15 comparisons": from `first`'s
-        side.
+        """Format the figures from `first`'s side.
+
+        Such as `+0.35 [0.28, 0.42], p < 0.001 after correction for 15 statements`.
         """
         spread = (
             f"[{share(self.interval.low)}, {share(self.interval.high)}]"
@@ -104,22 +94,26 @@ class PairwiseComparison:
             else (f"on average, ahead in {self.ahead} of {plural(self.pairs, 'pair')} of trials")
         )
         corrected = f" after correction for {self.family} statements" if self.family > 1 else ""
-        return f"{signed(self.difference)} {spread}, {p_told(self.p_value)}{corrected}"
+        return f"{signed(self.difference)} {spread}, {format_p_value(self.p_value)}{corrected}"
 
 
-def p_told(p_value: float) -> str:
+def format_p_value(p_value: float) -> str:
+    """Format a p-value with three digits: `p = 0.041`, or `p < 0.001`."""
     return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
 
 
 def prompts_of(name: str) -> str:
-    own = {SEED_PROMPT: "the baselines", ANSWER_LINE: "the baselines with the answer line"}
+    """Name a contender's prompts in a sentence."""
+    own = {BASELINE: "the baselines", ANSWER_LINE: "the baselines with the answer line"}
     return own.get(name, f"the prompts of {name}")
 
 
 def strategy_called(name: str) -> str:
-    own = {SEED_PROMPT: "the baseline", ANSWER_LINE: "the baseline with the answer line"}
+    """Name a contender as a strategy in a sentence."""
+    own = {BASELINE: "the baseline", ANSWER_LINE: "the baseline with the answer line"}
     return own.get(name, f"the strategy {name}")
 
 
 def capitalized(text: str) -> str:
+    """Return the text with its first letter in upper case."""
     return text[:1].upper() + text[1:]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from cluster.analysis.pairwise import ANSWER_LINE, PROMPTS_OF_ALL, SEED_PROMPT
+from cluster.analysis.pairwise import ANSWER_LINE, BASELINE, PROMPTS_OF_ALL
 from cluster.trial.result import TrialResult
 from optimizer.prompt import Prompt
 from optimizer.statistics import (
@@ -17,30 +17,30 @@ from optimizer.statistics import (
 
 
 def is_comparable(result: TrialResult) -> bool:
-    """Say whether a trial tells what its strategy finds: one that was cut, and tested all the same,
-    does not.
-    """
+    """Return whether a trial shows what its strategy finds; one that was cut short does not."""
     return (
         bool(result.test_marks) and not result.settings and result.status in ("finished", "budget")
     )
 
 
 def comparable(results: Sequence[TrialResult]) -> list[TrialResult]:
-    """Trials that can be compared."""
+    """Return the trials that can be compared."""
     return [result for result in results if is_comparable(result)]
 
 
 def contenders(results: Sequence[TrialResult]) -> list[str]:
+    """Return the strategies of comparable trials, the control arm if measured, and the baseline."""
     tested = comparable(results)
     control = [ANSWER_LINE] if any(result.form_control_test_marks for result in tested) else []
-    return [*dict.fromkeys(result.strategy for result in tested), *control, SEED_PROMPT]
+    return [*dict.fromkeys(result.strategy for result in tested), *control, BASELINE]
 
 
 def trial_pairs(
     pooled_by_names: Mapping[tuple[str, str, str], Pooled],
 ) -> dict[tuple[str, str], list[Pooled]]:
-    """(first, second) -> their comparisons on all tasks, of those that meet in several pairs of
-    trials; at least one is a strategy.
+    """Return the comparisons on all tasks for each two contenders that meet in several trial pairs.
+
+    The keys are (first, second); at least one of the two is a strategy.
     """
     by_pair: dict[tuple[str, str], list[Pooled]] = {}
     for (_, first, second), pooled in pooled_by_names.items():
@@ -52,7 +52,11 @@ def trial_pairs(
 
 
 def pool(results: Sequence[TrialResult]) -> dict[tuple[str, str, str], Pooled]:
-    """(task, first, second) -> `first` against `second`."""
+    """Pool the scores of every two contenders on every task.
+
+    Returns:
+        A mapping (task, first, second) -> `first` against `second`, stratified by seed.
+    """
     tested, names = comparable(results), contenders(results)
     found = {}
     for task in dict.fromkeys(result.task for result in tested):
@@ -69,15 +73,15 @@ def pool(results: Sequence[TrialResult]) -> dict[tuple[str, str, str], Pooled]:
 
 @dataclass(frozen=True)
 class _Shown:
-    """A contender's prompt on one test split."""
+    """A contender's prompt and scores on one test split."""
 
     prompt: Prompt | None
-    """None: the control arm's, which is another one than all others."""
+    """None for the control arm, whose prompt differs from all others."""
     scores: Scores
 
 
 def _shown(name: str, tested: Sequence[TrialResult]) -> dict[tuple[int, str], _Shown]:
-    """(seed, data) -> what the contender did there.
+    """Return a contender's prompt and scores by (seed, data).
 
     The baseline and the control arm are the same in every trial of a seed.
     """
@@ -86,7 +90,7 @@ def _shown(name: str, tested: Sequence[TrialResult]) -> dict[tuple[int, str], _S
         key = (one.seed, one.data_hash)
         if name == one.strategy:
             found[key] = _Shown(one.best.prompt if one.best else None, one.test_scores)
-        elif name == SEED_PROMPT:
+        elif name == BASELINE:
             found.setdefault(key, _Shown(one.seed_prompt, one.seed_prompt_test_scores))
         elif name == ANSWER_LINE and one.form_control_test_marks:
             found.setdefault(key, _Shown(None, one.form_control_test_scores))
@@ -96,9 +100,10 @@ def _shown(name: str, tested: Sequence[TrialResult]) -> dict[tuple[int, str], _S
 def _strata(
     first: Mapping[tuple[int, str], _Shown], second: Mapping[tuple[int, str], _Shown]
 ) -> list[tuple[Scores, Scores]]:
-    """(second's scores, first's scores) of each seed that both have been tested with, on the same
-    items. One of which too many answers are missing tells nothing, as in a trial's own verdict; two
-    that show the same prompt throughout are not compared.
+    """Pair the scores, (second's, first's), for each seed that both contenders were tested with.
+
+    A seed with too many missing answers is left out, as in a trial's own verdict. Two contenders
+    with the same prompt on every seed are not compared.
     """
     both = [
         (second[key], one)

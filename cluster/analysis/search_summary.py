@@ -1,4 +1,4 @@
-"""What a search found, and what it cost to find. Knows trials, no output form."""
+"""Summarize what a search found, and how many calls it took."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,27 +7,27 @@ from itertools import accumulate
 from cluster.trial.result import TrialResult
 
 MOST_POINTS = 30
-"""Points that the report ranks, of each task."""
+"""Points of each task that the report ranks."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """How far a search was when one of its trials had ended."""
+    """The state of a search when one of its trials had ended."""
 
     trial: TrialResult
     target_calls: int
-    """Of this trial and all before it."""
+    """Target calls of this trial and all before it."""
     best: float
     """The highest dev accuracy of this trial and all before it."""
 
 
 def searched(results: Sequence[TrialResult]) -> bool:
-    """Was there a search?"""
+    """Return whether any trial is a point of a search."""
     return any(result.settings for result in results)
 
 
 def found(trials: Sequence[TrialResult]) -> list[Found]:
-    """The course of one comparison, in the order in which its trials were started.
+    """Return the course of one comparison, in the order in which its trials were started.
 
     Trials that measured nothing are left out.
     """

@@ -1,7 +1,4 @@
-"""Trials put together: by task, and by task, strategy and point of a search, with means over seeds.
-
-Knows no output form.
-"""
+"""Group trials by task, strategy and point of a search, with means over seeds."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -14,9 +11,9 @@ from optimizer.statistics import Interval, wilson
 
 @dataclass(frozen=True)
 class Group:
-    """The trials of one strategy, and in a search of one point, on one task: they differ by seed
-    only. A mean is over the trials
-    that have the figure.
+    """The trials of one strategy, and in a search of one point, on one task.
+
+    They differ by seed alone. A mean is over the trials that have the figure.
     """
 
     task: str
@@ -25,22 +22,23 @@ class Group:
 
     @property
     def settings(self) -> Mapping[str, str | int | float | bool | None]:
-        """The point; empty where there was no search."""
+        """Return the point of the search; empty where there was none."""
         return self.trials[0].settings
 
     @property
     def dev(self) -> float | None:
-        """Mean dev accuracy, of pruned trials too."""
+        """Return the mean dev accuracy, pruned trials included."""
         return self.mean(lambda trial: trial.dev_accuracy)
 
     def mean(self, figure: Callable[[TrialResult], float | None]) -> float | None:
-        """None where no trial has the figure."""
+        """Return the mean of a figure; None where no trial has it."""
         values = [value for value in map(figure, self.trials) if value is not None]
         return fmean(values) if values else None
 
     def mean_of(self, name: str) -> float | None:
-        """The mean of a field of TrialResult, by its name, over the tested trials: one that broke
-        off early would look cheap.
+        """Return the mean of a field of TrialResult, by its name, over the tested trials.
+
+        A trial that broke off early would look cheap.
         """
         return self.mean(
             lambda trial: None if trial.test_accuracy is None else getattr(trial, name)
@@ -48,24 +46,21 @@ class Group:
 
     @property
     def before(self) -> float | None:
-        """Mean test accuracy of the baseline, over the trials that tested their best prompt too:
-        like with like.
-        """
+        """Return the baseline's mean test accuracy, over trials that tested their best prompt."""
         return self.mean(
             lambda trial: None if trial.test_accuracy is None else trial.seed_prompt_test_accuracy
         )
 
     @property
     def after(self) -> float | None:
-        """Mean test accuracy of the best prompts."""
+        """Return the mean test accuracy of the best prompts."""
         return self.mean(lambda trial: trial.test_accuracy)
 
     @property
     def spread(self) -> Interval:
-        """95% interval of the best prompts' accuracy, over the test items of all seeds together.
+        """Return the 95% interval of the best prompts' accuracy, over the test items of all seeds.
 
-        It is about items: how far
-        searches differ from each other is to be seen from the trials themselves.
+        It is about items: how far searches differ is seen from the trials themselves.
         """
         tested = [trial for trial in self.trials if trial.test_accuracy is not None]
         if len(tested) == 1 and tested[0].test_low is not None and tested[0].test_high is not None:
@@ -75,12 +70,12 @@ class Group:
 
     @property
     def test_items(self) -> int:
-        """Different test items that the interval rests on, over all seeds."""
+        """Return the number of different test items that the interval rests on, over all seeds."""
         tested = [trial for trial in self.trials if trial.test_accuracy is not None]
         if len(tested) == 1:
             return tested[0].test_items
-        # Seeds of one data file draw their splits from the same items: together these tell no more
-        # than one split does for sure.
+        # Seeds of one data file sample their splits from the same items: only the items of one
+        # split are certain to be different.
         items_by_data: dict[str, int] = {}
         for trial in tested:
             items_by_data[trial.data_hash] = max(
@@ -90,19 +85,24 @@ class Group:
 
     @property
     def tested(self) -> int:
+        """Return the number of trials that were tested."""
         return sum(trial.test_accuracy is not None for trial in self.trials)
 
     @property
     def compared(self) -> int:
-        """Trials of which it is known whether they are better than the baseline: the others lack
-        too many answers. A best prompt
-        that is the baseline is not better.
+        """Return the number of trials with a verdict against the baseline.
+
+        The others lack too many answers. A best prompt that is the baseline counts as compared, and
+        as not better.
         """
-        return sum(trial.test_accuracy is not None and bool(trial.told) for trial in self.trials)
+        return sum(
+            trial.test_accuracy is not None and bool(trial.shown_verdict) for trial in self.trials
+        )
 
     def better_of(self, corrected: Mapping[str, str]) -> int:
-        """Trials whose best prompt was better than the baseline, by corrected verdicts; a trial
-        that has none keeps its own.
+        """Count the trials whose best prompt is better than the baseline, by corrected verdicts.
+
+        A trial without a corrected verdict counts by its own.
         """
         return sum(corrected.get(trial.trial, trial.verdict) == "better" for trial in self.trials)
 
@@ -116,16 +116,15 @@ class TaskSummary:
 
     @property
     def trials(self) -> tuple[TrialResult, ...]:
+        """Return the trials of all groups."""
         return tuple(trial for group in self.groups for trial in group.trials)
 
     @property
     def leader(self) -> Group | None:
-        """The strategy with the highest mean test accuracy; None where nothing was tested.
+        """Return the strategy with the highest mean test accuracy; None where nothing was tested.
 
-        Ties go to the one listed first.
-
-        Of the many points of a search, it is the first of `ranked`: there the test split selects
-        nothing.
+        Ties go to the one listed first. For a search it is the first of `ranked`, so that the test
+        split does not select among its many points.
         """
         if any(group.settings for group in self.groups):
             return next((group for group in self.ranked if group.after is not None), None)
@@ -134,9 +133,9 @@ class TaskSummary:
 
     @property
     def ranked(self) -> tuple[Group, ...]:
-        """By mean dev accuracy, as a search chooses; of equals the one with fewer target calls.
+        """Return the groups by mean dev accuracy, of equals the one with fewer target calls first.
 
-        Those without any are last.
+        Groups without a dev accuracy come last.
         """
         return tuple(
             sorted(
@@ -151,8 +150,9 @@ class TaskSummary:
 
 
 def summarise(results: Sequence[TrialResult]) -> tuple[TaskSummary, ...]:
-    """The results by task, strategy and point, each in order of first appearance, the trials of a
-    group by seed.
+    """Group the results by task, strategy and point, each in order of first appearance.
+
+    The trials of a group are sorted by seed.
     """
     places = {strategy: place for place, strategy in enumerate(strategies(results))}
     found: dict[str, dict[tuple[str, str], list[TrialResult]]] = {}
@@ -174,7 +174,8 @@ def summarise(results: Sequence[TrialResult]) -> tuple[TaskSummary, ...]:
 
 
 def strategies(results: Sequence[TrialResult]) -> tuple[str, ...]:
-    """All strategy labels, in order of first appearance: a strategy has one place and one colour
-    throughout a report.
+    """Return all strategy labels in order of first appearance.
+
+    A strategy has one place and one colour throughout a report.
     """
     return tuple(dict.fromkeys(result.strategy for result in results))

@@ -1,5 +1,4 @@
-"""Which prompt to take: for each task the best prompt of one trial, by a rule that report, page and
-console share. Pure.
+"""Choose each task's best prompt, by a rule that report, page and console share.
 
 Accuracies of two tasks are not compared: a job of two tasks has two best prompts. The test split
 selects nothing.
@@ -18,13 +17,14 @@ Rank = tuple[float, int]
 
 
 def rank(accuracy: float | None, items: int) -> Rank:
-    """Return what the rule goes by, higher being better: what was not measured stands last."""
+    """Return the sort key of the rule, higher being better; what was not measured comes last."""
     return (-1.0, 0) if accuracy is None else (accuracy, items)
 
 
 def best_trials(results: Sequence[TrialResult]) -> dict[str, TrialResult]:
-    """Return task -> the trial with its prompt to take, in order of first appearance; none for a
-    task without a best prompt.
+    """Return each task's trial with the best prompt, in order of first appearance.
+
+    A task without a best prompt is absent.
     """
     found: dict[str, TrialResult] = {}
     for result in (one for one in results if one.best is not None):
@@ -48,9 +48,7 @@ def dev_items(result: TrialResult) -> int:
 
 
 def best_lines(results: Sequence[TrialResult], out: str) -> list[str]:
-    """Return a sentence for each task: where its best prompt lies, and how it did on which
-    items.
-    """
+    """Return a sentence for each task with the file of its best prompt, and its figures."""
     return [
         f"Best prompt on {task}, by dev accuracy ({share(result.dev_accuracy)} on "
         f"{plural(dev_items(result), 'item')}): "

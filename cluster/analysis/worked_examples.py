@@ -1,6 +1,4 @@
-"""Worked examples for people: a demonstration's response as its steps and its answer, each with its
-own line breaks. Pure.
-"""
+"""Split a demonstration's response into its steps and its answer, each with its own line breaks."""
 
 import re
 from dataclasses import dataclass
@@ -12,21 +10,21 @@ _STEP = re.compile(r"^[ \t]*Step (?P<number>\d{1,3})[ \t]*:[ \t]*", re.MULTILINE
 
 @dataclass(frozen=True)
 class ExamplePart:
-    """A step, the answer, or what stands outside of them."""
+    """A step, the answer, or text outside of them."""
 
     label: str
-    """ "Step 2", "Answer" or "Response"."""
+    """"Step 2", "Answer" or "Response"."""
     text: str
-    """Without its label."""
+    """The text without its label."""
     whole: str
-    """As it stands in the response, with the label and the line end before the next part."""
+    """The text as it stands in the response, with the label and the line end before the next part.
+    """
 
 
 def parts_of(response: str) -> tuple[ExamplePart, ...]:
-    """Return the parts of a response in its order; joined, their `whole` is the response.
+    """Return the parts of a response in order; joined, their `whole` is the response.
 
-    What is read as its steps and its answer is what the prompt's reader reads
-    (`optimizer.prompt.read_trace`).
+    Steps and answer are those that the prompt's parser finds (`optimizer.prompt.read_trace`).
     """
     trace = read_trace(response)
     thought = len(response) - len(without_thinking(response))
@@ -49,7 +47,7 @@ def parts_of(response: str) -> tuple[ExamplePart, ...]:
 
 
 def _after_the_answer(parts: list[ExamplePart]) -> list[ExamplePart]:
-    """An answer is one line; what follows it is a part of its own."""
+    """Split what follows the line of the answer into a part of its own."""
     if not parts or parts[-1].label != "Answer":
         return parts
     line, newline, rest = parts[-1].whole.partition("\n")

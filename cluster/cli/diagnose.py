@@ -72,7 +72,7 @@ def diagnose(
 
 def _diagnose(prepared: "Prepared") -> bool:
     """Measures, shows what was found, and says whether all of it could be."""
-    from cluster.analysis.failures import reasons_told
+    from cluster.analysis.failures import reason_lines
     from cluster.diagnosis.folder import PAGE_FILE, write_diagnosis
     from cluster.diagnosis.table import diagnosis_table
     from cluster.text.formatting import duration
@@ -93,7 +93,7 @@ def _diagnose(prepared: "Prepared") -> bool:
         end(f"Stopped. Every finished call is kept; continue with:  {command}", exit_code())
     write_diagnosis(prepared.out, results, prepared.settings.model_dump(mode="json"))
     OUT.print(diagnosis_table(results))
-    for line in reasons_told(
+    for line in reason_lines(
         (f"{failure.model} model on {one.task}", failure)
         for one in results
         for failure in one.failures

@@ -152,12 +152,12 @@ def _save(experiment: Experiment, results: "Sequence[TrialResult]") -> None:
 
 def _left(experiment: Experiment, results: "Sequence[TrialResult]") -> str:
     """Where the best prompts so far stand, for a run that was cut; "" where there are none."""
-    from cluster.text.formatting import plural, trials_told
+    from cluster.text.formatting import format_trial_counts, plural
 
     best = sum(result.best is not None for result in results)
     if not best:
         return ""
-    told = trials_told([result.status for result in results], len(experiment.trial_specs))
+    told = format_trial_counts([result.status for result in results], len(experiment.trial_specs))
     return (
         f"{told}; the best prompts so far, of {plural(best, 'trial')}, are in "
         f"{experiment.out.place_of('best')}. "

@@ -143,15 +143,15 @@ def compact(folder: Folder) -> None:
     """
     from cluster.ledger_admin.accounting import compact as compacted
     from cluster.ledger_admin.accounting import ledger_folder
-    from cluster.ledger_admin.table import size_told
+    from cluster.ledger_admin.table import format_size
     from cluster.text.formatting import plural
 
     place = ledger_folder(folder)
     before, after, damaged = compacted(place)
     _tell_aside(damaged)
     say(
-        f"{place}: {plural(before.segments, 'segment')} of {size_told(before.size_bytes)} are now "
-        f"{plural(after.segments, 'segment')} of {size_told(after.size_bytes)}, with "
+        f"{place}: {plural(before.segments, 'segment')} of {format_size(before.size_bytes)} are "
+        f"now {plural(after.segments, 'segment')} of {format_size(after.size_bytes)}, with "
         f"{plural(after.entries, 'answer')}."
     )
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from cluster.diagnosis.causes import procedure_of
 from cluster.diagnosis.preparation import Prepared
 from cluster.diagnosis.result import TaskDiagnosis
-from cluster.experiment.outage_notices import pauses_told
+from cluster.experiment.outage_notices import reporting_outages
 from cluster.ray_runtime.session import ray_session
 from cluster.trial.guards import with_ledger
 from optimizer.budget.call_budget import Budget, Budgeted
@@ -58,7 +58,7 @@ async def _all(prepared: Prepared, ledger: LedgerClient, tell: Tell) -> tuple[Ta
         with_ledger(client, model, role, ledger)
         for client, model, role in zip(clients, models, ROLES, strict=True)
     )
-    async with pauses_told(tell, *clients):
+    async with reporting_outages(tell, *clients):
         return tuple(
             await asyncio.gather(
                 *(

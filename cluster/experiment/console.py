@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cluster.experiment.telemetry import isolated
-from cluster.text.formatting import MISSING, count, duration, share, trials_told
+from cluster.text.formatting import MISSING, count, duration, format_trial_counts, share
 from cluster.trial.plan import Progress
 from cluster.trial.result import Status, TrialResult
 
@@ -135,7 +135,7 @@ class Board:
         return [self.row_by_trial[trial] for trial in self._ended[-ENDED_SHOWN:]] + running
 
     def headline(self) -> str:
-        trials = trials_told(self.count_by_state.elements(), len(self.row_by_trial))
+        trials = format_trial_counts(self.count_by_state.elements(), len(self.row_by_trial))
         calls = f"{count(self.calls)} calls · {self.ledger_share:.0%} from the ledger"
         return f"{trials} · {calls} · {duration(self.elapsed_s)}"
 

@@ -13,7 +13,7 @@ LOOK_EVERY_S = 0.5
 
 
 @asynccontextmanager
-async def pauses_told(tell: Callable[[str], None], *models: object) -> AsyncIterator[None]:
+async def reporting_outages(tell: Callable[[str], None], *models: object) -> AsyncIterator[None]:
     """As long as the block lasts, a line when the models begin to wait, and when they go on."""
     tasks, told = Supervisor("the notices of pauses"), ""
 

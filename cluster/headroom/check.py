@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 
 from cluster.config.experiment import ExperimentSettings
-from cluster.experiment.outage_notices import pauses_told
+from cluster.experiment.outage_notices import reporting_outages
 from cluster.experiment.planning import optimizers
 from cluster.experiment.prepare import Experiment, write_settings
 from cluster.headroom.cost_estimate import (
@@ -245,7 +245,7 @@ async def _check(
     ]
     target, optimizer = _Metered(recorded[0], "target"), _Metered(recorded[1], "optimizer")
     checks = []
-    async with pauses_told(tell, *clients):
+    async with reporting_outages(tell, *clients):
         for setting in settings.tasks:
             task = experiment.tasks[setting.label, settings.seeds[0]]
             tell(f"Probing {setting.label} …")

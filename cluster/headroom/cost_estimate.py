@@ -123,14 +123,14 @@ class ExperimentEstimate:
         told = f"At most {' and '.join(calls)} calls in {plural(self.trials, 'trial')}"
         if self.total.tokens is None:
             return f"{told}: there is no bound of tokens or money."
-        money = "" if self.total.money is None else f", {money_told(self.total.money)} in money"
+        money = "" if self.total.money is None else f", {format_money(self.total.money)} in money"
         time = "" if self.total.wall_s is None else f", {duration(self.total.wall_s)}"
         source = (
             "as measured by the check"
             if self.measured
             else "if calls are as long as is usual; promptray check measures it"
         )
-        return f"{told}: about {tokens_told(self.total.tokens)}{money}{time} ({source})."
+        return f"{told}: about {format_tokens(self.total.tokens)}{money}{time} ({source})."
 
 
 def estimated(
@@ -161,14 +161,14 @@ def cost_to_json(cost_by_model: Mapping[str, CallCost]) -> dict[str, object]:
     return {model: asdict(cost) for model, cost in cost_by_model.items()}
 
 
-def tokens_told(tokens: float | None) -> str:
+def format_tokens(tokens: float | None) -> str:
     """1234567 -> "1.2 million tokens"."""
     if tokens is None:
         return "no bound"
     return f"{tokens / 1e6:.1f} million tokens" if tokens >= 1e6 else f"{tokens:,.0f} tokens"
 
 
-def money_told(money: float | None) -> str:
+def format_money(money: float | None) -> str:
     """None -> "not known": a model has no prices."""
     return "not known" if money is None else f"{money:,.2f}"
 

@@ -9,9 +9,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from cluster.analysis.failures import reasons_told
+from cluster.analysis.failures import reason_lines
 from cluster.headroom.check import Check, TaskCheck
-from cluster.headroom.cost_estimate import Bound, ExperimentEstimate, money_told, tokens_told
+from cluster.headroom.cost_estimate import Bound, ExperimentEstimate, format_money, format_tokens
 from cluster.text.formatting import MISSING, count, duration, interval, share
 
 _TASKS = (
@@ -32,7 +32,7 @@ def check_table(check: Check) -> Group:
     """All of it. Needs about 100 columns."""
     sentences = [line for task in check.tasks for line in _sentences(task)]
     labels = {"target": "the target model", "optimizer": "the optimizer model"}
-    failures = reasons_told((labels[failure.model], failure) for failure in check.failures)
+    failures = reason_lines((labels[failure.model], failure) for failure in check.failures)
     source = (
         "as measured here" if check.estimate.measured else "where nothing was measured, as is usual"
     )
@@ -94,7 +94,7 @@ def _cells(target: Bound, optimizer: Bound) -> tuple[str, ...]:
     calls = (
         "no limit" if bound.calls is None else count(bound.calls) for bound in (target, optimizer)
     )
-    return (*calls, tokens_told(both.tokens), money_told(both.money), duration(both.wall_s))
+    return (*calls, format_tokens(both.tokens), format_money(both.money), duration(both.wall_s))
 
 
 def _table(heads: tuple[str, ...]) -> Table:

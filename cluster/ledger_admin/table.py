@@ -37,7 +37,7 @@ def ledger_table(account: Account) -> Group:
     return Group(*parts)
 
 
-def size_told(size_bytes: int) -> str:
+def format_size(size_bytes: int) -> str:
     """1500 -> "2 kB"; 2500000 -> "2.5 MB"."""
     return f"{size_bytes / 1e6:,.1f} MB" if size_bytes >= 1e6 else f"{-(-size_bytes // 1000):,} kB"
 
@@ -47,7 +47,7 @@ def _line(account: Account) -> Text:
     line = Text(f"{account.folder}  ", "bold")
     line += Text(
         f"{plural(found.entries, 'answer')} in {plural(found.segments, 'segment')}, "
-        f"{size_told(found.size_bytes)}"
+        f"{format_size(found.size_bytes)}"
     )
     if found.first_recorded:
         line += Text(

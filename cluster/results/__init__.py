@@ -1,6 +1,4 @@
-"""What an experiment leaves for people: the results folder with its tables and page, and the table
-for the terminal.
-"""
+"""What an experiment leaves for people: the results folder, the report page, the final table."""
 
 from cluster.analysis.failures import failure_lines
 from cluster.analysis.form_control import form_lines

@@ -1,7 +1,4 @@
-"""The results as a table for the terminal: trials by task and strategy, with means over seeds.
-
-Knows nothing of files.
-"""
+"""The results as a table for the terminal: trials by task and strategy, with means over seeds."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,17 +9,17 @@ from rich.table import Table
 from rich.text import Text
 
 from cluster.analysis.comparisons import corrected_verdicts, statements_on_prompts
-from cluster.analysis.failures import endings_told, errors_told
+from cluster.analysis.failures import ending_lines, error_lines
 from cluster.analysis.form_control import MARK, form_alone, form_note
 from cluster.analysis.summary import Group, summarise
 from cluster.text.formatting import (
     MISSING,
     count,
     duration,
-    settings_told,
+    format_settings,
+    format_status,
     share,
     signed,
-    status_told,
 )
 from cluster.trial.result import TrialResult
 
@@ -32,7 +29,7 @@ _STYLE_BY_END = {"failed": "red", "stopped": "yellow", "cancelled": "yellow", "p
 
 @dataclass(frozen=True)
 class _Column:
-    """A column: its head, what it says of a trial, and what of a group's mean."""
+    """A column: its head, and the cells of a trial and of a group's mean."""
 
     head: str
     trial: Callable[[TrialResult], str | Text]
@@ -42,13 +39,13 @@ class _Column:
 
 
 def results_table(results: Sequence[TrialResult]) -> Table:
-    """A row a trial, and under each strategy with several seeds the row of their means.
+    """Return the table of results, a row a trial, with a row of means under several seeds.
 
     Errors stand below the table, each once.
 
     In a mean row the interval is about the trials' prompts together, over the test items of all
-    seeds, and verdicts are counted as they are after correction for all statements on prompts.
-    Needs about 130 columns, and 160 for a search, whose table has the points and their dev
+    seeds, and verdicts are counted as they are after correction for all statements about prompts.
+    Needs about 135 columns, and 165 for a search, whose table has the points and their dev
     accuracies too.
     """
     columns = _columns(results)
@@ -74,9 +71,9 @@ def results_table(results: Sequence[TrialResult]) -> Table:
 
 
 def _columns(results: Sequence[TrialResult]) -> list[_Column]:
-    """Those that have something to say of these results."""
+    """Return the columns that have content for these results."""
     searched = any(trial.settings for trial in results)
-    told = any(trial.prefix_hit_rate is not None for trial in results)
+    prefixes = any(trial.prefix_hit_rate is not None for trial in results)
     found = (*_FOUND, _verdicts(corrected_verdicts(results), form_alone(results)))
     return [
         *_WHAT,
@@ -84,7 +81,7 @@ def _columns(results: Sequence[TrialResult]) -> list[_Column]:
         *found,
         *(_DEV if searched else ()),
         *_COSTS,
-        *(_PREFIX if told else ()),
+        *(_PREFIX if prefixes else ()),
     ]
 
 
@@ -94,10 +91,11 @@ def _notes(results: Sequence[TrialResult]) -> list[str]:
         trial.trial in corrected and corrected[trial.trial] != trial.verdict for trial in results
     )
     star = (
-        f"* Not after correction for {statements_on_prompts(results)} statements on prompts (Holm)."
+        f"* Not significant after correction for {statements_on_prompts(results)} statements "
+        "about prompts (Holm)."
     )
     return (
-        errors_told(results) + endings_told(results) + ([star] if lost else []) + form_note(results)
+        error_lines(results) + ending_lines(results) + ([star] if lost else []) + form_note(results)
     )
 
 
@@ -106,7 +104,7 @@ def _verdicts(corrected: Mapping[str, str], form: Collection[str]) -> _Column:
         "verdict",
         lambda trial: _verdict(trial, corrected, form),
         lambda group: (
-            f"better {group.better_of(corrected)} of {group.compared}"
+            f"{group.better_of(corrected)} of {group.compared} better"
             if group.compared
             else MISSING
         ),
@@ -116,21 +114,32 @@ def _verdicts(corrected: Mapping[str, str], form: Collection[str]) -> _Column:
 
 
 def _plain(cell: str | Text) -> Text:
-    """A text is never read as markup."""
+    """Return the cell as a text, which is never parsed as markup."""
     return cell if isinstance(cell, Text) else Text(cell)
 
 
 def _verdict(trial: TrialResult, corrected: Mapping[str, str], form: Collection[str]) -> Text:
-    """`form`: trials whose gain may be form alone."""
+    """Format a trial's verdict.
+
+    Args:
+        trial: The trial.
+        corrected: Corrected verdicts, by trial.
+        form: Trials whose gain may be form alone.
+    """
     if trial.status in _STYLE_BY_END:
-        tested = f", {trial.told}" if trial.told else ""
-        return Text(status_told(trial.status) + tested, _STYLE_BY_END[trial.status])
+        tested = f", {_short(trial.shown_verdict)}" if trial.shown_verdict else ""
+        return Text(format_status(trial.status) + tested, _STYLE_BY_END[trial.status])
     star = "*" if trial.trial in corrected and corrected[trial.trial] != trial.verdict else ""
     mark = MARK if trial.trial in form else ""
     return Text(
-        (trial.told or MISSING) + star + mark,
+        (_short(trial.shown_verdict) or MISSING) + star + mark,
         "yellow" if mark else _STYLE_BY_VERDICT.get(trial.verdict, "yellow"),
     )
+
+
+def _short(verdict: str) -> str:
+    # "no significant difference" would widen the table by six columns.
+    return {"not distinguishable": "not significant"}.get(verdict, verdict)
 
 
 def _mean_accuracy(group: Group) -> str:
@@ -150,8 +159,8 @@ _WHAT = (
 _POINT = (
     _Column(
         "settings",
-        lambda trial: settings_told(trial.settings),
-        lambda group: settings_told(group.settings),
+        lambda trial: format_settings(trial.settings),
+        lambda group: format_settings(group.settings),
         "left",
         fold=True,
     ),
@@ -159,7 +168,7 @@ _POINT = (
 _FOUND = (
     _Column("seed", lambda trial: str(trial.seed), lambda group: "mean"),
     _Column(
-        "seed\nprompt",
+        "base-\nline",
         lambda trial: share(trial.seed_prompt_test_accuracy),
         lambda group: share(group.before),
     ),
@@ -178,7 +187,7 @@ _COSTS = (
         lambda group: signed(group.mean_of("gap")),
     ),
     _Column(
-        "adher-\nence",
+        "steps\nfollowed",
         lambda trial: share(trial.adherence),
         lambda group: share(group.mean_of("adherence")),
     ),

@@ -1,12 +1,12 @@
-"""The results folder: which files stand in it.
+"""The files of a results folder, written and read.
 
-Where it lies, and how a file gets there whole, is serving.storage's.
+The folder's place, and how a file gets there whole, is up to serving.storage.
 
     OUT/
-      trials.parquet       a row a trial          (columns.TRIALS)
-      candidates.parquet   a row a candidate      (columns.CANDIDATES)
-      costs.parquet        a row a trial          (columns.COSTS)
-      failures.parquet     a row a reason         (columns.FAILURES)
+      trials.parquet       a row a trial          (tables.TRIALS)
+      candidates.parquet   a row a candidate      (tables.CANDIDATES)
+      costs.parquet        a row a trial          (tables.COSTS)
+      failures.parquet     a row a reason         (tables.FAILURES)
       report.html          the page for people    (page.py)
       best/TRIAL.json      the best prompt, for `promptray apply`
       best/TRIAL.md        the same for reading
@@ -14,9 +14,8 @@ Where it lies, and how a file gets there whole, is serving.storage's.
       unfinished/TRIAL.json  the same of a trial that is under way, as of its last round; gone when
                              the trial has ended
 
-`settings.yaml` stands beside them and is written by whoever starts the experiment; `decisions/` of
-a search is told of in cluster/experiment/search_journal.py. These names are an interface: keep
-them.
+`settings.yaml` stands beside them and is written by whoever starts the experiment; for `decisions/`
+of a search see cluster/experiment/search_journal.py. These names are an interface: keep them.
 """
 
 import json
@@ -44,11 +43,18 @@ UNFINISHED = "unfinished"
 
 
 def write_results(out: Place, results: Sequence[TrialResult], settings: Mapping[str, Any]) -> str:
-    """Writes all that is made from `results`, over what an earlier run left there; returns the
-    place of the page.
+    """Write everything that is made from `results`, over what an earlier run left there.
 
-    `settings` is shown on the page as it is, so it must hold no secrets. Raises StorageError where
-    `out` cannot be written.
+    Args:
+        out: The results folder.
+        results: All trials of the experiment.
+        settings: Shown on the page as they are, so they must hold no secrets.
+
+    Returns:
+        The place of the report page.
+
+    Raises:
+        StorageError: `out` cannot be written.
     """
     folder = open_folder(out)
     for result in results:
@@ -62,14 +68,19 @@ def write_results(out: Place, results: Sequence[TrialResult], settings: Mapping[
 
 
 def write_trial(out: Place, result: TrialResult) -> None:
-    """Writes `OUT/trials/TRIAL.json`. Raises StorageError."""
+    """Write `OUT/trials/TRIAL.json`.
+
+    Raises:
+        StorageError: `out` cannot be written.
+    """
     _write(open_folder(out) / "trials", _file_name(result, "json"), _json(result.to_json()))
 
 
 def clear_trials(out: Place) -> None:
-    """Takes away `OUT/trials/*.json` of an earlier run, which would be taken for this one's.
+    """Delete `OUT/trials/*.json` of an earlier run, which would be taken for this one's.
 
-    Raises StorageError.
+    Raises:
+        StorageError: A file cannot be deleted.
     """
     folder = open_folder(out) / "trials"
     for name in folder.names(".json"):
@@ -77,28 +88,42 @@ def clear_trials(out: Place) -> None:
 
 
 def read_trials(out: Place) -> list[TrialResult]:
-    """All results in `OUT/trials/`, by name.
+    """Return all results in `OUT/trials/`, by name.
 
-    Raises DataError where a file is not a trial's result, StorageError if unreadable.
+    Raises:
+        DataError: A file is not a trial's result.
+        StorageError: The folder cannot be read.
     """
     folder = open_folder(out) / "trials"
     return [_read_trial(folder, name) for name in folder.names(".json")]
 
 
 def write_unfinished(out: Place, result: TrialResult) -> None:
-    """Writes `OUT/unfinished/TRIAL.json`. Raises StorageError."""
+    """Write `OUT/unfinished/TRIAL.json`.
+
+    Raises:
+        StorageError: `out` cannot be written.
+    """
     _write(open_folder(out) / UNFINISHED, _file_name(result, "json"), _json(result.to_json()))
 
 
 def clear_unfinished(out: Place, trial: str) -> None:
-    """Takes away what `write_unfinished` has left of a trial. Raises StorageError."""
+    """Delete what `write_unfinished` has left of a trial.
+
+    Raises:
+        StorageError: The file cannot be deleted.
+    """
     (open_folder(out) / UNFINISHED).delete(f"{trial}.json")
 
 
 def read_unfinished(out: Place) -> list[TrialResult]:
-    """All results in `OUT/unfinished/`, by name: where no run is under way, what one has left that
-    was killed. A file that is
-    none of ours is passed over. Raises StorageError.
+    """Return all results in `OUT/unfinished/`, by name.
+
+    Where no run is under way, these are what a killed run has left. A file that is not a result is
+    ignored.
+
+    Raises:
+        StorageError: The folder cannot be read.
     """
     folder = open_folder(out) / UNFINISHED
     found = (_read_if_ours(folder, name) for name in folder.names(".json"))
@@ -106,8 +131,12 @@ def read_unfinished(out: Place) -> list[TrialResult]:
 
 
 def trial_if_read(out: Place, trial: str) -> TrialResult | None:
-    """The result in `OUT/trials/`, else in `OUT/unfinished/`; None where there is none that can be
-    read. Raises StorageError.
+    """Return the result in `OUT/trials/`, else in `OUT/unfinished/`, else None.
+
+    A file that is not a result is ignored.
+
+    Raises:
+        StorageError: The folder cannot be read.
     """
     name = f"{trial}.json"
     for folder in (open_folder(out) / "trials", open_folder(out) / UNFINISHED):
@@ -127,7 +156,7 @@ def _write(folder: Folder, name: str, content: str | bytes) -> None:
 
 
 def _json(value: Any) -> str:
-    """Indented JSON.
+    """Return indented JSON.
 
     Where it is written, lone surrogates become JSON escapes, so that reading gives back an equal
     value.
@@ -136,7 +165,7 @@ def _json(value: Any) -> str:
 
 
 def _write_best(folder: Folder, result: TrialResult) -> None:
-    """A trial without a best prompt has no file: what an earlier run left under its name goes."""
+    """Write a trial's best prompt; without one, delete what an earlier run left under its name."""
     page, data = _file_name(result, "md"), _file_name(result, "json")
     if result.best is None:
         folder.delete(page)
@@ -147,9 +176,7 @@ def _write_best(folder: Folder, result: TrialResult) -> None:
 
 
 def _best(result: TrialResult) -> dict[str, Any]:
-    """The best prompt under "prompt", and enough beside it to use it and to know where it comes
-    from.
-    """
+    """Return the best prompt under "prompt", with what is needed to use it and to trace it."""
     shown = (
         "trial",
         "task",

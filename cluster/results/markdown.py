@@ -5,17 +5,21 @@ Texts stand in fences, or are escaped.
 
 import re
 
-from cluster.analysis.form_control import form_told
+from cluster.analysis.form_control import form_sentence
 from cluster.analysis.lineage import Refinement, lineage
 from cluster.analysis.winner import dev_items
 from cluster.analysis.worked_examples import parts_of
-from cluster.text.formatting import interval, plural, share, status_told
+from cluster.text.formatting import format_status, format_verdict, interval, plural, share
 from cluster.trial.result import TrialResult
 from optimizer.prompt import Demonstration
 
 
 def best_prompt_page(result: TrialResult) -> str:
-    """The content of `best/TRIAL.md`. Raises ValueError where the trial has no best prompt."""
+    """Return the content of `best/TRIAL.md`.
+
+    Raises:
+        ValueError: The trial has no best prompt.
+    """
     if result.best is None:
         raise ValueError(f"Trial {result.trial} has no best prompt.")
     prompt = result.best.prompt
@@ -40,14 +44,14 @@ def best_prompt_page(result: TrialResult) -> str:
 
 
 def fenced(text: str) -> str:
-    """The text in a fence that is longer than any run of backticks in it."""
+    """Return the text in a fence that is longer than any run of backticks in it."""
     longest = max(map(len, re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}text\n{text}\n{fence}"
 
 
 def line(text: str) -> str:
-    """The text on one line, with what Markdown or HTML would interpret escaped."""
+    """Return the text on one line, with what Markdown or HTML would interpret escaped."""
     return re.sub(r"([\\`*_\[\]<>&|#~$])", r"\\\1", " ".join(text.split()))
 
 
@@ -60,7 +64,7 @@ def _facts(result: TrialResult) -> str:
         f"Strategy: {line(result.strategy)}, selection {line(result.selection)}, seed "
         f"{result.seed}",
         _tested(result),
-        *([f"Form: {form}"] if (form := form_told(result)) else []),
+        *([f"Form: {form}"] if (form := form_sentence(result)) else []),
         f"Dev accuracy: {share(result.dev_accuracy)}{_on(dev_items(result))}; steps followed: "
         f"{share(result.adherence)}",
     ]
@@ -68,14 +72,14 @@ def _facts(result: TrialResult) -> str:
         facts.append(f"The search: {result.ending}")
     if result.status not in ("finished", "budget"):
         facts.append(
-            f"The trial was not brought to its end ({status_told(result.status)}): this is the "
-            "best prompt up to then"
+            f"The trial did not run to its end ({format_status(result.status)}): this is the best "
+            "prompt up to then"
         )
     return "\n".join(f"- {fact}" for fact in facts)
 
 
 def _tested(result: TrialResult) -> str:
-    """On which items, beside what the baseline came to on the same."""
+    """Format the test accuracy, its items, and the baseline's accuracy on the same items."""
     if result.test_accuracy is None:
         return "Test accuracy: not tested"
     return (
@@ -89,10 +93,8 @@ def _tested(result: TrialResult) -> str:
 
 def _verdict(result: TrialResult) -> str:
     if result.best_is_baseline:
-        return (
-            "the best prompt is the baseline itself, the baseline: no candidate was better on dev"
-        )
-    return result.verdict or "none"
+        return "the best prompt is the baseline itself: no candidate was better on dev"
+    return format_verdict(result.verdict) or "none"
 
 
 def _on(items: int) -> str:
@@ -100,7 +102,7 @@ def _on(items: int) -> str:
 
 
 def _demonstration(number: int, shown: Demonstration) -> str:
-    """The input, each step and the answer under their names, with their own line breaks."""
+    """Format the input, each step and the answer under their names, with their own line breaks."""
     parts = [
         ("Input", shown.input),
         *((part.label, part.text) for part in parts_of(shown.response)),

@@ -1,7 +1,4 @@
-"""Every contender against every other one, as a square table for the page.
-
-Knows comparisons, no trial.
-"""
+"""Every contender against every other one, as a square table for the page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,21 +8,22 @@ from cluster.analysis.pairwise import ALL_TASKS, PairwiseComparison
 
 @dataclass(frozen=True)
 class Matrix:
-    """`cells[row][column]`: the comparison as the row's contender sees it; None where the two did
-    not meet, as on the diagonal.
-    """
+    """A square table of comparisons."""
 
     title: str
     names: tuple[str, ...]
     cells: tuple[tuple[PairwiseComparison | None, ...], ...]
+    """`cells[row][column]`: the comparison as the row's contender sees it; None where the two did
+    not meet, as on the diagonal.
+    """
     family: int
-    """Comparisons that its verdicts are corrected for."""
+    """Number of comparisons that its verdicts are corrected for."""
     pairs: int
-    """Most pairs of trials that a cell rests on."""
+    """The most pairs of trials that a cell rests on."""
 
 
 def matrices(comparisons: Sequence[PairwiseComparison]) -> tuple[Matrix, ...]:
-    """One a task, in order of first appearance."""
+    """Return one matrix a task, in order of first appearance."""
     return tuple(
         _matrix(task, [comparison for comparison in comparisons if comparison.task == task])
         for task in dict.fromkeys(comparison.task for comparison in comparisons)

@@ -1,6 +1,6 @@
 """The report page: one HTML file that works offline.
 
-Lays out what the other modules make; decides nothing itself.
+It lays out what the other modules compute, and decides nothing itself.
 
 Whatever comes from data or models is shown as text: the template escapes it, and the page's
 security policy runs only the two scripts whose hashes it names and loads nothing from anywhere, so
@@ -13,10 +13,10 @@ from typing import Any
 from cluster.analysis.comparisons import comparisons as all_comparisons
 from cluster.analysis.comparisons import comparisons_over_tasks, corrected_verdicts
 from cluster.analysis.failures import failure_lines
-from cluster.analysis.form_control import MARK, SAID_BY_STATE, form_alone, form_note, form_notes
+from cluster.analysis.form_control import MARK, SENTENCE_BY_STATE, form_alone, form_note, form_notes
 from cluster.analysis.leaders import leaders
 from cluster.analysis.lineage import lineage
-from cluster.analysis.outcome_summary import answer_warnings, counts_told
+from cluster.analysis.outcome_summary import answer_warnings, format_counts
 from cluster.analysis.search_summary import MOST_POINTS, searched
 from cluster.analysis.summary import strategies, summarise
 from cluster.analysis.winner import RULE, best_trials, dev_items
@@ -33,13 +33,15 @@ from cluster.text.signs import signed
 from cluster.trial.result import Sample, TrialResult
 
 MOST_SAMPLES = 6
-"""Test items shown of a trial: enough to see what changed, few enough to scroll past."""
+"""Test items shown of a trial: enough to see what changed, few enough to scroll past [ours]."""
 
 
 def report_page(results: Sequence[TrialResult], settings: Mapping[str, Any]) -> str:
-    """The page as HTML; about 5 MB, nearly all of it Plotly.
+    """Return the page as HTML; about 5 MB, nearly all of it Plotly.
 
-    `settings` is shown as YAML, so it must hold no secrets.
+    Args:
+        results: All trials of the experiment.
+        settings: Shown as YAML, so they must hold no secrets.
     """
     summaries, labels = summarise(results), strategies(results)
     charts = {
@@ -69,7 +71,7 @@ def report_page(results: Sequence[TrialResult], settings: Mapping[str, Any]) -> 
         colours=colours(labels),
         anchors={result.trial: f"trial-{place}" for place, result in enumerate(results)},
         any_stand_in=any(result.stand_in for result in results),
-        warnings=[*warnings, *failure_lines(results, told=warnings)],
+        warnings=[*warnings, *failure_lines(results, shown=warnings)],
         led=led,
         matrices=matrices((*all_comparisons(results), *comparisons_over_tasks(results))),
         corrected=corrected_verdicts(results),
@@ -82,24 +84,24 @@ def report_page(results: Sequence[TrialResult], settings: Mapping[str, Any]) -> 
 
 
 def shown_samples(samples: Sequence[Sample]) -> list[Sample]:
-    """The first MOST_SAMPLES: items that were mended, then items that were broken, then the others;
-    each in the given order.
+    """Return the first MOST_SAMPLES: items that were corrected, then broken, then the others.
+
+    Each kind stays in the given order.
     """
-    mended_or_broken = [(False, True), (True, False)]
+    changes = [(False, True), (True, False)]
 
     def rank(sample: Sample) -> int:
         change = (sample.right_before, sample.right_after)
-        return (
-            mended_or_broken.index(change) if change in mended_or_broken else len(mended_or_broken)
-        )
+        return changes.index(change) if change in changes else len(changes)
 
     return sorted(samples, key=rank)[:MOST_SAMPLES]
 
 
 FILTERS = {
-    "settings_told": formatting.settings_told,
+    "format_settings": formatting.format_settings,
     "signed": formatting.signed,
-    "status_told": formatting.status_told,
+    "format_status": formatting.format_status,
+    "format_verdict": formatting.format_verdict,
     "lineage": lineage,
     "shown_samples": shown_samples,
     "signed_parts": signed,
@@ -109,9 +111,9 @@ FILTERS = {
 FUNCTIONS = {
     "interval": formatting.interval,
     "plural": formatting.plural,
-    "counts_told": counts_told,
+    "format_counts": format_counts,
     "MOST_POINTS": MOST_POINTS,
     "RULE": RULE,
     "MARK": MARK,
-    "SAID_BY_STATE": SAID_BY_STATE,
+    "SENTENCE_BY_STATE": SENTENCE_BY_STATE,
 }

@@ -1,7 +1,6 @@
-"""How a page that works offline is made of its template: with the scripts and styles in it as text,
-the hashes that its security policy names, and settings as YAML.
+"""Render a page that works offline: template, scripts and styles in one file, settings as YAML.
 
-Knows no page.
+The page's security policy names the hashes of its scripts.
 """
 
 import base64
@@ -30,12 +29,12 @@ def render(
     """Return a page as HTML; about 5 MB, nearly all of it Plotly.
 
     Args:
-        package: Where the template lies.
+        package: The package that has the template.
         template: Its name.
-        settings: They are shown as YAML, so they must hold no secrets.
-        filters: The template's own ones, beside those of numbers and texts.
+        settings: Shown as YAML, so they must hold no secrets.
+        filters: Filters of this template, beside those of numbers and texts.
         functions: What else it calls, by name.
-        content: What it shows.
+        **content: What it shows.
     """
     page = environment_of(package, filters, functions).get_template(template)
     scripts = [
@@ -56,7 +55,7 @@ def environment_of(
     filters: Mapping[str, Any] | None = None,
     functions: Mapping[str, Any] | None = None,
 ) -> Environment:
-    """Return what renders the templates of a package; see `render`."""
+    """Return the environment that renders the templates of a package; see `render`."""
     environment = Environment(
         loader=PackageLoader(package),
         autoescape=True,
@@ -73,7 +72,7 @@ def environment_of(
 
 
 def _asset(package: str, path: str) -> str:
-    """A text file of a package, with the line ends that a browser hashes."""
+    """Return a text file of a package, with the line ends that a browser hashes."""
     return (
         files(package)
         .joinpath(path)
@@ -84,12 +83,12 @@ def _asset(package: str, path: str) -> str:
 
 
 def _script_hash(script: str) -> str:
-    """As a page's security policy names a script."""
+    """Return a script's hash as a page's security policy names it."""
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 def _shown_yaml(settings: Mapping[str, Any]) -> str:
-    """Settings for people."""
+    """Return settings as YAML for people."""
     return yaml.safe_dump(
         json.loads(json.dumps(settings, default=str)), sort_keys=False, allow_unicode=True
     )

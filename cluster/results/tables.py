@@ -2,8 +2,8 @@
 
 Their names and columns are an interface: keep them.
 
-The first two say what was found, and are the same to the last byte however often a run was cut and
-continued; the others say what that took, and what brought nothing. All are made from `TrialResult`
+The first two hold what was found, and are the same to the last byte however often a run was cut and
+continued; the others hold what that cost, and which calls failed. All are made from `TrialResult`
 alone. Text that cannot be stored as UTF-8 (a lone surrogate out of some reply) is stored escaped.
 """
 
@@ -110,7 +110,7 @@ COSTS: pa.Schema = pa.schema(
         ),  # requests whose answer the trial had already: they are no calls
     ]
 )
-"""A row a trial: what the last run of it took.
+"""A row a trial: what its last run cost.
 
 A run that was continued finds in the ledger what the one before it has paid.
 """
@@ -128,13 +128,14 @@ FAILURES: pa.Schema = pa.schema(
         ),  # as it was told the first time; others may differ by numbers and ids
     ]
 )
-"""A row a trial and a reason for which calls brought nothing, of its last run: a run that is
-continued asks again what failed.
+"""A row a trial and a reason for which calls had no usable answer, of its last run.
+
+A run that is continued repeats the calls that failed.
 """
 
 _MAPPINGS = ("settings", "verdicts_by_purpose", "replies_by_attempt")
 _CORRECTED = ("corrected_verdict", "corrected_form_control_verdict")
-"""What the trials of a report together decide."""
+"""Columns that depend on all trials of a report together."""
 _EMPTY_IS_NULL = (
     "verdict",
     "seed_prompt_test_marks",
@@ -167,7 +168,7 @@ CANDIDATES: pa.Schema = pa.schema(
 
 
 def trials_table(results: Sequence[TrialResult]) -> pa.Table:
-    """One row a result, with the columns of TRIALS."""
+    """Return one row a result, with the columns of TRIALS."""
     corrected, against_line = corrected_verdicts(results), corrected_against_control(results)
     rows = [
         _trial_row(result)
@@ -181,7 +182,7 @@ def trials_table(results: Sequence[TrialResult]) -> pa.Table:
 
 
 def costs_table(results: Sequence[TrialResult]) -> pa.Table:
-    """One row a result, with the columns of COSTS."""
+    """Return one row a result, with the columns of COSTS."""
     rows = [{name: getattr(result, name) for name in COSTS.names} for result in results]
     return pa.Table.from_pylist(
         [row | {"trial": storable(row["trial"])} for row in rows], schema=COSTS
@@ -189,9 +190,7 @@ def costs_table(results: Sequence[TrialResult]) -> pa.Table:
 
 
 def failures_table(results: Sequence[TrialResult]) -> pa.Table:
-    """One row for each distinct reason for which calls of a trial brought nothing, with the columns
-    of FAILURES.
-    """
+    """Return one row for each distinct reason of a trial's failed calls, as FAILURES has it."""
     rows = [
         {"trial": result.trial, **asdict(failure)}
         for result in results
@@ -205,9 +204,7 @@ def failures_table(results: Sequence[TrialResult]) -> pa.Table:
 
 
 def candidates_table(results: Sequence[TrialResult]) -> pa.Table:
-    """One row for each candidate that competed in any round of any result, with the columns of
-    CANDIDATES.
-    """
+    """Return one row for each candidate that competed in any round, as CANDIDATES has it."""
     rows = [
         _candidate_row(result, *entry) for result in results for entry in _fullest_standings(result)
     ]
@@ -228,7 +225,7 @@ def _trial_row(result: TrialResult) -> dict[str, Any]:
 
 
 def _fullest_standings(result: TrialResult) -> Iterator[tuple[Candidate, Standing]]:
-    """Each candidate as first proposed, with its standing on the most items."""
+    """Return each candidate as first proposed, with its standing on the most items."""
     first: dict[str, Candidate] = {}
     fullest: dict[str, Standing] = {}
     for round in result.rounds:

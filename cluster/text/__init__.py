@@ -1,0 +1,1 @@
+"""Text for people: formatted figures, word diffs and signs for invisible characters."""

@@ -1,4 +1,4 @@
-"""What changed between two texts, word by word. Knows nothing of prompts."""
+"""Find what changed between two texts, word by word."""
 
 import re
 from collections import Counter
@@ -10,29 +10,30 @@ from typing import Literal
 _WORDS = re.compile(r"\n|[^\S\n]+|[^\s]+")
 _LEAST_ALIKE = 0.3
 """Below this ratio two texts share filler words only: a mixture of both cannot be read, so they are
-shown one after the other.
+shown one after the other [ours].
 """
 _THIN_WORDS = 2
 _MOST_WORDS = 4000
-"""difflib's time grows with the square of the length."""
+"""Above this number no diff is computed: difflib's time grows with the square of the length [ours].
+"""
 _MOST_PAIRS = 50_000
-"""Of equal words in the two texts.
+"""Pairs of equal words in the two texts [ours].
 
-With more of them, words that come often are matched only beside rarer ones: to try them all takes
+With more of them, words that come often are matched only beside rarer ones: trying them all takes
 the cube of their number.
 """
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A run of text that is in both, or in one of them only."""
+    """A run of text that is in both texts, or in one of them only."""
 
     kind: Literal["same", "removed", "added"]
     text: str
 
 
 def word_diff(old: str, new: str) -> tuple[Piece, ...]:
-    """Pieces in reading order.
+    """Return the pieces in reading order.
 
     The same and removed ones joined are `old`; the same and added ones joined are `new`.
     """
@@ -59,7 +60,9 @@ def _pairs(old: Sequence[str], new: Sequence[str]) -> int:
 
 
 def _pieces(matcher: "SequenceMatcher[str]", old: list[str], new: list[str]) -> Iterator[Piece]:
-    """A few words between two changes are shown as changed too: a chance "of the" in a new sentence
+    """Yield the pieces of a diff.
+
+    A few words between two changes are shown as changed too: a chance "of the" in a new sentence
     only makes it hard to read.
     """
     removed = added = ""

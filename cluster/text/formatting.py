@@ -1,4 +1,4 @@
-"""How figures are written for people, the same in every table.
+"""Format figures for people, the same in every table.
 
 A figure that was not measured is a dash, never a zero.
 """
@@ -10,12 +10,12 @@ MISSING = "–"  # noqa: RUF001
 
 
 def share(value: float | None) -> str:
-    """0.9 -> "0.90"; -0.001 -> "0.00"."""
+    """Format a share with two digits: 0.9 -> "0.90"; -0.001 -> "0.00"."""
     return MISSING if value is None else f"{value:.2f}".replace("-0.00", "0.00")
 
 
 def signed(value: float | None) -> str:
-    """0.35 -> "+0.35"; -0.001 -> "0.00": a difference of shares."""
+    """Format a difference of shares with its sign: 0.35 -> "+0.35"; -0.001 -> "0.00"."""
     return (
         MISSING
         if value is None
@@ -24,17 +24,17 @@ def signed(value: float | None) -> str:
 
 
 def interval(low: float | None, high: float | None) -> str:
-    """(0.8, 0.95) -> "0.80 to 0.95"."""
+    """Format an interval: (0.8, 0.95) -> "0.80 to 0.95"."""
     return MISSING if low is None or high is None else f"{low:.2f} to {high:.2f}"
 
 
 def count(value: float | None) -> str:
-    """2310 -> "2,310"."""
+    """Format a number of things: 2310 -> "2,310"."""
     return MISSING if value is None else f"{value:,.0f}"
 
 
 def duration(seconds: float | None) -> str:
-    """41.2 -> "41 s"; 125 -> "2:05 min"; 4000 -> "1:06 h"."""
+    """Format a duration: 41.2 -> "41 s"; 125 -> "2:05 min"; 4000 -> "1:06 h"."""
     if seconds is None:
         return MISSING
     whole = round(seconds)
@@ -46,7 +46,7 @@ def duration(seconds: float | None) -> str:
 
 
 def plural(number: int, noun: str) -> str:
-    """(1, "seed") -> "1 seed"; (2, "seed") -> "2 seeds"."""
+    """Format a number with its noun: (1, "seed") -> "1 seed"; (2, "seed") -> "2 seeds"."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
@@ -62,15 +62,25 @@ _NAME_BY_STATUS = {
 }
 
 
-def status_told(status: str) -> str:
-    """A trial's status for people: "stopped" -> "interrupted"."""
+def format_status(status: str) -> str:
+    """Format a trial's status: "stopped" -> "interrupted"."""
     return _NAME_BY_STATUS.get(status, status)
 
 
-def trials_told(statuses: Iterable[str], trials: int, rest: str = "waiting") -> str:
-    """(["cancelled", "finished"], 2) -> "1 of 2 trials finished, 1 cancelled".
+def format_verdict(verdict: str) -> str:
+    """Format a stored verdict: "not distinguishable" -> "no significant difference"."""
+    return {"not distinguishable": "no significant difference"}.get(verdict, verdict)
 
-    `rest`: the status of trials that have none.
+
+def format_trial_counts(statuses: Iterable[str], trials: int, rest: str = "waiting") -> str:
+    """Format how many trials have ended, and how.
+
+    `(["cancelled", "finished"], 2)` -> `1 of 2 trials finished, 1 cancelled`.
+
+    Args:
+        statuses: Status of each trial that has one.
+        trials: Number of all trials.
+        rest: Status of the trials that have none.
     """
     counts = Counter(statuses)
     counts[rest] += max(0, trials - counts.total())
@@ -81,9 +91,10 @@ def trials_told(statuses: Iterable[str], trials: int, rest: str = "waiting") -> 
     return ", ".join([f"{finished:,} of {plural(trials, 'trial')} finished", *others])
 
 
-def settings_told(settings: Mapping[str, str | int | float | bool | None]) -> str:
-    """{"strategy": "abo", "abo.beam": 4, "optimizer.prior_bias": 0.1} -> "beam 4, prior_bias 0.1":
-    the strategy is told apart.
+def format_settings(settings: Mapping[str, str | int | float | bool | None]) -> str:
+    """Format a point of a search, without its strategy.
+
+    `{"strategy": "abo", "abo.beam": 4, "optimizer.prior_bias": 0.1}` -> `beam 4, prior_bias 0.1`.
     """
     return (
         ", ".join(
@@ -96,7 +107,7 @@ def settings_told(settings: Mapping[str, str | int | float | bool | None]) -> st
 
 
 def shortened(text: str, limit: int = 4000) -> str:
-    """The text, cut at `limit` characters with a note of how many are left out."""
+    """Return the text, cut at `limit` characters with a note of how many are left out."""
     return (
         text if len(text) <= limit else f"{text[:limit]}\n[… {len(text) - limit:,} more characters]"
     )

@@ -1,10 +1,10 @@
-"""Signs for the blanks in a diff that no eye sees, so that it swallows nothing.
+"""Mark the invisible characters of a diff, so that no change in blanks is overlooked.
 
 The page's parts/signs.js follows the same rule.
 
 A sign stands beside the character and never in its place (a style sheet draws it from the
-attribute), so that the text of the markup is the text of the prompts, and what is copied out of it
-too. A blank between two words has none: it is seen.
+attribute), so that the text of the markup is the text of the prompts, and so is what is copied out
+of it. A blank between two words has none: it is visible.
 """
 
 import unicodedata
@@ -15,7 +15,7 @@ from cluster.text.diff import Piece
 
 _SIGN_BY_CHARACTER = {" ": "·", "\n": "↵", "\t": "→", "\r": "␍"}
 _UNSEEN = ("Cc", "Cf", "Zs", "Zl", "Zp")
-"""Unicode's categories of what has no shape of its own."""
+"""Unicode's categories of characters without a shape of their own."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,9 @@ class Part:
 
     @property
     def shown(self) -> str:
-        """What a page can hold of the text: all but the character zero, of which the sign alone
-        stands there.
+        """Return what a page can hold of the text.
+
+        HTML has no character zero: its sign stands alone.
         """
         return self.text.replace("\0", "")
 
@@ -39,7 +40,7 @@ def signed(pieces: Sequence[Piece]) -> list[list[Part]]:
 
 
 def _neighbours(pieces: Sequence[Piece], place: int) -> tuple[str, str]:
-    """The characters before and behind a piece in its own text; "" at the text's ends."""
+    """Return the characters before and behind a piece in its own text; "" at the text's ends."""
 
     def own(piece: Piece) -> bool:
         return piece.kind in ("same", pieces[place].kind) or pieces[place].kind == "same"
@@ -67,7 +68,14 @@ def _parts(piece: Piece, before: str, behind: str) -> list[Part]:
 
 
 def _sign(character: str, left: str, right: str, alone: bool) -> str:
-    """ "" for what is seen without one. `alone`: nothing but blanks has come or gone."""
+    """Return the sign of a character, or "" for a visible one.
+
+    Args:
+        character: The character.
+        left: The character before it, or "".
+        right: The character behind it, or "".
+        alone: The piece consists of blanks only, and was added or removed.
+    """
     if character == " ":
         hidden = alone or not left or not right or left.isspace() or right.isspace()
         return _SIGN_BY_CHARACTER[" "] if hidden else ""

@@ -1,0 +1,1 @@
+"""One trial: its plan, its budget, its search, its final test and its result."""

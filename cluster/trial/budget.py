@@ -1,6 +1,7 @@
-"""The books of one trial: a budget of calls for each of its models, and one budget of tokens and
-money for both; with what its final test may cost kept aside from the start, in its own budget and
-in the experiment's. Knows no search, no Ray and no file.
+"""The budget of one trial: calls for each of its models, and tokens and money for both together.
+
+The cost of the final test is reserved from the start, in the trial's own budget and in the
+experiment's.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,23 +24,24 @@ search [ours].
 
 
 class Reserve(Protocol):
-    """What the experiment keeps for a trial's final test (see serving.budget)."""
+    """The experiment's budget, as far as it holds a reserve for a trial's final test."""
 
-    async def keep(self, cost: Cost) -> None: ...
+    async def keep(self, cost: Cost) -> None:
+        """Reserve this amount, in place of what was reserved for the trial before."""
 
 
 @dataclass(frozen=True)
 class FinalTest:
-    """The size of a trial's test: two prompts on so many items, of which the longest has so many
-    bytes.
-    """
+    """The size of a trial's final test, which runs two prompts on the same items."""
 
     items: int
+    """Items of the test split."""
     longest_input_bytes: int
+    """Length of the longest input, in bytes of UTF-8."""
     sampling: Sampling
 
     def cost(self, prompt: Prompt, price_list: PriceList) -> Cost:
-        """The most that one prompt's half of it can cost."""
+        """Return the most that one of the two prompts can cost on all items."""
         return (
             price_list.at_most(
                 Request(prompt.render("x" * self.longest_input_bytes), self.sampling)
@@ -49,7 +51,7 @@ class FinalTest:
 
 
 class TrialBudget:
-    """What a trial has spent and may spend of all but time; `experiment` bounds it from outside."""
+    """Everything that a trial has spent and may spend, except time."""
 
     def __init__(
         self,
@@ -70,27 +72,31 @@ class TrialBudget:
             role: price_list_of(model, role) for role, model in models.items()
         }
         self._seed_half = self._half = self._control = Cost()
-        """The most that the test of the baseline, that of any prompt that may become the best, and
-        the control arm can cost.
+        """The most that the test of the baseline (`_seed_half`), that of any prompt that may become
+        the best (`_half`), and the control arm can cost.
         """
 
     async def open(self, seed: Prompt) -> None:
-        """Keeps the final test aside. Raises SettingsError where the limits have no room for it."""
+        """Reserve the final test.
+
+        Args:
+            seed: The baseline.
+
+        Raises:
+            SettingsError: The limits are too small for the final test.
+        """
         self.budgets["target"].reserve_for_test(2 * self._test.items)
         self._seed_half = self._test.cost(seed, self.price_list_by_role["target"])
         await self.may_be_best([seed])
         if name := self.shared_budget.limits.passed_by(self.shared_budget.kept_by_holder[""]):
             needed = getattr(self.shared_budget.kept_by_holder[""], name)
             raise SettingsError(
-                f"The final test may cost {needed:,.6g} {name}, which budget.{name} does not leave "
-                "room for; raise it, or make "
-                "sizes.test or sampling.max_tokens smaller."
+                f"The final test may cost {needed:,.6g} {name}, more than budget.{name} leaves; "
+                "raise it, or reduce sizes.test or sampling.max_tokens."
             )
 
     async def may_be_best(self, prompts: Iterable[Prompt]) -> None:
-        """Keeps enough aside for a test of each of these prompts: they are about to be compared on
-        the dev split.
-        """
+        """Reserve enough for a test of any of these prompts, before they are compared on dev."""
         half = Cost.of_all([])
         for prompt in prompts:
             half = half.at_least(self._test.cost(prompt, self.price_list_by_role["target"]))
@@ -102,9 +108,10 @@ class TrialBudget:
             await self._experiment.keep(self._seed_half + self._half)
 
     def keep_for_control(self, prompt: Prompt) -> None:
-        """Keeps the control arm of the test aside too, where that takes no more than CONTROL_SHARE
-        of what the test leaves: the
-        search comes first, and a control without room is not measured.
+        """Reserve the control arm of the test too, where the budget has room for it.
+
+        It may take no more than CONTROL_SHARE of what the test leaves: the search comes first, and
+        a control without room is not measured.
         """
         budget, items = self.budgets["target"], self._test.items
         left = budget.available("test")
@@ -132,12 +139,12 @@ class TrialBudget:
 
     @property
     def usage(self) -> dict[str, Mapping[Purpose, Usage]]:
-        """What was spent on each model, by role and purpose."""
+        """Return what was spent on each model, by role and purpose."""
         return {role: budget.usage_by_purpose for role, budget in self.budgets.items()}
 
     @property
     def calls_by_purpose(self) -> dict[str, int]:
-        """Of both models, whose purposes differ."""
+        """Return the calls to both models by purpose; the purposes of the two differ."""
         return {
             purpose: calls
             for budget in self.budgets.values()
@@ -146,8 +153,9 @@ class TrialBudget:
 
     @property
     def money(self) -> float | None:
-        """What the fresh calls have cost; None where a model has no prices, or does not say how
-        many tokens its answers took.
+        """Return the cost of the fresh calls, in the currency of the prices.
+
+        None where a model has no prices, or does not report the tokens of its answers.
         """
         spent = [self._money(role, model) for role, model in self._models.items()]
         known = [money for money in spent if money is not None]
@@ -161,9 +169,7 @@ class TrialBudget:
 
     @property
     def unmeasured_by_model(self) -> dict[str, int]:
-        """Fresh calls of which nobody has said how many tokens they took, by the model's label;
-        what did not occur is left out.
-        """
+        """Return the fresh calls without reported tokens, by the model's label."""
         found: dict[str, int] = {}
         for role, model in self._models.items():
             if calls := self.budgets[role].usage.unmeasured:
@@ -172,7 +178,10 @@ class TrialBudget:
 
 
 def price_list_of(model: ModelSettings, role: Role) -> PriceList:
-    """What its calls cost. An endpoint's own limit of tokens replaces the experiment's."""
+    """Return the prices of a model's calls.
+
+    An endpoint's own limit of tokens replaces the experiment's.
+    """
     prices = (
         (model.prices.prompt_per_million / 1e6, model.prices.completion_per_million / 1e6)
         if model.prices

@@ -14,9 +14,10 @@ from optimizer.types import Answer, Example, Purpose
 
 
 class TrialEvaluation(Evaluation):
-    """Remembers how prompts did on the training items on which the search tried them: what was paid
-    for anyhow. Keeps aside what the final test of each prompt that comes to the dev split may cost,
-    and its control arm once one is needed.
+    """An evaluation that reserves the final test of every prompt that is compared on dev.
+
+    It also records how prompts did on the training items on which the search tried them, and
+    reserves the control arm as soon as an answer shows that one is needed.
     """
 
     def __init__(self, trial_budget: TrialBudget, form: FormControl, *given: Any) -> None:
@@ -28,14 +29,14 @@ class TrialEvaluation(Evaluation):
     async def select(
         self, candidates: Sequence[Candidate], keep: int, rng: Random
     ) -> tuple[Standing, ...]:
-        """As Evaluation.select."""
+        """Select as Evaluation.select does, after reserving the final test of the candidates."""
         await self._trial_budget.may_be_best([candidate.prompt for candidate in candidates])
         return await super().select(candidates, keep, rng)
 
     async def answers(
         self, work: Sequence[tuple[Prompt, Example]], purpose: Purpose = "learn"
     ) -> list[Answer]:
-        """As Evaluation.answers."""
+        """Answer as Evaluation.answers does, and record the scores of training items."""
         answers = await super().answers(work, purpose)
         if purpose != "test":
             self._watch_form(work, answers)
@@ -52,5 +53,5 @@ class TrialEvaluation(Evaluation):
                 self._trial_budget.keep_for_control(self._form.prompt)
 
     def tried(self, prompt: Prompt) -> Estimate:
-        """Its accuracy on those items."""
+        """Return the accuracy of a prompt on the training items that the search tried it on."""
         return estimate(list(self._score_by_example.get(prompt.id, {}).values()))

@@ -1,6 +1,4 @@
-"""A model that notes what ended it for good, for whoever is to know which of a trial's models is
-gone. Knows no trial.
-"""
+"""Record which model's failure ended a trial."""
 
 from collections.abc import Sequence
 
@@ -11,7 +9,7 @@ from optimizer.types import Outcome, Request
 
 
 class Noting:
-    """A model, and a note of what ended it for good."""
+    """A model that records the error that ended it for good."""
 
     def __init__(self, model: LanguageModel, role: Role, lost: dict[Role, PromptrayError]) -> None:
         self._model = model
@@ -20,9 +18,11 @@ class Noting:
 
     @property
     def name(self) -> str:
+        """Return the model's name."""
         return self._model.name
 
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
+        """Complete the requests, and record an error of ours before it is raised again."""
         try:
             return await self._model.complete(requests)
         except PromptrayError as problem:

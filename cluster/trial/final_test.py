@@ -1,6 +1,6 @@
-"""What a trial's final test says: the baseline, the best prompt and the control arm on the same
-items of the locked test split, made into the figures of a TrialResult. Pure: knows no model and no
-budget.
+"""Turn the answers of a trial's final test into the figures of its result.
+
+The baseline, the best prompt and the control arm answer the same items of the locked test split.
 """
 
 from collections.abc import Sequence
@@ -25,22 +25,21 @@ SAMPLES = 6
 
 @dataclass(frozen=True)
 class Tested:
-    """The two prompts on the test split, item by item, and the control arm."""
+    """The answers of both prompts on the test split, item by item, and of the control arm."""
 
     before: Sequence[Answer]
     after: Sequence[Answer]
     control: Sequence[Answer]
-    """Of the baseline with the answer line; empty where it was not measured."""
+    """Answers under the baseline with the answer line; empty where it was not measured."""
     form_control: FormControlState
 
 
 def with_test(found: TrialResult, tested: Tested) -> TrialResult:
-    """Return the result with the figures of its final test in it."""
+    """Return the result with the figures of its final test added."""
     before, after, control = _scores(tested.before), _scores(tested.after), _scores(tested.control)
     measured = estimate(after)
-    test = (
-        None if found.best_is_baseline else _compared(before, after)
-    )  # a prompt is not compared with itself
+    # A prompt is not compared with itself.
+    test = None if found.best_is_baseline else _compared(before, after)
     against_control = _compared(control, after) if control else None
     return replace(
         found,
@@ -64,13 +63,13 @@ def with_test(found: TrialResult, tested: Tested) -> TrialResult:
 
 
 def _compared(first: Scores, second: Scores) -> PairedTest | None:
-    """None where too many answers are missing to tell."""
-    told = (
+    """Return the paired test; None where too many answers are missing."""
+    comparable = (
         not too_many_missing(first)
         and not too_many_missing(second)
         and discordant(first, second)[2]
     )
-    return paired_test(first, second) if told else None
+    return paired_test(first, second) if comparable else None
 
 
 def _scores(answers: Sequence[Answer]) -> list[float | None]:
@@ -82,14 +81,12 @@ def _responses(answers: Sequence[Answer]) -> list[str]:
 
 
 def _samples(tested: Tested) -> tuple[Sample, ...]:
-    """A few items for people: first those that the best prompt mended, then the others by how they
-    came out.
-    """
+    """Choose a few items for people: first some that the best prompt corrected, then others."""
     pairs = list(zip(tested.before, tested.after, strict=True))
-    mended = [pair for pair in pairs if _right(pair[1]) and not _right(pair[0])]
-    others = [pair for pair in pairs if pair not in mended]
+    corrected = [pair for pair in pairs if _right(pair[1]) and not _right(pair[0])]
+    others = [pair for pair in pairs if pair not in corrected]
     others.sort(key=lambda pair: (bool(_right(pair[1])), bool(_right(pair[0]))))
-    chosen = (mended[: SAMPLES // 2] + others)[:SAMPLES]
+    chosen = (corrected[: SAMPLES // 2] + others)[:SAMPLES]
     return tuple(
         Sample(
             input=before.example.input,

@@ -1,10 +1,9 @@
-"""The control arm of a final test: the baseline with the one line that says how to end an answer,
-on the same test items.
+"""The control arm of a final test: the baseline with the one line that says how to end an answer.
 
-Without it a search is credited with form: a target that is right about every item, and is not read
-without an `Answer:` line, gains all of its accuracy by that line. Whether a trial needs the control
-is decided by what its search has seen, before any test answer is known; its requests are the same
-in every trial of one task and seed, so that the ledger pays for them once. Knows no model.
+Without it a search is credited with form: a target that is right about every item, but is not
+parsed without an `Answer:` line, gains all of its accuracy by that line. Whether a trial needs the
+control is decided by what its search has seen, before any test answer is known; its requests are
+the same in every trial of one task and seed, so that they are paid once.
 """
 
 from collections.abc import Sequence
@@ -19,29 +18,34 @@ FormControlState = Literal[
 ]
 """Why there is a control arm or none.
 
-"": no final test, or a result of an older version. "off": by the settings. "line in baseline": the
-baseline says how to end an answer itself. "best is baseline": nothing was gained. "not needed": of
-the baseline's answers that the search saw, every one that was not right gave its answer in the form
-that the line asks for, so that the line asks nothing new. "no budget": the trial's or the
-experiment's budget left no room for it.
+- "": no final test, or a result of an older version.
+- "measured": there is one.
+- "off": by the settings.
+- "line in baseline": the baseline says how to end an answer itself.
+- "best is baseline": nothing was gained.
+- "not needed": every wrong answer of the baseline that the search saw has the form that the line
+  asks for, so that the line asks nothing new.
+- "no budget": the trial's or the experiment's budget was too small for it.
 """
 
 
 class FormControl:
-    """Whether one trial needs the control arm. For one event loop."""
+    """Decides whether one trial needs the control arm. For one event loop."""
 
     def __init__(self, wanted: bool, baseline: Prompt, scorer: str) -> None:
         self._wanted = wanted
         self._baseline = baseline
         self._scorer = SCORERS[scorer]
         self.prompt = with_answer_line(baseline, scorer)
-        """What is measured; None where the baseline says how to end already."""
+        """The prompt that is measured; None where the baseline says how to end already."""
         self._seen = False
         self._at_fault = False
 
     def look(self, prompt: Prompt, answers: Sequence[Answer]) -> bool:
-        """Look at answers that the search got under a prompt; return whether they are the first
-        that show a need of a control.
+        """Look at answers that the search got under a prompt.
+
+        Returns:
+            Whether these answers are the first to show that a control is needed.
         """
         if not self._wanted or self.prompt is None or prompt != self._baseline or self._at_fault:
             return False

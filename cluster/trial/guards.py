@@ -1,16 +1,14 @@
-"""The guards around a trial's models, composed: the only place that knows their order.
+"""Compose the guards around a trial's models: the only place that knows their order.
 
 Each is a LanguageModel that wraps the next one. From the search to the endpoint:
 
-    CountedModel    what the optimizer model's replies were good for
-    Remembering     what the trial has asked before costs it nothing
-    Budgeted        the trial's budget: every other request counts, also one that the ledger answers
-    Noting          which model is gone for good
-    PaidModel       the experiment's and the owner's budget: what the ledger lacks is paid for
+    CountedModel    counts what the optimizer model's replies were good for
+    Remembering     answers repeats of the trial itself, which cost nothing
+    Budgeted        the trial's budget: counts every other request, cached or not
+    Noting          records which model has failed for good
+    PaidModel       the experiment's and the owner's budget: pays for what the ledger lacks
     CachedModel     the ledger: each request is paid for once
     (client)        gate, retries and circuit breaker are inside of it (serving/models.py)
-
-Knows no search, no Ray and no file.
 """
 
 from cluster.trial.budget import TrialBudget, price_list_of
@@ -41,7 +39,7 @@ def with_ledger(
         model: Its settings.
         role: What it is used for.
         ledger: Where its answers are recorded.
-        shared_budget: The budget of all trials together; None: nobody counts.
+        shared_budget: The budget of all trials together; None where there is no limit.
         endings: Where searches that the budget refused have ended.
     """
     cached = CachedModel(client, ledger, model.chunk)
@@ -51,7 +49,7 @@ def with_ledger(
 
 
 def with_trial_budget(model: LanguageModel, role: Role, trial_budget: TrialBudget) -> Remembering:
-    """Return a model inside a trial's limits, behind what the trial knows already."""
+    """Return a model inside a trial's limits, which answers the trial's own repeats for free."""
     budget = trial_budget.budgets[role]
     return Remembering(
         Budgeted(model, budget, trial_budget.shared_budget, trial_budget.price_list_by_role[role]),

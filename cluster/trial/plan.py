@@ -1,4 +1,4 @@
-"""What a trial is before it runs: its plan, its surroundings, its progress and its empty result."""
+"""What is known of a trial before and while it runs: plan, context, progress, empty result."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,9 +13,9 @@ from serving.settings import ModelSettings
 
 @dataclass(frozen=True, kw_only=True)
 class TrialPlan:
-    """All that makes a trial what it is, but its data.
+    """Everything that defines a trial except its data.
 
-    Small and picklable: it travels to a worker.
+    Small and picklable: it is sent to a worker.
     """
 
     id: str
@@ -31,11 +31,12 @@ class TrialPlan:
     sampling: Sampling
     allowed: Allowed = field(default_factory=Allowed)
     form_control: bool = True
-    """Is the baseline with the answer line alone measured beside the two prompts, where form may
-    explain a gain?
+    """Measure the baseline with the answer line alone beside the two prompts, where form may
+    explain a gain.
     """
     settings: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
-    """The point of the search space, where there is a search; it is in the other fields already."""
+    """The point of the search space, where there is a search; the other fields contain it already.
+    """
 
 
 @dataclass(frozen=True)
@@ -45,30 +46,30 @@ class Progress:
     round: int | None = None
     """The last finished round; None before the first."""
     dev_accuracy: float | None = None
-    """Of the best candidate of that round."""
+    """Dev accuracy of the best candidate of that round."""
     target_calls: int = 0
     optimizer_calls: int = 0
     ledger_hits: int = 0
     prefix_hit_rate: float | None = None
-    """Of the target; None where its engine does not tell."""
+    """Prefix cache hit rate of the target; None where its engine does not report one."""
     repeats: int = 0
-    """Requests that the trial could answer itself: they are no calls."""
+    """Requests that the trial could answer itself; they do not count as calls."""
     paused: str = ""
-    """One sentence while a model's endpoint is down and waited for; "" while all answer."""
+    """One sentence while an endpoint is down and waited for; "" while all answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialContext:
-    """What a trial sees of the experiment around it."""
+    """What a trial sees of its experiment."""
 
     reserve: Reserve | None = None
-    """Where the experiment as a whole has limits: it keeps the trial's test affordable."""
+    """Where the experiment as a whole has limits: the reserve for the trial's final test."""
     pause: Callable[[], str] = lambda: ""
     """What the trial's models wait for, as in Progress.paused."""
 
 
 def without_result(plan: TrialPlan, status: Status, error: str = "") -> TrialResult:
-    """What is known before a trial starts; the whole row of one that did not come to report."""
+    """Return the result of a trial that has not reported any: its plan, status and error."""
     return TrialResult(
         trial=plan.id,
         task=plan.task,

@@ -1,9 +1,6 @@
-"""What one trial leaves behind: `TrialResult`, with JSON both ways.
+"""The result of one trial, with JSON both ways.
 
-Knows no file, no page and no Ray.
-
-It is what a trial returns, what stands in `OUT/trials/TRIAL.json`, and all that the report is made
-from.
+A trial returns it, `OUT/trials/TRIAL.json` holds it, and the whole report is made from it.
 """
 
 from collections.abc import Mapping
@@ -17,16 +14,20 @@ from optimizer.prompt import Prompt
 from optimizer.statistics import Scores
 
 BASELINE_ITSELF = "the baseline itself"
-"""Stands in the place of a verdict where the best prompt is the one that the search started from.
-"""
+"""Shown in place of a verdict where the best prompt is the one that the search started from."""
 Status = Literal["finished", "budget", "pruned", "stopped", "cancelled", "failed"]
-"""Ran to its end; ended on its budget (its best prompt was still tested); was stopped early by a
-search's scheduler, to save calls (it keeps its rounds and its best prompt, which was not tested);
-was interrupted (Ctrl-C, SIGTERM), or cancelled with its job (both keep the best prompt so far);
-ended on an error (see `error`; it keeps the best prompt so far, too).
+"""How a trial ended.
+
+- "finished": it ran to its end.
+- "budget": its budget was exhausted; its best prompt was still tested.
+- "pruned": a search's scheduler stopped it early, to save calls. It keeps its rounds and its best
+  prompt, which was not tested.
+- "stopped", "cancelled": it was interrupted (Ctrl-C, SIGTERM), or cancelled with its job. Both keep
+  the best prompt so far.
+- "failed": it ended on an error (see `error`). It keeps the best prompt so far, too.
 """
 ENDED: frozenset[Status] = frozenset(("finished", "budget", "pruned"))
-"""Nothing more comes of such a trial: it is what an uncut run of it gives."""
+"""Statuses that are final: an uncut run of the trial gives the same result."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +46,7 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialResult:
-    """One optimization run: what it was, what it found, what it cost.
+    """One trial: what it was, what it found, what it cost.
 
     Accuracies are shares from 0 to 1; None is "not measured".
     """
@@ -62,41 +63,44 @@ class TrialResult:
     status: Status
     seed_prompt: Prompt = field(default_factory=Prompt)
     best: Candidate | None = None
-    """The kept candidate that stood first at the end; None where the trial ended before its first
-    selection.
+    """The selected candidate that stood first at the end; None where the trial ended before its
+    first selection.
     """
     rounds: tuple[Round, ...] = ()
     seed_prompt_test_accuracy: float | None = None
     test_accuracy: float | None = None
-    """Of `best`, on the locked test split, as are `test_low` and `test_high`."""
+    """Accuracy of `best` on the locked test split, as are `test_low` and `test_high`."""
     test_low: float | None = None
     test_high: float | None = None
-    """Ends of the 95% interval."""
+    """Upper end of the 95% interval."""
     test_items: int = 0
     """Items of the test split that were scored."""
     verdict: str = ""
-    """Of the paired test, best against baseline: "better", "worse" or "not distinguishable"; ""
-    where there was no test, where the best prompt is the baseline itself (a prompt is not compared
-    with itself, see `best_is_baseline`), or where too many of its answers are missing to tell (see
-    `test_items`). Of this trial alone: a report of many trials corrects for their number (see
-    cluster/analysis/comparisons.py).
+    """Verdict of the paired test of `best` against the baseline: "better", "worse" or "not
+    distinguishable".
+
+    "" where there was no test, where the best prompt is the baseline itself (a prompt is not
+    compared with itself, see `best_is_baseline`), or where too many answers are missing (see
+    `test_items`). It is about this trial alone: a report of many trials corrects for their number
+    (see cluster/analysis/comparisons.py).
     """
     p_value: float | None = None
-    """Of the same test, two-sided."""
+    """P-value of the same test, two-sided."""
     seed_prompt_test_marks: str = ""
-    """A mark each test item, in the split's order: "1" right, "0" not right, "-" no answer to
-    judge. "" where there was no test.
+    """One mark for each test item, in the split's order: "1" right, "0" not right, "-" no answer.
+
+    "" where there was no test.
     """
     test_marks: str = ""
-    """The same of `best`.
+    """The same marks for `best`.
 
     Trials of one task and seed share their test items, so that their marks can be compared one by
     one.
     """
     dev_accuracy: float | None = None
     train_accuracy: float | None = None
-    """Of `best`, on the training items that the search tried it on; None where it tried it on none:
-    a prompt of the last round.
+    """Accuracy of `best` on the training items that the search tried it on; None where there are
+    none, as for a prompt of the last round.
     """
     train_items: int = 0
     adherence: float | None = None
@@ -113,13 +117,13 @@ class TrialResult:
     """
     wall_s: float = 0.0
     calls_by_purpose: Mapping[str, int] = field(default_factory=dict)
-    """Of both models; the keys are those of `optimizer.types.Purpose`."""
+    """Calls to both models; the keys are those of `optimizer.types.Purpose`."""
     parse_failures: int = 0
-    """Replies of the optimizer model that could not be read, even when asked again."""
+    """Replies of the optimizer model that could not be parsed, even when requested again."""
     samples: tuple[Sample, ...] = ()
     scorer: str = ""
     data_hash: str = ""
-    """Of the task's examples, as `optimizer.tasks.task.Task` has it."""
+    """Hash of the task's examples, as `optimizer.tasks.task.Task` has it."""
     error: str = ""
     """One sentence, for a failed trial."""
     stand_in: bool = False
@@ -128,64 +132,66 @@ class TrialResult:
     """The trial's point in the search space; empty where there was no search."""
     prefix_hit_rate: float | None = None
     """Share of the target's prompt tokens that its engine took from its prefix cache; None where it
-    does not tell.
+    does not report that.
     """
     verdicts_by_purpose: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Purpose -> `optimizer.types.Verdict` -> answers of the target; together as many as
-    `target_calls`. Each answer is counted once, under the purpose for which it was asked first,
-    however often the trial came back to it.
+    `target_calls`.
+
+    Each answer is counted once, under the purpose of its first request, however often the trial
+    came back to it.
     """
     replies_by_attempt: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """"first" or "again" -> `optimizer.outcome_counts.ReplyKind` -> replies of the optimizer model;
     together `optimizer_calls`.
     """
     failures: tuple[Failure, ...] = ()
-    """Calls that brought nothing, each distinct reason once, in the words in which it was told."""
+    """Calls without a usable answer: each distinct reason once, in its original words."""
     max_tokens: int | None = None
     """The limit of each answer of the target."""
     money: float | None = None
-    """What the fresh calls have cost, in the currency of the models' prices; None where a model has
-    no prices, or does not say how
-    many tokens its answers took."""
+    """Cost of the fresh calls, in the currency of the models' prices; None where a model has no
+    prices, or does not report the tokens of its answers.
+    """
     unmeasured_by_model: Mapping[str, int] = field(default_factory=dict)
-    """Label of a model -> fresh calls of which nobody has said how many tokens they took."""
+    """Label of a model -> fresh calls without reported tokens."""
     form_control: str = ""
-    """Whether the final test had a control arm, the baseline with the answer line alone, and why
-    not: one of
-    `cluster.trial.form_control.FormControlState`. "" in a result of an older version."""
+    """Why the final test had a control arm, the baseline with the answer line alone, or none: one
+    of `cluster.trial.form_control.FormControlState`. "" in a result of an older version.
+    """
     form_control_test_marks: str = ""
-    """The control arm's, as `test_marks`; "" where it was not measured."""
+    """The control arm's marks, as `test_marks`; "" where it was not measured."""
     form_control_test_accuracy: float | None = None
     form_control_verdict: str = ""
-    """Of the paired test of `best` against the control arm, as `verdict`: what of the gain is not
-    form alone.
+    """Verdict of the paired test of `best` against the control arm, as `verdict`: what of the gain
+    is not form alone.
     """
     form_control_p_value: float | None = None
-    """Of the same test, two-sided."""
+    """P-value of the same test, two-sided."""
 
     @property
     def best_is_baseline(self) -> bool:
-        """Return whether no candidate was better than the baseline on dev: then there is nothing to
-        compare.
+        """Return whether no candidate was better than the baseline on dev.
+
+        Then there is nothing to compare.
         """
         return self.best is not None and self.best.prompt == self.seed_prompt
 
     @property
-    def told(self) -> str:
-        """Return the verdict for people: it says so where the best prompt is the baseline
-        itself.
-        """
+    def shown_verdict(self) -> str:
+        """Return the verdict, or that the best prompt is the baseline itself."""
         return BASELINE_ITSELF if self.best_is_baseline and self.test_marks else self.verdict
 
     @property
     def form_control_test_scores(self) -> Scores:
-        """The control arm's, item by item; empty where it was not measured."""
+        """Return the control arm's scores, item by item; empty where it was not measured."""
         return scores_of(self.form_control_test_marks)
 
     @property
     def ending(self) -> str:
-        """Where the budget has ended the search, and what it had measured of that round; "" where
-        another thing has ended it.
+        """Return where the budget ended the search, and what it had measured of that round.
+
+        "" where something else ended it.
         """
         if self.status != "budget" or not self.rounds:
             return ""
@@ -196,9 +202,7 @@ class TrialResult:
 
     @property
     def gap(self) -> float | None:
-        """Dev less test accuracy of the best prompt: by how much the accuracy that it was chosen
-        for flatters it.
-        """
+        """Return dev minus test accuracy of the best prompt: the optimism from selecting on dev."""
         return (
             None
             if self.dev_accuracy is None or self.test_accuracy is None
@@ -207,15 +211,16 @@ class TrialResult:
 
     @property
     def test_scores(self) -> Scores:
-        """Of the best prompt, item by item; empty where there was no test."""
+        """Return the best prompt's scores, item by item; empty where there was no test."""
         return scores_of(self.test_marks)
 
     @property
     def seed_prompt_test_scores(self) -> Scores:
+        """Return the baseline's scores, item by item; empty where there was no test."""
         return scores_of(self.seed_prompt_test_marks)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain dicts, lists, strings and numbers; `from_json` gives back an equal result."""
+        """Return plain dicts, lists, strings and numbers, which `from_json` reads."""
         return asdict(self) | {
             "seed_prompt": self.seed_prompt.to_json(),
             "best": None if self.best is None else self.best.to_json(),
@@ -228,7 +233,11 @@ class TrialResult:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "TrialResult":
-        """Raises DataError where `data` is not what `to_json` gives."""
+        """Return the result that `to_json` has written.
+
+        Raises:
+            DataError: `data` does not have the fields of a result.
+        """
         try:
             return cls(
                 **{
@@ -250,10 +259,10 @@ class TrialResult:
 
 
 def marks_of(scores: Scores) -> str:
-    """Scores of 0.0, 1.0 and None as one character each."""
+    """Format scores of 0.0, 1.0 and None as one character each."""
     return "".join("-" if score is None else str(int(score)) for score in scores)
 
 
 def scores_of(marks: str) -> Scores:
-    """The scores that `marks_of` has written."""
+    """Parse the scores that `marks_of` has written."""
     return [None if mark == "-" else float(mark) for mark in marks]

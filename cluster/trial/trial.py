@@ -1,6 +1,6 @@
-"""One trial: the search under its budgets, then the one test on the locked split.
+"""Run one trial: the search under its budgets, then the one test on the locked split.
 
-Knows no Ray and no file, and of a search space only its own point.
+A trial knows no Ray and no file, and only its own point of a search space.
 
 The order of the guards around a model is memory -> budget -> ledger -> limiter -> client; this
 module adds the outermost two.
@@ -36,7 +36,7 @@ from optimizer.types import Answer, Purpose
 
 
 async def _go_on(_: Round) -> None:
-    """Nobody looks at the rounds."""
+    """Ignore the round."""
 
 
 class Trial:
@@ -66,7 +66,7 @@ class Trial:
         )
         self._outcome_counts = OutcomeCounts()
         self._lost = dict[Role, PromptrayError]()
-        """The models that have failed for good, and how."""
+        """The models that have failed for good, and their errors."""
         optimizer, target = (
             Noting(optimizer, "optimizer", self._lost),
             Noting(target, "target", self._lost),
@@ -92,6 +92,7 @@ class Trial:
 
     @property
     def progress(self) -> Progress:
+        """Return how far the trial is."""
         best = self._rounds[-1].best if self._rounds else None
         target, optimizer = (
             self._trial_budget.budgets["target"].usage,
@@ -110,22 +111,24 @@ class Trial:
 
     @property
     def so_far(self) -> TrialResult:
-        """The result if the trial were stopped now: it keeps its rounds, and is not tested."""
+        """Return the result as if the trial were stopped now: with its rounds, and not tested."""
         return self._result("pruned")
 
     @property
     def usage(self) -> dict[str, Mapping[Purpose, Usage]]:
-        """What was spent on each of the two models, "target" and "optimizer"."""
+        """Return what was spent on each of the two models, "target" and "optimizer"."""
         return self._trial_budget.usage
 
     async def run(self, on_round: Callable[[Round], Awaitable[None]] = _go_on) -> TrialResult:
         """Search, then test.
 
-        After one of our errors, or where nothing came of it, the result has status "failed" and its
-        reason,
-        and keeps what was found before; that is tested too where only the optimizer model is gone.
+        Args:
+            on_round: Awaited before the next round begins; what it raises ends the trial.
 
-        `on_round` is awaited before the next round begins; what it raises ends the trial.
+        Returns:
+            The result. After an error of ours, or where the search had no outcome, its status is
+                "failed", with the reason and what was found before; the best prompt so far is
+                tested even then if only the optimizer model is gone.
         """
         try:
             await self._trial_budget.open(self._problem.seed)
@@ -133,9 +136,8 @@ class Trial:
             if nothing := self._nothing_to_rank():
                 return self._result("failed", error=f"{nothing}; raise budget in the settings.")
             if unanswered := self._unanswered():
-                return self._result(
-                    "failed", error=unanswered
-                )  # a test would compare the baseline with itself
+                # A test would compare the baseline with itself.
+                return self._result("failed", error=unanswered)
             tested = await self._test(self._rounds[-1].best.candidate)
             if unmeasured := self._unmeasured(tested):
                 return self._result("failed", tested, unmeasured)
@@ -144,10 +146,9 @@ class Trial:
             return self._result("failed", await self._tested_without_optimizer(), str(problem))
 
     async def _tested_without_optimizer(self) -> Tested | None:
-        """The test of the best prompt so far, where the optimizer model is gone for good and the
-        target answers.
+        """Test the best prompt so far, where only the optimizer model has failed for good.
 
-        None where that would say nothing (nothing better than the baseline was found), or where
+        None where that would show nothing (nothing better than the baseline was found), or where
         limits of the whole experiment or of its owner bound the trial: what is left of them is for
         the same trial when it is resumed, whose best prompt may be another.
         """
@@ -160,14 +161,18 @@ class Trial:
             return None
         try:
             tested = await self._test(best)
-        except PromptrayError:  # why the trial has failed is known already
+        except PromptrayError:  # the reason why the trial has failed is known already
             return None
         return None if self._unmeasured(tested) else tested
 
     async def test_found(self, found: TrialResult) -> TrialResult:
-        """Test the best prompt of this trial's search, which was cut elsewhere; `found` with the
-        test in it, and with what that has
-        taken. It comes back as it is where the test cannot be had.
+        """Test the best prompt of this trial's search, which was cut elsewhere.
+
+        Args:
+            found: The result of the cut search, with a best prompt.
+
+        Returns:
+            `found` with the test and its cost added; unchanged where the test cannot be run.
         """
         assert found.best is not None
         try:
@@ -212,8 +217,9 @@ class Trial:
         return "finished"
 
     def _nothing_to_rank(self) -> str:
-        """Why nothing came of the search, where the budget ended before two prompts were measured;
-        else "".
+        """Return why the search has no outcome: the budget ended before two prompts were measured.
+
+        "" where it has one.
         """
         if not self._rounds:
             return "The budget ended before the first round"
@@ -226,8 +232,9 @@ class Trial:
         return ""
 
     def _unanswered(self) -> str:
-        """Why nothing was searched, where the optimizer model was asked and not one reply came;
-        else "".
+        """Return why nothing was searched, where no request to the optimizer model was answered.
+
+        "" where one was, or where there was none.
         """
         replies = Counter[str]()
         for counts in self._outcome_counts.replies_by_attempt.values():
@@ -236,27 +243,26 @@ class Trial:
             return ""
         return (
             f"Nothing was searched: none of the {replies['failed']} replies of the optimizer model "
-            f"{self.plan.optimizer.label} "
-            f"came{self._told('optimizer')}; once it answers, the same command continues where "
-            "this one ended."
+            f"{self.plan.optimizer.label} came{self._main_reason('optimizer')}; once it answers, "
+            "the same command continues where this one ended."
         )
 
     def _unmeasured(self, tested: Tested) -> str:
-        """Why there is nothing to compare, where not one answer of the final test under one of the
-        two prompts came; else "".
+        """Return why there is nothing to compare: no answer came under one of the two prompts.
+
+        "" where there are answers under both.
         """
         for name, answers in (("baseline", tested.before), ("best prompt", tested.after)):
             if all(answer.score.value is None for answer in answers):
                 return (
                     f"No verdict, as nothing could be measured: none of the {len(answers)} answers "
-                    "of the final test under the "
-                    f"{name} came{self._told('target')}; once they do, the same command continues "
-                    "where this one ended."
+                    f"of the final test under the {name} came{self._main_reason('target')}; once "
+                    "they do, the same command continues where this one ended."
                 )
         return ""
 
-    def _told(self, model: Asked) -> str:
-        """The reason for which most of a model's calls failed, in brackets."""
+    def _main_reason(self, model: Asked) -> str:
+        """Return the reason for which most of a model's calls failed, in brackets."""
         failed = [
             failure
             for failure in self._outcome_counts.failures
@@ -266,9 +272,10 @@ class Trial:
         return f" ({most.reason.rstrip('.')})" if most else ""
 
     async def _test(self, best: Candidate) -> Tested:
-        """Both prompts on the same items, as one batch, and then the control arm; this is the only
-        use of the test split, and its lock sees to that. Which prompts these are, and whether there
-        is a control, was decided before it.
+        """Answer the test split with both prompts as one batch, then with the control arm.
+
+        This is the only use of the test split, and its lock enforces that. Which prompts these are,
+        and whether there is a control, was decided before it.
         """
         test = self._test_split.read()
         prompts, state = (self._problem.seed, best.prompt), self._form.state(best.prompt)

@@ -24,8 +24,8 @@ from cluster.headroom.cost_estimate import (
     ExperimentEstimate,
     cost_of_calls,
     estimated,
-    money_told,
-    tokens_told,
+    format_money,
+    format_tokens,
 )
 from cluster.headroom.table import check_table
 from cluster.text.formatting import MISSING
@@ -330,12 +330,12 @@ async def test_a_check_of_which_nothing_came_ends_with_the_reason_and_judges_not
 
 
 def test_figures_are_told_shortly() -> None:
-    assert (tokens_told(1_234_567), tokens_told(999), tokens_told(None)) == (
+    assert (format_tokens(1_234_567), format_tokens(999), format_tokens(None)) == (
         "1.2 million tokens",
         "999 tokens",
         "no bound",
     )
-    assert (money_told(1234.5), money_told(None)) == ("1,234.50", "not known")
+    assert (format_money(1234.5), format_money(None)) == ("1,234.50", "not known")
 
 
 def promptray(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -1,4 +1,4 @@
-"""Draw the test accuracy of each strategy beside the baseline's."""
+"""The chart of test accuracies: each strategy's best prompts beside the baseline."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -15,14 +15,16 @@ from cluster.results.charts.figure import (
     named_rows,
 )
 from cluster.results.charts.ticks import axis
-from cluster.text.formatting import interval, plural, share
+from cluster.text.formatting import format_verdict, interval, plural, share
 from cluster.trial.result import TrialResult
 
 
 def accuracy_figure(summary: TaskSummary, labels: Sequence[str]) -> Figure:
-    """Test accuracy: a row a strategy (of a search, a row a point), from the baseline's (hollow) to
-    the best prompts' (filled, with the 95% interval over the items of all seeds). Small dots are
-    single trials, where there are several.
+    """Draw the test accuracy of each strategy of a task, or of each point of a search.
+
+    A row leads from the baseline's accuracy (hollow) to that of the best prompts (filled, with the
+    95% interval over the items of all seeds). Small dots are single trials, where there are
+    several.
     """
     groups = [group for group in summary.groups if group.after is not None]
     names = [
@@ -32,7 +34,7 @@ def accuracy_figure(summary: TaskSummary, labels: Sequence[str]) -> Figure:
     data = [
         _moves(groups),
         _single_trials(groups, colour_by_label),
-        _seed_prompts(groups),
+        _baselines(groups),
         _best_prompts(groups, colour_by_label),
     ]
     return {
@@ -46,7 +48,7 @@ def accuracy_figure(summary: TaskSummary, labels: Sequence[str]) -> Figure:
 
 
 def _moves(groups: Sequence[Group]) -> Figure:
-    """A thin line from each row's baseline to its best prompts."""
+    """Draw a thin line from each row's baseline to its best prompts."""
     x = [end for group in groups for end in (group.before, group.after, None)]
     y = [end for row in range(len(groups)) for end in (row, row, None)]
     line = {"color": GREY, "width": 1, "dash": "dot"}
@@ -54,7 +56,7 @@ def _moves(groups: Sequence[Group]) -> Figure:
 
 
 def _single_trials(groups: Sequence[Group], colour_by_label: Mapping[str, str]) -> Figure:
-    """A little below their row's line, so that the interval does not cover them."""
+    """Draw single trials a little below their row's line, where no interval covers them."""
     found = [
         (row, trial)
         for row, group in enumerate(groups)
@@ -77,7 +79,7 @@ def _single_trials(groups: Sequence[Group], colour_by_label: Mapping[str, str]) 
     }
 
 
-def _seed_prompts(groups: Sequence[Group]) -> Figure:
+def _baselines(groups: Sequence[Group]) -> Figure:
     return {
         "type": "scatter",
         "mode": "markers",
@@ -109,12 +111,12 @@ def _best_prompts(groups: Sequence[Group], colour_by_label: Mapping[str, str]) -
             ],
             GREY,
         ),
-        "text": [_group_told(group) for group in groups],
+        "text": [_describe_group(group) for group in groups],
         "hovertemplate": "%{text}<extra></extra>",
     }
 
 
-def _group_told(group: Group) -> str:
+def _describe_group(group: Group) -> str:
     if len(group.trials) == 1:
         return describe_test(group.trials[0])
     return (
@@ -124,7 +126,9 @@ def _group_told(group: Group) -> str:
 
 
 def describe_test(trial: TrialResult) -> str:
+    """Return a trial's test accuracy with its interval and verdict as Plotly text."""
     return (
         f"{describe_trial(trial)}<br>{share(trial.test_accuracy)} "
-        f"({interval(trial.test_low, trial.test_high)})<br>{escape(trial.told)}"
+        f"({interval(trial.test_low, trial.test_high)})"
+        f"<br>{escape(format_verdict(trial.shown_verdict))}"
     )

@@ -1,4 +1,4 @@
-"""Draw a leader's lead over each of its rivals."""
+"""The chart of a leader's comparisons with its rivals."""
 
 from collections.abc import Sequence
 from html import escape
@@ -9,13 +9,14 @@ from cluster.results.charts.ticks import axis
 
 
 def comparisons_figure(own: Sequence[PairwiseComparison], labels: Sequence[str]) -> Figure:
-    """A leader's comparisons: a row a rival, the leader's lead on the items that both have
-    answered, with its 95% interval. Filled
-    where the corrected verdict tells them apart, hollow where not.
+    """Draw a leader's lead in test accuracy over each rival, with 95% intervals.
+
+    The lead is on the items that both have answered. A marker is filled where the corrected verdict
+    is significant, hollow where it is not.
     """
     colour_by_label = colours(labels) | dict.fromkeys(PROMPTS_OF_ALL, GREY)
     hues = [colour_by_label[comparison.second] for comparison in own]
-    apart = [comparison.verdict != "not distinguishable" for comparison in own]
+    significant = [comparison.verdict != "not distinguishable" for comparison in own]
     points = {
         "type": "scatter",
         "mode": "markers",
@@ -25,7 +26,7 @@ def comparisons_figure(own: Sequence[PairwiseComparison], labels: Sequence[str])
             "size": 12,
             "color": hues,
             "line": {"width": 2, "color": hues},
-            "symbol": ["circle" if told else "circle-open" for told in apart],
+            "symbol": ["circle" if one else "circle-open" for one in significant],
         },
         "text": [escape(comparison.sentence) for comparison in own],
         "hovertemplate": "%{text}<extra></extra>",
@@ -55,7 +56,7 @@ def comparisons_figure(own: Sequence[PairwiseComparison], labels: Sequence[str])
 
 
 def _whiskers(own: Sequence[PairwiseComparison], hues: Sequence[str]) -> list[Figure]:
-    """A line a row, since one trace has one colour of lines."""
+    """Draw the intervals, one trace a row, since one trace has one colour of lines."""
     return [
         {
             "type": "scatter",

@@ -1,4 +1,4 @@
-"""Draw the best dev accuracy of each trial by round."""
+"""The chart of best dev accuracies by round."""
 
 from collections.abc import Sequence
 from html import escape
@@ -22,16 +22,15 @@ from optimizer.statistics import Interval, wilson
 
 _MOST_WITH_INTERVALS = 6
 _WIDEST_APART = 0.4
-"""Of a round's width, all lines together."""
+"""Share of a round's width that all lines take together."""
 
 
 def learning_figure(summary: TaskSummary, labels: Sequence[str]) -> Figure:
-    """Best dev accuracy by round: a line a trial, slightly apart so that they can be told; a few
-    have their 95% intervals.
+    """Draw the best dev accuracy by round, a line a trial; a few trials have 95% intervals.
 
-    Where there are several seeds, a strategy's line is their mean, and its trials stay as faint
-    lines. Intervals of many lines would cover each other. A trial that was pruned ends with a
-    cross.
+    Lines are shifted slightly, so that they do not cover each other. Where there are several seeds,
+    a strategy's line is their mean, and its trials stay as faint lines. Intervals of many lines
+    would cover each other. A trial that was pruned ends with a cross.
     """
     trials = [trial for trial in summary.trials if any(round.standings for round in trial.rounds)]
     means = (
@@ -70,7 +69,7 @@ def learning_figure(summary: TaskSummary, labels: Sequence[str]) -> Figure:
 
 
 def _last_round(trials: Sequence[TrialResult]) -> int:
-    """The highest round that was reached: an axis goes no further."""
+    """Return the highest round that was reached: an axis goes no further."""
     return max(
         (round.number for trial in trials for round in trial.rounds if round.standings), default=0
     )
@@ -83,7 +82,9 @@ def _line(trial: TrialResult, colour: str, dash: str, apart: float) -> Figure:
         if round.standings and round.best.accuracy is not None
     ]
     ends = [wilson(accuracy * round.best.items, round.best.items) for round, accuracy in rounds]
-    told = [_round_told(trial, round, end) for (round, _), end in zip(rounds, ends, strict=True)]
+    texts = [
+        _describe_round(trial, round, end) for (round, _), end in zip(rounds, ends, strict=True)
+    ]
     symbols = ["circle"] * len(rounds)
     if trial.status == "pruned" and symbols:
         symbols[-1] = "x"
@@ -95,7 +96,7 @@ def _line(trial: TrialResult, colour: str, dash: str, apart: float) -> Figure:
         "y": [accuracy for _, accuracy in rounds],
         "line": {"color": colour, "width": 2, "dash": dash},
         "marker": {"size": 7, "color": colour, "symbol": symbols},
-        "text": told,
+        "text": texts,
         "hovertemplate": "%{text}<extra></extra>",
     }
     return (
@@ -120,8 +121,9 @@ def _line(trial: TrialResult, colour: str, dash: str, apart: float) -> Figure:
 
 
 def _mean_line(group: Group, colour: str) -> Figure:
-    """The mean of the trials' best dev accuracies from the first round that all have measured; who
-    has ended keeps the last.
+    """Draw the mean of the trials' best dev accuracies, from the first round that all have.
+
+    A trial that has ended counts with its last accuracy.
     """
     courses = [
         course
@@ -157,7 +159,7 @@ def _mean_line(group: Group, colour: str) -> Figure:
     }
 
 
-def _round_told(trial: TrialResult, round: Round, end: Interval) -> str:
+def _describe_round(trial: TrialResult, round: Round, end: Interval) -> str:
     return (
         f"{describe_trial(trial)}<br>round {round.number}: {share(round.best.accuracy)} "
         f"({interval(end.low, end.high)}, {plural(round.best.items, 'item')})<br>by "
@@ -166,5 +168,5 @@ def _round_told(trial: TrialResult, round: Round, end: Interval) -> str:
 
 
 def _place(summary: TaskSummary, trial: TrialResult) -> int:
-    """The trial's place among its strategy's seeds."""
+    """Return the trial's place among its strategy's seeds."""
     return next(group.trials.index(trial) for group in summary.groups if trial in group.trials)

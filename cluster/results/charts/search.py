@@ -1,4 +1,4 @@
-"""Draw the best dev accuracy that a search has found by the calls it has spent."""
+"""The chart of a search's best dev accuracy by spent calls."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,14 +6,12 @@ from cluster.analysis.search_summary import Found, found
 from cluster.analysis.summary import TaskSummary
 from cluster.results.charts.figure import DASHES, GREY, Figure, colours, describe_trial, layout
 from cluster.results.charts.ticks import axis
-from cluster.text.formatting import share, status_told
+from cluster.text.formatting import format_status, share
 from cluster.trial.result import TrialResult
 
 
 def found_figure(summary: TaskSummary, labels: Sequence[str]) -> Figure:
-    """Of a search: the best dev accuracy so far by target calls, a line a seed, a marker a trial in
-    its strategy's colour.
-    """
+    """Draw the best dev accuracy so far by target calls: a line a seed, a marker a trial."""
     comparisons: dict[int, list[TrialResult]] = {}
     for trial in summary.trials:
         comparisons.setdefault(trial.seed, []).append(trial)
@@ -47,7 +45,7 @@ def _course(steps: Sequence[Found], colour_by_label: Mapping[str, str], dash: st
         },
         "text": [
             f"{describe_trial(step.trial)}<br>dev accuracy {share(step.trial.dev_accuracy)}, "
-            f"{status_told(step.trial.status)}"
+            f"{format_status(step.trial.status)}"
             for step in steps
         ],
         "hovertemplate": "%{text}<extra></extra>",

@@ -1,9 +1,9 @@
 """Ticks of a chart's axis: round values, with labels that all differ.
 
-Pure; the page's parts/scale.js follows the same rule.
+The page's parts/scale.js follows the same rule.
 
-Left to themselves, charts format the ticks that they choose to a fixed number of digits, and show
-0.5, 0.5, 0.6 where they have chosen a finer step. Here the step decides the digits.
+Charts format the ticks that they choose themselves to a fixed number of digits, and show 0.5, 0.5,
+0.6 where they have chosen a finer step. Here the step decides the digits.
 """
 
 import math
@@ -20,7 +20,7 @@ _LONGEST_EXPONENT = 9
 
 @dataclass(frozen=True)
 class Ticks:
-    """Where an axis has its ticks, ascending, and what stands at them."""
+    """The ticks of an axis, ascending, and their labels."""
 
     values: tuple[float, ...]
     labels: tuple[str, ...]
@@ -29,16 +29,17 @@ class Ticks:
 def ticks(
     low: float, high: float, most: int = MOST, *, whole: bool = False, signed: bool = False
 ) -> Ticks:
-    """Return at most `most` ticks (but two where there is room for two) at multiples of 1, 2 or 5
-    times a power of ten.
+    """Return at most `most` ticks at multiples of 1, 2 or 5 times a power of ten.
+
+    There are at least two where the axis has room for them.
 
     Args:
-        low: The axis's low end. With an end that is not finite, or the ends turned round, there are
-            no ticks.
-        high: The high end; equal to `low` there is one tick, at that value.
+        low: The axis's low end. With an end that is not finite, or reversed ends, there are no
+            ticks.
+        high: The high end; if equal to `low` there is one tick, at that value.
         most: At least 2.
-        whole: Of rounds and calls, of which there are no halves.
-        signed: With a plus before what is above zero.
+        whole: Integers only, as for rounds and calls.
+        signed: Write a plus before values above zero.
     """
     if not (math.isfinite(low) and math.isfinite(high)) or low > high:
         return Ticks((), ())
@@ -58,8 +59,13 @@ def ticks(
 
 
 def axis(low: float, high: float, room: float = 0.0, **how: Any) -> dict[str, Any]:
-    """Return the range and the ticks of a Plotly axis; `room`: kept free at either end, without
-    ticks of its own.
+    """Return the range and the ticks of a Plotly axis.
+
+    Args:
+        low: The axis's low end.
+        high: The axis's high end.
+        room: Free space at either end, without ticks of its own.
+        **how: Options of `ticks`.
     """
     made = ticks(low, high, **how)
     return {
@@ -71,7 +77,7 @@ def axis(low: float, high: float, room: float = 0.0, **how: Any) -> dict[str, An
 
 
 def _one(exact: Fraction, whole: bool, signed: bool) -> Ticks:
-    """At the only value there is."""
+    """Return the only tick of an axis whose ends are equal."""
     if whole and exact.denominator != 1:
         return Ticks((), ())
     value = Decimal(repr(float(exact)))
@@ -80,7 +86,7 @@ def _one(exact: Fraction, whole: bool, signed: bool) -> Ticks:
 
 
 def _step(low: Fraction, high: Fraction, most: int, whole: bool) -> tuple[Fraction, int]:
-    """The finest step with at most `most` ticks, and its power of ten."""
+    """Return the finest step with at most `most` ticks, and its power of ten."""
     span = high - low
     exponent = (
         len(str(span.numerator)) - len(str(span.denominator)) - 4
@@ -96,7 +102,7 @@ def _step(low: Fraction, high: Fraction, most: int, whole: bool) -> tuple[Fracti
 
 
 def _decimal(exact: Fraction, exponent: int) -> Decimal:
-    """A multiple of a power of ten, written out exactly."""
+    """Write a multiple of a power of ten out exactly."""
     return Decimal(f"{int(exact / Fraction(10) ** exponent)}E{exponent}")
 
 

@@ -165,7 +165,7 @@ class RunReporter:
             "test_accuracy": result.test_accuracy,
             "test_low": result.test_low,
             "test_high": result.test_high,
-            "verdict": result.told,
+            "verdict": result.shown_verdict,
         }
         self._report(
             Ended(

@@ -119,7 +119,7 @@ class Worker:
         return Outcome(
             "stopped" if stopped else "ended",
             tuple(result.trial for result in failed),
-            message=" ".join(errors_told(failed)),
+            message=" ".join(error_lines(failed)),
             statuses={result.trial: result.status for result in results},
         )
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from cluster.analysis.pairwise import p_told
+from cluster.analysis.pairwise import format_p_value
 from cluster.config.experiment import ExperimentSettings
 from cluster.experiment.planning import TrialSpec
 from cluster.service.read_models.candidates import TrialCandidates

@@ -7,7 +7,7 @@ the job's events have what it has spent so far.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from cluster.analysis.form_control import form_told
+from cluster.analysis.form_control import form_sentence
 from cluster.analysis.winner import dev_items, rank
 from cluster.config.experiment import ExperimentSettings
 from cluster.config.search_space import STRATEGY
@@ -153,9 +153,9 @@ def trial_view(
         test_low=result.test_low,
         test_high=result.test_high,
         test_items=result.test_items,
-        verdict=result.told,
+        verdict=result.shown_verdict,
         p_value=result.p_value,
-        form=storable(form_told(result)),
+        form=storable(form_sentence(result)),
     )
 
 
@@ -239,8 +239,8 @@ def _best(task: str, history: TrialHistory, candidate: Candidate) -> Best:
         test_high=result.test_high if result else None,
         test_items=result.test_items if result else 0,
         seed_prompt_test_accuracy=result.seed_prompt_test_accuracy if result else None,
-        verdict=result.told if result else "",
-        form=storable(form_told(result)) if result else "",
+        verdict=result.shown_verdict if result else "",
+        form=storable(form_sentence(result)) if result else "",
     )
 
 

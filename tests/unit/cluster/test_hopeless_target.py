@@ -62,7 +62,7 @@ async def ended(
         ),
         (Failed("refused", "I will not."), "refused", "100% of the target's answers were refusals"),
         ("", "unparsable", "100% of the target's answers were empty (the content has no text)"),
-        ("I do not know.", "unparsable", "100% of the target's answers held no answer"),
+        ("I do not know.", "unparsable", "100% of the target's answers could not be parsed"),
     ],
 )
 async def test_a_target_that_never_answers(
@@ -131,7 +131,7 @@ async def test_what_brought_nothing_is_told_once_for_each_reason_with_its_count(
     [
         (Failed("refused", "I write no prompts."), "refused", "another optimizer model may answer"),
         ("", "empty", "another optimizer model may answer"),
-        ("Certainly!", "unreadable", "keeps to the form"),
+        ("Certainly!", "unreadable", "keeps to the requested form"),
         (Completion("<prompt>", truncated=True), "truncated", "raise the strategy's max_tokens"),
     ],
 )
@@ -147,7 +147,7 @@ async def test_an_optimizer_model_of_no_use_leaves_the_seed_prompt(
         {} if kind == "refused" else {"again": {kind: asked}}
     )
     (warning,) = answer_warnings([result])
-    assert f"100% of the questions to openai:m brought nothing to use ({asked} {kind})" in warning
+    assert f"100% of the requests to openai:m returned nothing usable ({asked} {kind})" in warning
     assert says in warning
 
 

@@ -128,8 +128,7 @@ async def test_money_is_unknown_and_said_once_where_a_model_does_not_say_what_it
     results = [trial(unmeasured_by_model={"openai:m": calls}) for calls in (3, 4)]
     (warning,) = [one for one in answer_warnings(results) if "tokens" in one]
     assert warning.startswith(
-        "openai:m did not report the tokens of 7 of its answers, so what they have cost is not "
-        "known"
+        "openai:m did not report the tokens of 7 of its answers, so their cost is not known"
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from cluster.analysis.comparisons import comparisons, comparisons_over_tasks, corrected_verdicts
 from cluster.analysis.leaders import leaders
-from cluster.analysis.pairwise import SEED_PROMPT, PairwiseComparison, p_told
+from cluster.analysis.pairwise import BASELINE, PairwiseComparison, format_p_value
 from cluster.analysis.summary import strategies, summarise
 from cluster.results import leader_lines
 from cluster.results.charts.accuracy import accuracy_figure
@@ -81,7 +81,7 @@ def test_every_two_contenders_meet_on_every_task(compared: list[TrialResult]) ->
     assert len(found) == 2 * 6
     assert {comparison.family for comparison in found} == {12 + len(compared)}
     assert {comparison.pairs for comparison in found} == {3}
-    assert found[0].second != SEED_PROMPT != found[0].first
+    assert found[0].second != BASELINE != found[0].first
 
 
 def test_a_comparison_counts_the_items_that_both_have_answered(compared: list[TrialResult]) -> None:
@@ -113,7 +113,7 @@ def test_the_better_one_stands_first_in_the_sentence(compared: list[TrialResult]
         sentence,
     )
     assert (
-        "are not distinguishable on counting"
+        "No significant difference between the prompts of "
         in only(comparisons(compared), "counting", "apo", "opro").sentence
     )
 
@@ -124,7 +124,9 @@ def test_over_all_tasks_the_trials_are_counted(compared: list[TrialResult]) -> N
     assert (comparison.pairs, comparison.behind, comparison.family) == (6, 6, 6)
     assert comparison.p_value == pytest.approx(2 * 6 * 2 / 2**6)
     assert comparison.verdict == "not distinguishable"
-    assert comparison.sentence.startswith("The strategies abo and opro are not distinguishable: ")
+    assert comparison.sentence.startswith(
+        "No significant difference between the strategy abo and the strategy opro: "
+    )
     assert "ahead in 6 of 6 pairs of trials" in comparison.sentence
     assert {
         one.pairs
@@ -148,9 +150,10 @@ def test_correction_takes_weak_verdicts_back(compared: list[TrialResult]) -> Non
     lines = printed([*compared, weak])
     lost = [one for one in [*compared, weak] if corrected[one.trial] != one.verdict]
     assert sum("better*" in line or "worse*" in line for line in lines) == len(lost) >= 1
-    assert any("better 0 of 4" in line for line in lines)
+    assert any("0 of 4 better" in line for line in lines)
     assert any(
-        line.startswith("* Not after correction for 31 statements on prompts") for line in lines
+        line.startswith("* Not significant after correction for 31 statements about prompts")
+        for line in lines
     )
     row = trials_table([*compared, weak]).to_pylist()[-1]
     assert (row["verdict"], row["corrected_verdict"]) == ("better", "not distinguishable")
@@ -176,7 +179,7 @@ def test_the_leader_is_told_with_its_closest_rival(compared: list[TrialResult]) 
     )
     assert "; the closest are " in lines[0]
     draw = [one for one in compared if one.strategy != "abo"]
-    assert "not distinguishable" in leader_lines(draw)[0]
+    assert leader_lines(draw)[0].startswith("No significant difference between ")
 
 
 def test_of_strategies_the_terminal_says_what_the_trials_allow(compared: list[TrialResult]) -> None:
@@ -197,7 +200,7 @@ def test_of_strategies_the_terminal_says_what_the_trials_allow(compared: list[Tr
         if one.strategy != "abo"
     ]
     assert (
-        "The strategies are not distinguishable over 24 pairs of trials." in leader_lines(same)[-1]
+        "no significant difference between the strategies over 24 pairs" in leader_lines(same)[-1]
     )
     alone = [one for one in compared if one.strategy == "abo"]
     assert not [line for line in leader_lines(alone) if "strateg" in line]
@@ -208,7 +211,7 @@ def test_a_matrix_is_the_same_from_both_sides(compared: list[TrialResult]) -> No
         matrices(comparisons(compared))[0],
         matrices(comparisons_over_tasks(compared))[0],
     )
-    assert by_task.names == ("apo", "opro", "abo", SEED_PROMPT)
+    assert by_task.names == ("apo", "opro", "abo", BASELINE)
     assert over_all.title == "strategies, over all trials"
     for row, cells in enumerate(by_task.cells):
         assert cells[row] is None
@@ -247,7 +250,7 @@ def test_the_page_shows_intervals_leads_and_all_verdicts_in_words(
     [(0.0, "p < 0.001"), (0.00099, "p < 0.001"), (0.0312, "p = 0.031"), (1, "p = 1.000")],
 )
 def test_p_values_are_told_shortly(p_value: float, told: str) -> None:
-    assert p_told(p_value) == told
+    assert format_p_value(p_value) == told
 
 
 def test_two_strategies_that_meet_once_are_said_to_meet_once(compared: list[TrialResult]) -> None:
@@ -269,12 +272,12 @@ def test_the_same_prompt_is_compared_with_nothing(compared: list[TrialResult]) -
         if one.task == "navigate"
     ]
     found = {(one.first, one.second) for one in comparisons(kept)}
-    assert found == {("apo", "abo"), ("opro", "abo"), ("abo", SEED_PROMPT)}
+    assert found == {("apo", "abo"), ("opro", "abo"), ("abo", BASELINE)}
     (line, _) = leader_lines(kept)
     assert "better than all others" in line
     told = printed(kept)
     assert sum("the baseline itself" in row for row in told) == 6
-    assert any("better 0 of 3" in row for row in told)
+    assert any("0 of 3 better" in row for row in told)
 
 
 def test_trials_without_a_verdict_are_not_counted_as_not_better(
@@ -285,8 +288,8 @@ def test_trials_without_a_verdict_are_not_counted_as_not_better(
         for one in compared
         if one.strategy == "abo"
     ]
-    assert any("better 1 of 1" in row for row in printed(lost))
+    assert any("1 of 1 better" in row for row in printed(lost))
     assert "better than the baseline in 1 of 1 trial" in report_page(lost, {})
     none = [replace(one, verdict="", p_value=None) for one in lost]
-    assert not any("better 0" in row for row in printed(none))
+    assert not any("0 of " in row for row in printed(none))
     assert "Too many answers are missing to compare it with the baseline." in report_page(none, {})

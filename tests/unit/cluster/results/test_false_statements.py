@@ -13,7 +13,7 @@ from cluster.analysis.comparisons import (
     corrected_against_control,
     corrected_verdicts,
 )
-from cluster.analysis.pairwise import ANSWER_LINE, SEED_PROMPT
+from cluster.analysis.pairwise import ANSWER_LINE, BASELINE
 from cluster.trial.result import TrialResult, marks_of
 from optimizer.statistics import paired_test
 from tests.unit.cluster.results.conftest import trial
@@ -80,9 +80,7 @@ class Simulated:
             return sum(self.form_by_split[task, seed] for seed in range(SEEDS)) / SEEDS
         own = [one.trial for one in self.trials if (one.task, one.strategy) == (task, strategy)]
         return (
-            0.0
-            if strategy == SEED_PROMPT
-            else sum(self.gain_by_trial[one] for one in own) / len(own)
+            0.0 if strategy == BASELINE else sum(self.gain_by_trial[one] for one in own) / len(own)
         )
 
     def says_something_false(self) -> bool:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.analysis.outcome_summary import counts_told
+from cluster.analysis.outcome_summary import format_counts
 from cluster.results import answer_warnings, write_results
 from cluster.results.page import report_page
 from cluster.trial.result import TrialResult
@@ -46,7 +46,7 @@ def replied(first: Mapping[str, int], again: Mapping[str, int] | None = None) ->
             "10% of the target's answers were refusals, which count as not right",
         ),
         ({"wrong": 80, "missing": 20}, "20% of the target's answers never came"),
-        ({"wrong": 70, "unparsable": 30}, "30% of the target's answers held no answer"),
+        ({"wrong": 70, "unparsable": 30}, "30% of the target's answers could not be parsed"),
     ],
 )
 def test_what_spoils_the_targets_answers_is_said_in_one_sentence(
@@ -95,17 +95,17 @@ def test_trials_of_one_task_are_told_together_and_tasks_and_limits_apart() -> No
         (
             {"readable": 10, "refused": 30},
             {},
-            "75% of the questions to builtin:optimizer brought nothing to use (30 refused)",
+            "75% of the requests to builtin:optimizer returned nothing usable (30 refused)",
         ),
         (
             {"unreadable": 30, "empty": 10},
             {"unreadable": 20, "empty": 5, "readable": 15},
-            "62% of the questions to builtin:optimizer "
-            "brought nothing to use (20 unreadable, 5 empty), so fewer prompts were tried: a "
+            "62% of the requests to builtin:optimizer "
+            "returned nothing usable (20 unreadable, 5 empty), so fewer prompts were tried: a "
             "larger optimizer model",
         ),
         ({"truncated": 9}, {"truncated": 9}, "raise the strategy's max_tokens"),
-        ({"unreadable": 4}, {}, "100% of the questions"),
+        ({"unreadable": 4}, {}, "100% of the requests"),
     ],
 )
 def test_an_optimizer_model_that_brings_little_is_told_by_the_last_fate_of_each_question(
@@ -128,8 +128,8 @@ def test_any_counts_are_told_in_whole_sentences(
 
 
 def test_counts_are_told_most_frequent_first() -> None:
-    assert counts_told([{"wrong": 1, "right": 900}, {"right": 334}]) == "1,234 right, 1 wrong"
-    assert counts_told([]) == ""
+    assert format_counts([{"wrong": 1, "right": 900}, {"right": 334}]) == "1,234 right, 1 wrong"
+    assert format_counts([]) == ""
 
 
 def test_counts_and_warnings_stand_in_the_page_and_the_table(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_counts_and_warnings_stand_in_the_page_and_the_table(tmp_path: Path) -> 
     assert "cut off at max_tokens 256" in page
     assert "Answers of the target: 63 right, 37 truncated." in page
     assert (
-        "Replies of the optimizer model: 5 readable. Replies of the optimizer model, asked again: "
+        "Replies of the optimizer model: 5 readable. Replies of the optimizer model, second request: "
         "1 empty." in page
     )
     write_results(tmp_path, [result, trial()], {})

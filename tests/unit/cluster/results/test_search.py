@@ -18,7 +18,7 @@ from cluster.results.charts.accuracy import accuracy_figure
 from cluster.results.charts.learning import learning_figure
 from cluster.results.charts.search import found_figure
 from cluster.results.page import report_page
-from cluster.text.formatting import settings_told
+from cluster.text.formatting import format_settings
 from cluster.trial.result import TrialResult
 from tests.unit.cluster.results.conftest import trial
 
@@ -127,7 +127,7 @@ def test_the_columns_are_appended(
 
 
 def test_settings_are_told_without_their_owners() -> None:
-    told = settings_told(
+    told = format_settings(
         {"strategy": "abo", "abo.beam": 4, "sampling.temperature": 0.123456, "abo.refine": None}
     )
     assert told == "beam 4, temperature 0.123, refine None"

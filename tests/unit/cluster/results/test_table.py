@@ -37,7 +37,7 @@ def test_means_stand_under_their_strategy(results: list[TrialResult]) -> None:
     means = [line for line in printed(results) if "mean" in line]
     assert len(means) == 4
     assert "0.93 [0.88, 0.96]" in means[1]
-    assert "better 2 of 2" in means[1]
+    assert "2 of 2 better" in means[1]
 
 
 def test_one_seed_needs_no_mean(result: TrialResult) -> None:
@@ -49,7 +49,7 @@ def test_a_failed_trial_says_why_and_does_not_pull_the_mean(results: list[TrialR
     assert any("navigate-apo-s2: The endpoint cannot be reached." in line for line in lines)
     mean = next(line for line in lines if "mean" in line)
     assert "2,310" in mean
-    assert "better 0 of 2" in mean
+    assert "0 of 2 better" in mean
 
 
 def test_names_are_not_read_as_markup(result: TrialResult) -> None:

@@ -68,7 +68,7 @@ def test_the_report_offers_each_and_opens_it_first(results: list[TrialResult]) -
         for one in results
     ]
     page = report_page(better, {})
-    assert page.count("The prompt to take: ") == 2
+    assert page.count("Best prompt: ") == 2
     assert "best/navigate-apo-s1.json" in page
     assert "best/object_counting-apo-s0.json" in page
     opened = [

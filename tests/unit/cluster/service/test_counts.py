@@ -15,7 +15,7 @@ from cluster.service.core.worker_pool import Outcome, Work
 from cluster.service.jobs import controller as controller_module
 from cluster.service.jobs.run_updates import Ended, Sized, Spent, Started
 from cluster.service.jobs.worker_pool import RayWorkerPool
-from cluster.text.formatting import trials_told
+from cluster.text.formatting import format_trial_counts
 from serving.concurrency.fair_share import Use
 from tests.unit.cluster.service.running_controller import (
     FREE,
@@ -75,9 +75,9 @@ def test_a_job_of_which_nobody_knows_how_many_trials_it_has_says_so() -> None:
 
 
 def test_the_same_words_on_the_console() -> None:
-    told = trials_told(["finished", "budget", "failed", "stopped"], 5)
+    told = format_trial_counts(["finished", "budget", "failed", "stopped"], 5)
     assert told == "2 of 5 trials finished, 1 failed, 1 interrupted, 1 waiting"
-    assert trials_told([], 1) == "0 of 1 trial finished, 1 waiting"
+    assert format_trial_counts([], 1) == "0 of 1 trial finished, 1 waiting"
 
 
 async def test_a_job_that_is_cancelled_while_it_runs_has_no_trial_done(tmp_path: Path) -> None:
