@@ -9,7 +9,7 @@ from rich.text import Text
 
 from cluster.cli import options
 from cluster.cli.console import ERR, OUT, say, steady
-from cluster.config.endpoints import told
+from cluster.config.endpoints import address_lines
 from cluster.config.experiment import ExperimentSettings
 from cluster.config.overrides import overrides
 from cluster.experiment.prepare import SETTINGS_FILE, Experiment, models_of, prepare
@@ -74,7 +74,7 @@ def _check(experiment: Experiment, repeats: int) -> int:
         ERR.print(Text(note, "yellow"))
     for note in experiment.data_notes:
         say(note)
-    for line in told(models_of(experiment.settings)):
+    for line in address_lines(models_of(experiment.settings)):
         say(line, "dim")
     checked = run_check(experiment, repeats, say)
     OUT.print(check_table(checked))

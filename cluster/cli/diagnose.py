@@ -9,7 +9,7 @@ from rich.text import Text
 
 from cluster.cli import options
 from cluster.cli.console import ERR, OUT, end, say, steady
-from cluster.config.endpoints import told
+from cluster.config.endpoints import address_lines
 from cluster.config.overrides import overrides
 from cluster.diagnosis.settings import DiagnosisSettings, DiagnosisSizes
 from cluster.experiment.prepare import SETTINGS_FILE
@@ -79,7 +79,7 @@ def _diagnose(prepared: "Prepared") -> bool:
 
     for note in prepared.notes:
         ERR.print(Text(note, "yellow"))
-    for line in told(prepared.models):
+    for line in address_lines(prepared.models):
         say(line, "dim")
     began = time.monotonic()
     try:

@@ -12,7 +12,7 @@ from rich.text import Text
 from cluster.apply import apply_prompt
 from cluster.cli import options
 from cluster.cli.console import ERR, OUT, end, say, steady
-from cluster.config.endpoints import told
+from cluster.config.endpoints import address_lines
 from cluster.config.experiment import ExperimentSettings
 from cluster.config.overrides import as_model, overrides
 from cluster.experiment.prepare import Experiment, models_of, prepare, settings_place
@@ -109,7 +109,7 @@ def _begin(settings: ExperimentSettings) -> None:
         ERR.print(Text(note, "yellow"))
     for note in experiment.data_notes:
         say(note)
-    for line in told(models_of(experiment.settings)):
+    for line in address_lines(models_of(experiment.settings)):
         say(line, "dim")
     cost = cost_of_calls(experiment.settings, experiment.tasks, experiment.out)
     say(estimated(experiment.settings, experiment.trial_specs, cost).line)

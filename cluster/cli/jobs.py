@@ -14,7 +14,7 @@ from rich.text import Text
 
 from cluster.cli import options
 from cluster.cli.console import ERR, OUT, end, say
-from cluster.config.endpoints import told
+from cluster.config.endpoints import address_lines
 from cluster.config.experiment import ExperimentSettings
 from cluster.config.overrides import overrides
 from cluster.experiment.prepare import models_of
@@ -96,7 +96,7 @@ def submit(
             Text(f"The key is read on the cluster, from {key}; it is not sent.", "yellow"),
             soft_wrap=True,
         )
-    for line in told(models_of(settings)):
+    for line in address_lines(models_of(settings)):
         say(line, "dim")
     jobs = Jobs(address)
     shipment = jobs.submit(settings, environment)

@@ -1,0 +1,1 @@
+"""Settings of an experiment as a YAML file and the command line give them."""

@@ -1,7 +1,4 @@
-"""A thing chosen from a table of names, with its own settings, as a YAML file writes it.
-
-Knows the core's tables, no experiment.
-"""
+"""A component chosen from a table of names, with its own settings, as a YAML file writes it."""
 
 from abc import ABC, abstractmethod
 from typing import Any, Self
@@ -15,7 +12,7 @@ from serving.settings.validation import Strict, build_named
 
 
 class ComponentSpec(Strict, ABC):
-    """A thing from a table of names, with its own settings; a text stands for the name alone."""
+    """A component from a table of names, with its own settings; a text is the name alone."""
 
     name: str
     label: str = ""
@@ -34,14 +31,17 @@ class ComponentSpec(Strict, ABC):
 
     @property
     def title(self) -> str:
+        """Return the label, or the name where there is none."""
         return self.label or self.name
 
     @abstractmethod
     def build(self) -> object:
-        """The thing itself.
+        """Return the component itself.
 
-        Raises SettingsError where its settings are not of its kind; so it is built once when it is
-        read.
+        It is built once when it is read, so that wrong settings are reported then.
+
+        Raises:
+            SettingsError: The settings are not of its kind.
         """
 
 
@@ -49,7 +49,11 @@ class StrategySpec(ComponentSpec):
     """A search method, as in optimizer.strategies.STRATEGIES."""
 
     def build(self, **changes: Any) -> Strategy:
-        """With its settings, some of them replaced. Raises SettingsError."""
+        """Return the strategy with its settings, some of them replaced by `changes`.
+
+        Raises:
+            SettingsError: The name or a setting is unknown or out of range.
+        """
         return build_named("strategy", STRATEGIES, self.name, self.settings | changes)
 
 
@@ -59,5 +63,9 @@ class SelectionSpec(ComponentSpec):
     name: str = "racing"
 
     def build(self, **changes: Any) -> SelectionRule:
-        """With its settings, some of them replaced. Raises SettingsError."""
+        """Return the rule with its settings, some of them replaced by `changes`.
+
+        Raises:
+            SettingsError: The name or a setting is unknown or out of range.
+        """
         return build_named("selection rule", SELECTION_RULES, self.name, self.settings | changes)

@@ -1,6 +1,4 @@
-"""Which hosts an experiment's models are asked at: settled once, where its settings are read, and
-told to people.
-"""
+"""Settle the hosts of an experiment's models once, where its settings are read."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -9,11 +7,15 @@ from serving.settings import ModelSettings, addressed
 
 
 def with_addresses(given: Any) -> Any:
-    """Return settings as a file has them, in which each endpoint's model without an address has
-    that of OPENAI_BASE_URL.
+    """Return settings in which each endpoint without an address has that of OPENAI_BASE_URL.
 
-    What a run has recorded stays as it is: it is continued where it was begun. Raises SettingsError
-    for a variable that holds no address.
+    What a run has recorded stays as it is: it is continued where it was begun.
+
+    Args:
+        given: Settings as a file has them.
+
+    Raises:
+        SettingsError: The variable does not hold an address.
     """
     if not isinstance(given, Mapping) or given.get("recorded"):
         return given
@@ -28,12 +30,10 @@ def with_addresses(given: Any) -> Any:
     return {**given, **found}
 
 
-def told(models: Iterable[ModelSettings]) -> list[str]:
-    """Return a line for each model that is asked over HTTP, with the address that its key goes
-    to.
-    """
+def address_lines(models: Iterable[ModelSettings]) -> list[str]:
+    """Return a line for each model that is called over HTTP, with the address that gets its key."""
     lines = (
-        f"{model.label} is asked at {model.endpoint}"
+        f"{model.label} is called at {model.endpoint}"
         for model in models
         if model.endpoint is not None
     )
@@ -45,7 +45,7 @@ def _settled(model: Any) -> Any:
 
 
 def _listed(domain: Any) -> Any:
-    """The models of a search's dimension: a list, or a mapping with a list in it."""
+    """Settle the models of a search's dimension: a list, or a mapping with a list in it."""
     if isinstance(domain, Mapping):
         return {key: _listed(values) for key, values in domain.items()}
     return [_settled(model) for model in domain] if isinstance(domain, list | tuple) else domain

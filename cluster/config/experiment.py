@@ -1,9 +1,7 @@
-"""What an experiment is: `ExperimentSettings`, read from a YAML file, with every mistake answered
-in one sentence.
+"""The settings of an experiment, read from a YAML file; every mistake is reported in one sentence.
 
 The grid is tasks x strategies x seeds; with `search`, each task and seed gets a search among the
-strategies and their settings instead (see search.py). Knows the tables of names; starts no model,
-opens no task file and no Ray.
+strategies and their settings instead (see search.py). Reading starts no model, opens no task file.
 """
 
 from collections.abc import Iterator, Mapping
@@ -43,11 +41,12 @@ class SizeSettings(Strict):
     test: Annotated[int, Field(ge=1)] = 100
 
     def build(self) -> Sizes:
+        """Return the sizes as the optimizer takes them."""
         return Sizes(self.train, self.dev, self.test)
 
 
 class TaskSettings(Strict):
-    """A task: only `source` is needed, and may stand alone as a text."""
+    """A task: only `source` is required, and may stand alone as a text."""
 
     source: str
     """A generated task's name, or the path of a BIG-bench or BBH .json, a .jsonl, .csv or .parquet
@@ -73,23 +72,23 @@ class TaskSettings(Strict):
 
 
 class CallSettings(Strict):
-    """Calls that may be made, answers from the ledger included; null means no limit.
+    """Maximum numbers of calls, cached ones included; null means no limit.
 
     The defaults are [ours].
     """
 
     target_calls: Annotated[int, Field(ge=1)] | None = 10_000
-    """The final test's calls are kept aside."""
+    """The final test's calls are reserved from them."""
     optimizer_calls: Annotated[int, Field(ge=1)] | None = 1_000
 
 
 class TotalSettings(Strict):
-    """What all trials together may cost: paid calls alone, as the ledger's answers cost nothing;
-    null means no limit.
+    """What all trials together may cost; null means no limit.
 
-    It holds for the results folder: an experiment that is continued goes on with what is left.
-    Calls that were under way when a process was killed count as made, at the most that they can
-    cost; all attempts of a call count once. A trial that it stops is still tested.
+    Only paid calls count, as cached ones are free. The limits hold for the results folder: an
+    experiment that is continued has what is left. Calls in flight when a process was killed count
+    as made, at their maximum cost; all attempts of a call count once. A trial that a limit stops is
+    still tested.
     """
 
     target_calls: Annotated[int, Field(ge=1)] | None = None
@@ -97,49 +96,52 @@ class TotalSettings(Strict):
     tokens: Annotated[int, Field(ge=1)] | None = None
     money: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     wall_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    """Of all its runs together. When it is over, nothing more is paid for but final tests."""
+    """Seconds of all its runs together; after that, only final tests are paid for."""
 
     def of_all_trials(self) -> Allowed:
+        """Return the limits of all trials together."""
         return Allowed(**self.model_dump())
 
     def limits(self) -> Limits:
-        """Those that are paid from a budget."""
+        """Return the limits that a budget enforces: all but time."""
         return Limits(**self.model_dump(exclude={"wall_s"}))
 
 
 class BudgetSettings(CallSettings):
     """What one trial may spend.
 
-    All but time counts what the search asked for, whether or not the ledger had the answer: so a
-    run that is repeated or continued takes the same course. The search ends before it would pass a
-    limit; the final test is kept aside.
+    All but time counts what the search requested, cached or not: so a run that is repeated or
+    continued takes the same course. The search ends before it would pass a limit; the final test is
+    reserved.
     """
 
     tokens: Annotated[int, Field(ge=1)] | None = None
-    """Read and written, of both models."""
+    """Read and written tokens, of both models."""
     money: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """In the currency of the models' `prices`, which both need."""
     wall_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    """Of all its runs together.
+    """Seconds of all its runs together.
 
-    After that many seconds nothing more is paid for but the final test; what the ledger has is
-    still
-    answered, so that a run which is repeated takes the same course."""
+    After that only the final test is paid for; cached requests are still answered, so that a run
+    which is repeated takes the same course.
+    """
     total: TotalSettings = TotalSettings()
-    """Of the whole experiment."""
+    """Limits of the whole experiment."""
 
     def of_a_trial(self) -> Allowed:
+        """Return the limits of one trial."""
         return Allowed(**self.model_dump(exclude={"total"}))
 
 
 class SamplingSettings(Strict):
-    """How the target model is to answer."""
+    """How the target model samples its answers."""
 
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
     """ProTeGi, arXiv 2305.03495: the target answers at temperature 0."""
     max_tokens: Annotated[int, Field(ge=1)] = 512
 
     def build(self) -> Sampling:
+        """Return the sampling as the optimizer takes it."""
         return Sampling(self.temperature, self.max_tokens)
 
     def changed(self, changes: Mapping[str, Any]) -> "SamplingSettings":
@@ -148,24 +150,22 @@ class SamplingSettings(Strict):
 
 
 class TrialSettings(Strict):
-    """How trials are run on the cluster; it decides nothing about their results."""
+    """How trials run on the cluster; nothing here changes their results."""
 
     cpus: Annotated[float, Field(gt=0, le=1024)] | None = None
     """CPUs of Ray that a trial holds.
 
-    A trial waits for models nearly all the time, so null gives it the share with which as many
-    as `concurrency` fit beside the models, at most 1."""
+    A trial waits for models nearly all the time, so null gives it the share with which as many as
+    `concurrency` fit beside the models, at most 1.
+    """
     attempts: Annotated[int, Field(ge=1, le=100)] = 2
-    """How often a trial is started when its process dies; started again, it is answered by the
-    ledger up to where it was.
+    """How often a trial is started when its process dies; a restarted trial finds its earlier
+    answers in the ledger.
     """
 
 
 class Recorded(Strict):
-    """What a run wrote beside its settings.
-
-    Running them again checks the data, and tells where a version differs.
-    """
+    """What a run wrote beside its settings: running them again checks the data and the versions."""
 
     versions: dict[str, str] = {}
     data: dict[str, dict[int, str]] = {}
@@ -173,7 +173,7 @@ class Recorded(Strict):
 
 
 class PairSettings(Strict):
-    """What all settings of a pair of models on tasks have: the fields of these names are theirs."""
+    """Settings of a pair of models on tasks, as an experiment and a diagnosis share them."""
 
     if TYPE_CHECKING:
         tasks: tuple[TaskSettings, ...]
@@ -193,14 +193,16 @@ class PairSettings(Strict):
 
     @property
     def target_model(self) -> ModelSettings:
+        """Return the settings of the target model."""
         return parse_model(self.target)
 
     @property
     def optimizer_model(self) -> ModelSettings:
+        """Return the settings of the optimizer model."""
         return parse_model(self.optimizer)
 
     def completed(self, out: str, recorded: Recorded) -> Self:
-        """Return them as they stand in settings.yaml: files and folder with their whole paths."""
+        """Return the settings for settings.yaml, with absolute paths of files and folder."""
         tasks = tuple(
             task
             if task.source in GENERATED
@@ -213,13 +215,14 @@ class PairSettings(Strict):
     def read(cls, path: Path | str, overrides: Mapping[str, Any] | None = None) -> Self:
         """Return the settings of a YAML file, with top-level keys replaced by `overrides`.
 
-        Raises SettingsError in one sentence.
+        Raises:
+            SettingsError: The file cannot be read, or a setting is wrong.
         """
         return read_settings(cls, path, overrides or {})
 
 
 class ExperimentSettings(PairSettings):
-    """One experiment. `read` is the way in."""
+    """One experiment. Use `read` to make one from a file."""
 
     model_config = ConfigDict(validate_default=True)
 
@@ -240,7 +243,9 @@ class ExperimentSettings(PairSettings):
     budget: BudgetSettings = BudgetSettings()
     form_control: bool = True
     """Measure the baseline with the answer line alone in each final test where form may explain a
-    gain, by as many more target calls as the test split has items, which the ledger pays for once a
+    gain.
+
+    It takes as many more target calls as the test split has items, which the ledger pays for once a
     task and seed (see cluster/trial/form_control.py).
     """
     search: SearchSettings | None = None
@@ -262,7 +267,7 @@ class ExperimentSettings(PairSettings):
     @field_validator("tasks", "strategies")
     @classmethod
     def _labelled(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Every entry gets a label of its own, since trials are named by it."""
+        """Give every entry a label of its own, since trials are named by it."""
         return labelled(value)
 
     @field_validator("seeds")
@@ -290,7 +295,7 @@ class ExperimentSettings(PairSettings):
         return self
 
     def grid(self) -> Iterator[tuple[TaskSettings, StrategySpec, int]]:
-        """Every trial's task, strategy and seed.
+        """Yield every trial's task, strategy and seed.
 
         Seeds come last in the order, so that the first results compare strategies.
         """
@@ -298,9 +303,10 @@ class ExperimentSettings(PairSettings):
             yield task, strategy, seed
 
     def space(self) -> Space:
-        """What a search looks through; without one, the listed strategies alone.
+        """Return the space of the search (without one, the listed strategies alone).
 
-        Raises SettingsError.
+        Raises:
+            SettingsError: A key or a value of the space is not possible.
         """
         given = self.search.space if self.search else {}
         return read_space(
@@ -313,4 +319,5 @@ class ExperimentSettings(PairSettings):
         )
 
     def sizes_of(self, task: TaskSettings) -> Sizes:
+        """Return the sizes of a task: its own, or the experiment's."""
         return (task.sizes or self.sizes).build()

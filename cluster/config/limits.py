@@ -1,4 +1,4 @@
-"""What may be spent, as settings say it: a limit for each resource. Knows no model and no trial."""
+"""Limits of a budget as settings give them: one for each resource."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,7 @@ from dataclasses import dataclass
 class Allowed:
     """The most that a trial, or all trials together, may spend of each resource.
 
-    None stands for no limit; money is in the
-    currency of the prices, time in seconds.
+    None stands for no limit. Money is in the currency of the prices, time in seconds.
     """
 
     target_calls: int | None = None

@@ -1,6 +1,6 @@
-"""From command-line options to the settings that they replace.
+"""Turn command-line options into the settings that they override.
 
-Checks nothing that the settings check themselves.
+Nothing is checked here that the settings check themselves.
 """
 
 import re
@@ -16,9 +16,8 @@ from serving.settings.yaml_text import KeyStandsTwice, YAMLFault, read_yaml
 _MODEL_OPTIONS = ("target", "optimizer")
 _DATA_OPTIONS = ("tasks", "seeds", "seed", "sizes")
 SPLITS = {"train": 50, "dev": 50, "test": 100}
-_WHOLE_NUMBER = re.compile(
-    "[0-9]{1,9}"
-)  # what int() also takes, such as ² or 1_0, is more likely a slip
+# What int() accepts too, such as ² or 1_0, is more likely a slip.
+_WHOLE_NUMBER = re.compile("[0-9]{1,9}")
 
 
 def overrides(
@@ -34,29 +33,28 @@ def overrides(
     usual_sizes: Mapping[str, int] = SPLITS,
     **plain: Any,
 ) -> dict[str, Any]:
-    """Return the top-level keys with which options replace settings; None changes nothing.
+    """Return the top-level keys of settings that options replace; options that are None change nothing.
 
     Args:
         file: The settings; None where options stand alone.
-        tasks: The tasks, instead of the file's.
-        strategies: Labels or names of strategies, instead of the file's.
-        scorer: Of all tasks.
-        seed_instruction: Of all tasks.
+        tasks: The tasks, in place of the file's.
+        strategies: Labels or names of strategies, in place of the file's.
+        scorer: Scorer of all tasks.
+        seed_instruction: Baseline prompt of all tasks.
         sizes: Examples in the splits, with commas between.
-        target_calls: In the budget.
-        optimizer_calls: In the budget.
-        usual_sizes: The splits of these settings, and what they hold by default.
-        plain: Other keys, as they stand in a file.
+        target_calls: Budget of target calls.
+        optimizer_calls: Budget of optimizer calls.
+        usual_sizes: The splits of these settings, and their default sizes.
+        **plain: Other keys, as a file has them.
 
     Raises:
-        SettingsError: The file cannot be read, or an option.
+        SettingsError: The file cannot be read, or an option cannot be parsed.
     """
     data = read_mapping(file) if file else {}
     given = {name: value for name, value in plain.items() if value not in (None, [])}
     models = {name: as_model(given[name]) for name in _MODEL_OPTIONS if name in given}
-    given |= {
-        name: addressed(model) for name, model in models.items()
-    }  # also above recorded settings
+    # An option overrides recorded settings too, to which no address is added later.
+    given |= {name: addressed(model) for name, model in models.items()}
     if tasks or scorer is not None or seed_instruction is not None:
         changes = {"scorer": scorer, "seed_instruction": seed_instruction}
         chosen = tasks or _listed_in(data, "tasks")
@@ -75,7 +73,8 @@ def overrides(
 def as_model(text: str) -> str | dict[str, Any]:
     """Return a model as an option names it: one line, or a mapping as it would stand in FILE.
 
-    Raises SettingsError.
+    Raises:
+        SettingsError: A mapping cannot be parsed.
     """
     if not text.lstrip().startswith("{"):
         return text
@@ -94,7 +93,7 @@ def as_model(text: str) -> str | dict[str, Any]:
 
 
 def _of_file(data: dict[str, Any], name: str) -> Any:
-    """The entry of the file that has this label or name, with its settings; else the bare name."""
+    """Return the file's entry with this label or name, with its settings; else the bare name."""
     entries = [_as_mapping(entry, "name") for entry in _listed_in(data, "strategies")]
     labelled = [entry for entry in entries if entry.get("label") == name]
     named = [entry for entry in entries if entry.get("name") == name and not entry.get("label")]
@@ -104,7 +103,8 @@ def _of_file(data: dict[str, Any], name: str) -> Any:
 def _listed_in(data: Mapping[str, Any], key: str) -> list[Any]:
     """Return what a file lists under a key.
 
-    Raises SettingsError where it has something else there.
+    Raises:
+        SettingsError: It has something other than a list there.
     """
     value = data.get(key)
     if value is not None and not isinstance(value, list):
@@ -118,7 +118,8 @@ def _listed_in(data: Mapping[str, Any], key: str) -> list[Any]:
 def _mapping_in(data: Mapping[str, Any], key: str) -> dict[str, Any]:
     """Return the mapping that a file has under a key.
 
-    Raises SettingsError where it has something else there.
+    Raises:
+        SettingsError: It has something other than a mapping there.
     """
     value = data.get(key)
     if value is not None and not isinstance(value, Mapping):

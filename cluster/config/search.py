@@ -1,7 +1,5 @@
 """The `search` section of an experiment's settings, as it stands in the YAML file.
 
-Starts no search.
-
     search:
       # Key -> values: the keys are described in search_space.py, the values in domains.py.
       space:
@@ -30,20 +28,22 @@ from serving.settings.validation import Strict, build_named
 
 
 class SearcherSpec(ComponentSpec):
-    """How points are chosen, as in SEARCHERS."""
+    """The searcher that chooses points, as in SEARCHERS."""
 
     name: str = "random"
 
     def build(self) -> Searcher:
+        """Return the searcher with its settings."""
         return build_named("searcher", SEARCHERS, self.name, self.settings)
 
 
 class SchedulerSpec(ComponentSpec):
-    """Which trials are stopped early, as in SCHEDULERS."""
+    """The scheduler that stops trials early, as in SCHEDULERS."""
 
     name: str = "none"
 
     def build(self) -> ASHA | Median | Unscheduled:
+        """Return the scheduler with its settings."""
         return build_named("scheduler", SCHEDULERS, self.name, self.settings)
 
 
@@ -54,5 +54,5 @@ class SearchSettings(Strict):
     """Key -> values, as in the file; an empty one searches among the listed strategies alone."""
     searcher: SearcherSpec = SearcherSpec()
     trials: Annotated[int, Field(ge=1, le=10_000)] | None = None
-    """Of each comparison group; None takes the searcher's own number."""
+    """Trials of each comparison group; None takes the searcher's own number."""
     scheduler: SchedulerSpec = SchedulerSpec()

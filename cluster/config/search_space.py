@@ -1,6 +1,4 @@
-"""What the keys of a search space mean, and whether its values can be: from YAML to a Space.
-
-Knows the strategies' own settings.
+"""Parse a search space: what its keys mean, and whether its values are possible.
 
     strategy.SETTING       of every listed strategy that has this setting
     LABEL.SETTING          of the strategy listed under that label alone, such as abo.demonstrations
@@ -40,15 +38,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class _Shelf:
-    """Things with settings, of which a point has one: the key that says which, the settings of
-    each, and how one is built.
-    """
+    """Components with settings, of which a point has one."""
 
     key: str
+    """The key that says which component a point has."""
     settings_by_name: Mapping[str, Sequence[str]]
     build: Callable[[str, dict[str, Any]], object]
+    """Builds the component of a name with some settings replaced."""
 
     def only(self, name: str) -> "_Shelf":
+        """Return the shelf with one of its components."""
         return _Shelf(self.key, {name: self.settings_by_name[name]}, self.build)
 
 
@@ -62,14 +61,20 @@ def read_space(
     *,
     tried: bool = True,
 ) -> Space:
-    """The space that a settings file describes, with every value that can be tried built once.
+    """Return the space that a settings file describes.
 
-    Raises SettingsError. Not `tried`,
-    it is good for counting: that costs the same however many values there are.
+    Args:
+        given: Keys and values of the space.
+        strategies: The listed strategies.
+        selection: The experiment's own rule, used where the space has no choice of rules.
+        optimizer: The experiment's own optimizer model, used likewise.
+        try_sampling: Raises SettingsError for sampling settings that are not possible.
+        models: Models that the space may name, by label; without any, it names them by their lines.
+        tried: Build every listed value, and both ends of every range, once. Without it the space is
+            good for counting, which costs the same however many values there are.
 
-    `selection` and `optimizer` are the experiment's own: they stand where the space has no choice
-    of them. `models` are those that the space may name, by label; where there are none, it names
-    them by their lines.
+    Raises:
+        SettingsError: A key or a value is not possible.
     """
     for strategy in strategies:
         if strategy.label in _RESERVED:
@@ -99,9 +104,10 @@ def read_space(
 
 
 def model_named(name: str, models: Mapping[str, ModelText]) -> ModelText:
-    """Return the model that a space means by `name`: the one under this label, and where no model
-    has a label the line itself.
-    Raises SettingsError.
+    """Return the model that a space means by `name`: a label or, where no model has one, a line.
+
+    Raises:
+        SettingsError: No model has this label.
     """
     if models and name not in models:
         raise unknown_name("model", name, models)
@@ -109,13 +115,17 @@ def model_named(name: str, models: Mapping[str, ModelText]) -> ModelText:
 
 
 def model_at(base: ModelText, changes: Mapping[str, Any]) -> ModelSettings:
-    """A model with some settings replaced. Raises SettingsError."""
+    """Return a model with some settings replaced.
+
+    Raises:
+        SettingsError: A change is unknown or out of range.
+    """
     model = parse_model(base)
     return parse_model({**model.model_dump(), **changes}) if changes else model
 
 
 def _saying(key: str, read: Callable[[], T]) -> T:
-    """What `read` gives; its mistakes say which key they are about."""
+    """Return what `read` gives; its errors say which key they are about."""
     try:
         return read()
     except ValidationError as problem:
@@ -125,28 +135,26 @@ def _saying(key: str, read: Callable[[], T]) -> T:
 
 
 def _strategies(strategies: Sequence[StrategySpec]) -> _Shelf:
-    choice_by_label = {strategy.label: strategy for strategy in strategies}
+    spec_by_label = {strategy.label: strategy for strategy in strategies}
     return _Shelf(
         STRATEGY,
-        {label: _fields(STRATEGIES[choice.name]) for label, choice in choice_by_label.items()},
-        lambda label, changes: choice_by_label[label].build(**changes),
+        {label: _fields(STRATEGIES[spec.name]) for label, spec in spec_by_label.items()},
+        lambda label, changes: spec_by_label[label].build(**changes),
     )
 
 
 def _selections(domains: Mapping[str, Domain], own: SelectionSpec) -> _Shelf:
-    """The rules that the space lists, with no settings of their own; or the experiment's rule, with
-    its settings.
-    """
-    choices = {own.name: own}
+    """Return the rules that the space lists, without settings; or the experiment's own rule."""
+    specs = {own.name: own}
     if SELECTION in domains:
-        choices = _saying(
+        specs = _saying(
             SELECTION,
             lambda: {name: SelectionSpec(name=name) for name in _names(domains[SELECTION])},
         )
     return _Shelf(
         SELECTION,
-        {name: _fields(SELECTION_RULES[name]) for name in choices},
-        lambda name, changes: choices[name].build(**changes),
+        {name: _fields(SELECTION_RULES[name]) for name in specs},
+        lambda name, changes: specs[name].build(**changes),
     )
 
 
@@ -185,9 +193,7 @@ def _fields(kind: Any) -> tuple[str, ...]:
 def _child(
     key: str, domain: Domain, shelves: Mapping[str, _Shelf], parents: set[str], tried: bool
 ) -> Dimension:
-    """The dimension of a setting: it applies under those names of its shelf that have the
-    setting.
-    """
+    """Return the dimension of a setting: it applies under the names that have the setting."""
     owner, _, setting = key.rpartition(".")
     shelf = _owned(owner, key, shelves)
     if owner == OPTIMIZER and not isinstance(domain, OneOf):

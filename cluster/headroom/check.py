@@ -1,9 +1,8 @@
-"""Headroom and noise of an experiment's tasks before anything is spent on searching, and what the
-search may cost.
+"""Measure the headroom and noise of an experiment's tasks, and estimate the cost of the search.
 
-Runs where `promptray run` would: the same models on Ray Serve, the same ledger, so that a run into
-the same folder does not pay again for what the check has asked. Of several seeds it looks at the
-first.
+A check runs where `promptray run` would: the same models on Ray Serve, the same ledger, so that a
+run into the same folder does not pay again for the check's calls. It uses the first of several
+seeds.
 """
 
 import asyncio
@@ -63,34 +62,33 @@ class TaskCheck:
 
     task: str
     seed_prompt: Estimate
-    """Of its first run over the items."""
+    """Accuracy of the baseline in its first run over the items."""
     noise: Noise
     best_other: str
-    """What the best other prompt was; "" where none was measured."""
+    """Description of the best other prompt; "" where none was measured."""
     best_other_accuracy: float | None
     ever_right: float
-    """Share of the items that came right in at least one try; chance_of_any of it would come by
-    guessing.
+    """Share of the items that were right in at least one try; a share of chance_of_any is expected
+    by guessing.
     """
     chance_of_any: float
     ceiling: float
     test_items: int
     detectable: float | None
-    """The least gain that the final test of one trial finds in 4 of 5 cases; None: it finds none.
+    """Minimum gain that the final test of one trial detects with a power of 80%; None where it
+    detects none.
     """
     task_estimate: Headroom
     not_right: NotRight | None = None
-    """An answer that came, where none was right in any try: so that a person sees whether it was
-    read as it is meant.
+    """An answer to look at, where none was right in any try: a person sees whether it was parsed
+    correctly.
     """
     reading: Reading | None = None
-    """How the baseline's answers were read; None where none came."""
+    """How the baseline's answers were parsed; None where none came."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a person is to know before the estimate: how answers were read, and that the noise
-        is not known.
-        """
+        """Return what a person should know first: how answers were parsed, and unknown noise."""
         read = (self.reading.sentence if self.reading else "") or (
             self.not_right.sentence if self.not_right else ""
         )
@@ -106,26 +104,28 @@ class TaskCheck:
 
     @property
     def headroom(self) -> float | None:
+        """Return the estimated ceiling minus the baseline's accuracy."""
         return None if self.seed_prompt.mean is None else self.ceiling - self.seed_prompt.mean
 
 
 @dataclass(frozen=True)
 class Check:
-    """An experiment's check."""
+    """The check of an experiment."""
 
     tasks: tuple[TaskCheck, ...]
     cost_by_model: dict[str, CallCost]
     estimate: ExperimentEstimate
     failures: tuple[Failure, ...] = ()
-    """Calls that brought nothing, by reason."""
+    """Calls without a usable answer, by reason."""
 
     @property
     def can_pay(self) -> bool:
+        """Return whether any task has measurable headroom."""
         return any(task.task_estimate.pays for task in self.tasks)
 
     @property
     def known(self) -> bool:
-        """Is there anything that can be told of every task?"""
+        """Return whether the headroom of every task is known."""
         return all(task.task_estimate.known for task in self.tasks)
 
 
@@ -136,13 +136,19 @@ def run_check(
     session: Callable[[], AbstractContextManager[None]] = ray_session,
     shared_budget: Paying | None = None,
 ) -> Check:
-    """Probes every task, and leaves OUT/check.json.
+    """Probe every task, and write OUT/check.json.
 
-    `tell` is given a line at each step; `session` gives Ray for as long. What is
-    paid for comes out of `shared_budget`.
+    Args:
+        experiment: The prepared experiment.
+        repeats: Runs of the baseline over the items.
+        tell: Called with a line at each step.
+        session: Provides Ray while the check runs.
+        shared_budget: Pays for the calls, where there is one.
 
-    Raises UserError or EndpointError in one sentence, BudgetExhausted where the budget has not
-    enough.
+    Raises:
+        UserError: The settings, a file or Ray's set-up is at fault.
+        EndpointError: A model or Ray does not answer.
+        BudgetExhausted: The budget is too small.
     """
     from serving.hosting.deployment import host
     from serving.ledger.actor import open_ledger
@@ -167,7 +173,7 @@ def run_check(
 
 
 def check_to_json(check: Check) -> dict[str, object]:
-    """What stands in OUT/check.json."""
+    """Return the content of OUT/check.json."""
     return {
         "tasks": [_task_to_json(task) for task in check.tasks],
         "calls": cost_to_json(check.cost_by_model),
@@ -191,7 +197,13 @@ def _task_to_json(task: TaskCheck) -> dict[str, object]:
 
 
 def judged(label: str, task: Task, probed: Probed) -> TaskCheck:
-    """What the tries of one task say."""
+    """Evaluate the tries of one task.
+
+    Args:
+        label: The task's label.
+        task: The task.
+        probed: Scores of the baseline's repeats and of the other prompts.
+    """
     first = next(
         (scores for scores in probed.repeats if not too_many_missing(scores)), probed.repeats[0]
     )
@@ -205,12 +217,12 @@ def judged(label: str, task: Task, probed: Probed) -> TaskCheck:
         lost = max(lost, worsened / items) if items else lost
     detectable = detectable_gain(len(task.test), lost)
     known_by = (
-        other[0] if other and accuracy == probed.ceiling else "right in some try, beyond guessing"
+        other[0] if other and accuracy == probed.ceiling else "best of several tries, minus chance"
     )
     task_estimate = headroom(seed.mean, probed.ceiling, known_by, detectable, len(task.test))
     if probed.reading and probed.reading.spoils:
         task_estimate = Headroom(
-            False, "too few of its answers may have been read as they are meant.", known=False
+            False, "too many of its answers may have been parsed wrongly.", known=False
         )
     return TaskCheck(
         label,
@@ -267,9 +279,10 @@ async def _check(
 
 
 def _probing(experiment: Experiment, label: str, repeats: int) -> Probing:
-    """By the first round of the experiment's own ABO trial if there is one: a run then finds all
-    its answers in the ledger. Worked steps show best what a target model can do (Ma et al. 2024,
-    arXiv 2402.02101), so without one it is ABO with its defaults.
+    """Choose the prompts to probe: those of the first round of the experiment's own ABO trial.
+
+    A run then finds all its answers in the ledger. Worked steps show best what a target model can
+    do (Ma et al. 2024, arXiv 2402.02101), so without such a trial it is ABO with its defaults.
     """
     settings: ExperimentSettings = experiment.settings
     for plan in experiment.plans:
@@ -279,9 +292,7 @@ def _probing(experiment: Experiment, label: str, repeats: int) -> Probing:
 
 
 class _Metered:
-    """A model that counts what its calls cost, how fast the fresh ones were answered, and why
-    others brought nothing.
-    """
+    """A model that counts the tokens, speed and failures of its calls."""
 
     def __init__(self, model: LanguageModel, role: Asked) -> None:
         self._model = model
@@ -292,16 +303,19 @@ class _Metered:
 
     @property
     def name(self) -> str:
+        """Return the model's name."""
         return self._model.name
 
     @property
     def failures(self) -> tuple[Failure, ...]:
+        """Return the calls without a usable answer, by reason."""
         return self._outcome_counts.failures
 
     def cost(self, known: CallCost) -> CallCost:
-        """What was measured, and `known` where nothing was: the speed of answers that all came from
-        the ledger, the tokens of an
-        endpoint that does not report them.
+        """Return the measured cost of a call, filled up with `known` where nothing was measured.
+
+        Not measured are the speed of cached answers, and the tokens of an endpoint that does not
+        report them.
         """
         if not self._calls:
             return known
@@ -311,7 +325,7 @@ class _Metered:
         return CallCost(self._read / self._measured, self._written / self._measured, rate)
 
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
-        """As LanguageModel.complete."""
+        """Complete the requests as LanguageModel.complete does, and measure them."""
         started = time.monotonic()
         outcomes = await self._model.complete(requests)
         self._outcome_counts.failed(self._role, outcomes)

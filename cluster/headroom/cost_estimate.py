@@ -1,8 +1,6 @@
-"""What an experiment may cost: calls bounded by its budgets, and from them tokens, money and time.
+"""Estimate what an experiment may cost: calls bounded by its budgets, then tokens, money, time.
 
-Knows no Ray and makes no call.
-
-Budgets bound every strategy alike, so no strategy has to foretell its calls. What a call costs is
+Budgets bound every strategy alike, so no strategy has to predict its calls. The cost of a call is
 measured by a check, or assumed.
 """
 
@@ -26,29 +24,32 @@ N = TypeVar("N", int, float)
 CHECK_FILE = "check.json"
 """What `promptray check` leaves in the results folder."""
 CHARACTERS_PER_TOKEN = 4.0
-"""Of English text, for want of a measurement [ours]."""
+"""For English text, where nothing was measured [ours]."""
 GROWTH = 4.0
-"""An optimized prompt, with steps and demonstrations, beside the baseline, for want of a
-measurement [ours].
+"""Length of an optimized prompt, with steps and demonstrations, relative to the baseline's, where
+nothing was measured [ours].
 """
 OPTIMIZER_TOKENS = (1000.0, 400.0)
-"""Read and written by a call of the optimizer model, for want of a measurement [ours]."""
+"""Tokens read and written by a call of the optimizer model, where nothing was measured [ours]."""
 
 
 @dataclass(frozen=True)
 class CallCost:
-    """What one call of a model costs on average."""
+    """The average cost of one call of a model."""
 
     prompt_tokens: float
     completion_tokens: float
     calls_per_s: float | None = None
-    """None: not measured."""
+    """None where it was not measured."""
     measured: bool = True
 
 
 @dataclass(frozen=True)
 class Bound:
-    """What may be spent on one model, or on both. None: there is no limit, or it is not known."""
+    """The most that may be spent on one model, or on both.
+
+    None stands for no limit, or for one that is not known.
+    """
 
     calls: int | None
     tokens: float | None
@@ -74,16 +75,17 @@ class Bound:
 
 @dataclass(frozen=True)
 class ExperimentEstimate:
-    """Upper bounds; time supposes that the models answer as fast as in the check, however many
-    trials run.
+    """Upper bounds of an experiment's cost.
+
+    The time assumes that the models answer as fast as in the check, however many trials run.
     """
 
     trials: int
     target: Bound
-    """Of one trial, as is `optimizer`."""
+    """Bound of one trial, as is `optimizer`."""
     optimizer: Bound
     measured: bool
-    """Were tokens and time measured? Else tokens are assumed, and time is not known."""
+    """Tokens and time were measured; otherwise tokens are assumed, and time is not known."""
     own: Allowed
     """What one trial may spend."""
     together: Allowed
@@ -91,10 +93,12 @@ class ExperimentEstimate:
 
     @property
     def trial(self) -> Bound:
+        """Return the bound of one trial."""
         return _within(self.target + self.optimizer, self.own)
 
     @property
     def total(self) -> Bound:
+        """Return the bound of all trials together."""
         calls = [self.calls(role) for role in ("target", "optimizer")]
         known = [call for call in calls if call is not None]
         most = _within(self.trial * self.trials, self.together)
@@ -103,7 +107,7 @@ class ExperimentEstimate:
         )
 
     def calls(self, role: Role) -> int | None:
-        """Of all trials, to one of the two models."""
+        """Return the most calls of all trials to one of the two models; None without a limit."""
         bound, limit = (
             (self.target, self.together.target_calls)
             if role == "target"
@@ -113,30 +117,36 @@ class ExperimentEstimate:
 
     @property
     def line(self) -> str:
-        """One line for whoever starts the experiment."""
+        """Return one line for whoever starts the experiment."""
         calls = [
             f"any number of {role}"
-            if (most := self.calls(role)) is None
-            else f"{count(most)} {role}"
+            if (number := self.calls(role)) is None
+            else f"{count(number)} {role}"
             for role in ("target", "optimizer")
         ]
-        told = f"At most {' and '.join(calls)} calls in {plural(self.trials, 'trial')}"
+        most = f"At most {' and '.join(calls)} calls in {plural(self.trials, 'trial')}"
         if self.total.tokens is None:
-            return f"{told}: there is no bound of tokens or money."
+            return f"{most}: tokens and money have no limit."
         money = "" if self.total.money is None else f", {format_money(self.total.money)} in money"
         time = "" if self.total.wall_s is None else f", {duration(self.total.wall_s)}"
         source = (
             "as measured by the check"
             if self.measured
-            else "if calls are as long as is usual; promptray check measures it"
+            else "rough estimate; run `promptray check` to measure"
         )
-        return f"{told}: about {format_tokens(self.total.tokens)}{money}{time} ({source})."
+        return f"{most}: about {format_tokens(self.total.tokens)}{money}{time} ({source})."
 
 
 def estimated(
     settings: ExperimentSettings, trials: Sequence[TrialSpec], cost_by_model: Mapping[str, CallCost]
 ) -> ExperimentEstimate:
-    """`cost_by_model` has the keys "target" and "optimizer"."""
+    """Return the estimate of an experiment.
+
+    Args:
+        settings: The experiment.
+        trials: Its planned trials.
+        cost_by_model: Cost of a call by "target" and "optimizer".
+    """
     budget = settings.budget
     target = _bound(budget.target_calls, cost_by_model["target"], settings.target_model)
     optimizer = _bound(budget.optimizer_calls, cost_by_model["optimizer"], settings.optimizer_model)
@@ -153,23 +163,24 @@ def estimated(
 def cost_of_calls(
     settings: ExperimentSettings, tasks: Mapping[tuple[str, int], Task], out: Folder
 ) -> dict[str, CallCost]:
-    """What the check in the results folder has measured, or else what is usual."""
+    """Return the cost of a call as the check in the results folder measured it, or else assumed."""
     return _measured(out) or _assumed(settings, list(tasks.values()))
 
 
 def cost_to_json(cost_by_model: Mapping[str, CallCost]) -> dict[str, object]:
+    """Return plain dicts and numbers."""
     return {model: asdict(cost) for model, cost in cost_by_model.items()}
 
 
 def format_tokens(tokens: float | None) -> str:
-    """1234567 -> "1.2 million tokens"."""
+    """Format a number of tokens: 1234567 -> "1.2 million tokens"."""
     if tokens is None:
         return "no bound"
     return f"{tokens / 1e6:.1f} million tokens" if tokens >= 1e6 else f"{tokens:,.0f} tokens"
 
 
 def format_money(money: float | None) -> str:
-    """None -> "not known": a model has no prices."""
+    """Format an amount of money; None, for a model without prices, -> "not known"."""
     return "not known" if money is None else f"{money:,.2f}"
 
 
@@ -183,7 +194,7 @@ def _within(bound: Bound, allowed: Allowed) -> Bound:
 
 
 def _least(*bounds: N | None) -> N | None:
-    """The least of those that there are."""
+    """Return the least of the bounds that are not None."""
     return min((bound for bound in bounds if bound is not None), default=None)
 
 
@@ -206,11 +217,11 @@ def _measured(out: Folder) -> dict[str, CallCost] | None:
         found = json.loads(out.read(CHECK_FILE))["calls"]
         return {model: CallCost(**found[model]) for model in ("target", "optimizer")}
     except (PromptrayError, ValueError, KeyError, TypeError):
-        return None  # a file of another version, or a torn one: an estimate is no reason not to run
+        return None  # a file of another version, or a torn one: the estimate must not stop a run
 
 
 def _assumed(settings: ExperimentSettings, tasks: Sequence[Task]) -> dict[str, CallCost]:
-    """The target writes as much as it may: an upper bound."""
+    """Assume the cost of calls; the target writes as much as it may, an upper bound."""
     lengths = [
         len(task.seed_instruction) + fmean(len(example.input) for example in task.dev)
         for task in tasks

@@ -1,6 +1,4 @@
-"""A check for the terminal: a table of its tasks, a sentence each, and what the experiment may
-cost.
-"""
+"""A check for the terminal: a table of its tasks, a sentence for each, and the cost estimate."""
 
 from collections.abc import Iterator
 
@@ -17,25 +15,23 @@ from cluster.text.formatting import MISSING, count, duration, interval, share
 _TASKS = (
     "task",
     "baseline\n[95% interval]",
-    "flips",
+    "change on\nrepeat",
     "noise\nsd",
     "best other\nprompt",
-    "right in\nsome try",
-    "of these\nby chance",
-    "ceiling",
+    "best\nof-k",
+    "expected\nby chance",
+    "estimated\nceiling",
     "head-\nroom",
-    "detect-\nable",
+    "min. detect-\nable gain",
 )
 
 
 def check_table(check: Check) -> Group:
-    """All of it. Needs about 100 columns."""
+    """Return tables and sentences of a check. Needs about 105 columns."""
     sentences = [line for task in check.tasks for line in _sentences(task)]
     labels = {"target": "the target model", "optimizer": "the optimizer model"}
     failures = reason_lines((labels[failure.model], failure) for failure in check.failures)
-    source = (
-        "as measured here" if check.estimate.measured else "where nothing was measured, as is usual"
-    )
+    source = "as measured here" if check.estimate.measured else "assumed where nothing was measured"
     note = f"Calls are bounded by the budgets; tokens, money and time of a call are {source}."
     warnings = [Text(line, "yellow") for line in failures]
     return Group(
@@ -62,16 +58,15 @@ def _tasks(check: Check) -> Table:
             share(task.ceiling),
             share(task.headroom),
         )
-        if (
-            not task.task_estimate.known
-        ):  # what was not read as it is meant shows no noise and no headroom
+        if not task.task_estimate.known:
+            # Answers that were parsed wrongly show neither noise nor headroom.
             figures = (MISSING,) * len(figures)
         table.add_row(*map(Text, (task.task, shown, *figures, share(task.detectable))))
     return table
 
 
 def _sentences(task: TaskCheck) -> Iterator[Text]:
-    """Before it is said that nothing can be gained, how answers were read."""
+    """Yield how answers were parsed before the verdict on headroom, which depends on it."""
     for line in task.warnings:
         yield Text(f"{task.task}: ", "bold") + Text(line, "yellow")
     yield Text(f"{task.task}: ", "bold") + Text(

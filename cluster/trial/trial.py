@@ -1,9 +1,7 @@
 """Run one trial: the search under its budgets, then the one test on the locked split.
 
-A trial knows no Ray and no file, and only its own point of a search space.
-
-The order of the guards around a model is memory -> budget -> ledger -> limiter -> client; this
-module adds the outermost two.
+A trial knows no Ray and no file, and only its own point of a search space. Its models come with the
+guards of the experiment; this module adds those of the trial (see cluster/trial/guards.py).
 """
 
 import time
