@@ -240,5 +240,5 @@ def _refuse_two_of_one(children: Sequence[Dimension], strategies: Sequence[Strat
             shared = keys.get(f"{STRATEGY}.{setting}")
             if owner == label and shared and label in shared.among:
                 raise SettingsError(
-                    f"In search.space, {key} and {shared.key} set the same of {label}; keep one."
+                    f"In search.space, {key} and {shared.key} set the same of {label}; remove one."
                 )

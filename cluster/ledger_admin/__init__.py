@@ -1,0 +1,1 @@
+"""The commands of `promptray ledger` without their output: accounts, deletion, compaction."""

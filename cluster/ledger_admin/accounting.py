@@ -1,8 +1,7 @@
-"""The ledger of a results folder, and what its answers cost and saved by the settings that lie
-beside it. Knows no Ray.
+"""Account for a ledger: what its answers cost and saved, and what can be deleted from it.
 
-What the commands of `promptray ledger` do, without printing. Reading disturbs no run; changing
-takes the folder, as a run does.
+These are the commands of `promptray ledger`, without printing. Reading disturbs no run; a change
+locks the folder, as a run does.
 """
 
 from collections.abc import Callable, Iterable
@@ -29,24 +28,25 @@ from serving.settings.prices import Prices
 from serving.storage import Folder, open_folder, split_place
 
 WAIT_S = 2.0
-"""[ours] Someone is waiting at the terminal."""
+"""Someone is waiting at the terminal [ours]."""
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class ModelAccount:
-    """What a ledger knows of one model."""
+    """What a ledger has of one model."""
 
     model: str
-    """"" for entries of an old ledger that does not say."""
+    """"" for entries of an old ledger without model names."""
     held: Held
     use: Use
     prices: Prices | None = None
 
     @property
     def spent(self) -> float | None:
-        """What the answers that are kept have cost; None where the settings give no prices, or
-        nobody knows the tokens of some.
+        """Return what the recorded answers have cost.
+
+        None where the settings give no prices, or some answers have no count of tokens.
         """
         return self._money(
             self.held.prompt_tokens, self.held.completion_tokens, self.held.unmeasured
@@ -54,6 +54,7 @@ class ModelAccount:
 
     @property
     def saved(self) -> float | None:
+        """Return what the cached answers would have cost; None as for `spent`."""
         return self._money(
             self.use.saved_prompt_tokens, self.use.saved_completion_tokens, self.use.hits_unmeasured
         )
@@ -73,9 +74,10 @@ class Account:
 
 
 def ledger_folder(place: str) -> Folder:
-    """The ledger that a results folder has, or that the folder is.
+    """Return the ledger of a results folder, or the folder itself if it is one.
 
-    Raises StorageError where there is none.
+    Raises:
+        StorageError: There is no ledger.
     """
     given = open_folder(place)
     for folder in (given / "ledger", given):
@@ -88,7 +90,11 @@ def ledger_folder(place: str) -> Folder:
 
 
 def account(place: str) -> Account:
-    """Raises StorageError."""
+    """Return the account of the ledger at a place.
+
+    Raises:
+        StorageError: There is no ledger, or it cannot be read.
+    """
     folder = ledger_folder(place)
     found, prices = summary(folder), prices_by_model(place)
     models = sorted(found.held_by_model.keys() | found.use_by_model.keys())
@@ -105,8 +111,9 @@ def account(place: str) -> Account:
 
 
 def prices_by_model(place: str) -> dict[str, Prices]:
-    """By the models' identities, from the settings.yaml in the folder or above it; nothing where
-    none can be read.
+    """Return prices by the models' identities, from the settings.yaml in the folder or above it.
+
+    Empty where none can be read.
     """
     for folder in (open_folder(place), split_place(place.rstrip("/"))[0]):
         with suppress(UserError):
@@ -120,13 +127,19 @@ def prices_by_model(place: str) -> dict[str, Prices]:
 
 
 def chosen(folder: Folder, older_than_days: float | None, model: str | None) -> Keep:
-    """What is to stay where the entries that are that old, and that model's, are taken out.
+    """Return a filter that keeps what is not to be deleted.
 
-    Raises SettingsError.
+    Args:
+        folder: The ledger.
+        older_than_days: Delete entries of this age.
+        model: Delete entries of this model; with both, what matches both.
+
+    Raises:
+        SettingsError: Neither is given, or the ledger has no such model.
     """
     if older_than_days is None and model is None:
         raise SettingsError(
-            "Say what to take out: --older-than DAYS, --model NAME, or both for what is both."
+            "Name what to delete: --older-than DAYS, --model NAME, or both for what matches both."
         )
     keeps: list[Keep] = []
     if older_than_days is not None:
@@ -140,8 +153,10 @@ def chosen(folder: Folder, older_than_days: float | None, model: str | None) -> 
 
 
 def count_without(folder: Folder, keep: Keep) -> tuple[int, int, list[str]]:
-    """How many entries would go, how many there are, and a sentence for each segment that is not
-    read in full.
+    """Count the entries that would be deleted, and all entries.
+
+    Returns:
+        The two numbers, and a sentence for each segment that cannot be read in full.
     """
     gone: set[bytes] = set()
     there: set[bytes] = set()
@@ -155,10 +170,13 @@ def count_without(folder: Folder, keep: Keep) -> tuple[int, int, list[str]]:
 
 
 def take_out(folder: Folder, keep: Keep) -> list[str]:
-    """Returns the damaged segments that were set aside, with all that they hold.
+    """Delete the entries that `keep` does not match.
 
-    Raises StorageError where a run is writing to the
-    ledger.
+    Returns:
+        The names of damaged segments, which were renamed with their whole content.
+
+    Raises:
+        StorageError: A run is writing to the ledger.
     """
     before = set(aside(folder))
     _held(folder, lambda: prune(folder, keep))
@@ -166,9 +184,13 @@ def take_out(folder: Folder, keep: Keep) -> list[str]:
 
 
 def compact(folder: Folder) -> tuple[Summary, Summary, list[str]]:
-    """Before and after, and the damaged segments that were set aside.
+    """Merge the ledger's segments.
 
-    Raises StorageError where a run is writing to the ledger.
+    Returns:
+        The ledger's summary before and after, and the damaged segments, which were renamed.
+
+    Raises:
+        StorageError: A run is writing to the ledger.
     """
     before = summary(folder)
     damaged = _held(folder, lambda: mend(folder))
@@ -186,7 +208,11 @@ def _held(folder: Folder, change: Callable[[], T]) -> T:
 
 
 def _models(settings_file: str) -> Iterable[ModelSettings]:
-    """Of an experiment or a diagnosis. Raises UserError."""
+    """Return the models of an experiment or a diagnosis.
+
+    Raises:
+        UserError: The file cannot be read as either.
+    """
     try:
         return models_of(ExperimentSettings.read(settings_file))
     except UserError:

@@ -1,6 +1,4 @@
-"""A ledger for the terminal: a line of what it is, and a row a model with what it holds, has cost
-and has saved.
-"""
+"""A ledger for the terminal: a summary line, and a row a model with answers, cost and savings."""
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -15,7 +13,7 @@ _HEADS = (
     "answers",
     "tokens",
     "hits",
-    "answered by the ledger",
+    "cached",
     "tokens\nsaved",
     "money\nspent",
     "money\nsaved",
@@ -24,21 +22,21 @@ _BAR = 12
 
 
 def ledger_table(account: Account) -> Group:
-    """All of it. Needs about 110 columns."""
+    """Return the summary and the table. Needs about 110 columns."""
     parts: list[RenderableType] = [_line(account), _models(account.models)]
     if not any(model.prices for model in account.models):
         parts.append(Text("Money is shown for models whose settings give prices.", "dim"))
     if unmeasured := sum(model.held.unmeasured for model in account.models):
-        told = (
-            f"{plural(unmeasured, 'answer')} came without a count of tokens: what such answers "
-            "have cost is not known."
+        note = (
+            f"{plural(unmeasured, 'answer')} came without a count of tokens: their cost is not "
+            "known."
         )
-        parts.append(Text(told, "dim"))
+        parts.append(Text(note, "dim"))
     return Group(*parts)
 
 
 def format_size(size_bytes: int) -> str:
-    """1500 -> "2 kB"; 2500000 -> "2.5 MB"."""
+    """Format a number of bytes: 1500 -> "2 kB"; 2500000 -> "2.5 MB"."""
     return f"{size_bytes / 1e6:,.1f} MB" if size_bytes >= 1e6 else f"{-(-size_bytes // 1000):,} kB"
 
 
@@ -77,7 +75,7 @@ def _models(models: tuple[ModelAccount, ...]) -> Table:
             model.held.prompt_tokens + model.held.completion_tokens, model.held.unmeasured
         )
         table.add_row(
-            Text(model.model) if model.model else Text("not said (older entries)", "dim"),
+            Text(model.model) if model.model else Text("unknown (older entries)", "dim"),
             *map(Text, (count(model.held.entries), held, count(model.use.hits))),
             _bar(model),
             Text(saved),
@@ -88,18 +86,21 @@ def _models(models: tuple[ModelAccount, ...]) -> Table:
 
 
 def _tokens(known: int, unmeasured: int) -> str:
-    """Of answers of which some do not say: "≥ 1,200"; a dash where none does."""
+    """Format a number of tokens.
+
+    "≥ 1,200" where some answers have no count, a dash where none has one.
+    """
     if unmeasured and not known:
         return MISSING
     return f"≥ {count(known)}" if unmeasured else count(known)
 
 
 def _bar(model: ModelAccount) -> Text:
-    """Of all answers that were asked for, those that cost nothing."""
-    asked = model.use.hits + model.use.paid
-    if not asked:
+    """Draw the share of requests that were cached."""
+    requests = model.use.hits + model.use.paid
+    if not requests:
         return Text(MISSING, "dim")
-    share = model.use.hits / asked
+    share = model.use.hits / requests
     full = round(share * _BAR)
     return Text("█" * full, "green") + Text("░" * (_BAR - full), "dim") + Text(f" {share:.0%}")
 

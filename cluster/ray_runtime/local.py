@@ -1,8 +1,8 @@
-"""Keep a Ray that we start to this machine and its user: bound to loopback, and behind Ray's token.
+"""Restrict a Ray that we start to this machine and its user: loopback only, with Ray's token.
 
 Ray runs any code that it is sent, and opens some twenty ports. It binds them to every interface,
-and a variable of the environment switches its token off; both are right for a cluster that an
-operator looks after, and wrong for a laptop.
+and an environment variable switches its token off; both are right for a cluster that an operator
+looks after, and wrong for a laptop.
 """
 
 import os
@@ -26,13 +26,13 @@ LOOPBACK = "127.0.0.1"
 
 
 def require_token() -> None:
-    """Leave Ray in token mode, with a token that this user alone can read.
+    """Put Ray in token mode, with a token that only this user can read.
 
-    Raises SettingsError where the environment forbids it.
+    Ray turns the mode on by itself for a Ray that it starts, but not where the variable is set to
+    any other value; and it writes a token that every user of the machine may read.
 
-    Ray turns the mode on by itself for a Ray that it starts, but not where the variable stands in
-    the environment with any other value; and it writes a token that every user of the machine may
-    read.
+    Raises:
+        SettingsError: The environment switches the token off.
     """
     mode = os.environ.get(AUTH_MODE, "")
     if mode and mode.lower() != "token":
@@ -42,21 +42,19 @@ def require_token() -> None:
             "unset it (a token is made for you), or name a cluster of yours with RAY_ADDRESS."
         )
     if not mode:
-        os.environ.pop(
-            AUTH_MODE, None
-        )  # empty is not unset to Ray, which then starts without a token
+        # To Ray an empty variable is not an unset one: it would start without a token.
+        os.environ.pop(AUTH_MODE, None)
     if not os.environ.get(TOKEN) and not os.environ.get(TOKEN_PATH):
         _make_token(Path.home() / ".ray" / "auth_token")
 
 
 @contextmanager
 def bound_to_loopback() -> Iterator[str]:
-    """The address for `ray.init(_node_ip_address=...)`, with which every port of a Ray that is
-    started in the block is on loopback.
+    """Yield the address for `ray.init(_node_ip_address=...)` that binds every port to loopback.
 
-    Ray does the same by itself on macOS and Windows; on Linux it takes the address of an interface
-    in place of 127.0.0.1, as other nodes might want to join. The switch between the two has no
-    argument.
+    It holds for a Ray that is started in the block. Ray does the same by itself on macOS and
+    Windows; on Linux it takes the address of an interface in place of 127.0.0.1, as other nodes
+    might want to join. The switch between the two has no argument.
     """
     before = ray_constants.ENABLE_RAY_CLUSTER
     ray_constants.ENABLE_RAY_CLUSTER = False
@@ -67,8 +65,9 @@ def bound_to_loopback() -> Iterator[str]:
 
 
 def _make_token(file: Path) -> None:
-    """Where Ray looks for it, or in a folder of this process's own where the home folder cannot be
-    written to.
+    """Write the token where Ray looks for it, or in a temporary folder of this process.
+
+    The second is for a home folder that cannot be written to.
     """
     try:
         _ensure_private(file)
@@ -79,9 +78,7 @@ def _make_token(file: Path) -> None:
 
 
 def _ensure_private(file: Path) -> None:
-    """Makes the file where there is none, and takes it from other users' eyes where they could read
-    it.
-    """
+    """Create the file where there is none, and make it readable by its owner alone."""
     if not file.exists():
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle, written = tempfile.mkstemp(dir=file.parent, prefix=".auth_token.")  # 0600

@@ -1,5 +1,6 @@
-"""Is a port to be had? Asked before anything is started: what takes a port later says it late, and
-at length.
+"""Check that a port is free before anything is started.
+
+What takes a port later reports it late, and at length.
 """
 
 import errno
@@ -11,16 +12,16 @@ from optimizer.errors import SettingsError
 def expect_free(host: str, port: int) -> None:
     """Return if a program of this machine may listen there.
 
-    Raises SettingsError in one sentence.
+    Raises:
+        SettingsError: The port is taken, or the host or port cannot be used.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         with socket.socket(family, kind, protocol) as trying:
-            trying.setsockopt(
-                socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-            )  # as servers do: a port just left is free
+            # As servers do: a port that was just released is free.
+            trying.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             trying.bind(address)
     except OSError as problem:
         raise SettingsError(_sentence(host, port, problem)) from None

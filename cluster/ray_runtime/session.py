@@ -1,6 +1,4 @@
-"""Ray for as long as a command needs it: the cluster that RAY_ADDRESS names, or a small quiet one
-on this machine.
-"""
+"""Ray for as long as a command needs it: the cluster of RAY_ADDRESS, or a small local one."""
 
 import logging
 import os
@@ -23,24 +21,23 @@ ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the results folder is our record
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Tune would wait for its trials; we stop within seconds
 }
-"""For every process of ours; what the user has set stands.
+"""Variables for every process of ours; what the user has set takes precedence.
 
-A job carries it to the cluster's workers.
+A job carries them to the cluster's workers.
 """
 
 
 @contextmanager
 def ray_session() -> Iterator[None]:
-    """Ray, running.
+    """Run a block with Ray.
 
-    A local one is gone afterwards, with all its processes; one that was found stays. What the user
-    has set in the
-    environment stands.
+    A local Ray ends afterwards, with all its processes; a cluster that was found stays, and so do
+    the models that were hosted there, for the next experiment. What the user has set in the
+    environment takes precedence.
 
-    Raises UserError or EndpointError, in one sentence, where Ray cannot be started or joined, and
-    where it dies.
-
-    On a cluster that is found, the models that were hosted stay too, for the next experiment.
+    Raises:
+        UserError: Ray cannot be started or joined with these settings.
+        EndpointError: Ray does not answer, or has died.
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)

@@ -1,8 +1,7 @@
-"""Starts or joins Ray within bounds of time, watches the Ray that it has started, and says in one
-sentence what is wrong.
+"""Start or join Ray within time limits, and watch the Ray that was started.
 
-Left to itself Ray waits for minutes in silence: for a cluster that is gone, for a process of its
-own that has died.
+Without this Ray waits for minutes in silence: for a cluster that is gone, or for a process of its
+own that has died. Errors are one sentence.
 """
 
 import logging
@@ -25,17 +24,17 @@ from optimizer.errors import EndpointError, PromptrayError, SettingsError, Stora
 
 VARIABLE = "RAY_ADDRESS"
 PROBE_S = 10.0
-"""For a cluster's address to say anything at all [ours]."""
+"""Time for a cluster's address to answer at all [ours]."""
 SLOW_S = 15.0
-"""A start that takes longer is told of, and waited for [ours]: three times as long as on two busy
+"""A start that takes longer is reported, and waited for [ours]: three times as long as on two busy
 cores.
 """
 START_S = 120.0
 """A start that takes longer has failed [ours]."""
 LOOK_EVERY_S = 0.5
 LEAVE_S = 10.0
-"""For the main thread to say what was wrong, before the process is ended without it [ours]: it may
-stand in Ray's own code.
+"""Time for the main thread to report an error, before the process is ended without it [ours]: it
+may be inside Ray's own code.
 """
 _ROOT = Path(__file__).parents[2]
 _log = logging.getLogger("promptray")
@@ -44,7 +43,8 @@ _log = logging.getLogger("promptray")
 def cluster_address() -> str | None:
     """Return the cluster that RAY_ADDRESS names; None where a Ray of our own is to be started.
 
-    Raises SettingsError.
+    Raises:
+        SettingsError: The variable does not hold a cluster's address.
     """
     address = os.environ.get(VARIABLE, "").strip()
     if address in ("", "local"):
@@ -63,43 +63,49 @@ def cluster_address() -> str | None:
 def join(address: str, **options: Any) -> None:
     """Connect to a cluster, with `ray.init`'s options.
 
-    Raises EndpointError where it does not answer within PROBE_S.
+    Raises:
+        EndpointError: The cluster does not answer within PROBE_S, or cannot be joined.
     """
-    mend = f"start it, name another with {VARIABLE}, or unset {VARIABLE} for a Ray on this machine."
+    remedy = (
+        f"start it, name another with {VARIABLE}, or unset {VARIABLE} for a Ray on this machine."
+    )
     if address != "auto":
         try:
             socket.create_connection(_host_and_port(address), timeout=PROBE_S).close()
         except OSError as problem:
             raise EndpointError(
                 f"No Ray cluster answers at {address}, which {VARIABLE} names "
-                f"({problem.strerror or problem}): {mend}"
+                f"({problem.strerror or problem}): {remedy}"
             ) from None
         if "://" not in address and not _is_ray(address):
             raise EndpointError(
-                f"What answers at {address}, which {VARIABLE} names, is no Ray cluster: {mend}"
+                f"What answers at {address}, which {VARIABLE} names, is no Ray cluster: {remedy}"
             )
-    with _told(f"The Ray cluster at {address}, which {VARIABLE} names, cannot be joined", mend):
+    with _in_one_sentence(
+        f"The Ray cluster at {address}, which {VARIABLE} names, cannot be joined", remedy
+    ):
         ray.init(address=address, job_config=_OurCode(), **options)
 
 
 def start(**options: Any) -> None:
     """Start a Ray on this machine, with `ray.init`'s options.
 
-    Raises StorageError or EndpointError.
+    Raises:
+        StorageError: Ray cannot use a file or folder.
+        EndpointError: Ray cannot be started.
     """
-    with _told(
+    with _in_one_sentence(
         "Ray cannot be started on this machine",
-        "see that its processes may run here, with enough memory.",
+        "check that its processes may run here, with enough memory.",
     ):
         ray.init(job_config=_OurCode(), **options)
 
 
 class Watch:
-    """Looks after the Ray of this process, from its start on: ends the work where Ray is too late
-    or has died.
+    """Watches the Ray of this process, and ends the work where Ray is too late or has died.
 
-    The main thread gets an EndpointError wherever it stands in Python code; if it stands in Ray's
-    own, the process is ended.
+    The main thread gets an EndpointError wherever it is in Python code; if it is inside Ray's own,
+    the process is ended.
     """
 
     def __init__(
@@ -111,25 +117,26 @@ class Watch:
         self._started = False
         self._inside = False
         self._lock = threading.Lock()
-        """Around `_inside`: who has left the block is not interrupted any more."""
+        """Guards `_inside`: a thread that has left the block is not interrupted any more."""
         self._over = threading.Event()
         self.fault = ""
-        """One sentence once it has ended the work."""
+        """One sentence once the watch has ended the work."""
 
     def started(self) -> None:
-        """Ray is there; from now on it must stay."""
+        """Note that Ray has started; from now on it must stay."""
         self._started = True
 
     def look(self, dead: Callable[[], list[str]]) -> str:
         """Return what is wrong now, in one sentence, or "".
 
-        `dead` names the processes of Ray that have ended.
+        Args:
+            dead: Names the processes of Ray that have ended.
         """
         if names := dead():
             return (
                 f"Ray has ended on this machine: its process {' and '.join(names)} has died, "
-                "perhaps for want of memory. Every "
-                "finished call is kept; the same command continues."
+                "perhaps for lack of memory. Every finished call is recorded; the same command "
+                "continues."
             )
         if not self._started and self._clock() - self._began > START_S:
             return (
@@ -139,12 +146,12 @@ class Watch:
         return ""
 
     def _run(self) -> None:
-        told = False
+        warned = False
         while not self._over.wait(LOOK_EVERY_S):
-            if not (self._started or told) and self._clock() - self._began > SLOW_S:
-                told = True
+            if not (self._started or warned) and self._clock() - self._began > SLOW_S:
+                warned = True
                 _log.warning(
-                    "Ray takes long to start on this machine; it is waited for, %g s at most.",
+                    "Ray takes long to start on this machine; waiting for it, at most %g s.",
                     START_S,
                 )
             with self._lock:
@@ -159,9 +166,10 @@ class Watch:
 
     @contextmanager
     def watching(self) -> Iterator["Watch"]:
-        """Watch for as long as the block lasts; to be called in the main thread, which closes the
-        watch in the end. What the block
-        raises after Ray has died is explained by that alone.
+        """Watch for as long as the block lasts; to be called in the main thread.
+
+        An exception that the block raises after Ray has died is replaced by that explanation. The
+        caller closes the watch in the end.
         """
         before = signal.signal(signal.SIGALRM, self._interrupt)
         self._inside = True
@@ -183,8 +191,8 @@ class Watch:
     def close(self) -> None:
         """End the watch.
 
-        Where Ray has died, what is done before this is bounded, too: leaving a dead Ray may take
-        for ever.
+        Where Ray has died, what is done before this has a time limit too: leaving a dead Ray may
+        take forever.
         """
         self._over.set()
 
@@ -193,9 +201,7 @@ class Watch:
 
 
 def dead_processes() -> list[str]:
-    """Return the kinds of Ray's processes that this one has started and that have ended by
-    themselves.
-    """
+    """Return the kinds of Ray's processes that this one has started and that have ended."""
     node = ray._private.worker._global_node
     return (
         []
@@ -205,8 +211,9 @@ def dead_processes() -> list[str]:
 
 
 def _dead_soon() -> list[str]:
-    """As dead_processes; of a process that is just dying, whose callers hear of it first, a moment
-    is waited for.
+    """Return dead_processes, after waiting a moment for a process that is just dying.
+
+    Its callers notice it first.
     """
     ends_at = time.monotonic() + 2 * LOOK_EVERY_S
     while not (dead := dead_processes()) and time.monotonic() < ends_at:
@@ -215,11 +222,10 @@ def _dead_soon() -> list[str]:
 
 
 class _OurCode(JobConfig):
-    """Lets workers find our packages first, and nothing in the folder in which a command was
-    started.
+    """Lets workers find our packages first, and nothing in the folder where a command was started.
 
-    Ray puts that folder in front of all others in every worker's path: a file cluster.py of the
-    user's would be taken for ours.
+    Ray puts that folder in front of all others in every worker's path: a user's file cluster.py
+    would shadow ours.
     """
 
     def _serialize(self) -> str:
@@ -240,16 +246,17 @@ def _host_and_port(address: str) -> tuple[str, int]:
 
 
 def _is_ray(address: str) -> bool:
-    """Does a Ray answer there? Asked in a thread: its client would wait for ever for another kind
-    of server.
+    """Return whether a Ray answers there.
+
+    The request runs in a thread: Ray's client would wait forever for another kind of server.
     """
     answered: list[bool] = []
 
     def ask() -> None:
         try:
             GcsClient(address=address)
-        except Exception as problem:  # a refusal is an answer, which ray.init will hear too  # noqa: BLE001
-            # A refusal is an answer, which ray.init will hear too.
+        except Exception as problem:  # noqa: BLE001
+            # A refusal is an answer, which ray.init will get too.
             _log.debug("%s: %s", address, problem)
         answered.append(True)
 
@@ -260,15 +267,15 @@ def _is_ray(address: str) -> bool:
 
 
 @contextmanager
-def _told(what: str, mend: str) -> Iterator[None]:
-    """What Ray raises at a start, in one sentence."""
+def _in_one_sentence(what: str, remedy: str) -> Iterator[None]:
+    """Raise in one sentence what Ray raises at a start."""
     try:
         yield
     except PromptrayError:
         raise
     except Exception as problem:
-        said = " ".join(str(problem).split())
-        if "AF_UNIX" in said:
+        message = " ".join(str(problem).split())
+        if "AF_UNIX" in message:
             place = (
                 os.environ.get("RAY_TMPDIR")
                 or os.environ.get("TMPDIR")
@@ -279,7 +286,7 @@ def _told(what: str, mend: str) -> Iterator[None]:
                 "RAY_TMPDIR to a short folder, "
                 "such as /tmp."
             ) from problem
-        if "timed out during startup" in said:  # after 30 s, which Ray has no setting for
+        if "timed out during startup" in message:  # after 30 s, which Ray has no setting for
             raise EndpointError(
                 "Ray has not started on this machine, which may be overloaded or short of memory: "
                 "start the same command again "
@@ -290,5 +297,5 @@ def _told(what: str, mend: str) -> Iterator[None]:
                 f"{what}: {problem.filename} cannot be used ({problem.strerror})."
             ) from problem
         raise EndpointError(
-            f"{what} ({type(problem).__name__}: {said[:300].rstrip('.')}): {mend}"
+            f"{what} ({type(problem).__name__}: {message[:300].rstrip('.')}): {remedy}"
         ) from problem

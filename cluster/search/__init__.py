@@ -1,5 +1,5 @@
-"""Prompt search like hyperparameter search: a space of settings, a searcher that draws points of
-it, a scheduler that stops early.
+"""Prompt search like hyperparameter search: spaces of settings, searchers, schedulers.
 
-Only `tuning.py` and what it builds know Ray Tune; the rest reads settings and plans points.
+A searcher samples points of a space, a scheduler stops trials early. Only what builds Ray Tune's
+objects knows Tune; the rest reads settings and plans points.
 """

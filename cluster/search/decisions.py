@@ -1,9 +1,8 @@
-"""What a search has decided, in the order in which it did: a record that a resumed search repeats
-before it decides anew. JSON both ways. Knows no file, no Ray, no scheduler and no searcher.
+"""The decisions of a search in their order, which a resumed search repeats before new ones.
 
-Schedulers judge by the order in which rounds arrive, and studies propose by results. Of a run that
-is cut, both are lost but for this record: fed with its entries in their order, they stand where
-they stood.
+Schedulers judge by the order in which rounds arrive, and studies propose by results. A run that is
+cut loses both but for this record: fed with its entries in their order, they are in the same state
+again. JSON both ways.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,8 +15,9 @@ from optimizer.errors import DataError
 
 @dataclass(frozen=True)
 class Opened:
-    """The first entry where studies choose the points: they count on so many trials of a comparison
-    group at once, now and when resumed.
+    """The first entry where studies choose the points.
+
+    They assume the same number of concurrent trials of a comparison group, now and when resumed.
     """
 
     at_once: int
@@ -33,7 +33,7 @@ class Given:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a trial ended, as its study was told: its dev accuracy, or None where it has none."""
+    """A trial has ended, and its study has got its dev accuracy, or None where it has none."""
 
     trial: str
     accuracy: float | None
@@ -41,17 +41,16 @@ class Ended:
 
 @dataclass(frozen=True)
 class Judged:
-    """What a scheduler made of a trial's round: does the trial go on? Task and seed are its
-    comparison group.
-    """
+    """A scheduler has judged a trial's round; task and seed are the trial's comparison group."""
 
     trial: str
     task: str
     seed: int
     round: int
     accuracy: float
-    """Of the round's best prompt on dev, a share from 0 to 1; what it was judged by."""
+    """Dev accuracy of the round's best prompt, by which it was judged; a share from 0 to 1."""
     goes_on: bool
+    """Whether the trial continues."""
 
 
 Decision = Opened | Given | Ended | Judged
@@ -61,17 +60,21 @@ _KINDS: dict[str, type[Opened] | type[Given] | type[Ended] | type[Judged]] = {
     "ended": Ended,
     "judged": Judged,
 }
-"""As the record names them, whatever the classes are called."""
+"""Kinds by their names in the record, whatever the classes are called."""
 _NAME_OF = {kind: name for name, kind in _KINDS.items()}
 
 
 def to_json(decision: Decision) -> dict[str, Any]:
-    """Plain, with its kind; `from_json` gives back an equal decision."""
+    """Return the decision as a plain dict with its kind, which `from_json` reads."""
     return {"kind": _NAME_OF[type(decision)]} | asdict(decision)
 
 
 def from_json(data: Any) -> Decision:
-    """Raises DataError where `data` is not what `to_json` gives."""
+    """Return the decision that `to_json` has written.
+
+    Raises:
+        DataError: `data` is not a decision.
+    """
     try:
         return _KINDS[data["kind"]](**{key: value for key, value in data.items() if key != "kind"})
     except (KeyError, TypeError, AttributeError) as problem:
@@ -81,8 +84,8 @@ def from_json(data: Any) -> Decision:
 class Decisions:
     """The record of one search.
 
-    `keep` puts an entry on storage and is called before the entry counts: what it raises, `add`
-    raises, and the entry was not made.
+    `keep` stores an entry and is called before the entry counts: what it raises, `add` raises, and
+    the entry was not made.
     """
 
     def __init__(
@@ -102,43 +105,44 @@ class Decisions:
 
     @property
     def made(self) -> tuple[Decision, ...]:
-        """All entries in their order."""
+        """Return all entries in their order."""
         return tuple(self._made)
 
     @property
     def judged(self) -> tuple[Judged, ...]:
+        """Return the judgements of the scheduler in their order."""
         return tuple(decision for decision in self._made if isinstance(decision, Judged))
 
     @property
     def trials(self) -> frozenset[str]:
-        """The trials that it tells of."""
+        """Return the trials that the record is about."""
         return frozenset(
             decision.trial for decision in self._made if not isinstance(decision, Opened)
         )
 
     @property
     def at_once(self) -> int | None:
-        """See Opened; None where no study was opened yet."""
+        """Return the number of concurrent trials (see Opened); None before a study was opened."""
         return self._at_once
 
     def point_of(self, trial: str) -> Point | None:
-        """The point that a study has given it."""
+        """Return the point that a study has given to a trial; None where it has given none."""
         return self._point_by_trial.get(trial)
 
     def has_ended(self, trial: str) -> bool:
-        """Was its study told how it ended?"""
+        """Return whether a trial's end was reported to its study."""
         return trial in self._ended
 
     def goes_on(self, trial: str, round: int) -> bool | None:
-        """What was decided after that round; None where nothing was."""
+        """Return what was decided after a trial's round; None where nothing was."""
         return self._goes_on_by_round.get((trial, round))
 
     def last_round(self, trial: str) -> int:
-        """The last round that was judged; -1 for none."""
+        """Return the last round of a trial that was judged; -1 for none."""
         return self._last_round_by_trial.get(trial, -1)
 
     def add(self, decision: Decision) -> None:
-        """Makes it count, once it is kept."""
+        """Store the decision, then let it count."""
         self._keep(decision)
         self._remember(decision)
 

@@ -1,11 +1,9 @@
-"""What values one setting may take: a list, or a range of whole or real numbers.
+"""The values that one setting may take: a list, or a range of whole or real numbers.
 
-Knows no setting's name and no strategy.
-
-    [16, 32]                      one of these; the same as {choice: [16, 32]}
-    {int: [2, 8]}                 a whole number, both ends included; log: true spreads it evenly
-                                  over magnitudes
-    {float: [0.1, 0.9]}           a real number between the two; log: true as above
+[16, 32]                      one of these; the same as {choice: [16, 32]}
+{int: [2, 8]}                 a whole number, both ends included; log: true spreads it evenly
+                              over magnitudes
+{float: [0.1, 0.9]}           a real number between the two; log: true as above
 """
 
 import math
@@ -20,30 +18,31 @@ from serving.settings.validation import refuse_unknown
 Value = str | int | float | bool | None
 _KINDS = ("choice", "int", "float")
 MOST = 2**63
-"""Of the size of a range's ends: Python's integers have no end, and floats have."""
+"""Largest absolute value of a range's ends: Python's integers have no limit, and floats have."""
 
 
 @dataclass(frozen=True)
 class OneOf:
-    """Any of some values."""
+    """Any of a list of values."""
 
     values: tuple[Value, ...]
 
-    def draw(self, rng: Random) -> Value:
+    def sample(self, rng: Random) -> Value:
+        """Return a random value."""
         return rng.choice(self.values)
 
     def all(self) -> Sequence[Value]:
-        """Every value there is."""
+        """Return every value."""
         return self.values
 
     @property
     def size(self) -> int:
-        """How many values there are."""
+        """Return the number of values."""
         return len(self.values)
 
     @property
     def probes(self) -> tuple[Value, ...]:
-        """The values that are tried when settings are read: if these can be, all can be."""
+        """Return the values that are tried when settings are read: if these work, all do."""
         return self.values
 
 
@@ -55,23 +54,26 @@ class IntRange:
     high: int
     log: bool = False
 
-    def draw(self, rng: Random) -> int:
+    def sample(self, rng: Random) -> int:
+        """Return a random value."""
         if not self.log:
             return rng.randint(self.low, self.high)
         # Half a step beyond both ends, so that rounding gives the ends their share.
-        drawn = math.exp(rng.uniform(math.log(self.low - 0.5), math.log(self.high + 0.5)))
-        return min(self.high, max(self.low, round(drawn)))
+        sampled = math.exp(rng.uniform(math.log(self.low - 0.5), math.log(self.high + 0.5)))
+        return min(self.high, max(self.low, round(sampled)))
 
     def all(self) -> Sequence[int]:
-        """Return every value; a range, since there may be more of them than memory holds."""
+        """Return every value, as a range: there may be more of them than memory holds."""
         return range(self.low, self.high + 1)
 
     @property
     def size(self) -> int:
+        """Return the number of values."""
         return self.high - self.low + 1
 
     @property
     def probes(self) -> tuple[int, ...]:
+        """Return both ends: if these work, all values do."""
         return (self.low, self.high)
 
 
@@ -83,23 +85,25 @@ class FloatRange:
     high: float
     log: bool = False
 
-    def draw(self, rng: Random) -> float:
+    def sample(self, rng: Random) -> float:
+        """Return a random value."""
         if not self.log:
             return rng.uniform(self.low, self.high)
-        drawn = math.exp(rng.uniform(math.log(self.low), math.log(self.high)))
-        return min(self.high, max(self.low, drawn))
+        sampled = math.exp(rng.uniform(math.log(self.low), math.log(self.high)))
+        return min(self.high, max(self.low, sampled))
 
     def all(self) -> None:
-        """A range of real numbers has no list of values."""
+        """Return None: a range of real numbers has no list of values."""
         return
 
     @property
     def size(self) -> None:
-        """Nor a number of them."""
+        """Return None: a range of real numbers has no number of values."""
         return
 
     @property
     def probes(self) -> tuple[float, ...]:
+        """Return both ends: if these work, all values do."""
         return (self.low, self.high)
 
 
@@ -107,9 +111,10 @@ Domain = OneOf | IntRange | FloatRange
 
 
 def parse_domain(data: Any) -> Domain:
-    """The domain that a YAML value describes.
+    """Return the domain that a YAML value describes.
 
-    Raises SettingsError in one sentence, without the setting's name.
+    Raises:
+        SettingsError: The value describes none; the message leaves out the setting's name.
     """
     given = {"choice": data} if isinstance(data, list | tuple) else data
     if not isinstance(given, dict):
@@ -139,12 +144,12 @@ def _one_of(values: Any) -> OneOf:
                 "these."
             )
     if repeated := _repeated(values):
-        raise SettingsError(f"The value {repeated[0]!r} stands twice in the choice; keep one.")
+        raise SettingsError(f"The value {repeated[0]!r} stands twice in the choice; remove one.")
     return OneOf(tuple(values))
 
 
 def _repeated(values: Sequence[Value]) -> list[Value]:
-    """Values that equal an earlier one: Python takes 1, 1.0 and true for the same."""
+    """Return the values that equal an earlier one: to Python 1, 1.0 and true are equal."""
     return [value for place, value in enumerate(values) if value in values[:place]]
 
 

@@ -1,9 +1,7 @@
-"""The space that a search looks through: dimensions, some of which exist only under one value of
-another; and its points.
+"""The space of a search, and its points: dimensions, some of which depend on another's value.
 
 A point maps keys to values, such as {"strategy": "apo", "strategy.beam": 4}: a key that does not
 apply (another strategy's setting) is not in it. One walk over the dimensions serves every searcher.
-Knows no meaning of a key.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +16,7 @@ Pick = Callable[["Dimension"], Value]
 
 @dataclass(frozen=True)
 class Dimension:
-    """One key.
+    """One key and its values.
 
     It applies to points that have one of the values `among` under the key `parent`; without a
     parent, to all.
@@ -30,19 +28,18 @@ class Dimension:
     among: frozenset[Value] = frozenset()
 
     def applies(self, point: Point) -> bool:
+        """Return whether a point has this key."""
         return not self.parent or point[self.parent] in self.among
 
 
 @dataclass(frozen=True)
 class Space:
-    """Dimensions in an order in which parents stand before their children."""
+    """Dimensions in an order in which parents come before their children."""
 
     dimensions: tuple[Dimension, ...]
 
-    def draw(self, pick: Pick) -> Point:
-        """The point whose every value `pick` has chosen; asked only for the dimensions that
-        apply.
-        """
+    def sample(self, pick: Pick) -> Point:
+        """Return the point whose values `pick` chooses, called for the dimensions that apply."""
         point: dict[str, Value] = {}
         for dimension in self.dimensions:
             if dimension.applies(point):
@@ -50,24 +47,25 @@ class Space:
         return point
 
     def all(self) -> Iterator[Point]:
-        """Every point once, the last dimension's values changing fastest.
+        """Yield every point once, the last dimension's values changing fastest.
 
         No dimension may be a range of real numbers.
         """
         yield from self._below({}, self.dimensions)
 
     def endless(self) -> str:
-        """The key of a dimension that is a range of real numbers; "" where there is none, so that
-        the points can be listed.
+        """Return the key of a dimension that is a range of real numbers; "" where there is none.
+
+        Without one, the points can be listed.
         """
         return next(
             (dimension.key for dimension in self.dimensions if dimension.domain.all() is None), ""
         )
 
     def count(self) -> int | None:
-        """Return the number of points, by multiplication and without making one; None where a
-        dimension is a range of real numbers,
-        so that there is no such number.
+        """Return the number of points, by multiplication and without making one.
+
+        None where a dimension is a range of real numbers.
         """
         if self.endless():
             return None
@@ -76,9 +74,7 @@ class Space:
         )
 
     def _count_below(self, dimension: Dimension) -> int:
-        """Return the number of ways to choose a value of `dimension` and of all that depends on
-        it.
-        """
+        """Count the ways to choose a value of `dimension` and of everything that depends on it."""
         children = [child for child in self.dimensions if child.parent == dimension.key]
         size = dimension.domain.size or 0
         if not children:
@@ -99,7 +95,7 @@ class Space:
         )
 
     def part(self, owner: str) -> "Space":
-        """The dimensions called `owner`, or OWNER.SETTING."""
+        """Return the dimensions called `owner`, or OWNER.SETTING."""
         return Space(
             tuple(
                 dimension
@@ -125,6 +121,6 @@ def _has(domain: Domain, value: Value) -> bool:
 
 
 def settings_at(point: Point, owner: str) -> dict[str, Value]:
-    """The settings that a point has for an owner: OWNER.SETTING -> SETTING."""
+    """Return the settings that a point has for an owner, OWNER.SETTING becoming SETTING."""
     split = ((*key.rpartition("."), value) for key, value in point.items())
     return {setting: value for before, _, setting, value in split if before == owner}

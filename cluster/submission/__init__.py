@@ -1,3 +1,1 @@
-"""Experiments as jobs of a Ray cluster: what travels there, what the job is run with, and the job's
-life.
-"""
+"""Experiments as jobs of a Ray cluster: their packaging, their environment and their life."""

@@ -1,10 +1,8 @@
-"""Experiments as jobs of a Ray cluster: submitted, found again by their names, followed, stopped.
+"""Submit experiments as jobs of a Ray cluster, find them by name, follow and stop them.
 
-Prints nothing.
-
-Speaks to the job server of the cluster's dashboard, through Ray's own client. A job's id is made
-from the experiment's name; all that a run must know to go on is in its results folder, so a job
-that ended is submitted again under the same id, and continues.
+This speaks to the job server of the cluster's dashboard, through Ray's own client. A job's id is
+made from the experiment's name; everything that a run needs to continue is in its results folder,
+so a job that ended is submitted again under the same id, and continues.
 """
 
 import logging
@@ -35,21 +33,21 @@ PREFIX = "promptray-"
 DEFAULT_ADDRESS = "http://127.0.0.1:8265"
 _ADDRESS_VARIABLES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 _TALKATIVE = ("ray", "ray.dashboard.modules.job.sdk")
-"""Ray's loggers that would tell of every request on standard error."""
+"""Ray's loggers that would report every request on standard error."""
 STOP_WITHIN_S = 30
 """Between SIGTERM and SIGKILL: time to write the results. Ray's own default is 3."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A submitted experiment as it stands."""
+    """The state of a submitted experiment."""
 
     name: str
-    """Of the experiment."""
+    """Name of the experiment."""
     status: str
     """PENDING, RUNNING, STOPPED, SUCCEEDED or FAILED."""
     metadata: Mapping[str, str]
-    """As Shipment.metadata."""
+    """See Shipment.metadata."""
     message: str
     entrypoint: str
     started: datetime | None
@@ -57,16 +55,19 @@ class Job:
 
     @property
     def over(self) -> bool:
+        """Return whether the job has ended."""
         return self.status in ("STOPPED", "SUCCEEDED", "FAILED")
 
 
 class Jobs:
     """The experiments on one cluster.
 
-    `address` None takes the one that Ray's variables name, else this machine's.
+    Without an `address` it is the cluster that Ray's variables name, else this machine's.
 
-    Raises EndpointError where no cluster answers, AccessError where it refuses the token, JobError
-    for the rest.
+    Raises:
+        EndpointError: No cluster answers.
+        AccessError: The cluster refuses the token.
+        JobError: Anything else that the cluster refuses.
     """
 
     def __init__(self, address: str | None = None) -> None:
@@ -76,30 +77,31 @@ class Jobs:
         self.address = given
         for name in _TALKATIVE:
             logging.getLogger(name).setLevel(logging.ERROR)
-        with self._told(), _without_address():
+        with self._in_one_sentence(), _without_address():
             try:
                 self._client = JobSubmissionClient(given)
-            except (
-                RuntimeError,
-                KeyError,
-            ) as problem:  # somebody answers who is no Ray, or a very old one
+            except (RuntimeError, KeyError) as problem:
+                # What answers is no Ray, or a very old one.
                 raise ConnectionError from problem
 
     def submit(
         self, settings: ExperimentSettings, runtime_env: Mapping[str, Any]
     ) -> Shipment | None:
-        """Sends the experiment; None where it is waiting or running already, and was left alone."""
+        """Send the experiment.
+
+        Returns:
+            What was sent; None where the job is waiting or running already, and was left alone.
+        """
         id = id_of(settings.name)
         before = self._find(settings.name)
         if before and not before.over:
             return None
         with TemporaryDirectory() as folder:
             shipment = pack(settings, Path(folder))
-            with self._told():
+            with self._in_one_sentence():
                 if before:
-                    self._client.delete_job(
-                        id
-                    )  # only its record: an id is free again when its job is forgotten
+                    # Only the job's record: an id is free again when its job is forgotten.
+                    self._client.delete_job(id)
                 self._client.submit_job(
                     entrypoint=_entrypoint(),
                     submission_id=id,
@@ -112,8 +114,8 @@ class Jobs:
         return shipment
 
     def all(self) -> list[Job]:
-        """By start, the newest first."""
-        with self._told():
+        """Return all jobs, the newest first."""
+        with self._in_one_sentence():
             details = self._client.list_jobs()
         jobs = [_job(one) for one in details if (one.submission_id or "").startswith(PREFIX)]
         return sorted(
@@ -121,7 +123,11 @@ class Jobs:
         )
 
     def find(self, name: str) -> Job:
-        """Raises JobError where there is none."""
+        """Return the job of an experiment.
+
+        Raises:
+            JobError: There is none.
+        """
         job = self._find(name)
         if job is None:
             raise JobError(
@@ -131,18 +137,16 @@ class Jobs:
         return job
 
     def logs(self, name: str) -> str:
-        """What the last run has printed."""
+        """Return what the last run has printed."""
         job = self.find(name)
-        with self._told():
+        with self._in_one_sentence():
             return _of_last_run(self._client.get_job_logs(id_of(name)), job)
 
     async def follow(self, name: str) -> AsyncIterator[str]:
-        """What the last run has printed and prints, until it ends; as it comes, in pieces of any
-        length.
-        """
+        """Yield what the last run has printed and prints until it ends, in pieces of any length."""
         job, earlier = self.find(name), ""
         begun = False
-        with self._told():
+        with self._in_one_sentence():
             async with aclosing(self._client.tail_job_logs(id_of(name))) as pieces:  # type: ignore[type-var]  # a generator
                 async for piece in pieces:
                     if not begun:
@@ -153,24 +157,23 @@ class Jobs:
                         yield piece
 
     def stop(self, name: str) -> bool:
-        """Asks a job to end; says whether it was running."""
+        """Ask a job to end, and return whether it was running."""
         self.find(name)
-        with self._told():
+        with self._in_one_sentence():
             return self._client.stop_job(id_of(name))
 
     def _find(self, name: str) -> Job | None:
         return next((job for job in self.all() if id_of(job.name) == id_of(name)), None)
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """What Ray's client says at length, in one sentence."""
+    def _in_one_sentence(self) -> Iterator[None]:
+        """Raise in one sentence what Ray's client raises at length."""
         try:
             yield
         except AuthenticationError as problem:
             raise AccessError(
-                f"The cluster at {self.address} refuses the Ray token, or wants one: set "
-                "RAY_AUTH_MODE=token, and "
-                "RAY_AUTH_TOKEN (or RAY_AUTH_TOKEN_PATH) to the cluster's."
+                f"The cluster at {self.address} refuses the Ray token, or requires one: set "
+                "RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN (or RAY_AUTH_TOKEN_PATH) to the cluster's."
             ) from problem
         except (ConnectionError, requests.RequestException, aiohttp.ClientError) as problem:
             raise EndpointError(
@@ -183,13 +186,13 @@ class Jobs:
 
 
 def id_of(name: str) -> str:
-    """The job's id for an experiment's name, or for an id itself."""
+    """Return the job's id for an experiment's name, or for an id itself."""
     return PREFIX + slug(name.removeprefix(PREFIX))
 
 
 @contextmanager
 def _without_address() -> Iterator[None]:
-    """Hides the variables: Ray's client takes them before the address that it is given."""
+    """Hide the variables, which Ray's client prefers to the address that it is given."""
     hidden = {name: os.environ.pop(name) for name in _ADDRESS_VARIABLES if name in os.environ}
     try:
         yield
@@ -198,15 +201,15 @@ def _without_address() -> Iterator[None]:
 
 
 def _entrypoint() -> str:
-    """Runs on the head, with the head's python.
+    """Return the command of the job, which runs on the head with the head's Python.
 
-    Its end tells the runs apart in the log, which Ray keeps from one to the next.
+    Its end tells the runs apart in the log, which Ray continues from one to the next.
     """
     return f"exec python -m cluster.cli run {SETTINGS_FILE} # run {uuid.uuid4().hex[:8]}"
 
 
 def _variables() -> dict[str, str]:
-    """For the driver and all workers of the job."""
+    """Return the environment of the driver and all workers of the job."""
     return ENVIRONMENT | {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WITHIN_S)}
 
 
@@ -229,7 +232,7 @@ def _moment(milliseconds: int | None) -> datetime | None:
 
 
 def _of_last_run(log: str, job: Job) -> str:
-    """Behind the line that Ray writes before a run; the whole log where that is not found."""
+    """Return the log behind the line that Ray writes before a run; all of it if there is none."""
     return log.rpartition(f"{job.entrypoint}\n")[2]
 
 

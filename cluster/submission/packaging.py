@@ -1,8 +1,7 @@
-"""What travels to a cluster with a submitted experiment: this version's code, the settings with all
-resolved, and the data files.
+"""Pack what a submitted experiment needs on a cluster: code, resolved settings and data files.
 
 The folder becomes the job's working directory, so promptray need not be installed there, and laptop
-and cluster run the same version. Holds no keys. Knows no Ray.
+and cluster run the same version. It holds no keys.
 """
 
 import hashlib
@@ -30,18 +29,19 @@ _LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
 
 @dataclass(frozen=True)
 class Shipment:
-    """What there is to know of a packed folder."""
+    """A packed folder."""
 
     settings: ExperimentSettings
-    """As they stand in the folder's settings.yaml."""
+    """The settings as they stand in the folder's settings.yaml."""
     metadata: dict[str, str]
-    """For the job's record on the cluster."""
+    """Metadata for the job's record on the cluster."""
 
 
 def pack(settings: ExperimentSettings, folder: Path) -> Shipment:
-    """Fills an empty folder.
+    """Fill an empty folder.
 
-    Raises UserError in one sentence where the experiment could not run anywhere, or is too large.
+    Raises:
+        UserError: The experiment could not run anywhere, or is too large.
     """
     trials, _, recorded = check(settings)
     for package in PACKAGES:
@@ -67,10 +67,10 @@ def pack(settings: ExperimentSettings, folder: Path) -> Shipment:
 
 
 def place_on_cluster(settings: ExperimentSettings) -> str:
-    """Where the results go, seen from the cluster's head: a URI and a whole path stand; the rest
-    lies under the head's home.
+    """Return where the results go, as the cluster's head sees it.
 
-    Without `out` it is the same folder for the same name, so that submitting again continues.
+    A URI or an absolute path stays; anything else is below the head's home. Without `out` it is the
+    same folder for the same name, so that submitting again continues.
     """
     place = settings.out or f"results/{slug(settings.name)}"
     folder = open_folder(place)
@@ -78,15 +78,13 @@ def place_on_cluster(settings: ExperimentSettings) -> str:
 
 
 def keys_on_cluster(settings: ExperimentSettings) -> tuple[str, ...]:
-    """Where the models' keys are read on the cluster: names of variables, or of files."""
+    """Return where the cluster reads the models' keys: names of variables, or of files."""
     found = [model.key_place for model in models_of(settings)]
     return tuple(dict.fromkeys(place for place in found if place is not None))
 
 
 def _with_data(task: TaskSettings, folder: Path, number: int) -> TaskSettings:
-    """The task with its file in the folder; under its old name and parent's, which give a task its
-    name.
-    """
+    """Copy a task's file into the folder, under its and its parent's names, which name the task."""
     if task.source in GENERATED:
         return task
     source = whole(task.source)
@@ -102,7 +100,7 @@ def _with_data(task: TaskSettings, folder: Path, number: int) -> TaskSettings:
 
 
 def _name_the_version(folder: Path) -> str:
-    """As an installer would, so that the code finds its version there; returns it."""
+    """Write the version as an installer would, so that the code finds it there, and return it."""
     version = importlib.metadata.version("promptray")
     record = folder / f"promptray-{version}.dist-info"
     record.mkdir()
@@ -117,8 +115,7 @@ def _refuse_too_large(folder: Path) -> None:
     if total > MOST_BYTES:
         raise JobError(
             f"The experiment's files are {total // 2**20} MiB, more than the {MOST_BYTES // 2**20} "
-            "MiB that may travel with a job; "
-            "give it smaller task files."
+            "MiB that may be sent with a job; use smaller task files."
         )
 
 

@@ -1,8 +1,6 @@
 """A job's Ray runtime environment: what a cluster's machines lack, such as packages to install.
 
-Knows no cluster.
-
-It can be read by everybody who sees the dashboard, so it must hold no keys.
+Everybody who sees the dashboard can read it, so it must hold no keys.
 """
 
 import re
@@ -18,9 +16,10 @@ _OURS = ("working_dir", "py_modules")
 
 
 def read_runtime_env(file: Path | str | None) -> dict[str, Any]:
-    """The mapping in a YAML file, as Ray documents it; empty without a file.
+    """Return the mapping in a YAML file, as Ray documents it; empty without a file.
 
-    Raises SettingsError in one sentence.
+    Raises:
+        SettingsError: The file cannot be read, sets what promptray sets itself, or holds a secret.
     """
     given = read_mapping(file) if file else {}
     for name in _OURS:
@@ -44,5 +43,5 @@ def read_runtime_env(file: Path | str | None) -> dict[str, Any]:
 
 
 def with_variables(runtime_env: Mapping[str, Any], variables: Mapping[str, str]) -> dict[str, Any]:
-    """With these variables, where the runtime environment does not set them itself."""
+    """Return the environment with these variables added, where it does not set them itself."""
     return {**runtime_env, "env_vars": {**variables, **(runtime_env.get("env_vars") or {})}}

@@ -25,8 +25,8 @@ from cluster.ray_runtime.start import (
     LEAVE_S,
     START_S,
     Watch,
+    _in_one_sentence,
     _OurCode,
-    _told,
     cluster_address,
     join,
 )
@@ -149,7 +149,10 @@ def test_what_is_no_ray_is_told_within_bounds(web_server: int) -> None:
 def test_what_ray_raises_at_a_start_is_one_sentence(
     problem: Exception, kind: type[Exception], says: str
 ) -> None:
-    with pytest.raises(kind, match=says) as caught, _told("Ray cannot be started", "mend it."):
+    with (
+        pytest.raises(kind, match=says) as caught,
+        _in_one_sentence("Ray cannot be started", "repair it."),
+    ):
         raise problem
     assert "\n" not in str(caught.value)
 

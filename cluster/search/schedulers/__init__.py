@@ -2,8 +2,8 @@
 
 To add one: a file here, and a line in the table.
 
-Each is built from typed settings, by class: Ray's own `create_scheduler` drops a misspelt setting
-without a word.
+Each is built from typed settings, by class: Ray's own `create_scheduler` ignores a misspelt setting
+silently.
 """
 
 from cluster.search.schedulers.asha import ASHA

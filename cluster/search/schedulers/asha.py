@@ -1,10 +1,10 @@
-"""Scheduler `asha`: asynchronous successive halving.
+"""Scheduler `asha`: asynchronous successive halving, which lets the best trials go on.
 
-At certain rounds only the best share of the trials goes on. Li et al., "A System for Massively
+At certain rounds only the best share of the trials continues. Li et al., "A System for Massively
 Parallel Hyperparameter Tuning", arXiv 1810.05934.
 
-Asynchronous means that a trial is judged by those that came to the round before it: the first ones
-always go on.
+Asynchronous means that a trial is judged by those that reached the round before it: the first ones
+always continue.
 """
 
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from ray.tune.schedulers import TrialScheduler
 
 _MOST_ROUNDS = 1000
-"""Ray wants an end of the rounds to look at; strategies end by themselves long before."""
+"""Ray needs a last round; strategies end by themselves long before."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ASHA:
-    """Settings.
+    """Settings of successive halving.
 
     Trials are judged after round `grace_rounds`, then after `reduction_factor` times that round,
     and so on.
@@ -32,7 +32,7 @@ class ASHA:
     """The first round after which a trial may be stopped; round 0 has the strategy's first prompts.
     """
     reduction_factor: int = 3
-    """The best one of so many goes on (the paper's eta; HyperBand's authors advise 3 or 4, arXiv
+    """One in this many trials continues (the paper's eta; HyperBand's authors advise 3 or 4, arXiv
     1603.06560).
     """
 
@@ -48,7 +48,7 @@ class ASHA:
             )
 
     def build(self) -> "TrialScheduler":
-        """For trials that may be compared with each other."""
+        """Return Ray's scheduler for the trials of one comparison group."""
         from ray.tune.schedulers import ASHAScheduler
 
         return ASHAScheduler(

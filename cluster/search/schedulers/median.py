@@ -1,5 +1,6 @@
-"""Scheduler `median`: a trial is stopped when its best round so far is below the median of the
-other trials' running means. Golovin et al., "Google Vizier", KDD 2017.
+"""Scheduler `median`: stops a trial whose best round is below the median of the others' means.
+
+The means are the other trials' running means. Golovin et al., "Google Vizier", KDD 2017.
 """
 
 import math
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Median:
-    """Settings of the rule."""
+    """Settings of the median rule."""
 
     grace_rounds: int = 1
     """The first round after which a trial may be stopped; round 0 has the strategy's first prompts.
@@ -32,11 +33,11 @@ class Median:
                 raise SettingsError(f"The setting {name} is {value}, and must be at least 1.")
 
     def build(self) -> "TrialScheduler":
-        """For trials that may be compared with each other."""
+        """Return Ray's scheduler for the trials of one comparison group."""
         from ray.tune.schedulers import MedianStoppingRule
 
         # While it has too few trials to judge by, Ray would pause one after `min_time_slice`, and
-        # start it anew later: never.
+        # start it from the beginning later: never.
         return MedianStoppingRule(
             time_attr=ROUND,
             metric=ACCURACY,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Unscheduled:
-    """It has no settings."""
+    """A scheduler without settings, which stops nothing."""
 
     def build(self) -> None:
-        """Nothing is to be decided."""
+        """Return None: there is nothing to decide."""

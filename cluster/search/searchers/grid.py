@@ -10,13 +10,18 @@ from optimizer.errors import SettingsError
 
 @dataclass(frozen=True)
 class Grid:
-    """It has no settings and uses no chance."""
+    """A searcher without settings, which uses no random numbers."""
 
     def check(self) -> None:
-        """See Searcher. It needs nothing."""
+        """Do nothing: no package is needed."""
 
     def plan(self, space: Space, trials: int | None) -> Sequence[Point | None]:
-        """See Searcher."""
+        """Return every point of the space.
+
+        Raises:
+            SettingsError: A number of trials is set, or the points cannot be listed or are too
+                many.
+        """
         if trials is not None:
             raise SettingsError(
                 "The searcher grid tries every point: take search.trials out, or take the searcher "
@@ -36,4 +41,4 @@ class Grid:
         return list(space.all())
 
     def open(self, space: Space, at_once: int) -> None:
-        """See Searcher. All points are planned."""
+        """Return None: all points are planned."""

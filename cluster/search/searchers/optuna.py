@@ -1,10 +1,11 @@
-"""Searcher `optuna`: each point is proposed from the results of the earlier ones, by Optuna's
-tree-structured Parzen estimator, through Ray Tune's OptunaSearch. Akiba et al., "Optuna", KDD 2019;
-Bergstra et al., NeurIPS 2011. Needs the package optuna.
+"""Searcher `optuna`: each point is proposed from the results of the earlier ones, by Optuna.
+
+The method is the tree-structured Parzen estimator, through Ray Tune's OptunaSearch. Akiba et al.,
+"Optuna", KDD 2019; Bergstra et al., NeurIPS 2011. Needs the package optuna.
 
 A study learns of the trials in their order, and only of those that must have ended before the next
 one starts. So its proposals depend on results and never on their timing. Where a scheduler, which
-goes by timing, cuts the trials, a repeated experiment gets the same points because its decisions
+depends on timing, cuts the trials, a repeated experiment gets the same points because its decisions
 are recorded (see ../decisions.py).
 """
 
@@ -27,11 +28,16 @@ _ACCURACY = "dev_accuracy"
 
 @dataclass(frozen=True, kw_only=True)
 class Optuna:
-    """Settings of the estimator. Raises SettingsError for an impossible one."""
+    """Settings of the estimator.
+
+    Raises:
+        SettingsError: A setting is out of range.
+    """
 
     seed: int = 0
     startup_trials: int = 5
-    """Points drawn at random before it learns (Optuna: 10, which is most of a small search [ours]).
+    """Points sampled at random before it learns (Optuna: 10, which is most of a small search
+    [ours]).
     """
 
     def __post_init__(self) -> None:
@@ -41,7 +47,7 @@ class Optuna:
             )
 
     def check(self) -> None:
-        """See Searcher."""
+        """Raise SettingsError where the package optuna is not installed."""
         if find_spec("optuna") is None:
             raise SettingsError(
                 "The searcher optuna needs a package that is not installed: pip install "
@@ -49,37 +55,42 @@ class Optuna:
             )
 
     def plan(self, space: Space, trials: int | None) -> Sequence[Point | None]:
-        """See Searcher. No point is planned."""
+        """Return None for each trial: a study will choose the points."""
         return [None] * (trials or TRIALS)
 
     def open(self, space: Space, at_once: int) -> "OptunaStudy":
-        """See Searcher."""
+        """Return a study for one comparison group."""
         return OptunaStudy(self, space, at_once)
 
 
 class OptunaStudy:
-    """One study; see Study."""
+    """One study of Optuna; see Study."""
 
     def __init__(self, settings: Optuna, space: Space, at_once: int) -> None:
         self._space = space
         self._at_once = max(1, at_once)
         self._search = _open(settings, space)
         self._accuracy_by_number: dict[int, float | None] = {}
-        self._told = 0
+        self._reported = 0
 
     def propose(self, number: int) -> Point | None:
-        """See Study. Waits for all but the last `at_once - 1` trials before this one."""
-        while self._told <= number - self._at_once:
-            if self._told not in self._accuracy_by_number:
+        """Return the next point, or None until the trials before it have been reported.
+
+        All but the last `at_once - 1` trials before this one must have been reported.
+        """
+        while self._reported <= number - self._at_once:
+            if self._reported not in self._accuracy_by_number:
                 return None
-            accuracy = self._accuracy_by_number[self._told]
+            accuracy = self._accuracy_by_number[self._reported]
             result = None if accuracy is None else {_ACCURACY: accuracy}
-            self._search.on_trial_complete(str(self._told), result=result, error=accuracy is None)
-            self._told += 1
+            self._search.on_trial_complete(
+                str(self._reported), result=result, error=accuracy is None
+            )
+            self._reported += 1
         return self._search.suggest(str(number))
 
     def tell(self, number: int, accuracy: float | None) -> None:
-        """See Study."""
+        """Record how a trial ended."""
         self._accuracy_by_number[number] = accuracy
 
 
@@ -87,13 +98,13 @@ def _open(settings: Optuna, space: Space) -> "OptunaSearch":
     import optuna
     from ray.tune.search.optuna import OptunaSearch
 
-    optuna.logging.set_verbosity(logging.WARNING)  # it says every result aloud
+    optuna.logging.set_verbosity(logging.WARNING)  # it logs every result
     sampler = optuna.samplers.TPESampler(
         seed=settings.seed, n_startup_trials=settings.startup_trials
     )
 
     def define(trial: Any) -> None:
-        space.draw(lambda dimension: _suggested(trial, dimension))
+        space.sample(lambda dimension: _suggested(trial, dimension))
 
     return OptunaSearch(define, metric=_ACCURACY, mode="max", sampler=sampler)
 

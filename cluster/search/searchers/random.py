@@ -1,5 +1,6 @@
-"""Searcher `random`: points drawn at random, without repeats; all comparison groups get the same
-ones. Bergstra & Bengio, JMLR 13, 2012.
+"""Searcher `random`: points sampled at random, without repeats.
+
+All comparison groups get the same points. Bergstra & Bengio, JMLR 13, 2012.
 """
 
 import random
@@ -10,30 +11,30 @@ from cluster.search.domains import Value
 from cluster.search.searchers.searcher import TRIALS
 from cluster.search.space import Point, Space
 
-_DRAWS_PER_POINT = 100
-"""In a small space, so many draws without a new point mean that there is none left [ours]."""
+_SAMPLES_PER_POINT = 100
+"""Samples without a new point after which a small space counts as exhausted [ours]."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Random:
-    """Settings: the same seed draws the same points."""
+    """Settings: the same seed samples the same points."""
 
     seed: int = 0
 
     def check(self) -> None:
-        """See Searcher. It needs nothing."""
+        """Do nothing: no package is needed."""
 
     def plan(self, space: Space, trials: int | None) -> Sequence[Point | None]:
-        """See Searcher. Fewer points than trials where the space has no more."""
+        """Return random points, fewer than trials where the space has no more."""
         wanted, rng = trials or TRIALS, random.Random(self.seed)
         wanted = min(wanted, space.count() or wanted)
         points: dict[tuple[tuple[str, Value], ...], Point] = {}
-        for _ in range(wanted * _DRAWS_PER_POINT):
-            point = space.draw(lambda dimension: dimension.domain.draw(rng))
+        for _ in range(wanted * _SAMPLES_PER_POINT):
+            point = space.sample(lambda dimension: dimension.domain.sample(rng))
             points.setdefault(tuple(point.items()), point)
             if len(points) == wanted:
                 break
         return list(points.values())
 
     def open(self, space: Space, at_once: int) -> None:
-        """See Searcher. All points are planned."""
+        """Return None: all points are planned."""

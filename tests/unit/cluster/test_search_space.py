@@ -136,7 +136,7 @@ def spaces(draw: st.DrawFn) -> Space:
 @given(spaces(), st.integers(0, 50))
 def test_every_drawn_point_lies_in_its_space(space: Space, seed: int) -> None:
     rng = Chance(seed)
-    assert lies_in(space, space.draw(lambda dimension: dimension.domain.draw(rng)))
+    assert lies_in(space, space.sample(lambda dimension: dimension.domain.sample(rng)))
 
 
 @given(spaces(), st.integers(1, 20), st.integers(0, 5))
@@ -274,7 +274,7 @@ def test_a_domain_is_read_from_what_a_file_would_say(domain: Domain) -> None:
         ({"abo.beam": [1]}, "A space has no such key"),
         (
             {"strategy.beam": [1], "bare.beam": [2]},
-            "bare.beam and strategy.beam set the same of bare; keep one.",
+            "bare.beam and strategy.beam set the same of bare; remove one.",
         ),
         (
             {"selection": ["best"]},
