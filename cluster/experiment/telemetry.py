@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _log = logging.getLogger("promptray")
-_told: set[str] = set()
+_logged: set[str] = set()
 """What has failed in this process already."""
 
 
@@ -19,12 +19,12 @@ def isolated(what: str) -> Iterator[None]:
     """Pass over any fault of the block; the first one of `what` in this process is a warning."""
     try:
         yield
-    except Exception as problem:  # whatever Ray, a terminal or a table raises, the work goes on  # noqa: BLE001
+    except Exception as problem:  # noqa: BLE001
         # Whatever Ray, a terminal or a table raises, the work goes on.
-        if what not in _told:
-            _told.add(what)
+        if what not in _logged:
+            _logged.add(what)
             _log.warning(
-                "%s failed (%s: %s); the run goes on without.",
+                "%s failed (%s: %s); the run continues without it.",
                 what,
                 type(problem).__name__,
                 problem,

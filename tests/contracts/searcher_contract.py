@@ -22,7 +22,7 @@ POINTS = 16
 
 def lies_in(space: Space, point: Point) -> bool:
     """Has the point a possible value for each dimension that applies to it, and no other key?"""
-    same = space.draw(lambda dimension: point[dimension.key]) == point
+    same = space.sample(lambda dimension: point[dimension.key]) == point
     return same and all(
         _allows(dimension, point[dimension.key])
         for dimension in space.dimensions

@@ -31,7 +31,7 @@ NAMES = ["größe", "日本", "a\nb\x00\x07", "\ud800", "x" * 5000, "", 'q"\\', 
 
 @pytest.fixture(autouse=True)
 def anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cluster.experiment.telemetry._told", set())
+    monkeypatch.setattr("cluster.experiment.telemetry._logged", set())
 
 
 def test_results_of_names_that_look_alike_stay_apart() -> None:
