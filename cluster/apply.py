@@ -1,7 +1,4 @@
-"""An optimized prompt put to work: one input, one answer, in this process.
-
-Knows best/TRIAL.json; starts no Ray.
-"""
+"""Answer an input with an optimized prompt, in this process and without Ray."""
 
 import json
 from collections.abc import Mapping
@@ -21,10 +18,19 @@ from serving.storage import split_place
 async def apply_prompt(
     file: str | Path, input: str, target: str | Mapping[str, Any] | None = None
 ) -> str:
-    """The target's whole response. `target` None takes the model that the prompt was optimized for.
+    """Return the target's whole response.
 
-    Raises StorageError or DataError for an unusable file, SettingsError where the model is not
-    known any more, AccessError or EndpointError where it does not answer.
+    Args:
+        file: A file of a results folder's best/.
+        input: What to answer.
+        target: The model to use; None for the one that the prompt was optimized for.
+
+    Raises:
+        StorageError: The file cannot be read.
+        DataError: The file holds no prompt.
+        SettingsError: The model is not known any more.
+        AccessError: The model refuses the key.
+        EndpointError: The model does not answer.
     """
     data = _read(file)
     prompt = Prompt.from_json(data.get("prompt", data))
@@ -57,9 +63,7 @@ def _read(file: str | Path) -> Mapping[str, Any]:
 
 
 def _own_target(file: str | Path, data: Mapping[str, Any]) -> ModelSettings:
-    """From the settings of the results folder that the prompt lies in, else from the prompt's own
-    label if that says enough.
-    """
+    """Return the target of the prompt's results folder, else the one that its own label names."""
     best, _ = split_place(file)
     results, _ = split_place(best.absolute().place)
     if results.exists(SETTINGS_FILE):

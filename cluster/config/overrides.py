@@ -33,7 +33,7 @@ def overrides(
     usual_sizes: Mapping[str, int] = SPLITS,
     **plain: Any,
 ) -> dict[str, Any]:
-    """Return the top-level keys of settings that options replace; options that are None change nothing.
+    """Return the top-level keys of settings that options replace; None changes nothing.
 
     Args:
         file: The settings; None where options stand alone.

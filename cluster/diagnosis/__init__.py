@@ -1,3 +1,1 @@
-"""The shell around optimizer.diagnostics: settings, models hosted on Ray, the ledger, and the
-folder and page that are left.
-"""
+"""`promptray diagnose`: settings, models on Ray, ledger, results folder and page of a diagnosis."""

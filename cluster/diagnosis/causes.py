@@ -1,7 +1,7 @@
-"""Which generated task's procedure judges a task's errors, and which of its steps a feedback
-blames, by the phrase book's signs.
+"""Find the generated task whose procedure judges a task's errors, and the steps feedback blames.
 
-A file of items that a generated task can read is judged by its procedure too.
+A file of items that a generated task can parse is judged by its procedure too. The steps are found
+by the phrase book's signs.
 """
 
 import re
@@ -12,11 +12,11 @@ from optimizer.types import Example
 from serving.engines.rulebook.phrasebook import PHRASEBOOK, Entry, task_behind
 
 _TALK_OF_PROMPTS = re.compile(r"\b(instructions?|prompts?|step[- ]by[- ]step)\b", re.IGNORECASE)
-"""A critic speaks of the prompt with words that the tasks use for something else."""
+"""Words about the prompt that the tasks use for something else."""
 
 
 def procedure_of(examples: Sequence[Example]) -> ByProcedure | None:
-    """The procedure behind these examples; None for a task whose right steps are not known."""
+    """Return the procedure behind these examples; None if a task's right steps are not known."""
     task = task_behind([example.input for example in examples])
     if task is None:
         return None
@@ -25,10 +25,10 @@ def procedure_of(examples: Sequence[Example]) -> ByProcedure | None:
 
 
 def _most_spoken_of(feedback: str, entry_by_kind: Mapping[str, Entry]) -> str | None:
-    """The step that the feedback's words point to most often; of equals the narrower one, which
-    stands first in the phrase book.
+    """Return the step that the feedback's words point to most often.
 
-    A feedback of the rulebook says which it means, whatever other words there are in it.
+    Of equals it is the narrower one, which comes first in the phrase book. A feedback of the
+    rulebook names its step, whatever other words are in it.
     """
     said = next((kind for kind, entry in entry_by_kind.items() if entry.missing in feedback), None)
     words = _TALK_OF_PROMPTS.sub("", feedback)

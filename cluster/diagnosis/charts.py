@@ -1,9 +1,7 @@
 """The diagnosis page's charts as Plotly figures: plain dicts of traces and layout, one a measure.
 
-Knows no page and no theme.
-
-Colours of axes and text are left to the page. Plotly reads a little HTML in every text, so all text
-goes through `html.escape`.
+Colours of axes and text are left to the page. Plotly interprets some HTML in every text, so all
+text goes through `html.escape`.
 """
 
 from collections.abc import Sequence
@@ -28,15 +26,15 @@ GREY = "#8a8f98"
 ROW_PX = 34
 FROM_0_TO_1 = axis(0, 1) | {"range": [-0.02, 1.03]}
 _APART = 0.16
-"""Between two dots of one row, in rows."""
+"""Distance between two dots of one row, in rows."""
 _JITTER = 0.28
-"""Points of one row are spread over so much of it on either side, in a fixed order."""
+"""Points of one row are spread over this much of it on either side, in a fixed order."""
 
 Row = tuple[str, Estimate]
 
 
 def bias_figure(found: ReflectionBias) -> Figure:
-    """The share that the prior explains, and the similarities behind it."""
+    """Draw the share that the prior explains, and the similarities behind it."""
     rows = [
         ("<b>explained by the prior</b>", found.explained),
         ("across error sets", found.across_errors),
@@ -56,7 +54,7 @@ def bias_figure(found: ReflectionBias) -> Figure:
 
 
 def validity_figure(found: ReflectionValidity) -> Figure:
-    """Valid reflections, against those without an example and against a guess."""
+    """Draw the share of valid reflections, beside those without an example and a guess."""
     dots = [_dots([("", found.valid)], BLUE, "on errors")]
     if found.unseen is not None:
         unseen = Estimate(found.unseen, found.unseen, found.unseen, 0)
@@ -71,7 +69,7 @@ def validity_figure(found: ReflectionValidity) -> Figure:
 
 
 def one_step_figure(found: OneStep) -> Figure:
-    """Every new prompt as a point, and each arm's mean with its interval."""
+    """Draw every new prompt as a point, and each arm's mean with its interval."""
     arms = [arm for arm in found.by_arm if any(one.arm == arm for one in found.refinements)]
     traces = []
     for row, arm in enumerate(arms):
@@ -110,7 +108,7 @@ def one_step_figure(found: OneStep) -> Figure:
 
 
 def _changes(found: OneStep, arms: Sequence[str]) -> Figure:
-    """From the lowest change or end of an interval to the highest, and zero in any case."""
+    """Return the axis from the lowest to the highest change or end of an interval, with zero."""
     means = [found.by_arm[arm].change for arm in arms]
     ends = [
         0.0,
@@ -122,7 +120,7 @@ def _changes(found: OneStep, arms: Sequence[str]) -> Figure:
 
 
 def predictability_figure(found: Predictability) -> Figure:
-    """Each step's share of responses that follow it, and what following is worth."""
+    """Draw the share of responses that follow each step, and the accuracy with and without."""
     labels = [
         f"step {number}: {shorten(text, 34, placeholder=' …')}"
         for number, text in enumerate(found.steps, 1)
@@ -156,7 +154,7 @@ def predictability_figure(found: Predictability) -> Figure:
 
 
 def ablations_figure(found: Ablations) -> Figure:
-    """Held-out accuracy of each variant's best prompts."""
+    """Draw the held-out accuracy of each variant's best prompts."""
     rows = [(name, variant.accuracy) for name, variant in found.by_variant.items()]
     return _figure(
         [
@@ -177,7 +175,7 @@ def _dots(
     apart: float = 0.0,
     hollow: bool = False,
 ) -> Figure:
-    """A dot with its interval in each row that has a figure, from row `start` on."""
+    """Draw a dot with its interval in each row that has a figure, from row `start` on."""
     known = [
         (start + at + apart, one, one.mean)
         for at, (_, one) in enumerate(rows)
@@ -219,7 +217,15 @@ def _figure(
     line: float | None = None,
     row_px: int = ROW_PX,
 ) -> Figure:
-    """Rows from top to bottom; `line` is a dotted line to compare with."""
+    """Lay out rows from top to bottom.
+
+    Args:
+        traces: The traces of the figure.
+        labels: One for each row.
+        xaxis: The x axis.
+        line: Place of a dotted line to compare with.
+        row_px: Height of a row in pixels.
+    """
     shared: dict[str, Any] = {"zeroline": False, "fixedrange": True, "automargin": True}
     style = {"color": GREY, "width": 1.5, "dash": "dot"}
     shapes = (

@@ -61,11 +61,18 @@ REFINEMENTS: pa.Schema = pa.schema(
 def write_diagnosis(
     out: Folder, results: Sequence[TaskDiagnosis], settings: Mapping[str, Any]
 ) -> str:
-    """Writes all files over what an earlier run left; returns the place of the page.
+    """Write all files, over what an earlier run left.
 
-    Raises StorageError.
+    Args:
+        out: The results folder.
+        results: One diagnosis for each task.
+        settings: Shown on the page as they are, so they must hold no secrets.
 
-    `settings` is shown on the page as it is, so it must hold no secrets.
+    Returns:
+        The place of the page.
+
+    Raises:
+        StorageError: The folder cannot be written.
     """
     content = {"settings": dict(settings), "tasks": [result.to_json() for result in results]}
     out.write(
@@ -78,7 +85,7 @@ def write_diagnosis(
 
 
 def feedbacks_table(results: Sequence[TaskDiagnosis]) -> pa.Table:
-    """One row for each feedback, with the columns of FEEDBACKS."""
+    """Return one row for each feedback, with the columns of FEEDBACKS."""
     rows = [
         _row(result, feedback)
         for result in results
@@ -89,7 +96,7 @@ def feedbacks_table(results: Sequence[TaskDiagnosis]) -> pa.Table:
 
 
 def refinements_table(results: Sequence[TaskDiagnosis]) -> pa.Table:
-    """One row for each prompt that was refined once, with the columns of REFINEMENTS."""
+    """Return one row for each prompt that was refined once, with the columns of REFINEMENTS."""
     tried = [(result, result.found.one_step) for result in results if result.found]
     rows = [
         _row(result, one)

@@ -1,6 +1,4 @@
-"""The diagnosis page: one HTML file that works offline, in the dress of the report.
-
-Lays out what others have found.
+"""The diagnosis page: one HTML file that works offline, in the style of the report.
 
 Whatever comes from data or models is shown as text, under the same security policy as the report's.
 """
@@ -23,7 +21,7 @@ from optimizer.diagnostics import MEASURES, Diagnosis, NotMeasured
 from optimizer.diagnostics.findings import chance
 
 MOST_TEXTS = 4
-"""Feedbacks of each kind that are quoted: the most frequent ones."""
+"""Feedbacks of each kind that are quoted: the most frequent ones [ours]."""
 BADGE_BY_VERDICT = {
     "detected": "bad",
     "worse": "bad",
@@ -35,9 +33,11 @@ BADGE_BY_VERDICT = {
 
 
 def diagnosis_page(results: Sequence[TaskDiagnosis], settings: Mapping[str, Any]) -> str:
-    """The page as HTML; about 5 MB, nearly all of it Plotly.
+    """Return the page as HTML; about 5 MB, nearly all of it Plotly.
 
-    `settings` is shown as YAML, so it must hold no secrets.
+    Args:
+        results: One diagnosis for each task.
+        settings: Shown as YAML, so they must hold no secrets.
     """
     charts = {
         f"chart-{place}-{number}": figure
@@ -63,7 +63,7 @@ def diagnosis_page(results: Sequence[TaskDiagnosis], settings: Mapping[str, Any]
 
 
 def figures(found: Diagnosis) -> dict[int, Figure]:
-    """By the measure's place in MEASURES; those that were made."""
+    """Return the figures of the measures that were made, by the measure's place in MEASURES."""
     figure_by_measure: tuple[tuple[Any, Callable[[Any], Figure | None]], ...] = (
         (found.bias, bias_figure),
         (found.validity, validity_figure),
@@ -80,7 +80,7 @@ def figures(found: Diagnosis) -> dict[int, Figure]:
 
 
 def quoted(found: Diagnosis, given: str) -> list[tuple[str, int]]:
-    """The most frequent feedbacks of those that were given so, with their numbers."""
+    """Return the most frequent feedbacks of one kind, with their counts."""
     return Counter(
         feedback.text for feedback in found.feedbacks if feedback.given == given
     ).most_common(MOST_TEXTS)

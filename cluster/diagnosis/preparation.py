@@ -1,6 +1,4 @@
-"""All that can go wrong before a diagnosis starts goes wrong here: data, splits, the results
-folder, the models. Starts no Ray.
-"""
+"""Check what can be checked before a diagnosis starts: data, splits, results folder, models."""
 
 import asyncio
 from collections.abc import Mapping
@@ -25,27 +23,30 @@ from serving.storage import Folder
 
 @dataclass(frozen=True)
 class Prepared:
-    """What is to be diagnosed, known to be usable."""
+    """A diagnosis that is known to be runnable."""
 
     settings: DiagnosisSettings
     tasks: Mapping[str, Task]
-    """By label, in the order of the settings."""
+    """Tasks by label, in the order of the settings."""
     out: Folder
     notes: tuple[str, ...] = ()
     """Sentences that the user should read, such as that a version differs from the recorded one."""
 
     @property
     def models(self) -> tuple[ModelSettings, ...]:
+        """Return both models; one of them where they are the same."""
         return models_of(self.settings)
 
 
 def prepare(settings: DiagnosisSettings) -> Prepared:
-    """Loads the tasks, makes the results folder with its settings.yaml, and asks each model that is
-    not ours to host once in every
-    form in which it will be asked.
+    """Load the tasks, make the results folder, and send each remote model one request of each form.
 
-    Raises UserError or EndpointError in one sentence; then nothing was started and nothing but the
-    check calls was spent.
+    Models that we host are not called. Where this raises, nothing was started and only the check
+    calls were made.
+
+    Raises:
+        UserError: The settings, the data or the results folder is at fault.
+        EndpointError: A model does not answer.
     """
     sizes = settings.sizes.build()
     tasks = {task.label: load(task, sizes, settings.seed) for task in settings.tasks}
@@ -63,7 +64,7 @@ def prepare(settings: DiagnosisSettings) -> Prepared:
 
 
 def models_of(settings: DiagnosisSettings) -> tuple[ModelSettings, ...]:
-    """Both models; one of them where they are the same."""
+    """Return both models; one of them where they are the same."""
     models = (settings.target_model, settings.optimizer_model)
     return tuple({model.identity: model for model in models}.values())
 

@@ -1,7 +1,4 @@
-"""What the diagnosis of one task leaves: `TaskDiagnosis`, with its JSON.
-
-Knows no file and no page.
-"""
+"""The diagnosis of one task, with its JSON."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -26,18 +23,18 @@ class TaskDiagnosis:
     stand_in: bool
     """The optimizer model was the built-in stand-in for a large model."""
     found: Diagnosis | None = None
-    """None where it failed."""
+    """None where the diagnosis failed."""
     error: str = ""
-    """One sentence, for one that failed."""
+    """One sentence, for a failed diagnosis."""
     failures: tuple[Failure, ...] = ()
-    """Calls that brought nothing, each distinct reason once."""
+    """Calls without a usable answer, each distinct reason once."""
     calls_by_model: Mapping[str, int]
-    """Of "target" and "optimizer", those that the ledger answered included."""
+    """Calls of "target" and "optimizer", cached ones included."""
     ledger_hits: int = 0
     wall_s: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """Plain dicts, lists, strings and numbers."""
+        """Return plain dicts, lists, strings and numbers."""
         plain = (
             "task",
             "target",

@@ -35,9 +35,12 @@ Tell = Callable[[str], None]
 
 
 def run_diagnosis(prepared: Prepared, tell: Tell) -> tuple[TaskDiagnosis, ...]:
-    """One result a task, in their order, whatever became of it.
+    """Diagnose all tasks at once, and return one result for each, in their order.
 
-    Raises EndpointError where a model cannot be hosted.
+    A task that fails has a result with its error.
+
+    Raises:
+        EndpointError: A model cannot be hosted.
     """
     tell("Starting Ray")
     with ray_session():
@@ -78,7 +81,7 @@ async def _all(prepared: Prepared, ledger: LedgerClient, tell: Tell) -> tuple[Ta
 async def diagnose_task(
     prepared: Prepared, label: str, target: LanguageModel, optimizer: LanguageModel, tell: Tell
 ) -> TaskDiagnosis:
-    """All measures of one task. After one of our errors the result has its sentence."""
+    """Take all measures of one task; an error of ours is recorded in the result."""
     settings, task = prepared.settings, prepared.tasks[label]
     budgets = (
         Budget(settings.budget.target_calls, "target"),
@@ -128,7 +131,7 @@ async def diagnose_task(
 
 
 def _nothing_came(budgets: Sequence[Budget], outcome_counts: OutcomeCounts) -> str:
-    """Why nothing could be measured, where one of the two models gave no answer at all; else ""."""
+    """Return why nothing could be measured, where one of the two models gave no answer; else ""."""
     for budget in budgets:
         failed = [
             failure

@@ -1,7 +1,6 @@
-"""What a diagnosis is: `DiagnosisSettings`, from a YAML file or from options alone, with every
-mistake answered in one sentence.
+"""The settings of a diagnosis, from a YAML file or from options alone.
 
-Knows the tables of names; starts no model, opens no task file and no Ray.
+Every mistake is reported in one sentence. Reading them starts no model and opens no task file.
 """
 
 from collections.abc import Mapping
@@ -37,16 +36,17 @@ class DiagnosisSizes(Strict):
     train: Annotated[int, Field(ge=1)] = 120
     """For the baseline's errors, and for searches to learn from."""
     dev: Annotated[int, Field(ge=1)] = 50
-    """For refinements to be tried on, and for searches to select by."""
+    """For trying refinements, and for searches to select by."""
     held_out: Annotated[int, Field(ge=1)] = 50
-    """Seen by no search."""
+    """Used by no search."""
 
     def build(self) -> Sizes:
+        """Return the sizes as the optimizer takes them."""
         return Sizes(self.train, self.dev, self.held_out)
 
 
 class ReflectionSettings(Strict):
-    """How the optimizer model is made to reflect; see optimizer.diagnostics.Depth."""
+    """How the optimizer model reflects; see optimizer.diagnostics.Depth."""
 
     error_sets: Annotated[int, Field(ge=1)] = _DEPTH.error_sets
     errors_per_set: Annotated[int, Field(ge=1)] = _DEPTH.errors_per_set
@@ -60,16 +60,20 @@ class AblationSettings(Strict):
     seeds: Annotated[int, Field(ge=1, le=20)] = _DEPTH.ablation_seeds
     """Searches of each variant; the first has the diagnosis' own seed."""
     settings: dict[str, Any] = {}
-    """Of ABO, above those of the short search (optimizer.diagnostics.ablations.SHORT)."""
+    """Settings of ABO, over those of the short search (optimizer.diagnostics.ablations.SHORT)."""
 
     def search(self) -> ABO:
-        """Raises SettingsError where the settings are not ABO's."""
+        """Return the short search.
+
+        Raises:
+            SettingsError: The settings are not ABO's.
+        """
         short = {name: getattr(SHORT, name) for name in SHORT.__dataclass_fields__}
         return build_named("strategy", {"abo": ABO}, "abo", short | self.settings)
 
 
 class DiagnosisSettings(PairSettings):
-    """One diagnosis: a pair of models on one task or several. `read` and `of` are the ways in."""
+    """One diagnosis: a pair of models on one task or several. Make it with `read` or `of`."""
 
     model_config = ConfigDict(validate_default=True)
 
@@ -80,9 +84,9 @@ class DiagnosisSettings(PairSettings):
     seed: int = 0
     sizes: DiagnosisSizes = DiagnosisSizes()
     sampling: SamplingSettings = SamplingSettings()
-    """Of the target."""
+    """Sampling of the target."""
     budget: CallSettings = CallSettings()
-    """Of one task."""
+    """Budget of one task."""
     reflection: ReflectionSettings = ReflectionSettings()
     ablations: AblationSettings = AblationSettings()
     out: str = ""
@@ -105,7 +109,11 @@ class DiagnosisSettings(PairSettings):
         return self
 
     def depth(self) -> Depth:
-        """Raises SettingsError for what cannot be measured."""
+        """Return how deeply each measure looks.
+
+        Raises:
+            SettingsError: The settings cannot be measured with.
+        """
         return Depth(
             **self.reflection.model_dump(),
             ablation_seeds=self.ablations.seeds,
@@ -114,7 +122,11 @@ class DiagnosisSettings(PairSettings):
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
-        """The settings of options alone. Raises SettingsError in one sentence."""
+        """Return the settings of options alone.
+
+        Raises:
+            SettingsError: No task is named, or a setting is wrong.
+        """
         if "tasks" not in given:
             raise SettingsError(
                 "There is nothing to diagnose: name a task with --task, or a settings file."

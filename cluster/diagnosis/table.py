@@ -1,7 +1,4 @@
-"""The findings as a table for the terminal: a row a measure, with one sentence.
-
-Knows nothing of files.
-"""
+"""The findings as a table for the terminal: a row a measure, with one sentence."""
 
 from collections.abc import Sequence
 
@@ -23,7 +20,7 @@ _STYLE_BY_VERDICT = {
 
 
 def diagnosis_table(results: Sequence[TaskDiagnosis]) -> Table:
-    """Needs about 100 columns. A task that failed has its error instead."""
+    """Return the table; a task that failed has its error. Needs about 100 columns."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim", show_lines=False)
     for head in ("task", "measure", "verdict", "finding"):
         table.add_column(

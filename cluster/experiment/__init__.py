@@ -1,0 +1,1 @@
+"""One experiment: planned, prepared, run on Ray and shown while it runs."""

@@ -1,8 +1,7 @@
-"""What the driver takes of the trials while they run: results to disk, news to the watcher, gauges
-to Ray's metrics.
+"""Collect what trials report: results to disk, progress to the watcher, gauges to Ray.
 
-A Tune callback. Knows the results folder and the reports of workers (see
-cluster/search/metric_names.py); starts and stops nothing.
+This is a Tune callback in the driver. It knows the results folder and the reports of workers (see
+cluster/search/metric_names.py); it starts and stops nothing.
 """
 
 import json
@@ -26,28 +25,32 @@ from serving.budget import BudgetClient
 
 
 class Watcher(Protocol):
-    """Whoever shows the run to people. Called in the driver, from one thread."""
+    """Shows the run to people. Called in the driver, from one thread."""
 
-    def phase(self, text: str) -> None: ...
+    def phase(self, text: str) -> None:
+        """Show that a phase of the run has begun, such as "Starting Ray"."""
+
     def noticed(self, text: str) -> None:
-        """Something is wrong that does not end the run: a whole sentence, to be seen at its end
-        too.
-        """
+        """Show a sentence on a problem that does not end the run; it stays visible afterwards."""
 
-    def started(self, trial: str) -> None: ...
-    def progressed(self, trial: str, progress: Progress) -> None: ...
+    def started(self, trial: str) -> None:
+        """Show that a trial has started."""
+
+    def progressed(self, trial: str, progress: Progress) -> None:
+        """Show how far a trial is."""
+
     def rounded(self, trial: str, so_far: str) -> None:
-        """A round has ended; `so_far` is what the trial's result would be if it ended here, as JSON
-        text.
-        """
+        """Take the end of a round; `so_far` is the trial's result if it ended here, in JSON."""
 
-    def ended(self, result: TrialResult) -> None: ...
+    def ended(self, result: TrialResult) -> None:
+        """Show that a trial has ended."""
 
 
 class Collector(tune.Callback):
-    """Takes what the trials report.
+    """Collects what the trials report.
 
-    Raises StorageError where the results folder cannot be written.
+    Raises:
+        StorageError: The results folder cannot be written.
     """
 
     def __init__(self, experiment: Experiment, watch: Watcher) -> None:
@@ -60,42 +63,40 @@ class Collector(tune.Callback):
         self._so_far = SoFar(experiment)
         self._gauges = _Gauges(experiment.settings.name, len(experiment.trial_specs))
         self.shared_budget: BudgetClient | None = None
-        """Where the experiment as a whole has limits: to be told of trials that end without saying
-        so.
+        """Where the experiment as a whole has limits: gets the ends of trials that do not report
+        them.
         """
         self.crashed = False
-        """Did a trial's process fail in a way that none of our errors describes? Then Tune's logs
-        are worth keeping.
+        """Whether a trial's process has failed in a way that none of our errors describes: then
+        Tune's logs are kept.
         """
         self.staging: Path | None = None
-        """Where Tune keeps what it is about to write to OUT/tune, on this machine, and leaves it.
-        """
+        """Folder on this machine where Tune prepares OUT/tune, and which it leaves behind."""
 
     def __getstate__(self) -> dict[str, Any]:
-        """Tune pickles its callbacks for a restore that we never ask for; the watcher and its
-        console stay here.
-        """
+        """Return nothing: Tune pickles its callbacks for a restore that we never request."""
         return {}
 
     def noticed(self, sentences: Iterable[str]) -> None:
-        """What is wrong and does not end the run."""
+        """Show problems that do not end the run."""
         for sentence in sentences:
             self._watch.noticed(sentence)
 
     def begin(self) -> None:
-        """To be called when the folder is this run's, before a trial starts."""
+        """Clear what an earlier run has left; to be called once the folder is locked."""
         self._so_far.begin()
 
     @property
     def begun(self) -> bool:
+        """Return whether `begin` was called."""
         return self._so_far.begun
 
     def close(self, cut: Status, error: str = "") -> tuple[TrialResult, ...]:
-        """The run is over: one result a trial, each in OUT/trials.
+        """End the run: return one result for each trial, each written to OUT/trials.
 
-        Those that did not come to their end have the status `cut`, and what they had found. A trial
-        that was never given a point has none. Nothing is written, and there is nothing to show,
-        where the run ended before it touched what an earlier one has left.
+        Trials that did not run to their end have the status `cut`, and what they had found. A trial
+        that was never given a point has none. Nothing is written or returned where the run ended
+        before it touched what an earlier one has left.
         """
         if self._so_far.untouched:
             return ()
@@ -112,11 +113,11 @@ class Collector(tune.Callback):
 
     @property
     def trial_spec_by_trial(self) -> Mapping[str, TrialSpec]:
-        """With the points that were given since."""
+        """Return the trials with the points that they were given since."""
         return self._trial_spec_by_trial
 
     def replace(self, result: TrialResult) -> None:
-        """Takes more of a trial than it had when the run was closed."""
+        """Replace a trial's result by one with more in it, after the run was closed."""
         self._result_by_trial[result.trial] = result
         self._write(result)
 
@@ -129,6 +130,7 @@ class Collector(tune.Callback):
         return self._so_far.added_to(self._without_result(trial_spec, status, error))
 
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        """Take a trial's start from Tune."""
         trial_spec = TrialSpec.from_config(trial.config)
         self.staging = Path(trial.storage.experiment_driver_staging_path).parent
         self._trial_spec_by_trial[trial_spec.trial] = trial_spec
@@ -138,6 +140,7 @@ class Collector(tune.Callback):
     def on_trial_result(
         self, iteration: int, trials: Any, trial: Any, result: Mapping[str, Any], **info: Any
     ) -> None:
+        """Take a trial's report from Tune."""
         if RESULT in result:
             self._keep(TrialResult.from_json(json.loads(result[RESULT])))
         elif SO_FAR in result and result.get("done"):
@@ -156,7 +159,7 @@ class Collector(tune.Callback):
             self._gauges.progressed(trial_spec, progress)
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        """A crash that is not one of our errors: its traceback stays in OUT/tune."""
+        """Take a crash that is not one of our errors: its traceback stays in OUT/tune."""
         self.crashed = True
         self._close(trial, done=False)
         cause = _last_line(trial.error_file)
@@ -167,7 +170,7 @@ class Collector(tune.Callback):
         self._keep(self._without_result(TrialSpec.from_config(trial.config), "failed", error))
 
     def _close(self, trial: Any, done: bool) -> None:
-        """Its part of the experiment's budget comes free."""
+        """Release the trial's part of the experiment's budget."""
         if self.shared_budget:
             self.shared_budget.close(TrialSpec.from_config(trial.config).trial, done)
 
@@ -190,7 +193,7 @@ class Collector(tune.Callback):
 
 
 class _Gauges:
-    """The driver's part of metrics.METRICS."""
+    """Sets the driver's part of metrics.METRICS."""
 
     def __init__(self, experiment: str, trials: int) -> None:
         self._experiment = experiment

@@ -1,9 +1,6 @@
-"""What a person sees while an experiment runs: a live table on a terminal, plain lines elsewhere.
+"""Show an experiment while it runs: a live table on a terminal, plain lines elsewhere.
 
-Knows no Ray.
-
-`Board` is the state; the two watchers (see experiment.Watcher) show it on a rich Console that they
-are given.
+`Board` is the state; the two watchers (see callbacks.Watcher) show it on a rich Console.
 """
 
 import time
@@ -27,7 +24,7 @@ from cluster.trial.result import Status, TrialResult
 State = Literal["waiting", "running"] | Status
 _DISPLAY = "The display of the run's progress"
 ENDED_SHOWN = 8
-"""Rows of the live table for trials that have ended; the waiting ones are only counted."""
+"""Rows of the live table for trials that have ended; the waiting ones are only counted [ours]."""
 _STYLE_BY_STATE = {
     "running": "cyan",
     "paused": "yellow",
@@ -42,7 +39,7 @@ _STYLE_BY_STATE = {
 
 @dataclass(frozen=True)
 class Row:
-    """One trial as it stands."""
+    """The state of one trial."""
 
     trial: str
     state: State = "waiting"
@@ -52,11 +49,11 @@ class Row:
     """Test accuracy of the baseline."""
     error: str = ""
     ending: str = ""
-    """As in a TrialResult."""
+    """See TrialResult.ending."""
 
 
 class Board:
-    """All trials as they stand. `clock` gives seconds."""
+    """The state of all trials. `clock` gives seconds."""
 
     def __init__(self, trials: Sequence[str], clock: Callable[[], float] = time.monotonic) -> None:
         self.row_by_trial = {trial: Row(trial) for trial in trials}
@@ -68,15 +65,17 @@ class Board:
 
     @property
     def elapsed_s(self) -> float:
+        """Return the seconds since the board was made."""
         return self._clock() - self._began
 
     @property
     def count_by_state(self) -> Counter[State]:
+        """Count the trials by state."""
         return Counter(row.state for row in self.row_by_trial.values())
 
     @property
     def calls(self) -> int:
-        """Of all trials and both models, those that the ledger answered included."""
+        """Count the calls of all trials to both models, cached ones included."""
         return sum(
             row.progress.target_calls + row.progress.optimizer_calls
             for row in self.row_by_trial.values()
@@ -84,7 +83,7 @@ class Board:
 
     @property
     def ledger_share(self) -> float:
-        """Share of the calls that the ledger answered."""
+        """Return the share of the calls that were cached."""
         return (
             sum(row.progress.ledger_hits for row in self.row_by_trial.values()) / self.calls
             if self.calls
@@ -93,21 +92,22 @@ class Board:
 
     @property
     def pauses(self) -> list[str]:
-        """What running trials wait for, each sentence once."""
+        """Return what running trials wait for, each sentence once."""
         running = [row for row in self.row_by_trial.values() if row.state == "running"]
         return list(dict.fromkeys(row.progress.paused for row in running if row.progress.paused))
 
     def started(self, trial: str) -> None:
+        """Take the start of a trial."""
         self._update(trial, state="running")
 
     def progressed(self, trial: str, progress: Progress) -> bool:
-        """Takes a trial's progress; says whether a round has ended since the last."""
+        """Take a trial's progress, and return whether a round has ended since the last."""
         before = self.row_by_trial[trial].progress.round
         self._update(trial, progress=progress)
         return progress.round != before
 
     def finished(self, result: TrialResult) -> None:
-        """Takes a trial's result, whatever its status."""
+        """Take a trial's result, whatever its status."""
         old = self.row_by_trial[result.trial].progress
         last = Progress(
             result.rounds[-1].number if result.rounds else old.round,
@@ -130,11 +130,12 @@ class Board:
         self._ended = [*(trial for trial in self._ended if trial != result.trial), result.trial]
 
     def rows(self) -> list[Row]:
-        """What fits a screen: the trials that ended last, in that order, then all that run."""
+        """Return the trials that ended last, in that order, then all that run."""
         running = [row for row in self.row_by_trial.values() if row.state == "running"]
         return [self.row_by_trial[trial] for trial in self._ended[-ENDED_SHOWN:]] + running
 
     def headline(self) -> str:
+        """Return one line on trials, calls and time."""
         trials = format_trial_counts(self.count_by_state.elements(), len(self.row_by_trial))
         calls = f"{count(self.calls)} calls · {self.ledger_share:.0%} from the ledger"
         return f"{trials} · {calls} · {duration(self.elapsed_s)}"
@@ -150,21 +151,26 @@ class LiveWatcher:
         self._board = board
 
     def phase(self, text: str) -> None:
+        """Set the phase."""
         self._board.phase = text
 
     def noticed(self, text: str) -> None:
+        """Add a notice."""
         self._board.notices.append(text)
 
     def started(self, trial: str) -> None:
+        """Mark a trial as running."""
         self._board.started(trial)
 
     def progressed(self, trial: str, progress: Progress) -> None:
+        """Update a trial's row."""
         self._board.progressed(trial, progress)
 
     def rounded(self, trial: str, so_far: str) -> None:
-        """Nothing more: `progressed` has said it."""
+        """Do nothing: `progressed` has shown the round."""
 
     def ended(self, result: TrialResult) -> None:
+        """Mark a trial as ended."""
         self._board.finished(result)
 
     def __rich__(self) -> Group:
@@ -181,22 +187,26 @@ class LiveWatcher:
 
 
 class PlainWatcher:
-    """A line for each thing that happened."""
+    """A line for each event."""
 
     def __init__(self, board: Board, console: Console) -> None:
         self._board = board
         self._console = console
 
     def phase(self, text: str) -> None:
+        """Print the phase."""
         self._say(f"{text} …")
 
     def noticed(self, text: str) -> None:
+        """Print the notice."""
         self._say(text)
 
     def started(self, trial: str) -> None:
+        """Mark a trial as running."""
         self._board.started(trial)
 
     def progressed(self, trial: str, progress: Progress) -> None:
+        """Print a line where a pause begins or ends, and where a round has ended."""
         before = self._board.row_by_trial[trial].progress.paused
         if before != progress.paused:
             told = (
@@ -212,9 +222,10 @@ class PlainWatcher:
             )
 
     def rounded(self, trial: str, so_far: str) -> None:
-        """Nothing more: `progressed` has said it."""
+        """Do nothing: `progressed` has printed the round."""
 
     def ended(self, result: TrialResult) -> None:
+        """Print a trial's outcome."""
         self._board.finished(result)
         row = self._board.row_by_trial[result.trial]
         self._say(
@@ -226,41 +237,47 @@ class PlainWatcher:
 
 
 class IsolatedWatcher:
-    """Another watcher, whose faults end no run: what it cannot show is left out."""
+    """Another watcher whose errors end no run: what it cannot show is left out."""
 
     def __init__(self, shown: LiveWatcher | PlainWatcher) -> None:
         self.shown = shown
 
     def phase(self, text: str) -> None:
+        """Pass the phase on."""
         with isolated(_DISPLAY):
             self.shown.phase(text)
 
     def started(self, trial: str) -> None:
+        """Pass the start on."""
         with isolated(_DISPLAY):
             self.shown.started(trial)
 
     def progressed(self, trial: str, progress: Progress) -> None:
+        """Pass the progress on."""
         with isolated(_DISPLAY):
             self.shown.progressed(trial, progress)
 
     def rounded(self, trial: str, so_far: str) -> None:
+        """Pass the end of a round on."""
         with isolated(_DISPLAY):
             self.shown.rounded(trial, so_far)
 
     def ended(self, result: TrialResult) -> None:
+        """Pass the result on."""
         with isolated(_DISPLAY):
             self.shown.ended(result)
 
     def noticed(self, text: str) -> None:
+        """Pass the notice on."""
         with isolated(_DISPLAY):
             self.shown.noticed(text)
 
 
 @contextmanager
 def watching(trials: Sequence[str], console: Console) -> Iterator[IsolatedWatcher]:
-    """The watcher that suits the console, showing until the block ends.
+    """Yield the watcher that suits the console, which shows until the block ends.
 
-    Nothing that goes wrong in it ends the run.
+    Its errors do not end the run.
     """
     board = Board(trials)
     if not console.is_terminal:
@@ -312,7 +329,7 @@ def _table(rows: Sequence[Row]) -> Table:
 
 
 def _outcome(row: Row) -> str:
-    """One short sentence on what became of a trial."""
+    """Return a short phrase on how a trial ended."""
     if row.state == "failed":
         return f"failed: {row.error}"
     if row.state == "pruned":

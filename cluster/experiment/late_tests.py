@@ -1,8 +1,7 @@
-"""The final tests of trials that were cancelled with their job: of the best prompts that they had
-found.
+"""Run the final tests of trials that were cancelled with their job, on their best prompts so far.
 
-A person waits for the job to end, and it may be resumed: so a test has its time, and only what it
-costs nobody is spent on it.
+A person waits for the job to end, and it may be resumed: so the tests have a time limit, and spend
+nothing that a resumed run would need.
 """
 
 import logging
@@ -18,21 +17,22 @@ from cluster.trial.result import TrialResult
 
 _log = logging.getLogger(__name__)
 WITHIN_S = 30.0
-"""For all of them together, of the minute in which a cancelled job is to end [ours]."""
+"""Seconds for all of them together, of the minute in which a cancelled job is to end [ours]."""
 
 
 def affordable(shared: Shared) -> bool:
-    """Say whether a test takes nothing from a run that goes on.
+    """Return whether a test takes nothing from a resumed run.
 
-    Limits of the whole experiment, or of its owner, hold over all its
-    runs; a trial's own budget has room for a test from the start, and begins anew with each run.
+    Limits of the whole experiment, or of its owner, hold over all its runs; a trial's own budget
+    has a reserve for the test from the start, and starts again with each run.
     """
     return shared.shared_budget is None and shared.owner is None
 
 
 def to_test(results: Sequence[TrialResult]) -> list[TrialResult]:
-    """Those that were cancelled with a better prompt than the one they began with; a finished one
-    was tested already.
+    """Return the trials that were cancelled with a better prompt than the baseline.
+
+    A finished one was tested already.
     """
     return [
         result
@@ -52,7 +52,16 @@ def run_late(
     cpus: float,
     within_s: float = WITHIN_S,
 ) -> Iterator[TrialResult]:
-    """Yield those of `results` that could be tested in time, with their tests."""
+    """Yield those of `results` that could be tested in time, with their tests.
+
+    Args:
+        experiment: The experiment.
+        results: Results of cut trials.
+        trial_spec_by_trial: The trials with their points.
+        shared: What its trials share.
+        cpus: CPUs of Ray that a test holds.
+        within_s: Seconds for all tests together.
+    """
     worker = ray.remote(num_cpus=cpus, max_retries=0, max_calls=1)(late_test_in_worker)
     begun = []
     for result in results:

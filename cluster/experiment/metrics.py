@@ -1,8 +1,6 @@
-"""Our own figures among Ray's metrics, for Prometheus and the Grafana dashboard in cluster/deploy.
+"""Our own metrics among Ray's, for Prometheus and the Grafana dashboard in cluster/deploy.
 
-Knows Ray's metrics, no file.
-
-What goes wrong here ends no trial and no run: it is told once, and counted no more.
+An error here ends no trial and no run: it is logged once.
 
 METRICS is an interface: Ray puts `ray_` before each name, and `_total` after a counter's. Tags have
 few values: names from the settings, never a prompt, a point of a search or a trial's name.
@@ -78,9 +76,9 @@ METRICS: dict[str, Metric] = {
         "failed.",
     ),
 }
-"""Name -> what it is.
+"""Metrics by name.
 
-Counters are of the trials' workers, gauges of the driver, and gone with it.
+Counters live in the trials' workers; gauges live in the driver, and end with it.
 """
 
 
@@ -92,9 +90,10 @@ class TrialMetrics:
         self._counted: dict[tuple[str, Purpose], Usage] = {}
 
     def update(self, usage: Mapping[str, Mapping[Purpose, Usage]]) -> None:
-        """Counts what was spent since the last time.
+        """Count what was spent since the last call.
 
-        `usage`: role ("target", "optimizer") -> purpose -> all spent so far.
+        Args:
+            usage: Role ("target", "optimizer") -> purpose -> everything spent so far.
         """
         with isolated("Counting for Ray's metrics"):
             for role, usage_by_purpose in usage.items():
@@ -123,7 +122,13 @@ class TrialMetrics:
 
 
 def set_gauge(name: str, value: float, **tags: str) -> None:
-    """Sets one of the gauges of METRICS; `tags` are all of its tags. Ray must run."""
+    """Set one of the gauges of METRICS. Ray must run.
+
+    Args:
+        name: Its name in METRICS.
+        value: Its value.
+        **tags: All of its tags.
+    """
     with isolated("Counting for Ray's metrics"):
         gauge = _made(name)
         assert isinstance(gauge, Gauge)
@@ -131,14 +136,15 @@ def set_gauge(name: str, value: float, **tags: str) -> None:
 
 
 def _labels(tags: Mapping[str, str]) -> dict[str, str]:
-    """A task is named after its file, an experiment by a person: neither keeps to the ASCII that
-    Ray wants.
+    """Return the tags in the ASCII that Ray requires.
+
+    A task is named after its file, an experiment by a person: both may have other characters.
     """
     return {tag: metric_label(text) for tag, text in tags.items()}
 
 
 @cache
 def _made(name: str) -> Counter | Gauge:
-    """One object a process, which outlives the trials of a reused worker."""
+    """Return the metric's object, one a process: it outlives the trials of a reused worker."""
     metric = METRICS[name]
     return (Counter if metric.kind == "counter" else Gauge)(name, metric.description, metric.tags)

@@ -1,7 +1,4 @@
-"""Tells people when a model's endpoint is down and waited for, where no trial does.
-
-Knows no endpoint.
-"""
+"""Report that a model's endpoint is down and waited for, where no trial does."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -14,7 +11,10 @@ LOOK_EVERY_S = 0.5
 
 @asynccontextmanager
 async def reporting_outages(tell: Callable[[str], None], *models: object) -> AsyncIterator[None]:
-    """As long as the block lasts, a line when the models begin to wait, and when they go on."""
+    """Call `tell` with a line when the models begin to wait, and when they continue.
+
+    It holds as long as the block lasts.
+    """
     tasks, told = Supervisor("the notices of pauses"), ""
 
     async def look() -> None:

@@ -1,10 +1,8 @@
-"""What the trials of an experiment have found so far, and what becomes of it where they do not come
-to their end.
+"""Keep what unfinished trials have found, so that a run that is cut or killed loses nothing.
 
-Each round's end is kept in OUT/unfinished/TRIAL.json until the trial has ended, so that a run that
-is killed leaves it too. What the last run of the same experiment has found counts as well: a run
-that repeats it, and is cut before it has come as far, loses none of it. It is never part of what a
-trial that ends by itself reports. Knows results and their folder; no Ray.
+The end of each round is stored in OUT/unfinished/TRIAL.json until the trial has ended. What the
+last run of the same experiment has found counts as well: a run that repeats it, and is cut before
+it has come as far, loses none of it. It is never part of what a trial that ends by itself reports.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,9 +30,9 @@ from serving.storage import Folder
 
 
 class SoFar:
-    """For the driver of one run.
+    """The unfinished results of one run, in its driver.
 
-    `begin` it when the folder is this run's, before its settings are written.
+    Call `begin` when the folder is locked, before its settings are written.
     """
 
     def __init__(self, experiment: Experiment) -> None:
@@ -49,9 +47,10 @@ class SoFar:
         self.begun = False
 
     def begin(self) -> None:
-        """Sets aside what the last run has left: its results would be taken for this one's.
+        """Clear away the last run's results, which would be taken for this run's.
 
-        Raises StorageError.
+        Raises:
+            StorageError: The folder cannot be used.
         """
         for trial in self._hash_by_trial if self._same else ():
             if (
@@ -69,15 +68,15 @@ class SoFar:
 
     @property
     def untouched(self) -> bool:
-        """Are there results of an earlier run, of which this one has changed nothing yet?"""
+        """Return whether there are results of an earlier run that this one has not changed yet."""
         return not self.begun and bool((self._out / "trials").names(".json"))
 
     def progressed(self, trial: str, progress: Progress) -> None:
-        """Takes what a trial has spent up to now."""
+        """Take what a trial has spent up to now."""
         self._progress[trial] = progress
 
     def rounded(self, result: TrialResult) -> None:
-        """Takes the end of a round. One that cannot be written is kept in memory alone."""
+        """Take the end of a round; one that cannot be written is held in memory only."""
         known = self._known.get(result.trial)
         if known is None or (known.status not in ENDED and len(result.rounds) >= len(known.rounds)):
             self._known[result.trial] = left = replace(result, status="stopped")
@@ -86,24 +85,30 @@ class SoFar:
                 write_unfinished(self._out, left)
 
     def ended(self, trial: str) -> None:
-        """Takes away what was kept of a trial whose result is written. Raises StorageError."""
+        """Delete the unfinished result of a trial whose result is written.
+
+        Raises:
+            StorageError: The file cannot be deleted.
+        """
         self._known.pop(trial, None)
         clear_unfinished(self._out, trial)
 
     def close(self) -> None:
-        """Takes the folder away: all that was in it stands among the results."""
+        """Delete the folder: everything in it is among the results."""
         (self._out / UNFINISHED).remove()
 
     def found_by(self, trial: str) -> TrialResult | None:
-        """The most that is known of a trial."""
+        """Return the most that is known of a trial; None where nothing is."""
         return self._known.get(trial)
 
     def added_to(self, result: TrialResult) -> TrialResult:
-        """A trial that was cut, or has failed, with all that it had found before; `result` is what
-        its end is known of.
+        """Return the result of a trial that was cut or has failed, with all that it had found.
 
-        One that an earlier run brought to its end stays as it was left, unless this run says that
-        it has failed.
+        A trial that an earlier run brought to its end keeps that result, unless this run reports a
+        failure.
+
+        Args:
+            result: What is known of the trial's end.
         """
         known = self._known.get(result.trial)
         if known and known.status in ENDED and result.status != "failed":
@@ -121,11 +126,19 @@ class SoFar:
 def leave_results(
     out: Folder, cut: Status, shown: Callable[[ExperimentSettings], Mapping[str, Any]]
 ) -> None:
-    """Writes the tables, the page and the best prompts in place of a process that was ended before
-    it could; trials that had not come to their end get the status `cut`. The next run writes over
-    it. `shown`: the settings as they stand on the page.
+    """Write tables, page and best prompts for a process that was killed before it could.
 
-    Nothing where the run had not begun. Raises StorageError, DataError or SettingsError.
+    The next run writes over them. Nothing is written where the run had not begun.
+
+    Args:
+        out: The results folder.
+        cut: Status of trials that had not run to their end.
+        shown: Returns the settings as they are shown on the page.
+
+    Raises:
+        StorageError: The folder cannot be used.
+        DataError: A result cannot be read.
+        SettingsError: The settings cannot be read.
     """
     if not out.exists(SETTINGS_FILE):
         return
@@ -143,7 +156,7 @@ def leave_results(
 
 
 def _with_spent(result: TrialResult, last: Progress | None) -> TrialResult:
-    """What was spent behind the last round counts too; on what, nobody has told."""
+    """Add what was spent after the last round; its purposes are not known."""
     if (
         last is None
         or last.target_calls + last.optimizer_calls <= result.target_calls + result.optimizer_calls
@@ -159,7 +172,7 @@ def _with_spent(result: TrialResult, last: Progress | None) -> TrialResult:
 
 
 def _recorded_course(out: Folder) -> str:
-    """Of the settings that the last run has left; "" where there are none that can be read."""
+    """Return the course of the settings that the last run has left; "" where none can be read."""
     try:
         if out.exists(SETTINGS_FILE):
             return course_of(ExperimentSettings.read(out.place_of(SETTINGS_FILE)))

@@ -1,8 +1,7 @@
-"""Which trials an experiment has, and what each of them is: from settings to trials, from an trial
-to a TrialPlan.
+"""Plan the trials of an experiment: from settings to TrialSpecs, from a TrialSpec to a TrialPlan.
 
-An trial is small and plain, and stands in Tune's trial configuration; driver and worker make the
-same plan of it. Knows no Ray.
+A TrialSpec is small and plain, and is part of Tune's trial configuration; driver and worker make
+the same plan of it.
 """
 
 from collections.abc import Mapping
@@ -42,24 +41,27 @@ class TrialSpec:
     number: int
     """Its place in its comparison group, from 0."""
     point: Point | None
-    """Of the search space; None where the searcher chooses it when the trial starts."""
+    """Its point of the search space; None where the searcher chooses it when the trial starts."""
 
     @property
     def comparison_group(self) -> ComparisonGroup:
+        """Return the group of trials that it is compared with."""
         return self.task, self.seed
 
     def to_config(self) -> dict[str, Any]:
-        """As Tune carries it."""
+        """Return the spec as Tune carries it."""
         return asdict(self)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "TrialSpec":
+        """Return the spec in a Tune configuration."""
         return cls(**config)
 
 
 def trial_specs(settings: ExperimentSettings) -> tuple[TrialSpec, ...]:
-    """Every trial, in the order in which they start: seeds last, so that the first results compare,
-    and tasks side by side.
+    """Return every trial, in the order in which they start.
+
+    Seeds come last, so that the first results can be compared, and tasks side by side.
     """
     if settings.search is None:
         used: set[str] = set()
@@ -90,8 +92,9 @@ def trial_specs(settings: ExperimentSettings) -> tuple[TrialSpec, ...]:
 
 
 def _unused(pair: str, seed: int, used: set[str]) -> str:
-    """A trial's name, numbered where another task and strategy give the same: a-b with c, and a
-    with b-c.
+    """Return a trial's name, numbered where another task and strategy give the same.
+
+    Such are a-b with c, and a with b-c.
     """
     name, number = f"{pair}-s{seed}", 1
     while name in used:
@@ -102,9 +105,10 @@ def _unused(pair: str, seed: int, used: set[str]) -> str:
 
 
 def plan_of(settings: ExperimentSettings, trial_spec: TrialSpec) -> TrialPlan:
-    """All that makes the trial what it is.
+    """Return everything that defines a trial.
 
-    Raises SettingsError where the point's values cannot be together.
+    Raises:
+        SettingsError: The point's values exclude each other.
     """
     assert trial_spec.point is not None, "a searcher gives a trial its point before it starts"
     point = trial_spec.point
@@ -132,7 +136,7 @@ def plan_of(settings: ExperimentSettings, trial_spec: TrialSpec) -> TrialPlan:
 
 
 def optimizers(settings: ExperimentSettings) -> tuple[ModelSettings, ...]:
-    """Every optimizer model that a trial may have, each once."""
+    """Return every optimizer model that a trial may have, each once."""
     models = (_optimizer(settings, point) for point in settings.space().part(OPTIMIZER).all())
     return tuple({model.identity: model for model in models}.values())
 

@@ -1,8 +1,7 @@
-"""The questions that are asked before anything is spent: of each model one in every form in which
-the experiment will ask it.
+"""Send each model one request of every form that the experiment will use, before anything is spent.
 
-A form is what an endpoint may refuse of a request whatever its words are: the system role, the
-sample number (`seed`), the temperature and max_tokens. Knows settings, and starts nothing.
+A form is what an endpoint may refuse whatever the words are: the system role, the sample number
+(`seed`), the temperature and max_tokens.
 """
 
 import asyncio
@@ -27,8 +26,10 @@ Question = tuple[ModelSettings, Request]
 def questions_of(settings: ExperimentSettings, *, repeated: bool = False) -> tuple[Question, ...]:
     """Return each model of an experiment with each form of its trials' requests.
 
-    `repeated`: the target is also asked again and
-    again, as `promptray check` does, and at the temperature of its draws.
+    Args:
+        settings: The experiment.
+        repeated: The target also repeats requests, as `promptray check` does, and at the
+            temperature of its samples.
     """
     domains = {dimension.key: dimension.domain for dimension in settings.space().dimensions}
     target = settings.target_model
@@ -57,21 +58,17 @@ def questions_of(settings: ExperimentSettings, *, repeated: bool = False) -> tup
 
 
 def as_target(sampling: Sampling) -> Request:
-    """Return a harmless request in the form in which a target is asked: an instruction, and an
-    item.
-    """
+    """Return a harmless request in the form of a target's: an instruction and an item."""
     return question_like(Request((Message("system", ""), Message("user", "")), sampling))
 
 
 def as_optimizer(sampling: Sampling) -> Request:
-    """Return a harmless request in the form in which an optimizer model is asked: a question, as
-    one of several draws.
-    """
+    """Return a harmless request in the form of an optimizer model's: one of several samples."""
     return question_like(Request((Message("user", ""),), sampling, sample=1))
 
 
 def distinct(asked: Iterable[Question]) -> tuple[Question, ...]:
-    """Return the questions without those that an endpoint would hear twice."""
+    """Return the questions without those that look the same to an endpoint."""
     heard: dict[tuple[str, Request], Question] = {}
     for model, question in asked:
         question = replace(question, sampling=model.heard(question.sampling))
@@ -80,10 +77,12 @@ def distinct(asked: Iterable[Question]) -> tuple[Question, ...]:
 
 
 async def check_models(asked: Sequence[Question]) -> None:
-    """Ask all questions of those models that are not ours to host, at once.
+    """Send all questions at once, to those models that we do not host.
 
-    Raises AccessError or EndpointError with every distinct reason, each once, in the endpoints' own
-    words.
+    Raises:
+        AccessError: A model refuses the key.
+        EndpointError: A model does not answer, or refuses. Either has every distinct reason once,
+            in the endpoints' own words.
     """
     remote = [(model, question) for model, question in asked if not model.served]
     clients = {model.identity: connect(model) for model, _ in remote}
@@ -105,7 +104,7 @@ async def check_models(asked: Sequence[Question]) -> None:
 
 
 def _samplings(base: Sampling, domains: Mapping[str, Domain], *owners: str) -> Iterator[Sampling]:
-    """How a search may ask: at the ends of its temperatures, and with its largest max_tokens."""
+    """Yield what a search may use: the ends of its temperatures, with its largest max_tokens."""
     temperatures = [
         value for owner in owners for value in _probes(domains, owner, "temperature")
     ] or [base.temperature]

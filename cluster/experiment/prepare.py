@@ -1,7 +1,6 @@
-"""All that can go wrong before a trial starts goes wrong here: data, splits, the results folder,
-the models. Starts no Ray.
+"""Check what can be checked before a trial starts: data, splits, results folder, models.
 
-Turns settings into an `Experiment`: trials and tasks that are known to be usable.
+This turns settings into an `Experiment`: trials and tasks that are known to be usable.
 """
 
 import asyncio
@@ -39,14 +38,15 @@ _PACKAGES = ("promptray", "ray", "openai", "ctranslate2", "tokenizers")
 
 
 class Named(Protocol):
-    """What a results folder needs to know of settings."""
+    """Settings, as far as a results folder needs them."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Return the name of the experiment or diagnosis."""
 
     @property
     def out(self) -> str:
-        """ "" for a new folder under RESULTS."""
+        """Return the results folder; "" for a new one under RESULTS."""
 
 
 @dataclass(frozen=True)
@@ -60,15 +60,13 @@ class Experiment:
     notes: tuple[str, ...] = ()
     """Sentences that the user should read, such as that a version differs from the recorded one."""
     data_notes: tuple[str, ...] = ()
-    """A sentence a task file on what was read of it, and what was not."""
+    """A sentence for each task file on what was read of it, and what was not."""
     decisions: Decisions = field(default_factory=Decisions)
-    """Those of its search, as far as they were made before; without a search there are none."""
+    """Decisions of its search that were made before; empty without a search."""
 
     @property
     def plans(self) -> tuple[TrialPlan, ...]:
-        """Of the trials whose point is planned: all of them, unless a searcher chooses as it
-        goes.
-        """
+        """Return the plans of all trials with a point; a searcher may choose some points later."""
         return tuple(
             plan_of(self.settings, trial_spec)
             for trial_spec in self.trial_specs
@@ -77,12 +75,19 @@ class Experiment:
 
 
 def prepare(settings: ExperimentSettings, *, repeated: bool = False) -> Experiment:
-    """Checks everything that can be checked and makes the results folder; a new one with its
-    settings.yaml. The settings of a folder that has some are replaced by the run, when it holds the
-    ledger: another one may be at work there. `repeated`: see questions_of.
+    """Check everything that can be checked, and make the results folder.
 
-    Raises UserError or EndpointError in one sentence; then nothing was started and nothing but the
-    check calls was spent.
+    A new folder gets its settings.yaml. The settings of a folder that has some are replaced by the
+    run, once it holds the ledger: another run may be at work there. Where this raises, nothing was
+    started and only the check calls were made.
+
+    Args:
+        settings: The experiment.
+        repeated: See questions_of.
+
+    Raises:
+        UserError: The settings, the data or the results folder is at fault.
+        EndpointError: A model does not answer.
     """
     trials, tasks, recorded = check(settings)
     if settings.search:
@@ -101,9 +106,13 @@ def prepare(settings: ExperimentSettings, *, repeated: bool = False) -> Experime
 def check(
     settings: ExperimentSettings,
 ) -> tuple[tuple[TrialSpec, ...], dict[tuple[str, int], Task], Recorded]:
-    """What can be checked on any machine, without the models and the results folder: trials, tasks,
-    and what is to be recorded of
-    them. Raises UserError in one sentence.
+    """Check what can be checked on any machine, without the models and the results folder.
+
+    Returns:
+        The trials, the tasks by label and seed, and what is to be recorded of them.
+
+    Raises:
+        UserError: The settings or the data are at fault.
     """
     trials = trial_specs(settings)
     for trial in trials:
@@ -140,12 +149,12 @@ def load(task: TaskSettings, sizes: Sizes, seed: int) -> Task:
 
 
 def data_notes(tasks: Mapping[tuple[str, int], Task]) -> tuple[str, ...]:
-    """Return what is to be said of the task files that were read, each file once."""
+    """Return the notes on the task files that were read, each file once."""
     return tuple(dict.fromkeys(task.data_note for task in tasks.values() if task.data_note))
 
 
 def versions() -> dict[str, str]:
-    """Python, and the packages that decide what a run does."""
+    """Return the versions of Python and of the packages that decide what a run does."""
     return {
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in _PACKAGES},
@@ -153,7 +162,11 @@ def versions() -> dict[str, str]:
 
 
 def make_results_folder(settings: Named) -> Folder:
-    """The results folder, made and seen writable. Raises StorageError."""
+    """Return the results folder, created and writable.
+
+    Raises:
+        StorageError: It cannot be used.
+    """
     stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
     out = open_folder(settings.out or RESULTS / f"{settings.name}-{stamp}")
     try:
@@ -167,9 +180,10 @@ def make_results_folder(settings: Named) -> Folder:
 
 
 def settings_place(folder: Folder | str) -> str:
-    """Where the settings of the experiment in a results folder stand.
+    """Return the place of the settings in a results folder.
 
-    Raises StorageError where there are none.
+    Raises:
+        StorageError: There are none.
     """
     out = open_folder(folder)
     if not out.exists(SETTINGS_FILE):
@@ -181,27 +195,26 @@ def settings_place(folder: Folder | str) -> str:
 
 
 def write_settings(settings: BaseModel, out: Folder) -> None:
-    """The full settings, re-runnable: `promptray run OUT/settings.yaml` continues or repeats this
-    experiment.
-    """
+    """Write the full settings: `promptray run OUT/settings.yaml` continues the experiment."""
     out.write(SETTINGS_FILE, as_yaml(settings).encode())
 
 
 def as_yaml(settings: BaseModel) -> str:
-    """The text that the settings' own `read` gives them back from."""
+    """Return the text from which the settings' own `read` makes equal settings."""
     return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
 def models_of(settings: ExperimentSettings) -> tuple[ModelSettings, ...]:
-    """Every model that a trial may call, each once."""
+    """Return every model that a trial may call, each once."""
     models = (settings.target_model, *optimizers(settings))
     return tuple({model.identity: model for model in models}.values())
 
 
 def tests_of(experiment: Experiment) -> dict[str, Cost]:
-    """Trial -> the least that its final test may cost, which depends on its prompts: that of two
-    prompts like the baseline. A
-    trial that gets its point later has the same target model and task as its neighbours.
+    """Return the least cost of each trial's final test: that of two prompts like the baseline.
+
+    The cost depends on the prompts. A trial that gets its point later has the same target model and
+    task as its neighbours.
     """
     settings = experiment.settings
     price_list = price_list_of(settings.target_model, "target")
@@ -216,10 +229,11 @@ def tests_of(experiment: Experiment) -> dict[str, Cost]:
 
 
 def spare_of(experiment: Experiment, test_by_trial: Mapping[str, Cost]) -> Cost:
-    """What searches leave alone of the experiment's budget beside the final tests, so that an
-    interruption of these costs none of their items, and that their control arms can be paid: as
-    many test calls as may be under way at once, and a control arm a task and seed, but no more than
-    a tenth of what the tests leave [ours].
+    """Return what searches leave in the experiment's budget beside the final tests.
+
+    With it, an interrupted test loses none of its items, and control arms can be paid: as many test
+    calls as may be in flight at once, and a control arm for each task and seed, but no more than a
+    tenth of what the tests leave [ours].
     """
     settings, limits = experiment.settings, experiment.settings.budget.total.limits()
     price_list, tests = (
@@ -238,8 +252,9 @@ def spare_of(experiment: Experiment, test_by_trial: Mapping[str, Cost]) -> Cost:
 
 
 def _controls_of(experiment: Experiment) -> Cost:
-    """The most that the control arms can cost: trials of one task and seed have one together, as
-    the ledger answers the others.
+    """Return the most that the control arms can cost: one for all trials of a task and seed.
+
+    The ledger answers the others.
     """
     settings, found = experiment.settings, Cost()
     price_list = price_list_of(settings.target_model, "target")
@@ -254,8 +269,9 @@ def _controls_of(experiment: Experiment) -> Cost:
 
 
 def course_of(settings: ExperimentSettings) -> str:
-    """The same for settings with which an experiment takes the same course, and so tests the same
-    prompts.
+    """Return a hash that is equal for settings with which an experiment takes the same course.
+
+    It then tests the same prompts.
     """
     named = settings.model_dump(
         mode="json",
@@ -278,6 +294,11 @@ def _check_test_budget(settings: ExperimentSettings, tasks: Mapping[tuple[str, i
 
 
 def check_data(recorded: Recorded | None, hashes: Mapping[str, Mapping[int, str]]) -> None:
+    """Check that the data has the hashes that were recorded.
+
+    Raises:
+        DataError: The data of a task is another.
+    """
     for label, hash_by_seed in (recorded.data if recorded else {}).items():
         for seed, expected in hash_by_seed.items():
             if hashes.get(label, {}).get(seed, expected) != expected:
@@ -289,6 +310,7 @@ def check_data(recorded: Recorded | None, hashes: Mapping[str, Mapping[int, str]
 
 
 def differing_versions(recorded: Recorded | None, now: Mapping[str, str]) -> tuple[str, ...]:
+    """Return a sentence for each version that differs from the recorded one."""
     before = recorded.versions if recorded else {}
     return tuple(
         f"Recorded with {name} {version}, running with {now[name]}."

@@ -1,7 +1,6 @@
-"""How many of Ray's CPUs a trial holds, so that as many trials as were asked for fit beside the
-models. Knows figures, and no Ray.
+"""Compute how many of Ray's CPUs a trial holds, so that all concurrent trials fit.
 
-A trial waits for models nearly all the time; the share bounds how many run at once, not how fast
+A trial waits for models nearly all the time; the share limits how many run at once, not how fast
 one is.
 """
 
@@ -15,11 +14,18 @@ _STEP = 10_000
 
 
 def cpus_of_a_trial(cpus_by_node: Sequence[float], held_by_models: float, trials: int) -> float:
-    """The largest share, at most 1, with which `trials` of them fit on the nodes beside the models'
-    replicas.
+    """Return the largest share, at most 1, with which `trials` of them fit beside the models.
 
-    Replicas are taken to stand where most is free, as many as may come to be. Raises SettingsError
-    where nothing is left; a cluster that has no CPU yet is one that grows with what is asked of it.
+    Replicas are assumed to be where most is free, as many as may be started. A cluster without a
+    CPU is one that grows on demand: the share is 1 then.
+
+    Args:
+        cpus_by_node: CPUs of each node.
+        held_by_models: CPUs of all replicas together.
+        trials: Trials that run at once.
+
+    Raises:
+        SettingsError: No CPU is left.
     """
     if not any(cpus_by_node):
         return 1.0
@@ -40,7 +46,7 @@ def cpus_of_a_trial(cpus_by_node: Sequence[float], held_by_models: float, trials
 
 
 def _left(cpus_by_node: Sequence[float], held: float) -> list[float]:
-    """What the models leave of each node, taken a CPU at a time from the node that has most."""
+    """Return what the models leave of each node, taken a CPU at a time from the freest node."""
     free = list(cpus_by_node)
     while held > 0 and free:
         fullest = max(range(len(free)), key=lambda node: free[node])

@@ -1,4 +1,4 @@
-"""Runs a prepared experiment on Ray: models on Serve, one ledger, and a Tune trial for every trial.
+"""Run a prepared experiment on Ray: models on Serve, one ledger, a Tune trial for each trial.
 
 The state of a run is its ledger and, with a search, its decisions. Running the same settings into
 the same folder again takes the same course and pays only for what is missing, so there are no
@@ -45,8 +45,9 @@ from serving.models import load_engine
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C, or a job that was cancelled.
 
-    `results` are all trials': finished ones as they are, the others as "stopped" or "cancelled",
-    with the best that they had found. Empty where nothing of an earlier run was touched yet.
+    `results` are those of all trials: finished ones as they are, the others as "stopped" or
+    "cancelled", with the best that they had found. It is empty where nothing of an earlier run was
+    touched yet.
     """
 
     def __init__(self, results: tuple[TrialResult, ...]) -> None:
@@ -55,9 +56,9 @@ class Interrupted(KeyboardInterrupt):
 
 
 class BrokenOff(Exception):
-    """The run as a whole could not go on, by `problem`.
+    """The run as a whole could not continue, because of `problem`.
 
-    `results` as those of Interrupted; the trials that were cut have failed.
+    `results` are as those of Interrupted; the trials that were cut have failed.
     """
 
     def __init__(self, problem: Exception, results: tuple[TrialResult, ...]) -> None:
@@ -74,38 +75,49 @@ def _never() -> bool:
 class RunContext:
     """What an experiment runs in.
 
-    By itself: on a Ray of its own, or one that it finds, until Ctrl-C.
+    By default it is a Ray of its own, or one that it finds, until Ctrl-C.
     """
 
     session: Callable[[], AbstractContextManager[None]] = ray_session
-    """Gives Ray for as long as the experiment runs."""
+    """Provides Ray while the experiment runs."""
     at_once: int = 1
-    """Experiments that run beside each other on this cluster, which leave each other room for their
+    """Experiments that run beside each other on this cluster, and leave each other room for their
     trials.
     """
     group: tuple[str, ...] | None = None
-    """As whom its trials share the models' places with other experiments' (see
-    serving.concurrency.fair_share), the widest group first; None:
-    hosted models are called as if it were alone."""
+    """Group of its trials in the fair share of the models' slots with other experiments (see
+    serving.concurrency.fair_share), the widest group first; None: hosted models are called as if it
+    were alone.
+    """
     owner: OwnersDay | None = None
     """Who pays beside the experiment's own budget; None: nobody else."""
     lasting: bool = False
-    """Does this process live on, for other experiments? Then the actors of this one are ended with
-    it.
+    """Whether this process lives on for other experiments: then the actors of this one are ended
+    with it.
     """
     stop: Callable[[], bool] = _never
-    """Asked several times a second: is the experiment to stop? Where no Ctrl-C comes."""
+    """Called several times a second: returns whether the experiment is to stop, where no Ctrl-C
+    comes.
+    """
 
 
 def run_experiment(
     experiment: Experiment, watch: Watcher, context: RunContext = RunContext()
 ) -> tuple[TrialResult, ...]:
-    """Runs every trial; one result a trial, in their order, whatever became of it.
+    """Run every trial, and return one result for each, in their order.
 
-    Each result stands in OUT/trials/TRIAL.json as soon as its trial ends. Raises Interrupted on
-    Ctrl-C, or where it was told to stop before its end; EndpointError where a model cannot be
-    hosted, StorageError where the folder cannot be had; BrokenOff with whatever ends the run once
-    it has the folder.
+    Each result is in OUT/trials/TRIAL.json as soon as its trial ends.
+
+    Args:
+        experiment: The prepared experiment.
+        watch: Shows the run.
+        context: What it runs in.
+
+    Raises:
+        Interrupted: Ctrl-C, or the context stopped it before its end.
+        EndpointError: A model cannot be hosted.
+        StorageError: The folder cannot be used.
+        BrokenOff: Anything else that ends the run once it has the folder.
     """
     collected = Collector(experiment, watch)
     stopping = _Stopping(context.stop)
@@ -166,10 +178,7 @@ def _run_trials(
 def _test_late(
     experiment: Experiment, collected: Collector, watch: Watcher, shared: Shared, cpus: float
 ) -> None:
-    """Where a job was cancelled, nobody waits at a terminal: what was found by then is tested,
-    where that takes nothing from a run
-    that goes on.
-    """
+    """Test what a cancelled job has found, where that takes nothing from a resumed run."""
     cut = late_tests.to_test(collected.close("cancelled"))
     if cut and late_tests.affordable(shared):
         watch.phase("Testing the best prompts so far")
@@ -180,9 +189,7 @@ def _test_late(
 
 
 def cause_of(failure: TuneError) -> Exception:
-    """Of a run that Tune gave up: our own error in it, such as a folder that cannot be written;
-    else `failure`.
-    """
+    """Return our own error in the failure of Tune, such as an unwritable folder; else `failure`."""
     cause: BaseException | None = failure
     while cause is not None:
         if isinstance(cause, PromptrayError):
@@ -226,9 +233,7 @@ def _tuner(
 
 @contextmanager
 def _shared(experiment: Experiment, collected: Collector, context: RunContext) -> Iterator[Shared]:
-    """What the trials share, as long as they run: the ledger, the endpoints' windows, and what they
-    may spend together.
-    """
+    """Yield what the trials share while they run: ledger, endpoints' limits, common budget."""
     settings = experiment.settings
     endpoints = [model.endpoint for model in models_of(settings) if model.endpoint is not None]
     remote = open_ledger(experiment.out / "ledger")
@@ -255,7 +260,7 @@ def _shared(experiment: Experiment, collected: Collector, context: RunContext) -
 
 
 def _shared_budget(experiment: Experiment) -> BudgetClient | None:
-    """None where neither the experiment as a whole nor the time of its trials has a limit."""
+    """Open the common budget; None where neither the experiment nor its trials' time has limits."""
     budget = experiment.settings.budget
     limits, seconds = (
         budget.total.limits(),
@@ -288,7 +293,7 @@ def _cpus_by_node() -> list[float]:
 
 
 class _Stopping(Stopper):
-    """Ends all trials when the experiment is to stop: each finds it at its next report."""
+    """Ends all trials when the experiment is to stop: each finds out at its next report."""
 
     def __init__(self, asked: Callable[[], bool]) -> None:
         self._asked = asked
@@ -298,19 +303,22 @@ class _Stopping(Stopper):
         return False
 
     def stop_all(self) -> bool:
+        """Return whether all trials are to end."""
         self.begun = self.begun or self._asked()
         return self.begun
 
     def __getstate__(self) -> dict[str, Any]:
-        """Tune pickles it for a restore that we never ask for."""
+        """Return nothing: Tune pickles it for a restore that we never request."""
         return {}
 
 
 class _Silent(ProgressReporter):
-    """In place of Tune's own tables."""
+    """A reporter in place of Tune's own tables, which prints nothing."""
 
     def should_report(self, trials: Any, done: bool = False) -> bool:
+        """Return that there is nothing to report."""
         return False
 
     def report(self, trials: Any, done: bool, *sys_info: str) -> None:
+        """Do nothing."""
         return None

@@ -1,8 +1,7 @@
-"""What decides how the trials of a search go, as it stands beside its decisions:
-OUT/decisions/settings.json.
+"""What determines the trials of a search, as OUT/decisions/settings.json records it.
 
-It outlives the version that wrote it, so it holds names of its own and none of classes, and a
-setting that came later has its default in an older record. Knows no file.
+The record outlives the version that wrote it, so it holds names of its own and none of classes, and
+a setting that was added later has its default in an older record.
 """
 
 import ast
@@ -43,16 +42,16 @@ _WRITTEN_NAMES: dict[str, type[Any]] = {
     "Sampling": Sampling,
     "Sizes": Sizes,
 }
-"""Name in the records -> what it stands for, whatever that is called in the code by now."""
+"""Classes by their names in the records, whatever they are called in the code by now."""
 _NAME_OF = {kind: name for name, kind in _WRITTEN_NAMES.items()}
 _DESCRIBED = re.compile(r"(?P<label>(?:[^()]*?: )?)(?P<name>\w+)(?P<given>\(.*\))", re.DOTALL)
 
 
 def basis_of(settings: ExperimentSettings, recorded: Recorded) -> dict[str, Any]:
-    """What decides how the trials of a search go and what is made of them: name -> plain value.
+    """Return what determines the trials of a search and their results: name -> plain value.
 
-    Not the budget, concurrency or
-    placement: a trial with a larger budget goes the same way, only further.
+    Budget, concurrency and placement are not in it: a trial with a larger budget takes the same
+    course, only further.
     """
     search = settings.search
     assert search is not None, "only a search makes decisions"
@@ -84,17 +83,16 @@ def basis_of(settings: ExperimentSettings, recorded: Recorded) -> dict[str, Any]
 
 
 def described(thing: Any) -> str:
-    """Return a thing with its settings as records have it, such as `Sizes(train=8, dev=8,
-    test=6)`.
-    """
+    """Return a thing with its settings as records have it: `Sizes(train=8, dev=8, test=6)`."""
     given = ", ".join(f"{field.name}={getattr(thing, field.name)!r}" for field in fields(thing))
     return f"{_NAME_OF.get(type(thing), type(thing).__name__)}({given})"
 
 
 def comparable(value: Any) -> Any:
-    """Return a value of a basis such that two are equal if they mean the same: described things
-    with all of their settings, where
-    those that an older record does not name have their defaults.
+    """Return a value of a basis in a form in which equal values mean the same.
+
+    Described things have all of their settings, with defaults for those that an older record does
+    not name.
     """
     if isinstance(value, dict):
         return {key: comparable(one) for key, one in value.items()}
@@ -104,9 +102,7 @@ def comparable(value: Any) -> Any:
 
 
 def _read(text: str) -> Any:
-    """Return what `described` was given, with the label before it; text that is nothing of the kind
-    as it is.
-    """
+    """Return what `described` was given, with the label before it; other text unchanged."""
     found = _DESCRIBED.fullmatch(text)
     kind = _WRITTEN_NAMES.get(found["name"]) if found else None
     if not found or kind is None:

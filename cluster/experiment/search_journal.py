@@ -1,10 +1,9 @@
-"""Where the decisions of a search are kept, and whether those in a results folder are this
-search's. Knows no Ray.
+"""Store the decisions of a search, and check that those in a results folder are this search's.
 
-    OUT/decisions/
-      000000.jsonl, 000001.jsonl ...   decisions in their order, one a line (see decisions.py, and
-                                       serving.storage.journal)
-      settings.json                    what they were made under
+OUT/decisions/
+  000000.jsonl, 000001.jsonl ...   decisions in their order, one a line (see
+                                   cluster/search/decisions.py and serving.storage.journal)
+  settings.json                    what they were made under
 """
 
 import json
@@ -26,12 +25,21 @@ _MOST_SHOWN = 200
 def open_decisions(
     out: Folder, settings: ExperimentSettings, recorded: Recorded, trials: Collection[str]
 ) -> Decisions:
-    """The decisions that stand in `out`, to be repeated; new ones are kept there too.
+    """Return the decisions in `out`, to be repeated; new ones are stored there too.
 
-    They hold for the same search: an experiment may have become larger by tasks, seeds or
-    search.trials, and may have another budget or concurrency. Raises SettingsError where another
-    setting differs, or a trial is gone; DataError where they cannot be read, StorageError where the
-    folder cannot be used.
+    They hold for the same search: an experiment may have grown by tasks, seeds or search.trials,
+    and may have another budget or concurrency.
+
+    Args:
+        out: The results folder.
+        settings: The experiment.
+        recorded: Hashes of its data.
+        trials: Names of its trials.
+
+    Raises:
+        SettingsError: Another setting differs, or a trial is missing.
+        DataError: The decisions cannot be read.
+        StorageError: The folder cannot be used.
     """
     kept, basis = _Kept(out / DECISIONS), basis_of(settings, recorded)
     decisions = Decisions(kept.read(), kept.write)
@@ -43,24 +51,25 @@ def open_decisions(
 
 
 class _Kept:
-    """The files."""
+    """The files of the decisions."""
 
     def __init__(self, folder: Folder) -> None:
         self.folder = folder
         self._journal = Journal(folder, _mend(folder))
         self.made_under: Mapping[str, Any] | None = None
-        """To be written before the next decision; None where it stands there."""
+        """To be written before the next decision; None where it is written already."""
 
     def read(self) -> list[Decision]:
-        """All there is. Raises DataError."""
+        """Return all decisions; a damaged file raises DataError."""
         return [
             self._decision(number, entry) for number, entry in enumerate(self._journal.entries())
         ]
 
     def write(self, decision: Decision) -> None:
-        """Returns when it is on storage.
+        """Store a decision, and return when it is on storage.
 
-        Raises StorageError, also where another run decides here at the same time.
+        Raises:
+            StorageError: It cannot be written, or another run decides here at the same time.
         """
         if not self._journal.only_ours:
             raise StorageError(
@@ -74,7 +83,7 @@ class _Kept:
         self._journal.append([to_json(decision)])
 
     def basis(self) -> dict[str, Any]:
-        """What the decisions were made under. Raises DataError."""
+        """Return what the decisions were made under; a damaged file raises DataError."""
         place = self.folder.place_of(_BASIS_FILE)
         if not self.folder.exists(_BASIS_FILE):
             raise DataError(f"{place} is missing; {_mend(self.folder)}")

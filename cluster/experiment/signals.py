@@ -1,5 +1,6 @@
-"""SIGTERM, which `promptray stop`, a container's end and a shutting machine send: taken like
-Ctrl-C, with another exit code.
+"""Treat SIGTERM like Ctrl-C, with another exit code.
+
+`promptray stop`, a container's end and a machine that shuts down send it.
 """
 
 import signal
@@ -11,12 +12,12 @@ _received: list[int] = []
 
 
 def take_sigterm() -> None:
-    """From now on SIGTERM arrives as KeyboardInterrupt; to be called in the main thread."""
+    """Let SIGTERM arrive as KeyboardInterrupt; to be called in the main thread."""
     signal.signal(signal.SIGTERM, _interrupt)
 
 
 def exit_code() -> int:
-    """What a command that was stopped is to end with."""
+    """Return the exit code of a command that was stopped."""
     return TERMINATED if _received else INTERRUPTED
 
 

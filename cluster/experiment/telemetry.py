@@ -1,8 +1,6 @@
-"""Keeps what only shows or counts from ending the work: metrics, the display of progress.
+"""Keep errors in metrics and progress display from ending the work; each is logged once.
 
-A fault there is told once.
-
-Not for what a run lives by: its ledger, its decisions and its results are to fail aloud.
+This is not for what a run depends on: errors of its ledger, decisions and results must be raised.
 """
 
 import logging
@@ -16,7 +14,7 @@ _logged: set[str] = set()
 
 @contextmanager
 def isolated(what: str) -> Iterator[None]:
-    """Pass over any fault of the block; the first one of `what` in this process is a warning."""
+    """Ignore any error of the block; the first one of `what` in this process is logged."""
     try:
         yield
     except Exception as problem:  # noqa: BLE001

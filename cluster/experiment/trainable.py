@@ -1,8 +1,7 @@
-"""What runs in the worker of a Tune trial: builds the models from their settings, runs the trial,
-reports to Tune.
+"""Run a trial in its Tune worker: build the models from settings, run, report to Tune.
 
-Knows Tune and the ledger's client. Writes no file: the result travels to the driver as the last
-report (see cluster/search/metric_names.py), so that nodes need no shared disk.
+It writes no file: the result travels to the driver as the last report (see
+cluster/search/metric_names.py), so that nodes need no shared disk.
 """
 
 import asyncio
@@ -44,22 +43,24 @@ class OwnersBudget(Paying, Reserve, Protocol):
     """What an owner of many experiments may spend, as one trial sees it."""
 
     async def begin(self) -> None:
-        """To be called when the trial starts, and starts again."""
+        """Register the trial; to be called when it starts, and when it starts again."""
 
 
 class OwnersDay(Protocol):
-    """Gives each trial its part. Picklable."""
+    """An owner's budget of a day, which gives each trial its part. Picklable."""
 
-    def of(self, trial: str) -> OwnersBudget: ...
+    def of(self, trial: str) -> OwnersBudget:
+        """Return the part of one trial."""
 
 
 @dataclass(frozen=True)
 class _Reserves:
-    """All who keep a trial's test affordable."""
+    """All budgets that hold a reserve for a trial's test."""
 
     reserves: tuple[Reserve, ...]
 
     async def keep(self, cost: Cost) -> None:
+        """Reserve the cost in all of them."""
         for reserve in self.reserves:
             await reserve.keep(cost)
 
@@ -72,17 +73,17 @@ class Shared:
     shared_budget: BudgetClient | None = None
     """None: neither the experiment as a whole nor the time of its trials has a limit."""
     wall_s: float | None = None
-    """Of the whole experiment; None: no limit."""
+    """Seconds of the whole experiment; None: no limit."""
     group: tuple[str, ...] | None = None
-    """As whom the trials share the models' places with other experiments; None: alone."""
+    """Group of the trials in the fair share of the models' slots; None: they are alone."""
     owner: OwnersDay | None = None
     """Who pays beside the experiment's budget; None: nobody else."""
 
 
 class StoppedByTune(Exception):
-    """Tune wants no more of this trial.
+    """Tune has ended this trial.
 
-    It says so by a SystemExit out of a report, which an event loop does not carry safely.
+    It does so by a SystemExit out of a report, which an event loop does not carry safely.
     """
 
 
@@ -93,9 +94,15 @@ def run_in_worker(
     tasks: Mapping[tuple[str, int], Task],
     shared: Shared,
 ) -> None:
-    """The Tune trainable.
+    """Run a trial: the Tune trainable.
 
-    `config` is an Trial's. A trial that Tune stops leaves it as SystemExit, as Tune expects.
+    A trial that Tune stops ends in SystemExit, as Tune expects.
+
+    Args:
+        config: A TrialSpec as Tune carries it.
+        settings: The experiment.
+        tasks: Tasks by label and seed.
+        shared: What all trials share.
     """
     trial_spec = TrialSpec.from_config(config)
     plan = plan_of(settings, trial_spec)
@@ -128,7 +135,7 @@ async def _run(plan: TrialPlan, experiment: str, task: Task, shared: Shared) -> 
 def late_test_in_worker(
     found: TrialResult, plan: TrialPlan, task: Task, shared: Shared
 ) -> TrialResult:
-    """As a task of Ray: `found`, whose search was cut, with its final test."""
+    """Return `found`, whose search was cut, with its final test; runs as a task of Ray."""
 
     async def tested() -> TrialResult:
         return await (await _built(plan, task, shared, None)).test_found(found)
@@ -162,7 +169,7 @@ async def _built(
 
 
 async def _watched(trial: Trial, reporter: "_Reporter", metrics: TrialMetrics) -> TrialResult:
-    """The trial's result, while Tune hears of its course. Raises StoppedByTune."""
+    """Run the trial while it reports its progress; raise StoppedByTune where Tune ends it."""
 
     async def end_round(_: Round) -> None:
         await reporter.tell(asdict(trial.progress) | {SO_FAR: _as_text(trial.so_far)})
@@ -183,9 +190,7 @@ async def _watched(trial: Trial, reporter: "_Reporter", metrics: TrialMetrics) -
 
 
 async def _timed(shared_budget: TrialBudgetClient, plan: TrialPlan, shared: Shared) -> Paying:
-    """The trial's part of the experiment's budget, as long as its own time and the experiment's
-    last.
-    """
+    """Return the trial's part of the experiment's budget, limited by both time limits."""
     elapsed, now = await shared_budget.begin(shared.ledger, _price_lists(plan)), time.monotonic()
     limits = {
         "budget": (plan.allowed.wall_s, elapsed.trial_s),
@@ -205,16 +210,17 @@ def _price_lists(plan: TrialPlan) -> dict[Role, PriceList]:
 
 
 class _Reporter:
-    """Reports to Tune, one at a time: two at once would upset its session."""
+    """Reports to Tune, one report at a time: two at once would break its session."""
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
         self.stopped = False
 
     async def tell(self, metrics: dict[str, Any]) -> None:
-        """Returns when the driver has taken the report.
+        """Report, and return when the driver has taken the report.
 
-        Raises StoppedByTune, now and ever after.
+        Raises:
+            StoppedByTune: Tune has ended the trial; raised by every later report too.
         """
         async with self._turn:
             if not self.stopped:
@@ -226,7 +232,7 @@ class _Reporter:
 
 
 def _report(metrics: dict[str, Any]) -> bool:
-    """Says whether Tune wants the trial to go on."""
+    """Report to Tune, and return whether the trial is to continue."""
     try:
         tune.report(metrics)
     except SystemExit:
@@ -241,10 +247,9 @@ async def _tick(
     over: asyncio.Event,
     running: "asyncio.Task[TrialResult]",
 ) -> None:
-    """Tells Tune how far the trial is, about once a second and only where something changed.
+    """Report the trial's progress about once a second, where something changed.
 
-    Where Tune wants no more of it, it
-    ends in the middle of its round.
+    Where Tune ends the trial, it is cancelled in the middle of its round.
     """
     told = None
     while not over.is_set():

@@ -1,9 +1,8 @@
-"""A search as Ray Tune sees it: one searcher and one scheduler that keep the comparison groups
-apart inside. Knows no trial's content.
+"""Adapt a search to Ray Tune: one searcher and one scheduler that separate comparison groups.
 
 All trials of an experiment run in one Tuner, side by side; a trial is compared only with those of
-its own task and seed. What was decided before (see decisions.py) is repeated as it was; what is
-decided now is recorded before Tune hears of it.
+its own task and seed. Recorded decisions (see cluster/search/decisions.py) are repeated; new ones
+are recorded before Tune gets them.
 """
 
 import math
@@ -30,9 +29,10 @@ def proposals(
     trial_specs: Sequence[TrialSpec],
     decisions: Decisions | None = None,
 ) -> "Proposals":
-    """The Tune searcher of an experiment, with or without a search.
+    """Return the Tune searcher of an experiment, with or without a search.
 
-    Raises SettingsError where `decisions` are not its own.
+    Raises:
+        SettingsError: `decisions` are those of another search.
     """
     decisions = Decisions() if decisions is None else decisions
     comparison_groups = list(
@@ -55,9 +55,7 @@ def proposals(
 
 
 class Proposals(Searcher):
-    """Hands out trials in their order, each with its point: the planned one, or one that its
-    comparison group's study proposes.
-    """
+    """Gives out trials in their order, with their planned points or those of their studies."""
 
     def __init__(
         self,
@@ -73,9 +71,7 @@ class Proposals(Searcher):
         self._repeat()
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # Ray's type forgets FINISHED
-        """The next trial whose point is known, as a Tune configuration; None while all wait for
-        results.
-        """
+        """Return the next trial with a known point as a Tune configuration; None while all wait."""
         if not self._waiting:
             finished: str = Searcher.FINISHED
             return finished
@@ -89,9 +85,9 @@ class Proposals(Searcher):
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Tells a study how its trial ended: with the dev accuracy of its last report.
+        """Report to a study how its trial ended: with the dev accuracy of its last report.
 
-        What it was told before, it knows.
+        An end that was recorded before is not recorded again.
         """
         trial_spec, told = self._given[trial_id], result or {}
         study = self._study_by_comparison_group.get(trial_spec.comparison_group)
@@ -105,7 +101,7 @@ class Proposals(Searcher):
         del self._given[trial_id]
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: a run that was cut is repeated, and answered by its ledger and its decisions."""
+        """Save nothing: a cut run is repeated, with its ledger and its decisions."""
         Path(checkpoint_path).touch()
 
     def _point_of(self, trial_spec: TrialSpec) -> Point | None:
@@ -123,7 +119,7 @@ class Proposals(Searcher):
         return point
 
     def _repeat(self) -> None:
-        """Brings the studies to where they stood."""
+        """Bring the studies to the state in which they were."""
         trial_spec_by_trial = {trial_spec.trial: trial_spec for trial_spec in self._waiting}
         for decision in self._decisions.made:
             if not isinstance(decision, Given | Ended):
@@ -137,10 +133,13 @@ class Proposals(Searcher):
 
 
 class GroupScheduler(FIFOScheduler):
-    """One scheduler for each comparison group, which sees only reports that end a round, and each
-    round once: a trial that is started again after a crash goes through its rounds anew. `build`
-    makes the scheduler of one comparison group. Raises SettingsError where `decisions` are not
-    those of such schedulers.
+    """One scheduler for each comparison group.
+
+    It gets only reports that end a round, and each round once: a trial that is started again after
+    a crash repeats its rounds. `build` makes the scheduler of one comparison group.
+
+    Raises:
+        SettingsError: `decisions` are not those of such schedulers.
     """
 
     def __init__(
@@ -163,7 +162,7 @@ class GroupScheduler(FIFOScheduler):
                 )
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """CONTINUE or STOP."""
+        """Return CONTINUE or STOP."""
         goes_on = SO_FAR not in result or self._goes_on(
             TrialSpec.from_config(trial.config), result[ROUND], result[ACCURACY]
         )
@@ -199,9 +198,10 @@ class GroupScheduler(FIFOScheduler):
 
 @dataclass(frozen=True)
 class _Contender:
-    """A trial as a comparison group's scheduler sees it: our name in place of Tune's, which is
-    another in each run. Neither scheduler looks
-    at more of a trial, nor at the controller.
+    """A trial as a comparison group's scheduler sees it.
+
+    It has our name in place of Tune's, which differs in each run. Neither scheduler uses more of a
+    trial, nor the controller.
     """
 
     trial_id: str
