@@ -115,7 +115,7 @@ def _end_event(make: _EventMaker, result: TrialResult) -> Event:
     data = {
         name: getattr(result, name) for name in ("status", "test_accuracy", "test_low", "test_high")
     }
-    data["verdict"] = result.told
+    data["verdict"] = result.shown_verdict
     failed = result.status == "failed"
     message = result.error if failed else f"Trial {result.trial} has ended."
     return make.event("trial.failed" if failed else "trial.finished", message, result.trial, **data)

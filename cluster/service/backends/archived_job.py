@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster.analysis.failures import errors_told
+from cluster.analysis.failures import error_lines
 from cluster.analysis.winner import best_trials
 from cluster.config.experiment import ExperimentSettings
 from cluster.experiment.planning import TrialSpec, trial_specs
@@ -92,7 +92,7 @@ def read_archived_job(folder: Folder, owner: str) -> ArchivedJob:
             for task, one in best_trials(results).items()
             if one.dev_accuracy is not None
         },
-        error=Fault(code="trial_failed", message=storable(" ".join(errors_told(failed))))
+        error=Fault(code="trial_failed", message=storable(" ".join(error_lines(failed))))
         if failed
         else None,
         runs=1,

@@ -19,8 +19,7 @@ from cluster.service.schemas import (
     OptimizationRequest,
     Usage,
 )
-from cluster.text.formatting import UNFINISHED
-from cluster.text.formatting import trials_told as trials_in_words
+from cluster.text.formatting import UNFINISHED, format_trial_counts
 from cluster.trial.result import ENDED
 from optimizer.errors import DataError, shortened
 from serving.settings.validation import first_fault
@@ -256,7 +255,7 @@ def trials_of(job: JobStatus, statuses: Iterable[str], trials: int) -> str:
         return "no trial was started" if job in TERMINAL else "no trial was started yet"
     ended, rest = (*ENDED, "failed"), _REST_BY_JOB.get(job, "waiting")
     under_way = ("running",) if job in ("running", "cancelling") else ()
-    return trials_in_words(
+    return format_trial_counts(
         [status if status in (*ended, *under_way) else rest for status in statuses], trials, rest
     )
 

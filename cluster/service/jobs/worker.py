@@ -74,7 +74,7 @@ class Worker:
             link.close()
 
     def _run(self, work: Work, link: "_ControllerLink") -> Outcome:
-        from cluster.analysis.failures import errors_told
+        from cluster.analysis.failures import error_lines
         from cluster.experiment.prepare import prepare
         from cluster.experiment.runner import BrokenOff, Interrupted, RunContext, run_experiment
         from cluster.results import write_results

@@ -262,5 +262,5 @@ def _winner(
 
 def _verdict(verdict: str, p_value: float, on: str) -> str:
     if verdict == "not distinguishable":
-        return f"There is no significant difference on {on} ({p_told(p_value)})."
-    return f"A is {verdict} than B on {on} ({p_told(p_value)})."
+        return f"There is no significant difference on {on} ({format_p_value(p_value)})."
+    return f"A is {verdict} than B on {on} ({format_p_value(p_value)})."
