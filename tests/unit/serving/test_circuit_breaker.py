@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from cluster.trial.plan import TrialContext, TrialPlan
+from cluster.trial.plan import TrialContext
 from cluster.trial.result import TrialResult
 from cluster.trial.trial import Trial
 from optimizer.errors import AccessError, EndpointError
@@ -22,14 +22,12 @@ from serving.concurrency.retrying import MOST_EXCUSED, Retry, Transient
 from serving.settings import OpenAISettings
 from tests.contracts.client_contract import QUESTIONS, ask
 from tests.contracts.hurry import hurried_outages
-from tests.unit.cluster.test_trial import GOOD
-from tests.unit.cluster.test_trial import plan as plan_of_a_trial
+from tests.contracts.trials import GOOD, small_plan
 from tests.unit.serving.raw_endpoint import Asked, Play, RawEndpoint, chat, http
 from tests.unit.serving.test_retrying import Clock
 
 KEY = "sk-very-secret"
 FAST = Retry(attempts=3, first_wait_s=0.001, longest_wait_s=0.01)
-plan = plan_of_a_trial  # a fixture
 
 
 def outage(
@@ -198,7 +196,7 @@ async def test_a_batch_that_is_cut_by_an_outage_ends_as_one_that_was_not(
 
 
 async def test_a_trial_that_is_cut_by_an_outage_ends_as_one_that_was_not(
-    endpoint: RawEndpoint, plan: TrialPlan
+    endpoint: RawEndpoint,
 ) -> None:
     """The target answers rightly where its prompt says GOOD, as the optimizer model tells it to."""
 
@@ -222,7 +220,7 @@ async def test_a_trial_that_is_cut_by_an_outage_ends_as_one_that_was_not(
 
     async def result(model: OpenAIModel) -> TrialResult:
         found = await Trial(
-            plan, task(), model, model, TrialContext(pause=partial(pause_of, model))
+            small_plan(), task(), model, model, TrialContext(pause=partial(pause_of, model))
         ).run()
         await model.aclose()
         return found

@@ -25,7 +25,7 @@ from cluster.trial.result import TrialResult
 from optimizer.budget.call_budget import Usage
 from serving.runtime.metric_labels import LONGEST_LABEL, metric_label
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 NAMES = ["größe", "日本", "a\nb\x00\x07", "\ud800", "x" * 5000, "", 'q"\\', "e\u0301"]
 
 

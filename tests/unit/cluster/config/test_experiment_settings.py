@@ -15,7 +15,7 @@ from cluster.config.labels import slug
 from optimizer.errors import SettingsError
 from optimizer.strategies import ABO, APO, STRATEGIES
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 SMALL = {"tasks": ["navigate"], "strategies": ["apo"]}
 
 

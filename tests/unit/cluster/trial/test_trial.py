@@ -3,7 +3,7 @@ the test split is used once.
 """
 
 import gc
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from types import FunctionType, ModuleType
@@ -17,84 +17,14 @@ from cluster.trial.result import TrialResult, marks_of, scores_of
 from cluster.trial.trial import Trial
 from optimizer.candidate import Candidate, Problem, Round
 from optimizer.errors import EndpointError
-from optimizer.prompt import Prompt
 from optimizer.protocols import Evaluator, LanguageModel
 from optimizer.scripted import ScriptedModel
-from optimizer.selection import Full
 from optimizer.tasks.loading import load_task
 from optimizer.tasks.locked import ReadTwice
 from optimizer.tasks.task import Sizes, Task
-from optimizer.types import Completion, Example, Failed, Message, Outcome, Request, Sampling
+from optimizer.types import Completion, Example, Failed, Outcome, Request
 from serving.settings import parse_model
-
-GOOD = "Count well."
-
-
-@dataclass(frozen=True)
-class OneByOne:
-    """A search that tries a better instruction each round; `rounds` of them."""
-
-    rounds: int = 2
-
-    async def search(
-        self, problem: Problem, optimizer: LanguageModel, evaluate: Evaluator, rng: Random
-    ) -> AsyncIterator[Round]:
-        seed = Candidate(problem.seed, "seed", 0)
-        yield Round(0, await evaluate.select([seed], 1, rng))
-        for number in range(1, self.rounds + 1):
-            await evaluate.answers([(problem.seed, problem.train[0])])
-            (reply,) = await optimizer.complete(
-                [Request((Message("user", f"round {number}"),), purpose="propose")]
-            )
-            assert isinstance(reply, Completion)
-            child = Candidate(Prompt(f"{reply.text} {number}"), "vary", number, seed.id)
-            yield Round(number, await evaluate.select([seed, child], 1, rng), parse_failures=1)
-
-
-@pytest.fixture
-def task() -> Task:
-    return load_task("object_counting", sizes=Sizes(4, 6, 10), seed=0)
-
-
-@pytest.fixture
-def plan() -> TrialPlan:
-    model = parse_model("openai:tiny@http://127.0.0.1:1/v1")
-    return TrialPlan(
-        id="t",
-        task="counting",
-        strategy=OneByOne(),
-        strategy_label="one by one",
-        selection=Full(),
-        selection_label="full",
-        seed=0,
-        target=model,
-        optimizer=model,
-        sampling=Sampling(),
-    )
-
-
-def locked_examples(task: Task) -> tuple[Example, ...]:
-    return task.test.single_reading().read()
-
-
-def target_of(task: Task) -> ScriptedModel:
-    """Answers rightly where the prompt says GOOD."""
-    answer_by_input = {
-        example.input: example.answers[0]
-        for example in (*task.train, *task.dev, *locked_examples(task))
-    }
-
-    def script(request: Request) -> str:
-        right = answer_by_input[request.messages[-1].content]
-        return f"Answer: {right if GOOD in request.messages[0].content else 1000}"
-
-    return ScriptedModel(script, "target")
-
-
-async def run(plan: TrialPlan, task: Task, target: LanguageModel | None = None) -> TrialResult:
-    return await Trial(
-        plan, task, target or target_of(task), ScriptedModel(lambda _: GOOD, "optimizer")
-    ).run()
+from tests.contracts.trials import GOOD, Breaking, locked_examples, run, target_of
 
 
 async def test_the_best_prompt_is_tested_against_the_seed_prompt(
@@ -161,21 +91,6 @@ async def test_a_budget_without_room_fails_in_one_sentence(
     assert result.status == "failed"
     assert "budget" in result.error
     assert result.test_accuracy is None
-
-
-class Breaking:
-    """Answers some batches, then breaks."""
-
-    name = "breaking"
-
-    def __init__(self, model: LanguageModel, batches: int, error: Callable[[], Exception]) -> None:
-        self._model, self._left, self._error = model, batches, error
-
-    async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
-        self._left -= 1
-        if self._left < 0:
-            raise self._error()
-        return await self._model.complete(requests)
 
 
 async def test_an_endpoint_that_breaks_leaves_what_was_found(plan: TrialPlan, task: Task) -> None:

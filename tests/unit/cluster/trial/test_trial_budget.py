@@ -20,7 +20,7 @@ from optimizer.candidate import Candidate, Problem, Round
 from optimizer.prompt import Prompt
 from optimizer.protocols import Evaluator, LanguageModel
 from optimizer.scripted import ScriptedModel
-from optimizer.selection import Full, Racing
+from optimizer.selection import Racing
 from optimizer.tasks.loading import load_task
 from optimizer.tasks.task import Sizes, Task
 from optimizer.types import Outcome, Request, Sampling
@@ -28,31 +28,8 @@ from serving.budget.paid_model import PaidModel
 from serving.ledger import Ledger
 from serving.ledger.cached_model import CachedModel
 from serving.ledger.coordinator import LedgerCoordinator
-from serving.settings import parse_model
 from tests.contracts.paying import Share
-from tests.unit.cluster.test_trial import GOOD, OneByOne, run, target_of
-
-
-@pytest.fixture
-def task() -> Task:
-    return load_task("object_counting", sizes=Sizes(4, 6, 10), seed=0)
-
-
-@pytest.fixture
-def plan() -> TrialPlan:
-    model = parse_model("openai:tiny@http://127.0.0.1:1/v1")
-    return TrialPlan(
-        id="t",
-        task="counting",
-        strategy=OneByOne(),
-        strategy_label="one by one",
-        selection=Full(),
-        selection_label="full",
-        seed=0,
-        target=model,
-        optimizer=model,
-        sampling=Sampling(),
-    )
+from tests.contracts.trials import GOOD, OneByOne, run, target_of
 
 
 class Telling:

@@ -14,34 +14,9 @@ from cluster.trial.trial import Trial
 from optimizer.errors import AccessError, EndpointError, StorageError
 from optimizer.protocols import LanguageModel
 from optimizer.scripted import ScriptedModel
-from optimizer.selection import Full
-from optimizer.tasks.loading import load_task
-from optimizer.tasks.task import Sizes, Task
-from optimizer.types import Outcome, Request, Sampling
-from serving.settings import parse_model
-from tests.unit.cluster.test_trial import GOOD, Breaking, OneByOne, run, target_of
-
-
-@pytest.fixture
-def task() -> Task:
-    return load_task("object_counting", sizes=Sizes(4, 6, 10), seed=0)
-
-
-@pytest.fixture
-def plan() -> TrialPlan:
-    model = parse_model("openai:tiny@http://127.0.0.1:1/v1")
-    return TrialPlan(
-        id="t",
-        task="counting",
-        strategy=OneByOne(),
-        strategy_label="one by one",
-        selection=Full(),
-        selection_label="full",
-        seed=0,
-        target=model,
-        optimizer=model,
-        sampling=Sampling(),
-    )
+from optimizer.tasks.task import Task
+from optimizer.types import Outcome, Request
+from tests.contracts.trials import GOOD, Breaking, OneByOne, run, target_of
 
 
 class Reserved:

@@ -16,7 +16,7 @@ import ray
 from cluster.experiment.metrics import METRICS
 
 DASHBOARD = json.loads(
-    (Path(__file__).parents[3] / "cluster" / "deploy" / "grafana.json").read_text(encoding="utf-8")
+    (Path(__file__).parents[4] / "cluster" / "deploy" / "grafana.json").read_text(encoding="utf-8")
 )
 RAY = Path(ray.__file__).parent
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
