@@ -24,6 +24,7 @@ from cluster.diagnosis.result import TaskDiagnosis
 from cluster.diagnosis.running import diagnose_task
 from cluster.diagnosis.settings import DiagnosisSettings
 from cluster.diagnosis.table import diagnosis_table
+from optimizer.counted_model import CountedModel
 from optimizer.diagnostics import Depth, Diagnosis, NotMeasured, Subject, diagnose
 from optimizer.diagnostics.ablations import SHORT
 from optimizer.errors import DataError, SettingsError
@@ -69,7 +70,11 @@ async def found() -> Diagnosis:
     subject = Subject(toy.PROBLEM, toy.DEV, toy.examples(8, "held out"), None)
     depth = Depth(error_sets=8, errors_per_set=2, search=SHORT)
     return await diagnose(
-        subject, ScriptedModel(author), toy.InMemoryEvaluator(ScriptedModel(toy.target)), depth, 0
+        subject,
+        CountedModel(ScriptedModel(author)),
+        toy.InMemoryEvaluator(ScriptedModel(toy.target)),
+        depth,
+        0,
     )
 
 
