@@ -5,14 +5,13 @@ it.
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from cluster.cli import options
-from cluster.cli.console import ERR, OUT, say, steady
-from cluster.config.endpoints import address_lines
+from cluster.cli.console import OUT, say, steady
+from cluster.cli.experiments import introduce
 from cluster.config.experiment import ExperimentSettings
 from cluster.config.overrides import overrides
-from cluster.experiment.prepare import SETTINGS_FILE, Experiment, models_of, prepare
+from cluster.experiment.prepare import SETTINGS_FILE, Experiment, prepare
 
 NONE_CAN_PAY = 3
 """Exit code where no task has room for optimization."""
@@ -70,12 +69,7 @@ def _check(experiment: Experiment, repeats: int) -> int:
     from cluster.headroom.check import run_check
     from cluster.headroom.table import check_table
 
-    for note in experiment.notes:
-        ERR.print(Text(note, "yellow"))
-    for note in experiment.data_notes:
-        say(note)
-    for line in address_lines(models_of(experiment.settings)):
-        say(line, "dim")
+    introduce(experiment)
     checked = run_check(experiment, repeats, say)
     OUT.print(check_table(checked))
     say(

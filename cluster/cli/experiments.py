@@ -103,14 +103,19 @@ def list_names() -> None:
             )
 
 
-def _begin(settings: ExperimentSettings) -> None:
-    experiment = prepare(settings)
+def introduce(experiment: Experiment) -> None:
+    """Say what a person should know of an experiment before it begins."""
     for note in experiment.notes:
         ERR.print(Text(note, "yellow"))
     for note in experiment.data_notes:
         say(note)
     for line in address_lines(models_of(experiment.settings)):
         say(line, "dim")
+
+
+def _begin(settings: ExperimentSettings) -> None:
+    experiment = prepare(settings)
+    introduce(experiment)
     cost = cost_of_calls(experiment.settings, experiment.tasks, experiment.out)
     say(estimated(experiment.settings, experiment.trial_specs, cost).line)
     _run(experiment)

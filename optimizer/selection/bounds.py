@@ -9,8 +9,12 @@ any bound is formed. Knows no bound's formula.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
 
-from optimizer.selection.scoreboard import Scoreboard
+from optimizer.protocols import Measure
+from optimizer.selection.scoreboard import Scoreboard, check_budget_share
+from optimizer.validators import at_least
 
 Bound = Callable[[float, int, int], float]
 """(an arm's mean, the number of items it was measured on, the number of all arms together) -> upper
@@ -33,3 +37,42 @@ async def follow_bounds(
         highest = sorted(unfinished, key=lambda arm: (-bound_by_arm[arm], arm))[:batch_arms]
         await board.run({arm: board.done(arm) + block_items for arm in highest})
     return board.ranked(board.arms)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoundsRule:
+    """What the rules that follow bounds have in common; each has its own formula.
+
+    Raises:
+        SettingsError: For a value out of range.
+    """
+
+    exploration: float = 1.0
+    """Weight of what is not known yet (ProTeGi's, arXiv 2305.03495, `evaluators.py`)."""
+    batch_arms: int = 8
+    """Arms measured at a time (ProTeGi's)."""
+    block_items: int = 8
+    """Items by which each of them goes on [ours]. ProTeGi's 32 would be most of a dev split."""
+    budget_share: float = 0.5
+    """Share of all pairs that is measured [ours]. ProTeGi's budget is 2048 pairs, whatever the
+    numbers of arms and items.
+    """
+
+    def __post_init__(self) -> None:
+        at_least(0, exploration=self.exploration)
+        at_least(1, batch_arms=self.batch_arms, block_items=self.block_items)
+        check_budget_share(self.budget_share)
+
+    async def select(
+        self, arms: int, items: int, keep: int, measure: Measure, rng: Random
+    ) -> list[int]:
+        """Follow the bounds (see protocols.SelectionRule).
+
+        It uses no random numbers; `keep` changes nothing.
+        """
+        board = Scoreboard(arms, items, measure, self.budget_share)
+        return await follow_bounds(board, self._bound, self.batch_arms, self.block_items)
+
+    def _bound(self, mean: float, own: int, pulls: int) -> float:
+        """Return the upper bound of an arm's mean; see Bound."""
+        raise NotImplementedError

@@ -20,8 +20,8 @@ from serving.storage import Folder, open_folder
 _OF = "the experiment's budget"
 
 
-class BudgetActor:
-    """`BudgetStore` behind Ray."""
+class BudgetActor(BudgetStore):
+    """A BudgetStore in an actor of Ray, which records time while trials run."""
 
     def __init__(
         self,
@@ -32,46 +32,28 @@ class BudgetActor:
         spare: Cost,
         course: str,
     ) -> None:
-        self._shared_budget = BudgetStore(
+        super().__init__(
             open_folder(folder), limits, kept_by_trial, seconds_allowed, spare=spare, course=course
         )
         self._keeping: asyncio.Task[None] | None = None
 
-    async def take(self, trial: str, costs: list[Cost], test: bool) -> int:
-        return await self._shared_budget.take(trial, costs, test)
-
-    async def send(self, trial: str, most_by_key: dict[bytes, Cost], test: bool) -> None:
-        await self._shared_budget.send(trial, most_by_key, test)
-
-    async def settle(self, trial: str, cost_by_key: dict[bytes, Cost], answered: bool) -> None:
-        self._shared_budget.settle(trial, cost_by_key, answered)
-
-    async def give_back(self, trial: str, most: Cost, test: bool) -> None:
-        self._shared_budget.give_back(trial, most, test)
-
     async def begin(self, trial: str) -> Elapsed:
+        """See BudgetStore.begin."""
         if self._keeping is None or self._keeping.done():
             self._keeping = Supervisor("the experiment's budget").keep(
-                "recording time", self._shared_budget.keep_time
+                "recording time", self.keep_time
             )
-        return await self._shared_budget.begin(trial)
-
-    async def ended(self, trial: str, key: str, reason: str) -> None:
-        await self._shared_budget.ended(trial, key, reason)
+        return await super().begin(trial)
 
     async def stop(self) -> None:
+        """See BudgetStore.stop."""
         if self._keeping:
             self._keeping.cancel()
-        await self._shared_budget.stop()
+        await super().stop()
 
-    async def keep(self, trial: str, cost: Cost) -> None:
-        await self._shared_budget.keep(trial, cost)
-
-    async def close(self, trial: str, done: bool) -> None:
-        await self._shared_budget.close(trial, done)
-
-    async def spent(self) -> Cost:
-        return self._shared_budget.spent
+    async def spent_now(self) -> Cost:
+        """Return BudgetStore.spent, which a call of an actor cannot read."""
+        return self.spent
 
 
 class TrialBudgetClient:
@@ -158,7 +140,7 @@ class BudgetClient:
 
     def spent(self) -> Cost:
         """For a caller without an event loop."""
-        spent: Cost = ray.get(self._actor.spent.remote(), timeout=30)
+        spent: Cost = ray.get(self._actor.spent_now.remote(), timeout=30)
         return spent
 
     def stop(self) -> None:

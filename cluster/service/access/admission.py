@@ -43,6 +43,8 @@ def expect_offered(request: OptimizationRequest, service: ServiceSettings) -> di
     if request.name.startswith("."):
         raise SettingsError(f"A job's name does not begin with a dot; {request.name!r} does.")
     for task in request.tasks:
+        if (task.file is None) == (task.generated is None):
+            raise SettingsError("A task names a file or a generated task, one of them.")
         _expect_known("generated task", task.generated, GENERATED)
         _expect_known("scorer", task.scorer, SCORERS)
     offered = {
@@ -83,7 +85,7 @@ def expect_within(request: OptimizationRequest, service: ServiceSettings) -> Non
     Raises:
         SettingsError: It is larger, or `expect_offered` refuses it.
     """
-    limits, comparison_groups = service.limits, len(request.tasks) * len(set(request.seeds))
+    limits = service.limits
     examples = sum((task.sizes or request.sizes).build().total for task in request.tasks) * len(
         set(request.seeds)
     )
@@ -93,9 +95,7 @@ def expect_within(request: OptimizationRequest, service: ServiceSettings) -> Non
             f"than the {limits.examples:,} that this service takes: make sizes smaller, or take "
             "fewer tasks or seeds."
         )
-    trials = comparison_groups * (
-        _points(request, service) if request.search else len(request.strategies)
-    )
+    trials = trials_asked(request, service)
     if trials > limits.trials:
         raise SettingsError(
             f"The request has {trials:,} trials, more than the {limits.trials:,} that this service "
@@ -182,6 +182,12 @@ def searched_models(request: OptimizationRequest) -> tuple[str, ...]:
     if not isinstance(domain, OneOf):
         raise SettingsError(f"In search.space, {OPTIMIZER}: it must be a list of labels.")
     return tuple(str(name) for name in domain.values)
+
+
+def trials_asked(request: OptimizationRequest, service: ServiceSettings) -> int:
+    """Return how many trials the job has; plans none of them."""
+    points = _points(request, service) if request.search else len(request.strategies)
+    return len(request.tasks) * len(set(request.seeds)) * points
 
 
 def _expect_known(noun: str, name: str | None, known: Collection[str]) -> None:

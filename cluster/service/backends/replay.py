@@ -16,6 +16,7 @@ from pathlib import Path
 
 from cluster.config.experiment import ExperimentSettings
 from cluster.results.folder import read_trials
+from cluster.service.access.admission import trials_asked
 from cluster.service.backends.archive import ArchiveBackend
 from cluster.service.backends.archived_events import events_of_results
 from cluster.service.backends.played_folder import PlayedFolder
@@ -33,7 +34,6 @@ from cluster.service.schemas import (
     Page,
     TaskOutlook,
 )
-from optimizer.errors import SettingsError
 from serving.runtime.supervision import Supervisor
 from serving.runtime.supervision import told as reason_of
 from serving.storage import Folder
@@ -93,7 +93,7 @@ class ReplayBackend(ArchiveBackend):
                 idempotency_key,
             ):
                 return played.job
-        self._expect_valid(request)
+        admit(request, self._service)
         open_jobs = self._open_jobs(owner)
         if open_jobs >= (self._jobs_at_once or MOST_JOBS) or len(self._played) >= MOST_JOBS:
             raise OverQuota(
@@ -131,8 +131,8 @@ class ReplayBackend(ArchiveBackend):
         Raises:
             SettingsError: The request is one that a service that runs jobs would refuse.
         """
-        self._expect_valid(request)
-        trials = len(request.tasks) * len(request.strategies) * len(request.seeds)
+        admit(request, self._service)
+        trials = trials_asked(request, self._service)
         target_calls, optimizer_calls = (
             None if most is None else most * trials
             for most in (request.budget.target_calls, request.budget.optimizer_calls)
@@ -256,13 +256,6 @@ class ReplayBackend(ArchiveBackend):
 
     def _open_jobs(self, owner: str) -> int:
         return sum(one.owner == owner and not one.over for one in self._played.values())
-
-    def _expect_valid(self, request: OptimizationRequest) -> None:
-        """Raise SettingsError for what a service that runs jobs would refuse at once."""
-        admit(request, self._service)
-        for task in request.tasks:
-            if (task.file is None) == (task.generated is None):
-                raise SettingsError("A task is a file or a generated one: give one of the two.")
 
     def _find(self, principal: Principal, id: str) -> PlayedJob | None:
         played = self._played.get(id)

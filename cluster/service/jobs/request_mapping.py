@@ -26,8 +26,7 @@ from cluster.service.core.settings import ServiceSettings
 from cluster.service.schemas import OptimizationRequest, TaskRequest
 from cluster.service.stores.file_inspection import local_copy
 from cluster.service.stores.job_store import Store
-from optimizer.errors import DataError, SettingsError, StorageError, shortened, unknown_name
-from optimizer.tasks.generated import GENERATED
+from optimizer.errors import DataError, SettingsError, StorageError, shortened
 from serving.settings.validation import read_mapping, validated
 from serving.storage import Folder
 
@@ -158,11 +157,7 @@ def probe_digest(request: OptimizationRequest, service: ServiceSettings) -> str:
 
 def _task(task: TaskRequest, store: Store) -> dict[str, Any]:
     own = task.model_dump(mode="json", include={"scorer", "seed_instruction", "sizes"})
-    if (task.file is None) == (task.generated is None):
-        raise SettingsError("A task names a file or a generated task, one of them.")
     if task.generated is not None:
-        if task.generated not in GENERATED:
-            raise unknown_name("generated task", task.generated, GENERATED)
         return own | {"source": task.generated, "label": task.label}
     assert task.file is not None
     label = task.label or slug(

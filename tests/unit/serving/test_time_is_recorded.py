@@ -1,23 +1,20 @@
 """The time of an experiment goes on being recorded after a fault of the storage."""
 
 import asyncio
+from pathlib import Path
 
+from optimizer.budget.cost import NOTHING, Limits
 from optimizer.errors import StorageError
 from serving.budget.actor import BudgetActor
 
 
-class SharedBudget:
+class Faulty(BudgetActor):
     """Cannot record the time at first."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        super().__init__(str(folder), Limits(), {}, {}, NOTHING, "")
         self.tries = 0
         self.recording = asyncio.Event()
-
-    async def begin(self, trial: str) -> None:
-        """Nothing."""
-
-    async def stop(self) -> None:
-        """Nothing."""
 
     async def keep_time(self) -> None:
         self.tries += 1
@@ -27,11 +24,10 @@ class SharedBudget:
         await asyncio.Event().wait()
 
 
-async def test_time_is_recorded_again_after_a_fault_of_the_storage() -> None:
-    actor, shared_budget = BudgetActor.__new__(BudgetActor), SharedBudget()
-    actor._shared_budget, actor._keeping = shared_budget, None  # type: ignore[assignment]
+async def test_time_is_recorded_again_after_a_fault_of_the_storage(tmp_path: Path) -> None:
+    actor = Faulty(tmp_path)
     await actor.begin("t")
     async with asyncio.timeout(10):
-        await shared_budget.recording.wait()
+        await actor.recording.wait()
     await actor.stop()
-    assert shared_budget.tries == 2
+    assert actor.tries == 2
