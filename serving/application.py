@@ -1,7 +1,6 @@
-"""Several models in one Serve application, from one file of settings: a deployment each, and the
-gateway as the way in.
+"""One Serve application with several models: a deployment for each, and the gateway as the way in.
 
-`build` is what `serve run`, `serve deploy` and KubeRay's RayService import; `promptray serve` takes
+`build` is what `serve run`, `serve deploy` and KubeRay's RayService import; `promptray serve` reads
 the same settings. No `from __future__ import annotations` here: Serve reads the annotations of
 `build`.
 """
@@ -22,17 +21,18 @@ from serving.settings import ModelSettings, Served, addressed, parse_model
 from serving.settings.validation import Strict, read_mapping, sentence
 
 DEFAULT_MODELS = ("builtin:target", "builtin:optimizer")
-"""What is offered where nothing is named."""
+"""The models where none is named."""
 
 
 class ServingSettings(Strict):
     """Which models to host, and how their gateway is opened."""
 
     models: list[str | dict[str, Any]] = Field(min_length=1)
-    """Each a line, such as `vllm:MODEL`, or a mapping with `kind`."""
+    """Each is a line, such as `vllm:MODEL`, or a mapping with `kind`."""
     gateway: GatewaySettings | None = Field(None, validation_alias=AliasChoices("gateway", "door"))
-    """`door` is its name in older files."""
-    """None: no HTTP; the models are called by handle alone, by experiments on the same cluster."""
+    """None: no HTTP; the models are called by handle alone, by experiments on the same cluster.
+    `door` is its name in older files.
+    """
 
     @field_validator("models")
     @classmethod
@@ -56,23 +56,30 @@ class ServingSettings(Strict):
 
     @property
     def parsed(self) -> tuple[ModelSettings, ...]:
+        """Return the settings of all models."""
         return tuple(parse_model(model) for model in self.models)
 
     @property
     def served(self) -> tuple[Served, ...]:
-        """Those that we run ourselves."""
+        """Return the settings of the models that this application hosts itself."""
         return tuple(model for model in self.parsed if model.served)
 
 
 def read(
     file: Path | None, models: Sequence[str] = (), gateway: Mapping[str, Any] | None = None
 ) -> ServingSettings:
-    """The settings of `promptray serve`: a file's, in which `models` and single settings of the
-    `gateway` are replaced where they are
-    given. There is always a gateway. Raises SettingsError in one sentence.
+    """Read the settings of `promptray serve`; there is always a gateway.
+
+    Args:
+        file: A YAML file of settings; None for the defaults.
+        models: Models in place of those in the file.
+        gateway: Single settings of the gateway in place of those in the file.
+
+    Raises:
+        SettingsError: If a setting is unknown, missing or impossible.
     """
     data = {"models": list(DEFAULT_MODELS)} if file is None else read_mapping(file)
-    name = "door" if "door" in data else "gateway"  # faults are told in the words of the file
+    name = "door" if "door" in data else "gateway"  # messages use the words of the file
     own = data.get(name) or {}
     if not isinstance(own, Mapping):
         raise SettingsError(
@@ -84,7 +91,11 @@ def read(
 
 
 def validated(args: Mapping[str, Any]) -> ServingSettings:
-    """Raises SettingsError in one sentence."""
+    """Check the content of a settings file.
+
+    Raises:
+        SettingsError: If a setting is unknown, missing or impossible.
+    """
     try:
         return ServingSettings.model_validate(args)
     except ValidationError as problem:
@@ -92,15 +103,16 @@ def validated(args: Mapping[str, Any]) -> ServingSettings:
 
 
 def build(args: dict[str, Any]) -> serve.Application:
-    """One Serve application with all models, from the content of a settings file.
+    """Build one Serve application with all models, from the content of a settings file.
 
-    Raises SettingsError in one sentence.
+    Raises:
+        SettingsError: If a setting is unknown, missing or impossible.
     """
     return application(validated(args))
 
 
 def application(settings: ServingSettings) -> serve.Application:
-    """The gateway in front of the models, or a mere root for them where there is none."""
+    """Bind the gateway in front of the models, or a mere root for them where there is none."""
     hosted = {model.label: bind(model, load_engine) for model in settings.served}
     if settings.gateway is not None:
         return bind_gateway(settings.gateway, settings.parsed, hosted, connect)
@@ -109,7 +121,7 @@ def application(settings: ServingSettings) -> serve.Application:
 
 
 class _Root:
-    """What Serve hangs the deployments on: an application has one that comes first.
+    """The first deployment of an application without a gateway, which Serve requires.
 
     Nobody calls it.
     """

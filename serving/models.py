@@ -1,9 +1,8 @@
-"""From the settings of a model to the model: a client on the Ray cluster, a client in this process,
-or an engine.
+"""The one factory: builds a model, a client or an engine, from its settings.
 
 Settings are small data that travel; what they describe is built here, where it is to run. This is
 the only module that knows all settings, clients and engines, so none of these may import it: a part
-of serving that needs a model built is handed `load_engine` or `connect` by its caller. Ray, each
+of serving that needs a model built gets `load_engine` or `connect` from its caller. Ray, each
 client and each engine are imported only when one is built: they take seconds to load, and a machine
 that does not run an engine need not have its package.
 """
@@ -33,13 +32,13 @@ def connect(settings: ModelSettings, group: Group | None = None) -> LanguageMode
 
     Args:
         settings: The model: one that is hosted on this cluster, or one behind an endpoint.
-        group: The groups that the caller stands in, the widest first. The callers of a hosted model
-            that stand in groups share what its replicas take; one without has `chunks_in_flight`
-            for itself. The callers of an endpoint always share its window.
+        group: The groups of the caller, the widest first. The callers of a hosted model that have
+            groups share the capacity of its replicas; one without has `chunks_in_flight` for
+            itself. The callers of an endpoint always share its concurrency limit.
 
     Raises:
-        AccessError: The key of an endpoint is missing.
-        SettingsError: There is no client for settings of this kind.
+        AccessError: If the key of an endpoint is missing.
+        SettingsError: If there is no client for settings of this kind.
     """
     match settings:
         case OpenAISettings():
@@ -50,13 +49,14 @@ def connect(settings: ModelSettings, group: Group | None = None) -> LanguageMode
 
 
 def open_in_process(settings: ModelSettings) -> LanguageModel:
-    """Return the model for calls from this process, without Ray: an engine that is loaded at the
-    first call, or an endpoint's
-    client with a window of its own.
+    """Return the model for calls from this process, without Ray.
+
+    It is an engine that is loaded at the first call, or an endpoint's client with a concurrency
+    limit of its own.
 
     Raises:
-        AccessError: The key of an endpoint is missing.
-        SettingsError: There is no client for settings of this kind.
+        AccessError: If the key of an endpoint is missing.
+        SettingsError: If there is no client for settings of this kind.
     """
     match settings:
         case OpenAISettings():
@@ -73,12 +73,12 @@ def open_in_process(settings: ModelSettings) -> LanguageModel:
 def load_engine(settings: Served) -> Engine:
     """Return the loaded engine of a model.
 
-    A replica calls it once, with the settings that came to it.
+    A replica calls it once, with the settings sent to it.
 
     Raises:
-        SettingsError: There is no engine for settings of this kind, or the engine refuses its
+        SettingsError: If there is no engine for settings of this kind, or the engine refuses its
             settings.
-        StorageError: The model's files cannot be read.
+        StorageError: If the model's files cannot be read.
     """
     match settings:
         case TargetSettings():
@@ -109,9 +109,7 @@ def load_engine(settings: Served) -> Engine:
 
 
 def _endpoint_on_cluster(settings: OpenAISettings, group: Group) -> LanguageModel:
-    """Return an endpoint's client, which shares the endpoint's window with all its callers on this
-    cluster.
-    """
+    """Return an endpoint's client that shares the limit with all callers on this cluster."""
     from serving.clients.openai_model import OpenAIModel
     from serving.concurrency.gate_actor import window_on_cluster
 
@@ -142,7 +140,7 @@ def _hosted(settings: Served, group: Group | None) -> LanguageModel:
 
 
 def _unknown(what: str, settings: object) -> SettingsError:
-    """Return the refusal of settings that nothing here is built from."""
+    """Return the error for settings of a kind that cannot be built."""
     return SettingsError(
         f"There is no {what} for {type(settings).__name__}; name a model of the kind builtin, "
         "openai, scripted or vllm."

@@ -65,7 +65,7 @@ def up(
     from cluster.service.backends.ray import ANSWERS_WITHIN_S, OPENS_WITHIN_S
     from cluster.service.jobs.controller_actor import open_controller
     from optimizer.errors import StorageError
-    from serving.runtime.actors import told
+    from serving.runtime.actors import actor_error
 
     gateway = {"host": host, "port": port, "allowed_hosts": allowed_host or None}
     settings = _settings(
@@ -86,7 +86,7 @@ def up(
                 "logs."
             ) from None
         except ray.exceptions.RayError as problem:
-            raise told(problem, "the service") from None
+            raise actor_error(problem, "the service") from None
         for note in notes:
             say(note)
         say(f"The service of {settings.storage} is at {address}")

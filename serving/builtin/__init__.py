@@ -1,6 +1,4 @@
-"""The built-in target model: its lessons, the recipe that trained it, its weights, and the table of
-what it can do.
-"""
+"""The built-in target model: its training data and recipe, its weights, and its chat format."""
 
 from pathlib import Path
 

@@ -1,7 +1,6 @@
-"""The chat form of the built-in target model: a role token before each message, an end token behind
-it.
+"""The chat format of the built-in target: a role token before each message, an end token behind.
 
-The same form stands as a Jinja template in tokenizer_config.json, for vLLM and transformers.
+The same format stands as a Jinja template in tokenizer_config.json, for vLLM and transformers.
 """
 
 from collections.abc import Iterable
@@ -22,11 +21,10 @@ TEMPLATE = (
 
 
 def chat_text(messages: Iterable[tuple[str, str]]) -> str:
-    """(role, content) pairs as the text that the model reads, up to the place where its answer
-    begins.
+    """Return (role, content) pairs as the text that the model reads, up to the start of its answer.
 
-    Special tokens inside a content are taken apart with a zero-width space: data can never end its
-    own message.
+    Special tokens inside a content are split with a zero-width space: data can never end its own
+    message.
     """
     parts = [
         f"{TOKEN_BY_ROLE[role]}{content.replace('<|', '<' + chr(0x200B) + '|')}{END}"

@@ -80,7 +80,7 @@ def words_in(sent: object) -> str:
     """
     said = _said(sent, _DEPTH)
     if said or sent in (None, "", {}, []):
-        return said
+        return words
     return json.dumps(sent, default=str)[: 2 * LONGEST]
 
 

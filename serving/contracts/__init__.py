@@ -1,0 +1,1 @@
+"""Contracts between clients and the gateway: refusals and streams."""

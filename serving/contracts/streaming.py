@@ -1,9 +1,7 @@
 """An answer in pieces: text as it is written, and the whole outcome as the last item.
 
-Knows no engine and no protocol on the wire.
-
 The pieces of a stream, put together, are the outcome's text. A stream that fails ends with a
-Failed, whatever it has given before.
+Failed, whatever it has given before. Knows no engine and no protocol on the wire.
 """
 
 from collections.abc import AsyncIterator
@@ -21,19 +19,19 @@ class Streams(Protocol):
     """A language model that can answer in pieces."""
 
     def stream(self, request: Request) -> AsyncIterator[Piece]:
-        """Pieces of text, none of them empty, then the outcome.
+        """Yield pieces of text, none of them empty, then the outcome.
 
-        Raises what `complete` raises, before the first piece.
+        Errors of `complete` are raised here too, before the first piece.
         """
 
 
 def pieces(model: LanguageModel, request: Request) -> AsyncIterator[Piece]:
-    """The model's own stream, or the answer of a model without one as one piece."""
+    """Return the model's own stream, or the answer of a model without one as one piece."""
     return model.stream(request) if isinstance(model, Streams) else in_one_piece(model, request)
 
 
 async def in_one_piece(model: LanguageModel, request: Request) -> AsyncIterator[Piece]:
-    """For models whose answer is there at once."""
+    """Yield the answer of a model that has it at once."""
     (outcome,) = await model.complete([request])
     if isinstance(outcome, Completion) and outcome.text:
         yield outcome.text
@@ -41,10 +39,9 @@ async def in_one_piece(model: LanguageModel, request: Request) -> AsyncIterator[
 
 
 class GrowingText:
-    """Cuts a text that grows from its beginning into pieces: what is not yet sure to stay is held
-    back.
+    """Cuts a text that grows at its end into pieces, and holds back what may still change.
 
-    Not sure are white space at the end, which is stripped if nothing follows, and a replacement
+    That is white space at the end, which is stripped if nothing follows, and a replacement
     character, in whose place the tokens to come may complete a letter.
     """
 
@@ -52,12 +49,12 @@ class GrowingText:
         self._given = 0
 
     def grown_to(self, text: str) -> str:
-        """What is new and sure in the text so far; may be empty."""
+        """Return what is new and final in the text so far; may be empty."""
         sure = text.strip().rstrip("\N{REPLACEMENT CHARACTER}").rstrip()
         new, self._given = sure[self._given :], max(self._given, len(sure))
         return new
 
     def ended_with(self, text: str) -> str:
-        """What was held back of the whole text."""
+        """Return the rest of the whole text."""
         new, self._given = text[self._given :], len(text)
         return new

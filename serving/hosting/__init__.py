@@ -1,0 +1,1 @@
+"""Hosting of models on Ray Serve."""

@@ -1,11 +1,9 @@
-"""Hosts models on Ray Serve: one deployment a model, one deployment class for all engines.
+"""Hosting of models on Ray Serve: one deployment for each model, one class for all engines.
 
-Knows no engine by name: whoever hosts a model hands the function over that loads its engine in a
-replica (`models.load_engine`).
-
-A deployment's name says which model it is, so a model is found by it in whatever application it
-runs: in one of its own, where `host` put it there for an experiment, or beside others and a gateway
-(application.py). Models are called by handle, without HTTP.
+Knows no engine by name: the caller passes the function that loads the engine in a replica
+(`models.load_engine`). A deployment's name identifies its model, so a model is found by it in
+whatever application it runs: in one of its own, where `host` put it for an experiment, or beside
+others and a gateway (application.py). Models are called by handle, without HTTP.
 """
 
 import hashlib
@@ -39,28 +37,25 @@ from serving.settings import Hostable, Scaling
 AFFINE_ROUTER = "ray.serve.experimental.consistent_hash_router.ConsistentHashRouter"
 HEALTH_CHECK_EVERY_S = 5.0
 LEAVE_AFTER_S = 1.0
-"""From the moment that a replica's engine is found dead: long enough to tell its callers, who ask
-elsewhere.
+"""Seconds from the moment that a replica's engine is found dead to its exit: long enough to
+answer its callers, who then call another replica.
 """
 STARTS_WITHIN_S = 1800.0
-"""From the wish to host a model to its first replica: a large one has to be fetched and loaded, and
-a machine for it may have to be started first [ours].
+"""Seconds from the request to host a model to its first replica: a large one has to be
+downloaded and loaded, and a machine for it may have to be started first [ours].
 """
 STOP_S = 120.0
-"""What a replica that is told to stop gives to the chunks that it works on: they would have to be
+"""Seconds that a stopping replica has for the chunks that it works on: they would have to be
 paid for again.
 """
 START_ATTEMPTS = 3
-"""For a replica that does not start, unless it says that the user must mend something: that is told
-at once.
-"""
+"""Attempts to start a replica, unless the user must fix something: that is reported at once."""
 LOOK_EVERY_S = 0.1
-"""At a start.
-
-Serve's own wait looks once a second, for the deployment and again for its replicas.
+"""Seconds between two checks at a start. Serve's own wait checks once a second, for the
+deployment and again for its replicas.
 """
 QUIET = LoggingConfig(log_level="WARNING", enable_access_log=False)
-"""Serve logs to its files only what is wrong."""
+"""Serve logs only warnings and errors to its files."""
 _GONE = (ApplicationStatus.NOT_STARTED, ApplicationStatus.DEPLOY_FAILED, ApplicationStatus.DELETING)
 _ERROR_BY_NAME = {
     error.__name__: error for error in (SettingsError, AccessError, StorageError, EndpointError)
@@ -68,30 +63,29 @@ _ERROR_BY_NAME = {
 _OUR_ERROR = re.compile(
     rf"{re.escape(PromptrayError.__module__)}\.({'|'.join(_ERROR_BY_NAME)}): (.+)"
 )
-"""As the last line of a traceback has it, which is all that Serve tells of a replica that did not
-start.
+"""An error as the last line of a traceback has it, which is all that Serve reports of a replica
+that did not start.
 """
 T = TypeVar("T")
 Model = TypeVar("Model", bound=Hostable)
 
 
 class ModelReplica:
-    """One engine in one replica, loaded there from its settings: they and a function's name are all
-    that travels.
+    """One engine in one replica, loaded there from its settings.
 
-    When the engine dies, the replica tells its callers EngineDied and ends its process: Serve
-    starts another in its place.
+    Only the settings and a function's name travel. When the engine dies, the replica answers its
+    callers with EngineDied and ends its process: Serve starts another in its place.
     """
 
     def __init__(self, model: Model, load: Callable[[Model], Engine]) -> None:
         self._engine = load(model)
 
     async def complete(self, requests: list[Request]) -> list[Outcome]:
-        """One outcome a request, in order."""
+        """Return one outcome for each request, in order."""
         return await self._or_leave(self._engine.complete(requests))
 
     async def stream(self, request: Request) -> AsyncIterator[Piece]:
-        """The pieces of one answer, and its outcome."""
+        """Yield the pieces of one answer, and its outcome."""
         try:
             async for piece in self._engine.stream(request):
                 yield piece
@@ -100,11 +94,11 @@ class ModelReplica:
             raise
 
     async def check_health(self) -> None:
-        """Called by Serve, every HEALTH_CHECK_EVERY_S."""
+        """Check the engine; Serve calls this every HEALTH_CHECK_EVERY_S."""
         await self._or_leave(self._engine.check_health())
 
     def __del__(self) -> None:
-        """Called by Serve when the replica is to stop and its calls are done."""
+        """Close the engine; Serve calls this when the replica stops and its calls are done."""
         if hasattr(self, "_engine"):
             self._engine.close()
 
@@ -124,17 +118,20 @@ class ModelReplica:
 
 
 def deployment_name(model: Hostable) -> str:
-    """The same for the same model, different for different ones; it begins with the label, for
-    people and for metrics.
+    """Return the name of a model's deployment: the same for the same model only.
+
+    It begins with the label, for people and for metrics.
     """
     slug = re.sub(r"[^a-z0-9.]+", "-", model.label.lower()).strip("-")[:48]
     return f"{slug}-{hashlib.sha256(model.identity.encode()).hexdigest()[:8]}"
 
 
 def bind(model: Model, load: Callable[[Model], Engine]) -> serve.Application:
-    """Return the model as an application of one deployment, which may become a part of a larger
-    one. `load` is called once in each
-    replica, where its module must be found.
+    """Return the model as an application of one deployment, or a part of a larger one.
+
+    Args:
+        model: The model.
+        load: Loads the engine; called once in each replica, where its module must be found.
     """
     deployment = serve.deployment(
         name=deployment_name(model),
@@ -173,8 +170,9 @@ def _routing(model: Hostable) -> dict[str, Any]:
 
 
 def find(deployment: str) -> str | None:
-    """The application on this cluster that has the deployment, or is about to; None where there is
-    none, or no Serve.
+    """Return the application on this cluster that has the deployment, or will have it soon.
+
+    It is None where there is none, or no Serve.
     """
     applications = serve.status().applications.items()
     return next(
@@ -190,12 +188,22 @@ def find(deployment: str) -> str | None:
 def host(
     models: Sequence[Model], load: Callable[[Model], Engine], within_s: float = STARTS_WITHIN_S
 ) -> list[str]:
-    """Hosts each model that is not on this cluster yet, in whatever application, and waits until
-    those replicas run. Returns the deployments' names, in order. `load` is called once in each
-    replica, where its module must be found.
+    """Host each model that is not on this cluster yet, and wait until its first replica runs.
 
-    Serve, where it does not run yet, starts without an HTTP proxy. Needs a running Ray
-    (`ray.init`). Raises as `start`.
+    Needs a running Ray (`ray.init`). Serve, where it does not run yet, starts without an HTTP
+    proxy.
+
+    Args:
+        models: The models.
+        load: Loads the engine; called once in each replica, where its module must be found.
+        within_s: Seconds to wait.
+
+    Returns:
+        The deployments' names, in order.
+
+    Raises:
+        EndpointError: As `start`.
+        UserError: As `start`.
     """
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     serve.start(proxy_location="Disabled", logging_config=QUIET)
@@ -210,11 +218,13 @@ def host(
 
 
 def start(targets: Sequence[RunTarget], within_s: float = STARTS_WITHIN_S) -> None:
-    """Deploys applications, side by side, and returns when their first replicas run.
+    """Deploy applications, side by side, and return when their first replicas run.
 
-    Raises EndpointError where a replica does not start in START_ATTEMPTS, or none runs after
-    `within_s` seconds; where it says why in an error of ours, that error. If it is one that the
-    user must mend, there is only one attempt.
+    Raises:
+        EndpointError: If a replica does not start in START_ATTEMPTS, or none runs after `within_s`
+            seconds.
+        UserError: If a replica reports a mistake that the user must fix; there is only one attempt
+            then.
     """
     if not targets:
         return
@@ -225,7 +235,12 @@ def start(targets: Sequence[RunTarget], within_s: float = STARTS_WITHIN_S) -> No
 
 
 def wait_for(apps: Sequence[str], within_s: float = STARTS_WITHIN_S) -> None:
-    """Returns when the first replicas of some applications run. Raises as `start`."""
+    """Wait until the first replicas of some applications run.
+
+    Raises:
+        EndpointError: As `start`.
+        UserError: As `start`.
+    """
     ends_at = time.monotonic() + within_s
     while not _all_run(apps):
         if time.monotonic() >= ends_at:
@@ -234,14 +249,14 @@ def wait_for(apps: Sequence[str], within_s: float = STARTS_WITHIN_S) -> None:
 
 
 def _late(apps: Sequence[str]) -> str:
-    """Which models do not run, and what Serve says of them."""
+    """Return which models do not run, and Serve's message on them."""
     state_by_app = serve.status().applications
     late = [
         app
         for app in apps
         if app not in state_by_app or state_by_app[app].status != ApplicationStatus.RUNNING
     ]
-    said = next(
+    message = next(
         (
             deployment.message
             for app in late
@@ -253,20 +268,22 @@ def _late(apps: Sequence[str]) -> str:
     )
     return (
         f"{', '.join(late)} could not be "
-        f"hosted{f' ({shortened(said, 300).rstrip(chr(46))})' if said else ''}"
+        f"hosted{f' ({shortened(message, 300).rstrip(chr(46))})' if message else ''}"
     )
 
 
 def _all_run(apps: Sequence[str]) -> bool:
-    """Raises what a replica of theirs has said, if it is final; its application is then taken
-    away.
+    """Return whether the first replicas of all these applications run.
+
+    Raises:
+        PromptrayError: If a replica of theirs has failed for good; its application is then deleted.
     """
     state_by_app = serve.status().applications
     for app in apps:
         state = state_by_app.get(app)
         if state is None:
             raise EndpointError(
-                f"{app} was taken off this cluster while it was to be hosted; start the same "
+                f"{app} was removed from this cluster while it was starting; start the same "
                 "command again."
             )
         if state.status == ApplicationStatus.DEPLOY_FAILED:
@@ -282,18 +299,18 @@ def _all_run(apps: Sequence[str]) -> bool:
 
 
 def _reason(state: ApplicationStatusOverview) -> PromptrayError | None:
-    """Why a replica did not start, where it said so in an error of ours."""
+    """Return the error of a replica that did not start, where it is one of this package."""
     for deployment in state.deployments.values():
-        if said := _OUR_ERROR.findall(deployment.message):
-            name, reason = said[-1]
+        if found := _OUR_ERROR.findall(deployment.message):
+            name, reason = found[-1]
             return _ERROR_BY_NAME[name](reason)
     return None
 
 
-def take_off(deployment: str) -> None:
-    """Takes a model off this cluster that `host` has put there, and does not wait until it is gone;
-    one in an application with
-    others stays.
+def undeploy(deployment: str) -> None:
+    """Remove a model that `host` put on this cluster, without waiting until it is gone.
+
+    A model in an application with others stays.
     """
     if find(deployment) == deployment:
         serve.delete(deployment, _blocking=False)

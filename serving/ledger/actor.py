@@ -24,7 +24,7 @@ from serving.ledger.coordinator import Claim, LedgerCoordinator, LedgerCounts
 from serving.ledger.schema import Paid
 from serving.ledger.single_flight import GRACE_S, SingleFlight
 from serving.ledger.store import Ledger
-from serving.runtime.actors import FAULTS, answered, lasting, told
+from serving.runtime.actors import FAULTS, actor_error, answered, lasting
 from serving.storage import Folder, open_folder
 
 _OF = "the ledger"
@@ -196,6 +196,6 @@ def open_ledger(folder: Folder | Path | str) -> RemoteLedger:
             ) from None
         except FAULTS as problem:
             if not isinstance(problem, ActorDiedError) or attempt == OPENINGS:
-                raise told(problem, _OF) from problem
+                raise actor_error(problem, _OF) from problem
             time.sleep(AGAIN_S)  # that of an opener that was ended just now
     return RemoteLedger(actor, damage)

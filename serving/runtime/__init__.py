@@ -1,0 +1,1 @@
+"""Parts that every process needs: named actors, liveness, metric labels, background tasks."""

@@ -1,5 +1,6 @@
-"""What our named actors on the Ray cluster have in common: where they live, and how what they raise
-is told. Knows none of them.
+"""What the named actors on the Ray cluster share: their namespace, options and error handling.
+
+Knows none of the actors.
 """
 
 import asyncio
@@ -15,14 +16,15 @@ from serving.storage import Folder
 
 NAMESPACE = "promptray"
 FAULTS = (RayTaskError, ActorDiedError, ActorUnavailableError)
-"""What a call of an actor raises."""
+"""Exceptions that a call of an actor raises."""
 T = TypeVar("T")
 
 
 def lasting(folder: Folder) -> dict[str, Any]:
-    """Ray's options for an actor whose state stands in a folder: it needs no CPU of its own and
-    comes back by itself after a crash.
-    A folder of this machine keeps it on this node; on shared storage it may come back on any.
+    """Return Ray's options for an actor whose state is stored in a folder.
+
+    It needs no CPU of its own and restarts after a crash. A folder of this machine pins it to this
+    node; on shared storage it may restart on any.
     """
     options: dict[str, Any] = {
         "namespace": NAMESPACE,
@@ -39,27 +41,33 @@ def lasting(folder: Folder) -> dict[str, Any]:
 
 
 async def answered(call: Awaitable[T], of: str, within_s: float | None = None) -> T:
-    """The answer of an actor, the one `of` something; what it raises as `told` tells it.
+    """Return the answer of an actor.
 
-    Raises StorageError where it says nothing
-    for `within_s` seconds.
+    Args:
+        call: The call of the actor.
+        of: What the actor belongs to, for messages.
+        within_s: Seconds to wait; None: without a limit.
+
+    Raises:
+        StorageError: If the actor does not answer in time, or is gone.
+        PromptrayError: If the actor raised one.
     """
     try:
         async with asyncio.timeout(within_s):
             return await call
     except TimeoutError:
         raise StorageError(
-            f"The process of {of} has not answered for {within_s:g} s; whether it has done what "
-            "was asked is not known: look, and "
-            "ask again."
+            f"The process of {of} has not answered for {within_s:g} s; it is not known whether the "
+            "request was carried out. Check, then repeat it."
         ) from None
     except FAULTS as problem:
-        raise told(problem, of) from None
+        raise actor_error(problem, of) from None
 
 
-def told(problem: RayError, of: str) -> Exception:
-    """Our own error out of an actor as it was raised there, any other fault in it unchanged;
-    StorageError where it is gone.
+def actor_error(problem: RayError, of: str) -> Exception:
+    """Return the error of a failed call as it was raised inside the actor.
+
+    A StorageError stands for an actor that is gone.
     """
     if isinstance(problem, RayTaskError):
         return problem.cause if isinstance(problem.cause, PromptrayError) else problem

@@ -1,5 +1,7 @@
-"""Does a process still live? By its number and the moment at which it started, so that another that
-got its number is not taken for it. Knows no Ray and no reason to ask.
+"""The check whether a process still lives.
+
+A process is known by its number and the moment at which it started, so that another process that
+got the same number is not mistaken for it. Knows no Ray.
 """
 
 import os
@@ -16,17 +18,18 @@ class Process:
 
     pid: int
     started: str
-    """As its machine's kernel counts; "" where that does not say."""
+    """Start time as the machine's kernel counts; "" where it is not available."""
 
 
 def this_process() -> Process:
+    """Return this process."""
     return Process(os.getpid(), _fields(os.getpid())[1])
 
 
 def lives(process: Process) -> bool:
-    """Say whether a process of this machine lives.
+    """Return whether a process of this machine lives.
 
-    One that has ended and was not yet waited for does not.
+    One that has ended and was not yet waited for (a zombie) does not.
     """
     if not process.started:
         return _answers(process.pid)

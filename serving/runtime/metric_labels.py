@@ -1,14 +1,15 @@
-"""Names as Ray's metrics take them: a tag's value has to be ASCII, or recording it raises."""
+"""Names in the form of Ray's metrics: a tag's value has to be ASCII, or recording it raises."""
 
 from hashlib import sha256
 
 LONGEST_LABEL = 200
-"""Characters [ours]: a name is for reading in a dashboard."""
+"""Maximum number of characters [ours]: a name is for reading in a dashboard."""
 
 
 def metric_label(name: str) -> str:
-    """Return the name in printable ASCII, what is beyond that written as Python's escapes;
-    different names stay different.
+    """Return the name in printable ASCII; different names stay different.
+
+    Other characters become Python's escapes.
     """
     text = name.encode("unicode_escape").decode("ascii")
     if len(text) <= LONGEST_LABEL:

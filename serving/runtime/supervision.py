@@ -1,13 +1,14 @@
-"""Background tasks that nobody awaits: each has a name, a declared policy for an exception that it
-did not expect, and can be seen.
+"""Background tasks that nobody awaits.
+
+Each has a name, a declared policy for an unexpected exception, and can be inspected.
 
     every   a step that is repeated: after a fault it is repeated later, with growing pauses, for
             ever
-    keep    work that ends by itself: after a fault it begins anew, with growing pauses, until it
+    keep    work that ends by itself: after a fault it starts again, with growing pauses, until it
             ends or gives up
-    once    work that cannot be repeated: a fault is given to whoever answers for it
+    once    work that cannot be repeated: a fault is passed to its owner
 
-No fault passes in silence: it is logged, and `faults` tells of each task that does not get on, for
+No fault passes in silence: it is logged, and `faults` reports each task that makes no progress, for
 the service's health. Knows neither Ray nor what the tasks do. For one event loop.
 """
 
@@ -23,26 +24,29 @@ from optimizer.errors import shortened
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
-"""Between two attempts of a task that fails; each pause is twice as long as the one before [ours].
+"""Longest pause between two attempts of a task that fails; each pause is twice as long as the
+one before [ours].
 """
 STEADY_S = 60.0
-"""A task that was kept up for so long before a fault begins its pauses anew [ours]."""
+"""A task that ran for so many seconds before a fault starts its pauses from the first again
+[ours].
+"""
 LASTING = 3
-"""Failures in a row that are more than a mishap: the health of the service tells of them [ours]."""
+"""Failures in a row from which on the health of the service reports them [ours]."""
 REMEMBERED = 100
-"""Faults, the last ones."""
+"""Number of latest faults in memory."""
 Work = Callable[[], Awaitable[None]]
 _log = logging.getLogger(__name__)
 
 
-def told(problem: BaseException) -> str:
-    """An exception in one line: its kind and what it says."""
+def describe(problem: BaseException) -> str:
+    """Return an exception in one line: its kind and its message."""
     return shortened(f"{type(problem).__name__}: {problem}".rstrip(": "), 500)
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What a background task raised, and when, by time.time()."""
+    """The exception of a background task, and its time by time.time()."""
 
     at: float
     task: str
@@ -50,8 +54,8 @@ class Fault:
 
 
 @dataclass
-class _Kept:
-    """A task that is repeated or begun anew."""
+class _TaskState:
+    """The state of a task that is repeated or started again."""
 
     name: str
     failures: int = 0
@@ -68,9 +72,7 @@ class Pauses:
     longest_s: float = LONGEST_PAUSE_S
 
     def after(self, failures: int) -> float:
-        """Return the pause in seconds after so many failures in a row, of which there is at least
-        one.
-        """
+        """Return the pause in seconds after so many failures in a row, at least one."""
         return float(min(self.longest_s, self.first_s * 2 ** min(failures - 1, 20)))
 
 
@@ -82,7 +84,7 @@ class Supervisor:
         self._pauses = pauses or Pauses()
         self._steady_s = steady_s
         self._tasks: set[asyncio.Task[None]] = set()
-        self._kept: dict[str, _Kept] = {}
+        self._kept: dict[str, _TaskState] = {}
         self.recent: deque[Fault] = deque(maxlen=REMEMBERED)
 
     def every(self, name: str, every_s: float, step: Work) -> "asyncio.Task[None]":
@@ -90,31 +92,30 @@ class Supervisor:
         return self._spawn(self._every(self._begin(name), every_s, step), name)
 
     def keep(self, name: str, work: Work, attempts: int | None = None) -> "asyncio.Task[None]":
-        """Do the work until it returns, anew after each fault; after `attempts` faults in a row the
-        last one ends the task.
+        """Do the work until it returns, and start it again after each fault.
+
+        After `attempts` faults in a row the last one ends the task.
         """
         return self._spawn(self._keep(self._begin(name), work, attempts), name)
 
     def once(
         self, name: str, work: Work, failed: Callable[[Exception], None] = lambda problem: None
     ) -> "asyncio.Task[None]":
-        """Do the work; what it raises is told to `failed`, after it was logged."""
+        """Do the work; an exception is logged and passed to `failed`."""
         return self._spawn(self._once(name, work, failed), name)
 
     def report(self, name: str, problem: BaseException) -> None:
-        """Log and remember a fault that whoever calls has dealt with."""
-        self.recent.append(Fault(time.time(), name, told(problem)))
-        _log.error("%s: %s has failed: %s", self._of, name, told(problem), exc_info=problem)
+        """Log and remember a fault that the caller has dealt with."""
+        self.recent.append(Fault(time.time(), name, describe(problem)))
+        _log.error("%s: %s has failed: %s", self._of, name, describe(problem), exc_info=problem)
 
     @property
     def names(self) -> list[str]:
-        """The tasks that are repeated or begun anew, in the order in which they were started."""
+        """Return the tasks that are repeated or restarted, in the order of their start."""
         return list(self._kept)
 
     def faults(self, least: int = 1) -> list[str]:
-        """Return a sentence for each task that has failed `least` times in a row, and has not got
-        on since.
-        """
+        """Return a sentence for each task that failed `least` times in a row, and still fails."""
         return [
             f"{self._of}: {kept.name} fails, {kept.failures} times in a row, last "
             f"{time.time() - kept.failed_at:.0f} s ago "
@@ -129,8 +130,8 @@ class Supervisor:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _begin(self, name: str) -> _Kept:
-        kept = self._kept[name] = _Kept(name)
+    def _begin(self, name: str) -> _TaskState:
+        kept = self._kept[name] = _TaskState(name)
         return kept
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
@@ -139,19 +140,19 @@ class Supervisor:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _every(self, kept: _Kept, every_s: float, step: Work) -> None:
+    async def _every(self, kept: _TaskState, every_s: float, step: Work) -> None:
         while True:
             await asyncio.sleep(
                 max(every_s, self._pauses.after(kept.failures)) if kept.failures else every_s
             )
             try:
                 await step()
-            except Exception as problem:  # noqa: BLE001 - told by `faults` until a step succeeds
+            except Exception as problem:  # noqa: BLE001 - reported by `faults` until a step succeeds
                 self._failed(kept, problem)
             else:
                 kept.failures = 0
 
-    async def _keep(self, kept: _Kept, work: Work, attempts: int | None) -> None:
+    async def _keep(self, kept: _TaskState, work: Work, attempts: int | None) -> None:
         while True:
             began_at = time.monotonic()
             try:
@@ -170,10 +171,14 @@ class Supervisor:
     async def _once(self, name: str, work: Work, failed: Callable[[Exception], None]) -> None:
         try:
             await work()
-        except Exception as problem:  # noqa: BLE001 - given to whoever answers for it
+        except Exception as problem:  # noqa: BLE001 - passed to its owner
             self.report(name, problem)
             failed(problem)
 
-    def _failed(self, kept: _Kept, problem: Exception) -> None:
-        kept.failures, kept.reason, kept.failed_at = kept.failures + 1, told(problem), time.time()
+    def _failed(self, kept: _TaskState, problem: Exception) -> None:
+        kept.failures, kept.reason, kept.failed_at = (
+            kept.failures + 1,
+            describe(problem),
+            time.time(),
+        )
         self.report(kept.name, problem)

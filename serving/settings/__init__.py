@@ -1,8 +1,6 @@
-"""Which model: small strict settings that travel to a worker and build the heavy thing there.
+"""Settings of models: small, strict and frozen; they travel to the worker that builds the model.
 
-Knows no prompt and no search.
-
-One file a kind of model; `parse_model` reads them all.
+One file for each kind of model; `parse_model` reads them all. Knows no prompt and no search.
 """
 
 from serving.settings.base import Hostable, Routing, Served, Settings

@@ -1,6 +1,7 @@
 """Base URLs of OpenAI-compatible endpoints: read strictly, since the key goes wherever they point.
 
-What cannot be read is refused, and never replaced by another address. Knows no model and no client.
+An address that cannot be read is refused, and never replaced by another one. Knows no model and no
+client.
 """
 
 import ipaddress
@@ -11,10 +12,10 @@ from urllib.parse import SplitResult, urlsplit
 from optimizer.errors import SettingsError
 
 OPENAI_URL = "https://api.openai.com/v1"
-"""Where a model without a base_url is asked."""
+"""The address of a model without a base_url."""
 VARIABLE = "OPENAI_BASE_URL"
-"""The variable that OpenAI's own package reads; it replaces OPENAI_URL, and no address that
-settings name.
+"""The variable that OpenAI's own package reads; it replaces OPENAI_URL, and no address in
+settings.
 """
 _EXAMPLE = "such as http://127.0.0.1:8000/v1"
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_.])?")
@@ -25,8 +26,8 @@ def read_base_url(text: str) -> str:
     """Return the address with a lower-case scheme and without a slash at its end.
 
     Raises:
-        ValueError: With the end of a sentence that does not quote the address, which may hold a key
-            in the wrong place.
+        ValueError: If it cannot be read; the message is the end of a sentence and does not quote
+            the address, which may hold a key in the wrong place.
     """
     if not _VISIBLE.fullmatch(text) or "\\" in text:
         raise ValueError(
@@ -57,9 +58,10 @@ def read_base_url(text: str) -> str:
 
 
 def default_base_url() -> str | None:
-    """Return the address that OPENAI_BASE_URL names in this process; None where it names none.
+    """Return the address in OPENAI_BASE_URL; None where the variable is not set.
 
-    Raises SettingsError.
+    Raises:
+        SettingsError: If it is not an address.
     """
     text = os.environ.get(VARIABLE, "").strip()
     if not text:
@@ -71,7 +73,7 @@ def default_base_url() -> str | None:
 
 
 def is_loopback(url: str) -> bool:
-    """Return whether an address is one of this machine, which nothing beyond it hears."""
+    """Return whether an address is one of this machine, which no other machine can reach."""
     host = urlsplit(url).hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -80,8 +82,10 @@ def is_loopback(url: str) -> bool:
 
 
 def _check_host(parts: SplitResult) -> None:
-    """Raise ValueError unless the host is a name or an IP address and the port, where there is one,
-    is a number that can be.
+    """Check that the host is a name or an IP address, and the port a valid number.
+
+    Raises:
+        ValueError: If not.
     """
     try:
         host, port = parts.hostname or "", parts.port

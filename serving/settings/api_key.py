@@ -1,4 +1,4 @@
-"""Keys of endpoints and services, from a file or a variable. No sentence here ever quotes one."""
+"""Keys of endpoints and services, from a file or a variable; no message here ever quotes one."""
 
 import os
 from pathlib import Path
@@ -9,9 +9,10 @@ from serving.storage.regular_files import read_regular
 
 
 def key_in_file(file: Path) -> str:
-    """Return the first line of a file, without a byte order mark and the white space around it.
+    """Return the first line of a file, without a byte order mark and surrounding white space.
 
-    Raises AccessError.
+    Raises:
+        AccessError: If there is no readable file, no key in it, or one that cannot be sent.
     """
     try:
         lines = read_regular(expanded(file)).decode("utf-8-sig").splitlines()
@@ -25,9 +26,10 @@ def key_in_file(file: Path) -> str:
 
 
 def key_in_environment(variable: str) -> str:
-    """Return the key that a variable holds, "" where it holds none.
+    """Return the key in a variable, "" where it has none.
 
-    Raises AccessError for one that cannot be sent.
+    Raises:
+        AccessError: If the key cannot be sent.
     """
     return sendable(os.environ.get(variable, "").strip(), variable)
 
@@ -35,7 +37,8 @@ def key_in_environment(variable: str) -> str:
 def sendable(key: str, place: str) -> str:
     """Return the key if an HTTP header can carry it.
 
-    Raises AccessError, which names its place and the character at fault.
+    Raises:
+        AccessError: If not; the message names its place and the character at fault.
     """
     for number, character in enumerate(key, 1):
         if not "!" <= character <= "~":

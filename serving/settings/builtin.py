@@ -1,5 +1,6 @@
-"""The two models that come with promptray: `builtin:target`, a small transformer, and
-`builtin:optimizer`, a rulebook.
+"""The built-in models: `builtin:target`, a small transformer, and the rulebook.
+
+The rulebook is `builtin:optimizer`.
 """
 
 from functools import cache
@@ -13,9 +14,8 @@ from serving.settings.base import Served
 
 TARGET_REVISION = "617321bd"
 RULEBOOK_REVISION = "98f88351"
-"""Stand for what the two models answer, in their identities and so in every ledger.
-
-They are written down, and not made from source files, so that moving or renaming a file leaves old
+"""Versions of the two models' answers, in their identities and so in every ledger. They are
+written down, and not computed from source files, so that moving or renaming a file leaves old
 answers paid for. Whoever changes an answer gives the model a new revision:
 tests/unit/serving/test_builtin_revisions.py has answers on record, and fails until then.
 """
@@ -23,43 +23,51 @@ _TARGET_FILES = (TARGET_FOLDER / "ctranslate2" / "model.bin", TARGET_FOLDER / "t
 
 
 class TargetSettings(Served):
-    """`builtin:target`: the small transformer, run by CTranslate2."""
+    """Settings of `builtin:target`: the small transformer, run by CTranslate2."""
 
     kind: Literal["builtin"] = "builtin"
     name: Literal["target"] = "target"
     threads: int = Field(2, ge=1, le=64)
-    """Threads a replica, each with a batch of its own; 2 fill the two cores of a laptop's free
-    half.
+    """Threads of a replica, each with a batch of its own [ours]; 2 fill the two cores of a
+    laptop's free half.
     """
 
     @property
     def label(self) -> str:
+        """Return "builtin:target"."""
         return "builtin:target"
 
     @property
     def identity(self) -> str:
+        """Return the label with the revision.
+
+        Raises:
+            SettingsError: If the model's files are missing.
+        """
         _expect_files()
         return f"builtin:target@{TARGET_REVISION}"
 
 
 class OptimizerSettings(Served):
-    """`builtin:optimizer`: the rulebook, a stand-in for a large optimizer model."""
+    """Settings of `builtin:optimizer`: the rulebook, a stand-in for a large optimizer model."""
 
     stand_in: ClassVar[bool] = True
     kind: Literal["builtin"] = "builtin"
     name: Literal["optimizer"] = "optimizer"
     prior_bias: float = Field(0.1, ge=0.0, le=1.0)
     """How often it ignores the evidence (Ma et al., section 4: reflection is biased by prior
-    knowledge); the figure is ours.
+    knowledge); the figure is [ours].
     """
     seed: int = 0
 
     @property
     def label(self) -> str:
+        """Return "builtin:optimizer"."""
         return "builtin:optimizer"
 
     @property
     def identity(self) -> str:
+        """Return the label with the revision and the settings that decide the answers."""
         return (
             f"builtin:optimizer@{RULEBOOK_REVISION}(prior_bias={self.prior_bias},seed={self.seed})"
         )
@@ -73,8 +81,10 @@ BUILTIN_MODELS: dict[str, type[TargetSettings | OptimizerSettings]] = {
 
 @cache
 def _expect_files() -> None:
-    """Raises SettingsError where the target's weights were not installed: before Ray is started for
-    nothing.
+    """Check that the target's weights are installed, before Ray is started for nothing.
+
+    Raises:
+        SettingsError: If a file is missing.
     """
     for file in _TARGET_FILES:
         if not file.is_file():

@@ -1,4 +1,4 @@
-"""A model behind an OpenAI-compatible endpoint. Its key is named here, never held."""
+"""Settings of a model behind an OpenAI-compatible endpoint; they name its key, never hold it."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,66 +16,64 @@ _LOCAL_KEY = "no-key"
 
 
 class OpenAISettings(Priced):
-    """Any OpenAI-compatible endpoint: vLLM, a company's gateway, `promptray serve`, OpenAI
-    itself.
+    """Any OpenAI-compatible endpoint.
+
+    It may be vLLM, a company's gateway, `promptray serve`, or OpenAI itself.
     """
 
     served: ClassVar[Literal[False]] = False
     stand_in: ClassVar[bool] = False
     chunk: ClassVar[int] = 1
-    """Each answer is a call of its own, and recorded as it comes: whoever is killed loses only what
-    was in flight.
+    """Each answer is a call of its own, and recorded as it comes: a killed process loses only
+    what was in flight.
     """
     kind: Literal["openai"] = "openai"
     model: str = Field(min_length=1)
     base_url: str = OPENAI_URL
-    """An http:// or https:// address without user, query and fragment.
-
-    Where settings name none, `parsing.addressed` gives them that of OPENAI_BASE_URL, once and where
-    they are read: a worker, whose environment may differ, reads no variable for it.
+    """An http:// or https:// address without user, query and fragment. Where settings name none,
+    `parsing.addressed` gives them that of OPENAI_BASE_URL, once and where they are read: a
+    worker, whose environment may differ, reads no variable for it.
     """
     api_key_env: str = Field("OPENAI_API_KEY", min_length=1)
-    """The environment variable that holds the key. The key itself is never part of the settings."""
+    """The environment variable with the key. The key itself is never part of the settings."""
     api_key_file: Path | None = None
-    """A file whose first line is the key, such as a secret that Kubernetes mounts.
-
-    Where it is given, the variable is not read.
+    """A file whose first line is the key, such as a secret that Kubernetes mounts. Where it is
+    given, the variable is not read.
     """
     max_in_flight: int = Field(64, ge=1, le=4096)
-    """Calls at once on the endpoint, of all trials on the Ray cluster together, at most; without
-    Ray, of this client alone. The window goes below it when the endpoint pushes back. Of several
-    models on one endpoint each keeps to its own number, and all together to the largest.
+    """Maximum number of concurrent calls on the endpoint, of all trials on the Ray cluster
+    together; without Ray, of this client alone. The concurrency limit goes below it when the
+    endpoint pushes back. Of several models on one endpoint each has its own maximum, and all
+    together the largest.
     """
     timeout_s: float = Field(120.0, gt=0)
-    """For a whole call, from its sending to the last byte of its answer."""
+    """Seconds for a whole call, from its sending to the last byte of its answer."""
     attempts: int = Field(10, ge=1, le=100)
-    """Of one call, where it fails in a way that may pass [ours]: of an endpoint that fails three
-    calls in ten, one call in 170,000
-    stays without an answer."""
-    retry_s: float = Field(300.0, ge=0)
-    """No attempt of a call begins later than this after its first one failed [ours]."""
-    outage_s: float = Field(600.0, ge=0)
-    """How long an endpoint that is down is waited for, before the run ends [ours]; 0: not at all.
+    """Attempts of one call that fails in a way that may pass [ours]: of an endpoint that fails
+    three calls in ten, one call in 170,000 stays without an answer.
     """
+    retry_s: float = Field(300.0, ge=0)
+    """No attempt of a call begins later than so many seconds after its first failure [ours]."""
+    outage_s: float = Field(600.0, ge=0)
+    """Seconds to wait for an endpoint that is down, before the run ends [ours]; 0: not at all."""
     hedge_percentile: float | None = Field(None, ge=50, lt=100)
     """Such as 95: a call that takes longer than so many percent of the calls before it is sent a
-    second time, and the first answer counts. It cuts waiting for stragglers; a gateway that does
-    not honour `Idempotency-Key` may charge for both. None: never.
+    second time, and the first answer counts. It cuts waiting for stragglers; a gateway that
+    does not honour `Idempotency-Key` may charge for both. None: never.
     """
     max_tokens: int | None = Field(None, ge=1)
     """Replaces the callers' limit, for models that think before they answer."""
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-    """Newer models of OpenAI take only `max_completion_tokens`."""
+    """Newer models of OpenAI accept only `max_completion_tokens`."""
     send_temperature: bool = True
-    """False for models that refuse to be told a temperature."""
+    """False for models that refuse a temperature."""
     send_seed: bool = True
-    """False for endpoints that refuse the field `seed`, by which one draw of an answer is told from
-    another.
+    """False for endpoints that refuse the field `seed`, which makes independent draws of an
+    answer differ.
     """
     system_role: Literal["system", "developer", "user"] = "system"
-    """As whom the instruction speaks.
-
-    `user`: it stands before the first user message, for models without a system role.
+    """The role of the instruction's message. `user`: it stands before the first user message,
+    for models without a system role.
     """
 
     @field_validator("model")
@@ -95,10 +93,12 @@ class OpenAISettings(Priced):
 
     @property
     def label(self) -> str:
+        """Return the kind and the model's name."""
         return f"openai:{self.model}"
 
     @property
     def identity(self) -> str:
+        """Return the model with its address and the settings that decide its answers."""
         own = {
             "max_tokens": self.max_tokens,
             "send_temperature": None if self.send_temperature else "no",
@@ -111,33 +111,40 @@ class OpenAISettings(Priced):
 
     @property
     def endpoint(self) -> str:
+        """Return the base URL."""
         return self.base_url
 
     @property
     def key_place(self) -> str:
+        """Return the key's file or variable."""
         return str(self.api_key_file or self.api_key_env)
 
     @property
     def own_max_tokens(self) -> int | None:
+        """Return the limit that replaces the callers' limit, or None."""
         return self.max_tokens
 
     def heard(self, sampling: Sampling) -> Sampling:
+        """Return the sampling as the endpoint receives it."""
         temperature = sampling.temperature if self.send_temperature else 0.0
         return replace(
             sampling, temperature=temperature, max_tokens=self.max_tokens or sampling.max_tokens
         )
 
     def most_at_once(self, trials: int) -> int:
-        """Return how many requests are under way at once at most: that of the endpoint's window,
-        however many trials share it.
+        """Return the maximum number of requests in flight.
+
+        It is the endpoint's, however many trials share it.
         """
         return self.max_in_flight
 
     def api_key(self) -> str:
-        """The key from its file or from the environment.
+        """Return the key from its file or from the environment.
 
-        Raises AccessError where it is missing; from the environment it may be
-        missing for an endpoint on this machine.
+        For an endpoint on this machine the variable may be missing.
+
+        Raises:
+            AccessError: If the key is missing or cannot be sent.
         """
         if self.api_key_file is not None:
             return key_in_file(self.api_key_file)

@@ -1,5 +1,4 @@
-"""From one line or a mapping to the settings of a model, with every mistake answered in one
-sentence.
+"""Parsing of a model's settings from one line or a mapping; every mistake gives one sentence.
 
 A line is `builtin:NAME`, `openai:MODEL`, `openai:MODEL@BASE_URL`, `vllm:MODEL` or `scripted:FILE`;
 a mapping has `kind`.
@@ -22,14 +21,18 @@ from serving.settings.vllm import VLLMSettings
 
 ModelSettings = Served | OpenAISettings
 _ADDRESS = re.compile(r"@(?=[^@]*://)")
-"""What stands before the address: the first @ with a :// behind it and no other @ between, so that
-a model's name may hold an @.
+"""Separates the model from the address: the first @ with a :// behind it and no other @ between,
+so that a model's name may hold an @.
 """
 _HOST_AND_PORT = re.compile(r"[\w.-]+:\d+/")
 
 
 def parse_model(source: str | Mapping[str, Any]) -> ModelSettings:
-    """Settings from one line or from a mapping. Raises SettingsError with one sentence."""
+    """Return settings from one line or from a mapping.
+
+    Raises:
+        SettingsError: If the kind or a setting is unknown, missing or impossible.
+    """
     fields = _from_line(source) if isinstance(source, str) else dict(source)
     kind = str(fields.get("kind"))
     if kind not in _KINDS:
@@ -42,12 +45,13 @@ def parse_model(source: str | Mapping[str, Any]) -> ModelSettings:
 
 
 def addressed(source: str | Mapping[str, Any]) -> str | dict[str, Any]:
-    """Return a model's line or mapping with the address of OPENAI_BASE_URL where it names none
-    itself.
+    """Return a model's line or mapping with the address of OPENAI_BASE_URL where it has none.
 
-    To be called once, where a person's settings are read, so that all processes of a run agree on
-    where its key goes. What is no model of an endpoint, or cannot be read, is returned as it is.
-    Raises SettingsError for a variable that holds no address.
+    Call it once, where a person's settings are read, so that all processes of a run agree on where
+    the key goes. A model without an endpoint, or one that cannot be read, is returned unchanged.
+
+    Raises:
+        SettingsError: If the variable holds no address.
     """
     plain = source if isinstance(source, str) else dict(source)
     try:
@@ -97,10 +101,10 @@ def _from_line(line: str) -> dict[str, Any]:
 
 
 def _openai(line: str, rest: str) -> dict[str, str]:
-    """The model and, where the line has one, its address.
+    """Return the model and, where the line has one, its address.
 
-    What looks like an address and is none is refused: as a part of the
-    model's name it would send the key to another host.
+    Something like an address that is none is refused: as a part of the model's name it would send
+    the key to another host.
     """
     if found := _ADDRESS.search(rest):
         return {"model": rest[: found.start()], "base_url": rest[found.end() :]}
@@ -116,7 +120,7 @@ def _openai(line: str, rest: str) -> dict[str, str]:
 
 
 def _sentence(problem: ValidationError, model: type[Served] | type[OpenAISettings]) -> str:
-    """The first fault in plain words.
+    """Return the first fault in plain words.
 
     The value is not quoted: it may be a secret in the wrong place.
     """

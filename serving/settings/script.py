@@ -1,17 +1,16 @@
 """A script of replies: which request gets which, with what chances.
 
-Strict, and read from a file; plays nothing itself.
-
-A YAML file has `rules`, and `faults` where some of the requests are to fail whatever they ask; in a
-`.jsonl` file each line is a rule. The first rule that matches a request answers it, by one of its
-replies, drawn by their weights.
+It is strict, and read from a file; this module plays nothing itself. A YAML file has `rules`, and
+`faults` where some of the requests fail whatever their content; in a `.jsonl` file each line is a
+rule. The first rule that matches a request answers it, by one of its replies, drawn by their
+weights.
 
     faults:
     - {share: 0.05, refusal: I cannot help with that.}
     - {share: 0.05, text: Certainly! Let me begin by, finish: length}
     rules:
     - name: capital                # for the log
-      # A regular expression; without one, the rule takes every request.
+      # A regular expression; without one, the rule matches every request.
       match: What is the capital of (?P<land>[A-Za-z]+)
       where: last                  # the message that it is searched in: first, last, or anywhere
       replies:
@@ -43,15 +42,16 @@ from serving.settings.yaml_text import YAMLFault, read_yaml
 from serving.storage.regular_files import read_regular
 
 MOST_BYTES = 4 * 2**20
-"""A script travels to the replicas with the settings; a longer one is refused [ours]."""
+"""Maximum size of a script, which travels to the replicas with the settings [ours]."""
 OWN_PLACES = frozenset({"draw", "sample"})
-"""What a text may ask for beside the groups of its rule's match: six hex digits that the request
-decides, and its sample number.
+"""Placeholders of a text beside the groups of its rule's match: six hex digits that depend on
+the request, and its sample number.
 """
 PLACE = re.compile(r"\{\{(\w+)\}\}")
 Fate = Literal["text", "empty", "length", "refusal", "content_filter", "error", "failure"]
-"""What is played, for the log: a whole text; none; one that ends at max_tokens; a refusal as the
-message, as a content filter's mark, as an error; no answer at all.
+"""The kind of reply that was played, for the log: a whole text; none; one that ends at
+max_tokens; a refusal as the message, as a content filter's mark, as an error; no answer at
+all.
 """
 
 
@@ -59,19 +59,18 @@ class Reply(Strict):
     """One reply: a `text`, a `refusal` or a `failure`."""
 
     name: str = ""
-    """For the log; "" is the fate's."""
+    """Name in the log; "" means the fate's."""
     text: str | None = None
     refusal: str | None = Field(None, min_length=1)
-    """Why the model will not answer."""
+    """The reason why the model will not answer."""
     failure: str | None = Field(None, min_length=1)
-    """Why there is no answer, as if the infrastructure had failed: callers try again, and get the
-    same.
+    """The reason why there is no answer, as if the infrastructure had failed: callers retry, and
+    get the same.
     """
     finish: Literal["stop", "length", "content_filter", "error"] = "stop"
-    """With a text: `stop`, or `length` as if it had reached max_tokens.
-
-    With a refusal: `stop` as the reply's message, `content_filter` as that mark on a reply without
-    text, `error` as an HTTP error (400) in place of a reply.
+    """With a text: `stop`, or `length` as if it had reached max_tokens. With a refusal: `stop`
+    as the reply's message, `content_filter` as that mark on a reply without text, `error` as
+    an HTTP error (400) in place of a reply.
     """
     weight: float = Field(1.0, gt=0, le=1e9, allow_inf_nan=False)
     """Its chance, in proportion to the other replies of its rule."""
@@ -96,6 +95,7 @@ class Reply(Strict):
 
     @property
     def fate(self) -> Fate:
+        """Return the kind of this reply."""
         if self.failure is not None:
             return "failure"
         if self.refusal is not None:
@@ -116,10 +116,10 @@ class Reply(Strict):
 
 
 class Fault(Reply):
-    """A reply to some of all requests, before any rule is looked at."""
+    """A reply to some of all requests, before any rule is tried."""
 
     share: float = Field(ge=0, le=1)
-    """Of the requests. `weight` means nothing here."""
+    """Share of the requests. `weight` is not used here."""
 
 
 def _reply(given: Any) -> Any:
@@ -127,10 +127,10 @@ def _reply(given: Any) -> Any:
 
 
 class Rule(Strict):
-    """Which requests, and the replies to them."""
+    """A pattern of requests, and the replies to them."""
 
     name: str = ""
-    """For the log; "" is "rule 1", by its place."""
+    """Name in the log; "" means "rule 1", by its position."""
     match: str = ""
     """A regular expression that is searched for, `^` and `$` at every line; see
     optimizer.graders.patterns for what it may hold.
@@ -161,7 +161,7 @@ class Rule(Strict):
 
 
 class Script(Strict):
-    """All of a script. `read` is the way in."""
+    """A whole script; make one with `read`."""
 
     faults: tuple[Fault, ...] = ()
     rules: Annotated[tuple[Rule, ...], Field(min_length=1)]
@@ -169,7 +169,7 @@ class Script(Strict):
 
     @property
     def revision(self) -> str:
-        """Eight hex digits of the file."""
+        """Return eight hex digits of the file's hash."""
         return self._revision
 
     @model_validator(mode="after")
@@ -182,7 +182,11 @@ class Script(Strict):
 
     @classmethod
     def read(cls, file: Path) -> "Script":
-        """The script in a file. Raises SettingsError in one sentence."""
+        """Read the script in a file.
+
+        Raises:
+            SettingsError: If it cannot be read, is too long, or has a mistake.
+        """
         try:
             data = read_regular(expanded(file))
         except OSError as problem:
@@ -222,7 +226,7 @@ def _content(file: Path, data: bytes) -> Mapping[str, Any]:
 
 
 def _rules(file: Path, text: str) -> list[Any]:
-    """A rule a line."""
+    """Return one rule for each line."""
     rules = []
     for number, line in enumerate(text.split("\n"), 1):
         try:
@@ -236,7 +240,7 @@ def _rules(file: Path, text: str) -> list[Any]:
 
 
 def _fault(problem: ValidationError) -> str:
-    """The first fault by its place.
+    """Return the first fault by its position.
 
     Nothing of the file is quoted: whoever named it need not be allowed to read it.
     """

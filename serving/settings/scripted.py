@@ -1,5 +1,6 @@
-"""A model that plays a script: for load and fault tests, for demonstrations, and for runs that must
-not cost anything.
+"""Settings of a model that plays a script.
+
+It is for load and fault tests, for demonstrations, and for runs that must not cost anything.
 """
 
 from pathlib import Path
@@ -13,22 +14,22 @@ from serving.settings.script import Script
 
 
 class ScriptedSettings(Served):
-    """`scripted:FILE`: replies by rules and chances, with refusals, cut and empty replies where the
-    script has them.
+    """Settings of `scripted:FILE`: replies by rules and chances.
 
-    The script is read where the settings are, and travels with them: a replica needs no file.
+    Some may be refusals, and some cut or empty. The script is read where the settings are, and
+    travels with them: a replica needs no file.
     """
 
     kind: Literal["scripted"] = "scripted"
     script: Path
-    """A YAML or .jsonl file; serving/settings/script.py says what stands in it."""
+    """A YAML or .jsonl file; serving/settings/script.py describes its content."""
     seed: int = 0
-    """Another seed draws other replies. Equal requests get equal replies."""
+    """Random seed: another seed draws other replies. Equal requests get equal replies."""
     seconds: float = Field(0.0, ge=0, le=3600)
-    """What a call of a replica takes, however many requests it carries."""
+    """Seconds that a call of a replica takes, however many requests it carries."""
     log: Path | None = None
-    """A file to which each replica, where it runs, appends a line of JSON a reply: what was played,
-    and by which rule.
+    """A file to which each replica, where it runs, appends a line of JSON for each reply: the
+    reply's kind and its rule.
     """
     _script: Script = PrivateAttr()
 
@@ -42,21 +43,24 @@ class ScriptedSettings(Served):
     @field_validator("log")
     @classmethod
     def _whole_path(cls, file: Path | None) -> Path | None:
-        """A replica stands in another folder than whoever wrote a short path."""
+        """Return the absolute path: a replica has another working directory."""
         return file and whole(file)
 
     def model_post_init(self, context: object) -> None:
+        """Read the script."""
         self._script = Script.read(self.script)
 
     @property
     def label(self) -> str:
+        """Return the kind and the file's name."""
         return f"scripted:{self.script.stem}"
 
     @property
     def identity(self) -> str:
+        """Return the label with the file's revision and the seed."""
         return f"{self.label}@{self._script.revision}(seed={self.seed})"
 
     @property
     def loaded_script(self) -> Script:
-        """What stands in the file, as it was read with the settings."""
+        """Return the script as it was read with the settings."""
         return self._script

@@ -1,7 +1,7 @@
-"""From YAML to strict settings: an unknown key names its nearest known one, and every mistake
-becomes one sentence.
+"""Strict settings from YAML: every mistake becomes one sentence.
 
-Knows pydantic and YAML; knows nothing of models and experiments.
+An unknown key names its nearest known one. Knows pydantic and YAML; knows nothing of models and
+experiments.
 """
 
 import re
@@ -29,7 +29,7 @@ T = TypeVar("T")
 S = TypeVar("S", bound="Strict")
 M = TypeVar("M", bound=BaseModel)
 _OF_UNIONS = ("str", "dict[str,any]")
-"""Parts of a place that name the type that pydantic tried, and no key."""
+"""Parts of a location that name the type that pydantic tried, and no key."""
 _WORDING = (
     (r"[Tt]uple", "list"),
     (" after validation", ""),
@@ -38,7 +38,7 @@ _WORDING = (
 
 
 class Strict(BaseModel):
-    """Settings that take no key which they do not know."""
+    """Settings that refuse an unknown key."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -57,8 +57,9 @@ class Strict(BaseModel):
 
 
 def _older_names(kind: type[BaseModel]) -> dict[str, str]:
-    """Return the names that fields had in earlier versions, which files may still hold, each with
-    the field's name of today.
+    """Return the names that fields had in earlier versions, each with today's name.
+
+    Files may still hold them.
     """
     return {
         str(alias): name
@@ -70,8 +71,10 @@ def _older_names(kind: type[BaseModel]) -> dict[str, str]:
 
 
 def refuse_unknown(given: Iterable[Any], known: Iterable[str], older: Collection[str] = ()) -> None:
-    """Raises SettingsError for the first key that is neither known nor the older name of a known
-    one.
+    """Check that every key is known, or the older name of a known one.
+
+    Raises:
+        SettingsError: For the first key that is not.
     """
     names = list(known)
     for key in given:
@@ -81,18 +84,20 @@ def refuse_unknown(given: Iterable[Any], known: Iterable[str], older: Collection
             raise SettingsError(f"There is no setting called {str(key)!r}; {rest}")
 
 
+# To make one takes longer than to read a hundred settings.
 @cache
 def _adapter(kind: Any) -> TypeAdapter[Any]:
-    """Made once of each class: it takes longer than to read a hundred settings."""
+    """Return the type adapter of a class."""
     return TypeAdapter(kind)
 
 
 def build_named(
     noun: str, table: Mapping[str, type[T]], name: str, settings: Mapping[str, Any]
 ) -> T:
-    """The dataclass that `table` has under `name`, built from checked settings.
+    """Build the dataclass that `table` has under `name`, from checked settings.
 
-    Raises SettingsError.
+    Raises:
+        SettingsError: If the name or a setting is unknown, or a value is impossible.
     """
     if name not in table:
         raise unknown_name(noun, name, table)
@@ -106,9 +111,10 @@ def build_named(
 
 
 def read_settings(kind: type[S], path: Path | str, overrides: Mapping[str, Any]) -> S:
-    """The settings in a YAML file, its top-level keys replaced by `overrides`.
+    """Read the settings in a YAML file, with its top-level keys replaced by `overrides`.
 
-    Raises SettingsError in one sentence.
+    Raises:
+        SettingsError: If a setting is unknown, missing or impossible.
     """
     data = {**read_mapping(path), **overrides}
     try:
@@ -177,21 +183,23 @@ def sentence(problem: ValidationError) -> str:
 
 
 def _plain(text: str) -> str:
-    """What pydantic says, in the words of a YAML file."""
-    for said, meant in _WORDING:
-        text = re.sub(said, meant, text)
+    """Return pydantic's message in the words of a YAML file."""
+    for pattern, words in _WORDING:
+        text = re.sub(pattern, words, text)
     return text[:1].lower() + text[1:].rstrip(".")
 
 
 def read_mapping(place: Path | str) -> dict[str, Any]:
-    """A YAML file's top-level keys, from a path or a URI.
+    """Return a YAML file's top-level keys, from a path or a URI.
 
-    Raises SettingsError where there are none, StorageError if unreadable.
+    Raises:
+        SettingsError: If there is no such file, or it holds no mapping.
+        StorageError: If it cannot be read.
     """
     folder, name = split_place(place)
     if not folder.exists(name):
         raise SettingsError(
-            f"There is no settings file {place}; see tune_configs/ for some to start from."
+            f"Settings file not found: {place}. Start from an example in tune_configs/."
         )
     try:
         data = read_yaml(folder.read(name).decode())
@@ -203,7 +211,6 @@ def read_mapping(place: Path | str) -> dict[str, Any]:
         raise SettingsError(f"The settings file {place} {problem.told}.") from problem
     if not isinstance(data, dict):
         raise SettingsError(
-            f"The settings file {place} holds no settings; see tune_configs/ for some to start "
-            "from."
+            f"The settings file {place} holds no settings. Start from an example in from."
         )
     return data

@@ -1,8 +1,7 @@
-"""A Hugging Face checkpoint that vLLM serves: on GPUs, or on CPUs with vLLM's CPU build.
+"""Settings of a Hugging Face checkpoint that vLLM serves, on GPUs or with vLLM's CPU build.
 
-Knows vLLM's words; does not import it.
-
-Nothing differs between the two but `gpus`: 0 asks Ray for CPUs only.
+Nothing differs between the two but `gpus`: 0 requests only CPUs from Ray. Knows vLLM's words; does
+not import it.
 """
 
 import hashlib
@@ -21,14 +20,13 @@ from serving.settings.base import Served
 
 BUILTIN = "builtin:target"
 CPU_BLOCK = 32
-"""Tokens a block of the prefix cache on CPUs, the smallest that the kernels take.
-
-The CPU build's own default of 128 would share only 256 tokens of prompts that begin with 300 equal
+"""Tokens of a block of the prefix cache on CPUs, the smallest that the kernels support. The CPU
+build's own default of 128 would share only 256 tokens of prompts that begin with 300 equal
 ones.
 """
 WHOLE_BELOW_BYTES = 16 * 2**20
-"""Files up to this size go into a folder's revision whole; of larger ones, which are weights, the
-size and both ends.
+"""Files up to this size go into a folder's revision whole; of larger ones, which are weights,
+the size and both ends.
 """
 _ENDS_BYTES = 64 * 2**10
 _OUR_NAME = {
@@ -48,10 +46,11 @@ _SECRETS = ("hf_token", "api_key", "token")
 
 
 class VLLMSettings(Served):
-    """Prompts go through the model's own chat template.
+    """Settings of a model under vLLM; prompts go through the model's own chat template.
 
     Answers at temperature 0 are greedy. The sampling defaults that a checkpoint brings along
-    (top_p, repetition_penalty ...) are left out, so that all models are asked under the same rule.
+    (top_p, repetition_penalty ...) are left out, so that all models are sampled under the same
+    rule.
     """
 
     kind: Literal["vllm"] = "vllm"
@@ -60,33 +59,32 @@ class VLLMSettings(Served):
     "builtin:target".
     """
     revision: str | None = None
-    """Branch, tag or commit of a hub name; for a folder a name of your own for what is in it,
+    """Branch, tag or commit of a hub name; for a folder a name of your own for its content,
     instead of a hash of its files.
     """
     gpus: float = Field(1.0, ge=0, le=64)
-    """GPUs a replica.
-
-    0: vLLM's CPU build. Below 1: a share of one, with `gpu_memory_utilization` no larger.
+    """GPUs of a replica. 0: vLLM's CPU build. Below 1: a share of one, with
+    `gpu_memory_utilization` no larger.
     """
     tensor_parallel_size: int | None = Field(None, ge=1, le=64)
-    """GPUs that one copy of the weights is cut over; None: all of a replica's."""
+    """GPUs over which one copy of the weights is split; None: all of a replica's."""
     accelerator_type: str | None = None
     """Ray's name of a GPU model, such as "H100", where only that will do."""
     cpus: float = Field(1.0, ge=0, le=1024)
     """CPUs of Ray that a replica holds; with gpus: 0 also the threads that compute."""
     chunk: int = Field(32, ge=8, le=32)
     chunks_in_flight: int = Field(12, ge=1, le=256)
-    """More than the engine writes side by side (256 by default), since it takes the next prompt
-    when any answer is finished, and a chunk is over only when all of its are. The whole path kept
-    0.92 of the throughput of LLM.generate with 12 chunks of 32, and 0.86 with 8 of 16
+    """More than the engine writes side by side (256 by default), since it starts the next prompt
+    when any answer is finished, and a chunk is over only when all of its are. The whole path
+    reached 0.92 of the throughput of LLM.generate with 12 chunks of 32, and 0.86 with 8 of 16
     (tests/benchmarks/serving.py, two cores).
     """
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     max_model_len: int | None = Field(None, ge=8)
-    """Tokens of prompt and answer together; None: what the checkpoint says."""
+    """Tokens of prompt and answer together; None: the checkpoint's own limit."""
     prefix_caching: bool = True
     seed: int = Field(0, ge=0)
-    """Of what is sampled at a temperature above 0: another seed draws other answers."""
+    """Random seed of samples at a temperature above 0: another seed draws other answers."""
     gpu_memory_utilization: float = Field(0.9, gt=0, le=1, validate_default=True)
     enforce_eager: bool = False
     """No compilation and no CUDA graphs: starts faster and answers more slowly."""
@@ -95,16 +93,18 @@ class VLLMSettings(Served):
     max_num_seqs: int | None = Field(None, ge=1)
     """Answers that are written side by side; None: vLLM's choice."""
     block_size: int | None = Field(None, ge=1)
-    """Tokens a block of the prefix cache; None: 32 on CPUs, vLLM's choice (mostly 16) on GPUs."""
+    """Tokens of a block of the prefix cache; None: 32 on CPUs, vLLM's choice (mostly 16) on
+    GPUs.
+    """
     cpu_kv_cache_gib: float = Field(2.0, gt=0)
-    """Memory for the prefix cache on CPUs, a replica. On GPUs `gpu_memory_utilization` says it."""
+    """Memory of a replica's prefix cache on CPUs. On GPUs `gpu_memory_utilization` decides it."""
     engine_args: dict[str, Any] = {}
     """Anything else of vLLM's AsyncEngineArgs, such as quantization or hf_overrides."""
 
     @field_validator("model")
     @classmethod
     def _full_path(cls, model: str) -> str:
-        """A replica has another working directory."""
+        """Return the absolute path: a replica has another working directory."""
         if model.startswith("builtin:"):
             if model != BUILTIN:
                 raise ValueError(f"of the built-in models vLLM serves {BUILTIN} alone")
@@ -162,12 +162,16 @@ class VLLMSettings(Served):
 
     @property
     def label(self) -> str:
+        """Return the kind and the model's name."""
         return f"vllm:{Path(self.model).name if _is_path(self.model) else self.model}"
 
     @property
     def identity(self) -> str:
-        """Raises StorageError for a folder that is not on this machine, if `revision` does not name
-        what is in it.
+        """Return the label with the revision and the settings that decide the answers.
+
+        Raises:
+            StorageError: If the folder is not on this machine and `revision` does not name its
+                content.
         """
         deciding = {
             "dtype": self.dtype,
@@ -176,20 +180,21 @@ class VLLMSettings(Served):
             "chat_template": self.chat_template and _hash(self.chat_template.read_bytes()),
             **self.engine_args,
         }
-        told = ",".join(
+        values = ",".join(
             f"{key}={_plain(value)}" for key, value in deciding.items() if value is not None
         )
-        return f"{self.label}@{self._revision()}({told})"
+        return f"{self.label}@{self._revision()}({values})"
 
     @property
     def actor_options(self) -> dict[str, Any]:
+        """Return a replica's Ray options."""
         return super().actor_options | (
             {"accelerator_type": self.accelerator_type} if self.accelerator_type else {}
         )
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The settings in the words of AsyncEngineArgs, without those that are left to vLLM."""
+        """Return the settings in the words of AsyncEngineArgs, without those left to vLLM."""
         on_cpu = self.gpus == 0
         size = self.tensor_parallel_size or max(1, int(self.gpus))
         chosen = {
@@ -216,7 +221,7 @@ class VLLMSettings(Served):
 
     @property
     def cpu_threads(self) -> int | None:
-        """Threads that compute, on CPUs; None: vLLM's choice."""
+        """Return the number of threads that compute, on CPUs; None: vLLM's choice."""
         return max(1, int(self.cpus)) if self.gpus == 0 else None
 
     def _folder(self) -> Path | None:
@@ -247,9 +252,7 @@ def _hash(content: bytes) -> str:
 
 @cache
 def _hash_of_files(folder: Path) -> str:
-    """Eight hex digits of the files that a checkpoint is made of; what is written about it does not
-    count.
-    """
+    """Return eight hex digits of the files of a checkpoint; its documentation does not count."""
     try:
         files = sorted(
             file
@@ -263,7 +266,7 @@ def _hash_of_files(folder: Path) -> str:
         raise StorageError(
             f"The model folder {folder} cannot be read here ({problem.strerror}); name a folder "
             "that every node has, and if this "
-            "machine lacks it, say with `revision` what is in it."
+            "machine lacks it, name its content with `revision`."
         ) from problem
 
 

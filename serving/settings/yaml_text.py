@@ -1,5 +1,6 @@
-"""YAML as people write it: of a key that stands twice in one mapping, YAML's own reader would
-silently drop the first.
+"""YAML as people write it, with duplicate keys refused.
+
+YAML's own reader would silently drop the first of two equal keys in a mapping.
 """
 
 from collections.abc import Hashable
@@ -38,14 +39,15 @@ class KeyStandsTwice(YAMLFault):
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML without keys that stand twice.
+    """A loader of safe YAML without duplicate keys.
 
-    What a merge (<<) brings may be said again: that is what it is for.
+    A key that a merge (<<) brings may be given again: that is what a merge is for.
     """
 
     def construct_mapping(
         self, node: yaml.nodes.MappingNode, deep: bool = False
     ) -> dict[Hashable, Any]:
+        """Check the keys, then build the mapping."""
         if isinstance(node, yaml.nodes.MappingNode):
             self._refuse_twice(node)
         return super().construct_mapping(node, deep=deep)
@@ -59,12 +61,12 @@ class _Loader(yaml.SafeLoader):
             if not isinstance(key, Hashable):
                 continue  # the reader itself refuses it
             if key in node_by_key:
-                raise KeyStandsTwice(key, node_by_key[key], key_node)
+                raise DuplicateKey(key, node_by_key[key], key_node)
             node_by_key[key] = key_node
 
 
 def read_yaml(text: str) -> Any:
-    """Return what a YAML document says.
+    """Return the content of a YAML document.
 
     Raises:
         YAMLFault: It is not YAML, a key stands twice, it is nested too deep, or it holds an odd

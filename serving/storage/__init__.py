@@ -1,9 +1,9 @@
-"""Folders on any file system: a path of this machine, or a URI that pyarrow.fs knows (s3://, gs://,
-abfs://, hdfs://, file://).
+"""Folders on any file system: a path of this machine, or a URI that pyarrow.fs knows.
 
-A file is bytes that are read and written whole, so that an object store is as good as a disk. Keys
-come from the environment, as the store's own tools read them; an address that holds one is refused.
-Knows nothing of what the files mean.
+Known schemes are s3://, gs://, abfs://, hdfs:// and file://. A file is bytes that are read and
+written whole, so that an object store is as good as a disk. Keys come from the environment, as the
+store's own tools read them; an address that holds one is refused. Knows nothing of what the files
+mean.
 """
 
 import re
@@ -23,9 +23,10 @@ _SECRET = re.compile(r"key|secret|token|passw|credential|signature|sas", re.IGNO
 
 
 def open_folder(place: str | Path | Folder) -> Folder:
-    """The folder that a path or URI names; nothing is touched yet.
+    """Return the folder that a path or URI names, without touching it.
 
-    Raises StorageError: unknown scheme, or a key in the address.
+    Raises:
+        StorageError: If the scheme is unknown, or the address holds a key.
     """
     if isinstance(place, Folder):
         return place
@@ -38,7 +39,11 @@ def open_folder(place: str | Path | Folder) -> Folder:
 
 
 def split_place(place: str | Path) -> tuple[Folder, str]:
-    """A file's folder and its name. Raises StorageError as `open_folder` does."""
+    """Return a file's folder and its name.
+
+    Raises:
+        StorageError: As `open_folder`.
+    """
     text = str(place)
     if isinstance(place, Path) or not _URI.match(text):
         return LocalFolder(expanded(text).parent), Path(text).name

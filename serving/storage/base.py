@@ -1,4 +1,4 @@
-"""What a folder is, wherever it lies, and how the faults of any file system are told.
+"""The interface of a folder on any file system, and the handling of its errors.
 
 Knows no file system.
 """
@@ -16,70 +16,71 @@ _AWS = re.compile(r"AWS Error (\w+) during")
 class Folder(ABC):
     """A folder that need not exist yet.
 
-    Small and picklable. Every method raises StorageError where the place does not let it.
+    Small and picklable. Every method raises StorageError where the storage does not permit it.
     """
 
     @property
     @abstractmethod
     def place(self) -> str:
-        """As people see it; `open_folder(place)` gives an equal folder."""
+        """Return the folder's address for people; `open_folder(place)` gives an equal folder."""
 
     @property
     @abstractmethod
     def local(self) -> bool:
-        """Does it lie on this machine's file system? Then other nodes need not see it."""
+        """Return whether it lies on this machine, where other nodes may not see it."""
 
     @abstractmethod
     def child(self, name: str) -> "Folder":
-        """The folder of that name inside this one."""
+        """Return the folder of that name inside this one."""
 
     @abstractmethod
     def place_of(self, name: str) -> str:
-        """The place of a file in this folder."""
+        """Return the address of a file in this folder."""
 
     @abstractmethod
     def absolute(self) -> "Folder":
-        """The same folder, whatever the working directory becomes."""
+        """Return the same folder, independent of the working directory."""
 
     @abstractmethod
     def make(self) -> None:
-        """Makes the folder and sees that it can be written to."""
+        """Make the folder and check that it can be written to."""
 
     @abstractmethod
     def write(self, name: str, data: bytes) -> None:
-        """Puts a whole file there, durably, making the folder where needed.
+        """Write a whole file durably, and make the folder where needed.
 
         A reader finds the old bytes or the new, never half.
         """
 
     @abstractmethod
-    def read(self, name: str) -> bytes: ...
+    def read(self, name: str) -> bytes:
+        """Return the bytes of a file."""
 
     @abstractmethod
     def names(self, ending: str = "") -> list[str]:
-        """The files in it with that ending, sorted; hidden ones are not shown.
+        """Return the names of the files with that ending, sorted, without hidden ones.
 
-        [] where there is no such folder.
+        The list is empty where there is no such folder.
         """
 
     @abstractmethod
     def folders(self) -> list[str]:
-        """The folders in it, sorted; hidden ones are not shown.
+        """Return the names of the folders in it, sorted, without hidden ones.
 
-        [] where there is no such folder.
+        The list is empty where there is no such folder.
         """
 
     @abstractmethod
     def exists(self, name: str) -> bool:
-        """Is there a file of that name?"""
+        """Return whether there is a file of that name."""
 
     @abstractmethod
     def delete(self, name: str) -> None:
-        """Takes a file away; one that is not there is no fault."""
+        """Delete a file; one that does not exist is no error."""
 
     @abstractmethod
     def remove(self) -> None:
-        """Takes the folder away with all that is in it, as far as that can be done."""
+        """Delete the folder with all that is in it, as far as that is possible."""
 
     def __truediv__(self, name: str) -> "Folder":
         return self.child(name)
@@ -89,8 +90,8 @@ class Folder(ABC):
 
 
 @contextmanager
-def told(failure: str) -> Iterator[None]:
-    """Every fault of a file system as one sentence."""
+def as_storage_error(failure: str) -> Iterator[None]:
+    """Turn every error of a file system into a StorageError with one sentence."""
     try:
         yield
     except (
@@ -104,14 +105,14 @@ def told(failure: str) -> Iterator[None]:
 def _reason(problem: Exception) -> str:
     if isinstance(problem, FileNotFoundError):
         return "no such file or folder"
-    said = str(problem).strip().splitlines() or [type(problem).__name__]
-    if found := _AWS.search(said[0]):
+    lines = str(problem).strip().splitlines() or [type(problem).__name__]
+    if found := _AWS.search(lines[0]):
         return found[1].lower().replace("_", " ")
-    if said[0].startswith("Unrecognized filesystem"):
+    if lines[0].startswith("Unrecognized filesystem"):
         return "its scheme is unknown; known are s3, gs, abfs, hdfs and file"
-    return getattr(problem, "strerror", None) or said[0].rstrip(".")
+    return getattr(problem, "strerror", None) or lines[0].rstrip(".")
 
 
 def shown(names: list[str], ending: str) -> list[str]:
-    """The names to list, sorted: not those of hidden files."""
+    """Return the names to list, sorted, without those of hidden files."""
     return sorted(name for name in names if name.endswith(ending) and not name.startswith("."))

@@ -10,11 +10,11 @@ from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
-from serving.storage.base import Folder, shown, told
+from serving.storage.base import Folder, as_storage_error, shown
 
 _WHOLE_AT_CLOSE = ("s3", "gcs", "abfs")
-"""Stores where a file appears when its stream is closed, in place of the old one; elsewhere it is
-written beside and moved.
+"""Stores where a file appears when its stream is closed, in place of the old one; elsewhere it
+is written beside and moved.
 """
 
 
@@ -22,52 +22,61 @@ written beside and moved.
 class SharedFolder(Folder):
     """A folder on a store that all nodes reach by the same URI.
 
-    The connection is made where it is used, once a process.
+    The connection is made where it is used, once in each process.
     """
 
     uri: str
 
     @property
     def place(self) -> str:
+        """Return the URI."""
         return self.uri
 
     @property
     def local(self) -> bool:
+        """Return False."""
         return False
 
     def child(self, name: str) -> Folder:
+        """Return the folder of that name inside this one."""
         return SharedFolder(self.place_of(name))
 
     def place_of(self, name: str) -> str:
+        """Return the URI of a file."""
         parts = urlsplit(self.uri)
         return parts._replace(path=f"{parts.path.rstrip('/')}/{name}").geturl()
 
     def absolute(self) -> Folder:
+        """Return this folder."""
         return self
 
     def make(self) -> None:
-        # Stores have no folders, and say what may be written only when something is.
+        """Check that the folder can be written to."""
+        # Stores have no folders, and check permissions only when something is written.
         probe = f".writable-{uuid.uuid4().hex[:8]}"
-        with told(f"The folder {self} is not writable"):
+        with as_storage_error(f"The folder {self} is not writable"):
             self._put(probe, b"writable?")
             self._system.delete_file(self._path_of(probe))
 
     def write(self, name: str, data: bytes) -> None:
-        with told(f"{self.place_of(name)} cannot be written"):
+        """Replace a file atomically."""
+        with as_storage_error(f"{self.place_of(name)} cannot be written"):
             self._put(name, data)
 
     def read(self, name: str) -> bytes:
+        """Return the bytes of a file."""
         with (
-            told(f"{self.place_of(name)} cannot be read"),
+            as_storage_error(f"{self.place_of(name)} cannot be read"),
             self._system.open_input_file(self._path_of(name)) as file,
         ):
             data: bytes = file.read()
             return data
 
     def names(self, ending: str = "") -> list[str]:
+        """Return the names of the files with that ending."""
         from pyarrow import fs
 
-        with told(f"The folder {self} cannot be read"):
+        with as_storage_error(f"The folder {self} cannot be read"):
             entries = self._system.get_file_info(
                 fs.FileSelector(_connected(self.uri)[1], allow_not_found=True)
             )
@@ -76,9 +85,10 @@ class SharedFolder(Folder):
             )
 
     def folders(self) -> list[str]:
+        """Return the names of the folders."""
         from pyarrow import fs
 
-        with told(f"The folder {self} cannot be read"):
+        with as_storage_error(f"The folder {self} cannot be read"):
             entries = self._system.get_file_info(
                 fs.FileSelector(_connected(self.uri)[1], allow_not_found=True)
             )
@@ -87,14 +97,20 @@ class SharedFolder(Folder):
             )
 
     def exists(self, name: str) -> bool:
-        with told(f"{self.place_of(name)} cannot be read"):
+        """Return whether there is a file of that name."""
+        with as_storage_error(f"{self.place_of(name)} cannot be read"):
             return bool(self._system.get_file_info(self._path_of(name)).is_file)
 
     def delete(self, name: str) -> None:
-        with told(f"{self.place_of(name)} cannot be removed"), suppress(FileNotFoundError):
+        """Delete a file, if it exists."""
+        with (
+            as_storage_error(f"{self.place_of(name)} cannot be removed"),
+            suppress(FileNotFoundError),
+        ):
             self._system.delete_file(self._path_of(name))
 
     def remove(self) -> None:
+        """Delete the folder with all that is in it."""
         with suppress(OSError):
             self._system.delete_dir(_connected(self.uri)[1])
 
@@ -119,7 +135,7 @@ class SharedFolder(Folder):
 
 @cache
 def _connected(uri: str) -> tuple[Any, str]:
-    """The file system, and the path of the folder on it."""
+    """Return the file system, and the path of the folder on it."""
     from pyarrow import fs  # slow to load, and not needed for a local folder
 
     parts = urlsplit(uri)

@@ -1,5 +1,6 @@
-"""Files that a person names, read only where they are files: a FIFO would be waited for without
-end, a device read without end.
+"""Reading of files that a person names, only if they are ordinary files.
+
+A FIFO would be waited for without end, a device read without end.
 """
 
 import errno
@@ -10,9 +11,10 @@ from typing import BinaryIO
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Return the file, open for reading.
+    """Return the file, open for reading, without waiting for another process.
 
-    Raises OSError, also for what is no ordinary file; never waits for another process.
+    Raises:
+        OSError: If it cannot be opened, or is no ordinary file.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
@@ -27,6 +29,10 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def read_regular(path: Path) -> bytes:
-    """Return what is in the file. Raises OSError as `open_regular`."""
+    """Return the content of the file.
+
+    Raises:
+        OSError: As `open_regular`.
+    """
     with open_regular(path) as file:
         return file.read()

@@ -1,15 +1,15 @@
-"""Text that UTF-8 cannot carry: a reply may hold half of a character (a lone surrogate)."""
+"""Text that UTF-8 cannot carry: a reply may hold an unpaired surrogate."""
 
 
 def storable(text: str) -> str:
-    """Write what UTF-8 cannot hold as backslash escapes.
+    r"""Return the text with what UTF-8 cannot hold as backslash escapes.
 
     Args:
         text: Text of any origin.
 
     Returns:
         The text itself where UTF-8 can hold it, else the text with each lone surrogate as an escape
-        such as ``\\udc80``.
+        such as ``\udc80``.
     """
     try:
         text.encode()
@@ -19,7 +19,7 @@ def storable(text: str) -> str:
 
 
 def storable_bytes(text: str) -> bytes:
-    """Encode a text as UTF-8, with lone surrogates as backslash escapes.
+    """Return the text in UTF-8, with lone surrogates as backslash escapes.
 
     In JSON those read back as they were.
     """

@@ -11,7 +11,7 @@ from typing import Any
 
 from cluster.service.schemas import Event, EventKind
 from optimizer.errors import PromptrayError, StorageError
-from serving.runtime.supervision import Supervisor, told
+from serving.runtime.supervision import Supervisor, describe
 
 ATTEMPTS = 5
 """How often to try to write events after a fault that is not the storage being unreachable; that
@@ -198,7 +198,7 @@ class EventLog:
                 if self._failures < ATTEMPTS:
                     raise
                 self._tasks.report(self._name, problem)
-                self.broken = told(problem)
+                self.broken = describe(problem)
                 self._pending.clear()
                 self._on_change()
                 return

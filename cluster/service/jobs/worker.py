@@ -24,7 +24,7 @@ from cluster.service.core.worker_pool import Outcome, Work
 from cluster.service.stores.job_store import Store
 from optimizer.errors import PromptrayError, StorageError
 from serving.hosting.deployment import deployment_name
-from serving.runtime.actors import told
+from serving.runtime.actors import actor_error
 from serving.storage import Folder
 
 CONFIRMED_WITHIN_S = 300.0
@@ -170,7 +170,7 @@ class _ControllerLink:
                 f"The service has not answered this job for {CONFIRMED_WITHIN_S:g} s; resume it."
             ) from None
         except RayTaskError as problem:
-            raise told(problem, "the service") from None
+            raise actor_error(problem, "the service") from None
 
     def claim(self, deployments: Sequence[str]) -> None:
         """Wait until the controller knows that the job is about to host these models.

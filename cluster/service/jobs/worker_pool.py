@@ -23,7 +23,7 @@ from cluster.trial.result import Status
 from optimizer.errors import PromptrayError
 from serving.concurrency.fair_share import Use
 from serving.concurrency.gate_actor import fleet_place, open_window
-from serving.hosting.deployment import deployment_name, find, take_off
+from serving.hosting.deployment import deployment_name, find, undeploy
 from serving.models import load_engine
 from serving.runtime.actors import NAMESPACE, lasting
 from serving.storage import open_folder

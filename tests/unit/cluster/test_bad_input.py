@@ -63,7 +63,7 @@ def test_an_unknown_strategy(tmp_path: Path) -> None:
 
 
 def test_a_missing_settings_file(tmp_path: Path) -> None:
-    assert "There is no settings file" in complaint("run", str(tmp_path / "none.yaml"))
+    assert "Settings file not found: " in complaint("run", str(tmp_path / "none.yaml"))
 
 
 def test_a_missing_task_file(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_prompt_whose_model_is_not_known(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_of_models_to_serve(tmp_path: Path) -> None:
-    assert "There is no settings file" in complaint("serve", str(tmp_path / "none.yaml"))
+    assert "Settings file not found: " in complaint("serve", str(tmp_path / "none.yaml"))
 
 
 def test_a_misspelt_key_of_the_gateway(tmp_path: Path) -> None:

@@ -11,6 +11,6 @@ from serving.runtime.actors import answered
 async def test_an_actor_that_does_not_answer_in_time_is_told_of_in_one_sentence() -> None:
     with pytest.raises(
         StorageError,
-        match=r"^The process of the ledger has not answered for 0\.05 s; whether it has done",
+        match=r"^The process of the ledger has not answered for 0\.05 s; it is not known whether",
     ):
         await answered(asyncio.Event().wait(), "the ledger", 0.05)

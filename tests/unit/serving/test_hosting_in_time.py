@@ -42,7 +42,7 @@ class Serve:
             r"^model-1 could not be hosted \(1 replica waits for 1 GPU\) within 0\.2 s\.$",
         ),
         (Serve(""), r"^model-1 could not be hosted within 0\.2 s\.$"),
-        (Serve("", gone=True), "^model-1 was taken off this cluster"),
+        (Serve("", gone=True), "^model-1 was removed from this cluster"),
     ],
 )
 def test_a_model_that_does_not_start_in_time_is_told_of_in_one_sentence(
