@@ -36,7 +36,7 @@ from cluster.search.schedulers import Unscheduled
 from cluster.trial.result import TrialResult
 from optimizer.errors import PromptrayError, shortened
 from serving.budget import BudgetClient, open_budget
-from serving.concurrency.gate_actor import windows_kept
+from serving.concurrency.gate_actor import windows_open
 from serving.hosting.deployment import host
 from serving.ledger.actor import open_ledger
 from serving.models import load_engine
@@ -238,7 +238,7 @@ def _shared(experiment: Experiment, collected: Collector, context: RunContext) -
     endpoints = [model.endpoint for model in models_of(settings) if model.endpoint is not None]
     remote = open_ledger(experiment.out / "ledger")
     try:
-        with windows_kept(endpoints), remote as ledger:
+        with windows_open(endpoints), remote as ledger:
             collected.begin()  # now that no other run has the folder
             write_settings(settings, experiment.out)
             collected.noticed(remote.damage)

@@ -1,4 +1,4 @@
-"""How a model is reached: over HTTP, by Serve handle, or in this process.
+"""Clients of models: over HTTP, by Serve handle, or in this process.
 
 All are LanguageModels.
 """

@@ -1,7 +1,7 @@
-"""How much an endpoint's reply may be: bounded where it comes in, unpacked here, so that a few kB
-cannot become gigabytes.
+"""Limits on the size of an endpoint's reply, so that a few kB cannot become gigabytes.
 
-Works on the client of the openai package by a hook, whatever else is set in it.
+A reply is limited where it comes in, and unpacked here. It works on the client of the openai
+package by a hook, whatever else is set in it.
 """
 
 import zlib
@@ -11,19 +11,20 @@ import httpx2
 import openai
 
 MOST_BYTES = 16 * 2**20
-"""Of one reply, unpacked [ours]: some millions of tokens."""
+"""Maximum size of one reply, unpacked [ours]: some millions of tokens."""
 ACCEPTED = "gzip, deflate"
-"""Packings that can be undone a bounded piece at a time."""
+"""Encodings that can be undone a bounded piece at a time."""
 _PIECE_BYTES = 2**16
 
 
 class ReplyRefused(ValueError):
-    """A reply that is not read to its end; the message says why, as what the endpoint did."""
+    """A reply that is not read to its end; the message states what the endpoint did."""
 
 
 def bound_replies(client: openai.AsyncOpenAI, most_bytes: int = MOST_BYTES) -> None:
-    """Have every reply to this client raise ReplyRefused out of its reading, where it is beyond
-    `most_bytes` or packed unasked.
+    """Make every reply to this client raise ReplyRefused if it is too long or packed unasked.
+
+    It is raised while the reply is read.
     """
 
     async def bound(response: httpx2.Response) -> None:
@@ -72,6 +73,7 @@ class _Bounded(httpx2.AsyncByteStream):
             raise httpx2.DecodingError("broke off a packed answer")
 
     async def aclose(self) -> None:
+        """Close the packed stream."""
         await self._packed.aclose()
 
 
@@ -85,12 +87,14 @@ class _Unpacking:
 
     @property
     def whole(self) -> bool:
+        """Return whether the packed data has come to its end."""
         return self._unpacker.eof or not self._began
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
         """Yield what the next bytes hold, each piece bounded.
 
-        Raises DecodingError where they hold nothing of the kind.
+        Raises:
+            httpx2.DecodingError: If they are not packed as declared.
         """
         while data:
             if self._unpacker.eof:  # gzip may be several, one after the other

@@ -1,5 +1,6 @@
-"""A model that says when a batch goes out: calls wait for a place first, and what never went out
-costs nothing.
+"""Announcements of a batch that goes out.
+
+Calls wait for a slot first, and what never went out costs nothing.
 """
 
 import asyncio
@@ -15,22 +16,21 @@ Sending = Callable[[], Awaitable[None]]
 
 @runtime_checkable
 class Announcing(Protocol):
-    """A LanguageModel that can say when it sends."""
+    """A LanguageModel that can announce when it sends."""
 
     async def complete_announced(
         self, requests: Sequence[Request], sending: Sending
     ) -> list[Outcome]:
-        """As LanguageModel.complete.
+        """Return the outcomes, as LanguageModel.complete.
 
         `sending` is awaited once, before the first of these requests goes out; where it raises,
-        none
-        does, and its error is raised.
+        none does, and its error is raised.
         """
         ...
 
 
 class Once:
-    """An announcement that is made once, however many calls and attempts it stands before."""
+    """An announcement that is made once, before any number of calls and attempts."""
 
     def __init__(self, sending: Sending) -> None:
         self._sending = sending
@@ -38,7 +38,7 @@ class Once:
         self._made = False
 
     async def before(self, call: Callable[[], Awaitable[T]]) -> T:
-        """The call, when it is announced."""
+        """Make the announcement if needed, then return the result of the call."""
         async with self._turn:
             if not self._made:
                 await self._sending()
@@ -49,9 +49,9 @@ class Once:
 async def announced(
     model: LanguageModel, requests: Sequence[Request], sending: Sending
 ) -> list[Outcome]:
-    """The model's outcomes.
+    """Return the model's outcomes, with an announcement.
 
-    One that does not announce anything sends at once, as far as anybody knows.
+    A model that does not announce anything is assumed to send at once.
     """
     if isinstance(model, Announcing):
         return await model.complete_announced(requests, sending)

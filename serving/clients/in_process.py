@@ -1,6 +1,6 @@
-"""A model in this very process, for one-off answers without Ray.
+"""A model in this process, for one-off answers without Ray.
 
-Knows nothing of the engine but how to get it.
+Knows nothing of the engine but how to load it.
 """
 
 import asyncio
@@ -21,12 +21,15 @@ class InProcessModel:
 
     @property
     def name(self) -> str:
+        """Return the model's identity."""
         return self._name
 
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
+        """Return one outcome for each request, in order."""
         return await (await self._engine()).complete(requests)
 
     async def stream(self, request: Request) -> AsyncIterator[Piece]:
+        """Yield the pieces of one answer, and its outcome."""
         async for piece in (await self._engine()).stream(request):
             yield piece
 

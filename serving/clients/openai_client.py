@@ -1,10 +1,8 @@
-"""The openai package's client for one endpoint.
+"""The openai package's client for one endpoint, isolated from this process's environment.
 
-Decides what of this process's environment may go there.
-
-The package reads organization, project and headers from variables, for whatever address it is
-given; they may be secrets of OpenAI's. They go along where the address is that of these variables,
-and nowhere else. Proxies are taken from the environment, but never for an endpoint on this machine.
+The package reads organization, project and headers from variables, for whatever address it gets;
+they may be secrets of OpenAI's. They are sent where the address is that of these variables, and
+nowhere else. Proxies come from the environment, but never for an endpoint on this machine.
 """
 
 import os
@@ -15,13 +13,13 @@ from contextlib import contextmanager
 import openai
 
 from optimizer.errors import SettingsError
-from serving.clients.proxies import VARIABLES, proxy_faults_told
+from serving.clients.proxies import VARIABLES, proxy_errors
 from serving.settings.addresses import OPENAI_URL, default_base_url, is_loopback
 
 _OF_OPENAI = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS")
 _NEVER = ("OPENAI_ADMIN_KEY", "OPENAI_BASE_URL", "OPENAI_WEBHOOK_SECRET")
 _building = threading.Lock()
-"""The environment is one for all threads."""
+"""A lock: the environment is shared by all threads."""
 
 
 def open_client(
@@ -29,13 +27,13 @@ def open_client(
 ) -> openai.AsyncOpenAI:
     """Return a client that does not retry and sends these headers along.
 
-    Raises EndpointError where the environment's proxy
-    cannot be used.
+    Raises:
+        EndpointError: If the environment's proxy cannot be used.
     """
     hidden = [*_NEVER, *(() if _is_openais(base_url) else _OF_OPENAI)]
     if is_loopback(base_url):
         hidden += [spelt for name in VARIABLES for spelt in (name, name.lower())]
-    with _building, _hidden(hidden), proxy_faults_told(base_url):
+    with _building, _hidden(hidden), proxy_errors(base_url):
         # The package's own HTTP client: one handed in was measured ten times slower.
         return openai.AsyncOpenAI(
             api_key=api_key,
@@ -47,7 +45,7 @@ def open_client(
 
 
 def _is_openais(base_url: str) -> bool:
-    """Is it the address that the variables of OpenAI's package are about?"""
+    """Return whether the variables of OpenAI's package are about this address."""
     try:
         return base_url == (default_base_url() or OPENAI_URL)
     except SettingsError:
@@ -56,8 +54,9 @@ def _is_openais(base_url: str) -> bool:
 
 @contextmanager
 def _hidden(names: list[str]) -> Iterator[None]:
-    """Take variables out of the environment for a moment: the package cannot be told not to read
-    them.
+    """Remove variables from the environment for a moment.
+
+    The package has no option to ignore them.
     """
     before = {name: os.environ.pop(name) for name in names if name in os.environ}
     try:

@@ -1,5 +1,6 @@
-"""The words of an endpoint that refuses: found in whatever it sends in an answer's place, made fit
-to be shown, and understood as far as they tell whose the fault is. Knows no HTTP and no settings.
+"""The words of an endpoint's refusal: found in any reply, made safe to show, and classified.
+
+Knows no HTTP and no settings.
 """
 
 import json
@@ -11,7 +12,7 @@ from urllib.parse import quote
 from optimizer.errors import escaped
 
 LONGEST = 300
-"""Characters of a quotation [ours]."""
+"""Maximum number of characters of a quotation [ours]."""
 _LEAST_KEY = 4
 """A shorter key is a part of ordinary words, and no secret."""
 _SAYING = (
@@ -28,9 +29,9 @@ _SAYING = (
 )
 _DEPTH, _LISTED = 6, 3
 _READ = 20_000
-"""Characters of a page that are looked through for its words."""
+"""Characters of a page that are searched for its words."""
 _HEARD = 2000
-"""Characters of the words that are understood."""
+"""Characters of the words that are classified."""
 _OTHER_KEYS = re.compile(r"\b(?:sk|pk|rk|gsk|key)[-_][\w-]{8,}|(?<=\bBearer )\S{8,}", re.IGNORECASE)
 _TAGS = re.compile(r"<(?:style|script).*?</(?:style|script)>|<[^<>]*>", re.DOTALL | re.IGNORECASE)
 Subject = Literal["balance", "moderation", "context", ""]
@@ -73,20 +74,21 @@ _CONTEXT = re.compile(
 
 
 def words_in(sent: object) -> str:
-    """Return what an error says for people, whatever its form: OpenAI's, vLLM's, FastAPI's, TGI's,
-    a plain text or a web page.
+    """Return the message for people in an error of any form.
 
-    Of a form that is not known, the JSON; "" where nothing was said.
+    Known forms are OpenAI's, vLLM's, FastAPI's, TGI's, a plain text and a web page; of an unknown
+    form it is the JSON. It is "" where there was no message.
     """
-    said = _said(sent, _DEPTH)
-    if said or sent in (None, "", {}, []):
+    words = _words_of(sent, _DEPTH)
+    if words or sent in (None, "", {}, []):
         return words
     return json.dumps(sent, default=str)[: 2 * LONGEST]
 
 
 def quotable(text: str, key: str) -> str:
-    """Return one short line without the key in any spelling, without others' keys, and without what
-    a terminal would obey.
+    """Return one short line that is safe to show.
+
+    It has the key in no spelling, no others' keys, and no characters that a terminal would obey.
     """
     for spelling in (
         {key, json.dumps(key)[1:-1], repr(key)[1:-1], quote(key, safe="")}
@@ -99,12 +101,11 @@ def quotable(text: str, key: str) -> str:
 
 
 def subject_of(status: int, codes: Sequence[object], words: str) -> Subject:
-    """Return what a refusal is about, by its codes where they say so, else by its words [ours:
-    endpoints agree on neither].
+    """Return the subject of a refusal, by its codes where they decide it, else by its words.
 
-    `moderation` and `context` are about what was asked, and so one request's own; `balance` is
-    about the account, and so the end of all. No words are read of an overload (429) or of a
-    breakdown (5xx), which may name a limit of tokens a minute.
+    [ours]: endpoints agree on neither. `moderation` and `context` are about the content, and so one
+    request's own; `balance` is about the account, and so the end of all. The words of an overload
+    (429) or of a breakdown (5xx) do not count: they may name a limit of tokens a minute.
     """
     words = words[:_HEARD]
     known = {code for code in codes if isinstance(code, str)}
@@ -123,28 +124,28 @@ def subject_of(status: int, codes: Sequence[object], words: str) -> Subject:
     )
 
 
-def _said(sent: object, depth: int) -> str:
+def _words_of(sent: object, depth: int) -> str:
     if isinstance(sent, str):
         return " ".join(_TAGS.sub(" ", sent[:_READ]).split())
     if not depth or not isinstance(sent, Mapping | list | tuple):
         return ""
     if not isinstance(sent, Mapping):
-        return "; ".join(filter(None, (_said(one, depth - 1) for one in sent[:_LISTED])))
+        return "; ".join(filter(None, (_words_of(one, depth - 1) for one in sent[:_LISTED])))
     said = next(
-        filter(None, (_said(sent[name], depth - 1) for name in _SAYING if name in sent)), ""
+        filter(None, (_words_of(sent[name], depth - 1) for name in _SAYING if name in sent)), ""
     )
     return f"{_place(sent)}{said}{_behind(sent, said, depth)}"
 
 
 def _place(sent: Mapping[Any, Any]) -> str:
-    """The field that a fault of validation is about, as FastAPI and pydantic tell it."""
+    """Return the field that a validation error is about, as FastAPI and pydantic name it."""
     place = sent.get("loc")
     names = [str(part) for part in place if part != "body"] if isinstance(place, list) else []
     return f"{'.'.join(names)}: " if names else ""
 
 
 def _behind(sent: Mapping[Any, Any], said: str, depth: int) -> str:
-    """What stands behind a gateway's own words: those of the provider."""
+    """Return the provider's words, which stand behind a gateway's own."""
     metadata = sent.get("metadata")
-    raw = _said(metadata.get("raw"), depth - 1) if isinstance(metadata, Mapping) else ""
+    raw = _words_of(metadata.get("raw"), depth - 1) if isinstance(metadata, Mapping) else ""
     return f" ({raw})" if raw and raw not in said else ""

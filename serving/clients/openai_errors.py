@@ -1,18 +1,17 @@
-"""What became of a call that an OpenAI-compatible endpoint did not answer in order: three fates, by
-what the package raises.
+"""The fate of a call that an OpenAI-compatible endpoint did not answer in order.
 
 AccessError where the key or its balance is refused: no call will be answered. Transient where
-another attempt may be: nothing was heard, or what was heard is no whole reply, or the endpoint is
-busy or broken for now. Rejected where something is wrong with the request, by itself or as one of a
-kind: whose fault that is a single reply cannot tell, and the client finds out (openai_http).
+another attempt may succeed: nothing came, or no whole reply, or the endpoint is busy or broken for
+now. Rejected where something is wrong with the request, by itself or as one of a kind: a single
+reply cannot show which, and the client finds out (openai_model).
 
 The rule [ours], as endpoints do not agree on statuses:
 
-    401, 402, or a code that says there is no balance   the key's: AccessError at once
+    401, 402, or a code for a missing balance           the key's: AccessError at once
     408, 409, 425, 429, 5xx                             for the moment: Transient
     any other, with words of moderation                 the item's: a refusal, which counts as not
                                                         right
-    any other, about the length of what was asked       the item's: a refusal; of harmless words,
+    any other, about the length of the request          the item's: a refusal; of harmless words,
                                                         the settings'
     any other (400, 403, 404, 422 ...)                  the item's, if harmless words in the same
                                                         form are answered; else the endpoint's, and
@@ -40,18 +39,18 @@ from serving.contracts.refusals import Rejected
 from serving.settings import OpenAISettings
 
 UNREADABLE = (ValueError, RecursionError)
-"""What reading a reply raises beside the package's own errors: no JSON, no UTF-8, a number or a
-nesting without end.
+"""Errors of reading a reply beside the package's own: no JSON, no UTF-8, a number or a nesting
+without end.
 """
 _OVERLOAD_STATUSES = frozenset({408, 425, 429, 503, 529})
 _DEEPEST = 5
-"""Of faults that come from one another."""
+"""Maximum depth of errors that come from one another."""
 _UNREACHED = frozenset({"ConnectError", "ConnectTimeout"})
-"""By name: the package works with either of two HTTP libraries."""
+"""Names of errors, since the package works with either of two HTTP libraries."""
 
 
 class Faults:
-    """Reads the faults of one endpoint.
+    """Reads the errors of one endpoint.
 
     Its sentences never show the key, should the endpoint repeat it.
     """
@@ -61,7 +60,12 @@ class Faults:
         self._key = api_key
 
     def fate(self, problem: Exception) -> Rejected:
-        """The call's own fate. Raises Transient and AccessError."""
+        """Return the call's own fate.
+
+        Raises:
+            Transient: If another attempt may succeed.
+            AccessError: If the key is refused.
+        """
         if refused := _refused_reply(problem):  # it would be as large again
             return Rejected(
                 "infrastructure", f"{self._settings.base_url} {refused}.", words=str(refused)
@@ -80,13 +84,19 @@ class Faults:
         raise self.garbled() from problem
 
     def garbled(self) -> Transient:
+        """Return the error for a reply that is no chat completion."""
         return Transient(
             f"{self._settings.base_url} answers with something that is no chat completion."
         )
 
     def in_place(self, error: object) -> Rejected:
-        """The fate of a call whose reply, in order by its status, has an error in an answer's
-        place. Raises as `fate`.
+        """Return the fate of a call whose reply has an error in an answer's place.
+
+        The reply is in order by its status.
+
+        Raises:
+            Transient: As `fate`.
+            AccessError: As `fate`.
         """
         status = error.get("code") if isinstance(error, Mapping) else None
         if isinstance(status, str) and status.isdecimal() and len(status) == 3:
@@ -96,6 +106,7 @@ class Faults:
         raise Transient(f"{self._settings.base_url} answers with an error: {self._quoted(error)}.")
 
     def broke_off(self, problem: Exception) -> Transient:
+        """Return the error for a reply that broke off."""
         if refused := _refused_reply(problem):
             return Transient(f"{self._settings.base_url} {refused}.")
         return Transient(
@@ -103,7 +114,7 @@ class Faults:
         )
 
     def too_late(self, *, unreached: bool = False) -> Transient:
-        """Without a connection it says nothing of the load."""
+        """Return the error for a late reply; without a connection it is no sign of load."""
         return Transient(
             f"{self._settings.base_url} did not answer within {self._settings.timeout_s:g} s.",
             not unreached,
@@ -111,7 +122,7 @@ class Faults:
         )
 
     def clean(self, text: str) -> str:
-        """One short line, without the key."""
+        """Return one short line, without the key."""
         return quotable(text, self._key)
 
     def concerning_all(
@@ -120,10 +131,12 @@ class Faults:
         changes: Mapping[str, Any] | None = None,
         still: Rejected | None = None,
     ) -> PromptrayError:
-        """The error of an endpoint that rejects harmless words too.
+        """Return the error of an endpoint that rejects harmless words too.
 
-        `changes`: settings with which it does not reject them, or
-        rejects them in other words, `still`.
+        Args:
+            rejected: The first rejection.
+            changes: Settings with which it does not reject them, or rejects them in other words.
+            still: The rejection in other words.
         """
         settings, said = self._settings, f"{rejected.status}: {rejected.words}"
         if rejected.status == 403:
@@ -140,9 +153,9 @@ class Faults:
             or f"Check that base_url {settings.base_url} and the model's settings are right."
         )
         if changes:
-            written = f"To mend it, write the model as {as_settings(settings, changes)}"
+            written = f"To fix it, write the model as {as_settings(settings, changes)}"
             how = (
-                f"{written}; then it still says {still.status}: {still.words}. {how}"
+                f"{written}; then it still answers {still.status}: {still.words}. {how}"
                 if still
                 else f"{written}."
             )
@@ -193,7 +206,7 @@ class Faults:
 
 
 def _refused_reply(problem: BaseException | None) -> ReplyRefused | None:
-    """The refusal that a fault of the package comes from."""
+    """Return the ReplyRefused behind an error of the package, if there is one."""
     for _ in range(_DEEPEST):
         if problem is None or isinstance(problem, ReplyRefused):
             return problem
@@ -202,10 +215,10 @@ def _refused_reply(problem: BaseException | None) -> ReplyRefused | None:
 
 
 def asked_wait_s(headers: Any) -> float | None:
-    """The seconds that a Retry-After header asks for, given as a number or as a date (RFC 9110,
-    10.2.3); None where there is none.
+    """Return the seconds that a Retry-After header requests; None where there is none.
 
-    A date is set against the reply's own Date, so that the two clocks need not agree.
+    It is given as a number or as a date (RFC 9110, 10.2.3). A date is compared with the reply's own
+    Date, so that the two clocks need not agree.
     """
     asked = headers.get("retry-after", "")
     try:

@@ -1,15 +1,14 @@
-"""Any OpenAI-compatible endpoint, by the openai package.
+"""A client of any OpenAI-compatible endpoint, by the openai package.
 
-A batch fans out; each call is limited and retried on its own.
-
-What becomes of a fault (see openai_faults): a wrong key is an AccessError at once; what may pass is
-tried again, within bounds of number and time; where the endpoint does not answer even another
-question, it is down, and all calls wait until it is back or EndpointError is raised (see outage).
-What is left of a call after that is a Failed("infrastructure"): so a request that breaks an
-endpoint every time ends no run. Where a request is rejected, and none of its form was answered yet,
-or STREAK in a row were not, a harmless one of the same form is asked: if that is rejected too, no
-request of the form can be answered, which ends the run in the endpoint's own words and with how to
-mend it; else it is that request's own.
+A batch fans out; each call is limited and retried on its own. The fate of an error is that of
+openai_errors: a wrong key is an AccessError at once; what may pass is retried, within limits of
+number and time; where the endpoint does not answer even another request, it is down, and all calls
+wait until it is back or EndpointError is raised (see circuit_breaker). A call that still fails
+after that is a Failed("infrastructure"): so a request that breaks an endpoint every time ends no
+run. Where a request is rejected, and none of its form was answered yet, or STREAK in a row were
+not, a harmless one of the same form is sent: if that is rejected too, no request of the form can be
+answered, which ends the run with the endpoint's own words and a way to fix it; else it is that
+request's own.
 
 All attempts of a call carry one `Idempotency-Key`, so that a gateway that honours it never charges
 for a call twice.
@@ -32,7 +31,7 @@ from serving.clients.bounded_bodies import ACCEPTED, bound_replies
 from serving.clients.dispatch_hook import Once, Sending
 from serving.clients.openai_client import open_client
 from serving.clients.openai_errors import UNREADABLE, Faults
-from serving.clients.openai_repairs import mend
+from serving.clients.openai_repairs import fix_for
 from serving.clients.openai_requests import body_of, idempotency_key
 from serving.clients.openai_responses import GrowingReply, error_in, read, says_its_end
 from serving.clients.probe import PROBE, question_like
@@ -46,35 +45,39 @@ from serving.contracts.streaming import Piece
 from serving.settings import OpenAISettings
 
 _CONNECT_S = 15.0
-"""For a connection alone [ours]: a host that is gone is known before an answer could be late."""
+"""Seconds for a connection alone [ours]: a host that is gone is known before an answer could be
+late.
+"""
 _CHECK_S = 8.0
 _CHECK_WAIT_S = 1.0
-"""For the attempts of a call that waits for no outage, and between two of them at most [ours]."""
+"""Seconds for the attempts of a call that waits for no outage, and the longest pause between two
+of them [ours].
+"""
 _PROBES = 3
 _AT_ONCE_S = 2.0
-"""Questions that fail before an endpoint counts as down, and the time after which a failure is no
-accident of the line [ours].
+"""Requests that fail before an endpoint counts as down, and the seconds after which a failure is
+no accident of the line [ours].
 """
 _PROBE_PAUSE_S = 0.2
 """Between two of them."""
 STREAK = 10
-"""Requests in a row that were rejected, after which it is asked whether any would be answered
-[ours]: a prompt that trips a filter costs one more question in so many, and an endpoint that has
-begun to refuse all is found out soon.
+"""Rejected requests in a row, after which a harmless one is sent [ours]: a prompt that trips a
+filter costs one more request in so many, and an endpoint that has begun to refuse all is
+found out soon.
 """
 _UNSAID = 3
-"""Replies that do not say why they ended, and none that did, after which an endpoint counts as one
-that never says it [ours].
+"""Replies without a finish reason, and none with one, after which an endpoint counts as one that
+never gives it [ours].
 """
 _MOST_FORMS = 1000
-_MOST_MENDS = 4
-"""Refusals of one harmless question that are looked into, one setting each."""
+_MOST_FIXES = 4
+"""Rejections of one harmless request that are examined, one setting each."""
 
 
 class OpenAIModel:
     """A LanguageModel over HTTP; for one event loop.
 
-    `window`: None for one of its own, with settings.max_in_flight places.
+    `window`: the concurrency limit; None for one of its own, with settings.max_in_flight slots.
     """
 
     def __init__(
@@ -108,22 +111,24 @@ class OpenAIModel:
         )
         bound_replies(self._client)
         self._answered_forms: set[Request] = set()
-        """Harmless requests (see question_like), of whose form one was answered."""
+        """Harmless requests (see question_like) of whose form one was answered."""
         self._rejected_in_a_row = 0
         self._doubting = asyncio.Lock()
         self._ends_unsaid = 0
-        """Replies that did not say why they ended, while none has; -1: some do."""
+        """Replies without a finish reason, while none has one; -1: some do."""
 
     @property
     def name(self) -> str:
+        """Return the model's identity."""
         return self._settings.identity
 
     @property
     def pause(self) -> str:
-        """See outage.Pauses."""
+        """Return one sentence on an outage (see circuit_breaker.Pauses)."""
         return self._outage.pause
 
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
+        """Return one outcome for each request, in order."""
         return await all_of(
             self._outcome(request, partial(self._ask, request)) for request in requests
         )
@@ -131,7 +136,10 @@ class OpenAIModel:
     async def complete_announced(
         self, requests: Sequence[Request], sending: Sending
     ) -> list[Outcome]:
-        """See Announcing: a request goes out when it has its place in the window."""
+        """Return the outcomes, with an announcement (see Announcing).
+
+        A request goes out when it has its slot.
+        """
         once = Once(sending)
         return await all_of(
             self._outcome(request, partial(once.before, partial(self._ask, request)))
@@ -139,7 +147,7 @@ class OpenAIModel:
         )
 
     async def at_once(self, request: Request) -> Outcome:
-        """See reach.Impatient."""
+        """Return the outcome without waiting for an outage (see probe.Impatient)."""
         retry = replace(
             self._retry,
             retry_s=min(_CHECK_S, self._retry.retry_s),
@@ -154,11 +162,11 @@ class OpenAIModel:
         return outcome
 
     async def stream(self, request: Request) -> AsyncIterator[Piece]:
-        """Server-sent events.
+        """Yield the pieces of one answer, from server-sent events, and its outcome.
 
-        Tried again, and an outage waited for, only before the first of them. `timeout_s` bounds the
-        time to
-        the first and between two, not the whole, which is as fast as the caller takes it.
+        A call is retried, and an outage waited for, only before the first of them. `timeout_s`
+        limits the time to the first and between two, not the whole, which is as fast as the caller
+        reads it.
         """
         growing, failed = GrowingReply(), None
         try:
@@ -177,7 +185,7 @@ class OpenAIModel:
         yield failed or growing.outcome or Failed("infrastructure", self._faults.garbled().reason)
 
     async def aclose(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         await self._limiter.window.aclose()
         await self._client.close()
 
@@ -188,7 +196,12 @@ class OpenAIModel:
             return Failed("infrastructure", problem.reason)
 
     async def _ask(self, request: Request, settings: OpenAISettings | None = None) -> Outcome:
-        """`settings`: others than its own. Raises Transient and AccessError."""
+        """Return the outcome of one attempt, possibly with other settings.
+
+        Raises:
+            Transient: If another attempt may succeed.
+            AccessError: If the key is refused.
+        """
         reply = await self._send(request, settings=settings)
         outcome: Outcome | None = reply if isinstance(reply, Failed) else read(reply)
         if outcome is None:
@@ -203,8 +216,10 @@ class OpenAIModel:
         return outcome
 
     def _expect_whole(self, reply: Any) -> None:
-        """Raises Transient for a reply that does not say why it ended, unless the endpoint never
-        does.
+        """Check that a reply has a finish reason, unless the endpoint never gives one.
+
+        Raises:
+            Transient: If it lacks one.
         """
         if says_its_end(reply):
             self._ends_unsaid = -1
@@ -222,14 +237,19 @@ class OpenAIModel:
     async def _send(
         self, request: Request, *, stream: bool = False, settings: OpenAISettings | None = None
     ) -> Any:
-        """The reply, whatever it is, or the call's own fate. Raises Transient and AccessError."""
+        """Return the reply, whatever it is, or the call's own fate.
+
+        Raises:
+            Transient: If another attempt may succeed.
+            AccessError: If the key is refused.
+        """
         whole, event = (
             (TextCompletion, TextCompletion)
             if request.raw
             else (ChatCompletion, ChatCompletionChunk)
         )
         body = body_of(settings or self._settings, request, stream=stream)
-        # The package follows redirects unless told otherwise: to wherever the endpoint likes, with
+        # The package follows redirects by default: to wherever the endpoint likes, with
         # the question and perhaps a key.
         options: Any = {
             "headers": {"Idempotency-Key": idempotency_key(self.name, body)},
@@ -239,7 +259,7 @@ class OpenAIModel:
         try:
             async with asyncio.timeout(
                 self._settings.timeout_s
-            ):  # an endpoint that drips is as late as one that says nothing
+            ):  # an endpoint that drips is as late as a silent one
                 return await self._client.post(
                     "/completions" if request.raw else "/chat/completions",
                     content=body,
@@ -254,9 +274,9 @@ class OpenAIModel:
             return self._faults.fate(problem)
 
     async def _events(self, reply: Any) -> AsyncGenerator[Any, None]:
-        """The events of a reply until it ends or breaks off.
+        """Yield the events of a reply until it ends or breaks off.
 
-        Closes it, also where the caller leaves.
+        It closes the reply, also where the caller leaves.
         """
         events = aiter(reply)
         try:
@@ -276,9 +296,13 @@ class OpenAIModel:
             await reply.close()
 
     async def _is_there(self) -> bool:
-        """Does it answer another question, whatever it says? Asked beside the window, which may be
-        full of calls that wait for nothing; and again where that fails at once, as a connection
-        from before may have been dead. Raises AccessError.
+        """Return whether the endpoint answers another request, with anything at all.
+
+        It is sent beside the concurrency limit, which may be full of calls that wait for nothing;
+        and again where it fails at once, as an older connection may have been dead.
+
+        Raises:
+            AccessError: If the key is refused.
         """
         now = asyncio.get_running_loop().time
         began = now()
@@ -294,9 +318,11 @@ class OpenAIModel:
         return False
 
     async def _believed(self, request: Request, outcome: Outcome) -> Outcome:
-        """The outcome, where it is this request's own.
+        """Return the outcome, where it is this request's own.
 
-        Raises AccessError and EndpointError where none of its form is answered.
+        Raises:
+            AccessError: If no request of its form is answered, for the key.
+            EndpointError: If no request of its form is answered, for another reason.
         """
         if not _is_lost(outcome):
             return outcome
@@ -314,15 +340,16 @@ class OpenAIModel:
         return outcome
 
     async def _looked_into(self, question: Request, rejected: Rejected) -> PromptrayError:
-        """Why a harmless question is rejected, and how to mend it: tried out, as some endpoints
-        name one setting after another.
+        """Return the error of a rejected harmless request, with a fix.
+
+        Fixes are tried out, as some endpoints name one setting after another.
         """
         changes: dict[str, Any] = {}
         last: Outcome = rejected
         try:
-            while isinstance(last, Rejected) and last.concerns_all and len(changes) < _MOST_MENDS:
+            while isinstance(last, Rejected) and last.concerns_all and len(changes) < _MOST_FIXES:
                 settings = self._settings.model_copy(update=changes)
-                if not (change := mend(settings, last)):
+                if not (change := fix_for(settings, last)):
                     return self._faults.concerning_all(rejected, changes, last)
                 changes |= change
                 last = await self._ask(question, settings.model_copy(update=change))

@@ -1,6 +1,7 @@
-"""How to mend what an endpoint refuses: which of a model's settings make it answer, as its words
-tell. Changes nothing by itself: another field, role or temperature may change answers, so a person
-writes it into the settings. Knows no HTTP.
+"""Fixes for an endpoint's rejection: which of a model's settings would make it answer.
+
+They are derived from its words. Changes nothing by itself: another field, role or temperature may
+change answers, so a person writes it into the settings. Knows no HTTP.
 """
 
 import json
@@ -20,7 +21,7 @@ _UNWANTED = re.compile(
 _PLAIN = re.compile(
     r"(?!(?:true|false|yes|no|on|off|null|y|n)$)[A-Za-z][\w./:@+-]*(?<!:)", re.IGNORECASE
 )
-"""Texts that YAML takes for texts as they are."""
+"""Texts that YAML reads as texts without quotes."""
 _LARGE = re.compile(
     r"too (?:large|long|high|many)|context|at most|maximum|exceed|less than or equal", re.IGNORECASE
 )
@@ -32,10 +33,8 @@ _NAMED = {
 }
 
 
-def mend(settings: OpenAISettings, rejected: Rejected) -> dict[str, Any]:
-    """Return the settings that this refusal asks for, beside the ones there are; {} where it does
-    not say so plainly.
-    """
+def fix_for(settings: OpenAISettings, rejected: Rejected) -> dict[str, Any]:
+    """Return the changed setting that this rejection asks for; {} where none is clear."""
     for name, value in _wished(settings, rejected).items():
         if getattr(settings, name) != value and _is_about(rejected, name):
             return {name: value}
@@ -43,34 +42,32 @@ def mend(settings: OpenAISettings, rejected: Rejected) -> dict[str, Any]:
 
 
 def advice(rejected: Rejected) -> str:
-    """Return what else a person may do about it, as a sentence; "" where nobody but the endpoint
-    knows.
-    """
-    said = f"{rejected.field} {rejected.words}"
-    if re.search(_NAMED["max_tokens_field"], said, re.IGNORECASE) and _LARGE.search(said):
+    """Return other advice for the user as a sentence; "" where only the endpoint knows."""
+    complaint = f"{rejected.field} {rejected.words}"
+    if re.search(_NAMED["max_tokens_field"], complaint, re.IGNORECASE) and _LARGE.search(complaint):
         return (
-            "To mend it, lower max_tokens: a target's in sampling, an optimizer's in its "
+            "To fix it, lower max_tokens: a target's in sampling, an optimizer's in its "
             "strategy's settings, or the model's "
             "own, which stands for both."
         )
     if rejected.of_size:
-        return "To mend it, lower max_tokens, or make the prompt or the items shorter."
-    if re.search(_NAMED["send_temperature"], said, re.IGNORECASE):
+        return "To fix it, lower max_tokens, or make the prompt or the items shorter."
+    if re.search(_NAMED["send_temperature"], complaint, re.IGNORECASE):
         return (
-            "To mend it, give another temperature (a target's in sampling, an optimizer's in its "
+            "To fix it, give another temperature (a target's in sampling, an optimizer's in its "
             "strategy's settings)."
         )
     return ""
 
 
 def as_settings(settings: OpenAISettings, changes: Mapping[str, Any]) -> str:
-    """Return how a model with these changes stands in a settings file."""
-    kept: dict[str, Any] = {"kind": "openai", "model": settings.model}
+    """Return a model with these changes as it is written in a settings file."""
+    shown: dict[str, Any] = {"kind": "openai", "model": settings.model}
     if settings.base_url != type(settings).model_fields["base_url"].default:
-        kept["base_url"] = settings.base_url
+        shown["base_url"] = settings.base_url
     return (
         "{"
-        + ", ".join(f"{name}: {_yaml(value)}" for name, value in {**kept, **changes}.items())
+        + ", ".join(f"{name}: {_yaml(value)}" for name, value in {**shown, **changes}.items())
         + "}"
     )
 
@@ -86,7 +83,7 @@ def _wished(settings: OpenAISettings, rejected: Rejected) -> dict[str, Any]:
 
 
 def _is_about(rejected: Rejected, name: str) -> bool:
-    """Does it say that the field is not wanted at all, and not only that its value is too large?"""
+    """Return whether the field itself is unwanted, and not only its value too large."""
     if not _UNWANTED.search(rejected.words):
         return False
     if name == "max_tokens_field" and ("too large" in rejected.words or rejected.of_size):

@@ -1,6 +1,4 @@
-"""What goes out to an OpenAI-compatible endpoint for a request: the JSON body, and the key that
-tells a repetition.
-"""
+"""Requests to an OpenAI-compatible endpoint: the JSON body, and the key of a repetition."""
 
 import hashlib
 import json
@@ -11,7 +9,10 @@ from serving.settings import OpenAISettings
 
 
 def body_of(settings: OpenAISettings, request: Request, *, stream: bool = False) -> bytes:
-    """JSON. A lone surrogate, which UTF-8 has no bytes for, goes out escaped, as JSON allows."""
+    """Return the request as JSON.
+
+    An unpaired surrogate, which UTF-8 has no bytes for, goes out escaped, as JSON allows.
+    """
     content = _content(settings, request) | (
         {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
     )
@@ -22,12 +23,10 @@ def body_of(settings: OpenAISettings, request: Request, *, stream: bool = False)
 
 
 def idempotency_key(identity: str, body: bytes) -> str:
-    """The same for all sendings of one call, and for no other call.
+    """Return a key that is equal for all attempts of one call, and for no other call.
 
-    It tells nothing of what is in it.
-
-    A gateway that honours the header `Idempotency-Key` answers a repetition with what it has, and
-    charges once; others ignore it.
+    It reveals nothing of the content. A gateway that honours the header `Idempotency-Key` answers a
+    repetition with what it has, and charges once; others ignore it.
     """
     return hashlib.sha256(identity.encode() + b"\0" + body).hexdigest()
 
@@ -48,7 +47,7 @@ def _content(settings: OpenAISettings, request: Request) -> dict[str, Any]:
 
 
 def _messages(settings: OpenAISettings, request: Request) -> list[dict[str, str]]:
-    """The messages with the instruction where the model takes one."""
+    """Return the messages with the instruction in the role that the model supports."""
     messages = [{"role": message.role, "content": message.content} for message in request.messages]
     if messages[0]["role"] != "system":
         return messages

@@ -1,6 +1,6 @@
-"""What an OpenAI-compatible endpoint's reply says.
+"""Readers of an OpenAI-compatible endpoint's replies.
 
-Trusts nothing: the package hands through whatever came, even a web page.
+They trust nothing: the package passes on whatever came, even a web page.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from serving.contracts.refusals import declined
 _TOOL = "The model called a tool in place of an answer."
 _FILTERED = "The endpoint's content filter stopped the answer."
 _BROKEN = frozenset({"error", "abort", "cancelled"})
-"""Reasons to end that some gateways and engines give where something broke behind them."""
+"""Finish reasons that some gateways and engines give where something broke behind them."""
 _CUT = frozenset(
     {
         "length",
@@ -37,21 +37,21 @@ _FILTERS = frozenset(
         "spii",
     }
 )
-"""As other gateways and engines spell `length` and `content_filter`, in any case [ours, from their
-references].
+"""Spellings of `length` and `content_filter` of other gateways and engines, in any case [ours,
+from their references].
 """
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")
-"""Fields of a message in which some endpoints put what a model thinks, and sometimes all that it
-says.
+"""Fields of a message in which some endpoints put what a model thinks, and sometimes its whole
+reply.
 """
 _MOST_TOKENS = 2**27
-"""A larger count is no count [ours]: ten times the longest context that anybody sells."""
+"""A larger count is invalid [ours]: ten times the longest context that anybody sells."""
 
 
 def read(reply: Any) -> Outcome | None:
-    """The outcome in a whole reply; None where it is no reply of this protocol, or broke off.
+    """Return the outcome in a whole reply.
 
-    See also says_its_end.
+    It is None where the reply breaks the protocol, or broke off. See also says_its_end.
     """
     choice = _first_choice(reply) if isinstance(reply, ChatCompletion | TextCompletion) else None
     said = getattr(choice, "message", None) if isinstance(reply, ChatCompletion) else choice
@@ -65,9 +65,9 @@ def read(reply: Any) -> Outcome | None:
 
 
 def says_its_end(reply: Any) -> bool:
-    """Return whether a reply says why it ended.
+    """Return whether a reply has a finish reason.
 
-    Where others of the endpoint do, one that does not broke off.
+    Where others of the endpoint have one, a reply without it broke off.
     """
     return bool(getattr(_first_choice(reply), "finish_reason", None))
 
@@ -87,7 +87,7 @@ class GrowingReply:
         self._usage: Any = None
 
     def add(self, event: Any) -> str:
-        """The event's text, which may be empty."""
+        """Add an event, and return its text, which may be empty."""
         if not isinstance(event, ChatCompletionChunk | TextCompletion):
             return ""
         self._usage = getattr(event, "usage", None) or self._usage
@@ -102,7 +102,10 @@ class GrowingReply:
 
     @property
     def outcome(self) -> Outcome | None:
-        """None where the reply broke off, or never was one: what ends rightly says why it ends."""
+        """Return the outcome; None where the reply broke off, or never was one.
+
+        A whole reply has a finish reason.
+        """
         if not _ended(self._finish_reason):
             return None
         return _outcome(self._text, self._finish_reason, self._refusal, self._usage)
@@ -135,11 +138,10 @@ def _outcome(
 
 
 def tokens_of(usage: Any) -> tuple[int | None, int | None]:
-    """Read and written, as an endpoint bills them; None where it does not say, or says something
-    that is no count.
+    """Return the tokens read and written, as an endpoint bills them.
 
-    Some (xAI among them) count hidden reasoning in the total alone: what is in the total and in
-    neither part was written.
+    A number is None where it is missing or invalid. Some (xAI among them) count hidden reasoning in
+    the total alone: what is in the total and in neither part was written.
     """
     read, written, total = (
         _count(usage, name) for name in ("prompt_tokens", "completion_tokens", "total_tokens")
@@ -150,7 +152,7 @@ def tokens_of(usage: Any) -> tuple[int | None, int | None]:
 
 
 def _emptiness(said: Any) -> dict[str, str]:
-    """What an answer without a text says of itself."""
+    """Return what is known of an answer without a text."""
     elsewhere = next((name for name in _THOUGHTS if getattr(said, name, None)), None)
     return {"empty": f"the content has no text, all of it is in {elsewhere}"} if elsewhere else {}
 

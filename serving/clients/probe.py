@@ -1,5 +1,6 @@
-"""One cheap call, to learn whether a model answers before a run relies on it: in the form in which
-the run will ask.
+"""One cheap call that checks whether a model answers, before a run relies on it.
+
+It has the form of the run's requests.
 """
 
 from dataclasses import replace
@@ -24,17 +25,18 @@ class Impatient(Protocol):
     async def at_once(self, request: Request) -> Outcome:
         """Return its outcome; what is down is a Failed or an EndpointError.
 
-        Raises AccessError and EndpointError, with how to mend
-        it, where no request of this form would be answered.
+        Raises:
+            AccessError: If no request of this form would be answered, for the key.
+            EndpointError: If none would be answered for another reason; the message has a fix.
         """
 
 
 def question_like(request: Request) -> Request:
-    """Return a harmless request with all the fields of this one: its roles, its sampling, and a
-    sample number if it has one.
+    """Return a harmless request with all the fields of this one.
 
-    It is the same for requests that differ in their words alone, however many demonstrations they
-    show: so it names their form.
+    These are its roles, its sampling, and a sample number if it has one. It is the same for
+    requests that differ in their words alone, however many demonstrations they show: so it names
+    their form.
     """
     first, answered = (
         request.messages[0].role,
@@ -50,9 +52,11 @@ def question_like(request: Request) -> Request:
 
 
 async def reach(model: LanguageModel, question: Request = PROBE) -> None:
-    """Return if the model answers.
+    """Return if the model answers; a refusal is an answer.
 
-    Raises AccessError or EndpointError if it does not; a refusal is an answer.
+    Raises:
+        AccessError: If the key is refused.
+        EndpointError: If the model does not answer.
     """
     outcome = (
         await model.at_once(question)

@@ -9,10 +9,10 @@ VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
 @contextmanager
-def proxy_faults_told(url: str) -> Iterator[None]:
-    """Turn what building a client for `url` raises about its proxy into an EndpointError."""
+def proxy_errors(url: str) -> Iterator[None]:
+    """Turn errors about the proxy, in building a client for `url`, into an EndpointError."""
     via = (
-        f"{url} is to be asked through the proxy that {', '.join(VARIABLES[:-1])} or "
+        f"{url} would be called through the proxy that {', '.join(VARIABLES[:-1])} or "
         f"{VARIABLES[-1]} names, which "
     )
     try:

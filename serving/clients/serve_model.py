@@ -1,5 +1,4 @@
-"""A model that is hosted on this Ray cluster, called by Serve handle: one handle call for a chunk
-of requests.
+"""A client of a model on this Ray cluster: one handle call for a chunk of requests.
 
 Chunks, because a call costs the same for 1 and for 32 prompts: measured 372 prompts/s one by one,
 13,000/s in chunks of 32. They are prompt-major: requests that begin alike go together, so that a
@@ -32,22 +31,28 @@ from serving.engines import EngineDied
 from serving.hosting.deployment import find
 
 _DIED = (RayActorError, ObjectLostError, ReplicaUnavailableError, DeploymentUnavailableError)
-"""What is raised for a call whose replica, or its node, is no more."""
+"""Errors of a call whose replica, or its node, is gone."""
 PATIENT = Retry(attempts=8)
-"""A minute in all: Ray may take half of one to see that a node is gone, and until then offers its
-replicas.
+"""Retries for a minute in all: Ray may take half of one to notice that a node is gone, and until
+then offers its replicas.
 """
 
 
 class ServeHandleModel:
-    """Picklable until its first call.
+    """A LanguageModel whose engine runs in replicas; picklable until its first call.
 
-    A replica that dies, or whose engine does, is waited for: its chunk goes to the next one.
+    Where a replica dies, or its engine does, its chunk goes to the next one. Methods raise
+    EndpointError where the deployment is not on this cluster, or its replicas die beyond all
+    retries.
 
-    `affine`: chunks of one prompt go to one replica, for deployments that route so. `window`:
-    places that are shared with others, in place of `max_in_flight` of its own; a client with one
-    stays in its event loop. Raises EndpointError where the deployment is not on this cluster, or
-    its replicas die beyond all retries.
+    Args:
+        deployment: Name of the deployment.
+        identity: The model with all that decides its answers.
+        chunk: Maximum number of requests in a call.
+        max_in_flight: Maximum number of concurrent calls, if `window` is None.
+        retry: Limits of the retries.
+        affine: Send chunks of one prompt to one replica, for deployments that route so.
+        window: A concurrency limit shared with others; a client with one stays in its event loop.
     """
 
     def __init__(
@@ -72,15 +77,20 @@ class ServeHandleModel:
 
     @property
     def name(self) -> str:
+        """Return the model's identity."""
         return self._identity
 
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
-        return await self.complete_announced(requests, _said_to_nobody)
+        """Return one outcome for each request, in order."""
+        return await self.complete_announced(requests, _not_announced)
 
     async def complete_announced(
         self, requests: Sequence[Request], sending: Sending
     ) -> list[Outcome]:
-        """See Announcing: a chunk goes out when it has its place."""
+        """Return the outcomes, with an announcement (see Announcing).
+
+        A chunk goes out when it has its slot.
+        """
         once = Once(sending)
         chunks = chunks_of(requests, self._chunk, mixed=not self._affine)
         handle, limiter = await self._connect()
@@ -98,15 +108,17 @@ class ServeHandleModel:
         return [outcome_by_place[at] for at in range(len(requests))]
 
     async def stream(self, request: Request) -> AsyncIterator[Piece]:
-        """A replica that dies before the first piece is replaced as above; later, the stream ends
-        with Failed("infrastructure").
+        """Yield the pieces of one answer, and its outcome.
+
+        A replica that dies before the first piece is replaced; later, the stream ends with
+        Failed("infrastructure").
         """
         handle, limiter = await self._connect()
         with _given_up():
             first, rest = await limiter.run(partial(self._begin, handle, request))
         yield first
         try:
-            with self._in_our_words():
+            with self._as_package_errors():
                 async for piece in rest:
                     yield piece
         except Transient as problem:
@@ -135,13 +147,13 @@ class ServeHandleModel:
             ) from problem
 
     async def _ask(self, handle: Any, chunk: list[Request]) -> list[Outcome]:
-        with self._in_our_words():
+        with self._as_package_errors():
             outcomes: list[Outcome] = await self._routed(handle, chunk[0]).complete.remote(chunk)
             return outcomes
 
     async def _begin(self, handle: Any, request: Request) -> tuple[Piece, Any]:
         answer = self._routed(handle.options(stream=True), request).stream.remote(request)
-        with self._in_our_words():
+        with self._as_package_errors():
             return await anext(answer), answer
 
     def _routed(self, handle: Any, request: Request) -> Any:
@@ -152,7 +164,7 @@ class ServeHandleModel:
         )
 
     @contextmanager
-    def _in_our_words(self) -> Iterator[None]:
+    def _as_package_errors(self) -> Iterator[None]:
         try:
             yield
         except BackPressureError as problem:
@@ -176,11 +188,10 @@ class ServeHandleModel:
 
 
 def chunks_of(requests: Sequence[Request], size: int, *, mixed: bool) -> list[list[int]]:
-    """Places in the batch, in chunks of at most `size`: requests that differ only in their last
-    message stay together.
+    """Return positions in the batch, in chunks of at most `size`.
 
-    What is left of a prompt behind its full chunks shares a chunk with others where it fits whole;
-    not unless `mixed`.
+    Requests that differ only in their last message stay together. The rest of a prompt behind its
+    full chunks shares a chunk with others where it fits whole; not unless `mixed`.
     """
     places_by_beginning: dict[tuple[Message, ...], list[int]] = {}
     for at, request in enumerate(requests):
@@ -197,8 +208,8 @@ def chunks_of(requests: Sequence[Request], size: int, *, mixed: bool) -> list[li
     return full + rests
 
 
-async def _said_to_nobody() -> None:
-    """Nobody asked to be told when it is sent."""
+async def _not_announced() -> None:
+    """Do nothing when the batch goes out."""
 
 
 def _beginning(request: Request) -> tuple[Message, ...]:
@@ -207,7 +218,7 @@ def _beginning(request: Request) -> tuple[Message, ...]:
 
 @contextmanager
 def _given_up() -> Iterator[None]:
-    """What is still Transient after all retries."""
+    """Turn what is still Transient after all retries into an EndpointError."""
     try:
         yield
     except Transient as problem:

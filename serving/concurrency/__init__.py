@@ -1,0 +1,1 @@
+"""Limits of concurrent calls: gates, AIMD, fair shares, retries, hedging, the circuit breaker."""

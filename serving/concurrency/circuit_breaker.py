@@ -1,7 +1,7 @@
-"""An endpoint that is down: every call of a client waits for it together, and one prober looks when
-it is back.
+"""The circuit breaker: every call of a client waits together for an endpoint that is down.
 
-Knows no protocol: how to probe is given to it. Implements limiter.Patience.
+One prober checks when it is back. Knows no protocol: the probe is passed in. Implements
+retrying.Patience.
 """
 
 import asyncio
@@ -15,12 +15,10 @@ from optimizer.errors import EndpointError
 from serving.concurrency.retrying import Transient
 
 SUSPICIOUS = 3
-"""Attempts in a row that found no connection, after which it is asked whether the endpoint is there
-at all [ours].
-"""
+"""Attempts in a row without a connection, after which the endpoint is probed [ours]."""
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 15.0
-"""Between two probes [ours]."""
+"""Longest pause between two probes [ours]."""
 
 
 @runtime_checkable
@@ -29,25 +27,28 @@ class Pauses(Protocol):
 
     @property
     def pause(self) -> str:
-        """ "" while it answers; else one sentence: since when it does not, and until when it is
-        waited for at most.
-        """
+        """Return one sentence on the outage and the end of the wait; "" while there is none."""
 
 
 def pause_of(*models: object) -> str:
-    """The sentences of those of some models that are waiting, each once."""
+    """Return the sentences of those of some models that are waiting, each once."""
     return " ".join(
         dict.fromkeys(model.pause for model in models if isinstance(model, Pauses) and model.pause)
     )
 
 
 class Outage:
-    """`is_there` asks the endpoint one cheap thing, and raises AccessError where it refuses us.
+    """The outage of one endpoint.
 
-    `longest_s`: 0 waits for nothing.
+    Waiters get an EndpointError if the wait takes too long. A later call starts again, with a
+    probe.
 
-    Whoever waits is told by EndpointError where the wait was too long. Whoever comes after that
-    begins anew, with a probe.
+    Args:
+        where: The endpoint's address.
+        is_there: Sends the endpoint one cheap request, and raises AccessError where it is refused.
+        longest_s: Seconds to wait; 0 waits for nothing.
+        clock: Seconds on a clock that does not go back.
+        sleep: Sleeps for so many seconds.
     """
 
     def __init__(
@@ -70,19 +71,24 @@ class Outage:
         self.pause = ""
 
     async def over(self) -> None:
-        """Returns at once where no outage is known, else when it is over.
+        """Return at once where no outage is known, else when it is over.
 
-        Raises EndpointError and AccessError.
+        Raises:
+            EndpointError: If it takes too long.
+            AccessError: If the endpoint refuses the key.
         """
         if self._prober:
             await self._wait(self._prober)
 
     async def excuses(self, problem: Transient, last: bool, failing_since: float) -> bool:
-        """See limiter.Patience.
+        """Return whether an outage caused this failure (see retrying.Patience).
 
-        What has answered others while a call failed again and again is not down, and is asked
-        nothing.
-        Raises EndpointError and AccessError.
+        An endpoint that answered other calls while one failed again and again is not down, and is
+        not probed.
+
+        Raises:
+            EndpointError: If the outage takes too long.
+            AccessError: If the endpoint refuses the key.
         """
         self._unreached = self._unreached + 1 if problem.unreached else 0
         suspected = last and self._answered_at <= failing_since
@@ -94,11 +100,13 @@ class Outage:
         return await self._wait(self._prober)
 
     def answered(self) -> None:
-        """The endpoint has said something."""
+        """Record that the endpoint has answered."""
         self._unreached, self._answered_at = 0, self._clock()
 
     async def _wait(self, prober: asyncio.Task[bool]) -> bool:
-        """Shielded, so that one waiter who leaves does not end the wait of the others; the last one
+        """Wait for the prober.
+
+        Shielded, so that one waiter who leaves does not end the wait of the others; the last one
         does.
         """
         self._waiters += 1
@@ -113,7 +121,7 @@ class Outage:
                 )  # now, so that nobody comes to wait for a prober that is being cancelled
 
     async def _probe(self, reason: str) -> bool:
-        """Says whether there was an outage; it is over then."""
+        """Return whether there was an outage; it is over then."""
         if await self._is_there():
             return False
         await self._until_it_is_there(reason)

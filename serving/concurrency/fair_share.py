@@ -1,20 +1,18 @@
-"""One endpoint's window, or that of a model's replicas, shared by many callers: how large it is
-now, and how many places each of them gets. Pure: knows no Ray, no call, and no clock but the one it
-is given.
+"""Fair shares of a concurrency limit: that of an endpoint, or of a model's replicas.
 
-Max-min fair by demand (Bertsekas & Gallager 1992, "Data networks", 6.5.2): nobody gets more than it
-asks for, and what one leaves goes to those who want more, in equal parts. Where places are fewer
-than callers, or do not divide evenly, the odd ones go round. A place that a caller still holds is
-nobody else's before it has said that it is free: so the sum never passes the window.
+Max-min fair by demand (Bertsekas & Gallager 1992, "Data networks", 6.5.2): no caller gets more
+slots than it requests, and what one leaves goes to those who want more, in equal parts. Where slots
+are fewer than callers, or do not divide evenly, the odd ones rotate. A slot that a caller still
+holds is free for others only after the caller has reported so: so the sum never exceeds the limit.
 
-What is granted is a lease: it lapses LEASE_S after the report that it answers, by the caller's own
-clock, and a caller that could not report sends nothing before it has reported again. Its places
-stay taken while calls that it sent before may still be under way: for as long as a call may last,
-or until somebody sees that its process has ended (`gone`).
+A grant is a lease: it lapses LEASE_S after the report that it answers, by the caller's own clock,
+and a caller that could not report sends nothing before it has reported again. Its slots stay
+reserved while calls that it sent before may still be in flight: for as long as a call may last, or
+until its process is found to have ended (`gone`).
 
-Callers may stand in groups, such as the trials of a job of an owner: then it is fair between the
-widest groups first, then between the groups in each, and last between the callers of one. A caller
-without a group is a group of its own.
+Callers may have groups, such as the trials of a job of an owner: then it is fair between the widest
+groups first, then between the groups in each, and last between the callers of one. A caller without
+a group is a group of its own. Pure: knows no Ray, no call, and no clock but the one passed in.
 """
 
 import time
@@ -24,53 +22,52 @@ from dataclasses import dataclass, field
 from serving.concurrency.aimd import AIMD
 
 Group = tuple[str, ...]
-"""The names of the groups that a caller stands in, the widest first."""
+"""Names of a caller's groups, the widest first."""
 
 SILENT_S = 3.0
-"""A caller that says nothing for so long wants nothing more, and may be gone [ours]; it reports ten
+"""Seconds after which a silent caller wants nothing more, and may be gone [ours]; it reports ten
 times in this.
 """
 LEASE_S = 30.0
-"""A grant lapses so long after the report that it answers [ours].
-
-Long, as a caller on a busy machine is to go on, and whoever is gone is seen sooner.
+"""Seconds after its report until a grant lapses [ours]. Long, since a caller on a busy machine
+should go on, and one that is gone is found sooner.
 """
 CALL_S = 120.0
-"""How long a call may last, where the caller does not say [ours]: OpenAISettings.timeout_s."""
+"""Maximum duration of a call, where the caller does not report one [ours]:
+OpenAISettings.timeout_s.
+"""
 TURN_S = 1.0
-"""How long odd places stay where they are, at least [ours]."""
+"""Minimum seconds until odd slots rotate [ours]."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What a caller says of itself: how it stands, and what became of its calls since its last
-    report.
-    """
+    """The state of a caller, and the ends of its calls since its last report."""
 
     model: str
     most: int
-    """Calls at once that this model's settings allow, of all callers together."""
+    """Maximum of concurrent calls in this model's settings, of all callers together."""
     demand: int
-    """Calls that are in flight or wait for a place."""
+    """Calls that are in flight or wait for a slot."""
     in_flight: int
     good: int = 0
     pushed_back: bool = False
     effort: float = 0.0
-    """Mean of the good calls that it is known of; see congestion.effort."""
+    """Mean effort of the good calls where it is known; see aimd.effort."""
     measured: int = 0
-    """Calls in that mean."""
+    """Number of calls in that mean."""
     group: Group = ()
     lasts_s: float = CALL_S
-    """How long one of its calls may be under way."""
+    """Seconds that one of its calls may be in flight."""
 
 
 def fair_shares(
     places: int, demand_by_caller: Mapping[str, int], order: Sequence[str] = ()
 ) -> dict[str, int]:
-    """Places by caller: at most `places` in all and at most its demand for each.
+    """Return the slots of each caller.
 
-    Those first in `order` get the odd ones; callers
-    that it does not name come last.
+    They are at most `places` in all and at most its demand for each. Those first in `order` get the
+    odd ones; callers that it does not name come last.
     """
     share = dict.fromkeys(demand_by_caller, 0)
     rank = {caller: place for place, caller in enumerate(order)}
@@ -96,7 +93,7 @@ def fair_shares(
 def grouped_shares(
     places: int, demand_by_path: Mapping[Group, int], order: Sequence[Group] = ()
 ) -> dict[Group, int]:
-    """As `fair_shares`, group by group.
+    """Return the slots of each path as `fair_shares` does, group by group.
 
     A path has the caller's groups and its own name last; `order` ranks paths and groups.
     """
@@ -126,19 +123,21 @@ def _shares_below(
 
 @dataclass(frozen=True)
 class Use:
-    """How a window is used, as its callers have last told."""
+    """The use of a concurrency limit, by its callers' last reports."""
 
     size: int
     in_flight_by_group: Mapping[Group, int] = field(default_factory=dict)
     demand_by_group: Mapping[Group, int] = field(default_factory=dict)
-    """Calls in flight or waiting for a place."""
+    """Calls in flight or waiting for a slot."""
 
     @property
     def in_flight(self) -> int:
+        """Return the calls in flight of all groups."""
         return sum(self.in_flight_by_group.values())
 
     @property
     def demand(self) -> int:
+        """Return the calls in flight or waiting of all groups."""
         return sum(self.demand_by_group.values())
 
 
@@ -150,56 +149,62 @@ class _Caller:
 
     @property
     def held(self) -> int:
-        """Places that nobody else may have: it may use what it was granted, and calls sent under an
-        older grant still run.
+        """Return the slots that nobody else may have.
+
+        The caller may use what it was granted, and calls sent under an older grant still run.
         """
         return max(self.granted, self.report.in_flight)
 
     def path(self, name: str) -> Group:
+        """Return the caller's groups and its name."""
         return (*self.report.group, name)
 
     def silent(self, now: float) -> bool:
-        """Is there reason to think that it is gone?"""
+        """Return whether the caller may be gone."""
         return now - self.heard_at > SILENT_S
 
     def over(self, now: float) -> bool:
-        """Has the last call ended that it can have sent before its grant lapsed?"""
+        """Return whether the last call has ended that it can have sent before its grant lapsed."""
         return now - self.heard_at > LEASE_S + self.report.lasts_s
 
     def wanted(self, now: float) -> int:
-        """One that is silent wants nothing more than it may have in use."""
+        """Return the caller's demand; a silent one wants no more than it may have in use."""
         return self.held if self.silent(now) else self.report.demand
 
 
 class FairShare:
-    """The state of an endpoint. `report` is what its callers call."""
+    """The state of one limit; its callers call `report`."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, grace_s: float = 0.0) -> None:
-        """`grace_s`: seconds from now in which callers keep what they have and get no more, as
-        others may have calls under way that
-        nothing is known of; 0 unless an earlier process has granted places.
+        """Start without callers.
+
+        Args:
+            clock: Seconds on a clock that does not go back.
+            grace_s: Seconds from now in which callers hold what they have and get no more, as
+                others may have calls in flight that are not known; 0 unless an earlier process has
+                granted slots.
         """
         self._clock = clock
         self._closed_until = clock() + grace_s
         self._caller_by_name: dict[str, _Caller] = {}
         self._order: list[Group] = []
-        """Who gets the odd places first: the paths of groups and callers."""
+        """Paths of groups and callers, in the order in which they get the odd slots."""
         self._turned_at = clock()
         self._most = 1
-        """The largest limit that was reported.
-
-        It stays when that model is done: what was learned of the endpoint counts on.
+        """The largest maximum that was reported. It stays when that model is done: what was
+        learned of the endpoint still counts.
         """
         self._congestion: AIMD | None = None
 
     @property
     def size(self) -> int:
+        """Return the concurrency limit."""
         return self._congestion.size if self._congestion else 0
 
     def report(self, name: str, report: Report) -> int:
-        """The calls that this caller may have in flight until it reports again.
+        """Return the calls that this caller may have in flight until it reports again.
 
-        With no demand it is gone, and gets 0.
+        A caller without demand is gone, and gets 0.
         """
         now = self._clock()
         self._forget_over(now)
@@ -212,7 +217,7 @@ class FairShare:
         return self.grant(name)
 
     def grant(self, name: str) -> int:
-        """What is this caller's now, by its last report."""
+        """Return what this caller may have now, by its last report."""
         caller = self._caller_by_name.get(name)
         if caller is None:
             return 0
@@ -225,16 +230,16 @@ class FairShare:
         return caller.granted
 
     def silent(self) -> list[str]:
-        """Callers that hold places and do not report: whoever can, may look whether they live."""
+        """Return callers that hold slots and are silent, so that they can be checked."""
         now = self._clock()
         return [name for name, caller in self._caller_by_name.items() if caller.silent(now)]
 
     def gone(self, name: str) -> None:
-        """This caller has no call under way any more: its places are free."""
+        """Free the slots of a caller that has no call in flight any more."""
         self._caller_by_name.pop(name, None)
 
     def use(self) -> Use:
-        """As of now."""
+        """Return the use as of now."""
         now = self._clock()
         self._forget_over(now)
         in_flight: dict[Group, int] = {}
@@ -262,7 +267,7 @@ class FairShare:
         }
 
     def _shares(self, now: float) -> dict[Group, int]:
-        """Fair within each model's own limit first, then within the window."""
+        """Return fair shares within each model's own maximum first, then within the limit."""
         capped: dict[Group, int] = {}
         for model in {caller.report.model for caller in self._caller_by_name.values()}:
             capped |= grouped_shares(*self._demands_of(model, now), self._order)
@@ -279,7 +284,7 @@ class FairShare:
         }
 
     def _free(self, name: str) -> int:
-        """Places that no other caller holds, of the window and of the model's own limit."""
+        """Return the slots that no other caller holds, of the limit and the model's maximum."""
         own = self._caller_by_name[name].report
         others = [caller for other, caller in self._caller_by_name.items() if other != name]
         same = [caller for caller in others if caller.report.model == own.model]
@@ -289,7 +294,7 @@ class FairShare:
         )
 
     def _take_turns(self, now: float) -> None:
-        """Moves those that have had more than others beside them, who want it too, behind them."""
+        """Move callers that had more than others beside them, who want it too, behind them."""
         nodes = self._nodes(now)
         known = set(self._order)
         self._order = [node for node in self._order if node in nodes] + [
@@ -312,7 +317,7 @@ class FairShare:
         ]
 
     def _nodes(self, now: float) -> dict[Group, tuple[int, int]]:
-        """What each caller and each group has been granted, and what it wants."""
+        """Return what each caller and each group was granted, and its demand."""
         nodes: dict[Group, tuple[int, int]] = {}
         for name, caller in self._caller_by_name.items():
             path = caller.path(name)

@@ -1,7 +1,7 @@
-"""Places for calls in flight. Knows nothing of models, retries or Ray.
+"""Gates: slots for calls in flight.
 
-A `Gate` lets in as many as its size says; a `Window` is a gate that finds its size by itself, from
-how calls end.
+A `Gate` admits as many calls as its size; a `Window` is a gate that finds its size by itself, from
+how calls end. Knows nothing of models, retries or Ray.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from serving.concurrency.aimd import AIMD, COOL_DOWN_S
 
 
 class Gate(ABC):
-    """Waiters are let in in the order in which they came. For one event loop."""
+    """Slots whose waiters are admitted in order of arrival; for one event loop."""
 
     def __init__(self) -> None:
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -23,25 +23,30 @@ class Gate(ABC):
     @property
     @abstractmethod
     def size(self) -> int:
-        """Places there are."""
+        """Return the number of slots."""
 
     @abstractmethod
     def went_well(self, effort: float | None = None) -> None:
-        """A call was answered; `effort` as in congestion.effort, None where it says nothing."""
+        """Record a call that was answered.
+
+        `effort` is as in aimd.effort, None where it is not known.
+        """
 
     @abstractmethod
     def pushed_back(self) -> None:
-        """The other side asks for less."""
+        """Record that the other side asked for fewer calls."""
 
     async def aclose(self) -> None:
-        """Gives back what it holds of others."""
+        """Release what it holds of others."""
         return
 
     @property
     def waiting(self) -> int:
+        """Return the number of waiting calls."""
         return sum(not turn.done() for turn in self._waiting)
 
     async def enter(self) -> None:
+        """Wait for a slot."""
         if self.in_flight < self.size and not self._waiting:
             self.in_flight += 1
             return
@@ -57,6 +62,7 @@ class Gate(ABC):
             raise
 
     def leave(self) -> None:
+        """Release a slot."""
         self.in_flight -= 1
         self._let_in()
 
@@ -83,14 +89,16 @@ class Window(Gate):
 
     @property
     def size(self) -> int:
+        """Return the number of slots."""
         return self._congestion.size
 
     def went_well(self, effort: float | None = None) -> None:
+        """Record a call that was answered, and admit waiters."""
         self._congestion.went_well()
         if effort is not None:
             self._congestion.took(effort, 1, self._clock())
         self._let_in()
 
     def pushed_back(self) -> None:
-        """Halves the window. Calls of one burst are pushed back together and count as one sign."""
+        """Halve the limit; calls of one burst are pushed back together and count as one sign."""
         self._congestion.pushed_back(self._clock())

@@ -1,8 +1,8 @@
-"""An endpoint's shared window, or a hosted model's, as a named actor of the Ray cluster, to which
-every caller there reports a few times a second.
+"""A shared concurrency limit as a named actor of the Ray cluster.
 
-Thin: the arithmetic is in sharing, the caller's side in joint_window. There is no call of the actor
-for a call of a model.
+The limit is an endpoint's, or a hosted model's; every caller reports to the actor a few times a
+second, and never for each call. Thin: the arithmetic is in fair_share, the caller's side in
+shared_gate.
 """
 
 import asyncio
@@ -26,29 +26,31 @@ from serving.runtime.wakeup import Wakeup
 
 ANSWERS_WITHIN_S = 2.0
 HELD_S = 0.2
-"""[ours] How long a caller that wants more is kept waiting for its answer."""
+"""Seconds that a caller that wants more waits for its answer [ours]."""
 
 
 LOOK_EVERY_S = 1.0
-"""[ours] How often it is looked whether callers live that do not report."""
+"""Seconds between two checks whether silent callers live [ours]."""
 LOOK_WITHIN_S = 20.0
-"""[ours] What another node gets to say so: it may have to start a worker for that."""
+"""Seconds for another node to check that [ours]: it may have to start a worker."""
 
 
 @dataclass(frozen=True)
 class Whereabouts:
-    """Where a caller runs: so that it can be seen whether it lives when it says nothing."""
+    """The node and process of a caller, so that it can be checked when it is silent."""
 
     node: str
     process: Process
 
 
 class EndpointActor:
-    """`FairShare` behind Ray. Async, so that its methods run one at a time in one thread."""
+    """`FairShare` behind Ray; async, so that its methods run one at a time in one thread."""
 
     def __init__(self, grace: bool = False) -> None:
-        """`grace`: it takes the place of one that is gone, and callers may have calls under way
-        that it does not know of.
+        """Start without callers.
+
+        `grace`: it replaces an actor that is gone, and callers may have calls in flight that it
+        does not know of.
         """
         context = ray.get_runtime_context()
         self._node = context.get_node_id()
@@ -62,9 +64,10 @@ class EndpointActor:
     async def report(
         self, caller: str, report: Report, whereabouts: Whereabouts | None = None
     ) -> int:
-        """A caller that uses all that it may have, and wants more, is answered a little later: what
-        others leave meanwhile is its
-        at once.
+        """Return the slots of a caller.
+
+        A caller that uses all of its slots, and wants more, is answered a little later: slots that
+        others free meanwhile go to it at once.
         """
         granted = self._shared.report(caller, report)
         if whereabouts and report.demand:
@@ -87,12 +90,13 @@ class EndpointActor:
         return granted
 
     async def gone(self, caller: str) -> None:
-        """See FairShare.gone."""
+        """Free the slots of a caller (see FairShare.gone)."""
         self._shared.gone(caller)
         self._whereabouts.pop(caller, None)
         self._reported.wake()
 
     async def use(self) -> Use:
+        """Return the use as of now."""
         return self._shared.use()
 
     async def _look_whether_they_live(self) -> None:
@@ -107,20 +111,20 @@ class EndpointActor:
         await asyncio.sleep(LOOK_EVERY_S)
 
     async def _lives(self, whereabouts: Whereabouts) -> bool:
-        """In doubt it does."""
+        """Return whether a caller's process lives; in doubt it does."""
         if whereabouts.node == self._node:
             return lives(whereabouts.process)
         try:
             if whereabouts.node not in await asyncio.to_thread(_nodes_alive):
                 return False
             there = NodeAffinitySchedulingStrategy(whereabouts.node, soft=False)
-            asked = (
+            checked = (
                 ray.remote(lives)
                 .options(num_cpus=0, max_retries=0, scheduling_strategy=there)
                 .remote(whereabouts.process)
             )
             async with asyncio.timeout(LOOK_WITHIN_S):
-                return bool(await asked)
+                return bool(await checked)
         except (
             RayError,
             OSError,
@@ -134,9 +138,9 @@ def _nodes_alive() -> set[str]:
 
 
 class RemoteSlotServer:
-    """joint_window.SlotServer, in the actor.
+    """The shared_gate.SlotServer in the actor.
 
-    One that is gone is opened again, with nothing remembered.
+    An actor that is gone is opened again, with nothing remembered.
     """
 
     def __init__(self, base_url: str) -> None:
@@ -146,6 +150,7 @@ class RemoteSlotServer:
         self._whereabouts: Whereabouts | None = None
 
     async def report(self, caller: str, report: Report) -> int | None:
+        """Return the slots that the actor grants; None where it does not answer."""
         try:
             self._actor = self._actor or await asyncio.to_thread(
                 open_window, self._base_url, self._lost_one
@@ -168,13 +173,14 @@ class RemoteSlotServer:
             return None
 
     def gone(self, caller: str) -> None:
+        """Report that a caller ends."""
         if self._actor:
             with suppress(RayError, OSError, RuntimeError, ValueError):
                 self._actor.gone.remote(caller)
 
 
 def open_window(base_url: str, again: bool = False) -> Any:
-    """The actor of an endpoint on this Ray cluster; the same for every caller.
+    """Return the actor of an endpoint on this Ray cluster; the same for every caller.
 
     It ends with its opener: an experiment opens it in its driver before its trials do. It needs no
     CPU of its own. `again`: there was one before, which may be gone.
@@ -195,9 +201,10 @@ def open_window(base_url: str, again: bool = False) -> Any:
 
 
 @contextmanager
-def windows_kept(base_urls: Iterable[str]) -> Iterator[None]:
-    """Opens the actors of some endpoints, and keeps them until the block ends: what they learn is
-    not lost between two trials.
+def windows_open(base_urls: Iterable[str]) -> Iterator[None]:
+    """Open the actors of some endpoints until the block ends.
+
+    So what they learn is not lost between two trials.
     """
     actors = [open_window(base_url) for base_url in dict.fromkeys(base_urls)]
     yield
@@ -207,7 +214,7 @@ def windows_kept(base_urls: Iterable[str]) -> Iterator[None]:
 def window_on_cluster(
     base_url: str, model: str, most: int, group: Group = (), lasts_s: float = CALL_S
 ) -> Gate | None:
-    """A caller's part of the endpoint's window; None where this process has no Ray.
+    """Return a caller's part of the endpoint's limit; None where this process has no Ray.
 
     `lasts_s`: see Report.
     """
@@ -217,14 +224,16 @@ def window_on_cluster(
 
 
 def fleet_place(deployment: str) -> str:
-    """The name under which the places of a hosted model's replicas are shared; no endpoint has such
-    an address.
+    """Return the name under which a hosted model's slots are shared.
+
+    No endpoint has such an address.
     """
     return f"deployment:{deployment}"
 
 
 def fleet_window(deployment: str, most: int, group: Group) -> Gate:
-    """Return a caller's part of the chunks that the replicas of a hosted model take: `most`, all
-    replicas and callers together.
+    """Return a caller's part of the chunks that the replicas of a hosted model process.
+
+    `most` is for all replicas and callers together.
     """
     return SharedGate(RemoteSlotServer(fleet_place(deployment)), deployment, most, group=group)

@@ -1,8 +1,7 @@
-"""A call that takes unusually long is sent a second time, and the first answer counts (Dean &
-Barroso 2013, "The tail at scale").
+"""Hedging: a slow call is sent a second time, and the first answer counts.
 
-Off unless it is asked for: the second sending may cost. Knows no protocol. Implements
-limiter.Hedge.
+Dean & Barroso 2013, "The tail at scale". Off by default: the second call may cost. Knows no
+protocol. Implements retrying.Hedge.
 """
 
 import asyncio
@@ -18,12 +17,13 @@ T = TypeVar("T")
 ENOUGH = 20
 """Calls that must have been measured before any is sent twice."""
 REMEMBERED = 500
-"""The latest calls, by which the percentile goes [ours]."""
+"""Number of latest calls that determine the percentile [ours]."""
 
 
 class Hedging:
-    """`percentile` of the calls so far, such as 95: what takes longer is sent again, inside the
-    window.
+    """Sends again what takes longer than `percentile` of the calls so far, such as 95.
+
+    The second call needs a slot, too.
     """
 
     def __init__(
@@ -36,16 +36,16 @@ class Hedging:
 
     @property
     def patience_s(self) -> float | None:
-        """After so many seconds a call is sent again; None while too little is known."""
+        """Return the seconds after which a call is sent again; None while too little is known."""
         if len(self._took_s) < ENOUGH:
             return None
         ordered = sorted(self._took_s)
         return ordered[min(len(ordered) - 1, int(len(ordered) * self._percentile / 100))]
 
     async def run(self, job: Callable[[], Awaitable[T]]) -> T:
-        """The job's result.
+        """Return the job's result.
 
-        The caller holds a place in the window already; the second sending waits for one of its own.
+        The caller holds a slot already; the second call waits for one of its own.
         """
         first = asyncio.ensure_future(self._timed(job))
         sent: list[asyncio.Future[T]] = [first]
@@ -74,8 +74,9 @@ class Hedging:
 
 
 async def _first_answer(sent: list[asyncio.Future[T]]) -> T:
-    """One that fails for the moment waits for the other; where both do, the first one's failure
-    stands.
+    """Return the first answer; a transient failure waits for the other call.
+
+    Where both fail, the first one's failure is raised.
     """
     waiting = set(sent)
     while waiting:

@@ -1,10 +1,10 @@
-"""Places that stay taken beyond the end of their calls, until what the calls gave is on record.
+"""Slots that stay reserved beyond the end of their calls, until the answers are recorded.
 
-Whoever records answers opens a block around calls and record. A call inside it that was answered
-keeps its place in the gate until the block ends: so there are never more paid answers without a
-record than places, however slow the record is. Calls of one block never wait for each other's
-places: one that has ended hands its place to another of its block that wants one. For one event
-loop.
+The code that records answers opens a block around calls and record. A call inside it that was
+answered holds its slot in the gate until the block ends: so there are never more paid answers
+without a record than slots, however slow the record is. Calls of one block never wait for each
+other's slots: one that has ended passes its slot to another of its block that wants one. For one
+event loop.
 """
 
 import asyncio
@@ -17,18 +17,18 @@ from serving.concurrency.gate import Gate
 
 
 class HeldSlots:
-    """The places of one block."""
+    """The slots of one block."""
 
     def __init__(self) -> None:
-        self._kept: list[Gate] = []
-        """Of calls that were answered, a gate for each place."""
+        self._held: list[Gate] = []
+        """The gate of each slot whose call was answered."""
         self._wanting: deque[tuple[Gate, asyncio.Future[None]]] = deque()
         self._over = False
 
     async def enter(self, gate: Gate) -> None:
-        """Take a place that a call of this block has left, or the next that the gate gives."""
-        if gate in self._kept:
-            self._kept.remove(gate)
+        """Reserve a slot that a call of this block has left, or the next of the gate."""
+        if gate in self._held:
+            self._held.remove(gate)
             return
         handed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         entering = asyncio.ensure_future(gate.enter())
@@ -48,7 +48,7 @@ class HeldSlots:
             entering.result()
 
     def leave(self, gate: Gate, answered: bool) -> None:
-        """Keep the place of a call that was answered; give back that of one that was not."""
+        """Hold the slot of a call that was answered; release that of one that was not."""
         if not answered or self._over:
             gate.leave()
             return
@@ -56,19 +56,17 @@ class HeldSlots:
             if wanted is gate and not handed.done():
                 handed.set_result(None)
                 return
-        self._kept.append(gate)
+        self._held.append(gate)
 
     def release(self) -> None:
-        """Give back what is kept: the block ends."""
+        """Release the held slots: the block ends."""
         self._over = True
-        kept, self._kept = self._kept, []
-        for gate in kept:
+        held, self._held = self._held, []
+        for gate in held:
             gate.leave()
 
     async def _not_both(self, gate: Gate, entering: "asyncio.Future[None]") -> None:
-        """Give back what the gate gives, or has given, to one that has a place already or wants
-        none.
-        """
+        """Release the slot that the gate gives to a call that has one already, or wants none."""
         entering.cancel()
         await asyncio.wait([entering])
         if not entering.cancelled() and not entering.exception():
@@ -82,7 +80,7 @@ _of_this_block: ContextVar[HeldSlots | None] = ContextVar(
 
 @contextmanager
 def held_until_recorded() -> Iterator[None]:
-    """Calls in this block, and in tasks that are begun in it, keep their places until it ends."""
+    """Hold the slots of calls in this block, and in tasks started in it, until it ends."""
     places = HeldSlots()
     token = _of_this_block.set(places)
     try:
@@ -93,13 +91,13 @@ def held_until_recorded() -> Iterator[None]:
 
 
 async def enter(gate: Gate) -> None:
-    """Take a place for a call."""
+    """Reserve a slot for a call."""
     places = _of_this_block.get()
     await (places.enter(gate) if places else gate.enter())
 
 
 def leave(gate: Gate, answered: bool) -> None:
-    """Give the place of a call back, or keep it for the rest of the block that the call is in."""
+    """Release the slot of a call, or hold it for the rest of the block that the call is in."""
     if places := _of_this_block.get():
         places.leave(gate, answered)
     else:

@@ -1,10 +1,8 @@
-"""What to do when a call fails for the moment, inside a window of calls.
+"""Retries of calls that fail in a way that may pass, inside a concurrency limit.
 
-Knows nothing of models: it runs any awaitable job.
-
-A job that raises Transient is tried again, after a pause, within bounds of number and of time.
-Where the other side is not there at all, its attempts would be wasted: whoever knows of that (see
-Patience) holds the jobs back until it is there again.
+A job that raises Transient is retried, after a pause, within limits of number and of time. Where
+the other side is down, its attempts would be wasted: a circuit breaker (see Patience) holds the
+jobs back until it is up again. Knows nothing of models: it runs any awaitable job.
 """
 
 import asyncio
@@ -19,13 +17,13 @@ from serving.concurrency.gate import Gate, Window
 
 T = TypeVar("T")
 MOST_EXCUSED = 5
-"""Outages that a job survives [ours]: a request that brings the other side down each time must not
-wait for it for ever.
+"""Outages that a job survives [ours]: a request that brings the other side down each time must
+not wait for it for ever.
 """
 
 
 class Transient(Exception):
-    """A job failed in a way that may pass: it is tried again."""
+    """A job failed in a way that may pass: it is retried."""
 
     def __init__(
         self,
@@ -39,31 +37,33 @@ class Transient(Exception):
         )  # all of them, so that it survives pickling
         self.reason = reason
         self.overloaded = overloaded
-        """The other side asks for less: too many requests, or it timed out."""
+        """The other side asks for fewer calls: too many requests, or it timed out."""
         self.wait_s = wait_s
-        """How long the other side asked us to wait, where it said so."""
+        """Seconds that the other side asked callers to wait, where it did."""
         self.unreached = unreached
         """Nothing was sent: there was no connection."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Retry:
-    """Bounded retries with exponential backoff and jitter (Brooker, "Exponential Backoff And
-    Jitter", 2015). Figures are ours.
+    """Bounded retries with exponential backoff and jitter.
+
+    Brooker, "Exponential Backoff And Jitter", 2015. Figures are [ours].
     """
 
     attempts: int = 5
     retry_s: float = 300.0
-    """No attempt begins later than this after the first one failed."""
+    """No attempt begins later than so many seconds after the first one failed."""
     first_wait_s: float = 0.5
     longest_wait_s: float = 30.0
     longest_asked_s: float = 120.0
-    """What the other side asks us to wait is kept up to this."""
+    """Maximum of a pause that the other side requests."""
 
     def wait_s(self, attempt: int, asked_s: float | None, rng: Random) -> float:
-        """The pause after failed attempt number `attempt` (from 1): what was asked for and up to a
-        tenth more, so that all who were
-        told the same do not come back at once; or up to the backoff's bound.
+        """Return the pause in seconds after failed attempt number `attempt` (from 1).
+
+        It is the requested pause and up to a tenth more, so that callers with the same request do
+        not come back at once; or up to the backoff's limit.
         """
         if asked_s is not None:
             return min(max(asked_s, 0.0) * rng.uniform(1.0, 1.1), self.longest_asked_s)
@@ -74,30 +74,35 @@ class Retry:
 
 
 class Patience(Protocol):
-    """Who knows whether the other side is there at all."""
+    """A circuit breaker: knows whether the other side is up."""
 
     async def over(self) -> None:
-        """Returns when no outage is known. May raise what ends the run."""
+        """Return when no outage is known; may raise what ends the run."""
 
     async def excuses(self, problem: Transient, last: bool, failing_since: float) -> bool:
-        """Was this failure an outage's, which is over now? Then the attempts do not count.
+        """Return whether this failure came from an outage that is over now.
 
-        `last`: there is no other attempt;
-        `failing_since`: when the first of them failed, by time.monotonic.
+        The attempts do not count then.
+
+        Args:
+            problem: The failure.
+            last: There is no other attempt.
+            failing_since: When the first attempt failed, by time.monotonic.
         """
 
 
 class Hedge(Protocol):
-    """Who may send a job a second time."""
+    """May send a job a second time."""
 
-    async def run(self, job: Callable[[], Awaitable[T]]) -> T: ...
+    async def run(self, job: Callable[[], Awaitable[T]]) -> T:
+        """Return the result of the job."""
 
 
 class Limiter:
-    """Runs jobs inside the window, and again while they are Transient.
+    """Runs jobs inside the concurrency limit, and again while they are Transient.
 
-    No place is held while it waits; where answers are recorded,
-    that of an answered job is held until its answer is (see held_places).
+    No slot is held during a pause; where answers are recorded, that of an answered job is held
+    until its record is made (see held_slots).
     """
 
     def __init__(
@@ -113,8 +118,19 @@ class Limiter:
         hedge: Hedge | None = None,
         effort_of: Callable[[Any, float], float | None] = lambda result, seconds: None,
     ) -> None:
-        """`effort_of`: what a result that took so many seconds says of the other side's load; None:
-        nothing.
+        """Set the limit and the policies.
+
+        Args:
+            most: Maximum of concurrent jobs, if `window` is None.
+            retry: Limits of the retries.
+            window: The gate.
+            sleep: Sleeps for so many seconds.
+            rng: Source of the jitter.
+            clock: Seconds on a clock that does not go back.
+            patience: The circuit breaker.
+            hedge: May send jobs twice.
+            effort_of: Returns the load that a result after so many seconds indicates; None: no
+                indication.
         """
         self.window = window or Window(most)
         self._retry = retry or Retry()
@@ -126,9 +142,10 @@ class Limiter:
         self._effort_of = effort_of
 
     async def run(self, job: Callable[[], Awaitable[T]], retry: Retry | None = None) -> T:
-        """The job's result.
+        """Return the job's result.
 
-        Raises the last Transient once all attempts are spent; other errors pass through at once.
+        Raises:
+            Transient: The last one, once all attempts are spent; other errors pass through at once.
         """
         retry = retry or self._retry
         attempt, excused, failed_at = 0, 0, 0.0
@@ -172,19 +189,21 @@ class Limiter:
 
 
 class _KnowsOfNone:
-    """The Patience of those who are not told of outages."""
+    """The Patience of callers without a circuit breaker."""
 
     async def over(self) -> None:
-        pass
+        """Return at once."""
 
     async def excuses(self, problem: Transient, last: bool, failing_since: float) -> bool:
+        """Return False."""
         return False
 
 
 async def all_of(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """All results in order.
+    """Return all results in order.
 
-    The first error cancels the calls that still run, waits for them to end, and is raised as it is.
+    The first error cancels the calls that still run, waits for them to end, and is raised
+    unchanged.
     """
     tasks = [asyncio.ensure_future(call) for call in calls]
     try:

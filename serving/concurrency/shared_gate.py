@@ -1,15 +1,13 @@
-"""A caller's part of a window that many share.
+"""A caller's part of a concurrency limit that many share.
 
-Knows whom to report to (an Slot server), not that it is on Ray.
+While there is work it reports about four times a second, and at once where all requested slots were
+granted and it wants more, or where it got fewer: a slot server may delay its answer to a caller
+that wants more, to grant free slots as soon as there are some. Without work it releases its slots
+and is silent. Where the slot server does not answer, the last grant stands.
 
-While there is work it reports about four times a second, and at once where all that it asked for
-was granted and it wants more, or where it got less: an slot server may keep a caller waiting that
-wants more, to tell it of free places as soon as there are some. Without work it gives its places
-back and says nothing. Where the slot server says nothing, the last word stands.
-
-A grant is a lease (see sharing): a caller that could not report for longer than LEASE_S, as its
-event loop stood still, sends nothing before it has reported again. What lapses is seen by its own
-clock, at the moment of sending.
+A grant is a lease (see fair_share): a caller that could not report for longer than LEASE_S, as its
+event loop stood still, sends nothing before it has reported again. The lapse is checked by its own
+clock, at the moment of sending. Knows a slot server to report to, not that it is on Ray.
 """
 
 import asyncio
@@ -23,28 +21,26 @@ from serving.concurrency.gate import Gate
 
 REPORT_EVERY_S = 0.25
 SOONEST_S = 0.02
-"""Between two reports, however much is wanted."""
+"""Minimum seconds between two reports, however much is wanted."""
 SHARE_WITHOUT_WORD = 4
-"""One in so many of the most: what a caller takes that has never had a word from the slot server
-[ours].
-"""
+"""A caller without any answer from the slot server uses the maximum divided by this [ours]."""
 
 
 class SlotServer(Protocol):
-    """Who grants places."""
+    """Grants slots."""
 
     async def report(self, caller: str, report: Report) -> int | None:
-        """Places for this caller until its next report; None: no word. Never raises."""
+        """Return slots for this caller until its next report; None: no answer. Never raises."""
 
     def gone(self, caller: str) -> None:
-        """Takes note that this caller ends, and its calls with it.
+        """Record that this caller ends, and its calls with it.
 
         Returns at once; never raises.
         """
 
 
 class SharedGate(Gate):
-    """For one event loop."""
+    """A gate whose size is granted by a slot server; for one event loop."""
 
     def __init__(
         self,
@@ -56,7 +52,17 @@ class SharedGate(Gate):
         lasts_s: float = CALL_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`lasts_s`: how long a call may be under way."""
+        """Start without a grant.
+
+        Args:
+            slot_server: Grants slots.
+            model: Name of the model, which has a maximum of its own.
+            most: Maximum of concurrent calls in the model's settings.
+            report_every_s: Seconds between two reports.
+            group: The groups of the caller, the widest first.
+            lasts_s: Seconds that a call may be in flight.
+            clock: Seconds on a clock that does not go back.
+        """
         super().__init__()
         self._slot_server = slot_server
         self._model = model
@@ -68,7 +74,7 @@ class SharedGate(Gate):
         self._clock = clock
         self._allowed = 0
         self._lapses_at = clock()
-        self._told = 0
+        self._reported_demand = 0
         """The demand in the last report."""
         self._heard = False
         self._wants_more = asyncio.Event()
@@ -77,7 +83,7 @@ class SharedGate(Gate):
 
     @property
     def size(self) -> int:
-        """What was granted; once that has lapsed, no more than is in use."""
+        """Return the granted slots; once the grant has lapsed, no more than are in use."""
         return min(self._allowed, self.in_flight) if self._lapsed else self._allowed
 
     @property
@@ -85,11 +91,12 @@ class SharedGate(Gate):
         return self._clock() > self._lapses_at
 
     async def enter(self) -> None:
+        """Wait for a slot under a valid grant."""
         while True:
             if self._reporting is None:
                 self._reporting = asyncio.create_task(self._report_while_busy())
                 self._reporting.add_done_callback(self._ended)
-            elif self._lapsed or self._told <= self._allowed <= self.in_flight:
+            elif self._lapsed or self._reported_demand <= self._allowed <= self.in_flight:
                 self._wants_more.set()
             await super().enter()
             if not self._lapsed:
@@ -97,21 +104,24 @@ class SharedGate(Gate):
             self.leave()  # it was let in, and its loop stood still before it came to send
 
     def leave(self) -> None:
+        """Release a slot."""
         super().leave()
         if not (self.in_flight or self.waiting):
             self._wants_more.set()  # or rather less: others may have the places at once
 
     def went_well(self, effort: float | None = None) -> None:
+        """Record a call that was answered for the next report."""
         self._good += 1
         if effort is not None:
             self._measured += 1
             self._efforts += effort
 
     def pushed_back(self) -> None:
+        """Record for the next report that the other side asked for fewer calls."""
         self._pushed_back = True
 
     async def aclose(self) -> None:
-        """Stops reporting and gives the places back."""
+        """Stop reporting and release the slots."""
         if self._reporting:
             reporting, self._reporting = self._reporting, None
             reporting.cancel()
@@ -127,17 +137,19 @@ class SharedGate(Gate):
 
     async def _report_until_idle(self) -> None:
         while True:
-            self._told, sent_at = self.in_flight + self.waiting, self._clock()
-            granted = await self._slot_server.report(self._caller, self._report(self._told))
+            self._reported_demand, sent_at = self.in_flight + self.waiting, self._clock()
+            granted = await self._slot_server.report(
+                self._caller, self._report(self._reported_demand)
+            )
             self._take(granted, sent_at)
-            if not (self._told or self.in_flight or self.waiting):
+            if not (self._reported_demand or self.in_flight or self.waiting):
                 self._reporting, self._allowed = (
                     None,
                     0,
-                )  # it was told: these places are another's now
+                )  # it was reported: these slots are another's now
                 return
             await asyncio.sleep(min(SOONEST_S, self._report_every_s))
-            if granted is not None and granted < self._told:
+            if granted is not None and granted < self._reported_demand:
                 continue  # the slot server answers when there is more, or after a while
             try:
                 async with asyncio.timeout(self._report_every_s):
@@ -177,14 +189,15 @@ class SharedGate(Gate):
         return report
 
     def _forget(self) -> None:
-        """Begins a new report."""
+        """Start a new report."""
         self._good = self._measured = 0
         self._efforts = 0.0
         self._pushed_back = False
 
     def _ended(self, reporting: asyncio.Task[None]) -> None:
-        """A reporter that broke by a mistake of ours leaves nobody waiting, and the next who comes
-        begins a new one.
+        """Raise an unexpected error of the reporter in all waiters.
+
+        The next caller starts a new reporter.
         """
         if self._reporting is reporting:
             self._reporting, self._allowed = None, 0

@@ -174,11 +174,11 @@ def _readable(text: str) -> str:
 
 
 def _seed(request: Request, seed: int) -> int:
-    told = [
+    parts = [
         str(seed),
         str(request.sample),
         str(request.sampling.temperature),
         *(part for message in request.messages for part in (message.role, message.content)),
     ]
-    digest = hashlib.sha256("\x00".join(told).encode("utf-8", "surrogatepass")).digest()
+    digest = hashlib.sha256("\x00".join(parts).encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:4], "big")

@@ -43,7 +43,7 @@ from cluster.service.schemas import (
 )
 from optimizer.errors import EndpointError, SettingsError, StorageError, shortened
 from optimizer.paths import expanded
-from serving.clients.proxies import proxy_faults_told
+from serving.clients.proxies import proxy_errors
 from serving.settings.addresses import is_loopback, read_base_url
 from serving.settings.api_key import key_in_environment, sendable
 from serving.storage.regular_files import open_regular

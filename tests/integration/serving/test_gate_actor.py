@@ -14,7 +14,7 @@ import ray
 from ray.exceptions import RayError
 
 from serving.concurrency.fair_share import SILENT_S
-from serving.concurrency.gate_actor import open_window, window_on_cluster, windows_kept
+from serving.concurrency.gate_actor import open_window, window_on_cluster, windows_open
 from serving.models import open_in_process
 from serving.settings import OpenAISettings
 from tests.contracts.endpoint_callers import CallingProcess
@@ -52,7 +52,7 @@ async def calls_of(processes: list[Any], endpoint: RawEndpoint) -> list[tuple[in
 async def test_all_processes_together_keep_to_the_window_and_each_has_its_share(
     local_ray: None, endpoint: RawEndpoint
 ) -> None:
-    with windows_kept([endpoint.base_url, endpoint.base_url]):
+    with windows_open([endpoint.base_url, endpoint.base_url]):
         assert await calls_of(callers(), endpoint) == [(CALLS, "SharedGate")] * CALLERS
     assert len(endpoint.asked) == CALLERS * CALLS
     assert 4 <= endpoint.peak <= MOST
@@ -79,7 +79,7 @@ async def test_a_process_that_stands_still_keeps_its_places_and_one_that_is_kill
     local_ray: None,
     endpoint: RawEndpoint,
 ) -> None:
-    with windows_kept([endpoint.base_url]):
+    with windows_open([endpoint.base_url]):
         stopped, other = callers()[:2]
         pid = await stopped.pid.remote()
         endpoint.delay_s = 60.0
