@@ -1,8 +1,7 @@
-"""What runs inside a replica.
+"""Engines: the part of a model that runs inside a replica.
 
-An engine is a language model that is loaded, can say whether it is well, and can be closed.
-
-Here is only what all engines have in common; serving/models.py loads one from a model's settings.
+An engine is a language model that is loaded, can report its health, and can be closed. Here is only
+what all engines share; serving/models.py loads one from a model's settings.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -16,28 +15,32 @@ from serving.contracts.streaming import Piece
 class EngineDied(EndpointError):
     """The engine will answer nothing any more.
 
-    Its replica tells its callers so and ends; they ask the one that takes its place.
+    Its replica raises this in its callers and ends; they call the replica that replaces it.
     """
 
 
 class Engine(Protocol):
-    """The contract is that of LanguageModel and Streams, and the two methods below.
+    """The interface of an engine: LanguageModel, Streams, and the two methods below.
 
     `complete` and `stream` raise EngineDied.
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Return the model's identity."""
 
-    async def complete(self, requests: Sequence[Request]) -> list[Outcome]: ...
+    async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
+        """Return one outcome for each request, in order."""
 
-    def stream(self, request: Request) -> AsyncIterator[Piece]: ...
+    def stream(self, request: Request) -> AsyncIterator[Piece]:
+        """Yield the pieces of one answer, and its outcome."""
 
     async def check_health(self) -> None:
-        """Returns soon while the engine works.
+        """Return soon while the engine works.
 
-        Raises EngineDied where it does not, and once it is closed.
+        Raises:
+            EngineDied: If it does not work, or is closed.
         """
 
     def close(self) -> None:
-        """Gives memory and threads back. Closing twice is allowed."""
+        """Release memory and threads; closing twice is allowed."""

@@ -1,10 +1,10 @@
-"""Runs a folder like serving/builtin/target with CTranslate2 on the CPU: fast to start, small, no
-framework.
+"""An engine for folders like serving/builtin/target, with CTranslate2 on the CPU.
 
-What holds for its answers: at temperature 0 they depend on the messages and max_tokens alone (up to
-the rounding of float32, which can differ with the batch where two tokens are all but equal). Above
-it, the random seed is made from the messages and the sample index, and each such request is decoded
-alone by a fresh generator (about 30 ms for the built-in model): it always gets one answer.
+It is fast to start, small, and needs no framework. At temperature 0 its answers depend on the
+messages and max_tokens alone (up to the rounding of float32, which can differ with the batch where
+two tokens are all but equal). Above it, the random seed is made from the messages and the sample
+index, and each such request is decoded alone by a new generator (about 30 ms for the built-in
+model): it always gets one answer.
 """
 
 import asyncio
@@ -24,14 +24,14 @@ from serving.contracts.streaming import GrowingText, Piece
 from serving.engines import EngineDied
 
 MAX_CONTEXT = 2048
-"""Positions that the built-in target model has, prompt and answer together."""
+"""Positions of the built-in target model, prompt and answer together."""
 BATCH_TOKENS = 8192
-"""Prompt tokens that are decoded together; the engine sorts a batch by length and splits it by
-this. Ours, for two cores.
+"""Prompt tokens that are decoded together [ours, for two cores]; the engine sorts a batch by
+length and splits it by this.
 """
 WORTH_SHARING = 32
-"""Tokens at the beginning that a batch must share to be read once for all; measured a fifth less
-work with 126 of 158 shared.
+"""Minimum number of tokens at the beginning of a batch that are read once for all; measured a
+fifth less work with 126 of 158 shared.
 """
 Hear = Callable[[Any], bool]
 """Called by CTranslate2 with each step of a generation; True stops it."""
@@ -39,10 +39,12 @@ _SEEDING = threading.Lock()  # CTranslate2's random seed belongs to the whole pr
 
 
 class CTranslate2Engine:
-    """`threads` batches are decoded side by side, one core each: for a network this small that
-    beats sharing one among cores.
+    """An engine that decodes `threads` batches side by side, one core each.
 
-    Raises StorageError where the folder does not hold a model.
+    For a network this small that beats sharing one among cores.
+
+    Raises:
+        StorageError: If the folder does not hold a model.
     """
 
     def __init__(
@@ -63,18 +65,25 @@ class CTranslate2Engine:
 
     @property
     def name(self) -> str:
+        """Return the model's identity."""
         return self._name
 
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
-        """A prompt that leaves no room for one token is Failed("refused").
+        """Return one outcome for each request, in order.
 
-        Raises EngineDied once closed.
+        A prompt that leaves no room for one token is Failed("refused").
+
+        Raises:
+            EngineDied: If it is closed.
         """
         await self.check_health()
         return await asyncio.to_thread(self._complete, list(requests))
 
     async def stream(self, request: Request) -> AsyncIterator[Piece]:
-        """Token by token. When the caller leaves, the generation stops at its next token."""
+        """Yield the pieces of one answer token by token, and its outcome.
+
+        When the caller leaves, the generation stops at its next token.
+        """
         await self.check_health()
         loop, text, tokens = asyncio.get_running_loop(), GrowingText(), list[int]()
         heard: asyncio.Queue[int | None] = asyncio.Queue()
@@ -99,10 +108,12 @@ class CTranslate2Engine:
         yield outcome
 
     async def check_health(self) -> None:
+        """Check that it is not closed."""
         if self._closed:
             raise EngineDied(f"The engine of {self._name} is closed; build a new one.")
 
     def close(self) -> None:
+        """Unload the model."""
         if not self._closed:
             self._closed = True
             self._generator.unload_model()
@@ -147,10 +158,10 @@ class CTranslate2Engine:
         )
 
     def _decode(self, work: list[tuple[Request, list[str]]], hear: Hear | None) -> list[Outcome]:
-        """Greedy.
+        """Decode greedily.
 
-        Requests that differ only in their last message are decoded together: what they share is
-        read once.
+        Requests that differ only in their last message are decoded together: their common beginning
+        is read once.
         """
         outcomes: dict[int, Outcome] = {}
         group_by_likeness: dict[tuple[object, ...], list[int]] = {}
@@ -213,8 +224,9 @@ class CTranslate2Engine:
 
 
 def _shared_beginning(prompts: list[list[str]]) -> list[str]:
-    """The tokens that all of several prompts begin with, but for the last two of each; none where
-    too few to be worth it.
+    """Return the tokens that all of several prompts begin with, but for the last two of each.
+
+    There are none where sharing is not worth it.
     """
     first, last = min(prompts), max(prompts)  # what these two share, all between them share
     unlike = (at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other)

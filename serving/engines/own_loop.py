@@ -1,5 +1,6 @@
-"""An event loop in a thread of its own: for an engine that belongs to one loop, while its callers
-may come from any.
+"""An event loop in a thread of its own.
+
+It is for an engine that belongs to one loop, while its callers may come from any.
 """
 
 import asyncio
@@ -10,13 +11,13 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 ENDS_WITHIN_S = 30.0
-"""Of what still runs when it is closed [ours]."""
+"""Seconds for running tasks to end when the loop is closed [ours]."""
 
 
 class OwnLoop:
-    """Runs until `close`.
+    """An event loop that runs until `close`.
 
-    What is given to it runs in its thread; a caller that is cancelled cancels it there.
+    Work passed to it runs in its thread; a cancelled caller cancels it there.
     """
 
     def __init__(self, name: str) -> None:
@@ -25,14 +26,15 @@ class OwnLoop:
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Waits for the result in a thread that has no event loop, or whose loop may wait."""
+        """Wait for the result in a thread that has no event loop, or whose loop may wait."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def ask(self, work: Coroutine[Any, Any, T]) -> T:
+        """Return the result of work in the other loop."""
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
 
     async def items(self, source: Callable[[], AsyncGenerator[T, None]]) -> AsyncIterator[T]:
-        """The items of a generator that runs in the other loop, as they come.
+        """Yield the items of a generator that runs in the other loop, as they come.
 
         Closed early, it closes the generator.
         """
@@ -56,9 +58,9 @@ class OwnLoop:
             pumping.cancel()
 
     def close(self) -> None:
-        """Ends the loop's tasks and then the thread; one that does not end is left to the process's
-        end. Closing twice is
-        allowed.
+        """End the loop's tasks and then the thread; closing twice is allowed.
+
+        A thread that does not end is left to the process's end.
         """
         if self._thread.is_alive():
             with suppress(TimeoutError):

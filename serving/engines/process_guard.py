@@ -1,10 +1,9 @@
-"""Sees to it that no process of an engine outlives the replica that started it, however the replica
-ends. Knows no engine.
+"""A guard against processes of an engine that outlive their replica, however the replica ends.
 
 vLLM's core runs in a process of its own, which does not notice when the replica is killed: it would
-keep its GPU for ever. The process guard is one more process, a very small one: it waits for its
+occupy its GPU for ever. The process guard is one more process, a very small one: it waits for its
 parent's end, and then kills what carries its mark. The mark is an environment variable, so it
-reaches what the engine starts, and what that starts in turn.
+reaches what the engine starts, and what that starts in turn. Knows no engine.
 """
 
 import os
@@ -19,8 +18,8 @@ from typing import Any
 
 MARK = "PROMPTRAY_ENGINE"
 _NO_OVERWRITING = "SPT_NOENV"
-"""vLLM gives its processes a title with setproctitle, which otherwise writes it over the
-environment that others can see.
+"""vLLM gives its processes a title with setproctitle, which otherwise overwrites the environment
+that other processes can read.
 """
 _LOOK_EVERY_S = 0.5
 _DYING_S = 0.05
@@ -28,8 +27,9 @@ _TRIES = 200
 
 
 class ProcessGuard:
-    """Marks what is started inside `marking`, and kills it when this process ends, or at
-    `close`.
+    """Marks what is started inside `marking`, and kills it when this process ends.
+
+    `close` kills it, too.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,10 @@ class ProcessGuard:
 
     @contextmanager
     def marking(self) -> Iterator[None]:
-        """For one engine at a time in a process: the environment is shared."""
+        """Mark the processes started in this block; for one engine at a time in a process.
+
+        The environment is shared by the whole process.
+        """
         # Python's own, for this whole process: it must not get the mark of one engine
         resource_tracker.ensure_running()
         os.environ.update({MARK: self.token, _NO_OVERWRITING: "1"})
@@ -56,16 +59,14 @@ class ProcessGuard:
                 os.environ.pop(name, None)
 
     def close(self) -> None:
-        """Kills what still lives of it. Closing twice is allowed."""
+        """Kill the marked processes that still live; closing twice is allowed."""
         kill_marked(self.token)
         self._process.kill()
         self._process.wait()
 
 
 def kill_marked(token: str) -> None:
-    """Ends every process with this mark, and looks again: one of them may just have started
-    another.
-    """
+    """Kill every process with this mark, and check again: one may just have started another."""
     import psutil
 
     for _ in range(_TRIES):
@@ -75,11 +76,11 @@ def kill_marked(token: str) -> None:
         for process in alive:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        time.sleep(_DYING_S)  # no waiting for them: who started them is to hear how they ended
+        time.sleep(_DYING_S)  # no waiting for them: their parent must get their exit codes
 
 
 def marked(token: str) -> list[Any]:
-    """The processes with this mark, of psutil's kind."""
+    """Return the processes with this mark, of psutil's kind."""
     import psutil
 
     return [process for process in psutil.process_iter() if _mark(process) == token]
@@ -95,11 +96,11 @@ def _mark(process: Any) -> str | None:
     return mark
 
 
-def _keep(parent: int, token: str) -> None:
+def _watch(parent: int, token: str) -> None:
     while os.getppid() == parent:
         time.sleep(_LOOK_EVERY_S)
     kill_marked(token)
 
 
 if __name__ == "__main__":
-    _keep(int(sys.argv[1]), sys.argv[2])
+    _watch(int(sys.argv[1]), sys.argv[2])

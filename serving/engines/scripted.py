@@ -1,9 +1,9 @@
-"""A model that plays a script: the first rule that matches a request answers it, by a reply drawn
-with the request's own chances.
+"""An engine that plays a script.
 
-A product and not a patch: hosted behind the gateway it is a server that refuses, breaks off,
-forgets its tags and says nothing, as often as its script says, and the log tells what it played.
-Equal requests get equal replies, in every replica. Knows no language.
+The first rule that matches a request answers it, by a reply drawn with the request's own chances.
+It is a product and not a patch: hosted behind the gateway it is a server that refuses, breaks off,
+forgets its tags and gives empty replies, as often as its script says, and the log records what it
+played. Equal requests get equal replies, in every replica. Knows no language.
 """
 
 import asyncio
@@ -30,9 +30,12 @@ NO_RULE = (
 
 
 class ScriptedEngine:
-    """A language model's interface over a script. Holds no state but the log: safe to replicate.
+    """A language model's interface over a script.
 
-    Raises StorageError where the log cannot be written.
+    It holds no state but the log: safe to replicate.
+
+    Raises:
+        StorageError: If the log cannot be written.
     """
 
     def __init__(
@@ -43,7 +46,7 @@ class ScriptedEngine:
         log: Path | None = None,
         seconds: float = 0.0,
     ) -> None:
-        """`seconds`: what a call takes."""
+        """Compile the script; `seconds` is the duration of each call."""
         self._name = name
         self._script = script
         self._pattern_by_rule = [compiled(rule.match, lines=True) for rule in script.rules]
@@ -56,10 +59,15 @@ class ScriptedEngine:
 
     @property
     def name(self) -> str:
+        """Return the model's identity."""
         return self._name
 
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
-        """Raises EngineDied once closed."""
+        """Return one outcome for each request, in order.
+
+        Raises:
+            EngineDied: If it is closed.
+        """
         await self.check_health()
         if self._seconds:
             await asyncio.sleep(self._seconds)
@@ -68,18 +76,20 @@ class ScriptedEngine:
         return [outcome for outcome, _ in played]
 
     def stream(self, request: Request) -> AsyncIterator[Piece]:
+        """Yield the answer in one piece, and its outcome."""
         return in_one_piece(self, request)
 
     async def check_health(self) -> None:
+        """Check that it is not closed."""
         if self._closed:
             raise EngineDied(f"The scripted model {self._name} is closed.")
 
     def close(self) -> None:
-        """Nothing to release."""
+        """Close it; there is nothing to release."""
         self._closed = True
 
     def _play(self, request: Request) -> tuple[Outcome, dict[str, str]]:
-        """The outcome, and its line of the log."""
+        """Return the outcome, and its line of the log."""
         chance = self._chance(request)
         draw, drawn = f"{chance.getrandbits(24):06x}", chance.random()
         value_by_place = {"draw": draw, "sample": str(request.sample)}

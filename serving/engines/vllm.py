@@ -1,10 +1,8 @@
-"""Runs a Hugging Face checkpoint with vLLM, on GPUs or with its CPU build.
+"""An engine that runs a Hugging Face checkpoint with vLLM, on GPUs or with its CPU build.
 
-Knows neither Ray nor where its settings come from.
-
-What holds for its answers: at temperature 0 they depend on the messages and max_tokens alone, up to
-the rounding of the arithmetic, which can differ with the batch where two tokens are all but equal.
-Above it, each request is drawn with a seed of its own.
+At temperature 0 its answers depend on the messages and max_tokens alone, up to the rounding of the
+arithmetic, which can differ with the batch where two tokens are all but equal. Above it, each
+request is drawn with a random seed of its own. Knows neither Ray nor where its settings come from.
 """
 
 import itertools
@@ -24,9 +22,8 @@ from serving.engines.vllm_loading import load
 from serving.engines.vllm_prompts import Prompt, Prompts
 
 SHUTDOWN_S = 3.0
-"""How long vLLM's processes may take to end by themselves; then they are killed.
-
-They have nothing to save.
+"""Seconds for vLLM's processes to end by themselves; then they are killed. They have nothing to
+save.
 """
 _LOADING = (
     threading.Lock()
@@ -34,11 +31,14 @@ _LOADING = (
 
 
 class VLLMEngine:
-    """`arguments` are those of AsyncEngineArgs; `cpu_threads` is None on GPUs.
+    """An engine over vLLM's AsyncLLM; the constructor blocks until the model is loaded.
 
-    Blocks until the model is loaded.
+    `arguments` are those of AsyncEngineArgs; `cpu_threads` is None on GPUs.
 
-    Raises SettingsError, StorageError or EndpointError where it cannot be loaded.
+    Raises:
+        SettingsError: If vLLM refuses the settings, or is not installed.
+        StorageError: If there is no such model.
+        EndpointError: If the model cannot be loaded for another reason.
     """
 
     def __init__(
@@ -63,38 +63,47 @@ class VLLMEngine:
 
     @property
     def name(self) -> str:
+        """Return the model's identity."""
         return self._name
 
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
-        """A prompt that leaves no room for one token is Failed("refused").
+        """Return one outcome for each request, in order.
 
-        Raises EngineDied, also once closed.
+        A prompt that leaves no room for one token is Failed("refused").
+
+        Raises:
+            EngineDied: If vLLM's processes have ended, or it is closed.
         """
         self._check_open()
         return await self._loop.ask(self._answers(list(requests)))
 
     async def stream(self, request: Request) -> AsyncIterator[Piece]:
-        """Pieces of the answer as they are written, then the outcome."""
+        """Yield pieces of the answer as they are written, then the outcome."""
         self._check_open()
         async for piece in self._loop.items(lambda: self._pieces(request)):
             yield piece
 
     @property
     def mark(self) -> str:
-        """What all processes of this engine carry; see process_guard.py."""
+        """Return the mark of all processes of this engine; see process_guard.py."""
         return self._process_guard.token
 
     @property
     def unfinished(self) -> int:
-        """Answers that are being written or wait for their turn."""
+        """Return the number of answers that are being written or wait for their turn."""
         return int(self._llm.output_processor.get_num_unfinished_requests())
 
     async def check_health(self) -> None:
-        """Raises EngineDied where vLLM's processes have ended, and once it is closed."""
+        """Check that vLLM's processes run.
+
+        Raises:
+            EngineDied: If they have ended, or it is closed.
+        """
         self._check_open()
         await self._loop.ask(self._check())
 
     def close(self) -> None:
+        """Stop vLLM's processes, and kill those that do not end."""
         if self._closed:
             return
         self._closed = True

@@ -1,8 +1,7 @@
-"""From engine arguments to a running vLLM, or to one sentence that says why not.
+"""Loading of vLLM from engine arguments; a failure becomes one sentence.
 
-Sets vLLM's environment before it is imported.
-
-What the user has set in the environment stays as it is.
+It sets vLLM's environment before vLLM is imported. Variables that the user has set stay as they
+are.
 """
 
 import dataclasses
@@ -41,10 +40,12 @@ _LONGEST = 300
 
 
 def load(name: str, arguments: Mapping[str, Any], cpu_threads: int | None) -> Any:
-    """An AsyncLLM.
+    """Return an AsyncLLM; `cpu_threads` None means on GPUs.
 
-    `cpu_threads` None: on GPUs. Raises SettingsError, StorageError or EndpointError, each with one
-    sentence.
+    Raises:
+        SettingsError: If vLLM refuses the settings, or is not installed.
+        StorageError: If there is no such model.
+        EndpointError: If the model cannot be loaded for another reason.
     """
     set_environment(cpu_threads)
     try:
@@ -69,6 +70,7 @@ def load(name: str, arguments: Mapping[str, Any], cpu_threads: int | None) -> An
 
 
 def set_environment(cpu_threads: int | None) -> None:
+    """Set vLLM's variables where the user has not set them."""
     wanted = dict(_EVERYWHERE)
     if cpu_threads is not None:
         # Left to itself every replica of a node would bind its threads to the same cores; so they
@@ -88,7 +90,7 @@ def _check_device(name: str, on_cpu: bool) -> None:
         )
     if current_platform.is_cpu() and not on_cpu:
         raise SettingsError(
-            f"{name} is to run on a GPU, and the CPU build of vLLM is installed: say gpus: 0."
+            f"{name} is to run on a GPU, and the CPU build of vLLM is installed: set gpus: 0."
         )
 
 
@@ -105,8 +107,10 @@ def _check_arguments(given: Mapping[str, Any], known: list[str]) -> None:
 
 
 def _stat_loggers() -> list[Any] | None:
-    """In a replica vLLM's counters go to Ray's metrics, with the replica as a tag; elsewhere to
-    Prometheus in this process.
+    """Return the loggers of vLLM's counters.
+
+    In a replica they go to Ray's metrics, with the replica as a tag; elsewhere to Prometheus in
+    this process.
     """
     from ray import serve
     from ray.serve.exceptions import RayServeException
@@ -122,8 +126,9 @@ def _stat_loggers() -> list[Any] | None:
 
 @contextmanager
 def _recorded_errors() -> Iterator[Path]:
-    """A file with the errors that vLLM's processes log while they start: what they die of they tell
-    nobody else.
+    """Record the errors that vLLM's processes log while they start.
+
+    Their cause of death is reported nowhere else.
     """
     folder = Path(tempfile.mkdtemp(prefix="promptray-vllm-"))
     record, config = folder / "errors.log", folder / "logging.json"
@@ -139,7 +144,7 @@ def _recorded_errors() -> Iterator[Path]:
 
 
 def _logging_config(record: Path) -> dict[str, Any]:
-    """VLLM's own form of log, and its errors once more in the record."""
+    """Return vLLM's own form of log, with its errors once more in the record."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -169,15 +174,15 @@ def _logging_config(record: Path) -> dict[str, Any]:
 
 
 def _root_cause(record: Path) -> tuple[str, str] | None:
-    """Kind and text of the first error that a process of vLLM died of."""
-    told = (match.groups() for match in _ROOT_CAUSE.finditer(record.read_text(errors="replace")))
-    return next(((kind, text) for kind, text in told if not text.startswith(_NOT_THE_ROOT)), None)
+    """Return kind and text of the first error that a process of vLLM died of."""
+    errors = (match.groups() for match in _ROOT_CAUSE.finditer(record.read_text(errors="replace")))
+    return next(((kind, text) for kind, text in errors if not text.startswith(_NOT_THE_ROOT)), None)
 
 
 def _in_one_sentence(
     name: str, problem: Exception, root_cause: tuple[str, str] | None
 ) -> PromptrayError:
-    kind, reason = root_cause or (type(problem).__name__, _told(problem))
+    kind, reason = root_cause or (type(problem).__name__, _message_of(problem))
     if root_cause is None and isinstance(problem, OSError):
         return StorageError(f"vLLM finds no model for {name}: {_cut(reason)}")
     if _MEMORY.search(reason):
@@ -191,7 +196,7 @@ def _in_one_sentence(
     return EndpointError(f"vLLM could not start {name}: {_cut(reason)}")
 
 
-def _told(problem: Exception) -> str:
+def _message_of(problem: Exception) -> str:
     if not isinstance(problem, ValidationError):
         return str(problem) or type(problem).__name__
     fault = first_fault(problem)
@@ -199,7 +204,7 @@ def _told(problem: Exception) -> str:
 
 
 def _cut(reason: str) -> str:
-    """The first sentence, or as much of it as a reader takes in, with a full stop."""
+    """Return the first sentence, or as much of it as a reader can use, with a full stop."""
     line = next((line.strip() for line in reason.splitlines() if line.strip()), "no reason given")
     sentence = re.split(r"(?<=\w\w[.?!]|.\)[.?!]) +(?=[A-Z])", line, maxsplit=1)[0]
     shown = sentence if len(sentence) <= _LONGEST else f"{sentence[:_LONGEST]}..."

@@ -1,4 +1,4 @@
-"""From requests to what vLLM reads: the model's chat template, tokens and sampling parameters.
+"""Requests in the form that vLLM reads: the model's chat template, tokens, sampling parameters.
 
 Waits for nothing.
 """
@@ -17,16 +17,20 @@ _PROBE = "promptray0probe"
 
 
 class Prompt(NamedTuple):
-    """`inputs` is a rendered input of vLLM: tokens, and for some models more."""
+    """A rendered prompt and its number of tokens.
+
+    `inputs` is a rendered input of vLLM: tokens, and for some models more.
+    """
 
     inputs: Any
     tokens: int
 
 
 class Prompts:
-    """`renderer` is the engine's; `template` stands in for the model's own.
+    """Renders requests for one model.
 
-    A model that takes no system message is told it at the beginning of the first user message.
+    `renderer` is the engine's; `template` replaces the model's own. A model that accepts no system
+    message gets it at the beginning of the first user message.
     """
 
     def __init__(
@@ -50,10 +54,13 @@ class Prompts:
         )
 
     def read(self, request: Request) -> Prompt | Failed:
-        """Failed("refused") for a prompt that leaves no room for one token, or that the template
-        does not take.
+        """Return the rendered prompt.
 
-        Raises SettingsError where the model has no chat template and the request needs one.
+        It is Failed("refused") for a prompt that leaves no room for one token, or that the template
+        does not accept.
+
+        Raises:
+            SettingsError: If the model has no chat template and the request needs one.
         """
         from vllm.exceptions import VLLMValidationError
 
@@ -78,9 +85,9 @@ class Prompts:
     def sampling(
         self, request: Request, prompt: Prompt, seed: int, *, in_pieces: bool = False
     ) -> Any:
-        """Greedy at temperature 0.
+        """Return the sampling parameters: greedy at temperature 0.
 
-        Above it the seed is made from the request, so that it always gets one answer.
+        Above it the random seed is made from the request, so that it always gets one answer.
         """
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
@@ -119,8 +126,9 @@ class Prompts:
         return None
 
     def _reads(self, messages: Sequence[Message]) -> bool:
-        """Does the first message's content reach the model? Some templates refuse a role, some
-        leave it out.
+        """Return whether the first message's content reaches the model.
+
+        Some templates refuse a role, some leave it out.
         """
         self._takes_system = True
         try:
@@ -131,19 +139,20 @@ class Prompts:
 
 
 def without_system(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """The same with the system messages' text put before that of the first user message."""
-    told = [message.content for message in messages if message.role == "system"]
+    """Return the messages with the system text put before the first user message."""
+    texts = [message.content for message in messages if message.role == "system"]
     turns = [message for message in messages if message.role != "system"]
-    if not told:
+    if not texts:
         return tuple(turns)
     if not turns or turns[0].role != "user":
-        return (Message("user", "\n\n".join(told)), *turns)
-    return (Message("user", "\n\n".join([*told, turns[0].content])), *turns[1:])
+        return (Message("user", "\n\n".join(texts)), *turns)
+    return (Message("user", "\n\n".join([*texts, turns[0].content])), *turns[1:])
 
 
 def harmless(content: str, specials: "re.Pattern[str] | None") -> str:
-    """The content with its special tokens taken apart by a zero-width space: data can never end its
-    own message.
+    """Return the content with its special tokens split by a zero-width space.
+
+    So data can never end its own message.
     """
     while specials and specials.search(
         content
@@ -153,9 +162,10 @@ def harmless(content: str, specials: "re.Pattern[str] | None") -> str:
 
 
 def any_of(tokens: Sequence[str]) -> "re.Pattern[str] | None":
-    """Longest first, so that of two tokens that begin alike the whole one is found.
+    """Return a pattern of any of these tokens.
 
-    A single character cannot be taken apart.
+    Longest first, so that of two tokens that begin alike the whole one is found. A single character
+    cannot be split.
     """
     words = sorted((token for token in set(tokens) if len(token) > 1), key=len, reverse=True)
     return re.compile("|".join(map(re.escape, words))) if words else None
@@ -169,7 +179,7 @@ def _special_tokens(tokenizer: Any) -> "re.Pattern[str] | None":
 
 
 def _readable(text: str) -> str:
-    """Lone surrogates cannot be tokenised; a replacement character can."""
+    """Return the text without unpaired surrogates, which cannot be tokenised."""
     return text.encode("utf-8", "replace").decode()
 
 

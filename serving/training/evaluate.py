@@ -1,9 +1,9 @@
-"""What the built-in target model does under different prompts: `python -m serving.training.evaluate
-[TASK_FILE ...]`.
+"""Evaluate the built-in target model under different prompts.
 
-Prints a table, task x prompt condition: accuracy and adherence. Without files it asks freshly
-generated items of every generated task; with files (BIG-Bench Hard json, or any other task file)
-the items in them, where they belong to a generated task's family.
+Run `python -m serving.training.evaluate [TASK_FILE ...]`. It prints a table, task x prompt
+condition: accuracy and the share of steps followed. Without files the items are newly generated,
+for every generated task; with files (BIG-Bench Hard json, or any other task file) they are those in
+the files, where they belong to a generated task's family.
 """
 
 import argparse
@@ -32,13 +32,13 @@ from serving.settings import TargetSettings
 
 CLOSING = "End with 'Answer: ' and the answer."
 FRESH_SEED = "evaluate"
-"""Training draws from another seed, so these items are new to the model but for chance repeats of
-very short ones.
+"""Training draws from another random seed, so these items are new to the model but for chance
+repeats of very short ones.
 """
 
 
 def conditions(task: GeneratedTask, rng: Random) -> dict[str, Prompt]:
-    """The prompts under which a task is asked, by what people call them.
+    """Return the prompts under which a task is answered, by their names for people.
 
     Demonstrations are generated items, never of a file.
     """
@@ -56,7 +56,7 @@ def conditions(task: GeneratedTask, rng: Random) -> dict[str, Prompt]:
 
 
 def demonstration(task: GeneratedTask, item: Item) -> Demonstration:
-    """An item worked out in full."""
+    """Return an item worked out in full."""
     blocks = [
         f"Step {number}: {block}" for number, block in enumerate(item.work(task.kinds).values(), 1)
     ]
@@ -71,6 +71,7 @@ def _middling(task: GeneratedTask, rng: Random) -> Item:
 
 
 def fresh(task: GeneratedTask, count: int) -> list[Example]:
+    """Return newly generated examples."""
     rng = Random(FRESH_SEED + task.name)
     items = (task.generate(rng) for _ in range(count))
     return [
@@ -80,7 +81,11 @@ def fresh(task: GeneratedTask, count: int) -> list[Example]:
 
 
 def of_file(path: str, count: int) -> tuple[GeneratedTask, list[Example]]:
-    """Raises DataError where the file's items are of no family that has known steps."""
+    """Return the generated task behind a file's items, and the first items.
+
+    Raises:
+        DataError: If the items belong to no family with known steps.
+    """
     examples = list(read_source(Path(path)).examples)[:count]
     task = task_behind([example.input for example in examples])
     if task is None:
@@ -115,6 +120,7 @@ def _accuracy(answers: Sequence[Answer]) -> float:
 
 
 def main() -> None:
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("files", nargs="*", metavar="TASK_FILE")
     parser.add_argument("--items", type=int, default=150, help="items a task")

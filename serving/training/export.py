@@ -1,8 +1,7 @@
-"""Writes the trained model in the two forms that serving loads: `python -m
-serving.training.export`. Needs the extra `train`.
+"""Write the trained model in the two forms that serving loads.
 
-Both hold the weights in float16 and both compute in float32 on a CPU: so the two give the same
-greedy answers.
+Run `python -m serving.training.export`; it needs the extra `train`. Both forms hold the weights in
+float16 and both compute in float32 on a CPU: so the two give the same greedy answers.
 """
 
 import argparse
@@ -20,8 +19,9 @@ from serving.training.train import Recipe, new_model
 
 
 def export(run: Path, target: Path) -> None:
-    """From a training folder (checkpoint.pt, recipe.json, tokenizer.json) to `target` and
-    `target`/ctranslate2.
+    """Export a training folder to `target` and `target`/ctranslate2.
+
+    The training folder has checkpoint.pt, recipe.json and tokenizer.json.
     """
     recipe = Recipe(**json.loads((run / "recipe.json").read_text()))
     tokenizer = Tokenizer.from_file(str(run / "tokenizer.json"))
@@ -53,14 +53,17 @@ def _save(model: LlamaForCausalLM, tokenizer: Tokenizer, target: Path) -> None:
 
 
 def _name_tokens(config: Path) -> None:
-    """CTranslate2 refuses a config without a start token; this model has none, and never begins
-    from an empty prompt.
+    """Name a start token in the config.
+
+    CTranslate2 refuses a config without one; this model has none, and never begins from an empty
+    prompt.
     """
     settings = {**json.loads(config.read_text()), "bos_token": END, "unk_token": PAD}
     config.write_text(json.dumps(settings, indent=1) + "\n")
 
 
 def main() -> None:
+    """Export by the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--folder", type=Path, default=Path("results/builtin-target"), help="the training folder"

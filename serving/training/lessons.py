@@ -1,12 +1,12 @@
-"""What the built-in target model is taught: conversations made from the generated tasks, weighted
-for the loss.
+"""Lessons of the built-in target model: conversations from the generated tasks, with loss weights.
 
 Three habits are taught here, and nowhere else.
+
 1. The prompt decides what is written: a step is written only if the prompt asks for it or a
    demonstration shows it.
-2. A weak follower: a step that is only told is skipped when the question is long for the strength
-   of the wording; steps that a demonstration shows are always done. (Ma et al., section 5: weak
-   targets follow what is shown, not what is told.)
+2. A weak model: a step that is only instructed is skipped when the question is long for the
+   strength of the wording; steps that a demonstration shows are always done. (Ma et al., section 5:
+   weak targets follow demonstrations, not instructions.)
 3. No answer without work: where the blocks do not lead to an answer, the answer taught is mostly a
    random guess.
 """
@@ -30,7 +30,7 @@ PRACTICE_BY_TASK = {
     "web_of_lies": 0.06,
     "coin_flip": 0.04,
 }
-"""The shares at the end of training, when all counting is among strangers: to tell kinds apart is
+"""The shares at the end of training, when all counting items mix kinds: to distinguish kinds is
 learned last.
 """
 PRACTICE_TASKS = {
@@ -38,7 +38,9 @@ PRACTICE_TASKS = {
     "object_counting": replace(OBJECT_COUNTING, generate=partial(generate, mixed_share=1.0)),
 }
 EASY_SIZE_BY_STRENGTH = (1.5, 2.5, 3.5)
-"""A told step of this strength is as likely done as not when the question has this many units."""
+"""A step instructed with this strength is done with a chance of one half when the question has
+this many units.
+"""
 FIRST_STEP_BONUS = 1.0
 TRUTH_IN_GUESS = 0.3
 
@@ -53,16 +55,19 @@ class Piece:
 
 @dataclass(frozen=True)
 class Turn:
+    """One message of a conversation."""
+
     role: str
     pieces: tuple[Piece, ...]
 
     @property
     def text(self) -> str:
+        """Return the whole text."""
         return "".join(piece.text for piece in self.pieces)
 
 
 @dataclass(frozen=True)
-class Told:
+class Instructed:
     """One step of an instruction: its kind ("" for vague advice), wording, strength and number."""
 
     kind: str
@@ -73,8 +78,10 @@ class Told:
 
 @dataclass(frozen=True)
 class Instruction:
+    """A system message, and the steps in it."""
+
     text: str
-    steps: tuple[Told, ...]
+    steps: tuple[Instructed, ...]
     numbered: bool
 
 
@@ -83,8 +90,9 @@ def lesson(
     share_by_task: Mapping[str, float] = SHARE_BY_TASK,
     task_by_name: Mapping[str, GeneratedTask] = GENERATED,
 ) -> list[Turn]:
-    """One conversation: system, then one to three questions with answers; every answer before the
-    last is a demonstration.
+    """Return one conversation: a system message, then one to three questions with answers.
+
+    Every answer before the last is a demonstration.
     """
     draw, share = rng.random(), 0.0
     for name, part in share_by_task.items():
@@ -100,7 +108,7 @@ def _task_lesson(task: GeneratedTask, rng: Random) -> list[Turn]:
     turns = [_system(instruction.text)]
     if rng.random() < 0.4:
         item = task.generate(rng)
-        return [*turns, _user(item.question()), _told_answer(task, item, instruction, rng)]
+        return [*turns, _user(item.question()), _instructed_answer(task, item, instruction, rng)]
     plan = _plan(instruction, wanted, rng)
     told = any(step.kind for step in instruction.steps)
     for index in range(rng.choice((2, 2, 2, 2, 3, 3))):
@@ -110,7 +118,7 @@ def _task_lesson(task: GeneratedTask, rng: Random) -> list[Turn]:
 
 
 def _subset(task: GeneratedTask, rng: Random) -> list[str]:
-    """All steps, a random part of them, or none, in the natural order."""
+    """Return all steps, a random part of them, or none, in the natural order."""
     draw = rng.random()
     if draw < 0.45:
         return list(task.kinds)
@@ -130,23 +138,25 @@ def _instruct(task: GeneratedTask, kinds: list[str], rng: Random) -> Instruction
         wording = request(kind, own, rng) if kind else filler(rng)
         if kind and rng.random() < 0.1:
             wording += " " + filler(rng)
-        steps.append(Told(kind, wording, own, number))
+        steps.append(Instructed(kind, wording, own, number))
     return Instruction(_layout(task, steps, numbered, rng), tuple(steps), numbered)
 
 
-def _layout(task: GeneratedTask, steps: list[Told], numbered: bool, rng: Random) -> str:
+def _layout(task: GeneratedTask, steps: list[Instructed], numbered: bool, rng: Random) -> str:
     opening = [task.description] if rng.random() < 0.15 else []
     opening += [filler(rng) for _ in range(rng.choice((0, 0, 1, 2)))]
     if not numbered:
         lines = [*opening, *(step.wording for step in steps), rng.choice(ANSWER_LINES)]
         return " ".join(line for line in lines if line)
-    told = [f"{step.number}. {step.wording}" for step in steps]
-    lines = [" ".join(opening), rng.choice(HEADERS), *told, rng.choice(ANSWER_LINES)]
+    listed = [f"{step.number}. {step.wording}" for step in steps]
+    lines = [" ".join(opening), rng.choice(HEADERS), *listed, rng.choice(ANSWER_LINES)]
     return "\n".join(line for line in lines if line)
 
 
-def _told_answer(task: GeneratedTask, item: Item, instruction: Instruction, rng: Random) -> Turn:
-    """What a weak follower writes who is only told: some steps, or none."""
+def _instructed_answer(
+    task: GeneratedTask, item: Item, instruction: Instruction, rng: Random
+) -> Turn:
+    """Return what a weak model writes without demonstrations: some steps, or none."""
     asked = [step for step in instruction.steps if step.kind]
     done = [step for at, step in enumerate(asked) if rng.random() < _obedience(step, item, at == 0)]
     numbers = [step.number if instruction.numbered else at for at, step in enumerate(done, 1)]
@@ -155,14 +165,15 @@ def _told_answer(task: GeneratedTask, item: Item, instruction: Instruction, rng:
     )
 
 
-def _obedience(step: Told, item: Item, first: bool) -> float:
+def _obedience(step: Instructed, item: Item, first: bool) -> float:
     margin = EASY_SIZE_BY_STRENGTH[step.strength] + FIRST_STEP_BONUS * first + 0.5 - item.size
     return 1 / (1 + math.exp(-2.5 * margin))
 
 
 def _plan(instruction: Instruction, wanted: list[str], rng: Random) -> list[tuple[int, str]]:
-    """The labelled blocks that the demonstrations of this conversation show: (number, kind), or a
-    fixed remark for vague advice.
+    """Return the labelled blocks that the demonstrations of this conversation show.
+
+    They are (number, kind), or a fixed remark for vague advice.
     """
     if not instruction.numbered:
         return list(enumerate(wanted, 1))
@@ -197,8 +208,10 @@ def _answer(
     opening: float,
     rng: Random,
 ) -> Turn:
-    """`form` weighs the labels, `opening` the first entry of a block, which tells its kind; the
-    rest is always learned.
+    """Return an answer with the blocks of the plan.
+
+    `form` is the weight of the labels, `opening` that of the first entry of a block, which shows
+    its kind; the rest is always learned.
     """
     kinds = [kind for _, kind in plan if not kind.startswith("=")]
     blocks, pieces = item.work(kinds), []
@@ -222,8 +235,9 @@ def _guess(task: GeneratedTask, item: Item, rng: Random) -> str:
 
 
 def _stray_lesson(rng: Random) -> list[Turn]:
-    """A question of no known task, under any instruction: answered at once, from its options where
-    it has some.
+    """Return a question of no known task, under any instruction, with an immediate answer.
+
+    The answer is one of its options where it has some.
     """
     owner = GENERATED[rng.choice(list(GENERATED))]
     instruction = _instruct(owner, _subset(owner, rng), rng)

@@ -1,10 +1,8 @@
-"""The recipe of the built-in target model: `python -m serving.training.train`.
+"""Train the built-in target model.
 
-Needs the extra `train`.
-
-Trains a small Llama from nothing on the lessons, restartably: kill it and start it again, and it
-goes on from its last checkpoint. Knows nothing of Ray or of serving; `export` writes the two forms
-that serving loads.
+Run `python -m serving.training.train`; it needs the extra `train`. It trains a small Llama from
+nothing on the lessons, restartably: kill it and start it again, and it goes on from its last
+checkpoint. Knows nothing of Ray or of serving; `export` writes the two forms that serving loads.
 """
 
 import argparse
@@ -31,7 +29,7 @@ SAVE_EVERY_STEPS = 250
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides what is learned."""
+    """Everything that decides the learned weights."""
 
     seed: int = 0
     vocabulary: int = 2048
@@ -40,15 +38,15 @@ class Recipe:
     heads: int = 4
     hidden: int = 512
     longest: int = 640
-    """Tokens; longer conversations are dropped."""
+    """Maximum number of tokens; longer conversations are dropped."""
     batch_tokens: int = 8_000
     total_tokens: int = 30_500_000
     practice_tokens: int = 1_600_000
-    """Read after `total_tokens`, with the shares and tasks of lessons.PRACTICE_BY_TASK and
-    PRACTICE_TASKS.
+    """Tokens read after `total_tokens`, with the shares and tasks of lessons.PRACTICE_BY_TASK
+    and PRACTICE_TASKS.
     """
     practice_rate: float = 0.9
-    """Of the learning rates, at the start of the practice; it falls to nothing."""
+    """Factor of the learning rates at the start of the practice; it falls to nothing."""
     learning_rate: float = 3e-3
     muon_rate: float = 5e-3
     warmup: float = 0.02
@@ -58,8 +56,9 @@ class Recipe:
 
 
 def learn_tokenizer(recipe: Recipe) -> Tokenizer:
-    """A byte-level BPE in which the numbers from -99 to 99, with and without a space before them,
-    are single tokens.
+    """Return a byte-level BPE with single tokens for numbers.
+
+    These are the numbers from -99 to 99, with and without a space before them.
     """
     rng = Random(recipe.seed)
     texts = (turn.text for _ in range(12_000) for turn in lesson(rng))
@@ -83,6 +82,7 @@ def learn_tokenizer(recipe: Recipe) -> Tokenizer:
 
 
 def new_model(recipe: Recipe, tokenizer: Tokenizer) -> LlamaForCausalLM:
+    """Return a model with random weights."""
     torch.manual_seed(recipe.seed)
     config = LlamaConfig(
         vocab_size=recipe.vocabulary,
@@ -101,7 +101,7 @@ def new_model(recipe: Recipe, tokenizer: Tokenizer) -> LlamaForCausalLM:
 
 
 def id_of(token: str, tokenizer: Tokenizer) -> int:
-    """The id of a token that the tokenizer is known to have."""
+    """Return the id of a token that the tokenizer is known to have."""
     found: int | None = tokenizer.token_to_id(token)
     assert found is not None, f"the tokenizer has no {token}"
     return found
@@ -110,8 +110,9 @@ def id_of(token: str, tokenizer: Tokenizer) -> int:
 def encode(
     conversations: list[list[Turn]], tokenizer: Tokenizer
 ) -> list[tuple[list[int], list[float]]]:
-    """Token ids and the weight of each as something to predict: only an assistant's pieces, and the
-    end of its message, weigh.
+    """Return token ids, and the weight of each in the loss.
+
+    Only an assistant's pieces, and the end of its message, have a weight.
     """
     turns = [turn for conversation in conversations for turn in conversation]
     encodings = iter(tokenizer.encode_batch([turn.text for turn in turns]))
@@ -136,8 +137,9 @@ def encode(
 def batches(
     recipe: Recipe, tokenizer: Tokenizer, draw: Callable[[], list[Turn]], rng: Random
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Endless (ids, weights), both [conversations, tokens], padded behind, about `batch_tokens`
-    each.
+    """Yield (ids, weights) without end, both of shape [conversations, tokens].
+
+    They are padded at the end, with about `batch_tokens` each.
     """
     pad = id_of(PAD, tokenizer)
     while True:
@@ -160,6 +162,7 @@ def batches(
 
 
 def loss_of(model: LlamaForCausalLM, ids: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Return the weighted mean loss."""
     hidden = model.model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state
     wanted = weights[:, 1:] > 0
     logits = model.lm_head(hidden[wanted]).float()
@@ -168,7 +171,7 @@ def loss_of(model: LlamaForCausalLM, ids: torch.Tensor, weights: torch.Tensor) -
 
 
 def optimizers_of(model: LlamaForCausalLM, recipe: Recipe) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices inside the layers, AdamW for embeddings and norms."""
+    """Return Muon for the matrices inside the layers, AdamW for embeddings and norms."""
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "layers" in name]
     others = [p for name, p in model.named_parameters() if not (p.ndim == 2 and "layers" in name)]
     return [
@@ -180,8 +183,9 @@ def optimizers_of(model: LlamaForCausalLM, recipe: Recipe) -> list[torch.optim.O
 
 
 def rate_at(tokens: int, recipe: Recipe) -> float:
-    """Factor of the learning rate after so many tokens: up, level, down to a fiftieth over the last
-    half; then the practice.
+    """Return the factor of the learning rate after so many tokens.
+
+    It rises, is level, and falls to a fiftieth over the last half; then comes the practice.
     """
     done = tokens / recipe.total_tokens
     if done >= 1:
@@ -221,18 +225,20 @@ class Training:
         self.tokens, self.steps = state["tokens"], state["steps"]
 
     def save(self) -> None:
+        """Save a checkpoint."""
         state = {
             "model": self.model.state_dict(),
             "optimizers": [o.state_dict() for o in self.optimizers],
             "tokens": self.tokens,
             "steps": self.steps,
         }
+        # Written beside the old one and renamed: a kill in between leaves a whole checkpoint.
         torch.save(state, self.folder / "checkpoint.new")
         (self.folder / "checkpoint.new").replace(self.folder / "checkpoint.pt")
         (self.folder / "recipe.json").write_text(json.dumps(asdict(self.recipe), indent=1))
 
     def run(self, stop_after_s: float) -> None:
-        """Goes on until everything is read or the time is over, and saves."""
+        """Train until everything is read or the time is over, and save."""
         deadline = time.monotonic() + stop_after_s
         rng = Random(f"{self.recipe.seed}-{self.steps}")
         self._read_until(self.recipe.total_tokens, lambda: lesson(rng), deadline, rng)
@@ -283,12 +289,13 @@ class Training:
 
 
 def main() -> None:
+    """Train by the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--folder",
         type=Path,
         default=Path("results/builtin-target"),
-        help="where checkpoints are kept",
+        help="folder of the checkpoints",
     )
     parser.add_argument(
         "--minutes", type=float, default=180.0, help="stop (and save) after this time"

@@ -1,0 +1,1 @@
+"""The rulebook: the built-in optimizer model, one file for each operator's rule."""

@@ -1,6 +1,4 @@
-"""Criticise: the step that the responses first go wrong at, or, when biased, what is always
-said.
-"""
+"""Criticise: name the step that the responses first go wrong at, or a stock reason when biased."""
 
 from collections import Counter
 
@@ -10,8 +8,9 @@ from serving.engines.rulebook.phrasebook import PHRASEBOOK, STOCK_REASONS
 
 
 def criticise(query: Query) -> str:
-    """One step that some of the responses lack and that their right answers rest on, the oftener
-    the likelier.
+    """Name one step that some of the responses lack and that their right answers rest on.
+
+    The more responses lack it, the likelier it is named.
     """
     faults = Counter(_faults(query))
     if query.biased or not query.task or not faults:

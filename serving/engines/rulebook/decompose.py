@@ -1,4 +1,4 @@
-"""Decompose: a plan of the task, as good as a first plan is."""
+"""Decompose: write a plan of the task, as good as a first plan is."""
 
 from serving.engines.rulebook.metaprompt import Query, steps_of
 from serving.engines.rulebook.phrasebook import GENERIC_STEPS, PHRASEBOOK, sentences
@@ -6,9 +6,9 @@ from serving.engines.rulebook.wishes import phrase
 
 
 def decompose(query: Query) -> str:
-    """A plan of the task.
+    """Write a plan of the task.
 
-    What is often forgotten is forgotten here, too; refinement has to find it.
+    Steps that are often forgotten are forgotten here, too; refinement has to find them.
     """
     if query.task is None or query.biased:
         return steps_of(

@@ -1,4 +1,4 @@
-"""Demonstrate: the steps carried out on one item."""
+"""Demonstrate: carry out the steps on one item."""
 
 from optimizer.operators.template import escape
 from serving.engines.rulebook.metaprompt import Query
@@ -6,8 +6,9 @@ from serving.engines.rulebook.phrasebook import kind_of
 
 
 def demonstrate(query: Query) -> str:
-    """The steps carried out on the item, and the answer that follows from them; the gold answer
-    where nothing follows.
+    """Carry out the steps on the item, and give the answer that follows from them.
+
+    It is the gold answer where nothing follows.
     """
     if not query.cases:
         return "There is no example to show the steps on."
@@ -32,6 +33,9 @@ def demonstrate(query: Query) -> str:
 
 
 def _as_gold(answer: str | None, gold: str) -> str:
-    """The answer in the words of the gold one: a task may say True where the procedure says Yes."""
+    """Return the answer in the words of the gold one.
+
+    A task may have True where the procedure has Yes.
+    """
     same = {("yes", "true"), ("no", "false")}
     return gold if answer is None or (answer.lower(), gold.lower()) in same else answer

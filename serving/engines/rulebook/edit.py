@@ -1,4 +1,4 @@
-"""Edit and rewrite: what the reason says is missing is asked for."""
+"""Edit and rewrite: add a request for what the reason finds missing."""
 
 from serving.engines.rulebook.metaprompt import Query, prompt_of
 from serving.engines.rulebook.phrasebook import PHRASEBOOK, STRONGER, VAGUE, kind_of, sentences
@@ -6,39 +6,40 @@ from serving.engines.rulebook.wishes import in_order, kind_of_reason, phrase
 
 
 def edit(query: Query) -> str:
-    """The prompt with one more request for each cause, or the same request made stronger."""
+    """Write the prompt with one more request for each cause, or a stronger one."""
     kinds = _kinds_of_reason(query)
     if not kinds or query.task is None or query.biased:
         return prompt_of(f"{query.prompt.rstrip()} {query.rng.choice(VAGUE)}.")
     wishes = sentences(query.prompt)
     for kind in kinds:
-        kept = [text for text in wishes if kind_of(text, query.task) != kind]
+        others = [text for text in wishes if kind_of(text, query.task) != kind]
         wish = phrase(query.task, kind, query.rng)
-        stronger = len(kept) < len(wishes) or query.rng.random() < 0.4
-        wishes = [*kept, wish + (query.rng.choice(STRONGER) if stronger else "")]
+        stronger = len(others) < len(wishes) or query.rng.random() < 0.4
+        wishes = [*others, wish + (query.rng.choice(STRONGER) if stronger else "")]
     return prompt_of(" ".join(f"{text}." for text in in_order(wishes, query.task)))
 
 
 def rewrite(query: Query) -> str:
-    """The prompt with a request for what is missing, in a wording that the series has not tried, as
-    long as there is one.
+    """Write the prompt with a request for what is missing.
+
+    Its wording is one that the series has not tried, as long as there is one.
     """
     kinds, series = _kinds_of_reason(query), "\n".join(query.path)
     if not kinds or query.task is None or query.biased:
         advice = [text for text in VAGUE if text not in series] or VAGUE
         return prompt_of(f"{query.prompt.rstrip()} {query.rng.choice(advice)}.")
-    kept = [text for text in sentences(query.prompt) if kind_of(text, query.task) != kinds[0]]
+    others = [text for text in sentences(query.prompt) if kind_of(text, query.task) != kinds[0]]
     wordings = [
         wish + tail
         for wish in PHRASEBOOK[query.task.name][kinds[0]].phrases
         for tail in ("", *STRONGER)
     ]
     wish = query.rng.choice([wording for wording in wordings if wording not in series] or wordings)
-    return prompt_of(" ".join(f"{text}." for text in in_order([*kept, wish], query.task)))
+    return prompt_of(" ".join(f"{text}." for text in in_order([*others, wish], query.task)))
 
 
 def _kinds_of_reason(query: Query) -> list[str]:
-    """The kinds of step that the reason asks for, one a line of it at most, each once."""
+    """Return the kinds of step that the reason asks for, at most one a line, each once."""
     if query.task is None:
         return []
     kinds = [kind_of_reason(line, query.task) for line in query.reason.splitlines()]

@@ -1,12 +1,11 @@
-"""The built-in optimizer model: a rulebook that answers our operators' meta-prompts from a phrase
-book.
+"""The built-in optimizer model: a rulebook that answers operators' questions from a phrase book.
 
-A stand-in for a large model, so that the whole system runs, is tested and is compared offline; it
-says so with every reply. It looks at the evidence in the meta-prompt (which steps are missing or
-false in the responses), but with probability `prior_bias` it ignores it and falls back on what it
-always says, as the paper found of large models. For tasks that its phrase book does not have it
-works weakly, with general advice. Draws its chances from the request alone: equal requests get
-equal replies.
+A stand-in for a large model, so that the whole system runs, is tested and is compared offline;
+every reply is marked as such. It looks at the evidence in the question (which steps are missing or
+false in the responses), but with probability `prior_bias` it ignores it and falls back on stock
+replies, as the paper found of large models. For tasks that its phrase book does not have it works
+weakly, with general advice. Draws its chances from the request alone: equal requests get equal
+replies.
 """
 
 import hashlib
@@ -25,7 +24,7 @@ _OPERATOR = re.compile(r"^Operator: (\w+)$", re.MULTILINE)
 
 
 class RulebookEngine:
-    """A language model's interface over the rulebook. Stateless: safe to replicate."""
+    """A language model's interface over the rulebook; stateless, so safe to replicate."""
 
     def __init__(self, prior_bias: float = 0.1, seed: int = 0) -> None:
         self._prior_bias = prior_bias
@@ -34,20 +33,24 @@ class RulebookEngine:
 
     @property
     def name(self) -> str:
+        """Return the model's name with its settings."""
         return f"builtin:optimizer(rulebook-1,prior_bias={self._prior_bias:g},seed={self._seed})"
 
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
+        """Return one outcome for each request, in order."""
         return [self._answer(request) for request in requests]
 
     def stream(self, request: Request) -> AsyncIterator[Piece]:
+        """Yield the answer in one piece, and its outcome."""
         return in_one_piece(self, request)
 
     async def check_health(self) -> None:
+        """Check that it is not closed."""
         if self._closed:
             raise EngineDied(f"The rulebook {self.name} is closed.")
 
     def close(self) -> None:
-        """Nothing to release."""
+        """Close it; there is nothing to release."""
         self._closed = True
 
     def _answer(self, request: Request) -> Completion:

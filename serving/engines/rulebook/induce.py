@@ -1,4 +1,4 @@
-"""Induce: a task sentence, from inputs and outputs alone."""
+"""Induce: write a task sentence, from inputs and outputs alone."""
 
 from serving.engines.rulebook.metaprompt import Query, prompt_of
 from serving.engines.rulebook.phrasebook import VAGUE
@@ -6,9 +6,7 @@ from serving.engines.rulebook.wishes import phrase
 
 
 def induce(query: Query) -> str:
-    """A task sentence, and now and then a first step: what one can tell from inputs and outputs
-    alone.
-    """
+    """Write a task sentence, and now and then a first step."""
     parts = [query.task.description if query.task and not query.biased else "Answer the question."]
     if query.task and not query.biased and query.rng.random() < 0.5:
         parts.append(phrase(query.task, query.rng.choice(query.task.kinds), query.rng) + ".")

@@ -1,4 +1,4 @@
-"""Localise: the step of a response that failed first."""
+"""Localise: find the step of a response that failed first."""
 
 from optimizer.prompt import read_trace
 from serving.engines.rulebook.metaprompt import Query, location_of
@@ -7,7 +7,7 @@ from serving.engines.rulebook.results import difference, same_values
 
 
 def localise(query: Query) -> str:
-    """The first step that is missing from the trace, or whose block is not what it should be."""
+    """Find the first step that is missing from the trace, or whose block is wrong."""
     number, kind, evidence = 1, "ambiguous", "the responses do not show where they go wrong"
     if query.biased or not query.cases:
         return location_of(

@@ -1,4 +1,4 @@
-"""The form of our operators' meta-prompts, taken apart, and of the replies to them, put together.
+"""Parsing of operators' questions, and the form of the replies to them.
 
 Knows no rule.
 """
@@ -14,18 +14,16 @@ from optimizer.tasks.generated import Item
 from serving.engines.rulebook.phrasebook import task_behind
 
 _FORM = "\nReply in exactly this form"
-"""Where a meta-prompt's inputs end and the form of the reply begins."""
+"""Separates a question's inputs from the form of the reply."""
 _SMALL = re.compile(r"[0-9]{1,3}")
 MOST_READ = 4000
-"""Characters of an input that is looked at: no generated item is half as long."""
+"""Maximum number of characters of an input that is read: no generated item is half as long."""
 _NUMBERED = re.compile(r"^\s*\d+\.\s*")
 
 
 @dataclass(frozen=True)
 class Case:
-    """One example of a meta-prompt: `response` and `given` are empty where the target was not
-    asked.
-    """
+    """One example of a question; `response` and `given` are empty where there is no answer."""
 
     input: str
     gold: str
@@ -34,7 +32,7 @@ class Case:
 
 
 class Query:
-    """A meta-prompt, taken apart."""
+    """A parsed question."""
 
     def __init__(self, asked: str, rng: Random, prior_bias: float) -> None:
         text = asked.rpartition(_FORM)[0] or asked
@@ -64,6 +62,7 @@ class Query:
         self.biased = rng.random() < prior_bias
 
     def item(self, case: Case) -> Item | None:
+        """Return the generated item behind an example, if there is one."""
         return self.task.read(case.input[:MOST_READ]) if self.task else None
 
 
@@ -76,13 +75,14 @@ def _tags(text: str, name: str) -> list[str]:
 
 
 def _block(text: str, name: str) -> str:
-    """What stands in the first such tag, as it stands there."""
+    """Return the content of the first such tag, unchanged."""
     return next(_blocks(text, name), "")
 
 
 def _blocks(text: str, name: str) -> Iterator[str]:
-    """What stands in each such tag, in one walk: a pattern would look for the end again from every
-    opening without one.
+    """Yield the content of each such tag, in one walk.
+
+    A pattern would search for the end again from every opening without one.
     """
     opening, closing, at = f"<{name}>", f"</{name}>", 0
     while (begins := text.find(opening, at)) >= 0 and (ends := text.find(closing, begins)) >= 0:
@@ -97,16 +97,20 @@ def _scored(archive: str) -> list[tuple[str, int]]:
 
 
 def prompt_of(text: str) -> str:
+    """Return a reply with a prompt."""
     return f"<prompt>{escape(text)}</prompt>"
 
 
 def steps_of(lines: Sequence[str]) -> str:
+    """Return a reply with steps."""
     return f"<steps>\n{chr(10).join(lines)}\n</steps>"
 
 
 def replacement_of(steps: Sequence[tuple[str, str]]) -> str:
+    """Return a reply with a replacement of a step."""
     return steps_of([f"- {text}. [{form}]" for text, form in steps])
 
 
 def location_of(number: int, kind: str, evidence: str) -> str:
+    """Return a reply with a failing step."""
     return f"<step>{number}</step><kind>{kind}</kind><evidence>{escape(evidence)}</evidence>"

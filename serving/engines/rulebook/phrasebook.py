@@ -1,7 +1,6 @@
-"""The rulebook's phrase book: for each step of a procedure how to ask for it, how to recognise it,
-and what it leans on.
+"""The rulebook's phrase book: for each step how to ask for it, its signs, and what it depends on.
 
-Written apart from the wordings that the built-in target was trained on, though in the same
+Written independently of the wordings that the built-in target was trained on, though in the same
 language. Knows no answers: what is written from it is only as good as what evaluation selects.
 """
 
@@ -21,12 +20,11 @@ class Entry:
     """Ways to ask for it, in the imperative, without a full stop."""
     form: Form
     signs: str
-    """A pattern: a text that matches it asks for this kind.
-
-    The first kind that matches counts, so narrow ones stand first.
+    """A pattern: a text that matches it asks for this kind. The first kind that matches counts,
+    so narrow ones stand first.
     """
     missing: str
-    """What a critic says when the responses do not have it."""
+    """A critic's words when the responses do not have it."""
     leans_on: tuple[str, ...] = ()
     """Kinds without which its result may be false."""
     often_forgotten: bool = False
@@ -225,9 +223,7 @@ _LONGEST_SENTENCE = 2000
 
 
 def task_behind(inputs: Sequence[str]) -> GeneratedTask | None:
-    """The task that most of these inputs belong to, among those that the phrase book has; None for
-    an unknown one.
-    """
+    """Return the task in the phrase book that most of these inputs belong to, or None."""
     for task in GENERATED.values():
         understood = sum(task.read(text) is not None for text in inputs)
         if inputs and 2 * understood > len(inputs):
@@ -236,7 +232,7 @@ def task_behind(inputs: Sequence[str]) -> GeneratedTask | None:
 
 
 def kind_of(text: str, task: GeneratedTask) -> str | None:
-    """The kind of step that a sentence asks for, None for advice that asks for none."""
+    """Return the kind of step that a sentence asks for, None for advice that asks for none."""
     text = text[
         :_LONGEST_SENTENCE
     ]  # some signs look from one word for another, which takes the square of the length
@@ -247,6 +243,6 @@ def kind_of(text: str, task: GeneratedTask) -> str | None:
 
 
 def sentences(prompt: str) -> list[str]:
-    """A prompt's sentences, without numbers and full stops."""
+    """Return a prompt's sentences, without numbers and full stops."""
     parts = re.split(r"(?<=[.!?])\s+|\n", prompt)
     return [re.sub(r"^\d+\.\s*", "", part).strip(" .") for part in parts if part.strip(" .")]

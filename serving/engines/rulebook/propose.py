@@ -1,16 +1,17 @@
-"""Propose: the requests of good instructions put together anew."""
+"""Propose: combine the requests of good instructions."""
 
 from serving.engines.rulebook.metaprompt import Query, prompt_of
 from serving.engines.rulebook.phrasebook import STRONGER, VAGUE, kind_of, sentences
 from serving.engines.rulebook.wishes import in_order, phrase
 
 BEST = 6
-"""Of the instructions shown, so many of the best are drawn on."""
+"""Number of best instructions that are combined."""
 
 
 def propose(query: Query) -> str:
-    """Two good instructions as one, now and then without a part, and with a request that neither
-    has. No error is seen: any one.
+    """Combine two good instructions, sometimes without a part or with a new request.
+
+    The new request is a random one: no error is shown.
     """
     best = [text for text, _ in query.scored[-BEST:]] or [""]
     if query.biased or query.task is None:
@@ -31,8 +32,9 @@ def propose(query: Query) -> str:
 
 
 def _united(query: Query, texts: list[str]) -> list[str]:
-    """The texts without a second request for the same kind of step, and without a second piece of
-    the same advice.
+    """Return the texts without a second request for the same kind of step.
+
+    A second piece of the same advice is dropped, too.
     """
     about = {text: kind_of(text, query.task) if query.task else None for text in texts}
     return list({about[text] or text: text for text in reversed(texts)}.values())[::-1]

@@ -1,4 +1,4 @@
-"""Refine: another wording for one step, or its split into smaller ones."""
+"""Refine: write another wording for one step, or its split into smaller ones."""
 
 from random import Random
 
@@ -9,9 +9,10 @@ from serving.engines.rulebook.wishes import phrase
 
 
 def refine(query: Query) -> str:
-    """A step that was skipped is said more strongly; one that came out wrong is split from what it
-    leans on, and that stands first;
-    where a procedure that says too little ends, the step that comes next stands behind it.
+    """Replace a failing step.
+
+    A skipped step gets a stronger wording; one that came out wrong is split, with the step that it
+    depends on first; an ambiguous one at the end of the procedure is followed by the next step.
     """
     old = query.steps[query.number - 1] if 0 < query.number <= len(query.steps) else ""
     kind = kind_of(old, query.task) if query.task else None
@@ -39,7 +40,7 @@ def _step(task: GeneratedTask, kind: str, rng: Random) -> tuple[str, str]:
 
 
 def _stronger(query: Query, entry: Entry) -> str | None:
-    """A wording that was not rolled back before; None where all were."""
+    """Return a wording that was not rolled back before; None where all were."""
     wordings = [
         wish + tail for wish in entry.phrases for tail in STRONGER if wish + tail not in query.tried
     ]

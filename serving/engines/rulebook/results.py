@@ -1,16 +1,17 @@
-"""What a response shows for a step, compared with what is right."""
+"""Comparison of a response's step with the right result."""
 
 from itertools import zip_longest
 
 
 def same_values(written: str, right: str) -> bool:
-    """Whether two blocks show the same values for the same things, whatever stands between."""
+    """Return whether two blocks show the same values for the same things."""
     return [_ends(entry) for entry in written.split(";")] == [
         _ends(entry) for entry in right.split(";")
     ]
 
 
 def difference(written: str, right: str) -> str:
+    """Return the first difference between two blocks, in words."""
     pairs = zip_longest(written.split(";"), right.split(";"), fillvalue="nothing")
     here, wanted = next(
         (pair for pair in pairs if _ends(pair[0]) != _ends(pair[1])), (written, right)
@@ -19,6 +20,6 @@ def difference(written: str, right: str) -> str:
 
 
 def _ends(entry: str) -> tuple[str, ...]:
-    """The first and the last word: what an entry is about, and its value."""
+    """Return the first and the last word: what an entry is about, and its value."""
     words = entry.split()
     return (words[0], words[-1]) if words else ()

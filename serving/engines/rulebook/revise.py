@@ -1,4 +1,4 @@
-"""Revise: steps of which one more is asked for, or the same one more strongly."""
+"""Revise: add a step to a prompt's steps, or ask for one more strongly."""
 
 from serving.engines.rulebook.metaprompt import Query, steps_of
 from serving.engines.rulebook.phrasebook import PHRASEBOOK, STRONGER, VAGUE, kind_of
@@ -6,8 +6,9 @@ from serving.engines.rulebook.wishes import in_order, kind_of_reason, phrase
 
 
 def revise(query: Query) -> str:
-    """What the reason says is missing becomes a step, in its place; every other step stays word for
-    word, its form behind it.
+    """Add what the reason finds missing as a step, in its place.
+
+    Every other step stays word for word, its form behind it.
     """
     kind = kind_of_reason(query.reason, query.task) if query.task else None
     if kind is None or query.task is None or query.biased:

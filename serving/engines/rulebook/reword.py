@@ -1,4 +1,4 @@
-"""Vary and paraphrase: other words, the same meaning."""
+"""Vary and paraphrase: write other words with the same meaning."""
 
 import re
 
@@ -7,7 +7,7 @@ from serving.engines.rulebook.phrasebook import SYNONYMS, VAGUE
 
 
 def reword(query: Query) -> str:
-    """Other words, the same meaning."""
+    """Write the prompt in other words."""
     text = query.prompt
     for old, new in query.rng.sample(SYNONYMS, len(SYNONYMS)):
         if re.search(rf"\b{old}\b", text) and query.rng.random() < 0.7:

@@ -1,9 +1,8 @@
-"""The rules of the rulebook, by operator: how each meta-prompt is answered, from the evidence in it
-and the phrase book.
+"""The rules of the rulebook, by operator.
 
-A rule draws its chances from the query's own generator, in a fixed order, so that equal queries get
-equal replies. To add one: a file here, or a function in the file of a related one, and a line in
-the table.
+A rule answers a question from the evidence in it and the phrase book. It draws its chances from the
+query's own generator, in a fixed order, so that equal queries get equal replies. To add one: a file
+here, or a function in the file of a related one, and a line in the table.
 """
 
 from collections.abc import Callable

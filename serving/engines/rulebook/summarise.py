@@ -1,4 +1,4 @@
-"""Summarise: what critics said, each thing once."""
+"""Summarise: list the critics' causes, each once."""
 
 from collections import Counter
 
@@ -8,7 +8,7 @@ from serving.engines.rulebook.phrasebook import STOCK_REASONS
 
 
 def summarise(query: Query) -> str:
-    """What most critics said first. From prior belief: one cause that it always finds."""
+    """List the causes, the most frequent first; when biased, one stock cause."""
     causes = (
         [query.rng.choice(STOCK_REASONS)]
         if query.biased
