@@ -41,24 +41,23 @@ class OptimizerModel(LanguageModel, Protocol):
 
     @property
     def outcome_counts(self) -> OutcomeCounts:
-        """Return the counts of the trial that asks."""
+        """Return the counts of the trial whose model this is."""
 
 
 class Limited(Protocol):
-    """What a model's budget covers."""
+    """The part of a model's budget that a search needs."""
 
     def fitting(self, requests: Sequence[Request]) -> int:
-        """Return how many of these requests, from the first on, are covered now, each at the most
-        that it can cost.
+        """Return how many of these requests, counted from the first, are covered now.
+
+        Each is counted with the most that it can cost.
         """
 
     def covers(self, requests: int) -> bool:
-        """Say whether so many requests of a search are covered, whatever is asked; a quick answer,
-        False where it is not sure.
-        """
+        """Return quickly whether so many requests of a search are covered; False if unsure."""
 
     def known(self, requests: Sequence[Request]) -> list[bool]:
-        """Say which of these requests were answered before."""
+        """Return for each of these requests whether it was answered before."""
 
 
 class Scorer(Protocol):

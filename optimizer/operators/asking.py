@@ -62,12 +62,11 @@ class Question(Generic[T]):
 class Asking:
     """The optimizer model of one search.
 
-    Call it with questions; it gives what was read from each reply, None where nothing was.
-
-    Each reply that cannot be read is asked again once, with the fault named; if that fails too it
-    is a failed proposal and counted. A call that failed (no reply at all) is not asked again: the
-    guards around the model have already tried, and who refused once would refuse again. The kind of
-    every reply goes to the model's counts.
+    Call it with questions; it returns what was read from each reply, None where nothing was. A
+    question whose reply cannot be read is asked once more, with the fault named; if that fails too
+    it is a failed proposal and counted. A call that failed (no reply at all) is not repeated: the
+    guards around the model have already retried, and a model that refused once would refuse again.
+    The kind of every reply goes to the model's counts.
 
     The same question asked again is a new draw: it gets the next sample number. The first number
     comes from the search's `rng`, so that searches with different seeds draw independently although

@@ -1,3 +1,4 @@
-"""The gateway: an OpenAI-compatible HTTP interface over any language models, with keys, limits and
-metrics of its own.
+"""The gateway: an OpenAI-compatible HTTP interface over any language models.
+
+It has keys, limits and metrics of its own.
 """

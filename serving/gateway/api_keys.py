@@ -1,6 +1,6 @@
-"""Who may come in.
+"""API keys of the gateway.
 
-Keeps digests of the keys, never a key: none can be printed, logged or pickled by mistake.
+It stores digests of the keys, never a key: none can be printed, logged or pickled by mistake.
 """
 
 import asyncio
@@ -18,24 +18,25 @@ from serving.gateway.errors import Refused
 from serving.storage.regular_files import read_regular
 
 SEEN_WITHIN_S = 2.0
-"""A change of a file of keys is seen by every replica after so long [ours]."""
+"""Seconds within which every replica notices a change of a file of keys [ours]."""
 _log = logging.getLogger(__name__)
 NOBODY = -1
-"""The owner of every request where no keys are asked for."""
+"""The owner of every request where no keys are required."""
 
 
 class Gate(Protocol):
-    """Says who comes. `Keys` is the gateway's own."""
+    """Authenticates requests; `Keys` is the gateway's own."""
 
     @property
     def asks(self) -> bool:
-        """Does it want a key? Where it does not, everybody may come in."""
+        """Return whether a key is required; without one, everybody may come in."""
         ...
 
     async def admit(self, authorization: str | None) -> Hashable:
-        """Who bears the key in the value of an Authorization header: equal for the same owner.
+        """Return the owner of the key in an Authorization header; equal for the same owner.
 
-        Raises Refused (401).
+        Raises:
+            Refused: 401, if the key is missing or wrong.
         """
         ...
 
@@ -44,10 +45,11 @@ class Keys:
     """The keys of one gateway.
 
     Without any, everybody may come in. Those of a file are read again where they are older than
-    `seen_within_s`: who is taken out of it is out, and a file that is gone, empty or damaged by
-    then lets nobody in.
+    `seen_within_s`: a key that is deleted from it is refused, and a file that is gone, empty or
+    damaged by then lets nobody in.
 
-    Raises SettingsError where a file holds none.
+    Raises:
+        SettingsError: If a file holds no key.
     """
 
     def __init__(
@@ -62,14 +64,17 @@ class Keys:
         self._seen_within_s = seen_within_s
         self._clock = clock
         self._number_by_digest: dict[bytes, int] = {}
-        """Of all that were ever seen: an owner stays the same while others come and go."""
-        self._take(() if file is None else _from_file(file))
+        """Numbers of all keys that were ever seen: an owner stays the same while others come and
+        go.
+        """
+        self._set_keys(() if file is None else _from_file(file))
 
     @classmethod
     def read(cls, variable: str | None = None, file: Path | None = None) -> "Keys":
-        """The keys of an environment variable and of a file, together.
+        """Return the keys of an environment variable and of a file, together.
 
-        Raises SettingsError where one of them holds none.
+        Raises:
+            SettingsError: If a source that is named holds no key.
         """
         return cls([] if variable is None else [_from_environment(variable)], file)
 
@@ -77,21 +82,22 @@ class Keys:
         return len(self._digests)
 
     async def refresh(self) -> None:
-        """Look at the file again, if it is time.
+        """Read the file again, if it is time.
 
-        Raises Refused (503) where it holds no keys any more.
+        Raises:
+            Refused: 503, if it holds no keys any more.
         """
         if self._file is None or self._clock() - self._read_at < self._seen_within_s:
             return
         try:
-            self._take(await asyncio.to_thread(_from_file, self._file))
+            self._set_keys(await asyncio.to_thread(_from_file, self._file))
         except SettingsError as problem:
             _log.error("Nobody comes in: %s", problem)
             raise Refused(
                 503, "keys_unreadable", "The keys cannot be read now.", retry_after_s=5.0
             ) from None
 
-    def _take(self, of_file: Iterable[str]) -> None:
+    def _set_keys(self, of_file: Iterable[str]) -> None:
         self._digests = tuple(dict.fromkeys((*self._given, *map(_digest, of_file))))
         for digest in self._digests:
             self._number_by_digest.setdefault(digest, len(self._number_by_digest))
@@ -99,19 +105,22 @@ class Keys:
 
     @property
     def asks(self) -> bool:
-        """Are there keys to ask for?"""
+        """Return whether there are keys."""
         return bool(self._digests)
 
     async def admit(self, authorization: str | None) -> Hashable:
-        """As `owner`, by the keys of now."""
+        """Return the owner of the key, by the present keys."""
         await self.refresh()
         return self.owner(authorization)
 
     def owner(self, authorization: str | None) -> int:
-        """Whose key the value of an Authorization header bears, by number. Raises Refused (401).
+        """Return the number of the key in an Authorization header.
 
-        Takes the same time for every wrong key: all are compared, by digests of one length, none
+        It takes the same time for every wrong key: all are compared, by digests of one length, none
         sooner than another.
+
+        Raises:
+            Refused: 401, if the key is missing or wrong.
         """
         if not self._digests:
             return NOBODY
@@ -155,7 +164,7 @@ def _from_file(file: Path) -> list[str]:
 
 
 def _sendable(key: str, place: str) -> str:
-    """The key, if a header can carry it. The sentence names the place, not the key."""
+    """Return the key, if a header can carry it; the message names the place, not the key."""
     if key.isascii() and key.isprintable() and " " not in key:
         return key
     raise SettingsError(

@@ -1,4 +1,4 @@
-"""The gateway's HTTP application over models by public name: which path leads where.
+"""The gateway's HTTP application over models by public name: its routes.
 
 Knows no engine, and no Ray.
 """
@@ -24,27 +24,29 @@ from serving.gateway.origins import Sites
 from serving.gateway.settings import GatewaySettings
 
 UPLOADS = 32
-"""At once [ours]: each may take as long as its size allows."""
+"""Maximum number of concurrent uploads [ours]: each may take as long as its size allows."""
 BODIES_TIMES = 4
-"""So many times as many bodies may be on their way as there are places for what they ask [ours]."""
+"""So many times as many bodies may be in transit as there are slots for their requests [ours]."""
 
 
 @dataclass(frozen=True)
 class AttachedApp:
-    """What else stands behind the same guard."""
+    """Another application behind the same guard."""
 
     add: Callable[[FastAPI], None]
-    """Puts its routes into the application."""
+    """Adds its routes to the application."""
     access_rules: Callable[[str, str], AccessRule]
-    """Method and path -> how a request is let in; asked for the gateway's own paths too."""
+    """Method and path -> how a request is admitted; called for the gateway's own paths too."""
     listeners: int
-    """Requests at once that only wait for news: they hold no place of a question."""
+    """Maximum number of concurrent requests that only wait for events: they hold no slot of a
+    request.
+    """
     upload_bytes: int = 0
-    """Of the largest file in a body that has a place of an upload."""
+    """Maximum size of a file in a body that has an upload slot."""
     health: Callable[[], Awaitable[Mapping[str, str]]] | None = None
-    """Which parts do not work, and why."""
+    """Returns which parts do not work, and why."""
     meter: Meter | None = None
-    """Who counts what callers ask of the models; None: nobody."""
+    """Counts what callers spend on the models; None: nothing does."""
 
 
 def build_app(
@@ -53,10 +55,13 @@ def build_app(
     keys: Gate | None = None,
     attached_app: AttachedApp | None = None,
 ) -> FastAPI:
-    """The application.
+    """Build the application.
 
-    With `keys`, all but /healthz wants one as a bearer token; the settings' own sources are not
-    read.
+    Args:
+        models: The models by public name.
+        settings: The gateway's settings; their own sources of keys are not read.
+        keys: With keys, all routes but /healthz require one as a bearer token.
+        attached_app: Another application behind the same guard.
     """
     settings = settings or GatewaySettings()
     metrics = Metrics()
@@ -109,7 +114,7 @@ def _room(settings: GatewaySettings, attached_app: AttachedApp | None) -> Room:
 
 
 async def _unknown(http: HttpRequest, problem: Exception) -> NoReturn:
-    """What the framework says of a path or a method, in our form."""
+    """Raise what the framework reports on a path or a method, in OpenAI's form."""
     assert isinstance(problem, HTTPException)
     if isinstance(problem.__cause__, Refused):  # from under the framework's own reading of a body
         raise problem.__cause__

@@ -1,8 +1,7 @@
-"""How a request's body comes in: how large it may be, how long it may take, and that it is what it
-seems. Knows ASGI, no handler.
+"""Reading of a request's body: limits on its size and time, and a check of its encoding.
 
-A body is read before its request takes a place, so that whoever sends slowly keeps nobody waiting;
-but for uploads, which go to disk as they come and have places of their own.
+A body is read before its request gets a slot, so that a slow sender delays nobody; but for uploads,
+which go to disk as they come and have slots of their own. Knows ASGI, no handler.
 """
 
 import asyncio
@@ -17,26 +16,28 @@ from serving.gateway.errors import Refused
 from serving.gateway.limits import announced_beyond, bounded, too_large
 
 MULTIPART_BYTES = 64 * 2**10
-"""What a form is larger than the file in it."""
+"""Bytes by which a form may be larger than the file in it."""
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 @dataclass(frozen=True)
 class BodyLimits:
-    """Of one request's body."""
+    """Limits of one request's body."""
 
     most_bytes: int
     timeout_s: float
 
     @property
     def upload_timeout_s(self) -> float:
-        """A large body may take longer, but not for ever."""
+        """Return the seconds for an upload: a large body may take longer, but not for ever."""
         return self.timeout_s * (1 + self.most_bytes // 2**20)
 
 
 def expect_plain(scope: Scope) -> None:
-    """Raise Refused (415) for a body that would have to be unpacked: a few kB can mean
-    gigabytes.
+    """Check that a body is not compressed: a few kB could mean gigabytes.
+
+    Raises:
+        Refused: 415, if it is.
     """
     packed = Headers(scope=scope).get("content-encoding", "").strip().lower()
     if packed not in ("", "identity"):
@@ -48,9 +49,11 @@ def expect_plain(scope: Scope) -> None:
 
 
 async def arrived(scope: Scope, receive: Receive, limits: BodyLimits) -> Receive:
-    """Read the whole body, and return what gives it again.
+    """Read the whole body, and return a receiver that gives it again.
 
-    Raises Refused (413, 408), ClientDisconnect.
+    Raises:
+        Refused: 413 if it is too large, 408 if it takes too long.
+        ClientDisconnect: If the caller goes away.
     """
     if scope["method"] in _WITHOUT_BODY:
         return receive
@@ -74,9 +77,9 @@ async def arrived(scope: Scope, receive: Receive, limits: BodyLimits) -> Receive
 
 
 def as_it_comes(scope: Scope, receive: Receive, limits: BodyLimits) -> Receive:
-    """What gives an upload's body piece by piece.
+    """Return a receiver that gives an upload's body piece by piece.
 
-    Raises Refused (413, 408) out of the reading, whoever reads it.
+    The reader of the body may get a Refused (413 if it is too large, 408 if it takes too long).
     """
     announced = Headers(scope=scope).get("content-length")
     most = limits.most_bytes + MULTIPART_BYTES

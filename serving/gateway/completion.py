@@ -1,4 +1,4 @@
-"""A model's answers, whole or in pieces, with every fault as a Refused.
+"""A model's answers, whole or in pieces, with every error as a Refused.
 
 Knows models, and neither HTTP nor the form of a reply.
 """
@@ -19,18 +19,16 @@ from serving.gateway.errors import Refused
 T = TypeVar("T")
 OVERLOADED_RETRY_S = 1.0
 GONE_RETRY_S = 5.0
-"""When to come again: soon to a model that is busy, later to one whose replica has to start.
-
-Figures are ours.
-"""
+"""Seconds until a retry: few for a busy model, more for one whose replica has to start [ours]."""
 _NOT_OF_THE_REQUEST = frozenset({403, 404})
 _log = logging.getLogger(__name__)
 
 
 async def whole(model: LanguageModel, requests: Sequence[Request]) -> list[Said]:
-    """All answers, of one batch.
+    """Return all answers of one batch.
 
-    Raises Refused where one of them failed: OpenAI's form has no place for a part.
+    Raises:
+        Refused: If one of them failed: OpenAI's form cannot express a part.
     """
     try:
         outcomes = await model.complete(requests)
@@ -42,8 +40,12 @@ async def whole(model: LanguageModel, requests: Sequence[Request]) -> list[Said]
 async def in_pieces(
     model: LanguageModel, requests: Sequence[Request]
 ) -> AsyncGenerator[tuple[int, str | Said]]:
-    """The pieces of all answers as they come, each with its request's number; an answer's last is
-    the whole. Raises Refused.
+    """Yield the pieces of all answers as they come, each with its request's number.
+
+    The last item of each answer is the whole answer.
+
+    Raises:
+        Refused: If one of them failed.
     """
     queue: asyncio.Queue[tuple[int, Piece | Exception]] = asyncio.Queue()
     pumps = [
@@ -67,10 +69,10 @@ async def in_pieces(
 async def _pump(
     number: int, stream: AsyncIterator[Piece], queue: "asyncio.Queue[tuple[int, Piece | Exception]]"
 ) -> None:
-    """Puts without waiting, so that a cancellation always meets the stream at its own work, which
-    ends with it.
-    """
+    """Put the pieces of one answer into the queue."""
     try:
+        # Put without waiting, so that a cancellation always reaches the stream at its own work,
+        # which ends with it.
         async for piece in stream:
             queue.put_nowait((number, piece))
             if not isinstance(piece, str):
@@ -94,9 +96,9 @@ def _answer(number: int, outcome: Outcome, of: int) -> Said:
 
 
 def refusal(problem: Exception) -> Refused:
-    """What the caller is told of a fault.
+    """Return the response to an error.
 
-    Of those that are not theirs or the model's to mend, only that there is one.
+    For an error that neither the caller nor the model can fix, it only states that there is one.
     """
     if isinstance(problem, Refused):
         return problem
@@ -109,9 +111,10 @@ def refusal(problem: Exception) -> Refused:
 
 
 async def by(deadline: float, work: Awaitable[T]) -> T:
-    """The work's result.
+    """Return the work's result.
 
-    Raises Refused (504) at `deadline`, which is in seconds of the event loop's clock.
+    Raises:
+        Refused: 504, at `deadline`, which is in seconds of the event loop's clock.
     """
     try:
         async with asyncio.timeout_at(deadline):

@@ -1,9 +1,8 @@
-"""The gateway on Ray Serve: one more deployment in the application of its models, and the one that
-HTTP comes to.
+"""The gateway on Ray Serve: one more deployment in the application of its models, with HTTP.
 
 Knows Serve, and nothing of OpenAI's protocol. The gateway is never open to other machines without
-keys: that is looked at before it is opened from here, and again in every replica, which asks Serve
-for the address that it really listens on, as a deployment file may say another.
+keys: that is checked before it is opened from here, and again in every replica, which gets the real
+address from Serve, as a deployment file may set another.
 """
 
 import asyncio
@@ -28,24 +27,24 @@ from serving.hosting.deployment import LOOK_EVERY_S, QUIET, START_ATTEMPTS, star
 from serving.settings import ModelSettings
 
 Connect = Callable[[ModelSettings], LanguageModel]
-"""What makes a model's client in a replica of the gateway (`models.connect`)."""
+"""Makes a model's client in a replica of the gateway (`models.connect`)."""
 GATEWAY = "door"
-"""The name of the deployment and, where `open_gateway` opens it, of the application."""
+"""Name of the deployment and, where `open_gateway` opens it, of the application."""
 STOP_S = 30.0
-"""What a replica that is told to stop gives to the answers under way."""
+"""Seconds that a stopping replica has for the answers in flight."""
 KNOWN_WITHIN_S = 10.0
 SERVE_SAYS_WITHIN_S = 60.0
 
 
 class _NoRedirects(HTTPRedirectHandler):
-    """What answers on our port with a redirect is another's; it is not followed."""
+    """A handler that follows no redirect: one on this port comes from another server."""
 
     def redirect_request(self, *args: Any, **how: Any) -> None:
         """Return None, so that the redirect is an HTTPError."""
 
 
 _direct = build_opener(_NoRedirects, ProxyHandler({}))
-"""For this machine alone: neither redirects nor the proxies of the environment."""
+"""An opener for this machine alone: neither redirects nor the proxies of the environment."""
 
 
 def bind_gateway(
@@ -54,13 +53,16 @@ def bind_gateway(
     hosted: Mapping[str, serve.Application],
     connect: Connect,
 ) -> serve.Application:
-    """The gateway to `models`, as an application.
-
-    `hosted` has those that we run ourselves, bound, by label: so they come with it.
-    `connect` makes each model's client, in the replicas.
+    """Return the gateway to `models` as an application.
 
     Replicas read the keys themselves, from their own environment and files: no key is in the
     application.
+
+    Args:
+        settings: The gateway's settings.
+        models: Settings of all models.
+        hosted: Bound applications of the models hosted here, by label, which are deployed with it.
+        connect: Makes each model's client, in the replicas.
     """
     application: serve.Application = deployed(_Replica, settings).bind(
         settings, tuple(models), connect, tuple(hosted.values())
@@ -69,10 +71,12 @@ def bind_gateway(
 
 
 def deployed(replica: type, settings: GatewaySettings, listeners: int = 0) -> Any:
-    """The gateway's deployment, to be bound.
+    """Return the gateway's deployment, to be bound.
 
-    `replica` makes the ASGI application when Serve asks for it; `listeners`: requests at
-    once that only wait for news.
+    Args:
+        replica: Makes the ASGI application when Serve asks for it.
+        settings: The gateway's settings.
+        listeners: Maximum number of concurrent requests that only wait for events.
     """
     gateway = serve.deployment(
         name=GATEWAY,
@@ -88,21 +92,24 @@ def deployed(replica: type, settings: GatewaySettings, listeners: int = 0) -> An
 
 
 def open_gateway(application: serve.Application, settings: GatewaySettings) -> str:
-    """Runs an application whose ingress is the gateway, and returns the gateway's base URL.
+    """Run an application whose ingress is the gateway, and return the gateway's base URL.
 
-    Does not block.
+    It does not block. Ray's own token does not protect this port.
 
-    Raises SettingsError where the gateway would be open to other machines without a key, or where a
-    source of keys holds none; EndpointError where the port is not to be had, or a model does not
-    start. Ray's own token does not protect this port.
+    Raises:
+        SettingsError: If the gateway would be open to other machines without a key, or a source of
+            keys holds none.
+        EndpointError: If the port is not available, or a model does not start.
     """
     expect_guarded(settings.host, settings.keys())
     return listen(application, settings)
 
 
 def listen(application: serve.Application, settings: GatewaySettings) -> str:
-    """Runs an application whose ingress is the gateway and whose guard was looked at, as
-    `open_gateway` does. Raises EndpointError.
+    """Run an application whose guard was checked, as `open_gateway` does.
+
+    Raises:
+        EndpointError: If the port is not available, or a model does not start.
     """
     options = {"host": settings.host, "port": settings.port}
     try:
@@ -112,10 +119,10 @@ def listen(application: serve.Application, settings: GatewaySettings) -> str:
         RuntimeError,
         OSError,
     ) as problem:  # its proxy says at great length that the port is taken
-        said = (str(problem).strip() or type(problem).__name__).splitlines()[-1]
+        reason = (str(problem).strip() or type(problem).__name__).splitlines()[-1]
         raise EndpointError(
             f"Serve cannot listen on {_bracketed(settings.host)}:{settings.port} "
-            f"({shortened(said)}): choose another port with "
+            f"({shortened(reason)}): choose another port with "
             "--port."
         ) from problem
     start([RunTarget(application, GATEWAY, "/", QUIET)])
@@ -124,7 +131,7 @@ def listen(application: serve.Application, settings: GatewaySettings) -> str:
 
 
 class _Replica:
-    """What FastAPI's application runs in.
+    """Builds FastAPI's application in a replica.
 
     The handles of the models are not used: clients find their deployments.
     """
@@ -141,7 +148,7 @@ class _Replica:
         self._connect = connect
 
     async def __serve_build_asgi_app__(self) -> FastAPI:
-        """Serve asks for the application by this name, when the replica starts."""
+        """Build the application; Serve calls it by this name when the replica starts."""
         keys = self._settings.keys()
         expect_guarded(await real_host(), keys)
         return build_app(clients(self._models, self._settings, self._connect), self._settings, keys)
@@ -150,16 +157,16 @@ class _Replica:
 def clients(
     models: Sequence[ModelSettings], settings: GatewaySettings, connect: Connect
 ) -> dict[str, LanguageModel]:
-    """The models by label, as the gateway asks them."""
+    """Return clients of the models by label, with the gateway's limits."""
     return {model.label: connect(_as_asked(model, settings)) for model in models}
 
 
 def _as_asked(model: ModelSettings, settings: GatewaySettings) -> ModelSettings:
     """Return a model's settings for the gateway.
 
-    A model of ours gets as many calls at once as the gateway takes questions: a trial's few chunks
-    would leave its engine idle, as here each question is a chunk of its own. An endpoint that is
-    down is told to the gateway's callers, who wait as they like.
+    A model hosted here gets as many concurrent calls as the gateway accepts requests: a trial's few
+    chunks would leave its engine idle, as here each request is a chunk of its own. An outage of an
+    endpoint is reported to the gateway's callers, who wait as they like.
     """
     return model.model_copy(
         update={"chunks_in_flight": settings.max_in_flight} if model.served else {"outage_s": 0.0}
@@ -167,9 +174,9 @@ def _as_asked(model: ModelSettings, settings: GatewaySettings) -> ModelSettings:
 
 
 async def real_host() -> str | None:
-    """The address that Serve listens on: that of its first start, whatever was asked for later.
+    """Return the address that Serve listens on; None: it does not listen.
 
-    None: it does not listen.
+    It is that of its first start, whatever was requested later.
     """
     controller = ray.get_actor(SERVE_CONTROLLER_NAME, namespace=SERVE_NAMESPACE)
     try:
@@ -177,15 +184,19 @@ async def real_host() -> str | None:
             options = await controller.get_http_config.remote()
     except TimeoutError:
         raise EndpointError(
-            f"Serve has not said within {SERVE_SAYS_WITHIN_S:g} s where it listens."
+            f"Serve has not reported within {SERVE_SAYS_WITHIN_S:g} s where it listens."
         ) from None
     host: str | None = options.host
     return host
 
 
 def _expect_open(host: str, port: int) -> None:
-    """Raises EndpointError where the gateway does not answer: a Serve that runs already keeps its
-    own HTTP settings without a word.
+    """Check that the gateway answers.
+
+    A Serve that runs already silently keeps its own HTTP settings.
+
+    Raises:
+        EndpointError: If it does not answer.
     """
     near = _bracketed({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host))
     try:
@@ -201,11 +212,10 @@ def _expect_open(host: str, port: int) -> None:
 
 
 def _answer(url: str) -> bytes:
-    """Its beginning.
+    """Return the beginning of the reply.
 
     Serve's proxy learns of the gateway a moment after it runs, and until then knows no such page; a
-    part of the gateway
-    may need another moment, too.
+    part of the gateway may need another moment, too.
     """
     ends_at = time.monotonic() + KNOWN_WITHIN_S
     while True:

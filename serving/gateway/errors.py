@@ -1,4 +1,4 @@
-"""An answer that is a no. Knows the form in which OpenAI says it, and nothing of why."""
+"""Error responses in the form of OpenAI's API; independent of their reasons."""
 
 from collections.abc import Mapping
 from math import ceil
@@ -6,9 +6,7 @@ from typing import Any
 
 
 class Refused(Exception):
-    """An HTTP error on its way out: one sentence for the caller, a code for their program and for
-    our metrics.
-    """
+    """An HTTP error response: one sentence for the caller, a code for programs and metrics."""
 
     def __init__(
         self,
@@ -28,7 +26,7 @@ class Refused(Exception):
         self._headers = headers or {}
 
     def content(self) -> dict[str, Any]:
-        """The error as OpenAI writes it, in a body or in a stream."""
+        """Return the error as OpenAI writes it, in a body or in a stream."""
         return {
             "error": {
                 "message": self.reason,
@@ -39,7 +37,7 @@ class Refused(Exception):
         }
 
     def headers(self) -> dict[str, str]:
-        """What goes with it.
+        """Return the headers of the response.
 
         Retry-After is in whole seconds (RFC 9110, section 10.2.3), so it is rounded up.
         """

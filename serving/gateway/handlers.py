@@ -1,8 +1,6 @@
-"""What the gateway does with a question that was let in: read it, ask the model, give the answer,
-whole or as a stream of events.
+"""Handlers of admitted requests: read them, call the model, answer whole or as a stream of events.
 
-A caller that goes away takes their question with them: its work is cancelled, whether the answer
-has begun or not.
+When a caller goes away, the work on its request is cancelled, whether the answer has begun or not.
 """
 
 import asyncio
@@ -34,7 +32,7 @@ from serving.gateway.settings import GatewaySettings
 
 T = TypeVar("T")
 Meter = Callable[[Hashable, str, LanguageModel], LanguageModel]
-"""Caller, label, model -> the model as this caller may ask it."""
+"""Caller, label, model -> the model as this caller may call it."""
 
 
 class CompletionHandlers:
@@ -53,20 +51,25 @@ class CompletionHandlers:
         self._meter = meter
 
     async def metrics(self) -> Response:
+        """Return the metrics in Prometheus' text format."""
         return Response(self._metrics.text(), headers={"Content-Type": CONTENT_TYPE})
 
     async def models(self) -> Response:
+        """Return the list of models."""
         return Sheet({"object": "list", "data": [model_card(label) for label in self._models]})
 
     async def model(self, label: str) -> Response:
+        """Return one model's card."""
         self._known(label)
         return Sheet(model_card(label))
 
     async def chat(self, http: HttpRequest) -> Response:
+        """Answer a chat completion."""
         body = await self._read(http, ChatBody)
         return await self._answer(http, body, ChatReply(body.model))
 
     async def completions(self, http: HttpRequest) -> Response:
+        """Answer a completion."""
         body = await self._read(http, CompletionBody)
         return await self._answer(http, body, CompletionReply(body.model))
 
@@ -122,17 +125,17 @@ class CompletionHandlers:
     async def _delivered(
         self, first: str, events: AsyncGenerator[str], deadline: float
     ) -> AsyncIterator[str]:
-        """The events.
+        """Yield the events.
 
-        Too late for a status: a fault becomes the last event, and without [DONE] nobody takes a
-        part for all.
+        It is too late for a status: an error becomes the last event, and without [DONE] nobody
+        mistakes a part for the whole.
         """
         yield first
         try:
             while more := await by(deadline, anext(events, "")):
                 yield more
         except Exception as problem:  # noqa: BLE001
-            # Told to the caller, counted, and logged by `refusal`.
+            # Sent to the caller, counted, and logged by `refusal`.
             no = refusal(problem)
             self._metrics.refused(no.code)
             yield event(no.content())
@@ -143,12 +146,10 @@ class CompletionHandlers:
 
 
 class _EventStream(StreamingResponse):
-    """Ends the source with the answer, also where the caller left before the first event was
-    sent.
-    """
+    """Ends the source with the answer, also where the caller left before the first event."""
 
     def __init__(self, source: AsyncGenerator[str], events: AsyncIterator[str]) -> None:
-        # The second header: proxies such as nginx are not to hold events back.
+        # The second header: proxies such as nginx must not buffer events.
         super().__init__(
             events,
             headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
@@ -162,10 +163,12 @@ class _EventStream(StreamingResponse):
 
 
 async def unless_gone(http: HttpRequest, work: Coroutine[Any, Any, T]) -> T:
-    """The work's result.
+    """Return the work's result; cancel it where the caller goes away first.
 
-    Cancels it and raises ClientDisconnect where the caller goes away first. The body must have been
-    read.
+    The body must have been read.
+
+    Raises:
+        ClientDisconnect: If the caller goes away.
     """
     task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_gone(http))
     try:

@@ -1,4 +1,4 @@
-"""/healthz: says that the gateway works, or which part behind it does not.
+"""/healthz: reports whether the gateway works, or which part behind it does not.
 
 Open to everybody, so it costs next to nothing.
 """
@@ -10,11 +10,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from fastapi.responses import JSONResponse
 
 SEEN_WITHIN_S = 1.0
-"""What was found holds for so long, however many ask."""
+"""Seconds for which a result is reused, however many requests come."""
 
 
 class Health:
-    """`failing`: which parts do not work, and why; None: there are none but the gateway itself."""
+    """The health of the gateway and of the parts behind it.
+
+    `failing` returns which parts do not work, and why; None: there are none but the gateway itself.
+    """
 
     def __init__(
         self,
@@ -28,7 +31,7 @@ class Health:
         self._looking: asyncio.Task[None] | None = None
 
     async def answer(self) -> JSONResponse:
-        """200 where all works, 503 where a part does not."""
+        """Return 200 where all works, 503 where a part does not."""
         if self._failing is not None and (
             self._found_at is None or self._clock() - self._found_at > SEEN_WITHIN_S
         ):

@@ -1,4 +1,4 @@
-"""How much and how often: a body's size, questions a minute, questions at once.
+"""Limits of size, rate and concurrency of requests.
 
 Knows no HTTP framework and no model.
 """
@@ -10,16 +10,17 @@ from contextlib import contextmanager
 from serving.gateway.errors import Refused
 
 _DIGITS = 18
-"""More than any length has; Python refuses to read numbers of thousands of digits."""
+"""More digits than any length has; Python refuses to read numbers of thousands of digits."""
 _ROUNDING = 1e-6
-"""What binary fractions may lose of a token: who waited exactly as long as they were told is not
-sent away again.
+"""Loss of a token by binary fractions: a caller who waited exactly as long as requested is not
+refused again.
 """
 
 
 class TokenBucket:
-    """At most `size` + `per_s` x t admissions in any t seconds (Turner, "New directions in
-    communications", 1986).
+    """At most `size` + `per_s` x t admissions in any t seconds.
+
+    Turner, "New directions in communications", 1986.
     """
 
     def __init__(
@@ -32,9 +33,7 @@ class TokenBucket:
         self._at = clock()
 
     def take(self) -> float:
-        """0.0 where a token was there and is taken now; otherwise the seconds until there is
-        one.
-        """
+        """Use a token and return 0.0, or return the seconds until there is one."""
         now = self._clock()
         self._tokens = min(self._size, self._tokens + (now - self._at) * self._per_s)
         self._at = now
@@ -45,7 +44,7 @@ class TokenBucket:
 
 
 class Rate:
-    """Questions a minute, each owner of a key on their own.
+    """A limit of requests a minute, separate for each owner of a key.
 
     A minute's worth may come at once: a batch is sent as a burst.
     """
@@ -54,10 +53,14 @@ class Rate:
         self._per_minute = per_minute
         self._clock = clock
         self._bucket_by_owner: dict[Hashable, TokenBucket] = {}
-        """As many as there are keys, at most: owners are known by their keys."""
+        """At most as many as there are keys: owners are known by their keys."""
 
     def take(self, owner: Hashable) -> None:
-        """Raises Refused (429) with the time until the next question may come."""
+        """Count a request of this owner.
+
+        Raises:
+            Refused: 429, with the time until the next request.
+        """
         if self._per_minute is None:
             return
         if owner not in self._bucket_by_owner:
@@ -74,9 +77,9 @@ class Rate:
 
 
 class Places:
-    """Requests at once, of all owners and of one.
+    """A limit of concurrent requests, of all owners and of one.
 
-    There is no queue: who finds no place comes again.
+    There is no queue: a caller that finds no slot has to retry.
     """
 
     def __init__(
@@ -90,15 +93,18 @@ class Places:
 
     @contextmanager
     def one(self, owner: Hashable = None) -> Iterator[None]:
-        """A place, held until the end of the block; `owner` None: of somebody who shares with
-        nobody. Raises Refused (429) where
-        all are taken, or the owner has their share.
+        """Reserve a slot until the end of the block.
+
+        `owner` None: the caller shares with nobody.
+
+        Raises:
+            Refused: 429, if all slots are reserved, or the owner has used up its share.
         """
         own = self._taken_by_owner.get(owner, 0)
         if own >= (self._most if owner is None else self._most_per_owner):
-            raise self._full(f"{own} of your requests are under way")
+            raise self._full(f"{own} of your requests are in flight")
         if self.taken >= self._most:
-            raise self._full(f"{self._most} requests are under way")
+            raise self._full(f"{self._most} requests are in flight")
         self.taken += 1
         self._taken_by_owner[owner] = own + 1
         try:
@@ -113,18 +119,24 @@ class Places:
         return Refused(
             429,
             "too_many_in_flight",
-            f"{so_many}, and no more at once: wait a moment.",
+            f"{so_many}, the maximum: wait a moment.",
             retry_after_s=self._retry_after_s,
         )
 
 
 async def bounded(announced: str | None, chunks: AsyncIterator[bytes], most: int) -> bytes:
-    """The whole body.
+    """Return the whole body.
 
-    `announced` is the Content-Length, which a chunked body has not. Raises Refused (413) beyond
-    `most` bytes.
+    It reads no more than the one chunk that exceeds the limit, and nothing where the announced
+    length alone does.
 
-    Reads no more than the one chunk that passes the limit, and nothing where the length alone does.
+    Args:
+        announced: The Content-Length, which a chunked body does not have.
+        chunks: The body.
+        most: Maximum number of bytes.
+
+    Raises:
+        Refused: 413, beyond `most` bytes.
     """
     if announced_beyond(announced, most):
         raise too_large(most)
@@ -137,7 +149,7 @@ async def bounded(announced: str | None, chunks: AsyncIterator[bytes], most: int
 
 
 def announced_beyond(announced: str | None, most: int) -> bool:
-    """Does a Content-Length say more than `most`? One that is no number says nothing."""
+    """Return whether a Content-Length exceeds `most`; an invalid one does not count."""
     return (
         announced is not None
         and announced.isdecimal()
@@ -146,7 +158,7 @@ def announced_beyond(announced: str | None, most: int) -> bool:
 
 
 def too_large(most: int) -> Refused:
-    """A refusal that says the limit."""
+    """Return the error for a body beyond the limit."""
     return Refused(
         413, "request_too_large", f"The request is larger than {most} bytes: send less at once."
     )

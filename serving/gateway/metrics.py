@@ -1,8 +1,7 @@
-"""What this replica of the gateway counts, as Prometheus reads it.
+"""Metrics of this replica of the gateway, for Prometheus.
 
-Every label has few values: routes and models are the known ones.
-
-Knows no model and no key. Nothing that a caller wrote becomes a label.
+Every label has few values: routes and models are the known ones, and no text of a caller becomes a
+label. Knows no model and no key.
 """
 
 import time
@@ -23,9 +22,8 @@ from serving.contracts.refusals import Declined, Said
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 CLIENT_GONE = 499
-"""The status of a request whose caller did not wait for the answer; nobody sees it but the metrics.
-
-The number is nginx's.
+"""The status of a request whose caller did not wait for the answer; it occurs in the metrics
+alone. The number is nginx's.
 """
 _BUCKETS_S = (
     0.01,
@@ -48,17 +46,20 @@ _BUCKETS_S = (
 
 @dataclass
 class Visit:
-    """One HTTP request, as far as the metrics care."""
+    """The labels of one HTTP request."""
 
     route: str
     model: str = ""
-    """A model that we have; "" where none was asked for, or one that there is not."""
+    """A known model; "" where the request names none, or an unknown one."""
     status: int | None = None
     """None until an answer begins."""
 
 
 class Metrics:
-    """Counters of one application, in a registry of their own: two in one process do not meet."""
+    """Counters of one application, in a registry of their own.
+
+    So two applications in one process do not share counters.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
@@ -94,7 +95,7 @@ class Metrics:
 
     @contextmanager
     def watched(self, visit: Visit) -> Iterator[None]:
-        """Counts a visit over its whole length, however it ends."""
+        """Count a request over its whole length, however it ends."""
         began = self._clock()
         self._in_flight.inc()
         try:
@@ -105,11 +106,11 @@ class Metrics:
             self._requests.labels(visit.route, visit.model, str(visit.status or CLIENT_GONE)).inc()
 
     def refused(self, code: str) -> None:
-        """One more refusal, for a reason out of our own code."""
+        """Count a refusal by its code."""
         self._refusals.labels(code).inc()
 
     def answered(self, model: str, answer: Said) -> None:
-        """One answer: why it ended, and its tokens, which nobody knows of a refusal."""
+        """Count an answer by why it ended, with its tokens; a refusal has no known tokens."""
         if isinstance(answer, Declined):
             self._answers.labels(
                 model, "refusal" if answer.mark == "message" else "content_filter"
@@ -121,5 +122,5 @@ class Metrics:
         self._tokens.labels(model, "cached").inc(answer.cached_tokens or 0)
 
     def text(self) -> bytes:
-        """All of it, in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self._registry)

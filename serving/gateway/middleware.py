@@ -1,9 +1,7 @@
-"""What stands before the application: key, rate, places, and the form of every error.
+"""The ASGI middleware before the application: key, rate, slots, and the form of every error.
 
-An ASGI middleware; knows no model.
-
-It sees a request before its body is read, so that nobody without a key has anything read or
-remembered. A request takes its place when its body is there.
+It sees a request before its body is read, so that nothing of a caller without a key is read or
+stored. A request gets its slot when its body has arrived. Knows no model.
 """
 
 import asyncio
@@ -27,9 +25,11 @@ from serving.gateway.response_bodies import Sheet
 
 HEALTH = "/healthz"
 RECHECK_EVERY_S = 5.0
-"""How often a stream under way asks whether its caller would still be let in [ours]."""
+"""Seconds between two checks whether the caller of an open stream would still be admitted
+[ours].
+"""
 POLICY_VIOLATION = 1008
-"""Why a WebSocket is closed (RFC 6455, section 7.4.1)."""
+"""The code with which a WebSocket is closed (RFC 6455, section 7.4.1)."""
 ROUTE_BY_PATH = {
     HEALTH: "health",
     "/metrics": "metrics",
@@ -39,29 +39,29 @@ ROUTE_BY_PATH = {
 }
 """The label of a route in the metrics; any other path is "other"."""
 _QUESTIONS = frozenset({"chat", "completions"})
-"""The routes of models that cost something: only they are limited in rate and number."""
+"""Routes of models that cost something: only they are limited in rate and number."""
 
 
 @dataclass(frozen=True)
 class AccessRule:
-    """How a request is let in."""
+    """How a request is admitted."""
 
     route: str
     """Its label in the metrics; one of few."""
     key: bool = True
-    """Does it want a key, where there are any?"""
+    """A key is required, where there are any."""
     rated: bool = False
-    """Does it count among the requests a minute?"""
+    """The request counts for the limit of requests a minute."""
     place: Literal["none", "request", "listener", "upload"] = "none"
-    """Which kind of place it holds for as long as its answer takes; an upload, as long as its body
-    takes, too.
+    """The kind of slot that it holds while its answer takes; an upload, also while its body
+    takes.
     """
     body: Body = "json"
-    """What its body is, where it has one."""
+    """The type of its body, where it has one."""
 
 
 def access_rule(method: str, path: str) -> AccessRule:
-    """Of the gateway's own routes."""
+    """Return the rule of one of the gateway's own routes."""
     route = ROUTE_BY_PATH.get(path, "other")
     question = route in _QUESTIONS
     return AccessRule(
@@ -71,11 +71,11 @@ def access_rule(method: str, path: str) -> AccessRule:
 
 @dataclass(frozen=True)
 class Room:
-    """How much is let in at once."""
+    """Limits of concurrent requests."""
 
     requests: Places
     bodies: Places
-    """Requests whose body is on its way."""
+    """Requests whose body is in transit."""
     listeners: Places
     uploads: Places
     body: BodyLimits
@@ -83,12 +83,12 @@ class Room:
 
 
 class Guard:
-    """Lets in who has a key and finds a place.
+    """Admits requests that have a key and find a slot.
 
-    All but /healthz wants a key, where there are any; `access_rules` may know of others. Who comes
-    stands in the request's state as `caller`. What wants a key is for no other site's page; and
-    without keys, all but /healthz is reached by the names in `sites` alone. There is nothing to
-    open a WebSocket to.
+    All routes but /healthz require a key, where there are any; `access_rules` may add others. The
+    caller is in the request's state as `principal`. Routes with a key are closed to pages of other
+    sites; and without keys, all but /healthz is reached by the names in `sites` alone. WebSockets
+    are refused.
     """
 
     def __init__(
@@ -110,6 +110,7 @@ class Guard:
         self._access_rules = access_rules
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection: refuse a WebSocket, admit or refuse a request."""
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": POLICY_VIOLATION})
             return
@@ -139,18 +140,20 @@ class Guard:
             async with self._admitted(way, self._owner(principal), scope, receive) as body:
                 await self._while_admitted(way, principal, scope, body, send)
         except ClientDisconnect:
-            return  # nobody is left to be told
+            return  # nobody is left to answer
         except Exception as problem:
             no = refusal(problem)
             self._metrics.refused(no.code)
-            if (
-                visit.status is not None
-            ):  # an answer is under way: whoever gives it tells what it can
+            if visit.status is not None:  # an answer is in flight: its sender reports what it can
                 raise
             await Sheet(no.content(), no.status, no.headers())(scope, receive, send)
 
     async def _caller(self, way: AccessRule, headers: Headers) -> Hashable:
-        """Who comes, as the gate knows them; None where no key is wanted. Raises Refused."""
+        """Return the principal; None where no key is required.
+
+        Raises:
+            Refused: If the key, the host name or the page is not allowed.
+        """
         principal = await self._gate.admit(headers.get("authorization")) if way.key else None
         if not self._gate.asks and way.route != ROUTE_BY_PATH[HEALTH]:
             self._sites.check_name(headers)
@@ -161,9 +164,9 @@ class Guard:
     async def _while_admitted(
         self, way: AccessRule, principal: Hashable, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        """The answer; a stream of events ends early where its caller would not be let in any more.
+        """Run the application; end a stream early whose caller would not be admitted any more.
 
-        Asking again, they are told.
+        The caller gets the reason when it connects again.
         """
         streams = False
 
@@ -205,7 +208,11 @@ class Guard:
     async def _admitted(
         self, way: AccessRule, owner: Hashable, scope: Scope, receive: Receive
     ) -> AsyncIterator[Receive]:
-        """For as long as the answer takes; gives what the body is read from. Raises Refused."""
+        """Hold the slots while the answer takes; yield the receiver of the body.
+
+        Raises:
+            Refused: If there is no slot, or the body is not allowed.
+        """
         expect_plain(scope)
         check_body(Headers(scope=scope), way.body)
         room = self._room
@@ -224,7 +231,7 @@ class Guard:
                 yield body
 
     def _owner(self, principal: Hashable) -> Hashable:
-        """None where no keys are asked for: nobody is there to share with."""
+        """Return the owner for shares; None where no keys are required."""
         return principal if self._gate.asks else None
 
 

@@ -1,12 +1,12 @@
-"""By which name a request comes, which page makes it and what its body is: what a browser says of a
-request, and no page can forge.
+"""Checks of a request's host name, page and body type.
 
-A gateway without keys lets in whoever reaches it, and every page that a browser of this machine
-shows reaches loopback: by a name of its own that it makes point here (DNS rebinding), or by sending
-what needs no permission (forms, `text/plain`, an image). So without keys a request has to come by a
-name of ours; from another site's page it is refused, keys or not; and a body has to be JSON, which
-no page may send to another site unasked. With keys the name is no guard: it is whatever proxies and
-clusters make of it, and a page that came by a name of its own has no key. Knows no application.
+Browsers report these, and no page can forge them. A gateway without keys admits everybody who
+reaches it, and every page that a browser of this machine shows reaches loopback: by a name of its
+own that it makes point here (DNS rebinding), or by sending what needs no permission (forms,
+`text/plain`, an image). So without keys a request has to use a name of the gateway's; from another
+site's page it is refused, keys or not; and a body has to be JSON, which no page may send to another
+site without permission. With keys the name is no guard: it is whatever proxies and clusters make of
+it, and a page that came by a name of its own has no key. Knows no application.
 """
 
 import ipaddress
@@ -25,27 +25,28 @@ _ADDRESS = re.compile(
 _ORIGIN = re.compile(r"(https?)://([^/?#@\s]+)", re.ASCII | re.IGNORECASE)
 _PORT_BY_SCHEME = {"http": 80, "https": 443}
 _OWN_SITE = frozenset({"same-origin", "none"})
-"""What browsers say of a request of our own page, and of one that a person has typed or bookmarked
-(Fetch Metadata).
+"""Fetch Metadata of a request from the gateway's own page, and of one that a person has typed or
+bookmarked.
 """
 _MEDIA_BY_BODY = {"json": "application/json", "form": "multipart/form-data"}
 Body = Literal["json", "form"]
 
 
 class Address(NamedTuple):
-    """A host in one form, and its port where one is named."""
+    """A host in normal form, and its port where one is named."""
 
     host: str
     port: int | None
 
     def on(self, scheme: str) -> "Address":
-        """With the port that is meant."""
+        """Return the address with the port that the scheme implies."""
         return Address(self.host, self.port or _PORT_BY_SCHEME[scheme])
 
 
 def address_of(text: str) -> Address | None:
-    """The address in a Host header, without case, trailing dot and ways to write an IP address;
-    None for what is none.
+    """Return the address in a Host header; None for an invalid one.
+
+    It has no case, trailing dot or alternative notation of an IP address.
     """
     found = _ADDRESS.fullmatch(text.strip(" \t"))
     if found is None or int(found[2] or 1) not in range(1, 65536):
@@ -60,8 +61,9 @@ def address_of(text: str) -> Address | None:
 
 
 class Sites:
-    """The names that a gateway goes by: those of loopback, the address that it listens on, and what
-    its operator lists.
+    """The names of a gateway.
+
+    They are those of loopback, the address that it listens on, and what its operator lists.
     """
 
     def __init__(self, host: str, allowed_hosts: Iterable[str] = ()) -> None:
@@ -69,8 +71,10 @@ class Sites:
         self._listed = frozenset(one for one in map(address_of, allowed_hosts) if one)
 
     def check_name(self, headers: Headers) -> None:
-        """Raises Refused (403) where a request without a key comes by a name that is not ours, or
-        by none.
+        """Check the host name of a request without a key.
+
+        Raises:
+            Refused: 403, if it is not one of the gateway's names, or missing.
         """
         named = _named(headers)
         if named is None or not (_is_loopback(named.host) or self._is_ours(named)):
@@ -84,9 +88,12 @@ class Sites:
             )
 
     def check_page(self, headers: Headers) -> None:
-        """Raises Refused (403) where another site's page makes the request.
+        """Check that no page of another site makes the request.
 
-        What is no browser says nothing of pages.
+        A program that is no browser sends no such headers.
+
+        Raises:
+            Refused: 403, if one does.
         """
         if not all(site.strip().lower() in _OWN_SITE for site in headers.getlist("sec-fetch-site")):
             raise _foreign()
@@ -101,8 +108,10 @@ class Sites:
                 raise _foreign()
 
     def _is_ours(self, named: Address) -> bool:
-        """A name that is listed without a port goes with any: browsers may come by one that is
-        passed on to ours.
+        """Return whether the name is one of the gateway's.
+
+        A name that is listed without a port goes with any: browsers may come by one that is
+        forwarded to the gateway's.
         """
         if self._own and named.host == self._own.host:
             return True
@@ -114,22 +123,24 @@ class Sites:
 
 
 def check_body(headers: Headers, body: Body) -> None:
-    """Raises Refused (415) where there is a body and it does not say that it is of the kind that is
-    read here.
+    """Check the declared type of a body, where there is one.
+
+    Raises:
+        Refused: 415, if it is not the type that is read here.
     """
     if headers.get("content-length", "0").strip() == "0" and "transfer-encoding" not in headers:
         return
-    said = [one.partition(";")[0].strip().lower() for one in headers.getlist("content-type")]
-    if said != [_MEDIA_BY_BODY[body]]:
+    types = [one.partition(";")[0].strip().lower() for one in headers.getlist("content-type")]
+    if types != [_MEDIA_BY_BODY[body]]:
         raise Refused(
             415,
             "unsupported_media_type",
-            f"The body must be {_MEDIA_BY_BODY[body]}: say so in the header Content-Type.",
+            f"The body must be {_MEDIA_BY_BODY[body]}: set the header Content-Type.",
         )
 
 
 def _named(headers: Headers) -> Address | None:
-    """What the request says that it has come by; None where it says nothing, or two things."""
+    """Return the host that the request names; None where it names none, or two."""
     given = headers.getlist("host")
     return address_of(given[0]) if len(given) == 1 else None
 

@@ -1,9 +1,7 @@
-"""What the gateway is asked: the bodies of OpenAI's two completion calls, strictly read, and the
-requests that they mean.
+"""Bodies of OpenAI's two completion calls, strictly read, and the requests that they mean.
 
-Strict, because a field that is passed over would change the answer in silence: what we do not carry
-out is refused, unless it is given with the value that changes nothing. Knows no model and no HTTP
-framework.
+Strict, because an ignored field would change the answer in silence: a field that is not supported
+is refused, unless it has the value that changes nothing. Knows no model and no HTTP framework.
 """
 
 from abc import ABC, abstractmethod
@@ -17,9 +15,9 @@ from serving.gateway.errors import Refused
 from serving.settings.validation import first_fault
 
 MAX_CHARACTERS = 1_000_000
-"""Text of one prompt; ours, far above what any model that we serve reads."""
+"""Maximum number of characters of one prompt [ours], far above what any hosted model reads."""
 MAX_PROMPTS = 2048
-"""Prompts of one batch; as many as OpenAI's own service takes."""
+"""Maximum number of prompts of one batch; as many as OpenAI's own service accepts."""
 _NO_MATTER = frozenset(
     {
         "metadata",
@@ -59,17 +57,19 @@ _NEUTRAL_BY_FIELD: dict[str, tuple[Any, ...]] = {
     "top_logprobs": (None, 0),
     "top_p": (None, 1),
 }
-"""Fields that we do not carry out, with the values that ask for nothing."""
+"""Unsupported fields, with the values that change nothing."""
 B = TypeVar("B", bound="Body")
 Prompt = Annotated[str, Field(min_length=1)]
 
 
 class StreamOptions(BaseModel):
+    """Options of a stream."""
+
     include_usage: bool | None = False
 
 
 class Body(BaseModel, ABC):
-    """What both calls have in common."""
+    """The common part of both calls."""
 
     model_config = ConfigDict(extra="allow")
     default_max_tokens: ClassVar[int] = Sampling().max_tokens
@@ -84,7 +84,11 @@ class Body(BaseModel, ABC):
 
     @classmethod
     def read(cls, raw: bytes) -> Self:
-        """The body in these bytes. Raises Refused (400) with the first fault."""
+        """Parse the body.
+
+        Raises:
+            Refused: 400, with the first fault.
+        """
         try:
             body = cls.model_validate_json(raw)
         except ValidationError as problem:
@@ -94,15 +98,19 @@ class Body(BaseModel, ABC):
 
     @property
     def wants_usage(self) -> bool:
-        """Is a stream to end with the tokens?"""
+        """Return whether a stream must end with the token counts."""
         return self.stream_options is not None and bool(self.stream_options.include_usage)
 
     @abstractmethod
     def requests(self) -> list[Request]:
-        """The questions, in order."""
+        """Return the requests, in order."""
 
     def check(self) -> None:
-        """Raises Refused (400) where it cannot be carried out."""
+        """Check that everything in it is supported.
+
+        Raises:
+            Refused: 400, if not.
+        """
         extra = {
             key: value for key, value in (self.model_extra or {}).items() if key not in _NO_MATTER
         }
@@ -128,18 +136,21 @@ class Body(BaseModel, ABC):
 
 
 class Part(BaseModel):
+    """A text part of a message."""
+
     type: Literal["text"]
     text: str
 
 
 class Turn(BaseModel):
-    """One message. `name` is let through: no template that we know writes it."""
+    """One message; `name` is accepted: no known template writes it."""
 
     model_config = ConfigDict(extra="allow")
     role: Literal["system", "developer", "user", "assistant"]
     content: str | list[Part]
 
     def message(self) -> Message:
+        """Return the message, with its parts joined."""
         text = (
             self.content
             if isinstance(self.content, str)
@@ -149,23 +160,22 @@ class Turn(BaseModel):
 
     @model_validator(mode="after")
     def _says_nothing_more(self) -> Self:
-        """Clients send answers back as they came, with empty fields."""
+        """Check the other fields: clients send answers back as they came, with empty fields."""
         if more := sorted(
             key[:100] for key, value in (self.model_extra or {}).items() if value and key != "name"
         ):
-            raise ValueError(
-                f"a message's {', '.join(more[:10])} cannot be carried out: leave it out"
-            )
+            raise ValueError(f"a message's {', '.join(more[:10])} is not supported: leave it out")
         return self
 
 
 class ChatBody(Body):
-    """What a chat completion is asked with."""
+    """The body of a chat completion."""
 
     messages: list[Turn] = Field(min_length=1, max_length=1000)
     max_completion_tokens: int | None = Field(None, ge=1, le=100_000)
 
     def requests(self) -> list[Request]:
+        """Return the one request."""
         sampling = self._sampling(self.max_completion_tokens or self.max_tokens)
         return [
             Request(
@@ -174,24 +184,28 @@ class ChatBody(Body):
         ]
 
     def check(self) -> None:
+        """Check that everything in it is supported."""
         super().check()
         _check_length([sum(len(turn.message().content) for turn in self.messages)], "messages")
 
 
 class CompletionBody(Body):
-    """What a completion is asked with: a text or several, each continued as it stands, without the
-    model's chat template.
+    """The body of a completion: a text or several.
+
+    Each is continued as it stands, without the model's chat template.
     """
 
     default_max_tokens: ClassVar[int] = 16
-    """As OpenAI's reference says of this call."""
+    """The default in OpenAI's reference of this call."""
     prompt: Prompt | Annotated[list[Prompt], Field(min_length=1, max_length=MAX_PROMPTS)]
 
     @property
     def prompts(self) -> list[str]:
+        """Return the texts."""
         return [self.prompt] if isinstance(self.prompt, str) else self.prompt
 
     def requests(self) -> list[Request]:
+        """Return one request for each text."""
         sampling = self._sampling(self.max_tokens)
         return [
             Request((Message("user", prompt),), sampling, sample=self.seed or 0, raw=True)
@@ -199,6 +213,7 @@ class CompletionBody(Body):
         ]
 
     def check(self) -> None:
+        """Check that everything in it is supported."""
         super().check()
         _check_length([len(prompt) for prompt in self.prompts], "prompt")
 

@@ -1,9 +1,7 @@
-"""What the gateway answers: whole answers and the chunks of a stream, as OpenAI writes them.
+"""Bodies of the gateway's answers: whole answers and the chunks of a stream, as OpenAI writes them.
 
-Knows no model.
-
-One shape for each of the two calls; both know how to say a whole answer, a piece of one, its end,
-and the tokens.
+One class for each of the two calls; both can write a whole answer, a piece of one, its end, and the
+tokens. Knows no model.
 """
 
 import json
@@ -36,22 +34,22 @@ class Reply(ABC):
 
     @abstractmethod
     def choice(self, index: int, answer: Said) -> dict[str, Any]:
-        """A whole answer."""
+        """Return a whole answer."""
 
     @abstractmethod
     def opening(self, index: int) -> dict[str, Any] | None:
-        """What comes before the first piece of an answer, if anything."""
+        """Return what comes before the first piece of an answer, if anything."""
 
     @abstractmethod
     def piece(self, index: int, text: str) -> dict[str, Any]:
-        """Some of an answer's text."""
+        """Return a piece of an answer's text."""
 
     @abstractmethod
     def ending(self, index: int, answer: Said) -> dict[str, Any]:
-        """That an answer ended, and why."""
+        """Return the end of an answer, and its reason."""
 
     def whole(self, answers: Sequence[Said]) -> dict[str, Any]:
-        """All answers, one choice each, in order."""
+        """Return all answers, one choice each, in order."""
         choices = [self.choice(index, answer) for index, answer in enumerate(answers)]
         return self._envelope(self.whole_kind, choices) | {
             "usage": usage(answers),
@@ -59,14 +57,14 @@ class Reply(ABC):
         }
 
     def chunk(self, choice: dict[str, Any], wants_usage: bool = False) -> dict[str, Any]:
-        """One choice's part of a stream.
+        """Return one choice's part of a stream.
 
-        Where the tokens will be told at the end, all other chunks say that they do not.
+        Where the tokens come at the end, all other chunks have an empty usage.
         """
         return self._envelope(self.chunk_kind, [choice]) | ({"usage": None} if wants_usage else {})
 
     def usage_chunk(self, answers: Sequence[Said]) -> dict[str, Any]:
-        """The tokens of a stream, after all of its choices."""
+        """Return the tokens of a stream, after all of its choices."""
         return self._envelope(self.chunk_kind, []) | {"usage": usage(answers)}
 
     def _envelope(self, kind: str, choices: list[dict[str, Any]]) -> dict[str, Any]:
@@ -80,11 +78,14 @@ class Reply(ABC):
 
 
 class ChatReply(Reply):
+    """The answer to a chat completion."""
+
     prefix = "chatcmpl"
     whole_kind = "chat.completion"
     chunk_kind = "chat.completion.chunk"
 
     def choice(self, index: int, answer: Said) -> dict[str, Any]:
+        """Return a whole answer."""
         refusal = _refusal(answer)
         message = {
             "role": "assistant",
@@ -99,12 +100,15 @@ class ChatReply(Reply):
         }
 
     def opening(self, index: int) -> dict[str, Any] | None:
+        """Return the role."""
         return self._delta(index, {"role": "assistant", "content": ""})
 
     def piece(self, index: int, text: str) -> dict[str, Any]:
+        """Return a piece of the text."""
         return self._delta(index, {"content": text})
 
     def ending(self, index: int, answer: Said) -> dict[str, Any]:
+        """Return the end, and its reason."""
         refusal = _refusal(answer)
         return self._delta(index, {"refusal": refusal} if refusal else {}, why_it_ended(answer))
 
@@ -113,22 +117,29 @@ class ChatReply(Reply):
 
 
 class CompletionReply(Reply):
-    """Its form has no place for a refusal in words: each is marked as a filter's."""
+    """The answer to a completion.
+
+    Its form has no field for a refusal in words: each is marked as a filter's.
+    """
 
     prefix = "cmpl"
     whole_kind = "text_completion"
     chunk_kind = "text_completion"
 
     def choice(self, index: int, answer: Said) -> dict[str, Any]:
+        """Return a whole answer."""
         return self._text(index, _text(answer), self._why(answer))
 
     def opening(self, index: int) -> dict[str, Any] | None:
+        """Return None: nothing comes before the text."""
         return None
 
     def piece(self, index: int, text: str) -> dict[str, Any]:
+        """Return a piece of the text."""
         return self._text(index, text)
 
     def ending(self, index: int, answer: Said) -> dict[str, Any]:
+        """Return the end, and its reason."""
         return self._text(index, "", self._why(answer))
 
     def _text(self, index: int, text: str, why: str | None = None) -> dict[str, Any]:
@@ -139,61 +150,64 @@ class CompletionReply(Reply):
 
 
 class Sheet(Response):
-    """A JSON body in ASCII: what a model writes may hold halves of characters, which UTF-8 cannot
-    carry.
+    """A JSON body in ASCII.
+
+    A model's text may hold unpaired surrogates, which UTF-8 cannot carry.
     """
 
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
+        """Return the content as JSON."""
         return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
 
 
 def event(content: Mapping[str, Any]) -> str:
-    """One server-sent event.
+    """Return one server-sent event.
 
-    JSON on one line and in ASCII, so that one data line holds whatever a model writes.
+    It is JSON on one line and in ASCII, so that one data line holds any text of a model.
     """
     return f"data: {json.dumps(content, separators=(',', ':'))}\n\n"
 
 
 def usage(answers: Sequence[Said]) -> dict[str, Any] | None:
-    """The tokens of all answers; those from the prefix cache only where the engine says so.
+    """Return the tokens of all answers; None where they are not known.
 
-    None where nobody knows them.
+    Those from the prefix cache are there only where the engine reports them.
     """
     given = _given(answers)
     read, written = [one.prompt_tokens for one in given], [one.completion_tokens for one in given]
     if None in read or None in written:
         return None
     prompt, completion = sum(filter(None, read)), sum(filter(None, written))
-    told = [one.cached_tokens for one in given if one.cached_tokens is not None]
+    cached = [one.cached_tokens for one in given if one.cached_tokens is not None]
     counts: dict[str, Any] = {
         "prompt_tokens": prompt,
         "completion_tokens": completion,
         "total_tokens": prompt + completion,
     }
-    return counts | ({"prompt_tokens_details": {"cached_tokens": sum(told)}} if told else {})
+    return counts | ({"prompt_tokens_details": {"cached_tokens": sum(cached)}} if cached else {})
 
 
 def model_card(label: str) -> dict[str, Any]:
+    """Return the card of a model."""
     return {"id": label, "object": "model", "created": 0, "owned_by": "promptray"}
 
 
 def _metadata(answers: Sequence[Said]) -> dict[str, str]:
-    """What the engine says of itself; the same for all answers of one model."""
+    """Return what the engine reports about itself; the same for all answers of one model."""
     return {key: value for answer in _given(answers) for key, value in answer.metadata.items()}
 
 
 def why_it_ended(answer: Said) -> str:
-    """The finish_reason of a chat."""
+    """Return the finish_reason of a chat."""
     if isinstance(answer, Declined):
         return "content_filter" if answer.mark == "filter" else "stop"
     return "length" if answer.truncated else "stop"
 
 
 def _given(answers: Sequence[Said]) -> list[Completion]:
-    """Those that are no refusals, of which no engine tells the tokens."""
+    """Return the answers that are no refusals, whose tokens no engine reports."""
     return [answer for answer in answers if isinstance(answer, Completion)]
 
 
@@ -202,5 +216,5 @@ def _text(answer: Said) -> str:
 
 
 def _refusal(answer: Said) -> str | None:
-    """What the model says in place of an answer."""
+    """Return the model's refusal in place of an answer."""
     return answer.reason if isinstance(answer, Declined) and answer.mark == "message" else None

@@ -1,6 +1,6 @@
-"""How the gateway is opened: address, where its keys are, limits.
+"""Settings of the gateway: its address, the places of its keys, and its limits.
 
-Small and strict; holds no key itself, and builds nothing.
+Small and strict; they hold no key, and build nothing.
 """
 
 import ipaddress
@@ -17,25 +17,24 @@ from serving.settings.base import Settings
 
 
 class GatewaySettings(Settings):
-    """What the gateway needs to know. Every limit is that of one replica of the gateway.
+    """Settings of the gateway; every limit is that of one replica.
 
     `host` and `port` are those that `open_gateway` starts Serve with. Where a deployment file
     starts Serve, its http_options decide.
     """
 
     host: str = Field("127.0.0.1", min_length=1)
-    """The address to listen on.
-
-    Any but a loopback address is open to other machines, and needs keys.
+    """The address to listen on. Any but a loopback address is open to other machines, and needs
+    keys.
     """
     port: int = Field(8000, ge=1, le=65535)
     allowed_hosts: tuple[str, ...] = Field((), max_length=100)
-    """Names that the gateway is reached by, beside loopback's and `host`: those of a proxy before
-    it, such as `prompts.example.org` or `prompts.example.org:8443`. Without keys, a request by any
-    other name is refused; a page of such a name may ask, keys or not.
+    """Names of the gateway, beside loopback's and `host`: those of a proxy before it, such as
+    `prompts.example.org` or `prompts.example.org:8443`. Without keys, a request by any other
+    name is refused; a page of such a name may call it, keys or not.
     """
     api_key_env: str | None = Field(None, min_length=1)
-    """The environment variable that holds an API key to ask callers for; read where the gateway
+    """The environment variable with an API key that callers must have; read where the gateway
     runs.
     """
     api_keys_file: Path | None = None
@@ -44,39 +43,35 @@ class GatewaySettings(Settings):
     Read where the gateway runs.
     """
     max_body_bytes: int = Field(2 * 2**20, ge=1024, le=2**30)
-    """A longer request is answered with 413.
-
-    2 MiB are about half a million tokens of English: a batch of prompts.
+    """A longer request is answered with 413. 2 MiB are about half a million tokens of English: a
+    batch of prompts.
     """
     body_timeout_s: float = Field(30.0, gt=0)
-    """A request whose body has not come after so long is answered with 408."""
+    """A request whose body has not arrived after so many seconds is answered with 408."""
     requests_per_minute: int | None = Field(None, ge=1)
-    """Questions from one key; more are answered with 429.
-
-    None: no limit. All callers share it where no keys are asked for.
+    """Maximum number of requests a minute from one key; more are answered with 429. None: no
+    limit. All callers share it where no keys are required.
     """
     max_in_flight: int = Field(256, ge=1, le=10_000)
-    """Questions at once; more are answered with 429."""
+    """Maximum number of concurrent requests; more are answered with 429."""
     max_in_flight_per_owner: int | None = Field(None, ge=1, le=10_000)
-    """Of them those of one owner, so that nobody takes all.
-
-    None: half of them where keys are asked for; without keys there is one
-    owner, who may have all."""
+    """Maximum number of concurrent requests of one owner, so that nobody uses up all. None: half
+    of them where keys are required; without keys there is one owner, who may have all.
+    """
     replicas: int = Field(1, ge=1, le=64)
     deliver_timeout_s: float = Field(600.0, gt=0)
-    """A question that is not answered in full after so long is given up, and its work cancelled:
-    504.
-    """
+    """A request that is not answered in full after so many seconds is cancelled: 504."""
 
     @property
     def most_per_owner(self) -> int:
-        """Questions at once of one owner among several."""
+        """Return the maximum number of concurrent requests of one owner among several."""
         return self.max_in_flight_per_owner or max(1, self.max_in_flight // 2)
 
     def keys(self) -> Keys:
-        """The keys, from this machine's environment and files.
+        """Return the keys, from this machine's environment and files.
 
-        Raises SettingsError where a source is named and holds none.
+        Raises:
+            SettingsError: If a source that is named holds no key.
         """
         return Keys.read(self.api_key_env, self.api_keys_file)
 
@@ -94,14 +89,17 @@ class GatewaySettings(Settings):
     @field_validator("api_keys_file")
     @classmethod
     def _whole_path(cls, file: Path | None) -> Path | None:
-        """A replica stands in another folder than whoever wrote a short path."""
+        """Return the absolute path: a replica has another working directory."""
         return file and whole(file)
 
 
 def expect_guarded(host: str | None, keys: Sized) -> None:
-    """Raises SettingsError where other machines could come in without a key.
+    """Check that no other machine could come in without a key.
 
     `host` None: no port is open.
+
+    Raises:
+        SettingsError: If one could.
     """
     if not len(keys) and not only_this_machine(host):
         raise SettingsError(
@@ -112,7 +110,7 @@ def expect_guarded(host: str | None, keys: Sized) -> None:
 
 
 def only_this_machine(host: str | None) -> bool:
-    """Is the address one that no other machine reaches? None: no port is open."""
+    """Return whether no other machine can reach the address; None: no port is open."""
     if host is None:
         return True
     try:

@@ -14,13 +14,13 @@ from serving.engines.process_guard import MARK, ProcessGuard, marked
 ROOT = Path(__file__).parents[3]
 REPLICA = """
 import subprocess, sys, time
-from serving.engines.process_guard import Process guard
-process guard = ProcessGuard()
-with process guard.marking():
+from serving.engines.process_guard import ProcessGuard
+process_guard = ProcessGuard()
+with process_guard.marking():
     inner = "import time; print('up', flush=True); time.sleep(600)"
     child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {inner!r}])"
     subprocess.Popen([sys.executable, "-c", child])
-print(process guard.token, flush=True)
+print(process_guard.token, flush=True)
 time.sleep(600)
 """
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
