@@ -1,0 +1,1 @@
+"""Budgets: limits of calls, tokens and money, reserved before a call and settled after it."""

@@ -1,10 +1,10 @@
-"""The answers that a trial has already, in front of its budget: what it asks again costs it
-nothing, so that equal budgets buy equally much.
+"""The answers that a trial has already, in front of its budget.
 
-A request is known again by all that decides its answer, and not by what it is for. Equal requests
-of one batch are asked once. A failure is not remembered. A trial that is replayed asks the same in
-the same order, and so takes the same course. For one event loop, and for batches that follow one
-another: of two that are under way together neither knows the other's answers.
+What it requests again costs it nothing, so that equal budgets buy equally much. A request is
+recognised by all that decides its answer, and not by what it is for. Equal requests of one batch
+are sent once. A failure is not remembered. A trial that is replayed makes the same requests in the
+same order, and so takes the same course. For one event loop, and for batches that follow one
+another: of two that are in flight together neither knows the other's answers.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -15,7 +15,7 @@ from optimizer.errors import BudgetExhausted
 from optimizer.types import Completion, Outcome, Request
 
 KeyOf = Callable[[str, Request], Hashable]
-"""(a model's name, a request) -> what is equal for requests that have one answer."""
+"""(a model's name, a request) -> a key that is equal for requests with one answer."""
 
 
 def whole_request(model: str, request: Request) -> Hashable:
@@ -29,7 +29,7 @@ def whole_request(model: str, request: Request) -> Hashable:
 class Remembering:
     """A budgeted model with the memory of one trial.
 
-    Outcomes that cost nothing say so (`repeated`), and `budget` counts them.
+    Outcomes that cost nothing are marked (`repeated`), and `budget` counts them.
     """
 
     def __init__(self, model: Budgeted, budget: Budget, key_of: KeyOf = whole_request) -> None:
@@ -40,26 +40,28 @@ class Remembering:
 
     @property
     def name(self) -> str:
+        """Return the model's identity."""
         return self._model.name
 
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
-        """As LanguageModel.complete.
+        """Return one outcome for each request, in order.
 
-        Raises BudgetExhausted with the outcomes of the first requests, as far as there are any.
+        Raises:
+            BudgetExhausted: With the outcomes of the first requests, as far as there are any.
         """
         keys = self._keys(requests)
         new = self._new(keys, requests)
         try:
-            asked = await self._model.complete(list(new.values())) if new else []
+            sent = await self._model.complete(list(new.values())) if new else []
         except BudgetExhausted as refusal:
             refusal.answered = tuple(
-                self._taken(keys, requests, dict(zip(new, refusal.answered, strict=False)))
+                self._merged(keys, requests, dict(zip(new, refusal.answered, strict=False)))
             )
             raise
-        return self._taken(keys, requests, dict(zip(new, asked, strict=True)))
+        return self._merged(keys, requests, dict(zip(new, sent, strict=True)))
 
     def fitting(self, requests: Sequence[Request]) -> int:
-        """As Limited.fitting; what is known is covered always."""
+        """Return how many of these requests are covered; known ones always are."""
         keys = self._keys(requests)
         new = self._new(keys, requests)
         covered = self._model.fitting(list(new.values())) if new else 0
@@ -68,11 +70,11 @@ class Remembering:
         return keys.index(list(new)[covered])
 
     def covers(self, requests: int) -> bool:
-        """As Limited.covers."""
+        """Return quickly whether so many requests are covered (see Limited.covers)."""
         return self._model.covers(requests)
 
     def known(self, requests: Sequence[Request]) -> list[bool]:
-        """As Limited.known."""
+        """Return for each of these requests whether its answer is known."""
         return [key in self._answer_by_key for key in self._keys(requests)]
 
     def _keys(self, requests: Sequence[Request]) -> list[Hashable]:
@@ -82,21 +84,22 @@ class Remembering:
     def _new(
         self, keys: Sequence[Hashable], requests: Sequence[Request]
     ) -> dict[Hashable, Request]:
-        """The requests without an answer, each once, in their order."""
+        """Return the requests without an answer, each once, in their order."""
         new: dict[Hashable, Request] = {}
         for key, request in zip(keys, requests, strict=True):
             if key not in self._answer_by_key:
                 new.setdefault(key, request)
         return new
 
-    def _taken(
+    def _merged(
         self,
         keys: Sequence[Hashable],
         requests: Sequence[Request],
         outcome_by_key: Mapping[Hashable, Outcome],
     ) -> list[Outcome]:
-        """The outcomes of the batch up to the first request that has none; remembers the answers,
-        and counts the repeats.
+        """Return the outcomes of the batch up to the first request that has none.
+
+        It remembers the answers, and counts the repeats.
         """
         outcomes: list[Outcome] = []
         repeats: list[Request] = []

@@ -1,9 +1,9 @@
-"""What a run may spend on one model, and what it has spent: reserve before dispatch, settle after.
+"""The budget of one model in one trial: reserve calls before dispatch, settle after.
 
-A call that the ledger answers counts like any other, so that a replayed run takes the same course
-as the run that it repeats; it is also counted apart, so that people see what was paid. What the
-trial itself has asked before is no call (answer_memory.py). Knows no clock, no price and no client:
-limits of tokens, money and time are those of a budget (shared_budget.py), which both models of a
+A cached call counts like any other, so that a replayed run takes the same course as the run that it
+repeats; it is also counted separately, so that people see what was paid. A request that the trial
+itself has made before is no call (answer_memory.py). Knows no clock, no price and no client: limits
+of tokens, money and time are those of a shared budget (shared_budget.py), which both models of a
 trial share.
 """
 
@@ -21,10 +21,9 @@ from optimizer.types import Failed, Outcome, Purpose, Request
 
 @dataclass(frozen=True)
 class Usage:
-    """What was spent.
+    """Calls and tokens that were spent.
 
-    Prompt and completion tokens are those of fresh answers only: an answer from the ledger costs
-    none.
+    Prompt and completion tokens are those of fresh answers only: a cached answer costs none.
     """
 
     calls: int = 0
@@ -33,24 +32,24 @@ class Usage:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
-    """Prompt tokens that engines took from their prefix caches.
-
-    An answer of the ledger has the figure with which it was paid, so
-    that a repeated run shows the same."""
-    cacheable_tokens: int = 0
-    """Prompt tokens of the answers that say how many of them were cached."""
-    unmeasured: int = 0
-    """Fresh calls of which nobody has said how many tokens they took: they are not in the figures
-    above.
+    """Prompt tokens that engines took from their prefix caches. A cached answer has the figure
+    with which it was paid, so that a repeated run shows the same.
     """
+    cacheable_tokens: int = 0
+    """Prompt tokens of the answers that report how many of them were cached."""
+    unmeasured: int = 0
+    """Fresh calls without a known number of tokens: they are not in the figures above."""
     repeats: int = 0
-    """Requests that were answered from what the trial knew already: they are no calls, and in none
-    of the figures above.
+    """Requests that were answered from the trial's memory: they are no calls, and in none of the
+    figures above.
     """
 
     @property
     def prefix_hit_rate(self) -> float | None:
-        """Share of the prompt tokens that came from a prefix cache; None where no engine says."""
+        """Return the share of the prompt tokens that came from a prefix cache.
+
+        It is None where no engine reports it.
+        """
         return self.cached_tokens / self.cacheable_tokens if self.cacheable_tokens else None
 
     def __add__(self, other: "Usage") -> "Usage":
@@ -71,10 +70,13 @@ class Usage:
 
 
 class Budget:
-    """The calls of one model in one trial. For one event loop: it never waits, so it needs no lock.
+    """The calls of one model in one trial; for one event loop.
 
-    `max_calls` None means no limit. `model` names the model in messages. Raises SettingsError for a
-    negative limit.
+    It never waits, so it needs no lock. `max_calls` None means no limit. `model` names the model in
+    messages.
+
+    Raises:
+        SettingsError: For a negative limit.
     """
 
     def __init__(self, max_calls: int | None = None, model: str = "model") -> None:
@@ -87,32 +89,35 @@ class Budget:
         self.model = model
         self._usage: dict[Purpose, Usage] = {}
         self._in_flight: Counter[Purpose] = Counter()
-        self._kept_for_test = 0
+        self._held_for_test = 0
 
     @property
     def usage_by_purpose(self) -> Mapping[Purpose, Usage]:
+        """Return the usage of each purpose."""
         return dict(self._usage)
 
     @property
     def usage(self) -> Usage:
-        """Over all purposes."""
+        """Return the usage over all purposes."""
         return sum(self._usage.values(), Usage())
 
     @property
     def calls_by_purpose(self) -> dict[str, int]:
+        """Return the number of calls of each purpose, without zeros."""
         return {purpose: usage.calls for purpose, usage in self._usage.items() if usage.calls}
 
     def available(self, purpose: Purpose) -> int | None:
-        """Calls that may still be reserved for this purpose; None where there is no limit."""
+        """Return the calls that may still be reserved for this purpose; None without a limit."""
         if self.max_calls is None:
             return None
         left = self.max_calls - self.usage.calls - self._in_flight.total()
-        return left if purpose == "test" else max(0, left - self._still_kept())
+        return left if purpose == "test" else max(0, left - self._still_held())
 
     def reserve_for_test(self, calls: int) -> None:
-        """Keep calls aside that only the purpose "test" may use.
+        """Hold calls that only the purpose "test" may use.
 
-        Raises SettingsError if the budget does not have them.
+        Raises:
+            SettingsError: If the budget does not have them.
         """
         left = self.available("test")
         if left is not None and calls > left:
@@ -120,12 +125,13 @@ class Budget:
                 f"The final test needs {calls} {self.model} calls, but the budget has only {left}; "
                 "raise the budget or make the test split smaller."
             )
-        self._kept_for_test = calls
+        self._held_for_test = calls
 
     def reserve(self, calls_by_purpose: Mapping[Purpose, int]) -> None:
-        """Take the calls of one batch, all or nothing.
+        """Reserve the calls of one batch, all or nothing.
 
-        Raises BudgetExhausted; then nothing is taken.
+        Raises:
+            BudgetExhausted: If they are not available; then nothing is reserved.
         """
         search = sum(calls for purpose, calls in calls_by_purpose.items() if purpose != "test")
         for purpose, wanted in (("learn", search), ("test", sum(calls_by_purpose.values()))):
@@ -135,11 +141,11 @@ class Budget:
         self._in_flight.update(calls_by_purpose)
 
     def release(self, calls_by_purpose: Mapping[Purpose, int]) -> None:
-        """Give a reservation back: the batch raised, so that it has no answers."""
+        """Release a reservation: the batch raised, so that it has no answers."""
         self._in_flight.subtract(calls_by_purpose)
 
     def settle(self, requests: Sequence[Request], outcomes: Sequence[Outcome]) -> None:
-        """Book a reserved batch that came back."""
+        """Settle a reserved batch that came back."""
         for request, outcome in zip(requests, outcomes, strict=True):
             self._in_flight[request.purpose] -= 1
             self._usage[request.purpose] = self._usage.get(request.purpose, Usage()) + _usage_of(
@@ -151,24 +157,25 @@ class Budget:
         for purpose, repeats in _purposes(requests).items():
             self._usage[purpose] = self._usage.get(purpose, Usage()) + Usage(repeats=repeats)
 
-    def _still_kept(self) -> int:
+    def _still_held(self) -> int:
         used = self._usage.get("test", Usage()).calls + self._in_flight["test"]
-        return max(0, self._kept_for_test - used)
+        return max(0, self._held_for_test - used)
 
     def _refusal(self, wanted: int, left: int) -> str:
-        kept = self._still_kept()
-        aside = f" and {kept} kept for the final test" if kept else ""
+        held = self._still_held()
+        reserved = f" and {held} are reserved for the final test" if held else ""
         return (
             f"The next batch needs {wanted} {self.model} calls, but of the budget of "
             f"{self.max_calls} only {left} are left"
-            f"{aside}; raise the budget to search on."
+            f"{reserved}; raise the budget to search on."
         )
 
 
 class Budgeted:
-    """A language model inside a budget, and inside a budget: no batch is sent whose calls the
-    budget does not cover whole. Near a
-    limit of tokens or money a batch goes out in parts.
+    """A language model inside a call budget, and inside a shared budget.
+
+    No batch is sent whose calls the budget does not cover as a whole. Near a limit of tokens or
+    money a batch goes out in parts.
     """
 
     def __init__(
@@ -185,14 +192,15 @@ class Budgeted:
 
     @property
     def name(self) -> str:
+        """Return the model's identity."""
         return self._model.name
 
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
-        """As LanguageModel.complete.
+        """Return one outcome for each request, in order.
 
-        Raises BudgetExhausted: for calls, before anything is sent; for tokens and money, behind
-        parts
-        that were sent and booked, which it has.
+        Raises:
+            BudgetExhausted: For calls, before anything is sent; for tokens and money, behind parts
+                that were sent and settled, whose outcomes it has.
         """
         outcomes: list[Outcome] = []
         self._budget.reserve(_purposes(requests))
@@ -211,8 +219,9 @@ class Budgeted:
         return outcomes
 
     def fitting(self, requests: Sequence[Request]) -> int:
-        """How many of these requests, from the first on, are covered now, each at the most that it
-        can cost.
+        """Return how many of these requests, counted from the first, are covered now.
+
+        Each is counted with the most that it can cost.
         """
         purpose: Purpose = "test" if is_test(requests) else "learn"
         left = self._budget.available(purpose)
@@ -222,9 +231,7 @@ class Budgeted:
         )
 
     def covers(self, requests: int) -> bool:
-        """Say whether so many requests of a search are covered, whatever is asked; a quick answer,
-        False where it is not sure.
-        """
+        """Return quickly whether so many requests of a search are covered; False if unsure."""
         left = self._budget.available("learn")
         return not self._shared_budget.bounded and (left is None or requests <= left)
 
@@ -241,9 +248,9 @@ def _usage_of(outcome: Outcome) -> Usage:
     )
     if isinstance(outcome, Failed):
         return fresh + Usage(failed=1)
-    told = outcome.cached_tokens is not None
+    reported = outcome.cached_tokens is not None
     cache = Usage(
-        cached_tokens=outcome.cached_tokens or 0, cacheable_tokens=(read or 0) if told else 0
+        cached_tokens=outcome.cached_tokens or 0, cacheable_tokens=(read or 0) if reported else 0
     )
     return cache + (Usage(calls=1, ledger_hits=1) if outcome.from_ledger else fresh)
 
@@ -255,11 +262,11 @@ async def _in_waves(
     send: Callable[[Sequence[Request]], Awaitable[list[Outcome]]],
     into: list[Outcome],
 ) -> None:
-    """Sends the requests, as many at a time as the budget lets, and adds their outcomes to `into`,
-    in order.
+    """Send the requests, as many at a time as the budget permits, and add outcomes to `into`.
 
-    Raises what `take` and `send` raise; then `into` has the outcomes that came before, also those
-    that a refusal brings along. Other calls whose `send` raises cost nothing.
+    Outcomes are in order. Errors of `reserve` and `send` pass through; then `into` has the outcomes
+    that came before, also those that a refusal carries. Other calls whose `send` raises cost
+    nothing.
     """
     if not shared_budget.bounded:
         await _sent(send, requests, into)

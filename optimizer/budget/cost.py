@@ -1,4 +1,4 @@
-"""What calls cost and may cost: amounts, limits and price lists. Pure values."""
+"""Costs of calls: amounts, limits and price lists; pure values."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
@@ -9,23 +9,23 @@ from optimizer.types import Outcome, Request
 Role = Literal["target", "optimizer"]
 ROLES: tuple[Role, Role] = ("target", "optimizer")
 TEMPLATE_TOKENS = 64
-"""What a chat template may add to a prompt, such as a system message of its own [ours: Qwen adds
-about 20, Llama 3.1 about 30].
+"""Tokens that a chat template may add to a prompt, such as a system message of its own [ours:
+Qwen adds about 20, Llama 3.1 about 30].
 """
 MESSAGE_TOKENS = 16
-"""What it may add to each message [ours: about 5 in those templates]."""
+"""Tokens that it may add to each message [ours: about 5 in those templates]."""
 _CLOSE = 1e-9
-"""Sums of money are floats: this much is no difference."""
+"""Tolerance of comparisons: sums of money are floats."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of any number of calls. Money is in the currency of the models' prices."""
+    """The cost of any number of calls; money is in the currency of the models' prices."""
 
     target_calls: int = 0
     optimizer_calls: int = 0
     tokens: int = 0
-    """Read and written, of both models."""
+    """Tokens read and written, of both models."""
     money: float = 0.0
 
     def __add__(self, other: "Cost") -> "Cost":
@@ -39,29 +39,31 @@ class Cost:
 
     @property
     def calls(self) -> int:
-        """Of both models."""
+        """Return the calls of both models."""
         return self.target_calls + self.optimizer_calls
 
     @property
     def amounts(self) -> tuple[int | float, ...]:
+        """Return the four amounts, in the order of the fields."""
         return (self.target_calls, self.optimizer_calls, self.tokens, self.money)
 
     def at_least(self, other: "Cost") -> "Cost":
-        """The larger of the two in each respect."""
+        """Return the larger of the two in each respect."""
         return Cost(*map(max, self.amounts, other.amounts))  # type: ignore[arg-type]
 
     def at_most(self, other: "Cost") -> "Cost":
-        """The smaller of the two in each respect."""
+        """Return the smaller of the two in each respect."""
         return Cost(*map(min, self.amounts, other.amounts))  # type: ignore[arg-type]
 
     def covers(self, other: "Cost") -> bool:
-        """Is it at least the other in each respect?"""
+        """Return whether it is at least the other in each respect."""
         return all(
             mine + _CLOSE >= its for mine, its in zip(self.amounts, other.amounts, strict=True)
         )
 
     @classmethod
     def of_all(cls, costs: Iterable["Cost"]) -> "Cost":
+        """Return the sum of all costs."""
         return sum(costs, cls())
 
 
@@ -79,11 +81,13 @@ class Limits:
 
     @property
     def bounded(self) -> bool:
+        """Return whether there is any limit."""
         return any(limit is not None for limit in asdict(self).values())
 
     def left_by(self, cost: Cost, share: float = 1.0) -> Cost:
-        """That share of what the cost leaves of these limits: of calls and tokens whole ones;
-        nothing where there is no limit.
+        """Return that share of what the cost leaves of these limits.
+
+        Calls and tokens are whole ones; an amount without a limit is 0.
         """
         left = [
             0.0 if limit is None else max(0.0, limit - used) * share
@@ -92,7 +96,7 @@ class Limits:
         return Cost(int(left[0]), int(left[1]), int(left[2]), left[3])
 
     def passed_by(self, cost: Cost) -> str | None:
-        """The first of these limits that the cost passes."""
+        """Return the name of the first of these limits that the cost exceeds."""
         for name in (field.name for field in fields(Cost)):
             limit = getattr(self, name)
             if limit is not None and getattr(cost, name) > limit + _CLOSE:
@@ -105,7 +109,7 @@ CALL_LIMITS = ("target_calls", "optimizer_calls")
 
 @dataclass(frozen=True)
 class PriceList:
-    """What a call of one model costs. Prices are of one token."""
+    """The costs of a call of one model; prices are of one token."""
 
     role: Role = "target"
     prompt_price: float = 0.0
@@ -114,7 +118,10 @@ class PriceList:
     """Replaces the request's own limit, where the model's settings do."""
 
     def at_most(self, request: Request) -> Cost:
-        """No tokenizer makes more tokens of a text than it has bytes."""
+        """Return the most that a request can cost.
+
+        No tokenizer makes more tokens of a text than it has bytes.
+        """
         read = (
             sum(text_bytes(message.content) + MESSAGE_TOKENS for message in request.messages)
             + TEMPLATE_TOKENS
@@ -122,15 +129,17 @@ class PriceList:
         return self._cost(read, self.max_tokens or request.sampling.max_tokens)
 
     def of(self, outcome: Outcome, request: Request) -> Cost:
-        """An answer of the ledger costs what it cost when it was paid for: so a repeated run takes
-        the same course. Tokens that
-        nobody has counted cost the most that they can.
+        """Return the cost of an outcome.
+
+        A cached answer costs what it cost when it was paid for: so a repeated run takes the same
+        course. Tokens without a known number cost the most that they can.
         """
         return self.recalled(outcome, self.at_most(request))
 
     def recalled(self, answer: Outcome, most: Cost) -> Cost:
-        """What an answer has cost of which only the most that it can cost is known, and no longer
-        what was asked.
+        """Return the cost of an answer whose request is not known any more.
+
+        `most` is the most that it can cost.
         """
         if answer.prompt_tokens is None or answer.completion_tokens is None:
             return most
@@ -146,10 +155,10 @@ class PriceList:
 
 
 def is_test(requests: Iterable[Request]) -> bool:
-    """Are they calls of a final test?"""
+    """Return whether these are calls of a final test."""
     return all(request.purpose == "test" for request in requests)
 
 
 def text_bytes(text: str) -> int:
-    """Its length in UTF-8, lone surrogates included."""
+    """Return the length of a text in UTF-8, unpaired surrogates included."""
     return len(text.encode("utf-8", "surrogatepass"))

@@ -1,6 +1,6 @@
-"""When a budget may give out nothing more, whatever is in it.
+"""Deadlines of budgets: after them nothing more is reserved, whatever is left.
 
-Knows no trial; its clock comes from outside.
+Knows no trial; its clock is passed in.
 """
 
 import time
@@ -12,7 +12,7 @@ from optimizer.errors import BudgetExhausted
 
 
 class Timed:
-    """A budget whose time runs out: from then on it gives out nothing more but for final tests.
+    """A budget with deadlines; after them it reserves nothing more but for final tests.
 
     It stands between the ledger and the model, so only what must be paid for is refused: a run that
     is repeated or continued gets every answer again that it had in time, and takes the same course.
@@ -26,15 +26,20 @@ class Timed:
         end_by_budget: Mapping[str, float],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`end_by_budget`: name of a budget in the settings -> when its time is over, on the
-        clock.
+        """Add deadlines to a budget.
+
+        `end_by_budget`: name of a budget in the settings -> when its time is over, on the clock.
         """
         self._shared_budget = shared_budget
         self._end_by_budget = end_by_budget
         self._clock = clock
 
     async def take(self, costs: Sequence[Cost], *, test: bool = False) -> int:
-        """As Paying.take. Raises BudgetExhausted also where the time is over."""
+        """Reserve calls (see Paying.reserve).
+
+        Raises:
+            BudgetExhausted: Also where the time is over.
+        """
         if not test:
             for budget, ends_at in self._end_by_budget.items():
                 if self._clock() >= ends_at:
@@ -48,16 +53,16 @@ class Timed:
         )
 
     async def send(self, most_by_key: Mapping[bytes, Cost], *, test: bool = False) -> None:
-        """As Paying.send."""
+        """Record that reserved calls are sent (see Paying.send)."""
         if self._shared_budget.bounded:
             await self._shared_budget.send(most_by_key, test=test)
 
     def settle(self, cost_by_key: Mapping[bytes, Cost], *, answered: bool) -> None:
-        """As Paying.settle."""
+        """Settle calls (see Paying.settle)."""
         if self._shared_budget.bounded:
             self._shared_budget.settle(cost_by_key, answered=answered)
 
     def give_back(self, most: Cost, *, test: bool = False) -> None:
-        """As Paying.give_back."""
+        """Release a reservation (see Paying.release)."""
         if self._shared_budget.bounded:
             self._shared_budget.give_back(most, test=test)

@@ -1,4 +1,4 @@
-"""A budget as one of its holders sees it."""
+"""Protocols of a budget, as one of its holders sees it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -10,43 +10,52 @@ class Spending(Protocol):
     """A budget as one of its holders sees it, for calls that may be answered at no cost."""
 
     @property
-    def bounded(self) -> bool: ...
+    def bounded(self) -> bool:
+        """Return whether there is any limit."""
 
     async def take(self, costs: Sequence[Cost], *, test: bool = False) -> int:
-        """See SharedBudget.take."""
+        """Reserve calls (see SharedBudget.reserve)."""
 
     def fitting(self, costs: Sequence[Cost], *, test: bool = False) -> int:
-        """See SharedBudget.fitting."""
+        """Return how many calls could be reserved now (see SharedBudget.fitting)."""
 
     def settle(self, most: Cost, cost: Cost) -> None:
-        """See SharedBudget.settle."""
+        """Settle calls (see SharedBudget.settle)."""
 
 
 class Paying(Protocol):
-    """A budget as one of its holders sees it, here or in another process, for calls that are paid.
+    """A budget as one of its holders sees it, for calls that are paid.
 
-    Three numbers are told apart: what is reserved (`take`), what was sent (`send`), and what was
-    paid (`settle`). A call is known by its key.
+    It may be in another process. Three numbers are distinct: what is reserved (`reserve`), what was
+    sent (`send`), and what was paid (`settle`). A call is known by its key.
     """
 
     @property
-    def bounded(self) -> bool: ...
+    def bounded(self) -> bool:
+        """Return whether there is any limit."""
 
     async def take(self, costs: Sequence[Cost], *, test: bool = False) -> int:
-        """Reserves, as SharedBudget.take does. What is not sent is to be given back."""
+        """Reserve calls, as SharedBudget.reserve does; release what is not sent."""
 
     async def send(self, most_by_key: Mapping[bytes, Cost], *, test: bool = False) -> None:
-        """To be awaited before reserved calls go out: from here on they count as sent, whatever
-        happens. May raise
-        BudgetExhausted, or that it cannot be put on record: then they must not go out.
+        """Record that reserved calls are sent; await it before they go out.
+
+        From here on they count as sent, whatever happens.
+
+        Raises:
+            BudgetExhausted: If the budget does not cover them; then they must not go out.
+            StorageError: If it cannot be recorded; then they must not go out.
         """
 
     def settle(self, cost_by_key: Mapping[bytes, Cost], *, answered: bool) -> None:
-        """What calls that were sent did cost.
+        """Settle the cost of calls that were sent.
 
-        `answered`: their answers are on record, and need not be paid for again. A call that
-        is never settled counts at the most that it can cost.
+        A call that is never settled counts with the most that it can cost.
+
+        Args:
+            cost_by_key: The cost of each call.
+            answered: Their answers are recorded, and need not be paid for again.
         """
 
     def give_back(self, most: Cost, *, test: bool = False) -> None:
-        """What was reserved, and not sent."""
+        """Release what was reserved, and not sent."""

@@ -1,10 +1,10 @@
-"""What models may cost, in calls, tokens and money: taken before calls are sent, at the most that
-they can cost; settled after, at what they did cost. So a limit is never passed, whatever comes back
-and however many callers there are. What an endpoint does not say, or says in no number, is settled
-at the most that was reserved for it: unknown is never nothing.
+"""A budget of calls, tokens and money that several holders share.
 
-One budget serves several holders (the trials of an experiment), each with a part kept for its final
-test. For one event loop. Knows no client, no clock and no file.
+Costs are reserved before calls are sent, at the most that they can cost, and settled after, at what
+they did cost. So a limit is never exceeded, whatever comes back and however many callers there are.
+What an endpoint does not report, or reports in no number, is settled at the most that was reserved
+for it: unknown is never zero. One budget serves several holders (the trials of an experiment), each
+with a part held for its final test. For one event loop. Knows no client, no clock and no file.
 """
 
 import asyncio
@@ -17,10 +17,10 @@ from optimizer.errors import BudgetExhausted
 
 
 class SharedBudget:
-    """`limits` over all holders. A budget that is too small says so when it is asked.
+    """A budget with limits over all its holders.
 
-    `of` names in messages whose budget it is, and stands before the settings that would raise its
-    limits.
+    A budget that is too small refuses when it is used. `of` names in messages whose budget it is,
+    and stands before the settings that would raise its limits.
     """
 
     def __init__(self, limits: Limits | None = None, of: str = "budget") -> None:
@@ -28,15 +28,15 @@ class SharedBudget:
         self.spent = Cost()
         """What was settled, and the most that the calls in flight can cost."""
         self.spare = Cost()
-        """What searches leave alone beside the tests: an interruption of the tests may lose so
-        much, and they can still be paid.
+        """An amount that searches leave free beside the tests: an interruption of the tests may
+        lose so much, and they can still be paid.
         """
         self.tested_by_holder: dict[str, Cost] = {}
-        """The most that those calls of its final test can cost which are in flight or answered: the
-        test lacks them no more.
+        """The most that those calls of a holder's final test can cost which are in flight or
+        answered: the test lacks them no more.
         """
         self.refused: set[str] = set()
-        """Holders whose search was refused once: it is over, whatever comes free later."""
+        """Holders whose search was refused once: it is over, whatever is released later."""
         self._of = of
         self._test_by_holder: dict[str, Cost] = {}
         self._in_flight_by_holder: Counter[str] = Counter()
@@ -45,30 +45,33 @@ class SharedBudget:
 
     @property
     def bounded(self) -> bool:
+        """Return whether there is any limit."""
         return self.limits.bounded
 
     @property
     def kept_by_holder(self) -> dict[str, Cost]:
-        """What their final tests still lack."""
+        """Return what each holder's final test still lacks."""
         return {
             holder: (test - self.tested_by_holder.get(holder, Cost())).at_least(Cost())
             for holder, test in self._test_by_holder.items()
         }
 
     def keep(self, cost: Cost, holder: str = "") -> None:
-        """Sets that much aside for the holder's test, or more where more was set aside already;
-        less what of the test is behind.
+        """Hold that much for the holder's test, or more where more is held already.
+
+        What the test has spent already is not held again.
         """
         self._test_by_holder[holder] = self._test_by_holder.get(holder, Cost()).at_least(cost)
 
     async def take(self, costs: Sequence[Cost], holder: str = "", *, test: bool = False) -> int:
-        """How many of these calls, from the first on, may be sent now: at least one.
+        """Reserve the first of these calls, at least one, and return their number.
 
-        Each call is to be settled.
+        Each call has to be settled. The calls of a search are all or nothing. For tokens and money
+        it waits for calls in flight, as they mostly cost less than was reserved; a final test waits
+        for all that may be released.
 
-        The calls of a search are all or nothing. For tokens and money what is in flight is waited
-        for, as it mostly costs less than was taken; a final test waits for all that may come free.
-        Raises BudgetExhausted: nothing was taken.
+        Raises:
+            BudgetExhausted: If nothing can be reserved.
         """
         if not test and (reason := self._over(holder)):
             raise BudgetExhausted(reason)
@@ -83,22 +86,26 @@ class SharedBudget:
         return fitting
 
     def fitting(self, costs: Sequence[Cost], holder: str = "", *, test: bool = False) -> int:
-        """How many of these calls, from the first on, could be taken now."""
+        """Return how many of these calls, counted from the first, could be reserved now."""
         if not test and self._over(holder):
             return 0
         return self._fitting(costs, holder, test)
 
     def take_now(self, cost: Cost, holder: str = "", *, test: bool = False) -> None:
-        """All of that, without a wait. Raises BudgetExhausted."""
+        """Reserve all of that, without a wait.
+
+        Raises:
+            BudgetExhausted: If it cannot be reserved.
+        """
         if not self._fitting([cost], holder, test):
             raise BudgetExhausted(self._refuse([cost], holder, test))
         self._book(cost, holder, test)
 
     def settle(self, most: Cost, cost: Cost, holder: str = "", *, lacking: bool = False) -> None:
-        """Books what calls did cost, in place of the most that was taken for them.
+        """Book what calls did cost, in place of the most that was reserved for them.
 
-        `lacking`: they are calls of the holder's final
-        test that have no answer, so that the test lacks them still.
+        `lacking`: they are calls of the holder's final test that have no answer, so that the test
+        lacks them still.
         """
         self.spent += cost - most
         self._in_flight_by_holder[holder] = max(0, self._in_flight_by_holder[holder] - most.calls)
@@ -109,15 +116,18 @@ class SharedBudget:
         self._settled.set()
 
     def begin(self, holder: str = "") -> None:
-        """The holder starts, perhaps anew after its process has died: what it had in flight is not
-        waited for, and stays spent at
-        the most that it can cost.
+        """Record that a holder starts, perhaps again after its process has died.
+
+        What it had in flight is not waited for, and stays spent at the most that it can cost.
         """
         self._in_flight_by_holder[holder] = 0
         self._settled.set()
 
     def close(self, holder: str = "") -> None:
-        """The holder is done: nothing is kept for it any more, and nothing of it is waited for."""
+        """Record that a holder is done.
+
+        Nothing is held for it any more, and nothing of it is waited for.
+        """
         self._test_by_holder[holder] = Cost()
         self.begin(holder)
 
@@ -137,9 +147,10 @@ class SharedBudget:
         return self._within(costs, self._committed(holder, test))
 
     def _within(self, costs: Sequence[Cost], committed: Cost, kept: Cost | None = None) -> int:
-        """How many of the calls the limits leave room for, beside what is `committed`; and of what
-        was `kept`, where that is given: what was kept for a test is its own, though others keep
-        more than is left since an interruption has lost some.
+        """Return how many of the calls the limits leave room for, beside what is `committed`.
+
+        Where `kept` is given, they must also fit into it: what was held for a test is its own,
+        though others hold more than is left since an interruption has lost some.
         """
         return sum(
             self.limits.passed_by(committed + taken) is None
@@ -148,11 +159,11 @@ class SharedBudget:
         )
 
     def _lacking(self, costs: Sequence[Cost], holder: str, test: bool) -> str | None:
-        """The first limit, calls before others, that all of the costs would pass."""
+        """Return the first limit, calls before others, that all of the costs would exceed."""
         return self.limits.passed_by(self._committed(holder, test) + Cost.of_all(costs))
 
     def _committed(self, holder: str, test: bool) -> Cost:
-        """What this holder cannot have."""
+        """Return what this holder cannot have."""
         kept = Cost.of_all(
             kept for owner, kept in self.kept_by_holder.items() if not (test and owner == holder)
         )
@@ -175,9 +186,9 @@ class SharedBudget:
         left = max(0, limit - getattr(self._committed(holder, test), name))
         wanted = getattr(Cost.of_all(costs) if name in CALL_LIMITS else costs[0], name)
         kept = getattr(Cost.of_all(self.kept_by_holder.values()) + self.spare, name)
-        aside = f" and {kept:,.6g} kept for final tests" if kept and not test else ""
+        reserved = f" and {kept:,.6g} are reserved for final tests" if kept and not test else ""
         return (
             f"The next calls may take {wanted:,.6g} {unit}, but of the {self._of} of {limit:,.6g} "
             f"{unit} only {left:,.6g} are "
-            f"left{aside}; raise {self._of}.{name} to search on."
+            f"left{reserved}; raise {self._of}.{name} to search on."
         )

@@ -1,9 +1,9 @@
-"""The budget of a whole experiment: what all its trials together may pay, and how long they have
-run. One actor gives out of it, and paid_model.py is the guard that stands between a model and it.
+"""The budget of a whole experiment: what all its trials together may pay, and their time.
 
-What is given out stands in a file before any call is sent, at the most that it can cost, and time
-before it has passed: so the limits hold whoever is killed, and an experiment that is continued goes
-on with what is left.
+One actor reserves out of it, and paid_model.py is the guard that stands between a model and it. A
+reservation is recorded in a file before any call is sent, at the most that it can cost, and time
+before it has passed: so the limits hold whatever is killed, and an experiment that is continued
+goes on with what is left.
 """
 
 from serving.budget.actor import BudgetClient, TrialBudgetClient, open_budget

@@ -1,4 +1,4 @@
-"""The budget as one named actor of the Ray cluster, and how trials and the driver see it."""
+"""The budget as one named actor of the Ray cluster, and its clients in trials and the driver."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ class BudgetActor(BudgetStore):
         super().__init__(
             open_folder(folder), limits, kept_by_trial, seconds_allowed, spare=spare, course=course
         )
-        self._keeping: asyncio.Task[None] | None = None
+        self._recording: asyncio.Task[None] | None = None
 
     async def begin(self, trial: str) -> Elapsed:
         """See BudgetStore.begin."""
@@ -57,8 +57,9 @@ class BudgetActor(BudgetStore):
 
 
 class TrialBudgetClient:
-    """The experiment's budget as one trial sees it: Paying, Reserve and Endings, where the actor
-    is. Small and picklable.
+    """The experiment's budget as one trial sees it: Paying, Reserve and Endings.
+
+    The budget itself is in the actor. Small and picklable.
     """
 
     def __init__(self, actor: Any, trial: str, bounded: bool) -> None:
@@ -68,25 +69,34 @@ class TrialBudgetClient:
         self._ending: tuple[str, str] | None = None
 
     async def take(self, costs: Sequence[Cost], *, test: bool = False) -> int:
-        """See Paying.take.
+        """Reserve calls (see Paying.reserve).
 
-        Raises BudgetExhausted, and StorageError where that cannot be put on record.
+        Raises:
+            BudgetExhausted: If nothing can be reserved.
+            StorageError: If a refusal cannot be recorded.
         """
         given: int = await answered(self._actor.take.remote(self._trial, list(costs), test), _OF)
         return given
 
     async def send(self, most_by_key: Mapping[bytes, Cost], *, test: bool = False) -> None:
-        """See Paying.send. Raises StorageError where it cannot be put on record."""
+        """Record that reserved calls are sent (see Paying.send).
+
+        Raises:
+            StorageError: If it cannot be recorded.
+        """
         await answered(self._actor.send.remote(self._trial, dict(most_by_key), test), _OF)
 
     def settle(self, cost_by_key: Mapping[bytes, Cost], *, answered: bool) -> None:
-        # Told, not awaited: it is often called while the caller is being cancelled.
+        """Settle calls (see Paying.settle)."""
+        # Sent, not awaited: it is often called while the caller is being cancelled.
         self._actor.settle.remote(self._trial, dict(cost_by_key), answered)
 
     def give_back(self, most: Cost, *, test: bool = False) -> None:
+        """Release a reservation (see Paying.release)."""
         self._actor.give_back.remote(self._trial, most, test)
 
     async def keep(self, cost: Cost) -> None:
+        """Hold an amount for the trial's final test."""
         if self.bounded:
             await answered(self._actor.keep.remote(self._trial, cost), _OF)
 
@@ -95,8 +105,9 @@ class TrialBudgetClient:
         ledger: LedgerClient | None = None,
         price_list_by_role: Mapping[Role, PriceList] | None = None,
     ) -> Elapsed:
-        """To be called when the trial starts, and starts again: what it had sent before is settled
-        by what the ledger has of it.
+        """Start the trial, or start it again.
+
+        What it had sent before is settled by what the ledger has of it.
         """
         elapsed: Elapsed = await answered(self._actor.begin.remote(self._trial), _OF)
         self._ending = elapsed.ending
@@ -106,36 +117,38 @@ class TrialBudgetClient:
 
     @property
     def ending(self) -> tuple[bytes, str] | None:
-        """See Endings.ending. Known when the trial has begun."""
+        """Return the refused request and the reason (see Endings.ending).
+
+        It is known when the trial has begun.
+        """
         if self._ending is None:
             return None
         key, reason = self._ending
         return bytes.fromhex(key), reason
 
     async def refused(self, key: bytes, reason: str) -> None:
-        """See Endings.refused."""
+        """Record a refusal (see Endings.refused)."""
         await answered(self._actor.ended.remote(self._trial, key.hex(), reason), _OF)
 
     async def close(self, done: bool) -> None:
-        """To be called when the trial is over, whatever became of it."""
+        """End the trial, whatever its result."""
         await answered(self._actor.close.remote(self._trial, done), _OF)
 
 
 class BudgetClient:
-    """The experiment's budget, for whoever hands it to trials. Small and picklable."""
+    """The experiment's budget, for the code that passes it to trials; small and picklable."""
 
     def __init__(self, actor: Any, bounded: bool) -> None:
-        """`bounded`: are there limits but those of time?"""
+        """Wrap the actor; `bounded` means that there are limits but those of time."""
         self._actor = actor
         self._bounded = bounded
 
     def of(self, trial: str) -> TrialBudgetClient:
+        """Return the budget of one trial."""
         return TrialBudgetClient(self._actor, trial, self._bounded)
 
     def close(self, trial: str, done: bool) -> None:
-        """As TrialBudgetClient.close, sent and not awaited: for whoever sees a trial end that
-        cannot say so itself.
-        """
+        """End a trial that cannot end itself; the call is sent and not awaited."""
         self._actor.close.remote(trial, done)
 
     def spent(self) -> Cost:
@@ -144,15 +157,15 @@ class BudgetClient:
         return spent
 
     def stop(self) -> None:
-        """For the driver when all trials are done.
+        """End the run, for the driver when all trials are done.
 
-        Never raises: a time that is not stopped counts a few seconds too much.
+        It never raises: a time that is not stopped counts a few seconds too much.
         """
         with suppress(RayError):
             ray.get(self._actor.stop.remote(), timeout=30)
 
     def end(self) -> None:
-        """As RemoteLedger.end."""
+        """End the actor (see RemoteLedger.end)."""
         ray.kill(self._actor)
 
 
@@ -165,10 +178,13 @@ def open_budget(
     spare: Cost = NOTHING,
     course: str = "",
 ) -> BudgetClient:
-    """The budget of a results folder; see BudgetStore.
+    """Open the budget of a results folder; see BudgetStore.
 
-    Raises DataError where its record cannot be read, SettingsError where it has no room for the
-    final tests. The actor comes back by itself after a crash, and ends with the job that opened it.
+    The actor restarts after a crash, and ends with the job that opened it.
+
+    Raises:
+        DataError: If its record cannot be read.
+        SettingsError: If it has no room for the final tests.
     """
     place, seconds = folder.absolute(), dict(seconds_allowed or {})
     first = BudgetStore(place, limits, kept_by_trial, seconds, course=course)

@@ -7,8 +7,9 @@ from optimizer.budget.paying import Paying
 
 
 class CombinedBudget:
-    """Two budgets that pay together, such as an experiment's and its owner's: what one refuses, the
-    other is not asked for.
+    """Two budgets that pay together, such as an experiment's and its owner's.
+
+    What one refuses is not requested from the other.
     """
 
     bounded = True
@@ -17,7 +18,7 @@ class CombinedBudget:
         self._first, self._second = first, second
 
     async def take(self, costs: Sequence[Cost], *, test: bool = False) -> int:
-        """As Paying.take, of both."""
+        """Reserve calls from both (see Paying.reserve)."""
         given = await self._first.take(costs, test=test)
         both = 0
         try:
@@ -28,16 +29,16 @@ class CombinedBudget:
         return both
 
     async def send(self, most_by_key: Mapping[bytes, Cost], *, test: bool = False) -> None:
-        """As Paying.send, of both."""
+        """Record in both that reserved calls are sent (see Paying.send)."""
         await self._first.send(most_by_key, test=test)
         await self._second.send(most_by_key, test=test)
 
     def settle(self, cost_by_key: Mapping[bytes, Cost], *, answered: bool) -> None:
-        """As Paying.settle, of both."""
+        """Settle calls in both (see Paying.settle)."""
         self._first.settle(cost_by_key, answered=answered)
         self._second.settle(cost_by_key, answered=answered)
 
     def give_back(self, most: Cost, *, test: bool = False) -> None:
-        """As Paying.give_back, of both."""
+        """Release a reservation from both (see Paying.release)."""
         self._first.give_back(most, test=test)
         self._second.give_back(most, test=test)

@@ -1,18 +1,18 @@
 """A model whose calls an experiment's budget pays for: the guard in front of the ledger.
 
 What is already in the ledger costs nothing, and only the ledger can tell. So this guard does not
-reserve a batch before it passes it on: it hands a Payment down with the batch, and the ledger's
-model tells that Payment of each call that it lacks (serving/contracts/payment.py).
+reserve a batch before it passes it on: it passes a Payment down with the batch, and the ledger's
+model reports to that Payment each call that it lacks (serving/contracts/payment.py).
 
     PaidModel     complete(requests)               ends the search where an earlier run was refused
         |         complete_paid(requests, payment)
     CachedModel   answers from the ledger          costs nothing
-        |         payment.reserve(missing)         hold: in memory, before anything goes out
-        |         payment.send(part)               sent: on record, when the part has its place
+        |         payment.reserve(missing)         reserved: in memory, before anything goes out
+        |         payment.send(part)               sent: recorded, when the part has its slots
     gate, retry, client                            the calls
         |         the ledger records the answers
         |         payment.settle(part)             paid: what the calls did cost
-        v         payment.close()                  what was held and not sent is given back
+        v         payment.close()                  what was reserved and not sent is released
 
 Knows no file and no Ray.
 """
@@ -30,10 +30,10 @@ from serving.ledger.schema import key_of
 
 
 class Endings(Protocol):
-    """Where a search was refused what it had to pay for.
+    """The request where a search was refused what it had to pay for.
 
-    It ends at the same request when it is repeated, though somebody else may have paid for that
-    meanwhile.
+    The search ends at the same request when it is repeated, though somebody else may have paid for
+    that meanwhile.
     """
 
     @property
@@ -41,7 +41,7 @@ class Endings(Protocol):
         """Return the key of the request that was refused, and why; None: none was."""
 
     async def refused(self, key: bytes, reason: str) -> None:
-        """Record a refusal; to be awaited before the search is told. The first one counts."""
+        """Record a refusal; await it before the search gets it. The first one counts."""
 
 
 class PaidModel:
@@ -65,15 +65,14 @@ class PaidModel:
         return self._model.name
 
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
-        """Complete as LanguageModel does.
+        """Return one outcome for each request, in order.
 
-        Of a final test for which the budget has something, though not enough, the rest has no
-        answer.
+        Of a final test for which the budget covers only a part, the rest has no answer.
 
         Raises:
-            BudgetExhausted: The budget has not enough for what must be paid. It has the outcomes
-                of all requests before the one that was refused: the same ones whenever the search
-                is repeated, whoever has paid for what in the meantime.
+            BudgetExhausted: If the budget does not cover what must be paid. It has the outcomes of
+                all requests before the one that was refused: the same ones whenever the search is
+                repeated, whoever has paid for what in the meantime.
         """
         payment: Payment = FreePayment()
         if self._shared_budget.bounded:
@@ -121,7 +120,7 @@ class _BatchPayment:
         self._most_by_key: dict[bytes, Cost] = {}
 
     async def reserve(self, request_by_key: Mapping[bytes, Request]) -> Reservation:
-        """See Payment.reserve."""
+        """Reserve the first of these calls (see Payment.reserve)."""
         for key, request in request_by_key.items():
             if key not in self._most_by_key:
                 self._most_by_key[key] = self._price_list.at_most(request)
@@ -132,16 +131,14 @@ class _BatchPayment:
         return _Wave(self._shared_budget, self._price_list, taken, most_by_key, self._test)
 
     def in_place(self, refusal: BudgetExhausted, *, anything: bool) -> Failed | None:
-        """See Payment.in_place."""
+        """Return the outcome of refused calls (see Payment.in_place)."""
         if self._test and anything:
-            return Failed("infrastructure", f"It was not asked: {refusal}")
+            return Failed("infrastructure", f"The request was not sent: {refusal}")
         return None
 
 
 class _Wave:
-    """Calls that a budget has reserved together: which of them were sent, and which of those are
-    settled.
-    """
+    """Calls that a budget has reserved together, some of them sent, and some of those settled."""
 
     def __init__(
         self,
@@ -160,14 +157,14 @@ class _Wave:
         self._test = test
 
     async def send(self, keys: Sequence[bytes]) -> None:
-        """See Reservation.send."""
+        """Book calls as sent (see Reservation.send)."""
         most_by_key = {key: self._reserved.pop(key) for key in keys}
         # before it is known whether it came on record: a cancelled caller cannot tell
         self._sent |= most_by_key
         await self._shared_budget.send(most_by_key, test=self._test)
 
     def settle(self, outcome_by_key: Mapping[bytes, Outcome], *, answered: bool) -> None:
-        """See Reservation.settle."""
+        """Settle sent calls (see Reservation.settle)."""
         cost_by_key = {
             key: self._price_list.of(outcome, self._request_by_key[key])
             for key, outcome in outcome_by_key.items()
@@ -178,8 +175,9 @@ class _Wave:
             self._sent.pop(key, None)
 
     def close(self) -> None:
-        """See Reservation.close: what was not sent was never spent, and what is not settled is
-        lost.
+        """Release what was not sent, and book as lost what is not settled.
+
+        See Reservation.close.
         """
         if self._reserved:
             self._shared_budget.give_back(Cost.of_all(self._reserved.values()), test=self._test)

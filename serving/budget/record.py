@@ -1,6 +1,7 @@
-"""OUT/spent.json: what stands in it, read and written. Knows its format, and no rule of a budget.
+"""The record of a budget in OUT/spent.json: its format, read and written.
 
 An older version wrote no calls, only "spent" with all that was reserved in it: it stays spent.
+Knows no rule of a budget.
 """
 
 import json
@@ -19,7 +20,7 @@ _SUM = "checksum"
 
 @dataclass(frozen=True)
 class SentCall:
-    """A call that may be under way."""
+    """A call that may be in flight."""
 
     most: Cost
     test: bool
@@ -27,7 +28,7 @@ class SentCall:
 
 @dataclass(frozen=True)
 class SpentRecord:
-    """What a budget has on record; costs and calls by trial."""
+    """The recorded state of a budget; costs and calls by trial."""
 
     limits: Mapping[str, float | None] = field(default_factory=dict)
     course: str = ""
@@ -67,10 +68,10 @@ class SpentRecord:
 
 
 def read_record(folder: Folder) -> SpentRecord:
-    """Return what stands in the folder's file; an empty record where there is none.
+    """Return the record in a folder; an empty one where there is no file.
 
     Raises:
-        DataError: The file cannot be read.
+        DataError: If the file cannot be read.
     """
     if not folder.exists(FILE):
         return SpentRecord()
@@ -97,15 +98,16 @@ def read_record(folder: Folder) -> SpentRecord:
         )
     except (ValueError, TypeError, KeyError, AttributeError) as problem:
         raise DataError(
-            f"{place}, which says what this experiment has spent, cannot be read; bring it "
-            "back from a copy, or remove it and "
+            f"{place}, the record of this experiment's spending, cannot be read; restore it "
+            "from a copy, or remove it and "
             "lower budget.total by what was spent."
         ) from problem
 
 
 def _sum(state: Mapping[str, Any]) -> str:
-    """Return the checksum of a state: a digit that flips on the disk would raise or lower a budget
-    without a word.
+    """Return the checksum of a state.
+
+    A digit that flips on the disk would silently raise or lower a budget.
     """
     return f"{zlib.crc32(json.dumps(state, sort_keys=True).encode()):08x}"
 

@@ -1,4 +1,7 @@
-"""What became of calls whose sender has died: the ledger tells. Knows no file and no Ray."""
+"""Settlement of calls whose sender has died, by what the ledger has of them.
+
+Knows no file and no Ray.
+"""
 
 from collections.abc import Mapping
 
@@ -13,9 +16,10 @@ async def recover(
     ledger: LedgerClient,
     price_list_by_role: Mapping[Role, PriceList],
 ) -> None:
-    """Settles calls that were sent: one whose answer is in the ledger at what that cost, any other
-    at the most that it can have
-    cost, as nobody knows what became of it. It may be done twice.
+    """Settle calls that were sent.
+
+    One whose answer is in the ledger costs what that answer cost; any other costs the most that it
+    can, as nobody knows whether it was charged. It may be done twice.
     """
     answers = await ledger.answers(list(most_by_key))
     paid: dict[bytes, Cost] = {}

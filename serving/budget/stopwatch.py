@@ -1,6 +1,6 @@
-"""How long things have run, in all runs of an experiment together.
+"""A stopwatch for the total time of named things, in all runs of an experiment together.
 
-Pure: its clock comes from outside.
+Pure: its clock is passed in.
 """
 
 import time
@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 
 class Stopwatch:
-    """`recorded`: seconds by name, of earlier runs."""
+    """Seconds by name; `recorded` has those of earlier runs."""
 
     def __init__(
         self,
@@ -20,26 +20,30 @@ class Stopwatch:
         self._since: dict[str, float] = {}
 
     def start(self, name: str) -> None:
-        """One that runs goes on."""
+        """Start a name's time; one that runs goes on."""
         self._since.setdefault(name, self._clock())
 
     def stop(self, name: str) -> None:
-        """One that does not run is left alone."""
+        """Stop a name's time, if it runs."""
         if name in self._since:
             self._before[name] = self.seconds(name)
             del self._since[name]
 
     @property
     def running(self) -> tuple[str, ...]:
+        """Return the names whose time runs."""
         return tuple(self._since)
 
     def seconds(self, name: str) -> float:
+        """Return a name's seconds."""
         since = self._since.get(name)
         return self._before.get(name, 0.0) + (0.0 if since is None else self._clock() - since)
 
     def state(self, ahead_s: float) -> dict[str, float]:
-        """To be recorded: what runs counts as if it ran so much longer, as it may be killed before
-        the next record.
+        """Return the seconds to record.
+
+        What runs counts as if it ran `ahead_s` seconds longer, as it may be killed before the next
+        record.
         """
         return {
             name: round(self.seconds(name) + (ahead_s if name in self._since else 0.0), 3)

@@ -1,30 +1,29 @@
 """The record of what an experiment has spent, and how long it has run: OUT/spent.json.
 
-Knows no Ray, no trial but by name, and of an experiment only its folder.
+Knows no Ray, no trial but by name, and of an experiment only its folder. Three numbers are
+distinct, and a call goes through them in this order:
 
-Three numbers are told apart, and a call goes through them in this order:
-
-1. Reserved (`take`): the calls of a batch, at the most that they can cost. In memory alone, since
-   nothing was sent: whatever ends the process or the batch gives it back (`give_back`, `begin`,
+1. Reserved (`reserve`): the calls of a batch, at the most that they can cost. In memory alone, since
+   nothing was sent: whatever ends the process or the batch releases it (`release`, `begin`,
    `close`, or that nobody remembers it).
 2. Sent (`send`): before a call goes out, its key and the most that it can cost stand in the record,
-   and are spent. So whoever reads the record at any moment finds at least what the endpoint was
-   asked.
+   and are spent. So whoever reads the record at any moment finds at least what the endpoint has
+   received.
 3. Paid (`settle`): when the answer is in the ledger, and not before, the call costs what it did
-   cost. A call that came to nothing (an error in place of an answer) is settled too, without an
-   answer. Both come on record with the next `send`, or at the latest with `close` and `stop`: until
-   then a crash leaves the call among those that were sent.
+   cost. A call that failed (an error in place of an answer) is settled too, without an answer. Both
+   are recorded with the next `send`, or at the latest with `close` and `stop`: until then a crash
+   leaves the call among those that were sent.
 
-A holder that starts again (`begin`) is given the calls that it has sent and never settled, and asks
-the ledger for them: one whose answer is there was paid for, and costs what that answer cost; any
-other may have been paid for, and counts at the most, for ever. It is sent again under a new entry
+A holder that starts again (`begin`) gets the calls that it has sent and never settled, and looks
+them up in the ledger: one whose answer is there was paid for, and costs what that answer cost; any
+other may have been paid for, and counts with the most, for ever. It is sent again under a new entry
 if it is needed again. So what is spent is never below what was paid; it is above it by no more than
-the calls that were under way at an interruption; and what the ledger has costs nothing again.
+the calls that were in flight at an interruption; and cached calls cost nothing again.
 
 Of a final test, `kept` is what it still lacks: its whole cost, less that of its calls which are
-answered or under way (`tested`). A call that is lost or fails is lacking again. So an interruption
-takes nothing from what is kept; what it has lost comes out of what is free, and out of `spare`,
-which searches leave alone for that. Only where even that is not enough do the last calls of a test
+answered or in flight (`tested`). A call that is lost or fails is lacking again. So an interruption
+takes nothing from what is held; what it has lost comes out of what is free, and out of `spare`,
+which searches leave free for that. Only where even that is not enough do the last calls of a test
 find nothing left, and their items stay missing. `tested` holds for the same `course` alone: another
 may test another prompt.
 """
@@ -41,15 +40,16 @@ from serving.budget.stopwatch import Stopwatch
 from serving.storage import Folder
 
 WHOLE = ""
-"""The experiment itself, among the names of those whose time is kept."""
+"""The experiment itself, among the names whose time is recorded."""
 RECORD_EVERY_S = 5.0
-"""[ours] Time is on record for two of these ahead: a killed run has lost that much of it at most.
+"""Seconds between two records of time [ours]. Time is recorded for two of these ahead: a killed
+run has lost that much of it at most.
 """
 
 
 @dataclass(frozen=True)
 class Elapsed:
-    """What is behind a trial that begins: seconds, in all runs together."""
+    """The past of a trial that begins: seconds, in all runs together."""
 
     trial_s: float
     whole_s: float
@@ -62,12 +62,22 @@ class Elapsed:
 
 
 class BudgetStore:
-    """A Budget whose state stands in `folder`/spent.json. For one event loop.
+    """A budget whose state is stored in `folder`/spent.json; for one event loop.
 
-    `kept_by_trial`: what each trial's final test may cost at least. `seconds_allowed`: by name of a
-    setting. `spare`: see SharedBudget.spare. `course`: the same for runs that test the same
-    prompts. A trial that is done keeps nothing, in later runs either. With other limits than the
-    recorded ones all trials may search again. Raises DataError for a file that cannot be read.
+    Nothing is held for a trial that is done, in later runs either. With other limits than the
+    recorded ones all trials may search again.
+
+    Args:
+        folder: The results folder.
+        limits: Limits of the experiment.
+        kept_by_trial: The least that each trial's final test may cost.
+        seconds_allowed: Limits of time, by name of a setting.
+        spare: See SharedBudget.spare.
+        course: A name that is equal for runs that test the same prompts.
+        of: Name of the budget in messages.
+
+    Raises:
+        DataError: If the file cannot be read.
     """
 
     def __init__(
@@ -89,7 +99,7 @@ class BudgetStore:
         self._shared_budget.spare = spare
         self._done: set[str] = set()
         self._reserved: dict[tuple[str, bool], Cost] = {}
-        """By trial, and whether it is for its test."""
+        """Reservations by trial, and whether they are for its test."""
         self._writing = asyncio.Lock()
         self._changes = self._written = 0
         recorded = read_record(folder)
@@ -116,17 +126,17 @@ class BudgetStore:
 
     @property
     def spent(self) -> Cost:
-        """What was paid, and the most that the other calls can cost that were sent."""
+        """Return what was paid, and the most that the other sent calls can cost."""
         return self._shared_budget.spent - Cost.of_all(self._reserved.values())
 
     @property
     def kept(self) -> Cost:
-        """For all final tests."""
+        """Return what is held for all final tests."""
         return Cost.of_all(self._shared_budget.kept_by_holder.values())
 
     @property
     def holders(self) -> set[str]:
-        """Trials for which something is kept, or of which something is under way."""
+        """Return trials for which something is held, or of which something is in flight."""
         return {
             *self._shared_budget.kept_by_holder,
             *self._sent,
@@ -134,7 +144,7 @@ class BudgetStore:
         }
 
     def lacking(self, test_by_trial: Mapping[str, Cost]) -> Cost:
-        """What tests that may cost so much still lack, with what is kept for all other trials."""
+        """Return what tests of these costs still lack, with what is held for all other trials."""
         tested, kept = self._shared_budget.tested_by_holder, self._shared_budget.kept_by_holder
         own = [
             (cost - tested.get(trial, Cost())).at_least(Cost())
@@ -145,39 +155,42 @@ class BudgetStore:
         )
 
     def add(self, cost: Cost) -> None:
-        """Books what was spent beside this budget. It comes on record with the next `send`."""
+        """Add what was spent beside this budget; it is recorded with the next `send`."""
         self._shared_budget.spent += cost
 
     def limit(self, limits: Limits) -> None:
-        """Sets other limits, with which all may search again."""
+        """Set other limits, with which all may search again."""
         if limits != self._shared_budget.limits:
             self._shared_budget.limits, self._limits = limits, self._limits | asdict(limits)
             self._shared_budget.refused.clear()
 
     async def take(self, trial: str, costs: Sequence[Cost], test: bool) -> int:
-        """See Paying.take. That a search was refused is on record when it is told."""
+        """Reserve calls of a trial (see Paying.reserve).
+
+        A refusal of a search is recorded before it is raised.
+        """
         try:
             given = await self._shared_budget.take(costs, trial, test=test)
         except BudgetExhausted:
             await self._write()
             raise
-        self._reserve(trial, test, Cost.of_all(costs[:given]))
+        self._add_reserved(trial, test, Cost.of_all(costs[:given]))
         return given
 
     async def send(self, trial: str, most_by_key: Mapping[bytes, Cost], test: bool) -> None:
-        """See Paying.send; returns when it is on record.
+        """Record that reserved calls are sent (see Paying.send); return when it is recorded.
 
-        What an earlier process of this budget has reserved is taken anew.
+        What an earlier process of this budget has reserved is reserved again.
         """
         own = self._sent.setdefault(trial, {})
         if all(own.get(key) == SentCall(most, test) for key, most in most_by_key.items()):
             return (
                 await self._write()
-            )  # it is told twice: whoever tells it never heard that it had arrived
+            )  # a repetition: its sender never got the reply to the first one
         most = Cost.of_all(most_by_key.values())
         reserved = self._reserved.get((trial, test), Cost())
         if reserved.covers(most):
-            self._reserve(trial, test, Cost() - most)
+            self._add_reserved(trial, test, Cost() - most)
         else:
             self._shared_budget.take_now(most, trial, test=test)
         for key, cost in most_by_key.items():
@@ -192,7 +205,10 @@ class BudgetStore:
             raise
 
     def settle(self, trial: str, cost_by_key: Mapping[bytes, Cost], answered: bool) -> None:
-        """See Paying.settle. A call that is not known (any more) stays spent as it is."""
+        """Settle calls (see Paying.settle).
+
+        A call that is not known (any more) stays spent as it is.
+        """
         for key, cost in cost_by_key.items():
             if sent := self._sent.get(trial, {}).pop(key, None):
                 self._shared_budget.settle(
@@ -201,35 +217,40 @@ class BudgetStore:
                 self.lost += Cost() if answered else cost
 
     def give_back(self, trial: str, most: Cost, test: bool) -> None:
-        """See Paying.give_back. What an earlier process of this budget has reserved nobody has."""
+        """Release a reservation (see Paying.release).
+
+        A reservation of an earlier process of this budget does not exist any more.
+        """
         reserved = self._reserved.get((trial, test), Cost())
         if reserved.covers(most):
-            self._reserve(trial, test, Cost() - most)
+            self._add_reserved(trial, test, Cost() - most)
             self._shared_budget.settle(most, Cost(), trial, lacking=test)
 
-    def _reserve(self, trial: str, test: bool, cost: Cost) -> None:
+    def _add_reserved(self, trial: str, test: bool, cost: Cost) -> None:
         left = (self._reserved.pop((trial, test), Cost()) + cost).at_least(Cost())
         if left.calls:  # else what is left of the money is what floats leave
             self._reserved[trial, test] = left
 
-    def _give_all_back(self, trial: str) -> None:
+    def _release_all(self, trial: str) -> None:
         for test in (False, True):
             if most := self._reserved.pop((trial, test), None):
                 self._shared_budget.settle(most, Cost(), trial, lacking=test)
 
     def _forget(self, key: bytes) -> None:
-        """The call is sent again: what was sent before it is lost."""
+        """Book the earlier sending of a call as lost, since it is sent again."""
         for trial, own in self._sent.items():
             if sent := own.pop(key, None):
                 self._shared_budget.settle(sent.most, sent.most, trial, lacking=sent.test)
                 self.lost += sent.most
 
     async def begin(self, trial: str) -> Elapsed:
-        """See SharedBudget.begin; what it had reserved comes back, and what it had sent is given to
-        it to be settled. The trial's time runs until it is closed, whether its process lives or
-        not; the experiment's from the first trial's beginning to the end of the run.
+        """Start a trial (see SharedBudget.begin).
+
+        What it had reserved is released, and what it had sent is returned to be settled. The
+        trial's time runs until it is closed, whether its process lives or not; the experiment's
+        from the first trial's beginning to the end of the run.
         """
-        self._give_all_back(trial)
+        self._release_all(trial)
         self._shared_budget.begin(trial)
         self._time.start(WHOLE)
         self._time.start(trial)
@@ -243,34 +264,34 @@ class BudgetStore:
         return elapsed
 
     async def ended(self, trial: str, key: str, reason: str) -> None:
-        """The trial's search was refused a request; the first one counts."""
+        """Record that the trial's search was refused a request; the first one counts."""
         self._ending_by_trial.setdefault(trial, (key, reason))
         await self._write()
 
     async def keep_time(self) -> None:
-        """Puts time on record for ever, before it passes."""
+        """Record time for ever, before it passes."""
         while True:
             await self._write()
             await asyncio.sleep(RECORD_EVERY_S)
 
     async def stop(self) -> None:
-        """The run is over."""
+        """End the run."""
         for name in self._time.running:
             self._time.stop(name)
         await self._write()
 
     async def keep(self, trial: str, cost: Cost) -> None:
-        """See SharedBudget.keep."""
+        """Hold an amount for a trial's final test (see SharedBudget.hold)."""
         self._shared_budget.keep(cost, trial)
         await self._write()
 
     async def close(self, trial: str, done: bool) -> None:
-        """See SharedBudget.close.
+        """End a trial (see SharedBudget.close).
 
-        A trial that is not `done` may come again in another run: what its test lacks stays kept
-        until then.
+        A trial that is not `done` may come again in another run: what its test lacks is held until
+        then.
         """
-        self._give_all_back(trial)
+        self._release_all(trial)
         self._time.stop(trial)
         if done:
             self._shared_budget.close(trial)
@@ -280,9 +301,7 @@ class BudgetStore:
         await self._write()
 
     async def _write(self) -> None:
-        """Returns when all that has changed up to now is on record; those who wait for the same
-        write it once.
-        """
+        """Return when all changes up to now are recorded; concurrent callers share one write."""
         self._changes += 1
         mine = self._changes
         async with self._writing:

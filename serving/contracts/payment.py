@@ -1,5 +1,7 @@
-"""Who pays for what the ledger lacks. A guard in front of the ledger hands a Payment down with a
-batch, and the ledger's model tells it what becomes of each call. Knows no budget and no price.
+"""Payment of calls that the ledger lacks.
+
+A guard in front of the ledger passes a Payment down with a batch, and the ledger's model reports to
+it what becomes of each call. Knows no budget and no price.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,39 +14,39 @@ from optimizer.types import Failed, Outcome, Request
 
 
 class Reservation(Protocol):
-    """The first of some calls, which may go out. The methods are called in their order here."""
+    """The first of some calls, which may go out; its methods are called in this order."""
 
     @property
     def calls(self) -> int:
         """Return how many of the calls may go out."""
 
     async def send(self, keys: Sequence[bytes]) -> None:
-        """Book calls as sent; to be awaited before they go out. Where it raises they must not."""
+        """Book calls as sent; await it before they go out. Where it raises they must not."""
 
     def settle(self, outcome_by_key: Mapping[bytes, Outcome], *, answered: bool) -> None:
         """Book what sent calls did cost.
 
         Args:
-            outcome_by_key: What came of them.
+            outcome_by_key: Their outcomes.
             answered: Their answers are in the ledger; False: they brought none.
         """
 
     def close(self) -> None:
-        """Give back what was not sent, and book as lost what was sent and never settled."""
+        """Release what was not sent, and book as lost what was sent and never settled."""
 
 
 class Payment(Protocol):
-    """Who pays for one batch."""
+    """The payment of one batch."""
 
     async def reserve(self, request_by_key: Mapping[bytes, Request]) -> Reservation:
         """Reserve the first of these calls, at least one.
 
         Raises:
-            BudgetExhausted: None of them may go out.
+            BudgetExhausted: If none of them may go out.
         """
 
     def in_place(self, refusal: BudgetExhausted, *, anything: bool) -> Failed | None:
-        """Return what stands for the calls that were refused; None where the batch ends there.
+        """Return the outcome of calls that were refused; None where the batch ends there.
 
         Args:
             refusal: Why they may not go out.
@@ -53,13 +55,13 @@ class Payment(Protocol):
 
 
 class PayableModel(LanguageModel, Protocol):
-    """A LanguageModel that tells who pays of what must be paid for."""
+    """A LanguageModel whose calls a Payment pays for."""
 
     async def complete_paid(self, requests: Sequence[Request], payment: Payment) -> list[Outcome]:
-        """Complete as LanguageModel does.
+        """Return one outcome for each request, in order.
 
         Raises:
-            BudgetExhausted: The payment refused a request. It has the outcomes of all requests
+            BudgetExhausted: If the payment refused a request. It has the outcomes of all requests
                 before the first one that was refused.
         """
 
@@ -71,22 +73,22 @@ class FreeReservation:
     calls: int
 
     async def send(self, keys: Sequence[bytes]) -> None:
-        """See Reservation.send."""
+        """Book nothing."""
 
     def settle(self, outcome_by_key: Mapping[bytes, Outcome], *, answered: bool) -> None:
-        """See Reservation.settle."""
+        """Book nothing."""
 
     def close(self) -> None:
-        """See Reservation.close."""
+        """Release nothing."""
 
 
 class FreePayment:
     """A Payment that refuses nothing."""
 
     async def reserve(self, request_by_key: Mapping[bytes, Request]) -> Reservation:
-        """See Payment.reserve."""
+        """Reserve all calls."""
         return FreeReservation(len(request_by_key))
 
     def in_place(self, refusal: BudgetExhausted, *, anything: bool) -> Failed | None:
-        """See Payment.in_place."""
+        """Return None: nothing is refused."""
         return None
