@@ -71,7 +71,7 @@ def verify(folder: Folder) -> None:
             "changed is not checked.",
             "dim",
         )
-    for name in found.aside:
+    for name in found.copies:
         say(
             f"{name} is a damaged segment that was set aside; bring the segment back from a copy, "
             "or remove it.",
@@ -162,10 +162,11 @@ def _tell(faults: Iterable[str]) -> None:
 
 
 def _tell_aside(damaged: Iterable[str]) -> None:
-    from serving.ledger.damage import ASIDE
+    from serving.ledger.damage import COPY_ENDING
 
     for name in damaged:
         say(
-            f"{name} is damaged: all its bytes are kept as {name}{ASIDE}, which nothing reads.",
+            f"{name} is damaged: all its bytes are copied to {name}{COPY_ENDING}, which nothing "
+            "reads.",
             "red",
         )

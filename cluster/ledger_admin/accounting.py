@@ -17,8 +17,8 @@ from cluster.config.experiment import ExperimentSettings
 from cluster.experiment.prepare import SETTINGS_FILE, models_of
 from optimizer.errors import SettingsError, StorageError, UserError, unknown_name
 from serving.ledger import ENDING, writer_lock
-from serving.ledger.compaction import Keep, both, mend, of_model, older_than, prune
-from serving.ledger.damage import ASIDE, aside, sentence
+from serving.ledger.compaction import Filter, both, of_model, older_than, prune, repair
+from serving.ledger.damage import COPY_ENDING, damaged_copies, sentence
 from serving.ledger.format import SCHEMA
 from serving.ledger.inspection import UNKNOWN, Held, Summary, read_segments, summary
 from serving.ledger.usage import Use
@@ -81,7 +81,7 @@ def ledger_folder(place: str) -> Folder:
     """
     given = open_folder(place)
     for folder in (given / "ledger", given):
-        if folder.names(ENDING) or aside(folder):
+        if folder.names(ENDING) or damaged_copies(folder):
             return folder
     raise StorageError(
         f"{given} holds no ledger; name a results folder in which promptray run has recorded "
@@ -141,7 +141,7 @@ def chosen(folder: Folder, older_than_days: float | None, model: str | None) -> 
         raise SettingsError(
             "Name what to delete: --older-than DAYS, --model NAME, or both for what matches both."
         )
-    keeps: list[Keep] = []
+    keeps: list[Filter] = []
     if older_than_days is not None:
         keeps.append(older_than(datetime.now(UTC) - timedelta(days=older_than_days)))
     if model is not None:
@@ -178,9 +178,9 @@ def take_out(folder: Folder, keep: Keep) -> list[str]:
     Raises:
         StorageError: A run is writing to the ledger.
     """
-    before = set(aside(folder))
+    before = set(damaged_copies(folder))
     _held(folder, lambda: prune(folder, keep))
-    return [name.removesuffix(ASIDE) for name in aside(folder) if name not in before]
+    return [name.removesuffix(COPY_ENDING) for name in damaged_copies(folder) if name not in before]
 
 
 def compact(folder: Folder) -> tuple[Summary, Summary, list[str]]:
@@ -193,7 +193,7 @@ def compact(folder: Folder) -> tuple[Summary, Summary, list[str]]:
         StorageError: A run is writing to the ledger.
     """
     before = summary(folder)
-    damaged = _held(folder, lambda: mend(folder))
+    damaged = _held(folder, lambda: repair(folder))
     return before, summary(folder), damaged
 
 

@@ -20,7 +20,7 @@ def words_of(text: str) -> list[str]:
     """Return the words in lower case.
 
     >>> words_of("It doesn't track (0,3).")
-        ['it', 'doesn', 't', 'track', '0', '3']
+    ['it', 'doesn', 't', 'track', '0', '3']
     """
     return _WORD.findall(text.lower())
 

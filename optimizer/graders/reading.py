@@ -1,6 +1,6 @@
 r"""The final answer of a response, in the ways in which people and models write it.
 
-explicit    an `Answer:` line in any decoration (**Answer**: X, ### Final answer: X),
+    explicit    an `Answer:` line in any decoration (**Answer**: X, ### Final answer: X),
                 \boxed{X}, <answer>X</answer>, #### X,
                 {"answer": "X"}: the last of them counts
     sentence    what stands behind the last "the answer is"

@@ -3,8 +3,8 @@
 Knows no Ray, no trial but by name, and of an experiment only its folder. Three numbers are
 distinct, and a call goes through them in this order:
 
-1. Reserved (`reserve`): the calls of a batch, at the most that they can cost. In memory alone, since
-   nothing was sent: whatever ends the process or the batch releases it (`release`, `begin`,
+1. Reserved (`reserve`): the calls of a batch, at the most that they can cost. In memory alone,
+   since nothing was sent: whatever ends the process or the batch releases it (`release`, `begin`,
    `close`, or that nobody remembers it).
 2. Sent (`send`): before a call goes out, its key and the most that it can cost stand in the record,
    and are spent. So whoever reads the record at any moment finds at least what the endpoint has

@@ -1,10 +1,9 @@
-"""The ledger as one named actor of a Ray job, shared by all its trials: the only writer of its
-folder, batched methods only.
+"""The ledger as one named actor of a Ray job, shared by all its trials.
 
-The actor opens its folder when it is first asked something, and not when it is made: so what is
-wrong with the folder reaches the caller as the error that it is, after a restart too. What it
-remembers of who is paying for what is lost with its process; the owners' renewals bring it back
-(see single_flight.py).
+It is the only writer of its folder, and has batched methods only. The actor opens its folder at its
+first call, and not when it is made: so an error of the folder reaches the caller as it is, after a
+restart too. Its memory of the calls in flight is lost with its process; the owners' renewals
+restore it (see single_flight.py).
 """
 
 import asyncio
@@ -31,13 +30,13 @@ _OF = "the ledger"
 CLOSE_WITHIN_S = 10.0
 """[ours]"""
 OPENS_WITHIN_S = 600.0
-"""[ours] A large one on a slow store is read whole."""
+"""A large ledger on a slow store is read whole [ours]."""
 OPENINGS = 10
 AGAIN_S = 0.3
 
 
 class LedgerActor:
-    """`LedgerCoordinator` behind Ray. Async: waiting callers do not hold up the others."""
+    """`LedgerCoordinator` behind Ray; async, so that waiting callers do not delay the others."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
@@ -49,15 +48,18 @@ class LedgerActor:
         self._closed = False
 
     async def open(self) -> list[str]:
-        """Says what is damaged.
+        """Open the folder, and return what is damaged.
 
-        Raises StorageError where the folder cannot be had; it may be called again.
+        It may be called again after an error.
+
+        Raises:
+            StorageError: If the folder cannot be opened.
         """
         self._closed = False
         return (await self._ready()).damage
 
     async def close(self) -> None:
-        """Gives the folder back, until `open` is called again."""
+        """Release the folder, until `open` is called again."""
         async with self._opening:
             self._closed = True
             if self._shared:
@@ -65,24 +67,31 @@ class LedgerActor:
                 self._shared = None
 
     async def claim(self, keys: list[bytes], owner: str) -> list[Claim]:
+        """Claim keys for an owner."""
         return await (await self._ready()).claim(keys, owner)
 
     async def answers(self, keys: list[bytes]) -> list[Completion | None]:
+        """Return the answers of keys, without claims."""
         return await (await self._ready()).answers(keys)
 
     async def record(self, paid_by_key: dict[bytes, Paid]) -> list[Completion]:
+        """Record answers, and return those that stand."""
         return await (await self._ready()).record(paid_by_key)
 
     async def release(self, keys: list[bytes], owner: str) -> None:
+        """Release claims."""
         await (await self._ready()).release(keys, owner)
 
     async def renew(self, keys: list[bytes], owner: str) -> None:
+        """Renew claims."""
         await (await self._ready()).renew(keys, owner)
 
     async def wait(self, keys: list[bytes]) -> None:
+        """Wait until none of the keys is in flight."""
         await (await self._ready()).wait(keys)
 
     async def counts(self) -> LedgerCounts:
+        """Return how the ledger was used."""
         return await (await self._ready()).counts()
 
     async def _ready(self) -> LedgerCoordinator:
@@ -102,42 +111,50 @@ class LedgerActor:
 
 
 class RemoteLedger:
-    """A LedgerClient whose ledger lives in the actor. Small and picklable: hand it to trials.
+    """A LedgerClient whose ledger lives in the actor; small and picklable: pass it to trials.
 
-    Raises StorageError where the actor cannot write, or is gone beyond its restarts.
+    Methods raise StorageError where the actor cannot write, or is gone beyond its restarts.
     """
 
     def __init__(self, actor: Any, damage: Sequence[str] = ()) -> None:
         self._actor = actor
         self.damage = tuple(damage)
-        """What could not be read when it was opened: a sentence a segment."""
+        """What could not be read when it was opened: a sentence for each segment."""
 
     async def claim(self, keys: Sequence[bytes], owner: str) -> list[Claim]:
+        """Claim keys (see LedgerClient.claim)."""
         return await answered(self._actor.claim.remote(list(keys), owner), _OF)
 
     async def answers(self, keys: Sequence[bytes]) -> list[Completion | None]:
+        """Return the answers of keys (see LedgerClient.answers)."""
         return await answered(self._actor.answers.remote(list(keys)), _OF)
 
     async def record(self, paid_by_key: Mapping[bytes, Paid]) -> list[Completion]:
+        """Record answers (see LedgerClient.record)."""
         return await answered(self._actor.record.remote(dict(paid_by_key)), _OF)
 
     async def release(self, keys: Sequence[bytes], owner: str) -> None:
+        """Release claims (see LedgerClient.release)."""
         # Sent, not awaited: it is often called while the caller is being cancelled. A lost release
         # only costs a lease.
         self._actor.release.remote(list(keys), owner)
 
     async def renew(self, keys: Sequence[bytes], owner: str) -> None:
+        """Renew claims (see LedgerClient.renew)."""
         self._actor.renew.remote(list(keys), owner)
 
     async def wait(self, keys: Sequence[bytes]) -> None:
+        """Wait for keys in flight (see LedgerClient.wait)."""
         await answered(self._actor.wait.remote(list(keys)), _OF)
 
     async def counts(self) -> LedgerCounts:
+        """Return how the ledger was used."""
         return await answered(self._actor.counts.remote(), _OF)
 
     def end(self) -> None:
-        """Ends the actor, for an opener that goes on with something else: handles of it linger
-        where trials were given them.
+        """End the actor, for an opener that goes on with something else.
+
+        Trials may still hold handles of it.
         """
         ray.kill(self._actor)
 
@@ -151,23 +168,23 @@ class RemoteLedger:
             self.close()
 
     def close(self) -> None:
-        """Gives the folder back, for the driver when all callers are done.
+        """Release the folder, for the driver when all callers are done.
 
-        Never raises: all that matters is durable, and a folder
-        that is not given back comes free by itself.
+        It never raises: all that matters is durable, and a folder that is not released becomes free
+        by itself.
         """
         with suppress(RayError):
             ray.get(self._actor.close.remote(), timeout=CLOSE_WITHIN_S)
 
 
 def open_ledger(folder: Folder | Path | str) -> RemoteLedger:
-    """The ledger of a folder, open; the same actor for every caller in this Ray job.
+    """Return the open ledger of a folder; the same actor for every caller in this Ray job.
 
-    Raises StorageError where the folder cannot be
-    used, or another job or process is writing to it.
+    The actor restarts after a crash, as the folder holds all that it must know, and ends with the
+    job that opened it.
 
-    The actor comes back by itself after a crash, as the folder holds all that it must know, and
-    ends with the job that opened it.
+    Raises:
+        StorageError: If the folder cannot be used, or another job or process is writing to it.
     """
     place = open_folder(folder).absolute()
     place.make()  # a folder that cannot be used is found here, with a clear error

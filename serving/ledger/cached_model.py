@@ -1,5 +1,6 @@
-"""A model that asks the ledger first. Knows no file, no Ray, no budget, and nothing of the model
-behind it.
+"""A model that looks into the ledger first.
+
+Knows no file, no Ray, no budget, and nothing of the model behind it.
 """
 
 import asyncio
@@ -25,17 +26,18 @@ from serving.ledger.single_flight import RENEWAL_S
 from serving.runtime.supervision import Pauses, Supervisor
 
 RECORD_WITHIN_S = 30.0
-"""[ours] What a batch that is cancelled waits for a slow ledger at most."""
+"""Maximum seconds that a cancelled batch waits for a slow ledger [ours]."""
 
 
 class CachedModel:
-    """A PayableModel that asks the ledger first. Identical requests of one batch are asked once.
+    """A PayableModel that looks into the ledger first.
 
-    What the ledger lacks goes out in chunks at the same time, and each chunk is recorded when it is
-    finished: if the batch is cancelled, or fails in another chunk, those answers are kept. Chunks
-    that finish while others are being recorded are recorded together. A call's place at the model's
-    endpoint is free when its answer is recorded: so a slow ledger slows the calls down, and a kill
-    repeats no more of them than there are places. For one event loop.
+    Identical requests of one batch are sent once. What the ledger lacks goes out in chunks at the
+    same time, and each chunk is recorded when it is finished: if the batch is cancelled, or fails
+    in another chunk, those answers stay recorded. Chunks that finish while others are being
+    recorded are recorded together. A call's slot at the model's endpoint is free when its answer is
+    recorded: so a slow ledger slows the calls down, and a kill repeats no more of them than there
+    are slots. For one event loop.
     """
 
     def __init__(
@@ -45,7 +47,10 @@ class CachedModel:
         chunk: int = 16,
         renewal_s: float = RENEWAL_S,
     ) -> None:
-        """`renewal_s`: how often the ledger hears that we live; a few times in a lease."""
+        """Put the ledger in front of the model; `renewal_s` is the time between two renewals.
+
+        It is a few times shorter than a lease.
+        """
         self._model = model
         self._ledger = ledger
         self._records = Groups[bytes, Paid, Completion](self._record_group)
@@ -58,11 +63,11 @@ class CachedModel:
         return self._model.name
 
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
-        """Complete as LanguageModel does, where nobody counts what is paid."""
+        """Return one outcome for each request, in order, without any payment."""
         return await self.complete_paid(requests, FreePayment())
 
     async def complete_paid(self, requests: Sequence[Request], payment: Payment) -> list[Outcome]:
-        """See PayableModel.complete_paid."""
+        """Return one outcome for each request (see PayableModel.complete_paid)."""
         name, owner = self.name, uuid.uuid4().hex
         keys = [key_of(name, request) for request in requests]
         request_by_key = dict(
@@ -79,7 +84,7 @@ class CachedModel:
             try:
                 await self._fill(own, owner, payment, outcome_by_key)
             except BudgetExhausted as refused:
-                # What stands before the refused request is told, and nothing behind it.
+                # What stands before the refused request is returned, and nothing behind it.
                 refusal = refusal or refused
                 first = next(key for key in own if key not in outcome_by_key)
                 wanted = wanted[: wanted.index(first)]
@@ -100,12 +105,12 @@ class CachedModel:
         payment: Payment,
         into: dict[bytes, Outcome],
     ) -> None:
-        """Add the outcomes of requests that are ours to pay for to those that the batch has.
+        """Add the outcomes of the requests that this batch has claimed to those that it has.
 
-        As many go out at a time as the payment lets. Claims are given up, however it ends.
+        As many go out at a time as the payment permits. Claims are released, however it ends.
 
         Raises:
-            BudgetExhausted: The payment refused one; what came before it is in `into`.
+            BudgetExhausted: If the payment refused one; what came before it is in `into`.
         """
         if not request_by_key:
             return
@@ -153,8 +158,9 @@ class CachedModel:
         outcome_by_key: dict[bytes, Outcome],
         reservation: Reservation,
     ) -> dict[bytes, Outcome]:
-        """Return the outcomes that stand; each call is settled as soon as its answer is on
-        record.
+        """Return the outcomes that stand.
+
+        Each call is settled as soon as its answer is recorded.
         """
         answers = {
             key: outcome
@@ -181,8 +187,9 @@ class CachedModel:
     async def _record(
         self, paid_by_key: Mapping[bytes, Paid], recorded: Callable[[], None]
     ) -> list[Completion]:
-        """Record what is paid for and call `recorded`, even if the batch is cancelled in this
-        moment, and more than once.
+        """Record paid answers and call `recorded`, even if the batch is cancelled meanwhile.
+
+        It may be cancelled more than once.
         """
         recording = asyncio.ensure_future(self._records.committed(paid_by_key))
         try:
@@ -202,7 +209,7 @@ class CachedModel:
         return dict(zip(paid_by_key, await self._ledger.record(paid_by_key), strict=True))
 
     async def _stay_alive(self, keys: Sequence[bytes], owner: str) -> None:
-        """A renewal that fails is made again: several fall into a lease."""
+        """Renew claims; a renewal that fails is repeated: several fall into a lease."""
         tasks = Supervisor("a client of the ledger", Pauses(self._renewal_s, self._renewal_s))
         await tasks.every(
             "renewing claims", self._renewal_s, lambda: self._ledger.renew(keys, owner)
@@ -210,7 +217,7 @@ class CachedModel:
 
 
 def _in_order(keys: Sequence[bytes], outcome_by_key: Mapping[bytes, Outcome]) -> list[Outcome]:
-    """Outcomes in the order of the batch; a repetition inside it cost nothing, which it says."""
+    """Return outcomes in the order of the batch; a repetition inside it is marked as cached."""
     seen: set[bytes] = set()
     outcomes: list[Outcome] = []
     for key in keys:

@@ -1,10 +1,9 @@
-"""The checksum that every batch of a segment carries, and the search for what is sound in a file
-that is damaged.
+"""Checksums of a segment's batches, and the search for what is sound in a damaged file.
 
-A batch is one message of an Arrow stream. Its checksum stands in the message's own metadata, which
-other Arrow readers pass over. It covers every byte of the message, with zeros in its own place, and
-the schema message that the batch is read by. Segments from before have none, and are read as they
-are. Knows no columns.
+A batch is one message of an Arrow stream. Its checksum is in the message's own metadata, which
+other Arrow readers ignore. It covers every byte of the message, with zeros in its own place, and
+the schema message that the batch is read by. Older segments have none, and are read as they are.
+Knows no columns.
 """
 
 import re
@@ -15,14 +14,14 @@ from typing import Any
 import pyarrow as pa
 
 CHECKED = {b"promptray_checksums": b"1"}
-"""In the metadata of a schema: every batch has a checksum."""
+"""Metadata of a schema: every batch has a checksum."""
 END = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 _BEGINNING = END[:4]
 _DIGEST_BYTES = 16
 _NONE_YET = "0" * 2 * _DIGEST_BYTES
 _SUM = re.compile(rb"promptray:([0-9a-f]{8}):([0-9a-f]{32})")
 FAULTS = (pa.ArrowException, OSError, ValueError, EOFError)
-"""What Arrow raises for bytes that are none of its own."""
+"""Errors that Arrow raises for invalid bytes."""
 
 
 def blank(rows: int) -> dict[str, str]:
@@ -31,8 +30,9 @@ def blank(rows: int) -> dict[str, str]:
 
 
 def stamped(head: bytes, message: bytes) -> bytes:
-    """Return a message that was written with `blank`, with its checksum under the schema message
-    `head`.
+    """Return a message that was written with `blank`, with its checksum.
+
+    `head` is the schema message before it.
     """
     at = _SUM.search(message).start(2)  # type: ignore[union-attr]  # the header comes first, and no text of a user is in it
     return message[:at] + _digest(head, message).hex().encode() + message[at + 2 * _DIGEST_BYTES :]
@@ -40,31 +40,32 @@ def stamped(head: bytes, message: bytes) -> bytes:
 
 @dataclass
 class Scan:
-    """What a file is made of: the messages that are sound, and what lies between them."""
+    """The messages of a file that are sound, and what lies between them."""
 
     head: bytes
     """The schema message that the batches are read by; b"" where there is none."""
     messages: list[bytes] = field(default_factory=list)
     unchecked: list[bool] = field(default_factory=list)
-    """By message: has it no checksum?"""
+    """For each message: it has no checksum."""
     lost_batches: int = 0
-    """At least."""
+    """Minimum number of lost batches."""
     lost_rows: int = 0
-    """At least: of batches whose header can still be read."""
+    """Minimum number of lost rows: those of batches whose header can still be read."""
     torn: bool = False
     """The file ends too early: what is lost, if anything, is its end."""
     damaged: bool = False
 
     @property
     def whole(self) -> bool:
+        """Return whether nothing is lost."""
         return not (self.torn or self.damaged)
 
 
 def scan(data: bytes, known: bytes) -> Scan:
     """Find the messages of a segment.
 
-    `known`: the schema message that such a file begins with as we write it; what fits only that
-    is sound too, as it is the beginning of the file that is damaged then.
+    `known`: the schema message that this version begins such a file with; what fits only that is
+    sound too, since then the beginning of the file is damaged.
     """
     buffer = pa.py_buffer(data)
     first = _message_at(data, buffer, 0)
@@ -113,8 +114,9 @@ def scan(data: bytes, known: bytes) -> Scan:
 
 
 def _judged(message: bytes, heads: tuple[bytes, ...], declared: bool) -> str:
-    """Say by what a message is sound: "by its head", "by the known head", "unchecked"; else
-    "damaged".
+    """Return by what a message is sound, or "damaged".
+
+    It is "by its head", "by the known head" or "unchecked".
     """
     claimed = _claimed(message)
     if claimed is None:
@@ -126,8 +128,9 @@ def _judged(message: bytes, heads: tuple[bytes, ...], declared: bool) -> str:
 
 
 def _next_sound(data: bytes, buffer: Any, begin: int, heads: tuple[bytes, ...]) -> int:
-    """Find the next place where a message stands whose checksum fits, or the end of the stream;
-    else the end of the file.
+    """Return the position of the next message whose checksum fits, or of the end of the stream.
+
+    Without either it is the end of the file.
     """
     at = data.find(_BEGINNING, begin)
     while at >= 0:
@@ -145,9 +148,7 @@ def _next_sound(data: bytes, buffer: Any, begin: int, heads: tuple[bytes, ...]) 
 
 
 def _lose(found: Scan, gap: bytes, batches: int = 1) -> None:
-    """Count what stood in a gap: so many batches, or more where the headers of more can still be
-    found.
-    """
+    """Count what was in a gap: so many batches, or more where more headers are found."""
     rows = [int(one[1], 16) for one in _SUM.finditer(gap)]
     found.lost_batches += max(batches, len(rows))
     found.lost_rows += sum(rows)
@@ -166,7 +167,7 @@ def _message_at(data: bytes, buffer: Any, at: int) -> tuple[int, str] | None:
 
 
 def _claimed(message: bytes) -> bytes | None:
-    """Return the checksum that stands in the header of a message."""
+    """Return the checksum in the header of a message."""
     found = _SUM.search(message, 8, 8 + int.from_bytes(message[4:8], "little"))
     return bytes.fromhex(found[2].decode()) if found else None
 

@@ -1,9 +1,9 @@
-"""Segments that are replaced by fewer or shorter ones. Whoever calls this holds the folder.
+"""Compaction: segments are replaced by fewer or shorter ones; the caller holds the folder.
 
-A replacement is written whole, under the place in the order of the first segment that it replaces,
-before those are deleted. So a crash at any point leaves every entry in at least one file, and the
-first answer of a key stands as it did. Foreign files are left as they are. The bytes of a damaged
-segment are set aside (damage.py) before it is replaced, so that nothing in it is lost for good.
+A replacement is written whole, under the position in the order of the first segment that it
+replaces, before those are deleted. So a crash at any point leaves every entry in at least one file,
+and the first answer of a key stands as it did. Foreign files stay untouched. The bytes of a damaged
+segment are copied (damage.py) before it is replaced, so that nothing in it is lost for good.
 """
 
 import uuid
@@ -16,21 +16,22 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from serving.ledger.damage import set_aside
+from serving.ledger.damage import copy_damaged
 from serving.ledger.format import ENDING, SCHEMA, State, contents, place_in_order, whole
 from serving.storage import Folder
 
 LARGE_BYTES = 16 * 2**20
-"""[ours] A segment of this size is merged no more: so an entry is written anew a few times at most,
-however large the ledger.
+"""Segments of this size are not merged any more [ours]: so an entry is rewritten a few times at
+most, however large the ledger.
 """
 MOST_SMALL = 32
-"""[ours] Segments in a row, smaller than that, that a ledger is opened with before they are merged.
+"""Number of neighbouring smaller segments with which a ledger is opened before they are merged
+[ours].
 """
 _ROWS = 4096
-"""Of a batch in a merged segment: enough for zstd to find what repeats."""
-Keep = Callable[[Any], Any]
-"""Of a table of SCHEMA, a mask of the rows that stay."""
+"""Rows of a batch in a merged segment: enough for zstd to find what repeats."""
+Filter = Callable[[Any], Any]
+"""Table of SCHEMA -> a mask of the rows that stay."""
 
 
 @dataclass(frozen=True)
@@ -43,20 +44,24 @@ class Found:
 
 
 def merge(folder: Folder, found: Iterable[Found], least: int = 2) -> None:
-    """Replaces every run of at least `least` small and whole segments by one.
+    """Replace every run of at least `least` small and whole segments by one.
 
-    Raises StorageError; the folder is as good as before
-    then.
+    Raises:
+        StorageError: If a file cannot be read or written; the folder is as good as before.
     """
     for run in _runs(found, _is_small_and_whole):
         if len(run) >= least:
             _replace(folder, run)
 
 
-def mend(folder: Folder) -> list[str]:
-    """Merges all small segments, and writes what can be read of torn and damaged ones into whole
-    ones; returns the names of damaged
-    ones that were set aside. Raises StorageError as `merge` does.
+def repair(folder: Folder) -> list[str]:
+    """Rewrite torn and damaged segments as whole ones, and merge all small ones.
+
+    Returns:
+        The names of damaged ones, whose bytes were copied first.
+
+    Raises:
+        StorageError: As `merge`.
     """
     found = [
         Found(name, len(data := folder.read(name)), contents(data).state)
@@ -68,24 +73,27 @@ def mend(folder: Folder) -> list[str]:
         if len(run) > 1 or cut.intersection(run):
             for name in run:
                 if name in damaged:
-                    set_aside(folder, name, folder.read(name))
+                    copy_damaged(folder, name, folder.read(name))
             _replace(folder, run)
     return damaged
 
 
-def prune(folder: Folder, keep: Keep) -> int:
-    """Mends the ledger, then takes the other entries out of it; returns how many.
+def prune(folder: Folder, keep: Filter) -> int:
+    """Repair the ledger, then remove the other entries; return how many were removed.
 
-    What was set aside of damaged segments stays.
-    Raises StorageError: some may be gone by then.
+    Copies of damaged segments stay.
+
+    Raises:
+        StorageError: If a file cannot be read or written; some entries may be gone by then.
     """
-    mend(folder)  # what a torn copy holds would come back otherwise
+    repair(folder)  # what a torn copy holds would come back otherwise
     return sum(_pruned(folder, name, keep) for name in folder.names(ENDING))
 
 
-def older_than(moment: datetime) -> Keep:
-    """Keeps what was recorded later, and entries of old segments, which do not say when they were
-    recorded.
+def older_than(moment: datetime) -> Filter:
+    """Return a filter for what was recorded later.
+
+    Entries of old segments, which have no time, stay too.
     """
 
     def keep(table: Any) -> Any:
@@ -97,9 +105,10 @@ def older_than(moment: datetime) -> Keep:
     return keep
 
 
-def of_model(name: str) -> Keep:
-    """Keeps the answers of all other models, and entries of old segments, which do not say whose
-    they are.
+def of_model(name: str) -> Filter:
+    """Return a filter for the answers of all other models.
+
+    Entries of old segments, which have no model, stay too.
     """
 
     def keep(table: Any) -> Any:
@@ -108,8 +117,8 @@ def of_model(name: str) -> Keep:
     return keep
 
 
-def both(one: Keep, other: Keep) -> Keep:
-    """Takes out only what both would."""
+def both(one: Filter, other: Filter) -> Filter:
+    """Return a filter that removes only what both would."""
     return lambda table: pc.or_(one(table), other(table))
 
 
@@ -118,7 +127,7 @@ def _is_small_and_whole(found: Found) -> bool:
 
 
 def _runs(found: Iterable[Found], mergeable: Callable[[Found], bool]) -> Iterator[list[str]]:
-    """Neighbours in the order of segments; all copies of a segment are neighbours."""
+    """Yield neighbours in the order of segments; all copies of a segment are neighbours."""
     for yes, run in groupby(found, mergeable):
         if yes:
             yield [one.name for one in run]
@@ -129,7 +138,7 @@ def _replace(folder: Folder, names: Sequence[str]) -> None:
     _write_instead(folder, names, _first_of_each_key(pa.Table.from_batches(batches, SCHEMA)))
 
 
-def _pruned(folder: Folder, name: str, keep: Keep) -> int:
+def _pruned(folder: Folder, name: str, keep: Filter) -> int:
     read = contents(folder.read(name))
     if read.state != "whole":
         return 0

@@ -1,9 +1,8 @@
-"""One ledger for many callers: each answer is paid for once, even when several ask for it at the
-same moment. Knows no Ray.
+"""One ledger for many callers: each answer is paid for once, even with concurrent requests.
 
 A caller claims the keys of a whole batch at once. Each is a hit, or the caller's own to pay for, or
 in flight elsewhere. It does its own work first and waits for the others' afterwards: so no two
-callers can wait for each other.
+callers can wait for each other. Knows no Ray.
 """
 
 import asyncio
@@ -23,7 +22,7 @@ Claim = Completion | Literal["yours", "elsewhere"]
 
 @dataclass(frozen=True)
 class LedgerCounts:
-    """How a ledger was used since it was opened; `entries` is all that it holds."""
+    """How a ledger was used since it was opened; `entries` is the number of all its entries."""
 
     entries: int = 0
     hits: int = 0
@@ -32,37 +31,38 @@ class LedgerCounts:
 
 
 class LedgerClient(Protocol):
-    """What `CachedModel` asks of a ledger, here or in another process.
+    """The interface of a ledger that `CachedModel` needs, here or in another process.
 
-    Every call is for many keys, and may be made twice.
+    Every call is for many keys, and may be repeated.
     """
 
     async def claim(self, keys: Sequence[bytes], owner: str) -> list[Claim]:
-        """One claim a key. Keys that come back as "yours" must be recorded or released."""
+        """Return one claim for each key; record or release keys that come back as "yours"."""
 
     async def answers(self, keys: Sequence[bytes]) -> list[Completion | None]:
-        """What stands for these keys now, in order; claims nothing, and counts no hit."""
+        """Return the present answers of these keys, in order, without claims or hits."""
 
     async def record(self, paid_by_key: Mapping[bytes, Paid]) -> list[Completion]:
-        """Makes answers durable and frees their keys.
+        """Make answers durable and free their keys.
 
-        Returns the answers that stand, in order: the first one of a key does.
+        Returns:
+            The answers that stand, in order: the first one of each key.
         """
 
     async def release(self, keys: Sequence[bytes], owner: str) -> None:
-        """Gives up claims, so that others may make them."""
+        """Release claims, so that others may make them."""
 
     async def renew(self, keys: Sequence[bytes], owner: str) -> None:
-        """Says that the owner is alive and paying for these keys; those that were recorded
-        meanwhile are passed over.
+        """Record that the owner is alive and paying for these keys.
+
+        Keys that were recorded meanwhile are ignored.
         """
 
     async def wait(self, keys: Sequence[bytes]) -> None:
-        """Returns when none of the keys is in flight any more, whatever became of it; claim again
-        to learn that.
-        """
+        """Return when none of the keys is in flight any more; claim again to learn the result."""
 
-    async def counts(self) -> LedgerCounts: ...
+    async def counts(self) -> LedgerCounts:
+        """Return how the ledger was used."""
 
 
 class LedgerCoordinator:
@@ -78,6 +78,7 @@ class LedgerCoordinator:
         self._paid = 0
 
     async def claim(self, keys: Sequence[bytes], owner: str) -> list[Claim]:
+        """Claim keys (see LedgerClient.claim)."""
         claims = [self._claim(key, owner) for key in keys]
         if self._usage.due and (self._saving is None or self._saving.done()):
             self._saving = asyncio.create_task(asyncio.to_thread(self._usage.save))
@@ -91,9 +92,11 @@ class LedgerCoordinator:
         return "yours" if self._single_flight.claim(key, owner) else "elsewhere"
 
     async def answers(self, keys: Sequence[bytes]) -> list[Completion | None]:
+        """Return the answers of keys (see LedgerClient.answers)."""
         return [self._ledger.get(key) for key in keys]
 
     async def record(self, paid_by_key: Mapping[bytes, Paid]) -> list[Completion]:
+        """Record answers (see LedgerClient.record)."""
         return await self._groups.committed(paid_by_key)
 
     async def _commit(self, group: Mapping[bytes, Paid]) -> dict[bytes, Completion]:
@@ -112,23 +115,27 @@ class LedgerCoordinator:
             self._usage.save()
 
     async def release(self, keys: Sequence[bytes], owner: str) -> None:
+        """Release claims (see LedgerClient.release)."""
         self._single_flight.release(keys, owner)
 
     async def renew(self, keys: Sequence[bytes], owner: str) -> None:
+        """Renew claims (see LedgerClient.renew)."""
         self._single_flight.renew([key for key in keys if self._ledger.get(key) is None], owner)
 
     async def wait(self, keys: Sequence[bytes]) -> None:
+        """Wait for keys in flight (see LedgerClient.wait)."""
         await self._single_flight.wait(keys)
 
     async def counts(self) -> LedgerCounts:
+        """Return how the ledger was used."""
         return LedgerCounts(len(self._ledger), self._hits, self._paid, self._single_flight.count)
 
     @property
     def damage(self) -> list[str]:
-        """See Ledger.damage."""
+        """Return a sentence for each damaged segment (see Ledger.damage)."""
         return self._ledger.damage
 
     def close(self) -> None:
-        """Saves the usage and gives the folder back; what was recorded is durable without this."""
+        """Save the usage and release the folder; recorded answers are durable without this."""
         self._usage.save()
         self._ledger.close()

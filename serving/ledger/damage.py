@@ -1,37 +1,37 @@
-"""What is told of a segment that is not whole, and where its bytes are kept when the ledger is
-written anew. Knows no Arrow.
+"""Reports on segments that are not whole, and copies of the bytes of damaged ones.
+
+Knows no Arrow.
 """
 
 from serving.ledger.format import Contents
 from serving.storage import Folder
 
-ASIDE = ".damaged"
-"""Ends the name of a damaged segment that was set aside: it is read no more, and holds all bytes
+COPY_ENDING = ".damaged"
+"""Ends the name of the copy of a damaged segment: it is not read any more, and holds all bytes
 that were found.
 """
 
 
 def sentence(name: str, read: Contents) -> str:
-    """Say what is wrong with a segment, and what to do; "" where nothing is."""
+    """Return what is wrong with a segment, and what to do; "" where nothing is."""
     if read.state == "whole":
         return ""
     if read.state == "foreign":
-        return f"{name} is no segment of this version; it is passed over."
+        return f"{name} is no segment of this version; it is ignored."
     if read.state == "torn":
         return (
             f"{name} is torn: {read.rows:,} entries before the tear are read{_lost(read)}; "
-            "`promptray ledger compact` writes "
-            "them anew."
+            "`promptray ledger compact` rewrites them."
         )
     if not read.lost_batches:
         return (
             f"{name} is damaged, but all its {read.rows:,} entries are read; `promptray ledger "
-            "compact` writes them anew."
+            "compact` rewrites them."
         )
     return (
-        f"{name} is damaged: {read.rows:,} entries are read{_lost(read)}. Bring it back from a "
-        "copy; without one, a run pays "
-        f"again for what is lost, and `promptray ledger compact` sets it aside as {name}{ASIDE}."
+        f"{name} is damaged: {read.rows:,} entries are read{_lost(read)}. Restore it from a "
+        "copy; without one, a run pays again for what is lost, and `promptray ledger compact` "
+        f"stores its bytes as {name}{COPY_ENDING}."
     )
 
 
@@ -46,14 +46,19 @@ def _lost(read: Contents) -> str:
     )
 
 
-def set_aside(folder: Folder, name: str, data: bytes) -> None:
-    """Keep the bytes of a damaged segment under another name.
+def copy_damaged(folder: Folder, name: str, data: bytes) -> None:
+    """Copy the bytes of a damaged segment to another name; the segment itself stays.
 
-    The segment itself stays where it is. Raises StorageError.
+    Raises:
+        StorageError: If the copy cannot be written.
     """
-    folder.write(name + ASIDE, data)
+    folder.write(name + COPY_ENDING, data)
 
 
-def aside(folder: Folder) -> list[str]:
-    """Name the damaged segments that were set aside. Raises StorageError."""
-    return folder.names(ASIDE)
+def damaged_copies(folder: Folder) -> list[str]:
+    """Return the names of the copies of damaged segments.
+
+    Raises:
+        StorageError: If the folder cannot be read.
+    """
+    return folder.names(COPY_ENDING)

@@ -1,5 +1,6 @@
-"""A ledger's entries as a table that people and tools read: one row an answer, the answer that
-stands. Knows Arrow and JSON.
+"""A ledger's entries as a table that people and tools read: one row for each answer.
+
+Knows Arrow and JSON.
 """
 
 import json
@@ -40,13 +41,24 @@ KINDS = (".parquet", ".jsonl")
 
 
 def export(folder: Folder, file: str, tell: Callable[[str], None] = lambda fault: None) -> int:
-    """Writes all answers to a path or URI that ends in .parquet or .jsonl; returns how many.
+    """Write all answers to a path or URI that ends in .parquet or .jsonl.
 
-    `tell` is given a sentence for each
-    segment that is not read in full. Raises UserError.
+    Args:
+        folder: The ledger's folder.
+        file: Where to write.
+        tell: Called with a sentence for each segment that is not read in full.
+
+    Returns:
+        The number of answers.
+
+    Raises:
+        SettingsError: If the ending is another.
+        StorageError: If a file cannot be read or written.
     """
     if not file.endswith(KINDS):
-        raise SettingsError(f"{file} says not what to write; end its name in {' or '.join(KINDS)}.")
+        raise SettingsError(
+            f"The format of {file} is unknown; end its name in {' or '.join(KINDS)}."
+        )
     target, name = split_place(file)
     rows = list(_rows(folder, tell))
     target.write(name, _parquet(rows) if file.endswith(".parquet") else _jsonl(rows))
@@ -65,8 +77,8 @@ def _rows(folder: Folder, tell: Callable[[str], None]) -> Iterator[dict[str, Any
                 continue
             yield from (row for key, row in reversed(rows.items()) if key not in seen)
             seen.update(rows)
-        if told := sentence(name, read):
-            tell(told)
+        if fault := sentence(name, read):
+            tell(fault)
 
 
 _WANTED = (
@@ -85,7 +97,7 @@ _WANTED = (
 
 
 def _readable(row: dict[str, Any]) -> dict[str, Any]:
-    asked = json.loads(row.pop("request") or "null")
+    request = json.loads(row.pop("request") or "null")
     shown = (
         dict.fromkeys(COLUMNS.names)
         | row
@@ -95,12 +107,12 @@ def _readable(row: dict[str, Any]) -> dict[str, Any]:
             "text": storable(row["text"].decode("utf-8", "surrogatepass")),
         }
     )
-    if asked:
-        messages = storable(json.dumps(asked["messages"], ensure_ascii=False))
-        shown |= asked["sampling"] | {
+    if request:
+        messages = storable(json.dumps(request["messages"], ensure_ascii=False))
+        shown |= request["sampling"] | {
             "messages": messages,
-            "sample": asked["sample"],
-            "raw": asked["raw"],
+            "sample": request["sample"],
+            "raw": request["raw"],
         }
     return shown
 

@@ -1,15 +1,12 @@
-"""The ledger's files.
+"""The format of the ledger's files.
 
 A segment is an Arrow IPC stream, compressed with zstd, of entries in the order in which they were
-recorded.
-
-Every batch carries a checksum (checksums.py), so that bytes that have changed on the disk are
-found; old segments have none.
-
-The segment that grows exists in two copies that are written by turns, each time whole: the copy
-that holds what was acknowledged last is never the one that is being written, so that nothing is
-lost even where a write is not atomic. What was serialized once is kept as bytes. Any Arrow reader
-can read a segment. Knows no folder, no lock, and not which answer of a key stands.
+recorded. Every batch carries a checksum (checksums.py), so that bytes that have changed on the disk
+are found; old segments have none. The segment that grows exists in two copies that are written by
+turns, each time whole: the copy that holds what was acknowledged last is never the one that is
+being written, so that nothing is lost even where a write is not atomic. What was serialized once is
+reused as bytes. Any Arrow reader can read a segment. Knows no folder, no lock, and not which answer
+of a key stands.
 """
 
 import json
@@ -29,8 +26,8 @@ from serving.storage.text import storable
 
 ENDING = ".arrows"
 SEGMENT_BYTES = 256 * 2**10
-"""A segment that has grown to this is left alone, and a new one begun: so a commit never writes
-much more than this.
+"""A segment that has grown to this stays as it is, and a new one is started: so a commit never
+writes much more than this.
 """
 _VERSION = b"promptray_ledger"
 _ANSWERS = (
@@ -58,33 +55,34 @@ SCHEMA = pa.schema(
     metadata={_VERSION: str(SCHEMA_VERSION), **CHECKED},
 )
 ANSWER_COLUMNS = (*(field.name for field in _ANSWERS), "cached_tokens", "model")
-"""What a replay needs. The requests are most of the bytes, and are left compressed."""
+"""Columns that a replay needs. The requests are most of the bytes, and are left compressed."""
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="zstd")
 State = Literal["whole", "torn", "damaged", "foreign"]
-"""`torn` ends too early, as a write that was cut; of a `damaged` one bytes have changed; `foreign`
-is no segment, or one of another version.
+"""`torn` ends too early, as a write that was cut; of a `damaged` one bytes have changed;
+`foreign` is no segment, or one of another version.
 """
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What could be read of a file: of a torn or damaged one, the batches that are sound."""
+    """The readable content of a file: of a torn or damaged one, the batches that are sound."""
 
     batches: tuple[Any, ...]
     state: State
     lost_batches: int = 0
-    """Batches that could not be read, at least."""
+    """Minimum number of batches that could not be read."""
     lost_rows: int = 0
-    """Entries in them, at least: the number is not known of a batch whose header is damaged."""
+    """Minimum number of entries in them: it is not known of a batch whose header is damaged."""
     unchecked: int = 0
-    """Entries that were read and have no checksum, as all in segments from before."""
+    """Entries that were read and have no checksum, as all in older segments."""
 
     @property
     def rows(self) -> int:
+        """Return the number of entries that were read."""
         return sum(batch.num_rows for batch in self.batches)
 
     def without(self, batch: Any) -> "Contents":
-        """Count a batch as lost whose rows cannot be decoded."""
+        """Return the contents with a batch counted as lost, whose rows cannot be decoded."""
         left = tuple(one for one in self.batches if one is not batch)
         return replace(
             self,
@@ -105,28 +103,33 @@ class OpenSegment:
 
     @classmethod
     def numbered(cls, number: int) -> "OpenSegment":
-        """A new one. Its name is no other writer's, even if that has the same number."""
+        """Return a new segment.
+
+        Its name is no other writer's, even if that has the same number.
+        """
         return cls(f"{number:06d}-{uuid.uuid4().hex[:8]}")
 
     def with_batch(self, batch: Any) -> "OpenSegment":
+        """Return the segment with one more batch."""
         return OpenSegment(self.base, self.body + _message(batch), self.commits + 1)
 
     @property
     def name(self) -> str:
-        """Of the copy to write."""
+        """Return the name of the copy to write."""
         return f"{self.base}.{'ab'[self.commits % 2]}{ENDING}"
 
     @property
     def other_name(self) -> str:
-        """Of the copy that held everything up to the commit before."""
+        """Return the name of the copy that held everything up to the commit before."""
         return f"{self.base}.{'ba'[self.commits % 2]}{ENDING}"
 
     def to_bytes(self) -> bytes:
+        """Return the whole file."""
         return _HEAD + self.body + END
 
 
 def batch_of(paid_by_key: Mapping[bytes, Paid], now: datetime) -> Any:
-    """The entries as a record batch of SCHEMA."""
+    """Return the entries as a record batch of SCHEMA."""
     all_paid = list(paid_by_key.values())
     answers = [paid.answer for paid in all_paid]
     return pa.record_batch(
@@ -156,13 +159,14 @@ def batch_of(paid_by_key: Mapping[bytes, Paid], now: datetime) -> Any:
 
 
 def whole(batches: Sequence[Any]) -> bytes:
-    """A file of batches of SCHEMA."""
+    """Return a file of batches of SCHEMA."""
     return _HEAD + b"".join(map(_message, batches)) + END
 
 
 def contents(data: bytes, columns: Sequence[str] = tuple(SCHEMA.names)) -> Contents:
-    """The batches of a file with those columns, in their order; a column that an older segment
-    lacks is null. Never raises.
+    """Return the batches of a file with those columns, in their order.
+
+    A column that an older segment lacks is null. It never raises.
     """
     found = scan(data, _HEAD)
     schema = _schema_of(found.head)
@@ -185,42 +189,51 @@ def contents(data: bytes, columns: Sequence[str] = tuple(SCHEMA.names)) -> Conte
 
 
 def answers(batch: Any) -> Iterator[tuple[bytes, str, Completion]]:
-    """Key, model ("" where an old segment does not say) and answer of every row of a batch of
-    ANSWER_COLUMNS.
+    """Yield key, model and answer of every row of a batch of ANSWER_COLUMNS.
 
-    Raises ValueError where a row cannot be decoded.
+    The model is "" where an old segment has none.
+
+    Raises:
+        ValueError: If a row cannot be decoded.
     """
     columns = (batch.column(name).to_pylist() for name in ANSWER_COLUMNS)
     for key, text, truncated, prompt, completion, metadata, cached, model in zip(
         *columns, strict=True
     ):
-        said = {} if metadata == b"{}" else json.loads(metadata)
+        facts = {} if metadata == b"{}" else json.loads(metadata)
         answer = Completion(
-            text.decode("utf-8", "surrogatepass"), truncated, prompt, completion, True, said, cached
+            text.decode("utf-8", "surrogatepass"),
+            truncated,
+            prompt,
+            completion,
+            True,
+            facts,
+            cached,
         )
         yield key, sys.intern(model or ""), answer
 
 
 def place_in_order(name: str) -> str:
-    """The part of a segment's name that orders it: a segment that replaces others keeps that of the
-    first of them.
+    """Return the part of a segment's name that orders it.
+
+    A segment that replaces others has that of the first of them.
     """
     return name.partition(".")[0]
 
 
 def number_of(name: str) -> int:
-    """0 for a name that is none of ours."""
+    """Return a segment's number; 0 for another name."""
     head = name.partition("-")[0]
     return int(head) if head.isascii() and head.isdigit() else 0
 
 
 def _message(batch: Any) -> bytes:
-    """A batch as it stands in a stream, between the schema and the end."""
+    """Return a batch as it stands in a stream, between the schema and the end."""
     return stamped(_HEAD, _stream([batch])[len(_HEAD) : -len(END)])
 
 
 def _stream(batches: Sequence[Any]) -> bytes:
-    """As `whole`, without checksums."""
+    """Return a file of batches without checksums."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, SCHEMA, options=_OPTIONS) as stream:
         for batch in batches:
@@ -240,7 +253,7 @@ def _read(stream: bytes, schema: Any, columns: Sequence[str]) -> Iterator[Any]:
 
 
 def _read_one_by_one(found: Scan, schema: Any, columns: Sequence[str]) -> list[Any]:
-    """The batches that can be read, where one without a checksum cannot.
+    """Return the batches that can be read, where one without a checksum cannot.
 
     The others are counted as lost in `found`.
     """
@@ -260,7 +273,7 @@ def _read_one_by_one(found: Scan, schema: Any, columns: Sequence[str]) -> list[A
 
 
 def _schema_of(head: bytes) -> Any:
-    """None where it cannot be read."""
+    """Return the schema; None where it cannot be read."""
     try:
         return pa.ipc.open_stream(head + END).schema if head else None
     except FAULTS:
@@ -280,14 +293,15 @@ def _is_ours(schema: Any) -> bool:
 
 
 def _looks_ours(data: bytes) -> bool:
-    """Is it the beginning of a segment? One of which not even that is left is taken for ours
-    too.
+    """Return whether it is the beginning of a segment.
+
+    A file of which not even that is left counts as one, too.
     """
     return not data or _VERSION in data[:4096] or _HEAD.startswith(data[:64])
 
 
 def _with_columns(batch: Any, columns: Sequence[str]) -> Any:
-    """The columns in their order, with nulls for those that are not there."""
+    """Return the columns in their order, with nulls for those that are missing."""
     fields = [SCHEMA.field(name) for name in columns]
     cells = [
         batch.column(field.name)

@@ -1,7 +1,6 @@
-"""Group commit: while one group is being committed the next one gathers, and all callers of a group
-go on together.
+"""Group commit: while one group is being committed the next one gathers.
 
-Knows no ledger.
+All callers of a group go on together. Knows no ledger.
 """
 
 import asyncio
@@ -14,24 +13,23 @@ R = TypeVar("R")
 
 
 class Groups(Generic[K, V, R]):
-    """For one event loop.
+    """Groups of values that are committed together; for one event loop.
 
-    `commit` gives what stands for each key. What could not be committed is tried again with the
-    next group:
-    it was paid for.
+    `commit` returns what stands for each key. What could not be committed is retried with the next
+    group: it was paid for.
     """
 
     def __init__(self, commit: Callable[[Mapping[K, V]], Awaitable[Mapping[K, R]]]) -> None:
         self._commit = commit
         self._pending: dict[K, V] = {}
         self._written: asyncio.Future[Mapping[K, R]] | None = None
-        """Done when what is pending is committed; None where nobody waits for that."""
+        """Done when the pending values are committed; None where nobody waits for that."""
         self._committing: asyncio.Task[None] | None = None
 
     async def committed(self, value_by_key: Mapping[K, V]) -> list[R]:
-        """What stands for these keys, in order, when all of it is committed; of two values of one
-        key in a group the first does.
-        Raises what `commit` raises.
+        """Return what stands for these keys, in order, when all of it is committed.
+
+        Of two values of one key in a group the first stands. Errors of `commit` pass through.
         """
         for key, value in value_by_key.items():
             self._pending.setdefault(key, value)

@@ -1,6 +1,6 @@
-"""What a ledger holds, and whether it is sound.
+"""The content of a ledger, and its check.
 
-Reads, and never disturbs a writer. Knows no prices and prints nothing.
+It reads, and never disturbs a writer. Knows no prices and prints nothing.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,26 +9,26 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from serving.ledger.damage import ASIDE, aside, sentence
+from serving.ledger.damage import COPY_ENDING, damaged_copies, sentence
 from serving.ledger.format import ANSWER_COLUMNS, ENDING, Contents, answers, contents
 from serving.ledger.schema import key_of, request_of
 from serving.ledger.usage import USAGE_FILE, Use, read_usage
 from serving.storage import Folder
 
 UNKNOWN = ""
-"""The model of an entry of an old segment, which does not say."""
+"""The model of an entry of an old segment, which has none."""
 _OWN_FILES = (USAGE_FILE,)
 
 
 @dataclass
 class Held:
-    """The entries of one model. A key that was recorded twice is one entry."""
+    """The entries of one model; a key that was recorded twice is one entry."""
 
     entries: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
     unmeasured: int = 0
-    """Entries of which nobody knows how many tokens they took."""
+    """Entries without a known number of tokens."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Summary:
     size_bytes: int
     first_recorded: Any
     last_recorded: Any
-    """UTC datetimes, or None where no entry says."""
+    """UTC datetimes, or None where no entry has one."""
     held_by_model: dict[str, Held]
     use_by_model: dict[str, Use]
     faults: tuple[str, ...] = ()
@@ -49,32 +49,38 @@ class Summary:
 
 @dataclass
 class Findings:
-    """What `verify` found. `faults` is one sentence each; without any the ledger is sound."""
+    """The findings of `verify`; the ledger is sound if `faults`, one sentence each, is empty."""
 
     segments: int = 0
     entries: int = 0
     unchecked: int = 0
     """Entries of old segments, which do not hold their request."""
     unsummed: int = 0
-    """Entries of old segments, which have no checksum: what has changed in their answers is not
-    found.
-    """
+    """Entries of old segments, which have no checksum: changes of their answers are not found."""
     repeated: int = 0
     """Entries whose key another segment has too: copies, of which the first counts."""
     faults: list[str] = field(default_factory=list)
-    aside: list[str] = field(default_factory=list)
-    """Damaged segments that were set aside when the ledger was compacted."""
+    copies: list[str] = field(default_factory=list)
+    """Copies of damaged segments, made when the ledger was compacted."""
 
 
 def read_segments(folder: Folder, columns: Sequence[str]) -> Iterator[tuple[str, int, Contents]]:
-    """Name, size in bytes and contents of every segment, in their order. Raises StorageError."""
+    """Yield name, size in bytes and contents of every segment, in their order.
+
+    Raises:
+        StorageError: If a file cannot be read.
+    """
     for name in folder.names(ENDING):
         data = folder.read(name)
         yield name, len(data), contents(data, columns)
 
 
 def summary(folder: Folder) -> Summary:
-    """Raises StorageError."""
+    """Return a summary of a ledger.
+
+    Raises:
+        StorageError: If a file cannot be read.
+    """
     seen: set[bytes] = set()
     held_by_model: dict[str, Held] = {}
     segments = size = 0
@@ -104,13 +110,17 @@ def summary(folder: Folder) -> Summary:
 
 
 def verify(folder: Folder) -> Findings:
-    """Reads everything to its end, and hashes every request anew. Raises StorageError."""
+    """Read everything to its end, and hash every request again.
+
+    Raises:
+        StorageError: If a file cannot be read.
+    """
     findings = Findings(
-        aside=aside(folder),
+        copies=damaged_copies(folder),
         faults=[
             f"{name} is no file of a ledger."
             for name in folder.names()
-            if not name.endswith((ENDING, ASIDE)) and name not in _OWN_FILES
+            if not name.endswith((ENDING, COPY_ENDING)) and name not in _OWN_FILES
         ],
     )
     seen: set[bytes] = set()

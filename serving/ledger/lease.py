@@ -1,15 +1,15 @@
-"""One writer on a store, which has no locks: a file that names the owner, and that the owner writes
-anew every few seconds.
+"""A lease: one writer on a store without locks.
 
-No clock is compared with another machine's. An owner is dead when an opener has itself seen its
-file unchanged for STALE_S, by its own clock; so an owner that has had no beat through for less than
-that still has the folder, and one for which that time is over looks, before it writes, whether the
-folder is another's by now. A conditional write would do in one step what takes an opener two
-(write, then look whether it stands): no store offers one through pyarrow.fs. An opener that was
-slow between its look and its write therefore waits until a living owner must have beaten, before it
-relies on its own file.
+It is a file that names the owner, and that the owner rewrites every few seconds. No clock is
+compared with another machine's. An owner is dead when an opener has itself seen its file unchanged
+for STALE_S, by its own clock; so an owner that has had no beat through for less than that still has
+the folder, and one for which that time is over checks, before it writes, whether the folder is
+another's by now. A conditional write would do in one step what takes an opener two (write, then
+check whether it stands): no store offers one through pyarrow.fs. An opener that was slow between
+its check and its write therefore waits until a living owner must have beaten, before it relies on
+its own file.
 
-What that cannot guarantee: an owner that stops in the very moment between its look and its write
+What that cannot guarantee: an owner that stops in the very moment between its check and its write
 makes that one write late. Even then nothing is torn or lost, since every writer has segments of its
 own; what may happen is that an answer is paid for twice.
 """
@@ -31,24 +31,23 @@ from serving.storage import Folder
 
 LEASE_FILE = ".lease"
 BEAT_S = 4.0
-"""[ours] How often the owner says that it lives."""
+"""Seconds between two beats of the owner [ours]."""
 STALE_S = 14.0
-"""[ours] An owner whose file was seen unchanged for this long is taken for dead."""
+"""An owner whose file was seen unchanged for so many seconds counts as dead [ours]."""
 UNSURE_S = 7.0
-"""[ours] An owner whose last beat is so old looks at its file before it writes.
-
-It has the folder for as long again.
+"""An owner whose last beat is so many seconds old checks its file before it writes [ours]. It
+has the folder for as long again.
 """
 SETTLE_S = 0.3
-"""[ours] After this an opener looks whether another has written over its lease."""
+"""Seconds after which an opener checks whether another has overwritten its lease [ours]."""
 SLOW_SETTLE_S = 1.5 * BEAT_S
-"""[ours] The same, where its own write took so long that another may have settled meanwhile: that
-one has beaten by then.
+"""The same, where its own write took so long that another may have settled meanwhile: that one
+has beaten by then [ours].
 """
 
 
 def _awake() -> float:
-    """Seconds on a clock that goes on while the machine sleeps, where there is one."""
+    """Return the seconds on a clock that goes on while the machine sleeps, where there is one."""
     return (
         time.clock_gettime(time.CLOCK_BOOTTIME)
         if hasattr(time, "CLOCK_BOOTTIME")
@@ -58,7 +57,7 @@ def _awake() -> float:
 
 @dataclass(frozen=True)
 class Clock:
-    """Time, for tests to turn."""
+    """The clocks, for tests to replace."""
 
     monotonic: Callable[[], float] = _awake
     wall: Callable[[], float] = time.time
@@ -66,14 +65,18 @@ class Clock:
 
 
 class Lease:
-    """The folder is taken by a file in it. Raises StorageError where it is not free in time."""
+    """A folder reserved by a file in it.
+
+    Raises:
+        StorageError: If the folder is not free in time.
+    """
 
     def __init__(
         self, folder: Folder, wait_s: float, clock: Clock = Clock(), beating: bool = True
     ) -> None:
         self._file = _LeaseFile(folder, clock)
         self._watch = _Watch(clock)
-        if not until(self._take, wait_s, 0.5, clock.monotonic, clock.sleep):
+        if not until(self._acquire, wait_s, 0.5, clock.monotonic, clock.sleep):
             raise refusal(folder, self._file.read())
         over = threading.Event()
         # The thread knows the file and not the lease, which may so be forgotten.
@@ -84,32 +87,37 @@ class Lease:
             ).start()
 
     def check(self) -> None:
-        """Raises StorageError where the folder is another's by now, or may be.
+        """Check that the folder is still this writer's.
 
-        Looks at the file where the last beat is old.
+        It reads the file where the last beat is old.
+
+        Raises:
+            StorageError: If it is another's by now, or may be.
         """
         self._file.make_sure()
         if self._file.lost:
             raise refusal(self._file.folder, self._file.read())
 
     def release(self) -> None:
+        """Release the folder."""
         self._end()
 
     def beat(self) -> None:
-        """Says that the owner lives, and notices when another has taken over.
+        """Renew the lease, and notice when another has taken over.
 
-        A store that is away for a while is no fault.
+        A store that is unreachable for a while is no error.
         """
         self._file.beat()
 
-    def _take(self) -> bool:
+    def _acquire(self) -> bool:
         looked_at = self._file.now()
         return self._watch.dead(self._file.read()) and self._file.claim(looked_at)
 
 
 class _Watch:
-    """Judges whether the owner of a lease is dead, by what it sees of the file, on its own clock
-    alone.
+    """Judges whether the owner of a lease is dead, by changes of the file.
+
+    It uses its own clock alone.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -117,11 +125,11 @@ class _Watch:
         self._seen: bytes | None = None
         self._seen_at = 0.0
 
-    def dead(self, said: bytes) -> bool:
-        if not said:
+    def dead(self, content: bytes) -> bool:
+        if not content:
             return True
-        if said != self._seen:
-            self._seen, self._seen_at = said, self._clock.monotonic()
+        if content != self._seen:
+            self._seen, self._seen_at = content, self._clock.monotonic()
         return self._clock.monotonic() - self._seen_at >= STALE_S
 
 
@@ -136,7 +144,7 @@ class _LeaseFile:
         self._over = False
         self._beats = 0
         self._beaten_at = 0.0
-        """When the last write began that went through: nobody takes the folder within STALE_S of
+        """When the last successful write began: nobody takes over the folder within STALE_S of
         it.
         """
 
@@ -144,7 +152,7 @@ class _LeaseFile:
         return self._clock.monotonic()
 
     def read(self) -> bytes:
-        """b"" where there is none."""
+        """Return the content, b"" where there is no file."""
         try:
             return self.folder.read(LEASE_FILE)
         except StorageError:
@@ -153,9 +161,9 @@ class _LeaseFile:
             return b""
 
     def claim(self, looked_at: float) -> bool:
-        """Write the file, and say whether that stands.
+        """Write the file, and return whether that stands.
 
-        `looked_at`: when it was begun to look whether it may be written.
+        `looked_at`: the start of the check whether it may be written.
         """
         self._write()
         self._clock.sleep(SETTLE_S if self.now() - looked_at < SETTLE_S / 2 else SLOW_SETTLE_S)
@@ -166,10 +174,10 @@ class _LeaseFile:
             self._beat()
 
     def make_sure(self) -> None:
-        """Where the last beat is old, see that the folder is still ours.
+        """Check that the folder is still this writer's, where the last beat is old.
 
-        Raises StorageError where it is too old to rely on, and
-        the store does not let us see.
+        Raises:
+            StorageError: If the beat is too old to rely on, and the store cannot be reached.
         """
         with self._writing:
             age_s = self.now() - self._beaten_at
@@ -186,10 +194,10 @@ class _LeaseFile:
             return
         looked_at = self.now()
         lapsed = looked_at - self._beaten_at >= STALE_S
-        said = self.read()
+        content = self.read()
         # Where there is no file, somebody may have taken the folder and given it back, if there was
         # time for that.
-        self.lost = _owner_of(said) != self._owner if said else lapsed
+        self.lost = _owner_of(content) != self._owner if content else lapsed
         if not self.lost:
             if lapsed:
                 self._claim_again(looked_at)
@@ -204,7 +212,7 @@ class _LeaseFile:
             self._beaten_at = before  # that it was written says nothing yet
             raise
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         with self._writing, suppress(StorageError):
             self._over = True
             if self._is_ours():
@@ -217,12 +225,12 @@ class _LeaseFile:
         began, self._beats = self.now(), self._beats + 1
         # Another process judges by the file's bytes alone: each beat changes them, whatever the
         # clock on the wall does.
-        said = self._holder | {
+        content = self._holder | {
             "owner": self._owner,
             "beat": self._clock.wall(),
             "beats": self._beats,
         }
-        self.folder.write(LEASE_FILE, json.dumps(said).encode())
+        self.folder.write(LEASE_FILE, json.dumps(content).encode())
         self._beaten_at = began
 
 
@@ -233,16 +241,16 @@ def _beat(file: _LeaseFile, over: threading.Event) -> None:
 
 def _end(file: _LeaseFile, over: threading.Event) -> None:
     over.set()
-    file.give_back()
+    file.release()
 
 
-def _owner_of(said: bytes) -> str:
-    return str(_known(said).get("owner", ""))
+def _owner_of(content: bytes) -> str:
+    return str(_known(content).get("owner", ""))
 
 
-def _known(said: bytes) -> dict[str, Any]:
+def _known(content: bytes) -> dict[str, Any]:
     try:
-        known = json.loads(said)
+        known = json.loads(content)
     except ValueError:
         return {}
     return known if isinstance(known, dict) else {}

@@ -1,5 +1,6 @@
-"""What a lock (writer_lock.py) and a lease (lease.py) have in common: one writer holds a folder,
-and others are told who.
+"""The common part of a lock (writer_lock.py) and a lease (lease.py).
+
+One writer holds a folder, and others learn which one.
 """
 
 import json
@@ -18,17 +19,21 @@ _POLL_S = 0.1
 
 
 class Hold(Protocol):
-    """A folder that is ours to write to. Given back when it is released, or forgotten."""
+    """A folder that this process may write to; released by `release`, or with the object."""
 
     def check(self) -> None:
-        """Raises StorageError where the folder is another's by now."""
+        """Check that the folder is still this process's.
+
+        Raises:
+            StorageError: If it is another's by now.
+        """
 
     def release(self) -> None:
-        """Gives the folder back; a second time is no fault."""
+        """Release the folder; a second call is no error."""
 
 
 def holder(since: datetime | None = None) -> dict[str, Any]:
-    """What a lock or lease says of this process."""
+    """Return what a lock or lease records of this process."""
     return {
         "host": socket.gethostname(),
         "pid": os.getpid(),
@@ -36,10 +41,13 @@ def holder(since: datetime | None = None) -> dict[str, Any]:
     }
 
 
-def refusal(folder: Folder | Path, said: bytes) -> StorageError:
-    """`said`: what the holder has left in the file."""
+def refusal(folder: Folder | Path, record: bytes) -> StorageError:
+    """Return the error for a folder that another process holds.
+
+    `record`: the holder's record in the file.
+    """
     try:
-        known = json.loads(said)
+        known = json.loads(record)
         who = f"process {known['pid']} on {known['host']}, since {known['since']}"
     except (ValueError, KeyError, TypeError):
         who = "another process"
@@ -56,7 +64,7 @@ def until(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> bool:
-    """Did it become true within so many seconds? Asked at least once."""
+    """Return whether it became true within so many seconds; it is checked at least once."""
     ends_at = clock() + wait_s
     while not true():
         if clock() >= ends_at:

@@ -1,4 +1,7 @@
-"""What the ledger keeps, and the key that it is found by. Knows no file."""
+"""The stored values of the ledger, and the key of a request.
+
+Knows no file.
+"""
 
 import hashlib
 import json
@@ -8,7 +11,8 @@ from typing import Any
 from optimizer.types import Completion, Message, Request, Sampling
 
 SCHEMA_VERSION = 1
-"""Part of every key and of every segment: answers of another version are never mistaken for ours.
+"""Part of every key and of every segment: answers of another version are never mistaken for
+valid ones.
 """
 _encode = json.JSONEncoder(
     ensure_ascii=True
@@ -17,20 +21,21 @@ _encode = json.JSONEncoder(
 
 @dataclass(frozen=True)
 class Paid:
-    """An answer, and what was asked.
+    """An answer and its request.
 
     Holds no secret: keys and addresses with keys are in no request and in no model's identity.
     """
 
     answer: Completion
     model: str
-    """The model's identity, as it stands in the key."""
+    """The model's identity, as it is part of the key."""
     request: Request
 
 
 def key_of(model: str, request: Request) -> bytes:
-    """32 bytes that depend on all that decides an answer (model and revision, messages, sampling,
-    sample), not on the purpose.
+    """Return 32 bytes that depend on all that decides an answer.
+
+    That is model and revision, messages, sampling and sample, but not the purpose.
     """
     content: list[Any] = [
         SCHEMA_VERSION,
@@ -41,13 +46,15 @@ def key_of(model: str, request: Request) -> bytes:
         request.sample,
     ]
     if request.raw:
+        # Only where it holds, so that the keys of chats stay the same.
         content.append("raw")  # named only where it holds: the keys of chats stay what they were
     return hashlib.sha256(_encode(content).encode("ascii")).digest()
 
 
 def request_text(request: Request) -> str:
-    """The request as JSON in ASCII, so that a lone surrogate is no trouble; without its purpose,
-    which decides no answer.
+    """Return the request as JSON in ASCII, without its purpose.
+
+    ASCII, so that an unpaired surrogate is no trouble; the purpose decides no answer.
     """
     return _encode(
         {
@@ -65,14 +72,15 @@ def request_text(request: Request) -> str:
 
 
 def request_of(text: str) -> Request:
-    """What `request_text` was made of; the purpose is the default one.
+    """Return the request behind `request_text`, with the default purpose.
 
-    Raises ValueError, KeyError or TypeError for other text.
+    Raises:
+        ValueError: For other text, as are KeyError and TypeError.
     """
-    held = json.loads(text)
+    data = json.loads(text)
     return Request(
-        tuple(Message(message["role"], message["content"]) for message in held["messages"]),
-        Sampling(**held["sampling"]),
-        held["sample"],
-        raw=held["raw"],
+        tuple(Message(message["role"], message["content"]) for message in data["messages"]),
+        Sampling(**data["sampling"]),
+        data["sample"],
+        raw=data["raw"],
     )

@@ -1,11 +1,9 @@
-"""Who is paying for what at this moment.
+"""Single flight: the calls that are being paid for, and their owners.
 
-Knows keys, owners and a clock; no answer, no file, no Ray.
-
-A claim is a lease that its owner renews. When the owner gives it up, or is killed and the lease
+A claim is a lease that its owner renews. When the owner releases it, or is killed and the lease
 runs out, the key is free again. All of this is memory. When it was lost with its process, the
-owners say again what they are paying for, and until they have had the time for it nobody else is
-given a key.
+owners renew their claims, and until they have had the time for it nobody else gets a key. Knows
+keys, owners and a clock; no answer, no file, no Ray.
 """
 
 import asyncio
@@ -14,13 +12,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 LEASE_S = 12.0
-"""[ours] What others wait for the answers of a caller that was killed."""
+"""Maximum seconds that others wait for the answers of a caller that was killed [ours]."""
 RENEWAL_S = 2.0
-"""[ours] How often an owner says that it lives, and for what."""
+"""Seconds between two renewals of an owner's claims [ours]."""
 GRACE_S = 5.0
-"""[ours] After a restart.
-
-Renewals wait for the restarted process, so that two of every owner's fall into this.
+"""Seconds after a restart without new claims [ours]. Renewals wait for the restarted process, so
+that two of every owner's fall into this.
 """
 _NOBODY = ""
 
@@ -41,8 +38,10 @@ class SingleFlight:
         grace_s: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`grace_s`: seconds from now in which no key is given out; 0 unless an earlier process has
-        given some out.
+        """Start without claims.
+
+        `grace_s`: seconds from now in which no new claim is granted; 0 unless an earlier process
+        has granted some.
         """
         self._lease_s = lease_s
         self._clock = clock
@@ -51,12 +50,13 @@ class SingleFlight:
 
     @property
     def count(self) -> int:
-        """Keys that an owner has."""
+        """Return the number of claimed keys."""
         return sum(flight.owner != _NOBODY for flight in self._flight_by_key.values())
 
     def claim(self, key: bytes, owner: str) -> bool:
-        """Is the key the owner's to pay for now? One that asks again, because it never heard the
-        answer, is told the same.
+        """Return whether the key is the owner's to pay for now.
+
+        An owner that repeats the call, because the reply was lost, gets the same result.
         """
         now = self._clock()
         flight = self._flight_by_key.get(key)
@@ -67,17 +67,14 @@ class SingleFlight:
         if now < self._closed_until:
             self._flight_by_key[key] = _Call(
                 _NOBODY, self._closed_until
-            )  # an owner may yet say that it is its
+            )  # an owner may still renew its claim
             return False
         self.land(key)
         self._flight_by_key[key] = _Call(owner, now + self._lease_s)
         return True
 
     def renew(self, keys: Iterable[bytes], owner: str) -> None:
-        """The owner is alive, and paying for these.
-
-        Keys that are another's meanwhile stay the other's.
-        """
+        """Renew an owner's claims; keys that are another's meanwhile stay the other's."""
         ends_at = self._clock() + self._lease_s
         for key in keys:
             flight = self._flight_by_key.setdefault(key, _Call(owner, ends_at))
@@ -85,17 +82,18 @@ class SingleFlight:
                 flight.owner, flight.ends_at = owner, ends_at
 
     def release(self, keys: Iterable[bytes], owner: str) -> None:
+        """Release an owner's claims."""
         for key in keys:
             if (flight := self._flight_by_key.get(key)) and flight.owner == owner:
                 self.land(key)
 
     def land(self, key: bytes) -> None:
-        """Whatever became of it, nobody need wait for it any more."""
+        """End a call, whatever its result: nobody has to wait for it any more."""
         if flight := self._flight_by_key.pop(key, None):
             flight.landed.set()
 
     async def wait(self, keys: Iterable[bytes]) -> None:
-        """Returns when none of the keys is in flight."""
+        """Return when none of the keys is in flight."""
         for key in keys:
             while (flight := self._flight_by_key.get(key)) and (
                 left_s := flight.ends_at - self._clock()

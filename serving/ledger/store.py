@@ -1,10 +1,9 @@
 """The ledger of one process: a folder of segments, and all its answers in memory.
 
-Knows no model and no Ray.
-
 An answer is on durable storage before `append` returns; a crash costs nothing that was acknowledged
 and tears no answer. Should a file be torn or damaged all the same, what is sound in it is read, and
-`damage` says what is not. Only Completions are kept; a Failed is asked again next time.
+`damage` reports the rest. Only Completions are stored; a Failed is requested again next time. Knows
+no model and no Ray.
 """
 
 import threading
@@ -37,19 +36,19 @@ from serving.storage import Folder, open_folder
 from serving.storage.local import LocalFolder
 
 READERS = 16
-"""Segments that are fetched at once when a ledger is opened."""
+"""Number of segments that are fetched concurrently when a ledger is opened."""
 _LISTINGS = 5
-"""How often a reader lists the folder again because a writer has replaced segments meanwhile."""
+"""Maximum number of listings of the folder by a reader, if a writer replaces segments meanwhile."""
 
 
 class Ledger:
-    """The record in a folder, taken for writing.
+    """The record in a folder, opened for writing; safe to use from several threads.
 
-    Safe to use from several threads. `close` gives the folder back; so does
-    forgetting the ledger, and the death of its process.
+    `close` releases the folder; so does forgetting the ledger, and the end of its process.
 
-    Raises StorageError where the folder cannot be read or written, or another holds it for longer
-    than `wait_s` seconds.
+    Raises:
+        StorageError: If the folder cannot be read or written, or another process holds it for
+            longer than `wait_s` seconds.
     """
 
     def __init__(
@@ -61,8 +60,14 @@ class Ledger:
         segment_bytes: int = SEGMENT_BYTES,
         most_small: int = MOST_SMALL,
     ) -> None:
-        """`take`: how the folder is taken; `most_small`: small segments in a row that are left
-        unmerged.
+        """Open the folder for writing, and read it.
+
+        Args:
+            folder: The ledger's folder.
+            wait_s: Seconds to wait for the folder.
+            take: Acquires the folder.
+            segment_bytes: Size from which on a new segment is started.
+            most_small: Number of neighbouring small segments that stay unmerged.
         """
         self._segment_bytes = segment_bytes
         place = open_folder(folder)
@@ -78,9 +83,9 @@ class Ledger:
 
     @classmethod
     def read_only(cls, folder: Folder | Path | str) -> Self:
-        """The answers as they are now, of a ledger that another may be writing to.
+        """Return a ledger for reading, as it is now; another process may be writing to it.
 
-        Takes no lock and disturbs nobody.
+        It acquires no lock and disturbs nobody.
         """
         ledger = cls.__new__(cls)
         ledger._open(open_folder(folder), None)
@@ -90,7 +95,7 @@ class Ledger:
         self.folder = folder
         self._held = held
         self._lock = threading.Lock()
-        self._kept_by_key: dict[bytes, tuple[str, Completion]] = {}
+        self._entry_by_key: dict[bytes, tuple[str, Completion]] = {}
         self._found: list[Found] = []
         self.torn: list[str] = []
         """Segments that could not be read in full, and files that are none."""
@@ -102,7 +107,7 @@ class Ledger:
         self._segment = OpenSegment.numbered(max(map(number_of, names), default=0) + 1)
 
     def __len__(self) -> int:
-        return len(self._kept_by_key)
+        return len(self._entry_by_key)
 
     def __enter__(self) -> Self:
         return self
@@ -111,32 +116,37 @@ class Ledger:
         self.close()
 
     def get(self, key: bytes) -> Completion | None:
-        """The answer, marked as one from the ledger."""
-        kept = self._kept_by_key.get(key)
-        return kept[1] if kept else None
+        """Return the answer, marked as cached, or None."""
+        entry = self._entry_by_key.get(key)
+        return entry[1] if entry else None
 
     def model_of(self, key: bytes) -> str:
-        """Whose answer it is; "" where an old ledger does not say, or there is no such key."""
-        return self._kept_by_key.get(key, ("",))[0]
+        """Return the model of an answer.
+
+        It is "" where an old ledger has none, or there is no such key.
+        """
+        return self._entry_by_key.get(key, ("",))[0]
 
     def append(self, paid_by_key: Mapping[bytes, Paid]) -> None:
-        """Makes answers durable, and returns when they are.
+        """Make answers durable, and return when they are.
 
         For a key that is known the first answer stands.
 
-        Raises StorageError; then nothing has changed, and the same call may be made again.
+        Raises:
+            StorageError: If they cannot be written; then nothing has changed, and the same call may
+                be made again.
         """
         with self._lock:
-            new = {key: paid for key, paid in paid_by_key.items() if key not in self._kept_by_key}
+            new = {key: paid for key, paid in paid_by_key.items() if key not in self._entry_by_key}
             if new:
                 self._write(new)
-                self._kept_by_key.update(
+                self._entry_by_key.update(
                     (key, (paid.model, replace(paid.answer, from_ledger=True)))
                     for key, paid in new.items()
                 )
 
     def close(self) -> None:
-        """Gives the folder back. What was appended is durable without this."""
+        """Release the folder; what was appended is durable without this."""
         with self._lock:
             if self._held:
                 self._forget_copy(self._segment)
@@ -172,15 +182,15 @@ class Ledger:
                 read = read.without(batch)
                 continue
             for key, model, answer in entries:
-                self._kept_by_key.setdefault(key, (model, answer))
+                self._entry_by_key.setdefault(key, (model, answer))
         self._found.append(Found(name, len(data), read.state))
-        if told := sentence(name, read):
+        if fault := sentence(name, read):
             self.torn.append(name)
-            self.damage.append(told)
+            self.damage.append(fault)
 
 
 def _fetched(folder: Folder) -> tuple[list[str], list[bytes]]:
-    """The names of the segments, in order, and what is in them."""
+    """Return the names of the segments, in order, and their bytes."""
     for _ in range(_LISTINGS):
         names = folder.names(ENDING)
         with ThreadPoolExecutor(READERS) as pool:  # on a store each file is a journey
@@ -197,7 +207,7 @@ def _all_there(folder: Folder, names: Sequence[str]) -> bool:
 
 
 def _sweep(folder: Folder) -> None:
-    """Takes away what a writer that was killed while writing has left beside its segments.
+    """Delete what a writer that was killed while writing has left beside its segments.
 
     No reader ever sees it.
     """

@@ -1,9 +1,8 @@
-"""How a ledger was used, ever: per model what was paid, and what its answers saved.
+"""The usage of a ledger since its beginning: per model what was paid, and what was saved.
 
-A small JSON file in the ledger's folder.
-
-It is written at most every few seconds and when the ledger is closed, so that a crash costs a few
-seconds of it; nothing but `promptray ledger` depends on it. Knows no prices.
+It is a small JSON file in the ledger's folder, written at most every few seconds and when the
+ledger is closed, so that a crash costs a few seconds of it; nothing but `promptray ledger` depends
+on it. Knows no prices.
 """
 
 import json
@@ -18,32 +17,34 @@ from serving.storage import Folder
 
 USAGE_FILE = "use.json"
 EVERY_S = 5.0
-"""[ours]"""
+"""Minimum seconds between two writes [ours]."""
 
 
 @dataclass
 class Use:
-    """Of one model. Tokens as its endpoint counts them, of the answers for which it does."""
+    """The usage of one model, with tokens as its endpoint counts them, where it does."""
 
     paid: int = 0
     """Answers that were paid for and recorded."""
     paid_prompt_tokens: int = 0
     paid_completion_tokens: int = 0
     hits: int = 0
-    """Answers that were given again, at no cost."""
+    """Cached answers, at no cost."""
     saved_prompt_tokens: int = 0
     saved_completion_tokens: int = 0
     paid_unmeasured: int = 0
-    """Of the answers that were paid, those of which nobody knows how many tokens they took."""
+    """Paid answers without a known number of tokens."""
     hits_unmeasured: int = 0
 
     def pay(self, answer: Completion) -> None:
+        """Count a paid answer."""
         self.paid += 1
         self.paid_prompt_tokens += answer.prompt_tokens or 0
         self.paid_completion_tokens += answer.completion_tokens or 0
         self.paid_unmeasured += _is_unmeasured(answer)
 
     def hit(self, answer: Completion) -> None:
+        """Count a cached answer."""
         self.hits += 1
         self.saved_prompt_tokens += answer.prompt_tokens or 0
         self.saved_completion_tokens += answer.completion_tokens or 0
@@ -52,7 +53,7 @@ class Use:
 
 @dataclass
 class UsageCounter:
-    """The uses of one ledger, continued from its file."""
+    """The usage of one ledger, continued from its file."""
 
     folder: Folder
     clock: Callable[[], float] = time.monotonic
@@ -64,17 +65,20 @@ class UsageCounter:
         self._saved_at = self.clock()
 
     def pay(self, model: str, answer: Completion) -> None:
+        """Count a paid answer of a model."""
         self._of(model).pay(answer)
 
     def hit(self, model: str, answer: Completion) -> None:
+        """Count a cached answer of a model."""
         self._of(model).hit(answer)
 
     @property
     def due(self) -> bool:
+        """Return whether it is time to save."""
         return self._changed and self.clock() - self._saved_at >= EVERY_S
 
     def save(self) -> None:
-        """Never raises: a full disk must not stop what pays."""
+        """Save the changes; it never raises: a full disk must not stop what pays."""
         if not self._changed:
             return
         self._changed, self._saved_at = False, self.clock()
@@ -95,7 +99,7 @@ def _is_unmeasured(answer: Completion) -> bool:
 
 
 def read_usage(folder: Folder) -> dict[str, Use]:
-    """Use by model; nothing where there is no file, or none that can be read."""
+    """Return the usage by model; nothing where there is no file, or none that can be read."""
     names = [one.name for one in fields(Use) if not one.name.endswith("_unmeasured")]
     later = [
         one.name for one in fields(Use) if one.name.endswith("_unmeasured")

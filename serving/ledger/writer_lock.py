@@ -1,9 +1,8 @@
 """One writer at a time.
 
-On this machine a lock of the operating system on a file, which is free as soon as its holder is
-dead, however it died; on a store a lease (lease.py). Reading needs neither.
-
-Knows nothing of what the folder holds.
+On this machine it is a lock of the operating system on a file, which is free as soon as its holder
+is dead, however it died; on a store a lease (lease.py). Reading needs neither. Knows nothing of
+what the folder holds.
 """
 
 import errno
@@ -20,21 +19,20 @@ from serving.storage import Folder
 from serving.storage.local import LocalFolder
 
 WAIT_S = 20.0
-"""[ours] A holder that was just killed may live a moment longer, and a lease goes stale in less
-than this.
+"""Seconds to wait [ours]: a holder that was just killed may live a moment longer, and a lease
+goes stale in less than this.
 """
 LOCK_FILE = ".lock"
-"""Hidden, so that it is no part of what the folder holds.
-
-It stays: to take it away would let two writers hold two of the name.
+"""Hidden, so that it is no part of the folder's content. It stays: to delete it would let two
+writers hold two files of the name.
 """
 
 
 def hold(folder: Folder, wait_s: float = WAIT_S) -> Hold:
-    """Takes the folder for writing.
+    """Acquire the folder for writing.
 
-    Raises StorageError, in one sentence that names the holder, if it is not free within `wait_s`
-    seconds.
+    Raises:
+        StorageError: If it is not free within `wait_s` seconds; the message names the holder.
     """
     if isinstance(folder, LocalFolder):
         return FileLock(folder.path, wait_s)
@@ -42,10 +40,10 @@ def hold(folder: Folder, wait_s: float = WAIT_S) -> Hold:
 
 
 class FileLock:
-    """The folder is taken by a lock on a file in it.
+    """A folder reserved by a lock on a file in it.
 
-    On a network's file system it holds between machines where that carries
-    `flock`, as NFS does on Linux.
+    On a network's file system it holds between machines where that supports `flock`, as NFS does on
+    Linux.
     """
 
     def __init__(self, path: Path, wait_s: float) -> None:
@@ -57,20 +55,21 @@ class FileLock:
                 f"The folder {path} is not writable ({problem.strerror})."
             ) from problem
         try:
-            _take(descriptor, path, wait_s)
+            _acquire(descriptor, path, wait_s)
         except BaseException:
             os.close(descriptor)
             raise
         self._close = weakref.finalize(self, os.close, descriptor)
 
     def check(self) -> None:
-        """Nothing: the lock of a living process cannot be lost."""
+        """Do nothing: the lock of a living process cannot be lost."""
 
     def release(self) -> None:
+        """Release the folder."""
         self._close()
 
 
-def _take(descriptor: int, path: Path, wait_s: float) -> None:
+def _acquire(descriptor: int, path: Path, wait_s: float) -> None:
     if not until(lambda: _locked(descriptor, path), wait_s):
         raise refusal(path, os.pread(descriptor, 4096, 0))
     try:

@@ -1,6 +1,6 @@
 """An append-only journal of JSON lines on a storage that writes whole files.
 
-FOLDER/000000.jsonl, 000001.jsonl ...   a line an entry, LINES in each file but the last
+    FOLDER/000000.jsonl, 000001.jsonl ...   a line an entry, LINES in each file but the last
 
 To add lines, the last file is written again with them, and after LINES lines the next one is
 started: so acknowledged entries stay, and entry number n is in file n // LINES. One writer; any

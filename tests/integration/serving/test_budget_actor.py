@@ -167,7 +167,7 @@ async def test_a_record_of_an_older_version_is_continued(tmp_path: Path) -> None
 def test_a_broken_record_is_one_sentence(tmp_path: Path, content: str) -> None:
     (tmp_path / FILE).write_text(content)
     with pytest.raises(
-        DataError, match=r"spent\.json, which says what this experiment has spent, cannot be read"
+        DataError, match=r"spent\.json, the record of this experiment's spending, cannot be read"
     ):
         shared_budget(tmp_path, Limits(target_calls=10))
 

@@ -102,7 +102,7 @@ async def test_what_is_kept_for_the_test_is_for_the_test() -> None:
     test = batch(4, "test")
     shared_budget.keep(Cost.of_all(map(price_list.at_most, test)))
     endpoint = Endpoint()
-    with pytest.raises(BudgetExhausted, match="kept for final tests"):
+    with pytest.raises(BudgetExhausted, match="are reserved for final tests"):
         await Budgeted(endpoint, Budget(), shared_budget).complete(batch(50))
     assert len(await Budgeted(endpoint, Budget(), shared_budget).complete(test)) == 4
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from optimizer.errors import StorageError
 from optimizer.types import Completion
 from serving.ledger import ENDING, Ledger, Paid, key_of
-from serving.ledger.compaction import mend, of_model, prune
+from serving.ledger.compaction import of_model, prune, repair
 from serving.ledger.format import contents
 from tests.contracts.crashing_folder import Crash, CrashingFolder, Disk, no_hold
 from tests.contracts.paid import asked
@@ -23,13 +23,13 @@ from tests.contracts.paid import asked
 MODELS = ("one@1", "two@1")
 Entry = tuple[str, int]
 Action = (
-    tuple[Literal["append"], tuple[Entry, ...]] | tuple[Literal["reopen", "mend", "prune"], str]
+    tuple[Literal["append"], tuple[Entry, ...]] | tuple[Literal["reopen", "repair", "prune"], str]
 )
 ENTRIES = st.tuples(st.sampled_from(MODELS), st.integers(0, 5))
 APPENDS = st.tuples(
     st.just("append"), st.lists(ENTRIES, min_size=1, max_size=3, unique=True).map(tuple)
 )
-OTHERS = st.tuples(st.sampled_from(["reopen", "reopen", "mend", "prune"]), st.sampled_from(MODELS))
+OTHERS = st.tuples(st.sampled_from(["reopen", "reopen", "repair", "prune"]), st.sampled_from(MODELS))
 PROGRAMS: st.SearchStrategy[list[Action]] = st.lists(
     APPENDS | APPENDS | OTHERS, min_size=1, max_size=8
 )  # type: ignore[arg-type]
@@ -75,9 +75,9 @@ class Machine:
         elif action[0] == "reopen":
             self.close()
             self.open()
-        elif action[0] == "mend":
+        elif action[0] == "repair":
             self.close()
-            mend(self.folder)
+            repair(self.folder)
         else:
             self.prune(action[1])
 
@@ -167,7 +167,7 @@ def test_a_crash_at_any_operation_loses_and_tears_nothing(
         machine, crashed_at = played(program, Disk(atomic, torn_at, operations_left=stop))
         assert crashed_at < len(program)
         machine.close()
-        mend(machine.folder)
+        repair(machine.folder)
         machine.check()
         names = machine.folder.names(ENDING)
         assert all(contents(machine.folder.read(name)).state == "whole" for name in names)

@@ -13,8 +13,8 @@ import pytest
 
 from optimizer.types import Completion
 from serving.ledger import ENDING, Ledger, Paid
-from serving.ledger.compaction import mend
-from serving.ledger.damage import ASIDE
+from serving.ledger.compaction import repair
+from serving.ledger.damage import COPY_ENDING
 from serving.ledger.format import SCHEMA, batch_of, contents, whole
 from serving.ledger.inspection import read_segments, verify
 from serving.storage import Folder, open_folder
@@ -67,7 +67,7 @@ def filled() -> dict[str, bytes]:
     for begin in (0, 20):
         with Ledger(folder, take=no_hold) as ledger:
             ledger.append(some(begin, 20))
-    mend(folder)
+    repair(folder)
     with Ledger(folder, take=no_hold, segment_bytes=6000) as ledger:
         for begin in range(40, 80, 5):
             ledger.append(some(begin, 5))
@@ -96,7 +96,7 @@ def test_of_200_bits_that_flip_none_changes_or_loses_an_entry_in_silence() -> No
             silent.append(f"verify: {name} bit {bit}")
         if changed and not Ledger.read_only(folder).damage:
             silent.append(f"run: {name} bit {bit}")
-        mend(folder)
+        repair(folder)
         if rows_of(folder) != sound and damaged not in folder.disk.files.values():
             silent.append(f"compact: {name} bit {bit}")
     assert silent == []
@@ -176,7 +176,7 @@ def test_an_old_segment_without_checksums_is_read_and_verify_says_that_it_is_not
         ledger.append(entry(99, "new"))
     found = verify(open_folder(tmp_path))
     assert (found.entries, found.unsummed, found.faults) == (31, 30, [])
-    mend(open_folder(tmp_path))
+    repair(open_folder(tmp_path))
     assert verify(open_folder(tmp_path)).unsummed == 0
 
 
@@ -200,7 +200,7 @@ def test_what_compaction_sets_aside_is_the_file_as_it_was_and_the_ledger_is_soun
 ) -> None:
     data = flipped(whole(groups(3)), 8 * (len(whole(groups(2))) - 100))
     (tmp_path / "000001-x.a.arrows").write_bytes(data)
-    assert mend(open_folder(tmp_path)) == ["000001-x.a.arrows"]
-    assert (tmp_path / f"000001-x.a.arrows{ASIDE}").read_bytes() == data
+    assert repair(open_folder(tmp_path)) == ["000001-x.a.arrows"]
+    assert (tmp_path / f"000001-x.a.arrows{COPY_ENDING}").read_bytes() == data
     found = verify(open_folder(tmp_path))
-    assert (found.entries, found.faults, found.aside) == (20, [], [f"000001-x.a.arrows{ASIDE}"])
+    assert (found.entries, found.faults, found.copies) == (20, [], [f"000001-x.a.arrows{COPY_ENDING}"])

@@ -15,7 +15,7 @@ from optimizer.scripted import ScriptedModel
 from optimizer.types import Completion, Message, Request
 from serving.ledger import ENDING, Ledger, Paid
 from serving.ledger.cached_model import CachedModel
-from serving.ledger.compaction import MOST_SMALL, mend, older_than, prune
+from serving.ledger.compaction import MOST_SMALL, older_than, prune, repair
 from serving.ledger.coordinator import LedgerCoordinator
 from serving.ledger.export import export
 from serving.ledger.inspection import Held, summary, verify
@@ -115,7 +115,7 @@ def test_verify_finds_what_is_wrong(tmp_path: Path) -> None:
         torn.name,
         "other.arrows",
     ]
-    mend(open_folder(tmp_path))
+    repair(open_folder(tmp_path))
     left = verify(open_folder(tmp_path)).faults
     assert [fault.endswith("not the hash of their request.") for fault in left] == [
         False,
@@ -197,7 +197,7 @@ def test_of_two_writers_by_mistake_nothing_is_lost_and_the_first_answer_stands(_
     one.append(entry(1, "a"))
     two.append(entry(2, "b"))
     one.append(entry(3, "c"))
-    mend(folder)
+    repair(folder)
     one.append(entry(2, "too late"))
     one.append(entry(4, "d"))
     two.append(entry(5, "e"))

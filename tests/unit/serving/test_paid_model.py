@@ -116,7 +116,7 @@ async def test_a_test_that_the_budget_does_not_cover_has_what_can_be_had(
     outcomes = await PaidModel(cached, Budget(1, [])).complete(requests("abcd", "test"))
     assert [one.text for one in outcomes if isinstance(one, Completion)] == list(of_test)
     assert {one.reason for one in outcomes if isinstance(one, Failed)} == {
-        "It was not asked: It is spent."
+        "The request was not sent: It is spent."
     }
 
 
