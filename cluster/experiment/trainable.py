@@ -62,7 +62,7 @@ class _Reserves:
     async def keep(self, cost: Cost) -> None:
         """Reserve the cost in all of them."""
         for reserve in self.reserves:
-            await reserve.keep(cost)
+            await reserve.hold(cost)
 
 
 @dataclass(frozen=True)

@@ -88,8 +88,8 @@ class TrialBudget:
         self.budgets["target"].reserve_for_test(2 * self._test.items)
         self._seed_half = self._test.cost(seed, self.price_list_by_role["target"])
         await self.may_be_best([seed])
-        if name := self.shared_budget.limits.passed_by(self.shared_budget.kept_by_holder[""]):
-            needed = getattr(self.shared_budget.kept_by_holder[""], name)
+        if name := self.shared_budget.limits.passed_by(self.shared_budget.held_by_holder[""]):
+            needed = getattr(self.shared_budget.held_by_holder[""], name)
             raise SettingsError(
                 f"The final test may cost {needed:,.6g} {name}, more than budget.{name} leaves; "
                 "raise it, or reduce sizes.test or sampling.max_tokens."
@@ -103,9 +103,9 @@ class TrialBudget:
         if half.at_least(self._half) == self._half:
             return
         self._half = self._half.at_least(half)
-        self.shared_budget.keep(self._seed_half + self._half + self._control)
+        self.shared_budget.hold(self._seed_half + self._half + self._control)
         if self._experiment:
-            await self._experiment.keep(self._seed_half + self._half)
+            await self._experiment.hold(self._seed_half + self._half)
 
     def keep_for_control(self, prompt: Prompt) -> None:
         """Reserve the control arm of the test too, where the budget has room for it.
@@ -135,7 +135,7 @@ class TrialBudget:
             for name, limit in bounded
         ):
             self._control = control
-            self.shared_budget.keep(kept + control)
+            self.shared_budget.hold(kept + control)
 
     @property
     def usage(self) -> dict[str, Mapping[Purpose, Usage]]:

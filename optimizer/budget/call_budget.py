@@ -275,7 +275,7 @@ async def _in_waves(
     test = is_test(requests)
     at = 0
     while at < len(requests):
-        until = at + await shared_budget.take(costs[at:], test=test)
+        until = at + await shared_budget.reserve(costs[at:], test=test)
         try:
             await _sent(send, requests[at:until], into)
         finally:

@@ -34,7 +34,7 @@ class Timed:
         self._end_by_budget = end_by_budget
         self._clock = clock
 
-    async def take(self, costs: Sequence[Cost], *, test: bool = False) -> int:
+    async def reserve(self, costs: Sequence[Cost], *, test: bool = False) -> int:
         """Reserve calls (see Paying.reserve).
 
         Raises:
@@ -47,7 +47,7 @@ class Timed:
                         f"The time of the {budget} is over; raise {budget}.wall_s to search on."
                     )
         return (
-            await self._shared_budget.take(costs, test=test)
+            await self._shared_budget.reserve(costs, test=test)
             if self._shared_budget.bounded
             else len(costs)
         )
@@ -62,7 +62,7 @@ class Timed:
         if self._shared_budget.bounded:
             self._shared_budget.settle(cost_by_key, answered=answered)
 
-    def give_back(self, most: Cost, *, test: bool = False) -> None:
+    def release(self, most: Cost, *, test: bool = False) -> None:
         """Release a reservation (see Paying.release)."""
         if self._shared_budget.bounded:
-            self._shared_budget.give_back(most, test=test)
+            self._shared_budget.release(most, test=test)

@@ -13,7 +13,7 @@ class Spending(Protocol):
     def bounded(self) -> bool:
         """Return whether there is any limit."""
 
-    async def take(self, costs: Sequence[Cost], *, test: bool = False) -> int:
+    async def reserve(self, costs: Sequence[Cost], *, test: bool = False) -> int:
         """Reserve calls (see SharedBudget.reserve)."""
 
     def fitting(self, costs: Sequence[Cost], *, test: bool = False) -> int:
@@ -34,7 +34,7 @@ class Paying(Protocol):
     def bounded(self) -> bool:
         """Return whether there is any limit."""
 
-    async def take(self, costs: Sequence[Cost], *, test: bool = False) -> int:
+    async def reserve(self, costs: Sequence[Cost], *, test: bool = False) -> int:
         """Reserve calls, as SharedBudget.reserve does; release what is not sent."""
 
     async def send(self, most_by_key: Mapping[bytes, Cost], *, test: bool = False) -> None:
@@ -57,5 +57,5 @@ class Paying(Protocol):
             answered: Their answers are recorded, and need not be paid for again.
         """
 
-    def give_back(self, most: Cost, *, test: bool = False) -> None:
+    def release(self, most: Cost, *, test: bool = False) -> None:
         """Release what was reserved, and not sent."""

@@ -49,21 +49,21 @@ class SharedBudget:
         return self.limits.bounded
 
     @property
-    def kept_by_holder(self) -> dict[str, Cost]:
+    def held_by_holder(self) -> dict[str, Cost]:
         """Return what each holder's final test still lacks."""
         return {
             holder: (test - self.tested_by_holder.get(holder, Cost())).at_least(Cost())
             for holder, test in self._test_by_holder.items()
         }
 
-    def keep(self, cost: Cost, holder: str = "") -> None:
+    def hold(self, cost: Cost, holder: str = "") -> None:
         """Hold that much for the holder's test, or more where more is held already.
 
         What the test has spent already is not held again.
         """
         self._test_by_holder[holder] = self._test_by_holder.get(holder, Cost()).at_least(cost)
 
-    async def take(self, costs: Sequence[Cost], holder: str = "", *, test: bool = False) -> int:
+    async def reserve(self, costs: Sequence[Cost], holder: str = "", *, test: bool = False) -> int:
         """Reserve the first of these calls, at least one, and return their number.
 
         Each call has to be settled. The calls of a search are all or nothing. For tokens and money
@@ -91,7 +91,7 @@ class SharedBudget:
             return 0
         return self._fitting(costs, holder, test)
 
-    def take_now(self, cost: Cost, holder: str = "", *, test: bool = False) -> None:
+    def reserve_now(self, cost: Cost, holder: str = "", *, test: bool = False) -> None:
         """Reserve all of that, without a wait.
 
         Raises:
@@ -140,21 +140,21 @@ class SharedBudget:
         if test:
             return max(
                 self._within(costs, self._committed(holder, test)),
-                self._within(costs, self.spent, self._kept(holder)),
+                self._within(costs, self.spent, self._held(holder)),
             )
         if self._lacking(costs, holder, test) in CALL_LIMITS:
             return 0
         return self._within(costs, self._committed(holder, test))
 
-    def _within(self, costs: Sequence[Cost], committed: Cost, kept: Cost | None = None) -> int:
+    def _within(self, costs: Sequence[Cost], committed: Cost, held: Cost | None = None) -> int:
         """Return how many of the calls the limits leave room for, beside what is `committed`.
 
-        Where `kept` is given, they must also fit into it: what was held for a test is its own,
+        Where `held` is given, they must also fit into it: what was held for a test is its own,
         though others hold more than is left since an interruption has lost some.
         """
         return sum(
             self.limits.passed_by(committed + taken) is None
-            and (kept is None or kept.covers(taken))
+            and (held is None or held.covers(taken))
             for taken in accumulate(costs)
         )
 
@@ -164,13 +164,13 @@ class SharedBudget:
 
     def _committed(self, holder: str, test: bool) -> Cost:
         """Return what this holder cannot have."""
-        kept = Cost.of_all(
-            kept for owner, kept in self.kept_by_holder.items() if not (test and owner == holder)
+        held = Cost.of_all(
+            held for owner, held in self.held_by_holder.items() if not (test and owner == holder)
         )
-        return self.spent + kept + (Cost() if test else self.spare)
+        return self.spent + held + (Cost() if test else self.spare)
 
-    def _kept(self, holder: str) -> Cost:
-        return self.kept_by_holder.get(holder, Cost())
+    def _held(self, holder: str) -> Cost:
+        return self.held_by_holder.get(holder, Cost())
 
     def _book(self, most: Cost, holder: str, test: bool) -> None:
         self.spent += most
@@ -185,8 +185,8 @@ class SharedBudget:
         unit, limit = name.replace("_", " "), getattr(self.limits, name)
         left = max(0, limit - getattr(self._committed(holder, test), name))
         wanted = getattr(Cost.of_all(costs) if name in CALL_LIMITS else costs[0], name)
-        kept = getattr(Cost.of_all(self.kept_by_holder.values()) + self.spare, name)
-        reserved = f" and {kept:,.6g} are reserved for final tests" if kept and not test else ""
+        held = getattr(Cost.of_all(self.held_by_holder.values()) + self.spare, name)
+        reserved = f" and {held:,.6g} are reserved for final tests" if held and not test else ""
         return (
             f"The next calls may take {wanted:,.6g} {unit}, but of the {self._of} of {limit:,.6g} "
             f"{unit} only {left:,.6g} are "

@@ -59,17 +59,17 @@ class Predictability:
     @property
     def sentence(self) -> str:
         """Return the verdict with its figures, for people."""
-        told = {
-            "does not follow": "Does not do what it is told",
-            "follows": "Does what it is told",
-        }.get(self.verdict, "Cannot be told whether it does what it is told")
+        finding = {
+            "does not follow": "Does not follow the steps of its prompt",
+            "follows": "Follows the steps of its prompt",
+        }.get(self.verdict, "It is not clear whether it follows the steps of its prompt")
         shown = (
             f", with {_plural(self.shown.demonstrations)} {figure(self.shown.followed_all)}"
             if self.shown
             else ""
         )
         return (
-            f"{told}: {figure(self.told.followed_all)} of its responses follow every step of a "
+            f"{finding}: {figure(self.told.followed_all)} of its responses follow every step of a "
             "prompt without demonstrations"
             f"{shown}; accuracy of those that follow {figure(self.accuracy_followed)}, of the "
             "others "

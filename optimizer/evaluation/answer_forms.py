@@ -42,9 +42,9 @@ class NotRight:
             if self.read
             else "it found no answer in it"
         )
-        asked, wrote = shortened(self.input, _SHOWN), shortened(self.response, 2 * _SHOWN)
+        question, answer = shortened(self.input, _SHOWN), shortened(self.response, 2 * _SHOWN)
         return (
-            f"to {asked!r} the target wrote {wrote!r}; the scorer accepts "
+            f"to {question!r} the target wrote {answer!r}; the scorer accepts "
             f"{shortened(self.accepted, _SHOWN)!r}, and {finding}."
         )
 

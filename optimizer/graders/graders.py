@@ -63,13 +63,13 @@ class AnswerScorer:
 
     def __call__(self, response: Completion, example: Example) -> Score:
         """Return the score of a response."""
-        said = final_answer(without_thinking(response.text)[-READ_CHARS:])
-        if response.truncated and said.explicit is None:
+        final = final_answer(without_thinking(response.text)[-READ_CHARS:])
+        if response.truncated and final.explicit is None:
             return Score("truncated")
         answer = (
-            self.from_text(said, example)
-            if said.explicit is None
-            else self.from_line(said, example)
+            self.from_text(final, example)
+            if final.explicit is None
+            else self.from_line(final, example)
         )
         if not answer:
             return Score("unparsable")
@@ -84,10 +84,10 @@ class AnswerScorer:
         """
         if self(response, example).verdict == "right":
             return False
-        said = final_answer(without_thinking(response.text)[-READ_CHARS:])
-        if said.explicit is None or not self.from_line(said, example):
+        final = final_answer(without_thinking(response.text)[-READ_CHARS:])
+        if final.explicit is None or not self.from_line(final, example):
             return True
-        given = f" {_words(said.explicit)} "
+        given = f" {_words(final.explicit)} "
         return any(
             f" {_words(accepted)} " in given for accepted in example.answers if _words(accepted)
         )
@@ -138,26 +138,26 @@ def _first_right(
     )
 
 
-def _exact_line(said: FinalAnswer, example: Example) -> str | None:
+def _exact_line(final: FinalAnswer, example: Example) -> str | None:
     """Return the text of an answer line, or its first sentence.
 
     Where the target has several lines, all behind the label counts too.
     """
-    line = said.explicit or ""
+    line = final.explicit or ""
     block = (
-        [bare(said.block)] if any("\n" in accepted.strip() for accepted in example.answers) else []
+        [bare(final.block)] if any("\n" in accepted.strip() for accepted in example.answers) else []
     )
     return _first_right([bare(line), bare(first_sentence(line)), *block], _exact_right, example)
 
 
-def _exact_text(said: FinalAnswer, example: Example) -> str | None:
-    sentence, lines = said.sentence or "", said.closing.splitlines() or [""]
+def _exact_text(final: FinalAnswer, example: Example) -> str | None:
+    sentence, lines = final.sentence or "", final.closing.splitlines() or [""]
     block = (
-        [bare(said.closing)]
+        [bare(final.closing)]
         if any("\n" in accepted.strip() for accepted in example.answers)
         else []
     )
-    readings = [sentence, first_sentence(sentence), lines[-1], said.last_line]
+    readings = [sentence, first_sentence(sentence), lines[-1], final.last_line]
     return _first_right([*map(bare, readings), *block], _exact_right, example)
 
 
@@ -169,18 +169,18 @@ def _exact_right(answer: str, example: Example) -> bool:
     )
 
 
-def _number_line(said: FinalAnswer, example: Example) -> str | None:
-    return _as_text(number_given(bare(said.explicit or "")))
+def _number_line(final: FinalAnswer, example: Example) -> str | None:
+    return _as_text(number_given(bare(final.explicit or "")))
 
 
-def _number_text(said: FinalAnswer, example: Example) -> str | None:
+def _number_text(final: FinalAnswer, example: Example) -> str | None:
     """Return the number of "the answer is", or one of the closing paragraph.
 
     From the closing paragraph it is the last number of the last sentence that has any.
     """
-    given = number_given(bare(first_sentence(said.sentence))) if said.sentence else None
+    given = number_given(bare(first_sentence(final.sentence))) if final.sentence else None
     if given is None:
-        sentences = reversed(_SENTENCES.split(said.closing))
+        sentences = reversed(_SENTENCES.split(final.closing))
         given = next(
             (number_concluded(sentence) for sentence in sentences if numbers_in(sentence)), None
         )
@@ -195,20 +195,20 @@ def _number_right(answer: str, example: Example) -> bool:
     return as_number(answer) in {as_number(accepted) for accepted in example.answers} - {None}
 
 
-def _choice_line(said: FinalAnswer, example: Example) -> str | None:
-    return _choice_of(said.explicit or "", example)
+def _choice_line(final: FinalAnswer, example: Example) -> str | None:
+    return _choice_of(final.explicit or "", example)
 
 
-def _choice_text(said: FinalAnswer, example: Example) -> str | None:
+def _choice_text(final: FinalAnswer, example: Example) -> str | None:
     if not example.choices:
-        return _exact_text(said, example)
-    named = _choice_of(said.sentence, example) if said.sentence else None
+        return _exact_text(final, example)
+    named = _choice_of(final.sentence, example) if final.sentence else None
     named = (
         named
-        or choice_named(bare(said.last_line), example.choices, loosely=False)
-        or _off_list(said.last_line, example)
+        or choice_named(bare(final.last_line), example.choices, loosely=False)
+        or _off_list(final.last_line, example)
     )
-    return named or choice_concluded(said.closing, example.choices)
+    return named or choice_concluded(final.closing, example.choices)
 
 
 def _choice_of(line: str, example: Example) -> str | None:
@@ -234,15 +234,15 @@ def _choice_right(answer: str, example: Example) -> bool:
     return answer in accepted or _exact_right(answer, example)
 
 
-def _pattern_line(said: FinalAnswer, example: Example) -> str | None:
-    line = said.explicit or ""
+def _pattern_line(final: FinalAnswer, example: Example) -> str | None:
+    line = final.explicit or ""
     return _first_right([line.strip(), bare(line)], _pattern_right, example)
 
 
-def _pattern_text(said: FinalAnswer, example: Example) -> str | None:
-    closing = (said.closing.splitlines() or [""])[-1]
+def _pattern_text(final: FinalAnswer, example: Example) -> str | None:
+    closing = (final.closing.splitlines() or [""])[-1]
     return _first_right(
-        [said.last_line, bare(said.last_line), closing, bare(said.sentence or "")],
+        [final.last_line, bare(final.last_line), closing, bare(final.sentence or "")],
         _pattern_right,
         example,
     )

@@ -119,9 +119,9 @@ def _answer_lines(text: str) -> list[tuple[int, str]]:
     """
     lines = []
     for found in ANSWER_LINE.finditer(text):
-        said = found["answer"].strip(" \t*_")
-        if not said:
-            said = next(
+        answer = found["answer"].strip(" \t*_")
+        if not answer:
+            answer = next(
                 (
                     line.strip()
                     for line in text[found.end() : found.end() + 2000].splitlines()
@@ -129,8 +129,8 @@ def _answer_lines(text: str) -> list[tuple[int, str]]:
                 ),
                 "",
             )
-        if said:
-            lines.append((found.start("answer"), said))
+        if answer:
+            lines.append((found.start("answer"), answer))
     return lines
 
 
@@ -178,22 +178,24 @@ def _of_json(text: str) -> str | None:
         data = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    said = next((data[key] for key in ("answer", "final_answer", "Answer") if key in data), None)
-    return str(said) if isinstance(said, str | int | float) and str(said).strip() else None
+    value = next((data[key] for key in ("answer", "final_answer", "Answer") if key in data), None)
+    return str(value) if isinstance(value, str | int | float) and str(value).strip() else None
 
 
 def _sentence(text: str) -> str | None:
-    said = [found.strip(" \t:*_") for found in _ANSWER_IS.findall(text)]
-    return next((found for found in reversed(said) if found.strip(" .")), None)
+    endings = [found.strip(" \t:*_") for found in _ANSWER_IS.findall(text)]
+    return next((found for found in reversed(endings) if found.strip(" .")), None)
 
 
 def _closing(text: str) -> str:
     """Return the last paragraph that is neither a fence, nor a question, nor a pleasantry."""
     paragraph: list[str] = []
     for line in reversed(_FENCE.sub("", text).splitlines()):
-        said = line.strip()
-        if not said and paragraph:
+        content = line.strip()
+        if not content and paragraph:
             break
-        if said and not (not paragraph and (_PLEASANTRY.match(said) or said.endswith("?"))):
-            paragraph.insert(0, said)
+        if content and not (
+            not paragraph and (_PLEASANTRY.match(content) or content.endswith("?"))
+        ):
+            paragraph.insert(0, content)
     return "\n".join(paragraph) or text.strip()

@@ -16,18 +16,18 @@ may depend on the item, and a fifth of the items moves a mean as far as prompts 
 """
 
 
-def too_many_missing(asked: Scores) -> bool:
+def too_many_missing(requested: Scores) -> bool:
     """Return whether too many of the requested scores are missing.
 
     One that is missing is never too many: of the first few items it would be a large share.
     """
-    missing = sum(score is None for score in asked)
-    return missing == len(asked) or (missing > 1 and missing > MOST_MISSING * len(asked))
+    missing = sum(score is None for score in requested)
+    return missing == len(requested) or (missing > 1 and missing > MOST_MISSING * len(requested))
 
 
-def known_mean(asked: Scores) -> float | None:
+def known_mean(requested: Scores) -> float | None:
     """Return the mean of the scores that came, or None where too many are missing."""
-    return None if too_many_missing(asked) else mean_score(asked)
+    return None if too_many_missing(requested) else mean_score(requested)
 
 
 def mean_score(scores: Scores) -> float | None:

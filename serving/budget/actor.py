@@ -68,14 +68,14 @@ class TrialBudgetClient:
         self.bounded = bounded
         self._ending: tuple[str, str] | None = None
 
-    async def take(self, costs: Sequence[Cost], *, test: bool = False) -> int:
+    async def reserve(self, costs: Sequence[Cost], *, test: bool = False) -> int:
         """Reserve calls (see Paying.reserve).
 
         Raises:
             BudgetExhausted: If nothing can be reserved.
             StorageError: If a refusal cannot be recorded.
         """
-        given: int = await answered(self._actor.take.remote(self._trial, list(costs), test), _OF)
+        given: int = await answered(self._actor.reserve.remote(self._trial, list(costs), test), _OF)
         return given
 
     async def send(self, most_by_key: Mapping[bytes, Cost], *, test: bool = False) -> None:
@@ -91,14 +91,14 @@ class TrialBudgetClient:
         # Sent, not awaited: it is often called while the caller is being cancelled.
         self._actor.settle.remote(self._trial, dict(cost_by_key), answered)
 
-    def give_back(self, most: Cost, *, test: bool = False) -> None:
+    def release(self, most: Cost, *, test: bool = False) -> None:
         """Release a reservation (see Paying.release)."""
-        self._actor.give_back.remote(self._trial, most, test)
+        self._actor.release.remote(self._trial, most, test)
 
-    async def keep(self, cost: Cost) -> None:
+    async def hold(self, cost: Cost) -> None:
         """Hold an amount for the trial's final test."""
         if self.bounded:
-            await answered(self._actor.keep.remote(self._trial, cost), _OF)
+            await answered(self._actor.hold.remote(self._trial, cost), _OF)
 
     async def begin(
         self,
@@ -190,8 +190,8 @@ def open_budget(
     first = BudgetStore(place, limits, kept_by_trial, seconds, course=course)
     # What an interruption has lost is no mistake of the settings: such a run goes on, and tests
     # what can still be paid.
-    if name := limits.passed_by(first.spent - first.lost + first.kept):
-        left, wanted = getattr(limits, name) - getattr(first.spent, name), getattr(first.kept, name)
+    if name := limits.passed_by(first.spent - first.lost + first.held):
+        left, wanted = getattr(limits, name) - getattr(first.spent, name), getattr(first.held, name)
         raise SettingsError(
             f"The final tests of {len(kept_by_trial)} trials may take {wanted:,.6g} "
             f"{name.replace('_', ' ')}, and of "

@@ -17,15 +17,15 @@ class CombinedBudget:
     def __init__(self, first: Paying, second: Paying) -> None:
         self._first, self._second = first, second
 
-    async def take(self, costs: Sequence[Cost], *, test: bool = False) -> int:
+    async def reserve(self, costs: Sequence[Cost], *, test: bool = False) -> int:
         """Reserve calls from both (see Paying.reserve)."""
-        given = await self._first.take(costs, test=test)
+        given = await self._first.reserve(costs, test=test)
         both = 0
         try:
-            both = await self._second.take(costs[:given], test=test)
+            both = await self._second.reserve(costs[:given], test=test)
         finally:
             if both < given:
-                self._first.give_back(Cost.of_all(costs[both:given]), test=test)
+                self._first.release(Cost.of_all(costs[both:given]), test=test)
         return both
 
     async def send(self, most_by_key: Mapping[bytes, Cost], *, test: bool = False) -> None:
@@ -38,7 +38,7 @@ class CombinedBudget:
         self._first.settle(cost_by_key, answered=answered)
         self._second.settle(cost_by_key, answered=answered)
 
-    def give_back(self, most: Cost, *, test: bool = False) -> None:
+    def release(self, most: Cost, *, test: bool = False) -> None:
         """Release a reservation from both (see Paying.release)."""
-        self._first.give_back(most, test=test)
-        self._second.give_back(most, test=test)
+        self._first.release(most, test=test)
+        self._second.release(most, test=test)

@@ -125,7 +125,7 @@ class _BatchPayment:
             if key not in self._most_by_key:
                 self._most_by_key[key] = self._price_list.at_most(request)
         costs = [self._most_by_key[key] for key in request_by_key]
-        calls = await self._shared_budget.take(costs, test=self._test)
+        calls = await self._shared_budget.reserve(costs, test=self._test)
         taken = dict(islice(request_by_key.items(), calls))
         most_by_key = dict(zip(taken, costs, strict=False))
         return _Wave(self._shared_budget, self._price_list, taken, most_by_key, self._test)
@@ -180,7 +180,7 @@ class _Wave:
         See Reservation.close.
         """
         if self._reserved:
-            self._shared_budget.give_back(Cost.of_all(self._reserved.values()), test=self._test)
+            self._shared_budget.release(Cost.of_all(self._reserved.values()), test=self._test)
         if self._sent:
             self._shared_budget.settle(dict(self._sent), answered=False)
         self._reserved, self._sent = {}, {}

@@ -116,7 +116,7 @@ class BudgetStore:
                 self._shared_budget.tested_by_holder.update(recorded.tested)
         for trial, cost in kept_by_trial.items():
             if trial not in self._done:
-                self._shared_budget.keep(
+                self._shared_budget.hold(
                     cost.at_least(
                         recorded.kept.get(trial, Cost())
                         + self._shared_budget.tested_by_holder.get(trial, Cost())
@@ -130,28 +130,28 @@ class BudgetStore:
         return self._shared_budget.spent - Cost.of_all(self._reserved.values())
 
     @property
-    def kept(self) -> Cost:
+    def held(self) -> Cost:
         """Return what is held for all final tests."""
-        return Cost.of_all(self._shared_budget.kept_by_holder.values())
+        return Cost.of_all(self._shared_budget.held_by_holder.values())
 
     @property
     def holders(self) -> set[str]:
         """Return trials for which something is held, or of which something is in flight."""
         return {
-            *self._shared_budget.kept_by_holder,
+            *self._shared_budget.held_by_holder,
             *self._sent,
             *(trial for trial, _ in self._reserved),
         }
 
     def lacking(self, test_by_trial: Mapping[str, Cost]) -> Cost:
         """Return what tests of these costs still lack, with what is held for all other trials."""
-        tested, kept = self._shared_budget.tested_by_holder, self._shared_budget.kept_by_holder
+        tested, held = self._shared_budget.tested_by_holder, self._shared_budget.held_by_holder
         own = [
             (cost - tested.get(trial, Cost())).at_least(Cost())
             for trial, cost in test_by_trial.items()
         ]
         return Cost.of_all(
-            [*own, *(cost for trial, cost in kept.items() if trial not in test_by_trial)]
+            [*own, *(cost for trial, cost in held.items() if trial not in test_by_trial)]
         )
 
     def add(self, cost: Cost) -> None:
@@ -164,13 +164,13 @@ class BudgetStore:
             self._shared_budget.limits, self._limits = limits, self._limits | asdict(limits)
             self._shared_budget.refused.clear()
 
-    async def take(self, trial: str, costs: Sequence[Cost], test: bool) -> int:
+    async def reserve(self, trial: str, costs: Sequence[Cost], test: bool) -> int:
         """Reserve calls of a trial (see Paying.reserve).
 
         A refusal of a search is recorded before it is raised.
         """
         try:
-            given = await self._shared_budget.take(costs, trial, test=test)
+            given = await self._shared_budget.reserve(costs, trial, test=test)
         except BudgetExhausted:
             await self._write()
             raise
@@ -192,7 +192,7 @@ class BudgetStore:
         if reserved.covers(most):
             self._add_reserved(trial, test, Cost() - most)
         else:
-            self._shared_budget.take_now(most, trial, test=test)
+            self._shared_budget.reserve_now(most, trial, test=test)
         for key, cost in most_by_key.items():
             self._forget(key)
             own[key] = SentCall(cost, test)
@@ -216,7 +216,7 @@ class BudgetStore:
                 )
                 self.lost += Cost() if answered else cost
 
-    def give_back(self, trial: str, most: Cost, test: bool) -> None:
+    def release(self, trial: str, most: Cost, test: bool) -> None:
         """Release a reservation (see Paying.release).
 
         A reservation of an earlier process of this budget does not exist any more.
@@ -268,7 +268,7 @@ class BudgetStore:
         self._ending_by_trial.setdefault(trial, (key, reason))
         await self._write()
 
-    async def keep_time(self) -> None:
+    async def record_time(self) -> None:
         """Record time for ever, before it passes."""
         while True:
             await self._write()
@@ -280,9 +280,9 @@ class BudgetStore:
             self._time.stop(name)
         await self._write()
 
-    async def keep(self, trial: str, cost: Cost) -> None:
+    async def hold(self, trial: str, cost: Cost) -> None:
         """Hold an amount for a trial's final test (see SharedBudget.hold)."""
-        self._shared_budget.keep(cost, trial)
+        self._shared_budget.hold(cost, trial)
         await self._write()
 
     async def close(self, trial: str, done: bool) -> None:
@@ -320,11 +320,11 @@ class BudgetStore:
 
     def _record(self) -> SpentRecord:
         shared_budget, tested = self._shared_budget, dict(self._shared_budget.tested_by_holder)
-        kept = shared_budget.kept_by_holder
+        held = shared_budget.held_by_holder
         for (trial, test), most in self._reserved.items():
             if test:  # nothing of it was sent
                 tested[trial] = (tested.get(trial, Cost()) - most).at_least(Cost())
-                kept[trial] = kept.get(trial, Cost()) + most
+                held[trial] = held.get(trial, Cost()) + most
         return SpentRecord(
             limits=self._limits,
             course=self._course,
@@ -332,7 +332,7 @@ class BudgetStore:
             spent=self.spent,
             lost=self.lost,
             refused=frozenset(shared_budget.refused),
-            kept=kept,
+            kept=held,
             tested=tested,
             done=frozenset(self._done),
             sent=self._sent,

@@ -35,7 +35,7 @@ def bound_replies(client: openai.AsyncOpenAI, most_bytes: int = MOST_BYTES) -> N
         packings = [one for one in packings if one != "identity"]
         if packings not in ([], ["gzip"], ["x-gzip"], ["deflate"]):
             raise ReplyRefused(
-                f"answers packed as {', '.join(packings)[:100]}, which it was not asked for"
+                f"answers packed as {', '.join(packings)[:100]}, which was not requested"
             )
         assert isinstance(response.stream, httpx2.AsyncByteStream)
         response.stream = _Bounded(response.stream, packings, most_bytes)

@@ -131,10 +131,10 @@ def _words_of(sent: object, depth: int) -> str:
         return ""
     if not isinstance(sent, Mapping):
         return "; ".join(filter(None, (_words_of(one, depth - 1) for one in sent[:_LISTED])))
-    said = next(
+    words = next(
         filter(None, (_words_of(sent[name], depth - 1) for name in _SAYING if name in sent)), ""
     )
-    return f"{_place(sent)}{said}{_behind(sent, said, depth)}"
+    return f"{_place(sent)}{words}{_behind(sent, words, depth)}"
 
 
 def _place(sent: Mapping[Any, Any]) -> str:
@@ -144,8 +144,8 @@ def _place(sent: Mapping[Any, Any]) -> str:
     return f"{'.'.join(names)}: " if names else ""
 
 
-def _behind(sent: Mapping[Any, Any], said: str, depth: int) -> str:
+def _behind(sent: Mapping[Any, Any], words: str, depth: int) -> str:
     """Return the provider's words, which stand behind a gateway's own."""
     metadata = sent.get("metadata")
     raw = _words_of(metadata.get("raw"), depth - 1) if isinstance(metadata, Mapping) else ""
-    return f" ({raw})" if raw and raw not in said else ""
+    return f" ({raw})" if raw and raw not in words else ""

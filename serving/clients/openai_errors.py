@@ -79,8 +79,8 @@ class Faults:
             reason = self.clean(
                 str(problem.__cause__ or problem) or type(problem.__cause__).__name__
             )
-            said = f"{self._settings.base_url} cannot be reached ({reason})."
-            raise Transient(said, unreached=_is_unreached(problem)) from problem
+            statement = f"{self._settings.base_url} cannot be reached ({reason})."
+            raise Transient(statement, unreached=_is_unreached(problem)) from problem
         raise self.garbled() from problem
 
     def garbled(self) -> Transient:
@@ -138,15 +138,15 @@ class Faults:
             changes: Settings with which it does not reject them, or rejects them in other words.
             still: The rejection in other words.
         """
-        settings, said = self._settings, f"{rejected.status}: {rejected.words}"
+        settings, statement = self._settings, f"{rejected.status}: {rejected.words}"
         if rejected.status == 403:
             return AccessError(
-                f"{settings.base_url} refused the key in {settings.key_place} ({said})."
+                f"{settings.base_url} refused the key in {settings.key_place} ({statement})."
             )
         if rejected.status == 404:
             return AccessError(
                 f"{settings.base_url} does not know the model {settings.model!r}, or has no chat "
-                f"completions there ({said})."
+                f"completions there ({statement})."
             )
         how = (
             advice(still or rejected)
@@ -170,7 +170,7 @@ class Faults:
         settings = self._settings
         if 300 <= status < 400:
             # It may pass: a gateway sends its callers elsewhere while it is down. Where it leads is
-            # not told, let alone gone to.
+            # not reported, let alone followed.
             raise Transient(
                 f"{settings.base_url} answered {status}, a redirect, which no call follows."
             )
@@ -193,10 +193,10 @@ class Faults:
             field if isinstance(field, str) else "",
             of_size=subject == "context",
         )
-        said = self._answered(rejected)
+        statement = self._answered(rejected)
         if status in _OVERLOAD_STATUSES or status == 409 or status >= 500:
-            raise Transient(said, status in _OVERLOAD_STATUSES, wait_s)
-        return rejected if subject else replace(rejected, reason=said)
+            raise Transient(statement, status in _OVERLOAD_STATUSES, wait_s)
+        return rejected if subject else replace(rejected, reason=statement)
 
     def _answered(self, rejected: Rejected) -> str:
         return f"{self._settings.base_url} answered {rejected.status}: {rejected.words}."
@@ -220,11 +220,11 @@ def asked_wait_s(headers: Any) -> float | None:
     It is given as a number or as a date (RFC 9110, 10.2.3). A date is compared with the reply's own
     Date, so that the two clocks need not agree.
     """
-    asked = headers.get("retry-after", "")
+    requested = headers.get("retry-after", "")
     try:
-        seconds = float(asked)
+        seconds = float(requested)
     except ValueError:
-        until = _moment(asked)
+        until = _moment(requested)
         seconds = (
             (until - (_moment(headers.get("date", "")) or datetime.now(UTC))).total_seconds()
             if until

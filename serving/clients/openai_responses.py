@@ -54,14 +54,14 @@ def read(reply: Any) -> Outcome | None:
     It is None where the reply breaks the protocol, or broke off. See also says_its_end.
     """
     choice = _first_choice(reply) if isinstance(reply, ChatCompletion | TextCompletion) else None
-    said = getattr(choice, "message", None) if isinstance(reply, ChatCompletion) else choice
-    text = getattr(said, "content" if isinstance(reply, ChatCompletion) else "text", None)
-    if choice is None or said is None or not (text is None or isinstance(text, str)):
+    message = getattr(choice, "message", None) if isinstance(reply, ChatCompletion) else choice
+    text = getattr(message, "content" if isinstance(reply, ChatCompletion) else "text", None)
+    if choice is None or message is None or not (text is None or isinstance(text, str)):
         return None
-    refusal, finish = getattr(said, "refusal", None), choice.finish_reason
+    refusal, finish = getattr(message, "refusal", None), choice.finish_reason
     if not (refusal or _ended(finish) or (not finish and text)):
         return None
-    return _outcome(text or "", finish, refusal, reply.usage, said)
+    return _outcome(text or "", finish, refusal, reply.usage, message)
 
 
 def says_its_end(reply: Any) -> bool:
@@ -92,10 +92,14 @@ class GrowingReply:
             return ""
         self._usage = getattr(event, "usage", None) or self._usage
         choice = _first_choice(event)
-        said = getattr(choice, "delta", None) if isinstance(event, ChatCompletionChunk) else choice
+        message = (
+            getattr(choice, "delta", None) if isinstance(event, ChatCompletionChunk) else choice
+        )
         self._finish_reason = getattr(choice, "finish_reason", None) or self._finish_reason
-        self._refusal += getattr(said, "refusal", None) or ""
-        text = getattr(said, "content" if isinstance(event, ChatCompletionChunk) else "text", None)
+        self._refusal += getattr(message, "refusal", None) or ""
+        text = getattr(
+            message, "content" if isinstance(event, ChatCompletionChunk) else "text", None
+        )
         new = text if isinstance(text, str) else ""
         self._text += new
         return new
@@ -117,7 +121,7 @@ def _first_choice(reply: Any) -> Any:
 
 
 def _outcome(
-    text: str, finish_reason: str | None, refusal: Any, usage: Any, said: Any = None
+    text: str, finish_reason: str | None, refusal: Any, usage: Any, message: Any = None
 ) -> Outcome:
     finish, (read, written) = (finish_reason or "").casefold(), tokens_of(usage)
     if refusal:
@@ -132,7 +136,7 @@ def _outcome(
         finish in _CUT,
         read,
         written,
-        metadata={} if text else _emptiness(said),
+        metadata={} if text else _emptiness(message),
         cached_tokens=cached if _is_count(cached) else None,
     )
 
@@ -151,9 +155,9 @@ def tokens_of(usage: Any) -> tuple[int | None, int | None]:
     return read, max(total - read, written or 0) if total >= read else written
 
 
-def _emptiness(said: Any) -> dict[str, str]:
+def _emptiness(message: Any) -> dict[str, str]:
     """Return what is known of an answer without a text."""
-    elsewhere = next((name for name in _THOUGHTS if getattr(said, name, None)), None)
+    elsewhere = next((name for name in _THOUGHTS if getattr(message, name, None)), None)
     return {"empty": f"the content has no text, all of it is in {elsewhere}"} if elsewhere else {}
 
 

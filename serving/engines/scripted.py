@@ -108,10 +108,10 @@ class ScriptedEngine:
         return Failed("infrastructure", NO_RULE), _line("none", "", "failure")
 
     def _chance(self, request: Request) -> Random:
-        asked = json.dumps(
+        content = json.dumps(
             [self._seed, request.sample, *([one.role, one.content] for one in request.messages)]
         )
-        return Random(hashlib.sha256(asked.encode()).digest())
+        return Random(hashlib.sha256(content.encode()).digest())
 
     def _write(self, lines: Sequence[dict[str, str]]) -> None:
         if self._log is None:

@@ -74,7 +74,7 @@ def set_environment(cpu_threads: int | None) -> None:
     wanted = dict(_EVERYWHERE)
     if cpu_threads is not None:
         # Left to itself every replica of a node would bind its threads to the same cores; so they
-        # float, as many as were asked for.
+        # float, as many as requested.
         wanted |= {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": str(cpu_threads)}
     for variable, value in wanted.items():
         os.environ.setdefault(variable, value)

@@ -92,11 +92,11 @@ class Prompts:
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
-        asked = request.sampling
+        wanted = request.sampling
         return SamplingParams(
-            temperature=max(0.0, asked.temperature),
-            max_tokens=min(asked.max_tokens, self._max_model_len - prompt.tokens),
-            seed=_seed(request, seed) if asked.temperature > 0 else None,
+            temperature=max(0.0, wanted.temperature),
+            max_tokens=min(wanted.max_tokens, self._max_model_len - prompt.tokens),
+            seed=_seed(request, seed) if wanted.temperature > 0 else None,
             output_kind=RequestOutputKind.CUMULATIVE if in_pieces else RequestOutputKind.FINAL_ONLY,
         )
 

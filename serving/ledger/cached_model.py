@@ -72,7 +72,7 @@ class CachedModel:
         keys = [key_of(name, request) for request in requests]
         request_by_key = dict(
             zip(reversed(keys), reversed(requests), strict=True)
-        )  # the first of equals is the one asked
+        )  # the first of equals is the one sent
         outcome_by_key: dict[bytes, Outcome] = {}
         wanted, refusal = list(dict.fromkeys(keys)), None
         while missing := [key for key in wanted if key not in outcome_by_key]:
@@ -180,8 +180,8 @@ class CachedModel:
             paid_by_key, partial(reservation.settle, answers, answered=True)
         )
         return outcome_by_key | {
-            key: answers[key] if kept.text == answers[key].text else kept
-            for key, kept in zip(answers, standing, strict=True)
+            key: answers[key] if stored.text == answers[key].text else stored
+            for key, stored in zip(answers, standing, strict=True)
         }
 
     async def _record(

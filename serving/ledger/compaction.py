@@ -143,9 +143,9 @@ def _pruned(folder: Folder, name: str, keep: Filter) -> int:
     if read.state != "whole":
         return 0
     table = pa.Table.from_batches(read.batches, SCHEMA)
-    kept = table.filter(keep(table))
-    if gone := table.num_rows - kept.num_rows:
-        _write_instead(folder, [name], kept)
+    rest = table.filter(keep(table))
+    if gone := table.num_rows - rest.num_rows:
+        _write_instead(folder, [name], rest)
     return int(gone)
 
 

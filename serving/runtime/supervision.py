@@ -84,7 +84,7 @@ class Supervisor:
         self._pauses = pauses or Pauses()
         self._steady_s = steady_s
         self._tasks: set[asyncio.Task[None]] = set()
-        self._kept: dict[str, _TaskState] = {}
+        self._states: dict[str, _TaskState] = {}
         self.recent: deque[Fault] = deque(maxlen=REMEMBERED)
 
     def every(self, name: str, every_s: float, step: Work) -> "asyncio.Task[None]":
@@ -112,16 +112,16 @@ class Supervisor:
     @property
     def names(self) -> list[str]:
         """Return the tasks that are repeated or restarted, in the order of their start."""
-        return list(self._kept)
+        return list(self._states)
 
     def faults(self, least: int = 1) -> list[str]:
         """Return a sentence for each task that failed `least` times in a row, and still fails."""
         return [
-            f"{self._of}: {kept.name} fails, {kept.failures} times in a row, last "
-            f"{time.time() - kept.failed_at:.0f} s ago "
-            f"({kept.reason})."
-            for kept in self._kept.values()
-            if kept.failures >= least
+            f"{self._of}: {state.name} fails, {state.failures} times in a row, last "
+            f"{time.time() - state.failed_at:.0f} s ago "
+            f"({state.reason})."
+            for state in self._states.values()
+            if state.failures >= least
         ]
 
     async def close(self) -> None:
@@ -131,8 +131,8 @@ class Supervisor:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _begin(self, name: str) -> _TaskState:
-        kept = self._kept[name] = _TaskState(name)
-        return kept
+        state = self._states[name] = _TaskState(name)
+        return state
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
         task = asyncio.create_task(work, name=name)
@@ -140,32 +140,32 @@ class Supervisor:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _every(self, kept: _TaskState, every_s: float, step: Work) -> None:
+    async def _every(self, state: _TaskState, every_s: float, step: Work) -> None:
         while True:
             await asyncio.sleep(
-                max(every_s, self._pauses.after(kept.failures)) if kept.failures else every_s
+                max(every_s, self._pauses.after(state.failures)) if state.failures else every_s
             )
             try:
                 await step()
             except Exception as problem:  # noqa: BLE001 - reported by `faults` until a step succeeds
-                self._failed(kept, problem)
+                self._failed(state, problem)
             else:
-                kept.failures = 0
+                state.failures = 0
 
-    async def _keep(self, kept: _TaskState, work: Work, attempts: int | None) -> None:
+    async def _keep(self, state: _TaskState, work: Work, attempts: int | None) -> None:
         while True:
             began_at = time.monotonic()
             try:
                 await work()
             except Exception as problem:
                 if time.monotonic() - began_at >= self._steady_s:
-                    kept.failures = 0
-                self._failed(kept, problem)
-                if attempts is not None and kept.failures >= attempts:
+                    state.failures = 0
+                self._failed(state, problem)
+                if attempts is not None and state.failures >= attempts:
                     raise
-                await asyncio.sleep(self._pauses.after(kept.failures))
+                await asyncio.sleep(self._pauses.after(state.failures))
             else:
-                self._kept.pop(kept.name, None)
+                self._states.pop(state.name, None)
                 return
 
     async def _once(self, name: str, work: Work, failed: Callable[[Exception], None]) -> None:
@@ -175,10 +175,10 @@ class Supervisor:
             self.report(name, problem)
             failed(problem)
 
-    def _failed(self, kept: _TaskState, problem: Exception) -> None:
-        kept.failures, kept.reason, kept.failed_at = (
-            kept.failures + 1,
+    def _failed(self, state: _TaskState, problem: Exception) -> None:
+        state.failures, state.reason, state.failed_at = (
+            state.failures + 1,
             describe(problem),
             time.time(),
         )
-        self.report(kept.name, problem)
+        self.report(state.name, problem)

@@ -20,8 +20,8 @@ class Share:
     def bounded(self) -> bool:
         return self._shared_budget.bounded
 
-    async def take(self, costs: Sequence[Cost], *, test: bool = False) -> int:
-        return await self._shared_budget.take(costs, self._holder, test=test)
+    async def reserve(self, costs: Sequence[Cost], *, test: bool = False) -> int:
+        return await self._shared_budget.reserve(costs, self._holder, test=test)
 
     async def send(self, most_by_key: Mapping[bytes, Cost], *, test: bool = False) -> None:
         self._sent |= most_by_key
@@ -30,7 +30,7 @@ class Share:
         for key, cost in cost_by_key.items():
             self._shared_budget.settle(self._sent.pop(key), cost, self._holder)
 
-    def give_back(self, most: Cost, *, test: bool = False) -> None:
+    def release(self, most: Cost, *, test: bool = False) -> None:
         self._shared_budget.settle(most, Cost(), self._holder)
 
 
@@ -42,8 +42,8 @@ class RecordedShare:
     def __init__(self, shared_budget: BudgetStore, trial: str) -> None:
         self._shared_budget, self._trial = shared_budget, trial
 
-    async def take(self, costs: Sequence[Cost], *, test: bool = False) -> int:
-        return await self._shared_budget.take(self._trial, costs, test)
+    async def reserve(self, costs: Sequence[Cost], *, test: bool = False) -> int:
+        return await self._shared_budget.reserve(self._trial, costs, test)
 
     async def send(self, most_by_key: Mapping[bytes, Cost], *, test: bool = False) -> None:
         await self._shared_budget.send(self._trial, most_by_key, test)
@@ -51,5 +51,5 @@ class RecordedShare:
     def settle(self, cost_by_key: Mapping[bytes, Cost], *, answered: bool) -> None:
         self._shared_budget.settle(self._trial, cost_by_key, answered)
 
-    def give_back(self, most: Cost, *, test: bool = False) -> None:
-        self._shared_budget.give_back(self._trial, most, test)
+    def release(self, most: Cost, *, test: bool = False) -> None:
+        self._shared_budget.release(self._trial, most, test)

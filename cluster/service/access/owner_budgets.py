@@ -64,7 +64,7 @@ class OwnerBudgets:
         """
         shared_budget = await self._shared_budget(owner)
         try:
-            return await shared_budget.take(holder, costs, test)
+            return await shared_budget.reserve(holder, costs, test)
         except BudgetExhausted:
             raise self._exhausted(owner, holder) from None
 
@@ -110,7 +110,7 @@ class OwnerBudgets:
         self._test_costs.setdefault(owner, {})[holder] = cost.at_least(
             self._test_costs.get(owner, {}).get(holder, Cost())
         )
-        await (await self._shared_budget(owner)).keep(holder, cost)
+        await (await self._shared_budget(owner)).hold(holder, cost)
 
     async def keep_tests(self, owner: str, cost_by_holder: Mapping[str, Cost]) -> None:
         """Reserve the final tests of a job that are still to come.
@@ -145,7 +145,7 @@ class OwnerBudgets:
                 "UTC."
             )
         for holder, cost in cost_by_holder.items():
-            await self.keep(owner, holder, cost)
+            await self.hold(owner, holder, cost)
 
     async def begin(self, owner: str, holder: str) -> None:
         """Begin a holder's spending; what it had sent before it died counts at its maximum.
@@ -210,7 +210,7 @@ class OwnerBudgets:
 
 
 ACTS = frozenset(
-    {"open", "take", "send", "settle", "give_back", "note", "keep", "keep_tests", "begin", "close"}
+    {"open", "reserve", "send", "settle", "release", "note", "hold", "hold_tests", "begin", "close"}
 )
 """The methods of OwnerBudgets that other processes may call."""
 

@@ -148,8 +148,8 @@ class Counted:
 class Kept(RecordedShare):
     """With the part of Reserve."""
 
-    async def keep(self, cost: Cost) -> None:
-        await self._shared_budget.keep(self._trial, cost)
+    async def hold(self, cost: Cost) -> None:
+        await self._shared_budget.hold(self._trial, cost)
 
 
 def run(out: str, task: str, total: dict[str, Any], dies_at: int | None) -> None:

@@ -44,7 +44,7 @@ def calls(of: str, count: int, most: Cost = ONE) -> dict[bytes, Cost]:
 
 
 async def pay(shared_budget: BudgetStore, trial: str, count: int, test: bool = False) -> None:
-    assert await shared_budget.take(trial, [Cost(1)] * count, test) == count
+    assert await shared_budget.reserve(trial, [Cost(1)] * count, test) == count
     sent = calls(f"{trial} {shared_budget.spent.target_calls}", count)
     await shared_budget.send(trial, sent, test)
     shared_budget.settle(trial, sent, answered=True)
@@ -56,24 +56,24 @@ async def test_what_was_sent_is_spent_for_whoever_comes_after_a_crash_and_what_w
     first = shared_budget(any_place, Limits(target_calls=100))
     await pay(first, "a", 30)
     assert (
-        await first.take("b", [Cost(1)] * 40, test=False) == 40
+        await first.reserve("b", [Cost(1)] * 40, test=False) == 40
     )  # half of it is sent, nothing settled: its process dies
     await first.send("b", calls("b", 20), test=False)
     assert first.spent == Cost(50)
     second = shared_budget(any_place, Limits(target_calls=100))
-    assert (second.spent, second.kept) == (Cost(50), Cost(20))
+    assert (second.spent, second.held) == (Cost(50), Cost(20))
     with pytest.raises(
         BudgetExhausted,
         match=r"31 target calls, but of the budget\.total of 100 target calls only 30",
     ):
-        await second.take("a", [Cost(1)] * 31, test=False)
+        await second.reserve("a", [Cost(1)] * 31, test=False)
 
 
 async def test_tokens_of_calls_that_a_crash_cut_count_at_their_most(tmp_path: Path) -> None:
     first = shared_budget(tmp_path, Limits(tokens=1000), {})
     most = Cost(1, 0, 400)
     for key in (b"one", b"two"):
-        await first.take("a", [most], test=False)
+        await first.reserve("a", [most], test=False)
         await first.send("a", {key: most}, test=False)
         if key == b"one":
             first.settle("a", {key: Cost(1, 0, 30)}, answered=True)
@@ -87,16 +87,16 @@ async def test_a_trial_that_is_done_keeps_nothing_and_a_refused_one_stays_refuse
     first = shared_budget(tmp_path, limits)
     await pay(first, "a", 30)
     with pytest.raises(BudgetExhausted):
-        await first.take("b", [Cost(1)] * 11, test=False)
+        await first.reserve("b", [Cost(1)] * 11, test=False)
     await pay(first, "a", 10, test=True)
     await first.close("a", done=True)
     again = shared_budget(tmp_path, limits)
-    assert (again.spent, again.kept) == (Cost(40), Cost(10))
+    assert (again.spent, again.held) == (Cost(40), Cost(10))
     with pytest.raises(BudgetExhausted):
-        await again.take("b", [Cost(1)], test=False)
+        await again.reserve("b", [Cost(1)], test=False)
     raised = shared_budget(tmp_path, Limits(target_calls=80))
-    assert (raised.spent, raised.kept) == (Cost(40), Cost(20))
-    assert await raised.take("b", [Cost(1)] * 5, test=False) == 5
+    assert (raised.spent, raised.held) == (Cost(40), Cost(20))
+    assert await raised.reserve("b", [Cost(1)] * 5, test=False) == 5
 
 
 async def test_a_trial_that_failed_may_come_again_and_what_its_test_lacks_stays_kept(
@@ -106,21 +106,21 @@ async def test_a_trial_that_failed_may_come_again_and_what_its_test_lacks_stays_
     first = shared_budget(tmp_path, limits)
     await pay(first, "a", 4, test=True)
     await first.close("a", done=False)
-    assert first.kept == Cost(16)
+    assert first.held == Cost(16)
     again = shared_budget(tmp_path, limits)
-    assert again.kept == Cost(16)
-    await again.keep("a", Cost(10))  # as it says when it begins
-    assert again.kept == Cost(16)
-    assert shared_budget(tmp_path, Limits(target_calls=61)).kept == Cost(20), (
+    assert again.held == Cost(16)
+    await again.hold("a", Cost(10))  # as it says when it begins
+    assert again.held == Cost(16)
+    assert shared_budget(tmp_path, Limits(target_calls=61)).held == Cost(20), (
         "with another budget it may test another prompt"
     )
 
 
 async def test_a_holder_that_died_is_not_waited_for(tmp_path: Path) -> None:
     only = shared_budget(tmp_path, Limits(tokens=100), {})
-    await only.take("dead", [Cost(1, 0, 60)], test=False)
+    await only.reserve("dead", [Cost(1, 0, 60)], test=False)
     await only.send("dead", calls("dead", 1, Cost(1, 0, 60)), test=False)
-    waiting = asyncio.create_task(only.take("alive", [Cost(1, 0, 60)], test=False))
+    waiting = asyncio.create_task(only.reserve("alive", [Cost(1, 0, 60)], test=False))
     await asyncio.sleep(0.05)
     assert not waiting.done()
     await only.begin("dead")
@@ -132,7 +132,7 @@ async def test_what_cannot_be_put_on_record_is_not_given_out(tmp_path: Path) -> 
     folder = tmp_path / "out"
     only = shared_budget(folder, Limits(target_calls=10), {})
     folder.write_text("in its place")
-    assert await only.take("a", [Cost(1)] * 5, test=False) == 5
+    assert await only.reserve("a", [Cost(1)] * 5, test=False) == 5
     with pytest.raises(StorageError):
         await only.send("a", calls("a", 5), test=False)
     assert only.spent == Cost()
@@ -146,9 +146,9 @@ OLD = """{"limits": {"target_calls": 60, "optimizer_calls": null, "tokens": null
 async def test_a_record_of_an_older_version_is_continued(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text(OLD)
     only = shared_budget(tmp_path, Limits(target_calls=60))
-    assert (only.spent, only.kept) == (Cost(30), Cost(10))
+    assert (only.spent, only.held) == (Cost(30), Cost(10))
     with pytest.raises(BudgetExhausted, match="spent"):
-        await only.take("b", [Cost(1)], test=False)
+        await only.reserve("b", [Cost(1)], test=False)
     await pay(only, "a", 20)
 
 
@@ -197,14 +197,14 @@ async def test_a_trial_takes_from_the_actor_and_its_death_forgets_nothing(
     shared = open_budget(open_folder(tmp_path), Limits(target_calls=40), TESTS)
     mine = shared.of("a")
     await mine.begin()
-    assert await mine.take([Cost(1)] * 17) == 17
+    assert await mine.reserve([Cost(1)] * 17) == 17
     await mine.send(calls("a", 15))
     mine.settle(calls("a", 14), answered=True)
-    mine.give_back(Cost(2))
+    mine.release(Cost(2))
     pid = await shared._actor.__ray_call__.remote(lambda _: os.getpid())
     os.kill(pid, signal.SIGKILL)
     with pytest.raises(BudgetExhausted, match="only 5 are left and 20 kept"):
-        await mine.take([Cost(1)] * 6)
+        await mine.reserve([Cost(1)] * 6)
     assert shared.spent() == Cost(15)
     with Ledger(tmp_path / "ledger") as ledger:
         again = shared.of("a")

@@ -100,7 +100,7 @@ async def test_near_its_end_a_batch_goes_out_in_parts_and_the_parts_are_booked()
 async def test_what_is_kept_for_the_test_is_for_the_test() -> None:
     shared_budget, price_list = SharedBudget(Limits(tokens=1000)), PriceList()
     test = batch(4, "test")
-    shared_budget.keep(Cost.of_all(map(price_list.at_most, test)))
+    shared_budget.hold(Cost.of_all(map(price_list.at_most, test)))
     endpoint = Endpoint()
     with pytest.raises(BudgetExhausted, match="are reserved for final tests"):
         await Budgeted(endpoint, Budget(), shared_budget).complete(batch(50))
@@ -114,15 +114,15 @@ async def test_a_holder_whose_search_was_refused_is_not_let_in_again() -> None:
         BudgetExhausted,
         match="may take 6 target calls, but of the budget of 5 target calls only 5 are left",
     ):
-        await shared_budget.take([one] * 6, "a")
+        await shared_budget.reserve([one] * 6, "a")
     with pytest.raises(BudgetExhausted, match="spent"):
-        await shared_budget.take([one], "a")
-    assert await shared_budget.take([one] * 5, "b") == 5
+        await shared_budget.reserve([one], "a")
+    assert await shared_budget.reserve([one] * 5, "b") == 5
     shared_budget.settle(
         one * 5, one * 5, "b"
     )  # while it is in flight it may come free again, for which a test waits
     with pytest.raises(BudgetExhausted):
-        await shared_budget.take([one], "a", test=True)
+        await shared_budget.reserve([one], "a", test=True)
 
 
 async def test_calls_that_break_are_free_or_charged_as_is_asked() -> None:
@@ -162,7 +162,7 @@ async def test_no_limit_is_ever_passed_and_little_is_left(
     endpoint, shared_budget = Endpoint(seed, fails), SharedBudget(Limits(calls, None, limit, money))
     one = PRICED.at_most(batch(1)[0])
     for holder in range(holders):
-        shared_budget.keep(one * tests, str(holder))
+        shared_budget.hold(one * tests, str(holder))
     room = shared_budget.limits.passed_by(one * tests * holders) is None
 
     async def trial(holder: str) -> None:
@@ -203,8 +203,8 @@ class _Share:
         self._shared_budget, self._holder = shared_budget, holder
         self.bounded = True
 
-    async def take(self, costs: Sequence[Cost], *, test: bool = False) -> int:
-        return await self._shared_budget.take(costs, self._holder, test=test)
+    async def reserve(self, costs: Sequence[Cost], *, test: bool = False) -> int:
+        return await self._shared_budget.reserve(costs, self._holder, test=test)
 
     def settle(self, most: Cost, cost: Cost) -> None:
         self._shared_budget.settle(most, cost, self._holder)

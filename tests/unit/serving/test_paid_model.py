@@ -26,12 +26,12 @@ class Budget:
     def __init__(self, calls: int, noted: list[str]) -> None:
         self.calls, self.noted = calls, noted
 
-    async def take(self, costs: Sequence[Cost], *, test: bool = False) -> int:
+    async def reserve(self, costs: Sequence[Cost], *, test: bool = False) -> int:
         if not self.calls:
             raise BudgetExhausted("It is spent.")
         taken = min(self.calls, len(costs))
         self.calls -= taken
-        self.noted.append(f"take {taken} of {len(costs)}")
+        self.noted.append(f"reserve {taken} of {len(costs)}")
         return taken
 
     async def send(self, most_by_key: Mapping[bytes, Cost], *, test: bool = False) -> None:
@@ -40,7 +40,7 @@ class Budget:
     def settle(self, cost_by_key: Mapping[bytes, Cost], *, answered: bool) -> None:
         self.noted.append(f"settle {len(cost_by_key)} {'answered' if answered else 'lost'}")
 
-    def give_back(self, most: Cost, *, test: bool = False) -> None:
+    def release(self, most: Cost, *, test: bool = False) -> None:
         self.noted.append(f"give back {most.calls}")
 
 
@@ -71,7 +71,7 @@ async def test_a_call_is_held_then_sent_then_recorded_then_settled(tmp_path: Pat
     model = ScriptedModel(lambda request: noted.append("call") or answer(request))  # type: ignore[func-returns-value]
     paid = PaidModel(CachedModel(model, NotingLedger(tmp_path, noted)), Budget(9, noted))
     await paid.complete(requests("a"))
-    assert noted == ["take 1 of 1", "send 1", "call", "record 1", "settle 1 answered"]
+    assert noted == ["reserve 1 of 1", "send 1", "call", "record 1", "settle 1 answered"]
 
 
 async def test_what_the_ledger_has_is_not_paid_for(tmp_path: Path) -> None:
@@ -81,14 +81,14 @@ async def test_what_the_ledger_has_is_not_paid_for(tmp_path: Path) -> None:
     noted.clear()
     outcomes = await PaidModel(cached, Budget(1, noted)).complete(requests("abcd"))
     assert [one.text for one in outcomes if isinstance(one, Completion)] == list("abcd")
-    assert noted == ["take 1 of 1", "send 1", "record 1", "settle 1 answered"]
+    assert noted == ["reserve 1 of 1", "send 1", "record 1", "settle 1 answered"]
 
 
 async def test_a_call_without_an_answer_is_settled_as_lost_and_not_recorded(tmp_path: Path) -> None:
     noted = list[str]()
     cached = CachedModel(ScriptedModel(answer), NotingLedger(tmp_path, noted))
     await PaidModel(cached, Budget(9, noted)).complete(requests("!"))
-    assert noted == ["take 1 of 1", "send 1", "settle 1 lost"]
+    assert noted == ["reserve 1 of 1", "send 1", "settle 1 lost"]
 
 
 async def test_what_was_held_and_not_sent_is_given_back_and_what_was_sent_is_lost(
@@ -102,7 +102,7 @@ async def test_what_was_held_and_not_sent_is_given_back_and_what_was_sent_is_los
     cached = CachedModel(ScriptedModel(broken), NotingLedger(tmp_path, noted), chunk=1)
     with pytest.raises(RuntimeError):
         await PaidModel(cached, Budget(9, noted)).complete(requests("ab"))
-    assert noted[0] == "take 2 of 2"
+    assert noted[0] == "reserve 2 of 2"
     sent = noted.count("send 1")
     assert ("give back 1" in noted, f"settle {sent} lost" in noted) == (sent == 1, True)
 

@@ -213,7 +213,7 @@ async def test_a_search_that_the_experiments_budget_cuts_has_the_same_tables_whe
 
         async def found(allowed: Limits) -> TrialResult:
             shared_budget = SharedBudget(allowed)
-            shared_budget.keep(Cost(target_calls=20, tokens=30_000))  # for the final test
+            shared_budget.hold(Cost(target_calls=20, tokens=30_000))  # for the final test
             target = PaidModel(
                 CachedModel(Telling(task, 340), shared, 4),
                 Share(shared_budget),

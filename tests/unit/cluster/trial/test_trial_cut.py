@@ -22,7 +22,7 @@ from tests.contracts.trials import GOOD, Breaking, OneByOne, run, target_of
 class Reserved:
     """What the experiment keeps for the trial's test: so its budget is bounded."""
 
-    async def keep(self, cost: object) -> None:
+    async def hold(self, cost: object) -> None:
         """Nothing."""
 
 

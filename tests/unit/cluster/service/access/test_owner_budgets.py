@@ -112,7 +112,7 @@ async def test_jobs_of_one_owner_never_pass_its_quota_together_and_all_are_teste
         async def job(name: str) -> None:
             shared_budget = service.shared_budget(f"{name}/trial")
             test = batch(f"test {name}", 3, "test")
-            await service.budgets.keep_tests(
+            await service.budgets.hold_tests(
                 "ann",
                 {
                     f"{name}/trial": Cost.of_all(
@@ -141,58 +141,58 @@ async def test_jobs_of_one_owner_never_pass_its_quota_together_and_all_are_teste
 async def test_a_new_controller_forgets_nothing_whatever_was_under_way(tmp_path: Path) -> None:
     service = Service(tmp_path)
     shared_budget = service.shared_budget("job/trial")
-    assert await shared_budget.take([Cost(1)] * 20) == 20
+    assert await shared_budget.reserve([Cost(1)] * 20) == 20
     await shared_budget.send({b"%d" % at: Cost(1, money=0.01) for at in range(12)})
     service.restart()  # the old one is killed: 8 calls were never sent
     again = service.shared_budget("job/trial")
     await again.begin()
     assert service.quotas.of("ann") == (12, pytest.approx(0.12))
     with pytest.raises(QuotaExhausted):
-        await again.take([Cost(1)] * 39)
-    assert await service.shared_budget("other/trial").take([Cost(1)] * 38) == 38
+        await again.reserve([Cost(1)] * 39)
+    assert await service.shared_budget("other/trial").reserve([Cost(1)] * 38) == 38
 
 
 async def test_what_is_kept_for_tests_is_kept_until_the_run_is_over(tmp_path: Path) -> None:
     service = Service(tmp_path)
-    await service.budgets.keep_tests("ann", {"one/a": Cost(20), "one/b": Cost(20)})
+    await service.budgets.hold_tests("ann", {"one/a": Cost(20), "one/b": Cost(20)})
     with pytest.raises(
         QuotaExhausted,
         match=r"may take 11 calls and 0 in money, and of your quota of today only 10 calls",
     ):
-        await service.budgets.keep_tests("ann", {"two/a": Cost(11)})
+        await service.budgets.hold_tests("ann", {"two/a": Cost(11)})
     with pytest.raises(QuotaExhausted):
-        await service.shared_budget("two/a").take([Cost(1)] * 11)
+        await service.shared_budget("two/a").reserve([Cost(1)] * 11)
     lost = service.shared_budget("one/a")
-    await lost.take([Cost(1)] * 20, test=True)
+    await lost.reserve([Cost(1)] * 20, test=True)
     await lost.send({b"%d" % at: Cost(1) for at in range(12)}, test=True)
     lost.settle({b"%d" % at: Cost(1) for at in range(9)}, answered=True)
     await asyncio.gather(*service.told)
     await lost.begin()  # its process was lost with 3 calls under way, which are lacking again
-    await service.budgets.keep_tests("ann", {"one/a": Cost(20), "one/b": Cost(20)})
+    await service.budgets.hold_tests("ann", {"one/a": Cost(20), "one/b": Cost(20)})
     with pytest.raises(QuotaExhausted):
-        await service.shared_budget("two/a").take([Cost(1)] * 8)
-    assert await lost.take([Cost(1)] * 11, test=True) == 11
+        await service.shared_budget("two/a").reserve([Cost(1)] * 8)
+    assert await lost.reserve([Cost(1)] * 11, test=True) == 11
     await service.budgets.close("ann", "one")
     service.restart()
     assert service.quotas.of("ann")[0] == 0, "not read yet"
     assert await service.budgets.open("ann")
     assert service.quotas.of("ann")[0] == 12
-    assert await service.shared_budget("three/a").take([Cost(1)] * 38) == 38
+    assert await service.shared_budget("three/a").reserve([Cost(1)] * 38) == 38
 
 
 async def test_a_day_begins_with_nothing_but_what_is_kept(tmp_path: Path) -> None:
     service = Service(tmp_path)
-    await service.budgets.keep_tests("ann", {"one/a": Cost(10)})
+    await service.budgets.hold_tests("ann", {"one/a": Cost(10)})
     shared_budget = service.shared_budget("one/a")
-    await shared_budget.take([Cost(1)] * 40)
+    await shared_budget.reserve([Cost(1)] * 40)
     await shared_budget.send({b"%d" % at: Cost(1) for at in range(40)})
     service.now += DAY_S
     shared_budget.settle({b"%d" % at: Cost(1) for at in range(40)}, answered=True)  # of yesterday
     await asyncio.gather(*service.told)
     assert service.quotas.of("ann") == (0, 0.0)
     with pytest.raises(QuotaExhausted):
-        await shared_budget.take([Cost(1)] * 41)
-    assert await service.shared_budget("one/b").take([Cost(1)] * 40) == 40
+        await shared_budget.reserve([Cost(1)] * 41)
+    assert await service.shared_budget("one/b").reserve([Cost(1)] * 40) == 40
 
 
 async def test_another_quota_holds_at_once_and_a_damaged_record_starts_from_what_jobs_have_told(
@@ -201,17 +201,17 @@ async def test_another_quota_holds_at_once_and_a_damaged_record_starts_from_what
     service = Service(tmp_path)
     shared_budget = service.shared_budget("one/a")
     with pytest.raises(QuotaExhausted):
-        await shared_budget.take([Cost(1)] * 51)
+        await shared_budget.reserve([Cost(1)] * 51)
     service.limits = QuotaSettings(calls_a_day=60)
-    assert await shared_budget.take([Cost(1)] * 51) == 51
+    assert await shared_budget.reserve([Cost(1)] * 51) == 51
     await shared_budget.send({b"%d" % at: Cost(1) for at in range(51)})
     (record,) = tmp_path.glob("*/owner-ann/spent.json")
     record.write_text("torn")
     service.restart()
     service.quotas.pay("ann", 45, 0.0)
     with pytest.raises(QuotaExhausted):
-        await service.shared_budget("one/a").take([Cost(1)] * 16)
-    assert await service.shared_budget("two/a").take([Cost(1)] * 15) == 15
+        await service.shared_budget("one/a").reserve([Cost(1)] * 16)
+    assert await service.shared_budget("two/a").reserve([Cost(1)] * 15) == 15
 
 
 class Answering:
@@ -270,7 +270,7 @@ async def test_a_job_that_ends_on_its_owners_quota_says_so_and_a_new_controller_
 ) -> None:
     async def play(worker_pool: Any, work: Work) -> Outcome:
         with pytest.raises(BudgetExhausted):
-            await worker_pool.controller.budgets.take(
+            await worker_pool.controller.budgets.reserve(
                 "ann", f"{work.filed.id}/t", [Cost(1)] * 7, False
             )
         await worker_pool.controller.budgets.send(
