@@ -79,7 +79,8 @@ def read(
         SettingsError: If a setting is unknown, missing or impossible.
     """
     data = {"models": list(DEFAULT_MODELS)} if file is None else read_mapping(file)
-    name = "door" if "door" in data else "gateway"  # messages use the words of the file
+    # Messages use the words of the file.
+    name = "door" if "door" in data else "gateway"
     own = data.get(name) or {}
     if not isinstance(own, Mapping):
         raise SettingsError(

@@ -75,7 +75,8 @@ class SharedBudget:
         """
         if not test and (reason := self._over(holder)):
             raise BudgetExhausted(reason)
-        async with self._turn:  # in the order in which they came
+        # Callers are served in the order of their arrival.
+        async with self._turn:
             while not (fitting := self._fitting(costs, holder, test)):
                 hopeless = not test and self._lacking(costs, holder, test) in CALL_LIMITS
                 if hopeless or not self._in_flight_by_holder.total():

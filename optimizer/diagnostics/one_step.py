@@ -125,7 +125,8 @@ async def one_step(
     )
     rows = [answers[at * len(dev) : (at + 1) * len(dev)] for at in range(len(prompts))]
     tried = (_refinement(draft, rows[0], row) for draft, row in zip(drafts, rows[1:], strict=True))
-    refinements = tuple(one for one in tried if one.items)  # one without an answer was not tried
+    # A prompt without any answer was not tried.
+    refinements = tuple(one for one in tried if one.items)
     return summarised(refinements, estimate([answer.score.value for answer in rows[0]]).mean, rng)
 
 

@@ -57,7 +57,8 @@ class Evaluation:
         try:
             return self._judged(work, await self._target.complete(requests), purpose)
         except BudgetExhausted as refusal:
-            self._judged(work, refusal.answered, purpose)  # they were paid for, and are counted
+            # These answers were paid for, so they are counted although the batch was refused.
+            self._judged(work, refusal.answered, purpose)
             raise
 
     async def grade(

@@ -187,7 +187,8 @@ def _worded(line: str, options: Sequence[_Option]) -> Iterator[_Mention]:
     """Yield the choices' texts, longer ones first: one may be a part of another."""
     choice_by_words = {word: option.choice for option in reversed(options) for word in option.words}
     folded = line.casefold()
-    if len(folded) != len(line):  # some letters grow when they are folded; places would be off
+    # Some letters grow when they are folded, and positions would be off.
+    if len(folded) != len(line):
         line = folded
     longest_first = sorted(
         (words for words in choice_by_words if len(words) <= len(folded)), key=len, reverse=True

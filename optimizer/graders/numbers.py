@@ -257,9 +257,8 @@ def _from_digits(found: re.Match[str]) -> Fraction | None:
         value = value**power
     elif scale := found["scale"]:
         value *= _SCALES.get(scale.lower()) or _SUFFIXES[scale.lower()]
-    elif (
-        found["suffix"] in _SUFFIXES
-    ):  # "5m" are metres as well as "5b" is a flat: only those that are one thing
+    elif found["suffix"] in _SUFFIXES:
+        # Only suffixes with one meaning count: "5m" may be metres, and "5b" a flat.
         value *= _SUFFIXES[found["suffix"]]
     return -value if found["minus"] or found["inner"] else value
 

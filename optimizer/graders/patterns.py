@@ -37,7 +37,8 @@ _NO_SPACE = (
     r"\x00-\x08\x0e-\x1b\x21-\x{84}\x{86}-\x{9f}\x{a1}-\x{167f}\x{1681}-\x{1fff}\x{200b}-\x{2027}\x{202a}-\x{202e}"
     r"\x{2030}-\x{205e}\x{2060}-\x{2fff}\x{3001}-\x{10ffff}\p{L}"
 )
-_NO_WORD = (  # all categories but L and N; of Pc all but the underscore
+# All categories but L and N; of Pc all but the underscore.
+_NO_WORD = (
     r"\x{203f}\x{2040}\x{2054}\x{fe33}\x{fe34}\x{fe4d}-\x{fe4f}\x{ff3f}"
     r"\p{M}\p{Z}\p{S}\p{C}\p{Pd}\p{Ps}\p{Pe}\p{Pi}\p{Pf}\p{Po}"
 )
@@ -145,7 +146,8 @@ def compiled(pattern: str, *, lines: bool = False) -> Pattern:
     except re2.error as problem:
         raise Unusable(_fault_of(problem.args[0] if problem.args else b"")) from None
     finally:
-        re2.purge()  # it would keep 128 patterns of its own, each with up to MOST_BYTES
+        # RE2 would cache 128 patterns of its own, each with up to MOST_BYTES.
+        re2.purge()
 
 
 class _Translation:

@@ -104,9 +104,8 @@ class Asking:
             [questions[at] for at, _ in faults],
             [_again(requests[at], fault) for at, fault in faults],
         )
-        for (at, _), result in zip(
-            faults, second, strict=False
-        ):  # the budget may have refused some
+        # Not strict: the budget may have refused some of the repeated questions.
+        for (at, _), result in zip(faults, second, strict=False):
             found[at] = result
         self._parse_failures += sum(isinstance(result, Fault) for result in found)
         return [None if isinstance(result, Fault) else result for result in found]

@@ -108,7 +108,8 @@ class Scoreboard:
             score_by_pair = self._limited.score_by_pair(pairs)
             self._end()
         for arm, item in sorted(score_by_pair):
-            if item == self.done(arm):  # never beyond an item that was left out
+            # Never beyond an item that was left out: scores stay those of the first items.
+            if item == self.done(arm):
                 self._scores_by_arm[arm].append(score_by_pair[arm, item])
 
     def _end(self) -> None:

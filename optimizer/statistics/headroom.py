@@ -82,7 +82,8 @@ def power(items: int, gain: float, lost: float, alpha: float = 0.05) -> float:
     items differ, and how many of these are improved (Duffy 1984; Connor 1987 approximates it).
     """
     differing = gain + 2 * lost
-    if differing <= 0 or differing > 1 + 1e-9:  # rounding alone is no impossible case
+    # Rounding alone must not make a possible case impossible.
+    if differing <= 0 or differing > 1 + 1e-9:
         return 0.0
     differing, improved = min(1.0, differing), min(1.0, (gain + lost) / differing)
     return sum(

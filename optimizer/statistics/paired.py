@@ -28,7 +28,8 @@ class PairedTest:
 
 def sign_test(fewer: int, more: int) -> float:
     """Return the one-sided exact p-value of at least `more` wins in `fewer + more` fair draws."""
-    fewer, more = int(fewer), int(more)  # numpy's integers would overflow without a word
+    # The integers of numpy would overflow silently.
+    fewer, more = int(fewer), int(more)
     draws = fewer + more
     return sum(comb(draws, wins) for wins in range(more, draws + 1)) / (1 << draws)
 

@@ -116,9 +116,8 @@ class PromptAgent:
                 children = await writer.children(path, number)
                 standings = await evaluate.select([result.candidate, *children], 1, rng)
                 scores.note(standings)
-                result.reward = (
-                    scores.score(result.candidate.id) or 0.0
-                )  # perhaps on more items than before
+                # The result was measured again, perhaps on more items than before.
+                result.reward = scores.score(result.candidate.id) or 0.0
                 best = self._grown(path[-1], children, scores)
                 walked = best is None or self._beats(best, threshold)
                 if best:

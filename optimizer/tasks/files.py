@@ -82,7 +82,8 @@ def _read_json(path: Path, limits: ReadLimits) -> Source:
     stem = path.parent.name if path.stem == "task" else path.stem
     prefix = _text(header.get("task_prefix"))
     name, description = _text(header.get("name")) or stem, _text(header.get("description"))
-    if len(name) > LONGEST_NAME:  # it stands in the id of every example
+    # The name becomes part of the id of every example.
+    if len(name) > LONGEST_NAME:
         raise too_much(path, "characters in its name", LONGEST_NAME)
     appends = header.get("append_choices_to_input", True) is not False
     return _source(path, name, description, rows, lambda row: _listed(row, prefix, appends), limits)
@@ -165,7 +166,8 @@ def _parse(path: Path, text: str, fault: str, limits: ReadLimits) -> Any:
         ) from problem
     except RecursionError as problem:
         raise NotJSON(f"{fault}: it is nested too deep.") from problem
-    except ValueError as problem:  # Python reads no integer of more than 4300 digits
+    except ValueError as problem:
+        # Python reads no integer of more than 4300 digits.
         raise NotJSON(
             f"{fault}: it holds a number of too many digits; write it as a text."
         ) from problem

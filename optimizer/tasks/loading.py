@@ -91,7 +91,8 @@ def _impossible_targets(examples: Sequence[Example], scorer: str) -> str:
         DataError: If they are more than MOST_IMPOSSIBLE of the examples, so that the scorer is the
             wrong one.
     """
-    if scorer == "regex":  # its targets are patterns
+    # The targets are patterns, which no answer repeats.
+    if scorer == "regex":
         return ""
     judge = SCORERS[scorer]
     impossible = [

@@ -105,7 +105,8 @@ class PaidModel:
         refusal = BudgetExhausted(reason)
         try:
             refusal.answered = await self._model.complete_paid(requests, payment)
-        except BudgetExhausted as again:  # a call that brought no answer in the earlier run
+        except BudgetExhausted as again:
+            # A call brought no answer in the earlier run, and is missing again.
             refusal.answered = again.answered
         return refusal
 

@@ -184,9 +184,8 @@ class BudgetStore:
         """
         own = self._sent.setdefault(trial, {})
         if all(own.get(key) == SentCall(most, test) for key, most in most_by_key.items()):
-            return (
-                await self._write()
-            )  # a repetition: its sender never got the reply to the first one
+            # A repetition: its sender never got the reply to the first one.
+            return await self._write()
         most = Cost.of_all(most_by_key.values())
         reserved = self._reserved.get((trial, test), Cost())
         if reserved.covers(most):
@@ -228,7 +227,8 @@ class BudgetStore:
 
     def _add_reserved(self, trial: str, test: bool, cost: Cost) -> None:
         left = (self._reserved.pop((trial, test), Cost()) + cost).at_least(Cost())
-        if left.calls:  # else what is left of the money is what floats leave
+        # Without calls, what is left of the money is a rounding error of floats.
+        if left.calls:
             self._reserved[trial, test] = left
 
     def _release_all(self, trial: str) -> None:
@@ -312,9 +312,8 @@ class BudgetStore:
             try:
                 await asyncio.shield(writing)
             except asyncio.CancelledError:
-                await asyncio.wait(
-                    [writing]
-                )  # its thread goes on: nobody is to write before it is done
+                # The thread goes on writing: nobody else may write before it is done.
+                await asyncio.wait([writing])
                 raise
             self._written = covered
 
@@ -322,7 +321,8 @@ class BudgetStore:
         shared_budget, tested = self._shared_budget, dict(self._shared_budget.tested_by_holder)
         held = shared_budget.held_by_holder
         for (trial, test), most in self._reserved.items():
-            if test:  # nothing of it was sent
+            # Nothing of a reservation was sent, so the record must not count it as tested.
+            if test:
                 tested[trial] = (tested.get(trial, Cost()) - most).at_least(Cost())
                 held[trial] = held.get(trial, Cost()) + most
         return SpentRecord(

@@ -39,12 +39,12 @@ def bound_replies(client: openai.AsyncOpenAI, most_bytes: int = MOST_BYTES) -> N
             )
         assert isinstance(response.stream, httpx2.AsyncByteStream)
         response.stream = _Bounded(response.stream, packings, most_bytes)
-        if packings:  # what comes out of the stream is plain
+        # What comes out of the stream is plain.
+        if packings:
             del response.headers["content-encoding"]
 
-    http = (
-        client._client
-    )  # the package shows it nowhere else; one handed in was measured ten times slower
+    # The package offers no other access; a client passed in was measured ten times slower.
+    http = client._client
     hooks = http.event_hooks
     http.event_hooks = {**hooks, "response": [*hooks.get("response", []), bound]}
 
@@ -97,7 +97,8 @@ class _Unpacking:
             httpx2.DecodingError: If they are not packed as declared.
         """
         while data:
-            if self._unpacker.eof:  # gzip may be several, one after the other
+            # A gzip body may be several members, one after the other.
+            if self._unpacker.eof:
                 self._unpacker = zlib.decompressobj(self._bits)
             yield self._piece(data)
             data = self._unpacker.unconsumed_tail or self._unpacker.unused_data

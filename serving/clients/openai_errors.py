@@ -66,7 +66,8 @@ class Faults:
             Transient: If another attempt may succeed.
             AccessError: If the key is refused.
         """
-        if refused := _refused_reply(problem):  # it would be as large again
+        # Never retried: the next reply would be as large again.
+        if refused := _refused_reply(problem):
             return Rejected(
                 "infrastructure", f"{self._settings.base_url} {refused}.", words=str(refused)
             )

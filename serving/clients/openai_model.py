@@ -231,7 +231,8 @@ class OpenAIModel:
     def _was_answered(self, request: Request) -> None:
         self._rejected_in_a_row = 0
         if len(self._answered_forms) >= _MOST_FORMS:
-            self._answered_forms.clear()  # of a gateway's callers, who may ask in any form
+            # Callers of a gateway may use any number of forms.
+            self._answered_forms.clear()
         self._answered_forms.add(question_like(request))
 
     async def _send(
@@ -257,9 +258,8 @@ class OpenAIModel:
             "follow_redirects": False,
         }
         try:
-            async with asyncio.timeout(
-                self._settings.timeout_s
-            ):  # an endpoint that drips is as late as a silent one
+            # For the whole call: an endpoint that drips is as late as a silent one.
+            async with asyncio.timeout(self._settings.timeout_s):
                 return await self._client.post(
                     "/completions" if request.raw else "/chat/completions",
                     content=body,
@@ -281,9 +281,8 @@ class OpenAIModel:
         events = aiter(reply)
         try:
             while True:
-                async with asyncio.timeout(
-                    self._settings.timeout_s
-                ):  # comments come in time, too, and are no events
+                # Comments may arrive in time, too, and are no events.
+                async with asyncio.timeout(self._settings.timeout_s):
                     event = await anext(events, None)
                 if event is None:
                     return
@@ -328,13 +327,15 @@ class OpenAIModel:
             return outcome
         form = question_like(request)
         self._rejected_in_a_row += 1
-        async with self._doubting:  # one question for all that are in doubt
+        # One harmless request serves all calls that are in doubt.
+        async with self._doubting:
             if form in self._answered_forms and self._rejected_in_a_row < STREAK:
                 return outcome
             try:
                 answer = await self._ask(form)
             except Transient:
-                return outcome  # a doubt that stays
+                # The doubt stays: the harmless request was not answered either.
+                return outcome
             if isinstance(answer, Rejected) and answer.concerns_all:
                 raise await self._looked_into(form, answer)
         return outcome
@@ -354,7 +355,8 @@ class OpenAIModel:
                 changes |= change
                 last = await self._ask(question, settings.model_copy(update=change))
         except (Transient, PromptrayError):
-            pass  # what was advised was not refused
+            # The last advice was not refused, so it stands.
+            pass
         return self._faults.concerning_all(rejected, changes)
 
     def _misled(self, reason: str) -> EndpointError:

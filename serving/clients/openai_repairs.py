@@ -89,7 +89,8 @@ def _is_about(rejected: Rejected, name: str) -> bool:
     if name == "max_tokens_field" and ("too large" in rejected.words or rejected.of_size):
         return False
     named = re.compile(_NAMED[name], re.IGNORECASE)
-    if name == "system_role":  # its field is that of a message
+    # The field named by the endpoint is that of a message.
+    if name == "system_role":
         return bool(named.search(rejected.words))
     return bool(named.fullmatch(rejected.field) if rejected.field else named.search(rejected.words))
 

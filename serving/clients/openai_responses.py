@@ -128,7 +128,8 @@ def _outcome(
         return declined(str(refusal), tokens=(read, written))
     if not text and finish in ("tool_calls", "function_call"):
         return declined(_TOOL, tokens=(read, written))
-    if finish in _FILTERS:  # what came before the filter's stop is no answer
+    # The text before the filter's stop is no answer.
+    if finish in _FILTERS:
         return declined(_FILTERED, "filter", tokens=(read, written))
     cached = getattr(getattr(usage, "prompt_tokens_details", None), "cached_tokens", None)
     return Completion(

@@ -124,7 +124,8 @@ class ServeHandleModel:
         except Transient as problem:
             yield Failed("infrastructure", problem.reason)
         finally:
-            rest.cancel()  # a caller who leaves leaves no work behind
+            # A caller who leaves must leave no work behind.
+            rest.cancel()
 
     async def _connect(self) -> tuple[Any, Limiter]:
         if self._line is None:

@@ -116,9 +116,8 @@ class Outage:
             self._waiters -= 1
             if not self._waiters:
                 prober.cancel()
-                self._end(
-                    prober
-                )  # now, so that nobody comes to wait for a prober that is being cancelled
+                # At once, so that nobody starts to wait for a prober that is being cancelled.
+                self._end(prober)
 
     async def _probe(self, reason: str) -> bool:
         """Return whether there was an outage; it is over then."""
@@ -129,7 +128,8 @@ class Outage:
 
     def _end(self, prober: asyncio.Task[bool]) -> None:
         if prober.done() and not prober.cancelled():
-            prober.exception()  # seen: the last waiter may have left in this very moment
+            # Marked as retrieved: the last waiter may have left in this very moment.
+            prober.exception()
         if self._prober is prober:
             self._prober, self._unreached, self.pause = None, 0, ""
 

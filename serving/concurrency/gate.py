@@ -55,9 +55,8 @@ class Gate(ABC):
         try:
             await turn
         except asyncio.CancelledError:
-            if (
-                turn.done() and not turn.cancelled()
-            ):  # let in and cancelled in the same moment: pass the place on
+            # Admitted and cancelled in the same moment: the slot goes to the next waiter.
+            if turn.done() and not turn.cancelled():
                 self.leave()
             raise
 

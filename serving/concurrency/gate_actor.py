@@ -125,11 +125,8 @@ class EndpointActor:
             )
             async with asyncio.timeout(LOOK_WITHIN_S):
                 return bool(await checked)
-        except (
-            RayError,
-            OSError,
-            RuntimeError,
-        ):  # Ray is away, or the node too slow to say; a TimeoutError is an OSError
+        except (RayError, OSError, RuntimeError):
+            # Ray is away, or the node too slow to reply; a TimeoutError is an OSError.
             return True
 
 
@@ -158,17 +155,12 @@ class RemoteSlotServer:
             self._whereabouts = self._whereabouts or Whereabouts(
                 ray.get_runtime_context().get_node_id(), this_process()
             )
-            async with asyncio.timeout(
-                ANSWERS_WITHIN_S
-            ):  # not wait_for, in which a cancellation may be lost
+            # Not wait_for, in which a cancellation may be lost.
+            async with asyncio.timeout(ANSWERS_WITHIN_S):
                 granted: int = await self._actor.report.remote(caller, report, self._whereabouts)
             return granted
-        except (
-            RayError,
-            OSError,
-            RuntimeError,
-            ValueError,
-        ):  # the last: the name went to another in this very moment
+        except (RayError, OSError, RuntimeError, ValueError):
+            # The ValueError: another actor got the name in this very moment.
             self._actor, self._lost_one = None, True
             return None
 
@@ -208,7 +200,8 @@ def windows_open(base_urls: Iterable[str]) -> Iterator[None]:
     """
     actors = [open_window(base_url) for base_url in dict.fromkeys(base_urls)]
     yield
-    del actors  # an actor ends with its opener's last handle
+    # An actor ends with its opener's last handle.
+    del actors
 
 
 def window_on_cluster(

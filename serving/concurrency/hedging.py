@@ -56,7 +56,8 @@ class Hedging:
             return await _first_answer(sent)
         finally:
             for task in sent:
-                task.cancel()  # closes the loser's connection
+                # This closes the loser's connection.
+                task.cancel()
             await asyncio.gather(*sent, return_exceptions=True)
 
     async def _again(self, job: Callable[[], Awaitable[T]]) -> T:

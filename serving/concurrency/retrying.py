@@ -32,9 +32,8 @@ class Transient(Exception):
         wait_s: float | None = None,
         unreached: bool = False,
     ) -> None:
-        super().__init__(
-            reason, overloaded, wait_s, unreached
-        )  # all of them, so that it survives pickling
+        # All arguments, so that the exception survives pickling.
+        super().__init__(reason, overloaded, wait_s, unreached)
         self.reason = reason
         self.overloaded = overloaded
         """The other side asks for fewer calls: too many requests, or it timed out."""
@@ -136,7 +135,8 @@ class Limiter:
         self._retry = retry or Retry()
         self._sleep = sleep
         self._clock = clock
-        self._rng = rng or Random()  # jitter only: no answer depends on it
+        # Jitter only: no answer depends on it.
+        self._rng = rng or Random()
         self._patience = patience or _KnowsOfNone()
         self._hedge = hedge
         self._effort_of = effort_of
@@ -165,9 +165,8 @@ class Limiter:
                     and excused < MOST_EXCUSED
                 ):
                     attempt, excused = 0, excused + 1
-                    wait_s = retry.wait_s(
-                        1, None, self._rng
-                    )  # not all at once upon what has just come back
+                    # A pause, so that not all callers return at once to what has just come back.
+                    wait_s = retry.wait_s(1, None, self._rng)
                 elif last:
                     raise
             await self._sleep(wait_s)

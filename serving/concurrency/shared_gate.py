@@ -101,13 +101,15 @@ class SharedGate(Gate):
             await super().enter()
             if not self._lapsed:
                 return
-            self.leave()  # it was let in, and its loop stood still before it came to send
+            # It was admitted, and its loop stood still before it came to send.
+            self.leave()
 
     def leave(self) -> None:
         """Release a slot."""
         super().leave()
         if not (self.in_flight or self.waiting):
-            self._wants_more.set()  # or rather less: others may have the places at once
+            # It wants fewer, in fact: others may have the slots at once.
+            self._wants_more.set()
 
     def went_well(self, effort: float | None = None) -> None:
         """Record a call that was answered for the next report."""
@@ -132,7 +134,8 @@ class SharedGate(Gate):
         try:
             await self._report_until_idle()
         except asyncio.CancelledError:
-            self._slot_server.gone(self._caller)  # the loop ends, and whatever was under way in it
+            # The loop ends, and all calls in it.
+            self._slot_server.gone(self._caller)
             raise
 
     async def _report_until_idle(self) -> None:
@@ -143,14 +146,16 @@ class SharedGate(Gate):
             )
             self._take(granted, sent_at)
             if not (self._reported_demand or self.in_flight or self.waiting):
+                # It was reported: these slots are another caller's now.
                 self._reporting, self._allowed = (
                     None,
                     0,
-                )  # it was reported: these slots are another's now
+                )
                 return
             await asyncio.sleep(min(SOONEST_S, self._report_every_s))
             if granted is not None and granted < self._reported_demand:
-                continue  # the slot server answers when there is more, or after a while
+                # The slot server answers when there is more, or after a while.
+                continue
             try:
                 async with asyncio.timeout(self._report_every_s):
                     await self._wants_more.wait()

@@ -35,7 +35,8 @@ fifth less work with 126 of 158 shared.
 """
 Hear = Callable[[Any], bool]
 """Called by CTranslate2 with each step of a generation; True stops it."""
-_SEEDING = threading.Lock()  # CTranslate2's random seed belongs to the whole process
+# CTranslate2's random seed belongs to the whole process.
+_SEEDING = threading.Lock()
 
 
 class CTranslate2Engine:
@@ -57,7 +58,8 @@ class CTranslate2Engine:
         try:
             self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
             self._generator = self._load(threads)
-        except Exception as problem:  # the tokenizers package raises nothing narrower
+        except Exception as problem:
+            # The tokenizers package raises nothing narrower.
             raise StorageError(
                 f"There is no CTranslate2 model in {folder} ({problem})."
             ) from problem
@@ -228,7 +230,8 @@ def _shared_beginning(prompts: list[list[str]]) -> list[str]:
 
     There are none where sharing is not worth it.
     """
-    first, last = min(prompts), max(prompts)  # what these two share, all between them share
+    # What the first and last in order share, all between them share.
+    first, last = min(prompts), max(prompts)
     unlike = (at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other)
     shared = first[: min(next(unlike, len(first)), max(0, min(map(len, prompts)) - 2))]
     return shared if len(prompts) > 1 and len(shared) >= WORTH_SHARING else []

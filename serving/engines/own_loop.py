@@ -46,14 +46,16 @@ class OwnLoop:
                 async with aclosing(source()) as generator:
                     async for item in generator:
                         here.call_soon_threadsafe(arrived.put_nowait, item)
-            finally:  # whatever making or closing it has raised: nobody waits for more
+            finally:
+                # Whatever making or closing it has raised: nobody must wait for more.
                 here.call_soon_threadsafe(arrived.put_nowait, None)
 
         pumping = asyncio.run_coroutine_threadsafe(pump(), self._loop)
         try:
             while (item := await arrived.get()) is not None:
                 yield item
-            await asyncio.wrap_future(pumping)  # raises what the generator raised
+            # This raises what the generator raised.
+            await asyncio.wrap_future(pumping)
         finally:
             pumping.cancel()
 

@@ -76,7 +76,8 @@ def kill_marked(token: str) -> None:
         for process in alive:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        time.sleep(_DYING_S)  # no waiting for them: their parent must get their exit codes
+        # Not waited for: their parent must get their exit codes.
+        time.sleep(_DYING_S)
 
 
 def marked(token: str) -> list[Any]:
@@ -91,7 +92,8 @@ def _mark(process: Any) -> str | None:
 
     try:
         mark: str | None = process.environ().get(MARK)
-    except psutil.Error:  # gone meanwhile, or another user's
+    except psutil.Error:
+        # It is gone meanwhile, or another user's.
         return None
     return mark
 

@@ -118,10 +118,10 @@ class ScriptedEngine:
             return
         try:
             if self._log.exists() and not self._log.is_file():
-                raise OSError(EINVAL, "it is no ordinary file")  # a FIFO would be waited for
-            with self._log.open(
-                "a", encoding="utf-8"
-            ) as log:  # one write a call: replicas append to one file
+                # A FIFO would be waited for without end.
+                raise OSError(EINVAL, "it is no ordinary file")
+            # One write for each call, since replicas append to one file.
+            with self._log.open("a", encoding="utf-8") as log:
                 log.write(
                     "".join(f"{json.dumps({'model': self._name, **line})}\n" for line in lines)
                 )

@@ -25,9 +25,8 @@ SHUTDOWN_S = 3.0
 """Seconds for vLLM's processes to end by themselves; then they are killed. They have nothing to
 save.
 """
-_LOADING = (
-    threading.Lock()
-)  # an engine's processes are marked through the environment, which all engines of a process share
+# An engine's processes are marked through the environment, which all engines of a process share.
+_LOADING = threading.Lock()
 
 
 class VLLMEngine:
@@ -185,10 +184,11 @@ class VLLMEngine:
 
     def _outcome(self, output: Any) -> Outcome:
         answer = output.outputs[0]
+        # Cut off by a shutdown, or by an error: half an answer is none.
         if answer.finish_reason not in (
             "stop",
             "length",
-        ):  # cut off by a shutdown, or by a fault: half an answer is none
+        ):
             if answer.finish_reason == "abort":
                 raise self._died()
             return Failed(

@@ -65,7 +65,8 @@ def load(name: str, arguments: Mapping[str, Any], cpu_threads: int | None) -> An
             return AsyncLLM.from_engine_args(
                 AsyncEngineArgs(**arguments), stat_loggers=_stat_loggers()
             )
-        except Exception as problem:  # vLLM raises whatever its parts raise
+        except Exception as problem:
+            # vLLM raises whatever its parts raise.
             raise _in_one_sentence(name, problem, _root_cause(record)) from problem
 
 
@@ -140,7 +141,8 @@ def _recorded_errors() -> Iterator[Path]:
     finally:
         if mine:
             del os.environ["VLLM_LOGGING_CONFIG_PATH"]
-        shutil.rmtree(folder, ignore_errors=True)  # processes that have the record open keep it
+        # Processes that have the record open can still write to it.
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _logging_config(record: Path) -> dict[str, Any]:

@@ -154,9 +154,8 @@ def harmless(content: str, specials: "re.Pattern[str] | None") -> str:
 
     So data can never end its own message.
     """
-    while specials and specials.search(
-        content
-    ):  # again, where taking one token apart leaves another that it overlapped
+    # Repeated, since splitting one token may leave another that it overlapped.
+    while specials and specials.search(content):
         content = specials.sub(lambda token: token[0][0] + ZERO_WIDTH_SPACE + token[0][1:], content)
     return content
 

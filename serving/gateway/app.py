@@ -116,7 +116,8 @@ def _room(settings: GatewaySettings, attached_app: AttachedApp | None) -> Room:
 async def _unknown(http: HttpRequest, problem: Exception) -> NoReturn:
     """Raise what the framework reports on a path or a method, in OpenAI's form."""
     assert isinstance(problem, HTTPException)
-    if isinstance(problem.__cause__, Refused):  # from under the framework's own reading of a body
+    # Raised inside the framework's own reading of a body.
+    if isinstance(problem.__cause__, Refused):
         raise problem.__cause__
     code = {404: "unknown_url", 405: "method_not_allowed"}.get(
         problem.status_code, "invalid_request"

@@ -88,9 +88,8 @@ def _answer(number: int, outcome: Outcome, of: int) -> Said:
     where = f"Prompt {number}: " if of > 1 else ""
     if outcome.kind == "refused":
         raise Refused(400, "request_refused", where + outcome.reason)
-    if (
-        isinstance(outcome, Rejected) and outcome.status not in _NOT_OF_THE_REQUEST
-    ):  # it would be rejected again
+    # The same request would be rejected again.
+    if isinstance(outcome, Rejected) and outcome.status not in _NOT_OF_THE_REQUEST:
         raise Refused(400, "request_rejected", where + outcome.reason)
     raise Refused(503, "model_failed", where + outcome.reason, retry_after_s=GONE_RETRY_S)
 

@@ -114,11 +114,8 @@ def listen(application: serve.Application, settings: GatewaySettings) -> str:
     options = {"host": settings.host, "port": settings.port}
     try:
         serve.start(proxy_location="HeadOnly", http_options=options, logging_config=QUIET)
-    except (
-        RayError,
-        RuntimeError,
-        OSError,
-    ) as problem:  # its proxy says at great length that the port is taken
+    except (RayError, RuntimeError, OSError) as problem:
+        # The proxy of Serve reports at great length that the port is taken.
         reason = (str(problem).strip() or type(problem).__name__).splitlines()[-1]
         raise EndpointError(
             f"Serve cannot listen on {_bracketed(settings.host)}:{settings.port} "

@@ -74,7 +74,8 @@ class CompletionHandlers:
         return await self._answer(http, body, CompletionReply(body.model))
 
     async def _read(self, http: HttpRequest, kind: type[B]) -> B:
-        return kind.read(await http.body())  # which the guard has bounded
+        # The guard has limited the size of the body.
+        return kind.read(await http.body())
 
     def _known(self, label: str) -> LanguageModel:
         if label in self._models:

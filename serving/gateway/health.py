@@ -37,7 +37,8 @@ class Health:
         ):
             if self._looking is None or self._looking.done():
                 self._looking = asyncio.create_task(self._look())
-            await asyncio.shield(self._looking)  # whoever leaves does not end it for the others
+            # A caller who leaves must not end the check for the others.
+            await asyncio.shield(self._looking)
         if self._found:
             return JSONResponse(
                 {"status": "failing", "parts": dict(self._found)}, 503, {"Retry-After": "5"}

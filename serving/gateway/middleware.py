@@ -140,11 +140,13 @@ class Guard:
             async with self._admitted(way, self._owner(principal), scope, receive) as body:
                 await self._while_admitted(way, principal, scope, body, send)
         except ClientDisconnect:
-            return  # nobody is left to answer
+            # The caller is gone.
+            return
         except Exception as problem:
             no = refusal(problem)
             self._metrics.refused(no.code)
-            if visit.status is not None:  # an answer is in flight: its sender reports what it can
+            # An answer is in flight: its sender reports what it can.
+            if visit.status is not None:
                 raise
             await Sheet(no.content(), no.status, no.headers())(scope, receive, send)
 

@@ -101,7 +101,8 @@ class Sites:
         for origin in headers.getlist("origin"):
             found = _ORIGIN.fullmatch(origin.strip(" \t"))
             page = address_of(found[2]) if found else None
-            if found is None or page is None:  # `null` too: a page that hides where it is from
+            # `null` too: a page that hides its origin.
+            if found is None or page is None:
                 raise _foreign()
             ours = {one.on(found[1].lower()) for one in (reached, *self._listed) if one}
             if page.on(found[1].lower()) not in ours:

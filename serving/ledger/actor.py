@@ -187,7 +187,8 @@ def open_ledger(folder: Folder | Path | str) -> RemoteLedger:
         StorageError: If the folder cannot be used, or another job or process is writing to it.
     """
     place = open_folder(folder).absolute()
-    place.make()  # a folder that cannot be used is found here, with a clear error
+    # A folder that cannot be used is found here, with a clear error.
+    place.make()
     context = ray.get_runtime_context()
     node = context.get_node_id() if place.local else ""
     # The same path on two nodes is two ledgers, and one ledger is one job's: with that, its actor
@@ -214,5 +215,6 @@ def open_ledger(folder: Folder | Path | str) -> RemoteLedger:
         except FAULTS as problem:
             if not isinstance(problem, ActorDiedError) or attempt == OPENINGS:
                 raise actor_error(problem, _OF) from problem
-            time.sleep(AGAIN_S)  # that of an opener that was ended just now
+            # The actor of an opener that was ended just now still had the name.
+            time.sleep(AGAIN_S)
     return RemoteLedger(actor, damage)

@@ -70,9 +70,8 @@ class CachedModel:
         """Return one outcome for each request (see PayableModel.complete_paid)."""
         name, owner = self.name, uuid.uuid4().hex
         keys = [key_of(name, request) for request in requests]
-        request_by_key = dict(
-            zip(reversed(keys), reversed(requests), strict=True)
-        )  # the first of equals is the one sent
+        # Of equal requests the first one is sent.
+        request_by_key = dict(zip(reversed(keys), reversed(requests), strict=True))
         outcome_by_key: dict[bytes, Outcome] = {}
         wanted, refusal = list(dict.fromkeys(keys)), None
         while missing := [key for key in wanted if key not in outcome_by_key]:
@@ -197,7 +196,8 @@ class CachedModel:
         except asyncio.CancelledError:
             ends_at = time.monotonic() + RECORD_WITHIN_S
             while not recording.done() and (left_s := ends_at - time.monotonic()) > 0:
-                with suppress(asyncio.CancelledError):  # whoever fails together is cancelled twice
+                # Tasks that fail together are cancelled twice.
+                with suppress(asyncio.CancelledError):
                     await asyncio.wait([recording], timeout=left_s)
             if recording.done() and not recording.cancelled() and recording.exception() is None:
                 recorded()

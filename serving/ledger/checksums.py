@@ -109,7 +109,8 @@ def scan(data: bytes, known: bytes) -> Scan:
         _lose(found, data[at:after])
         at = after
     if not found.damaged:
-        found.torn = True  # there was no end
+        # There was no end of the stream.
+        found.torn = True
     return found
 
 

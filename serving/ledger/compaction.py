@@ -86,7 +86,8 @@ def prune(folder: Folder, keep: Filter) -> int:
     Raises:
         StorageError: If a file cannot be read or written; some entries may be gone by then.
     """
-    repair(folder)  # what a torn copy holds would come back otherwise
+    # Entries in a torn copy would come back otherwise.
+    repair(folder)
     return sum(_pruned(folder, name, keep) for name in folder.names(ENDING))
 
 

@@ -72,7 +72,8 @@ def _rows(folder: Folder, tell: Callable[[str], None]) -> Iterator[dict[str, Any
         for batch in found.batches:
             try:
                 rows = {row["key"]: _readable(row) for row in reversed(batch.to_pylist())}
-            except (ValueError, KeyError, TypeError):  # only one without a checksum comes so far
+            except (ValueError, KeyError, TypeError):
+                # Only a batch without a checksum comes so far.
                 read = read.without(batch)
                 continue
             yield from (row for key, row in reversed(rows.items()) if key not in seen)

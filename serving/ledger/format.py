@@ -246,9 +246,8 @@ def _read(stream: bytes, schema: Any, columns: Sequence[str]) -> Iterator[Any]:
     for batch in pa.ipc.open_stream(
         stream, options=pa.ipc.IpcReadOptions(included_fields=wanted, use_threads=False)
     ):
-        batch.validate(
-            full=True
-        )  # of a batch without a checksum, damaged offsets would be followed blindly
+        # Without a checksum, damaged offsets would be followed blindly.
+        batch.validate(full=True)
         yield batch
 
 

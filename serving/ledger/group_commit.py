@@ -36,7 +36,8 @@ class Groups(Generic[K, V, R]):
         written = self._written = self._written or asyncio.get_running_loop().create_future()
         if self._committing is None or self._committing.done():
             self._committing = asyncio.create_task(self._commit_all())
-        standing = await asyncio.shield(written)  # the others wait for it too
+        # Shielded, since the others of the group wait for it too.
+        standing = await asyncio.shield(written)
         return [standing[key] for key in value_by_key]
 
     async def _commit_all(self) -> None:
@@ -48,6 +49,7 @@ class Groups(Generic[K, V, R]):
             except Exception as problem:  # noqa: BLE001 - it is its callers'
                 self._pending = {**group, **self._pending}
                 written.set_exception(problem)
-                written.exception()  # all callers may have gone
+                # Marked as retrieved: all callers may have gone.
+                written.exception()
             else:
                 written.set_result(standing)

@@ -209,7 +209,8 @@ class _LeaseFile:
         try:
             self.lost = not self.claim(looked_at)
         except StorageError:
-            self._beaten_at = before  # that it was written says nothing yet
+            # A write without a check proves nothing yet.
+            self._beaten_at = before
             raise
 
     def release(self) -> None:

@@ -14,9 +14,8 @@ SCHEMA_VERSION = 1
 """Part of every key and of every segment: answers of another version are never mistaken for
 valid ones.
 """
-_encode = json.JSONEncoder(
-    ensure_ascii=True
-).encode  # json.dumps would ask for its defaults at every call
+# Made once: json.dumps would look up its defaults at every call.
+_encode = json.JSONEncoder(ensure_ascii=True).encode
 
 
 @dataclass(frozen=True)

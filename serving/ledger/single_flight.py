@@ -65,9 +65,8 @@ class SingleFlight:
                 flight.ends_at = now + self._lease_s
             return flight.owner == owner
         if now < self._closed_until:
-            self._flight_by_key[key] = _Call(
-                _NOBODY, self._closed_until
-            )  # an owner may still renew its claim
+            # An owner from before the restart may still renew its claim.
+            self._flight_by_key[key] = _Call(_NOBODY, self._closed_until)
             return False
         self.land(key)
         self._flight_by_key[key] = _Call(owner, now + self._lease_s)
@@ -99,9 +98,9 @@ class SingleFlight:
                 left_s := flight.ends_at - self._clock()
             ) > 0:
                 try:
-                    async with asyncio.timeout(
-                        left_s
-                    ):  # not wait_for, in which a cancellation may be lost
+                    # Not wait_for, in which a cancellation may be lost.
+                    async with asyncio.timeout(left_s):
                         await flight.landed.wait()
                 except TimeoutError:
-                    continue  # renewed meanwhile, or at its end: the loop looks again
+                    # It was renewed meanwhile, or is at its end: the loop checks again.
+                    continue

@@ -75,7 +75,8 @@ class Ledger:
         try:
             self._open(place, held)
             _sweep(place)
-            with suppress(StorageError):  # there may be no room for it now; nothing depends on it
+            # There may be no room for it now; nothing depends on it.
+            with suppress(StorageError):
                 merge(place, self._found, most_small)
         except BaseException:
             held.release()
@@ -159,9 +160,8 @@ class Ledger:
         self._held.check()
         longer = self._segment.with_batch(batch_of(new, datetime.now(UTC)))
         data = longer.to_bytes()
-        self.folder.write(
-            longer.name, data
-        )  # a failed write changes nothing here, and the next one replaces what it left
+        # A failed write changes nothing here, and the next one replaces what it left.
+        self.folder.write(longer.name, data)
         if len(data) < self._segment_bytes:
             self._segment = longer
         else:
@@ -170,7 +170,8 @@ class Ledger:
 
     def _forget_copy(self, segment: OpenSegment) -> None:
         if segment.commits > 1:
-            with suppress(StorageError):  # it only costs its room
+            # A copy that stays costs only its room.
+            with suppress(StorageError):
                 self.folder.delete(segment.other_name)
 
     def _read(self, name: str, data: bytes) -> None:
@@ -178,7 +179,8 @@ class Ledger:
         for batch in read.batches:
             try:
                 entries = list(answers(batch))
-            except ValueError:  # only one without a checksum comes so far
+            except ValueError:
+                # Only a batch without a checksum comes so far.
                 read = read.without(batch)
                 continue
             for key, model, answer in entries:
@@ -193,7 +195,8 @@ def _fetched(folder: Folder) -> tuple[list[str], list[bytes]]:
     """Return the names of the segments, in order, and their bytes."""
     for _ in range(_LISTINGS):
         names = folder.names(ENDING)
-        with ThreadPoolExecutor(READERS) as pool:  # on a store each file is a journey
+        # On an object store each file is a round trip.
+        with ThreadPoolExecutor(READERS) as pool:
             try:
                 return names, list(pool.map(folder.read, names))
             except StorageError:

@@ -101,9 +101,8 @@ def _is_unmeasured(answer: Completion) -> bool:
 def read_usage(folder: Folder) -> dict[str, Use]:
     """Return the usage by model; nothing where there is no file, or none that can be read."""
     names = [one.name for one in fields(Use) if not one.name.endswith("_unmeasured")]
-    later = [
-        one.name for one in fields(Use) if one.name.endswith("_unmeasured")
-    ]  # older files do not have them
+    # Older files do not have these fields.
+    later = [one.name for one in fields(Use) if one.name.endswith("_unmeasured")]
     try:
         models = json.loads(folder.read(USAGE_FILE))["models"]
         return {

@@ -76,7 +76,8 @@ def _acquire(descriptor: int, path: Path, wait_s: float) -> None:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(holder()).encode(), 0)
     except OSError as problem:
-        if problem.errno not in (errno.ENOSPC, errno.EDQUOT):  # the lock holds without a name in it
+        # On a full disk the lock holds without a name in it.
+        if problem.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise StorageError(
                 f"{path / LOCK_FILE} cannot be written ({problem.strerror})."
             ) from problem

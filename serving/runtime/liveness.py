@@ -51,5 +51,6 @@ def _answers(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except OSError:
-        return True  # it is another user's
+        # It lives, as a process of another user.
+        return True
     return True

@@ -147,9 +147,8 @@ class Rule(Strict):
         try:
             compiled(pattern, lines=True)
         except Unusable as problem:
-            raise ValueError(
-                f"the pattern {str(problem).partition(':')[0]}"
-            ) from None  # nothing of the file is quoted
+            # Nothing of the file is quoted.
+            raise ValueError(f"the pattern {str(problem).partition(':')[0]}") from None
         return pattern
 
     @model_validator(mode="after")

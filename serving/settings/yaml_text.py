@@ -59,7 +59,8 @@ class _Loader(yaml.SafeLoader):
                 continue
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, Hashable):
-                continue  # the reader itself refuses it
+                # YAML's own reader refuses it.
+                continue
             if key in node_by_key:
                 raise DuplicateKey(key, node_by_key[key], key_node)
             node_by_key[key] = key_node

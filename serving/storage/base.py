@@ -94,11 +94,8 @@ def as_storage_error(failure: str) -> Iterator[None]:
     """Turn every error of a file system into a StorageError with one sentence."""
     try:
         yield
-    except (
-        OSError,
-        ValueError,
-        NotImplementedError,
-    ) as problem:  # Arrow's own errors are kinds of these
+    except (OSError, ValueError, NotImplementedError) as problem:
+        # Arrow's own errors are kinds of these.
         raise StorageError(f"{failure} ({_reason(problem)}).") from problem
 
 

@@ -136,7 +136,8 @@ class SharedFolder(Folder):
 @cache
 def _connected(uri: str) -> tuple[Any, str]:
     """Return the file system, and the path of the folder on it."""
-    from pyarrow import fs  # slow to load, and not needed for a local folder
+    # Slow to load, and not needed for a local folder.
+    from pyarrow import fs
 
     parts = urlsplit(uri)
     if parts.scheme == "s3" and "allow_delayed_open" not in parts.query:
@@ -152,5 +153,6 @@ def _move(system: Any, written: str, place: str) -> None:
     try:
         system.move(written, place)
     except OSError:
-        system.delete_file(place)  # hdfs moves nothing onto an old file
+        # hdfs moves nothing onto an old file.
+        system.delete_file(place)
         system.move(written, place)

@@ -233,9 +233,8 @@ def task_behind(inputs: Sequence[str]) -> GeneratedTask | None:
 
 def kind_of(text: str, task: GeneratedTask) -> str | None:
     """Return the kind of step that a sentence asks for, None for advice that asks for none."""
-    text = text[
-        :_LONGEST_SENTENCE
-    ]  # some signs look from one word for another, which takes the square of the length
+    # Some signs search from one word for another, which takes the square of the length.
+    text = text[:_LONGEST_SENTENCE]
     for kind, entry in PHRASEBOOK[task.name].items():
         if re.search(entry.signs, text, re.IGNORECASE):
             return kind
