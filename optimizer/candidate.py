@@ -18,12 +18,12 @@ class Candidate:
 
     prompt: Prompt
     operator: str
-    """What made it: "seed" for the baseline, or the name of an operator."""
+    """Origin: "seed" for the baseline, or the name of an operator."""
     round: int
     parent: str | None = None
     """The parent's id."""
     reflection: str = ""
-    """Why it was made, in the optimizer model's words: the criticism, or the failing step and its
+    """Reason for it, in the optimizer model's words: the criticism, or the failing step and its
     evidence.
     """
     changed_step: int | None = None
@@ -187,7 +187,7 @@ def same_text(response: Completion, example: Example) -> Score:
 
 @dataclass(frozen=True)
 class Problem:
-    """What a strategy receives to work on.
+    """The problem that a strategy works on.
 
     It has no test split, and dev items are visible only as standings.
     """

@@ -9,7 +9,7 @@ from typing import Literal
 
 Role = Literal["system", "user", "assistant"]
 Purpose = Literal["learn", "validate", "propose", "test"]
-"""What a call is for: errors to learn from, dev scores to select by, proposals of the optimizer
+"""Purpose of a call: errors to learn from, dev scores to select by, proposals of the optimizer
 model, the final test.
 """
 FailureKind = Literal["infrastructure", "refused"]

@@ -11,7 +11,7 @@ from typing import Any
 from optimizer.errors import SettingsError, shortened
 from serving.settings import addressed
 from serving.settings.validation import read_mapping
-from serving.settings.yaml_text import KeyStandsTwice, YAMLFault, read_yaml
+from serving.settings.yaml_text import DuplicateKey, YAMLFault, read_yaml
 
 _MODEL_OPTIONS = ("target", "optimizer")
 _DATA_OPTIONS = ("tasks", "seeds", "seed", "sizes")
@@ -80,8 +80,8 @@ def as_model(text: str) -> str | dict[str, Any]:
         return text
     try:
         found = read_yaml(text)
-    except KeyStandsTwice as problem:
-        raise SettingsError(f"The model {shortened(text)!r} {problem.told}.") from None
+    except DuplicateKey as problem:
+        raise SettingsError(f"The model {shortened(text)!r} {problem.fault}.") from None
     except YAMLFault:
         found = None
     if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):

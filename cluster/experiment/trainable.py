@@ -59,7 +59,7 @@ class _Reserves:
 
     reserves: tuple[Reserve, ...]
 
-    async def keep(self, cost: Cost) -> None:
+    async def hold(self, cost: Cost) -> None:
         """Reserve the cost in all of them."""
         for reserve in self.reserves:
             await reserve.hold(cost)

@@ -126,7 +126,7 @@ def prices_by_model(place: str) -> dict[str, Prices]:
     return {}
 
 
-def chosen(folder: Folder, older_than_days: float | None, model: str | None) -> Keep:
+def chosen(folder: Folder, older_than_days: float | None, model: str | None) -> Filter:
     """Return a filter that keeps what is not to be deleted.
 
     Args:
@@ -152,7 +152,7 @@ def chosen(folder: Folder, older_than_days: float | None, model: str | None) -> 
     return keeps[0] if len(keeps) == 1 else both(*keeps)
 
 
-def count_without(folder: Folder, keep: Keep) -> tuple[int, int, list[str]]:
+def count_without(folder: Folder, keep: Filter) -> tuple[int, int, list[str]]:
     """Count the entries that would be deleted, and all entries.
 
     Returns:
@@ -169,7 +169,7 @@ def count_without(folder: Folder, keep: Keep) -> tuple[int, int, list[str]]:
     return len(gone), len(there), faults
 
 
-def take_out(folder: Folder, keep: Keep) -> list[str]:
+def take_out(folder: Folder, keep: Filter) -> list[str]:
     """Delete the entries that `keep` does not match.
 
     Returns:

@@ -26,7 +26,7 @@ search [ours].
 class Reserve(Protocol):
     """The experiment's budget, as far as it holds a reserve for a trial's final test."""
 
-    async def keep(self, cost: Cost) -> None:
+    async def hold(self, cost: Cost) -> None:
         """Reserve this amount, in place of what was reserved for the trial before."""
 
 

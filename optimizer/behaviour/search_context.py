@@ -11,7 +11,7 @@ from optimizer.prompt import Prompt, Step
 
 @dataclass(frozen=True)
 class SearchContext:
-    """What every part of a search over behaviour works with.
+    """The means that every part of a search over behaviour works with.
 
     A part puts its questions about all prompts of a phase in one batch.
     """

@@ -7,7 +7,7 @@ from optimizer.validators import at_least
 
 @dataclass(frozen=True, kw_only=True)
 class BehaviourSettings:
-    """How prompts are made of steps, demonstrated, inspected and refined.
+    """Settings of how prompts are made of steps, demonstrated, inspected and refined.
 
     What it shares with APO has APO's values, so that the two differ only in what they propose
     [ours].

@@ -72,7 +72,7 @@ NOTHING = Cost()
 
 @dataclass(frozen=True)
 class Limits:
-    """What may be spent; None: without limit. The names are those of Cost."""
+    """Limits of spending, with the names of Cost; None: without limit."""
 
     target_calls: int | None = None
     optimizer_calls: int | None = None

@@ -39,7 +39,7 @@ MEASURES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Depth:
-    """How much is measured.
+    """Settings of how much is measured.
 
     Raises:
         SettingsError: For a value out of range.

@@ -18,7 +18,7 @@ from optimizer.protocols import Evaluator
 from optimizer.types import Answer
 
 Given = Literal["errors", "right", "nothing"]
-"""What a critic saw: errors; right answers, as if they were errors; no example at all."""
+"""Material that a critic saw: errors; right answers, as if they were errors; no example at all."""
 AnswerSet = tuple[Answer, ...]
 
 
@@ -51,7 +51,7 @@ class Feedback:
     causes: tuple[str, ...] = ()
     """The known steps where the errors of its set truly go wrong."""
     valid: bool | None = None
-    """Whether the named step is one of the causes; None where no error was shown, or no cause is
+    """True if the named step is one of the causes; None where no error was shown, or no cause is
     known.
     """
 

@@ -41,7 +41,7 @@ class Condition:
 
 @dataclass(frozen=True, kw_only=True)
 class Predictability:
-    """Whether the target follows the steps of its prompt, and the effect of that."""
+    """The share of steps that the target follows, and the effect of following them."""
 
     verdict: Following
     """The verdict by the share of responses that follow every step of a prompt without

@@ -31,10 +31,10 @@ class ReflectionValidity:
     unseen: float | None
     """The share of the feedbacks without examples, each compared with every error set."""
     named: Mapping[str, int]
-    """How many feedbacks on errors name each step."""
+    """Number of feedbacks on errors that name each step."""
     true: Mapping[str, float]
-    """For each step the number of error sets that it caused; sets with several causes are shared
-    among them.
+    """Number of error sets that each step has caused; sets with several causes are shared among
+    them.
     """
     exact: bool
     """The causes are known by the task's own procedure; else they are the localiser's judgement."""

@@ -1,4 +1,4 @@
-"""How a probe's answers were read: which may be wrong for their form alone, and what fixes that.
+"""Reading of a probe's answers: which may be wrong for their form alone, and what fixes that.
 
 A task whose answers cannot be read looks hopeless, and is not: before any verdict on the task, a
 person sees an answer beside its target, and the setting or the scorer that fixes it. Knows no
@@ -60,7 +60,7 @@ class NotRight:
 
 @dataclass(frozen=True)
 class Reading:
-    """How the baseline's answers of a probe were read."""
+    """The result of reading the baseline's answers of a probe."""
 
     scorer: str
     answers: int

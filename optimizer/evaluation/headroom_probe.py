@@ -40,7 +40,7 @@ guessing.
 
 @dataclass(frozen=True)
 class Probing:
-    """How to probe a task.
+    """Settings of a task's probe.
 
     `strategy` and `rule` are those of a trial whose first round shows what other prompts can do.
     """
@@ -64,13 +64,13 @@ class Probed:
     scores_by_prompt: dict[str, Scores]
     """The other prompts, by their description."""
     chance_of_one: float
-    """How often one attempt is right about an item that it did not answer."""
+    """Share of attempts that are right about an item that they did not answer."""
     chance_of_any: float
-    """How often at least one of an item's attempts is right about another item."""
+    """Share of items about which at least one attempt at another item is right."""
     not_right: NotRight | None = None
     """A wrong answer, where no attempt was right on any item."""
     reading: Reading | None = None
-    """How the baseline's answers were read; None where none came."""
+    """The reading of the baseline's answers; None where none came."""
 
     @property
     def tries(self) -> tuple[Scores, ...]:

@@ -58,9 +58,9 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')*_]*\s+")
 class _Option:
     choice: str
     letter: str
-    """In lower case: its own label, or that of its position."""
+    """Its own label, or that of its position, in lower case."""
     words: tuple[str, ...]
-    """What its text may be called, folded; none where its text is a letter alone."""
+    """Folded names of its text; none where its text is a letter alone."""
 
 
 @dataclass(frozen=True)

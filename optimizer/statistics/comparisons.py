@@ -33,7 +33,7 @@ class Pooled:
     strata: int
     """Number of pairs of prompts: mostly seeds."""
     net_by_stratum: tuple[int, ...]
-    """For each pair of prompts: items that the second prompt won, minus those that it lost."""
+    """Items that the second prompt won, minus those that it lost, for each pair of prompts."""
 
 
 def pooled_test(strata: Sequence[tuple[Scores, Scores]]) -> Pooled:

@@ -112,7 +112,7 @@ def detectable_gain(
 
 @dataclass(frozen=True)
 class Headroom:
-    """Whether optimization can pay, and why.
+    """The verdict whether optimization can pay, with its reason.
 
     `reason` continues the sentence "optimization can pay here, because" or "... cannot pay ...".
     """

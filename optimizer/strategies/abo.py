@@ -55,7 +55,7 @@ class ABO(BehaviourSettings):
     localise: Localise = "vote"
     """Which step is refined: the one that most errors blame, or a random one."""
     refine: Refine = "step"
-    """Whether that step alone is rewritten, or the whole prompt."""
+    """Rewrite that step alone, or the whole prompt."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -44,8 +44,7 @@ class IterativeAPE:
     250).
     """
     source: Pool = "induce"
-    """Where the pool comes from: induced from solved examples (APE), or variations of the baseline.
-    """
+    """Source of the pool: induced from solved examples (APE), or variations of the baseline."""
     solved_examples: int = 5
     """Examples shown in one induction (APE's `simple_ape`: 5)."""
     temperature: float = 0.9

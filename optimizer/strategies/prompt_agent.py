@@ -170,7 +170,7 @@ class PromptAgent:
 
 @dataclass(frozen=True)
 class _Draft:
-    """What the writer of one child sees.
+    """The material for the writer of one child.
 
     It is the errors of a batch, or its right answers where there is no error, and the reason.
     """

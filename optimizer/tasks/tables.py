@@ -87,7 +87,7 @@ class _Feed:
         self._characters = self._cells = 0
         self._line = 0
         self.first_line = 1
-        """Where the row begins that is being read."""
+        """First line of the row that is being read."""
 
     def __iter__(self) -> Iterator[str]:
         return self

@@ -44,7 +44,7 @@ _QUESTIONS = frozenset({"chat", "completions"})
 
 @dataclass(frozen=True)
 class AccessRule:
-    """How a request is admitted."""
+    """The rule of how a request is admitted."""
 
     route: str
     """Its label in the metrics; one of few."""

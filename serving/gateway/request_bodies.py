@@ -235,7 +235,7 @@ def _check_length(lengths: Sequence[int], field: str) -> None:
 
 
 def _bad(problem: ValidationError) -> Refused:
-    """The first fault in one sentence. What was sent is not repeated."""
+    """Return the first fault in one sentence, without quoting the body."""
     fault = first_fault(problem)
     path = fault.path[:200]
     return Refused(400, "invalid_value", f"{path or 'The body'}: {fault.text}.", param=path or None)

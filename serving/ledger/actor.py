@@ -119,7 +119,7 @@ class RemoteLedger:
     def __init__(self, actor: Any, damage: Sequence[str] = ()) -> None:
         self._actor = actor
         self.damage = tuple(damage)
-        """What could not be read when it was opened: a sentence for each segment."""
+        """A sentence for each segment that could not be read when it was opened."""
 
     async def claim(self, keys: Sequence[bytes], owner: str) -> list[Claim]:
         """Claim keys (see LedgerClient.claim)."""

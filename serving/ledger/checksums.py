@@ -46,7 +46,7 @@ class Scan:
     """The schema message that the batches are read by; b"" where there is none."""
     messages: list[bytes] = field(default_factory=list)
     unchecked: list[bool] = field(default_factory=list)
-    """For each message: it has no checksum."""
+    """True for each message without a checksum."""
     lost_batches: int = 0
     """Minimum number of lost batches."""
     lost_rows: int = 0

@@ -22,7 +22,7 @@ Claim = Completion | Literal["yours", "elsewhere"]
 
 @dataclass(frozen=True)
 class LedgerCounts:
-    """How a ledger was used since it was opened; `entries` is the number of all its entries."""
+    """The use of a ledger since it was opened; `entries` is the number of all its entries."""
 
     entries: int = 0
     hits: int = 0

@@ -101,7 +101,7 @@ class Ledger:
         self.torn: list[str] = []
         """Segments that could not be read in full, and files that are none."""
         self.damage: list[str] = []
-        """What is wrong with each of them, and what could not be read: a sentence a segment."""
+        """A sentence for each of them on what is wrong, and what could not be read."""
         names, files = _fetched(folder)
         for name, data in zip(names, files, strict=True):
             self._read(name, data)

@@ -1,4 +1,4 @@
-"""What the named actors on the Ray cluster share: their namespace, options and error handling.
+"""Common parts of the named actors on the Ray cluster: namespace, options and error handling.
 
 Knows none of the actors.
 """

@@ -66,7 +66,7 @@ class _TaskState:
 
 @dataclass(frozen=True)
 class Pauses:
-    """How long to wait after the nth failure in a row."""
+    """The pauses after the nth failure in a row."""
 
     first_s: float = FIRST_PAUSE_S
     longest_s: float = LONGEST_PAUSE_S

@@ -55,8 +55,8 @@ class OptimizerSettings(Served):
     kind: Literal["builtin"] = "builtin"
     name: Literal["optimizer"] = "optimizer"
     prior_bias: float = Field(0.1, ge=0.0, le=1.0)
-    """How often it ignores the evidence (Ma et al., section 4: reflection is biased by prior
-    knowledge); the figure is [ours].
+    """Share of questions in which it ignores the evidence (Ma et al., section 4: reflection is
+    biased by prior knowledge); the figure is [ours].
     """
     seed: int = 0
 

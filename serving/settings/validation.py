@@ -170,7 +170,7 @@ def first_fault(problem: _Faulty) -> FirstFault:
 
 
 def sentence(problem: ValidationError) -> str:
-    """The first fault of a failed validation, said to a person."""
+    """Return the first fault of a failed validation in one sentence for people."""
     fault = first_fault(problem)
     place = ".".join(str(part) for part in fault.loc if part not in _OF_UNIONS)
     if isinstance(fault.cause, PromptrayError):
@@ -208,7 +208,7 @@ def read_mapping(place: Path | str) -> dict[str, Any]:
             f"The settings file {place} cannot be read: it is not UTF-8 text."
         ) from problem
     except YAMLFault as problem:
-        raise SettingsError(f"The settings file {place} {problem.told}.") from problem
+        raise SettingsError(f"The settings file {place} {problem.fault}.") from problem
     if not isinstance(data, dict):
         raise SettingsError(
             f"The settings file {place} holds no settings. Start from an example in from."

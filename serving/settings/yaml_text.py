@@ -10,22 +10,22 @@ import yaml
 
 
 class YAMLFault(ValueError):
-    """A text that is no YAML as people write it."""
+    """A text is not valid YAML, or has a duplicate key."""
 
-    def __init__(self, told: str, discreet: str) -> None:
-        """Name the fault.
+    def __init__(self, fault: str, discreet: str) -> None:
+        """Describe the fault.
 
         Args:
-            told: What is wrong and where, behind the name of the text.
-            discreet: The same for whoever may not be shown what stands in the text.
+            fault: What is wrong and where, behind the name of the text.
+            discreet: The same for people who may not see the text.
         """
-        super().__init__(told)
-        self.told = told
+        super().__init__(fault)
+        self.fault = fault
         self.discreet = discreet
 
 
-class KeyStandsTwice(YAMLFault):
-    """A key stands twice in one mapping."""
+class DuplicateKey(YAMLFault):
+    """A key occurs twice in one mapping."""
 
     def __init__(self, key: object, first: yaml.nodes.Node, second: yaml.nodes.Node) -> None:
         lines = (first.start_mark.line + 1, second.start_mark.line + 1)
@@ -70,7 +70,7 @@ def read_yaml(text: str) -> Any:
     """Return the content of a YAML document.
 
     Raises:
-        YAMLFault: It is not YAML, a key stands twice, it is nested too deep, or it holds an odd
+        YAMLFault: If it is not YAML, a key occurs twice, it is nested too deep, or it holds an odd
             value.
     """
     loader = _Loader(text)
@@ -81,9 +81,11 @@ def read_yaml(text: str) -> Any:
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
         what = getattr(problem, "problem", None)
-        told = (f": {what}" if what else "") + (f" (line {mark.line + 1})" if mark else "")
+        what_and_where = (f": {what}" if what else "") + (
+            f" (line {mark.line + 1})" if mark else ""
+        )
         place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-        raise YAMLFault(f"is not YAML{told}", f"is not YAML{place}") from problem
+        raise YAMLFault(f"is not YAML{what_and_where}", f"is not YAML{place}") from problem
     except (RecursionError, ValueError) as problem:
         raise YAMLFault(
             "cannot be read: it is nested too deep, or holds an odd value", "is not YAML"

@@ -193,7 +193,7 @@ def _shown_answer(
     told: bool,
     rng: Random,
 ) -> Turn:
-    """An answer in the form of the demonstrations.
+    """Return an answer in the form of the demonstrations.
 
     In the first one the form itself cannot be foreseen, so it is only read.
     """

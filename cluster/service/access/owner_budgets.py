@@ -56,8 +56,8 @@ class OwnerBudgets:
         await self._shared_budget(owner)
         return _limits_of(self._limits(owner)).bounded
 
-    async def take(self, owner: str, holder: str, costs: Sequence[Cost], test: bool) -> int:
-        """Reserve a part of the budget for some calls; see Paying.take.
+    async def reserve(self, owner: str, holder: str, costs: Sequence[Cost], test: bool) -> int:
+        """Reserve a part of the budget for some calls; see Paying.reserve.
 
         Raises:
             QuotaExhausted: Nothing is left.
@@ -95,9 +95,9 @@ class OwnerBudgets:
         shared_budget.settle(holder, cost_by_key, answered)
         self._note(owner, shared_budget)
 
-    async def give_back(self, owner: str, holder: str, most: Cost, test: bool) -> None:
-        """Release what was reserved and not used; see Paying.give_back."""
-        (await self._shared_budget(owner)).give_back(holder, most, test)
+    async def release(self, owner: str, holder: str, most: Cost, test: bool) -> None:
+        """Release what was reserved and not used; see Paying.release."""
+        (await self._shared_budget(owner)).release(holder, most, test)
 
     async def note(self, owner: str, cost: Cost) -> None:
         """Record a cost that could not be refused, such as by an owner without limits."""
@@ -105,14 +105,14 @@ class OwnerBudgets:
         shared_budget.add(cost)
         self._note(owner, shared_budget)
 
-    async def keep(self, owner: str, holder: str, cost: Cost) -> None:
-        """Reserve what a holder's final test may cost; see SharedBudget.keep."""
+    async def hold(self, owner: str, holder: str, cost: Cost) -> None:
+        """Reserve what a holder's final test may cost; see SharedBudget.hold."""
         self._test_costs.setdefault(owner, {})[holder] = cost.at_least(
             self._test_costs.get(owner, {}).get(holder, Cost())
         )
         await (await self._shared_budget(owner)).hold(holder, cost)
 
-    async def keep_tests(self, owner: str, cost_by_holder: Mapping[str, Cost]) -> None:
+    async def hold_tests(self, owner: str, cost_by_holder: Mapping[str, Cost]) -> None:
         """Reserve the final tests of a job that are still to come.
 
         Args:
@@ -178,7 +178,7 @@ class OwnerBudgets:
                     self._opened, owner, limits
                 )
                 for holder, cost in self._test_costs.get(owner, {}).items():
-                    await shared_budget.keep(holder, cost)
+                    await shared_budget.hold(holder, cost)
                 self._note(owner, shared_budget)
             shared_budget.limit(limits)
             return shared_budget
@@ -248,10 +248,10 @@ class OwnerBudgetClient:
         self._owner = owner
         self._holder = holder
 
-    async def take(self, costs: Sequence[Cost], *, test: bool = False) -> int:
-        """See OwnerBudgets.take."""
+    async def reserve(self, costs: Sequence[Cost], *, test: bool = False) -> int:
+        """See OwnerBudgets.reserve."""
         given: int = await self._call(
-            "take", self._owner, self._holder, list(map(as_calls, costs)), test
+            "reserve", self._owner, self._holder, list(map(as_calls, costs)), test
         )
         return given
 
@@ -276,13 +276,13 @@ class OwnerBudgetClient:
             answered,
         )
 
-    def give_back(self, most: Cost, *, test: bool = False) -> None:
-        """See OwnerBudgets.give_back."""
-        self._notify("give_back", self._owner, self._holder, as_calls(most), test)
+    def release(self, most: Cost, *, test: bool = False) -> None:
+        """See OwnerBudgets.release."""
+        self._notify("release", self._owner, self._holder, as_calls(most), test)
 
-    async def keep(self, cost: Cost) -> None:
-        """See OwnerBudgets.keep."""
-        await self._call("keep", self._owner, self._holder, as_calls(cost))
+    async def hold(self, cost: Cost) -> None:
+        """See OwnerBudgets.hold."""
+        await self._call("hold", self._owner, self._holder, as_calls(cost))
 
     async def begin(self) -> None:
         """See OwnerBudgets.begin; call it at every start of the holder."""

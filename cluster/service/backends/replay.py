@@ -291,7 +291,7 @@ class ReplayBackend(ArchiveBackend):
             partial(self._run, played),
             lambda problem: played.publish(
                 "job.failed",
-                f"The job broke on a fault of the service ({reason_of(problem)}).",
+                f"The job broke on a fault of the service ({describe(problem)}).",
                 "failed",
             ),
         )

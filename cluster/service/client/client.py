@@ -95,7 +95,7 @@ class ServiceClient:
         key = sendable(key, "the call") if key else key_in_environment(KEY_VARIABLE)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._retrying = Retrying(self.address, sleep)
-        with proxy_faults_told(self.address):
+        with proxy_errors(self.address):
             self._http = httpx2.Client(
                 base_url=self.address,
                 headers=headers,

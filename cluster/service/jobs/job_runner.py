@@ -12,7 +12,7 @@ from cluster.service.core.worker_pool import Lost, Outcome, Work, WorkerPool
 from cluster.service.jobs.job_table import JobTable
 from cluster.service.jobs.persistence import StateSaver
 from cluster.service.jobs.state_machine import JobStateMachine
-from serving.runtime.supervision import Supervisor, told
+from serving.runtime.supervision import Supervisor, describe
 
 LOST_WITHOUT_PROGRESS = 3
 """Processes that a job may lose in a row without any progress before it has failed [ours]."""
@@ -162,8 +162,8 @@ class JobRunner:
         await self._budgets.close(machine.filed.owner, machine.filed.id)
         if not machine.state.over:
             machine.break_off(
-                f"The job broke on a fault of the service ({told(problem)}); what was paid for is "
-                "kept, so it can be resumed."
+                f"The job broke on a fault of the service ({describe(problem)}); what was paid for "
+                "is kept, so it can be resumed."
             )
         try:
             await self._saver.flush(machine)

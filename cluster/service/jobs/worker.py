@@ -159,7 +159,7 @@ class _ControllerLink:
         tests = {
             share.holder(trial): as_calls(cost) for trial, cost in tests_of(experiment).items()
         }
-        self._spend("keep_tests", filed.owner, tests)
+        self._spend("hold_tests", filed.owner, tests)
         return share
 
     def _spend(self, act: str, *given: Any) -> Any:

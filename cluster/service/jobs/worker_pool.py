@@ -215,7 +215,7 @@ class RayWorkerPool:
         async with asyncio.timeout(SERVE_WITHIN_S):
             free = {name for name in deployments if not await self._is_called(name)}
             for name in free:
-                await asyncio.to_thread(take_off, name)
+                await asyncio.to_thread(undeploy, name)
                 self._gate_by_name.pop(fleet_place(name), None)
             return free
 

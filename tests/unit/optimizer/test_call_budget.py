@@ -97,7 +97,9 @@ async def test_calls_kept_for_the_test_are_for_the_test_only() -> None:
     budget.reserve_for_test(6)
     budgeted = Budgeted(ScriptedModel(lambda request: "ok"), budget)
     assert (budget.available("validate"), budget.available("test")) == (4, 10)
-    with pytest.raises(BudgetExhausted, match="only 4 are left and 6 are reserved for the final test"):
+    with pytest.raises(
+        BudgetExhausted, match="only 4 are left and 6 are reserved for the final test"
+    ):
         await budgeted.complete(batch(5, "validate"))
     await budgeted.complete(batch(4, "validate"))
     await budgeted.complete(batch(6, "test"))

@@ -29,7 +29,9 @@ ENTRIES = st.tuples(st.sampled_from(MODELS), st.integers(0, 5))
 APPENDS = st.tuples(
     st.just("append"), st.lists(ENTRIES, min_size=1, max_size=3, unique=True).map(tuple)
 )
-OTHERS = st.tuples(st.sampled_from(["reopen", "reopen", "repair", "prune"]), st.sampled_from(MODELS))
+OTHERS = st.tuples(
+    st.sampled_from(["reopen", "reopen", "repair", "prune"]), st.sampled_from(MODELS)
+)
 PROGRAMS: st.SearchStrategy[list[Action]] = st.lists(
     APPENDS | APPENDS | OTHERS, min_size=1, max_size=8
 )  # type: ignore[arg-type]

@@ -203,4 +203,8 @@ def test_what_compaction_sets_aside_is_the_file_as_it_was_and_the_ledger_is_soun
     assert repair(open_folder(tmp_path)) == ["000001-x.a.arrows"]
     assert (tmp_path / f"000001-x.a.arrows{COPY_ENDING}").read_bytes() == data
     found = verify(open_folder(tmp_path))
-    assert (found.entries, found.faults, found.copies) == (20, [], [f"000001-x.a.arrows{COPY_ENDING}"])
+    assert (found.entries, found.faults, found.copies) == (
+        20,
+        [],
+        [f"000001-x.a.arrows{COPY_ENDING}"],
+    )
