@@ -93,6 +93,7 @@ def fuller(known: Standing | None, latest: Standing) -> Standing:
     only, so the last standing may carry the least information. `kept` is always that of the latest
     standing.
     """
+    # The latest wins ties, since a selection rule may have measured it again.
     if known is None or latest.items >= known.items:
         return latest
     return replace(known, kept=latest.kept)
@@ -109,8 +110,10 @@ def gain_over(parent: Standing | None, child: Standing | None) -> Gain | None:
     """
     if parent is None or child is None or parent.accuracy is None or child.accuracy is None:
         return None
+    # Item by item where both have scores: a race measures the two on different items.
     if parent.scores and child.scores and len(parent.scores) == len(child.scores):
         return gain(parent.scores, child.scores)
+    # Means over different numbers of items are over different items.
     if parent.items != child.items:
         return None
     return Gain(child.accuracy - parent.accuracy, None, child.items)

@@ -77,6 +77,7 @@ class QuotaExhausted(BudgetExhausted):
 
 def shortened(text: str, most: int = 200) -> str:
     """Return foreign text fit for a sentence: on one line, and cut at `most` characters."""
+    # Only the beginning: splitting a megabyte of foreign text would take its time.
     line = " ".join(text[: 4 * most].split())
     return line if len(line) <= most and len(text) <= 4 * most else f"{line[:most]}…"
 

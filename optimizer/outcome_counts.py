@@ -90,6 +90,7 @@ def summed(failures: Iterable[Failure]) -> tuple[Failure, ...]:
     calls: Counter[tuple[str, str, str]] = Counter()
     for failure in failures:
         key = (failure.model, failure.kind, likeness(failure.reason))
+        # A reason may hold any text of an endpoint: the number of reasons must stay bounded.
         if key not in first and len(first) >= MOST_REASONS:
             failure = replace(failure, reason=OTHER_REASONS)
             key = (failure.model, failure.kind, OTHER_REASONS)
@@ -123,6 +124,7 @@ class OutcomeCounts:
     @property
     def unreadable(self) -> int:
         """Return how many questions to the optimizer model have no readable reply so far."""
+        # A fault that was repeated counts by the fate of its repetition alone.
         faults = sum(self._replies.get("first", Counter())[kind] for kind in _FAULTS)
         again = self._replies.get("again", Counter())
         return faults - again.total() + sum(again[kind] for kind in _FAULTS)

@@ -145,6 +145,7 @@ class Prompt:
             _check_types(prompt)
             return prompt
         except (KeyError, TypeError) as problem:
+            # Data from outside may be of any shape: a missing key and a wrong type are one mistake.
             raise DataError(
                 f"This is not a promptray prompt: {problem}. Use a file from a results folder's "
                 "best/."
@@ -182,11 +183,13 @@ def read_trace(response: str) -> Trace:
 
     The last `Answer:` line counts; text inside thinking tags does not.
     """
+    # A model may try several answers while it thinks; only the text behind that counts.
     response = without_thinking(response)
     answers = list(ANSWER_LINE.finditer(response))
     body = response[: answers[-1].start()] if answers else response
     labels = list(_BLOCK.finditer(body))
     ends = [*(label.start() for label in labels), len(body)][1:]
+    # The first block of a number counts: models repeat their steps in a summary at the end.
     blocks: dict[int, str] = {}
     for label, end in zip(labels, ends, strict=True):
         blocks.setdefault(int(label[1]), body[label.end() : end].strip())

@@ -117,6 +117,7 @@ def application(settings: ServingSettings) -> serve.Application:
     hosted = {model.label: bind(model, load_engine) for model in settings.served}
     if settings.gateway is not None:
         return bind_gateway(settings.gateway, settings.parsed, hosted, connect)
+    # Serve requires one ingress deployment; it needs no CPU.
     root = serve.deployment(name="models", ray_actor_options={"num_cpus": 0})(_Root)
     return root.bind(tuple(hosted.values()))
 

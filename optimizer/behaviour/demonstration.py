@@ -42,6 +42,7 @@ async def demonstrated(
         iter(_in_turn(shown_first.get(one.parent or "", ()), problem.train, search_context.rng))
         for one in candidates
     ]
+    # All candidates share a batch: an attempt costs one round trip, however many they are.
     for _ in range(settings.demonstration_attempts):
         orders = [
             (at, example)

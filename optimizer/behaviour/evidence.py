@@ -66,6 +66,7 @@ class Evidence:
         """
         by_id = {standing.candidate.id: standing for standing in standings}
         learned = {id: self._learned(id) for id in by_id}
+        # Before any training answers exist, the dev means stand in for the usual score.
         usual = mean_score([score for scores in learned.values() for score in scores])
         usual = (
             (mean_score([standing.accuracy for standing in standings]) or 0.0)
@@ -82,6 +83,7 @@ class Evidence:
                 or (standing.accuracy or 0.0) > (parent.accuracy or 0.0)
             ):
                 return expected[own]
+            # Without training answers of its own a prompt ranks no higher than its parent.
             return min(expected[own], expected[parent.candidate.id])
 
         return sorted(

@@ -143,6 +143,7 @@ def vote(blames: Sequence[Blame]) -> Blame:
         Blame(step=2, kind='wrong', evidence='a\nc\nd')
     """
     votes = Counter(blame.step for blame in blames)
+    # Of equals the earlier step: an error there makes later steps wrong, too.
     step = min(votes, key=lambda candidate: (-votes[candidate], candidate))
     agreeing = [blame for blame in blames if blame.step == step]
     kind = Counter(blame.kind for blame in agreeing).most_common(1)[0][0]

@@ -26,6 +26,7 @@ def led_items(scores_by_arm: Sequence[Scores]) -> list[int]:
         leaders for item in zip(*scores_by_arm, strict=True) if (leaders := _leaders(item))
     ]
     front = set(range(len(scores_by_arm)))
+    # Weakest first, so that of two arms that lead the same items the stronger one stays.
     for arm in sorted(front, key=lambda arm: (mean_score(scores_by_arm[arm]) or 0.0, -arm)):
         if all(leaders & front - {arm} for leaders in leaders_by_item if arm in leaders):
             front.discard(arm)

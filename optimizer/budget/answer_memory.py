@@ -64,6 +64,7 @@ class Remembering:
         """Return how many of these requests are covered; known ones always are."""
         keys = self._keys(requests)
         new = self._new(keys, requests)
+        # Known answers cost nothing, so the first uncovered new request is the limit.
         covered = self._model.fitting(list(new.values())) if new else 0
         if covered == len(new):
             return len(requests)
@@ -105,6 +106,7 @@ class Remembering:
         repeats: list[Request] = []
         fresh = set(outcome_by_key)
         for key, request in zip(keys, requests, strict=True):
+            # The fresh outcome first: it may be a failure, which the memory does not have.
             outcome = outcome_by_key.get(key) or self._answer_by_key.get(key)
             if outcome is None:
                 break

@@ -134,6 +134,7 @@ class Budget:
             BudgetExhausted: If they are not available; then nothing is reserved.
         """
         search = sum(calls for purpose, calls in calls_by_purpose.items() if purpose != "test")
+        # The search alone must fit beside what is held for the test, and all of it into the whole.
         for purpose, wanted in (("learn", search), ("test", sum(calls_by_purpose.values()))):
             left = self.available("test" if purpose == "test" else "learn")
             if left is not None and wanted > left:
@@ -279,6 +280,8 @@ async def _in_waves(
         try:
             await _sent(send, requests[at:until], into)
         finally:
+            # Outcomes that arrived before an error are settled at their cost, the others at
+            # nothing.
             paid = Cost.of_all(map(price_list.of, into[at:until], requests[at:until]))
             shared_budget.settle(Cost.of_all(costs[at:until]), paid)
         at = until

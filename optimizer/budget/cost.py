@@ -123,6 +123,7 @@ class PriceList:
         No tokenizer makes more tokens of a text than it has bytes.
         """
         read = (
+            # An upper bound without a tokenizer: no token is shorter than one byte.
             sum(text_bytes(message.content) + MESSAGE_TOKENS for message in request.messages)
             + TEMPLATE_TOKENS
         )

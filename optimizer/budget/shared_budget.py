@@ -78,6 +78,7 @@ class SharedBudget:
         # Callers are served in the order of their arrival.
         async with self._turn:
             while not (fitting := self._fitting(costs, holder, test)):
+                # Calls in flight cost exactly one call each: waiting for them frees no calls.
                 hopeless = not test and self._lacking(costs, holder, test) in CALL_LIMITS
                 if hopeless or not self._in_flight_by_holder.total():
                     raise BudgetExhausted(self._refuse(costs, holder, test))
@@ -109,6 +110,7 @@ class SharedBudget:
         lacks them still.
         """
         self.spent += cost - most
+        # Not below zero: calls of an earlier process may be settled after `begin` reset the count.
         self._in_flight_by_holder[holder] = max(0, self._in_flight_by_holder[holder] - most.calls)
         if lacking:
             self.tested_by_holder[holder] = (

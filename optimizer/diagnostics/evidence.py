@@ -68,6 +68,7 @@ async def collect(
     )
     wrong = [answer for answer in answers if answer.score.value == 0.0]
     right = [answer for answer in answers if answer.score.value == 1.0]
+    # Smaller sets first: the statistics need many feedbacks more than large sets.
     size = min(errors_per_set, max(1, len(wrong) // error_sets))
     sets = min(error_sets, len(wrong) // size)
     drawn = rng.sample(wrong, sets * size)

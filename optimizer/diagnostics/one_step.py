@@ -176,6 +176,7 @@ def permutation_p(first: Sequence[float], second: Sequence[float], rng: Random) 
     def difference() -> float:
         return abs(fmean(pooled[:size]) - fmean(pooled[size:]))
 
+    # The observed split counts as one of the permutations, so that no p-value is 0.
     seen, as_far = difference(), 1
     for _ in range(RESAMPLES):
         rng.shuffle(pooled)

@@ -125,6 +125,7 @@ class _Groups:
         """
         among = self._block("nothing", "nothing") - 2 * np.eye(self.size("nothing"))
         to_another = among.max(axis=1)
+        # The quantile of feedbacks without examples among themselves sets the scale of near.
         near = np.quantile(to_another, NEAR, method="lower") - 1e-9
         hits, base = self._block("errors", "nothing").max(axis=1) >= near, to_another >= near
         resampled = (

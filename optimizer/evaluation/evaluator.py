@@ -77,6 +77,7 @@ class Evaluation:
         Raises:
             CutSelection: If the budget is exhausted during the selection.
         """
+        # Reversed twice, so that of equal ids the first candidate stays, at its place.
         arms = list({candidate.id: candidate for candidate in reversed(candidates)}.values())[::-1]
         if not arms:
             return ()
@@ -87,6 +88,7 @@ class Evaluation:
         except BudgetExhausted as refusal:
             reason, order = str(refusal), selection.by_mean()
         if selection.cut:
+            # Answers that the trial has already are free, so they count in a cut selection, too.
             await selection.recall()
             order = selection.settled(order)
             cut = CutSelection(reason)
@@ -153,6 +155,7 @@ async def rounds_of(search: AsyncIterator[Round]) -> AsyncIterator[Round]:
         BudgetExhausted: Behind the last round, if the budget was exhausted anywhere.
     """
     number = 0
+    # Closed here: a generator left open would be finalized in another task.
     async with aclosing(search) as rounds:  # type: ignore[type-var]  # an async generator, by the protocol's contract
         try:
             async for round in rounds:

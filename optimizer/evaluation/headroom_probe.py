@@ -103,6 +103,7 @@ class Probed:
         none of them did.
         """
         items = len(self.repeats[0])
+        # The low end of the interval, since a few attempts overstate the share.
         known = share_known(wilson(self.ever_right * items, items).low, self.chance_of_any)
         accuracies = [
             mean_score(scores) or 0.0
@@ -118,6 +119,7 @@ async def probe(
 
     Errors of a model pass through.
     """
+    # Without the examples that the few-shot probe shows with their answers.
     items = (*task.dev, *task.train[SOLVED:])[: max(MOST_ITEMS, len(task.dev))]
     asking = _Asking(task, items, target)
     seed, hot = (

@@ -72,6 +72,7 @@ class PairwiseComparison:
         self._evaluation = evaluation
         self._arms = arms
         self._dev = dev
+        # A rule that cannot compare two arms early borrows the test of racing [ours].
         self._leads = rule.ahead if isinstance(rule, Deciding) else leads
         self._answer_by_pair: dict[Pair, Answer] = {}
 
@@ -180,6 +181,7 @@ class PairwiseComparison:
         ]
 
     def _is_ahead(self, one: int, other: int) -> bool:
+        # Both are complete: the means decide, as in a selection that was not cut.
         if self.is_whole(one) and self.is_whole(other):
             mine, its = known_mean(self._measured(one)), known_mean(self._measured(other))
             return mine is not None and (its is None or mine > its)

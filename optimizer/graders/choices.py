@@ -80,6 +80,7 @@ def choice_named(text: str, choices: Sequence[str], *, loosely: bool = True) -> 
     exact = _exactly(text, options)
     if exact or not loosely:
         return exact
+    # Mentions are the last resort: a text may discuss several choices.
     mentions = _mentions(text, options)
     first = mentions[0] if mentions else None
     line = _joined(text)

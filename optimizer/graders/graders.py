@@ -64,6 +64,7 @@ class AnswerScorer:
     def __call__(self, response: Completion, example: Example) -> Score:
         """Return the score of a response."""
         final = final_answer(without_thinking(response.text)[-READ_CHARS:])
+        # Without an explicit answer the text that was cut off might have had another.
         if response.truncated and final.explicit is None:
             return Score("truncated")
         answer = (

@@ -155,6 +155,7 @@ def number_given(line: str) -> Fraction | None:
     if "=" in text and len(result) == 1:
         return result[0].value
     found = list(_found_in(text))
+    # A list or a range is no answer, even where its first number is right.
     if not found or (len(found) > 1 and _SEVERAL.fullmatch(text[found[0].end : found[1].start])):
         return None
     return found[0].value

@@ -135,6 +135,7 @@ def compiled(pattern: str, *, lines: bool = False) -> Pattern:
     """
     if len(pattern) > MOST_PATTERN_CHARACTERS:
         raise Unusable(f"is longer than {MOST_PATTERN_CHARACTERS} characters; write a shorter one")
+    # RE2 reads UTF-8, which has no bytes for an unpaired surrogate.
     if _whole(pattern) != pattern:
         raise Unusable("holds half of a character (a lone surrogate)")
     text = "".join(_Translation(pattern))

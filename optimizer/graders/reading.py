@@ -66,6 +66,7 @@ def final_answer(response: str) -> FinalAnswer:
     """Return the final answer of a response, in each of the ways in which it may give one."""
     text = without_thinking(response)
     found = [*_answer_lines(text), *_boxes(text), *_tags(text), *_numbered(text)]
+    # The last form in the text counts, of whatever kind: models correct themselves.
     last = max(found, default=None)
     explicit = last[1] if last else _of_json(text)
     block = next((text[start:] for start, _ in reversed(_answer_lines(text))), text)

@@ -76,6 +76,8 @@ class Asking:
     def __init__(self, optimizer: OptimizerModel, sampling: Sampling, rng: Random) -> None:
         self._optimizer = optimizer
         self._sampling = sampling
+        # A start of its own, so that searches with other seeds draw other replies from a shared
+        # ledger.
         self._first_sample = rng.randrange(2**20)
         self._times_asked: Counter[str] = Counter()
         self._parse_failures = 0
@@ -142,6 +144,7 @@ class Asking:
             outcomes: Sequence[Outcome] = await self._optimizer.complete(requests)
         except BudgetExhausted as refusal:
             found = self._judged(attempt, questions, refusal.answered)
+            # Nothing was read in this round, so there is nothing to save.
             if not self._read:
                 raise
             self._refusal = refusal

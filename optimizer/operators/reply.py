@@ -54,6 +54,7 @@ def read_tag(reply: str, tag: str, most_characters: int = MAX_TAG_CHARACTERS) ->
         Unreadable: If there is no tag, or its content is empty, too long, or a placeholder of the
             form.
     """
+    # From the end, without a pattern: it takes no more than the reply's length.
     before, closing, _ = without_thinking(reply).rpartition(f"</{tag}>")
     _, opening, inside = before.rpartition(f"<{tag}>")
     if not (closing and opening):
@@ -76,6 +77,7 @@ def read_only_tag(reply: str, tag: str, most_characters: int = MAX_TAG_CHARACTER
             be the answer yet.
     """
     inside = read_tag(reply, tag, most_characters)
+    # Text behind the tag may be a second thought that was cut off.
     if reply.rpartition(f"</{tag}>")[2].strip(" \t\r\n`~"):
         raise Unreadable(f"it goes on behind </{tag}>")
     return inside

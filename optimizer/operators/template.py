@@ -48,6 +48,7 @@ MOST_SHOWN = 20_000
 """Maximum number of characters of an input, an answer or a response in a question [ours]."""
 _FOLDER = Path(__file__).with_name("templates")
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
+# Matches escaped tags too, so that escaping twice and unescaping twice is exact.
 _OPENER = re.compile(rf"(?:<|&(?:amp;)*lt;)(?=/?(?:{'|'.join(TAGS)})>)")
 
 

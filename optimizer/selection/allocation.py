@@ -28,6 +28,7 @@ def worthwhile_items(gaps: Sequence[float], done: int, items: int, pairs: int) -
     if pairs >= len(gaps) * (items - done):
         return [float(items)] * len(gaps)
     low, high = 0.0, float(items)
+    # A bisection: the pairs that are needed rise with the number of standard errors.
     for _ in range(HALVINGS):
         middle = (low + high) / 2
         wanted = (_items_for(gap, middle, items) for gap in gaps)

@@ -26,6 +26,7 @@ async def follow_bounds(
     board: Scoreboard, bound: Bound, batch_arms: int, block_items: int
 ) -> list[int]:
     """Return the arms, best mean first, once the budget is spent or everything is measured."""
+    # A bound needs at least one measurement of each arm.
     await board.run_together(board.arms, block_items)
     while board.left and (
         unfinished := [arm for arm in board.arms if board.done(arm) < board.items]

@@ -124,6 +124,7 @@ class _Race:
     def drop(self) -> None:
         """Drop the arms that are behind."""
         ranked = self._board.ranked(self._running)
+        # After a cut the arms are measured unequally, and a comparison would be unfair.
         if len(ranked) > self._keep and not self._board.cut:
             within = self._board.within(self._running)
             limited = self._rules.budget_share < 1
@@ -143,6 +144,7 @@ class _Race:
 
     def _behind(self, ranked: list[int]) -> set[int]:
         """Return the arms that lose to the last one that would be kept."""
+        # Compared with the last kept one: losing to the best alone is no reason to drop out.
         marker = self._board.scores(ranked[self._keep - 1])
         tests = {arm: discordant(marker, self._board.scores(arm)) for arm in ranked[self._keep :]}
         return {

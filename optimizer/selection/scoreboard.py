@@ -91,6 +91,7 @@ class Scoreboard:
         # the budget may cover more.
         while pairs and not self.cut:
             covered = self._limited.fitting(pairs) if self._limited else len(pairs)
+            # Only whole rows, so that all arms stop at the same item.
             covered -= covered % together
             if covered:
                 await self._run_batch(pairs[:covered])
@@ -103,6 +104,7 @@ class Scoreboard:
         try:
             score_by_pair = dict(zip(pairs, await self._measure(pairs), strict=True))
         except BudgetExhausted:
+            # A plain measure cannot report what it has measured, so the refusal passes through.
             if self._limited is None:
                 raise
             score_by_pair = self._limited.score_by_pair(pairs)

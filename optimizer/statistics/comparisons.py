@@ -72,6 +72,7 @@ def sign_flip_test(net_wins: Sequence[int]) -> float:
     better, each could as well have had the other sign. Exact for any length: the distribution of
     the sum is computed, not sampled. n trial pairs can give no p-value below 2 / 2**n.
     """
+    # The number of sign patterns for each sum, extended by one pair at a time.
     ways_by_sum: Counter[int] = Counter({0: 1})
     for net in net_wins:
         flipped: Counter[int] = Counter()
@@ -95,6 +96,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     adjusted = [1.0] * len(p_values)
     highest = 0.0
     for rank, place in enumerate(order):
+        # Adjusted values must not decrease with the rank.
         highest = max(highest, min(1.0, (len(order) - rank) * p_values[place]))
         adjusted[place] = highest
     return adjusted

@@ -99,6 +99,7 @@ def detectable_gain(
 
     It is None where the test would find no gain at all.
     """
+    # In whole steps, so that the bisection ends; gain and losses share the items.
     low, high = 0, int((1 - 2 * lost) / _STEP + 1e-9)
     if high < 1 or power(items, high * _STEP, lost, alpha) < wanted:
         return None

@@ -70,6 +70,7 @@ def difference_interval(
         raise ValueError(f"{improved} improved and {worsened} worsened of {items} items cannot be.")
     if items == 0:
         return Interval(-1.0, 1.0)
+    # One pseudo-item in each direction (Bonett & Price 2012).
     up, down = (improved + 1) / (items + 2), (worsened + 1) / (items + 2)
     half = _z(confidence) * sqrt((up + down - (up - down) ** 2) / (items + 2))
     difference = (improved - worsened) / items

@@ -131,6 +131,7 @@ class Hybrid(BehaviourSettings):
             _Parent(
                 candidate,
                 tuple(wrong),
+                # Both shares come from one rounding, so that they add up to the draws.
                 round(count * self.reflected),
                 count - round(count * self.reflected),
             )

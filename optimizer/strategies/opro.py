@@ -142,6 +142,7 @@ class _Archive:
             for candidate in self._candidates
             if (score := self._scores.score(candidate.id)) is not None and score >= least
         ]
+        # A stable sort: of equals the later instruction stays nearer to the question.
         ascending = sorted(known, key=lambda entry: entry[1])
         return [
             (instruction, round(100 * score))

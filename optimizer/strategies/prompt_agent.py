@@ -110,6 +110,7 @@ class PromptAgent:
             path = selected(root, self.exploration)
             paths.append(path)
             while not path[-1].ended:
+                # Checked before the expansion, which costs the calls.
                 if number == self.rounds:
                     return
                 number += 1
@@ -162,6 +163,7 @@ class PromptAgent:
 
     def _too_deep_or_poor(self, node: Node) -> bool:
         above = node.path[:-1]
+        # As in the paper's code: below the middle of root and parent a path is given up.
         least = (above[0].reward + above[-1].reward) / 2
         return node.depth >= self.depth_limit or (
             node.depth > self.min_depth and node.reward < least

@@ -30,6 +30,8 @@ class Scores:
             known = self._standing_by_id.get(standing.candidate.id)
             if known is None or standing.items >= known.items:
                 self._standing_by_id[standing.candidate.id] = standing
+                # Accuracy on few items may be luck: a dropped candidate cannot beat one kept beside
+                # it.
                 self._score_by_id[standing.candidate.id] = (
                     accuracy if standing.kept else min(accuracy, worst_kept)
                 )

@@ -114,6 +114,7 @@ def _jsonl_rows(path: Path, limits: ReadLimits) -> Iterator[Any]:
                 else None
             )
         except NotJSON as problem:
+            # All lines are checked, so that one message names every bad line.
             first = first or problem
             others += [number] if first is not problem else []
             if len(others) > limits.rows:
@@ -156,6 +157,7 @@ def _parse(path: Path, text: str, fault: str, limits: ReadLimits) -> Any:
         NotJSON: If it is not JSON.
         DataError: If it has too many values: each takes memory, however short it is.
     """
+    # Counted before parsing: each value takes far more memory than its characters.
     if sum(map(text.count, "[{,")) > limits.values:
         raise too_much(path, "JSON values in one piece", limits.values)
     try:

@@ -65,6 +65,7 @@ def load_task(
     examples = [_with_yes_no(example) for example in _solved(distinct(found.examples))]
     scorer = scorer or default_scorer(examples)
     examples = fitted(examples, scorer)
+    # Split after fitting: what a scorer needs must not depend on the split.
     train, dev, test = split(found.name, examples, sizes, Random(f"split {seed}"))
     instruction = SEED_INSTRUCTION if seed_instruction is None else seed_instruction
     impossible = _impossible_targets((*train, *dev, *test), scorer)
@@ -239,6 +240,7 @@ def _read(source: str) -> Source:
 
 def _generate(task: GeneratedTask, sizes: Sizes, seed: int) -> Source:
     """Return just the items that the splits need, all of them different."""
+    # The name is part of the seed, so that two tasks do not share their draws.
     rng = Random(f"{task.name} {seed}")
     answer_by_question: dict[str, str] = {}
     for _ in range(TRIES_PER_ITEM * sizes.total):

@@ -68,6 +68,8 @@ class SingleReading:
                 "The test split was read a second time; it may only serve the one final test of a "
                 "trial."
             )
+        # Given up before the examples are read: an error on the way must not allow a second
+        # reading.
         split, self._split = self._split, None
         rows = json.loads(zlib.decompress(split._sealed))
         return tuple(

@@ -26,6 +26,7 @@ def distinct(examples: Sequence[Example]) -> tuple[Example, ...]:
         same = first_by_input.setdefault(example.input, example)
         if set(same.answers) != set(example.answers):
             conflicts.append((same, example))
+        # Only the first of equal inputs enters the second check.
         elif same is example:
             first_by_meaning.setdefault(
                 (" ".join(example.input.split()).casefold(), frozenset(example.answers)), example

@@ -41,6 +41,7 @@ def csv_rows(path: Path, limits: ReadLimits, unused: set[str]) -> Iterator[dict[
     Raises:
         DataError: If the file is not CSV, or rows do not fit the headings; it names the lines.
     """
+    # The limit of the csv module is global; it is set before every file.
     csv.field_size_limit(limits.cell_characters)
     feed = _Feed(path, limits)
     reader = csv.reader(feed, strict=True)

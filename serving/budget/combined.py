@@ -24,6 +24,7 @@ class CombinedBudget:
         try:
             both = await self._second.reserve(costs[:given], test=test)
         finally:
+            # Also after an error or a cancellation, so that the first budget loses nothing.
             if both < given:
                 self._first.release(Cost.of_all(costs[both:given]), test=test)
         return both

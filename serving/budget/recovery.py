@@ -28,6 +28,7 @@ async def recover(
             paid[key] = price_list_by_role["target" if most.target_calls else "optimizer"].recalled(
                 answer, most
             )
+    # In two parts: only answered calls count as tested.
     shared_budget.settle(paid, answered=True)
     shared_budget.settle(
         {key: most for key, most in most_by_key.items() if key not in paid}, answered=False

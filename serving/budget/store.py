@@ -98,6 +98,7 @@ class BudgetStore:
         self._shared_budget = SharedBudget(limits, of=of)
         self._shared_budget.spare = spare
         self._done: set[str] = set()
+        # Not recorded: nothing of a reservation was sent, so a crash releases it.
         self._reserved: dict[tuple[str, bool], Cost] = {}
         """Reservations by trial, and whether they are for its test."""
         self._writing = asyncio.Lock()

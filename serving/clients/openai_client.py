@@ -58,6 +58,7 @@ def _hidden(names: list[str]) -> Iterator[None]:
 
     The package has no option to ignore them.
     """
+    # The package reads them in its constructor only, so they are hidden just that long.
     before = {name: os.environ.pop(name) for name in names if name in os.environ}
     try:
         yield

@@ -107,6 +107,7 @@ def subject_of(status: int, codes: Sequence[object], words: str) -> Subject:
     request's own; `balance` is about the account, and so the end of all. The words of an overload
     (429) or of a breakdown (5xx) do not count: they may name a limit of tokens a minute.
     """
+    # Bounded: the patterns would take their time on a web page.
     words = words[:_HEARD]
     known = {code for code in codes if isinstance(code, str)}
     if status == 402 or known & _BALANCE_CODES:

@@ -169,6 +169,7 @@ class Faults:
         words, fields = self._quoted(sent), sent if isinstance(sent, Mapping) else {}
         subject = subject_of(status, (fields.get("code"), fields.get("type")), words)
         settings = self._settings
+        # A redirect is never followed: the key would go wherever it leads.
         if 300 <= status < 400:
             # It may pass: a gateway sends its callers elsewhere while it is down. Where it leads is
             # not reported, let alone followed.

@@ -41,6 +41,7 @@ def _content(settings: OpenAISettings, request: Request) -> dict[str, Any]:
         content |= {"messages": _messages(settings, request), settings.max_tokens_field: limit}
     if settings.send_temperature:
         content["temperature"] = sampling.temperature
+    # The first draw has no seed, so that it equals the request of any other client.
     if request.sample and settings.send_seed:
         content["seed"] = request.sample
     return content

@@ -153,6 +153,7 @@ def tokens_of(usage: Any) -> tuple[int | None, int | None]:
     )
     if total is None or read is None:
         return read, written
+    # The difference, since hidden reasoning may be in the total alone.
     return read, max(total - read, written or 0) if total >= read else written
 
 

@@ -63,5 +63,6 @@ async def reach(model: LanguageModel, question: Request = PROBE) -> None:
         if isinstance(model, Impatient)
         else (await model.complete([question]))[0]
     )
+    # A refusal is an answer: the model is there.
     if isinstance(outcome, Failed) and outcome.kind == "infrastructure":
         raise EndpointError(outcome.reason)

@@ -130,6 +130,7 @@ class ServeHandleModel:
     async def _connect(self) -> tuple[Any, Limiter]:
         if self._line is None:
             handle = await asyncio.to_thread(self._find)
+            # Another call may have connected while this one waited for the thread.
             self._line = self._line or (
                 handle,
                 Limiter(self._max_in_flight, self._retry, window=self._window),

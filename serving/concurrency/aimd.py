@@ -95,6 +95,7 @@ class AIMD:
 
     def pushed_back(self, now: float) -> None:
         """Halve the limit, at most once in each cool-down."""
+        # Calls sent before the last step carry no news of the smaller limit.
         if now - self._shrunk_at >= self._cool_down_s:
             self._shrink(now, max(1.0, self._size / 2))
 
@@ -104,6 +105,7 @@ class AIMD:
         if self._latency.is_slow and now - self._shrunk_at >= SLOW_COOL_DOWN_S:
             least = max(1.0, self._most * LEAST_SHARE_BY_LATENCY)
             self._shrink(now, max(min(self._size, least), self._size * NARROWED_BY_LATENCY))
+            # Otherwise the same slow calls would narrow it again.
             self._latency.settle()
 
     def _shrink(self, now: float, size: float) -> None:

@@ -91,6 +91,7 @@ class Outage:
             AccessError: If the endpoint refuses the key.
         """
         self._unreached = self._unreached + 1 if problem.unreached else 0
+        # An endpoint that answered others meanwhile is up; this request is at fault.
         suspected = last and self._answered_at <= failing_since
         if not (suspected or self._prober or self._unreached >= SUSPICIOUS):
             return False

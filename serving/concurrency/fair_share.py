@@ -208,6 +208,7 @@ class FairShare:
         """
         now = self._clock()
         self._forget_over(now)
+        # It stays removed without demand: such a caller is gone.
         before = self._caller_by_name.pop(name, None)
         self._learn(report, now)
         if report.demand <= 0:
@@ -223,6 +224,7 @@ class FairShare:
             return 0
         now = self._clock()
         self._forget_over(now)
+        # After a restart: others may have calls in flight that are not reported yet.
         if now < self._closed_until:
             caller.granted = caller.report.in_flight
         else:

@@ -47,6 +47,7 @@ class Gate(ABC):
 
     async def enter(self) -> None:
         """Wait for a slot."""
+        # Not past those who wait: a free slot belongs to the first of them.
         if self.in_flight < self.size and not self._waiting:
             self.in_flight += 1
             return

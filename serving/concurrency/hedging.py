@@ -58,6 +58,7 @@ class Hedging:
             for task in sent:
                 # This closes the loser's connection.
                 task.cancel()
+            # Waited for, so that no task outlives the call.
             await asyncio.gather(*sent, return_exceptions=True)
 
     async def _again(self, job: Callable[[], Awaitable[T]]) -> T:

@@ -52,6 +52,7 @@ class HeldSlots:
         if not answered or self._over:
             gate.leave()
             return
+        # A waiter of the same block goes first: otherwise the block could wait for itself.
         for wanted, handed in self._wanting:
             if wanted is gate and not handed.done():
                 handed.set_result(None)

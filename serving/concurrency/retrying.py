@@ -150,6 +150,7 @@ class Limiter:
         retry = retry or self._retry
         attempt, excused, failed_at = 0, 0, 0.0
         while True:
+            # Before the slot is reserved: an outage must not occupy slots.
             await self._patience.over()
             try:
                 return await self._once(job)

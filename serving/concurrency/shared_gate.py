@@ -145,6 +145,7 @@ class SharedGate(Gate):
                 self._caller, self._report(self._reported_demand)
             )
             self._take(granted, sent_at)
+            # Idle at the time of the report and still idle: nothing arrived in between.
             if not (self._reported_demand or self.in_flight or self.waiting):
                 # It was reported: these slots are another caller's now.
                 self._reporting, self._allowed = (

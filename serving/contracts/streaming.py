@@ -50,6 +50,7 @@ class GrowingText:
 
     def grown_to(self, text: str) -> str:
         """Return what is new and final in the text so far; may be empty."""
+        # A replacement character may be the first bytes of a letter that is not complete yet.
         sure = text.strip().rstrip("\N{REPLACEMENT CHARACTER}").rstrip()
         new, self._given = sure[self._given :], max(self._given, len(sure))
         return new

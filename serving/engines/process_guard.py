@@ -69,6 +69,7 @@ def kill_marked(token: str) -> None:
     """Kill every process with this mark, and check again: one may just have started another."""
     import psutil
 
+    # Repeated, since a process may start another between the listing and the kill.
     for _ in range(_TRIES):
         alive = marked(token)
         if not alive:

@@ -185,10 +185,7 @@ class VLLMEngine:
     def _outcome(self, output: Any) -> Outcome:
         answer = output.outputs[0]
         # Cut off by a shutdown, or by an error: half an answer is none.
-        if answer.finish_reason not in (
-            "stop",
-            "length",
-        ):
+        if answer.finish_reason not in ("stop", "length"):
             if answer.finish_reason == "abort":
                 raise self._died()
             return Failed(

@@ -78,6 +78,7 @@ def set_environment(cpu_threads: int | None) -> None:
         # float, as many as requested.
         wanted |= {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": str(cpu_threads)}
     for variable, value in wanted.items():
+        # What the user has set wins.
         os.environ.setdefault(variable, value)
 
 

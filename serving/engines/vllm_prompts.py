@@ -49,6 +49,7 @@ class Prompts:
         self._raw_tokens = TokenizeParams(max_total_tokens=None, add_special_tokens=True)
         self._specials = _special_tokens(renderer.get_tokenizer())
         self._no_template = self._why_no_chat()
+        # Probed, not declared: some templates drop the system message silently.
         self._takes_system = self._no_template is None and self._reads(
             [Message("system", _PROBE), Message("user", "a")]
         )

@@ -126,6 +126,7 @@ class Keys:
             return NOBODY
         scheme, _, token = (authorization or "").partition(" ")
         given = _digest(token.strip())
+        # No early exit: the time must not tell which key was nearly right.
         matching = [digest for digest in self._digests if hmac.compare_digest(given, digest)]
         if scheme.lower() != "bearer" or not matching:
             raise Refused(

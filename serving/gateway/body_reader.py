@@ -83,6 +83,7 @@ def as_it_comes(scope: Scope, receive: Receive, limits: BodyLimits) -> Receive:
     """
     announced = Headers(scope=scope).get("content-length")
     most = limits.most_bytes + MULTIPART_BYTES
+    # One deadline for the whole upload, so that a slow sender cannot renew it piece by piece.
     ends_at = asyncio.get_running_loop().time() + limits.upload_timeout_s
     read, whole = 0, False
 

@@ -146,6 +146,7 @@ class _Replica:
 
     async def __serve_build_asgi_app__(self) -> FastAPI:
         """Build the application; Serve calls it by this name when the replica starts."""
+        # Read in the replica: no key travels through Serve.
         keys = self._settings.keys()
         expect_guarded(await real_host(), keys)
         return build_app(clients(self._models, self._settings, self._connect), self._settings, keys)

@@ -96,6 +96,7 @@ class CompletionHandlers:
         deadline = asyncio.get_running_loop().time() + self._settings.deliver_timeout_s
         if body.stream:
             events = self._events(model, body, reply)
+            # Before the response starts, so that an early error still gets its own status.
             first = await unless_gone(http, by(deadline, anext(events)))
             return _EventStream(events, self._delivered(first, events, deadline))
         answers = await unless_gone(http, by(deadline, whole(model, body.requests())))

@@ -37,6 +37,7 @@ class TokenBucket:
         now = self._clock()
         self._tokens = min(self._size, self._tokens + (now - self._at) * self._per_s)
         self._at = now
+        # Rounding must not send a caller away who waited exactly as requested.
         if self._tokens >= 1.0 - _ROUNDING:
             self._tokens -= 1.0
             return 0.0

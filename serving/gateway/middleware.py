@@ -135,6 +135,7 @@ class Guard:
         try:
             principal = await self._caller(way, Headers(scope=scope))
             scope["state"]["principal"] = principal
+            # Before the body is read: a refused request must cost nothing.
             if way.rated:
                 self._rate.take(principal)
             async with self._admitted(way, self._owner(principal), scope, receive) as body:

@@ -93,6 +93,7 @@ class Body(BaseModel, ABC):
             body = cls.model_validate_json(raw)
         except ValidationError as problem:
             raise _bad(problem) from None
+        # After parsing, since the check needs all fields.
         body.check()
         return body
 

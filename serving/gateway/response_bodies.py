@@ -177,6 +177,7 @@ def usage(answers: Sequence[Said]) -> dict[str, Any] | None:
     """
     given = _given(answers)
     read, written = [one.prompt_tokens for one in given], [one.completion_tokens for one in given]
+    # A sum with an unknown part would be wrong; unknown is never zero.
     if None in read or None in written:
         return None
     prompt, completion = sum(filter(None, read)), sum(filter(None, written))

@@ -138,6 +138,7 @@ def bind(model: Model, load: Callable[[Model], Engine]) -> serve.Application:
         ray_actor_options=model.actor_options,
         max_ongoing_requests=model.scaling.most_ongoing_chunks,
         graceful_shutdown_timeout_s=STOP_S,
+        # Serve's own 2 s would add to every stop.
         graceful_shutdown_wait_loop_s=0.5,
         health_check_period_s=HEALTH_CHECK_EVERY_S,
         max_constructor_retry_count=START_ATTEMPTS,
@@ -226,6 +227,7 @@ def start(targets: Sequence[RunTarget], within_s: float = STARTS_WITHIN_S) -> No
         UserError: If a replica reports a mistake that the user must fix; there is only one attempt
             then.
     """
+    # Nothing to deploy, and nothing to wait for.
     if not targets:
         return
     serve.run_many(

@@ -114,6 +114,7 @@ class CachedModel:
         if not request_by_key:
             return
         keys = list(request_by_key)
+        # Claims are leases: without renewal another caller would pay for the same keys.
         alive = asyncio.create_task(self._stay_alive(keys, owner))
         try:
             while rest := {key: request_by_key[key] for key in keys if key not in into}:

@@ -101,6 +101,7 @@ class LedgerCoordinator:
 
     async def _commit(self, group: Mapping[bytes, Paid]) -> dict[bytes, Completion]:
         new = [paid for key, paid in group.items() if self._ledger.get(key) is None]
+        # In a thread: a slow disk must not stop the event loop.
         await asyncio.to_thread(self._append, group)
         self._paid += len(new)
         for paid in new:

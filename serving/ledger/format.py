@@ -107,6 +107,7 @@ class OpenSegment:
 
         Its name is no other writer's, even if that has the same number.
         """
+        # Unique, so that a writer that was taken for dead cannot overwrite it.
         return cls(f"{number:06d}-{uuid.uuid4().hex[:8]}")
 
     def with_batch(self, batch: Any) -> "OpenSegment":

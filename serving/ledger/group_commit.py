@@ -47,6 +47,7 @@ class Groups(Generic[K, V, R]):
             try:
                 standing = await self._commit(group)
             except Exception as problem:  # noqa: BLE001 - it is its callers'
+                # Retried with the next group, and before it: the answers were paid for.
                 self._pending = {**group, **self._pending}
                 written.set_exception(problem)
                 # Marked as retrieved: all callers may have gone.

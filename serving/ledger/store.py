@@ -71,6 +71,7 @@ class Ledger:
         """
         self._segment_bytes = segment_bytes
         place = open_folder(folder)
+        # Before reading: another writer could replace segments meanwhile.
         held = take(place, wait_s)
         try:
             self._open(place, held)

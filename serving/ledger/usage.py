@@ -81,6 +81,7 @@ class UsageCounter:
         """Save the changes; it never raises: a full disk must not stop what pays."""
         if not self._changed:
             return
+        # Before the write, which runs in a thread: later changes count for the next one.
         self._changed, self._saved_at = False, self.clock()
         content = json.dumps(
             {"models": {model: asdict(use) for model, use in list(self.use_by_model.items())}},

@@ -59,6 +59,7 @@ class FileLock:
         except BaseException:
             os.close(descriptor)
             raise
+        # Closing the file releases the lock, however the object ends.
         self._close = weakref.finalize(self, os.close, descriptor)
 
     def check(self) -> None:

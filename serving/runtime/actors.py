@@ -33,6 +33,7 @@ def lasting(folder: Folder) -> dict[str, Any]:
         "max_task_retries": 20,
         "max_concurrency": 1000,
     }
+    # Not soft: on another node the folder would be another one.
     if folder.local:
         options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(
             ray.get_runtime_context().get_node_id(), soft=False
@@ -53,6 +54,7 @@ async def answered(call: Awaitable[T], of: str, within_s: float | None = None) -
         PromptrayError: If the actor raised one.
     """
     try:
+        # Not wait_for, in which a cancellation may be lost.
         async with asyncio.timeout(within_s):
             return await call
     except TimeoutError:

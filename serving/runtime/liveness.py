@@ -34,6 +34,7 @@ def lives(process: Process) -> bool:
     if not process.started:
         return _answers(process.pid)
     state, started = _fields(process.pid)
+    # The start time guards against another process with the same number.
     return started == process.started and state not in ("Z", "X")
 
 

@@ -14,5 +14,6 @@ def metric_label(name: str) -> str:
     text = name.encode("unicode_escape").decode("ascii")
     if len(text) <= LONGEST_LABEL:
         return text
+    # A digest of the whole name, so that two long names stay different.
     digest = sha256(text.encode()).hexdigest()[:16]
     return f"{text[: LONGEST_LABEL - len(digest) - 1]}-{digest}"

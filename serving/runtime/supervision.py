@@ -158,6 +158,7 @@ class Supervisor:
             try:
                 await work()
             except Exception as problem:
+                # A fault after a long healthy run is a new one, not the next in a row.
                 if time.monotonic() - began_at >= self._steady_s:
                     state.failures = 0
                 self._failed(state, problem)

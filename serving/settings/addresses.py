@@ -29,6 +29,7 @@ def read_base_url(text: str) -> str:
         ValueError: If it cannot be read; the message is the end of a sentence and does not quote
             the address, which may hold a key in the wrong place.
     """
+    # Before urlsplit, which silently drops tabs and line ends.
     if not _VISIBLE.fullmatch(text) or "\\" in text:
         raise ValueError(
             "must be an http:// or https:// address of plain ASCII characters without spaces, "

@@ -172,6 +172,7 @@ def _in_one_sentence(kind: type[Strict], given: Any) -> Any:
 
     So a message names the key inside the mapping.
     """
+    # Anything else is left to pydantic, with its own message.
     if not isinstance(given, Mapping):
         return given
     try:

@@ -108,6 +108,7 @@ def _openai(line: str, rest: str) -> dict[str, str]:
     """
     if found := _ADDRESS.search(rest):
         return {"model": rest[: found.start()], "base_url": rest[found.end() :]}
+    # A mistyped address must not become part of a model's name: the key would go to OpenAI.
     if "@" in rest or "://" in rest or _HOST_AND_PORT.match(rest) or rest.split() != [rest]:
         raise SettingsError(
             "A model behind an endpoint is written openai:MODEL@BASE_URL, with a BASE_URL that "

@@ -46,6 +46,7 @@ class ScriptedSettings(Served):
         """Return the absolute path: a replica has another working directory."""
         return file and whole(file)
 
+    # Read here, so that the script travels inside the settings.
     def model_post_init(self, context: object) -> None:
         """Read the script."""
         self._script = Script.read(self.script)

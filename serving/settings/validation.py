@@ -177,7 +177,8 @@ def sentence(problem: ValidationError) -> str:
         return f"In {place}: {fault.cause}" if place else str(fault.cause)
     if fault.kind == "missing":
         return f"The setting {place} is missing; add it."
-    if fault.kind == "extra_forbidden":  # not quoted: it may be a secret in the wrong place
+    # The value is not quoted: it may be a secret in the wrong place.
+    if fault.kind == "extra_forbidden":
         return f"There is no setting called {place!r}."
     return f"The setting {place} cannot be {fault.given!r}: {_plain(fault.text)}."
 

@@ -33,6 +33,7 @@ def open_folder(place: str | Path | Folder) -> Folder:
     if isinstance(place, Path) or not _URI.match(place):
         return LocalFolder(expanded(place))
     _refuse_secrets(place)
+    # pyarrow.fs would not sync the file; this folder does.
     if place.startswith("file://"):
         return LocalFolder(Path(unquote(urlsplit(place).path)))
     return SharedFolder(place)

@@ -77,7 +77,9 @@ class Journal:
             if len(lines) >= LINES:
                 number, lines = number + 1, []
             lines, left = [*lines, *left[: LINES - len(lines)]], left[LINES - len(lines) :]
+            # The whole file again: an object store has no append.
             self._folder.write(_file(number), b"".join(lines))
+        # Only after the writes: after an error the same call starts from the old state.
         self._number, self._lines = number, lines
 
 
@@ -111,6 +113,7 @@ def entries(
 
 def _names(folder: Folder, remedy: str) -> list[str]:
     names = folder.names(".jsonl")
+    # A gap would shift the numbers of all later entries.
     if names != [_file(number) for number in range(len(names))]:
         raise DataError(f"A file of {folder} is missing between the others; {remedy}")
     return names

@@ -90,6 +90,7 @@ def _replace(path: Path, data: bytes) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
+            # Before the rename: otherwise a crash could leave an empty file under the name.
             os.fsync(file.fileno())
         # mkstemp creates a file that only its owner may read.
         os.chmod(temporary, 0o644)

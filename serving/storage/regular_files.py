@@ -16,6 +16,7 @@ def open_regular(path: Path) -> BinaryIO:
     Raises:
         OSError: If it cannot be opened, or is no ordinary file.
     """
+    # Non-blocking: opening a FIFO would wait for a writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         mode = os.fstat(descriptor).st_mode

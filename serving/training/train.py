@@ -165,6 +165,7 @@ def loss_of(model: LlamaForCausalLM, ids: torch.Tensor, weights: torch.Tensor) -
     """Return the weighted mean loss."""
     hidden = model.model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state
     wanted = weights[:, 1:] > 0
+    # Logits only where a token has weight: the vocabulary makes them the largest tensor.
     logits = model.lm_head(hidden[wanted]).float()
     losses = torch.nn.functional.cross_entropy(logits, ids[:, 1:][wanted], reduction="none")
     return (losses * weights[:, 1:][wanted]).sum() / weights[:, 1:][wanted].sum()

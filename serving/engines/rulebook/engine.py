@@ -78,4 +78,5 @@ class RulebookEngine:
                 *(message.content for message in request.messages),
             ]
         )
+        # From the request alone, so that equal requests get equal replies in every replica.
         return Random(hashlib.sha256(asked.encode("utf-8", "surrogatepass")).digest())
