@@ -38,17 +38,17 @@ class BudgetActor(BudgetStore):
         self._recording: asyncio.Task[None] | None = None
 
     async def begin(self, trial: str) -> Elapsed:
-        """See BudgetStore.begin."""
-        if self._keeping is None or self._keeping.done():
-            self._keeping = Supervisor("the experiment's budget").keep(
-                "recording time", self.keep_time
+        """Start a trial, and the recording of time (see BudgetStore.begin)."""
+        if self._recording is None or self._recording.done():
+            self._recording = Supervisor("the experiment's budget").keep(
+                "recording time", self.record_time
             )
         return await super().begin(trial)
 
     async def stop(self) -> None:
-        """See BudgetStore.stop."""
-        if self._keeping:
-            self._keeping.cancel()
+        """End the run (see BudgetStore.stop)."""
+        if self._recording:
+            self._recording.cancel()
         await super().stop()
 
     async def spent_now(self) -> Cost:
@@ -152,7 +152,7 @@ class BudgetClient:
         self._actor.close.remote(trial, done)
 
     def spent(self) -> Cost:
-        """For a caller without an event loop."""
+        """Return what was spent, for a caller without an event loop."""
         spent: Cost = ray.get(self._actor.spent_now.remote(), timeout=30)
         return spent
 

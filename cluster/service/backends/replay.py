@@ -34,8 +34,7 @@ from cluster.service.schemas import (
     Page,
     TaskOutlook,
 )
-from serving.runtime.supervision import Supervisor
-from serving.runtime.supervision import told as reason_of
+from serving.runtime.supervision import Supervisor, describe
 from serving.storage import Folder
 
 MOST_JOBS = 1000

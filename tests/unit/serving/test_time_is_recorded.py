@@ -16,7 +16,7 @@ class Faulty(BudgetActor):
         self.tries = 0
         self.recording = asyncio.Event()
 
-    async def keep_time(self) -> None:
+    async def record_time(self) -> None:
         self.tries += 1
         if self.tries == 1:
             raise StorageError("The disk is full.")
