@@ -115,6 +115,7 @@ class Score:
     @property
     def value(self) -> float | None:
         """Return 1.0 for right, 0.0 for not right, None where there was no answer to score."""
+        # An infrastructure failure is not a score.
         return None if self.verdict == "missing" else float(self.verdict == "right")
 
 

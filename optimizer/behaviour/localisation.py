@@ -147,6 +147,7 @@ def vote(blames: Sequence[Blame]) -> Blame:
     step = min(votes, key=lambda candidate: (-votes[candidate], candidate))
     agreeing = [blame for blame in blames if blame.step == step]
     kind = Counter(blame.kind for blame in agreeing).most_common(1)[0][0]
+    # Each distinct evidence once: critics repeat each other.
     evidence = dict.fromkeys(blame.evidence for blame in agreeing)
     return Blame(step, kind, "\n".join(list(evidence)[:EVIDENCE_SHOWN]))
 

@@ -45,6 +45,7 @@ class Setbacks:
             wording(new[parts]), _reason(parent, child, changed, child.adherence_by_step[parts])
         )
         known = self._by_step[old[changed - 1].text]
+        # The same wording may fail again in another branch; the refiner needs to see it once.
         if setback.wording not in {tried.wording for tried in known}:
             known.append(setback)
 
@@ -106,6 +107,7 @@ def _is_no_better(child: Standing, number: int, accuracy_by_id: dict[str, float]
 
 def _reason(parent: Standing, child: Standing, changed: int, adherence: Sequence[float]) -> str:
     """Return the effect of a refinement in numbers, without any content of the dev items."""
+    # Only items that both were measured on: a race stops weak children early.
     pairs = zip(parent.scores, child.scores, strict=True)
     shared = [(old, new) for old, new in pairs if old is not None and new is not None]
     before, after = (mean_score([pair[at] for pair in shared]) for at in (0, 1))

@@ -126,6 +126,7 @@ async def ablations(
         BudgetExhausted: If the budget does not even cover trying the best prompts.
     """
     runs = [(name, seed) for name in CHANGES for seed in seeds]
+    # Side by side: the searches are independent, and each waits for the models most of its time.
     found = await asyncio.gather(
         *(
             _search(replace(short, **CHANGES[name]), problem, optimizer, evaluate, seed)
@@ -173,5 +174,6 @@ async def _search(
             async for round in rounds:
                 best = round.best.candidate
     except BudgetExhausted:
+        # A search that was cut has a best prompt all the same, which can be tried.
         return best, False
     return best, True

@@ -150,6 +150,7 @@ async def diagnose(
     work = _Work(subject, optimizer, evaluate, depth, seed)
     tell("Collecting errors and feedbacks")
     reflected = await _unless_spent(work.reflect())
+    # Bias, validity and refinement all rest on the same feedbacks.
     if isinstance(reflected, NotMeasured):
         bias: ReflectionBias | NotMeasured = reflected
         validity: ReflectionValidity | NotMeasured = reflected
@@ -225,6 +226,7 @@ class _Work:
 
     async def refine(self, reflected: _Reflected) -> OneStep | NotMeasured:
         """Edit the baseline once for each feedback."""
+        # Without an instruction there is no text to edit or to paraphrase.
         if not self.subject.problem.seed.instruction:
             return NotMeasured("The baseline is empty; there is nothing to edit.")
         return await one_step(

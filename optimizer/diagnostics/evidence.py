@@ -143,5 +143,6 @@ def main_causes(causes: Sequence[str | None]) -> tuple[str, ...]:
     if not known:
         return ()
     count_by_cause = {cause: known.count(cause) for cause in sorted(set(known))}
+    # Half of the known causes, or the maximum where no cause reaches half.
     least = min(len(known) / 2, max(count_by_cause.values()))
     return tuple(cause for cause, count in count_by_cause.items() if count >= least)

@@ -81,6 +81,7 @@ async def predictability(
     prompt: Prompt, examples: Sequence[Example], evaluate: Evaluator
 ) -> Predictability:
     """Measure one prompt that has steps; one batch of the target model."""
+    # The same steps twice, so that only the demonstrations differ.
     prompts = [replace(prompt, demonstrations=()), *([prompt] if prompt.demonstrations else [])]
     answers = await evaluate.answers(
         [(one, example) for one in prompts for example in examples], "validate"
@@ -91,6 +92,7 @@ async def predictability(
     ]
     told, *shown = [_condition(one, row) for one, row in zip(prompts, rows, strict=True)]
     follows = [(answer, _follows(prompt, answer)) for row in rows for answer in row]
+    # Judged without demonstrations: they show the form, and would hide a target that ignores words.
     lapses = estimate([float(not _follows(prompt, answer)) for answer in rows[0]])
     return Predictability(
         verdict=_VERDICTS[share_above(lapses)],

@@ -94,6 +94,7 @@ def _verdict(valid: Estimate, chance: float) -> Verdict:
     It is detected if most reflections are invalid; not detected if they are not, and do better than
     a guess.
     """
+    # Without a known cause there is nothing to compare with.
     if not valid.items:
         return "cannot be told"
     invalid = share_above(

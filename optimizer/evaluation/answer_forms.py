@@ -139,6 +139,7 @@ class Reading:
                 "target of any item: it may "
                 "be the wrong scorer."
             )
+        # Unread answers are the plainer fault, so they are named first.
         if 2 * self.unread >= self.at_fault:
             return (
                 f"{self.unread / self.answers:.0%} of the baseline's answers could not be read by "
@@ -152,6 +153,7 @@ class Reading:
 
     @property
     def _advice(self) -> str:
+        # An answer that was cut off is unread for its length: no other advice would help.
         if 2 * self.cut_off > self.unread:
             return "Most of them were cut off: raise sampling.max_tokens."
         if self._gained_by_line >= _REPORTED_GAIN:
@@ -212,6 +214,7 @@ def reading(
         if never_right
         else []
     )
+    # An unread answer shows the fault best; one without any text shows nothing.
     first = next(
         (place for place in (*unread, *at_fault, *wrong) if pairs[place][0].text.strip()), None
     )

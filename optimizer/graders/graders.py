@@ -72,6 +72,7 @@ class AnswerScorer:
             if final.explicit is None
             else self.from_line(final, example)
         )
+        # Not wrong: a grader that cannot read an answer knows nothing about it.
         if not answer:
             return Score("unparsable")
         return Score("right" if self.is_right(answer, example) else "wrong", answer)

@@ -99,6 +99,7 @@ def bare(text: str) -> str:
         now = now.strip(_MARKS)
         if now.endswith(".") and not now.endswith(".."):
             now = now[:-1].rstrip(_MARKS)
+        # Marks may be nested, so they are removed until nothing changes.
         if now == before:
             break
     return now or text.strip()
@@ -137,6 +138,7 @@ def _answer_lines(text: str) -> list[tuple[int, str]]:
 
 def _boxes(text: str) -> list[tuple[int, str]]:
     """Return the last box whose braces close."""
+    # The last three only: unclosed boxes would make the search quadratic.
     for found in reversed(list(_BOX.finditer(text))[-3:]):
         depth = 1
         for place in range(found.end(), len(text)):

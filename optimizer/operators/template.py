@@ -83,6 +83,7 @@ def fill(template: str, **data: str) -> str:
     Raises:
         KeyError: For a place without data.
     """
+    # One pass: a placeholder inside the data must not be filled.
     return _PLACE.sub(lambda place: escape(data[place[1]]), template)
 
 

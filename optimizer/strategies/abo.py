@@ -77,6 +77,7 @@ class ABO(BehaviourSettings):
         plans = unseen(
             await demonstrated(await decomposed(seed, search_context), search_context), {seed.id}
         )
+        # A prompt enters once, so that lineages are trees and calls are not wasted.
         seen = {seed.id, *(plan.id for plan in plans)}
         standings = await evaluate.select([seed, *plans], self.beam, rng)
         latest = Round(
@@ -102,6 +103,8 @@ class ABO(BehaviourSettings):
                 await demonstrated(await written(drafts, search_context), search_context), seen
             )
             seen.update(child.id for child in children)
+            # After the selection: it knows dev scores only, and may keep a child that ties its
+            # parent.
             standings = rolled_back(
                 await evaluate.select([*parents, *children], self.beam, rng), number
             )

@@ -123,6 +123,7 @@ class Hybrid(BehaviourSettings):
         errors = await evidence.errors(latest.kept, some(problem.train, self.minibatch, rng))
         led = led_items([standing.scores for standing in latest.standings if standing.kept])
         times = draw(
+            # A prompt without errors teaches nothing, so it gets no draws.
             [count if wrong else 0 for count, wrong in zip(led, errors, strict=True)],
             self.proposals,
             rng,

@@ -98,6 +98,7 @@ class IterativeAPE:
     async def _variations(
         self, parents: Sequence[Candidate], problem: Problem, ask: Asking, number: int
     ) -> list[Candidate]:
+        # An empty instruction cannot be reworded.
         worded = [parent for parent in parents if parent.prompt.instruction]
         texts = await ask(
             [vary(problem.description, parent.prompt.instruction) for parent in worded]

@@ -168,6 +168,7 @@ class Reflection(ABC):
             (parent.prompt, parent.id, "") for parent in parents
         ]
         origins += [(edited.prompt, edited.parent, edited.reflection) for edited in edits]
+        # An empty instruction cannot be paraphrased.
         drawn = [
             origin for origin in origins if origin[0].instruction for _ in range(self.paraphrases)
         ]
@@ -182,5 +183,6 @@ class Reflection(ABC):
         self, parents: Sequence[Candidate], children: Sequence[Candidate], rng: Random
     ) -> list[Candidate]:
         """Return at most `max_children` of each parent."""
+        # Capped by parent, so that one prompt with many errors does not crowd out the others.
         litters = [[child for child in children if child.parent == parent.id] for parent in parents]
         return [child for litter in litters for child in some(litter, self.max_children, rng)]

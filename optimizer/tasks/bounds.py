@@ -64,10 +64,12 @@ def text_lines(path: Path, limits: ReadLimits) -> Iterator[str]:
     check_size(path, limits.file_bytes)
     at = 0
     with path.open("rb") as file:
+        # One byte more than allowed, so that a line of exactly the limit passes.
         while line := file.readline(limits.piece_bytes + 1):
             if len(line) > limits.piece_bytes:
                 raise too_much(path, "bytes in one line", limits.piece_bytes)
             try:
+                # A byte order mark is allowed at the beginning of the file only.
                 yield line.decode("utf-8-sig" if at == 0 else "utf-8")
             except UnicodeDecodeError as problem:
                 raise UnicodeDecodeError(

@@ -90,6 +90,7 @@ def quotable(text: str, key: str) -> str:
 
     It has the key in no spelling, no others' keys, and no characters that a terminal would obey.
     """
+    # Endpoints repeat the key as text, in JSON, as a Python string or in a URL.
     for spelling in (
         {key, json.dumps(key)[1:-1], repr(key)[1:-1], quote(key, safe="")}
         if len(key) >= _LEAST_KEY
@@ -116,6 +117,7 @@ def subject_of(status: int, codes: Sequence[object], words: str) -> Subject:
         return "context"
     if known & _MODERATION_CODES:
         return "moderation"
+    # Their words may mention a limit of tokens without being about this request.
     if status in (408, 429) or status >= 500:
         return ""
     if _BALANCE.search(words):

@@ -86,6 +86,7 @@ def _is_about(rejected: Rejected, name: str) -> bool:
     """Return whether the field itself is unwanted, and not only its value too large."""
     if not _UNWANTED.search(rejected.words):
         return False
+    # A value that is too large is no reason to rename its field.
     if name == "max_tokens_field" and ("too large" in rejected.words or rejected.of_size):
         return False
     named = re.compile(_NAMED[name], re.IGNORECASE)

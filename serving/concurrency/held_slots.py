@@ -31,6 +31,7 @@ class HeldSlots:
             self._held.remove(gate)
             return
         handed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        # Both ways at once: the gate may be full of slots that this very block holds.
         entering = asyncio.ensure_future(gate.enter())
         self._wanting.append((gate, handed))
         try:

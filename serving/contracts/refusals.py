@@ -40,6 +40,7 @@ class Rejected(Failed):
     @property
     def concerns_all(self) -> bool:
         """Return whether harmless words in the same form would be rejected too."""
+        # A refusal for size may be about max_tokens, which all requests share.
         return self.kind == "infrastructure" or self.of_size
 
 

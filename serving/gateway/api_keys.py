@@ -99,6 +99,7 @@ class Keys:
 
     def _set_keys(self, of_file: Iterable[str]) -> None:
         self._digests = tuple(dict.fromkeys((*self._given, *map(_digest, of_file))))
+        # Numbers are never reused: a metric or a limit belongs to one key for the whole run.
         for digest in self._digests:
             self._number_by_digest.setdefault(digest, len(self._number_by_digest))
         self._read_at = self._clock()
@@ -139,6 +140,7 @@ class Keys:
 
 
 def _digest(key: str) -> bytes:
+    # Of one length, so that comparisons take the same time for every key.
     return sha256(key.encode("utf-8", "surrogateescape")).digest()
 
 

@@ -76,6 +76,7 @@ def build_app(
         redirect_slashes=False,
         exception_handlers={HTTPException: _unknown},
     )
+    # Outside of FastAPI's routing, so that unknown paths need a key, too.
     app.add_middleware(
         Guard,
         gate=Keys() if keys is None else keys,

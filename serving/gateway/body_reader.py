@@ -40,6 +40,7 @@ def expect_plain(scope: Scope) -> None:
         Refused: 415, if it is.
     """
     packed = Headers(scope=scope).get("content-encoding", "").strip().lower()
+    # Never unpacked here, so that the limit on the size means what it says.
     if packed not in ("", "identity"):
         raise Refused(
             415,

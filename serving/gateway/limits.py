@@ -102,6 +102,7 @@ class Places:
             Refused: 429, if all slots are reserved, or the owner has used up its share.
         """
         own = self._taken_by_owner.get(owner, 0)
+        # The owner's own share first: its message names what the caller can change.
         if own >= (self._most if owner is None else self._most_per_owner):
             raise self._full(f"{own} of your requests are in flight")
         if self.taken >= self._most:
@@ -113,6 +114,7 @@ class Places:
         finally:
             self.taken -= 1
             self._taken_by_owner[owner] -= 1
+            # Removed at zero, so that the table does not grow with every owner.
             if not self._taken_by_owner[owner]:
                 del self._taken_by_owner[owner]
 

@@ -96,6 +96,7 @@ class Metrics:
     @contextmanager
     def watched(self, visit: Visit) -> Iterator[None]:
         """Count a request over its whole length, however it ends."""
+        # Over the whole request, so that streams count until their last byte.
         began = self._clock()
         self._in_flight.inc()
         try:

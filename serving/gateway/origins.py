@@ -97,6 +97,7 @@ class Sites:
         """
         if not all(site.strip().lower() in _OWN_SITE for site in headers.getlist("sec-fetch-site")):
             raise _foreign()
+        # The name under which the page reached the service is its own site.
         reached = _named(headers)
         for origin in headers.getlist("origin"):
             found = _ORIGIN.fullmatch(origin.strip(" \t"))

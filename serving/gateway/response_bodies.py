@@ -159,6 +159,7 @@ class Sheet(Response):
 
     def render(self, content: Any) -> bytes:
         """Return the content as JSON."""
+        # NaN is no JSON, and many clients refuse it.
         return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
 
 

@@ -78,6 +78,7 @@ class GatewaySettings(Settings):
     @field_validator("allowed_hosts")
     @classmethod
     def _are_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        # Checked here: a name that never matches would lock its users out silently.
         for name in names:
             if address_of(name) is None:
                 raise ValueError(

@@ -123,6 +123,7 @@ def _judged(message: bytes, heads: tuple[bytes, ...], declared: bool) -> str:
     if claimed is None:
         return "damaged" if declared else "unchecked"
     for head in heads:
+        # The head is part of the digest: a batch read by another schema would be another batch.
         if _digest(head, message) == claimed:
             return "by its head" if head is heads[0] else "by the known head"
     return "damaged"
@@ -150,6 +151,7 @@ def _next_sound(data: bytes, buffer: Any, begin: int, heads: tuple[bytes, ...]) 
 
 def _lose(found: Scan, gap: bytes, batches: int = 1) -> None:
     """Count what was in a gap: so many batches, or more where more headers are found."""
+    # The number of rows is in the header, which often survives where the batch does not.
     rows = [int(one[1], 16) for one in _SUM.finditer(gap)]
     found.lost_batches += max(batches, len(rows))
     found.lost_rows += sum(rows)

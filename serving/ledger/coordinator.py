@@ -85,6 +85,7 @@ class LedgerCoordinator:
         return claims
 
     def _claim(self, key: bytes, owner: str) -> Claim:
+        # The ledger first: a key is free again once its answer is recorded.
         if answer := self._ledger.get(key):
             self._hits += 1
             self._usage.hit(self._ledger.model_of(key), answer)

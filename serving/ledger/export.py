@@ -71,6 +71,7 @@ def _rows(folder: Folder, tell: Callable[[str], None]) -> Iterator[dict[str, Any
         read = found
         for batch in found.batches:
             try:
+                # Reversed, so that of two entries of a key the first one stays.
                 rows = {row["key"]: _readable(row) for row in reversed(batch.to_pylist())}
             except (ValueError, KeyError, TypeError):
                 # Only a batch without a checksum comes so far.

@@ -138,6 +138,7 @@ def _check(name: str, batch: Any, findings: Findings, seen: set[bytes]) -> None:
     for key, model, request in zip(
         *(batch.column(column).to_pylist() for column in ("key", "model", "request")), strict=True
     ):
+        # The two copies of a segment that grows hold the same entries.
         if key in seen:
             findings.repeated += 1
         else:
@@ -146,6 +147,7 @@ def _check(name: str, batch: Any, findings: Findings, seen: set[bytes]) -> None:
         if request is None or model is None:
             findings.unchecked += 1
         else:
+            # The key is a hash of the request, so a changed request shows.
             wrong += not _fits(key, model, request)
     if wrong:
         findings.faults.append(

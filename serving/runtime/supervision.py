@@ -137,6 +137,7 @@ class Supervisor:
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
+        # asyncio holds tasks weakly: without this reference one could vanish.
         task.add_done_callback(self._tasks.discard)
         return task
 

@@ -46,6 +46,7 @@ def read_base_url(text: str) -> str:
         raise ValueError(
             "must not hold a key or a user: put the key into the variable that api_key_env names"
         )
+    # Also an empty query, which urlsplit would not show.
     if "?" in text or "#" in text:
         raise ValueError(
             "must not hold a key, a query (?...) or a fragment (#...): the key belongs into the "

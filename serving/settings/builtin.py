@@ -44,6 +44,7 @@ class TargetSettings(Served):
         Raises:
             SettingsError: If the model's files are missing.
         """
+        # In the identity, which every use of the model asks for first.
         _expect_files()
         return f"builtin:target@{TARGET_REVISION}"
 

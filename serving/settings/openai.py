@@ -99,6 +99,7 @@ class OpenAISettings(Priced):
     @property
     def identity(self) -> str:
         """Return the model with its address and the settings that decide its answers."""
+        # Only what differs from the default, so that old ledger keys stay valid.
         own = {
             "max_tokens": self.max_tokens,
             "send_temperature": None if self.send_temperature else "no",

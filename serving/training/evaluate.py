@@ -66,6 +66,7 @@ def demonstration(task: GeneratedTask, item: Item) -> Demonstration:
 def _middling(task: GeneratedTask, rng: Random) -> Item:
     while True:
         item = task.generate(rng)
+        # Short ones show too little of the procedure, long ones fill the context.
         if 4 <= item.size <= 6:
             return item
 

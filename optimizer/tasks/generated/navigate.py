@@ -128,6 +128,7 @@ def generate(rng: Random) -> Navigation:
     forward = rng.random() < 0.5
     walk = _forward_walk(rng) if forward else _turning_walk(rng)
     item = Navigation(tuple(walk), forward, options=rng.random() < 0.7)
+    # Walks are built to return, so most are disturbed: half of the answers become "No".
     return item if rng.random() < 0.2 else _disturbed(item, rng)
 
 

@@ -35,6 +35,7 @@ class Query:
     """A parsed question."""
 
     def __init__(self, asked: str, rng: Random, prior_bias: float) -> None:
+        # Without the form, whose tags would be mistaken for inputs.
         text = asked.rpartition(_FORM)[0] or asked
         self.rng = rng
         self.prompt = _tag(text, "prompt")
@@ -59,6 +60,7 @@ class Query:
             for block in _blocks(text, "example")
         ]
         self.task = task_behind([case.input[:MOST_READ] for case in self.cases])
+        # The first draw of every query, so that all rules share one bias.
         self.biased = rng.random() < prior_bias
 
     def item(self, case: Case) -> Item | None:
