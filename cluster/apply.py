@@ -67,7 +67,7 @@ def _own_target(file: str | Path, data: Mapping[str, Any]) -> ModelSettings:
     best, _ = split_place(file)
     results, _ = split_place(best.absolute().place)
     if results.exists(SETTINGS_FILE):
-        return ExperimentSettings.read(results.place_of(SETTINGS_FILE)).target_model
+        return ExperimentSettings.view(results.place_of(SETTINGS_FILE)).target_model
     label = str(data.get("target", ""))
     if label.startswith("builtin:"):
         return parse_model(label)

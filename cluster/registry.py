@@ -4,14 +4,17 @@ Knows no output form.
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator
+from typing import Any
 
 from cluster.search.schedulers import SCHEDULERS
 from cluster.search.searchers import SEARCHERS
 from optimizer.graders.graders import SCORERS
+from optimizer.protocols import Grader
+from optimizer.registry import Registry, is_reference
 from optimizer.selection import SELECTION_RULES
 from optimizer.strategies import STRATEGIES
-from optimizer.tasks.generated import GENERATED
+from optimizer.tasks.imported import TASKS
 from serving.settings import BUILTIN_MODELS
 
 _RIGHT_BY_SCORER = {
@@ -20,15 +23,29 @@ _RIGHT_BY_SCORER = {
     "number": "The same number, in digits or in words.",
     "regex": "The answer matches the target, a pattern, from end to end.",
 }
+"""Shorter than what the scorers themselves say of the answers that they accept."""
+_OPEN: tuple[tuple[str, Registry[Any]], ...] = (
+    ("Generated tasks", TASKS),
+    ("Scorers", SCORERS),
+    ("Strategies", STRATEGIES),
+    ("Selection rules", SELECTION_RULES),
+)
+ELSEWHERE = (
+    "One of your own is named package.module:Name, with its file or package under code in the "
+    "settings, or is an entry point of an installed package."
+)
 
 
 def catalogue() -> dict[str, dict[str, str]]:
-    """Shelf -> name -> one line on it."""
+    """Shelf -> name -> one line on it; of what this process knows, so nothing is imported."""
     return {
         "Generated tasks (a path to a .json, .jsonl, .csv or .parquet file is a task too)": {
-            name: task.description for name, task in GENERATED.items()
+            name: task_line(task) for name, task in named(TASKS).items()
         },
-        "Scorers": {name: _RIGHT_BY_SCORER[name] for name in SCORERS},
+        "Scorers": {
+            name: _RIGHT_BY_SCORER.get(name) or _accepted(scorer)
+            for name, scorer in named(SCORERS).items()
+        },
         "Strategies": _described(STRATEGIES),
         "Selection rules": _described(SELECTION_RULES),
         "Searchers, for search in the settings": _described(SEARCHERS),
@@ -41,9 +58,46 @@ def catalogue() -> dict[str, dict[str, str]]:
     }
 
 
-def _described(table: Mapping[str, type]) -> dict[str, str]:
-    """What a module says of its class is for people; the class's own text is about its settings."""
-    return {name: _first_sentence(sys.modules[kind.__module__]) for name, kind in table.items()}
+def installed() -> dict[str, dict[str, str]]:
+    """Shelf -> name -> one line on what installed packages offer, or why it cannot be used.
+
+    Imports all of it: for the command line alone.
+    """
+    shelves = {title: dict(_installed_lines(registry)) for title, registry in _OPEN}
+    return {f"{title} of installed packages": lines for title, lines in shelves.items() if lines}
+
+
+def named(registry: Registry[Any]) -> dict[str, Any]:
+    """Return what has a name to choose it by, and not only the place that it was imported from."""
+    return {name: found for name, found in registry.items() if not is_reference(name)}
+
+
+def task_line(task: object) -> str:
+    """Return what is to be said of a task."""
+    return str(getattr(task, "description", "")) or _first_sentence(task)
+
+
+def _accepted(scorer: Grader) -> str:
+    return f"{scorer.accepts[:1].upper()}{scorer.accepts[1:]}."
+
+
+def _installed_lines(registry: Registry[Any]) -> Iterator[tuple[str, str]]:
+    for one in registry.installed():
+        found: Any = one.component
+        line = _accepted(found) if registry is SCORERS and found else f"{_first_sentence(found)}."
+        if one.fault:
+            line = f"Cannot be used. {one.fault}"
+        yield one.name, f"{line} ({one.distribution}, {one.value})"
+
+
+def _described(registry: Registry[Any]) -> dict[str, str]:
+    """What a module of ours says of its class is for people; the class's own text is about its
+    settings. A module of somebody else's may be about anything.
+    """
+    return {
+        name: _first_sentence(sys.modules[kind.__module__] if name in registry.table else kind)
+        for name, kind in named(registry).items()
+    }
 
 
 def _first_sentence(described: object) -> str:

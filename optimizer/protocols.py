@@ -1,6 +1,6 @@
 """The protocols that the core needs from the world, and that its parts need from each other."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from random import Random
 from typing import Protocol, runtime_checkable
 
@@ -65,6 +65,25 @@ class Scorer(Protocol):
 
     def __call__(self, response: Completion, example: Example) -> Score:
         """Return the score of the response."""
+
+
+class Grader(Scorer, Protocol):
+    """A scorer with what is known of the answers that it takes, for the table of SCORERS."""
+
+    @property
+    def accepts(self) -> str:
+        """What answer is right, for people."""
+
+    @property
+    def answer_line(self) -> str:
+        """The line that a prompt needs for its answers to be read; "" where there is none."""
+
+    @property
+    def is_right(self) -> Callable[[str, Example], bool]:
+        """Say whether an answer that was read is accepted."""
+
+    def form_is_at_fault(self, response: Completion, example: Example) -> bool:
+        """Return whether a response that is not right may be so for its form alone."""
 
 
 class Measure(Protocol):

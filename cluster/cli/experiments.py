@@ -18,7 +18,7 @@ from cluster.config.overrides import as_model, overrides
 from cluster.experiment.prepare import Experiment, models_of, prepare, settings_place
 from cluster.experiment.signals import exit_code
 from cluster.headroom.cost_estimate import cost_of_calls, estimated
-from cluster.registry import catalogue
+from cluster.registry import ELSEWHERE, catalogue, installed
 from optimizer.errors import StorageError
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def apply(
 
 def list_names() -> None:
     """The names of tasks, scorers, strategies, selection rules and models."""
-    for shelf, description_by_name in catalogue().items():
+    for shelf, description_by_name in (catalogue() | installed()).items():
         say(shelf, "bold")
         width = max(map(len, description_by_name))
         for name, description in description_by_name.items():
@@ -101,6 +101,7 @@ def list_names() -> None:
                 Text(f"  {name:<{width}}  ") + Text(description, "dim"),
                 soft_wrap=not OUT.is_terminal,
             )
+    say(ELSEWHERE, "dim")
 
 
 def introduce(experiment: Experiment) -> None:

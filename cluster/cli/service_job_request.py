@@ -35,20 +35,20 @@ def build_request(
 ) -> "OptimizationRequest":
     """From an experiment's settings: generated tasks by name, data files uploaded."""
 
-    from cluster.service.schemas import OptimizationRequest
+    from cluster.service.schemas import STORED, OptimizationRequest
     from serving.settings.validation import validated
 
     data = read_mapping(file) if file else {}
     given: dict[str, Any] = {key: data[key] for key in _REQUESTED if key in data}
     given |= {key: value for key, value in (("strategies", strategies), ("name", name)) if value}
     given["tasks"] = [_task(client, one) for one in tasks or data.get("tasks") or []]
-    return validated(OptimizationRequest, given)
+    # What its operator offers beside promptray's own is known to the service alone.
+    return validated(OptimizationRequest, given, STORED)
 
 
 def _task(client: "ServiceClient", task: Any) -> dict[str, Any]:
-    from optimizer.tasks.generated import GENERATED
-
     settings = {"source": task} if isinstance(task, str) else dict(task)
     source = str(settings.pop("source", ""))
-    kind = {"generated": source} if source in GENERATED else {"file": client.upload(source).id}
+    named = not Path(source).suffix  # a file that can be read has one
+    kind = {"generated": source} if named else {"file": client.upload(source).id}
     return kind | {"label": settings.pop("label", None) or Path(source).stem} | settings

@@ -1,19 +1,42 @@
 """A component chosen from a table of names, with its own settings, as a YAML file writes it."""
 
 from abc import ABC, abstractmethod
-from typing import Any, Self
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
 
-from pydantic import model_validator
+from pydantic import ValidationInfo, model_validator
 
 from optimizer.protocols import SelectionRule, Strategy
+from optimizer.registry import Registry, short_name
 from optimizer.selection import SELECTION_RULES
 from optimizer.strategies import STRATEGIES
 from serving.settings.validation import Strict, build_named
+
+STORED = {"stored": True}
+"""Context of validation for what was validated before, and is only looked at now: it is read as it
+stands, and a component that is not in this process need not be.
+"""
+IMPORTS = "imports"
+"""Key of the context of validation under which names are imported: for settings of whoever runs
+them, and of nobody else. Its value is the folder of the settings file.
+"""
+
+
+def is_stored(info: ValidationInfo) -> bool:
+    """Return whether something is only looked at."""
+    return isinstance(info.context, Mapping) and bool(info.context.get("stored"))
+
+
+def may_import(info: ValidationInfo) -> bool:
+    """Return whether names may be imported."""
+    return isinstance(info.context, Mapping) and IMPORTS in info.context
 
 
 class ComponentSpec(Strict, ABC):
     """A component from a table of names, with its own settings; a text is the name alone."""
 
+    registry: ClassVar[Registry[Any]]
+    """Where its name is looked up."""
     name: str
     label: str = ""
     """Its name in tables and file names; "" takes the name, numbered where it is used twice."""
@@ -25,14 +48,17 @@ class ComponentSpec(Strict, ABC):
         return {"name": data} if isinstance(data, str) else data
 
     @model_validator(mode="after")
-    def _can_be_built(self) -> Self:
-        self.build()
+    def _can_be_built(self, info: ValidationInfo) -> Self:
+        if may_import(info):
+            self.registry.import_name(self.name)
+        if self.name in self.registry or not is_stored(info):
+            self.build()
         return self
 
     @property
     def title(self) -> str:
         """Return the label, or the name where there is none."""
-        return self.label or self.name
+        return self.label or short_name(self.name)
 
     @abstractmethod
     def build(self) -> object:
@@ -48,6 +74,8 @@ class ComponentSpec(Strict, ABC):
 class StrategySpec(ComponentSpec):
     """A search method, as in optimizer.strategies.STRATEGIES."""
 
+    registry = STRATEGIES
+
     def build(self, **changes: Any) -> Strategy:
         """Return the strategy with its settings, some of them replaced by `changes`.
 
@@ -60,6 +88,7 @@ class StrategySpec(ComponentSpec):
 class SelectionSpec(ComponentSpec):
     """A selection rule, as in optimizer.selection.SELECTION_RULES."""
 
+    registry = SELECTION_RULES
     name: str = "racing"
 
     def build(self, **changes: Any) -> SelectionRule:

@@ -9,23 +9,41 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from cluster.config.component_spec import SelectionSpec, StrategySpec
+from cluster.config.budget import BudgetSettings
+from cluster.config.code_files import read_code, use_code, whole_places
+from cluster.config.component_spec import (
+    IMPORTS,
+    STORED,
+    SelectionSpec,
+    StrategySpec,
+    is_stored,
+    may_import,
+)
 from cluster.config.endpoints import with_addresses
 from cluster.config.labels import labelled, slug
-from cluster.config.limits import Allowed
 from cluster.config.search import SearchSettings
-from cluster.config.search_space import read_space
+from cluster.config.search_space import SELECTION, read_space
 from cluster.search.space import Space
-from optimizer.budget.cost import Limits
 from optimizer.errors import SettingsError
+from optimizer.graders.graders import SCORERS
 from optimizer.paths import whole
-from optimizer.tasks.generated import GENERATED
+from optimizer.registry import is_reference, short_name
+from optimizer.selection import SELECTION_RULES
+from optimizer.tasks.imported import TASKS, is_file
 from optimizer.tasks.task import Sizes
 from optimizer.types import Sampling
 from serving.settings import ModelSettings, parse_model
 from serving.settings.validation import Strict, read_settings, validated
+from serving.storage import split_place
 
 ModelText = str | dict[str, Any]
 """`builtin:NAME`, `openai:MODEL@BASE_URL`, or a mapping with the model's settings; never a key,
@@ -49,13 +67,13 @@ class TaskSettings(Strict):
     """A task: only `source` is required, and may stand alone as a text."""
 
     source: str
-    """A generated task's name, or the path of a BIG-bench or BBH .json, a .jsonl, .csv or .parquet
-    file.
+    """A generated task's name, the path of a BIG-bench or BBH .json, a .jsonl, .csv or .parquet
+    file, or a task of somebody else's (optimizer.tasks.imported.TASKS).
     """
     label: str = ""
     """Its name in tables and file names; "" takes the source's."""
     scorer: str | None = None
-    """exact, choice, number or regex; None lets the examples decide."""
+    """exact, choice, number or regex, or one of somebody else's; None lets the examples decide."""
     seed_instruction: str | None = None
     sizes: SizeSettings | None = None
     """None takes the experiment's."""
@@ -65,72 +83,20 @@ class TaskSettings(Strict):
     def _from_text(cls, data: Any) -> Any:
         return {"source": data} if isinstance(data, str) else data
 
+    @model_validator(mode="after")
+    def _is_imported(self, info: ValidationInfo) -> Self:
+        if may_import(info):
+            if TASKS.is_elsewhere(self.source):  # else it may be a file
+                TASKS.import_name(self.source)
+            if self.scorer is not None:
+                SCORERS.import_name(self.scorer)
+        return self
+
     @property
     def title(self) -> str:
         """Return its label, or one made of its source."""
-        return self.label or slug(Path(self.source).stem)
-
-
-class CallSettings(Strict):
-    """Maximum numbers of calls, cached ones included; null means no limit.
-
-    The defaults are [ours].
-    """
-
-    target_calls: Annotated[int, Field(ge=1)] | None = 10_000
-    """The final test's calls are reserved from them."""
-    optimizer_calls: Annotated[int, Field(ge=1)] | None = 1_000
-
-
-class TotalSettings(Strict):
-    """What all trials together may cost; null means no limit.
-
-    Only paid calls count, as cached ones are free. The limits hold for the results folder: an
-    experiment that is continued has what is left. Calls in flight when a process was killed count
-    as made, at their maximum cost; all attempts of a call count once. A trial that a limit stops is
-    still tested.
-    """
-
-    target_calls: Annotated[int, Field(ge=1)] | None = None
-    optimizer_calls: Annotated[int, Field(ge=1)] | None = None
-    tokens: Annotated[int, Field(ge=1)] | None = None
-    money: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    wall_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    """Seconds of all its runs together; after that, only final tests are paid for."""
-
-    def of_all_trials(self) -> Allowed:
-        """Return the limits of all trials together."""
-        return Allowed(**self.model_dump())
-
-    def limits(self) -> Limits:
-        """Return the limits that a budget enforces: all but time."""
-        return Limits(**self.model_dump(exclude={"wall_s"}))
-
-
-class BudgetSettings(CallSettings):
-    """What one trial may spend.
-
-    All but time counts what the search requested, cached or not: so a run that is repeated or
-    continued takes the same course. The search ends before it would pass a limit; the final test is
-    reserved.
-    """
-
-    tokens: Annotated[int, Field(ge=1)] | None = None
-    """Read and written tokens, of both models."""
-    money: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    """In the currency of the models' `prices`, which both need."""
-    wall_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    """Seconds of all its runs together.
-
-    After that only the final test is paid for; cached requests are still answered, so that a run
-    which is repeated takes the same course.
-    """
-    total: TotalSettings = TotalSettings()
-    """Limits of the whole experiment."""
-
-    def of_a_trial(self) -> Allowed:
-        """Return the limits of one trial."""
-        return Allowed(**self.model_dump(exclude={"total"}))
+        named = short_name(self.source) if is_reference(self.source) else Path(self.source).stem
+        return self.label or slug(named)
 
 
 class SamplingSettings(Strict):
@@ -204,21 +170,32 @@ class PairSettings(Strict):
     def completed(self, out: str, recorded: Recorded) -> Self:
         """Return the settings for settings.yaml, with absolute paths of files and folder."""
         tasks = tuple(
-            task
-            if task.source in GENERATED
-            else task.model_copy(update={"source": str(whole(task.source))})
+            task.model_copy(update={"source": str(whole(task.source))})
+            if is_file(task.source)
+            else task
             for task in self.tasks
         )
         return self.model_copy(update={"tasks": tasks, "out": out, "recorded": recorded})
 
     @classmethod
     def read(cls, path: Path | str, overrides: Mapping[str, Any] | None = None) -> Self:
-        """Return the settings of a YAML file, with top-level keys replaced by `overrides`.
+        """Return the settings of a YAML file, with top-level keys replaced by `overrides`, to run
+        them: what they name of others' code is imported.
 
         Raises:
             SettingsError: The file cannot be read, or a setting is wrong.
         """
-        return read_settings(cls, path, overrides or {})
+        folder, _ = split_place(path)
+        beside = Path(folder.place).absolute() if folder.local else None
+        return read_settings(cls, path, overrides or {}, {IMPORTS: beside})
+
+    @classmethod
+    def view(cls, path: Path | str) -> Self:
+        """Return the settings of a YAML file, to look at them: nothing is imported.
+
+        Raises SettingsError in one sentence.
+        """
+        return read_settings(cls, path, {}, STORED)
 
 
 class ExperimentSettings(PairSettings):
@@ -248,6 +225,10 @@ class ExperimentSettings(PairSettings):
     It takes as many more target calls as the test split has items, which the ledger pays for once a
     task and seed (see cluster/trial/form_control.py).
     """
+    code: Annotated[tuple[str, ...], Field(exclude_if=lambda listed: not listed)] = ()
+    """Files and folders, relative to the settings file, with components of one's own, which are
+    named `module:Name`. They travel with a submitted job; see code_files.py.
+    """
     search: SearchSettings | None = None
     """None runs the grid."""
     concurrency: Annotated[int, Field(ge=1, le=256)] = 4
@@ -256,6 +237,21 @@ class ExperimentSettings(PairSettings):
     out: str = ""
     """Results folder; "" makes a new one under results/."""
     recorded: Recorded | None = None
+    _viewed: bool = PrivateAttr(False)
+    """They are only looked at: a component that is not in this process has no known settings."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_code(cls, data: Any, info: ValidationInfo) -> Any:
+        """Make the code importable before the components are, whose names may be of it."""
+        if not may_import(info) or not isinstance(data, Mapping):
+            return data
+        listed = data.get("code") or ()
+        if not isinstance(listed, list | tuple) or not all(isinstance(one, str) for one in listed):
+            raise SettingsError("The setting code must be a list of files and folders.")
+        places = whole_places(listed, info.context[IMPORTS] if info.context else None)
+        use_code(read_code(places))
+        return {**data, "code": places}
 
     @field_validator("models")
     @classmethod
@@ -276,8 +272,12 @@ class ExperimentSettings(PairSettings):
         return tuple(dict.fromkeys(value))
 
     @model_validator(mode="after")
-    def _can_be_searched(self) -> Self:
-        if self.search is not None:
+    def _can_be_searched(self, info: ValidationInfo) -> Self:
+        self._viewed = is_stored(info)
+        if may_import(info):
+            for name in filter(SELECTION_RULES.is_elsewhere, self.selection_names()):
+                SELECTION_RULES.import_name(name)
+        if self.search is not None and not self._viewed:
             self.search.searcher.build().plan(self.space(), self.search.trials)
         return self
 
@@ -316,7 +316,15 @@ class ExperimentSettings(PairSettings):
             self.optimizer,
             self.sampling.changed,
             self.models,
+            viewed=self._viewed,
         )
+
+    def selection_names(self) -> tuple[str, ...]:
+        """Return the selection rules that a trial may have; `space` refuses what is no name."""
+        listed = self.search.space.get(SELECTION, ()) if self.search else ()
+        names = listed.get("choice", ()) if isinstance(listed, Mapping) else listed
+        names = names if isinstance(names, list | tuple) else ()
+        return (self.selection.name, *(name for name in names if isinstance(name, str)))
 
     def sizes_of(self, task: TaskSettings) -> Sizes:
         """Return the sizes of a task: its own, or the experiment's."""

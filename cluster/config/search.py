@@ -30,6 +30,7 @@ from serving.settings.validation import Strict, build_named
 class SearcherSpec(ComponentSpec):
     """The searcher that chooses points, as in SEARCHERS."""
 
+    registry = SEARCHERS
     name: str = "random"
 
     def build(self) -> Searcher:
@@ -40,6 +41,7 @@ class SearcherSpec(ComponentSpec):
 class SchedulerSpec(ComponentSpec):
     """The scheduler that stops trials early, as in SCHEDULERS."""
 
+    registry = SCHEDULERS
     name: str = "none"
 
     def build(self) -> ASHA | Median | Unscheduled:

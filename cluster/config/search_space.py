@@ -21,10 +21,11 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from cluster.config.component_spec import SelectionSpec, StrategySpec
+from cluster.config.component_spec import STORED, SelectionSpec, StrategySpec
 from cluster.search.domains import Domain, OneOf, Value, parse_domain
 from cluster.search.space import Dimension, Space
 from optimizer.errors import SettingsError, unknown_name
+from optimizer.registry import Registry
 from optimizer.selection import SELECTION_RULES
 from optimizer.strategies import STRATEGIES
 from serving.settings import ModelSettings, parse_model
@@ -60,6 +61,7 @@ def read_space(
     models: Mapping[str, ModelText],
     *,
     tried: bool = True,
+    viewed: bool = False,
 ) -> Space:
     """Return the space that a settings file describes.
 
@@ -72,6 +74,7 @@ def read_space(
         models: Models that the space may name, by label; without any, it names them by their lines.
         tried: Build every listed value, and both ends of every range, once. Without it the space is
             good for counting, which costs the same however many values there are.
+        viewed: As in ExperimentSettings.view.
 
     Raises:
         SettingsError: A key or a value is not possible.
@@ -85,7 +88,7 @@ def read_space(
     domains = {key: _saying(key, partial(parse_domain, data)) for key, data in given.items()}
     shelves = {
         STRATEGY: _strategies(strategies),
-        SELECTION: _selections(domains, selection),
+        SELECTION: _selections(domains, selection, STORED if viewed else None),
         OPTIMIZER: _optimizers(domains, optimizer, models),
         SAMPLING: _Shelf(
             SAMPLING, {"": ("temperature", "max_tokens")}, lambda _, changes: try_sampling(changes)
@@ -138,22 +141,27 @@ def _strategies(strategies: Sequence[StrategySpec]) -> _Shelf:
     spec_by_label = {strategy.label: strategy for strategy in strategies}
     return _Shelf(
         STRATEGY,
-        {label: _fields(STRATEGIES[spec.name]) for label, spec in spec_by_label.items()},
+        {label: _fields(STRATEGIES, spec.name) for label, spec in spec_by_label.items()},
         lambda label, changes: spec_by_label[label].build(**changes),
     )
 
 
-def _selections(domains: Mapping[str, Domain], own: SelectionSpec) -> _Shelf:
+def _selections(
+    domains: Mapping[str, Domain], own: SelectionSpec, context: Mapping[str, Any] | None
+) -> _Shelf:
     """Return the rules that the space lists, without settings; or the experiment's own rule."""
     specs = {own.name: own}
     if SELECTION in domains:
         specs = _saying(
             SELECTION,
-            lambda: {name: SelectionSpec(name=name) for name in _names(domains[SELECTION])},
+            lambda: {
+                name: SelectionSpec.model_validate({"name": name}, context=context)
+                for name in _names(domains[SELECTION])
+            },
         )
     return _Shelf(
         SELECTION,
-        {name: _fields(SELECTION_RULES[name]) for name in specs},
+        {name: _fields(SELECTION_RULES, name) for name in specs},
         lambda name, changes: specs[name].build(**changes),
     )
 
@@ -186,8 +194,19 @@ def _names(domain: Domain) -> tuple[str, ...]:
     return tuple(str(name) for name in names)
 
 
-def _fields(kind: Any) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
+class _Unknown(tuple[str, ...]):
+    """The settings of a component that is not in this process, which only looks at an experiment of
+    another one: whatever a space names is a setting of it.
+    """
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+
+def _fields(registry: Registry[Any], name: str) -> tuple[str, ...]:
+    if name not in registry:
+        return _Unknown()
+    return tuple(field.name for field in fields(registry[name]))
 
 
 def _child(
@@ -200,12 +219,14 @@ def _child(
         raise SettingsError(
             "Its values must be listed, because every model is hosted before the first trial."
         )
-    refuse_unknown(
-        [setting],
-        dict.fromkeys(name for names in shelf.settings_by_name.values() for name in names),
-    )
     among = [name for name, settings in shelf.settings_by_name.items() if setting in settings]
-    for name in among if tried else ():
+    if not among:
+        refuse_unknown(
+            [setting],
+            dict.fromkeys(name for names in shelf.settings_by_name.values() for name in names),
+        )
+    known = [name for name in among if not isinstance(shelf.settings_by_name[name], _Unknown)]
+    for name in known if tried else ():
         for value in domain.probes:
             shelf.build(name, {setting: value})
     if shelf.key not in parents:

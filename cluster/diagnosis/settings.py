@@ -8,8 +8,9 @@ from typing import Annotated, Any, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from cluster.config.budget import CallSettings
+from cluster.config.component_spec import IMPORTS
 from cluster.config.experiment import (
-    CallSettings,
     ModelText,
     PairSettings,
     Recorded,
@@ -131,4 +132,4 @@ class DiagnosisSettings(PairSettings):
             raise SettingsError(
                 "There is nothing to diagnose: name a task with --task, or a settings file."
             )
-        return validated(cls, given)
+        return validated(cls, given, {IMPORTS: None})

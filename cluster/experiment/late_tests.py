@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import ray
 from ray.exceptions import RayError
 
-from cluster.experiment.planning import TrialSpec, plan_of
+from cluster.experiment.planning import TrialSpec
 from cluster.experiment.prepare import Experiment
 from cluster.experiment.trainable import Shared, late_test_in_worker
 from cluster.trial.result import TrialResult
@@ -66,11 +66,8 @@ def run_late(
     begun = []
     for result in results:
         trial_spec = trial_spec_by_trial[result.trial]
-        plan, task = (
-            plan_of(experiment.settings, trial_spec),
-            experiment.tasks[trial_spec.comparison_group],
-        )
-        begun.append(worker.remote(result, plan, task, shared))
+        task = experiment.tasks[trial_spec.comparison_group]
+        begun.append(worker.remote(result, trial_spec, experiment.settings, task, shared))
     done, late = ray.wait(begun, num_returns=len(begun), timeout=within_s) if begun else ([], [])
     for task_of_ray in late:
         _log.warning(

@@ -142,7 +142,7 @@ def leave_results(
     """
     if not out.exists(SETTINGS_FILE):
         return
-    settings = ExperimentSettings.read(out.place_of(SETTINGS_FILE))
+    settings = ExperimentSettings.view(out.place_of(SETTINGS_FILE))
     known = {result.trial: result for result in (*read_unfinished(out), *read_trials(out))}
     if not known:  # of this run nothing is known; what an earlier one has left stays
         return
@@ -175,7 +175,7 @@ def _recorded_course(out: Folder) -> str:
     """Return the course of the settings that the last run has left; "" where none can be read."""
     try:
         if out.exists(SETTINGS_FILE):
-            return course_of(ExperimentSettings.read(out.place_of(SETTINGS_FILE)))
+            return course_of(ExperimentSettings.view(out.place_of(SETTINGS_FILE)))
     except UserError:
         pass
     return ""

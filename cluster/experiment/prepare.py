@@ -17,6 +17,7 @@ from typing import Protocol
 import yaml
 from pydantic import BaseModel
 
+from cluster.config.components import recorded_revisions, revisions
 from cluster.config.experiment import ExperimentSettings, Recorded, TaskSettings
 from cluster.experiment.planning import TrialSpec, optimizers, plan_of, trial_specs
 from cluster.experiment.preflight import check_models, questions_of
@@ -35,6 +36,10 @@ from serving.storage import Folder, open_folder
 RESULTS = Path("results")
 SETTINGS_FILE = "settings.yaml"
 _PACKAGES = ("promptray", "ray", "openai", "ctranslate2", "tokenizers")
+_NO_PART_OF_THE_COURSE = (
+    *("name", "description", "concurrency", "trials", "out", "recorded", "form_control"),
+    "code",  # where it lies; what it is is recorded
+)
 
 
 class Named(Protocol):
@@ -129,7 +134,8 @@ def check(
         for task in settings.tasks
     }
     check_data(settings.recorded, hashes)
-    return trials, tasks, Recorded(versions=versions(), data=hashes)
+    found = versions() | revisions(settings, tasks.values())
+    return trials, tasks, Recorded(versions=found, data=hashes)
 
 
 def load(task: TaskSettings, sizes: Sizes, seed: int) -> Task:
@@ -273,10 +279,10 @@ def course_of(settings: ExperimentSettings) -> str:
 
     It then tests the same prompts.
     """
-    named = settings.model_dump(
-        mode="json",
-        exclude={"name", "description", "concurrency", "trials", "out", "recorded", "form_control"},
-    )
+    named = settings.model_dump(mode="json", exclude=set(_NO_PART_OF_THE_COURSE))
+    # Only where there are any, so that the course of all others is what it always was.
+    if revisions := recorded_revisions(settings, settings.recorded or Recorded()):
+        named["components"] = revisions
     return hashlib.sha256(
         json.dumps(named, sort_keys=True).encode("utf-8", "surrogatepass")
     ).hexdigest()[:16]

@@ -16,6 +16,7 @@ import ray
 from ray import tune
 from ray.tune import ProgressReporter, Stopper, TuneError
 
+from cluster.config.code_files import code_in_use
 from cluster.config.experiment import ExperimentSettings
 from cluster.experiment import late_tests
 from cluster.experiment.callbacks import Collector, Watcher
@@ -249,6 +250,7 @@ def _shared(experiment: Experiment, collected: Collector, context: RunContext) -
                 settings.budget.total.wall_s,
                 context.group,
                 context.owner,
+                code_in_use(),
             )
             if collected.shared_budget:
                 collected.shared_budget.stop()

@@ -10,6 +10,8 @@ import re
 from dataclasses import MISSING, fields
 from typing import Any
 
+from cluster.config.component_spec import ComponentSpec
+from cluster.config.components import recorded_revisions
 from cluster.config.experiment import ExperimentSettings, Recorded
 from cluster.search.schedulers import SCHEDULERS
 from cluster.search.searchers import SEARCHERS
@@ -59,9 +61,9 @@ def basis_of(settings: ExperimentSettings, recorded: Recorded) -> dict[str, Any]
         "the setting target": settings.target_model.identity,
         "the setting optimizer": settings.optimizer_model.identity,
         "the setting strategies": [
-            f"{choice.label}: {described(choice.build())}" for choice in settings.strategies
+            f"{choice.label}: {_described_choice(choice)}" for choice in settings.strategies
         ],
-        "the setting selection": described(settings.selection.build()),
+        "the setting selection": _described_choice(settings.selection),
         "the setting sampling": described(settings.sampling.build()),
         "the setting search.space": list(search.space.items()),  # searchers go by the order, too
         "the setting search.searcher": described(search.searcher.build()),
@@ -78,8 +80,20 @@ def basis_of(settings: ExperimentSettings, recorded: Recorded) -> dict[str, Any]
         }
         for seed, data_hash in recorded.data.get(task.label, {}).items():
             basis[f"the data of task {task.label} with seed {seed}"] = data_hash
+    for name, revision in recorded_revisions(settings, recorded).items():
+        basis[f"the revision of {name}"] = revision
     plain: dict[str, Any] = json.loads(json.dumps(basis))
     return plain
+
+
+def _described_choice(choice: ComponentSpec) -> str:
+    """Return a component with its settings; one that comes from elsewhere under the name by which
+    it was chosen, as its class may be called like one of ours.
+    """
+    text = described(choice.build())
+    if choice.name in choice.registry.table:
+        return text
+    return f"{choice.name} ({text.partition('(')[2]}"
 
 
 def described(thing: Any) -> str:

@@ -9,12 +9,14 @@ import json
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
 from ray import tune
 
+from cluster.config.code_files import CodeFiles
+from cluster.config.components import import_components
 from cluster.config.experiment import ExperimentSettings
 from cluster.experiment.metrics import TrialMetrics
 from cluster.experiment.planning import TrialSpec, plan_of
@@ -78,6 +80,8 @@ class Shared:
     """Group of the trials in the fair share of the models' slots; None: they are alone."""
     owner: OwnersDay | None = None
     """Who pays beside the experiment's budget; None: nobody else."""
+    code: CodeFiles = field(default_factory=CodeFiles)
+    """What the settings list under that name."""
 
 
 class StoppedByTune(Exception):
@@ -104,6 +108,7 @@ def run_in_worker(
         tasks: Tasks by label and seed.
         shared: What all trials share.
     """
+    import_components(settings, tasks.values(), shared.code)
     trial_spec = TrialSpec.from_config(config)
     plan = plan_of(settings, trial_spec)
     try:
@@ -133,14 +138,23 @@ async def _run(plan: TrialPlan, experiment: str, task: Task, shared: Shared) -> 
 
 
 def late_test_in_worker(
-    found: TrialResult, plan: TrialPlan, task: Task, shared: Shared
+    found: TrialResult,
+    trial_spec: TrialSpec,
+    settings: ExperimentSettings,
+    task: Task,
+    shared: Shared,
 ) -> TrialResult:
-    """Return `found`, whose search was cut, with its final test; runs as a task of Ray."""
+    """Return `found`, whose search was cut, with its final test; runs as a task of Ray.
+
+    The plan is made here, and not sent: it may hold a strategy whose code comes with it.
+    """
 
     async def tested() -> TrialResult:
+        plan = plan_of(settings, trial_spec)
         return await (await _built(plan, task, shared, None)).test_found(found)
 
     try:
+        import_components(settings, [task], shared.code)
         return asyncio.run(tested())
     except PromptrayError:  # it could not even be built
         return found

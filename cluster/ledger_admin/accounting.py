@@ -214,7 +214,7 @@ def _models(settings_file: str) -> Iterable[ModelSettings]:
         UserError: The file cannot be read as either.
     """
     try:
-        return models_of(ExperimentSettings.read(settings_file))
+        return models_of(ExperimentSettings.view(settings_file))
     except UserError:
         from cluster.diagnosis.settings import DiagnosisSettings
 

@@ -47,6 +47,7 @@ def open_service(settings: ServiceSettings) -> str:
     """
     from cluster.service.access.api_keys import expect_way_in
 
+    settings.components.import_all()  # what cannot be imported is told here, and not by a replica
     settings = _with_absolute_storage(settings)
     expect_way_in(settings)
     return listen(bind_service(settings), settings.gateway).removesuffix("/v1")
@@ -91,6 +92,7 @@ class _Replica:
         from cluster.service.stores.threads import ReadingThreads
 
         settings = self._settings
+        settings.components.import_all()
         storage = open_folder(settings.storage)
         host = await real_host()
         keys = Authenticator(

@@ -1,4 +1,5 @@
-"""Pack what a submitted experiment needs on a cluster: code, resolved settings and data files.
+"""Pack what a submitted experiment needs on a cluster: our code, resolved settings, data files, and
+the code that the settings list.
 
 The folder becomes the job's working directory, so promptray need not be installed there, and laptop
 and cluster run the same version. It holds no keys.
@@ -10,15 +11,18 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from cluster.config.code_files import read_code
 from cluster.config.experiment import ExperimentSettings, Recorded, TaskSettings
 from cluster.config.labels import slug
 from cluster.experiment.prepare import SETTINGS_FILE, as_yaml, check, models_of
 from optimizer.errors import DataError, JobError
 from optimizer.paths import expanded, whole
-from optimizer.tasks.generated import GENERATED
+from optimizer.tasks.imported import is_file
 from serving.storage import open_folder
 
 PACKAGES = ("optimizer", "serving", "cluster")
+CODE = "code"
+"""Folder of the code of the user's own."""
 MOST_BYTES = 200 * 2**20
 """Ray passes a working directory through its head's memory and refuses more than 500 MiB; ours is 9
 MB and the data.
@@ -48,7 +52,12 @@ def pack(settings: ExperimentSettings, folder: Path) -> Shipment:
         shutil.copytree(_ROOT / package, folder / package, ignore=_LEFT_OUT)
     tasks = tuple(_with_data(task, folder, number) for number, task in enumerate(settings.tasks))
     shipped = settings.model_copy(
-        update={"tasks": tasks, "out": place_on_cluster(settings), "recorded": recorded}
+        update={
+            "tasks": tasks,
+            "code": _with_code(settings, folder),
+            "out": place_on_cluster(settings),
+            "recorded": recorded,
+        }
     )
     (folder / SETTINGS_FILE).write_text(as_yaml(shipped), encoding="utf-8")
     version = _name_the_version(folder)
@@ -85,7 +94,7 @@ def keys_on_cluster(settings: ExperimentSettings) -> tuple[str, ...]:
 
 def _with_data(task: TaskSettings, folder: Path, number: int) -> TaskSettings:
     """Copy a task's file into the folder, under its and its parent's names, which name the task."""
-    if task.source in GENERATED:
+    if not is_file(task.source):
         return task
     source = whole(task.source)
     copied = Path("data") / str(number) / source.parent.name / source.name
@@ -97,6 +106,13 @@ def _with_data(task: TaskSettings, folder: Path, number: int) -> TaskSettings:
             f"The task file {source} cannot be read: {problem.strerror or problem}."
         ) from problem
     return task.model_copy(update={"source": str(copied)})
+
+
+def _with_code(settings: ExperimentSettings, folder: Path) -> tuple[str, ...]:
+    """The code that the settings list, in the folder; as it stands in the settings there."""
+    code = read_code(settings.code)
+    code.write(folder / CODE)
+    return tuple(sorted({f"{CODE}/{name.partition('/')[0]}" for name, _ in code.files}))
 
 
 def _name_the_version(folder: Path) -> str:

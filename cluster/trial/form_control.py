@@ -67,6 +67,8 @@ class FormControl:
             return "off"
         if best == self._baseline:
             return "best is baseline"
+        if not self._scorer.answer_line:
+            return "not needed"
         if self.prompt is None:
             return "line in baseline"
         return "not needed" if self._seen and not self._at_fault else "measured"

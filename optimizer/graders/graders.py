@@ -14,11 +14,13 @@ from unicodedata import normalize
 
 from optimizer.errors import DataError, shortened
 from optimizer.graders.choices import choice_concluded, choice_named
+from optimizer.graders.imported import as_grader
 from optimizer.graders.numbers import as_number, number_concluded, number_given, numbers_in, plain
 from optimizer.graders.patterns import compiled, why_unusable
 from optimizer.graders.reading import FinalAnswer, bare, final_answer, first_sentence
 from optimizer.prompt import ANSWER_LABEL, Prompt, without_thinking
-from optimizer.protocols import Scorer
+from optimizer.protocols import Grader, Scorer
+from optimizer.registry import Registry
 from optimizer.types import Completion, Example, Failed, Outcome, Score
 
 READ_CHARS = 20_000
@@ -96,13 +98,13 @@ class AnswerScorer:
 
 
 def with_answer_line(prompt: Prompt, scorer: str) -> Prompt | None:
-    """Return the prompt with the answer line added; None where it has one already."""
-    if ANSWER_LABEL.casefold() in prompt.text().casefold():
+    """Return the prompt with the answer line added; None where it has one already, or the scorer
+    asks for none.
+    """
+    line = SCORERS[scorer].answer_line
+    if not line or ANSWER_LABEL.casefold() in prompt.text().casefold():
         return None
-    return replace(
-        prompt,
-        closing="\n".join(part for part in (prompt.closing, SCORERS[scorer].answer_line) if part),
-    )
+    return replace(prompt, closing="\n".join(part for part in (prompt.closing, line) if part))
 
 
 def check_pattern(pattern: str, example_id: str) -> None:
@@ -255,7 +257,7 @@ def _pattern_right(answer: str, example: Example) -> bool:
     return any(compiled(pattern).matches(answer) for pattern in example.answers)
 
 
-SCORERS: dict[str, AnswerScorer] = {
+_TABLE: dict[str, Grader] = {
     "exact": AnswerScorer(
         "the same text as a target, but for case, white space and a closing full stop",
         _exact_line,
@@ -283,3 +285,5 @@ SCORERS: dict[str, AnswerScorer] = {
         _pattern_right,
     ),
 }
+SCORERS = Registry("scorer", _TABLE, "promptray.graders", as_grader)
+"""Those of the table, and functions `(response, example) -> Score` that come from elsewhere."""

@@ -1,10 +1,12 @@
 """The strategies, by name: each is a class of settings, with the paper's defaults, that can search.
 
 To add one: a file here, a line in the table, and a test class that inherits
-tests/contracts/strategy_contract.py.
+tests/contracts/strategy_contract.py. One that lives elsewhere is named `package.module:Name`, or is
+an entry point of the group `promptray.strategies`.
 """
 
 from optimizer.protocols import Strategy
+from optimizer.registry import Registry, settings_class
 from optimizer.strategies.abo import ABO
 from optimizer.strategies.apo import APO
 from optimizer.strategies.apo_sum import APOSum
@@ -13,7 +15,15 @@ from optimizer.strategies.iterative_ape import IterativeAPE
 from optimizer.strategies.opro import OPRO
 from optimizer.strategies.prompt_agent import PromptAgent
 
-STRATEGIES: dict[str, type[Strategy]] = {
+
+def _fit(name: str, found: object) -> type[Strategy]:
+    kind: type[Strategy] = settings_class(
+        "search", ("problem", "optimizer", "evaluate", "rng"), found
+    )
+    return kind
+
+
+_TABLE: dict[str, type[Strategy]] = {
     "iterative_ape": IterativeAPE,
     "opro": OPRO,
     "apo": APO,
@@ -22,3 +32,4 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "abo": ABO,
     "hybrid": Hybrid,
 }
+STRATEGIES = Registry("strategy", _TABLE, "promptray.strategies", _fit)

@@ -15,6 +15,7 @@ from optimizer.paths import expanded
 from optimizer.prompt import ANSWER_LABEL
 from optimizer.tasks.files import Source, read_source
 from optimizer.tasks.generated import GENERATED, GeneratedTask
+from optimizer.tasks.imported import TASKS, make
 from optimizer.tasks.locked import LockedSplit
 from optimizer.tasks.splitting import distinct, split
 from optimizer.tasks.task import SEED_INSTRUCTION, Sizes, Task, hash_examples
@@ -45,7 +46,7 @@ def load_task(
     The same source, sizes and seed give the same task on every machine.
 
     Args:
-        source: A generated task's name, or the path of a .json, .jsonl, .csv or .parquet file.
+        source: A name in TASKS, or the path of a .json, .jsonl, .csv or .parquet file.
         sizes: Number of examples of each split.
         seed: Random seed of the splits, and of generated items.
         scorer: Name of a scorer; None derives it from the examples.
@@ -57,11 +58,75 @@ def load_task(
     """
     if scorer is not None and scorer not in SCORERS:
         raise unknown_name("scorer", scorer, SCORERS)
-    if source in GENERATED:
-        found = _generate(GENERATED[source], sizes, seed)
-        scorer = scorer or GENERATED[source].scorer
-    else:
-        found = _read(source)
+    named = TASKS.get(source)
+    if isinstance(named, GeneratedTask):
+        found = _generate(named, sizes, seed)
+        return _split_source(found, sizes, seed, scorer or named.scorer, seed_instruction)
+    if named is not None:
+        return _made(source, make(source, named, sizes, seed), scorer, seed_instruction)
+    return _split_source(_read(source), sizes, seed, scorer, seed_instruction, noted=True)
+
+
+def split_task(
+    name: str,
+    examples: Sequence[Example],
+    sizes: Sizes,
+    seed: int,
+    *,
+    description: str = "",
+    scorer: str | None = None,
+) -> Task:
+    """Return a task of examples, split by the seed as those of a file are.
+
+    Args:
+        name: For people.
+        examples: All of them; of two with one input the first is taken.
+        sizes: How many examples each split gets.
+        seed: Draws the splits.
+        description: One or two sentences for the optimizer model.
+        scorer: A name in SCORERS; None lets the examples decide.
+
+    Raises:
+        DataError: The examples are too few, or cannot be used.
+    """
+    return _split_source(Source(name, description, tuple(examples)), sizes, seed, scorer, None)
+
+
+def _made(source: str, task: Task, scorer: str | None, seed_instruction: str | None) -> Task:
+    """Return a task that comes from elsewhere as it is run: judged by `scorer` where that is given.
+
+    Raises DataError where a split is empty, or shares an input with another.
+    """
+    scorer = scorer or task.scorer
+    # The lock is taken off what was made a moment ago, to look at it, and put on again.
+    parts = (task.train, task.dev, task.test.single_reading().read())
+    train, dev, test = (tuple(fitted(part, scorer)) for part in parts)
+    inputs = [example.input for example in (*train, *dev, *test)]
+    if not (train and dev and test) or len(set(inputs)) < len(inputs):
+        raise DataError(
+            f"The task {source} has an empty split, or an input that stands twice; its splits "
+            "must share nothing."
+        )
+    return replace(
+        task,
+        seed_instruction=task.seed_instruction if seed_instruction is None else seed_instruction,
+        scorer=scorer,
+        train=train,
+        dev=dev,
+        test=LockedSplit.lock(test),
+        data_hash=hash_examples((*train, *dev, *test)),
+    )
+
+
+def _split_source(
+    found: Source,
+    sizes: Sizes,
+    seed: int,
+    scorer: str | None,
+    seed_instruction: str | None,
+    noted: bool = False,
+) -> Task:
+    """Return the task of a source; `noted`: with a sentence on what was read of it."""
     examples = [_with_yes_no(example) for example in _solved(distinct(found.examples))]
     scorer = scorer or default_scorer(examples)
     examples = fitted(examples, scorer)
@@ -78,7 +143,7 @@ def load_task(
         dev,
         LockedSplit.lock(test),
         hash_examples(examples),
-        "" if source in GENERATED else _data_note(found, examples, scorer) + impossible,
+        _data_note(found, examples, scorer) + impossible if noted else "",
     )
 
 
@@ -92,8 +157,8 @@ def _impossible_targets(examples: Sequence[Example], scorer: str) -> str:
         DataError: If they are more than MOST_IMPOSSIBLE of the examples, so that the scorer is the
             wrong one.
     """
-    # The targets are patterns, which no answer repeats.
-    if scorer == "regex":
+    # The targets of regex are patterns, and what an imported scorer reads is not known.
+    if scorer == "regex" or scorer not in SCORERS.table:
         return ""
     judge = SCORERS[scorer]
     impossible = [

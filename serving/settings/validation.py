@@ -110,27 +110,38 @@ def build_named(
         raise SettingsError(f"Of {noun} {name!r}: {sentence(problem)}") from problem
 
 
-def read_settings(kind: type[S], path: Path | str, overrides: Mapping[str, Any]) -> S:
+def read_settings(
+    kind: type[S],
+    path: Path | str,
+    overrides: Mapping[str, Any],
+    context: Mapping[str, Any] | None = None,
+) -> S:
     """Read the settings in a YAML file, with its top-level keys replaced by `overrides`.
+
+    Args:
+        kind: The class of the settings.
+        path: The file, or its URI.
+        overrides: Top-level keys that replace those of the file.
+        context: The context of pydantic's validation.
 
     Raises:
         SettingsError: If a setting is unknown, missing or impossible.
     """
     data = {**read_mapping(path), **overrides}
     try:
-        return kind.model_validate(data)
+        return kind.model_validate(data, context=context)
     except ValidationError as problem:
         raise SettingsError(f"{path}: {sentence(problem)}") from problem
 
 
-def validated(kind: type[M], data: Any) -> M:
-    """Return the checked settings.
+def validated(kind: type[M], data: Any, context: Mapping[str, Any] | None = None) -> M:
+    """Return the checked settings; `context` is that of pydantic's validation.
 
     Raises:
         SettingsError: One sentence on the first fault.
     """
     try:
-        return kind.model_validate(data)
+        return kind.model_validate(data, context=context)
     except ValidationError as problem:
         raise SettingsError(sentence(problem)) from problem
 

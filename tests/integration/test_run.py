@@ -1,9 +1,11 @@
 """The whole system through the real command, with tiny sizes: a run is interrupted on a Ray of its
-own; on another one it goes on and is repeated, and its prompt is applied.
+own; on another one it goes on and is repeated, and its prompt is applied. One of its strategies is
+README's strategy of one's own.
 """
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,9 +22,10 @@ from optimizer.prompt import Prompt
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-c", "from cluster.cli import main; main()"]
 SETTINGS = {
+    "code": ["my_strategy.py"],
     "tasks": ["navigate"],
     "strategies": [
-        {"name": "iterative_ape", "settings": {"rounds": 3, "pool": 3}},
+        {"name": "my_strategy:Climb", "settings": {"rounds": 3, "children": 3}},
         {
             "name": "abo",
             "settings": {"rounds": 1, "decompositions": 2, "minibatch": 8, "children": 2},
@@ -91,6 +94,7 @@ def test_a_run_that_is_cut_goes_on_from_its_ledger_and_repeats_exactly(
 ) -> None:
     file, out = tmp_path / "tiny.yaml", tmp_path / "out"
     file.write_text(yaml.safe_dump(SETTINGS))
+    shutil.copy(ROOT / "tests" / "contracts" / "my_strategy.py", tmp_path)  # as README shows it
     (tmp_path / "cluster.py").write_text(
         "raise SystemExit('a file of my own')"
     )  # like our packages, and none of them
@@ -119,7 +123,7 @@ def test_a_run_that_is_cut_goes_on_from_its_ledger_and_repeats_exactly(
     continued = rows(out)
     assert [row["status"] for row in continued] == ["finished"] * 2, table
     assert sum(row["ledger_hits"] for row in continued) > 0
-    assert "iterative_ape" in table
+    assert "Climb" in table
     assert str(out / "report.html") in table
     expected = {
         "trials.parquet",

@@ -19,13 +19,13 @@ import yaml
 
 from cluster.config.experiment import ExperimentSettings
 from cluster.experiment import late_tests
-from cluster.experiment.planning import TrialSpec, trial_specs
+from cluster.experiment.planning import TrialSpec, plan_of, trial_specs
 from cluster.experiment.prepare import prepare
 from cluster.experiment.trainable import Shared
 from cluster.experiment.tune_adapters import GroupScheduler, proposals
 from cluster.search.metric_names import ACCURACY, RESULT, ROUND, SO_FAR
 from cluster.search.schedulers import ASHA, Median
-from cluster.trial.plan import TrialPlan, without_result
+from cluster.trial.plan import without_result
 from cluster.trial.result import TrialResult
 from optimizer.tasks.task import Task
 
@@ -273,10 +273,16 @@ def test_a_killed_trial_is_made_up_for_and_a_pruned_one_keeps_its_prompt(
 def test_late_tests_have_their_time_and_what_is_lost_or_late_stays_untested(
     local_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def tested(found: TrialResult, plan: TrialPlan, task: Task, shared: Shared) -> TrialResult:
-        if plan.strategy_label == "apo":
+    def tested(
+        found: TrialResult,
+        trial_spec: TrialSpec,
+        settings: ExperimentSettings,
+        task: Task,
+        shared: Shared,
+    ) -> TrialResult:
+        if plan_of(settings, trial_spec).strategy_label == "apo":
             return replace(found, verdict="better")
-        if plan.strategy_label == "abo":
+        if plan_of(settings, trial_spec).strategy_label == "abo":
             os._exit(1)
         time.sleep(600)
         return found

@@ -21,18 +21,15 @@ from tests.integration.ray_head import Head, ray_head
 ROOT = Path(__file__).parents[2]
 TINY: dict[str, Any] = {
     "name": "tiny",
+    "code": [str(ROOT / "tests" / "contracts" / "my_strategy.py")],  # which travels
     "tasks": ["object_counting"],
-    "strategies": [
-        {
-            "name": "abo",
-            "settings": {"rounds": 1, "decompositions": 2, "minibatch": 8, "children": 2},
-        }
-    ],
+    "strategies": [{"name": "my_strategy:Climb", "settings": {"rounds": 1, "children": 2}}],
     "sizes": {"train": 10, "dev": 10, "test": 10},
     "budget": {"target_calls": 600, "optimizer_calls": 80},
 }
 LONG = TINY | {
     "name": "long",
+    "code": [],
     "strategies": [{"name": "iterative_ape", "settings": {"rounds": 50, "pool": 8}}],
     "sizes": {"train": 50, "dev": 100, "test": 100},
     "budget": {"target_calls": None, "optimizer_calls": None},
@@ -84,7 +81,7 @@ async def test_a_submitted_experiment_runs_is_seen_and_continues(
 
     said = promptray(head, "submit", file, "--out", bucket)
     assert f"results go to {bucket} there" in said
-    assert "object_counting-abo-s0: finished" in said  # the job's own output, streamed
+    assert "object_counting-Climb-s0: finished" in said  # the job's own output, streamed
     assert said.strip().endswith("tiny: succeeded.")
     assert out.names() == [
         "candidates.parquet",
@@ -96,11 +93,11 @@ async def test_a_submitted_experiment_runs_is_seen_and_continues(
     ]
     first = row(out)
     assert (first["status"], first["ledger_hits"] < first["target_calls"]) == ("finished", True)
-    prompt = (out / "best").place_of("object_counting-abo-s0.json")
+    prompt = (out / "best").place_of("object_counting-Climb-s0.json")
     assert await apply_prompt(prompt, "I have two apples and a plum. How many fruits do I have?")
 
     assert "succeeded" in promptray(head, "status")
-    assert "object_counting-abo-s0: finished" in promptray(head, "logs", "tiny")
+    assert "object_counting-Climb-s0: finished" in promptray(head, "logs", "tiny")
 
     again = promptray(head, "submit", file, "--out", bucket)
     assert again.count("Starting Ray") == 1  # of the first run nothing is shown again

@@ -9,11 +9,13 @@ silently.
 from cluster.search.schedulers.asha import ASHA
 from cluster.search.schedulers.median import Median
 from cluster.search.schedulers.none import Unscheduled
+from optimizer.registry import Registry
 
-SCHEDULERS: dict[str, type[Unscheduled] | type[ASHA] | type[Median]] = {
+_TABLE: dict[str, type[Unscheduled] | type[ASHA] | type[Median]] = {
     "none": Unscheduled,
     "asha": ASHA,
     "median": Median,
 }
+SCHEDULERS = Registry("scheduler", _TABLE)
 
 __all__ = ["ASHA", "SCHEDULERS", "Median", "Unscheduled"]

@@ -12,6 +12,7 @@ from typing import Any
 
 from cluster.config.labels import labelled
 from cluster.config.search_space import OPTIMIZER, SAMPLING, SELECTION, STRATEGY, read_space
+from cluster.registry import named
 from cluster.search.domains import OneOf, parse_domain
 from cluster.search.searchers import Grid, Random
 from cluster.search.searchers.searcher import TRIALS
@@ -22,7 +23,7 @@ from optimizer.errors import SettingsError, shortened, unknown_name
 from optimizer.graders.graders import SCORERS
 from optimizer.selection import SELECTION_RULES
 from optimizer.strategies import STRATEGIES
-from optimizer.tasks.generated import GENERATED
+from optimizer.tasks.imported import TASKS
 
 MODEL_SETTINGS = ("max_tokens",)
 """The settings of a model that a request may search.
@@ -40,13 +41,14 @@ def expect_offered(request: OptimizationRequest, service: ServiceSettings) -> di
     Raises:
         SettingsError: A model is not offered, a setting may not be searched, or a name is unknown.
     """
+    service.components.import_all()  # the operator's names; those of the request are looked up
     if request.name.startswith("."):
         raise SettingsError(f"A job's name does not begin with a dot; {request.name!r} does.")
     for task in request.tasks:
         if (task.file is None) == (task.generated is None):
             raise SettingsError("A task names a file or a generated task, one of them.")
-        _expect_known("generated task", task.generated, GENERATED)
-        _expect_known("scorer", task.scorer, SCORERS)
+        _expect_known("generated task", task.generated, named(TASKS))
+        _expect_known("scorer", task.scorer, named(SCORERS))
     offered = {
         model.label: given for model, given in zip(service.parsed, service.models, strict=True)
     }
@@ -157,10 +159,10 @@ def _expect_searchable(key: str, request: OptimizationRequest) -> None:
         )
     kinds: list[Any] = []
     if owner == STRATEGY:
-        kinds = [STRATEGIES[name] for name in labels.values()]
+        kinds = [STRATEGIES[name] for name in labels.values() if name in STRATEGIES]
     elif owner == SELECTION:
         kinds = list(SELECTION_RULES.values())
-    elif owner in labels:
+    elif labels.get(owner) in STRATEGIES:
         kinds = [STRATEGIES[labels[owner]]]
     for kind in kinds:
         if setting in kind.__dataclass_fields__ and setting not in harmless_settings(

@@ -5,9 +5,11 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cluster.analysis.failures import error_lines
 from cluster.analysis.winner import best_trials
+from cluster.config.component_spec import ComponentSpec
 from cluster.config.experiment import ExperimentSettings
 from cluster.experiment.planning import TrialSpec, trial_specs
 from cluster.experiment.prepare import SETTINGS_FILE, settings_place
@@ -32,7 +34,8 @@ from cluster.service.schemas import (
 )
 from cluster.service.schemas.plain import MOST_KEY
 from cluster.trial.result import ENDED, TrialResult
-from optimizer.tasks.generated import GENERATED
+from optimizer.registry import short_name
+from optimizer.tasks.imported import is_file
 from serving.settings import parse_model
 from serving.storage import Folder
 from serving.storage.local import LocalFolder
@@ -63,7 +66,7 @@ def read_archived_job(folder: Folder, owner: str) -> ArchivedJob:
         DataError: A result cannot be read.
         SettingsError: The settings cannot be read.
     """
-    settings = ExperimentSettings.read(settings_place(folder))
+    settings = ExperimentSettings.view(settings_place(folder))
     results = _results(folder)
     written_at = _written_at(folder)
     known = {trial_spec.trial: trial_spec for trial_spec in trial_specs(settings)}
@@ -115,9 +118,9 @@ def request_of(settings: ExperimentSettings) -> OptimizationRequest:
     tasks = tuple(
         TaskRequest(
             **(
-                {"generated": task.source}
-                if task.source in GENERATED
-                else {"file": Path(task.source).name[-MOST_KEY:]}
+                {"file": Path(task.source).name[-MOST_KEY:]}
+                if is_file(task.source)
+                else {"generated": task.source[-MOST_KEY:]}
             ),
             label=task.label[:80],
             scorer=task.scorer,
@@ -132,8 +135,8 @@ def request_of(settings: ExperimentSettings) -> OptimizationRequest:
         "tasks": tasks,
         "target": parse_model(settings.target).label,
         "optimizer": parse_model(settings.optimizer).label,
-        "strategies": [choice.model_dump() for choice in settings.strategies[:32]],
-        "selection": settings.selection.model_dump(),
+        "strategies": [_requested(choice) for choice in settings.strategies[:32]],
+        "selection": _requested(settings.selection),
         "seeds": settings.seeds[:100],
         "sizes": settings.sizes,
         "sampling": settings.sampling,
@@ -142,6 +145,11 @@ def request_of(settings: ExperimentSettings) -> OptimizationRequest:
         "concurrency": min(64, settings.concurrency),
     }
     return OptimizationRequest.model_validate(given, context=STORED)
+
+
+def _requested(choice: ComponentSpec) -> dict[str, Any]:
+    """Return a choice as a request has it: of one that comes from elsewhere the short name."""
+    return choice.model_dump() | {"name": short_name(choice.name)}
 
 
 def _results(folder: Folder) -> list[TrialResult]:

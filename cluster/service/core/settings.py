@@ -4,6 +4,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AliasChoices, Field, model_validator
 
+from cluster.service.core.components import ComponentSettings
 from optimizer.errors import SettingsError
 from optimizer.tasks.bounds import ReadLimits
 from serving.application import DEFAULT_MODELS, ServingSettings
@@ -93,6 +94,8 @@ class ServiceSettings(ServingSettings):
     quota: QuotaSettings = QuotaSettings()
     limits: RequestLimits = RequestLimits()
     """The limits of one request."""
+    components: ComponentSettings = ComponentSettings()
+    """What requests may name beside promptray's own strategies, rules, scorers and tasks."""
     upload_bytes: Annotated[int, Field(ge=1024, le=2**33)] = 64 * 2**20
     """A longer file is refused with 413."""
     work: WorkSettings = WorkSettings()

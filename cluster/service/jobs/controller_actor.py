@@ -37,6 +37,7 @@ class ControllerActor:
             os.environ.setdefault(name, value)
         logging.getLogger("ray.serve").setLevel(logging.ERROR)
         self._service = service
+        service.components.import_all()
         self._opening = asyncio.Lock()
         self._open = False
         me = ray.get_runtime_context().current_actor

@@ -13,6 +13,7 @@ from typing import Any
 
 from cluster.config.experiment import ExperimentSettings
 from cluster.config.labels import slug
+from cluster.config.search_space import SELECTION
 from cluster.experiment.prepare import SETTINGS_FILE, Experiment, check
 from cluster.service.access.admission import (
     expect_harmless,
@@ -21,6 +22,7 @@ from cluster.service.access.admission import (
     searched_models,
 )
 from cluster.service.core.backend import Principal
+from cluster.service.core.components import ComponentSettings
 from cluster.service.core.errors import NotFound
 from cluster.service.core.settings import ServiceSettings
 from cluster.service.schemas import OptimizationRequest, TaskRequest
@@ -61,12 +63,17 @@ def experiment_settings(
     models = expect_offered(request, service)
     given = request.model_dump(mode="json", exclude={"metadata", "tasks"})
     store = Store(service.storage)
+    known = service.components
     given |= {
-        "tasks": [_task(task, store) for task in request.tasks],
+        "tasks": [_task(task, store, known) for task in request.tasks],
+        "strategies": [_whole(one, "strategies", known) for one in given["strategies"]],
+        "selection": _whole(given["selection"], "selection_rules", known),
         "out": out.absolute().place,
         "target": models[request.target],
         "optimizer": models[request.optimizer],
     }
+    if given["search"] is not None:
+        given["search"]["space"] = _whole_space(given["search"]["space"], known)
     # With these the search's space is read as labels, and no entry as a model.
     given["models"] = {label: models[label] for label in searched_models(request)}
     return validated(ExperimentSettings, given)
@@ -152,13 +159,37 @@ def probe_digest(request: OptimizationRequest, service: ServiceSettings) -> str:
     fields = request.model_dump(mode="json", include=set(_PROBED_FIELDS))
     offered = expect_offered(request, service)
     models = {name: str(offered[getattr(request, name)]) for name in ("target", "optimizer")}
-    return hashlib.sha256(json.dumps([fields, models], sort_keys=True).encode()).hexdigest()[:24]
+    decides: list[Any] = [fields, models]
+    if own := service.components.model_dump(exclude_defaults=True):
+        decides.append(own)
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:24]
 
 
-def _task(task: TaskRequest, store: Store) -> dict[str, Any]:
+def _whole(choice: Mapping[str, Any], kind: str, known: ComponentSettings) -> dict[str, Any]:
+    """Return a choice under the name by which a trial's worker finds it, labelled as it was."""
+    name = known.whole(kind, choice["name"])
+    if name == choice["name"]:
+        return dict(choice)
+    return {**choice, "name": name, "label": choice["label"] or choice["name"]}
+
+
+def _whole_space(space: Mapping[str, Any], known: ComponentSettings) -> dict[str, Any]:
+    """Return a search space with its selection rules under such names."""
+    listed = space.get(SELECTION)
+    names = listed.get("choice") if isinstance(listed, Mapping) else listed
+    if not isinstance(names, list):
+        return dict(space)  # which `experiment_settings` refuses, where it is there
+    return {**space, SELECTION: [known.whole("selection_rules", str(name)) for name in names]}
+
+
+def _task(task: TaskRequest, store: Store, known: ComponentSettings) -> dict[str, Any]:
     own = task.model_dump(mode="json", include={"scorer", "seed_instruction", "sizes"})
+    if task.scorer is not None:
+        own["scorer"] = known.whole("graders", task.scorer)
     if task.generated is not None:
-        return own | {"source": task.generated, "label": task.label}
+        source = known.whole("tasks", task.generated)
+        label = task.label or (task.generated if source != task.generated else "")
+        return own | {"source": source, "label": label}
     assert task.file is not None
     label = task.label or slug(
         Path(str(_file_record(task.file, store).get("filename", "data"))).stem

@@ -41,6 +41,7 @@ class Worker:
         for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         self._service = service
+        service.components.import_all()
         self._stopped: set[tuple[str, int]] = set()
 
     def warm(self) -> int:

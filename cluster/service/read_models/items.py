@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.config.experiment import ExperimentSettings
-from cluster.config.search_space import STRATEGY
-from cluster.experiment.planning import TrialSpec, plan_of
+from cluster.config.search_space import SAMPLING, STRATEGY
+from cluster.experiment.planning import TrialSpec
+from cluster.search.space import settings_at
 from cluster.service.read_models.candidates import TrialCandidates, candidates_of
 from cluster.service.read_models.results import Results, TrialHistory
 from optimizer.errors import PromptrayError, SettingsError, StorageError
-from optimizer.graders.graders import SCORERS, AnswerScorer
+from optimizer.graders.graders import SCORERS
 from optimizer.prompt import Prompt
+from optimizer.protocols import Grader
 from optimizer.tasks.generated import GENERATED
 from optimizer.tasks.loading import load_task
 from optimizer.tasks.task import Task
@@ -40,7 +42,7 @@ class TrialData:
 
     source: str
     task: Task
-    scorer: AnswerScorer
+    scorer: Grader
     target: str
     """The model's identity, as it is in every ledger key."""
     sampling: Sampling
@@ -155,7 +157,7 @@ def _sampling(settings: ExperimentSettings, trial_spec: TrialSpec) -> Sampling:
     if trial_spec.point is None or STRATEGY not in trial_spec.point:
         return settings.sampling.build()
     try:
-        return plan_of(settings, trial_spec).sampling
+        return settings.sampling.changed(settings_at(trial_spec.point, SAMPLING)).build()
     except SettingsError:
         return settings.sampling.build()
 

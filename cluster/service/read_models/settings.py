@@ -9,7 +9,7 @@ from typing import Any
 
 from cluster.config.experiment import ExperimentSettings, TaskSettings
 from cluster.config.search_space import OPTIMIZER
-from optimizer.tasks.generated import GENERATED
+from optimizer.tasks.imported import is_file
 from serving.settings import parse_model
 
 _ID = re.compile(r"file-[0-9A-Za-z]+")
@@ -20,7 +20,7 @@ def shown_settings(settings: ExperimentSettings) -> dict[str, Any]:
 
     What only says where something is, who pays, and how a model is hosted is left out.
     """
-    shown = settings.model_dump(mode="json", exclude={"out", "models", "trials"})
+    shown = settings.model_dump(mode="json", exclude={"out", "models", "trials", "code"})
     return shown | {
         "tasks": [_task(task) for task in settings.tasks],
         "target": settings.target_model.label,
@@ -44,5 +44,5 @@ def _task(task: TaskSettings) -> dict[str, Any]:
     path = PurePath(task.source)
     source = path.parent.name if _ID.fullmatch(path.parent.name) else path.name
     return task.model_dump(mode="json") | {
-        "source": task.source if task.source in GENERATED else source
+        "source": source if is_file(task.source) else task.source
     }

@@ -6,6 +6,7 @@ and `opt-…`; a trial's id is its name in the experiment, a candidate's that of
 HTTP and no Ray.
 """
 
+from cluster.config.component_spec import STORED
 from cluster.service.schemas.account import (
     AuditEntry,
     Catalogue,
@@ -20,7 +21,6 @@ from cluster.service.schemas.examples import ExamplePart, WorkedExample
 from cluster.service.schemas.files import FileDeleted, Row, StoredFile
 from cluster.service.schemas.jobs import (
     ENDS,
-    STORED,
     TERMINAL,
     Best,
     Event,

@@ -4,7 +4,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, model_validator
 
-from cluster.config.experiment import BudgetSettings, SamplingSettings, SizeSettings
+from cluster.config.budget import BudgetSettings
+from cluster.config.component_spec import STORED
+from cluster.config.experiment import SamplingSettings, SizeSettings
 from cluster.service.schemas.base import Answer
 from cluster.service.schemas.examples import WorkedExample
 from cluster.service.schemas.plain import MOST_KEY, expect_bounded
@@ -49,13 +51,6 @@ ENDS: dict[EventKind, JobStatus] = {
 """The last event of a job that is over -> the job's status."""
 TERMINAL: frozenset[JobStatus] = frozenset(ENDS.values())
 """The statuses of a job that is over."""
-
-
-STORED = {"stored": True}
-"""The validation context for a request that the service has accepted before.
-
-Its sizes were checked then, and it is read as it stands.
-"""
 
 
 class TaskRequest(Strict):
@@ -123,7 +118,7 @@ class OptimizationRequest(Strict):
     @model_validator(mode="before")
     @classmethod
     def _is_bounded(cls, data: Any, info: ValidationInfo) -> Any:
-        """Check sizes before anything is built from the data."""
+        """Check sizes before anything is built; those of a stored request were checked before."""
         if info.context != STORED:
             expect_bounded(data)
         return data

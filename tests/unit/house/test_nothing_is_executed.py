@@ -51,6 +51,21 @@ OWN_PROCESSES = {
     )
 }
 """What a process may unpickle: what its own parent has sent on a socket that nobody else has."""
+IMPORTS = {
+    "optimizer/registry.py": (
+        "import_module",
+        "what whoever runs an experiment, or operates a service, names in settings of his own",
+    )
+}
+"""Where a name becomes a module. Who may ask for that is in MAY_IMPORT."""
+MAY_IMPORT = {
+    "optimizer/tasks/imported.py": "the scorer of a task whose code was imported",
+    "cluster/config/component_spec.py": "under a context of validation that read() alone gives",
+    "cluster/config/experiment.py": "the same",
+    "cluster/config/components.py": "a trial's worker, of settings that were read",
+    "cluster/service/core/components.py": "the names of the service's operator",
+}
+"""The callers of Registry.import_name."""
 _UNESCAPED = re.compile(r"\|\s*safe\b|autoescape\s+false|\bMarkup\b|\{%-?\s*raw")
 
 
@@ -91,7 +106,8 @@ def _calls(file: Path) -> Iterator[tuple[int, str]]:
                 if (whole := f"{node.module}.{one.name}") in FORBIDDEN
             )
         elif isinstance(node, ast.Call):
-            allowed = [name for place, (name, _) in OWN_PROCESSES.items() if own.endswith(place)]
+            places = OWN_PROCESSES | IMPORTS
+            allowed = [name for place, (name, _) in places.items() if own.endswith(place)]
             yield from ((line, name) for line, name in _forbidden(node) if name not in allowed)
 
 
@@ -156,3 +172,51 @@ def test_what_is_marked_as_ready_markup_comes_from_packages() -> None:
         marked = re.findall(r"Markup\(([^()]*(?:\([^()]*\))?)\)", (ROOT / place).read_text("utf-8"))
         assert marked
         assert all(one in ("plotly", "script") or one.startswith("asset(") for one in marked)
+
+
+def _names(text: str) -> set[str]:
+    tree = ast.parse(text)
+    return {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)} | {
+        node.id for node in ast.walk(tree) if isinstance(node, ast.Name)
+    }
+
+
+def importing(root: Path) -> set[str]:
+    """The files in which a registry is told to import a name."""
+    return {
+        str(file.relative_to(root))
+        for file in sources(root)
+        if {"import_name", "installed"} & _names(file.read_text("utf-8"))
+    }
+
+
+def test_names_are_imported_by_those_alone_who_read_settings_of_whoever_runs_them() -> None:
+    lists = {"cluster/registry.py", "cluster/cli/experiments.py"}  # `promptray list`
+    assert importing(ROOT) == set(MAY_IMPORT) | lists
+
+
+def test_another_caller_is_seen(tmp_path: Path) -> None:
+    file = tmp_path / "cluster" / "planted.py"
+    file.parent.mkdir()
+    file.write_text("STRATEGIES.import_name(request.name)\n")
+    assert importing(tmp_path) == {"cluster/planted.py"}
+
+
+def test_settings_are_read_with_imports_by_the_command_line_alone() -> None:
+    """Not in the service, the page, or what shows results: those view them."""
+    reading = {
+        str(file.relative_to(ROOT))
+        for file in sources(ROOT)
+        if "ExperimentSettings.read(" in file.read_text("utf-8")
+    }
+    assert reading == {"cluster/cli/checks.py", "cluster/cli/experiments.py", "cluster/cli/jobs.py"}
+    giving = {
+        str(file.relative_to(ROOT))
+        for file in sources(ROOT)
+        if "IMPORTS" in _names(file.read_text("utf-8"))
+    }
+    assert giving == {
+        "cluster/config/component_spec.py",
+        "cluster/config/experiment.py",
+        "cluster/diagnosis/settings.py",
+    }
