@@ -29,9 +29,9 @@ MOST_SMALL = 32
 [ours].
 """
 _ROWS = 4096
-"""Rows of a batch in a merged segment: enough for zstd to find what repeats."""
-Filter = Callable[[Any], Any]
-"""Table of SCHEMA -> a mask of the rows that stay."""
+"""At least, of a batch in a merged segment: enough for zstd to find what repeats."""
+Keep = Callable[[Any], Any]
+"""Of a table of SCHEMA, a mask of the rows that stay."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,17 @@ class Found:
 
 
 def merge(folder: Folder, found: Iterable[Found], least: int = 2) -> None:
-    """Replace every run of at least `least` small and whole segments by one.
+    """Replace every run of at least `least` small and whole segments by one, or by several that
+    are no longer small.
 
     Raises:
-        StorageError: If a file cannot be read or written; the folder is as good as before.
+        StorageError: a segment cannot be read or written; the folder is as good as before then.
     """
     for run in _runs(found, _is_small_and_whole):
         if len(run) >= least:
-            _replace(folder, run)
+            for names in _portions(run):
+                if len(names) > 1:
+                    _replace(folder, names)
 
 
 def repair(folder: Folder) -> list[str]:
@@ -70,11 +73,12 @@ def repair(folder: Folder) -> list[str]:
     cut = {one.name for one in found if one.state in ("torn", "damaged")}
     damaged = [one.name for one in found if one.state == "damaged"]
     for run in _runs(found, lambda one: one.name in cut or _is_small_and_whole(one)):
-        if len(run) > 1 or cut.intersection(run):
-            for name in run:
-                if name in damaged:
-                    copy_damaged(folder, name, folder.read(name))
-            _replace(folder, run)
+        for names in _portions(run):
+            if len(names) > 1 or cut.intersection(names):
+                for name in names:
+                    if name in damaged:
+                        set_aside(folder, name, folder.read(name))
+                _replace(folder, names)
     return damaged
 
 
@@ -127,16 +131,31 @@ def _is_small_and_whole(found: Found) -> bool:
     return found.state == "whole" and found.size < LARGE_BYTES
 
 
-def _runs(found: Iterable[Found], mergeable: Callable[[Found], bool]) -> Iterator[list[str]]:
-    """Yield neighbours in the order of segments; all copies of a segment are neighbours."""
+def _runs(found: Iterable[Found], mergeable: Callable[[Found], bool]) -> Iterator[list[Found]]:
+    """Neighbours in the order of segments; all copies of a segment are neighbours."""
     for yes, run in groupby(found, mergeable):
         if yes:
-            yield [one.name for one in run]
+            yield list(run)
+
+
+def _portions(run: Iterable[Found]) -> Iterator[list[str]]:
+    """Divide neighbours into portions that become one segment each: of LARGE_BYTES or little more,
+    so that neither that segment nor the memory for making it grows with the ledger.
+    """
+    names: list[str] = []
+    size = 0
+    for one in run:
+        names.append(one.name)
+        size += one.size
+        if size >= LARGE_BYTES:
+            yield names
+            names, size = [], 0
+    if names:
+        yield names
 
 
 def _replace(folder: Folder, names: Sequence[str]) -> None:
-    batches = [batch for name in names for batch in contents(folder.read(name)).batches]
-    _write_instead(folder, names, _first_of_each_key(pa.Table.from_batches(batches, SCHEMA)))
+    _write_instead(folder, names, _first_of_each_key(folder, names))
 
 
 def _pruned(folder: Folder, name: str, keep: Filter) -> int:
@@ -144,28 +163,49 @@ def _pruned(folder: Folder, name: str, keep: Filter) -> int:
     if read.state != "whole":
         return 0
     table = pa.Table.from_batches(read.batches, SCHEMA)
-    rest = table.filter(keep(table))
-    if gone := table.num_rows - rest.num_rows:
-        _write_instead(folder, [name], rest)
+    kept = table.filter(keep(table))
+    if gone := table.num_rows - kept.num_rows:
+        _write_instead(folder, [name], kept.to_batches())
     return int(gone)
 
 
-def _write_instead(folder: Folder, names: Sequence[str], table: Any) -> None:
-    if table.num_rows:
+def _write_instead(folder: Folder, names: Sequence[str], batches: Iterable[Any]) -> None:
+    data = whole(_joined(batches))
+    if data != whole([]):
         # The 0 puts it before the copies of a segment that somebody still writes to by mistake:
         # what stands already stands first.
         new = f"{place_in_order(names[0])}.0{uuid.uuid4().hex[:8]}{ENDING}"
-        folder.write(new, whole(table.combine_chunks().to_batches(_ROWS)))
+        folder.write(new, data)
     for name in names:
         folder.delete(name)
 
 
-def _first_of_each_key(table: Any) -> Any:
-    row_by_key: dict[bytes, int] = {}
-    for row, key in enumerate(table["key"].to_pylist()):
-        row_by_key.setdefault(key, row)
-    return (
-        table
-        if len(row_by_key) == table.num_rows
-        else table.take(pa.array(row_by_key.values(), pa.int64()))
-    )
+def _first_of_each_key(folder: Folder, names: Sequence[str]) -> Iterator[Any]:
+    """Read one segment after the other: unpacked, together they are twenty times their size."""
+    seen: set[bytes] = set()
+    for name in names:
+        for batch in contents(folder.read(name)).batches:
+            first = []
+            for key in batch["key"].to_pylist():
+                first.append(key not in seen)
+                seen.add(key)
+            yield batch if all(first) else batch.filter(pa.array(first, pa.bool_()))
+
+
+def _joined(batches: Iterable[Any]) -> Iterator[Any]:
+    """Join batches to such of at least _ROWS rows, but for the last one; none is empty."""
+    waiting: list[Any] = []
+    rows = 0
+    for batch in batches:
+        waiting.append(batch)
+        rows += batch.num_rows
+        if rows >= _ROWS:
+            yield _one(waiting)
+            waiting, rows = [], 0
+    if rows:
+        yield _one(waiting)
+
+
+def _one(batches: Sequence[Any]) -> Any:
+    (batch,) = pa.Table.from_batches(batches, SCHEMA).combine_chunks().to_batches()
+    return batch

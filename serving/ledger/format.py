@@ -9,19 +9,16 @@ reused as bytes. Any Arrow reader can read a segment. Knows no folder, no lock, 
 of a key stands.
 """
 
-import json
-import sys
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
 import pyarrow as pa
 
-from optimizer.types import Completion
 from serving.ledger.checksums import CHECKED, END, FAULTS, Scan, blank, scan, stamped
-from serving.ledger.schema import SCHEMA_VERSION, Paid, request_text
+from serving.ledger.schema import SCHEMA_VERSION, Paid, Row, check_row, metadata_bytes, request_text
 from serving.storage.text import storable
 
 ENDING = ".arrows"
@@ -143,10 +140,7 @@ def batch_of(paid_by_key: Mapping[bytes, Paid], now: datetime) -> Any:
             pa.array([answer.prompt_tokens for answer in answers], pa.int64()),
             pa.array([answer.completion_tokens for answer in answers], pa.int64()),
             pa.array(
-                [
-                    json.dumps(dict(answer.metadata)).encode() if answer.metadata else b"{}"
-                    for answer in answers
-                ],
+                [metadata_bytes(answer) for answer in answers],
                 pa.binary(),
             ),
             pa.array([answer.cached_tokens for answer in answers], pa.int64()),
@@ -159,8 +153,8 @@ def batch_of(paid_by_key: Mapping[bytes, Paid], now: datetime) -> Any:
     )
 
 
-def whole(batches: Sequence[Any]) -> bytes:
-    """Return a file of batches of SCHEMA."""
+def whole(batches: Iterable[Any]) -> bytes:
+    """A file of batches of SCHEMA."""
     return _HEAD + b"".join(map(_message, batches)) + END
 
 
@@ -189,29 +183,15 @@ def contents(data: bytes, columns: Sequence[str] = tuple(SCHEMA.names)) -> Conte
     return Contents(tuple(batches), state, found.lost_batches, found.lost_rows, unchecked)
 
 
-def answers(batch: Any) -> Iterator[tuple[bytes, str, Completion]]:
-    """Yield key, model and answer of every row of a batch of ANSWER_COLUMNS.
-
-    The model is "" where an old segment has none.
+def answers(batch: Any) -> Iterator[Row]:
+    """Iterate over the rows of a batch of ANSWER_COLUMNS.
 
     Raises:
-        ValueError: If a row cannot be decoded.
+        ValueError: a row cannot be decoded.
     """
-    columns = (batch.column(name).to_pylist() for name in ANSWER_COLUMNS)
-    for key, text, truncated, prompt, completion, metadata, cached, model in zip(
-        *columns, strict=True
-    ):
-        facts = {} if metadata == b"{}" else json.loads(metadata)
-        answer = Completion(
-            text.decode("utf-8", "surrogatepass"),
-            truncated,
-            prompt,
-            completion,
-            True,
-            facts,
-            cached,
-        )
-        yield key, sys.intern(model or ""), answer
+    for row in zip(*(batch.column(name).to_pylist() for name in ANSWER_COLUMNS), strict=True):
+        check_row(row)
+        yield row
 
 
 def place_in_order(name: str) -> str:

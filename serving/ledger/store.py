@@ -1,4 +1,4 @@
-"""The ledger of one process: a folder of segments, and all its answers in memory.
+"""The ledger of one process: a folder of segments, and all its answers in memory, packed.
 
 An answer is on durable storage before `append` returns; a crash costs nothing that was acknowledged
 and tears no answer. Should a file be torn or damaged all the same, what is sound in it is read, and
@@ -10,10 +10,11 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
+
+import pyarrow as pa
 
 from optimizer.errors import StorageError
 from optimizer.types import Completion
@@ -30,7 +31,7 @@ from serving.ledger.format import (
     number_of,
 )
 from serving.ledger.ownership import Hold
-from serving.ledger.schema import Paid
+from serving.ledger.schema import PackedAnswers, Paid
 from serving.ledger.writer_lock import WAIT_S, hold
 from serving.storage import Folder, open_folder
 from serving.storage.local import LocalFolder
@@ -79,6 +80,7 @@ class Ledger:
             # There may be no room for it now; nothing depends on it.
             with suppress(StorageError):
                 merge(place, self._found, most_small)
+                _give_memory_back()
         except BaseException:
             held.release()
             raise
@@ -97,7 +99,7 @@ class Ledger:
         self.folder = folder
         self._held = held
         self._lock = threading.Lock()
-        self._entry_by_key: dict[bytes, tuple[str, Completion]] = {}
+        self._answers = PackedAnswers()
         self._found: list[Found] = []
         self.torn: list[str] = []
         """Segments that could not be read in full, and files that are none."""
@@ -106,10 +108,11 @@ class Ledger:
         names, files = _fetched(folder)
         for name, data in zip(names, files, strict=True):
             self._read(name, data)
+        _give_memory_back()
         self._segment = OpenSegment.numbered(max(map(number_of, names), default=0) + 1)
 
     def __len__(self) -> int:
-        return len(self._entry_by_key)
+        return len(self._answers)
 
     def __enter__(self) -> Self:
         return self
@@ -118,16 +121,12 @@ class Ledger:
         self.close()
 
     def get(self, key: bytes) -> Completion | None:
-        """Return the answer, marked as cached, or None."""
-        entry = self._entry_by_key.get(key)
-        return entry[1] if entry else None
+        """The answer, marked as one from the ledger."""
+        return self._answers.get(key)
 
     def model_of(self, key: bytes) -> str:
-        """Return the model of an answer.
-
-        It is "" where an old ledger has none, or there is no such key.
-        """
-        return self._entry_by_key.get(key, ("",))[0]
+        """Whose answer it is; "" where an old ledger does not say, or there is no such key."""
+        return self._answers.model_of(key)
 
     def append(self, paid_by_key: Mapping[bytes, Paid]) -> None:
         """Make answers durable, and return when they are.
@@ -139,13 +138,11 @@ class Ledger:
                 be made again.
         """
         with self._lock:
-            new = {key: paid for key, paid in paid_by_key.items() if key not in self._entry_by_key}
+            new = {key: paid for key, paid in paid_by_key.items() if key not in self._answers}
             if new:
                 self._write(new)
-                self._entry_by_key.update(
-                    (key, (paid.model, replace(paid.answer, from_ledger=True)))
-                    for key, paid in new.items()
-                )
+                for key, paid in new.items():
+                    self._answers.add(key, paid.model, paid.answer)
 
     def close(self) -> None:
         """Release the folder; what was appended is durable without this."""
@@ -179,13 +176,11 @@ class Ledger:
         read = contents(data, ANSWER_COLUMNS)
         for batch in read.batches:
             try:
-                entries = list(answers(batch))
-            except ValueError:
-                # Only a batch without a checksum comes so far.
+                rows = list(answers(batch))
+            except ValueError:  # only one without a checksum comes so far
                 read = read.without(batch)
                 continue
-            for key, model, answer in entries:
-                self._entry_by_key.setdefault(key, (model, answer))
+            self._answers.add_rows(rows)
         self._found.append(Found(name, len(data), read.state))
         if fault := sentence(name, read):
             self.torn.append(name)
@@ -204,6 +199,11 @@ def _fetched(folder: Folder) -> tuple[list[str], list[bytes]]:
                 if _all_there(folder, names):
                     raise
     raise StorageError(f"The ledger {folder} changes faster than it can be read; try again.")
+
+
+def _give_memory_back() -> None:
+    """Return what Arrow keeps for later: 100 MB after it has read 200,000 answers."""
+    pa.default_memory_pool().release_unused()
 
 
 def _all_there(folder: Folder, names: Sequence[str]) -> bool:

@@ -19,7 +19,7 @@ from optimizer.errors import StorageError
 from optimizer.types import Completion, Message, Request
 from serving.ledger import ENDING, SEGMENT_BYTES, Ledger, Paid, key_of
 from serving.ledger.inspection import verify
-from serving.ledger.schema import request_of, request_text
+from serving.ledger.schema import PackedAnswers, request_of, request_text
 from serving.storage import open_folder
 from tests.contracts.paid import MODEL, asked, entry, key
 
@@ -29,8 +29,8 @@ COMPLETIONS = st.builds(
     Completion,
     ANY_TEXT,
     st.booleans(),
-    st.integers(0, 10**9),
-    st.integers(0, 10**9),
+    st.none() | st.integers(0, 10**9),
+    st.none() | st.integers(0, 2**63 - 1),
     metadata=st.dictionaries(st.text(), st.text(), max_size=3),
     cached_tokens=st.none() | st.integers(0, 10**9),
 )
@@ -72,6 +72,23 @@ def test_what_goes_in_comes_out_of_a_new_ledger(groups: list[dict[bytes, Paid]])
         )
         assert read.from_ledger
         assert again.model_of(digest) == paid.model
+
+
+@given(KEYS, PAID, PAID)
+def test_an_answer_is_in_memory_what_it_was(digest: bytes, first: Paid, later: Paid) -> None:
+    answers = PackedAnswers()
+    answers.add(digest, first.model, first.answer)
+    answers.add(digest, later.model, later.answer)
+    found, answer = answers.get(digest), first.answer
+    assert found is not None
+    assert found == replace(answer, from_ledger=True)
+    assert (dict(found.metadata), found.cached_tokens) == (
+        dict(answer.metadata),
+        answer.cached_tokens,
+    )
+    assert (answers.model_of(digest), digest in answers) == (first.model, True)
+    missing = bytes(31)
+    assert (answers.get(missing), answers.model_of(missing), len(answers)) == (None, "", 1)
 
 
 @given(REQUESTS)

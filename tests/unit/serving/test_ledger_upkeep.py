@@ -13,11 +13,12 @@ import pytest
 from optimizer.errors import SettingsError
 from optimizer.scripted import ScriptedModel
 from optimizer.types import Completion, Message, Request
-from serving.ledger import ENDING, Ledger, Paid
+from serving.ledger import ENDING, Ledger, Paid, compaction
 from serving.ledger.cached_model import CachedModel
 from serving.ledger.compaction import MOST_SMALL, older_than, prune, repair
 from serving.ledger.coordinator import LedgerCoordinator
 from serving.ledger.export import export
+from serving.ledger.format import batch_of, contents, whole
 from serving.ledger.inspection import Held, summary, verify
 from serving.ledger.usage import EVERY_S, USAGE_FILE, UsageCounter, Use, read_usage
 from serving.storage import open_folder
@@ -93,6 +94,45 @@ def test_a_ledger_of_many_small_segments_is_merged_when_it_is_opened(any_place: 
         Completion(f"answer {number}", from_ledger=True) for number in range(MOST_SMALL)
     ]
     assert verify(folder).faults == []
+
+
+def filled(segments: int, rows: int) -> CrashingFolder:
+    """A ledger of so many segments; the last entry of each is in the next one too, as another."""
+    folder = CrashingFolder(Disk(atomic=True))
+    for number in range(segments):
+        with Ledger(folder, take=no_hold, most_small=segments + 1) as ledger:
+            begin = number * rows
+            group = [entry(at, f"answer {at}") for at in range(begin, begin + rows)]
+            ledger.append({key: paid for one in group for key, paid in one.items()})
+    again = "000001-x.a" + ENDING
+    folder.write(again, whole([batch_of(entry(0, "another"), datetime.now(UTC))]))
+    return folder
+
+
+def test_many_segments_become_several_of_bounded_size_and_are_left_alone_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(compaction, "_ROWS", 4)
+    folder = filled(segments=20, rows=5)
+    size = len(folder.read(folder.names(ENDING)[0]))
+    monkeypatch.setattr(compaction, "LARGE_BYTES", 4 * size)
+    mend(folder)
+    names = folder.names(ENDING)
+    assert 3 <= len(names) <= 7
+    batches = [batch for name in names for batch in contents(folder.read(name)).batches]
+    assert len(batches) < 20 * 5 / 4
+    found = verify(folder)
+    assert (found.entries, found.repeated, found.faults) == (100, 0, [])
+    read = Ledger.read_only(folder)
+    assert [answer.text for at in range(100) if (answer := read.get(key(at)))] == [
+        f"answer {at}" for at in range(100)
+    ]
+    for _ in range(5):
+        names = folder.names(ENDING)
+        mend(folder)
+        spared = len(names) - len(folder.names(ENDING))
+        assert spared > 0 or folder.names(ENDING) == names, "it was written anew for nothing"
+    assert folder.names(ENDING) == names
 
 
 def test_verify_finds_what_is_wrong(tmp_path: Path) -> None:
