@@ -1,17 +1,27 @@
 """Where the commands print to, and how they end."""
 
+import io
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import IO, NoReturn
 
-from rich._null_file import NULL_FILE
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
 from cluster.cli.streams import drop, sheltered
 from optimizer.errors import escaped, shortened
+
+
+class _Nowhere(io.StringIO):
+    """Takes everything, and keeps nothing."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+
+_NOWHERE = _Nowhere()
 
 
 class SafeConsole(Console):
@@ -28,7 +38,7 @@ class SafeConsole(Console):
 
     @property
     def file(self) -> IO[str]:
-        return sheltered(NULL_FILE if self.lost else super().file, self._lose)
+        return sheltered(_NOWHERE if self.lost else super().file, self._lose)
 
     @file.setter
     def file(self, new_file: IO[str]) -> None:

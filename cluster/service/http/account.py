@@ -4,7 +4,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
-from pydantic_core import PydanticUndefined
 
 from cluster.registry import catalogue
 from cluster.service.http.deps import ERRORS, CurrentAdmin, CurrentPrincipal, Service, sheet
@@ -103,9 +102,5 @@ class AccountRoutes:
 def _defaults() -> dict[str, object]:
     """Return the defaults of an OptimizationRequest as JSON."""
     fields = OptimizationRequest.model_fields
-    known = {
-        name: field.get_default()
-        for name, field in fields.items()
-        if field.get_default() is not PydanticUndefined
-    }
+    known = {name: field.get_default() for name, field in fields.items() if not field.is_required()}
     return OptimizationRequest.model_construct(**known).model_dump(mode="json", include=set(known))
