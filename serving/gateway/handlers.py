@@ -9,7 +9,7 @@ from contextlib import aclosing
 from typing import Any, TypeVar
 
 from fastapi import Request as HttpRequest
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import EventSourceResponse, Response
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
@@ -103,7 +103,9 @@ class CompletionHandlers:
         self._count(body.model, answers)
         return Sheet(reply.whole(answers))
 
-    async def _events(self, model: LanguageModel, body: Body, reply: Reply) -> AsyncGenerator[str]:
+    async def _events(
+        self, model: LanguageModel, body: Body, reply: Reply
+    ) -> AsyncGenerator[bytes]:
         answer_by_index: dict[int, Said] = {}
         opened: set[int] = set()
         async with aclosing(in_pieces(model, body.requests())) as stream:
@@ -125,8 +127,8 @@ class CompletionHandlers:
         yield DONE
 
     async def _delivered(
-        self, first: str, events: AsyncGenerator[str], deadline: float
-    ) -> AsyncIterator[str]:
+        self, first: bytes, events: AsyncGenerator[bytes], deadline: float
+    ) -> AsyncIterator[bytes]:
         """Yield the events.
 
         It is too late for a status: an error becomes the last event, and without [DONE] nobody
@@ -134,7 +136,7 @@ class CompletionHandlers:
         """
         yield first
         try:
-            while more := await by(deadline, anext(events, "")):
+            while more := await by(deadline, anext(events, b"")):
                 yield more
         except Exception as problem:  # noqa: BLE001
             # Sent to the caller, counted, and logged by `refusal`.
@@ -147,15 +149,14 @@ class CompletionHandlers:
             self._metrics.answered(model, answer)
 
 
-class _EventStream(StreamingResponse):
+class _EventStream(EventSourceResponse):
     """Ends the source with the answer, also where the caller left before the first event."""
 
-    def __init__(self, source: AsyncGenerator[str], events: AsyncIterator[str]) -> None:
+    def __init__(self, source: AsyncGenerator[bytes], events: AsyncIterator[bytes]) -> None:
         # The second header: proxies such as nginx must not buffer events.
         super().__init__(
             events,
             headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
-            media_type="text/event-stream",
         )
         self._source = source
 

@@ -11,12 +11,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from fastapi.sse import format_sse_event
 from starlette.responses import Response
 
 from optimizer.types import Completion
 from serving.contracts.refusals import Declined, Said
 
-DONE = "data: [DONE]\n\n"
+DONE = format_sse_event(data_str="[DONE]")
 """The last event of a stream that came to its end."""
 
 
@@ -163,12 +164,12 @@ class Sheet(Response):
         return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
 
 
-def event(content: Mapping[str, Any]) -> str:
+def event(content: Mapping[str, Any]) -> bytes:
     """Return one server-sent event.
 
     It is JSON on one line and in ASCII, so that one data line holds any text of a model.
     """
-    return f"data: {json.dumps(content, separators=(',', ':'))}\n\n"
+    return format_sse_event(data_str=json.dumps(content, separators=(",", ":")))
 
 
 def usage(answers: Sequence[Said]) -> dict[str, Any] | None:

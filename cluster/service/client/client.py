@@ -305,9 +305,9 @@ class ServiceClient:
             if answer.status_code != 200:
                 answer.read()
                 raise refusal(answer)
-            for line in answer.iter_lines():
-                if line.startswith("data:"):
-                    yield parsed(Event, line.removeprefix("data:"))
+            for sent in httpx2.EventSource(answer):
+                if sent.data:  # else it only says how soon to connect again
+                    yield parsed(Event, sent.data)
 
     def _get(self, kind: type[A], path: str, **params: Any) -> A:
         return read(kind, self._ask("GET", path, params=_given(**params)))

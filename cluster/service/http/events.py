@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import EventSourceResponse, Response
+from fastapi.sse import format_sse_event
 
 from cluster.service.core.backend import Principal
 from cluster.service.core.pagination import paginate, unknown_job
@@ -19,8 +20,8 @@ from cluster.service.schemas import TERMINAL, Event, Page
 from serving.gateway.errors import Refused
 from serving.runtime.supervision import Supervisor
 
-HEARTBEAT = b": still here\n\n"
-RETRY = b"retry: 2000\n\n"
+HEARTBEAT = format_sse_event(comment="still here")
+RETRY = format_sse_event(retry=2000)
 _STREAM = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 _DESCRIPTION = (
     "A page of events. With `stream=true`, or `Accept: text/event-stream`, server-sent events: "
@@ -103,9 +104,7 @@ class Events:
         # An error that reading would give is raised here, before the stream has begun.
         if job.status in TERMINAL:
             await self._backend.events(principal, id, start, job.last_event)
-        return StreamingResponse(
-            self._stream(principal, id, start), headers=_STREAM, media_type="text/event-stream"
-        )
+        return EventSourceResponse(self._stream(principal, id, start), headers=_STREAM)
 
     async def _list(self, principal: Principal, id: str, after: int, limit: int) -> Response:
         found = await self._backend.events(principal, id, after, limit + 1)
@@ -149,7 +148,7 @@ class Events:
 def written(event: Event) -> bytes:
     """Return an event as it is sent: JSON on one line and in ASCII, whatever the event says."""
     data = json.dumps(event.model_dump(mode="json"), separators=(",", ":"))
-    return f"id: {event.id}\nevent: {event.kind}\ndata: {data}\n\n".encode("ascii")
+    return format_sse_event(data_str=data, event=event.kind, id=str(event.id))
 
 
 def _start(after: int | None, last_event_id: str) -> int:

@@ -32,7 +32,7 @@ def told(text: str) -> list[dict[str, Any]]:
     for block in re.split(r"\n\n", text.strip()):
         if block.startswith((":", "retry:")):
             continue
-        id, kind, data = block.split("\n")
+        kind, data, id = block.split("\n")
         event = json.loads(data.removeprefix("data: "))
         assert (f"id: {event['id']}", f"event: {event['kind']}") == (id, kind)
         found.append(event)
