@@ -29,9 +29,9 @@ MOST_SMALL = 32
 [ours].
 """
 _ROWS = 4096
-"""At least, of a batch in a merged segment: enough for zstd to find what repeats."""
-Keep = Callable[[Any], Any]
-"""Of a table of SCHEMA, a mask of the rows that stay."""
+"""Rows that a batch of a merged segment has at least: enough for zstd to find what repeats."""
+Filter = Callable[[Any], Any]
+"""Table of SCHEMA -> a mask of the rows that stay."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def merge(folder: Folder, found: Iterable[Found], least: int = 2) -> None:
     are no longer small.
 
     Raises:
-        StorageError: a segment cannot be read or written; the folder is as good as before then.
+        StorageError: If a file cannot be read or written; the folder is as good as before.
     """
     for run in _runs(found, _is_small_and_whole):
         if len(run) >= least:
@@ -77,7 +77,7 @@ def repair(folder: Folder) -> list[str]:
             if len(names) > 1 or cut.intersection(names):
                 for name in names:
                     if name in damaged:
-                        set_aside(folder, name, folder.read(name))
+                        copy_damaged(folder, name, folder.read(name))
                 _replace(folder, names)
     return damaged
 

@@ -5,7 +5,7 @@ compared with another machine's. An owner is dead when an opener has itself seen
 for STALE_S, by its own clock; so an owner that has had no beat through for less than that still has
 the folder, and one for which that time is over checks, before it writes, whether the folder is
 another's by now. A conditional write would do in one step what takes an opener two (write, then
-check whether it stands): no store offers one through pyarrow.fs. An opener that was slow between
+check whether it stands): pyarrow.fs offers none (README.md). An opener that was slow between
 its check and its write therefore waits until a living owner must have beaten, before it relies on
 its own file.
 

@@ -2,8 +2,8 @@
 
 An answer is on durable storage before `append` returns; a crash costs nothing that was acknowledged
 and tears no answer. Should a file be torn or damaged all the same, what is sound in it is read, and
-`damage` reports the rest. Only Completions are stored; a Failed is requested again next time. Knows
-no model and no Ray.
+`damage` reports the rest. Only Completions are stored; a Failed is requested again next time. Why
+it is not a database stands in README.md. Knows no model and no Ray.
 """
 
 import threading

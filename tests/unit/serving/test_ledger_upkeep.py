@@ -116,7 +116,7 @@ def test_many_segments_become_several_of_bounded_size_and_are_left_alone_then(
     folder = filled(segments=20, rows=5)
     size = len(folder.read(folder.names(ENDING)[0]))
     monkeypatch.setattr(compaction, "LARGE_BYTES", 4 * size)
-    mend(folder)
+    repair(folder)
     names = folder.names(ENDING)
     assert 3 <= len(names) <= 7
     batches = [batch for name in names for batch in contents(folder.read(name)).batches]
@@ -129,7 +129,7 @@ def test_many_segments_become_several_of_bounded_size_and_are_left_alone_then(
     ]
     for _ in range(5):
         names = folder.names(ENDING)
-        mend(folder)
+        repair(folder)
         spared = len(names) - len(folder.names(ENDING))
         assert spared > 0 or folder.names(ENDING) == names, "it was written anew for nothing"
     assert folder.names(ENDING) == names
