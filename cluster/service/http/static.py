@@ -1,9 +1,9 @@
 """Serves the page's own files at /, /assets and, for links into it, /jobs/...
 
 They are open to everybody without a key, as they hold no data. Their policy lets the page load from
-this address only. Starlette's StaticFiles is not used: its ETag is a hash of a file's time and size,
-so it differs between replicas and can stay the same in a new build; it sets no Cache-Control and
-serves hidden files. Knows no API.
+this address only. Starlette's StaticFiles is not used: its ETag is a hash of a file's time and
+size, so it differs between replicas and can stay the same in a new build; it sets no Cache-Control
+and serves hidden files. Knows no API.
 """
 
 import hashlib
