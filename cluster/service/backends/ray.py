@@ -290,7 +290,7 @@ class RayBackend:
         self, after_by_job: Mapping[str, int], timeout_s: float
     ) -> dict[str, list[Event] | PromptrayError]:
         return await self._call(
-            lambda controller: controller.news.remote(dict(after_by_job), timeout_s),
+            lambda controller: controller.events_since.remote(dict(after_by_job), timeout_s),
             timeout_s + ANSWERS_WITHIN_S / 2,
         )
 
