@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from jinja2 import Environment
 
-from cluster.service.jobs import controller
+from cluster.service.jobs import controller, job_runner
 from serving.clients import openai_model
 from serving.concurrency import circuit_breaker
 
@@ -40,7 +40,7 @@ def hurried_controller() -> Iterator[None]:
     """Let a controller save, and go on with what it has lost, at once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(controller, "SAVE_EVERY_S", 0.02)
-        patch.setattr(controller, "AGAIN_S", 0.01)
+        patch.setattr(job_runner, "AGAIN_S", 0.01)
         yield
 
 

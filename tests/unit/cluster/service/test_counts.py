@@ -111,7 +111,7 @@ class Window:
 
 async def in_flight(*uses: Use | None) -> Any:
     worker_pool = RayWorkerPool(ServiceSettings(), None)
-    worker_pool._window_by_name = {str(place): Window(use) for place, use in enumerate(uses)}
+    worker_pool._gate_by_name = {str(place): Window(use) for place, use in enumerate(uses)}
     return await worker_pool.in_flight()
 
 
