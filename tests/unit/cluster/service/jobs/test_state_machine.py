@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from cluster.service.core.job_record import Filed, Outcome, Spent, State
+from cluster.service.core.job_record import Filed, Spent, State
+from cluster.service.core.worker_pool import Outcome
 from cluster.service.jobs.event_log import EventLog
 from cluster.service.jobs.run_updates import Ended, Moved, Rounded, Sized, Started, Warned
 from cluster.service.jobs.state_machine import JobStateMachine
@@ -69,7 +70,7 @@ async def test_what_is_over_or_being_cancelled_is_not_cancelled_again(status: st
 
 async def test_a_start_counts_a_run_and_forgets_what_the_run_before_has_spent() -> None:
     one = machine(spent_by_trial={"t": Spent(5)}, status_by_trial={"t": "running"})
-    one.meet_quota("All is spent.")
+    one.exhaust_quota("All is spent.")
     one.start(3)
     state = one.state
     assert (state.status, state.runs, state.turn) == ("running", 1, 3)
@@ -107,8 +108,8 @@ async def test_the_end_of_a_run_is_the_end_of_the_job(
 
 async def test_a_job_that_ends_on_its_owners_quota_says_why_once() -> None:
     one = machine("running")
-    one.meet_quota("Your quota of 5 calls is used up.")
-    one.meet_quota("Another.")
+    one.exhaust_quota("Your quota of 5 calls is used up.")
+    one.exhaust_quota("Another.")
     one.settle(Outcome("ended"))
     assert await kinds(one) == ["budget.warning", "job.succeeded"]
     assert one.log.events[-1].message.endswith("Your quota of 5 calls is used up.")
@@ -117,9 +118,9 @@ async def test_a_job_that_ends_on_its_owners_quota_says_why_once() -> None:
 async def test_news_are_paid_for_once_each_however_often_a_trial_says_what_it_has_spent() -> None:
     paid: Paid = []
     one = machine("running", paid=paid)
-    one.take(Moved("t", Spent(10, 0, money=0.5), ""))
-    one.take(Moved("t", Spent(10, 0, money=0.5), ""))
-    one.take(Moved("t", Spent(25, 5, money=0.75), ""))
+    one.apply(Moved("t", Spent(10, 0, money=0.5), ""))
+    one.apply(Moved("t", Spent(10, 0, money=0.5), ""))
+    one.apply(Moved("t", Spent(25, 5, money=0.75), ""))
     assert sum(calls for _, calls, _ in paid) == Spent(25, 5).paid
     assert sum(money for _, _, money in paid) == pytest.approx(0.75)
     assert {owner for owner, _, _ in paid} == {"ann"}
@@ -129,9 +130,9 @@ async def test_a_round_that_is_told_again_is_no_step_and_no_event() -> None:
     one = machine("running")
     data = {"round": 0, "dev_accuracy": 0.5, "best": "c0"}
     for better in (True, True):
-        one.take(Rounded("t", Spent(1), data, better, "easy"))
+        one.apply(Rounded("t", Spent(1), data, better, "easy"))
     steps = one.steps
-    one.take(Rounded("t", Spent(1), data | {"round": 1, "dev_accuracy": 0.25}, False, "easy"))
+    one.apply(Rounded("t", Spent(1), data | {"round": 1, "dev_accuracy": 0.25}, False, "easy"))
     assert one.steps == steps + 1
     assert await kinds(one) == ["trial.round", "trial.better", "trial.round"]
     assert (one.state.best_dev_accuracy, one.state.best_dev_accuracy_by_task) == (
@@ -142,15 +143,15 @@ async def test_a_round_that_is_told_again_is_no_step_and_no_event() -> None:
 
 async def test_trials_are_told_of_by_how_they_end() -> None:
     one = machine("running")
-    one.take(Sized(3))
-    one.take(Started("a"))
-    one.take(Warned("a", "target_calls", 0.8, "80 of 100"))
+    one.apply(Sized(3))
+    one.apply(Started("a"))
+    one.apply(Warned("a", "target_calls", 0.8, "80 of 100"))
     for trial, status, error in (
         ("a", "finished", None),
         ("b", "failed", "It broke."),
         ("c", "stopped", None),
     ):
-        one.take(Ended(trial, Spent(1), status, error or "", None))
+        one.apply(Ended(trial, Spent(1), status, error or "", None))
     assert await kinds(one) == [
         "trial.started",
         "budget.warning",
@@ -189,7 +190,7 @@ async def test_a_crash_between_state_and_events_is_mended(
     state: dict[str, Any], events: list[Event], status: str, added: list[str]
 ) -> None:
     one = machine(state.pop("status", "queued"), *events, **state)
-    assert one.mend()
+    assert one.repair()
     assert one.state.status == status
     assert (await kinds(one))[len(events) :] == added
     if status == "failed":
@@ -198,7 +199,7 @@ async def test_a_crash_between_state_and_events_is_mended(
 
 async def test_a_job_that_is_over_leaves_its_events_to_the_storage() -> None:
     one = machine("succeeded", event(1, "job.succeeded"), last_event=1)
-    assert not one.mend()
+    assert not one.repair()
     assert one.log.events == []
     assert one.log.last_id == 1
 
