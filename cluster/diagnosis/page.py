@@ -5,7 +5,10 @@ Whatever comes from data or models is shown as text, under the same security pol
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
+
+from jinja2 import Environment
 
 from cluster.diagnosis.charts import (
     ablations_figure,
@@ -16,7 +19,7 @@ from cluster.diagnosis.charts import (
 )
 from cluster.diagnosis.result import TaskDiagnosis
 from cluster.results.charts.figure import Figure
-from cluster.results.page_assets import render
+from cluster.results.page_assets import environment_of, render
 from optimizer.diagnostics import MEASURES, Diagnosis, NotMeasured
 from optimizer.diagnostics.findings import chance
 
@@ -46,15 +49,9 @@ def diagnosis_page(results: Sequence[TaskDiagnosis], settings: Mapping[str, Any]
         for number, figure in figures(result.found).items()
     }
     return render(
-        "cluster.diagnosis",
+        _environment(),
         "diagnosis.html.j2",
         settings,
-        functions={
-            "chance": chance,
-            "quoted": quoted,
-            "BADGE_BY_VERDICT": BADGE_BY_VERDICT,
-            "measured": lambda finding: not isinstance(finding, NotMeasured),
-        },
         results=results,
         charts=charts,
         measures=MEASURES,
@@ -84,3 +81,15 @@ def quoted(found: Diagnosis, given: str) -> list[tuple[str, int]]:
     return Counter(
         feedback.text for feedback in found.feedbacks if feedback.given == given
     ).most_common(MOST_TEXTS)
+
+
+@cache
+def _environment() -> Environment:
+    """Return the page's environment; its templates are compiled once a process."""
+    functions = {
+        "chance": chance,
+        "quoted": quoted,
+        "BADGE_BY_VERDICT": BADGE_BY_VERDICT,
+        "measured": lambda finding: not isinstance(finding, NotMeasured),
+    }
+    return environment_of("cluster.diagnosis", {}, functions)

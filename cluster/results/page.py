@@ -8,7 +8,10 @@ that a fault in escaping could still execute nothing.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
+
+from jinja2 import Environment
 
 from cluster.analysis.comparisons import comparisons as all_comparisons
 from cluster.analysis.comparisons import comparisons_over_tasks, corrected_verdicts
@@ -27,7 +30,7 @@ from cluster.results.charts.figure import colours
 from cluster.results.charts.learning import learning_figure
 from cluster.results.charts.search import found_figure
 from cluster.results.matrix import matrices
-from cluster.results.page_assets import render
+from cluster.results.page_assets import environment_of, render
 from cluster.text import formatting
 from cluster.text.signs import signed
 from cluster.trial.result import Sample, TrialResult
@@ -60,11 +63,9 @@ def report_page(results: Sequence[TrialResult], settings: Mapping[str, Any]) -> 
             for place, summary in enumerate(summaries)
         }
     return render(
-        "cluster.results",
+        _environment(),
         "report.html.j2",
         settings,
-        filters=FILTERS,
-        functions=FUNCTIONS,
         summaries=summaries,
         results=results,
         charts=charts,
@@ -117,3 +118,9 @@ FUNCTIONS = {
     "MARK": MARK,
     "SENTENCE_BY_STATE": SENTENCE_BY_STATE,
 }
+
+
+@cache
+def _environment() -> Environment:
+    """Return the page's environment; its templates are compiled once a process."""
+    return environment_of("cluster.results", FILTERS, FUNCTIONS)

@@ -18,30 +18,21 @@ from cluster.text import formatting
 
 
 def render(
-    package: str,
-    template: str,
-    settings: Mapping[str, Any],
-    *,
-    filters: Mapping[str, Any] | None = None,
-    functions: Mapping[str, Any] | None = None,
-    **content: Any,
+    environment: Environment, template: str, settings: Mapping[str, Any], **content: Any
 ) -> str:
     """Return a page as HTML; about 5 MB, nearly all of it Plotly.
 
     Args:
-        package: The package that has the template.
-        template: Its name.
+        environment: What renders the templates of the page; see `environment_of`.
+        template: The name of the template.
         settings: Shown as YAML, so they must hold no secrets.
-        filters: Filters of this template, beside those of numbers and texts.
-        functions: What else it calls, by name.
         **content: What it shows.
     """
-    page = environment_of(package, filters, functions).get_template(template)
     scripts = [
         _asset("plotly", "package_data/plotly.min.js"),
         _asset("cluster.results", "templates/report.js"),
     ]
-    return page.render(
+    return environment.get_template(template).render(
         settings=_shown_yaml(settings),
         style=Markup(_asset("cluster.results", "templates/report.css")),
         scripts=[Markup(script) for script in scripts],
@@ -51,11 +42,15 @@ def render(
 
 
 def environment_of(
-    package: str,
-    filters: Mapping[str, Any] | None = None,
-    functions: Mapping[str, Any] | None = None,
+    package: str, filters: Mapping[str, Any], functions: Mapping[str, Any]
 ) -> Environment:
-    """Return the environment that renders the templates of a package; see `render`."""
+    """Return the environment that renders the templates of a package.
+
+    Args:
+        package: The package that has the templates.
+        filters: Their filters, beside those of numbers and texts.
+        functions: What else they call, by name.
+    """
     environment = Environment(
         loader=PackageLoader(package),
         autoescape=True,
@@ -64,10 +59,8 @@ def environment_of(
         lstrip_blocks=True,
     )
     shared = ("share", "count", "duration", "shortened")
-    environment.filters.update(
-        {name: getattr(formatting, name) for name in shared}, **filters or {}
-    )
-    environment.globals.update(functions or {})
+    environment.filters.update({name: getattr(formatting, name) for name in shared}, **filters)
+    environment.globals.update(functions)
     return environment
 
 

@@ -40,8 +40,7 @@ FORBIDDEN = {
 """By whole name, or by the last part where it stands alone."""
 HARMLESS = {"re.compile", "torch.compile", "importlib.metadata.import_module"}
 MARKUP = {
-    "cluster/results/page.py": "the page's own style and scripts, files of packages",
-    "cluster/diagnosis/page.py": "the same",
+    "cluster/results/page_assets.py": "the pages' own style and scripts, files of packages",
 }
 """Where ready HTML enters a page."""
 OWN_PROCESSES = {

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.results.page import FILTERS, FUNCTIONS
-from cluster.results.page_assets import environment_of
+from cluster.results.page import _environment
 from cluster.text.diff import Piece, word_diff
 
 WORDS = st.lists(
@@ -116,7 +115,7 @@ class Shown(HTMLParser):
             self.signs.append((data, str(self._open[-1][1])))
 
 
-MARKUP = environment_of("cluster.results", FILTERS, FUNCTIONS).get_template("diff.html.j2").module
+MARKUP = _environment().get_template("diff.html.j2").module
 
 
 def diff_markup(pieces: tuple[Piece, ...]) -> str:
