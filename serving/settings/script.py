@@ -1,6 +1,8 @@
 """A script of replies: which request gets which, with what chances.
 
-It is strict, and read from a file; this module plays nothing itself. A YAML file has `rules`, and
+It is strict, and read from a file; this module plays nothing itself.
+
+A YAML file has `rules`, and
 `faults` where some of the requests fail whatever their content; in a `.jsonl` file each line is a
 rule. The first rule that matches a request answers it, by one of its replies, drawn by their
 weights.
