@@ -29,12 +29,12 @@ def render(
         **content: What it shows.
     """
     scripts = [
-        _asset("plotly", "package_data/plotly.min.js"),
-        _asset("cluster.results", "templates/report.js"),
+        asset("plotly", "package_data/plotly.min.js"),
+        asset("cluster.results", "templates/report.js"),
     ]
     return environment.get_template(template).render(
         settings=_shown_yaml(settings),
-        style=Markup(_asset("cluster.results", "templates/report.css")),
+        style=Markup(asset("cluster.results", "templates/report.css")),
         scripts=[Markup(script) for script in scripts],
         hashes=[_script_hash(script) for script in scripts],
         **content,
@@ -64,7 +64,7 @@ def environment_of(
     return environment
 
 
-def _asset(package: str, path: str) -> str:
+def asset(package: str, path: str) -> str:
     """Return a text file of a package, with the line ends that a browser hashes."""
     return (
         files(package)

@@ -125,23 +125,25 @@ class Events:
         """
         yield RETRY
         events = self._backend.follow(principal, id, after)
-        coming = asyncio.ensure_future(anext(events, None))
+        coming: asyncio.Future[Event | None] | None = None
         try:
             while True:
+                coming = coming or asyncio.ensure_future(anext(events, None))
                 # Not asyncio.timeout, which would cancel the following at the first heartbeat.
                 await asyncio.wait([coming], timeout=self._heartbeat_s)
                 if not coming.done():
                     yield HEARTBEAT
                 elif event := coming.result():
+                    coming = None
                     yield written(event)
-                    coming = asyncio.ensure_future(anext(events, None))
                 else:
                     return
         except Exception as problem:  # noqa: BLE001 - the client connects again, and gets the reason
             self._tasks.report(f"following {id}", problem)
         finally:
-            coming.cancel()
-            await asyncio.wait([coming])
+            if coming is not None:
+                coming.cancel()
+                await asyncio.wait([coming])
             await events.aclose()  # type: ignore[attr-defined]  # an async generator, by the protocol's contract
 
 

@@ -12,7 +12,7 @@ AWAITED_BY_THEIR_MAKERS = {
     "cluster/service/jobs/worker_pool.py": 2,
     "cluster/service/jobs/job_runner.py": 1,
     "cluster/service/backends/broadcast.py": 2,
-    "cluster/service/http/events.py": 2,
+    "cluster/service/http/events.py": 1,
 }
 """Tasks of the service that are no background tasks: who makes them waits for them, and ends them.
 """
