@@ -73,9 +73,12 @@ def read_yaml(text: str) -> Any:
         YAMLFault: If it is not YAML, a key occurs twice, it is nested too deep, or it holds an odd
             value.
     """
-    loader = _Loader(text)
     try:
-        return loader.get_single_data()
+        loader = _Loader(text)
+        try:
+            return loader.get_single_data()
+        finally:
+            loader.dispose()
     except YAMLFault:
         raise
     except yaml.YAMLError as problem:
@@ -90,5 +93,3 @@ def read_yaml(text: str) -> Any:
         raise YAMLFault(
             "cannot be read: it is nested too deep, or holds an odd value", "is not YAML"
         ) from problem
-    finally:
-        loader.dispose()
