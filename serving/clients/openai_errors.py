@@ -3,7 +3,7 @@
 AccessError where the key or its balance is refused: no call will be answered. Transient where
 another attempt may succeed: nothing came, or no whole reply, or the endpoint is busy or broken for
 now. Rejected where something is wrong with the request, by itself or as one of a kind: a single
-reply cannot show which, and the client finds out (openai_model).
+reply cannot show which, and the client finds out (openai_rejections).
 
 The rule [ours], as endpoints do not agree on statuses:
 

@@ -5,10 +5,7 @@ openai_errors: a wrong key is an AccessError at once; what may pass is retried, 
 number and time; where the endpoint does not answer even another request, it is down, and all calls
 wait until it is back or EndpointError is raised (see circuit_breaker). A call that still fails
 after that is a Failed("infrastructure"): so a request that breaks an endpoint every time ends no
-run. Where a request is rejected, and none of its form was answered yet, or STREAK in a row were
-not, a harmless one of the same form is sent: if that is rejected too, no request of the form can be
-answered, which ends the run with the endpoint's own words and a way to fix it; else it is that
-request's own.
+run. A rejected request is examined by openai_rejections.
 
 All attempts of a call carry one `Idempotency-Key`, so that a gateway that honours it never charges
 for a call twice.
@@ -25,16 +22,16 @@ import openai
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.completion import Completion as TextCompletion
 
-from optimizer.errors import EndpointError, PromptrayError
+from optimizer.errors import EndpointError
 from optimizer.types import Completion, Failed, Outcome, Request
 from serving.clients.bounded_bodies import ACCEPTED, bound_replies
 from serving.clients.dispatch_hook import Once, Sending
 from serving.clients.openai_client import open_client
 from serving.clients.openai_errors import UNREADABLE, Faults
-from serving.clients.openai_repairs import fix_for
+from serving.clients.openai_rejections import Rejections, is_lost
 from serving.clients.openai_requests import body_of, idempotency_key
 from serving.clients.openai_responses import GrowingReply, error_in, read, says_its_end
-from serving.clients.probe import PROBE, question_like
+from serving.clients.probe import PROBE
 from serving.concurrency.aimd import effort
 from serving.concurrency.circuit_breaker import Outage
 from serving.concurrency.gate import Gate, Window
@@ -60,18 +57,10 @@ no accident of the line [ours].
 """
 _PROBE_PAUSE_S = 0.2
 """Between two of them."""
-STREAK = 10
-"""Rejected requests in a row, after which a harmless one is sent [ours]: a prompt that trips a
-filter costs one more request in so many, and an endpoint that has begun to refuse all is
-found out soon.
-"""
 _UNSAID = 3
 """Replies without a finish reason, and none with one, after which an endpoint counts as one that
 never gives it [ours].
 """
-_MOST_FORMS = 1000
-_MOST_FIXES = 4
-"""Rejections of one harmless request that are examined, one setting each."""
 
 
 class OpenAIModel:
@@ -110,10 +99,7 @@ class OpenAIModel:
             {"Accept-Encoding": ACCEPTED},
         )
         bound_replies(self._client)
-        self._answered_forms: set[Request] = set()
-        """Harmless requests (see question_like) of whose form one was answered."""
-        self._rejected_in_a_row = 0
-        self._doubting = asyncio.Lock()
+        self._rejections = Rejections(settings, self._faults, self._ask)
         self._ends_unsaid = 0
         """Replies without a finish reason, while none has one; -1: some do."""
 
@@ -158,7 +144,7 @@ class OpenAIModel:
         except Transient as problem:
             raise self._misled(problem.reason) from problem
         if isinstance(outcome, Rejected) and outcome.concerns_all:
-            raise await self._looked_into(request, outcome)
+            raise await self._rejections.explained(request, outcome)
         return outcome
 
     async def stream(self, request: Request) -> AsyncIterator[Piece]:
@@ -172,7 +158,7 @@ class OpenAIModel:
         try:
             reply = await self._limiter.run(partial(self._send, request, stream=True))
             if isinstance(reply, Failed):
-                failed = await self._believed(request, reply)
+                failed = await self._rejections.believed(request, reply)
             else:
                 async with aclosing(self._events(reply)) as events:
                     async for event in events:
@@ -181,7 +167,7 @@ class OpenAIModel:
         except Transient as problem:
             failed = Failed("infrastructure", problem.reason)
         if failed is None and growing.outcome is not None:
-            self._was_answered(request)
+            self._rejections.answered(request)
         yield failed or growing.outcome or Failed("infrastructure", self._faults.garbled().reason)
 
     async def aclose(self) -> None:
@@ -191,7 +177,7 @@ class OpenAIModel:
 
     async def _outcome(self, request: Request, ask: Callable[[], Awaitable[Outcome]]) -> Outcome:
         try:
-            return await self._believed(request, await self._limiter.run(ask))
+            return await self._rejections.believed(request, await self._limiter.run(ask))
         except Transient as problem:
             return Failed("infrastructure", problem.reason)
 
@@ -211,8 +197,8 @@ class OpenAIModel:
         elif isinstance(outcome, Completion):
             self._expect_whole(reply)
         self._outage.answered()
-        if settings is None and not _is_lost(outcome):
-            self._was_answered(request)
+        if settings is None and not is_lost(outcome):
+            self._rejections.answered(request)
         return outcome
 
     def _expect_whole(self, reply: Any) -> None:
@@ -227,13 +213,6 @@ class OpenAIModel:
             self._ends_unsaid += 1
         if not says_its_end(reply) and self._ends_unsaid < _UNSAID:
             raise self._faults.broke_off(ValueError("it does not say why it ended"))
-
-    def _was_answered(self, request: Request) -> None:
-        self._rejected_in_a_row = 0
-        if len(self._answered_forms) >= _MOST_FORMS:
-            # Callers of a gateway may use any number of forms.
-            self._answered_forms.clear()
-        self._answered_forms.add(question_like(request))
 
     async def _send(
         self, request: Request, *, stream: bool = False, settings: OpenAISettings | None = None
@@ -316,57 +295,10 @@ class OpenAIModel:
                 return True
         return False
 
-    async def _believed(self, request: Request, outcome: Outcome) -> Outcome:
-        """Return the outcome, where it is this request's own.
-
-        Raises:
-            AccessError: If no request of its form is answered, for the key.
-            EndpointError: If no request of its form is answered, for another reason.
-        """
-        if not _is_lost(outcome):
-            return outcome
-        form = question_like(request)
-        self._rejected_in_a_row += 1
-        # One harmless request serves all calls that are in doubt.
-        async with self._doubting:
-            if form in self._answered_forms and self._rejected_in_a_row < STREAK:
-                return outcome
-            try:
-                answer = await self._ask(form)
-            except Transient:
-                # The doubt stays: the harmless request was not answered either.
-                return outcome
-            if isinstance(answer, Rejected) and answer.concerns_all:
-                raise await self._looked_into(form, answer)
-        return outcome
-
-    async def _looked_into(self, question: Request, rejected: Rejected) -> PromptrayError:
-        """Return the error of a rejected harmless request, with a fix.
-
-        Fixes are tried out, as some endpoints name one setting after another.
-        """
-        changes: dict[str, Any] = {}
-        last: Outcome = rejected
-        try:
-            while isinstance(last, Rejected) and last.concerns_all and len(changes) < _MOST_FIXES:
-                settings = self._settings.model_copy(update=changes)
-                if not (change := fix_for(settings, last)):
-                    return self._faults.concerning_all(rejected, changes, last)
-                changes |= change
-                last = await self._ask(question, settings.model_copy(update=change))
-        except (Transient, PromptrayError):
-            # The last advice was not refused, so it stands.
-            pass
-        return self._faults.concerning_all(rejected, changes)
-
     def _misled(self, reason: str) -> EndpointError:
         return EndpointError(
             f"{reason} Check that base_url {self._settings.base_url} is right and answers."
         )
-
-
-def _is_lost(outcome: Outcome) -> bool:
-    return isinstance(outcome, Failed) and outcome.kind == "infrastructure"
 
 
 def _effort_of(result: Any, seconds: float) -> float | None:

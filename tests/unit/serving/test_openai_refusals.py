@@ -10,7 +10,8 @@ from aiohttp import web
 
 from optimizer.errors import AccessError, EndpointError, PromptrayError
 from optimizer.types import Completion, Failed, Message, Request, Sampling
-from serving.clients.openai_model import STREAK, OpenAIModel
+from serving.clients.openai_model import OpenAIModel
+from serving.clients.openai_rejections import STREAK
 from serving.clients.probe import question_like, reach
 from serving.settings import OpenAISettings
 from tests.contracts.client_contract import ask
