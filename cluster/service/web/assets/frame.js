@@ -31,8 +31,8 @@ export function Frame({ path = "", children }) {
 function ThemeSwitch() {
   const [theme, setTheme] = useState(window.promptrayTheme.now());
   const other = theme === "dark" ? "light" : "dark";
-  const turn = () => (window.promptrayTheme.choose(other), setTheme(other));
-  return html`<button class="plain" onClick=${turn} title=${`Use ${other} colours`}>
+  const switchTheme = () => (window.promptrayTheme.choose(other), setTheme(other));
+  return html`<button class="plain" onClick=${switchTheme} title=${`Use ${other} colours`}>
     <span aria-hidden="true">${theme === "dark" ? "☀" : "☾"}</span><span class="unseen">Use ${other} colours</span></button>`;
 }
 
