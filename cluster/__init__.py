@@ -1,0 +1,1 @@
+"""The shell around optimizer and serving: command line, experiments on Ray, results, service."""

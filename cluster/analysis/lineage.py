@@ -77,7 +77,7 @@ def _refinement(
     gain = gain_over(standings.get(parent.id), standing) if parent is not None else None
     old = parent.prompt if parent is not None else None
     shown = old.demonstrations if old is not None else ()
-    kept = set(shown) & set(candidate.prompt.demonstrations)
+    shared = set(shown) & set(candidate.prompt.demonstrations)
     return Refinement(
         candidate,
         parent,
@@ -86,6 +86,6 @@ def _refinement(
         pieces=word_diff(
             old.text() if old is not None else candidate.prompt.text(), candidate.prompt.text()
         ),
-        new_demonstrations=tuple(d for d in candidate.prompt.demonstrations if d not in kept),
-        dropped_demonstrations=sum(d not in kept for d in shown),
+        new_demonstrations=tuple(d for d in candidate.prompt.demonstrations if d not in shared),
+        dropped_demonstrations=sum(d not in shared for d in shown),
     )

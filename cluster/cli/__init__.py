@@ -1,10 +1,10 @@
 """The command line: `promptray run`, `resume`, `check`, `submit`, `apply`, `list`, `serve` ...
 
-The only part that prints.
+This is the only part that prints.
 
-A mistake that the user can mend ends with one sentence and exit code 2; what broke by itself, with
-code 1; Ctrl-C, with 130; SIGTERM, with 143. A check that finds no task with room for optimization
-ends with code 3, and with 4 where that cannot be told of some task.
+An error that the user can correct ends with one sentence and exit code 2; another failure with code
+1; Ctrl-C with 130; SIGTERM with 143. A check that finds no task with measurable headroom ends with
+code 3, and with 4 where the headroom of some task is not known.
 """
 
 import typer
@@ -39,7 +39,7 @@ for group in (ledger, service_jobs, keys):
 
 
 def main() -> None:
-    """The console script: runs the command, and says our errors in one sentence."""
+    """Run the command of the console script, and report our errors in one sentence."""
     open_streams()
     take_sigterm()
     try:

@@ -1,6 +1,4 @@
-"""`promptray check`: can an experiment pay, and what may it cost? Knows no Ray until it needs
-it.
-"""
+"""`promptray check`: headroom and cost of an experiment. Loads no Ray until it needs it."""
 
 from typing import Annotated
 
@@ -14,9 +12,9 @@ from cluster.config.overrides import overrides
 from cluster.experiment.prepare import SETTINGS_FILE, Experiment, prepare
 
 NONE_CAN_PAY = 3
-"""Exit code where no task has room for optimization."""
+"""Exit code where no task has measurable headroom."""
 NOT_KNOWN = 4
-"""Exit code where none is seen to have room, and of some task it cannot be told."""
+"""Exit code where no task has measurable headroom, and that of some task is not known."""
 
 
 def check(
@@ -38,9 +36,10 @@ def check(
         int, typer.Option(min=2, max=20, help="Runs of the baseline, for the noise.")
     ] = 3,
 ) -> None:
-    """Say of each task of an experiment whether optimization can pay, and what the experiment may
-    cost. Exit code 3: none can; 4: none is seen to, and of some task it cannot be told, as its
-    answers were not read as they are meant.
+    """Estimate cost and headroom before spending.
+
+    Exit code 3: no task has measurable headroom; 4: none has, and that of some task is not known,
+    as its answers may have been parsed wrongly.
     """
     given = overrides(
         file,
@@ -65,7 +64,7 @@ def check(
 
 
 def _check(experiment: Experiment, repeats: int) -> int:
-    """Shows what was found, and returns the exit code."""
+    """Run the check, print it, and return the exit code."""
     from cluster.headroom.check import run_check
     from cluster.headroom.table import check_table
 

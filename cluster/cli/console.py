@@ -1,4 +1,4 @@
-"""Where the commands print to, and how they end."""
+"""The consoles of the commands, and how commands end."""
 
 import io
 import sys
@@ -25,16 +25,16 @@ _NOWHERE = _Nowhere()
 
 
 class SafeConsole(Console):
-    """Prints what a terminal would interpret in text from data or models as an escape; its own
-    colours stay.
+    """A console that prints control characters in text from data or models as escapes.
 
-    Where nobody takes its output any more, it ends the command, unless that is `steady`.
+    Its own colours stay. Where nobody reads its output any more, it ends the command, unless the
+    command is `steady`.
     """
 
     steady = False
-    """Does the command go on when its output is lost?"""
+    """Whether the command continues when its output is lost."""
     lost = False
-    """Is nothing written any more?"""
+    """Whether nothing is written any more."""
 
     @property
     def file(self) -> IO[str]:
@@ -45,7 +45,7 @@ class SafeConsole(Console):
         self._file = new_file
 
     def _lose(self, problem: Exception) -> None:
-        """The reader has gone (a pipe), the terminal has hung up, or the disk is full."""
+        """Handle a lost output: a closed pipe, a terminal that hung up, or a full disk."""
         if self.lost:
             return
         self.lost = True
@@ -59,6 +59,7 @@ class SafeConsole(Console):
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
+        """Yield the segments with control characters escaped."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(escaped(segment.text), segment.style)
 
@@ -69,14 +70,12 @@ ERR = SafeConsole(stderr=True)
 
 
 LONGEST_SENTENCE = 2000
-"""A message that quotes foreign text is cut there [ours]."""
+"""Characters after which a message that quotes foreign text is cut [ours]."""
 
 
 @contextmanager
 def steady(console: SafeConsole = OUT) -> Iterator[None]:
-    """A block of work that goes on when nobody sees it any more: what it finds is kept
-    elsewhere.
-    """
+    """Run a block that continues when nobody reads its output: its results are stored elsewhere."""
     before, console.steady = console.steady, True
     try:
         yield
@@ -85,10 +84,11 @@ def steady(console: SafeConsole = OUT) -> Iterator[None]:
 
 
 def say(text: str, style: str = "") -> None:
+    """Print a line of plain text, without markup."""
     OUT.print(Text(text, style), soft_wrap=True)
 
 
 def end(sentence: str, code: int) -> NoReturn:
-    """The last sentence of a command that did not come to its end."""
+    """Print the last sentence of a command that failed, and exit."""
     ERR.print(Text(shortened(sentence, LONGEST_SENTENCE)), soft_wrap=True)
     raise SystemExit(code)

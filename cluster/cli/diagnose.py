@@ -1,4 +1,4 @@
-"""`promptray diagnose`: the paper's analyses of a pair of models. Knows no Ray until it runs."""
+"""`promptray diagnose`: the paper's analyses of a pair of models. Loads no Ray until it runs."""
 
 import shlex
 import time
@@ -34,7 +34,7 @@ def diagnose(
     task: options.Tasks = None,
     target: options.Target = None,
     optimizer: options.Optimizer = None,
-    seed: Annotated[int | None, typer.Option(help="Of the splits and of all chances.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed (splits and sampling).")] = None,
     scorer: options.Scorer = None,
     seed_instruction: options.SeedInstruction = None,
     sizes: Sizes = None,
@@ -42,9 +42,10 @@ def diagnose(
     optimizer_calls: OptimizerCalls = None,
     out: options.Out = None,
 ) -> None:
-    """Measure a pair of models: does reflection use the evidence, is it right, does it pay, does
-    the target follow? Options stand
-    above FILE.
+    """Measure how a pair of models reflects, and whether the target follows its steps.
+
+    It shows whether reflection uses the evidence, whether it is right, and whether it improves
+    prompts. Options override FILE.
     """
     from cluster.diagnosis.preparation import prepare
 
@@ -71,7 +72,7 @@ def diagnose(
 
 
 def _diagnose(prepared: "Prepared") -> bool:
-    """Measures, shows what was found, and says whether all of it could be."""
+    """Run and print the diagnosis, and return whether it is complete."""
     from cluster.analysis.failures import reason_lines
     from cluster.diagnosis.folder import PAGE_FILE, write_diagnosis
     from cluster.diagnosis.table import diagnosis_table
@@ -90,7 +91,7 @@ def _diagnose(prepared: "Prepared") -> bool:
         )
     except KeyboardInterrupt:
         command = f"promptray diagnose {shlex.quote(prepared.out.place_of(SETTINGS_FILE))}"
-        end(f"Stopped. Every finished call is kept; continue with:  {command}", exit_code())
+        end(f"Stopped. Every finished call is recorded; continue with:  {command}", exit_code())
     write_diagnosis(prepared.out, results, prepared.settings.model_dump(mode="json"))
     OUT.print(diagnosis_table(results))
     for line in reason_lines(

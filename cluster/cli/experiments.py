@@ -1,4 +1,4 @@
-"""`promptray run`, `resume`, `apply` and `list`. Knows no Ray until a command needs it."""
+"""`promptray run`, `resume`, `apply` and `list`. Loads no Ray until a command needs it."""
 
 import asyncio
 import shlex
@@ -45,7 +45,7 @@ def run(
 ) -> None:
     """Run an experiment: every task with every strategy and every seed.
 
-    Options stand above FILE.
+    Options override FILE.
     """
     given = overrides(
         file,
@@ -70,8 +70,9 @@ def run(
 def resume(
     folder: Annotated[str, typer.Argument(help="A results folder, a path or a URI.")],
 ) -> None:
-    """Continue an experiment that was cut, or repeat one that is finished: what was paid for is not
-    paid for again.
+    """Continue an experiment that was interrupted, or repeat a finished one.
+
+    Calls that were paid are not paid again.
     """
     with steady():
         _begin(ExperimentSettings.read(settings_place(folder)))
@@ -83,7 +84,7 @@ def apply(
     ],
     input: Annotated[str, typer.Option(help="What to answer; - reads it from standard input.")],
     target: Annotated[
-        str | None, typer.Option(help="As of promptray run; default: the prompt's own.")
+        str | None, typer.Option(help="As for promptray run. Default: the prompt's own.")
     ] = None,
 ) -> None:
     """Answer one input with an optimized prompt."""
@@ -92,7 +93,7 @@ def apply(
 
 
 def list_names() -> None:
-    """The names of tasks, scorers, strategies, selection rules and models."""
+    """List the names of tasks, scorers, strategies, selection rules and models."""
     for shelf, description_by_name in (catalogue() | installed()).items():
         say(shelf, "bold")
         width = max(map(len, description_by_name))
@@ -133,12 +134,12 @@ def _run(experiment: Experiment) -> None:
         _save(experiment, stop.results)
         command = f"promptray resume {shlex.quote(experiment.out.place)}"
         end(
-            f"Stopped. {_left(experiment, stop.results)}Every finished call is kept; continue "
+            f"Stopped. {_left(experiment, stop.results)}Every finished call is recorded; continue "
             f"with:  {command}",
             exit_code(),
         )
     except BrokenOff as broken:
-        with suppress(StorageError):  # what broke the run is told, not what comes of it
+        with suppress(StorageError):  # the error to report is what broke the run, not this one
             _save(experiment, broken.results)
             say(_left(experiment, broken.results))
         raise broken.problem from broken
@@ -157,15 +158,15 @@ def _save(experiment: Experiment, results: "Sequence[TrialResult]") -> None:
 
 
 def _left(experiment: Experiment, results: "Sequence[TrialResult]") -> str:
-    """Where the best prompts so far stand, for a run that was cut; "" where there are none."""
+    """Return where the best prompts so far are, for a run that was cut; "" where there are none."""
     from cluster.text.formatting import format_trial_counts, plural
 
     best = sum(result.best is not None for result in results)
     if not best:
         return ""
-    told = format_trial_counts([result.status for result in results], len(experiment.trial_specs))
+    counts = format_trial_counts([result.status for result in results], len(experiment.trial_specs))
     return (
-        f"{told}; the best prompts so far, of {plural(best, 'trial')}, are in "
+        f"{counts}; the best prompts so far, of {plural(best, 'trial')}, are in "
         f"{experiment.out.place_of('best')}. "
     )
 

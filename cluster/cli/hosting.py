@@ -19,26 +19,29 @@ def serve(
     ] = None,
     host: Annotated[
         str | None,
-        typer.Option(help="Address to listen on. Default: 127.0.0.1, this machine alone."),
+        typer.Option(help="Address to listen on. Default: 127.0.0.1, this machine only."),
     ] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: 8000.")] = None,
     allowed_host: Annotated[
         list[str] | None,
         typer.Option(
             help=(
-                "A name beside this machine's own that the models may be reached by, such as a "
-                "proxy's; may be repeated."
+                "Another host name under which clients may reach the models, such as a proxy's; "
+                "may be repeated."
             )
         ),
     ] = None,
     api_key_env: Annotated[
-        str | None, typer.Option(help="Variable that holds the key to ask callers for.")
+        str | None, typer.Option(help="Variable that holds the key which clients must send.")
     ] = None,
     api_keys_file: Annotated[
         Path | None, typer.Option(help="File with an API key on each line.")
     ] = None,
 ) -> None:
-    """Offer models at an OpenAI-compatible address, until Ctrl-C. Options stand above FILE."""
+    """Serve models at an OpenAI-compatible address, until Ctrl-C.
+
+    Options override FILE.
+    """
     from cluster.ray_runtime.ports import expect_free
     from cluster.ray_runtime.session import ray_session
     from cluster.ray_runtime.start import cluster_address

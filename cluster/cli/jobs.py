@@ -1,6 +1,6 @@
 """`promptray submit`, `status`, `logs` and `stop`: experiments as jobs of a Ray cluster.
 
-Knows no Ray until a command needs it.
+Loads no Ray until a command needs it.
 """
 
 import asyncio
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 Address = Annotated[
     str | None,
     typer.Option(
-        help="The cluster's dashboard. Default: what RAY_API_SERVER_ADDRESS or RAY_ADDRESS says, "
-        "else http://127.0.0.1:8265."
+        help="The cluster's dashboard. Default: RAY_API_SERVER_ADDRESS or RAY_ADDRESS, else "
+        "http://127.0.0.1:8265."
     ),
 ]
 RuntimeEnv = Annotated[
@@ -101,7 +101,7 @@ def submit(
     jobs = Jobs(address)
     shipment = jobs.submit(settings, environment)
     if shipment is None:
-        say(f"{settings.name} is on the cluster already; it was left alone.")
+        say(f"{settings.name} is queued or running on the cluster already; nothing was submitted.")
     else:
         say(
             f"Submitted {settings.name} to {jobs.address}; results go to {shipment.settings.out} "
@@ -115,7 +115,7 @@ def status(
     name: Annotated[str | None, typer.Argument(help="Only this experiment.")] = None,
     address: Address = None,
 ) -> None:
-    """The experiments that were submitted to a cluster, and how they stand."""
+    """List the experiments that were submitted to a cluster, with their status."""
     from cluster.submission.jobs import Jobs
 
     jobs = Jobs(address)
@@ -132,9 +132,9 @@ def status(
 def logs(
     name: Name,
     address: Address = None,
-    follow: Annotated[bool, typer.Option(help="Until the job ends.")] = False,
+    follow: Annotated[bool, typer.Option(help="Follow the output until the job ends.")] = False,
 ) -> None:
-    """What an experiment's last run has printed."""
+    """Print the output of an experiment's last run."""
     from cluster.submission.jobs import Jobs
 
     jobs = Jobs(address)
@@ -145,7 +145,10 @@ def logs(
 
 
 def stop(name: Name, address: Address = None) -> None:
-    """Stop an experiment; its results so far are kept, and submitting it again continues it."""
+    """Stop an experiment.
+
+    Its results so far stay, and submitting it again continues it.
+    """
     from cluster.submission.jobs import STOP_WITHIN_S, Jobs
 
     jobs = Jobs(address)
@@ -159,14 +162,17 @@ def stop(name: Name, address: Address = None) -> None:
 
 
 def _wait(jobs: "Jobs", name: str) -> None:
-    """Ends with the job's outcome; Ctrl-C only takes the eyes off it."""
+    """Show the output until the job ends, then end with its outcome.
+
+    Ctrl-C ends the watching, not the job.
+    """
     try:
         _follow(jobs, name)
         while not (job := jobs.find(name)).over:
             time.sleep(POLL_S)
     except KeyboardInterrupt:
         end(
-            f"The job goes on; see it with:  promptray logs {name} --follow   stop it with:  "
+            f"The job continues; watch it with:  promptray logs {name} --follow   stop it with:  "
             f"promptray stop {name}",
             exit_code(),
         )
@@ -184,7 +190,7 @@ def _follow(jobs: "Jobs", name: str) -> None:
 
 
 def _write(text: str) -> None:
-    """As it is: a job's output was laid out where it ran."""
+    """Write the text unchanged: a job's output was laid out where it ran."""
     OUT.file.write(text)
     OUT.file.flush()
 

@@ -1,6 +1,6 @@
 """`promptray keys`: who may use an optimizer service.
 
-Works on its storage folder; running replicas see a change in seconds.
+It works on the service's storage folder; running replicas see a change in seconds.
 """
 
 from typing import Annotated
@@ -20,20 +20,19 @@ Storage = Annotated[
 ]
 STORAGE = "service"
 _FIRST = (
-    "This is the service's first key: within seconds it asks everybody for one, also on this "
-    "machine, where whoever came was its "
-    "admin. Enter the key in the page, or set PROMPTRAY_API_KEY to it."
+    "This is the service's first key: within seconds it requires one from everybody, also on this "
+    "machine, where everybody was its admin before. Enter the key in the page, or set "
+    "PROMPTRAY_API_KEY to it."
 )
 _NO_ADMIN = (
-    "It is no admin's: for the jobs that were started without a key, and everybody else's, make "
-    "one more with "
-    "`promptray keys add NAME --admin --storage {storage}`."
+    "Its owner is no admin: for the jobs that were started without a key, and everybody else's, "
+    "create another with `promptray keys add NAME --admin --storage {storage}`."
 )
 
 
 @keys.command()
 def add(
-    owner: Annotated[str, typer.Argument(help="Whose it is: letters, digits and . _ @ + - alone.")],
+    owner: Annotated[str, typer.Argument(help="Owner: letters, digits and . _ @ + - only.")],
     admin: Annotated[
         bool, typer.Option("--admin", help="May see and stop everybody's jobs.")
     ] = False,
@@ -44,7 +43,7 @@ def add(
     money_a_day: Annotated[float | None, typer.Option(min=0)] = None,
     storage: Storage = STORAGE,
 ) -> None:
-    """Make a key. It is shown once, and kept nowhere."""
+    """Create a key, which is shown once and stored nowhere."""
     from pydantic import ValidationError
 
     from cluster.service.access.key_store import add_key, inspect_keys
@@ -69,7 +68,7 @@ def add(
     if first:
         say(_FIRST + ("" if admin else f" {_NO_ADMIN.format(storage=storage)}"))
     say(
-        f"Key {stored.id} of {owner}{', an admin' if admin else ''}; keep it, it is not shown "
+        f"Key {stored.id} of {owner}{', an admin' if admin else ''}; save it now, it is not shown "
         "again:"
     )
     say(key, "bold")
@@ -78,7 +77,7 @@ def add(
 
 @keys.command(name="list")
 def list_keys(storage: Storage = STORAGE) -> None:
-    """The keys, without what is secret of them."""
+    """List the keys, without their secret part."""
     from datetime import UTC, datetime
 
     from cluster.service.access.key_store import read_keys
@@ -100,7 +99,7 @@ def remove(
     id: Annotated[str, typer.Argument(help="As `promptray keys list` shows it.")],
     storage: Storage = STORAGE,
 ) -> None:
-    """Take a key back: it opens nothing from then on."""
+    """Revoke a key: it opens nothing from then on."""
     from cluster.service.access.key_store import read_keys, remove_key
     from cluster.service.stores.audit_log import Audit
     from serving.storage import open_folder
@@ -108,9 +107,9 @@ def remove(
     folder = open_folder(storage)
     gone = remove_key(folder, id)
     Audit(folder).write("command line", "key.remove", f"{gone.id} of {gone.owner}")
-    say(f"Key {gone.id} of {gone.owner} is taken back.")
+    say(f"Key {gone.id} of {gone.owner} is revoked.")
     if not read_keys(folder):
         say(
-            "It was the last: the service lets nobody in until you make one (promptray keys add "
-            f"OWNER --storage {storage})."
+            "It was the last one: the service admits nobody until you create a key (promptray keys "
+            f"add OWNER --storage {storage})."
         )

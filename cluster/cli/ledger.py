@@ -1,6 +1,4 @@
-"""`promptray ledger`: what a ledger holds and saves, whether it is sound, and how to take it with
-you or make it smaller.
-"""
+"""`promptray ledger`: show, verify, export, prune and compact a ledger."""
 
 from collections.abc import Iterable
 from typing import Annotated, Any
@@ -14,13 +12,14 @@ Folder = Annotated[
     str, typer.Argument(help="A results folder, or its ledger folder: a path or a URI.")
 ]
 UNSOUND = 1
-"""Exit code of `verify` where something is wrong."""
+"""Exit code of `verify` and `export` where something is wrong."""
 
 
 class _ShowByDefault(TyperGroup):
-    """`promptray ledger FOLDER` is `promptray ledger show FOLDER`."""
+    """Makes `promptray ledger FOLDER` the same as `promptray ledger show FOLDER`."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that the arguments name, `show` where they name none."""
         if args and args[0] not in self.commands and not args[0].startswith("-"):
             args = ["show", *args]
         return super().resolve_command(ctx, args)
@@ -37,7 +36,7 @@ ledger = typer.Typer(
 
 @ledger.command()
 def show(folder: Folder) -> None:
-    """What it holds, by model: answers, tokens, hits, and money where the settings give prices."""
+    """Show answers, tokens and hits by model, and money where the settings give prices."""
     from cluster.ledger_admin.accounting import account
     from cluster.ledger_admin.table import ledger_table
 
@@ -48,7 +47,7 @@ def show(folder: Folder) -> None:
 
 @ledger.command()
 def verify(folder: Folder) -> None:
-    """Read every segment to its end, check its checksums, and hash every request anew.
+    """Read every segment to its end, check its checksums, and hash every request again.
 
     Exit code 1 if something is wrong.
     """
@@ -63,7 +62,8 @@ def verify(folder: Folder) -> None:
     )
     if found.unchecked:
         say(
-            f"{found.unchecked:,} of an older version hold no request to check their key by.", "dim"
+            f"{found.unchecked:,} of an older version have no request to check their key with.",
+            "dim",
         )
     if found.unsummed:
         say(
@@ -73,13 +73,13 @@ def verify(folder: Folder) -> None:
         )
     for name in found.copies:
         say(
-            f"{name} is a damaged segment that was set aside; bring the segment back from a copy, "
-            "or remove it.",
+            f"{name} is a damaged segment that was set aside; restore the segment from a backup, "
+            "or delete it.",
             "dim",
         )
     if found.faults:
         raise typer.Exit(UNSOUND)
-    say("Sound.", "green")
+    say("OK, no errors found.", "green")
 
 
 @ledger.command()
@@ -87,9 +87,10 @@ def export(
     folder: Folder,
     file: Annotated[str, typer.Argument(help="FILE.parquet or FILE.jsonl, a path or a URI.")],
 ) -> None:
-    """Write one row an answer: model, purpose, messages, sampling, sample, text, truncated, tokens,
-    time. Exit code 1 if not all
-    could be read.
+    """Write one row for each answer to a file.
+
+    The columns are model, purpose, messages, sampling, sample, text, truncated, tokens, time. Exit
+    code 1 if not all could be read.
     """
     from cluster.ledger_admin.accounting import ledger_folder
     from cluster.text.formatting import plural
@@ -112,13 +113,13 @@ def prune(
         float | None, typer.Option(min=0, metavar="DAYS", help="Recorded longer ago than this.")
     ] = None,
     model: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of this model, as `show` names it.")
+        str | None, typer.Option(metavar="NAME", help="Only this model, as `show` names it.")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Take answers out for good; a run that needs them pays again.
+    """Delete answers for good; a run that needs them pays again.
 
-    With both options: what is both.
+    With both options, only what matches both is deleted.
     """
     from cluster.ledger_admin.accounting import chosen, count_without, ledger_folder, take_out
 
@@ -127,19 +128,20 @@ def prune(
     gone, there, faults = count_without(place, keep)
     _tell(faults)
     if not gone:
-        say(f"None of the {there:,} answers is of that kind.")
+        say(f"None of the {there:,} cached answers matches.")
         return
     if not yes:
-        typer.confirm(f"Take {gone:,} of {there:,} answers out of {place} for good?", abort=True)
+        typer.confirm(f"Delete {gone:,} of {there:,} answers from {place} for good?", abort=True)
     _tell_aside(take_out(place, keep))
-    say(f"{gone:,} of {there:,} answers are taken out of {place}.")
+    say(f"{gone:,} of {there:,} answers are deleted from {place}.")
 
 
 @ledger.command()
 def compact(folder: Folder) -> None:
-    """Merge small segments, and write anew what can be read of torn and damaged ones, whose bytes
-    are set aside. A run merges by
-    itself when there are too many.
+    """Merge small segments, and repair torn and damaged ones.
+
+    What can be read of a damaged segment is written again; its old bytes are renamed. A run merges
+    by itself when there are too many segments.
     """
     from cluster.ledger_admin.accounting import compact as compacted
     from cluster.ledger_admin.accounting import ledger_folder

@@ -1,6 +1,4 @@
-"""The options that `promptray run` and `promptray submit` share: each replaces what stands in the
-settings file.
-"""
+"""The options that `promptray run` and `promptray submit` share: each overrides a setting."""
 
 from typing import Annotated
 
@@ -28,9 +26,7 @@ Strategies = Annotated[
 Selection = Annotated[str | None, typer.Option(help="A selection rule's name.")]
 Seeds = Annotated[list[int] | None, typer.Option("--seed", help="May be repeated.")]
 Scorer = Annotated[str | None, typer.Option(help="exact, choice, number or regex, for every task.")]
-SeedInstruction = Annotated[
-    str | None, typer.Option(help="The prompt to start from, for every task.")
-]
+SeedInstruction = Annotated[str | None, typer.Option(help="The baseline prompt, for every task.")]
 Splits = Annotated[
     str | None, typer.Option("--sizes", help="Examples in the splits: TRAIN,DEV,TEST.")
 ]
@@ -50,8 +46,8 @@ OutOnCluster = Annotated[
         "--out",
         help=(
             "Results folder, seen from the cluster's head, or a URI. Default: results/NAME in the "
-            "head's home; on a cluster of several "
-            "machines, or one that does not last, name a place that outlives it."
+            "head's home; on a cluster of several machines, or a temporary one, name a place that "
+            "outlives it."
         ),
     ),
 ]

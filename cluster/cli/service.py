@@ -1,6 +1,6 @@
 """`promptray up`: the optimizer service with its models, on one address.
 
-Knows no Ray until it runs.
+Loads no Ray until it runs.
 """
 
 import time
@@ -25,15 +25,15 @@ def up(
     ] = None,
     host: Annotated[
         str | None,
-        typer.Option(help="Address to listen on. Default: 127.0.0.1, this machine alone."),
+        typer.Option(help="Address to listen on. Default: 127.0.0.1, this machine only."),
     ] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: 8000.")] = None,
     allowed_host: Annotated[
         list[str] | None,
         typer.Option(
             help=(
-                "A name beside this machine's own that the service is reached by, such as a "
-                "proxy's; may be repeated."
+                "Another host name under which clients may reach the service, such as a proxy's; "
+                "may be repeated."
             )
         ),
     ] = None,
@@ -42,7 +42,7 @@ def up(
         typer.Option(
             "--no-keys",
             help=(
-                "Ask for no key even if there are keys in the storage: everybody on this machine "
+                "Require no key even if there are keys in the storage: everybody on this machine "
                 "is the service's admin."
             ),
         ),
@@ -51,9 +51,9 @@ def up(
         int | None, typer.Option(min=1, max=1024, help="Jobs that run at once. Default: 4.")
     ] = None,
 ) -> None:
-    """Run the optimizer service, until Ctrl-C; started again with the same storage, its jobs go on.
+    """Run the optimizer service, until Ctrl-C.
 
-    Options stand above FILE.
+    Started again with the same storage, its jobs continue. Options override FILE.
     """
     import ray
 
@@ -91,8 +91,8 @@ def up(
             say(note)
         say(f"The service of {settings.storage} is at {address}")
         if settings.no_keys:
-            say("It asks for no key: everybody on this machine is its admin.")
-        say("Ctrl-C stops it; started again with the same storage, its jobs go on.")
+            say("It requires no key: everybody on this machine is its admin.")
+        say("Ctrl-C stops it; started again with the same storage, its jobs continue.")
         while True:
             time.sleep(1)  # no longer: a signal that comes just before it is seen behind it
 
@@ -100,15 +100,19 @@ def up(
 def _settings(
     file: Path | None, given: dict[str, Any], gateway: dict[str, Any]
 ) -> "ServiceSettings":
-    """Raises SettingsError in one sentence."""
+    """Return the settings of the service, options overriding the file's.
 
+    Raises:
+        SettingsError: The file cannot be read, or a setting is wrong.
+    """
     from cluster.service.core.settings import ServiceSettings
     from optimizer.errors import SettingsError
     from serving.settings.validation import read_mapping, validated
     from serving.storage import open_folder
 
     data = {} if file is None else read_mapping(file)
-    name = "door" if "door" in data else "gateway"  # faults are told in the words of the file
+    # "door" is the old name of the key: errors use the word that is in the file.
+    name = "door" if "door" in data else "gateway"
     own = data.get(name) or {}
     if not isinstance(own, dict):
         raise SettingsError(

@@ -9,13 +9,14 @@ from rich.table import Table
 from rich.text import Text
 
 from cluster.cli.console import OUT, say
-from cluster.text.formatting import MISSING, interval, plural, share
+from cluster.text.formatting import MISSING, format_verdict, interval, plural, share
 
 if TYPE_CHECKING:
     from cluster.service.schemas import Best, Event, Optimization
 
 
 def print_event(event: "Event") -> None:
+    """Print an event on one line."""
     OUT.print(
         Text(f"{event.id:>5}  {event.kind:<16} ", "dim")
         + Text(f"{event.trial or ''}  {event.message}"),
@@ -24,7 +25,7 @@ def print_event(event: "Event") -> None:
 
 
 def print_best(best: "Best") -> None:
-    """The prompt, with its worked examples line by line, and on which items its figures are."""
+    """Print a best prompt with its worked examples, its figures and the items they rest on."""
     say(best.text)
     for number, example in enumerate(best.worked_examples, 1):
         say(f"\nWorked example {number}", "bold")
@@ -41,7 +42,7 @@ def print_best(best: "Best") -> None:
             f"test accuracy {share(best.test_accuracy)} (95% interval "
             f"{interval(best.test_low, best.test_high)}) on "
             f"{plural(best.test_items, 'item')}, baseline {share(best.seed_prompt_test_accuracy)}; "
-            f"{best.verdict or 'no verdict'}"
+            f"{format_verdict(best.verdict) or 'no verdict'}"
         )
     )
     items = f" on {plural(best.dev_items, 'item')}" if best.dev_items else ""
@@ -49,7 +50,7 @@ def print_best(best: "Best") -> None:
 
 
 def best_on_dev(job: "Optimization") -> str:
-    """Of each task its own, where there are several."""
+    """Format the best dev accuracy of a job, by task where it has several."""
     by_task = job.best_dev_accuracy_by_task
     if len(by_task) > 1:
         return ", ".join(f"{task} {share(accuracy)}" for task, accuracy in by_task.items())
@@ -61,10 +62,16 @@ def best_on_dev(job: "Optimization") -> str:
 
 
 def job_status(job: "Optimization") -> str:
+    """Format a job's status, with its place in the queue."""
     return f"queued ({job.queue_position})" if job.queue_position else job.status
 
 
 def write_content(content: bytes, out: Path | None) -> None:
+    """Write the content to a file, or print it.
+
+    Raises:
+        StorageError: The file cannot be written.
+    """
     if out is None:
         say(content.decode())
         return
@@ -79,6 +86,7 @@ def write_content(content: bytes, out: Path | None) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table of plain text."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
     for column in columns:
         table.add_column(column, no_wrap=True)

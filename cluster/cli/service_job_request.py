@@ -33,7 +33,7 @@ def build_request(
     strategies: Sequence[str] | None,
     name: str | None,
 ) -> "OptimizationRequest":
-    """From an experiment's settings: generated tasks by name, data files uploaded."""
+    """Build the request of a job; data files are uploaded, generated tasks go by name.
 
     from cluster.service.schemas import STORED, OptimizationRequest
     from serving.settings.validation import validated

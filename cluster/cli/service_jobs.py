@@ -1,4 +1,4 @@
-"""`promptray jobs`: the jobs of an optimizer service, over HTTP. Knows no Ray."""
+"""`promptray jobs`: the jobs of an optimizer service, over HTTP. Loads no Ray."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +16,7 @@ from cluster.cli.service_job_output import (
 )
 from cluster.cli.service_job_request import build_request
 from cluster.experiment.signals import exit_code
-from cluster.text.formatting import MISSING, count, interval, share
+from cluster.text.formatting import MISSING, count, format_verdict, interval, share
 
 if TYPE_CHECKING:
     from cluster.service.client import ServiceClient
@@ -55,7 +55,7 @@ Strategies = Annotated[
 ]
 
 
-Trial = Annotated[str | None, typer.Option(help="Of this trial alone.")]
+Trial = Annotated[str | None, typer.Option(help="Only this trial.")]
 
 
 @jobs.command()
@@ -67,7 +67,7 @@ def submit(
     wait: Annotated[bool, typer.Option(help="Show its events until it ends.")] = False,
     service: Service = None,
 ) -> None:
-    """Start a job. Options stand above FILE."""
+    """Start a job. Options override FILE."""
     with _client(service) as client:
         job = client.create(build_request(client, file, task, strategy, name))
         say(f"{job.id} is {job.status}.")
@@ -80,10 +80,12 @@ def estimate(
     file: File = None,
     task: Tasks = None,
     strategy: Strategies = None,
-    probe: Annotated[bool, typer.Option(help="Ask the models, as promptray check does.")] = False,
+    probe: Annotated[
+        bool, typer.Option(help="Measure with calls to the models, as promptray check does.")
+    ] = False,
     service: Service = None,
 ) -> None:
-    """What a job may cost at most, and whether it can pay."""
+    """Estimate the cost and headroom of a job."""
     with _client(service) as client:
         found = client.estimate(build_request(client, file, task, strategy, None), probe)
     say(found.sentence)
@@ -93,12 +95,12 @@ def estimate(
 
 @jobs.command(name="list")
 def list_jobs(
-    status: Annotated[str | None, typer.Option(help="Of this status alone.")] = None,
-    owner: Annotated[str | None, typer.Option(help="Of this owner alone, for admins.")] = None,
-    most: Annotated[int, typer.Option(min=1, help="So many at most.")] = 20,
+    status: Annotated[str | None, typer.Option(help="Filter by status.")] = None,
+    owner: Annotated[str | None, typer.Option(help="Filter by owner (admins only).")] = None,
+    most: Annotated[int, typer.Option(min=1, help="Maximum number to list.")] = 20,
     service: Service = None,
 ) -> None:
-    """The newest jobs."""
+    """List the newest jobs."""
     with _client(service) as client:
         rows = [job for job, _ in zip(client.jobs(status, owner), range(most), strict=False)]
     print_table(
@@ -120,16 +122,16 @@ def list_jobs(
 
 @jobs.command()
 def show(id: Id, service: Service = None) -> None:
-    """One job and how it stands."""
+    """Show one job and its status."""
     with _client(service) as client:
         job = client.job(id)
     say(f"{job.id}  {job.name}  of {job.owner}: {job_status(job)}")
     repeats = count(job.usage.repeats)
-    free = f", and {repeats} repeats that cost nothing" if job.usage.repeats else ""
+    free = f", and {repeats} free repeats" if job.usage.repeats else ""
     say(
         f"{job.trials_told}; {count(job.usage.target_calls)} target and "
         f"{count(job.usage.optimizer_calls)} optimizer calls, {count(job.usage.ledger_hits)} of "
-        f"them from the ledger{free}; best dev accuracy {best_on_dev(job)}."
+        f"them cached{free}; best dev accuracy {best_on_dev(job)}."
     )
     for line in filter(None, (job.paused, job.error.message if job.error else "")):
         say(line, "yellow")
@@ -138,11 +140,11 @@ def show(id: Id, service: Service = None) -> None:
 @jobs.command()
 def events(
     id: Id,
-    after: Annotated[int, typer.Option(min=0, help="Those with ids above it.")] = 0,
-    follow: Annotated[bool, typer.Option(help="Until the job ends.")] = False,
+    after: Annotated[int, typer.Option(min=0, help="Only events after this id.")] = 0,
+    follow: Annotated[bool, typer.Option(help="Follow the events until the job ends.")] = False,
     service: Service = None,
 ) -> None:
-    """What has happened to a job."""
+    """Show the events of a job."""
     with _client(service) as client:
         if follow:
             _follow(client, id, after)
@@ -153,21 +155,21 @@ def events(
 
 @jobs.command()
 def cancel(id: Id, service: Service = None) -> None:
-    """Stop a job; every finished call is kept."""
+    """Stop a job; every finished call stays in its ledger."""
     with _client(service) as client:
         say(f"{id} is {client.cancel(id).status}.")
 
 
 @jobs.command()
 def resume(id: Id, service: Service = None) -> None:
-    """Go on with a job that failed or was cancelled; what was paid for is not paid for again."""
+    """Continue a job that failed or was cancelled; paid calls are not paid again."""
     with _client(service) as client:
         say(f"{id} is {client.resume(id).status}.")
 
 
 @jobs.command()
 def trials(id: Id, service: Service = None) -> None:
-    """A job's trials."""
+    """Show a job's trials."""
     with _client(service) as client:
         found = client.trials(id)
     print_table(
@@ -190,7 +192,7 @@ def trials(id: Id, service: Service = None) -> None:
                 share(trial.test_accuracy),
                 interval(trial.test_low, trial.test_high),
                 MISSING if trial.test_accuracy is None else count(trial.test_items),
-                trial.verdict,
+                format_verdict(trial.verdict),
             )
             for trial in found
         ],
@@ -207,8 +209,9 @@ def best(
     out: Annotated[Path | None, typer.Option(help="Write it to this file.")] = None,
     service: Service = None,
 ) -> None:
-    """A job's best prompt; of a job with several tasks each task's, since their accuracies cannot
-    be compared.
+    """Show a job's best prompt, or one for each of its tasks.
+
+    Accuracies of several tasks cannot be compared.
     """
     with _client(service) as client:
         found = [client.best(id, trial)] if trial else client.best_by_task(id) or [client.best(id)]
@@ -219,7 +222,7 @@ def best(
         if len(found) > 1:
             named = ", ".join(f"{one.trial} ({one.task})" for one in found)
             end(
-                "The job has a best prompt of each of its tasks; name the trial with --trial: "
+                "The job has a best prompt for each of its tasks; name the trial with --trial: "
                 f"{named}.",
                 2,
             )
@@ -250,7 +253,7 @@ def upload(
     """Upload a data set."""
     with _client(service) as client:
         stored = client.upload(file)
-    say(f"{stored.id}: {stored.rows:,} rows, judged by {stored.scorer}.")
+    say(f"{stored.id}: {stored.rows:,} rows, graded by {stored.scorer}.")
 
 
 def _client(service: str | None) -> "ServiceClient":
@@ -260,17 +263,19 @@ def _client(service: str | None) -> "ServiceClient":
 
 
 def _follow(client: "ServiceClient", id: str, after: int = 0) -> None:
-    """Ends with the job's outcome, and with its reason where no event has told that; Ctrl-C only
-    takes the eyes off it.
+    """Print events until the job ends, then end with its outcome and reason.
+
+    The reason is left out where an event has stated it. Ctrl-C ends the watching, not the job.
     """
-    told = set[str]()
+    printed = set[str]()
     try:
         for event in client.follow(id, after):
             print_event(event)
-            told.add(event.message)
+            printed.add(event.message)
     except KeyboardInterrupt:
-        end(f"The job goes on; see it with:  promptray jobs events {id} --follow", exit_code())
+        end(f"The job continues; watch it with:  promptray jobs events {id} --follow", exit_code())
     job = client.job(id)
     if job.status != "succeeded":
-        reason = f" ({job.error.message})" if job.error and job.error.message not in told else "."
+        message = job.error.message if job.error else ""
+        reason = f" ({message})" if message and message not in printed else "."
         end(f"{id}: {job.status}{reason}", 1)

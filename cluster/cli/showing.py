@@ -14,8 +14,8 @@ def show(
         list[str] | None,
         typer.Option(
             help=(
-                "A name beside this machine's own that the page may be reached by, such as a "
-                "proxy's; may be repeated."
+                "Another host name under which clients may reach the page, such as a proxy's; "
+                "may be repeated."
             )
         ),
     ] = None,
@@ -25,13 +25,13 @@ def show(
             min=0,
             metavar="SECONDS",
             help=(
-                "Let jobs be started, which run nothing: each plays the first folder's course, "
-                "with so long between events."
+                "Let jobs be started that run nothing: each replays the first folder, with this "
+                "time between events."
             ),
         ),
     ] = None,
 ) -> None:
-    """Show finished results in the browser, on this machine alone, until Ctrl-C."""
+    """Show finished results in the browser, on this machine only, until Ctrl-C."""
     from cluster.ray_runtime.ports import expect_free
     from cluster.service.show import HOST
     from cluster.service.show import show as serve_page

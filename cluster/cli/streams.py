@@ -1,6 +1,4 @@
-"""Standard input, output and error, as the shell gave them: perhaps closed, full, of another
-encoding, or read by nobody.
-"""
+"""Make standard streams usable that are closed, full, of another encoding, or read by nobody."""
 
 import os
 import sys
@@ -8,8 +6,7 @@ from typing import IO, Any, cast
 
 
 def open_streams() -> None:
-    """Make the three streams usable: a closed one leads nowhere, and no character is beyond an
-    encoding.
+    """Open closed streams to nowhere, and let every stream take any character.
 
     To be called before anything opens a file, which would otherwise get the number of a closed
     stream.
@@ -35,9 +32,7 @@ def _writable(stream: Any, number: int) -> Any:
 
 
 def drop(stream: Any) -> None:
-    """Lead a stream that takes nothing any more nowhere, so that what it still holds raises nothing
-    at the process's end.
-    """
+    """Redirect a broken stream to nowhere, so that its buffer raises nothing at the end."""
     try:
         number = stream.fileno()
         nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -48,10 +43,15 @@ def drop(stream: Any) -> None:
 
 
 class Sheltered:
-    """A text stream that tells of its faults instead of raising them."""
+    """A text stream that reports its errors instead of raising them."""
 
     def __init__(self, stream: IO[str], failed: Any) -> None:
-        """`failed` is called with the exception of a write or flush; what it raises is raised."""
+        """Wrap a stream.
+
+        Args:
+            stream: The stream.
+            failed: Called with the exception of a write or flush; what it raises is raised.
+        """
         self._stream = stream
         self._failed = failed
 
@@ -59,6 +59,7 @@ class Sheltered:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
+        """Write the text, with escapes for characters that the encoding lacks."""
         try:
             return self._stream.write(text)
         except UnicodeEncodeError:
@@ -69,6 +70,7 @@ class Sheltered:
             return len(text)
 
     def flush(self) -> None:
+        """Flush the stream."""
         try:
             self._stream.flush()
         except (OSError, ValueError) as problem:
@@ -76,5 +78,5 @@ class Sheltered:
 
 
 def sheltered(stream: IO[str], failed: Any) -> IO[str]:
-    """Return the stream, sheltered, as what it is to its users."""
+    """Return the stream, wrapped, with the type of a stream."""
     return cast("IO[str]", Sheltered(stream, failed))

@@ -10,8 +10,9 @@ LONGEST_SLUG = 80
 
 
 def labelled(entries: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the entries, each with a label of its own: its title, numbered if it (or one that
-    gives the same file name) was used.
+    """Return the entries, each with a label of its own.
+
+    The label is the entry's title, numbered if it (or one that gives the same file name) was used.
     """
     used: set[str] = set()
     found = []

@@ -30,13 +30,13 @@ def _most_spoken_of(feedback: str, entry_by_kind: Mapping[str, Entry]) -> str | 
     Of equals it is the narrower one, which comes first in the phrase book. A feedback of the
     rulebook names its step, whatever other words are in it.
     """
-    said = next((kind for kind, entry in entry_by_kind.items() if entry.missing in feedback), None)
+    named = next((kind for kind, entry in entry_by_kind.items() if entry.missing in feedback), None)
     words = _TALK_OF_PROMPTS.sub("", feedback)
     signs_by_kind = {
         kind: sum(1 for _ in re.finditer(entry.signs, words, re.IGNORECASE))
         for kind, entry in entry_by_kind.items()
     }
     most = max(signs_by_kind.values())
-    return said or next(
+    return named or next(
         (kind for kind, signs in signs_by_kind.items() if most and signs == most), None
     )

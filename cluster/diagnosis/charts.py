@@ -18,7 +18,7 @@ from optimizer.diagnostics import (
     ReflectionBias,
     ReflectionValidity,
 )
-from optimizer.diagnostics.findings import figure as told
+from optimizer.diagnostics.findings import figure as format_figure
 from optimizer.statistics import Estimate
 
 BLUE, ORANGE, GREEN = PALETTE[:3]
@@ -125,7 +125,7 @@ def predictability_figure(found: Predictability) -> Figure:
         f"step {number}: {shorten(text, 34, placeholder=' …')}"
         for number, text in enumerate(found.steps, 1)
     ]
-    conditions = [(found.told, ORANGE, "told", _APART if found.shown else 0.0)]
+    conditions = [(found.told, ORANGE, "in words", _APART if found.shown else 0.0)]
     if found.shown:
         conditions.append((found.shown, BLUE, "with demonstrations", -_APART))
     rows = [*labels, "every step"]
@@ -203,7 +203,8 @@ def _dots(
             "width": 0,
         },
         "text": [
-            f"{escape(name)}: {told(one)}" + (f", {one.items} measured" if one.items else "")
+            f"{escape(name)}: {format_figure(one)}"
+            + (f", {one.items} measured" if one.items else "")
             for _, one, _ in known
         ],
         "hovertemplate": "%{text}<extra></extra>",

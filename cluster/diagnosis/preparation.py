@@ -76,7 +76,7 @@ def questions_of(settings: DiagnosisSettings) -> tuple[Question, ...]:
         Sampling(depth.temperature, depth.max_tokens),
         Sampling(depth.search.temperature, depth.search.max_tokens),
     ]
-    asked = [(settings.target_model, as_target(settings.sampling.build()))]
+    questions = [(settings.target_model, as_target(settings.sampling.build()))]
     return distinct(
-        [*asked, *((settings.optimizer_model, as_optimizer(sampling)) for sampling in replies)]
+        [*questions, *((settings.optimizer_model, as_optimizer(sampling)) for sampling in replies)]
     )

@@ -1,9 +1,8 @@
-"""Runs a prepared diagnosis on Ray: models on Serve, one ledger, every task under its own budgets,
-all tasks at once.
+"""Run a prepared diagnosis on Ray: models on Serve, one ledger, all tasks at once.
 
-The guards around a model are those of a trial without its memory (cluster/trial/guards.py). As with
-an experiment the state of a run is its ledger: the same settings into the same folder again pay
-only for what is missing.
+Every task has its own budgets. The guards around a model are those of a trial without its memory
+(cluster/trial/guards.py). As with an experiment the state of a run is its ledger: the same settings
+into the same folder again pay only for what is missing.
 """
 
 import asyncio

@@ -144,9 +144,8 @@ class Collector(tune.Callback):
         if RESULT in result:
             self._keep(TrialResult.from_json(json.loads(result[RESULT])))
         elif SO_FAR in result and result.get("done"):
-            self._keep(
-                TrialResult.from_json(json.loads(result[SO_FAR]))
-            )  # the scheduler has stopped it
+            # The scheduler has stopped the trial.
+            self._keep(TrialResult.from_json(json.loads(result[SO_FAR])))
             self._close(trial, done=True)
         else:
             trial_spec = TrialSpec.from_config(trial.config)

@@ -137,7 +137,7 @@ class Board:
     def headline(self) -> str:
         """Return one line on trials, calls and time."""
         trials = format_trial_counts(self.count_by_state.elements(), len(self.row_by_trial))
-        calls = f"{count(self.calls)} calls · {self.ledger_share:.0%} from the ledger"
+        calls = f"{count(self.calls)} calls · {self.ledger_share:.0%} cached"
         return f"{trials} · {calls} · {duration(self.elapsed_s)}"
 
     def _update(self, trial: str, **changes: object) -> None:
@@ -182,8 +182,8 @@ class LiveWatcher:
     def _shown(self) -> Group:
         board = self._board
         head = Text(f"{board.phase} … ", "bold") if not board.calls else Text("")
-        said = (Text(told, "yellow") for told in (*board.notices, *board.pauses))
-        return Group(head + Text(board.headline()), _table(board.rows()), *said)
+        notices = (Text(line, "yellow") for line in (*board.notices, *board.pauses))
+        return Group(head + Text(board.headline()), _table(board.rows()), *notices)
 
 
 class PlainWatcher:
@@ -209,12 +209,12 @@ class PlainWatcher:
         """Print a line where a pause begins or ends, and where a round has ended."""
         before = self._board.row_by_trial[trial].progress.paused
         if before != progress.paused:
-            told = (
+            change = (
                 f"paused, as {progress.paused}"
                 if progress.paused
-                else "the endpoint answers again, it goes on"
+                else "the endpoint answers again, resumed"
             )
-            self._say(f"{trial}: {told}")
+            self._say(f"{trial}: {change}")
         if self._board.progressed(trial, progress):
             self._say(
                 f"{trial}: round {progress.round}, best dev accuracy "
@@ -305,7 +305,7 @@ def _table(rows: Sequence[Row]) -> Table:
         "best dev accuracy",
         "target calls",
         "optimizer calls",
-        "from ledger",
+        "cached",
         "repeats",
     ):
         table.add_column(name, justify="right")

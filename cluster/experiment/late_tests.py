@@ -77,7 +77,7 @@ def run_late(
     for task_of_ray in done:
         try:
             yield ray.get(task_of_ray, timeout=within_s)
-        # its process was lost, or broke on a fault of ours: it stays untested, and that is said
+        # Its process was lost, or broke on an error of ours: it stays untested, which is logged.
         except RayError as problem:
             _log.warning(
                 "A cancelled trial stays untested: %s: %s", type(problem).__name__, problem

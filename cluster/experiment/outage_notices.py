@@ -15,15 +15,15 @@ async def reporting_outages(tell: Callable[[str], None], *models: object) -> Asy
 
     It holds as long as the block lasts.
     """
-    tasks, told = Supervisor("the notices of pauses"), ""
+    tasks, reported = Supervisor("the notices of pauses"), ""
 
     async def look() -> None:
-        nonlocal told
-        if (paused := pause_of(*models)) != told:
-            told = paused
-            tell(f"Paused, as {paused}" if paused else "The endpoint answers again, it goes on.")
+        nonlocal reported
+        if (paused := pause_of(*models)) != reported:
+            reported = paused
+            tell(f"Paused, as {paused}" if paused else "The endpoint answers again, resumed.")
 
-    tasks.every("telling of pauses", LOOK_EVERY_S, look)
+    tasks.every("reporting of pauses", LOOK_EVERY_S, look)
     try:
         yield
     finally:

@@ -112,7 +112,7 @@ def plan_of(settings: ExperimentSettings, trial_spec: TrialSpec) -> TrialPlan:
     """
     assert trial_spec.point is not None, "a searcher gives a trial its point before it starts"
     point = trial_spec.point
-    strategy = next(choice for choice in settings.strategies if choice.label == point[STRATEGY])
+    strategy = next(spec for spec in settings.strategies if spec.label == point[STRATEGY])
     selection = (
         SelectionSpec(name=str(point[SELECTION])) if SELECTION in point else settings.selection
     )

@@ -33,28 +33,28 @@ def questions_of(settings: ExperimentSettings, *, repeated: bool = False) -> tup
     """
     domains = {dimension.key: dimension.domain for dimension in settings.space().dimensions}
     target = settings.target_model
-    asked = [
+    questions = [
         (target, as_target(sampling))
         for sampling in _samplings(settings.sampling.build(), domains, SAMPLING)
     ]
     if repeated:
         hot = replace(settings.sampling.build(), temperature=DRAW_TEMPERATURE)
-        asked += [
+        questions += [
             (target, replace(as_target(sampling), sample=1))
             for sampling in (settings.sampling.build(), hot)
         ]
-    for choice in settings.strategies:
-        strategy = choice.build()
+    for spec in settings.strategies:
+        strategy = spec.build()
         own = Sampling(
             getattr(strategy, "temperature", 0.0),
             getattr(strategy, "max_tokens", Sampling().max_tokens),
         )
-        asked += [
+        questions += [
             (model, as_optimizer(sampling))
             for model in optimizers(settings)
-            for sampling in _samplings(own, domains, STRATEGY, choice.label)
+            for sampling in _samplings(own, domains, STRATEGY, spec.label)
         ]
-    return distinct(asked)
+    return distinct(questions)
 
 
 def as_target(sampling: Sampling) -> Request:
@@ -67,16 +67,16 @@ def as_optimizer(sampling: Sampling) -> Request:
     return question_like(Request((Message("user", ""),), sampling, sample=1))
 
 
-def distinct(asked: Iterable[Question]) -> tuple[Question, ...]:
+def distinct(questions: Iterable[Question]) -> tuple[Question, ...]:
     """Return the questions without those that look the same to an endpoint."""
-    heard: dict[tuple[str, Request], Question] = {}
-    for model, question in asked:
+    seen: dict[tuple[str, Request], Question] = {}
+    for model, question in questions:
         question = replace(question, sampling=model.heard(question.sampling))
-        heard.setdefault((model.identity, question), (model, question))
-    return tuple(heard.values())
+        seen.setdefault((model.identity, question), (model, question))
+    return tuple(seen.values())
 
 
-async def check_models(asked: Sequence[Question]) -> None:
+async def check_models(questions: Sequence[Question]) -> None:
     """Send all questions at once, to those models that we do not host.
 
     Raises:
@@ -84,7 +84,7 @@ async def check_models(asked: Sequence[Question]) -> None:
         EndpointError: A model does not answer, or refuses. Either has every distinct reason once,
             in the endpoints' own words.
     """
-    remote = [(model, question) for model, question in asked if not model.served]
+    remote = [(model, question) for model, question in questions if not model.served]
     clients = {model.identity: connect(model) for model, _ in remote}
     outcomes = await asyncio.gather(
         *(reach(clients[model.identity], question) for model, question in remote),

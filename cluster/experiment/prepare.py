@@ -293,9 +293,8 @@ def _check_test_budget(settings: ExperimentSettings, tasks: Mapping[tuple[str, i
     needed = 2 * max(len(task.test) for task in tasks.values())
     if limit is not None and needed >= limit:
         raise SettingsError(
-            f"The final test needs {needed} target calls, which budget.target_calls ({limit}) does "
-            "not leave room for; "
-            "raise it or make sizes.test smaller."
+            f"The final test needs {needed} target calls, and budget.target_calls is {limit}; "
+            "raise it or reduce sizes.test."
         )
 
 

@@ -131,12 +131,12 @@ def run_experiment(
     except Exception as problem:
         if not collected.begun:
             raise
-        told = (
+        reason = (
             str(problem)
             if isinstance(problem, PromptrayError)
             else f"The run broke off ({shortened(repr(problem))})."
         )
-        raise BrokenOff(problem, collected.close("failed", told)) from problem
+        raise BrokenOff(problem, collected.close("failed", reason)) from problem
     if stopping.begun:
         raise Interrupted(collected.close("cancelled"))
     return collected.close(
@@ -297,8 +297,8 @@ def _cpus_by_node() -> list[float]:
 class _Stopping(Stopper):
     """Ends all trials when the experiment is to stop: each finds out at its next report."""
 
-    def __init__(self, asked: Callable[[], bool]) -> None:
-        self._asked = asked
+    def __init__(self, requested: Callable[[], bool]) -> None:
+        self._requested = requested
         self.begun = False
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
@@ -306,7 +306,7 @@ class _Stopping(Stopper):
 
     def stop_all(self) -> bool:
         """Return whether all trials are to end."""
-        self.begun = self.begun or self._asked()
+        self.begun = self.begun or self._requested()
         return self.begun
 
     def __getstate__(self) -> dict[str, Any]:

@@ -61,9 +61,9 @@ def basis_of(settings: ExperimentSettings, recorded: Recorded) -> dict[str, Any]
         "the setting target": settings.target_model.identity,
         "the setting optimizer": settings.optimizer_model.identity,
         "the setting strategies": [
-            f"{choice.label}: {_described_choice(choice)}" for choice in settings.strategies
+            f"{spec.label}: {_described_spec(spec)}" for spec in settings.strategies
         ],
-        "the setting selection": _described_choice(settings.selection),
+        "the setting selection": _described_spec(settings.selection),
         "the setting sampling": described(settings.sampling.build()),
         "the setting search.space": list(search.space.items()),  # searchers go by the order, too
         "the setting search.searcher": described(search.searcher.build()),
@@ -86,7 +86,7 @@ def basis_of(settings: ExperimentSettings, recorded: Recorded) -> dict[str, Any]
     return plain
 
 
-def _described_choice(choice: ComponentSpec) -> str:
+def _described_spec(choice: ComponentSpec) -> str:
     """Return a component with its settings; one that comes from elsewhere under the name by which
     it was chosen, as its class may be called like one of ours.
     """

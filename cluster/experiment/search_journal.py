@@ -41,21 +41,21 @@ def open_decisions(
         DataError: The decisions cannot be read.
         StorageError: The folder cannot be used.
     """
-    kept, basis = _Kept(out / DECISIONS), basis_of(settings, recorded)
-    decisions = Decisions(kept.read(), kept.write)
-    known = kept.basis() if decisions.made else {}
-    _refuse_another_search(kept.folder, known, basis)
-    _refuse_lost_trials(kept.folder, decisions, trials)
-    kept.made_under = known | basis
+    files, basis = _Files(out / DECISIONS), basis_of(settings, recorded)
+    decisions = Decisions(files.read(), files.write)
+    known = files.basis() if decisions.made else {}
+    _refuse_another_search(files.folder, known, basis)
+    _refuse_lost_trials(files.folder, decisions, trials)
+    files.made_under = known | basis
     return decisions
 
 
-class _Kept:
+class _Files:
     """The files of the decisions."""
 
     def __init__(self, folder: Folder) -> None:
         self.folder = folder
-        self._journal = Journal(folder, _mend(folder))
+        self._journal = Journal(folder, _remedy(folder))
         self.made_under: Mapping[str, Any] | None = None
         """To be written before the next decision; None where it is written already."""
 
@@ -86,16 +86,15 @@ class _Kept:
         """Return what the decisions were made under; a damaged file raises DataError."""
         place = self.folder.place_of(_BASIS_FILE)
         if not self.folder.exists(_BASIS_FILE):
-            raise DataError(f"{place} is missing; {_mend(self.folder)}")
-        data = self.folder.read(
-            _BASIS_FILE
-        )  # a StorageError is a ValueError too, and no fault of the JSON
+            raise DataError(f"{place} is missing; {_remedy(self.folder)}")
+        # Outside the block below: a StorageError is a ValueError too, and no fault of the JSON.
+        data = self.folder.read(_BASIS_FILE)
         try:
             value = json.loads(data)
         except (ValueError, RecursionError) as problem:
-            raise DataError(f"{place} is not JSON ({problem}); {_mend(self.folder)}") from problem
+            raise DataError(f"{place} is not JSON ({problem}); {_remedy(self.folder)}") from problem
         if not isinstance(value, dict):
-            raise DataError(f"{place} holds no JSON object; {_mend(self.folder)}")
+            raise DataError(f"{place} holds no JSON object; {_remedy(self.folder)}")
         return value
 
     def _decision(self, number: int, entry: Mapping[str, Any]) -> Decision:
@@ -103,7 +102,7 @@ class _Kept:
             return from_json(entry)
         except DataError as problem:
             raise DataError(
-                f"{self._journal.place_of(number)} cannot be used; {_mend(self.folder)}"
+                f"{self._journal.place_of(number)} cannot be used; {_remedy(self.folder)}"
             ) from problem
 
 
@@ -113,7 +112,7 @@ def _refuse_another_search(folder: Folder, then: Mapping[str, Any], now: Mapping
             raise SettingsError(
                 f"The search in {folder} cannot be continued: {what} was {_shown(then[what])} and "
                 f"is {_shown(now[what])} now; "
-                f"set it back, or {_mend(folder)}"
+                f"set it back, or {_remedy(folder)}"
             )
 
 
@@ -122,12 +121,12 @@ def _refuse_lost_trials(folder: Folder, decisions: Decisions, trials: Collection
         raise SettingsError(
             f"The search in {folder} cannot be continued: it has the trial {lost[0]}, and these "
             "settings have not; tasks, seeds "
-            f"and search.trials may only be added to. Set them back, or {_mend(folder)}"
+            f"and search.trials may only be added to. Set them back, or {_remedy(folder)}"
         )
 
 
-def _mend(folder: Folder) -> str:
-    return f"name another folder with --out, or remove {folder} to let the search decide anew."
+def _remedy(folder: Folder) -> str:
+    return f"name another folder with --out, or delete {folder} to let the search decide again."
 
 
 def _shown(value: Any) -> str:

@@ -130,8 +130,7 @@ async def _run(plan: TrialPlan, experiment: str, task: Task, shared: Shared) -> 
         await reporter.tell({RESULT: _as_text(without_result(plan, "failed", str(problem)))})
         return
     finally:
-        # whatever became of it, also where it failed while it was built: others wait for what it
-        # holds
+        # Also where it failed while it was built: others wait for the budget that it holds.
         if shared_budget:
             await shared_budget.close(done=result is not None and result.status != "failed")
     await reporter.tell(asdict(trial.progress) | {RESULT: _as_text(result)})
@@ -265,13 +264,13 @@ async def _tick(
 
     Where Tune ends the trial, it is cancelled in the middle of its round.
     """
-    told = None
+    reported = None
     while not over.is_set():
-        if trial.progress != told:
-            told = trial.progress
+        if trial.progress != reported:
+            reported = trial.progress
             metrics.update(trial.usage)
             try:
-                await reporter.tell(asdict(told))
+                await reporter.tell(asdict(reported))
             except StoppedByTune:
                 running.cancel()
                 return

@@ -89,13 +89,12 @@ class Proposals(Searcher):
 
         An end that was recorded before is not recorded again.
         """
-        trial_spec, told = self._given[trial_id], result or {}
+        trial_spec, last = self._given[trial_id], result or {}
         study = self._study_by_comparison_group.get(trial_spec.comparison_group)
         if study and not self._decisions.has_ended(trial_spec.trial):
-            accuracy = told.get(ACCURACY)
-            if (
-                error or RESULT in told or (SO_FAR in told and told.get("done"))
-            ):  # else the whole run is being interrupted
+            accuracy = last.get(ACCURACY)
+            # Otherwise the whole run is being interrupted, and the trial has not ended.
+            if error or RESULT in last or (SO_FAR in last and last.get("done")):
                 self._decisions.add(Ended(trial_spec.trial, accuracy))
             study.tell(trial_spec.number, accuracy)
         del self._given[trial_id]
@@ -212,5 +211,5 @@ def _another(finding: str) -> SettingsError:
         f"The recorded decisions of this search cannot be repeated: {finding}; install the "
         "versions of Ray and Optuna that it "
         "was run with, name another folder with --out, or remove the results folder's 'decisions' "
-        "to let the search decide anew."
+        "to let the search decide again."
     )

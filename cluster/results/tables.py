@@ -125,7 +125,7 @@ FAILURES: pa.Schema = pa.schema(
         pa.field("calls", pa.int64(), nullable=False),
         pa.field(
             "reason", pa.string(), nullable=False
-        ),  # as it was told the first time; others may differ by numbers and ids
+        ),  # as it was first worded; others may differ by numbers and ids
     ]
 )
 """A row a trial and a reason for which calls had no usable answer, of its last run.

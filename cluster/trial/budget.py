@@ -121,11 +121,11 @@ class TrialBudget:
             or (items <= CONTROL_SHARE * (budget.max_calls - 2 * items) and 3 * items <= left)
         ):
             budget.reserve_for_test(3 * items)
-        kept, control = (
+        reserved, control = (
             self._seed_half + self._half,
             self._test.cost(prompt, self.price_list_by_role["target"]),
         )
-        may_take = self.shared_budget.limits.left_by(kept, CONTROL_SHARE)
+        may_take = self.shared_budget.limits.left_by(reserved, CONTROL_SHARE)
         bounded = (
             ("tokens", self.shared_budget.limits.tokens),
             ("money", self.shared_budget.limits.money),
@@ -135,7 +135,7 @@ class TrialBudget:
             for name, limit in bounded
         ):
             self._control = control
-            self.shared_budget.hold(kept + control)
+            self.shared_budget.hold(reserved + control)
 
     @property
     def usage(self) -> dict[str, Mapping[Purpose, Usage]]:

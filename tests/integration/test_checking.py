@@ -159,7 +159,8 @@ def test_without_a_limit_there_is_no_bound() -> None:
     found = estimate_of(budget={"target_calls": None, "optimizer_calls": 100})
     assert found.total.calls is None
     assert (
-        "any number of target and 800 optimizer calls in 8 trials: there is no bound" in found.line
+        "any number of target and 800 optimizer calls in 8 trials: tokens and money have no limit"
+        in found.line
     )
 
 

@@ -94,7 +94,7 @@ def test_no_key_of_the_settings_is_in_the_folder(out: Path) -> None:
 
 def test_verify_and_compact(out: Path) -> None:
     code, said = ledger("verify", out)
-    assert (code, said.splitlines()[-1]) == (0, "Sound."), said
+    assert (code, said.splitlines()[-1]) == (0, "OK, no errors found."), said
     torn = max((out / "ledger").glob("*.arrows"))
     torn.write_bytes(torn.read_bytes()[:-30])
     code, said = ledger("verify", out)
@@ -133,10 +133,14 @@ def test_every_command_tells_of_a_damaged_segment_and_none_drops_it(
         assert (ended, lost in said) == (code, True), said
     assert lost in ledger("prune", out, "--older-than", "1")[1]
     code, said = ledger("compact", out)
-    assert (code, f"kept as {damaged.name}.damaged" in said) == (0, True), said
+    assert (code, f"saved as {damaged.name}.damaged" in said) == (0, True), said
     assert damaged.with_name(f"{damaged.name}.damaged").read_bytes() == changed
     code, said = ledger("verify", out)
-    assert (code, "set aside" in said, said.split()[-1]) == (0, True, "Sound."), said
+    assert (code, "set aside" in said, said.splitlines()[-1]) == (
+        0,
+        True,
+        "OK, no errors found.",
+    ), said
 
 
 def test_export(out: Path, tmp_path: Path) -> None:
@@ -154,10 +158,10 @@ def test_prune_asks_first(out: Path) -> None:
     assert (code, name in said) == (2, True)
     assert ledger("prune", out, "--older-than", "1") == (
         0,
-        "None of the 4 answers is of that kind.\n",
+        "None of the 4 cached answers matches.\n",
     )
     code, said = ledger("prune", out, "--model", name, said_to_it="n\n")
-    assert (code, "Take 4 of 4 answers out" in said) == (1, True)
+    assert (code, "Delete 4 of 4 answers from" in said) == (1, True)
     assert "4 answers" in ledger(out)[1]
     assert ledger("prune", out, "--model", name, "--yes")[0] == 0
     assert ledger(out)[0] == 2, "nothing is left to show"

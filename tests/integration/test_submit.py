@@ -114,12 +114,12 @@ def test_a_stopped_experiment_keeps_what_it_has(head: Head, tmp_path: Path) -> N
     while not (out / "ledger").names(".arrows"):
         assert time.monotonic() < ends_at, promptray(head, "logs", "long")
         time.sleep(0.1)
-    assert "left alone" in promptray(head, "submit", file, "--no-wait")
+    assert "nothing was submitted" in promptray(head, "submit", file, "--no-wait")
 
     assert promptray(head, "stop", "long").strip() == "long: stopped."
     assert row(out)["status"] == "stopped"
     log = promptray(head, "logs", "long", "--follow")
-    assert "Every finished call is kept" in log
+    assert "Every finished call is recorded" in log
     assert "Traceback" not in log
 
 

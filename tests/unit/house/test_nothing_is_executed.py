@@ -40,7 +40,7 @@ FORBIDDEN = {
 """By whole name, or by the last part where it stands alone."""
 HARMLESS = {"re.compile", "torch.compile", "importlib.metadata.import_module"}
 MARKUP = {
-    "cluster/results/page_assets.py": "the pages' own style and scripts, files of packages",
+    "cluster/results/page_assets.py": "a page's own style and scripts, files of packages",
 }
 """Where ready HTML enters a page."""
 OWN_PROCESSES = {
@@ -170,7 +170,7 @@ def test_what_is_marked_as_ready_markup_comes_from_packages() -> None:
     for place in MARKUP:
         marked = re.findall(r"Markup\(([^()]*(?:\([^()]*\))?)\)", (ROOT / place).read_text("utf-8"))
         assert marked
-        assert all(one in ("plotly", "script") or one.startswith("asset(") for one in marked)
+        assert all(one == "script" or one.startswith("_asset(") for one in marked)
 
 
 def _names(text: str) -> set[str]:

@@ -41,7 +41,7 @@ def test_the_board_counts_trials_calls_and_hits(board: Board) -> None:
     assert board.calls == 100
     assert board.ledger_share == 0.25
     assert board.headline().startswith(
-        "1 of 3 trials finished, 1 running, 1 waiting · 100 calls · 25% from the ledger"
+        "1 of 3 trials finished, 1 running, 1 waiting · 100 calls · 25% cached"
     )
 
 
@@ -90,7 +90,7 @@ def test_a_pause_is_told_when_it_begins_and_when_it_ends(board: Board) -> None:
     lines = [line.split("  ", 1)[1].strip() for line in text.getvalue().splitlines() if line]
     assert [line.split("  ")[-1] for line in lines] == [
         f"one: paused, as {pause}",
-        "one: the endpoint answers again, it goes on",
+        "one: the endpoint answers again, resumed",
     ]
 
 

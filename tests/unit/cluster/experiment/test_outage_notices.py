@@ -25,4 +25,4 @@ async def test_each_wait_is_told_once_at_both_ends(monkeypatch: pytest.MonkeyPat
         await asyncio.sleep(10 * LOOK_EVERY_S)
         one.pause = other.pause = ""
         await asyncio.sleep(10 * LOOK_EVERY_S)
-    assert said == ["Paused, as it is down.", "The endpoint answers again, it goes on."]
+    assert said == ["Paused, as it is down.", "The endpoint answers again, resumed."]

@@ -175,8 +175,8 @@ def test_another_search_is_refused_and_the_difference_named(
     with pytest.raises(SettingsError, match=said) as told:
         opened(tmp_path, settings)
     assert (
-        f"name another folder with --out, or remove {tmp_path / 'decisions'} to let the search "
-        "decide anew." in str(told.value)
+        f"name another folder with --out, or delete {tmp_path / 'decisions'} to let the search "
+        "decide again." in str(told.value)
     )
 
 
@@ -232,7 +232,7 @@ def test_a_damaged_record_is_refused(tmp_path: Path, damage: bytes) -> None:
     opened(tmp_path).add(Opened(4))
     (tmp_path / "decisions" / "000000.jsonl").write_bytes(damage)
     with pytest.raises(
-        DataError, match=r"000000.jsonl .*; name another folder with --out, or remove"
+        DataError, match=r"000000.jsonl .*; name another folder with --out, or delete"
     ):
         opened(tmp_path)
 

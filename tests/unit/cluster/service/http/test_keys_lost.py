@@ -231,13 +231,13 @@ def test_whoever_makes_the_first_key_is_told_what_it_changes(storage: Folder) ->
         return " ".join(ended.output.split())
 
     first = said("add", "ann")
-    assert "asks everybody for one, also on this machine" in first
+    assert "requires one from everybody, also on this machine" in first
     assert f"promptray keys add NAME --admin --storage {storage.place}" in first
     assert first.split()[-1].startswith("pr-")
     assert "first key" not in said("add", "root", "--admin")
     ann, root = read_keys(storage)
     assert "nobody in" not in said("remove", ann.id)
-    assert "lets nobody in until you make one" in said("remove", root.id)
+    assert "admits nobody until you create a key" in said("remove", root.id)
     assert "first key" not in said("add", "ann")
 
 
