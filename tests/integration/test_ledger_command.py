@@ -136,11 +136,8 @@ def test_every_command_tells_of_a_damaged_segment_and_none_drops_it(
     assert (code, f"saved as {damaged.name}.damaged" in said) == (0, True), said
     assert damaged.with_name(f"{damaged.name}.damaged").read_bytes() == changed
     code, said = ledger("verify", out)
-    assert (code, "set aside" in said, said.splitlines()[-1]) == (
-        0,
-        True,
-        "OK, no errors found.",
-    ), said
+    assert (code, "set aside" in said) == (0, True), said
+    assert said.rstrip().endswith("OK, no errors found."), said
 
 
 def test_export(out: Path, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from cluster.experiment import outage_notices
-from cluster.experiment.outage_notices import pauses_told
+from cluster.experiment.outage_notices import reporting_outages
 
 LOOK_EVERY_S = 0.02
 
@@ -18,7 +18,7 @@ async def test_each_wait_is_told_once_at_both_ends(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(outage_notices, "LOOK_EVERY_S", LOOK_EVERY_S)
     said: list[str] = []
     one, other = Waiting(), Waiting()
-    async with pauses_told(said.append, one, other, object()):
+    async with reporting_outages(said.append, one, other, object()):
         await asyncio.sleep(2 * LOOK_EVERY_S)
         assert said == []
         one.pause = other.pause = "it is down."
