@@ -1,7 +1,4 @@
-"""What there is to choose from, by name: all the tables of names on one page.
-
-Knows no output form.
-"""
+"""Everything that can be chosen by name: all registries and tables in one place."""
 
 import sys
 from collections.abc import Iterator
@@ -23,7 +20,7 @@ _RIGHT_BY_SCORER = {
     "number": "The same number, in digits or in words.",
     "regex": "The answer matches the target, a pattern, from end to end.",
 }
-"""Shorter than what the scorers themselves say of the answers that they accept."""
+"""Shorter than the scorers' own texts on the answers that they accept."""
 _OPEN: tuple[tuple[str, Registry[Any]], ...] = (
     ("Generated tasks", TASKS),
     ("Scorers", SCORERS),
@@ -37,7 +34,7 @@ ELSEWHERE = (
 
 
 def catalogue() -> dict[str, dict[str, str]]:
-    """Shelf -> name -> one line on it; of what this process knows, so nothing is imported."""
+    """Return one line for each name, by shelf, of what this process knows; nothing is imported."""
     return {
         "Generated tasks (a path to a .json, .jsonl, .csv or .parquet file is a task too)": {
             name: task_line(task) for name, task in named(TASKS).items()
@@ -59,21 +56,21 @@ def catalogue() -> dict[str, dict[str, str]]:
 
 
 def installed() -> dict[str, dict[str, str]]:
-    """Shelf -> name -> one line on what installed packages offer, or why it cannot be used.
+    """Return one line for each name that installed packages offer, or why it cannot be used.
 
-    Imports all of it: for the command line alone.
+    The keys are shelves. Everything is imported: for the command line only.
     """
     shelves = {title: dict(_installed_lines(registry)) for title, registry in _OPEN}
     return {f"{title} of installed packages": lines for title, lines in shelves.items() if lines}
 
 
 def named(registry: Registry[Any]) -> dict[str, Any]:
-    """Return what has a name to choose it by, and not only the place that it was imported from."""
+    """Return the components that can be chosen by a name, not only by their place of import."""
     return {name: found for name, found in registry.items() if not is_reference(name)}
 
 
 def task_line(task: object) -> str:
-    """Return what is to be said of a task."""
+    """Return one line on a task."""
     return str(getattr(task, "description", "")) or _first_sentence(task)
 
 
@@ -91,7 +88,9 @@ def _installed_lines(registry: Registry[Any]) -> Iterator[tuple[str, str]]:
 
 
 def _described(registry: Registry[Any]) -> dict[str, str]:
-    """What a module of ours says of its class is for people; the class's own text is about its
+    """Return the first sentence on each class.
+
+    For our own that is the module's, which is written for people, as the class's is about its
     settings. A module of somebody else's may be about anything.
     """
     return {

@@ -38,6 +38,7 @@ class SafeConsole(Console):
 
     @property
     def file(self) -> IO[str]:
+        """Return the stream, whose errors go to `_lose`."""
         return sheltered(_NOWHERE if self.lost else super().file, self._lose)
 
     @file.setter

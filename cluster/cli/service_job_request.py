@@ -35,6 +35,16 @@ def build_request(
 ) -> "OptimizationRequest":
     """Build the request of a job; data files are uploaded, generated tasks go by name.
 
+    Args:
+        client: The client of the service.
+        file: Settings of an experiment; None where options stand alone.
+        tasks: Tasks in place of the file's.
+        strategies: Strategies in place of the file's.
+        name: Name of the job, in place of the file's.
+
+    Raises:
+        SettingsError: The settings are not those of a job.
+    """
     from cluster.service.schemas import STORED, OptimizationRequest
     from serving.settings.validation import validated
 

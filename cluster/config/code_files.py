@@ -1,10 +1,10 @@
-"""Code of a user's own that an experiment's settings list under `code`: read, bounded, and made
-importable in every process that runs a part of the experiment.
+"""A user's own code that settings list under `code`: read, bounded and made importable.
 
-What is listed, and nothing beside it, is copied into a folder of its own, which comes last on the
-path of imports. So what a process can import does not depend on where its files lie: a trial on
-another machine, or in a submitted job, sees what `promptray run` sees, and no file of the user's
-hides a module of ours or of Python.
+It is importable in every process that runs a part of the experiment. What is listed, and nothing
+beside it, is copied into a folder of its own, which comes last on the path of imports. So what a
+process can import does not depend on where its files lie: a trial on another machine, or in a
+submitted job, sees what `promptray run` sees, and no file of the user's hides a module of ours or
+of Python.
 """
 
 import atexit
@@ -23,17 +23,17 @@ from optimizer.errors import SettingsError, StorageError
 from optimizer.paths import expanded
 
 MOST_BYTES = 10 * 2**20
-"""Of all files together: they travel to every trial [ours]."""
+"""Limit of all files together: they are sent to every trial [ours]."""
 MOST_FILES = 1_000
-"""[ours]"""
+"""Limit of the number of files [ours]."""
 _LEFT_OUT = ("__pycache__",)
 _SECRETS = {".pem", ".key", ".p12", ".pfx", ".keystore"}
-_MEND = "take it out of what the settings list under code"
+_REMEDY = "take it out of what the settings list under code"
 
 
 @dataclass(frozen=True)
 class CodeFiles:
-    """The listed files with their content, as they travel. Small and picklable."""
+    """The listed files with their content, as they are sent. Small and picklable."""
 
     files: tuple[tuple[str, bytes], ...] = ()
     """Path below the folder of imports, and content."""
@@ -42,7 +42,7 @@ class CodeFiles:
 
     @property
     def digest(self) -> str:
-        """The same for the same files, wherever they lie; "" where there are none."""
+        """Return a digest that is equal for equal files, wherever they lie; "" where there are none."""
         digest = hashlib.sha256()
         for name, content in self.files:
             digest.update(f"{name}\n{len(content)}\n".encode("utf-8", "surrogateescape"))
@@ -51,12 +51,12 @@ class CodeFiles:
 
     @property
     def top(self) -> frozenset[str]:
-        """The names that can be imported."""
+        """Return the names that can be imported."""
         return frozenset(name.partition("/")[0].removesuffix(".py") for name, _ in self.files)
 
     @property
     def is_here(self) -> bool:
-        """Say whether the place is on this machine, this user's, and holds just these files."""
+        """Return whether the place is on this machine, this user's, and holds just these files."""
         folder = Path(self.place)
         try:
             if not self.place or folder.stat().st_uid != os.getuid():
@@ -73,11 +73,11 @@ class CodeFiles:
 
 
 def whole_places(listed: Iterable[str], folder: Path | None) -> tuple[str, ...]:
-    """Return the listed files and folders with their whole paths.
+    """Return the listed files and folders with absolute paths.
 
     Args:
-        listed: As they stand in a settings file.
-        folder: Where that file lies; None where that is no folder of this machine.
+        listed: Paths as a settings file has them.
+        folder: The folder of that file; None where it is no folder of this machine.
 
     Raises:
         SettingsError: A path is relative, and there is no folder for it.
@@ -97,8 +97,7 @@ def whole_places(listed: Iterable[str], folder: Path | None) -> tuple[str, ...]:
 
 
 def read_code(places: Sequence[str]) -> CodeFiles:
-    """Return what stands at whole paths: a file under its name, a folder as the package of its
-    name.
+    """Return the content of absolute paths: a file under its name, a folder as a package.
 
     Hidden files and what Python has compiled are left out.
 
@@ -146,7 +145,7 @@ def _files(path: Path) -> Iterator[Path]:
         if file.name.startswith(".") or file.name in _LEFT_OUT or file.suffix == ".pyc":
             continue
         if file.is_symlink():
-            raise SettingsError(f"{file} is a link, which does not travel; {_MEND}.")
+            raise SettingsError(f"{file} is a link, which does not travel; {_REMEDY}.")
         if file.is_dir() or file.is_file():
             yield from _files(file)
 
@@ -154,7 +153,7 @@ def _files(path: Path) -> Iterator[Path]:
 def _content(file: Path, most: int) -> bytes:
     if file.suffix.lower() in _SECRETS or file.stem in ("id_rsa", "id_ed25519", "credentials"):
         raise SettingsError(
-            f"{file} looks like a secret, which everybody who sees the cluster could read; {_MEND}."
+            f"{file} looks like a secret, which everybody who sees the cluster could read; {_REMEDY}."
         )
     try:
         with file.open("rb") as opened:
@@ -173,7 +172,7 @@ def _content(file: Path, most: int) -> bytes:
 
 @dataclass
 class _InUse:
-    """What this process imports user code from."""
+    """The user code that this process can import."""
 
     code: CodeFiles = CodeFiles()
     folder: str = ""
@@ -181,7 +180,7 @@ class _InUse:
 
 _in_use = _InUse()
 _made: set[str] = set()
-"""The folders that this process has written, and takes away."""
+"""The folders that this process has written, and will delete."""
 
 
 def code_in_use() -> CodeFiles:
@@ -217,7 +216,7 @@ def use_code(code: CodeFiles) -> None:
 
 
 def _written(code: CodeFiles) -> str:
-    """Return a new folder with these files, which goes when this process ends."""
+    """Return a new folder with these files, which is deleted when this process ends."""
     try:
         folder = tempfile.mkdtemp(prefix="promptray-code-")
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -245,7 +244,7 @@ def _expect_ours(name: str, folder: str) -> None:
 
 
 def _forget() -> None:
-    """Leave this process as it was before it used code."""
+    """Undo `use_code`."""
     if not _in_use.folder:
         return
     sys.path.remove(_in_use.folder)

@@ -1,6 +1,4 @@
-"""The components of an experiment that do not come with promptray: which they are, which revision
-each is at, and how a process gets them.
-"""
+"""The components of an experiment that do not come with promptray: names, revisions, imports."""
 
 import hashlib
 import json
@@ -24,7 +22,7 @@ from optimizer.tasks.task import Task
 def components_of(settings: ExperimentSettings) -> tuple[tuple[Registry[Any], str], ...]:
     """Return the registry and the name of every component that is not in promptray's tables."""
     named: list[tuple[Registry[Any], str]] = [
-        *((STRATEGIES, choice.name) for choice in settings.strategies),
+        *((STRATEGIES, spec.name) for spec in settings.strategies),
         *((SELECTION_RULES, name) for name in settings.selection_names()),
         *((TASKS, task.source) for task in settings.tasks if not is_file(task.source)),
         *((SCORERS, task.scorer) for task in settings.tasks if task.scorer is not None),
@@ -36,7 +34,7 @@ def components_of(settings: ExperimentSettings) -> tuple[tuple[Registry[Any], st
 
 
 def import_components(settings: ExperimentSettings, tasks: Iterable[Task], code: CodeFiles) -> None:
-    """Import in this process what another one has imported when it read the settings.
+    """Import in this process what another one imported when it read the settings.
 
     Args:
         settings: Known to be usable, on the machine of whoever runs them.
@@ -54,11 +52,10 @@ def import_components(settings: ExperimentSettings, tasks: Iterable[Task], code:
 
 
 def revisions(settings: ExperimentSettings, tasks: Iterable[Task] = ()) -> dict[str, str]:
-    """Return by name what each component that comes from elsewhere is at, so that a changed one is
-    seen.
+    """Return the revision of each component that is not ours, by name, to detect a changed one.
 
     That is the digest of the code that the settings list, the version of an installed package, or
-    the digest of a package's sources where it has no version or is installed to be edited.
+    the digest of a package's sources where it has no version or is installed as editable.
     """
     modules = {name: registry.module_of(name) for registry, name in components_of(settings)}
     modules |= {
@@ -70,7 +67,7 @@ def revisions(settings: ExperimentSettings, tasks: Iterable[Task] = ()) -> dict[
 
 
 def recorded_revisions(settings: ExperimentSettings, recorded: Recorded) -> dict[str, str]:
-    """Return what the settings' components were at when that was recorded."""
+    """Return the recorded revisions of the settings' components."""
     return {name: recorded.versions.get(name, "") for _, name in components_of(settings)}
 
 
@@ -83,8 +80,9 @@ def _revision(module: str) -> str:
 
 @cache
 def _installed_version(top: str) -> str:
-    """Return name and version of the distribution of a package; "" where there is none, or its
-    sources may change under its version.
+    """Return name and version of a package's distribution.
+
+    "" where there is none, or where its sources may change under its version.
     """
     for name in packages_distributions().get(top, ()):
         try:

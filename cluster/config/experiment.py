@@ -179,8 +179,9 @@ class PairSettings(Strict):
 
     @classmethod
     def read(cls, path: Path | str, overrides: Mapping[str, Any] | None = None) -> Self:
-        """Return the settings of a YAML file, with top-level keys replaced by `overrides`, to run
-        them: what they name of others' code is imported.
+        """Return the settings of a YAML file, with top-level keys replaced by `overrides`.
+
+        They are read to be run: the code that they name is imported.
 
         Raises:
             SettingsError: The file cannot be read, or a setting is wrong.
@@ -191,9 +192,10 @@ class PairSettings(Strict):
 
     @classmethod
     def view(cls, path: Path | str) -> Self:
-        """Return the settings of a YAML file, to look at them: nothing is imported.
+        """Return the settings of a YAML file to look at them: nothing is imported.
 
-        Raises SettingsError in one sentence.
+        Raises:
+            SettingsError: The file cannot be read, or a setting is wrong.
         """
         return read_settings(cls, path, {}, STORED)
 

@@ -195,8 +195,9 @@ def _names(domain: Domain) -> tuple[str, ...]:
 
 
 class _Unknown(tuple[str, ...]):
-    """The settings of a component that is not in this process, which only looks at an experiment of
-    another one: whatever a space names is a setting of it.
+    """The settings of a component that is not in this process.
+
+    The process only looks at an experiment of another one: whatever a space names is one of them.
     """
 
     def __contains__(self, name: object) -> bool:

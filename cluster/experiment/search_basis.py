@@ -86,14 +86,16 @@ def basis_of(settings: ExperimentSettings, recorded: Recorded) -> dict[str, Any]
     return plain
 
 
-def _described_spec(choice: ComponentSpec) -> str:
-    """Return a component with its settings; one that comes from elsewhere under the name by which
-    it was chosen, as its class may be called like one of ours.
+def _described_spec(spec: ComponentSpec) -> str:
+    """Return a component with its settings as records have it.
+
+    A component that is not ours goes by the name in the settings, as its class may have the name of
+    one of ours.
     """
-    text = described(choice.build())
-    if choice.name in choice.registry.table:
+    text = described(spec.build())
+    if spec.name in spec.registry.table:
         return text
-    return f"{choice.name} ({text.partition('(')[2]}"
+    return f"{spec.name} ({text.partition('(')[2]}"
 
 
 def described(thing: Any) -> str:

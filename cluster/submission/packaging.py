@@ -1,8 +1,8 @@
-"""Pack what a submitted experiment needs on a cluster: our code, resolved settings, data files, and
-the code that the settings list.
+"""Pack what a submitted experiment needs on a cluster: code, resolved settings and data files.
 
-The folder becomes the job's working directory, so promptray need not be installed there, and laptop
-and cluster run the same version. It holds no keys.
+The code is ours and what the settings list. The folder becomes the job's working directory, so
+promptray need not be installed there, and laptop and cluster run the same version. It holds no
+keys.
 """
 
 import hashlib
