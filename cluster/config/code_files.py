@@ -42,7 +42,7 @@ class CodeFiles:
 
     @property
     def digest(self) -> str:
-        """Return a digest that is equal for equal files, wherever they lie; "" where there are none."""
+        """Return a digest, equal for equal files wherever they lie; "" without files."""
         digest = hashlib.sha256()
         for name, content in self.files:
             digest.update(f"{name}\n{len(content)}\n".encode("utf-8", "surrogateescape"))
@@ -153,7 +153,8 @@ def _files(path: Path) -> Iterator[Path]:
 def _content(file: Path, most: int) -> bytes:
     if file.suffix.lower() in _SECRETS or file.stem in ("id_rsa", "id_ed25519", "credentials"):
         raise SettingsError(
-            f"{file} looks like a secret, which everybody who sees the cluster could read; {_REMEDY}."
+            f"{file} looks like a secret, which everybody who sees the cluster could read; "
+            f"{_REMEDY}."
         )
     try:
         with file.open("rb") as opened:
