@@ -106,7 +106,7 @@ def list_names() -> None:
 
 
 def introduce(experiment: Experiment) -> None:
-    """Say what a person should know of an experiment before it begins."""
+    """Print what a person should know about an experiment before it begins."""
     for note in experiment.notes:
         ERR.print(Text(note, "yellow"))
     for note in experiment.data_notes:

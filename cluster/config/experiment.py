@@ -111,7 +111,11 @@ class SamplingSettings(Strict):
         return Sampling(self.temperature, self.max_tokens)
 
     def changed(self, changes: Mapping[str, Any]) -> "SamplingSettings":
-        """With some settings replaced. Raises SettingsError."""
+        """Return the settings with some of them replaced.
+
+        Raises:
+            SettingsError: A change is unknown or out of range.
+        """
         return validated(SamplingSettings, self.model_dump() | dict(changes))
 
 

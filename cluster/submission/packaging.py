@@ -109,7 +109,7 @@ def _with_data(task: TaskSettings, folder: Path, number: int) -> TaskSettings:
 
 
 def _with_code(settings: ExperimentSettings, folder: Path) -> tuple[str, ...]:
-    """The code that the settings list, in the folder; as it stands in the settings there."""
+    """Copy the code that the settings list into the folder, and return its paths there."""
     code = read_code(settings.code)
     code.write(folder / CODE)
     return tuple(sorted({f"{CODE}/{name.partition('/')[0]}" for name, _ in code.files}))

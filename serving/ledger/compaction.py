@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from serving.ledger.damage import copy_damaged
 from serving.ledger.format import ENDING, SCHEMA, State, contents, place_in_order, whole
 from serving.storage import Folder
 
