@@ -71,4 +71,6 @@ def _own_target(file: str | Path, data: Mapping[str, Any]) -> ModelSettings:
     label = str(data.get("target", ""))
     if label.startswith("builtin:"):
         return parse_model(label)
-    raise SettingsError(f"{file} does not say where its target model is; name it with --target.")
+    raise SettingsError(
+        f"{file} has no endpoint URL of its target model; name the model with --target."
+    )

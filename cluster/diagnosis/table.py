@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cluster.diagnosis.result import TaskDiagnosis
+from cluster.text.formatting import format_verdict
 
 _STYLE_BY_VERDICT = {
     "detected": "red",
@@ -31,7 +32,9 @@ def diagnosis_table(results: Sequence[TaskDiagnosis]) -> Table:
             table.add_row(Text(result.task), Text("all"), Text("failed", "red"), Text(result.error))
         else:
             for place, (measure, finding) in enumerate(result.found.finding_by_measure.items()):
-                verdict = Text(finding.verdict, _STYLE_BY_VERDICT.get(finding.verdict, ""))
+                verdict = Text(
+                    format_verdict(finding.verdict), _STYLE_BY_VERDICT.get(finding.verdict, "")
+                )
                 table.add_row(
                     Text("" if place else result.task),
                     Text(measure),

@@ -69,7 +69,8 @@ def format_status(status: str) -> str:
 
 def format_verdict(verdict: str) -> str:
     """Format a stored verdict: "not distinguishable" -> "no significant difference"."""
-    return {"not distinguishable": "no significant difference"}.get(verdict, verdict)
+    shown = {"not distinguishable": "no significant difference", "cannot be told": "inconclusive"}
+    return shown.get(verdict, verdict)
 
 
 def format_trial_counts(statuses: Iterable[str], trials: int, rest: str = "waiting") -> str:
