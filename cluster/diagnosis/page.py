@@ -19,7 +19,7 @@ from cluster.diagnosis.charts import (
 )
 from cluster.diagnosis.result import TaskDiagnosis
 from cluster.results.charts.figure import Figure
-from cluster.results.page_assets import render
+from cluster.results.page_assets import environment_of, render
 from cluster.text.formatting import format_verdict
 from optimizer.diagnostics import MEASURES, Diagnosis, NotMeasured
 from optimizer.diagnostics.findings import chance
@@ -53,13 +53,6 @@ def diagnosis_page(results: Sequence[TaskDiagnosis], settings: Mapping[str, Any]
         _environment(),
         "diagnosis.html.j2",
         settings,
-        functions={
-            "chance": chance,
-            "format_verdict": format_verdict,
-            "quoted": quoted,
-            "BADGE_BY_VERDICT": BADGE_BY_VERDICT,
-            "measured": lambda finding: not isinstance(finding, NotMeasured),
-        },
         results=results,
         charts=charts,
         measures=MEASURES,
@@ -96,6 +89,7 @@ def _environment() -> Environment:
     """Return the page's environment; its templates are compiled once a process."""
     functions = {
         "chance": chance,
+        "format_verdict": format_verdict,
         "quoted": quoted,
         "BADGE_BY_VERDICT": BADGE_BY_VERDICT,
         "measured": lambda finding: not isinstance(finding, NotMeasured),

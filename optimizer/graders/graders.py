@@ -98,8 +98,10 @@ class AnswerScorer:
 
 
 def with_answer_line(prompt: Prompt, scorer: str) -> Prompt | None:
-    """Return the prompt with the answer line added; None where it has one already, or the scorer
-    asks for none.
+    """Return the prompt with the answer line added.
+
+    Returns:
+        None where the prompt has one already, or the scorer asks for none.
     """
     line = SCORERS[scorer].answer_line
     if not line or ANSWER_LABEL.casefold() in prompt.text().casefold():

@@ -44,8 +44,7 @@ class Found:
 
 
 def merge(folder: Folder, found: Iterable[Found], least: int = 2) -> None:
-    """Replace every run of at least `least` small and whole segments by one, or by several that
-    are no longer small.
+    """Replace every run of at least `least` small and whole segments by fewer, larger ones.
 
     Raises:
         StorageError: If a file cannot be read or written; the folder is as good as before.
@@ -139,8 +138,10 @@ def _runs(found: Iterable[Found], mergeable: Callable[[Found], bool]) -> Iterato
 
 
 def _portions(run: Iterable[Found]) -> Iterator[list[str]]:
-    """Divide neighbours into portions that become one segment each: of LARGE_BYTES or little more,
-    so that neither that segment nor the memory for making it grows with the ledger.
+    """Divide neighbours into portions that become one segment each.
+
+    A portion has LARGE_BYTES or little more, so that neither its segment nor the memory for making
+    it grows with the ledger.
     """
     names: list[str] = []
     size = 0

@@ -170,7 +170,7 @@ def test_what_is_marked_as_ready_markup_comes_from_packages() -> None:
     for place in MARKUP:
         marked = re.findall(r"Markup\(([^()]*(?:\([^()]*\))?)\)", (ROOT / place).read_text("utf-8"))
         assert marked
-        assert all(one == "script" or one.startswith("_asset(") for one in marked)
+        assert all(one == "script" or one.startswith("asset(") for one in marked)
 
 
 def _names(text: str) -> set[str]:
