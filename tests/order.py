@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 SECONDS_BY_FILE = {
-    "e2e/chaos/test_killing.py": 180,
-    "e2e/service/test_up_killed.py": 116,
+    "e2e/chaos/test_killing.py": 150,
+    "e2e/service/test_up_killed.py": 90,
     "integration/test_nodes.py": 85,
     "integration/test_run.py": 77,
     "integration/test_search_resumed.py": 60,

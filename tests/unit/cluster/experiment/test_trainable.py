@@ -12,7 +12,7 @@ from cluster.experiment import trainable
 from cluster.experiment.planning import TrialSpec, trial_specs
 from cluster.experiment.trainable import Shared, late_test_in_worker, run_in_worker
 from cluster.search.metric_names import RESULT, SO_FAR
-from cluster.trial.plan import TrialPlan, without_result
+from cluster.trial.plan import without_result
 from cluster.trial.result import TrialResult
 from optimizer.errors import SettingsError
 from optimizer.protocols import LanguageModel
@@ -20,7 +20,7 @@ from optimizer.tasks.task import Task
 from serving.ledger import Ledger
 from serving.ledger.coordinator import LedgerCoordinator
 from serving.models import open_in_process
-from tests.contracts.trials import small_plan, small_task
+from tests.contracts.trials import small_plan
 
 SETTINGS = ExperimentSettings.model_validate(
     {
@@ -51,9 +51,12 @@ class Told:
     def __init__(self, most: int = 10**6) -> None:
         self.reports: list[dict[str, Any]] = []
         self._most = most
+        self._refused = False
 
     def __call__(self, metrics: dict[str, Any]) -> None:
+        assert not self._refused, "it was told already"
         if len(self.reports) >= self._most:
+            self._refused = True
             raise SystemExit(0)
         self.reports.append(metrics)
 
@@ -137,25 +140,24 @@ def test_a_trial_that_cannot_be_built_has_failed_and_holds_no_budget(
 
 
 def test_a_late_test_that_cannot_be_built_leaves_what_was_found(
-    shared: Shared, monkeypatch: pytest.MonkeyPatch
+    spec: TrialSpec, shared: Shared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(*_: object) -> LanguageModel:
         raise SettingsError("There is no key.")
 
     monkeypatch.setattr(trainable, "connect", refused)
-    plan: TrialPlan = small_plan()
-    found = without_result(plan, "cancelled")
-    assert late_test_in_worker(found, plan, small_task(), shared) == found
+    found = without_result(small_plan(), "cancelled")
+    assert late_test_in_worker(found, spec, SETTINGS, loaded(), shared) == found
 
 
-async def test_all_who_keep_a_test_affordable_are_asked() -> None:
-    class Keeper:
+async def test_a_tests_cost_is_held_by_every_budget() -> None:
+    class Held:
         def __init__(self) -> None:
-            self.kept: list[object] = []
+            self.costs: list[object] = []
 
-        async def keep(self, cost: object) -> None:
-            self.kept.append(cost)
+        async def hold(self, cost: object) -> None:
+            self.costs.append(cost)
 
-    one, other = Keeper(), Keeper()
-    await trainable._Reserves((one, other)).keep("a cost")  # type: ignore[arg-type]
-    assert one.kept == other.kept == ["a cost"]
+    one, other = Held(), Held()
+    await trainable._Reserves((one, other)).hold("a cost")  # type: ignore[arg-type]
+    assert one.costs == other.costs == ["a cost"]
