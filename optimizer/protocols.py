@@ -68,19 +68,19 @@ class Scorer(Protocol):
 
 
 class Grader(Scorer, Protocol):
-    """A scorer with what is known of the answers that it takes, for the table of SCORERS."""
+    """A scorer with its description, for the table of SCORERS."""
 
     @property
     def accepts(self) -> str:
-        """What answer is right, for people."""
+        """Return which answer is right, for people."""
 
     @property
     def answer_line(self) -> str:
-        """The line that a prompt needs for its answers to be read; "" where there is none."""
+        """Return the line that makes a prompt's answers readable; "" where there is none."""
 
     @property
     def is_right(self) -> Callable[[str, Example], bool]:
-        """Say whether an answer that was read is accepted."""
+        """Return the check whether an answer that was read is accepted."""
 
     def form_is_at_fault(self, response: Completion, example: Example) -> bool:
         """Return whether a response that is not right may be so for its form alone."""

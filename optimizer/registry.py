@@ -48,7 +48,7 @@ class Registry(Mapping[str, T]):
     """The components of one kind by name: those of a table, and those that were imported.
 
     Attributes:
-        noun: What a component is called in messages, such as `strategy`.
+        noun: Name of the kind in messages, such as `strategy`.
         table: The components that come with promptray.
         group: The group of entry points; "" for a kind that is not open to others.
     """

@@ -131,7 +131,7 @@ def _is_small_and_whole(found: Found) -> bool:
 
 
 def _runs(found: Iterable[Found], mergeable: Callable[[Found], bool]) -> Iterator[list[Found]]:
-    """Neighbours in the order of segments; all copies of a segment are neighbours."""
+    """Yield neighbours in the order of segments; all copies of a segment are neighbours."""
     for yes, run in groupby(found, mergeable):
         if yes:
             yield list(run)

@@ -154,7 +154,7 @@ def batch_of(paid_by_key: Mapping[bytes, Paid], now: datetime) -> Any:
 
 
 def whole(batches: Iterable[Any]) -> bytes:
-    """A file of batches of SCHEMA."""
+    """Return a file of batches of SCHEMA."""
     return _HEAD + b"".join(map(_message, batches)) + END
 
 

@@ -121,7 +121,7 @@ class Ledger:
         self.close()
 
     def get(self, key: bytes) -> Completion | None:
-        """The answer, marked as one from the ledger."""
+        """Return the answer, marked as cached, or None."""
         return self._answers.get(key)
 
     def model_of(self, key: bytes) -> str:
