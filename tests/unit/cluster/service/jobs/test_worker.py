@@ -8,8 +8,9 @@ from ray.exceptions import GetTimeoutError
 
 from cluster.config.experiment import ExperimentSettings
 from cluster.experiment import prepare, runner
-from cluster.service.core.job_record import Filed, Work
+from cluster.service.core.job_record import Filed
 from cluster.service.core.settings import ServiceSettings
+from cluster.service.core.worker_pool import Work
 from cluster.service.jobs import worker
 from cluster.service.jobs.run_updates import Sized
 from cluster.service.jobs.worker import Worker, begin_with, hosted_beside
@@ -116,11 +117,11 @@ def test_only_the_run_that_was_asked_to_stop_does(
 
 
 def test_news_are_waited_for_when_many_are_under_way(heard: list[Any]) -> None:
-    line = worker._Line(Controller(), WORK)
-    for number in range(worker.UNTOLD + 1):
+    line = worker._ControllerLink(Controller(), WORK)
+    for number in range(worker.MOST_UNCONFIRMED + 1):
         assert heard == []
-        line.tell(Sized(number))
-    assert heard == [["report"] * (worker.UNTOLD + 1)]
+        line.report(Sized(number))
+    assert heard == [["report"] * (worker.MOST_UNCONFIRMED + 1)]
     line.close()
     assert heard[1:] == [[]]
 
@@ -132,17 +133,17 @@ def test_a_controller_that_does_not_hear_is_told_in_one_sentence(
         raise GetTimeoutError
 
     monkeypatch.setattr(worker.ray, "get", silent)
-    line = worker._Line(Controller(), WORK)
-    line.tell(Sized(1))
-    with pytest.raises(StorageError, match=r"has not heard of this job's course .* resume it"):
+    line = worker._ControllerLink(Controller(), WORK)
+    line.report(Sized(1))
+    with pytest.raises(StorageError, match=r"has not confirmed a report of this job .* resume it"):
         line.close()
     with pytest.raises(StorageError, match=r"has not answered this job .* resume it"):
-        line.owner(None)  # type: ignore[arg-type]
+        line.share(None)  # type: ignore[arg-type]
 
 
 def test_models_are_claimed_before_they_are_hosted_and_none_for_none(heard: list[Any]) -> None:
     controller = Controller()
-    line = worker._Line(controller, WORK)
+    line = worker._ControllerLink(controller, WORK)
     line.claim([])
     assert (controller.asked, heard) == ([], [])
     line.claim(("a", "b"))
