@@ -8,7 +8,7 @@
 
 PYTHON ?= python3
 MINUTES ?= 30
-WORKERS ?= 3
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 VLLM_VENV := .venv-vllm
@@ -28,7 +28,7 @@ test-fast: $(VENV)/installed-dev
 		-m 'not (ray or process or service or slow)' --ignore=tests/e2e
 
 test-vllm: $(VLLM_VENV)/installed
-	$(VLLM_BIN)/python -m pytest -q -n 2 --dist loadgroup tests/integration/vllm
+	$(VLLM_BIN)/python -m pytest -q tests/integration/vllm
 
 soak: $(VENV)/installed-dev
 	$(BIN)/python -m tests.e2e.chaos.soak --minutes $(MINUTES)
