@@ -133,7 +133,7 @@ def test_every_command_tells_of_a_damaged_segment_and_none_drops_it(
         assert (ended, lost in said) == (code, True), said
     assert lost in ledger("prune", out, "--older-than", "1")[1]
     code, said = ledger("compact", out)
-    assert (code, f"saved as {damaged.name}.damaged" in said) == (0, True), said
+    assert (code, f"copied to {damaged.name}.damaged" in said) == (0, True), said
     assert damaged.with_name(f"{damaged.name}.damaged").read_bytes() == changed
     code, said = ledger("verify", out)
     assert (code, "set aside" in said) == (0, True), said
