@@ -266,8 +266,8 @@ class OwnerBudgetClient:
         )
 
     def settle(self, cost_by_key: Mapping[bytes, Cost], *, answered: bool) -> None:
-        # Not awaited: it is often called while the calling task is being cancelled.
         """See OwnerBudgets.settle."""
+        # Not awaited: it is often called while the calling task is being cancelled.
         self._notify(
             "settle",
             self._owner,
