@@ -21,7 +21,7 @@ quickstart: $(VENV)/installed
 	$(BIN)/promptray run tune_configs/quickstart.yaml
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-fast: $(VENV)/installed-dev
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n 2 --dist worksteal --hypothesis-profile quick \

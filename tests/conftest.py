@@ -5,6 +5,7 @@ import os
 from collections.abc import Generator, Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 from urllib.request import Request, urlopen
 
 import httpcore2
@@ -39,7 +40,11 @@ httpcore2.default_ssl_context = cache(httpcore2.default_ssl_context)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     fast.mark(items)
     order.longest_first(items, Path(__file__).parent)
-    order.group(items, Path(__file__).parent)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Return who gives tests to processes; None leaves it to xdist."""
+    return order.FileScheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.hookimpl(wrapper=True)

@@ -5,6 +5,7 @@ shared end together.
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 SECONDS_BY_FILE = {
     "e2e/chaos/test_killing.py": 150,
@@ -42,15 +43,20 @@ def longest_first(items: list[pytest.Item], tests: Path) -> None:
     items.sort(key=lambda item: -SECONDS_BY_FILE.get(item.path.relative_to(tests).as_posix(), 0))
 
 
-TOGETHER = "e2e/chaos"
-"""Files of this folder are tested by one process, whose cluster, endpoint and undisturbed run they
-share.
-"""
+TOGETHER = (
+    "tests/e2e/chaos/test_killing.py",
+    "tests/e2e/chaos/test_faulty_calls.py",
+    "tests/e2e/chaos/test_time_is_over.py",
+)
+"""Files that one process tests, whose cluster, endpoint and undisturbed run they share."""
 
 
-def group(items: list[pytest.Item], tests: Path) -> None:
-    """Mark each test with the group that one process tests: its file, or the folder TOGETHER."""
-    for item in items:
-        place = item.path.relative_to(tests).as_posix()
-        shares = place.startswith(TOGETHER) and "cluster" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group(TOGETHER if shares else place))
+class FileScheduling(LoadFileScheduling):
+    """Give each process whole files, and all files of TOGETHER to one.
+
+    Groups as xdist has them (`--dist loadgroup`) are not known to pytest 9.2.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::", 1)[0]
+        return "together" if file in TOGETHER else file
