@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 from urllib.request import HTTPRedirectHandler, ProxyHandler, build_opener
 
 import ray
@@ -32,6 +32,8 @@ GATEWAY = "door"
 """Name of the deployment and, where `open_gateway` opens it, of the application."""
 STOP_S = 30.0
 """Seconds that a stopping replica has for the answers in flight."""
+LISTENS_WITHIN_S = 5.0
+"""Time until Serve's proxy listens, on a busy machine; one on another port never does [ours]."""
 KNOWN_WITHIN_S = 10.0
 SERVE_SAYS_WITHIN_S = 60.0
 
@@ -212,10 +214,12 @@ def _expect_open(host: str, port: int) -> None:
 def _answer(url: str) -> bytes:
     """Return the beginning of the reply.
 
-    Serve's proxy learns of the gateway a moment after it runs, and until then knows no such page; a
-    part of the gateway may need another moment, too.
+    Serve's proxy listens a moment after it was started, and learns of the gateway a moment after
+    that runs; until then it refuses connections, or knows no such page. A part of the gateway may
+    need another moment, too.
     """
-    ends_at = time.monotonic() + KNOWN_WITHIN_S
+    begun = time.monotonic()
+    ends_at = begun + KNOWN_WITHIN_S
     while True:
         try:
             with _direct.open(url, timeout=10) as reply:
@@ -224,6 +228,9 @@ def _answer(url: str) -> bytes:
         except HTTPError as problem:
             problem.close()
             if problem.code not in (404, 503) or time.monotonic() > ends_at:
+                raise
+        except URLError:
+            if time.monotonic() > begun + LISTENS_WITHIN_S:
                 raise
         time.sleep(LOOK_EVERY_S)
 
