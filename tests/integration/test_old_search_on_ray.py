@@ -15,7 +15,7 @@ from cluster.results import write_results
 from cluster.trial.result import TrialResult
 from serving.ledger.store import Ledger
 from serving.storage import open_folder
-from tests.unit.formats.conftest import WRITTEN, Copied
+from tests.contracts.written_before import WRITTEN, Copied
 from tests.unit.formats.test_old_results import table, uncompared
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]

@@ -42,9 +42,9 @@ from serving.runtime.actors import NAMESPACE
 from serving.settings import OptimizerSettings, TargetSettings
 from serving.storage import open_folder
 from serving.storage.journal import Journal
+from tests.contracts.written_before import WRITTEN
 from tests.unit.cluster.service.requests import request
 from tests.unit.formats import interfaces
-from tests.unit.formats.conftest import WRITTEN
 
 ROOT = Path(__file__).parents[3]
 IMPORTS = {

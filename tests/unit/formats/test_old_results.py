@@ -26,7 +26,7 @@ from cluster.service.show import shown_app
 from serving.budget.store import BudgetStore
 from serving.ledger.inspection import verify
 from serving.storage import open_folder
-from tests.unit.formats.conftest import WRITTEN, Copied
+from tests.contracts.written_before import WRITTEN, Copied
 from tests.unit.formats.replay import replayed
 
 COUNTS = {"target_calls", "optimizer_calls", "verdicts_by_purpose", "replies_by_attempt"}

@@ -31,6 +31,7 @@ from serving.ledger.coordinator import LedgerCoordinator
 from serving.ledger.store import Ledger
 from serving.models import open_in_process
 from serving.storage import open_folder
+from tests.contracts.written_before import WRITTEN, Copied
 from tests.unit.cluster.service.running_controller import (
     WorkerPool,
     kinds,
@@ -38,7 +39,6 @@ from tests.unit.cluster.service.running_controller import (
     over,
     running_controller,
 )
-from tests.unit.formats.conftest import WRITTEN, Copied
 
 FINISHED, CANCELLED, INTERRUPTED = (
     "opt-499c5d689ac072dedb0158f8",

@@ -1,0 +1,3 @@
+from tests.contracts.written_before import copied
+
+__all__ = ["copied"]
