@@ -203,7 +203,7 @@ async def test_a_trial_takes_from_the_actor_and_its_death_forgets_nothing(
     mine.release(Cost(2))
     pid = await shared._actor.__ray_call__.remote(lambda _: os.getpid())
     os.kill(pid, signal.SIGKILL)
-    with pytest.raises(BudgetExhausted, match="only 5 are left and 20 kept"):
+    with pytest.raises(BudgetExhausted, match="only 5 are left and 20 are reserved"):
         await mine.reserve([Cost(1)] * 6)
     assert shared.spent() == Cost(15)
     with Ledger(tmp_path / "ledger") as ledger:
