@@ -22,7 +22,7 @@ MOST_BYTES = 8 * 2**20
 """Maximum memory of RE2 for one pattern, its own default; a larger one is refused."""
 MOST_CLASSES = 200
 r"""Maximum number of classes such as \w in one pattern [ours]: each has hundreds of ranges, and
-more do not fit into MOST_BYTES anyhow.
+more do not fit into MOST_BYTES anyway.
 """
 _KEPT = 32
 """Number of compiled patterns cached by a process [ours]: to compile one again takes about a

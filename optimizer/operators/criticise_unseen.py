@@ -1,6 +1,6 @@
 """Criticise unseen: ask why a prompt may fail, without showing any error [ours].
 
-The reply is what the optimizer model believes anyhow. For the diagnosis of reflection bias (Ma et
+The reply is what the optimizer model believes anyway. For the diagnosis of reflection bias (Ma et
 al., arXiv 2402.02101, section 4); no search uses it.
 """
 

@@ -8,6 +8,7 @@ its first round, and arms that count as 0 until they are seen. Here every arm ru
 any bound is formed. Knows no bound's formula.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
@@ -41,7 +42,7 @@ async def follow_bounds(
 
 
 @dataclass(frozen=True, kw_only=True)
-class BoundsRule:
+class BoundsRule(ABC):
     """What the rules that follow bounds have in common; each has its own formula.
 
     Raises:
@@ -74,6 +75,6 @@ class BoundsRule:
         board = Scoreboard(arms, items, measure, self.budget_share)
         return await follow_bounds(board, self._bound, self.batch_arms, self.block_items)
 
+    @abstractmethod
     def _bound(self, mean: float, own: int, pulls: int) -> float:
         """Return the upper bound of an arm's mean; see Bound."""
-        raise NotImplementedError

@@ -115,7 +115,7 @@ class Served(Priced, ABC):
     """Affine routing is for many replicas and prompts that are used again and again in small
     steps. With two replicas of the built-in target under vLLM it gained nothing over
     balanced: the same 0.89 of the prompt tokens came from the caches, as a chunk has a
-    prompt's questions together anyhow; and in steps of 8 items it took 11.2 s instead of 9.7
+    prompt's questions together anyway; and in steps of 8 items it took 11.2 s instead of 9.7
     s, as the work falls unevenly (tests/benchmarks/routing.py; two shared cores, 24 prompts
     of 309 tokens with 64 items each).
     """
