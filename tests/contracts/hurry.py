@@ -1,5 +1,4 @@
-"""Pauses of the product that tests would sit through, made short, and work that is done again for
-each of them, done once.
+"""Pauses of the product that tests would sit through, made short.
 
 Each pause is a constant of the product that only says how long to wait, and nothing that decides: what
 is tested is the same, in less time.
@@ -7,10 +6,8 @@ is tested is the same, in less time.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
-from jinja2 import Environment
 
 from cluster.service.jobs import controller, job_runner
 from serving.clients import openai_model
@@ -41,20 +38,4 @@ def hurried_controller() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(controller, "SAVE_EVERY_S", 0.02)
         patch.setattr(job_runner, "AGAIN_S", 0.01)
-        yield
-
-
-@contextmanager
-def compiled_templates() -> Iterator[None]:
-    """Compile each template once, not once for every page."""
-    compile, code_by_source = Environment.compile, dict[Any, Any]()
-
-    def once(own: Environment, source: Any, *names: Any) -> Any:
-        key = (source, names, own.trim_blocks, own.lstrip_blocks, own.autoescape)
-        if key not in code_by_source:
-            code_by_source[key] = compile(own, source, *names)
-        return code_by_source[key]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Environment, "compile", once)
         yield
