@@ -6,7 +6,7 @@ from typing import Any
 
 from cluster.search.schedulers import SCHEDULERS
 from cluster.search.searchers import SEARCHERS
-from optimizer.graders.graders import SCORERS
+from optimizer.graders.graders import GRADERS
 from optimizer.protocols import Grader
 from optimizer.registry import Registry, is_reference
 from optimizer.selection import SELECTION_RULES
@@ -23,7 +23,7 @@ _RIGHT_BY_SCORER = {
 """Shorter than the scorers' own texts on the answers that they accept."""
 _OPEN: tuple[tuple[str, Registry[Any]], ...] = (
     ("Generated tasks", TASKS),
-    ("Scorers", SCORERS),
+    ("Scorers", GRADERS),
     ("Strategies", STRATEGIES),
     ("Selection rules", SELECTION_RULES),
 )
@@ -41,7 +41,7 @@ def catalogue() -> dict[str, dict[str, str]]:
         },
         "Scorers": {
             name: _RIGHT_BY_SCORER.get(name) or _accepted(scorer)
-            for name, scorer in named(SCORERS).items()
+            for name, scorer in named(GRADERS).items()
         },
         "Strategies": _described(STRATEGIES),
         "Selection rules": _described(SELECTION_RULES),
@@ -81,7 +81,7 @@ def _accepted(scorer: Grader) -> str:
 def _installed_lines(registry: Registry[Any]) -> Iterator[tuple[str, str]]:
     for one in registry.installed():
         found: Any = one.component
-        line = _accepted(found) if registry is SCORERS and found else f"{_first_sentence(found)}."
+        line = _accepted(found) if registry is GRADERS and found else f"{_first_sentence(found)}."
         if one.fault:
             line = f"Cannot be used. {one.fault}"
         yield one.name, f"{line} ({one.distribution}, {one.value})"

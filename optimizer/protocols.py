@@ -68,7 +68,7 @@ class Scorer(Protocol):
 
 
 class Grader(Scorer, Protocol):
-    """A scorer with its description, for the table of SCORERS."""
+    """A scorer with its description, for the table of GRADERS."""
 
     @property
     def accepts(self) -> str:

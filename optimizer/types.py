@@ -5,18 +5,19 @@ Knows no model, no file and no clock.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant"]
-Purpose = Literal["learn", "validate", "propose", "test"]
+Purpose = Literal["learn", "validate", "propose", "test", "grade"]
 """Purpose of a call: errors to learn from, dev scores to select by, proposals of the optimizer
-model, the final test.
+model, the final test, and answers that a model grades.
 """
 FailureKind = Literal["infrastructure", "refused"]
-Verdict = Literal["right", "wrong", "unparsable", "truncated", "refused", "missing"]
-"""The result of scoring an answer.
+Verdict = Literal["right", "partial", "wrong", "unparsable", "truncated", "refused", "missing"]
+"""The kind of a score.
 
-`missing` is an infrastructure failure: it never counts against a prompt. All others but `right`
+`right` scores 1, and `partial` less than that and more than 0. `missing` is an infrastructure
+failure, of the target or of a model that grades: it never counts against a prompt. All others
 score 0.
 """
 
@@ -96,27 +97,58 @@ Outcome = Completion | Failed
 class Example:
     """One item of a task.
 
-    `answers` are all accepted; `choices` are the allowed answers where the task has them.
+    `answers` are all accepted; `choices` are the allowed answers where the task has them. A task
+    without known answers has none, and a grader that needs none.
     """
 
     id: str
     input: str
     answers: tuple[str, ...]
     choices: tuple[str, ...] = ()
+    history: tuple[Message, ...] = ()
+    """The turns of a chat that stand before the input, behind the prompt's own messages."""
+    fields: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """The whole row that the example comes from, as JSON values; empty where there is no row."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """The score of a response: `answer` is what was read from it, "" if nothing."""
+    """The score of a response."""
 
     verdict: Verdict
     answer: str = ""
+    """What was read from the response; "" if nothing."""
+    credit: float | None = None
+    """Share of the full score, 0.0 to 1.0, where a grader gives partial credit; use `graded` to
+    make such a score. None: what the verdict says.
+    """
+    feedback: str = ""
+    """Text for the optimizer model: what is wrong with the response, or right."""
 
     @property
     def value(self) -> float | None:
-        """Return 1.0 for right, 0.0 for not right, None where there was no answer to score."""
+        """Return the score from 0.0 to 1.0, None where there was no answer to score."""
         # An infrastructure failure is not a score.
-        return None if self.verdict == "missing" else float(self.verdict == "right")
+        if self.verdict == "missing":
+            return None
+        return float(self.verdict == "right") if self.credit is None else self.credit
+
+
+def graded(credit: float, answer: str = "", feedback: str = "") -> Score:
+    """Return the score of an answer with partial credit.
+
+    Args:
+        credit: Share of the full score, 0.0 to 1.0.
+        answer: What was read from the response.
+        feedback: Text for the optimizer model.
+
+    Raises:
+        ValueError: If the credit is outside of 0.0 to 1.0, or no number.
+    """
+    if not 0.0 <= credit <= 1.0:
+        raise ValueError(f"A score is between 0.0 and 1.0, not {credit}.")
+    verdict: Verdict = "right" if credit == 1.0 else "partial" if credit else "wrong"
+    return Score(verdict, answer, float(credit), feedback)
 
 
 @dataclass(frozen=True)
@@ -126,3 +158,17 @@ class Answer:
     example: Example
     text: str
     score: Score
+
+    @property
+    def is_error(self) -> bool:
+        """Return whether a search can learn from it: it was scored, and less than fully right.
+
+        What infrastructure failed to give is no error of a prompt.
+        """
+        value = self.score.value
+        return value is not None and value < 1.0
+
+    @property
+    def is_right(self) -> bool:
+        """Return whether it has the full score."""
+        return self.score.value == 1.0

@@ -11,7 +11,7 @@ from typing import Any
 
 from cluster.config.code_files import CodeFiles, code_in_use, is_from_code, use_code
 from cluster.config.experiment import ExperimentSettings, Recorded
-from optimizer.graders.graders import SCORERS
+from optimizer.graders.graders import GRADERS
 from optimizer.registry import Registry
 from optimizer.selection import SELECTION_RULES
 from optimizer.strategies import STRATEGIES
@@ -25,7 +25,7 @@ def components_of(settings: ExperimentSettings) -> tuple[tuple[Registry[Any], st
         *((STRATEGIES, spec.name) for spec in settings.strategies),
         *((SELECTION_RULES, name) for name in settings.selection_names()),
         *((TASKS, task.source) for task in settings.tasks if not is_file(task.source)),
-        *((SCORERS, task.scorer) for task in settings.tasks if task.scorer is not None),
+        *((GRADERS, task.scorer) for task in settings.tasks if task.scorer is not None),
     ]
     found = {(registry.noun, name): registry for registry, name in named}
     return tuple(
@@ -48,7 +48,7 @@ def import_components(settings: ExperimentSettings, tasks: Iterable[Task], code:
     for registry, name in components_of(settings):
         registry.import_name(name)
     for task in tasks:
-        SCORERS.import_name(task.scorer)
+        GRADERS.import_name(task.scorer)
 
 
 def revisions(settings: ExperimentSettings, tasks: Iterable[Task] = ()) -> dict[str, str]:
@@ -59,9 +59,9 @@ def revisions(settings: ExperimentSettings, tasks: Iterable[Task] = ()) -> dict[
     """
     modules = {name: registry.module_of(name) for registry, name in components_of(settings)}
     modules |= {
-        task.scorer: SCORERS.module_of(task.scorer)
+        task.scorer: GRADERS.module_of(task.scorer)
         for task in tasks
-        if task.scorer not in SCORERS.table
+        if task.scorer not in GRADERS.table
     }
     return {name: _revision(module) for name, module in sorted(modules.items())}
 

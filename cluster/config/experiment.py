@@ -29,16 +29,15 @@ from cluster.config.component_spec import (
     may_import,
 )
 from cluster.config.endpoints import with_addresses
-from cluster.config.labels import labelled, slug
+from cluster.config.labels import labelled
 from cluster.config.search import SearchSettings
 from cluster.config.search_space import SELECTION, read_space
+from cluster.config.task import SizeSettings, TaskSettings
 from cluster.search.space import Space
 from optimizer.errors import SettingsError
-from optimizer.graders.graders import SCORERS
 from optimizer.paths import whole
-from optimizer.registry import is_reference, short_name
 from optimizer.selection import SELECTION_RULES
-from optimizer.tasks.imported import TASKS, is_file
+from optimizer.tasks.imported import is_file
 from optimizer.tasks.task import Sizes
 from optimizer.types import Sampling
 from serving.settings import ModelSettings, parse_model
@@ -49,54 +48,6 @@ ModelText = str | dict[str, Any]
 """`builtin:NAME`, `openai:MODEL@BASE_URL`, or a mapping with the model's settings; never a key,
 only the name of its variable.
 """
-
-
-class SizeSettings(Strict):
-    """How many examples each split gets."""
-
-    train: Annotated[int, Field(ge=1)] = 50
-    dev: Annotated[int, Field(ge=1)] = 50
-    test: Annotated[int, Field(ge=1)] = 100
-
-    def build(self) -> Sizes:
-        """Return the sizes as the optimizer takes them."""
-        return Sizes(self.train, self.dev, self.test)
-
-
-class TaskSettings(Strict):
-    """A task: only `source` is required, and may stand alone as a text."""
-
-    source: str
-    """A generated task's name, the path of a BIG-bench or BBH .json, a .jsonl, .csv or .parquet
-    file, or a task of somebody else's (optimizer.tasks.imported.TASKS).
-    """
-    label: str = ""
-    """Its name in tables and file names; "" takes the source's."""
-    scorer: str | None = None
-    """exact, choice, number or regex, or one of somebody else's; None lets the examples decide."""
-    seed_instruction: str | None = None
-    sizes: SizeSettings | None = None
-    """None takes the experiment's."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_text(cls, data: Any) -> Any:
-        return {"source": data} if isinstance(data, str) else data
-
-    @model_validator(mode="after")
-    def _is_imported(self, info: ValidationInfo) -> Self:
-        if may_import(info):
-            if TASKS.is_elsewhere(self.source):  # else it may be a file
-                TASKS.import_name(self.source)
-            if self.scorer is not None:
-                SCORERS.import_name(self.scorer)
-        return self
-
-    @property
-    def title(self) -> str:
-        """Return its label, or one made of its source."""
-        named = short_name(self.source) if is_reference(self.source) else Path(self.source).stem
-        return self.label or slug(named)
 
 
 class SamplingSettings(Strict):

@@ -21,7 +21,7 @@ from optimizer.counted_model import CountedModel
 from optimizer.diagnostics import Subject, diagnose
 from optimizer.errors import PromptrayError
 from optimizer.evaluation.evaluator import Evaluation
-from optimizer.graders.graders import SCORERS
+from optimizer.graders.graders import GRADERS
 from optimizer.outcome_counts import OutcomeCounts
 from optimizer.protocols import LanguageModel
 from optimizer.selection import Racing
@@ -89,7 +89,7 @@ async def diagnose_task(
     outcome_counts = OutcomeCounts()
     evaluation = Evaluation(
         Budgeted(target, budgets[0]),
-        SCORERS[task.scorer],
+        GRADERS[task.scorer],
         task.dev,
         Racing(),
         settings.sampling.build(),

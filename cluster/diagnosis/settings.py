@@ -10,14 +10,9 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from cluster.config.budget import CallSettings
 from cluster.config.component_spec import IMPORTS
-from cluster.config.experiment import (
-    ModelText,
-    PairSettings,
-    Recorded,
-    SamplingSettings,
-    TaskSettings,
-)
+from cluster.config.experiment import ModelText, PairSettings, Recorded, SamplingSettings
 from cluster.config.labels import labelled
+from cluster.config.task import TaskSettings
 from optimizer.diagnostics import Depth
 from optimizer.diagnostics.ablations import SHORT
 from optimizer.errors import SettingsError

@@ -18,7 +18,8 @@ import yaml
 from pydantic import BaseModel
 
 from cluster.config.components import recorded_revisions, revisions
-from cluster.config.experiment import ExperimentSettings, Recorded, TaskSettings
+from cluster.config.experiment import ExperimentSettings, Recorded
+from cluster.config.task import TaskSettings
 from cluster.experiment.planning import TrialSpec, optimizers, plan_of, trial_specs
 from cluster.experiment.preflight import check_models, questions_of
 from cluster.experiment.search_journal import open_decisions

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.config.code_files import read_code
-from cluster.config.experiment import ExperimentSettings, Recorded, TaskSettings
+from cluster.config.experiment import ExperimentSettings, Recorded
 from cluster.config.labels import slug
+from cluster.config.task import TaskSettings
 from cluster.experiment.prepare import SETTINGS_FILE, as_yaml, check, models_of
 from optimizer.errors import DataError, JobError
 from optimizer.paths import expanded, whole

@@ -101,5 +101,4 @@ def _samples(tested: Tested) -> tuple[Sample, ...]:
 
 
 def _right(answer: Answer) -> bool | None:
-    value = answer.score.value
-    return None if value is None else value == 1.0
+    return None if answer.score.value is None else answer.is_right

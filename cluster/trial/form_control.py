@@ -9,7 +9,7 @@ the same in every trial of one task and seed, so that they are paid once.
 from collections.abc import Sequence
 from typing import Literal
 
-from optimizer.graders.graders import SCORERS, with_answer_line
+from optimizer.graders.graders import GRADERS, with_answer_line
 from optimizer.prompt import Prompt
 from optimizer.types import Answer, Completion
 
@@ -35,7 +35,7 @@ class FormControl:
     def __init__(self, wanted: bool, baseline: Prompt, scorer: str) -> None:
         self._wanted = wanted
         self._baseline = baseline
-        self._scorer = SCORERS[scorer]
+        self._scorer = GRADERS[scorer]
         self.prompt = with_answer_line(baseline, scorer)
         """The prompt that is measured; None where the baseline says how to end already."""
         self._seen = False

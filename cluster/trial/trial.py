@@ -25,7 +25,7 @@ from optimizer.candidate import Candidate, Problem, Round
 from optimizer.counted_model import CountedModel
 from optimizer.errors import AccessError, BudgetExhausted, EndpointError, PromptrayError
 from optimizer.evaluation.evaluator import rounds_of
-from optimizer.graders.graders import SCORERS
+from optimizer.graders.graders import GRADERS
 from optimizer.outcome_counts import Asked, OutcomeCounts
 from optimizer.protocols import LanguageModel
 from optimizer.statistics import estimate
@@ -78,7 +78,7 @@ class Trial:
             self._trial_budget,
             self._form,
             limited,
-            SCORERS[task.scorer],
+            GRADERS[task.scorer],
             task.dev,
             plan.selection,
             plan.sampling,

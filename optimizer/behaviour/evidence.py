@@ -55,7 +55,7 @@ class Evidence:
             for (one, example), answer in zip(new, answers, strict=True)
         )
         found = [[self._answers[one.id, example.id] for one, example in row] for row in rows]
-        return [[answer for answer in row if answer.score.value == 0.0] for row in found]
+        return [[answer for answer in row if answer.is_error] for row in found]
 
     def ranked(self, standings: Sequence[Standing]) -> list[Standing]:
         """Return the standings by the expected accuracy of their prompts on new items, best first.

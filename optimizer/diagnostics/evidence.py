@@ -66,8 +66,8 @@ async def collect(
     answers = await evaluate.answers(
         [(problem.seed, example) for example in problem.train], "learn"
     )
-    wrong = [answer for answer in answers if answer.score.value == 0.0]
-    right = [answer for answer in answers if answer.score.value == 1.0]
+    wrong = [answer for answer in answers if answer.is_error]
+    right = [answer for answer in answers if answer.is_right]
     # Smaller sets first: the statistics need many feedbacks more than large sets.
     size = min(errors_per_set, max(1, len(wrong) // error_sets))
     sets = min(error_sets, len(wrong) // size)

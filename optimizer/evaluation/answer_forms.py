@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from optimizer.errors import shortened
-from optimizer.graders.graders import SCORERS, judge
+from optimizer.graders.graders import GRADERS, judge
 from optimizer.tasks.loading import fitted, fitting_scorers
 from optimizer.types import Completion, Example, Outcome
 
@@ -200,14 +200,14 @@ def reading(
         for outcome, item in zip(outcomes, items, strict=True)
         if isinstance(outcome, Completion)
     ]
-    scores = [judge(outcome, item, SCORERS[scorer]) for outcome, item in pairs]
+    scores = [judge(outcome, item, GRADERS[scorer]) for outcome, item in pairs]
     unread = [
         place for place, score in enumerate(scores) if score.verdict in ("unparsable", "truncated")
     ]
     at_fault = [
         place
         for place, (outcome, item) in enumerate(pairs)
-        if SCORERS[scorer].form_is_at_fault(outcome, item)
+        if GRADERS[scorer].form_is_at_fault(outcome, item)
     ]
     wrong = (
         [place for place, score in enumerate(scores) if score.verdict == "wrong"]
@@ -242,7 +242,7 @@ def reading(
 
 
 def _is_a_target(scorer: str, answers: Iterable[str], items: Sequence[Example]) -> bool:
-    return any(SCORERS[scorer].is_right(answer, item) for answer in answers for item in items)
+    return any(GRADERS[scorer].is_right(answer, item) for answer in answers for item in items)
 
 
 def _under_others(
@@ -252,7 +252,7 @@ def _under_others(
     by_id = {name: {example.id: example for example in fitted(items, name)} for name in others}
     return {
         name: sum(
-            judge(outcome, by_id[name][item.id], SCORERS[name]).verdict == "right"
+            judge(outcome, by_id[name][item.id], GRADERS[name]).verdict == "right"
             for outcome, item in pairs
         )
         / len(pairs)

@@ -14,7 +14,7 @@ from random import Random
 from optimizer.counted_model import CountedModel
 from optimizer.evaluation.answer_forms import NotRight, Reading, reading
 from optimizer.evaluation.evaluator import Evaluation
-from optimizer.graders.graders import SCORERS, judge, with_answer_line
+from optimizer.graders.graders import GRADERS, judge, with_answer_line
 from optimizer.prompt import Demonstration, Prompt
 from optimizer.protocols import LanguageModel, SelectionRule, Strategy
 from optimizer.statistics import Scores, mean_score, share_known, wilson
@@ -210,7 +210,7 @@ class _Asking:
         return sum(map(sum, hits)) / (len(hits) * len(tries)), sum(map(any, hits)) / len(hits)
 
     def _score(self, outcome: Outcome, item: Example) -> float | None:
-        return judge(outcome, item, SCORERS[self.task.scorer]).value
+        return judge(outcome, item, GRADERS[self.task.scorer]).value
 
 
 def _with_solved(seed: Prompt, examples: Sequence[Example]) -> Prompt:
@@ -226,7 +226,7 @@ async def _first_found(
     task: Task, target: LanguageModel, optimizer: LanguageModel, probing: Probing
 ) -> Prompt | None:
     """Return the best prompt of a search's first round, the baseline excluded."""
-    evaluation = Evaluation(target, SCORERS[task.scorer], task.dev, probing.rule, probing.sampling)
+    evaluation = Evaluation(target, GRADERS[task.scorer], task.dev, probing.rule, probing.sampling)
     search = probing.strategy.search(
         task.problem(), CountedModel(optimizer), evaluation, Random(probing.seed)
     )

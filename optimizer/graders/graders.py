@@ -103,7 +103,7 @@ def with_answer_line(prompt: Prompt, scorer: str) -> Prompt | None:
     Returns:
         None where the prompt has one already, or the scorer asks for none.
     """
-    line = SCORERS[scorer].answer_line
+    line = GRADERS[scorer].answer_line
     if not line or ANSWER_LABEL.casefold() in prompt.text().casefold():
         return None
     return replace(prompt, closing="\n".join(part for part in (prompt.closing, line) if part))
@@ -287,5 +287,5 @@ _TABLE: dict[str, Grader] = {
         _pattern_right,
     ),
 }
-SCORERS = Registry("scorer", _TABLE, "promptray.graders", as_grader)
+GRADERS = Registry("scorer", _TABLE, "promptray.graders", as_grader)
 """Those of the table, and functions `(response, example) -> Score` that come from elsewhere."""

@@ -29,4 +29,4 @@ async def errors_by_parent(
         [(parent.prompt, example) for parent in parents for example in minibatch], "learn"
     )
     rows = [answers[at * len(minibatch) : (at + 1) * len(minibatch)] for at in range(len(parents))]
-    return [[answer for answer in row if answer.score.value == 0.0] for row in rows]
+    return [[answer for answer in row if answer.is_error] for row in rows]

@@ -236,29 +236,29 @@ class _Writer:
             )
         )
         tries = [[next(answers) for _ in batch] for batch in batches]
-        shown = [_scored(tried, 0.0) or _scored(tried, 1.0) for tried in tries]
+        shown = [_errors(tried) or _right(tried) for tried in tries]
         reasons = await self.ask(
             [
                 criticise(self._problem.description, parent.prompt.instruction, answers)
                 for answers in shown
-                if _has_errors(answers)
+                if _errors(answers)
             ]
         )
         given = iter(reasons)
         drafts = [
-            (answers, next(given) if _has_errors(answers) else ALL_RIGHT)
+            (answers, next(given) if _errors(answers) else ALL_RIGHT)
             for answers in shown
             if answers
         ]
         return [_Draft(answers, reason) for answers, reason in drafts if reason]
 
 
-def _scored(answers: Sequence[Answer], value: float) -> tuple[Answer, ...]:
-    return tuple(answer for answer in answers if answer.score.value == value)
+def _errors(answers: Sequence[Answer]) -> tuple[Answer, ...]:
+    return tuple(answer for answer in answers if answer.is_error)
 
 
-def _has_errors(answers: Sequence[Answer]) -> bool:
-    return any(answer.score.value == 0.0 for answer in answers)
+def _right(answers: Sequence[Answer]) -> tuple[Answer, ...]:
+    return tuple(answer for answer in answers if answer.is_right)
 
 
 def _led_by(result: Node, standings: Sequence[Standing], scores: Scores) -> tuple[Standing, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from optimizer.errors import DataError, PromptrayError, shortened
-from optimizer.graders.graders import SCORERS
+from optimizer.graders.graders import GRADERS
 from optimizer.registry import Registry, Unfit, is_reference
 from optimizer.tasks.generated import GENERATED, GeneratedTask
 from optimizer.tasks.task import Sizes, Task
@@ -51,5 +51,5 @@ def make(source: str, maker: TaskMaker, sizes: Sizes, seed: int) -> Task:
             "optimizer.tasks.loading.split_task does."
         )
     # Whoever has imported this code trusts it: the scorer that it names is imported like itself.
-    SCORERS.import_name(task.scorer)
+    GRADERS.import_name(task.scorer)
     return task

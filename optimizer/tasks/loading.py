@@ -9,7 +9,7 @@ from dataclasses import replace
 from random import Random
 
 from optimizer.errors import DataError, shortened, unknown_name
-from optimizer.graders.graders import SCORERS, check_pattern
+from optimizer.graders.graders import GRADERS, check_pattern
 from optimizer.graders.numbers import as_number
 from optimizer.paths import expanded
 from optimizer.prompt import ANSWER_LABEL
@@ -56,8 +56,8 @@ def load_task(
         DataError: If the source cannot be used.
         SettingsError: If the scorer is unknown.
     """
-    if scorer is not None and scorer not in SCORERS:
-        raise unknown_name("scorer", scorer, SCORERS)
+    if scorer is not None and scorer not in GRADERS:
+        raise unknown_name("scorer", scorer, GRADERS)
     named = TASKS.get(source)
     if isinstance(named, GeneratedTask):
         found = _generate(named, sizes, seed)
@@ -84,7 +84,7 @@ def split_task(
         sizes: How many examples each split gets.
         seed: Draws the splits.
         description: One or two sentences for the optimizer model.
-        scorer: A name in SCORERS; None lets the examples decide.
+        scorer: A name in GRADERS; None lets the examples decide.
 
     Raises:
         DataError: The examples are too few, or cannot be used.
@@ -158,9 +158,9 @@ def _impossible_targets(examples: Sequence[Example], scorer: str) -> str:
             wrong one.
     """
     # The targets of regex are patterns, and what an imported scorer reads is not known.
-    if scorer == "regex" or scorer not in SCORERS.table:
+    if scorer == "regex" or scorer not in GRADERS.table:
         return ""
-    judge = SCORERS[scorer]
+    judge = GRADERS[scorer]
     impossible = [
         example
         for example in examples

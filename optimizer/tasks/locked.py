@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from optimizer.budget.cost import text_bytes
-from optimizer.types import Example
+from optimizer.types import Example, Message
 
 
 class ReadTwice(RuntimeError):
@@ -27,15 +27,23 @@ class LockedSplit:
     items: int
     _sealed: bytes = field(repr=False)
     longest_input_bytes: int = field(default=0, repr=False)
-    """Size of the longest input, for the maximum cost of a test."""
+    """Size of the longest input, with the turns before it, for the maximum cost of a test."""
 
     @classmethod
     def lock(cls, examples: Sequence[Example]) -> "LockedSplit":
         """Seal the examples."""
         rows = [
-            [example.id, example.input, example.answers, example.choices] for example in examples
+            [
+                example.id,
+                example.input,
+                example.answers,
+                example.choices,
+                [[turn.role, turn.content] for turn in example.history],
+                dict(example.fields),
+            ]
+            for example in examples
         ]
-        longest = max((text_bytes(example.input) for example in examples), default=0)
+        longest = max(map(_input_bytes, examples), default=0)
         return cls(len(examples), zlib.compress(json.dumps(rows).encode()), longest)
 
     def __len__(self) -> int:
@@ -73,8 +81,15 @@ class SingleReading:
         split, self._split = self._split, None
         rows = json.loads(zlib.decompress(split._sealed))
         return tuple(
-            Example(id, input, tuple(answers), tuple(choices))
-            for id, input, answers, choices in rows
+            Example(
+                id,
+                input,
+                tuple(answers),
+                tuple(choices),
+                tuple(Message(role, content) for role, content in history),
+                fields,
+            )
+            for id, input, answers, choices, history, fields in rows
         )
 
     def __reduce__(self) -> str:
@@ -82,3 +97,7 @@ class SingleReading:
             "A single reading of the test split cannot be pickled: a copy would be a second "
             "reading."
         )
+
+
+def _input_bytes(example: Example) -> int:
+    return text_bytes(example.input) + sum(text_bytes(turn.content) for turn in example.history)

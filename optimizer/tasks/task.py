@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from optimizer.candidate import Problem
 from optimizer.errors import SettingsError
-from optimizer.graders.graders import SCORERS
+from optimizer.graders.graders import GRADERS
 from optimizer.prompt import Prompt
 from optimizer.tasks.locked import LockedSplit
 from optimizer.types import Example
@@ -59,7 +59,7 @@ class Task:
     """One or two sentences for the optimizer model; "" where the source has none."""
     seed_instruction: str
     scorer: str
-    """A name in optimizer.graders.graders.SCORERS."""
+    """A name in optimizer.graders.graders.GRADERS."""
     train: tuple[Example, ...]
     dev: tuple[Example, ...]
     test: LockedSplit
@@ -76,7 +76,7 @@ class Task:
     def problem(self) -> Problem:
         """Return what a strategy may see: no dev items, and no way to the test split."""
         return Problem(
-            self.description, Prompt(self.seed_instruction), self.train, SCORERS[self.scorer]
+            self.description, Prompt(self.seed_instruction), self.train, GRADERS[self.scorer]
         )
 
 

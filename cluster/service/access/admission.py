@@ -20,7 +20,7 @@ from cluster.service.core.settings import ServiceSettings
 from cluster.service.schemas import OptimizationRequest
 from cluster.service.schemas.plain import harmless_settings
 from optimizer.errors import SettingsError, shortened, unknown_name
-from optimizer.graders.graders import SCORERS
+from optimizer.graders.graders import GRADERS
 from optimizer.selection import SELECTION_RULES
 from optimizer.strategies import STRATEGIES
 from optimizer.tasks.imported import TASKS
@@ -48,7 +48,7 @@ def expect_offered(request: OptimizationRequest, service: ServiceSettings) -> di
         if (task.file is None) == (task.generated is None):
             raise SettingsError("A task names a file or a generated task, one of them.")
         _expect_known("generated task", task.generated, named(TASKS))
-        _expect_known("scorer", task.scorer, named(SCORERS))
+        _expect_known("scorer", task.scorer, named(GRADERS))
     offered = {
         model.label: given for model, given in zip(service.parsed, service.models, strict=True)
     }

@@ -16,7 +16,7 @@ from pydantic import field_validator
 
 from cluster.service.schemas.plain import Name, harmless_settings
 from optimizer.errors import SettingsError
-from optimizer.graders.graders import SCORERS
+from optimizer.graders.graders import GRADERS
 from optimizer.registry import Registry
 from optimizer.selection import SELECTION_RULES
 from optimizer.strategies import STRATEGIES
@@ -77,6 +77,6 @@ def _expect_readable(noun: str, place: str, kind: type) -> None:
 _REGISTRIES: dict[str, Registry[Any]] = {
     "strategies": STRATEGIES,
     "selection_rules": SELECTION_RULES,
-    "graders": SCORERS,
+    "graders": GRADERS,
     "tasks": TASKS,
 }

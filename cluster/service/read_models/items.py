@@ -17,7 +17,7 @@ from cluster.search.space import settings_at
 from cluster.service.read_models.candidates import TrialCandidates, candidates_of
 from cluster.service.read_models.results import Results, TrialHistory
 from optimizer.errors import PromptrayError, SettingsError, StorageError
-from optimizer.graders.graders import SCORERS
+from optimizer.graders.graders import GRADERS
 from optimizer.prompt import Prompt
 from optimizer.protocols import Grader
 from optimizer.tasks.generated import GENERATED
@@ -97,7 +97,7 @@ class Items:
         return TrialData(
             task_settings.source,
             task,
-            SCORERS[task.scorer],
+            GRADERS[task.scorer],
             settings.target_model.identity,
             _sampling(settings, trial_spec),
             self._ledger(folder / LEDGER),

@@ -7,8 +7,9 @@ import re
 from pathlib import PurePath
 from typing import Any
 
-from cluster.config.experiment import ExperimentSettings, TaskSettings
+from cluster.config.experiment import ExperimentSettings
 from cluster.config.search_space import OPTIMIZER
+from cluster.config.task import TaskSettings
 from optimizer.tasks.imported import is_file
 from serving.settings import parse_model
 

@@ -6,7 +6,8 @@ from pydantic import Field, ValidationInfo, model_validator
 
 from cluster.config.budget import BudgetSettings
 from cluster.config.component_spec import STORED
-from cluster.config.experiment import SamplingSettings, SizeSettings
+from cluster.config.experiment import SamplingSettings
+from cluster.config.task import SizeSettings
 from cluster.service.schemas.base import Answer
 from cluster.service.schemas.examples import WorkedExample
 from cluster.service.schemas.plain import MOST_KEY, expect_bounded

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cluster.config.experiment import TaskSettings as TaskOf
 from cluster.config.labels import LONGEST_SLUG, labelled, slug
+from cluster.config.task import TaskSettings as TaskOf
 from optimizer.errors import DataError, UserError
 from optimizer.prompt import Prompt
 from optimizer.tasks.files import read_source

@@ -61,6 +61,7 @@ MAY_IMPORT = {
     "optimizer/tasks/imported.py": "the scorer of a task whose code was imported",
     "cluster/config/component_spec.py": "under a context of validation that read() alone gives",
     "cluster/config/experiment.py": "the same",
+    "cluster/config/task.py": "the same",
     "cluster/config/components.py": "a trial's worker, of settings that were read",
     "cluster/service/core/components.py": "the names of the service's operator",
 }

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from optimizer.errors import DataError, SettingsError
-from optimizer.graders.graders import SCORERS, with_answer_line
+from optimizer.graders.graders import GRADERS, with_answer_line
 from optimizer.prompt import Prompt
 from optimizer.registry import Registry, Unfit, is_reference, short_name
 from optimizer.selection import SELECTION_RULES
@@ -84,7 +84,7 @@ def no_data(sizes, seed):
 NUMBER = 3
 '''
 SIZES = Sizes(2, 2, 3)
-REGISTRIES: tuple[Registry[Any], ...] = (STRATEGIES, SELECTION_RULES, SCORERS, TASKS)
+REGISTRIES: tuple[Registry[Any], ...] = (STRATEGIES, SELECTION_RULES, GRADERS, TASKS)
 
 
 @pytest.fixture(autouse=True)
@@ -241,7 +241,7 @@ def test_short_names_are_for_people() -> None:
 
 
 def test_a_scorer_is_any_function_that_gives_a_score() -> None:
-    grader = SCORERS.import_name("others:polite")
+    grader = GRADERS.import_name("others:polite")
     example = Example("1", "Greet me", ("hello please",))
     assert grader(Completion("hello please"), example).verdict == "right"
     assert grader(Completion("hello"), example).verdict == "wrong"
@@ -253,13 +253,13 @@ def test_a_scorer_is_any_function_that_gives_a_score() -> None:
 
 @pytest.mark.parametrize(("name", "why"), [("broken", "ValueError: no such thing"), ("odd", "0.5")])
 def test_a_scorer_that_breaks_is_no_verdict(name: str, why: str) -> None:
-    grader = SCORERS.import_name(f"others:{name}")
+    grader = GRADERS.import_name(f"others:{name}")
     with pytest.raises(DataError, match=why):
         grader(Completion("x"), Example("1", "?", ("y",)))
 
 
 def test_what_cannot_be_called_is_no_scorer_and_no_task() -> None:
-    assert "cannot be called with (response, example)" in refusal(SCORERS, "others:NUMBER")
+    assert "cannot be called with (response, example)" in refusal(GRADERS, "others:NUMBER")
     assert "no function (sizes, seed)" in refusal(TASKS, "others:NUMBER")
 
 

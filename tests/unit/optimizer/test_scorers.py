@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.errors import DataError
-from optimizer.graders.graders import SCORERS, check_pattern, judge
+from optimizer.graders.graders import GRADERS, check_pattern, judge
 from optimizer.tasks.loading import load_task
 from optimizer.tasks.task import Sizes
 from optimizer.types import Completion, Example, Failed
@@ -29,7 +29,7 @@ DATE = Example("r", "?", (r"\d{4}-\d\d-\d\d",))
 
 
 def verdict(name: str, text: str, example: Example, truncated: bool = False) -> str:
-    return SCORERS[name](Completion(text, truncated), example).verdict
+    return GRADERS[name](Completion(text, truncated), example).verdict
 
 
 @pytest.mark.parametrize(
@@ -258,30 +258,30 @@ def test_unparsable_and_truncated_and_failures(name: str, example: Example) -> N
     assert verdict(name, "", example) == "unparsable"
     assert verdict(name, "Step 1: twelve (B) Paris 12 (B)", example, truncated=True) == "truncated"
     assert verdict(name, "Answer: zzz\nand so", example, truncated=True) in ("wrong", "unparsable")
-    scorer = SCORERS[name]
+    scorer = GRADERS[name]
     assert judge(Failed("infrastructure", "gone"), example, scorer).value is None
     assert judge(Failed("refused", "I cannot"), example, scorer).verdict == "refused"
     assert judge(Failed("refused", "I cannot"), example, scorer).value == 0.0
 
 
 def test_nothing_to_read_is_unparsable_and_keeps_no_answer() -> None:
-    score = SCORERS["number"](Completion("Answer: I do not know"), NUMBER)
+    score = GRADERS["number"](Completion("Answer: I do not know"), NUMBER)
     assert (score.verdict, score.answer, score.value) == ("unparsable", "", 0.0)
 
 
 def test_the_answer_that_was_read_is_kept() -> None:
-    assert SCORERS["number"](Completion("Answer: 1,200 things"), NUMBER).answer == "1200"
-    assert SCORERS["choice"](Completion("Answer: a"), LETTERED).answer == "(A) 6pm to 9pm"
+    assert GRADERS["number"](Completion("Answer: 1,200 things"), NUMBER).answer == "1200"
+    assert GRADERS["choice"](Completion("Answer: a"), LETTERED).answer == "(A) 6pm to 9pm"
 
 
 @given(
     st.text(max_size=300),
-    st.sampled_from(sorted(SCORERS)),
+    st.sampled_from(sorted(GRADERS)),
     st.sampled_from([NUMBER, YES_NO, TRUE_FALSE, LETTERED, TEXTS, PARIS, DATE]),
 )
 def test_no_response_raises(text: str, name: str, example: Example) -> None:
     for response in (text, f"Answer: {text}", f"Step 1: {text}\nAnswer: {text}"):
-        score = SCORERS[name](Completion(response), example)
+        score = GRADERS[name](Completion(response), example)
         assert score.verdict in ("right", "wrong", "unparsable")
         assert bool(score.answer) == (score.verdict != "unparsable")
 
@@ -298,7 +298,7 @@ def test_every_integer_is_read_back(number: int) -> None:
         assert verdict("number", form, example) == "right"
 
 
-@pytest.mark.parametrize("name", sorted(SCORERS))
+@pytest.mark.parametrize("name", sorted(GRADERS))
 def test_long_responses_take_no_long_time(name: str) -> None:
     started = time.perf_counter()
     for text in (
@@ -331,7 +331,7 @@ def test_harmless_patterns_pass(pattern: str) -> None:
 
 
 def test_scorers_survive_pickling() -> None:
-    assert pickle.loads(pickle.dumps(SCORERS)) == SCORERS
+    assert pickle.loads(pickle.dumps(GRADERS)) == GRADERS
 
 
 CASES = Path(__file__).parents[4] / "shared" / "cases"
@@ -380,7 +380,7 @@ def test_answers_as_people_write_them(case: str, name: str) -> None:
         pytest.skip("the cases are not beside the project")
     response_by_input = json.loads((CASES / case / "truth.json").read_text())
     task = load_task(str(CASES / case / f"{name}.jsonl"), sizes=Sizes(2, 2, 4), seed=0)
-    scorer = SCORERS[task.scorer]
+    scorer = GRADERS[task.scorer]
     examples = (*task.train, *task.dev, *task.test.single_reading().read())
     scores = [
         scorer(Completion(response_by_input[example.input]), example).value for example in examples

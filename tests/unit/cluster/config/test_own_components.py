@@ -25,7 +25,7 @@ from cluster.registry import catalogue
 from cluster.search.decisions import Ended, to_json
 from cluster.submission.packaging import pack
 from optimizer.errors import SettingsError
-from optimizer.graders.graders import SCORERS
+from optimizer.graders.graders import GRADERS
 from optimizer.registry import Registry
 from optimizer.selection import SELECTION_RULES
 from optimizer.strategies import STRATEGIES
@@ -60,7 +60,7 @@ def greetings(sizes, seed):
     examples = [Example(str(n), f"Greet {n}", (GREETING,)) for n in range(sizes.total)]
     return split_task("greetings", examples, sizes, seed)
 '''
-REGISTRIES: tuple[Registry[Any], ...] = (STRATEGIES, SELECTION_RULES, SCORERS, TASKS)
+REGISTRIES: tuple[Registry[Any], ...] = (STRATEGIES, SELECTION_RULES, GRADERS, TASKS)
 SMALL = {"train": 2, "dev": 2, "test": 3}
 GIVEN: dict[str, Any] = {
     "code": ["mine.py", "helpers"],
@@ -156,7 +156,7 @@ def test_a_worker_imports_what_the_driver_has(
     assert "mine" not in sys.modules
     import_components(settings, tasks.values(), code)
     assert plan_of(settings, trial_specs(settings)[0]).strategy_label == "Blind"
-    assert SCORERS["mine:polite"].accepts == "An answer with a greeting"
+    assert GRADERS["mine:polite"].accepts == "An answer with a greeting"
 
 
 def test_a_worker_on_the_same_machine_takes_the_copy_of_the_driver(
@@ -370,8 +370,8 @@ def test_a_settings_file_that_lies_elsewhere_names_whole_paths() -> None:
 
 
 def test_a_new_scorer_in_the_table_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
-    table: Any = SCORERS.table
-    monkeypatch.setitem(table, "mine", SCORERS["exact"])
+    table: Any = GRADERS.table
+    monkeypatch.setitem(table, "mine", GRADERS["exact"])
     line = next(lines for title, lines in catalogue().items() if title == "Scorers")["mine"]
     assert line.startswith("The same text as a target")
 

@@ -22,7 +22,7 @@ from cluster.trial.plan import TrialPlan
 from cluster.trial.result import TrialResult
 from cluster.trial.trial import Trial
 from optimizer.candidate import Candidate, Problem, Round
-from optimizer.graders.graders import SCORERS, with_answer_line
+from optimizer.graders.graders import GRADERS, with_answer_line
 from optimizer.prompt import Prompt
 from optimizer.protocols import Evaluator, LanguageModel
 from optimizer.scripted import ScriptedModel
@@ -234,9 +234,9 @@ async def test_a_best_prompt_that_is_the_baseline_is_called_so(task: Task) -> No
 def test_a_wrong_answer_in_the_right_form_is_not_wrong_for_its_form(
     scorer: str, example: Example, response: str, at_fault: bool
 ) -> None:
-    assert SCORERS[scorer].form_is_at_fault(Completion(response), example) is at_fault
+    assert GRADERS[scorer].form_is_at_fault(Completion(response), example) is at_fault
     assert (
-        SCORERS[scorer].form_is_at_fault(Completion(response, truncated=True), example) is at_fault
+        GRADERS[scorer].form_is_at_fault(Completion(response, truncated=True), example) is at_fault
     )
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import optimizer.operators
-from optimizer.graders.graders import SCORERS
+from optimizer.graders.graders import GRADERS
 from optimizer.operators import template
 from optimizer.operators.asking import Question
 from optimizer.operators.criticise import criticise
@@ -301,7 +301,7 @@ class TestDemonstrate:
 def test_a_demonstration_is_right_if_the_tasks_scorer_says_so(
     scorer: str, answers: tuple[str, ...], choices: tuple[str, ...], answer: str, right: bool
 ) -> None:
-    question = demonstrate("", STEPS, Example("1", "2 and 3", answers, choices), SCORERS[scorer])
+    question = demonstrate("", STEPS, Example("1", "2 and 3", answers, choices), GRADERS[scorer])
     reply = f"<response>Step 1: 2; 3\nStep 2: 5\nAnswer: {answer}</response>"
     if right:
         assert question.read(reply).response.endswith(answer)

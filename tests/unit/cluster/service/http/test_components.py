@@ -23,7 +23,7 @@ from cluster.service.read_models.settings import shown_settings
 from cluster.service.schemas import STORED, OptimizationRequest
 from cluster.service.show import shown_app
 from optimizer.errors import SettingsError
-from optimizer.graders.graders import SCORERS
+from optimizer.graders.graders import GRADERS
 from optimizer.registry import Registry
 from optimizer.selection import SELECTION_RULES
 from optimizer.strategies import STRATEGIES
@@ -115,7 +115,7 @@ def theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (site / "theirs_module.py").write_text(THEIRS)
     (site / "planted_module.py").write_text("raise SystemExit('imported')")
     monkeypatch.syspath_prepend(site)
-    for registry in (STRATEGIES, SELECTION_RULES, SCORERS, TASKS):
+    for registry in (STRATEGIES, SELECTION_RULES, GRADERS, TASKS):
         monkeypatch.setattr(registry, "_imported", {})
     yield
     sys.modules.pop("theirs_module", None)
@@ -159,7 +159,7 @@ async def test_what_the_operator_does_not_list_is_refused_and_nothing_is_importe
             assert answer.status_code == 400, (route, changes, answer.text)
     assert imported == []
     assert "planted_module" not in sys.modules
-    assert not any("planted" in name for registry in (STRATEGIES, SCORERS) for name in registry)
+    assert not any("planted" in name for registry in (STRATEGIES, GRADERS) for name in registry)
 
 
 async def test_what_the_operator_lists_is_offered_and_taken(service: httpx2.AsyncClient) -> None:
