@@ -17,7 +17,7 @@ RULEBOOK_REVISION = "98f88351"
 """Versions of the two models' answers, in their identities and so in every ledger. They are
 written down, and not computed from source files, so that moving or renaming a file leaves old
 answers paid for. Whoever changes an answer gives the model a new revision:
-tests/unit/serving/test_builtin_revisions.py has answers on record, and fails until then.
+tests/unit/serving/builtin/test_builtin_revisions.py has answers on record, and fails until then.
 """
 _TARGET_FILES = (TARGET_FOLDER / "ctranslate2" / "model.bin", TARGET_FOLDER / "tokenizer.json")
 

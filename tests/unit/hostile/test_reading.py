@@ -29,7 +29,7 @@ from serving.engines.rulebook.metaprompt import Query
 from serving.engines.rulebook.rules import RULES
 from tests.contracts import hostile
 from tests.unit.hostile.growing import AT_ONCE_S, FOUR_TIMES, check_linear, cpu_seconds
-from tests.unit.optimizer.strategies.test_operators import OPERATORS, error, example
+from tests.unit.optimizer.operators.test_operators import OPERATORS, error, example
 
 CHOICES = Example("1", "?", ("yes",), ("yes", "no"))
 NUMBER = Example("1", "?", ("5",))

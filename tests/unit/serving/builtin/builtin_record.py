@@ -1,5 +1,5 @@
-"""What the built-in models answer, on record: `python -m tests.unit.serving.builtin_record` writes
-it anew after a new revision.
+"""What the built-in models answer, on record, which
+`python -m tests.unit.serving.builtin.builtin_record` writes again after a new revision.
 
 An answer in a ledger is found by the model's identity, which holds a revision that is written down
 in serving/settings/builtin.py. It says "the same answers as before", so it must change when an
@@ -33,7 +33,7 @@ from serving.models import open_in_process
 from serving.settings import TargetSettings
 from serving.settings.builtin import RULEBOOK_REVISION, TARGET_REVISION
 
-FOLDER = Path(__file__).parents[2] / "fixtures" / "builtin_models"
+FOLDER = Path(__file__).parents[3] / "fixtures" / "builtin_models"
 OPTIMIZER_FILE, TARGET_FILE = FOLDER / "optimizer.jsonl", FOLDER / "target.json"
 DRAWS = {"0.0": (0.0, 0), "0.1": (0.1, 0), "1.0": (1.0, 0), "0.1, seed 7": (0.1, 7)}
 """Name of a digest -> the model's prior_bias and seed."""

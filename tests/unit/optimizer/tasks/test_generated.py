@@ -15,7 +15,7 @@ from optimizer.tasks.generated import GENERATED
 from optimizer.tasks.generated.navigate import NAVIGATE, Move, Navigation
 from optimizer.tasks.generated.object_counting import OBJECT_COUNTING, Inventory
 
-BBH = Path(__file__).parents[4] / "shared" / "data" / "bbh"
+BBH = Path(__file__).parents[5] / "shared" / "data" / "bbh"
 
 
 @pytest.mark.parametrize("name", GENERATED)

@@ -11,7 +11,7 @@ import pytest
 
 from serving.engines.process_guard import MARK, ProcessGuard, marked
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 REPLICA = """
 import subprocess, sys, time
 from serving.engines.process_guard import ProcessGuard

@@ -334,7 +334,7 @@ def test_scorers_survive_pickling() -> None:
     assert pickle.loads(pickle.dumps(GRADERS)) == GRADERS
 
 
-CASES = Path(__file__).parents[4] / "shared" / "cases"
+CASES = Path(__file__).parents[5] / "shared" / "cases"
 RIGHT_SHARE_BY_CASE = {
     "01-think": {"line": 1.0, "said": 1.0, "letter": 1.0},
     "02-bold-label": {"bold": 1.0, "finalbold": 1.0},

@@ -24,7 +24,7 @@ from serving.storage import open_folder
 from tests.contracts.crashing_folder import CrashingFolder, Disk
 from tests.contracts.paid import entry
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 HOLDER = (
     "import sys, time; from serving.ledger import Ledger\n"
     "ledger = Ledger(sys.argv[1]); print('held', flush=True); time.sleep(600)"

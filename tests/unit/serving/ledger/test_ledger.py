@@ -23,7 +23,7 @@ from serving.ledger.schema import PackedAnswers, request_of, request_text
 from serving.storage import open_folder
 from tests.contracts.paid import MODEL, asked, entry, key
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 ANY_TEXT = st.text(st.characters())  # lone surrogates too: endpoints send them
 COMPLETIONS = st.builds(
     Completion,

@@ -15,8 +15,8 @@ from serving.clients.openai_rejections import STREAK
 from serving.clients.probe import question_like, reach
 from serving.settings import OpenAISettings
 from tests.contracts.client_contract import ask
-from tests.unit.serving import test_openai_http
-from tests.unit.serving.test_openai_http import KEY, Connect, echo, problem, reply
+from tests.unit.serving.clients import test_openai_http
+from tests.unit.serving.clients.test_openai_http import KEY, Connect, echo, problem, reply
 
 connect = test_openai_http.connect  # a fixture
 Handler = Callable[[dict[str, Any]], web.Response]

@@ -15,11 +15,16 @@ from serving.engines.rulebook.phrasebook import PHRASEBOOK
 from serving.engines.rulebook.rules import RULES
 from serving.settings import OptimizerSettings, TargetSettings, VLLMSettings, builtin
 from serving.settings.builtin import RULEBOOK_REVISION, TARGET_REVISION
-from tests.unit.serving.builtin_record import answers_of, read_optimizer, read_target, target_now
+from tests.unit.serving.builtin.builtin_record import (
+    answers_of,
+    read_optimizer,
+    read_target,
+    target_now,
+)
 
 ANEW = (
     "give it a new revision in serving/settings/builtin.py, and then run `python -m "
-    "tests.unit.serving.builtin_record`"
+    "tests.unit.serving.builtin.builtin_record`"
 )
 
 

@@ -23,8 +23,8 @@ from serving.settings import OpenAISettings
 from tests.contracts.client_contract import QUESTIONS, ask
 from tests.contracts.hurry import hurried_outages
 from tests.contracts.trials import GOOD, small_plan
+from tests.unit.serving.concurrency.test_retrying import Clock
 from tests.unit.serving.raw_endpoint import Asked, Play, RawEndpoint, chat, http
-from tests.unit.serving.test_retrying import Clock
 
 KEY = "sk-very-secret"
 FAST = Retry(attempts=3, first_wait_s=0.001, longest_wait_s=0.01)

@@ -19,7 +19,7 @@ from optimizer.tasks.loading import load_task
 from optimizer.tasks.task import SEED_INSTRUCTION, Sizes, Task
 from optimizer.types import Completion, Example
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 DATA = ROOT.parent / "shared" / "data"
 FILES = sorted(DATA.glob("*/*.json"))
 SMALL = Sizes(2, 3, 4)
