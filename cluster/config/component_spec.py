@@ -6,6 +6,8 @@ from typing import Any, ClassVar, Self
 
 from pydantic import ValidationInfo, model_validator
 
+from cluster.config.code_files import read_code, use_code, whole_places
+from optimizer.errors import SettingsError
 from optimizer.protocols import SelectionRule, Strategy
 from optimizer.registry import Registry, short_name
 from optimizer.selection import SELECTION_RULES
@@ -30,6 +32,26 @@ def is_stored(info: ValidationInfo) -> bool:
 def may_import(info: ValidationInfo) -> bool:
     """Return whether names may be imported."""
     return isinstance(info.context, Mapping) and IMPORTS in info.context
+
+
+def with_own_code(data: Any, info: ValidationInfo) -> Any:
+    """Return raw settings with whole paths under `code`, and make that code importable.
+
+    It has to run before the other settings are validated, because their names may be of this code.
+    Nothing happens to settings that must not import.
+
+    Raises:
+        SettingsError: `code` is no list of files and folders, or one of them cannot be imported.
+        StorageError: A file cannot be read, or copied to where it is imported from.
+    """
+    if not may_import(info) or not isinstance(data, Mapping):
+        return data
+    listed = data.get("code") or ()
+    if not isinstance(listed, list | tuple) or not all(isinstance(one, str) for one in listed):
+        raise SettingsError("The setting code must be a list of files and folders.")
+    places = whole_places(listed, info.context[IMPORTS] if info.context else None)
+    use_code(read_code(places))
+    return {**data, "code": places}
 
 
 class ComponentSpec(Strict, ABC):

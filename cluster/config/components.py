@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.config.code_files import CodeFiles, code_in_use, is_from_code, use_code
-from cluster.config.experiment import ExperimentSettings, Recorded
+from cluster.config.experiment import ExperimentSettings, PairSettings, Recorded
 from optimizer.graders.graders import GRADERS
 from optimizer.registry import Registry
 from optimizer.selection import SELECTION_RULES
@@ -19,11 +19,13 @@ from optimizer.tasks.imported import TASKS, is_file
 from optimizer.tasks.task import Task
 
 
-def components_of(settings: ExperimentSettings) -> tuple[tuple[Registry[Any], str], ...]:
+def components_of(settings: PairSettings) -> tuple[tuple[Registry[Any], str], ...]:
     """Return the registry and the name of every component that is not in promptray's tables."""
-    named: list[tuple[Registry[Any], str]] = [
-        *((STRATEGIES, spec.name) for spec in settings.strategies),
-        *((SELECTION_RULES, name) for name in settings.selection_names()),
+    named: list[tuple[Registry[Any], str]] = []
+    if isinstance(settings, ExperimentSettings):  # a diagnosis has a strategy and a rule of its own
+        named += ((STRATEGIES, spec.name) for spec in settings.strategies)
+        named += ((SELECTION_RULES, name) for name in settings.selection_names())
+    named += [
         *((TASKS, task.source) for task in settings.tasks if not is_file(task.source)),
         *((GRADERS, task.scorer) for task in settings.tasks if task.scorer is not None),
     ]
@@ -51,7 +53,7 @@ def import_components(settings: ExperimentSettings, tasks: Iterable[Task], code:
         GRADERS.import_name(task.scorer)
 
 
-def revisions(settings: ExperimentSettings, tasks: Iterable[Task] = ()) -> dict[str, str]:
+def revisions(settings: PairSettings, tasks: Iterable[Task] = ()) -> dict[str, str]:
     """Return the revision of each component that is not ours, by name, to detect a changed one.
 
     That is the digest of the code that the settings list, the version of an installed package, or

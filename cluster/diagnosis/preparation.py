@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from cluster.config.components import revisions
 from cluster.config.experiment import Recorded
 from cluster.diagnosis.settings import DiagnosisSettings
 from cluster.experiment.preflight import Question, as_optimizer, as_target, check_models, distinct
@@ -51,7 +52,7 @@ def prepare(settings: DiagnosisSettings) -> Prepared:
     sizes = settings.sizes.build()
     tasks = {task.label: load(task, sizes, settings.seed) for task in settings.tasks}
     recorded = Recorded(
-        versions=versions(),
+        versions=versions() | revisions(settings, tasks.values()),
         data={label: {settings.seed: task.data_hash} for label, task in tasks.items()},
     )
     check_data(settings.recorded, recorded.data)

@@ -6,10 +6,10 @@ Every mistake is reported in one sentence. Reading them starts no model and open
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from cluster.config.budget import CallSettings
-from cluster.config.component_spec import IMPORTS
+from cluster.config.component_spec import IMPORTS, with_own_code
 from cluster.config.experiment import ModelText, PairSettings, Recorded, SamplingSettings
 from cluster.config.labels import labelled
 from cluster.config.task import TaskSettings
@@ -85,9 +85,18 @@ class DiagnosisSettings(PairSettings):
     """Budget of one task."""
     reflection: ReflectionSettings = ReflectionSettings()
     ablations: AblationSettings = AblationSettings()
+    code: Annotated[tuple[str, ...], Field(exclude_if=lambda listed: not listed)] = ()
+    """Files and folders, relative to the settings file, with tasks and scorers of one's own, which
+    are named `module:Name`; see cluster/config/code_files.py.
+    """
     out: str = ""
     """Results folder; "" makes a new one under results/."""
     recorded: Recorded | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_code(cls, data: Any, info: ValidationInfo) -> Any:
+        return with_own_code(data, info)
 
     @field_validator("tasks")
     @classmethod

@@ -218,5 +218,5 @@ def _models(settings_file: str) -> Iterable[ModelSettings]:
     except UserError:
         from cluster.diagnosis.settings import DiagnosisSettings
 
-        settings = DiagnosisSettings.read(settings_file, {})
+        settings = DiagnosisSettings.view(settings_file)
         return settings.target_model, settings.optimizer_model

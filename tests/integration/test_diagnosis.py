@@ -268,7 +268,8 @@ def test_the_command_diagnoses_on_ray_within_its_budgets(
     file.write_text(
         yaml.safe_dump(
             {
-                "tasks": ["navigate"],
+                "code": [str(ROOT / "tests" / "contracts" / "my_scorer.py")],
+                "tasks": [{"source": "navigate", "scorer": "my_scorer:loud"}],
                 "sizes": {"train": 16, "dev": 4, "held_out": 4},
                 "reflection": {"error_sets": 6, "errors_per_set": 1},
                 "ablations": {

@@ -207,9 +207,10 @@ def test_settings_are_read_with_imports_by_the_command_line_alone() -> None:
     reading = {
         str(file.relative_to(ROOT))
         for file in sources(ROOT)
-        if "ExperimentSettings.read(" in file.read_text("utf-8")
+        if re.search(r"(Experiment|Diagnosis)Settings\.(read|of)\(", file.read_text("utf-8"))
     }
-    assert reading == {"cluster/cli/checks.py", "cluster/cli/experiments.py", "cluster/cli/jobs.py"}
+    commands = ("checks", "diagnose", "experiments", "jobs")
+    assert reading == {f"cluster/cli/{name}.py" for name in commands}
     giving = {
         str(file.relative_to(ROOT))
         for file in sources(ROOT)
