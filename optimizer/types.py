@@ -52,6 +52,10 @@ class Request:
     purpose: Purpose = "learn"
     raw: bool = False
     """The content of the one message goes to the model without the model's chat template."""
+    row: Mapping[str, Any] | None = field(default=None, hash=False)
+    """The row of the example that is asked, without its target, for a model that is a program of
+    its own; None for all other models.
+    """
 
 
 @dataclass(frozen=True)

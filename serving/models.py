@@ -15,6 +15,8 @@ from serving.builtin import TARGET_FOLDER
 from serving.concurrency.fair_share import Group
 from serving.engines import Engine
 from serving.settings import (
+    FunctionSettings,
+    LiteLLMSettings,
     ModelSettings,
     OpenAISettings,
     OptimizerSettings,
@@ -44,7 +46,7 @@ def connect(settings: ModelSettings, group: Group | None = None) -> LanguageMode
         case OpenAISettings():
             return _endpoint_on_cluster(settings, group or ())
         case Served():
-            return _hosted(settings, group)
+            return _hosted(settings, group) if settings.hosted else open_in_process(settings)
     raise _unknown("client", settings)
 
 
@@ -99,6 +101,15 @@ def load_engine(settings: Served) -> Engine:
                 settings.log,
                 settings.seconds,
             )
+        case FunctionSettings():
+            from serving.engines.function import FunctionEngine, function_called
+
+            return FunctionEngine(settings, function_called(settings.function))
+        case LiteLLMSettings():
+            from serving.engines.function import FunctionEngine
+            from serving.engines.litellm import ask_litellm
+
+            return FunctionEngine(settings, ask_litellm(settings))
         case VLLMSettings():
             from serving.engines.vllm import VLLMEngine
 
@@ -143,5 +154,5 @@ def _unknown(what: str, settings: object) -> SettingsError:
     """Return the error for settings of a kind that cannot be built."""
     return SettingsError(
         f"There is no {what} for {type(settings).__name__}; name a model of the kind builtin, "
-        "openai, scripted or vllm."
+        "litellm, openai, python, scripted or vllm."
     )

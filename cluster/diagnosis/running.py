@@ -43,7 +43,7 @@ def run_diagnosis(prepared: Prepared, tell: Tell) -> tuple[TaskDiagnosis, ...]:
     """
     tell("Starting Ray")
     with ray_session():
-        served = [model for model in prepared.models if model.served]
+        served = [model for model in prepared.models if model.served and model.hosted]
         if served:
             tell(f"Hosting {' and '.join(model.label for model in served)}")
             host(served, load_engine)

@@ -152,7 +152,7 @@ def _run_trials(
     stopping: "_Stopping",
 ) -> None:
     settings = experiment.settings
-    served = [model for model in models_of(settings) if model.served]
+    served = [model for model in models_of(settings) if model.served and model.hosted]
     if served:
         watch.phase(f"Hosting {' and '.join(dict.fromkeys(model.label for model in served))}")
         host(served, load_engine)

@@ -154,7 +154,7 @@ def run_check(
     from serving.ledger.actor import open_ledger
 
     models = (experiment.settings.target_model, optimizers(experiment.settings)[0])
-    served = [model for model in models if model.served]
+    served = [model for model in models if model.served and model.hosted]
     tell("Starting Ray …")
     with session():
         if served:

@@ -53,8 +53,10 @@ def key_of(model: str, request: Request) -> bytes:
         request.sample,
     ]
     if request.raw:
-        # Only where it holds, so that the keys of chats stay the same.
-        content.append("raw")  # named only where it holds: the keys of chats stay what they were
+        # Only where it holds, so that the keys of chats stay the same; and so the row below.
+        content.append("raw")
+    if request.row is not None:
+        content.append(json.dumps(dict(request.row), sort_keys=True))
     return hashlib.sha256(_encode(content).encode("ascii")).digest()
 
 
@@ -75,6 +77,7 @@ def request_text(request: Request) -> str:
             "sample": request.sample,
             "raw": request.raw,
         }
+        | ({} if request.row is None else {"row": dict(request.row)})
     )
 
 
@@ -90,6 +93,7 @@ def request_of(text: str) -> Request:
         Sampling(**data["sampling"]),
         data["sample"],
         raw=data["raw"],
+        row=data.get("row"),
     )
 
 

@@ -5,6 +5,8 @@ One file for each kind of model; `parse_model` reads them all. Knows no prompt a
 
 from serving.settings.base import Hostable, Routing, Served, Settings
 from serving.settings.builtin import BUILTIN_MODELS, OptimizerSettings, TargetSettings
+from serving.settings.functions import FunctionSettings
+from serving.settings.litellm import LiteLLMSettings
 from serving.settings.openai import OpenAISettings
 from serving.settings.parsing import ModelSettings, addressed, parse_model
 from serving.settings.prices import Prices
@@ -14,7 +16,9 @@ from serving.settings.vllm import VLLMSettings
 
 __all__ = [
     "BUILTIN_MODELS",
+    "FunctionSettings",
     "Hostable",
+    "LiteLLMSettings",
     "ModelSettings",
     "OpenAISettings",
     "OptimizerSettings",

@@ -54,6 +54,11 @@ class Priced(Settings):
         """Return the limit of an answer's tokens that replaces the callers' limit, or None."""
         return None
 
+    @property
+    def sees_examples(self) -> bool:
+        """Return whether its calls carry the row of their example beside the messages."""
+        return False
+
     def heard(self, sampling: Sampling) -> Sampling:
         """Return the sampling as the model receives it.
 
@@ -139,6 +144,11 @@ class Served(Priced, ABC):
     def _scaling_in_one_sentence(cls, given: Any) -> Any:
         """Read a mapping here: pydantic would complain first that it is no number."""
         return _in_one_sentence(Scaling, given)
+
+    @property
+    def hosted(self) -> bool:
+        """Return whether it runs in replicas; else each process that calls it runs it itself."""
+        return True
 
     @property
     @abstractmethod

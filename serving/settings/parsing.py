@@ -1,7 +1,7 @@
 """Parsing of a model's settings from one line or a mapping; every mistake gives one sentence.
 
-A line is `builtin:NAME`, `openai:MODEL`, `openai:MODEL@BASE_URL`, `vllm:MODEL` or `scripted:FILE`;
-a mapping has `kind`.
+A line is `builtin:NAME`, `openai:MODEL`, `openai:MODEL@BASE_URL`, `vllm:MODEL`, `litellm:MODEL`,
+`python:MODULE:FUNCTION` or `scripted:FILE`; a mapping has `kind`.
 """
 
 import re
@@ -14,6 +14,8 @@ from optimizer.errors import SettingsError, unknown_name
 from serving.settings.addresses import default_base_url
 from serving.settings.base import Served
 from serving.settings.builtin import BUILTIN_MODELS
+from serving.settings.functions import FunctionSettings
+from serving.settings.litellm import LiteLLMSettings
 from serving.settings.openai import OpenAISettings
 from serving.settings.scripted import ScriptedSettings
 from serving.settings.validation import first_fault
@@ -78,25 +80,31 @@ def _builtin(fields: Mapping[str, Any]) -> type[Served]:
 
 _KINDS: dict[str, Callable[[Mapping[str, Any]], type[Served] | type[OpenAISettings]]] = {
     "builtin": _builtin,
+    "litellm": lambda fields: LiteLLMSettings,
     "openai": lambda fields: OpenAISettings,
+    "python": lambda fields: FunctionSettings,
     "scripted": lambda fields: ScriptedSettings,
     "vllm": lambda fields: VLLMSettings,
 }
+_KEY_OF_LINE = {
+    "builtin": "name",
+    "litellm": "model",
+    "python": "function",
+    "scripted": "script",
+    "vllm": "model",
+}
+"""Kind -> the setting that a line has behind it."""
 
 
 def _from_line(line: str) -> dict[str, Any]:
     kind, _, rest = line.strip().partition(":")
-    if kind == "builtin":
-        return {"kind": kind, "name": rest}
-    if kind == "vllm" and rest:
-        return {"kind": kind, "model": rest}
-    if kind == "scripted" and rest:
-        return {"kind": kind, "script": rest}
+    if kind in _KEY_OF_LINE and (rest or kind == "builtin"):
+        return {"kind": kind, _KEY_OF_LINE[kind]: rest}
     if kind == "openai" and rest:
         return {"kind": kind} | _openai(line.strip(), rest)
     raise SettingsError(
         f"{line!r} names no model: write builtin:target, builtin:optimizer, vllm:MODEL, "
-        "openai:MODEL@BASE_URL or scripted:FILE."
+        "openai:MODEL@BASE_URL, litellm:MODEL, python:MODULE:FUNCTION or scripted:FILE."
     )
 
 

@@ -213,7 +213,7 @@ def hosted_beside(settings: ExperimentSettings, service: ServiceSettings) -> lis
     Such as an optimizer model with another setting.
     """
     own = {deployment_name(model) for model in service.served}
-    served = [model for model in models_of(settings) if model.served]
+    served = [model for model in models_of(settings) if model.served and model.hosted]
     return [name for name in map(deployment_name, served) if name not in own]
 
 
