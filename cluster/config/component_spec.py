@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 from pydantic import ValidationInfo, model_validator
 
 from cluster.config.code_files import read_code, use_code, whole_places
+from cluster.config.function_models import with_functions
 from optimizer.errors import SettingsError
 from optimizer.protocols import SelectionRule, Strategy
 from optimizer.registry import Registry, short_name
@@ -51,7 +52,7 @@ def with_own_code(data: Any, info: ValidationInfo) -> Any:
         raise SettingsError("The setting code must be a list of files and folders.")
     places = whole_places(listed, info.context[IMPORTS] if info.context else None)
     use_code(read_code(places))
-    return {**data, "code": places}
+    return with_functions({**data, "code": places})
 
 
 class ComponentSpec(Strict, ABC):

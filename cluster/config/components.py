@@ -1,15 +1,10 @@
 """The components of an experiment that do not come with promptray: names, revisions, imports."""
 
-import hashlib
-import json
-import sys
 from collections.abc import Iterable
-from functools import cache
-from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
-from pathlib import Path
 from typing import Any
 
-from cluster.config.code_files import CodeFiles, code_in_use, is_from_code, use_code
+from cluster.config.code_files import CodeFiles, use_code
+from cluster.config.code_revision import revision_of
 from cluster.config.experiment import ExperimentSettings, PairSettings, Recorded
 from optimizer.graders.graders import GRADERS
 from optimizer.registry import Registry
@@ -65,44 +60,9 @@ def revisions(settings: PairSettings, tasks: Iterable[Task] = ()) -> dict[str, s
         for task in tasks
         if task.scorer not in GRADERS.table
     }
-    return {name: _revision(module) for name, module in sorted(modules.items())}
+    return {name: revision_of(module) for name, module in sorted(modules.items())}
 
 
 def recorded_revisions(settings: ExperimentSettings, recorded: Recorded) -> dict[str, str]:
     """Return the recorded revisions of the settings' components."""
     return {name: recorded.versions.get(name, "") for _, name in components_of(settings)}
-
-
-def _revision(module: str) -> str:
-    if is_from_code(module):
-        return code_in_use().digest
-    top = module.partition(".")[0]
-    return _installed_version(top) or _digest_of_sources(top)
-
-
-@cache
-def _installed_version(top: str) -> str:
-    """Return name and version of a package's distribution.
-
-    "" where there is none, or where its sources may change under its version.
-    """
-    for name in packages_distributions().get(top, ()):
-        try:
-            found = distribution(name)
-        except PackageNotFoundError:
-            continue
-        origin = json.loads(found.read_text("direct_url.json") or "{}")
-        if not origin.get("dir_info", {}).get("editable"):
-            return f"{name} {found.version}"
-    return ""
-
-
-def _digest_of_sources(top: str) -> str:
-    module, digest = sys.modules[top], hashlib.sha256()
-    folders = [Path(place) for place in getattr(module, "__path__", ())]
-    files = [file for folder in folders for file in sorted(folder.rglob("*.py"))]
-    for file in files or [Path(module.__file__ or "")]:
-        if file.is_file():
-            digest.update(file.name.encode("utf-8", "surrogateescape") + b"\n")
-            digest.update(file.read_bytes())
-    return f"sha256:{digest.hexdigest()[:16]}"

@@ -29,6 +29,7 @@ from cluster.config.component_spec import (
     may_import,
 )
 from cluster.config.endpoints import with_addresses
+from cluster.config.function_models import with_functions
 from cluster.config.labels import labelled
 from cluster.config.search import SearchSettings
 from cluster.config.search_space import SELECTION, read_space
@@ -208,7 +209,7 @@ class ExperimentSettings(PairSettings):
             raise SettingsError("The setting code must be a list of files and folders.")
         places = whole_places(listed, info.context[IMPORTS] if info.context else None)
         use_code(read_code(places))
-        return {**data, "code": places}
+        return with_functions({**data, "code": places})
 
     @field_validator("models")
     @classmethod

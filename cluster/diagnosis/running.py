@@ -13,6 +13,7 @@ from cluster.diagnosis.causes import procedure_of
 from cluster.diagnosis.preparation import Prepared
 from cluster.diagnosis.result import TaskDiagnosis
 from cluster.experiment.outage_notices import reporting_outages
+from cluster.ray_runtime.hosting import host_models
 from cluster.ray_runtime.session import ray_session
 from cluster.trial.guards import with_ledger
 from optimizer.budget.call_budget import Budget, Budgeted
@@ -25,10 +26,9 @@ from optimizer.graders.graders import GRADERS
 from optimizer.outcome_counts import OutcomeCounts
 from optimizer.protocols import LanguageModel
 from optimizer.selection import Racing
-from serving.hosting.deployment import host
 from serving.ledger.actor import open_ledger
 from serving.ledger.coordinator import LedgerClient
-from serving.models import connect, load_engine
+from serving.models import connect
 
 Tell = Callable[[str], None]
 
@@ -43,10 +43,7 @@ def run_diagnosis(prepared: Prepared, tell: Tell) -> tuple[TaskDiagnosis, ...]:
     """
     tell("Starting Ray")
     with ray_session():
-        served = [model for model in prepared.models if model.served and model.hosted]
-        if served:
-            tell(f"Hosting {' and '.join(model.label for model in served)}")
-            host(served, load_engine)
+        host_models(prepared.models, tell)
         with open_ledger(prepared.out / "ledger") as ledger:
             for damage in ledger.damage:
                 tell(damage)

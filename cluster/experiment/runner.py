@@ -31,6 +31,7 @@ from cluster.experiment.prepare import (
 from cluster.experiment.resources import cpus_of_a_trial
 from cluster.experiment.trainable import OwnersDay, Shared, run_in_worker
 from cluster.experiment.tune_adapters import GroupScheduler, proposals
+from cluster.ray_runtime.hosting import host_models
 from cluster.ray_runtime.session import ray_session
 from cluster.search.decisions import Decisions
 from cluster.search.schedulers import Unscheduled
@@ -38,9 +39,7 @@ from cluster.trial.result import TrialResult
 from optimizer.errors import PromptrayError, shortened
 from serving.budget import BudgetClient, open_budget
 from serving.concurrency.gate_actor import windows_open
-from serving.hosting.deployment import host
 from serving.ledger.actor import open_ledger
-from serving.models import load_engine
 
 
 class Interrupted(KeyboardInterrupt):
@@ -152,13 +151,10 @@ def _run_trials(
     stopping: "_Stopping",
 ) -> None:
     settings = experiment.settings
-    served = [model for model in models_of(settings) if model.served and model.hosted]
-    if served:
-        watch.phase(f"Hosting {' and '.join(dict.fromkeys(model.label for model in served))}")
-        host(served, load_engine)
+    hosted = host_models(models_of(settings), watch.phase)
     watch.phase(f"Running {len(experiment.trial_specs)} trials, {settings.concurrency} at once")
     logs = experiment.out / "tune"
-    held_cpus = sum(model.cpus * model.scaling.max for model in served)
+    held_cpus = sum(model.cpus * model.scaling.max for model in hosted)
     try:
         with _shared(experiment, collected, context) as shared:
             cpus = settings.trials.cpus or cpus_of_a_trial(

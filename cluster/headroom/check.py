@@ -52,7 +52,7 @@ from optimizer.strategies.abo import ABO
 from optimizer.tasks.task import Task
 from optimizer.types import Completion, Outcome, Request
 from serving.ledger.coordinator import LedgerClient
-from serving.models import connect, load_engine
+from serving.models import connect
 from serving.settings import ModelSettings
 
 
@@ -150,16 +150,13 @@ def run_check(
         EndpointError: A model or Ray does not answer.
         BudgetExhausted: The budget is too small.
     """
-    from serving.hosting.deployment import host
+    from cluster.ray_runtime.hosting import host_models
     from serving.ledger.actor import open_ledger
 
     models = (experiment.settings.target_model, optimizers(experiment.settings)[0])
-    served = [model for model in models if model.served and model.hosted]
     tell("Starting Ray …")
     with session():
-        if served:
-            tell(f"Hosting {' and '.join(dict.fromkeys(model.label for model in served))} …")
-            host(served, load_engine)
+        host_models(models, lambda text: tell(f"{text} …"))
         logging.getLogger("ray.serve").setLevel(
             logging.ERROR
         )  # hosting has set its own; here the handles are this process's

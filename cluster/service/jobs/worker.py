@@ -16,6 +16,7 @@ from ray.exceptions import GetTimeoutError, RayTaskError
 
 from cluster.config.experiment import ExperimentSettings
 from cluster.experiment.prepare import Experiment, models_of, tests_of
+from cluster.ray_runtime.hosting import in_replicas
 from cluster.ray_runtime.session import ENVIRONMENT
 from cluster.service.access.owner_budgets import as_calls
 from cluster.service.access.spenders import JobShare
@@ -213,8 +214,8 @@ def hosted_beside(settings: ExperimentSettings, service: ServiceSettings) -> lis
     Such as an optimizer model with another setting.
     """
     own = {deployment_name(model) for model in service.served}
-    served = [model for model in models_of(settings) if model.served and model.hosted]
-    return [name for name in map(deployment_name, served) if name not in own]
+    names = map(deployment_name, in_replicas(models_of(settings)))
+    return [name for name in names if name not in own]
 
 
 def begin_with(probed: Folder, out: Folder) -> None:
