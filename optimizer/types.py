@@ -162,6 +162,9 @@ class Answer:
     example: Example
     text: str
     score: Score
+    prompt_tokens: int | None = field(default=None, compare=False)
+    """Tokens of the request; None, here and below, where they are not known."""
+    completion_tokens: int | None = field(default=None, compare=False)
 
     @property
     def is_error(self) -> bool:

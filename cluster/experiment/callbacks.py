@@ -18,7 +18,8 @@ from cluster.experiment.partial_results import SoFar
 from cluster.experiment.planning import TrialSpec, plan_of
 from cluster.experiment.prepare import Experiment
 from cluster.results import write_trial
-from cluster.search.metric_names import RESULT, SO_FAR
+from cluster.results.items import clear_trial_items, from_text, write_trial_items
+from cluster.search.metric_names import ITEMS, RESULT, SO_FAR
 from cluster.trial.plan import Progress, without_result
 from cluster.trial.result import Status, TrialResult
 from serving.budget import BudgetClient
@@ -116,9 +117,11 @@ class Collector(tune.Callback):
         """Return the trials with the points that they were given since."""
         return self._trial_spec_by_trial
 
-    def replace(self, result: TrialResult) -> None:
+    def replace(self, result: TrialResult, items: bytes) -> None:
         """Replace a trial's result by one with more in it, after the run was closed."""
         self._result_by_trial[result.trial] = result
+        if items:
+            write_trial_items(self._experiment.out, result.trial, items)
         self._write(result)
 
     def _cut(self, trial_spec: TrialSpec, status: Status, error: str) -> TrialResult | None:
@@ -142,6 +145,11 @@ class Collector(tune.Callback):
     ) -> None:
         """Take a trial's report from Tune."""
         if RESULT in result:
+            trial_id = TrialSpec.from_config(trial.config).trial
+            if ITEMS in result:  # before the result, which says that they are there
+                write_trial_items(self._experiment.out, trial_id, from_text(result[ITEMS]))
+            else:
+                clear_trial_items(self._experiment.out, trial_id)
             self._keep(TrialResult.from_json(json.loads(result[RESULT])))
         elif SO_FAR in result and result.get("done"):
             # The scheduler has stopped the trial.

@@ -51,8 +51,8 @@ def run_late(
     shared: Shared,
     cpus: float,
     within_s: float = WITHIN_S,
-) -> Iterator[TrialResult]:
-    """Yield those of `results` that could be tested in time, with their tests.
+) -> Iterator[tuple[TrialResult, bytes]]:
+    """Yield those of `results` that could be tested in time, with their tests and items.
 
     Args:
         experiment: The experiment.

@@ -179,10 +179,10 @@ def _test_late(
     cut = late_tests.to_test(collected.close("cancelled"))
     if cut and late_tests.affordable(shared):
         watch.phase("Testing the best prompts so far")
-        for result in late_tests.run_late(
+        for result, items in late_tests.run_late(
             experiment, cut, collected.trial_spec_by_trial, shared, cpus
         ):
-            collected.replace(result)
+            collected.replace(result, items)
 
 
 def cause_of(failure: TuneError) -> Exception:

@@ -20,7 +20,8 @@ from cluster.config.components import import_components
 from cluster.config.experiment import ExperimentSettings
 from cluster.experiment.metrics import TrialMetrics
 from cluster.experiment.planning import TrialSpec, plan_of
-from cluster.search.metric_names import RESULT, SO_FAR
+from cluster.results.items import as_text, items_table, packed
+from cluster.search.metric_names import ITEMS, RESULT, SO_FAR
 from cluster.trial.budget import Reserve, price_list_of
 from cluster.trial.guards import with_ledger
 from cluster.trial.plan import TrialContext, TrialPlan, without_result
@@ -133,7 +134,7 @@ async def _run(plan: TrialPlan, experiment: str, task: Task, shared: Shared) -> 
         # Also where it failed while it was built: others wait for the budget that it holds.
         if shared_budget:
             await shared_budget.close(done=result is not None and result.status != "failed")
-    await reporter.tell(asdict(trial.progress) | {RESULT: _as_text(result)})
+    await reporter.tell(asdict(trial.progress) | {RESULT: _as_text(result)} | _items(trial))
 
 
 def late_test_in_worker(
@@ -142,21 +143,24 @@ def late_test_in_worker(
     settings: ExperimentSettings,
     task: Task,
     shared: Shared,
-) -> TrialResult:
+) -> tuple[TrialResult, bytes]:
     """Return `found`, whose search was cut, with its final test; runs as a task of Ray.
+
+    Beside it stands the file of its items, b"" where it could not be tested.
 
     The plan is made here, and not sent: it may hold a strategy whose code comes with it.
     """
 
-    async def tested() -> TrialResult:
-        plan = plan_of(settings, trial_spec)
-        return await (await _built(plan, task, shared, None)).test_found(found)
+    async def tested() -> tuple[TrialResult, bytes]:
+        trial = await _built(plan_of(settings, trial_spec), task, shared, None)
+        result = await trial.test_found(found)
+        return result, packed(items_table(result.trial, trial.tested)) if trial.tested else b""
 
     try:
         import_components(settings, [task], shared.code)
         return asyncio.run(tested())
     except PromptrayError:  # it could not even be built
-        return found
+        return found, b""
 
 
 async def _built(
@@ -276,6 +280,13 @@ async def _tick(
                 return
         with suppress(TimeoutError):
             await asyncio.wait_for(over.wait(), REPORT_EVERY_S)
+
+
+def _items(trial: Trial) -> dict[str, str]:
+    """Return the file of a tested trial's items, as a report carries it."""
+    if trial.tested is None:
+        return {}
+    return {ITEMS: as_text(packed(items_table(trial.plan.id, trial.tested)))}
 
 
 def _as_text(result: TrialResult) -> str:

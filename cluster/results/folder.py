@@ -7,10 +7,12 @@ The folder's place, and how a file gets there whole, is up to serving.storage.
       candidates.parquet   a row a candidate      (tables.CANDIDATES)
       costs.parquet        a row a trial          (tables.COSTS)
       failures.parquet     a row a reason         (tables.FAILURES)
+      items.parquet        a row an answer of the final tests  (items.ITEMS)
       report.html          the page for people    (page.py)
       best/TRIAL.json      the best prompt, for `promptray apply`
       best/TRIAL.md        the same for reading
       trials/TRIAL.json    all of a TrialResult, as each trial leaves it
+      items/TRIAL.parquet  the items of one trial, as it leaves them
       unfinished/TRIAL.json  the same of a trial that is under way, as of its last round; gone when
                              the trial has ended
 
@@ -23,6 +25,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cluster.results.items import ITEMS_FILE, joined_items
 from cluster.results.markdown import best_prompt_page
 from cluster.results.page import report_page
 from cluster.results.tables import (
@@ -63,6 +66,7 @@ def write_results(out: Place, results: Sequence[TrialResult], settings: Mapping[
     _write(folder, "candidates.parquet", as_parquet(candidates_table(results)))
     _write(folder, "costs.parquet", as_parquet(costs_table(results)))
     _write(folder, "failures.parquet", as_parquet(failures_table(results)))
+    _write(folder, ITEMS_FILE, joined_items(folder, results))
     _write(folder, REPORT_FILE, report_page(results, settings))
     return folder.place_of(REPORT_FILE)
 

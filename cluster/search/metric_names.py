@@ -7,6 +7,9 @@ whole result. Only those that end a round are shown to a scheduler.
 
 RESULT = "trial_result"
 """In the last report: the TrialResult as JSON text, which Tune passes on unread."""
+ITEMS = "trial_items"
+"""Beside RESULT, where the trial was tested: the file of its items as text (cluster.results.items).
+"""
 SO_FAR = "trial_so_far"
 """In a report that ends a round: the TrialResult of a trial that is stopped here."""
 ROUND = "round"

@@ -25,6 +25,8 @@ class TrialEvaluation(Evaluation):
         self._trial_budget = trial_budget
         self._form = form
         self._score_by_example: dict[str, dict[str, float | None]] = {}
+        # The texts are those that the trial remembers anyhow.
+        self._dev_answers: dict[str, dict[str, Answer]] = {}
 
     async def select(
         self, candidates: Sequence[Candidate], keep: int, rng: Random
@@ -40,6 +42,9 @@ class TrialEvaluation(Evaluation):
         answers = await super().answers(work, purpose)
         if purpose != "test":
             self._watch_form(work, answers)
+        if purpose == "validate":
+            for (prompt, example), answer in zip(work, answers, strict=True):
+                self._dev_answers.setdefault(prompt.id, {})[example.id] = answer
         if purpose == "learn":
             for (prompt, example), answer in zip(work, answers, strict=True):
                 self._score_by_example.setdefault(prompt.id, {})[example.id] = answer.score.value
@@ -51,6 +56,10 @@ class TrialEvaluation(Evaluation):
         for (prompt, _), answer in zip(work, answers, strict=True):
             if self._form.look(prompt, [answer]) and self._form.prompt is not None:
                 self._trial_budget.keep_for_control(self._form.prompt)
+
+    def dev_answers(self, prompt: Prompt) -> tuple[Answer, ...]:
+        """Return the answers on the dev items on which the search has compared a prompt."""
+        return tuple(self._dev_answers.get(prompt.id, {}).values())
 
     def tried(self, prompt: Prompt) -> Estimate:
         """Return the accuracy of a prompt on the training items that the search tried it on."""

@@ -32,6 +32,11 @@ class Tested:
     control: Sequence[Answer]
     """Answers under the baseline with the answer line; empty where it was not measured."""
     form_control: FormControlState
+    dev_before: Sequence[Answer] = ()
+    """Answers of both prompts on dev items, as far as the search has them; for no figure of the
+    test.
+    """
+    dev_after: Sequence[Answer] = ()
 
 
 def with_test(found: TrialResult, tested: Tested) -> TrialResult:

@@ -86,6 +86,8 @@ class Trial:
             limited,
         )
         self._rounds: list[Round] = []
+        self.tested: Tested | None = None
+        """The answers of the final test that the result has; None before it, and without one."""
         self._started = time.monotonic()
 
     @property
@@ -181,7 +183,7 @@ class Trial:
             return found
         if self._unmeasured(tested):
             return found
-        spent = self.progress
+        spent, self.tested = self.progress, tested
         return with_test(
             replace(
                 found,
@@ -287,7 +289,8 @@ class Trial:
                 control = await self._evaluation.grade(self._form.prompt, test)
             except BudgetExhausted:
                 state = "no budget"
-        return Tested(answers[: len(test)], answers[len(test) :], control, state)
+        dev = (self._evaluation.dev_answers(prompt) for prompt in prompts)
+        return Tested(answers[: len(test)], answers[len(test) :], control, state, *dev)
 
     def _result(self, status: Status, tested: Tested | None = None, error: str = "") -> TrialResult:
         progress = self.progress
@@ -317,4 +320,5 @@ class Trial:
             replies_by_attempt=self._outcome_counts.replies_by_attempt,
             failures=self._outcome_counts.failures,
         )
+        self.tested = tested
         return with_test(found, tested) if tested else found

@@ -145,7 +145,8 @@ class Evaluation:
 
     def _answer(self, example: Example, outcome: Outcome) -> Answer:
         text = outcome.text if isinstance(outcome, Completion) else ""
-        return Answer(example, text, judge(outcome, example, self._scorer))
+        score = judge(outcome, example, self._scorer)
+        return Answer(example, text, score, outcome.prompt_tokens, outcome.completion_tokens)
 
 
 async def rounds_of(search: AsyncIterator[Round]) -> AsyncIterator[Round]:

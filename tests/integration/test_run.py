@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,8 @@ def rows(out: Path) -> list[dict[str, Any]]:
 
 
 def tables(out: Path) -> list[bytes]:
-    return [(out / name).read_bytes() for name in ("trials.parquet", "candidates.parquet")]
+    named = ("trials.parquet", "candidates.parquet", "items.parquet")
+    return [(out / name).read_bytes() for name in named]
 
 
 def kept_prompts(out: Path) -> set[str]:
@@ -130,6 +132,8 @@ def test_a_run_that_is_cut_goes_on_from_its_ledger_and_repeats_exactly(
         "candidates.parquet",
         "costs.parquet",
         "failures.parquet",
+        "items",
+        "items.parquet",
         "settings.yaml",
         "report.html",
         "best",
@@ -138,6 +142,14 @@ def test_a_run_that_is_cut_goes_on_from_its_ledger_and_repeats_exactly(
     }
     assert {path.name for path in out.iterdir()} == expected
     assert len(list((out / "best").iterdir())) == 4
+
+    tested = Counter(
+        (item["trial"], item["prompt"])
+        for item in pq.read_table(out / "items.parquet").to_pylist()
+        if item["split"] == "test" and item["prompt"] != "control"
+    )
+    assert set(tested.values()) == {10}
+    assert len(tested) == 4
 
     once = tables(out)
     promptray("resume", str(out))

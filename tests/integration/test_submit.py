@@ -87,6 +87,7 @@ async def test_a_submitted_experiment_runs_is_seen_and_continues(
         "candidates.parquet",
         "costs.parquet",
         "failures.parquet",
+        "items.parquet",
         "report.html",
         "settings.yaml",
         "trials.parquet",

@@ -223,6 +223,7 @@ def test_file_names_of_results(tmp_path: Path) -> None:
         "candidates.parquet",
         "costs.parquet",
         "failures.parquet",
+        "items.parquet",
         "report.html",
         f"trials/{results[0].trial}.json",
         *(f"best/{result.trial}.{ending}" for result in results for ending in ("json", "md")),

@@ -147,7 +147,7 @@ def test_a_late_test_that_cannot_be_built_leaves_what_was_found(
 
     monkeypatch.setattr(trainable, "connect", refused)
     found = without_result(small_plan(), "cancelled")
-    assert late_test_in_worker(found, spec, SETTINGS, loaded(), shared) == found
+    assert late_test_in_worker(found, spec, SETTINGS, loaded(), shared) == (found, b"")
 
 
 async def test_a_tests_cost_is_held_by_every_budget() -> None:

@@ -184,6 +184,7 @@ def test_the_same_files_on_any_file_system(any_place: str, results: list[TrialRe
         "candidates.parquet",
         "costs.parquet",
         "failures.parquet",
+        "items.parquet",
         "report.html",
         "trials.parquet",
     ]
